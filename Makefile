@@ -1,0 +1,53 @@
+# make install   .venv with everything in it, kernels built
+# make run       a six-node cluster and a writer in the foreground
+# make test      all tests
+# make check     lint, types, tests
+# make bench     the comparison with PostgreSQL
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+KERNELS := $(wildcard aurora/kernels/native/*.pyx) $(wildcard aurora/kernels/native/*.pxd)
+DATA ?= ./aurora-data
+PORT ?= 5432
+PYTEST_ARGS ?=
+
+.PHONY: install run test check lint types bench sim proto clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml setup.py $(KERNELS)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "setuptools>=77" "Cython>=3.1" wheel
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[dev]"
+	$(BIN)/python setup.py --quiet build_ext --inplace
+	$(BIN)/python -c "import aurora.kernels as k; print('kernels:', k.IMPLEMENTATION)"
+	$(BIN)/python -m compute_node.catalog.image
+	touch $(STAMP)
+
+run: install
+	$(BIN)/aurora up --data $(DATA) --port $(PORT)
+
+test: install
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: install
+	$(BIN)/ruff check .
+
+types: install
+	$(BIN)/mypy
+
+check: lint types test
+
+bench: install
+	$(BIN)/python -m benchmarks.compare
+
+sim: install
+	$(BIN)/python -m aurora.sim --seeds $(or $(SEEDS),200)
+
+proto: install
+	$(BIN)/python -m grpc_tools.protoc -I protos --python_out=aurora/rpc --grpc_python_out=aurora/rpc protos/storage.proto
+	sed -i 's/^import storage_pb2/from aurora.rpc import storage_pb2/' aurora/rpc/storage_pb2_grpc.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info aurora/kernels/native/*.c aurora/kernels/native/*.so

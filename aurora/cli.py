@@ -1,0 +1,190 @@
+"""The ``aurora`` command: verbs over one cluster folder (``--data``, default ``./aurora-data``)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from aurora.supervisor import AZS, LOOPBACK, Cluster, ClusterError
+
+PAGES_PER_PG_DEFAULT = (10 << 30) // 8192
+"""10 GiB protection groups."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="aurora", description="A PostgreSQL-compatible database on six storage nodes.")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--data", type=Path, default=Path(os.environ.get("AURORA_DATA", "./aurora-data")), help="cluster folder")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    up = verbs.add_parser("up", parents=[shared], help="start the cluster, creating it in an empty folder")
+    up.add_argument("--host", default=None, help="address the writer listens on (default 127.0.0.1)")
+    up.add_argument("--port", type=int, default=None, help="its port (default 5432; 0 takes a free one)")
+    up.add_argument("--readers", type=int, default=0, help="reader instances")
+    up.add_argument("--detach", action="store_true", help="return once it answers queries")
+    up.add_argument("--pages-per-pg", type=int, default=PAGES_PER_PG_DEFAULT, help="protection group size in 8 KiB pages")
+    up.add_argument("--cache-mb", type=int, default=512, help="the writer's page cache")
+    up.add_argument("--password-file", type=Path, default=None, help="superuser password (or AURORA_PASSWORD)")
+
+    verbs.add_parser("down", parents=[shared], help="stop all processes of the cluster")
+
+    status = verbs.add_parser("status", parents=[shared], help="show volume, nodes and instances")
+    status.add_argument("--json", action="store_true")
+    status.add_argument("--storage", default=None, metavar="ADDR,…", help="ask these storage nodes over the network instead")
+
+    node = verbs.add_parser("node", help="one storage node")
+    node_verbs = node.add_subparsers(dest="action", required=True)
+    for action in ("kill", "stop", "start"):
+        node_verbs.add_parser(action, parents=[shared]).add_argument("id")
+
+    az = verbs.add_parser("az", help="the nodes of one availability zone")
+    az_verbs = az.add_subparsers(dest="action", required=True)
+    for action in ("down", "up"):
+        az_verbs.add_parser(action, parents=[shared]).add_argument("az", choices=AZS)
+
+    instance = verbs.add_parser("instance", help="one compute instance")
+    instance_verbs = instance.add_subparsers(dest="action", required=True)
+    for action in ("kill", "stop", "start"):
+        instance_verbs.add_parser(action, parents=[shared]).add_argument("id")
+
+    psql = verbs.add_parser("psql", parents=[shared], help="connect with psql")
+    psql.add_argument("arguments", nargs=argparse.REMAINDER, help="passed to psql")
+    return parser
+
+
+def _up(args: argparse.Namespace) -> int:
+    if args.readers:
+        raise ClusterError("reader instances are not available yet: start the cluster without --readers")
+    cluster = Cluster(args.data)
+    if cluster.spec is None:
+        password = args.password_file.read_text().strip() if args.password_file else os.environ.get("AURORA_PASSWORD")
+        cluster.create(
+            host=args.host or LOOPBACK,
+            port=5432 if args.port is None else args.port,
+            pages_per_pg=args.pages_per_pg,
+            cache_mb=args.cache_mb,
+            password=password,
+        )
+    elif args.host is not None or args.port is not None:
+        writer = cluster.writer
+        cluster.move_writer(args.host or writer.host, writer.port if args.port is None else args.port)
+    try:
+        cluster.up()
+    except ClusterError:
+        cluster.down()
+        raise
+    writer = cluster.writer
+    host = LOOPBACK if writer.host in ("0.0.0.0", "*") else writer.host
+    print(f"six storage nodes and {writer.id} (writer) are up; connect with:", flush=True)
+    print(f"  psql -h {host} -p {writer.port} -U postgres postgres", flush=True)
+    if args.detach:
+        return 0
+    print("Ctrl-C stops the cluster.", flush=True)
+    return _foreground(cluster)
+
+
+def _foreground(cluster: Cluster) -> int:
+    class _Stop(Exception):
+        pass
+
+    def stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+        raise _Stop
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    try:
+        while True:
+            signal.pause()
+    except _Stop:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        print("stopping", flush=True)
+        cluster.down()
+    return 0
+
+
+def _down(args: argparse.Namespace) -> int:
+    Cluster(args.data).down()
+    return 0
+
+
+def _status(args: argparse.Namespace) -> int:
+    from aurora.status import status_text, storage_status
+
+    status = storage_status(args.storage.split(",")) if args.storage else Cluster(args.data).status()
+    print(json.dumps(status) if args.json else status_text(status))
+    return 0
+
+
+def _process(cluster: Cluster, action: str, process_id: str, start: Callable[[str], None]) -> None:
+    if action == "kill":
+        cluster.kill(process_id)
+    elif action == "stop":
+        cluster.stop(process_id)
+    else:
+        start(process_id)
+
+
+def _node(args: argparse.Namespace) -> int:
+    cluster = Cluster(args.data)
+    cluster.required.node(args.id)
+    _process(cluster, args.action, args.id, cluster.start_node)
+    return 0
+
+
+def _az(args: argparse.Namespace) -> int:
+    cluster = Cluster(args.data)
+    for node_id in cluster.nodes_of(args.az):
+        _process(cluster, "kill" if args.action == "down" else "start", node_id, cluster.start_node)
+    return 0
+
+
+def _instance(args: argparse.Namespace) -> int:
+    cluster = Cluster(args.data)
+    cluster.required.instance(args.id)
+    _process(cluster, args.action, args.id, cluster.start_instance)
+    if args.action == "start":
+        cluster.wait_ready()
+    return 0
+
+
+def _psql(args: argparse.Namespace) -> int:
+    cluster = Cluster(args.data)
+    psql = shutil.which("psql")
+    if psql is None:
+        raise ClusterError(f"psql is not installed; any PostgreSQL client connects with: {cluster.dsn()}")
+    rest = args.arguments[1:] if args.arguments[:1] == ["--"] else args.arguments
+    os.execv(psql, [psql, cluster.dsn(), *rest])
+
+
+VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "up": _up,
+    "down": _down,
+    "status": _status,
+    "node": _node,
+    "az": _az,
+    "instance": _instance,
+    "psql": _psql,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; returns the exit status."""
+    args = _parser().parse_args(arguments)
+    try:
+        return VERBS[args.verb](args)
+    except ClusterError as error:
+        print(f"aurora: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""Errors with a SQLSTATE (PostgreSQL manual, appendix A) and the project's own internal errors.
+
+Code raises the class that names the condition; only the wire turns one into an ErrorResponse. Anything that is
+not a ``SqlError`` reaches the client as XX000 and is logged with its traceback.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class InvariantViolation(Exception):
+    """A promise of the code to itself was broken; carries the values that show it."""
+
+
+class SqlError(Exception):
+    """An error for the client.
+
+    ``position`` is 1-based, in characters of the statement text. ``severity`` is ERROR, or FATAL, which ends the session.
+    The optional names fill the matching fields of ErrorResponse.
+    """
+
+    sqlstate: ClassVar[str] = "XX000"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        detail: str | None = None,
+        hint: str | None = None,
+        position: int | None = None,
+        severity: str = "ERROR",
+        where: str | None = None,
+        schema: str | None = None,
+        table: str | None = None,
+        column: str | None = None,
+        data_type: str | None = None,
+        constraint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = detail
+        self.hint = hint
+        self.position = position
+        self.severity = severity
+        self.where = where
+        self.schema = schema
+        self.table = table
+        self.column = column
+        self.data_type = data_type
+        self.constraint = constraint
+
+
+SQLSTATES: dict[str, type[SqlError]] = {}
+"""SQLSTATE → the class that carries it."""
+
+
+def _condition(sqlstate: str, name: str) -> type[SqlError]:
+    if sqlstate in SQLSTATES:
+        raise InvariantViolation(f"SQLSTATE {sqlstate} declared twice")
+    cls = type(name, (SqlError,), {"sqlstate": sqlstate, "__module__": __name__})
+    SQLSTATES[sqlstate] = cls
+    return cls
+
+
+# One line a condition, in the order of appendix A.
+Warning_ = _condition("01000", "Warning_")
+NoData = _condition("02000", "NoData")
+ConnectionException = _condition("08000", "ConnectionException")
+ConnectionFailure = _condition("08006", "ConnectionFailure")
+TransactionResolutionUnknown = _condition("08007", "TransactionResolutionUnknown")
+ProtocolViolation = _condition("08P01", "ProtocolViolation")
+NotSupported = _condition("0A000", "NotSupported")
+InvalidGrantor = _condition("0L000", "InvalidGrantor")
+CardinalityViolation = _condition("21000", "CardinalityViolation")
+DataException = _condition("22000", "DataException")
+StringDataRightTruncation = _condition("22001", "StringDataRightTruncation")
+NumericValueOutOfRange = _condition("22003", "NumericValueOutOfRange")
+NullValueNotAllowed = _condition("22004", "NullValueNotAllowed")
+InvalidDatetimeFormat = _condition("22007", "InvalidDatetimeFormat")
+DatetimeFieldOverflow = _condition("22008", "DatetimeFieldOverflow")
+InvalidTimeZoneDisplacement = _condition("22009", "InvalidTimeZoneDisplacement")
+SubstringError = _condition("22011", "SubstringError")
+DivisionByZero = _condition("22012", "DivisionByZero")
+InvalidEscapeCharacter = _condition("22019", "InvalidEscapeCharacter")
+InvalidRegularExpression = _condition("2201B", "InvalidRegularExpression")
+InvalidArgumentForLog = _condition("2201E", "InvalidArgumentForLog")
+InvalidArgumentForPower = _condition("2201F", "InvalidArgumentForPower")
+InvalidRowCountInLimit = _condition("2201W", "InvalidRowCountInLimit")
+InvalidRowCountInOffset = _condition("2201X", "InvalidRowCountInOffset")
+CharacterNotInRepertoire = _condition("22021", "CharacterNotInRepertoire")
+InvalidParameterValue = _condition("22023", "InvalidParameterValue")
+InvalidEscapeSequence = _condition("22025", "InvalidEscapeSequence")
+ArraySubscriptError = _condition("2202E", "ArraySubscriptError")
+InvalidTextRepresentation = _condition("22P02", "InvalidTextRepresentation")
+InvalidBinaryRepresentation = _condition("22P03", "InvalidBinaryRepresentation")
+BadCopyFileFormat = _condition("22P04", "BadCopyFileFormat")
+UntranslatableCharacter = _condition("22P05", "UntranslatableCharacter")
+IntegrityConstraintViolation = _condition("23000", "IntegrityConstraintViolation")
+NotNullViolation = _condition("23502", "NotNullViolation")
+ForeignKeyViolation = _condition("23503", "ForeignKeyViolation")
+UniqueViolation = _condition("23505", "UniqueViolation")
+CheckViolation = _condition("23514", "CheckViolation")
+InvalidCursorState = _condition("24000", "InvalidCursorState")
+InvalidTransactionState = _condition("25000", "InvalidTransactionState")
+ActiveSqlTransaction = _condition("25001", "ActiveSqlTransaction")
+ReadOnlySqlTransaction = _condition("25006", "ReadOnlySqlTransaction")
+NoActiveSqlTransaction = _condition("25P01", "NoActiveSqlTransaction")
+InFailedSqlTransaction = _condition("25P02", "InFailedSqlTransaction")
+IdleInTransactionSessionTimeout = _condition("25P03", "IdleInTransactionSessionTimeout")
+InvalidSqlStatementName = _condition("26000", "InvalidSqlStatementName")
+InvalidAuthorizationSpecification = _condition("28000", "InvalidAuthorizationSpecification")
+InvalidPassword = _condition("28P01", "InvalidPassword")
+DependentObjectsStillExist = _condition("2BP01", "DependentObjectsStillExist")
+InvalidCursorName = _condition("34000", "InvalidCursorName")
+InvalidSavepoint = _condition("3B001", "InvalidSavepoint")
+InvalidCatalogName = _condition("3D000", "InvalidCatalogName")
+InvalidSchemaName = _condition("3F000", "InvalidSchemaName")
+SerializationFailure = _condition("40001", "SerializationFailure")
+DeadlockDetected = _condition("40P01", "DeadlockDetected")
+SyntaxErrorOrAccessRule = _condition("42000", "SyntaxErrorOrAccessRule")
+InsufficientPrivilege = _condition("42501", "InsufficientPrivilege")
+SqlSyntaxError = _condition("42601", "SqlSyntaxError")
+InvalidName = _condition("42602", "InvalidName")
+InvalidColumnDefinition = _condition("42611", "InvalidColumnDefinition")
+NameTooLong = _condition("42622", "NameTooLong")
+DuplicateColumn = _condition("42701", "DuplicateColumn")
+AmbiguousColumn = _condition("42702", "AmbiguousColumn")
+UndefinedColumn = _condition("42703", "UndefinedColumn")
+UndefinedObject = _condition("42704", "UndefinedObject")
+DuplicateObject = _condition("42710", "DuplicateObject")
+DuplicateAlias = _condition("42712", "DuplicateAlias")
+DuplicateFunction = _condition("42723", "DuplicateFunction")
+AmbiguousFunction = _condition("42725", "AmbiguousFunction")
+GroupingError = _condition("42803", "GroupingError")
+DatatypeMismatch = _condition("42804", "DatatypeMismatch")
+WrongObjectType = _condition("42809", "WrongObjectType")
+InvalidForeignKey = _condition("42830", "InvalidForeignKey")
+CannotCoerce = _condition("42846", "CannotCoerce")
+UndefinedFunction = _condition("42883", "UndefinedFunction")
+ReservedName = _condition("42939", "ReservedName")
+UndefinedTable = _condition("42P01", "UndefinedTable")
+UndefinedParameter = _condition("42P02", "UndefinedParameter")
+DuplicateCursor = _condition("42P03", "DuplicateCursor")
+DuplicateDatabase = _condition("42P04", "DuplicateDatabase")
+DuplicatePreparedStatement = _condition("42P05", "DuplicatePreparedStatement")
+DuplicateSchema = _condition("42P06", "DuplicateSchema")
+DuplicateTable = _condition("42P07", "DuplicateTable")
+AmbiguousParameter = _condition("42P08", "AmbiguousParameter")
+AmbiguousAlias = _condition("42P09", "AmbiguousAlias")
+InvalidColumnReference = _condition("42P10", "InvalidColumnReference")
+InvalidCursorDefinition = _condition("42P11", "InvalidCursorDefinition")
+InvalidFunctionDefinition = _condition("42P13", "InvalidFunctionDefinition")
+InvalidPreparedStatementDefinition = _condition("42P14", "InvalidPreparedStatementDefinition")
+InvalidSchemaDefinition = _condition("42P15", "InvalidSchemaDefinition")
+InvalidTableDefinition = _condition("42P16", "InvalidTableDefinition")
+InvalidObjectDefinition = _condition("42P17", "InvalidObjectDefinition")
+IndeterminateDatatype = _condition("42P18", "IndeterminateDatatype")
+InvalidRecursion = _condition("42P19", "InvalidRecursion")
+WindowingError = _condition("42P20", "WindowingError")
+CollationMismatch = _condition("42P21", "CollationMismatch")
+IndeterminateCollation = _condition("42P22", "IndeterminateCollation")
+InsufficientResources = _condition("53000", "InsufficientResources")
+DiskFull = _condition("53100", "DiskFull")
+OutOfMemory = _condition("53200", "OutOfMemory")
+TooManyConnections = _condition("53300", "TooManyConnections")
+ConfigurationLimitExceeded = _condition("53400", "ConfigurationLimitExceeded")
+ProgramLimitExceeded = _condition("54000", "ProgramLimitExceeded")
+StatementTooComplex = _condition("54001", "StatementTooComplex")
+TooManyColumns = _condition("54011", "TooManyColumns")
+TooManyArguments = _condition("54023", "TooManyArguments")
+ObjectNotInPrerequisiteState = _condition("55000", "ObjectNotInPrerequisiteState")
+ObjectInUse = _condition("55006", "ObjectInUse")
+CannotChangeRuntimeParam = _condition("55P02", "CannotChangeRuntimeParam")
+LockNotAvailable = _condition("55P03", "LockNotAvailable")
+QueryCanceled = _condition("57014", "QueryCanceled")
+AdminShutdown = _condition("57P01", "AdminShutdown")
+CrashShutdown = _condition("57P02", "CrashShutdown")
+CannotConnectNow = _condition("57P03", "CannotConnectNow")
+SystemError_ = _condition("58000", "SystemError_")
+IoError = _condition("58030", "IoError")
+InternalError = _condition("XX000", "InternalError")
+DataCorrupted = _condition("XX001", "DataCorrupted")
+IndexCorrupted = _condition("XX002", "IndexCorrupted")

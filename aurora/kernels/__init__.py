@@ -1,0 +1,45 @@
+"""Kernels: the small inner loops, compiled by Cython, each with a pure-Python twin that is its readable specification.
+
+``aurora.kernels.python`` holds the specification, ``aurora.kernels.native`` the compiled modules of the same names and
+interfaces. ``AURORA_KERNELS`` chooses: ``native`` (an error when not built), ``python``, or ``auto`` (default: native
+when built). All modules come from one side; a property test per kernel holds the two equal.
+
+Use ``from aurora.kernels import heap`` and so on.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from types import ModuleType
+
+MODULES = ("redo", "arena", "mtr", "tuples", "clog", "heap", "btree", "wire", "lifter")
+"""Every kernel, in import order."""
+
+
+def _choose() -> str:
+    choice = os.environ.get("AURORA_KERNELS", "auto")
+    if choice not in ("auto", "native", "python"):
+        raise ImportError(f"AURORA_KERNELS must be native, python or auto, not {choice!r}")
+    if choice == "python":
+        return "python"
+    try:
+        for name in MODULES:
+            importlib.import_module(f"aurora.kernels.native.{name}")
+    except ImportError as error:
+        if choice == "native":
+            raise ImportError(f"AURORA_KERNELS=native, but the compiled kernels do not load: {error}") from error
+        return "python"
+    return "native"
+
+
+IMPLEMENTATION = _choose()
+"""``native`` or ``python``."""
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in MODULES:
+        module = importlib.import_module(f"aurora.kernels.{IMPLEMENTATION}.{name}")
+        globals()[name] = module
+        return module
+    raise AttributeError(name)

@@ -1,0 +1,189 @@
+"""Wire codecs: frontend messages out of a buffer, rows into DataRow messages (PostgreSQL manual, chapter 55.7).
+
+``match_point`` recognises the packet that drivers send for a prepared statement (Bind, perhaps Describe, Execute, Sync on
+the unnamed portal) and decodes its parameters in one go. It is strict: whatever it is not sure about, it declines with
+None, and the general code, which knows every case and every error, reads the same bytes again.
+
+Row codes, one byte a column: ``i`` int as text, ``s`` str, ``b`` bool as text, ``y`` bytes as they are, ``2 4 8`` signed
+binary integer, ``U`` unsigned 4-byte binary, ``B`` binary bool, ``f d`` binary float, ``t`` converter(value) → bytes,
+``o`` converter(value, env) → str. Parameter codes: ``2 4 8`` signed integer of that many bytes, ``U`` unsigned 4 bytes,
+``s`` str, ``b`` bool; anything else makes ``match_point`` decline.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable
+from typing import Any
+
+_INT_BYTES = {50: 2, 52: 4, 56: 8, 85: 4}
+
+
+def next_message(buffer: bytes, position: int, limit: int) -> tuple[int, int, int] | None:
+    """``(type byte, payload start, payload end)`` of the message at ``position``, None when it is not all there.
+
+    Raises ValueError when its length field is below 4 or above ``limit``.
+    """
+    if len(buffer) - position < 5:
+        return None
+    length = int.from_bytes(buffer[position + 1 : position + 5], "big", signed=True)
+    if length < 4 or length > limit:
+        raise ValueError(length)
+    end = position + 1 + length
+    if end > len(buffer):
+        return None
+    return buffer[position], position + 5, end
+
+
+def _integer_text(raw: bytes, code: int) -> int | None:
+    digits = raw[1:] if raw[:1] == b"-" else raw
+    if not digits.isdigit() or len(digits) > 18:
+        return None
+    value = int(raw)
+    if code == 85:
+        return value if 0 <= value < 1 << 32 else None
+    bits = 8 * _INT_BYTES[code] - 1
+    return value if -(1 << bits) <= value < 1 << bits else None
+
+
+def _parameter(raw: bytes, code: int, binary: int) -> Any:
+    """The value, or None when it is for the general code to decode (a NULL never comes here)."""
+    if code in _INT_BYTES:
+        if not binary:
+            return _integer_text(raw, code)
+        if len(raw) != _INT_BYTES[code]:
+            return None
+        return int.from_bytes(raw, "big", signed=code != 85)
+    if code == 115:
+        if b"\0" in raw:
+            return None
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            return None
+    if code == 98:
+        if binary:
+            return {b"\0": False, b"\1": True}.get(raw)
+        return {b"t": True, b"f": False, b"true": True, b"false": False}.get(raw)
+    return None
+
+
+def match_point(
+    buffer: bytes, position: int, statements: dict[bytes, Any]
+) -> tuple[Any, tuple[Any, ...], bytes, bool, int] | None:
+    """Match Bind (unnamed portal), optional Describe portal, Execute without row limit, Sync at ``position``.
+
+    Returns ``(statement, parameters, result formats, described, position after it)``: ``statement`` is the value of
+    ``statements`` under the statement's name and has an attribute ``codes``; the result formats are the raw 16-bit codes
+    of Bind. None when the bytes are anything else.
+    """
+    size = len(buffer)
+    if size - position < 7 or buffer[position] != 66:
+        return None
+    end = position + 1 + int.from_bytes(buffer[position + 1 : position + 5], "big")
+    tail = end
+    if tail + 15 <= size and buffer[tail : tail + 7] == b"D\0\0\0\x06P\0":
+        tail += 7
+        described = True
+    else:
+        described = False
+    if tail + 15 > size or buffer[tail : tail + 15] != b"E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04" or buffer[position + 5]:
+        return None
+    name_end = buffer.find(b"\0", position + 6, end)
+    if name_end < 0:
+        return None
+    statement = statements.get(buffer[position + 6 : name_end])
+    if statement is None:
+        return None
+    codes: bytes = statement.codes
+    at = name_end + 1
+    if at + 2 > end:
+        return None
+    (format_count,) = struct.unpack_from("!H", buffer, at)
+    formats_at = at + 2
+    at = formats_at + 2 * format_count
+    if at + 2 > end or (format_count > 1 and format_count != len(codes)):
+        return None
+    (count,) = struct.unpack_from("!H", buffer, at)
+    at += 2
+    if count != len(codes):
+        return None
+    values: list[Any] = []
+    for index in range(count):
+        if at + 4 > end:
+            return None
+        (length,) = struct.unpack_from("!i", buffer, at)
+        at += 4
+        if length == -1:
+            values.append(None)
+            continue
+        if length < 0 or at + length > end:
+            return None
+        binary = 0
+        if format_count:
+            (binary,) = struct.unpack_from("!H", buffer, formats_at + (2 * index if format_count > 1 else 0))
+            if binary > 1:
+                return None
+        value = _parameter(buffer[at : at + length], codes[index], binary)
+        if value is None:
+            return None
+        values.append(value)
+        at += length
+    if at + 2 > end:
+        return None
+    (result_count,) = struct.unpack_from("!H", buffer, at)
+    at += 2
+    if at + 2 * result_count != end:
+        return None
+    return statement, tuple(values), buffer[at:end], described, tail + 15
+
+
+def _encode_value(value: Any, code: int, converter: Callable[..., Any] | None, env: Any) -> bytes:
+    if code == 105:
+        return b"%d" % value
+    if code == 115:
+        return value.encode()  # type: ignore[no-any-return]
+    if code == 98:
+        return b"t" if value else b"f"
+    if code == 121:
+        return bytes(value)
+    if code in (50, 52, 56):
+        return int(value).to_bytes(code - 48, "big", signed=True)
+    if code == 85:
+        return int(value).to_bytes(4, "big")
+    if code == 66:
+        return b"\1" if value else b"\0"
+    if code == 100:
+        return struct.pack("!d", value)
+    if code == 102:
+        return struct.pack("!f", value)
+    if code == 116 and converter is not None:
+        return converter(value)  # type: ignore[no-any-return]
+    if code == 111 and converter is not None:
+        return converter(value, env).encode()  # type: ignore[no-any-return]
+    raise ValueError(f"row code {code}")
+
+
+def encode_rows(
+    rows: Iterable[tuple[Any, ...]], codes: bytes, converters: tuple[Callable[..., Any] | None, ...], env: Any
+) -> bytes:
+    """One DataRow message a row, concatenated. ``rows`` is a list; ``converters`` has one entry a column (None unless its
+    code is ``t`` or ``o``). Raises ValueError when a row's width is not that of ``codes``."""
+    out = bytearray()
+    width = len(codes)
+    for row in rows:
+        if len(row) != width:
+            raise ValueError(f"row of {len(row)} columns where {width} were announced")
+        body = bytearray(struct.pack("!H", width))
+        for index in range(width):
+            value = row[index]
+            if value is None:
+                body += b"\xff\xff\xff\xff"
+            else:
+                data = _encode_value(value, codes[index], converters[index], env)
+                body += struct.pack("!i", len(data))
+                body += data
+        out += b"D"
+        out += struct.pack("!i", len(body) + 4)
+        out += body
+    return bytes(out)

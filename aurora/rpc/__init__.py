@@ -1,0 +1,4 @@
+"""The gRPC contract of protos/storage.proto: generated stubs and the channels and servers that carry them.
+
+``storage_pb2*`` are generated and committed, so that an install needs no protoc; ``make proto`` makes them anew.
+"""

@@ -1,0 +1,77 @@
+"""Channels and server options for the storage contract: one place for sizes, keepalive and addresses."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+
+from aurora.rpc import storage_pb2_grpc
+
+MESSAGE_MAX_BYTES: Final = 64 << 20
+CHUNK_BYTES: Final = 1 << 20
+"""Size that streamed answers (log, page baselines) aim at a message."""
+
+OPTIONS: Final[list[tuple[str, int | str]]] = [
+    ("grpc.max_send_message_length", MESSAGE_MAX_BYTES),
+    ("grpc.max_receive_message_length", MESSAGE_MAX_BYTES),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.so_reuseport", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.enable_retries", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+]
+"""Options of every channel and server: a dead peer is noticed in seconds, a returned one is reached within one."""
+
+
+def open_channel(address: str) -> grpc.aio.Channel:
+    """A channel to a node at ``host:port`` (or ``unix:path``). Belongs to the running event loop; connects when first used."""
+    return grpc.aio.insecure_channel(address, options=OPTIONS)
+
+
+def storage_stub(channel: grpc.aio.Channel) -> Any:
+    """The typed calls of one node: ``stub.ReadPages(request, timeout=s)`` and so on."""
+    return storage_pb2_grpc.StorageStub(channel)  # type: ignore[no-untyped-call]
+
+
+class GrpcNet:
+    """The real ``Net`` seam: calls by method name over one cached channel an address."""
+
+    def __init__(self) -> None:
+        self._stubs: dict[str, tuple[grpc.aio.Channel, Any]] = {}
+
+    def _stub(self, address: str) -> Any:
+        if address not in self._stubs:
+            channel = open_channel(address)
+            self._stubs[address] = (channel, storage_stub(channel))
+        return self._stubs[address][1]
+
+    async def unary(self, address: str, method: str, request: Any, timeout_s: float) -> Any:
+        """One request, one reply; ConnectionError when the peer does not answer or refuses."""
+        try:
+            return await getattr(self._stub(address), method)(request, timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise ConnectionError(f"{method} to {address}: {error.code().name} {error.details()}") from error
+
+    async def stream(self, address: str, method: str, request: Any, timeout_s: float) -> AsyncIterator[Any]:
+        """One request, a stream of replies; ConnectionError as in ``unary``."""
+        try:
+            async for reply in getattr(self._stub(address), method)(request, timeout=timeout_s):
+                yield reply
+        except grpc.aio.AioRpcError as error:
+            raise ConnectionError(f"{method} to {address}: {error.code().name} {error.details()}") from error
+
+    async def close(self) -> None:
+        """Close every channel."""
+        stubs, self._stubs = self._stubs, {}
+        for channel, _ in stubs.values():
+            await channel.close()

@@ -1,0 +1,83 @@
+"""What the rest of compute sees of a relation: immutable descriptors, replaced as a whole when the catalog changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnDesc:
+    """One row of pg_attribute. ``default`` is the stored default's SQL text, None without one; ``missing`` is the value of
+    the column in rows that were written before ADD COLUMN."""
+
+    attno: int
+    name: str
+    type: int
+    typmod: int
+    not_null: bool
+    dropped: bool = False
+    has_default: bool = False
+    default: str | None = None
+    missing: Any = None
+    has_missing: bool = False
+    identity: str = ""
+    generated: str = ""
+    collation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IndexDesc:
+    """One row of pg_index. ``columns`` are attnos, 0 for an expression (SQL text in ``expressions``, in order)."""
+
+    oid: int
+    relfile: int
+    name: str
+    columns: tuple[int, ...]
+    unique: bool
+    primary: bool
+    valid: bool = True
+    ready: bool = True
+    descending: tuple[bool, ...] = ()
+    nulls_first: tuple[bool, ...] = ()
+    key_types: tuple[int, ...] = ()
+    operator_classes: tuple[int, ...] = ()
+    included: tuple[int, ...] = ()
+    expressions: tuple[str, ...] = ()
+    predicate: str | None = None
+    nulls_not_distinct: bool = False
+    constraint: int = 0
+    method: str = "btree"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RelationDesc:
+    """A table, index, view …: ``kind`` as pg_class.relkind. ``rows`` and ``pages`` are the statistics (-1 rows unknown).
+    ``view_sql`` is a view's stored SELECT."""
+
+    oid: int
+    relfile: int
+    name: str
+    schema: str
+    namespace: int
+    kind: str
+    columns: tuple[ColumnDesc, ...]
+    indexes: tuple[IndexDesc, ...] = ()
+    rows: float = -1.0
+    pages: int = 0
+    owner: int = 10
+    row_type: int = 0
+    persistence: str = "p"
+    checks: tuple[tuple[str, str], ...] = ()
+    view_sql: str | None = None
+    is_shared: bool = False
+    fillfactor: int = 100
+    options: tuple[str, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def column(self, name: str) -> ColumnDesc | None:
+        """The live column of that name."""
+        for item in self.columns:
+            if item.name == name and not item.dropped:
+                return item
+        return None

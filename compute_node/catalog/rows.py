@@ -1,0 +1,159 @@
+"""Rows of the system catalogs: values by column name → whole rows, written through the tables' own access code.
+
+``make_row`` fills what a caller leaves out with the column's neutral value (NULL where it may be). ``CatalogRows`` reads and
+writes on behalf of one transaction. It is used by bootstrap and DDL alike, so that a built-in and a user's object differ in
+nothing but their OID. After each write the transaction's command counter moves on, so that the next read sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from aurora.errors import InvariantViolation
+from compute_node.catalog.schema import CATALOGS, CatalogTable
+
+Row = tuple[Any, ...]
+
+_NEUTRAL: dict[int, Any] = {16: False, 18: "", 19: "", 25: "", 194: "", 22: [], 30: [], 700: 0.0, 701: 0.0}
+
+
+def _neutral_row(table: CatalogTable) -> list[Any]:
+    return [_NEUTRAL.get(column.type, 0) if column.not_null else None for column in table.desc.columns]
+
+
+_NEUTRAL_ROWS = {name: _neutral_row(table) for name, table in CATALOGS.items()}
+
+
+def make_row(catalog: str, values: dict[str, Any]) -> Row:
+    """A whole row of ``catalog`` from some of its columns; KeyError for a column it does not have."""
+    position = CATALOGS[catalog].position
+    row = list(_NEUTRAL_ROWS[catalog])
+    for name, value in values.items():
+        row[position[name]] = value
+    return tuple(row)
+
+
+class Record:
+    """A row read from a catalog: its columns as attributes, its place in ``tid``."""
+
+    __slots__ = ("_position", "tid", "values")
+
+    def __init__(self, position: dict[str, int], values: Row, tid: int) -> None:
+        self._position = position
+        self.values = values
+        self.tid = tid
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.values[self._position[name]]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+class CatalogReader:
+    """Reads catalogs as of what ``snapshot()`` gives at each call."""
+
+    def __init__(self, storage: Any) -> None:
+        self.storage = storage
+
+    def snapshot(self) -> Any:
+        """The committed state now."""
+        return self.storage.txns.latest_snapshot()
+
+    def find(self, catalog: str, **key: Any) -> list[Record]:
+        """The rows whose columns equal ``key``: by the index on exactly these leading columns, else by a scan."""
+        table = CATALOGS[catalog]
+        heap = self.storage.table(table.desc)
+        every = tuple(range(1, len(table.desc.columns) + 1))
+        names = tuple(key)
+        index = next((each for each in table.desc.indexes if self._leads(table, each.columns, names)), None)
+        snapshot = self.snapshot()
+        if index is None:
+            wanted = [(table.position[name], value) for name, value in key.items()]
+            rows: Iterable[Row] = (
+                row
+                for batch in heap.scan(snapshot, every, True)
+                for row in batch
+                if all(row[at] == value for at, value in wanted)
+            )
+        else:
+            by_attno = {table.position[name] + 1: value for name, value in key.items()}
+            values = tuple(by_attno[attno] for attno in index.columns[: len(names)])
+            access = heap.index(index)
+            if len(values) == len(index.columns):
+                rows = access.lookup(snapshot, values, every, True)
+            else:
+                rows = (row for batch in access.scan(snapshot, values, None, None, False, every, True) for row in batch)
+        return [Record(table.position, row[:-1], row[-1]) for row in rows]
+
+    @staticmethod
+    def _leads(table: CatalogTable, columns: Sequence[int], names: Sequence[str]) -> bool:
+        return {table.position[name] + 1 for name in names} == set(columns[: len(names)])
+
+    def one(self, catalog: str, **key: Any) -> Record | None:
+        """The only row with that key, None without one."""
+        found = self.find(catalog, **key)
+        if len(found) > 1:
+            raise InvariantViolation(f"{len(found)} rows of {catalog} have {key}")
+        return found[0] if found else None
+
+    def all(self, catalog: str) -> list[Record]:
+        """Every row."""
+        return self.find(catalog)
+
+
+class CatalogRows(CatalogReader):
+    """Reads and writes as one transaction, which sees its own changes."""
+
+    def __init__(self, storage: Any, txn: Any) -> None:
+        super().__init__(storage)
+        self.txn = txn
+
+    def snapshot(self) -> Any:
+        """The committed state now, and this transaction's own changes."""
+        return self.storage.txns.latest_snapshot(self.txn)
+
+    def insert(self, catalog: str, **values: Any) -> None:
+        """Add one row."""
+        self.insert_many(catalog, [make_row(catalog, values)])
+
+    def insert_many(self, catalog: str, rows: list[Row]) -> None:
+        """Add whole rows."""
+        if rows:
+            table = self.storage.table(CATALOGS[catalog].desc)
+            if len(rows) < 8:
+                for row in rows:
+                    table.insert(self.txn, row)
+            else:
+                table.insert_many(self.txn, rows)
+            self._advance()
+
+    def update(self, catalog: str, record: Record, **values: Any) -> None:
+        """Replace columns of a row. InvariantViolation when another transaction changed it: DDL locks what it changes."""
+        table = CATALOGS[catalog]
+        changed = tuple(table.position[name] + 1 for name in values)
+        new = list(record.values)
+        for name, value in values.items():
+            new[table.position[name]] = value
+        done = self.storage.table(table.desc).update(
+            self.txn, self.snapshot(), record.tid, tuple(new), changed, lambda _: None
+        )
+        if done is None:
+            raise InvariantViolation(f"row {record.values[:2]} of {catalog} changed under a catalog update")
+        self._advance()
+
+    def delete(self, catalog: str, record: Record) -> None:
+        """Remove a row; one that another transaction removed first is as good as removed."""
+        self.storage.table(CATALOGS[catalog].desc).delete(self.txn, self.snapshot(), record.tid, lambda _: True, ())
+        self._advance()
+
+    def delete_where(self, catalog: str, **key: Any) -> int:
+        """Remove the rows with that key; returns how many."""
+        found = self.find(catalog, **key)
+        for record in found:
+            self.delete(catalog, record)
+        return len(found)
+
+    def _advance(self) -> None:
+        self.txn.cid += 1

@@ -1,0 +1,111 @@
+"""Records the facts of PostgreSQL 15's system catalogs from a live server: run once, by a developer, after a change.
+
+    python -m compute_node.catalog.schema.record "host=… user=postgres dbname=postgres"
+
+Input: a pristine PostgreSQL 15. Output, beside this file: ``tables.json`` (catalogs: OIDs, columns, indexes), ``views.json``
+(names and types of the system views' columns; their SQL is ours, in ``catalog/views.py``), ``seeds.json`` (rows of small
+catalogs that are not declared in ``compute_node/types``) and ``io.json`` (support functions of the types).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+_HERE = Path(__file__).parent
+
+_RELATIONS = """
+select c.oid, c.relname, c.reltype, coalesce(t.typarray, 0), c.relisshared, n.nspname
+from pg_class c join pg_namespace n on n.oid = c.relnamespace left join pg_type t on t.oid = c.reltype
+where c.relkind = %s and n.nspname in ('pg_catalog', 'information_schema') order by n.nspname desc, c.relname"""
+
+_COLUMNS = """
+select attname, atttypid::int, atttypmod, attnotnull, attcollation::int from pg_attribute
+where attrelid = %s and attnum > 0 order by attnum"""
+
+_INDEXES = """
+select c.oid::int, c.relname, i.indisunique, i.indisprimary, i.indkey::text, i.indclass::text
+from pg_index i join pg_class c on c.oid = i.indexrelid where i.indrelid = %s order by c.oid"""
+
+_SEEDS = {
+    "pg_am": "select oid::int, amname, amhandler::oid::int, amtype from pg_am order by oid",
+    "pg_language": "select oid::int, lanname, lanispl, lanpltrusted, lanvalidator::int from pg_language where oid < 10000"
+    " order by oid",
+    "pg_namespace": "select oid::int, nspname from pg_namespace where nspname !~ '^pg_(toast_)?temp' order by oid",
+    "pg_authid": "select oid::int, rolname from pg_authid where oid < 16384 order by oid",
+    "pg_tablespace": "select oid::int, spcname from pg_tablespace order by oid",
+    "pg_database": "select oid::int, datname, datistemplate, datallowconn from pg_database where oid < 16384 order by oid",
+    "pg_collation": "select oid::int, collname, collprovider, collencoding, collcollate from pg_collation"
+    " where oid < 1000 or collname in ('ucs_basic', 'C.utf8') order by oid",
+    "pg_opfamily": "select oid::int, opfmethod::int, opfname from pg_opfamily where opfmethod in (403, 405) order by oid",
+    "descriptions": "select classoid::int, objoid::int, description from pg_description where classoid in"
+    " ('pg_namespace'::regclass, 'pg_am'::regclass, 'pg_language'::regclass, 'pg_collation'::regclass) and objoid < 10000"
+    " order by 1, 2",
+    "shared_descriptions": "select classoid::int, objoid::int, description from pg_shdescription order by 1, 2",
+}
+
+_IO = """
+select oid::int, typinput::oid::int, typoutput::oid::int, typreceive::oid::int, typsend::oid::int, typmodin::oid::int,
+       typmodout::oid::int, typsubscript::oid::int, typalign, typstorage
+from pg_type where oid < 10000 and typtype <> 'c' order by oid"""
+
+_PROCS = """
+select p.oid::int, p.proname, p.proargtypes::text, p.prorettype::int, p.proisstrict, p.provolatile
+from pg_proc p where p.oid in (
+    select unnest(array[typinput, typoutput, typreceive, typsend, typmodin, typmodout, typsubscript]::oid[])
+    from pg_type where oid < 10000
+    union select amhandler::oid from pg_am) order by p.oid"""
+
+
+def _dump(name: str, content: dict[str, Any] | list[Any]) -> None:
+    """One entry a line, so that a diff shows what changed."""
+    if isinstance(content, dict):
+        lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in content.items()]
+        text = "{\n" + ",\n".join(lines) + "\n}\n"
+    else:
+        text = "[\n" + ",\n".join(json.dumps(value) for value in content) + "\n]\n"
+    (_HERE / name).write_text(text)
+
+
+def record(dsn: str) -> None:
+    """Write the four files."""
+    with psycopg.connect(dsn) as connection:
+        query = connection.execute
+        tables: dict[str, Any] = {}
+        for oid, name, row_type, array_type, shared, schema in query(_RELATIONS, ("r",)).fetchall():
+            if schema != "pg_catalog":
+                continue
+            tables[name] = {
+                "oid": int(oid),
+                "type": int(row_type),
+                "array": int(array_type),
+                "shared": shared,
+                "columns": [list(row) for row in query(_COLUMNS, (oid,))],
+                "indexes": [
+                    [index, index_name, unique, primary, [int(n) for n in keys.split()], [int(n) for n in classes.split()]]
+                    for index, index_name, unique, primary, keys, classes in query(_INDEXES, (oid,))
+                ],
+            }
+        views = {
+            f"{schema}.{name}": {
+                "oid": int(oid),
+                "type": int(row_type),
+                "array": int(array_type),
+                "columns": [[row[0], row[1], row[2], row[4]] for row in query(_COLUMNS, (oid,))],
+            }
+            for oid, name, row_type, array_type, _, schema in query(_RELATIONS, ("v",)).fetchall()
+        }
+        seeds = {name: [list(row) for row in query(text)] for name, text in _SEEDS.items()}
+        io = {"types": {row[0]: list(row[1:]) for row in query(_IO)}, "functions": [list(row) for row in query(_PROCS)]}
+    _dump("tables.json", tables)
+    _dump("views.json", views)
+    _dump("seeds.json", seeds)
+    _dump("io.json", {"types": io["types"], "functions": io["functions"]})
+
+
+if __name__ == "__main__":
+    record(sys.argv[1])

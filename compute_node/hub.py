@@ -1,0 +1,149 @@
+"""The seam between synchronous SQL code and the event loop.
+
+SQL runs as ordinary code inside a greenlet taken from a pool; ``run`` starts it, and it goes straight to its end unless
+something calls ``wait``. Waiting switches back to the loop's greenlet; the awaited thing's completion switches in again.
+Nothing waits while a mini-transaction is in its edit phase (``Hub.mtr.active``): that is an ``InvariantViolation``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import greenlet
+
+from aurora.errors import InvariantViolation
+
+
+class Waiter:
+    """One-shot event that a greenlet waits on and anybody completes: ``wake(value)`` or ``fail(exception)``."""
+
+    __slots__ = ("_greenlet", "done", "error", "value")
+
+    def __init__(self) -> None:
+        self.done = False
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self._greenlet: greenlet.greenlet | None = None
+
+    def wake(self, value: Any = None) -> None:
+        """Complete with a value; the waiting greenlet, if any, resumes in the next turn of the loop. Later calls do nothing."""
+        if not self.done:
+            self.done, self.value = True, value
+            self._resume_soon()
+
+    def fail(self, error: BaseException) -> None:
+        """Complete with an exception, raised in the waiting greenlet. Later calls do nothing."""
+        if not self.done:
+            self.done, self.error = True, error
+            self._resume_soon()
+
+    def _resume_soon(self) -> None:
+        if self._greenlet is not None:
+            HUB.loop.call_soon(self._greenlet.switch)
+
+
+class Hub:
+    """The loop's side: pool of greenlets and the wait primitive. One per process, at ``HUB``."""
+
+    def __init__(self) -> None:
+        self.mtr: Any = None
+        """The process's mini-transaction object, once there is one; its ``active`` forbids waiting."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._main: greenlet.greenlet | None = None
+        self._idle: list[greenlet.greenlet] = []
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop this hub is bound to."""
+        if self._loop is None:
+            raise InvariantViolation("the hub is not bound to an event loop")
+        return self._loop
+
+    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Bind to the running loop; called in the loop's own greenlet, once per loop."""
+        self._loop = loop
+        self._main = greenlet.getcurrent()
+        self._idle.clear()
+
+    def run(self, function: Callable[..., Any], *args: Any) -> None:
+        """Run ``function(*args)`` in a pooled greenlet until it ends or first waits. It must handle its own exceptions."""
+        worker = self._idle.pop() if self._idle else greenlet.greenlet(self._work, parent=self._main)
+        worker.switch(function, args)
+
+    def _work(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        main = self._main
+        me = greenlet.getcurrent()
+        while True:
+            try:
+                function(*args)
+            except Exception as error:
+                self.loop.call_exception_handler({"message": "unhandled error in a session greenlet", "exception": error})
+            function = None  # type: ignore[assignment]
+            args = ()
+            if len(self._idle) >= 64:
+                return
+            self._idle.append(me)
+            function, args = main.switch()  # type: ignore[union-attr]
+
+    def in_greenlet(self) -> bool:
+        """Whether the caller may wait."""
+        return greenlet.getcurrent() is not self._main
+
+    def wait(self, waiter: Waiter) -> Any:
+        """Wait until ``waiter`` completes; returns its value or raises its error."""
+        if self.mtr is not None and self.mtr.active:
+            raise InvariantViolation("wait while a mini-transaction is being edited")
+        if not waiter.done:
+            me = greenlet.getcurrent()
+            if me is self._main:
+                raise InvariantViolation("wait outside a session greenlet")
+            waiter._greenlet = me
+            self._main.switch()  # type: ignore[union-attr]
+            waiter._greenlet = None
+        if waiter.error is not None:
+            raise waiter.error
+        return waiter.value
+
+    def await_(self, awaitable: Any) -> Any:
+        """Wait for an asyncio awaitable from a session greenlet."""
+        waiter = Waiter()
+        task = asyncio.ensure_future(awaitable, loop=self.loop)
+
+        def finished(done: asyncio.Future[Any]) -> None:
+            if done.cancelled():
+                waiter.fail(asyncio.CancelledError())
+            elif (error := done.exception()) is not None:
+                waiter.fail(error)
+            else:
+                waiter.wake(done.result())
+
+        task.add_done_callback(finished)
+        return self.wait(waiter)
+
+    async def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Run ``function(*args)`` in a greenlet and await its result from asyncio code."""
+        future: asyncio.Future[Any] = self.loop.create_future()
+
+        def body() -> None:
+            try:
+                result = function(*args)
+            except BaseException as error:
+                if not future.done():
+                    future.set_exception(error)
+            else:
+                if not future.done():
+                    future.set_result(result)
+
+        self.run(body)
+        return await future
+
+    def yield_turn(self) -> None:
+        """Let the loop run other work; called by long statements at batch boundaries."""
+        waiter = Waiter()
+        self.loop.call_soon(waiter.wake)
+        self.wait(waiter)
+
+
+HUB = Hub()

@@ -1,0 +1,141 @@
+"""State of one analysis: what holds for the whole statement (``Analysis``) and for one query level (``Scope``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC
+from typing import Any
+
+from aurora.errors import SqlError
+from compute_node.catalog.descriptors import RelationDesc
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.expressions import Expr, Var, map_children
+from compute_node.sql.query import CommonTable, Query, RangeEntry
+from compute_node.types.registry import TypeEnv
+
+
+@dataclass(slots=True)
+class Analysis:
+    """The statement: catalog, parameters and lifted literals.
+
+    ``lifted`` maps character offsets of literals to parameter slots; ``used`` holds those that became parameters, ``kept``
+    those whose value was looked at. ``keep_depth`` > 0 while everything under analysis must stay literal.
+    """
+
+    catalog: CatalogView
+    param_types: list[int]
+    source: str
+    env: TypeEnv
+    lifted: dict[int, int] = field(default_factory=dict)
+    used: set[int] = field(default_factory=set)
+    kept: set[int] = field(default_factory=set)
+    keep_depth: int = 0
+    allow_params: bool = True
+    env_dependent: bool = False
+    view_depth: int = 0
+    relations: set[int] = field(default_factory=set)
+
+    def slot(self, location: int) -> int:
+        """The parameter slot of the literal at ``location``; 0 when it stays a literal."""
+        if not self.lifted or self.keep_depth:
+            return 0
+        return self.lifted.get(location, 0)
+
+    def set_param_type(self, number: int, type_oid: int) -> None:
+        """Record the type of parameter ``number``, extending the list with 0 (unknown)."""
+        while len(self.param_types) < number:
+            self.param_types.append(0)
+        self.param_types[number - 1] = type_oid
+
+
+@dataclass(slots=True)
+class NameItem:
+    """What a range entry offers to name resolution: its alias and the expression of each column.
+
+    ``origins``: (table OID, attno) per column. ``columns_visible``: unqualified names reach it; ``table_visible``: qualified
+    ones do. ``lateral_only``: visible only to LATERAL items while FROM is being analyzed.
+    """
+
+    rte: int
+    alias: str
+    names: tuple[str, ...]
+    columns: tuple[Expr, ...]
+    relation: RelationDesc | None = None
+    schema: str | None = None
+    columns_visible: bool = True
+    table_visible: bool = True
+    lateral_only: bool = False
+    lateral_ok: bool = True
+    dropped: frozenset[int] = frozenset()
+
+
+@dataclass(slots=True)
+class Scope:
+    """One query level: its query under construction, visible names, CTEs and the clause being analyzed."""
+
+    analysis: Analysis
+    query: Query
+    parent: Scope | None = None
+    items: list[NameItem] = field(default_factory=list)
+    ctes: dict[str, CommonTable] = field(default_factory=dict)
+    clause: str = "SELECT"
+    lateral_active: bool = False
+    """a LATERAL item is being analyzed: the items to its left may be referenced"""
+    in_aggregate: bool = False
+    """inside an aggregate's arguments"""
+    has_srf: bool = False
+    pending_cte: tuple[str, ...] = ()
+    """names of CTEs of this WITH RECURSIVE that are not analyzed yet"""
+
+    @property
+    def catalog(self) -> CatalogView:
+        """The statement's catalog view."""
+        return self.analysis.catalog
+
+    def child(self) -> Scope:
+        """A scope for a sub-select of this one."""
+        return Scope(self.analysis, Query("select"), parent=self)
+
+    def add_entry(self, entry: RangeEntry) -> int:
+        """Append a range entry; returns its index."""
+        self.query.range_table.append(entry)
+        return len(self.query.range_table) - 1
+
+
+def fail(
+    error: type[SqlError], message: str, location: int = -1, *, detail: str | None = None, hint: str | None = None
+) -> SqlError:
+    """The error with its position made from a character offset; to be raised by the caller."""
+    return error(message, detail=detail, hint=hint, position=location + 1 if location is not None and location >= 0 else None)
+
+
+def shift_levels(node: Expr, delta: int, threshold: int = 0) -> Expr:
+    """The expression seen from ``delta`` query levels further in; references below ``threshold`` are its own and stay."""
+    import dataclasses
+
+    from compute_node.sql.expressions import AggregateCall, SubLink
+
+    if isinstance(node, Var):
+        if node.levels_up >= threshold:
+            return dataclasses.replace(node, levels_up=node.levels_up + delta)
+        return node
+    changed = map_children(node, lambda child: shift_levels(child, delta, threshold))
+    if isinstance(changed, AggregateCall) and changed.levels_up >= threshold and (changed.levels_up or not threshold):
+        return dataclasses.replace(changed, levels_up=changed.levels_up + delta)
+    if isinstance(changed, SubLink):
+        from compute_node.sql.rewrite import map_query_expressions
+
+        return dataclasses.replace(
+            changed,
+            query=map_query_expressions(changed.query, lambda expr, depth: shift_levels(expr, delta, threshold + depth)),
+        )
+    return changed
+
+
+DEFAULT_ENV = TypeEnv(timezone=UTC)
+
+
+def session_env(session: Any) -> TypeEnv:
+    """The session's ``env``; UTC defaults without a session."""
+    env = getattr(session, "env", None)
+    return env if isinstance(env, TypeEnv) else DEFAULT_ENV

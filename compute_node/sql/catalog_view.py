@@ -1,0 +1,49 @@
+"""What analysis and planning ask of the catalog."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from compute_node.catalog.descriptors import RelationDesc
+from compute_node.types.registry import Aggregate, Cast, Function, Operator, OperatorClass, PgType
+
+
+class CatalogView(Protocol):
+    """A consistent view of the catalog for one session. ``version`` changes with every committed catalog change and names
+    what plans depend on; ``search_path`` is the effective list of schemas (pg_catalog included)."""
+
+    version: int
+    search_path: tuple[str, ...]
+
+    def find_relation(self, schema: str | None, name: str) -> RelationDesc | None:
+        """By name, along the search path without a schema; raises 3F000 for an unknown schema."""
+
+    def relation(self, oid: int) -> RelationDesc | None:
+        """By OID."""
+
+    def find_type(self, schema: str | None, name: str) -> PgType | None:
+        """By PostgreSQL's internal name (int4, not integer)."""
+
+    def type(self, oid: int) -> PgType:
+        """By OID; raises XX000 for an unknown one."""
+
+    def functions(self, schema: str | None, name: str) -> list[Function]:
+        """All of that name that the search path reaches."""
+
+    def function(self, oid: int) -> Function:
+        """By OID."""
+
+    def aggregate(self, oid: int) -> Aggregate | None:
+        """How aggregate ``oid`` runs; None for a plain function."""
+
+    def operators(self, schema: str | None, name: str) -> list[Operator]:
+        """All of that name."""
+
+    def operator(self, oid: int) -> Operator:
+        """By OID."""
+
+    def cast(self, source: int, target: int) -> Cast | None:
+        """The pg_cast row."""
+
+    def default_operator_class(self, type_oid: int, method: int = 403) -> OperatorClass | None:
+        """The default operator class for a type (binary-coercible types too: varchar → text_ops)."""

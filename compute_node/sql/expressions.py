@@ -1,0 +1,378 @@
+"""Typed expressions: what the analyzer makes, the planner rewrites and the executor compiles.
+
+Every node is immutable and carries ``type`` (OID) and ``typmod``. ``location`` is the byte offset in the statement, -1 when
+unknown; it takes no part in equality. Children are reached with ``children`` and replaced with ``map_children``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from compute_node.sql.query import Query
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expr:
+    """Base: result type OID and typmod."""
+
+    type: int
+    typmod: int = -1
+    location: int = field(default=-1, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Const(Expr):
+    """A value in its Python form; None is NULL."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Param(Expr):
+    """An external parameter ``$number`` (from 1), or a literal that was lifted out (numbers behind the declared ones)."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecParam(Expr):
+    """A value that an outer plan node sets while running: correlation of a sub-select, a lateral reference, an init plan."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Var(Expr):
+    """Analyzer's column reference: range table index (from 0), attribute number (from 1; system columns negative; 0 the
+    whole row), ``levels_up`` query levels out."""
+
+    rte: int
+    attno: int
+    levels_up: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column(Expr):
+    """Planner's column reference: ``index`` in the row of input ``side`` (0 the only or outer input, 1 the inner one)."""
+
+    index: int
+    side: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Expr):
+    """A function call; operators too (``operator`` is then the operator's OID, for naming and index matching)."""
+
+    function: int
+    arguments: tuple[Expr, ...]
+    operator: int = 0
+    variadic: bool = False
+    display: str = ""
+    """how EXPLAIN and column naming show it: ``cast``, ``coercion``, operator or SQL syntax"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relabel(Expr):
+    """Binary-coercible cast: the same value under another type."""
+
+    argument: Expr
+    implicit: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoerceViaIO(Expr):
+    """Cast through the source's output and the target's input function."""
+
+    argument: Expr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoerceTypmod(Expr):
+    """Length coercion through ``PgType.typmod_cast``."""
+
+    argument: Expr
+    explicit: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrayCoerce(Expr):
+    """Cast of every element: ``element`` is an expression over ``ElementValue``."""
+
+    argument: Expr
+    element: Expr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElementValue(Expr):
+    """The current element within ``ArrayCoerce``, or the CASE test value within ``Case``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class And(Expr):
+    """N-ary AND with three-valued logic."""
+
+    arguments: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Or(Expr):
+    """N-ary OR with three-valued logic."""
+
+    arguments: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Not(Expr):
+    """NOT with three-valued logic."""
+
+    argument: Expr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NullTest(Expr):
+    """IS [NOT] NULL."""
+
+    argument: Expr
+    negated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BooleanTest(Expr):
+    """IS [NOT] TRUE | FALSE | UNKNOWN: ``target`` is True, False or None."""
+
+    argument: Expr
+    target: bool | None
+    negated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistinctTest(Expr):
+    """IS [NOT] DISTINCT FROM; ``equality`` is the ``=`` function's OID."""
+
+    left: Expr
+    right: Expr
+    equality: int
+    negated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NullIf(Expr):
+    """NULLIF(left, right)."""
+
+    left: Expr
+    right: Expr
+    equality: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case(Expr):
+    """CASE: with ``operand`` the conditions are already comparisons over ``ElementValue``."""
+
+    operand: Expr | None
+    branches: tuple[tuple[Expr, Expr], ...]
+    default: Expr | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coalesce(Expr):
+    """COALESCE."""
+
+    arguments: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinMax(Expr):
+    """GREATEST or LEAST."""
+
+    arguments: tuple[Expr, ...]
+    greatest: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrayOp(Expr):
+    """``left op ANY|ALL (array)``; ``function`` is the operator's function; IN lists are this over ``ArrayExpr``."""
+
+    function: int
+    operator: int
+    left: Expr
+    right: Expr
+    use_or: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrayExpr(Expr):
+    """ARRAY[…]; ``nested`` when the elements are arrays of the same type."""
+
+    elements: tuple[Expr, ...]
+    element_type: int
+    nested: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscript(Expr):
+    """array[i] (several for more dimensions), or slices: pairs of lower and upper (None = open)."""
+
+    container: Expr
+    indexes: tuple[Expr | None, ...]
+    slices: tuple[tuple[Expr | None, Expr | None], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowExpr(Expr):
+    """ROW(…)."""
+
+    arguments: tuple[Expr, ...]
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowCompare(Expr):
+    """Row-wise ``<  <=  >  >=`` (kind); equality rows become And of calls."""
+
+    kind: str
+    less: tuple[int, ...]
+    equal: tuple[int, ...]
+    left: tuple[Expr, ...]
+    right: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldSelect(Expr):
+    """(row).field, ``index`` from 0."""
+
+    argument: Expr
+    index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AggregateCall(Expr):
+    """An aggregate in a target list or HAVING; the planner turns it into a Column of the Aggregate node."""
+
+    function: int
+    arguments: tuple[Expr, ...]
+    distinct: bool = False
+    order_by: tuple[SortKey, ...] = ()
+    filter: Expr | None = None
+    star: bool = False
+    levels_up: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubLink(Expr):
+    """A sub-select in an expression.
+
+    ``kind``: EXISTS, ANY, ALL, EXPR (scalar), ARRAY. For ANY/ALL ``test`` is the comparison over ``left`` values and
+    ``SubColumn``s of the sub-select's row.
+    """
+
+    kind: str
+    query: Query = field(compare=False)
+    test: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubColumn(Expr):
+    """Output column ``index`` (from 0) of the sub-select within a SubLink's test."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubPlan(Expr):
+    """Planner's form of a SubLink: runs ``plan`` (index in PlannedStmt.subplans) after setting ``parameters``
+    (ExecParam number ← expression of the outer row). ``hashed``: uncorrelated ANY, probed through a hash table."""
+
+    kind: str
+    plan: int
+    parameters: tuple[tuple[int, Expr], ...] = ()
+    test: Expr | None = None
+    hashed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqlValue(Expr):
+    """CURRENT_DATE, CURRENT_TIMESTAMP, CURRENT_USER …; ``name`` in lower case."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetDefault(Expr):
+    """DEFAULT in VALUES or SET, before the analyzer replaces it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """One ORDER BY item: ``expression`` is a target-list index (analyzer) or a Column (planner)."""
+
+    expression: Any
+    type: int
+    descending: bool = False
+    nulls_first: bool = False
+
+
+_EXPR_FIELDS: dict[type, tuple[str, ...]] = {}
+
+
+def _fields(kind: type) -> tuple[str, ...]:
+    names = _EXPR_FIELDS.get(kind)
+    if names is None:
+        skip = {"type", "typmod", "location", "query"}
+        names = _EXPR_FIELDS[kind] = tuple(f.name for f in dataclasses.fields(kind) if f.name not in skip)
+    return names
+
+
+def _walk(value: Any) -> Iterator[Expr]:
+    if isinstance(value, Expr):
+        yield value
+    elif isinstance(value, SortKey):
+        yield from _walk(value.expression)
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _walk(item)
+
+
+def children(node: Expr) -> Iterator[Expr]:
+    """The direct sub-expressions, in order (not into a SubLink's query)."""
+    if isinstance(node, Const):
+        return
+    for name in _fields(type(node)):
+        yield from _walk(getattr(node, name))
+
+
+def walk(node: Expr) -> Iterator[Expr]:
+    """The node and everything below it, parents first."""
+    stack = [node]
+    while stack:
+        item = stack.pop()
+        yield item
+        stack.extend(children(item))
+
+
+def map_children(node: Expr, function: Callable[[Expr], Expr]) -> Expr:
+    """The node with ``function`` applied to each direct sub-expression; the node itself when none changed."""
+    if isinstance(node, Const):
+        return node
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, Expr):
+            return function(value)
+        if isinstance(value, SortKey):
+            changed = convert(value.expression)
+            return value if changed is value.expression else dataclasses.replace(value, expression=changed)
+        if isinstance(value, tuple):
+            items = tuple(convert(item) for item in value)
+            return value if all(a is b for a, b in zip(items, value, strict=True)) else items
+        return value
+
+    changes = {}
+    for name in _fields(type(node)):
+        old = getattr(node, name)
+        new = convert(old)
+        if new is not old:
+            changes[name] = new
+    return dataclasses.replace(node, **changes) if changes else node

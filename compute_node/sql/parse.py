@@ -1,0 +1,117 @@
+"""SQL text → raw parse trees (pglast nodes), with PostgreSQL's syntax errors.
+
+Next stage: ``analyze``. All ``location`` fields of pglast nodes are character offsets into the whole source text. pglast
+drops the location of literals (``A_Const``); ``parse`` restores it from libpg_query's JSON output, whose literals come in
+the same order, and keeps it in the node's ``ancestors`` slot, which pglast reserves for visitors and never fills while parsing.
+
+The grammar is PostgreSQL 18's. What PostgreSQL 15 refuses while the grammar accepts it is refused where it is analyzed:
+``RETURNING WITH (OLD/NEW …)``, ``MERGE … RETURNING``, SQL/JSON constructors and ``JSON_TABLE``, virtual generated columns,
+temporal constraints (``WITHOUT OVERLAPS``). Accepted although 15 refuses: a sub-select in FROM without an alias, integer literals in
+hexadecimal, octal and binary form or with underscores.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from pglast import ast
+from pglast.parser import ParseError, parse_sql, parse_sql_json
+
+from aurora.errors import SqlSyntaxError
+
+
+class RawStatement(NamedTuple):
+    """One statement of the source: its parse tree and where its text is (offset and length in characters)."""
+
+    node: ast.Node
+    start: int
+    length: int
+
+
+_LITERAL = re.compile(
+    r'"A_Const":\{(?:"(?:ival|fval|boolval|sval|bsval)":\{(?:"\w+":(?:"(?:[^"\\]|\\.)*"|[^"}]*))?\}|"isnull":true)?'
+    r',?(?:"location":(-?\d+))?\}'
+)
+_SLOTS: dict[type, tuple[str, ...]] = {}
+
+
+def _slots(kind: type) -> tuple[str, ...]:
+    names = _SLOTS.get(kind)
+    if names is None:
+        scalars = {"int", "bool", "char*", "ParseLoc", "int32", "Oid", "char"}
+        slots: dict[str, Any] = dict(kind.__slots__)  # type: ignore[attr-defined]
+        names = tuple(name for name, info in slots.items() if getattr(info, "c_type", "") not in scalars)
+        _SLOTS[kind] = names
+    return names
+
+
+def _literals(node: Any, found: list[ast.A_Const]) -> None:
+    if isinstance(node, tuple):
+        for item in node:
+            if item is not None:
+                _literals(item, found)
+    elif type(node) is ast.A_Const:
+        found.append(node)
+    elif isinstance(node, ast.Node):
+        for name in _slots(type(node)):
+            value = getattr(node, name)
+            if value is not None:
+                _literals(value, found)
+
+
+def character_offsets(source: str) -> dict[int, int] | None:
+    """UTF-8 byte offset → character offset; None when they are the same (ASCII text)."""
+    if source.isascii():
+        return None
+    offsets = {}
+    position = 0
+    for index, character in enumerate(source):
+        offsets[position] = index
+        position += len(character.encode())
+    offsets[position] = len(source)
+    return offsets
+
+
+def literal_location(node: ast.A_Const) -> int:
+    """Character offset of a literal in its source; -1 when unknown (a literal that the grammar made up)."""
+    location: int = getattr(node, "ancestors", -1)
+    return location
+
+
+def parse(source: str) -> list[RawStatement]:
+    """Parse a source text into its statements; an empty text gives an empty list.
+
+    Raises SqlSyntaxError (42601) with PostgreSQL's message and the position in characters.
+    """
+    if "\0" in source:
+        raise SqlSyntaxError("invalid byte sequence for encoding \"UTF8\": 0x00")
+    try:
+        raw = parse_sql(source)
+    except ParseError as error:
+        message = str(error.args[0])
+        location = error.args[1] if len(error.args) > 1 else None
+        raise SqlSyntaxError(message, position=None if location is None else location + 1) from None
+    if not raw:
+        return []
+    try:
+        found: list[ast.A_Const] = []
+        for statement in raw:
+            _literals(statement.stmt, found)
+    except RecursionError:
+        found = []
+    if found:
+        locations = _LITERAL.findall(parse_sql_json(source))
+        if len(locations) == len(found):
+            offsets = character_offsets(source)
+            for node, text in zip(found, locations, strict=True):
+                byte = int(text) if text else -1
+                node.ancestors = byte if offsets is None else offsets.get(byte, -1)
+    statements = []
+    for statement in raw:
+        start = statement.stmt_location or 0
+        length = statement.stmt_len or len(source) - start
+        text = source[start : start + length]
+        skipped = len(text) - len(text.lstrip())
+        statements.append(RawStatement(statement.stmt, start + skipped, len(text.strip())))
+    return statements

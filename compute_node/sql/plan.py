@@ -1,0 +1,305 @@
+"""Plan nodes: what the planner makes and the executor builds iterators from.
+
+Each node's output row is a tuple, one value per expression of ``output`` (for scans: of the ``columns`` they fetch). Expressions
+within a node refer to input rows by ``Column(side, index)``. Costs are in PostgreSQL's units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from compute_node.catalog.descriptors import IndexDesc, RelationDesc
+from compute_node.sql.expressions import AggregateCall, Expr, SortKey
+
+
+@dataclass(slots=True, kw_only=True)
+class Plan:
+    """Base of all nodes. ``rows`` and costs are estimates for EXPLAIN; ``width`` is in bytes."""
+
+    output: tuple[Expr, ...] = ()
+    rows: float = 1.0
+    width: int = 0
+    startup_cost: float = 0.0
+    total_cost: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Result(Plan):
+    """Projection of ``child`` (one empty row without a child), with a one-time ``filter``/row filter."""
+
+    child: Plan | None = None
+    filter: Expr | None = None
+    one_time: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class ValuesScan(Plan):
+    """Rows of expressions."""
+
+    values: tuple[tuple[Expr, ...], ...] = ()
+    filter: Expr | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class SeqScan(Plan):
+    """Reads a whole table. ``columns``: attnos fetched, in the order of the scan row that ``filter`` and ``output`` see
+    (negative: system columns ctid -1, xmin -2, cmin -3, xmax -4, cmax -5, tableoid -6). With ``want_tid`` the executor also hands on
+    the row's tid (DML, locking)."""
+
+    relation: RelationDesc
+    columns: tuple[int, ...] = ()
+    filter: Expr | None = None
+    alias: str = ""
+    want_tid: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class IndexScan(Plan):
+    """Reads a table through a B-tree.
+
+    ``equal``: expressions for the leading key columns (no Vars of this relation: constants, params, ExecParams, outer Columns
+    never); ``lower``/``upper``: (expression, inclusive) on the next key column; ``any_array``: the last of ``equal`` is an array
+    to probe element by element. ``filter`` re-checks the rest. ``unique``: at most one row. ``backward``: reverse order.
+    """
+
+    relation: RelationDesc
+    index: IndexDesc
+    columns: tuple[int, ...] = ()
+    equal: tuple[Expr, ...] = ()
+    lower: tuple[Expr, bool] | None = None
+    upper: tuple[Expr, bool] | None = None
+    any_array: bool = False
+    filter: Expr | None = None
+    unique: bool = False
+    backward: bool = False
+    alias: str = ""
+    want_tid: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class TidScan(Plan):
+    """WHERE ctid = …"""
+
+    relation: RelationDesc
+    columns: tuple[int, ...] = ()
+    tid: Expr
+    filter: Expr | None = None
+    alias: str = ""
+    want_tid: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class FunctionScan(Plan):
+    """Rows of a set-returning function (or one row of a plain one)."""
+
+    call: Expr
+    column_count: int = 1
+    with_ordinality: bool = False
+    filter: Expr | None = None
+    alias: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class SubqueryScan(Plan):
+    """A sub-select in FROM that was not pulled up."""
+
+    child: Plan
+    filter: Expr | None = None
+    alias: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class CteScan(Plan):
+    """Reads CTE number ``cte`` of PlannedStmt.ctes; ``working``: the recursive term's working table."""
+
+    cte: int
+    working: bool = False
+    filter: Expr | None = None
+    alias: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class RecursiveUnion(Plan):
+    """WITH RECURSIVE."""
+
+    cte: int
+    initial: Plan
+    recursive: Plan
+    distinct: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class ProjectSet(Plan):
+    """Set-returning functions in the target list."""
+
+    child: Plan
+
+
+@dataclass(slots=True, kw_only=True)
+class NestLoop(Plan):
+    """``kind`` inner, left, semi, anti. Before each inner run ``parameters`` sets ExecParams from the outer row."""
+
+    kind: str
+    outer: Plan
+    inner: Plan
+    condition: Expr | None = None
+    parameters: tuple[tuple[int, Expr], ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class HashJoin(Plan):
+    """``kind`` inner, left, right, full, semi, anti; the inner side is hashed. Keys pair up; ``condition`` re-checks."""
+
+    kind: str
+    outer: Plan
+    inner: Plan
+    outer_keys: tuple[Expr, ...] = ()
+    inner_keys: tuple[Expr, ...] = ()
+    condition: Expr | None = None
+    null_aware: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Sort(Plan):
+    """Sorts the child's rows by Column keys; ``limit`` bounds what is kept."""
+
+    child: Plan
+    keys: tuple[SortKey, ...] = ()
+    limit: Expr | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class AggregatePlan(Plan):
+    """Groups by the ``keys`` expressions over the child's row; the internal row is keys + aggregates, which ``having`` and
+    ``output`` see as Columns. ``plain``: no keys, always one row."""
+
+    child: Plan
+    keys: tuple[Expr, ...] = ()
+    aggregates: tuple[AggregateCall, ...] = ()
+    having: Expr | None = None
+    plain: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Unique(Plan):
+    """DISTINCT over the first ``count`` columns; ``sorted_on``: DISTINCT ON columns of sorted input."""
+
+    child: Plan
+    count: int = 0
+    sorted_on: tuple[int, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class SetOp(Plan):
+    """UNION, INTERSECT, EXCEPT of two inputs with the same columns."""
+
+    kind: str
+    all: bool
+    left: Plan
+    right: Plan
+
+
+@dataclass(slots=True, kw_only=True)
+class Append(Plan):
+    """The rows of each child in turn (UNION ALL)."""
+
+    children: tuple[Plan, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Limit(Plan):
+    """LIMIT and OFFSET."""
+
+    child: Plan
+    limit: Expr | None = None
+    offset: Expr | None = None
+    with_ties: tuple[SortKey, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class LockRows(Plan):
+    """FOR UPDATE and friends: the child's rows end with one tid column per locked relation."""
+
+    child: Plan
+    locks: tuple[tuple[RelationDesc, int, str, str], ...] = ()
+    """(relation, column with the tid, strength, wait)"""
+
+
+@dataclass(slots=True, kw_only=True)
+class Materialize(Plan):
+    """Keeps the child's rows for repeated reading."""
+
+    child: Plan
+
+
+@dataclass(slots=True, kw_only=True)
+class Insert(Plan):
+    """Inserts the child's rows, one value per table column. ``returning`` is over the full new row (Columns in attno order);
+    ``conflict_assignments`` see the existing row as side 0 and the proposed one as side 1."""
+
+    relation: RelationDesc
+    child: Plan
+    checks: tuple[tuple[str, Expr], ...] = ()
+    returning: tuple[Expr, ...] = ()
+    conflict: str = ""
+    arbiters: tuple[int, ...] = ()
+    conflict_assignments: tuple[tuple[int, Expr], ...] = ()
+    conflict_where: Expr | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Update(Plan):
+    """Updates the rows that ``child`` finds.
+
+    The child's output row is: every column of the target in attno order (dropped ones None), then the columns of the other FROM
+    items that the expressions need; its tid is handed on beside it (``want_tid`` of the target's scan; under a join, as the last output
+    column, ``tid_column``). ``assignments``: attno ← expression over that row. ``recheck``: the WHERE over that row, for a row
+    that changed while we waited for its lock (READ COMMITTED).
+    """
+
+    relation: RelationDesc
+    child: Plan
+    assignments: tuple[tuple[int, Expr], ...] = ()
+    recheck: Expr | None = None
+    tid_column: int = -1
+    checks: tuple[tuple[str, Expr], ...] = ()
+    returning: tuple[Expr, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Delete(Plan):
+    """Deletes the rows that ``child`` finds; as Update."""
+
+    relation: RelationDesc
+    child: Plan
+    recheck: Expr | None = None
+    tid_column: int = -1
+    returning: tuple[Expr, ...] = ()
+
+
+@dataclass(slots=True)
+class ResultColumn:
+    """What RowDescription tells of an output column."""
+
+    name: str
+    type: int
+    typmod: int = -1
+    table: int = 0
+    column: int = 0
+
+
+@dataclass(slots=True)
+class PlannedStmt:
+    """A whole statement: the plan, its sub-plans and CTEs, and what the client sees."""
+
+    command: str
+    plan: Plan
+    columns: tuple[ResultColumn, ...] | None
+    param_types: tuple[int, ...] = ()
+    subplans: list[Plan] = field(default_factory=list)
+    ctes: list[Plan] = field(default_factory=list)
+    exec_params: int = 0
+    read_only: bool = True
+    relations: frozenset[int] = frozenset()
+    """OIDs of the relations it reads or writes"""
+    kept_literals: frozenset[int] = frozenset()

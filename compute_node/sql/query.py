@@ -1,0 +1,124 @@
+"""The analyzed query: names resolved, types known, nothing planned yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from compute_node.catalog.descriptors import RelationDesc
+from compute_node.sql.expressions import Expr, SortKey
+
+
+@dataclass(slots=True)
+class RangeEntry:
+    """One entry of the range table.
+
+    ``kind``: relation, subquery, join, function, values, cte. ``column_names/types/typmods`` describe its columns (attno =
+    index + 1). A join's columns are expressions over its two sides in ``join_aliases``.
+    """
+
+    kind: str
+    alias: str
+    column_names: tuple[str, ...]
+    column_types: tuple[int, ...]
+    column_typmods: tuple[int, ...]
+    relation: RelationDesc | None = None
+    query: Query | None = None
+    function: Expr | None = None
+    with_ordinality: bool = False
+    values: tuple[tuple[Expr, ...], ...] = ()
+    join_aliases: tuple[Expr, ...] = ()
+    cte: str | None = None
+    cte_levels_up: int = 0
+    lateral: bool = False
+
+
+@dataclass(slots=True)
+class FromItem:
+    """A leaf of the FROM tree: range table index."""
+
+    rte: int
+
+
+@dataclass(slots=True)
+class JoinItem:
+    """A join in the FROM tree: ``kind`` inner, left, right, full; ``rte`` its own range entry."""
+
+    kind: str
+    left: FromItem | JoinItem
+    right: FromItem | JoinItem
+    condition: Expr | None
+    rte: int
+
+
+@dataclass(slots=True)
+class Target:
+    """One target-list entry. ``junk``: only for ORDER BY / GROUP BY. ``table``/``column``: origin for RowDescription."""
+
+    expression: Expr
+    name: str
+    junk: bool = False
+    table: int = 0
+    column: int = 0
+
+
+@dataclass(slots=True)
+class CommonTable:
+    """A WITH item."""
+
+    name: str
+    query: Query
+    recursive: bool = False
+    materialized: bool | None = None
+
+
+@dataclass(slots=True)
+class OnConflict:
+    """INSERT … ON CONFLICT: ``action`` nothing or update; ``arbiters`` index OIDs (empty: any)."""
+
+    action: str
+    arbiters: tuple[int, ...]
+    assignments: tuple[tuple[int, Expr], ...] = ()
+    where: Expr | None = None
+
+
+@dataclass(slots=True)
+class Query:
+    """SELECT, INSERT, UPDATE or DELETE after analysis.
+
+    SELECT: targets, from_items, where, group_by (indexes into targets), having, distinct, order_by, limit, offset,
+    locking. Set operations: ``set_op`` = (kind union|intersect|except, all, left Query, right Query), targets describe the
+    output. VALUES is a SELECT from a values entry. INSERT: ``target`` relation, ``insert_columns`` attnos in the source's
+    order, the source is ``source`` (a Query) or None for DEFAULT VALUES; defaults already filled in, so the source has
+    one column per table column. UPDATE: ``assignments`` (attno, expression); result_rte is the target's entry.
+    """
+
+    command: str
+    range_table: list[RangeEntry] = field(default_factory=list)
+    from_items: list[FromItem | JoinItem] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
+    where: Expr | None = None
+    group_by: tuple[int, ...] = ()
+    having: Expr | None = None
+    has_aggregates: bool = False
+    distinct: bool = False
+    distinct_on: tuple[int, ...] = ()
+    order_by: tuple[SortKey, ...] = ()
+    limit: Expr | None = None
+    offset: Expr | None = None
+    with_ties: bool = False
+    locking: tuple[tuple[str, str, tuple[int, ...]], ...] = ()
+    """(strength update|no key update|share|key share, wait block|nowait|skip, range entries)"""
+    set_op: tuple[str, bool, Query, Query] | None = None
+    ctes: list[CommonTable] = field(default_factory=list)
+    recursive_ctes: bool = False
+    target: RelationDesc | None = None
+    result_rte: int = -1
+    source: Query | None = None
+    assignments: tuple[tuple[int, Expr], ...] = ()
+    on_conflict: OnConflict | None = None
+    returning: list[Target] = field(default_factory=list)
+    param_types: list[int] = field(default_factory=list)
+    kept_literals: set[int] = field(default_factory=set)
+    """offsets of literals whose value analysis looked at, so that they may not be lifted"""
+    extra: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,142 @@
+"""Rewriting of whole queries: every expression of a query and of the queries inside it.
+
+``depth`` counts query levels below the starting one (1 for the query passed in), so that a callback can tell which
+``levels_up`` of a Var means the level it cares for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+from compute_node.sql.expressions import Expr, SubLink, map_children, walk
+from compute_node.sql.query import CommonTable, FromItem, JoinItem, OnConflict, Query, RangeEntry, Target
+
+Rewrite = Callable[[Expr, int], Expr]
+
+
+def _map_join(item: FromItem | JoinItem, function: Callable[[Expr], Expr]) -> FromItem | JoinItem:
+    if isinstance(item, FromItem):
+        return FromItem(item.rte)
+    condition = None if item.condition is None else function(item.condition)
+    return JoinItem(item.kind, _map_join(item.left, function), _map_join(item.right, function), condition, item.rte)
+
+
+def map_query_expressions(query: Query, function: Rewrite, depth: int = 1) -> Query:
+    """A copy of ``query`` with ``function(expression, depth)`` applied to every top expression, here and in sub-queries of
+    the range table, CTEs and set operations. The callback itself descends (into SubLink queries too, if it must)."""
+
+    def one(expr: Expr) -> Expr:
+        return function(expr, depth)
+
+    def optional(expr: Expr | None) -> Expr | None:
+        return None if expr is None else function(expr, depth)
+
+    def targets(items: list[Target]) -> list[Target]:
+        return [dataclasses.replace(item, expression=one(item.expression)) for item in items]
+
+    def entry(item: RangeEntry) -> RangeEntry:
+        return dataclasses.replace(
+            item,
+            query=None if item.query is None else map_query_expressions(item.query, function, depth + 1),
+            function=optional(item.function),
+            values=tuple(tuple(one(value) for value in row) for row in item.values),
+            join_aliases=tuple(one(alias) for alias in item.join_aliases),
+        )
+
+    def conflict(item: OnConflict | None) -> OnConflict | None:
+        if item is None:
+            return None
+        assignments = tuple((attno, one(value)) for attno, value in item.assignments)
+        return dataclasses.replace(item, assignments=assignments, where=optional(item.where))
+
+    return dataclasses.replace(
+        query,
+        range_table=[entry(item) for item in query.range_table],
+        from_items=[_map_join(item, one) for item in query.from_items],
+        targets=targets(query.targets),
+        where=optional(query.where),
+        having=optional(query.having),
+        limit=optional(query.limit),
+        offset=optional(query.offset),
+        ctes=[
+            CommonTable(item.name, map_query_expressions(item.query, function, depth + 1), item.recursive, item.materialized)
+            for item in query.ctes
+        ],
+        set_op=None
+        if query.set_op is None
+        else (
+            query.set_op[0],
+            query.set_op[1],
+            map_query_expressions(query.set_op[2], function, depth + 1),
+            map_query_expressions(query.set_op[3], function, depth + 1),
+        ),
+        source=None if query.source is None else map_query_expressions(query.source, function, depth + 1),
+        assignments=tuple((attno, one(value)) for attno, value in query.assignments),
+        on_conflict=conflict(query.on_conflict),
+        returning=targets(query.returning),
+    )
+
+
+def query_expressions(query: Query, depth: int = 1) -> Iterator[tuple[Expr, int]]:
+    """Every top expression of the query and of its nested queries, with its depth (not into SubLinks)."""
+
+    def join(item: FromItem | JoinItem) -> Iterator[Expr]:
+        if isinstance(item, JoinItem):
+            if item.condition is not None:
+                yield item.condition
+            yield from join(item.left)
+            yield from join(item.right)
+
+    for target in query.targets:
+        yield target.expression, depth
+    for target in query.returning:
+        yield target.expression, depth
+    for expr in (query.where, query.having, query.limit, query.offset):
+        if expr is not None:
+            yield expr, depth
+    for item in query.from_items:
+        for expr in join(item):
+            yield expr, depth
+    for _, expr in query.assignments:
+        yield expr, depth
+    if query.on_conflict is not None:
+        for _, expr in query.on_conflict.assignments:
+            yield expr, depth
+        if query.on_conflict.where is not None:
+            yield query.on_conflict.where, depth
+    nested = [cte.query for cte in query.ctes]
+    for entry in query.range_table:
+        if entry.function is not None:
+            yield entry.function, depth
+        for row in entry.values:
+            for expr in row:
+                yield expr, depth
+        for expr in entry.join_aliases:
+            yield expr, depth
+        if entry.query is not None:
+            nested.append(entry.query)
+    if query.set_op is not None:
+        nested += [query.set_op[2], query.set_op[3]]
+    if query.source is not None:
+        nested.append(query.source)
+    for inner in nested:
+        yield from query_expressions(inner, depth + 1)
+
+
+def deep_walk(node: Expr, depth: int = 0) -> Iterator[tuple[Expr, int]]:
+    """The node and everything below it, into SubLink queries too, with the query depth relative to the node."""
+    for item in walk(node):
+        yield item, depth
+        if isinstance(item, SubLink):
+            for expr, level in query_expressions(item.query, depth + 1):
+                yield from deep_walk(expr, level)
+
+
+def deep_map(node: Expr, function: Rewrite, depth: int = 0) -> Expr:
+    """Apply ``function(node, depth)`` bottom-up to every node, into SubLink queries too."""
+    changed = map_children(node, lambda child: deep_map(child, function, depth))
+    if isinstance(changed, SubLink):
+        inner = map_query_expressions(changed.query, lambda expr, level: deep_map(expr, function, level), depth + 1)
+        changed = dataclasses.replace(changed, query=inner)
+    return function(changed, depth)

@@ -1,0 +1,143 @@
+"""bytea: hex and escape I/O, comparison, concatenation, byte and bit access (manual, 8.4, 9.5)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from aurora.errors import ArraySubscriptError, InvalidParameterValue, InvalidTextRepresentation, SubstringError
+from compute_node.types.common import bytes_key
+from compute_node.types.declare import comparisons, fn, fns
+from compute_node.types.oids import BYTEA
+from compute_node.types.registry import REGISTRY, PgType, TypeEnv
+
+_ESCAPE = re.compile(rb"\\(?:\\|[0-3][0-7][0-7])")
+_HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
+
+
+def decode_hex(text: str) -> bytes:
+    """Pairs of hex digits, white space between pairs allowed; 22023 otherwise."""
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        digits = "".join(text.split())
+        bad = next((digit for digit in digits if digit not in _HEX_DIGITS), None)
+        if bad is not None:
+            raise InvalidParameterValue(f'invalid hexadecimal digit: "{bad}"') from None
+        raise InvalidParameterValue("invalid hexadecimal data: odd number of digits") from None
+
+
+def bytea_in(text: str, typmod: int, env: TypeEnv) -> bytes:
+    """``\\x`` and hex digits, or the escape format; 22P02 / 22023 for malformed text."""
+    if text.startswith("\\x"):
+        return decode_hex(text[2:])
+    return decode_escape(text)
+
+
+def decode_escape(text: str) -> bytes:
+    """The escape format: ``\\\\`` and ``\\ooo``; 22P02 for another backslash."""
+    data = text.encode()
+    if b"\\" not in data:
+        return data
+    if b"\\" in _ESCAPE.sub(b"", data):
+        raise InvalidTextRepresentation("invalid input syntax for type bytea")
+    return _ESCAPE.sub(lambda match: b"\\" if match[0] == b"\\\\" else bytes((int(match[0][1:], 8),)), data)
+
+
+def encode_escape(value: bytes) -> str:
+    """Inverse of ``decode_escape``: bytes outside printable ASCII as octal."""
+    return "".join("\\\\" if byte == 92 else chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}" for byte in value)
+
+
+def bytea_out(value: bytes, env: TypeEnv) -> str:
+    """By bytea_output: hex or escape."""
+    return "\\x" + value.hex() if env.bytea_output == "hex" else encode_escape(value)
+
+
+REGISTRY.add_type(
+    PgType(
+        oid=BYTEA,
+        name="bytea",
+        length=-1,
+        by_value=False,
+        category="U",
+        storage="x",
+        array=1001,
+        input=bytea_in,
+        output=bytea_out,
+        receive=lambda data, typmod: bytes(data),
+        send=bytes,
+        disk="y",
+        sort_key=bytes_key,
+    )
+)
+
+comparisons("""
+1948 byteaeq(bytea, bytea) bool
+1953 byteane(bytea, bytea) bool
+1949 bytealt(bytea, bytea) bool
+1950 byteale(bytea, bytea) bool
+1951 byteagt(bytea, bytea) bool
+1952 byteage(bytea, bytea) bool
+1954 byteacmp(bytea, bytea) int4
+""")
+fn(2011, "byteacat(bytea, bytea) bytea", lambda a, b: a + b, "({0} + {1})")
+fns(
+    """
+2010 length(bytea) int4
+720 octet_length(bytea) int4
+""",
+    len,
+)
+fn(2321, "md5(bytea) text", lambda value: hashlib.md5(value, usedforsecurity=False).hexdigest())
+fn(3419, "sha224(bytea) bytea", lambda value: hashlib.sha224(value).digest())
+fn(3420, "sha256(bytea) bytea", lambda value: hashlib.sha256(value).digest())
+fn(3421, "sha384(bytea) bytea", lambda value: hashlib.sha384(value).digest())
+fn(3422, "sha512(bytea) bytea", lambda value: hashlib.sha512(value).digest())
+fn(6163, "bit_count(bytea) int8", lambda value: int.from_bytes(value, "big").bit_count())
+fn(2014, "position(bytea, bytea) int4", lambda whole, part: whole.find(part) + 1)
+
+
+def slice_from(value: bytes, start: int, length: int | None = None) -> bytes:
+    """substring: 1-based start that may lie before the value; 22011 for a negative length."""
+    if length is None:
+        return value[max(start - 1, 0) :]
+    if length < 0:
+        raise SubstringError("negative substring length not allowed")
+    return value[max(start - 1, 0) : max(start - 1 + length, 0)]
+
+
+fns(
+    """
+2012 substring(bytea, int4, int4) bytea
+2085 substr(bytea, int4, int4) bytea
+2013 substring(bytea, int4) bytea
+2086 substr(bytea, int4) bytea
+""",
+    slice_from,
+)
+
+
+def _get_byte(value: bytes, index: int) -> int:
+    if not 0 <= index < len(value):
+        raise ArraySubscriptError(f"index {index} out of valid range, 0..{len(value) - 1}")
+    return value[index]
+
+
+def _set_byte(value: bytes, index: int, byte: int) -> bytes:
+    if not 0 <= index < len(value):
+        raise ArraySubscriptError(f"index {index} out of valid range, 0..{len(value) - 1}")
+    return value[:index] + bytes((byte & 0xFF,)) + value[index + 1 :]
+
+
+fn(721, "get_byte(bytea, int4) int4", _get_byte)
+fn(722, "set_byte(bytea, int4, int4) bytea", _set_byte)
+fn(723, "get_bit(bytea, int8) int4", lambda value, index: _get_byte(value, index >> 3) >> (index & 7) & 1)
+fns(
+    """
+2015 btrim(bytea, bytea) bytea
+""",
+    lambda value, cut: value.strip(cut),
+)
+fn(6195, "ltrim(bytea, bytea) bytea", lambda value, cut: value.lstrip(cut))
+fn(6196, "rtrim(bytea, bytea) bytea", lambda value, cut: value.rstrip(cut))

@@ -1,0 +1,150 @@
+"""Helpers with which the family modules declare their functions, operators and aggregates.
+
+A signature is one line: ``name(type, type) result`` followed by any of ``stable``, ``volatile`` (default immutable) and
+``nullable`` (called with NULLs; default strict). ``setof`` before the result marks a set-returning function, ``variadic``
+before the last argument a variadic one. Types are written as in pg_type, arrays as ``int4[]``.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable
+from typing import Any
+
+from aurora.errors import InvariantViolation
+from compute_node.types.oids import TYPE_OIDS
+from compute_node.types.registry import REGISTRY, Aggregate, Function
+
+_SIGNATURE = re.compile(r"(\w+)\(([^)]*)\) (setof )?([\w\[\]]+)((?: \w+)*)")
+_VOLATILITY = {"stable": "s", "volatile": "v"}
+_ANY = TYPE_OIDS["any"]
+_ELEMENT_OF = {
+    oid: TYPE_OIDS[name[:-2]] for name, oid in TYPE_OIDS.items() if name.endswith("[]") and name[:-2] in TYPE_OIDS
+}
+_ELEMENT_OF |= {TYPE_OIDS["anyarray"]: TYPE_OIDS["anyelement"]}
+
+
+def _declare(
+    oid: int, signature: str, implementation: Callable[..., Any], kind: str, extra: dict[str, Any]
+) -> Function:
+    match = _SIGNATURE.fullmatch(signature)
+    if match is None:
+        raise InvariantViolation(f"malformed signature: {signature}")
+    name, arguments, setof, result, flags = match.groups()
+    words = flags.split()
+    names = [argument.strip() for argument in arguments.split(",") if argument.strip()]
+    variadic = 0
+    if names and names[-1].startswith("variadic "):
+        names[-1] = names[-1].removeprefix("variadic ")
+        last = TYPE_OIDS[names[-1]]
+        variadic = _ANY if last == _ANY else _ELEMENT_OF[last]
+    volatility = next((_VOLATILITY[word] for word in words if word in _VOLATILITY), "i")
+    return REGISTRY.add_function(
+        Function(
+            oid=oid,
+            name=name,
+            arguments=tuple(TYPE_OIDS[each] for each in names),
+            result=TYPE_OIDS[result],
+            implementation=implementation,
+            strict="nullable" not in words and kind == "f",
+            volatility=volatility,
+            kind=kind,
+            returns_set=setof is not None,
+            variadic=variadic,
+            **extra,
+        )
+    )
+
+
+def fn(
+    oid: int, signature: str, implementation: Callable[..., Any], inline: str | None = None, **extra: Any
+) -> Function:
+    """Declare one function; ``extra`` are further fields of ``Function`` (``needs_context``, ``inline_names`` …)."""
+    return _declare(oid, signature, implementation, "f", {"inline": inline, **extra})
+
+
+def fns(block: str, implementation: Callable[..., Any], inline: str | None = None, **extra: Any) -> None:
+    """Declare the functions of a block of ``oid signature`` lines that share one implementation."""
+    for line in block.strip().splitlines():
+        oid, signature = line.strip().split(" ", 1)
+        fn(int(oid), signature, implementation, inline, **extra)
+
+
+def specialized(
+    oid: int, signature: str, specialize: Callable[[tuple[int, ...], int], Callable[..., Any]], **extra: Any
+) -> None:
+    """Declare a function whose code depends on the actual argument types (see ``Function.specialize``)."""
+
+    def unspecialized(*_: Any) -> Any:
+        raise InvariantViolation(f"{signature} was called without being specialized to its argument types")
+
+    _declare(oid, signature, unspecialized, "f", {"specialize": specialize, **extra})
+
+
+def _not_a_function(*_: Any) -> Any:
+    raise InvariantViolation("an aggregate was called as a plain function")
+
+
+def agg(
+    oid: int,
+    signature: str,
+    initial: Callable[[], Any],
+    step: Callable[..., Any],
+    final: Callable[[Any], Any],
+    **extra: Any,
+) -> None:
+    """Declare an aggregate: its pg_proc row and how it runs; ``extra`` are further fields of ``Aggregate``."""
+    _declare(oid, signature, _not_a_function, "a", {})
+    REGISTRY.add_aggregate(Aggregate(oid=oid, initial=initial, step=step, final=final, **extra))
+
+
+def aggs(
+    block: str,
+    initial: Callable[[], Any],
+    step: Callable[..., Any],
+    final: Callable[[Any], Any],
+    **extra: Any,
+) -> None:
+    """Declare the aggregates of a block of ``oid signature`` lines that run alike."""
+    for line in block.strip().splitlines():
+        oid, signature = line.strip().split(" ", 1)
+        agg(int(oid), signature, initial, step, final, **extra)
+
+
+_COMPARISON = re.compile(r"_?(eq|ne|lt|le|gt|ge|cmp)(?:_[a-z]+)?$")
+_COMPARE: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
+    "eq": (operator.eq, "=="),
+    "ne": (operator.ne, "!="),
+    "lt": (operator.lt, "<"),
+    "le": (operator.le, "<="),
+    "gt": (operator.gt, ">"),
+    "ge": (operator.ge, ">="),
+    "cmp": (lambda a, b: (a > b) - (a < b), ""),
+}
+
+
+def comparisons(
+    block: str, left: Callable[[Any], Any] | None = None, right: Callable[[Any], Any] | None = None
+) -> None:
+    """Declare comparison functions, told apart by the ``eq ne lt le gt ge cmp`` that ends their names.
+
+    ``left`` and ``right`` (default ``left``) map the arguments to objects that Python compares as PostgreSQL does; None
+    when the values already do, and then the comparison is inlined.
+    """
+    for line in block.strip().splitlines():
+        oid, signature = line.strip().split(" ", 1)
+        match = _COMPARISON.search(signature[: signature.index("(")])
+        if match is None:
+            raise InvariantViolation(f"not a comparison: {signature}")
+        compare, symbol = _COMPARE[match[1]]
+        if left is None:
+            fn(int(oid), signature, compare, f"({{0}} {symbol} {{1}})" if symbol else None)
+        else:
+            fn(int(oid), signature, _through_keys(compare, left, right or left))
+
+
+def _through_keys(
+    compare: Callable[[Any, Any], Any], left: Callable[[Any], Any], right: Callable[[Any], Any]
+) -> Callable[[Any, Any], Any]:
+    return lambda a, b: compare(left(a), right(b))

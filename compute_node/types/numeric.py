@@ -1,0 +1,504 @@
+"""numeric: I/O, comparison, arithmetic with PostgreSQL's result scales, typmods, casts (manual, 8.1.2, 9.3).
+
+A value is a Decimal whose exponent is minus its display scale (never positive), or NaN, Infinity, -Infinity. All
+arithmetic goes through ``EXACT``, never through the ambient decimal context, which belongs to the embedding program.
+"""
+
+from __future__ import annotations
+
+import decimal
+import math
+import re
+import struct
+from collections.abc import Callable
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from typing import Any, Final
+
+from aurora.errors import InvalidBinaryRepresentation, InvalidParameterValue, NotSupported, NumericValueOutOfRange
+from compute_node.types.common import GREATEST, WHITESPACE, division_by_zero, invalid_syntax, parse_typmod_int
+from compute_node.types.declare import comparisons, fn, fns
+from compute_node.types.floating import parse_float, to_single
+from compute_node.types.integer import FORMATTED, HIGH, LOW, overflow
+from compute_node.types.registry import REGISTRY, PgType, TypeEnv
+
+MAX_WHOLE_DIGITS: Final = 131072
+MAX_SCALE: Final = 16383
+EXACT: Final = decimal.Context(
+    prec=300_000,
+    rounding=ROUND_HALF_UP,
+    Emin=-999_999,
+    Emax=999_999,
+    capitals=1,
+    clamp=0,
+    flags=[],
+    traps=[decimal.InvalidOperation, decimal.Overflow],
+)
+"""Wide enough that sums, products and roundings of any two values are exact; rounds half away from zero."""
+NAN: Final = Decimal("NaN")
+INFINITY: Final = Decimal("Infinity")
+_NUMBER = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:[eE]([+-]?[0-9]+))?")
+_WORDS = {
+    "nan": NAN,
+    "+infinity": INFINITY,
+    "infinity": INFINITY,
+    "-infinity": -INFINITY,
+    "inf": INFINITY,
+    "+inf": INFINITY,
+    "-inf": -INFINITY,
+}
+_POWERS: Final = tuple(Decimal((0, (1,), -scale)) for scale in range(64))
+
+
+def unit(scale: int) -> Decimal:
+    """10 ** -scale, whose exponent quantizes to ``scale`` decimals."""
+    return _POWERS[scale] if 0 <= scale < 64 else Decimal((0, (1,), -scale))
+
+
+def display_scale(value: Decimal) -> int:
+    """Digits after the decimal point that are shown; 0 for NaN and the infinities."""
+    exponent = value.as_tuple().exponent
+    return -exponent if isinstance(exponent, int) else 0
+
+
+def overflow_error() -> NumericValueOutOfRange:
+    """22003 for a value outside numeric's format."""
+    return NumericValueOutOfRange("value overflows numeric format")  # type: ignore[return-value]
+
+
+def in_format(value: Decimal) -> Decimal:
+    """The value, its exponent made ≤ 0 and -0 made 0; 22003 with more than 131072 digits before the point."""
+    if not value.is_finite():
+        return value
+    if not value:
+        exponent = value.as_tuple().exponent
+        return Decimal((0, (0,), min(exponent, 0)))  # type: ignore[type-var]
+    if value.adjusted() >= MAX_WHOLE_DIGITS:
+        raise overflow_error()
+    exponent = value.as_tuple().exponent
+    if exponent > 0:  # type: ignore[operator]
+        return EXACT.quantize(value, _POWERS[0])
+    if exponent < -MAX_SCALE:  # type: ignore[operator]
+        return round_scale(value, MAX_SCALE)
+    return value
+
+
+def round_scale(value: Decimal, scale: int, rounding: str = ROUND_HALF_UP) -> Decimal:
+    """Round to ``scale`` decimals (negative: to tens, hundreds …) and show max(scale, 0) of them."""
+    if not value.is_finite():
+        return value
+    result = value.quantize(unit(scale), rounding, EXACT)
+    if scale < 0:
+        result = result.quantize(_POWERS[0], rounding, EXACT)
+    return result if result else result.copy_abs()
+
+
+def numeric_in(text: str, typmod: int, env: TypeEnv) -> Decimal:
+    """Text input: 22P02 for bad syntax, 22003 beyond the format or the typmod."""
+    stripped = text.strip(WHITESPACE)
+    match = _NUMBER.fullmatch(stripped)
+    if match is None:
+        named = _WORDS.get(stripped.lower())
+        if named is None:
+            raise invalid_syntax("numeric", text)
+        return apply_typmod(named, typmod)
+    if match[2] is not None and abs(int(match[2])) >= 2**30:
+        raise invalid_syntax("numeric", text)
+    if match[2] is not None and abs(int(match[2])) > 200_000 and not Decimal(match[1]):
+        return apply_typmod(Decimal(0), typmod)
+    if match[2] is not None and int(match[2]) > 200_000:
+        raise overflow_error()
+    return apply_typmod(in_format(Decimal(stripped)), typmod)
+
+
+def numeric_out(value: Decimal) -> str:
+    """All digits, never an exponent."""
+    return format(value, "f") if value.is_finite() else str(value)
+
+
+def typmod_in(arguments: list[str]) -> int:
+    """(precision), (precision, scale) → typmod; 22023 outside 1…1000 and -1000…1000."""
+    numbers = [parse_typmod_int("integer", each) for each in arguments]
+    if len(numbers) not in (1, 2):
+        raise InvalidParameterValue("invalid NUMERIC type modifier")
+    precision, scale = numbers[0], numbers[1] if len(numbers) == 2 else 0
+    if not 1 <= precision <= 1000:
+        raise InvalidParameterValue(f"NUMERIC precision {precision} must be between 1 and 1000")
+    if not -1000 <= scale <= 1000:
+        raise InvalidParameterValue(f"NUMERIC scale {scale} must be between -1000 and 1000")
+    return (precision << 16 | (scale & 0x7FF)) + 4
+
+
+def split_typmod(typmod: int) -> tuple[int, int]:
+    """(precision, scale) of a typmod ≥ 4; the scale is an 11-bit two's complement number."""
+    packed = typmod - 4
+    return packed >> 16 & 0xFFFF, ((packed & 0x7FF) ^ 0x400) - 0x400
+
+
+def typmod_out(typmod: int) -> str:
+    """``(precision,scale)``."""
+    precision, scale = split_typmod(typmod)
+    return f"({precision},{scale})"
+
+
+def apply_typmod(value: Decimal, typmod: int, explicit: bool = False) -> Decimal:
+    """Round to the typmod's scale; 22003 when the rounded value needs more digits than its precision."""
+    if typmod < 4 or value.is_nan():
+        return value
+    precision, scale = split_typmod(typmod)
+    if value.is_infinite():
+        raise NumericValueOutOfRange(
+            "numeric field overflow",
+            detail=f"A field with precision {precision}, scale {scale} cannot hold an infinite value.",
+        )
+    result = round_scale(value, scale)
+    if result and result.adjusted() >= precision - scale:
+        limit = "1" if precision == scale else f"10^{precision - scale}"
+        raise NumericValueOutOfRange(
+            "numeric field overflow",
+            detail=f"A field with precision {precision}, scale {scale} must round to an absolute value less than {limit}.",
+        )
+    return result
+
+
+# Binary form: i16 ndigits, i16 weight, u16 sign, u16 dscale, then ndigits base-10000 digits (i16 each).
+_HEADER = struct.Struct(">hhHH")
+_SIGN_NEGATIVE, _SIGN_NAN, _SIGN_PINF, _SIGN_NINF = 0x4000, 0xC000, 0xD000, 0xF000
+
+
+def numeric_send(value: Decimal) -> bytes:
+    """Base-10000 digits without leading or trailing zero digits."""
+    if not value.is_finite():
+        sign = _SIGN_NAN if value.is_nan() else _SIGN_PINF if value > 0 else _SIGN_NINF
+        return _HEADER.pack(0, 0, sign, 0)
+    scale = display_scale(value)
+    if not value:
+        return _HEADER.pack(0, 0, 0, scale)
+    negative, digits, exponent = value.as_tuple()
+    text = "".join(map(str, digits))
+    pad = -(-scale // 4) * 4 - scale
+    text += "0" * pad
+    text = "0" * (-len(text) % 4) + text
+    groups = [int(text[at : at + 4]) for at in range(0, len(text), 4)]
+    weight = len(groups) - 1 - (scale + pad) // 4
+    first = next(at for at, group in enumerate(groups) if group)
+    groups, weight = groups[first:], weight - first
+    while not groups[-1]:
+        groups.pop()
+    return _HEADER.pack(len(groups), weight, _SIGN_NEGATIVE if negative else 0, scale) + struct.pack(
+        f">{len(groups)}h", *groups
+    )
+
+
+def numeric_receive(data: bytes, typmod: int) -> Decimal:
+    """Inverse of ``numeric_send``; 22P03 for a malformed value."""
+    if len(data) < 8:
+        raise InvalidBinaryRepresentation('invalid length in external "numeric" value')
+    count, weight, sign, scale = _HEADER.unpack_from(data)
+    if sign in (_SIGN_NAN, _SIGN_PINF, _SIGN_NINF):
+        return apply_typmod({_SIGN_NAN: NAN, _SIGN_PINF: INFINITY, _SIGN_NINF: -INFINITY}[sign], typmod)
+    if sign not in (0, _SIGN_NEGATIVE):
+        raise InvalidBinaryRepresentation('invalid sign in external "numeric" value')
+    if scale > MAX_SCALE:
+        raise InvalidBinaryRepresentation('invalid scale in external "numeric" value')
+    if count < 0 or len(data) != 8 + 2 * count:
+        raise InvalidBinaryRepresentation("incorrect binary data format")
+    groups = struct.unpack_from(f">{count}h", data, 8)
+    if any(not 0 <= group < 10000 for group in groups):
+        raise InvalidBinaryRepresentation('invalid digit in external "numeric" value')
+    if not groups:
+        return apply_typmod(Decimal((0, (0,), -scale)), typmod)
+    magnitude = Decimal("".join(f"{group:04d}" for group in groups)).scaleb(4 * (weight - count + 1), EXACT)
+    value = magnitude.quantize(unit(scale), ROUND_DOWN, EXACT)
+    return apply_typmod(in_format(-value if sign else value), typmod)
+
+
+def to_disk(value: Decimal) -> bytes:
+    """Tuple form: scale (u16, 0x8000 | code for NaN and infinities), then the unscaled value as a signed little-endian integer."""
+    if not value.is_finite():
+        return struct.pack("<H", 0x8000 | (0 if value.is_nan() else 1 if value > 0 else 2))
+    negative, digits, exponent = value.as_tuple()
+    scaled = int(value.scaleb(-exponent, EXACT))  # type: ignore[operator]
+    return struct.pack("<H", -exponent) + scaled.to_bytes((scaled.bit_length() >> 3) + 1, "little", signed=True)  # type: ignore[operator]
+
+
+def from_disk(data: bytes) -> Decimal:
+    """Inverse of ``to_disk``."""
+    (scale,) = struct.unpack_from("<H", data)
+    if scale & 0x8000:
+        return (NAN, INFINITY, -INFINITY)[scale & 3]
+    return Decimal(int.from_bytes(data[2:], "little", signed=True)).scaleb(-scale, EXACT)
+
+
+_COMPLEMENT = bytes(255 - byte for byte in range(256))
+
+
+def numeric_key(value: Decimal) -> bytes:
+    """memcmp key: class byte, then for a non-zero finite value its exponent (u32) and digit pairs + 1 ended by 0, complemented when negative."""
+    if not value.is_finite():
+        return b"\x60" if value.is_nan() else b"\x50" if value > 0 else b"\x10"
+    if not value:
+        return b"\x30"
+    negative, digits, _ = value.as_tuple()
+    text = "".join(map(str, digits)).rstrip("0")
+    text += "0" * (len(text) % 2)
+    body = (
+        struct.pack(">I", value.adjusted() + 0x80000000)
+        + bytes(int(text[at : at + 2]) + 1 for at in range(0, len(text), 2))
+        + b"\0"
+    )
+    return b"\x20" + body.translate(_COMPLEMENT) if negative else b"\x40" + body
+
+
+def numeric_order(value: Decimal) -> Any:
+    """The value, or for NaN an object that sorts after all and equals itself."""
+    return GREATEST if value.is_nan() else value
+
+
+REGISTRY.add_type(
+    PgType(
+        oid=1700,
+        name="numeric",
+        length=-1,
+        by_value=False,
+        category="N",
+        storage="m",
+        array=1231,
+        input=numeric_in,
+        output=lambda value, env: numeric_out(value),
+        text_bytes=lambda value: numeric_out(value).encode(),
+        receive=numeric_receive,
+        send=numeric_send,
+        disk="x",
+        to_disk=to_disk,
+        from_disk=from_disk,
+        sort_value=numeric_order,
+        sort_key=numeric_key,
+        typmod_in=typmod_in,
+        typmod_out=typmod_out,
+        typmod_cast=apply_typmod,
+    )
+)
+
+
+def add(a: Decimal, b: Decimal) -> Decimal:
+    """a + b; the scale is the larger one."""
+    return _quiet(EXACT.add, a, b)
+
+
+def subtract(a: Decimal, b: Decimal) -> Decimal:
+    """a - b; the scale is the larger one."""
+    return _quiet(EXACT.subtract, a, b)
+
+
+def multiply(a: Decimal, b: Decimal) -> Decimal:
+    """a * b; the scales add up."""
+    return _quiet(EXACT.multiply, a, b)
+
+
+def _quiet(operation: Callable[[Decimal, Decimal], Decimal], a: Decimal, b: Decimal) -> Decimal:
+    """Infinity - Infinity and its like are NaN; results outside the format are refused."""
+    try:
+        result = operation(a, b)
+    except decimal.InvalidOperation:
+        return NAN
+    if result.is_zero():
+        return result.copy_abs()
+    if result.adjusted() >= MAX_WHOLE_DIGITS and result.is_finite():
+        raise overflow_error()
+    return result
+
+
+def _base10000(value: Decimal) -> tuple[int, int]:
+    """(weight, first digit) of the value in base 10000; (0, 0) for zero."""
+    if not value:
+        return 0, 0
+    exponent = value.adjusted()
+    weight = exponent // 4
+    digits = value.as_tuple().digits[: exponent - weight * 4 + 1]
+    first = 0
+    for digit in digits:
+        first = first * 10 + digit
+    return weight, first * 10 ** (exponent - weight * 4 + 1 - len(digits))
+
+
+def division_scale(a: Decimal, b: Decimal) -> int:
+    """Display scale of a quotient: at least 16 significant digits and both operands' scales, at most 1000."""
+    weight_a, first_a = _base10000(a)
+    weight_b, first_b = _base10000(b)
+    quotient_weight = weight_a - weight_b - (first_a <= first_b)
+    return min(max(16 - 4 * quotient_weight, display_scale(a), display_scale(b), 0), 1000)
+
+
+def quotient(a: Decimal, b: Decimal, scale: int) -> Decimal:
+    """a / b of finite values, rounded half away from zero to ``scale`` decimals; b is not zero."""
+    numerator, denominator = int(a.scaleb(display_scale(a), EXACT)), int(b.scaleb(display_scale(b), EXACT))
+    shift = scale - display_scale(a) + display_scale(b)
+    if shift >= 0:
+        numerator *= 10**shift
+    else:
+        denominator *= 10**-shift
+    whole, rest = divmod(abs(numerator), abs(denominator))
+    if 2 * rest >= abs(denominator):
+        whole += 1
+    if (numerator < 0) != (denominator < 0):
+        whole = -whole
+    return Decimal(whole).scaleb(-scale, EXACT)
+
+
+def divide(a: Decimal, b: Decimal) -> Decimal:
+    """a / b in PostgreSQL's scale; 22012 for a zero divisor."""
+    if a.is_nan() or b.is_nan():
+        return NAN
+    if not b:
+        raise division_by_zero()
+    if a.is_infinite():
+        return NAN if b.is_infinite() else (a if b > 0 else -a)
+    if b.is_infinite():
+        return Decimal(0)
+    return in_format(quotient(a, b, division_scale(a, b)))
+
+
+def divide_truncated(a: Decimal, b: Decimal) -> Decimal:
+    """div(a, b): the quotient truncated to an integer."""
+    if a.is_nan() or b.is_nan():
+        return NAN
+    if not b:
+        raise division_by_zero()
+    if a.is_infinite():
+        return NAN if b.is_infinite() else (a if b > 0 else -a)
+    if b.is_infinite():
+        return Decimal(0)
+    return in_format(EXACT.divide_int(a, b))
+
+
+def remainder(a: Decimal, b: Decimal) -> Decimal:
+    """a % b with the sign of a; 22012 for a zero divisor."""
+    if a.is_nan() or b.is_nan():
+        return NAN
+    if not b:
+        raise division_by_zero()
+    if a.is_infinite():
+        return NAN
+    if b.is_infinite():
+        return a
+    result = EXACT.remainder(a, b)
+    scale = max(display_scale(a), display_scale(b))
+    return round_scale(result, scale)
+
+
+comparisons(
+    """
+1718 numeric_eq(numeric, numeric) bool
+1719 numeric_ne(numeric, numeric) bool
+1722 numeric_lt(numeric, numeric) bool
+1723 numeric_le(numeric, numeric) bool
+1720 numeric_gt(numeric, numeric) bool
+1721 numeric_ge(numeric, numeric) bool
+1769 numeric_cmp(numeric, numeric) int4
+""",
+    numeric_order,
+)
+fn(1724, "numeric_add(numeric, numeric) numeric", add)
+fn(1725, "numeric_sub(numeric, numeric) numeric", subtract)
+fn(1726, "numeric_mul(numeric, numeric) numeric", multiply)
+fn(1727, "numeric_div(numeric, numeric) numeric", divide)
+fns(
+    """
+1729 numeric_mod(numeric, numeric) numeric
+1728 mod(numeric, numeric) numeric
+""",
+    remainder,
+)
+fns(
+    """
+1973 div(numeric, numeric) numeric
+1980 numeric_div_trunc(numeric, numeric) numeric
+""",
+    divide_truncated,
+)
+fn(1771, "numeric_uminus(numeric) numeric", lambda value: value.copy_negate() if value else value)
+fn(1915, "numeric_uplus(numeric) numeric", lambda value: value)
+fns(
+    """
+1704 numeric_abs(numeric) numeric
+1705 abs(numeric) numeric
+""",
+    Decimal.copy_abs,
+)
+fn(1767, "numeric_larger(numeric, numeric) numeric", lambda a, b: a if numeric_order(a) >= numeric_order(b) else b)
+fn(1766, "numeric_smaller(numeric, numeric) numeric", lambda a, b: a if numeric_order(a) <= numeric_order(b) else b)
+fn(
+    1707,
+    "round(numeric, int4) numeric",
+    lambda value, scale: round_scale(value, max(-MAX_WHOLE_DIGITS, min(scale, MAX_SCALE))),
+)
+fn(1708, "round(numeric) numeric", lambda value: round_scale(value, 0))
+fn(
+    1709,
+    "trunc(numeric, int4) numeric",
+    lambda value, scale: round_scale(value, max(-MAX_WHOLE_DIGITS, min(scale, MAX_SCALE)), ROUND_DOWN),
+)
+fn(1710, "trunc(numeric) numeric", lambda value: round_scale(value, 0, ROUND_DOWN))
+fns(
+    """
+1711 ceil(numeric) numeric
+2167 ceiling(numeric) numeric
+""",
+    lambda value: round_scale(value, 0, ROUND_CEILING),
+)
+fn(1712, "floor(numeric) numeric", lambda value: round_scale(value, 0, ROUND_FLOOR))
+fn(1706, "sign(numeric) numeric", lambda value: value if value.is_nan() else Decimal((value > 0) - (value < 0)))
+fn(3281, "scale(numeric) int4", lambda value: display_scale(value) if value.is_finite() else None)
+
+
+def _minimal_scale(value: Decimal) -> int | None:
+    if not value.is_finite():
+        return None
+    return max(0, display_scale(value.normalize(EXACT))) if value else 0
+
+
+fn(5042, "min_scale(numeric) int4", _minimal_scale)
+fn(5043, "trim_scale(numeric) numeric", lambda value: round_scale(value, _minimal_scale(value) or 0))
+
+
+def to_integer(size: int) -> Callable[[Decimal], int]:
+    """numeric → int2/4/8, rounding half away from zero: 22003 outside the range, 0A000 for NaN and the infinities."""
+    low, high, name = LOW[size], HIGH[size], FORMATTED[size]
+
+    def convert(value: Decimal) -> int:
+        if not value.is_finite():
+            raise NotSupported(f"cannot convert {'NaN' if value.is_nan() else 'infinity'} to {name}")
+        result = int(value.to_integral_value(ROUND_HALF_UP, EXACT))
+        return result if low <= result <= high else overflow(size)
+
+    return convert
+
+
+def _from_float(value: float, digits: int) -> Decimal:
+    if not math.isfinite(value):
+        return NAN if value != value else INFINITY if value > 0 else -INFINITY
+    return in_format(Decimal(f"{value:.{digits}g}"))
+
+
+def _to_float8(value: Decimal) -> float:
+    if not value.is_finite():
+        return float(value)
+    return parse_float(numeric_out(value), "double precision")
+
+
+fns(
+    """
+1782 numeric(int2) numeric
+1740 numeric(int4) numeric
+1781 numeric(int8) numeric
+""",
+    Decimal,
+)
+fn(1742, "numeric(float4) numeric", lambda value: _from_float(value, 6))
+fn(1743, "numeric(float8) numeric", lambda value: _from_float(value, 15))
+fn(1783, "int2(numeric) int2", to_integer(2))
+fn(1744, "int4(numeric) int4", to_integer(4))
+fn(1779, "int8(numeric) int8", to_integer(8))
+fn(1746, "float8(numeric) float8", _to_float8)
+fn(1745, "float4(numeric) float4", lambda value: to_single(_to_float8(value)))
+fn(1703, "numeric(numeric, int4) numeric", apply_typmod)

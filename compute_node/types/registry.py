@@ -1,0 +1,277 @@
+"""Declarations of types, functions, operators, casts and operator classes.
+
+Each built-in is declared once, beside its code, in a module of this package; importing ``compute_node.types`` fills
+``REGISTRY``. The analyzer resolves against it, the executor calls it, the catalog's rows are made from it. OIDs and
+names are PostgreSQL 15's. Objects that users create are looked up in the catalog, which wraps the same dataclasses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from typing import Any, Protocol
+
+from aurora.errors import InvariantViolation
+
+Value = Any
+"""A SQL value in Python; see docs/architecture for each type's form. NULL is None."""
+
+
+@dataclass(slots=True)
+class TypeEnv:
+    """The session settings that text conversions and some functions depend on."""
+
+    timezone: tzinfo
+    timezone_name: str = "UTC"
+    datestyle: str = "ISO, MDY"
+    intervalstyle: str = "postgres"
+    extra_float_digits: int = 1
+    bytea_output: str = "hex"
+    transaction_timestamp: int = 0
+    """µs since 2000-01-01 UTC; what now() gives."""
+    statement_timestamp: int = 0
+    lookup: Callable[..., Any] | None = None
+    """The catalog's hook for text forms of OIDs: ``lookup("regclassin", "public.t")`` gives an OID,
+    ``lookup("regclassout", 1259)`` a name. None (no catalog yet): only numeric text is accepted and given."""
+
+
+class SessionView(Protocol):
+    """What functions read of the session that runs them. Times are µs since 2000-01-01 UTC."""
+
+    user: str
+    """current_user"""
+    session_user: str
+    database: str
+    pid: int
+
+    def get_setting(self, name: str, missing_ok: bool) -> str | None:
+        """A setting's text as SHOW gives it; 42704 when unknown and not ``missing_ok``."""
+
+    def set_setting(self, name: str, value: str | None, is_local: bool) -> str:
+        """Change a setting as SET (LOCAL) does; returns its new text."""
+
+    def catalog_function(self, name: str, *args: Any) -> Any:
+        """A catalog-dependent function by its pg_proc name: pg_get_indexdef, pg_table_is_visible, …"""
+
+    def search_path_schemas(self, include_implicit: bool) -> list[str]:
+        """The effective search path's existing schemas, in order."""
+
+    def current_xid(self, assign: bool) -> int | None:
+        """This transaction's xid; None when it has none and ``assign`` is false."""
+
+    def wal_lsn(self) -> int:
+        """The position after the last allocated log byte."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait without holding up the loop; ends early with 57014 on cancel."""
+
+    def signal_backend(self, pid: int, terminate: bool) -> bool:
+        """Cancel or end another session; False when there is no such session."""
+
+
+@dataclass(slots=True)
+class FunctionContext:
+    """Passed first to functions with ``needs_context``."""
+
+    env: TypeEnv
+    session: SessionView
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PgType:
+    """One row of pg_type with its code.
+
+    ``disk`` chooses the tuple codec: ``?`` bool, ``h i q`` signed 2/4/8 bytes, ``I`` u32, ``f d`` floats, ``c`` one byte
+    (the "char" type, value a str), ``s`` UTF-8 varlena (value str), ``y`` bytes varlena, ``x`` varlena through ``to_disk`` and
+    ``from_disk``. ``sort_value`` maps a value to a Python object whose ``<`` and ``==`` are the type's (None: the value
+    itself); ``sort_key`` gives bytes whose memcmp order is the type's, for B-trees (None: not indexable).
+    Text input raises 22P02 and friends; binary input 22P03 / 08P01.
+    """
+
+    oid: int
+    name: str
+    length: int
+    by_value: bool
+    category: str
+    input: Callable[[str, int, TypeEnv], Value]
+    """text, typmod (-1 none), env → value, already coerced to the typmod with input-function (not cast) semantics"""
+    output: Callable[[Value, TypeEnv], str]
+    receive: Callable[[bytes, int], Value] | None
+    send: Callable[[Value], bytes] | None
+    disk: str
+    to_disk: Callable[[Value], bytes] | None = None
+    from_disk: Callable[[bytes], Value] | None = None
+    sort_value: Callable[[Value], Any] | None = None
+    sort_key: Callable[[Value], bytes] | None = None
+    preferred: bool = False
+    kind: str = "b"
+    element: int = 0
+    array: int = 0
+    align: str = "i"
+    storage: str = "p"
+    delimiter: str = ","
+    collation: int = 0
+    typmod_in: Callable[[list[str]], int] | None = None
+    typmod_out: Callable[[int], str] | None = None
+    typmod_cast: Callable[[Value, int, bool], Value] | None = None
+    """value, typmod, explicit → value coerced to the typmod (PostgreSQL's length-coercion function)"""
+    formatted_name: str | None = None
+    """format_type's spelling, e.g. ``timestamp with time zone``; None: the name"""
+    text_bytes: Callable[[Value], bytes] | None = None
+    """fast text output that needs no env (ints, text, bool); None: ``output``"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Function:
+    """One row of pg_proc with its code.
+
+    ``implementation`` takes the arguments positionally (after a ``FunctionContext`` when ``needs_context``) and is never
+    called with a NULL when ``strict``. ``inline`` is an optional Python expression template with ``{0}``, ``{1}`` … that the
+    expression compiler may use instead of a call; it may name helpers from ``inline_names``. A set-returning function
+    returns an iterable of values (of tuples when ``out_columns``).
+
+    Functions whose code depends on the actual types of polymorphic or "any" arguments have ``specialize``: called once per
+    call site with the actual argument type OIDs (variadic arguments already gathered: the call passes one list for a
+    typed VARIADIC parameter, and the separate values for VARIADIC "any") and the result type, it gives the callable to use in place of
+    ``implementation``, with the same calling convention.
+    """
+
+    oid: int
+    name: str
+    arguments: tuple[int, ...]
+    result: int
+    implementation: Callable[..., Any]
+    strict: bool = True
+    volatility: str = "i"
+    kind: str = "f"
+    returns_set: bool = False
+    variadic: int = 0
+    needs_context: bool = False
+    inline: str | None = None
+    inline_names: dict[str, Any] = field(default_factory=dict)
+    out_columns: tuple[tuple[str, int], ...] = ()
+    argument_names: tuple[str, ...] = ()
+    defaults: tuple[Value, ...] = ()
+    source: str = ""
+    namespace: int = 11
+    specialize: Callable[[tuple[int, ...], int], Callable[..., Any]] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Aggregate:
+    """How an aggregate of the same OID in pg_proc runs: ``state = step(state, *args)`` from ``initial()``, then
+    ``final(state)``. A strict step skips rows with a NULL argument. ``combine`` and ``batch`` are optional: ``batch(state,
+    column)`` folds a list of non-NULL values at once."""
+
+    oid: int
+    initial: Callable[[], Any]
+    step: Callable[..., Any]
+    final: Callable[[Any], Value]
+    strict: bool = True
+    batch: Callable[[Any, list[Value]], Any] | None = None
+    transition_type: int = 2281
+    ordered_set: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operator:
+    """One row of pg_operator. ``left`` is 0 for a prefix operator."""
+
+    oid: int
+    name: str
+    left: int
+    right: int
+    result: int
+    function: int
+    commutator: int = 0
+    negator: int = 0
+    can_merge: bool = False
+    can_hash: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cast:
+    """One row of pg_cast: context ``i`` implicit, ``a`` assignment, ``e`` explicit; method ``f`` function, ``b`` binary
+    coercible, ``i`` through text I/O."""
+
+    oid: int
+    source: int
+    target: int
+    function: int
+    context: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OperatorClass:
+    """A B-tree (403) or hash (405) operator class; ``operators`` are strategy 1… operator OIDs for its input type."""
+
+    oid: int
+    name: str
+    family: int
+    family_name: str
+    input_type: int
+    method: int = 403
+    default: bool = True
+    operators: tuple[int, ...] = ()
+    support: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class Registry:
+    """All declarations, with the indexes that resolution needs."""
+
+    types: dict[int, PgType] = field(default_factory=dict)
+    types_by_name: dict[str, PgType] = field(default_factory=dict)
+    functions: dict[int, Function] = field(default_factory=dict)
+    functions_by_name: dict[str, list[Function]] = field(default_factory=dict)
+    aggregates: dict[int, Aggregate] = field(default_factory=dict)
+    operators: dict[int, Operator] = field(default_factory=dict)
+    operators_by_name: dict[str, list[Operator]] = field(default_factory=dict)
+    operators_by_signature: dict[tuple[str, int, int], Operator] = field(default_factory=dict)
+    casts: dict[tuple[int, int], Cast] = field(default_factory=dict)
+    operator_classes: dict[int, OperatorClass] = field(default_factory=dict)
+
+    def add_type(self, item: PgType) -> PgType:
+        """Declare a type; returns it."""
+        self._once(self.types, item.oid, item)
+        self._once(self.types_by_name, item.name, item)
+        return item
+
+    def add_function(self, item: Function) -> Function:
+        """Declare a function (aggregates too: kind ``a``); returns it."""
+        self._once(self.functions, item.oid, item)
+        self.functions_by_name.setdefault(item.name, []).append(item)
+        return item
+
+    def add_aggregate(self, item: Aggregate) -> Aggregate:
+        """Declare how the aggregate of that OID runs."""
+        self._once(self.aggregates, item.oid, item)
+        return item
+
+    def add_operator(self, item: Operator) -> Operator:
+        """Declare an operator; returns it."""
+        self._once(self.operators, item.oid, item)
+        self._once(self.operators_by_signature, (item.name, item.left, item.right), item)
+        self.operators_by_name.setdefault(item.name, []).append(item)
+        return item
+
+    def add_cast(self, item: Cast) -> Cast:
+        """Declare a cast; returns it."""
+        self._once(self.casts, (item.source, item.target), item)
+        return item
+
+    def add_operator_class(self, item: OperatorClass) -> OperatorClass:
+        """Declare an operator class; returns it."""
+        self._once(self.operator_classes, item.oid, item)
+        return item
+
+    @staticmethod
+    def _once(table: dict[Any, Any], key: Any, item: Any) -> None:
+        if key in table:
+            raise InvariantViolation(f"{type(item).__name__} {key} is declared twice")
+        table[key] = item
+
+
+REGISTRY = Registry()

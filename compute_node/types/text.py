@@ -1,0 +1,181 @@
+"""text, varchar, bpchar: I/O, length coercion, comparison, concatenation (manual, 8.3).
+
+A bpchar value keeps its blanks; comparison, length and the cast to text ignore trailing ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aurora.errors import InvalidParameterValue, StringDataRightTruncation
+from compute_node.types.common import parse_typmod_int, receive_text, string_key
+from compute_node.types.declare import comparisons, fn, fns
+from compute_node.types.registry import REGISTRY, PgType, TypeEnv
+
+MAX_LENGTH = 10485760
+
+
+def text_in(text: str, typmod: int, env: TypeEnv) -> str:
+    """Any string."""
+    return text
+
+
+def text_out(value: str, env: TypeEnv) -> str:
+    """The string itself."""
+    return value
+
+
+def _typmod_in(name: str) -> Callable[[list[str]], int]:
+    def read(arguments: list[str]) -> int:
+        if len(arguments) != 1:
+            raise InvalidParameterValue("invalid type modifier")
+        length = parse_typmod_int("integer", arguments[0])
+        if length < 1:
+            raise InvalidParameterValue(f"length for type {name} must be at least 1")
+        if length > MAX_LENGTH:
+            raise InvalidParameterValue(f"length for type {name} cannot exceed {MAX_LENGTH}")
+        return length + 4
+
+    return read
+
+
+def typmod_out(typmod: int) -> str:
+    """``(n)``."""
+    return f"({typmod - 4})"
+
+
+def varchar_typmod(value: str, typmod: int, explicit: bool) -> str:
+    """varchar(n): an explicit cast cuts; otherwise only blanks may be lost (22001)."""
+    limit = typmod - 4
+    if typmod < 4 or len(value) <= limit:
+        return value
+    if not explicit and value[limit:].strip(" "):
+        raise StringDataRightTruncation(f"value too long for type character varying({limit})")
+    return value[:limit]
+
+
+def bpchar_typmod(value: str, typmod: int, explicit: bool) -> str:
+    """char(n): pads with blanks; an explicit cast cuts; otherwise only blanks may be lost (22001)."""
+    limit = typmod - 4
+    if typmod < 4:
+        return value
+    if len(value) <= limit:
+        return value.ljust(limit)
+    if not explicit and value[limit:].strip(" "):
+        raise StringDataRightTruncation(f"value too long for type character({limit})")
+    return value[:limit]
+
+
+def without_padding(value: str) -> str:
+    """A bpchar value as comparison sees it."""
+    return value.rstrip(" ")
+
+
+def string_type(oid: int, name: str, **extra: Any) -> PgType:
+    """Declare a type whose value is a str and whose text form is the value."""
+    fields: dict[str, Any] = {
+        "length": -1,
+        "by_value": False,
+        "category": "S",
+        "input": text_in,
+        "output": text_out,
+        "text_bytes": str.encode,
+        "receive": receive_text,
+        "send": str.encode,
+        "disk": "s",
+        "sort_key": string_key,
+        "storage": "x",
+        "collation": 100,
+    }
+    return REGISTRY.add_type(PgType(oid=oid, name=name, **{**fields, **extra}))
+
+
+string_type(25, "text", array=1009, preferred=True)
+string_type(
+    1043,
+    "varchar",
+    formatted_name="character varying",
+    array=1015,
+    input=lambda text, typmod, env: varchar_typmod(text, typmod, False),
+    typmod_in=_typmod_in("varchar"),
+    typmod_out=typmod_out,
+    typmod_cast=varchar_typmod,
+)
+string_type(
+    1042,
+    "bpchar",
+    formatted_name="character",
+    array=1014,
+    input=lambda text, typmod, env: bpchar_typmod(text, typmod, False),
+    sort_value=without_padding,
+    sort_key=lambda value: string_key(value.rstrip(" ")),
+    typmod_in=_typmod_in("char"),
+    typmod_out=typmod_out,
+    typmod_cast=bpchar_typmod,
+)
+string_type(194, "pg_node_tree", category="Z")
+
+comparisons("""
+67 texteq(text, text) bool
+157 textne(text, text) bool
+740 text_lt(text, text) bool
+741 text_le(text, text) bool
+742 text_gt(text, text) bool
+743 text_ge(text, text) bool
+360 bttextcmp(text, text) int4
+""")
+comparisons(
+    """
+1048 bpchareq(bpchar, bpchar) bool
+1053 bpcharne(bpchar, bpchar) bool
+1049 bpcharlt(bpchar, bpchar) bool
+1050 bpcharle(bpchar, bpchar) bool
+1051 bpchargt(bpchar, bpchar) bool
+1052 bpcharge(bpchar, bpchar) bool
+1078 bpcharcmp(bpchar, bpchar) int4
+""",
+    without_padding,
+)
+fns(
+    """
+2160 text_pattern_lt(text, text) bool
+""",
+    lambda a, b: a < b,
+    "({0} < {1})",
+)
+fns(
+    """
+2161 text_pattern_le(text, text) bool
+""",
+    lambda a, b: a <= b,
+    "({0} <= {1})",
+)
+fns(
+    """
+2164 text_pattern_gt(text, text) bool
+""",
+    lambda a, b: a > b,
+    "({0} > {1})",
+)
+fns(
+    """
+2163 text_pattern_ge(text, text) bool
+""",
+    lambda a, b: a >= b,
+    "({0} >= {1})",
+)
+fns(
+    """
+2166 bttext_pattern_cmp(text, text) int4
+""",
+    lambda a, b: (a > b) - (a < b),
+)
+fn(458, "text_larger(text, text) text", max)
+fn(459, "text_smaller(text, text) text", min)
+fn(1063, "bpchar_larger(bpchar, bpchar) bpchar", lambda a, b: a if a.rstrip(" ") >= b.rstrip(" ") else b)
+fn(1064, "bpchar_smaller(bpchar, bpchar) bpchar", lambda a, b: a if a.rstrip(" ") <= b.rstrip(" ") else b)
+fn(1258, "textcat(text, text) text", lambda a, b: a + b, "({0} + {1})")
+fn(669, "varchar(varchar, int4, bool) varchar", varchar_typmod)
+fn(668, "bpchar(bpchar, int4, bool) bpchar", bpchar_typmod)
+fn(401, "text(bpchar) text", without_padding)

@@ -1,0 +1,464 @@
+"""Recovery of the writer: where does the log end, and who may write from here on.
+
+A sans-I/O state machine. Effects go out (``SendFence``, ``SendFetch``, ``SendAppend``, ``SendTruncate``), each is answered
+by ``on_reply(effect, answer)`` (``None``: the node did not answer), and ``tick`` tells that some time has passed::
+
+    FENCE ── ≥ 4 adopt ──► SYNC ──► COLLECT ──► REPAIR ──► TRUNCATE ──► done
+      ▲                     older    log above   records    (VDL, upper]
+      └── adopters lost ─── ranges   the hints   ≤ VDL on 4  on 4
+
+Only adopters of our epoch count. A record that reached a write quorum lies below the SCL of at least one of any three
+adopters, so the highest SCL of a protection group among them covers all that can have been acknowledged. The volume chain
+over the log above the highest VDL hint then gives VCL and VDL; nothing below the hint is read, so the time does not grow
+with the log. Records ≤ VDL are copied until four adopters hold them *before* the truncation is written: a truncation's
+``vdl`` is therefore durable wherever it is seen. Source: Aurora 2018, section 2.4; Aurora 2017, section 4.3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, NamedTuple
+
+from aurora import batch as batches
+from aurora import truncation
+from aurora.errors import InvariantViolation
+from aurora.ids import FIRST_LSN
+from aurora.kernels import redo
+from aurora.quorum import READ_SEGMENTS, SEGMENTS, WRITE_SEGMENTS
+
+LAL_BYTES: Final = 10_000_000
+"""LSN allocation limit: no LSN is allocated above max(VDL, the epoch's first LSN) + this (Aurora 2017, section 4.2.1)."""
+LAL_MARGIN_BYTES: Final = 1 << 20
+"""What one mini-transaction may overrun the limit by: its reservation is an estimate."""
+APPEND_CHUNK_BYTES: Final = 4 << 20
+
+
+class Superseded(Exception):
+    """Another writer has fenced the volume with a newer epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(f"the volume was taken over by a writer with epoch {epoch}")
+        self.epoch = epoch
+
+
+class TruncationRange(NamedTuple):
+    """Records in ``(vdl, upper]`` written before ``epoch`` are void for ever; an ``aurora.truncation.Range``."""
+
+    epoch: int
+    vdl: int
+    upper: int
+
+
+@dataclass(frozen=True, slots=True)
+class PgReport:
+    """A node's word on one protection group."""
+
+    scl: int
+    highest_lsn: int
+    collected_lsn: int
+    vdl_hint: int
+
+
+@dataclass(frozen=True, slots=True)
+class FenceAnswer:
+    """Whether the node adopted, its epoch now, and what it holds (``pgs`` by PG number)."""
+
+    adopted: bool
+    epoch: int
+    pgs: dict[int, PgReport] = field(default_factory=dict)
+    truncations: frozenset[TruncationRange] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class LogAnswer:
+    """Concatenated batches; ``collected``: part of what was asked for exists as pages only."""
+
+    frames: bytes
+    collected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AppendAnswer:
+    """SCL by PG after the append; ``refused_epoch`` is non-zero when a newer epoch has been adopted."""
+
+    scls: dict[int, int]
+    refused_epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TruncateAnswer:
+    """``epoch`` is the node's epoch: a greater one than ours means that we were fenced."""
+
+    ok: bool
+    epoch: int
+
+
+Answer = FenceAnswer | LogAnswer | AppendAnswer | TruncateAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class SendFence:
+    """Ask ``node`` to adopt ``epoch``."""
+
+    round: int
+    node: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendFetch:
+    """Ask for the log of ``pg`` in ``(after, upto]``."""
+
+    round: int
+    node: int
+    pg: int
+    after: int
+    upto: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendAppend:
+    """Copy frames of an older epoch to a node that lacks them."""
+
+    round: int
+    node: int
+    epoch: int
+    pg: int
+    frames: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SendTruncate:
+    """Write a truncation range durably."""
+
+    round: int
+    node: int
+    epoch: int
+    range: TruncationRange
+
+
+Effect = SendFence | SendFetch | SendAppend | SendTruncate
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """Where the log ends. New LSNs start at ``next_lsn``; ``pg_last`` is each group's last LSN ≤ ``vdl``."""
+
+    epoch: int
+    vdl: int
+    next_lsn: int
+    pg_last: dict[int, int]
+    truncations: frozenset[TruncationRange]
+    read_only: bool
+
+
+class Phase(Enum):
+    """What recovery waits for."""
+
+    FENCE = "fence"
+    SYNC = "sync"
+    COLLECT = "collect"
+    REPAIR = "repair"
+    TRUNCATE = "truncate"
+    DONE = "done"
+
+
+class Recovery:
+    """The state machine. ``result`` is set when it is done.
+
+    ``writer_id`` on the nodes must be unique to this incarnation of the writer (the caller's duty): with an id used before,
+    an older self would not be fenced. ``read_only_ticks``: after so many ticks three adopters are enough to open for reading
+    (None: never). ``on_reply`` and ``tick`` raise ``Superseded`` when a newer writer has fenced the volume meanwhile.
+    """
+
+    def __init__(self, epoch: int = 1, read_only_ticks: int | None = None) -> None:
+        self.epoch = epoch
+        self.phase = Phase.FENCE
+        self.result: Recovered | None = None
+        self._read_only_ticks = read_only_ticks
+        self._ticks = 0
+        self._round = 0
+        self._adopters: dict[int, FenceAnswer] = {}
+        self._waiting: set[Effect] = set()
+        self._truncations: set[TruncationRange] = set()
+        self._vdl = 0
+        self._base = 0
+        self._log: dict[int, list[batches.Batch]] = {}
+        self._pg_last: dict[int, int] = {}
+        self._scls: dict[int, dict[int, int]] = {}
+        self._fetched: dict[SendFetch, LogAnswer] = {}
+        self._lacking: dict[SendFetch, list[int]] = {}
+
+    def start(self) -> list[Effect]:
+        """Begin: fence everybody."""
+        return self._fence()
+
+    def tick(self) -> list[Effect]:
+        """Some time (tens of milliseconds) has passed: try again what got no answer, or go on without."""
+        self._ticks += 1
+        if self.phase is Phase.FENCE:
+            patient = self._read_only_ticks is None or self._ticks < self._read_only_ticks
+            if len(self._adopters) >= (WRITE_SEGMENTS if patient else READ_SEGMENTS):
+                return self._sync()
+            asked = {effect.node for effect in self._waiting}
+            return self._send(
+                [SendFence(self._round, node, self.epoch) for node in range(SEGMENTS) if node not in self._adopters and node not in asked]
+            )
+        if self.phase is Phase.REPAIR and not self._waiting:
+            return self._refence()
+        return []
+
+    def on_reply(self, effect: Effect, answer: Answer | None) -> list[Effect]:
+        """The answer to one effect, or None when the node failed; returns what to send next. Late answers are ignored."""
+        if effect.round != self._round or effect not in self._waiting:
+            return []
+        self._waiting.discard(effect)
+        if answer is None:
+            return self._on_failed(effect)
+        if isinstance(effect, SendFence) and isinstance(answer, FenceAnswer):
+            return self._on_fence(effect, answer)
+        if isinstance(effect, SendFetch) and isinstance(answer, LogAnswer):
+            self._fetched[effect] = answer
+            if self._waiting:
+                return []
+            return self._evaluate() if self.phase is Phase.COLLECT else self._copy()
+        if isinstance(effect, SendAppend) and isinstance(answer, AppendAnswer):
+            self._refuse_newer(answer.refused_epoch)
+            scls = self._scls[effect.node]
+            for pg, scl in answer.scls.items():
+                scls[pg] = max(scls.get(pg, 0), scl)
+            return [] if self._waiting else self._after_copy()
+        if isinstance(effect, SendTruncate) and isinstance(answer, TruncateAnswer):
+            self._refuse_newer(answer.epoch)
+            if not answer.ok:
+                return self._on_failed(effect)
+            if self._waiting:
+                return []
+            return self._refence() if self.phase is Phase.SYNC else self._finish(read_only=False)
+        raise InvariantViolation(f"{type(answer).__name__} answers {type(effect).__name__}")
+
+    def _send(self, effects: list[Effect] | list[SendFence] | list[SendFetch] | list[SendTruncate]) -> list[Effect]:
+        self._waiting.update(effects)
+        return list(effects)
+
+    def _refuse_newer(self, epoch: int) -> None:
+        if epoch > self.epoch:
+            raise Superseded(epoch)
+
+    def _on_failed(self, effect: Effect) -> list[Effect]:
+        if self.phase is Phase.FENCE:
+            return self._sync() if not self._waiting and len(self._adopters) >= WRITE_SEGMENTS else []
+        # An adopter is lost. What the others hold still decides, if there are enough of them; begin again from there.
+        self._adopters.pop(effect.node, None)
+        if len(self._adopters) >= WRITE_SEGMENTS:
+            return self._sync()
+        return self._fence()
+
+    # FENCE: everybody adopts (epoch, writer); a refusal names a greater epoch, which we then exceed.
+
+    def _fence(self) -> list[Effect]:
+        if self.phase is Phase.TRUNCATE:
+            self.epoch += 1  # our range may be on a node that does not answer now: the next one must override it
+        self.phase = Phase.FENCE
+        self._round += 1
+        self._ticks = 0
+        self._waiting.clear()
+        self._adopters.clear()
+        self._truncations.clear()
+        return self._send([SendFence(self._round, node, self.epoch) for node in range(SEGMENTS)])
+
+    def _on_fence(self, effect: SendFence, answer: FenceAnswer) -> list[Effect]:
+        self._truncations.update(answer.truncations)
+        if not answer.adopted:
+            if self.phase is not Phase.FENCE:
+                raise Superseded(answer.epoch)
+            self.epoch = max(answer.epoch, self.epoch) + 1
+            return self._fence()
+        self._adopters[effect.node] = answer
+        if self._waiting:
+            return []
+        if self.phase is Phase.FENCE:
+            return self._sync() if len(self._adopters) >= WRITE_SEGMENTS else []
+        if self.phase is Phase.SYNC:
+            return self._sync()
+        self._read_scls()
+        return self._repair()
+
+    # SYNC: an adopter that missed an earlier truncation learns it first; otherwise its void records would count.
+
+    def _sync(self) -> list[Effect]:
+        self.phase = Phase.SYNC
+        self._round += 1
+        self._waiting.clear()
+        ranges = set(truncation.effective(self._truncations))
+        missing = [
+            SendTruncate(self._round, node, self.epoch, TruncationRange(*span))
+            for node, answer in sorted(self._adopters.items())
+            for span in sorted(ranges - answer.truncations)
+        ]
+        return self._send(missing) if missing else self._collect()
+
+    def _refence(self) -> list[Effect]:
+        """Ask the adopters again what they hold."""
+        return self._send([SendFence(self._round, node, self.epoch) for node in sorted(self._adopters)])
+
+    # COLLECT: the log above what is known to be durable, from the most complete adopter of each group.
+
+    def _read_scls(self) -> None:
+        self._scls = {node: {pg: report.scl for pg, report in answer.pgs.items()} for node, answer in self._adopters.items()}
+
+    def _collect(self) -> list[Effect]:
+        self.phase = Phase.COLLECT
+        self._round += 1
+        self._fetched.clear()
+        self._read_scls()
+        hints = [report.vdl_hint for answer in self._adopters.values() for report in answer.pgs.values()]
+        self._base = max([0, *hints, *(span.vdl for span in self._truncations)])
+        fetches = []
+        for pg in self._pgs():
+            scl, node = max((self._scls[node].get(pg, 0), -node) for node in self._adopters)
+            if scl > self._base:
+                fetches.append(SendFetch(self._round, -node, pg, self._base, scl))
+        return self._send(fetches) if fetches else self._evaluate()
+
+    def _pgs(self) -> list[int]:
+        return sorted({pg for answer in self._adopters.values() for pg in answer.pgs})
+
+    def _evaluate(self) -> list[Effect]:
+        chain: dict[int, tuple[int, int]] = {}
+        pg_chains: dict[int, list[tuple[int, int]]] = {}
+        for effect, answer in self._fetched.items():
+            pg_chain = self._pg_chain(effect, answer, chain)
+            if pg_chain is None:
+                return self._on_failed(effect)
+            pg_chains[effect.pg] = pg_chain
+        at = vdl = self._base
+        for lsn in sorted(chain):
+            prev, flags = chain[lsn]
+            if prev != at:
+                break
+            at = lsn
+            if flags & redo.FLAG_CPL:
+                vdl = lsn
+        self._vdl = vdl
+        self._pg_last = {}
+        for pg in self._pgs():
+            if pg in pg_chains:
+                # The link of the first record above the base names the group's last one at or below it.
+                lsns = [pg_chains[pg][0][1]] + [lsn for lsn, _ in pg_chains[pg] if lsn <= vdl]
+                last = lsns[-1]
+            else:
+                last = max(scls.get(pg, 0) for scls in self._scls.values())
+            if last > vdl:
+                raise InvariantViolation(f"group {pg} ends at {last}, above the VDL {vdl}")
+            self._pg_last[pg] = last
+        return self._repair()
+
+    def _pg_chain(
+        self, effect: SendFetch, answer: LogAnswer, chain: dict[int, tuple[int, int]]
+    ) -> list[tuple[int, int]] | None:
+        """The group's records above the base as ``(lsn, pg_prev_lsn)``; None when the node did not give all it claimed.
+
+        Adds ``lsn → (volume's previous LSN, flags)`` to ``chain``.
+        """
+        links: dict[int, int] = {}
+        for batch in batches.split(answer.frames):
+            prev = batch.prev_lsn
+            for lsn, volume_prev, _, _, flags, _, _ in redo.scan(batch.records, batch.prev_lsn):
+                if self._base < lsn <= effect.upto:
+                    links[lsn] = prev
+                    chain[lsn] = (volume_prev, flags)
+                prev = lsn
+        ordered = sorted(links.items())
+        at = None
+        for lsn, prev in ordered:
+            if (prev > self._base) if at is None else (prev != at):
+                return None
+            at = lsn
+        return ordered if at == effect.upto else None
+
+    # REPAIR: what is durable must be held by four adopters (or by all three, to open for reading).
+
+    def _needed(self) -> int:
+        return min(WRITE_SEGMENTS, len(self._adopters))
+
+    def _repair(self) -> list[Effect]:
+        self.phase = Phase.REPAIR
+        self._round += 1
+        self._fetched.clear()
+        self._lacking.clear()
+        for pg, last in sorted(self._pg_last.items()):
+            held = sorted(((self._scls[node].get(pg, 0), node) for node in self._adopters), reverse=True)
+            lacking = [(scl, node) for scl, node in held[: self._needed()] if scl < last]
+            if lacking:
+                fetch = SendFetch(self._round, held[0][1], pg, min(scl for scl, _ in lacking), last)
+                self._lacking[fetch] = [node for _, node in lacking]
+        return self._send(list(self._lacking)) if self._lacking else self._truncate()
+
+    def _copy(self) -> list[Effect]:
+        self._round += 1
+        sends: list[Effect] = []
+        for fetch, answer in self._fetched.items():
+            # A collected log comes back to the node as page baselines, by gossip; the next tick looks again.
+            found = [] if answer.collected else batches.split(answer.frames)
+            for node in self._lacking[fetch]:
+                scl = self._scls[node].get(fetch.pg, 0)
+                clipped = [batches.clip(batch, fetch.upto) for batch in found if batch.last_lsn > scl]
+                for frames in _chunks([bytes(batch.frame) for batch in clipped if batch is not None]):
+                    sends.append(SendAppend(self._round, node, self.epoch, fetch.pg, frames))
+        return self._send(sends)
+
+    def _after_copy(self) -> list[Effect]:
+        complete = all(
+            sorted((scls.get(pg, 0) for scls in self._scls.values()), reverse=True)[self._needed() - 1] >= last
+            for pg, last in self._pg_last.items()
+        )
+        return self._truncate() if complete else []
+
+    # TRUNCATE: whatever the older writer may still have on the way is void.
+
+    def _truncate(self) -> list[Effect]:
+        if len(self._adopters) < WRITE_SEGMENTS:
+            return self._finish(read_only=True)
+        if self.epoch == 1 and not self._pg_last:
+            return self._finish(read_only=False)  # the volume's first writer: there is no older one to shut out
+        self.phase = Phase.TRUNCATE
+        self._round += 1
+        # The older writer's limit counted from its first LSN, which lies above every range it knew.
+        start = max([self._vdl, *(span.upper for span in self._truncations)])
+        span = TruncationRange(self.epoch, self._vdl, start + LAL_BYTES + LAL_MARGIN_BYTES)
+        self._truncations.add(span)
+        return self._send([SendTruncate(self._round, node, self.epoch, span) for node in sorted(self._adopters)])
+
+    def _finish(self, read_only: bool) -> list[Effect]:
+        self.phase = Phase.DONE
+        self._waiting.clear()
+        upper = max([FIRST_LSN - 1, self._vdl, *(span.upper for span in self._truncations)])
+        self.result = Recovered(
+            self.epoch,
+            self._vdl,
+            upper + 1,
+            dict(self._pg_last),
+            frozenset(TruncationRange(*span) for span in truncation.effective(self._truncations)),
+            read_only,
+        )
+        return []
+
+
+def _chunks(frames: list[bytes]) -> list[bytes]:
+    """Frames joined to messages of about ``APPEND_CHUNK_BYTES``."""
+    out: list[bytes] = []
+    open_frames: list[bytes] = []
+    size = 0
+    for frame in frames:
+        open_frames.append(frame)
+        size += len(frame)
+        if size >= APPEND_CHUNK_BYTES:
+            out.append(b"".join(open_frames))
+            open_frames, size = [], 0
+    if open_frames:
+        out.append(b"".join(open_frames))
+    return out
+
+

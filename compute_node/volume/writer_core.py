@@ -1,0 +1,263 @@
+"""The writer's protocol core: runs in, messages to six nodes out; acks in, VDL out. Sans-I/O.
+
+::
+
+    flush(runs) ─► retained flushes ─► next_message(node) ─► [stream] ─► on_ack(node, …) ─► tracker ─► vdl
+
+A flush is encoded once and its message is built once for all nodes that stand at the same place. A node with
+``in_flight_max`` messages unacknowledged gets nothing more: what is flushed meanwhile is gathered into its next message, so
+a slow node never slows the others. Flushes are retained until they are durable and every connected node has
+acknowledged them; beyond ``retained_bytes_max`` the durable ones go, and a node that still needed them is *behind*: it
+goes on with the oldest one retained and gets the rest from its peers.
+
+Invariants: what is not durable is retained; LSNs never exceed max(VDL, the epoch's first) + LAL + margin; one epoch.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+from aurora import batch as batches
+from aurora.errors import InvariantViolation
+from aurora.kernels.python.mtr import Run
+from aurora.quorum import SEGMENTS, WRITE_SEGMENTS, QuorumTracker
+from compute_node.volume.recovery import LAL_BYTES, LAL_MARGIN_BYTES, Recovered
+
+MESSAGE_MAX_BYTES: Final = 4 << 20
+"""A message stops gathering flushes here."""
+
+BuildMessage = Callable[[int, bytes, int, int], bytes]
+"""``(sequence, batches, vdl, pgmrpl)`` → the serialized AppendRequest."""
+
+
+class _Flush:
+    __slots__ = ("ends", "frames", "last_lsn")
+
+    def __init__(self, last_lsn: int, frames: bytes, ends: list[tuple[int, int]]) -> None:
+        self.last_lsn = last_lsn
+        self.frames = frames
+        self.ends = ends
+
+
+class NodeLink:
+    """What the writer knows about its stream to one node. ``sent`` and ``acked`` count flushes."""
+
+    __slots__ = ("acked", "behind", "connected", "error", "in_flight", "nudge", "refused_epoch", "sent", "told_vdl")
+
+    def __init__(self) -> None:
+        self.connected = False
+        self.behind = False
+        self.in_flight = 0
+        self.sent = 0
+        self.acked = 0
+        self.told_vdl = 0
+        self.nudge = False
+        """Send a message even when it carries no log."""
+        self.refused_epoch = 0
+        """The newer epoch that the node has adopted; 0 = none. Such a node takes nothing from this writer any more."""
+        self.error = ""
+        """Why the node did not append; empty when it did."""
+
+
+class WriterCore:
+    """See the module. ``tracker`` holds VCL, VDL and what each segment has; ``links`` the six streams."""
+
+    def __init__(
+        self,
+        volume_id: bytes,
+        recovered: Recovered,
+        build_message: BuildMessage,
+        in_flight_max: int = 1,
+        retained_bytes_max: int = 32 << 20,
+    ) -> None:
+        if recovered.read_only:
+            raise InvariantViolation("a volume recovered for reading has no writer")
+        self.volume_id = volume_id
+        self.epoch = recovered.epoch
+        self.tracker = QuorumTracker(recovered.vdl, recovered.pg_last)
+        self.links = [NodeLink() for _ in range(SEGMENTS)]
+        self.pgmrpl = recovered.vdl
+        """Lowest read point still needed; told to the nodes with every message."""
+        self.flushes = 0
+        self.messages = 0
+        self._build = build_message
+        self._in_flight_max = in_flight_max
+        self._retained_max = retained_bytes_max
+        self._floor = max(recovered.vdl, recovered.next_lsn - 1)
+        self._pg_last = dict(recovered.pg_last)
+        self._retained: deque[_Flush] = deque()
+        self._first = 0  # number of the oldest retained flush
+        self._retained_bytes = 0
+        self._built: dict[int, tuple[bytes, int, int]] = {}  # start → message, while nothing newer is flushed
+
+    @property
+    def vdl(self) -> int:
+        """Volume durable LSN."""
+        return self.tracker.vdl
+
+    @property
+    def lsn_limit(self) -> int:
+        """No LSN may be allocated above this."""
+        return max(self.tracker.vdl, self._floor) + LAL_BYTES
+
+    def flush(self, runs: Sequence[Run]) -> None:
+        """Take what ``RedoLog.take`` gave: encode it and queue it for every node."""
+        frames = [batches.encode(self.volume_id, self.epoch, run) for run in runs]
+        ends = [(run[0], run[3]) for run in runs]
+        last = max(lsn for _, lsn in ends)
+        if last > self.lsn_limit + LAL_MARGIN_BYTES:
+            raise InvariantViolation(f"LSN {last} was allocated above the limit {self.lsn_limit}")
+        self.tracker.append_group([(run[0], run[2], run[3], run[4]) for run in runs])
+        self._pg_last.update(ends)
+        flush = _Flush(last, frames[0] if len(frames) == 1 else b"".join(frames), ends)
+        self._retained.append(flush)
+        self._retained_bytes += len(flush.frames)
+        self._built.clear()
+        self.flushes += 1
+        if self._retained_bytes > self._retained_max:
+            self._trim()
+
+    def idle_nodes(self) -> int:
+        """Connected nodes that would take a message now."""
+        room = self._in_flight_max
+        return sum(link.connected and link.in_flight < room for link in self.links)
+
+    def connected_nodes(self) -> int:
+        """Nodes with a stream."""
+        return sum(link.connected for link in self.links)
+
+    def next_message(self, node: int) -> bytes | None:
+        """The message to write to ``node`` now, counted as sent; None when there is nothing to send or no room."""
+        link = self.links[node]
+        if not link.connected or link.in_flight >= self._in_flight_max:
+            return None
+        start = max(link.sent, self._first)
+        end = self._first + len(self._retained)
+        if start >= end and not link.nudge:
+            return None
+        built = self._built.get(start) if start < end else None
+        if built is None:
+            built = self._gather(start, end)
+            if start < end:
+                self._built[start] = built
+        message, link.sent, link.told_vdl = built
+        link.in_flight += 1
+        link.nudge = False
+        self.messages += 1
+        return message
+
+    def _gather(self, start: int, end: int) -> tuple[bytes, int, int]:
+        """Message of the flushes from ``start`` on: ``(bytes, number after its last flush, VDL it tells)``."""
+        parts: list[bytes] = []
+        size = 0
+        at = start
+        while at < end and size < MESSAGE_MAX_BYTES:
+            frames = self._retained[at - self._first].frames
+            parts.append(frames)
+            size += len(frames)
+            at += 1
+        vdl = self.tracker.vdl
+        return self._build(at, parts[0] if len(parts) == 1 else b"".join(parts), vdl, min(self.pgmrpl, vdl)), at, vdl
+
+    def on_ack(
+        self, node: int, sequence: int, scls: Iterable[tuple[int, int]], refused_epoch: int = 0, error: str = ""
+    ) -> bool:
+        """A reply on the stream of ``node``; returns whether the VDL advanced.
+
+        A refusal or an error marks the link, which then takes nothing more until it is connected anew.
+        """
+        link = self.links[node]
+        if not link.connected:
+            return False
+        link.in_flight -= 1
+        if refused_epoch or error:
+            link.refused_epoch, link.error, link.connected = refused_epoch, error, False
+            return False
+        if sequence > link.acked:
+            link.acked = sequence
+        advanced = self.on_scls(node, scls)
+        if self._retained and self._retained[0].last_lsn <= self.tracker.vdl:
+            self._trim()
+        return advanced
+
+    def on_scls(self, node: int, scls: Iterable[tuple[int, int]]) -> bool:
+        """``(pg, scl)`` that ``node`` reports; returns whether the VDL advanced."""
+        advanced = False
+        ack = self.tracker.ack
+        for pg, scl in scls:
+            if ack(pg, node, scl):
+                advanced = True
+        return advanced
+
+    def on_connected(self, node: int, scls: Mapping[int, int]) -> bool:
+        """A new stream to ``node``, which holds what ``scls`` says (and every truncation). Returns as ``on_scls``.
+
+        What is retained above its SCL is sent again; what is not, it gets from its peers.
+        """
+        link = self.links[node]
+        advanced = self.on_scls(node, scls.items())
+        at = self._first
+        for flush in self._retained:
+            if any(scls.get(pg, 0) < last for pg, last in flush.ends):
+                break
+            at += 1
+        link.connected, link.behind, link.in_flight = True, False, 0
+        link.sent = link.acked = at
+        link.refused_epoch, link.error = 0, ""
+        link.nudge = True
+        return advanced
+
+    def on_disconnected(self, node: int) -> None:
+        """The stream to ``node`` is gone; what it had in flight may or may not have arrived."""
+        link = self.links[node]
+        link.connected = False
+        link.in_flight = 0
+
+    def _trim(self) -> None:
+        vdl = self.tracker.vdl
+        needed = min((link.acked for link in self.links if link.connected), default=self._first + len(self._retained))
+        retained = self._retained
+        while retained and retained[0].last_lsn <= vdl:
+            if self._first >= needed and self._retained_bytes <= self._retained_max:
+                break
+            self._retained_bytes -= len(retained.popleft().frames)
+            self._first += 1
+        for link in self.links:
+            if link.connected and link.sent < self._first:
+                link.behind = True
+                link.sent = self._first
+                link.acked = max(link.acked, self._first)
+
+    def nudge_idle(self, always: bool = False) -> None:
+        """Have nodes that do not know the VDL yet (or, ``always``, all) told it by an empty message."""
+        for link in self.links:
+            if link.connected and not link.in_flight and (always or link.told_vdl < self.tracker.vdl):
+                link.nudge = True
+
+    def lagging(self, node: int) -> bool:
+        """Whether a connected node has acknowledged all it was sent, and still lacks some of it: it waits for its peers."""
+        link = self.links[node]
+        if not link.connected or link.in_flight or link.acked < self._first + len(self._retained):
+            return False
+        return any(self.tracker.scl(pg, node) < last for pg, last in self._pg_last.items())
+
+    def lag_bytes(self, node: int) -> int:
+        """How far the node's SCL is behind what was flushed: the most over the protection groups, in log bytes."""
+        return max((last - self.tracker.scl(pg, node) for pg, last in self._pg_last.items()), default=0)
+
+    def fenced_by(self) -> int:
+        """The newer epoch that makes a write quorum impossible for this writer; 0 = none."""
+        refused = [link.refused_epoch for link in self.links if link.refused_epoch]
+        return max(refused) if len(refused) > SEGMENTS - WRITE_SEGMENTS else 0
+
+    @property
+    def retained_bytes(self) -> int:
+        """Memory held by flushes that may have to be sent (again)."""
+        return self._retained_bytes
+
+    @property
+    def undurable(self) -> bool:
+        """Whether something flushed is not durable yet."""
+        return self.tracker.pending_groups > 0

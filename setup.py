@@ -1,0 +1,57 @@
+"""Builds the compiled kernels. Without a compiler the install goes on with the Python kernels, and says so."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+HERE = Path(__file__).resolve().parent
+
+
+class BuildKernels(build_ext):
+    """``build_ext`` whose failure leaves a slower but working install."""
+
+    def run(self) -> None:
+        try:
+            super().run()
+        except Exception as error:  # any compiler trouble has the same remedy: the Python kernels
+            self._explain(error)
+
+    def build_extension(self, ext: Extension) -> None:
+        try:
+            super().build_extension(ext)
+        except Exception as error:
+            self._explain(error)
+
+    @staticmethod
+    def _explain(error: Exception) -> None:
+        print(
+            f"WARNING: the compiled kernels were not built ({error}).\n"
+            "WARNING: everything works with the pure-Python kernels, several times slower.",
+            file=sys.stderr,
+        )
+
+
+def kernels() -> list[Extension]:
+    """One extension a ``.pyx`` under aurora/kernels/native; none when Cython is missing."""
+    try:
+        from Cython.Build import cythonize
+    except ImportError as error:
+        BuildKernels._explain(error)
+        return []
+    sources = sorted((HERE / "aurora/kernels/native").glob("*.pyx"))
+    extensions = [
+        Extension(
+            f"aurora.kernels.native.{path.stem}",
+            [path.relative_to(HERE).as_posix()],
+            extra_compile_args=["-O3", "-fno-strict-aliasing"],
+        )
+        for path in sources
+    ]
+    return list(cythonize(extensions, language_level=3, nthreads=0))
+
+
+setup(ext_modules=kernels(), cmdclass={"build_ext": BuildKernels})

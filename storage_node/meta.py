@@ -1,0 +1,88 @@
+"""The meta file: what a node must remember besides log and pages.
+
+Input: fence, truncation, descriptor and collection → output: two identical files ``meta`` and ``meta-copy``, each written
+atomically before the answer goes out, the second after the first. Little-endian::
+
+     0     4  magic      "AURM"
+     4     8  version    u32  1
+     8    16  generation u64  counts the writes
+    16    20  body_bytes u32
+    20    24  crc32c     u32  over bytes 0 to 20 and the body
+    24        body       NodeMeta of protos/storage.proto
+
+At start the sound copy with the greater generation is taken. When no copy is sound the node refuses to start: it may have
+promised a writer something that it no longer knows, so a human must give it an empty folder.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+
+import google_crc32c
+
+from aurora.errors import InvariantViolation
+from aurora.rpc import storage_pb2 as pb
+from aurora.seams import Disk
+
+MAGIC = b"AURM"
+VERSION = 1
+NAMES = ("meta", "meta-copy")
+_HEADER = struct.Struct("<4sIQI")
+_CRC = struct.Struct("<I")
+
+logger = logging.getLogger(__name__)
+
+
+def encode(generation: int, meta: pb.NodeMeta) -> bytes:
+    """The bytes of one meta file."""
+    body = meta.SerializeToString(deterministic=True)
+    header = _HEADER.pack(MAGIC, VERSION, generation, len(body))
+    return header + _CRC.pack(google_crc32c.extend(google_crc32c.value(header), body)) + body
+
+
+def decode(data: bytes) -> tuple[int, pb.NodeMeta]:
+    """``(generation, meta)``; InvariantViolation when the bytes are not a sound meta file."""
+    start = _HEADER.size + _CRC.size
+    if len(data) < start:
+        raise InvariantViolation(f"meta file of {len(data)} bytes")
+    magic, version, generation, body_bytes = _HEADER.unpack_from(data)
+    body = data[start:]
+    crc = google_crc32c.extend(google_crc32c.value(data[: _HEADER.size]), body)
+    if magic != MAGIC or version != VERSION or len(body) != body_bytes or crc != _CRC.unpack_from(data, _HEADER.size)[0]:
+        raise InvariantViolation(f"meta file: magic {magic!r}, version {version}, {len(body)} of {body_bytes} bytes, or checksum")
+    return generation, pb.NodeMeta.FromString(body)
+
+
+class MetaStore:
+    """Holds the current ``NodeMeta`` and writes it."""
+
+    def __init__(self, disk: Disk, node_id: str) -> None:
+        """Load the meta; InvariantViolation when files are there and none is sound, or they belong to another node."""
+        self._disk = disk
+        self.generation = 0
+        self.value = pb.NodeMeta(node_id=node_id)
+        present = [name for name in NAMES if name in disk.list()]
+        damaged = []
+        for name in present:
+            try:
+                generation, value = decode(disk.read(name, 0, disk.size(name)))
+            except InvariantViolation as error:
+                damaged.append(f"{name}: {error}")
+                continue
+            if generation > self.generation:
+                self.generation, self.value = generation, value
+        if present and not self.generation:
+            raise InvariantViolation(f"no sound meta file ({'; '.join(damaged)}); start the node with an empty folder")
+        if self.value.node_id != node_id:
+            raise InvariantViolation(f"the folder belongs to node {self.value.node_id!r}, not to {node_id!r}")
+        if damaged:
+            logger.warning("damaged meta file replaced from its copy: %s", "; ".join(damaged))
+            self.write()
+
+    def write(self) -> None:
+        """Make ``value`` durable."""
+        self.generation += 1
+        data = encode(self.generation, self.value)
+        for name in NAMES:
+            self._disk.write_atomic(name, data)

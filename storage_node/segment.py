@@ -1,0 +1,312 @@
+"""A segment: one node's share of one protection group (PG): chain of log entries, page index, stored pages.
+
+Input: entries of the hot log in any order, truncation ranges → output: SCL, page versions, log for peers. Pure state over the
+passed-in hot log, page store and arena; nothing here waits or looks at a clock.
+
+::
+
+    collected ──── entries, a chain without gap ──── SCL        pending: behind a gap, or forked
+        │ page store holds what is at or below        │
+        └ may already hold newer pages, while a round of coalescing runs
+
+Invariants: ``entries`` continue each other from ``collected_lsn`` to ``scl``; every page record in the indexed entries
+is in ``chains`` unless the stored page already includes it; no entry is void.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import count
+from operator import attrgetter
+
+from aurora import batch as frames
+from aurora.batch import Batch
+from aurora.errors import InvariantViolation
+from aurora.kernels import redo
+from aurora.page import PAGE_BYTES
+from aurora.truncation import Range, valid_upto
+from storage_node.hot_log import Entry, HotLog, LogDamaged
+from storage_node.page_store import PageDamaged, PageStore, page_lsn
+
+logger = logging.getLogger(__name__)
+
+_last_lsn = attrgetter("last_lsn")
+_FRESH = 1 << 63
+"""Mark in a chain: the record starts the page from zeros."""
+
+Chain = array  # of u64: LSN, then offset << 32 | end of its ops in the entry's records, and so on
+
+
+class Collected(Exception):
+    """The page's oldest version here is newer than the read point."""
+
+
+class Segment:
+    """See the module. All LSNs are of this PG's records."""
+
+    def __init__(self, pg: int, pages_per_pg: int, log: HotLog, store: PageStore, collected: int, collected_cpl: int) -> None:
+        self.pg = pg
+        self.first_page = pg * pages_per_pg
+        self.log = log
+        self.store = store
+        self.collected_lsn = collected
+        self.collected_cpl = collected_cpl
+        self.scl = collected
+        self.scl_cpl = collected_cpl
+        self.entries: list[Entry] = []
+        self.chains: dict[int, array[int]] = {}
+        self.indexed = 0
+        self.live_bytes = 0
+        self.broken: set[int] = set()
+        """Indexes of stored pages that failed their checksum and wait for a peer's copy."""
+        self._pending: list[tuple[int, int, Entry]] = []
+        self._order = count()
+        self.forked = False
+        """Whether an entry contradicts the chain: void records are held, and their truncation is not known here yet."""
+
+    @property
+    def highest_lsn(self) -> int:
+        """Highest LSN held, in the chain or behind a gap."""
+        return max((entry.last_lsn for _, _, entry in self._pending), default=self.scl) if self._pending else self.scl
+
+    @property
+    def pending(self) -> int:
+        """Entries that wait behind a gap."""
+        return len(self._pending)
+
+    # --- the fast path
+
+    def covers(self, last_lsn: int) -> bool:
+        """Whether a batch that ends at ``last_lsn`` is held already."""
+        return last_lsn <= self.scl
+
+    def add(self, entry: Entry, truncations: Sequence[Range]) -> None:
+        """Take an entry of the hot log in: to the chain's end, aside behind a gap, or released when held or void."""
+        if truncations and not self._clip(entry, truncations):
+            self.log.release((entry,))
+            return
+        if entry.prev_lsn == self.scl and not self._pending:
+            self._attach(entry)
+            return
+        heapq.heappush(self._pending, (entry.prev_lsn, next(self._order), entry))
+        self._drain()
+
+    def _attach(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        self.scl = entry.last_lsn
+        if entry.last_cpl:
+            self.scl_cpl = entry.last_cpl
+        self.live_bytes += entry.length
+
+    def _drain(self) -> None:
+        forks = []
+        while self._pending and self._pending[0][0] <= self.scl:
+            item = heapq.heappop(self._pending)
+            entry = item[2]
+            if entry.last_lsn <= self.scl:
+                self.log.release((entry,))
+            elif entry.prev_lsn == self.scl or self._passes_scl(entry):
+                self._attach(entry)
+            else:
+                forks.append(item)
+        self.forked = bool(forks)
+        for item in forks:
+            heapq.heappush(self._pending, item)
+
+    def _passes_scl(self, entry: Entry) -> bool:
+        """Whether the chain's last record is inside the entry, which was cut differently from those held."""
+        return any(record[0] == self.scl for record in self._scan(entry))
+
+    def _clip(self, entry: Entry, truncations: Sequence[Range]) -> bool:
+        """Take void records off the entry's end; False when none is left."""
+        upto = valid_upto(truncations, entry.first_lsn, entry.last_lsn)
+        if upto == entry.last_lsn:
+            return True
+        last = cpl = 0
+        for record in self._scan(entry):
+            if record[0] > upto:
+                break
+            last = record[0]
+            if record[4] & redo.FLAG_CPL:
+                cpl = last
+        entry.last_lsn, entry.last_cpl = last, cpl
+        return last > 0
+
+    def _scan(self, entry: Entry) -> list[tuple[int, int, int, int, int, int, int]]:
+        found: list[tuple[int, int, int, int, int, int, int]] = redo.scan(self.log.read(entry).records, entry.prev_lsn)
+        return found
+
+    def truncate(self, truncations: Sequence[Range]) -> None:
+        """Apply ranges that have become known: void entries go, the chain ends before the first of them."""
+        held = self.entries + [entry for _, _, entry in sorted(self._pending)]
+        if all(valid_upto(truncations, e.first_lsn, e.last_lsn) == e.last_lsn for e in held):
+            return
+        self._rebuild(held, truncations)
+
+    def _rebuild(self, held: Sequence[Entry], truncations: Sequence[Range]) -> None:
+        self.entries, self._pending, self.live_bytes = [], [], 0
+        self.chains.clear()
+        self.indexed = 0
+        self.scl, self.scl_cpl = self.collected_lsn, self.collected_cpl
+        for entry in held:
+            self.add(entry, truncations)
+
+    def damaged(self, entry: Entry, truncations: Sequence[Range]) -> None:
+        """An entry cannot be read back: forget it, which leaves a gap for the peers to fill."""
+        held = [e for e in self.entries if e is not entry] + [e for _, _, e in sorted(self._pending) if e is not entry]
+        self.log.release((entry,))
+        self._rebuild(held, truncations)
+
+    # --- the index
+
+    def index(self, entries: int) -> bool:
+        """Index up to ``entries`` more entries; False when all are."""
+        stop = min(len(self.entries), self.indexed + entries)
+        chains = self.chains
+        while self.indexed < stop:
+            entry = self.entries[self.indexed]
+            upto = entry.last_lsn
+            after = self.entries[self.indexed - 1].last_lsn if self.indexed else self.collected_lsn
+            for lsn, _, page_no, page_prev, _, offset, end in self._scan(entry):
+                if page_no < 0 or lsn <= after:
+                    continue
+                if lsn > upto:
+                    break
+                chain = chains.get(page_no)
+                if chain is None:
+                    chain = chains[page_no] = array("Q")
+                elif page_prev and chain and chain[-2] != page_prev:
+                    raise InvariantViolation(
+                        f"page {page_no}: record {lsn} follows {page_prev}, the last one indexed is {chain[-2]}"
+                    )
+                chain.append(lsn)
+                chain.append(offset << 32 | end if page_prev else offset << 32 | end | _FRESH)
+            self.indexed += 1
+        return self.indexed < len(self.entries)
+
+    def last_lsn_upto(self, read_point: int) -> int:
+        """A chain point ≤ ``read_point``: the PG's last record of the last whole entry, or ``collected_lsn``."""
+        at = bisect_right(self.entries, read_point, key=_last_lsn)
+        return self.entries[at - 1].last_lsn if at else self.collected_lsn
+
+    def base(self, page_no: int) -> bytearray | None:
+        """The stored page, None when never written; PageDamaged when it waits for repair or is found damaged now."""
+        index = page_no - self.first_page
+        if index in self.broken:
+            raise PageDamaged(self.pg, index)
+        try:
+            return self.store.read(index)
+        except PageDamaged:
+            self.broken.add(index)
+            raise
+
+    def materialize(self, page_no: int, read_point: int, cached: memoryview | None) -> bytearray | None:
+        """The page at ``read_point``; None when it was never written by then. The caller has indexed all entries.
+
+        ``cached`` is some version of the page at or below the read point. Raises Collected, PageDamaged, LogDamaged.
+        """
+        chain = self.chains.get(page_no)
+        stop = _chain_upto(chain, read_point) if chain else 0
+        start = 0
+        page: bytearray | None = None
+        for at in range(stop - 2, -2, -2):
+            if chain is not None and at >= 0 and chain[at + 1] & _FRESH:
+                start, page = at, bytearray(PAGE_BYTES)
+                break
+        if cached is not None and (page is None or chain is None or page_lsn(cached) >= chain[start]):
+            page = bytearray(cached)
+        elif page is None:
+            page = self.base(page_no)
+        base_lsn = page_lsn(page) if page is not None else 0
+        if base_lsn > read_point:
+            raise Collected(f"page {page_no} is held from {base_lsn} on, asked for at {read_point}")
+        if chain is None:
+            return page
+        start = max(start, _chain_upto(chain, base_lsn))
+        if start >= stop:
+            return page
+        if page is None:
+            page = bytearray(PAGE_BYTES)
+        redo.apply_chain(page, self._records(chain, start, stop))
+        return page
+
+    def _records(self, chain: array[int], start: int, stop: int) -> Iterator[tuple[bytes, int, int, int]]:
+        """The chain's records as ``apply_chain`` takes them; consecutive ones of one entry share its bytes."""
+        upto, data = 0, b""
+        for at in range(start, stop, 2):
+            lsn, where = chain[at], chain[at + 1] & ~_FRESH
+            if lsn > upto:
+                entry = self.entries[bisect_left(self.entries, lsn, key=_last_lsn)]
+                upto, data = entry.last_lsn, self.log.read(entry).records
+            yield data, where >> 32, where & 0xFFFFFFFF, lsn
+
+    # --- coalescing and collection
+
+    def target(self, limit_lsn: int) -> int:
+        """How many leading entries lie wholly at or below ``limit_lsn``."""
+        return bisect_right(self.entries, limit_lsn, key=_last_lsn)
+
+    def dirty_pages(self, upto_lsn: int) -> list[int]:
+        """Pages with indexed records at or below ``upto_lsn``, in page order."""
+        return sorted(page_no for page_no, chain in self.chains.items() if chain[0] <= upto_lsn)
+
+    def stored(self, page_no: int, upto_lsn: int) -> None:
+        """The stored page now includes the records up to ``upto_lsn``, durably: the index forgets them."""
+        chain = self.chains.get(page_no)
+        if chain is None:
+            return
+        del chain[: _chain_upto(chain, upto_lsn)]
+        if not chain:
+            del self.chains[page_no]
+
+    def collect(self, upto_lsn: int) -> list[Entry]:
+        """All pages are stored up to ``upto_lsn``, an entry's end: give its entries up; they are the caller's to release."""
+        n = self.target(upto_lsn)
+        gone = self.entries[:n]
+        if not gone:
+            return []
+        if self.indexed < n:
+            raise InvariantViolation(f"PG {self.pg}: collect of {n} entries, {self.indexed} are indexed")
+        del self.entries[:n]
+        self.indexed -= n
+        self.live_bytes -= sum(entry.length for entry in gone)
+        self.collected_lsn = gone[-1].last_lsn
+        self.collected_cpl = max((entry.last_cpl for entry in gone), default=0) or self.collected_cpl
+        return gone
+
+    def adopt_baseline(self, baseline_lsn: int, baseline_cpl: int, truncations: Sequence[Range]) -> None:
+        """The stored pages are a peer's, right with the log after ``baseline_lsn`` on top: the chain starts there now."""
+        if baseline_lsn <= self.collected_lsn:
+            return
+        held = self.entries + [entry for _, _, entry in sorted(self._pending)]
+        self.collected_lsn, self.collected_cpl = baseline_lsn, baseline_cpl
+        self._rebuild(held, truncations)
+
+    # --- log for others
+
+    def fetch(self, after_lsn: int, upto_lsn: int) -> Iterator[Batch]:
+        """The chain's batches that hold records above ``after_lsn``, none that starts above ``upto_lsn`` (0: no limit)."""
+        for entry in self.entries[self.target(after_lsn) :]:
+            if upto_lsn and entry.first_lsn > upto_lsn:
+                return
+            whole = self.log.read(entry)
+            clipped = frames.clip(whole, entry.last_lsn)
+            if clipped is None:
+                raise LogDamaged(entry, "it has no record left")
+            yield clipped
+
+
+def _chain_upto(chain: array[int], lsn: int) -> int:
+    """Position behind the chain's last record at or below ``lsn``."""
+    low, high = 0, len(chain) // 2
+    while low < high:
+        middle = (low + high) // 2
+        if chain[2 * middle] <= lsn:
+            low = middle + 1
+        else:
+            high = middle
+    return 2 * low

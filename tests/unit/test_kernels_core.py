@@ -1,0 +1,219 @@
+"""Redo, arena and page editor: round trips, corruption, and the compiled kernels held equal to their specification."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aurora.errors import InvariantViolation
+from aurora.kernels.python import arena as py_arena
+from aurora.kernels.python import mtr as py_mtr
+from aurora.kernels.python import redo as py_redo
+from aurora.page import PAGE_BYTES
+
+
+def _native(name: str) -> ModuleType | None:
+    try:
+        return importlib.import_module(f"aurora.kernels.native.{name}")
+    except ImportError:
+        return None
+
+
+SIDES = [
+    pytest.param((py_arena, py_mtr, py_redo), id="python"),
+    pytest.param(
+        (_native("arena"), _native("mtr"), _native("redo")),
+        id="native",
+        marks=pytest.mark.skipif(_native("mtr") is None, reason="the compiled kernels are not built"),
+    ),
+]
+
+PAGES_PER_PG = 4
+offsets = st.integers(12, PAGE_BYTES - 1)
+edits = st.one_of(
+    st.tuples(st.just("put"), st.integers(0, 9), offsets, st.binary(max_size=300)),
+    st.tuples(st.just("move"), st.integers(0, 9), offsets, offsets, st.integers(0, 600)),
+    st.tuples(st.just("image"), st.integers(0, 9), st.integers(24, 4000), st.integers(4000, PAGE_BYTES), st.binary(max_size=64)),
+    st.tuples(st.just("u64"), st.integers(0, 9), st.integers(12, PAGE_BYTES - 8), st.integers(0, 2**64 - 1)),
+    st.tuples(st.just("note"), st.binary(max_size=40)),
+)
+scripts = st.lists(st.tuples(st.lists(edits, min_size=1, max_size=8), st.booleans()), min_size=1, max_size=8)
+
+
+def _image(lower: int, upper: int, fill: bytes) -> bytes:
+    page = bytearray(PAGE_BYTES)
+    page[14:16], page[16:18] = lower.to_bytes(2, "little"), upper.to_bytes(2, "little")
+    page[24 : 24 + len(fill)] = fill
+    page[PAGE_BYTES - len(fill) :] = fill
+    return bytes(page)
+
+
+def _play(side: tuple[Any, Any, Any], script: list[tuple[list[tuple[Any, ...]], bool]]) -> tuple[Any, list[Any], list[int]]:
+    """Run MTRs; those marked False are rolled back. Returns the arena, the runs and the CPLs."""
+    arena_module, mtr_module, _ = side
+    arena = arena_module.Arena(16)
+    log = mtr_module.RedoLog(16, 0, PAGES_PER_PG, {})
+    mtr = mtr_module.Mtr(arena, log)
+    mtr.verify = True
+    for page_no in range(10):
+        arena.install(page_no, None)
+    runs, cpls = [], []
+    for number, (steps, keep) in enumerate(script):
+        before = bytes(arena.data)
+        for step in steps:
+            if step[0] == "note":
+                mtr.note(step[1])
+                continue
+            frame = arena.lookup(step[1])
+            if step[0] == "put":
+                mtr.put(frame, step[2], step[3][: PAGE_BYTES - step[2]])
+            elif step[0] == "move":
+                mtr.move(frame, step[2], step[3], min(step[4], PAGE_BYTES - max(step[2], step[3])))
+            elif step[0] == "u64":
+                mtr.put_u64(frame, step[2], step[3])
+            else:
+                mtr.image(frame, _image(step[2], step[3], step[4]))
+        assert mtr.active
+        if keep:
+            cpls.append(mtr.commit())
+        else:
+            mtr.rollback()
+            assert bytes(arena.data) == before
+        assert not mtr.active
+        if number % 3 == 2:
+            runs += log.take()
+    return arena, runs + log.take(), cpls
+
+
+@pytest.mark.parametrize("side", SIDES)
+@given(script=scripts)
+@settings(max_examples=60, deadline=None)
+def test_applying_the_log_gives_the_pages(side: tuple[Any, Any, Any], script: Any) -> None:
+    arena, runs, cpls = _play(side, script)
+    redo = side[2]
+    pages = {page_no: bytearray(PAGE_BYTES) for page_no in range(10)}
+    found: list[tuple[int, int, int]] = []
+    last_of_pg: dict[int, int] = {}
+    last_of_page: dict[int, int] = {}
+    for pg, prev, first, last, last_cpl, data in runs:
+        assert prev == last_of_pg.get(pg, 0)
+        records = redo.scan(data, prev)
+        assert (records[0][0], records[-1][0]) == (first, last)
+        assert max((r[0] for r in records if r[4] & py_redo.FLAG_CPL), default=0) == last_cpl
+        for lsn, prev_lsn, page_no, page_prev, flags, offset, end in records:
+            found.append((lsn, prev_lsn, flags))
+            if page_no != py_redo.NO_PAGE:
+                assert page_no // PAGES_PER_PG == pg
+                assert page_prev == last_of_page.get(page_no, 0)
+                last_of_page[page_no] = lsn
+                redo.apply(pages[page_no], data, offset, end, lsn)
+        last_of_pg[pg] = last
+    for page_no, page in pages.items():
+        assert bytes(arena.page(arena.lookup(page_no))) == bytes(page)
+    found.sort()
+    assert [prev for _, prev, _ in found] == [0, *[lsn for lsn, _, _ in found]][:-1] if found else True
+    assert [lsn for lsn, _, flags in found if flags & py_redo.FLAG_CPL] == [lsn for lsn in cpls if lsn]
+
+
+@pytest.mark.skipif(_native("mtr") is None, reason="the compiled kernels are not built")
+@given(script=scripts)
+@settings(max_examples=60, deadline=None)
+def test_native_equals_python(script: Any) -> None:
+    py = _play((py_arena, py_mtr, py_redo), script)
+    native = _play((_native("arena"), _native("mtr"), _native("redo")), script)
+    assert bytes(py[0].data) == bytes(native[0].data)
+    assert py[1:] == native[1:]
+    for _, prev, _, _, _, data in py[1]:
+        assert py_redo.scan(data, prev) == _native("redo").scan(data, prev)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("side", SIDES)
+@given(data=st.binary(max_size=200), prev=st.integers(0, 2**40))
+@settings(max_examples=200, deadline=None)
+def test_scan_of_garbage_raises_or_parses_alike(side: tuple[Any, Any, Any], data: bytes, prev: int) -> None:
+    def outcome(module: Any) -> Any:
+        try:
+            return module.scan(data, prev)
+        except InvariantViolation:
+            return "malformed"
+
+    assert outcome(side[2]) == outcome(py_redo)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@given(data=st.binary(min_size=1, max_size=80))
+@settings(max_examples=200, deadline=None)
+def test_apply_of_garbage_never_leaves_the_page(side: tuple[Any, Any, Any], data: bytes) -> None:
+    page = bytearray(PAGE_BYTES)
+    try:
+        side[2].apply(page, data, 0, len(data), 77)
+    except (InvariantViolation, IndexError):
+        pass
+    assert len(page) == PAGE_BYTES
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_eviction_keeps_pinned_and_undurable_pages(side: tuple[Any, Any, Any]) -> None:
+    arena = side[0].Arena(4)
+    log = side[1].RedoLog(16, 0, 100, {})
+    mtr = side[1].Mtr(arena, log)
+    for page_no in range(4):
+        arena.install(page_no, None)
+    arena.pin(arena.lookup(0))
+    with mtr:
+        mtr.put(arena.lookup(1), 100, b"new")
+    arena.install(4, bytes(PAGE_BYTES))
+    arena.install(5, None)
+    assert arena.contains(0)
+    assert arena.contains(1)
+    arena.pin(arena.lookup(4))
+    arena.pin(arena.lookup(5))
+    with pytest.raises(py_arena.ArenaFull):
+        arena.install(6, None)
+    arena.durable_lsn = log.last_lsn
+    arena.install(6, None)
+    assert not arena.contains(1)
+    arena.unpin(arena.lookup(0))
+    with pytest.raises(InvariantViolation):
+        arena.unpin(arena.lookup(0))
+    arena.drop(0)
+    assert arena.lookup(0) == py_arena.MISSING
+
+
+@pytest.mark.parametrize("side", SIDES)
+@given(operations=st.lists(st.tuples(st.sampled_from(["install", "drop", "lookup"]), st.integers(0, 60)), max_size=200))
+@settings(max_examples=60, deadline=None)
+def test_page_table_against_a_model(side: tuple[Any, Any, Any], operations: list[tuple[str, int]]) -> None:
+    arena = side[0].Arena(64)
+    model: dict[int, int] = {}
+    for verb, page_no in operations:
+        if verb == "install":
+            model.setdefault(page_no, arena.install(page_no, None))
+        elif verb == "drop":
+            arena.drop(page_no)
+            model.pop(page_no, None)
+        assert arena.lookup(page_no) == model.get(page_no, py_arena.MISSING)
+    assert len(arena) == len(model)
+    assert {p: arena.lookup(p) for p in model} == model
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_an_exception_while_editing_restores_the_page(side: tuple[Any, Any, Any]) -> None:
+    arena = side[0].Arena(2)
+    log = side[1].RedoLog(16, 0, 100, {})
+    mtr = side[1].Mtr(arena, log)
+    frame = arena.install(3, None)
+    with pytest.raises(ZeroDivisionError), mtr:
+        mtr.put(frame, 50, b"half")
+        raise ZeroDivisionError
+    assert bytes(arena.page(frame)) == bytes(PAGE_BYTES)
+    assert log.take() == []
+    with pytest.raises(InvariantViolation):
+        mtr.put(frame, 4, b"lsn")
+    with pytest.raises(InvariantViolation):
+        mtr.put(1, 40, b"free frame")
