@@ -46,7 +46,7 @@ sim: install
 	$(BIN)/python -m aurora.sim --seeds $(or $(SEEDS),200)
 
 proto: install
-	$(BIN)/python -m grpc_tools.protoc -I protos --python_out=aurora/rpc --grpc_python_out=aurora/rpc protos/storage.proto
+	$(BIN)/python -m grpc_tools.protoc -Iaurora/rpc=protos --python_out=. --pyi_out=. --grpc_python_out=. protos/storage.proto
 	sed -i 's/^import storage_pb2/from aurora.rpc import storage_pb2/' aurora/rpc/storage_pb2_grpc.py
 
 clean:

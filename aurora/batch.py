@@ -144,7 +144,8 @@ def frame_bytes(data: bytes | memoryview, at: int = 0) -> int:
 
 
 def decode_header(data: bytes | memoryview, at: int = 0) -> Batch:
-    """The batch at ``at`` with its header checked for form, its checksum not looked at; ``frame`` is a slice of ``data``.
+    """The batch at ``at`` with its header checked for form, its checksum not looked at; ``frame`` is a slice of
+    ``data``.
 
     BatchCorrupt when the header is malformed or ``data`` ends inside the frame.
     """

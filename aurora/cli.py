@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     status = verbs.add_parser("status", parents=[shared], help="show volume, nodes and instances")
     status.add_argument("--json", action="store_true")
     status.add_argument("--storage", default=None, metavar="ADDR,…", help="ask these storage nodes over the network instead")
+    status.add_argument("--check", action="store_true", help="exit status 1 when something is down (for health checks)")
 
     node = verbs.add_parser("node", help="one storage node")
     node_verbs = node.add_subparsers(dest="action", required=True)
@@ -121,7 +122,8 @@ def _status(args: argparse.Namespace) -> int:
 
     status = storage_status(args.storage.split(",")) if args.storage else Cluster(args.data).status()
     print(json.dumps(status) if args.json else status_text(status))
-    return 0
+    ill = any(part["state"] in ("down", "not answering") for part in status["storage_nodes"] + status["instances"])
+    return 1 if args.check and ill else 0
 
 
 def _process(cluster: Cluster, action: str, process_id: str, start: Callable[[str], None]) -> None:

@@ -1,7 +1,7 @@
 """Seams: what a protocol core may know of the world outside, passed in so that a simulator can stand in for it.
 
-A core takes a ``Clock``, an ``Rng``, a ``Disk`` and speaks to its peers through messages that a ``Net`` carries. The real
-ones are here (the real ``Net`` is ``aurora.rpc.channels.GrpcNet``); ``aurora.sim`` holds the simulated ones.
+A core takes a ``Clock``, an ``Rng``, a ``Disk`` and speaks to its peers through messages that a ``Net`` carries. The
+real ones are here (the real ``Net`` is ``aurora.rpc.channels.GrpcNet``); ``aurora.sim`` holds the simulated ones.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Truncation ranges: what writer recovery has declared void for ever.
 
-A range ``(epoch, vdl, upper)`` says: the writer that recovered under ``epoch`` found the volume durable up to ``vdl``, and no
-LSN above ``upper`` had been allocated before it; records in ``(vdl, upper]`` are void. A recovery that died before its range
-reached a write quorum may have left it on some nodes; a later epoch that did not see it, because it found its VDL
-inside that range, overrides it.
+A range ``(epoch, vdl, upper)`` says: the writer that recovered under ``epoch`` found the volume durable up to ``vdl``,
+and no LSN above ``upper`` had been allocated before it; records in ``(vdl, upper]`` are void. A recovery that died
+before its range reached a write quorum may have left it on some nodes; a later epoch that did not see it, because it
+found its VDL inside that range, overrides it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ Range = tuple[int, int, int]
 
 
 def effective(ranges: Iterable[Range]) -> list[Range]:
-    """The ranges that hold, by epoch: those that no later epoch overrides. Idempotent; the order given does not matter."""
+    """The ranges that hold, by epoch: those that no later epoch overrides. Idempotent; the order given does not
+    matter.
+    """
     kept: list[Range] = []
     for epoch, vdl, upper in sorted(set(ranges)):
         kept = [held for held in kept if vdl >= held[2]]

@@ -53,6 +53,7 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: greenlet.greenlet | None = None
         self._idle: list[greenlet.greenlet] = []
+        self._waiting: dict[greenlet.greenlet, Waiter] = {}
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -100,11 +101,30 @@ class Hub:
             if me is self._main:
                 raise InvariantViolation("wait outside a session greenlet")
             waiter._greenlet = me
+            self._waiting[me] = waiter
             self._main.switch()  # type: ignore[union-attr]
+            del self._waiting[me]
             waiter._greenlet = None
         if waiter.error is not None:
             raise waiter.error
         return waiter.value
+
+    def interrupt(self, target: greenlet.greenlet, error: BaseException) -> bool:
+        """Fail what ``target`` waits on, so that it goes on with ``error``; False when it waits on nothing."""
+        waiter = self._waiting.get(target)
+        if waiter is None or waiter.done:
+            return False
+        waiter.fail(error)
+        return True
+
+    def sleep(self, seconds: float) -> None:
+        """Wait that long."""
+        waiter = Waiter()
+        timer = self.loop.call_later(seconds, waiter.wake)
+        try:
+            self.wait(waiter)
+        finally:
+            timer.cancel()
 
     def await_(self, awaitable: Any) -> Any:
         """Wait for an asyncio awaitable from a session greenlet."""

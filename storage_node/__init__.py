@@ -2,7 +2,7 @@
 
 The way of a batch::
 
-    service ─ node.on_append ─ hot_log.append ─ sync ─ segment.add ─ ack with SCL        (the fast path, one sync a turn)
+    service ─ node.on_append ─ hot_log.append ─ sync ─ segment.add ─ ack with SCL   (the fast path, one sync a turn)
                                                           │
     gossip (what is missing comes from peers) ────────────┤
                                                           ▼ in small slices, off that path
@@ -10,8 +10,8 @@ The way of a batch::
     node.on_read: newest version at hand ≤ read point + the page's records up to the read point
 
 ``node.StorageNode`` and all below it are a sans-I/O core: disk, clock and random source are passed in, work for others
-comes out as effects. ``service``, ``peers`` and ``server`` run that core under gRPC.
+comes out as effects. ``service``, ``background`` and ``server`` run that core under gRPC.
 
-Invariants: nothing is acknowledged before it is synced; no record above the VDL hint or the PGMRPL reaches the page store;
-no log is deleted before the pages that took it in are synced; a void record never counts towards the SCL.
+Invariants: nothing is acknowledged before it is synced; no record above the VDL hint or the PGMRPL reaches the page
+store; no log is deleted before the pages that took it in are synced; a void record never counts towards the SCL.
 """

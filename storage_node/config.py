@@ -44,7 +44,15 @@ class NodeConfig:
     """Longest stretch of background work between two turns of the append path."""
 
     def __post_init__(self) -> None:
-        for name in ("cache_mb", "log_cache_mb", "log_file_mb", "coalesce_log_mb", "coalesce_age_s", "gossip_ms", "slice_ms"):
+        for name in (
+            "cache_mb",
+            "log_cache_mb",
+            "log_file_mb",
+            "coalesce_log_mb",
+            "coalesce_age_s",
+            "gossip_ms",
+            "slice_ms",
+        ):
             if getattr(self, name) <= 0:
                 raise InvariantViolation(f"setting {name} must be above zero, not {getattr(self, name)}")
 

@@ -1,9 +1,10 @@
 """The hot log: batches as they were received, appended to files ``log-<n>``, synced once a turn.
 
-Input: batch frames → output: ``Entry`` locations, and the batches again when they are read. A file holds frames of all PGs one
-behind the other, nothing between them (format of a frame: aurora/batch.py). A file that has reached its size is closed;
-it is deleted when none of its entries is needed. At start all files are read: a torn tail is cut; damaged bytes with sound
-frames behind them are copied to ``damaged-<file>-<offset>`` and skipped, which leaves a gap that peers fill.
+Input: batch frames → output: ``Entry`` locations, and the batches again when they are read. A file holds frames of all
+PGs one behind the other, nothing between them (format of a frame: aurora/batch.py). A file that has reached its size
+is closed; it is deleted when none of its entries is needed. At start all files are read: a torn tail is cut; damaged
+bytes with sound frames behind them are copied to ``damaged-<file>-<offset>`` and skipped, which leaves a gap that
+peers fill.
 """
 
 from __future__ import annotations
@@ -23,7 +24,18 @@ logger = logging.getLogger(__name__)
 class Entry:
     """Where a batch lies, and what its header says. ``last_lsn`` and ``last_cpl`` leave out what is void."""
 
-    __slots__ = ("batch_last_lsn", "epoch", "file_no", "first_lsn", "last_cpl", "last_lsn", "length", "offset", "pg", "prev_lsn")
+    __slots__ = (
+        "batch_last_lsn",
+        "epoch",
+        "file_no",
+        "first_lsn",
+        "last_cpl",
+        "last_lsn",
+        "length",
+        "offset",
+        "pg",
+        "prev_lsn",
+    )
 
     def __init__(self, batch: Batch, file_no: int, offset: int) -> None:
         self.pg = batch.pg
@@ -38,7 +50,8 @@ class Entry:
         self.length = len(batch.frame)
 
     def __repr__(self) -> str:
-        return f"Entry(pg={self.pg}, {self.prev_lsn} < {self.first_lsn}..{self.last_lsn} in {file_name(self.file_no)}@{self.offset})"
+        where = f"{file_name(self.file_no)}@{self.offset}"
+        return f"Entry(pg={self.pg}, {self.prev_lsn} < {self.first_lsn}..{self.last_lsn} in {where})"
 
 
 class LogDamaged(InvariantViolation):
@@ -126,7 +139,7 @@ class HotLog:
         return None
 
     def append(self, batches: Sequence[Batch]) -> list[Entry]:
-        """Write the frames in one go; durable after ``sync``. OSError when the disk refuses: nothing is appended then."""
+        """Write the frames in one go; durable after ``sync``. OSError when the disk refuses: nothing is appended."""
         if self._sizes.get(self._current, 0) >= self._file_bytes:
             self.sync()
             self._current += 1
@@ -164,7 +177,7 @@ class HotLog:
             return batch
         try:
             batch = frames.decode(self._disk.read(file_name(entry.file_no), entry.offset, entry.length))
-        except BatchCorrupt as error:
+        except (BatchCorrupt, FileNotFoundError) as error:
             raise LogDamaged(entry, str(error)) from error
         if (batch.pg, batch.first_lsn, batch.last_lsn) != (entry.pg, entry.first_lsn, entry.batch_last_lsn):
             raise LogDamaged(entry, f"the file holds {batch!r}")

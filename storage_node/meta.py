@@ -1,7 +1,7 @@
 """The meta file: what a node must remember besides log and pages.
 
-Input: fence, truncation, descriptor and collection → output: two identical files ``meta`` and ``meta-copy``, each written
-atomically before the answer goes out, the second after the first. Little-endian::
+Input: fence, truncation, descriptor and collection → output: two identical files ``meta`` and ``meta-copy``, each
+written atomically before the answer goes out, the second after the first. Little-endian::
 
      0     4  magic      "AURM"
      4     8  version    u32  1
@@ -10,8 +10,8 @@ atomically before the answer goes out, the second after the first. Little-endian
     20    24  crc32c     u32  over bytes 0 to 20 and the body
     24        body       NodeMeta of protos/storage.proto
 
-At start the sound copy with the greater generation is taken. When no copy is sound the node refuses to start: it may have
-promised a writer something that it no longer knows, so a human must give it an empty folder.
+At start the sound copy with the greater generation is taken. When no copy is sound the node refuses to start: it may
+have promised a writer something that it no longer knows, so a human must give it an empty folder.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 def encode(generation: int, meta: pb.NodeMeta) -> bytes:
     """The bytes of one meta file."""
-    body = meta.SerializeToString(deterministic=True)
+    body: bytes = meta.SerializeToString(deterministic=True)
     header = _HEADER.pack(MAGIC, VERSION, generation, len(body))
     return header + _CRC.pack(google_crc32c.extend(google_crc32c.value(header), body)) + body
 
@@ -49,8 +49,15 @@ def decode(data: bytes) -> tuple[int, pb.NodeMeta]:
     magic, version, generation, body_bytes = _HEADER.unpack_from(data)
     body = data[start:]
     crc = google_crc32c.extend(google_crc32c.value(data[: _HEADER.size]), body)
-    if magic != MAGIC or version != VERSION or len(body) != body_bytes or crc != _CRC.unpack_from(data, _HEADER.size)[0]:
-        raise InvariantViolation(f"meta file: magic {magic!r}, version {version}, {len(body)} of {body_bytes} bytes, or checksum")
+    if (
+        magic != MAGIC
+        or version != VERSION
+        or len(body) != body_bytes
+        or crc != _CRC.unpack_from(data, _HEADER.size)[0]
+    ):
+        raise InvariantViolation(
+            f"meta file: magic {magic!r}, version {version}, {len(body)} of {body_bytes} bytes, or checksum"
+        )
     return generation, pb.NodeMeta.FromString(body)
 
 

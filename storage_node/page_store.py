@@ -12,9 +12,9 @@ A crash may tear a page that is being written, so pages go through ``torn-<pg>``
     12    16  crc32c  u32  over bytes 0 to 12 and all that follows
     16        count × { u64 index in the PG, 8192 bytes page with checksum }
 
-``stage`` writes that file, and after its sync ``place`` writes the pages in place; their sync ends the round. At start a
-sound ``torn-<pg>`` is placed again, which does no harm when it had been placed; an unsound one was never synced, so the
-pages in place are whole.
+``stage`` writes that file, and after its sync ``place`` writes the pages in place; their sync ends the round. At start
+a sound ``torn-<pg>`` is placed again, which does no harm when it had been placed; an unsound one was never synced, so
+the pages in place are whole.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class PageDamaged(InvariantViolation):
 def checksum(page: bytes | bytearray | memoryview) -> int:
     """CRC-32C of the page with its checksum field zero."""
     crc = google_crc32c.extend(google_crc32c.value(bytes(page[:OFF_CHECKSUM])), _NO_CHECKSUM)
-    return google_crc32c.extend(crc, bytes(page[OFF_CHECKSUM + 4 :]))
+    return int(google_crc32c.extend(crc, bytes(page[OFF_CHECKSUM + 4 :])))
 
 
 def page_lsn(page: bytes | bytearray | memoryview) -> int:
@@ -156,7 +156,9 @@ class PageStore:
 
 
 def _decode_torn(data: bytes) -> list[tuple[int, bytes]] | None:
-    """The pages of a torn-page file; None when it is not sound. Bytes behind the last page are of an older, longer round."""
+    """The pages of a torn-page file; None when it is not sound. Bytes behind the last page are of an older, longer
+    round.
+    """
     if len(data) < _HEADER.size:
         return None
     magic, version, count, crc = _HEADER.unpack_from(data)

@@ -1,7 +1,7 @@
 """A segment: one node's share of one protection group (PG): chain of log entries, page index, stored pages.
 
-Input: entries of the hot log in any order, truncation ranges → output: SCL, page versions, log for peers. Pure state over the
-passed-in hot log, page store and arena; nothing here waits or looks at a clock.
+Input: entries of the hot log in any order, truncation ranges → output: SCL, page versions, log for peers. Pure state
+over the passed-in hot log, page store and arena; nothing here waits or looks at a clock.
 
 ::
 
@@ -35,10 +35,6 @@ from storage_node.page_store import PageDamaged, PageStore, page_lsn
 logger = logging.getLogger(__name__)
 
 _last_lsn = attrgetter("last_lsn")
-_FRESH = 1 << 63
-"""Mark in a chain: the record starts the page from zeros."""
-
-Chain = array  # of u64: LSN, then offset << 32 | end of its ops in the entry's records, and so on
 
 
 class Collected(Exception):
@@ -48,7 +44,9 @@ class Collected(Exception):
 class Segment:
     """See the module. All LSNs are of this PG's records."""
 
-    def __init__(self, pg: int, pages_per_pg: int, log: HotLog, store: PageStore, collected: int, collected_cpl: int) -> None:
+    def __init__(
+        self, pg: int, pages_per_pg: int, log: HotLog, store: PageStore, collected: int, collected_cpl: int
+    ) -> None:
         self.pg = pg
         self.first_page = pg * pages_per_pg
         self.log = log
@@ -59,19 +57,22 @@ class Segment:
         self.scl_cpl = collected_cpl
         self.entries: list[Entry] = []
         self.chains: dict[int, array[int]] = {}
+        """Page → u64s, two a record in LSN order: the LSN, and offset << 32 | end of its ops in the entry's records."""
+        self.fresh: dict[int, list[int]] = {}
+        """Page → LSNs of those of its records that start it anew, from zeros."""
         self.indexed = 0
+        self.version = 0
+        """Changes whenever entries have gone for another reason than collection."""
         self.live_bytes = 0
         self.broken: set[int] = set()
         """Indexes of stored pages that failed their checksum and wait for a peer's copy."""
         self._pending: list[tuple[int, int, Entry]] = []
         self._order = count()
-        self.forked = False
-        """Whether an entry contradicts the chain: void records are held, and their truncation is not known here yet."""
 
     @property
     def highest_lsn(self) -> int:
         """Highest LSN held, in the chain or behind a gap."""
-        return max((entry.last_lsn for _, _, entry in self._pending), default=self.scl) if self._pending else self.scl
+        return max((entry.last_lsn for _, _, entry in self._pending), default=self.scl)
 
     @property
     def pending(self) -> int:
@@ -103,6 +104,8 @@ class Segment:
         self.live_bytes += entry.length
 
     def _drain(self) -> None:
+        # A fork contradicts the chain: void records are held, and their truncation is not known here yet. It waits for
+        # that.
         forks = []
         while self._pending and self._pending[0][0] <= self.scl:
             item = heapq.heappop(self._pending)
@@ -113,13 +116,12 @@ class Segment:
                 self._attach(entry)
             else:
                 forks.append(item)
-        self.forked = bool(forks)
         for item in forks:
             heapq.heappush(self._pending, item)
 
     def _passes_scl(self, entry: Entry) -> bool:
         """Whether the chain's last record is inside the entry, which was cut differently from those held."""
-        return any(record[0] == self.scl for record in self._scan(entry))
+        return any(record[0] == self.scl for record in self._scan_or_none(entry))
 
     def _clip(self, entry: Entry, truncations: Sequence[Range]) -> bool:
         """Take void records off the entry's end; False when none is left."""
@@ -127,7 +129,7 @@ class Segment:
         if upto == entry.last_lsn:
             return True
         last = cpl = 0
-        for record in self._scan(entry):
+        for record in self._scan_or_none(entry):
             if record[0] > upto:
                 break
             last = record[0]
@@ -136,8 +138,15 @@ class Segment:
         entry.last_lsn, entry.last_cpl = last, cpl
         return last > 0
 
-    def _scan(self, entry: Entry) -> list[tuple[int, int, int, int, int, int, int]]:
-        found: list[tuple[int, int, int, int, int, int, int]] = redo.scan(self.log.read(entry).records, entry.prev_lsn)
+    def _scan_or_none(self, entry: Entry) -> list[tuple[int, int, int, int, int, int, int]]:
+        """The entry's records; none when it cannot be read back, which leaves a gap for the peers to fill."""
+        try:
+            found: list[tuple[int, int, int, int, int, int, int]] = redo.scan(
+                self.log.read(entry).records, entry.prev_lsn
+            )
+        except LogDamaged as error:
+            logger.error("%s; peers will be asked for it", error)
+            return []
         return found
 
     def truncate(self, truncations: Sequence[Range]) -> None:
@@ -150,14 +159,19 @@ class Segment:
     def _rebuild(self, held: Sequence[Entry], truncations: Sequence[Range]) -> None:
         self.entries, self._pending, self.live_bytes = [], [], 0
         self.chains.clear()
+        self.fresh.clear()
         self.indexed = 0
+        self.version += 1
         self.scl, self.scl_cpl = self.collected_lsn, self.collected_cpl
         for entry in held:
             self.add(entry, truncations)
 
     def damaged(self, entry: Entry, truncations: Sequence[Range]) -> None:
         """An entry cannot be read back: forget it, which leaves a gap for the peers to fill."""
-        held = [e for e in self.entries if e is not entry] + [e for _, _, e in sorted(self._pending) if e is not entry]
+        held = self.entries + [e for _, _, e in sorted(self._pending)]
+        if entry not in held:
+            return
+        held.remove(entry)
         self.log.release((entry,))
         self._rebuild(held, truncations)
 
@@ -166,12 +180,12 @@ class Segment:
     def index(self, entries: int) -> bool:
         """Index up to ``entries`` more entries; False when all are."""
         stop = min(len(self.entries), self.indexed + entries)
-        chains = self.chains
+        chains, scan = self.chains, redo.scan
         while self.indexed < stop:
             entry = self.entries[self.indexed]
             upto = entry.last_lsn
             after = self.entries[self.indexed - 1].last_lsn if self.indexed else self.collected_lsn
-            for lsn, _, page_no, page_prev, _, offset, end in self._scan(entry):
+            for lsn, _, page_no, page_prev, _, offset, end in scan(self.log.read(entry).records, entry.prev_lsn):
                 if page_no < 0 or lsn <= after:
                     continue
                 if lsn > upto:
@@ -183,8 +197,10 @@ class Segment:
                     raise InvariantViolation(
                         f"page {page_no}: record {lsn} follows {page_prev}, the last one indexed is {chain[-2]}"
                     )
+                if not page_prev:
+                    self.fresh.setdefault(page_no, []).append(lsn)
                 chain.append(lsn)
-                chain.append(offset << 32 | end if page_prev else offset << 32 | end | _FRESH)
+                chain.append(offset << 32 | end)
             self.indexed += 1
         return self.indexed < len(self.entries)
 
@@ -200,7 +216,8 @@ class Segment:
             raise PageDamaged(self.pg, index)
         try:
             return self.store.read(index)
-        except PageDamaged:
+        except PageDamaged as error:
+            logger.error("%s; a peer will be asked for it", error)
             self.broken.add(index)
             raise
 
@@ -210,23 +227,20 @@ class Segment:
         ``cached`` is some version of the page at or below the read point. Raises Collected, PageDamaged, LogDamaged.
         """
         chain = self.chains.get(page_no)
-        stop = _chain_upto(chain, read_point) if chain else 0
-        start = 0
-        page: bytearray | None = None
-        for at in range(stop - 2, -2, -2):
-            if chain is not None and at >= 0 and chain[at + 1] & _FRESH:
-                start, page = at, bytearray(PAGE_BYTES)
-                break
-        if cached is not None and (page is None or chain is None or page_lsn(cached) >= chain[start]):
+        fresh_lsn = max((lsn for lsn in self.fresh.get(page_no, ()) if lsn <= read_point), default=0)
+        page: bytearray | None
+        if cached is not None and page_lsn(cached) >= fresh_lsn:
             page = bytearray(cached)
-        elif page is None:
+        elif fresh_lsn:
+            page = None
+        else:
             page = self.base(page_no)
         base_lsn = page_lsn(page) if page is not None else 0
         if base_lsn > read_point:
             raise Collected(f"page {page_no} is held from {base_lsn} on, asked for at {read_point}")
         if chain is None:
             return page
-        start = max(start, _chain_upto(chain, base_lsn))
+        start, stop = _chain_upto(chain, max(base_lsn, fresh_lsn - 1)), _chain_upto(chain, read_point)
         if start >= stop:
             return page
         if page is None:
@@ -238,7 +252,7 @@ class Segment:
         """The chain's records as ``apply_chain`` takes them; consecutive ones of one entry share its bytes."""
         upto, data = 0, b""
         for at in range(start, stop, 2):
-            lsn, where = chain[at], chain[at + 1] & ~_FRESH
+            lsn, where = chain[at], chain[at + 1]
             if lsn > upto:
                 entry = self.entries[bisect_left(self.entries, lsn, key=_last_lsn)]
                 upto, data = entry.last_lsn, self.log.read(entry).records
@@ -249,6 +263,10 @@ class Segment:
     def target(self, limit_lsn: int) -> int:
         """How many leading entries lie wholly at or below ``limit_lsn``."""
         return bisect_right(self.entries, limit_lsn, key=_last_lsn)
+
+    def has_older(self, epoch: int, after_lsn: int) -> bool:
+        """Whether the chain holds a record above ``after_lsn`` written under an older epoch."""
+        return any(entry.epoch < epoch for entry in self.entries[self.target(after_lsn) :])
 
     def dirty_pages(self, upto_lsn: int) -> list[int]:
         """Pages with indexed records at or below ``upto_lsn``, in page order."""
@@ -262,9 +280,15 @@ class Segment:
         del chain[: _chain_upto(chain, upto_lsn)]
         if not chain:
             del self.chains[page_no]
+        if page_no in self.fresh:
+            later = [lsn for lsn in self.fresh.pop(page_no) if lsn > upto_lsn]
+            if later:
+                self.fresh[page_no] = later
 
     def collect(self, upto_lsn: int) -> list[Entry]:
-        """All pages are stored up to ``upto_lsn``, an entry's end: give its entries up; they are the caller's to release."""
+        """All pages are stored up to ``upto_lsn``, an entry's end: give its entries up; they are the caller's to
+        release.
+        """
         n = self.target(upto_lsn)
         gone = self.entries[:n]
         if not gone:
@@ -279,7 +303,9 @@ class Segment:
         return gone
 
     def adopt_baseline(self, baseline_lsn: int, baseline_cpl: int, truncations: Sequence[Range]) -> None:
-        """The stored pages are a peer's, right with the log after ``baseline_lsn`` on top: the chain starts there now."""
+        """The stored pages are a peer's, right with the log after ``baseline_lsn`` on top: the chain starts there
+        now.
+        """
         if baseline_lsn <= self.collected_lsn:
             return
         held = self.entries + [entry for _, _, entry in sorted(self._pending)]
@@ -289,7 +315,9 @@ class Segment:
     # --- log for others
 
     def fetch(self, after_lsn: int, upto_lsn: int) -> Iterator[Batch]:
-        """The chain's batches that hold records above ``after_lsn``, none that starts above ``upto_lsn`` (0: no limit)."""
+        """The chain's batches that hold records above ``after_lsn``, none that starts above ``upto_lsn`` (0: no
+        limit).
+        """
         for entry in self.entries[self.target(after_lsn) :]:
             if upto_lsn and entry.first_lsn > upto_lsn:
                 return

@@ -34,7 +34,9 @@ OPTIONS: Final[list[tuple[str, int | str]]] = [
 
 
 def open_channel(address: str) -> grpc.aio.Channel:
-    """A channel to a node at ``host:port`` (or ``unix:path``). Belongs to the running event loop; connects when first used."""
+    """A channel to a node at ``host:port`` (or ``unix:path``). Belongs to the running event loop; connects when first
+    used.
+    """
     return grpc.aio.insecure_channel(address, options=OPTIONS)
 
 

@@ -361,7 +361,7 @@ class SegmentMeta(_message.Message):
     def __init__(self, pg: _Optional[int] = ..., collected_lsn: _Optional[int] = ..., collected_cpl: _Optional[int] = ...) -> None: ...
 
 class NodeMeta(_message.Message):
-    __slots__ = ("node_id", "descriptor", "volume_epoch", "writer_id", "truncations", "segments", "vdl", "pgmrpl")
+    __slots__ = ("node_id", "descriptor", "volume_epoch", "writer_id", "truncations", "segments", "vdl", "pgmrpl", "settled_vdl")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
     VOLUME_EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -370,6 +370,7 @@ class NodeMeta(_message.Message):
     SEGMENTS_FIELD_NUMBER: _ClassVar[int]
     VDL_FIELD_NUMBER: _ClassVar[int]
     PGMRPL_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_VDL_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     descriptor: Descriptor
     volume_epoch: int
@@ -378,4 +379,5 @@ class NodeMeta(_message.Message):
     segments: _containers.RepeatedCompositeFieldContainer[SegmentMeta]
     vdl: int
     pgmrpl: int
-    def __init__(self, node_id: _Optional[str] = ..., descriptor: _Optional[_Union[Descriptor, _Mapping]] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., truncations: _Optional[_Iterable[_Union[Truncation, _Mapping]]] = ..., segments: _Optional[_Iterable[_Union[SegmentMeta, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ...) -> None: ...
+    settled_vdl: int
+    def __init__(self, node_id: _Optional[str] = ..., descriptor: _Optional[_Union[Descriptor, _Mapping]] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., truncations: _Optional[_Iterable[_Union[Truncation, _Mapping]]] = ..., segments: _Optional[_Iterable[_Union[SegmentMeta, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., settled_vdl: _Optional[int] = ...) -> None: ...

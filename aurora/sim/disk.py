@@ -1,8 +1,8 @@
 """A simulated ``Disk``: keeps files in memory, loses what was not synced when it crashes, tears what was half written.
 
-``crash(rng)`` gives the disk as the restarted process finds it: every synced byte is there; of unsynced appends a random
-prefix, its last sectors possibly torn; of unsynced writes in place a random choice of 512-byte sectors; a file whose
-creation was never synced may be gone. ``capacity_bytes`` makes it refuse with ENOSPC; ``flip_bit`` decays it.
+``crash(rng)`` gives the disk as the restarted process finds it: every synced byte is there; of unsynced appends a
+random prefix, its last sectors possibly torn; of unsynced writes in place a random choice of 512-byte sectors; a file
+whose creation was never synced may be gone. ``capacity_bytes`` makes it refuse with ENOSPC; ``flip_bit`` decays it.
 """
 
 from __future__ import annotations

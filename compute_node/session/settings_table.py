@@ -1,270 +1,342 @@
 """The settings: PostgreSQL 15's names, types, defaults, contexts, units and limits (manual, chapter 20), plus ours.
 
-One row a setting: name, type (bool, integer, real, string, enum), default, context, unit, least, greatest, enum values,
-category. Settings that steer a mechanism that does not exist here (write-ahead log files, archiving) are left out, except
-those that clients ask for. ``settings`` reads this table; nothing else does.
+By category, one line a setting: ``name|type|default|context|unit|least|greatest|enum values``; the type is bool, integer,
+real, string or enum; ``~`` stands for a blank. Settings that steer a mechanism that does not exist here (log files,
+archiving) are left out, except those that clients ask for. ``settings`` reads this table; nothing else does.
 """
 
 from __future__ import annotations
 
-# fmt: off
-ROWS: tuple[tuple[str, str, str, str, str, str, str, str, str], ...] = (
-    ("allow_in_place_tablespaces", "bool", "off", "superuser", "", "", "", "", "Developer Options"),
-    ("allow_system_table_mods", "bool", "off", "superuser", "", "", "", "", "Developer Options"),
-    ("application_name", "string", "", "user", "", "", "", "", "Reporting and Logging / What to Log"),
-    ("array_nulls", "bool", "on", "user", "", "", "", "", "Version and Platform Compatibility / Previous PostgreSQL Versions"),
-    ("aurora.lift_literals", "bool", "on", "user", "", "", "", "", "Query Tuning / Other Planner Options"),
-    ("authentication_timeout", "integer", "60", "sighup", "s", "1", "600", "", "Connections and Authentication / Authentication"),
-    ("autovacuum", "bool", "on", "sighup", "", "", "", "", "Autovacuum"),
-    ("autovacuum_analyze_scale_factor", "real", "0.1", "sighup", "", "0", "100", "", "Autovacuum"),
-    ("autovacuum_analyze_threshold", "integer", "50", "sighup", "", "0", "2147483647", "", "Autovacuum"),
-    ("autovacuum_freeze_max_age", "integer", "200000000", "postmaster", "", "100000", "2000000000", "", "Autovacuum"),
-    ("autovacuum_max_workers", "integer", "3", "postmaster", "", "1", "262143", "", "Autovacuum"),
-    ("autovacuum_multixact_freeze_max_age", "integer", "400000000", "postmaster", "", "10000", "2000000000", "", "Autovacuum"),
-    ("autovacuum_naptime", "integer", "60", "sighup", "s", "1", "2147483", "", "Autovacuum"),
-    ("autovacuum_vacuum_cost_delay", "real", "2", "sighup", "ms", "-1", "100", "", "Autovacuum"),
-    ("autovacuum_vacuum_cost_limit", "integer", "-1", "sighup", "", "-1", "10000", "", "Autovacuum"),
-    ("autovacuum_vacuum_insert_scale_factor", "real", "0.2", "sighup", "", "0", "100", "", "Autovacuum"),
-    ("autovacuum_vacuum_insert_threshold", "integer", "1000", "sighup", "", "-1", "2147483647", "", "Autovacuum"),
-    ("autovacuum_vacuum_scale_factor", "real", "0.2", "sighup", "", "0", "100", "", "Autovacuum"),
-    ("autovacuum_vacuum_threshold", "integer", "50", "sighup", "", "0", "2147483647", "", "Autovacuum"),
-    ("autovacuum_work_mem", "integer", "-1", "sighup", "kB", "-1", "2147483647", "", "Resource Usage / Memory"),
-    ("backend_flush_after", "integer", "0", "user", "8kB", "0", "256", "", "Resource Usage / Asynchronous Behavior"),
-    ("backslash_quote", "enum", "safe_encoding", "user", "", "", "", "safe_encoding,on,off", "Version and Platform Compatibility / Previous PostgreSQL Versions"),
-    ("bgwriter_delay", "integer", "200", "sighup", "ms", "10", "10000", "", "Resource Usage / Background Writer"),
-    ("bgwriter_flush_after", "integer", "64", "sighup", "8kB", "0", "256", "", "Resource Usage / Background Writer"),
-    ("bgwriter_lru_maxpages", "integer", "100", "sighup", "", "0", "1073741823", "", "Resource Usage / Background Writer"),
-    ("bgwriter_lru_multiplier", "real", "2", "sighup", "", "0", "10", "", "Resource Usage / Background Writer"),
-    ("block_size", "integer", "8192", "internal", "", "8192", "8192", "", "Preset Options"),
-    ("bytea_output", "enum", "hex", "user", "", "", "", "escape,hex", "Client Connection Defaults / Statement Behavior"),
-    ("check_function_bodies", "bool", "on", "user", "", "", "", "", "Client Connection Defaults / Statement Behavior"),
-    ("checkpoint_completion_target", "real", "0.9", "sighup", "", "0", "1", "", "Write-Ahead Log / Checkpoints"),
-    ("checkpoint_flush_after", "integer", "32", "sighup", "8kB", "0", "256", "", "Write-Ahead Log / Checkpoints"),
-    ("checkpoint_timeout", "integer", "300", "sighup", "s", "30", "86400", "", "Write-Ahead Log / Checkpoints"),
-    ("checkpoint_warning", "integer", "30", "sighup", "s", "0", "2147483647", "", "Write-Ahead Log / Checkpoints"),
-    ("client_connection_check_interval", "integer", "0", "user", "ms", "0", "2147483647", "", "Connections and Authentication / Connection Settings"),
-    ("client_encoding", "string", "UTF8", "user", "", "", "", "", "Client Connection Defaults / Locale and Formatting"),
-    ("client_min_messages", "enum", "notice", "user", "", "", "", "debug5,debug4,debug3,debug2,debug1,log,notice,warning,error", "Client Connection Defaults / Statement Behavior"),
-    ("cluster_name", "string", "", "postmaster", "", "", "", "", "Reporting and Logging / Process Title"),
-    ("commit_delay", "integer", "0", "superuser", "", "0", "100000", "", "Write-Ahead Log / Settings"),
-    ("commit_siblings", "integer", "5", "user", "", "0", "1000", "", "Write-Ahead Log / Settings"),
-    ("compute_query_id", "enum", "auto", "superuser", "", "", "", "auto,regress,on,off", "Statistics / Monitoring"),
-    ("constraint_exclusion", "enum", "partition", "user", "", "", "", "partition,on,off", "Query Tuning / Other Planner Options"),
-    ("cpu_index_tuple_cost", "real", "0.005", "user", "", "0", "1.79769e+308", "", "Query Tuning / Planner Cost Constants"),
-    ("cpu_operator_cost", "real", "0.0025", "user", "", "0", "1.79769e+308", "", "Query Tuning / Planner Cost Constants"),
-    ("cpu_tuple_cost", "real", "0.01", "user", "", "0", "1.79769e+308", "", "Query Tuning / Planner Cost Constants"),
-    ("cursor_tuple_fraction", "real", "0.1", "user", "", "0", "1", "", "Query Tuning / Other Planner Options"),
-    ("data_checksums", "bool", "off", "internal", "", "", "", "", "Preset Options"),
-    ("data_directory_mode", "integer", "448", "internal", "", "0", "511", "", "Preset Options"),
-    ("DateStyle", "string", "ISO, MDY", "user", "", "", "", "", "Client Connection Defaults / Locale and Formatting"),
-    ("deadlock_timeout", "integer", "1000", "superuser", "ms", "1", "2147483647", "", "Lock Management"),
-    ("debug_assertions", "bool", "off", "internal", "", "", "", "", "Preset Options"),
-    ("debug_pretty_print", "bool", "on", "user", "", "", "", "", "Reporting and Logging / What to Log"),
-    ("debug_print_parse", "bool", "off", "user", "", "", "", "", "Reporting and Logging / What to Log"),
-    ("debug_print_plan", "bool", "off", "user", "", "", "", "", "Reporting and Logging / What to Log"),
-    ("debug_print_rewritten", "bool", "off", "user", "", "", "", "", "Reporting and Logging / What to Log"),
-    ("default_statistics_target", "integer", "100", "user", "", "1", "10000", "", "Query Tuning / Other Planner Options"),
-    ("default_table_access_method", "string", "heap", "user", "", "", "", "", "Client Connection Defaults / Statement Behavior"),
-    ("default_tablespace", "string", "", "user", "", "", "", "", "Client Connection Defaults / Statement Behavior"),
-    ("default_text_search_config", "string", "pg_catalog.english", "user", "", "", "", "", "Client Connection Defaults / Locale and Formatting"),
-    ("default_toast_compression", "enum", "pglz", "user", "", "", "", "pglz,lz4", "Client Connection Defaults / Statement Behavior"),
-    ("default_transaction_deferrable", "bool", "off", "user", "", "", "", "", "Client Connection Defaults / Statement Behavior"),
-    ("default_transaction_isolation", "enum", "read committed", "user", "", "", "", "serializable,repeatable read,read committed,read uncommitted", "Client Connection Defaults / Statement Behavior"),
-    ("default_transaction_read_only", "bool", "off", "user", "", "", "", "", "Client Connection Defaults / Statement Behavior"),
-    ("effective_cache_size", "integer", "524288", "user", "8kB", "1", "2147483647", "", "Query Tuning / Planner Cost Constants"),
-    ("effective_io_concurrency", "integer", "1", "user", "", "0", "1000", "", "Resource Usage / Asynchronous Behavior"),
-    ("enable_async_append", "bool", "on", "user", "", "", "", "", "Query Tuning / Planner Method Configuration"),
-    ("enable_bitmapscan", "bool", "on", "user", "", "", "", "", "Query Tuning / Planner Method Configuration"),
-    ("enable_gathermerge", "bool", "on", "user", "", "", "", "", "Query Tuning / Planner Method Configuration"),
-    ("enable_hashagg", "bool", "on", "user", "", "", "", "", "Query Tuning / Planner Method Configuration"),
-    ("enable_hashjoin", "bool", "on", "user", "", "", "", "", "Query Tuning / Planner Method Configuration"),
-    ("enable_incremental_sort", "bool", "on", "user", "", "", "", "", "Query Tuning / Planner Method Configuration"),
-    ("enable_indexonlyscan", "bool", "on", "user", "", "", "", "", "Query Tuning / Planner Method Configuration"),
-    ("enable_indexscan", "bool", "on", "user", "", "", "", "", "Query Tuning / Planner Method Configuration"),
-    ("enable_material", "bool", "on", "user", "", "", "", "", "Query Tuning / Planner Method Configuration"),
-    ("enable_memoize", "bool", "on", "user", "", "", "", "", "Query Tuning / Planner Method Configuration"),
-    ("enable_mergejoin", "bool", "on", "user", "", "", "", "", "Query Tuning / Planner Method Configuration"),
-    ("enable_nestloop", "bool", "on", "user", "", "", "", "", "Query Tuning / Planner Method Configuration"),
-    ("enable_parallel_append", "bool", "on", "user", "", "", "", "", "Query Tuning / Planner Method Configuration"),
-    ("enable_parallel_hash", "bool", "on", "user", "", "", "", "", "Query Tuning / Planner Method Configuration"),
-    ("enable_partition_pruning", "bool", "on", "user", "", "", "", "", "Query Tuning / Planner Method Configuration"),
-    ("enable_partitionwise_aggregate", "bool", "off", "user", "", "", "", "", "Query Tuning / Planner Method Configuration"),
-    ("enable_partitionwise_join", "bool", "off", "user", "", "", "", "", "Query Tuning / Planner Method Configuration"),
-    ("enable_seqscan", "bool", "on", "user", "", "", "", "", "Query Tuning / Planner Method Configuration"),
-    ("enable_sort", "bool", "on", "user", "", "", "", "", "Query Tuning / Planner Method Configuration"),
-    ("enable_tidscan", "bool", "on", "user", "", "", "", "", "Query Tuning / Planner Method Configuration"),
-    ("escape_string_warning", "bool", "on", "user", "", "", "", "", "Version and Platform Compatibility / Previous PostgreSQL Versions"),
-    ("extra_float_digits", "integer", "1", "user", "", "-15", "3", "", "Client Connection Defaults / Locale and Formatting"),
-    ("force_parallel_mode", "enum", "off", "user", "", "", "", "off,on,regress", "Developer Options"),
-    ("from_collapse_limit", "integer", "8", "user", "", "1", "2147483647", "", "Query Tuning / Other Planner Options"),
-    ("fsync", "bool", "on", "sighup", "", "", "", "", "Write-Ahead Log / Settings"),
-    ("full_page_writes", "bool", "on", "sighup", "", "", "", "", "Write-Ahead Log / Settings"),
-    ("geqo", "bool", "on", "user", "", "", "", "", "Query Tuning / Genetic Query Optimizer"),
-    ("geqo_effort", "integer", "5", "user", "", "1", "10", "", "Query Tuning / Genetic Query Optimizer"),
-    ("geqo_threshold", "integer", "12", "user", "", "2", "2147483647", "", "Query Tuning / Genetic Query Optimizer"),
-    ("gin_fuzzy_search_limit", "integer", "0", "user", "", "0", "2147483647", "", "Client Connection Defaults / Other Defaults"),
-    ("gin_pending_list_limit", "integer", "4096", "user", "kB", "64", "2147483647", "", "Client Connection Defaults / Statement Behavior"),
-    ("hash_mem_multiplier", "real", "2", "user", "", "1", "1000", "", "Resource Usage / Memory"),
-    ("hot_standby_feedback", "bool", "off", "sighup", "", "", "", "", "Replication / Standby Servers"),
-    ("huge_pages", "enum", "try", "postmaster", "", "", "", "off,on,try", "Resource Usage / Memory"),
-    ("idle_in_transaction_session_timeout", "integer", "0", "user", "ms", "0", "2147483647", "", "Client Connection Defaults / Statement Behavior"),
-    ("idle_session_timeout", "integer", "0", "user", "ms", "0", "2147483647", "", "Client Connection Defaults / Statement Behavior"),
-    ("ignore_checksum_failure", "bool", "off", "superuser", "", "", "", "", "Developer Options"),
-    ("in_hot_standby", "bool", "off", "internal", "", "", "", "", "Preset Options"),
-    ("integer_datetimes", "bool", "on", "internal", "", "", "", "", "Preset Options"),
-    ("IntervalStyle", "enum", "postgres", "user", "", "", "", "postgres,postgres_verbose,sql_standard,iso_8601", "Client Connection Defaults / Locale and Formatting"),
-    ("is_superuser", "bool", "off", "internal", "", "", "", "", "Preset Options"),
-    ("jit", "bool", "on", "user", "", "", "", "", "Query Tuning / Other Planner Options"),
-    ("jit_above_cost", "real", "100000", "user", "", "-1", "1.79769e+308", "", "Query Tuning / Planner Cost Constants"),
-    ("jit_debugging_support", "bool", "off", "superuser-backend", "", "", "", "", "Developer Options"),
-    ("jit_dump_bitcode", "bool", "off", "superuser", "", "", "", "", "Developer Options"),
-    ("jit_expressions", "bool", "on", "user", "", "", "", "", "Developer Options"),
-    ("jit_inline_above_cost", "real", "500000", "user", "", "-1", "1.79769e+308", "", "Query Tuning / Planner Cost Constants"),
-    ("jit_optimize_above_cost", "real", "500000", "user", "", "-1", "1.79769e+308", "", "Query Tuning / Planner Cost Constants"),
-    ("jit_profiling_support", "bool", "off", "superuser-backend", "", "", "", "", "Developer Options"),
-    ("jit_tuple_deforming", "bool", "on", "user", "", "", "", "", "Developer Options"),
-    ("join_collapse_limit", "integer", "8", "user", "", "1", "2147483647", "", "Query Tuning / Other Planner Options"),
-    ("lc_collate", "string", "C.UTF-8", "internal", "", "", "", "", "Preset Options"),
-    ("lc_ctype", "string", "C.UTF-8", "internal", "", "", "", "", "Preset Options"),
-    ("lc_messages", "string", "C.UTF-8", "superuser", "", "", "", "", "Client Connection Defaults / Locale and Formatting"),
-    ("lc_monetary", "string", "C.UTF-8", "user", "", "", "", "", "Client Connection Defaults / Locale and Formatting"),
-    ("lc_numeric", "string", "C.UTF-8", "user", "", "", "", "", "Client Connection Defaults / Locale and Formatting"),
-    ("lc_time", "string", "C.UTF-8", "user", "", "", "", "", "Client Connection Defaults / Locale and Formatting"),
-    ("listen_addresses", "string", "localhost", "postmaster", "", "", "", "", "Connections and Authentication / Connection Settings"),
-    ("lo_compat_privileges", "bool", "off", "superuser", "", "", "", "", "Version and Platform Compatibility / Previous PostgreSQL Versions"),
-    ("lock_timeout", "integer", "0", "user", "ms", "0", "2147483647", "", "Client Connection Defaults / Statement Behavior"),
-    ("log_connections", "bool", "off", "superuser-backend", "", "", "", "", "Reporting and Logging / What to Log"),
-    ("log_disconnections", "bool", "off", "superuser-backend", "", "", "", "", "Reporting and Logging / What to Log"),
-    ("log_duration", "bool", "off", "superuser", "", "", "", "", "Reporting and Logging / What to Log"),
-    ("log_error_verbosity", "enum", "default", "superuser", "", "", "", "terse,default,verbose", "Reporting and Logging / What to Log"),
-    ("log_executor_stats", "bool", "off", "superuser", "", "", "", "", "Statistics / Monitoring"),
-    ("log_lock_waits", "bool", "off", "superuser", "", "", "", "", "Reporting and Logging / What to Log"),
-    ("log_min_duration_sample", "integer", "-1", "superuser", "ms", "-1", "2147483647", "", "Reporting and Logging / When to Log"),
-    ("log_min_duration_statement", "integer", "-1", "superuser", "ms", "-1", "2147483647", "", "Reporting and Logging / When to Log"),
-    ("log_min_error_statement", "enum", "error", "superuser", "", "", "", "debug5,debug4,debug3,debug2,debug1,info,notice,warning,error,log,fatal,panic", "Reporting and Logging / When to Log"),
-    ("log_min_messages", "enum", "warning", "superuser", "", "", "", "debug5,debug4,debug3,debug2,debug1,info,notice,warning,error,log,fatal,panic", "Reporting and Logging / When to Log"),
-    ("log_parameter_max_length", "integer", "-1", "superuser", "B", "-1", "1073741823", "", "Reporting and Logging / What to Log"),
-    ("log_parameter_max_length_on_error", "integer", "0", "user", "B", "-1", "1073741823", "", "Reporting and Logging / What to Log"),
-    ("log_parser_stats", "bool", "off", "superuser", "", "", "", "", "Statistics / Monitoring"),
-    ("log_planner_stats", "bool", "off", "superuser", "", "", "", "", "Statistics / Monitoring"),
-    ("log_replication_commands", "bool", "off", "superuser", "", "", "", "", "Reporting and Logging / What to Log"),
-    ("log_statement", "enum", "none", "superuser", "", "", "", "none,ddl,mod,all", "Reporting and Logging / What to Log"),
-    ("log_statement_sample_rate", "real", "1", "superuser", "", "0", "1", "", "Reporting and Logging / When to Log"),
-    ("log_statement_stats", "bool", "off", "superuser", "", "", "", "", "Statistics / Monitoring"),
-    ("log_temp_files", "integer", "-1", "superuser", "kB", "-1", "2147483647", "", "Reporting and Logging / What to Log"),
-    ("log_timezone", "string", "UTC", "sighup", "", "", "", "", "Reporting and Logging / What to Log"),
-    ("log_transaction_sample_rate", "real", "0", "superuser", "", "0", "1", "", "Reporting and Logging / When to Log"),
-    ("logical_decoding_work_mem", "integer", "65536", "user", "kB", "64", "2147483647", "", "Resource Usage / Memory"),
-    ("maintenance_io_concurrency", "integer", "10", "user", "", "0", "1000", "", "Resource Usage / Asynchronous Behavior"),
-    ("maintenance_work_mem", "integer", "65536", "user", "kB", "1024", "2147483647", "", "Resource Usage / Memory"),
-    ("max_connections", "integer", "10000", "postmaster", "", "1", "262143", "", "Connections and Authentication / Connection Settings"),
-    ("max_files_per_process", "integer", "1000", "postmaster", "", "64", "2147483647", "", "Resource Usage / Kernel Resources"),
-    ("max_function_args", "integer", "100", "internal", "", "100", "100", "", "Preset Options"),
-    ("max_identifier_length", "integer", "63", "internal", "", "63", "63", "", "Preset Options"),
-    ("max_index_keys", "integer", "32", "internal", "", "32", "32", "", "Preset Options"),
-    ("max_locks_per_transaction", "integer", "64", "postmaster", "", "10", "2147483647", "", "Lock Management"),
-    ("max_logical_replication_workers", "integer", "4", "postmaster", "", "0", "262143", "", "Replication / Subscribers"),
-    ("max_parallel_maintenance_workers", "integer", "2", "user", "", "0", "1024", "", "Resource Usage / Asynchronous Behavior"),
-    ("max_parallel_workers", "integer", "8", "user", "", "0", "1024", "", "Resource Usage / Asynchronous Behavior"),
-    ("max_parallel_workers_per_gather", "integer", "2", "user", "", "0", "1024", "", "Resource Usage / Asynchronous Behavior"),
-    ("max_pred_locks_per_page", "integer", "2", "sighup", "", "0", "2147483647", "", "Lock Management"),
-    ("max_pred_locks_per_relation", "integer", "-2", "sighup", "", "-2147483648", "2147483647", "", "Lock Management"),
-    ("max_pred_locks_per_transaction", "integer", "64", "postmaster", "", "10", "2147483647", "", "Lock Management"),
-    ("max_prepared_transactions", "integer", "0", "postmaster", "", "0", "262143", "", "Resource Usage / Memory"),
-    ("max_replication_slots", "integer", "10", "postmaster", "", "0", "262143", "", "Replication / Sending Servers"),
-    ("max_slot_wal_keep_size", "integer", "-1", "sighup", "MB", "-1", "2147483647", "", "Replication / Sending Servers"),
-    ("max_stack_depth", "integer", "2048", "superuser", "kB", "100", "2147483647", "", "Resource Usage / Memory"),
-    ("max_standby_archive_delay", "integer", "30000", "sighup", "ms", "-1", "2147483647", "", "Replication / Standby Servers"),
-    ("max_standby_streaming_delay", "integer", "30000", "sighup", "ms", "-1", "2147483647", "", "Replication / Standby Servers"),
-    ("max_sync_workers_per_subscription", "integer", "2", "sighup", "", "0", "262143", "", "Replication / Subscribers"),
-    ("max_wal_senders", "integer", "10", "postmaster", "", "0", "262143", "", "Replication / Sending Servers"),
-    ("max_wal_size", "integer", "1024", "sighup", "MB", "2", "2147483647", "", "Write-Ahead Log / Checkpoints"),
-    ("max_worker_processes", "integer", "8", "postmaster", "", "0", "262143", "", "Resource Usage / Asynchronous Behavior"),
-    ("min_parallel_index_scan_size", "integer", "64", "user", "8kB", "0", "715827882", "", "Query Tuning / Planner Cost Constants"),
-    ("min_parallel_table_scan_size", "integer", "1024", "user", "8kB", "0", "715827882", "", "Query Tuning / Planner Cost Constants"),
-    ("min_wal_size", "integer", "80", "sighup", "MB", "2", "2147483647", "", "Write-Ahead Log / Checkpoints"),
-    ("parallel_leader_participation", "bool", "on", "user", "", "", "", "", "Resource Usage / Asynchronous Behavior"),
-    ("parallel_setup_cost", "real", "1000", "user", "", "0", "1.79769e+308", "", "Query Tuning / Planner Cost Constants"),
-    ("parallel_tuple_cost", "real", "0.1", "user", "", "0", "1.79769e+308", "", "Query Tuning / Planner Cost Constants"),
-    ("password_encryption", "enum", "scram-sha-256", "user", "", "", "", "md5,scram-sha-256", "Connections and Authentication / Authentication"),
-    ("plan_cache_mode", "enum", "auto", "user", "", "", "", "auto,force_generic_plan,force_custom_plan", "Query Tuning / Other Planner Options"),
-    ("port", "integer", "5432", "postmaster", "", "1", "65535", "", "Connections and Authentication / Connection Settings"),
-    ("quote_all_identifiers", "bool", "off", "user", "", "", "", "", "Version and Platform Compatibility / Previous PostgreSQL Versions"),
-    ("random_page_cost", "real", "4", "user", "", "0", "1.79769e+308", "", "Query Tuning / Planner Cost Constants"),
-    ("recursive_worktable_factor", "real", "10", "user", "", "0.001", "1e+06", "", "Query Tuning / Other Planner Options"),
-    ("restrict_nonsystem_relation_kind", "string", "", "user", "", "", "", "", "Client Connection Defaults / Statement Behavior"),
-    ("role", "string", "none", "user", "", "", "", "", "Client Connection Defaults / Statement Behavior"),
-    ("row_security", "bool", "on", "user", "", "", "", "", "Client Connection Defaults / Statement Behavior"),
-    ("search_path", "string", '"$user", public', "user", "", "", "", "", "Client Connection Defaults / Statement Behavior"),
-    ("seed", "real", "0", "user", "", "-1", "1", "", "Ungrouped"),
-    ("segment_size", "integer", "131072", "internal", "8kB", "131072", "131072", "", "Preset Options"),
-    ("seq_page_cost", "real", "1", "user", "", "0", "1.79769e+308", "", "Query Tuning / Planner Cost Constants"),
-    ("server_encoding", "string", "UTF8", "internal", "", "", "", "", "Preset Options"),
-    ("server_version", "string", "15.18", "internal", "", "", "", "", "Preset Options"),
-    ("server_version_num", "integer", "150018", "internal", "", "150018", "150018", "", "Preset Options"),
-    ("session_authorization", "string", "", "user", "", "", "", "", "Client Connection Defaults / Statement Behavior"),
-    ("session_replication_role", "enum", "origin", "superuser", "", "", "", "origin,replica,local", "Client Connection Defaults / Statement Behavior"),
-    ("shared_buffers", "integer", "16384", "postmaster", "8kB", "16", "1073741823", "", "Resource Usage / Memory"),
-    ("ssl", "bool", "off", "sighup", "", "", "", "", "Connections and Authentication / SSL"),
-    ("ssl_cert_file", "string", "", "sighup", "", "", "", "", "Connections and Authentication / SSL"),
-    ("ssl_key_file", "string", "", "sighup", "", "", "", "", "Connections and Authentication / SSL"),
-    ("ssl_min_protocol_version", "enum", "TLSv1.2", "sighup", "", "", "", "TLSv1,TLSv1.1,TLSv1.2,TLSv1.3", "Connections and Authentication / SSL"),
-    ("standard_conforming_strings", "bool", "on", "user", "", "", "", "", "Version and Platform Compatibility / Previous PostgreSQL Versions"),
-    ("statement_timeout", "integer", "0", "user", "ms", "0", "2147483647", "", "Client Connection Defaults / Statement Behavior"),
-    ("stats_fetch_consistency", "enum", "cache", "user", "", "", "", "none,cache,snapshot", "Statistics / Cumulative Query and Index Statistics"),
-    ("superuser_reserved_connections", "integer", "3", "postmaster", "", "0", "262143", "", "Connections and Authentication / Connection Settings"),
-    ("synchronize_seqscans", "bool", "on", "user", "", "", "", "", "Version and Platform Compatibility / Previous PostgreSQL Versions"),
-    ("synchronous_commit", "enum", "on", "user", "", "", "", "local,remote_write,remote_apply,on,off", "Write-Ahead Log / Settings"),
-    ("synchronous_standby_names", "string", "", "sighup", "", "", "", "", "Replication / Primary Server"),
-    ("tcp_keepalives_count", "integer", "0", "user", "", "0", "2147483647", "", "Connections and Authentication / Connection Settings"),
-    ("tcp_keepalives_idle", "integer", "0", "user", "s", "0", "2147483647", "", "Connections and Authentication / Connection Settings"),
-    ("tcp_keepalives_interval", "integer", "0", "user", "s", "0", "2147483647", "", "Connections and Authentication / Connection Settings"),
-    ("tcp_user_timeout", "integer", "0", "user", "ms", "0", "2147483647", "", "Connections and Authentication / Connection Settings"),
-    ("temp_buffers", "integer", "1024", "user", "8kB", "100", "1073741823", "", "Resource Usage / Memory"),
-    ("temp_file_limit", "integer", "-1", "superuser", "kB", "-1", "2147483647", "", "Resource Usage / Disk"),
-    ("temp_tablespaces", "string", "", "user", "", "", "", "", "Client Connection Defaults / Statement Behavior"),
-    ("TimeZone", "string", "UTC", "user", "", "", "", "", "Client Connection Defaults / Locale and Formatting"),
-    ("timezone_abbreviations", "string", "", "user", "", "", "", "", "Client Connection Defaults / Locale and Formatting"),
-    ("trace_notify", "bool", "off", "user", "", "", "", "", "Developer Options"),
-    ("trace_sort", "bool", "off", "user", "", "", "", "", "Developer Options"),
-    ("track_activities", "bool", "on", "superuser", "", "", "", "", "Statistics / Cumulative Query and Index Statistics"),
-    ("track_activity_query_size", "integer", "1024", "postmaster", "B", "100", "1048576", "", "Statistics / Cumulative Query and Index Statistics"),
-    ("track_commit_timestamp", "bool", "off", "postmaster", "", "", "", "", "Replication / Sending Servers"),
-    ("track_counts", "bool", "on", "superuser", "", "", "", "", "Statistics / Cumulative Query and Index Statistics"),
-    ("track_functions", "enum", "none", "superuser", "", "", "", "none,pl,all", "Statistics / Cumulative Query and Index Statistics"),
-    ("track_io_timing", "bool", "off", "superuser", "", "", "", "", "Statistics / Cumulative Query and Index Statistics"),
-    ("track_wal_io_timing", "bool", "off", "superuser", "", "", "", "", "Statistics / Cumulative Query and Index Statistics"),
-    ("transaction_deferrable", "bool", "off", "user", "", "", "", "", "Client Connection Defaults / Statement Behavior"),
-    ("transaction_isolation", "enum", "read committed", "user", "", "", "", "serializable,repeatable read,read committed,read uncommitted", "Client Connection Defaults / Statement Behavior"),
-    ("transaction_read_only", "bool", "off", "user", "", "", "", "", "Client Connection Defaults / Statement Behavior"),
-    ("transform_null_equals", "bool", "off", "user", "", "", "", "", "Version and Platform Compatibility / Other Platforms and Clients"),
-    ("update_process_title", "bool", "on", "superuser", "", "", "", "", "Reporting and Logging / Process Title"),
-    ("vacuum_cost_delay", "real", "0", "user", "ms", "0", "100", "", "Resource Usage / Cost-Based Vacuum Delay"),
-    ("vacuum_cost_limit", "integer", "200", "user", "", "1", "10000", "", "Resource Usage / Cost-Based Vacuum Delay"),
-    ("vacuum_cost_page_dirty", "integer", "20", "user", "", "0", "10000", "", "Resource Usage / Cost-Based Vacuum Delay"),
-    ("vacuum_cost_page_hit", "integer", "1", "user", "", "0", "10000", "", "Resource Usage / Cost-Based Vacuum Delay"),
-    ("vacuum_cost_page_miss", "integer", "2", "user", "", "0", "10000", "", "Resource Usage / Cost-Based Vacuum Delay"),
-    ("vacuum_failsafe_age", "integer", "1600000000", "user", "", "0", "2100000000", "", "Client Connection Defaults / Statement Behavior"),
-    ("vacuum_freeze_min_age", "integer", "50000000", "user", "", "0", "1000000000", "", "Client Connection Defaults / Statement Behavior"),
-    ("vacuum_freeze_table_age", "integer", "150000000", "user", "", "0", "2000000000", "", "Client Connection Defaults / Statement Behavior"),
-    ("vacuum_multixact_failsafe_age", "integer", "1600000000", "user", "", "0", "2100000000", "", "Client Connection Defaults / Statement Behavior"),
-    ("vacuum_multixact_freeze_min_age", "integer", "5000000", "user", "", "0", "1000000000", "", "Client Connection Defaults / Statement Behavior"),
-    ("vacuum_multixact_freeze_table_age", "integer", "150000000", "user", "", "0", "2000000000", "", "Client Connection Defaults / Statement Behavior"),
-    ("wal_block_size", "integer", "8192", "internal", "", "8192", "8192", "", "Preset Options"),
-    ("wal_buffers", "integer", "-1", "postmaster", "8kB", "-1", "262143", "", "Write-Ahead Log / Settings"),
-    ("wal_compression", "enum", "off", "superuser", "", "", "", "pglz,lz4,zstd,on,off", "Write-Ahead Log / Settings"),
-    ("wal_consistency_checking", "string", "", "superuser", "", "", "", "", "Developer Options"),
-    ("wal_keep_size", "integer", "0", "sighup", "MB", "0", "2147483647", "", "Replication / Sending Servers"),
-    ("wal_level", "enum", "replica", "postmaster", "", "", "", "minimal,replica,logical", "Write-Ahead Log / Settings"),
-    ("wal_log_hints", "bool", "off", "postmaster", "", "", "", "", "Write-Ahead Log / Settings"),
-    ("wal_segment_size", "integer", "16777216", "internal", "B", "1048576", "1073741824", "", "Preset Options"),
-    ("wal_sender_timeout", "integer", "60000", "user", "ms", "0", "2147483647", "", "Replication / Sending Servers"),
-    ("wal_skip_threshold", "integer", "2048", "user", "kB", "0", "2147483647", "", "Write-Ahead Log / Settings"),
-    ("wal_writer_delay", "integer", "200", "sighup", "ms", "1", "10000", "", "Write-Ahead Log / Settings"),
-    ("wal_writer_flush_after", "integer", "128", "sighup", "8kB", "0", "2147483647", "", "Write-Ahead Log / Settings"),
-    ("work_mem", "integer", "4096", "user", "kB", "64", "2147483647", "", "Resource Usage / Memory"),
-    ("xmlbinary", "enum", "base64", "user", "", "", "", "base64,hex", "Client Connection Defaults / Statement Behavior"),
-    ("xmloption", "enum", "content", "user", "", "", "", "content,document", "Client Connection Defaults / Statement Behavior"),
-    ("zero_damaged_pages", "bool", "off", "superuser", "", "", "", "", "Developer Options"),
-)
-# fmt: on
+ENUMS = {
+    "@client": "debug5,debug4,debug3,debug2,debug1,log,notice,warning,error",
+    "@levels": "debug5,debug4,debug3,debug2,debug1,info,notice,warning,error,log,fatal,panic",
+}
+"""Enum lists that several settings share."""
+
+CATEGORIES: dict[str, str] = {
+    "Autovacuum": """
+autovacuum|bool|on|sighup||||
+autovacuum_analyze_scale_factor|real|0.1|sighup||0|100|
+autovacuum_analyze_threshold|integer|50|sighup||0|2147483647|
+autovacuum_freeze_max_age|integer|200000000|postmaster||100000|2000000000|
+autovacuum_max_workers|integer|3|postmaster||1|262143|
+autovacuum_multixact_freeze_max_age|integer|400000000|postmaster||10000|2000000000|
+autovacuum_naptime|integer|60|sighup|s|1|2147483|
+autovacuum_vacuum_cost_delay|real|2|sighup|ms|-1|100|
+autovacuum_vacuum_cost_limit|integer|-1|sighup||-1|10000|
+autovacuum_vacuum_insert_scale_factor|real|0.2|sighup||0|100|
+autovacuum_vacuum_insert_threshold|integer|1000|sighup||-1|2147483647|
+autovacuum_vacuum_scale_factor|real|0.2|sighup||0|100|
+autovacuum_vacuum_threshold|integer|50|sighup||0|2147483647|
+""",
+    "Client Connection Defaults / Locale and Formatting": """
+client_encoding|string|UTF8|user||||
+DateStyle|string|ISO,~MDY|user||||
+default_text_search_config|string|pg_catalog.english|user||||
+extra_float_digits|integer|1|user||-15|3|
+IntervalStyle|enum|postgres|user||||postgres,postgres_verbose,sql_standard,iso_8601
+lc_messages|string|C.UTF-8|superuser||||
+lc_monetary|string|C.UTF-8|user||||
+lc_numeric|string|C.UTF-8|user||||
+lc_time|string|C.UTF-8|user||||
+TimeZone|string|UTC|user||||
+timezone_abbreviations|string||user||||
+""",
+    "Client Connection Defaults / Other Defaults": """
+gin_fuzzy_search_limit|integer|0|user||0|2147483647|
+""",
+    "Client Connection Defaults / Statement Behavior": """
+bytea_output|enum|hex|user||||escape,hex
+check_function_bodies|bool|on|user||||
+client_min_messages|enum|notice|user||||@client
+default_table_access_method|string|heap|user||||
+default_tablespace|string||user||||
+default_toast_compression|enum|pglz|user||||pglz,lz4
+default_transaction_deferrable|bool|off|user||||
+default_transaction_isolation|enum|read~committed|user||||serializable,repeatable~read,read~committed,read~uncommitted
+default_transaction_read_only|bool|off|user||||
+gin_pending_list_limit|integer|4096|user|kB|64|2147483647|
+idle_in_transaction_session_timeout|integer|0|user|ms|0|2147483647|
+idle_session_timeout|integer|0|user|ms|0|2147483647|
+lock_timeout|integer|0|user|ms|0|2147483647|
+restrict_nonsystem_relation_kind|string||user||||
+role|string|none|user||||
+row_security|bool|on|user||||
+search_path|string|"$user",~public|user||||
+session_authorization|string||user||||
+session_replication_role|enum|origin|superuser||||origin,replica,local
+statement_timeout|integer|0|user|ms|0|2147483647|
+temp_tablespaces|string||user||||
+transaction_deferrable|bool|off|user||||
+transaction_isolation|enum|read~committed|user||||serializable,repeatable~read,read~committed,read~uncommitted
+transaction_read_only|bool|off|user||||
+vacuum_failsafe_age|integer|1600000000|user||0|2100000000|
+vacuum_freeze_min_age|integer|50000000|user||0|1000000000|
+vacuum_freeze_table_age|integer|150000000|user||0|2000000000|
+vacuum_multixact_failsafe_age|integer|1600000000|user||0|2100000000|
+vacuum_multixact_freeze_min_age|integer|5000000|user||0|1000000000|
+vacuum_multixact_freeze_table_age|integer|150000000|user||0|2000000000|
+xmlbinary|enum|base64|user||||base64,hex
+xmloption|enum|content|user||||content,document
+""",
+    "Connections and Authentication / Authentication": """
+authentication_timeout|integer|60|sighup|s|1|600|
+password_encryption|enum|scram-sha-256|user||||md5,scram-sha-256
+""",
+    "Connections and Authentication / Connection Settings": """
+client_connection_check_interval|integer|0|user|ms|0|2147483647|
+listen_addresses|string|localhost|postmaster||||
+max_connections|integer|10000|postmaster||1|262143|
+port|integer|5432|postmaster||1|65535|
+superuser_reserved_connections|integer|3|postmaster||0|262143|
+tcp_keepalives_count|integer|0|user||0|2147483647|
+tcp_keepalives_idle|integer|0|user|s|0|2147483647|
+tcp_keepalives_interval|integer|0|user|s|0|2147483647|
+tcp_user_timeout|integer|0|user|ms|0|2147483647|
+""",
+    "Connections and Authentication / SSL": """
+ssl|bool|off|sighup||||
+ssl_cert_file|string||sighup||||
+ssl_key_file|string||sighup||||
+ssl_min_protocol_version|enum|TLSv1.2|sighup||||TLSv1,TLSv1.1,TLSv1.2,TLSv1.3
+""",
+    "Developer Options": """
+allow_in_place_tablespaces|bool|off|superuser||||
+allow_system_table_mods|bool|off|superuser||||
+force_parallel_mode|enum|off|user||||off,on,regress
+ignore_checksum_failure|bool|off|superuser||||
+jit_debugging_support|bool|off|superuser-backend||||
+jit_dump_bitcode|bool|off|superuser||||
+jit_expressions|bool|on|user||||
+jit_profiling_support|bool|off|superuser-backend||||
+jit_tuple_deforming|bool|on|user||||
+trace_notify|bool|off|user||||
+trace_sort|bool|off|user||||
+wal_consistency_checking|string||superuser||||
+zero_damaged_pages|bool|off|superuser||||
+""",
+    "Lock Management": """
+deadlock_timeout|integer|1000|superuser|ms|1|2147483647|
+max_locks_per_transaction|integer|64|postmaster||10|2147483647|
+max_pred_locks_per_page|integer|2|sighup||0|2147483647|
+max_pred_locks_per_relation|integer|-2|sighup||-2147483648|2147483647|
+max_pred_locks_per_transaction|integer|64|postmaster||10|2147483647|
+""",
+    "Preset Options": """
+block_size|integer|8192|internal||8192|8192|
+data_checksums|bool|off|internal||||
+data_directory_mode|integer|448|internal||0|511|
+debug_assertions|bool|off|internal||||
+in_hot_standby|bool|off|internal||||
+integer_datetimes|bool|on|internal||||
+is_superuser|bool|off|internal||||
+lc_collate|string|C.UTF-8|internal||||
+lc_ctype|string|C.UTF-8|internal||||
+max_function_args|integer|100|internal||100|100|
+max_identifier_length|integer|63|internal||63|63|
+max_index_keys|integer|32|internal||32|32|
+segment_size|integer|131072|internal|8kB|131072|131072|
+server_encoding|string|UTF8|internal||||
+server_version|string|15.18|internal||||
+server_version_num|integer|150018|internal||150018|150018|
+wal_block_size|integer|8192|internal||8192|8192|
+wal_segment_size|integer|16777216|internal|B|1048576|1073741824|
+""",
+    "Query Tuning / Genetic Query Optimizer": """
+geqo|bool|on|user||||
+geqo_effort|integer|5|user||1|10|
+geqo_threshold|integer|12|user||2|2147483647|
+""",
+    "Query Tuning / Other Planner Options": """
+aurora.lift_literals|bool|on|user||||
+constraint_exclusion|enum|partition|user||||partition,on,off
+cursor_tuple_fraction|real|0.1|user||0|1|
+default_statistics_target|integer|100|user||1|10000|
+from_collapse_limit|integer|8|user||1|2147483647|
+jit|bool|on|user||||
+join_collapse_limit|integer|8|user||1|2147483647|
+plan_cache_mode|enum|auto|user||||auto,force_generic_plan,force_custom_plan
+recursive_worktable_factor|real|10|user||0.001|1e+06|
+""",
+    "Query Tuning / Planner Cost Constants": """
+cpu_index_tuple_cost|real|0.005|user||0|1.79769e+308|
+cpu_operator_cost|real|0.0025|user||0|1.79769e+308|
+cpu_tuple_cost|real|0.01|user||0|1.79769e+308|
+effective_cache_size|integer|524288|user|8kB|1|2147483647|
+jit_above_cost|real|100000|user||-1|1.79769e+308|
+jit_inline_above_cost|real|500000|user||-1|1.79769e+308|
+jit_optimize_above_cost|real|500000|user||-1|1.79769e+308|
+min_parallel_index_scan_size|integer|64|user|8kB|0|715827882|
+min_parallel_table_scan_size|integer|1024|user|8kB|0|715827882|
+parallel_setup_cost|real|1000|user||0|1.79769e+308|
+parallel_tuple_cost|real|0.1|user||0|1.79769e+308|
+random_page_cost|real|4|user||0|1.79769e+308|
+seq_page_cost|real|1|user||0|1.79769e+308|
+""",
+    "Query Tuning / Planner Method Configuration": """
+enable_async_append|bool|on|user||||
+enable_bitmapscan|bool|on|user||||
+enable_gathermerge|bool|on|user||||
+enable_hashagg|bool|on|user||||
+enable_hashjoin|bool|on|user||||
+enable_incremental_sort|bool|on|user||||
+enable_indexonlyscan|bool|on|user||||
+enable_indexscan|bool|on|user||||
+enable_material|bool|on|user||||
+enable_memoize|bool|on|user||||
+enable_mergejoin|bool|on|user||||
+enable_nestloop|bool|on|user||||
+enable_parallel_append|bool|on|user||||
+enable_parallel_hash|bool|on|user||||
+enable_partition_pruning|bool|on|user||||
+enable_partitionwise_aggregate|bool|off|user||||
+enable_partitionwise_join|bool|off|user||||
+enable_seqscan|bool|on|user||||
+enable_sort|bool|on|user||||
+enable_tidscan|bool|on|user||||
+""",
+    "Replication / Primary Server": """
+synchronous_standby_names|string||sighup||||
+""",
+    "Replication / Sending Servers": """
+max_replication_slots|integer|10|postmaster||0|262143|
+max_slot_wal_keep_size|integer|-1|sighup|MB|-1|2147483647|
+max_wal_senders|integer|10|postmaster||0|262143|
+track_commit_timestamp|bool|off|postmaster||||
+wal_keep_size|integer|0|sighup|MB|0|2147483647|
+wal_sender_timeout|integer|60000|user|ms|0|2147483647|
+""",
+    "Replication / Standby Servers": """
+hot_standby_feedback|bool|off|sighup||||
+max_standby_archive_delay|integer|30000|sighup|ms|-1|2147483647|
+max_standby_streaming_delay|integer|30000|sighup|ms|-1|2147483647|
+""",
+    "Replication / Subscribers": """
+max_logical_replication_workers|integer|4|postmaster||0|262143|
+max_sync_workers_per_subscription|integer|2|sighup||0|262143|
+""",
+    "Reporting and Logging / Process Title": """
+cluster_name|string||postmaster||||
+update_process_title|bool|on|superuser||||
+""",
+    "Reporting and Logging / What to Log": """
+application_name|string||user||||
+debug_pretty_print|bool|on|user||||
+debug_print_parse|bool|off|user||||
+debug_print_plan|bool|off|user||||
+debug_print_rewritten|bool|off|user||||
+log_connections|bool|off|superuser-backend||||
+log_disconnections|bool|off|superuser-backend||||
+log_duration|bool|off|superuser||||
+log_error_verbosity|enum|default|superuser||||terse,default,verbose
+log_lock_waits|bool|off|superuser||||
+log_parameter_max_length|integer|-1|superuser|B|-1|1073741823|
+log_parameter_max_length_on_error|integer|0|user|B|-1|1073741823|
+log_replication_commands|bool|off|superuser||||
+log_statement|enum|none|superuser||||none,ddl,mod,all
+log_temp_files|integer|-1|superuser|kB|-1|2147483647|
+log_timezone|string|UTC|sighup||||
+""",
+    "Reporting and Logging / When to Log": """
+log_min_duration_sample|integer|-1|superuser|ms|-1|2147483647|
+log_min_duration_statement|integer|-1|superuser|ms|-1|2147483647|
+log_min_error_statement|enum|error|superuser||||@levels
+log_min_messages|enum|warning|superuser||||@levels
+log_statement_sample_rate|real|1|superuser||0|1|
+log_transaction_sample_rate|real|0|superuser||0|1|
+""",
+    "Resource Usage / Asynchronous Behavior": """
+backend_flush_after|integer|0|user|8kB|0|256|
+effective_io_concurrency|integer|1|user||0|1000|
+maintenance_io_concurrency|integer|10|user||0|1000|
+max_parallel_maintenance_workers|integer|2|user||0|1024|
+max_parallel_workers|integer|8|user||0|1024|
+max_parallel_workers_per_gather|integer|2|user||0|1024|
+max_worker_processes|integer|8|postmaster||0|262143|
+parallel_leader_participation|bool|on|user||||
+""",
+    "Resource Usage / Background Writer": """
+bgwriter_delay|integer|200|sighup|ms|10|10000|
+bgwriter_flush_after|integer|64|sighup|8kB|0|256|
+bgwriter_lru_maxpages|integer|100|sighup||0|1073741823|
+bgwriter_lru_multiplier|real|2|sighup||0|10|
+""",
+    "Resource Usage / Cost-Based Vacuum Delay": """
+vacuum_cost_delay|real|0|user|ms|0|100|
+vacuum_cost_limit|integer|200|user||1|10000|
+vacuum_cost_page_dirty|integer|20|user||0|10000|
+vacuum_cost_page_hit|integer|1|user||0|10000|
+vacuum_cost_page_miss|integer|2|user||0|10000|
+""",
+    "Resource Usage / Disk": """
+temp_file_limit|integer|-1|superuser|kB|-1|2147483647|
+""",
+    "Resource Usage / Kernel Resources": """
+max_files_per_process|integer|1000|postmaster||64|2147483647|
+""",
+    "Resource Usage / Memory": """
+autovacuum_work_mem|integer|-1|sighup|kB|-1|2147483647|
+hash_mem_multiplier|real|2|user||1|1000|
+huge_pages|enum|try|postmaster||||off,on,try
+logical_decoding_work_mem|integer|65536|user|kB|64|2147483647|
+maintenance_work_mem|integer|65536|user|kB|1024|2147483647|
+max_prepared_transactions|integer|0|postmaster||0|262143|
+max_stack_depth|integer|2048|superuser|kB|100|2147483647|
+shared_buffers|integer|16384|postmaster|8kB|16|1073741823|
+temp_buffers|integer|1024|user|8kB|100|1073741823|
+work_mem|integer|4096|user|kB|64|2147483647|
+""",
+    "Statistics / Cumulative Query and Index Statistics": """
+stats_fetch_consistency|enum|cache|user||||none,cache,snapshot
+track_activities|bool|on|superuser||||
+track_activity_query_size|integer|1024|postmaster|B|100|1048576|
+track_counts|bool|on|superuser||||
+track_functions|enum|none|superuser||||none,pl,all
+track_io_timing|bool|off|superuser||||
+track_wal_io_timing|bool|off|superuser||||
+""",
+    "Statistics / Monitoring": """
+compute_query_id|enum|auto|superuser||||auto,regress,on,off
+log_executor_stats|bool|off|superuser||||
+log_parser_stats|bool|off|superuser||||
+log_planner_stats|bool|off|superuser||||
+log_statement_stats|bool|off|superuser||||
+""",
+    "Ungrouped": """
+seed|real|0|user||-1|1|
+""",
+    "Version and Platform Compatibility / Other Platforms and Clients": """
+transform_null_equals|bool|off|user||||
+""",
+    "Version and Platform Compatibility / Previous PostgreSQL Versions": """
+array_nulls|bool|on|user||||
+backslash_quote|enum|safe_encoding|user||||safe_encoding,on,off
+escape_string_warning|bool|on|user||||
+lo_compat_privileges|bool|off|superuser||||
+quote_all_identifiers|bool|off|user||||
+standard_conforming_strings|bool|on|user||||
+synchronize_seqscans|bool|on|user||||
+""",
+    "Write-Ahead Log / Checkpoints": """
+checkpoint_completion_target|real|0.9|sighup||0|1|
+checkpoint_flush_after|integer|32|sighup|8kB|0|256|
+checkpoint_timeout|integer|300|sighup|s|30|86400|
+checkpoint_warning|integer|30|sighup|s|0|2147483647|
+max_wal_size|integer|1024|sighup|MB|2|2147483647|
+min_wal_size|integer|80|sighup|MB|2|2147483647|
+""",
+    "Write-Ahead Log / Settings": """
+commit_delay|integer|0|superuser||0|100000|
+commit_siblings|integer|5|user||0|1000|
+fsync|bool|on|sighup||||
+full_page_writes|bool|on|sighup||||
+synchronous_commit|enum|on|user||||local,remote_write,remote_apply,on,off
+wal_buffers|integer|-1|postmaster|8kB|-1|262143|
+wal_compression|enum|off|superuser||||pglz,lz4,zstd,on,off
+wal_level|enum|replica|postmaster||||minimal,replica,logical
+wal_log_hints|bool|off|postmaster||||
+wal_skip_threshold|integer|2048|user|kB|0|2147483647|
+wal_writer_delay|integer|200|sighup|ms|1|10000|
+wal_writer_flush_after|integer|128|sighup|8kB|0|2147483647|
+""",
+}

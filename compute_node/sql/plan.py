@@ -43,8 +43,9 @@ class ValuesScan(Plan):
 @dataclass(slots=True, kw_only=True)
 class SeqScan(Plan):
     """Reads a whole table. ``columns``: attnos fetched, in the order of the scan row that ``filter`` and ``output`` see
-    (negative: system columns ctid -1, xmin -2, cmin -3, xmax -4, cmax -5, tableoid -6). With ``want_tid`` the executor also hands on
-    the row's tid (DML, locking)."""
+    (negative: system columns ctid -1, xmin -2, cmin -3, xmax -4, cmax -5, tableoid -6). With ``want_tid`` the row's
+    tid follows as one more column of the scan row, ``Column(index=len(columns), type=27)``, which ``output`` may name like any
+    other (joins under DML, locking); Update and Delete directly over a scan take the tid by themselves."""
 
     relation: RelationDesc
     columns: tuple[int, ...] = ()

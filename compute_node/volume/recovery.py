@@ -143,7 +143,10 @@ Effect = SendFence | SendFetch | SendAppend | SendTruncate
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """Where the log ends. New LSNs start at ``next_lsn``; ``pg_last`` is each group's last LSN ≤ ``vdl``."""
+    """Where the log ends. New LSNs start at ``next_lsn``; ``pg_last`` is each group's last LSN ≤ ``vdl``.
+
+    ``scls``: node → group → SCL, of the adopters.
+    """
 
     epoch: int
     vdl: int
@@ -151,6 +154,7 @@ class Recovered:
     pg_last: dict[int, int]
     truncations: frozenset[TruncationRange]
     read_only: bool
+    scls: dict[int, dict[int, int]]
 
 
 class Phase(Enum):
@@ -442,6 +446,7 @@ class Recovery:
             dict(self._pg_last),
             frozenset(TruncationRange(*span) for span in truncation.effective(self._truncations)),
             read_only,
+            self._scls,
         )
         return []
 

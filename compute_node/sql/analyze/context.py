@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 from aurora.errors import SqlError
 from compute_node.catalog.descriptors import RelationDesc
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.expressions import Expr, Var, map_children
+from compute_node.sql.expressions import AggregateCall, Expr, Var
 from compute_node.sql.query import CommonTable, Query, RangeEntry
+from compute_node.sql.rewrite import deep_map
 from compute_node.types.registry import TypeEnv
 
 
@@ -109,27 +111,15 @@ def fail(
     return error(message, detail=detail, hint=hint, position=location + 1 if location is not None and location >= 0 else None)
 
 
-def shift_levels(node: Expr, delta: int, threshold: int = 0) -> Expr:
-    """The expression seen from ``delta`` query levels further in; references below ``threshold`` are its own and stay."""
-    import dataclasses
+def shift_levels(node: Expr, delta: int) -> Expr:
+    """The expression seen from ``delta`` query levels further in (or out, negative); references to levels inside it stay."""
 
-    from compute_node.sql.expressions import AggregateCall, SubLink
+    def shift(item: Expr, depth: int) -> Expr:
+        if isinstance(item, (Var, AggregateCall)) and item.levels_up >= depth:
+            return dataclasses.replace(item, levels_up=item.levels_up + delta)
+        return item
 
-    if isinstance(node, Var):
-        if node.levels_up >= threshold:
-            return dataclasses.replace(node, levels_up=node.levels_up + delta)
-        return node
-    changed = map_children(node, lambda child: shift_levels(child, delta, threshold))
-    if isinstance(changed, AggregateCall) and changed.levels_up >= threshold and (changed.levels_up or not threshold):
-        return dataclasses.replace(changed, levels_up=changed.levels_up + delta)
-    if isinstance(changed, SubLink):
-        from compute_node.sql.rewrite import map_query_expressions
-
-        return dataclasses.replace(
-            changed,
-            query=map_query_expressions(changed.query, lambda expr, depth: shift_levels(expr, delta, threshold + depth)),
-        )
-    return changed
+    return deep_map(node, shift)
 
 
 DEFAULT_ENV = TypeEnv(timezone=UTC)

@@ -1,0 +1,664 @@
+"""Heap pages: row versions in slotted pages, version chains, visibility, pruning.
+
+```
+ 0  24  page header (aurora/page.py), kind HEAP
+24      line pointers, 4 bytes each: u16 offset, u16 flags << 14 | length
+        flags 0 unused; 1 normal; 2 redirect (offset = slot of the chain's first version); 3 dead (index entries may remain)
+lower   free space
+upper   tuple images (tuples.py) in any order, with gaps where versions were pruned
+```
+Kernels never wait. One that needs a page that is not resident answers with its page number: as an int where it else gives
+an object, as ``-page_no`` (≤ -2) where it else gives an int ≥ -1; the caller loads the page and starts again. Edits are one
+mini-transaction each, committed here. Space freed by pruning is reused in place, so that it costs few bytes of redo;
+a page is compacted only when no gap fits.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from aurora.errors import InvariantViolation
+from aurora.kernels.python.arena import MISSING, Arena
+from aurora.kernels.python.clog import ABORTED, IN_PROGRESS, BlockMap, Clog, Snapshot
+from aurora.kernels.python.mtr import Mtr
+from aurora.kernels.python.tuples import (
+    HEAP_ONLY,
+    HOT_UPDATED,
+    KEY_CHANGED,
+    OFF_CMIN,
+    OFF_INFOMASK,
+    OFF_XMAX,
+    OFF_XMIN,
+    Projection,
+    RowCodec,
+)
+from aurora.page import HEADER_BYTES, OFF_KIND, OFF_LOWER, PAGE_BYTES, PageKind
+
+UNUSED, NORMAL, REDIRECT, DEAD = 0, 1, 2, 3
+RETRY = -1
+"""The version changed since it was probed."""
+
+OK, SELF, BUSY, MOVED, GONE = 0, 1, 2, 3, 4
+"""Outcomes of ``probe``."""
+LIVE, NOT_LIVE, UNDECIDED = 0, 1, 2
+"""Outcomes of ``conflict``."""
+
+_GAP = 4
+"""Equal bytes that a PUT carries along rather than starting another one."""
+FROZEN_XID = 2
+
+
+def put_diff(mtr: Mtr, frame: int, page: memoryview, offset: int, data: bytes) -> None:
+    """Write ``data`` at ``offset``, logging only the runs of bytes that change."""
+    i, n = 0, len(data)
+    while i < n:
+        if page[offset + i] == data[i]:
+            i += 1
+            continue
+        end = j = i + 1
+        while j < n and j - end < _GAP:
+            if page[offset + j] != data[j]:
+                end = j + 1
+            j += 1
+        mtr.put(frame, offset + i, data[i:end])
+        i = end
+
+
+def empty_header(relfile: int) -> bytes:
+    """Bytes 12-24 of an empty heap page."""
+    return struct.pack("<BBHHHI", PageKind.HEAP, 0, HEADER_BYTES, PAGE_BYTES, PAGE_BYTES, relfile)
+
+
+class HeapFile:
+    """The kernels of one heap relation."""
+
+    def __init__(self, arena: Arena, mtr: Mtr, clog: Clog, blocks: BlockMap, codec: RowCodec, relfile: int) -> None:
+        self.arena = arena
+        self.mtr = mtr
+        self.clog = clog
+        self.blocks = blocks
+        self.codec = codec
+        self.relfile = relfile
+
+    # Reading
+
+    @staticmethod
+    def _line(page: memoryview, slot: int) -> tuple[int, int, int]:
+        """(flags, offset, length) of a line pointer; unused when there is none."""
+        at = HEADER_BYTES + 4 * (slot - 1)
+        if slot < 1 or at >= page[OFF_LOWER] | page[OFF_LOWER + 1] << 8:
+            return UNUSED, 0, 0
+        offset, word = struct.unpack_from("<HH", page, at)
+        return word >> 14, offset, word & 0x3FFF
+
+    def _visible(self, page: memoryview, offset: int, snap: Snapshot) -> int:
+        """1 visible, 0 not, or minus a missing page of the commit log."""
+        xmin, cmin = struct.unpack_from("<QI", page, offset + OFF_XMIN)
+        state = self.clog.state(xmin)
+        if state < 0:
+            return state
+        if state == ABORTED or state > snap.lsn:
+            return 0
+        if state == IN_PROGRESS and (xmin not in snap.own or cmin >= snap.cid):
+            return 0
+        xmax, _, _, cmax = struct.unpack_from("<QIHI", page, offset)
+        if not xmax:
+            return 1
+        state = self.clog.state(xmax)
+        if state < 0:
+            return state
+        if state == ABORTED or state > snap.lsn:
+            return 1
+        return int(state == IN_PROGRESS and (xmax not in snap.own or cmax >= snap.cid))
+
+    def fetch(self, snap: Snapshot, tid: int, proj: Projection) -> tuple[Any, ...] | None | int:
+        """The version at exactly ``tid``; None when absent or invisible; a missing page."""
+        block, slot = tid >> 16, tid & 0xFFFF
+        if block >= self.blocks.blocks:
+            return None
+        page_no = self.blocks.page_no(block)
+        frame = self.arena.lookup(page_no)
+        if frame == MISSING:
+            return page_no
+        page = self.arena.page(frame)
+        flags, offset, _ = self._line(page, slot)
+        if flags != NORMAL:
+            return None
+        seen = self._visible(page, offset, snap)
+        if seen < 0:
+            return -seen
+        return proj.row(page, offset, tid) if seen else None
+
+    def fetch_chain(self, snap: Snapshot, tid: int, proj: Projection) -> tuple[Any, ...] | None | int:
+        """The visible version of the chain whose root an index entry names; None when there is none; a missing page."""
+        block = tid >> 16
+        page_no = self.blocks.page_no(block)
+        frame = self.arena.lookup(page_no)
+        if frame == MISSING:
+            return page_no
+        return self._chain(self.arena.page(frame), block, tid & 0xFFFF, snap, proj, False)
+
+    def _chain(
+        self, page: memoryview, block: int, root: int, snap: Snapshot, proj: Projection, root_tid: bool
+    ) -> tuple[Any, ...] | None | int:
+        slot, expected = root, 0
+        flags, offset, _ = self._line(page, slot)
+        if flags == REDIRECT:
+            slot = offset
+            flags, offset, _ = self._line(page, slot)
+        while flags == NORMAL:
+            if expected and struct.unpack_from("<Q", page, offset + OFF_XMIN)[0] != expected:
+                return None
+            seen = self._visible(page, offset, snap)
+            if seen < 0:
+                return -seen
+            if seen:
+                return proj.row(page, offset, block << 16 | (root if root_tid else slot))
+            expected, _, slot = struct.unpack_from("<QIH", page, offset)
+            if not expected or not slot or not page[offset + OFF_INFOMASK + 1] << 8 & HOT_UPDATED:
+                return None
+            flags, offset, _ = self._line(page, slot)
+        return None
+
+    def fetch_many(self, snap: Snapshot, tids: Sequence[int], proj: Projection) -> list[tuple[Any, ...]] | int:
+        """``fetch_chain`` of each, the invisible ones left out; a missing page."""
+        rows = []
+        for tid in tids:
+            row = self.fetch_chain(snap, tid, proj)
+            if row is None:
+                continue
+            if isinstance(row, int):
+                return row
+            rows.append(row)
+        return rows
+
+    def scan_page(self, snap: Snapshot, block: int, proj: Projection, roots: bool) -> list[tuple[Any, ...]] | int:
+        """Visible rows of a block, in slot order; with ``roots`` chain by chain, the tid being that of the chain's root."""
+        page_no = self.blocks.page_no(block)
+        frame = self.arena.lookup(page_no)
+        if frame == MISSING:
+            return page_no
+        page = self.arena.page(frame)
+        rows: list[tuple[Any, ...]] = []
+        if page[OFF_KIND] != PageKind.HEAP:
+            return rows
+        for slot in range(1, self._slots(page) + 1):
+            flags, offset, _ = self._line(page, slot)
+            if roots:
+                if flags != REDIRECT and (flags != NORMAL or self._is_heap_only(page, offset)):
+                    continue
+                row = self._chain(page, block, slot, snap, proj, True)
+                if isinstance(row, int):
+                    return row
+                if row is not None:
+                    rows.append(row)
+            elif flags == NORMAL:
+                seen = self._visible(page, offset, snap)
+                if seen < 0:
+                    return -seen
+                if seen:
+                    rows.append(proj.row(page, offset, block << 16 | slot))
+        return rows
+
+    @staticmethod
+    def _slots(page: memoryview) -> int:
+        return max(0, ((page[OFF_LOWER] | page[OFF_LOWER + 1] << 8) - HEADER_BYTES) // 4)
+
+    @staticmethod
+    def _is_heap_only(page: memoryview, offset: int) -> bool:
+        return bool(page[offset + OFF_INFOMASK + 1] << 8 & HEAP_ONLY)
+
+    def probe(self, tid: int, snap: Snapshot, proj: Projection, follow: bool) -> tuple[int, int, int, Any] | int:
+        """What an update or lock of version ``tid`` meets: ``(outcome, tid, lsn, extra)``, or a missing page.
+
+        ``OK``: not superseded, ``extra`` its row. ``SELF``: this transaction superseded it. ``BUSY``: ``extra`` is the
+        xid in progress that supersedes it. ``GONE``: deleted. ``MOVED``: updated. With ``follow`` the successors are
+        followed instead of ``MOVED``; ``lsn`` is the highest commit LSN of those who superseded (0: nobody).
+        """
+        lsn = expected = 0
+        while True:
+            page_no = self.blocks.page_no(tid >> 16)
+            frame = self.arena.lookup(page_no)
+            if frame == MISSING:
+                return page_no
+            page = self.arena.page(frame)
+            flags, offset, _ = self._line(page, tid & 0xFFFF)
+            if flags != NORMAL:
+                return GONE, tid, lsn, None
+            if expected and struct.unpack_from("<Q", page, offset + OFF_XMIN)[0] != expected:
+                return GONE, tid, lsn, None
+            xmax, next_block, next_slot = struct.unpack_from("<QIH", page, offset)
+            state = self.clog.state(xmax) if xmax else ABORTED
+            if state < 0:
+                return -state
+            if state == ABORTED:
+                return OK, tid, lsn, proj.row(page, offset, tid)
+            if state == IN_PROGRESS:
+                return (SELF, tid, lsn, None) if xmax in snap.own else (BUSY, tid, lsn, xmax)
+            lsn = max(lsn, state)
+            if not next_slot:
+                return GONE, tid, lsn, None
+            if not follow:
+                return MOVED, tid, lsn, None
+            tid, expected = next_block << 16 | next_slot, xmax
+
+    def conflict(self, tid: int, own: set[int]) -> tuple[int, int] | int:
+        """Whether the chain at root ``tid`` holds a row that forbids an equal unique key: ``(LIVE, commit LSN)``,
+        ``(NOT_LIVE, 0)``, or ``(UNDECIDED, xid)`` to wait for; a missing page."""
+        block, slot = tid >> 16, tid & 0xFFFF
+        page_no = self.blocks.page_no(block)
+        frame = self.arena.lookup(page_no)
+        if frame == MISSING:
+            return page_no
+        page = self.arena.page(frame)
+        flags, offset, _ = self._line(page, slot)
+        if flags == REDIRECT:
+            flags, offset, _ = self._line(page, offset)
+        expected = 0
+        while flags == NORMAL:
+            xmin = struct.unpack_from("<Q", page, offset + OFF_XMIN)[0]
+            if expected and xmin != expected:
+                break
+            born = self.clog.state(xmin)
+            if born < 0:
+                return -born
+            if born == ABORTED:
+                break
+            if born == IN_PROGRESS and xmin not in own:
+                return UNDECIDED, xmin
+            xmax, _, slot = struct.unpack_from("<QIH", page, offset)
+            died = self.clog.state(xmax) if xmax else ABORTED
+            if died < 0:
+                return -died
+            if died == ABORTED:
+                return LIVE, born
+            if died == IN_PROGRESS and xmax not in own:
+                return UNDECIDED, xmax
+            if not slot or not page[offset + OFF_INFOMASK + 1] << 8 & HOT_UPDATED:
+                break
+            expected = xmax
+            flags, offset, _ = self._line(page, slot)
+        return NOT_LIVE, 0
+
+    def free_space(self, block: int) -> int:
+        """Bytes that tuples could take on ``block``, gaps included; minus a missing page."""
+        page_no = self.blocks.page_no(block)
+        frame = self.arena.lookup(page_no)
+        if frame == MISSING:
+            return -page_no
+        page = self.arena.page(frame)
+        if page[OFF_KIND] != PageKind.HEAP:
+            return PAGE_BYTES - HEADER_BYTES - 4
+        return max(0, self._free(page) - 4)
+
+    def _free(self, page: memoryview) -> int:
+        used = sum(self._line(page, slot)[2] for slot in range(1, self._slots(page) + 1))
+        return PAGE_BYTES - HEADER_BYTES - 4 * self._slots(page) - used
+
+    # Placing
+
+    def _place(self, page: memoryview, n: int, reserve: int) -> tuple[int, int, bool] | None:
+        """Where an image of ``n`` bytes goes: ``(slot, offset, compact first)``; None without room. An offset in a gap
+        leaves ``upper`` as it is."""
+        slots = self._slots(page)
+        lower, upper = struct.unpack_from("<HH", page, OFF_LOWER)
+        slot = next((s for s in range(1, slots + 1) if self._line(page, s)[0] == UNUSED), slots + 1)
+        more = 4 if slot > slots else 0
+        if upper - lower >= n + more + reserve:
+            return slot, upper - n, False
+        if self._free(page) < n + more + reserve:
+            return None
+        if lower + more <= upper:
+            lines = (self._line(page, s) for s in range(1, slots + 1))
+            at = upper
+            for _, offset, length in sorted((line for line in lines if line[0] == NORMAL), key=lambda line: line[1]):
+                if offset - at >= n:
+                    return slot, offset - n, False
+                at = offset + length
+            if PAGE_BYTES - at >= n:
+                return slot, PAGE_BYTES - n, False
+        return slot, 0, True
+
+    def _compact(self, frame: int, page: memoryview) -> None:
+        """Pack the tuples at the page's end, in slot order."""
+        content = bytearray(page)
+        lower = struct.unpack_from("<H", page, OFF_LOWER)[0]
+        content[lower:] = bytes(PAGE_BYTES - lower)
+        upper = PAGE_BYTES
+        for slot in range(1, self._slots(page) + 1):
+            flags, offset, length = self._line(page, slot)
+            if flags == NORMAL:
+                upper -= length
+                content[upper : upper + length] = page[offset : offset + length]
+                struct.pack_into("<H", content, HEADER_BYTES + 4 * (slot - 1), upper)
+        struct.pack_into("<H", content, OFF_LOWER + 2, upper)
+        self.mtr.image(frame, bytes(content))
+
+    def _claim(self, frame: int, page: memoryview, n: int, place: tuple[int, int, bool]) -> tuple[int, int]:
+        """Make the line pointer and the bounds for ``place``; (slot, offset)."""
+        slot, offset, compact = place
+        if compact:
+            self._compact(frame, page)
+        lower, upper = struct.unpack_from("<HH", page, OFF_LOWER)
+        if compact:
+            offset = upper - n
+        at = HEADER_BYTES + 4 * (slot - 1)
+        put_diff(self.mtr, frame, page, OFF_LOWER, struct.pack("<HH", max(lower, at + 4), min(upper, offset)))
+        put_diff(self.mtr, frame, page, at, struct.pack("<HH", offset, NORMAL << 14 | n))
+        return slot, offset
+
+    def _init(self, frame: int, page: memoryview) -> None:
+        if page[OFF_KIND] == PageKind.FREE:
+            self.mtr.put(frame, OFF_KIND, empty_header(self.relfile))
+        elif page[OFF_KIND] != PageKind.HEAP:
+            raise InvariantViolation(f"page {self.arena.page_of[frame]} of kind {page[OFF_KIND]} in heap {self.relfile}")
+
+    # Writing
+
+    def insert(self, block: int, image: bytes, xid: int, cid: int, reserve: int) -> int:
+        """Store a tuple image of ``RowCodec.encode``: its tid, 0 without room (``reserve`` bytes stay free on a page that has
+        rows), or minus a missing page."""
+        page_no = self.blocks.page_no(block)
+        frame = self.arena.lookup(page_no)
+        if frame == MISSING:
+            return -page_no
+        page = self.arena.page(frame)
+        n = len(image)
+        try:
+            if page[OFF_KIND] != PageKind.HEAP:
+                self._init(frame, page)
+                place: tuple[int, int, bool] | None = (1, PAGE_BYTES - n, False)
+            else:
+                place = self._place(page, n, reserve if self._slots(page) else 0)
+            if place is None:
+                return 0
+            slot, offset = self._claim(frame, page, n, place)
+            header = image[:OFF_XMIN] + xid.to_bytes(8, "little") + cid.to_bytes(4, "little")
+            self.mtr.put(frame, offset, header + image[OFF_CMIN + 4 :])
+            self.mtr.commit()
+        except BaseException:
+            self.mtr.rollback()
+            raise
+        return block << 16 | slot
+
+    def update(
+        self,
+        tid: int,
+        positions: Sequence[int],
+        values: Sequence[Any],
+        xid: int,
+        cid: int,
+        hot: bool,
+        key_changed: bool,
+        block: int,
+    ) -> int:
+        """Supersede version ``tid`` by one with columns ``positions`` set to ``values``, on ``block`` (-1: the same one).
+
+        The new tid; 0 without room; RETRY when somebody else supersedes the version; minus a missing page. ``hot``: no
+        indexed column changes, so on the same page the new version is heap-only.
+        """
+        old_block = tid >> 16
+        page_no = self.blocks.page_no(old_block)
+        frame = self.arena.lookup(page_no)
+        if frame == MISSING:
+            return -page_no
+        page = self.arena.page(frame)
+        flags, offset, length = self._line(page, tid & 0xFFFF)
+        if flags != NORMAL:
+            return RETRY
+        xmax = struct.unpack_from("<Q", page, offset)[0]
+        if xmax:
+            state = self.clog.state(xmax)
+            if state < 0:
+                return state
+            if state != ABORTED:
+                return RETRY
+        same = block < 0 or block == old_block
+        target, target_frame, target_page = old_block, frame, page
+        if not same:
+            target = block
+            page_no = self.blocks.page_no(block)
+            target_frame = self.arena.lookup(page_no)
+            if target_frame == MISSING:
+                return -page_no
+            target_page = self.arena.page(target_frame)
+        image = self.codec.replace(page, offset, positions, values)
+        n = len(image)
+        hot = hot and same
+        infomask = image[OFF_INFOMASK] | image[OFF_INFOMASK + 1] << 8 | (HEAP_ONLY if hot else 0)
+        image = image[:OFF_INFOMASK] + struct.pack("<HQI", infomask, xid, cid) + image[OFF_CMIN + 4 :]
+        try:
+            if target_page[OFF_KIND] != PageKind.HEAP:
+                self._init(target_frame, target_page)
+                place: tuple[int, int, bool] | None = (1, PAGE_BYTES - n, False)
+            else:
+                place = self._place(target_page, n, 0)
+            if place is None:
+                return 0
+            slot, at = self._claim(target_frame, target_page, n, place)
+            if same:
+                _, offset, length = self._line(page, tid & 0xFFFF)
+                self.mtr.move(frame, offset, at, min(n, length))
+                put_diff(self.mtr, frame, page, at, image)
+            else:
+                self.mtr.put(target_frame, at, image)
+            self._supersede(frame, page, offset, xid, cid, target, slot, hot, key_changed)
+            self.mtr.commit()
+        except BaseException:
+            self.mtr.rollback()
+            raise
+        return target << 16 | slot
+
+    def _supersede(
+        self,
+        frame: int,
+        page: memoryview,
+        offset: int,
+        xid: int,
+        cid: int,
+        next_block: int,
+        next_slot: int,
+        hot: bool,
+        key_changed: bool,
+    ) -> None:
+        infomask = page[offset + OFF_INFOMASK] | page[offset + OFF_INFOMASK + 1] << 8
+        infomask &= ~(HOT_UPDATED | KEY_CHANGED)
+        infomask |= (HOT_UPDATED if hot else 0) | (KEY_CHANGED if key_changed else 0)
+        put_diff(self.mtr, frame, page, offset, struct.pack("<QIHIH", xid, next_block, next_slot, cid, infomask))
+
+    def delete(self, tid: int, xid: int, cid: int) -> int:
+        """Mark version ``tid`` deleted: 1, RETRY, or minus a missing page."""
+        page_no = self.blocks.page_no(tid >> 16)
+        frame = self.arena.lookup(page_no)
+        if frame == MISSING:
+            return -page_no
+        page = self.arena.page(frame)
+        flags, offset, _ = self._line(page, tid & 0xFFFF)
+        if flags != NORMAL:
+            return RETRY
+        xmax = struct.unpack_from("<Q", page, offset)[0]
+        if xmax:
+            state = self.clog.state(xmax)
+            if state < 0:
+                return state
+            if state != ABORTED:
+                return RETRY
+        try:
+            self._supersede(frame, page, offset, xid, cid, 0, 0, False, True)
+            self.mtr.commit()
+        except BaseException:
+            self.mtr.rollback()
+            raise
+        return 1
+
+    def key_is_changing(self, tid: int) -> int:
+        """Whether the version's xmax deleted the row or changed its key: 1 or 0, or minus a missing page."""
+        page_no = self.blocks.page_no(tid >> 16)
+        frame = self.arena.lookup(page_no)
+        if frame == MISSING:
+            return -page_no
+        page = self.arena.page(frame)
+        flags, offset, _ = self._line(page, tid & 0xFFFF)
+        return int(flags != NORMAL or bool(page[offset + OFF_INFOMASK + 1] << 8 & KEY_CHANGED))
+
+    def fill_page(self, rows: Sequence[Sequence[Any]], start: int, xid: int, cid: int, reserve: int) -> tuple[bytes, int]:
+        """The image of a fresh page with as many of ``rows[start:]`` as fit, and their number."""
+        content = bytearray(PAGE_BYTES)
+        content[OFF_KIND:HEADER_BYTES] = empty_header(self.relfile)
+        lower, upper, count = HEADER_BYTES, PAGE_BYTES, 0
+        stamp = xid.to_bytes(8, "little") + cid.to_bytes(4, "little")
+        for i in range(start, len(rows)):
+            image = self.codec.encode(rows[i])
+            n = len(image)
+            if upper - lower < n + 4 + (reserve if count else 0):
+                break
+            upper -= n
+            content[upper : upper + n] = image
+            content[upper + OFF_XMIN : upper + OFF_CMIN + 4] = stamp
+            struct.pack_into("<HH", content, lower, upper, NORMAL << 14 | n)
+            lower += 4
+            count += 1
+        struct.pack_into("<HH", content, OFF_LOWER, lower, upper)
+        return bytes(content), count
+
+    # Cleaning
+
+    def prune(self, block: int, horizon: int) -> int:
+        """Remove versions that no snapshot at or after LSN ``horizon`` sees: how many, or minus a missing page.
+
+        A chain's dead head goes and its root line pointer becomes a redirect, or dead when nothing remains; heap-only
+        versions of aborted transactions go too.
+        """
+        page_no = self.blocks.page_no(block)
+        frame = self.arena.lookup(page_no)
+        if frame == MISSING:
+            return -page_no
+        page = self.arena.page(frame)
+        if page[OFF_KIND] != PageKind.HEAP:
+            return 0
+        lines: dict[int, tuple[int, int]] = {}
+        removed = 0
+        for root in range(1, self._slots(page) + 1):
+            flags, offset, _ = self._line(page, root)
+            if flags == NORMAL and self._is_heap_only(page, offset):
+                state = self.clog.state(struct.unpack_from("<Q", page, offset + OFF_XMIN)[0])
+                if state < 0:
+                    return state
+                if state == ABORTED:
+                    lines[root] = (0, UNUSED)
+                    removed += 1
+                continue
+            if flags not in (NORMAL, REDIRECT):
+                continue
+            dead, live = self._dead_head(page, offset if flags == REDIRECT else root, horizon)
+            if live < 0:
+                return live
+            if not dead:
+                continue
+            removed += len(dead)
+            for slot in dead:
+                lines[slot] = (0, UNUSED)
+            lines[root] = (live, REDIRECT) if live else (0, DEAD)
+        if lines:
+            self._put_lines(frame, page, lines)
+        return removed
+
+    def _dead_head(self, page: memoryview, slot: int, horizon: int) -> tuple[list[int], int]:
+        """(slots of the dead versions at a chain's head, first slot that stays or 0; minus a missing page)."""
+        dead: list[int] = []
+        expected = 0
+        while True:
+            flags, offset, _ = self._line(page, slot)
+            if flags != NORMAL:
+                return dead, 0
+            xmin = struct.unpack_from("<Q", page, offset + OFF_XMIN)[0]
+            if expected and xmin != expected:
+                return dead, 0
+            born = self.clog.state(xmin)
+            if born < 0:
+                return dead, born
+            if born == ABORTED:
+                dead.append(slot)
+                return dead, 0
+            xmax, _, following = struct.unpack_from("<QIH", page, offset)
+            died = self.clog.state(xmax) if xmax and born != IN_PROGRESS else ABORTED
+            if died < 0:
+                return dead, died
+            if died in (ABORTED, IN_PROGRESS) or died > horizon:
+                return dead, slot
+            dead.append(slot)
+            if not following or not page[offset + OFF_INFOMASK + 1] << 8 & HOT_UPDATED:
+                return dead, 0
+            slot, expected = following, xmax
+
+    def _put_lines(self, frame: int, page: memoryview, lines: dict[int, tuple[int, int]]) -> None:
+        try:
+            for slot in sorted(lines):
+                offset, flags = lines[slot]
+                put_diff(self.mtr, frame, page, HEADER_BYTES + 4 * (slot - 1), struct.pack("<HH", offset, flags << 14))
+            self.mtr.commit()
+        except BaseException:
+            self.mtr.rollback()
+            raise
+
+    def dead_slots(self, block: int) -> list[int] | int:
+        """Slots whose line pointer is dead; a missing page."""
+        page_no = self.blocks.page_no(block)
+        frame = self.arena.lookup(page_no)
+        if frame == MISSING:
+            return page_no
+        page = self.arena.page(frame)
+        if page[OFF_KIND] != PageKind.HEAP:
+            return []
+        return [slot for slot in range(1, self._slots(page) + 1) if self._line(page, slot)[0] == DEAD]
+
+    def free_dead(self, block: int, slots: Sequence[int]) -> int:
+        """Make dead line pointers unused, once no index entry names them: their number, or minus a missing page."""
+        page_no = self.blocks.page_no(block)
+        frame = self.arena.lookup(page_no)
+        if frame == MISSING:
+            return -page_no
+        page = self.arena.page(frame)
+        for slot in slots:
+            if self._line(page, slot)[0] != DEAD:
+                raise InvariantViolation(f"line pointer {slot} of block {block} in heap {self.relfile} is not dead")
+        if slots:
+            self._put_lines(frame, page, dict.fromkeys(slots, (0, UNUSED)))
+        return len(slots)
+
+    def freeze(self, block: int, horizon: int, before_xid: int) -> int:
+        """Replace xmin below ``before_xid`` that committed at or below ``horizon`` by the frozen xid, and clear xmax that
+        aborted: versions changed, or minus a missing page."""
+        page_no = self.blocks.page_no(block)
+        frame = self.arena.lookup(page_no)
+        if frame == MISSING:
+            return -page_no
+        page = self.arena.page(frame)
+        if page[OFF_KIND] != PageKind.HEAP:
+            return 0
+        edits: list[tuple[int, int]] = []
+        for slot in range(1, self._slots(page) + 1):
+            flags, offset, _ = self._line(page, slot)
+            if flags != NORMAL:
+                continue
+            for field in (OFF_XMIN, OFF_XMAX):
+                xid = struct.unpack_from("<Q", page, offset + field)[0]
+                if xid <= FROZEN_XID or xid >= before_xid:
+                    continue
+                state = self.clog.state(xid)
+                if state < 0:
+                    return state
+                if field == OFF_XMIN and ABORTED < state <= horizon:
+                    edits.append((offset + field, FROZEN_XID))
+                elif field == OFF_XMAX and state == ABORTED:
+                    edits.append((offset + field, 0))
+        try:
+            for at, value in edits:
+                put_diff(self.mtr, frame, page, at, value.to_bytes(8, "little"))
+            self.mtr.commit()
+        except BaseException:
+            self.mtr.rollback()
+            raise
+        return len(edits)

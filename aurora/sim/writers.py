@@ -1,0 +1,340 @@
+"""A simulated writer: the real recovery and writer cores over the simulated network, with a workload.
+
+Each commit is an MTR of one to three page edits, over protection groups. A paused writer does nothing and hears nothing until
+it is resumed; what was on its way to it arrives then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from aurora.kernels import mtr, redo
+from aurora.page import PAGE_BYTES
+from aurora.quorum import WRITE_SEGMENTS
+from aurora.rpc import storage_pb2 as pb
+from aurora.sim.checks import Change, Checker, Opening
+from aurora.sim.nodes import SimNode
+from aurora.sim.world import Action, World
+from compute_node.volume.driver import read_fence
+from compute_node.volume.recovery import (
+    Answer,
+    AppendAnswer,
+    Effect,
+    FenceAnswer,
+    LogAnswer,
+    Recovered,
+    Recovery,
+    SendAppend,
+    SendFence,
+    SendFetch,
+    Superseded,
+    TruncateAnswer,
+    TruncationRange,
+)
+from compute_node.volume.writer_core import WriterCore
+
+VOLUME_ID = b"v" * 16
+HOUSEKEEPING_S = 0.1
+RECOVERY_TICK_S = 0.05
+STREAM_TIMEOUT_S = 0.4
+
+
+class SimWriter:
+    """One incarnation of the writer. ``state``: recovering, open, fenced or dead."""
+
+    def __init__(self, world: World, name: str, nodes: Sequence[SimNode], checker: Checker, pages: int, pages_per_pg: int) -> None:
+        self.world = world
+        self.name = name
+        self.state = "recovering"
+        self.paused = False
+        self.opening: Opening | None = None
+        self.recovered: Recovered | None = None
+        self._nodes = nodes
+        self._checker = checker
+        self._pages = pages
+        self._pages_per_pg = pages_per_pg
+        self._recovery = Recovery()
+        self._core: WriterCore
+        self._log: Any
+        self._connections = [0] * len(nodes)
+        self._held: list[Action] = []
+        self._armed = self._wanted = False
+        self._send(self._recovery.start())
+        self._later(RECOVERY_TICK_S, self._recovery_tick)
+
+    # Being there, or not
+
+    def _later(self, delay_s: float, action: Action) -> None:
+        self.world.after(delay_s, lambda: self._do(action))
+
+    def _do(self, action: Action) -> None:
+        if self.state in ("dead", "fenced"):
+            return
+        if self.paused:
+            self._held.append(action)
+        else:
+            action()
+
+    def pause(self) -> None:
+        """Stop the process."""
+        self.paused = True
+        self.world.note(f"{self.name} is paused")
+
+    def resume(self) -> None:
+        """Continue it: everything that came meanwhile is handled now."""
+        self.paused = False
+        self.world.note(f"{self.name} is resumed")
+        held, self._held = self._held, []
+        for action in held:
+            self._do(action)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.state = "dead"
+        self.world.note(f"{self.name} is killed")
+
+    def _call(self, node: int, method: str, request: Any, done: Any) -> None:
+        peer = self._nodes[node]
+        self.world.call(
+            self.name, peer.name, lambda: peer.serve(method, request), lambda answer: self._do(lambda: done(answer))
+        )
+
+    # Recovery
+
+    def _recovery_tick(self) -> None:
+        if self.state == "recovering":
+            self._feed(self._recovery.tick)
+            self._later(RECOVERY_TICK_S, self._recovery_tick)
+
+    def _feed(self, step: Any, *args: Any) -> None:
+        try:
+            effects = step(*args)
+        except Superseded as error:
+            self.world.note(f"{self.name}: {error}")
+            self.state = "fenced"
+            return
+        self._send(effects)
+        if self._recovery.result is not None and self.state == "recovering":
+            self._open(self._recovery.result)
+
+    def _send(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            self._perform(effect)
+
+    def _perform(self, effect: Effect) -> None:
+        def answered(answer: Answer | None) -> None:
+            self._feed(self._recovery.on_reply, effect, answer)
+
+        if isinstance(effect, SendFence):
+            self._fence(effect.node, effect.epoch, answered)
+        elif isinstance(effect, SendFetch):
+            request = pb.FetchLogRequest(volume_id=VOLUME_ID, pg=effect.pg, after_lsn=effect.after, upto_lsn=effect.upto)
+            self._call(
+                effect.node,
+                "FetchLog",
+                request,
+                lambda replies: answered(
+                    LogAnswer(b"".join(r.batches for r in replies), any(r.collected for r in replies)) if replies else None
+                ),
+            )
+        elif isinstance(effect, SendAppend):
+            message = pb.AppendRequest(
+                volume_id=VOLUME_ID, volume_epoch=effect.epoch, writer_id=self.name, sequence=1, batches=effect.frames
+            )
+            self._append(effect.node, message, lambda r: answered(
+                None if r is None or r.error and not r.refused_epoch
+                else AppendAnswer({e.pg: e.lsn for e in r.scl}, r.refused_epoch)
+            ))  # fmt: skip
+        else:
+            self._truncate(effect.node, effect.epoch, effect.range, answered)
+
+    def _fence(self, node: int, epoch: int, done: Any) -> None:
+        request = pb.FenceRequest(volume_id=VOLUME_ID, volume_epoch=epoch, writer_id=self.name)
+        self._call(node, "Fence", request, lambda reply: done(None if reply is None else read_fence(reply)))
+
+    def _truncate(self, node: int, epoch: int, span: TruncationRange, done: Any) -> None:
+        request = pb.TruncateRequest(
+            volume_id=VOLUME_ID, volume_epoch=epoch, writer_id=self.name,
+            range=pb.Truncation(epoch=span.epoch, vdl=span.vdl, upper=span.upper),
+        )  # fmt: skip
+        self._call(
+            node, "Truncate", request, lambda r: done(None if r is None else TruncateAnswer(r.ok, r.epoch))
+        )
+
+    def _append(self, node: int, message: pb.AppendRequest, done: Any) -> None:
+        """A message on a stream; ``done`` gets the reply once, or None after a time."""
+        peer = self._nodes[node]
+        finished = False
+
+        def finish(reply: pb.AppendReply | None) -> None:
+            nonlocal finished
+            if not finished:
+                finished = True
+                self._do(lambda: done(reply))
+
+        self.world.send(
+            self.name,
+            peer.name,
+            lambda: peer.append(message, lambda reply: self.world.send(peer.name, self.name, lambda: finish(reply))),
+        )
+        self.world.after(STREAM_TIMEOUT_S, lambda: finish(None))
+
+    # Writing
+
+    def _open(self, recovered: Recovered) -> None:
+        self.state = "open"
+        self.recovered = recovered
+        self.world.note(f"{self.name} opens: epoch {recovered.epoch}, VDL {recovered.vdl}, next {recovered.next_lsn}")
+        self.opening = self._checker.opened(self.name, recovered.epoch, recovered.vdl)
+        self._core = WriterCore(
+            VOLUME_ID, recovered, self._message, in_flight_max=self.world.rng.choice((1, 1, 3)), retained_bytes_max=4000
+        )
+        self._log = mtr.RedoLog(recovered.next_lsn, recovered.vdl, self._pages_per_pg, recovered.pg_last)
+        for node in range(len(self._nodes)):
+            self._connect(node)
+        self._later(HOUSEKEEPING_S, self._housekeeping)
+        self._later(0.0, self._work)
+
+    def _message(self, sequence: int, batches: bytes, vdl: int, pgmrpl: int) -> bytes:
+        message: bytes = pb.AppendRequest(
+            volume_id=VOLUME_ID, volume_epoch=self._core.epoch, writer_id=self.name, sequence=sequence,
+            batches=batches, vdl=vdl, pgmrpl=pgmrpl,
+        ).SerializeToString()  # fmt: skip
+        return message
+
+    def _connect(self, node: int) -> None:
+        """Fence, tell the truncations, ask again, stream: as ``streams.NodeStream`` does."""
+        if self.recovered is None:
+            return
+        ranges = self.recovered.truncations
+
+        def fenced(answer: FenceAnswer | None) -> None:
+            if answer is None:
+                self._lost(node)
+            elif not answer.adopted:
+                self._core.links[node].refused_epoch = answer.epoch
+                self._lost(node)
+            else:
+                tell(sorted(ranges - answer.truncations), answer)
+
+        def tell(missing: list[TruncationRange], answer: FenceAnswer) -> None:
+            if missing:
+                self._truncate(node, self._core.epoch, missing[0], lambda r: told(missing, r))
+            else:
+                self._connections[node] += 1
+                self._moved(self._core.on_connected(node, {pg: report.scl for pg, report in answer.pgs.items()}))
+                self._pump(node)
+
+        def told(missing: list[TruncationRange], reply: TruncateAnswer | None) -> None:
+            if reply is None or not reply.ok:
+                self._lost(node)
+            elif len(missing) > 1:
+                self._truncate(node, self._core.epoch, missing[1], lambda r: told(missing[1:], r))
+            else:
+                self._fence(node, self._core.epoch, fenced)
+
+        self._fence(node, self._core.epoch, fenced)
+
+    def _lost(self, node: int) -> None:
+        self._connections[node] += 1
+        self._core.on_disconnected(node)
+        if self._core.fenced_by():
+            self.world.note(f"{self.name} learns that it is fenced")
+            self.state = "fenced"
+            return
+        self._later(self.world.rng.uniform(0.05, 0.3), lambda: self._connect(node))
+
+    def _pump(self, node: int) -> None:
+        connection = self._connections[node]
+
+        def replied(reply: pb.AppendReply | None) -> None:
+            if connection != self._connections[node]:
+                return
+            if reply is None:
+                self._lost(node)
+                return
+            scls = [(entry.pg, entry.lsn) for entry in reply.scl]
+            self._moved(self._core.on_ack(node, reply.sequence, scls, reply.refused_epoch, reply.error))
+            if not self._core.links[node].connected:
+                self._lost(node)
+                return
+            if self._wanted:
+                self._flush()
+            self._pump(node)
+
+        while (message := self._core.next_message(node)) is not None:
+            self._append(node, pb.AppendRequest.FromString(message), replied)
+
+    def _moved(self, advanced: bool) -> None:
+        if advanced and self.opening is not None:
+            self.world.note(f"{self.name}: VDL {self._core.vdl}")
+            self._checker.advanced(self.opening, self._core.vdl)
+
+    def _work(self) -> None:
+        for _ in range(self.world.rng.choice((1, 1, 2, 5))):
+            self._commit()
+        if not self._armed:
+            self._armed = True
+            self._later(0.0, self._flush)
+        self._later(self.world.rng.expovariate(40.0), self._work)
+
+    def _commit(self) -> None:
+        """One MTR: its last record is the consistency point."""
+        rng, opening = self.world.rng, self.opening
+        if opening is None or self._log.next_lsn + 1000 > self._core.lsn_limit:
+            return
+        pages = rng.sample(range(self._pages), rng.randint(1, 3))
+        for left, page_no in reversed(list(enumerate(pages))):
+            data = rng.randbytes(rng.randint(1, 40))
+            offset = rng.randrange(redo.IMAGE_FROM, PAGE_BYTES - len(data))
+            ops = bytearray()
+            redo.write_varint(ops, offset << 2 | redo.PUT)
+            redo.write_varint(ops, len(data))
+            lsn = self._log.append(
+                page_no, opening.history.page_last(page_no), bytes(ops + data), 0 if left else redo.FLAG_CPL
+            )
+            opening.history.changes.append(Change(lsn, page_no, offset, data))
+        self._checker.commits += 1
+
+    def _flush(self) -> None:
+        self._armed = False
+        core = self._core
+        if not self._log.pending_bytes:
+            return
+        idle = core.idle_nodes()
+        if idle < WRITE_SEGMENTS and idle < core.connected_nodes():
+            self._wanted = True
+            return
+        self._wanted = False
+        core.pgmrpl = core.vdl
+        core.flush(self._log.take())
+        for node in range(len(self._nodes)):
+            self._pump(node)
+
+    def _housekeeping(self) -> None:
+        self._core.pgmrpl = self._core.vdl
+        self._core.nudge_idle(always=self.world.rng.random() < 0.1)
+        for node in range(len(self._nodes)):
+            self._pump(node)
+            if self._core.lagging(node):
+                self._poll(node)
+        self._later(HOUSEKEEPING_S, self._housekeeping)
+
+    def _poll(self, node: int) -> None:
+        connection = self._connections[node]
+
+        def polled(reply: Any) -> None:
+            if reply is not None and connection == self._connections[node]:
+                self._moved(self._core.on_scls(node, [(state.pg, state.scl) for state in reply.pgs]))
+
+        self._call(node, "Status", pb.StatusRequest(), polled)
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that it committed is durable."""
+        return self.state == "open" and not self._log.pending_bytes and not self._core.undurable
+
+    def stop_working(self) -> None:
+        """No further commits; what is under way goes on."""
+        self._commit = lambda: None  # type: ignore[method-assign]

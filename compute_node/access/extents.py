@@ -1,0 +1,241 @@
+"""The extent directory: which pages belong to which relation file.
+
+Directory pages are linked; page 1 is the first. They are few and stay pinned.
+
+```
+24  32  next        u64  page number of the next directory page, 0 none
+32      entries of 48 bytes:
+ 0   8  start       u64  first page, 0: the entry is unused
+ 8  12  pages       u32
+12  16  relfile     u32  0: free
+16  20  first_block u32  of the relation
+20  24  used        u32  blocks in use, as of this extent's turn as the relation's last
+24  28  flags       u32  bit 0: had an earlier owner, so its pages may hold old content
+28  32  zero
+32  40  creator     u64  xid that created the relation; 0 once it committed or when the relation is older
+40  48  freed       u64  LSN at which it became free
+```
+A free extent is taken again once its ``freed`` LSN is at or below the row horizon.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from aurora.errors import DataCorrupted, InvariantViolation
+from aurora.kernels import clog as clog_kernel
+from aurora.kernels.python.clog import extent_first, extent_pages
+from aurora.page import HEADER_BYTES, OFF_KIND, OFF_LOWER, PAGE_BYTES, PageKind
+
+ENTRY = struct.Struct("<QIIIIIIQQ")
+ENTRY_BYTES = ENTRY.size
+FIRST_ENTRY = 32
+ENTRIES_PER_PAGE = (PAGE_BYTES - FIRST_ENTRY) // ENTRY_BYTES
+FIRST_DIRECTORY_PAGE = 1
+RECYCLED = 1
+GROW_BLOCKS_MAX = 64
+_BLANK = bytes(OFF_LOWER) + struct.pack("<HH", HEADER_BYTES, PAGE_BYTES) + bytes(PAGE_BYTES - OFF_LOWER - 4)
+"""A free page whose bounds let its image be logged without the empty middle."""
+
+
+class Entry:
+    """One directory entry and where it is."""
+
+    __slots__ = ("creator", "first_block", "flags", "frame", "freed", "offset", "pages", "relfile", "start", "used")
+
+    def __init__(self, frame: int, offset: int, values: tuple[int, ...]) -> None:
+        self.frame = frame
+        self.offset = offset
+        self.start, self.pages, self.relfile, self.first_block, self.used, self.flags, _, self.creator, self.freed = values
+
+    def pack(self) -> bytes:
+        """The entry's bytes."""
+        return ENTRY.pack(
+            self.start,
+            self.pages,
+            self.relfile,
+            self.first_block,
+            self.used,
+            self.flags,
+            0,
+            self.creator,
+            self.freed,
+        )
+
+
+class RelationFile:
+    """One relation's storage: its extents, and how far it is used and known to be initialised."""
+
+    def __init__(self, relfile: int) -> None:
+        self.relfile = relfile
+        self.map: Any = clog_kernel.BlockMap()
+        self.entries: list[Entry] = []
+        self.fresh = 0
+        """blocks from here to ``map.blocks`` were reserved by this process and never handed out"""
+
+    @property
+    def creator(self) -> int:
+        """The xid that created it, while that matters; else 0."""
+        return self.entries[0].creator if self.entries else 0
+
+
+class Extents:
+    """The directory in memory. ``horizon`` gives the row horizon (an LSN) for the reuse of freed extents."""
+
+    def __init__(self, cache: Any, mtr: Any, superblock: Any, horizon: Callable[[], int]) -> None:
+        self._cache = cache
+        self._mtr = mtr
+        self._superblock = superblock
+        self._horizon = horizon
+        self.files: dict[int, RelationFile] = {}
+        self._free: list[Entry] = []
+        self._unused: list[tuple[int, int]] = []
+        self._last_frame = 0
+        self._read()
+
+    def _read(self) -> None:
+        page_no = FIRST_DIRECTORY_PAGE
+        owned: dict[int, list[Entry]] = {}
+        while page_no:
+            frame = self._cache.get(page_no)
+            self._cache.arena.pin(frame)
+            page = self._cache.arena.page(frame)
+            if page[OFF_KIND] == PageKind.FREE:
+                with self._mtr:
+                    self._mtr.put_u8(frame, OFF_KIND, PageKind.EXTENTS)
+            elif page[OFF_KIND] != PageKind.EXTENTS:
+                raise DataCorrupted(f"page {page_no} is not a page of the extent directory")
+            self._last_frame = frame
+            for index in range(ENTRIES_PER_PAGE):
+                offset = FIRST_ENTRY + index * ENTRY_BYTES
+                entry = Entry(frame, offset, ENTRY.unpack_from(page, offset))
+                if not entry.start:
+                    self._unused.append((frame, offset))
+                elif entry.relfile:
+                    owned.setdefault(entry.relfile, []).append(entry)
+                else:
+                    self._free.append(entry)
+            page_no = struct.unpack_from("<Q", page, 24)[0]
+        self._unused.reverse()
+        for relfile, entries in owned.items():
+            entries.sort(key=lambda entry: entry.first_block)
+            file = self.files[relfile] = RelationFile(relfile)
+            for entry in entries:
+                if entry.first_block != file.map.capacity():
+                    raise DataCorrupted(f"extents of relation file {relfile} have a gap at block {file.map.capacity()}")
+                file.map.add_extent(entry.start)
+                file.entries.append(entry)
+            file.map.blocks = file.fresh = max(entry.used for entry in entries)
+
+    def create(self, relfile: int, creator: int) -> RelationFile:
+        """A new relation file without blocks, in the name of xid ``creator`` (0: for good)."""
+        if relfile in self.files:
+            raise InvariantViolation(f"relation file {relfile} exists")
+        file = RelationFile(relfile)
+        with self._mtr:
+            self._add_extent(file, creator)
+        self.files[relfile] = file
+        return file
+
+    def _write(self, entry: Entry) -> None:
+        self._mtr.put(entry.frame, entry.offset, entry.pack())
+
+    def _add_extent(self, file: RelationFile, creator: int) -> Entry:
+        """Part of the current MTR, which must not fail afterwards."""
+        index = len(file.entries)
+        pages, first_block = extent_pages(index), extent_first(index)
+        entry = self._take_free(pages)
+        if entry is None:
+            if not self._unused:
+                self._add_directory_page()
+            frame, offset = self._unused.pop()
+            start = self._superblock.high_water
+            self._superblock.put_high_water(start + pages)
+            self._superblock.high_water = start + pages
+            entry = Entry(frame, offset, (start, pages, 0, 0, 0, 0, 0, 0, 0))
+        else:
+            entry.flags |= RECYCLED
+        entry.relfile, entry.first_block, entry.used = file.relfile, first_block, file.map.blocks
+        entry.creator, entry.freed = creator, 0
+        self._write(entry)
+        file.map.add_extent(entry.start)
+        file.entries.append(entry)
+        return entry
+
+    def _take_free(self, pages: int) -> Entry | None:
+        horizon: int | None = None
+        for i, entry in enumerate(self._free):
+            if entry.pages != pages:
+                continue
+            horizon = self._horizon() if horizon is None else horizon
+            if entry.freed <= horizon:
+                return self._free.pop(i)
+        return None
+
+    def _add_directory_page(self) -> None:
+        page_no = self._superblock.high_water
+        self._superblock.put_high_water(page_no + 1)
+        self._superblock.high_water = page_no + 1
+        frame = self._cache.create(page_no)
+        self._cache.arena.pin(frame)
+        self._mtr.put_u8(frame, OFF_KIND, PageKind.EXTENTS)
+        self._mtr.put_u64(self._last_frame, 24, page_no)
+        self._last_frame = frame
+        self._unused = [(frame, FIRST_ENTRY + i * ENTRY_BYTES) for i in range(ENTRIES_PER_PAGE)][::-1]
+
+    def reserve_blocks(self, file: RelationFile, more: int = 0) -> None:
+        """Make the relation longer: by at least ``more`` blocks, or by a share of its size. One MTR."""
+        blocks = file.map.blocks
+        target = blocks + max(more, min(max(1, blocks // 8), GROW_BLOCKS_MAX))
+        if not self._unused:
+            # The directory's next page comes in before the edit, which must not wait.
+            self._cache.create(self._superblock.high_water)
+        with self._mtr:
+            while file.map.capacity() < target:
+                self._add_extent(file, file.creator)
+            entry = file.entries[-1]
+            entry.used = target
+            self._mtr.put_u32(entry.frame, entry.offset + 20, target)
+        file.map.blocks = target
+
+    def new_block(self, file: RelationFile) -> int:
+        """The next block that nobody was given yet; its page is resident and, unless it had an earlier owner, zero."""
+        if file.fresh >= file.map.blocks:
+            self.reserve_blocks(file)
+        block = file.fresh
+        file.fresh += 1
+        page_no = file.map.page_no(block)
+        entry = file.entries[(block.bit_length() if block < 1024 else 10 + block // 1024)]
+        if entry.flags & RECYCLED:
+            frame = self._cache.get(page_no)
+            if self._cache.arena.page(frame)[OFF_KIND] != PageKind.FREE:
+                with self._mtr:
+                    self._mtr.image(frame, _BLANK)
+        else:
+            self._cache.create(page_no)
+        return block
+
+    def committed(self, relfile: int) -> None:
+        """The creator of ``relfile`` commits: its extents belong to the relation for good. Part of the current MTR."""
+        file = self.files.get(relfile)
+        if file is not None:
+            for entry in file.entries:
+                entry.creator = 0
+                self._mtr.put_u64(entry.frame, entry.offset + 32, 0)
+
+    def free(self, relfile: int, lsn: int) -> None:
+        """Give a relation's extents back as of ``lsn``. Part of the current MTR."""
+        file = self.files.pop(relfile, None)
+        if file is None:
+            return
+        for entry in file.entries:
+            entry.relfile = entry.first_block = entry.used = entry.creator = 0
+            entry.freed = lsn
+            self._write(entry)
+            self._free.append(entry)
+
+    def orphans(self, is_aborted: Callable[[int], bool]) -> list[int]:
+        """Relation files whose creator aborted or was cut off by a restart."""
+        return [relfile for relfile, file in self.files.items() if file.creator and is_aborted(file.creator)]

@@ -1,0 +1,102 @@
+"""A volume in memory: for bootstrap images and tests.
+
+The log's runs are applied to pages in a dict by the same ``redo.apply`` as everywhere. ``auto`` makes the log durable as soon as
+it is flushed; else ``advance`` does, up to a chosen LSN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aurora.ids import FIRST_LSN
+from aurora.kernels import mtr as mtr_kernel
+from aurora.kernels import redo
+from aurora.page import PAGE_BYTES
+from compute_node.hub import HUB, Waiter
+
+Done = Callable[[Any], None]
+
+
+class MemoryVolume:
+    """Interface of ``compute_node.volume.Volume`` as far as access methods use it. ``history`` keeps every run taken from the log
+    when ``keep_history``."""
+
+    def __init__(self, auto: bool = True, pages_per_pg: int = 512, keep_history: bool = False) -> None:
+        self.log: Any = mtr_kernel.RedoLog(FIRST_LSN, 0, pages_per_pg, {})
+        self.auto = auto
+        self.vdl = 0
+        self.keep_history = keep_history
+        self.history: list[tuple[int, int, int, int, int, bytes]] = []
+        self.pages: dict[int, bytearray] = {}
+        self.reads = 0
+        self._records: list[tuple[int, int, bytes]] = []
+        self._waiting: list[tuple[int, Done]] = []
+
+    def flush_soon(self, reason: str = "") -> None:
+        """Make the log durable, when ``auto``."""
+        if self.auto:
+            self.advance()
+
+    def advance(self, lsn: int | None = None) -> None:
+        """Raise the VDL to the last CPL at or below ``lsn`` (None: all of the log) and apply the records up to there."""
+        cpl = self.vdl
+        for run in self.log.take():
+            if self.keep_history:
+                self.history.append(run)
+            _, prev, _, _, _, data = run
+            for at, _, page_no, _, flags, offset, end in redo.scan(data, prev):
+                self._records.append((at, -1 if flags & 2 else page_no, data[offset:end]))
+                if flags & 1:
+                    self._waiting.append((at, _nothing))
+        cpls = [at for at, done in self._waiting if done is _nothing and (lsn is None or at <= lsn)]
+        cpl = max(cpls, default=self.vdl)
+        self._records.sort()
+        applied = 0
+        for at, page_no, ops in self._records:
+            if at > cpl:
+                break
+            applied += 1
+            if page_no >= 0:
+                page = self.pages.setdefault(page_no, bytearray(PAGE_BYTES))
+                redo.apply(page, ops, 0, len(ops), at)
+        del self._records[:applied]
+        self.vdl = max(self.vdl, cpl)
+        ready = sorted((entry for entry in self._waiting if entry[0] <= self.vdl), key=lambda entry: entry[0])
+        self._waiting = [entry for entry in self._waiting if entry[0] > self.vdl]
+        for _, done in ready:
+            done(None)
+
+    def when_durable(self, lsn: int, done: Done) -> None:
+        """Call ``done(None)`` once ``vdl`` ≥ lsn."""
+        if self.vdl >= lsn:
+            done(None)
+        else:
+            self._waiting.append((lsn, done))
+
+    def wait_durable(self, lsn: int) -> None:
+        """Wait until ``vdl`` ≥ lsn."""
+        self.flush_soon()
+        if self.vdl < lsn:
+            waiter = Waiter()
+            self.when_durable(lsn, waiter.wake)
+            HUB.wait(waiter)
+
+    def reserve(self, nbytes: int) -> None:
+        """Log space is never short here; pending log is applied now and then so that it does not pile up."""
+        if self.auto and self.log.pending_bytes > 1 << 20:
+            self.advance()
+
+    def read_page(self, page_no: int) -> bytes | None:
+        """The page as of the VDL."""
+        self.reads += 1
+        page = self.pages.get(page_no)
+        return None if page is None else bytes(page)
+
+    async def read_pages(self, page_nos: Sequence[int]) -> list[bytes | None]:
+        """Several pages as of the VDL."""
+        return [self.read_page(page_no) for page_no in page_nos]
+
+
+def _nothing(_: Any) -> None:
+    """Marks a CPL among the waiters."""

@@ -1,0 +1,122 @@
+"""The access layer's root: everything that works on one volume's pages.
+
+``Storage`` puts together arena, cache, page editor, superblock, extent directory, commit log and transactions, makes and drops
+relation storage, and keeps one ``Table`` a relation descriptor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aurora.errors import InvariantViolation
+from aurora.kernels import clog as clog_kernel
+from aurora.kernels import mtr as mtr_kernel
+from compute_node.access.cache import PageCache
+from compute_node.access.extents import Extents, RelationFile
+from compute_node.access.superblock import Superblock
+from compute_node.catalog.descriptors import RelationDesc
+from compute_node.hub import HUB
+from compute_node.txn.manager import TransactionManager
+from compute_node.txn.transaction import Txn
+from compute_node.types.registry import REGISTRY, PgType
+
+CLOG_RELFILE = 2
+METADATA_REDO_BYTES = 16_384
+"""Log space reserved before a change of superblock or extent directory."""
+
+
+class Storage:
+    """Opens (or initialises) the volume's pages; call it in a greenlet. ``type_lookup`` gives the PgType of an OID."""
+
+    def __init__(self, arena: Any, volume: Any, type_lookup: Callable[[int], PgType] | None = None) -> None:
+        self.arena = arena
+        self.volume = volume
+        self.log = volume.log
+        self.mtr: Any = mtr_kernel.Mtr(arena, volume.log)
+        HUB.mtr = self.mtr
+        self.cache = PageCache(arena, volume)
+        self.type_lookup = type_lookup or REGISTRY.types.__getitem__
+        self.superblock = Superblock(self.cache, self.mtr)
+        self.is_new = self.superblock.is_new
+        self.extents = Extents(self.cache, self.mtr, self.superblock, self.row_horizon)
+        self.clog_file = self.extents.files.get(CLOG_RELFILE) or self.extents.create(CLOG_RELFILE, 0)
+        self.clog: Any = clog_kernel.Clog(arena, self.mtr, self.clog_file.map)
+        self.txns = TransactionManager(self)
+        self.locks = self.txns.locks
+        self._tables: dict[int, tuple[RelationDesc, Any]] = {}
+        volume.flush_soon("opened")
+
+    def row_horizon(self) -> int:
+        """See ``TransactionManager.row_horizon``."""
+        return self.txns.row_horizon()
+
+    # Relations
+
+    def table(self, desc: RelationDesc) -> Any:
+        """The ``Table`` of a descriptor; the same object as long as the descriptor is."""
+        known = self._tables.get(desc.oid)
+        if known is not None and known[0] is desc:
+            return known[1]
+        from compute_node.access.table import Table
+
+        table = Table(self, desc)
+        if known is not None and known[1].relfile == desc.relfile:
+            table.inherit(known[1])
+        self._tables[desc.oid] = (desc, table)
+        return table
+
+    def file(self, relfile: int) -> RelationFile:
+        """The relation file of that number; InvariantViolation when there is none."""
+        file = self.extents.files.get(relfile)
+        if file is None:
+            raise InvariantViolation(f"relation file {relfile} does not exist")
+        return file
+
+    def exists(self, relfile: int) -> bool:
+        """Whether the relation file has storage."""
+        return relfile in self.extents.files
+
+    def blocks(self, relfile: int) -> int:
+        """Length of a relation in blocks."""
+        return int(self.file(relfile).map.blocks)
+
+    def new_relfile(self) -> int:
+        """A number for a new relation file."""
+        self.volume.reserve(METADATA_REDO_BYTES)
+        return self.superblock.take_relfile()
+
+    def next_oid(self) -> int:
+        """A number for a new catalog object, from 16384."""
+        self.volume.reserve(METADATA_REDO_BYTES)
+        return self.superblock.take_oid()
+
+    def create_storage(self, txn: Txn, relfile: int) -> RelationFile:
+        """An empty relation file, which goes away again if ``txn`` aborts."""
+        self.volume.reserve(METADATA_REDO_BYTES)
+        creator = txn.write_xid or self.txns.assign(txn)
+        file = self.extents.create(relfile, creator)
+        txn.levels[-1].created.append(relfile)
+        return file
+
+    def drop_storage(self, txn: Txn, relfile: int) -> None:
+        """Give the relation file back when ``txn`` commits."""
+        if not txn.write_xid:
+            self.txns.assign(txn)
+        txn.levels[-1].dropped.append(relfile)
+
+    def release_storage(self, relfile: int, lsn: int) -> None:
+        """Part of a commit's or abort's MTR: the relation file is gone as of ``lsn``."""
+        self.extents.free(relfile, lsn)
+        for oid, (_, table) in list(self._tables.items()):
+            if table.relfile == relfile:
+                del self._tables[oid]
+
+    def reclaim_orphans(self) -> int:
+        """Free the storage of relations whose creator was cut off by a restart; how many."""
+        orphans = self.extents.orphans(self.txns.is_aborted)
+        for relfile in orphans:
+            self.volume.reserve(METADATA_REDO_BYTES)
+            with self.mtr:
+                self.release_storage(relfile, int(self.log.next_lsn))
+        return len(orphans)

@@ -1,0 +1,363 @@
+"""The rows of a new volume's catalogs: declarations and recorded facts → ``{catalog: rows}``, in a fixed order.
+
+Types, functions, operators, casts and operator classes come from ``REGISTRY``; the catalogs' own entries from
+``schema``; views from ``views``. Pure: no storage is touched here. Rows that PostgreSQL's initdb numbers as it goes
+(pg_amop, pg_amproc) get OIDs from 10000 up here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import compute_node.types  # noqa: F401  (fills REGISTRY)
+from compute_node.catalog.builders import (
+    array_type_row,
+    attribute_row,
+    builtin_type_row,
+    class_row,
+    composite_type_row,
+    index_row,
+)
+from compute_node.catalog.descriptors import ColumnDesc
+from compute_node.catalog.rows import Row, make_row
+from compute_node.catalog.schema import (
+    CATALOGS,
+    NAMESPACE_CATALOG,
+    ROLE_POSTGRES,
+    SYSTEM_VIEWS,
+    SystemView,
+    load_json,
+)
+from compute_node.catalog.views import view_sql
+from compute_node.types.registry import REGISTRY, Function, OperatorClass
+
+_FIRST_GENERATED_OID = 10000
+_NAMESPACES = {"pg_catalog": 11, "information_schema": 13207}
+_C_UTF8 = "C.UTF-8"
+_UTF8 = 6
+_TEXT = 25
+"""what stands in for the type of a system view's column that is not declared (yet)"""
+
+
+def bootstrap_rows() -> dict[str, list[Row]]:
+    """All rows, by catalog."""
+    seeds, io = load_json("seeds.json"), load_json("io.json")
+    out: dict[str, list[Row]] = {name: [] for name in CATALOGS}
+    _relations(out)
+    _views(out)
+    _types(out, io)
+    _functions(out, io)
+    _operators(out)
+    _operator_classes(out, seeds)
+    _cluster(out, seeds)
+    for name, rows in out.items():
+        primary = next((index for index in CATALOGS[name].desc.indexes if index.primary), None)
+        if primary is not None:
+            keys = [attno - 1 for attno in primary.columns]
+            rows.sort(key=lambda row: [row[key] for key in keys])
+    return out
+
+
+def _add(out: dict[str, list[Row]], catalog: str, **values: Any) -> None:
+    out[catalog].append(make_row(catalog, values))
+
+
+def _row_types(out: dict[str, list[Row]], desc_name: str, namespace: int, oid: int, row_type: int, array: int) -> None:
+    if row_type:
+        out["pg_type"].append(composite_type_row(row_type, desc_name, namespace, oid, array))
+    if array:
+        out["pg_type"].append(array_type_row(array, f"_{desc_name}", namespace, row_type))
+
+
+def _relations(out: dict[str, list[Row]]) -> None:
+    types = REGISTRY.types
+    for table in CATALOGS.values():
+        desc = table.desc
+        out["pg_class"].append(
+            class_row(
+                desc.oid,
+                desc.name,
+                desc.namespace,
+                "r",
+                len(desc.columns),
+                row_type=desc.row_type,
+                relfile=desc.relfile,
+                has_index=bool(desc.indexes),
+                shared=desc.is_shared,
+            )
+        )
+        for column in desc.columns:
+            out["pg_attribute"].append(attribute_row(desc.oid, column, types.get(column.type)))
+        if desc.row_type not in types:
+            _row_types(out, desc.name, desc.namespace, desc.oid, desc.row_type, 0 if table.array_type in types else table.array_type)
+        for index in desc.indexes:
+            out["pg_class"].append(
+                class_row(
+                    index.oid,
+                    index.name,
+                    desc.namespace,
+                    "i",
+                    len(index.columns),
+                    relfile=index.relfile,
+                    shared=desc.is_shared,
+                )
+            )
+            keys = [desc.columns[attno - 1] for attno in index.columns]
+            out["pg_index"].append(index_row(desc.oid, index, [key.collation for key in keys]))
+            for number, key in enumerate(keys, 1):
+                entry = ColumnDesc(number, key.name, key.type, -1, False, collation=key.collation)
+                out["pg_attribute"].append(attribute_row(index.oid, entry, types.get(key.type)))
+
+
+def _views(out: dict[str, list[Row]]) -> None:
+    for name, sql in view_sql().items():
+        view = SYSTEM_VIEWS[name]
+        namespace = _NAMESPACES[view.schema]
+        _add_view(out, view, namespace, sql)
+
+
+def _add_view(out: dict[str, list[Row]], view: SystemView, namespace: int, sql: str) -> None:
+    out["pg_class"].append(
+        class_row(view.oid, view.name, namespace, "v", len(view.columns), row_type=view.row_type)
+    )
+    for column in view.columns:
+        if column.type not in REGISTRY.types:
+            column = replace(column, type=_TEXT, collation=100)
+        out["pg_attribute"].append(attribute_row(view.oid, column, REGISTRY.types[column.type]))
+    _row_types(out, view.name, namespace, view.oid, view.row_type, view.array_type)
+    _add(
+        out,
+        "pg_rewrite",
+        oid=view.oid + 3,
+        rulename="_RETURN",
+        ev_class=view.oid,
+        ev_type="1",
+        ev_enabled="O",
+        is_instead=True,
+        ev_qual="<>",
+        ev_action=sql,
+    )
+
+
+def _types(out: dict[str, list[Row]], io: dict[str, Any]) -> None:
+    for item in REGISTRY.types.values():
+        out["pg_type"].append(builtin_type_row(item, io["types"].get(str(item.oid))))
+
+
+def _functions(out: dict[str, list[Row]], io: dict[str, Any]) -> None:
+    for item in REGISTRY.functions.values():
+        out["pg_proc"].append(_function_row(item))
+        if item.kind == "a":
+            aggregate = REGISTRY.aggregates[item.oid]
+            _add(
+                out,
+                "pg_aggregate",
+                aggfnoid=item.oid,
+                aggkind="o" if aggregate.ordered_set else "n",
+                aggfinalmodify="r",
+                aggmfinalmodify="r",
+                aggtranstype=aggregate.transition_type,
+            )
+    for oid, name, arguments, result, strict, volatility in io["functions"]:
+        if oid not in REGISTRY.functions:
+            types = [int(each) for each in arguments.split()]
+            out["pg_proc"].append(_proc_row(oid, name, types, result, strict, volatility))
+
+
+def _proc_row(
+    oid: int, name: str, arguments: list[int], result: int, strict: bool, volatility: str, **more: Any
+) -> Row:
+    values = {
+        "oid": oid,
+        "proname": name,
+        "pronamespace": NAMESPACE_CATALOG,
+        "proowner": ROLE_POSTGRES,
+        "prolang": 12,
+        "procost": 1.0,
+        "prokind": "f",
+        "proisstrict": strict,
+        "provolatile": volatility,
+        "proparallel": "s",
+        "pronargs": len(arguments),
+        "prorettype": result,
+        "proargtypes": arguments,
+        "prosrc": name,
+    }
+    return make_row("pg_proc", values | more)
+
+
+def _function_row(item: Function) -> Row:
+    more: dict[str, Any] = {"prokind": item.kind, "pronamespace": item.namespace, "prosrc": item.source or item.name}
+    if item.returns_set:
+        more |= {"proretset": True, "prorows": 1000.0}
+    if item.variadic:
+        more["provariadic"] = item.variadic
+    if item.defaults:
+        more["pronargdefaults"] = len(item.defaults)
+        more["proargdefaults"] = ", ".join(_default_text(value) for value in item.defaults)
+    if item.out_columns:
+        count = len(item.arguments)
+        names = list(item.argument_names) + [""] * (count - len(item.argument_names))
+        more["proallargtypes"] = [*item.arguments, *(type_oid for _, type_oid in item.out_columns)]
+        more["proargmodes"] = ["i"] * count + ["t" if item.returns_set else "o"] * len(item.out_columns)
+        more["proargnames"] = [*names, *(name for name, _ in item.out_columns)]
+    elif item.argument_names:
+        more["proargnames"] = list(item.argument_names)
+    if item.kind == "a":
+        more["prosrc"] = "aggregate_dummy"
+    return _proc_row(item.oid, item.name, list(item.arguments), item.result, item.strict, item.volatility, **more)
+
+
+def _default_text(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return str(value)
+
+
+def _operators(out: dict[str, list[Row]]) -> None:
+    for item in REGISTRY.operators.values():
+        _add(
+            out,
+            "pg_operator",
+            oid=item.oid,
+            oprname=item.name,
+            oprnamespace=NAMESPACE_CATALOG,
+            oprowner=ROLE_POSTGRES,
+            oprkind="b" if item.left else "l",
+            oprcanmerge=item.can_merge,
+            oprcanhash=item.can_hash,
+            oprleft=item.left,
+            oprright=item.right,
+            oprresult=item.result,
+            oprcom=item.commutator,
+            oprnegate=item.negator,
+            oprcode=item.function,
+        )
+    for cast in REGISTRY.casts.values():
+        _add(
+            out,
+            "pg_cast",
+            oid=cast.oid,
+            castsource=cast.source,
+            casttarget=cast.target,
+            castfunc=cast.function,
+            castcontext=cast.context,
+            castmethod=cast.method,
+        )
+
+
+def _operator_classes(out: dict[str, list[Row]], seeds: dict[str, Any]) -> None:
+    oids = iter(range(_FIRST_GENERATED_OID, _FIRST_GENERATED_OID + 2000))
+    for oid, method, name in seeds["pg_opfamily"]:
+        _add(out, "pg_opfamily", oid=oid, opfmethod=method, opfname=name, opfnamespace=11, opfowner=ROLE_POSTGRES)
+    seen: set[tuple[int, int, int]] = set()
+    for item in REGISTRY.operator_classes.values():
+        _add(
+            out,
+            "pg_opclass",
+            oid=item.oid,
+            opcmethod=item.method,
+            opcname=item.name,
+            opcnamespace=11,
+            opcowner=ROLE_POSTGRES,
+            opcfamily=item.family,
+            opcintype=item.input_type,
+            opcdefault=item.default,
+        )
+        if (item.family, item.input_type, item.method) not in seen:
+            seen.add((item.family, item.input_type, item.method))
+            _family_members(out, item, oids)
+
+
+def _family_members(out: dict[str, list[Row]], item: OperatorClass, oids: Iterator[int]) -> None:
+    for strategy, operator in enumerate(item.operators, 1):
+        _add(
+            out,
+            "pg_amop",
+            oid=next(oids),
+            amopfamily=item.family,
+            amoplefttype=item.input_type,
+            amoprighttype=item.input_type,
+            amopstrategy=strategy,
+            amoppurpose="s",
+            amopopr=operator,
+            amopmethod=item.method,
+        )
+    for number, function in enumerate(item.support, 1):
+        if function:
+            _add(
+                out,
+                "pg_amproc",
+                oid=next(oids),
+                amprocfamily=item.family,
+                amproclefttype=item.input_type,
+                amprocrighttype=item.input_type,
+                amprocnum=number,
+                amproc=function,
+            )
+
+
+def _cluster(out: dict[str, list[Row]], seeds: dict[str, Any]) -> None:
+    for oid, name, handler, kind in seeds["pg_am"]:
+        _add(out, "pg_am", oid=oid, amname=name, amhandler=handler, amtype=kind)
+    for oid, name, is_pl, trusted, validator in seeds["pg_language"]:
+        _add(
+            out,
+            "pg_language",
+            oid=oid,
+            lanname=name,
+            lanowner=ROLE_POSTGRES,
+            lanispl=is_pl,
+            lanpltrusted=trusted,
+            lanvalidator=validator,
+        )
+    for oid, name in seeds["pg_namespace"]:
+        _add(out, "pg_namespace", oid=oid, nspname=name, nspowner=6171 if name == "public" else ROLE_POSTGRES)
+    for oid, name in seeds["pg_tablespace"]:
+        _add(out, "pg_tablespace", oid=oid, spcname=name, spcowner=ROLE_POSTGRES)
+    for oid, name in seeds["pg_authid"]:
+        top = oid == ROLE_POSTGRES
+        flags = ("rolsuper", "rolcreaterole", "rolcreatedb", "rolcanlogin", "rolreplication", "rolbypassrls")
+        _add(out, "pg_authid", oid=oid, rolname=name, rolinherit=True, rolconnlimit=-1, **dict.fromkeys(flags, top))
+    for oid, name, provider, encoding, locale in seeds["pg_collation"]:
+        _add(
+            out,
+            "pg_collation",
+            oid=oid,
+            collname=name,
+            collnamespace=11,
+            collowner=ROLE_POSTGRES,
+            collprovider=provider,
+            collisdeterministic=True,
+            collencoding=encoding,
+            collcollate=locale,
+            collctype=locale,
+        )
+    for oid, name, is_template, allows_connections in seeds["pg_database"]:
+        _add(
+            out,
+            "pg_database",
+            oid=oid,
+            datname=name,
+            datdba=ROLE_POSTGRES,
+            encoding=_UTF8,
+            datlocprovider="c",
+            datistemplate=is_template,
+            datallowconn=allows_connections,
+            datconnlimit=-1,
+            datfrozenxid=3,
+            datminmxid=1,
+            dattablespace=1663,
+            datcollate=_C_UTF8,
+            datctype=_C_UTF8,
+        )
+    for class_oid, oid, text in seeds["descriptions"]:
+        _add(out, "pg_description", objoid=oid, classoid=class_oid, description=text)
+    for class_oid, oid, text in seeds["shared_descriptions"]:
+        _add(out, "pg_shdescription", objoid=oid, classoid=class_oid, description=text)

@@ -1,0 +1,207 @@
+"""Catalog rows of relations: descriptors → rows of pg_class, pg_attribute, pg_index and pg_type.
+
+Used by bootstrap for the system catalogs and by DDL for users' relations. Source: PostgreSQL manual, ch. 53.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from compute_node.catalog.descriptors import ColumnDesc, IndexDesc
+from compute_node.catalog.rows import Row, make_row
+from compute_node.catalog.schema import BTREE_AM, HEAP_AM, ROLE_POSTGRES
+from compute_node.types.registry import PgType
+
+RECORD_IN, RECORD_OUT, RECORD_RECV, RECORD_SEND = 2290, 2291, 2402, 2403
+ARRAY_IN, ARRAY_OUT, ARRAY_RECV, ARRAY_SEND, ARRAY_SUBSCRIPT = 750, 751, 2400, 2401, 6179
+_NEUTRAL_TYPE = (-1, False, "i", "x")
+
+
+def class_row(
+    oid: int,
+    name: str,
+    namespace: int,
+    kind: str,
+    column_count: int,
+    *,
+    row_type: int = 0,
+    owner: int = ROLE_POSTGRES,
+    relfile: int = 0,
+    has_index: bool = False,
+    shared: bool = False,
+    persistence: str = "p",
+    checks: int = 0,
+    rows: float = -1.0,
+    pages: int = 0,
+    options: list[str] | None = None,
+) -> Row:
+    """A pg_class row. ``kind``: r, i, v or S."""
+    is_heap = kind == "r"
+    return make_row(
+        "pg_class",
+        {
+            "oid": oid,
+            "relname": name,
+            "relnamespace": namespace,
+            "reltype": row_type,
+            "relowner": owner,
+            "relam": HEAP_AM if is_heap else BTREE_AM if kind == "i" else 0,
+            "relfilenode": relfile,
+            "relpages": pages,
+            "reltuples": rows,
+            "relhasindex": has_index,
+            "relisshared": shared,
+            "relpersistence": persistence,
+            "relkind": kind,
+            "relnatts": column_count,
+            "relchecks": checks,
+            "relhasrules": kind == "v",
+            "relispopulated": True,
+            "relreplident": ("d" if namespace != 11 else "n") if is_heap else "n",
+            "relfrozenxid": 3 if is_heap else 0,
+            "relminmxid": 1 if is_heap else 0,
+            "reloptions": options,
+        },
+    )
+
+
+def type_layout(item: PgType | None) -> tuple[int, bool, str, str]:
+    """(length, by value, alignment, storage) as pg_attribute repeats them; a type without code is a varlena."""
+    if item is None:
+        return _NEUTRAL_TYPE
+    return item.length, item.by_value, item.align, item.storage
+
+
+def attribute_row(relation: int, column: ColumnDesc, item: PgType | None, *, dimensions: int = 0) -> Row:
+    """A pg_attribute row. ``dimensions`` is what the declaration said, 0 for a scalar."""
+    length, by_value, align, storage = type_layout(item)
+    return make_row(
+        "pg_attribute",
+        {
+            "attrelid": relation,
+            "attname": column.name,
+            "atttypid": column.type,
+            "attstattarget": -1,
+            "attlen": length,
+            "attnum": column.attno,
+            "attndims": dimensions,
+            "attcacheoff": -1,
+            "atttypmod": column.typmod,
+            "attbyval": by_value,
+            "attalign": align,
+            "attstorage": storage,
+            "attnotnull": column.not_null,
+            "atthasdef": column.has_default,
+            "attidentity": column.identity,
+            "attgenerated": column.generated,
+            "attislocal": True,
+            "attcollation": column.collation,
+        },
+    )
+
+
+def index_row(table: int, index: IndexDesc, collations: Iterable[int]) -> Row:
+    """A pg_index row; expressions are kept as SQL text, one a line."""
+    return make_row(
+        "pg_index",
+        {
+            "indexrelid": index.oid,
+            "indrelid": table,
+            "indnatts": len(index.columns) + len(index.included),
+            "indnkeyatts": len(index.columns),
+            "indisunique": index.unique,
+            "indnullsnotdistinct": index.nulls_not_distinct,
+            "indisprimary": index.primary,
+            "indimmediate": True,
+            "indisvalid": index.valid,
+            "indisready": index.ready,
+            "indislive": True,
+            "indkey": [*index.columns, *index.included],
+            "indcollation": list(collations),
+            "indclass": list(index.operator_classes),
+            "indoption": [
+                int(descending) | int(nulls_first) << 1
+                for descending, nulls_first in zip(index.descending, index.nulls_first, strict=True)
+            ],
+            "indexprs": "\n".join(index.expressions) if index.expressions else None,
+            "indpred": index.predicate,
+        },
+    )
+
+
+def _type_values(oid: int, name: str, namespace: int, owner: int) -> dict[str, Any]:
+    return {"oid": oid, "typname": name, "typnamespace": namespace, "typowner": owner, "typisdefined": True, "typtypmod": -1}
+
+
+def composite_type_row(oid: int, name: str, namespace: int, relation: int, array: int, owner: int = ROLE_POSTGRES) -> Row:
+    """The row type of a relation."""
+    return make_row(
+        "pg_type",
+        _type_values(oid, name, namespace, owner)
+        | {
+            "typlen": -1,
+            "typtype": "c",
+            "typcategory": "C",
+            "typdelim": ",",
+            "typrelid": relation,
+            "typarray": array,
+            "typinput": RECORD_IN,
+            "typoutput": RECORD_OUT,
+            "typreceive": RECORD_RECV,
+            "typsend": RECORD_SEND,
+            "typalign": "d",
+            "typstorage": "x",
+        },
+    )
+
+
+def array_type_row(oid: int, name: str, namespace: int, element: int, owner: int = ROLE_POSTGRES) -> Row:
+    """The array type over ``element``."""
+    return make_row(
+        "pg_type",
+        _type_values(oid, name, namespace, owner)
+        | {
+            "typlen": -1,
+            "typtype": "b",
+            "typcategory": "A",
+            "typdelim": ",",
+            "typelem": element,
+            "typsubscript": ARRAY_SUBSCRIPT,
+            "typinput": ARRAY_IN,
+            "typoutput": ARRAY_OUT,
+            "typreceive": ARRAY_RECV,
+            "typsend": ARRAY_SEND,
+            "typalign": "d",
+            "typstorage": "x",
+        },
+    )
+
+
+def builtin_type_row(item: PgType, io: list[Any] | None) -> Row:
+    """A declared type with its recorded support functions ``io`` (see ``schema/record.py``)."""
+    functions = io or [0] * 7 + [item.align, item.storage]
+    return make_row(
+        "pg_type",
+        _type_values(item.oid, item.name, 11, ROLE_POSTGRES)
+        | {
+            "typlen": item.length,
+            "typbyval": item.by_value,
+            "typtype": item.kind,
+            "typcategory": item.category,
+            "typispreferred": item.preferred,
+            "typdelim": item.delimiter,
+            "typelem": item.element,
+            "typarray": item.array,
+            "typinput": functions[0],
+            "typoutput": functions[1],
+            "typreceive": functions[2],
+            "typsend": functions[3],
+            "typmodin": functions[4],
+            "typmodout": functions[5],
+            "typsubscript": functions[6],
+            "typalign": functions[7],
+            "typstorage": functions[8],
+            "typcollation": item.collation,
+        },
+    )

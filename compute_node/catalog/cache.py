@@ -1,0 +1,292 @@
+"""The catalog as a session sees it: search path and names → descriptors and declarations.
+
+``Catalog`` is one per process: it holds the shared layer, the version that plans are keyed by, and moves both on when a
+transaction that changed the catalog commits. ``CatalogView`` (the contract is ``sql/catalog_view.py``) adds a search path.
+Built-in types, functions, operators and casts come straight from ``REGISTRY``, which is where their rows came from.
+Invariants: ``version`` never repeats; a view of a transaction's own layer is never handed to another session.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aurora.errors import InternalError, InvalidSchemaName
+from compute_node.catalog.descriptors import RelationDesc
+from compute_node.catalog.layer import CatalogLayer, Role
+from compute_node.catalog.rows import CatalogReader, CatalogRows, Record
+from compute_node.catalog.schema import NAMESPACE_CATALOG
+from compute_node.types.registry import REGISTRY, Aggregate, Cast, Function, Operator, OperatorClass, PgType
+
+_TEXT, _VARCHAR = 25, 1043
+_BINARY_COERCIBLE = {_VARCHAR: _TEXT}
+"""types whose default operator class is another type's"""
+_OID_ALIASES = (24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191)
+_BINARY_COERCIBLE |= dict.fromkeys(_OID_ALIASES, 26)
+_ANYARRAY = 2277
+
+
+def split_path(text: str) -> list[str]:
+    """The names of a search_path setting; quotes undone, unquoted names folded."""
+    names = []
+    for part in text.split(","):
+        item = part.strip()
+        if item.startswith('"') and item.endswith('"') and len(item) > 1:
+            item = item[1:-1].replace('""', '"')
+        else:
+            item = item.lower()
+        if item:
+            names.append(item)
+    return names
+
+
+def _default_classes() -> dict[tuple[int, int], OperatorClass]:
+    return {(item.input_type, item.method): item for item in REGISTRY.operator_classes.values() if item.default}
+
+
+class CatalogView:
+    """One state of the catalog along one search path; see ``sql/catalog_view.CatalogView``."""
+
+    def __init__(self, layer: CatalogLayer, path: tuple[tuple[str, int], ...], creation: str | None) -> None:
+        self.layer = layer
+        self.version = layer.version
+        self.search_path = tuple(name for name, _ in path)
+        self.creation_schema = creation
+        """where CREATE without a schema puts things; None when the path names no existing schema"""
+        self._path = path
+        self._by_name: dict[tuple[str | None, str], RelationDesc | None] = {}
+        self._classes = _default_classes()
+
+    # relations
+
+    def find_relation(self, schema: str | None, name: str) -> RelationDesc | None:
+        """By name, along the search path without a schema; 3F000 for an unknown schema."""
+        key = (schema, name)
+        try:
+            return self._by_name[key]
+        except KeyError:
+            found = self._by_name[key] = self._find_relation(schema, name)
+            return found
+
+    def _find_relation(self, schema: str | None, name: str) -> RelationDesc | None:
+        layer = self.layer
+        namespaces = [self.namespace(schema)] if schema is not None else [oid for _, oid in self._path]
+        for namespace in namespaces:
+            oid = layer.relation_oid(namespace, name)
+            if oid is not None:
+                return layer.relation(oid)
+        return None
+
+    def relation(self, oid: int) -> RelationDesc | None:
+        """By OID."""
+        return self.layer.relation(oid)
+
+    def namespace(self, name: str) -> int:
+        """A schema's OID; 3F000 without one. ``pg_temp`` is the session's own."""
+        if name == "pg_temp":
+            name = next((each for each in self.search_path if each.startswith("pg_temp_")), name)
+        oid = self.layer.namespace_oid(name)
+        if oid is None:
+            raise InvalidSchemaName(f'schema "{name}" does not exist')
+        return oid
+
+    def relation_is_visible(self, desc: RelationDesc) -> bool:
+        """Whether its bare name finds it."""
+        for _, namespace in self._path:
+            oid = self.layer.relation_oid(namespace, desc.name)
+            if oid is not None:
+                return oid == desc.oid
+        return False
+
+    # types
+
+    def find_type(self, schema: str | None, name: str) -> PgType | None:
+        """By PostgreSQL's internal name (int4, not integer)."""
+        if schema is not None and schema != "pg_catalog":
+            oid = self.layer.type_oid(self.namespace(schema), name)
+            return None if oid is None else self.type(oid)
+        for namespace in (NAMESPACE_CATALOG,) if schema else tuple(oid for _, oid in self._path):
+            if namespace == NAMESPACE_CATALOG:
+                if name in REGISTRY.types_by_name:
+                    return REGISTRY.types_by_name[name]
+            oid = self.layer.type_oid(namespace, name)
+            if oid is not None:
+                return self.type(oid)
+        return None
+
+    def type(self, oid: int) -> PgType:
+        """By OID; XX000 for an unknown one."""
+        found = REGISTRY.types.get(oid) or self.layer.user_type(oid)
+        if found is None:
+            raise InternalError(f"cache lookup failed for type {oid}")
+        return found
+
+    # functions, operators, casts
+
+    def functions(self, schema: str | None, name: str) -> list[Function]:
+        """All of that name that the search path reaches."""
+        if schema not in (None, "pg_catalog"):
+            self.namespace(schema)  # type: ignore[arg-type]
+            return []
+        return REGISTRY.functions_by_name.get(name, [])
+
+    def function(self, oid: int) -> Function:
+        """By OID; XX000 for an unknown one."""
+        try:
+            return REGISTRY.functions[oid]
+        except KeyError:
+            raise InternalError(f"cache lookup failed for function {oid}") from None
+
+    def aggregate(self, oid: int) -> Aggregate | None:
+        """How aggregate ``oid`` runs; None for a plain function."""
+        return REGISTRY.aggregates.get(oid)
+
+    def operators(self, schema: str | None, name: str) -> list[Operator]:
+        """All of that name."""
+        if schema not in (None, "pg_catalog"):
+            self.namespace(schema)  # type: ignore[arg-type]
+            return []
+        return REGISTRY.operators_by_name.get(name, [])
+
+    def operator(self, oid: int) -> Operator:
+        """By OID; XX000 for an unknown one."""
+        try:
+            return REGISTRY.operators[oid]
+        except KeyError:
+            raise InternalError(f"cache lookup failed for operator {oid}") from None
+
+    def cast(self, source: int, target: int) -> Cast | None:
+        """The pg_cast row."""
+        return REGISTRY.casts.get((source, target))
+
+    def default_operator_class(self, type_oid: int, method: int = 403) -> OperatorClass | None:
+        """The default operator class for a type (binary-coercible types and arrays too)."""
+        found = self._classes.get((type_oid, method))
+        if found is None and type_oid in _BINARY_COERCIBLE:
+            found = self._classes.get((_BINARY_COERCIBLE[type_oid], method))
+        if found is None and (item := REGISTRY.types.get(type_oid)) is not None and item.element and item.length == -1:
+            found = self._classes.get((_ANYARRAY, method))
+        return found
+
+    # the rest
+
+    def role(self, name: str) -> Role | None:
+        """A role by name."""
+        return self.layer.role(name)
+
+
+class Catalog:
+    """The process's catalog: shared layer, version, and who sees what.
+
+    ``storage`` is the access layer's ``Storage``. A transaction's own layer hangs on ``txn.catalog`` (a ``TxnCatalog``),
+    None as long as it has changed nothing.
+    """
+
+    def __init__(self, storage: Any) -> None:
+        self.storage = storage
+        self._reader = CatalogReader(storage)
+        self._next_version = 2
+        self._shared = CatalogLayer(self._reader, 1)
+        self.changed_lsn = 0
+        """commit LSN of the last catalog change: what depends on it may not be shown before it is durable"""
+
+    @property
+    def version(self) -> int:
+        """Moves on with every committed catalog change."""
+        return self._shared.version
+
+    def shared(self) -> CatalogLayer:
+        """The layer of the committed state."""
+        return self._shared
+
+    def layer(self, session: Any) -> CatalogLayer:
+        """What this session sees: its transaction's own layer after a change, else the shared one."""
+        txn = session.txn
+        if txn is not None and txn.catalog is not None:
+            return txn.catalog.layer()  # type: ignore[no-any-return]
+        if self.changed_lsn > self.storage.volume.vdl and session.dep_lsn < self.changed_lsn:
+            session.dep_lsn = self.changed_lsn
+        return self._shared
+
+    def view(self, session: Any) -> CatalogView:
+        """The session's view: the same object as long as neither catalog nor search path change."""
+        layer = self.layer(session)
+        key = (session.get_setting("search_path", True), session.user, session.temp_schema)
+        view = layer.views.get(key)
+        if view is None:
+            view = layer.views[key] = self.make_view(layer, *key)
+        return view  # type: ignore[no-any-return]
+
+    snapshot_for = view
+
+    @staticmethod
+    def make_view(layer: CatalogLayer, path_text: str, user: str, temp_schema: str | None = None) -> CatalogView:
+        """A view along ``path_text``: temporary schema and pg_catalog come first unless the path names them."""
+        explicit: list[tuple[str, int]] = []
+        for name in split_path(path_text):
+            actual = user if name == "$user" else temp_schema if name == "pg_temp" else name
+            oid = None if actual is None else layer.namespace_oid(actual)
+            if actual is not None and oid is not None and (actual, oid) not in explicit:
+                explicit.append((actual, oid))
+        creation = explicit[0][0] if explicit else None
+        path = list(explicit)
+        if not any(oid == NAMESPACE_CATALOG for _, oid in path):
+            path.insert(0, ("pg_catalog", NAMESPACE_CATALOG))
+        if temp_schema is not None and not any(name == temp_schema for name, _ in path):
+            oid = layer.namespace_oid(temp_schema)
+            if oid is not None:
+                path.insert(0, (temp_schema, oid))
+        return CatalogView(layer, tuple(path), creation)
+
+    def changes(self, txn: Any) -> TxnCatalog:
+        """The transaction's own side of the catalog, begun at its first change."""
+        if txn.catalog is None:
+            txn.catalog = TxnCatalog(self, txn)
+        return txn.catalog  # type: ignore[no-any-return]
+
+    def new_version(self) -> int:
+        """A version that nothing has had yet."""
+        self._next_version += 1
+        return self._next_version
+
+    def committed(self, changed: set[int], commit_lsn: int) -> None:
+        """A transaction that changed the catalog has committed: everybody sees a new state from now on."""
+        self._shared = self._shared.successor(self._reader, self.new_version(), changed)
+        self.changed_lsn = max(self.changed_lsn, commit_lsn)
+
+    def role(self, name: str) -> Role | None:
+        """A role by name, as committed; for the authenticator. Waits for pages, so it is called in a greenlet."""
+        return self._shared.role(name)
+
+    def database(self, name: str) -> Record | None:
+        """A pg_database row by name, as committed."""
+        return self._shared.database(name)
+
+
+class TxnCatalog:
+    """What one transaction has changed in the catalog; its commit hook publishes it, its abort forgets it."""
+
+    def __init__(self, catalog: Catalog, txn: Any) -> None:
+        self.catalog = catalog
+        self.rows = CatalogRows(catalog.storage, txn)
+        self.changed: set[int] = set()
+        self._layer: CatalogLayer | None = None
+        self._txn = txn
+        txn.on_commit(self._committed)
+
+    def touch(self, *oids: int) -> None:
+        """Relations (or other objects) whose cached form is out of date; the layer is made anew at the next look."""
+        self.changed.update(oids)
+        self._layer = None
+
+    def layer(self) -> CatalogLayer:
+        """The state as this transaction sees it."""
+        if self._layer is None:
+            self._layer = self.catalog.shared().successor(self.rows, self.catalog.new_version(), self.changed)
+        return self._layer
+
+    def forget_layer(self) -> None:
+        """After a rollback to a savepoint: what was cached since may be undone."""
+        self._layer = None
+
+    def _committed(self, commit_lsn: int) -> None:
+        self.catalog.committed(self.changed, commit_lsn)

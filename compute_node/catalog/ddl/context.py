@@ -1,0 +1,236 @@
+"""What every DDL statement works with: session, transaction, names, locks, OIDs, storage, catalog rows.
+
+One ``DdlContext`` per statement. It is the only place of the package that knows the access layer's names for creating and
+dropping storage, locking and building indexes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pglast import ast
+
+from aurora.errors import (
+    InsufficientPrivilege,
+    InvalidSchemaName,
+    InvalidTableDefinition,
+    NotSupported,
+    UndefinedTable,
+    WrongObjectType,
+)
+from compute_node.catalog.cache import Catalog, CatalogView, TxnCatalog
+from compute_node.catalog.descriptors import IndexDesc, RelationDesc
+from compute_node.catalog.rows import CatalogRows
+from compute_node.catalog.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID
+from compute_node.sql.parse import RawStatement
+
+KINDS = {"r": "table", "i": "index", "v": "view", "S": "sequence", "p": "table", "c": "composite type"}
+NAME_BYTES_MAX = 63
+
+
+class DdlContext:
+    """The tools of one statement. ``source`` is the text that node locations point into."""
+
+    def __init__(self, engine: Any, session: Any, txn: Any, source: str) -> None:
+        self.engine = engine
+        self.session = session
+        self.txn = txn
+        self.source = source
+        self.catalog: Catalog = engine.catalog
+        self.storage: Any = engine.storage
+        self.changes: TxnCatalog = self.catalog.changes(txn)
+        self.rows: CatalogRows = self.changes.rows
+
+    @property
+    def view(self) -> CatalogView:
+        """The catalog as this transaction sees it now."""
+        return self.catalog.view(self.session)
+
+    @property
+    def user_oid(self) -> int:
+        """The current user."""
+        role = self.view.role(self.session.user)
+        if role is None:
+            raise InsufficientPrivilege(f'role "{self.session.user}" does not exist')
+        return role.oid
+
+    def notice(self, message: str, *, severity: str = "NOTICE", sqlstate: str = "00000", **fields: Any) -> None:
+        """Tell the client."""
+        self.session.notice(message, severity=severity, sqlstate=sqlstate, **fields)
+
+    # names
+
+    def find(self, name: ast.RangeVar, *, missing_ok: bool = False, noun: str = "relation") -> RelationDesc | None:
+        """The relation a RangeVar names; 42P01 (3F000) unless ``missing_ok``."""
+        self.check_database(name)
+        view = self.view
+        if name.schemaname is not None and missing_ok and view.layer.namespace_oid(name.schemaname) is None:
+            return None
+        found = view.find_relation(name.schemaname, name.relname)
+        if found is None and not missing_ok:
+            shown = f"{name.schemaname}.{name.relname}" if name.schemaname else name.relname
+            raise UndefinedTable(f'{noun} "{shown}" does not exist')
+        return found
+
+    def table(self, name: ast.RangeVar, mode: str = "AccessExclusiveLock") -> RelationDesc:
+        """An ordinary table for changing: locked, owned, no system catalog. 42P01, 42809, 42501."""
+        desc = self.find(name)
+        assert desc is not None
+        self.lock(desc, mode)
+        desc = self.view.relation(desc.oid)
+        if desc is None:
+            raise UndefinedTable(f'relation "{name.relname}" does not exist')
+        if desc.kind != "r":
+            raise WrongObjectType(f'"{desc.name}" is not a table')
+        self.check_owner(desc)
+        return desc
+
+    def check_database(self, name: ast.RangeVar) -> None:
+        """A three-part name may only name this database."""
+        if name.catalogname and name.catalogname != self.session.database:
+            shown = f"{name.catalogname}.{name.schemaname}.{name.relname}"
+            raise NotSupported(f'cross-database references are not implemented: "{shown}"')
+
+    def creation_schema(self, name: ast.RangeVar) -> tuple[str, int]:
+        """(name, OID) of the schema a new relation goes to; 3F000 when there is none."""
+        self.check_database(name)
+        view = self.view
+        if name.relpersistence == "t" or name.schemaname == "pg_temp":
+            if name.schemaname not in (None, "pg_temp", self.session.temp_schema):
+                raise InvalidTableDefinition("cannot create temporary relation in non-temporary schema")
+            return self.temp_schema()
+        if name.schemaname is not None:
+            schema = name.schemaname
+        elif view.creation_schema is not None:
+            schema = view.creation_schema
+        else:
+            raise InvalidSchemaName("no schema has been selected to create in")
+        oid = view.namespace(schema)
+        if schema in ("pg_catalog", "pg_toast"):
+            raise InsufficientPrivilege(
+                f'permission denied to create "{schema}.{name.relname}"',
+                detail="System catalog modifications are currently disallowed.",
+            )
+        return schema, oid
+
+    def temp_schema(self) -> tuple[str, int]:
+        """The session's schema for temporary tables, made when first needed; it goes when the session ends."""
+        name = f"pg_temp_{self.session.pid}"
+        oid = self.view.layer.namespace_oid(name)
+        if oid is None:
+            oid = self.next_oid()
+            self.rows.insert("pg_namespace", oid=oid, nspname=name, nspowner=10)
+            self.changes.touch()
+        self.session.temp_schema = name
+        return name, oid
+
+    def check_owner(self, desc: RelationDesc) -> None:
+        """42501 unless the user owns the relation or is a superuser; system catalogs belong to nobody."""
+        if desc.oid < FIRST_NORMAL_OID:
+            raise InsufficientPrivilege(
+                f'permission denied: "{desc.name}" is a system catalog'
+                if desc.oid in CATALOGS_BY_OID
+                else f'permission denied: "{desc.name}" is a system object'
+            )
+        if not self.owns(desc.owner):
+            raise InsufficientPrivilege(f"must be owner of {KINDS.get(desc.kind, 'relation')} {desc.name}")
+
+    def owns(self, owner: int) -> bool:
+        """Whether the user is that role or a superuser."""
+        role = self.view.role(self.session.user)
+        return role is not None and (role.superuser or role.oid == owner)
+
+    def require_superuser(self, message: str) -> None:
+        """42501 with that message for anybody else."""
+        role = self.view.role(self.session.user)
+        if role is None or not role.superuser:
+            raise InsufficientPrivilege(message)
+
+    def free_name(self, namespace: int, parts: list[str], label: str, taken: set[str] | None = None) -> str:
+        """A relation or constraint name like ``t_a_idx``, cut to 63 bytes, numbered until it is free."""
+        number = 0
+        while True:
+            name = object_name("_".join(parts[:1]), "_".join(parts[1:]), label + (str(number) if number else ""))
+            if self.view.layer.relation_oid(namespace, name) is None and name not in (taken or ()):
+                return name
+            number += 1
+
+    # storage
+
+    def next_oid(self) -> int:
+        """A new OID."""
+        return int(self.storage.next_oid())
+
+    def new_storage(self) -> int:
+        """The relfile of a new, empty relation; it goes if the transaction aborts."""
+        relfile = int(self.storage.next_relfile())
+        self.storage.create_storage(self.txn, relfile)
+        return relfile
+
+    def drop_storage(self, relfile: int) -> None:
+        """Free a relation's pages when the transaction commits."""
+        self.storage.drop_storage(self.txn, relfile)
+
+    def build_index(self, desc: RelationDesc, index: IndexDesc) -> None:
+        """Fill a new index from its table; 23505 when it is to be unique and is not."""
+        self.storage.build_index(self.txn, desc, index)
+
+    def lock(self, desc: RelationDesc, mode: str) -> None:
+        """Take a table-level lock until the end of the transaction; may wait."""
+        self.storage.locks.lock_relation(self.txn, desc.oid, mode)
+
+    # catalog rows that several statements write
+
+    def depend(self, dependent: tuple[int, int, int], referenced: tuple[int, int, int], kind: str) -> None:
+        """A pg_depend row; objects are (class OID, OID, column). Pinned objects need none."""
+        if referenced[1] < FIRST_NORMAL_OID and referenced[:2] != (CLASS_NAMESPACE, 2200):
+            return
+        self.rows.insert(
+            "pg_depend",
+            classid=dependent[0],
+            objid=dependent[1],
+            objsubid=dependent[2],
+            refclassid=referenced[0],
+            refobjid=referenced[1],
+            refobjsubid=referenced[2],
+            deptype=kind,
+        )
+
+    def fetch(self, node: ast.Node, source: str | None = None) -> Any:
+        """Run a query inside this statement: yields its batches of rows after its columns; see ``run``."""
+        return self.run(node, source)[1]
+
+    def run(self, node: ast.Node, source: str | None = None) -> tuple[Any, Any]:
+        """Analyze, plan and start a query of this statement; returns (columns, iterator over batches of rows)."""
+        text = self.source if source is None else source
+        executable, _ = self.engine.compile(RawStatement(node, 0, len(text)), self.session, [], text, {})
+        context = self.engine.begin_statement(self.session)
+        return executable.columns, executable.rows(context, ())
+
+
+CLASS_RELATION = CATALOGS["pg_class"].desc.oid
+CLASS_TYPE = CATALOGS["pg_type"].desc.oid
+CLASS_NAMESPACE = CATALOGS["pg_namespace"].desc.oid
+CLASS_CONSTRAINT = CATALOGS["pg_constraint"].desc.oid
+CLASS_DEFAULT = CATALOGS["pg_attrdef"].desc.oid
+CLASS_REWRITE = CATALOGS["pg_rewrite"].desc.oid
+
+
+def cut_name(name: str, length: int = NAME_BYTES_MAX) -> str:
+    """A name cut to that many bytes, at a character."""
+    return name.encode()[:length].decode(errors="ignore")
+
+
+def object_name(first: str, second: str, label: str) -> str:
+    """``first_second_label`` within 63 bytes: the longer of the two names is shortened until it fits."""
+    overhead = len(label.encode()) + 1 + (1 if second else 0)
+    one, two = len(first.encode()), len(second.encode())
+    while one + two + overhead > NAME_BYTES_MAX:
+        if one > two:
+            one -= 1
+        else:
+            two -= 1
+    parts = [cut_name(first, one)]
+    if second:
+        parts.append(cut_name(second, two))
+    return "_".join([*parts, label])

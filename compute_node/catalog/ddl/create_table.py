@@ -1,0 +1,331 @@
+"""CREATE TABLE: column definitions, constraints, LIKE → a relation, its defaults, keys and checks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pglast import ast, enums
+
+from aurora.errors import (
+    DuplicateColumn,
+    InvalidParameterValue,
+    InvalidTableDefinition,
+    NotSupported,
+    SqlSyntaxError,
+    UndefinedObject,
+    WrongObjectType,
+)
+from compute_node.catalog.ddl.constraints import add_check, add_key, make_index, operator_class, KeyColumn
+from compute_node.catalog.ddl.context import DdlContext, cut_name
+from compute_node.catalog.ddl.expressions import default_text
+from compute_node.catalog.ddl.relation import create_constraint, create_relation, relation, set_default
+from compute_node.catalog.ddl.sequence import SERIAL_TYPES, create_owned_sequence
+from compute_node.catalog.descriptors import ColumnDesc, RelationDesc
+from compute_node.sql.analyze.typenames import resolve_type_name
+
+SYSTEM_COLUMNS = ("ctid", "xmin", "cmin", "xmax", "cmax", "tableoid")
+_KEYS = (enums.ConstrType.CONSTR_PRIMARY, enums.ConstrType.CONSTR_UNIQUE)
+_ATTRIBUTES = (
+    enums.ConstrType.CONSTR_ATTR_DEFERRABLE,
+    enums.ConstrType.CONSTR_ATTR_NOT_DEFERRABLE,
+    enums.ConstrType.CONSTR_ATTR_DEFERRED,
+    enums.ConstrType.CONSTR_ATTR_IMMEDIATE,
+)
+
+
+@dataclass(slots=True)
+class ColumnSpec:
+    """A column definition taken apart."""
+
+    column: ColumnDesc
+    dimensions: int = 0
+    default: ast.Node | None = None
+    default_text: str | None = None
+    serial: str | None = None
+    identity: ast.Constraint | None = None
+    keys: list[ast.Constraint] = field(default_factory=list)
+    checks: list[ast.Constraint] = field(default_factory=list)
+
+
+def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int) -> ColumnSpec:
+    """Take one column definition apart; 42704, 42601, 42701 and 0A000 for what is not supported."""
+    name = cut_name(node.colname)
+    if name in SYSTEM_COLUMNS:
+        raise DuplicateColumn(f'column name "{name}" conflicts with a system column name')
+    view = ctx.view
+    serial = _serial(node.typeName)
+    if serial is not None:
+        kind, typmod = SERIAL_TYPES[serial], -1
+    else:
+        kind, typmod = resolve_type_name(view, node.typeName)
+    item = view.type(kind)
+    if item.kind == "p":
+        raise InvalidTableDefinition(f'column "{name}" has pseudo-type {item.name}')
+    collation = item.collation
+    if node.collClause is not None:
+        collation = _collation(ctx, node.collClause, item.collation != 0, name)
+    spec = ColumnSpec(
+        ColumnDesc(attno, name, kind, typmod, serial is not None, collation=collation),
+        dimensions=len(node.typeName.arrayBounds or ()),
+        serial=serial,
+    )
+    nullable: bool | None = False if serial is not None else None
+    for constraint in node.constraints or ():
+        nullable = _column_constraint(spec, table, constraint, nullable)
+    if nullable is False:
+        spec.column = replace(spec.column, not_null=True)
+    return spec
+
+
+def _serial(node: ast.TypeName) -> str | None:
+    names = node.names or ()
+    if len(names) == 1 and names[0].sval in SERIAL_TYPES:
+        if node.arrayBounds:
+            raise NotSupported("array of serial is not implemented", position=(node.location or 0) + 1)
+        return str(names[0].sval)
+    return None
+
+
+def _collation(ctx: DdlContext, clause: ast.CollateClause, collatable: bool, column: str) -> int:
+    name = clause.collname[-1].sval
+    found = ctx.rows.find("pg_collation", collname=name)
+    if not found:
+        raise UndefinedObject(
+            f'collation "{name}" for encoding "UTF8" does not exist', position=(clause.location or 0) + 1
+        )
+    if not collatable:
+        raise WrongObjectType(f'collations are not supported by the type of column "{column}"')
+    return int(found[0].oid)
+
+
+def _column_constraint(spec: ColumnSpec, table: str, node: ast.Constraint, nullable: bool | None) -> bool | None:
+    kind, name = node.contype, spec.column.name
+    position = (node.location or 0) + 1
+    if kind in (enums.ConstrType.CONSTR_NULL, enums.ConstrType.CONSTR_NOTNULL):
+        wanted = kind == enums.ConstrType.CONSTR_NULL
+        if nullable is not None and nullable != wanted:
+            raise SqlSyntaxError(
+                f'conflicting NULL/NOT NULL declarations for column "{name}" of table "{table}"', position=position
+            )
+        return wanted
+    if kind == enums.ConstrType.CONSTR_DEFAULT:
+        if spec.default is not None or spec.serial is not None:
+            raise SqlSyntaxError(
+                f'multiple default values specified for column "{name}" of table "{table}"', position=position
+            )
+        spec.default = node.raw_expr
+    elif kind in _KEYS:
+        spec.keys.append(node)
+    elif kind == enums.ConstrType.CONSTR_CHECK:
+        spec.checks.append(node)
+    elif kind == enums.ConstrType.CONSTR_IDENTITY:
+        spec.identity = node
+        spec.column = replace(spec.column, identity=node.generated_when)
+        return False
+    elif kind == enums.ConstrType.CONSTR_GENERATED:
+        raise NotSupported("generated columns are not supported", position=position)
+    elif kind == enums.ConstrType.CONSTR_FOREIGN:
+        raise NotSupported("foreign key constraints are not supported", position=position)
+    elif kind not in _ATTRIBUTES or kind == enums.ConstrType.CONSTR_ATTR_DEFERRABLE:
+        raise NotSupported("this column constraint is not supported", position=position)
+    return nullable
+
+
+def storage_options(options: Sequence[ast.DefElem] | None) -> list[str]:
+    """WITH (…) as reloptions; 22023 for unknown ones."""
+    result = []
+    for option in options or ():
+        name = option.defname
+        if name == "fillfactor":
+            value = option_text(option)
+            if not value.lstrip("-").isdigit():
+                raise InvalidParameterValue(f'invalid value for integer option "fillfactor": {value}')
+            if not 10 <= int(value) <= 100:
+                raise InvalidParameterValue(
+                    f'value {value} out of bounds for option "fillfactor"',
+                    detail='Valid values are between "10" and "100".',
+                )
+            result.append(f"fillfactor={value}")
+        elif name.startswith("autovacuum_") or name in ("parallel_workers", "toast_tuple_target", "user_catalog_table"):
+            result.append(f"{name}={option_text(option)}")
+        elif name != "oids":
+            raise InvalidParameterValue(f'unrecognized parameter "{name}"')
+    return result
+
+
+def option_text(option: ast.DefElem) -> str:
+    """An option's value as text; true without one."""
+    value = option.arg
+    if value is None:
+        return "true"
+    if isinstance(value, ast.Integer):
+        return str(value.ival)
+    if isinstance(value, ast.Float):
+        return str(value.fval)
+    if isinstance(value, ast.Boolean):
+        return "true" if value.boolval else "false"
+    if isinstance(value, ast.TypeName):
+        return str(value.names[-1].sval)
+    return str(value.sval)
+
+
+def check_tablespace(ctx: DdlContext, name: str | None) -> None:
+    """Tablespaces are accepted and mean nothing; an unknown one is 42704."""
+    if name and ctx.rows.one("pg_tablespace", spcname=name) is None:
+        raise UndefinedObject(f'tablespace "{name}" does not exist')
+
+
+def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
+    """CREATE [TEMP|UNLOGGED] TABLE. An unlogged table is logged like any other."""
+    name = cut_name(node.relation.relname)
+    if node.inhRelations or node.partspec or node.partbound or node.ofTypename:
+        what = "partitioned tables" if node.partspec or node.partbound else "inheritance"
+        raise NotSupported(f"{'typed tables' if node.ofTypename else what} are not supported")
+    if node.oncommit not in (enums.OnCommitAction.ONCOMMIT_NOOP, enums.OnCommitAction.ONCOMMIT_PRESERVE_ROWS):
+        raise NotSupported("ON COMMIT DELETE ROWS and ON COMMIT DROP are not supported")
+    schema = ctx.creation_schema(node.relation)
+    if ctx.view.layer.relation_oid(schema[1], name) is not None and node.if_not_exists:
+        ctx.notice(f'relation "{name}" already exists, skipping', sqlstate="42P07")
+        return "CREATE TABLE"
+    check_tablespace(ctx, node.tablespacename)
+    specs, constraints, likes = _elements(ctx, name, node.tableElts or ())
+    persistence = "t" if schema[0].startswith("pg_temp_") else "p"
+    desc = create_relation(
+        ctx,
+        schema,
+        name,
+        "r",
+        [spec.column for spec in specs],
+        persistence=persistence,
+        options=storage_options(node.options) or None,
+        dimensions={spec.column.attno: spec.dimensions for spec in specs},
+    )
+    for spec in specs:
+        add_column_default(ctx, desc, spec)
+    for spec in specs:
+        for key in spec.keys:
+            add_key(ctx, relation(ctx, desc.oid), key, [spec.column.name])
+    checks = [(check, spec.column.name) for spec in specs for check in spec.checks]
+    for constraint in constraints:
+        add_table_constraint(ctx, desc.oid, constraint, validate=False)
+    for check, column in checks:
+        add_check(ctx, relation(ctx, desc.oid), check, column, validate=False)
+    for source, options in likes:
+        _copy_like_extras(ctx, desc.oid, source, options)
+    return "CREATE TABLE"
+
+
+def add_table_constraint(ctx: DdlContext, oid: int, node: ast.Constraint, *, validate: bool) -> None:
+    """A table constraint of CREATE or ALTER TABLE."""
+    desc = relation(ctx, oid)
+    if node.contype in _KEYS:
+        add_key(ctx, desc, node, [key.sval for key in node.keys or ()])
+    elif node.contype == enums.ConstrType.CONSTR_CHECK:
+        add_check(ctx, desc, node, None, validate=validate)
+    elif node.contype == enums.ConstrType.CONSTR_FOREIGN:
+        raise NotSupported("foreign key constraints are not supported", position=(node.location or 0) + 1)
+    else:
+        raise NotSupported("this table constraint is not supported", position=(node.location or 0) + 1)
+
+
+def add_column_default(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) -> None:
+    """Store a column's default: its own, a serial's sequence, or an identity's."""
+    attno = spec.column.attno
+    if spec.serial is not None or spec.identity is not None:
+        options = spec.identity.options if spec.identity is not None else None
+        text = create_owned_sequence(ctx, desc, spec.column, options, identity=spec.identity is not None)
+        if text is not None:
+            set_default(ctx, desc.oid, attno, text)
+    elif spec.default is not None:
+        set_default(ctx, desc.oid, attno, default_text(ctx, spec.default, spec.column))
+    elif spec.default_text is not None:
+        set_default(ctx, desc.oid, attno, spec.default_text)
+
+
+def _elements(
+    ctx: DdlContext, table: str, elements: Sequence[Any]
+) -> tuple[list[ColumnSpec], list[ast.Constraint], list[tuple[RelationDesc, int]]]:
+    specs: list[ColumnSpec] = []
+    constraints: list[ast.Constraint] = []
+    likes: list[tuple[RelationDesc, int]] = []
+    names: set[str] = set()
+    for element in elements:
+        if isinstance(element, ast.ColumnDef):
+            added = [column_spec(ctx, table, element, len(specs) + 1)]
+        elif isinstance(element, ast.TableLikeClause):
+            source = ctx.find(element.relation)
+            assert source is not None
+            likes.append((source, element.options))
+            added = _like_columns(source, element.options, len(specs))
+        else:
+            constraints.append(element)
+            continue
+        for spec in added:
+            if spec.column.name in names:
+                raise DuplicateColumn(f'column "{spec.column.name}" specified more than once')
+            names.add(spec.column.name)
+            specs.append(spec)
+    primary = [each for spec in specs for each in spec.keys if each.contype == enums.ConstrType.CONSTR_PRIMARY]
+    primary += [each for each in constraints if each.contype == enums.ConstrType.CONSTR_PRIMARY]
+    if len(primary) > 1:
+        position = (primary[1].location or 0) + 1
+        raise InvalidTableDefinition(f'multiple primary keys for table "{table}" are not allowed', position=position)
+    return specs, constraints, likes
+
+
+def _like_columns(source: RelationDesc, options: int, count: int) -> list[ColumnSpec]:
+    result = []
+    for column in source.columns:
+        if column.dropped:
+            continue
+        count += 1
+        spec = ColumnSpec(ColumnDesc(count, column.name, column.type, column.typmod, column.not_null, collation=column.collation))
+        if options & enums.TableLikeOption.CREATE_TABLE_LIKE_DEFAULTS:
+            spec.default_text = column.default
+        result.append(spec)
+    return result
+
+
+def _copy_like_extras(ctx: DdlContext, oid: int, source: RelationDesc, options: int) -> None:
+    """Checks and indexes of LIKE … INCLUDING; columns are matched by name."""
+    if options & enums.TableLikeOption.CREATE_TABLE_LIKE_CONSTRAINTS:
+        for name, text in source.checks:
+            create_constraint(ctx, relation(ctx, oid), name, "c", (), check=text)
+    if not options & enums.TableLikeOption.CREATE_TABLE_LIKE_INDEXES:
+        return
+    for index in source.indexes:
+        desc = relation(ctx, oid)
+        names = [source.columns[attno - 1].name if attno else "expr" for attno in index.columns]
+        expressions = iter(index.expressions)
+        keys = []
+        for place, name in enumerate(names):
+            column = desc.column(name)
+            attno = column.attno if column is not None and index.columns[place] else 0
+            kind = index.key_types[place]
+            key = KeyColumn(
+                attno,
+                kind,
+                operator_class(ctx, kind),
+                index.descending[place],
+                index.nulls_first[place],
+                None if attno else next(expressions),
+                name,
+            )
+            keys.append(key)
+        label = "pkey" if index.primary else "key" if index.constraint else "idx"
+        parts = [desc.name] if index.primary else [desc.name, *names]
+        made = make_index(
+            ctx,
+            desc,
+            ctx.free_name(desc.namespace, parts, label),
+            keys,
+            unique=index.unique,
+            primary=index.primary,
+            predicate=index.predicate,
+            nulls_not_distinct=index.nulls_not_distinct,
+        )
+        if index.constraint:
+            columns = tuple(key.attno for key in keys)
+            create_constraint(ctx, desc, made.name, "p" if index.primary else "u", columns, index=made.oid)

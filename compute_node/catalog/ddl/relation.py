@@ -1,0 +1,225 @@
+"""Making relations: columns → rows of pg_class, pg_attribute, pg_type and pg_depend, and their storage."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from aurora.errors import DuplicateObject, DuplicateTable, InvariantViolation, TooManyColumns
+from compute_node.catalog.builders import array_type_row, attribute_row, class_row, composite_type_row, index_row
+from compute_node.catalog.ddl.context import (
+    CLASS_CONSTRAINT,
+    CLASS_DEFAULT,
+    CLASS_NAMESPACE,
+    CLASS_RELATION,
+    CLASS_TYPE,
+    DdlContext,
+)
+from compute_node.catalog.descriptors import ColumnDesc, IndexDesc, RelationDesc
+from compute_node.catalog.rows import Record, Row, make_row
+
+COLUMNS_MAX = 1600
+
+
+def create_relation(
+    ctx: DdlContext,
+    schema: tuple[str, int],
+    name: str,
+    kind: str,
+    columns: list[ColumnDesc],
+    *,
+    persistence: str = "p",
+    options: list[str] | None = None,
+    dimensions: dict[int, int] | None = None,
+) -> RelationDesc:
+    """Make a table (r), view (v) or sequence (S) with its row type; 42P07, 42710, 54011. Returns its descriptor."""
+    if len(columns) > COLUMNS_MAX:
+        raise TooManyColumns(f"tables can have at most {COLUMNS_MAX} columns")
+    namespace = schema[1]
+    layer = ctx.view.layer
+    if layer.relation_oid(namespace, name) is not None:
+        raise DuplicateTable(f'relation "{name}" already exists')
+    has_type = kind in "rv"
+    if has_type and layer.type_oid(namespace, name) is not None:
+        raise DuplicateObject(
+            f'type "{name}" already exists',
+            hint="A relation has an associated type of the same name, so you must use a name that doesn't conflict "
+            "with any existing type.",
+        )
+    oid = ctx.next_oid()
+    relfile = 0 if kind == "v" else ctx.new_storage()
+    row_type = array_type = 0
+    owner = ctx.user_oid
+    if has_type:
+        row_type, array_type = ctx.next_oid(), ctx.next_oid()
+        array_name = _array_name(ctx, namespace, name)
+        ctx.rows.insert_many(
+            "pg_type",
+            [
+                composite_type_row(row_type, name, namespace, oid, array_type, owner),
+                array_type_row(array_type, array_name, namespace, row_type, owner),
+            ],
+        )
+        ctx.depend((CLASS_TYPE, row_type, 0), (CLASS_RELATION, oid, 0), "i")
+        ctx.depend((CLASS_TYPE, array_type, 0), (CLASS_TYPE, row_type, 0), "i")
+    ctx.rows.insert_many(
+        "pg_class",
+        [
+            class_row(
+                oid,
+                name,
+                namespace,
+                kind,
+                len(columns),
+                row_type=row_type,
+                owner=owner,
+                relfile=relfile,
+                persistence=persistence,
+                options=options,
+            )
+        ],
+    )
+    # A default's text is written by ``set_default``, which also raises atthasdef.
+    plain = [replace(column, has_default=False, default=None) for column in columns]
+    view = ctx.view
+    rows = [
+        attribute_row(oid, column, view.type(column.type), dimensions=(dimensions or {}).get(column.attno, 0))
+        for column in plain
+    ]
+    ctx.rows.insert_many("pg_attribute", rows)
+    ctx.depend((CLASS_RELATION, oid, 0), (CLASS_NAMESPACE, namespace, 0), "n")
+    for column in columns:
+        ctx.depend((CLASS_RELATION, oid, column.attno), (CLASS_TYPE, column.type, 0), "n")
+    ctx.changes.touch(oid)
+    return relation(ctx, oid)
+
+
+def _array_name(ctx: DdlContext, namespace: int, name: str) -> str:
+    candidate = f"_{name}"[:63]
+    while ctx.view.layer.type_oid(namespace, candidate) is not None:
+        candidate = f"_{candidate}"[:63]
+    return candidate
+
+
+def relation(ctx: DdlContext, oid: int) -> RelationDesc:
+    """The descriptor of a relation that must be there, as the transaction sees it now."""
+    found = ctx.view.relation(oid)
+    if found is None:
+        raise InvariantViolation(f"relation {oid} is not in the catalog")
+    return found
+
+
+def class_record(ctx: DdlContext, oid: int) -> Record:
+    """The pg_class row of a relation that must be there."""
+    found = ctx.rows.one("pg_class", oid=oid)
+    if found is None:
+        raise InvariantViolation(f"pg_class has no row {oid}")
+    return found
+
+
+def attribute_record(ctx: DdlContext, oid: int, attno: int) -> Record:
+    """The pg_attribute row of a column that must be there."""
+    found = ctx.rows.one("pg_attribute", attrelid=oid, attnum=attno)
+    if found is None:
+        raise InvariantViolation(f"pg_attribute has no row {oid}, {attno}")
+    return found
+
+
+def set_default(ctx: DdlContext, oid: int, attno: int, text: str | None) -> None:
+    """Store a column's default as SQL text, or remove it."""
+    for record in ctx.rows.find("pg_attrdef", adrelid=oid, adnum=attno):
+        ctx.rows.delete("pg_attrdef", record)
+        ctx.rows.delete_where("pg_depend", classid=CLASS_DEFAULT, objid=record.oid)
+    if text is not None:
+        default = ctx.next_oid()
+        ctx.rows.insert("pg_attrdef", oid=default, adrelid=oid, adnum=attno, adbin=text)
+        ctx.depend((CLASS_DEFAULT, default, 0), (CLASS_RELATION, oid, attno), "a")
+    ctx.rows.update("pg_attribute", attribute_record(ctx, oid, attno), atthasdef=text is not None)
+    ctx.changes.touch(oid)
+
+
+def create_index(ctx: DdlContext, table: RelationDesc, index: IndexDesc, column_names: list[str]) -> IndexDesc:
+    """Make and fill an index. ``index`` comes without OID and relfile; 42P07, 23505. Returns it complete."""
+    if ctx.view.layer.relation_oid(table.namespace, index.name) is not None:
+        raise DuplicateTable(f'relation "{index.name}" already exists')
+    oid = ctx.next_oid()
+    made = replace(index, oid=oid, relfile=ctx.new_storage())
+    numbers = [*made.columns, *made.included]
+    types = [*made.key_types, *(table.columns[attno - 1].type for attno in made.included)]
+    view = ctx.view
+    collations = [
+        (table.columns[attno - 1].collation if attno else view.type(kind).collation)
+        for attno, kind in zip(numbers, types, strict=True)
+    ]
+    ctx.rows.insert_many(
+        "pg_class",
+        [
+            class_row(
+                oid,
+                made.name,
+                table.namespace,
+                "i",
+                len(numbers),
+                owner=table.owner,
+                relfile=made.relfile,
+                persistence=table.persistence,
+                rows=0.0,
+            )
+        ],
+    )
+    rows: list[Row] = []
+    for number, (attno, kind, collation) in enumerate(zip(numbers, types, collations, strict=True), 1):
+        name = table.columns[attno - 1].name if attno else column_names[number - 1]
+        typmod = table.columns[attno - 1].typmod if attno else -1
+        entry = ColumnDesc(number, name, kind, typmod, False, collation=collation)
+        rows.append(attribute_row(oid, entry, view.type(kind)))
+    ctx.rows.insert_many("pg_attribute", rows)
+    ctx.rows.insert_many("pg_index", [index_row(table.oid, made, collations[: len(made.columns)])])
+    record = class_record(ctx, table.oid)
+    if not record.relhasindex:
+        ctx.rows.update("pg_class", record, relhasindex=True)
+    ctx.changes.touch(table.oid, oid)
+    ctx.build_index(relation(ctx, table.oid), made)
+    return made
+
+
+def create_constraint(
+    ctx: DdlContext,
+    table: RelationDesc,
+    name: str,
+    kind: str,
+    columns: tuple[int, ...],
+    *,
+    index: int = 0,
+    check: str | None = None,
+    no_inherit: bool = False,
+) -> int:
+    """A pg_constraint row of kind p, u or c with its dependencies; 42710. Returns its OID."""
+    if any(record.conname == name for record in ctx.rows.find("pg_constraint", conrelid=table.oid)):
+        raise DuplicateObject(f'constraint "{name}" for relation "{table.name}" already exists')
+    oid = ctx.next_oid()
+    values = {
+        "oid": oid,
+        "conname": name,
+        "connamespace": table.namespace,
+        "contype": kind,
+        "convalidated": True,
+        "conrelid": table.oid,
+        "conindid": index,
+        "confupdtype": " ",
+        "confdeltype": " ",
+        "confmatchtype": " ",
+        "conislocal": True,
+        "connoinherit": no_inherit or kind != "c",
+        "conkey": list(columns) or None,
+        "conbin": check,
+    }
+    ctx.rows.insert_many("pg_constraint", [make_row("pg_constraint", values)])
+    if index:
+        ctx.depend((CLASS_RELATION, index, 0), (CLASS_CONSTRAINT, oid, 0), "i")
+    for attno in columns or (0,):
+        ctx.depend((CLASS_CONSTRAINT, oid, 0), (CLASS_RELATION, table.oid, attno), "a")
+    if kind == "c":
+        record = class_record(ctx, table.oid)
+        ctx.rows.update("pg_class", record, relchecks=record.relchecks + 1)
+    ctx.changes.touch(table.oid)
+    return oid

@@ -1,0 +1,336 @@
+"""CREATE / ALTER SEQUENCE, serial columns, and the running of sequences (nextval, currval, setval).
+
+A sequence is a relation of kind S with one row (last_value, log_cnt, is_called), and a pg_sequence row with its parameters.
+``nextval`` is not transactional: values are taken in memory out of a stretch of 32, whose end a small transaction of its
+own has written before, so that after a crash at most 32 values are skipped (PostgreSQL does the same). Invariant: what the
+row says is never below a value handed out. Source: PostgreSQL manual, "CREATE SEQUENCE" and ch. 9.17.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Items
+from dataclasses import dataclass
+from typing import Any
+
+from pglast import ast
+
+from aurora.errors import (
+    DataException,
+    InvalidParameterValue,
+    ObjectNotInPrerequisiteState,
+    SqlSyntaxError,
+    UndefinedTable,
+    WrongObjectType,
+)
+from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, cut_name
+from compute_node.catalog.ddl.relation import create_relation
+from compute_node.catalog.descriptors import ColumnDesc, RelationDesc
+from compute_node.catalog.rows import CatalogReader, Record
+from compute_node.sql.analyze.typenames import resolve_type_name
+from compute_node.types import oids
+
+SERIAL_TYPES = {
+    "serial": oids.INT4,
+    "serial4": oids.INT4,
+    "bigserial": oids.INT8,
+    "serial8": oids.INT8,
+    "smallserial": oids.INT2,
+    "serial2": oids.INT2,
+}
+_BITS = {oids.INT2: 15, oids.INT4: 31, oids.INT8: 63}
+_TYPE_NAMES = {oids.INT2: "smallint", oids.INT4: "integer", oids.INT8: "bigint"}
+_STRETCH = 32
+_COLUMNS = [
+    ColumnDesc(1, "last_value", oids.INT8, -1, True),
+    ColumnDesc(2, "log_cnt", oids.INT8, -1, True),
+    ColumnDesc(3, "is_called", oids.BOOL, -1, True),
+]
+_ATTNOS = (1, 2, 3)
+
+
+class SequenceLimitExceeded(DataException):
+    """2200H."""
+
+    sqlstate = "2200H"
+
+
+@dataclass(slots=True)
+class Parameters:
+    """A pg_sequence row."""
+
+    kind: int = oids.INT8
+    start: int = 1
+    increment: int = 1
+    least: int = 1
+    greatest: int = (1 << 63) - 1
+    cache: int = 1
+    cycle: bool = False
+
+
+def _number(option: ast.DefElem) -> int:
+    value = option.arg
+    if isinstance(value, ast.Integer):
+        return value.ival or 0
+    if isinstance(value, ast.Float):
+        return int(value.fval)
+    raise SqlSyntaxError(f"sequence option {option.defname} needs an integer")
+
+
+def parameters(ctx: DdlContext, options: Items[ast.DefElem] | None, kind: int | None, old: Parameters | None) -> Parameters:
+    """The parameters that the options of CREATE (``old`` None) or ALTER SEQUENCE ask for; 22023."""
+    given = {option.defname: option for option in options or ()}
+    result = Parameters() if old is None else Parameters(*(getattr(old, name) for name in Parameters.__slots__))
+    if "as" in given:
+        kind, _ = resolve_type_name(ctx.view, given["as"].arg)
+    if kind is not None:
+        if kind not in _BITS:
+            raise InvalidParameterValue("sequence type must be smallint, integer, or bigint")
+        result.kind = kind
+    if "increment" in given:
+        result.increment = _number(given["increment"])
+        if result.increment == 0:
+            raise InvalidParameterValue("INCREMENT must not be zero")
+    if "cycle" in given:
+        result.cycle = bool(given["cycle"].arg.boolval)
+    top = 1 << _BITS[result.kind]
+    ascending = result.increment > 0
+    for name, attribute in (("maxvalue", "greatest"), ("minvalue", "least")):
+        option = given.get(name)
+        if option is not None and option.arg is not None:
+            setattr(result, attribute, _number(option))
+        elif option is not None or old is None:
+            default = (top - 1 if ascending else -1) if attribute == "greatest" else (1 if ascending else -top)
+            setattr(result, attribute, default)
+    for word, value in (("MAXVALUE", result.greatest), ("MINVALUE", result.least)):
+        if not -top <= value < top:
+            raise InvalidParameterValue(
+                f"{word} ({value}) is out of range for sequence data type {_TYPE_NAMES[result.kind]}"
+            )
+    if result.least >= result.greatest:
+        raise InvalidParameterValue(f"MINVALUE ({result.least}) must be less than MAXVALUE ({result.greatest})")
+    if "start" in given:
+        result.start = _number(given["start"])
+    elif old is None:
+        result.start = result.least if ascending else result.greatest
+    if result.start < result.least:
+        raise InvalidParameterValue(f"START value ({result.start}) cannot be less than MINVALUE ({result.least})")
+    if result.start > result.greatest:
+        raise InvalidParameterValue(f"START value ({result.start}) cannot be greater than MAXVALUE ({result.greatest})")
+    if "cache" in given:
+        result.cache = _number(given["cache"])
+        if result.cache < 1:
+            raise InvalidParameterValue(f"CACHE ({result.cache}) must be greater than zero")
+    return result
+
+
+def make_sequence(ctx: DdlContext, schema: tuple[str, int], name: str, wanted: Parameters) -> RelationDesc:
+    """The relation, its row and its pg_sequence row."""
+    persistence = "t" if schema[0].startswith("pg_temp_") else "p"
+    desc = create_relation(ctx, schema, name, "S", _COLUMNS, persistence=persistence)
+    ctx.storage.table(desc).insert(ctx.txn, (wanted.start, 0, False))
+    ctx.txn.cid += 1
+    ctx.rows.insert(
+        "pg_sequence",
+        seqrelid=desc.oid,
+        seqtypid=wanted.kind,
+        seqstart=wanted.start,
+        seqincrement=wanted.increment,
+        seqmax=wanted.greatest,
+        seqmin=wanted.least,
+        seqcache=wanted.cache,
+        seqcycle=wanted.cycle,
+    )
+    return desc
+
+
+def create_owned_sequence(
+    ctx: DdlContext, table: RelationDesc, column: ColumnDesc, options: Items[ast.DefElem] | None, *, identity: bool
+) -> str | None:
+    """The sequence behind a serial or identity column; returns the default's text."""
+    name = ctx.free_name(table.namespace, [table.name, column.name], "seq")
+    wanted = parameters(ctx, options, column.type, None)
+    made = make_sequence(ctx, (table.schema, table.namespace), name, wanted)
+    ctx.depend((CLASS_RELATION, made.oid, 0), (CLASS_RELATION, table.oid, column.attno), "i" if identity else "a")
+    return f"nextval('{quoted_name(made)}'::regclass)"
+
+
+def quoted_name(desc: RelationDesc) -> str:
+    """``schema.name`` as it stands inside a literal; the schema stays, so that the search path does not matter."""
+    return f"{_identifier(desc.schema)}.{_identifier(desc.name)}".replace("'", "''")
+
+
+def _identifier(name: str) -> str:
+    plain = name.replace("_", "a").isalnum() and name.islower() and name.isascii() and not name[0].isdigit()
+    return name if plain else '"' + name.replace('"', '""') + '"'
+
+
+def _owner(ctx: DdlContext, desc: RelationDesc, option: ast.DefElem | None) -> None:
+    if option is None:
+        return
+    names = [item.sval for item in option.arg]
+    ctx.rows.delete_where("pg_depend", classid=CLASS_RELATION, objid=desc.oid, refclassid=CLASS_RELATION)
+    if names == ["none"]:
+        return
+    if len(names) < 2:
+        raise SqlSyntaxError(
+            "invalid OWNED BY option", hint="Specify OWNED BY table.column or OWNED BY NONE."
+        )
+    schema = names[-3] if len(names) > 2 else None
+    table = ctx.view.find_relation(schema, names[-2])
+    if table is None:
+        raise UndefinedTable(f'relation "{names[-2]}" does not exist')
+    column = table.column(names[-1])
+    if column is None:
+        raise UndefinedTable(f'column "{names[-1]}" of relation "{table.name}" does not exist')
+    ctx.depend((CLASS_RELATION, desc.oid, 0), (CLASS_RELATION, table.oid, column.attno), "a")
+
+
+def create_sequence(ctx: DdlContext, node: ast.CreateSeqStmt) -> str:
+    """CREATE SEQUENCE."""
+    name = cut_name(node.sequence.relname)
+    schema = ctx.creation_schema(node.sequence)
+    if node.if_not_exists and ctx.view.layer.relation_oid(schema[1], name) is not None:
+        ctx.notice(f'relation "{name}" already exists, skipping', sqlstate="42P07")
+        return "CREATE SEQUENCE"
+    desc = make_sequence(ctx, schema, name, parameters(ctx, node.options, None, None))
+    _owner(ctx, desc, next((option for option in node.options or () if option.defname == "owned_by"), None))
+    return "CREATE SEQUENCE"
+
+
+def alter_sequence(ctx: DdlContext, node: ast.AlterSeqStmt) -> str:
+    """ALTER SEQUENCE … options."""
+    desc = ctx.find(node.sequence, missing_ok=bool(node.missing_ok))
+    if desc is None:
+        ctx.notice(f'relation "{node.sequence.relname}" does not exist, skipping')
+        return "ALTER SEQUENCE"
+    if desc.kind != "S":
+        raise WrongObjectType(f'"{desc.name}" is not a sequence')
+    ctx.check_owner(desc)
+    record = ctx.rows.one("pg_sequence", seqrelid=desc.oid)
+    assert record is not None
+    wanted = parameters(ctx, node.options, None, from_record(record))
+    ctx.rows.update(
+        "pg_sequence",
+        record,
+        seqtypid=wanted.kind,
+        seqstart=wanted.start,
+        seqincrement=wanted.increment,
+        seqmax=wanted.greatest,
+        seqmin=wanted.least,
+        seqcache=wanted.cache,
+        seqcycle=wanted.cycle,
+    )
+    given = {option.defname: option for option in node.options or ()}
+    if "restart" in given:
+        value = wanted.start if given["restart"].arg is None else _number(given["restart"])
+        ctx.engine.sequences.set(desc, value, False)
+    ctx.engine.sequences.forget(desc.oid)
+    _owner(ctx, desc, given.get("owned_by"))
+    ctx.changes.touch(desc.oid)
+    return "ALTER SEQUENCE"
+
+
+def from_record(record: Record) -> Parameters:
+    """A pg_sequence row as parameters."""
+    return Parameters(
+        record.seqtypid,
+        record.seqstart,
+        record.seqincrement,
+        record.seqmin,
+        record.seqmax,
+        record.seqcache,
+        record.seqcycle,
+    )
+
+
+@dataclass(slots=True)
+class _Running:
+    parameters: Parameters
+    last: int
+    called: bool
+    written: int
+    """values that may still be handed out before the row must be written again"""
+
+
+class Sequences:
+    """The running sequences of this process; one per engine."""
+
+    def __init__(self, storage: Any) -> None:
+        self._storage = storage
+        self._running: dict[int, _Running] = {}
+
+    def forget(self, oid: int) -> None:
+        """Read the sequence anew at its next use: it was altered, or a rollback undid its making."""
+        self._running.pop(oid, None)
+
+    def _load(self, desc: RelationDesc, txn: Any) -> _Running:
+        found = self._running.get(desc.oid)
+        if found is None:
+            reader = CatalogReader(self._storage)
+            snapshot = self._storage.txns.latest_snapshot(txn)
+            reader.snapshot = lambda: snapshot  # type: ignore[method-assign]
+            record = reader.one("pg_sequence", seqrelid=desc.oid)
+            if record is None:
+                raise WrongObjectType(f'"{desc.name}" is not a sequence')
+            row = next(row for batch in self._storage.table(desc).scan(snapshot, _ATTNOS, False) for row in batch)
+            found = self._running[desc.oid] = _Running(from_record(record), row[0], row[2], 0)
+        return found
+
+    def next(self, desc: RelationDesc, txn: Any = None) -> int:
+        """nextval: 2200H when the end is reached and it does not cycle."""
+        state = self._load(desc, txn)
+        wanted = state.parameters
+        value = state.last
+        if state.called:
+            value += wanted.increment
+            if not wanted.least <= value <= wanted.greatest:
+                if not wanted.cycle:
+                    word, bound = ("maximum", wanted.greatest) if wanted.increment > 0 else ("minimum", wanted.least)
+                    raise SequenceLimitExceeded(
+                        f'nextval: reached {word} value of sequence "{desc.name}" ({bound})'
+                    )
+                value = wanted.least if wanted.increment > 0 else wanted.greatest
+                state.written = 0
+        if state.written <= 0:
+            ahead = value + wanted.increment * (_STRETCH - 1)
+            ahead = max(wanted.least, min(wanted.greatest, ahead))
+            self._write(desc, ahead, True, txn)
+            state.written = _STRETCH
+        state.written -= 1
+        state.last, state.called = value, True
+        return value
+
+    def set(self, desc: RelationDesc, value: int, called: bool, txn: Any = None) -> None:
+        """setval: 22003 out of the sequence's bounds."""
+        wanted = self._load(desc, txn).parameters
+        if not wanted.least <= value <= wanted.greatest:
+            raise InvalidParameterValue(
+                f'setval: value {value} is out of bounds for sequence "{desc.name}" ({wanted.least}..{wanted.greatest})'
+            )
+        self._write(desc, value, called, txn)
+        self._running[desc.oid] = _Running(wanted, value, called, 0)
+
+    def last_value(self, desc: RelationDesc) -> int | None:
+        """pg_sequence_last_value: None before the first nextval."""
+        state = self._load(desc, None)
+        return state.last if state.called else None
+
+    def _write(self, desc: RelationDesc, value: int, called: bool, txn: Any) -> None:
+        """Replace the row, in a transaction of its own when the sequence is committed, else in the one that made it."""
+        txns = self._storage.txns
+        table = self._storage.table(desc)
+        own = txns.begin()
+        snapshot = txns.latest_snapshot(own)
+        found = [row for batch in table.scan(snapshot, _ATTNOS, True) for row in batch]
+        if not found and txn is not None:
+            txns.abort(own)
+            snapshot = txns.latest_snapshot(txn)
+            found = [row for batch in table.scan(snapshot, _ATTNOS, True) for row in batch]
+            table.update(txn, snapshot, found[0][-1], (value, 0, called), _ATTNOS, lambda _: None)
+            txn.cid += 1
+            return
+        if not found:
+            txns.abort(own)
+            raise ObjectNotInPrerequisiteState(f'sequence "{desc.name}" has no row')
+        table.update(own, snapshot, found[0][-1], (value, 0, called), _ATTNOS, lambda _: None)
+        txns.commit(own)

@@ -1,0 +1,264 @@
+"""The system views' SQL, by schema-qualified name; names, types and OIDs of their columns are in ``schema/views.json``.
+
+Written for this system over PostgreSQL 15's catalog columns (manual, ch. 54 and 37). Counters that nothing here keeps are
+NULL rather than 0. Views about mechanisms that do not exist here are in ``EMPTY``: there is nothing for them to show.
+"""
+
+from __future__ import annotations
+
+from compute_node.catalog.schema import SYSTEM_VIEWS
+from compute_node.types.registry import REGISTRY
+
+_ROLES = {
+    "pg_catalog.pg_roles": """
+SELECT rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolconnlimit,
+ '********'::text AS rolpassword, rolvaliduntil, rolbypassrls, setconfig AS rolconfig, pg_authid.oid
+FROM pg_catalog.pg_authid LEFT JOIN pg_catalog.pg_db_role_setting s ON pg_authid.oid = s.setrole AND s.setdatabase = 0""",
+    "pg_catalog.pg_shadow": """
+SELECT rolname AS usename, pg_authid.oid AS usesysid, rolcreatedb AS usecreatedb, rolsuper AS usesuper,
+ rolreplication AS userepl, rolbypassrls AS usebypassrls, rolpassword AS passwd, rolvaliduntil AS valuntil,
+ setconfig AS useconfig
+FROM pg_catalog.pg_authid LEFT JOIN pg_catalog.pg_db_role_setting s ON pg_authid.oid = s.setrole AND s.setdatabase = 0
+WHERE rolcanlogin""",
+    "pg_catalog.pg_user": """
+SELECT usename, usesysid, usecreatedb, usesuper, userepl, usebypassrls, '********'::text AS passwd, valuntil, useconfig
+FROM pg_catalog.pg_shadow""",
+    "pg_catalog.pg_group": """
+SELECT rolname AS groname, oid AS grosysid,
+ ARRAY(SELECT member FROM pg_catalog.pg_auth_members WHERE roleid = pg_authid.oid) AS grolist
+FROM pg_catalog.pg_authid WHERE NOT rolcanlogin""",
+}
+
+_RELATIONS = {
+    "pg_catalog.pg_tables": """
+SELECT n.nspname AS schemaname, c.relname AS tablename, pg_catalog.pg_get_userbyid(c.relowner) AS tableowner,
+ t.spcname AS tablespace, c.relhasindex AS hasindexes, c.relhasrules AS hasrules, c.relhastriggers AS hastriggers,
+ c.relrowsecurity AS rowsecurity
+FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ LEFT JOIN pg_catalog.pg_tablespace t ON t.oid = c.reltablespace
+WHERE c.relkind IN ('r', 'p')""",
+    "pg_catalog.pg_views": """
+SELECT n.nspname AS schemaname, c.relname AS viewname, pg_catalog.pg_get_userbyid(c.relowner) AS viewowner,
+ pg_catalog.pg_get_viewdef(c.oid) AS definition
+FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'v'""",
+    "pg_catalog.pg_indexes": """
+SELECT n.nspname AS schemaname, c.relname AS tablename, i.relname AS indexname, t.spcname AS tablespace,
+ pg_catalog.pg_get_indexdef(i.oid) AS indexdef
+FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class c ON c.oid = x.indrelid
+ JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ LEFT JOIN pg_catalog.pg_tablespace t ON t.oid = i.reltablespace
+WHERE c.relkind IN ('r', 'm', 'p') AND i.relkind IN ('i', 'I')""",
+    "pg_catalog.pg_sequences": """
+SELECT n.nspname AS schemaname, c.relname AS sequencename, pg_catalog.pg_get_userbyid(c.relowner) AS sequenceowner,
+ s.seqtypid::pg_catalog.regtype AS data_type, s.seqstart AS start_value, s.seqmin AS min_value, s.seqmax AS max_value,
+ s.seqincrement AS increment_by, s.seqcycle AS cycle, s.seqcache AS cache_size,
+ pg_catalog.pg_sequence_last_value(c.oid) AS last_value
+FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid
+ LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'S'""",
+}
+
+_SESSIONS = {
+    "pg_catalog.pg_settings": "SELECT * FROM pg_catalog.pg_show_all_settings()",
+    "pg_catalog.pg_locks": "SELECT * FROM pg_catalog.pg_lock_status()",
+    "pg_catalog.pg_prepared_statements": "SELECT * FROM pg_catalog.pg_prepared_statement()",
+    "pg_catalog.pg_cursors": "SELECT * FROM pg_catalog.pg_cursor()",
+    "pg_catalog.pg_stat_activity": """
+SELECT s.datid, d.datname, s.pid, s.leader_pid, s.usesysid, u.rolname AS usename, s.application_name, s.client_addr,
+ s.client_hostname, s.client_port, s.backend_start, s.xact_start, s.query_start, s.state_change, s.wait_event_type,
+ s.wait_event, s.state, s.backend_xid, s.backend_xmin, s.query_id, s.query, s.backend_type
+FROM pg_catalog.pg_stat_get_activity(NULL) s LEFT JOIN pg_catalog.pg_database d ON s.datid = d.oid
+ LEFT JOIN pg_catalog.pg_authid u ON s.usesysid = u.oid""",
+    "pg_catalog.pg_stat_database": """
+SELECT d.oid AS datid, d.datname,
+ (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_get_activity(NULL) a WHERE a.datid = d.oid)::integer AS numbackends,
+ NULL::bigint AS xact_commit, NULL::bigint AS xact_rollback, NULL::bigint AS blks_read, NULL::bigint AS blks_hit,
+ NULL::bigint AS tup_returned, NULL::bigint AS tup_fetched, NULL::bigint AS tup_inserted, NULL::bigint AS tup_updated,
+ NULL::bigint AS tup_deleted, NULL::bigint AS conflicts, NULL::bigint AS temp_files, NULL::bigint AS temp_bytes,
+ NULL::bigint AS deadlocks, NULL::bigint AS checksum_failures, NULL::timestamptz AS checksum_last_failure,
+ NULL::float8 AS blk_read_time, NULL::float8 AS blk_write_time, NULL::float8 AS session_time, NULL::float8 AS active_time,
+ NULL::float8 AS idle_in_transaction_time, NULL::bigint AS sessions, NULL::bigint AS sessions_abandoned,
+ NULL::bigint AS sessions_fatal, NULL::bigint AS sessions_killed, NULL::timestamptz AS stats_reset
+FROM pg_catalog.pg_database d""",
+}
+
+
+def _table_statistics(condition: str) -> str:
+    return f"""
+SELECT c.oid AS relid, n.nspname AS schemaname, c.relname, NULL::bigint AS seq_scan, NULL::bigint AS seq_tup_read,
+ NULL::bigint AS idx_scan, NULL::bigint AS idx_tup_fetch, NULL::bigint AS n_tup_ins, NULL::bigint AS n_tup_upd,
+ NULL::bigint AS n_tup_del, NULL::bigint AS n_tup_hot_upd,
+ CASE WHEN c.reltuples < 0 THEN 0 ELSE c.reltuples END::bigint AS n_live_tup,
+ NULL::bigint AS n_dead_tup, NULL::bigint AS n_mod_since_analyze, NULL::bigint AS n_ins_since_vacuum,
+ NULL::timestamptz AS last_vacuum, NULL::timestamptz AS last_autovacuum, NULL::timestamptz AS last_analyze,
+ NULL::timestamptz AS last_autoanalyze, NULL::bigint AS vacuum_count, NULL::bigint AS autovacuum_count,
+ NULL::bigint AS analyze_count, NULL::bigint AS autoanalyze_count
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 't', 'm', 'p'){condition}"""
+
+
+def _index_statistics(condition: str) -> str:
+    return f"""
+SELECT c.oid AS relid, i.oid AS indexrelid, n.nspname AS schemaname, c.relname, i.relname AS indexrelname,
+ NULL::bigint AS idx_scan, NULL::bigint AS idx_tup_read, NULL::bigint AS idx_tup_fetch
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_index x ON c.oid = x.indrelid
+ JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 't', 'm'){condition}"""
+
+
+def _table_io(condition: str) -> str:
+    return f"""
+SELECT c.oid AS relid, n.nspname AS schemaname, c.relname, NULL::bigint AS heap_blks_read, NULL::bigint AS heap_blks_hit,
+ NULL::bigint AS idx_blks_read, NULL::bigint AS idx_blks_hit, NULL::bigint AS toast_blks_read,
+ NULL::bigint AS toast_blks_hit, NULL::bigint AS tidx_blks_read, NULL::bigint AS tidx_blks_hit
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 't', 'm'){condition}"""
+
+
+_USER = " AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"
+_SYSTEM = " AND n.nspname IN ('pg_catalog', 'information_schema', 'pg_toast')"
+
+_STATISTICS = {
+    "pg_catalog.pg_stat_all_tables": _table_statistics(""),
+    "pg_catalog.pg_stat_user_tables": _table_statistics(_USER),
+    "pg_catalog.pg_stat_sys_tables": _table_statistics(_SYSTEM),
+    "pg_catalog.pg_stat_all_indexes": _index_statistics(""),
+    "pg_catalog.pg_stat_user_indexes": _index_statistics(_USER),
+    "pg_catalog.pg_stat_sys_indexes": _index_statistics(_SYSTEM),
+    "pg_catalog.pg_statio_all_tables": _table_io(""),
+    "pg_catalog.pg_statio_user_tables": _table_io(_USER),
+    "pg_catalog.pg_statio_sys_tables": _table_io(_SYSTEM),
+}
+
+_NOT_TEMPORARY = "NOT pg_catalog.starts_with(n.nspname::text, 'pg_temp_')"
+
+_INFORMATION_SCHEMA = {
+    "information_schema.information_schema_catalog_name": "SELECT pg_catalog.current_database() AS catalog_name",
+    "information_schema.schemata": """
+SELECT pg_catalog.current_database() AS catalog_name, n.nspname AS schema_name, u.rolname AS schema_owner,
+ NULL::name AS default_character_set_catalog, NULL::name AS default_character_set_schema,
+ NULL::name AS default_character_set_name, NULL::varchar AS sql_path
+FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_authid u ON n.nspowner = u.oid""",
+    "information_schema.tables": """
+SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
+ CASE WHEN pg_catalog.starts_with(n.nspname::text, 'pg_temp_') THEN 'LOCAL TEMPORARY' WHEN c.relkind IN ('r', 'p') THEN 'BASE TABLE'
+  WHEN c.relkind = 'v' THEN 'VIEW' WHEN c.relkind = 'f' THEN 'FOREIGN' ELSE NULL END::varchar AS table_type,
+ NULL::name AS self_referencing_column_name, NULL::varchar AS reference_generation, NULL::name AS user_defined_type_catalog,
+ NULL::name AS user_defined_type_schema, NULL::name AS user_defined_type_name,
+ CASE WHEN c.relkind IN ('r', 'p') THEN 'YES' ELSE 'NO' END::varchar AS is_insertable_into, 'NO'::varchar AS is_typed,
+ NULL::varchar AS commit_action
+FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'v', 'f', 'p')""",
+    "information_schema.columns": """
+SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
+ a.attname AS column_name, a.attnum::integer AS ordinal_position,
+ pg_catalog.pg_get_expr(d.adbin, d.adrelid)::varchar AS column_default,
+ CASE WHEN a.attnotnull THEN 'NO' ELSE 'YES' END::varchar AS is_nullable,
+ CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN 'ARRAY' WHEN t.typnamespace = 11
+  THEN pg_catalog.format_type(a.atttypid, NULL) ELSE 'USER-DEFINED' END::varchar AS data_type,
+ CASE WHEN a.atttypid IN (1042, 1043) AND a.atttypmod > 0 THEN a.atttypmod - 4 END AS character_maximum_length,
+ CASE WHEN a.atttypid IN (1042, 1043) AND a.atttypmod > 0 THEN (a.atttypmod - 4) * 4
+  WHEN a.atttypid IN (25, 1042, 1043) THEN 1073741824 END AS character_octet_length,
+ CASE a.atttypid WHEN 21 THEN 16 WHEN 23 THEN 32 WHEN 20 THEN 64 WHEN 700 THEN 24 WHEN 701 THEN 53
+  WHEN 1700 THEN CASE WHEN a.atttypmod > 0 THEN ((a.atttypmod - 4) / 65536) % 65536 END END AS numeric_precision,
+ CASE WHEN a.atttypid IN (20, 21, 23, 700, 701) THEN 2 WHEN a.atttypid = 1700 THEN 10 END AS numeric_precision_radix,
+ CASE WHEN a.atttypid IN (20, 21, 23) THEN 0
+  WHEN a.atttypid = 1700 AND a.atttypmod > 0 THEN (a.atttypmod - 4) % 2048 END AS numeric_scale,
+ CASE WHEN a.atttypid = 1082 THEN 0
+  WHEN a.atttypid IN (1083, 1114, 1184, 1266) THEN CASE WHEN a.atttypmod < 0 THEN 6 ELSE a.atttypmod END
+  WHEN a.atttypid = 1186 THEN 6 END AS datetime_precision,
+ NULL::varchar AS interval_type, NULL::integer AS interval_precision, NULL::name AS character_set_catalog,
+ NULL::name AS character_set_schema, NULL::name AS character_set_name, NULL::name AS collation_catalog,
+ NULL::name AS collation_schema, NULL::name AS collation_name, NULL::name AS domain_catalog, NULL::name AS domain_schema,
+ NULL::name AS domain_name, pg_catalog.current_database() AS udt_catalog, nt.nspname AS udt_schema, t.typname AS udt_name,
+ NULL::name AS scope_catalog, NULL::name AS scope_schema, NULL::name AS scope_name, NULL::integer AS maximum_cardinality,
+ a.attnum::text::name AS dtd_identifier, 'NO'::varchar AS is_self_referencing,
+ CASE WHEN a.attidentity IN ('a', 'd') THEN 'YES' ELSE 'NO' END::varchar AS is_identity,
+ CASE a.attidentity WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT' END::varchar AS identity_generation,
+ NULL::varchar AS identity_start, NULL::varchar AS identity_increment, NULL::varchar AS identity_maximum,
+ NULL::varchar AS identity_minimum, 'NO'::varchar AS identity_cycle,
+ CASE WHEN a.attgenerated <> '' THEN 'ALWAYS' ELSE 'NEVER' END::varchar AS is_generated,
+ NULL::varchar AS generation_expression,
+ CASE WHEN c.relkind IN ('r', 'p') THEN 'YES' ELSE 'NO' END::varchar AS is_updatable
+FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON a.attrelid = c.oid
+ JOIN pg_catalog.pg_namespace n ON c.relnamespace = n.oid JOIN pg_catalog.pg_type t ON a.atttypid = t.oid
+ JOIN pg_catalog.pg_namespace nt ON t.typnamespace = nt.oid
+ LEFT JOIN pg_catalog.pg_attrdef d ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'v', 'f', 'p')""",
+    "information_schema.views": """
+SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
+ pg_catalog.pg_get_viewdef(c.oid)::varchar AS view_definition, 'NONE'::varchar AS check_option,
+ 'NO'::varchar AS is_updatable, 'NO'::varchar AS is_insertable_into, 'NO'::varchar AS is_trigger_updatable,
+ 'NO'::varchar AS is_trigger_deletable, 'NO'::varchar AS is_trigger_insertable_into
+FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON n.oid = c.relnamespace WHERE c.relkind = 'v'""",
+    "information_schema.table_constraints": """
+SELECT pg_catalog.current_database() AS constraint_catalog, nc.nspname AS constraint_schema,
+ k.conname AS constraint_name, pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema,
+ c.relname AS table_name,
+ CASE k.contype WHEN 'c' THEN 'CHECK' WHEN 'f' THEN 'FOREIGN KEY' WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END::varchar
+  AS constraint_type,
+ CASE WHEN k.condeferrable THEN 'YES' ELSE 'NO' END::varchar AS is_deferrable,
+ CASE WHEN k.condeferred THEN 'YES' ELSE 'NO' END::varchar AS initially_deferred, 'YES'::varchar AS enforced,
+ CASE WHEN k.contype = 'u' THEN 'YES' END::varchar AS nulls_distinct
+FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_namespace nc ON nc.oid = k.connamespace
+WHERE k.contype IN ('c', 'f', 'p', 'u')""",
+    "information_schema.key_column_usage": """
+SELECT pg_catalog.current_database() AS constraint_catalog, nc.nspname AS constraint_schema, k.conname AS constraint_name,
+ pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
+ a.attname AS column_name, pg_catalog.array_position(k.conkey, a.attnum) AS ordinal_position,
+ NULL::integer AS position_in_unique_constraint
+FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_namespace nc ON nc.oid = k.connamespace
+ JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (k.conkey)
+WHERE k.contype IN ('p', 'u', 'f')""",
+    "information_schema.constraint_column_usage": """
+SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
+ a.attname AS column_name, pg_catalog.current_database() AS constraint_catalog, nc.nspname AS constraint_schema,
+ k.conname AS constraint_name
+FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_namespace nc ON nc.oid = k.connamespace
+ JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (k.conkey)
+WHERE k.contype IN ('p', 'u', 'c')""",
+    "information_schema.check_constraints": """
+SELECT pg_catalog.current_database() AS constraint_catalog, nc.nspname AS constraint_schema, k.conname AS constraint_name,
+ pg_catalog.pg_get_expr(k.conbin, k.conrelid)::varchar AS check_clause
+FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace nc ON nc.oid = k.connamespace
+WHERE k.contype = 'c'""",
+    "information_schema.sequences": f"""
+SELECT pg_catalog.current_database() AS sequence_catalog, n.nspname AS sequence_schema, c.relname AS sequence_name,
+ pg_catalog.format_type(s.seqtypid, NULL)::varchar AS data_type,
+ CASE s.seqtypid WHEN 21 THEN 16 WHEN 23 THEN 32 ELSE 64 END AS numeric_precision, 2 AS numeric_precision_radix,
+ 0 AS numeric_scale, s.seqstart::text::varchar AS start_value, s.seqmin::text::varchar AS minimum_value,
+ s.seqmax::text::varchar AS maximum_value, s.seqincrement::text::varchar AS increment,
+ CASE WHEN s.seqcycle THEN 'YES' ELSE 'NO' END::varchar AS cycle_option
+FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid
+ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE {_NOT_TEMPORARY}""",
+}
+
+EMPTY = (
+    "pg_catalog.pg_matviews pg_catalog.pg_policies pg_catalog.pg_prepared_xacts pg_catalog.pg_publication_tables"
+    " pg_catalog.pg_replication_origin_status pg_catalog.pg_replication_slots pg_catalog.pg_rules pg_catalog.pg_seclabels"
+    " pg_catalog.pg_stat_replication pg_catalog.pg_stat_subscription pg_catalog.pg_stat_user_functions"
+    " pg_catalog.pg_stat_wal_receiver pg_catalog.pg_user_mappings pg_catalog.pg_available_extensions"
+    " pg_catalog.pg_available_extension_versions pg_catalog.pg_stat_progress_vacuum pg_catalog.pg_stat_progress_copy"
+    " pg_catalog.pg_stat_progress_create_index pg_catalog.pg_stats_ext information_schema.referential_constraints"
+    " information_schema.triggers information_schema.domains information_schema.foreign_tables"
+).split()
+
+
+def _empty(name: str) -> str:
+    columns = []
+    for column in SYSTEM_VIEWS[name].columns:
+        item = REGISTRY.types.get(column.type, REGISTRY.types[25])
+        base = f'pg_catalog."{REGISTRY.types[item.element].name}"[]' if item.category == "A" else f'pg_catalog."{item.name}"'
+        columns.append(f'NULL::{base} AS "{column.name}"')
+    return f"SELECT {', '.join(columns)} WHERE false"
+
+
+def view_sql() -> dict[str, str]:
+    """Each system view's SELECT. The declared types must be loaded."""
+    written = _ROLES | _RELATIONS | _SESSIONS | _STATISTICS | _INFORMATION_SCHEMA
+    return {name: text.strip() for name, text in written.items()} | {name: _empty(name) for name in EMPTY}

@@ -1,0 +1,107 @@
+"""The compute node's configuration: command line and environment, read once into a frozen dataclass.
+
+Every flag ``--some-flag`` may also be given as ``AURORA_SOME_FLAG``; the command line wins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+PAGES_PER_PG_DEFAULT = (10 << 30) // 8192
+CACHE_MB_MIN = 8
+
+
+class ConfigError(Exception):
+    """A flag that makes no sense; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """``pages_per_pg`` counts only when the volume is created. ``password`` is the superuser's, None for none."""
+
+    id: str
+    role: str
+    host: str
+    port: int
+    storage: tuple[str, ...]
+    pages_per_pg: int = PAGES_PER_PG_DEFAULT
+    cache_mb: int = 512
+    password: str | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    max_connections: int = 10_000
+    verify_redo: bool = False
+
+    @property
+    def cache_frames(self) -> int:
+        """Frames of the page arena."""
+        return self.cache_mb * 128
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        return self.host in LOOPBACK_HOSTS
+
+
+def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m compute_node",
+        description="One compute instance: PostgreSQL's protocol in front, a volume on six storage nodes behind. "
+        "Each flag may be given in the environment as AURORA_<FLAG>.",
+    )
+
+    def flag(name: str, **options: object) -> None:
+        variable = "AURORA_" + name.strip("-").replace("-", "_").upper()
+        if variable in environment:
+            options["default"] = environment[variable]
+            options.pop("required", None)
+        parser.add_argument(name, **options)  # type: ignore[arg-type]
+
+    flag("--id", required=True, help="name of this instance")
+    flag("--role", default="writer", choices=("writer",), help="writer")
+    flag("--listen", default="127.0.0.1:5432", help="HOST:PORT for clients; beyond loopback only with a password")
+    flag("--storage", required=True, help="storage node addresses, comma separated")
+    flag("--pages-per-pg", type=int, default=PAGES_PER_PG_DEFAULT, help="protection group size in pages, for a new volume")
+    flag("--cache-mb", type=int, default=512, help="page cache")
+    flag("--password-file", type=Path, default=None, help="superuser password (or AURORA_PASSWORD)")
+    flag("--tls-cert", type=Path, default=None, help="certificate chain (PEM) for TLS")
+    flag("--tls-key", type=Path, default=None, help="its private key (PEM)")
+    flag("--max-connections", type=int, default=10_000)
+    parser.add_argument("--verify-redo", action="store_true", help="replay each mini-transaction and compare (slow)")
+    return parser
+
+
+def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> Config:
+    """Parse and check; ConfigError for values that contradict each other."""
+    args = _parser(environment).parse_args(arguments)
+    host, _, port = args.listen.rpartition(":")
+    if not host or not port.isdigit():
+        raise ConfigError(f"--listen {args.listen!r} is not HOST:PORT")
+    password = Path(args.password_file).read_text().strip() if args.password_file else environment.get("AURORA_PASSWORD")
+    if host not in LOOPBACK_HOSTS and not password:
+        raise ConfigError(f"--listen {args.listen}: beyond loopback a password is needed (AURORA_PASSWORD or --password-file)")
+    if (args.tls_cert is None) != (args.tls_key is None):
+        raise ConfigError("--tls-cert and --tls-key go together")
+    if int(args.cache_mb) < CACHE_MB_MIN:
+        raise ConfigError(f"--cache-mb is at least {CACHE_MB_MIN}")
+    if int(args.pages_per_pg) < 16:
+        raise ConfigError("--pages-per-pg is at least 16")
+    return Config(
+        id=args.id,
+        role=args.role,
+        host=host.strip("[]"),
+        port=int(port),
+        storage=tuple(args.storage.split(",")),
+        pages_per_pg=int(args.pages_per_pg),
+        cache_mb=int(args.cache_mb),
+        password=password or None,
+        tls_cert=args.tls_cert,
+        tls_key=args.tls_key,
+        max_connections=int(args.max_connections),
+        verify_redo=args.verify_redo or bool(environment.get("AURORA_VERIFY_REDO")),
+    )

@@ -1,0 +1,71 @@
+"""Plan tree → node tree: makes one node per plan node, and links expressions to functions, types and sub-selects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from compute_node.exec.nodes.base import NODE_CLASSES, Node
+from compute_node.exec.plan_walk import free_parameters
+from compute_node.exec.subplan import SubplanRunner
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.expressions import SubPlan
+from compute_node.sql.plan import Plan, PlannedStmt
+from compute_node.types.registry import Aggregate, Function, Operator, PgType
+
+
+class Builder:
+    """The ``Linker`` of one statement. ``wrap`` may replace each node as it is made (EXPLAIN ANALYZE does)."""
+
+    def __init__(
+        self, planned: PlannedStmt, catalog: CatalogView, wrap: Callable[[Plan, Node], Node] | None = None
+    ) -> None:
+        self.planned = planned
+        self.catalog = catalog
+        self._wrap = wrap
+        self._subplans: dict[int, Node] = {}
+        self._ctes: dict[int, Node] = {}
+        self._free: dict[int, frozenset[int]] = {}
+
+    def node(self, plan: Plan) -> Node:
+        """The executor node of a plan node."""
+        node = NODE_CLASSES[type(plan)](plan, self)
+        return node if self._wrap is None else self._wrap(plan, node)
+
+    def cte(self, number: int) -> Node:
+        """The node that computes CTE ``number``; one per statement, made at first use in a run."""
+        node = self._ctes.get(number)
+        if node is None:
+            node = self._ctes[number] = self.node(self.planned.ctes[number])
+        return node
+
+    def free(self, plan: Plan) -> frozenset[int]:
+        """Execution parameters that ``plan`` needs from outside."""
+        known = self._free.get(id(plan))
+        if known is None:
+            known = self._free[id(plan)] = free_parameters(self.planned, plan)
+        return known
+
+    def function(self, oid: int) -> Function:
+        """By OID."""
+        return self.catalog.function(oid)
+
+    def type(self, oid: int) -> PgType:
+        """By OID."""
+        return self.catalog.type(oid)
+
+    def operator(self, oid: int) -> Operator:
+        """By OID."""
+        return self.catalog.operator(oid)
+
+    def aggregate(self, oid: int) -> Aggregate | None:
+        """By OID."""
+        return self.catalog.aggregate(oid)
+
+    def subplan(self, node: SubPlan) -> Any:
+        """The runner of a sub-select."""
+        plan = self.planned.subplans[node.plan]
+        inner = self._subplans.get(node.plan)
+        if inner is None:
+            inner = self._subplans[node.plan] = self.node(plan)
+        return SubplanRunner(node, inner, self, self.free(plan))

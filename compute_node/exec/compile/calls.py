@@ -1,0 +1,186 @@
+"""Function calls, coercions and the CURRENT_* values.
+
+A strict function is guarded: its body runs only when no argument is NULL. Inline templates replace the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aurora.errors import NotSupported
+from compute_node.exec.compile.compiler import FALSITY_HANDLERS, TRUTH_HANDLERS, VALUE_HANDLERS, Compiler, handles
+from compute_node.exec.compile.unit import NULL, Code
+from compute_node.sql import expressions as ex
+from compute_node.types.oids import ANY
+from compute_node.types.registry import Function
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedCall:
+    """``body`` is to be evaluated only when every one of ``guards`` (evaluated in order) is not None."""
+
+    guards: tuple[str, ...]
+    body: str
+    parts: tuple[Code, ...]
+    nullable: bool
+    always_null: bool = False
+
+
+def implementation_of(function: Function, argument_types: tuple[int, ...], result: int) -> Callable[..., Any]:
+    """The callable for one call site."""
+    if function.specialize is not None:
+        return function.specialize(argument_types, result)
+    return function.implementation
+
+
+def guarded(
+    compiler: Compiler, function: Function, args: list[Code], types: tuple[int, ...], result: int, star: bool = False
+) -> GuardedCall:
+    """A call over compiled arguments. ``star``: the last one is an array given with VARIADIC to a variadic "any"."""
+    unit = compiler.unit
+    template = None
+    if function.inline is not None and function.specialize is None and not star and unit.bind_named(function.inline_names):
+        template = function.inline
+    guards: list[str] = []
+    atoms: list[str] = []
+    for index, code in enumerate(args):
+        if code is NULL and function.strict:
+            return GuardedCall((), "None", (), True, always_null=True)
+        repeated = template is not None and not code.simple and template.count(f"{{{index}}}") != 1
+        if function.strict and (code.nullable or repeated):
+            first, again = compiler.named(code)
+            guards.append(first)
+            atoms.append(again)
+        else:
+            atoms.append(code.text)
+    if template is not None:
+        body = template.format(*atoms)
+        nullable = "None" in template or not function.strict
+    else:
+        name = unit.bind(implementation_of(function, types, result), "g")
+        if star:
+            atoms[-1] = f"*{atoms[-1]}"
+        body = f"{name}({', '.join(['c.function_context', *atoms] if function.needs_context else atoms)})"
+        nullable = True
+    return GuardedCall(tuple(guards), body, tuple(args), nullable)
+
+
+def value_of(compiler: Compiler, call: GuardedCall) -> Code:
+    """The call's SQL value."""
+    if call.always_null:
+        return NULL
+    if not call.guards:
+        return compiler.wrap(call.body, call.parts, nullable=call.nullable, extra=3)
+    nulls = " or ".join(f"{guard} is None" for guard in call.guards)
+    return compiler.wrap(f"None if {nulls} else {call.body}", call.parts, nullable=True, extra=3)
+
+
+def truth_of(compiler: Compiler, call: GuardedCall, negated: bool = False) -> Code:
+    """Truthy when the (boolean) call is TRUE; FALSE when ``negated``."""
+    if call.always_null:
+        return Code("False", False, True, 0)
+    body = call.body
+    if negated:
+        body = f"({body}) is False" if call.nullable else f"not ({body})"
+    tests = [f"{guard} is not None" for guard in call.guards]
+    return compiler.wrap(" and ".join([*tests, body]), call.parts, nullable=not negated and call.nullable, extra=4)
+
+
+def compile_call(compiler: Compiler, node: ex.Call) -> GuardedCall:
+    """A Call node; 0A000 for a set-returning function where one value is needed."""
+    function = compiler.linker.function(node.function)
+    if function.returns_set:
+        raise NotSupported("set-valued function called in context that cannot accept a set")
+    args = [compiler.value(argument) for argument in node.arguments]
+    types = tuple(argument.type for argument in node.arguments)
+    return guarded(compiler, function, args, types, node.type, star=node.variadic and function.variadic == ANY)
+
+
+@handles(VALUE_HANDLERS, ex.Call)
+def _call(compiler: Compiler, node: ex.Call) -> Code:
+    return value_of(compiler, compile_call(compiler, node))
+
+
+@handles(TRUTH_HANDLERS, ex.Call)
+def _call_truth(compiler: Compiler, node: ex.Call) -> Code:
+    return truth_of(compiler, compile_call(compiler, node))
+
+
+@handles(FALSITY_HANDLERS, ex.Call)
+def _call_falsity(compiler: Compiler, node: ex.Call) -> Code:
+    return truth_of(compiler, compile_call(compiler, node), negated=True)
+
+
+def strict_apply(compiler: Compiler, function: Callable[..., Any], argument: Code, *others: str) -> Code:
+    """``function(argument, *others)`` with NULL passed through."""
+    name = compiler.unit.bind(function, "g")
+    if argument is NULL:
+        return NULL
+    if not argument.nullable:
+        return compiler.wrap(f"{name}({', '.join((argument.text, *others))})", (argument,), nullable=False, extra=2)
+    first, again = compiler.named(argument)
+    text = f"None if {first} is None else {name}({', '.join((again, *others))})"
+    return compiler.wrap(text, (argument,), nullable=True, extra=2)
+
+
+@handles(VALUE_HANDLERS, ex.CoerceViaIO)
+def _coerce_via_io(compiler: Compiler, node: ex.CoerceViaIO) -> Code:
+    source = compiler.linker.type(node.argument.type)
+    target = compiler.linker.type(node.type)
+    output, read = source.output, target.input
+
+    def convert(value: Any, env: Any) -> Any:
+        return read(output(value, env), -1, env)
+
+    return strict_apply(compiler, convert, compiler.value(node.argument), "c.env")
+
+
+@handles(VALUE_HANDLERS, ex.CoerceTypmod)
+def _coerce_typmod(compiler: Compiler, node: ex.CoerceTypmod) -> Code:
+    cast = compiler.linker.type(node.type).typmod_cast
+    argument = compiler.value(node.argument)
+    if cast is None or node.typmod < 0:
+        return argument
+    return strict_apply(compiler, cast, argument, compiler.unit.bind(node.typmod), str(node.explicit))
+
+
+@handles(VALUE_HANDLERS, ex.SqlValue)
+def _sql_value(compiler: Compiler, node: ex.SqlValue) -> Code:
+    simple = _SESSION_VALUES.get(node.name)
+    if simple is not None:
+        return Code(f"{compiler.unit.bind(simple, 'g')}(c)", True)
+    conversion = _CLOCK_VALUES.get(node.name)
+    if conversion is None:
+        raise NotSupported(f"{node.name.upper()} is not supported")
+    code = Code("c.env.transaction_timestamp", False)
+    if conversion:
+        code = value_of(compiler, guarded(compiler, compiler.linker.function(conversion), [code], (1184,), node.type))
+    cast = compiler.linker.type(node.type).typmod_cast
+    if node.typmod >= 0 and cast is not None:
+        code = strict_apply(compiler, cast, code, compiler.unit.bind(node.typmod), "False")
+    return code
+
+
+def _current_schema(context: Any) -> str | None:
+    schemas = context.session.search_path_schemas(False)
+    return schemas[0] if schemas else None
+
+
+_SESSION_VALUES: dict[str, Callable[[Any], Any]] = {
+    "current_user": lambda context: context.session.user,
+    "current_role": lambda context: context.session.user,
+    "user": lambda context: context.session.user,
+    "session_user": lambda context: context.session.session_user,
+    "current_catalog": lambda context: context.session.database,
+    "current_schema": _current_schema,
+}
+_CLOCK_VALUES = {
+    "current_timestamp": 0,
+    "localtimestamp": 2027,
+    "current_date": 1178,
+    "current_time": 1388,
+    "localtime": 2019,
+}
+"""The function that makes it of the transaction's timestamptz; 0: none."""

@@ -1,0 +1,137 @@
+"""Arrays and rows: constructors, subscripts, ``op ANY/ALL``, GREATEST/LEAST, element-wise casts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from compute_node.exec.compile import runtime
+from compute_node.exec.compile.calls import implementation_of, strict_apply
+from compute_node.exec.compile.compiler import TRUTH_HANDLERS, VALUE_HANDLERS, Compiler, handles, tuple_text
+from compute_node.exec.compile.unit import Code
+from compute_node.sql import expressions as ex
+from compute_node.types.oids import INT2VECTOR, OIDVECTOR
+
+
+@handles(VALUE_HANDLERS, ex.ArrayExpr)
+def _array(compiler: Compiler, node: ex.ArrayExpr) -> Code:
+    codes = [compiler.value(element) for element in node.elements]
+    text = f"[{', '.join(code.text for code in codes)}]"
+    if node.nested:
+        return compiler.wrap(f"{compiler.unit.bind(runtime.nest, 'g')}({text})", codes, nullable=False, extra=3)
+    return compiler.wrap(text, codes, nullable=False, extra=2)
+
+
+@handles(VALUE_HANDLERS, ex.RowExpr)
+def _row(compiler: Compiler, node: ex.RowExpr) -> Code:
+    codes = [compiler.value(argument) for argument in node.arguments]
+    return compiler.wrap(tuple_text([code.text for code in codes]), codes, nullable=False, extra=2)
+
+
+@handles(VALUE_HANDLERS, ex.FieldSelect)
+def _field(compiler: Compiler, node: ex.FieldSelect) -> Code:
+    inner = compiler.value(node.argument)
+    first, again = compiler.named(inner)
+    return compiler.wrap(f"None if {first} is None else {again}[{node.index}]", (inner,), nullable=True)
+
+
+@handles(VALUE_HANDLERS, ex.Subscript)
+def _subscript(compiler: Compiler, node: ex.Subscript) -> Code:
+    container = compiler.value(node.container)
+    # The two vector types count from 0, arrays from 1.
+    base = compiler.unit.bind(0 if node.container.type in (INT2VECTOR, OIDVECTOR) else 1)
+    parts = [container]
+
+    def bound(item: ex.Expr | None) -> str:
+        if item is None:
+            return compiler.unit.bind(runtime.OPEN, "g")
+        code = compiler.value(item)
+        parts.append(code)
+        return code.text
+
+    if node.slices is not None:
+        pairs = tuple_text([f"({bound(low)}, {bound(high)})" for low, high in node.slices])
+        text = f"{compiler.unit.bind(runtime.array_slice, 'g')}({container.text}, {base}, {pairs})"
+    else:
+        items = tuple_text([bound(item) for item in node.indexes])
+        text = f"{compiler.unit.bind(runtime.subscript, 'g')}({container.text}, {base}, {items})"
+    return compiler.wrap(text, parts, nullable=True, extra=4)
+
+
+@handles(VALUE_HANDLERS, ex.ArrayCoerce)
+def _array_coerce(compiler: Compiler, node: ex.ArrayCoerce) -> Code:
+    scope, unit = compiler.scope, compiler.unit
+    outer = scope.arguments
+    element = unit.fresh("e")
+    scope.elements.append(element)
+    code = compiler.value(node.element)
+    helper = unit.helper(scope.arguments, [f"return {code.text}"])
+    call = f"{helper}({scope.arguments})"
+    scope.elements.pop()
+    unit.uses_params = unit.uses_exec_params = True
+    maker = unit.helper(outer, [f"return lambda {element}: {call}"])
+    return strict_apply(compiler, runtime.map_array, compiler.value(node.argument), f"{maker}({outer})")
+
+
+@handles(VALUE_HANDLERS, ex.MinMax)
+def _min_max(compiler: Compiler, node: ex.MinMax) -> Code:
+    codes = [compiler.value(argument) for argument in node.arguments]
+    choose = runtime.extreme(node.greatest, compiler.linker.type(node.type).sort_value)
+    text = f"{compiler.unit.bind(choose, 'g')}({tuple_text([code.text for code in codes])})"
+    return compiler.wrap(text, codes, nullable=all(code.nullable for code in codes), extra=3)
+
+
+def _plain_equality(compiler: Compiler, node: ex.ArrayOp) -> bool:
+    """Whether the operator is ``=`` under ANY with Python's own equality on both sides."""
+    if not (node.use_or and node.operator and compiler.linker.operator(node.operator).name == "="):
+        return False
+    array_type = compiler.linker.type(node.right.type)
+    element = compiler.linker.type(array_type.element) if array_type.element else None
+    return element is not None and element.sort_value is None and compiler.linker.type(node.left.type).sort_value is None
+
+
+def _constants(node: ex.Expr) -> list[Any] | None:
+    """The elements of a constant one-dimensional array."""
+    if isinstance(node, ex.ArrayExpr) and not node.nested:
+        if all(isinstance(element, ex.Const) for element in node.elements):
+            return [element.value for element in node.elements if isinstance(element, ex.Const)]
+        return None
+    if isinstance(node, ex.Const) and isinstance(node.value, list):
+        return None if any(isinstance(item, list) for item in node.value) else node.value
+    return None
+
+
+@handles(TRUTH_HANDLERS, ex.ArrayOp)
+def _array_op_truth(compiler: Compiler, node: ex.ArrayOp) -> Code:
+    if not _plain_equality(compiler, node):
+        return _array_op(compiler, node)
+    left = compiler.value(node.left)
+    first, again = compiler.named(left)
+    constants = _constants(node.right)
+    if constants is not None:
+        found = compiler.unit.bind(frozenset(item for item in constants if item is not None), "k")
+        return compiler.wrap(f"{first} is not None and {again} in {found}", (left,), nullable=False)
+    right = node.right
+    if isinstance(right, ex.ArrayExpr) and not right.nested:
+        items = [compiler.value(element) for element in right.elements]
+        text = f"{first} is not None and {again} in {tuple_text([item.text for item in items])}"
+        return compiler.wrap(text, (left, *items), nullable=False, extra=2)
+    return _array_op(compiler, node)
+
+
+@handles(VALUE_HANDLERS, ex.ArrayOp)
+def _array_op(compiler: Compiler, node: ex.ArrayOp) -> Code:
+    function = compiler.linker.function(node.function)
+    left = compiler.value(node.left)
+    constants = _constants(node.right) if _plain_equality(compiler, node) else None
+    if constants:
+        choices = frozenset(item for item in constants if item is not None)
+        test = runtime.membership(choices, None in constants)
+        return strict_apply(compiler, test, left)
+    right = compiler.value(node.right)
+    element = compiler.linker.type(node.right.type).element
+    apply: Callable[..., Any] = implementation_of(function, (node.left.type, element), node.type)
+    context = "c.function_context" if function.needs_context else "None"
+    quantified = runtime.quantified(apply, function.strict, node.use_or, function.needs_context)
+    text = f"{compiler.unit.bind(quantified, 'g')}({context}, {left.text}, {right.text})"
+    return compiler.wrap(text, (left, right), nullable=True, extra=3)

@@ -1,0 +1,83 @@
+"""What one execution of a statement carries: transaction, snapshot, parameters, settings, scratch state.
+
+The session makes one per portal; executables and nodes are shared and keep nothing of an execution themselves.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any
+
+from aurora.errors import QueryCanceled
+from compute_node.hub import HUB
+from compute_node.types.registry import FunctionContext, TypeEnv
+
+TURN_S = 0.01
+"""how long a statement may hold the loop before it lets others run"""
+
+
+class ExecContext:
+    """One execution. ``params`` are the values of $1…; ``exec_params`` those that plan nodes set for each other.
+
+    ``snapshot`` is what scans read with; ``txn`` is what writes belong to. ``scratch`` holds per-execution state of nodes
+    (materialized rows, sub-plan results, CTEs, instrumentation), keyed by the node.
+    """
+
+    __slots__ = (
+        "_function_context",
+        "_turn_ends",
+        "catalog",
+        "env",
+        "exec_params",
+        "params",
+        "scratch",
+        "session",
+        "snapshot",
+        "storage",
+        "txn",
+    )
+
+    def __init__(
+        self,
+        session: Any,
+        txn: Any,
+        snapshot: Any,
+        env: TypeEnv,
+        storage: Any,
+        catalog: Any = None,
+        params: tuple[Any, ...] = (),
+    ) -> None:
+        self.session = session
+        self.txn = txn
+        self.snapshot = snapshot
+        self.env = env
+        self.storage = storage
+        self.catalog = catalog
+        self.params = params
+
+    def start(self, params: tuple[Any, ...], exec_params: int) -> None:
+        """Begin a statement that is more than a point access: fresh scratch state and execution parameters."""
+        self.params = params
+        self.exec_params: list[Any] = [None] * exec_params
+        self.scratch: dict[Any, Any] = {}
+        self._turn_ends = monotonic() + TURN_S
+
+    @property
+    def function_context(self) -> FunctionContext:
+        """What functions with ``needs_context`` get; made at first need."""
+        try:
+            return self._function_context
+        except AttributeError:
+            self._function_context: FunctionContext = FunctionContext(env=self.env, session=self.session)
+            return self._function_context
+
+    def check(self) -> None:
+        """At batch boundaries: raises 57014 when the statement was cancelled, and lets the loop turn when its time is up."""
+        if self.session.cancel_requested:
+            raise QueryCanceled("canceling statement due to user request")
+        if monotonic() >= self._turn_ends:
+            if HUB.in_greenlet():
+                HUB.yield_turn()
+                if self.session.cancel_requested:
+                    raise QueryCanceled("canceling statement due to user request")
+            self._turn_ends = monotonic() + TURN_S

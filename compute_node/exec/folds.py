@@ -1,0 +1,153 @@
+"""One aggregate call as source lines: how a row or a batch changes its state, and how the state becomes the result.
+
+A plain call keeps the aggregate's own state. DISTINCT and ORDER BY collect the argument rows and run the aggregate over
+them at the end, in order: DISTINCT without ORDER BY sorts by the arguments, as PostgreSQL's does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from aurora.errors import InvariantViolation, NotSupported
+from compute_node.exec.compile.compiler import Compiler, tuple_text
+from compute_node.exec.compile.rows import key_text
+from compute_node.exec.compile.unit import Code, Unit
+from compute_node.sql import expressions as ex
+from compute_node.types.registry import Aggregate
+
+if TYPE_CHECKING:
+    from compute_node.exec.builder import Builder
+
+_NEVER_NULL = frozenset((2147, 2803))
+"""the two counts"""
+
+
+class Fold:
+    """``initial`` gives the state of no rows."""
+
+    __slots__ = ("_aggregate", "_call", "_collects", "_finish", "initial", "nullable")
+
+    def __init__(self, call: ex.AggregateCall, builder: Builder) -> None:
+        aggregate = builder.aggregate(call.function)
+        if aggregate is None:
+            raise InvariantViolation(f"function {call.function} is not an aggregate")
+        if aggregate.ordered_set:
+            raise NotSupported("ordered-set aggregates are not supported")
+        self._call = call
+        self._aggregate: Aggregate = aggregate
+        self._collects = call.distinct or bool(call.order_by)
+        self.nullable = call.function not in _NEVER_NULL
+        self._finish: Callable[[Any], Any] = aggregate.final
+        if self._collects:
+            self.initial: Callable[[], Any] = dict if call.distinct else list
+            self._finish = self._collected(builder)
+        else:
+            self.initial = aggregate.initial
+
+    def _collected(self, builder: Builder) -> Callable[[Any], Any]:
+        from compute_node.exec.nodes.sort import sort_passes
+
+        call, aggregate = self._call, self._aggregate
+        count = len(call.arguments)
+        if call.order_by:
+            keys = [
+                ex.SortKey(
+                    ex.Column(type=self._order_expression(key).type, index=count + index),
+                    key.type,
+                    key.descending,
+                    key.nulls_first,
+                )
+                for index, key in enumerate(call.order_by)
+            ]
+        else:
+            types = [argument.type for argument in call.arguments]
+            keys = [ex.SortKey(ex.Column(type=oid, index=index), oid) for index, oid in enumerate(types)]
+        passes = sort_passes(builder, keys, None)
+        step, strict = aggregate.step, aggregate.strict
+
+        def finish(collected: Any) -> Any:
+            rows = list(collected.values()) if isinstance(collected, dict) else collected
+            for key, reverse in passes:
+                rows.sort(key=key, reverse=reverse)
+            state = aggregate.initial()
+            for row in rows:
+                arguments = row[:count]
+                if not (strict and None in arguments):
+                    state = step(state, *arguments)
+            return aggregate.final(state)
+
+        return finish
+
+    def _order_expression(self, key: ex.SortKey) -> ex.Expr:
+        if isinstance(key.expression, int):
+            return self._call.arguments[key.expression]
+        expression: ex.Expr = key.expression
+        return expression
+
+    def final_text(self, unit: Unit, number: int) -> str:
+        """Source of the result, from a group's state list ``s``."""
+        if self._call.function in _NEVER_NULL and not self._collects:
+            return f"s[{number}]"
+        return f"{unit.bind(self._finish, 'g')}(s[{number}])"
+
+    def row_lines(self, compiler: Compiler, number: int) -> list[str]:
+        """Statements for one row ``r`` and its group's state list ``s``."""
+        call, aggregate = self._call, self._aggregate
+        lines: list[str] = []
+        indent = ""
+        if call.filter is not None:
+            lines.append(f"if {compiler.truth(call.filter).text}:")
+            indent = "    "
+        if self._collects:
+            lines.append(indent + self._collect_text(compiler, number))
+            return lines
+        guards = []
+        atoms = []
+        for argument in call.arguments:
+            code = compiler.value(argument)
+            if aggregate.strict and code.nullable:
+                first, again = compiler.named(code)
+                guards.append(f"{first} is not None")
+                atoms.append(again)
+            else:
+                atoms.append(code.text)
+        if guards:
+            lines.append(f"{indent}if {' and '.join(guards)}:")
+            indent += "    "
+        step = compiler.unit.bind(aggregate.step, "g")
+        if call.function in _NEVER_NULL:
+            lines.append(f"{indent}s[{number}] += 1")
+        else:
+            lines.append(f"{indent}s[{number}] = {step}({', '.join([f's[{number}]', *atoms])})")
+        return lines
+
+    def _collect_text(self, compiler: Compiler, number: int) -> str:
+        call = self._call
+        order = [self._order_expression(key) for key in call.order_by]
+        codes = [compiler.value(argument) for argument in call.arguments]
+        row = tuple_text([code.text for code in [*codes, *(compiler.value(item) for item in order)]])
+        if not call.distinct:
+            return f"s[{number}].append({row})"
+        return f"s[{number}].setdefault({key_text(compiler, call.arguments)}, {row})"
+
+    def batch_lines(self, compiler: Compiler, number: int) -> list[str]:
+        """Statements for a whole batch ``b`` and the one state list ``s``."""
+        call, aggregate = self._call, self._aggregate
+        arguments = call.arguments
+        if aggregate.batch is None or self._collects or len(arguments) > 1 or (arguments and not aggregate.strict):
+            return ["for r in b:", *(f"    {line}" for line in self.row_lines(compiler, number))]
+        batch = compiler.unit.bind(aggregate.batch, "g")
+        where = [compiler.truth(call.filter).text] if call.filter is not None else []
+        item = "r"
+        if arguments:
+            code: Code = compiler.value(arguments[0])
+            if code.nullable:
+                first, item = compiler.named(code)
+                where.append(f"{first} is not None")
+            else:
+                item = code.text
+        if item == "r" and not where:
+            return [f"s[{number}] = {batch}(s[{number}], b)"]
+        condition = f" if {' and '.join(where)}" if where else ""
+        return [f"s[{number}] = {batch}(s[{number}], [{item} for r in b{condition}])"]

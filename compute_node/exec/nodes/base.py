@@ -1,0 +1,75 @@
+"""What every executor node is: shared, stateless, and asked for its rows in batches."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aurora.errors import InvariantViolation
+from compute_node.catalog.descriptors import RelationDesc
+from compute_node.exec.compile.runtime import concatenate
+from compute_node.sql import expressions as ex
+from compute_node.sql.plan import Plan
+
+if TYPE_CHECKING:
+    from compute_node.exec.builder import Builder
+    from compute_node.exec.context import ExecContext
+
+Row = tuple[Any, ...]
+Batch = list[Row]
+
+
+class Node(ABC):
+    """``batches(ctx)`` gives the rows as non-empty lists of tuples. ``nullable`` tells per output column whether it may be
+    NULL; None: any may."""
+
+    __slots__ = ("nullable",)
+
+    nullable: tuple[bool, ...] | None
+
+    @abstractmethod
+    def batches(self, ctx: ExecContext) -> Iterator[Batch]:
+        """The rows, lazily."""
+
+    def fetch(self, ctx: ExecContext) -> Batch:
+        """All rows at once."""
+        return concatenate(self.batches(ctx))
+
+
+NODE_CLASSES: dict[type[Plan], Callable[[Any, Builder], Node]] = {}
+
+_N = TypeVar("_N", bound=type[Node])
+
+
+def executes(kind: type[Plan]) -> Callable[[_N], _N]:
+    """Register the node class of a plan class."""
+
+    def register(node_class: _N) -> _N:
+        if kind in NODE_CLASSES:
+            raise InvariantViolation(f"two nodes for {kind.__name__}")
+        NODE_CLASSES[kind] = node_class
+        return node_class
+
+    return register
+
+
+def output_nullable(output: Sequence[ex.Expr], source: Sequence[bool] | None) -> tuple[bool, ...]:
+    """Which output columns may be NULL, given which input columns may."""
+
+    def may_be_null(node: ex.Expr) -> bool:
+        while isinstance(node, ex.Relabel):
+            node = node.argument
+        if isinstance(node, ex.Const):
+            return node.value is None
+        if isinstance(node, ex.Column) and node.side == 0 and source is not None and node.index < len(source):
+            return source[node.index]
+        return True
+
+    return tuple(may_be_null(node) for node in output)
+
+
+def scan_nullable(relation: RelationDesc, columns: Sequence[int], want_tid: bool) -> tuple[bool, ...]:
+    """Which columns of a scan row may be NULL: those without NOT NULL; system columns never are."""
+    flags = [attno > 0 and not relation.columns[attno - 1].not_null for attno in columns]
+    return (*flags, False) if want_tid else tuple(flags)

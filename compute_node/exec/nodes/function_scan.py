@@ -1,0 +1,69 @@
+"""A function in FROM: the rows of a set-returning one, one row of any other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from compute_node.exec.compile.rows import batch_function, value_function
+from compute_node.exec.nodes.base import Batch, Node, executes
+from compute_node.exec.set_functions import set_function
+from compute_node.sql import expressions as ex
+from compute_node.sql import plan as pl
+
+if TYPE_CHECKING:
+    from compute_node.exec.builder import Builder
+    from compute_node.exec.context import ExecContext
+
+BATCH_ROWS = 1000
+
+
+@executes(pl.FunctionScan)
+class FunctionScanNode(Node):
+    """The scan row is the function's columns, then the ordinality."""
+
+    __slots__ = ("_call", "_columns", "_composite", "_ordinality", "_returns_set", "_shape")
+
+    def __init__(self, plan: pl.FunctionScan, builder: Builder) -> None:
+        call = plan.call
+        function = builder.function(call.function) if isinstance(call, ex.Call) else None
+        self._returns_set = function is not None and function.returns_set
+        self._composite = (function is not None and bool(function.out_columns)) or plan.column_count > 1
+        self._columns = plan.column_count
+        self._ordinality = plan.with_ordinality
+        if self._returns_set and isinstance(call, ex.Call):
+            self._call: Callable[..., Any] = set_function(builder, call, None)
+        else:
+            self._call = value_function(builder, call)
+        width = plan.column_count + (1 if plan.with_ordinality else 0)
+        self._shape = batch_function(builder, plan.output, plan.filter, width)
+        self.nullable = None
+
+    def _values(self, ctx: ExecContext) -> Iterator[Any]:
+        if self._returns_set:
+            yield from self._call(ctx)
+        else:
+            value = self._call(ctx)
+            if self._composite and value is None:
+                value = (None,) * self._columns
+            yield value
+
+    def batches(self, ctx: ExecContext) -> Iterator[Batch]:
+        """A thousand rows a batch."""
+        values = self._values(ctx)
+        shape = self._shape
+        number = 1
+        while chunk := list(islice(values, BATCH_ROWS)):
+            ctx.check()
+            if not self._composite:
+                rows: Batch = [(value,) for value in chunk]
+            else:
+                rows = [tuple(value) for value in chunk]
+            if self._ordinality:
+                rows = [(*row, number + index) for index, row in enumerate(rows)]
+                number += len(rows)
+            if shape is not None:
+                rows = shape(ctx, rows)
+            if rows:
+                yield rows

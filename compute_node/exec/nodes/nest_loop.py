@@ -1,0 +1,85 @@
+"""Nested loop: the inner side once per outer row, with execution parameters set from it, or kept in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from aurora.errors import NotSupported
+from compute_node.exec.compile.compiler import Compiler
+from compute_node.exec.compile.rows import row_function
+from compute_node.exec.compile.unit import Unit, row_scope
+from compute_node.exec.nodes.base import Batch, Node, executes
+from compute_node.sql import plan as pl
+
+if TYPE_CHECKING:
+    from compute_node.exec.builder import Builder
+    from compute_node.exec.context import ExecContext
+
+BATCH_ROWS = 256
+
+
+@executes(pl.NestLoop)
+class NestLoopNode(Node):
+    """Inner, left, semi and anti joins on any condition."""
+
+    __slots__ = ("_inner", "_join", "_kind", "_nulls", "_numbers", "_outer", "_pad", "_values")
+
+    def __init__(self, plan: pl.NestLoop, builder: Builder) -> None:
+        if plan.kind not in ("inner", "left", "semi", "anti"):
+            raise NotSupported(f"{plan.kind} joins are only supported on equality conditions")
+        self._kind = plan.kind
+        self._outer = builder.node(plan.outer)
+        self._inner = builder.node(plan.inner)
+        self.nullable = None
+        self._numbers = tuple(number for number, _ in plan.parameters)
+        self._values = row_function(builder, [item for _, item in plan.parameters], row_scope(None), "c, r")
+        unit = Unit()
+        inner_nullable = self._inner.nullable if plan.kind != "left" else None
+        compiler = Compiler(unit, row_scope(self._outer.nullable, inner_nullable), builder)
+        row = compiler.tuple_of(plan.output) if plan.output else "()"
+        where = f" if {compiler.truth(plan.condition).text}" if plan.condition is not None else ""
+        # One outer row against a batch of inner rows.
+        self._join: Callable[..., Any] = unit.link(unit.function("c, r, b", [f"return [{row} for s in b{where}]"]))
+        unit = Unit()
+        row = Compiler(unit, row_scope(None, None), builder).tuple_of(plan.output) if plan.output else "()"
+        self._nulls = (None,) * len(plan.inner.output)
+        self._pad: Callable[..., Any] = unit.link(unit.function("c, r, s", [f"return {row}"]))
+
+    def batches(self, ctx: ExecContext) -> Iterator[Batch]:
+        """In the outer side's order."""
+        kept: list[Batch] | None = None
+        numbers, values, inner = self._numbers, self._values, self._inner
+        out: Batch = []
+        for batch in self._outer.batches(ctx):
+            for row in batch:
+                if numbers:
+                    for number, value in zip(numbers, values(ctx, row), strict=True):
+                        ctx.exec_params[number] = value
+                    runs: Any = inner.batches(ctx) if self._kind in ("semi", "anti") else (inner.fetch(ctx),)
+                else:
+                    if kept is None:
+                        kept = list(inner.batches(ctx))
+                    runs = kept
+                self._match(ctx, row, runs, out)
+                if len(out) >= BATCH_ROWS:
+                    ctx.check()
+                    yield out
+                    out = []
+            ctx.check()
+        if out:
+            yield out
+
+    def _match(self, ctx: ExecContext, row: tuple[Any, ...], runs: Any, out: Batch) -> None:
+        """Append the joined rows of one outer row."""
+        kind, join = self._kind, self._join
+        hit = False
+        for inner_rows in runs:
+            joined = join(ctx, row, inner_rows)
+            if joined:
+                hit = True
+                if kind in ("semi", "anti"):
+                    break
+                out += joined
+        if (kind == "semi" and hit) or (not hit and kind in ("left", "anti")):
+            out.append(self._pad(ctx, row, self._nulls))

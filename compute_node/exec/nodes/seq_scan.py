@@ -1,0 +1,39 @@
+"""Sequential scan: a table's visible rows, filtered and projected a page's batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from compute_node.exec.compile.rows import batch_function
+from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable, scan_nullable
+from compute_node.sql import plan as pl
+
+if TYPE_CHECKING:
+    from compute_node.exec.builder import Builder
+    from compute_node.exec.context import ExecContext
+
+
+@executes(pl.SeqScan)
+class SeqScanNode(Node):
+    """Filter and projection are one list comprehension."""
+
+    __slots__ = ("_columns", "_relation", "_shape", "_want_tid")
+
+    def __init__(self, plan: pl.SeqScan, builder: Builder) -> None:
+        self._relation = plan.relation
+        self._columns = plan.columns
+        self._want_tid = plan.want_tid
+        source = scan_nullable(plan.relation, plan.columns, plan.want_tid)
+        self.nullable = output_nullable(plan.output, source)
+        self._shape = batch_function(builder, plan.output, plan.filter, len(source), source)
+
+    def batches(self, ctx: ExecContext) -> Iterator[Batch]:
+        """Reads with the context's snapshot."""
+        shape = self._shape
+        check = ctx.check
+        for batch in ctx.storage.table(self._relation).scan(ctx.snapshot, self._columns, self._want_tid):
+            check()
+            rows = batch if shape is None else shape(ctx, batch)
+            if rows:
+                yield rows

@@ -1,0 +1,95 @@
+"""Sort in memory, by PostgreSQL's order: NULLs where the key says, NaN above all numbers, C collation (manual, 7.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from compute_node.exec.compile.compiler import Compiler
+from compute_node.exec.compile.rows import batch_function, value_function
+from compute_node.exec.compile.unit import Unit, row_scope
+from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
+from compute_node.sql import plan as pl
+from compute_node.sql.expressions import SortKey
+
+if TYPE_CHECKING:
+    from compute_node.exec.builder import Builder
+    from compute_node.exec.compile.compiler import Linker
+    from compute_node.exec.context import ExecContext
+
+BATCH_ROWS = 1000
+Pass = tuple[Callable[[Any], Any], bool]
+
+
+def sort_passes(linker: Linker, keys: Sequence[SortKey], nullable: Sequence[bool] | None) -> list[Pass]:
+    """(key function of a row, reverse) per run of keys of one direction, to be applied last to first by stable sorts."""
+    runs: list[list[SortKey]] = []
+    for key in keys:
+        if runs and runs[-1][0].descending == key.descending:
+            runs[-1].append(key)
+        else:
+            runs.append([key])
+    passes = []
+    for run in runs:
+        unit = Unit()
+        compiler = Compiler(unit, row_scope(nullable), linker)
+        parts: list[str] = []
+        for key in run:
+            parts += _key_parts(compiler, key)
+        body = parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
+        name = unit.function("r", [f"return {body}"])
+        passes.append((unit.link(name), run[0].descending))
+    return passes[::-1]
+
+
+def _key_parts(compiler: Compiler, key: SortKey) -> list[str]:
+    code = compiler.value(key.expression)
+    convert = compiler.linker.type(key.expression.type).sort_value
+    name = compiler.unit.bind(convert, "g") if convert is not None else ""
+    if not code.nullable:
+        return [f"{name}({code.text})" if name else code.text]
+    first, again = compiler.named(code)
+    # The flag decides before values are compared; equal flags of NULLs meet the identical None.
+    null_sorts_high = key.nulls_first if key.descending else not key.nulls_first
+    flag = f"{first} is {'' if null_sorts_high else 'not '}None"
+    return [flag, f"(None if {again} is None else {name}({again}))" if name else again]
+
+
+def sort_rows(rows: Batch, passes: list[Pass]) -> None:
+    """Sort in place."""
+    for key, reverse in passes:
+        rows.sort(key=key, reverse=reverse)
+
+
+@executes(pl.Sort)
+class SortNode(Node):
+    """With a ``limit``, only about twice as many rows are kept at any time."""
+
+    __slots__ = ("_child", "_limit", "_passes", "_shape")
+
+    def __init__(self, plan: pl.Sort, builder: Builder) -> None:
+        self._child = builder.node(plan.child)
+        self._passes = sort_passes(builder, plan.keys, self._child.nullable)
+        self._limit = None if plan.limit is None else value_function(builder, plan.limit)
+        width = len(plan.child.output)
+        self._shape = batch_function(builder, plan.output, None, width) if plan.output else None
+        self.nullable = output_nullable(plan.output, self._child.nullable) if plan.output else self._child.nullable
+
+    def batches(self, ctx: ExecContext) -> Iterator[Batch]:
+        """Everything is read before the first row comes."""
+        limit = self._limit(ctx) if self._limit is not None else None
+        keep = None if limit is None or limit < 0 else 2 * limit + 1000
+        rows: Batch = []
+        for batch in self._child.batches(ctx):
+            rows += batch
+            if keep is not None and limit is not None and len(rows) > keep:
+                sort_rows(rows, self._passes)
+                del rows[limit:]
+        ctx.check()
+        sort_rows(rows, self._passes)
+        if limit is not None and limit >= 0:
+            del rows[limit:]
+        shape = self._shape
+        for start in range(0, len(rows), BATCH_ROWS):
+            part = rows if len(rows) <= BATCH_ROWS else rows[start : start + BATCH_ROWS]
+            yield part if shape is None else shape(ctx, part)

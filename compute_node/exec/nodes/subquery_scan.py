@@ -1,0 +1,35 @@
+"""SubqueryScan: filter and projection over a sub-select in FROM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from compute_node.exec.compile.rows import batch_function
+from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
+from compute_node.sql import plan as pl
+
+if TYPE_CHECKING:
+    from compute_node.exec.builder import Builder
+    from compute_node.exec.context import ExecContext
+
+
+@executes(pl.SubqueryScan)
+class SubqueryScanNode(Node):
+    """Passes batches through when there is nothing to do."""
+
+    __slots__ = ("_child", "_shape")
+
+    def __init__(self, plan: pl.SubqueryScan, builder: Builder) -> None:
+        self._child = builder.node(plan.child)
+        source = self._child.nullable
+        self._shape = batch_function(builder, plan.output, plan.filter, len(plan.child.output), source)
+        self.nullable = output_nullable(plan.output, source)
+
+    def batches(self, ctx: ExecContext) -> Iterator[Batch]:
+        """The projected rows."""
+        shape = self._shape
+        for batch in self._child.batches(ctx):
+            rows = batch if shape is None else shape(ctx, batch)
+            if rows:
+                yield rows

@@ -1,0 +1,67 @@
+"""DISTINCT, by hashing, and DISTINCT ON over sorted input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from compute_node.exec.compile.compiler import Compiler
+from compute_node.exec.compile.rows import batch_function, key_text
+from compute_node.exec.compile.unit import Unit, row_scope
+from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
+from compute_node.sql import plan as pl
+from compute_node.sql.expressions import Column
+
+if TYPE_CHECKING:
+    from compute_node.exec.builder import Builder
+    from compute_node.exec.context import ExecContext
+
+
+@executes(pl.Unique)
+class UniqueNode(Node):
+    """The first row of each set of equals; NULLs are equal here."""
+
+    __slots__ = ("_child", "_key", "_shape", "_sorted")
+
+    def __init__(self, plan: pl.Unique, builder: Builder) -> None:
+        self._child = builder.node(plan.child)
+        self._sorted = bool(plan.sorted_on)
+        columns = plan.sorted_on or tuple(range(plan.count or len(plan.child.output)))
+        unit = Unit()
+        keys = [Column(type=plan.child.output[index].type, index=index) for index in columns]
+        text = key_text(Compiler(unit, row_scope(None), builder), keys)
+        self._key: Any = unit.link(unit.helper("r", [f"return {text}"]))
+        width = len(plan.child.output)
+        self._shape = batch_function(builder, plan.output, None, width) if plan.output else None
+        self.nullable = output_nullable(plan.output, self._child.nullable) if plan.output else self._child.nullable
+
+    def batches(self, ctx: ExecContext) -> Iterator[Batch]:
+        """In the child's order."""
+        shape = self._shape
+        for rows in self._runs(ctx) if self._sorted else self._hashed(ctx):
+            if rows:
+                yield rows if shape is None else shape(ctx, rows)
+
+    def _hashed(self, ctx: ExecContext) -> Iterator[Batch]:
+        seen: set[Any] = set()
+        key = self._key
+        for batch in self._child.batches(ctx):
+            rows = []
+            for row in batch:
+                value = key(row)
+                if value not in seen:
+                    seen.add(value)
+                    rows.append(row)
+            yield rows
+
+    def _runs(self, ctx: ExecContext) -> Iterator[Batch]:
+        previous: Any = self
+        key = self._key
+        for batch in self._child.batches(ctx):
+            rows = []
+            for row in batch:
+                value = key(row)
+                if value != previous:
+                    previous = value
+                    rows.append(row)
+            yield rows

@@ -1,0 +1,167 @@
+"""Sub-selects in expressions: EXISTS, scalar, ARRAY, ANY/ALL, hashed ANY.
+
+A sub-select without parameters from outside runs once an execution (an init plan); a correlated one runs per outer row,
+after its execution parameters are set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from aurora.errors import CardinalityViolation
+from compute_node.exec.compile.compiler import Compiler, tuple_text
+from compute_node.exec.compile.rows import hash_text, row_function
+from compute_node.exec.compile.runtime import concatenate
+from compute_node.exec.compile.unit import Code, Scope, Unit
+from compute_node.sql import expressions as ex
+
+if TYPE_CHECKING:
+    from compute_node.exec.builder import Builder
+    from compute_node.exec.context import ExecContext
+    from compute_node.exec.nodes.base import Node
+
+Row = tuple[Any, ...]
+
+
+def _has_sub_column(node: ex.Expr) -> bool:
+    return any(isinstance(item, ex.SubColumn) for item in ex.walk(node))
+
+
+def _plain_sub_column(node: ex.Expr) -> bool:
+    while isinstance(node, ex.Relabel):
+        node = node.argument
+    return isinstance(node, ex.SubColumn)
+
+
+def equality_pairs(node: ex.SubPlan, builder: Builder) -> list[tuple[ex.Expr, ex.Expr]] | None:
+    """(outer expression, sub-select column) pairs when the test is a conjunction of plain ``=`` between the two."""
+    if node.kind != "ANY" or not node.hashed or node.parameters or node.test is None:
+        return None
+    tests = node.test.arguments if isinstance(node.test, ex.And) else (node.test,)
+    pairs = []
+    for test in tests:
+        if not isinstance(test, ex.Call) or len(test.arguments) != 2 or not test.operator:
+            return None
+        if builder.operator(test.operator).name != "=":
+            return None
+        left, right = test.arguments
+        if _has_sub_column(left):
+            left, right = right, left
+        if _has_sub_column(left) or not _plain_sub_column(right):
+            return None
+        pairs.append((left, right))
+    return pairs
+
+
+class HashedRows:
+    """The rows of a hashed sub-select: keys without NULLs, and those with some."""
+
+    __slots__ = ("keys", "partial")
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.keys = {row for row in rows if None not in row}
+        self.partial = [row for row in rows if None in row]
+
+    def probe(self, key: Row) -> bool | None:
+        """Three-valued ``key IN rows``."""
+        if None not in key:
+            if key in self.keys:
+                return True
+            candidates: Any = self.partial
+        elif not self.keys and not self.partial:
+            return False
+        elif len(key) == 1:
+            return None
+        else:
+            candidates = [*self.keys, *self.partial]
+        for row in candidates:
+            if all(a is None or b is None or a == b for a, b in zip(key, row, strict=True)):
+                return None
+        return False
+
+
+class SubplanRunner:
+    """One sub-select at one place of the statement; its results are kept in ``ctx.scratch`` when nothing outside it varies."""
+
+    __slots__ = ("_cached", "_key", "_kind", "_node", "_numbers", "_sub_key", "hash_pairs", "plan_number")
+
+    def __init__(self, subplan: ex.SubPlan, node: Node, builder: Builder, free: frozenset[int]) -> None:
+        self._kind = subplan.kind
+        self._node = node
+        self._numbers = tuple(number for number, _ in subplan.parameters)
+        self._cached = not free
+        self.plan_number = subplan.plan
+        self.hash_pairs = None if free else equality_pairs(subplan, builder)
+        self._key: Callable[[ExecContext, Row], Row] | None = None
+        if self.hash_pairs is not None:
+            self._key = _hash_row(builder, [left.type for left, _ in self.hash_pairs])
+            scope = Scope(lambda side, index: Code(f"q[{index}]", True, True), ("q",))
+            columns = row_function(builder, [right for _, right in self.hash_pairs], scope, "c, q")
+            canonical = _hash_row(builder, [right.type for _, right in self.hash_pairs])
+            self._sub_key = lambda c, q: canonical(c, columns(c, q))
+
+    def run(self, ctx: ExecContext, values: Row) -> Any:
+        """EXISTS, EXPR or ARRAY. 21000 for a second row of a scalar sub-select."""
+        if self._cached and self in ctx.scratch:
+            return ctx.scratch[self]
+        self._set(ctx, values)
+        if self._kind == "EXISTS":
+            result: Any = next(iter(self._node.batches(ctx)), None) is not None
+        elif self._kind == "ARRAY":
+            result = [row[0] for batch in self._node.batches(ctx) for row in batch]
+        else:
+            result = self._scalar(ctx)
+        if self._cached:
+            ctx.scratch[self] = result
+        return result
+
+    def _scalar(self, ctx: ExecContext) -> Any:
+        rows: list[Row] = []
+        for batch in self._node.batches(ctx):
+            rows += batch
+            if len(rows) > 1:
+                raise CardinalityViolation("more than one row returned by a subquery used as an expression")
+        return rows[0][0] if rows else None
+
+    def quantify(self, ctx: ExecContext, values: Row, test: Callable[[Row], bool | None]) -> bool | None:
+        """ANY or ALL with the test per row of the sub-select."""
+        decisive = self._kind == "ANY"
+        unknown = False
+        for batch in self._rows(ctx, values):
+            for row in batch:
+                result = test(row)
+                if result is decisive:
+                    return decisive
+                unknown = unknown or result is None
+        return None if unknown else not decisive
+
+    def _rows(self, ctx: ExecContext, values: Row) -> Any:
+        if not self._cached:
+            self._set(ctx, values)
+            return self._node.batches(ctx)
+        rows = ctx.scratch.get(self)
+        if rows is None:
+            rows = ctx.scratch[self] = [concatenate(self._node.batches(ctx))]
+        return rows
+
+    def probe(self, ctx: ExecContext, values: Row, key: Row) -> bool | None:
+        """Hashed ANY."""
+        table = ctx.scratch.get(self)
+        if table is None:
+            rows = [self._sub_key(ctx, row) for batch in self._node.batches(ctx) for row in batch]
+            table = ctx.scratch[self] = HashedRows(rows)
+        result: bool | None = table.probe(self._key(ctx, key))  # type: ignore[misc]
+        return result
+
+    def _set(self, ctx: ExecContext, values: Row) -> None:
+        parameters = ctx.exec_params
+        for number, value in zip(self._numbers, values, strict=True):
+            parameters[number] = value
+
+
+def _hash_row(builder: Builder, types: list[int]) -> Callable[[ExecContext, Row], Row]:
+    unit = Unit()
+    compiler = Compiler(unit, Scope(), builder)
+    parts = [hash_text(compiler, Code(f"r[{index}]", True, True), oid) for index, oid in enumerate(types)]
+    return unit.link(unit.helper("c, r", [f"return {tuple_text(parts)}"]))

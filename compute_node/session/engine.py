@@ -1,0 +1,106 @@
+"""What a session asks of the database behind it: the contract, as protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from compute_node.types.registry import PgType
+
+
+class Transaction(Protocol):
+    """A transaction; cheap until its first write gives it an xid."""
+
+    catalog_changed: bool
+    """it has changed the catalog, so shared plans are not for it"""
+    isolation: str
+    read_only: bool
+
+
+class Transactions(Protocol):
+    """Begins and ends transactions."""
+
+    def begin(
+        self, isolation: str = "read committed", read_only: bool = False, deferrable: bool = False
+    ) -> Transaction:
+        """A new transaction."""
+
+    def commit(self, txn: Any) -> int:
+        """Commit; returns the commit LSN, 0 when nothing was written. An exception means that it did not commit."""
+
+    def abort(self, txn: Any) -> None:
+        """Roll back and release everything; never fails."""
+
+    def savepoint(self, txn: Any, name: str) -> None:
+        """Open a subtransaction."""
+
+    def rollback_to(self, txn: Any, name: str) -> None:
+        """Undo back to the newest savepoint of that name, which stays open; its later locks are released."""
+
+    def release(self, txn: Any, name: str) -> None:
+        """Merge the newest savepoint of that name, and those after it, into their parent."""
+
+
+class Volume(Protocol):
+    """The log's durability."""
+
+    vdl: int
+
+    def when_durable(self, lsn: int, callback: Callable[..., None]) -> None:
+        """Call back (with whatever arguments) once ``vdl`` ≥ lsn."""
+
+
+class Catalog(Protocol):
+    """The catalog as sessions see it."""
+
+    version: int
+    """of the committed catalog; plans made under another one are made again"""
+
+    def snapshot_for(self, session: Any) -> Any:
+        """The view that analysis and planning use: this session's search path, and its transaction's own changes."""
+
+
+class CopyTarget(Protocol):
+    """Where COPY FROM puts rows."""
+
+    columns: list[tuple[str, PgType, int]]
+    """(name, type, typmod) of each column that the input has, in its order"""
+
+    def write_rows(self, rows: list[tuple[Any, ...]]) -> None:
+        """Insert rows of typed values."""
+
+    def finish(self) -> int:
+        """End of the input; returns the number of rows."""
+
+
+class Ddl(Protocol):
+    """Statements that change the catalog, and maintenance."""
+
+    def execute(self, session: Any, txn: Any, node: Any, source: str) -> str:
+        """Run it; returns the command tag."""
+
+
+class Engine(Protocol):
+    """One instance of the database."""
+
+    txns: Transactions
+    volume: Volume
+    catalog: Catalog
+    ddl: Ddl
+    in_recovery: bool
+
+    def begin_statement(self, session: Any) -> Any:
+        """The execution context of the session's next statement: its transaction, a snapshot, the session."""
+
+    def copy_target(self, session: Any, txn: Any, relation: Any, columns: list[str] | None) -> CopyTarget:
+        """Open a relation (pglast RangeVar) for COPY FROM; None is all columns."""
+
+    def compile(self, statement: Any, session: Any, param_types: list[int], source: str, lifted: dict[int, int]) -> Any:
+        """Analyze, plan and build one statement (``sql.parse.RawStatement``). Fills ``param_types``, also for the lifted
+        literals' slots; returns ``(executable, set of literal offsets that were looked at)``."""
+
+    def session_function(self, session: Any, name: str, *args: Any) -> Any:
+        """What SessionView's catalog_function, search_path_schemas, current_xid and wal_lsn ask of the engine."""
+
+    def explain(self, session: Any, statement: Any, options: dict[str, Any], param_types: list[int], source: str) -> list[str]:
+        """The lines of EXPLAIN."""

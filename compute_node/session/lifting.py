@@ -1,0 +1,144 @@
+"""Lifted literals: (text without its literals, literals) → a shared plan and its parameters (design, wall 8).
+
+At first sight of a key the original text is analyzed with the places of its literals. Analysis tells which literals' values
+it looked at; those stay in the key as a second step, a tuple of values. The others became parameters of their resolved
+types, and later texts of the same key convert their literals with the type's input function, so that a bad one gives
+the error, with its position, that the text itself would have given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pglast import ast
+
+from aurora.errors import SqlError
+from aurora.kernels import lifter
+from compute_node.session.plans import Plan
+from compute_node.session.results import type_of
+from compute_node.sql.parse import RawStatement, literal_location
+from compute_node.types.registry import TypeEnv
+
+_INTEGERS = frozenset((20, 21, 23))
+_TEXTS = frozenset((25, 705, 1043))
+MAX_VARIANTS = 256
+
+
+class LiftedPlan:
+    """A plan whose lifted literals are parameters. ``plain`` when the literals are the parameters as they are; otherwise
+    ``negated`` and ``types`` say, per slot, how to make one from the other (type 0: the slot is in the key, unused)."""
+
+    __slots__ = ("negated", "plain", "plan", "types")
+
+    def __init__(self, plan: Plan, literals: list[Any], pinned: frozenset[int], negated: frozenset[int]) -> None:
+        types = list(plan.param_types) + [0] * (len(literals) - len(plan.param_types))
+        self.plan = plan
+        self.negated = negated
+        for index, literal in enumerate(literals):
+            if index in pinned or (type(literal) is int and types[index] in _INTEGERS) or types[index] in _TEXTS:
+                types[index] = 0
+        self.types = tuple(types)
+        self.plain = not negated and not any(types)
+
+    def bind(self, literals: list[Any], env: TypeEnv, sql: bytes) -> tuple[Any, ...]:
+        """The parameters that the literals stand for."""
+        if self.plain:
+            return tuple(literals)
+        values = list(literals)
+        for index in self.negated:
+            value = values[index]
+            values[index] = -value if type(value) is int else f"-{value}"
+        for index, oid in enumerate(self.types):
+            if oid:
+                try:
+                    values[index] = type_of(oid).input(str(values[index]), -1, env)
+                except SqlError as error:
+                    places = lifter.positions(sql)
+                    if error.position is None and places is not None:
+                        error.position = len(sql[: places[index]].decode()) + 1
+                    raise
+        return tuple(values)
+
+
+class Shape:
+    """All plans of one key. ``liftable`` False: texts of this key are analyzed as they are."""
+
+    __slots__ = ("liftable", "pinned", "variants")
+
+    def __init__(self, liftable: bool = True, pinned: frozenset[int] = frozenset()) -> None:
+        self.liftable = liftable
+        self.pinned = tuple(sorted(pinned))
+        self.variants: dict[tuple[Any, ...], LiftedPlan] = {}
+
+    def key_of(self, literals: list[Any]) -> tuple[Any, ...]:
+        """The values that stay in the key."""
+        return tuple([literals[index] for index in self.pinned]) if self.pinned else ()
+
+
+def _constants(node: Any) -> Iterator[ast.A_Const]:
+    if isinstance(node, tuple):
+        for item in node:
+            yield from _constants(item)
+    elif isinstance(node, ast.A_Const):
+        yield node
+    elif isinstance(node, ast.Node):
+        for name in node:
+            yield from _constants(getattr(node, name))
+
+
+def _needs_all(node: Any) -> bool:
+    """Whether some clause compares whole expressions, so that two equal constants must stay visibly equal."""
+    if isinstance(node, tuple):
+        return any(_needs_all(item) for item in node)
+    if not isinstance(node, ast.Node):
+        return False
+    if isinstance(node, ast.SelectStmt):
+        compared = (node.groupClause, node.distinctClause, node.windowClause, node.havingClause, node.sortClause)
+        # ORDER BY a column is common and harmless; an ordinal or expression there is not.
+        for clause in compared:
+            if clause is not None and (clause is not node.sortClause or any(True for _ in _constants(clause))):
+                return True
+        if node.distinctClause is not None:
+            return True
+    return any(_needs_all(getattr(node, name)) for name in node)
+
+
+class Places:
+    """Where the literals of one text are: ``slots`` maps an A_Const's character offset to its parameter number."""
+
+    __slots__ = ("negated", "slot_at", "slots")
+
+    def __init__(self, statement: RawStatement, source: str, offsets: list[int]) -> None:
+        by_offset = {offset: index for index, offset in enumerate(offsets)}
+        self.slots: dict[int, int] = {}
+        self.slot_at: dict[int, int] = {}
+        negated = set()
+        seen: set[int] = set()
+        for constant in _constants(statement.node):
+            location = literal_location(constant)
+            index = by_offset.get(location)
+            if index is None and location >= 0 and source[location : location + 1] == "-":
+                # The grammar folds a sign into the number, and then the place is the sign's.
+                after = location + 1
+                while source[after : after + 1].isspace():
+                    after += 1
+                index = by_offset.get(after)
+                if index is not None:
+                    negated.add(index)
+            if index is None or index in seen:
+                continue
+            seen.add(index)
+            self.slots[location] = index + 1
+            self.slot_at[index] = location
+        self.negated = frozenset(negated)
+
+
+def places(statement: RawStatement, source: str, sql: bytes) -> Places | None:
+    """The liftable literals of a parsed text; None when every literal must stay."""
+    found = lifter.positions(sql)
+    if found is None or _needs_all(statement.node):
+        return None
+    if not source.isascii():
+        found = [len(sql[:offset].decode()) for offset in found]
+    return Places(statement, source, found)

@@ -1,0 +1,144 @@
+"""From statement text to a plan: the caches first, then parse, analyze, plan and build."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pglast import ast, enums
+
+from aurora.errors import SqlError
+from compute_node.session import transactions
+from compute_node.session.lifting import MAX_VARIANTS, LiftedPlan, Shape, places
+from compute_node.session.plans import Plan, bounded_put
+from compute_node.session.results import decode_text
+from compute_node.sql.parse import RawStatement, parse
+
+if TYPE_CHECKING:
+    from compute_node.session.session import Session
+
+QUERIES = (ast.SelectStmt, ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt, ast.MergeStmt)
+_KEPT_UTILITIES = (
+    ast.TransactionStmt, ast.VariableSetStmt, ast.VariableShowStmt, ast.ClosePortalStmt,
+    ast.DeallocateStmt, ast.DiscardStmt,
+)  # fmt: skip
+"""Utility statements whose parse tree is kept: clients repeat them."""
+
+
+def is_query(node: Any) -> bool:
+    """Whether analysis and the executor run this statement; the others are utility statements."""
+    return isinstance(node, QUERIES) and getattr(node, "intoClause", None) is None
+
+
+def is_exit(node: Any) -> bool:
+    """Whether a failed block lets this statement through: COMMIT, ROLLBACK, ROLLBACK TO, PREPARE TRANSACTION."""
+    kinds = enums.TransactionStmtKind
+    return isinstance(node, ast.TransactionStmt) and node.kind in (
+        kinds.TRANS_STMT_COMMIT, kinds.TRANS_STMT_ROLLBACK, kinds.TRANS_STMT_ROLLBACK_TO, kinds.TRANS_STMT_PREPARE,
+    )  # fmt: skip
+
+
+def _fast(node: Any) -> Any:
+    """The function that runs a plain BEGIN, COMMIT or ROLLBACK."""
+    kinds = enums.TransactionStmtKind
+    if not isinstance(node, ast.TransactionStmt) or node.options or node.chain:
+        return None
+    if node.kind in (kinds.TRANS_STMT_BEGIN, kinds.TRANS_STMT_START):
+        return transactions.plain_begin
+    if node.kind == kinds.TRANS_STMT_COMMIT:
+        return transactions.plain_commit
+    if node.kind == kinds.TRANS_STMT_ROLLBACK:
+        return transactions.plain_rollback
+    return None
+
+
+def utility_plan(node: Any, source: str, param_types: tuple[int, ...] = ()) -> Plan:
+    """The plan of a utility statement."""
+    return Plan(source, 0, param_types, node=node, fast=_fast(node))
+
+
+def compile_plan(
+    session: Session, statement: RawStatement, source: str, param_types: list[int], lifted: dict[int, int] | None = None
+) -> tuple[Plan, set[int]]:
+    """Plan a query; returns the plan and the offsets of the lifted literals that analysis looked at."""
+    transactions.ensure(session)
+    version = session.engine.catalog.version
+    executable, kept = session.engine.compile(statement, session, param_types, source, lifted or {})
+    # A transaction that has changed the catalog plans for itself.
+    private = session.txn is not None and session.txn.catalog_changed
+    plan = Plan(source, -1 if private else version, param_types, executable)
+    plan.shareable = not private
+    return plan, kept
+
+
+def is_current(session: Session, plan: Plan) -> bool:
+    """Whether a plan may still run."""
+    if plan.node is not None:
+        return True
+    return plan.version == session.engine.catalog.version and not (
+        session.txn is not None and session.txn.catalog_changed
+    )
+
+
+def parse_text(sql: bytes) -> tuple[str, list[RawStatement]]:
+    """Text and statements. Raises 22021, 42601."""
+    source = decode_text(sql)
+    return source, parse(source)
+
+
+def single(session: Session, sql: bytes, statement: RawStatement, source: str, oids: tuple[int, ...]) -> Plan:
+    """The plan of one parsed statement that is all of its text, put into the caches."""
+    node = statement.node
+    if not is_query(node):
+        plan = utility_plan(node, source, oids)
+        if isinstance(node, _KEPT_UTILITIES) and len(sql) <= 256 and not oids:
+            bounded_put(session.plans.utilities, sql, plan)
+        return plan
+    plan, _ = compile_plan(session, statement, source, list(oids))
+    if plan.shareable:
+        bounded_put(session.space.texts, (sql, oids), plan)
+    return plan
+
+
+def cached(session: Session, sql: bytes, oids: tuple[int, ...]) -> Plan | None:
+    """A current plan for this very text."""
+    plan = session.plans.utilities.get(sql)
+    if plan is None:
+        plan = session.space.texts.get((sql, oids))
+        if plan is not None and not is_current(session, plan):
+            return None
+    return plan
+
+
+def lift_first_sight(session: Session, sql: bytes, key: bytes, literals: list[Any]) -> tuple[Plan, tuple[Any, ...]] | None:
+    """Analyze a text with its literals' places, and remember the shape. None: analyze the text as it is (and if it is
+    wrong, that gives the right error)."""
+    shapes = session.space.shapes
+    shape = shapes.get(key)
+    if shape is not None and not shape.liftable:
+        return None
+    source, statements = parse_text(sql)
+    found = places(statements[0], source, sql) if len(statements) == 1 and is_query(statements[0].node) else None
+    if found is None:
+        bounded_put(shapes, key, Shape(liftable=False))
+        return None
+    param_types: list[int] = []
+    try:
+        plan, kept = compile_plan(session, statements[0], source, param_types, found.slots)
+    except SqlError:
+        # Most likely wrong without lifting too; that analysis makes the error, and no shape is kept.
+        return None
+    pinned = {
+        index
+        for index in range(len(literals))
+        if index not in found.slot_at
+        or found.slot_at[index] in kept
+        or index >= len(param_types)
+        or not param_types[index]
+    }
+    lifted = LiftedPlan(plan, literals, frozenset(pinned), found.negated)
+    if plan.shareable:
+        if shape is None or shape.pinned != tuple(sorted(pinned)):
+            shape = Shape(pinned=frozenset(pinned))
+            bounded_put(shapes, key, shape)
+        bounded_put(shape.variants, shape.key_of(literals), lifted, MAX_VARIANTS)
+    return plan, lifted.bind(literals, session.env, sql)

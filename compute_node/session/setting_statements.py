@@ -1,0 +1,128 @@
+"""SET, SHOW, RESET and what current_setting and set_config do (manual, reference pages of SET, SHOW, SET TRANSACTION)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from pglast import ast, enums
+
+from aurora.errors import InvalidParameterValue, NoActiveSqlTransaction, NotSupported, UndefinedObject
+from compute_node.session import transactions
+from compute_node.session.settings import DEFINITIONS, define_or_raise, join_arguments, show_value
+
+if TYPE_CHECKING:
+    from compute_node.session.session import Session
+
+_TRANSACTION = ("transaction_isolation", "transaction_read_only", "transaction_deferrable")
+
+
+def show(session: Session, name: str, missing_ok: bool = False) -> str | None:
+    """SHOW's text. Raises 42704 unless ``missing_ok``."""
+    key = name.lower()
+    if key in _TRANSACTION:
+        value = session.characteristics()[_TRANSACTION.index(key)]
+        return value if isinstance(value, str) else "on" if value else "off"
+    if missing_ok and key not in DEFINITIONS:
+        try:
+            return session.settings.show(name)
+        except UndefinedObject:
+            return None
+    return session.settings.show(name)
+
+
+def assign(session: Session, name: str, value: str | None, local: bool) -> None:
+    """SET (LOCAL) name = value; None is the default."""
+    key = name.lower()
+    transactions.ensure(session)
+    if key in _TRANSACTION:
+        _assign_transaction(session, key, value)
+        return
+    if key in ("role", "session_authorization") and value is not None and value != "none":
+        if session.engine.session_function(session, "find_role", value) is None:
+            raise InvalidParameterValue(f'role "{value}" does not exist')
+    if value is None:
+        session.settings.reset(name, local)
+    else:
+        session.settings.set(name, value, local)
+
+
+def _assign_transaction(session: Session, key: str, value: str | None) -> None:
+    setting = define_or_raise(key)
+    if value is None:
+        value = show_value(setting, setting.boot)
+    parsed: Any = None
+    if setting.type == "enum":
+        parsed = value.lower()
+        if parsed not in setting.enum:
+            raise InvalidParameterValue(
+                f'invalid value for parameter "{key}": "{value}"', hint=f"Available values: {', '.join(setting.enum)}."
+            )
+    else:
+        parsed = value.lower() in ("on", "true", "yes", "1", "t", "y")
+    transactions.apply_options(session, {key: parsed})
+
+
+def _argument(node: Any) -> str:
+    if isinstance(node, ast.TypeCast):
+        # SET TIME ZONE INTERVAL '…': hours and minutes east of Greenwich.
+        match = re.match(r"\s*([+-]?)(\d{1,2})(?::(\d{2}))?\s*\Z", node.arg.val.sval)
+        if match is None:
+            raise NotSupported("this form of SET TIME ZONE INTERVAL is not supported")
+        minutes = int(match[2]) * 60 + int(match[3] or 0)
+        return f"{'-' if match[1] == '-' else ''}{minutes / 60}"
+    value = node.val
+    if isinstance(value, ast.Integer):
+        return str(value.ival)
+    if isinstance(value, ast.Float):
+        return str(value.fval)
+    if isinstance(value, ast.Boolean):
+        return "on" if value.boolval else "off"
+    return str(value.sval)
+
+
+def run_set(session: Session, node: Any) -> str:
+    """SET and RESET; returns the tag."""
+    kinds = enums.VariableSetKind
+    transactions.ensure(session)
+    if node.kind == kinds.VAR_RESET_ALL:
+        session.settings.reset_all()
+        return "RESET"
+    if node.kind == kinds.VAR_RESET:
+        assign(session, node.name, None, False)
+        return "RESET"
+    if node.kind == kinds.VAR_SET_CURRENT:
+        assign(session, node.name, show(session, node.name), node.is_local)
+        return "SET"
+    if node.is_local and session.block == transactions.IDLE:
+        session.notice(NoActiveSqlTransaction("SET LOCAL can only be used in transaction blocks"), "WARNING")
+    if node.kind == kinds.VAR_SET_MULTI:
+        return _set_multi(session, node)
+    if node.kind == kinds.VAR_SET_DEFAULT:
+        assign(session, node.name, None, node.is_local)
+        return "SET"
+    text = join_arguments(node.name, [_argument(argument) for argument in node.args or ()])
+    assign(session, node.name, text, node.is_local)
+    return "SET"
+
+
+def _set_multi(session: Session, node: Any) -> str:
+    if node.name == "TRANSACTION SNAPSHOT":
+        raise NotSupported("SET TRANSACTION SNAPSHOT is not supported")
+    values = transactions.option_values(node.args)
+    if node.name == "TRANSACTION":
+        if session.block == transactions.IDLE:
+            session.notice(NoActiveSqlTransaction("SET TRANSACTION can only be used in transaction blocks"), "WARNING")
+        transactions.apply_options(session, values)
+        return "SET"
+    for name, value in values.items():
+        text = value if isinstance(value, str) else "on" if value else "off"
+        assign(session, f"default_{name}", text, False)
+    return "SET"
+
+
+def show_rows(session: Session, name: str) -> list[tuple[Any, ...]]:
+    """The rows of SHOW; ``all`` has three columns."""
+    if name.lower() != "all":
+        return [(show(session, name),)]
+    return [(setting, show(session, setting), "") for setting in session.settings.names()]

@@ -1,0 +1,479 @@
+"""Session settings: SET, SHOW, RESET with PostgreSQL's names, checks and transactional behaviour (manual, chapter 20).
+
+``Settings`` is an overlay: nothing is stored for a setting that has its default, so that an idle session costs little.
+``SET`` is undone when its transaction (or savepoint) rolls back, ``SET LOCAL`` when the transaction ends. Values are held
+as Python bool, int, float or str in the setting's own unit; ``show`` gives the text that SHOW prints.
+
+Errors: 42704 unknown setting, 22023 bad value, 55P02 not changeable now, 42501 not permitted, 42602 bad custom name.
+"""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta, timezone, tzinfo
+from typing import Final
+
+from aurora.errors import (
+    CannotChangeRuntimeParam,
+    InsufficientPrivilege,
+    InvalidName,
+    InvalidParameterValue,
+    NotSupported,
+    SqlError,
+    UndefinedObject,
+)
+from compute_node.session.settings_table import CATEGORIES, ENUMS
+
+SettingValue = bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table."""
+
+    name: str
+    type: str
+    boot: SettingValue
+    context: str
+    unit: str
+    least: str
+    greatest: str
+    enum: tuple[str, ...]
+    category: str
+
+
+REPORTED: Final = (
+    "application_name", "client_encoding", "DateStyle", "default_transaction_read_only", "in_hot_standby",
+    "integer_datetimes", "IntervalStyle", "is_superuser", "server_encoding", "server_version", "session_authorization",
+    "standard_conforming_strings", "TimeZone",
+)  # fmt: skip
+"""Settings whose changes the client hears of, in the order of the first report."""
+
+_BOOLEANS = {
+    "on": True, "true": True, "yes": True, "1": True, "t": True, "y": True, "tr": True, "tru": True, "ye": True,
+    "off": False, "false": False, "no": False, "0": False, "f": False, "n": False, "of": False, "fa": False,
+    "fal": False, "fals": False,
+}  # fmt: skip
+
+_MEMORY_UNITS = {"B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
+_TIME_UNITS = {"us": 1, "ms": 1000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+_NUMBER = re.compile(r"\s*([+-]?(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?))\s*(\S*)\s*\Z")
+_CUSTOM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)+\Z")
+_LISTS = frozenset(("search_path", "temp_tablespaces", "session_preload_libraries", "local_preload_libraries"))
+"""Settings whose value is a list of identifiers, quoted where they need it."""
+
+
+def _units(unit: str) -> tuple[dict[str, int], int] | None:
+    """The family of a setting's unit and that unit's size in the family's smallest."""
+    if unit == "8kB":
+        return _MEMORY_UNITS, 8192
+    if unit in _MEMORY_UNITS:
+        return _MEMORY_UNITS, _MEMORY_UNITS[unit]
+    if unit in _TIME_UNITS:
+        return _TIME_UNITS, _TIME_UNITS[unit]
+    return None
+
+
+def _invalid(setting: Setting, text: str, hint: str | None = None, detail: str | None = None) -> SqlError:
+    message = f'invalid value for parameter "{setting.name}": "{text}"'
+    return InvalidParameterValue(message, hint=hint, detail=detail)
+
+
+def _parse_number(setting: Setting, text: str) -> int | float:
+    match = _NUMBER.match(text)
+    if match is None:
+        raise _invalid(setting, text)
+    digits, unit = match.groups()
+    hexadecimal = digits.lower().lstrip("+-").startswith("0x")
+    number: float = int(digits, 16) if hexadecimal else float(digits) if re.search(r"[.eE]", digits) else int(digits)
+    family = _units(setting.unit)
+    if unit:
+        if family is None:
+            raise _invalid(setting, text)
+        units, base = family
+        if unit not in units:
+            *most, last = (f'"{name}"' for name in units)
+            raise _invalid(setting, text, f"Valid units for this parameter are {', '.join(most)}, and {last}.")
+        number = number * units[unit] / base
+    value: int | float = float(number)
+    if setting.type == "integer":
+        value = round(number)
+        if abs(value) > 0x7FFFFFFF:
+            raise _invalid(setting, text, "Value exceeds integer range.")
+    if not float(setting.least) <= value <= float(setting.greatest):
+        shown = f"{value:g}" if isinstance(value, float) else str(value)
+        suffix = f" {setting.unit}" if setting.unit else ""
+        raise InvalidParameterValue(
+            f'{shown}{suffix} is outside the valid range for parameter "{setting.name}" '
+            f"({setting.least} .. {setting.greatest})"
+        )
+    return value
+
+
+def parse_value(setting: Setting, text: str) -> SettingValue:
+    """The value that a text means for a setting (22023 when it means none)."""
+    if setting.type == "bool":
+        value = _BOOLEANS.get(text.strip().lower())
+        if value is None:
+            raise InvalidParameterValue(f'parameter "{setting.name}" requires a Boolean value')
+        return value
+    if setting.type == "enum":
+        lowered = text.strip().lower()
+        for choice in setting.enum:
+            if choice.lower() == lowered:
+                return choice
+        if "on" in setting.enum and lowered in _BOOLEANS:
+            return "on" if _BOOLEANS[lowered] else "off"
+        raise _invalid(setting, text, f"Available values: {', '.join(setting.enum)}.")
+    if setting.type in ("integer", "real"):
+        return _parse_number(setting, text)
+    check = _CHECKS.get(setting.name)
+    return check(setting, text) if check is not None else text
+
+
+def show_value(setting: Setting, value: SettingValue) -> str:
+    """SHOW's text: a number in the largest unit that keeps it whole."""
+    if setting.type == "bool":
+        return "on" if value else "off"
+    if isinstance(value, str):
+        return value
+    family = _units(setting.unit)
+    if family is None or value <= 0:
+        if setting.type == "integer":
+            # PostgreSQL shows the permission masks in octal; none of them is in the table.
+            return str(int(value))
+        return f"{value:g}"
+    units, base = family
+    total = value * base
+    for name, size in reversed(units.items()):
+        if total % size == 0:
+            return f"{int(total // size)}{name}"
+    return f"{value:g}{setting.unit}"
+
+
+def _check_datestyle(setting: Setting, text: str) -> str:
+    style, order = "ISO", "MDY"
+    for word in (part.strip() for part in text.split(",")):
+        lowered = word.lower()
+        if lowered == "iso":
+            style = "ISO"
+        elif lowered == "sql":
+            style = "SQL"
+        elif lowered.startswith("postgres"):
+            style = "Postgres"
+        elif lowered == "german":
+            style, order = "German", "DMY" if order == "MDY" else order
+        elif lowered == "ymd":
+            order = "YMD"
+        elif lowered == "dmy" or lowered.startswith("euro"):
+            order = "DMY"
+        elif lowered in ("mdy", "us") or lowered.startswith("noneuro"):
+            order = "MDY"
+        elif lowered == "default":
+            style, order = "ISO", "MDY"
+        else:
+            raise _invalid(setting, text, detail=f'Unrecognized key word: "{word}".')
+    return f"{style}, {order}"
+
+
+_ZONE_NAMES: dict[str, str] = {}
+_POSIX_ZONE = re.compile(r"(?:<([^>]+)>|([A-Za-z]{3,}))([+-]?\d{1,2})(?::(\d{2}))?\Z")
+
+
+def zone_for(name: str) -> tzinfo | None:
+    """The tzinfo of a time zone name as ``SHOW TimeZone`` gives it; None when there is no such zone."""
+    if name in _ZONE_NAMES.values():
+        return zoneinfo.ZoneInfo(name)
+    match = _POSIX_ZONE.match(name)
+    if match is None:
+        return None
+    # POSIX signs count hours west of Greenwich.
+    hours, minutes = int(match[3]), int(match[4] or 0)
+    offset = timedelta(hours=abs(hours), minutes=minutes)
+    return timezone(offset if match[3].startswith("-") else -offset, match[1] or match[2])
+
+
+def _check_timezone(setting: Setting, text: str) -> str:
+    if not _ZONE_NAMES:
+        _ZONE_NAMES.update((name.lower(), name) for name in sorted(zoneinfo.available_timezones()))
+    name = _ZONE_NAMES.get(text.strip().lower())
+    if name is not None:
+        return name
+    number = re.match(r"\s*([+-]?\d+(?:\.\d+)?)\s*\Z", text)
+    if number is not None:
+        minutes = round(float(number[1]) * 60)
+        if abs(minutes) > 167 * 60:
+            raise _invalid(setting, text)
+        hours, rest = divmod(abs(minutes), 60)
+        tail = f":{rest:02d}" if rest else ""
+        east, west = ("+", "-") if minutes >= 0 else ("-", "+")
+        return f"<{east}{hours:02d}{tail}>{west}{hours:02d}{tail}"
+    if _POSIX_ZONE.match(text):
+        return text
+    raise _invalid(setting, text)
+
+
+_KNOWN_ENCODINGS = frozenset(
+    "latin1 latin2 latin3 latin4 latin5 latin6 latin7 latin8 latin9 latin10 win1250 win1251 win1252 win1253 win1254"
+    " win1255 win1256 win1257 win1258 iso88591 iso88595 iso88596 iso88597 iso88598 koi8r koi8u eucjp euckr euccn"
+    " euctw sjis big5 gbk gb18030 uhc johab mulebroken win866 win874 shiftjis2004 eucjis2004".split()
+)
+
+
+def _check_encoding(setting: Setting, text: str) -> str:
+    squeezed = re.sub(r"[^a-z0-9]", "", text.lower())
+    if squeezed in ("utf8", "unicode"):
+        return "UTF8"
+    if squeezed == "sqlascii":
+        # No conversion: the client sends and gets the server's bytes.
+        return "SQL_ASCII"
+    if squeezed in _KNOWN_ENCODINGS:
+        raise NotSupported(f'client encoding "{text}" is not supported: use UTF8')
+    raise _invalid(setting, text)
+
+
+def _check_application_name(_setting: Setting, text: str) -> str:
+    return "".join(c if " " <= c <= "~" else "?" * len(c.encode()) for c in text)[:63]
+
+
+_CHECKS: dict[str, Callable[[Setting, str], str]] = {
+    "DateStyle": _check_datestyle,
+    "TimeZone": _check_timezone,
+    "log_timezone": _check_timezone,
+    "client_encoding": _check_encoding,
+    "application_name": _check_application_name,
+}
+
+
+def _load() -> dict[str, Setting]:
+    table: dict[str, Setting] = {}
+    for category, lines in CATEGORIES.items():
+        for line in lines.split():
+            # No field of the table holds a blank; where PostgreSQL's value does, the line spells it with '~'.
+            name, kind, boot, context, unit, least, greatest, enum = line.replace("~", " ").split("|")
+            choices = tuple(choice for choice in ENUMS.get(enum, enum).split(",") if choice)
+            setting = Setting(name, kind, boot, context, unit, least, greatest, choices, category)
+            value: SettingValue = boot
+            if kind == "bool":
+                value = _BOOLEANS[boot]
+            elif kind == "integer":
+                value = int(boot)
+            elif kind == "real":
+                value = float(boot)
+            table[name.lower()] = Setting(name, kind, value, context, unit, least, greatest, choices, category)
+    return table
+
+
+DEFINITIONS: Final = _load()
+"""Lower-cased name → setting."""
+
+_MISSING: Final = object()
+
+
+def define_or_raise(name: str) -> Setting:
+    """The setting of a name; raises 42704."""
+    setting = DEFINITIONS.get(name.lower())
+    if setting is None:
+        raise UndefinedObject(f'unrecognized configuration parameter "{name}"')
+    return setting
+
+
+def quote_list(names: list[str]) -> str:
+    """A list setting's text: identifiers, quoted where they need it."""
+    return ", ".join(
+        name if re.match(r"[a-z_][a-z0-9_$]*\Z", name) else '"' + name.replace('"', '""') + '"' for name in names
+    )
+
+
+def split_list(text: str) -> list[str]:
+    """The identifiers of a list setting such as search_path; quotes keep case, the rest folds to lower case."""
+    names: list[str] = []
+    for quoted, plain in re.findall(r'"((?:[^"]|"")*)"|([^\s,"]+)', text):
+        names.append(plain.lower() if plain else quoted.replace('""', '"'))
+    return names
+
+
+class Settings:
+    """One session's settings over the server's.
+
+    ``base`` is the server's own dict (config file, command line), shared by all sessions. ``changed(name, value)`` is called
+    after each effective change, also by an undo.
+    """
+
+    __slots__ = ("_base", "_changed", "_local", "_session", "_startup", "_undo", "superuser")
+
+    def __init__(
+        self, base: dict[str, SettingValue], superuser: bool, changed: Callable[[str, SettingValue], None]
+    ) -> None:
+        self._base = base
+        self._session: dict[str, SettingValue] = {}
+        self._startup: dict[str, SettingValue] = {}
+        self._local: dict[str, SettingValue] = {}
+        self._undo: list[tuple[str, object, object]] = []
+        self._changed = changed
+        self.superuser = superuser
+
+    def get(self, name: str) -> SettingValue:
+        """The value in force; ``name`` in any case. Raises 42704."""
+        key = name.lower()
+        for layer in (self._local, self._session, self._startup, self._base):
+            value = layer.get(key)
+            if value is not None:
+                return value
+        if "." in key and key not in DEFINITIONS:
+            raise UndefinedObject(f'unrecognized configuration parameter "{name}"')
+        return define_or_raise(name).boot
+
+    def show(self, name: str) -> str:
+        """SHOW's text. Raises 42704."""
+        value = self.get(name)
+        setting = DEFINITIONS.get(name.lower())
+        return str(value) if setting is None else show_value(setting, value)
+
+    def overridden(self) -> dict[str, SettingValue]:
+        """Lower-cased name → value of every setting that differs from the server's own; custom ones are left out."""
+        merged = {**self._startup, **self._session, **self._local}
+        return {key: value for key, value in merged.items() if key in DEFINITIONS}
+
+    def names(self) -> list[str]:
+        """Every setting that SHOW ALL lists, in its order."""
+        return [s.name for _, s in sorted(DEFINITIONS.items()) if s.name not in ("seed", "role", "session_authorization")]
+
+    def default(self, name: str) -> SettingValue:
+        """What RESET would give."""
+        key = name.lower()
+        for layer in (self._startup, self._base):
+            if key in layer:
+                return layer[key]
+        return define_or_raise(name).boot
+
+    def set(self, name: str, text: str, local: bool = False) -> None:
+        """SET (or SET LOCAL) a setting from its text."""
+        key = name.lower()
+        setting = DEFINITIONS.get(key)
+        if setting is None:
+            self._check_custom(name)
+            self._put(key, text, local)
+            return
+        self._check_permitted(setting)
+        self._put(key, parse_value(setting, text), local)
+
+    def force(self, name: str, value: SettingValue) -> None:
+        """Put a value without checks and without undo: what the server itself knows (is_superuser and the like)."""
+        self._startup[name.lower()] = value
+        self._changed(define_or_raise(name).name, value)
+
+    def set_startup(self, name: str, text: str) -> None:
+        """A setting from the startup packet: it becomes what RESET gives."""
+        key = name.lower()
+        setting = DEFINITIONS.get(key)
+        if setting is None:
+            self._check_custom(name)
+            self._startup[key] = text
+            return
+        if setting.context not in ("backend", "superuser-backend"):
+            self._check_permitted(setting)
+        self._startup[key] = value = parse_value(setting, text)
+        self._changed(setting.name, value)
+
+    def reset(self, name: str, local: bool = False) -> None:
+        """RESET, or SET … TO DEFAULT."""
+        key = name.lower()
+        setting = DEFINITIONS.get(key)
+        if setting is None:
+            if key not in self._session and key not in self._local:
+                raise UndefinedObject(f'unrecognized configuration parameter "{name}"')
+            self._put(key, "", local)
+            return
+        self._check_permitted(setting)
+        self._put(key, self.default(name), local)
+
+    def reset_all(self) -> None:
+        """RESET ALL; transaction characteristics and the role stay."""
+        for key in [*self._session, *self._local]:
+            if key not in DEFINITIONS:
+                self._put(key, "", False)
+            elif not key.startswith("transaction_") and key not in ("role", "session_authorization", "seed"):
+                self._put(key, self.default(key), False)
+
+    @property
+    def dirty(self) -> bool:
+        """Whether the transaction has changed something that its end must look at."""
+        return bool(self._undo)
+
+    def mark(self) -> int:
+        """A point for ``rollback_to``."""
+        return len(self._undo)
+
+    def rollback_to(self, mark: int) -> None:
+        """Undo every change since ``mark``."""
+        while len(self._undo) > mark:
+            key, session, local = self._undo.pop()
+            for layer, old in ((self._session, session), (self._local, local)):
+                if old is _MISSING:
+                    layer.pop(key, None)
+                else:
+                    layer[key] = old  # type: ignore[assignment]
+            self._notify(key)
+
+    def end_transaction(self, committed: bool) -> None:
+        """Keep or undo what SET did in the transaction; SET LOCAL ends either way."""
+        if not self._undo:
+            return
+        if not committed:
+            self.rollback_to(0)
+            return
+        self._undo.clear()
+        local, self._local = self._local, {}
+        for key in local:
+            self._notify(key)
+
+    def _put(self, key: str, value: SettingValue, local: bool) -> None:
+        old = (key, self._session.get(key, _MISSING), self._local.get(key, _MISSING))
+        if local:
+            self._local[key] = value
+        else:
+            self._session[key] = value
+            self._local.pop(key, None)
+        self._undo.append(old)
+        self._notify(key)
+
+    def _notify(self, key: str) -> None:
+        setting = DEFINITIONS.get(key)
+        if setting is not None:
+            self._changed(setting.name, self.get(key))
+
+    def _check_permitted(self, setting: Setting) -> None:
+        name = setting.name
+        if setting.context == "internal":
+            raise CannotChangeRuntimeParam(f'parameter "{name}" cannot be changed')
+        if setting.context == "postmaster":
+            raise CannotChangeRuntimeParam(f'parameter "{name}" cannot be changed without restarting the server')
+        if setting.context == "sighup":
+            raise CannotChangeRuntimeParam(f'parameter "{name}" cannot be changed now')
+        if setting.context in ("backend", "superuser-backend"):
+            raise CannotChangeRuntimeParam(f'parameter "{name}" cannot be set after connection start')
+        if setting.context == "superuser" and not self.superuser:
+            raise InsufficientPrivilege(f'permission denied to set parameter "{name}"')
+
+    @staticmethod
+    def _check_custom(name: str) -> None:
+        if "." not in name:
+            raise UndefinedObject(f'unrecognized configuration parameter "{name}"')
+        if not _CUSTOM_NAME.match(name):
+            raise InvalidName(
+                f'invalid configuration parameter name "{name}"',
+                detail="Custom parameter names must be two or more simple identifiers separated by dots.",
+            )
+
+
+def join_arguments(name: str, arguments: list[str]) -> str:
+    """The text of ``SET name = a, b``: list settings quote, DateStyle joins, the others take one argument (22023)."""
+    if name.lower() in _LISTS:
+        return quote_list(arguments)
+    if len(arguments) > 1 and name.lower() not in ("datestyle", "wal_consistency_checking"):
+        raise InvalidParameterValue(f"SET {name} takes only one argument")
+    return ", ".join(arguments)

@@ -1,0 +1,248 @@
+"""The transaction block of a session (manual, chapter 55.2.2.1, and the reference pages of BEGIN … RELEASE).
+
+The functions take the session; they keep three things in step: the block state that ReadyForQuery reports, the engine's
+transaction, and what ends with it (settings, cursors, portals). A statement that fails inside a block undoes the innermost
+subtransaction at once, so that its locks are free, and leaves the block failed until ROLLBACK [TO].
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aurora.errors import (
+    ActiveSqlTransaction,
+    InvalidParameterValue,
+    InvalidSavepoint,
+    NoActiveSqlTransaction,
+)
+from compute_node.wire import messages
+
+if TYPE_CHECKING:
+    from compute_node.session.session import Session
+
+IDLE = 0
+IN_BLOCK = 1
+FAILED = 2
+
+BEGIN_TAG = messages.command_tag("BEGIN")
+COMMIT_TAG = messages.command_tag("COMMIT")
+ROLLBACK_TAG = messages.command_tag("ROLLBACK")
+
+
+def ensure(session: Session) -> Any:
+    """The session's transaction, begun if there is none."""
+    txn = session.txn
+    if txn is None:
+        session.env.transaction_timestamp = session.clock()
+        if session.plain_defaults:
+            txn = session.engine.txns.begin()
+        else:
+            txn = session.engine.txns.begin(
+                session.default_isolation, session.default_read_only, session.default_deferrable
+            )
+        session.txn = txn
+    return txn
+
+
+def commit(session: Session) -> None:
+    """Commit what there is; on an error the transaction is rolled back, and the error goes on."""
+    txn = session.txn
+    session.block = IDLE
+    if txn is None:
+        return
+    try:
+        if session.portals:
+            session.close_portals(committed=True)
+        lsn = session.engine.txns.commit(txn)
+    except BaseException:
+        abort(session)
+        raise
+    session.txn = None
+    session.savepoints = None
+    session.statements_in_txn = 0
+    if session.settings.dirty:
+        session.settings.end_transaction(True)
+    if lsn:
+        session.gated = True
+        if lsn > session.last_commit_lsn:
+            session.last_commit_lsn = lsn
+        if session.sync_commit and lsn > session.dep_lsn:
+            session.dep_lsn = lsn
+
+
+def abort(session: Session) -> None:
+    """Roll back what there is."""
+    txn = session.txn
+    session.block = IDLE
+    session.txn = None
+    session.savepoints = None
+    session.statements_in_txn = 0
+    if session.portals:
+        session.close_portals(committed=False)
+    if session.settings.dirty:
+        session.settings.end_transaction(False)
+    if txn is not None:
+        session.engine.txns.abort(txn)
+
+
+def statement_failed(session: Session) -> None:
+    """After an error: roll an implicit transaction back; fail a block."""
+    if session.block == IDLE:
+        abort(session)
+        return
+    if session.block == FAILED:
+        return
+    session.block = FAILED
+    txn = session.txn
+    if session.portals:
+        session.close_portals(committed=False)
+    if session.savepoints:
+        name, mark = session.savepoints[-1]
+        session.settings.rollback_to(mark)
+        session.engine.txns.rollback_to(txn, name)
+        return
+    if session.settings.dirty:
+        session.settings.end_transaction(False)
+    session.txn = None
+    if txn is not None:
+        session.engine.txns.abort(txn)
+
+
+def plain_begin(session: Session) -> bytes:
+    """BEGIN without options."""
+    if session.block == IN_BLOCK:
+        session.notice(ActiveSqlTransaction("there is already a transaction in progress"), "WARNING")
+    elif session.block == IDLE:
+        ensure(session)
+        session.block = IN_BLOCK
+    else:
+        raise session.failed_block()
+    return BEGIN_TAG
+
+
+def plain_commit(session: Session) -> bytes:
+    """COMMIT; in a failed block it rolls back and says so."""
+    session.gated = True
+    if session.block == FAILED:
+        abort(session)
+        return ROLLBACK_TAG
+    if session.block == IDLE:
+        session.notice(NoActiveSqlTransaction("there is no transaction in progress"), "WARNING")
+    commit(session)
+    return COMMIT_TAG
+
+
+def plain_rollback(session: Session) -> bytes:
+    """ROLLBACK."""
+    session.gated = True
+    if session.block == IDLE:
+        session.notice(NoActiveSqlTransaction("there is no transaction in progress"), "WARNING")
+    abort(session)
+    return ROLLBACK_TAG
+
+
+def option_values(options: Any) -> dict[str, Any]:
+    """transaction_isolation / transaction_read_only / transaction_deferrable of a statement's options."""
+    values: dict[str, Any] = {}
+    for option in options or ():
+        literal = option.arg.val
+        if option.defname == "transaction_isolation":
+            values[option.defname] = literal.sval
+        else:
+            values[option.defname] = bool(literal.ival)
+    return values
+
+
+def apply_options(session: Session, values: dict[str, Any]) -> None:
+    """Give the current transaction these characteristics; 25001 when it is too late."""
+    txn = ensure(session)
+    isolation = values.get("transaction_isolation")
+    if isolation is not None and isolation != txn.isolation:
+        if session.statements_in_txn:
+            raise ActiveSqlTransaction("SET TRANSACTION ISOLATION LEVEL must be called before any query")
+        if session.savepoints:
+            raise ActiveSqlTransaction("SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction")
+        txn.isolation = isolation
+    read_only = values.get("transaction_read_only")
+    if read_only is not None and read_only != txn.read_only:
+        if not read_only and session.statements_in_txn:
+            raise ActiveSqlTransaction("transaction read-write mode must be set before any query")
+        if not read_only and session.engine.in_recovery:
+            raise InvalidParameterValue("cannot set transaction read-write mode during recovery")
+        txn.read_only = read_only
+
+
+def begin(session: Session, values: dict[str, Any]) -> bytes:
+    """BEGIN with options."""
+    tag = plain_begin(session)
+    if values:
+        apply_options(session, values)
+    return tag
+
+
+def end(session: Session, committing: bool, chain: bool) -> bytes:
+    """COMMIT or ROLLBACK, perhaps AND CHAIN."""
+    if not chain:
+        return plain_commit(session) if committing else plain_rollback(session)
+    word = "COMMIT" if committing else "ROLLBACK"
+    if session.block == IDLE:
+        raise NoActiveSqlTransaction(f"{word} AND CHAIN can only be used in transaction blocks")
+    kept = session.characteristics()
+    tag = plain_commit(session) if committing else plain_rollback(session)
+    session.txn = session.engine.txns.begin(*kept)
+    session.env.transaction_timestamp = session.clock()
+    session.block = IN_BLOCK
+    return tag
+
+
+def _require_block(session: Session, what: str) -> None:
+    if session.block == IDLE:
+        raise NoActiveSqlTransaction(f"{what} can only be used in transaction blocks")
+
+
+def _find(session: Session, name: str) -> int:
+    stack = session.savepoints or []
+    for index in range(len(stack) - 1, -1, -1):
+        if stack[index][0] == name:
+            return index
+    raise InvalidSavepoint(f'savepoint "{name}" does not exist')
+
+
+def savepoint(session: Session, name: str) -> str:
+    """SAVEPOINT."""
+    _require_block(session, "SAVEPOINT")
+    session.engine.txns.savepoint(ensure(session), name)
+    if session.savepoints is None:
+        session.savepoints = []
+    session.savepoints.append((name, session.settings.mark()))
+    return "SAVEPOINT"
+
+
+def rollback_to(session: Session, name: str) -> str:
+    """ROLLBACK TO SAVEPOINT; a failed block works again."""
+    _require_block(session, "ROLLBACK TO SAVEPOINT")
+    index = _find(session, name)
+    if session.savepoints is None:
+        raise InvalidSavepoint(f'savepoint "{name}" does not exist')
+    session.settings.rollback_to(session.savepoints[index][1])
+    session.engine.txns.rollback_to(session.txn, name)
+    del session.savepoints[index + 1 :]
+    session.block = IN_BLOCK
+    return "ROLLBACK"
+
+
+def release(session: Session, name: str) -> str:
+    """RELEASE SAVEPOINT."""
+    _require_block(session, "RELEASE SAVEPOINT")
+    index = _find(session, name)
+    session.engine.txns.release(session.txn, name)
+    if session.savepoints is not None:
+        del session.savepoints[index:]
+    return "RELEASE"
+
+
+def forbid_in_block(session: Session, what: str) -> None:
+    """25001 for statements that must be alone in their transaction."""
+    if session.block != IDLE or session.several_statements:
+        raise ActiveSqlTransaction(f"{what} cannot run inside a transaction block")
+

@@ -1,0 +1,430 @@
+"""Type coercion (PostgreSQL manual, chapter 10): which casts exist in a context, and expressions that apply them.
+
+Contexts are those of pg_cast: ``i`` implicit, ``a`` assignment, ``e`` explicit. An unknown literal becomes a constant of the
+target type through its input function; an unknown parameter takes the target type.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from aurora.errors import AmbiguousParameter, CannotCoerce, DatatypeMismatch, SqlError
+from compute_node.sql.analyze.context import Analysis, Scope, fail
+from compute_node.sql.analyze.typenames import format_type, is_true_array
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.expressions import (
+    ArrayCoerce,
+    ArrayExpr,
+    Call,
+    CoerceTypmod,
+    CoerceViaIO,
+    Const,
+    ElementValue,
+    Expr,
+    Param,
+    Relabel,
+    RowExpr,
+)
+from compute_node.types import oids
+
+ANYENUM, ANYRANGE, ANYMULTIRANGE = 3500, 3831, 4537
+ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, ANYCOMPATIBLENONARRAY = 5077, 5078, 5079
+ANYCOMPATIBLERANGE, ANYCOMPATIBLEMULTIRANGE = 5080, 4538
+RECORD_ARRAY = 2287
+POLYMORPHIC = frozenset(
+    {
+        oids.ANYELEMENT,
+        oids.ANYARRAY,
+        oids.ANYNONARRAY,
+        ANYENUM,
+        ANYRANGE,
+        ANYMULTIRANGE,
+        ANYCOMPATIBLE,
+        ANYCOMPATIBLEARRAY,
+        ANYCOMPATIBLENONARRAY,
+        ANYCOMPATIBLERANGE,
+        ANYCOMPATIBLEMULTIRANGE,
+    }
+)
+_RANK = {"i": 0, "a": 1, "e": 2}
+_ENV_DEPENDENT = frozenset(
+    {oids.TIMESTAMPTZ, oids.DATE, oids.TIMESTAMP, oids.TIMETZ, oids.TIME, oids.INTERVAL, oids.REGCLASS, oids.REGTYPE}
+    | {oids.REGPROC, oids.REGNAMESPACE, 2202, 2203, 2204, 4096, 4191}
+)
+
+
+class Pathway(NamedTuple):
+    """How to get from one type to another: method ``relabel``, ``function`` (OID), ``io`` or ``array``."""
+
+    method: str
+    function: int = 0
+
+
+def find_pathway(catalog: CatalogView, target: int, source: int, context: str) -> Pathway | None:
+    """The cast pathway allowed in the context; None without one."""
+    if target == source:
+        return Pathway("relabel")
+    cast = catalog.cast(source, target)
+    if cast is not None:
+        if _RANK[context] < _RANK[cast.context]:
+            return None
+        if cast.method == "b":
+            return Pathway("relabel")
+        if cast.method == "i":
+            return Pathway("io")
+        return Pathway("function", cast.function)
+    target_type, source_type = catalog.type(target), catalog.type(source)
+    if target not in (oids.OIDVECTOR, oids.INT2VECTOR) and target_type.element and source_type.element:
+        if is_true_array(target_type) and is_true_array(source_type):
+            element = find_pathway(catalog, target_type.element, source_type.element, context)
+            if element is not None:
+                return Pathway("relabel") if element.method == "relabel" else Pathway("array")
+    if context != "i" and target_type.category == "S" and source_type.kind != "p":
+        return Pathway("io")
+    if context == "e" and source_type.category == "S" and target_type.kind != "p":
+        return Pathway("io")
+    return None
+
+
+def is_binary_coercible(catalog: CatalogView, source: int, target: int) -> bool:
+    """Whether a value of ``source`` may be used as ``target`` as it is."""
+    if source == target or target in (oids.ANY, oids.ANYELEMENT, ANYCOMPATIBLE):
+        return True
+    if target in (oids.ANYARRAY, ANYCOMPATIBLEARRAY):
+        return is_true_array(catalog.type(source))
+    if target in (oids.ANYNONARRAY, ANYCOMPATIBLENONARRAY):
+        return not is_true_array(catalog.type(source))
+    cast = catalog.cast(source, target)
+    return cast is not None and cast.method == "b" and cast.context == "i"
+
+
+def can_coerce(catalog: CatalogView, sources: Sequence[int], targets: Sequence[int], context: str) -> bool:
+    """Whether each source type may become its target type; polymorphic targets must agree among themselves."""
+    generic = False
+    for source, target in zip(sources, targets, strict=True):
+        if source == target or target == oids.ANY:
+            continue
+        if target in POLYMORPHIC:
+            generic = True
+            continue
+        if source == oids.UNKNOWN:
+            continue
+        if find_pathway(catalog, target, source, context) is not None:
+            continue
+        source_kind = catalog.type(source).kind
+        if target == oids.RECORD and source_kind == "c" or source == oids.RECORD and catalog.type(target).kind == "c":
+            continue
+        if target == RECORD_ARRAY and catalog.type(catalog.type(source).element or source).kind == "c":
+            continue
+        return False
+    return not generic or consistent_generics(catalog, sources, targets) is not None
+
+
+def _generic_family(target: int) -> str:
+    if target in (oids.ANYELEMENT, oids.ANYNONARRAY, ANYENUM):
+        return "element"
+    if target == oids.ANYARRAY:
+        return "array"
+    if target in (ANYCOMPATIBLE, ANYCOMPATIBLENONARRAY):
+        return "compatible"
+    if target == ANYCOMPATIBLEARRAY:
+        return "compatible array"
+    return ""
+
+
+def consistent_generics(catalog: CatalogView, sources: Sequence[int], targets: Sequence[int]) -> dict[str, int] | None:
+    """The types that the polymorphic targets stand for (keys ``element`` and ``compatible``); None when they disagree.
+
+    The value is UNKNOWN where nothing but unknown literals was given.
+    """
+    element = array = 0
+    compatible: list[int] = []
+    for source, target in zip(sources, targets, strict=True):
+        family = _generic_family(target)
+        if target in POLYMORPHIC and not family:
+            return None
+        if not family or source == oids.UNKNOWN:
+            continue
+        kind = catalog.type(source)
+        if target in (oids.ANYNONARRAY, ANYCOMPATIBLENONARRAY) and is_true_array(kind):
+            return None
+        if target == ANYENUM and kind.kind != "e":
+            return None
+        if family == "element":
+            if element and element != source:
+                return None
+            element = source
+        elif family == "array":
+            if source == oids.ANYARRAY:
+                array = source
+                continue
+            if source in (oids.OIDVECTOR, oids.INT2VECTOR):
+                source = catalog.type(kind.element).array
+            elif not is_true_array(kind):
+                return None
+            if array and array != source:
+                return None
+            array = source
+        elif family == "compatible":
+            compatible.append(source)
+        else:
+            if source in (oids.OIDVECTOR, oids.INT2VECTOR) or is_true_array(kind):
+                compatible.append(kind.element)
+            else:
+                return None
+    if array:
+        of_array = oids.ANYELEMENT if array == oids.ANYARRAY else catalog.type(array).element
+        if element and element != of_array:
+            return None
+        element = of_array
+    common = oids.UNKNOWN
+    if compatible:
+        chosen = common_type_or_none(catalog, compatible)
+        if chosen is None:
+            return None
+        common = chosen
+    return {"element": element or oids.UNKNOWN, "compatible": common}
+
+
+def resolve_generic(catalog: CatalogView, target: int, generics: dict[str, int]) -> int:
+    """The actual type of a polymorphic parameter or result; 0 when it cannot be determined."""
+    family = _generic_family(target)
+    if not family:
+        return target
+    value = generics["compatible" if family.startswith("compatible") else "element"]
+    if value == oids.UNKNOWN:
+        if not family.startswith("compatible"):
+            return 0
+        value = oids.TEXT
+    if family in ("array", "compatible array"):
+        if value == oids.ANYELEMENT:
+            return oids.ANYARRAY
+        return catalog.type(value).array
+    return value
+
+
+def literal_value(analysis: Analysis, text: str | None, target: int, typmod: int, location: int) -> Const:
+    """An unknown literal as a constant of ``target``; input errors carry the literal's position."""
+    kind = analysis.catalog.type(target)
+    if text is None:
+        return Const(type=target, typmod=typmod, value=None, location=location)
+    if location >= 0:
+        analysis.kept.add(location)
+    if target in _ENV_DEPENDENT:
+        analysis.env_dependent = True
+    try:
+        value = kind.input(text, typmod if target == oids.INTERVAL else -1, analysis.env)
+    except SqlError as error:
+        if error.position is None and location >= 0:
+            error.position = location + 1
+        raise
+    return Const(type=target, typmod=typmod if target == oids.INTERVAL else -1, value=value, location=location)
+
+
+def coerce(
+    scope: Scope, node: Expr, target: int, typmod: int = -1, context: str = "i", location: int = -1, check: bool = True
+) -> Expr | None:
+    """``node`` as type ``target`` and typmod; None when the context allows no such cast."""
+    if check and node.type != target and not can_coerce(scope.catalog, (node.type,), (target,), context):
+        return None
+    result = coerce_type(scope, node, target, typmod, context, location)
+    return coerce_typmod(scope, result, target, typmod, context, location, from_literal=isinstance(node, Const))
+
+
+def coerce_type(scope: Scope, node: Expr, target: int, typmod: int, context: str, location: int = -1) -> Expr:
+    """Apply the cast, without length coercion; the caller has checked that it exists."""
+    catalog, analysis = scope.catalog, scope.analysis
+    source = node.type
+    if source == target or target == oids.ANY or (target in POLYMORPHIC and source != oids.UNKNOWN):
+        return node
+    if target in POLYMORPHIC:
+        return node
+    if source == oids.UNKNOWN:
+        if isinstance(node, Const):
+            slot = analysis.slot(node.location) if node.value is not None else 0
+            if slot:
+                analysis.used.add(node.location)
+                analysis.set_param_type(slot, target)
+                return Param(type=target, number=slot, location=node.location)
+            return literal_value(analysis, node.value, target, typmod, node.location)
+        if isinstance(node, Param):
+            return _coerce_param(scope, node, target)
+    pathway = find_pathway(catalog, target, source, context)
+    where = location if location >= 0 else node.location
+    if pathway is not None:
+        if pathway.method == "function":
+            return _cast_call(scope, node, target, typmod, context, pathway.function, where)
+        if pathway.method == "io":
+            return CoerceViaIO(type=target, argument=node, location=where)
+        if pathway.method == "array":
+            return _coerce_array(scope, node, target, typmod, context, where)
+        if isinstance(node, Const) and node.value is None:
+            return Const(type=target, value=None, location=node.location)
+        return Relabel(type=target, argument=node, implicit=context != "e", location=where)
+    if target == oids.RECORD or catalog.type(target).kind == "c":
+        if isinstance(node, RowExpr):
+            return dataclasses.replace(node, type=target)
+        return Relabel(type=target, argument=node, implicit=context != "e", location=where)
+    raise cannot_cast(scope, source, target, where)
+
+
+def _coerce_param(scope: Scope, node: Param, target: int) -> Expr:
+    analysis = scope.analysis
+    known = analysis.param_types[node.number - 1] if node.number <= len(analysis.param_types) else 0
+    if known in (0, oids.UNKNOWN):
+        analysis.set_param_type(node.number, target)
+    elif known != target:
+        raise fail(
+            AmbiguousParameter,
+            f"inconsistent types deduced for parameter ${node.number}",
+            node.location,
+            detail=f"{format_type(scope.catalog, known)} versus {format_type(scope.catalog, target)}",
+        )
+    return dataclasses.replace(node, type=target)
+
+
+def _cast_call(scope: Scope, node: Expr, target: int, typmod: int, context: str, function: int, location: int) -> Expr:
+    declared = scope.catalog.function(function)
+    arguments: tuple[Expr, ...] = (node,)
+    argument_type = declared.arguments[0]
+    if argument_type != node.type and argument_type not in POLYMORPHIC:
+        arguments = (Relabel(type=argument_type, argument=node, location=location),)
+    if len(declared.arguments) > 1:
+        arguments += (Const(type=oids.INT4, value=typmod),)
+    if len(declared.arguments) > 2:
+        arguments += (Const(type=oids.BOOL, value=context == "e"),)
+    display = "cast" if context == "e" else "coercion"
+    return Call(type=target, function=function, arguments=arguments, display=display, location=location)
+
+
+def _coerce_array(scope: Scope, node: Expr, target: int, typmod: int, context: str, location: int) -> Expr:
+    catalog = scope.catalog
+    source_element, target_element = catalog.type(node.type).element, catalog.type(target).element
+    if isinstance(node, ArrayExpr) and not node.nested:
+        elements = tuple(coerce_type(scope, item, target_element, typmod, context, location) for item in node.elements)
+        return ArrayExpr(type=target, elements=elements, element_type=target_element, location=node.location)
+    element = coerce_type(scope, ElementValue(type=source_element), target_element, typmod, context, location)
+    return ArrayCoerce(type=target, argument=node, element=element, location=location)
+
+
+def coerce_typmod(
+    scope: Scope, node: Expr, target: int, typmod: int, context: str, location: int = -1, from_literal: bool = False
+) -> Expr:
+    """Length coercion where the target has a typmod that the expression does not already have."""
+    if typmod < 0 or node.typmod == typmod:
+        return node
+    kind = scope.catalog.type(target)
+    if is_true_array(kind):
+        element = scope.catalog.type(kind.element)
+        if element.typmod_cast is None:
+            return node
+        inner = CoerceTypmod(
+            type=kind.element, typmod=typmod, argument=ElementValue(type=kind.element), explicit=context == "e"
+        )
+        return ArrayCoerce(type=target, typmod=typmod, argument=node, element=inner, location=node.location)
+    if kind.typmod_cast is None:
+        return dataclasses.replace(node, typmod=typmod)
+    if isinstance(node, Const) and node.value is None:
+        return dataclasses.replace(node, typmod=typmod)
+    return CoerceTypmod(type=target, typmod=typmod, argument=node, explicit=context == "e", location=node.location)
+
+
+def cannot_cast(scope: Scope, source: int, target: int, location: int) -> SqlError:
+    """42846 for a cast that does not exist."""
+    catalog = scope.catalog
+    return fail(
+        CannotCoerce, f"cannot cast type {format_type(catalog, source)} to {format_type(catalog, target)}", location
+    )
+
+
+def coerce_to_boolean(scope: Scope, node: Expr, construct: str) -> Expr:
+    """The expression as boolean; 42804 ``argument of WHERE must be type boolean, not type …``."""
+    if node.type == oids.BOOL:
+        return node
+    result = coerce(scope, node, oids.BOOL, context="a")
+    if result is None:
+        shown = format_type(scope.catalog, node.type)
+        raise fail(DatatypeMismatch, f"argument of {construct} must be type boolean, not type {shown}", node.location)
+    return result
+
+
+def coerce_to(scope: Scope, node: Expr, target: int, construct: str) -> Expr:
+    """The expression as ``target`` by assignment cast; 42804 ``argument of … must be type …``."""
+    if node.type == target:
+        return node
+    result = coerce(scope, node, target, context="a")
+    if result is None:
+        shown, wanted = format_type(scope.catalog, node.type), format_type(scope.catalog, target)
+        raise fail(DatatypeMismatch, f"argument of {construct} must be type {wanted}, not type {shown}", node.location)
+    return result
+
+
+def _implicitly(catalog: CatalogView, source: int, target: int) -> bool:
+    return can_coerce(catalog, (source,), (target,), "i")
+
+
+def common_type_or_none(catalog: CatalogView, types: Sequence[int]) -> int | None:
+    """The common type of a set of known types (manual 10.5); None when they do not unify."""
+    chosen = types[0]
+    if all(item == chosen for item in types):
+        return chosen
+    for item in types[1:]:
+        if item == chosen or item == oids.UNKNOWN:
+            continue
+        if chosen == oids.UNKNOWN:
+            chosen = item
+            continue
+        mine, other = catalog.type(chosen), catalog.type(item)
+        if mine.category != other.category:
+            return None
+        if not mine.preferred and _implicitly(catalog, chosen, item) and not _implicitly(catalog, item, chosen):
+            chosen = item
+    if chosen == oids.UNKNOWN:
+        return oids.TEXT
+    return chosen if all(_implicitly(catalog, item, chosen) for item in types) else None
+
+
+def select_common_type(scope: Scope, expressions: Sequence[Expr], construct: str) -> int:
+    """The common type of the expressions (UNION, CASE, VALUES, ARRAY …: manual 10.5).
+
+    Raises 42804 ``CASE types integer and text cannot be matched``.
+    """
+    catalog = scope.catalog
+    chosen = expressions[0].type
+    if chosen != oids.UNKNOWN and all(item.type == chosen for item in expressions):
+        return chosen
+    for item in expressions[1:]:
+        if item.type in (chosen, oids.UNKNOWN):
+            continue
+        if chosen == oids.UNKNOWN:
+            chosen = item.type
+            continue
+        mine, other = catalog.type(chosen), catalog.type(item.type)
+        if mine.category != other.category:
+            names = f"{format_type(catalog, chosen)} and {format_type(catalog, item.type)}"
+            raise fail(DatatypeMismatch, f"{construct} types {names} cannot be matched", item.location)
+        if not mine.preferred and _implicitly(catalog, chosen, item.type) and not _implicitly(catalog, item.type, chosen):
+            chosen = item.type
+    return oids.TEXT if chosen == oids.UNKNOWN else chosen
+
+
+def coerce_to_common(scope: Scope, node: Expr, target: int, construct: str) -> Expr:
+    """One of the expressions to their common type; 42846 ``CASE could not convert type … to …``."""
+    if node.type == target:
+        return node
+    result = coerce(scope, node, target)
+    if result is None:
+        catalog = scope.catalog
+        names = f"type {format_type(catalog, node.type)} to {format_type(catalog, target)}"
+        raise fail(CannotCoerce, f"{construct} could not convert {names}", node.location)
+    return result
+
+
+def common_typmod(expressions: Sequence[Expr], target: int) -> int:
+    """The typmod that all expressions share; -1 otherwise."""
+    first = expressions[0].typmod
+    if first >= 0 and all(item.type == target and item.typmod == first for item in expressions):
+        return first
+    return -1

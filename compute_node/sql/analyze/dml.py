@@ -1,0 +1,353 @@
+"""INSERT, UPDATE, DELETE."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from pglast import ast
+
+from aurora.errors import (
+    DuplicateColumn,
+    GeneratedAlways,
+    InvalidColumnReference,
+    NotSupported,
+    ObjectNotInPrerequisiteState,
+    SqlSyntaxError,
+    UndefinedColumn,
+    UndefinedObject,
+    WrongObjectType,
+)
+from compute_node.catalog.descriptors import ColumnDesc, IndexDesc, RelationDesc
+from compute_node.sql.analyze.context import NameItem, Scope, fail
+from compute_node.sql.analyze.ctes import transform_with
+from compute_node.sql.analyze.expressions import subscript, transform, transform_where
+from compute_node.sql.analyze.from_clause import open_relation, relation_entry, transform_from
+from compute_node.sql.analyze.functions import resolve_unknown
+from compute_node.sql.analyze.select import analyze_select, transform_rows
+from compute_node.sql.analyze.stored import column_default
+from compute_node.sql.analyze.targets import assign, target_column, transform_targets
+from compute_node.sql.expressions import Const, Expr, SetDefault, Var
+from compute_node.sql.query import FromItem, OnConflict, Query, RangeEntry, Target
+
+
+def _target(scope: Scope, node: ast.RangeVar, verb: str) -> RelationDesc:
+    relation = open_relation(scope, node)
+    location = -1
+    if relation.kind == "v":
+        raise fail(
+            ObjectNotInPrerequisiteState,
+            f'cannot {verb} view "{relation.name}"',
+            location,
+            hint="Automatically updatable views are not supported yet.",
+        )
+    if relation.kind not in ("r", "p"):
+        words = {"S": "sequence", "m": "materialized view", "t": "TOAST relation", "i": "index"}
+        what = words.get(relation.kind, "relation")
+        if relation.kind == "i":
+            raise fail(WrongObjectType, f'cannot open relation "{relation.name}"', location)
+        raise fail(WrongObjectType, f'cannot change {what} "{relation.name}"', location)
+    return relation
+
+
+# --- INSERT ---------------------------------------------------------------------------------------------------------
+
+
+def analyze_insert(scope: Scope, node: ast.InsertStmt) -> Query:
+    """INSERT: the source gets one column per table column, defaults filled in."""
+    query = scope.query
+    query.command = "insert"
+    if node.withClause is not None:
+        transform_with(scope, node.withClause)
+    relation = _target(scope, node.relation, "insert into")
+    query.target = relation
+    columns = _insert_columns(relation, node.cols)
+    if node.selectStmt is None:
+        rows: list[list[Expr]] = [[]]
+        columns = []
+    elif _is_values(node.selectStmt):
+        rows = transform_rows(scope.child(), node.selectStmt.valuesLists, allow_default=True)
+    else:
+        rows = []
+    if node.selectStmt is not None and not rows:
+        query.source = _insert_from_query(scope, node, relation, columns)
+    else:
+        query.source = _insert_values(scope, relation, columns, rows, node.cols)
+    target = relation_entry(scope, relation, node.relation.alias)
+    query.result_rte = target.rte
+    scope.items = [target]
+    if node.onConflictClause is not None:
+        query.on_conflict = _on_conflict(scope, node.onConflictClause, relation, target)
+    scope.items = [target]
+    query.returning = _returning(scope, node.returningClause)
+    return query
+
+
+def _is_values(node: ast.SelectStmt) -> bool:
+    plain = node.sortClause is None and node.limitCount is None and node.limitOffset is None and node.withClause is None
+    return bool(node.valuesLists) and plain
+
+
+def _insert_columns(relation: RelationDesc, cols: Any) -> list[ColumnDesc]:
+    if not cols:
+        return [column for column in relation.columns if not column.dropped]
+    found: list[ColumnDesc] = []
+    for item in cols:
+        location = item.location if item.location is not None else -1
+        if item.indirection:
+            raise fail(NotSupported, "assignment to array elements or fields in INSERT is not supported yet", location)
+        column = target_column(relation.columns, relation.name, item.name, location)
+        if column in found:
+            raise fail(DuplicateColumn, f'column "{column.name}" specified more than once', location)
+        found.append(column)
+    return found
+
+
+def _check_counts(columns: list[ColumnDesc], values: list[Expr], cols: Any) -> None:
+    if len(values) > len(columns):
+        location = values[len(columns)].location
+        raise fail(SqlSyntaxError, "INSERT has more expressions than target columns", location)
+    if cols and len(values) < len(columns):
+        location = cols[len(values)].location
+        raise fail(SqlSyntaxError, "INSERT has more target columns than expressions", location if location is not None else -1)
+
+
+def _stored(scope: Scope, expr: Expr, column: ColumnDesc) -> Expr:
+    if isinstance(expr, SetDefault):
+        return column_default(scope, column)
+    _check_generated(column, expr)
+    return assign(scope, expr, column, expr.location)
+
+
+def _check_generated(column: ColumnDesc, expr: Expr) -> None:
+    if column.identity == "a":
+        raise fail(
+            GeneratedAlways,
+            f'cannot insert a non-DEFAULT value into column "{column.name}"',
+            -1,
+            detail=f'Column "{column.name}" is an identity column defined as GENERATED ALWAYS.',
+            hint="Use OVERRIDING SYSTEM VALUE to override.",
+        )
+
+
+def _insert_values(
+    scope: Scope, relation: RelationDesc, columns: list[ColumnDesc], rows: list[list[Expr]], cols: Any
+) -> Query:
+    given = {column.attno: index for index, column in enumerate(columns)}
+    full_rows = []
+    defaults: dict[int, Expr] = {}
+    for row in rows:
+        _check_counts(columns, row, cols)
+        full: list[Expr] = []
+        for column in relation.columns:
+            index = given.get(column.attno, -1)
+            if 0 <= index < len(row):
+                full.append(_stored(scope, row[index], column))
+            else:
+                default = defaults.get(column.attno)
+                if default is None:
+                    default = defaults[column.attno] = column_default(scope, column)
+                full.append(default)
+        full_rows.append(tuple(full))
+    types = tuple(column.type for column in relation.columns)
+    typmods = tuple(column.typmod for column in relation.columns)
+    names = tuple(column.name for column in relation.columns)
+    source = Query("select")
+    source.range_table = [RangeEntry("values", "*VALUES*", names, types, typmods, values=tuple(full_rows))]
+    source.from_items = [FromItem(0)]
+    source.targets = [
+        Target(Var(type=type_oid, typmod=typmod, rte=0, attno=index + 1), name)
+        for index, (type_oid, typmod, name) in enumerate(zip(types, typmods, names, strict=True))
+    ]
+    return source
+
+
+def _insert_from_query(scope: Scope, node: ast.InsertStmt, relation: RelationDesc, columns: list[ColumnDesc]) -> Query:
+    """``INSERT … SELECT``: the SELECT becomes a sub-select of a query that converts and completes its columns."""
+    outer_scope = scope.child()
+    child = outer_scope.child()
+    inner = analyze_select(child, node.selectStmt, resolve_unknowns=False)
+    visible = [item for item in inner.targets if not item.junk]
+    _check_counts(columns, [item.expression for item in visible], node.cols)
+    converts_inside = not (inner.set_op or inner.distinct or inner.group_by or inner.order_by)
+    for item, column in zip(visible, columns, strict=False):
+        if converts_inside:
+            item.expression = assign(child, item.expression, column, item.expression.location)
+        else:
+            item.expression = resolve_unknown(child, item.expression)
+    outer = outer_scope.query
+    entry = RangeEntry(
+        "subquery",
+        "*SELECT*",
+        tuple(item.name for item in visible),
+        tuple(item.expression.type for item in visible),
+        tuple(item.expression.typmod for item in visible),
+        query=inner,
+    )
+    outer_scope.add_entry(entry)
+    outer.from_items = [FromItem(0)]
+    given = {column.attno: index for index, column in enumerate(columns[: len(visible)])}
+    for column in relation.columns:
+        index = given.get(column.attno, -1)
+        if index < 0:
+            value = column_default(scope, column)
+        else:
+            source = visible[index].expression
+            value = Var(
+                type=source.type, typmod=source.typmod, rte=0, attno=index + 1, location=source.location
+            )
+            _check_generated(column, value)
+            value = assign(outer_scope, value, column, source.location)
+        outer.targets.append(Target(value, column.name))
+    return outer
+
+
+# --- ON CONFLICT ----------------------------------------------------------------------------------------------------
+
+
+def _on_conflict(scope: Scope, node: ast.OnConflictClause, relation: RelationDesc, target: NameItem) -> OnConflict:
+    """``excluded`` is the range entry after the target's own."""
+    action = "nothing" if node.action.name == "ONCONFLICT_NOTHING" else "update"
+    arbiters = _arbiters(scope, node, relation)
+    if action == "nothing":
+        return OnConflict(action, arbiters)
+    if node.infer is None:
+        raise fail(
+            SqlSyntaxError,
+            "ON CONFLICT DO UPDATE requires inference specification or constraint name",
+            node.location if node.location is not None else -1,
+            hint="For example, ON CONFLICT (column_name).",
+        )
+    saved = scope.items
+    excluded = relation_entry(scope, relation, ast.Alias(aliasname="excluded"))
+    excluded.columns_visible = False
+    scope.items = [target, excluded]
+    assignments = _assignments(scope, node.targetList, relation)
+    where = transform_where(scope, node.whereClause, "WHERE")
+    scope.items = saved
+    return OnConflict(action, arbiters, assignments, where)
+
+
+def _arbiters(scope: Scope, node: ast.OnConflictClause, relation: RelationDesc) -> tuple[int, ...]:
+    infer = node.infer
+    if infer is None:
+        return ()
+    if infer.conname:
+        for index in relation.indexes:
+            if index.name == infer.conname and index.constraint:
+                return (index.oid,)
+        raise fail(
+            UndefinedObject, f'constraint "{infer.conname}" for table "{relation.name}" does not exist', infer.location or -1
+        )
+    wanted: set[int] = set()
+    for item in infer.indexElems:
+        if item.name is None:
+            raise fail(NotSupported, "ON CONFLICT with index expressions is not supported yet", infer.location or -1)
+        location = infer.location if infer.location is not None else -1
+        column = relation.column(item.name)
+        if column is None:
+            raise fail(UndefinedColumn, f'column "{item.name}" does not exist', location)
+        wanted.add(column.attno)
+    if infer.whereClause is not None:
+        scope.analysis.keep_depth += 1
+        transform_where(scope, infer.whereClause, "WHERE")
+        scope.analysis.keep_depth -= 1
+
+    def fits(index: IndexDesc) -> bool:
+        keys = index.columns[: len(index.columns) - len(index.included)]
+        partial_ok = index.predicate is None or infer.whereClause is not None
+        return index.unique and index.valid and set(keys) == wanted and partial_ok
+
+    found = tuple(index.oid for index in relation.indexes if fits(index))
+    if not found:
+        raise InvalidColumnReference(
+            "there is no unique or exclusion constraint matching the ON CONFLICT specification"
+        )
+    return found
+
+
+# --- UPDATE, DELETE -------------------------------------------------------------------------------------------------
+
+
+def _assignments(scope: Scope, nodes: Any, relation: RelationDesc) -> tuple[tuple[int, Expr], ...]:
+    """SET items as (attno, value) pairs."""
+    previous, scope.clause = scope.clause, "UPDATE"
+    found: dict[int, Expr] = {}
+    try:
+        for item in nodes:
+            location = item.location if item.location is not None else -1
+            column = target_column(relation.columns, relation.name, item.name, location)
+            if column.attno in found:
+                raise fail(SqlSyntaxError, f'multiple assignments to same column "{column.name}"', location)
+            expr = transform(scope, item.val)
+            if item.indirection:
+                subscript(scope, Const(type=column.type, value=None), item.indirection, location)
+                raise fail(NotSupported, "assignment to array elements or fields is not supported yet", location)
+            if isinstance(expr, SetDefault):
+                value = column_default(scope, column)
+            elif column.identity == "a" or column.generated:
+                raise fail(
+                    GeneratedAlways,
+                    f'column "{column.name}" can only be updated to DEFAULT',
+                    -1,
+                    detail=f'Column "{column.name}" is an identity column defined as GENERATED ALWAYS.',
+                )
+            else:
+                value = assign(scope, expr, column, location, item.val)
+            found[column.attno] = value
+    finally:
+        scope.clause = previous
+    return tuple(found.items())
+
+
+def analyze_update(scope: Scope, node: ast.UpdateStmt) -> Query:
+    """UPDATE … SET … FROM … WHERE … RETURNING."""
+    query = scope.query
+    query.command = "update"
+    if node.withClause is not None:
+        transform_with(scope, node.withClause)
+    relation = _target(scope, node.relation, "update")
+    query.target = relation
+    target = relation_entry(scope, relation, node.relation.alias)
+    query.result_rte = target.rte
+    query.from_items.append(FromItem(target.rte))
+    scope.items = [target]
+    if node.fromClause:
+        transform_from(scope, node.fromClause)
+    query.where = transform_where(scope, node.whereClause, "WHERE")
+    query.assignments = _assignments(scope, node.targetList, relation)
+    query.returning = _returning(scope, node.returningClause)
+    return query
+
+
+def analyze_delete(scope: Scope, node: ast.DeleteStmt) -> Query:
+    """DELETE FROM … USING … WHERE … RETURNING."""
+    query = scope.query
+    query.command = "delete"
+    if node.withClause is not None:
+        transform_with(scope, node.withClause)
+    relation = _target(scope, node.relation, "delete from")
+    query.target = relation
+    target = relation_entry(scope, relation, node.relation.alias)
+    query.result_rte = target.rte
+    query.from_items.append(FromItem(target.rte))
+    scope.items = [target]
+    if node.usingClause:
+        transform_from(scope, node.usingClause)
+    query.where = transform_where(scope, node.whereClause, "WHERE")
+    query.returning = _returning(scope, node.returningClause)
+    return query
+
+
+def _returning(scope: Scope, node: Any) -> list[Target]:
+    if node is None:
+        return []
+    if node.options:
+        raise SqlSyntaxError('syntax error at or near "WITH"')
+    previous, scope.clause = scope.clause, "RETURNING"
+    try:
+        targets = transform_targets(scope, node.exprs)
+    finally:
+        scope.clause = previous
+    return [dataclasses.replace(item, expression=resolve_unknown(scope, item.expression)) for item in targets]
+

@@ -1,0 +1,427 @@
+"""Function calls: resolution (manual 10.3), variadic, named and defaulted arguments, aggregates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pglast import ast
+
+from aurora.errors import (
+    AmbiguousFunction,
+    DatatypeMismatch,
+    GroupingError,
+    InvalidColumnReference,
+    InvariantViolation,
+    NotSupported,
+    SqlSyntaxError,
+    UndefinedFunction,
+    WindowingError,
+    WrongObjectType,
+)
+from compute_node.sql.analyze.candidates import select_candidate
+from compute_node.sql.analyze.coercion import coerce_to_boolean, coerce_type, find_pathway
+from compute_node.sql.analyze.context import Scope, fail
+from compute_node.sql.analyze.operators import check_groupable, check_sortable, match_declared
+from compute_node.sql.analyze.typenames import format_type, is_true_array
+from compute_node.sql.expressions import (
+    AggregateCall,
+    ArrayExpr,
+    Call,
+    Const,
+    Expr,
+    Param,
+    Relabel,
+    SortKey,
+    Var,
+)
+from compute_node.sql.rewrite import deep_walk
+from compute_node.types import oids
+from compute_node.types.registry import Function
+
+_NO_MATCH = "No function matches the given name and argument types. You might need to add explicit type casts."
+_NO_BEST = "Could not choose a best candidate function. You might need to add explicit type casts."
+
+
+class Candidate(NamedTuple):
+    """A function with its parameter types laid out for this call.
+
+    ``order``: for each parameter the index of its argument, -1 for a default. ``expanded``: how many trailing arguments are
+    gathered into the variadic array (0 none).
+    """
+
+    function: Function
+    types: tuple[int, ...]
+    order: tuple[int, ...] | None = None
+    defaults: int = 0
+    expanded: int = 0
+
+
+def _candidates(functions: Sequence[Function], count: int, names: Sequence[str], explicit_variadic: bool) -> list[Candidate]:
+    found = []
+    for item in functions:
+        declared = item.arguments
+        if names:
+            candidate = _named(item, count, names)
+            if candidate is not None:
+                found.append(candidate)
+            continue
+        if len(declared) == count and not (item.variadic and not explicit_variadic):
+            found.append(Candidate(item, declared))
+        elif item.variadic and not explicit_variadic and count >= len(declared):
+            extra = count - len(declared) + 1
+            types = declared[:-1] + (item.variadic,) * extra
+            found.append(Candidate(item, types, expanded=0 if item.variadic == oids.ANY else extra))
+        elif item.defaults and len(declared) - len(item.defaults) <= count < len(declared):
+            found.append(Candidate(item, declared[:count], defaults=len(declared) - count))
+    return found
+
+
+def _named(item: Function, count: int, names: Sequence[str]) -> Candidate | None:
+    declared = item.arguments
+    if len(declared) < count or not item.argument_names:
+        return None
+    positional = count - len(names)
+    order = [-1] * len(declared)
+    for index in range(positional):
+        order[index] = index
+    for offset, name in enumerate(names):
+        if name not in item.argument_names:
+            return None
+        position = item.argument_names.index(name)
+        if position >= len(order) or order[position] >= 0:
+            return None
+        order[position] = positional + offset
+    missing = [index for index, source in enumerate(order) if source < 0]
+    if missing and min(missing) < len(declared) - len(item.defaults):
+        return None
+    types = [0] * count
+    for position, source in enumerate(order):
+        if source >= 0:
+            types[source] = declared[position]
+    return Candidate(item, tuple(types), order=tuple(order), defaults=len(missing))
+
+
+def _choose(scope: Scope, candidates: list[Candidate], types: tuple[int, ...]) -> tuple[Candidate | None, bool]:
+    for item in candidates:
+        if item.types == types and not item.expanded:
+            return item, False
+    for item in candidates:
+        if item.types == types:
+            return item, False
+    chosen, ambiguous = select_candidate(scope.catalog, types, [item.types for item in candidates])
+    if chosen is None and ambiguous:
+        plain = [item for item in candidates if not item.expanded]
+        if len(plain) < len(candidates):
+            again, _ = select_candidate(scope.catalog, types, [item.types for item in plain])
+            if again is not None:
+                return plain[again], False
+    return (None if chosen is None else candidates[chosen]), ambiguous
+
+
+def function_signature(scope: Scope, name: str, arguments: Sequence[Expr], names: Sequence[str] = ()) -> str:
+    """``name(integer, text)`` as messages show it."""
+    positional = len(arguments) - len(names)
+    shown = []
+    for index, item in enumerate(arguments):
+        text = format_type(scope.catalog, item.type)
+        shown.append(f"{names[index - positional]} => {text}" if index >= positional else text)
+    return f"{name}({', '.join(shown)})"
+
+
+def _type_coercion(scope: Scope, schema: str | None, name: str, argument: Expr, location: int) -> Expr | None:
+    """``typename(value)`` read as a cast, where PostgreSQL does."""
+    kind = scope.catalog.find_type(schema, name)
+    if kind is None or kind.kind == "p" or (kind.kind == "c" and argument.type != oids.UNKNOWN):
+        return None
+    if argument.type == oids.UNKNOWN:
+        return coerce_type(scope, argument, kind.oid, -1, "e", location)
+    pathway = find_pathway(scope.catalog, kind.oid, argument.type, "e")
+    if pathway is None or pathway.method not in ("relabel", "io"):
+        return None
+    if pathway.method == "io" and scope.catalog.type(argument.type).category == "S" == kind.category:
+        return None
+    if pathway.method == "relabel" or kind.category == "S":
+        return coerce_type(scope, argument, kind.oid, -1, "e", location)
+    return None
+
+
+def call_function(
+    scope: Scope,
+    schema: str | None,
+    name: str,
+    arguments: Sequence[Expr],
+    location: int,
+    *,
+    names: Sequence[str] = (),
+    variadic: bool = False,
+    aggregate_syntax: bool = False,
+    star: bool = False,
+    display: str = "",
+) -> tuple[Function, Expr | tuple[tuple[Expr, ...], int]]:
+    """Resolve a call. For a plain function the second item is the Call, for an aggregate (arguments, result type).
+
+    Raises 42883 ``function f(integer) does not exist``, 42725 ``… is not unique``.
+    """
+    functions = scope.catalog.functions(schema, name)
+    shown_name = f"{schema}.{name}" if schema else name
+    if star:
+        candidates = [Candidate(item, ()) for item in functions if not item.arguments]
+    else:
+        candidates = _candidates(functions, len(arguments), names, variadic)
+    types = tuple(item.type for item in arguments)
+    exact = next((item for item in candidates if item.types == types), None)
+    if exact is None and len(arguments) == 1 and not names and not variadic and not aggregate_syntax:
+        cast = _type_coercion(scope, schema, name, arguments[0], location)
+        if cast is not None:
+            return _CAST, cast
+    chosen, ambiguous = _choose(scope, candidates, types) if candidates else (None, False)
+    if chosen is None:
+        shown = f"{shown_name}(*)" if star else function_signature(scope, shown_name, arguments, names)
+        if ambiguous:
+            raise fail(AmbiguousFunction, f"function {shown} is not unique", location, hint=_NO_BEST)
+        if star and functions:
+            raise fail(UndefinedFunction, f"function {shown_name}() does not exist", location, hint=_NO_MATCH)
+        raise fail(UndefinedFunction, f"function {shown} does not exist", location, hint=_NO_MATCH)
+    function = chosen.function
+    values, result = match_declared(scope, arguments, chosen.types, function.result, location)
+    if chosen.order is not None:
+        given = values
+        first_default = len(function.arguments) - len(function.defaults)
+        values = tuple(
+            given[source]
+            if source >= 0
+            else Const(type=function.arguments[index], value=function.defaults[index - first_default])
+            for index, source in enumerate(chosen.order)
+        )
+    elif chosen.defaults:
+        count = len(values)
+        rest = function.defaults[len(function.defaults) - chosen.defaults :]
+        values += tuple(
+            Const(type=function.arguments[count + index], value=value) for index, value in enumerate(rest)
+        )
+    is_variadic = variadic
+    if chosen.expanded:
+        gathered = values[len(values) - chosen.expanded :]
+        element = gathered[0].type
+        array = scope.catalog.type(element).array
+        values = values[: len(values) - chosen.expanded] + (
+            ArrayExpr(type=array, elements=gathered, element_type=element, location=gathered[0].location),
+        )
+        is_variadic = True
+    if function.kind in ("a", "w"):
+        return function, (values, result)
+    if aggregate_syntax or star:
+        raise fail(WrongObjectType, f"{shown_name}(*) specified, but {shown_name} is not an aggregate function", location)
+    if function.returns_set:
+        if scope.in_aggregate:
+            raise fail(NotSupported, "aggregate function calls cannot contain set-returning function calls", location)
+        if scope.clause != "FROM":
+            _check_srf_place(scope, location)
+        scope.has_srf = True
+    call = Call(
+        type=result, function=function.oid, arguments=values, variadic=is_variadic, display=display, location=location
+    )
+    return function, call
+
+
+_SRF_REFUSED = {
+    "WHERE": "WHERE",
+    "JOIN/ON": "JOIN conditions",
+    "HAVING": "HAVING",
+    "LIMIT": "LIMIT",
+    "OFFSET": "OFFSET",
+    "UPDATE": "UPDATE",
+    "RETURNING": "RETURNING",
+    "VALUES": "VALUES",
+    "FILTER": "FILTER",
+    "CASE": "CASE",
+    "COALESCE": "COALESCE",
+}
+
+
+def _check_srf_place(scope: Scope, location: int) -> None:
+    place = _SRF_REFUSED.get(scope.clause)
+    if place is not None:
+        raise fail(NotSupported, f"set-returning functions are not allowed in {place}", location)
+
+
+def _no_code(*_: object) -> None:
+    raise InvariantViolation("a cast written as a function call has no function of its own")
+
+
+_CAST = Function(oid=0, name="", arguments=(), result=0, implementation=_no_code, kind="cast")
+
+
+def transform_call(scope: Scope, node: ast.FuncCall) -> Expr:
+    """A FuncCall node: plain function or aggregate."""
+    location = node.location if node.location is not None else -1
+    parts = [item.sval for item in node.funcname]
+    if len(parts) > 2:
+        parts = parts[1:]
+    schema, name = (parts[0], parts[1]) if len(parts) == 2 else (None, parts[0])
+    if node.over is not None:
+        raise fail(NotSupported, "window functions are not supported yet", location)
+    aggregate_syntax = bool(node.agg_star or node.agg_distinct or node.agg_order or node.agg_filter)
+    is_aggregate = any(item.kind == "a" for item in scope.catalog.functions(schema, name))
+    outer = scope.in_aggregate
+    if is_aggregate:
+        scope.in_aggregate = True
+        scope.analysis.keep_depth += 1
+    try:
+        arguments, names = _arguments(scope, node)
+        if not is_aggregate:
+            display = name if node.funcformat == 3 else ""
+            variadic = bool(node.func_variadic)
+            if variadic and arguments and not is_true_array(scope.catalog.type(arguments[-1].type)):
+                if arguments[-1].type != oids.UNKNOWN:
+                    raise fail(DatatypeMismatch, "VARIADIC argument must be an array", arguments[-1].location)
+            function, result = call_function(
+                scope,
+                schema,
+                name,
+                arguments,
+                location,
+                names=names,
+                variadic=variadic,
+                aggregate_syntax=aggregate_syntax,
+                star=bool(node.agg_star),
+                display=display,
+            )
+            if isinstance(result, Expr):
+                return result
+            raise fail(WindowingError, f"window function {name} requires an OVER clause", location)
+        function, resolved = call_function(
+            scope, schema, name, arguments, location, names=names, variadic=bool(node.func_variadic),
+            aggregate_syntax=aggregate_syntax, star=bool(node.agg_star),
+        )
+        if isinstance(resolved, Expr):
+            return resolved
+        if outer:
+            _check_nested(scope, resolved[0], location)
+        return _aggregate(scope, node, function, resolved[0], resolved[1], location)
+    finally:
+        if is_aggregate:
+            scope.analysis.keep_depth -= 1
+        scope.in_aggregate = outer
+
+
+def _arguments(scope: Scope, node: ast.FuncCall) -> tuple[list[Expr], list[str]]:
+    from compute_node.sql.analyze.expressions import transform
+
+    arguments: list[Expr] = []
+    names: list[str] = []
+    for item in node.args or ():
+        if isinstance(item, ast.NamedArgExpr):
+            if item.name in names:
+                raise fail(SqlSyntaxError, f'argument name "{item.name}" used more than once', item.location)
+            names.append(item.name)
+            arguments.append(transform(scope, item.arg))
+        else:
+            if names:
+                raise fail(SqlSyntaxError, "positional argument cannot follow named argument", node.location)
+            arguments.append(transform(scope, item))
+    return arguments, names
+
+
+_PLACES = {
+    "WHERE": "aggregate functions are not allowed in WHERE",
+    "JOIN/ON": "aggregate functions are not allowed in JOIN conditions",
+    "GROUP BY": "aggregate functions are not allowed in GROUP BY",
+    "LIMIT": "aggregate functions are not allowed in LIMIT",
+    "OFFSET": "aggregate functions are not allowed in OFFSET",
+    "UPDATE": "aggregate functions are not allowed in UPDATE",
+    "VALUES": "aggregate functions are not allowed in VALUES",
+    "RETURNING": "aggregate functions are not allowed in RETURNING",
+    "FILTER": "aggregate functions are not allowed in FILTER",
+    "FROM": "aggregate functions are not allowed in functions in FROM",
+    "CHECK": "aggregate functions are not allowed in check constraints",
+    "DEFAULT": "aggregate functions are not allowed in DEFAULT expressions",
+    "INDEX": "aggregate functions are not allowed in index expressions",
+}
+
+
+def _check_nested(scope: Scope, arguments: tuple[Expr, ...], location: int) -> None:
+    if _level_of(arguments) == 0:
+        raise fail(GroupingError, "aggregate function calls cannot be nested", location)
+
+
+def _level_of(arguments: Sequence[Expr]) -> int:
+    """The innermost query level that the arguments' columns belong to (0 when they have none)."""
+    level = None
+    for argument in arguments:
+        for item, depth in deep_walk(argument):
+            if isinstance(item, (Var, AggregateCall)) and item.levels_up >= depth:
+                own = item.levels_up - depth
+                level = own if level is None else min(level, own)
+    return level or 0
+
+
+def _aggregate(
+    scope: Scope,
+    node: ast.FuncCall,
+    function: Function,
+    values: tuple[Expr, ...],
+    result: int,
+    location: int,
+) -> Expr:
+    from compute_node.sql.analyze.expressions import transform
+    from compute_node.sql.analyze.select import sort_direction
+
+    if node.agg_within_group:
+        raise fail(NotSupported, "ordered-set aggregates are not supported yet", location)
+    condition = None
+    if node.agg_filter is not None:
+        clause, scope.clause = scope.clause, "FILTER"
+        try:
+            condition = coerce_to_boolean(scope, transform(scope, node.agg_filter), "FILTER")
+        finally:
+            scope.clause = clause
+    keys = []
+    for item in node.agg_order or ():
+        expr = resolve_unknown(scope, transform(scope, item.node))
+        descending, nulls_first = sort_direction(item)
+        check_sortable(scope, expr.type, expr.location)
+        keys.append(SortKey(expr, expr.type, descending, nulls_first))
+    if node.agg_distinct:
+        if not values:
+            raise fail(SqlSyntaxError, "DISTINCT specified, but the aggregate has no arguments", location)
+        for value in values:
+            check_groupable(scope, value.type, value.location)
+        for key in keys:
+            if key.expression not in values:
+                raise fail(
+                    InvalidColumnReference,
+                    "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
+                    key.expression.location,
+                )
+    inner = list(values) + [key.expression for key in keys] + ([condition] if condition is not None else [])
+    level = _level_of(inner)
+    owner = scope
+    for _ in range(level):
+        if owner.parent is not None:
+            owner = owner.parent
+    message = _PLACES.get(owner.clause)
+    if message is not None:
+        raise fail(GroupingError, message, location)
+    owner.query.has_aggregates = True
+    return AggregateCall(
+        type=result,
+        function=function.oid,
+        arguments=values,
+        distinct=bool(node.agg_distinct),
+        order_by=tuple(keys),
+        filter=condition,
+        star=bool(node.agg_star),
+        levels_up=level,
+        location=location,
+    )
+
+
+def resolve_unknown(scope: Scope, node: Expr) -> Expr:
+    """An expression that is still of type unknown becomes text."""
+    if node.type != oids.UNKNOWN:
+        return node
+    if isinstance(node, (Const, Param)):
+        return coerce_type(scope, node, oids.TEXT, -1, "i")
+    return Relabel(type=oids.TEXT, argument=node, location=node.location)

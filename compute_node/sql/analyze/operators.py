@@ -1,0 +1,250 @@
+"""Operator resolution (manual 10.2) and the expressions built of operators."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from aurora.errors import AmbiguousFunction, DatatypeMismatch, NotSupported, SqlSyntaxError, UndefinedFunction, WrongObjectType
+from compute_node.sql.analyze.candidates import select_candidate
+from compute_node.sql.analyze.coercion import (
+    POLYMORPHIC,
+    can_coerce,
+    coerce_type,
+    consistent_generics,
+    is_binary_coercible,
+    resolve_generic,
+)
+from compute_node.sql.analyze.context import Scope, fail
+from compute_node.sql.analyze.typenames import format_type, is_true_array
+from compute_node.sql.expressions import And, ArrayOp, Call, Expr, Or, RowCompare
+from compute_node.types import oids
+
+if TYPE_CHECKING:
+    from compute_node.types.registry import Operator
+
+_NO_MATCH = "No operator matches the given name and argument types. You might need to add explicit type casts."
+_NO_MATCH_UNARY = "No operator matches the given name and argument type. You might need to add an explicit type cast."
+_NO_BEST = "Could not choose a best candidate operator. You might need to add explicit type casts."
+
+
+def signature(scope: Scope, schema: str | None, name: str, left: int, right: int) -> str:
+    """The operator as messages show it: ``integer + text``, or ``- text``."""
+    shown = f"{schema}.{name}" if schema else name
+    text = f"{shown} {format_type(scope.catalog, right)}"
+    return f"{format_type(scope.catalog, left)} {text}" if left else text
+
+
+def find_operator(
+    scope: Scope, schema: str | None, name: str, left: int, right: int, location: int, missing_ok: bool = False
+) -> Operator | None:
+    """The operator for the operand types (``left`` 0: prefix). Raises 42883 when there is none, 42725 when not unique."""
+    catalog = scope.catalog
+    candidates = catalog.operators(schema, name)
+    first, second = left, right
+    if left and (left == oids.UNKNOWN) != (right == oids.UNKNOWN):
+        # one unknown operand: first try it as the type of the other
+        first = second = right if left == oids.UNKNOWN else left
+    for item in candidates:
+        if item.left == first and item.right == second:
+            return item
+    if left:
+        matching = [item for item in candidates if item.left]
+        types: tuple[int, ...] = (left, right)
+        signatures = [(item.left, item.right) for item in matching]
+    else:
+        matching = [item for item in candidates if not item.left]
+        types = (right,)
+        signatures = [(item.right,) for item in matching]
+    if (first, second) != (left, right):
+        for item in candidates:
+            if item.left == left and item.right == right:
+                return item
+    chosen, ambiguous = select_candidate(catalog, types, signatures)
+    if chosen is not None:
+        return matching[chosen]
+    if missing_ok:
+        return None
+    shown = signature(scope, schema, name, left, right)
+    if ambiguous:
+        raise fail(AmbiguousFunction, f"operator is not unique: {shown}", location, hint=_NO_BEST)
+    raise fail(UndefinedFunction, f"operator does not exist: {shown}", location, hint=_NO_MATCH if left else _NO_MATCH_UNARY)
+
+
+def make_operator(scope: Scope, schema: str | None, name: str, left: Expr | None, right: Expr, location: int) -> Expr:
+    """``left op right`` (or ``op right``) as a call, operands coerced."""
+    left_type = left.type if left is not None else 0
+    operator = find_operator(scope, schema, name, left_type, right.type, location)
+    if operator is None:
+        raise fail(UndefinedFunction, f"operator does not exist: {name}", location)
+    if operator.function == 0:
+        shown = signature(scope, schema, name, operator.left, operator.right)
+        raise fail(UndefinedFunction, f"operator is only a shell: {shown}", location)
+    operands = [right] if left is None else [left, right]
+    declared = [operator.right] if left is None else [operator.left, operator.right]
+    arguments, result = match_declared(scope, operands, declared, operator.result, location)
+    function = scope.catalog.function(operator.function)
+    if function.returns_set:
+        scope.has_srf = True
+    return Call(
+        type=result, function=operator.function, arguments=arguments, operator=operator.oid, display=name, location=location
+    )
+
+
+def match_declared(
+    scope: Scope, operands: Sequence[Expr], declared: Sequence[int], result: int, location: int
+) -> tuple[tuple[Expr, ...], int]:
+    """Operands coerced to the declared parameter types (polymorphic ones resolved), and the actual result type."""
+    catalog = scope.catalog
+    if any(item in POLYMORPHIC for item in declared) or result in POLYMORPHIC:
+        generics = consistent_generics(catalog, [item.type for item in operands], declared)
+        if generics is None:
+            raise fail(UndefinedFunction, "arguments declared polymorphic are not all alike", location)
+        targets = []
+        for item, operand in zip(declared, operands, strict=True):
+            actual = resolve_generic(catalog, item, generics)
+            if not actual:
+                raise fail(
+                    DatatypeMismatch,
+                    "could not determine polymorphic type because input has type unknown",
+                    location if location >= 0 else operand.location,
+                )
+            if item in POLYMORPHIC and operand.type in (oids.OIDVECTOR, oids.INT2VECTOR):
+                actual = operand.type
+            targets.append(actual)
+        actual_result = resolve_generic(catalog, result, generics) or result
+    else:
+        targets, actual_result = list(declared), result
+    arguments = tuple(
+        operand if operand.type == target else coerce_type(scope, operand, target, -1, "i")
+        for operand, target in zip(operands, targets, strict=True)
+    )
+    return arguments, actual_result
+
+
+def make_array_operator(
+    scope: Scope, schema: str | None, name: str, left: Expr, right: Expr, use_or: bool, location: int
+) -> Expr:
+    """``left op ANY|ALL (array)``."""
+    catalog = scope.catalog
+    if right.type == oids.UNKNOWN:
+        element = oids.UNKNOWN
+    else:
+        kind = catalog.type(right.type)
+        element = kind.element if is_true_array(kind) or right.type in (oids.OIDVECTOR, oids.INT2VECTOR) else 0
+        if not element:
+            raise fail(WrongObjectType, "op ANY/ALL (array) requires array on right side", location)
+    operator = find_operator(scope, schema, name, left.type, element, location)
+    if operator is None:
+        raise fail(UndefinedFunction, f"operator does not exist: {name}", location)
+    if operator.result != oids.BOOL:
+        raise fail(WrongObjectType, "op ANY/ALL (array) requires operator to yield boolean", location)
+    if catalog.function(operator.function).returns_set:
+        raise fail(WrongObjectType, "op ANY/ALL (array) requires operator not to return a set", location)
+    target = operator.right
+    if target in POLYMORPHIC:
+        target = left.type if element == oids.UNKNOWN else element
+    array = right.type if element == target else catalog.type(target).array
+    if not array:
+        shown = format_type(catalog, target)
+        raise fail(WrongObjectType, f"could not find array type for data type {shown}", location)
+    left = left if operator.left in POLYMORPHIC else coerce_type(scope, left, operator.left, -1, "i")
+    if right.type != array and not can_coerce(catalog, (right.type,), (array,), "i"):
+        shown = signature(scope, schema, name, left.type, right.type)
+        raise fail(UndefinedFunction, f"operator does not exist: {shown}", location, hint=_NO_MATCH)
+    right = right if right.type == array else coerce_type(scope, right, array, -1, "i")
+    return ArrayOp(
+        type=oids.BOOL,
+        function=operator.function,
+        operator=operator.oid,
+        left=left,
+        right=right,
+        use_or=use_or,
+        location=location,
+    )
+
+
+def make_row_comparison(
+    scope: Scope, schema: str | None, name: str, left: Sequence[Expr], right: Sequence[Expr], location: int
+) -> Expr:
+    """``(a, b) op (c, d)``: equality rows become AND of calls, inequality OR, the ordering ones ``RowCompare``."""
+    if len(left) != len(right):
+        raise fail(SqlSyntaxError, "unequal number of entries in row expressions", location)
+    if not left:
+        raise fail(NotSupported, "cannot compare rows of zero length", location)
+    pairs = [make_operator(scope, schema, name, one, other, location) for one, other in zip(left, right, strict=True)]
+    for item in pairs:
+        if item.type != oids.BOOL:
+            shown = format_type(scope.catalog, item.type)
+            raise fail(DatatypeMismatch, f"row comparison operator must yield type boolean, not type {shown}", location)
+    if len(pairs) == 1:
+        return pairs[0]
+    if name == "=":
+        return And(type=oids.BOOL, arguments=tuple(pairs), location=location)
+    if name == "<>":
+        return Or(type=oids.BOOL, arguments=tuple(pairs), location=location)
+    if name not in ("<", "<=", ">", ">="):
+        raise fail(
+            NotSupported,
+            f"could not determine interpretation of row comparison operator {name}",
+            location,
+            hint="Row comparison operators must be associated with btree operator families.",
+        )
+    less, equal, lefts, rights = [], [], [], []
+    for item in pairs:
+        if not isinstance(item, Call):
+            raise fail(NotSupported, "row comparison of this kind is not supported", location)
+        one, other = item.arguments
+        for symbol, functions in (("<", less), ("=", equal)):
+            operator = find_operator(scope, None, symbol, one.type, other.type, location)
+            functions.append(operator.function if operator is not None else 0)
+        lefts.append(one)
+        rights.append(other)
+    return RowCompare(
+        type=oids.BOOL,
+        kind=name,
+        less=tuple(less),
+        equal=tuple(equal),
+        left=tuple(lefts),
+        right=tuple(rights),
+        location=location,
+    )
+
+
+def equality_function(scope: Scope, type_oid: int, location: int) -> int:
+    """The function behind ``=`` for two values of a type; 42883 when the type has no equality."""
+    catalog = scope.catalog
+    for item in catalog.operators(None, "="):
+        if item.left == type_oid and item.right == type_oid:
+            return item.function
+    operator = find_operator(scope, None, "=", type_oid, type_oid, location, missing_ok=True)
+    if operator is None or not is_binary_coercible(catalog, type_oid, operator.left):
+        shown = format_type(catalog, type_oid)
+        raise fail(UndefinedFunction, f"could not identify an equality operator for type {shown}", location)
+    return operator.function
+
+
+def check_sortable(scope: Scope, type_oid: int, location: int) -> None:
+    """42883 when a type has no ordering."""
+    catalog = scope.catalog
+    kind = catalog.type(type_oid)
+    if is_true_array(kind):
+        kind = catalog.type(kind.element)
+    if catalog.default_operator_class(kind.oid) is None and kind.oid != oids.RECORD and kind.kind not in ("c", "e"):
+        raise fail(
+            UndefinedFunction,
+            f"could not identify an ordering operator for type {format_type(catalog, type_oid)}",
+            location,
+            hint="Use an explicit ordering operator or modify the query.",
+        )
+
+
+def check_groupable(scope: Scope, type_oid: int, location: int) -> None:
+    """42883 when a type has no equality (json, point …)."""
+    catalog = scope.catalog
+    kind = catalog.type(type_oid)
+    if is_true_array(kind):
+        kind = catalog.type(kind.element)
+    if catalog.default_operator_class(kind.oid) is not None or kind.oid == oids.RECORD or kind.kind in ("c", "e"):
+        return
+    equality_function(scope, kind.oid, location)

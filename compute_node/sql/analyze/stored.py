@@ -1,0 +1,82 @@
+"""Expressions that the catalog stores as SQL text: column defaults, checks, index expressions and predicates.
+
+Each is analyzed against its relation alone. Parsing is cached per text; analysis is not, since it depends on the catalog.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from compute_node.catalog.descriptors import ColumnDesc, RelationDesc
+from compute_node.sql.analyze.coercion import coerce_to_boolean
+from compute_node.sql.analyze.context import Analysis, Scope, session_env
+from compute_node.sql.analyze.expressions import transform
+from compute_node.sql.analyze.from_clause import relation_entry
+from compute_node.sql.analyze.functions import resolve_unknown
+from compute_node.sql.analyze.targets import assign
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.expressions import Const, Expr
+from compute_node.sql.parse import parse
+from compute_node.sql.query import Query
+
+
+@lru_cache(maxsize=1024)
+def _expression_node(text: str) -> Any:
+    return parse(f"SELECT {text}")[0].node.targetList[0].val  # type: ignore[attr-defined]
+
+
+def _stored_scope(analysis: Analysis, clause: str) -> Scope:
+    inner = Analysis(analysis.catalog, [], "", analysis.env, allow_params=False)
+    return Scope(inner, Query("select"), clause=clause)
+
+
+def column_default(scope: Scope, column: ColumnDesc) -> Expr:
+    """The column's default as an expression of its type; NULL without one, nextval of its sequence for identity columns."""
+    if column.dropped or column.default is None:
+        return Const(type=column.type, typmod=column.typmod, value=None)
+    stored = _stored_scope(scope.analysis, "DEFAULT")
+    return assign(stored, transform(stored, _expression_node(column.default)), column, -1)
+
+
+def analyze_stored(
+    catalog: CatalogView, relation: RelationDesc | None, text: str, clause: str = "CHECK", session: Any = None
+) -> Expr:
+    """A stored expression of a relation, its columns as ``Var(rte=0)``. ``clause``: CHECK (must be boolean), DEFAULT, INDEX."""
+    scope = Scope(Analysis(catalog, [], "", session_env(session), allow_params=False), Query("select"), clause=clause)
+    if relation is not None:
+        scope.items = [relation_entry(scope, relation, None)]
+    expr = transform(scope, _expression_node(text))
+    return coerce_to_boolean(scope, expr, "CHECK") if clause == "CHECK" else resolve_unknown(scope, expr)
+
+
+def analyze_expression(
+    catalog: CatalogView, relation: RelationDesc | None, node: Any, source: str, clause: str, session: Any = None
+) -> Expr:
+    """A parse node of DDL (DEFAULT, CHECK, index expression) checked against the relation; errors carry positions."""
+    analysis = Analysis(catalog, [], source, session_env(session), allow_params=False)
+    scope = Scope(analysis, Query("select"), clause=clause)
+    if relation is not None:
+        scope.items = [relation_entry(scope, relation, None)]
+    expr = transform(scope, node)
+    return coerce_to_boolean(scope, expr, "CHECK") if clause == "CHECK" else resolve_unknown(scope, expr)
+
+
+def analyze_default(catalog: CatalogView, column: ColumnDesc, node: Any, source: str, session: Any = None) -> Expr:
+    """A DEFAULT of DDL, converted to its column's type; 42804 when it does not fit."""
+    analysis = Analysis(catalog, [], source, session_env(session), allow_params=False)
+    scope = Scope(analysis, Query("select"), clause="DEFAULT")
+    expr = transform(scope, node)
+    from compute_node.sql.analyze.coercion import coerce
+    from compute_node.sql.analyze.typenames import format_type
+
+    result = coerce(scope, expr, column.type, column.typmod, "a")
+    if result is None:
+        from aurora.errors import DatatypeMismatch
+
+        have, wanted = format_type(catalog, expr.type), format_type(catalog, column.type)
+        raise DatatypeMismatch(
+            f'column "{column.name}" is of type {wanted} but default expression is of type {have}',
+            hint="You will need to rewrite or cast the expression.",
+        )
+    return result

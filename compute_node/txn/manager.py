@@ -1,0 +1,228 @@
+"""Begins and ends transactions, hands out xids and snapshots, knows the row horizon.
+
+A commit is one mini-transaction that writes the commit LSN (the LSN of its first record) for the xid and its sub-xids into the
+commit log. Nothing waits for durability here: locks pass on at once, and the session gates its output on ``dep_lsn``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aurora.errors import InvalidSavepoint, InvariantViolation
+from aurora.kernels import clog as clog_kernel
+from aurora.kernels.python.clog import ABORTED, XIDS_PER_PAGE
+from aurora.page import OFF_KIND, PageKind
+from compute_node.access.superblock import XID_RANGE
+from compute_node.txn.locks import LockManager
+from compute_node.txn.transaction import READ_COMMITTED, Level, Txn
+
+COMMIT_REDO_BYTES = 128
+NO_LIMIT_LSN = (1 << 63) - 1
+
+
+class TransactionManager:
+    """``storage`` is the access layer's ``Storage``; ``active`` holds the transactions that have not ended, in begin order."""
+
+    def __init__(self, storage: Any) -> None:
+        self._storage = storage
+        self._volume = storage.volume
+        self._log = storage.volume.log
+        self._clog = storage.clog
+        self._mtr = storage.mtr
+        self._cache = storage.cache
+        self.active: dict[Txn, None] = {}
+        self.by_xid: dict[int, Txn] = {}
+        self.locks = LockManager(self)
+        self.next_xid: int = storage.superblock.xid_limit
+        self._clog.recovered_below = self.next_xid
+
+    # Begin, xids, snapshots
+
+    def begin(
+        self,
+        isolation: str = READ_COMMITTED,
+        read_only: bool = False,
+        deferrable: bool = False,
+        session: Any = None,
+    ) -> Txn:
+        """A new transaction; it costs nothing until it writes. SERIALIZABLE runs as REPEATABLE READ."""
+        txn = Txn(isolation, read_only, deferrable, session)
+        self.active[txn] = None
+        return txn
+
+    def assign(self, txn: Txn) -> int:
+        """The xid that the current level writes with, taken now if need be (levels below get theirs first)."""
+        for level in txn.levels:
+            if not level.xid:
+                if self.next_xid >= self._storage.superblock.xid_limit:
+                    self._reserve_xids()
+                level.xid = self.next_xid
+                self.next_xid += 1
+                level.xids.append(level.xid)
+                txn.own.add(level.xid)
+                self.by_xid[level.xid] = txn
+        txn.write_xid = txn.levels[-1].xid
+        return txn.write_xid
+
+    def _reserve_xids(self) -> None:
+        storage = self._storage
+        limit = self.next_xid + XID_RANGE
+        file = storage.clog_file
+        last_block = limit // XIDS_PER_PAGE
+        self._volume.reserve(4096)
+        if file.map.blocks <= last_block:
+            storage.extents.reserve_blocks(file, last_block + 1 - file.map.blocks)
+        while file.fresh <= last_block:
+            page_no = file.map.page_no(storage.extents.new_block(file))
+            frame = self._cache.get(page_no)
+            with self._mtr:
+                self._mtr.put_u8(frame, OFF_KIND, PageKind.CLOG)
+        with self._mtr:
+            storage.superblock.put_xid_limit(limit)
+        storage.superblock.xid_limit = limit
+
+    def snapshot(self, txn: Txn) -> Any:
+        """The snapshot of the transaction's next statement. It begins a new command: it sees what the earlier ones wrote."""
+        if txn.own:
+            txn.cid += 1
+        if txn.snapshot_lsn:
+            return clog_kernel.Snapshot(txn.snapshot_lsn, txn.own, txn.cid)
+        lsn = self._volume.vdl
+        if txn.session is not None and txn.session.dep_lsn > txn.dep_lsn:
+            txn.dep_lsn = txn.session.dep_lsn
+        if txn.dep_lsn > lsn:
+            lsn = txn.dep_lsn
+        if not txn.follow:
+            txn.snapshot_lsn = lsn
+        txn.oldest_lsn = lsn if not txn.held else min(lsn, *txn.held)
+        return clog_kernel.Snapshot(lsn, txn.own, txn.cid)
+
+    def latest_snapshot(self, txn: Txn | None = None) -> Any:
+        """Everything committed so far, durable or not, and all that ``txn`` has written, its current command included. Who shows
+        what it read must depend on the LSN of the changes (``Txn.depend``)."""
+        if txn is None:
+            return clog_kernel.Snapshot(self._log.next_lsn, set(), 0)
+        return clog_kernel.Snapshot(self._log.next_lsn, txn.own, txn.cid + 1)
+
+    def row_horizon(self) -> int:
+        """LSN of the oldest snapshot that may still be in use: versions deleted at or below it are seen by nobody."""
+        horizon = self._volume.vdl
+        for txn in self.active:
+            if txn.oldest_lsn and txn.oldest_lsn < horizon:
+                horizon = txn.oldest_lsn
+        return int(horizon)
+
+    def is_aborted(self, xid: int) -> bool:
+        """Whether ``xid`` aborted, or was cut off by a restart; may wait for a page of the commit log."""
+        state = self._clog.state(xid)
+        while state < 0:
+            self._cache.load(-state)
+            state = self._clog.state(xid)
+        return bool(state == ABORTED)
+
+    # End
+
+    def commit(self, txn: Txn) -> int:
+        """Commit: the commit LSN, 0 when nothing was written. An exception means that the transaction goes on, to be aborted."""
+        if txn.ended:
+            raise InvariantViolation("commit of a transaction that has ended")
+        lsn = self._write_commit(txn) if txn.own else 0
+        self._end(txn, lsn)
+        if lsn:
+            txn.depend(lsn)
+            for committed in txn._on_commit:
+                committed(lsn)
+            self._volume.flush_soon("commit")
+        return lsn
+
+    def _write_commit(self, txn: Txn) -> int:
+        levels = txn.levels
+        created = [relfile for level in levels for relfile in level.created]
+        dropped = [relfile for level in levels for relfile in level.dropped]
+        self._volume.reserve(COMMIT_REDO_BYTES + 16 * len(txn.own) + 1024 * (len(created) + len(dropped)))
+        self._load_states(txn.own)
+        with self._mtr:
+            lsn = int(self._log.next_lsn)
+            for xid in sorted(txn.own):
+                if self._clog.set(xid, lsn):
+                    raise InvariantViolation(f"the commit log's page of xid {xid} went away")
+            for relfile in created:
+                self._storage.extents.committed(relfile)
+            for relfile in dropped:
+                self._storage.release_storage(relfile, lsn)
+        return lsn
+
+    def _load_states(self, xids: Any) -> None:
+        again = True
+        while again:
+            again = False
+            for xid in xids:
+                page_no = self._storage.clog_file.map.page_no(xid // XIDS_PER_PAGE)
+                if not self._cache.arena.contains(page_no):
+                    self._cache.load(page_no)
+                    again = True
+
+    def abort(self, txn: Txn) -> None:
+        """Roll back and release everything; nothing has to be durable. A second abort does nothing."""
+        if txn.ended:
+            return
+        created = [relfile for level in txn.levels for relfile in level.created]
+        if txn.own:
+            self._write_aborts(txn.own, created)
+        self._end(txn, 0)
+        for aborted in txn._on_abort:
+            aborted()
+
+    def _write_aborts(self, xids: Any, created: list[int]) -> None:
+        self._load_states(xids)
+        with self._mtr:
+            lsn = int(self._log.next_lsn)
+            for xid in sorted(xids):
+                self._clog.set(xid, ABORTED)
+            for relfile in created:
+                self._storage.release_storage(relfile, lsn)
+
+    def _end(self, txn: Txn, lsn: int) -> None:
+        txn.ended = True
+        del self.active[txn]
+        for xid in txn.own:
+            del self.by_xid[xid]
+        self.locks.release_all(txn, lsn)
+
+    # Savepoints
+
+    def savepoint(self, txn: Txn, name: str) -> None:
+        """Open a subtransaction; its xid comes with its first write."""
+        txn.levels.append(Level(name))
+        txn.write_xid = 0
+
+    def _level(self, txn: Txn, name: str) -> int:
+        for index in range(len(txn.levels) - 1, 0, -1):
+            if txn.levels[index].name == name:
+                return index
+        raise InvalidSavepoint(f'savepoint "{name}" does not exist')
+
+    def release(self, txn: Txn, name: str) -> None:
+        """Merge the newest savepoint ``name`` and those after it into their parent. Error: 3B001."""
+        index = self._level(txn, name)
+        parent = txn.levels[index - 1]
+        for level in txn.levels[index:]:
+            parent.xids += level.xids
+            parent.created += level.created
+            parent.dropped += level.dropped
+        del txn.levels[index:]
+        txn.write_xid = parent.xid
+
+    def rollback_to(self, txn: Txn, name: str) -> None:
+        """Undo back to the newest savepoint ``name``, which stays open; row locks taken since are released. Error: 3B001."""
+        index = self._level(txn, name)
+        undone = txn.levels[index:]
+        xids = [xid for level in undone for xid in level.xids]
+        if xids:
+            self._write_aborts(xids, [relfile for level in undone for relfile in level.created])
+            for xid in xids:
+                txn.own.discard(xid)
+                del self.by_xid[xid]
+        txn.levels[index:] = [Level(name)]
+        txn.write_xid = 0
+        self.locks.release_rows_of_level(txn, index)

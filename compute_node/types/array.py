@@ -1,0 +1,408 @@
+"""Arrays of every type, oidvector and int2vector: text and binary I/O, storage, comparison (manual, 8.15).
+
+A value is a Python list, nested lists for more dimensions; lower bounds are 1 (other bounds: 0A000). Both vectors are flat lists.
+
+Binary and stored form::
+
+    i32 dimensions | i32 has-NULLs | u32 element type | (i32 length, i32 lower bound) per dimension
+    then each element: i32 length or -1 for NULL, bytes
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from aurora.errors import InvalidBinaryRepresentation, InvalidTextRepresentation, NotSupported
+from compute_node.types.common import WHITESPACE
+from compute_node.types.declare import comparisons
+from compute_node.types.registry import REGISTRY, PgType, TypeEnv
+
+_QUOTED = frozenset('{}"\\' + WHITESPACE)
+_HEADER = struct.Struct(">iiI")
+_DIMENSION = struct.Struct(">ii")
+_LENGTH = struct.Struct(">i")
+
+
+def dimensions(value: list[Any]) -> list[int]:
+    """Lengths by dimension; [] of the empty array."""
+    lengths: list[int] = []
+    level: Any = value
+    while isinstance(level, list) and level:
+        lengths.append(len(level))
+        level = level[0]
+    return lengths
+
+
+def flatten(value: list[Any]) -> Iterator[Any]:
+    """The elements in storage order."""
+    for each in value:
+        if isinstance(each, list):
+            yield from flatten(each)
+        else:
+            yield each
+
+
+def nest(elements: list[Any], lengths: list[int]) -> list[Any]:
+    """Inverse of ``flatten``."""
+    for length in reversed(lengths[1:]):
+        elements = [elements[at : at + length] for at in range(0, len(elements), length)]
+    return elements
+
+
+def quote_element(text: str, delimiter: str) -> str:
+    """An element's text as it stands in the array's: quoted when it could be misread."""
+    if text and text.isalnum() and text.lower() != "null":
+        return text
+    if not text or text.lower() == "null" or delimiter in text or not _QUOTED.isdisjoint(text):
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return text
+
+
+def array_output(element: PgType) -> Callable[[list[Any], TypeEnv], str]:
+    """Text output for arrays of ``element``."""
+    write, delimiter = element.output, element.delimiter
+
+    def output(value: list[Any], env: TypeEnv) -> str:
+        parts = (
+            "NULL"
+            if each is None
+            else output(each, env)
+            if isinstance(each, list)
+            else quote_element(write(each, env), delimiter)
+            for each in value
+        )
+        return "{" + delimiter.join(parts) + "}"
+
+    return output
+
+
+def malformed(text: str, detail: str) -> InvalidTextRepresentation:
+    """22P02 with the detail that names what is wrong."""
+    return InvalidTextRepresentation(f'malformed array literal: "{text}"', detail=detail)  # type: ignore[return-value]
+
+
+class _Reader:
+    """Recursive-descent reader of one array literal."""
+
+    def __init__(self, text: str, element: PgType, typmod: int, env: TypeEnv) -> None:
+        self.text, self.element, self.typmod, self.env = text, element, typmod, env
+        self.at = 0
+        self.lengths: list[int | None] = []
+
+    def fail(self, detail: str) -> InvalidTextRepresentation:
+        return malformed(self.text, detail)
+
+    def skip_space(self) -> None:
+        while self.at < len(self.text) and self.text[self.at] in WHITESPACE:
+            self.at += 1
+
+    def peek(self) -> str:
+        if self.at >= len(self.text):
+            raise self.fail("Unexpected end of input.")
+        return self.text[self.at]
+
+    def read(self) -> list[Any]:
+        self.skip_space()
+        if self.text[self.at : self.at + 1] == "[":
+            end = self.text.find("=", self.at)
+            bounds = self.text[self.at : end] if end > 0 else ""
+            if not bounds or any(not part.startswith("1:") for part in bounds.strip("[]").split("][")):
+                raise NotSupported("array lower bounds other than 1 are not supported")
+            self.at = end + 1
+            self.skip_space()
+        if self.text[self.at : self.at + 1] != "{":
+            raise self.fail('Array value must start with "{" or dimension information.')
+        value = self.level(0)
+        self.skip_space()
+        if self.at < len(self.text):
+            raise self.fail("Junk after closing right brace.")
+        return [] if not any(True for _ in flatten(value)) else value
+
+    def level(self, depth: int) -> list[Any]:
+        self.at += 1
+        if depth == len(self.lengths):
+            self.lengths.append(None)
+        items: list[Any] = []
+        self.skip_space()
+        if self.peek() == "}" and (depth == 0 or not items):
+            self.at += 1
+            return self.checked(items, depth)
+        while True:
+            self.skip_space()
+            if self.peek() == "{":
+                if items and not isinstance(items[-1], list):
+                    raise self.fail('Unexpected "{" character.')
+                items.append(self.level(depth + 1))
+            else:
+                if items and isinstance(items[-1], list):
+                    raise self.fail("Unexpected array element.")
+                items.append(self.scalar())
+            self.skip_space()
+            sign = self.peek()
+            self.at += 1
+            if sign == "}":
+                return self.checked(items, depth)
+            if sign != self.element.delimiter:
+                raise self.fail(f'Unexpected "{sign}" character.' if sign in '{"' else "Unexpected array element.")
+
+    def checked(self, items: list[Any], depth: int) -> list[Any]:
+        if self.lengths[depth] not in (None, len(items)):
+            raise self.fail("Multidimensional arrays must have sub-arrays with matching dimensions.")
+        self.lengths[depth] = len(items)
+        return items
+
+    def scalar(self) -> Any:
+        text, quoted, delimiter = self.text, False, self.element.delimiter
+        out: list[str] = []
+        kept = 0
+        while True:
+            sign = self.peek()
+            if sign == '"':
+                if quoted or out:
+                    raise self.fail("Unexpected array element.")
+                quoted = True
+                self.at += 1
+                while (sign := self.peek()) != '"':
+                    if sign == "\\":
+                        self.at += 1
+                        sign = self.peek()
+                    out.append(sign)
+                    self.at += 1
+                self.at += 1
+                self.skip_space()
+                if self.peek() not in (delimiter, "}"):
+                    raise self.fail('Unexpected "{" character.' if self.peek() == "{" else "Unexpected array element.")
+                break
+            if sign in (delimiter, "}"):
+                break
+            if sign == "{":
+                raise self.fail('Unexpected "{" character.')
+            if sign == "\\":
+                self.at += 1
+                out.append(self.peek())
+                kept = len(out)
+            else:
+                out.append(sign)
+                if sign not in WHITESPACE:
+                    kept = len(out)
+            self.at += 1
+        if quoted:
+            return self.element.input("".join(out), self.typmod, self.env)
+        word = "".join(out[:kept])
+        if not word:
+            raise self.fail(f'Unexpected "{text[self.at]}" character.')
+        return None if word.lower() == "null" else self.element.input(word, self.typmod, self.env)
+
+
+def array_input(element: PgType) -> Callable[[str, int, TypeEnv], list[Any]]:
+    """Text input for arrays of ``element``."""
+    return lambda text, typmod, env: _Reader(text, element, typmod, env).read()
+
+
+def element_codec(element: PgType) -> tuple[Callable[[Any], bytes], Callable[[bytes, int], Any]]:
+    """(encode, decode) of one element for the stored form: the binary one, or for types without it the text."""
+    if element.send is not None and element.receive is not None:
+        return element.send, element.receive
+    return str.encode, lambda data, typmod: data.decode()
+
+
+def array_send(element: PgType) -> Callable[[list[Any]], bytes]:
+    """Binary output for arrays of ``element``."""
+    encode = element_codec(element)[0]
+
+    def send(value: list[Any]) -> bytes:
+        lengths = dimensions(value)
+        flat = list(flatten(value))
+        parts = [_HEADER.pack(len(lengths), None in flat, element.oid)]
+        parts.extend(_DIMENSION.pack(length, 1) for length in lengths)
+        for each in flat:
+            if each is None:
+                parts.append(b"\xff\xff\xff\xff")
+            else:
+                data = encode(each)
+                parts.append(_LENGTH.pack(len(data)))
+                parts.append(data)
+        return b"".join(parts)
+
+    return send
+
+
+def array_receive(element: PgType) -> Callable[[bytes, int], list[Any]]:
+    """Binary input for arrays of ``element``; 22P03 for a malformed value."""
+    decode = element_codec(element)[1]
+
+    def receive(data: bytes, typmod: int = -1) -> list[Any]:
+        if len(data) < 12:
+            raise InvalidBinaryRepresentation("incorrect binary data format")
+        count, flags, element_oid = _HEADER.unpack_from(data)
+        if not 0 <= count <= 6 or flags not in (0, 1) or len(data) < 12 + 8 * count:
+            raise InvalidBinaryRepresentation(f"invalid number of dimensions: {count}")
+        if element_oid != element.oid:
+            raise InvalidBinaryRepresentation("wrong element type")
+        lengths, total, at = [], 1, 12
+        for _dimension in range(count):
+            length, lower = _DIMENSION.unpack_from(data, at)
+            if length < 0:
+                raise InvalidBinaryRepresentation("incorrect binary data format")
+            if lower != 1 and length and count:
+                raise NotSupported("array lower bounds other than 1 are not supported")
+            lengths.append(length)
+            total *= length
+            at += 8
+        elements: list[Any] = []
+        for _element in range(total if count else 0):
+            if at + 4 > len(data):
+                raise InvalidBinaryRepresentation("insufficient data left in message")
+            (size,) = _LENGTH.unpack_from(data, at)
+            at += 4
+            if size < -1 or at + size > len(data):
+                raise InvalidBinaryRepresentation("insufficient data left in message")
+            if size == -1:
+                elements.append(None)
+            else:
+                elements.append(decode(bytes(data[at : at + size]), typmod))
+                at += size
+        if at != len(data):
+            raise InvalidBinaryRepresentation("incorrect binary data format")
+        return nest(elements, lengths) if elements else []
+
+    return receive
+
+
+def array_order(element: PgType) -> Callable[[list[Any]], Any]:
+    """A comparable object: elements first (NULLs last), then the dimensions."""
+    key = element.sort_value
+
+    def order(value: list[Any]) -> Any:
+        flat = tuple((1, 0) if each is None else (0, each if key is None else key(each)) for each in flatten(value))
+        lengths = dimensions(value)
+        return flat, len(lengths), lengths
+
+    return order
+
+
+def array_key(element: PgType) -> Callable[[list[Any]], bytes] | None:
+    """memcmp key: 01 and the key of each element (02 for NULL), 00, the dimensions."""
+    key = element.sort_key
+    if key is None:
+        return None
+
+    def encode(value: list[Any]) -> bytes:
+        lengths = dimensions(value)
+        parts = [b"\x02" if each is None else b"\x01" + key(each) for each in flatten(value)]
+        return b"".join(parts) + bytes((0, len(lengths))) + b"".join(length.to_bytes(4, "big") for length in lengths)
+
+    return encode
+
+
+def _typmod_cast(element: PgType) -> Callable[[list[Any], int, bool], list[Any]] | None:
+    cast = element.typmod_cast
+    if cast is None:
+        return None
+
+    def apply(value: list[Any], typmod: int, explicit: bool) -> list[Any]:
+        return [
+            None
+            if each is None
+            else apply(each, typmod, explicit)
+            if isinstance(each, list)
+            else cast(each, typmod, explicit)
+            for each in value
+        ]
+
+    return apply
+
+
+def make_array_type(element: PgType) -> PgType:
+    """The array type of ``element`` (also for types that users create)."""
+    send, receive = array_send(element), array_receive(element)
+    has_binary = element.send is not None and element.receive is not None
+    return PgType(
+        oid=element.array,
+        name="_" + element.name[:62],
+        formatted_name=(element.formatted_name or element.name) + "[]",
+        length=-1,
+        by_value=False,
+        category="A",
+        input=array_input(element),
+        output=array_output(element),
+        receive=receive if has_binary else None,
+        send=send if has_binary else None,
+        disk="x",
+        to_disk=send,
+        from_disk=lambda data: receive(data, -1),
+        sort_value=array_order(element),
+        sort_key=array_key(element),
+        element=element.oid,
+        align="d" if element.align == "d" else "i",
+        storage="x",
+        delimiter=element.delimiter,
+        collation=element.collation,
+        typmod_in=element.typmod_in,
+        typmod_out=element.typmod_out,
+        typmod_cast=_typmod_cast(element),
+    )
+
+
+def _vector(oid: int, name: str, element: PgType, array: int) -> None:
+    send, receive = array_send(element), array_receive(element)
+
+    def read(text: str, typmod: int, env: TypeEnv) -> list[int]:
+        return [element.input(word, -1, env) for word in text.split()]
+
+    def vector_send(value: list[int]) -> bytes:
+        """As an array's, with the vectors' lower bound 0, of one dimension even when empty."""
+        data = send(value)
+        return (
+            data[:12] + _DIMENSION.pack(len(value), 0) + data[20:]
+            if value
+            else _HEADER.pack(1, 0, element.oid) + _DIMENSION.pack(0, 0)
+        )
+
+    def vector_receive(data: bytes, typmod: int) -> list[int]:
+        if len(data) >= 20 and data[:4] == b"\0\0\0\1":
+            data = data[:16] + b"\0\0\0\1" + data[20:]
+        return receive(data, typmod)
+
+    REGISTRY.add_type(
+        PgType(
+            oid=oid,
+            name=name,
+            length=-1,
+            by_value=False,
+            category="A",
+            array=array,
+            element=element.oid,
+            input=read,
+            output=lambda value, env: " ".join(map(str, value)),
+            text_bytes=lambda value: " ".join(map(str, value)).encode(),
+            receive=vector_receive,
+            send=vector_send,
+            disk="x",
+            to_disk=send,
+            from_disk=lambda data: receive(data, -1),
+            sort_value=lambda value: (len(value), value),
+            sort_key=lambda value: len(value).to_bytes(4, "big") + b"".join(map(element.sort_key or bytes, value)),
+        )
+    )
+
+
+_vector(30, "oidvector", REGISTRY.types_by_name["oid"], 1013)
+_vector(22, "int2vector", REGISTRY.types_by_name["int2"], 1006)
+comparisons(
+    """
+679 oidvectoreq(oidvector, oidvector) bool
+619 oidvectorne(oidvector, oidvector) bool
+677 oidvectorlt(oidvector, oidvector) bool
+678 oidvectorle(oidvector, oidvector) bool
+681 oidvectorgt(oidvector, oidvector) bool
+680 oidvectorge(oidvector, oidvector) bool
+404 btoidvectorcmp(oidvector, oidvector) int4
+""",
+    lambda value: (len(value), value),
+)
+
+for _type in [each for each in REGISTRY.types.values() if each.array]:
+    REGISTRY.add_type(make_array_type(_type))

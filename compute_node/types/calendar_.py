@@ -1,0 +1,174 @@
+"""Proleptic Gregorian calendar and time zones over PostgreSQL's numbers: days and µs since 2000-01-01.
+
+Years are astronomical (0 is 1 BC). Python's datetime covers years 1…9999 only; zone offsets beyond are taken from the
+same place in a 400-year cycle, which repeats days of the week and leap years.
+"""
+
+from __future__ import annotations
+
+import functools
+import zoneinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import Final
+
+DAY_US: Final = 86_400_000_000
+HOUR_US: Final = 3_600_000_000
+MINUTE_US: Final = 60_000_000
+SECOND_US: Final = 1_000_000
+EPOCH_JULIAN: Final = 2451545
+"""Julian day of 2000-01-01."""
+UNIX_EPOCH_DAYS: Final = 10957
+"""Days from 1970-01-01 to 2000-01-01."""
+UNIX_EPOCH_US: Final = UNIX_EPOCH_DAYS * DAY_US
+DATE_INFINITY: Final = 2147483647
+DATE_MINUS_INFINITY: Final = -2147483648
+DATE_MIN: Final = -EPOCH_JULIAN
+DATE_END: Final = 2147483494
+TIMESTAMP_INFINITY: Final = 9223372036854775807
+TIMESTAMP_MINUS_INFINITY: Final = -9223372036854775808
+TIMESTAMP_MIN: Final = -211813488000000000
+TIMESTAMP_END: Final = 9223371331200000000
+
+_CYCLE_DAYS = 146097
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = datetime(2000, 1, 1)
+_MONTH_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+def is_leap(year: int) -> bool:
+    """Whether an astronomical year has 366 days."""
+    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+
+
+def month_length(year: int, month: int) -> int:
+    """Days of a month (1…12)."""
+    return 29 if month == 2 and is_leap(year) else _MONTH_DAYS[month - 1]
+
+
+def days_from_civil(year: int, month: int, day: int) -> int:
+    """Days since 2000-01-01 of a valid date."""
+    shifted = year - (month <= 2)
+    era, of_era = divmod(shifted, 400)
+    of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
+    return era * _CYCLE_DAYS + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 730425
+
+
+def civil_from_days(days: int) -> tuple[int, int, int]:
+    """(year, month, day) of days since 2000-01-01."""
+    era, of_era = divmod(days + 730425, _CYCLE_DAYS)
+    year_of_era = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
+    of_year = of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    shifted_month = (5 * of_year + 2) // 153
+    day = of_year - (153 * shifted_month + 2) // 5 + 1
+    month = shifted_month + (3 if shifted_month < 10 else -9)
+    return year_of_era + era * 400 + (month <= 2), month, day
+
+
+def iso_week(days: int) -> tuple[int, int, int]:
+    """(ISO year, ISO week, ISO weekday 1 = Monday … 7)."""
+    weekday = (days + 5) % 7
+    year = civil_from_days(days - weekday + 3)[0]
+    first = days_from_civil(year, 1, 4)
+    return year, (days - (first - (first + 5) % 7)) // 7 + 1, weekday + 1
+
+
+def _into_datetime(us: int) -> tuple[int, int]:
+    """(µs shifted by whole 400-year cycles into years 1970…2369 when outside 1…9999, the shift in cycles)."""
+    cycle_us = _CYCLE_DAYS * DAY_US
+    if -62_000_000_000_000_000 < us < 252_000_000_000_000_000:
+        return us, 0
+    cycles = us // cycle_us
+    return us - cycles * cycle_us, cycles
+
+
+def utc_offset_seconds(us: int, zone: tzinfo) -> int:
+    """The zone's offset east of UTC at an instant (µs since 2000-01-01 UTC)."""
+    shifted, _ = _into_datetime(us)
+    offset = (_EPOCH + timedelta(microseconds=shifted)).astimezone(zone).utcoffset()
+    return round(offset.total_seconds()) if offset is not None else 0
+
+
+def local_to_utc(us: int, zone: tzinfo) -> int:
+    """Local time (µs since 2000-01-01 local) → instant. A skipped time takes the offset before the gap, a repeated one
+    the later (standard) reading, as PostgreSQL does."""
+    shifted, _ = _into_datetime(us)
+    local = _NAIVE_EPOCH + timedelta(microseconds=shifted)
+    first = local.replace(tzinfo=zone, fold=0).utcoffset()
+    second = local.replace(tzinfo=zone, fold=1).utcoffset()
+    if first is None or second is None:
+        return us
+    return us - round(min(first, second).total_seconds()) * SECOND_US
+
+
+def utc_to_local(us: int, zone: tzinfo) -> int:
+    """Instant → local time, both in µs since 2000-01-01."""
+    return us + utc_offset_seconds(us, zone) * SECOND_US
+
+
+ABBREVIATIONS: Final[dict[str, int]] = {
+    "utc": 0,
+    "gmt": 0,
+    "z": 0,
+    "zulu": 0,
+    "ut": 0,
+    "wet": 0,
+    "west": 3600,
+    "bst": 3600,
+    "cet": 3600,
+    "met": 3600,
+    "mez": 3600,
+    "cest": 7200,
+    "mest": 7200,
+    "mesz": 7200,
+    "eet": 7200,
+    "eest": 10800,
+    "msk": 10800,
+    "msd": 14400,
+    "ist": 7200,
+    "jst": 32400,
+    "kst": 32400,
+    "est": -18000,
+    "edt": -14400,
+    "cst": -21600,
+    "cdt": -18000,
+    "mst": -25200,
+    "mdt": -21600,
+    "pst": -28800,
+    "pdt": -25200,
+    "akst": -32400,
+    "akdt": -28800,
+    "hst": -36000,
+    "ast": -14400,
+    "adt": -10800,
+    "nst": -12600,
+    "ndt": -9000,
+    "aest": 36000,
+    "aedt": 39600,
+    "acst": 34200,
+    "acdt": 37800,
+    "awst": 28800,
+    "nzst": 43200,
+    "nzdt": 46800,
+    "sast": 7200,
+}
+"""Seconds east of UTC, from PostgreSQL's default abbreviation set."""
+
+
+@functools.cache
+def _names_by_lower() -> dict[str, str]:
+    return {name.lower(): name for name in zoneinfo.available_timezones()}
+
+
+def fixed_zone(seconds: int) -> tzinfo:
+    """A zone at a fixed offset east of UTC."""
+    return timezone(timedelta(seconds=seconds))
+
+
+@functools.lru_cache(maxsize=512)
+def find_zone(name: str) -> tzinfo | None:
+    """An IANA name (any case), an abbreviation, or a POSIX ``±hh[:mm]`` (west positive); None when unknown."""
+    lowered = name.lower()
+    if lowered in ABBREVIATIONS:
+        return fixed_zone(ABBREVIATIONS[lowered])
+    official = _names_by_lower().get(lowered)
+    return zoneinfo.ZoneInfo(official) if official is not None else None

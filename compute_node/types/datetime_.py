@@ -1,0 +1,505 @@
+"""date, timestamp, timestamptz: I/O in the session's DateStyle and zone, comparison, casts (manual, 8.5).
+
+date: days since 2000-01-01; timestamp, timestamptz: µs since 2000-01-01 (UTC); the infinities are the integer extremes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aurora.errors import DatetimeFieldOverflow, InvalidParameterValue
+from compute_node.types.calendar_ import (
+    DATE_END,
+    DATE_INFINITY,
+    DATE_MIN,
+    DATE_MINUS_INFINITY,
+    DAY_US,
+    SECOND_US,
+    TIMESTAMP_END,
+    TIMESTAMP_INFINITY,
+    TIMESTAMP_MIN,
+    TIMESTAMP_MINUS_INFINITY,
+    civil_from_days,
+    local_to_utc,
+    utc_offset_seconds,
+    utc_to_local,
+)
+from compute_node.types.common import fixed_codec, parse_typmod_int
+from compute_node.types.datetime_parse import DAY_NAMES, MONTH_NAMES, parse, syntax_error
+from compute_node.types.declare import comparisons, fn, fns
+from compute_node.types.registry import REGISTRY, FunctionContext, PgType, TypeEnv
+
+_BEFORE = {
+    "infinity": (DATE_INFINITY, TIMESTAMP_INFINITY),
+    "-infinity": (DATE_MINUS_INFINITY, TIMESTAMP_MINUS_INFINITY),
+}
+
+
+def is_infinite(us: int) -> bool:
+    """Whether a timestamp is one of the infinities."""
+    return us in (TIMESTAMP_INFINITY, TIMESTAMP_MINUS_INFINITY)
+
+
+def check_timestamp(us: int, name: str = "timestamp") -> int:
+    """22008 outside 4714 BC … 294276 AD."""
+    if not TIMESTAMP_MIN <= us < TIMESTAMP_END:
+        raise DatetimeFieldOverflow(f"{name} out of range")
+    return us
+
+
+def check_date(days: int) -> int:
+    """22008 outside 4714 BC … 5874897 AD."""
+    if not DATE_MIN <= days < DATE_END:
+        raise DatetimeFieldOverflow("date out of range")
+    return days
+
+
+def date_in(text: str, typmod: int, env: TypeEnv) -> int:
+    """Text input of date."""
+    parsed = parse(text, "date", env)
+    if parsed.special is not None:
+        return _BEFORE[parsed.special][0]
+    if parsed.days is None:
+        raise syntax_error("date", text)
+    if not DATE_MIN <= parsed.days < DATE_END:
+        raise DatetimeFieldOverflow(f'date out of range: "{text}"')
+    return parsed.days
+
+
+def timestamp_in(text: str, typmod: int, env: TypeEnv) -> int:
+    """Text input of timestamp; a zone in the text is ignored."""
+    parsed = parse(text, "timestamp", env)
+    if parsed.special is not None:
+        return _BEFORE[parsed.special][1]
+    if parsed.days is None:
+        raise syntax_error("timestamp", text)
+    us = parsed.days * DAY_US + (parsed.us or 0)
+    if not TIMESTAMP_MIN <= us < TIMESTAMP_END:
+        raise DatetimeFieldOverflow(f'timestamp out of range: "{text}"')
+    return round_fraction(us, typmod)
+
+
+def timestamptz_in(text: str, typmod: int, env: TypeEnv) -> int:
+    """Text input of timestamptz; without a zone the session's counts."""
+    parsed = parse(text, "timestamp with time zone", env)
+    if parsed.special is not None:
+        return _BEFORE[parsed.special][1]
+    if parsed.days is None:
+        raise syntax_error("timestamp with time zone", text)
+    us = local_to_utc(parsed.days * DAY_US + (parsed.us or 0), parsed.zone or env.timezone)
+    if not TIMESTAMP_MIN <= us < TIMESTAMP_END:
+        raise DatetimeFieldOverflow(f'timestamp out of range: "{text}"')
+    return round_fraction(us, typmod)
+
+
+def round_fraction(us: int, typmod: int, explicit: bool = False) -> int:
+    """Round to ``typmod`` fractional digits, half away from zero."""
+    if not 0 <= typmod < 6 or is_infinite(us):
+        return us
+    unit = 10 ** (6 - typmod)
+    rounded = (abs(us) + unit // 2) // unit * unit
+    return rounded if us >= 0 else -rounded
+
+
+def clock_text(us: int) -> str:
+    """µs of a day → ``HH:MM:SS[.ffffff]`` without trailing zeros."""
+    seconds, fraction = divmod(us, SECOND_US)
+    text = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    return f"{text}.{fraction:06d}".rstrip("0") if fraction else text
+
+
+def offset_text(seconds: int) -> str:
+    """``±HH[:MM[:SS]]``."""
+    sign, seconds = ("-", -seconds) if seconds < 0 else ("+", seconds)
+    text = f"{sign}{seconds // 3600:02d}"
+    if seconds % 3600:
+        text += f":{seconds // 60 % 60:02d}"
+    if seconds % 60:
+        text += f":{seconds % 60:02d}"
+    return text
+
+
+def _day_text(days: int, datestyle: str, with_weekday: bool) -> str:
+    """A date in the session's style, without the era."""
+    year, month, day = civil_from_days(days)
+    shown = year if year > 0 else 1 - year
+    style = datestyle.partition(",")[0].strip().upper()
+    if style == "ISO":
+        return f"{shown:04d}-{month:02d}-{day:02d}"
+    day_first = "DMY" in datestyle.upper()
+    if style == "GERMAN":
+        return f"{day:02d}.{month:02d}.{shown:04d}"
+    if style == "SQL":
+        return f"{day:02d}/{month:02d}/{shown:04d}" if day_first else f"{month:02d}/{day:02d}/{shown:04d}"
+    if not with_weekday:
+        return f"{day:02d}-{month:02d}-{shown:04d}" if day_first else f"{month:02d}-{day:02d}-{shown:04d}"
+    name = MONTH_NAMES[month - 1][:3]
+    return f"{DAY_NAMES[(days + 6) % 7][:3]} " + (f"{day:02d} {name}" if day_first else f"{name} {day:02d}")
+
+
+def date_out(value: int, env: TypeEnv) -> str:
+    """Text output of date."""
+    if value in (DATE_INFINITY, DATE_MINUS_INFINITY):
+        return "infinity" if value > 0 else "-infinity"
+    return _day_text(value, env.datestyle, False) + (" BC" if civil_from_days(value)[0] <= 0 else "")
+
+
+def _stamp_text(local_us: int, env: TypeEnv, zone_text: str) -> str:
+    days, us = divmod(local_us, DAY_US)
+    year = civil_from_days(days)[0]
+    era = " BC" if year <= 0 else ""
+    style = env.datestyle.partition(",")[0].strip().upper()
+    if style == "POSTGRES":
+        shown = year if year > 0 else 1 - year
+        return (
+            f"{_day_text(days, env.datestyle, True)} {clock_text(us)} {shown:04d}{zone_text and ' ' + zone_text}{era}"
+        )
+    gap = " " if style in ("SQL", "GERMAN") and zone_text else ""
+    return f"{_day_text(days, env.datestyle, True)} {clock_text(us)}{gap}{zone_text}{era}"
+
+
+def timestamp_out(value: int, env: TypeEnv) -> str:
+    """Text output of timestamp."""
+    if is_infinite(value):
+        return "infinity" if value > 0 else "-infinity"
+    return _stamp_text(value, env, "")
+
+
+def timestamptz_out(value: int, env: TypeEnv) -> str:
+    """Text output of timestamptz in the session's zone: its offset, or with other styles than ISO its abbreviation."""
+    if is_infinite(value):
+        return "infinity" if value > 0 else "-infinity"
+    offset = utc_offset_seconds(value, env.timezone)
+    zone_text = offset_text(offset)
+    if not env.datestyle.upper().startswith("ISO"):
+        inside = min(max(value, -62_000_000_000_000_000), 250_000_000_000_000_000)
+        name = (datetime(2000, 1, 1, tzinfo=UTC) + timedelta(microseconds=inside)).astimezone(
+            env.timezone
+        ).tzname() or ""
+        zone_text = name if name and name[0].isalpha() and ":" not in name else zone_text
+    return _stamp_text(value + offset * SECOND_US, env, zone_text)
+
+
+def precision_typmod_in(name: str) -> Callable[[list[str]], int]:
+    """(p) → typmod p; above 6 is 6 with PostgreSQL, negative is 22023."""
+
+    def read(arguments: list[str]) -> int:
+        if len(arguments) != 1:
+            raise InvalidParameterValue("invalid type modifier")
+        precision = parse_typmod_int("integer", arguments[0])
+        if precision < 0:
+            raise InvalidParameterValue(f"{name}({precision}) precision must not be negative")
+        return min(precision, 6)
+
+    return read
+
+
+_receive_date, _send_date = fixed_codec(">i")
+_receive_stamp, _send_stamp = fixed_codec(">q")
+
+
+def _stamp_receive(data: bytes, typmod: int) -> int:
+    value: int = _receive_stamp(data, typmod)
+    if not is_infinite(value):
+        check_timestamp(value)
+    return round_fraction(value, typmod)
+
+
+def _date_receive(data: bytes, typmod: int) -> int:
+    value: int = _receive_date(data, typmod)
+    if value not in (DATE_INFINITY, DATE_MINUS_INFINITY):
+        check_date(value)
+    return value
+
+
+_date_key, _stamp_key = struct.Struct(">I").pack, struct.Struct(">Q").pack
+
+REGISTRY.add_type(
+    PgType(
+        oid=1082,
+        name="date",
+        length=4,
+        by_value=True,
+        category="D",
+        array=1182,
+        input=date_in,
+        output=date_out,
+        receive=_date_receive,
+        send=_send_date,
+        disk="i",
+        sort_key=lambda value: _date_key(value + 0x80000000),
+    )
+)
+for _oid, _name, _array, _in, _out, _formatted in (
+    (1114, "timestamp", 1115, timestamp_in, timestamp_out, "timestamp without time zone"),
+    (1184, "timestamptz", 1185, timestamptz_in, timestamptz_out, "timestamp with time zone"),
+):
+    REGISTRY.add_type(
+        PgType(
+            oid=_oid,
+            name=_name,
+            formatted_name=_formatted,
+            length=8,
+            by_value=True,
+            category="D",
+            align="d",
+            array=_array,
+            preferred=_oid == 1184,
+            input=_in,
+            output=_out,
+            receive=_stamp_receive,
+            send=_send_stamp,
+            disk="q",
+            sort_key=lambda value: _stamp_key(value + 0x8000000000000000),
+            typmod_in=precision_typmod_in(_name.upper() if _oid == 1114 else "TIMESTAMP"),
+            typmod_out=lambda typmod, tail=_formatted.removeprefix("timestamp"): f"({typmod}){tail}",
+            typmod_cast=round_fraction,
+        )
+    )
+
+comparisons("""
+1086 date_eq(date, date) bool
+1091 date_ne(date, date) bool
+1087 date_lt(date, date) bool
+1088 date_le(date, date) bool
+1089 date_gt(date, date) bool
+1090 date_ge(date, date) bool
+1092 date_cmp(date, date) int4
+2052 timestamp_eq(timestamp, timestamp) bool
+2053 timestamp_ne(timestamp, timestamp) bool
+2054 timestamp_lt(timestamp, timestamp) bool
+2055 timestamp_le(timestamp, timestamp) bool
+2057 timestamp_gt(timestamp, timestamp) bool
+2056 timestamp_ge(timestamp, timestamp) bool
+2045 timestamp_cmp(timestamp, timestamp) int4
+1152 timestamptz_eq(timestamptz, timestamptz) bool
+1153 timestamptz_ne(timestamptz, timestamptz) bool
+1154 timestamptz_lt(timestamptz, timestamptz) bool
+1155 timestamptz_le(timestamptz, timestamptz) bool
+1157 timestamptz_gt(timestamptz, timestamptz) bool
+1156 timestamptz_ge(timestamptz, timestamptz) bool
+1314 timestamptz_cmp(timestamptz, timestamptz) int4
+""")
+
+
+def date_to_timestamp(days: int) -> int:
+    """Midnight of the day; 22008 beyond timestamp's range."""
+    if days == DATE_INFINITY:
+        return TIMESTAMP_INFINITY
+    if days == DATE_MINUS_INFINITY:
+        return TIMESTAMP_MINUS_INFINITY
+    if days * DAY_US >= TIMESTAMP_END:
+        raise DatetimeFieldOverflow("date out of range for timestamp")
+    return days * DAY_US
+
+
+def timestamp_to_date(us: int) -> int:
+    """The day of a timestamp."""
+    if is_infinite(us):
+        return DATE_INFINITY if us > 0 else DATE_MINUS_INFINITY
+    return us // DAY_US
+
+
+def timestamp_to_timestamptz(us: int, env: TypeEnv) -> int:
+    """Local time in the session's zone → instant."""
+    return us if is_infinite(us) else check_timestamp(local_to_utc(us, env.timezone))
+
+
+def timestamptz_to_timestamp(us: int, env: TypeEnv) -> int:
+    """Instant → local time in the session's zone."""
+    return us if is_infinite(us) else utc_to_local(us, env.timezone)
+
+
+def _mixed(block: str, left: Callable[[int, TypeEnv], int], right: Callable[[int, TypeEnv], int]) -> None:
+    """Comparisons of a date or timestamp with another kind, each side brought to a common scale."""
+    for line in block.strip().splitlines():
+        oid, signature = line.split(" ", 1)
+        name = signature[: signature.index("(")]
+        compare = _OPERATIONS[next(each for each in name.split("_")[1:] if each in _OPERATIONS)]
+        fn(int(oid), signature, _bind_mixed(compare, left, right), needs_context=True)
+
+
+def _bind_mixed(
+    compare: Callable[[int, int], Any], left: Callable[[int, TypeEnv], int], right: Callable[[int, TypeEnv], int]
+) -> Callable[..., Any]:
+    return lambda context, a, b: compare(left(a, context.env), right(b, context.env))
+
+
+_OPERATIONS: dict[str, Callable[[int, int], Any]] = {
+    "eq": lambda a, b: a == b,
+    "ne": lambda a, b: a != b,
+    "lt": lambda a, b: a < b,
+    "le": lambda a, b: a <= b,
+    "gt": lambda a, b: a > b,
+    "ge": lambda a, b: a >= b,
+    "cmp": lambda a, b: (a > b) - (a < b),
+}
+
+
+def _as_is(value: int, env: TypeEnv) -> int:
+    return value
+
+
+def _date_as_stamp(days: int, env: TypeEnv) -> int:
+    return days * DAY_US if days not in (DATE_INFINITY, DATE_MINUS_INFINITY) else date_to_timestamp(days)
+
+
+def _date_as_instant(days: int, env: TypeEnv) -> int:
+    if days in (DATE_INFINITY, DATE_MINUS_INFINITY):
+        return date_to_timestamp(days)
+    return local_to_utc(days * DAY_US, env.timezone)
+
+
+def _stamp_as_instant(us: int, env: TypeEnv) -> int:
+    return us if is_infinite(us) else local_to_utc(us, env.timezone)
+
+
+_mixed(
+    """
+2340 date_eq_timestamp(date, timestamp) bool
+2343 date_ne_timestamp(date, timestamp) bool
+2338 date_lt_timestamp(date, timestamp) bool
+2339 date_le_timestamp(date, timestamp) bool
+2341 date_gt_timestamp(date, timestamp) bool
+2342 date_ge_timestamp(date, timestamp) bool
+2344 date_cmp_timestamp(date, timestamp) int4
+""",
+    _date_as_stamp,
+    _as_is,
+)
+_mixed(
+    """
+2366 timestamp_eq_date(timestamp, date) bool
+2369 timestamp_ne_date(timestamp, date) bool
+2364 timestamp_lt_date(timestamp, date) bool
+2365 timestamp_le_date(timestamp, date) bool
+2367 timestamp_gt_date(timestamp, date) bool
+2368 timestamp_ge_date(timestamp, date) bool
+2370 timestamp_cmp_date(timestamp, date) int4
+""",
+    _as_is,
+    _date_as_stamp,
+)
+_mixed(
+    """
+2353 date_eq_timestamptz(date, timestamptz) bool stable
+2356 date_ne_timestamptz(date, timestamptz) bool stable
+2351 date_lt_timestamptz(date, timestamptz) bool stable
+2352 date_le_timestamptz(date, timestamptz) bool stable
+2354 date_gt_timestamptz(date, timestamptz) bool stable
+2355 date_ge_timestamptz(date, timestamptz) bool stable
+2357 date_cmp_timestamptz(date, timestamptz) int4 stable
+""",
+    _date_as_instant,
+    _as_is,
+)
+_mixed(
+    """
+2379 timestamptz_eq_date(timestamptz, date) bool stable
+2382 timestamptz_ne_date(timestamptz, date) bool stable
+2377 timestamptz_lt_date(timestamptz, date) bool stable
+2378 timestamptz_le_date(timestamptz, date) bool stable
+2380 timestamptz_gt_date(timestamptz, date) bool stable
+2381 timestamptz_ge_date(timestamptz, date) bool stable
+2383 timestamptz_cmp_date(timestamptz, date) int4 stable
+""",
+    _as_is,
+    _date_as_instant,
+)
+_mixed(
+    """
+2522 timestamp_eq_timestamptz(timestamp, timestamptz) bool stable
+2525 timestamp_ne_timestamptz(timestamp, timestamptz) bool stable
+2520 timestamp_lt_timestamptz(timestamp, timestamptz) bool stable
+2521 timestamp_le_timestamptz(timestamp, timestamptz) bool stable
+2523 timestamp_gt_timestamptz(timestamp, timestamptz) bool stable
+2524 timestamp_ge_timestamptz(timestamp, timestamptz) bool stable
+2526 timestamp_cmp_timestamptz(timestamp, timestamptz) int4 stable
+""",
+    _stamp_as_instant,
+    _as_is,
+)
+_mixed(
+    """
+2529 timestamptz_eq_timestamp(timestamptz, timestamp) bool stable
+2532 timestamptz_ne_timestamp(timestamptz, timestamp) bool stable
+2527 timestamptz_lt_timestamp(timestamptz, timestamp) bool stable
+2528 timestamptz_le_timestamp(timestamptz, timestamp) bool stable
+2530 timestamptz_gt_timestamp(timestamptz, timestamp) bool stable
+2531 timestamptz_ge_timestamp(timestamptz, timestamp) bool stable
+2533 timestamptz_cmp_timestamp(timestamptz, timestamp) int4 stable
+""",
+    _as_is,
+    _stamp_as_instant,
+)
+
+
+def _date_plus(days: int, count: int) -> int:
+    return days if days in (DATE_INFINITY, DATE_MINUS_INFINITY) else check_date(days + count)
+
+
+def _date_minus_date(a: int, b: int) -> int:
+    if {a, b} & {DATE_INFINITY, DATE_MINUS_INFINITY}:
+        raise DatetimeFieldOverflow("cannot subtract infinite dates")
+    return a - b
+
+
+fn(1141, "date_pli(date, int4) date", _date_plus)
+fn(1142, "date_mii(date, int4) date", lambda days, count: _date_plus(days, -count))
+fn(1140, "date_mi(date, date) int4", _date_minus_date)
+fn(2024, "timestamp(date) timestamp", date_to_timestamp)
+fn(2029, "date(timestamp) date", timestamp_to_date)
+
+
+def _with_env(convert: Callable[[int, TypeEnv], int]) -> Callable[[FunctionContext, int], int]:
+    return lambda context, value: convert(value, context.env)
+
+
+fn(2028, "timestamptz(timestamp) timestamptz stable", _with_env(timestamp_to_timestamptz), needs_context=True)
+fn(2027, "timestamp(timestamptz) timestamp stable", _with_env(timestamptz_to_timestamp), needs_context=True)
+fn(
+    1174,
+    "timestamptz(date) timestamptz stable",
+    _with_env(lambda days, env: timestamp_to_timestamptz(date_to_timestamp(days), env)),
+    needs_context=True,
+)
+fn(
+    1178,
+    "date(timestamptz) date stable",
+    _with_env(lambda us, env: timestamp_to_date(timestamptz_to_timestamp(us, env))),
+    needs_context=True,
+)
+fns(
+    """
+1961 timestamp(timestamp, int4) timestamp
+1967 timestamptz(timestamptz, int4) timestamptz
+""",
+    round_fraction,
+)
+fns(
+    """
+1138 date_larger(date, date) date
+2036 timestamp_larger(timestamp, timestamp) timestamp
+1196 timestamptz_larger(timestamptz, timestamptz) timestamptz
+""",
+    max,
+)
+fns(
+    """
+1139 date_smaller(date, date) date
+2035 timestamp_smaller(timestamp, timestamp) timestamp
+1195 timestamptz_smaller(timestamptz, timestamptz) timestamptz
+""",
+    min,
+)
+fns(
+    """
+2048 isfinite(timestamp) bool
+1389 isfinite(timestamptz) bool
+""",
+    lambda us: not is_infinite(us),
+)
+fn(1373, "isfinite(date) bool", lambda days: days not in (DATE_INFINITY, DATE_MINUS_INFINITY))

@@ -1,0 +1,510 @@
+"""interval, time and timetz: I/O, comparison (manual, 8.5.4).
+
+An interval is months, days and µs, which do not add up into each other; it compares as if a month had 30 days and a day
+24 hours. A time is µs of the day, a timetz that and the zone in seconds *west* of UTC.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from decimal import Decimal
+from typing import NamedTuple
+
+from aurora.errors import (
+    DatetimeFieldOverflow,
+    InvalidBinaryRepresentation,
+    InvalidDatetimeFormat,
+    InvalidParameterValue,
+    NotSupported,
+)
+from compute_node.types.calendar_ import DAY_US, HOUR_US, MINUTE_US, SECOND_US, utc_offset_seconds
+from compute_node.types.common import fixed_codec, wrong_length
+from compute_node.types.datetime_ import clock_text, offset_text, precision_typmod_in, round_fraction
+from compute_node.types.datetime_parse import parse, syntax_error
+from compute_node.types.declare import comparisons, fn
+from compute_node.types.registry import REGISTRY, PgType, TypeEnv
+
+
+class Interval(NamedTuple):
+    """An interval value."""
+
+    months: int
+    days: int
+    us: int
+
+
+class TimeTz(NamedTuple):
+    """A time with its zone, in seconds west of UTC."""
+
+    us: int
+    west_seconds: int
+
+
+def interval_span(value: Interval) -> int:
+    """µs when a month is 30 days: what intervals compare by."""
+    return value.us + (value.days + value.months * 30) * DAY_US
+
+
+def checked_interval(months: int, days: int, us: int) -> Interval:
+    """22008 when a field leaves its width (i32, i32, i64)."""
+    if not (-(2**31) <= months < 2**31 and -(2**31) <= days < 2**31 and -(2**63) <= us < 2**63):
+        raise DatetimeFieldOverflow("interval out of range")
+    return Interval(months, days, us)
+
+
+_UNITS: dict[str, tuple[str, int]] = {}
+for _words, _kind, _factor in (
+    ("us usec usecs microsecond microseconds useconds", "us", 1),
+    ("ms msec msecs millisecond milliseconds mseconds", "us", 1000),
+    ("s sec secs second seconds", "us", SECOND_US),
+    ("m min mins minute minutes", "us", MINUTE_US),
+    ("h hr hrs hour hours", "us", HOUR_US),
+    ("d day days", "days", 1),
+    ("w week weeks", "days", 7),
+    ("mon mons month months", "months", 1),
+    ("y yr yrs year years", "months", 12),
+    ("dec decs decade decades", "months", 120),
+    ("c cent century centuries", "months", 1200),
+    ("mil mils millennium millennia", "months", 12000),
+):
+    for _word in _words.split():
+        _UNITS[_word] = (_kind, _factor)
+
+_PART = re.compile(
+    r"\s*(?:(?P<clock>[+-]?\d+:\d+(?::\d+(?:\.\d*)?)?)|(?P<ym>[+-]?\d+-\d+)|(?P<number>[+-]?(?:\d+\.?\d*|\.\d+))\s*(?P<unit>[a-z]+)?|(?P<ago>ago)|(?P<at>@))",
+)
+_ISO = re.compile(
+    r"([+-]?)P(?=.)(?:(?P<y>[+-]?[\d.]+)Y)?(?:(?P<mo>[+-]?[\d.]+)M)?(?:(?P<w>[+-]?[\d.]+)W)?(?:(?P<d>[+-]?[\d.]+)D)?"
+    r"(?:T(?:(?P<h>[+-]?[\d.]+)H)?(?:(?P<mi>[+-]?[\d.]+)M)?(?:(?P<s>[+-]?[\d.]+)S)?)?"
+)
+
+
+class _Sum:
+    """Adds up parts; fractions of a month become days, of a day µs."""
+
+    def __init__(self) -> None:
+        self.months, self.days, self.us = 0, 0, 0
+
+    def add(self, number: str, kind: str, factor: int) -> None:
+        amount = Decimal(number) * factor
+        whole = int(amount)
+        rest = amount - whole
+        if kind == "us":
+            self.us += int(amount.to_integral_value())
+        elif kind == "days":
+            self.days += whole
+            self.us += round(rest * DAY_US)
+        else:
+            self.months += whole
+            if factor == 1:
+                days = rest * 30
+                self.days += int(days)
+                self.us += round((days - int(days)) * DAY_US)
+            else:
+                self.months += round(rest)
+
+    def clock(self, text: str) -> None:
+        sign = -1 if text.startswith("-") else 1
+        hour, minute, *rest = text.lstrip("+-").split(":")
+        if int(minute) > 59 or (rest and Decimal(rest[0]) >= 60):
+            raise InvalidDatetimeFormat("")
+        self.us += sign * (
+            int(hour) * HOUR_US + int(minute) * MINUTE_US + round(Decimal(rest[0] if rest else 0) * SECOND_US)
+        )
+
+
+def interval_in(text: str, typmod: int, env: TypeEnv) -> Interval:
+    """PostgreSQL's verbose forms, clock forms, SQL year-month, and ISO 8601 durations; 22007 / 22008 otherwise."""
+    total = _Sum()
+    iso = _ISO.fullmatch(text.strip())
+    if iso is not None and len(text.strip()) > 1:
+        for group, kind, factor in (
+            ("y", "months", 12),
+            ("mo", "months", 1),
+            ("w", "days", 7),
+            ("d", "days", 1),
+            ("h", "us", HOUR_US),
+            ("mi", "us", MINUTE_US),
+            ("s", "us", SECOND_US),
+        ):
+            if iso[group] is not None:
+                total.add(iso[group], kind, factor)
+    else:
+        _read_parts(text, total)
+    return interval_typmod(checked_interval(total.months, total.days, total.us), typmod)
+
+
+def _read_parts(text: str, total: _Sum) -> None:
+    lowered, at, seen, negate, clock_seen = text.strip().lower(), 0, False, False, False
+    while at < len(lowered):
+        match = _PART.match(lowered, at)
+        if match is None or match.end() == at:
+            raise syntax_error("interval", text)
+        at = match.end()
+        if match["at"]:
+            continue
+        seen = True
+        if match["ago"]:
+            negate = True
+        elif match["clock"]:
+            if clock_seen:
+                raise syntax_error("interval", text)
+            clock_seen = True
+            parts = match["clock"].lstrip("+-").split(":")
+            if int(parts[1]) > 59 or (len(parts) > 2 and Decimal(parts[2]) >= 60):
+                raise DatetimeFieldOverflow(f'interval field value out of range: "{text}"')
+            total.clock(match["clock"])
+        elif match["ym"]:
+            sign = -1 if match["ym"].startswith("-") else 1
+            years, months = match["ym"].lstrip("+-").split("-")
+            total.months += sign * (int(years) * 12 + int(months))
+        else:
+            unit = match["unit"]
+            if unit is None:
+                remaining = lowered[at:].strip()
+                kind, factor = (
+                    ("days", 1) if _PART.match(remaining) and ":" in remaining.split()[0] else ("us", SECOND_US)
+                )
+            elif unit in _UNITS:
+                kind, factor = _UNITS[unit]
+            else:
+                raise syntax_error("interval", text)
+            total.add(match["number"], kind, factor)
+    if not seen:
+        raise syntax_error("interval", text)
+    if negate:
+        total.months, total.days, total.us = -total.months, -total.days, -total.us
+
+
+def interval_out(value: Interval, env: TypeEnv) -> str:
+    """By IntervalStyle: postgres, postgres_verbose, sql_standard, iso_8601."""
+    style = env.intervalstyle
+    if style == "postgres":
+        return _postgres(value)
+    if style == "iso_8601":
+        return _iso(value)
+    if style == "postgres_verbose":
+        return _verbose(value)
+    return _sql_standard(value)
+
+
+def _units(value: Interval) -> tuple[int, int, int, int, int, int, int]:
+    """(years, months, days, hours, minutes, seconds, µs) with C's truncation."""
+    years, months = int(value.months / 12), value.months - int(value.months / 12) * 12
+    sign, us = (-1, -value.us) if value.us < 0 else (1, value.us)
+    return (
+        years,
+        months,
+        value.days,
+        sign * (us // HOUR_US),
+        sign * (us // MINUTE_US % 60),
+        sign * (us // SECOND_US % 60),
+        sign * (us % SECOND_US),
+    )
+
+
+def _postgres(value: Interval) -> str:
+    years, months, days, *_ = _units(value)
+    parts: list[str] = []
+    negative_before = False
+    for amount, unit in ((years, "year"), (months, "mon"), (days, "day")):
+        if amount:
+            sign = "+" if negative_before and amount > 0 else ""
+            parts.append(f"{sign}{amount} {unit}{'' if amount == 1 else 's'}")
+            negative_before = amount < 0
+    if value.us or not parts:
+        sign = "-" if value.us < 0 else "+" if negative_before else ""
+        parts.append(sign + clock_text(abs(value.us)))
+    return " ".join(parts)
+
+
+def _seconds_text(seconds: int, us: int) -> str:
+    text = f"{abs(seconds)}.{abs(us):06d}".rstrip("0").rstrip(".")
+    return ("-" if seconds < 0 or us < 0 else "") + text
+
+
+def _iso(value: Interval) -> str:
+    if not any(value):
+        return "PT0S"
+    years, months, days, hours, minutes, seconds, us = _units(value)
+    date = "".join(f"{amount}{unit}" for amount, unit in ((years, "Y"), (months, "M"), (days, "D")) if amount)
+    clock = "".join(f"{amount}{unit}" for amount, unit in ((hours, "H"), (minutes, "M")) if amount)
+    if seconds or us:
+        clock += _seconds_text(seconds, us) + "S"
+    return "P" + date + ("T" + clock if clock else "")
+
+
+def _verbose(value: Interval) -> str:
+    years, months, days, hours, minutes, seconds, us = _units(value)
+    named = [
+        (amount, unit)
+        for amount, unit in ((years, "year"), (months, "mon"), (days, "day"), (hours, "hour"), (minutes, "min"))
+        if amount
+    ]
+    first = named[0][0] if named else seconds or us
+    flip = -1 if first < 0 else 1
+    parts = [f"{amount * flip} {unit}{'' if amount * flip == 1 else 's'}" for amount, unit in named]
+    if seconds or us:
+        text = _seconds_text(seconds * flip, us * flip)
+        parts.append(f"{text} sec{'' if text == '1' else 's'}")
+    return "@ " + (" ".join(parts) or "0") + (" ago" if flip < 0 else "")
+
+
+def _sql_standard(value: Interval) -> str:
+    if not any(value):
+        return "0"
+    clock = clock_text(abs(value.us)).lstrip("0")
+    clock = clock if not clock.startswith(":") else "0" + clock
+    signs = {amount > 0 for amount in value if amount}
+    whole, rest = divmod(abs(value.months), 12)
+    if len(signs) == 2 or (value.months and (value.days or value.us)):
+        return (
+            f"{'-' if value.months < 0 else '+'}{whole}-{rest} {'-' if value.days < 0 else '+'}{abs(value.days)} "
+            f"{'-' if value.us < 0 else '+'}{clock}"
+        )
+    sign = "-" if False in signs else ""
+    if value.months:
+        return f"{sign}{whole}-{rest}"
+    return f"{sign}{abs(value.days)} {clock}" if value.days else sign + clock
+
+
+def interval_typmod(value: Interval, typmod: int, explicit: bool = False) -> Interval:
+    """Round the seconds to the typmod's precision; field restrictions (``interval day``) are cut as well."""
+    if typmod < 0:
+        return value
+    precision, fields = typmod & 0xFFFF, typmod >> 16 & 0x7FFF
+    months, days, us = value
+    if fields != 0x7FFF:
+        unit_us, keeps_days, keeps_months, whole_years = _FIELD_UNITS[fields]
+        if whole_years:
+            months = int(months / 12) * 12
+        if not keeps_months and fields == 0:
+            raise NotSupported("interval without fields")
+        if not keeps_days:
+            days = 0
+        us = 0 if unit_us == 0 else (abs(us) // unit_us * unit_us) * (1 if us >= 0 else -1)
+    if precision < 6:
+        us = round_fraction(us, precision)
+    return Interval(months, days, us)
+
+
+_MONTH, _YEAR, _DAY, _HOUR, _MINUTE, _SECOND = 1 << 1, 1 << 2, 1 << 3, 1 << 10, 1 << 11, 1 << 12
+_FIELD_NAMES = {
+    _YEAR: "year",
+    _MONTH: "month",
+    _DAY: "day",
+    _HOUR: "hour",
+    _MINUTE: "minute",
+    _SECOND: "second",
+    _YEAR | _MONTH: "year to month",
+    _DAY | _HOUR: "day to hour",
+    _DAY | _HOUR | _MINUTE: "day to minute",
+    _DAY | _HOUR | _MINUTE | _SECOND: "day to second",
+    _HOUR | _MINUTE: "hour to minute",
+    _HOUR | _MINUTE | _SECOND: "hour to second",
+    _MINUTE | _SECOND: "minute to second",
+}
+# Field mask → (unit that µs are cut to, 0 drops them; keeps days; keeps months; cuts months to years).
+_FIELD_UNITS: dict[int, tuple[int, bool, bool, bool]] = {
+    mask: (
+        1 if mask & _SECOND else MINUTE_US if mask & _MINUTE else HOUR_US if mask & _HOUR else 0,
+        bool(mask & (_DAY | _HOUR | _MINUTE | _SECOND)),
+        True,
+        mask == _YEAR,
+    )
+    for mask in _FIELD_NAMES
+}
+
+
+def _typmod_in(arguments: list[str]) -> int:
+    fields = int(arguments[0]) if arguments else 0x7FFF
+    precision = int(arguments[1]) if len(arguments) > 1 else 0xFFFF
+    if fields != 0x7FFF and fields not in _FIELD_NAMES:
+        raise InvalidParameterValue("invalid INTERVAL type modifier")
+    return fields << 16 | (min(precision, 6) if precision != 0xFFFF else precision)
+
+
+def _typmod_out(typmod: int) -> str:
+    precision, fields = typmod & 0xFFFF, typmod >> 16 & 0x7FFF
+    return (" " + _FIELD_NAMES[fields] if fields in _FIELD_NAMES else "") + (
+        f"({precision})" if precision != 0xFFFF else ""
+    )
+
+
+_INTERVAL = struct.Struct(">qii")
+_TIMETZ = struct.Struct(">qi")
+
+
+def _interval_receive(data: bytes, typmod: int) -> Interval:
+    if len(data) != 16:
+        raise wrong_length(data, 16)
+    us, days, months = _INTERVAL.unpack(data)
+    return interval_typmod(Interval(months, days, us), typmod)
+
+
+def _interval_send(value: Interval) -> bytes:
+    return _INTERVAL.pack(value.us, value.days, value.months)
+
+
+REGISTRY.add_type(
+    PgType(
+        oid=1186,
+        name="interval",
+        length=16,
+        by_value=False,
+        category="T",
+        preferred=True,
+        align="d",
+        array=1187,
+        input=interval_in,
+        output=interval_out,
+        receive=_interval_receive,
+        send=_interval_send,
+        disk="x",
+        to_disk=_interval_send,
+        from_disk=lambda data: _interval_receive(data, -1),
+        sort_value=interval_span,
+        sort_key=lambda value: (interval_span(value) + (1 << 127)).to_bytes(16, "big"),
+        typmod_in=_typmod_in,
+        typmod_out=_typmod_out,
+        typmod_cast=interval_typmod,
+    )
+)
+
+
+def time_in(text: str, typmod: int, env: TypeEnv) -> int:
+    """Text input of time; 22007 without a time of day."""
+    parsed = parse(text, "time", env)
+    if parsed.us is None or parsed.special is not None:
+        raise syntax_error("time", text)
+    return round_fraction(parsed.us, typmod)
+
+
+def timetz_in(text: str, typmod: int, env: TypeEnv) -> TimeTz:
+    """Text input of timetz; without a zone the session's now."""
+    parsed = parse(text, "time with time zone", env)
+    if parsed.us is None or parsed.special is not None:
+        raise syntax_error("time with time zone", text)
+    instant = env.transaction_timestamp if parsed.days is None else parsed.days * DAY_US + parsed.us
+    return TimeTz(round_fraction(parsed.us, typmod), -utc_offset_seconds(instant, parsed.zone or env.timezone))
+
+
+_receive_i64, _send_i64 = fixed_codec(">q")
+
+
+def _time_receive(data: bytes, typmod: int) -> int:
+    value: int = _receive_i64(data, typmod)
+    if not 0 <= value <= DAY_US:
+        raise DatetimeFieldOverflow("time out of range")
+    return round_fraction(value, typmod)
+
+
+def _timetz_receive(data: bytes, typmod: int) -> TimeTz:
+    if len(data) != 12:
+        raise InvalidBinaryRepresentation("incorrect binary data format")
+    us, west = _TIMETZ.unpack(data)
+    if not 0 <= us <= DAY_US:
+        raise DatetimeFieldOverflow("time out of range")
+    return TimeTz(round_fraction(us, typmod), west)
+
+
+def _timetz_send(value: TimeTz) -> bytes:
+    return _TIMETZ.pack(*value)
+
+
+def _timetz_order(value: TimeTz) -> tuple[int, int]:
+    return value.us + value.west_seconds * SECOND_US, value.west_seconds
+
+
+_pack_u64 = struct.Struct(">Q").pack
+
+REGISTRY.add_type(
+    PgType(
+        oid=1083,
+        name="time",
+        formatted_name="time without time zone",
+        length=8,
+        by_value=True,
+        category="D",
+        align="d",
+        array=1183,
+        input=time_in,
+        output=lambda value, env: clock_text(value),
+        text_bytes=lambda value: clock_text(value).encode(),
+        receive=_time_receive,
+        send=_send_i64,
+        disk="q",
+        sort_key=_pack_u64,
+        typmod_in=precision_typmod_in("TIME"),
+        typmod_out=lambda typmod: f"({typmod}) without time zone",
+        typmod_cast=round_fraction,
+    )
+)
+REGISTRY.add_type(
+    PgType(
+        oid=1266,
+        name="timetz",
+        formatted_name="time with time zone",
+        length=12,
+        by_value=False,
+        category="D",
+        align="d",
+        array=1270,
+        input=timetz_in,
+        output=lambda value, env: clock_text(value.us) + offset_text(-value.west_seconds),
+        receive=_timetz_receive,
+        send=_timetz_send,
+        disk="x",
+        to_disk=_timetz_send,
+        from_disk=lambda data: TimeTz(*_TIMETZ.unpack(data)),
+        sort_value=_timetz_order,
+        sort_key=lambda value: (
+            _pack_u64(_timetz_order(value)[0] + (1 << 62)) + struct.pack(">I", value.west_seconds + (1 << 31))
+        ),
+        typmod_in=precision_typmod_in("TIME"),
+        typmod_out=lambda typmod: f"({typmod}) with time zone",
+        typmod_cast=lambda value, typmod, explicit: TimeTz(round_fraction(value.us, typmod), value.west_seconds),
+    )
+)
+
+comparisons(
+    """
+1162 interval_eq(interval, interval) bool
+1163 interval_ne(interval, interval) bool
+1164 interval_lt(interval, interval) bool
+1165 interval_le(interval, interval) bool
+1167 interval_gt(interval, interval) bool
+1166 interval_ge(interval, interval) bool
+1315 interval_cmp(interval, interval) int4
+""",
+    interval_span,
+)
+comparisons("""
+1145 time_eq(time, time) bool
+1106 time_ne(time, time) bool
+1102 time_lt(time, time) bool
+1103 time_le(time, time) bool
+1104 time_gt(time, time) bool
+1105 time_ge(time, time) bool
+1107 time_cmp(time, time) int4
+""")
+comparisons(
+    """
+1352 timetz_eq(timetz, timetz) bool
+1353 timetz_ne(timetz, timetz) bool
+1354 timetz_lt(timetz, timetz) bool
+1355 timetz_le(timetz, timetz) bool
+1357 timetz_gt(timetz, timetz) bool
+1356 timetz_ge(timetz, timetz) bool
+1358 timetz_cmp(timetz, timetz) int4
+""",
+    _timetz_order,
+)
+fn(1968, "time(time, int4) time", round_fraction)
+fn(
+    1969,
+    "timetz(timetz, int4) timetz",
+    lambda value, precision: TimeTz(round_fraction(value.us, precision), value.west_seconds),
+)
+fn(1200, "interval(interval, int4) interval", interval_typmod)

@@ -1,0 +1,59 @@
+"""Pseudo-types: what expressions and signatures name but columns cannot hold (manual, 8.21)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from compute_node.types.common import receive_text, refuse_input, refuse_output
+from compute_node.types.registry import REGISTRY, PgType
+from compute_node.types.text import text_in, text_out
+
+
+def _pseudo(oid: int, name: str, **extra: Any) -> None:
+    fields: dict[str, Any] = {
+        "length": 4,
+        "by_value": True,
+        "category": "P",
+        "kind": "p",
+        "input": refuse_input(name),
+        "output": refuse_output(name),
+        "receive": None,
+        "send": None,
+        "disk": "s",
+    }
+    REGISTRY.add_type(PgType(oid=oid, name=name, **{**fields, **extra}))
+
+
+_TEXT: dict[str, Any] = {
+    "length": -2,
+    "by_value": False,
+    "align": "c",
+    "input": text_in,
+    "output": text_out,
+    "text_bytes": str.encode,
+    "receive": receive_text,
+    "send": str.encode,
+}
+
+_pseudo(705, "unknown", **{**_TEXT, "category": "X"})
+_pseudo(2275, "cstring", array=1263, **_TEXT)
+_pseudo(2278, "void", input=lambda text, typmod, env: "", output=lambda value, env: "", send=lambda value: b"")
+_pseudo(2276, "any", formatted_name='"any"')
+_pseudo(2277, "anyarray", length=-1, by_value=False, align="d", storage="x")
+_pseudo(2279, "trigger")
+_pseudo(3838, "event_trigger")
+_pseudo(2280, "language_handler")
+_pseudo(2281, "internal", length=8, align="d")
+_pseudo(2283, "anyelement")
+_pseudo(2776, "anynonarray")
+_pseudo(3500, "anyenum")
+_pseudo(3831, "anyrange", length=-1, by_value=False, align="d", storage="x")
+_pseudo(4537, "anymultirange", length=-1, by_value=False, align="d", storage="x")
+_pseudo(5077, "anycompatible")
+_pseudo(5078, "anycompatiblearray", length=-1, by_value=False, align="d", storage="x")
+_pseudo(5079, "anycompatiblenonarray")
+_pseudo(5080, "anycompatiblerange", length=-1, by_value=False, align="d", storage="x")
+_pseudo(269, "table_am_handler")
+_pseudo(325, "index_am_handler")
+_pseudo(3115, "fdw_handler")
+_pseudo(3310, "tsm_handler")

@@ -1,0 +1,436 @@
+"""String functions (manual, 9.4): lengths, case, trimming, padding, substrings, splitting, quoting, encodings.
+
+Positions count characters from 1; a position before the string is taken as PostgreSQL takes it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+import unicodedata
+from collections.abc import Callable
+
+from aurora.errors import InvalidParameterValue, ProgramLimitExceeded, SubstringError
+from compute_node.types.bytea import decode_escape, decode_hex, encode_escape
+from compute_node.types.declare import fn, fns
+
+_MAX_BYTES = 0x3FFFFFFF
+_SAFE_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_$]*")
+
+fns(
+    """
+1317 length(text) int4
+1381 char_length(text) int4
+1369 character_length(text) int4
+1257 textlen(text) int4
+""",
+    len,
+    "_len({0})",
+    inline_names={"_len": len},
+)
+fns(
+    """
+1318 length(bpchar) int4
+1372 char_length(bpchar) int4
+1367 character_length(bpchar) int4
+""",
+    lambda value: len(value.rstrip(" ")),
+)
+fns(
+    """
+1374 octet_length(text) int4
+1375 octet_length(bpchar) int4
+""",
+    lambda value: len(value.encode()),
+)
+fn(1811, "bit_length(text) int4", lambda value: len(value.encode()) * 8)
+fn(870, "lower(text) text", str.lower)
+fn(871, "upper(text) text", str.upper)
+fn(
+    872,
+    "initcap(text) text",
+    lambda value: re.sub(r"[^\W_]+", lambda match: match[0][:1].upper() + match[0][1:].lower(), value),
+)
+
+
+def _trim(cut_left: bool, cut_right: bool) -> Callable[..., str]:
+    def apply(value: str, characters: str = " ") -> str:
+        if cut_left and characters:
+            value = value.lstrip(characters)
+        return value.rstrip(characters) if cut_right and characters else value
+
+    return apply
+
+
+fns(
+    """
+885 btrim(text) text
+884 btrim(text, text) text
+""",
+    _trim(True, True),
+)
+fns(
+    """
+881 ltrim(text) text
+875 ltrim(text, text) text
+""",
+    _trim(True, False),
+)
+fns(
+    """
+882 rtrim(text) text
+876 rtrim(text, text) text
+""",
+    _trim(False, True),
+)
+
+
+def substring(value: str, start: int, length: int | None = None) -> str:
+    """SQL substring; 22011 for a negative length."""
+    if length is None:
+        return value[max(start - 1, 0) :]
+    if length < 0:
+        raise SubstringError("negative substring length not allowed")
+    return value[max(start - 1, 0) : max(start - 1 + length, 0)]
+
+
+fns(
+    """
+937 substring(text, int4) text
+936 substring(text, int4, int4) text
+883 substr(text, int4) text
+877 substr(text, int4, int4) text
+""",
+    substring,
+)
+fns(
+    """
+849 position(text, text) int4
+868 strpos(text, text) int4
+""",
+    lambda whole, part: whole.find(part) + 1,
+)
+
+
+def _limited(value: str, copies: int = 1) -> None:
+    if len(value) * copies > _MAX_BYTES:
+        raise ProgramLimitExceeded("requested length too large")
+
+
+def _repeat(value: str, count: int) -> str:
+    if count <= 0:
+        return ""
+    _limited(value, count)
+    return value * count
+
+
+def _pad(value: str, length: int, fill: str, left: bool) -> str:
+    length = max(length, 0)
+    if len(value) >= length or not fill:
+        return value[:length]
+    _limited(" ", length)
+    missing = length - len(value)
+    padding = (fill * (missing // len(fill) + 1))[:missing]
+    return padding + value if left else value + padding
+
+
+fn(1622, "repeat(text, int4) text", _repeat)
+fn(2087, "replace(text, text, text) text", lambda value, old, new: value.replace(old, new) if old else value)
+fn(3062, "reverse(text) text", lambda value: value[::-1])
+fn(3060, "left(text, int4) text", lambda value, count: value[:count])
+fn(
+    3061,
+    "right(text, int4) text",
+    lambda value, count: value[max(len(value) - count, 0) :] if count >= 0 else value[-count:],
+)
+fn(879, "lpad(text, int4) text", lambda value, length: _pad(value, length, " ", True))
+fn(873, "lpad(text, int4, text) text", lambda value, length, fill: _pad(value, length, fill, True))
+fn(880, "rpad(text, int4) text", lambda value, length: _pad(value, length, " ", False))
+fn(874, "rpad(text, int4, text) text", lambda value, length, fill: _pad(value, length, fill, False))
+
+
+def _split_part(value: str, delimiter: str, field: int) -> str:
+    if field == 0:
+        raise InvalidParameterValue("field position must not be zero")
+    if not value:
+        return ""
+    parts = value.split(delimiter) if delimiter else [value]
+    index = field - 1 if field > 0 else len(parts) + field
+    return parts[index] if 0 <= index < len(parts) else ""
+
+
+fn(2088, "split_part(text, text, int4) text", _split_part)
+fn(2311, "md5(text) text", lambda value: hashlib.md5(value.encode(), usedforsecurity=False).hexdigest())
+fn(1620, "ascii(text) int4", lambda value: ord(value[0]) if value else 0)
+
+
+def _chr(code: int) -> str:
+    if code < 0:
+        raise InvalidParameterValue("character number must be positive")
+    if code == 0:
+        raise ProgramLimitExceeded("null character not permitted")
+    if code > 0x10FFFF:
+        raise ProgramLimitExceeded(f"requested character too large for encoding: {code}")
+    if 0xD800 <= code <= 0xDFFF:
+        raise ProgramLimitExceeded(f"requested character not valid for encoding: {code}")
+    return chr(code)
+
+
+fn(1621, "chr(int4) text", _chr)
+fn(2089, "to_hex(int4) text", lambda value: f"{value & 0xFFFFFFFF:x}")
+fn(2090, "to_hex(int8) text", lambda value: f"{value & 0xFFFFFFFFFFFFFFFF:x}")
+
+
+def _translate(value: str, old: str, new: str) -> str:
+    table: dict[int, str | None] = {}
+    for at, character in enumerate(old):
+        table.setdefault(ord(character), new[at] if at < len(new) else None)
+    return value.translate(table)
+
+
+fn(878, "translate(text, text, text) text", _translate)
+fn(3696, "starts_with(text, text) bool", str.startswith)
+fn(1404, "overlay(text, text, int4, int4) text", lambda value, new, start, count: _overlay(value, new, start, count))
+fn(1405, "overlay(text, text, int4) text", lambda value, new, start: _overlay(value, new, start, len(new)))
+
+
+def _overlay(value: str, new: str, start: int, count: int) -> str:
+    if start <= 0:
+        raise SubstringError("negative substring length not allowed")
+    return value[: start - 1] + new + value[max(start - 1 + count, 0) :]
+
+
+RESERVED_WORDS = frozenset(
+    [
+        "all",
+        "analyse",
+        "analyze",
+        "and",
+        "any",
+        "array",
+        "as",
+        "asc",
+        "asymmetric",
+        "authorization",
+        "between",
+        "bigint",
+        "binary",
+        "bit",
+        "boolean",
+        "both",
+        "case",
+        "cast",
+        "char",
+        "character",
+        "check",
+        "coalesce",
+        "collate",
+        "collation",
+        "column",
+        "concurrently",
+        "constraint",
+        "create",
+        "cross",
+        "current_catalog",
+        "current_date",
+        "current_role",
+        "current_schema",
+        "current_time",
+        "current_timestamp",
+        "current_user",
+        "dec",
+        "decimal",
+        "default",
+        "deferrable",
+        "desc",
+        "distinct",
+        "do",
+        "else",
+        "end",
+        "except",
+        "exists",
+        "extract",
+        "false",
+        "fetch",
+        "float",
+        "for",
+        "foreign",
+        "freeze",
+        "from",
+        "full",
+        "grant",
+        "greatest",
+        "group",
+        "grouping",
+        "having",
+        "ilike",
+        "in",
+        "initially",
+        "inner",
+        "inout",
+        "int",
+        "integer",
+        "intersect",
+        "interval",
+        "into",
+        "is",
+        "isnull",
+        "join",
+        "lateral",
+        "leading",
+        "least",
+        "left",
+        "like",
+        "limit",
+        "localtime",
+        "localtimestamp",
+        "national",
+        "natural",
+        "nchar",
+        "none",
+        "normalize",
+        "not",
+        "notnull",
+        "null",
+        "nullif",
+        "numeric",
+        "offset",
+        "on",
+        "only",
+        "or",
+        "order",
+        "out",
+        "outer",
+        "overlaps",
+        "overlay",
+        "placing",
+        "position",
+        "precision",
+        "primary",
+        "real",
+        "references",
+        "returning",
+        "right",
+        "row",
+        "select",
+        "session_user",
+        "setof",
+        "similar",
+        "smallint",
+        "some",
+        "substring",
+        "symmetric",
+        "table",
+        "tablesample",
+        "then",
+        "time",
+        "timestamp",
+        "to",
+        "trailing",
+        "treat",
+        "trim",
+        "true",
+        "union",
+        "unique",
+        "user",
+        "using",
+        "values",
+        "varchar",
+        "variadic",
+        "verbose",
+        "when",
+        "where",
+        "window",
+        "with",
+        "xmlattributes",
+        "xmlconcat",
+        "xmlelement",
+        "xmlexists",
+        "xmlforest",
+        "xmlnamespaces",
+        "xmlparse",
+        "xmlpi",
+        "xmlroot",
+        "xmlserialize",
+        "xmltable",
+    ]
+)
+"""Keywords that an identifier may not be without quotes."""
+
+
+def quote_identifier(name: str) -> str:
+    """The name as it must be written in SQL."""
+    if _SAFE_IDENTIFIER.fullmatch(name) is not None and name not in RESERVED_WORDS and "$" not in name:
+        return name
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_literal(value: str) -> str:
+    """The string as a SQL literal."""
+    quoted = "'" + value.replace("'", "''").replace("\\", "\\\\") + "'"
+    return "E" + quoted if "\\" in value else quoted
+
+
+fn(1282, "quote_ident(text) text", quote_identifier)
+fn(1283, "quote_literal(text) text", quote_literal)
+fn(1289, "quote_nullable(text) text nullable", lambda value: "NULL" if value is None else quote_literal(value))
+
+
+def _base64_lines(value: bytes) -> str:
+    text = base64.b64encode(value).decode()
+    return "\n".join(text[at : at + 76] for at in range(0, len(text), 76))
+
+
+def _encode(value: bytes, form: str) -> str:
+    encoders = {"hex": bytes.hex, "base64": _base64_lines, "escape": encode_escape}
+    encoder = encoders.get(form.lower())
+    if encoder is None:
+        raise InvalidParameterValue(f'unrecognized encoding: "{form}"')
+    return encoder(value)
+
+
+def _decode_base64(text: str) -> bytes:
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except binascii.Error:
+        bad = re.search(r"[^A-Za-z0-9+/=\s]", text)
+        if bad is not None:
+            raise InvalidParameterValue(f'invalid symbol "{bad[0]}" found while decoding base64 sequence') from None
+        raise InvalidParameterValue(
+            "invalid base64 end sequence",
+            hint="Input data is missing padding, is truncated, or is otherwise corrupted.",
+        ) from None
+
+
+def _decode(text: str, form: str) -> bytes:
+    decoders = {"hex": decode_hex, "base64": _decode_base64, "escape": decode_escape}
+    decoder = decoders.get(form.lower())
+    if decoder is None:
+        raise InvalidParameterValue(f'unrecognized encoding: "{form}"')
+    return decoder(text)
+
+
+fn(1946, "encode(bytea, text) text", _encode)
+fn(1947, "decode(text, text) bytea", _decode)
+fn(1717, "convert_to(text, name) bytea stable", lambda value, encoding: value.encode())
+fn(1714, "convert_from(bytea, name) text stable", lambda value, encoding: value.decode())
+
+
+def _normalize(value: str, form: str) -> str:
+    if form.upper() not in ("NFC", "NFD", "NFKC", "NFKD"):
+        raise InvalidParameterValue(f"invalid normalization form: {form}")
+    return unicodedata.normalize(form.upper(), value)  # type: ignore[arg-type]
+
+
+fn(4350, "normalize(text, text) text", _normalize)
+fn(
+    6198,
+    "unistr(text) text",
+    lambda value: re.sub(
+        r"\\(?:([0-9a-fA-F]{4})|\+([0-9a-fA-F]{6})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(\\))",
+        lambda match: "\\" if match[5] else chr(int(match[1] or match[2] or match[3] or match[4], 16)),
+        value,
+    ),
+)

@@ -1,0 +1,414 @@
+"""The volume as the rest of the compute node sees it: a redo log that becomes durable, and pages to read.
+
+::
+
+    RedoLog ── flush_soon ─► [end of loop turn] take ─► WriterCore ─► six NodeStreams
+    on_vdl ◄── VDL advanced ◄── tracker ◄── acks ◄──────────────────────┘
+      └► durable_callbacks, when_durable, wait_durable, reserve
+
+All methods run on the event loop's thread; ``reserve``, ``wait_durable`` and ``read_page`` in a session greenlet.
+
+Flushes have no timer. A flush is armed by a commit, a waiter or 64 KiB of log and runs at the end of the loop's turn,
+once a write quorum of nodes has room; until then the log gathers. Only what nobody waits for is left to the
+housekeeping round (100 ms), which also tells idle nodes the VDL and asks lagging ones for theirs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from aurora.errors import AdminShutdown, InvariantViolation, SqlError
+from aurora.geometry import Descriptor, Member
+from aurora.kernels import mtr
+from aurora.quorum import WRITE_SEGMENTS
+from aurora.rpc import storage_pb2 as pb
+from compute_node.hub import HUB, Waiter
+from compute_node.volume import driver
+from compute_node.volume.durable import Done, DurableQueue
+from compute_node.volume.reads import PageReader
+from compute_node.volume.recovery import LAL_BYTES, Recovered, Superseded
+from compute_node.volume.streams import NodeStream
+from compute_node.volume.writer_core import WriterCore
+
+logger = logging.getLogger(__name__)
+
+FLUSH_BYTES: Final = 64 << 10
+HOUSEKEEPING_S: Final = 0.1
+HEARTBEAT_ROUNDS: Final = 10
+"""Every so many housekeeping rounds each idle node hears from its writer, and the writer whether it is fenced."""
+
+
+class VolumeNotFound(SqlError):
+    """The storage nodes hold no volume yet: ``Volume.create`` one."""
+
+    sqlstate = "55000"
+
+
+class Volume:
+    """An open volume. Made by ``Volume.open``.
+
+    ``log`` is the open end of the log; ``fenced`` is true once a newer writer has taken over, and nothing is acknowledged
+    any more. ``read_only``: only three nodes could be fenced; reads work, ``reserve`` waits for a fourth.
+    """
+
+    def __init__(self, descriptor: Descriptor, writer_id: str, in_flight_max: int = 1) -> None:
+        self.descriptor = descriptor
+        self.writer_id = writer_id
+        self.recovered: Recovered
+        self.core: WriterCore
+        self.log: Any
+        self.read_only = True
+        self.fenced = False
+        self.vdl = 0
+        self.durable_callbacks: list[Callable[[int], None]] = []
+        """Called with the new VDL each time it has advanced, before those who wait for it are woken."""
+        self.on_fenced: Callable[[], None] | None = None
+        self.pgmrpl_source: Callable[[], int] | None = None
+        """Lowest read point that others (replicas, cursors) still need; None: the VDL."""
+        self.streams = [NodeStream(self, index, member) for index, member in enumerate(descriptor.members)]
+        self.reader = PageReader(self)
+        self._in_flight_max = in_flight_max
+        self._durable = DurableQueue()
+        self._space: deque[tuple[int, Waiter]] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._armed = False
+        self._wanted = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @staticmethod
+    async def create(members: Sequence[Member], pages_per_pg: int, volume_id: bytes | None = None) -> Descriptor:
+        """See ``driver.create``."""
+        return await driver.create(members, pages_per_pg, volume_id)
+
+    @classmethod
+    async def open(
+        cls,
+        storage_addresses: Sequence[str],
+        writer_id: str,
+        *,
+        in_flight_max: int = 1,
+        read_only_after_s: float | None = None,
+        find_timeout_s: float = 60.0,
+    ) -> Volume:
+        """Find the volume, fence older writers, recover, and begin to stream.
+
+        Waits for four nodes without limit; with ``read_only_after_s`` it opens for reading with three after that
+        time, and for writing when a fourth comes. Raises ``VolumeNotFound`` (55000), ConnectionFailure (08006) when no read
+        quorum answers within ``find_timeout_s``, AdminShutdown (57P01) when another writer takes over meanwhile.
+        """
+        descriptor = await driver.find(storage_addresses, find_timeout_s)
+        if descriptor is None:
+            raise VolumeNotFound("the storage nodes hold no volume")
+        # Unique to this incarnation: the fence must shut out an older self as well.
+        volume = cls(descriptor, f"{writer_id}/{uuid.uuid4().hex[:12]}", in_flight_max)
+        try:
+            await volume._recover(read_only_after_s)
+        except BaseException:
+            await volume.close()
+            raise
+        volume._tasks.append(asyncio.ensure_future(volume._housekeeping()))
+        return volume
+
+    async def _recover(self, read_only_after_s: float | None) -> None:
+        try:
+            recovered = await driver.recover([stream.calls for stream in self.streams], read_only_after_s)
+        except Superseded as error:
+            raise AdminShutdown("terminating connection due to administrator command", detail=str(error)) from error
+        self.recovered = recovered
+        self.vdl = recovered.vdl
+        if not hasattr(self, "log"):
+            self.log = mtr.RedoLog(
+                recovered.next_lsn, recovered.vdl, self.descriptor.pages_per_pg, recovered.pg_last
+            )
+        if recovered.read_only:
+            self._tasks.append(asyncio.ensure_future(self._upgrade()))
+            return
+        self._start_writing(recovered)
+
+    def _start_writing(self, recovered: Recovered) -> None:
+        log = self.log
+        log.next_lsn, log.last_lsn, log.last_cpl = recovered.next_lsn, recovered.vdl, recovered.vdl
+        log.pg_last.clear()
+        log.pg_last.update(recovered.pg_last)
+        self.core = WriterCore(self.descriptor.volume_id, recovered, self._message, self._in_flight_max)
+        self.read_only = False
+        for stream in self.streams:
+            stream.start()
+
+    async def _upgrade(self) -> None:
+        """Opened with three nodes: recover again for writing, as soon as there are four."""
+        try:
+            recovered = await driver.recover([stream.calls for stream in self.streams])
+        except Superseded:
+            self._on_fenced()
+            return
+        if recovered.vdl < self.vdl:
+            raise InvariantViolation(f"VDL {recovered.vdl} after {self.vdl} was read from")
+        self.recovered = recovered
+        self._start_writing(recovered)
+        self.on_vdl()
+        self._wake_space()
+
+    def _message(self, sequence: int, batches: bytes, vdl: int, pgmrpl: int) -> bytes:
+        message: bytes = pb.AppendRequest(
+            volume_id=self.descriptor.volume_id,
+            volume_epoch=self.recovered.epoch,
+            writer_id=self.writer_id,
+            sequence=sequence,
+            batches=batches,
+            vdl=vdl,
+            pgmrpl=pgmrpl,
+        ).SerializeToString()
+        return message
+
+    # Flushing
+
+    def flush_soon(self, reason: str = "") -> None:
+        """Flush at the end of this turn of the loop; ``reason`` is for the reader of the caller's code."""
+        if not self._armed:
+            self._armed = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._armed = False
+        if self.read_only or self.fenced or not self.log.pending_bytes:
+            return
+        core = self.core
+        idle = core.idle_nodes()
+        if idle < WRITE_SEGMENTS and idle < core.connected_nodes():
+            self._wanted = True  # the next ack looks again: until a quorum has room, gathering costs no time
+            return
+        self._wanted = False
+        core.pgmrpl = self._pgmrpl()
+        core.flush(self.log.take())
+        for stream in self.streams:
+            stream.wake()
+
+    def _pgmrpl(self) -> int:
+        lowest = self.core.vdl
+        reading = self.reader.lowest_read_point()
+        if reading is not None:
+            lowest = min(lowest, reading)
+        if self.pgmrpl_source is not None:
+            lowest = min(lowest, self.pgmrpl_source())
+        return lowest
+
+    def on_reply(self, index: int, reply: Any) -> None:
+        """A stream's reply: the hot path of acks."""
+        core = self.core
+        if core.on_ack(
+            index, reply.sequence, [(entry.pg, entry.lsn) for entry in reply.scl], reply.refused_epoch, reply.error
+        ):
+            self.on_vdl()
+        if self._wanted:
+            self.flush_soon("an ack made room")
+        self.streams[index].wake()
+
+    def on_vdl(self) -> None:
+        """The core's VDL may have advanced: tell everybody."""
+        vdl = self.core.vdl
+        if vdl <= self.vdl:
+            return
+        self.vdl = vdl
+        for callback in self.durable_callbacks:
+            callback(vdl)
+        self._durable.advance(vdl)
+        if self._space:
+            self._wake_space()
+
+    def when_durable(self, lsn: int, done: Done) -> None:
+        """Call ``done(None)`` once ``lsn`` ≤ VDL (at once, when it is), and arm a flush. ``done(error)``: fenced."""
+        if lsn <= self.vdl:
+            done(None)
+            return
+        if self.fenced:
+            done(self._fenced_error())
+            return
+        self._durable.add(lsn, done)
+        if not self._armed:
+            self._armed = True
+            self._loop.call_soon(self._flush)
+
+    def wait_durable(self, lsn: int) -> None:
+        """Wait in a session greenlet until ``lsn`` is durable. AdminShutdown (57P01) when the writer is fenced."""
+        if lsn > self.vdl:
+            waiter = Waiter()
+            self.when_durable(lsn, lambda error: waiter.wake() if error is None else waiter.fail(error))
+            HUB.wait(waiter)
+
+    # Log space
+
+    def reserve(self, nbytes: int) -> None:
+        """Before an MTR of about ``nbytes``, last thing in its gather phase: wait while the log is too far above the VDL.
+
+        Also arms a flush when much log is pending. AdminShutdown (57P01) when the writer is fenced.
+        """
+        while True:
+            if self.fenced:
+                raise self._fenced_error()
+            if not self.read_only:
+                if self.log.pending_bytes >= FLUSH_BYTES:
+                    self.flush_soon("much log is pending")
+                if self.log.next_lsn + nbytes <= self.core.lsn_limit:
+                    return
+                if nbytes > LAL_BYTES:
+                    raise InvariantViolation(f"reservation of {nbytes} bytes")
+                self.flush_soon("the log is full")
+            waiter = Waiter()
+            self._space.append((nbytes, waiter))
+            HUB.wait(waiter)
+
+    def _wake_space(self) -> None:
+        # In turn, and no more than fit: everybody else would only queue again.
+        room = self.core.lsn_limit - self.log.next_lsn
+        while self._space and self._space[0][0] <= room:
+            nbytes, waiter = self._space.popleft()
+            room -= nbytes
+            waiter.wake()
+
+    # Reading
+
+    async def read_pages(self, page_nos: Sequence[int]) -> list[bytes | None]:
+        """Pages as of the VDL now: 8192 bytes, or None for a page never written. See ``PageReader.read``."""
+        return await self.reader.read(page_nos)
+
+    def read_page(self, page_no: int) -> bytes | None:
+        """``read_pages`` of one page, in a session greenlet."""
+        pages: list[bytes | None] = HUB.await_(self.reader.read((page_no,)))
+        return pages[0]
+
+    def pg_last(self, pg: int) -> int:
+        """The protection group's last LSN ≤ VDL; 0 when it has none."""
+        known = self.recovered.pg_last if self.read_only else self.core.tracker.pg_durable
+        return known.get(pg, 0)
+
+    def scl(self, pg: int, index: int) -> int:
+        """What segment ``index`` of the group is known to have."""
+        if self.read_only:
+            return self.recovered.scls.get(index, {}).get(pg, 0)
+        return self.core.tracker.scl(pg, index)
+
+    def connected(self, index: int) -> bool:
+        """Whether a stream to the node is up."""
+        return not self.read_only and self.core.links[index].connected
+
+    @property
+    def epoch(self) -> int:
+        """The volume epoch of this writer."""
+        return self.recovered.epoch
+
+    @property
+    def vcl(self) -> int:
+        """Volume complete LSN."""
+        return self.recovered.vdl if self.read_only else self.core.tracker.vcl
+
+    # Housekeeping
+
+    async def _housekeeping(self) -> None:
+        rounds = 0
+        flushes = -1
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_S)
+            if self.read_only or self.fenced:
+                continue
+            rounds += 1
+            core = self.core
+            if self.log.pending_bytes:
+                self.flush_soon("nobody waits for it, but it shall not lie about")
+            core.pgmrpl = self._pgmrpl()
+            beat = rounds % HEARTBEAT_ROUNDS == 0
+            if beat or flushes == core.flushes:
+                core.nudge_idle(beat)
+                for stream in self.streams:
+                    stream.wake()
+            flushes = core.flushes
+            lagging = [stream for stream in self.streams if core.lagging(stream.index)]
+            if lagging:
+                await asyncio.gather(*(stream.poll() for stream in lagging))
+
+    def check_fenced(self) -> None:
+        """Called when a stream ended: has a newer writer taken the write quorum away?"""
+        epoch = 0 if self.read_only else self.core.fenced_by()
+        if epoch and not self.fenced:
+            logger.warning("this writer (epoch %d) is fenced by epoch %d", self.epoch, epoch)
+            self._on_fenced()
+
+    def _fenced_error(self) -> SqlError:
+        return AdminShutdown(
+            "terminating connection due to administrator command",
+            detail="Another writer has taken over the volume.",
+            severity="FATAL",
+        )
+
+    def _on_fenced(self) -> None:
+        self.fenced = True
+        self._fail_waiters()
+        if self.on_fenced is not None:
+            self.on_fenced()
+
+    def _fail_waiters(self) -> None:
+        self._durable.fail(self._fenced_error())
+        while self._space:
+            self._space.popleft()[1].fail(self._fenced_error())
+
+    def problems(self) -> str:
+        """What is wrong with the nodes, in words."""
+        found = [f"{stream.member.node_id}: {stream.problem}" for stream in self.streams if stream.problem]
+        return "; ".join(found) or "no node reports a problem"
+
+    def status(self) -> dict[str, Any]:
+        """For ``aurora status``: LSNs, epoch, counters, and a list of nodes with state, SCL and lag in log bytes."""
+        nodes = []
+        for stream in self.streams:
+            index = stream.index
+            node: dict[str, Any] = {
+                "id": stream.member.node_id,
+                "az": stream.member.az,
+                "address": stream.member.address,
+                "state": "unknown",
+                "scl": 0,
+                "lag_bytes": 0,
+                "read_latency_ms": round(stream.latency_s * 1000, 3),
+                "problem": stream.problem,
+            }
+            if not self.read_only:
+                link = self.core.links[index]
+                node["state"] = (
+                    "fenced" if link.refused_epoch
+                    else "down" if not link.connected
+                    else "behind" if link.behind or self.core.lagging(index)
+                    else "up"
+                )
+                node["scl"] = max((self.scl(pg, index) for pg in self.core.tracker.pg_durable), default=0)
+                node["lag_bytes"] = self.core.lag_bytes(index)
+            nodes.append(node)
+        return {
+            "volume_id": self.descriptor.volume_id.hex(),
+            "vcl": self.vcl,
+            "vdl": self.vdl,
+            "next_lsn": self.log.next_lsn,
+            "epoch": self.epoch,
+            "writer_id": self.writer_id,
+            "state": "fenced" if self.fenced else "read only" if self.read_only else "open",
+            "flushes": 0 if self.read_only else self.core.flushes,
+            "messages": 0 if self.read_only else self.core.messages,
+            "retained_bytes": 0 if self.read_only else self.core.retained_bytes,
+            "page_reads": self.reader.reads,
+            "nodes": nodes,
+        }
+
+    async def close(self) -> None:
+        """Stop streaming and close the channels; what waits for durability fails. Does not flush."""
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        for stream in self.streams:
+            await stream.close()
+        self._fail_waiters()

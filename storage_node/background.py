@@ -1,0 +1,79 @@
+"""Runs what the core asks for: ticks it, carries its calls to peers, syncs its page files in a thread, reports back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from aurora.errors import InvariantViolation
+from aurora.seams import Net
+from storage_node.effects import Call, Effect
+from storage_node.node import StorageFailed, StorageNode
+
+TICK_BUSY_S = 0.005
+TICK_IDLE_S = 0.05
+CHUNKS_QUEUED_MAX = 8
+"""Page chunks from peers that may wait for the disk before the stream they come from is paused."""
+
+logger = logging.getLogger(__name__)
+
+
+class Background:
+    """The effects of one node. ``run`` ends when cancelled, or raises StorageFailed."""
+
+    def __init__(self, node: StorageNode[Any], net: Net) -> None:
+        self._node = node
+        self._net = net
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failure: BaseException | None = None
+
+    async def run(self) -> None:
+        """Tick the node for ever."""
+        try:
+            while self._failure is None:
+                self._start(self._node.tick())
+                await asyncio.sleep(TICK_BUSY_S if self._node.busy else TICK_IDLE_S)
+            raise self._failure
+        finally:
+            for task in self._tasks:
+                task.cancel()
+
+    def _start(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            work = self._call(effect) if isinstance(effect, Call) else self._sync(effect.name)
+            task = asyncio.get_running_loop().create_task(work)
+            self._tasks.add(task)
+            task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._failure = task.exception()
+
+    async def _sync(self, name: str) -> None:
+        try:
+            await asyncio.to_thread(self._node.disk.sync, name)
+        except OSError as error:
+            raise StorageFailed(f"sync of {name}: {error}") from error
+        self._start(self._node.on_synced(name))
+
+    async def _call(self, call: Call) -> None:
+        node = self._node
+        try:
+            if call.streaming:
+                async for reply in self._net.stream(call.address, call.method, call.request, call.timeout_s):
+                    self._start(node.on_reply(call, reply))
+                    while node.coalescer.queued > CHUNKS_QUEUED_MAX:
+                        await asyncio.sleep(TICK_BUSY_S)
+            else:
+                reply = await self._net.unary(call.address, call.method, call.request, call.timeout_s)
+                self._start(node.on_reply(call, reply))
+        except ConnectionError as error:
+            node.on_failed(call, str(error))
+        except InvariantViolation as error:
+            logger.exception("%s from %s gave what cannot be used", call.method, call.peer_id)
+            node.on_failed(call, str(error))
+        else:
+            node.on_end(call)

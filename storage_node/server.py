@@ -1,0 +1,83 @@
+"""The process of a storage node: core, service and background work on one event loop, until a signal or a failure."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import signal
+from collections.abc import Callable
+
+import grpc.aio
+
+from aurora.rpc import storage_pb2_grpc
+from aurora.rpc.channels import OPTIONS, GrpcNet
+from aurora.seams import FolderDisk, SystemClock
+from storage_node.background import Background
+from storage_node.config import NodeConfig
+from storage_node.node import StorageFailed, StorageNode
+from storage_node.service import AppendStream, StorageService
+
+GRACE_S = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class NodeServer:
+    """One node, served: ``start``, then ``wait``, which returns after ``stop`` or raises StorageFailed."""
+
+    def __init__(self, config: NodeConfig) -> None:
+        self.config = config
+        self.disk = FolderDisk(config.data)
+        self.node: StorageNode[AppendStream] = StorageNode(config, self.disk, SystemClock(), random.Random())
+        self.address = ""
+        self._done = asyncio.Event()
+        self._net = GrpcNet()
+        self._service = StorageService(self.node, self.stop)
+        self._server = grpc.aio.server(options=OPTIONS)
+        self._background: asyncio.Task[None] | None = None
+
+    async def start(self) -> str:
+        """Begin to serve; returns the address, with the port that was taken. OSError when it cannot be bound."""
+        storage_pb2_grpc.add_StorageServicer_to_server(self._service, self._server)  # type: ignore[no-untyped-call]
+        try:
+            port = self._server.add_insecure_port(self.config.listen)
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {self.config.listen}: {error}") from error
+        await self._server.start()
+        host = self.config.listen.rpartition(":")[0]
+        self.address = f"{host}:{port}" if host else self.config.listen
+        self._background = asyncio.get_running_loop().create_task(Background(self.node, self._net).run())
+        self._background.add_done_callback(lambda _: self._done.set())
+        return self.address
+
+    def stop(self) -> None:
+        """End ``wait``."""
+        self._done.set()
+
+    async def wait(self) -> None:
+        """Serve until ``stop``; then finish requests, close files. StorageFailed when the node cannot go on."""
+        await self._done.wait()
+        background = self._background
+        if background is not None:
+            background.cancel()
+        await self._server.stop(GRACE_S)
+        await self._net.close()
+        self.disk.close()
+        if self._service.failed:
+            raise StorageFailed("the hot log could not be synced")
+        if background is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await background
+
+
+async def serve(config: NodeConfig, ready: Callable[[str], None]) -> None:
+    """Run a node until SIGTERM or SIGINT; ``ready`` is told the address once it serves."""
+    server = NodeServer(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stop)
+    ready(await server.start())
+    await server.wait()
+    logger.info("node %s stopped", config.node_id)

@@ -1,0 +1,159 @@
+"""The gRPC face of the node: requests into the core, replies and refusals out. All of it runs on one event loop.
+
+An append is staged when it is read; one ``flush`` at the end of the loop turn writes and syncs everything staged, over
+all streams. ``Refused`` becomes FAILED_PRECONDITION, a broken invariant INTERNAL, and a failed sync ends the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+
+from aurora.errors import InvariantViolation
+from aurora.rpc import storage_pb2 as pb
+from storage_node.node import Refused, StorageFailed, StorageNode
+
+Reply = TypeVar("Reply")
+
+logger = logging.getLogger(__name__)
+
+
+class AppendStream:
+    """One writer's stream: the replies that wait to be sent."""
+
+    __slots__ = ("closed", "ready", "replies")
+
+    def __init__(self) -> None:
+        self.replies: deque[pb.AppendReply] = deque()
+        self.ready = asyncio.Event()
+        self.closed = False
+
+    def put(self, reply: pb.AppendReply) -> None:
+        """Queue a reply."""
+        self.replies.append(reply)
+        self.ready.set()
+
+    def close(self) -> None:
+        """No further reply will come."""
+        self.closed = True
+        self.ready.set()
+
+    async def send(self, context: Any) -> None:
+        """Write replies until the stream is closed and all are out."""
+        while True:
+            while self.replies:
+                await context.write(self.replies.popleft())
+            if self.closed:
+                return
+            self.ready.clear()
+            await self.ready.wait()
+
+
+class StorageService:
+    """The servicer of protos/storage.proto. ``on_fatal`` is called once when the log cannot be synced."""
+
+    def __init__(self, node: StorageNode[AppendStream], on_fatal: Callable[[], None]) -> None:
+        self.node = node
+        self._on_fatal = on_fatal
+        self._armed = False
+        self.failed = False
+
+    async def AppendLog(self, request_iterator: Any, context: Any) -> None:
+        """Stage what is read; replies go out as flushes finish."""
+        stream = AppendStream()
+        sender = asyncio.ensure_future(stream.send(context))
+        try:
+            while (request := await context.read()) is not grpc.aio.EOF:
+                refusal = self.node.on_append(request, stream)
+                if refusal is not None:
+                    stream.put(refusal)
+                elif not self._armed:
+                    self._armed = True
+                    asyncio.get_running_loop().call_soon(self._flush)
+            while self._armed:
+                await asyncio.sleep(0)
+            stream.close()
+            await sender
+        except asyncio.CancelledError:
+            # The writer went away or this node stops: both are how streams end, and nothing is owed to the other side.
+            return
+        finally:
+            sender.cancel()
+
+    def _flush(self) -> None:
+        self._armed = False
+        if self.failed:
+            return
+        try:
+            for stream, reply in self.node.flush():
+                stream.put(reply)
+        except StorageFailed:
+            logger.exception("nothing can be acknowledged any more; the node ends")
+            self.failed = True
+            self._on_fatal()
+
+    async def _answer(self, context: Any, handler: Callable[[Any], Reply], request: Any) -> Reply:
+        try:
+            return handler(request)
+        except Refused as error:
+            return await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))  # type: ignore[no-any-return]
+        except (InvariantViolation, OSError) as error:
+            logger.exception("%s failed", handler.__name__)
+            return await context.abort(grpc.StatusCode.INTERNAL, str(error))  # type: ignore[no-any-return]
+
+    async def _stream(self, context: Any, handler: Callable[[Any], Iterator[Any]], request: Any) -> None:
+        replies = handler(request)
+        while True:
+            reply = await self._answer(context, lambda it: next(it, None), replies)
+            if reply is None:
+                return
+            await context.write(reply)
+
+    async def ReadPages(self, request: pb.ReadPagesRequest, context: Any) -> pb.ReadPagesReply:
+        """See ``StorageNode.on_read``."""
+        return await self._answer(context, self.node.on_read, request)
+
+    async def Fence(self, request: pb.FenceRequest, context: Any) -> pb.FenceReply:
+        """See ``StorageNode.on_fence``."""
+        return await self._answer(context, self.node.on_fence, request)
+
+    async def Truncate(self, request: pb.TruncateRequest, context: Any) -> pb.TruncateReply:
+        """See ``StorageNode.on_truncate``."""
+        return await self._answer(context, self.node.on_truncate, request)
+
+    async def FetchLog(self, request: pb.FetchLogRequest, context: Any) -> None:
+        """See ``StorageNode.on_fetch_log``."""
+        await self._stream(context, self.node.on_fetch_log, request)
+
+    async def FetchPages(self, request: pb.FetchPagesRequest, context: Any) -> None:
+        """See ``StorageNode.on_fetch_pages``."""
+        await self._stream(context, self.node.on_fetch_pages, request)
+
+    async def Gossip(self, request: pb.GossipRequest, context: Any) -> pb.GossipReply:
+        """See ``StorageNode.on_gossip``."""
+        return await self._answer(context, self.node.on_gossip, request)
+
+    async def Advance(self, request: pb.AdvanceRequest, context: Any) -> pb.AdvanceReply:
+        """See ``StorageNode.on_advance``."""
+        return await self._answer(context, self.node.on_advance, request)
+
+    async def Status(self, request: pb.StatusRequest, context: Any) -> pb.StatusReply:
+        """See ``StorageNode.on_status``; the process id is added here."""
+        reply = await self._answer(context, self.node.on_status, request)
+        reply.pid = os.getpid()
+        return reply
+
+    async def WriteDescriptor(self, request: pb.WriteDescriptorRequest, context: Any) -> pb.WriteDescriptorReply:
+        """See ``StorageNode.on_write_descriptor``."""
+        return await self._answer(context, self.node.on_write_descriptor, request)
+
+    async def ReadDescriptor(self, request: pb.ReadDescriptorRequest, context: Any) -> pb.ReadDescriptorReply:
+        """See ``StorageNode.on_read_descriptor``."""
+        return await self._answer(context, self.node.on_read_descriptor, request)

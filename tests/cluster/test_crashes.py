@@ -1,0 +1,77 @@
+"""SIGKILL of the writer, of each storage node and of everything, at many points, against a ledger of acknowledged commits."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+import pytest
+
+from aurora.supervisor import NODES, Cluster
+from tests.cluster.support import Ledger, all_caught_up, wait_for
+
+pytestmark = pytest.mark.cluster
+
+KILL_POINTS = 6
+SEED = 20261122
+
+
+def _run_until(ledger: Ledger, commits: int, rng: random.Random) -> None:
+    """Let the ledger go on to a random moment at least ``commits`` acknowledgements later."""
+    goal = len(ledger.acknowledged) + commits
+    wait_for(lambda: len(ledger.acknowledged) >= goal, f"{commits} commits; errors {ledger.errors}")
+    time.sleep(rng.random() * 0.05)  # the kill's moment, drawn from the seed
+
+
+def test_writer_killed_at_many_points(make_cluster: Callable[..., Cluster]) -> None:
+    cluster = make_cluster()
+    ledger = Ledger(cluster)
+    ledger.create()
+    rng = random.Random(SEED)
+    print(f"seed {SEED}")
+    for _ in range(KILL_POINTS):
+        ledger.start()
+        _run_until(ledger, rng.randint(1, 150), rng)
+        cluster.kill(cluster.writer.id)
+        ledger.join()
+        cluster.start_instance(cluster.writer.id)
+        cluster.wait_ready()
+        ledger.check()
+    assert len(ledger.acknowledged) >= KILL_POINTS
+
+
+def test_each_storage_node_killed(make_cluster: Callable[..., Cluster]) -> None:
+    cluster = make_cluster()
+    ledger = Ledger(cluster)
+    ledger.create()
+    ledger.start()
+    rng = random.Random(SEED + 1)
+    print(f"seed {SEED + 1}")
+    for node_id, _ in NODES:
+        _run_until(ledger, rng.randint(20, 100), rng)
+        cluster.kill(node_id)
+        _run_until(ledger, 20, rng)
+        cluster.start_node(node_id)
+    ledger.stop()
+    assert not ledger.errors
+    wait_for(lambda: all_caught_up(cluster), "the nodes to catch up")
+    ledger.check()
+
+
+def test_everything_killed_at_once(make_cluster: Callable[..., Cluster]) -> None:
+    cluster = make_cluster()
+    ledger = Ledger(cluster)
+    ledger.create()
+    rng = random.Random(SEED + 2)
+    print(f"seed {SEED + 2}")
+    for _ in range(3):
+        ledger.start()
+        _run_until(ledger, rng.randint(30, 150), rng)
+        victims = [cluster.writer.id, *(node_id for node_id, _ in NODES)]
+        rng.shuffle(victims)
+        for victim in victims:
+            cluster.kill(victim)
+        ledger.join()
+        cluster.up()
+        ledger.check()

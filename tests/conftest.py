@@ -1,0 +1,51 @@
+"""Fixtures that start real clusters: six storage node processes and a writer, on loopback, in a temporary folder."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from aurora.supervisor import LOOPBACK, Cluster
+
+DEFAULT_PAGES_PER_PG = (10 << 30) // 8192
+SMALL_PAGES_PER_PG = (4 << 20) // 8192
+"""4 MiB protection groups, so that mini-transactions cross them."""
+
+
+def start_cluster(folder: Path, pages_per_pg: int = DEFAULT_PAGES_PER_PG, cache_mb: int = 128) -> Cluster:
+    """A new cluster that answers queries."""
+    cluster = Cluster(folder)
+    cluster.create(host=LOOPBACK, port=0, pages_per_pg=pages_per_pg, cache_mb=cache_mb, password=None)
+    cluster.up()
+    return cluster
+
+
+@pytest.fixture
+def make_cluster(tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
+    """Starts clusters that end with the test."""
+    started: list[Cluster] = []
+
+    def make(pages_per_pg: int = DEFAULT_PAGES_PER_PG, cache_mb: int = 128) -> Cluster:
+        cluster = start_cluster(tmp_path / f"cluster{len(started)}", pages_per_pg, cache_mb)
+        started.append(cluster)
+        return cluster
+
+    yield make
+    for cluster in started:
+        cluster.down()
+
+
+@pytest.fixture(scope="session")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One healthy cluster for the tests that break nothing."""
+    cluster = start_cluster(tmp_path_factory.mktemp("shared") / "cluster")
+    yield cluster
+    cluster.down()
+
+
+def needs(program: str) -> pytest.MarkDecorator:
+    """Skip, with the reason, where a PostgreSQL client program is missing."""
+    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
