@@ -1,11 +1,12 @@
 """Quorum arithmetic: acks of six segments a protection group → PGCL, VCL and VDL.
 
 Input: the runs of records that the writer sent (``append``) and the segment complete LSNs (SCL) that the nodes reported
-(``ack``). Output: per protection group the LSN that a write quorum has reached (PGCL), the volume complete LSN (VCL: all
-at or below is at quorum) and the volume durable LSN (VDL: the highest consistency point ≤ VCL).
+(``ack``). Output: per protection group the LSN that a write quorum has reached (PGCL), the volume complete LSN (VCL:
+all at or below is at quorum) and the volume durable LSN (VDL: the highest consistency point ≤ VCL).
 
 Source: "Amazon Aurora: On Avoiding Distributed Consensus for I/Os, Commits, and Membership Changes" (2018), sections 2
-and 3; "Amazon Aurora: Design Considerations" (2017), section 4. Pure: no clock, no I/O. VCL, VDL and PGCL never go back.
+and 3; "Amazon Aurora: Design Considerations" (2017), section 4. Pure: no clock, no I/O. VCL, VDL and PGCL never go
+back.
 """
 
 from __future__ import annotations

@@ -97,6 +97,7 @@ class FolderDisk:
         self._fds: dict[str, int] = {}
         self._ends: dict[str, int] = {}
         self._new: set[str] = set()
+        self._sync_folder()  # files whose making an earlier process had no time to sync
 
     def _open(self, name: str, create: bool) -> int:
         fd = self._fds.get(name)

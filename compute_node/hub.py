@@ -90,7 +90,7 @@ class Hub:
 
     def in_greenlet(self) -> bool:
         """Whether the caller may wait."""
-        return greenlet.getcurrent() is not self._main
+        return self._main is not None and greenlet.getcurrent() is not self._main
 
     def wait(self, waiter: Waiter) -> Any:
         """Wait until ``waiter`` completes; returns its value or raises its error."""

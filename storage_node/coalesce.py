@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 from aurora.errors import InvariantViolation
 from aurora.page import PAGE_BYTES
 from storage_node.effects import Effect, SyncFile
-from storage_node.hot_log import LogDamaged
-from storage_node.page_store import PageDamaged
+from storage_node.hot_log import Entry, LogDamaged
+from storage_node.page_store import PageDamaged, page_lsn
 from storage_node.segment import Collected, Segment
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ class Coalescer:
         self._phase = Phase.STAGE
         self._round: Round | None = None
         self._todo: deque[Segment] = deque()
+        self._gone: list[Entry] = []
+        """Collected entries whose collection the meta file does not say yet."""
         self._not_before = 0.0
         self._last_pass = node.clock.monotonic()
 
@@ -98,7 +100,9 @@ class Coalescer:
                 self._plan(now)
             if not self._queue:
                 return []
-            self._current = self._queue.popleft()
+            self._current = chunk = self._queue.popleft()
+            # While the chunk waited, a baseline or a pass may have stored newer pages: those stay.
+            chunk.pages = [(index, page) for index, page in chunk.pages if _is_newer(chunk.segment, index, page)]
             self._phase = Phase.STAGE
         return self._write(now)
 
@@ -203,10 +207,28 @@ class Coalescer:
         if work.failed:
             self._not_before = node.clock.monotonic() + RETRY_S
         elif last and segment.version == work.version:
-            gone = segment.collect(work.upto_lsn)
+            self._gone += segment.collect(work.upto_lsn)
+            self.collect()
+
+    def collect(self) -> None:
+        """Remember durably what has been collected, then delete the log files that are not needed any more."""
+        node = self._node
+        try:
             node.remember_segments()
-            node.log.release(gone)
-            node.log.collect()
+        except OSError as error:
+            node.refused_by_disk(error)
+            return
+        node.log.release(self._gone)
+        self._gone = []
+        node.log.collect()
+
+
+def _is_newer(segment: Segment, index: int, page: bytearray) -> bool:
+    try:
+        held = segment.store.read(index)
+    except PageDamaged:
+        return True
+    return held is None or page_lsn(held) < page_lsn(page)
 
 
 def peer_chunk(segment: Segment, images: list[tuple[int, bytes]], done: Callable[[], None]) -> Chunk:

@@ -39,7 +39,7 @@ class NodeConfig:
     """Hot log that makes coalescing start."""
     coalesce_age_s: float = 300
     """Age of the oldest uncoalesced log that makes coalescing start."""
-    gossip_ms: float = 150
+    gossip_ms: float = 200
     slice_ms: float = 2
     """Longest stretch of background work between two turns of the append path."""
 

@@ -100,6 +100,9 @@ class HotLog:
             self._sizes[number] = end
             self._live[number] = len(found)
             entries += found
+        if numbers:
+            # The process may have been killed between write and sync: what is claimed from here on must be durable.
+            self._disk.sync(file_name(numbers[-1]))
         self._current = numbers[-1] + 1 if numbers else 1
         return entries
 

@@ -83,13 +83,20 @@ class MetaStore:
             raise InvariantViolation(f"no sound meta file ({'; '.join(damaged)}); start the node with an empty folder")
         if self.value.node_id != node_id:
             raise InvariantViolation(f"the folder belongs to node {self.value.node_id!r}, not to {node_id!r}")
+        self._durable = pb.NodeMeta()
+        self._durable.CopyFrom(self.value)
         if damaged:
             logger.warning("damaged meta file replaced from its copy: %s", "; ".join(damaged))
             self.write()
 
     def write(self) -> None:
-        """Make ``value`` durable."""
+        """Make ``value`` durable. OSError when the disk refuses: ``value`` is then what it was at the last write."""
         self.generation += 1
         data = encode(self.generation, self.value)
-        for name in NAMES:
-            self._disk.write_atomic(name, data)
+        try:
+            for name in NAMES:
+                self._disk.write_atomic(name, data)
+        except OSError:
+            self.value.CopyFrom(self._durable)
+            raise
+        self._durable.CopyFrom(self.value)

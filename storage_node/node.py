@@ -335,10 +335,10 @@ class StorageNode(Generic[Token]):
                     raise InvariantViolation(
                         f"truncation ({vdl}, {upper}] voids PG {segment.pg}, collected to {segment.collected_lsn}"
                     )
-        self.truncations = ranges
         del self.meta.value.truncations[:]
-        self.meta.value.truncations.extend(self._truncation_messages())
+        self.meta.value.truncations.extend(pb.Truncation(epoch=e, vdl=vdl, upper=upper) for e, vdl, upper in ranges)
         self.meta.write()
+        self.truncations = ranges
         for segment in self.segments.values():
             segment.truncate(ranges)
         for page_no in self.arena.page_of[self.arena.page_of >= 0].tolist():
@@ -464,8 +464,7 @@ class StorageNode(Generic[Token]):
     def adopt_baseline(self, segment: Segment, lsn: int, cpl: int) -> None:
         """A peer's pages are stored: the segment's chain starts at their baseline."""
         segment.adopt_baseline(lsn, cpl, self.truncations)
-        self.remember_segments()
-        self.log.collect()
+        self.coalescer.collect()
         logger.info("PG %d: pages taken over at %d, SCL is now %d", segment.pg, lsn, segment.scl)
 
     # --- background

@@ -40,6 +40,7 @@ _U32 = struct.Struct("<I")
 _LSN = struct.Struct("<Q")
 _NO_CHECKSUM = bytes(4)
 _ZERO_PAGE = bytes(PAGE_BYTES)
+_ZERO_PAGES = bytes(READ_PAGES * PAGE_BYTES)
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +148,7 @@ class PageStore:
         """``(index, page)`` of all written pages from ``start`` on; the page is None where it is damaged."""
         for first in range(start, self.file_bytes // PAGE_BYTES, READ_PAGES):
             data = self._disk.read(self.name, first * PAGE_BYTES, READ_PAGES * PAGE_BYTES)
-            if not any(data):
+            if data == _ZERO_PAGES[: len(data)]:
                 continue
             for at in range(0, len(data), PAGE_BYTES):
                 raw = data[at : at + PAGE_BYTES]

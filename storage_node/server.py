@@ -19,7 +19,7 @@ from storage_node.config import NodeConfig
 from storage_node.node import StorageFailed, StorageNode
 from storage_node.service import AppendStream, StorageService
 
-GRACE_S = 1.0
+GRACE_S = 0.2
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +62,7 @@ class NodeServer:
         background = self._background
         if background is not None:
             background.cancel()
+        self._service.close()
         await self._server.stop(GRACE_S)
         await self._net.close()
         self.disk.close()

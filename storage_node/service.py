@@ -64,28 +64,51 @@ class StorageService:
         self._on_fatal = on_fatal
         self._armed = False
         self.failed = False
+        self._receivers: set[asyncio.Future[None]] = set()
 
     async def AppendLog(self, request_iterator: Any, context: Any) -> None:
         """Stage what is read; replies go out as flushes finish."""
         stream = AppendStream()
+        receiver = asyncio.ensure_future(self._receive(stream, context))
         sender = asyncio.ensure_future(stream.send(context))
+        self._receivers.add(receiver)
         try:
-            while (request := await context.read()) is not grpc.aio.EOF:
-                refusal = self.node.on_append(request, stream)
-                if refusal is not None:
-                    stream.put(refusal)
-                elif not self._armed:
-                    self._armed = True
-                    asyncio.get_running_loop().call_soon(self._flush)
-            while self._armed:
-                await asyncio.sleep(0)
+            await asyncio.wait((receiver,))
+            if not receiver.cancelled():
+                receiver.result()
             stream.close()
             await sender
         except asyncio.CancelledError:
-            # The writer went away or this node stops: both are how streams end, and nothing is owed to the other side.
+            # The writer went away: that is how streams end, and nothing is owed to the other side.
             return
         finally:
+            self._receivers.discard(receiver)
+            receiver.cancel()
             sender.cancel()
+            await asyncio.gather(receiver, sender, return_exceptions=True)
+
+    async def _receive(self, stream: AppendStream, context: Any) -> None:
+        while (request := await context.read()) is not grpc.aio.EOF:
+            refusal = self._stage(request, stream)
+            if refusal is not None:
+                stream.put(refusal)
+            elif not self._armed:
+                self._armed = True
+                asyncio.get_running_loop().call_soon(self._flush)
+        while self._armed:
+            await asyncio.sleep(0)
+
+    def close(self) -> None:
+        """End the append streams: what has been read is answered, nothing further is read."""
+        for receiver in self._receivers:
+            receiver.cancel()
+
+    def _stage(self, request: pb.AppendRequest, stream: AppendStream) -> pb.AppendReply | None:
+        try:
+            return self.node.on_append(request, stream)
+        except OSError as error:
+            self.node.refused_by_disk(error)
+            return pb.AppendReply(sequence=request.sequence, error=f"node {self.node.config.node_id}: {error}")
 
     def _flush(self) -> None:
         self._armed = False

@@ -1,4 +1,6 @@
-"""``python -m aurora.sim --seeds N [--seed S] [--trace]``: run seeds; a failure prints its seed and how to run it again."""
+"""``python -m aurora.sim --seeds N [--seed S] [--trace]``: run seeds; a failure prints its seed and how to run it
+again.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--log", action="store_true", help="show what the cores log")
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO if arguments.log else logging.CRITICAL, stream=sys.stderr)
-    seeds = [arguments.seed] if arguments.seed is not None else range(arguments.first, arguments.first + arguments.seeds)
+    seeds = (
+        [arguments.seed] if arguments.seed is not None else range(arguments.first, arguments.first + arguments.seeds)
+    )
     commits = reads = openings = 0
     for seed in seeds:
         scenario = Scenario(seed)

@@ -1,7 +1,7 @@
 """What must hold whatever fails: the model of the volume, and the checkers that compare it with the nodes.
 
-Each opened writer has its own ``History``: the records of its predecessor up to the VDL that it recovered, then its own. A
-broken promise raises ``CheckFailed``. The checks, by number in the messages:
+Each opened writer has its own ``History``: the records of its predecessor up to the VDL that it recovered, then its
+own. A broken promise raises ``CheckFailed``. The checks, by number in the messages:
 
 1. an acknowledged commit is never lost: a later recovery's VDL lies at or above it;
 2. nothing above a truncation comes back: a node's log holds no void record that it knows to be void, and what it holds
@@ -9,7 +9,8 @@ broken promise raises ``CheckFailed``. The checks, by number in the messages:
 3. a read at the VDL gives the same bytes on each node that covers it, and they equal the model's;
 4. once a writer has opened, an older one is acknowledged nothing beyond what the newer one recovered;
 5. the VDL never goes back;
-6. an SCL never claims a gap: the chain held from the collected LSN on is unbroken up to it.
+6. an SCL never claims a gap: the chain held from the collected LSN on is unbroken up to it;
+7. a recovered VDL never splits an MTR.
 """
 
 from __future__ import annotations
@@ -31,12 +32,13 @@ class CheckFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One record: ``data`` put at ``offset`` of ``page_no``."""
+    """One record: ``data`` put at ``offset`` of ``page_no``; ``cpl``: it ends its MTR."""
 
     lsn: int
     page_no: int
     offset: int
     data: bytes
+    cpl: bool
 
 
 @dataclass
@@ -91,18 +93,22 @@ class Checker:
         self._pages_per_pg = pages_per_pg
 
     def opened(self, name: str, epoch: int, vdl: int) -> Opening:
-        """A writer has recovered for writing."""
-        if vdl < self.acknowledged:
+        """A writer has recovered for writing. ``openings`` are in the order of their epochs."""
+        # One that was paused at the end of its recovery may open after a newer one: too late, but harmless.
+        place = bisect_right([opening.epoch for opening in self.openings], epoch)
+        last = self.openings[place - 1] if place else None
+        if place == len(self.openings) and vdl < self.acknowledged:
             raise CheckFailed(f"1: {name} recovered VDL {vdl}, but {self.acknowledged} was acknowledged")
-        last = self.openings[-1] if self.openings else None
-        if last is not None and epoch <= last.epoch:
-            raise CheckFailed(f"4: {name} opened with epoch {epoch} after {last.name} with {last.epoch}")
+        if last is not None and epoch == last.epoch:
+            raise CheckFailed(f"4: {name} opened with epoch {epoch}, as {last.name} did")
         if last is not None and vdl < last.vdl:
             raise CheckFailed(f"5: {name} recovered VDL {vdl}, but {last.name} had reached {last.vdl}")
         opening = Opening(name, epoch, vdl, vdl, last.history.upto(vdl) if last else History())
         if vdl and (not opening.history.changes or opening.history.changes[-1].lsn != vdl):
             raise CheckFailed(f"1: {name} recovered VDL {vdl}, which is no record of {last and last.name}")
-        self.openings.append(opening)
+        if vdl and not opening.history.changes[-1].cpl:
+            raise CheckFailed(f"7: {name} recovered VDL {vdl}, in the middle of an MTR")
+        self.openings.insert(place, opening)
         return opening
 
     def advanced(self, opening: Opening, vdl: int) -> None:
@@ -113,7 +119,9 @@ class Checker:
         self.acknowledged = max(self.acknowledged, vdl)
         for later in self.openings[self.openings.index(opening) + 1 :]:
             if vdl > later.vdl_found:
-                raise CheckFailed(f"4: {opening.name} was acknowledged {vdl}, {later.name} recovered only {later.vdl_found}")
+                raise CheckFailed(
+                    f"4: {opening.name} was acknowledged {vdl}, {later.name} recovered only {later.vdl_found}"
+                )
 
     def nodes_hold_the_truth(self) -> None:
         """Checks 2, 3 and 6 on every node that is up, as of now."""
@@ -143,19 +151,21 @@ class Checker:
                 if image.behind:
                     continue
                 if image.collected:
-                    raise CheckFailed(f"3: {node.name} has collected page {image.page_no} above the read point {current.vdl}")
+                    raise CheckFailed(
+                        f"3: {node.name} has collected page {image.page_no} above the read point {current.vdl}"
+                    )
                 self.reads += 1
                 found = image.image[redo.IMAGE_FROM :] if image.image else None
                 if found != expected[image.page_no]:
-                    raise CheckFailed(f"3: page {image.page_no} at {current.vdl} (PG at {pg_lsn}) is wrong on {node.name}")
+                    raise CheckFailed(
+                        f"3: page {image.page_no} at {current.vdl} (PG at {pg_lsn}) is wrong on {node.name}"
+                    )
 
     def _ignorant(self, node: SimNode) -> bool:
-        return node.core is not None and self.truncation_epochs > {epoch for epoch, _, _ in node.core.truncations}
-
-    @property
-    def truncation_epochs(self) -> set[int]:
-        """Epochs of the openings that truncated; an older one is implied by a later that overlaps it."""
-        return {self.openings[-1].epoch} if len(self.openings) > 1 else set()
+        """Whether the node has not heard of the range that the current writer's recovery voided."""
+        if node.core is None or len(self.openings) == 1:
+            return False
+        return self.openings[-1].epoch not in {epoch for epoch, _, _ in node.core.truncations}
 
     def _check_log(self, node: SimNode, current: Opening) -> None:
         core = node.core
@@ -171,8 +181,10 @@ class Checker:
                         if lsn > segment.scl:
                             break
                         if truncation.is_void(core.truncations, lsn):
-                            raise CheckFailed(f"2: {node.name} holds record {lsn} of PG {pg}, which it knows to be void")
-                        if lsn > segment.collected_lsn:
+                            raise CheckFailed(
+                                f"2: {node.name} holds record {lsn} of PG {pg}, which it knows to be void"
+                            )
+                        if lsn > at:  # else it is in two batches, cut differently
                             if prev != at:
                                 raise CheckFailed(f"6: {node.name} PG {pg}: record {lsn} follows {prev}, not {at}")
                             at = lsn

@@ -1,6 +1,6 @@
 """A simulated ``Disk``: keeps files in memory, loses what was not synced when it crashes, tears what was half written.
 
-``crash(rng)`` gives the disk as the restarted process finds it: every synced byte is there; of unsynced appends a
+``crash(rng)`` leaves the disk as the restarted process finds it: every synced byte is there; of unsynced appends a
 random prefix, its last sectors possibly torn; of unsynced writes in place a random choice of 512-byte sectors; a file
 whose creation was never synced may be gone. ``capacity_bytes`` makes it refuse with ENOSPC; ``flip_bit`` decays it.
 """
@@ -112,10 +112,10 @@ class SimDisk:
             file.durable[offset] ^= 1 << bit
 
     def crash(self, rng: random.Random) -> SimDisk:
-        """The disk after a power cut."""
-        after = SimDisk(self.capacity_bytes)
-        for name, file in self._files.items():
+        """Power off and on: from now on the disk is as a restarted process finds it. Returns itself."""
+        for name, file in list(self._files.items()):
             if not file.known and rng.random() < 0.5:
+                del self._files[name]
                 continue
             data = bytearray(file.durable)
             for offset, written in file.writes:
@@ -128,8 +128,8 @@ class SimDisk:
             survivor = _File()
             survivor.data[:] = survivor.durable[:] = data
             survivor.known = True
-            after._files[name] = survivor
-        return after
+            self._files[name] = survivor
+        return self
 
 
 def _patch(data: bytearray, offset: int, new: bytes) -> None:

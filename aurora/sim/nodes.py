@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from aurora.geometry import Descriptor
@@ -104,7 +105,7 @@ class SimNode:
     def _perform(self, effects: Iterable[Effect], life: int) -> None:
         for effect in effects:
             if isinstance(effect, SyncFile):
-                self.world.after(self.world.rng.uniform(0, 0.01), lambda name=effect.name: self._sync(name, life))
+                self.world.after(self.world.rng.uniform(0, 0.01), partial(self._sync, effect.name, life))
             else:
                 self._call(effect, life)
 

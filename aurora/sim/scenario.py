@@ -104,7 +104,29 @@ class Scenario:
         elif luck < 0.56:
             for node in self.nodes:
                 node.crash()
-            world.after(rng.uniform(0.01, 0.3), lambda: [node.start() for node in self.nodes] and None)
+            world.after(rng.uniform(0.01, 0.3), self._start_nodes)
+        elif luck < 0.62:
+            self._take_away(writer, rng.sample(self.nodes, 2))
+
+    def _start_nodes(self) -> None:
+        for node in self.nodes:
+            node.start()
+
+    def _take_away(self, writer: SimWriter, few: list[SimNode]) -> None:
+        """The writer reaches a few nodes only, less than a quorum; then these and the writer are gone together."""
+        world = self.world
+        world.note(f"{writer.name} reaches {[node.name for node in few]} only")
+        world.cuts |= {frozenset((writer.name, node.name)) for node in self.nodes if node not in few}
+        world.cuts |= {frozenset((one.name, other.name)) for one in few for other in self.nodes if other not in few}
+
+        def gone() -> None:
+            world.cuts.clear()
+            writer.kill()
+            for node in few:
+                node.crash()
+            self._start_writer()
+
+        world.after(world.rng.uniform(0.1, 0.4), gone)
 
     def _cut(self) -> None:
         """Separate one or two nodes, or a writer's view of some, from the rest."""

@@ -1,7 +1,7 @@
 """Virtual time, and a network that delays, reorders, loses, duplicates and partitions.
 
-Everything random comes from the world's one generator, everything that happens from its one queue, so a run is a function
-of its seed. ``trace`` is a running checksum over what happened, ``recent`` its last lines.
+Everything random comes from the world's one generator, everything that happens from its one queue, so a run is a
+function of its seed. ``trace`` is a running checksum over what happened, ``recent`` its last lines.
 """
 
 from __future__ import annotations

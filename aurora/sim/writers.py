@@ -1,7 +1,7 @@
 """A simulated writer: the real recovery and writer cores over the simulated network, with a workload.
 
-Each commit is an MTR of one to three page edits, over protection groups. A paused writer does nothing and hears nothing until
-it is resumed; what was on its way to it arrives then.
+Each commit is an MTR of one to three page edits, over protection groups. A paused writer does nothing and hears
+nothing until it is resumed; what was on its way to it arrives then.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ STREAM_TIMEOUT_S = 0.4
 class SimWriter:
     """One incarnation of the writer. ``state``: recovering, open, fenced or dead."""
 
-    def __init__(self, world: World, name: str, nodes: Sequence[SimNode], checker: Checker, pages: int, pages_per_pg: int) -> None:
+    def __init__(
+        self, world: World, name: str, nodes: Sequence[SimNode], checker: Checker, pages: int, pages_per_pg: int
+    ) -> None:
         self.world = world
         self.name = name
         self.state = "recovering"
@@ -129,13 +131,17 @@ class SimWriter:
         if isinstance(effect, SendFence):
             self._fence(effect.node, effect.epoch, answered)
         elif isinstance(effect, SendFetch):
-            request = pb.FetchLogRequest(volume_id=VOLUME_ID, pg=effect.pg, after_lsn=effect.after, upto_lsn=effect.upto)
+            request = pb.FetchLogRequest(
+                volume_id=VOLUME_ID, pg=effect.pg, after_lsn=effect.after, upto_lsn=effect.upto
+            )
             self._call(
                 effect.node,
                 "FetchLog",
                 request,
                 lambda replies: answered(
-                    LogAnswer(b"".join(r.batches for r in replies), any(r.collected for r in replies)) if replies else None
+                    LogAnswer(b"".join(r.batches for r in replies), any(r.collected for r in replies))
+                    if replies
+                    else None
                 ),
             )
         elif isinstance(effect, SendAppend):
@@ -143,7 +149,7 @@ class SimWriter:
                 volume_id=VOLUME_ID, volume_epoch=effect.epoch, writer_id=self.name, sequence=1, batches=effect.frames
             )
             self._append(effect.node, message, lambda r: answered(
-                None if r is None or r.error and not r.refused_epoch
+                None if r is None or (r.error and not r.refused_epoch)
                 else AppendAnswer({e.pg: e.lsn for e in r.scl}, r.refused_epoch)
             ))  # fmt: skip
         else:
@@ -158,9 +164,7 @@ class SimWriter:
             volume_id=VOLUME_ID, volume_epoch=epoch, writer_id=self.name,
             range=pb.Truncation(epoch=span.epoch, vdl=span.vdl, upper=span.upper),
         )  # fmt: skip
-        self._call(
-            node, "Truncate", request, lambda r: done(None if r is None else TruncateAnswer(r.ok, r.epoch))
-        )
+        self._call(node, "Truncate", request, lambda r: done(None if r is None else TruncateAnswer(r.ok, r.epoch)))
 
     def _append(self, node: int, message: pb.AppendRequest, done: Any) -> None:
         """A message on a stream; ``done`` gets the reply once, or None after a time."""
@@ -294,7 +298,7 @@ class SimWriter:
             lsn = self._log.append(
                 page_no, opening.history.page_last(page_no), bytes(ops + data), 0 if left else redo.FLAG_CPL
             )
-            opening.history.changes.append(Change(lsn, page_no, offset, data))
+            opening.history.changes.append(Change(lsn, page_no, offset, data, not left))
         self._checker.commits += 1
 
     def _flush(self) -> None:

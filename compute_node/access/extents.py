@@ -74,6 +74,12 @@ class RelationFile:
         self.entries: list[Entry] = []
         self.fresh = 0
         """blocks from here to ``map.blocks`` were reserved by this process and never handed out"""
+        self.target = -1
+        """block that inserts go to, -1 none yet"""
+        self.spare: list[int] = []
+        """blocks handed out and not used after all"""
+        self.free: dict[int, int] = {}
+        """blocks with room → bytes, as found by vacuum; a hint"""
 
     @property
     def creator(self) -> int:

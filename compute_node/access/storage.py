@@ -7,6 +7,7 @@ relation storage, and keeps one ``Table`` a relation descriptor.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC
 from typing import Any
 
 from aurora.errors import InvariantViolation
@@ -16,10 +17,11 @@ from compute_node.access.cache import PageCache
 from compute_node.access.extents import Extents, RelationFile
 from compute_node.access.superblock import Superblock
 from compute_node.catalog.descriptors import RelationDesc
+from compute_node.catalog.storage_types import storage_type
 from compute_node.hub import HUB
 from compute_node.txn.manager import TransactionManager
 from compute_node.txn.transaction import Txn
-from compute_node.types.registry import REGISTRY, PgType
+from compute_node.types.registry import PgType, TypeEnv
 
 CLOG_RELFILE = 2
 METADATA_REDO_BYTES = 16_384
@@ -36,7 +38,11 @@ class Storage:
         self.mtr: Any = mtr_kernel.Mtr(arena, volume.log)
         HUB.mtr = self.mtr
         self.cache = PageCache(arena, volume)
-        self.type_lookup = type_lookup or REGISTRY.types.__getitem__
+        self.type_lookup = type_lookup or storage_type
+        self.type_env = TypeEnv(timezone=UTC)
+        """how values are shown in error details"""
+        self.compile_row_expression: Callable[[RelationDesc, str], Callable[[tuple[Any, ...]], Any]] | None = None
+        """SQL text over a relation's columns → function of a whole row; for indexes on expressions and partial ones"""
         self.superblock = Superblock(self.cache, self.mtr)
         self.is_new = self.superblock.is_new
         self.extents = Extents(self.cache, self.mtr, self.superblock, self.row_horizon)
@@ -61,8 +67,6 @@ class Storage:
         from compute_node.access.table import Table
 
         table = Table(self, desc)
-        if known is not None and known[1].relfile == desc.relfile:
-            table.inherit(known[1])
         self._tables[desc.oid] = (desc, table)
         return table
 

@@ -25,6 +25,15 @@ _BINARY_COERCIBLE |= dict.fromkeys(_OID_ALIASES, 26)
 _ANYARRAY = 2277
 
 
+TEMP_SCHEMA = "temp_schema"
+"""key of ``session.extra`` for the name of the session's schema of temporary relations"""
+
+
+def temp_schema_of(session: Any) -> str | None:
+    """The name of the session's schema for temporary relations, None as long as it has none."""
+    return None if session.extra is None else session.extra.get(TEMP_SCHEMA)
+
+
 def split_path(text: str) -> list[str]:
     """The names of a search_path setting; quotes undone, unquoted names folded."""
     names = []
@@ -210,7 +219,7 @@ class Catalog:
     def view(self, session: Any) -> CatalogView:
         """The session's view: the same object as long as neither catalog nor search path change."""
         layer = self.layer(session)
-        key = (session.get_setting("search_path", True), session.user, session.temp_schema)
+        key = (session.get_setting("search_path", True), session.user, temp_schema_of(session))
         view = layer.views.get(key)
         if view is None:
             view = layer.views[key] = self.make_view(layer, *key)
@@ -268,8 +277,10 @@ class TxnCatalog:
     def __init__(self, catalog: Catalog, txn: Any) -> None:
         self.catalog = catalog
         self.rows = CatalogRows(catalog.storage, txn)
+        txn.catalog_changed = True
         self.changed: set[int] = set()
         self._layer: CatalogLayer | None = None
+        self._layer_xids: frozenset[int] = frozenset()
         self._txn = txn
         txn.on_commit(self._committed)
 
@@ -280,13 +291,12 @@ class TxnCatalog:
 
     def layer(self) -> CatalogLayer:
         """The state as this transaction sees it."""
-        if self._layer is None:
+        own = self._txn.own
+        if self._layer is None or not self._layer_xids <= own:
+            # An xid less: a rollback to a savepoint has undone changes that the layer may hold.
+            self._layer_xids = frozenset(own)
             self._layer = self.catalog.shared().successor(self.rows, self.catalog.new_version(), self.changed)
         return self._layer
-
-    def forget_layer(self) -> None:
-        """After a rollback to a savepoint: what was cached since may be undone."""
-        self._layer = None
 
     def _committed(self, commit_lsn: int) -> None:
         self.catalog.committed(self.changed, commit_lsn)

@@ -58,6 +58,13 @@ class Builder:
         """By OID."""
         return self.catalog.operator(oid)
 
+    def equality(self, left: int, right: int) -> int | None:
+        """The function of ``=`` between two types, when there is one for exactly these."""
+        for item in self.catalog.operators("pg_catalog", "="):
+            if item.left == left and item.right == right:
+                return item.function
+        return None
+
     def aggregate(self, oid: int) -> Aggregate | None:
         """By OID."""
         return self.catalog.aggregate(oid)

@@ -15,6 +15,8 @@ from compute_node.types.registry import FunctionContext, TypeEnv
 TURN_S = 0.01
 """how long a statement may hold the loop before it lets others run"""
 
+_NO_PARAMS: list[Any] = []
+
 
 class ExecContext:
     """One execution. ``params`` are the values of $1…; ``exec_params`` those that plan nodes set for each other.
@@ -54,11 +56,12 @@ class ExecContext:
         self.storage = storage
         self.catalog = catalog
         self.params = params
+        self.exec_params = _NO_PARAMS
 
     def start(self, params: tuple[Any, ...], exec_params: int) -> None:
         """Begin a statement that is more than a point access: fresh scratch state and execution parameters."""
         self.params = params
-        self.exec_params: list[Any] = [None] * exec_params
+        self.exec_params = [None] * exec_params
         self.scratch: dict[Any, Any] = {}
         self._turn_ends = monotonic() + TURN_S
 

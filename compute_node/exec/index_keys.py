@@ -48,6 +48,7 @@ class IndexKeys:
 
     __slots__ = (
         "_any_array",
+        "_bounds",
         "_equal",
         "_full",
         "_has_bounds",
@@ -55,7 +56,6 @@ class IndexKeys:
         "_ranges",
         "_sort_value",
         "_upper_inclusive",
-        "_bounds",
         "is_lookup",
     )
 

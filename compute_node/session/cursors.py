@@ -16,10 +16,11 @@ from aurora.errors import (
     SqlSyntaxError,
 )
 from compute_node.session import prepare, transactions
-from compute_node.session.extended import Prepared, current_plan
 from compute_node.session.plans import Plan
 from compute_node.session.portals import Portal
+from compute_node.session.prepared import Prepared, current_plan
 from compute_node.session.results import type_of
+from compute_node.sql.analyze.typenames import resolve_type_name
 from compute_node.sql.parse import RawStatement
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def prepare_statement(session: Session, node: Any, source: str) -> None:
     name = node.name.encode()
     if name in session.statements:
         raise DuplicatePreparedStatement(f'prepared statement "{node.name}" already exists')
-    declared = [session.engine.session_function(session, "type_oid", item, source) for item in node.argtypes or ()]
+    catalog = session.engine.catalog.snapshot_for(session) if node.argtypes else None
+    declared = [resolve_type_name(catalog, item)[0] for item in node.argtypes or ()]
     statement = RawStatement(node.query, 0, len(source))
     if prepare.is_query(node.query):
         plan, _ = prepare.compile_plan(session, statement, source, declared)

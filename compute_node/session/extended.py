@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aurora.errors import (
     DuplicateCursor,
@@ -11,7 +11,6 @@ from aurora.errors import (
     IndeterminateDatatype,
     InvalidCursorName,
     InvalidSqlStatementName,
-    NotSupported,
     ProtocolViolation,
     SqlSyntaxError,
 )
@@ -19,53 +18,12 @@ from compute_node.session import prepare, transactions, utility
 from compute_node.session.output import send_rows
 from compute_node.session.plans import Plan
 from compute_node.session.portals import Portal
+from compute_node.session.prepared import Prepared, current_plan
 from compute_node.session.results import decode_parameters
 from compute_node.wire import messages
 
 if TYPE_CHECKING:
     from compute_node.session.session import Session
-
-
-class Prepared:
-    """A prepared statement, from Parse or PREPARE. ``plan`` None is an empty query. ``declared``: the types given for its
-    parameters (0: to be found out)."""
-
-    __slots__ = ("codes", "created", "declared", "from_sql", "name", "plan", "source", "sql", "statement")
-
-    def __init__(self, name: str, sql: bytes, source: str, declared: tuple[int, ...], plan: Plan | None) -> None:
-        self.name, self.sql, self.source, self.declared, self.plan = name, sql, source, declared, plan
-        self.codes = plan.codes if plan is not None else b""
-        self.from_sql = False
-        self.created = 0
-        self.statement: Any = None
-        """the raw statement of PREPARE, whose text is not the whole source"""
-
-    @property
-    def param_types(self) -> tuple[int, ...]:
-        """The parameters' types."""
-        return self.plan.param_types if self.plan is not None else self.declared
-
-
-def current_plan(session: Session, prepared: Prepared) -> Plan | None:
-    """The statement's plan, made again when the catalog has changed; 0A000 when its columns would differ."""
-    plan = prepared.plan
-    if plan is None or prepare.is_current(session, plan):
-        return plan
-    types = list(plan.param_types)
-    if prepared.statement is not None:
-        fresh, _ = prepare.compile_plan(session, prepared.statement, prepared.source, types)
-    else:
-        found = prepare.cached(session, prepared.sql, plan.param_types)
-        if found is not None:
-            fresh = found
-        else:
-            source, statements = prepare.parse_text(prepared.sql)
-            fresh = prepare.single(session, prepared.sql, statements[0], source, plan.param_types)
-    if not plan.same_result(fresh):
-        raise NotSupported("cached plan must not change result type")
-    prepared.plan = fresh
-    prepared.codes = fresh.codes
-    return fresh
 
 
 def _check_block(session: Session, plan: Plan | None) -> None:

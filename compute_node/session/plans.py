@@ -21,10 +21,7 @@ MAX_PLANS = 4096
 MAX_SPACES = 64
 
 PLAN_SETTINGS = frozenset(
-    "search_path DateStyle IntervalStyle TimeZone transform_null_equals extra_float_digits array_nulls work_mem"
-    " constraint_exclusion from_collapse_limit join_collapse_limit session_authorization role bytea_output"
-    " standard_conforming_strings row_security seq_page_cost random_page_cost cpu_tuple_cost cpu_index_tuple_cost"
-    " cpu_operator_cost effective_cache_size jit".split()
+    ["search_path", "DateStyle", "IntervalStyle", "TimeZone", "transform_null_equals", "extra_float_digits", "array_nulls", "work_mem", "constraint_exclusion", "from_collapse_limit", "join_collapse_limit", "session_authorization", "role", "bytea_output", "standard_conforming_strings", "row_security", "seq_page_cost", "random_page_cost", "cpu_tuple_cost", "cpu_index_tuple_cost", "cpu_operator_cost", "effective_cache_size", "jit"]
 )
 
 

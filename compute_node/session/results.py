@@ -9,8 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from aurora.errors import CharacterNotInRepertoire, InvalidParameterValue, NotSupported, ProtocolViolation
-from aurora.errors import UndefinedFunction, UndefinedObject
+from aurora.errors import (
+    CharacterNotInRepertoire,
+    InvalidParameterValue,
+    NotSupported,
+    ProtocolViolation,
+    UndefinedFunction,
+    UndefinedObject,
+)
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 from compute_node.wire import messages
 from compute_node.wire.messages import Column

@@ -35,8 +35,8 @@ _SELECTED = tuple(messages.command_complete("SELECT", count) for count in range(
 _NOTICE_ORDER = {"debug5": 0, "debug4": 1, "debug3": 2, "debug2": 3, "debug1": 4, "log": 5, "notice": 6, "warning": 7}
 
 
-class Disconnected(Exception):  # noqa: N818 - not an error: the client is gone, and the session unwinds
-    """The client has gone while its session waited."""
+class Disconnected(BaseException):
+    """The client has gone while its session waited. Not an Exception: nothing on the way may take it for an error."""
 
 
 class Port(Protocol):
@@ -181,8 +181,6 @@ class Session:
                 if handler is None:
                     raise messages.malformed(f"invalid frontend message type {kind}")
                 handler(self, data, start, end)
-        except Disconnected:
-            raise
         except Exception as error:
             self.fail(error)
             if kind == 81 or kind == 83:
@@ -249,8 +247,6 @@ class Session:
                     out.append(messages.command_complete(plan.tag, count))
             if self.block == 0:
                 transactions.commit(self)
-        except Disconnected:
-            raise
         except Exception as error:
             self.fail(error)
         if self.status_changes:
@@ -422,6 +418,10 @@ class Session:
             self.notice_level = _NOTICE_ORDER.get(str(value), 8)
         elif name == "application_name":
             self.application_name = str(value)
+        elif name in ("role", "session_authorization"):
+            if name == "session_authorization":
+                self.session_user = str(value)
+            self.user = self.session_user if name != "role" or value == "none" else str(value)
         elif name.startswith("default_transaction_"):
             if name == "default_transaction_isolation":
                 self.default_isolation = str(value)

@@ -217,9 +217,7 @@ def _check_timezone(setting: Setting, text: str) -> str:
 
 
 _KNOWN_ENCODINGS = frozenset(
-    "latin1 latin2 latin3 latin4 latin5 latin6 latin7 latin8 latin9 latin10 win1250 win1251 win1252 win1253 win1254"
-    " win1255 win1256 win1257 win1258 iso88591 iso88595 iso88596 iso88597 iso88598 koi8r koi8u eucjp euckr euccn"
-    " euctw sjis big5 gbk gb18030 uhc johab mulebroken win866 win874 shiftjis2004 eucjis2004".split()
+    ["latin1", "latin2", "latin3", "latin4", "latin5", "latin6", "latin7", "latin8", "latin9", "latin10", "win1250", "win1251", "win1252", "win1253", "win1254", "win1255", "win1256", "win1257", "win1258", "iso88591", "iso88595", "iso88596", "iso88597", "iso88598", "koi8r", "koi8u", "eucjp", "euckr", "euccn", "euctw", "sjis", "big5", "gbk", "gb18030", "uhc", "johab", "mulebroken", "win866", "win874", "shiftjis2004", "eucjis2004"]
 )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 
-from compute_node.sql.expressions import Expr, SubLink, map_children, walk
+from compute_node.sql.expressions import AggregateCall, Expr, SubLink, Var, map_children, walk
 from compute_node.sql.query import CommonTable, FromItem, JoinItem, OnConflict, Query, RangeEntry, Target
 
 Rewrite = Callable[[Expr, int], Expr]
@@ -22,9 +22,18 @@ def _map_join(item: FromItem | JoinItem, function: Callable[[Expr], Expr]) -> Fr
     return JoinItem(item.kind, _map_join(item.left, function), _map_join(item.right, function), condition, item.rte)
 
 
-def map_query_expressions(query: Query, function: Rewrite, depth: int = 1) -> Query:
+EntryHook = Callable[[RangeEntry, int], RangeEntry]
+
+
+def map_query_expressions(
+    query: Query, function: Rewrite, depth: int = 1, entry_hook: EntryHook | None = None, hook_depth: int = 1
+) -> Query:
     """A copy of ``query`` with ``function(expression, depth)`` applied to every top expression, here and in sub-queries of
-    the range table, CTEs and set operations. The callback itself descends (into SubLink queries too, if it must)."""
+    the range table, CTEs and set operations. The callback itself descends (into SubLink queries too, if it must).
+    ``entry_hook(entry, depth)`` may replace range entries; its depth starts at ``hook_depth``."""
+
+    def nested(inner: Query) -> Query:
+        return map_query_expressions(inner, function, depth + 1, entry_hook, hook_depth + 1)
 
     def one(expr: Expr) -> Expr:
         return function(expr, depth)
@@ -36,9 +45,11 @@ def map_query_expressions(query: Query, function: Rewrite, depth: int = 1) -> Qu
         return [dataclasses.replace(item, expression=one(item.expression)) for item in items]
 
     def entry(item: RangeEntry) -> RangeEntry:
+        if entry_hook is not None:
+            item = entry_hook(item, hook_depth)
         return dataclasses.replace(
             item,
-            query=None if item.query is None else map_query_expressions(item.query, function, depth + 1),
+            query=None if item.query is None else nested(item.query),
             function=optional(item.function),
             values=tuple(tuple(one(value) for value in row) for row in item.values),
             join_aliases=tuple(one(alias) for alias in item.join_aliases),
@@ -60,7 +71,7 @@ def map_query_expressions(query: Query, function: Rewrite, depth: int = 1) -> Qu
         limit=optional(query.limit),
         offset=optional(query.offset),
         ctes=[
-            CommonTable(item.name, map_query_expressions(item.query, function, depth + 1), item.recursive, item.materialized)
+            CommonTable(item.name, nested(item.query), item.recursive, item.materialized)
             for item in query.ctes
         ],
         set_op=None
@@ -68,10 +79,10 @@ def map_query_expressions(query: Query, function: Rewrite, depth: int = 1) -> Qu
         else (
             query.set_op[0],
             query.set_op[1],
-            map_query_expressions(query.set_op[2], function, depth + 1),
-            map_query_expressions(query.set_op[3], function, depth + 1),
+            nested(query.set_op[2]),
+            nested(query.set_op[3]),
         ),
-        source=None if query.source is None else map_query_expressions(query.source, function, depth + 1),
+        source=None if query.source is None else nested(query.source),
         assignments=tuple((attno, one(value)) for attno, value in query.assignments),
         on_conflict=conflict(query.on_conflict),
         returning=targets(query.returning),
@@ -133,10 +144,35 @@ def deep_walk(node: Expr, depth: int = 0) -> Iterator[tuple[Expr, int]]:
                 yield from deep_walk(expr, level)
 
 
-def deep_map(node: Expr, function: Rewrite, depth: int = 0) -> Expr:
-    """Apply ``function(node, depth)`` bottom-up to every node, into SubLink queries too."""
-    changed = map_children(node, lambda child: deep_map(child, function, depth))
+def deep_map(node: Expr, function: Rewrite, depth: int = 0, entry_hook: EntryHook | None = None) -> Expr:
+    """Apply ``function(node, depth)`` bottom-up to every node, into SubLink queries too (whose range entries go through
+    ``entry_hook`` with the same depth)."""
+    changed = map_children(node, lambda child: deep_map(child, function, depth, entry_hook))
     if isinstance(changed, SubLink):
-        inner = map_query_expressions(changed.query, lambda expr, level: deep_map(expr, function, level), depth + 1)
+        inner = map_query_expressions(
+            changed.query,
+            lambda expr, level: deep_map(expr, function, level, entry_hook),
+            depth + 1,
+            entry_hook,
+            depth + 1,
+        )
         changed = dataclasses.replace(changed, query=inner)
     return function(changed, depth)
+
+
+def nested_query(query: Query, levels: int = 1) -> Query:
+    """The query moved ``levels`` levels further in: references to outer levels and their CTEs reach that much further."""
+
+    def deeper(node: Expr, depth: int) -> Expr:
+        if isinstance(node, (Var, AggregateCall)) and node.levels_up > depth:
+            return dataclasses.replace(node, levels_up=node.levels_up + levels)
+        return node
+
+    def entry(item: RangeEntry, depth: int) -> RangeEntry:
+        if item.kind == "cte" and item.cte_levels_up > depth:
+            return dataclasses.replace(item, cte_levels_up=item.cte_levels_up + levels)
+        return item
+
+    return map_query_expressions(
+        query, lambda expr, depth: deep_map(expr, deeper, depth - 1, entry), entry_hook=entry, hook_depth=0
+    )

@@ -11,12 +11,16 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from aurora.errors import NumericValueOutOfRange
+from aurora.errors import ArraySubscriptError, NullValueNotAllowed, NumericValueOutOfRange
 from compute_node.types import numeric
+from compute_node.types.array import dimensions
+from compute_node.types.datetime_functions import multiply as multiply_interval
 from compute_node.types.declare import agg, aggs
 from compute_node.types.floating import float_order, to_single
 from compute_node.types.integer import HIGH, LOW, overflow
+from compute_node.types.interval import Interval, checked_interval, interval_span, timetz_order
 from compute_node.types.numeric import numeric_order
+from compute_node.types.numeric_functions import square_root
 from compute_node.types.text import without_padding
 
 Value = Any
@@ -278,4 +282,270 @@ aggs(
     _fold(operator.xor),
     _same,
     transition_type=20,
+)
+
+# statistics: (count, sum, sum of squares) exactly for integers and numeric, Youngs-Cramer for floats
+
+
+def _moments_step(state: tuple[int, Value, Value], value: Value) -> tuple[int, Value, Value]:
+    return (state[0] + 1, state[1] + value, state[2] + value * value)
+
+
+def _numeric_moments_step(state: tuple[int, Decimal, Decimal], value: Decimal) -> tuple[int, Decimal, Decimal]:
+    return (state[0] + 1, numeric.add(state[1], value), numeric.add(state[2], numeric.multiply(value, value)))
+
+
+def _deviation(sample: bool, root: bool) -> Callable[[tuple[int, Value, Value]], Decimal | None]:
+    """Final function: variance or standard deviation of a sample (n - 1) or a population (n)."""
+
+    def final(state: tuple[int, Value, Value]) -> Decimal | None:
+        count, total, squares = state[0], Decimal(state[1]), Decimal(state[2])
+        if count < (2 if sample else 1):
+            return None
+        if not total.is_finite() or not squares.is_finite():
+            return numeric.NAN
+        top = numeric.subtract(numeric.multiply(Decimal(count), squares), numeric.multiply(total, total))
+        bottom = Decimal(count * (count - 1) if sample else count * count)
+        if top <= 0:
+            return Decimal(0)
+        scale = numeric.division_scale(top, bottom)
+        spread = numeric.quotient(top, bottom, scale)
+        return square_root(spread, scale) if root else spread
+
+    return final
+
+
+def _float_moments_step(state: tuple[float, float, float], value: float) -> tuple[float, float, float]:
+    count, total, spread = state[0] + 1.0, state[1] + value, state[2]
+    if state[0] > 0:
+        rest = value * count - total
+        spread += rest * rest / (count * state[0])
+    elif not math.isfinite(value):
+        spread = math.nan
+    if math.isinf(total) and math.isfinite(state[1]) and math.isfinite(value):
+        raise NumericValueOutOfRange("value out of range: overflow")
+    return count, total, spread
+
+
+def _float_deviation(sample: bool, root: bool) -> Callable[[tuple[float, float, float]], float | None]:
+    def final(state: tuple[float, float, float]) -> float | None:
+        count, _total, spread = state
+        if count < (2.0 if sample else 1.0):
+            return None
+        variance = spread / (count - 1.0 if sample else count)
+        return math.sqrt(variance) if root else variance
+
+    return final
+
+
+for _sample, _root, _integers, _numerics, _floats in (
+    (
+        True,
+        False,
+        "2643 var_samp(int2) numeric\n2642 var_samp(int4) numeric\n2641 var_samp(int8) numeric\n2150 variance(int2) numeric\n2149 variance(int4) numeric\n2148 variance(int8) numeric",
+        "2646 var_samp(numeric) numeric\n2153 variance(numeric) numeric",
+        "2644 var_samp(float4) float8\n2645 var_samp(float8) float8\n2151 variance(float4) float8\n2152 variance(float8) float8",
+    ),
+    (
+        False,
+        False,
+        "2720 var_pop(int2) numeric\n2719 var_pop(int4) numeric\n2718 var_pop(int8) numeric",
+        "2723 var_pop(numeric) numeric",
+        "2721 var_pop(float4) float8\n2722 var_pop(float8) float8",
+    ),
+    (
+        True,
+        True,
+        "2714 stddev_samp(int2) numeric\n2713 stddev_samp(int4) numeric\n2712 stddev_samp(int8) numeric\n2156 stddev(int2) numeric\n2155 stddev(int4) numeric\n2154 stddev(int8) numeric",
+        "2717 stddev_samp(numeric) numeric\n2159 stddev(numeric) numeric",
+        "2715 stddev_samp(float4) float8\n2716 stddev_samp(float8) float8\n2157 stddev(float4) float8\n2158 stddev(float8) float8",
+    ),
+    (
+        False,
+        True,
+        "2726 stddev_pop(int2) numeric\n2725 stddev_pop(int4) numeric\n2724 stddev_pop(int8) numeric",
+        "2729 stddev_pop(numeric) numeric",
+        "2727 stddev_pop(float4) float8\n2728 stddev_pop(float8) float8",
+    ),
+):
+    aggs(_integers, lambda: (0, 0, 0), _moments_step, _deviation(_sample, _root))
+    aggs(_numerics, lambda: (0, Decimal(0), Decimal(0)), _numeric_moments_step, _deviation(_sample, _root))
+    aggs(_floats, lambda: (0.0, 0.0, 0.0), _float_moments_step, _float_deviation(_sample, _root), transition_type=1022)
+
+# intervals, dates of other kinds, arrays
+
+_extreme(max, interval_span, "2128 max(interval) interval")
+_extreme(min, interval_span, "2144 min(interval) interval")
+_extreme(max, timetz_order, "2124 max(timetz) timetz")
+_extreme(min, timetz_order, "2140 min(timetz) timetz")
+
+
+def _interval_sum(state: Interval | None, value: Interval) -> Interval:
+    return (
+        value
+        if state is None
+        else checked_interval(state.months + value.months, state.days + value.days, state.us + value.us)
+    )
+
+
+agg(2113, "sum(interval) interval", _nothing, _interval_sum, _same, transition_type=1186)
+agg(
+    2106,
+    "avg(interval) interval",
+    lambda: (0, Interval(0, 0, 0)),
+    lambda state, value: (state[0] + 1, _interval_sum(state[1], value)),
+    lambda state: multiply_interval(state[1], 1 / state[0]) if state[0] else None,
+)
+
+# collecting
+
+
+def _append(state: list[Value], value: Value) -> list[Value]:
+    state.append(value)
+    return state
+
+
+def _array_concat(state: list[Value], value: Value) -> list[Value]:
+    if value is None:
+        raise NullValueNotAllowed("cannot accumulate null arrays")
+    if not value:
+        raise ArraySubscriptError("cannot accumulate empty arrays")
+    if state and dimensions(state[0]) != dimensions(value):
+        raise ArraySubscriptError("cannot accumulate arrays of different dimensionality")
+    return _append(state, value)
+
+
+def _string_step(state: list[Value] | None, value: Value, separator: Value) -> list[Value] | None:
+    """The first separator is not used; a NULL separator is empty."""
+    if value is None:
+        return state
+    if state is None:
+        return [value]
+    if separator is not None:
+        state.append(separator)
+    state.append(value)
+    return state
+
+
+agg(2335, "array_agg(anynonarray) anyarray", list, _append, lambda state: state or None, strict=False)
+agg(4053, "array_agg(anyarray) anyarray", list, _array_concat, lambda state: state or None, strict=False)
+agg(
+    3538,
+    "string_agg(text, text) text",
+    _nothing,
+    _string_step,
+    lambda state: None if state is None else "".join(state),
+    strict=False,
+)
+agg(
+    3545,
+    "string_agg(bytea, bytea) bytea",
+    _nothing,
+    _string_step,
+    lambda state: None if state is None else b"".join(state),
+    strict=False,
+)
+
+# two-argument regression aggregates over (count, Sx, Sxx, Sy, Syy, Sxy)
+
+_Regression = tuple[float, float, float, float, float, float]
+
+
+def _regression_step(state: _Regression, y: float, x: float) -> _Regression:
+    count, sx, sxx, sy, syy, sxy = state
+    after = count + 1.0
+    sx, sy = sx + x, sy + y
+    if count > 0:
+        rest_x, rest_y, scale = x * after - sx, y * after - sy, 1.0 / (after * count)
+        sxx, syy, sxy = sxx + rest_x * rest_x * scale, syy + rest_y * rest_y * scale, sxy + rest_x * rest_y * scale
+    elif not math.isfinite(x) or not math.isfinite(y):
+        sxx = syy = sxy = math.nan
+    return after, sx, sxx, sy, syy, sxy
+
+
+def _regression(result: Callable[..., float | None], at_least: float) -> Callable[[_Regression], float | None]:
+    return lambda state: result(*state) if state[0] >= at_least else None
+
+
+def _no_rows() -> _Regression:
+    return (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+agg(2818, "regr_count(float8, float8) int8", int, lambda state, y, x: state + 1, _same, transition_type=20)
+agg(
+    2819,
+    "regr_sxx(float8, float8) float8",
+    _no_rows,
+    _regression_step,
+    _regression(lambda n, sx, sxx, sy, syy, sxy: sxx, 1.0),
+)
+agg(
+    2820,
+    "regr_syy(float8, float8) float8",
+    _no_rows,
+    _regression_step,
+    _regression(lambda n, sx, sxx, sy, syy, sxy: syy, 1.0),
+)
+agg(
+    2821,
+    "regr_sxy(float8, float8) float8",
+    _no_rows,
+    _regression_step,
+    _regression(lambda n, sx, sxx, sy, syy, sxy: sxy, 1.0),
+)
+agg(
+    2822,
+    "regr_avgx(float8, float8) float8",
+    _no_rows,
+    _regression_step,
+    _regression(lambda n, sx, sxx, sy, syy, sxy: sx / n, 1.0),
+)
+agg(
+    2823,
+    "regr_avgy(float8, float8) float8",
+    _no_rows,
+    _regression_step,
+    _regression(lambda n, sx, sxx, sy, syy, sxy: sy / n, 1.0),
+)
+agg(
+    2827,
+    "covar_pop(float8, float8) float8",
+    _no_rows,
+    _regression_step,
+    _regression(lambda n, sx, sxx, sy, syy, sxy: sxy / n, 1.0),
+)
+agg(
+    2828,
+    "covar_samp(float8, float8) float8",
+    _no_rows,
+    _regression_step,
+    _regression(lambda n, sx, sxx, sy, syy, sxy: sxy / (n - 1.0), 2.0),
+)
+agg(
+    2829,
+    "corr(float8, float8) float8",
+    _no_rows,
+    _regression_step,
+    _regression(lambda n, sx, sxx, sy, syy, sxy: sxy / math.sqrt(sxx * syy) if sxx and syy else None, 1.0),
+)
+agg(
+    2825,
+    "regr_slope(float8, float8) float8",
+    _no_rows,
+    _regression_step,
+    _regression(lambda n, sx, sxx, sy, syy, sxy: sxy / sxx if sxx else None, 1.0),
+)
+agg(
+    2826,
+    "regr_intercept(float8, float8) float8",
+    _no_rows,
+    _regression_step,
+    _regression(lambda n, sx, sxx, sy, syy, sxy: (sy - sx * sxy / sxx) / n if sxx else None, 1.0),
+)
+agg(
+    2824,
+    "regr_r2(float8, float8) float8",
+    _no_rows,
+    _regression_step,
+    _regression(lambda n, sx, sxx, sy, syy, sxy: (sxy * sxy / (sxx * syy) if syy else 1.0) if sxx else None, 1.0),
 )

@@ -140,6 +140,7 @@ _CASTS = """
 10133 char varchar 946 a f
 10134 name text 406 i f
 10135 name bpchar 408 a f
+10136 name varchar 1401 a f
 10137 text char 944 a f
 10138 bpchar char 944 a f
 10139 varchar char 944 a f
@@ -151,10 +152,17 @@ _CASTS = """
 10145 pg_node_tree text 0 i b
 10152 date timestamp 2024 i f
 10153 date timestamptz 1174 i f
+10154 time interval 1370 i f
+10155 time timetz 2047 i f
 10156 timestamp date 2029 a f
+10157 timestamp time 1316 a f
 10158 timestamp timestamptz 2028 i f
 10159 timestamptz date 1178 a f
+10160 timestamptz time 2019 a f
 10161 timestamptz timestamp 2027 a f
+10162 timestamptz timetz 1388 a f
+10163 interval time 1419 a f
+10164 timetz time 2046 a f
 10191 bool text 2971 a f
 10196 bool varchar 2971 a f
 10201 bool bpchar 2971 a f

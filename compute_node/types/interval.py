@@ -413,7 +413,7 @@ def _timetz_send(value: TimeTz) -> bytes:
     return _TIMETZ.pack(*value)
 
 
-def _timetz_order(value: TimeTz) -> tuple[int, int]:
+def timetz_order(value: TimeTz) -> tuple[int, int]:
     return value.us + value.west_seconds * SECOND_US, value.west_seconds
 
 
@@ -458,9 +458,9 @@ REGISTRY.add_type(
         disk="x",
         to_disk=_timetz_send,
         from_disk=lambda data: TimeTz(*_TIMETZ.unpack(data)),
-        sort_value=_timetz_order,
+        sort_value=timetz_order,
         sort_key=lambda value: (
-            _pack_u64(_timetz_order(value)[0] + (1 << 62)) + struct.pack(">I", value.west_seconds + (1 << 31))
+            _pack_u64(timetz_order(value)[0] + (1 << 62)) + struct.pack(">I", value.west_seconds + (1 << 31))
         ),
         typmod_in=precision_typmod_in("TIME"),
         typmod_out=lambda typmod: f"({typmod}) with time zone",
@@ -499,7 +499,7 @@ comparisons(
 1356 timetz_ge(timetz, timetz) bool
 1358 timetz_cmp(timetz, timetz) int4
 """,
-    _timetz_order,
+    timetz_order,
 )
 fn(1968, "time(time, int4) time", round_fraction)
 fn(

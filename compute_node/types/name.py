@@ -171,3 +171,9 @@ def _char_from_int(value: int) -> str:
 
 
 fn(78, "char(int4) char", _char_from_int)
+fns(
+    """
+    1401 varchar(name) varchar
+    """,
+    lambda value: value,
+)

@@ -21,6 +21,8 @@ _OPERATOR_CLASSES = """
 3128 timestamp_ops 434 datetime_ops timestamp 403 default 2062,2063,2060,2065,2064 2045,3137,0,5051
 4217 text_pattern_ops 2095 text_pattern_ops text 403 extra 2314,2315,98,2317,2318 2166,3332,0,5051
 4218 varchar_pattern_ops 2095 text_pattern_ops text 403 extra 2314,2315,98,2317,2318 2166,3332,0,5051
+10000 array_ops 397 array_ops anyarray 403 default 1072,1074,1070,1075,1073 382
+10001 array_ops 627 array_ops anyarray 405 default 1070 626,782
 10003 bool_ops 424 bool_ops bool 403 default 58,1694,91,1695,59 1693,0,0,5051
 10004 bpchar_ops 426 bpchar_ops bpchar 403 default 1058,1059,1054,1061,1060 1078,3328,0,5050
 10005 bpchar_ops 427 bpchar_ops bpchar 405 default 1054 1080,972
@@ -42,6 +44,8 @@ _OPERATOR_CLASSES = """
 10031 oid_ops 1990 oid_ops oid 405 default 607 453,445
 10032 oidvector_ops 1991 oidvector_ops oidvector 403 default 645,647,649,648,646 404,0,0,5051
 10033 oidvector_ops 1992 oidvector_ops oidvector 405 default 649 457,776
+10034 record_ops 2994 record_ops record 403 default 2990,2992,2988,2993,2991 2987
+10035 record_ops 6194 record_ops record 405 default 2988 6192,6193
 10037 text_ops 1995 text_ops text 405 default 98 400,448
 10038 time_ops 1996 time_ops time 403 default 1110,1111,1108,1113,1112 1107,0,0,5051
 10039 time_ops 1997 time_ops time 405 default 1108 1688,3409

@@ -39,8 +39,11 @@ _OPERATORS = """
 263 text >= name bool 250 commutator=256 negator=261
 264 text > name bool 251 commutator=255 negator=262
 265 text <> name bool 252 commutator=259 negator=260
+349 anycompatiblearray || anycompatible anycompatiblearray 378
 352 xid = xid bool 68 commutator=352 negator=3315 hashes
 353 xid = int4 bool 1319 negator=3316
+374 anycompatible || anycompatiblearray anycompatiblearray 379
+375 anycompatiblearray || anycompatiblearray anycompatiblearray 383
 385 cid = cid bool 69 commutator=385 hashes
 387 tid = tid bool 1292 commutator=387 negator=402 merges hashes
 402 tid <> tid bool 1265 commutator=402 negator=387
@@ -180,6 +183,7 @@ _OPERATORS = """
 824 int2 * int8 int8 943 commutator=820
 825 int2 / int8 int8 948
 965 float8 ^ float8 float8 232
+1038 numeric ^ numeric numeric 1739
 1054 bpchar = bpchar bool 1048 commutator=1054 negator=1057 merges hashes
 1055 bpchar ~ text bool 1658 negator=1056
 1056 bpchar !~ text bool 1659 negator=1055
@@ -188,6 +192,14 @@ _OPERATORS = """
 1059 bpchar <= bpchar bool 1050 commutator=1061 negator=1060
 1060 bpchar > bpchar bool 1051 commutator=1058 negator=1059
 1061 bpchar >= bpchar bool 1052 commutator=1059 negator=1058
+1070 anyarray = anyarray bool 744 commutator=1070 negator=1071 merges hashes
+1071 anyarray <> anyarray bool 390 commutator=1071 negator=1070
+1072 anyarray < anyarray bool 391 commutator=1073 negator=1075
+1073 anyarray > anyarray bool 392 commutator=1072 negator=1074
+1074 anyarray <= anyarray bool 393 commutator=1075 negator=1073
+1075 anyarray >= anyarray bool 396 commutator=1074 negator=1072
+1076 date + interval timestamp 2071 commutator=2551
+1077 date - interval timestamp 2072
 1093 date = date bool 1086 commutator=1093 negator=1094 merges hashes
 1094 date <> date bool 1091 commutator=1094 negator=1093
 1095 date < date bool 1087 commutator=1097 negator=1098
@@ -241,18 +253,31 @@ _OPERATORS = """
 1323 timestamptz <= timestamptz bool 1155 commutator=1325 negator=1324
 1324 timestamptz > timestamptz bool 1157 commutator=1322 negator=1323
 1325 timestamptz >= timestamptz bool 1156 commutator=1323 negator=1322
+1327 timestamptz + interval timestamptz 1189 commutator=2554
+1328 timestamptz - timestamptz interval 1188
+1329 timestamptz - interval timestamptz 1190
 1330 interval = interval bool 1162 commutator=1330 negator=1331 merges hashes
 1331 interval <> interval bool 1163 commutator=1331 negator=1330
 1332 interval < interval bool 1164 commutator=1334 negator=1335
 1333 interval <= interval bool 1165 commutator=1335 negator=1334
 1334 interval > interval bool 1167 commutator=1332 negator=1333
 1335 interval >= interval bool 1166 commutator=1333 negator=1332
+1336 - - interval interval 1168
+1337 interval + interval interval 1169 commutator=1337
+1338 interval - interval interval 1170
+1360 date + time timestamp 1272 commutator=1363
+1361 date + timetz timestamptz 1297 commutator=1366
+1363 time + date timestamp 1296 commutator=1360
+1399 time - time interval 1690
 1550 timetz = timetz bool 1352 commutator=1550 negator=1551 merges hashes
 1551 timetz <> timetz bool 1353 commutator=1551 negator=1550
 1552 timetz < timetz bool 1354 commutator=1554 negator=1555
 1553 timetz <= timetz bool 1355 commutator=1555 negator=1554
 1554 timetz > timetz bool 1357 commutator=1552 negator=1553
 1555 timetz >= timetz bool 1356 commutator=1553 negator=1552
+1583 interval * float8 interval 1618 commutator=1584
+1584 float8 * interval interval 1624 commutator=1583
+1585 interval / float8 interval 1326
 1625 name ~~* text bool 1635 negator=1626
 1626 name !~~* text bool 1636 negator=1625
 1627 text ~~* text bool 1633 negator=1628
@@ -274,6 +299,9 @@ _OPERATORS = """
 1761 numeric / numeric numeric 1727
 1762 numeric % numeric numeric 1729
 1763 - @ numeric numeric 1704
+1800 time + interval time 1747 commutator=1849
+1801 time - interval time 1748
+1849 interval + time time 1848 commutator=1800
 1862 int2 = int8 bool 1850 commutator=1868 negator=1863 merges hashes
 1863 int2 <> int8 bool 1851 commutator=1869 negator=1862
 1864 int2 < int8 bool 1852 commutator=1871 negator=1867
@@ -323,6 +351,9 @@ _OPERATORS = """
 2063 timestamp <= timestamp bool 2055 commutator=2065 negator=2064
 2064 timestamp > timestamp bool 2057 commutator=2062 negator=2063
 2065 timestamp >= timestamp bool 2056 commutator=2063 negator=2062
+2066 timestamp + interval timestamp 2032 commutator=2553
+2067 timestamp - timestamp interval 2031
+2068 timestamp - interval timestamp 2033
 2314 text ~<~ text bool 2160 commutator=2318 negator=2317
 2315 text ~<=~ text bool 2161 commutator=2317 negator=2318
 2317 text ~>=~ text bool 2163 commutator=2315 negator=2314
@@ -363,6 +394,13 @@ _OPERATORS = """
 2543 timestamptz >= timestamp bool 2531 commutator=2535 negator=2540
 2544 timestamptz > timestamp bool 2530 commutator=2534 negator=2541
 2545 timestamptz <> timestamp bool 2532 commutator=2539 negator=2542
+2551 interval + date timestamp 2546 commutator=1076
+2553 interval + timestamp timestamp 2548 commutator=2066
+2554 interval + timestamptz timestamptz 2549 commutator=1327
+2555 int4 + date date 2550 commutator=1100
+2750 anyarray && anyarray bool 2747 commutator=2750
+2751 anyarray @> anyarray bool 2748 commutator=2752
+2752 anyarray <@ anyarray bool 2749 commutator=2751
 2799 tid < tid bool 2791 commutator=2800 negator=2802
 2800 tid > tid bool 2790 commutator=2799 negator=2801
 2801 tid <= tid bool 2793 commutator=2802 negator=2800
@@ -373,6 +411,12 @@ _OPERATORS = """
 2975 uuid > uuid bool 2958 commutator=2974 negator=2976
 2976 uuid <= uuid bool 2955 commutator=2977 negator=2975
 2977 uuid >= uuid bool 2957 commutator=2976 negator=2974
+2988 record = record bool 2981 commutator=2988 negator=2989 merges hashes
+2989 record <> record bool 2982 commutator=2989 negator=2988
+2990 record < record bool 2983 commutator=2991 negator=2993
+2991 record > record bool 2984 commutator=2990 negator=2992
+2992 record <= record bool 2985 commutator=2993 negator=2991
+2993 record >= record bool 2986 commutator=2992 negator=2990
 3222 pg_lsn = pg_lsn bool 3233 commutator=3222 negator=3223 merges hashes
 3223 pg_lsn <> pg_lsn bool 3236 commutator=3223 negator=3222
 3224 pg_lsn < pg_lsn bool 3231 commutator=3225 negator=3227

@@ -1,7 +1,7 @@
 """gRPC glue of recovery, and how a volume is set up and found.
 
-``create`` writes a descriptor to an empty fleet, ``find`` reads it back by quorum from a list of addresses, ``recover`` runs
-the ``Recovery`` state machine against the members. Next stage: ``volume``.
+``create`` writes a descriptor to an empty fleet, ``find`` reads it back by quorum from a list of addresses,
+``recover`` runs the ``Recovery`` state machine against the members. Next stage: ``volume``.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ async def _ask_all(addresses: Iterable[str], ask: Any) -> list[Any]:
 async def create(members: Sequence[Member], pages_per_pg: int, volume_id: bytes | None = None) -> Descriptor:
     """Set a new volume up on six empty nodes; at least four must take the descriptor.
 
-    ConnectionFailure (08006) when fewer answer, ObjectNotInPrerequisiteState (55000) when one belongs to a volume already.
+    ConnectionFailure (08006) when fewer answer, ObjectNotInPrerequisiteState (55000) when one belongs to a volume
+    already.
     """
     descriptor = Descriptor(volume_id or uuid.uuid4().bytes, 1, 1, 1, pages_per_pg, tuple(members))
     request = pb.WriteDescriptorRequest(descriptor=descriptor.to_proto(pb.Descriptor()))
@@ -72,7 +73,9 @@ async def create(members: Sequence[Member], pages_per_pg: int, volume_id: bytes 
     )
     for reply in replies:
         if not reply.ok:
-            raise ObjectNotInPrerequisiteState(f"a storage node belongs to volume {bytes(reply.current.volume_id).hex()}")
+            raise ObjectNotInPrerequisiteState(
+                f"a storage node belongs to volume {bytes(reply.current.volume_id).hex()}"
+            )
     if len(replies) < WRITE_SEGMENTS:
         raise ConnectionFailure(f"only {len(replies)} storage nodes took the new volume, {WRITE_SEGMENTS} are needed")
     return descriptor
@@ -95,7 +98,9 @@ async def find(addresses: Sequence[str], timeout_s: float) -> Descriptor | None:
         if len(replies) == len(addresses) and not present:
             return None
         if loop.time() > deadline:
-            raise ConnectionFailure(f"{len(replies)} of {len(addresses)} storage nodes answer, {len(present)} know a volume")
+            raise ConnectionFailure(
+                f"{len(replies)} of {len(addresses)} storage nodes answer, {len(present)} know a volume"
+            )
         await asyncio.sleep(TICK_S)
 
 

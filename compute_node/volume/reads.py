@@ -83,7 +83,9 @@ class PageReader:
     async def _round(self, page_nos: list[int], read_point: int, found: dict[int, bytes | None]) -> list[int]:
         """Try every node that covers the pages at ``read_point``; fills ``found`` and returns what is missing still."""
         volume = self._volume
-        pg_lsns: dict[int, int] = {pg: volume.pg_last(pg) for pg in {volume.descriptor.pg_of(page_no) for page_no in page_nos}}
+        pg_lsns: dict[int, int] = {
+            pg: volume.pg_last(pg) for pg in {volume.descriptor.pg_of(page_no) for page_no in page_nos}
+        }
         request = pb.ReadPagesRequest(volume_id=volume.descriptor.volume_id, volume_epoch=volume.epoch)
         for page_no in page_nos:
             pg_lsn = pg_lsns[volume.descriptor.pg_of(page_no)]
@@ -120,9 +122,7 @@ class PageReader:
         """Nodes that cover the request, fastest first; unconnected ones last, for they may be back."""
         volume = self._volume
         able = [
-            node
-            for node in volume.streams
-            if all(volume.scl(pg, node.index) >= lsn for pg, lsn in pg_lsns.items())
+            node for node in volume.streams if all(volume.scl(pg, node.index) >= lsn for pg, lsn in pg_lsns.items())
         ]
         able.sort(key=lambda node: (not volume.connected(node.index), node.latency_s))
         if len(able) > 1 and self.reads % PROBE_EVERY == PROBE_EVERY - 1:

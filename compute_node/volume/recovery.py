@@ -1,17 +1,19 @@
 """Recovery of the writer: where does the log end, and who may write from here on.
 
-A sans-I/O state machine. Effects go out (``SendFence``, ``SendFetch``, ``SendAppend``, ``SendTruncate``), each is answered
-by ``on_reply(effect, answer)`` (``None``: the node did not answer), and ``tick`` tells that some time has passed::
+A sans-I/O state machine. Effects go out (``SendFence``, ``SendFetch``, ``SendAppend``, ``SendTruncate``), each is
+answered by ``on_reply(effect, answer)`` (``None``: the node did not answer), and ``tick`` tells that some time has
+passed::
 
     FENCE ── ≥ 4 adopt ──► SYNC ──► COLLECT ──► REPAIR ──► TRUNCATE ──► done
       ▲                     older    log above   records    (VDL, upper]
       └── adopters lost ─── ranges   the hints   ≤ VDL on 4  on 4
 
 Only adopters of our epoch count. A record that reached a write quorum lies below the SCL of at least one of any three
-adopters, so the highest SCL of a protection group among them covers all that can have been acknowledged. The volume chain
-over the log above the highest VDL hint then gives VCL and VDL; nothing below the hint is read, so the time does not grow
-with the log. Records ≤ VDL are copied until four adopters hold them *before* the truncation is written: a truncation's
-``vdl`` is therefore durable wherever it is seen. Source: Aurora 2018, section 2.4; Aurora 2017, section 4.3.
+adopters, so the highest SCL of a protection group among them covers all that can have been acknowledged. The volume
+chain over the log above the highest VDL hint then gives VCL and VDL; nothing below the hint is read, so the time
+does not grow with the log. Records ≤ VDL are copied until four adopters hold them *before* the truncation is
+written: a truncation's ``vdl`` is therefore durable wherever it is seen. Source: Aurora 2018, section 2.4; Aurora
+2017, section 4.3.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ from aurora.kernels import redo
 from aurora.quorum import READ_SEGMENTS, SEGMENTS, WRITE_SEGMENTS
 
 LAL_BYTES: Final = 10_000_000
-"""LSN allocation limit: no LSN is allocated above max(VDL, the epoch's first LSN) + this (Aurora 2017, section 4.2.1)."""
+"""LSN allocation limit: no LSN is allocated above max(VDL, the epoch's first LSN) + this (Aurora 2017, section
+4.2.1).
+"""
 LAL_MARGIN_BYTES: Final = 1 << 20
 """What one mini-transaction may overrun the limit by: its reservation is an estimate."""
 APPEND_CHUNK_BYTES: Final = 4 << 20
@@ -171,9 +175,10 @@ class Phase(Enum):
 class Recovery:
     """The state machine. ``result`` is set when it is done.
 
-    ``writer_id`` on the nodes must be unique to this incarnation of the writer (the caller's duty): with an id used before,
-    an older self would not be fenced. ``read_only_ticks``: after so many ticks three adopters are enough to open for reading
-    (None: never). ``on_reply`` and ``tick`` raise ``Superseded`` when a newer writer has fenced the volume meanwhile.
+    ``writer_id`` on the nodes must be unique to this incarnation of the writer (the caller's duty): with an id used
+    before, an older self would not be fenced. ``read_only_ticks``: after so many ticks three adopters are enough to
+    open for reading (None: never). ``on_reply`` and ``tick`` raise ``Superseded`` when a newer writer has fenced the
+    volume meanwhile.
     """
 
     def __init__(self, epoch: int = 1, read_only_ticks: int | None = None) -> None:
@@ -207,14 +212,20 @@ class Recovery:
                 return self._sync()
             asked = {effect.node for effect in self._waiting}
             return self._send(
-                [SendFence(self._round, node, self.epoch) for node in range(SEGMENTS) if node not in self._adopters and node not in asked]
+                [
+                    SendFence(self._round, node, self.epoch)
+                    for node in range(SEGMENTS)
+                    if node not in self._adopters and node not in asked
+                ]
             )
         if self.phase is Phase.REPAIR and not self._waiting:
             return self._refence()
         return []
 
     def on_reply(self, effect: Effect, answer: Answer | None) -> list[Effect]:
-        """The answer to one effect, or None when the node failed; returns what to send next. Late answers are ignored."""
+        """The answer to one effect, or None when the node failed; returns what to send next. Late answers are
+        ignored.
+        """
         if effect.round != self._round or effect not in self._waiting:
             return []
         self._waiting.discard(effect)
@@ -310,7 +321,9 @@ class Recovery:
     # COLLECT: the log above what is known to be durable, from the most complete adopter of each group.
 
     def _read_scls(self) -> None:
-        self._scls = {node: {pg: report.scl for pg, report in answer.pgs.items()} for node, answer in self._adopters.items()}
+        self._scls = {
+            node: {pg: report.scl for pg, report in answer.pgs.items()} for node, answer in self._adopters.items()
+        }
 
     def _collect(self) -> list[Effect]:
         self.phase = Phase.COLLECT
@@ -465,5 +478,3 @@ def _chunks(frames: list[bytes]) -> list[bytes]:
     if open_frames:
         out.append(b"".join(open_frames))
     return out
-
-

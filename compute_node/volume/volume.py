@@ -53,8 +53,8 @@ class VolumeNotFound(SqlError):
 class Volume:
     """An open volume. Made by ``Volume.open``.
 
-    ``log`` is the open end of the log; ``fenced`` is true once a newer writer has taken over, and nothing is acknowledged
-    any more. ``read_only``: only three nodes could be fenced; reads work, ``reserve`` waits for a fourth.
+    ``log`` is the open end of the log; ``fenced`` is true once a newer writer has taken over, and nothing is
+    acknowledged any more. ``read_only``: only three nodes could be fenced; reads work, ``reserve`` waits for a fourth.
     """
 
     def __init__(self, descriptor: Descriptor, writer_id: str, in_flight_max: int = 1) -> None:
@@ -99,8 +99,9 @@ class Volume:
         """Find the volume, fence older writers, recover, and begin to stream.
 
         Waits for four nodes without limit; with ``read_only_after_s`` it opens for reading with three after that
-        time, and for writing when a fourth comes. Raises ``VolumeNotFound`` (55000), ConnectionFailure (08006) when no read
-        quorum answers within ``find_timeout_s``, AdminShutdown (57P01) when another writer takes over meanwhile.
+        time, and for writing when a fourth comes. Raises ``VolumeNotFound`` (55000), ConnectionFailure (08006) when
+        no read quorum answers within ``find_timeout_s``, AdminShutdown (57P01) when another writer takes over
+        meanwhile.
         """
         descriptor = await driver.find(storage_addresses, find_timeout_s)
         if descriptor is None:
@@ -123,9 +124,7 @@ class Volume:
         self.recovered = recovered
         self.vdl = recovered.vdl
         if not hasattr(self, "log"):
-            self.log = mtr.RedoLog(
-                recovered.next_lsn, recovered.vdl, self.descriptor.pages_per_pg, recovered.pg_last
-            )
+            self.log = mtr.RedoLog(recovered.next_lsn, recovered.vdl, self.descriptor.pages_per_pg, recovered.pg_last)
         if recovered.read_only:
             self._tasks.append(asyncio.ensure_future(self._upgrade()))
             return
@@ -245,7 +244,8 @@ class Volume:
     # Log space
 
     def reserve(self, nbytes: int) -> None:
-        """Before an MTR of about ``nbytes``, last thing in its gather phase: wait while the log is too far above the VDL.
+        """Before an MTR of about ``nbytes``, last thing in its gather phase: wait while the log is too far above the
+        VDL.
 
         Also arms a flush when much log is pending. AdminShutdown (57P01) when the writer is fenced.
         """
@@ -380,9 +380,12 @@ class Volume:
             if not self.read_only:
                 link = self.core.links[index]
                 node["state"] = (
-                    "fenced" if link.refused_epoch
-                    else "down" if not link.connected
-                    else "behind" if link.behind or self.core.lagging(index)
+                    "fenced"
+                    if link.refused_epoch
+                    else "down"
+                    if not link.connected
+                    else "behind"
+                    if link.behind or self.core.lagging(index)
                     else "up"
                 )
                 node["scl"] = max((self.scl(pg, index) for pg in self.core.tracker.pg_durable), default=0)

@@ -5,8 +5,8 @@
     flush(runs) ─► retained flushes ─► next_message(node) ─► [stream] ─► on_ack(node, …) ─► tracker ─► vdl
 
 A flush is encoded once and its message is built once for all nodes that stand at the same place. A node with
-``in_flight_max`` messages unacknowledged gets nothing more: what is flushed meanwhile is gathered into its next message, so
-a slow node never slows the others. Flushes are retained until they are durable and every connected node has
+``in_flight_max`` messages unacknowledged gets nothing more: what is flushed meanwhile is gathered into its next
+message, so a slow node never slows the others. Flushes are retained until they are durable and every connected node has
 acknowledged them; beyond ``retained_bytes_max`` the durable ones go, and a node that still needed them is *behind*: it
 goes on with the oldest one retained and gets the rest from its peers.
 
@@ -237,7 +237,9 @@ class WriterCore:
                 link.nudge = True
 
     def lagging(self, node: int) -> bool:
-        """Whether a connected node has acknowledged all it was sent, and still lacks some of it: it waits for its peers."""
+        """Whether a connected node has acknowledged all it was sent, and still lacks some of it: it waits for its
+        peers.
+        """
         link = self.links[node]
         if not link.connected or link.in_flight or link.acked < self._first + len(self._retained):
             return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -164,3 +165,8 @@ class Net:
 def peer_list(count: int) -> tuple[Peer, ...]:
     """Peers n0 … of a test."""
     return tuple(Peer(f"n{i}", f"az{i // 2}", f"n{i}") for i in range(count))
+
+
+def copy_disk(disk: SimDisk) -> SimDisk:
+    """A disk of its own with the same state, what is not synced included."""
+    return deepcopy(disk)

@@ -10,7 +10,9 @@ from aurora.errors import InvariantViolation
 from aurora.geometry import Descriptor, Member, pages_per_pg
 from aurora.rpc import storage_pb2
 
-MEMBERS = tuple(Member(f"az{zone}-{name}", f"az{zone}", f"127.0.0.1:{zone}0{name}") for zone in (1, 2, 3) for name in "ab")
+MEMBERS = tuple(
+    Member(f"az{zone}-{name}", f"az{zone}", f"127.0.0.1:{zone}0{name}") for zone in (1, 2, 3) for name in "ab"
+)
 DESCRIPTOR = Descriptor(b"v" * 16, 3, 1, 2, pages_per_pg(4 << 20), MEMBERS)
 
 
@@ -32,7 +34,14 @@ def test_proto_round_trip() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"volume_id": b"short"}, {"members": MEMBERS[:5]}, {"members": MEMBERS[:5] + MEMBERS[:1]}, {"pages_per_pg": 0}, {"generation": 0}]
+    "change",
+    [
+        {"volume_id": b"short"},
+        {"members": MEMBERS[:5]},
+        {"members": MEMBERS[:5] + MEMBERS[:1]},
+        {"pages_per_pg": 0},
+        {"generation": 0},
+    ],
 )
 def test_descriptor_refuses(change: dict) -> None:
     with pytest.raises(InvariantViolation):

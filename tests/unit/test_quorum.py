@@ -119,5 +119,8 @@ def test_against_a_naive_model(history: list[tuple]) -> None:
             vdl = max([vdl] + [cpl for *_, cpl in runs])
         assert (tracker.vcl, tracker.vdl) == (vcl, vdl)
         assert all(tracker.pgcl(pg) == pgcl[pg] for pg in pgcl)
-        durable = {pg: max((last for runs in groups for p, _, last, _ in runs if p == pg and last <= vdl), default=0) for pg in pgcl}
+        durable = {
+            pg: max((last for runs in groups for p, _, last, _ in runs if p == pg and last <= vdl), default=0)
+            for pg in pgcl
+        }
         assert all(tracker.pg_durable.get(pg, 0) == durable[pg] for pg in pgcl)

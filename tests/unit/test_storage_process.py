@@ -119,6 +119,10 @@ def test_append_kill_restart_read_and_catch_up(processes: Processes) -> None:
     asyncio.run(asyncio.wait_for(_with_stub(follower, caught_up), 20))
     assert processes.kill("n1", signal.SIGTERM) == 0
     assert processes.kill("n0", signal.SIGTERM) == 0
+    for name in ("n0", "n1"):
+        told = (processes.folder / f"{name}.log").read_text()
+        assert "ERROR" not in told, told
+        assert "Traceback" not in told, told
 
 
 def test_stale_writers_and_foreign_requests_over_grpc(processes: Processes) -> None:

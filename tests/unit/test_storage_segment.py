@@ -7,7 +7,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from storage_tools import PAGES_PER_PG, VOLUME, Net, StepClock, Writer, append, make_node, read
+from storage_tools import PAGES_PER_PG, VOLUME, Net, StepClock, Writer, append, copy_disk, make_node, read
 
 from aurora.errors import InvariantViolation
 from aurora.rpc import storage_pb2 as pb
@@ -199,6 +199,38 @@ def test_disk_full_refuses_and_recovers() -> None:
     disk.capacity_bytes = None
     assert append(node, [second]).scl[0].lsn == writer.lsns[0][9]
     assert node.on_status(pb.StatusRequest()).state == "serving"
+
+
+def test_a_full_disk_stops_coalescing_and_loses_nothing() -> None:
+    rng = random.Random(11)
+    writer = Writer(rng, pages=40)
+    disk, clock = SimDisk(), StepClock()
+    node = make_node(disk, clock, coalesce_log_mb=0.001)
+    net = Net({"n0": node}, clock)
+    for _ in range(10):
+        append(node, writer.frames(20), vdl=writer.log.last_lsn, pgmrpl=writer.log.last_lsn)
+    lsn = writer.log.last_lsn
+    for spare_bytes in (10, 200_000, 700_000):  # no room to stage, none to place, none for the meta file
+        disk.capacity_bytes = sum(disk.size(name) for name in disk.list()) + spare_bytes
+        net.tick(10, 1.5)
+        _check_reads(node, writer, rng, lsn, lsn)
+        disk.capacity_bytes = None
+        copy = make_node(copy_disk(disk).crash(rng), clock)
+        _check_reads(copy, writer, rng, lsn, lsn)
+    net.tick(10, 1.5)
+    assert node.segments[0].collected_lsn == lsn
+    assert node.log.total_bytes < 30_000
+    _check_reads(make_node(disk.crash(rng), clock), writer, rng, lsn, lsn)
+
+
+def test_a_fence_that_could_not_be_written_is_not_adopted() -> None:
+    disk = SimDisk()
+    node = make_node(disk)
+    append(node, [])
+    disk.capacity_bytes = 1
+    with pytest.raises(OSError, match="No space"):
+        node.on_fence(pb.FenceRequest(volume_id=VOLUME, volume_epoch=2, writer_id="a writer with a long name"))
+    assert node.epoch == 1
 
 
 def test_damaged_log_is_set_aside_and_leaves_a_gap() -> None:

@@ -78,6 +78,10 @@ class KeyCodec:
         """Key bytes of the leading ``len(values)`` columns; OverflowError for an integer outside its column's type."""
         return b"".join([self.column(i, value) for i, value in enumerate(values)])
 
+    def item(self, values: Sequence[Any], tid: int) -> bytes:
+        """The leaf item of a row's key columns."""
+        return self.encode(values) + pack_tid(tid)
+
     def column(self, i: int, value: Any) -> bytes:
         """Marker and bytes of one column."""
         if value is None:

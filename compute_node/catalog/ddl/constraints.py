@@ -31,6 +31,7 @@ from compute_node.catalog.ddl.relation import (
 )
 from compute_node.catalog.descriptors import IndexDesc, RelationDesc
 from compute_node.sql.analyze.typenames import format_type
+from compute_node.txn.locks import SHARE
 from compute_node.types.registry import REGISTRY
 
 _KEYS_MAX = 32
@@ -220,7 +221,7 @@ def require_not_null(ctx: DdlContext, desc: RelationDesc, attno: int) -> None:
 
 def create_index_statement(ctx: DdlContext, node: ast.IndexStmt) -> str:
     """CREATE [UNIQUE] INDEX; CONCURRENTLY builds it like any other, which locks the table's writers out meanwhile."""
-    desc = ctx.table(node.relation, "ShareLock")
+    desc = ctx.table(node.relation, SHARE)
     method = node.accessMethod or "btree"
     if method != "btree":
         if ctx.rows.one("pg_am", amname=method) is None:

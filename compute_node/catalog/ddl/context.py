@@ -11,21 +11,31 @@ from typing import Any
 from pglast import ast
 
 from aurora.errors import (
+    SQLSTATES,
     InsufficientPrivilege,
     InvalidSchemaName,
     InvalidTableDefinition,
     NotSupported,
+    SqlError,
     UndefinedTable,
     WrongObjectType,
 )
-from compute_node.catalog.cache import Catalog, CatalogView, TxnCatalog
+from compute_node.access.build import build_index
+from compute_node.catalog.cache import TEMP_SCHEMA, Catalog, CatalogView, TxnCatalog, temp_schema_of
 from compute_node.catalog.descriptors import IndexDesc, RelationDesc
 from compute_node.catalog.rows import CatalogRows
 from compute_node.catalog.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID
 from compute_node.sql.parse import RawStatement
+from compute_node.txn.locks import ACCESS_EXCLUSIVE
 
 KINDS = {"r": "table", "i": "index", "v": "view", "S": "sequence", "p": "table", "c": "composite type"}
 NAME_BYTES_MAX = 63
+
+
+class Notice(SqlError):
+    """A message that is no error: 00000, successful completion."""
+
+    sqlstate = "00000"
 
 
 class DdlContext:
@@ -56,7 +66,8 @@ class DdlContext:
 
     def notice(self, message: str, *, severity: str = "NOTICE", sqlstate: str = "00000", **fields: Any) -> None:
         """Tell the client."""
-        self.session.notice(message, severity=severity, sqlstate=sqlstate, **fields)
+        kind = SQLSTATES.get(sqlstate, Notice)
+        self.session.notice(kind(message, **fields), severity)
 
     # names
 
@@ -72,7 +83,7 @@ class DdlContext:
             raise UndefinedTable(f'{noun} "{shown}" does not exist')
         return found
 
-    def table(self, name: ast.RangeVar, mode: str = "AccessExclusiveLock") -> RelationDesc:
+    def table(self, name: ast.RangeVar, mode: int = ACCESS_EXCLUSIVE) -> RelationDesc:
         """An ordinary table for changing: locked, owned, no system catalog. 42P01, 42809, 42501."""
         desc = self.find(name)
         assert desc is not None
@@ -96,7 +107,7 @@ class DdlContext:
         self.check_database(name)
         view = self.view
         if name.relpersistence == "t" or name.schemaname == "pg_temp":
-            if name.schemaname not in (None, "pg_temp", self.session.temp_schema):
+            if name.schemaname not in (None, "pg_temp", temp_schema_of(self.session)):
                 raise InvalidTableDefinition("cannot create temporary relation in non-temporary schema")
             return self.temp_schema()
         if name.schemaname is not None:
@@ -121,7 +132,9 @@ class DdlContext:
             oid = self.next_oid()
             self.rows.insert("pg_namespace", oid=oid, nspname=name, nspowner=10)
             self.changes.touch()
-        self.session.temp_schema = name
+        if self.session.extra is None:
+            self.session.extra = {}
+        self.session.extra[TEMP_SCHEMA] = name
         return name, oid
 
     def check_owner(self, desc: RelationDesc) -> None:
@@ -163,7 +176,7 @@ class DdlContext:
 
     def new_storage(self) -> int:
         """The relfile of a new, empty relation; it goes if the transaction aborts."""
-        relfile = int(self.storage.next_relfile())
+        relfile = int(self.storage.new_relfile())
         self.storage.create_storage(self.txn, relfile)
         return relfile
 
@@ -173,11 +186,11 @@ class DdlContext:
 
     def build_index(self, desc: RelationDesc, index: IndexDesc) -> None:
         """Fill a new index from its table; 23505 when it is to be unique and is not."""
-        self.storage.build_index(self.txn, desc, index)
+        build_index(self.txn, self.storage.table(desc), index)
 
-    def lock(self, desc: RelationDesc, mode: str) -> None:
+    def lock(self, desc: RelationDesc, mode: int) -> None:
         """Take a table-level lock until the end of the transaction; may wait."""
-        self.storage.locks.lock_relation(self.txn, desc.oid, mode)
+        self.storage.locks.lock_relation(self.txn, desc.oid, mode, desc.name)
 
     # catalog rows that several statements write
 

@@ -6,21 +6,17 @@ the object is made. Source: PostgreSQL manual, ch. 5.2–5.4.
 
 from __future__ import annotations
 
-from pglast import ast, enums
+from pglast import ast
 from pglast.stream import RawStream
 from pglast.visitors import Visitor
 
-from aurora.errors import DatatypeMismatch, GroupingError, InvalidColumnReference, NotSupported
+from aurora.errors import DatatypeMismatch, NotSupported
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.descriptors import ColumnDesc, RelationDesc
-from compute_node.sql.analyze import analyze
-from compute_node.sql.analyze.coercion import can_coerce
+from compute_node.sql.analyze.stored import analyze_default, analyze_expression
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.sql.expressions import Expr
-from compute_node.sql.parse import literal_location
 from compute_node.types import oids
-
-_STRINGS = (oids.TEXT, oids.VARCHAR, oids.BPCHAR, oids.NAME)
 
 
 class _References(Visitor):  # type: ignore[misc]
@@ -46,18 +42,8 @@ def references(node: ast.Node) -> tuple[list[tuple[str, int]], list[int]]:
     return visitor.columns, visitor.subqueries
 
 
-def _analyzed(ctx: DdlContext, node: ast.Node, table: ast.RangeVar | None) -> Expr:
-    select = ast.SelectStmt(
-        targetList=(ast.ResTarget(val=node, location=-1),),
-        fromClause=None if table is None else (table,),
-        limitOption=enums.LimitOption.LIMIT_OPTION_DEFAULT,
-        op=enums.SetOperation.SETOP_NONE,
-        all=False,
-    )
-    query = analyze(select, ctx.view, [], ctx.source, session=ctx.session)
-    if query.has_aggregates:
-        raise GroupingError("aggregate functions are not allowed here")
-    return query.targets[0].expression
+def _analyzed(ctx: DdlContext, node: ast.Node, desc: RelationDesc | None, clause: str) -> Expr:
+    return analyze_expression(ctx.view, desc, node, ctx.source, clause, session=ctx.session)
 
 
 def expression_text(node: ast.Node) -> str:
@@ -72,48 +58,12 @@ def default_text(ctx: DdlContext, node: ast.Node, column: ColumnDesc) -> str:
         raise NotSupported("cannot use column reference in DEFAULT expression", position=columns[0][1] + 1)
     if subqueries:
         raise NotSupported("cannot use subquery in DEFAULT expression", position=subqueries[0] + 1)
-    view = ctx.view
-    if isinstance(node, ast.A_Const):
-        return _literal_default(ctx, node, column)
-    found = _analyzed(ctx, node, None)
-    if found.type != oids.UNKNOWN and not can_coerce(view, [found.type], [column.type], "a"):
-        raise DatatypeMismatch(
-            f'column "{column.name}" is of type {format_type(view, column.type)} but default expression is of type '
-            f"{format_type(view, found.type)}",
-            hint="You will need to rewrite or cast the expression.",
-        )
-    return expression_text(node)
-
-
-def _literal_default(ctx: DdlContext, node: ast.A_Const, column: ColumnDesc) -> str:
-    """A bare literal: checked by its type's input at once, and kept as PostgreSQL shows it (``'x'::text``)."""
-    view = ctx.view
-    kind = view.type(column.type)
-    type_name = format_type(view, column.type)
-    if node.isnull:
-        return f"NULL::{type_name}"
-    if isinstance(node.val, ast.String):
-        cast = ast.TypeCast(arg=node, typeName=_type_node(view.type(column.type).name), location=-1)
-        position = literal_location(node)
-        try:
-            _analyzed(ctx, cast, None)
-        except DatatypeMismatch as error:
-            error.position = position + 1 if position >= 0 else None
-            raise
-        return f"{expression_text(node)}::{type_name}"
-    found = _analyzed(ctx, node, None)
-    if not can_coerce(view, [found.type], [kind.oid], "a"):
-        raise DatatypeMismatch(
-            f'column "{column.name}" is of type {type_name} but default expression is of type '
-            f"{format_type(view, found.type)}",
-            hint="You will need to rewrite or cast the expression.",
-        )
+    analyze_default(ctx.view, column, node, ctx.source, session=ctx.session)
     text = expression_text(node)
-    return text.lower() if isinstance(node.val, ast.Boolean) else text
-
-
-def _type_node(name: str) -> ast.TypeName:
-    return ast.TypeName(names=(ast.String(sval="pg_catalog"), ast.String(sval=name)), typemod=-1, location=-1)
+    if isinstance(node, ast.A_Const) and (node.isnull or isinstance(node.val, ast.String)):
+        # PostgreSQL shows the type of a bare string, as 'x'::text.
+        return f"{text}::{format_type(ctx.view, column.type)}"
+    return text.lower() if isinstance(node, ast.A_Const) and isinstance(node.val, ast.Boolean) else text
 
 
 def range_var(desc: RelationDesc) -> ast.RangeVar:
@@ -132,12 +82,7 @@ def check_text(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> str:
     _, subqueries = references(node)
     if subqueries:
         raise NotSupported("cannot use subquery in check constraint", position=subqueries[0] + 1)
-    found = _analyzed(ctx, node, range_var(desc))
-    if found.type not in (oids.BOOL, oids.UNKNOWN):
-        raise DatatypeMismatch(
-            f"argument of CHECK must be type boolean, not type {format_type(ctx.view, found.type)}",
-            position=_start(node),
-        )
+    _analyzed(ctx, node, desc, "CHECK")
     return f"({expression_text(node)})"
 
 
@@ -146,8 +91,8 @@ def predicate_text(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> str:
     _, subqueries = references(node)
     if subqueries:
         raise NotSupported("cannot use subquery in index predicate", position=subqueries[0] + 1)
-    found = _analyzed(ctx, node, range_var(desc))
-    if found.type not in (oids.BOOL, oids.UNKNOWN):
+    found = _analyzed(ctx, node, desc, "INDEX")
+    if found.type != oids.BOOL:
         raise DatatypeMismatch(f"argument of WHERE must be type boolean, not type {format_type(ctx.view, found.type)}")
     return f"({expression_text(node)})"
 
@@ -157,13 +102,6 @@ def index_expression(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> tup
     _, subqueries = references(node)
     if subqueries:
         raise NotSupported("cannot use subquery in index expression", position=subqueries[0] + 1)
-    found = _analyzed(ctx, node, range_var(desc))
-    if found.type == oids.UNKNOWN:
-        raise InvalidColumnReference("index expression has no type")
+    found = _analyzed(ctx, node, desc, "INDEX")
     text = expression_text(node).replace("\n", " ")
     return (text if isinstance(node, ast.FuncCall) else f"({text})"), found.type
-
-
-def _start(node: ast.Node) -> int | None:
-    location = getattr(node, "location", None)
-    return None if location is None or location < 0 else int(location) + 1

@@ -6,6 +6,7 @@ Three views of an expression: ``value`` (SQL value, None for NULL), ``truth`` (t
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
@@ -16,6 +17,9 @@ from compute_node.types.registry import Aggregate, Function, Operator, PgType
 
 DEPTH_MAX = 3000
 """levels of expression nesting, as PostgreSQL's max_stack_depth would bound them"""
+
+# Pure Python calls take no C stack, so the interpreter's own limit may lie above ours: five frames a level.
+sys.setrecursionlimit(max(sys.getrecursionlimit(), 6 * DEPTH_MAX))
 
 
 class Linker(Protocol):

@@ -114,7 +114,7 @@ class Unit:
     def link(self, name: str) -> Callable[..., Any]:
         """Compile what was defined and return one of the functions."""
         space = dict(self.names)
-        exec(_compiled("\n".join(self._functions)), space)  # noqa: S102 - generated from a fixed vocabulary
+        exec(_compiled("\n".join(self._functions)), space)
         self._space = space
         function: Callable[..., Any] = space[name]
         return function

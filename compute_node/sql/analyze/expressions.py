@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -45,7 +44,6 @@ from compute_node.sql.analyze.operators import (
 )
 from compute_node.sql.analyze.typenames import format_type, is_true_array, resolve_type_name
 from compute_node.sql.expressions import (
-    AggregateCall,
     And,
     ArrayExpr,
     BooleanTest,
@@ -73,7 +71,7 @@ from compute_node.sql.expressions import (
 )
 from compute_node.sql.parse import literal_location
 from compute_node.sql.query import FromItem, Query, RangeEntry, Target
-from compute_node.sql.rewrite import deep_map, map_query_expressions
+from compute_node.sql.rewrite import nested_query
 from compute_node.types import oids
 
 _COLLATIONS = {"default", "C", "POSIX", "C.UTF-8", "C.utf8", "ucs_basic"}
@@ -717,7 +715,7 @@ def _row_sublink(
     """``(a, b) op (SELECT c, d …)``: the scalar ``(SELECT (a, b) op (c, d) FROM (SELECT c, d …))``."""
     query = _subquery(scope, node)
     # the sub-select moves one level further in
-    query = map_query_expressions(query, lambda expr, depth: deep_map(expr, one_level_in, depth))
+    query = nested_query(query)
     outer, right = _wrapped(query)
     if len(left) < len(right):
         raise fail(SqlSyntaxError, "subquery has too many columns", location)
@@ -727,13 +725,6 @@ def _row_sublink(
     test = make_row_comparison(scope, schema, name, shifted, right, location)
     outer.targets = [Target(test, "?column?")]
     return SubLink(type=oids.BOOL, kind="EXPR", query=outer, location=location)
-
-
-def one_level_in(node: Expr, depth: int) -> Expr:
-    """Callback for ``deep_map``: outer references of a query that moves one level further in."""
-    if isinstance(node, (Var, AggregateCall)) and node.levels_up >= depth:
-        return dataclasses.replace(node, levels_up=node.levels_up + 1)
-    return node
 
 
 def _grouping(scope: Scope, node: Any) -> Expr:
@@ -761,7 +752,7 @@ def _multi_assign(scope: Scope, node: ast.MultiAssignRef) -> Expr:
         columns = _visible(query)
         if len(columns) != node.ncolumns:
             raise fail(SqlSyntaxError, "number of columns does not match number of values", _location(source))
-        query = map_query_expressions(query, lambda expr, depth: deep_map(expr, one_level_in, depth))
+        query = nested_query(query)
         outer, values = _wrapped(query)
         chosen = values[node.colno - 1]
         outer.targets = [Target(chosen, columns[node.colno - 1].name)]

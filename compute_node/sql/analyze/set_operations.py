@@ -6,7 +6,7 @@ import dataclasses
 
 from pglast import ast
 
-from aurora.errors import SqlSyntaxError
+from aurora.errors import NotSupported, SqlSyntaxError
 from compute_node.sql.analyze.coercion import coerce_to_common, common_typmod, select_common_type
 from compute_node.sql.analyze.context import NameItem, Scope, fail
 from compute_node.sql.analyze.functions import resolve_unknown
@@ -14,6 +14,7 @@ from compute_node.sql.analyze.operators import check_groupable
 from compute_node.sql.analyze.select import analyze_select, order_by_output, transform_limit
 from compute_node.sql.expressions import Const, Expr, Param, Var
 from compute_node.sql.query import FromItem, Query, RangeEntry, Target
+from compute_node.sql.rewrite import nested_query
 from compute_node.types import oids
 
 _KINDS = {1: "union", 2: "intersect", 3: "except"}
@@ -32,8 +33,6 @@ def analyze_set_operation(scope: Scope, node: ast.SelectStmt) -> Query:
     query.order_by = order_by_output(scope, node.sortClause or ())
     transform_limit(scope, node)
     if node.lockingClause:
-        from aurora.errors import NotSupported
-
         raise NotSupported("FOR UPDATE is not allowed with UNION/INTERSECT/EXCEPT")
     return query
 
@@ -92,10 +91,7 @@ def _settled(scope: Scope, side: Query, targets: list[Target]) -> Query:
     names = tuple(item.name for item in targets)
     types = tuple(item.expression.type for item in targets)
     typmods = tuple(item.expression.typmod for item in targets)
-    from compute_node.sql.analyze.expressions import one_level_in
-    from compute_node.sql.rewrite import deep_map, map_query_expressions
-
-    inner = map_query_expressions(side, lambda expr, depth: deep_map(expr, one_level_in, depth))
+    inner = nested_query(side)
     outer = Query("select", range_table=[RangeEntry("subquery", "unnamed_subquery", names, types, typmods, query=inner)])
     outer.from_items = [FromItem(0)]
     for index, (name, type_oid, target) in enumerate(zip(names, types, wanted, strict=True)):

@@ -1,0 +1,541 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""B-tree pages, compiled. The specification is ``aurora.kernels.python.btree``."""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcmp, memcpy, memset
+
+from aurora.errors import IndexCorrupted
+from aurora.kernels.native.arena cimport Arena
+from aurora.kernels.native.clog cimport BlockMap, Snapshot
+from aurora.kernels.native.heap cimport HeapFile
+from aurora.kernels.native.mtr cimport Mtr
+from aurora.kernels.native.tuples cimport Projection
+from aurora.kernels.python.btree import next_prefix, pack_tid
+from aurora.page import PageKind
+
+cdef enum:
+    PAGE_BYTES = 8192
+    PAGE_HEADER = 24
+    OFF_KIND = 12
+    OFF_FLAGS = 13
+    OFF_LOWER = 14
+    OFF_UPPER = 16
+    OFF_RIGHT = 8184
+    OFF_LEVEL = 8188
+    META_ROOT = 24
+    TID = 6
+    C_NEEDS_SPLIT = -1
+    C_DUPLICATE = 1
+    MAX_ITEM = 2704
+
+cdef int BTREE_KIND = PageKind.BTREE
+
+cdef extern from "Python.h":
+    long long PyLong_AsLongLong(object value) except? -1
+
+
+cdef inline unsigned short get16(const unsigned char* at) noexcept:
+    cdef unsigned short value
+    memcpy(&value, at, 2)
+    return value
+
+
+cdef inline unsigned int get32(const unsigned char* at) noexcept:
+    cdef unsigned int value
+    memcpy(&value, at, 4)
+    return value
+
+
+cdef inline int compare(const unsigned char* a, Py_ssize_t n, const unsigned char* b, Py_ssize_t m) noexcept:
+    cdef int order = memcmp(a, b, n if n < m else m)
+    if order:
+        return order
+    return -1 if n < m else 1 if n > m else 0
+
+
+cdef inline int count_of(const unsigned char* page) noexcept:
+    # Items, the high key not counted.
+    return (get16(page + OFF_LOWER) - PAGE_HEADER) // 4 - 1
+
+
+cdef inline const unsigned char* item_of(const unsigned char* page, int index, Py_ssize_t* n) noexcept:
+    n[0] = get16(page + PAGE_HEADER + 4 * index + 2)
+    return page + get16(page + PAGE_HEADER + 4 * index)
+
+
+cdef int lower_bound(const unsigned char* page, const unsigned char* key, Py_ssize_t n, int cut) noexcept:
+    # Number of items below key; each item without its last ``cut`` bytes.
+    cdef int low = 0, high = count_of(page), middle
+    cdef Py_ssize_t m
+    cdef const unsigned char* item
+    while low < high:
+        middle = (low + high) >> 1
+        item = item_of(page, middle + 1, &m)
+        if compare(item, m - cut, key, n) < 0:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+cdef inline unsigned long long tid_of(const unsigned char* item, Py_ssize_t n) noexcept:
+    cdef const unsigned char* at = item + n - TID
+    cdef unsigned long long tid = 0
+    cdef int i
+    for i in range(TID):
+        tid = tid << 8 | at[i]
+    return tid
+
+
+cdef class KeyCodec:
+    """Key columns ↔ bytes."""
+
+    cdef readonly str kinds
+    cdef readonly list sort_keys
+    cdef readonly tuple descending
+    cdef readonly tuple nulls_first
+    cdef char* kind
+    cdef unsigned char* inverted
+    cdef unsigned char* null_marker
+    cdef unsigned char* buffer
+    cdef Py_ssize_t room
+    cdef Py_ssize_t width
+
+    def __init__(self, str kinds, sort_keys, descending, nulls_first):
+        cdef Py_ssize_t i, n = len(kinds)
+        cdef bytes text = kinds.encode("ascii")
+        self.kinds = kinds
+        self.sort_keys = list(sort_keys)
+        self.descending = tuple(descending)
+        self.nulls_first = tuple(nulls_first)
+        if not len(self.sort_keys) == len(self.descending) == len(self.nulls_first) == n:
+            raise ValueError("one entry a key column is needed")
+        self.width = n
+        self.kind = <char*>malloc(n + 1)
+        self.inverted = <unsigned char*>malloc(n + 1)
+        self.null_marker = <unsigned char*>malloc(n + 1)
+        self.room = 256
+        self.buffer = <unsigned char*>malloc(self.room)
+        if self.kind == NULL or self.inverted == NULL or self.null_marker == NULL or self.buffer == NULL:
+            raise MemoryError()
+        for i in range(n):
+            self.kind[i] = text[i]
+            self.inverted[i] = 1 if self.descending[i] else 0
+            self.null_marker[i] = 0 if self.nulls_first[i] else 2
+
+    def __dealloc__(self):
+        free(self.kind)
+        free(self.inverted)
+        free(self.null_marker)
+        free(self.buffer)
+
+    cdef int grow(self, Py_ssize_t need) except -1:
+        cdef unsigned char* grown
+        if need > self.room:
+            grown = <unsigned char*>realloc(self.buffer, need * 2)
+            if grown == NULL:
+                raise MemoryError()
+            self.buffer = grown
+            self.room = need * 2
+        return 0
+
+    cdef Py_ssize_t column_c(self, Py_ssize_t i, object value, Py_ssize_t at) except -1:
+        # Appends one column at buffer[at]; returns the position behind it.
+        cdef char kind
+        cdef long long number
+        cdef unsigned long long bits
+        cdef int size, k
+        cdef Py_ssize_t n, j, start
+        cdef bytes data
+        cdef const unsigned char* source
+        if i >= self.width:
+            raise IndexError(f"key column {i + 1} of {self.width}")
+        kind = self.kind[i]
+        self.grow(at + 16)
+        if value is None:
+            self.buffer[at] = self.null_marker[i]
+            return at + 1
+        self.buffer[at] = 1
+        start = at + 1
+        if kind == c"i" or kind == c"q" or kind == c"h" or kind == c"I":
+            number = PyLong_AsLongLong(value)
+            if kind == c"i":
+                size = 4
+                if not -2147483648 <= number <= 2147483647:
+                    raise OverflowError("integer outside the key column's type")
+                bits = <unsigned long long>(number + 2147483648)
+            elif kind == c"q":
+                size = 8
+                bits = <unsigned long long>number ^ 0x8000000000000000ULL
+            elif kind == c"h":
+                size = 2
+                if not -32768 <= number <= 32767:
+                    raise OverflowError("integer outside the key column's type")
+                bits = <unsigned long long>(number + 32768)
+            else:
+                size = 4
+                if not 0 <= number <= 4294967295:
+                    raise OverflowError("integer outside the key column's type")
+                bits = <unsigned long long>number
+            for k in range(size):
+                self.buffer[start + k] = <unsigned char>(bits >> (8 * (size - 1 - k)))
+            at = start + size
+        else:
+            sort_key = self.sort_keys[i]
+            if sort_key is None:
+                raise ValueError(f"key column {i + 1} has no sort key")
+            data = sort_key(value)
+            n = PyBytes_GET_SIZE(data)
+            source = <const unsigned char*>PyBytes_AS_STRING(data)
+            self.grow(start + 2 * n + 2)
+            if kind == c"V":
+                at = start
+                for j in range(n):
+                    self.buffer[at] = source[j]
+                    at += 1
+                    if source[j] == 0:
+                        self.buffer[at] = 255
+                        at += 1
+                self.buffer[at] = 0
+                self.buffer[at + 1] = 0
+                at += 2
+            else:
+                memcpy(self.buffer + start, source, n)
+                at = start + n
+        if self.inverted[i]:
+            for j in range(start, at):
+                self.buffer[j] = 255 - self.buffer[j]
+        return at
+
+    cdef Py_ssize_t encode_c(self, object values) except -1:
+        cdef Py_ssize_t i = 0, at = 0
+        for value in values:
+            at = self.column_c(i, value, at)
+            i += 1
+        return at
+
+    def encode(self, values):
+        """Key bytes of the leading ``len(values)`` columns; OverflowError for an integer outside its column's type."""
+        cdef Py_ssize_t n = self.encode_c(values)
+        return PyBytes_FromStringAndSize(<char*>self.buffer, n)
+
+    cdef Py_ssize_t tid_c(self, Py_ssize_t at, unsigned long long tid) except -1:
+        cdef int k
+        self.grow(at + TID)
+        for k in range(TID):
+            self.buffer[at + k] = <unsigned char>(tid >> (8 * (TID - 1 - k)))
+        return at + TID
+
+    def item(self, values, unsigned long long tid):
+        """The leaf item of a row's key columns."""
+        cdef Py_ssize_t n = self.tid_c(self.encode_c(values), tid)
+        return PyBytes_FromStringAndSize(<char*>self.buffer, n)
+
+    def column(self, Py_ssize_t i, value):
+        """Marker and bytes of one column."""
+        cdef Py_ssize_t n = self.column_c(i, value, 0)
+        return PyBytes_FromStringAndSize(<char*>self.buffer, n)
+
+    def encode_many(self, rows):
+        """Leaf items of rows whose last value is the tid."""
+        cdef list items = []
+        cdef Py_ssize_t n, i, last
+        for row in rows:
+            last = len(row) - 1
+            n = 0
+            for i in range(last):
+                n = self.column_c(i, row[i], n)
+            n = self.tid_c(n, row[last])
+            items.append(PyBytes_FromStringAndSize(<char*>self.buffer, n))
+        return items
+
+
+cdef class BTree:
+    """The kernels of one B-tree relation."""
+
+    cdef readonly Arena arena
+    cdef readonly Mtr mtr
+    cdef readonly BlockMap blocks
+    cdef readonly unsigned int relfile
+    cdef long long missing
+    cdef const unsigned char* low
+    cdef Py_ssize_t low_n
+
+    def __init__(self, Arena arena not None, Mtr mtr not None, BlockMap blocks not None, unsigned int relfile):
+        self.arena = arena
+        self.mtr = mtr
+        self.blocks = blocks
+        self.relfile = relfile
+
+    cdef long long frame_c(self, long long block) except -2:
+        # The frame, or -1 with self.missing set.
+        cdef long long page_no = self.blocks.page_c(block)
+        cdef long long frame = self.arena.lookup_c(page_no)
+        if frame < 0:
+            self.missing = page_no
+            return -1
+        return frame
+
+    cdef long long root_c(self) except -2:
+        cdef long long frame = self.frame_c(0)
+        cdef const unsigned char* page
+        cdef long long root
+        if frame < 0:
+            return -1
+        page = self.arena.base + frame * PAGE_BYTES
+        root = get32(page + META_ROOT)
+        if not root or page[OFF_KIND] != BTREE_KIND:
+            raise IndexCorrupted(f"relation file {self.relfile} has no B-tree root")
+        return root
+
+    def root(self):
+        """Block of the root, or minus a missing page."""
+        cdef long long root = self.root_c()
+        return -self.missing if root < 0 else root
+
+    cdef long long descend_c(
+        self, const unsigned char* key, Py_ssize_t n, int level, bint below, long long* at_frame
+    ) except -2:
+        # The block, or -1 with self.missing set; self.low is the separator below the page (in a resident page).
+        cdef long long block = self.root_c(), frame
+        cdef const unsigned char* page
+        cdef const unsigned char* item
+        cdef Py_ssize_t m
+        cdef int order, index, low, high, middle
+        self.low = NULL
+        self.low_n = 0
+        if block < 0:
+            return -1
+        while True:
+            frame = self.frame_c(block)
+            if frame < 0:
+                return -1
+            page = self.arena.base + frame * PAGE_BYTES
+            if page[OFF_KIND] != BTREE_KIND:
+                raise IndexCorrupted(f"block {block} of relation file {self.relfile} is not a B-tree page")
+            item = item_of(page, 0, &m)
+            if m:
+                order = compare(item, m, key, n)
+                if order < 0 or (order == 0 and not below):
+                    self.low = item
+                    self.low_n = m
+                    block = get32(page + OFF_RIGHT)
+                    continue
+            if get16(page + OFF_LEVEL) <= level:
+                at_frame[0] = frame
+                return block
+            low = 0
+            high = count_of(page)
+            while low < high:
+                middle = (low + high) >> 1
+                item = item_of(page, middle + 1, &m)
+                order = compare(item, m - 4, key, n)
+                if order < 0 or (order == 0 and not below):
+                    low = middle + 1
+                else:
+                    high = middle
+            index = low - 1 if low > 0 else 0
+            item = item_of(page, index + 1, &m)
+            if compare(item, m - 4, self.low, self.low_n) > 0:
+                self.low = item
+                self.low_n = m - 4
+            block = get32(item + m - 4)
+
+    def descend(self, bytes key not None, int level, bint below):
+        """The block at ``level`` where ``key`` belongs and the separator that bounds it from below; a missing page."""
+        cdef long long frame
+        cdef long long block = self.descend_c(
+            <const unsigned char*>PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key), level, below, &frame
+        )
+        if block < 0:
+            return self.missing
+        return block, PyBytes_FromStringAndSize(<const char*>self.low, self.low_n)
+
+    # Reading
+
+    def range_tids(self, bytes lower not None, bytes upper, bint backward):
+        """Row addresses of one leaf's items in ``[lower, upper)``, and the bound to go on with; a missing page."""
+        cdef const unsigned char* low_key = <const unsigned char*>PyBytes_AS_STRING(lower)
+        cdef Py_ssize_t low_n = PyBytes_GET_SIZE(lower), up_n = 0, n
+        cdef const unsigned char* up_key = NULL
+        cdef unsigned char above[MAX_ITEM + 1]
+        cdef const unsigned char* page
+        cdef const unsigned char* item
+        cdef long long frame, block
+        cdef int start, end, i
+        cdef list tids = []
+        if upper is not None:
+            up_key = <const unsigned char*>PyBytes_AS_STRING(upper)
+            up_n = PyBytes_GET_SIZE(upper)
+        elif backward:
+            memset(above, 255, MAX_ITEM + 1)
+            up_key = above
+            up_n = MAX_ITEM + 1
+        if backward:
+            block = self.descend_c(up_key, up_n, 0, True, &frame)
+        else:
+            block = self.descend_c(low_key, low_n, 0, False, &frame)
+        if block < 0:
+            return self.missing
+        page = self.arena.base + frame * PAGE_BYTES
+        start = lower_bound(page, low_key, low_n, 0)
+        end = count_of(page) if up_key == NULL else lower_bound(page, up_key, up_n, 0)
+        if backward:
+            for i in range(end - 1, start - 1, -1):
+                item = item_of(page, i + 1, &n)
+                tids.append(tid_of(item, n))
+            if self.low_n and compare(self.low, self.low_n, low_key, low_n) > 0:
+                return tids, PyBytes_FromStringAndSize(<const char*>self.low, self.low_n)
+            return tids, None
+        for i in range(start, end):
+            item = item_of(page, i + 1, &n)
+            tids.append(tid_of(item, n))
+        item = item_of(page, 0, &n)
+        if n and (up_key == NULL or compare(item, n, up_key, up_n) < 0):
+            return tids, PyBytes_FromStringAndSize(<const char*>item, n)
+        return tids, None
+
+    cdef object lookup_c(
+        self, Snapshot snap, const unsigned char* prefix, Py_ssize_t n, HeapFile heap, Projection proj, bint first_only
+    ):
+        cdef long long frame, block = self.descend_c(prefix, n, 0, False, &frame)
+        cdef const unsigned char* page
+        cdef const unsigned char* item
+        cdef Py_ssize_t m
+        cdef int index, count
+        cdef list rows = []
+        cdef tuple row
+        if block < 0:
+            return self.missing
+        page = self.arena.base + frame * PAGE_BYTES
+        index = lower_bound(page, prefix, n, 0)
+        while True:
+            count = count_of(page)
+            while index < count:
+                item = item_of(page, index + 1, &m)
+                if m < n or memcmp(item, prefix, n) != 0:
+                    return rows
+                row = heap.fetch_chain_c(snap, tid_of(item, m), proj)
+                if row is not None:
+                    rows.append(row)
+                    if first_only:
+                        return rows
+                elif heap.missing:
+                    return heap.missing
+                index += 1
+            item = item_of(page, 0, &m)
+            # Further items with the prefix are on the right only if the high key is not beyond them.
+            if not m or compare(item, m if m < n else n, prefix, n) > 0:
+                return rows
+            block = get32(page + OFF_RIGHT)
+            frame = self.frame_c(block)
+            if frame < 0:
+                return self.missing
+            page = self.arena.base + frame * PAGE_BYTES
+            index = 0
+
+    def lookup(self, Snapshot snap not None, bytes prefix not None, HeapFile heap not None, Projection proj not None, bint first_only):
+        """Visible rows whose key starts with ``prefix``, in index order; a missing page. ``first_only``: at most one."""
+        return self.lookup_c(
+            snap, <const unsigned char*>PyBytes_AS_STRING(prefix), PyBytes_GET_SIZE(prefix), heap, proj, first_only
+        )
+
+    def lookup_key(
+        self, Snapshot snap not None, KeyCodec codec not None, values, HeapFile heap not None, Projection proj not None,
+        bint first_only
+    ):
+        """``lookup`` of the key ``values``; nothing equals NULL or an integer outside the column's type."""
+        cdef unsigned char key[64]
+        cdef Py_ssize_t n
+        for value in values:
+            if value is None:
+                return []
+        try:
+            n = codec.encode_c(values)
+        except OverflowError:
+            return []
+        if n <= 64:
+            memcpy(key, codec.buffer, n)
+            return self.lookup_c(snap, key, n, heap, proj, first_only)
+        prefix = PyBytes_FromStringAndSize(<char*>codec.buffer, n)
+        return self.lookup(snap, prefix, heap, proj, first_only)
+
+    # Writing
+
+    def insert(self, bytes item not None, bint unique):
+        """Add a leaf item: ``DONE``, ``NEEDS_SPLIT``, ``DUPLICATE``, or minus a missing page."""
+        cdef const unsigned char* key = <const unsigned char*>PyBytes_AS_STRING(item)
+        cdef Py_ssize_t n = PyBytes_GET_SIZE(item) - (TID if unique else 0), m
+        cdef long long frame, block = self.descend_c(key, n, 0, False, &frame)
+        cdef const unsigned char* page
+        cdef const unsigned char* other
+        cdef int position
+        if block < 0:
+            return -self.missing
+        page = self.arena.base + frame * PAGE_BYTES
+        position = lower_bound(page, key, n, 0)
+        if unique:
+            if position < count_of(page):
+                other = item_of(page, position + 1, &m)
+                if m >= n and memcmp(other, key, n) == 0:
+                    return C_DUPLICATE
+            else:
+                other = item_of(page, 0, &m)
+                if m >= n and memcmp(other, key, n) == 0:
+                    return C_DUPLICATE
+        return self._put_item(frame, position, item, True)
+
+    def insert_inner(self, long long block, bytes item not None):
+        """Add an inner item to ``block``: ``DONE``, ``NEEDS_SPLIT``, or minus a missing page. Part of the current MTR."""
+        cdef long long frame = self.frame_c(block)
+        cdef int position
+        if frame < 0:
+            return -self.missing
+        position = lower_bound(
+            self.arena.base + frame * PAGE_BYTES, <const unsigned char*>PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item) - 4, 4
+        )
+        return self._put_item(frame, position, item, False)
+
+    cdef int _put_item(self, Py_ssize_t frame, int position, bytes item, bint commit) except -2:
+        cdef const unsigned char* page = self.arena.base + frame * PAGE_BYTES
+        cdef int lower = get16(page + OFF_LOWER), upper = get16(page + OFF_UPPER)
+        cdef int n = <int>PyBytes_GET_SIZE(item)
+        cdef int at = PAGE_HEADER + 4 * (position + 1)
+        cdef unsigned short words[2]
+        if upper - lower < n + 4:
+            return C_NEEDS_SPLIT
+        try:
+            words[0] = <unsigned short>(lower + 4)
+            words[1] = <unsigned short>(upper - n)
+            self.mtr.put_c(frame, OFF_LOWER, <unsigned char*>words, 4)
+            if at < lower:
+                self.mtr.move_c(frame, at, at + 4, lower - at)
+            words[0] = <unsigned short>(upper - n)
+            words[1] = <unsigned short>n
+            self.mtr.put_c(frame, at, <unsigned char*>words, 4)
+            self.mtr.put_c(frame, upper - n, <const unsigned char*>PyBytes_AS_STRING(item), n)
+            if commit:
+                self.mtr.commit_c()
+        except BaseException:
+            self.mtr.rollback()
+            raise
+        return 0
+
+    def page_items(self, long long block):
+        """``(flags, level, right, high key, items)`` of a block; a missing page."""
+        cdef long long frame = self.frame_c(block)
+        cdef const unsigned char* page
+        cdef const unsigned char* item
+        cdef Py_ssize_t n
+        cdef int i
+        cdef list items = []
+        if frame < 0:
+            return self.missing
+        page = self.arena.base + frame * PAGE_BYTES
+        for i in range(1, count_of(page) + 1):
+            item = item_of(page, i, &n)
+            items.append(PyBytes_FromStringAndSize(<const char*>item, n))
+        item = item_of(page, 0, &n)
+        high = PyBytes_FromStringAndSize(<const char*>item, n)
+        return page[OFF_FLAGS], get16(page + OFF_LEVEL), get32(page + OFF_RIGHT), high, items

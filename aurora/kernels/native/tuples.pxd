@@ -1,0 +1,45 @@
+# C-level row codec, for the other kernels.
+
+cdef enum:
+    HEADER = 32
+    MAX_TUPLE = 8160
+    O_XMAX = 0
+    O_NEXT_BLOCK = 8
+    O_NEXT_SLOT = 12
+    O_CMAX = 14
+    O_INFOMASK = 18
+    O_XMIN = 20
+    O_CMIN = 28
+    M_NATTS = 0x07FF
+    M_HAS_NULL = 0x0800
+    M_HEAP_ONLY = 0x1000
+    M_HOT_UPDATED = 0x2000
+    M_KEY_CHANGED = 0x4000
+
+
+cdef class RowCodec:
+    cdef readonly str codes
+    cdef readonly Py_ssize_t natts
+    cdef readonly list to_disk
+    cdef readonly list from_disk
+    cdef readonly list missing
+    cdef char* code
+    cdef unsigned char scratch[8192]
+    cdef Py_ssize_t encode_c(self, object values) except -1
+    cdef Py_ssize_t put_value(self, Py_ssize_t i, object value, Py_ssize_t at) except -1
+    cdef Py_ssize_t replace_c(self, const unsigned char* tup, object positions, object values) except -1
+    cdef object value_c(self, Py_ssize_t i, const unsigned char* at, Py_ssize_t n)
+
+
+cdef class Projection:
+    cdef readonly RowCodec codec
+    cdef readonly tuple columns
+    cdef readonly bint want_tid
+    cdef readonly long long table_oid
+    cdef int* attnos
+    cdef int* first
+    cdef int* following
+    cdef Py_ssize_t width
+    cdef Py_ssize_t limit
+    cdef bint has_system
+    cdef tuple row_c(self, const unsigned char* tup, unsigned long long tid)

@@ -1,0 +1,430 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Row codec, compiled. The specification is ``aurora.kernels.python.tuples``."""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.float cimport PyFloat_AsDouble, PyFloat_FromDouble
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+
+from aurora.errors import DataCorrupted, NumericValueOutOfRange, ProgramLimitExceeded
+
+cdef extern from "Python.h":
+    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
+    object PyUnicode_DecodeUTF8(const char* data, Py_ssize_t size, const char* errors)
+    object PyUnicode_DecodeLatin1(const char* data, Py_ssize_t size, const char* errors)
+    object PyLong_FromLongLong(long long value)
+    long long PyLong_AsLongLong(object value) except? -1
+    int PyLong_Check(object value)
+    double PyFloat_AS_DOUBLE(object value)
+
+cdef object _too_big(Py_ssize_t size):
+    return ProgramLimitExceeded(f"row is too big: size {size}, maximum size {<int>MAX_TUPLE}")
+
+
+cdef inline Py_ssize_t fixed_width(char code) noexcept:
+    if code == c"i" or code == c"I" or code == c"f":
+        return 4
+    if code == c"q" or code == c"d":
+        return 8
+    if code == c"?" or code == c"c":
+        return 1
+    if code == c"h":
+        return 2
+    return 0
+
+
+cdef inline Py_ssize_t value_width(char code, const unsigned char* at) noexcept:
+    cdef Py_ssize_t width = fixed_width(code)
+    if width:
+        return width
+    if at[0] < 128:
+        return 1 + at[0]
+    return 4 + ((<Py_ssize_t>(at[0] & 0x7F) << 24) | (<Py_ssize_t>at[1] << 16) | (<Py_ssize_t>at[2] << 8) | at[3])
+
+
+cdef class RowCodec:
+    """Codec of one table's rows."""
+
+    def __init__(self, str codes, to_disk, from_disk, missing=None):
+        cdef Py_ssize_t i
+        cdef bytes text = codes.encode("ascii")
+        self.codes = codes
+        self.natts = len(codes)
+        self.to_disk = list(to_disk)
+        self.from_disk = list(from_disk)
+        self.missing = list(missing) if missing is not None else [None] * self.natts
+        if not len(self.to_disk) == len(self.from_disk) == len(self.missing) == self.natts:
+            raise ValueError("one entry a column is needed")
+        self.code = <char*>malloc(self.natts + 1)
+        if self.code == NULL:
+            raise MemoryError()
+        for i in range(self.natts):
+            self.code[i] = text[i]
+
+    def __dealloc__(self):
+        free(self.code)
+
+    cdef Py_ssize_t put_value(self, Py_ssize_t i, object value, Py_ssize_t at) except -1:
+        # Writes one value at scratch[at]; returns the position behind it. Beyond MAX_TUPLE only the size is counted.
+        cdef char code = self.code[i]
+        cdef unsigned char* out = self.scratch + at
+        cdef long long number
+        cdef double real
+        cdef float single
+        cdef const char* text
+        cdef Py_ssize_t n, width = fixed_width(code)
+        cdef bytes data
+        if width:
+            if at + width > MAX_TUPLE:
+                return at + width
+            if code == c"i" or code == c"q" or code == c"h" or code == c"I":
+                try:
+                    number = PyLong_AsLongLong(value)
+                except OverflowError:
+                    raise self._range_error(code) from None
+                if code == c"q":
+                    memcpy(out, &number, 8)
+                elif code == c"i":
+                    if not -2147483648 <= number <= 2147483647:
+                        raise self._range_error(code)
+                    memcpy(out, &number, 4)
+                elif code == c"h":
+                    if not -32768 <= number <= 32767:
+                        raise self._range_error(code)
+                    memcpy(out, &number, 2)
+                else:
+                    if not 0 <= number <= 4294967295:
+                        raise self._range_error(code)
+                    memcpy(out, &number, 4)
+            elif code == c"?":
+                out[0] = 1 if value else 0
+            elif code == c"d":
+                real = PyFloat_AsDouble(value)
+                memcpy(out, &real, 8)
+            elif code == c"f":
+                real = PyFloat_AsDouble(value)
+                single = <float>real
+                if single - single != 0 and real - real == 0:
+                    raise OverflowError("float too large to pack with f format")
+                memcpy(out, &single, 4)
+            else:
+                data = (<str>value).encode("latin-1")
+                out[0] = <unsigned char>PyBytes_AS_STRING(data)[0] if PyBytes_GET_SIZE(data) else 0
+            return at + width
+        if code == c"s":
+            text = PyUnicode_AsUTF8AndSize(value, &n)
+        else:
+            if code == c"y":
+                data = bytes(value)
+            else:
+                hook = self.to_disk[i]
+                if hook is None:
+                    raise ValueError(f"column {i + 1} has disk code {self.codes[i]!r} and no hook")
+                data = hook(value)
+            text = PyBytes_AS_STRING(data)
+            n = PyBytes_GET_SIZE(data)
+        width = n + (1 if n < 128 else 4)
+        if at + width > MAX_TUPLE:
+            return at + width
+        if n < 128:
+            out[0] = <unsigned char>n
+            memcpy(out + 1, text, n)
+        else:
+            out[0] = <unsigned char>(0x80 | (n >> 24))
+            out[1] = <unsigned char>(n >> 16)
+            out[2] = <unsigned char>(n >> 8)
+            out[3] = <unsigned char>n
+            memcpy(out + 4, text, n)
+        return at + width
+
+    def _range_error(self, char code):
+        name = "integer" if code == c"i" else "bigint" if code == c"q" else "smallint" if code == c"h" else "OID"
+        return NumericValueOutOfRange(f"{name} out of range")
+
+    cdef Py_ssize_t encode_c(self, object values) except -1:
+        # The image in scratch; returns its size.
+        cdef Py_ssize_t i, at = HEADER, n = len(values)
+        cdef bint nulls = False
+        cdef bint is_tuple = type(values) is tuple
+        cdef bint is_list = type(values) is list
+        cdef unsigned short infomask
+        cdef Py_ssize_t bitmap = (self.natts + 7) >> 3
+        cdef object value
+        if n != self.natts:
+            raise ValueError(f"{n} values for {self.natts} columns")
+        if not is_tuple and not is_list:
+            values = tuple(values)
+            is_tuple = True
+        for i in range(n):
+            if (<object>PyTuple_GET_ITEM(values, i) if is_tuple else <object>PyList_GET_ITEM(values, i)) is None:
+                nulls = True
+                break
+        infomask = <unsigned short>self.natts
+        memset(self.scratch, 0, HEADER)
+        if nulls:
+            infomask |= M_HAS_NULL
+            memset(self.scratch + HEADER, 0, bitmap)
+            at += bitmap
+        memcpy(self.scratch + O_INFOMASK, &infomask, 2)
+        for i in range(n):
+            value = <object>PyTuple_GET_ITEM(values, i) if is_tuple else <object>PyList_GET_ITEM(values, i)
+            if value is None:
+                self.scratch[HEADER + (i >> 3)] |= <unsigned char>(1 << (i & 7))
+            else:
+                at = self.put_value(i, value, at)
+        if at > MAX_TUPLE:
+            raise _too_big(at)
+        return at
+
+    def encode(self, values):
+        """The tuple image of ``values``, its transaction fields zero. Errors: 22003, 54000."""
+        cdef Py_ssize_t n = self.encode_c(values)
+        return PyBytes_FromStringAndSize(<char*>self.scratch, n)
+
+    cdef object value_c(self, Py_ssize_t i, const unsigned char* at, Py_ssize_t n):
+        cdef char code = self.code[i]
+        cdef long long number
+        cdef int small
+        cdef short tiny
+        cdef unsigned int unsigned_number
+        cdef double real
+        cdef float single
+        if code == c"i":
+            memcpy(&small, at, 4)
+            return PyLong_FromLongLong(small)
+        if code == c"s":
+            if at[0] < 128:
+                return PyUnicode_DecodeUTF8(<const char*>at + 1, n - 1, NULL)
+            return PyUnicode_DecodeUTF8(<const char*>at + 4, n - 4, NULL)
+        if code == c"q":
+            memcpy(&number, at, 8)
+            return PyLong_FromLongLong(number)
+        if code == c"h":
+            memcpy(&tiny, at, 2)
+            return PyLong_FromLongLong(tiny)
+        if code == c"I":
+            memcpy(&unsigned_number, at, 4)
+            return PyLong_FromLongLong(unsigned_number)
+        if code == c"?":
+            return at[0] != 0
+        if code == c"d":
+            memcpy(&real, at, 8)
+            return PyFloat_FromDouble(real)
+        if code == c"f":
+            memcpy(&single, at, 4)
+            return PyFloat_FromDouble(single)
+        if code == c"c":
+            return PyUnicode_DecodeLatin1(<const char*>at, 1, NULL) if at[0] else ""
+        if at[0] < 128:
+            data = PyBytes_FromStringAndSize(<const char*>at + 1, n - 1)
+        else:
+            data = PyBytes_FromStringAndSize(<const char*>at + 4, n - 4)
+        if code == c"y":
+            return data
+        hook = self.from_disk[i]
+        if hook is None:
+            raise DataCorrupted(f"column {i + 1} has disk code {self.codes[i]!r} and no hook")
+        return hook(data)
+
+    def decode(self, page, Py_ssize_t offset):
+        """All values of the tuple at ``offset``."""
+        return Projection(self, range(1, self.natts + 1), False).row(page, offset, 0)
+
+    cdef Py_ssize_t replace_c(self, const unsigned char* tup, object positions, object values) except -1:
+        # A new image in scratch; returns its size.
+        cdef unsigned short infomask
+        cdef Py_ssize_t natts, i, k, width, at, start, bitmap = (self.natts + 7) >> 3
+        cdef const unsigned char* source
+        cdef const unsigned char* old_bits = NULL
+        cdef bint nulls = False
+        cdef bint replaced, is_null
+        cdef Py_ssize_t n = len(positions)
+        cdef object value
+        cdef list targets
+        if len(values) != n:
+            raise ValueError("one value a position is needed")
+        memcpy(&infomask, tup + O_INFOMASK, 2)
+        natts = infomask & M_NATTS
+        source = tup + HEADER
+        if infomask & M_HAS_NULL:
+            old_bits = source
+            source += (natts + 7) >> 3
+        targets = [None] * self.natts
+        cdef unsigned char flags[2048]
+        memset(flags, 0, self.natts)
+        for k in range(n):
+            i = positions[k]
+            if i < 0 or i >= self.natts:
+                raise ValueError(f"column {i + 1} of {self.natts}")
+            flags[i] = 1
+            targets[i] = values[k]
+        # Whether the new row has a NULL decides where the values start.
+        for i in range(self.natts):
+            if flags[i]:
+                is_null = targets[i] is None
+            elif i < natts:
+                is_null = old_bits != NULL and (old_bits[i >> 3] >> (i & 7)) & 1
+            else:
+                is_null = self.missing[i] is None
+            if is_null:
+                nulls = True
+                break
+        memset(self.scratch, 0, HEADER)
+        at = HEADER
+        infomask = <unsigned short>self.natts
+        if nulls:
+            infomask |= M_HAS_NULL
+            memset(self.scratch + HEADER, 0, bitmap)
+            at += bitmap
+        memcpy(self.scratch + O_INFOMASK, &infomask, 2)
+        for i in range(self.natts):
+            if i < natts:
+                is_null = old_bits != NULL and (old_bits[i >> 3] >> (i & 7)) & 1
+                width = 0 if is_null else value_width(self.code[i], source)
+            else:
+                is_null = True
+                width = 0
+            if flags[i]:
+                value = targets[i]
+            elif i >= natts:
+                value = self.missing[i]
+            elif not is_null:
+                if at + width <= MAX_TUPLE:
+                    memcpy(self.scratch + at, source, width)
+                at += width
+                source += width
+                continue
+            else:
+                value = None
+            source += width
+            if value is None:
+                self.scratch[HEADER + (i >> 3)] |= <unsigned char>(1 << (i & 7))
+            else:
+                at = self.put_value(i, value, at)
+        if at > MAX_TUPLE:
+            raise _too_big(at)
+        return at
+
+    def replace(self, page, Py_ssize_t offset, positions, values):
+        """A new image of the tuple at ``offset`` with the columns ``positions`` (from 0) set to ``values``."""
+        cdef const unsigned char[::1] view = page
+        cdef Py_ssize_t n = self.replace_c(&view[offset], positions, values)
+        return PyBytes_FromStringAndSize(<char*>self.scratch, n)
+
+
+cdef class Projection:
+    """Which columns of a version become a row."""
+
+    def __init__(self, RowCodec codec, columns, bint want_tid, long long table_oid=0):
+        cdef Py_ssize_t i
+        cdef int attno
+        self.codec = codec
+        self.columns = tuple(columns)
+        self.want_tid = want_tid
+        self.table_oid = table_oid
+        self.width = len(self.columns)
+        self.limit = 0
+        free(self.attnos)
+        free(self.first)
+        free(self.following)
+        # For each attno the first output position, and from there a chain of further ones.
+        self.attnos = <int*>malloc((self.width + 1) * sizeof(int))
+        self.following = <int*>malloc((self.width + 1) * sizeof(int))
+        self.first = <int*>malloc((codec.natts + 1) * sizeof(int))
+        if self.attnos == NULL or self.following == NULL or self.first == NULL:
+            raise MemoryError()
+        for i in range(codec.natts + 1):
+            self.first[i] = -1
+        for i in range(self.width):
+            attno = self.columns[i]
+            if attno > codec.natts:
+                raise ValueError(f"column {attno} of {codec.natts}")
+            if attno < -6 or attno == 0:
+                raise ValueError(f"system column {attno}")
+            self.attnos[i] = attno
+            self.following[i] = -1
+            if attno > 0:
+                self.following[i] = self.first[attno]
+                self.first[attno] = <int>i
+                self.limit = max(self.limit, attno)
+            else:
+                self.has_system = True
+
+    def __dealloc__(self):
+        free(self.attnos)
+        free(self.first)
+        free(self.following)
+
+    cdef tuple row_c(self, const unsigned char* tup, unsigned long long tid):
+        cdef RowCodec codec = self.codec
+        cdef Py_ssize_t width = self.width, i, n, natts, stop
+        cdef tuple row = PyTuple_New(width + (1 if self.want_tid else 0))
+        cdef unsigned short infomask
+        cdef const unsigned char* at = tup + HEADER
+        cdef const unsigned char* bits = NULL
+        cdef int position
+        cdef unsigned long long wide
+        cdef unsigned int narrow
+        cdef object value
+        memcpy(&infomask, tup + O_INFOMASK, 2)
+        natts = infomask & M_NATTS
+        if infomask & M_HAS_NULL:
+            bits = at
+            at += (natts + 7) >> 3
+        stop = self.limit if self.limit < natts else natts
+        for i in range(stop):
+            position = self.first[i + 1]
+            if bits != NULL and (bits[i >> 3] >> (i & 7)) & 1:
+                value = None
+            else:
+                n = value_width(codec.code[i], at)
+                if position >= 0:
+                    value = codec.value_c(i, at, n)
+                at += n
+            while position >= 0:
+                Py_INCREF(value)
+                PyTuple_SET_ITEM(row, position, value)
+                position = self.following[position]
+        for i in range(stop, self.limit):
+            position = self.first[i + 1]
+            value = codec.missing[i]
+            while position >= 0:
+                Py_INCREF(value)
+                PyTuple_SET_ITEM(row, position, value)
+                position = self.following[position]
+        if self.has_system:
+            for i in range(width):
+                if self.attnos[i] > 0:
+                    continue
+                if self.attnos[i] == -1:
+                    value = tid
+                elif self.attnos[i] == -2:
+                    memcpy(&wide, tup + O_XMIN, 8)
+                    value = wide
+                elif self.attnos[i] == -4:
+                    memcpy(&wide, tup + O_XMAX, 8)
+                    value = wide
+                elif self.attnos[i] == -3:
+                    memcpy(&narrow, tup + O_CMIN, 4)
+                    value = narrow
+                elif self.attnos[i] == -5:
+                    memcpy(&narrow, tup + O_CMAX, 4)
+                    value = narrow
+                else:
+                    value = self.table_oid
+                Py_INCREF(value)
+                PyTuple_SET_ITEM(row, i, value)
+        if self.want_tid:
+            value = tid
+            Py_INCREF(value)
+            PyTuple_SET_ITEM(row, width, value)
+        return row
+
+    def row(self, page, Py_ssize_t offset, unsigned long long tid):
+        """The row of the tuple image at ``offset``."""
+        cdef const unsigned char[::1] view = page
+        return self.row_c(&view[offset], tid)

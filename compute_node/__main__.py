@@ -1,0 +1,56 @@
+"""``python -m compute_node``: one compute instance. Prints ``ready HOST:PORT`` when it serves; logs to standard error."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import sys
+
+from aurora.kernels import IMPLEMENTATION
+from compute_node import config as configuration
+from compute_node.server import ComputeServer, serve
+
+GC_THRESHOLD = 200_000
+"""Objects between collections of the youngest generation: sessions and plans live long, rows die by reference count."""
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT; exit status 1 for a bad flag, 3 when another writer has taken over."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        config = configuration.load()
+    except configuration.ConfigError as error:
+        print(f"compute_node: {error}", file=sys.stderr)
+        return 1
+    if IMPLEMENTATION != "native":
+        logging.getLogger(__name__).warning("running on the pure-Python kernels: several times slower")
+    gc.set_threshold(GC_THRESHOLD, 50, 100)
+
+    def prepared(server: ComputeServer) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, server.stop)
+
+    def ready(address: str) -> None:
+        gc.collect()
+        gc.freeze()
+        print(f"ready {address}", flush=True)
+
+    try:
+        import uvloop
+
+        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    except ImportError:
+        runner = asyncio.Runner()
+    with runner:
+        failure = runner.run(serve(config, ready, prepared))
+    if failure:
+        print(f"compute_node: {failure}", file=sys.stderr)
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,302 @@
+"""Structural changes of a B-tree: pages made whole, splits, bulk load, removal of dead entries.
+
+A split is two mini-transactions: the first writes left and right sibling and flags the left one, the second adds the downlink
+and clears the flag. Whoever meets the flag on the way of an insert does the second step. A root split is one
+mini-transaction. Source: Lehman and Yao 1981 (right links and high keys).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from aurora.errors import InvariantViolation, ProgramLimitExceeded
+from aurora.kernels.python.btree import (
+    DONE,
+    INCOMPLETE_SPLIT,
+    LEAF,
+    MAX_ITEM_BYTES,
+    META_MAGIC,
+    META_ROOT,
+    NEEDS_SPLIT,
+    OFF_RIGHT,
+    SPECIAL_BYTES,
+    TID_BYTES,
+)
+from aurora.page import HEADER_BYTES, OFF_FLAGS, OFF_KIND, PAGE_BYTES, PageKind
+
+FILL_BYTES = PAGE_BYTES * 9 // 10
+"""Bytes used on a page of a fresh index."""
+SPLIT_REDO_BYTES = 4 * PAGE_BYTES
+
+
+def build_page(relfile: int, flags: int, level: int, right: int, high: bytes, items: Sequence[bytes]) -> bytes:
+    """The image of a B-tree page; InvariantViolation when the items do not fit."""
+    entries = [high, *items]
+    body = b"".join(reversed(entries))
+    lower = HEADER_BYTES + 4 * len(entries)
+    upper = OFF_RIGHT - len(body)
+    if upper < lower:
+        raise InvariantViolation(f"{len(items)} items of {len(body)} bytes do not fit on a page")
+    words = []
+    at = OFF_RIGHT
+    for entry in entries:
+        at -= len(entry)
+        words += (at, len(entry))
+    head = bytes(OFF_KIND) + struct.pack(
+        "<BBHHHI", PageKind.BTREE, flags, lower, upper, PAGE_BYTES - SPECIAL_BYTES, relfile
+    )
+    lines = struct.pack(f"<{len(words)}H", *words)
+    return head + lines + bytes(upper - lower) + body + struct.pack("<IHH", right, level, 0)
+
+
+def build_meta(relfile: int, root: int) -> bytes:
+    """The image of a meta page."""
+    end = META_ROOT + 4 + len(META_MAGIC)
+    head = bytes(OFF_KIND) + struct.pack("<BBHHHI", PageKind.BTREE, 0, end, PAGE_BYTES, PAGE_BYTES, relfile)
+    return head + struct.pack("<I", root) + META_MAGIC + bytes(PAGE_BYTES - end)
+
+
+def page_bytes(items: Sequence[bytes]) -> int:
+    """Room that items take, line pointers included."""
+    return sum(map(len, items)) + 4 * len(items)
+
+
+class BTreeWriter:
+    """Inserts with splits, for one index. ``storage`` gives cache, page editor and extents."""
+
+    def __init__(self, storage: Any, tree: Any, file: Any, name: str) -> None:
+        self._storage = storage
+        self._cache = storage.cache
+        self._mtr = storage.mtr
+        self._tree = tree
+        self._file = file
+        self._name = name
+
+    def check_size(self, item: bytes) -> None:
+        """Error 54000 for an entry that is too long."""
+        if len(item) > MAX_ITEM_BYTES:
+            raise ProgramLimitExceeded(
+                f'index row size {len(item)} exceeds btree version 4 maximum {MAX_ITEM_BYTES} for index "{self._name}"',
+                hint="Values larger than 1/3 of a buffer page cannot be indexed.\n"
+                "Consider a function index of an MD5 hash of the value, or use full text indexing.",
+            )
+
+    def create(self) -> None:
+        """Meta page and an empty root leaf."""
+        self.write_level_pages([build_page(self._file.relfile, LEAF, 0, 0, b"", [])], 1)
+
+    def write_level_pages(self, pages: list[bytes], root: int) -> None:
+        """Write the whole tree: block 0 points at ``root``, ``pages[i]`` is block i + 1."""
+        storage, file = self._storage, self._file
+        blocks = len(pages) + 1
+        if file.map.blocks < blocks:
+            storage.volume.reserve(SPLIT_REDO_BYTES)
+            storage.extents.reserve_blocks(file, blocks - file.map.blocks)
+        for i, image in enumerate([build_meta(file.relfile, root), *pages]):
+            storage.volume.reserve(PAGE_BYTES)
+            block = storage.extents.new_block(file)
+            if block != i:
+                raise InvariantViolation(f"block {block} of new index {self._name}, expected {i}")
+            frame = self._cache.get(file.map.page_no(block))
+            with self._mtr:
+                self._mtr.image(frame, image)
+
+    def insert_splitting(self, item: bytes) -> None:
+        """Insert after the kernel found no room; splits as needed."""
+        while True:
+            found = self._descend(item, 0)
+            if self._finish_split(found):
+                continue
+            outcome = self._tree.insert(item, False)
+            if outcome == DONE:
+                return
+            if outcome == NEEDS_SPLIT:
+                self._split(found, item)
+            else:
+                self._cache.load(-outcome)
+
+    def _descend(self, key: bytes, level: int) -> int:
+        while True:
+            found = self._tree.descend(key, level, False)
+            if not isinstance(found, int):
+                return int(found[0])
+            self._cache.load(found)
+
+    def _page(self, block: int) -> tuple[int, int, int, bytes, list[bytes]]:
+        while True:
+            found = self._tree.page_items(block)
+            if not isinstance(found, int):
+                return found  # type: ignore[no-any-return]
+            self._cache.load(found)
+
+    def _frame(self, block: int) -> int:
+        return int(self._cache.get(self._file.map.page_no(block)))
+
+    def _root(self) -> int:
+        while True:
+            root: int = self._tree.root()
+            if root > 0:
+                return root
+            self._cache.load(-root)
+
+    def _new_block(self) -> int:
+        spare: list[int] = self._file.spare
+        return spare.pop() if spare else int(self._storage.extents.new_block(self._file))
+
+    def _split(self, block: int, new_item: bytes) -> None:
+        """Split ``block`` so that ``new_item`` will fit on one of the halves, then add the downlink.
+
+        Does nothing when the tree changed during the gather phase so that this split is not the one needed.
+        """
+        self._storage.volume.reserve(SPLIT_REDO_BYTES)
+        is_root = self._root() == block
+        new_blocks = [self._new_block() for _ in range(2 if is_root else 1)]
+        blocks = [block, *new_blocks, *([0] if is_root else [])]
+        pinned: list[int] = []
+        try:
+            for each in blocks:
+                frame = self._frame(each)
+                self._cache.arena.pin(frame)
+                pinned.append(frame)
+            flags, _, _, high, _ = self._page(block)
+            if (
+                flags & INCOMPLETE_SPLIT
+                or (self._tree.root() == block) != is_root
+                or (high and new_item >= high)
+            ):
+                self._file.spare.extend(new_blocks)
+                return
+            self._write_split(blocks, pinned, new_item)
+        finally:
+            for frame in pinned:
+                self._cache.arena.unpin(frame)
+        if not is_root:
+            self._finish_split(block)
+
+    def _write_split(self, blocks: list[int], frames: list[int], new_item: bytes) -> None:
+        """The edit phase: ``blocks`` are left, right and, for the root, the new root and the meta page."""
+        flags, level, right, high, items = self._page(blocks[0])
+        cut = self._cut(items, new_item, not high)
+        boundary = items[cut][:-4] if level else items[cut]
+        relfile, is_root = self._file.relfile, len(blocks) > 2
+        left_flags = flags | (0 if is_root else INCOMPLETE_SPLIT)
+        with self._mtr:
+            self._mtr.image(frames[0], build_page(relfile, left_flags, level, blocks[1], boundary, items[:cut]))
+            self._mtr.image(frames[1], build_page(relfile, flags, level, right, high, items[cut:]))
+            if is_root:
+                children = [blocks[0].to_bytes(4, "little"), boundary + blocks[1].to_bytes(4, "little")]
+                self._mtr.image(frames[2], build_page(relfile, 0, level + 1, 0, b"", children))
+                self._mtr.put_u32(frames[3], META_ROOT, blocks[2])
+
+    @staticmethod
+    def _cut(items: list[bytes], new_item: bytes, rightmost: bool) -> int:
+        """Index of the first item that goes right. Growth at the right end leaves the left page full."""
+        if rightmost and len(items) > 2 and new_item > items[-1]:
+            return len(items) - 1
+        total, seen = page_bytes(items), 0
+        for i, item in enumerate(items):
+            seen += len(item) + 4
+            if seen * 2 >= total:
+                return min(max(i, 1), len(items) - 1)
+        raise InvariantViolation("split of a page without items")
+
+    def _finish_split(self, block: int) -> bool:
+        """Add the missing downlink to ``block``'s right sibling, if it is missing; whether it was."""
+        flags, level, right, high, _ = self._page(block)
+        if not flags & INCOMPLETE_SPLIT:
+            return False
+        entry = high + right.to_bytes(4, "little")
+        while True:
+            self._storage.volume.reserve(SPLIT_REDO_BYTES)
+            waits = self._cache.waits
+            parent = self._descend(high, level + 1)
+            if self._finish_split(parent):
+                continue
+            frame = self._frame(block)
+            if not self._cache.arena.page(frame)[OFF_FLAGS] & INCOMPLETE_SPLIT:
+                return True
+            if self._cache.waits != waits:
+                continue
+            outcome = self._add_downlink(parent, frame, entry, flags)
+            if outcome == DONE:
+                return True
+            if outcome == NEEDS_SPLIT:
+                self._split(parent, entry)
+            else:
+                self._cache.load(-outcome)
+
+    def _add_downlink(self, parent: int, frame: int, entry: bytes, flags: int) -> int:
+        with self._mtr:
+            outcome: int = self._tree.insert_inner(parent, entry)
+            if outcome == DONE:
+                self._mtr.put_u8(frame, OFF_FLAGS, flags & ~INCOMPLETE_SPLIT)
+        return outcome
+
+    # Bulk load
+
+    def load(self, items: list[bytes]) -> None:
+        """Build the tree of sorted leaf items, bottom up."""
+        relfile = self._file.relfile
+        pages: list[bytes] = []
+        level, flags = 0, LEAF
+        groups = [(b"", group) for group in _groups(items)] or [(b"", [])]
+        while True:
+            first = len(pages) + 1
+            separators = [group[0] if group else b"" for _, group in groups]
+            if level:
+                separators = [separator[:-4] for separator in separators]
+            parents: list[bytes] = []
+            for i, (_, group) in enumerate(groups):
+                last = i == len(groups) - 1
+                high = b"" if last else separators[i + 1]
+                right = 0 if last else first + i + 1
+                pages.append(build_page(relfile, flags, level, right, high, group))
+                parents.append((separators[i] if i else b"") + (first + i).to_bytes(4, "little"))
+            if len(groups) == 1:
+                self.write_level_pages(pages, first)
+                return
+            groups = [(b"", group) for group in _groups(parents)]
+            level, flags = level + 1, 0
+
+    # Vacuum
+
+    def remove(self, block: int, dead: set[int]) -> tuple[int, int]:
+        """Remove the entries of dead row addresses from a leaf: (how many, right sibling)."""
+        while True:
+            flags, level, right, high, items = self._page(block)
+            if level:
+                raise InvariantViolation(f"block {block} of index {self._name} is not a leaf")
+            kept = [item for item in items if int.from_bytes(item[-TID_BYTES:], "big") not in dead]
+            if len(kept) == len(items):
+                return 0, right
+            waits = self._cache.waits
+            self._storage.volume.reserve(PAGE_BYTES)
+            frame = self._frame(block)
+            if self._cache.waits != waits or self._page(block)[4] != items:
+                continue
+            with self._mtr:
+                self._mtr.image(frame, build_page(self._file.relfile, flags, level, right, high, kept))
+            return len(items) - len(kept), right
+
+    def first_leaf(self) -> int:
+        """Block of the leftmost leaf."""
+        return self._descend(b"", 0)
+
+
+def _groups(items: list[bytes]) -> list[list[bytes]]:
+    """Items cut into pages filled to ``FILL_BYTES``, a high key's room kept."""
+    room = OFF_RIGHT - HEADER_BYTES
+    groups: list[list[bytes]] = []
+    start, used = 0, 0
+    for i, item in enumerate(items):
+        n = len(item) + 4
+        high = len(items[i + 1]) + 4 if i + 1 < len(items) else 4
+        if i > start and (used + n > FILL_BYTES or used + n + high > room):
+            groups.append(items[start:i])
+            start, used = i, 0
+        used += n
+    if start < len(items):
+        groups.append(items[start:])
+    return groups

@@ -1,0 +1,438 @@
+"""A table: scans, fetches, and the writes with everything that belongs to them.
+
+A write is: log space reserved, heap kernel (one mini-transaction), then an entry in each index that needs one. A kernel that
+misses a page is restarted after the load. An update stays on its page when there is room, after pruning if need be; when
+no indexed column changes it leaves the indexes alone. Who meets a row that somebody else is changing waits at the row and goes
+on with the newest version (READ COMMITTED) or fails with 40001.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
+from typing import Any
+
+from aurora.errors import LockNotAvailable, SerializationFailure
+from aurora.kernels import heap as heap_kernel
+from aurora.kernels import tuples as tuples_kernel
+from aurora.kernels.python.heap import BUSY, GONE, OK, RETRY, SELF
+from aurora.page import PAGE_BYTES
+from compute_node.access.index import Index
+from compute_node.access.keys import row_codec
+from compute_node.catalog.descriptors import IndexDesc, RelationDesc
+from compute_node.txn.locks import FOR_KEY_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE, NOWAIT, SKIP_LOCKED, WAIT
+from compute_node.txn.transaction import Txn
+
+Row = tuple[Any, ...]
+
+WRITE_REDO_BYTES = 2 * PAGE_BYTES
+"""Log space reserved for one row's heap change: at most two page images' worth."""
+PREFETCH_BLOCKS = 32
+BULK_ROWS_MIN = 16
+STRENGTHS = {"key share": 0, "share": 1, "no key update": 2, "update": 3}
+
+
+class UpdatePlan:
+    """What an update of certain columns means for this table's rows and indexes."""
+
+    __slots__ = ("hot", "key_changed", "positions", "projection", "strength", "unchanged")
+
+    def __init__(self, table: Table, changed: tuple[int, ...], needed: tuple[int, ...]) -> None:
+        self.positions = tuple(attno - 1 for attno in changed)
+        self.projection = table.projection(needed, False)
+        touched = set(changed)
+        affected = {index for index in table.indexes if index.uses_all_columns or touched & set(index.attnos)}
+        self.hot = not affected
+        self.key_changed = any(index.unique for index in affected)
+        self.strength = FOR_UPDATE if self.key_changed else FOR_NO_KEY_UPDATE
+        self.unchanged = [index not in affected for index in table.indexes]
+
+
+class Table:
+    """The access methods of one relation descriptor; made by ``Storage.table``."""
+
+    def __init__(self, storage: Any, desc: RelationDesc) -> None:
+        self.storage = storage
+        self.desc = desc
+        self.name = desc.name
+        self.relfile = desc.relfile
+        self.file = storage.file(desc.relfile)
+        self.codec: Any = row_codec(desc, storage.type_lookup)
+        self.heap: Any = heap_kernel.HeapFile(
+            storage.arena, storage.mtr, storage.clog, self.file.map, self.codec, desc.relfile
+        )
+        self.projections: dict[tuple[tuple[int, ...], bool], Any] = {}
+        self.fill_reserve = PAGE_BYTES * (100 - desc.fillfactor) // 100
+        self._plans: dict[tuple[tuple[int, ...], tuple[int, ...]], UpdatePlan] = {}
+        self._every = tuple(range(1, len(desc.columns) + 1))
+        self._cache = storage.cache
+        self._load = storage.cache.load
+        self._reserve = storage.volume.reserve
+        self._assign = storage.txns.assign
+        self._locks = storage.locks
+        self._probe = self.heap.probe
+        self._update = self.heap.update
+        self._encode = self.codec.encode
+        self._insert = self.heap.insert
+        self.indexes = [Index(self, each) for each in desc.indexes if each.ready]
+        self._by_oid = {each.desc.oid: each for each in self.indexes}
+
+    def index(self, desc: IndexDesc) -> Index:
+        """The index of that descriptor."""
+        found = self._by_oid.get(desc.oid)
+        return found if found is not None else Index(self, desc)
+
+    def projection(self, columns: tuple[int, ...], want_tid: bool) -> Any:
+        """The kernel's form of a column list."""
+        key = (columns, want_tid)
+        found = self.projections.get(key)
+        if found is None:
+            found = self.projections[key] = tuples_kernel.Projection(self.codec, columns, want_tid, self.desc.oid)
+        return found
+
+    # Reading
+
+    def scan(self, snapshot: Any, columns: tuple[int, ...], want_tid: bool) -> Iterator[list[Row]]:
+        """Visible rows, a batch a page (empty pages give none); the tid comes last with ``want_tid``."""
+        return self.scan_blocks(snapshot, columns, want_tid, 0, None)
+
+    def scan_blocks(
+        self, snapshot: Any, columns: tuple[int, ...], want_tid: bool, start: int, end: int | None, roots: bool = False
+    ) -> Iterator[list[Row]]:
+        """``scan`` of the blocks from ``start`` to before ``end``; with ``roots`` the tids are those of the chains' roots."""
+        proj = self.projection(columns, want_tid)
+        blocks = self.file.map.blocks if end is None else min(end, self.file.map.blocks)
+        scan_page, page_no = self.heap.scan_page, self.file.map.page_no
+        block = start
+        while block < blocks:
+            rows = scan_page(snapshot, block, proj, roots)
+            if type(rows) is list:
+                if rows:
+                    yield rows
+                block += 1
+                continue
+            self._cache.prefetch([page_no(each) for each in range(block, min(block + PREFETCH_BLOCKS, blocks))])
+            self._load(rows)
+
+    def fetch(self, snapshot: Any, tid: int, columns: tuple[int, ...]) -> Row | None:
+        """The version at ``tid``, None when there is none that the snapshot sees."""
+        proj = self.projections.get((columns, False)) or self.projection(columns, False)
+        while True:
+            row = self.heap.fetch(snapshot, tid, proj)
+            if type(row) is not int:
+                return row  # type: ignore[no-any-return]
+            self._load(row)
+
+    # Inserting
+
+    def insert(self, txn: Txn, values: Sequence[Any]) -> int:
+        """Insert a row; its tid. Errors: 22003, 23505, 40P01, 54000."""
+        tid = self._insert_heap(txn, values)
+        for index in self.indexes:
+            index.add(txn, values, tid)
+        return tid
+
+    def _insert_heap(self, txn: Txn, values: Sequence[Any]) -> int:
+        image = self._encode(values)
+        self._reserve(WRITE_REDO_BYTES)
+        xid = txn.write_xid or self._assign(txn)
+        file = self.file
+        while True:
+            block = file.target
+            if block >= 0:
+                tid: int = self._insert(block, image, xid, txn.cid, self.fill_reserve)
+                if tid > 0:
+                    return tid
+                if tid < 0:
+                    self._load(-tid)
+                    continue
+            file.target = self._next_block(len(image) + self.fill_reserve)
+
+    def _next_block(self, need: int) -> int:
+        """A block with at least ``need`` free bytes as far as is known, else a new one."""
+        free = self.file.free
+        while free:
+            block, room = free.popitem()
+            if room >= need:
+                return block
+        return int(self.storage.extents.new_block(self.file))
+
+    def insert_or_find(self, txn: Txn, values: Sequence[Any], arbiters: Sequence[Index]) -> tuple[int, int]:
+        """Insert unless a live row has an equal key in one of ``arbiters``: ``(tid, 0)``, or ``(0, that row's tid)`` after
+        waiting for rows in doubt. The row found may be newer than the statement's snapshot."""
+        while True:
+            for index in arbiters:
+                found = index.find_conflict(txn, values)
+                if found:
+                    return 0, found
+            tid = self._insert_heap(txn, values)
+            for index in self.indexes:
+                if index not in arbiters:
+                    index.add(txn, values, tid)
+                elif index.try_add(txn, values, tid):
+                    # Somebody came in between: take the row back and look again.
+                    while (outcome := self.heap.delete(tid, txn.write_xid, txn.cid)) < RETRY:
+                        self._load(-outcome)
+                    break
+            else:
+                return tid, 0
+
+    def insert_many(self, txn: Txn, rows: Sequence[Sequence[Any]]) -> int:
+        """Insert rows, whole pages at a time where they fill some; their number. Errors as for ``insert``."""
+        if len(rows) < BULK_ROWS_MIN:
+            for row in rows:
+                self.insert(txn, row)
+            return len(rows)
+        tids = self._insert_pages(txn, rows)
+        for index in self.indexes:
+            keyed = [
+                (*key, tid) for row, tid in zip(rows, tids, strict=True) if (key := index.key_of(row)) is not None
+            ]
+            # In key order, neighbours go to the same leaf.
+            order = sorted(zip(index.codec.encode_many(keyed), keyed, strict=True), key=itemgetter(0))
+            for item, entry in order:
+                self._reserve(WRITE_REDO_BYTES)
+                index.add_item(txn, entry[:-1], item, entry[-1])
+        return len(rows)
+
+    def _insert_pages(self, txn: Txn, rows: Sequence[Sequence[Any]]) -> list[int]:
+        storage, heap, file = self.storage, self.heap, self.file
+        xid = txn.write_xid or self._assign(txn)
+        tids: list[int] = []
+        at, total = 0, len(rows)
+        while at < total:
+            # The open page takes what it can; the rest goes to fresh pages, each logged as one image.
+            block = file.target
+            if block >= 0:
+                self._reserve(WRITE_REDO_BYTES)
+                tid = self._insert(block, self._encode(rows[at]), xid, txn.cid, self.fill_reserve)
+                if tid > 0:
+                    tids.append(tid)
+                    at += 1
+                    continue
+                if tid < 0:
+                    self._load(-tid)
+                    continue
+            image, count = heap.fill_page(rows, at, xid, txn.cid, self.fill_reserve)
+            self._reserve(WRITE_REDO_BYTES)
+            block = storage.extents.new_block(file)
+            frame = self._cache.get(file.map.page_no(block))
+            with storage.mtr:
+                storage.mtr.image(frame, image)
+            first = block << 16 | 1
+            tids += range(first, first + count)
+            at += count
+            file.target = block if at >= total else -1
+        return tids
+
+    # Meeting others
+
+    def _settle(
+        self, txn: Txn, snapshot: Any, tid: int, proj: Any, strength: int, wait: str = WAIT
+    ) -> tuple[tuple[int, int, int, Any] | None, Any]:
+        """Wait until nobody else is changing the row or holds it against ``strength``: the ``OK`` probe (None: the row is gone) and
+        the row's queue, if this transaction had its turn there. Errors: 40001, 40P01, 55P03."""
+        entry = None
+        locks = self._locks
+        while True:
+            found = self._probe(tid, snapshot, proj, txn.follow)
+            if type(found) is int:
+                self._load(found)
+                continue
+            code, at, lsn, extra = found
+            if lsn:
+                if not txn.follow:
+                    self._pass_on(entry)
+                    what = "delete" if code == GONE else "update"
+                    raise SerializationFailure(f"could not serialize access due to concurrent {what}")
+                txn.depend(lsn)
+            if code == BUSY:
+                if wait == SKIP_LOCKED:
+                    return None, entry
+                if wait == NOWAIT:
+                    raise LockNotAvailable(f'could not obtain lock on row in relation "{self.name}"')
+                entry = locks.wait_for_row(txn, self.relfile, at, extra, self.name, entry is not None)
+                continue
+            if code in (GONE, SELF):
+                return None, entry
+            blockers = locks.row_blockers(txn, self.relfile, at, strength) if locks.rows else None
+            if not blockers:
+                return found, entry
+            if wait == SKIP_LOCKED:
+                return None, entry
+            if wait == NOWAIT:
+                raise LockNotAvailable(f'could not obtain lock on row in relation "{self.name}"')
+            entry = locks.wait_for_lockers(txn, self.relfile, at, blockers, self.name, entry is not None)
+
+    def _pass_on(self, entry: Any) -> None:
+        if entry is not None:
+            self._locks.turn_over(entry)
+
+    # Updating
+
+    def update_columns(
+        self,
+        txn: Txn,
+        snapshot: Any,
+        tid: int,
+        changed: tuple[int, ...],
+        compute: Callable[[Row], Sequence[Any] | None],
+        needed: tuple[int, ...],
+    ) -> int | None:
+        """Update the row whose version ``tid`` the snapshot sees: ``compute`` gets the columns ``needed`` of its newest version and
+        gives the new values of ``changed``, or None when the row no longer qualifies. The new tid, None when not updated.
+        Errors: 23505, 40001, 40P01, 54000, 55P03."""
+        plan = self._plans.get((changed, needed))
+        if plan is None:
+            plan = self._plans[changed, needed] = UpdatePlan(self, changed, needed)
+        self._reserve(WRITE_REDO_BYTES)
+        found = self._probe(tid, snapshot, plan.projection, txn.follow)
+        entry = None
+        try:
+            while True:
+                if type(found) is int or found[0] != OK or found[2] or self._locks.rows:
+                    found, entry = self._settle(txn, snapshot, tid, plan.projection, plan.strength)
+                    if found is None:
+                        return None
+                values = compute(found[3])
+                if values is None:
+                    return None
+                at = found[1]
+                xid = txn.write_xid or self._assign(txn)
+                new_tid: int = self._update(at, plan.positions, values, xid, txn.cid, plan.hot, plan.key_changed, -1)
+                if new_tid <= 0:
+                    new_tid = self._update_elsewhere(at, plan, values, xid, txn.cid, new_tid)
+                if new_tid != RETRY:
+                    break
+                found = self._probe(tid, snapshot, plan.projection, txn.follow)
+            if self._locks.rows:
+                self._locks.row_moved(txn, self.relfile, at, new_tid)
+        finally:
+            if entry is not None:
+                self._locks.turn_over(entry)
+        if not (plan.hot and new_tid >> 16 == at >> 16):
+            self._enter(txn, new_tid, plan)
+        return new_tid
+
+    def _update_elsewhere(
+        self, tid: int, plan: UpdatePlan, values: Sequence[Any], xid: int, cid: int, outcome: int
+    ) -> int:
+        """Go on with an update whose page was missing or full: prune it, else put the new version on another page."""
+        block, pruned = -1, False
+        while outcome <= 0 and outcome != RETRY:
+            if outcome < 0:
+                self._load(-outcome)
+            elif not pruned:
+                pruned = True
+                removed = self.heap.prune(tid >> 16, self.storage.row_horizon())
+                if removed < 0:
+                    self._load(-removed)
+                    pruned = False
+            else:
+                if block >= 0 or self.file.target < 0 or self.file.target == tid >> 16:
+                    self._reserve(WRITE_REDO_BYTES)
+                    self.file.target = self._next_block(256 + self.fill_reserve)
+                block = self.file.target
+            outcome = self._update(tid, plan.positions, values, xid, cid, plan.hot, plan.key_changed, block)
+        return outcome
+
+    def _enter(self, txn: Txn, tid: int, plan: UpdatePlan) -> None:
+        """Index entries of a new version that is not heap-only."""
+        if not self.indexes:
+            return
+        row = self._own_row(txn, tid)
+        for index, unchanged in zip(self.indexes, plan.unchanged, strict=True):
+            # An unchanged key was unique already, in a version that this transaction has superseded.
+            index.add(txn, row, tid, not unchanged)
+
+    def _own_row(self, txn: Txn, tid: int) -> Row:
+        snapshot = self.storage.txns.latest_snapshot(txn)
+        row = self.fetch(snapshot, tid, self._every)
+        if row is None:
+            raise SerializationFailure("could not serialize access due to concurrent update")
+        return row
+
+    def update(
+        self,
+        txn: Txn,
+        snapshot: Any,
+        tid: int,
+        new_values: Sequence[Any],
+        changed: tuple[int, ...],
+        recompute: Callable[[Row], Sequence[Any] | None],
+    ) -> int | None:
+        """``update_columns`` with the whole new row at hand: ``recompute`` gets the newest version when the row has changed since
+        the snapshot, and gives the new row or None."""
+        seen = self.fetch(snapshot, tid, self._every)
+
+        def compute(row: Row) -> Sequence[Any] | None:
+            new = new_values if row == seen else recompute(row)
+            return None if new is None else [new[attno - 1] for attno in changed]
+
+        return self.update_columns(txn, snapshot, tid, changed, compute, self._every)
+
+    def delete(
+        self, txn: Txn, snapshot: Any, tid: int, recheck: Callable[[Row], bool], needed: tuple[int, ...]
+    ) -> bool:
+        """Delete the row whose version ``tid`` the snapshot sees; ``recheck`` gets the columns ``needed`` of a version newer than
+        that. Whether it was deleted. Errors: 40001, 40P01, 55P03."""
+        proj = self.projection(needed, False)
+        self._reserve(WRITE_REDO_BYTES)
+        entry = None
+        try:
+            while True:
+                found, entry = self._settle(txn, snapshot, tid, proj, FOR_UPDATE)
+                if found is None or (found[2] and not recheck(found[3])):
+                    return False
+                at = found[1]
+                xid = txn.write_xid or self._assign(txn)
+                outcome = self.heap.delete(at, xid, txn.cid)
+                if outcome == 1:
+                    if self._locks.rows:
+                        self._locks.row_moved(txn, self.relfile, at, 0)
+                    return True
+                if outcome < RETRY:
+                    self._load(-outcome)
+        finally:
+            if entry is not None:
+                self._locks.turn_over(entry)
+
+    def lock(
+        self, txn: Txn, snapshot: Any, tid: int, strength: int | str, wait: str = WAIT
+    ) -> tuple[int, Row] | None:
+        """Lock the row whose version ``tid`` the snapshot sees: the newest version's tid and whole row, None when it is gone (or is
+        locked, with ``wait`` "skip"). ``strength`` as SQL writes it ("update", "no key update", "share", "key share") or 3–0.
+        Errors: 40001, 40P01, 53200, 55P03."""
+        level = STRENGTHS[strength] if isinstance(strength, str) else strength
+        wait = WAIT if wait == "block" else wait
+        if level == FOR_KEY_SHARE:
+            row = self._lock_beside_update(txn, snapshot, tid)
+            if row is not None:
+                return row
+        found, entry = self._settle(txn, snapshot, tid, self.projection(self._every, False), level, wait)
+        try:
+            if found is None:
+                return None
+            if not txn.write_xid:
+                self._assign(txn)
+            self._locks.hold_row(txn, self.relfile, found[1], level)
+            return found[1], found[3]
+        finally:
+            if entry is not None:
+                self._locks.turn_over(entry)
+
+    def _lock_beside_update(self, txn: Txn, snapshot: Any, tid: int) -> tuple[int, Row] | None:
+        """FOR KEY SHARE of a row that another transaction is updating without changing its key."""
+        proj = self.projection(self._every, False)
+        found = self._probe(tid, snapshot, proj, txn.follow)
+        if type(found) is int or found[0] != BUSY or self.heap.key_is_changing(found[1]):
+            return None
+        if self._locks.row_blockers(txn, self.relfile, found[1], FOR_KEY_SHARE):
+            return None
+        row = self.fetch(snapshot, found[1], self._every)
+        if row is None:
+            return None
+        if not txn.write_xid:
+            self._assign(txn)
+        self._locks.hold_row(txn, self.relfile, found[1], FOR_KEY_SHARE)
+        return found[1], row

@@ -1,0 +1,132 @@
+"""DDL: utility statements that change the catalog → catalog rows, storage and a command tag.
+
+``Ddl.execute`` dispatches by parse node class, one statement family a file. Everything is transactional: catalog rows are
+written under the transaction, new storage goes when it aborts, dropped storage when it commits, and the process's catalog
+moves on at commit (``cache.Catalog.committed``). Statements that are not here raise 0A000 naming themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pglast import ast
+
+from aurora.errors import NotSupported, ReadOnlySqlTransaction
+from compute_node.catalog.cache import temp_schema_of
+from compute_node.catalog.ddl import alter_table, constraints, create_table, drop, maintenance, objects, rename, roles, sequence
+from compute_node.catalog.ddl.context import DdlContext
+from compute_node.catalog.ddl.settings import alter_database_set, alter_role_set, alter_system
+
+Handler = Callable[[DdlContext, Any], str]
+
+_HANDLERS: dict[type, Handler] = {
+    ast.CreateStmt: create_table.create_table,
+    ast.CreateTableAsStmt: objects.create_table_as,
+    ast.SelectStmt: objects.select_into,
+    ast.IndexStmt: constraints.create_index_statement,
+    ast.ViewStmt: objects.create_view,
+    ast.CreateSeqStmt: sequence.create_sequence,
+    ast.AlterSeqStmt: sequence.alter_sequence,
+    ast.DropStmt: drop.drop_statement,
+    ast.AlterTableStmt: alter_table.alter_table,
+    ast.RenameStmt: rename.rename,
+    ast.AlterObjectSchemaStmt: rename.set_schema,
+    ast.AlterOwnerStmt: rename.alter_owner,
+    ast.CommentStmt: rename.comment,
+    ast.TruncateStmt: objects.truncate_statement,
+    ast.LockStmt: objects.lock_statement,
+    ast.VacuumStmt: maintenance.vacuum_statement,
+    ast.CreateRoleStmt: roles.create_role,
+    ast.AlterRoleStmt: roles.alter_role,
+    ast.DropRoleStmt: roles.drop_role,
+    ast.GrantRoleStmt: roles.grant_role,
+    ast.AlterSystemStmt: alter_system,
+    ast.AlterDatabaseSetStmt: alter_database_set,
+    ast.AlterRoleSetStmt: alter_role_set,
+}
+
+_READ_ONLY = (ast.LockStmt, ast.VacuumStmt)
+
+_NAMES = {
+    "CreatedbStmt": "CREATE DATABASE",
+    "DropdbStmt": "DROP DATABASE",
+    "CreateFunctionStmt": "CREATE FUNCTION",
+    "CreateTrigStmt": "CREATE TRIGGER",
+    "DefineStmt": "CREATE of this object",
+    "CreateEnumStmt": "CREATE TYPE ... AS ENUM",
+    "CompositeTypeStmt": "CREATE TYPE",
+    "CreateDomainStmt": "CREATE DOMAIN",
+    "CreateExtensionStmt": "CREATE EXTENSION",
+    "GrantStmt": "GRANT",
+    "RuleStmt": "CREATE RULE",
+    "ReindexStmt": "REINDEX",
+    "ClusterStmt": "CLUSTER",
+    "RefreshMatViewStmt": "REFRESH MATERIALIZED VIEW",
+    "CreatePolicyStmt": "CREATE POLICY",
+    "CreateStatsStmt": "CREATE STATISTICS",
+    "CreatePublicationStmt": "CREATE PUBLICATION",
+    "CreateSubscriptionStmt": "CREATE SUBSCRIPTION",
+    "DoStmt": "DO",
+    "CallStmt": "CALL",
+    "LoadStmt": "LOAD",
+    "SecLabelStmt": "SECURITY LABEL",
+    "CreateTableSpaceStmt": "CREATE TABLESPACE",
+    "ConstraintsSetStmt": "SET CONSTRAINTS",
+    "ReassignOwnedStmt": "REASSIGN OWNED",
+    "DropOwnedStmt": "DROP OWNED",
+    "AlterDefaultPrivilegesStmt": "ALTER DEFAULT PRIVILEGES",
+}
+
+
+def statement_name(node: Any) -> str:
+    """How messages name a statement that is not supported."""
+    name = type(node).__name__
+    return _NAMES.get(name, name.removesuffix("Stmt"))
+
+
+class Ddl:
+    """The engine's door to DDL; ``engine`` has ``catalog``, ``storage``, ``sequences``, ``compile`` and ``begin_statement``."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    def execute(self, session: Any, txn: Any, node: Any, source: str) -> str:
+        """Run one statement inside ``txn``; returns its command tag. ``source`` is the text its locations point into."""
+        handler = _HANDLERS.get(type(node))
+        if handler is None and not isinstance(node, ast.CreateSchemaStmt):
+            raise NotSupported(f"{statement_name(node)} is not supported")
+        if txn.read_only and not isinstance(node, _READ_ONLY):
+            raise ReadOnlySqlTransaction(f"cannot execute {self._tag(node)} in a read-only transaction")
+        ctx = DdlContext(self._engine, session, txn, source)
+        if handler is None:
+            tag = objects.create_schema(ctx, node, lambda each: self.execute(session, txn, each, source))
+        else:
+            tag = handler(ctx, node)
+        txn.cid += 1
+        return tag
+
+    @staticmethod
+    def _tag(node: Any) -> str:
+        if isinstance(node, ast.DropStmt):
+            return f"DROP {node.removeType.name.removeprefix('OBJECT_').replace('_', ' ')}"
+        tags = {
+            ast.CreateStmt: "CREATE TABLE",
+            ast.CreateTableAsStmt: "CREATE TABLE AS",
+            ast.SelectStmt: "SELECT INTO",
+            ast.IndexStmt: "CREATE INDEX",
+            ast.ViewStmt: "CREATE VIEW",
+            ast.CreateSchemaStmt: "CREATE SCHEMA",
+            ast.CreateSeqStmt: "CREATE SEQUENCE",
+            ast.AlterTableStmt: "ALTER TABLE",
+            ast.RenameStmt: "ALTER TABLE",
+            ast.TruncateStmt: "TRUNCATE TABLE",
+            ast.CommentStmt: "COMMENT",
+        }
+        return tags.get(type(node), statement_name(node).upper())
+
+    def end_session(self, session: Any, txn: Any) -> None:
+        """Drop the session's temporary relations; in a transaction of the caller's."""
+        name = temp_schema_of(session)
+        if name is not None:
+            drop.drop_temp_schema(DdlContext(self._engine, session, txn, ""), name)

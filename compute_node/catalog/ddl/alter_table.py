@@ -1,0 +1,247 @@
+"""ALTER TABLE: one function a subcommand, run in the order given, under an access-exclusive lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from pglast import ast, enums
+
+from aurora.errors import (
+    DuplicateColumn,
+    InvalidTableDefinition,
+    NotNullViolation,
+    NotSupported,
+    UndefinedColumn,
+    UndefinedObject,
+)
+from compute_node.catalog.builders import attribute_row
+from compute_node.catalog.ddl.constraints import require_not_null
+from compute_node.catalog.ddl.context import CLASS_CONSTRAINT, CLASS_RELATION, CLASS_TYPE, DdlContext
+from compute_node.catalog.ddl.create_table import (
+    ColumnSpec,
+    add_column_default,
+    add_table_constraint,
+    column_spec,
+    option_text,
+    storage_options,
+)
+from compute_node.catalog.ddl.dependencies import drop, refresh_has_index
+from compute_node.catalog.ddl.expressions import default_text
+from compute_node.catalog.ddl.relation import attribute_record, class_record, relation, set_default
+from compute_node.catalog.ddl.rename import change_owner
+from compute_node.catalog.ddl.rewrite import default_value, rewrite_with_value
+from compute_node.catalog.descriptors import ColumnDesc, RelationDesc
+
+_T = enums.AlterTableType
+_NOUNS = {
+    enums.ObjectType.OBJECT_TABLE: ("r", "TABLE"),
+    enums.ObjectType.OBJECT_INDEX: ("i", "INDEX"),
+    enums.ObjectType.OBJECT_VIEW: ("v", "VIEW"),
+    enums.ObjectType.OBJECT_SEQUENCE: ("S", "SEQUENCE"),
+}
+
+
+def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
+    """ALTER TABLE (INDEX, VIEW, SEQUENCE …) with its list of subcommands."""
+    if node.objtype not in _NOUNS:
+        raise NotSupported("this form of ALTER is not supported")
+    kind, noun = _NOUNS[node.objtype]
+    found = ctx.find(node.relation, missing_ok=bool(node.missing_ok))
+    if found is None:
+        ctx.notice(f'relation "{node.relation.relname}" does not exist, skipping')
+        return f"ALTER {noun}"
+    if found.kind == "r":
+        found = ctx.table(node.relation)
+    else:
+        ctx.check_owner(found)
+    for command in node.cmds:
+        handler = _COMMANDS.get(command.subtype)
+        if handler is None:
+            what = command.subtype.name.removeprefix("AT_")
+            raise NotSupported(f"ALTER {noun} ... {what} is not supported")
+        if found.kind != "r" and command.subtype not in _ANY_KIND:
+            raise NotSupported(f"this form of ALTER {noun} is not supported")
+        handler(ctx, relation(ctx, found.oid), command)
+    return f"ALTER {noun}"
+
+
+def live_column(desc: RelationDesc, name: str) -> ColumnDesc:
+    """A column by name; 42703."""
+    column = desc.column(name)
+    if column is None:
+        raise UndefinedColumn(f'column "{name}" of relation "{desc.name}" does not exist')
+    return column
+
+
+def _add_column(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+    node = command.def_
+    if desc.column(node.colname) is not None:
+        if command.missing_ok:
+            ctx.notice(f'column "{node.colname}" of relation "{desc.name}" already exists, skipping', sqlstate="42701")
+            return
+        raise DuplicateColumn(f'column "{node.colname}" of relation "{desc.name}" already exists')
+    spec = column_spec(ctx, desc.name, node, len(desc.columns) + 1)
+    column = spec.column
+    plain = replace(column, not_null=False, has_default=False)
+    ctx.rows.insert_many(
+        "pg_attribute", [attribute_row(desc.oid, plain, ctx.view.type(column.type), dimensions=spec.dimensions)]
+    )
+    ctx.rows.update("pg_class", class_record(ctx, desc.oid), relnatts=len(desc.columns) + 1)
+    ctx.depend((CLASS_RELATION, desc.oid, column.attno), (CLASS_TYPE, column.type, 0), "n")
+    ctx.changes.touch(desc.oid)
+    add_column_default(ctx, desc, spec)
+    _fill_column(ctx, relation(ctx, desc.oid), spec)
+    desc = relation(ctx, desc.oid)
+    if column.not_null:
+        _require_filled(ctx, desc, column)
+        ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, column.attno), attnotnull=True)
+        ctx.changes.touch(desc.oid)
+    for key in spec.keys:
+        key.keys = (ast.String(sval=column.name),)
+        add_table_constraint(ctx, desc.oid, key, validate=True)
+    for check in spec.checks:
+        add_table_constraint(ctx, desc.oid, check, validate=True)
+
+
+def _fill_column(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) -> None:
+    """Existing rows get the default: recorded once as the missing value, or by rewriting the table when it is volatile."""
+    column = desc.columns[spec.column.attno - 1]
+    if column.default is None:
+        return
+    if spec.serial is not None or spec.identity is not None:
+        rewrite_with_value(ctx, desc, column)
+        return
+    value, is_volatile = default_value(ctx, desc, column)
+    if is_volatile:
+        rewrite_with_value(ctx, desc, column)
+    elif value is not None:
+        text = ctx.view.type(column.type).output(value, ctx.session.env)
+        record = attribute_record(ctx, desc.oid, column.attno)
+        ctx.rows.update("pg_attribute", record, atthasmissing=True, attmissingval=[text])
+        ctx.changes.touch(desc.oid)
+
+
+def _require_filled(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc) -> None:
+    for batch in ctx.storage.table(desc).scan(ctx.rows.snapshot(), (column.attno,), False):
+        if any(row[0] is None for row in batch):
+            raise NotNullViolation(
+                f'column "{column.name}" of relation "{desc.name}" contains null values',
+                schema=desc.schema,
+                table=desc.name,
+                column=column.name,
+            )
+
+
+def _drop_column(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+    column = desc.column(command.name)
+    if column is None:
+        if command.missing_ok:
+            ctx.notice(f'column "{command.name}" of relation "{desc.name}" does not exist, skipping')
+            return
+        live_column(desc, command.name)
+        return
+    cascade = command.behavior == enums.DropBehavior.DROP_CASCADE
+    drop(ctx, [(CLASS_RELATION, desc.oid, column.attno)], cascade=cascade)
+    refresh_has_index(ctx, desc.oid)
+
+
+def _column_default(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+    column = live_column(desc, command.name)
+    if column.identity:
+        raise InvalidTableDefinition(f'column "{column.name}" of relation "{desc.name}" is an identity column')
+    text = None if command.def_ is None else default_text(ctx, command.def_, column)
+    set_default(ctx, desc.oid, column.attno, text)
+
+
+def _set_not_null(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+    require_not_null(ctx, desc, live_column(desc, command.name).attno)
+
+
+def _drop_not_null(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+    column = live_column(desc, command.name)
+    if any(index.primary and column.attno in index.columns for index in desc.indexes):
+        raise InvalidTableDefinition(f'column "{column.name}" is in a primary key')
+    if column.identity:
+        raise InvalidTableDefinition(f'column "{column.name}" of relation "{desc.name}" is an identity column')
+    ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, column.attno), attnotnull=False)
+    ctx.changes.touch(desc.oid)
+
+
+def _add_constraint(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+    add_table_constraint(ctx, desc.oid, command.def_, validate=True)
+
+
+def _drop_constraint(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+    for record in ctx.rows.find("pg_constraint", conrelid=desc.oid):
+        if record.conname == command.name:
+            cascade = command.behavior == enums.DropBehavior.DROP_CASCADE
+            drop(ctx, [(CLASS_CONSTRAINT, record.oid, 0)], cascade=cascade)
+            refresh_has_index(ctx, desc.oid)
+            return
+    if not command.missing_ok:
+        raise UndefinedObject(f'constraint "{command.name}" of relation "{desc.name}" does not exist')
+    ctx.notice(f'constraint "{command.name}" of relation "{desc.name}" does not exist, skipping')
+
+
+def _change_owner(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+    change_owner(ctx, desc, command.newowner)
+
+
+def _set_options(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+    changed = dict(item.split("=", 1) for item in storage_options(command.def_))
+    options = dict(item.split("=", 1) for item in desc.options) | changed
+    _store_options(ctx, desc, options)
+
+
+def _reset_options(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+    names = {option.defname for option in command.def_}
+    options = dict(item.split("=", 1) for item in desc.options)
+    _store_options(ctx, desc, {name: value for name, value in options.items() if name not in names})
+
+
+def _store_options(ctx: DdlContext, desc: RelationDesc, options: dict[str, str]) -> None:
+    texts = [f"{name}={value}" for name, value in options.items()] or None
+    ctx.rows.update("pg_class", class_record(ctx, desc.oid), reloptions=texts)
+    ctx.changes.touch(desc.oid)
+
+
+def _set_statistics(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+    column = live_column(desc, command.name)
+    target = command.def_.ival or 0
+    ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, column.attno), attstattarget=target)
+
+
+def _set_storage(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+    column = live_column(desc, command.name)
+    letters = {"plain": "p", "external": "e", "extended": "x", "main": "m"}
+    word = option_text(ast.DefElem(arg=command.def_)).lower()
+    if word not in letters:
+        raise InvalidTableDefinition(f'invalid storage type "{word}"')
+    record = attribute_record(ctx, desc.oid, column.attno)
+    ctx.rows.update("pg_attribute", record, attstorage=letters[word])
+
+
+def _nothing(_ctx: DdlContext, _desc: RelationDesc, _command: Any) -> None:
+    """SET LOGGED / UNLOGGED: everything is logged. CLUSTER marks: nothing clusters."""
+
+
+_COMMANDS: dict[Any, Callable[[DdlContext, RelationDesc, Any], None]] = {
+    _T.AT_AddColumn: _add_column,
+    _T.AT_DropColumn: _drop_column,
+    _T.AT_ColumnDefault: _column_default,
+    _T.AT_SetNotNull: _set_not_null,
+    _T.AT_DropNotNull: _drop_not_null,
+    _T.AT_AddConstraint: _add_constraint,
+    _T.AT_DropConstraint: _drop_constraint,
+    _T.AT_ChangeOwner: _change_owner,
+    _T.AT_SetRelOptions: _set_options,
+    _T.AT_ResetRelOptions: _reset_options,
+    _T.AT_SetStatistics: _set_statistics,
+    _T.AT_SetStorage: _set_storage,
+    _T.AT_SetLogged: _nothing,
+    _T.AT_SetUnLogged: _nothing,
+    _T.AT_DropCluster: _nothing,
+}
+_ANY_KIND = (_T.AT_ChangeOwner, _T.AT_SetRelOptions, _T.AT_ResetRelOptions)

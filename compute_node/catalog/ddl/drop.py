@@ -1,0 +1,125 @@
+"""DROP TABLE, VIEW, INDEX, SEQUENCE, SCHEMA: names → objects, then ``dependencies.drop``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pglast import ast, enums
+
+from aurora.errors import (
+    InsufficientPrivilege,
+    InvalidSchemaName,
+    InvariantViolation,
+    NotSupported,
+    UndefinedObject,
+    UndefinedTable,
+    WrongObjectType,
+)
+from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, KINDS, DdlContext
+from compute_node.catalog.ddl.dependencies import Address, drop, refresh_has_index
+from compute_node.catalog.descriptors import RelationDesc
+from compute_node.txn.locks import ACCESS_EXCLUSIVE
+
+_RELATIONS = {
+    enums.ObjectType.OBJECT_TABLE: ("table", "r"),
+    enums.ObjectType.OBJECT_VIEW: ("view", "v"),
+    enums.ObjectType.OBJECT_INDEX: ("index", "i"),
+    enums.ObjectType.OBJECT_SEQUENCE: ("sequence", "S"),
+}
+_ARTICLES = {"index": "an index"}
+
+
+def range_var_of(names: Sequence[ast.String]) -> ast.RangeVar:
+    """A qualified name list as a RangeVar."""
+    parts = [item.sval for item in names]
+    return ast.RangeVar(
+        catalogname=parts[-3] if len(parts) > 2 else None,
+        schemaname=parts[-2] if len(parts) > 1 else None,
+        relname=parts[-1],
+        inh=True,
+        relpersistence="p",
+        location=-1,
+    )
+
+
+def drop_statement(ctx: DdlContext, node: ast.DropStmt) -> str:
+    """DROP of relations and schemas."""
+    cascade = node.behavior == enums.DropBehavior.DROP_CASCADE
+    if node.removeType == enums.ObjectType.OBJECT_SCHEMA:
+        targets = _schemas(ctx, node)
+        if targets:
+            drop(ctx, targets, cascade=cascade)
+        return "DROP SCHEMA"
+    if node.removeType not in _RELATIONS:
+        what = node.removeType.name.removeprefix("OBJECT_").replace("_", " ")
+        raise NotSupported(f"DROP {what} is not supported")
+    noun, kind = _RELATIONS[node.removeType]
+    targets = []
+    tables: list[int] = []
+    for names in node.objects:
+        desc = _relation(ctx, range_var_of(names), noun, kind, bool(node.missing_ok))
+        if desc is not None:
+            targets.append((CLASS_RELATION, desc.oid, 0))
+            if kind == "i":
+                tables.append(_table_of(ctx, desc.oid))
+    if targets:
+        drop(ctx, list(dict.fromkeys(targets)), cascade=cascade)
+    for table in tables:
+        refresh_has_index(ctx, table)
+    return f"DROP {noun.upper()}"
+
+
+def _table_of(ctx: DdlContext, index: int) -> int:
+    record = ctx.rows.one("pg_index", indexrelid=index)
+    if record is None:
+        raise InvariantViolation(f"pg_index has no row {index}")
+    return int(record.indrelid)
+
+
+def _relation(ctx: DdlContext, name: ast.RangeVar, noun: str, kind: str, missing_ok: bool) -> RelationDesc | None:
+    if name.schemaname is not None and ctx.view.layer.namespace_oid(name.schemaname) is None:
+        if not missing_ok:
+            raise InvalidSchemaName(f'schema "{name.schemaname}" does not exist')
+        ctx.notice(f'schema "{name.schemaname}" does not exist, skipping')
+        return None
+    desc = ctx.find(name, missing_ok=True)
+    if desc is None:
+        if not missing_ok:
+            error = UndefinedObject if kind == "i" else UndefinedTable
+            raise error(f'{noun} "{name.relname}" does not exist')
+        ctx.notice(f'{noun} "{name.relname}" does not exist, skipping')
+        return None
+    if desc.kind != kind:
+        actual = KINDS.get(desc.kind, "relation")
+        raise WrongObjectType(
+            f'"{desc.name}" is not {_ARTICLES.get(noun, "a " + noun)}',
+            hint=f"Use DROP {actual.upper()} to remove {_ARTICLES.get(actual, 'a ' + actual)}.",
+        )
+    ctx.check_owner(desc)
+    ctx.lock(desc, ACCESS_EXCLUSIVE)
+    if ctx.view.relation(desc.oid) is None:
+        raise UndefinedTable(f'{noun} "{name.relname}" does not exist')
+    return desc
+
+
+def _schemas(ctx: DdlContext, node: ast.DropStmt) -> list[Address]:
+    targets = []
+    for item in node.objects:
+        name = item.sval
+        record = ctx.rows.one("pg_namespace", nspname=name)
+        if record is None:
+            if not node.missing_ok:
+                raise InvalidSchemaName(f'schema "{name}" does not exist')
+            ctx.notice(f'schema "{name}" does not exist, skipping')
+            continue
+        if record.oid in (11, 99, 13207) or not ctx.owns(record.nspowner):
+            raise InsufficientPrivilege(f"must be owner of schema {name}")
+        targets.append((CLASS_NAMESPACE, record.oid, 0))
+    return targets
+
+
+def drop_temp_schema(ctx: DdlContext, name: str) -> None:
+    """The end of a session: its temporary relations go, and their schema with them."""
+    record = ctx.rows.one("pg_namespace", nspname=name)
+    if record is not None:
+        drop(ctx, [(CLASS_NAMESPACE, record.oid, 0)], cascade=True, silent=True)

@@ -1,0 +1,108 @@
+"""VACUUM and ANALYZE: the access layer's vacuum, and what the planner knows of tables (pg_class.relpages, reltuples)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pglast import ast
+
+from aurora.errors import NotSupported, UndefinedColumn
+from compute_node.catalog.ddl.context import DdlContext
+from compute_node.catalog.ddl.relation import class_record
+from compute_node.catalog.descriptors import RelationDesc
+from compute_node.catalog.schema import CATALOGS_BY_OID
+from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE
+
+_SAMPLE_BLOCKS = 300
+_BOOLEAN_OPTIONS = (
+    "verbose",
+    "analyze",
+    "skip_locked",
+    "freeze",
+    "full",
+    "disable_page_skipping",
+    "process_toast",
+    "truncate",
+    "index_cleanup",
+    "parallel",
+)
+
+
+def vacuum_statement(ctx: DdlContext, node: ast.VacuumStmt) -> str:
+    """VACUUM [(options)] [tables] and ANALYZE [tables]. FULL and FREEZE do what a plain VACUUM does."""
+    options = {option.defname: option for option in node.options or ()}
+    for name in options:
+        if name not in _BOOLEAN_OPTIONS:
+            raise NotSupported(f"the option {name.upper()} is not supported")
+    analyze_too = not node.is_vacuumcmd or "analyze" in options
+    for desc in _tables(ctx, node):
+        ctx.lock(desc, SHARE_UPDATE_EXCLUSIVE)
+        if node.is_vacuumcmd:
+            vacuum_table(ctx, desc)
+        if analyze_too:
+            analyze_table(ctx, desc)
+    return "VACUUM" if node.is_vacuumcmd else "ANALYZE"
+
+
+def _tables(ctx: DdlContext, node: ast.VacuumStmt) -> list[RelationDesc]:
+    result = []
+    view = ctx.view
+    if not node.rels:
+        for record in ctx.rows.find("pg_class"):
+            desc = view.relation(record.oid) if record.relkind == "r" else None
+            if desc is not None and ctx.owns(desc.owner):
+                result.append(desc)
+        return result
+    verb = "vacuum" if node.is_vacuumcmd else "analyze"
+    for item in node.rels:
+        desc = ctx.find(item.relation)
+        assert desc is not None
+        if desc.kind != "r":
+            ctx.notice(
+                f'skipping "{desc.name}" --- cannot {verb} non-tables or special system tables', severity="WARNING"
+            )
+            continue
+        for name in item.va_cols or ():
+            if desc.column(name.sval) is None:
+                raise UndefinedColumn(f'column "{name.sval}" of relation "{desc.name}" does not exist')
+        if not ctx.owns(desc.owner):
+            ctx.notice(
+                f'permission denied to {verb} "{desc.name}", skipping it', severity="WARNING", sqlstate="42501"
+            )
+            continue
+        result.append(desc)
+    return result
+
+
+def vacuum_table(ctx: DdlContext, desc: RelationDesc) -> None:
+    """Prune a table and its indexes."""
+    ctx.storage.vacuum(ctx.storage.table(desc))
+
+
+def estimate(storage: Any, desc: RelationDesc, snapshot: Any) -> tuple[int, float]:
+    """(pages, rows) of a table: counted when it is small, else projected from evenly spread blocks."""
+    blocks = int(storage.blocks(desc.relfile)) if storage.exists(desc.relfile) else 0
+    if not blocks:
+        return 0, 0.0
+    table = storage.table(desc)
+    step = max(1, blocks // _SAMPLE_BLOCKS)
+    seen = rows = 0
+    for block in range(0, blocks, step):
+        seen += 1
+        rows += sum(len(batch) for batch in table.scan_blocks(snapshot, (), False, block, block + 1))
+    return blocks, float(rows) if step == 1 else float(round(rows * blocks / seen))
+
+
+def analyze_table(ctx: DdlContext, desc: RelationDesc) -> None:
+    """Bring relpages and reltuples of a table and its indexes up to date."""
+    pages, rows = estimate(ctx.storage, desc, ctx.rows.snapshot())
+    wanted = [(desc.oid, pages)]
+    wanted += [(index.oid, int(ctx.storage.blocks(index.relfile))) for index in desc.indexes]
+    changed = False
+    for oid, count in wanted:
+        record = class_record(ctx, oid)
+        if record.relpages != count or record.reltuples != rows:
+            ctx.rows.update("pg_class", record, relpages=count, reltuples=rows)
+            changed = True
+    if changed or desc.oid in CATALOGS_BY_OID:
+        ctx.changes.touch(desc.oid)

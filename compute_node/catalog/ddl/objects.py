@@ -1,0 +1,280 @@
+"""CREATE SCHEMA, CREATE VIEW, CREATE TABLE AS / SELECT INTO, TRUNCATE, LOCK."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pglast import ast, enums
+from pglast.stream import RawStream
+
+from aurora.errors import (
+    DuplicateColumn,
+    DuplicateSchema,
+    DuplicateTable,
+    InvalidTableDefinition,
+    NotSupported,
+    ReservedName,
+    SqlSyntaxError,
+    WrongObjectType,
+)
+from compute_node.catalog.builders import attribute_row
+from compute_node.catalog.ddl.context import CLASS_RELATION, CLASS_REWRITE, DdlContext, cut_name
+from compute_node.catalog.ddl.create_table import check_tablespace, storage_options
+from compute_node.catalog.ddl.relation import class_record, create_relation
+from compute_node.catalog.ddl.rename import role_oid
+from compute_node.catalog.ddl.rewrite import truncate
+from compute_node.catalog.descriptors import ColumnDesc, RelationDesc
+from compute_node.sql.analyze import analyze
+from compute_node.sql.analyze.typenames import format_type
+from compute_node.types import oids
+
+_BATCH = 2000
+
+
+def create_schema(ctx: DdlContext, node: ast.CreateSchemaStmt, execute: Callable[[Any], str]) -> str:
+    """CREATE SCHEMA with its schema elements, which ``execute`` runs."""
+    owner = ctx.user_oid if node.authrole is None else role_oid(ctx, node.authrole)
+    name = node.schemaname
+    if name is None:
+        name = ctx.view.layer.role_name(owner) or ctx.session.user
+    name = cut_name(name)
+    if name.startswith("pg_"):
+        raise ReservedName(
+            f'unacceptable schema name "{name}"', detail='The prefix "pg_" is reserved for system schemas.'
+        )
+    if ctx.view.layer.namespace_oid(name) is not None:
+        if not node.if_not_exists:
+            raise DuplicateSchema(f'schema "{name}" already exists')
+        ctx.notice(f'schema "{name}" already exists, skipping', sqlstate="42P06")
+        return "CREATE SCHEMA"
+    ctx.rows.insert("pg_namespace", oid=ctx.next_oid(), nspname=name, nspowner=owner)
+    ctx.changes.touch()
+    for element in node.schemaElts or ():
+        for attribute in ("relation", "view"):
+            target = getattr(element, attribute, None)
+            if isinstance(target, ast.RangeVar) and target.schemaname is None:
+                target.schemaname = name
+        execute(element)
+    return "CREATE SCHEMA"
+
+
+def _query_columns(ctx: DdlContext, query: Any, names: list[str], what: str) -> list[ColumnDesc]:
+    targets = [target for target in query.targets if not target.junk]
+    if len(names) > len(targets):
+        message = (
+            "CREATE VIEW specifies more column names than columns"
+            if what == "view"
+            else "too many column names were specified"
+        )
+        raise SqlSyntaxError(message)
+    columns = []
+    seen: set[str] = set()
+    for number, target in enumerate(targets, 1):
+        name = names[number - 1] if number <= len(names) else target.name
+        if name in seen:
+            raise DuplicateColumn(f'column "{name}" specified more than once')
+        seen.add(name)
+        kind = oids.TEXT if target.expression.type == oids.UNKNOWN else target.expression.type
+        if kind >= 16384 or ctx.view.type(kind).kind == "p":
+            raise InvalidTableDefinition(f'column "{name}" has pseudo-type {ctx.view.type(kind).name}')
+        typmod = getattr(target.expression, "typmod", -1)
+        columns.append(ColumnDesc(number, name, kind, typmod, False, collation=ctx.view.type(kind).collation))
+    return columns
+
+
+def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
+    """CREATE [OR REPLACE] VIEW; the query's text is kept, with the names of its relations made complete."""
+    if node.withCheckOption != enums.ViewCheckOption.NO_CHECK_OPTION:
+        raise NotSupported("WITH CHECK OPTION is not supported")
+    name = cut_name(node.view.relname)
+    query = analyze(node.query, ctx.view, [], ctx.source, session=ctx.session, allow_params=False)
+    columns = _query_columns(ctx, query, [item.sval for item in node.aliases or ()], "view")
+    if not columns:
+        raise InvalidTableDefinition("view must have at least one column")
+    relations: set[int] = set(query.extra.get("relations", ()))
+    view = ctx.view
+    if node.view.relpersistence == "p" and any(
+        (desc := view.relation(oid)) is not None and desc.persistence == "t" for oid in relations
+    ):
+        ctx.notice(f'view "{name}" will be a temporary view')
+        node.view.relpersistence = "t"
+    schema = ctx.creation_schema(node.view)
+    _qualify(ctx, node.query)
+    text = str(RawStream()(node.query))
+    existing = view.layer.relation_oid(schema[1], name)
+    if existing is not None and node.replace:
+        desc = view.relation(existing)
+        assert desc is not None
+        _replace_view(ctx, desc, columns)
+        oid = existing
+    else:
+        persistence = "t" if schema[0].startswith("pg_temp_") else "p"
+        oid = create_relation(ctx, schema, name, "v", columns, persistence=persistence).oid
+    rule = ctx.next_oid()
+    ctx.rows.insert(
+        "pg_rewrite",
+        oid=rule,
+        rulename="_RETURN",
+        ev_class=oid,
+        ev_type="1",
+        ev_enabled="O",
+        is_instead=True,
+        ev_qual="<>",
+        ev_action=text,
+    )
+    ctx.depend((CLASS_REWRITE, rule, 0), (CLASS_RELATION, oid, 0), "i")
+    for used in sorted(relations):
+        _depend_on_columns(ctx, rule, used, query)
+    ctx.changes.touch(oid)
+    return "CREATE VIEW"
+
+
+def _depend_on_columns(ctx: DdlContext, rule: int, used: int, query: Any) -> None:
+    desc = ctx.view.relation(used)
+    ctx.depend((CLASS_REWRITE, rule, 0), (CLASS_RELATION, used, 0), "n")
+    if desc is None or desc.kind != "r":
+        return
+    # Every column counts as used: the stored text may name any of them.
+    for column in desc.columns:
+        if not column.dropped:
+            ctx.depend((CLASS_REWRITE, rule, 0), (CLASS_RELATION, used, column.attno), "n")
+
+
+def _replace_view(ctx: DdlContext, desc: RelationDesc, columns: list[ColumnDesc]) -> None:
+    """CREATE OR REPLACE keeps the columns and may add some behind; 42P16 otherwise."""
+    if desc.kind != "v":
+        raise WrongObjectType(f'"{desc.name}" is not a view')
+    ctx.check_owner(desc)
+    if len(columns) < len(desc.columns):
+        raise InvalidTableDefinition("cannot drop columns from view")
+    view = ctx.view
+    for old, new in zip(desc.columns, columns, strict=False):
+        if old.name != new.name:
+            raise InvalidTableDefinition(
+                f'cannot change name of view column "{old.name}" to "{new.name}"',
+                hint="Use ALTER VIEW ... RENAME COLUMN ... to change name of view column instead.",
+            )
+        if (old.type, old.typmod) != (new.type, new.typmod):
+            raise InvalidTableDefinition(
+                f'cannot change data type of view column "{old.name}" from {format_type(view, old.type, old.typmod)} to '
+                f"{format_type(view, new.type, new.typmod)}"
+            )
+    added = columns[len(desc.columns) :]
+    ctx.rows.insert_many("pg_attribute", [attribute_row(desc.oid, each, view.type(each.type)) for each in added])
+    ctx.rows.update("pg_class", class_record(ctx, desc.oid), relnatts=len(columns))
+    for record in ctx.rows.find("pg_rewrite", ev_class=desc.oid):
+        ctx.rows.delete_where("pg_depend", classid=CLASS_REWRITE, objid=record.oid)
+        ctx.rows.delete("pg_rewrite", record)
+
+
+def _qualify(ctx: DdlContext, node: Any, hidden: frozenset[str] = frozenset()) -> None:
+    """Give every relation name of a query its schema, so that the stored text does not depend on the search path. ``hidden``:
+    names of CTEs in scope."""
+    if isinstance(node, tuple):
+        for item in node:
+            _qualify(ctx, item, hidden)
+        return
+    if not isinstance(node, ast.Node):
+        return
+    clause = getattr(node, "withClause", None)
+    if clause is not None:
+        hidden = hidden | {item.ctename for item in clause.ctes}
+    if isinstance(node, ast.RangeVar) and node.schemaname is None and node.relname not in hidden:
+        found = ctx.view.find_relation(None, node.relname)
+        if found is not None:
+            if node.alias is None:
+                node.alias = ast.Alias(aliasname=node.relname)
+            node.schemaname = found.schema
+    for attribute in node:
+        value = getattr(node, attribute)
+        if isinstance(value, (tuple, ast.Node)):
+            _qualify(ctx, value, hidden)
+
+
+def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
+    """CREATE TABLE AS and SELECT INTO; the tag counts the rows."""
+    if node.objtype != enums.ObjectType.OBJECT_TABLE:
+        raise NotSupported("materialized views are not supported")
+    into = node.into
+    query_node = node.query
+    if isinstance(query_node, ast.ExecuteStmt):
+        raise NotSupported("CREATE TABLE AS EXECUTE is not supported")
+    name = cut_name(into.rel.relname)
+    schema = ctx.creation_schema(into.rel)
+    if ctx.view.layer.relation_oid(schema[1], name) is not None:
+        if not node.if_not_exists:
+            raise DuplicateTable(f'relation "{name}" already exists')
+        ctx.notice(f'relation "{name}" already exists, skipping', sqlstate="42P07")
+        return "CREATE TABLE AS"
+    check_tablespace(ctx, into.tableSpaceName)
+    names = [item.sval for item in into.colNames or ()]
+    query = analyze(query_node, ctx.view, [], ctx.source, session=ctx.session, allow_params=False)
+    columns = _query_columns(ctx, query, names, "table")
+    desc = create_relation(
+        ctx,
+        schema,
+        name,
+        "r",
+        columns,
+        persistence="t" if schema[0].startswith("pg_temp_") else "p",
+        options=storage_options(into.options) or None,
+    )
+    if into.skipData:
+        return "CREATE TABLE AS"
+    ctx.changes.touch(desc.oid)
+    table = ctx.storage.table(desc)
+    count = 0
+    waiting: list[tuple[Any, ...]] = []
+    for batch in ctx.fetch(query_node):
+        waiting += batch
+        if len(waiting) >= _BATCH:
+            count += table.insert_many(ctx.txn, waiting)
+            waiting = []
+    if waiting:
+        count += table.insert_many(ctx.txn, waiting)
+    return f"SELECT {count}"
+
+
+def select_into(ctx: DdlContext, node: ast.SelectStmt) -> str:
+    """SELECT … INTO as CREATE TABLE AS."""
+    into = node.intoClause
+    node.intoClause = None
+    return create_table_as(
+        ctx, ast.CreateTableAsStmt(query=node, into=into, objtype=enums.ObjectType.OBJECT_TABLE, if_not_exists=False)
+    )
+
+
+def truncate_statement(ctx: DdlContext, node: ast.TruncateStmt) -> str:
+    """TRUNCATE of one or more tables."""
+    tables = [ctx.table(name) for name in node.relations]
+    seen: set[int] = set()
+    for desc in tables:
+        if desc.oid in seen:
+            continue
+        seen.add(desc.oid)
+        if node.restart_seqs:
+            _restart_sequences(ctx, desc)
+        truncate(ctx, desc)
+    return "TRUNCATE TABLE"
+
+
+def _restart_sequences(ctx: DdlContext, desc: RelationDesc) -> None:
+    for record in ctx.rows.find("pg_depend", refclassid=CLASS_RELATION, refobjid=desc.oid):
+        sequence = ctx.view.relation(record.objid) if record.classid == CLASS_RELATION and record.refobjsubid else None
+        if sequence is not None and sequence.kind == "S":
+            parameters = ctx.rows.one("pg_sequence", seqrelid=sequence.oid)
+            if parameters is not None:
+                ctx.engine.sequences.set(sequence, parameters.seqstart, False, ctx.txn)
+
+
+def lock_statement(ctx: DdlContext, node: ast.LockStmt) -> str:
+    """LOCK TABLE in the mode given."""
+    for name in node.relations:
+        desc = ctx.find(name)
+        assert desc is not None
+        if desc.kind not in "rv":
+            raise WrongObjectType(f'cannot lock relation "{desc.name}"')
+        wait = "nowait" if node.nowait else "wait"
+        ctx.storage.locks.lock_relation(ctx.txn, desc.oid, int(node.mode), desc.name, wait)
+    return "LOCK TABLE"

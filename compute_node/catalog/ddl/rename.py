@@ -1,0 +1,283 @@
+"""ALTER … RENAME, SET SCHEMA, OWNER TO, and COMMENT ON: changes of a single catalog row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pglast import ast, enums
+
+from aurora.errors import (
+    DuplicateColumn,
+    DuplicateObject,
+    DuplicateSchema,
+    DuplicateTable,
+    InsufficientPrivilege,
+    InvalidSchemaName,
+    NotSupported,
+    ReservedName,
+    UndefinedColumn,
+    UndefinedObject,
+    UndefinedTable,
+    WrongObjectType,
+)
+from compute_node.catalog.ddl.context import (
+    CLASS_CONSTRAINT,
+    CLASS_NAMESPACE,
+    CLASS_RELATION,
+    KINDS,
+    DdlContext,
+    cut_name,
+)
+from compute_node.catalog.ddl.drop import range_var_of
+from compute_node.catalog.ddl.relation import attribute_record, class_record
+from compute_node.catalog.descriptors import RelationDesc
+from compute_node.catalog.schema import CATALOGS, NAMESPACE_CATALOG
+from compute_node.txn.locks import ACCESS_EXCLUSIVE
+
+_O = enums.ObjectType
+_RELATIONS = {
+    _O.OBJECT_TABLE: "TABLE",
+    _O.OBJECT_VIEW: "VIEW",
+    _O.OBJECT_INDEX: "INDEX",
+    _O.OBJECT_SEQUENCE: "SEQUENCE",
+}
+
+
+def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
+    """ALTER … RENAME of relations, columns, constraints, schemas and roles."""
+    new = cut_name(node.newname)
+    if node.renameType == _O.OBJECT_SCHEMA:
+        return _rename_schema(ctx, node.subname, new)
+    if node.renameType == _O.OBJECT_ROLE:
+        return _rename_role(ctx, node.subname, new)
+    kinds = (*_RELATIONS, _O.OBJECT_COLUMN, _O.OBJECT_TABCONSTRAINT)
+    if node.renameType not in kinds:
+        what = node.renameType.name.removeprefix("OBJECT_").replace("_", " ")
+        raise NotSupported(f"ALTER {what} ... RENAME is not supported")
+    noun = _RELATIONS.get(node.renameType) or _RELATIONS.get(node.relationType, "TABLE")
+    desc = ctx.find(node.relation, missing_ok=bool(node.missing_ok))
+    if desc is None:
+        ctx.notice(f'relation "{node.relation.relname}" does not exist, skipping')
+        return f"ALTER {noun}"
+    ctx.check_owner(desc)
+    ctx.lock(desc, ACCESS_EXCLUSIVE)
+    if node.renameType == _O.OBJECT_COLUMN:
+        _rename_column(ctx, desc, node.subname, new)
+    elif node.renameType == _O.OBJECT_TABCONSTRAINT:
+        _rename_constraint(ctx, desc, node.subname, new)
+    else:
+        rename_relation(ctx, desc, new)
+    return f"ALTER {noun}"
+
+
+def rename_relation(ctx: DdlContext, desc: RelationDesc, new: str) -> None:
+    """Change a relation's name, its row type's and its constraint's with it; 42P07."""
+    if ctx.view.layer.relation_oid(desc.namespace, new) is not None:
+        raise DuplicateTable(f'relation "{new}" already exists')
+    ctx.rows.update("pg_class", class_record(ctx, desc.oid), relname=new)
+    if desc.row_type:
+        for record in ctx.rows.find("pg_type", oid=desc.row_type):
+            ctx.rows.update("pg_type", record, typname=new)
+            for array in ctx.rows.find("pg_type", oid=record.typarray):
+                ctx.rows.update("pg_type", array, typname=f"_{new}"[:63])
+    if desc.kind == "i":
+        index = ctx.rows.one("pg_index", indexrelid=desc.oid)
+        if index is not None:
+            ctx.changes.touch(index.indrelid)
+            for record in ctx.rows.find("pg_constraint", conrelid=index.indrelid):
+                if record.conindid == desc.oid:
+                    ctx.rows.update("pg_constraint", record, conname=new)
+    ctx.changes.touch(desc.oid)
+
+
+def _rename_column(ctx: DdlContext, desc: RelationDesc, old: str, new: str) -> None:
+    column = desc.column(old)
+    if column is None:
+        raise UndefinedColumn(f'column "{old}" does not exist')
+    if desc.column(new) is not None:
+        raise DuplicateColumn(f'column "{new}" of relation "{desc.name}" already exists')
+    if desc.checks or any(index.expressions or index.predicate for index in desc.indexes):
+        raise NotSupported("renaming a column of a table with checks or expression indexes is not supported")
+    for record in ctx.rows.find("pg_depend", refclassid=CLASS_RELATION, refobjid=desc.oid):
+        if record.classid == CATALOGS["pg_rewrite"].desc.oid:
+            raise NotSupported("renaming a column that a view uses is not supported")
+    ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, column.attno), attname=new)
+    for index in desc.indexes:
+        for place, attno in enumerate((*index.columns, *index.included), 1):
+            if attno == column.attno:
+                ctx.rows.update("pg_attribute", attribute_record(ctx, index.oid, place), attname=new)
+    ctx.changes.touch(desc.oid)
+
+
+def _rename_constraint(ctx: DdlContext, desc: RelationDesc, old: str, new: str) -> None:
+    found = {record.conname: record for record in ctx.rows.find("pg_constraint", conrelid=desc.oid)}
+    if old not in found:
+        raise UndefinedObject(f'constraint "{old}" for table "{desc.name}" does not exist')
+    if new in found:
+        raise DuplicateObject(f'constraint "{new}" for relation "{desc.name}" already exists')
+    record = found[old]
+    if record.conindid:
+        index = ctx.view.relation(record.conindid)
+        if index is not None:
+            rename_relation(ctx, index, new)
+    else:
+        ctx.rows.update("pg_constraint", record, conname=new)
+    ctx.changes.touch(desc.oid)
+
+
+def _rename_schema(ctx: DdlContext, old: str, new: str) -> str:
+    record = _schema(ctx, old)
+    if ctx.view.layer.namespace_oid(new) is not None:
+        raise DuplicateSchema(f'schema "{new}" already exists')
+    if new.startswith("pg_"):
+        raise ReservedName(
+            f'unacceptable schema name "{new}"', detail='The prefix "pg_" is reserved for system schemas.'
+        )
+    ctx.rows.update("pg_namespace", record, nspname=new)
+    ctx.changes.touch(*(each.oid for each in ctx.rows.find("pg_class") if each.relnamespace == record.oid))
+    return "ALTER SCHEMA"
+
+
+def _schema(ctx: DdlContext, name: str) -> Any:
+    record = ctx.rows.one("pg_namespace", nspname=name)
+    if record is None:
+        raise InvalidSchemaName(f'schema "{name}" does not exist')
+    if record.oid == NAMESPACE_CATALOG or not ctx.owns(record.nspowner):
+        raise InsufficientPrivilege(f"must be owner of schema {name}")
+    return record
+
+
+def _rename_role(ctx: DdlContext, old: str, new: str) -> str:
+    record = ctx.rows.one("pg_authid", rolname=old)
+    if record is None:
+        raise UndefinedObject(f'role "{old}" does not exist')
+    ctx.require_superuser("permission denied to rename role")
+    if ctx.rows.one("pg_authid", rolname=new) is not None:
+        raise DuplicateObject(f'role "{new}" already exists')
+    ctx.rows.update("pg_authid", record, rolname=new)
+    ctx.changes.touch()
+    return "ALTER ROLE"
+
+
+def set_schema(ctx: DdlContext, node: ast.AlterObjectSchemaStmt) -> str:
+    """ALTER TABLE … SET SCHEMA: the relation, its indexes, types, constraints and owned sequences."""
+    if node.objectType not in _RELATIONS:
+        raise NotSupported("this form of ALTER ... SET SCHEMA is not supported")
+    tag = f"ALTER {_RELATIONS[node.objectType]}"
+    desc = ctx.find(node.relation, missing_ok=bool(node.missing_ok))
+    if desc is None:
+        ctx.notice(f'relation "{node.relation.relname}" does not exist, skipping')
+        return tag
+    ctx.check_owner(desc)
+    ctx.lock(desc, ACCESS_EXCLUSIVE)
+    namespace = ctx.view.namespace(node.newschema)
+    if ctx.view.layer.relation_oid(namespace, desc.name) is not None:
+        raise DuplicateTable(f'relation "{desc.name}" already exists in schema "{node.newschema}"')
+    moved = [desc.oid, *(index.oid for index in desc.indexes)]
+    for record in ctx.rows.find("pg_depend", refclassid=CLASS_RELATION, refobjid=desc.oid):
+        owned = ctx.view.relation(record.objid) if record.classid == CLASS_RELATION else None
+        if owned is not None and owned.kind == "S":
+            moved.append(owned.oid)
+    for oid in moved:
+        ctx.rows.update("pg_class", class_record(ctx, oid), relnamespace=namespace)
+    for record in ctx.rows.find("pg_constraint", conrelid=desc.oid):
+        ctx.rows.update("pg_constraint", record, connamespace=namespace)
+    for record in ctx.rows.find("pg_type", oid=desc.row_type):
+        ctx.rows.update("pg_type", record, typnamespace=namespace)
+        for array in ctx.rows.find("pg_type", oid=record.typarray):
+            ctx.rows.update("pg_type", array, typnamespace=namespace)
+    for record in ctx.rows.find("pg_depend", classid=CLASS_RELATION, objid=desc.oid, objsubid=0):
+        if record.refclassid == CLASS_NAMESPACE:
+            ctx.rows.update("pg_depend", record, refobjid=namespace)
+    ctx.changes.touch(*moved)
+    return tag
+
+
+def alter_owner(ctx: DdlContext, node: ast.AlterOwnerStmt) -> str:
+    """ALTER SCHEMA / DATABASE … OWNER TO; relations come as ALTER TABLE."""
+    if node.objectType != _O.OBJECT_SCHEMA:
+        what = node.objectType.name.removeprefix("OBJECT_").replace("_", " ")
+        raise NotSupported(f"ALTER {what} ... OWNER TO is not supported")
+    record = _schema(ctx, node.object.sval)
+    ctx.rows.update("pg_namespace", record, nspowner=role_oid(ctx, node.newowner))
+    ctx.changes.touch()
+    return "ALTER SCHEMA"
+
+
+def role_oid(ctx: DdlContext, spec: ast.RoleSpec) -> int:
+    """The role that a RoleSpec names; 42704."""
+    if spec.roletype == enums.RoleSpecType.ROLESPEC_CSTRING:
+        name = spec.rolename
+    elif spec.roletype == enums.RoleSpecType.ROLESPEC_SESSION_USER:
+        name = ctx.session.session_user
+    elif spec.roletype == enums.RoleSpecType.ROLESPEC_PUBLIC:
+        raise UndefinedObject('role "public" does not exist')
+    else:
+        name = ctx.session.user
+    role = ctx.view.role(name)
+    if role is None:
+        raise UndefinedObject(f'role "{name}" does not exist')
+    return role.oid
+
+
+def change_owner(ctx: DdlContext, desc: RelationDesc, spec: ast.RoleSpec) -> None:
+    """A relation and its indexes and row type get another owner."""
+    owner = role_oid(ctx, spec)
+    for oid in (desc.oid, *(index.oid for index in desc.indexes)):
+        ctx.rows.update("pg_class", class_record(ctx, oid), relowner=owner)
+    for record in ctx.rows.find("pg_type", oid=desc.row_type):
+        ctx.rows.update("pg_type", record, typowner=owner)
+    ctx.changes.touch(desc.oid)
+
+
+def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
+    """COMMENT ON relations, columns, schemas, constraints, databases and roles."""
+    kind = node.objtype
+    shared = False
+    column = 0
+    if kind in _RELATIONS:
+        desc = _commented(ctx, range_var_of(node.object))
+        wanted = _RELATIONS[kind].lower()
+        if KINDS.get(desc.kind) != wanted:
+            raise WrongObjectType(f'"{desc.name}" is not {"an" if wanted == "index" else "a"} {wanted}')
+        class_oid, oid = CLASS_RELATION, desc.oid
+    elif kind == _O.OBJECT_COLUMN:
+        desc = _commented(ctx, range_var_of(node.object[:-1]))
+        name = node.object[-1].sval
+        found = desc.column(name)
+        if found is None:
+            raise UndefinedColumn(f'column "{name}" of relation "{desc.name}" does not exist')
+        class_oid, oid, column = CLASS_RELATION, desc.oid, found.attno
+    elif kind == _O.OBJECT_SCHEMA:
+        class_oid, oid = CLASS_NAMESPACE, _schema(ctx, node.object.sval).oid
+    elif kind == _O.OBJECT_TABCONSTRAINT:
+        desc = _commented(ctx, range_var_of(node.object[:-1]))
+        name = node.object[-1].sval
+        oid = next((r.oid for r in ctx.rows.find("pg_constraint", conrelid=desc.oid) if r.conname == name), 0)
+        if not oid:
+            raise UndefinedObject(f'constraint "{name}" for table "{desc.name}" does not exist')
+        class_oid = CLASS_CONSTRAINT
+    elif kind in (_O.OBJECT_DATABASE, _O.OBJECT_ROLE):
+        catalog, key = ("pg_database", "datname") if kind == _O.OBJECT_DATABASE else ("pg_authid", "rolname")
+        record = ctx.rows.one(catalog, **{key: node.object.sval})
+        if record is None:
+            what = "database" if kind == _O.OBJECT_DATABASE else "role"
+            raise UndefinedObject(f'{what} "{node.object.sval}" does not exist')
+        class_oid, oid, shared = CATALOGS[catalog].desc.oid, record.oid, True
+    else:
+        what = kind.name.removeprefix("OBJECT_").replace("_", " ")
+        raise NotSupported(f"COMMENT ON {what} is not supported")
+    catalog = "pg_shdescription" if shared else "pg_description"
+    key_values = {"objoid": oid, "classoid": class_oid} | ({} if shared else {"objsubid": column})
+    ctx.rows.delete_where(catalog, **key_values)
+    if node.comment:
+        ctx.rows.insert(catalog, **key_values, description=node.comment)
+    return "COMMENT"
+
+
+def _commented(ctx: DdlContext, name: ast.RangeVar) -> RelationDesc:
+    desc = ctx.find(name)
+    if desc is None:
+        raise UndefinedTable(f'relation "{name.relname}" does not exist')
+    ctx.check_owner(desc)
+    return desc

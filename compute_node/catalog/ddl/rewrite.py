@@ -1,0 +1,116 @@
+"""Rewriting a table into new storage: TRUNCATE, and ADD COLUMN with a volatile default.
+
+New relfiles take the place of the old ones in pg_class; the old storage goes when the transaction commits, the new one when it
+aborts. Readers of older snapshots keep out by the access-exclusive lock.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pglast import ast, enums
+from pglast.visitors import Visitor
+
+from compute_node.catalog.cache import CatalogView
+from compute_node.catalog.ddl.context import DdlContext
+from compute_node.catalog.ddl.expressions import range_var
+from compute_node.catalog.ddl.relation import class_record, relation
+from compute_node.catalog.descriptors import ColumnDesc, RelationDesc
+from compute_node.sql.parse import parse
+
+_BATCH = 2000
+
+
+def new_relfiles(ctx: DdlContext, desc: RelationDesc) -> RelationDesc:
+    """Give a table and its indexes new, empty storage; returns the new descriptor."""
+    for oid in (desc.oid, *(index.oid for index in desc.indexes)):
+        record = class_record(ctx, oid)
+        relfile = ctx.new_storage()
+        ctx.drop_storage(record.relfilenode)
+        ctx.rows.update("pg_class", record, relfilenode=relfile, relpages=0, reltuples=-1.0)
+        ctx.changes.touch(oid)
+    ctx.changes.touch(desc.oid)
+    return relation(ctx, desc.oid)
+
+
+def truncate(ctx: DdlContext, desc: RelationDesc) -> None:
+    """Empty a table; its indexes become empty ones."""
+    fresh = new_relfiles(ctx, desc)
+    for index in fresh.indexes:
+        ctx.build_index(fresh, index)
+
+
+def default_value(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc) -> tuple[Any, bool]:
+    """(value of the column's default now, whether it is volatile, in which case the value means nothing)."""
+    assert column.default is not None
+    text = f"SELECT {column.default}"
+    node = parse(text)[0].node
+    if _is_volatile(ctx, node):
+        return None, True
+    return next(row[0] for batch in ctx.fetch(_cast(ctx, node, column), text) for row in batch), False
+
+
+def _cast(ctx: DdlContext, node: Any, column: ColumnDesc) -> Any:
+    """The SELECT's only target, cast to the column's type."""
+    kind = ctx.view.type(column.type)
+    schema = "pg_catalog" if column.type < 16384 else None
+    names = tuple(ast.String(sval=name) for name in (schema, kind.name) if name)
+    target = node.targetList[0]
+    type_name = ast.TypeName(names=names, typemod=column.typmod, location=-1)
+    target.val = ast.TypeCast(arg=target.val, typeName=type_name, location=-1)
+    return node
+
+
+class _Calls(Visitor):  # type: ignore[misc]
+    """Whether a volatile function is called."""
+
+    def __init__(self, view: CatalogView) -> None:
+        super().__init__()
+        self.view = view
+        self.found = False
+
+    def visit_FuncCall(self, _: object, call: ast.FuncCall) -> None:
+        names = [item.sval for item in call.funcname]
+        functions = self.view.functions(names[-2] if len(names) > 1 else None, names[-1])
+        self.found = self.found or any(function.volatility == "v" for function in functions)
+
+
+def _is_volatile(ctx: DdlContext, node: Any) -> bool:
+    calls = _Calls(ctx.view)
+    calls(node)
+    return calls.found
+
+
+def rewrite_with_value(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc) -> None:
+    """Write every row anew with the column's default, evaluated for each."""
+    assert column.default is not None
+    text = f"SELECT {column.default}"
+    live = [each for each in desc.columns if not each.dropped and each.attno != column.attno]
+    select = _cast(ctx, parse(text)[0].node, column)
+    value = select.targetList[0]
+    columns = [
+        ast.ResTarget(val=ast.ColumnRef(fields=(ast.String(sval=each.name),), location=-1), location=-1) for each in live
+    ]
+    query = ast.SelectStmt(
+        targetList=(*columns, value),
+        fromClause=(range_var(desc),),
+        limitOption=enums.LimitOption.LIMIT_OPTION_DEFAULT,
+        op=enums.SetOperation.SETOP_NONE,
+        all=False,
+    )
+    width = len(desc.columns)
+    places = [each.attno - 1 for each in live] + [column.attno - 1]
+    rows: list[tuple[Any, ...]] = []
+    for batch in ctx.fetch(query, text):
+        for values in batch:
+            row: list[Any] = [None] * width
+            for place, item in zip(places, values, strict=True):
+                row[place] = item
+            rows.append(tuple(row))
+    fresh = new_relfiles(ctx, desc)
+    for index in fresh.indexes:
+        ctx.build_index(fresh, index)
+    table = ctx.storage.table(fresh)
+    for start in range(0, len(rows), _BATCH):
+        table.insert_many(ctx.txn, rows[start : start + _BATCH])
+    ctx.txn.cid += 1

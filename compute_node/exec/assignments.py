@@ -1,0 +1,223 @@
+"""UPDATE's row function: from the target's current columns to the new values of the assigned ones.
+
+``Table.update_columns`` calls it with the columns it asked for, again with the newest committed version when the row
+changed while we waited for its lock; it answers None when that version no longer satisfies WHERE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from compute_node.catalog.descriptors import RelationDesc
+from compute_node.exec.compile.compiler import Compiler, tuple_text
+from compute_node.exec.compile.unit import Code, Scope, Unit
+from compute_node.exec.constraints import RowViolation, not_null_attnos, violation
+from compute_node.sql import expressions as ex
+
+if TYPE_CHECKING:
+    from compute_node.exec.builder import Builder
+    from compute_node.exec.context import ExecContext
+
+Row = tuple[Any, ...]
+Assignments = Sequence[tuple[int, ex.Expr]]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """``tid`` of the new version, None when nothing was updated; ``gone``: the row no longer exists."""
+
+    tid: int | None
+    returned: Row | None = None
+    gone: bool = False
+
+
+def columns_used(nodes: Sequence[ex.Expr | None], side: int = 0) -> set[int]:
+    """Indexes of the columns of one side that the expressions use."""
+    used: set[int] = set()
+    for node in nodes:
+        if node is not None:
+            used.update(item.index for item in ex.walk(node) if isinstance(item, ex.Column) and item.side == side)
+    return used
+
+
+def is_volatile(builder: Builder, node: ex.Expr) -> bool:
+    """Whether evaluating the expression again may give something else."""
+    return any(isinstance(item, ex.Call) and builder.function(item.function).volatility == "v" for item in ex.walk(node))
+
+
+class RowChange:
+    """The compiled change of one UPDATE (or ON CONFLICT DO UPDATE, whose ``proposed`` row is side 1).
+
+    ``changed``: assigned attnos. ``needed``: attnos that ``compute`` takes. ``uses_joined``: expressions refer to columns of
+    the child's row behind the target's.
+    """
+
+    __slots__ = ("_builder", "_make", "_relation", "_returning", "changed", "needed", "uses_joined")
+
+    def __init__(
+        self,
+        builder: Builder,
+        relation: RelationDesc,
+        assignments: Assignments,
+        recheck: ex.Expr | None,
+        checks: Sequence[tuple[str, ex.Expr]],
+        returning: Sequence[ex.Expr],
+        proposed: bool = False,
+    ) -> None:
+        self._builder = builder
+        self._relation = relation
+        self.changed = tuple(attno for attno, _ in assignments)
+        width = len(relation.columns)
+        if recheck is not None and not proposed and is_volatile(builder, recheck):
+            recheck = None
+        used = columns_used([*(node for _, node in assignments), recheck])
+        self.uses_joined = any(index >= width for index in used | columns_used(returning))
+        columns = {index for index in used if index < width}
+        columns |= {index for index in columns_used([node for _, node in checks]) if index + 1 not in self.changed}
+        if returning:
+            columns |= set(range(width))
+        self.needed = tuple(sorted(index + 1 for index in columns))
+        unit = Unit()
+        self._make: Callable[..., Any] = unit.link(
+            unit.function("c, s, keep", self.maker_lines(unit, assignments, recheck, checks, bool(returning), proposed))
+        )
+        self._returning: Callable[..., Row] | None = None
+        if returning:
+            unit = Unit()
+            compiler = Compiler(unit, self.new_row_scope(width, joined=not proposed), builder)
+            text = compiler.tuple_of(returning)
+            self._returning = unit.link(unit.function("c, r, n, s", [f"return {text}"]))
+
+    def old_row_scope(self, proposed: bool) -> Scope:
+        """Side 0: the target's columns as ``r`` (positions in ``needed``), joined ones as ``s``; side 1: the proposed row."""
+        positions = {attno - 1: position for position, attno in enumerate(self.needed)}
+        described = self._relation.columns
+
+        def column(side: int, index: int) -> Code:
+            if side == 1:
+                return Code(f"s[{index}]", True, True)
+            if index in positions:
+                return Code(f"r[{positions[index]}]", not described[index].not_null, True)
+            return Code(f"s[{index}]", True, True)
+
+        return Scope(column, ("r", "s"))
+
+    def new_row_scope(self, width: int, joined: bool = True) -> Scope:
+        """The row after the change: assigned columns from ``n``, others from ``r``, joined ones from ``s``."""
+        positions = {attno - 1: position for position, attno in enumerate(self.needed)}
+        assigned = {attno - 1: position for position, attno in enumerate(self.changed)}
+
+        def column(side: int, index: int) -> Code:
+            if index in assigned:
+                return Code(f"n[{assigned[index]}]", True, True)
+            if index < width or not joined:
+                return Code(f"r[{positions[index]}]", True, True)
+            return Code(f"s[{index}]", True, True)
+
+        return Scope(column, ("r", "n", "s"))
+
+    def maker_lines(
+        self,
+        unit: Unit,
+        assignments: Assignments,
+        recheck: ex.Expr | None,
+        checks: Sequence[tuple[str, ex.Expr]],
+        keep: bool,
+        proposed: bool = False,
+    ) -> list[str]:
+        """Lines that define ``compute(r)`` over c, p, x, s (and ``keep``) and return it."""
+        return ["def compute(r):"] + [
+            f"    {line}" for line in self.compute_lines(unit, assignments, recheck, checks, keep, proposed)
+        ] + ["return compute"]
+
+    def compute_lines(
+        self,
+        unit: Unit,
+        assignments: Assignments,
+        recheck: ex.Expr | None,
+        checks: Sequence[tuple[str, ex.Expr]],
+        keep: bool,
+        proposed: bool = False,
+    ) -> list[str]:
+        """The body of ``compute``."""
+        compiler = Compiler(unit, self.old_row_scope(proposed), self._builder)
+        lines = []
+        if recheck is not None:
+            lines.append(f"if not {compiler.truth(recheck).text}: return None")
+        values = [compiler.value(node) for _, node in assignments]
+        text = tuple_text([value.text for value in values])
+        fail = unit.bind(_fail, "g")
+        must = not_null_attnos(self._relation)
+        guarded = [
+            (position, attno)
+            for position, attno in enumerate(self.changed)
+            if attno in must and values[position].nullable
+        ]
+        if not guarded and not checks and not keep:
+            return [*lines, f"return {text}"]
+        lines.append(f"n = {text}")
+        for position, attno in guarded:
+            lines.append(f"if n[{position}] is None: {fail}({unit.bind(attno)}, n)")
+        fresh = Compiler(unit, self.new_row_scope(len(self._relation.columns), joined=False), self._builder)
+        for name, node in checks:
+            lines.append(f"if {fresh.falsity(node).text}: {fail}({unit.bind(name)}, n)")
+        if keep:
+            lines.append("keep[0] = (r, n)")
+        return [*lines, "return n"]
+
+    def apply(self, ctx: ExecContext, table: Any, tid: int, joined: Row | None) -> Outcome:
+        """Update the row at ``tid``, as the snapshot found it."""
+        keep: list[Any] = [None]
+        compute = self._make(ctx, joined, keep)
+        try:
+            new_tid = table.update_columns(ctx.txn, ctx.snapshot, tid, self.changed, compute, self.needed)
+        except RowViolation as failure:
+            raise self.explain(ctx, table, tid, failure) from None
+        if new_tid is None:
+            return Outcome(None)
+        return Outcome(new_tid, self._returned(ctx, keep, joined))
+
+    def computer(self, ctx: ExecContext) -> Callable[[Row], Row | None]:
+        """One ``compute`` for all rows of an execution, when no joined columns and no RETURNING take part."""
+        compute: Callable[[Row], Row | None] = self._make(ctx, None, None)
+        return compute
+
+    def apply_latest(self, ctx: ExecContext, table: Any, tid: int, proposed: Row) -> Outcome:
+        """ON CONFLICT DO UPDATE: update the conflicting row, which may be newer than the statement's snapshot."""
+        keep: list[Any] = [None]
+        compute = self._make(ctx, proposed, keep)
+        met: list[Row] = []
+
+        def observed(row: Row) -> Row | None:
+            met.append(row)
+            result: Row | None = compute(row)
+            return result
+
+        latest = ctx.storage.txns.latest_snapshot(ctx.txn)
+        try:
+            new_tid = table.update_columns(ctx.txn, latest, tid, self.changed, observed, self.needed)
+        except RowViolation as failure:
+            raise self.explain(ctx, table, tid, failure) from None
+        if new_tid is None:
+            return Outcome(None, gone=not met)
+        return Outcome(new_tid, self._returned(ctx, keep, proposed))
+
+    def _returned(self, ctx: ExecContext, keep: list[Any], joined: Row | None) -> Row | None:
+        if self._returning is None:
+            return None
+        old, new = keep[0]
+        return self._returning(ctx, old, new, joined)
+
+    def explain(self, ctx: ExecContext, table: Any, tid: int, failure: RowViolation) -> Exception:
+        """The client's error: completes the row from the table."""
+        columns = tuple(column.attno for column in self._relation.columns)
+        row = list(table.fetch(ctx.snapshot, tid, columns) or (None,) * len(columns))
+        for attno, value in zip(self.changed, failure.changed, strict=True):
+            row[attno - 1] = value
+        return violation(ctx, self._builder, self._relation, tuple(row), failure.reason)
+
+
+def _fail(reason: int | str, changed: Row) -> None:
+    raise RowViolation(reason, changed)

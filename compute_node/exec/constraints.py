@@ -1,0 +1,96 @@
+"""NOT NULL and CHECK on new rows, with PostgreSQL's messages (23502, 23514)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from aurora.errors import CheckViolation, NotNullViolation, SqlError
+from compute_node.catalog.descriptors import RelationDesc
+from compute_node.exec.compile.compiler import Compiler
+from compute_node.exec.compile.unit import Unit, row_scope
+from compute_node.sql.expressions import Expr
+
+if TYPE_CHECKING:
+    from compute_node.exec.builder import Builder
+    from compute_node.exec.context import ExecContext
+
+Row = tuple[Any, ...]
+
+SHOWN_BYTES = 64
+"""of a value in the detail text; longer ones are cut"""
+
+
+class RowViolation(Exception):
+    """A constraint failed while only some columns of the row were at hand. ``reason`` is an attno (NOT NULL) or the name of a
+    CHECK; ``changed`` are the new values of the assigned columns."""
+
+    def __init__(self, reason: int | str, changed: Row) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.changed = changed
+
+
+def failing_row(ctx: ExecContext, builder: Builder, relation: RelationDesc, row: Row) -> str:
+    """The detail line."""
+    shown = []
+    for column, value in zip(relation.columns, row, strict=True):
+        if column.dropped:
+            continue
+        if value is None:
+            shown.append("null")
+            continue
+        text = builder.type(column.type).output(value, ctx.env)
+        data = text.encode()
+        shown.append(text if len(data) <= SHOWN_BYTES else data[:SHOWN_BYTES].decode(errors="ignore") + "...")
+    return f"Failing row contains ({', '.join(shown)})."
+
+
+def violation(ctx: ExecContext, builder: Builder, relation: RelationDesc, row: Row, reason: int | str) -> SqlError:
+    """The error for a full new row."""
+    detail = failing_row(ctx, builder, relation, row)
+    if isinstance(reason, int):
+        name = relation.columns[reason - 1].name
+        return NotNullViolation(
+            f'null value in column "{name}" of relation "{relation.name}" violates not-null constraint',
+            detail=detail,
+            schema=relation.schema,
+            table=relation.name,
+            column=name,
+        )
+    return CheckViolation(
+        f'new row for relation "{relation.name}" violates check constraint "{reason}"',
+        detail=detail,
+        schema=relation.schema,
+        table=relation.name,
+        constraint=reason,
+    )
+
+
+def not_null_attnos(relation: RelationDesc) -> list[int]:
+    """Columns that must not be NULL."""
+    return [column.attno for column in relation.columns if column.not_null and not column.dropped]
+
+
+def row_verifier(
+    builder: Builder, relation: RelationDesc, checks: Sequence[tuple[str, Expr]]
+) -> Callable[[ExecContext, list[Row]], None] | None:
+    """A function that raises for the first row of a batch of full new rows that breaks a constraint; None: there are none."""
+    attnos = not_null_attnos(relation)
+    if not attnos and not checks:
+        return None
+
+    def fail(ctx: ExecContext, row: Row, reason: int | str) -> None:
+        raise violation(ctx, builder, relation, row, reason)
+
+    unit = Unit()
+    compiler = Compiler(unit, row_scope([not column.not_null for column in relation.columns]), builder)
+    failure = unit.bind(fail, "g")
+    body = ["for r in b:"]
+    if attnos:
+        body.append(f"    if {' or '.join(f'r[{attno - 1}] is None' for attno in attnos)}:")
+        body.append(f"        {failure}(c, r, next(n for n in {unit.bind(tuple(attnos))} if r[n - 1] is None))")
+    for name, expression in checks:
+        body.append(f"    if {compiler.falsity(expression).text}: {failure}(c, r, {unit.bind(name)})")
+    body.append("return None")
+    return unit.link(unit.function("c, b", body))

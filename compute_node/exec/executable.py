@@ -1,0 +1,112 @@
+"""``build``: a planned statement → an ``Executable``, what the session runs and the plan cache keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from compute_node.exec.builder import Builder
+from compute_node.exec.compile.compiler import too_complex
+from compute_node.exec.compile.runtime import concatenate
+from compute_node.exec.context import ExecContext
+from compute_node.exec.nodes.base import Batch, Node
+from compute_node.exec.nodes.cte_scan import shared_rows
+from compute_node.exec.nodes.delete import DeleteNode
+from compute_node.exec.nodes.insert import InsertNode
+from compute_node.exec.nodes.update import UpdateNode
+from compute_node.exec.point import Link, point_modify, point_select
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.plan import Delete, Insert, Plan, PlannedStmt, ResultColumn, Update
+
+Params = tuple[Any, ...]
+
+
+class Executable:
+    """A statement ready to run in any session; it holds nothing of an execution.
+
+    ``columns``: what RowDescription tells, None without a result. ``tag``: the command tag's word. ``is_point``: ``fetch_all``
+    (with ``columns``) or ``run`` (without) is one generated function, cheaper than ``rows``.
+    ``rows(ctx, params)`` gives batches of result rows lazily (RETURNING: after all changes are made), ``fetch_all`` all rows at
+    once, ``run`` the number of rows that a statement without result affected.
+    """
+
+    __slots__ = ("_builder", "_modifying_ctes", "_root", "columns", "fetch_all", "is_point", "planned", "run", "tag")
+
+    def __init__(self, planned: PlannedStmt, catalog: CatalogView, wrap: Callable[[Plan, Node], Node] | None = None) -> None:
+        self.planned = planned
+        self.columns: tuple[ResultColumn, ...] | None = planned.columns
+        self.tag = planned.command.upper()
+        self._builder = Builder(planned, catalog, wrap)
+        self._root: Node | None = None
+        self._modifying_ctes = [
+            number for number, plan in enumerate(planned.ctes) if isinstance(plan, (Insert, Update, Delete))
+        ]
+        self.fetch_all: Callable[[ExecContext, Params], Batch] = self._fetch_all
+        self.run: Callable[[ExecContext, Params], int] = self._run
+        self.is_point = False
+        if wrap is not None:
+            self._make_root()
+            return
+        if planned.columns is None:
+            self._use_point(point_modify(planned, self._builder), "run")
+        else:
+            self._use_point(point_select(planned, self._builder), "fetch_all")
+        if not self.is_point:
+            self._make_root()
+
+    def _use_point(self, link: Link | None, name: str) -> None:
+        if link is None:
+            return
+        self.is_point = True
+
+        def first(ctx: ExecContext, params: Params) -> Any:
+            function = link(ctx.storage)
+            setattr(self, name, function)
+            return function(ctx, params)
+
+        setattr(self, name, first)
+
+    def _make_root(self) -> Node:
+        if self._root is None:
+            self._root = self._builder.node(self.planned.plan)
+        return self._root
+
+    def rows(self, ctx: ExecContext, params: Params) -> Iterator[Batch]:
+        """Batches of result rows."""
+        if self.is_point:
+            batch = self.fetch_all(ctx, params)
+            if batch:
+                yield batch
+            return
+        root = self._start(ctx, params)
+        if isinstance(self.planned.plan, (Insert, Update, Delete)):
+            # What RETURNING shows is only sent once every row is changed, however few the client asks for.
+            yield from list(root.batches(ctx))
+        else:
+            yield from root.batches(ctx)
+
+    def _start(self, ctx: ExecContext, params: Params) -> Node:
+        ctx.start(params, self.planned.exec_params)
+        root = self._make_root()
+        for number in self._modifying_ctes:
+            for _ in shared_rows(ctx, self._builder, number, []).read():
+                ctx.check()
+        return root
+
+    def _fetch_all(self, ctx: ExecContext, params: Params) -> Batch:
+        root = self._start(ctx, params)
+        return concatenate(root.batches(ctx))
+
+    def _run(self, ctx: ExecContext, params: Params) -> int:
+        root = self._start(ctx, params)
+        if self.columns is None and isinstance(root, (InsertNode, UpdateNode, DeleteNode)):
+            return root.run(ctx)
+        return sum(len(batch) for batch in root.batches(ctx))
+
+
+def build(planned: PlannedStmt, catalog: CatalogView) -> Executable:
+    """Compile a planned statement. 54001 for an expression nested too deeply, 0A000 for what is not supported."""
+    try:
+        return Executable(planned, catalog)
+    except RecursionError:
+        raise too_complex() from None

@@ -1,0 +1,282 @@
+"""Plan tree → tree of what EXPLAIN shows: node titles, properties, children, in PostgreSQL's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from compute_node.exec.explain.expressions import Names, Wording, quoted
+from compute_node.exec.plan_walk import plan_expressions, plan_nodes
+from compute_node.sql import expressions as ex
+from compute_node.sql import plan as pl
+
+SYSTEM_COLUMNS = {-1: "ctid", -2: "xmin", -3: "cmin", -4: "xmax", -5: "cmax", -6: "tableoid"}
+_JOINS = {"inner": "", "left": " Left", "right": " Right", "full": " Full", "semi": " Semi", "anti": " Anti"}
+_LEAVES = (pl.SeqScan, pl.IndexScan, pl.TidScan)
+
+
+@dataclass(slots=True)
+class Shown:
+    """One node. ``title`` is the text form's; ``kind`` and ``facts`` the JSON form's; ``label`` heads sub-plans and CTEs."""
+
+    plan: pl.Plan
+    title: str
+    kind: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    properties: list[tuple[str, Any]] = field(default_factory=list)
+    children: list[Shown] = field(default_factory=list)
+    label: str = ""
+
+
+class Describer:
+    """Describes one statement. Columns are qualified when it has several tables, or with ``verbose``."""
+
+    def __init__(self, planned: pl.PlannedStmt, wording: Wording, verbose: bool) -> None:
+        self._planned = planned
+        self._wording = wording
+        self._verbose = verbose
+        plans = [planned.plan, *planned.subplans, *planned.ctes]
+        leaves = [node for plan in plans for node in plan_nodes(plan) if hasattr(node, "alias")]
+        self._qualify = verbose or len(leaves) > 1
+        self._shown_subplans: set[int] = set()
+        self._shown_ctes: set[int] = set()
+
+    def tree(self) -> Shown:
+        """The whole statement."""
+        root = self._node(self._planned.plan)
+        for number in range(len(self._planned.ctes)):
+            if number not in self._shown_ctes:
+                root.children.insert(0, self._cte(number))
+        return root
+
+    def _cte(self, number: int) -> Shown:
+        self._shown_ctes.add(number)
+        shown = self._node(self._planned.ctes[number])
+        shown.label = f"CTE {self._cte_name(number)}"
+        return shown
+
+    def _cte_name(self, number: int) -> str:
+        plans = [self._planned.plan, *self._planned.subplans, *self._planned.ctes]
+        for plan in plans:
+            for node in plan_nodes(plan):
+                if isinstance(node, pl.CteScan) and node.cte == number and node.alias:
+                    return quoted(node.alias)
+        return f"cte{number + 1}"
+
+    # Columns
+
+    def _scan_names(self, plan: Any) -> Names:
+        alias = quoted(plan.alias or plan.relation.name)
+
+        def name(side: int, index: int) -> str:
+            if index >= len(plan.columns):
+                text = "ctid"
+            else:
+                attno = plan.columns[index]
+                text = SYSTEM_COLUMNS.get(attno) or quoted(plan.relation.columns[attno - 1].name)
+            return f"{alias}.{text}" if self._qualify else text
+
+        return name
+
+    def _names(self, *inputs: pl.Plan) -> Names:
+        """Names of the columns that a node sees of its inputs."""
+
+        def name(side: int, index: int) -> str:
+            source = inputs[side] if side < len(inputs) else inputs[-1]
+            return self._output_name(source, index)
+
+        return name
+
+    def _output_name(self, plan: pl.Plan, index: int) -> str:
+        if not plan.output:
+            inner = getattr(plan, "child", None)
+            return self._output_name(inner, index) if inner is not None else f"column{index + 1}"
+        if index >= len(plan.output):
+            return f"column{index + 1}"
+        return self._wording.text(plan.output[index], self._input_names(plan))
+
+    def _input_names(self, plan: pl.Plan) -> Names:
+        """Names of what the node's own expressions refer to."""
+        if isinstance(plan, _LEAVES):
+            return self._scan_names(plan)
+        if isinstance(plan, (pl.NestLoop, pl.HashJoin)):
+            return self._names(plan.outer, plan.inner)
+        if isinstance(plan, pl.AggregatePlan):
+            return self._aggregate_names(plan)
+        if isinstance(plan, pl.SetOp):
+            return self._names(plan.left)
+        if isinstance(plan, pl.Append):
+            return self._names(plan.children[0])
+        if isinstance(plan, (pl.Update, pl.Delete)):
+            return self._names(plan.child)
+        if isinstance(plan, (pl.FunctionScan, pl.ValuesScan, pl.CteScan)):
+            alias = quoted(getattr(plan, "alias", "") or "*VALUES*")
+            return lambda side, index: f"{alias}.column{index + 1}" if self._qualify else f"column{index + 1}"
+        child = getattr(plan, "child", None)
+        return self._names(child) if child is not None else (lambda side, index: f"column{index + 1}")
+
+    def _aggregate_names(self, plan: pl.AggregatePlan) -> Names:
+        below = self._names(plan.child)
+
+        def name(side: int, index: int) -> str:
+            items = (*plan.keys, *plan.aggregates)
+            return self._wording.text(items[index], below)
+
+        return name
+
+    # Nodes
+
+    def _node(self, plan: pl.Plan) -> Shown:
+        shown = self._title(plan)
+        names = self._input_names(plan)
+        if self._verbose and plan.output:
+            shown.properties.insert(0, ("Output", [self._wording.text(item, names) for item in plan.output]))
+        for name in ("filter", "condition", "having"):
+            condition = getattr(plan, name, None)
+            if condition is not None:
+                label = "Join Filter" if name == "condition" else "Filter"
+                if isinstance(plan, pl.Result) and plan.one_time:
+                    label = "One-Time Filter"
+                shown.properties.append((label, self._wording.text(condition, names)))
+        self._add_subplans(plan, shown)
+        return shown
+
+    def _add_subplans(self, plan: pl.Plan, shown: Shown) -> None:
+        extra = []
+        for top in plan_expressions(plan):
+            for item in ex.walk(top):
+                if isinstance(item, ex.SubPlan) and item.plan not in self._shown_subplans:
+                    self._shown_subplans.add(item.plan)
+                    child = self._node(self._planned.subplans[item.plan])
+                    child.label = f"SubPlan {item.plan + 1}"
+                    extra.append(child)
+        shown.children += extra
+
+    def _conditions(self, plan: pl.IndexScan) -> str:
+        wording, alias = self._wording, quoted(plan.alias or plan.relation.name) + "." if self._qualify else ""
+
+        def column(position: int) -> str:
+            attno = plan.index.columns[position]
+            return alias + (quoted(plan.relation.columns[attno - 1].name) if attno else f"key{position + 1}")
+
+        none: Names = lambda side, index: f"column{index + 1}"  # noqa: E731
+        tests = []
+        for position, node in enumerate(plan.equal):
+            value = wording.text(node, none)
+            if plan.any_array and position == len(plan.equal) - 1:
+                value = f"ANY ({value})"
+            tests.append(f"({column(position)} = {value})")
+        for bound, sign in ((plan.lower, ">"), (plan.upper, "<")):
+            if bound is not None:
+                equals = "=" if bound[1] else ""
+                tests.append(f"({column(len(plan.equal))} {sign}{equals} {wording.text(bound[0], none)})")
+        return tests[0] if len(tests) == 1 else f"({' AND '.join(tests)})" if tests else ""
+
+    def _on(self, name: str, alias: str) -> str:
+        return f" on {quoted(name)}" + (f" {quoted(alias)}" if alias and alias != name else "")
+
+    def _scan(self, plan: Any, kind: str, using: str = "") -> Shown:
+        schema = f"{quoted(plan.relation.schema)}." if self._verbose else ""
+        name = plan.relation.name
+        alias = f" {quoted(plan.alias)}" if plan.alias and plan.alias != name else ""
+        facts = {"Relation Name": name, "Alias": plan.alias or name}
+        return Shown(plan, f"{kind}{using} on {schema}{quoted(name)}{alias}", kind, facts)
+
+    def _over(self, plan: pl.Plan, title: str, *children: pl.Plan, kind: str = "", **facts: Any) -> Shown:
+        return Shown(plan, title, kind or title, facts, children=[self._node(child) for child in children])
+
+    def _title(self, plan: pl.Plan) -> Shown:
+        match plan:
+            case pl.SeqScan():
+                return self._scan(plan, "Seq Scan")
+            case pl.TidScan():
+                shown = self._scan(plan, "Tid Scan")
+                tid = self._wording.text(plan.tid, self._scan_names(plan))
+                shown.properties.append(("TID Cond", f"(ctid = {tid})"))
+                return shown
+            case pl.IndexScan():
+                way = " Backward" if plan.backward else ""
+                shown = self._scan(plan, "Index Scan", f"{way} using {quoted(plan.index.name)}")
+                shown.facts = {
+                    "Scan Direction": "Backward" if plan.backward else "Forward",
+                    "Index Name": plan.index.name,
+                    **shown.facts,
+                }
+                condition = self._conditions(plan)
+                if condition:
+                    shown.properties.append(("Index Cond", condition))
+                return shown
+            case pl.FunctionScan():
+                name = "function"
+                if isinstance(plan.call, ex.Call):
+                    name = self._wording.function_name(plan.call.function)
+                return Shown(plan, "Function Scan" + self._on(name, plan.alias), "Function Scan", {"Alias": plan.alias})
+            case pl.ValuesScan():
+                return Shown(plan, 'Values Scan on "*VALUES*"', "Values Scan")
+            case pl.SubqueryScan():
+                return self._over(plan, f"Subquery Scan on {quoted(plan.alias)}", plan.child, kind="Subquery Scan")
+            case pl.CteScan():
+                kind = "WorkTable Scan" if plan.working else "CTE Scan"
+                return Shown(plan, kind + self._on(self._cte_name(plan.cte), plan.alias), kind)
+            case pl.NestLoop() | pl.HashJoin():
+                return self._join(plan)
+            case pl.Insert() | pl.Update() | pl.Delete():
+                verb = type(plan).__name__
+                title = f"{verb} on {quoted(plan.relation.name)}"
+                facts = {"Operation": verb, "Relation Name": plan.relation.name}
+                return self._over(plan, title, plan.child, kind="ModifyTable", **facts)
+        return self._upper(plan)
+
+    def _join(self, plan: pl.NestLoop | pl.HashJoin) -> Shown:
+        kind = _JOINS[plan.kind]
+        if isinstance(plan, pl.NestLoop):
+            title = f"Nested Loop{kind} Join" if kind else "Nested Loop"
+            return self._over(plan, title, plan.outer, plan.inner, kind="Nested Loop", **{"Join Type": plan.kind.title()})
+        shown = self._over(plan, f"Hash{kind} Join", plan.outer, kind="Hash Join", **{"Join Type": plan.kind.title()})
+        outer, inner = self._names(plan.outer), self._names(plan.inner)
+        pairs = [
+            f"({self._wording.text(left, outer)} = {self._wording.text(right, lambda _, index: inner(0, index))})"
+            for left, right in zip(plan.outer_keys, plan.inner_keys, strict=True)
+        ]
+        shown.properties.append(("Hash Cond", pairs[0] if len(pairs) == 1 else f"({' AND '.join(pairs)})"))
+        shown.children.append(Shown(plan.inner, "Hash", "Hash", children=[self._node(plan.inner)]))
+        return shown
+
+    def _upper(self, plan: pl.Plan) -> Shown:
+        match plan:
+            case pl.Result():
+                return self._over(plan, "Result", *([plan.child] if plan.child is not None else []))
+            case pl.Sort():
+                shown = self._over(plan, "Sort", plan.child)
+                names = self._names(plan.child)
+                shown.properties.append(("Sort Key", [self._wording.key(key, names) for key in plan.keys]))
+                return shown
+            case pl.AggregatePlan():
+                title = "Aggregate" if plan.plain or not plan.keys else "HashAggregate"
+                shown = self._over(plan, title, plan.child, kind="Aggregate")
+                if plan.keys:
+                    names = self._names(plan.child)
+                    shown.properties.append(("Group Key", [self._wording.text(key, names) for key in plan.keys]))
+                return shown
+            case pl.Unique():
+                if plan.sorted_on:
+                    return self._over(plan, "Unique", plan.child)
+                shown = self._over(plan, "HashAggregate", plan.child, kind="Aggregate")
+                count = plan.count or len(plan.child.output)
+                shown.properties.append(("Group Key", [self._output_name(plan.child, n) for n in range(count)]))
+                return shown
+            case pl.SetOp():
+                if plan.kind == "union":
+                    inner = self._over(plan, "Append", plan.left, plan.right)
+                    return inner if plan.all else Shown(plan, "HashAggregate", "Aggregate", children=[inner])
+                suffix = " All" if plan.all else ""
+                title = f"HashSetOp {plan.kind.title()}{suffix}"
+                return self._over(plan, title, plan.left, plan.right, kind="SetOp")
+            case pl.Append():
+                return self._over(plan, "Append", *plan.children)
+            case pl.RecursiveUnion():
+                return self._over(plan, "Recursive Union", plan.initial, plan.recursive)
+        titles: dict[type, str] = {pl.ProjectSet: "ProjectSet", pl.Limit: "Limit", pl.LockRows: "LockRows"}
+        children: Sequence[pl.Plan] = [plan.child] if hasattr(plan, "child") else []
+        return self._over(plan, titles.get(type(plan), type(plan).__name__), *children)

@@ -1,0 +1,163 @@
+"""Plan expressions as SQL text, the way PostgreSQL's EXPLAIN words them: operators in parentheses, casts with ``::``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from compute_node.exec.compile.compiler import Linker
+from compute_node.sql import expressions as ex
+from compute_node.types.oids import BOOL, FLOAT8, INT4, NUMERIC
+from compute_node.types.registry import TypeEnv
+
+Names = Callable[[int, int], str]
+"""(side, index) of a Column → its text"""
+
+_PLAIN_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_$]*")
+_BARE = (INT4, NUMERIC, FLOAT8)
+
+
+def quoted(name: str) -> str:
+    """An identifier, quoted when it needs to be."""
+    return name if _PLAIN_IDENTIFIER.fullmatch(name) else '"' + name.replace('"', '""') + '"'
+
+
+class Wording:
+    """Words the expressions of one statement."""
+
+    def __init__(self, linker: Linker, env: TypeEnv) -> None:
+        self._linker = linker
+        self._env = env
+
+    def type_name(self, oid: int) -> str:
+        """The type as format_type spells it."""
+        item = self._linker.type(oid)
+        if item.formatted_name is not None:
+            return item.formatted_name
+        if item.element and item.name.startswith("_"):
+            return self.type_name(item.element) + "[]"
+        return item.name
+
+    def function_name(self, oid: int) -> str:
+        """A function's name."""
+        return self._linker.function(oid).name
+
+    def text(self, node: ex.Expr, names: Names) -> str:
+        """The expression; 'names' words its columns."""
+
+        def word(child: ex.Expr) -> str:
+            return self.text(child, names)
+
+        match node:
+            case ex.Const():
+                return self._constant(node)
+            case ex.Param():
+                return f"${node.number}"
+            case ex.ExecParam():
+                return f"${node.number}"
+            case ex.Column():
+                return names(node.side, node.index)
+            case ex.Call():
+                return self._call(node, word)
+            case ex.Relabel():
+                inner = word(node.argument)
+                return inner if node.implicit else f"({inner})::{self.type_name(node.type)}"
+            case ex.CoerceViaIO() | ex.ArrayCoerce():
+                return f"({word(node.argument)})::{self.type_name(node.type)}"
+            case ex.CoerceTypmod():
+                return word(node.argument)
+            case ex.And() | ex.Or():
+                joint = " AND " if isinstance(node, ex.And) else " OR "
+                return f"({joint.join(word(item) for item in node.arguments)})"
+            case ex.Not():
+                return f"(NOT {word(node.argument)})"
+            case ex.NullTest():
+                return f"({word(node.argument)} IS {'NOT ' if node.negated else ''}NULL)"
+            case ex.BooleanTest():
+                target = {True: "TRUE", False: "FALSE", None: "UNKNOWN"}[node.target]
+                return f"({word(node.argument)} IS {'NOT ' if node.negated else ''}{target})"
+            case ex.DistinctTest():
+                return f"({word(node.left)} IS {'NOT ' if node.negated else ''}DISTINCT FROM {word(node.right)})"
+            case ex.ArrayOp():
+                operator = self._linker.operator(node.operator).name if node.operator else "="
+                return f"({word(node.left)} {operator} {'ANY' if node.use_or else 'ALL'} ({word(node.right)}))"
+            case ex.Case():
+                return self._case(node, word)
+            case ex.AggregateCall():
+                return self._aggregate(node, word)
+            case ex.SubPlan():
+                prefix = "hashed " if node.hashed else ""
+                return f"({prefix}SubPlan {node.plan + 1})"
+            case ex.SqlValue():
+                return node.name.upper()
+            case ex.Subscript():
+                return f"({word(node.container)})" + "".join(f"[{word(item)}]" for item in node.indexes if item is not None)
+            case ex.FieldSelect():
+                return f"({word(node.argument)}).f{node.index + 1}"
+            case ex.ElementValue():
+                return "$element"
+            case ex.RowCompare():
+                left, right = ", ".join(map(word, node.left)), ", ".join(map(word, node.right))
+                return f"(ROW({left}) {node.kind} ROW({right}))"
+        return self._functional(node, word)
+
+    def _functional(self, node: ex.Expr, word: Callable[[ex.Expr], str]) -> str:
+        """Constructs that look like function calls."""
+        names: dict[type, str] = {ex.Coalesce: "COALESCE", ex.NullIf: "NULLIF", ex.RowExpr: "ROW"}
+        items = ", ".join(word(child) for child in ex.children(node))
+        if isinstance(node, ex.ArrayExpr):
+            return f"ARRAY[{items}]"
+        if isinstance(node, ex.MinMax):
+            return f"{'GREATEST' if node.greatest else 'LEAST'}({items})"
+        return f"{names.get(type(node), type(node).__name__.upper())}({items})"
+
+    def _constant(self, node: ex.Const) -> str:
+        if node.value is None:
+            return f"NULL::{self.type_name(node.type)}"
+        if node.type == BOOL:
+            return "true" if node.value else "false"
+        text = self._linker.type(node.type).output(node.value, self._env)
+        if node.type in _BARE and text[:1] != "-" and text[:1].isdigit():
+            return text if node.type != FLOAT8 else f"'{text}'::double precision"
+        escaped = text.replace("'", "''")
+        return f"'{escaped}'::{self.type_name(node.type)}"
+
+    def _call(self, node: ex.Call, word: Callable[[ex.Expr], str]) -> str:
+        if node.operator:
+            name = self._linker.operator(node.operator).name
+            if len(node.arguments) == 1:
+                return f"({name} {word(node.arguments[0])})"
+            return f"({word(node.arguments[0])} {name} {word(node.arguments[1])})"
+        if node.display in ("cast", "coercion") and node.arguments:
+            inner = word(node.arguments[0])
+            return f"({inner})::{self.type_name(node.type)}"
+        function = self._linker.function(node.function)
+        return f"{quoted(function.name)}({', '.join(word(item) for item in node.arguments)})"
+
+    def _case(self, node: ex.Case, word: Callable[[ex.Expr], str]) -> str:
+        parts = ["CASE"]
+        if node.operand is not None:
+            parts.append(word(node.operand))
+        for condition, result in node.branches:
+            parts.append(f"WHEN {word(condition)} THEN {word(result)}")
+        if node.default is not None:
+            parts.append(f"ELSE {word(node.default)}")
+        return " ".join([*parts, "END"])
+
+    def _aggregate(self, node: ex.AggregateCall, word: Callable[[ex.Expr], str]) -> str:
+        name = self._linker.function(node.function).name
+        arguments = "*" if node.star else ", ".join(word(item) for item in node.arguments)
+        text = f"{quoted(name)}({'DISTINCT ' if node.distinct else ''}{arguments})"
+        if node.filter is not None:
+            text += f" FILTER (WHERE {word(node.filter)})"
+        return text
+
+    def key(self, key: Any, names: Names) -> str:
+        """A sort key with its direction, where that is not the default."""
+        text = self.text(key.expression, names)
+        if key.descending:
+            text += " DESC"
+        if key.nulls_first != key.descending:
+            text += " NULLS FIRST" if key.nulls_first else " NULLS LAST"
+        return text

@@ -1,0 +1,72 @@
+"""EXPLAIN ANALYZE: every node wrapped in one that counts rows, loops and time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from compute_node.exec.nodes.base import Batch, Node
+from compute_node.sql.plan import Plan
+
+if TYPE_CHECKING:
+    from compute_node.exec.context import ExecContext
+
+
+@dataclass(slots=True)
+class Measured:
+    """Of all loops together; times in seconds from a loop's start."""
+
+    loops: int = 0
+    rows: int = 0
+    first_s: float = 0.0
+    total_s: float = 0.0
+
+
+Measurements = dict[int, Measured]
+"""id of the plan node → what was measured"""
+
+
+class MeasuredNode(Node):
+    """Passes everything through. Made for one run, so it may keep the numbers itself."""
+
+    __slots__ = ("_measured", "_node")
+
+    def __init__(self, plan: Plan, node: Node, measurements: Measurements) -> None:
+        self._node = node
+        self._measured = measurements.setdefault(id(plan), Measured())
+        self.nullable = node.nullable
+
+    def batches(self, ctx: ExecContext) -> Iterator[Batch]:
+        """The node's batches; the time spent above this node is not counted."""
+        measured = self._measured
+        measured.loops += 1
+        spent = 0.0
+        seen = False
+        source = self._node.batches(ctx)
+        while True:
+            began = perf_counter()
+            batch = next(source, None)
+            took = perf_counter() - began
+            spent += took
+            measured.total_s += took
+            if not seen:
+                seen = True
+                measured.first_s += spent
+            if batch is None:
+                return
+            measured.rows += len(batch)
+            yield batch
+
+    def fetch(self, ctx: ExecContext) -> Batch:
+        """The node's rows at once."""
+        measured = self._measured
+        measured.loops += 1
+        began = perf_counter()
+        rows = self._node.fetch(ctx)
+        took = perf_counter() - began
+        measured.first_s += took
+        measured.total_s += took
+        measured.rows += len(rows)
+        return rows

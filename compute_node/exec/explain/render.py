@@ -1,0 +1,158 @@
+"""EXPLAIN's entry, and the writing of text and JSON (PostgreSQL manual, EXPLAIN and 14.1)."""
+
+from __future__ import annotations
+
+import json
+from time import perf_counter
+from typing import Any
+
+from aurora.errors import InvalidParameterValue, NotSupported, SqlSyntaxError
+from compute_node.exec.builder import Builder
+from compute_node.exec.context import ExecContext
+from compute_node.exec.executable import Executable
+from compute_node.exec.explain.describe import Describer, Shown
+from compute_node.exec.explain.expressions import Wording
+from compute_node.exec.explain.instrument import MeasuredNode, Measurements
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.plan import PlannedStmt
+
+_SWITCHES = {
+    "analyze": False,
+    "verbose": False,
+    "costs": True,
+    "settings": False,
+    "buffers": False,
+    "wal": False,
+    "timing": True,
+    "summary": None,
+}
+
+
+def explain(
+    planned: PlannedStmt,
+    options: dict[str, Any],
+    catalog: CatalogView,
+    ctx: ExecContext,
+    params: tuple[Any, ...] = (),
+    planning_s: float | None = None,
+) -> list[str]:
+    """The rows of EXPLAIN's one column. ``options`` are as written: lower-case names, True/False or text. With ANALYZE the
+    statement is run, in ``ctx``. 42601 for an unknown option, 22023 for a bad value, 0A000 for XML and YAML."""
+    settings, form = _settings(options)
+    wording = Wording(Builder(planned, catalog), ctx.env)
+    tree = Describer(planned, wording, bool(settings["verbose"])).tree()
+    measurements: Measurements | None = None
+    execution_s = 0.0
+    if settings["analyze"]:
+        kept: Measurements = {}
+        measurements = kept
+        executable = Executable(planned, catalog, lambda plan, node: MeasuredNode(plan, node, kept))
+        began = perf_counter()
+        executable.run(ctx, params)
+        execution_s = perf_counter() - began
+    writer = _Writer(settings, measurements)
+    summary = settings["summary"] if settings["summary"] is not None else settings["analyze"]
+    if form == "json":
+        document: dict[str, Any] = {"Plan": writer.json(tree)}
+        if summary and planning_s is not None:
+            document["Planning Time"] = round(planning_s * 1000, 3)
+        if settings["analyze"]:
+            document["Execution Time"] = round(execution_s * 1000, 3)
+        return [json.dumps([document], indent=2, ensure_ascii=False)]
+    lines = writer.text(tree)
+    if summary and planning_s is not None:
+        lines.append(f"Planning Time: {planning_s * 1000:.3f} ms")
+    if settings["analyze"] and summary:
+        lines.append(f"Execution Time: {execution_s * 1000:.3f} ms")
+    return lines
+
+
+def _settings(options: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    settings: dict[str, Any] = dict(_SWITCHES)
+    form = "text"
+    for name, value in options.items():
+        if name == "format":
+            form = str(value).lower()
+            if form not in ("text", "json", "xml", "yaml"):
+                raise InvalidParameterValue(f'unrecognized value for EXPLAIN option "format": "{value}"')
+            if form in ("xml", "yaml"):
+                raise NotSupported(f"EXPLAIN with FORMAT {form.upper()} is not supported")
+        elif name not in settings:
+            raise SqlSyntaxError(f'unrecognized EXPLAIN option "{name}"')
+        elif not isinstance(value, bool):
+            raise SqlSyntaxError(f"{name} requires a Boolean value")
+        else:
+            settings[name] = value
+    if "timing" in options and settings["timing"] and not settings["analyze"]:
+        raise InvalidParameterValue("EXPLAIN option TIMING requires ANALYZE")
+    if settings["wal"] and not settings["analyze"]:
+        raise InvalidParameterValue("EXPLAIN option WAL requires ANALYZE")
+    return settings, form
+
+
+class _Writer:
+    def __init__(self, settings: dict[str, Any], measurements: Measurements | None) -> None:
+        self._settings = settings
+        self._measurements = measurements
+
+    def text(self, tree: Shown) -> list[str]:
+        lines: list[str] = []
+        self._text(tree, 0, lines)
+        return lines
+
+    def _text(self, shown: Shown, depth: int, lines: list[str]) -> None:
+        """A child starts with an arrow, six columns further in than its parent's; properties stand two behind the title."""
+        indent = 6 * depth
+        if shown.label:
+            lines.append(f"{' ' * (indent - 4)}{shown.label}")
+        arrow = f"{' ' * (indent - 4)}->  " if depth else ""
+        lines.append(f"{arrow}{shown.title}{self._numbers(shown)}")
+        for name, value in shown.properties:
+            text = ", ".join(value) if isinstance(value, list) else value
+            lines.append(f"{' ' * (indent + 2)}{name}: {text}")
+        for child in shown.children:
+            self._text(child, depth + 1, lines)
+
+    def _numbers(self, shown: Shown) -> str:
+        plan = shown.plan
+        text = ""
+        if self._settings["costs"]:
+            text += f"  (cost={plan.startup_cost:.2f}..{plan.total_cost:.2f} rows={plan.rows:.0f} width={plan.width})"
+        if self._measurements is not None:
+            text += " " if text else "  "
+            measured = self._measurements.get(id(plan))
+            if measured is None or not measured.loops:
+                return text + "(never executed)"
+            loops = measured.loops
+            rows = f"rows={measured.rows / loops:.0f} loops={loops}"
+            if self._settings["timing"]:
+                first, total = measured.first_s / loops * 1000, measured.total_s / loops * 1000
+                return text + f"(actual time={first:.3f}..{total:.3f} {rows})"
+            return text + f"(actual {rows})"
+        return text
+
+    def json(self, shown: Shown) -> dict[str, Any]:
+        plan = shown.plan
+        item: dict[str, Any] = {"Node Type": shown.kind}
+        if shown.label:
+            item["Subplan Name"] = shown.label
+        item |= {"Parallel Aware": False, "Async Capable": False} | shown.facts
+        if self._settings["costs"]:
+            item |= {
+                "Startup Cost": round(plan.startup_cost, 2),
+                "Total Cost": round(plan.total_cost, 2),
+                "Plan Rows": round(plan.rows),
+                "Plan Width": plan.width,
+            }
+        if self._measurements is not None:
+            measured = self._measurements.get(id(plan))
+            loops = measured.loops if measured is not None else 0
+            if measured is not None and loops and self._settings["timing"]:
+                item["Actual Startup Time"] = round(measured.first_s / loops * 1000, 3)
+                item["Actual Total Time"] = round(measured.total_s / loops * 1000, 3)
+            item["Actual Rows"] = round(measured.rows / loops) if measured is not None and loops else 0
+            item["Actual Loops"] = loops
+        item |= dict(shown.properties)
+        if shown.children:
+            item["Plans"] = [self.json(child) for child in shown.children]
+        return item

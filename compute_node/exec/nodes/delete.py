@@ -1,0 +1,83 @@
+"""DELETE: each target row found by the child, re-checked when it changed while we waited for its lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from compute_node.exec.assignments import RowChange, columns_used, is_volatile
+from compute_node.exec.compile.compiler import Compiler
+from compute_node.exec.compile.unit import Unit
+from compute_node.exec.modify_source import ModifySource
+from compute_node.exec.nodes.base import Batch, Node, executes
+from compute_node.sql import plan as pl
+
+if TYPE_CHECKING:
+    from compute_node.exec.builder import Builder
+    from compute_node.exec.context import ExecContext
+
+BATCH_ROWS = 256
+
+
+@executes(pl.Delete)
+class DeleteNode(Node):
+    """``run`` gives the number of rows, ``batches`` those of RETURNING. The re-check is UPDATE's with nothing assigned."""
+
+    __slots__ = ("_make", "_needed", "_relation", "_returning", "_source")
+
+    def __init__(self, plan: pl.Delete, builder: Builder) -> None:
+        self._relation = plan.relation
+        recheck = plan.recheck
+        if recheck is not None and is_volatile(builder, recheck):
+            recheck = None
+        change = RowChange(builder, plan.relation, (), recheck, (), plan.returning)
+        self._needed = change.needed
+        width = len(plan.relation.columns)
+        uses_joined = any(index >= width for index in columns_used([recheck, *plan.returning]))
+        self._source = ModifySource(plan.child, plan.tid_column, builder, uses_joined)
+        unit = Unit()
+        scope = change.old_row_scope(proposed=False)
+        check = Compiler(unit, scope, builder).truth(recheck).text if recheck is not None else "True"
+        lines = ["def recheck(r):"]
+        if plan.returning:
+            lines.append("    keep[0] = r")
+        lines += [f"    return {check}", "return recheck"]
+        self._make: Callable[..., Any] = unit.link(unit.function("c, s, keep", lines))
+        self._returning: Callable[..., Any] | None = None
+        if plan.returning:
+            unit = Unit()
+            text = Compiler(unit, scope, builder).tuple_of(plan.returning)
+            self._returning = unit.link(unit.function("c, r, s", [f"return {text}"]))
+        self.nullable = None
+
+    def run(self, ctx: ExecContext) -> int:
+        """Deletes everything that qualifies."""
+        delete = ctx.storage.table(self._relation).delete
+        recheck = self._make(ctx, None, None) if self._source.scanned else None
+        count = 0
+        for number, (tid, row) in enumerate(self._source.rows(ctx)):
+            test = recheck if recheck is not None else self._make(ctx, row, None)
+            if delete(ctx.txn, ctx.snapshot, tid, test, self._needed):
+                count += 1
+            if not number & 63:
+                ctx.check()
+        return count
+
+    def batches(self, ctx: ExecContext) -> Iterator[Batch]:
+        """RETURNING's rows: the deleted ones."""
+        if self._returning is None:
+            self.run(ctx)
+            return
+        table = ctx.storage.table(self._relation)
+        out: Batch = []
+        for tid, row in self._source.rows(ctx):
+            # The re-check only sees versions newer than the snapshot's.
+            keep: list[Any] = [table.fetch(ctx.snapshot, tid, self._needed)]
+            if table.delete(ctx.txn, ctx.snapshot, tid, self._make(ctx, row, keep), self._needed):
+                out.append(self._returning(ctx, keep[0], row))
+            if len(out) >= BATCH_ROWS:
+                ctx.check()
+                yield out
+                out = []
+        if out:
+            yield out

@@ -1,0 +1,137 @@
+"""INSERT: checks the child's rows, stores them, and gives RETURNING's rows; ON CONFLICT."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from aurora.errors import CardinalityViolation
+from compute_node.catalog.descriptors import IndexDesc
+from compute_node.exec.assignments import RowChange
+from compute_node.exec.compile.rows import batch_function
+from compute_node.exec.constraints import row_verifier
+from compute_node.exec.modify_source import SCANS
+from compute_node.exec.nodes.base import Batch, Node, executes
+from compute_node.exec.plan_walk import plan_nodes
+from compute_node.sql import plan as pl
+
+if TYPE_CHECKING:
+    from compute_node.exec.builder import Builder
+    from compute_node.exec.context import ExecContext
+
+
+@executes(pl.Insert)
+class InsertNode(Node):
+    """``run`` gives the number of rows, ``batches`` those of RETURNING."""
+
+    __slots__ = ("_arbiters", "_child", "_conflict", "_on_conflict", "_reads_itself", "_relation", "_returning", "_verify")
+
+    def __init__(self, plan: pl.Insert, builder: Builder) -> None:
+        self._relation = plan.relation
+        self._child = builder.node(plan.child)
+        self._verify = row_verifier(builder, plan.relation, plan.checks)
+        width = len(plan.relation.columns)
+        self._returning: Any = None
+        if plan.returning:
+            shape = batch_function(builder, plan.returning, None, width)
+            self._returning = shape if shape is not None else lambda ctx, rows: rows
+        self._conflict = plan.conflict
+        self._arbiters = plan.arbiters
+        self._on_conflict: RowChange | None = None
+        if plan.conflict == "update":
+            self._on_conflict = RowChange(
+                builder,
+                plan.relation,
+                plan.conflict_assignments,
+                plan.conflict_where,
+                plan.checks,
+                plan.returning,
+                proposed=True,
+            )
+        self._reads_itself = any(
+            node.relation.oid == plan.relation.oid for node in plan_nodes(plan.child) if isinstance(node, SCANS)
+        )
+        self.nullable = None
+
+    def _source(self, ctx: ExecContext) -> Iterator[Batch]:
+        """The child's rows, checked. A table that is read while it grows is read to its end first."""
+        source: Any = self._child.batches(ctx)
+        if self._reads_itself:
+            source = list(source)
+        for batch in source:
+            if self._verify is not None:
+                self._verify(ctx, batch)
+            yield batch
+
+    def run(self, ctx: ExecContext) -> int:
+        """Inserts everything; the number of rows inserted (or updated by ON CONFLICT)."""
+        table = ctx.storage.table(self._relation)
+        if self._conflict:
+            return sum(len(rows) for rows in self._resolved(ctx, table))
+        count = 0
+        for batch in self._source(ctx):
+            ctx.check()
+            if len(batch) == 1:
+                table.insert(ctx.txn, batch[0])
+                count += 1
+            else:
+                count += table.insert_many(ctx.txn, batch)
+        return count
+
+    def batches(self, ctx: ExecContext) -> Iterator[Batch]:
+        """RETURNING's rows; each batch is stored before it is given."""
+        if self._returning is None:
+            self.run(ctx)
+            return
+        table = ctx.storage.table(self._relation)
+        if self._conflict:
+            for rows in self._resolved(ctx, table):
+                if rows:
+                    yield rows
+            return
+        for batch in self._source(ctx):
+            ctx.check()
+            if len(batch) == 1:
+                table.insert(ctx.txn, batch[0])
+            else:
+                table.insert_many(ctx.txn, batch)
+            yield self._returning(ctx, batch)
+
+    def _resolved(self, ctx: ExecContext, table: Any) -> Iterator[Batch]:
+        """ON CONFLICT row by row; yields RETURNING's rows, or one empty row per row that counts."""
+        touched: set[int] = set()
+        for batch in self._source(ctx):
+            ctx.check()
+            out: Batch = []
+            for row in batch:
+                result = self._store(ctx, table, row, touched)
+                if result is not None:
+                    out.append(result)
+            yield out
+
+    def _arbitrates(self, index: IndexDesc) -> bool:
+        return index.unique and (not self._arbiters or index.oid in self._arbiters)
+
+    def _store(self, ctx: ExecContext, table: Any, row: tuple[Any, ...], touched: set[int]) -> tuple[Any, ...] | None:
+        arbiters = [index for index in table.indexes if self._arbitrates(index.desc)]
+        while True:
+            tid, found = table.insert_or_find(ctx.txn, row, arbiters)
+            if not found:
+                touched.add(tid)
+                return self._returning(ctx, [row])[0] if self._returning is not None else ()
+            if self._on_conflict is None:
+                return None
+            if found in touched:
+                raise CardinalityViolation(
+                    "ON CONFLICT DO UPDATE command cannot affect row a second time",
+                    hint="Ensure that no rows proposed for insertion within the same command have "
+                    "duplicate constrained values.",
+                )
+            outcome = self._on_conflict.apply_latest(ctx, table, found, row)
+            if outcome.gone:
+                # Deleted between the probe and the lock: the insertion may succeed now.
+                continue
+            if outcome.tid is None:
+                return None
+            touched.add(outcome.tid)
+            return outcome.returned if outcome.returned is not None else ()

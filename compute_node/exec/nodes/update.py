@@ -1,0 +1,75 @@
+"""UPDATE: each target row found by the child is changed through ``Table.update_columns``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from compute_node.exec.assignments import RowChange
+from compute_node.exec.constraints import RowViolation
+from compute_node.exec.modify_source import ModifySource
+from compute_node.exec.nodes.base import Batch, Node, executes
+from compute_node.sql import plan as pl
+
+if TYPE_CHECKING:
+    from compute_node.exec.builder import Builder
+    from compute_node.exec.context import ExecContext
+
+BATCH_ROWS = 256
+
+
+@executes(pl.Update)
+class UpdateNode(Node):
+    """``run`` gives the number of rows, ``batches`` those of RETURNING."""
+
+    __slots__ = ("_change", "_relation", "_returns", "_source")
+
+    def __init__(self, plan: pl.Update, builder: Builder) -> None:
+        self._relation = plan.relation
+        self._change = RowChange(
+            builder, plan.relation, plan.assignments, plan.recheck, plan.checks, plan.returning
+        )
+        self._returns = bool(plan.returning)
+        self._source = ModifySource(plan.child, plan.tid_column, builder, self._change.uses_joined)
+        self.nullable = None
+
+    def run(self, ctx: ExecContext) -> int:
+        """Updates everything that qualifies."""
+        table = ctx.storage.table(self._relation)
+        change = self._change
+        count = 0
+        if not self._source.scanned:
+            for tid, row in self._source.rows(ctx):
+                ctx.check()
+                count += change.apply(ctx, table, tid, row).tid is not None
+            return count
+        compute = change.computer(ctx)
+        update, changed, needed = table.update_columns, change.changed, change.needed
+        txn, snapshot = ctx.txn, ctx.snapshot
+        for tid, _ in self._source.rows(ctx):
+            try:
+                if update(txn, snapshot, tid, changed, compute, needed) is not None:
+                    count += 1
+            except RowViolation as failure:
+                raise change.explain(ctx, table, tid, failure) from None
+            if not count & 63:
+                ctx.check()
+        return count
+
+    def batches(self, ctx: ExecContext) -> Iterator[Batch]:
+        """RETURNING's rows."""
+        if not self._returns:
+            self.run(ctx)
+            return
+        table = ctx.storage.table(self._relation)
+        out: Batch = []
+        for tid, row in self._source.rows(ctx):
+            outcome = self._change.apply(ctx, table, tid, row)
+            if outcome.tid is not None and outcome.returned is not None:
+                out.append(outcome.returned)
+            if len(out) >= BATCH_ROWS:
+                ctx.check()
+                yield out
+                out = []
+        if out:
+            yield out

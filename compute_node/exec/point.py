@@ -1,0 +1,230 @@
+"""Point statements as one function each: the paths that decide throughput (DESIGN wall 8).
+
+A SELECT by full index key, an UPDATE or DELETE through a unique index, an INSERT of one VALUES row, and a SELECT without
+tables: each becomes a generated function of (context, params) without generators or per-row dispatch. The kernels' entry
+points are bound when the statement first runs. A plan that fits none of these shapes gives None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from compute_node.exec.assignments import RowChange, columns_used, is_volatile
+from compute_node.exec.compile.compiler import Compiler, tuple_text
+from compute_node.exec.compile.rows import column_index, is_identity
+from compute_node.exec.compile.unit import Scope, Unit, row_scope
+from compute_node.exec.constraints import RowViolation, row_verifier
+from compute_node.exec.index_keys import narrowing
+from compute_node.exec.nodes.base import scan_nullable
+from compute_node.exec.plan_walk import plan_expressions, plan_nodes
+from compute_node.sql import expressions as ex
+from compute_node.sql import plan as pl
+
+if TYPE_CHECKING:
+    from compute_node.exec.builder import Builder
+
+PointFunction = Callable[[Any, tuple[Any, ...]], Any]
+Link = Callable[[Any], PointFunction]
+"""storage → the statement's function"""
+
+
+def is_self_contained(planned: pl.PlannedStmt) -> bool:
+    """Whether the plan needs no scratch state: no sub-selects, CTEs or execution parameters."""
+    if planned.subplans or planned.ctes:
+        return False
+    for node in plan_nodes(planned.plan):
+        for top in plan_expressions(node):
+            if any(isinstance(item, (ex.SubPlan, ex.ExecParam)) for item in ex.walk(top)):
+                return False
+    return True
+
+
+def point_select(planned: pl.PlannedStmt, builder: Builder) -> Link | None:
+    """``fetch_all`` of a SELECT by full key, or without tables."""
+    plan = planned.plan
+    if not is_self_contained(planned):
+        return None
+    if isinstance(plan, pl.Result) and plan.child is None and plan.filter is None:
+        if any(isinstance(item, ex.Call) and builder.function(item.function).returns_set for item in plan.output):
+            return None
+        unit = Unit()
+        text = Compiler(unit, Scope(), builder).tuple_of(plan.output)
+        name = unit.function("c, p", [f"return [{text}]"])
+        return lambda storage: unit.link(name)
+    if isinstance(plan, pl.IndexScan) and _is_lookup(plan) and not plan.want_tid:
+        return _lookup_select(plan, builder)
+    return None
+
+
+def point_modify(planned: pl.PlannedStmt, builder: Builder) -> Link | None:
+    """``run`` of a single-row INSERT, UPDATE or DELETE without RETURNING."""
+    plan = planned.plan
+    if not is_self_contained(planned):
+        return None
+    if isinstance(plan, pl.Insert) and not plan.returning and not plan.conflict:
+        row = _values_row(plan.child)
+        return None if row is None else _insert(plan, row, builder)
+    if isinstance(plan, (pl.Update, pl.Delete)) and not plan.returning:
+        child = plan.child
+        if not isinstance(child, pl.IndexScan) or not child.unique or not _is_lookup(child):
+            return None
+        if plan.recheck is None or is_volatile(builder, plan.recheck):
+            # Without the re-check the scan's filter would be lost.
+            return None
+        width = len(plan.relation.columns)
+        if any(index >= width for index in columns_used([plan.recheck])):
+            return None
+        return _update(plan, child, builder) if isinstance(plan, pl.Update) else _delete(plan, child, builder)
+    return None
+
+
+def _is_lookup(plan: pl.IndexScan) -> bool:
+    return len(plan.equal) == len(plan.index.columns) and not plan.any_array and bool(plan.equal)
+
+
+def _key_lines(plan: pl.IndexScan, builder: Builder, unit: Unit, nothing: str) -> tuple[list[str], str]:
+    """Lines that return early when no row can match, and the source of the key tuple."""
+    compiler = Compiler(unit, Scope(), builder)
+    types = plan.index.key_types or tuple(plan.relation.columns[attno - 1].type for attno in plan.index.columns)
+    lines: list[str] = []
+    parts: list[str] = []
+    for node, key_type in zip(plan.equal, types, strict=True):
+        code = compiler.value(node)
+        text = code.text
+        if not code.simple or code.nullable:
+            name = unit.fresh("v")
+            lines.append(f"{name} = {text}")
+            text = name
+        if code.nullable:
+            lines.append(f"if {text} is None: return {nothing}")
+        limits = narrowing(node.type, key_type)
+        if limits is not None:
+            low, high = unit.bind(limits[0]), unit.bind(limits[1])
+            lines.append(f"if not {low} <= {text} <= {high}: return {nothing}")
+        parts.append(text)
+    return lines, tuple_text(parts)
+
+
+def _lookup_select(plan: pl.IndexScan, builder: Builder) -> Link:
+    unit = Unit()
+    lines, key = _key_lines(plan, builder, unit, "[]")
+    columns = plan.columns
+    positions = [column_index(node) for node in plan.output]
+    if plan.filter is None and positions and min(positions) >= 0:
+        # The kernel projects: its tuples are the result.
+        columns = tuple(plan.columns[position] for position in positions)
+        shape = "{}"
+    else:
+        compiler = Compiler(unit, row_scope(scan_nullable(plan.relation, columns, False)), builder)
+        whole = is_identity(plan.output, len(columns))
+        row = "r" if whole else compiler.tuple_of(plan.output) if plan.output else "()"
+        where = f" if {compiler.truth(plan.filter).text}" if plan.filter is not None else ""
+        shape = f"[{row} for r in {{}}{where}]"
+    call = f"lookup(c.snapshot, {key}, {unit.bind(columns)}, False)"
+    name = unit.function("c, p", [*lines, "return " + shape.format(call)])
+
+    def link(storage: Any) -> PointFunction:
+        unit.names["lookup"] = storage.table(plan.relation).index(plan.index).lookup
+        return unit.link(name)
+
+    return link
+
+
+def _values_row(child: pl.Plan) -> tuple[ex.Expr, ...] | None:
+    """The expressions of a one-row source."""
+    if isinstance(child, pl.Result) and child.child is None and child.filter is None:
+        return child.output
+    if isinstance(child, pl.ValuesScan) and len(child.values) == 1 and child.filter is None:
+        values = child.values[0]
+        if not child.output:
+            return values
+
+        def place(node: ex.Expr) -> ex.Expr:
+            if isinstance(node, ex.Column):
+                return values[node.index]
+            return ex.map_children(node, place)
+
+        used = [item.index for node in child.output for item in ex.walk(node) if isinstance(item, ex.Column)]
+        return tuple(place(node) for node in child.output) if len(used) == len(set(used)) else None
+    return None
+
+
+def _insert(plan: pl.Insert, row: tuple[ex.Expr, ...], builder: Builder) -> Link | None:
+    for top in row:
+        if any(isinstance(item, ex.Call) and builder.function(item.function).returns_set for item in ex.walk(top)):
+            return None
+    unit = Unit()
+    compiler = Compiler(unit, Scope(), builder)
+    codes = [compiler.value(node) for node in row]
+    text = tuple_text([code.text for code in codes])
+    verify = row_verifier(builder, plan.relation, plan.checks)
+    must = [column.attno - 1 for column in plan.relation.columns if column.not_null and not column.dropped]
+    suspects = [index for index in must if codes[index].nullable]
+    lines = []
+    if verify is None or not (suspects or plan.checks):
+        lines.append(f"insert(c.txn, {text})")
+    else:
+        lines.append(f"r = {text}")
+        # The verifier words the error; a cheap test of the few columns that may be NULL decides whether to call it.
+        doubt = "" if plan.checks else f"if {' or '.join(f'r[{index}] is None' for index in suspects)}: "
+        if plan.checks:
+            lines.append("c.params = p")
+        lines += [f"{doubt}{unit.bind(verify, 'g')}(c, (r,))", "insert(c.txn, r)"]
+    name = unit.function("c, p", [*lines, "return 1"])
+
+    def link(storage: Any) -> PointFunction:
+        unit.names["insert"] = storage.table(plan.relation).insert
+        return unit.link(name)
+
+    return link
+
+
+def _update(plan: pl.Update, child: pl.IndexScan, builder: Builder) -> Link | None:
+    change = RowChange(builder, plan.relation, plan.assignments, plan.recheck, plan.checks, ())
+    if change.uses_joined:
+        return None
+    unit = Unit()
+    lines, key = _key_lines(child, builder, unit, "0")
+    lines += [f"m = lookup(c.snapshot, {key}, (), True)", "if not m: return 0", "d = m[0][0]", "def compute(r):"]
+    body = change.compute_lines(unit, plan.assignments, plan.recheck, plan.checks, keep=False)
+    lines += [f"    {line}" for line in body]
+    changed, needed = unit.bind(change.changed), unit.bind(change.needed)
+    call = f"update(c.txn, c.snapshot, d, {changed}, compute, {needed})"
+    if any("raise" in line or "fail" in line or line.startswith("n = ") for line in body):
+        violation = unit.bind(RowViolation, "g")
+        lines += ["try:", f"    return 0 if {call} is None else 1"]
+        lines += [f"except {violation} as failure:", "    error = explain(c, table, d, failure)", "raise error"]
+    else:
+        lines.append(f"return 0 if {call} is None else 1")
+    name = unit.function("c, p", lines)
+
+    def link(storage: Any) -> PointFunction:
+        table = storage.table(plan.relation)
+        unit.names |= {
+            "lookup": table.index(child.index).lookup,
+            "update": table.update_columns,
+            "table": table,
+            "explain": change.explain,
+        }
+        return unit.link(name)
+
+    return link
+
+
+def _delete(plan: pl.Delete, child: pl.IndexScan, builder: Builder) -> Link:
+    change = RowChange(builder, plan.relation, (), plan.recheck, (), ())
+    unit = Unit()
+    lines, key = _key_lines(child, builder, unit, "0")
+    compiler = Compiler(unit, change.old_row_scope(proposed=False), builder)
+    test = compiler.truth(plan.recheck).text if plan.recheck is not None else "True"
+    lines += [f"m = lookup(c.snapshot, {key}, (), True)", "if not m: return 0", "def recheck(r):", f"    return {test}"]
+    lines.append(f"return 1 if delete(c.txn, c.snapshot, m[0][0], recheck, {unit.bind(change.needed)}) else 0")
+    name = unit.function("c, p", lines)
+
+    def link(storage: Any) -> PointFunction:
+        table = storage.table(plan.relation)
+        unit.names |= {"lookup": table.index(child.index).lookup, "delete": table.delete}
+        return unit.link(name)
+
+    return link

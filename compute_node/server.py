@@ -1,0 +1,210 @@
+"""The compute node's life: open the volume, install or open the database, serve, end in order.
+
+::
+
+    storage addresses ─► Volume.open ─► [new: create, install image] ─► Storage ─► Engine ─► wire Server
+                          fence, recover, truncate                       └► background vacuum
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+
+from aurora.geometry import Member
+from aurora.kernels import arena as arena_kernel
+from aurora.rpc import storage_pb2 as pb
+from aurora.rpc.channels import open_channel, storage_stub
+from compute_node.access.storage import Storage
+from compute_node.access.vacuum import AutoVacuum
+from compute_node.catalog import image
+from compute_node.config import Config
+from compute_node.engine import Engine
+from compute_node.hub import HUB
+from compute_node.volume.volume import Volume, VolumeNotFound
+from compute_node.wire import scram
+from compute_node.wire.server import Server, WireConfig
+from compute_node.wire.startup import Role
+
+LOGGER = logging.getLogger(__name__)
+
+POSTGRES_EPOCH_US = 946_684_800_000_000
+"""2000-01-01 UTC in µs since 1970."""
+FIND_TIMEOUT_S = 60.0
+SUPERUSER = "postgres"
+
+
+def now_us() -> int:
+    """µs since 2000-01-01 UTC."""
+    return time.time_ns() // 1000 - POSTGRES_EPOCH_US
+
+
+class ComputeServer:
+    """One instance. ``start`` returns when it serves; ``wait`` until it must end; ``stop`` asks it to."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.address = ""
+        self.engine: Engine | None = None
+        self._done = asyncio.Event()
+        self._failure = ""
+        self._volume: Volume | None = None
+        self._wire: Server | None = None
+        self._vacuum: AutoVacuum | None = None
+
+    async def start(self) -> str:
+        """Open everything; returns HOST:PORT."""
+        HUB.bind(asyncio.get_running_loop())
+        config = self.config
+        volume = self._volume = await self._open_volume()
+        volume.on_fenced = self._fenced
+        arena = arena_kernel.Arena(config.cache_frames)
+        arena.durable_lsn = volume.vdl
+        volume.durable_callbacks.append(lambda vdl: setattr(arena, "durable_lsn", vdl))
+        if volume.vdl == 0:
+            image.install(volume)
+            await _durable(volume, volume.log.last_cpl)
+        engine = self.engine = await HUB.call(self._open_engine, arena, volume)
+        self._wire = Server(engine, _Authenticator(engine, config.password), self._wire_config(), now_us)
+        await self._wire.start()
+        self._vacuum = AutoVacuum(engine.storage, engine.catalog)
+        self._vacuum.start()
+        host, port = self._wire.addresses[0]
+        self.address = f"{host}:{port}"
+        return self.address
+
+    def _open_engine(self, arena: Any, volume: Volume) -> Engine:
+        storage = Storage(arena, volume)
+        storage.mtr.verify = self.config.verify_redo
+        engine = Engine(storage, self.status)
+        storage.reclaim_orphans()
+        return engine
+
+    def _wire_config(self) -> WireConfig:
+        config = self.config
+        return WireConfig(
+            host=config.host,
+            port=config.port,
+            max_connections=config.max_connections,
+            tls_cert=config.tls_cert,
+            tls_key=config.tls_key,
+        )
+
+    async def _open_volume(self) -> Volume:
+        config = self.config
+        try:
+            return await Volume.open(config.storage, config.id, find_timeout_s=FIND_TIMEOUT_S)
+        except VolumeNotFound:
+            LOGGER.info("the storage nodes are empty: creating a volume")
+        members = [await _member(address) for address in config.storage]
+        await Volume.create(members, config.pages_per_pg)
+        return await Volume.open(config.storage, config.id, find_timeout_s=FIND_TIMEOUT_S)
+
+    def _fenced(self) -> None:
+        self._failure = "another writer has taken over the volume"
+        self._done.set()
+
+    def status(self) -> dict[str, Any]:
+        """What ``aurora_status()`` tells."""
+        if self._volume is None or self._wire is None or self.engine is None:
+            return {"id": self.config.id, "state": "starting"}
+        volume = self._volume.status()
+        arena = self.engine.storage.arena
+        return {
+            "id": self.config.id,
+            "role": self.config.role,
+            "pid": os.getpid(),
+            "sessions": len(self._wire.sessions),
+            "volume": volume,
+            "cache": {
+                "frames": int(arena.frames),
+                "pages": len(arena),
+                "hits": int(arena.hits),
+                "misses": int(arena.misses),
+                "evictions": int(arena.evictions),
+            },
+        }
+
+    def stop(self) -> None:
+        """End ``wait``."""
+        self._done.set()
+
+    async def wait(self) -> str:
+        """Serve until ``stop`` or until this writer is fenced; then end in order. Returns why it ended, empty when asked to."""
+        await self._done.wait()
+        await self.close()
+        return self._failure
+
+    async def close(self) -> None:
+        """End sessions, background work and streams."""
+        if self._vacuum is not None:
+            await self._vacuum.stop()
+        if self._wire is not None:
+            await self._wire.shutdown()
+        if self._volume is not None:
+            await self._volume.close()
+
+
+class _Authenticator:
+    """Roles from the catalog; the superuser's password may come from the configuration."""
+
+    def __init__(self, engine: Engine, password: str | None) -> None:
+        self._engine = engine
+        self._verifier = scram.make_verifier(password) if password else None
+
+    def lookup(self, user: str) -> Role | None:
+        """The role of that name; called in a greenlet."""
+        role = self._engine.catalog.role(user)
+        if role is None:
+            return None
+        verifier = role.verifier
+        if user == SUPERUSER and self._verifier is not None:
+            verifier = self._verifier
+        return Role(verifier, role.superuser, role.can_login, role.oid)
+
+
+async def _durable(volume: Volume, lsn: int) -> None:
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def finished(error: BaseException | None) -> None:
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    volume.when_durable(lsn, finished)
+    await done
+
+
+async def _member(address: str) -> Member:
+    """What the node at an address calls itself; waits until it answers."""
+    channel = open_channel(address)
+    try:
+        while True:
+            try:
+                reply = await storage_stub(channel).Status(pb.StatusRequest(), timeout=2.0)
+            except grpc.aio.AioRpcError as error:
+                LOGGER.info("storage node %s does not answer yet: %s", address, error.code().name)
+                await asyncio.sleep(0.1)
+                continue
+            return Member(reply.node_id, reply.az, address)
+    finally:
+        await channel.close()
+
+
+async def serve(config: Config, ready: Callable[[str], None], server_made: Callable[[ComputeServer], None]) -> str:
+    """Run an instance until it is stopped; ``ready`` is told the address once it serves. Returns why it ended."""
+    server = ComputeServer(config)
+    server_made(server)
+    try:
+        ready(await server.start())
+    except BaseException:
+        await server.close()
+        raise
+    return await server.wait()

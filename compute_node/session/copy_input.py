@@ -1,0 +1,389 @@
+"""COPY FROM: pieces of the client's data → lists of typed rows (manual, reference page of COPY, file formats).
+
+Most lines are plain: no backslash, no quote. Those are split by str methods and converted column by column; whatever is
+not plain, or fails that way, goes through the exact path, which also makes the errors with their line and column.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aurora.errors import BadCopyFileFormat, SqlError, UndefinedColumn
+from compute_node.session.copy_options import CopyOptions
+from compute_node.session.results import decode_text
+from compute_node.types.registry import PgType, TypeEnv
+
+INT_BITS = {21: 15, 23: 31, 20: 63}
+_STRINGS = frozenset((25, 1043))
+_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_ESCAPED = re.compile(r"\\(x[0-9A-Fa-f]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
+_MEMO_LIMIT = 1024
+SIGNATURE = b"PGCOPY\n\xff\r\n\0"
+
+Row = tuple[Any, ...]
+Column = tuple[str, PgType, int]
+
+
+def unescape(field: str) -> str:
+    """Undo the text format's backslashes."""
+
+    def one(match: re.Match[str]) -> str:
+        text = match[1]
+        if text[0] == "x" and len(text) > 1:
+            return chr(int(text[1:], 16))
+        if text[0] in "01234567":
+            return chr(int(text, 8) & 0xFF)
+        return _ESCAPES.get(text, text)
+
+    return _ESCAPED.sub(one, field)
+
+
+class _Batch:
+    """Converts raw rows (fields are str, None is NULL) to typed rows."""
+
+    def __init__(self, relation: str, columns: Sequence[Column], env: TypeEnv) -> None:
+        self.relation = relation
+        self._columns = columns
+        self._env = env
+        self._memos: list[dict[str, Any]] = [{} for _ in columns]
+
+    def convert(self, rows: list[list[str | None]], first_line: int) -> list[Row]:
+        """All rows, column by column; row by row when something is wrong, for the error's sake."""
+        if not self._columns:
+            return [() for _ in rows]
+        try:
+            return list(zip(*[self._column(index, values) for index, values in enumerate(zip(*rows, strict=True))]))
+        except (ValueError, TypeError, SqlError):
+            return [self._exact(row, first_line + offset) for offset, row in enumerate(rows)]
+
+    def _column(self, index: int, values: tuple[str | None, ...]) -> Sequence[Any]:
+        _, item, typmod = self._columns[index]
+        bits = INT_BITS.get(item.oid)
+        if bits is not None:
+            numbers = [None if value is None else int(value) for value in values]
+            present = [number for number in numbers if number is not None]
+            if present and (min(present) < -(1 << bits) or max(present) >= 1 << bits):
+                raise ValueError(index)
+            for value in values:
+                # int() is more generous than SQL.
+                if value is not None and ("_" in value or not value.isascii()):
+                    raise ValueError(value)
+            return numbers
+        if item.oid in _STRINGS and typmod < 0:
+            return values
+        memo, convert, env = self._memos[index], item.input, self._env
+        out = []
+        for value in values:
+            if value is None:
+                out.append(None)
+                continue
+            found = memo.get(value)
+            if found is None:
+                found = convert(value, typmod, env)
+                if len(memo) < _MEMO_LIMIT:
+                    memo[value] = found
+            out.append(found)
+        return out
+
+    def _exact(self, row: list[str | None], line: int) -> Row:
+        values = []
+        for (name, item, typmod), value in zip(self._columns, row, strict=True):
+            try:
+                values.append(None if value is None else item.input(value, typmod, self._env))
+            except SqlError as error:
+                if error.where is None:
+                    shown = "null input" if value is None else f'"{value}"'
+                    error.where = f"COPY {self.relation}, line {line}, column {name}: {shown}"
+                raise
+        return tuple(values)
+
+    def error(self, message: str, line: int, text: str) -> SqlError:
+        """22P04 with the line."""
+        shown = text if len(text) <= 100 else text[:100] + "..."
+        return BadCopyFileFormat(message, where=f'COPY {self.relation}, line {line}: "{shown}"')
+
+
+class LineReader:
+    """Text and CSV: ``feed(bytes)`` gives the rows that are complete, ``finish()`` those of a last line without newline."""
+
+    def __init__(self, relation: str, columns: Sequence[Column], options: CopyOptions, env: TypeEnv) -> None:
+        self._batch = _Batch(relation, columns, env)
+        self._names = [name for name, _, _ in columns]
+        self._options = options
+        self._csv = options.format == "csv"
+        self._rest = b""
+        self._line = 0
+        self._newline: str | None = None
+        self._ended = False
+        self._open_record = ""
+        self._open_line = 0
+        self._header = options.header != "none"
+        self._force_null = self._chosen(options.force_null)
+        self._force_not_null = self._chosen(options.force_not_null)
+
+    def _chosen(self, names: tuple[str, ...]) -> frozenset[int]:
+        if names == ("*",):
+            return frozenset(range(len(self._names)))
+        for name in names:
+            if name not in self._names:
+                raise UndefinedColumn(f'column "{name}" of relation "{self._batch.relation}" does not exist')
+        return frozenset(self._names.index(name) for name in names)
+
+    def feed(self, data: bytes) -> list[Row]:
+        """Take a piece; returns complete rows."""
+        data = self._rest + data
+        cut = data.rfind(b"\n") + 1
+        if not cut:
+            self._rest = data
+            return []
+        self._rest = data[cut:]
+        return self._lines(decode_text(data[:cut]))
+
+    def finish(self) -> list[Row]:
+        """The end of the data."""
+        rows = []
+        if self._rest:
+            text, self._rest = decode_text(self._rest), b""
+            rows = self._lines(text + "\n")
+        if self._open_record and not self._ended:
+            raise self._batch.error("unterminated CSV quoted field", self._open_line, self._open_record.rstrip("\n"))
+        return rows
+
+    def _lines(self, text: str) -> list[Row]:
+        if self._ended:
+            return []
+        if self._newline is None:
+            end = text.find("\n")
+            self._newline = "\r\n" if end > 0 and text[end - 1] == "\r" else "\n"
+        lines = text.split("\n")
+        lines.pop()
+        if self._newline == "\r\n":
+            lines = [line[:-1] if line.endswith("\r") else line for line in lines]
+        first = self._line + 1
+        self._line += len(lines)
+        special = "\\" in text or self._header or bool(self._open_record) or (self._csv and self._options.quote in text)
+        special = special or (not self._csv and "\r" in text and self._newline == "\n")
+        delimiter, null, width = self._options.delimiter, self._options.null, len(self._names)
+        if not special and width > 1:
+            rows: list[list[str | None]] = [line.split(delimiter) for line in lines]  # type: ignore[misc]
+            if null in text if null else True:
+                rows = [[None if field == null else field for field in row] for row in rows]
+            if self._csv and self._force_not_null:
+                rows = [self._forced(row, [False] * width) for row in rows]
+            if all(len(row) == width for row in rows):
+                return self._batch.convert(rows, first)
+        return self._exact(lines, first)
+
+    def _forced(self, row: list[str | None], quoted: list[bool]) -> list[str | None]:
+        for index in self._force_not_null:
+            if index < len(row) and row[index] is None and not quoted[index]:
+                row[index] = self._options.null
+        for index in self._force_null:
+            if index < len(row) and row[index] == self._options.null:
+                row[index] = None
+        return row
+
+    def _exact(self, lines: list[str], first: int) -> list[Row]:
+        rows: list[list[str | None]] = []
+        numbers: list[int] = []
+        for offset, line in enumerate(lines):
+            number = first + offset
+            if line == "\\." and not self._open_record:
+                self._ended = True
+                break
+            if self._csv:
+                record = self._open_record + line
+                fields = self._csv_fields(record)
+                if fields is None:
+                    self._open_line = self._open_line or number
+                    self._open_record = record + "\n"
+                    continue
+                self._open_record, self._open_line = "", 0
+            else:
+                if "\r" in line:
+                    raise self._batch.error("literal carriage return found in data", number, line)
+                fields = self._text_fields(line)
+            if self._header:
+                self._header = False
+                self._check_header(fields, number)
+                continue
+            width = len(self._names)
+            if len(fields) < width:
+                if width == 0 and line == "":
+                    fields = []
+                else:
+                    raise self._batch.error(f'missing data for column "{self._names[len(fields)]}"', number, line)
+            if len(fields) > width:
+                if width == 0 and line == "":
+                    fields = []
+                else:
+                    raise self._batch.error("extra data after last expected column", number, line)
+            rows.append(fields)
+            numbers.append(number)
+        if not rows:
+            return []
+        if numbers[-1] - numbers[0] == len(numbers) - 1:
+            return self._batch.convert(rows, numbers[0])
+        return [row for fields, number in zip(rows, numbers, strict=True) for row in self._batch.convert([fields], number)]
+
+    def _text_fields(self, line: str) -> list[str | None]:
+        delimiter, null = self._options.delimiter, self._options.null
+        if "\\" not in line:
+            return [None if field == null else field for field in line.split(delimiter)]
+        pieces = re.split(rf"((?:[^\\{re.escape(delimiter)}]|\\.)*)(?:{re.escape(delimiter)}|\Z)", line, flags=re.DOTALL)
+        fields = [pieces[index] for index in range(1, len(pieces), 2)]
+        # The pattern also matches the empty text at the end, unless the line ends in a delimiter.
+        if len(fields) > 1 and not _ends_in_delimiter(line, delimiter):
+            fields.pop()
+        return [None if field == null else unescape(field) for field in fields]
+
+    def _csv_fields(self, record: str) -> list[str | None] | None:
+        """The fields of a record; None when a quoted field goes on behind it."""
+        delimiter, quote, escape, null = (
+            self._options.delimiter, self._options.quote, self._options.escape, self._options.null,
+        )  # fmt: skip
+        fields: list[str | None] = []
+        quoted: list[bool] = []
+        at, size = 0, len(record)
+        while True:
+            text, was_quoted = "", False
+            while at < size and record[at] != delimiter:
+                if record[at] != quote:
+                    stop = at
+                    while stop < size and record[stop] != delimiter and record[stop] != quote:
+                        stop += 1
+                    text += record[at:stop]
+                    at = stop
+                    continue
+                was_quoted = True
+                at += 1
+                while True:
+                    if at >= size:
+                        return None
+                    char = record[at]
+                    if char == escape and at + 1 < size and record[at + 1] in (quote, escape):
+                        text += record[at + 1]
+                        at += 2
+                    elif char == quote:
+                        at += 1
+                        break
+                    else:
+                        text += char
+                        at += 1
+            fields.append(None if text == null and not was_quoted else text)
+            quoted.append(was_quoted)
+            if at >= size:
+                break
+            at += 1
+        return self._forced(fields, quoted)
+
+    def _check_header(self, fields: list[str | None], number: int) -> None:
+        if self._options.header != "match":
+            return
+        where = f"COPY {self._batch.relation}, line {number}"
+        if len(fields) != len(self._names):
+            raise BadCopyFileFormat(
+                f"wrong number of fields in header line: got {len(fields)}, expected {len(self._names)}", where=where
+            )
+        for index, (got, name) in enumerate(zip(fields, self._names, strict=True), 1):
+            if got != name:
+                shown = f'got "{got}"' if got is not None else f'got null value ("{self._options.null}")'
+                raise BadCopyFileFormat(
+                    f'column name mismatch in header line field {index}: {shown}, expected "{name}"', where=where
+                )
+
+
+def _ends_in_delimiter(line: str, delimiter: str) -> bool:
+    """Whether the last character is a delimiter that no backslash takes."""
+    if not line.endswith(delimiter):
+        return False
+    slashes = len(line) - 1 - len(line[:-1].rstrip("\\"))
+    return slashes % 2 == 0
+
+
+class BinaryReader:
+    """The binary format: header, then per row a field count and fields; -1 ends it."""
+
+    def __init__(self, relation: str, columns: Sequence[Column]) -> None:
+        self._relation = relation
+        self._columns = columns
+        self._rest = b""
+        self._in_header = True
+        self._ended = False
+        self._row = 0
+
+    def feed(self, data: bytes) -> list[Row]:
+        """Take a piece; returns complete rows."""
+        data = self._rest + data
+        at = 0
+        if self._in_header:
+            if len(data) < 19:
+                self._rest = data
+                return []
+            if data[:11] != SIGNATURE:
+                raise BadCopyFileFormat("COPY file signature not recognized")
+            if int.from_bytes(data[11:15], "big") >> 16:
+                raise BadCopyFileFormat("unrecognized critical flags in COPY file header")
+            at = 19 + int.from_bytes(data[15:19], "big")
+            if len(data) < at:
+                self._rest = data
+                return []
+            self._in_header = False
+        rows: list[Row] = []
+        while not self._ended:
+            taken = self._one(data, at)
+            if taken is None:
+                break
+            row, at = taken
+            if row is not None:
+                rows.append(row)
+        self._rest = data[at:]
+        return rows
+
+    def finish(self) -> list[Row]:
+        """The end of the data."""
+        if not self._ended and (self._rest or self._in_header):
+            raise BadCopyFileFormat("unexpected EOF in COPY data", where=f"COPY {self._relation}, line {self._row + 1}")
+        return []
+
+    def _one(self, data: bytes, at: int) -> tuple[Row | None, int] | None:
+        if len(data) < at + 2:
+            return None
+        count = int.from_bytes(data[at : at + 2], "big", signed=True)
+        at += 2
+        if count == -1:
+            self._ended = True
+            return None, at
+        where = f"COPY {self._relation}, line {self._row + 1}"
+        if count != len(self._columns):
+            raise BadCopyFileFormat(f"row field count is {count}, expected {len(self._columns)}", where=where)
+        values: list[Any] = []
+        for name, item, typmod in self._columns:
+            if len(data) < at + 4:
+                return None
+            length = int.from_bytes(data[at : at + 4], "big", signed=True)
+            at += 4
+            if length == -1:
+                values.append(None)
+                continue
+            if length < 0:
+                raise BadCopyFileFormat("invalid field size", where=f"{where}, column {name}")
+            if len(data) < at + length:
+                return None
+            values.append(self._receive(item, data[at : at + length], typmod, f"{where}, column {name}"))
+            at += length
+        self._row += 1
+        return tuple(values), at
+
+    @staticmethod
+    def _receive(item: PgType, raw: bytes, typmod: int, where: str) -> Any:
+        receive: Callable[[bytes, int], Any] | None = item.receive
+        try:
+            if receive is None:
+                raise BadCopyFileFormat(f"no binary input function available for type {item.name}")
+            return receive(raw, typmod)
+        except SqlError as error:
+            error.where = error.where or where
+            raise

@@ -1,0 +1,141 @@
+"""The options of COPY (manual, reference page of COPY), checked as PostgreSQL checks them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pglast import ast
+
+from aurora.errors import InvalidParameterValue, NotSupported, SqlSyntaxError
+
+
+@dataclass(frozen=True, slots=True)
+class CopyOptions:
+    """``header``: none, skip or match. ``force_*``: column names; ``*`` is all."""
+
+    format: str = "text"
+    delimiter: str = "\t"
+    null: str = "\\N"
+    header: str = "none"
+    quote: str = '"'
+    escape: str = '"'
+    force_quote: tuple[str, ...] = ()
+    force_not_null: tuple[str, ...] = ()
+    force_null: tuple[str, ...] = ()
+
+
+_NAMES = frozenset(
+    ("format", "delimiter", "null", "header", "quote", "escape", "force_quote", "force_not_null", "force_null",
+     "encoding", "freeze")
+)  # fmt: skip
+
+
+def _text(argument: Any) -> str:
+    if argument is None:
+        return "true"
+    if isinstance(argument, ast.Integer):
+        return str(argument.ival)
+    if isinstance(argument, ast.Boolean):
+        return "true" if argument.boolval else "false"
+    return str(argument.sval)
+
+
+def _columns(argument: Any) -> tuple[str, ...]:
+    if isinstance(argument, ast.A_Star):
+        return ("*",)
+    return tuple(item.sval for item in argument)
+
+
+def _boolean(name: str, text: str) -> bool:
+    lowered = text.lower()
+    if lowered in ("true", "on", "1"):
+        return True
+    if lowered in ("false", "off", "0"):
+        return False
+    raise SqlSyntaxError(f"{name} requires a Boolean value")
+
+
+def parse_options(nodes: Any, is_from: bool) -> CopyOptions:
+    """Read and check DefElems. Raises 42601, 22023, 0A000."""
+    given: dict[str, Any] = {}
+    for node in nodes or ():
+        name = node.defname
+        if name not in _NAMES:
+            raise SqlSyntaxError(f'option "{name}" not recognized', position=_position(node))
+        if name in given:
+            raise SqlSyntaxError("conflicting or redundant options", position=_position(node))
+        given[name] = _columns(node.arg) if name.startswith("force_") else _text(node.arg)
+    form = given.get("format", "text")
+    if form not in ("text", "csv", "binary"):
+        raise InvalidParameterValue(f'COPY format "{form}" not recognized')
+    csv = form == "csv"
+    header = given.get("header", "false").lower()
+    if header == "match":
+        if not is_from:
+            raise SqlSyntaxError('cannot use "match" with HEADER in COPY TO')
+    else:
+        header = "skip" if _boolean("header", header) else "none"
+    if "freeze" in given:
+        _boolean("freeze", given["freeze"])
+    encoding = given.get("encoding", "utf8").lower().replace("-", "").replace("_", "")
+    if encoding not in ("utf8", "unicode", "sqlascii"):
+        raise NotSupported(f'COPY encoding "{given["encoding"]}" is not supported: use UTF8')
+    quote = given.get("quote", '"')
+    options = CopyOptions(
+        form,
+        given.get("delimiter", "," if csv else "\t"),
+        given.get("null", "" if csv else "\\N"),
+        header,
+        quote,
+        given.get("escape", quote),
+        given.get("force_quote", ()),
+        given.get("force_not_null", ()),
+        given.get("force_null", ()),
+    )
+    _check(options, given, is_from)
+    return options
+
+
+def _position(node: Any) -> int | None:
+    return None if node.location is None or node.location < 0 else node.location + 1
+
+
+def _check(options: CopyOptions, given: dict[str, Any], is_from: bool) -> None:
+    csv, binary = options.format == "csv", options.format == "binary"
+    if binary:
+        for name in ("delimiter", "null"):
+            if name in given:
+                raise SqlSyntaxError(f"cannot specify {name.upper()} in BINARY mode")
+        if options.header != "none":
+            raise NotSupported("cannot specify HEADER in BINARY mode")
+    if len(options.delimiter.encode()) != 1:
+        raise NotSupported("COPY delimiter must be a single one-byte character")
+    if options.delimiter in "\r\n":
+        raise InvalidParameterValue("COPY delimiter cannot be newline or carriage return")
+    if "\r" in options.null or "\n" in options.null:
+        raise InvalidParameterValue("COPY null representation cannot use newline or carriage return")
+    if not csv and options.delimiter in "\\.abcdefghijklmnopqrstuvwxyz0123456789":
+        raise InvalidParameterValue(f'COPY delimiter cannot be "{options.delimiter}"')
+    for name in ("quote", "escape"):
+        if name in given:
+            if not csv:
+                raise NotSupported(f"COPY {name} available only in CSV mode")
+            if len(given[name].encode()) != 1:
+                raise NotSupported(f"COPY {name} must be a single one-byte character")
+    if csv and options.delimiter == options.quote:
+        raise InvalidParameterValue("COPY delimiter and quote must be different")
+    for name, words, wrong_way in (
+        ("force_quote", "force quote", is_from),
+        ("force_not_null", "force not null", not is_from),
+        ("force_null", "force null", not is_from),
+    ):
+        if name in given:
+            if not csv:
+                raise NotSupported(f"COPY {words} available only in CSV mode")
+            if wrong_way:
+                raise NotSupported(f"COPY {words} only available using COPY {'TO' if is_from else 'FROM'}")
+    if options.delimiter in options.null:
+        raise NotSupported("COPY delimiter must not appear in the NULL specification")
+    if csv and options.quote in options.null:
+        raise NotSupported("CSV quote character must not appear in the NULL specification")

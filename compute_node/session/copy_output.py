@@ -1,0 +1,132 @@
+"""COPY TO: rows → CopyData messages, one a row, in text, CSV or binary format."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aurora.errors import UndefinedColumn
+from aurora.kernels import wire as wire_kernel
+from compute_node.session.copy_input import SIGNATURE
+from compute_node.session.copy_options import CopyOptions
+from compute_node.session.results import binary_code, text_code, type_of
+from compute_node.types.registry import TypeEnv
+from compute_node.wire import messages
+from compute_node.wire.messages import Column
+
+_ESCAPES = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\\": "\\\\"}
+
+
+def _to_text(oid: int, env: TypeEnv) -> Callable[[Any], str]:
+    code, converter = text_code(type_of(oid))
+    if code == b"i":
+        return str
+    if code == b"s":
+        return lambda value: value  # type: ignore[no-any-return]
+    if code == b"b":
+        return lambda value: "t" if value else "f"
+    if converter is None:
+        return str
+    if code == b"t":
+        return lambda value: converter(value).decode()  # type: ignore[no-any-return]
+    return lambda value: converter(value, env)  # type: ignore[no-any-return]
+
+
+class CopyWriter:
+    """Encodes one COPY's rows. ``start`` and ``end`` are the bytes around them."""
+
+    def __init__(self, columns: Sequence[Column], options: CopyOptions, env: TypeEnv) -> None:
+        self._options = options
+        self._env = env
+        self._columns = columns
+        self.binary = options.format == "binary"
+        self._numbers = [column.type_oid in (20, 21, 23, 26) for column in columns]
+        if self.binary:
+            pairs = [binary_code(type_of(column.type_oid)) for column in columns]
+            self._codes = b"".join(code for code, _ in pairs)
+            self._binary_converters = tuple(converter for _, converter in pairs)
+        else:
+            self._convert = [_to_text(column.type_oid, env) for column in columns]
+        escaped = "".join(_ESCAPES) + options.delimiter
+        self._escaped = re.compile(f"[{re.escape(escaped)}]")
+        self._quoted = re.compile(f"[{re.escape(options.delimiter + options.quote)}\r\n]")
+        names = [column.name for column in columns]
+        for name in options.force_quote:
+            if name != "*" and name not in names:
+                raise UndefinedColumn(f'column "{name}" does not exist')
+        self._force = [options.force_quote == ("*",) or name in options.force_quote for name in names]
+
+    def start(self) -> bytes:
+        """What comes before the rows."""
+        if self.binary:
+            return messages.message(b"d", SIGNATURE + bytes(8))
+        if self._options.header == "none":
+            return b""
+        names = [column.name for column in self._columns]
+        if self._options.format == "csv":
+            names = [self._csv(name, False, len(names) == 1) for name in names]
+        else:
+            names = [self._text(name) for name in names]
+        return self._line(names)
+
+    def end(self) -> bytes:
+        """What comes after the rows."""
+        return messages.message(b"d", b"\xff\xff") if self.binary else b""
+
+    def rows(self, rows: list[tuple[Any, ...]]) -> bytes:
+        """The messages of a batch."""
+        if self.binary:
+            return self._binary_rows(rows)
+        null, convert, force = self._options.null, self._convert, self._force
+        out = []
+        if self._options.format == "csv":
+            alone = len(convert) == 1
+            for row in rows:
+                out.append(
+                    self._line(
+                        [
+                            null if value is None else self._csv(to_text(value), must, alone)
+                            for value, to_text, must in zip(row, convert, force, strict=True)
+                        ]
+                    )
+                )
+        else:
+            numbers = self._numbers
+            for row in rows:
+                out.append(
+                    self._line(
+                        [
+                            null if value is None else str(value) if number else self._text(to_text(value))
+                            for value, to_text, number in zip(row, convert, numbers, strict=True)
+                        ]
+                    )
+                )
+        return b"".join(out)
+
+    def _line(self, fields: list[str]) -> bytes:
+        payload = (self._options.delimiter.join(fields) + "\n").encode()
+        return b"d" + (len(payload) + 4).to_bytes(4, "big") + payload
+
+    def _text(self, text: str) -> str:
+        if self._escaped.search(text) is None:
+            return text
+        return self._escaped.sub(lambda match: _ESCAPES.get(match[0], "\\" + match[0]), text)
+
+    def _csv(self, text: str, must: bool, alone: bool) -> str:
+        options = self._options
+        # A lone \. in a line would read as the end of the data.
+        if not must and text != options.null and self._quoted.search(text) is None and not (alone and text == "\\."):
+            return text
+        quote, escape = options.quote, options.escape
+        body = text if escape == quote else text.replace(escape, escape * 2)
+        return quote + body.replace(quote, escape + quote) + quote
+
+    def _binary_rows(self, rows: list[tuple[Any, ...]]) -> bytes:
+        data = wire_kernel.encode_rows(rows, self._codes, self._binary_converters, self._env)
+        # A row of the binary format is the body of a DataRow: only the message type differs.
+        out, at = bytearray(data), 0
+        while at < len(data):
+            out[at] = 100
+            at += 1 + int.from_bytes(data[at + 1 : at + 5], "big")
+        return bytes(out)

@@ -1,0 +1,119 @@
+"""COPY: the sub-protocol (manual, chapter 55.2.6) around the readers and writers of its formats."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pglast import ast, enums
+
+from aurora.errors import NotSupported, ProtocolViolation, QueryCanceled, SqlSyntaxError
+from compute_node.session import prepare, transactions
+from compute_node.session.copy_input import BinaryReader, LineReader
+from compute_node.session.copy_options import CopyOptions, parse_options
+from compute_node.session.copy_output import CopyWriter
+from compute_node.session.output import FLUSH_BYTES
+from compute_node.session.portals import Portal
+from compute_node.session.results import decode_text
+from compute_node.sql.parse import RawStatement
+from compute_node.wire import messages
+
+if TYPE_CHECKING:
+    from compute_node.session.session import Session
+
+BATCH_ROWS = 1000
+_COPY_DATA, _COPY_DONE, _COPY_FAIL, _FLUSH, _SYNC = 100, 99, 102, 72, 83
+
+
+def run(session: Session, node: Any, source: str) -> int:
+    """Run COPY; returns the number of rows."""
+    if node.is_program or node.filename is not None:
+        raise NotSupported(
+            "COPY from or to a file or program of the server is not supported",
+            hint="Use COPY FROM STDIN or COPY TO STDOUT; psql's \\copy does so.",
+        )
+    options = parse_options(node.options, bool(node.is_from))
+    if node.is_from:
+        if node.whereClause is not None:
+            raise NotSupported("COPY FROM with WHERE is not supported")
+        return _copy_in(session, node, options)
+    return _copy_out(session, node, source, options)
+
+
+def _copy_in(session: Session, node: Any, options: CopyOptions) -> int:
+    txn = transactions.ensure(session)
+    session.begin_statement(session.query)
+    names = [item.sval for item in node.attlist] if node.attlist else None
+    target = session.engine.copy_target(session, txn, node.relation, names)
+    relation = node.relation.relname
+    reader: LineReader | BinaryReader
+    if options.format == "binary":
+        reader = BinaryReader(relation, target.columns)
+    else:
+        reader = LineReader(relation, target.columns, options, session.env)
+    session.out.append(messages.copy_response(b"G", len(target.columns), options.format == "binary"))
+    session.port.flush()
+    while True:
+        kind, payload = session.port.next_message()
+        if kind == _COPY_DATA:
+            rows = reader.feed(payload)
+        elif kind == _COPY_DONE:
+            rows = reader.finish()
+        elif kind == _COPY_FAIL:
+            raise QueryCanceled(f"COPY from stdin failed: {decode_text(messages.read_string(payload, 0, len(payload)))}")
+        elif kind in (_FLUSH, _SYNC):
+            continue
+        else:
+            raise ProtocolViolation(f"unexpected message type 0x{kind:02X} during COPY from stdin", severity="FATAL")
+        for at in range(0, len(rows), BATCH_ROWS):
+            target.write_rows(rows[at : at + BATCH_ROWS])
+            session.check_interrupts()
+        if kind == _COPY_DONE:
+            return target.finish()
+
+
+def _query(node: Any) -> Any:
+    """The SELECT that COPY table TO means."""
+    if node.query is not None:
+        if not prepare.is_query(node.query):
+            raise NotSupported("COPY query must be SELECT, INSERT, UPDATE or DELETE")
+        return node.query
+    if node.attlist:
+        fields = [(ast.String(item.sval),) for item in node.attlist]
+    else:
+        fields = [(ast.A_Star(),)]
+    targets = tuple(ast.ResTarget(val=ast.ColumnRef(fields=field, location=-1), location=-1) for field in fields)
+    return ast.SelectStmt(
+        targetList=targets,
+        fromClause=(node.relation,),
+        limitOption=enums.LimitOption.LIMIT_OPTION_DEFAULT,
+        op=enums.SetOperation.SETOP_NONE,
+    )
+
+
+def _copy_out(session: Session, node: Any, source: str, options: CopyOptions) -> int:
+    plan, _ = prepare.compile_plan(session, RawStatement(_query(node), 0, len(source)), source, [])
+    if plan.columns is None:
+        raise SqlSyntaxError("COPY query must have a RETURNING clause")
+    writer = CopyWriter(plan.columns, options, session.env)
+    portal = Portal("", plan, ())
+    portal.start(session)
+    out = session.out
+    out.append(messages.copy_response(b"H", len(plan.columns), writer.binary))
+    out.append(writer.start())
+    count = unsent_bytes = 0
+    while True:
+        rows = portal.next_batch(BATCH_ROWS)
+        if not rows:
+            break
+        session.gated = True
+        count += len(rows)
+        data = writer.rows(rows)
+        out.append(data)
+        unsent_bytes += len(data)
+        if unsent_bytes >= FLUSH_BYTES:
+            unsent_bytes = 0
+            session.port.flush()
+            session.check_interrupts()
+    out.append(writer.end())
+    out.append(messages.COPY_DONE)
+    return count

@@ -1,0 +1,240 @@
+"""Path → plan nodes: chooses what each node hands on and turns Vars into columns of input rows.
+
+``create(path, needs)`` gives a plan whose rows are exactly the ``needs`` expressions, so nothing that no one asked for is
+fetched, and a scan's projection happens in the scan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from aurora.errors import InvariantViolation
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.expressions import Column, Const, ExecParam, Expr, Var, map_children
+from compute_node.sql.plan import (
+    CteScan,
+    FunctionScan,
+    HashJoin,
+    Materialize,
+    NestLoop,
+    Plan,
+    Result,
+    SeqScan,
+    SubqueryScan,
+    TidScan,
+    ValuesScan,
+)
+from compute_node.sql.planner.paths import EmptyPath, JoinPath, Path, ScanPath, SubPath, row_width
+from compute_node.sql.planner.quals import conjunction, local_vars
+from compute_node.sql.planner.state import Level
+
+Mapping_ = Mapping[tuple[int, int], Expr]
+
+
+def replace_columns(node: Expr, lookup: Callable[[Var], Expr]) -> Expr:
+    """The expression with each Var of this level replaced."""
+    if isinstance(node, Var):
+        return lookup(node)
+    if isinstance(node, Const):
+        return node
+    return map_children(node, lambda child: replace_columns(child, lookup))
+
+
+def identity(expressions: Sequence[Expr]) -> tuple[Expr, ...]:
+    """Columns that hand on a row as it is."""
+    return tuple(Column(type=item.type, typmod=item.typmod, index=index) for index, item in enumerate(expressions))
+
+
+class Creator:
+    """Makes the plan nodes of one query level. ``tid_entry``: the range entry whose scan hands on tids (DML)."""
+
+    def __init__(self, catalog: CatalogView, level: Level, tid_entry: int = -1) -> None:
+        self.catalog = catalog
+        self.level = level
+        self.tid_entry = tid_entry
+
+    def create(self, path: Path, needs: Sequence[Expr]) -> Plan:
+        """The plan whose rows are ``needs``."""
+        if isinstance(path, ScanPath):
+            plan = self._scan(path, needs)
+        elif isinstance(path, JoinPath):
+            plan = self._join(path, needs)
+        elif isinstance(path, SubPath):
+            plan = self._sub(path, needs)
+        elif isinstance(path, EmptyPath):
+            plan = Result(output=self._bound(needs, {}))
+        else:
+            raise InvariantViolation(f"path of unknown kind {type(path).__name__}")
+        plan.rows, plan.startup_cost, plan.total_cost = max(1.0, round(path.rows)), path.startup, max(path.cost, path.startup)
+        plan.width = row_width(self.catalog, plan.output)
+        return plan
+
+    def _bind(self, node: Expr, mapping: Mapping_) -> Expr:
+        return replace_columns(node, lambda var: self._lookup(var, mapping))
+
+    def _lookup(self, var: Var, mapping: Mapping_) -> Expr:
+        found = mapping.get((var.rte, var.attno))
+        if found is not None:
+            return found
+        number = self.level.params.get(var)
+        if number is None:
+            raise InvariantViolation(f"column {var.attno} of range entry {var.rte} is not in the input row")
+        return ExecParam(type=var.type, typmod=var.typmod, number=number)
+
+    def _bound(self, needs: Sequence[Expr], mapping: Mapping_) -> tuple[Expr, ...]:
+        return tuple(self._bind(item, mapping) for item in needs)
+
+    def _filter(self, quals: Sequence[Expr], mapping: Mapping_) -> Expr | None:
+        condition = conjunction(quals)
+        return None if condition is None else self._bind(condition, mapping)
+
+    # --- scans ------------------------------------------------------------------------------------------------------
+
+    def _scan(self, path: ScanPath, needs: Sequence[Expr]) -> Plan:
+        relation = path.entry.relation
+        if relation is None:
+            raise InvariantViolation("a table scan without a table")
+        columns: list[int] = []
+        mapping: dict[tuple[int, int], Expr] = {}
+        for item in (*needs, *path.filter):
+            for var in local_vars(item):
+                if var.rte == path.rte and (var.rte, var.attno) not in mapping:
+                    mapping[var.rte, var.attno] = Column(type=var.type, typmod=var.typmod, index=len(columns))
+                    columns.append(var.attno)
+        output = self._bound(needs, mapping)
+        condition = self._filter(path.filter, mapping)
+        want_tid = path.rte == self.tid_entry
+        if path.tid is not None:
+            return TidScan(
+                relation=relation,
+                columns=tuple(columns),
+                tid=self._bind(path.tid, {}),
+                filter=condition,
+                alias=path.entry.alias,
+                want_tid=want_tid,
+                output=output,
+            )
+        if path.index is None:
+            return SeqScan(
+                relation=relation,
+                columns=tuple(columns),
+                filter=condition,
+                alias=path.entry.alias,
+                want_tid=want_tid,
+                output=output,
+            )
+        scan = path.index
+
+        def bound(item: tuple[Expr, bool] | None) -> tuple[Expr, bool] | None:
+            return None if item is None else (self._bind(item[0], {}), item[1])
+
+        return replace(
+            scan,
+            columns=tuple(columns),
+            equal=self._bound(scan.equal, {}),
+            lower=bound(scan.lower),
+            upper=bound(scan.upper),
+            filter=condition,
+            want_tid=want_tid,
+            output=output,
+        )
+
+    def _sub(self, path: SubPath, needs: Sequence[Expr]) -> Plan:
+        entry, rte = path.entry, path.rte
+        mapping: dict[tuple[int, int], Expr] = {
+            (rte, index + 1): Column(type=type_oid, typmod=typmod, index=index)
+            for index, (type_oid, typmod) in enumerate(zip(entry.column_types, entry.column_typmods, strict=True))
+        }
+        output = self._bound(needs, mapping)
+        condition = self._filter(path.filter, mapping)
+        if entry.kind == "values":
+            rows = tuple(self._bound(row, {}) for row in entry.values)
+            return ValuesScan(values=rows, filter=condition, output=output)
+        if entry.kind == "function":
+            if entry.function is None:
+                raise InvariantViolation("a function entry without a function")
+            return FunctionScan(
+                call=self._bind(entry.function, {}),
+                column_count=len(entry.column_types),
+                with_ordinality=entry.with_ordinality,
+                filter=condition,
+                alias=entry.alias,
+                output=output,
+            )
+        if path.cte >= 0:
+            return CteScan(cte=path.cte, working=path.working, filter=condition, alias=entry.alias, output=output)
+        if path.plan is None:
+            raise InvariantViolation(f"range entry {entry.alias} has no plan")
+        if condition is None and output == identity(path.plan.output):
+            return path.plan
+        return SubqueryScan(child=path.plan, filter=condition, alias=entry.alias, output=output)
+
+    # --- joins ------------------------------------------------------------------------------------------------------
+
+    def _join(self, path: JoinPath, needs: Sequence[Expr]) -> Plan:
+        if path.filter:
+            wanted = list(dict.fromkeys(var for item in (*needs, *path.filter) for var in local_vars(item)))
+            child = self._join_node(path, wanted)
+            child.rows, child.startup_cost, child.total_cost = path.rows, path.startup, path.cost
+            child.width = row_width(self.catalog, child.output)
+            mapping: dict[tuple[int, int], Expr] = {
+                (var.rte, var.attno): column for var, column in zip(wanted, identity(wanted), strict=True)
+            }
+            return Result(child=child, filter=self._filter(path.filter, mapping), output=self._bound(needs, mapping))
+        return self._join_node(path, needs)
+
+    def _join_node(self, path: JoinPath, needs: Sequence[Expr]) -> Plan:
+        outer_ids, inner_ids = path.outer.relids, path.inner.relids
+        passed = [var for var in path.inner.required if var.rte in outer_ids]
+        wanted = list(
+            dict.fromkeys(
+                var
+                for item in (*needs, *path.condition, *path.outer_keys, *path.inner_keys, *passed)
+                for var in local_vars(item)
+            )
+        )
+        outer_needs = [var for var in wanted if var.rte in outer_ids]
+        inner_needs = [var for var in wanted if var.rte in inner_ids]
+        parameters = []
+        for var in passed:
+            number = self.level.params.get(var)
+            if number is None:
+                number = self.level.params[var] = self.level.statement.new_param()
+            parameters.append((number, var))
+        outer = self.create(path.outer, outer_needs)
+        inner = self.create(path.inner, inner_needs)
+        mapping: dict[tuple[int, int], Expr] = {}
+        for side, vars_ in ((0, outer_needs), (1, inner_needs)):
+            for index, var in enumerate(vars_):
+                mapping[var.rte, var.attno] = Column(type=var.type, typmod=var.typmod, index=index, side=side)
+        output = self._bound(needs, mapping)
+        condition = self._filter(path.condition, mapping)
+        if path.method == "hash":
+            as_input = {key: replace(item, side=0) for key, item in mapping.items() if isinstance(item, Column)}
+            return HashJoin(
+                kind=path.kind,
+                outer=outer,
+                inner=inner,
+                outer_keys=self._bound(path.outer_keys, as_input),
+                inner_keys=self._bound(path.inner_keys, as_input),
+                condition=condition,
+                output=output,
+            )
+        if path.materialize:
+            inner = Materialize(
+                child=inner,
+                output=identity(inner.output),
+                rows=inner.rows,
+                width=inner.width,
+                startup_cost=inner.startup_cost,
+                total_cost=inner.total_cost,
+            )
+        return NestLoop(
+            kind=path.kind,
+            outer=outer,
+            inner=inner,
+            condition=condition,
+            parameters=tuple((number, self._bind(var, mapping)) for number, var in parameters),
+            output=output,
+        )

@@ -1,0 +1,224 @@
+"""Rule: evaluate what needs no row. Immutable functions of constants become constants, boolean expressions are simplified.
+
+Params (declared or lifted) are never looked into. A fold that raises is left to run time, where it may never be reached.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from aurora.errors import SqlError
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.expressions import (
+    And,
+    ArrayExpr,
+    BooleanTest,
+    Call,
+    Case,
+    Coalesce,
+    CoerceTypmod,
+    Const,
+    Expr,
+    Not,
+    NullTest,
+    Or,
+    Relabel,
+    map_children,
+)
+from compute_node.types import oids
+
+_UNSIGNED = frozenset({oids.OID, oids.REGCLASS, oids.REGPROC, oids.REGTYPE, oids.REGNAMESPACE, 2202, 2203, 2204, 4096, 4191})
+_INTS = frozenset({oids.INT2, oids.INT4, oids.INT8})
+
+
+def fold(catalog: CatalogView, node: Expr) -> Expr:
+    """The expression with constant parts evaluated."""
+    if isinstance(node, Const):
+        return node
+    if isinstance(node, Case):
+        return _case(catalog, node)
+    node = map_children(node, lambda child: fold(catalog, child))
+    handler = _HANDLERS.get(type(node))
+    return node if handler is None else handler(catalog, node)
+
+
+def _boolean(value: bool | None) -> Const:
+    return Const(type=oids.BOOL, value=value)
+
+
+def _call(catalog: CatalogView, node: Call) -> Expr:
+    arguments = node.arguments
+    for item in arguments:
+        if not isinstance(item, Const):
+            if not any(isinstance(other, Const) and other.value is None for other in arguments):
+                return node
+            break
+    function = catalog.function(node.function)
+    if function.returns_set or function.kind != "f":
+        return node
+    if function.strict and any(isinstance(item, Const) and item.value is None for item in arguments):
+        if function.volatility != "v":
+            return Const(type=node.type, typmod=node.typmod, value=None, location=node.location)
+        return node
+    if function.volatility != "i" or function.needs_context or not all(isinstance(item, Const) for item in arguments):
+        return node
+    if node.variadic and function.variadic == oids.ANY:
+        return node
+    values = [item.value for item in arguments if isinstance(item, Const)]
+    implementation = function.implementation
+    if function.specialize is not None:
+        implementation = function.specialize(tuple(item.type for item in arguments), node.type)
+    try:
+        value: Any = implementation(*values)
+    except SqlError:
+        return node
+    return Const(type=node.type, typmod=node.typmod, value=value, location=node.location)
+
+
+def _relabel(catalog: CatalogView, node: Relabel) -> Expr:
+    argument = node.argument
+    if isinstance(argument, Const):
+        value = argument.value
+        if node.type in _UNSIGNED and argument.type in _INTS and isinstance(value, int):
+            value %= 2**32
+        return Const(type=node.type, typmod=node.typmod, value=value, location=node.location)
+    if isinstance(argument, Relabel):
+        return Relabel(type=node.type, typmod=node.typmod, argument=argument.argument, implicit=node.implicit)
+    return node
+
+
+def _typmod(catalog: CatalogView, node: CoerceTypmod) -> Expr:
+    argument = node.argument
+    cast = catalog.type(node.type).typmod_cast
+    if not isinstance(argument, Const) or cast is None:
+        return node
+    try:
+        value = None if argument.value is None else cast(argument.value, node.typmod, node.explicit)
+    except SqlError:
+        return node
+    return Const(type=node.type, typmod=node.typmod, value=value, location=node.location)
+
+
+def _and(catalog: CatalogView, node: And) -> Expr:
+    return _junction(node, And, False)
+
+
+def _or(catalog: CatalogView, node: Or) -> Expr:
+    return _junction(node, Or, True)
+
+
+def _junction(node: And | Or, kind: type, decisive: bool) -> Expr:
+    items: list[Expr] = []
+    seen_null = False
+    for item in node.arguments:
+        parts = item.arguments if isinstance(item, kind) else (item,)  # type: ignore[attr-defined]
+        for part in parts:
+            if isinstance(part, Const):
+                if part.value is decisive:
+                    return _boolean(decisive)
+                seen_null = seen_null or part.value is None
+            else:
+                items.append(part)
+    if not items:
+        return _boolean(None if seen_null else not decisive)
+    if seen_null:
+        items.append(_boolean(None))
+    if len(items) == 1:
+        return items[0]
+    if tuple(items) == node.arguments:
+        return node
+    return dataclasses.replace(node, arguments=tuple(items))
+
+
+def _not(catalog: CatalogView, node: Not) -> Expr:
+    argument = node.argument
+    if isinstance(argument, Const):
+        return _boolean(None if argument.value is None else not argument.value)
+    if isinstance(argument, Not):
+        return argument.argument
+    if isinstance(argument, And):
+        return Or(type=oids.BOOL, arguments=tuple(_negated(catalog, item) for item in argument.arguments))
+    if isinstance(argument, Or):
+        return And(type=oids.BOOL, arguments=tuple(_negated(catalog, item) for item in argument.arguments))
+    if isinstance(argument, NullTest):
+        return dataclasses.replace(argument, negated=not argument.negated)
+    if isinstance(argument, Call) and argument.operator and len(argument.arguments) == 2:
+        negator = catalog.operator(argument.operator).negator
+        if negator:
+            other = catalog.operator(negator)
+            return dataclasses.replace(argument, function=other.function, operator=other.oid, display=other.name)
+    return node
+
+
+def _negated(catalog: CatalogView, node: Expr) -> Expr:
+    return _not(catalog, Not(type=oids.BOOL, argument=node))
+
+
+def _null_test(catalog: CatalogView, node: NullTest) -> Expr:
+    if isinstance(node.argument, Const):
+        return _boolean((node.argument.value is None) != node.negated)
+    return node
+
+
+def _boolean_test(catalog: CatalogView, node: BooleanTest) -> Expr:
+    if isinstance(node.argument, Const):
+        return _boolean((node.argument.value is node.target) != node.negated)
+    return node
+
+
+def _coalesce(catalog: CatalogView, node: Coalesce) -> Expr:
+    items: list[Expr] = []
+    for item in node.arguments:
+        if isinstance(item, Const):
+            if item.value is None:
+                continue
+            items.append(item)
+            break
+        items.append(item)
+    if not items:
+        return Const(type=node.type, typmod=node.typmod, value=None)
+    if isinstance(items[0], Const):
+        return items[0]
+    return node if len(items) == len(node.arguments) else dataclasses.replace(node, arguments=tuple(items))
+
+
+def _array(catalog: CatalogView, node: ArrayExpr) -> Expr:
+    if node.nested or not all(isinstance(item, Const) for item in node.elements):
+        return node
+    values = [item.value for item in node.elements if isinstance(item, Const)]
+    return Const(type=node.type, value=values, location=node.location)
+
+
+def _case(catalog: CatalogView, node: Case) -> Expr:
+    """Branches are folded only when they can be reached."""
+    operand = None if node.operand is None else fold(catalog, node.operand)
+    branches: list[tuple[Expr, Expr]] = []
+    default = node.default
+    for condition, result in node.branches:
+        condition = fold(catalog, condition)
+        if isinstance(condition, Const):
+            if condition.value is not True:
+                continue
+            default = result
+            break
+        branches.append((condition, fold(catalog, result)))
+    if default is not None:
+        default = fold(catalog, default)
+    if not branches:
+        return default if default is not None else Const(type=node.type, typmod=node.typmod, value=None)
+    return dataclasses.replace(node, operand=operand, branches=tuple(branches), default=default)
+
+
+_HANDLERS: dict[type, Any] = {
+    Call: _call,
+    Relabel: _relabel,
+    CoerceTypmod: _typmod,
+    And: _and,
+    Or: _or,
+    Not: _not,
+    NullTest: _null_test,
+    BooleanTest: _boolean_test,
+    Coalesce: _coalesce,
+    ArrayExpr: _array,
+}

@@ -1,0 +1,255 @@
+"""Rule: join order and methods. Left-deep search over items, each a table or a nested join problem, that are joined inner,
+left, semi or anti; exhaustive for few items, greedy beyond."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from aurora.errors import InvariantViolation, NotSupported
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.expressions import Call, Expr
+from compute_node.sql.planner.access import index_paths
+from compute_node.sql.planner.estimate import selectivity
+from compute_node.sql.planner.paths import CPU_OPERATOR_COST, CPU_TUPLE_COST, JoinPath, Path, ScanPath
+from compute_node.sql.planner.quals import relids
+from compute_node.sql.query import RangeEntry
+
+EXHAUSTIVE_MAX = 5
+
+
+@dataclass(slots=True)
+class Item:
+    """One input of a join problem. ``on``: its ON condition (left, semi, anti), of which ``quals`` (about the item alone)
+    are already in ``path``; ``min_left``: relations that must be joined before it."""
+
+    kind: str
+    path: Path
+    quals: list[Expr] = field(default_factory=list)
+    on: list[Expr] = field(default_factory=list)
+    min_left: frozenset[int] = frozenset()
+
+    @property
+    def relids(self) -> frozenset[int]:
+        """The relations it brings."""
+        return self.path.relids
+
+
+class JoinSearch:
+    """Finds the cheapest left-deep order of the items under the conditions ``quals`` (each over more than one item, or over
+    the nullable side of an outer join)."""
+
+    def __init__(
+        self, catalog: CatalogView, entries: list[RangeEntry], items: Sequence[Item], quals: Sequence[tuple[Expr, frozenset[int]]]
+    ) -> None:
+        self.catalog = catalog
+        self.entries = entries
+        self.items = list(items)
+        self.quals = list(quals)
+        self.universe = frozenset().union(*(item.relids for item in items))
+
+    def best(self) -> Path:
+        """The cheapest path over all items."""
+        if len(self.items) == 1:
+            path = self.items[0].path
+            rest = [qual for qual, _ in self.quals]
+            return path if not rest else self._filtered(path, rest)
+        return self._exhaustive() if len(self.items) <= EXHAUSTIVE_MAX else self._greedy()
+
+    def _filtered(self, path: Path, quals: list[Expr]) -> Path:
+        if isinstance(path, JoinPath):
+            path.filter += quals
+            return path
+        raise InvariantViolation("conditions on a single relation were not pushed into its scan")
+
+    def _ready(self, item: Item, have: frozenset[int]) -> bool:
+        lateral = frozenset(var.rte for var in item.path.required) & self.universe
+        return (item.min_left & self.universe) <= have and lateral <= have
+
+    def _starts(self) -> list[int]:
+        found = [
+            index
+            for index, item in enumerate(self.items)
+            if item.kind == "inner" and self._ready(item, frozenset())
+        ]
+        if not found:
+            raise NotSupported("circular lateral references between FROM items are not supported")
+        return found
+
+    def _exhaustive(self) -> Path:
+        best: dict[int, Path] = {1 << index: self.items[index].path for index in self._starts()}
+        full = (1 << len(self.items)) - 1
+        level = dict(best)
+        while full not in best:
+            following: dict[int, Path] = {}
+            for mask, path in level.items():
+                candidates = self._candidates(mask, path.relids)
+                for index in candidates:
+                    joined = self.join(path, self.items[index])
+                    if joined is None:
+                        continue
+                    key = mask | 1 << index
+                    known = following.get(key)
+                    if known is None or joined.cost < known.cost:
+                        following[key] = joined
+            if not following:
+                raise NotSupported("no join order satisfies the lateral references of this query")
+            best.update(following)
+            level = following
+        return best[full]
+
+    def _candidates(self, mask: int, have: frozenset[int]) -> list[int]:
+        """Items that may come next: the connected ones when there are any."""
+        ready = [
+            index for index, item in enumerate(self.items) if not mask >> index & 1 and self._ready(item, have)
+        ]
+        connected = [index for index in ready if self._connected(self.items[index], have)]
+        return connected or ready
+
+    def _connected(self, item: Item, have: frozenset[int]) -> bool:
+        if item.kind != "inner" or any(var.rte in have for var in item.path.required):
+            return True
+        together = have | item.relids
+        return any(ids & item.relids and ids & have and ids <= together for _, ids in self.quals)
+
+    def _greedy(self) -> Path:
+        starts = sorted(self._starts(), key=lambda index: self.items[index].path.rows)[:3]
+        results: list[Path] = []
+        for start in starts:
+            path: Path | None = self.items[start].path
+            mask = 1 << start
+            for _ in range(len(self.items) - 1):
+                if path is None:
+                    break
+                options = []
+                for index in self._candidates(mask, path.relids):
+                    joined = self.join(path, self.items[index])
+                    if joined is not None:
+                        options.append((joined.rows + joined.cost * 0.01, index, joined))
+                if not options:
+                    path = None
+                    break
+                _, chosen, path = min(options, key=lambda option: option[:2])
+                mask |= 1 << chosen
+            if path is not None:
+                results.append(path)
+        if not results:
+            raise NotSupported("no join order satisfies the lateral references of this query")
+        return min(results, key=lambda result: result.cost)
+
+    # --- one join ---------------------------------------------------------------------------------------------------
+
+    def join(self, outer: Path, item: Item) -> JoinPath | None:
+        """The cheapest join of what there is with one more item."""
+        have = outer.relids
+        together = have | item.relids
+        hidden = item.kind in ("semi", "anti")
+        fresh = [
+            qual
+            for qual, ids in self.quals
+            if ids <= together and not ids <= have and not (hidden and ids & item.relids)
+        ]
+        if item.kind == "inner":
+            condition, after = fresh, []
+        else:
+            condition, after = list(item.on), fresh
+        rows = self._rows(outer, item, condition, after)
+        required = frozenset(var for var in outer.required | item.path.required if var.rte not in together)
+        options: list[JoinPath] = []
+        lateral = any(var.rte in have for var in item.path.required)
+        base = outer.cost
+
+        def add(method: str, inner: Path, cost: float, **extra: object) -> None:
+            options.append(
+                JoinPath(
+                    relids=together,
+                    rows=rows,
+                    startup=outer.startup,
+                    cost=cost + rows * CPU_TUPLE_COST,
+                    required=required | frozenset(var for var in inner.required if var.rte not in together),
+                    kind=item.kind,
+                    method=method,
+                    outer=outer,
+                    inner=inner,
+                    filter=after,
+                    **extra,  # type: ignore[arg-type]
+                )
+            )
+
+        if not lateral:
+            keys, rest = hash_keys(self.catalog, condition, have, item.relids)
+            if keys:
+                cost = base + item.path.cost + (outer.rows + item.path.rows * 2) * CPU_TUPLE_COST
+                add("hash", item.path, cost, outer_keys=[k for k, _ in keys], inner_keys=[k for _, k in keys], condition=rest)
+        inner_scan = self._parameterised(outer, item, condition)
+        if inner_scan is not None and inner_scan.index is not None:
+            # repeated descents find the upper pages cached
+            each = 0.5 + inner_scan.rows * (RANDOM_REPEAT + CPU_TUPLE_COST)
+            rest = [qual for qual in condition if qual not in inner_scan.keys]
+            add("nest", inner_scan, base + outer.rows * each, condition=rest)
+        if lateral:
+            cost = base + outer.rows * max(item.path.cost, 0.02)
+            add("nest", item.path, cost, condition=condition)
+        else:
+            pairs = outer.rows * item.path.rows
+            cost = base + item.path.cost + pairs * CPU_OPERATOR_COST * (1 + len(condition))
+            add("nest", item.path, cost, condition=condition, materialize=outer.rows > 1)
+        return min(options, key=lambda option: option.cost)
+
+    def _rows(self, outer: Path, item: Item, condition: list[Expr], after: list[Expr]) -> float:
+        if item.kind in ("semi", "anti"):
+            rows = outer.rows * 0.5
+        else:
+            rows = outer.rows * item.path.rows
+            for qual in condition:
+                if qual not in item.quals:
+                    rows *= selectivity(self.catalog, qual, self.entries, item.path.rows)
+            if item.kind == "left":
+                rows = max(rows, outer.rows)
+        for qual in after:
+            rows *= selectivity(self.catalog, qual, self.entries, item.path.rows)
+        return max(rows, 1.0)
+
+    def _parameterised(self, outer: Path, item: Item, condition: list[Expr]) -> ScanPath | None:
+        """The best index scan of a base table whose keys come from the outer rows."""
+        path = item.path
+        if not isinstance(path, ScanPath):
+            return None
+        usable = item.quals + [qual for qual in condition if qual not in item.quals]
+        best: ScanPath | None = None
+        for scan, _ in index_paths(self.catalog, path.rte, path.entry, self.entries, usable, item.quals):
+            needed = frozenset(var.rte for var in scan.required)
+            if not needed or not needed <= outer.relids:
+                continue
+            if best is None or (scan.index is not None and scan.index.unique) or scan.cost < best.cost:
+                best = scan
+                if scan.index is not None and scan.index.unique:
+                    break
+        return best
+
+
+RANDOM_REPEAT = 0.3
+"""cost of a heap page that an earlier descent of the same join has likely brought in"""
+
+
+def hash_keys(
+    catalog: CatalogView, condition: Sequence[Expr], have: frozenset[int], new: frozenset[int]
+) -> tuple[list[tuple[Expr, Expr]], list[Expr]]:
+    """(outer, inner) key pairs of the hashable equalities between the two sides, and the other conditions."""
+    keys: list[tuple[Expr, Expr]] = []
+    rest: list[Expr] = []
+    for qual in condition:
+        if isinstance(qual, Call) and qual.operator and len(qual.arguments) == 2:
+            operator = catalog.operator(qual.operator)
+            if operator.can_hash and operator.name == "=":
+                left, right = qual.arguments
+                ids_left, ids_right = relids(left), relids(right)
+                if ids_left and ids_right:
+                    if ids_left <= have and ids_right <= new:
+                        keys.append((left, right))
+                        continue
+                    if ids_left <= new and ids_right <= have:
+                        keys.append((right, left))
+                        continue
+        rest.append(qual)
+    return keys, rest

@@ -1,0 +1,95 @@
+"""Paths: ways to compute a set of relations, compared by cost before plan nodes are made of the cheapest.
+
+A path speaks of the query's Vars; ``create`` turns it into plan nodes that speak of columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.expressions import Expr, Var
+from compute_node.sql.plan import IndexScan, Plan
+from compute_node.sql.query import RangeEntry
+
+SEQ_PAGE_COST = 1.0
+RANDOM_PAGE_COST = 4.0
+CPU_TUPLE_COST = 0.01
+CPU_INDEX_TUPLE_COST = 0.005
+CPU_OPERATOR_COST = 0.0025
+
+
+@dataclass(slots=True, kw_only=True)
+class Path:
+    """Base: ``relids`` computed, ``rows`` and costs; ``required``: Vars of other relations that must be known before each run
+    (lateral references, keys of a parameterised index scan)."""
+
+    relids: frozenset[int]
+    rows: float = 1.0
+    startup: float = 0.0
+    cost: float = 0.0
+    required: frozenset[Var] = frozenset()
+
+
+@dataclass(slots=True, kw_only=True)
+class EmptyPath(Path):
+    """No FROM: one row without columns."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ScanPath(Path):
+    """A base table: sequential, or by ``index`` (an IndexScan whose expressions still hold Vars), or by ``tid``."""
+
+    rte: int
+    entry: RangeEntry
+    filter: list[Expr] = field(default_factory=list)
+    index: IndexScan | None = None
+    keys: list[Expr] = field(default_factory=list)
+    """the conditions that the index keys make true"""
+    tid: Expr | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class SubPath(Path):
+    """A range entry whose plan is already made, or needs none: sub-select, function, VALUES, CTE. ``plan``: its rows are
+    the entry's columns (sub-selects only)."""
+
+    rte: int
+    entry: RangeEntry
+    filter: list[Expr] = field(default_factory=list)
+    plan: Plan | None = None
+    cte: int = -1
+    working: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class JoinPath(Path):
+    """``method`` hash or nest. ``filter`` applies to joined rows (after null extension), ``condition`` decides matches."""
+
+    kind: str
+    method: str
+    outer: Path
+    inner: Path
+    outer_keys: list[Expr] = field(default_factory=list)
+    inner_keys: list[Expr] = field(default_factory=list)
+    condition: list[Expr] = field(default_factory=list)
+    filter: list[Expr] = field(default_factory=list)
+    materialize: bool = False
+
+
+_WIDTHS = {"?": 1, "h": 2, "i": 4, "q": 8, "I": 4, "f": 4, "d": 8, "c": 1}
+
+
+def type_width(catalog: CatalogView, type_oid: int, typmod: int = -1) -> int:
+    """Average bytes of a column, for EXPLAIN."""
+    kind = catalog.type(type_oid)
+    if kind.length > 0:
+        return kind.length
+    if typmod > 4 and kind.category == "S":
+        return typmod - 4 if kind.name == "bpchar" else min(typmod - 4, 32)
+    return 32
+
+
+def row_width(catalog: CatalogView, output: tuple[Expr, ...]) -> int:
+    """Average bytes of a row, for EXPLAIN."""
+    return sum(type_width(catalog, item.type, item.typmod) for item in output)

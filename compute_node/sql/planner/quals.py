@@ -1,0 +1,108 @@
+"""Conditions: conjuncts, which relations they mention, which they make non-null."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.expressions import (
+    AggregateCall,
+    And,
+    ArrayOp,
+    BooleanTest,
+    Call,
+    CoerceTypmod,
+    CoerceViaIO,
+    Const,
+    Expr,
+    Not,
+    NullTest,
+    Relabel,
+    SqlValue,
+    SubPlan,
+    Var,
+    walk,
+)
+from compute_node.types import oids
+
+
+def conjuncts(node: Expr | None) -> list[Expr]:
+    """The operands of nested ANDs; constant TRUE vanishes."""
+    if node is None:
+        return []
+    if isinstance(node, And):
+        return [item for argument in node.arguments for item in conjuncts(argument)]
+    if isinstance(node, Const) and node.value is True:
+        return []
+    return [node]
+
+
+def conjunction(items: Iterable[Expr]) -> Expr | None:
+    """The AND of the items; None for none."""
+    found = tuple(items)
+    if not found:
+        return None
+    return found[0] if len(found) == 1 else And(type=oids.BOOL, arguments=found)
+
+
+def local_vars(node: Expr) -> list[Var]:
+    """The Vars of the current level in the expression, without duplicates, in order of appearance."""
+    if isinstance(node, Var):
+        return [node] if node.levels_up == 0 else []
+    found = [item for item in walk(node) if isinstance(item, Var) and item.levels_up == 0]
+    return list(dict.fromkeys(found))
+
+
+def relids(node: Expr) -> frozenset[int]:
+    """The range entries that the expression's columns come from."""
+    return frozenset(item.rte for item in walk(node) if isinstance(item, Var) and item.levels_up == 0)
+
+
+def contains_volatile(catalog: CatalogView, node: Expr) -> bool:
+    """Whether a volatile function is called anywhere inside (sub-plans count as not volatile)."""
+    return any(isinstance(item, Call) and catalog.function(item.function).volatility == "v" for item in walk(node))
+
+
+def contains_set(catalog: CatalogView, node: Expr) -> bool:
+    """Whether a set-returning function is called anywhere inside."""
+    return any(isinstance(item, Call) and catalog.function(item.function).returns_set for item in walk(node))
+
+
+def is_plain_value(node: Expr) -> bool:
+    """Free of columns, aggregates and sub-plans with parameters: has one value for the whole statement."""
+    return not any(isinstance(item, (Var, AggregateCall)) or (isinstance(item, SubPlan) and item.parameters) for item in walk(node))
+
+
+def strip_relabel(node: Expr) -> Expr:
+    """The expression below binary-coercible casts."""
+    while isinstance(node, Relabel):
+        node = node.argument
+    return node
+
+
+def nonnullable(catalog: CatalogView, node: Expr, top: bool = True) -> frozenset[int]:
+    """Entries of which some column must be non-null for the condition to be true."""
+    if isinstance(node, Var):
+        return frozenset({node.rte}) if node.levels_up == 0 else frozenset()
+    if isinstance(node, And) and top:
+        return frozenset().union(*(nonnullable(catalog, item, True) for item in node.arguments))
+    if isinstance(node, Call):
+        if catalog.function(node.function).strict:
+            return frozenset().union(*(nonnullable(catalog, item, False) for item in node.arguments))
+        return frozenset()
+    if isinstance(node, (Relabel, CoerceTypmod, CoerceViaIO, Not)):
+        return nonnullable(catalog, node.argument, False)
+    if isinstance(node, ArrayOp) and node.use_or:
+        if catalog.function(node.function).strict:
+            return nonnullable(catalog, node.left, False)
+        return frozenset()
+    if isinstance(node, NullTest) and node.negated and top:
+        return nonnullable(catalog, node.argument, False)
+    if isinstance(node, BooleanTest) and top and not node.negated and node.target is not None:
+        return nonnullable(catalog, node.argument, False)
+    return frozenset()
+
+
+def is_stable_value(catalog: CatalogView, node: Expr) -> bool:
+    """Usable as an index key: nothing volatile inside."""
+    return isinstance(node, (Const, SqlValue)) or not contains_volatile(catalog, node)

@@ -1,0 +1,75 @@
+"""State of planning: what one statement shares (``Statement``) and the outer-reference bookkeeping of one query level."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from aurora.errors import InvariantViolation
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.expressions import AggregateCall, ExecParam, Expr, Var
+from compute_node.sql.plan import Plan
+from compute_node.sql.query import CommonTable, Query
+
+
+@dataclass(slots=True)
+class Statement:
+    """What is shared by all levels: numbering of execution parameters, sub-plans and CTE plans."""
+
+    catalog: CatalogView
+    settings: Any = None
+    exec_params: int = 0
+    subplans: list[Plan] = field(default_factory=list)
+    ctes: list[Plan] = field(default_factory=list)
+    relations: set[int] = field(default_factory=set)
+    writes: bool = False
+
+    def new_param(self) -> int:
+        """A fresh execution parameter number (from 0)."""
+        self.exec_params += 1
+        return self.exec_params - 1
+
+
+@dataclass(slots=True)
+class CtePlan:
+    """How a WITH item is read: index into PlannedStmt.ctes, or None when it is to be inlined."""
+
+    table: CommonTable
+    index: int | None
+    rows: float = 100.0
+    working: bool = False
+
+
+@dataclass(slots=True)
+class Level:
+    """One query level. ``params``: references to this level's rows that deeper levels make, each with the number of the
+    execution parameter that carries it. ``uses_outer``: this level refers to a level outside it."""
+
+    statement: Statement
+    query: Query
+    parent: Level | None = None
+    params: dict[Expr, int] = field(default_factory=dict)
+    ctes: dict[str, CtePlan] = field(default_factory=dict)
+    uses_outer: bool = False
+
+    def outer_param(self, node: Var | AggregateCall, levels: int) -> ExecParam:
+        """The execution parameter for a reference ``levels`` (≥ 1) levels out of this one."""
+        level: Level | None = self
+        for _ in range(levels):
+            if level is None:
+                raise InvariantViolation(f"outer reference {node!r} has no query level")
+            level.uses_outer = True
+            level = level.parent
+        if level is None:
+            raise InvariantViolation(f"outer reference {node!r} has no query level")
+        if isinstance(node, Var):
+            own: Expr = dataclasses.replace(node, levels_up=0, location=-1)
+        else:
+            from compute_node.sql.analyze.context import shift_levels
+
+            own = shift_levels(node, -levels)
+        number = level.params.get(own)
+        if number is None:
+            number = level.params[own] = self.statement.new_param()
+        return ExecParam(type=node.type, typmod=node.typmod, number=number)

@@ -1,0 +1,173 @@
+"""Functions over arguments of any type: concat, format, ``||`` with text, pg_typeof, num_nulls, quote_literal (manual, 9.4)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from aurora.errors import InvalidParameterValue, NullValueNotAllowed
+from compute_node.types.declare import fn, specialized
+from compute_node.types.oids import BOOL, TEXT
+from compute_node.types.registry import REGISTRY, FunctionContext, PgType, TypeEnv
+from compute_node.types.string_functions import quote_identifier, quote_literal
+
+Writer = Callable[[Any, TypeEnv], str]
+
+
+def writer(oid: int) -> Writer:
+    """Text output for a type; types that are not built in have text's."""
+    item: PgType = REGISTRY.types.get(oid) or REGISTRY.types[TEXT]
+    if oid == BOOL:
+        return lambda value, env: "t" if value else "f"
+    return item.output
+
+
+def _concat(types: tuple[int, ...], result: int) -> Callable[..., str]:
+    writers = [writer(oid) for oid in types]
+
+    def concat(context: FunctionContext, *values: Any) -> str:
+        env = context.env
+        return "".join(
+            writers[min(at, len(writers) - 1)](each, env) for at, each in enumerate(values) if each is not None
+        )
+
+    return concat
+
+
+def _concat_ws(types: tuple[int, ...], result: int) -> Callable[..., str | None]:
+    writers = [writer(oid) for oid in types]
+
+    def concat_ws(context: FunctionContext, separator: str | None, *values: Any) -> str | None:
+        if separator is None:
+            return None
+        env = context.env
+        return separator.join(
+            writers[min(at, len(writers) - 1)](each, env) for at, each in enumerate(values, 1) if each is not None
+        )
+
+    return concat_ws
+
+
+specialized(3058, "concat(variadic any) text stable nullable", _concat, needs_context=True)
+specialized(3059, "concat_ws(text, variadic any) text stable nullable", _concat_ws, needs_context=True)
+
+_SPECIFIER = re.compile(
+    r"%(?:(?P<position>\d+)\$)?(?P<minus>-?)(?:(?P<width>\d+)|\*(?:(?P<star>\d+)\$)?(?P<any>))?(?P<kind>.?)", re.DOTALL
+)
+
+
+class _Arguments:
+    """format()'s arguments, taken in turn or by position."""
+
+    def __init__(self, values: tuple[Any, ...], writers: list[Writer], env: TypeEnv) -> None:
+        self.values, self.writers, self.env, self.next = values, writers, env, 0
+
+    def take(self, position: str | None) -> str | None:
+        index = self.next if position is None else int(position) - 1
+        if index < 0:
+            raise InvalidParameterValue("format specifies argument 0, but arguments are numbered from 1")
+        self.next = index + 1
+        if index >= len(self.values):
+            raise InvalidParameterValue("too few arguments for format()")
+        value = self.values[index]
+        return None if value is None else self.writers[min(index, len(self.writers) - 1)](value, self.env)
+
+
+def _format_one(match: re.Match[str], arguments: _Arguments) -> str:
+    kind = match["kind"]
+    if match[0] == "%%":
+        return "%"
+    if not kind:
+        raise InvalidParameterValue("unterminated format() type specifier", hint='For a single "%" use "%%".')
+    width = int(match["width"] or 0)
+    if match["any"] is not None:
+        width = int(arguments.take(match["star"]) or 0)
+    if kind not in "sIL":
+        raise InvalidParameterValue(f'unrecognized format() type specifier "{kind}"', hint='For a single "%" use "%%".')
+    text = arguments.take(match["position"])
+    if kind == "I":
+        if text is None:
+            raise NullValueNotAllowed("null values cannot be formatted as an SQL identifier")
+        text = quote_identifier(text)
+    elif kind == "L":
+        text = "NULL" if text is None else quote_literal(text)
+    text = text or ""
+    left = bool(match["minus"]) or width < 0
+    return text.ljust(abs(width)) if left else text.rjust(abs(width))
+
+
+def _format(types: tuple[int, ...], result: int) -> Callable[..., str | None]:
+    writers = [writer(oid) for oid in types[1:]]
+
+    def render(context: FunctionContext, template: str | None, *values: Any) -> str | None:
+        if template is None:
+            return None
+        arguments = _Arguments(values, writers, context.env)
+        return _SPECIFIER.sub(lambda match: _format_one(match, arguments), template)
+
+    return render
+
+
+specialized(3539, "format(text, variadic any) text stable nullable", _format, needs_context=True)
+specialized(3540, "format(text) text stable nullable", _format, needs_context=True)
+
+
+def _text_any(types: tuple[int, ...], result: int) -> Callable[..., str]:
+    write = writer(types[1])
+    return lambda context, text, value: text + write(value, context.env)
+
+
+def _any_text(types: tuple[int, ...], result: int) -> Callable[..., str]:
+    write = writer(types[0])
+    return lambda context, value, text: write(value, context.env) + text
+
+
+specialized(2003, "textanycat(text, anynonarray) text stable", _text_any, needs_context=True)
+specialized(2004, "anytextcat(anynonarray, text) text stable", _any_text, needs_context=True)
+
+
+def _typeof(types: tuple[int, ...], result: int) -> Callable[..., int]:
+    oid = types[0]
+    return lambda value: oid
+
+
+specialized(1619, "pg_typeof(any) regtype stable nullable", _typeof)
+
+
+def _quote_any(null_text: str | None) -> Callable[[tuple[int, ...], int], Callable[..., str | None]]:
+    def specialize(types: tuple[int, ...], result: int) -> Callable[..., str | None]:
+        write = writer(types[0])
+        return lambda context, value: null_text if value is None else quote_literal(write(value, context.env))
+
+    return specialize
+
+
+specialized(1285, "quote_literal(anyelement) text stable", _quote_any(None), needs_context=True)
+specialized(1290, "quote_nullable(anyelement) text stable nullable", _quote_any("NULL"), needs_context=True)
+fn(438, "num_nulls(variadic any) int4 nullable", lambda *values: sum(1 for each in values if each is None))
+fn(440, "num_nonnulls(variadic any) int4 nullable", lambda *values: sum(1 for each in values if each is not None))
+
+
+def _larger(pick_larger: bool) -> Callable[[tuple[int, ...], int], Callable[..., Any]]:
+    def specialize(types: tuple[int, ...], result: int) -> Callable[..., Any]:
+        item = REGISTRY.types.get(types[0])
+        key = (item.sort_value if item is not None else None) or (lambda value: value)
+        return lambda a, b: (a if key(a) >= key(b) else b) if pick_larger else (a if key(a) <= key(b) else b)
+
+    return specialize
+
+
+specialized(515, "array_larger(anyarray, anyarray) anyarray", _larger(True))
+specialized(516, "array_smaller(anyarray, anyarray) anyarray", _larger(False))
+
+
+def _column_size(types: tuple[int, ...], result: int) -> Callable[..., int]:
+    item = REGISTRY.types.get(types[0], REGISTRY.types[TEXT])
+    if item.length > 0:
+        return lambda value: item.length
+    send = item.send or str.encode
+    return lambda value: len(send(value)) + 4
+
+
+specialized(1269, "pg_column_size(any) int4 stable", _column_size)

@@ -1,0 +1,294 @@
+"""Array functions and operators (manual, 9.19), and string_to_array / array_to_string (9.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from aurora.errors import (
+    ArraySubscriptError,
+    InvalidParameterValue,
+    NotSupported,
+    NullValueNotAllowed,
+    ProgramLimitExceeded,
+)
+from compute_node.types.array import array_order, dimensions, flatten, nest
+from compute_node.types.declare import fn, fns, specialized
+from compute_node.types.registry import REGISTRY, FunctionContext, PgType
+
+Array = list[Any]
+
+
+def element_type(array_oid: int) -> PgType | None:
+    """The element type of a built-in array type; None for others."""
+    item = REGISTRY.types.get(array_oid)
+    return REGISTRY.types.get(item.element) if item is not None else None
+
+
+def _order(array_oid: int) -> Callable[[Array], Any]:
+    element = element_type(array_oid)
+    return array_order(element if element is not None else REGISTRY.types_by_name["text"])
+
+
+def _compare(test: Callable[[Any, Any], Any]) -> Callable[[tuple[int, ...], int], Callable[..., Any]]:
+    def specialize(types: tuple[int, ...], result: int) -> Callable[..., Any]:
+        order = _order(types[0])
+        return lambda a, b: test(order(a), order(b))
+
+    return specialize
+
+
+specialized(744, "array_eq(anyarray, anyarray) bool", _compare(lambda a, b: a == b))
+specialized(390, "array_ne(anyarray, anyarray) bool", _compare(lambda a, b: a != b))
+specialized(391, "array_lt(anyarray, anyarray) bool", _compare(lambda a, b: a < b))
+specialized(393, "array_le(anyarray, anyarray) bool", _compare(lambda a, b: a <= b))
+specialized(392, "array_gt(anyarray, anyarray) bool", _compare(lambda a, b: a > b))
+specialized(396, "array_ge(anyarray, anyarray) bool", _compare(lambda a, b: a >= b))
+specialized(382, "btarraycmp(anyarray, anyarray) int4", _compare(lambda a, b: (a > b) - (a < b)))
+
+
+def _keys(array_oid: int) -> Callable[[Array], list[Any]]:
+    element = element_type(array_oid)
+    key = element.sort_value if element is not None else None
+    return lambda value: [each if each is None or key is None else key(each) for each in flatten(value)]
+
+
+def _contains(types: tuple[int, ...], result: int) -> Callable[..., bool]:
+    keys = _keys(types[0])
+
+    def contains(whole: Array, part: Array) -> bool:
+        have = [each for each in keys(whole) if each is not None]
+        return all(each is not None and each in have for each in keys(part))
+
+    return contains
+
+
+def _contained(types: tuple[int, ...], result: int) -> Callable[..., bool]:
+    contains = _contains(types, result)
+    return lambda part, whole: contains(whole, part)
+
+
+def _overlap(types: tuple[int, ...], result: int) -> Callable[..., bool]:
+    keys = _keys(types[0])
+
+    def overlap(a: Array, b: Array) -> bool:
+        have = keys(b)
+        return any(each is not None and each in have for each in keys(a))
+
+    return overlap
+
+
+specialized(2748, "arraycontains(anyarray, anyarray) bool", _contains)
+specialized(2749, "arraycontained(anyarray, anyarray) bool", _contained)
+specialized(2747, "arrayoverlap(anyarray, anyarray) bool", _overlap)
+
+
+def _length(value: Array, dimension: int) -> int | None:
+    lengths = dimensions(value)
+    return lengths[dimension - 1] if 1 <= dimension <= len(lengths) else None
+
+
+def _lower(value: Array, dimension: int) -> int | None:
+    return None if _length(value, dimension) is None else 1
+
+
+fn(2176, "array_length(anyarray, int4) int4", _length)
+
+
+def _specialized_lower(types: tuple[int, ...], result: int) -> Callable[..., int | None]:
+    """oidvector and int2vector start at 0, every other array at 1."""
+    vector = REGISTRY.types.get(types[0])
+    if vector is not None and vector.name in ("oidvector", "int2vector"):
+        return lambda value, dimension: 0 if dimension == 1 else None
+    return _lower
+
+
+def _specialized_upper(types: tuple[int, ...], result: int) -> Callable[..., int | None]:
+    vector = REGISTRY.types.get(types[0])
+    if vector is not None and vector.name in ("oidvector", "int2vector"):
+        return lambda value, dimension: len(value) - 1 if dimension == 1 else None
+    return _length
+
+
+specialized(2091, "array_lower(anyarray, int4) int4", _specialized_lower)
+specialized(2092, "array_upper(anyarray, int4) int4", _specialized_upper)
+fn(3179, "cardinality(anyarray) int4", lambda value: sum(1 for _each in flatten(value)))
+fn(748, "array_ndims(anyarray) int4", lambda value: len(dimensions(value)) or None)
+fn(747, "array_dims(anyarray) text", lambda value: "".join(f"[1:{length}]" for length in dimensions(value)) or None)
+
+
+def array_append(value: Array | None, element: Any) -> Array:
+    """array || element."""
+    if value and isinstance(value[0], list):
+        raise ArraySubscriptError("argument must be empty or one-dimensional array")
+    return [*(value or ()), element]
+
+
+def array_prepend(element: Any, value: Array | None) -> Array:
+    """element || array."""
+    if value and isinstance(value[0], list):
+        raise ArraySubscriptError("argument must be empty or one-dimensional array")
+    return [element, *(value or ())]
+
+
+def array_cat(a: Array | None, b: Array | None) -> Array | None:
+    """array || array: of like dimensions, or one the element of the other."""
+    if not a or not b:
+        return b if not a and b is not None else a
+    depth_a, depth_b = dimensions(a), dimensions(b)
+    if len(depth_a) == len(depth_b) and depth_a[1:] == depth_b[1:]:
+        return [*a, *b]
+    if depth_a[1:] == depth_b:
+        return [*a, b]
+    if depth_b[1:] == depth_a:
+        return [a, *b]
+    if abs(len(depth_a) - len(depth_b)) > 1:
+        detail = f"Arrays of {len(depth_a)} and {len(depth_b)} dimensions are not compatible for concatenation."
+    else:
+        detail = "Arrays with differing element dimensions are not compatible for concatenation."
+    raise ArraySubscriptError("cannot concatenate incompatible arrays", detail=detail)
+
+
+fn(378, "array_append(anycompatiblearray, anycompatible) anycompatiblearray nullable", array_append)
+fn(379, "array_prepend(anycompatible, anycompatiblearray) anycompatiblearray nullable", array_prepend)
+fn(383, "array_cat(anycompatiblearray, anycompatiblearray) anycompatiblearray nullable", array_cat)
+
+
+def _position(value: Array | None, element: Any, start: int | None = 1) -> int | None:
+    if value is None:
+        return None
+    if start is None:
+        raise NullValueNotAllowed("initial position must not be null")
+    if value and isinstance(value[0], list):
+        raise NotSupported("searching for elements in multidimensional arrays is not supported")
+    for at in range(max(start, 1) - 1, len(value)):
+        if value[at] == element:
+            return at + 1
+    return None
+
+
+def _one_dimension(value: Array, action: str) -> None:
+    if value and isinstance(value[0], list):
+        raise NotSupported(f"{action} elements from multidimensional arrays is not supported")
+
+
+def _remove(value: Array | None, element: Any) -> Array | None:
+    if value is None:
+        return None
+    _one_dimension(value, "removing")
+    return [each for each in value if each != element]
+
+
+def _replace(value: Array | None, old: Any, new: Any) -> Array | None:
+    if value is None:
+        return None
+    return [_replace(each, old, new) if isinstance(each, list) else new if each == old else each for each in value]
+
+
+fn(3277, "array_position(anycompatiblearray, anycompatible) int4 nullable", _position)
+fn(3278, "array_position(anycompatiblearray, anycompatible, int4) int4 nullable", _position)
+fn(
+    3279,
+    "array_positions(anycompatiblearray, anycompatible) int4[] nullable",
+    lambda value, element: None if value is None else [at for at, each in enumerate(value, 1) if each == element],
+)
+fn(3167, "array_remove(anycompatiblearray, anycompatible) anycompatiblearray nullable", _remove)
+fn(3168, "array_replace(anycompatiblearray, anycompatible, anycompatible) anycompatiblearray nullable", _replace)
+
+
+def _fill(element: Any, lengths: Array | None, lower: Array | None = None) -> Array:
+    if lengths is None or None in lengths:
+        raise NullValueNotAllowed(
+            "dimension array or low bound array cannot be null"
+            if lengths is None
+            else "dimension values cannot be null"
+        )
+    if lower is not None and any(each != 1 for each in lower):
+        raise NotSupported("array lower bounds other than 1 are not supported")
+    total = 1
+    for length in lengths:
+        if length < 0:
+            raise InvalidParameterValue("array size must not be negative")
+        total *= length
+    if total > 134217727:
+        raise ProgramLimitExceeded("array size exceeds the maximum allowed (134217727)")
+    return nest([element] * total, lengths) if lengths and total else []
+
+
+fn(1193, "array_fill(anyelement, int4[]) anyarray nullable", _fill)
+fn(1286, "array_fill(anyelement, int4[], int4[]) anyarray nullable", _fill)
+
+
+def _trim_array(value: Array, count: int) -> Array:
+    if not 0 <= count <= len(value):
+        raise ArraySubscriptError(f"number of elements to trim must be between 0 and {len(value)}")
+    return value[: len(value) - count]
+
+
+fn(6172, "trim_array(anyarray, int4) anyarray", _trim_array)
+fn(2331, "unnest(anyarray) setof anyelement", flatten)
+
+
+def _subscripts(value: Array, dimension: int, backwards: bool = False) -> Iterator[int]:
+    length = _length(value, dimension) or 0
+    return iter(range(length, 0, -1) if backwards else range(1, length + 1))
+
+
+def _specialized_subscripts(types: tuple[int, ...], result: int) -> Callable[..., Iterator[int]]:
+    vector = REGISTRY.types.get(types[0])
+    if vector is not None and vector.name in ("oidvector", "int2vector"):
+        return lambda value, dimension, backwards=False: (each - 1 for each in _subscripts(value, dimension, backwards))
+    return _subscripts
+
+
+specialized(1192, "generate_subscripts(anyarray, int4) setof int4", _specialized_subscripts)
+specialized(1191, "generate_subscripts(anyarray, int4, bool) setof int4", _specialized_subscripts)
+
+
+def _to_string(types: tuple[int, ...], result: int) -> Callable[..., str | None]:
+    element = element_type(types[0])
+    write = element.output if element is not None else lambda value, env: str(value)
+
+    def join(
+        context: FunctionContext, value: Array | None, separator: str | None, null_text: str | None = None
+    ) -> str | None:
+        if value is None or separator is None:
+            return None
+        parts = []
+        for each in flatten(value):
+            if each is not None:
+                parts.append(write(each, context.env))
+            elif null_text is not None:
+                parts.append(null_text)
+        return separator.join(parts)
+
+    return join
+
+
+specialized(395, "array_to_string(anyarray, text) text stable", _to_string, needs_context=True)
+specialized(384, "array_to_string(anyarray, text, text) text stable nullable", _to_string, needs_context=True)
+
+
+def _string_to_array(value: str | None, separator: str | None, null_text: str | None = None) -> Array | None:
+    if value is None:
+        return None
+    if not value:
+        return []
+    parts = list(value) if separator is None else value.split(separator) if separator else [value]
+    return [None if null_text is not None and each == null_text else each for each in parts]
+
+
+fns(
+    """
+394 string_to_array(text, text) text[] nullable
+376 string_to_array(text, text, text) text[] nullable
+""",
+    _string_to_array,
+)
+fns(
+    """
+6160 string_to_table(text, text) setof text nullable
+6161 string_to_table(text, text, text) setof text nullable
+""",
+    lambda *arguments: _string_to_array(*arguments) or [],
+)

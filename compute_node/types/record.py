@@ -1,0 +1,122 @@
+"""record: anonymous composite values, text and binary forms, comparison (manual, 8.16).
+
+A record value is a ``Record``: a tuple that knows its columns' types, which its text form needs.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from aurora.errors import DatatypeMismatch, NotSupported
+from compute_node.types.common import refuse_input
+from compute_node.types.declare import comparisons
+from compute_node.types.oids import TEXT
+from compute_node.types.registry import REGISTRY, PgType, TypeEnv
+
+_SPECIAL = frozenset('(),"\\ \t\n\r\v\f')
+
+
+class Record(tuple[Any, ...]):
+    """A row value with its column types (OIDs)."""
+
+    types: tuple[int, ...]
+
+    @classmethod
+    def of(cls, values: Iterable[Any], types: Iterable[int]) -> Record:
+        """A record from its values and their types."""
+        record = cls(values)
+        record.types = tuple(types)
+        return record
+
+
+def column_types(value: tuple[Any, ...]) -> tuple[int, ...]:
+    """The column types of a record; a plain tuple's are unknown: 0A000."""
+    types = getattr(value, "types", None)
+    if types is None:
+        raise NotSupported("a record without column types has no text form")
+    return tuple(types)
+
+
+def record_out(value: tuple[Any, ...], env: TypeEnv) -> str:
+    """``(a,"b c",)``: NULL is nothing, the empty string is quoted."""
+    parts = []
+    for each, oid in zip(value, column_types(value), strict=True):
+        if each is None:
+            parts.append("")
+            continue
+        text = REGISTRY.types.get(oid, REGISTRY.types[TEXT]).output(each, env)
+        if not text or not _SPECIAL.isdisjoint(text):
+            text = '"' + text.replace("\\", "\\\\").replace('"', '""') + '"'
+        parts.append(text)
+    return "(" + ",".join(parts) + ")"
+
+
+def record_send(value: tuple[Any, ...]) -> bytes:
+    """i32 columns, then for each: u32 type, i32 length or -1, bytes."""
+    types = column_types(value)
+    parts = [struct.pack(">i", len(types))]
+    for each, oid in zip(value, types, strict=True):
+        if each is None:
+            parts.append(struct.pack(">Ii", oid, -1))
+            continue
+        send = REGISTRY.types[oid].send
+        if send is None:
+            raise NotSupported(f"no binary output function available for type {REGISTRY.types[oid].name}")
+        data = send(each)
+        parts.append(struct.pack(">Ii", oid, len(data)) + data)
+    return b"".join(parts)
+
+
+def record_order(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Column by column, NULLs last and equal to each other."""
+    types = getattr(value, "types", ())
+    keys: list[Callable[[Any], Any] | None] = [
+        REGISTRY.types[oid].sort_value if oid in REGISTRY.types else None for oid in types
+    ]
+    if len(keys) != len(value):
+        keys = [None] * len(value)
+    return tuple(
+        (1, 0) if each is None else (0, each if key is None else key(each))
+        for each, key in zip(value, keys, strict=True)
+    )
+
+
+def _checked_order(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not isinstance(value, tuple):
+        raise DatatypeMismatch("cannot compare dissimilar column types")
+    return record_order(value)
+
+
+REGISTRY.add_type(
+    PgType(
+        oid=2249,
+        name="record",
+        length=-1,
+        by_value=False,
+        category="P",
+        kind="p",
+        align="d",
+        storage="x",
+        array=2287,
+        input=refuse_input("record"),
+        output=record_out,
+        receive=None,
+        send=record_send,
+        disk="x",
+        sort_value=record_order,
+    )
+)
+comparisons(
+    """
+2981 record_eq(record, record) bool
+2982 record_ne(record, record) bool
+2983 record_lt(record, record) bool
+2985 record_le(record, record) bool
+2984 record_gt(record, record) bool
+2986 record_ge(record, record) bool
+2987 btrecordcmp(record, record) int4
+""",
+    _checked_order,
+)

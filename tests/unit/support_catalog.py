@@ -1,0 +1,148 @@
+"""A catalog on a volume in memory, with a session: what the tests of catalog and DDL run on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC
+from typing import Any
+
+from aurora.kernels import arena as arena_kernel
+from compute_node.access.memory_volume import MemoryVolume
+from compute_node.access.storage import Storage
+from compute_node.catalog.bootstrap import install
+from compute_node.catalog.cache import Catalog
+from compute_node.catalog.ddl import Ddl
+from compute_node.catalog.ddl.sequence import Sequences
+from compute_node.exec.context import ExecContext
+from compute_node.hub import HUB
+from compute_node.sql.analyze import analyze
+from compute_node.sql.parse import RawStatement, parse
+from compute_node.types.registry import TypeEnv
+
+
+class Settings:
+    """A session's settings."""
+
+    def __init__(self) -> None:
+        self.values = {"search_path": '"$user", public'}
+
+
+class Session:
+    """What the catalog and DDL use of a session."""
+
+    def __init__(self, engine: Engine, pid: int = 1, user: str = "postgres") -> None:
+        self.engine, self.pid, self.user, self.session_user = engine, pid, user, user
+        self.database = "postgres"
+        self.role_oid = 10
+        self.txn: Any = None
+        self.dep_lsn = 0
+        self.extra: dict[str, Any] | None = None
+        self.env = TypeEnv(timezone=UTC)
+        self.settings = Settings()
+        self.notices: list[tuple[str, str]] = []
+        self.details: list[str | None] = []
+        self.cancel_requested = False
+        self.interrupt_error = None
+
+    def get_setting(self, name: str, missing_ok: bool) -> str | None:
+        return self.settings.values[name]
+
+    def notice(self, notice: Any, severity: str = "NOTICE") -> None:
+        self.notices.append((severity, notice.message))
+        self.details.append(notice.detail)
+
+    def check_interrupts(self) -> None:
+        pass
+
+    def catalog_function(self, name: str, *args: Any) -> Any:
+        return self.engine.functions(self, name, *args)
+
+    def search_path_schemas(self, include_implicit: bool) -> list[str]:
+        path: list[str] = self.engine.functions(self, "search_path_schemas", include_implicit)
+        return path
+
+    def run(self, sql: str) -> Any:
+        """Statements in one implicit transaction, unless one is open; the last one's tag or rows."""
+        own = self.txn is None
+        if own:
+            self.txn = self.engine.storage.txns.begin(session=self)
+        result: Any = None
+        try:
+            for statement in parse(sql):
+                result = self._one(statement, sql)
+        except BaseException:
+            if own:
+                self.engine.storage.txns.abort(self.txn)
+                self.txn = None
+            raise
+        if own:
+            self.engine.storage.txns.commit(self.txn)
+            self.txn = None
+        return result
+
+    def _one(self, statement: RawStatement, sql: str) -> Any:
+        kind = type(statement.node).__name__
+        is_query = kind in ("SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt")
+        if is_query and not (kind == "SelectStmt" and statement.node.intoClause is not None):
+            executable, _ = self.engine.compile(statement, self, [], sql, {})
+            context = self.engine.begin_statement(self)
+            if executable.columns is None:
+                return executable.run(context, ())
+            return [row for batch in executable.rows(context, ()) for row in batch]
+        return self.engine.ddl.execute(self, self.txn, statement.node, sql)
+
+    def begin(self) -> None:
+        self.txn = self.engine.storage.txns.begin(session=self)
+
+    def commit(self) -> None:
+        self.engine.storage.txns.commit(self.txn)
+        self.txn = None
+
+    def rollback(self) -> None:
+        self.engine.storage.txns.abort(self.txn)
+        self.txn = None
+
+
+class Engine:
+    """Storage, catalog and DDL of one instance."""
+
+    def __init__(self, volume: Any = None, frames: int = 4096) -> None:
+        if volume is None:
+            volume = MemoryVolume()
+            install(volume)
+        self.volume = volume
+        self.storage = Storage(arena_kernel.Arena(frames), volume)
+        self.catalog = Catalog(self.storage)
+        self.sequences = Sequences(self.storage)
+        self.ddl = Ddl(self)
+
+    def session(self, pid: int = 1, user: str = "postgres") -> Session:
+        return Session(self, pid, user)
+
+    def functions(self, session: Session, name: str, *args: Any) -> Any:
+        from compute_node.catalog.functions import catalog_function
+
+        return catalog_function(self, session, name, *args)
+
+    def compile(self, statement: Any, session: Any, param_types: list[int], source: str, lifted: dict[int, int]) -> Any:
+        from compute_node.exec.executable import build
+        from compute_node.sql.planner import plan
+
+        view = self.catalog.view(session)
+        query = analyze(statement.node, view, param_types, source, session=session)
+        return build(plan(query, view, {}), view), set()
+
+    def begin_statement(self, session: Any) -> ExecContext:
+        snapshot = self.storage.txns.snapshot(session.txn)
+        return ExecContext(session, session.txn, snapshot, session.env, self.storage, self.catalog.view(session))
+
+
+def in_greenlet(function: Callable[[], Any]) -> Any:
+    """Run ``function`` as session code runs, on a loop of its own."""
+
+    async def main() -> Any:
+        HUB.bind(asyncio.get_running_loop())
+        return await HUB.call(function)
+
+    return asyncio.run(main())

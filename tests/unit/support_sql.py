@@ -1,0 +1,189 @@
+"""A catalog for analysis and planning tests: the built-in registry, the system catalogs and a few tables, all in memory."""
+
+from __future__ import annotations
+
+import compute_node.types  # noqa: F401  (fills the registry)
+from aurora.errors import InternalError, InvalidSchemaName
+from compute_node.catalog.descriptors import ColumnDesc, IndexDesc, RelationDesc
+from compute_node.catalog.schema import CATALOGS, SYSTEM_VIEWS
+from compute_node.catalog.views import view_sql
+from compute_node.types.registry import REGISTRY, Aggregate, Cast, Function, Operator, OperatorClass, PgType
+
+_SCHEMAS = ("pg_catalog", "public", "information_schema")
+
+
+def table(
+    oid: int,
+    name: str,
+    columns: str,
+    primary: str = "",
+    unique: tuple[str, ...] = (),
+    plain: tuple[str, ...] = (),
+    rows: float = 1000.0,
+    defaults: dict[str, str] | None = None,
+    checks: tuple[tuple[str, str], ...] = (),
+) -> RelationDesc:
+    """A table from ``"a int4, b text"``; indexes are comma-separated column names."""
+    described = []
+    for number, item in enumerate(columns.split(", "), 1):
+        parts = item.split()
+        kind, typmod = parts[1], -1
+        if "(" in kind:
+            kind, _, size = kind.partition("(")
+            typmod = int(size.rstrip(")")) + 4
+        type_oid = REGISTRY.types_by_name[kind].oid
+        default = (defaults or {}).get(parts[0])
+        described.append(
+            ColumnDesc(
+                attno=number,
+                name=parts[0],
+                type=type_oid,
+                typmod=typmod,
+                not_null="not_null" in parts or parts[0] in primary.split(","),
+                has_default=default is not None,
+                default=default,
+            )
+        )
+    by_name = {item.name: item for item in described}
+    indexes = []
+    for kind, names in [("primary", primary), *(("unique", item) for item in unique), *(("plain", item) for item in plain)]:
+        if not names:
+            continue
+        keys = [by_name[each] for each in names.split(",")]
+        number = oid + 1 + len(indexes)
+        indexes.append(
+            IndexDesc(
+                oid=number,
+                relfile=number,
+                name=f"{name}_{'pkey' if kind == 'primary' else names.replace(',', '_') + '_idx'}",
+                columns=tuple(item.attno for item in keys),
+                unique=kind != "plain",
+                primary=kind == "primary",
+                descending=(False,) * len(keys),
+                nulls_first=(False,) * len(keys),
+                key_types=tuple(item.type for item in keys),
+                constraint=number + 50 if kind == "primary" else 0,
+            )
+        )
+    return RelationDesc(
+        oid=oid,
+        relfile=oid,
+        name=name,
+        schema="public",
+        namespace=2200,
+        kind="r",
+        columns=tuple(described),
+        indexes=tuple(indexes),
+        rows=rows,
+        pages=max(1, int(rows // 60)),
+        row_type=0,
+        checks=checks,
+    )
+
+
+TABLES = (
+    table(17000, "pgbench_branches", "bid int4, bbalance int4, filler bpchar(88)", primary="bid", rows=10),
+    table(17010, "pgbench_tellers", "tid int4, bid int4, tbalance int4, filler bpchar(84)", primary="tid", rows=100),
+    table(
+        17020, "pgbench_accounts", "aid int4, bid int4, abalance int4, filler bpchar(84)", primary="aid", rows=1000000.0
+    ),
+    table(17030, "pgbench_history", "tid int4, bid int4, aid int4, delta int4, mtime timestamp, filler bpchar(22)"),
+    table(
+        17040,
+        "t",
+        "id int4, a int4, b text, c numeric, d timestamptz, e bool",
+        primary="id",
+        plain=("a,b",),
+        defaults={"a": "42", "b": "'none'::text"},
+        checks=(("t_a_check", "a > 0"),),
+    ),
+    table(17060, "u", "id int4, t_id int4, name varchar(10), tags _text, big int8", primary="id", unique=("name",), plain=("t_id",)),
+)
+
+
+class FakeCatalog:
+    """``CatalogView`` over the registry and ``TABLES`` plus the system catalogs and views."""
+
+    version = 1
+    search_path: tuple[str, ...] = ("pg_catalog", "public")
+    database = "postgres"
+
+    def __init__(self, extra: tuple[RelationDesc, ...] = ()) -> None:
+        self._relations: dict[tuple[str, str], RelationDesc] = {}
+        for item in CATALOGS.values():
+            self._relations["pg_catalog", item.desc.name] = item.desc
+        for desc in (*system_views(), *TABLES, *extra):
+            self._relations[desc.schema, desc.name] = desc
+        self._by_oid = {item.oid: item for item in self._relations.values()}
+
+    def find_relation(self, schema: str | None, name: str) -> RelationDesc | None:
+        if schema is not None and schema not in _SCHEMAS:
+            raise InvalidSchemaName(f'schema "{schema}" does not exist')
+        for each in (schema,) if schema else self.search_path:
+            found = self._relations.get((each, name))
+            if found is not None:
+                return found
+        return None
+
+    def relation(self, oid: int) -> RelationDesc | None:
+        return self._by_oid.get(oid)
+
+    def relation_of_row_type(self, oid: int) -> RelationDesc | None:
+        return next((item for item in self._by_oid.values() if item.row_type == oid and oid), None)
+
+    def find_type(self, schema: str | None, name: str) -> PgType | None:
+        return REGISTRY.types_by_name.get(name) if schema in (None, "pg_catalog") else None
+
+    def type(self, oid: int) -> PgType:
+        found = REGISTRY.types.get(oid)
+        if found is None:
+            raise InternalError(f"cache lookup failed for type {oid}")
+        return found
+
+    def functions(self, schema: str | None, name: str) -> list[Function]:
+        return REGISTRY.functions_by_name.get(name, []) if schema in (None, "pg_catalog") else []
+
+    def function(self, oid: int) -> Function:
+        return REGISTRY.functions[oid]
+
+    def aggregate(self, oid: int) -> Aggregate | None:
+        return REGISTRY.aggregates.get(oid)
+
+    def operators(self, schema: str | None, name: str) -> list[Operator]:
+        return REGISTRY.operators_by_name.get(name, []) if schema in (None, "pg_catalog") else []
+
+    def operator(self, oid: int) -> Operator:
+        return REGISTRY.operators[oid]
+
+    def cast(self, source: int, target: int) -> Cast | None:
+        return REGISTRY.casts.get((source, target))
+
+    def default_operator_class(self, type_oid: int, method: int = 403) -> OperatorClass | None:
+        for item in REGISTRY.operator_classes.values():
+            if item.method == method and item.default and item.input_type == type_oid:
+                return item
+        for item in REGISTRY.operator_classes.values():
+            cast = REGISTRY.casts.get((type_oid, item.input_type))
+            if item.method == method and item.default and cast is not None and (cast.method, cast.context) == ("b", "i"):
+                return item
+        return None
+
+
+def system_views() -> list[RelationDesc]:
+    """The system views with their stored SQL."""
+    sql = view_sql()
+    return [
+        RelationDesc(
+            oid=item.oid,
+            relfile=0,
+            name=item.name,
+            schema=item.schema,
+            namespace=11,
+            kind="v",
+            columns=item.columns,
+            view_sql=sql[key],
+            row_type=item.row_type,
+        )
+        for key, item in SYSTEM_VIEWS.items()
+        if key in sql
+    ]

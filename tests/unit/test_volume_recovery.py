@@ -1,0 +1,239 @@
+"""The recovery state machine on hand-made fleets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from aurora import batch as batches
+from aurora import truncation
+from aurora.kernels import mtr, redo
+from aurora.kernels.python.mtr import Run
+from compute_node.volume.recovery import (
+    LAL_BYTES,
+    LAL_MARGIN_BYTES,
+    Answer,
+    AppendAnswer,
+    Effect,
+    FenceAnswer,
+    LogAnswer,
+    PgReport,
+    Phase,
+    Recovered,
+    Recovery,
+    SendAppend,
+    SendFence,
+    SendFetch,
+    Superseded,
+    TruncateAnswer,
+    TruncationRange,
+)
+
+VOLUME = b"v" * 16
+PAGES_PER_PG = 4
+
+
+class Node:
+    """A node as recovery sees it: batches by protection group in chain order."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.writer = ""
+        self.log: dict[int, list[batches.Batch]] = {}
+        self.truncations: set[TruncationRange] = set()
+        self.hint = 0
+        self.down = False
+
+    def hold(self, *runs: Run) -> None:
+        for run in runs:
+            self.log.setdefault(run[0], []).append(batches.decode(batches.encode(VOLUME, 1, run)))
+
+    def scl(self, pg: int) -> int:
+        at = 0
+        for batch in sorted(self.log.get(pg, []), key=lambda b: b.first_lsn):
+            upto = truncation.valid_upto(sorted(self.truncations), batch.first_lsn, batch.last_lsn)
+            if batch.prev_lsn != at or upto < batch.first_lsn:
+                break
+            clipped = batches.clip(batch, upto)
+            at = clipped.last_lsn if clipped else at
+        return at
+
+    def answer(self, effect: Effect, writer: str) -> Answer | None:
+        if self.down:
+            return None
+        if isinstance(effect, SendFence):
+            if effect.epoch > self.epoch:
+                self.epoch, self.writer = effect.epoch, writer
+            pgs = {pg: PgReport(self.scl(pg), self.scl(pg), 0, self.hint) for pg in self.log}
+            return FenceAnswer(
+                (self.epoch, self.writer) == (effect.epoch, writer), self.epoch, pgs, frozenset(self.truncations)
+            )
+        if isinstance(effect, SendFetch):
+            found = [
+                b
+                for b in self.log.get(effect.pg, [])
+                if b.last_lsn > effect.after and b.first_lsn <= self.scl(effect.pg)
+            ]
+            return LogAnswer(b"".join(bytes(batch.frame) for batch in found))
+        if isinstance(effect, SendAppend):
+            if effect.epoch < self.epoch:
+                return AppendAnswer({}, self.epoch)
+            for batch in batches.split(effect.frames):
+                if batch.last_lsn > self.scl(batch.pg):
+                    self.log.setdefault(batch.pg, []).append(batch)
+            return AppendAnswer({effect.pg: self.scl(effect.pg)})
+        if effect.epoch == self.epoch:
+            self.truncations.add(effect.range)
+        return TruncateAnswer(effect.epoch == self.epoch, self.epoch)
+
+
+def drive(nodes: list[Node], recovery: Recovery | None = None, writer: str = "w", ticks: int = 20) -> Recovered:
+    recovery = recovery or Recovery()
+    effects = list(recovery.start())
+    for _ in range(ticks):
+        while effects:
+            effect = effects.pop(0)
+            effects += recovery.on_reply(effect, nodes[effect.node].answer(effect, writer))
+        if recovery.result is not None:
+            return recovery.result
+        effects += recovery.tick()
+    raise AssertionError(f"recovery stays in {recovery.phase}")
+
+
+def fleet() -> list[Node]:
+    return [Node() for _ in range(6)]
+
+
+def written(*flushes: list[tuple[int, bool]]) -> list[list[Run]]:
+    """Flushes of ``(page, is CPL)`` records → their runs."""
+    log = mtr.RedoLog(16, 0, PAGES_PER_PG, {})
+    out = []
+    for flush in flushes:
+        for page, cpl in flush:
+            log.append(page, 0, b"\0\1x", redo.FLAG_CPL if cpl else 0)
+        out.append(log.take())
+    return out
+
+
+def test_an_empty_volume_starts_at_the_first_lsn() -> None:
+    nodes = fleet()
+    result = drive(nodes)
+    assert (result.epoch, result.vdl, result.next_lsn, result.pg_last) == (1, 0, 16, {})
+    assert not result.read_only and not result.truncations
+
+
+def test_what_four_hold_is_kept_and_what_few_hold_is_cut_or_spread() -> None:
+    nodes = fleet()
+    first, second, third = written([(0, True)], [(0, False), (4, True)], [(0, True)])
+    for node in nodes[:4]:
+        node.epoch = 3
+        node.hold(*first, *second)
+    nodes[5].hold(*first)
+    result = drive(nodes)
+    assert result.epoch == 4
+    vdl = second[1][3]
+    assert result.vdl == vdl
+    assert result.next_lsn == vdl + LAL_BYTES + LAL_MARGIN_BYTES + 1
+    assert result.pg_last == {0: second[0][3], 1: second[1][3]}
+    assert result.truncations == {TruncationRange(4, vdl, result.next_lsn - 1)}
+    for node in nodes:
+        assert node.truncations == result.truncations
+    del third
+
+
+def test_a_gap_in_the_volume_chain_ends_the_log_at_a_consistency_point() -> None:
+    nodes = fleet()
+    first, second, third = written([(0, True)], [(0, False), (4, True)], [(0, True)])
+    for node in nodes:
+        node.hold(*first, second[0], *third)  # group 1 lost its part of the second flush
+    result = drive(nodes)
+    assert result.vdl == first[0][3]
+    assert result.pg_last == {0: first[0][3]}
+
+
+def test_a_record_on_one_adopter_is_copied_to_four_before_the_truncation() -> None:
+    nodes = fleet()
+    first, second = written([(0, True)], [(0, True)])
+    for node in nodes:
+        node.hold(*first)
+    nodes[2].hold(*second)
+    nodes[4].down = nodes[5].down = True
+    result = drive(nodes)
+    assert result.vdl == second[0][3]
+    assert [node.scl(0) for node in nodes[:4]] == [result.vdl] * 4
+
+
+def test_void_records_of_a_node_that_missed_the_truncation_do_not_come_back() -> None:
+    nodes = fleet()
+    first, second = written([(0, True)], [(0, True)])
+    for node in nodes:
+        node.hold(*first)
+    nodes[5].hold(*second)
+    nodes[5].down = True
+    one = drive(nodes, writer="one")
+    nodes[5].down = nodes[0].down = nodes[1].down = False
+    nodes[0].down = True
+    two = drive(nodes, writer="two")
+    assert one.vdl == two.vdl == first[0][3]
+    assert nodes[5].scl(0) == two.vdl
+    assert two.next_lsn > one.next_lsn + LAL_BYTES
+
+
+def test_three_nodes_open_for_reading_only_and_four_are_waited_for() -> None:
+    nodes = fleet()
+    (first,) = written([(0, True)])
+    for node in nodes:
+        node.hold(*first)
+    for node in nodes[3:]:
+        node.down = True
+    with pytest.raises(AssertionError, match="FENCE"):
+        drive(nodes)
+    result = drive(nodes, Recovery(read_only_ticks=5))
+    assert result.read_only and result.vdl == first[0][3]
+    assert result.scls == {index: {0: result.vdl} for index in range(3)}
+
+
+def test_a_newer_writer_supersedes() -> None:
+    nodes = fleet()
+    (first,) = written([(0, True)])
+    for node in nodes:
+        node.hold(*first)
+    recovery = Recovery()
+    effects = list(recovery.start())
+    with pytest.raises(Superseded):
+        while effects:
+            effect = effects.pop(0)
+            if recovery.phase is Phase.TRUNCATE:
+                for node in nodes:
+                    node.epoch, node.writer = 9, "other"
+            effects += recovery.on_reply(effect, nodes[effect.node].answer(effect, "w"))
+
+
+def test_late_and_foreign_answers_are_ignored() -> None:
+    recovery = Recovery()
+    effect = recovery.start()[0]
+    assert isinstance(effect, SendFence)
+    assert recovery.on_reply(replace(effect, round=99), FenceAnswer(True, 1)) == []
+    assert recovery.on_reply(effect, FenceAnswer(True, 1)) == []
+    assert recovery.on_reply(effect, FenceAnswer(False, 7)) == []
+    assert recovery.epoch == 1
+
+
+def test_an_adopter_lost_on_the_way_is_done_without() -> None:
+    nodes = fleet()
+    (first,) = written([(0, True)])
+    for node in nodes:
+        node.hold(*first)
+    recovery = Recovery()
+    effects = list(recovery.start())
+    lost = None
+    while effects:
+        effect = effects.pop(0)
+        if isinstance(effect, SendFetch) and lost is None:
+            lost = effect.node
+            nodes[lost].down = True
+        effects += recovery.on_reply(effect, nodes[effect.node].answer(effect, "w"))
+    assert lost is not None
+    assert recovery.result is not None and recovery.result.vdl == first[0][3]
+    assert [bool(node.truncations) for node in nodes].count(True) == 5

@@ -1,0 +1,279 @@
+"""A database small enough for tests of the wire and the session: constants, parameters, a counter table, a log with a VDL."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+from pglast import ast
+
+import compute_node.types  # noqa: F401 - fills the registry
+from aurora.errors import DivisionByZero, InvalidCatalogName, UndefinedTable, UniqueViolation
+from compute_node.hub import HUB, Waiter
+from compute_node.sql.parse import literal_location
+from compute_node.wire.server import Server, WireConfig
+from compute_node.wire.startup import Role
+
+INT4, TEXT, NUMERIC = 23, 25, 1700
+
+
+class FakeVolume:
+    def __init__(self) -> None:
+        self.vdl = 100
+        self.next_lsn = 101
+        self.automatic = True
+        self._waiting: list[tuple[int, Any]] = []
+
+    def append(self) -> int:
+        lsn = self.next_lsn
+        self.next_lsn += 1
+        if self.automatic:
+            self.vdl = lsn
+        return lsn
+
+    def when_durable(self, lsn: int, callback: Any) -> None:
+        if lsn <= self.vdl:
+            callback()
+        else:
+            self._waiting.append((lsn, callback))
+
+    def advance(self) -> None:
+        self.vdl = self.next_lsn - 1
+        waiting, self._waiting = self._waiting, []
+        for _, callback in waiting:
+            callback(self.vdl)
+
+
+class FakeTxns:
+    def __init__(self, engine: FakeEngine) -> None:
+        self.engine = engine
+        self.log: list[str] = []
+
+    def begin(self, isolation: str = "read committed", read_only: bool = False, deferrable: bool = False) -> Any:
+        return SimpleNamespace(
+            isolation=isolation, read_only=read_only, catalog_changed=False, inserted=[], marks=[], wrote=False
+        )
+
+    def commit(self, txn: Any) -> int:
+        self.log.append("commit")
+        return self.engine.volume.append() if txn.wrote else 0
+
+    def abort(self, txn: Any) -> None:
+        self.log.append("abort")
+        self._undo(txn, 0)
+
+    def _undo(self, txn: Any, size: int) -> None:
+        for value in txn.inserted[size:]:
+            self.engine.table.remove(value)
+        del txn.inserted[size:]
+
+    def savepoint(self, txn: Any, name: str) -> None:
+        txn.marks.append((name, len(txn.inserted)))
+
+    def rollback_to(self, txn: Any, name: str) -> None:
+        while txn.marks[-1][0] != name:
+            txn.marks.pop()
+        self._undo(txn, txn.marks[-1][1])
+
+    def release(self, txn: Any, name: str) -> None:
+        while txn.marks.pop()[0] != name:
+            pass
+
+
+class FakeExecutable:
+    def __init__(self, columns: Any, tag: str, function: Any, is_point: bool = True) -> None:
+        self.columns, self.tag, self.is_point, self._function = columns, tag, is_point, function
+
+    def run(self, context: Any, params: tuple[Any, ...]) -> int:
+        return int(self._function(context, params))
+
+    def rows(self, context: Any, params: tuple[Any, ...]) -> Any:
+        rows = self._function(context, params)
+        for at in range(0, len(rows), 100):
+            context.session.check_interrupts()
+            yield rows[at : at + 100]
+
+    def fetch_all(self, context: Any, params: tuple[Any, ...]) -> Any:
+        return self._function(context, params)
+
+
+class FakeEngine:
+    """Understands ``SELECT constants and $n``, ``SELECT series(n)``, ``SELECT nap(name)``, ``SELECT v FROM t``,
+    ``INSERT INTO t VALUES (n)``."""
+
+    def __init__(self) -> None:
+        self.volume = FakeVolume()
+        self.txns = FakeTxns(self)
+        self.catalog = SimpleNamespace(version=1, snapshot_for=lambda session: None)
+        self.ddl = self
+        self.in_recovery = False
+        self.table: list[int] = []
+        self.compiled: list[str] = []
+        self.naps: dict[str, Waiter] = {}
+        self.copied: list[tuple[Any, ...]] = []
+        self.copy_columns: list[tuple[str, Any, int]] = []
+
+    def execute(self, session: Any, txn: Any, node: Any, source: str) -> str:
+        self.catalog.version += 1
+        txn.wrote = True
+        return "CREATE TABLE"
+
+    def begin_statement(self, session: Any) -> Any:
+        return SimpleNamespace(session=session, txn=session.txn)
+
+    def session_function(self, session: Any, name: str, *args: Any) -> Any:
+        if name == "check_database" and args[0] == "nowhere":
+            raise InvalidCatalogName('database "nowhere" does not exist', severity="FATAL")
+        if name == "find_role":
+            return object() if args[0] in ("postgres", "alice") else None
+        return None
+
+    def explain(self, session: Any, statement: Any, options: Any, param_types: Any, source: str) -> list[str]:
+        return ["Result", f"  {sorted(options)}"]
+
+    def copy_target(self, session: Any, txn: Any, relation: Any, columns: Any) -> Any:
+        if relation.relname == "nope":
+            raise UndefinedTable('relation "nope" does not exist')
+        txn.wrote = True
+        return SimpleNamespace(
+            columns=self.copy_columns, write_rows=self.copied.extend, finish=lambda: len(self.copied)
+        )
+
+    def compile(self, statement: Any, session: Any, param_types: list[int], source: str, lifted: Any) -> Any:
+        node = statement.node
+        self.compiled.append(source)
+        if isinstance(node, ast.InsertStmt):
+            value = self._expression(node.selectStmt.valuesLists[0][0], param_types, lifted)[1]
+
+            def insert(context: Any, params: Any) -> int:
+                number = value(params)
+                if number in self.table:
+                    raise UniqueViolation("duplicate key", constraint="t_pkey", table="t", schema="public")
+                self.table.append(number)
+                context.txn.inserted.append(number)
+                context.txn.wrote = True
+                return 1
+
+            return FakeExecutable(None, "INSERT", insert), set()
+        if node.fromClause:
+            name = node.fromClause[0].relname
+            if name != "t":
+                raise UndefinedTable(f'relation "{name}" does not exist', position=source.find(name) + 1)
+            return FakeExecutable([("v", INT4, -1, 16384, 1)], "SELECT", lambda *_: [(v,) for v in self.table], False), set()
+        kept: set[int] = set()
+        targets = [self._target(target, param_types, lifted, kept) for target in node.targetList or ()]
+        columns = [(name, oid, -1, 0, 0) for name, oid, _ in targets]
+        if len(targets) == 1 and targets[0][0] == "series":
+            return FakeExecutable(columns, "SELECT", lambda c, p: [(i,) for i in range(targets[0][2](p))], False), kept
+        return FakeExecutable(columns, "SELECT", lambda c, p: [tuple(f(p) for _, _, f in targets)]), kept
+
+    def _target(self, target: Any, types: list[int], lifted: Any, kept: set[int]) -> Any:
+        value = target.val
+        if isinstance(value, ast.FuncCall):
+            name = value.funcname[-1].sval
+            argument = value.args[0]
+            if name == "pinned":
+                kept.add(literal_location(argument))
+                constant = argument.val.ival
+                return name, INT4, lambda p: constant
+            inner = self._expression(argument, types, lifted)[1]
+            if name == "nap":
+
+                def nap(params: Any) -> str:
+                    self.naps[inner(params)] = waiter = Waiter()
+                    return str(HUB.wait(waiter))
+
+                return name, TEXT, nap
+            if name == "reciprocal":
+
+                def reciprocal(params: Any) -> Decimal:
+                    if not inner(params):
+                        raise DivisionByZero("division by zero")
+                    return Decimal(1) / inner(params)
+
+                return name, NUMERIC, reciprocal
+            return name, INT4, inner
+        oid, function = self._expression(value, types, lifted)
+        return target.name or "?column?", oid, function
+
+    def _expression(self, node: Any, types: list[int], lifted: Any) -> Any:
+        if isinstance(node, ast.TypeCast):
+            oid = {"int4": INT4, "text": TEXT, "numeric": NUMERIC}[node.typeName.names[-1].sval]
+            if isinstance(node.arg, ast.ParamRef):
+                self._set(types, node.arg.number, oid)
+            return oid, self._expression(node.arg, types, lifted)[1]
+        if isinstance(node, ast.ParamRef):
+            self._set(types, node.number, types[node.number - 1] if node.number <= len(types) else INT4)
+            return types[node.number - 1], lambda p: p[node.number - 1]
+        value = node.val
+        constant: Any
+        if isinstance(value, ast.Integer):
+            oid, constant = INT4, value.ival
+        elif isinstance(value, ast.Float):
+            oid, constant = NUMERIC, Decimal(value.fval)
+        else:
+            oid, constant = TEXT, value.sval
+        slot = lifted.get(literal_location(node))
+        if slot:
+            self._set(types, slot, oid)
+            return oid, lambda p: p[slot - 1]
+        return oid, lambda p: constant
+
+    @staticmethod
+    def _set(types: list[int], number: int, oid: int) -> None:
+        while len(types) < number:
+            types.append(0)
+        if not types[number - 1]:
+            types[number - 1] = oid
+
+
+class FakeRoles:
+    def __init__(self, **verifiers: str | None) -> None:
+        self.roles = {name: Role(text, name == "postgres", True) for name, text in verifiers.items()}
+        self.roles.setdefault("postgres", Role(None, True, True))
+
+    def lookup(self, user: str) -> Role | None:
+        return self.roles.get(user)
+
+
+def fake_clock() -> int:
+    return 800_000_000_000_000
+
+
+def serve(test: Any, config: WireConfig | None = None, roles: FakeRoles | None = None, client: Any = None) -> Any:
+    """Run ``await test(server, engine)`` against a server on a free port."""
+
+    async def body() -> Any:
+        HUB.bind(asyncio.get_running_loop())
+        engine = FakeEngine()
+        server = Server(engine, roles or FakeRoles(), config or WireConfig(port=0), fake_clock)
+        await server.start()
+        try:
+            return await asyncio.wait_for(test(server, engine), 15)
+        finally:
+            await server.shutdown(1.0)
+
+    return asyncio.run(body())
+
+
+def tags(data: bytes) -> str:
+    """The message types of a byte string, in order."""
+    found, at = "", 0
+    while at < len(data):
+        found += chr(data[at])
+        at += 1 + int.from_bytes(data[at + 1 : at + 5], "big")
+    return found
+
+
+def fields(data: bytes, kind: str = "E") -> dict[str, str]:
+    """The fields of the first error or notice in ``data``."""
+    at = 0
+    while at < len(data):
+        length = int.from_bytes(data[at + 1 : at + 5], "big")
+        if chr(data[at]) == kind:
+            return dict(re.findall(r"([A-Za-z])([^\0]*)\0", data[at + 5 : at + 1 + length].decode()))
+        at += 1 + length
+    return {}
