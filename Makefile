@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml setup.py $(KERNELS)
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[dev]"
 	$(BIN)/python setup.py --quiet build_ext --inplace
 	$(BIN)/python -c "import aurora.kernels as k; print('kernels:', k.IMPLEMENTATION)"
-	$(BIN)/python -m compute_node.catalog.image
+	$(BIN)/python -m compute_node.catalog.bootstrap
 	touch $(STAMP)
 
 run: install

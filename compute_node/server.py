@@ -23,7 +23,7 @@ from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.channels import open_channel, storage_stub
 from compute_node.access.storage import Storage
 from compute_node.access.vacuum import AutoVacuum
-from compute_node.catalog import image
+from compute_node.catalog import bootstrap
 from compute_node.config import Config
 from compute_node.engine import Engine
 from compute_node.hub import HUB
@@ -68,8 +68,7 @@ class ComputeServer:
         arena.durable_lsn = volume.vdl
         volume.durable_callbacks.append(lambda vdl: setattr(arena, "durable_lsn", vdl))
         if volume.vdl == 0:
-            image.install(volume)
-            await _durable(volume, volume.log.last_cpl)
+            await HUB.call(bootstrap.install, volume)
         engine = self.engine = await HUB.call(self._open_engine, arena, volume)
         self._wire = Server(engine, _Authenticator(engine, config.password), self._wire_config(), now_us)
         await self._wire.start()
@@ -167,19 +166,6 @@ class _Authenticator:
         if user == SUPERUSER and self._verifier is not None:
             verifier = self._verifier
         return Role(verifier, role.superuser, role.can_login, role.oid)
-
-
-async def _durable(volume: Volume, lsn: int) -> None:
-    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def finished(error: BaseException | None) -> None:
-        if error is None:
-            done.set_result(None)
-        else:
-            done.set_exception(error)
-
-    volume.when_durable(lsn, finished)
-    await done
 
 
 async def _member(address: str) -> Member:

@@ -55,6 +55,7 @@ class Scenario:
         self.nodes = list(fleet.values())
         self.checker = Checker(self.nodes, PAGES, PAGES_PER_PG)
         self.writers: list[SimWriter] = []
+        self._calm = False
         self._start_writer()
 
     def _start_writer(self) -> None:
@@ -120,6 +121,8 @@ class Scenario:
         world.cuts |= {frozenset((one.name, other.name)) for one in few for other in self.nodes if other not in few}
 
         def gone() -> None:
+            if self._calm:
+                return
             world.cuts.clear()
             writer.kill()
             for node in few:
@@ -143,6 +146,7 @@ class Scenario:
     def _settle(self) -> None:
         """Heal everything: then what was committed must become durable, and each node must get all of it."""
         world = self.world
+        self._calm = True
         world.weather = CALM
         world.cuts.clear()
         for node in self.nodes:

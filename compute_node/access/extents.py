@@ -76,6 +76,10 @@ class RelationFile:
         """blocks from here to ``map.blocks`` were reserved by this process and never handed out"""
         self.target = -1
         """block that inserts go to, -1 none yet"""
+        self.dead_rows = 0
+        """row versions superseded since the last vacuum, by this process's reckoning"""
+        self.rows = 0
+        """rows inserted by this process or counted by the last vacuum"""
         self.spare: list[int] = []
         """blocks handed out and not used after all"""
         self.free: dict[int, int] = {}

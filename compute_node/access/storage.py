@@ -16,6 +16,7 @@ from aurora.kernels import mtr as mtr_kernel
 from compute_node.access.cache import PageCache
 from compute_node.access.extents import Extents, RelationFile
 from compute_node.access.superblock import Superblock
+from compute_node.access.vacuum import VacuumStats, vacuum
 from compute_node.catalog.descriptors import RelationDesc
 from compute_node.catalog.storage_types import storage_type
 from compute_node.hub import HUB
@@ -70,6 +71,10 @@ class Storage:
         self._tables[desc.oid] = (desc, table)
         return table
 
+    def open_tables(self) -> list[tuple[RelationDesc, Any]]:
+        """The tables in use."""
+        return list(self._tables.values())
+
     def file(self, relfile: int) -> RelationFile:
         """The relation file of that number; InvariantViolation when there is none."""
         file = self.extents.files.get(relfile)
@@ -115,6 +120,10 @@ class Storage:
         for oid, (_, table) in list(self._tables.items()):
             if table.relfile == relfile:
                 del self._tables[oid]
+
+    def vacuum(self, table: Any, freeze_all: bool = False) -> VacuumStats:
+        """Vacuum a table; the caller holds SHARE UPDATE EXCLUSIVE on it and no snapshot."""
+        return vacuum(table, freeze_all)
 
     def reclaim_orphans(self) -> int:
         """Free the storage of relations whose creator was cut off by a restart; how many."""

@@ -222,6 +222,7 @@ class Table:
             first = block << 16 | 1
             tids += range(first, first + count)
             at += count
+            file.rows += count
             file.target = block if at >= total else -1
         return tids
 
@@ -311,6 +312,7 @@ class Table:
             if entry is not None:
                 self._locks.turn_over(entry)
         if not (plan.hot and new_tid >> 16 == at >> 16):
+            self.file.dead_rows += 1
             self._enter(txn, new_tid, plan)
         return new_tid
 
@@ -388,6 +390,7 @@ class Table:
                 xid = txn.write_xid or self._assign(txn)
                 outcome = self.heap.delete(at, xid, txn.cid)
                 if outcome == 1:
+                    self.file.dead_rows += 1
                     if self._locks.rows:
                         self._locks.row_moved(txn, self.relfile, at, 0)
                     return True

@@ -1,8 +1,8 @@
 """A new volume's catalogs: rows → heap pages and indexes → a log image that is installed into fresh volumes.
 
-``bootstrap`` writes the rows with the same code as user tables. ``build_image`` does so once on a volume in memory and packs its
-pages; ``install`` appends them to an empty volume as IMAGE records, some tens of pages an MTR. The image is kept beside the
-package (or in the user's cache folder), named by a hash of the sources that it depends on.
+``bootstrap`` writes the rows with the same code as user tables. ``build_image`` does so once on a volume in memory
+and packs its pages; ``install`` appends them to an empty volume as IMAGE records, some tens of pages an MTR. The
+image is kept beside the package (or in the user's cache folder), named by a hash of the sources that it depends on.
 
 Image file::
 
@@ -50,7 +50,13 @@ _ARENA_FRAMES = 4096
 _IMAGE, _IMAGE_FROM = 2, 12
 _FLAG_CPL = 1
 _FOLDER = Path(__file__).parent / "image"
-_SOURCES = ("compute_node/catalog", "compute_node/types", "compute_node/access", "aurora/kernels/python", "aurora/page.py")
+_SOURCES = (
+    "compute_node/catalog",
+    "compute_node/types",
+    "compute_node/access",
+    "aurora/kernels/python",
+    "aurora/page.py",
+)
 
 
 def bootstrap(storage: Any) -> None:
@@ -175,7 +181,8 @@ def load_image() -> bytes:
 
 
 def keep_image(data: bytes, name: str) -> Path | None:
-    """Write the image into the first folder that can be written; None when there is none, which costs a build a start."""
+    """Write the image into the first folder that can be written; None when there is none, which costs a build a
+    start."""
     for folder in _folders():
         try:
             folder.mkdir(parents=True, exist_ok=True)

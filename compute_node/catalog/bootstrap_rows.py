@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import compute_node.catalog.system_functions
 import compute_node.types  # noqa: F401  (fills REGISTRY)
 from compute_node.catalog.builders import (
     array_type_row,
@@ -91,7 +92,14 @@ def _relations(out: dict[str, list[Row]]) -> None:
         for column in desc.columns:
             out["pg_attribute"].append(attribute_row(desc.oid, column, types.get(column.type)))
         if desc.row_type not in types:
-            _row_types(out, desc.name, desc.namespace, desc.oid, desc.row_type, 0 if table.array_type in types else table.array_type)
+            _row_types(
+                out,
+                desc.name,
+                desc.namespace,
+                desc.oid,
+                desc.row_type,
+                0 if table.array_type in types else table.array_type,
+            )
         for index in desc.indexes:
             out["pg_class"].append(
                 class_row(
@@ -119,9 +127,7 @@ def _views(out: dict[str, list[Row]]) -> None:
 
 
 def _add_view(out: dict[str, list[Row]], view: SystemView, namespace: int, sql: str) -> None:
-    out["pg_class"].append(
-        class_row(view.oid, view.name, namespace, "v", len(view.columns), row_type=view.row_type)
-    )
+    out["pg_class"].append(class_row(view.oid, view.name, namespace, "v", len(view.columns), row_type=view.row_type))
     for column in view.columns:
         if column.type not in REGISTRY.types:
             column = replace(column, type=_TEXT, collation=100)

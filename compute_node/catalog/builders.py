@@ -131,10 +131,19 @@ def index_row(table: int, index: IndexDesc, collations: Iterable[int]) -> Row:
 
 
 def _type_values(oid: int, name: str, namespace: int, owner: int) -> dict[str, Any]:
-    return {"oid": oid, "typname": name, "typnamespace": namespace, "typowner": owner, "typisdefined": True, "typtypmod": -1}
+    return {
+        "oid": oid,
+        "typname": name,
+        "typnamespace": namespace,
+        "typowner": owner,
+        "typisdefined": True,
+        "typtypmod": -1,
+    }
 
 
-def composite_type_row(oid: int, name: str, namespace: int, relation: int, array: int, owner: int = ROLE_POSTGRES) -> Row:
+def composite_type_row(
+    oid: int, name: str, namespace: int, relation: int, array: int, owner: int = ROLE_POSTGRES
+) -> Row:
     """The row type of a relation."""
     return make_row(
         "pg_type",

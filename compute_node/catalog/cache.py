@@ -1,15 +1,16 @@
 """The catalog as a session sees it: search path and names → descriptors and declarations.
 
 ``Catalog`` is one per process: it holds the shared layer, the version that plans are keyed by, and moves both on when a
-transaction that changed the catalog commits. ``CatalogView`` (the contract is ``sql/catalog_view.py``) adds a search path.
-Built-in types, functions, operators and casts come straight from ``REGISTRY``, which is where their rows came from.
-Invariants: ``version`` never repeats; a view of a transaction's own layer is never handed to another session.
+transaction that changed the catalog commits. ``CatalogView`` (the contract is ``sql/catalog_view.py``) adds a search
+path. Built-in types, functions, operators and casts come straight from ``REGISTRY``, which is where their rows came
+from. Invariants: ``version`` never repeats; a view of a transaction's own layer is never handed to another session.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import compute_node.catalog.system_functions  # noqa: F401  (adds to REGISTRY)
 from aurora.errors import InternalError, InvalidSchemaName
 from compute_node.catalog.descriptors import RelationDesc
 from compute_node.catalog.layer import CatalogLayer, Role
@@ -55,10 +56,14 @@ def _default_classes() -> dict[tuple[int, int], OperatorClass]:
 class CatalogView:
     """One state of the catalog along one search path; see ``sql/catalog_view.CatalogView``."""
 
-    def __init__(self, layer: CatalogLayer, path: tuple[tuple[str, int], ...], creation: str | None) -> None:
+    def __init__(
+        self, layer: CatalogLayer, path: tuple[tuple[str, int], ...], explicit: tuple[str, ...], creation: str | None
+    ) -> None:
         self.layer = layer
         self.version = layer.version
         self.search_path = tuple(name for name, _ in path)
+        self.explicit_path = explicit
+        """the schemas that the setting itself names"""
         self.creation_schema = creation
         """where CREATE without a schema puts things; None when the path names no existing schema"""
         self._path = path
@@ -186,8 +191,8 @@ class CatalogView:
 class Catalog:
     """The process's catalog: shared layer, version, and who sees what.
 
-    ``storage`` is the access layer's ``Storage``. A transaction's own layer hangs on ``txn.catalog`` (a ``TxnCatalog``),
-    None as long as it has changed nothing.
+    ``storage`` is the access layer's ``Storage``. A transaction's own layer hangs on ``txn.catalog`` (a
+    ``TxnCatalog``), None as long as it has changed nothing.
     """
 
     def __init__(self, storage: Any) -> None:
@@ -244,7 +249,7 @@ class Catalog:
             oid = layer.namespace_oid(temp_schema)
             if oid is not None:
                 path.insert(0, (temp_schema, oid))
-        return CatalogView(layer, tuple(path), creation)
+        return CatalogView(layer, tuple(path), tuple(name for name, _ in explicit), creation)
 
     def changes(self, txn: Any) -> TxnCatalog:
         """The transaction's own side of the catalog, begun at its first change."""
@@ -261,6 +266,14 @@ class Catalog:
         """A transaction that changed the catalog has committed: everybody sees a new state from now on."""
         self._shared = self._shared.successor(self._reader, self.new_version(), changed)
         self.changed_lsn = max(self.changed_lsn, commit_lsn)
+
+    def warm(self) -> None:
+        """Load what new connections ask for, so that they need not wait: roles and databases. In a greenlet."""
+        layer = self._shared
+        for record in self._reader.all("pg_authid"):
+            layer.role(record.rolname)
+        for record in self._reader.all("pg_database"):
+            layer.database(record.datname)
 
     def role(self, name: str) -> Role | None:
         """A role by name, as committed; for the authenticator. Waits for pages, so it is called in a greenlet."""

@@ -8,7 +8,8 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ColumnDesc:
-    """One row of pg_attribute. ``default`` is the stored default's SQL text, None without one; ``missing`` is the value of
+    """One row of pg_attribute. ``default`` is the stored default's SQL text, None without one; ``missing`` is the
+    value of
     the column in rows that were written before ADD COLUMN."""
 
     attno: int
@@ -52,7 +53,8 @@ class IndexDesc:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RelationDesc:
-    """A table, index, view …: ``kind`` as pg_class.relkind. ``rows`` and ``pages`` are the statistics (-1 rows unknown).
+    """A table, index, view …: ``kind`` as pg_class.relkind. ``rows`` and ``pages`` are the statistics (-1 rows
+    unknown).
     ``view_sql`` is a view's stored SELECT."""
 
     oid: int

@@ -1,24 +1,29 @@
 """One state of the catalog, loaded as it is asked for: catalog rows → descriptors, kept until the state changes.
 
-A ``CatalogLayer`` reads through a ``CatalogReader``: the shared one reads what is committed, a transaction that has changed
-the catalog has its own, which sees its changes. A layer is never repaired: a change makes a new one, that takes over
-the descriptors of relations which the change did not touch. Invariant: two answers of one layer come from one state.
+A ``CatalogLayer`` reads through a ``CatalogReader``: the shared one reads what is committed, a transaction that has
+changed the catalog has its own, which sees its changes. A layer is never repaired: a change makes a new one, that
+takes over the descriptors of relations which the change did not touch. Invariant: two answers of one layer come from
+one state.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import UTC
 from typing import Any
 
 from aurora.errors import InternalError
 from compute_node.catalog.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.catalog.rows import CatalogReader, Record
 from compute_node.catalog.schema import CATALOGS, CATALOGS_BY_OID
-from compute_node.types.registry import REGISTRY, PgType
+from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
 _DESC_FLAG, _NULLS_FIRST_FLAG = 1, 2
 _RECORD_TYPE = 2249
+_AUTHID = CATALOGS["pg_authid"].desc.oid
 _MISSING = object()
+NEUTRAL_ENV = TypeEnv(timezone=UTC)
+"""Settings under which values are kept as text in the catalog (attmissingval)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,9 @@ class CatalogLayer:
         """The layer after a change of the relations ``changed``; it keeps the other descriptors."""
         new = CatalogLayer(reader, version)
         new._relations = {oid: desc for oid, desc in self._relations.items() if desc is not None and oid not in changed}
+        new._databases = self._databases
+        if _AUTHID not in changed:
+            new._roles, new._role_names = self._roles, self._role_names
         return new
 
     # namespaces
@@ -129,7 +137,8 @@ class CatalogLayer:
 
     def _load_columns(self, oid: int) -> tuple[ColumnDesc, ...]:
         found = sorted(
-            (row for row in self.reader.find("pg_attribute", attrelid=oid) if row.attnum > 0), key=lambda row: row.attnum
+            (row for row in self.reader.find("pg_attribute", attrelid=oid) if row.attnum > 0),
+            key=lambda row: row.attnum,
         )
         defaults: dict[int, str] = {}
         if any(row.atthasdef for row in found):
@@ -144,7 +153,7 @@ class CatalogLayer:
                 dropped=row.attisdropped,
                 has_default=row.atthasdef,
                 default=defaults.get(row.attnum),
-                missing=row.attmissingval[0] if row.atthasmissing else None,
+                missing=self._missing_value(row) if row.atthasmissing else None,
                 has_missing=row.atthasmissing,
                 identity=row.attidentity,
                 generated=row.attgenerated,
@@ -152,6 +161,12 @@ class CatalogLayer:
             )
             for row in found
         )
+
+    def _missing_value(self, row: Record) -> Any:
+        item = REGISTRY.types.get(row.atttypid) or self.user_type(row.atttypid)
+        if item is None:
+            raise InternalError(f"cache lookup failed for type {row.atttypid}")
+        return item.input(row.attmissingval[0], row.atttypmod, NEUTRAL_ENV)
 
     def _load_indexes(self, oid: int) -> tuple[IndexDesc, ...]:
         found = [self.load_index(row) for row in self.reader.find("pg_index", indrelid=oid)]

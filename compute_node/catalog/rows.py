@@ -1,8 +1,9 @@
 """Rows of the system catalogs: values by column name → whole rows, written through the tables' own access code.
 
-``make_row`` fills what a caller leaves out with the column's neutral value (NULL where it may be). ``CatalogRows`` reads and
-writes on behalf of one transaction. It is used by bootstrap and DDL alike, so that a built-in and a user's object differ in
-nothing but their OID. After each write the transaction's command counter moves on, so that the next read sees it.
+``make_row`` fills what a caller leaves out with the column's neutral value (NULL where it may be). ``CatalogRows``
+reads and writes on behalf of one transaction. It is used by bootstrap and DDL alike, so that a built-in and a user's
+object differ in nothing but their OID. After each write the transaction's command counter moves on, so that the next
+read sees it.
 """
 
 from __future__ import annotations
@@ -130,7 +131,8 @@ class CatalogRows(CatalogReader):
             self._advance()
 
     def update(self, catalog: str, record: Record, **values: Any) -> None:
-        """Replace columns of a row. InvariantViolation when another transaction changed it: DDL locks what it changes."""
+        """Replace columns of a row. InvariantViolation when another transaction changed it: DDL locks what it
+        changes."""
         table = CATALOGS[catalog]
         changed = tuple(table.position[name] + 1 for name in values)
         new = list(record.values)

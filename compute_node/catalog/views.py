@@ -1,7 +1,8 @@
 """The system views' SQL, by schema-qualified name; names, types and OIDs of their columns are in ``schema/views.json``.
 
-Written for this system over PostgreSQL 15's catalog columns (manual, ch. 54 and 37). Counters that nothing here keeps are
-NULL rather than 0. Views about mechanisms that do not exist here are in ``EMPTY``: there is nothing for them to show.
+Written for this system over PostgreSQL 15's catalog columns (manual, ch. 54 and 37). Counters that nothing here
+keeps are NULL rather than 0. Views about mechanisms that do not exist here are in ``EMPTY``: there is nothing for
+them to show.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ _ROLES = {
     "pg_catalog.pg_roles": """
 SELECT rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolconnlimit,
  '********'::text AS rolpassword, rolvaliduntil, rolbypassrls, setconfig AS rolconfig, pg_authid.oid
-FROM pg_catalog.pg_authid LEFT JOIN pg_catalog.pg_db_role_setting s ON pg_authid.oid = s.setrole AND s.setdatabase = 0""",
+FROM pg_catalog.pg_authid LEFT JOIN pg_catalog.pg_db_role_setting s ON pg_authid.oid = s.setrole AND s.setdatabase =
+    0""",
     "pg_catalog.pg_shadow": """
 SELECT rolname AS usename, pg_authid.oid AS usesysid, rolcreatedb AS usecreatedb, rolsuper AS usesuper,
  rolreplication AS userepl, rolbypassrls AS usebypassrls, rolpassword AS passwd, rolvaliduntil AS valuntil,
@@ -72,13 +74,13 @@ FROM pg_catalog.pg_stat_get_activity(NULL) s LEFT JOIN pg_catalog.pg_database d 
  LEFT JOIN pg_catalog.pg_authid u ON s.usesysid = u.oid""",
     "pg_catalog.pg_stat_database": """
 SELECT d.oid AS datid, d.datname,
- (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_get_activity(NULL) a WHERE a.datid = d.oid)::integer AS numbackends,
- NULL::bigint AS xact_commit, NULL::bigint AS xact_rollback, NULL::bigint AS blks_read, NULL::bigint AS blks_hit,
- NULL::bigint AS tup_returned, NULL::bigint AS tup_fetched, NULL::bigint AS tup_inserted, NULL::bigint AS tup_updated,
- NULL::bigint AS tup_deleted, NULL::bigint AS conflicts, NULL::bigint AS temp_files, NULL::bigint AS temp_bytes,
- NULL::bigint AS deadlocks, NULL::bigint AS checksum_failures, NULL::timestamptz AS checksum_last_failure,
- NULL::float8 AS blk_read_time, NULL::float8 AS blk_write_time, NULL::float8 AS session_time, NULL::float8 AS active_time,
- NULL::float8 AS idle_in_transaction_time, NULL::bigint AS sessions, NULL::bigint AS sessions_abandoned,
+ (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_get_activity(NULL) a WHERE a.datid = d.oid)::integer AS
+ numbackends, NULL::bigint AS xact_commit, NULL::bigint AS xact_rollback, NULL::bigint AS blks_read, NULL::bigint AS
+ blks_hit, NULL::bigint AS tup_returned, NULL::bigint AS tup_fetched, NULL::bigint AS tup_inserted, NULL::bigint AS
+ tup_updated, NULL::bigint AS tup_deleted, NULL::bigint AS conflicts, NULL::bigint AS temp_files, NULL::bigint AS
+ temp_bytes, NULL::bigint AS deadlocks, NULL::bigint AS checksum_failures, NULL::timestamptz AS checksum_last_failure,
+ NULL::float8 AS blk_read_time, NULL::float8 AS blk_write_time, NULL::float8 AS session_time, NULL::float8 AS
+ active_time, NULL::float8 AS idle_in_transaction_time, NULL::bigint AS sessions, NULL::bigint AS sessions_abandoned,
  NULL::bigint AS sessions_fatal, NULL::bigint AS sessions_killed, NULL::timestamptz AS stats_reset
 FROM pg_catalog.pg_database d""",
 }
@@ -109,8 +111,8 @@ WHERE c.relkind IN ('r', 't', 'm'){condition}"""
 
 def _table_io(condition: str) -> str:
     return f"""
-SELECT c.oid AS relid, n.nspname AS schemaname, c.relname, NULL::bigint AS heap_blks_read, NULL::bigint AS heap_blks_hit,
- NULL::bigint AS idx_blks_read, NULL::bigint AS idx_blks_hit, NULL::bigint AS toast_blks_read,
+SELECT c.oid AS relid, n.nspname AS schemaname, c.relname, NULL::bigint AS heap_blks_read, NULL::bigint AS
+ heap_blks_hit, NULL::bigint AS idx_blks_read, NULL::bigint AS idx_blks_hit, NULL::bigint AS toast_blks_read,
  NULL::bigint AS toast_blks_hit, NULL::bigint AS tidx_blks_read, NULL::bigint AS tidx_blks_hit
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 't', 'm'){condition}"""
@@ -142,10 +144,10 @@ SELECT pg_catalog.current_database() AS catalog_name, n.nspname AS schema_name, 
 FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_authid u ON n.nspowner = u.oid""",
     "information_schema.tables": """
 SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
- CASE WHEN pg_catalog.starts_with(n.nspname::text, 'pg_temp_') THEN 'LOCAL TEMPORARY' WHEN c.relkind IN ('r', 'p') THEN 'BASE TABLE'
-  WHEN c.relkind = 'v' THEN 'VIEW' WHEN c.relkind = 'f' THEN 'FOREIGN' ELSE NULL END::varchar AS table_type,
- NULL::name AS self_referencing_column_name, NULL::varchar AS reference_generation, NULL::name AS user_defined_type_catalog,
- NULL::name AS user_defined_type_schema, NULL::name AS user_defined_type_name,
+ CASE WHEN pg_catalog.starts_with(n.nspname::text, 'pg_temp_') THEN 'LOCAL TEMPORARY' WHEN c.relkind IN ('r', 'p')
+  THEN 'BASE TABLE' WHEN c.relkind = 'v' THEN 'VIEW' WHEN c.relkind = 'f' THEN 'FOREIGN' ELSE NULL END::varchar AS
+ table_type, NULL::name AS self_referencing_column_name, NULL::varchar AS reference_generation, NULL::name AS
+ user_defined_type_catalog, NULL::name AS user_defined_type_schema, NULL::name AS user_defined_type_name,
  CASE WHEN c.relkind IN ('r', 'p') THEN 'YES' ELSE 'NO' END::varchar AS is_insertable_into, 'NO'::varchar AS is_typed,
  NULL::varchar AS commit_action
 FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON n.oid = c.relnamespace
@@ -170,10 +172,10 @@ SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema
   WHEN a.atttypid = 1186 THEN 6 END AS datetime_precision,
  NULL::varchar AS interval_type, NULL::integer AS interval_precision, NULL::name AS character_set_catalog,
  NULL::name AS character_set_schema, NULL::name AS character_set_name, NULL::name AS collation_catalog,
- NULL::name AS collation_schema, NULL::name AS collation_name, NULL::name AS domain_catalog, NULL::name AS domain_schema,
- NULL::name AS domain_name, pg_catalog.current_database() AS udt_catalog, nt.nspname AS udt_schema, t.typname AS udt_name,
- NULL::name AS scope_catalog, NULL::name AS scope_schema, NULL::name AS scope_name, NULL::integer AS maximum_cardinality,
- a.attnum::text::name AS dtd_identifier, 'NO'::varchar AS is_self_referencing,
+ NULL::name AS collation_schema, NULL::name AS collation_name, NULL::name AS domain_catalog, NULL::name AS
+ domain_schema, NULL::name AS domain_name, pg_catalog.current_database() AS udt_catalog, nt.nspname AS udt_schema,
+ t.typname AS udt_name, NULL::name AS scope_catalog, NULL::name AS scope_schema, NULL::name AS scope_name,
+ NULL::integer AS maximum_cardinality, a.attnum::text::name AS dtd_identifier, 'NO'::varchar AS is_self_referencing,
  CASE WHEN a.attidentity IN ('a', 'd') THEN 'YES' ELSE 'NO' END::varchar AS is_identity,
  CASE a.attidentity WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT' END::varchar AS identity_generation,
  NULL::varchar AS identity_start, NULL::varchar AS identity_increment, NULL::varchar AS identity_maximum,
@@ -205,8 +207,8 @@ FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_namespace nc ON nc.oid = k.connamespace
 WHERE k.contype IN ('c', 'f', 'p', 'u')""",
     "information_schema.key_column_usage": """
-SELECT pg_catalog.current_database() AS constraint_catalog, nc.nspname AS constraint_schema, k.conname AS constraint_name,
- pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
+SELECT pg_catalog.current_database() AS constraint_catalog, nc.nspname AS constraint_schema, k.conname AS
+ constraint_name, pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
  a.attname AS column_name, pg_catalog.array_position(k.conkey, a.attnum) AS ordinal_position,
  NULL::integer AS position_in_unique_constraint
 FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
@@ -222,8 +224,8 @@ FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
  JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (k.conkey)
 WHERE k.contype IN ('p', 'u', 'c')""",
     "information_schema.check_constraints": """
-SELECT pg_catalog.current_database() AS constraint_catalog, nc.nspname AS constraint_schema, k.conname AS constraint_name,
- pg_catalog.pg_get_expr(k.conbin, k.conrelid)::varchar AS check_clause
+SELECT pg_catalog.current_database() AS constraint_catalog, nc.nspname AS constraint_schema, k.conname AS
+ constraint_name, pg_catalog.pg_get_expr(k.conbin, k.conrelid)::varchar AS check_clause
 FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace nc ON nc.oid = k.connamespace
 WHERE k.contype = 'c'""",
     "information_schema.sequences": f"""
@@ -238,9 +240,10 @@ FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid
 WHERE {_NOT_TEMPORARY}""",
 }
 
-EMPTY = (
+EMPTY = (  # noqa: SIM905
     "pg_catalog.pg_matviews pg_catalog.pg_policies pg_catalog.pg_prepared_xacts pg_catalog.pg_publication_tables"
-    " pg_catalog.pg_replication_origin_status pg_catalog.pg_replication_slots pg_catalog.pg_rules pg_catalog.pg_seclabels"
+    " pg_catalog.pg_replication_origin_status pg_catalog.pg_replication_slots pg_catalog.pg_rules"
+    " pg_catalog.pg_seclabels"
     " pg_catalog.pg_stat_replication pg_catalog.pg_stat_subscription pg_catalog.pg_stat_user_functions"
     " pg_catalog.pg_stat_wal_receiver pg_catalog.pg_user_mappings pg_catalog.pg_available_extensions"
     " pg_catalog.pg_available_extension_versions pg_catalog.pg_stat_progress_vacuum pg_catalog.pg_stat_progress_copy"
@@ -253,7 +256,11 @@ def _empty(name: str) -> str:
     columns = []
     for column in SYSTEM_VIEWS[name].columns:
         item = REGISTRY.types.get(column.type, REGISTRY.types[25])
-        base = f'pg_catalog."{REGISTRY.types[item.element].name}"[]' if item.category == "A" else f'pg_catalog."{item.name}"'
+        base = (
+            f'pg_catalog."{REGISTRY.types[item.element].name}"[]'
+            if item.category == "A"
+            else f'pg_catalog."{item.name}"'
+        )
         columns.append(f'NULL::{base} AS "{column.name}"')
     return f"SELECT {', '.join(columns)} WHERE false"
 

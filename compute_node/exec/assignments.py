@@ -44,14 +44,15 @@ def columns_used(nodes: Sequence[ex.Expr | None], side: int = 0) -> set[int]:
 
 def is_volatile(builder: Builder, node: ex.Expr) -> bool:
     """Whether evaluating the expression again may give something else."""
-    return any(isinstance(item, ex.Call) and builder.function(item.function).volatility == "v" for item in ex.walk(node))
+    calls = (item for item in ex.walk(node) if isinstance(item, ex.Call))
+    return any(builder.function(call.function).volatility == "v" for call in calls)
 
 
 class RowChange:
     """The compiled change of one UPDATE (or ON CONFLICT DO UPDATE, whose ``proposed`` row is side 1).
 
-    ``changed``: assigned attnos. ``needed``: attnos that ``compute`` takes. ``uses_joined``: expressions refer to columns of
-    the child's row behind the target's.
+    ``changed``: assigned attnos. ``needed``: attnos that ``compute`` takes. ``uses_joined``: expressions refer to
+    columns of the child's row behind the target's.
     """
 
     __slots__ = ("_builder", "_make", "_relation", "_returning", "changed", "needed", "uses_joined")
@@ -91,7 +92,8 @@ class RowChange:
             self._returning = unit.link(unit.function("c, r, n, s", [f"return {text}"]))
 
     def old_row_scope(self, proposed: bool) -> Scope:
-        """Side 0: the target's columns as ``r`` (positions in ``needed``), joined ones as ``s``; side 1: the proposed row."""
+        """Side 0: the target's columns as ``r`` (positions in ``needed``), joined ones as ``s``; side 1: the
+        proposed."""
         positions = {attno - 1: position for position, attno in enumerate(self.needed)}
         described = self._relation.columns
 
@@ -128,9 +130,11 @@ class RowChange:
         proposed: bool = False,
     ) -> list[str]:
         """Lines that define ``compute(r)`` over c, p, x, s (and ``keep``) and return it."""
-        return ["def compute(r):"] + [
-            f"    {line}" for line in self.compute_lines(unit, assignments, recheck, checks, keep, proposed)
-        ] + ["return compute"]
+        return (
+            ["def compute(r):"]
+            + [f"    {line}" for line in self.compute_lines(unit, assignments, recheck, checks, keep, proposed)]
+            + ["return compute"]
+        )
 
     def compute_lines(
         self,

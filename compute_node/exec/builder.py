@@ -27,10 +27,11 @@ class Builder:
         self._ctes: dict[int, Node] = {}
         self._free: dict[int, frozenset[int]] = {}
 
-    def node(self, plan: Plan) -> Node:
-        """The executor node of a plan node."""
+    def node(self, plan: Plan, original: Plan | None = None) -> Node:
+        """The executor node of a plan node; ``original`` is the statement's own node when ``plan`` is a variant of
+        it."""
         node = NODE_CLASSES[type(plan)](plan, self)
-        return node if self._wrap is None else self._wrap(plan, node)
+        return node if self._wrap is None else self._wrap(original or plan, node)
 
     def cte(self, number: int) -> Node:
         """The node that computes CTE ``number``; one per statement, made at first use in a run."""

@@ -22,8 +22,8 @@ SHOWN_BYTES = 64
 
 
 class RowViolation(Exception):
-    """A constraint failed while only some columns of the row were at hand. ``reason`` is an attno (NOT NULL) or the name of a
-    CHECK; ``changed`` are the new values of the assigned columns."""
+    """A constraint failed while only some columns of the row were at hand. ``reason`` is an attno (NOT NULL) or the
+    name of a CHECK; ``changed`` are the new values of the assigned columns."""
 
     def __init__(self, reason: int | str, changed: Row) -> None:
         super().__init__(reason)
@@ -75,7 +75,8 @@ def not_null_attnos(relation: RelationDesc) -> list[int]:
 def row_verifier(
     builder: Builder, relation: RelationDesc, checks: Sequence[tuple[str, Expr]]
 ) -> Callable[[ExecContext, list[Row]], None] | None:
-    """A function that raises for the first row of a batch of full new rows that breaks a constraint; None: there are none."""
+    """A function that raises for the first of a batch of full new rows that breaks a constraint; None: there are
+    none."""
     attnos = not_null_attnos(relation)
     if not attnos and not checks:
         return None

@@ -21,8 +21,8 @@ _NO_PARAMS: list[Any] = []
 class ExecContext:
     """One execution. ``params`` are the values of $1…; ``exec_params`` those that plan nodes set for each other.
 
-    ``snapshot`` is what scans read with; ``txn`` is what writes belong to. ``scratch`` holds per-execution state of nodes
-    (materialized rows, sub-plan results, CTEs, instrumentation), keyed by the node.
+    ``snapshot`` is what scans read with; ``txn`` is what writes belong to. ``scratch`` holds per-execution state of
+    nodes (materialized rows, sub-plan results, CTEs), keyed by the node.
     """
 
     __slots__ = (
@@ -75,7 +75,8 @@ class ExecContext:
             return self._function_context
 
     def check(self) -> None:
-        """At batch boundaries: raises 57014 when the statement was cancelled, and lets the loop turn when its time is up."""
+        """At batch boundaries: raises 57014 when the statement was cancelled; lets the loop turn when its time is
+        up."""
         if self.session.cancel_requested:
             raise QueryCanceled("canceling statement due to user request")
         if monotonic() >= self._turn_ends:

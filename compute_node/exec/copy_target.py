@@ -35,8 +35,9 @@ def input_columns(relation: RelationDesc, names: Sequence[str] | None) -> list[C
 
 
 class CopyTarget:
-    """One COPY FROM into one table. ``defaults``: analyzed expressions, already of the column's type, for columns that the input
-    lacks (evaluated per row); ``checks``: the table's CHECK constraints over the full row. Errors: 23502, 23505, 23514."""
+    """One COPY FROM into one table. ``defaults``: analyzed expressions, already of the column's type, for columns that
+    the input lacks (evaluated per row); ``checks``: the table's CHECK constraints over the full row. Errors: 23502,
+    23505, 23514."""
 
     __slots__ = ("_count", "_ctx", "_shape", "_table", "_verify", "columns")
 

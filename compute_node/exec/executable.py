@@ -24,15 +24,17 @@ Params = tuple[Any, ...]
 class Executable:
     """A statement ready to run in any session; it holds nothing of an execution.
 
-    ``columns``: what RowDescription tells, None without a result. ``tag``: the command tag's word. ``is_point``: ``fetch_all``
-    (with ``columns``) or ``run`` (without) is one generated function, cheaper than ``rows``.
-    ``rows(ctx, params)`` gives batches of result rows lazily (RETURNING: after all changes are made), ``fetch_all`` all rows at
-    once, ``run`` the number of rows that a statement without result affected.
+    ``columns``: what RowDescription tells, None without a result. ``tag``: the command tag's word. ``is_point``:
+    ``fetch_all`` (with ``columns``) or ``run`` (without) is one generated function, cheaper than ``rows``.
+    ``rows(ctx, params)`` gives batches of result rows lazily (RETURNING: after all changes are made), ``fetch_all`` all
+    rows at once, ``run`` the number of rows that a statement without result affected.
     """
 
     __slots__ = ("_builder", "_modifying_ctes", "_root", "columns", "fetch_all", "is_point", "planned", "run", "tag")
 
-    def __init__(self, planned: PlannedStmt, catalog: CatalogView, wrap: Callable[[Plan, Node], Node] | None = None) -> None:
+    def __init__(
+        self, planned: PlannedStmt, catalog: CatalogView, wrap: Callable[[Plan, Node], Node] | None = None
+    ) -> None:
         self.planned = planned
         self.columns: tuple[ResultColumn, ...] | None = planned.columns
         self.tag = planned.command.upper()

@@ -47,12 +47,13 @@ class ModifySource:
     def __init__(self, child: pl.Plan, tid_column: int, builder: Builder, uses_joined: bool) -> None:
         self.scanned = isinstance(child, SCANS) and not uses_joined
         self._tid = tid_column
+        original = child
         if self.scanned and isinstance(child, SCANS):
             child = tid_scan(child)
         elif isinstance(child, SCANS) and tid_column < 0:
             tid = ex.Column(type=TID, index=len(child.columns))
             child = dataclasses.replace(child, output=(*child.output, tid), want_tid=True)
-        self._node = builder.node(child)
+        self._node = builder.node(child, original)
 
     def rows(self, ctx: ExecContext) -> Iterator[tuple[int, Any]]:
         """A joined row may name the same target several times: only the first counts, as in PostgreSQL."""

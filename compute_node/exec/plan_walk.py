@@ -58,8 +58,8 @@ def plan_nodes(plan: Plan) -> Iterator[Plan]:
 
 
 def free_parameters(planned: PlannedStmt, plan: Plan) -> frozenset[int]:
-    """Numbers of the execution parameters that must be set before ``plan`` runs: used in it, its sub-selects or CTEs, and
-    not set within."""
+    """Numbers of the execution parameters that must be set before ``plan`` runs: used in it, its sub-selects or CTEs,
+    and not set within."""
     used: set[int] = set()
     bound: set[int] = set()
     seen_ctes: set[int] = set()

@@ -1,8 +1,8 @@
 """Point statements as one function each: the paths that decide throughput (DESIGN wall 8).
 
-A SELECT by full index key, an UPDATE or DELETE through a unique index, an INSERT of one VALUES row, and a SELECT without
-tables: each becomes a generated function of (context, params) without generators or per-row dispatch. The kernels' entry
-points are bound when the statement first runs. A plan that fits none of these shapes gives None.
+A SELECT by full index key, an UPDATE or DELETE through a unique index, an INSERT of one VALUES row, and a SELECT
+without tables: each becomes a generated function of (context, params) without generators or per-row dispatch. The
+kernels' entry points are bound when the statement first runs. A plan that fits none of these shapes gives None.
 """
 
 from __future__ import annotations

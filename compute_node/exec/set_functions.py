@@ -1,4 +1,4 @@
-"""Calls of set-returning functions: an iterable of values per evaluation; a strict one with a NULL argument gives none."""
+"""Calls of set-returning functions: an iterable of values per evaluation; strict ones give none for a NULL argument."""
 
 from __future__ import annotations
 

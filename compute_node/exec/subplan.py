@@ -82,7 +82,8 @@ class HashedRows:
 
 
 class SubplanRunner:
-    """One sub-select at one place of the statement; its results are kept in ``ctx.scratch`` when nothing outside it varies."""
+    """One sub-select at one place of the statement. Results are kept in ``ctx.scratch`` when nothing outside it
+    varies."""
 
     __slots__ = ("_cached", "_key", "_kind", "_node", "_numbers", "_sub_key", "hash_pairs", "plan_number")
 
@@ -94,10 +95,13 @@ class SubplanRunner:
         self.plan_number = subplan.plan
         self.hash_pairs = None if free else equality_pairs(subplan, builder)
         self._key: Callable[[ExecContext, Row], Row] | None = None
+        self._sub_key: Callable[[ExecContext, Row], Row] | None = None
         if self.hash_pairs is not None:
             self._key = _hash_row(builder, [left.type for left, _ in self.hash_pairs])
             scope = Scope(lambda side, index: Code(f"q[{index}]", True, True), ("q",))
-            columns = row_function(builder, [right for _, right in self.hash_pairs], scope, "c, q")
+            columns: Callable[[ExecContext, Row], Row] = row_function(
+                builder, [right for _, right in self.hash_pairs], scope, "c, q"
+            )
             canonical = _hash_row(builder, [right.type for _, right in self.hash_pairs])
             self._sub_key = lambda c, q: canonical(c, columns(c, q))
 
@@ -149,7 +153,8 @@ class SubplanRunner:
         """Hashed ANY."""
         table = ctx.scratch.get(self)
         if table is None:
-            rows = [self._sub_key(ctx, row) for batch in self._node.batches(ctx) for row in batch]
+            sub_key = self._sub_key
+            rows = [sub_key(ctx, row) for batch in self._node.batches(ctx) for row in batch]  # type: ignore[misc]
             table = ctx.scratch[self] = HashedRows(rows)
         result: bool | None = table.probe(self._key(ctx, key))  # type: ignore[misc]
         return result

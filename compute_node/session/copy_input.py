@@ -74,7 +74,7 @@ class _Batch:
         if item.oid in _STRINGS and typmod < 0:
             return values
         memo, convert, env = self._memos[index], item.input, self._env
-        out = []
+        out: list[Any] = []
         for value in values:
             if value is None:
                 out.append(None)
@@ -106,7 +106,8 @@ class _Batch:
 
 
 class LineReader:
-    """Text and CSV: ``feed(bytes)`` gives the rows that are complete, ``finish()`` those of a last line without newline."""
+    """Text and CSV: ``feed(bytes)`` gives the rows that are complete, ``finish()`` those of a last line without
+    newline."""
 
     def __init__(self, relation: str, columns: Sequence[Column], options: CopyOptions, env: TypeEnv) -> None:
         self._batch = _Batch(relation, columns, env)
@@ -226,13 +227,17 @@ class LineReader:
             return []
         if numbers[-1] - numbers[0] == len(numbers) - 1:
             return self._batch.convert(rows, numbers[0])
-        return [row for fields, number in zip(rows, numbers, strict=True) for row in self._batch.convert([fields], number)]
+        return [
+            row for fields, number in zip(rows, numbers, strict=True) for row in self._batch.convert([fields], number)
+        ]
 
     def _text_fields(self, line: str) -> list[str | None]:
         delimiter, null = self._options.delimiter, self._options.null
         if "\\" not in line:
             return [None if field == null else field for field in line.split(delimiter)]
-        pieces = re.split(rf"((?:[^\\{re.escape(delimiter)}]|\\.)*)(?:{re.escape(delimiter)}|\Z)", line, flags=re.DOTALL)
+        pieces = re.split(
+            rf"((?:[^\\{re.escape(delimiter)}]|\\.)*)(?:{re.escape(delimiter)}|\Z)", line, flags=re.DOTALL
+        )
         fields = [pieces[index] for index in range(1, len(pieces), 2)]
         # The pattern also matches the empty text at the end, unless the line ends in a delimiter.
         if len(fields) > 1 and not _ends_in_delimiter(line, delimiter):

@@ -23,14 +23,14 @@ def _to_text(oid: int, env: TypeEnv) -> Callable[[Any], str]:
     if code == b"i":
         return str
     if code == b"s":
-        return lambda value: value  # type: ignore[no-any-return]
+        return lambda value: value
     if code == b"b":
         return lambda value: "t" if value else "f"
     if converter is None:
         return str
     if code == b"t":
-        return lambda value: converter(value).decode()  # type: ignore[no-any-return]
-    return lambda value: converter(value, env)  # type: ignore[no-any-return]
+        return lambda value: converter(value).decode()
+    return lambda value: converter(value, env)
 
 
 class CopyWriter:

@@ -59,7 +59,9 @@ def _copy_in(session: Session, node: Any, options: CopyOptions) -> int:
         elif kind == _COPY_DONE:
             rows = reader.finish()
         elif kind == _COPY_FAIL:
-            raise QueryCanceled(f"COPY from stdin failed: {decode_text(messages.read_string(payload, 0, len(payload)))}")
+            raise QueryCanceled(
+                f"COPY from stdin failed: {decode_text(messages.read_string(payload, 0, len(payload)))}"
+            )
         elif kind in (_FLUSH, _SYNC):
             continue
         else:
@@ -78,7 +80,7 @@ def _query(node: Any) -> Any:
             raise NotSupported("COPY query must be SELECT, INSERT, UPDATE or DELETE")
         return node.query
     if node.attlist:
-        fields = [(ast.String(item.sval),) for item in node.attlist]
+        fields: list[tuple[Any, ...]] = [(ast.String(item.sval),) for item in node.attlist]
     else:
         fields = [(ast.A_Star(),)]
     targets = tuple(ast.ResTarget(val=ast.ColumnRef(fields=field, location=-1), location=-1) for field in fields)

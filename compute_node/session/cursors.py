@@ -84,8 +84,11 @@ def prepare_statement(session: Session, node: Any, source: str) -> None:
     name = node.name.encode()
     if name in session.statements:
         raise DuplicatePreparedStatement(f'prepared statement "{node.name}" already exists')
-    catalog = session.engine.catalog.snapshot_for(session) if node.argtypes else None
-    declared = [resolve_type_name(catalog, item)[0] for item in node.argtypes or ()]
+    declared: list[int] = []
+    if node.argtypes:
+        transactions.ensure(session)
+        view = session.engine.catalog.view(session)
+        declared = [resolve_type_name(view, item)[0] for item in node.argtypes]
     statement = RawStatement(node.query, 0, len(source))
     if prepare.is_query(node.query):
         plan, _ = prepare.compile_plan(session, statement, source, declared)

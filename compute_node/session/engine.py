@@ -21,9 +21,9 @@ class Transactions(Protocol):
     """Begins and ends transactions."""
 
     def begin(
-        self, isolation: str = "read committed", read_only: bool = False, deferrable: bool = False
+        self, isolation: str = "read committed", read_only: bool = False, deferrable: bool = False, session: Any = None
     ) -> Transaction:
-        """A new transaction."""
+        """A new transaction of the session."""
 
     def commit(self, txn: Any) -> int:
         """Commit; returns the commit LSN, 0 when nothing was written. An exception means that it did not commit."""
@@ -56,7 +56,7 @@ class Catalog(Protocol):
     version: int
     """of the committed catalog; plans made under another one are made again"""
 
-    def snapshot_for(self, session: Any) -> Any:
+    def view(self, session: Any) -> Any:
         """The view that analysis and planning use: this session's search path, and its transaction's own changes."""
 
 
@@ -96,11 +96,13 @@ class Engine(Protocol):
         """Open a relation (pglast RangeVar) for COPY FROM; None is all columns."""
 
     def compile(self, statement: Any, session: Any, param_types: list[int], source: str, lifted: dict[int, int]) -> Any:
-        """Analyze, plan and build one statement (``sql.parse.RawStatement``). Fills ``param_types``, also for the lifted
-        literals' slots; returns ``(executable, set of literal offsets that were looked at)``."""
+        """Analyze, plan and build one statement (``sql.parse.RawStatement``). Fills ``param_types``, also for the
+        lifted literals' slots; returns ``(executable, set of literal offsets that were looked at)``."""
 
     def session_function(self, session: Any, name: str, *args: Any) -> Any:
         """What SessionView's catalog_function, search_path_schemas, current_xid and wal_lsn ask of the engine."""
 
-    def explain(self, session: Any, statement: Any, options: dict[str, Any], param_types: list[int], source: str) -> list[str]:
+    def explain(
+        self, session: Any, statement: Any, options: dict[str, Any], param_types: list[int], source: str
+    ) -> list[str]:
         """The lines of EXPLAIN."""

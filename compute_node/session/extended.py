@@ -1,4 +1,5 @@
-"""The extended query protocol (manual, chapter 55.2.3): Parse, Bind, Describe, Execute, Close, Flush, the general way."""
+"""The extended query protocol (manual, chapter 55.2.3): Parse, Bind, Describe, Execute, Close, Flush, the general
+way."""
 
 from __future__ import annotations
 
@@ -97,9 +98,7 @@ def _bind(session: Session, data: bytes, start: int, end: int) -> None:
         raise
     if plan is not None and plan.columns is not None:
         plan.format_for(bind.result_formats)
-    session.portals[bind.portal] = Portal(
-        bind.portal.decode(), plan, params, bind.result_formats, prepared.source
-    )
+    session.portals[bind.portal] = Portal(bind.portal.decode(), plan, params, bind.result_formats, prepared.source)
     session.out.append(messages.BIND_COMPLETE)
 
 

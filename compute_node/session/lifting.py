@@ -1,9 +1,9 @@
 """Lifted literals: (text without its literals, literals) → a shared plan and its parameters (design, wall 8).
 
-At first sight of a key the original text is analyzed with the places of its literals. Analysis tells which literals' values
-it looked at; those stay in the key as a second step, a tuple of values. The others became parameters of their resolved
-types, and later texts of the same key convert their literals with the type's input function, so that a bad one gives
-the error, with its position, that the text itself would have given.
+At first sight of a key the original text is analyzed with the places of its literals. Analysis tells which literals'
+values it looked at; those stay in the key as a second step, a tuple of values. The others became parameters of their
+resolved types, and later texts of the same key convert their literals with the type's input function, so that a bad
+one gives the error, with its position, that the text itself would have given.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ MAX_VARIANTS = 256
 
 
 class LiftedPlan:
-    """A plan whose lifted literals are parameters. ``plain`` when the literals are the parameters as they are; otherwise
-    ``negated`` and ``types`` say, per slot, how to make one from the other (type 0: the slot is in the key, unused)."""
+    """A plan whose lifted literals are parameters. ``plain`` when the literals are the parameters as they are;
+    otherwise ``negated`` and ``types`` say, per slot, how to make one from the other (type 0: the slot is in the key,
+    unused)."""
 
     __slots__ = ("negated", "plain", "plan", "types")
 
@@ -105,12 +106,13 @@ def _needs_all(node: Any) -> bool:
 
 
 class Places:
-    """Where the literals of one text are: ``slots`` maps an A_Const's character offset to its parameter number."""
+    """Where the literals of one text are: ``slots`` maps an A_Const's byte offset to its parameter number."""
 
     __slots__ = ("negated", "slot_at", "slots")
 
     def __init__(self, statement: RawStatement, source: str, offsets: list[int]) -> None:
         by_offset = {offset: index for index, offset in enumerate(offsets)}
+        ascii_only = source.isascii()
         self.slots: dict[int, int] = {}
         self.slot_at: dict[int, int] = {}
         negated = set()
@@ -129,6 +131,8 @@ class Places:
             if index is None or index in seen:
                 continue
             seen.add(index)
+            if not ascii_only:
+                location = len(source[:location].encode())
             self.slots[location] = index + 1
             self.slot_at[index] = location
         self.negated = frozenset(negated)

@@ -1,8 +1,8 @@
 """Plans and the shared plan cache: statement text → something that runs.
 
-A cache holds one ``PlanSpace`` for each combination of settings that analysis depends on; within it plans are found by text
-and, for simple queries, by the text without its literals (``lifting``). A plan knows the catalog version that it was
-made under, and is made again under another one. Bounded: the oldest half goes when a space is full.
+A cache holds one ``PlanSpace`` for each combination of settings that analysis depends on; within it plans are found
+by text and, for simple queries, by the text without its literals (``lifting``). A plan knows the catalog version that
+it was made under, and is made again under another one. Bounded: the oldest half goes when a space is full.
 """
 
 from __future__ import annotations
@@ -21,7 +21,31 @@ MAX_PLANS = 4096
 MAX_SPACES = 64
 
 PLAN_SETTINGS = frozenset(
-    ["search_path", "DateStyle", "IntervalStyle", "TimeZone", "transform_null_equals", "extra_float_digits", "array_nulls", "work_mem", "constraint_exclusion", "from_collapse_limit", "join_collapse_limit", "session_authorization", "role", "bytea_output", "standard_conforming_strings", "row_security", "seq_page_cost", "random_page_cost", "cpu_tuple_cost", "cpu_index_tuple_cost", "cpu_operator_cost", "effective_cache_size", "jit"]
+    [
+        "search_path",
+        "DateStyle",
+        "IntervalStyle",
+        "TimeZone",
+        "transform_null_equals",
+        "extra_float_digits",
+        "array_nulls",
+        "work_mem",
+        "constraint_exclusion",
+        "from_collapse_limit",
+        "join_collapse_limit",
+        "session_authorization",
+        "role",
+        "bytea_output",
+        "standard_conforming_strings",
+        "row_security",
+        "seq_page_cost",
+        "random_page_cost",
+        "cpu_tuple_cost",
+        "cpu_index_tuple_cost",
+        "cpu_operator_cost",
+        "effective_cache_size",
+        "jit",
+    ]
 )
 
 
@@ -33,8 +57,8 @@ def plan_depends_on(name: str) -> bool:
 class Plan:
     """One statement, ready to run: a query (``executable``) or a utility statement (``node``).
 
-    ``columns`` is None when it gives no rows. ``fast`` is set for plain BEGIN, COMMIT and ROLLBACK and runs them. ``codes``
-    are the kernel's parameter codes.
+    ``columns`` is None when it gives no rows. ``fast`` is set for plain BEGIN, COMMIT and ROLLBACK and runs them.
+    ``codes`` are the kernel's parameter codes.
     """
 
     __slots__ = (
@@ -73,7 +97,7 @@ class Plan:
             self.run, self.rows = executable.run, executable.rows
             self.fetch_all = executable.fetch_all if self.is_point else None
             if executable.columns is not None:
-                self.columns = [Column(*column) for column in executable.columns]
+                self.columns = [Column(c.name, c.type, c.typmod, c.table, c.column) for c in executable.columns]
 
     def format_for(self, raw_formats: bytes) -> ResultFormat:
         """The result format for Bind's raw format codes."""

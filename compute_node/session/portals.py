@@ -1,8 +1,8 @@
 """Portals and cursors: a plan, its parameters and how far the client has fetched.
 
-A portal of the extended protocol and a cursor of DECLARE are the same thing; they share one name space, as in PostgreSQL.
-Rows come in batches from the executor; what a row limit leaves over waits in ``_pending``. A cursor WITH HOLD keeps its rows when
-its transaction commits; a SCROLL cursor keeps all of them from the start.
+A portal of the extended protocol and a cursor of DECLARE are the same thing; they share one name space, as in
+PostgreSQL. Rows come in batches from the executor; what a row limit leaves over waits in ``_pending``. A cursor WITH
+HOLD keeps its rows when its transaction commits; a SCROLL cursor keeps all of them from the start.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ class Portal:
         "plan", "position", "rows", "scroll", "sql", "with_hold",
     )  # fmt: skip
 
-    def __init__(self, name: str, plan: Plan | None, params: tuple[Any, ...], formats: bytes = b"", sql: str = "") -> None:
+    def __init__(
+        self, name: str, plan: Plan | None, params: tuple[Any, ...], formats: bytes = b"", sql: str = ""
+    ) -> None:
         self.name, self.plan, self.params, self.formats, self.sql = name, plan, params, formats, sql
         self._batches: Iterator[list[tuple[Any, ...]]] | None = None
         self._pending: list[tuple[Any, ...]] = []

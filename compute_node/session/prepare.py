@@ -109,7 +109,9 @@ def cached(session: Session, sql: bytes, oids: tuple[int, ...]) -> Plan | None:
     return plan
 
 
-def lift_first_sight(session: Session, sql: bytes, key: bytes, literals: list[Any]) -> tuple[Plan, tuple[Any, ...]] | None:
+def lift_first_sight(
+    session: Session, sql: bytes, key: bytes, literals: list[Any]
+) -> tuple[Plan, tuple[Any, ...]] | None:
     """Analyze a text with its literals' places, and remember the shape. None: analyze the text as it is (and if it is
     wrong, that gives the right error)."""
     shapes = session.space.shapes

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 class Prepared:
-    """A prepared statement, from Parse or PREPARE. ``plan`` None is an empty query. ``declared``: the types given for its
-    parameters (0: to be found out)."""
+    """A prepared statement, from Parse or PREPARE. ``plan`` None is an empty query. ``declared``: the types given for
+    its parameters (0: to be found out)."""
 
     __slots__ = ("codes", "created", "declared", "from_sql", "name", "plan", "source", "sql", "statement")
 

@@ -1,7 +1,7 @@
 """Result formats: columns and the formats that the client chose → RowDescription bytes and row codes for the kernel.
 
-Also the other direction for parameters: the codes with which ``match_point`` decodes, and the general decoding that knows
-every type, format and error (manual, chapter 55.2.3).
+Also the other direction for parameters: the codes with which ``match_point`` decodes, and the general decoding that
+knows every type, format and error (manual, chapter 55.2.3).
 """
 
 from __future__ import annotations

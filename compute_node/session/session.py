@@ -1,11 +1,12 @@
 """One client's SQL side: its messages, its transaction, its settings, its output of the current turn.
 
-``process`` runs in a greenlet from the connection's data callback, straight to the end of the complete messages at hand. It
-starts with the packet that prepared statements come as (Bind, Describe, Execute, Sync), decoded by a kernel in one go and
-run without the general machinery; everything that the fast way is not sure about goes the general way.
+``process`` runs in a greenlet from the connection's data callback, straight to the end of the complete messages at
+hand. It starts with the packet that prepared statements come as (Bind, Describe, Execute, Sync), decoded by a kernel
+in one go and run without the general machinery; everything that the fast way is not sure about goes the general way.
 
-Output gathers in ``out`` and leaves at the end of the turn. ``gated`` says that it holds a row, an error or a transaction's end;
-then the connection holds it back until ``dep_lsn`` is durable (design, wall 5). An idle session owns no greenlet and no buffer.
+Output gathers in ``out`` and leaves at the end of the turn. ``gated`` says that it holds a row, an error or a
+transaction's end; then the connection holds it back until ``dep_lsn`` is durable (design, wall 5). An idle session
+owns no greenlet and no buffer.
 """
 
 from __future__ import annotations
@@ -59,13 +60,61 @@ class Session:
     """One connection's session. ``clock`` gives µs since 2000-01-01 UTC."""
 
     __slots__ = (
-        "application_name", "backend_start", "block", "cancel_hook", "client_address", "client_port", "clock", "cursors",
-        "database", "default_deferrable", "default_isolation", "default_read_only", "dep_lsn", "engine", "env", "extra",
-        "gated", "greenlet", "guarded", "idle_in_txn_timeout_ms", "idle_timeout_ms", "interrupt_error",
-        "last_commit_lsn", "lift_literals", "lock_timeout_ms", "notice_level", "out", "pid", "plain_defaults", "plans",
-        "port", "portals", "query", "query_start", "registry", "role_oid", "savepoints", "secret", "session_user",
-        "settings", "several_statements", "skipping", "space", "state_change", "statement_timeout_ms", "statements",
-        "statements_in_txn", "status_changes", "superuser", "sync_commit", "terminating", "timer", "txn", "user",
+        "application_name",
+        "backend_start",
+        "block",
+        "client_address",
+        "client_port",
+        "clock",
+        "cursors",
+        "database",
+        "default_deferrable",
+        "default_isolation",
+        "default_read_only",
+        "dep_lsn",
+        "engine",
+        "env",
+        "extra",
+        "free_lsn",
+        "gated",
+        "greenlet",
+        "guarded",
+        "held_lsn",
+        "idle_in_txn_timeout_ms",
+        "idle_timeout_ms",
+        "interrupt_error",
+        "lift_literals",
+        "lock_timeout_ms",
+        "lock_waiter",
+        "notice_level",
+        "out",
+        "pid",
+        "plain_defaults",
+        "plans",
+        "port",
+        "portals",
+        "query",
+        "query_start",
+        "registry",
+        "role_oid",
+        "savepoints",
+        "secret",
+        "session_user",
+        "settings",
+        "several_statements",
+        "skipping",
+        "space",
+        "state_change",
+        "statement_timeout_ms",
+        "statements",
+        "statements_in_txn",
+        "status_changes",
+        "superuser",
+        "sync_commit",
+        "terminating",
+        "timer",
+        "txn",
+        "user",
         "xact_start",
     )  # fmt: skip
 
@@ -93,7 +142,7 @@ class Session:
         self.out: list[bytes] = []
         self.gated = False
         self.dep_lsn = 0
-        self.last_commit_lsn = 0
+        self.free_lsn = self.held_lsn = 0
         self.block = transactions.IDLE
         self.txn: Any = None
         self.savepoints: list[tuple[str, int]] | None = None
@@ -107,7 +156,8 @@ class Session:
         """per-session state of other stages (temporary objects, sequences' currval, …)"""
         self.greenlet: greenlet.greenlet | None = None
         self.interrupt_error: SqlError | Disconnected | None = None
-        self.cancel_hook: Callable[[], None] | None = None
+        self.lock_waiter: Any = None
+        """what the lock manager has this session wait on; its own"""
         self.terminating = False
         self.timer: Any = None
         self.query = ""
@@ -134,7 +184,7 @@ class Session:
         self.status_changes = None
         self.space = plans.space(self._environment())
 
-    # ---- the turn -------------------------------------------------------------------------------------------------
+    # ---- the turn ----
 
     def process(self) -> None:
         """Run every complete message of the port's input. Raises ProtocolViolation for bytes that are no message, and
@@ -295,11 +345,9 @@ class Session:
 
     def failed_block(self) -> SqlError:
         """25P02."""
-        return InFailedSqlTransaction(
-            "current transaction is aborted, commands ignored until end of transaction block"
-        )
+        return InFailedSqlTransaction("current transaction is aborted, commands ignored until end of transaction block")
 
-    # ---- statements -----------------------------------------------------------------------------------------------
+    # ---- statements ----
 
     def begin_statement(self, source: str) -> Any:
         """Book-keeping at the start of a statement: its transaction, times, the engine's context."""
@@ -320,6 +368,13 @@ class Session:
         if error is not None:
             self.interrupt_error = None
             raise error
+
+    @property
+    def cancel_requested(self) -> bool:
+        """What the executor asks at batch boundaries; raises here, so that a timeout or shutdown keeps its own
+        error."""
+        self.check_interrupts()
+        return False
 
     def interrupt(self, error: SqlError | Disconnected) -> None:
         """Make the running statement end with ``error``: at once if it waits, else at its next batch boundary."""
@@ -343,7 +398,8 @@ class Session:
         self.interrupt(QueryCanceled("canceling statement due to statement timeout"))
 
     def close_portals(self, committed: bool) -> None:
-        """At a transaction's end: portals end; cursors WITH HOLD of a committed transaction stay, materialized before."""
+        """At a transaction's end: portals end; cursors WITH HOLD of a committed transaction stay, materialized
+        before."""
         kept = {}
         for name, portal in self.portals.items():
             if portal.held or (committed and portal.hold_rows(self)):
@@ -365,11 +421,17 @@ class Session:
         transactions.abort(self)
 
     @property
+    def gate_lsn(self) -> int:
+        """The LSN that must be durable before rows, errors and transaction ends go out: ``dep_lsn``, unless that is
+        this session's own commit with synchronous_commit = off; then what it depended on before."""
+        return self.held_lsn if self.dep_lsn == self.free_lsn else self.dep_lsn
+
+    @property
     def state(self) -> str:
         """pg_stat_activity.state between statements."""
         return ("idle", "idle in transaction", "idle in transaction (aborted)")[self.block]
 
-    # ---- settings -------------------------------------------------------------------------------------------------
+    # ---- settings ----
 
     def _environment(self) -> tuple[Any, ...]:
         """What analysis depends on; equal environments share plans."""
@@ -430,12 +492,14 @@ class Session:
             else:
                 self.default_deferrable = bool(value)
             self.plain_defaults = (
-                self.default_isolation == "read committed" and not self.default_read_only and not self.default_deferrable
+                self.default_isolation == "read committed"
+                and not self.default_read_only
+                and not self.default_deferrable
             )
         if plan_depends_on(name) and hasattr(self, "space"):
             self.space = self.plans.space(self._environment())
 
-    # ---- what functions see of the session (types.registry.SessionView) --------------------------------------------
+    # ---- what functions see of the session (types.registry.SessionView) ----
 
     def get_setting(self, name: str, missing_ok: bool) -> str | None:
         """current_setting."""

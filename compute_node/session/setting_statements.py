@@ -1,4 +1,5 @@
-"""SET, SHOW, RESET and what current_setting and set_config do (manual, reference pages of SET, SHOW, SET TRANSACTION)."""
+"""SET, SHOW, RESET and what current_setting and set_config do (manual, reference pages of SET, SHOW, SET
+TRANSACTION)."""
 
 from __future__ import annotations
 
@@ -63,10 +64,14 @@ def _assign_transaction(session: Session, key: str, value: str | None) -> None:
     transactions.apply_options(session, {key: parsed})
 
 
+def _literal(node: Any) -> str:
+    return str(node.val.sval)
+
+
 def _argument(node: Any) -> str:
-    if isinstance(node, ast.TypeCast):
+    if type(node) is ast.TypeCast:
         # SET TIME ZONE INTERVAL '…': hours and minutes east of Greenwich.
-        match = re.match(r"\s*([+-]?)(\d{1,2})(?::(\d{2}))?\s*\Z", node.arg.val.sval)
+        match = re.match(r"\s*([+-]?)(\d{1,2})(?::(\d{2}))?\s*\Z", _literal(node.arg))
         if match is None:
             raise NotSupported("this form of SET TIME ZONE INTERVAL is not supported")
         minutes = int(match[2]) * 60 + int(match[3] or 0)

@@ -1,8 +1,8 @@
 """Session settings: SET, SHOW, RESET with PostgreSQL's names, checks and transactional behaviour (manual, chapter 20).
 
-``Settings`` is an overlay: nothing is stored for a setting that has its default, so that an idle session costs little.
-``SET`` is undone when its transaction (or savepoint) rolls back, ``SET LOCAL`` when the transaction ends. Values are held
-as Python bool, int, float or str in the setting's own unit; ``show`` gives the text that SHOW prints.
+``Settings`` is an overlay: nothing is stored for a setting that has its default, so that an idle session costs
+little. ``SET`` is undone when its transaction (or savepoint) rolls back, ``SET LOCAL`` when the transaction ends.
+Values are held as Python bool, int, float or str in the setting's own unit; ``show`` gives the text that SHOW prints.
 
 Errors: 42704 unknown setting, 22023 bad value, 55P02 not changeable now, 42501 not permitted, 42602 bad custom name.
 """
@@ -217,7 +217,49 @@ def _check_timezone(setting: Setting, text: str) -> str:
 
 
 _KNOWN_ENCODINGS = frozenset(
-    ["latin1", "latin2", "latin3", "latin4", "latin5", "latin6", "latin7", "latin8", "latin9", "latin10", "win1250", "win1251", "win1252", "win1253", "win1254", "win1255", "win1256", "win1257", "win1258", "iso88591", "iso88595", "iso88596", "iso88597", "iso88598", "koi8r", "koi8u", "eucjp", "euckr", "euccn", "euctw", "sjis", "big5", "gbk", "gb18030", "uhc", "johab", "mulebroken", "win866", "win874", "shiftjis2004", "eucjis2004"]
+    [
+        "latin1",
+        "latin2",
+        "latin3",
+        "latin4",
+        "latin5",
+        "latin6",
+        "latin7",
+        "latin8",
+        "latin9",
+        "latin10",
+        "win1250",
+        "win1251",
+        "win1252",
+        "win1253",
+        "win1254",
+        "win1255",
+        "win1256",
+        "win1257",
+        "win1258",
+        "iso88591",
+        "iso88595",
+        "iso88596",
+        "iso88597",
+        "iso88598",
+        "koi8r",
+        "koi8u",
+        "eucjp",
+        "euckr",
+        "euccn",
+        "euctw",
+        "sjis",
+        "big5",
+        "gbk",
+        "gb18030",
+        "uhc",
+        "johab",
+        "mulebroken",
+        "win866",
+        "win874",
+        "shiftjis2004",
+        "eucjis2004",
+    ]
 )
 
 
@@ -253,7 +295,6 @@ def _load() -> dict[str, Setting]:
             # No field of the table holds a blank; where PostgreSQL's value does, the line spells it with '~'.
             name, kind, boot, context, unit, least, greatest, enum = line.replace("~", " ").split("|")
             choices = tuple(choice for choice in ENUMS.get(enum, enum).split(",") if choice)
-            setting = Setting(name, kind, boot, context, unit, least, greatest, choices, category)
             value: SettingValue = boot
             if kind == "bool":
                 value = _BOOLEANS[boot]
@@ -297,8 +338,8 @@ def split_list(text: str) -> list[str]:
 class Settings:
     """One session's settings over the server's.
 
-    ``base`` is the server's own dict (config file, command line), shared by all sessions. ``changed(name, value)`` is called
-    after each effective change, also by an undo.
+    ``base`` is the server's own dict (config file, command line), shared by all sessions. ``changed(name, value)`` is
+    called after each effective change, also by an undo.
     """
 
     __slots__ = ("_base", "_changed", "_local", "_session", "_startup", "_undo", "superuser")
@@ -338,7 +379,9 @@ class Settings:
 
     def names(self) -> list[str]:
         """Every setting that SHOW ALL lists, in its order."""
-        return [s.name for _, s in sorted(DEFINITIONS.items()) if s.name not in ("seed", "role", "session_authorization")]
+        return [
+            s.name for _, s in sorted(DEFINITIONS.items()) if s.name not in ("seed", "role", "session_authorization")
+        ]
 
     def default(self, name: str) -> SettingValue:
         """What RESET would give."""

@@ -1,8 +1,8 @@
 """The settings: PostgreSQL 15's names, types, defaults, contexts, units and limits (manual, chapter 20), plus ours.
 
-By category, one line a setting: ``name|type|default|context|unit|least|greatest|enum values``; the type is bool, integer,
-real, string or enum; ``~`` stands for a blank. Settings that steer a mechanism that does not exist here (log files,
-archiving) are left out, except those that clients ask for. ``settings`` reads this table; nothing else does.
+By category, one line a setting: ``name|type|default|context|unit|least|greatest|enum values``; the type is bool,
+integer, real, string or enum; ``~`` stands for a blank. Settings that steer a mechanism that does not exist here (log
+files, archiving) are left out, except those that clients ask for. ``settings`` reads this table; nothing else does.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aurora.errors import UndefinedParameter
 from aurora.kernels import lifter
 from aurora.kernels import wire as wire_kernel
 from compute_node.session import prepare, transactions, utility
@@ -75,8 +76,8 @@ def _general(session: Session, sql: bytes) -> None:
     if len(statements) == 1:
         statement = statements[0]
         _check(session, statement)
+        _refuse_parameters(statement, source)
         plan = prepare.single(session, sql, statement, source, ())
-        _refuse_parameters(plan, source)
         if plan.node is not None:
             _run_utility(session, plan)
         else:
@@ -86,8 +87,8 @@ def _general(session: Session, sql: bytes) -> None:
     for statement in statements:
         _check(session, statement)
         if prepare.is_query(statement.node):
+            _refuse_parameters(statement, source)
             plan, _ = prepare.compile_plan(session, statement, source, [])
-            _refuse_parameters(plan, source)
             run_query(session, plan, ())
         else:
             text = source[statement.start : statement.start + statement.length]
@@ -99,9 +100,11 @@ def _check(session: Session, statement: RawStatement) -> None:
         raise session.failed_block()
 
 
-def _refuse_parameters(plan: Plan, source: str) -> None:
-    if plan.param_types and plan.node is None:
-        raise utility.no_parameter(source, 1)
+def _refuse_parameters(statement: RawStatement, source: str) -> None:
+    """42P02: a simple query has no parameters; those of PREPARE are its own."""
+    if "$" in source and prepare.is_query(statement.node):
+        for node in utility.parameters(statement.node):
+            raise UndefinedParameter(f"there is no parameter ${node.number}", position=(node.location or 0) + 1)
 
 
 def run_query(session: Session, plan: Plan, params: tuple[Any, ...]) -> None:
@@ -148,4 +151,6 @@ def _run_utility(session: Session, plan: Plan) -> None:
     portal.rows = outcome.rows
     count = send_rows(session, portal, result, 0)
     tag = outcome.tag
-    session.out.append(messages.command_complete(tag.strip(), count) if tag.endswith(" ") else messages.command_tag(tag))
+    session.out.append(
+        messages.command_complete(tag.strip(), count) if tag.endswith(" ") else messages.command_tag(tag)
+    )

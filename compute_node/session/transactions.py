@@ -1,8 +1,8 @@
 """The transaction block of a session (manual, chapter 55.2.2.1, and the reference pages of BEGIN … RELEASE).
 
-The functions take the session; they keep three things in step: the block state that ReadyForQuery reports, the engine's
-transaction, and what ends with it (settings, cursors, portals). A statement that fails inside a block undoes the innermost
-subtransaction at once, so that its locks are free, and leaves the block failed until ROLLBACK [TO].
+The functions take the session; they keep three things in step: the block state that ReadyForQuery reports, the
+engine's transaction, and what ends with it (settings, cursors, portals). A statement that fails inside a block undoes
+the innermost subtransaction at once, so that its locks are free, and leaves the block failed until ROLLBACK [TO].
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def ensure(session: Session) -> Any:
     if txn is None:
         session.env.transaction_timestamp = session.clock()
         if session.plain_defaults:
-            txn = session.engine.txns.begin()
+            txn = session.engine.txns.begin("read committed", False, False, session)
         else:
             txn = session.engine.txns.begin(
-                session.default_isolation, session.default_read_only, session.default_deferrable
+                session.default_isolation, session.default_read_only, session.default_deferrable, session
             )
         session.txn = txn
     return txn
@@ -53,6 +53,7 @@ def commit(session: Session) -> None:
     try:
         if session.portals:
             session.close_portals(committed=True)
+        depended = session.dep_lsn
         lsn = session.engine.txns.commit(txn)
     except BaseException:
         abort(session)
@@ -64,10 +65,13 @@ def commit(session: Session) -> None:
         session.settings.end_transaction(True)
     if lsn:
         session.gated = True
-        if lsn > session.last_commit_lsn:
-            session.last_commit_lsn = lsn
-        if session.sync_commit and lsn > session.dep_lsn:
+        if lsn > session.dep_lsn:
             session.dep_lsn = lsn
+        if not session.sync_commit:
+            # Its answer waits for what it depended on before, not for itself.
+            if depended != session.free_lsn:
+                session.held_lsn = depended
+            session.free_lsn = lsn
 
 
 def abort(session: Session) -> None:
@@ -162,7 +166,9 @@ def apply_options(session: Session, values: dict[str, Any]) -> None:
             raise ActiveSqlTransaction("SET TRANSACTION ISOLATION LEVEL must be called before any query")
         if session.savepoints:
             raise ActiveSqlTransaction("SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction")
-        txn.isolation = isolation
+        # Nothing has run in it, so a new one takes its place.
+        session.engine.txns.abort(txn)
+        txn = session.txn = session.engine.txns.begin(isolation, txn.read_only, False, session)
     read_only = values.get("transaction_read_only")
     if read_only is not None and read_only != txn.read_only:
         if not read_only and session.statements_in_txn:
@@ -189,7 +195,7 @@ def end(session: Session, committing: bool, chain: bool) -> bytes:
         raise NoActiveSqlTransaction(f"{word} AND CHAIN can only be used in transaction blocks")
     kept = session.characteristics()
     tag = plain_commit(session) if committing else plain_rollback(session)
-    session.txn = session.engine.txns.begin(*kept)
+    session.txn = session.engine.txns.begin(*kept, session)
     session.env.transaction_timestamp = session.clock()
     session.block = IN_BLOCK
     return tag
@@ -245,4 +251,3 @@ def forbid_in_block(session: Session, what: str) -> None:
     """25001 for statements that must be alone in their transaction."""
     if session.block != IDLE or session.several_statements:
         raise ActiveSqlTransaction(f"{what} cannot run inside a transaction block")
-

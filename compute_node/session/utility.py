@@ -1,18 +1,17 @@
 """Utility statements: everything that is not SELECT, INSERT, UPDATE, DELETE, by the class of its parse node.
 
-``describe`` finds the columns of those that give rows before they run; ``execute`` runs them. What changes the catalog goes to
-``engine.ddl``.
+``describe`` finds the columns of those that give rows before they run; ``execute`` runs them. What changes the
+catalog goes to ``engine.ddl``.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pglast import ast, enums
 
-from aurora.errors import NotSupported, SqlError, UndefinedParameter
+from aurora.errors import NotSupported
 from compute_node.session import copy_statement, cursors, setting_statements, transactions
 from compute_node.session.plans import Plan
 from compute_node.session.settings import DEFINITIONS, define_or_raise
@@ -32,17 +31,24 @@ class Outcome(NamedTuple):
     rows: list[tuple[Any, ...]] | None = None
 
 
-def no_parameter(source: str, number: int) -> SqlError:
-    """42P02 for a parameter in a statement that has none."""
-    match = re.search(rf"\${number}\b", source)
-    return UndefinedParameter(f"there is no parameter ${number}", position=match.start() + 1 if match else None)
+def parameters(node: Any) -> Iterator[ast.ParamRef]:
+    """The ``$n`` of a parse tree."""
+    if isinstance(node, tuple):
+        for item in node:
+            yield from parameters(item)
+    elif isinstance(node, ast.ParamRef):
+        yield node
+    elif isinstance(node, ast.Node):
+        for name in node:
+            yield from parameters(getattr(node, name))
 
 
 def describe(session: Session, plan: Plan) -> None:
     """Set the plan's columns, for statements whose columns depend on the session."""
-    node = plan.node
+    node: Any = plan.node
     columns: list[Column] | None = None
-    if isinstance(node, ast.VariableShowStmt):
+    kind = type(node)
+    if kind is ast.VariableShowStmt:
         if node.name.lower() == "all":
             columns = [Column("name", _TEXT), Column("setting", _TEXT), Column("description", _TEXT)]
         else:
@@ -50,14 +56,14 @@ def describe(session: Session, plan: Plan) -> None:
             if setting is None and "." not in node.name:
                 define_or_raise(node.name)
             columns = [Column(setting.name if setting is not None else node.name, _TEXT)]
-    elif isinstance(node, ast.ExplainStmt):
+    elif kind is ast.ExplainStmt:
         form = str(_options(node).get("format", "text")).lower()
         columns = [Column("QUERY PLAN", {"json": _JSON, "xml": _XML}.get(form, _TEXT))]
-    elif isinstance(node, ast.FetchStmt) and not node.ismove:
+    elif kind is ast.FetchStmt and not node.ismove:
         found = cursors.find(session, node.portalname).plan
         columns = found.columns if found is not None else None
-    elif isinstance(node, ast.ExecuteStmt):
-        prepared, found = cursors.find_prepared(session, node.name)
+    elif kind is ast.ExecuteStmt:
+        _, found = cursors.find_prepared(session, node.name)
         if found.node is not None:
             describe(session, found)
         columns = found.columns
@@ -240,4 +246,3 @@ _HANDLERS: dict[type, Callable[[Session, Any, str], Outcome]] = {
     ast.NotifyStmt: _no_notifications,
     ast.CheckPointStmt: _checkpoint,
 }
-

@@ -70,7 +70,7 @@ def _sum_batch(state: Value, column: list[Value]) -> Value:
 def _int8_result(state: int | None) -> int | None:
     if state is None or LOW[8] <= state <= HIGH[8]:
         return state
-    overflow(8)
+    return overflow(8)
 
 
 aggs(

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from aurora.errors import InvalidBinaryRepresentation, InvalidTextRepresentation, NotSupported
+from aurora.errors import InvalidBinaryRepresentation, InvalidTextRepresentation, NotSupported, SqlError
 from compute_node.types.common import WHITESPACE
 from compute_node.types.declare import comparisons
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
@@ -78,9 +78,9 @@ def array_output(element: PgType) -> Callable[[list[Any], TypeEnv], str]:
     return output
 
 
-def malformed(text: str, detail: str) -> InvalidTextRepresentation:
+def malformed(text: str, detail: str) -> SqlError:
     """22P02 with the detail that names what is wrong."""
-    return InvalidTextRepresentation(f'malformed array literal: "{text}"', detail=detail)  # type: ignore[return-value]
+    return InvalidTextRepresentation(f'malformed array literal: "{text}"', detail=detail)
 
 
 class _Reader:
@@ -91,7 +91,7 @@ class _Reader:
         self.at = 0
         self.lengths: list[int | None] = []
 
-    def fail(self, detail: str) -> InvalidTextRepresentation:
+    def fail(self, detail: str) -> SqlError:
         return malformed(self.text, detail)
 
     def skip_space(self) -> None:
@@ -325,7 +325,8 @@ def make_array_type(element: PgType) -> PgType:
         formatted_name=(element.formatted_name or element.name) + "[]",
         length=-1,
         by_value=False,
-        category="A",
+        category="P" if element.name == "record" else "A",
+        kind="p" if element.name == "record" else "b",
         input=array_input(element),
         output=array_output(element),
         receive=receive if has_binary else None,

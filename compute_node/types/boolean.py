@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import operator
-from typing import Final
 
 from compute_node.types.common import WHITESPACE, fixed_codec, invalid_syntax
 from compute_node.types.declare import fn, fns
 from compute_node.types.oids import BOOL
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
-_WORDS: Final[dict[str, bool]] = {}
+_WORDS: dict[str, bool] = {}
 for _word, _shortest, _value in (
     ("true", 1, True),
     ("false", 1, False),

@@ -45,13 +45,18 @@ def decode_escape(text: str) -> bytes:
 
 
 def encode_escape(value: bytes) -> str:
-    """Inverse of ``decode_escape``: bytes outside printable ASCII as octal."""
+    """encode()'s escape format: only NUL and bytes above 127 as octal."""
+    return "".join("\\\\" if byte == 92 else chr(byte) if 0 < byte < 128 else f"\\{byte:03o}" for byte in value)
+
+
+def _printable(value: bytes) -> str:
+    """bytea_output = escape: every byte outside printable ASCII as octal."""
     return "".join("\\\\" if byte == 92 else chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}" for byte in value)
 
 
 def bytea_out(value: bytes, env: TypeEnv) -> str:
     """By bytea_output: hex or escape."""
-    return "\\x" + value.hex() if env.bytea_output == "hex" else encode_escape(value)
+    return "\\x" + value.hex() if env.bytea_output == "hex" else _printable(value)
 
 
 REGISTRY.add_type(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from aurora.errors import DatetimeFieldOverflow, InvalidParameterValue, NotSupported
+from aurora.errors import DatetimeFieldOverflow, InvalidParameterValue, NotSupported, SqlError
 from compute_node.types.calendar_ import (
     DATE_INFINITY,
     DATE_MINUS_INFINITY,
@@ -38,7 +38,7 @@ from compute_node.types.datetime_ import check_date, check_timestamp, date_to_ti
 from compute_node.types.datetime_parse import DAY_NAMES, MONTH_NAMES
 from compute_node.types.declare import fn, fns
 from compute_node.types.interval import Interval, TimeTz, checked_interval, interval_span
-from compute_node.types.numeric import quotient
+from compute_node.types.numeric import EXACT, quotient
 from compute_node.types.registry import FunctionContext, TypeEnv
 
 # timestamp ± interval
@@ -245,13 +245,9 @@ def age(later: int, earlier: int) -> Interval:
     if us < 0:
         us, days = us + DAY_US, days - 1
     if days < 0:
-        days += month_length(year_b, month_b) if sign > 0 else month_length(*(_previous_month(year_a, month_a)))
+        days += month_length(year_b, month_b)
         months -= 1
     return Interval(sign * months, sign * days, sign * us)
-
-
-def _previous_month(year: int, month: int) -> tuple[int, int]:
-    return (year, month - 1) if month > 1 else (year - 1, 12)
 
 
 def _today(context: FunctionContext) -> int:
@@ -331,12 +327,12 @@ def _unit(field: str) -> str:
     return _ALIASES.get(lowered, lowered)
 
 
-def _unrecognized(field: str, type_name: str) -> InvalidParameterValue:
-    return InvalidParameterValue(f'unit "{field.lower()}" not recognized for type {type_name}')  # type: ignore[return-value]
+def _unrecognized(field: str, type_name: str) -> SqlError:
+    return InvalidParameterValue(f'unit "{field.lower()}" not recognized for type {type_name}')
 
 
-def _unsupported(field: str, type_name: str) -> NotSupported:
-    return NotSupported(f'unit "{field.lower()}" not supported for type {type_name}')  # type: ignore[return-value]
+def _unsupported(field: str, type_name: str) -> SqlError:
+    return NotSupported(f'unit "{field.lower()}" not supported for type {type_name}')
 
 
 def _clock_part(unit: str, us: int) -> _Part | None:
@@ -406,6 +402,7 @@ _KNOWN = frozenset(
         "timezone_minute",
     ]
 )
+_EXTRACT_ONLY = frozenset(["epoch", "dow", "doy", "isodow", "isoyear", "julian"])
 _GROWING = frozenset(["year", "decade", "century", "millennium", "isoyear", "epoch", "julian"])
 
 
@@ -499,7 +496,7 @@ def _as_numeric(part: _Part | float | None) -> Decimal | None:
     unscaled, decimals = part
     if decimals < 0:
         return quotient(Decimal(unscaled), Decimal(DAY_US), 20) if unscaled % DAY_US else Decimal(unscaled // DAY_US)
-    return Decimal(unscaled).scaleb(-decimals)
+    return Decimal(unscaled).scaleb(-decimals, EXACT)
 
 
 def _as_float(part: _Part | float | None) -> float | None:
@@ -586,7 +583,17 @@ def truncate_timestamp(field: str, us: int, type_name: str = "timestamp without 
     if unit in ("century", "millennium"):
         span = 100 if unit == "century" else 1000
         return days_from_civil((year - 1) // span * span + 1, 1, 1) * DAY_US
-    raise (_unsupported if unit in _KNOWN else _unrecognized)(field, type_name)
+    raise _no_truncation(field, type_name)
+
+
+def _no_truncation(field: str, type_name: str) -> SqlError:
+    """The error of date_trunc for a unit it has no rule for."""
+    unit = _unit(field)
+    return (
+        _unsupported(field, type_name)
+        if unit in _KNOWN and unit not in _EXTRACT_ONLY
+        else _unrecognized(field, type_name)
+    )
 
 
 def _zone(name: str, context: FunctionContext) -> Any:
@@ -621,7 +628,11 @@ def _trunc_interval(field: str, span: Interval) -> Interval:
         return Interval(span.months, span.days, 0)
     if unit in units:
         return Interval(span.months, span.days, _truncate(span.us, units[unit]) * units[unit])
-    raise (_unsupported if unit in _KNOWN else _unrecognized)(field, "interval")
+    if unit == "week":
+        raise NotSupported(
+            'unit "week" not supported for type interval', detail="Months usually have fractional weeks."
+        )
+    raise _no_truncation(field, "interval")
 
 
 fn(2020, "date_trunc(text, timestamp) timestamp", truncate_timestamp)

@@ -156,7 +156,7 @@ class _Parser:
         self.hour = hour
 
     def take_date(self, token: str) -> None:
-        if self.year is not None or self.days is not None:
+        if self.year is not None or self.days is not None or (self.us is not None and token[0].isdigit()):
             raise self.error()
         parts = re.split("[-/.]", token)
         if parts[0][0].isalpha():
@@ -227,6 +227,9 @@ class _Parser:
 
     def take_number(self, token: str) -> None:
         whole, dot, fraction = token.partition(".")
+        if self.type_name.startswith("time") and not self.type_name.startswith("timestamp") and len(whole) in (4, 6):
+            self.set_time(int(whole[:2]), int(whole[2:4]), int(whole[4:] or 0), _fraction_us(fraction))
+            return
         has_date = self.days is not None or (self.year is not None and self.month is not None and self.day is not None)
         if not has_date and self.month is not None:
             if self.day is None and len(whole) <= 2:
@@ -239,7 +242,7 @@ class _Parser:
             self.set_year(whole[:4])
             self.month, self.day = int(whole[4:6]), int(whole[6:])
             return
-        elif not has_date and len(whole) == 6 and not dot and self.us is None and self.type_name != "time":
+        elif not has_date and len(whole) == 6 and not dot and self.us is None:
             self.set_year(whole[:2])
             self.month, self.day = int(whole[2:4]), int(whole[4:])
             return
@@ -249,7 +252,7 @@ class _Parser:
         elif not has_date and self.year is None and len(whole) in (3, 4):
             self.set_year(whole)
             return
-        if self.us is None and len(whole) in (4, 6) and (has_date or self.type_name.startswith("time ")):
+        if self.us is None and len(whole) in (4, 6) and has_date:
             self.set_time(int(whole[:2]), int(whole[2:4]), int(whole[4:] or 0), _fraction_us(fraction))
             return
         raise self.error()

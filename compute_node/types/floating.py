@@ -336,14 +336,6 @@ def float_sqrt(value: float) -> float:
     return math.sqrt(value)
 
 
-def _cbrt(value: float) -> float:
-    if not math.isfinite(value):
-        return value
-    root = math.copysign(abs(value) ** (1 / 3), value)
-    near = float(round(root))
-    return near if near**3 == value else root
-
-
 def float_power(base: float, exponent: float) -> float:
     """POSIX pow with PostgreSQL's errors: 2201F for a complex result or zero to a negative power."""
     if base != base or exponent != exponent:
@@ -424,7 +416,7 @@ fns(
 1345 cbrt(float8) float8
 231 dcbrt(float8) float8
 """,
-    _cbrt,
+    math.cbrt,
 )
 fns(
     """

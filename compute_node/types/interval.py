@@ -23,6 +23,7 @@ from compute_node.types.common import fixed_codec, wrong_length
 from compute_node.types.datetime_ import clock_text, offset_text, precision_typmod_in, round_fraction
 from compute_node.types.datetime_parse import parse, syntax_error
 from compute_node.types.declare import comparisons, fn
+from compute_node.types.numeric import EXACT
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
 
@@ -87,9 +88,9 @@ class _Sum:
         self.months, self.days, self.us = 0, 0, 0
 
     def add(self, number: str, kind: str, factor: int) -> None:
-        amount = Decimal(number) * factor
+        amount = EXACT.multiply(Decimal(number), Decimal(factor))
         whole = int(amount)
-        rest = amount - whole
+        rest = EXACT.subtract(amount, Decimal(whole))
         if kind == "us":
             self.us += int(amount.to_integral_value())
         elif kind == "days":
@@ -136,7 +137,8 @@ def interval_in(text: str, typmod: int, env: TypeEnv) -> Interval:
 
 
 def _read_parts(text: str, total: _Sum) -> None:
-    lowered, at, seen, negate, clock_seen = text.strip().lower(), 0, False, False, False
+    lowered, at, negate = text.strip().lower(), 0, False
+    seen: set[tuple[str, int]] = set()
     while at < len(lowered):
         match = _PART.match(lowered, at)
         if match is None or match.end() == at:
@@ -144,18 +146,16 @@ def _read_parts(text: str, total: _Sum) -> None:
         at = match.end()
         if match["at"]:
             continue
-        seen = True
         if match["ago"]:
             negate = True
         elif match["clock"]:
-            if clock_seen:
-                raise syntax_error("interval", text)
-            clock_seen = True
+            _once(seen, text, ("us", HOUR_US), ("us", MINUTE_US), ("us", SECOND_US))
             parts = match["clock"].lstrip("+-").split(":")
             if int(parts[1]) > 59 or (len(parts) > 2 and Decimal(parts[2]) >= 60):
                 raise DatetimeFieldOverflow(f'interval field value out of range: "{text}"')
             total.clock(match["clock"])
         elif match["ym"]:
+            _once(seen, text, ("months", 12), ("months", 1))
             sign = -1 if match["ym"].startswith("-") else 1
             years, months = match["ym"].lstrip("+-").split("-")
             total.months += sign * (int(years) * 12 + int(months))
@@ -170,11 +170,19 @@ def _read_parts(text: str, total: _Sum) -> None:
                 kind, factor = _UNITS[unit]
             else:
                 raise syntax_error("interval", text)
+            _once(seen, text, (kind, factor))
             total.add(match["number"], kind, factor)
     if not seen:
         raise syntax_error("interval", text)
     if negate:
         total.months, total.days, total.us = -total.months, -total.days, -total.us
+
+
+def _once(seen: set[tuple[str, int]], text: str, *fields: tuple[str, int]) -> None:
+    """22007 for a field that the text gave before."""
+    if not seen.isdisjoint(fields):
+        raise syntax_error("interval", text)
+    seen.update(fields)
 
 
 def interval_out(value: Interval, env: TypeEnv) -> str:

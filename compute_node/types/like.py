@@ -14,7 +14,7 @@ from compute_node.types.declare import fn, fns
 
 
 def _pieces(pattern: str) -> list[str | None]:
-    """Literal pieces and wildcards: a str is literal text, None is %, "" is _."""
+    """Literal pieces and wildcards: a str is literal text, None is %, "" is _; 22025 for a trailing escape character."""
     pieces: list[str | None] = []
     literal: list[str] = []
     at = 0
@@ -37,9 +37,27 @@ def _pieces(pattern: str) -> list[str | None]:
     return pieces
 
 
+def _ends_in_escape(pattern: str) -> bool:
+    """Whether the last backslash has nothing to escape."""
+    return (len(pattern) - len(pattern.rstrip("\\"))) % 2 == 1
+
+
+def _unfinished(reaches_end: Callable[[str], bool]) -> Callable[[str], bool]:
+    """A pattern that ends in the escape character fails only where matching gets that far, and matches nothing."""
+
+    def test(value: str) -> bool:
+        if reaches_end(value):
+            raise InvalidEscapeSequence("LIKE pattern must not end with escape character")
+        return False
+
+    return test
+
+
 @functools.lru_cache(maxsize=1024)
 def like_test(pattern: str, ignore_case: bool = False) -> Callable[[str], bool]:
-    """The test a LIKE (ILIKE) pattern stands for; 22025 for one that ends in the escape character."""
+    """The test a LIKE (ILIKE) pattern stands for (see ``_unfinished`` for 22025)."""
+    if _ends_in_escape(pattern):
+        return _unfinished(like_test(pattern[:-1] + "_%", ignore_case))
     pieces = _pieces(pattern)
     if not ignore_case:
         literals = [each for each in pieces if each]
@@ -60,7 +78,7 @@ def like_test(pattern: str, ignore_case: bool = False) -> Callable[[str], bool]:
 
 def like_prefix(pattern: str) -> tuple[str, bool]:
     """(literal prefix, whether the pattern is that literal alone): what an index can use."""
-    pieces = _pieces(pattern)
+    pieces = [] if _ends_in_escape(pattern) else _pieces(pattern)
     first = pieces[0] if pieces else ""
     return (first or ""), len(pieces) == 1 and bool(first)
 

@@ -14,7 +14,13 @@ from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
-from aurora.errors import InvalidBinaryRepresentation, InvalidParameterValue, NotSupported, NumericValueOutOfRange
+from aurora.errors import (
+    InvalidBinaryRepresentation,
+    InvalidParameterValue,
+    NotSupported,
+    NumericValueOutOfRange,
+    SqlError,
+)
 from compute_node.types.common import GREATEST, WHITESPACE, division_by_zero, invalid_syntax, parse_typmod_int
 from compute_node.types.declare import comparisons, fn, fns
 from compute_node.types.floating import parse_float, to_single
@@ -60,9 +66,9 @@ def display_scale(value: Decimal) -> int:
     return -exponent if isinstance(exponent, int) else 0
 
 
-def overflow_error() -> NumericValueOutOfRange:
+def overflow_error() -> SqlError:
     """22003 for a value outside numeric's format."""
-    return NumericValueOutOfRange("value overflows numeric format")  # type: ignore[return-value]
+    return NumericValueOutOfRange("value overflows numeric format")
 
 
 def in_format(value: Decimal) -> Decimal:
@@ -70,8 +76,7 @@ def in_format(value: Decimal) -> Decimal:
     if not value.is_finite():
         return value
     if not value:
-        exponent = value.as_tuple().exponent
-        return Decimal((0, (0,), min(exponent, 0)))  # type: ignore[type-var]
+        return Decimal((0, (0,), -display_scale(value) if display_scale(value) > 0 else 0))
     if value.adjusted() >= MAX_WHOLE_DIGITS:
         raise overflow_error()
     exponent = value.as_tuple().exponent
@@ -169,7 +174,7 @@ def numeric_send(value: Decimal) -> bytes:
     """Base-10000 digits without leading or trailing zero digits."""
     if not value.is_finite():
         sign = _SIGN_NAN if value.is_nan() else _SIGN_PINF if value > 0 else _SIGN_NINF
-        return _HEADER.pack(0, 0, sign, 0)
+        return _HEADER.pack(0, 0, sign, 0 if value.is_nan() else 0x20)
     scale = display_scale(value)
     if not value:
         return _HEADER.pack(0, 0, 0, scale)
@@ -209,7 +214,7 @@ def numeric_receive(data: bytes, typmod: int) -> Decimal:
         return apply_typmod(Decimal((0, (0,), -scale)), typmod)
     magnitude = Decimal("".join(f"{group:04d}" for group in groups)).scaleb(4 * (weight - count + 1), EXACT)
     value = magnitude.quantize(unit(scale), ROUND_DOWN, EXACT)
-    return apply_typmod(in_format(-value if sign else value), typmod)
+    return apply_typmod(in_format(value.copy_negate() if sign else value), typmod)
 
 
 def to_disk(value: Decimal) -> bytes:

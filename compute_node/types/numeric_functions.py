@@ -11,7 +11,13 @@ import random as random_source
 from decimal import ROUND_HALF_UP, Decimal
 from weakref import WeakKeyDictionary
 
-from aurora.errors import InvalidArgumentForLog, InvalidArgumentForPower, InvalidParameterValue, NumericValueOutOfRange
+from aurora.errors import (
+    InvalidArgumentForLog,
+    InvalidArgumentForPower,
+    InvalidArgumentForWidthBucket,
+    InvalidParameterValue,
+    NumericValueOutOfRange,
+)
 from compute_node.types.common import division_by_zero
 from compute_node.types.declare import fn, fns
 from compute_node.types.numeric import (
@@ -121,9 +127,9 @@ def _power_special(base: Decimal, exponent: Decimal) -> Decimal:
         if exponent < 0:
             return Decimal(0)
         return base if odd or base > 0 else INFINITY
-    if abs(base) == 1:
+    if base.copy_abs() == 1:
         return Decimal(1)
-    grows = (abs(base) > 1) == (exponent > 0)
+    grows = (base.copy_abs() > 1) == (exponent > 0)
     if not base and exponent < 0:
         raise InvalidArgumentForPower("zero raised to a negative power is undefined")
     return INFINITY if grows else Decimal(0)
@@ -216,7 +222,7 @@ def _gcd(a: Decimal, b: Decimal) -> Decimal:
     if not a.is_finite() or not b.is_finite():
         return NAN
     scale = max(display_scale(a), display_scale(b))
-    a, b = abs(a), abs(b)
+    a, b = a.copy_abs(), b.copy_abs()
     while b:
         a, b = b, remainder(a, b)
     return round_scale(a, scale)
@@ -228,7 +234,7 @@ def _lcm(a: Decimal, b: Decimal) -> Decimal:
     scale = max(display_scale(a), display_scale(b))
     if not a or not b:
         return round_scale(Decimal(0), scale)
-    return in_format(round_scale(abs(EXACT.multiply(EXACT.divide_int(a, _gcd(a, b)), b)), scale))
+    return in_format(round_scale(EXACT.multiply(EXACT.divide_int(a, _gcd(a, b)), b).copy_abs(), scale))
 
 
 fn(5048, "gcd(numeric, numeric) numeric", _gcd)
@@ -237,13 +243,13 @@ fn(5049, "lcm(numeric, numeric) numeric", _lcm)
 
 def _bucket(operand: float | Decimal, low: float | Decimal, high: float | Decimal, count: int) -> int:
     if count <= 0:
-        raise InvalidParameterValue("count must be greater than zero")
+        raise InvalidArgumentForWidthBucket("count must be greater than zero")
     if operand != operand or low != low or high != high:
-        raise InvalidParameterValue("operand, lower bound, and upper bound cannot be NaN")
+        raise InvalidArgumentForWidthBucket("operand, lower bound, and upper bound cannot be NaN")
     if abs(low) == math.inf or abs(high) == math.inf:
-        raise InvalidParameterValue("lower and upper bounds must be finite")
+        raise InvalidArgumentForWidthBucket("lower and upper bounds must be finite")
     if low == high:
-        raise InvalidParameterValue("lower bound cannot equal upper bound")
+        raise InvalidArgumentForWidthBucket("lower bound cannot equal upper bound")
     if low < high:
         if operand < low:
             return 0
@@ -255,8 +261,8 @@ def _bucket(operand: float | Decimal, low: float | Decimal, high: float | Decima
         if operand <= high:
             return count + 1
     if isinstance(operand, Decimal) and isinstance(low, Decimal) and isinstance(high, Decimal):
-        distance = abs(EXACT.subtract(operand, low))
-        return int(quotient(EXACT.multiply(distance, Decimal(count)), abs(EXACT.subtract(high, low)), 40)) + 1
+        distance = EXACT.subtract(operand, low).copy_abs()
+        return int(quotient(EXACT.multiply(distance, Decimal(count)), EXACT.subtract(high, low).copy_abs(), 40)) + 1
     return int(abs(operand - low) / abs(high - low) * count) + 1  # type: ignore[operator]
 
 

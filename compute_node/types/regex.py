@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from aurora.errors import InvalidParameterValue, InvalidRegularExpression
+from aurora.errors import InvalidParameterValue, InvalidRegularExpression, SqlError
 from compute_node.types.declare import fn, fns
 from compute_node.types.like import similar_to_regex
 
@@ -56,8 +56,8 @@ _PYTHON_MESSAGES = (
 )
 
 
-def _invalid(reason: str) -> InvalidRegularExpression:
-    return InvalidRegularExpression(f"invalid regular expression: {reason}")  # type: ignore[return-value]
+def _invalid(reason: str) -> SqlError:
+    return InvalidRegularExpression(f"invalid regular expression: {reason}")
 
 
 def _bracket(pattern: str, start: int) -> tuple[str, int]:

@@ -55,13 +55,16 @@ class PageReader:
     async def read(self, page_nos: Sequence[int]) -> list[bytes | None]:
         """The pages as of the VDL now: 8192 bytes each, None for one never written.
 
-        IoError (58030) when no node could answer for 30 seconds; DataCorrupted (XX001) when one answers nonsense.
+        IoError (58030) when no node could answer for 30 seconds; AdminShutdown (57P01) when the writer is fenced;
+        DataCorrupted (XX001) when one answers nonsense.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE_S
         found: dict[int, bytes | None] = {}
         missing = list(dict.fromkeys(page_nos))
         while True:
+            if self._volume.fenced:
+                raise self._volume.fenced_error()
             read_point = self._volume.vdl
             self.held[read_point] += 1
             try:

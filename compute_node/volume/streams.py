@@ -1,8 +1,8 @@
-"""One append stream a node: gRPC glue between ``WriterCore`` and the wire.
+"""One append stream a node: the glue between ``WriterCore`` and the wire.
 
-Per node one task reads replies and one writes messages; the writer sleeps while the core has nothing for its node. On a
-failure the node is fenced anew (it may have been away while we recovered), told the truncations that it missed, and
-the stream goes on where its SCL says.
+``pump`` writes what the core has for its node; it runs when something was flushed and when an answer has made room, in
+the same turn of the loop, without a task switch. On a failure the node is fenced anew (it may have been away
+while we recovered), told the truncations that it missed, and the stream goes on where its SCL says.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
@@ -18,6 +18,7 @@ import grpc.aio
 from aurora.geometry import Member
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.channels import open_channel
+from aurora.rpc.stream import GrpcStream, open_stream
 from compute_node.volume.driver import NodeCalls
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 BACKOFF_FIRST_S = 0.05
 BACKOFF_MAX_S = 1.0
+SILENT_ROUNDS_MAX = 100
+"""Housekeeping rounds (0.1 s) that a node may leave a message unanswered before its stream is given up."""
 _METHOD = "/aurora.storage.v1.Storage/AppendLog"
 
 
@@ -43,9 +46,9 @@ class NodeStream:
         self.problem = ""
         """Why the last stream ended."""
         self._volume = volume
-        # Requests are bytes already: the core builds a message once for all nodes.
-        self._append = self.channel.stream_stream(_METHOD, None, pb.AppendReply.FromString)
-        self._asleep: asyncio.Future[None] | None = None
+        self._silent_rounds = 0
+        self._stream: GrpcStream | None = None
+        self._closed: asyncio.Event = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -53,23 +56,46 @@ class NodeStream:
         if self._task is None:
             self._task = asyncio.ensure_future(self._run())
 
-    def wake(self) -> None:
-        """There may be something to write."""
-        asleep = self._asleep
-        if asleep is not None:
-            self._asleep = None
-            if not asleep.done():
-                asleep.set_result(None)
+    def pump(self) -> None:
+        """Write what there is to write."""
+        stream = self._stream
+        if stream is not None:
+            next_message = self._volume.core.next_message
+            while (message := next_message(self.index)) is not None:
+                stream.send(message)
+
+    def watch(self) -> None:
+        """A housekeeping round has passed: give a node up that takes messages and answers none (a stopped process)."""
+        if not self._volume.core.links[self.index].in_flight:
+            self._silent_rounds = 0
+            return
+        self._silent_rounds += 1
+        if self._silent_rounds > SILENT_ROUNDS_MAX:
+            self._silent_rounds = 0
+            self._on_closed("the node does not answer")
+
+    def _on_message(self, data: bytes) -> None:
+        self._silent_rounds = 0
+        self._volume.on_reply(self.index, pb.AppendReply.FromString(data))
+        if not self._volume.core.links[self.index].connected:
+            self._closed.set()  # the node refuses
+        else:
+            self.pump()
+
+    def _on_closed(self, reason: str) -> None:
+        self.problem = reason
+        self._closed.set()
 
     async def _run(self) -> None:
         core = self._volume.core
         backoff_s = BACKOFF_FIRST_S
         while True:
             try:
+                self._closed.clear()
                 if await self._connect():
                     backoff_s = BACKOFF_FIRST_S
-                    await self._stream()
-                self.problem = core.links[self.index].error or "stream ended"
+                    await self._closed.wait()
+                self.problem = core.links[self.index].error or self.problem
             except (grpc.aio.AioRpcError, ConnectionError, asyncio.InvalidStateError) as error:
                 code = error.code().name if isinstance(error, grpc.aio.AioRpcError) else type(error).__name__
                 problem = f"{code}: {error.details() if isinstance(error, grpc.aio.AioRpcError) else error}"
@@ -84,6 +110,9 @@ class NodeStream:
                 )
             finally:
                 core.on_disconnected(self.index)
+                if self._stream is not None:
+                    self._stream.close()
+                    self._stream = None
             self._volume.check_fenced()
             await asyncio.sleep(backoff_s)
             backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
@@ -102,41 +131,15 @@ class NodeStream:
             answer = await self.calls.fence(core.epoch)
         if not answer.adopted:
             core.links[self.index].refused_epoch = answer.epoch
+            self.problem = f"fenced by epoch {answer.epoch}"
             return False
+        stream = await open_stream(self.member.address, _METHOD, self._on_message, self._on_closed)
+        self.problem = ""
+        self._stream = stream
         if core.on_connected(self.index, {pg: report.scl for pg, report in answer.pgs.items()}):
             volume.on_vdl()
-        self.problem = ""
+        self.pump()
         return True
-
-    async def _stream(self) -> None:
-        call = self._append()
-        writer = asyncio.ensure_future(self._write(call))
-        link = self._volume.core.links[self.index]
-        on_reply = self._volume.on_reply
-        index = self.index
-        try:
-            while link.connected:
-                reply = await call.read()
-                if reply is grpc.aio.EOF:
-                    return
-                on_reply(index, reply)
-        finally:
-            writer.cancel()
-            call.cancel()
-            with contextlib.suppress(asyncio.CancelledError, grpc.aio.AioRpcError, asyncio.InvalidStateError):
-                await writer
-
-    async def _write(self, call: Any) -> None:
-        next_message = self._volume.core.next_message
-        index = self.index
-        loop = asyncio.get_running_loop()
-        while True:
-            message = next_message(index)
-            if message is None:
-                asleep = self._asleep = loop.create_future()
-                await asleep
-            else:
-                await call.write(message)
 
     async def poll(self) -> None:
         """Ask a lagging node for its SCLs: what it got from its peers comes with no ack."""

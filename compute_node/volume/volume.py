@@ -187,7 +187,7 @@ class Volume:
         core.pgmrpl = self._pgmrpl()
         core.flush(self.log.take())
         for stream in self.streams:
-            stream.wake()
+            stream.pump()
 
     def _pgmrpl(self) -> int:
         lowest = self.core.vdl
@@ -207,7 +207,6 @@ class Volume:
             self.on_vdl()
         if self._wanted:
             self.flush_soon("an ack made room")
-        self.streams[index].wake()
 
     def on_vdl(self) -> None:
         """The core's VDL may have advanced: tell everybody."""
@@ -227,7 +226,7 @@ class Volume:
             done(None)
             return
         if self.fenced:
-            done(self._fenced_error())
+            done(self.fenced_error())
             return
         self._durable.add(lsn, done)
         if not self._armed:
@@ -251,7 +250,7 @@ class Volume:
         """
         while True:
             if self.fenced:
-                raise self._fenced_error()
+                raise self.fenced_error()
             if not self.read_only:
                 if self.log.pending_bytes >= FLUSH_BYTES:
                     self.flush_soon("much log is pending")
@@ -322,11 +321,13 @@ class Volume:
             if self.log.pending_bytes:
                 self.flush_soon("nobody waits for it, but it shall not lie about")
             core.pgmrpl = self._pgmrpl()
+            for stream in self.streams:
+                stream.watch()
             beat = rounds % HEARTBEAT_ROUNDS == 0
             if beat or flushes == core.flushes:
                 core.nudge_idle(beat)
                 for stream in self.streams:
-                    stream.wake()
+                    stream.pump()
             flushes = core.flushes
             lagging = [stream for stream in self.streams if core.lagging(stream.index)]
             if lagging:
@@ -339,7 +340,8 @@ class Volume:
             logger.warning("this writer (epoch %d) is fenced by epoch %d", self.epoch, epoch)
             self._on_fenced()
 
-    def _fenced_error(self) -> SqlError:
+    def fenced_error(self) -> SqlError:
+        """What every session gets once a newer writer has taken over: AdminShutdown (57P01)."""
         return AdminShutdown(
             "terminating connection due to administrator command",
             detail="Another writer has taken over the volume.",
@@ -353,9 +355,9 @@ class Volume:
             self.on_fenced()
 
     def _fail_waiters(self) -> None:
-        self._durable.fail(self._fenced_error())
+        self._durable.fail(self.fenced_error())
         while self._space:
-            self._space.popleft()[1].fail(self._fenced_error())
+            self._space.popleft()[1].fail(self.fenced_error())
 
     def problems(self) -> str:
         """What is wrong with the nodes, in words."""

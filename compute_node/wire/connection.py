@@ -1,8 +1,9 @@
 """One connection: the asyncio protocol between a socket and a session.
 
-Bytes in: until authenticated they go to the ``Startup`` machine, then to ``Session.process`` in a greenlet; what arrives
-while that greenlet waits is kept, and reading stops above a limit. Bytes out: the session's output leaves in one write at the
-end of a turn, behind the durability gate: what depends on an LSN above VDL waits in ``_outbox``, and all later output behind it.
+Bytes in: until authenticated they go to the ``Startup`` machine, then to ``Session.process`` in a greenlet; what
+arrives while that greenlet waits is kept, and reading stops above a limit. Bytes out: the session's output leaves in
+one write at the end of a turn, behind the durability gate: what depends on an LSN above VDL waits in ``_outbox``, and
+all later output behind it.
 
 A message that breaks the protocol ends this connection and nothing else.
 """
@@ -47,9 +48,9 @@ class Connection(asyncio.Protocol):
     """A client's connection; it is the session's ``Port``."""
 
     __slots__ = (
-        "_authentication_timer", "_closing", "_gate_timer", "_idle_timer", "_lost", "_missing_bytes", "_outbox", "_outbox_bytes", "_parts",
-        "_paused_reading", "_paused_writing", "_room", "_running", "_server", "_startup", "_transport", "_waiting_input",
-        "data", "position", "session",
+        "_authentication_timer", "_closing", "_gate_timer", "_idle_timer", "_lost", "_missing_bytes", "_outbox",
+        "_outbox_bytes", "_parts", "_paused_reading", "_paused_writing", "_room", "_running", "_server", "_startup",
+        "_transport", "_waiting_input", "data", "position", "session",
     )  # fmt: skip
 
     def __init__(self, server: Server) -> None:
@@ -71,7 +72,7 @@ class Connection(asyncio.Protocol):
         self._idle_timer: asyncio.TimerHandle | None = None
         self._gate_timer: asyncio.TimerHandle | None = None
 
-    # ---- asyncio's side ---------------------------------------------------------------------------------------------
+    # ---- asyncio's side ----
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected, or TLS is up."""
@@ -159,7 +160,7 @@ class Connection(asyncio.Protocol):
             self._parts = [self.data[self.position :]]
             self.data, self.position = b"", 0
 
-    # ---- turns ------------------------------------------------------------------------------------------------------
+    # ---- turns ----
 
     def _turn(self) -> None:
         session = self.session
@@ -265,7 +266,7 @@ class Connection(asyncio.Protocol):
         self.data = who.rest + self.data[self.position :]
         self.position = 0
 
-    # ---- the session's port -----------------------------------------------------------------------------------------
+    # ---- the session's port ----
 
     def flush(self) -> None:
         """Send the session's output so far; wait while the client does not read or too much is held back."""
@@ -309,7 +310,7 @@ class Connection(asyncio.Protocol):
         """Close once the output so far is sent."""
         self._closing = True
 
-    # ---- output -----------------------------------------------------------------------------------------------------
+    # ---- output ----
 
     def _write_out(self, session: Session) -> None:
         out = session.out
@@ -320,7 +321,7 @@ class Connection(asyncio.Protocol):
         if session.gated:
             session.gated = False
             lsn = session.dep_lsn
-            if lsn > session.engine.volume.vdl:
+            if lsn > session.engine.volume.vdl and (lsn := session.gate_lsn) > session.engine.volume.vdl:
                 self._hold(session, lsn, payload)
                 return
         if self._outbox:
@@ -338,8 +339,11 @@ class Connection(asyncio.Protocol):
             if session.statement_timeout_ms and self._gate_timer is None:
                 self._gate_timer = HUB.loop.call_later(session.statement_timeout_ms / 1000, self._give_up_gate)
 
-    def _release(self, *_vdl: Any) -> None:
-        """VDL has advanced: send what it covers."""
+    def _release(self, error: Any = None) -> None:
+        """VDL has advanced: send what it covers. With an error (this writer is fenced) nothing more will be durable."""
+        if isinstance(error, BaseException):
+            self._give_up_gate()
+            return
         outbox, session = self._outbox, self.session
         if not outbox or session is None:
             return
@@ -383,7 +387,7 @@ class Connection(asyncio.Protocol):
             LOGGER.exception("rollback of a lost session failed")
         self._server.forget(session)
 
-    # ---- cancel, timeouts, shutdown -----------------------------------------------------------------------------------
+    # ---- cancel, timeouts, shutdown ----
 
     def cancel(self) -> None:
         """A cancel request: end the running statement; when only the log is waited for, the outcome stays unknown."""

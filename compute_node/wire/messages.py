@@ -147,7 +147,7 @@ def notice_response(notice: SqlError, severity: str = "NOTICE") -> bytes:
     return message(b"N", _fields(notice, severity))
 
 
-def malformed(what: str = "invalid message format") -> ProtocolViolation:
+def malformed(what: str = "invalid message format") -> SqlError:
     """The error of a message that breaks the protocol; it ends the connection."""
     return ProtocolViolation(what, severity="FATAL")
 

@@ -1,14 +1,15 @@
 """SCRAM-SHA-256 on the server's side (RFC 5802, RFC 7677): client messages in → server messages out.
 
-The stored verifier has PostgreSQL's form ``SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey`` (base 64). A user that does
-not exist, or has no password, goes through the whole exchange with a made-up verifier and fails at its end, so that
-the exchange tells nothing about which users exist.
+The stored verifier has PostgreSQL's form ``SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey`` (base 64). A user that
+does not exist, or has no password, goes through the whole exchange with a made-up verifier and fails at its end, so
+that the exchange tells nothing about which users exist.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
 import stringprep
 import unicodedata
 from base64 import b64decode, b64encode
@@ -57,9 +58,7 @@ class Verifier:
 
 def saslprep(password: str) -> str:
     """RFC 4013's preparation; a password that it forbids is used as it is, as PostgreSQL does."""
-    mapped = "".join(
-        " " if stringprep.in_table_c12(c) else c for c in password if not stringprep.in_table_b1(c)
-    )
+    mapped = "".join(" " if stringprep.in_table_c12(c) else c for c in password if not stringprep.in_table_b1(c))
     prepared = unicodedata.normalize("NFKC", mapped)
     if not prepared:
         return password
@@ -78,8 +77,9 @@ def saslprep(password: str) -> str:
     return prepared
 
 
-def make_verifier(password: str, salt: bytes, iterations: int = ITERATIONS) -> Verifier:
-    """The verifier of a password; ``salt`` is 16 random bytes of the caller's."""
+def make_verifier(password: str, salt: bytes | None = None, iterations: int = ITERATIONS) -> Verifier:
+    """The verifier of a password; ``salt`` is random when not given."""
+    salt = secrets.token_bytes(16) if salt is None else salt
     salted = hashlib.pbkdf2_hmac("sha256", saslprep(password).encode(), salt, iterations)
     client_key = hmac.digest(salted, b"Client Key", "sha256")
     return Verifier(iterations, salt, hashlib.sha256(client_key).digest(), hmac.digest(salted, b"Server Key", "sha256"))
@@ -130,7 +130,8 @@ class ScramServer:
         binding, authzid, bare = pieces
         if binding.startswith("p="):
             raise ProtocolViolation(
-                "client selected SCRAM-SHA-256 without channel binding, but the SCRAM message includes channel binding data",
+                "client selected SCRAM-SHA-256 without channel binding, but the SCRAM message includes channel"
+                " binding data",
                 severity="FATAL",
             )
         if binding not in ("n", "y") or authzid:
@@ -158,7 +159,9 @@ class ScramServer:
         except (ValueError, Base64Error) as error:
             raise ProtocolViolation("malformed SCRAM message", severity="FATAL") from error
         if header != self._gs2_header.encode():
-            raise ProtocolViolation("unexpected SCRAM channel-binding attribute in client-final-message", severity="FATAL")
+            raise ProtocolViolation(
+                "unexpected SCRAM channel-binding attribute in client-final-message", severity="FATAL"
+            )
         if nonce != self._nonce:
             raise ProtocolViolation("invalid SCRAM response", detail="Nonce does not match.", severity="FATAL")
         if len(proof) != 32:

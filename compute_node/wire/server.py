@@ -85,7 +85,8 @@ class Server:
         )
 
     async def shutdown(self, grace_s: float = 5.0) -> None:
-        """Stop listening, end every session (57P01), wait for those that run or wait for the log, at most ``grace_s``."""
+        """Stop listening, end every session (57P01), wait for those that run or wait for the log, at most
+        ``grace_s``."""
         self._shutting_down = True
         if self._server is not None:
             self._server.close()
@@ -100,14 +101,18 @@ class Server:
         while self.sessions and loop.time() < deadline + 1:
             await asyncio.sleep(0.01)
 
-    # ---- for connections ----------------------------------------------------------------------------------------------
+    # ---- for connections ----
 
     def make_startup(self, transport: Any) -> Startup:
         """The startup machine of a new connection."""
         peer = transport.get_extra_info("peername")
         trusted = self.config.trust_loopback and _is_loopback(peer)
         return Startup(
-            self._authenticator, trusted, self.tls_context is not None, lambda: secrets.token_urlsafe(18), self._mock_secret
+            self._authenticator,
+            trusted,
+            self.tls_context is not None,
+            lambda: secrets.token_urlsafe(18),
+            self._mock_secret,
         )
 
     def make_session(self, connection: Connection, who: Authenticated) -> Session:
@@ -240,7 +245,7 @@ def _command_line(text: str) -> list[tuple[str, str]]:
         if item == "-c" and position + 1 < len(words):
             position += 1
             item = words[position]
-        elif item.startswith("-c") or item.startswith("--"):
+        elif item.startswith(("-c", "--")):
             item = item[2:]
         else:
             raise _bad_option(item)

@@ -76,8 +76,8 @@ Action = Send | StartTls | Cancel | Authenticated
 class Startup:
     """One connection's way to being authenticated.
 
-    ``trusted`` says whether the peer's address needs no password; ``nonce`` gives a fresh printable server nonce. Errors are
-    FATAL: 08P01 malformed, 0A000 unknown protocol, 28000 no such role, 28P01 wrong password.
+    ``trusted`` says whether the peer's address needs no password; ``nonce`` gives a fresh printable server nonce.
+    Errors are FATAL: 08P01 malformed, 0A000 unknown protocol, 28000 no such role, 28P01 wrong password.
     """
 
     def __init__(
@@ -132,7 +132,8 @@ class Startup:
             if self._buffer:
                 raise ProtocolViolation(
                     "received unencrypted data after SSL request", severity="FATAL",
-                    detail="This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.",
+                    detail="This could be either a client-software bug or evidence of an attempted"
+                    " man-in-the-middle attack.",
                 )  # fmt: skip
             if code == messages.SSL_REQUEST and self._tls_available:
                 self._tls_available = False
@@ -140,7 +141,8 @@ class Startup:
             return [Send(b"N")]
         if code >> 16 != 3:
             raise NotSupported(
-                f"unsupported frontend protocol {code >> 16}.{code & 0xFFFF}: server supports 3.0 to 3.0", severity="FATAL"
+                f"unsupported frontend protocol {code >> 16}.{code & 0xFFFF}: server supports 3.0 to 3.0",
+                severity="FATAL",
             )
         return self._parameters(payload, code & 0xFFFF)
 
@@ -161,7 +163,9 @@ class Startup:
             actions.append(Send(messages.negotiate_version(unknown)))
         self._user = pairs.pop("user", "")
         if not self._user:
-            raise InvalidAuthorizationSpecification("no PostgreSQL user name specified in startup packet", severity="FATAL")
+            raise InvalidAuthorizationSpecification(
+                "no PostgreSQL user name specified in startup packet", severity="FATAL"
+            )
         self._database = pairs.pop("database", "") or self._user
         replication = pairs.pop("replication", "off")
         if replication.lower() not in ("off", "false", "no", "0"):

@@ -12,8 +12,8 @@ from aurora.sim.scenario import run_seed
 
 SEEDS = 200
 BLOCK = 20
-PAST_FAILURES = (1,)
-"""Seeds that once failed: 1, an older baseline overwrote newer pages of a node."""
+PAST_FAILURES = (9,)
+"""Seeds that once failed: 9, an older baseline overwrote newer pages of a node."""
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))

@@ -68,7 +68,7 @@ def _compound(inner: st.SearchStrategy[ex.Expr]) -> st.SearchStrategy[ex.Expr]:
     )
 
 
-def reference(node: Any, row: tuple[Any, ...], element: Any = None) -> Any:  # noqa: PLR0911
+def reference(node: Any, row: tuple[Any, ...], element: Any = None) -> Any:
     """SQL's rules, directly."""
 
     def of(child: ex.Expr) -> Any:

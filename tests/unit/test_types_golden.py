@@ -116,7 +116,12 @@ def test_typmods(case: dict[str, Any]) -> None:
     assert format_builtin(item, case["typmod"]) == case["spelled"]
     cast = item.typmod_cast
     assert cast is not None
-    expect(case, lambda: item.output(cast(item.input(case["in"], -1, ENV), case["typmod"], True), ENV))
+
+    def run() -> str:
+        text = item.output(cast(item.input(case["in"], -1, ENV), case["typmod"], True), ENV)
+        return text.rstrip(" ") if item.name == "bpchar" else text  # recorded through a cast to text, which strips
+
+    expect(case, run)
 
 
 def find(signature: str) -> Function:

@@ -201,13 +201,17 @@ def test_a_newer_writer_supersedes() -> None:
         node.hold(*first)
     recovery = Recovery()
     effects = list(recovery.start())
-    with pytest.raises(Superseded):
+
+    def go_on() -> None:
         while effects:
             effect = effects.pop(0)
             if recovery.phase is Phase.TRUNCATE:
                 for node in nodes:
                     node.epoch, node.writer = 9, "other"
-            effects += recovery.on_reply(effect, nodes[effect.node].answer(effect, "w"))
+            effects.extend(recovery.on_reply(effect, nodes[effect.node].answer(effect, "w")))
+
+    with pytest.raises(Superseded):
+        go_on()
 
 
 def test_late_and_foreign_answers_are_ignored() -> None:

@@ -1,4 +1,5 @@
-"""A database small enough for tests of the wire and the session: constants, parameters, a counter table, a log with a VDL."""
+"""A database small enough for tests of the wire and the session: constants, parameters, a counter table, a log with a
+VDL."""
 
 from __future__ import annotations
 
@@ -14,6 +15,8 @@ import compute_node.types  # noqa: F401 - fills the registry
 from aurora.errors import DivisionByZero, InvalidCatalogName, UndefinedTable, UniqueViolation
 from compute_node.hub import HUB, Waiter
 from compute_node.sql.parse import literal_location
+from compute_node.sql.plan import ResultColumn
+from compute_node.types.registry import REGISTRY
 from compute_node.wire.server import Server, WireConfig
 from compute_node.wire.startup import Role
 
@@ -36,7 +39,7 @@ class FakeVolume:
 
     def when_durable(self, lsn: int, callback: Any) -> None:
         if lsn <= self.vdl:
-            callback()
+            callback(None)
         else:
             self._waiting.append((lsn, callback))
 
@@ -44,7 +47,7 @@ class FakeVolume:
         self.vdl = self.next_lsn - 1
         waiting, self._waiting = self._waiting, []
         for _, callback in waiting:
-            callback(self.vdl)
+            callback(None)
 
 
 class FakeTxns:
@@ -52,7 +55,9 @@ class FakeTxns:
         self.engine = engine
         self.log: list[str] = []
 
-    def begin(self, isolation: str = "read committed", read_only: bool = False, deferrable: bool = False) -> Any:
+    def begin(
+        self, isolation: str = "read committed", read_only: bool = False, deferrable: bool = False, session: Any = None
+    ) -> Any:
         return SimpleNamespace(
             isolation=isolation, read_only=read_only, catalog_changed=False, inserted=[], marks=[], wrote=False
         )
@@ -100,6 +105,11 @@ class FakeExecutable:
         return self._function(context, params)
 
 
+class FakeView:
+    def find_type(self, schema: str | None, name: str) -> Any:
+        return REGISTRY.types_by_name.get(name)
+
+
 class FakeEngine:
     """Understands ``SELECT constants and $n``, ``SELECT series(n)``, ``SELECT nap(name)``, ``SELECT v FROM t``,
     ``INSERT INTO t VALUES (n)``."""
@@ -107,7 +117,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.volume = FakeVolume()
         self.txns = FakeTxns(self)
-        self.catalog = SimpleNamespace(version=1, snapshot_for=lambda session: None)
+        self.catalog = SimpleNamespace(version=1, view=lambda session: FakeView())
         self.ddl = self
         self.in_recovery = False
         self.table: list[int] = []
@@ -162,10 +172,12 @@ class FakeEngine:
             name = node.fromClause[0].relname
             if name != "t":
                 raise UndefinedTable(f'relation "{name}" does not exist', position=source.find(name) + 1)
-            return FakeExecutable([("v", INT4, -1, 16384, 1)], "SELECT", lambda *_: [(v,) for v in self.table], False), set()
+            return FakeExecutable(
+                [ResultColumn("v", INT4, -1, 16384, 1)], "SELECT", lambda *_: [(v,) for v in self.table], False
+            ), set()
         kept: set[int] = set()
         targets = [self._target(target, param_types, lifted, kept) for target in node.targetList or ()]
-        columns = [(name, oid, -1, 0, 0) for name, oid, _ in targets]
+        columns = [ResultColumn(name, oid) for name, oid, _ in targets]
         if len(targets) == 1 and targets[0][0] == "series":
             return FakeExecutable(columns, "SELECT", lambda c, p: [(i,) for i in range(targets[0][2](p))], False), kept
         return FakeExecutable(columns, "SELECT", lambda c, p: [tuple(f(p) for _, _, f in targets)]), kept

@@ -1,12 +1,12 @@
 """The literal lifter: statement text → (key with the literals taken out, the literals).
 
-Simple queries reach the plan cache through the key (design, wall 8). The lexer follows PostgreSQL's lexical rules (manual
-chapter 4.1) for what it lifts (plain quoted strings and unsigned decimal numbers) and copies the rest; whatever it is not
-sure about makes it decline with None, and the text is parsed as it is.
+Simple queries reach the plan cache through the key (design, wall 8). The lexer follows PostgreSQL's lexical rules
+(manual chapter 4.1) for what it lifts (plain quoted strings and unsigned decimal numbers) and copies the rest;
+whatever it is not sure about makes it decline with None, and the text is parsed as it is.
 
-A lifted literal leaves ``\\0`` and its kind in the key: ``i`` fits int4, ``l`` fits int8, ``n`` numeric, ``s`` string. Ints
-come as int, the others as str. A sign stays in the key: the caller negates. Comments become one blank, other white space
-stays as it is.
+A lifted literal leaves ``\\0`` and its kind in the key: ``i`` fits int4, ``l`` fits int8, ``n`` numeric, ``s``
+string. Ints come as int, the others as str. A sign stays in the key: the caller negates. Comments become one blank,
+other white space stays as it is.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def _lex(sql: bytes) -> tuple[bytes, list[Any], list[int]] | None:
         elif byte in b"$\\`\0":
             return None
         elif byte == 59:
-            if not sql[at:].strip(b"; \t\n\r\f\v") == b"":
+            if sql[at:].strip(b"; \t\n\r\f\v"):
                 return None
             break
         else:

@@ -1,13 +1,13 @@
 """Wire codecs: frontend messages out of a buffer, rows into DataRow messages (PostgreSQL manual, chapter 55.7).
 
-``match_point`` recognises the packet that drivers send for a prepared statement (Bind, perhaps Describe, Execute, Sync on
-the unnamed portal) and decodes its parameters in one go. It is strict: whatever it is not sure about, it declines with
-None, and the general code, which knows every case and every error, reads the same bytes again.
+``match_point`` recognises the packet that drivers send for a prepared statement (Bind, perhaps Describe, Execute,
+Sync on the unnamed portal) and decodes its parameters in one go. It is strict: whatever it is not sure about, it
+declines with None, and the general code, which knows every case and every error, reads the same bytes again.
 
-Row codes, one byte a column: ``i`` int as text, ``s`` str, ``b`` bool as text, ``y`` bytes as they are, ``2 4 8`` signed
-binary integer, ``U`` unsigned 4-byte binary, ``B`` binary bool, ``f d`` binary float, ``t`` converter(value) → bytes,
-``o`` converter(value, env) → str. Parameter codes: ``2 4 8`` signed integer of that many bytes, ``U`` unsigned 4 bytes,
-``s`` str, ``b`` bool; anything else makes ``match_point`` decline.
+Row codes, one byte a column: ``i`` int as text, ``s`` str, ``b`` bool as text, ``y`` bytes as they are, ``2 4 8``
+signed binary integer, ``U`` unsigned 4-byte binary, ``B`` binary bool, ``f d`` binary float, ``t`` converter(value) →
+bytes, ``o`` converter(value, env) → str. Parameter codes: ``2 4 8`` signed integer of that many bytes, ``U`` unsigned
+4 bytes, ``s`` str, ``b`` bool; anything else makes ``match_point`` decline.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def match_point(
     """Match Bind (unnamed portal), optional Describe portal, Execute without row limit, Sync at ``position``.
 
     Returns ``(statement, parameters, result formats, described, position after it)``: ``statement`` is the value of
-    ``statements`` under the statement's name and has an attribute ``codes``; the result formats are the raw 16-bit codes
-    of Bind. None when the bytes are anything else.
+    ``statements`` under the statement's name and has an attribute ``codes``; the result formats are the raw 16-bit
+    codes of Bind. None when the bytes are anything else.
     """
     size = len(buffer)
     if size - position < 7 or buffer[position] != 66:
@@ -167,8 +167,8 @@ def _encode_value(value: Any, code: int, converter: Callable[..., Any] | None, e
 def encode_rows(
     rows: Iterable[tuple[Any, ...]], codes: bytes, converters: tuple[Callable[..., Any] | None, ...], env: Any
 ) -> bytes:
-    """One DataRow message a row, concatenated. ``rows`` is a list; ``converters`` has one entry a column (None unless its
-    code is ``t`` or ``o``). Raises ValueError when a row's width is not that of ``codes``."""
+    """One DataRow message a row, concatenated. ``rows`` is a list; ``converters`` has one entry a column (None unless
+    its code is ``t`` or ``o``). Raises ValueError when a row's width is not that of ``codes``."""
     out = bytearray()
     width = len(codes)
     for row in rows:

@@ -1,8 +1,9 @@
 """DDL: utility statements that change the catalog → catalog rows, storage and a command tag.
 
-``Ddl.execute`` dispatches by parse node class, one statement family a file. Everything is transactional: catalog rows are
-written under the transaction, new storage goes when it aborts, dropped storage when it commits, and the process's catalog
-moves on at commit (``cache.Catalog.committed``). Statements that are not here raise 0A000 naming themselves.
+``Ddl.execute`` dispatches by parse node class, one statement family a file. Everything is transactional: catalog
+rows are written under the transaction, new storage goes when it aborts, dropped storage when it commits, and the
+process's catalog moves on at commit (``cache.Catalog.committed``). Statements that are not here raise 0A000 naming
+themselves.
 """
 
 from __future__ import annotations
@@ -14,7 +15,17 @@ from pglast import ast
 
 from aurora.errors import NotSupported, ReadOnlySqlTransaction
 from compute_node.catalog.cache import temp_schema_of
-from compute_node.catalog.ddl import alter_table, constraints, create_table, drop, maintenance, objects, rename, roles, sequence
+from compute_node.catalog.ddl import (
+    alter_table,
+    constraints,
+    create_table,
+    drop,
+    maintenance,
+    objects,
+    rename,
+    roles,
+    sequence,
+)
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.settings import alter_database_set, alter_role_set, alter_system
 
@@ -86,13 +97,15 @@ def statement_name(node: Any) -> str:
 
 
 class Ddl:
-    """The engine's door to DDL; ``engine`` has ``catalog``, ``storage``, ``sequences``, ``compile`` and ``begin_statement``."""
+    """The engine's door to DDL; ``engine`` has ``catalog``, ``storage``, ``sequences``, ``compile`` and
+    ``begin_statement``."""
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
 
     def execute(self, session: Any, txn: Any, node: Any, source: str) -> str:
-        """Run one statement inside ``txn``; returns its command tag. ``source`` is the text its locations point into."""
+        """Run one statement inside ``txn``; returns its command tag. ``source`` is the text its locations point
+        into."""
         handler = _HANDLERS.get(type(node))
         if handler is None and not isinstance(node, ast.CreateSchemaStmt):
             raise NotSupported(f"{statement_name(node)} is not supported")

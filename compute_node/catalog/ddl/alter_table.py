@@ -33,13 +33,14 @@ from compute_node.catalog.ddl.relation import attribute_record, class_record, re
 from compute_node.catalog.ddl.rename import change_owner
 from compute_node.catalog.ddl.rewrite import default_value, rewrite_with_value
 from compute_node.catalog.descriptors import ColumnDesc, RelationDesc
+from compute_node.catalog.layer import NEUTRAL_ENV
 
 _T = enums.AlterTableType
 _NOUNS = {
-    enums.ObjectType.OBJECT_TABLE: ("r", "TABLE"),
-    enums.ObjectType.OBJECT_INDEX: ("i", "INDEX"),
-    enums.ObjectType.OBJECT_VIEW: ("v", "VIEW"),
-    enums.ObjectType.OBJECT_SEQUENCE: ("S", "SEQUENCE"),
+    enums.ObjectType.OBJECT_TABLE: "TABLE",
+    enums.ObjectType.OBJECT_INDEX: "INDEX",
+    enums.ObjectType.OBJECT_VIEW: "VIEW",
+    enums.ObjectType.OBJECT_SEQUENCE: "SEQUENCE",
 }
 
 
@@ -47,7 +48,7 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
     """ALTER TABLE (INDEX, VIEW, SEQUENCE …) with its list of subcommands."""
     if node.objtype not in _NOUNS:
         raise NotSupported("this form of ALTER is not supported")
-    kind, noun = _NOUNS[node.objtype]
+    noun = _NOUNS[node.objtype]
     found = ctx.find(node.relation, missing_ok=bool(node.missing_ok))
     if found is None:
         ctx.notice(f'relation "{node.relation.relname}" does not exist, skipping')
@@ -106,7 +107,8 @@ def _add_column(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
 
 
 def _fill_column(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) -> None:
-    """Existing rows get the default: recorded once as the missing value, or by rewriting the table when it is volatile."""
+    """Existing rows get the default: recorded once as the missing value, or by rewriting the table when it is
+    volatile."""
     column = desc.columns[spec.column.attno - 1]
     if column.default is None:
         return
@@ -117,7 +119,7 @@ def _fill_column(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) -> None:
     if is_volatile:
         rewrite_with_value(ctx, desc, column)
     elif value is not None:
-        text = ctx.view.type(column.type).output(value, ctx.session.env)
+        text = ctx.view.type(column.type).output(value, NEUTRAL_ENV)
         record = attribute_record(ctx, desc.oid, column.attno)
         ctx.rows.update("pg_attribute", record, atthasmissing=True, attmissingval=[text])
         ctx.changes.touch(desc.oid)

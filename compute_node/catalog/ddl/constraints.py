@@ -65,7 +65,8 @@ def operator_class(ctx: DdlContext, kind: int, named: Sequence[Any] | None = Non
     if default is None or view.type(kind).sort_key is None:
         raise UndefinedObject(
             f'data type {format_type(view, kind)} has no default operator class for access method "btree"',
-            hint="You must specify an operator class for the index or define a default operator class for the data type.",
+            hint="You must specify an operator class for the index or define a default operator class for the"
+            " data type.",
         )
     return default.oid
 
@@ -127,7 +128,9 @@ def add_key(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: 
     if node.indexname:
         raise NotSupported("ADD CONSTRAINT USING INDEX is not supported")
     if primary and any(index.primary for index in desc.indexes):
-        raise InvalidTableDefinition(f'multiple primary keys for table "{desc.name}" are not allowed', position=position)
+        raise InvalidTableDefinition(
+            f'multiple primary keys for table "{desc.name}" are not allowed', position=position
+        )
     keys = [plain_key(ctx, desc, name, position) for name in columns]
     for number, name in enumerate(columns):
         if name in columns[:number]:
@@ -154,9 +157,7 @@ def add_key(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: 
         included=included,
         nulls_not_distinct=bool(node.nulls_not_distinct),
     )
-    create_constraint(
-        ctx, desc, name, "p" if primary else "u", tuple(key.attno for key in keys), index=index.oid
-    )
+    create_constraint(ctx, desc, name, "p" if primary else "u", tuple(key.attno for key in keys), index=index.oid)
 
 
 def add_check(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, column: str | None, validate: bool) -> None:
@@ -270,9 +271,7 @@ def _index_key(ctx: DdlContext, desc: RelationDesc, element: ast.IndexElem) -> K
     descending = element.ordering == enums.SortByDir.SORTBY_DESC
     order = element.nulls_ordering
     nulls_first = (
-        descending
-        if order == enums.SortByNulls.SORTBY_NULLS_DEFAULT
-        else order == enums.SortByNulls.SORTBY_NULLS_FIRST
+        descending if order == enums.SortByNulls.SORTBY_NULLS_DEFAULT else order == enums.SortByNulls.SORTBY_NULLS_FIRST
     )
     if element.name is not None:
         attno = _column(desc, element.name)

@@ -1,7 +1,7 @@
 """What every DDL statement works with: session, transaction, names, locks, OIDs, storage, catalog rows.
 
-One ``DdlContext`` per statement. It is the only place of the package that knows the access layer's names for creating and
-dropping storage, locking and building indexes.
+One ``DdlContext`` per statement. It is the only place of the package that knows the access layer's names for
+creating and dropping storage, locking and building indexes.
 """
 
 from __future__ import annotations
@@ -222,6 +222,7 @@ class DdlContext:
 
 
 CLASS_RELATION = CATALOGS["pg_class"].desc.oid
+CLASS_AUTHID = CATALOGS["pg_authid"].desc.oid
 CLASS_TYPE = CATALOGS["pg_type"].desc.oid
 CLASS_NAMESPACE = CATALOGS["pg_namespace"].desc.oid
 CLASS_CONSTRAINT = CATALOGS["pg_constraint"].desc.oid

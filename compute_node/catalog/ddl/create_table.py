@@ -17,7 +17,7 @@ from aurora.errors import (
     UndefinedObject,
     WrongObjectType,
 )
-from compute_node.catalog.ddl.constraints import add_check, add_key, make_index, operator_class, KeyColumn
+from compute_node.catalog.ddl.constraints import KeyColumn, add_check, add_key, make_index, operator_class
 from compute_node.catalog.ddl.context import DdlContext, cut_name
 from compute_node.catalog.ddl.expressions import default_text
 from compute_node.catalog.ddl.relation import create_constraint, create_relation, relation, set_default
@@ -281,7 +281,9 @@ def _like_columns(source: RelationDesc, options: int, count: int) -> list[Column
         if column.dropped:
             continue
         count += 1
-        spec = ColumnSpec(ColumnDesc(count, column.name, column.type, column.typmod, column.not_null, collation=column.collation))
+        spec = ColumnSpec(
+            ColumnDesc(count, column.name, column.type, column.typmod, column.not_null, collation=column.collation)
+        )
         if options & enums.TableLikeOption.CREATE_TABLE_LIKE_DEFAULTS:
             spec.default_text = column.default
         result.append(spec)

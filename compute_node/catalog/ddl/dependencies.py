@@ -72,7 +72,8 @@ def _dependents(ctx: DdlContext, address: Address) -> list[tuple[Address, str]]:
 
 
 def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool = False) -> None:
-    """Drop the objects with what depends on them; 2BP01 when that needs CASCADE and it was not said. ``silent``: no notice of
+    """Drop the objects with what depends on them; 2BP01 when that needs CASCADE and it was not said. ``silent``: no
+    notice of
     what else went."""
     order: list[Address] = []
     named = set(targets)

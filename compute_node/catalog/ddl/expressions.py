@@ -1,7 +1,8 @@
-"""Expressions kept in the catalog (defaults, checks, index expressions and predicates): parse tree → SQL text, verified.
+"""Expressions kept in the catalog (defaults, checks, index expressions and predicates): parse tree → SQL text,
+verified.
 
-They are stored as text that is analyzed again where it is used. Names in it are resolved here once, so a wrong one fails when
-the object is made. Source: PostgreSQL manual, ch. 5.2–5.4.
+They are stored as text that is analyzed again where it is used. Names in it are resolved here once, so a wrong one
+fails when the object is made. Source: PostgreSQL manual, ch. 5.2–5.4.
 """
 
 from __future__ import annotations

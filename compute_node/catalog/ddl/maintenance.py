@@ -1,4 +1,5 @@
-"""VACUUM and ANALYZE: the access layer's vacuum, and what the planner knows of tables (pg_class.relpages, reltuples)."""
+"""VACUUM and ANALYZE: the access layer's vacuum, and what the planner knows of tables (pg_class.relpages,
+reltuples)."""
 
 from __future__ import annotations
 
@@ -66,9 +67,7 @@ def _tables(ctx: DdlContext, node: ast.VacuumStmt) -> list[RelationDesc]:
             if desc.column(name.sval) is None:
                 raise UndefinedColumn(f'column "{name.sval}" of relation "{desc.name}" does not exist')
         if not ctx.owns(desc.owner):
-            ctx.notice(
-                f'permission denied to {verb} "{desc.name}", skipping it', severity="WARNING", sqlstate="42501"
-            )
+            ctx.notice(f'permission denied to {verb} "{desc.name}", skipping it', severity="WARNING", sqlstate="42501")
             continue
         result.append(desc)
     return result

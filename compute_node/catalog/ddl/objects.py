@@ -157,7 +157,8 @@ def _replace_view(ctx: DdlContext, desc: RelationDesc, columns: list[ColumnDesc]
             )
         if (old.type, old.typmod) != (new.type, new.typmod):
             raise InvalidTableDefinition(
-                f'cannot change data type of view column "{old.name}" from {format_type(view, old.type, old.typmod)} to '
+                f'cannot change data type of view column "{old.name}" from {format_type(view, old.type,'
+                f' old.typmod)} to '
                 f"{format_type(view, new.type, new.typmod)}"
             )
     added = columns[len(desc.columns) :]
@@ -169,7 +170,8 @@ def _replace_view(ctx: DdlContext, desc: RelationDesc, columns: list[ColumnDesc]
 
 
 def _qualify(ctx: DdlContext, node: Any, hidden: frozenset[str] = frozenset()) -> None:
-    """Give every relation name of a query its schema, so that the stored text does not depend on the search path. ``hidden``:
+    """Give every relation name of a query its schema, so that the stored text does not depend on the search path.
+    ``hidden``:
     names of CTEs in scope."""
     if isinstance(node, tuple):
         for item in node:

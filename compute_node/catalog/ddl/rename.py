@@ -21,6 +21,7 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.ddl.context import (
+    CLASS_AUTHID,
     CLASS_CONSTRAINT,
     CLASS_NAMESPACE,
     CLASS_RELATION,
@@ -155,7 +156,7 @@ def _rename_role(ctx: DdlContext, old: str, new: str) -> str:
     if ctx.rows.one("pg_authid", rolname=new) is not None:
         raise DuplicateObject(f'role "{new}" already exists')
     ctx.rows.update("pg_authid", record, rolname=new)
-    ctx.changes.touch()
+    ctx.changes.touch(CLASS_AUTHID)
     return "ALTER ROLE"
 
 

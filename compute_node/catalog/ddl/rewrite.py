@@ -1,7 +1,7 @@
 """Rewriting a table into new storage: TRUNCATE, and ADD COLUMN with a volatile default.
 
-New relfiles take the place of the old ones in pg_class; the old storage goes when the transaction commits, the new one when it
-aborts. Readers of older snapshots keep out by the access-exclusive lock.
+New relfiles take the place of the old ones in pg_class; the old storage goes when the transaction commits, the new
+one when it aborts. Readers of older snapshots keep out by the access-exclusive lock.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ def rewrite_with_value(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc) 
     select = _cast(ctx, parse(text)[0].node, column)
     value = select.targetList[0]
     columns = [
-        ast.ResTarget(val=ast.ColumnRef(fields=(ast.String(sval=each.name),), location=-1), location=-1) for each in live
+        ast.ResTarget(val=ast.ColumnRef(fields=(ast.String(sval=each.name),), location=-1), location=-1)
+        for each in live
     ]
     query = ast.SelectStmt(
         targetList=(*columns, value),

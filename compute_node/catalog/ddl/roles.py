@@ -19,7 +19,7 @@ from aurora.errors import (
     SqlSyntaxError,
     UndefinedObject,
 )
-from compute_node.catalog.ddl.context import DdlContext
+from compute_node.catalog.ddl.context import CLASS_AUTHID, DdlContext
 from compute_node.catalog.ddl.rename import role_oid
 from compute_node.catalog.rows import Record
 from compute_node.types.registry import REGISTRY
@@ -87,7 +87,7 @@ def create_role(ctx: DdlContext, node: ast.CreateRoleStmt) -> str:
         elif option.defname in ("rolemembers", "adminmembers"):
             for spec in option.arg:
                 _add_member(ctx, oid, role_oid(ctx, spec), option.defname == "adminmembers")
-    ctx.changes.touch()
+    ctx.changes.touch(CLASS_AUTHID)
     return "CREATE ROLE"
 
 
@@ -122,7 +122,7 @@ def alter_role(ctx: DdlContext, node: ast.AlterRoleStmt) -> str:
                     _add_member(ctx, oid, member, False)
                 else:
                     ctx.rows.delete_where("pg_auth_members", roleid=oid, member=member)
-    ctx.changes.touch()
+    ctx.changes.touch(CLASS_AUTHID)
     return "ALTER ROLE"
 
 
@@ -140,7 +140,9 @@ def drop_role(ctx: DdlContext, node: ast.DropRoleStmt) -> str:
         if name == ctx.session.session_user:
             raise ObjectInUse("session user cannot be dropped")
         owned = [f"owner of relation {row.relname}" for row in ctx.rows.find("pg_class") if row.relowner == record.oid]
-        owned += [f"owner of schema {row.nspname}" for row in ctx.rows.find("pg_namespace") if row.nspowner == record.oid]
+        owned += [
+            f"owner of schema {row.nspname}" for row in ctx.rows.find("pg_namespace") if row.nspowner == record.oid
+        ]
         if owned:
             raise DependentObjectsStillExist(
                 f'role "{name}" cannot be dropped because some objects depend on it', detail="\n".join(owned)
@@ -150,7 +152,7 @@ def drop_role(ctx: DdlContext, node: ast.DropRoleStmt) -> str:
                 ctx.rows.delete("pg_auth_members", member)
         ctx.rows.delete_where("pg_shdescription", objoid=record.oid, classoid=1260)
         ctx.rows.delete("pg_authid", record)
-    ctx.changes.touch()
+    ctx.changes.touch(CLASS_AUTHID)
     return "DROP ROLE"
 
 
@@ -166,5 +168,5 @@ def grant_role(ctx: DdlContext, node: ast.GrantRoleStmt) -> str:
                 _add_member(ctx, role, member, admin)
             else:
                 ctx.rows.delete_where("pg_auth_members", roleid=role, member=member)
-    ctx.changes.touch()
+    ctx.changes.touch(CLASS_AUTHID)
     return "GRANT ROLE" if node.is_grant else "REVOKE ROLE"

@@ -1,9 +1,10 @@
 """CREATE / ALTER SEQUENCE, serial columns, and the running of sequences (nextval, currval, setval).
 
-A sequence is a relation of kind S with one row (last_value, log_cnt, is_called), and a pg_sequence row with its parameters.
-``nextval`` is not transactional: values are taken in memory out of a stretch of 32, whose end a small transaction of its
-own has written before, so that after a crash at most 32 values are skipped (PostgreSQL does the same). Invariant: what the
-row says is never below a value handed out. Source: PostgreSQL manual, "CREATE SEQUENCE" and ch. 9.17.
+A sequence is a relation of kind S with one row (last_value, log_cnt, is_called), and a pg_sequence row with its
+parameters. ``nextval`` is not transactional: values are taken in memory out of a stretch of 32, whose end a small
+transaction of its own has written before, so that after a crash at most 32 values are skipped (PostgreSQL does the
+same). Invariant: what the row says is never below a value handed out. Source: PostgreSQL manual, "CREATE SEQUENCE"
+and ch. 9.17.
 """
 
 from __future__ import annotations
@@ -76,7 +77,9 @@ def _number(option: ast.DefElem) -> int:
     raise SqlSyntaxError(f"sequence option {option.defname} needs an integer")
 
 
-def parameters(ctx: DdlContext, options: Items[ast.DefElem] | None, kind: int | None, old: Parameters | None) -> Parameters:
+def parameters(
+    ctx: DdlContext, options: Items[ast.DefElem] | None, kind: int | None, old: Parameters | None
+) -> Parameters:
     """The parameters that the options of CREATE (``old`` None) or ALTER SEQUENCE ask for; 22023."""
     given = {option.defname: option for option in options or ()}
     result = Parameters() if old is None else Parameters(*(getattr(old, name) for name in Parameters.__slots__))
@@ -172,9 +175,7 @@ def _owner(ctx: DdlContext, desc: RelationDesc, option: ast.DefElem | None) -> N
     if names == ["none"]:
         return
     if len(names) < 2:
-        raise SqlSyntaxError(
-            "invalid OWNED BY option", hint="Specify OWNED BY table.column or OWNED BY NONE."
-        )
+        raise SqlSyntaxError("invalid OWNED BY option", hint="Specify OWNED BY table.column or OWNED BY NONE.")
     schema = names[-3] if len(names) > 2 else None
     table = ctx.view.find_relation(schema, names[-2])
     if table is None:
@@ -286,9 +287,7 @@ class Sequences:
             if not wanted.least <= value <= wanted.greatest:
                 if not wanted.cycle:
                     word, bound = ("maximum", wanted.greatest) if wanted.increment > 0 else ("minimum", wanted.least)
-                    raise SequenceLimitExceeded(
-                        f'nextval: reached {word} value of sequence "{desc.name}" ({bound})'
-                    )
+                    raise SequenceLimitExceeded(f'nextval: reached {word} value of sequence "{desc.name}" ({bound})')
                 value = wanted.least if wanted.increment > 0 else wanted.greatest
                 state.written = 0
         if state.written <= 0:

@@ -1,7 +1,7 @@
 """ALTER SYSTEM, ALTER DATABASE … SET, ALTER ROLE … SET: settings kept in pg_db_role_setting.
 
-A row's ``setconfig`` holds ``name=value`` items for a database (0: all) and a role (0: all). ALTER SYSTEM writes the row
-(0, 0), which new sessions of every instance start from: there is no file that storage would keep.
+A row's ``setconfig`` holds ``name=value`` items for a database (0: all) and a role (0: all). ALTER SYSTEM writes the
+row (0, 0), which new sessions of every instance start from: there is no file that storage would keep.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The shape of the system catalogs: recorded facts → descriptors that need no catalog to be read.
 
 Input: the JSON files beside this module (made by ``record``). Output: ``CATALOGS``, by relation name, and
-``SYSTEM_VIEWS``. Every system catalog and its indexes are mapped relations: their relfile is their OID, for ever, so the
-first read of a volume needs nothing but this module. Source: PostgreSQL manual, ch. 53 "System Catalogs".
+``SYSTEM_VIEWS``. Every system catalog and its indexes are mapped relations: their relfile is their OID, for ever, so
+the first read of a volume needs nothing but this module. Source: PostgreSQL manual, ch. 53 "System Catalogs".
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 
     python -m compute_node.catalog.schema.record "host=… user=postgres dbname=postgres"
 
-Input: a pristine PostgreSQL 15. Output, beside this file: ``tables.json`` (catalogs: OIDs, columns, indexes), ``views.json``
-(names and types of the system views' columns; their SQL is ours, in ``catalog/views.py``), ``seeds.json`` (rows of small
-catalogs that are not declared in ``compute_node/types``) and ``io.json`` (support functions of the types).
+Input: a pristine PostgreSQL 15. Output, beside this file: ``tables.json`` (catalogs: OIDs, columns, indexes),
+``views.json`` (names and types of the system views' columns; their SQL is ours, in ``catalog/views.py``),
+``seeds.json`` (rows of small catalogs that are not declared in ``compute_node/types``) and ``io.json`` (support
+functions of the types).
 """
 
 from __future__ import annotations
@@ -33,17 +34,21 @@ from pg_index i join pg_class c on c.oid = i.indexrelid where i.indrelid = %s or
 
 _SEEDS = {
     "pg_am": "select oid::int, amname, amhandler::oid::int, amtype from pg_am order by oid",
-    "pg_language": "select oid::int, lanname, lanispl, lanpltrusted, lanvalidator::int from pg_language where oid < 10000"
+    "pg_language": "select oid::int, lanname, lanispl, lanpltrusted, lanvalidator::int from pg_language where"
+    " oid < 10000"
     " order by oid",
     "pg_namespace": "select oid::int, nspname from pg_namespace where nspname !~ '^pg_(toast_)?temp' order by oid",
     "pg_authid": "select oid::int, rolname from pg_authid where oid < 16384 order by oid",
     "pg_tablespace": "select oid::int, spcname from pg_tablespace order by oid",
-    "pg_database": "select oid::int, datname, datistemplate, datallowconn from pg_database where oid < 16384 order by oid",
+    "pg_database": "select oid::int, datname, datistemplate, datallowconn from pg_database where oid < 16384"
+    " order by oid",
     "pg_collation": "select oid::int, collname, collprovider, collencoding, collcollate from pg_collation"
     " where oid < 1000 or collname in ('ucs_basic', 'C.utf8') order by oid",
-    "pg_opfamily": "select oid::int, opfmethod::int, opfname from pg_opfamily where opfmethod in (403, 405) order by oid",
+    "pg_opfamily": "select oid::int, opfmethod::int, opfname from pg_opfamily where opfmethod in (403, 405)"
+    " order by oid",
     "descriptions": "select classoid::int, objoid::int, description from pg_description where classoid in"
-    " ('pg_namespace'::regclass, 'pg_am'::regclass, 'pg_language'::regclass, 'pg_collation'::regclass) and objoid < 10000"
+    " ('pg_namespace'::regclass, 'pg_am'::regclass, 'pg_language'::regclass, 'pg_collation'::regclass) and"
+    " objoid < 10000"
     " order by 1, 2",
     "shared_descriptions": "select classoid::int, objoid::int, description from pg_shdescription order by 1, 2",
 }
@@ -86,7 +91,14 @@ def record(dsn: str) -> None:
                 "shared": shared,
                 "columns": [list(row) for row in query(_COLUMNS, (oid,))],
                 "indexes": [
-                    [index, index_name, unique, primary, [int(n) for n in keys.split()], [int(n) for n in classes.split()]]
+                    [
+                        index,
+                        index_name,
+                        unique,
+                        primary,
+                        [int(n) for n in keys.split()],
+                        [int(n) for n in classes.split()],
+                    ]
                     for index, index_name, unique, primary, keys, classes in query(_INDEXES, (oid,))
                 ],
             }

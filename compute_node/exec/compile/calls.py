@@ -40,9 +40,9 @@ def guarded(
 ) -> GuardedCall:
     """A call over compiled arguments. ``star``: the last one is an array given with VARIADIC to a variadic "any"."""
     unit = compiler.unit
-    template = None
-    if function.inline is not None and function.specialize is None and not star and unit.bind_named(function.inline_names):
-        template = function.inline
+    template = function.inline if function.specialize is None and not star else None
+    if template is not None and not unit.bind_named(function.inline_names):
+        template = None
     guards: list[str] = []
     atoms: list[str] = []
     for index, code in enumerate(args):

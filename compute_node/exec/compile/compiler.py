@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
-from aurora.errors import InvariantViolation, NotSupported, StatementTooComplex
+from aurora.errors import InvariantViolation, NotSupported, SqlError, StatementTooComplex
 from compute_node.exec.compile.unit import NESTING_MAX, NULL, Code, Scope, Unit
 from compute_node.sql import expressions as ex
 from compute_node.types.registry import Aggregate, Function, Operator, PgType
@@ -62,7 +62,7 @@ def handles(table: dict[type, Handler], *kinds: type) -> Callable[[_H], _H]:
     return register
 
 
-def too_complex() -> StatementTooComplex:
+def too_complex() -> SqlError:
     """54001, as PostgreSQL words it."""
     return StatementTooComplex(
         "stack depth limit exceeded",

@@ -87,7 +87,8 @@ def _plain_equality(compiler: Compiler, node: ex.ArrayOp) -> bool:
         return False
     array_type = compiler.linker.type(node.right.type)
     element = compiler.linker.type(array_type.element) if array_type.element else None
-    return element is not None and element.sort_value is None and compiler.linker.type(node.left.type).sort_value is None
+    left = compiler.linker.type(node.left.type)
+    return element is not None and element.sort_value is None and left.sort_value is None
 
 
 def _constants(node: ex.Expr) -> list[Any] | None:

@@ -31,9 +31,7 @@ def nest(elements: list[Any]) -> list[Any]:
     if shapes == {()}:
         return []
     if len(shapes) > 1:
-        raise ArraySubscriptError(
-            "multidimensional arrays must have array expressions with matching dimensions"
-        )
+        raise ArraySubscriptError("multidimensional arrays must have array expressions with matching dimensions")
     return elements
 
 
@@ -109,7 +107,7 @@ def quantified(
             if element is None and strict:
                 unknown = True
                 continue
-            result = function(context, left, element) if needs_context else function(left, element)
+            result: bool | None = function(context, left, element) if needs_context else function(left, element)
             if result is None:
                 unknown = True
             elif result is use_or:

@@ -1,8 +1,8 @@
 """Generated source under construction: bound names, temporaries, helper functions, linking.
 
-The names in generated code: ``c`` the ExecContext, ``p`` its params, ``x`` its execution parameters, ``b`` a batch, ``r`` and
-``s`` rows of the outer and inner input, ``q`` a row of a sub-select, ``e…`` CASE and array elements, ``t…`` temporaries,
-``_…`` bound values.
+The names in generated code: ``c`` the ExecContext, ``p`` its params, ``x`` its execution parameters, ``b`` a batch,
+``r`` and ``s`` rows of the outer and inner input, ``q`` a row of a sub-select, ``e…`` CASE and array elements, ``t…``
+temporaries, ``_…`` bound values.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Scope:
 
 
 def row_scope(*nullable: Sequence[bool] | None) -> Scope:
-    """The usual scope: one row variable per side (``r``, ``s``); ``nullable`` says it per column, None: all may be NULL."""
+    """The usual scope: one row variable per side (``r``, ``s``); ``nullable`` is per column, None: all may be NULL."""
     names = ("r", "s")[: len(nullable)]
 
     def column(side: int, index: int) -> Code:

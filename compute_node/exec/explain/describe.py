@@ -18,7 +18,8 @@ _LEAVES = (pl.SeqScan, pl.IndexScan, pl.TidScan)
 
 @dataclass(slots=True)
 class Shown:
-    """One node. ``title`` is the text form's; ``kind`` and ``facts`` the JSON form's; ``label`` heads sub-plans and CTEs."""
+    """One node. ``title`` is the text form's; ``kind`` and ``facts`` the JSON form's; ``label`` heads sub-plans and
+    CTEs."""
 
     plan: pl.Plan
     title: str
@@ -232,7 +233,9 @@ class Describer:
         kind = _JOINS[plan.kind]
         if isinstance(plan, pl.NestLoop):
             title = f"Nested Loop{kind} Join" if kind else "Nested Loop"
-            return self._over(plan, title, plan.outer, plan.inner, kind="Nested Loop", **{"Join Type": plan.kind.title()})
+            return self._over(
+                plan, title, plan.outer, plan.inner, kind="Nested Loop", **{"Join Type": plan.kind.title()}
+            )
         shown = self._over(plan, f"Hash{kind} Join", plan.outer, kind="Hash Join", **{"Join Type": plan.kind.title()})
         outer, inner = self._names(plan.outer), self._names(plan.inner)
         pairs = [

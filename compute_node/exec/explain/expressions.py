@@ -1,4 +1,5 @@
-"""Plan expressions as SQL text, the way PostgreSQL's EXPLAIN words them: operators in parentheses, casts with ``::``."""
+"""Plan expressions as SQL text, the way PostgreSQL's EXPLAIN words them: operators in parentheses, casts with
+``::``."""
 
 from __future__ import annotations
 
@@ -92,7 +93,9 @@ class Wording:
             case ex.SqlValue():
                 return node.name.upper()
             case ex.Subscript():
-                return f"({word(node.container)})" + "".join(f"[{word(item)}]" for item in node.indexes if item is not None)
+                return f"({word(node.container)})" + "".join(
+                    f"[{word(item)}]" for item in node.indexes if item is not None
+                )
             case ex.FieldSelect():
                 return f"({word(node.argument)}).f{node.index + 1}"
             case ex.ElementValue():

@@ -36,8 +36,8 @@ def explain(
     params: tuple[Any, ...] = (),
     planning_s: float | None = None,
 ) -> list[str]:
-    """The rows of EXPLAIN's one column. ``options`` are as written: lower-case names, True/False or text. With ANALYZE the
-    statement is run, in ``ctx``. 42601 for an unknown option, 22023 for a bad value, 0A000 for XML and YAML."""
+    """The rows of EXPLAIN's one column. ``options`` are as written: lower-case names, True/False or text. With ANALYZE
+    the statement is run, in ``ctx``. 42601 for an unknown option, 22023 for a bad value, 0A000 for XML and YAML."""
     settings, form = _settings(options)
     wording = Wording(Builder(planned, catalog), ctx.env)
     tree = Describer(planned, wording, bool(settings["verbose"])).tree()
@@ -101,7 +101,8 @@ class _Writer:
         return lines
 
     def _text(self, shown: Shown, depth: int, lines: list[str]) -> None:
-        """A child starts with an arrow, six columns further in than its parent's; properties stand two behind the title."""
+        """A child starts with an arrow, six columns further in than its parent's; properties stand two behind the
+        title."""
         indent = 6 * depth
         if shown.label:
             lines.append(f"{' ' * (indent - 4)}{shown.label}")

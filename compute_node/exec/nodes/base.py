@@ -21,8 +21,8 @@ Batch = list[Row]
 
 
 class Node(ABC):
-    """``batches(ctx)`` gives the rows as non-empty lists of tuples. ``nullable`` tells per output column whether it may be
-    NULL; None: any may."""
+    """``batches(ctx)`` gives the rows as non-empty lists of tuples. ``nullable`` tells per output column whether it may
+    be NULL; None: any may."""
 
     __slots__ = ("nullable",)
 

@@ -21,7 +21,7 @@ BATCH_ROWS = 256
 
 @executes(pl.Delete)
 class DeleteNode(Node):
-    """``run`` gives the number of rows, ``batches`` those of RETURNING. The re-check is UPDATE's with nothing assigned."""
+    """``run`` gives the number of rows, ``batches`` those of RETURNING."""
 
     __slots__ = ("_make", "_needed", "_relation", "_returning", "_source")
 

@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 class InsertNode(Node):
     """``run`` gives the number of rows, ``batches`` those of RETURNING."""
 
-    __slots__ = ("_arbiters", "_child", "_conflict", "_on_conflict", "_reads_itself", "_relation", "_returning", "_verify")
+    __slots__ = (
+        "_arbiters",
+        "_child",
+        "_conflict",
+        "_on_conflict",
+        "_reads_itself",
+        "_relation",
+        "_returning",
+        "_verify",
+    )
 
     def __init__(self, plan: pl.Insert, builder: Builder) -> None:
         self._relation = plan.relation

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @executes(pl.Materialize)
 class MaterializeNode(Node):
-    """Rows are kept with the values of the execution parameters that they depend on, and read again while those stay."""
+    """Rows are kept with the values of the execution parameters that they depend on, and serve while those stay."""
 
     __slots__ = ("_child", "_free")
 

@@ -1,4 +1,4 @@
-"""Set-returning functions in a target list (PostgreSQL manual, 38.5.8): they advance together, the shorter give NULL."""
+"""Set-returning functions in a target list (PostgreSQL manual, 38.5.8): in step, the shorter give NULL."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _extract(node: ex.Expr, builder: Builder, found: list[ex.Call]) -> ex.Expr:
         for argument in node.arguments:
             for inner in ex.walk(argument):
                 if isinstance(inner, ex.Call) and builder.function(inner.function).returns_set:
-                    raise NotSupported("set-returning functions as arguments of set-returning functions are not supported")
+                    raise NotSupported("nested set-returning functions in a target list are not supported")
         found.append(node)
         return ex.Column(type=node.type, index=len(found) - 1, side=1)
     if isinstance(node, (ex.Case, ex.Coalesce)) and any(

@@ -1,4 +1,5 @@
-"""WITH RECURSIVE (PostgreSQL manual, 7.8.2): the recursive term runs over the rows of the step before until there are none."""
+"""WITH RECURSIVE (PostgreSQL manual, 7.8.2): the recursive term runs over the step before's rows until it gives
+none."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compute_node.exec.compile.rows import batch_function, row_function, truth_function
 from compute_node.exec.compile.unit import Scope
@@ -22,13 +22,14 @@ class ResultNode(Node):
     __slots__ = ("_child", "_gate", "_shape")
 
     def __init__(self, plan: pl.Result, builder: Builder) -> None:
-        self._gate = None
+        self._gate: Any = None
+        self._shape: Any
         row_filter = plan.filter
         if plan.filter is not None and (plan.one_time or plan.child is None):
             self._gate = truth_function(builder, plan.filter, Scope(), "c")
             row_filter = None
         if plan.child is None:
-            self._child = None
+            self._child: Node | None = None
             project = row_function(builder, plan.output)
             self._shape = lambda ctx, batch: [project(ctx)]
             self.nullable = output_nullable(plan.output, ())
@@ -44,7 +45,7 @@ class ResultNode(Node):
             return
         shape = self._shape
         if self._child is None:
-            yield shape(ctx, [()])  # type: ignore[misc]
+            yield shape(ctx, [()])
             return
         for batch in self._child.batches(ctx):
             rows = batch if shape is None else shape(ctx, batch)

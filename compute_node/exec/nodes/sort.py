@@ -22,7 +22,7 @@ Pass = tuple[Callable[[Any], Any], bool]
 
 
 def sort_passes(linker: Linker, keys: Sequence[SortKey], nullable: Sequence[bool] | None) -> list[Pass]:
-    """(key function of a row, reverse) per run of keys of one direction, to be applied last to first by stable sorts."""
+    """(key function of a row, reverse) per run of keys of one direction, in the order to apply them by stable sorts."""
     runs: list[list[SortKey]] = []
     for key in keys:
         if runs and runs[-1][0].descending == key.descending:

@@ -26,9 +26,7 @@ class UpdateNode(Node):
 
     def __init__(self, plan: pl.Update, builder: Builder) -> None:
         self._relation = plan.relation
-        self._change = RowChange(
-            builder, plan.relation, plan.assignments, plan.recheck, plan.checks, plan.returning
-        )
+        self._change = RowChange(builder, plan.relation, plan.assignments, plan.recheck, plan.checks, plan.returning)
         self._returns = bool(plan.returning)
         self._source = ModifySource(plan.child, plan.tid_column, builder, self._change.uses_joined)
         self.nullable = None

@@ -77,7 +77,8 @@ def find_pathway(catalog: CatalogView, target: int, source: int, context: str) -
         return Pathway("function", cast.function)
     target_type, source_type = catalog.type(target), catalog.type(source)
     if target not in (oids.OIDVECTOR, oids.INT2VECTOR) and target_type.element and source_type.element:
-        if is_true_array(target_type) and is_true_array(source_type):
+        if is_true_array(target_type) and source_type.length == -1:
+            # int2vector and oidvector count as arrays here
             element = find_pathway(catalog, target_type.element, source_type.element, context)
             if element is not None:
                 return Pathway("relabel") if element.method == "relabel" else Pathway("array")

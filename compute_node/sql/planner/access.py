@@ -202,7 +202,7 @@ def index_paths(
             backward=backward,
             alias=entry.alias,
         )
-        required = frozenset(item for qual in used for item in locallocal_vars(qual) if item.rte != rte)
+        required = frozenset(item for qual in used for item in local_vars(qual) if item.rte != rte)
         yield (
             ScanPath(
                 relids=frozenset({rte}),

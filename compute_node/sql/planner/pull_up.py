@@ -104,7 +104,7 @@ def _is_plain(query: Query) -> bool:
     )
 
 
-def _moved(offset: int) -> Callable[[Expr, int], Expr]:
+def moved_callback(offset: int) -> Callable[[Expr, int], Expr]:
     """Callback: an expression of the sub-select as one of the query around it."""
 
     def move(node: Expr, depth: int) -> Expr:
@@ -120,7 +120,7 @@ def _moved(offset: int) -> Callable[[Expr, int], Expr]:
     return move
 
 
-def _moved_entry(entry: RangeEntry, depth: int) -> RangeEntry:
+def moved_entry(entry: RangeEntry, depth: int) -> RangeEntry:
     """A CTE reference from a sub-select that moves one level out."""
     if entry.kind == "cte" and entry.cte_levels_up > depth:
         return dataclasses.replace(entry, cte_levels_up=entry.cte_levels_up - 1)
@@ -133,9 +133,9 @@ def _merge(query: Query, rte: int) -> Query:
     if inner is None:
         raise InvariantViolation(f"range entry {rte} has no sub-select to pull up")
     offset = len(query.range_table)
-    move = _moved(offset)
+    move = moved_callback(offset)
     inner = map_query_expressions(
-        inner, lambda expr, depth: deep_map(expr, move, depth - 1, _moved_entry), entry_hook=_moved_entry, hook_depth=0
+        inner, lambda expr, depth: deep_map(expr, move, depth - 1, moved_entry), entry_hook=moved_entry, hook_depth=0
     )
     columns = [item.expression for item in inner.targets if not item.junk]
     names = entry.column_names
@@ -158,7 +158,7 @@ def _merge(query: Query, rte: int) -> Query:
         for item in inner.range_table
     ]
     outer.range_table = outer.range_table + added
-    inner_items = [_shift_tree(item, offset) for item in inner.from_items]
+    inner_items = [shift_tree(item, offset) for item in inner.from_items]
     where = inner.where
     new_items: list[FromTree] = []
     extra_where: list[Expr] = []
@@ -182,11 +182,11 @@ def _deeper(levels: int) -> Callable[[Expr, int], Expr]:
     return shift
 
 
-def _shift_tree(item: FromTree, offset: int) -> FromTree:
+def shift_tree(item: FromTree, offset: int) -> FromTree:
     if isinstance(item, FromItem):
         return FromItem(item.rte + offset)
     return JoinItem(
-        item.kind, _shift_tree(item.left, offset), _shift_tree(item.right, offset), item.condition, item.rte + offset
+        item.kind, shift_tree(item.left, offset), shift_tree(item.right, offset), item.condition, item.rte + offset
     )
 
 

@@ -1,0 +1,173 @@
+"""Vacuum: dead versions, their index entries, then their line pointers; freezing; the free-space map.
+
+A pass over the heap prunes each page and gathers dead line pointers; a pass over each index removes the entries that name
+them; a second pass over the gathered pages frees the line pointers. At most ``DEAD_TIDS_MAX`` are gathered at a time. Each
+page is its own small mini-transaction, and the loop gets a turn every few pages, so it runs beside everything else.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from aurora.page import PAGE_BYTES
+from compute_node.access.btree_write import BTreeWriter
+from compute_node.hub import HUB
+from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE, SKIP_LOCKED
+
+logger = logging.getLogger(__name__)
+
+DEAD_TIDS_MAX = 500_000
+PAGES_PER_TURN = 16
+FREEZE_AGE_XIDS = 50_000_000
+FREE_BYTES_MIN = PAGE_BYTES // 16
+"""A page with less room is not offered to inserts."""
+
+
+@dataclass(slots=True)
+class VacuumStats:
+    """What a vacuum did. ``versions`` counts those removed, ``rows`` the visible rows seen (for reltuples)."""
+
+    pages: int = 0
+    versions: int = 0
+    index_entries: int = 0
+    line_pointers: int = 0
+    frozen: int = 0
+    rows: int = 0
+
+
+class Vacuum:
+    """One vacuum of one table; ``freeze_all`` freezes whatever is old enough to be, not only what is very old."""
+
+    def __init__(self, table: Any, freeze_all: bool = False) -> None:
+        self._table = table
+        self._storage = table.storage
+        self._load = table.storage.cache.load
+        self._dead: dict[int, list[int]] = {}
+        self._dead_count = 0
+        self._steps = 0
+        self.stats = VacuumStats()
+        next_xid = self._storage.txns.next_xid
+        self._freeze_before = next_xid if freeze_all else max(0, next_xid - FREEZE_AGE_XIDS)
+
+    def run(self) -> VacuumStats:
+        """Do all of it; in a greenlet, with a SHARE UPDATE EXCLUSIVE lock on the table held."""
+        table, storage = self._table, self._storage
+        file = table.file
+        snapshot = storage.txns.latest_snapshot()
+        count = table.projection((), False)
+        for block in range(file.map.blocks):
+            self._breathe()
+            storage.volume.reserve(PAGE_BYTES)
+            horizon = storage.row_horizon()
+            self.stats.versions += self._retry(table.heap.prune, block, horizon)
+            if self._freeze_before:
+                self.stats.frozen += self._retry(table.heap.freeze, block, horizon, self._freeze_before)
+            dead = self._list(table.heap.dead_slots, block)
+            if dead:
+                self._dead[block] = dead
+                self._dead_count += len(dead)
+                if self._dead_count >= DEAD_TIDS_MAX:
+                    self._clean()
+            self.stats.pages += 1
+            self.stats.rows += len(self._list(table.heap.scan_page, snapshot, block, count, False))
+            self._note_room(block)
+        self._clean()
+        return self.stats
+
+    def _breathe(self) -> None:
+        self._steps += 1
+        if self._steps % PAGES_PER_TURN == 0 and HUB.in_greenlet():
+            HUB.yield_turn()
+
+    def _retry(self, kernel: Any, *args: Any) -> int:
+        while (outcome := kernel(*args)) < 0:
+            self._load(-outcome)
+        return int(outcome)
+
+    def _list(self, kernel: Any, *args: Any) -> list[Any]:
+        while isinstance(outcome := kernel(*args), int):
+            self._load(outcome)
+        return outcome  # type: ignore[no-any-return]
+
+    def _note_room(self, block: int) -> None:
+        room = self._retry(self._table.heap.free_space, block)
+        free = self._table.file.free
+        if room >= FREE_BYTES_MIN and block != self._table.file.target:
+            free[block] = room
+        else:
+            free.pop(block, None)
+
+    def _clean(self) -> None:
+        """Index entries of the gathered dead line pointers, then the line pointers."""
+        if not self._dead:
+            return
+        table = self._table
+        tids = {block << 16 | slot for block, slots in self._dead.items() for slot in slots}
+        for index in table.indexes:
+            self.stats.index_entries += self._clean_index(index.writer, tids)
+        for block, slots in self._dead.items():
+            self._breathe()
+            self._storage.volume.reserve(PAGE_BYTES)
+            self.stats.line_pointers += self._retry(table.heap.free_dead, block, slots)
+            self._note_room(block)
+        self._dead.clear()
+        self._dead_count = 0
+
+    def _clean_index(self, writer: BTreeWriter, tids: set[int]) -> int:
+        removed = 0
+        block = writer.first_leaf()
+        while block:
+            self._breathe()
+            count, block = writer.remove(block, tids)
+            removed += count
+        return removed
+
+
+def vacuum(table: Any, freeze_all: bool = False) -> VacuumStats:
+    """Vacuum a table; see ``Vacuum``."""
+    stats = Vacuum(table, freeze_all).run()
+    table.file.dead_rows = 0
+    return stats
+
+
+class AutoVacuum:
+    """Vacuums tables when PostgreSQL's thresholds are passed: dead rows > 50 + 20 % of the rows.
+
+    ``step`` is called now and then in a greenlet and vacuums at most one table. Tables that some transaction holds a
+    conflicting lock on are left for later.
+    """
+
+    def __init__(self, storage: Any, threshold: int = 50, scale: float = 0.2) -> None:
+        self._storage = storage
+        self._threshold = threshold
+        self._scale = scale
+        self.runs = 0
+
+    def step(self) -> VacuumStats | None:
+        """Vacuum the table that needs it most; None when none does."""
+        candidates = [
+            (table.file.dead_rows, table)
+            for _, table in self._storage.open_tables()
+            if table.file.dead_rows > self._threshold + self._scale * max(table.file.rows, 0)
+        ]
+        for _, table in sorted(candidates, key=lambda entry: -entry[0]):
+            stats = self._vacuum_one(table)
+            if stats is not None:
+                return stats
+        return None
+
+    def _vacuum_one(self, table: Any) -> VacuumStats | None:
+        storage = self._storage
+        txn = storage.txns.begin()
+        try:
+            if not storage.locks.lock_relation(txn, table.desc.oid, SHARE_UPDATE_EXCLUSIVE, table.name, SKIP_LOCKED):
+                return None
+            stats = vacuum(table)
+            table.file.rows = stats.rows
+            self.runs += 1
+            logger.debug("autovacuum of %s: %s", table.name, stats)
+            return stats
+        finally:
+            storage.txns.abort(txn)

@@ -1,0 +1,36 @@
+"""SQL functions that the catalog answers: ``catalog_function(engine, session, name, *args)`` → a SQL value.
+
+Declared in ``compute_node/types/system.py`` and ``catalog/system_functions.py``, under their pg_proc names; here is
+what they do: ``names`` (reg* types, visibility), ``definitions`` (pg_get_…def, descriptions), ``privileges``
+(has_…_privilege), ``server`` (sizes, settings, sessions, sequences, advisory locks). Source: PostgreSQL manual, ch.
+9.26 and 9.27.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aurora.errors import NotSupported
+from compute_node.catalog.functions import definitions, names, privileges, server
+from compute_node.catalog.functions.call import Call
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **names.FUNCTIONS,
+    **definitions.FUNCTIONS,
+    **privileges.FUNCTIONS,
+    **server.FUNCTIONS,
+}
+
+
+def catalog_function(engine: Any, session: Any, name: str, *args: Any) -> Any:
+    """Run the function of that name; 0A000 for one that is declared and not here."""
+    function = _FUNCTIONS.get(name)
+    if function is None:
+        raise NotSupported(f"function {name} is not supported")
+    return function(Call(engine, session), *args)
+
+
+def make_lookup(engine: Any, session: Any) -> Callable[..., Any]:
+    """``TypeEnv.lookup`` for a session: text forms of the reg* types."""
+    return lambda name, *args: _FUNCTIONS[name](Call(engine, session), *args)

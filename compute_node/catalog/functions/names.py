@@ -1,0 +1,333 @@
+"""Text forms of the reg* types, to_reg*, visibility and the search path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from pglast.parser import ParseError
+
+from aurora.errors import (
+    AmbiguousFunction,
+    InvalidName,
+    InvalidSchemaName,
+    InvalidTextRepresentation,
+    SqlError,
+    UndefinedFunction,
+    UndefinedObject,
+    UndefinedTable,
+)
+from compute_node.catalog.functions.call import Call, quote_identifier
+from compute_node.catalog.rows import Record
+from compute_node.sql.analyze.typenames import resolve_type_name
+from compute_node.sql.parse import parse
+from compute_node.types.registry import REGISTRY
+
+_PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^\s".(),]+))\s*')
+
+
+def split_name(text: str) -> list[str]:
+    """A possibly quoted, qualified name taken apart; 42602."""
+    parts = []
+    at = 0
+    while True:
+        match = _PART.match(text, at)
+        if match is None:
+            raise InvalidName("invalid name syntax")
+        quoted, bare = match.groups()
+        parts.append(quoted.replace('""', '"') if quoted is not None else bare.lower())
+        at = match.end()
+        if at == len(text):
+            return parts
+        if text[at] != ".":
+            raise InvalidName("invalid name syntax")
+        at += 1
+
+
+def _qualified(text: str) -> tuple[str | None, str]:
+    parts = split_name(text)
+    if len(parts) > 3:
+        raise InvalidName(f"improper relation name (too many dotted names): {text}")
+    return (parts[-2] if len(parts) > 1 else None), parts[-1]
+
+
+def regclass_in(call: Call, text: str) -> int:
+    """42P01 for an unknown relation."""
+    schema, name = _qualified(text)
+    if schema is not None and call.view.layer.namespace_oid(schema) is None and schema != "pg_temp":
+        raise InvalidSchemaName(f'schema "{schema}" does not exist')
+    found = call.view.find_relation(schema, name)
+    if found is None:
+        raise UndefinedTable(f'relation "{f"{schema}.{name}" if schema else name}" does not exist')
+    return found.oid
+
+
+def regclass_out(call: Call, oid: int) -> str | None:
+    """None for an unknown OID: its number is shown."""
+    desc = call.view.relation(oid)
+    return None if desc is None else call.relation_name(desc)
+
+
+def regtype_in(call: Call, text: str) -> int:
+    """Any type name of SQL; 42704."""
+    try:
+        node = parse(f"SELECT NULL::{text}")[0].node.targetList[0].val.typeName  # type: ignore[attr-defined]
+    except (ParseError, SqlError, AttributeError, IndexError):
+        raise InvalidTextRepresentation(f'invalid type name "{text}"') from None
+    node.location = -1
+    return resolve_type_name(call.view, node)[0]
+
+
+def regtype_out(call: Call, oid: int) -> str | None:
+    """As format_type shows it."""
+    name = call.type_name(oid)
+    return None if name == "???" else name
+
+
+def _functions(call: Call, text: str) -> list[Any]:
+    schema, name = _qualified(text)
+    return call.view.functions(schema, name)
+
+
+def regproc_in(call: Call, text: str) -> int:
+    """42883 for none, 42725 for several of that name."""
+    found = _functions(call, text)
+    if not found:
+        raise UndefinedFunction(f'function "{text}" does not exist')
+    if len(found) > 1:
+        raise AmbiguousFunction(f'more than one function named "{text}"')
+    return int(found[0].oid)
+
+
+def _function_record(call: Call, oid: int) -> Record | None:
+    return call.reader.one("pg_proc", oid=oid)
+
+
+def regproc_out(call: Call, oid: int) -> str | None:
+    """With its schema when the name alone is not enough."""
+    record = _function_record(call, oid)
+    if record is None:
+        return None
+    alone = len(call.reader.find("pg_proc", proname=record.proname)) == 1
+    name = quote_identifier(record.proname)
+    if alone:
+        return name
+    return f"{quote_identifier(call.view.layer.namespace_name(record.pronamespace) or '')}.{name}"
+
+
+def _arguments(call: Call, text: str) -> tuple[str, tuple[int, ...]]:
+    match = re.fullmatch(r"\s*(.*?)\s*\((.*)\)\s*", text, re.DOTALL)
+    if match is None:
+        raise InvalidTextRepresentation("expected a left parenthesis")
+    name, arguments = match.groups()
+    types = tuple(
+        0 if part.strip().lower() == "none" else regtype_in(call, part) for part in arguments.split(",") if part.strip()
+    )
+    return name, types
+
+
+def regprocedure_in(call: Call, text: str) -> int:
+    """``name(type, …)``; 42883."""
+    name, types = _arguments(call, text)
+    for function in _functions(call, name):
+        if function.arguments == types:
+            return int(function.oid)
+    raise UndefinedFunction(f'function "{text}" does not exist')
+
+
+def regprocedure_out(call: Call, oid: int) -> str | None:
+    """``name(type,…)``."""
+    record = _function_record(call, oid)
+    if record is None:
+        return None
+    types = ",".join(call.type_name(each) for each in record.proargtypes)
+    return f"{quote_identifier(record.proname)}({types})"
+
+
+def _operator_name(text: str) -> tuple[str | None, str]:
+    schema, dot, name = text.strip().rpartition(".")
+    return (split_name(schema)[-1], name) if dot else (None, name)
+
+
+def regoper_in(call: Call, text: str) -> int:
+    """42883 for none, 42725 for several of that name."""
+    found = call.view.operators(*_operator_name(text))
+    if not found:
+        raise UndefinedFunction(f"operator does not exist: {text}")
+    if len(found) > 1:
+        raise AmbiguousFunction(f"more than one operator named {text}")
+    return found[0].oid
+
+
+def regoper_out(call: Call, oid: int) -> str | None:
+    """With pg_catalog when there are several of that name."""
+    item = REGISTRY.operators.get(oid)
+    if item is None:
+        return None
+    return item.name if len(call.view.operators(None, item.name)) == 1 else f"pg_catalog.{item.name}"
+
+
+def regoperator_in(call: Call, text: str) -> int:
+    """``+(int4,int4)``; NONE for a missing side; 42883."""
+    name, types = _arguments(call, text)
+    for item in call.view.operators(*_operator_name(name)):
+        if (item.left, item.right) == types:
+            return item.oid
+    raise UndefinedFunction(f"operator does not exist: {text}")
+
+
+def regoperator_out(call: Call, oid: int) -> str | None:
+    """``+(integer,integer)``."""
+    item = REGISTRY.operators.get(oid)
+    if item is None:
+        return None
+    left = call.type_name(item.left) if item.left else "NONE"
+    return f"{item.name}({left},{call.type_name(item.right)})"
+
+
+def regnamespace_in(call: Call, text: str) -> int:
+    """3F000."""
+    name = split_name(text)[-1]
+    found = call.view.layer.namespace_oid(name)
+    if found is None:
+        raise InvalidSchemaName(f'schema "{name}" does not exist')
+    return found
+
+
+def regnamespace_out(call: Call, oid: int) -> str | None:
+    """The quoted name."""
+    name = call.view.layer.namespace_name(oid)
+    return None if name is None else quote_identifier(name)
+
+
+def regrole_in(call: Call, text: str) -> int:
+    """42704."""
+    name = split_name(text)[-1]
+    role = call.view.role(name)
+    if role is None:
+        raise UndefinedObject(f'role "{name}" does not exist')
+    return role.oid
+
+
+def regrole_out(call: Call, oid: int) -> str | None:
+    """The quoted name."""
+    name = call.view.layer.role_name(oid)
+    return None if name is None else quote_identifier(name)
+
+
+def regcollation_in(call: Call, text: str) -> int:
+    """42704."""
+    _, name = _qualified(text)
+    found = call.reader.find("pg_collation", collname=name)
+    if not found:
+        raise UndefinedObject(f'collation "{name}" for encoding "UTF8" does not exist')
+    return int(found[0].oid)
+
+
+def regcollation_out(call: Call, oid: int) -> str | None:
+    """The quoted name."""
+    record = call.reader.one("pg_collation", oid=oid)
+    return None if record is None else quote_identifier(record.collname)
+
+
+def _no_text_search(call: Call, text: str) -> int:
+    raise UndefinedObject(f'text search configuration "{text}" does not exist')
+
+
+def _to_reg(function: Callable[[Call, str], int]) -> Callable[[Call, str], int | None]:
+    def find(call: Call, text: str) -> int | None:
+        try:
+            return function(call, text)
+        except (UndefinedTable, UndefinedObject, UndefinedFunction, AmbiguousFunction, InvalidSchemaName):
+            return None
+
+    return find
+
+
+def table_is_visible(call: Call, oid: int) -> bool | None:
+    """pg_table_is_visible; NULL for an unknown OID."""
+    desc = call.view.relation(oid)
+    return None if desc is None else call.view.relation_is_visible(desc)
+
+
+def type_is_visible(call: Call, oid: int) -> bool | None:
+    """pg_type_is_visible."""
+    if oid in REGISTRY.types:
+        return "pg_catalog" in call.view.search_path
+    record = call.reader.one("pg_type", oid=oid)
+    if record is None:
+        return None
+    found = call.view.find_type(None, record.typname)
+    return found is not None and found.oid == oid
+
+
+def _in_path(catalog: str, column: str) -> Callable[[Call, int], bool | None]:
+    """Visibility of objects that share no names across schemas here: their schema is on the path."""
+
+    def visible(call: Call, oid: int) -> bool | None:
+        record = call.reader.one(catalog, oid=oid)
+        if record is None:
+            return None
+        return call.view.layer.namespace_name(getattr(record, column)) in call.view.search_path
+
+    return visible
+
+
+def search_path_schemas(call: Call, include_implicit: bool) -> list[str]:
+    """current_schemas."""
+    view = call.view
+    if include_implicit:
+        return list(view.search_path)
+    explicit = view.explicit_path
+    return [name for name in view.search_path if name in explicit]
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "regclassin": regclass_in,
+    "regclassout": regclass_out,
+    "regtypein": regtype_in,
+    "regtypeout": regtype_out,
+    "regprocin": regproc_in,
+    "regprocout": regproc_out,
+    "regprocedurein": regprocedure_in,
+    "regprocedureout": regprocedure_out,
+    "regoperin": regoper_in,
+    "regoperout": regoper_out,
+    "regoperatorin": regoperator_in,
+    "regoperatorout": regoperator_out,
+    "regnamespacein": regnamespace_in,
+    "regnamespaceout": regnamespace_out,
+    "regrolein": regrole_in,
+    "regroleout": regrole_out,
+    "regcollationin": regcollation_in,
+    "regcollationout": regcollation_out,
+    "regconfigin": _no_text_search,
+    "regconfigout": lambda call, oid: None,
+    "regdictionaryin": _no_text_search,
+    "regdictionaryout": lambda call, oid: None,
+    "to_regclass": _to_reg(regclass_in),
+    "to_regtype": _to_reg(regtype_in),
+    "to_regproc": _to_reg(regproc_in),
+    "to_regprocedure": _to_reg(regprocedure_in),
+    "to_regoper": _to_reg(regoper_in),
+    "to_regoperator": _to_reg(regoperator_in),
+    "to_regnamespace": _to_reg(regnamespace_in),
+    "to_regrole": _to_reg(regrole_in),
+    "to_regcollation": _to_reg(regcollation_in),
+    "pg_table_is_visible": table_is_visible,
+    "pg_type_is_visible": type_is_visible,
+    "pg_function_is_visible": _in_path("pg_proc", "pronamespace"),
+    "pg_operator_is_visible": _in_path("pg_operator", "oprnamespace"),
+    "pg_opclass_is_visible": _in_path("pg_opclass", "opcnamespace"),
+    "pg_opfamily_is_visible": _in_path("pg_opfamily", "opfnamespace"),
+    "pg_conversion_is_visible": _in_path("pg_conversion", "connamespace"),
+    "pg_collation_is_visible": _in_path("pg_collation", "collnamespace"),
+    "pg_statistics_obj_is_visible": _in_path("pg_statistic_ext", "stxnamespace"),
+    "pg_ts_config_is_visible": _in_path("pg_ts_config", "cfgnamespace"),
+    "pg_ts_dict_is_visible": _in_path("pg_ts_dict", "dictnamespace"),
+    "pg_ts_parser_is_visible": _in_path("pg_ts_parser", "prsnamespace"),
+    "pg_ts_template_is_visible": _in_path("pg_ts_template", "tmplnamespace"),
+    "search_path_schemas": search_path_schemas,
+    "format_type": lambda call, oid, typmod: call.type_name(oid, -1 if typmod is None else typmod),
+}

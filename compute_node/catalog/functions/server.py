@@ -1,0 +1,425 @@
+"""Sizes, settings, sessions, locks, sequences: what functions ask of the running server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from aurora.errors import (
+    InvalidCatalogName,
+    InvalidParameterValue,
+    NotSupported,
+    ObjectNotInPrerequisiteState,
+    UndefinedTable,
+    WrongObjectType,
+)
+from compute_node.catalog.descriptors import RelationDesc
+from compute_node.catalog.functions.call import Call, quote_identifier
+from compute_node.session.settings import define_or_raise, show_value
+from compute_node.txn.locks import MODE_NAMES
+
+_PAGE_BYTES = 8192
+_ADVISORY = 1 << 40
+"""Advisory locks live in the relation lock table, under keys that no OID has."""
+
+
+def _desc(call: Call, oid: int) -> RelationDesc | None:
+    return call.view.relation(oid)
+
+
+def _bytes(call: Call, relfile: int) -> int:
+    storage = call.engine.storage
+    return int(storage.blocks(relfile)) * _PAGE_BYTES if relfile and storage.exists(relfile) else 0
+
+
+def relation_size(call: Call, oid: int, fork: str = "main") -> int | None:
+    """pg_relation_size; other forks than main do not exist."""
+    desc = _desc(call, oid)
+    if desc is None:
+        return None
+    if fork not in ("main", "fsm", "vm", "init"):
+        raise InvalidParameterValue("invalid fork name", hint='Valid fork names are "main", "fsm", "vm", and "init".')
+    return _bytes(call, desc.relfile) if fork == "main" else 0
+
+
+def indexes_size(call: Call, oid: int) -> int | None:
+    """pg_indexes_size."""
+    desc = _desc(call, oid)
+    return None if desc is None else sum(_bytes(call, index.relfile) for index in desc.indexes)
+
+
+def total_size(call: Call, oid: int) -> int | None:
+    """pg_total_relation_size."""
+    size = relation_size(call, oid)
+    return None if size is None else size + (indexes_size(call, oid) or 0)
+
+
+def database_size(call: Call, database: int | str) -> int | None:
+    """pg_database_size: everything in the volume belongs to the one database in use."""
+    key = {"oid": database} if isinstance(database, int) else {"datname": database}
+    record = call.reader.one("pg_database", **key)
+    if record is None:
+        if isinstance(database, str):
+            raise InvalidCatalogName(f'database "{database}" does not exist')
+        return None
+    if record.datname != call.session.database:
+        return 0
+    return sum(int(file.map.blocks) for file in call.engine.storage.extents.files.values()) * _PAGE_BYTES
+
+
+def tablespace_size(call: Call, _tablespace: int | str) -> int:
+    """pg_tablespace_size: there is one."""
+    return database_size(call, call.session.database) or 0
+
+
+def filenode(call: Call, oid: int) -> int | None:
+    """pg_relation_filenode."""
+    desc = _desc(call, oid)
+    return None if desc is None or not desc.relfile else desc.relfile
+
+
+def filepath(call: Call, oid: int) -> str | None:
+    """pg_relation_filepath: relations are extents of the volume; the path names their relation file."""
+    found = filenode(call, oid)
+    return None if found is None else f"volume/{found}"
+
+
+def live_tuples(call: Call, oid: int) -> int:
+    """pg_stat_get_live_tuples."""
+    desc = _desc(call, oid)
+    return 0 if desc is None else max(0, int(desc.rows))
+
+
+def show_all_settings(call: Call) -> Iterator[tuple[Any, ...]]:
+    """pg_show_all_settings: the rows of pg_settings."""
+    settings = call.session.settings
+    for name in settings.names():
+        setting = define_or_raise(name)
+        value = settings.get(name)
+        boot = show_value(setting, setting.boot)
+        shown = _plain(setting, value)
+        least, greatest = (
+            (setting.least or None, setting.greatest or None) if setting.type in ("integer", "real") else (None, None)
+        )
+        source = "default" if value == setting.boot else "session"
+        category = setting.category
+        yield (
+            setting.name,
+            shown,
+            setting.unit or None,
+            category,
+            "",
+            None,
+            setting.context,
+            setting.type,
+            source,
+            least,
+            greatest,
+            list(setting.enum) if setting.type == "enum" else None,
+            _plain(setting, setting.boot) if setting.type != "enum" else boot,
+            _plain(setting, settings.default(name)),
+            None,
+            None,
+            False,
+        )
+
+
+def _plain(setting: Any, value: Any) -> str:
+    """A value without its unit, as pg_settings has it."""
+    if setting.type == "bool":
+        return "on" if value else "off"
+    return f"{value:g}" if setting.type == "real" else str(value)
+
+
+def _sessions(call: Call) -> list[Any]:
+    registry = getattr(call.session, "registry", None)
+    return [call.session] if registry is None else list(registry.sessions.values())
+
+
+def stat_get_activity(call: Call, pid: int | None) -> Iterator[tuple[Any, ...]]:
+    """pg_stat_get_activity: one row a session."""
+    for session in _sessions(call):
+        if pid is not None and session.pid != pid:
+            continue
+        database = call.view.layer.database(session.database)
+        txn = session.txn
+        waiting = txn is not None and txn.waiting is not None
+        yield (
+            None if database is None else database.oid,
+            session.pid,
+            session.role_oid,
+            session.application_name,
+            "active" if session is call.session else session.state(),
+            session.query,
+            "Lock" if waiting else None,
+            "transactionid" if waiting else None,
+            session.xact_start or None,
+            session.query_start,
+            session.backend_start,
+            session.state_change,
+            session.client_address,
+            None,
+            session.client_port,
+            None if txn is None else txn.xid,
+            None,
+            "client backend",
+            False,
+            None,
+            None,
+            None,
+            None,
+            None,
+            None,
+            False,
+            None,
+            False,
+            None,
+            None,
+        )
+
+
+def lock_status(call: Call) -> Iterator[tuple[Any, ...]]:
+    """pg_lock_status: table-level locks that transactions hold."""
+    database = call.view.layer.database(call.session.database)
+    for txn in list(call.engine.storage.txns.active):
+        for oid, mask in list(txn.table_locks.items()):
+            advisory = oid >= _ADVISORY
+            for mode, name in enumerate(MODE_NAMES):
+                if mode and mask >> mode & 1:
+                    yield (
+                        "advisory" if advisory else "relation",
+                        None if database is None else database.oid,
+                        None if advisory else oid,
+                        None,
+                        None,
+                        None,
+                        None,
+                        (oid & 0xFFFFFFFF) if advisory else None,
+                        0 if advisory else None,
+                        1 if advisory else None,
+                        f"{txn.pid}/{txn.xid or 0}",
+                        txn.pid,
+                        name,
+                        True,
+                        False,
+                        None,
+                    )
+
+
+def prepared_statements(call: Call) -> Iterator[tuple[Any, ...]]:
+    """pg_prepared_statement: the session's named statements."""
+    for name, prepared in list(getattr(call.session, "statements", {}).items()):
+        if name:
+            plan = getattr(prepared, "plan", prepared)
+            types = list(getattr(plan, "param_types", ()))
+            yield (name.decode(), getattr(plan, "source", ""), None, types, getattr(prepared, "from_sql", False), 0, 0)
+
+
+def cursors(call: Call) -> Iterator[tuple[Any, ...]]:
+    """pg_cursor: the session's open cursors."""
+    for name in list(call.session.cursors or ()):
+        yield (name, "", False, False, False, None)
+
+
+def _sequence(call: Call, oid: int) -> RelationDesc:
+    desc = _desc(call, oid)
+    if desc is None:
+        raise UndefinedTable(f"relation with OID {oid} does not exist")
+    if desc.kind != "S":
+        raise WrongObjectType(f'"{desc.name}" is not a sequence')
+    return desc
+
+
+def _session_values(call: Call) -> dict[int, int]:
+    session = call.session
+    if session.extra is None:
+        session.extra = {}
+    values: dict[int, int] = session.extra.setdefault("sequences", {})
+    return values
+
+
+def nextval(call: Call, oid: int) -> int:
+    """nextval; remembered for currval and lastval."""
+    desc = _sequence(call, oid)
+    value: int = call.engine.sequences.next(desc, call.session.txn)
+    _session_values(call)[oid] = value
+    call.session.extra["lastval"] = oid
+    return value
+
+
+def currval(call: Call, oid: int) -> int:
+    """currval; 55000 before nextval in this session."""
+    desc = _sequence(call, oid)
+    values = _session_values(call)
+    if oid not in values:
+        raise ObjectNotInPrerequisiteState(f'currval of sequence "{desc.name}" is not yet defined in this session')
+    return values[oid]
+
+
+def lastval(call: Call) -> int:
+    """lastval; 55000 before nextval in this session."""
+    values = _session_values(call)
+    oid = call.session.extra.get("lastval")
+    if oid is None or oid not in values:
+        raise ObjectNotInPrerequisiteState("lastval is not yet defined in this session")
+    return values[oid]
+
+
+def setval(call: Call, oid: int, value: int, called: bool = True) -> int:
+    """setval."""
+    call.engine.sequences.set(_sequence(call, oid), value, called, call.session.txn)
+    if called:
+        _session_values(call)[oid] = value
+    return value
+
+
+def sequence_last_value(call: Call, oid: int) -> int | None:
+    """pg_sequence_last_value."""
+    found: int | None = call.engine.sequences.last_value(_sequence(call, oid))
+    return found
+
+
+def _advisory_key(args: tuple[int, ...]) -> int:
+    if len(args) == 1:
+        return _ADVISORY + (args[0] & 0xFFFFFFFFFFFFFFFF)
+    return (_ADVISORY << 40) + ((args[0] & 0xFFFFFFFF) << 32) + (args[1] & 0xFFFFFFFF)
+
+
+def advisory_xact_lock(call: Call, *args: int) -> str:
+    """pg_advisory_xact_lock: held to the end of the transaction."""
+    call.engine.storage.locks.lock_relation(call.session.txn, _advisory_key(args), 7, "advisory lock")
+    return ""
+
+
+def try_advisory_xact_lock(call: Call, *args: int) -> bool:
+    """pg_try_advisory_xact_lock."""
+    locks = call.engine.storage.locks
+    return bool(locks.lock_relation(call.session.txn, _advisory_key(args), 7, "advisory lock", "skip"))
+
+
+def _session_advisory(call: Call, *_: int) -> None:
+    raise NotSupported("session-level advisory locks are not supported")
+
+
+def current_xid(call: Call, assign: bool) -> int | None:
+    """The transaction's xid, taken now if ``assign``."""
+    txn = call.session.txn
+    if txn is None:
+        return None
+    if assign and txn.xid is None:
+        call.engine.storage.txns.assign(txn)
+    xid: int | None = txn.xid
+    return xid
+
+
+def find_role(call: Call, name: str) -> int | None:
+    """A role's OID by name, for SET ROLE."""
+    role = call.view.role(name)
+    return None if role is None else role.oid
+
+
+def check_database(call: Call, name: str) -> int:
+    """A new connection's database: 3D000 when there is none, 55000 when it takes no connections."""
+    record = call.engine.catalog.database(name)
+    if record is None:
+        raise InvalidCatalogName(f'database "{name}" does not exist', severity="FATAL")
+    if not record.datallowconn:
+        raise ObjectNotInPrerequisiteState(
+            f'database "{name}" is not currently accepting connections', severity="FATAL"
+        )
+    return int(record.oid)
+
+
+def discard(call: Call, target: str) -> None:
+    """DISCARD ALL, TEMP or SEQUENCES."""
+    session = call.session
+    if target in ("all", "sequences") and session.extra:
+        session.extra.pop("sequences", None)
+        session.extra.pop("lastval", None)
+    if target in ("all", "temp"):
+        call.engine.ddl.end_session(session, session.txn)
+
+
+def describe_object(call: Call, class_oid: int, oid: int, _column: int) -> str | None:
+    """pg_describe_object, of relations and schemas."""
+    if class_oid == 1259:
+        desc = _desc(call, oid)
+        kinds = {"r": "table", "v": "view", "i": "index", "S": "sequence"}
+        return None if desc is None else f"{kinds.get(desc.kind, 'relation')} {quote_identifier(desc.name)}"
+    if class_oid == 2615:
+        return f"schema {call.view.layer.namespace_name(oid)}"
+    return None
+
+
+def blocking_pids(call: Call, pid: int) -> list[int]:
+    """pg_blocking_pids: whom the session of that pid waits for."""
+    storage = call.engine.storage
+    for txn in storage.txns.active:
+        if txn.pid == pid and txn.waiting is not None:
+            return [blocker.pid for blocker in storage.locks._blockers(txn)]
+    return []
+
+
+def _constant(value: Any) -> Callable[..., Any]:
+    return lambda call, *args: value
+
+
+_COUNTERS = (  # noqa: SIM905
+    "numscans tuples_returned tuples_fetched tuples_inserted tuples_updated tuples_deleted tuples_hot_updated"
+    " dead_tuples mod_since_analyze ins_since_vacuum vacuum_count autovacuum_count analyze_count autoanalyze_count"
+    " blocks_fetched blocks_hit"
+).split()
+_TIMES = ["last_vacuum_time", "last_autovacuum_time", "last_analyze_time", "last_autoanalyze_time"]
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "pg_get_userbyid": lambda call, oid: call.view.layer.role_name(oid) or f"unknown (OID={oid})",
+    "pg_relation_size": relation_size,
+    "pg_table_size": relation_size,
+    "pg_indexes_size": indexes_size,
+    "pg_total_relation_size": total_size,
+    "pg_database_size": database_size,
+    "pg_tablespace_size": tablespace_size,
+    "pg_tablespace_location": _constant(""),
+    "pg_relation_filenode": filenode,
+    "pg_relation_filepath": filepath,
+    "pg_filenode_relation": lambda call, tablespace, relfile: None,
+    "pg_relation_is_publishable": _constant(False),
+    "pg_describe_object": describe_object,
+    "pg_is_in_recovery": lambda call: bool(call.engine.in_recovery),
+    "pg_postmaster_start_time": lambda call: call.engine.start_time_us,
+    "pg_conf_load_time": lambda call: call.engine.start_time_us,
+    "pg_reload_conf": _constant(True),
+    "pg_switch_wal": lambda call: int(call.engine.storage.log.next_lsn),
+    "pg_last_wal_receive_lsn": _constant(None),
+    "pg_last_wal_replay_lsn": _constant(None),
+    "pg_last_xact_replay_timestamp": _constant(None),
+    "pg_blocking_pids": blocking_pids,
+    "pg_safe_snapshot_blocking_pids": _constant([]),
+    "pg_isolation_test_session_is_blocked": _constant(False),
+    "pg_listening_channels": lambda call: [],
+    "pg_stat_get_live_tuples": live_tuples,
+    "pg_stat_get_activity": stat_get_activity,
+    "pg_show_all_settings": show_all_settings,
+    "pg_lock_status": lock_status,
+    "pg_prepared_statement": prepared_statements,
+    "pg_cursor": cursors,
+    "nextval": nextval,
+    "currval": currval,
+    "lastval": lastval,
+    "setval": setval,
+    "pg_sequence_last_value": sequence_last_value,
+    "row_security_active": _constant(False),
+    "pg_advisory_xact_lock": advisory_xact_lock,
+    "pg_try_advisory_xact_lock": try_advisory_xact_lock,
+    "pg_advisory_lock": _session_advisory,
+    "pg_try_advisory_lock": _session_advisory,
+    "pg_advisory_unlock": _session_advisory,
+    "pg_advisory_unlock_all": _constant(""),
+    "current_xid": current_xid,
+    "wal_lsn": lambda call: int(call.engine.storage.log.next_lsn),
+    "find_role": find_role,
+    "check_database": check_database,
+    "discard": discard,
+    **{f"pg_stat_get_{name}": _constant(0) for name in _COUNTERS},
+    **{f"pg_stat_get_{name}": _constant(None) for name in _TIMES},
+}

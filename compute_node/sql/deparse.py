@@ -1,0 +1,339 @@
+"""Expressions → SQL text in PostgreSQL's spelling: EXPLAIN's conditions, pg_get_expr, check and default texts.
+
+``deparse(expr, catalog, name)``: ``name`` gives the text of leaves that only the caller knows (Var, Column, ExecParam,
+SubPlan, SubLink). The result of a stored expression parses back to the same expression.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from aurora.errors import InvariantViolation
+from compute_node.catalog.descriptors import RelationDesc
+from compute_node.sql.analyze.context import DEFAULT_ENV
+from compute_node.sql.analyze.names import SYSTEM_NAMES
+from compute_node.sql.analyze.typenames import format_type
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.expressions import (
+    AggregateCall,
+    And,
+    ArrayCoerce,
+    ArrayExpr,
+    ArrayOp,
+    BooleanTest,
+    Call,
+    Case,
+    Coalesce,
+    CoerceTypmod,
+    CoerceViaIO,
+    Const,
+    DistinctTest,
+    ElementValue,
+    Expr,
+    FieldSelect,
+    MinMax,
+    Not,
+    NullIf,
+    NullTest,
+    Or,
+    Param,
+    Relabel,
+    RowCompare,
+    RowExpr,
+    SetDefault,
+    SqlValue,
+    SubColumn,
+    Subscript,
+    Var,
+)
+from compute_node.types import oids
+from compute_node.types.registry import TypeEnv
+
+Namer = Callable[[Expr], str]
+
+_PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
+_BARE_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+
+
+def quote_identifier(name: str) -> str:
+    """The identifier, quoted where it must be."""
+    from pglast.keywords import COL_NAME_KEYWORDS, RESERVED_KEYWORDS, TYPE_FUNC_NAME_KEYWORDS
+
+    reserved = name in RESERVED_KEYWORDS or name in COL_NAME_KEYWORDS or name in TYPE_FUNC_NAME_KEYWORDS
+    if _PLAIN.fullmatch(name) and not reserved:
+        return name
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_literal(text: str) -> str:
+    """The text as a string literal (``E''`` when it has backslashes)."""
+    quoted = "'" + text.replace("'", "''") + "'"
+    return "E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
+
+
+class Deparser:
+    """Text of one expression. ``env`` decides how values of settings-dependent types are written."""
+
+    def __init__(self, catalog: CatalogView, name: Namer, env: TypeEnv = DEFAULT_ENV) -> None:
+        self.catalog = catalog
+        self.name = name
+        self.env = env
+
+    def text(self, node: Expr, show_implicit: bool = False) -> str:
+        """The expression's text; implicit casts only where ``show_implicit``."""
+        handler = _HANDLERS.get(type(node))
+        if handler is None:
+            return self.name(node)
+        result: str = handler(self, node, show_implicit)
+        return result
+
+    def list(self, nodes: tuple[Expr, ...]) -> str:
+        """Comma-separated texts."""
+        return ", ".join(self.text(item, True) for item in nodes)
+
+    def type(self, oid: int, typmod: int = -1) -> str:
+        """The type's name."""
+        return format_type(self.catalog, oid, typmod)
+
+    # --- leaves and casts -------------------------------------------------------------------------------------------
+
+    def const(self, node: Const, _: bool) -> str:
+        if node.value is None:
+            return f"NULL::{self.type(node.type, node.typmod)}"
+        if node.type == oids.BOOL:
+            return "true" if node.value else "false"
+        output = self.catalog.type(node.type).output(node.value, self.env)
+        if node.type in (oids.INT4, oids.NUMERIC) and _BARE_NUMBER.fullmatch(output):
+            if node.type == oids.INT4 or "." in output:
+                return output
+        if node.type == oids.UNKNOWN:
+            return quote_literal(output)
+        typmod = node.typmod if node.type not in (oids.BPCHAR,) or node.typmod > 4 else -1
+        return f"{quote_literal(output)}::{self.type(node.type, typmod)}"
+
+    def param(self, node: Param, _: bool) -> str:
+        return f"${node.number}"
+
+    def cast(self, argument: Expr, type_oid: int, typmod: int) -> str:
+        inner = self.text(argument, True)
+        if isinstance(argument, Const):
+            inner = inner if inner.startswith("'") and "::" not in inner else f"({inner})"
+        elif not (inner.startswith("(") and _balanced(inner)):
+            inner = f"({inner})"
+        return f"{inner}::{self.type(type_oid, typmod)}"
+
+    def relabel(self, node: Relabel, show_implicit: bool) -> str:
+        if node.implicit and not show_implicit:
+            return self.text(node.argument, show_implicit)
+        return self.cast(node.argument, node.type, node.typmod)
+
+    def via_io(self, node: CoerceViaIO, _: bool) -> str:
+        return self.cast(node.argument, node.type, node.typmod)
+
+    def typmod_cast(self, node: CoerceTypmod, show_implicit: bool) -> str:
+        if not node.explicit and not show_implicit:
+            return self.text(node.argument, show_implicit)
+        argument = node.argument
+        while isinstance(argument, (Relabel, CoerceViaIO)) and argument.type == node.type:
+            argument = argument.argument
+        return self.cast(argument, node.type, node.typmod)
+
+    def array_coerce(self, node: ArrayCoerce, _: bool) -> str:
+        return self.cast(node.argument, node.type, node.typmod)
+
+    # --- calls ------------------------------------------------------------------------------------------------------
+
+    def call(self, node: Call, show_implicit: bool) -> str:
+        arguments = node.arguments
+        if node.operator:
+            return self.operator(self.catalog.operator(node.operator).name, arguments)
+        if node.display in ("cast", "coercion"):
+            if node.display == "coercion" and not show_implicit:
+                return self.text(arguments[0], show_implicit)
+            return self.cast(arguments[0], node.type, node.typmod)
+        function = self.catalog.function(node.function)
+        name = quote_identifier(function.name)
+        if node.display == "extract":
+            field = arguments[0].value if isinstance(arguments[0], Const) else self.text(arguments[0])
+            return f"EXTRACT({field} FROM {self.text(arguments[1])})"
+        if node.display == "timezone" and len(arguments) == 2:
+            return f"({self.text(arguments[1], True)} AT TIME ZONE {self.text(arguments[0], True)})"
+        if node.variadic and arguments and isinstance(arguments[-1], ArrayExpr) and function.variadic != oids.ANY:
+            spread = arguments[:-1] + arguments[-1].elements
+            return f"{name}({self.list(spread)})"
+        texts = [self.text(item, True) for item in arguments]
+        if node.variadic and texts:
+            texts[-1] = "VARIADIC " + texts[-1]
+        return f"{name}({', '.join(texts)})"
+
+    def operator(self, name: str, arguments: tuple[Expr, ...]) -> str:
+        """An operator application in parentheses."""
+        texts = [self.text(item, True) for item in arguments]
+        return f"({name} {texts[0]})" if len(texts) == 1 else f"({texts[0]} {name} {texts[1]})"
+
+    def aggregate(self, node: AggregateCall, _: bool) -> str:
+        name = quote_identifier(self.catalog.function(node.function).name)
+        inner = "*" if node.star else ("DISTINCT " if node.distinct else "") + self.list(node.arguments)
+        if node.order_by:
+            keys = [self.text(key.expression) + (" DESC" if key.descending else "") for key in node.order_by]
+            inner += f" ORDER BY {', '.join(keys)}"
+        suffix = "" if node.filter is None else f" FILTER (WHERE {self.text(node.filter)})"
+        return f"{name}({inner}){suffix}"
+
+    def array_op(self, node: ArrayOp, _: bool) -> str:
+        quantifier = "ANY" if node.use_or else "ALL"
+        operator = self.catalog.operator(node.operator).name
+        return f"({self.text(node.left, True)} {operator} {quantifier} ({self.text(node.right, True)}))"
+
+    # --- boolean ----------------------------------------------------------------------------------------------------
+
+    def conjunction(self, node: And, _: bool) -> str:
+        return "(" + " AND ".join(self.text(item) for item in node.arguments) + ")"
+
+    def disjunction(self, node: Or, _: bool) -> str:
+        return "(" + " OR ".join(self.text(item) for item in node.arguments) + ")"
+
+    def negation(self, node: Not, _: bool) -> str:
+        return f"(NOT {self.text(node.argument)})"
+
+    def null_test(self, node: NullTest, _: bool) -> str:
+        return f"({self.text(node.argument, True)} IS {'NOT ' if node.negated else ''}NULL)"
+
+    def boolean_test(self, node: BooleanTest, _: bool) -> str:
+        target = {True: "TRUE", False: "FALSE", None: "UNKNOWN"}[node.target]
+        return f"({self.text(node.argument)} IS {'NOT ' if node.negated else ''}{target})"
+
+    def distinct_test(self, node: DistinctTest, _: bool) -> str:
+        negation = "NOT " if node.negated else ""
+        return f"({self.text(node.left, True)} IS {negation}DISTINCT FROM {self.text(node.right, True)})"
+
+    def null_if(self, node: NullIf, _: bool) -> str:
+        return f"NULLIF({self.text(node.left, True)}, {self.text(node.right, True)})"
+
+    # --- other constructs -------------------------------------------------------------------------------------------
+
+    def case(self, node: Case, _: bool) -> str:
+        parts = ["CASE" if node.operand is None else f"CASE {self.text(node.operand, True)}"]
+        for condition, result in node.branches:
+            shown = condition
+            if node.operand is not None and isinstance(condition, Call) and len(condition.arguments) == 2:
+                shown = condition.arguments[1]
+            parts.append(f"WHEN {self.text(shown)} THEN {self.text(result, True)}")
+        if node.default is not None:
+            parts.append(f"ELSE {self.text(node.default, True)}")
+        return " ".join([*parts, "END"])
+
+    def coalesce(self, node: Coalesce, _: bool) -> str:
+        return f"COALESCE({self.list(node.arguments)})"
+
+    def min_max(self, node: MinMax, _: bool) -> str:
+        return f"{'GREATEST' if node.greatest else 'LEAST'}({self.list(node.arguments)})"
+
+    def array(self, node: ArrayExpr, _: bool) -> str:
+        text = f"ARRAY[{self.list(node.elements)}]"
+        return text if node.elements else f"{text}::{self.type(node.type)}"
+
+    def subscript(self, node: Subscript, _: bool) -> str:
+        container = self.text(node.container)
+        if not isinstance(node.container, Var):
+            container = f"({container})"
+
+        def bound(item: Expr | None) -> str:
+            return "" if item is None else self.text(item)
+
+        if node.slices is not None:
+            return container + "".join(f"[{bound(low)}:{bound(high)}]" for low, high in node.slices)
+        return container + "".join(f"[{bound(item)}]" for item in node.indexes)
+
+    def row(self, node: RowExpr, _: bool) -> str:
+        return f"ROW({self.list(node.arguments)})"
+
+    def row_compare(self, node: RowCompare, _: bool) -> str:
+        return f"(ROW({self.list(node.left)}) {node.kind} ROW({self.list(node.right)}))"
+
+    def field(self, node: FieldSelect, _: bool) -> str:
+        if isinstance(node.argument, Call):
+            function = self.catalog.function(node.argument.function)
+            if function.out_columns:
+                return f"({self.text(node.argument)}).{quote_identifier(function.out_columns[node.index][0])}"
+        return f"({self.text(node.argument)}).f{node.index + 1}"
+
+    def sql_value(self, node: SqlValue, _: bool) -> str:
+        return node.name.upper() + (f"({node.typmod})" if node.typmod >= 0 else "")
+
+    def default(self, node: SetDefault, _: bool) -> str:
+        return "DEFAULT"
+
+    def element(self, node: ElementValue, _: bool) -> str:
+        return "CASE_TEST_EXPR"
+
+    def sub_column(self, node: SubColumn, _: bool) -> str:
+        return f"${node.index}"
+
+
+def _balanced(text: str) -> bool:
+    """Whether the first parenthesis closes at the very end."""
+    depth = 0
+    quoted = False
+    for index, character in enumerate(text):
+        if character == "'":
+            quoted = not quoted
+        elif not quoted and character == "(":
+            depth += 1
+        elif not quoted and character == ")":
+            depth -= 1
+            if depth == 0 and index < len(text) - 1:
+                return False
+    return depth == 0
+
+
+_HANDLERS: dict[type, Callable[[Deparser, Any, bool], str]] = {
+    Const: Deparser.const,
+    Param: Deparser.param,
+    Relabel: Deparser.relabel,
+    CoerceViaIO: Deparser.via_io,
+    CoerceTypmod: Deparser.typmod_cast,
+    ArrayCoerce: Deparser.array_coerce,
+    Call: Deparser.call,
+    AggregateCall: Deparser.aggregate,
+    ArrayOp: Deparser.array_op,
+    And: Deparser.conjunction,
+    Or: Deparser.disjunction,
+    Not: Deparser.negation,
+    NullTest: Deparser.null_test,
+    BooleanTest: Deparser.boolean_test,
+    DistinctTest: Deparser.distinct_test,
+    NullIf: Deparser.null_if,
+    Case: Deparser.case,
+    Coalesce: Deparser.coalesce,
+    MinMax: Deparser.min_max,
+    ArrayExpr: Deparser.array,
+    Subscript: Deparser.subscript,
+    RowExpr: Deparser.row,
+    RowCompare: Deparser.row_compare,
+    FieldSelect: Deparser.field,
+    SqlValue: Deparser.sql_value,
+    SetDefault: Deparser.default,
+    ElementValue: Deparser.element,
+    SubColumn: Deparser.sub_column,
+}
+
+
+def deparse(node: Expr, catalog: CatalogView, name: Namer, env: TypeEnv = DEFAULT_ENV) -> str:
+    """The expression's text; ``name`` spells what only the caller knows (columns, execution parameters, sub-plans)."""
+    return Deparser(catalog, name, env).text(node)
+
+
+def deparse_stored(node: Expr, catalog: CatalogView, relation: RelationDesc | None) -> str:
+    """The text of an expression over one relation's columns (``Var(rte=0)``), as pg_get_expr gives it."""
+
+    def name(leaf: Expr) -> str:
+        if isinstance(leaf, Var) and relation is not None:
+            if leaf.attno > 0:
+                return quote_identifier(relation.columns[leaf.attno - 1].name)
+            return SYSTEM_NAMES[leaf.attno] if leaf.attno else quote_identifier(relation.name) + ".*"
+        raise InvariantViolation(f"{type(leaf).__name__} in a stored expression")
+
+    return deparse(node, catalog, name)

@@ -1,0 +1,61 @@
+"""Planning: analyzed ``Query`` → ``PlannedStmt``; next stage: the executor.
+
+Rules, in the order in which they run on each query level (``RULES``), each in its own module. Invariants: the analyzed
+query is never changed (rules copy); the result holds no Var, SubLink or join alias, only columns of input rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aurora.errors import StatementTooComplex
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.plan import PlannedStmt, ResultColumn
+from compute_node.sql.planner.modify import plan_modify
+from compute_node.sql.planner.query_planner import QueryPlanner
+from compute_node.sql.planner.state import Statement
+from compute_node.sql.query import Query, Target
+
+RULES = (
+    "query_planner.plan_ctes: plan or mark for inlining each WITH item",
+    "query_planner.simplify: inline CTEs, then pull_up: merge simple sub-selects and views",
+    "sublinks: EXISTS and IN conditions become semi joins, NOT EXISTS anti joins",
+    "fold: evaluate constants, simplify boolean expressions, plan the remaining sub-selects",
+    "from_tree: outer joins under null-rejecting conditions become inner",
+    "access: scan of each table, conditions pushed into it",
+    "joins: order and method",
+    "upper: grouping, set-returning targets, DISTINCT, ORDER BY, locking, LIMIT, set operations",
+    "modify: INSERT, UPDATE, DELETE on top",
+    "create: paths become plan nodes, Vars become columns",
+)
+
+
+def plan(query: Query, catalog: CatalogView, settings: Any = None) -> PlannedStmt:
+    """Plan an analyzed statement. ``settings`` is kept for cost parameters and may be None.
+
+    Raises NotSupported (0A000) for what no plan exists, 54001 for expressions nested too deeply.
+    """
+    statement = Statement(catalog, settings)
+    planner = QueryPlanner(statement, query)
+    try:
+        root = planner.plan() if query.command == "select" else plan_modify(planner)
+    except RecursionError:
+        raise StatementTooComplex("stack depth limit exceeded") from None
+    visible = [item for item in query.targets if not item.junk] if query.command == "select" else query.returning
+    columns = tuple(_column(item) for item in visible) if query.command == "select" or visible else None
+    return PlannedStmt(
+        command=query.command,
+        plan=root,
+        columns=columns,
+        param_types=tuple(query.param_types),
+        subplans=statement.subplans,
+        ctes=statement.ctes,
+        exec_params=statement.exec_params,
+        read_only=not statement.writes,
+        relations=frozenset(statement.relations) | query.extra.get("relations", frozenset()),
+        kept_literals=frozenset(query.kept_literals),
+    )
+
+
+def _column(target: Target) -> ResultColumn:
+    return ResultColumn(target.name, target.expression.type, target.expression.typmod, target.table, target.column)

@@ -1,0 +1,478 @@
+"""One query level: sub-selects, FROM, joins, then grouping, DISTINCT, ORDER BY, LIMIT on top."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from aurora.errors import InvariantViolation, NotSupported
+from compute_node.sql.expressions import (
+    AggregateCall,
+    Call,
+    Const,
+    Expr,
+    Not,
+    RowExpr,
+    SortKey,
+    SubLink,
+    SubPlan,
+    Var,
+    map_children,
+    walk,
+)
+from compute_node.sql.plan import Plan, RecursiveUnion
+from compute_node.sql.planner.access import best_scan, index_paths
+from compute_node.sql.planner.create import Creator, identity
+from compute_node.sql.planner.estimate import selectivity
+from compute_node.sql.planner.fold import fold
+from compute_node.sql.planner.from_tree import FromTree, leaves, reduce_outer
+from compute_node.sql.planner.joins import Item, JoinSearch, hash_keys
+from compute_node.sql.planner.paths import EmptyPath, JoinPath, Path, ScanPath, SubPath
+from compute_node.sql.planner.pull_up import pull_up
+from compute_node.sql.planner.quals import conjuncts, local_vars, nonnullable, relids
+from compute_node.sql.planner.state import CtePlan, Level, Statement
+from compute_node.sql.planner.sublinks import pull_up_exists
+from compute_node.sql.query import CommonTable, FromItem, JoinItem, Query, RangeEntry, Target
+from compute_node.sql.rewrite import deep_walk, nested_query, query_expressions
+from compute_node.types import oids
+
+
+class QueryPlanner:
+    """Plans one query level and, through children, everything below it."""
+
+    def __init__(self, statement: Statement, query: Query, parent: Level | None = None) -> None:
+        self.statement = statement
+        self.catalog = statement.catalog
+        self.level = Level(statement, query, parent)
+        self.query = query
+        self.creator = Creator(self.catalog, self.level)
+        self.constant_quals: list[Expr] = []
+        """conditions without columns, found by ``join_path``: they gate the whole level"""
+        self.where_quals: list[Expr] = []
+        """all conditions of WHERE that did not become joins, found by ``join_path``"""
+
+    # --- expressions ------------------------------------------------------------------------------------------------
+
+    def prepare(self, node: Expr) -> Expr:
+        """An expression with outer references as execution parameters, sub-selects planned, constants folded."""
+        if isinstance(node, Var) and node.levels_up == 0 and node.attno:
+            return node
+        if any(
+            isinstance(item, SubLink)
+            or (isinstance(item, (Var, AggregateCall)) and item.levels_up > 0)
+            or (isinstance(item, Var) and item.attno == 0)
+            for item in walk(node)
+        ):
+            node = self._resolve(node)
+        return fold(self.catalog, node)
+
+    def _resolve(self, node: Expr) -> Expr:
+        if isinstance(node, (Var, AggregateCall)) and node.levels_up > 0:
+            return self.level.outer_param(node, node.levels_up)
+        if isinstance(node, Var):
+            return self._whole_row(node) if node.attno == 0 else node
+        node = map_children(node, self._resolve)
+        return self._sublink(node) if isinstance(node, SubLink) else node
+
+    def _whole_row(self, node: Var) -> Expr:
+        entry = self.query.range_table[node.rte]
+        columns = [
+            (name, Var(type=type_oid, typmod=typmod, rte=node.rte, attno=index + 1))
+            for index, (name, type_oid, typmod) in enumerate(
+                zip(entry.column_names, entry.column_types, entry.column_typmods, strict=True)
+            )
+            if entry.relation is None or entry.kind != "relation" or not entry.relation.columns[index].dropped
+        ]
+        return RowExpr(
+            type=node.type, arguments=tuple(column for _, column in columns), names=tuple(name for name, _ in columns)
+        )
+
+    def _sublink(self, node: SubLink) -> Expr:
+        child = QueryPlanner(self.statement, node.query, self.level)
+        before = set(self.level.params)
+        plan = child.plan(exists=node.kind == "EXISTS")
+        # references to this level made anywhere inside are set from this level's row
+        parameters = tuple(
+            (number, self.prepare(expr))
+            for expr, number in self.level.params.items()
+            if expr not in before or self._mentions(node, expr)
+        )
+        self.statement.subplans.append(plan)
+        hashed = node.kind == "ANY" and not child.level.uses_outer and not parameters
+        return SubPlan(
+            type=node.type,
+            typmod=node.typmod,
+            kind=node.kind,
+            plan=len(self.statement.subplans) - 1,
+            parameters=parameters,
+            test=node.test,
+            hashed=hashed,
+            location=node.location,
+        )
+
+    @staticmethod
+    def _mentions(node: SubLink, expr: Expr) -> bool:
+        """Whether the sub-select refers to this column of the level around it."""
+        for top, depth in query_expressions(node.query, 1):
+            for item, level in deep_walk(top, depth):
+                if isinstance(item, Var) and item.levels_up == level and isinstance(expr, Var):
+                    if (item.rte, item.attno) == (expr.rte, expr.attno):
+                        return True
+                if isinstance(item, AggregateCall) and item.levels_up == level and isinstance(expr, AggregateCall):
+                    return True
+        return False
+
+    # --- the whole level --------------------------------------------------------------------------------------------
+
+    def plan(self, exists: bool = False) -> Plan:
+        """The plan of a SELECT: its rows are the visible targets. ``exists``: only whether there is a row matters."""
+        from compute_node.sql.planner.upper import plan_upper
+
+        self.plan_ctes()
+        if exists and not (self.query.set_op or self.query.has_aggregates or self.query.group_by or self.query.distinct):
+            if not (self.query.having or self.query.limit or self.query.offset or self.query.extra.get("has_srfs")):
+                # the target list and order of an EXISTS sub-select do not matter
+                one = Target(Const(type=oids.INT4, value=1), "?column?")
+                self._replace(dataclasses.replace(self.query, targets=[one], order_by=(), locking=()))
+        return plan_upper(self)
+
+    def _replace(self, query: Query) -> None:
+        self.query = query
+        self.level.query = query
+
+    def plan_ctes(self) -> None:
+        """Plan or mark for inlining the WITH items of this level."""
+        for item in self.query.ctes:
+            self.level.ctes[item.name] = self._cte(item)
+
+    def _cte(self, item: CommonTable) -> CtePlan:
+        if not item.recursive and item.materialized is not True:
+            count = _references(self.query, item.name)
+            if item.materialized is False or (count <= 1 and not self._has_volatile(item.query)):
+                return CtePlan(item, None)
+        if item.recursive:
+            return self._recursive(item)
+        index = len(self.statement.ctes)
+        self.statement.ctes.append(_PLACEHOLDER)
+        child = QueryPlanner(self.statement, item.query, self.level)
+        plan = child.plan()
+        self.statement.ctes[index] = plan
+        return CtePlan(item, index, plan.rows)
+
+    def _has_volatile(self, query: Query) -> bool:
+        return any(
+            isinstance(node, Call) and self.catalog.function(node.function).volatility == "v"
+            for expr, _ in query_expressions(query)
+            for node, _ in deep_walk(expr)
+        )
+
+    def _recursive(self, item: CommonTable) -> CtePlan:
+        """WITH RECURSIVE: the CTE's body is a set operation whose right side reads the working table."""
+        if item.query.set_op is None:
+            raise InvariantViolation("a recursive CTE that is no UNION")
+        _, keep_all, initial, recursive = item.query.set_op
+        index = len(self.statement.ctes)
+        self.statement.ctes.append(_PLACEHOLDER)
+        body = QueryPlanner(self.statement, item.query, self.level)
+        body.plan_ctes()
+        first = QueryPlanner(self.statement, initial, body.level).plan()
+        body.level.ctes[item.name] = CtePlan(item, index, first.rows * 10, working=True)
+        second = QueryPlanner(self.statement, recursive, body.level).plan()
+        self.statement.ctes[index] = RecursiveUnion(
+            cte=index,
+            initial=first,
+            recursive=second,
+            distinct=not keep_all,
+            output=identity(first.output),
+            rows=first.rows + second.rows * 10,
+            width=first.width,
+            startup_cost=first.startup_cost,
+            total_cost=first.total_cost + second.total_cost * 10,
+        )
+        return CtePlan(item, index, first.rows * 10)
+
+    # --- FROM and WHERE ---------------------------------------------------------------------------------------------
+
+    def simplify(self) -> None:
+        """Rules on the query before paths are made: inline CTEs, pull up sub-selects."""
+        query = self._inline_ctes(self.query)
+        query = pull_up(self.catalog, query)
+        if query is not self.query:
+            self._replace(query)
+
+    def _inline_ctes(self, query: Query) -> Query:
+        changed = False
+        entries = []
+        for entry in query.range_table:
+            if entry.kind == "cte":
+                found = self.find_cte(entry)
+                if found.index is None:
+                    levels = entry.cte_levels_up
+                    inner = nested_query(found.table.query, levels) if levels else found.table.query
+                    entry = dataclasses.replace(entry, kind="subquery", query=inner, cte=None, cte_levels_up=0)
+                    changed = True
+            entries.append(entry)
+        return dataclasses.replace(query, range_table=entries) if changed else query
+
+    def find_cte(self, entry: RangeEntry) -> CtePlan:
+        """How the WITH item of a range entry is read."""
+        level: Level | None = self.level
+        for _ in range(entry.cte_levels_up):
+            level = level.parent if level is not None else None
+        while level is not None:
+            found = level.ctes.get(entry.cte or "")
+            if found is not None:
+                return found
+            level = level.parent
+        raise InvariantViolation(f"WITH item {entry.cte} is not planned")
+
+    def join_path(self, order: Sequence[SortKey] = ()) -> tuple[Path, bool]:
+        """The path for FROM and WHERE, and whether it gives ``order`` (keys over Vars of a single table)."""
+        query = self.query
+        where, extra_items = self._pull_up_sublinks([item for item in conjuncts(query.where)])
+        query = self.query
+        prepared = [part for item in where for part in conjuncts(self.prepare(item))]
+        self.where_quals = prepared
+        nonnull = frozenset[int]().union(*(nonnullable(self.catalog, item) for item in prepared))
+        trees = [reduce_outer(self.catalog, item, nonnull) for item in query.from_items]
+        constant = [item for item in prepared if not relids(item)]
+        rest = [item for item in prepared if relids(item)]
+        if not trees and not extra_items:
+            return self._gated(EmptyPath(relids=frozenset(), cost=0.01), constant), False
+        items, quals = self._flatten(trees, rest)
+        for make in extra_items:
+            items.append(make())
+        if order and len(items) == 1 and isinstance(items[0].path, ScanPath) and not quals:
+            ordered = self._ordered_scan(items[0], order)
+            if ordered is not None:
+                return self._gated(ordered, constant), True
+        path = JoinSearch(self.catalog, self.query.range_table, items, [(q, relids(q)) for q in quals]).best()
+        return self._gated(path, constant), False
+
+    def _gated(self, path: Path, constant: list[Expr]) -> Path:
+        self.constant_quals = constant
+        return path
+
+    def _ordered_scan(self, item: Item, order: Sequence[SortKey]) -> ScanPath | None:
+        """An index scan in the wanted order, when it beats scanning and sorting."""
+        path = item.path
+        if not isinstance(path, ScanPath):
+            return None
+        entries = self.query.range_table
+        best: ScanPath | None = None
+        for scan, ordered in index_paths(self.catalog, path.rte, path.entry, entries, item.quals, item.quals, order):
+            if ordered and (best is None or scan.cost < best.cost):
+                best = scan
+        if best is None:
+            return None
+        if path.index is not None and path.index.unique:
+            return best if best.index is not None and best.index.unique else None
+        if self.query.limit is not None:
+            wanted = self.query.limit.value if isinstance(self.query.limit, Const) else 10
+            share = min(1.0, (wanted or 10) / max(best.rows, 1.0)) if isinstance(wanted, int) else 0.1
+            return best if best.cost * share <= path.cost + path.rows * 0.02 else None
+        return best if best.cost <= path.cost + path.rows * 0.02 else None
+
+    # --- flattening -------------------------------------------------------------------------------------------------
+
+    def _flatten(self, trees: Sequence[FromTree], quals: list[Expr]) -> tuple[list[Item], list[Expr]]:
+        """Items of a join problem and the conditions that no single item can take."""
+        pending: list[tuple[str, FromTree, list[Expr], frozenset[int]]] = []
+        pool = list(quals)
+
+        def visit(item: FromTree) -> None:
+            if isinstance(item, FromItem) or item.kind == "full":
+                pending.append(("inner", item, [], frozenset()))
+                return
+            condition = [] if item.condition is None else conjuncts(self.prepare(item.condition))
+            if item.kind == "inner":
+                visit(item.left)
+                visit(item.right)
+                pool.extend(condition)
+                return
+            left, right = leaves(item.left), leaves(item.right)
+            visit(item.left)
+            mentioned = frozenset[int]().union(*(relids(qual) for qual in condition))
+            pending.append(("left", item.right, condition, (mentioned & left) or left))
+            if not mentioned <= left | right:
+                # references to items outside the join itself: only LATERAL makes them
+                pending[-1] = ("left", item.right, condition, mentioned - right)
+
+        for tree in trees:
+            visit(tree)
+        items = []
+        taken: set[int] = set()
+        for kind, tree, condition, min_left in pending:
+            own = leaves(tree)
+            if kind == "inner":
+                mine = [qual for qual in pool if relids(qual) <= own]
+                taken |= {id(qual) for qual in mine}
+                items.append(Item(kind, self._tree_path(tree, mine), mine))
+            else:
+                mine = [qual for qual in condition if relids(qual) and relids(qual) <= own]
+                others = [qual for qual in condition if qual not in mine]
+                items.append(Item(kind, self._tree_path(tree, mine), mine, others, min_left))
+        return items, [qual for qual in pool if id(qual) not in taken]
+
+    def _tree_path(self, tree: FromTree, quals: list[Expr]) -> Path:
+        """The path of one item: a leaf, a FULL join, or a nested join problem (the nullable side of an outer join)."""
+        if isinstance(tree, FromItem):
+            return self._leaf(tree.rte, quals)
+        if tree.kind == "full":
+            return self._full_join(tree, quals)
+        items, rest = self._flatten([tree], quals)
+        return JoinSearch(self.catalog, self.query.range_table, items, [(q, relids(q)) for q in rest]).best()
+
+    def _full_join(self, tree: JoinItem, quals: list[Expr]) -> Path:
+        outer, inner = self._tree_path(tree.left, []), self._tree_path(tree.right, [])
+        condition = [] if tree.condition is None else conjuncts(self.prepare(tree.condition))
+        keys, rest = hash_keys(self.catalog, condition, outer.relids, inner.relids)
+        if not keys:
+            raise NotSupported("FULL JOIN is only supported with merge-joinable or hash-joinable join conditions")
+        rows = outer.rows + inner.rows
+        return JoinPath(
+            relids=outer.relids | inner.relids,
+            rows=rows,
+            cost=outer.cost + inner.cost + rows * 0.02,
+            required=frozenset(v for v in outer.required | inner.required if v.rte not in outer.relids | inner.relids),
+            kind="full",
+            method="hash",
+            outer=outer,
+            inner=inner,
+            outer_keys=[key for key, _ in keys],
+            inner_keys=[key for _, key in keys],
+            condition=rest,
+            filter=quals,
+        )
+
+    def _leaf(self, rte: int, quals: list[Expr]) -> Path:
+        entry = self.query.range_table[rte]
+        if entry.kind == "relation" and entry.relation is not None:
+            self.statement.relations.add(entry.relation.oid)
+            return best_scan(self.catalog, rte, entry, self.query.range_table, quals)
+        path = SubPath(relids=frozenset({rte}), rte=rte, entry=entry, filter=quals, rows=1000.0, cost=10.0)
+        if entry.kind == "subquery":
+            self._plan_subquery(path, entry)
+        elif entry.kind == "cte":
+            found = self.find_cte(entry)
+            if found.index is None:
+                raise InvariantViolation(f"WITH item {entry.cte} should have been inlined")
+            path.cte, path.working, path.rows = found.index, found.working, found.rows
+            path.cost = found.rows * 0.02
+        elif entry.kind == "values":
+            rows = tuple(tuple(self.prepare(value) for value in row) for row in entry.values)
+            path.entry = dataclasses.replace(entry, values=rows)
+            path.rows, path.cost = float(len(rows)), len(rows) * 0.0125
+            path.required = frozenset(var for row in rows for value in row for var in local_vars(value))
+        elif entry.kind == "function" and entry.function is not None:
+            function = self.prepare(entry.function)
+            path.entry = dataclasses.replace(entry, function=function)
+            path.rows = 1.0
+            if isinstance(function, Call) and self.catalog.function(function.function).returns_set:
+                path.rows = self._set_rows(function)
+            path.cost = path.rows * 0.01
+            path.required = frozenset(local_vars(function))
+        else:
+            raise InvariantViolation(f"range entry of kind {entry.kind} cannot be read")
+        for var in path.required:
+            if var not in self.level.params:
+                self.level.params[var] = self.statement.new_param()
+        for qual in quals:
+            path.rows = max(1.0, path.rows * selectivity(self.catalog, qual, self.query.range_table, path.rows))
+        return path
+
+    def _set_rows(self, call: Call) -> float:
+        name = self.catalog.function(call.function).name
+        arguments = call.arguments
+        if name == "generate_series" and all(isinstance(item, Const) for item in arguments[:2]) and len(arguments) == 2:
+            low, high = (item.value for item in arguments if isinstance(item, Const))
+            if isinstance(low, int) and isinstance(high, int):
+                return float(max(high - low + 1, 1))
+        return 10.0 if name in ("unnest", "aclexplode") else 1000.0
+
+    def _plan_subquery(self, path: SubPath, entry: RangeEntry) -> None:
+        if entry.query is None:
+            raise InvariantViolation(f"sub-select {entry.alias} has no query")
+        before = set(self.level.params)
+        child = QueryPlanner(self.statement, entry.query, self.level)
+        path.plan = child.plan()
+        path.rows, path.startup, path.cost = path.plan.rows, path.plan.startup_cost, path.plan.total_cost
+        probe = SubLink(type=oids.BOOL, kind="EXISTS", query=entry.query)
+        path.required = frozenset(
+            var
+            for var in self.level.params
+            if isinstance(var, Var) and (var not in before or self._mentions(probe, var))
+        )
+        if any(isinstance(item, AggregateCall) and item not in before for item in self.level.params):
+            raise NotSupported("aggregates of an outer query inside a LATERAL sub-select are not supported")
+
+    # --- sub-selects of WHERE as joins ------------------------------------------------------------------------------
+
+    def _pull_up_sublinks(self, where: list[Expr]) -> tuple[list[Expr], list[Callable[[], Item]]]:
+        """EXISTS, NOT EXISTS and IN conditions as semi and anti joins; the rest of the conditions."""
+        kept: list[Expr] = []
+        makers: list[Callable[[], Item]] = []
+        for item in where:
+            kind, link = "semi", item
+            if isinstance(item, Not) and isinstance(item.argument, SubLink) and item.argument.kind == "EXISTS":
+                kind, link = "anti", item.argument
+            if not isinstance(link, SubLink) or link.kind not in ("EXISTS", "ANY") or not self.query.from_items:
+                kept.append(item)
+                continue
+            merged = pull_up_exists(self.catalog, self.query, link)
+            if merged is None:
+                kept.append(item)
+                continue
+            query, trees, conditions = merged
+            self._replace(query)
+            makers.append(lambda kind=kind, trees=trees, conditions=conditions: self._semi_item(kind, trees, conditions))
+        return kept, makers
+
+    def _semi_item(self, kind: str, trees: list[FromTree], conditions: list[Expr]) -> Item:
+        own = frozenset[int]().union(*(leaves(tree) for tree in trees))
+        prepared = [part for item in conditions for part in conjuncts(self.prepare(item))]
+        mine = [qual for qual in prepared if relids(qual) and relids(qual) <= own]
+        others = [qual for qual in prepared if qual not in mine]
+        mentioned = frozenset[int]().union(*(relids(qual) for qual in others)) - own
+        if len(trees) == 1:
+            path = self._tree_path(trees[0], mine)
+        else:
+            items, rest = self._flatten(trees, mine)
+            path = JoinSearch(self.catalog, self.query.range_table, items, [(q, relids(q)) for q in rest]).best()
+        lateral = frozenset(var.rte for var in path.required) - own
+        outer = frozenset[int]().union(*(leaves(tree) for tree in self.query.from_items))
+        return Item(kind, path, mine, others, ((mentioned | lateral) & outer) or outer)
+
+
+_PLACEHOLDER = Plan()
+
+
+def _references(query: Query, name: str) -> int:
+    """How often the query reads its WITH item of that name."""
+
+    def count(inner: Query, level: int) -> int:
+        total = 0
+        for entry in inner.range_table:
+            if entry.kind == "cte" and entry.cte == name and entry.cte_levels_up == level:
+                total += 1
+            if entry.query is not None:
+                total += count(entry.query, level + 1)
+        nested = [cte.query for cte in inner.ctes]
+        if inner.set_op is not None:
+            nested += [inner.set_op[2], inner.set_op[3]]
+        if inner.source is not None:
+            nested.append(inner.source)
+        total += sum(count(each, level + 1) for each in nested)
+        for expr, depth in _own_expressions(inner):
+            for node in walk(expr):
+                if isinstance(node, SubLink):
+                    total += count(node.query, level + 1 + depth)
+        return total
+
+    return count(query, 0)
+
+
+def _own_expressions(query: Query) -> list[tuple[Expr, int]]:
+    """The query's own top expressions (not those of nested queries)."""
+    return [(expr, 0) for expr, depth in query_expressions(query, 0) if depth == 0]
+

@@ -1,0 +1,338 @@
+"""What comes on top of the joins: grouping, set-returning targets, DISTINCT, ORDER BY, locking, LIMIT, set operations."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+from aurora.errors import InvariantViolation
+from compute_node.sql.expressions import AggregateCall, Column, Const, Expr, SortKey, Var, children, map_children
+from compute_node.sql.plan import (
+    AggregatePlan,
+    Append,
+    Limit,
+    LockRows,
+    Plan,
+    ProjectSet,
+    Result,
+    SetOp,
+    Sort,
+    Unique,
+)
+from compute_node.sql.planner.create import identity, replace_columns
+from compute_node.sql.planner.fold import fold
+from compute_node.sql.planner.paths import row_width
+from compute_node.sql.planner.quals import conjunction, contains_set, local_vars
+from compute_node.sql.planner.query_planner import QueryPlanner
+from compute_node.types import oids
+
+Emit = Callable[[Sequence[Expr]], Plan]
+
+
+def plan_upper(planner: QueryPlanner) -> Plan:
+    """The plan of the planner's query, CTEs already planned. Its rows are the visible targets."""
+    if planner.query.set_op is not None:
+        emit = _set_operation(planner)
+        ordered = False
+        targets = [item.expression for item in planner.query.targets]
+    else:
+        planner.simplify()
+        query = planner.query
+        targets = [planner.prepare(item.expression) for item in query.targets]
+        having = None if query.having is None else planner.prepare(query.having)
+        grouped = query.has_aggregates or bool(query.group_by) or having is not None
+        order = () if grouped or query.distinct else _simple_order(planner, targets)
+        path, ordered = planner.join_path(order)
+        emit = _gate(planner, lambda needs: planner.creator.create(path, needs))
+        if grouped:
+            emit = _grouping(planner, emit, targets, having)
+        if query.extra.get("has_srfs") or any(contains_set(planner.catalog, item) for item in targets):
+            emit = _project_set(planner, emit)
+    return _finish(planner, emit, targets, ordered)
+
+
+def _cost(plan: Plan, child: Plan, rows: float, extra: float, startup: bool = False) -> Plan:
+    """Fill a node's estimates from its child's."""
+    plan.rows = max(1.0, round(rows))
+    plan.total_cost = child.total_cost + extra
+    plan.startup_cost = plan.total_cost if startup else child.startup_cost
+    return plan
+
+
+def _widen(planner: QueryPlanner, plan: Plan) -> Plan:
+    plan.width = row_width(planner.catalog, plan.output)
+    return plan
+
+
+def _gate(planner: QueryPlanner, emit: Emit) -> Emit:
+    """Conditions without columns decide once whether the level has rows at all."""
+
+    def gated(needs: Sequence[Expr]) -> Plan:
+        plan = emit(needs)
+        condition = conjunction(planner.constant_quals)
+        if condition is None:
+            return plan
+        if isinstance(plan, Result) and plan.child is None and plan.filter is None:
+            plan.filter, plan.one_time = condition, True
+            return plan
+        gate = Result(child=plan, filter=condition, one_time=True, output=identity(plan.output))
+        return _widen(planner, _cost(gate, plan, plan.rows, 0.0))
+
+    return gated
+
+
+def _simple_order(planner: QueryPlanner, targets: list[Expr]) -> tuple[SortKey, ...]:
+    """ORDER BY as keys over Vars, when an index might give it."""
+    keys = []
+    for key in planner.query.order_by:
+        expr = targets[key.expression]
+        if not isinstance(expr, Var) or expr.levels_up or expr.attno <= 0:
+            return ()
+        keys.append(SortKey(expr, key.type, key.descending, key.nulls_first))
+    return tuple(keys)
+
+
+# --- grouping -------------------------------------------------------------------------------------------------------
+
+
+def _grouping(planner: QueryPlanner, emit: Emit, targets: list[Expr], having: Expr | None) -> Emit:
+    query = planner.query
+    keys = [targets[index] for index in query.group_by]
+    constants = [item for item in keys if isinstance(item, Const)]
+    keys = [item for item in dict.fromkeys(keys) if not isinstance(item, Const)]
+    plain = not query.group_by
+    aggregates: list[AggregateCall] = []
+
+    def collect(node: Expr, bound: list[Var]) -> None:
+        if node in keys:
+            return
+        if isinstance(node, AggregateCall):
+            if node not in aggregates:
+                aggregates.append(node)
+            return
+        if isinstance(node, Var):
+            bound.append(node)
+            return
+        for child in children(node):
+            collect(child, bound)
+
+    determined: list[Var] = []
+    # aggregates that sub-selects of this level refer to are computed here too
+    for item in [*targets, *([having] if having is not None else [])]:
+        collect(item, determined)
+    for outer in list(planner.level.params):
+        if isinstance(outer, AggregateCall):
+            collect(outer, determined)
+    keys += [item for item in dict.fromkeys(determined) if item not in keys]
+    if constants and not keys and not plain:
+        keys = [constants[0]]
+
+    def grouped(needs: Sequence[Expr]) -> Plan:
+        wanted: list[Expr] = []
+        for item in [*keys, *aggregates]:
+            wanted += [var for var in local_vars(item) if var not in wanted]
+        child = emit(wanted)
+        positions = {
+            (var.rte, var.attno): Column(type=var.type, typmod=var.typmod, index=index)
+            for index, var in enumerate(wanted)
+            if isinstance(var, Var)
+        }
+
+        def below(node: Expr) -> Expr:
+            return replace_columns(node, lambda var: positions[var.rte, var.attno])
+
+        internal: list[Expr] = [*keys, *aggregates]
+
+        def above(node: Expr) -> Expr:
+            for index, item in enumerate(internal):
+                if item == node:
+                    return Column(type=node.type, typmod=node.typmod, index=index)
+            return map_children(node, above)
+
+        plan = AggregatePlan(
+            child=child,
+            keys=tuple(below(item) for item in keys),
+            aggregates=tuple(item for item in (below(each) for each in aggregates) if isinstance(item, AggregateCall)),
+            having=None if having is None else above(having),
+            plain=plain,
+            output=tuple(above(item) for item in needs),
+        )
+        rows = 1.0 if plain else max(1.0, min(child.rows, child.rows * 0.1 if child.rows > 200 else child.rows))
+        _cost(plan, child, rows, child.rows * 0.0025 * max(1, len(aggregates) + len(keys)) + rows * 0.01, startup=True)
+        return _widen(planner, plan)
+
+    return grouped
+
+
+def _project_set(planner: QueryPlanner, emit: Emit) -> Emit:
+    """Set-returning functions in the target list, over a plan that gives the columns they need. With grouping below, the
+    aggregates and keys are what it gives."""
+    grouped = planner.query.has_aggregates or bool(planner.query.group_by)
+
+    def project(needs: Sequence[Expr]) -> Plan:
+        if not any(contains_set(planner.catalog, item) for item in needs):
+            return emit(needs)
+        wanted: list[Expr] = []
+
+        def split(node: Expr) -> Expr:
+            if contains_set(planner.catalog, node):
+                return map_children(node, split)
+            if isinstance(node, Const) or (not local_vars(node) and not grouped):
+                return node
+            if node not in wanted:
+                wanted.append(node)
+            return Column(type=node.type, typmod=node.typmod, index=wanted.index(node))
+
+        output = tuple(split(item) for item in needs)
+        child = emit(wanted)
+        plan = ProjectSet(child=child, output=output)
+        return _widen(planner, _cost(plan, child, child.rows * 10, child.rows * 0.1))
+
+    return project
+
+
+# --- DISTINCT, ORDER BY, LIMIT --------------------------------------------------------------------------------------
+
+
+def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: bool) -> Plan:
+    query = planner.query
+    count = sum(not item.junk for item in query.targets)
+    visible = targets[:count]
+    limit = None if query.limit is None else planner.prepare(query.limit)
+    offset = None if query.offset is None else planner.prepare(query.offset)
+    keys = tuple(
+        SortKey(
+            Column(type=targets[key.expression].type, typmod=targets[key.expression].typmod, index=key.expression),
+            key.type,
+            key.descending,
+            key.nulls_first,
+        )
+        for key in query.order_by
+    )
+    locks = [(strength, wait, rte) for strength, wait, entries in query.locking for rte in entries]
+    with_ties = keys if query.with_ties else ()
+    if query.distinct and not query.distinct_on:
+        child = emit(visible)
+        plan: Plan = Unique(child=child, count=count, output=identity(visible))
+        _widen(planner, _cost(plan, child, child.rows * 0.5, child.rows * 0.01, startup=True))
+        if keys:
+            plan = _sort(planner, plan, keys, identity(visible), limit if offset is None and not with_ties else None)
+    elif query.distinct_on:
+        child = emit(targets)
+        child = _sort(planner, child, keys, identity(targets), None)
+        indexes = tuple(query.distinct_on)
+        plan = Unique(child=child, count=len(targets), sorted_on=indexes, output=identity(targets)[:count])
+        _widen(planner, _cost(plan, child, child.rows * 0.5, child.rows * 0.0025))
+    else:
+        tids: list[Expr] = []
+        for _, _, rte in locks:
+            tid = Var(type=oids.TID, rte=rte, attno=-1)
+            if tid not in tids:
+                tids.append(tid)
+        if keys and not ordered:
+            child = emit([*visible, *tids, *targets[count:]])
+            moved = _moved_keys(keys, count, len(tids))
+            kept = identity([*visible, *tids])
+            plan = _sort(planner, child, moved, kept, limit if offset is None and not locks and not with_ties else None)
+        elif with_ties:
+            plan = emit(targets)
+        else:
+            plan = emit([*visible, *tids])
+        if locks:
+            plan = _lock(planner, plan, locks, tids, visible)
+    if limit is not None or offset is not None:
+        plan = _limit(planner, plan, limit, offset, with_ties, count)
+    return plan
+
+
+def _moved_keys(keys: tuple[SortKey, ...], count: int, added: int) -> tuple[SortKey, ...]:
+    """Keys over a row in which ``added`` columns were put in behind the visible ones."""
+    moved = []
+    for key in keys:
+        index = key.expression.index
+        if index >= count:
+            index += added
+        moved.append(dataclasses.replace(key, expression=dataclasses.replace(key.expression, index=index)))
+    return tuple(moved)
+
+
+def _sort(
+    planner: QueryPlanner, child: Plan, keys: tuple[SortKey, ...], output: tuple[Expr, ...], limit: Expr | None
+) -> Plan:
+    plan = Sort(child=child, keys=keys, limit=limit, output=output)
+    _cost(plan, child, child.rows, child.rows * 0.005 * max(1.0, math.log2(child.rows + 1)), startup=True)
+    return _widen(planner, plan)
+
+
+def _lock(
+    planner: QueryPlanner, child: Plan, locks: list[tuple[str, str, int]], tids: list[Expr], visible: list[Expr]
+) -> Plan:
+    described = []
+    for strength, wait, rte in locks:
+        relation = planner.query.range_table[rte].relation
+        if relation is not None:
+            position = len(visible) + tids.index(Var(type=oids.TID, rte=rte, attno=-1))
+            described.append((relation, position, strength, wait))
+    planner.statement.writes = True
+    plan = LockRows(child=child, locks=tuple(described), output=identity(visible))
+    return _widen(planner, _cost(plan, child, child.rows, child.rows * 0.01))
+
+
+def _limit(
+    planner: QueryPlanner, child: Plan, limit: Expr | None, offset: Expr | None, ties: tuple[SortKey, ...], count: int
+) -> Plan:
+    plan = Limit(child=child, limit=limit, offset=offset, with_ties=ties, output=identity(child.output)[:count])
+    rows = child.rows
+    if isinstance(limit, Const) and isinstance(limit.value, int):
+        rows = min(rows, float(max(limit.value, 1)))
+    elif limit is not None:
+        rows = max(1.0, rows * 0.1)
+    share = rows / max(child.rows, 1.0)
+    _cost(plan, child, rows, 0.0)
+    plan.total_cost = child.startup_cost + (child.total_cost - child.startup_cost) * share
+    return _widen(planner, plan)
+
+
+# --- set operations -------------------------------------------------------------------------------------------------
+
+
+def _set_operation(planner: QueryPlanner) -> Emit:
+    plan = _set_plan(planner)
+
+    def emit(needs: Sequence[Expr]) -> Plan:
+        columns = tuple(
+            fold(
+                planner.catalog,
+                replace_columns(item, lambda var: Column(type=var.type, typmod=var.typmod, index=var.attno - 1)),
+            )
+            for item in needs
+        )
+        if columns == identity(plan.output):
+            return plan
+        result = Result(child=plan, output=columns)
+        return _widen(planner, _cost(result, plan, plan.rows, plan.rows * 0.0025))
+
+    return emit
+
+
+def _set_plan(planner: QueryPlanner) -> Plan:
+    set_op = planner.query.set_op
+    if set_op is None:
+        raise InvariantViolation("not a set operation")
+    kind, keep_all, left, right = set_op
+    sides = [QueryPlanner(planner.statement, side, planner.level).plan() for side in (left, right)]
+    rows = sides[0].rows + sides[1].rows
+    cost = sides[0].total_cost + sides[1].total_cost
+    if kind == "union" and keep_all:
+        members: list[Plan] = []
+        for side in sides:
+            members += side.children if isinstance(side, Append) else (side,)
+        plan: Plan = Append(children=tuple(members), output=identity(sides[0].output))
+    else:
+        plan = SetOp(kind=kind, all=keep_all, left=sides[0], right=sides[1], output=identity(sides[0].output))
+        cost += rows * 0.0125
+        if kind != "union":
+            rows = max(1.0, sides[0].rows * 0.5)
+    plan.rows, plan.total_cost, plan.startup_cost = rows, cost, sides[0].startup_cost
+    return _widen(planner, plan)

@@ -1,0 +1,99 @@
+"""The wire kernel: known bytes, refusals, and its two implementations against each other."""
+
+from __future__ import annotations
+
+import struct
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aurora.kernels.python import wire as python_wire
+
+native_wire = pytest.importorskip("aurora.kernels.native.wire", reason="kernels are not built")
+BOTH = [python_wire, native_wire]
+EXECUTE_SYNC = b"E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04"
+
+
+def bind(name: bytes, formats: list[int], values: list[bytes | None], results: list[int]) -> bytes:
+    body = b"\0" + name + b"\0" + struct.pack(f"!H{len(formats)}H", len(formats), *formats)
+    body += struct.pack("!H", len(values))
+    for value in values:
+        body += struct.pack("!i", -1) if value is None else struct.pack("!i", len(value)) + value
+    body += struct.pack(f"!H{len(results)}H", len(results), *results)
+    return b"B" + struct.pack("!i", len(body) + 4) + body
+
+
+@pytest.mark.parametrize("kernel", BOTH)
+def test_match_point_takes_the_drivers_packet(kernel: Any) -> None:
+    statement = SimpleNamespace(codes=b"4s8")
+    packet = bind(b"p1", [1, 0, 0], [struct.pack("!i", -5), "é".encode(), None], [1])
+    for describe, described in ((b"D\0\0\0\x06P\0", True), (b"", False)):
+        data = b"xx" + packet + describe + EXECUTE_SYNC + b"rest"
+        found = kernel.match_point(data, 2, {b"p1": statement})
+        assert found == (statement, (-5, "é", None), b"\0\1", described, len(data) - 4)
+
+
+@pytest.mark.parametrize("kernel", BOTH)
+@pytest.mark.parametrize(
+    ("codes", "formats", "value"),
+    [
+        (b"4", [], b"2147483648"), (b"4", [], b" 1"), (b"4", [], b"1_0"), (b"4", [], b""), (b"4", [], b"-"),
+        (b"2", [1], b"\0\0\0\1"), (b"s", [], b"a\0b"), (b"s", [], b"\xff"), (b"b", [], b"x"), (b"?", [], b"1"),
+        (b"4", [2], b"1"), (b"U", [], b"-1"), (b"8", [], b"9223372036854775808"),
+    ],
+)  # fmt: skip
+def test_match_point_declines_what_needs_care(kernel: Any, codes: bytes, formats: list[int], value: bytes) -> None:
+    data = bind(b"", formats, [value], []) + EXECUTE_SYNC
+    assert kernel.match_point(data, 0, {b"": SimpleNamespace(codes=codes)}) is None
+
+
+@given(st.binary(max_size=60), st.integers(0, 80))
+def test_match_point_parity_on_any_bytes(noise: bytes, cut: int) -> None:
+    statements = {b"a": SimpleNamespace(codes=b"4s"), b"": SimpleNamespace(codes=b"")}
+    packet = bind(b"a", [0], [b"12", b"xy"], [])
+    for data in (noise, packet[:cut] + noise + EXECUTE_SYNC, packet + noise + EXECUTE_SYNC, b"B" + noise):
+        assert python_wire.match_point(data, 0, statements) == native_wire.match_point(data, 0, statements)
+
+
+CODES = {
+    "i": st.integers(-(2**63), 2**63 - 1), "s": st.text(st.characters(exclude_categories=["Cs"])), "b": st.booleans(),
+    "y": st.binary(), "2": st.integers(-(2**15), 2**15 - 1), "4": st.integers(-(2**31), 2**31 - 1),
+    "8": st.integers(-(2**63), 2**63 - 1), "U": st.integers(0, 2**32 - 1), "B": st.booleans(),
+    "d": st.floats(allow_nan=False), "f": st.floats(allow_nan=False, width=32), "t": st.integers(), "o": st.integers(),
+}  # fmt: skip
+CONVERTERS = {"t": lambda value: b"<%d>" % value, "o": lambda value, env: f"{env}{value}é"}
+
+
+@given(st.data())
+def test_encode_rows_parity(data: Any) -> None:
+    codes = data.draw(st.text(st.sampled_from(sorted(CODES)), max_size=6))
+    row = st.tuples(*[st.none() | CODES[code] for code in codes])
+    rows = data.draw(st.lists(row, max_size=5))
+    converters = tuple(CONVERTERS.get(code) for code in codes)
+    expected = python_wire.encode_rows(rows, codes.encode(), converters, "env")
+    assert native_wire.encode_rows(rows, codes.encode(), converters, "env") == expected
+
+
+@pytest.mark.parametrize("kernel", BOTH)
+def test_encode_rows_form(kernel: Any) -> None:
+    assert kernel.encode_rows([(7, None)], b"is", (None, None), None) == (
+        b"D\0\0\0\x0f\0\2\0\0\0\x017\xff\xff\xff\xff"
+    )
+    with pytest.raises(ValueError, match="columns"):
+        kernel.encode_rows([(1, 2)], b"i", (None,), None)
+    for code, value in ((b"4", 2**31), (b"2", -(2**15) - 1), (b"U", -1), (b"f", 1e300)):
+        with pytest.raises(OverflowError):
+            kernel.encode_rows([(value,)], code, (None,), None)
+
+
+@pytest.mark.parametrize("kernel", BOTH)
+def test_next_message(kernel: Any) -> None:
+    assert kernel.next_message(b"Q\0\0\0\x06a\0", 0, 100) == (81, 5, 7)
+    assert kernel.next_message(b"Q\0\0\0\x06a", 0, 100) is None
+    assert kernel.next_message(b"Q\0", 0, 100) is None
+    for bad in (b"Q\0\0\0\x03", b"Q\x7f\xff\xff\xff", b"Q\xff\xff\xff\xff"):
+        with pytest.raises(ValueError, match=r"\d"):
+            kernel.next_message(bad, 0, 100)
