@@ -10,29 +10,39 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from aurora.errors import InvalidCatalogName, ReadOnlySqlTransaction
+from aurora.errors import ReadOnlySqlTransaction, UndefinedTable, WrongObjectType
 from compute_node.access.storage import Storage
-from compute_node.catalog import functions as catalog_functions
 from compute_node.catalog.cache import Catalog
 from compute_node.catalog.ddl import Ddl
-from compute_node.exec import explain as explain_module
+from compute_node.catalog.ddl.sequence import Sequences
+from compute_node.catalog.descriptors import RelationDesc
+from compute_node.catalog.functions import catalog_function
 from compute_node.exec.context import ExecContext
-from compute_node.exec.copy_target import CopyTarget
+from compute_node.exec.copy_target import CopyTarget, input_columns
 from compute_node.exec.executable import Executable, build
+from compute_node.exec.explain import explain
 from compute_node.sql.analyze import analyze
+from compute_node.sql.analyze.stored import default_of
 from compute_node.sql.parse import RawStatement
+from compute_node.sql.plan import PlannedStmt
 from compute_node.sql.planner import plan
+from compute_node.sql.planner.modify import checks
+from compute_node.txn.locks import ROW_EXCLUSIVE
+
 
 class Engine:
-    """``storage`` is open on the volume. ``status`` gives what ``aurora status`` shows of this instance."""
+    """``storage`` is open on the volume; ``status`` gives what ``aurora status`` shows of this instance, ``start_time_us`` is in µs
+    since 2000-01-01 UTC."""
 
-    def __init__(self, storage: Storage, status: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, storage: Storage, status: Callable[[], dict[str, Any]], start_time_us: int = 0) -> None:
         self.storage = storage
         self.volume = storage.volume
         self.txns = storage.txns
         self.catalog = Catalog(storage)
+        self.sequences = Sequences(storage)
         self.ddl = Ddl(self)
         self.in_recovery = False
+        self.start_time_us = start_time_us
         self._status = status
         self._snapshot = storage.txns.snapshot
 
@@ -41,52 +51,57 @@ class Engine:
         txn = session.txn
         return ExecContext(session, txn, self._snapshot(txn), session.env, self.storage, self.catalog)
 
+    def _plan(
+        self, node: Any, session: Any, param_types: list[int], source: str, lifted: dict[int, int] | None
+    ) -> tuple[PlannedStmt, Any]:
+        view = self.catalog.view(session)
+        planned = plan(analyze(node, view, param_types, source, lifted, session), view, session.settings)
+        if not planned.read_only and session.txn is not None and session.txn.read_only:
+            raise ReadOnlySqlTransaction(f"cannot execute {planned.command.upper()} in a read-only transaction")
+        return planned, view
+
     def compile(
         self, statement: RawStatement, session: Any, param_types: list[int], source: str, lifted: dict[int, int]
     ) -> tuple[Executable, set[int]]:
         """Analyze, plan and build; see ``session.engine.Engine.compile``."""
-        view = self.catalog.view(session)
-        query = analyze(statement.node, view, param_types, source, lifted, session)
-        planned = plan(query, view, session.settings)
-        if not planned.read_only and session.txn is not None and session.txn.read_only:
-            raise ReadOnlySqlTransaction(f"cannot execute {planned.command.upper()} in a read-only transaction")
+        planned, view = self._plan(statement.node, session, param_types, source, lifted)
         return build(planned, view), set(planned.kept_literals)
 
     def explain(
         self, session: Any, statement: RawStatement, options: dict[str, Any], param_types: list[int], source: str
     ) -> list[str]:
         """The lines of EXPLAIN."""
-        view = self.catalog.view(session)
-        query = analyze(statement.node, view, param_types, source, None, session)
-        planned = plan(query, view, session.settings)
-        return explain_module.explain(planned, view, options, self.begin_statement(session))
+        planned, view = self._plan(statement.node, session, param_types, source, None)
+        return explain(planned, options, view, self.begin_statement(session))
 
     def copy_target(self, session: Any, txn: Any, relation: Any, columns: list[str] | None) -> CopyTarget:
-        """Open a relation for COPY FROM."""
-        return CopyTarget.open(self.begin_statement(session), self.catalog.view(session), relation, columns)
+        """Open a relation for COPY FROM: locked, with the defaults of the columns that the input lacks. Errors: 42P01, 42809."""
+        view = self.catalog.view(session)
+        desc = view.find_relation(relation.schemaname, relation.relname)
+        if desc is None:
+            raise UndefinedTable(f'relation "{relation.relname}" does not exist')
+        if desc.kind != "r":
+            raise WrongObjectType(f'cannot copy to {_KIND_NAMES.get(desc.kind, "relation")} "{desc.name}"')
+        if txn.read_only:
+            raise ReadOnlySqlTransaction("cannot execute COPY FROM in a read-only transaction")
+        self.storage.locks.lock_relation(txn, desc.oid, ROW_EXCLUSIVE, desc.name)
+        context = self.begin_statement(session)
+        return CopyTarget(context, view, desc, columns, self._defaults(session, view, desc, columns), checks(view, desc))
+
+    @staticmethod
+    def _defaults(session: Any, view: Any, desc: RelationDesc, columns: list[str] | None) -> dict[int, Any]:
+        given = {column.attno for column in input_columns(desc, columns)}
+        return {
+            column.attno: default_of(view, column, session)
+            for column in desc.columns
+            if column.attno not in given and column.has_default and not column.dropped
+        }
 
     def session_function(self, session: Any, name: str, *args: Any) -> Any:
         """What sessions and functions ask by name."""
-        own = getattr(self, f"_function_{name}", None)
-        if own is not None:
-            return own(session, *args)
-        return catalog_functions.call(self, session, name, *args)
+        if name == "aurora_status":
+            return json.dumps(self._status())
+        return catalog_function(self, session, name, *args)
 
-    def _function_check_database(self, session: Any, name: str) -> None:
-        if self.catalog.database(name) is None:
-            raise InvalidCatalogName(f'database "{name}" does not exist', severity="FATAL")
 
-    def _function_find_role(self, session: Any, name: str) -> Any:
-        return self.catalog.role(name)
-
-    def _function_current_xid(self, session: Any, assign: bool) -> int | None:
-        txn = session.txn
-        if txn.levels[0].xid == 0 and assign:
-            self.txns.assign(txn)
-        return int(txn.levels[0].xid) or None
-
-    def _function_wal_lsn(self, session: Any) -> int:
-        return int(self.storage.log.next_lsn)
-
-    def _function_aurora_status(self, session: Any) -> str:
-        return json.dumps(self._status())
+_KIND_NAMES = {"v": "view", "m": "materialized view", "i": "index", "S": "sequence", "f": "foreign table"}

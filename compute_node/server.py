@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -17,6 +18,7 @@ from typing import Any
 
 import grpc
 
+from aurora.errors import SqlError
 from aurora.geometry import Member
 from aurora.kernels import arena as arena_kernel
 from aurora.rpc import storage_pb2 as pb
@@ -38,6 +40,8 @@ POSTGRES_EPOCH_US = 946_684_800_000_000
 """2000-01-01 UTC in µs since 1970."""
 FIND_TIMEOUT_S = 60.0
 SUPERUSER = "postgres"
+VACUUM_NAP_S = 5.0
+"""Between two looks for tables that need vacuuming."""
 
 
 def now_us() -> int:
@@ -56,7 +60,7 @@ class ComputeServer:
         self._failure = ""
         self._volume: Volume | None = None
         self._wire: Server | None = None
-        self._vacuum: AutoVacuum | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> str:
         """Open everything; returns HOST:PORT."""
@@ -72,8 +76,7 @@ class ComputeServer:
         engine = self.engine = await HUB.call(self._open_engine, arena, volume)
         self._wire = Server(engine, _Authenticator(engine, config.password), self._wire_config(), now_us)
         await self._wire.start()
-        self._vacuum = AutoVacuum(engine.storage, engine.catalog)
-        self._vacuum.start()
+        self._tasks.append(asyncio.ensure_future(self._autovacuum(AutoVacuum(engine.storage))))
         host, port = self._wire.addresses[0]
         self.address = f"{host}:{port}"
         return self.address
@@ -81,7 +84,7 @@ class ComputeServer:
     def _open_engine(self, arena: Any, volume: Volume) -> Engine:
         storage = Storage(arena, volume)
         storage.mtr.verify = self.config.verify_redo
-        engine = Engine(storage, self.status)
+        engine = Engine(storage, self.status, now_us())
         storage.reclaim_orphans()
         return engine
 
@@ -104,6 +107,15 @@ class ComputeServer:
         members = [await _member(address) for address in config.storage]
         await Volume.create(members, config.pages_per_pg)
         return await Volume.open(config.storage, config.id, find_timeout_s=FIND_TIMEOUT_S)
+
+    async def _autovacuum(self, vacuum: AutoVacuum) -> None:
+        while True:
+            await asyncio.sleep(VACUUM_NAP_S)
+            try:
+                await HUB.call(vacuum.step)
+            except SqlError as error:
+                # A fenced or full volume ends it; a lock or a page that could not be had is tried again after the next nap.
+                LOGGER.warning("autovacuum: %s", error)
 
     def _fenced(self) -> None:
         self._failure = "another writer has taken over the volume"
@@ -142,8 +154,10 @@ class ComputeServer:
 
     async def close(self) -> None:
         """End sessions, background work and streams."""
-        if self._vacuum is not None:
-            await self._vacuum.stop()
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         if self._wire is not None:
             await self._wire.shutdown()
         if self._volume is not None:
@@ -155,7 +169,7 @@ class _Authenticator:
 
     def __init__(self, engine: Engine, password: str | None) -> None:
         self._engine = engine
-        self._verifier = scram.make_verifier(password) if password else None
+        self._verifier = str(scram.make_verifier(password)) if password else None
 
     def lookup(self, user: str) -> Role | None:
         """The role of that name; called in a greenlet."""

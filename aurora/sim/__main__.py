@@ -1,5 +1,5 @@
-"""``python -m aurora.sim --seeds N [--seed S] [--trace]``: run seeds; a failure prints its seed and how to run it
-again.
+"""``python -m aurora.sim --seeds N [--first F | --seed S] [--log]``: run seeds; a failure prints its seed and how to
+run it again.
 """
 
 from __future__ import annotations

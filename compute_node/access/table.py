@@ -252,7 +252,8 @@ class Table:
                     return None, entry
                 if wait == NOWAIT:
                     raise LockNotAvailable(f'could not obtain lock on row in relation "{self.name}"')
-                entry = locks.wait_for_row(txn, self.relfile, at, extra, self.name, entry is not None)
+                entry = self._leave(entry, at)
+                entry = locks.wait_for_row(txn, self.relfile, at, extra, self.name, entry)
                 continue
             if code in (GONE, SELF):
                 return None, entry
@@ -263,7 +264,15 @@ class Table:
                 return None, entry
             if wait == NOWAIT:
                 raise LockNotAvailable(f'could not obtain lock on row in relation "{self.name}"')
-            entry = locks.wait_for_lockers(txn, self.relfile, at, blockers, self.name, entry is not None)
+            entry = self._leave(entry, at)
+            entry = locks.wait_for_lockers(txn, self.relfile, at, blockers, self.name, entry)
+
+    def _leave(self, entry: Any, tid: int) -> Any:
+        """Before waiting at version ``tid``: a turn had at another queue of this row goes to the next one there."""
+        if entry is None or (self.relfile, tid) in entry.keys:
+            return entry
+        self._locks.turn_over(entry)
+        return None
 
     def _pass_on(self, entry: Any) -> None:
         if entry is not None:
@@ -307,7 +316,7 @@ class Table:
                     break
                 found = self._probe(tid, snapshot, plan.projection, txn.follow)
             if self._locks.rows:
-                self._locks.row_moved(txn, self.relfile, at, new_tid)
+                self._locks.row_moved(txn, self.relfile, at, new_tid, entry)
         finally:
             if entry is not None:
                 self._locks.turn_over(entry)
@@ -392,7 +401,7 @@ class Table:
                 if outcome == 1:
                     self.file.dead_rows += 1
                     if self._locks.rows:
-                        self._locks.row_moved(txn, self.relfile, at, 0)
+                        self._locks.row_moved(txn, self.relfile, at, 0, entry)
                     return True
                 if outcome < RETRY:
                     self._load(-outcome)

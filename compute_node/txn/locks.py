@@ -45,6 +45,9 @@ CONFLICT_MASK = {mode: sum(1 << other for other in others) for mode, others in _
 FOR_KEY_SHARE, FOR_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE = 0, 1, 2, 3
 _ROW_CONFLICT = {0: (3,), 1: (2, 3), 2: (1, 2, 3), 3: (0, 1, 2, 3)}
 
+ROW_KEYS_MAX = 64
+"""Versions by which a locked row is known."""
+
 WAIT, NOWAIT, SKIP_LOCKED = "wait", "nowait", "skip"
 
 
@@ -155,20 +158,59 @@ class LockManager:
 
     # Rows
 
-    def wait_for_row(self, txn: Txn, relfile: int, tid: int, holder_xid: int, name: str, again: bool) -> RowEntry | None:
+    def wait_for_row(
+        self, txn: Txn, relfile: int, tid: int, holder_xid: int, name: str, turn: RowEntry | None
+    ) -> RowEntry | None:
         """Queue at a row whose ``holder_xid`` is in progress; back when it is this transaction's turn to look again.
 
-        ``again``: it had its turn before and somebody overtook it, so it goes to the front. Pass what this returns to
-        ``turn_over`` after the look.
+        ``turn``: what the previous wait at this row returned. Somebody overtook it then, so it goes to the front. Pass what
+        this returns to ``row_moved`` or ``turn_over`` after the look. Errors: 40P01, 53200, 55P03, 57014.
         """
         holder = self._manager.by_xid.get(holder_xid)
         if holder is None:
-            return None
-        entry = self._row(relfile, tid)
+            return turn
+        entry = self._same_row(relfile, tid, turn)
         entry.updater = holder
         holder.row_queues.add(entry)
         text = f"transaction {holder_xid}"
-        return self._wait_in_row(txn, entry, again, "ShareLock", text, f'relation "{name}"', tid)
+        return self._wait_in_row(txn, entry, turn is not None, "ShareLock", text, f'relation "{name}"', tid)
+
+    def _same_row(self, relfile: int, tid: int, turn: RowEntry | None) -> RowEntry:
+        """The entry of version ``tid``; known to be a later version of ``turn``'s row, it is the same entry."""
+        if turn is None:
+            return self._row(relfile, tid)
+        self._add_key(turn, (relfile, tid))
+        for key in turn.keys:
+            self.rows.setdefault(key, turn)
+        return turn
+
+    def _add_key(self, entry: RowEntry, key: tuple[int, int]) -> None:
+        other = self.rows.get(key)
+        if other is entry:
+            return
+        if other is not None:
+            # Two queues of one row meet: who came by the older version goes first.
+            entry.queue.extend(other.queue)
+            for holder, held in other.holders.items():
+                entry.holders.setdefault(holder, held)
+                level = holder.row_locks.pop(other, 0)
+                holder.row_locks.setdefault(entry, level)
+            for waiting, _ in other.queue:
+                if waiting.waiting is not None:
+                    waiting.waiting.entry = entry
+            other.queue.clear()
+            other.holders.clear()
+            for each in other.keys:
+                self.rows[each] = entry
+            entry.keys += other.keys
+        else:
+            self.rows[key] = entry
+            entry.keys.append(key)
+        if len(entry.keys) > ROW_KEYS_MAX:
+            # The oldest versions' waiters have long followed the row.
+            old = entry.keys.pop(0)
+            if self.rows.get(old) is entry:
+                del self.rows[old]
 
     def _row(self, relfile: int, tid: int) -> RowEntry:
         entry = self.rows.get((relfile, tid))
@@ -221,25 +263,21 @@ class LockManager:
                 if self.rows.get(key) is entry:
                     del self.rows[key]
 
-    def row_moved(self, txn: Txn, relfile: int, tid: int, new_tid: int) -> None:
+    def row_moved(self, txn: Txn, relfile: int, tid: int, new_tid: int, turn: RowEntry | None) -> None:
         """``txn`` has superseded version ``tid`` by ``new_tid`` (0: deleted the row): the queue goes along and waits for it."""
-        entry = self.rows.get((relfile, tid))
+        entry = turn or self.rows.get((relfile, tid))
         if entry is None:
             return
-        if entry.queue or entry.updater is not None:
+        if entry.queue or entry.holders:
+            self._add_key(entry, (relfile, tid))
+            if new_tid:
+                self._add_key(entry, (relfile, new_tid))
+        if entry.queue:
             entry.updater = txn
             txn.row_queues.add(entry)
-        elif not entry.holders:
+        else:
+            entry.updater = None
             self._drop_if_idle(entry)
-            return
-        if new_tid and new_tid != tid:
-            self.rows[relfile, new_tid] = entry
-            entry.keys.append((relfile, new_tid))
-            if len(entry.keys) > 64:
-                # The oldest versions' waiters have long followed the row.
-                old = entry.keys.pop(0)
-                if self.rows.get(old) is entry:
-                    del self.rows[old]
 
     def row_blockers(self, txn: Txn, relfile: int, tid: int, strength: int) -> list[Txn]:
         """Holders of SELECT … FOR locks that conflict with ``strength``."""
@@ -258,11 +296,11 @@ class LockManager:
             entry.holders[txn] = (strength, level if held is None else held[1])
             txn.row_locks[entry] = level if held is None else held[1]
 
-    def wait_for_lockers(self, txn: Txn, relfile: int, tid: int, blockers: list[Txn], name: str, again: bool) -> RowEntry:
-        """Queue at a row that others hold with SELECT … FOR; returns as ``wait_for_row`` does."""
-        entry = self._row(relfile, tid)
+    def wait_for_lockers(self, txn: Txn, relfile: int, tid: int, blockers: list[Txn], name: str, turn: RowEntry | None) -> RowEntry:
+        """Queue at a row that others hold with SELECT … FOR; as ``wait_for_row``."""
+        entry = self._same_row(relfile, tid, turn)
         text = f"transaction {blockers[0].xid or 0}"
-        return self._wait_in_row(txn, entry, again, "ShareLock", text, f'relation "{name}"', tid)
+        return self._wait_in_row(txn, entry, turn is not None, "ShareLock", text, f'relation "{name}"', tid)
 
     # Transactions
 

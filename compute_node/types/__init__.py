@@ -1,6 +1,7 @@
 """Built-in types, functions, operators, casts, operator classes and aggregates → ``REGISTRY``.
 
-One type family a file, its functions beside it; ``operators``, ``casts`` and ``opclasses`` tie them together and come last.
+One type family a file, its functions beside it; ``operators``, ``casts`` and ``opclasses`` tie them together and
+come last.
 Importing the package fills the registry; every OID, name and volatility is PostgreSQL 15's (a test compares them).
 """
 
@@ -37,6 +38,7 @@ _FAMILIES = (
     "any_functions",
     "sets",
     "system",
+    "aurora_functions",
     "aggregates",
     "operators",
     "casts",

@@ -1,6 +1,7 @@
 """Aggregates: count, sum, avg, min, max, boolean and bit aggregates, statistics (manual, 9.21).
 
-States are Python values; ``initial`` gives the state of no rows, and ``final`` of it is what PostgreSQL gives for no rows.
+States are Python values; ``initial`` gives the state of no rows, and ``final`` of it is what PostgreSQL gives for no
+rows.
 """
 
 from __future__ import annotations
@@ -115,6 +116,7 @@ def _float_add(single: bool) -> Callable[[float | None, float], float]:
     return step
 
 
+_add_float8 = _float_add(False)
 agg(2110, "sum(float4) float4", _nothing, _float_add(True), _same, transition_type=700)
 agg(2111, "sum(float8) float8", _nothing, _float_add(False), _same, transition_type=701)
 
@@ -131,6 +133,13 @@ def _pair_step(state: tuple[int, Value], value: Value) -> tuple[int, Value]:
 
 def _pair_batch(state: tuple[int, Value], column: list[Value]) -> tuple[int, Value]:
     return (state[0] + len(column), sum(column, state[1]))
+
+
+def _float_pair_step(state: tuple[int, float], value: float) -> tuple[int, float]:
+    """Added in order, without the compensation that newer Pythons' sum() applies: PostgreSQL's result has the plain
+    error.
+    """
+    return (state[0] + 1, _add_float8(state[1], value))
 
 
 def _integer_average(state: tuple[int, int]) -> Decimal | None:
@@ -161,9 +170,8 @@ aggs(
 2105 avg(float8) float8
 """,
     lambda: (0, 0.0),
-    _pair_step,
+    _float_pair_step,
     lambda state: state[1] / state[0] if state[0] else None,
-    batch=_pair_batch,
     transition_type=1022,
 )
 

@@ -1,4 +1,6 @@
-"""Functions over arguments of any type: concat, format, ``||`` with text, pg_typeof, num_nulls, quote_literal (manual, 9.4)."""
+"""Functions over arguments of any type: concat, format, ``||`` with text, pg_typeof, num_nulls, quote_literal
+(manual, 9.4).
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Arrays of every type, oidvector and int2vector: text and binary I/O, storage, comparison (manual, 8.15).
 
-A value is a Python list, nested lists for more dimensions; lower bounds are 1 (other bounds: 0A000). Both vectors are flat lists.
+A value is a Python list, nested lists for more dimensions; lower bounds are 1 (other bounds: 0A000). Both vectors
+are flat lists.
 
 Binary and stored form::
 

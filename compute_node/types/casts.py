@@ -1,4 +1,5 @@
-"""Every cast, one line each: OID, source, target, function OID (0 without one), context (``i`` implicit, ``a`` assignment,
+"""Every cast, one line each: OID, source, target, function OID (0 without one), context (``i`` implicit, ``a``
+assignment,
 ``e`` explicit), method (``f`` function, ``b`` binary coercible, ``i`` through text I/O) (PostgreSQL's pg_cast).
 """
 

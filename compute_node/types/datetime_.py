@@ -99,8 +99,8 @@ def round_fraction(us: int, typmod: int, explicit: bool = False) -> int:
     """Round to ``typmod`` fractional digits, half away from zero."""
     if not 0 <= typmod < 6 or is_infinite(us):
         return us
-    unit = 10 ** (6 - typmod)
-    rounded = (abs(us) + unit // 2) // unit * unit
+    unit: int = 10 ** (6 - typmod)
+    rounded: int = (abs(us) + unit // 2) // unit * unit
     return rounded if us >= 0 else -rounded
 
 
@@ -197,6 +197,10 @@ def precision_typmod_in(name: str) -> Callable[[list[str]], int]:
     return read
 
 
+def _precision_typmod_out(tail: str) -> Callable[[int], str]:
+    return lambda typmod: f"({typmod}){tail}"
+
+
 _receive_date, _send_date = fixed_codec(">i")
 _receive_stamp, _send_stamp = fixed_codec(">q")
 
@@ -255,7 +259,7 @@ for _oid, _name, _array, _in, _out, _formatted in (
             disk="q",
             sort_key=lambda value: _stamp_key(value + 0x8000000000000000),
             typmod_in=precision_typmod_in(_name.upper() if _oid == 1114 else "TIMESTAMP"),
-            typmod_out=lambda typmod, tail=_formatted.removeprefix("timestamp"): f"({typmod}){tail}",
+            typmod_out=_precision_typmod_out(_formatted.removeprefix("timestamp")),
             typmod_cast=round_fraction,
         )
     )

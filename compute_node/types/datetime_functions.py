@@ -1,6 +1,8 @@
-"""Date and time arithmetic and functions (manual, 9.9): intervals, extract, date_trunc, age, AT TIME ZONE, make_*, now().
+"""Date and time arithmetic and functions (manual, 9.9): intervals, extract, date_trunc, age, AT TIME ZONE, make_*,
+now().
 
-Months are added first (the day clamped to the month), then days, then µs; for timestamptz months and days in local time.
+Months are added first (the day clamped to the month), then days, then µs; for timestamptz months and days in local
+time.
 """
 
 from __future__ import annotations

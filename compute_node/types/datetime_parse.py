@@ -1,6 +1,7 @@
 """Text → the fields of a date, a time and a zone, in the forms that PostgreSQL reads (manual, 8.5.1 and appendix B).
 
-``parse`` gives ``Parsed``; the caller builds its type from it. Errors are 22007 (syntax) and 22008 (a field out of range).
+``parse`` gives ``Parsed``; the caller builds its type from it. Errors are 22007 (syntax) and 22008 (a field out of
+range).
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ _TOKEN = re.compile(
 
 @dataclass(slots=True)
 class Parsed:
-    """``days`` since 2000-01-01 or None without a date; ``us`` of the day or None without a time; ``special`` is ``infinity`` or
+    """``days`` since 2000-01-01 or None without a date; ``us`` of the day or None without a time; ``special`` is
+    ``infinity`` or
     ``-infinity``; ``zone`` None when the text names none."""
 
     days: int | None = None

@@ -1,7 +1,8 @@
 """Helpers with which the family modules declare their functions, operators and aggregates.
 
 A signature is one line: ``name(type, type) result`` followed by any of ``stable``, ``volatile`` (default immutable) and
-``nullable`` (called with NULLs; default strict). ``setof`` before the result marks a set-returning function, ``variadic``
+``nullable`` (called with NULLs; default strict). ``setof`` before the result marks a set-returning function,
+``variadic``
 before the last argument a variadic one. Types are written as in pg_type, arrays as ``int4[]``.
 """
 

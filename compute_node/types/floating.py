@@ -1,4 +1,5 @@
-"""float4 and float8: I/O, comparison (NaN equals NaN and sorts last), arithmetic, mathematical functions (manual, 8.1.3, 9.3).
+"""float4 and float8: I/O, comparison (NaN equals NaN and sorts last), arithmetic, mathematical functions (manual,
+8.1.3, 9.3).
 
 A float4 value is a Python float already rounded to single precision.
 """
@@ -10,6 +11,7 @@ import operator
 import re
 import struct
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import numpy
@@ -89,6 +91,21 @@ def _split(text: str) -> tuple[str, bool, int]:
     return stripped.rstrip("0"), negative, exponent
 
 
+def _off_midpoint(text: str, exact: int, spacing: int) -> str:
+    """The shortest text strictly inside the rounding interval: PostgreSQL refuses a decimal that is exactly halfway
+    to the
+    next float. That can only be an integer, so only floats without fraction bits come here."""
+    digits = len(_split(text)[0])
+    while True:
+        distance = 2 * abs(int(Decimal(text)) - exact)
+        lower_spacing = spacing // 2 if exact & (abs(exact) - 1) == 0 and abs(int(Decimal(text))) < abs(exact) else
+        spacing
+        if distance < lower_spacing:
+            return text
+        text = f"{Decimal(exact):.{digits}e}"
+        digits += 1
+
+
 def _special(value: float) -> str | None:
     if value != value:
         return "NaN"
@@ -114,6 +131,8 @@ def float8_text(value: float, extra_digits: int = 1) -> str:
     text = repr(value)
     if "e" not in text and len(text) < 16:
         return text[:-2] if text.endswith(".0") else text
+    if abs(value) >= 2.0**53:
+        text = _off_midpoint(text, int(value), int(math.ulp(value)))
     return _shortest(*_split(text), fixed_below=15)
 
 
@@ -124,7 +143,10 @@ def float4_text(value: float, extra_digits: int = 1) -> str:
         return special
     if extra_digits <= 0:
         return _general(value, 6 + extra_digits)
-    return _shortest(*_split(numpy.format_float_scientific(numpy.float32(value), unique=True, trim="-")), fixed_below=6)
+    text = numpy.format_float_scientific(numpy.float32(value), unique=True, trim="-")
+    if abs(value) >= 2.0**24:
+        text = _off_midpoint(text, int(value), int(abs(numpy.spacing(numpy.float32(value)))))
+    return _shortest(*_split(text), fixed_below=6)
 
 
 _U64 = struct.Struct(">Q")

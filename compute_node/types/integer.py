@@ -1,4 +1,5 @@
-"""int2, int4, int8: I/O, comparison, arithmetic with overflow errors, bit operations, casts among them (manual, 8.1.1, 9.3).
+"""int2, int4, int8: I/O, comparison, arithmetic with overflow errors, bit operations, casts among them (manual,
+8.1.1, 9.3).
 
 Every arithmetic result is checked against its type's range (22003); division and remainder truncate toward zero.
 """

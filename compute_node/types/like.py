@@ -14,7 +14,9 @@ from compute_node.types.declare import fn, fns
 
 
 def _pieces(pattern: str) -> list[str | None]:
-    """Literal pieces and wildcards: a str is literal text, None is %, "" is _; 22025 for a trailing escape character."""
+    """Literal pieces and wildcards: a str is literal text, None is %, "" is _; 22025 for a trailing escape
+    character.
+    """
     pieces: list[str | None] = []
     literal: list[str] = []
     at = 0

@@ -178,7 +178,7 @@ def numeric_send(value: Decimal) -> bytes:
     scale = display_scale(value)
     if not value:
         return _HEADER.pack(0, 0, 0, scale)
-    negative, digits, exponent = value.as_tuple()
+    negative, digits, _exponent = value.as_tuple()
     text = "".join(map(str, digits))
     pad = -(-scale // 4) * 4 - scale
     text += "0" * pad
@@ -218,10 +218,12 @@ def numeric_receive(data: bytes, typmod: int) -> Decimal:
 
 
 def to_disk(value: Decimal) -> bytes:
-    """Tuple form: scale (u16, 0x8000 | code for NaN and infinities), then the unscaled value as a signed little-endian integer."""
+    """Tuple form: scale (u16, 0x8000 | code for NaN and infinities), then the unscaled value as a signed
+    little-endian integer.
+    """
     if not value.is_finite():
         return struct.pack("<H", 0x8000 | (0 if value.is_nan() else 1 if value > 0 else 2))
-    negative, digits, exponent = value.as_tuple()
+    _negative, _digits, exponent = value.as_tuple()
     scaled = int(value.scaleb(-exponent, EXACT))  # type: ignore[operator]
     return struct.pack("<H", -exponent) + scaled.to_bytes((scaled.bit_length() >> 3) + 1, "little", signed=True)  # type: ignore[operator]
 
@@ -238,7 +240,9 @@ _COMPLEMENT = bytes(255 - byte for byte in range(256))
 
 
 def numeric_key(value: Decimal) -> bytes:
-    """memcmp key: class byte, then for a non-zero finite value its exponent (u32) and digit pairs + 1 ended by 0, complemented when negative."""
+    """memcmp key: class byte, then for a non-zero finite value its exponent (u32) and digit pairs + 1 ended by 0,
+    complemented when negative.
+    """
     if not value.is_finite():
         return b"\x60" if value.is_nan() else b"\x50" if value > 0 else b"\x10"
     if not value:

@@ -1,4 +1,5 @@
-"""Every operator, one line each: its OID, left type (``-`` for a prefix operator), name, right type, result, and the OID
+"""Every operator, one line each: its OID, left type (``-`` for a prefix operator), name, right type, result, and the
+OID
 of its function, then its commutator, negator, and whether it can merge- and hash-join (PostgreSQL's pg_operator).
 
 An operator is listed when its function is declared; a test compares the list with PostgreSQL's.

@@ -1,6 +1,7 @@
 """POSIX regular expressions (manual, 9.7.3): advanced regular expressions translated to Python's ``re``, cached.
 
-Translated: bracket classes, ``\\m \\M \\y \\Y \\A \\Z``, class escapes, back references, options ``(?i)`` and the ``***:`` directors.
+Translated: bracket classes, ``\\m \\M \\y \\Y \\A \\Z``, class escapes, back references, options ``(?i)`` and the
+``***:`` directors.
 Differences: the longest-match rule among alternatives is Python's first-match rule.
 """
 
@@ -182,7 +183,9 @@ def compile_regex(pattern: str, flags: int = re.DOTALL) -> re.Pattern[str]:
 
 
 def regex_prefix(pattern: str) -> tuple[str, bool]:
-    """(literal prefix of an anchored pattern, whether it is an exact match): what an index can use. psql sends ``^(name)$``."""
+    """(literal prefix of an anchored pattern, whether it is an exact match): what an index can use. psql sends
+    ``^(name)$``.
+    """
     match = re.fullmatch(r"\^\(?((?:[A-Za-z0-9_ ]|\\[^\w])*)(.*)", pattern, re.DOTALL)
     if match is None or match[2][:1] in ("*", "?", "{", "+") or "|" in match[2]:
         return "", False

@@ -384,7 +384,11 @@ def _base64_lines(value: bytes) -> str:
 
 
 def _encode(value: bytes, form: str) -> str:
-    encoders = {"hex": bytes.hex, "base64": _base64_lines, "escape": encode_escape}
+    encoders: dict[str, Callable[[bytes], str]] = {
+        "hex": lambda each: each.hex(),
+        "base64": _base64_lines,
+        "escape": encode_escape,
+    }
     encoder = encoders.get(form.lower())
     if encoder is None:
         raise InvalidParameterValue(f'unrecognized encoding: "{form}"')

@@ -1,6 +1,7 @@
 """Records facts and behaviour of PostgreSQL's built-in types: ``python tests/golden/record_types.py DSN``.
 
-PostgreSQL at DSN → ``pg15_facts.json`` (what ``compute_node.types`` declares, as PostgreSQL has it) and ``pg15_types.json``
+PostgreSQL at DSN → ``pg15_facts.json`` (what ``compute_node.types`` declares, as PostgreSQL has it) and
+``pg15_types.json``
 (answers to ``type_cases``). Run it after new declarations or cases; the tests need only the files.
 """
 
@@ -26,7 +27,8 @@ _FACTS = {
         list(REGISTRY.functions),
     ),
     "operators": (
-        "select oid::int8, oprname::text, oprleft::int8, oprright::int8, oprresult::int8, oprcode::oid::int8, oprcom::int8,"
+        "select oid::int8, oprname::text, oprleft::int8, oprright::int8, oprresult::int8, oprcode::oid::int8,
+        oprcom::int8,"
         " oprnegate::int8, oprcanmerge, oprcanhash from pg_operator where oid = any(%s) order by oid",
         list(REGISTRY.operators),
     ),
@@ -42,7 +44,8 @@ _FACTS = {
         list(REGISTRY.types),
     ),
     "operator_classes": (
-        "select c.oid::int8, opcname::text, opcfamily::int8, opfname::text, opcintype::int8, opcmethod::int8, opcdefault"
+        "select c.oid::int8, opcname::text, opcfamily::int8, opfname::text, opcintype::int8, opcmethod::int8,
+        opcdefault"
         " from pg_opclass c join pg_opfamily f on f.oid = opcfamily where c.oid = any(%s) order by c.oid",
         list(REGISTRY.operator_classes),
     ),
@@ -113,7 +116,8 @@ def typmod_answers(connection: psycopg.Connection[Any]) -> list[dict[str, Any]]:
         base = "bpchar" if base == "char" else base
         connection.execute(f"create temporary table typmod_probe (c {name})")  # type: ignore[arg-type]
         probe = connection.execute(
-            "select atttypmod, format_type(atttypid, atttypmod) from pg_attribute where attrelid = 'typmod_probe'::regclass and attnum = 1"
+            "select atttypmod, format_type(atttypid, atttypmod) from pg_attribute where attrelid =
+            'typmod_probe'::regclass and attnum = 1"
         ).fetchone()
         connection.execute("drop table typmod_probe")
         typmod, spelled = probe if probe is not None else (-1, name)

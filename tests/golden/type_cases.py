@@ -3,6 +3,7 @@
 ``INPUTS``: type, texts between bars. ``CALLS``: one call a line, its arguments between bars; ``~`` is NULL, ``\\n`` a newline.
 """
 
+# ruff: noqa: E501  (one case a line)
 from __future__ import annotations
 
 INPUTS: dict[str, list[str]] = {

@@ -22,7 +22,6 @@ ENV = TypeEnv(zoneinfo.ZoneInfo("UTC"))
 CONTEXT = FunctionContext(ENV, None)  # type: ignore[arg-type]
 
 
-
 def declared(name: str) -> PgType:
     """A type by the spelling of the golden files (``int4[]``)."""
     return REGISTRY.types[TYPE_OIDS[name]]
@@ -50,8 +49,14 @@ def expect(case: dict[str, Any], run: Any) -> None:
 def test_functions_are_postgresql_s() -> None:
     for function in REGISTRY.functions.values():
         ours = [
-            function.name, list(function.arguments), function.result, function.strict, function.volatility, function.kind,
-            function.returns_set, function.variadic,
+            function.name,
+            list(function.arguments),
+            function.result,
+            function.strict,
+            function.volatility,
+            function.kind,
+            function.returns_set,
+            function.variadic,
         ]
         theirs = FACTS["functions"][str(function.oid)]
         if function.kind == "a":
@@ -62,8 +67,15 @@ def test_functions_are_postgresql_s() -> None:
 def test_operators_are_postgresql_s() -> None:
     for operator in REGISTRY.operators.values():
         assert [
-            operator.name, operator.left, operator.right, operator.result, operator.function, operator.commutator, operator.negator,
-            operator.can_merge, operator.can_hash,
+            operator.name,
+            operator.left,
+            operator.right,
+            operator.result,
+            operator.function,
+            operator.commutator,
+            operator.negator,
+            operator.can_merge,
+            operator.can_hash,
         ] == FACTS["operators"][str(operator.oid)]
         assert operator.function in REGISTRY.functions
 
@@ -77,8 +89,18 @@ def test_casts_are_postgresql_s() -> None:
 def test_types_are_postgresql_s() -> None:
     for item in REGISTRY.types.values():
         assert [
-            item.name, item.length, item.by_value, item.category, item.preferred, item.kind, item.delimiter, item.element,
-            item.array, item.align, item.storage, item.collation,
+            item.name,
+            item.length,
+            item.by_value,
+            item.category,
+            item.preferred,
+            item.kind,
+            item.delimiter,
+            item.element,
+            item.array,
+            item.align,
+            item.storage,
+            item.collation,
         ] == FACTS["types"][str(item.oid)][:-1]
         spelled = FACTS["types"][str(item.oid)][-1]
         assert (item.formatted_name or item.name) == spelled
@@ -87,7 +109,12 @@ def test_types_are_postgresql_s() -> None:
 def test_operator_classes_are_postgresql_s() -> None:
     for item in REGISTRY.operator_classes.values():
         assert [
-            item.name, item.family, item.family_name, item.input_type, item.method, item.default,
+            item.name,
+            item.family,
+            item.family_name,
+            item.input_type,
+            item.method,
+            item.default,
         ] == FACTS["operator_classes"][str(item.oid)]
         assert all(each in REGISTRY.operators for each in item.operators)
 
@@ -137,7 +164,9 @@ def test_calls(case: dict[str, Any]) -> None:
     types = [REGISTRY.types[oid] for oid in function.arguments]
 
     def run() -> str | None:
-        values = [None if text is None else item.input(text, -1, ENV) for item, text in zip(types, case["in"], strict=True)]
+        values = [
+            None if text is None else item.input(text, -1, ENV) for item, text in zip(types, case["in"], strict=True)
+        ]
         if function.strict and None in values:
             return None
         implementation = function.implementation

@@ -1,4 +1,6 @@
-"""Properties of every type: text, binary and stored forms round trip; sort keys order as the comparison operators do."""
+"""Properties of every type: text, binary and stored forms round trip; sort keys order as the comparison operators
+do.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,8 @@ def test_round_trips(name: str, data: st.DataObject) -> None:
         assert same(item, item.from_disk(item.to_disk(value)), value)
     array = REGISTRY.types[item.array]
     elements = data.draw(element_lists(name))
-    assert array.send is not None and array.receive is not None and array.to_disk is not None and array.from_disk is not None
+    assert array.send is not None and array.receive is not None and array.to_disk is not None and array.from_disk is
+    not None
     assert same(array, array.input(array.output(elements, ENV), -1, ENV), elements)
     assert same(array, array.receive(array.send(elements), -1), elements)
     assert same(array, array.from_disk(array.to_disk(elements)), elements)

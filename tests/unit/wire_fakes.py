@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -186,6 +187,8 @@ class FakeEngine:
         value = target.val
         if isinstance(value, ast.FuncCall):
             name = value.funcname[-1].sval
+            if not value.args:
+                return name, TEXT, lambda p: None
             argument = value.args[0]
             if name == "pinned":
                 kept.add(literal_location(argument))
@@ -251,6 +254,10 @@ class FakeRoles:
         return self.roles.get(user)
 
 
+CLIENTS: list[Callable[[], Awaitable[Any]]] = []
+"""How to close the clients of the running test."""
+
+
 def fake_clock() -> int:
     return 800_000_000_000_000
 
@@ -266,6 +273,9 @@ def serve(test: Any, config: WireConfig | None = None, roles: FakeRoles | None =
         try:
             return await asyncio.wait_for(test(server, engine), 15)
         finally:
+            for close in CLIENTS:
+                await close()
+            CLIENTS.clear()
             await server.shutdown(1.0)
 
     return asyncio.run(body())

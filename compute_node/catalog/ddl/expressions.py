@@ -7,9 +7,12 @@ fails when the object is made. Source: PostgreSQL manual, ch. 5.2–5.4.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
+from typing import Any
+
 from pglast import ast
 from pglast.stream import RawStream
-from pglast.visitors import Visitor
 
 from aurora.errors import DatatypeMismatch, NotSupported
 from compute_node.catalog.ddl.context import DdlContext
@@ -20,27 +23,27 @@ from compute_node.sql.expressions import Expr
 from compute_node.types import oids
 
 
-class _References(Visitor):  # type: ignore[misc]
-    """Collects column names, and the places of what a stored expression may not hold."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.columns: list[tuple[str, int]] = []
-        self.subqueries: list[int] = []
-
-    def visit_ColumnRef(self, _: object, node: ast.ColumnRef) -> None:
-        last = node.fields[-1]
-        self.columns.append((last.sval if isinstance(last, ast.String) else "*", node.location or 0))
-
-    def visit_SubLink(self, _: object, node: ast.SubLink) -> None:
-        self.subqueries.append(node.location or 0)
+def walk(node: Any) -> Iterator[ast.Node]:
+    """Every node of a parse tree. (pglast's visitors would overwrite the slot in which ``parse`` keeps literals' places.)"""
+    if isinstance(node, tuple):
+        for item in node:
+            yield from walk(item)
+    elif isinstance(node, ast.Node):
+        yield node
+        for attribute in node:
+            yield from walk(getattr(node, attribute))
 
 
 def references(node: ast.Node) -> tuple[list[tuple[str, int]], list[int]]:
     """``(column name, offset)`` of each column reference, and the offsets of sub-selects."""
-    visitor = _References()
-    visitor(ast.ResTarget(val=node))
-    return visitor.columns, visitor.subqueries
+    columns, subqueries = [], []
+    for each in walk(node):
+        if isinstance(each, ast.ColumnRef):
+            last = each.fields[-1]
+            columns.append((last.sval if isinstance(last, ast.String) else "*", each.location or 0))
+        elif isinstance(each, ast.SubLink):
+            subqueries.append(each.location or 0)
+    return columns, subqueries
 
 
 def _analyzed(ctx: DdlContext, node: ast.Node, desc: RelationDesc | None, clause: str) -> Expr:
@@ -49,7 +52,7 @@ def _analyzed(ctx: DdlContext, node: ast.Node, desc: RelationDesc | None, clause
 
 def expression_text(node: ast.Node) -> str:
     """The SQL text of a parse tree."""
-    return str(RawStream()(node))
+    return str(RawStream()(copy.deepcopy(node)))
 
 
 def default_text(ctx: DdlContext, node: ast.Node, column: ColumnDesc) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from pglast import ast, enums
-from pglast.stream import RawStream
 
 from aurora.errors import (
     DuplicateColumn,
@@ -21,6 +20,7 @@ from aurora.errors import (
 from compute_node.catalog.builders import attribute_row
 from compute_node.catalog.ddl.context import CLASS_RELATION, CLASS_REWRITE, DdlContext, cut_name
 from compute_node.catalog.ddl.create_table import check_tablespace, storage_options
+from compute_node.catalog.ddl.expressions import expression_text
 from compute_node.catalog.ddl.relation import class_record, create_relation
 from compute_node.catalog.ddl.rename import role_oid
 from compute_node.catalog.ddl.rewrite import truncate
@@ -101,7 +101,7 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
         node.view.relpersistence = "t"
     schema = ctx.creation_schema(node.view)
     _qualify(ctx, node.query)
-    text = str(RawStream()(node.query))
+    text = expression_text(node.query)
     existing = view.layer.relation_oid(schema[1], name)
     if existing is not None and node.replace:
         desc = view.relation(existing)
@@ -157,9 +157,8 @@ def _replace_view(ctx: DdlContext, desc: RelationDesc, columns: list[ColumnDesc]
             )
         if (old.type, old.typmod) != (new.type, new.typmod):
             raise InvalidTableDefinition(
-                f'cannot change data type of view column "{old.name}" from {format_type(view, old.type,'
-                f' old.typmod)} to '
-                f"{format_type(view, new.type, new.typmod)}"
+                f'cannot change data type of view column "{old.name}" from '
+                f"{format_type(view, old.type, old.typmod)} to {format_type(view, new.type, new.typmod)}"
             )
     added = columns[len(desc.columns) :]
     ctx.rows.insert_many("pg_attribute", [attribute_row(desc.oid, each, view.type(each.type)) for each in added])

@@ -9,11 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from pglast import ast, enums
-from pglast.visitors import Visitor
 
-from compute_node.catalog.cache import CatalogView
 from compute_node.catalog.ddl.context import DdlContext
-from compute_node.catalog.ddl.expressions import range_var
+from compute_node.catalog.ddl.expressions import range_var, walk
 from compute_node.catalog.ddl.relation import class_record, relation
 from compute_node.catalog.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.parse import parse
@@ -61,24 +59,16 @@ def _cast(ctx: DdlContext, node: Any, column: ColumnDesc) -> Any:
     return node
 
 
-class _Calls(Visitor):  # type: ignore[misc]
-    """Whether a volatile function is called."""
-
-    def __init__(self, view: CatalogView) -> None:
-        super().__init__()
-        self.view = view
-        self.found = False
-
-    def visit_FuncCall(self, _: object, call: ast.FuncCall) -> None:
-        names = [item.sval for item in call.funcname]
-        functions = self.view.functions(names[-2] if len(names) > 1 else None, names[-1])
-        self.found = self.found or any(function.volatility == "v" for function in functions)
-
-
 def _is_volatile(ctx: DdlContext, node: Any) -> bool:
-    calls = _Calls(ctx.view)
-    calls(node)
-    return calls.found
+    """Whether a function that it calls may be a volatile one."""
+    view = ctx.view
+    for call in walk(node):
+        if isinstance(call, ast.FuncCall):
+            names = [item.sval for item in call.funcname]
+            functions = view.functions(names[-2] if len(names) > 1 else None, names[-1])
+            if any(function.volatility == "v" for function in functions):
+                return True
+    return False
 
 
 def rewrite_with_value(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc) -> None:

@@ -156,16 +156,17 @@ def _number(scope: Scope, text: str, location: int) -> Expr:
         number = scope.catalog.type(oids.NUMERIC).input(text, -1, scope.analysis.env)
         value = number
     negative = text.startswith("-")
-    slot_location = _digits_location(scope, location) if negative else location
-    slot = scope.analysis.slot(slot_location)
-    if slot and kind in (oids.INT4, oids.INT8, oids.NUMERIC):
-        if not negative:
+    slot_location = location
+    if kind in (oids.INT4, oids.INT8, oids.NUMERIC) and value not in (-_INT4_MAX - 1, -_INT8_MAX - 1):
+        slot = scope.analysis.slot(location)
+        if not slot and negative:
+            slot_location = _digits_location(scope, location)
+            slot = scope.analysis.slot(slot_location)
+        if slot:
             scope.analysis.used.add(slot_location)
             scope.analysis.set_param_type(slot, kind)
-            return Param(type=kind, number=slot, location=location)
-        if kind == oids.INT4 and value >= -_INT4_MAX or kind == oids.INT8 and -value - 1 > _INT4_MAX - 1:
-            scope.analysis.used.add(slot_location)
-            scope.analysis.set_param_type(slot, kind)
+            if slot_location == location:
+                return Param(type=kind, number=slot, location=location)
             operand = Param(type=kind, number=slot, location=slot_location)
             return make_operator(scope, "pg_catalog", "-", None, operand, location)
     if slot_location >= 0:
@@ -174,7 +175,7 @@ def _number(scope: Scope, text: str, location: int) -> Expr:
 
 
 def _digits_location(scope: Scope, location: int) -> int:
-    """Where the digits of a negative literal start: the grammar folds the sign into it, the lifter does not."""
+    """Where the digits of a negative literal start: the grammar folds the sign into it, a lifter may leave it outside."""
     source = scope.analysis.source
     if location < 0 or location >= len(source) or source[location] != "-":
         return location

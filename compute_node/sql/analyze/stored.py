@@ -80,3 +80,9 @@ def analyze_default(catalog: CatalogView, column: ColumnDesc, node: Any, source:
             hint="You will need to rewrite or cast the expression.",
         )
     return result
+
+
+def default_of(catalog: CatalogView, column: ColumnDesc, session: Any = None) -> Expr:
+    """``column_default`` outside a statement, for COPY."""
+    analysis = Analysis(catalog, [], "", session_env(session), allow_params=False)
+    return column_default(Scope(analysis, Query("select"), clause="DEFAULT"), column)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from aurora.errors import InvariantViolation, NotSupported
 from compute_node.catalog.descriptors import RelationDesc
 from compute_node.sql.analyze.stored import analyze_stored
+from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Column, Const, Expr, Var
 from compute_node.sql.plan import Delete, IndexScan, Insert, Plan, Result, SeqScan, TidScan, Update, ValuesScan
 from compute_node.sql.planner.create import identity, replace_columns
@@ -31,14 +32,14 @@ def plan_modify(planner: QueryPlanner) -> Plan:
     return plan
 
 
-def checks(planner: QueryPlanner, relation: RelationDesc) -> tuple[tuple[str, Expr], ...]:
+def checks(catalog: CatalogView, relation: RelationDesc) -> tuple[tuple[str, Expr], ...]:
     """The table's CHECK constraints over a new row's columns; analyzed once per descriptor."""
     if not relation.checks:
         return ()
     cached = relation.extra.get("checks")
     if cached is None:
         cached = relation.extra["checks"] = tuple(
-            (name, fold(planner.catalog, _over_row(analyze_stored(planner.catalog, relation, text), relation)))
+            (name, fold(catalog, _over_row(analyze_stored(catalog, relation, text), relation)))
             for name, text in relation.checks
         )
     return tuple(cached)
@@ -84,7 +85,7 @@ def _insert(planner: QueryPlanner, relation: RelationDesc) -> Plan:
     returning = tuple(
         replace_columns(planner.prepare(item.expression), _new_row(relation, rte, {})) for item in query.returning
     )
-    plan = Insert(relation=relation, child=child, checks=checks(planner, relation), returning=returning)
+    plan = Insert(relation=relation, child=child, checks=checks(planner.catalog, relation), returning=returning)
     conflict = query.on_conflict
     if conflict is not None:
         excluded = {
@@ -171,7 +172,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
             assignments=tuple((attno, replace_columns(value, lookup)) for attno, value in assignments),
             recheck=bound_recheck,
             tid_column=tid_column,
-            checks=checks(planner, relation),
+            checks=checks(planner.catalog, relation),
             returning=bound_returning,
         )
     else:
