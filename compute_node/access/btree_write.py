@@ -1,7 +1,7 @@
 """Structural changes of a B-tree: pages made whole, splits, bulk load, removal of dead entries.
 
-A split is two mini-transactions: the first writes left and right sibling and flags the left one, the second adds the downlink
-and clears the flag. Whoever meets the flag on the way of an insert does the second step. A root split is one
+A split is two mini-transactions: the first writes left and right sibling and flags the left one, the second adds the
+downlink and clears the flag. Whoever meets the flag on the way of an insert does the second step. A root split is one
 mini-transaction. Source: Lehman and Yao 1981 (right links and high keys).
 """
 
@@ -39,7 +39,7 @@ def build_page(relfile: int, flags: int, level: int, right: int, high: bytes, it
     upper = OFF_RIGHT - len(body)
     if upper < lower:
         raise InvariantViolation(f"{len(items)} items of {len(body)} bytes do not fit on a page")
-    words = []
+    words: list[int] = []
     at = OFF_RIGHT
     for entry in entries:
         at -= len(entry)

@@ -15,9 +15,9 @@ BATCH_ROWS = 4096
 
 
 def build_index(txn: Txn, table: Any, desc: IndexDesc) -> Index:
-    """Fill ``desc``'s relation file (created in ``txn`` when missing) from the rows of ``table``; the caller holds a lock that
-    keeps writers out. Entries are made for the latest committed versions and the transaction's own; a snapshot older
-    than those must not use the index. Errors: 23505 "could not create unique index", 54000.
+    """Fill ``desc``'s relation file (created in ``txn`` when missing) from the rows of ``table``; the caller holds a
+    lock that keeps writers out. Entries are made for the latest committed versions and the transaction's own; a
+    snapshot older than those must not use the index. Errors: 23505 "could not create unique index", 54000.
     """
     storage = table.storage
     if not storage.exists(desc.relfile):

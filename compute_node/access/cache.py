@@ -1,7 +1,7 @@
 """The page cache: page number → frame of the arena, loading what is missing.
 
-A page miss reads at the VDL of that moment. That is always recent enough: a page with a younger LSN is not evictable, so it
-is still here. One load a page at a time; who else wants the page waits for that load.
+A page miss reads at the VDL of that moment. That is always recent enough: a page with a younger LSN is not evictable,
+so it is still here. One load a page at a time; who else wants the page waits for that load.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ PREFETCH_PAGES = 64
 
 
 class PageCache:
-    """Loads pages of ``volume`` into ``arena``. ``waits`` counts the waits so far: equal before and after means that nothing
-    else ran in between."""
+    """Loads pages of ``volume`` into ``arena``. ``waits`` counts the waits so far: equal before and after means that
+    nothing else ran in between."""
 
     def __init__(self, arena: Any, volume: Any) -> None:
         self.arena = arena
@@ -46,6 +46,10 @@ class PageCache:
             HUB.wait(waiter)
             return
         others = self._loading[page_no] = []
+        if len(self.arena) >= self.arena.frames and self.volume.log.last_lsn > self.volume.vdl:
+            # Pages newer than the VDL are not evictable: let it move on before two misses chase each other through the
+            # few frames that are.
+            self.volume.flush_soon("the page cache is full")
         try:
             image = self.volume.read_page(page_no)
             self._install(page_no, image)

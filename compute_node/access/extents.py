@@ -48,7 +48,8 @@ class Entry:
     def __init__(self, frame: int, offset: int, values: tuple[int, ...]) -> None:
         self.frame = frame
         self.offset = offset
-        self.start, self.pages, self.relfile, self.first_block, self.used, self.flags, _, self.creator, self.freed = values
+        self.start, self.pages, self.relfile, self.first_block, self.used, self.flags = values[:6]
+        self.creator, self.freed = values[7:]
 
     def pack(self) -> bytes:
         """The entry's bytes."""

@@ -1,7 +1,7 @@
 """An index of a table: lookups and scans by key, entries for new row versions, unique checks.
 
-key values → memcmp bytes → B-tree leaf items → chains in the heap → visible rows. Scans go leaf by leaf and find their place
-again by key, so nothing is pinned across a wait.
+key values → memcmp bytes → B-tree leaf items → chains in the heap → visible rows. Scans go leaf by leaf and find
+their place again by key, so nothing is pinned across a wait.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from aurora.errors import NotSupported, UniqueViolation
+from aurora.errors import NotSupported, SqlError, UniqueViolation
 from aurora.kernels import btree as btree_kernel
 from aurora.kernels.python.btree import DUPLICATE, NEEDS_SPLIT, TID_BYTES, next_prefix
 from aurora.kernels.python.heap import LIVE, UNDECIDED
@@ -22,7 +22,12 @@ Row = tuple[Any, ...]
 Bound = tuple[Any, bool]
 """(value, inclusive)"""
 
-_INTEGER_LIMITS = {"h": (-(1 << 15), 1 << 15), "i": (-(1 << 31), 1 << 31), "q": (-(1 << 63), 1 << 63), "I": (0, 1 << 32)}
+_INTEGER_LIMITS = {
+    "h": (-(1 << 15), 1 << 15),
+    "i": (-(1 << 31), 1 << 31),
+    "q": (-(1 << 63), 1 << 63),
+    "I": (0, 1 << 32),
+}
 LONG_ITEM_BYTES = 2000
 
 
@@ -95,8 +100,8 @@ class Index:
         columns: tuple[int, ...],
         want_tid: bool,
     ) -> Iterator[list[Row]]:
-        """Rows in key order (``backward``: reverse), a batch a leaf: the leading columns equal ``equal``, the next one is within
-        the bounds. NULL is equal to nothing and within no bound."""
+        """Rows in key order (``backward``: reverse), a batch a leaf: the leading columns equal ``equal``, the next
+        one is within the bounds. NULL is equal to nothing and within no bound."""
         limits = self._range(equal, lower, upper)
         if limits is None:
             return
@@ -165,7 +170,8 @@ class Index:
         return (low, high) if low < high else None
 
     def _clamp(self, column: int, value: Any, inclusive: bool, is_least: bool) -> tuple[Any, bool]:
-        """An integer bound outside the column's type becomes the type's limit, included or not as that makes no difference."""
+        """An integer bound outside the column's type becomes the type's limit, included or not as that makes no
+        difference."""
         limits = _INTEGER_LIMITS.get(self.codec.kinds[column])
         if limits is None or limits[0] <= value < limits[1]:
             return value, inclusive
@@ -176,7 +182,8 @@ class Index:
     # Writing
 
     def add(self, txn: Txn, values: Sequence[Any], tid: int, check: bool = True) -> int:
-        """Enter the row at ``tid``. Errors: 23505, 40P01, 54000. ``check`` False: the key is known not to be a new one."""
+        """Enter the row at ``tid``. Errors: 23505, 40P01, 54000. ``check`` False: the key is known not to be a new
+        one."""
         return self._add(txn, values, tid, check and self.unique, True)
 
     def try_add(self, txn: Txn, values: Sequence[Any], tid: int) -> int:
@@ -228,8 +235,8 @@ class Index:
         return 0
 
     def _conflict(self, txn: Txn, item: bytes, tid: int) -> bool:
-        """Whether a live row other than ``tid`` has the item's key; waits for those still in doubt. When it answers False,
-        nothing else ran since it looked."""
+        """Whether a live row other than ``tid`` has the item's key; waits for those still in doubt. When it answers
+        False, nothing else ran since it looked."""
         key = item[:-TID_BYTES]
         while True:
             outcome, extra = self._look(txn, key, tid)
@@ -278,7 +285,7 @@ class Index:
         rows = self.lookup(self._storage.txns.latest_snapshot(txn), key, (), True)
         return int(rows[0][-1]) if rows else 0
 
-    def violation(self, key: Row) -> UniqueViolation:
+    def violation(self, key: Row) -> SqlError:
         """The 23505 of a key."""
         desc = self.desc
         names = [self.table.desc.columns[attno - 1].name if attno else text for attno, text in self._parts()]

@@ -31,7 +31,8 @@ def key_codec(index: IndexDesc, desc: RelationDesc, type_lookup: Callable[[int],
     """The codec of an index's key columns. Errors: 42704 for a type without B-tree order, 0A000 for expressions."""
     if index.method != "btree":
         raise NotSupported(f'access method "{index.method}" is not supported')
-    kinds, sort_keys = [], []
+    kinds: list[str] = []
+    sort_keys: list[Callable[[Any], bytes] | None] = []
     for position, attno in enumerate(index.columns):
         if index.key_types:
             oid = index.key_types[position]
@@ -47,7 +48,8 @@ def key_codec(index: IndexDesc, desc: RelationDesc, type_lookup: Callable[[int],
         if item.sort_key is None:
             raise UndefinedObject(
                 f'data type {item.formatted_name or item.name} has no default operator class for access method "btree"',
-                hint="You must specify an operator class for the index or define a default operator class for the data type.",
+                hint="You must specify an operator class for the index or define a default operator class "
+                "for the data type.",
             )
         kinds.append("F" if item.disk in _FIXED_KEYS else "V")
         sort_keys.append(item.sort_key)

@@ -1,7 +1,7 @@
 """A volume in memory: for bootstrap images and tests.
 
-The log's runs are applied to pages in a dict by the same ``redo.apply`` as everywhere. ``auto`` makes the log durable as soon as
-it is flushed; else ``advance`` does, up to a chosen LSN.
+The log's runs are applied to pages in a dict by the same ``redo.apply`` as everywhere. ``auto`` makes the log durable
+as soon as it is flushed; else ``advance`` does, up to a chosen LSN.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Done = Callable[[Any], None]
 
 
 class MemoryVolume:
-    """Interface of ``compute_node.volume.Volume`` as far as access methods use it. ``history`` keeps every run taken from the log
-    when ``keep_history``."""
+    """Interface of ``compute_node.volume.Volume`` as far as access methods use it. ``history`` keeps every run taken
+    from the log when ``keep_history``."""
 
     def __init__(self, auto: bool = True, pages_per_pg: int = 512, keep_history: bool = False) -> None:
         self.log: Any = mtr_kernel.RedoLog(FIRST_LSN, 0, pages_per_pg, {})
@@ -39,7 +39,8 @@ class MemoryVolume:
             self.advance()
 
     def advance(self, lsn: int | None = None) -> None:
-        """Raise the VDL to the last CPL at or below ``lsn`` (None: all of the log) and apply the records up to there."""
+        """Raise the VDL to the last CPL at or below ``lsn`` (None: all of the log) and apply the records up to
+        there."""
         cpl = self.vdl
         for run in self.log.take():
             if self.keep_history:

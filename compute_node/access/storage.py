@@ -1,7 +1,7 @@
 """The access layer's root: everything that works on one volume's pages.
 
-``Storage`` puts together arena, cache, page editor, superblock, extent directory, commit log and transactions, makes and drops
-relation storage, and keeps one ``Table`` a relation descriptor.
+``Storage`` puts together arena, cache, page editor, superblock, extent directory, commit log and transactions, makes
+and drops relation storage, and keeps one ``Table`` a relation descriptor.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A table: scans, fetches, and the writes with everything that belongs to them.
 
-A write is: log space reserved, heap kernel (one mini-transaction), then an entry in each index that needs one. A kernel that
-misses a page is restarted after the load. An update stays on its page when there is room, after pruning if need be; when
-no indexed column changes it leaves the indexes alone. Who meets a row that somebody else is changing waits at the row and goes
-on with the newest version (READ COMMITTED) or fails with 40001.
+A write is: log space reserved, heap kernel (one mini-transaction), then an entry in each index that needs one. A
+kernel that misses a page is restarted after the load. An update stays on its page when there is room, after pruning
+if need be; when no indexed column changes it leaves the indexes alone. Who meets a row that somebody else is changing
+waits at the row and goes on with the newest version (READ COMMITTED) or fails with 40001.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ class Table:
     def scan_blocks(
         self, snapshot: Any, columns: tuple[int, ...], want_tid: bool, start: int, end: int | None, roots: bool = False
     ) -> Iterator[list[Row]]:
-        """``scan`` of the blocks from ``start`` to before ``end``; with ``roots`` the tids are those of the chains' roots."""
+        """``scan`` of the blocks from ``start`` to before ``end``; with ``roots`` the tids are those of the chains'
+        roots."""
         proj = self.projection(columns, want_tid)
         blocks = self.file.map.blocks if end is None else min(end, self.file.map.blocks)
         scan_page, page_no = self.heap.scan_page, self.file.map.page_no
@@ -158,8 +159,8 @@ class Table:
         return int(self.storage.extents.new_block(self.file))
 
     def insert_or_find(self, txn: Txn, values: Sequence[Any], arbiters: Sequence[Index]) -> tuple[int, int]:
-        """Insert unless a live row has an equal key in one of ``arbiters``: ``(tid, 0)``, or ``(0, that row's tid)`` after
-        waiting for rows in doubt. The row found may be newer than the statement's snapshot."""
+        """Insert unless a live row has an equal key in one of ``arbiters``: ``(tid, 0)``, or ``(0, that row's tid)``
+        after waiting for rows in doubt. The row found may be newer than the statement's snapshot."""
         while True:
             for index in arbiters:
                 found = index.find_conflict(txn, values)
@@ -229,54 +230,41 @@ class Table:
     # Meeting others
 
     def _settle(
-        self, txn: Txn, snapshot: Any, tid: int, proj: Any, strength: int, wait: str = WAIT
+        self, txn: Txn, snapshot: Any, tid: int, proj: Any, strength: int, wait: str = WAIT, turn: Any = None
     ) -> tuple[tuple[int, int, int, Any] | None, Any]:
-        """Wait until nobody else is changing the row or holds it against ``strength``: the ``OK`` probe (None: the row is gone) and
-        the row's queue, if this transaction had its turn there. Errors: 40001, 40P01, 55P03."""
-        entry = None
-        locks = self._locks
-        while True:
-            found = self._probe(tid, snapshot, proj, txn.follow)
-            if type(found) is int:
-                self._load(found)
-                continue
-            code, at, lsn, extra = found
-            if lsn:
-                if not txn.follow:
-                    self._pass_on(entry)
-                    what = "delete" if code == GONE else "update"
-                    raise SerializationFailure(f"could not serialize access due to concurrent {what}")
-                txn.depend(lsn)
-            if code == BUSY:
+        """Wait until nobody else is changing the row or holds it against ``strength``: the ``OK`` probe (None: the
+        row is gone) and the row's queue, if this transaction had its turn there. Errors: 40001, 40P01, 55P03."""
+        try:
+            while True:
+                found = self._probe(tid, snapshot, proj, txn.follow)
+                if type(found) is int:
+                    self._load(found)
+                    continue
+                code, at, lsn, extra = found
+                if lsn:
+                    if not txn.follow:
+                        what = "delete" if code == GONE else "update"
+                        raise SerializationFailure(f"could not serialize access due to concurrent {what}")
+                    txn.depend(lsn)
+                if code in (GONE, SELF):
+                    return None, turn
+                blockers = None
+                if code == OK:
+                    blockers = self._locks.row_blockers(txn, self.relfile, at, strength) if self._locks.rows else None
+                    if not blockers:
+                        return found, turn
                 if wait == SKIP_LOCKED:
-                    return None, entry
+                    return None, turn
                 if wait == NOWAIT:
                     raise LockNotAvailable(f'could not obtain lock on row in relation "{self.name}"')
-                entry = self._leave(entry, at)
-                entry = locks.wait_for_row(txn, self.relfile, at, extra, self.name, entry)
-                continue
-            if code in (GONE, SELF):
-                return None, entry
-            blockers = locks.row_blockers(txn, self.relfile, at, strength) if locks.rows else None
-            if not blockers:
-                return found, entry
-            if wait == SKIP_LOCKED:
-                return None, entry
-            if wait == NOWAIT:
-                raise LockNotAvailable(f'could not obtain lock on row in relation "{self.name}"')
-            entry = self._leave(entry, at)
-            entry = locks.wait_for_lockers(txn, self.relfile, at, blockers, self.name, entry)
-
-    def _leave(self, entry: Any, tid: int) -> Any:
-        """Before waiting at version ``tid``: a turn had at another queue of this row goes to the next one there."""
-        if entry is None or (self.relfile, tid) in entry.keys:
-            return entry
-        self._locks.turn_over(entry)
-        return None
-
-    def _pass_on(self, entry: Any) -> None:
-        if entry is not None:
-            self._locks.turn_over(entry)
+                if code == BUSY:
+                    turn = self._locks.wait_for_row(txn, self.relfile, at, extra, self.name, turn)
+                elif blockers:
+                    turn = self._locks.wait_for_lockers(txn, self.relfile, at, blockers, self.name, turn)
+        except BaseException:
+            if turn is not None:
+                self._locks.turn_over(turn)
+            raise
 
     # Updating
 
@@ -289,9 +277,9 @@ class Table:
         compute: Callable[[Row], Sequence[Any] | None],
         needed: tuple[int, ...],
     ) -> int | None:
-        """Update the row whose version ``tid`` the snapshot sees: ``compute`` gets the columns ``needed`` of its newest version and
-        gives the new values of ``changed``, or None when the row no longer qualifies. The new tid, None when not updated.
-        Errors: 23505, 40001, 40P01, 54000, 55P03."""
+        """Update the row whose version ``tid`` the snapshot sees: ``compute`` gets the columns ``needed`` of its
+        newest version and gives the new values of ``changed``, or None when the row no longer qualifies. The new tid,
+        None when not updated. Errors: 23505, 40001, 40P01, 54000, 55P03."""
         plan = self._plans.get((changed, needed))
         if plan is None:
             plan = self._plans[changed, needed] = UpdatePlan(self, changed, needed)
@@ -301,7 +289,7 @@ class Table:
         try:
             while True:
                 if type(found) is int or found[0] != OK or found[2] or self._locks.rows:
-                    found, entry = self._settle(txn, snapshot, tid, plan.projection, plan.strength)
+                    found, entry = self._settle(txn, snapshot, tid, plan.projection, plan.strength, WAIT, entry)
                     if found is None:
                         return None
                 values = compute(found[3])
@@ -372,8 +360,8 @@ class Table:
         changed: tuple[int, ...],
         recompute: Callable[[Row], Sequence[Any] | None],
     ) -> int | None:
-        """``update_columns`` with the whole new row at hand: ``recompute`` gets the newest version when the row has changed since
-        the snapshot, and gives the new row or None."""
+        """``update_columns`` with the whole new row at hand: ``recompute`` gets the newest version when the row has
+        changed since the snapshot, and gives the new row or None."""
         seen = self.fetch(snapshot, tid, self._every)
 
         def compute(row: Row) -> Sequence[Any] | None:
@@ -385,14 +373,14 @@ class Table:
     def delete(
         self, txn: Txn, snapshot: Any, tid: int, recheck: Callable[[Row], bool], needed: tuple[int, ...]
     ) -> bool:
-        """Delete the row whose version ``tid`` the snapshot sees; ``recheck`` gets the columns ``needed`` of a version newer than
-        that. Whether it was deleted. Errors: 40001, 40P01, 55P03."""
+        """Delete the row whose version ``tid`` the snapshot sees; ``recheck`` gets the columns ``needed`` of a
+        version newer than that. Whether it was deleted. Errors: 40001, 40P01, 55P03."""
         proj = self.projection(needed, False)
         self._reserve(WRITE_REDO_BYTES)
         entry = None
         try:
             while True:
-                found, entry = self._settle(txn, snapshot, tid, proj, FOR_UPDATE)
+                found, entry = self._settle(txn, snapshot, tid, proj, FOR_UPDATE, WAIT, entry)
                 if found is None or (found[2] and not recheck(found[3])):
                     return False
                 at = found[1]
@@ -412,9 +400,9 @@ class Table:
     def lock(
         self, txn: Txn, snapshot: Any, tid: int, strength: int | str, wait: str = WAIT
     ) -> tuple[int, Row] | None:
-        """Lock the row whose version ``tid`` the snapshot sees: the newest version's tid and whole row, None when it is gone (or is
-        locked, with ``wait`` "skip"). ``strength`` as SQL writes it ("update", "no key update", "share", "key share") or 3–0.
-        Errors: 40001, 40P01, 53200, 55P03."""
+        """Lock the row whose version ``tid`` the snapshot sees: the newest version's tid and whole row, None when it
+        is gone (or is locked, with ``wait`` "skip"). ``strength`` as SQL writes it ("update", "no key update",
+        "share", "key share") or 3–0. Errors: 40001, 40P01, 53200, 55P03."""
         level = STRENGTHS[strength] if isinstance(strength, str) else strength
         wait = WAIT if wait == "block" else wait
         if level == FOR_KEY_SHARE:

@@ -1,8 +1,9 @@
 """Vacuum: dead versions, their index entries, then their line pointers; freezing; the free-space map.
 
-A pass over the heap prunes each page and gathers dead line pointers; a pass over each index removes the entries that name
-them; a second pass over the gathered pages frees the line pointers. At most ``DEAD_TIDS_MAX`` are gathered at a time. Each
-page is its own small mini-transaction, and the loop gets a turn every few pages, so it runs beside everything else.
+A pass over the heap prunes each page and gathers dead line pointers; a pass over each index removes the entries that
+name them; a second pass over the gathered pages frees the line pointers. At most ``DEAD_TIDS_MAX`` are gathered at a
+time. Each page is its own small mini-transaction, and the loop gets a turn every few pages, so it runs beside
+everything else.
 """
 
 from __future__ import annotations

@@ -188,6 +188,7 @@ def keep_image(data: bytes, name: str) -> Path | None:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
                 file.write(data)
+                os.fchmod(file.fileno(), 0o644)
             os.replace(file.name, folder / name)
         except OSError:
             continue

@@ -139,7 +139,7 @@ class CatalogView:
     def functions(self, schema: str | None, name: str) -> list[Function]:
         """All of that name that the search path reaches."""
         if schema not in (None, "pg_catalog"):
-            self.namespace(schema)  # type: ignore[arg-type]
+            self.namespace(schema)
             return []
         return REGISTRY.functions_by_name.get(name, [])
 
@@ -157,7 +157,7 @@ class CatalogView:
     def operators(self, schema: str | None, name: str) -> list[Operator]:
         """All of that name."""
         if schema not in (None, "pg_catalog"):
-            self.namespace(schema)  # type: ignore[arg-type]
+            self.namespace(schema)
             return []
         return REGISTRY.operators_by_name.get(name, [])
 
@@ -215,7 +215,7 @@ class Catalog:
     def layer(self, session: Any) -> CatalogLayer:
         """What this session sees: its transaction's own layer after a change, else the shared one."""
         txn = session.txn
-        if txn is not None and txn.catalog is not None:
+        if txn is not None and txn.catalog_changed:
             return txn.catalog.layer()  # type: ignore[no-any-return]
         if self.changed_lsn > self.storage.volume.vdl and session.dep_lsn < self.changed_lsn:
             session.dep_lsn = self.changed_lsn
@@ -290,7 +290,6 @@ class TxnCatalog:
     def __init__(self, catalog: Catalog, txn: Any) -> None:
         self.catalog = catalog
         self.rows = CatalogRows(catalog.storage, txn)
-        txn.catalog_changed = True
         self.changed: set[int] = set()
         self._layer: CatalogLayer | None = None
         self._layer_xids: frozenset[int] = frozenset()
@@ -301,6 +300,7 @@ class TxnCatalog:
         """Relations (or other objects) whose cached form is out of date; the layer is made anew at the next look."""
         self.changed.update(oids)
         self._layer = None
+        self._txn.catalog_changed = True
 
     def layer(self) -> CatalogLayer:
         """The state as this transaction sees it."""
@@ -312,4 +312,5 @@ class TxnCatalog:
         return self._layer
 
     def _committed(self, commit_lsn: int) -> None:
-        self.catalog.committed(self.changed, commit_lsn)
+        if self._txn.catalog_changed:
+            self.catalog.committed(self.changed, commit_lsn)

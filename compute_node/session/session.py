@@ -165,7 +165,7 @@ class Session:
         self.backend_start = self.query_start = self.state_change = now
         self.xact_start = 0
         self.application_name = ""
-        self.env = TypeEnv(timezone=UTC)
+        self.env = TypeEnv(timezone=UTC, lookup=self.catalog_function)
         self.status_changes: dict[str, str] | None = None
         self.statement_timeout_ms = self.lock_timeout_ms = 0
         self.idle_timeout_ms = self.idle_in_txn_timeout_ms = 0

@@ -9,8 +9,8 @@ from compute_node.types.registry import Aggregate, Cast, Function, Operator, Ope
 
 
 class CatalogView(Protocol):
-    """A consistent view of the catalog for one session. ``version`` changes with every committed catalog change and names
-    what plans depend on; ``search_path`` is the effective list of schemas (pg_catalog included)."""
+    """A consistent view of the catalog for one session. ``version`` changes with every committed catalog change and
+    names what plans depend on; ``search_path`` is the effective list of schemas (pg_catalog included)."""
 
     version: int
     search_path: tuple[str, ...]

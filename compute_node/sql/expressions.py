@@ -1,7 +1,8 @@
 """Typed expressions: what the analyzer makes, the planner rewrites and the executor compiles.
 
-Every node is immutable and carries ``type`` (OID) and ``typmod``. ``location`` is the byte offset in the statement, -1 when
-unknown; it takes no part in equality. Children are reached with ``children`` and replaced with ``map_children``.
+Every node is immutable and carries ``type`` (OID) and ``typmod``. ``location`` is the character offset in the source
+text, -1 when unknown; it takes no part in equality. Children are reached with ``children`` and replaced with
+``map_children``.
 """
 
 from __future__ import annotations
@@ -33,14 +34,16 @@ class Const(Expr):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Param(Expr):
-    """An external parameter ``$number`` (from 1), or a literal that was lifted out (numbers behind the declared ones)."""
+    """An external parameter ``$number`` (from 1), or a literal that was lifted out (numbers behind the declared
+    ones)."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecParam(Expr):
-    """A value that an outer plan node sets while running: correlation of a sub-select, a lateral reference, an init plan."""
+    """A value that an outer plan node sets while running: correlation of a sub-select, a lateral reference, an init
+    plan."""
 
     number: int
 
@@ -57,7 +60,8 @@ class Var(Expr):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column(Expr):
-    """Planner's column reference: ``index`` in the row of input ``side`` (0 the only or outer input, 1 the inner one)."""
+    """Planner's column reference: ``index`` in the row of input ``side`` (0 the only or outer input, 1 the inner
+    one)."""
 
     index: int
     side: int = 0
@@ -71,6 +75,7 @@ class Call(Expr):
     arguments: tuple[Expr, ...]
     operator: int = 0
     variadic: bool = False
+    """the last argument is an array that holds the VARIADIC arguments (gathered here or given with VARIADIC)"""
     display: str = ""
     """how EXPLAIN and column naming show it: ``cast``, ``coercion``, operator or SQL syntax"""
 
@@ -250,7 +255,8 @@ class FieldSelect(Expr):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AggregateCall(Expr):
-    """An aggregate in a target list or HAVING; the planner turns it into a Column of the Aggregate node."""
+    """An aggregate in a target list or HAVING; the planner turns it into a Column of the Aggregate node. The keys of
+    ``order_by`` are expressions over the same row as ``arguments``."""
 
     function: int
     arguments: tuple[Expr, ...]

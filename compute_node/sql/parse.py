@@ -1,13 +1,14 @@
 """SQL text → raw parse trees (pglast nodes), with PostgreSQL's syntax errors.
 
-Next stage: ``analyze``. All ``location`` fields of pglast nodes are character offsets into the whole source text. pglast
-drops the location of literals (``A_Const``); ``parse`` restores it from libpg_query's JSON output, whose literals come in
-the same order, and keeps it in the node's ``ancestors`` slot, which pglast reserves for visitors and never fills while parsing.
+Next stage: ``analyze``. All ``location`` fields of pglast nodes are character offsets into the whole source text.
+pglast drops the location of literals (``A_Const``); ``parse`` restores it from libpg_query's JSON output, whose
+literals come in the same order, and keeps it in the node's ``ancestors`` slot, which pglast reserves for visitors and
+never fills while parsing.
 
 The grammar is PostgreSQL 18's. What PostgreSQL 15 refuses while the grammar accepts it is refused where it is analyzed:
-``RETURNING WITH (OLD/NEW …)``, ``MERGE … RETURNING``, SQL/JSON constructors and ``JSON_TABLE``, virtual generated columns,
-temporal constraints (``WITHOUT OVERLAPS``). Accepted although 15 refuses: a sub-select in FROM without an alias, integer literals in
-hexadecimal, octal and binary form or with underscores.
+``RETURNING WITH (OLD/NEW …)``, ``MERGE … RETURNING``, SQL/JSON constructors and ``JSON_TABLE``, virtual generated
+columns, temporal constraints (``WITHOUT OVERLAPS``). Accepted although 15 refuses: a sub-select in FROM without an
+alias, integer literals in hexadecimal, octal and binary form or with underscores.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def parse(source: str) -> list[RawStatement]:
     Raises SqlSyntaxError (42601) with PostgreSQL's message and the position in characters.
     """
     if "\0" in source:
-        raise SqlSyntaxError("invalid byte sequence for encoding \"UTF8\": 0x00")
+        raise SqlSyntaxError('invalid byte sequence for encoding "UTF8": 0x00')
     try:
         raw = parse_sql(source)
     except ParseError as error:

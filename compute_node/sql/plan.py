@@ -1,7 +1,7 @@
 """Plan nodes: what the planner makes and the executor builds iterators from.
 
-Each node's output row is a tuple, one value per expression of ``output`` (for scans: of the ``columns`` they fetch). Expressions
-within a node refer to input rows by ``Column(side, index)``. Costs are in PostgreSQL's units.
+Each node's output row is a tuple, one value per expression of ``output`` (for scans: of the ``columns`` they fetch).
+Expressions within a node refer to input rows by ``Column(side, index)``. Costs are in PostgreSQL's units.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class ValuesScan(Plan):
 class SeqScan(Plan):
     """Reads a whole table. ``columns``: attnos fetched, in the order of the scan row that ``filter`` and ``output`` see
     (negative: system columns ctid -1, xmin -2, cmin -3, xmax -4, cmax -5, tableoid -6). With ``want_tid`` the row's
-    tid follows as one more column of the scan row, ``Column(index=len(columns), type=27)``, which ``output`` may name like any
-    other (joins under DML, locking); Update and Delete directly over a scan take the tid by themselves."""
+    tid follows as one more column of the scan row, ``Column(index=len(columns), type=27)``, which ``output`` may name
+    like any other (joins under DML, locking); Update and Delete directly over a scan take the tid by themselves."""
 
     relation: RelationDesc
     columns: tuple[int, ...] = ()
@@ -58,9 +58,10 @@ class SeqScan(Plan):
 class IndexScan(Plan):
     """Reads a table through a B-tree.
 
-    ``equal``: expressions for the leading key columns (no Vars of this relation: constants, params, ExecParams, outer Columns
-    never); ``lower``/``upper``: (expression, inclusive) on the next key column; ``any_array``: the last of ``equal`` is an array
-    to probe element by element. ``filter`` re-checks the rest. ``unique``: at most one row. ``backward``: reverse order.
+    ``equal``: expressions for the leading key columns (no Vars of this relation: constants, params, ExecParams, outer
+    Columns never); ``lower``/``upper``: (expression, inclusive) on the next key column; ``any_array``: the last of
+    ``equal`` is an array to probe element by element. ``filter`` re-checks the rest. ``unique``: at most one row.
+    ``backward``: reverse order.
     """
 
     relation: RelationDesc
@@ -149,7 +150,8 @@ class NestLoop(Plan):
 
 @dataclass(slots=True, kw_only=True)
 class HashJoin(Plan):
-    """``kind`` inner, left, right, full, semi, anti; the inner side is hashed. Keys pair up; ``condition`` re-checks."""
+    """``kind`` inner, left, right, full, semi, anti; the inner side is hashed. Keys pair up; ``condition``
+    re-checks."""
 
     kind: str
     outer: Plan
@@ -171,8 +173,8 @@ class Sort(Plan):
 
 @dataclass(slots=True, kw_only=True)
 class AggregatePlan(Plan):
-    """Groups by the ``keys`` expressions over the child's row; the internal row is keys + aggregates, which ``having`` and
-    ``output`` see as Columns. ``plain``: no keys, always one row."""
+    """Groups by the ``keys`` expressions over the child's row; the internal row is keys + aggregates, which ``having``
+    and ``output`` see as Columns. ``plain``: no keys, always one row."""
 
     child: Plan
     keys: tuple[Expr, ...] = ()
@@ -235,8 +237,8 @@ class Materialize(Plan):
 
 @dataclass(slots=True, kw_only=True)
 class Insert(Plan):
-    """Inserts the child's rows, one value per table column. ``returning`` is over the full new row (Columns in attno order);
-    ``conflict_assignments`` see the existing row as side 0 and the proposed one as side 1."""
+    """Inserts the child's rows, one value per table column. ``returning`` is over the full new row (Columns in attno
+    order); ``conflict_assignments`` see the existing row as side 0 and the proposed one as side 1."""
 
     relation: RelationDesc
     child: Plan
@@ -252,10 +254,11 @@ class Insert(Plan):
 class Update(Plan):
     """Updates the rows that ``child`` finds.
 
-    The child's output row is: every column of the target in attno order (dropped ones None), then the columns of the other FROM
-    items that the expressions need; its tid is handed on beside it (``want_tid`` of the target's scan; under a join, as the last output
-    column, ``tid_column``). ``assignments``: attno ← expression over that row. ``recheck``: the WHERE over that row, for a row
-    that changed while we waited for its lock (READ COMMITTED).
+    The child's output row is: every column of the target in attno order (dropped ones None), then the columns of the
+    other FROM items that the expressions need; its tid is handed on beside it (``want_tid`` of the target's scan;
+    under a join, as the last output column, ``tid_column``). ``assignments``: attno ← expression over that row.
+    ``recheck``: the WHERE over that row, for a row that changed while we waited for its lock (READ COMMITTED).
+    ``returning`` is over the same layout, with the target's columns as they are after the change.
     """
 
     relation: RelationDesc
@@ -263,6 +266,7 @@ class Update(Plan):
     assignments: tuple[tuple[int, Expr], ...] = ()
     recheck: Expr | None = None
     tid_column: int = -1
+    """-1: the tid comes beside the row from the only scan"""
     checks: tuple[tuple[str, Expr], ...] = ()
     returning: tuple[Expr, ...] = ()
 

@@ -13,8 +13,8 @@ from compute_node.sql.expressions import Expr, SortKey
 class RangeEntry:
     """One entry of the range table.
 
-    ``kind``: relation, subquery, join, function, values, cte. ``column_names/types/typmods`` describe its columns (attno =
-    index + 1). A join's columns are expressions over its two sides in ``join_aliases``.
+    ``kind``: relation, subquery, join, function, values, cte. ``column_names/types/typmods`` describe its columns
+    (attno = index + 1). A join's columns are expressions over its two sides in ``join_aliases``.
     """
 
     kind: str
@@ -53,7 +53,8 @@ class JoinItem:
 
 @dataclass(slots=True)
 class Target:
-    """One target-list entry. ``junk``: only for ORDER BY / GROUP BY. ``table``/``column``: origin for RowDescription."""
+    """One target-list entry. ``junk``: only for ORDER BY / GROUP BY. ``table``/``column``: origin for
+    RowDescription."""
 
     expression: Expr
     name: str
@@ -87,10 +88,11 @@ class Query:
     """SELECT, INSERT, UPDATE or DELETE after analysis.
 
     SELECT: targets, from_items, where, group_by (indexes into targets), having, distinct, order_by, limit, offset,
-    locking. Set operations: ``set_op`` = (kind union|intersect|except, all, left Query, right Query), targets describe the
-    output. VALUES is a SELECT from a values entry. INSERT: ``target`` relation, ``insert_columns`` attnos in the source's
-    order, the source is ``source`` (a Query) or None for DEFAULT VALUES; defaults already filled in, so the source has
-    one column per table column. UPDATE: ``assignments`` (attno, expression); result_rte is the target's entry.
+    locking. Set operations: ``set_op`` = (kind union|intersect|except, all, left Query, right Query), targets describe
+    the output. VALUES is a SELECT from a values entry. INSERT: ``target`` relation, ``insert_columns`` attnos in the
+    source's order, the source is ``source`` (a Query) or None for DEFAULT VALUES; defaults already filled in, so the
+    source has one column per table column. UPDATE: ``assignments`` (attno, expression); result_rte is the target's
+    entry.
     """
 
     command: str

@@ -28,9 +28,9 @@ EntryHook = Callable[[RangeEntry, int], RangeEntry]
 def map_query_expressions(
     query: Query, function: Rewrite, depth: int = 1, entry_hook: EntryHook | None = None, hook_depth: int = 1
 ) -> Query:
-    """A copy of ``query`` with ``function(expression, depth)`` applied to every top expression, here and in sub-queries of
-    the range table, CTEs and set operations. The callback itself descends (into SubLink queries too, if it must).
-    ``entry_hook(entry, depth)`` may replace range entries; its depth starts at ``hook_depth``."""
+    """A copy of ``query`` with ``function(expression, depth)`` applied to every top expression, here and in
+    sub-queries of the range table, CTEs and set operations. The callback itself descends (into SubLink queries too, if
+    it must). ``entry_hook(entry, depth)`` may replace range entries; its depth starts at ``hook_depth``."""
 
     def nested(inner: Query) -> Query:
         return map_query_expressions(inner, function, depth + 1, entry_hook, hook_depth + 1)
@@ -70,10 +70,7 @@ def map_query_expressions(
         having=optional(query.having),
         limit=optional(query.limit),
         offset=optional(query.offset),
-        ctes=[
-            CommonTable(item.name, nested(item.query), item.recursive, item.materialized)
-            for item in query.ctes
-        ],
+        ctes=[CommonTable(item.name, nested(item.query), item.recursive, item.materialized) for item in query.ctes],
         set_op=None
         if query.set_op is None
         else (
@@ -161,7 +158,8 @@ def deep_map(node: Expr, function: Rewrite, depth: int = 0, entry_hook: EntryHoo
 
 
 def nested_query(query: Query, levels: int = 1) -> Query:
-    """The query moved ``levels`` levels further in: references to outer levels and their CTEs reach that much further."""
+    """The query moved ``levels`` levels further in: references to outer levels and their CTEs reach that much
+    further."""
 
     def deeper(node: Expr, depth: int) -> Expr:
         if isinstance(node, (Var, AggregateCall)) and node.levels_up > depth:

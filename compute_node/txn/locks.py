@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from aurora.errors import DeadlockDetected, LockNotAvailable, OutOfMemory
+from aurora.errors import DeadlockDetected, LockNotAvailable, OutOfMemory, SqlError
 from compute_node.hub import HUB, Waiter
 from compute_node.txn.transaction import Txn
 
@@ -64,8 +64,8 @@ class RelationLock:
 
 
 class RowEntry:
-    """One row that is locked or waited for: ``holders`` of SELECT … FOR locks (→ strength, level), the ``queue``, the ``keys``
-    (relfile, tid) of its versions so far, and the ``updater`` that the queue waits for."""
+    """One row that is locked or waited for: ``holders`` of SELECT … FOR locks (→ strength, level), the ``queue``, the
+    ``keys`` (relfile, tid) of its versions so far, and the ``updater`` that the queue waits for."""
 
     __slots__ = ("holders", "keys", "queue", "updater")
 
@@ -163,8 +163,8 @@ class LockManager:
     ) -> RowEntry | None:
         """Queue at a row whose ``holder_xid`` is in progress; back when it is this transaction's turn to look again.
 
-        ``turn``: what the previous wait at this row returned. Somebody overtook it then, so it goes to the front. Pass what
-        this returns to ``row_moved`` or ``turn_over`` after the look. Errors: 40P01, 53200, 55P03, 57014.
+        ``turn``: what the previous wait at this row returned. Somebody overtook it then, so it goes to the front.
+        Pass what this returns to ``row_moved`` or ``turn_over`` after the look. Errors: 40P01, 53200, 55P03, 57014.
         """
         holder = self._manager.by_xid.get(holder_xid)
         if holder is None:
@@ -264,7 +264,8 @@ class LockManager:
                     del self.rows[key]
 
     def row_moved(self, txn: Txn, relfile: int, tid: int, new_tid: int, turn: RowEntry | None) -> None:
-        """``txn`` has superseded version ``tid`` by ``new_tid`` (0: deleted the row): the queue goes along and waits for it."""
+        """``txn`` has superseded version ``tid`` by ``new_tid`` (0: deleted the row): the queue goes along and waits
+        for it."""
         entry = turn or self.rows.get((relfile, tid))
         if entry is None:
             return
@@ -296,7 +297,9 @@ class LockManager:
             entry.holders[txn] = (strength, level if held is None else held[1])
             txn.row_locks[entry] = level if held is None else held[1]
 
-    def wait_for_lockers(self, txn: Txn, relfile: int, tid: int, blockers: list[Txn], name: str, turn: RowEntry | None) -> RowEntry:
+    def wait_for_lockers(
+        self, txn: Txn, relfile: int, tid: int, blockers: list[Txn], name: str, turn: RowEntry | None
+    ) -> RowEntry:
         """Queue at a row that others hold with SELECT … FOR; as ``wait_for_row``."""
         entry = self._same_row(relfile, tid, turn)
         text = f"transaction {blockers[0].xid or 0}"
@@ -375,13 +378,14 @@ class LockManager:
                 stack.append(iter(self._blockers(blocker)))
 
     @staticmethod
-    def _deadlock(path: list[Txn]) -> DeadlockDetected:
+    def _deadlock(path: list[Txn]) -> SqlError:
         lines = []
         for i, txn in enumerate(path):
             blocker = path[(i + 1) % len(path)]
             waiting = txn.waiting
             lines.append(
-                f"Process {txn.pid} waits for {waiting.what} on {waiting.object_text}; blocked by process {blocker.pid}."
+                f"Process {txn.pid} waits for {waiting.what} on {waiting.object_text};"
+                f" blocked by process {blocker.pid}."
             )
         return DeadlockDetected("deadlock detected", detail="\n".join(lines), hint="See server log for query details.")
 

@@ -1,7 +1,8 @@
 """Begins and ends transactions, hands out xids and snapshots, knows the row horizon.
 
-A commit is one mini-transaction that writes the commit LSN (the LSN of its first record) for the xid and its sub-xids into the
-commit log. Nothing waits for durability here: locks pass on at once, and the session gates its output on ``dep_lsn``.
+A commit is one mini-transaction that writes the commit LSN (the LSN of its first record) for the xid and its sub-xids
+into the commit log. Nothing waits for durability here: locks pass on at once, and the session gates its output on
+``dep_lsn``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ NO_LIMIT_LSN = (1 << 63) - 1
 
 
 class TransactionManager:
-    """``storage`` is the access layer's ``Storage``; ``active`` holds the transactions that have not ended, in begin order."""
+    """``storage`` is the access layer's ``Storage``; ``active`` holds the transactions that have not ended, in begin
+    order."""
 
     def __init__(self, storage: Any) -> None:
         self._storage = storage
@@ -82,7 +84,8 @@ class TransactionManager:
         storage.superblock.xid_limit = limit
 
     def snapshot(self, txn: Txn) -> Any:
-        """The snapshot of the transaction's next statement. It begins a new command: it sees what the earlier ones wrote."""
+        """The snapshot of the transaction's next statement. It begins a new command: it sees what the earlier ones
+        wrote."""
         if txn.own:
             txn.cid += 1
         if txn.snapshot_lsn:
@@ -98,8 +101,8 @@ class TransactionManager:
         return clog_kernel.Snapshot(lsn, txn.own, txn.cid)
 
     def latest_snapshot(self, txn: Txn | None = None) -> Any:
-        """Everything committed so far, durable or not, and all that ``txn`` has written, its current command included. Who shows
-        what it read must depend on the LSN of the changes (``Txn.depend``)."""
+        """Everything committed so far, durable or not, and all that ``txn`` has written, its current command
+        included. Who shows what it read must depend on the LSN of the changes (``Txn.depend``)."""
         if txn is None:
             return clog_kernel.Snapshot(self._log.next_lsn, set(), 0)
         return clog_kernel.Snapshot(self._log.next_lsn, txn.own, txn.cid + 1)
@@ -123,7 +126,8 @@ class TransactionManager:
     # End
 
     def commit(self, txn: Txn) -> int:
-        """Commit: the commit LSN, 0 when nothing was written. An exception means that the transaction goes on, to be aborted."""
+        """Commit: the commit LSN, 0 when nothing was written. An exception means that the transaction goes on, to be
+        aborted."""
         if txn.ended:
             raise InvariantViolation("commit of a transaction that has ended")
         lsn = self._write_commit(txn) if txn.own else 0
@@ -214,7 +218,8 @@ class TransactionManager:
         txn.write_xid = parent.xid
 
     def rollback_to(self, txn: Txn, name: str) -> None:
-        """Undo back to the newest savepoint ``name``, which stays open; row locks taken since are released. Error: 3B001."""
+        """Undo back to the newest savepoint ``name``, which stays open; row locks taken since are released. Error:
+        3B001."""
         index = self._level(txn, name)
         undone = txn.levels[index:]
         xids = [xid for level in undone for xid in level.xids]

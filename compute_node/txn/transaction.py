@@ -11,7 +11,8 @@ READ_COMMITTED = "read committed"
 
 
 class Level:
-    """A transaction or savepoint level: ``xid`` 0 until its first write, ``xids`` with those of released levels below."""
+    """A transaction or savepoint level: ``xid`` 0 until its first write, ``xids`` with those of released levels
+    below."""
 
     __slots__ = ("created", "dropped", "name", "xid", "xids")
 
@@ -24,9 +25,9 @@ class Level:
 
 
 class Txn:
-    """``write_xid`` is the current level's xid, 0 before its first write; ``own`` the set of all its live xids, shared with its
-    snapshots; ``cid`` the current command. ``follow``: rows changed since the snapshot are followed (READ COMMITTED)
-    instead of failing with 40001. ``dep_lsn``: output depends on this LSN being durable."""
+    """``write_xid`` is the current level's xid, 0 before its first write; ``own`` the set of all its live xids,
+    shared with its snapshots; ``cid`` the current command. ``follow``: rows changed since the snapshot are followed
+    (READ COMMITTED) instead of failing with 40001. ``dep_lsn``: output depends on this LSN being durable."""
 
     __slots__ = (
         "_on_abort",

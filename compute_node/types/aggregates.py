@@ -237,8 +237,22 @@ _extreme(
 5100 min(xid8) xid8
 """,
 )
-_extreme(max, float_order, "2119 max(float4) float4\n2120 max(float8) float8")
-_extreme(min, float_order, "2135 min(float4) float4\n2136 min(float8) float8")
+_extreme(
+    max,
+    float_order,
+    """
+2119 max(float4) float4
+2120 max(float8) float8
+""",
+)
+_extreme(
+    min,
+    float_order,
+    """
+2135 min(float4) float4
+2136 min(float8) float8
+""",
+)
 _extreme(max, numeric_order, "2130 max(numeric) numeric")
 _extreme(min, numeric_order, "2146 min(numeric) numeric")
 _extreme(max, without_padding, "2244 max(bpchar) bpchar")
@@ -271,21 +285,33 @@ def _fold(operation: Callable[[int, int], int]) -> Callable[[int | None, int], i
 
 
 aggs(
-    "2236 bit_and(int2) int2\n2238 bit_and(int4) int4\n2240 bit_and(int8) int8",
+    """
+2236 bit_and(int2) int2
+2238 bit_and(int4) int4
+2240 bit_and(int8) int8
+""",
     _nothing,
     _fold(operator.and_),
     _same,
     transition_type=20,
 )
 aggs(
-    "2237 bit_or(int2) int2\n2239 bit_or(int4) int4\n2241 bit_or(int8) int8",
+    """
+2237 bit_or(int2) int2
+2239 bit_or(int4) int4
+2241 bit_or(int8) int8
+""",
     _nothing,
     _fold(operator.or_),
     _same,
     transition_type=20,
 )
 aggs(
-    "6164 bit_xor(int2) int2\n6165 bit_xor(int4) int4\n6166 bit_xor(int8) int8",
+    """
+6164 bit_xor(int2) int2
+6165 bit_xor(int4) int4
+6166 bit_xor(int8) int8
+""",
     _nothing,
     _fold(operator.xor),
     _same,
@@ -350,30 +376,74 @@ for _sample, _root, _integers, _numerics, _floats in (
     (
         True,
         False,
-        "2643 var_samp(int2) numeric\n2642 var_samp(int4) numeric\n2641 var_samp(int8) numeric\n2150 variance(int2) numeric\n2149 variance(int4) numeric\n2148 variance(int8) numeric",
-        "2646 var_samp(numeric) numeric\n2153 variance(numeric) numeric",
-        "2644 var_samp(float4) float8\n2645 var_samp(float8) float8\n2151 variance(float4) float8\n2152 variance(float8) float8",
+        """
+2643 var_samp(int2) numeric
+2642 var_samp(int4) numeric
+2641 var_samp(int8) numeric
+2150 variance(int2) numeric
+2149 variance(int4) numeric
+2148 variance(int8) numeric
+""",
+        """
+2646 var_samp(numeric) numeric
+2153 variance(numeric) numeric
+""",
+        """
+2644 var_samp(float4) float8
+2645 var_samp(float8) float8
+2151 variance(float4) float8
+2152 variance(float8) float8
+""",
     ),
     (
         False,
         False,
-        "2720 var_pop(int2) numeric\n2719 var_pop(int4) numeric\n2718 var_pop(int8) numeric",
+        """
+2720 var_pop(int2) numeric
+2719 var_pop(int4) numeric
+2718 var_pop(int8) numeric
+""",
         "2723 var_pop(numeric) numeric",
-        "2721 var_pop(float4) float8\n2722 var_pop(float8) float8",
+        """
+2721 var_pop(float4) float8
+2722 var_pop(float8) float8
+""",
     ),
     (
         True,
         True,
-        "2714 stddev_samp(int2) numeric\n2713 stddev_samp(int4) numeric\n2712 stddev_samp(int8) numeric\n2156 stddev(int2) numeric\n2155 stddev(int4) numeric\n2154 stddev(int8) numeric",
-        "2717 stddev_samp(numeric) numeric\n2159 stddev(numeric) numeric",
-        "2715 stddev_samp(float4) float8\n2716 stddev_samp(float8) float8\n2157 stddev(float4) float8\n2158 stddev(float8) float8",
+        """
+2714 stddev_samp(int2) numeric
+2713 stddev_samp(int4) numeric
+2712 stddev_samp(int8) numeric
+2156 stddev(int2) numeric
+2155 stddev(int4) numeric
+2154 stddev(int8) numeric
+""",
+        """
+2717 stddev_samp(numeric) numeric
+2159 stddev(numeric) numeric
+""",
+        """
+2715 stddev_samp(float4) float8
+2716 stddev_samp(float8) float8
+2157 stddev(float4) float8
+2158 stddev(float8) float8
+""",
     ),
     (
         False,
         True,
-        "2726 stddev_pop(int2) numeric\n2725 stddev_pop(int4) numeric\n2724 stddev_pop(int8) numeric",
+        """
+2726 stddev_pop(int2) numeric
+2725 stddev_pop(int4) numeric
+2724 stddev_pop(int8) numeric
+""",
         "2729 stddev_pop(numeric) numeric",
-        "2727 stddev_pop(float4) float8\n2728 stddev_pop(float8) float8",
+        """
+2727 stddev_pop(float4) float8
+2728 stddev_pop(float8) float8
+""",
     ),
 ):
     aggs(_integers, lambda: (0, 0, 0), _moments_step, _deviation(_sample, _root))

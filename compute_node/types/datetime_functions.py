@@ -774,15 +774,12 @@ fn(2649, "clock_timestamp() timestamptz volatile", clock_us)
 
 
 def _timeofday(context: FunctionContext) -> str:
-    now = clock_us()
-    local = utc_to_local(now, context.env.timezone)
-    days, us = divmod(local, DAY_US)
+    days, us = divmod(utc_to_local(clock_us(), context.env.timezone), DAY_US)
     year, month, day = civil_from_days(days)
     second, fraction = divmod(us, SECOND_US)
-    return (
-        f"{DAY_NAMES[(days + 6) % 7][:3]} {MONTH_NAMES[month - 1][:3]} {day:02d} {second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}."
-        f"{fraction:06d} {year} {context.env.timezone_name}"
-    )
+    clock = f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}.{fraction:06d}"
+    weekday = DAY_NAMES[(days + 6) % 7][:3]
+    return f"{weekday} {MONTH_NAMES[month - 1][:3]} {day:02d} {clock} {year} {context.env.timezone_name}"
 
 
 fn(274, "timeofday() text volatile", _timeofday, needs_context=True)

@@ -98,9 +98,8 @@ def _off_midpoint(text: str, exact: int, spacing: int) -> str:
     digits = len(_split(text)[0])
     while True:
         distance = 2 * abs(int(Decimal(text)) - exact)
-        lower_spacing = spacing // 2 if exact & (abs(exact) - 1) == 0 and abs(int(Decimal(text))) < abs(exact) else
-        spacing
-        if distance < lower_spacing:
+        below_a_power_of_two = abs(exact) & (abs(exact) - 1) == 0 and abs(int(Decimal(text))) < abs(exact)
+        if distance < (spacing // 2 if below_a_power_of_two else spacing):
             return text
         text = f"{Decimal(exact):.{digits}e}"
         digits += 1
@@ -145,7 +144,7 @@ def float4_text(value: float, extra_digits: int = 1) -> str:
         return _general(value, 6 + extra_digits)
     text = numpy.format_float_scientific(numpy.float32(value), unique=True, trim="-")
     if abs(value) >= 2.0**24:
-        text = _off_midpoint(text, int(value), int(abs(numpy.spacing(numpy.float32(value)))))
+        text = _off_midpoint(text, int(value), 1 << math.frexp(value)[1] - 24)
     return _shortest(*_split(text), fixed_below=6)
 
 
@@ -288,10 +287,26 @@ for _single, _pl, _mi, _mul, _div in (
     ),
     (
         False,
-        "218 float8pl(float8, float8) float8\n281 float48pl(float4, float8) float8\n285 float84pl(float8, float4) float8",
-        "219 float8mi(float8, float8) float8\n282 float48mi(float4, float8) float8\n286 float84mi(float8, float4) float8",
-        "216 float8mul(float8, float8) float8\n279 float48mul(float4, float8) float8\n283 float84mul(float8, float4) float8",
-        "217 float8div(float8, float8) float8\n280 float48div(float4, float8) float8\n284 float84div(float8, float4) float8",
+        """
+218 float8pl(float8, float8) float8
+281 float48pl(float4, float8) float8
+285 float84pl(float8, float4) float8
+""",
+        """
+219 float8mi(float8, float8) float8
+282 float48mi(float4, float8) float8
+286 float84mi(float8, float4) float8
+""",
+        """
+216 float8mul(float8, float8) float8
+279 float48mul(float4, float8) float8
+283 float84mul(float8, float4) float8
+""",
+        """
+217 float8div(float8, float8) float8
+280 float48div(float4, float8) float8
+284 float84div(float8, float4) float8
+""",
     ),
 ):
     fns(_pl, checked(operator.add, _single))

@@ -160,7 +160,8 @@ def apply_typmod(value: Decimal, typmod: int, explicit: bool = False) -> Decimal
         limit = "1" if precision == scale else f"10^{precision - scale}"
         raise NumericValueOutOfRange(
             "numeric field overflow",
-            detail=f"A field with precision {precision}, scale {scale} must round to an absolute value less than {limit}.",
+            detail=f"A field with precision {precision}, scale {scale} must round to an absolute value less than"
+            f" {limit}.",
         )
     return result
 

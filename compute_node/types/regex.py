@@ -269,7 +269,8 @@ def _replace(value: str, pattern: str, replacement: str, options: str = "") -> s
     if options[:1].isdigit():
         raise InvalidParameterValue(
             f'invalid regular expression option: "{options[0]}"',
-            hint="If you meant to use regexp_replace() with a start parameter, cast the fourth argument to integer explicitly.",
+            hint="If you meant to use regexp_replace() with a start parameter,"
+            " cast the fourth argument to integer explicitly.",
         )
     flags, everywhere = _option_flags(options, "argument")
     return compile_regex(pattern, flags).sub(_template(replacement), value, count=0 if everywhere else 1)

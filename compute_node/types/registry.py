@@ -167,8 +167,8 @@ class Function:
 @dataclass(frozen=True, slots=True, eq=False)
 class Aggregate:
     """How an aggregate of the same OID in pg_proc runs: ``state = step(state, *args)`` from ``initial()``, then
-    ``final(state)``. A strict step skips rows with a NULL argument. ``combine`` and ``batch`` are optional: ``batch(state,
-    column)`` folds a list of non-NULL values at once."""
+    ``final(state)``. A strict step skips rows with a NULL argument. ``batch`` is optional:
+    ``batch(state, column)`` folds a list of non-NULL values at once."""
 
     oid: int
     initial: Callable[[], Any]

@@ -82,7 +82,7 @@ select e.name, g from emp e, lateral generate_series(1, e.id) g where e.id < 4 o
 
 select n, ord from unnest(array['x', 'y']) with ordinality as t(n, ord)
 
-select array(select id from dept order by id), array[1, 2, 3][2], (array[1, 2, 3])[2:]
+select array(select id from dept order by id), (array[1, 2, 3])[2], (array[1, 2, 3])[2:]
 
 select count(distinct dept), sum(salary) filter (where dept = 10), string_agg(name, ',' order by name desc) from emp
 

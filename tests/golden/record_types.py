@@ -27,8 +27,8 @@ _FACTS = {
         list(REGISTRY.functions),
     ),
     "operators": (
-        "select oid::int8, oprname::text, oprleft::int8, oprright::int8, oprresult::int8, oprcode::oid::int8,
-        oprcom::int8,"
+        "select oid::int8, oprname::text, oprleft::int8, oprright::int8, oprresult::int8, oprcode::oid::int8, "
+        "oprcom::int8,"
         " oprnegate::int8, oprcanmerge, oprcanhash from pg_operator where oid = any(%s) order by oid",
         list(REGISTRY.operators),
     ),
@@ -44,8 +44,8 @@ _FACTS = {
         list(REGISTRY.types),
     ),
     "operator_classes": (
-        "select c.oid::int8, opcname::text, opcfamily::int8, opfname::text, opcintype::int8, opcmethod::int8,
-        opcdefault"
+        "select c.oid::int8, opcname::text, opcfamily::int8, opfname::text, opcintype::int8, opcmethod::int8, "
+        "opcdefault"
         " from pg_opclass c join pg_opfamily f on f.oid = opcfamily where c.oid = any(%s) order by c.oid",
         list(REGISTRY.operator_classes),
     ),
@@ -116,8 +116,8 @@ def typmod_answers(connection: psycopg.Connection[Any]) -> list[dict[str, Any]]:
         base = "bpchar" if base == "char" else base
         connection.execute(f"create temporary table typmod_probe (c {name})")  # type: ignore[arg-type]
         probe = connection.execute(
-            "select atttypmod, format_type(atttypid, atttypmod) from pg_attribute where attrelid =
-            'typmod_probe'::regclass and attnum = 1"
+            "select atttypmod, format_type(atttypid, atttypmod) from pg_attribute where attrelid = "
+            "'typmod_probe'::regclass and attnum = 1"
         ).fetchone()
         connection.execute("drop table typmod_probe")
         typmod, spelled = probe if probe is not None else (-1, name)
@@ -131,7 +131,8 @@ def to_json(data: dict[str, Any]) -> str:
     sections = []
     for name, entries in data.items():
         if isinstance(entries, dict):
-            body = ",\n".join(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in entries.items())
+            lines = [f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in entries.items()]
+            body = ",\n".join(lines)
             sections.append(f"{json.dumps(name)}: {{\n{body}\n}}")
         else:
             body = ",\n".join(json.dumps(each, ensure_ascii=False) for each in entries)

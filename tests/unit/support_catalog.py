@@ -14,7 +14,7 @@ from compute_node.catalog.bootstrap import install
 from compute_node.catalog.cache import Catalog
 from compute_node.catalog.ddl import Ddl
 from compute_node.catalog.ddl.sequence import Sequences
-from compute_node.catalog.functions import catalog_function, make_lookup
+from compute_node.catalog.functions import catalog_function
 from compute_node.exec.context import ExecContext
 from compute_node.hub import HUB
 from compute_node.sql.analyze import analyze
@@ -40,7 +40,7 @@ class Session:
         self.dep_lsn = 0
         self.extra: dict[str, Any] | None = None
         self.env = TypeEnv(timezone=UTC)
-        self.env.lookup = make_lookup(engine, self)
+        self.env.lookup = self.catalog_function
         self.settings = Settings()
         self.notices: list[tuple[str, str]] = []
         self.details: list[str | None] = []

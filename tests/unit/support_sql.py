@@ -1,12 +1,16 @@
-"""A catalog for analysis and planning tests: the built-in registry, the system catalogs and a few tables, all in memory."""
+"""A catalog for analysis and planning tests: the built-in registry, the system catalogs and a few tables, all in
+memory."""
 
 from __future__ import annotations
+
+from pglast import ast
 
 import compute_node.types  # noqa: F401  (fills the registry)
 from aurora.errors import InternalError, InvalidSchemaName
 from compute_node.catalog.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.catalog.schema import CATALOGS, SYSTEM_VIEWS
 from compute_node.catalog.views import view_sql
+from compute_node.sql.parse import literal_location
 from compute_node.types.registry import REGISTRY, Aggregate, Cast, Function, Operator, OperatorClass, PgType
 
 _SCHEMAS = ("pg_catalog", "public", "information_schema")
@@ -46,7 +50,11 @@ def table(
         )
     by_name = {item.name: item for item in described}
     indexes = []
-    for kind, names in [("primary", primary), *(("unique", item) for item in unique), *(("plain", item) for item in plain)]:
+    for kind, names in [
+        ("primary", primary),
+        *(("unique", item) for item in unique),
+        *(("plain", item) for item in plain),
+    ]:
         if not names:
             continue
         keys = [by_name[each] for each in names.split(",")]
@@ -97,7 +105,14 @@ TABLES = (
         defaults={"a": "42", "b": "'none'::text"},
         checks=(("t_a_check", "a > 0"),),
     ),
-    table(17060, "u", "id int4, t_id int4, name varchar(10), tags _text, big int8", primary="id", unique=("name",), plain=("t_id",)),
+    table(
+        17060,
+        "u",
+        "id int4, t_id int4, name varchar(10), tags _text, big int8",
+        primary="id",
+        unique=("name",),
+        plain=("t_id",),
+    ),
 )
 
 
@@ -164,7 +179,12 @@ class FakeCatalog:
                 return item
         for item in REGISTRY.operator_classes.values():
             cast = REGISTRY.casts.get((type_oid, item.input_type))
-            if item.method == method and item.default and cast is not None and (cast.method, cast.context) == ("b", "i"):
+            if (
+                item.method == method
+                and item.default
+                and cast is not None
+                and (cast.method, cast.context) == ("b", "i")
+            ):
                 return item
         return None
 
@@ -187,3 +207,30 @@ def system_views() -> list[RelationDesc]:
         for key, item in SYSTEM_VIEWS.items()
         if key in sql
     ]
+
+
+def lifted_literals(node: object) -> dict[int, tuple[int, str]]:
+    """Byte offset → (slot, text) of every number and string literal of an ASCII statement, as a lifter would take
+    them."""
+    found: list[ast.A_Const] = []
+
+    def visit(item: object) -> None:
+        if isinstance(item, tuple):
+            for each in item:
+                visit(each)
+        elif isinstance(item, ast.A_Const):
+            found.append(item)
+        elif isinstance(item, ast.Node):
+            for name in item:
+                visit(getattr(item, name))
+
+    visit(node)
+    slots: dict[int, tuple[int, str]] = {}
+    for item in found:
+        where, value = literal_location(item), item.val
+        if where >= 0 and where not in slots and isinstance(value, (ast.Integer, ast.Float, ast.String)):
+            text = (
+                str(value.ival or 0) if isinstance(value, ast.Integer) else getattr(value, "fval", None) or value.sval
+            )
+            slots[where] = (len(slots) + 1, text)
+    return slots

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from support_access import INT4, TEXT, create, describe, make_storage, rows_of
 
 from aurora.errors import UniqueViolation
-from support_access import INT4, TEXT, create, describe, make_storage, rows_of
 
 
 def test_rows_come_and_go() -> None:

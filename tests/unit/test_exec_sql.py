@@ -44,7 +44,7 @@ class Database:
     def execute(self, sql: str, params: tuple[Any, ...] = (), types: tuple[int, ...] = ()) -> tuple[list[Any], str]:
         """(rows in text form, command tag)."""
         (statement,) = parse(sql)
-        planned = plan(analyze(statement, self.catalog, list(types), sql), self.catalog, None)
+        planned = plan(analyze(statement.node, self.catalog, list(types), sql), self.catalog, None)
         executable = build(planned, self.catalog)
         ctx = support_exec.context(self.storage, params)
         if executable.columns is None:
@@ -105,7 +105,7 @@ def test_recording_is_of_the_current_file() -> None:
 def test_point_statements(sql: str, types: Any, params: Any, expected: Any, point: bool) -> None:
     database = Database()
     (statement,) = parse(sql)
-    planned = plan(analyze(statement, database.catalog, list(types), sql), database.catalog, None)
+    planned = plan(analyze(statement.node, database.catalog, list(types), sql), database.catalog, None)
     assert build(planned, database.catalog).is_point is point
     rows, tag = database.execute(sql, params, types)
     assert rows == expected

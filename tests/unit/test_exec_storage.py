@@ -108,9 +108,9 @@ def test_statements(db: Database) -> None:
     ]
     assert db.run(add(scan(), None), "update", (1,)) == 40
     gone = op(">", col(0), const(35))
-    assert sorted(db.run(pl.Delete(relation=TABLE, child=scan(filter=gone), recheck=gone, returning=(col(0),)), "delete")) == [
-        (n,) for n in range(36, 41)
-    ]
+    assert sorted(
+        db.run(pl.Delete(relation=TABLE, child=scan(filter=gone), recheck=gone, returning=(col(0),)), "delete")
+    ) == [(n,) for n in range(36, 41)]
     assert db.run(pl.Delete(relation=TABLE, child=by_key(param(1)), recheck=op("=", col(0), param(1))), "delete", (1,))
     assert [row[0] for row in db.rows()] == list(range(2, 36))
     with pytest.raises(UniqueViolation, match="duplicate key value"):

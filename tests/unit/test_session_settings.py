@@ -40,7 +40,8 @@ def test_set_and_show(name: str, text: str, shown: str) -> None:
     ("name", "text", "sqlstate", "message", "hint"),
     [
         ("nope", "1", "42704", 'unrecognized configuration parameter "nope"', None),
-        ("work_mem", "1kB", "22023", '1 kB is outside the valid range for parameter "work_mem" (64 .. 2147483647)', None),
+        ("work_mem", "1kB", "22023",
+         '1 kB is outside the valid range for parameter "work_mem" (64 .. 2147483647)', None),
         ("work_mem", "abc", "22023", 'invalid value for parameter "work_mem": "abc"', None),
         ("work_mem", "12xx", "22023", 'invalid value for parameter "work_mem": "12xx"',
          'Valid units for this parameter are "B", "kB", "MB", "GB", and "TB".'),

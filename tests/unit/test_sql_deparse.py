@@ -1,4 +1,4 @@
-"""Expression → text: PostgreSQL's spelling (expected texts recorded with pg_get_constraintdef / pg_get_expr), and back."""
+"""Expression → text: PostgreSQL's spelling (expected texts as pg_get_constraintdef gives them), and back."""
 
 from __future__ import annotations
 

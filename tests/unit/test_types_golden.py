@@ -48,6 +48,9 @@ def expect(case: dict[str, Any], run: Any) -> None:
 
 def test_functions_are_postgresql_s() -> None:
     for function in REGISTRY.functions.values():
+        if function.name.startswith("aurora_"):
+            assert 8000 <= function.oid < 10000, "OIDs that PostgreSQL leaves to forks"
+            continue
         ours = [
             function.name,
             list(function.arguments),

@@ -47,7 +47,9 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "timestamp": st.integers(-211813488000000000, 9223371331199999999),
     "timestamptz": st.integers(-211813401600000000, 9223371244799999999),
     "time": st.integers(0, 86_400_000_000),
-    "interval": st.builds(Interval, st.integers(-(10**6), 10**6), st.integers(-(10**6), 10**6), st.integers(-(10**15), 10**15)),
+    "interval": st.builds(
+        Interval, st.integers(-999999, 999999), st.integers(-999999, 999999), st.integers(-(10**15), 10**15)
+    ),
     "uuid": st.uuids().map(str),
     "pg_lsn": st.integers(0, 2**63 - 1),
 }
@@ -78,8 +80,8 @@ def test_round_trips(name: str, data: st.DataObject) -> None:
         assert same(item, item.from_disk(item.to_disk(value)), value)
     array = REGISTRY.types[item.array]
     elements = data.draw(element_lists(name))
-    assert array.send is not None and array.receive is not None and array.to_disk is not None and array.from_disk is
-    not None
+    assert array.send is not None and array.receive is not None
+    assert array.to_disk is not None and array.from_disk is not None
     assert same(array, array.input(array.output(elements, ENV), -1, ENV), elements)
     assert same(array, array.receive(array.send(elements), -1), elements)
     assert same(array, array.from_disk(array.to_disk(elements)), elements)

@@ -79,9 +79,7 @@ def test_encode_rows_parity(data: Any) -> None:
 
 @pytest.mark.parametrize("kernel", BOTH)
 def test_encode_rows_form(kernel: Any) -> None:
-    assert kernel.encode_rows([(7, None)], b"is", (None, None), None) == (
-        b"D\0\0\0\x0f\0\2\0\0\0\x017\xff\xff\xff\xff"
-    )
+    assert kernel.encode_rows([(7, None)], b"is", (None, None), None) == (b"D\0\0\0\x0f\0\2\0\0\0\x017\xff\xff\xff\xff")
     with pytest.raises(ValueError, match="columns"):
         kernel.encode_rows([(1, 2)], b"i", (None,), None)
     for code, value in ((b"4", 2**31), (b"2", -(2**15) - 1), (b"U", -1), (b"f", 1e300)):

@@ -118,13 +118,13 @@ def test_requests_before_startup() -> None:
 
 
 def test_newer_minor_version_is_negotiated() -> None:
-    first, who = machine().feed(packet(196610, b"user\0postgres\0_pq_.x\0" b"1\0\0"))
+    first, who = machine().feed(packet(196610, b"user\0postgres\0_pq_.x\x001\0\0"))
     assert first == Send(messages.negotiate_version(["_pq_.x"]))
     assert isinstance(who, Authenticated)
 
 
 def test_refusals() -> None:
-    with pytest.raises(NotSupported, match="unsupported frontend protocol 2.0"):
+    with pytest.raises(NotSupported, match=r"unsupported frontend protocol 2\.0"):
         machine().feed(packet(131072))
     with pytest.raises(InvalidAuthorizationSpecification, match='role "eve" does not exist'):
         machine().feed(parameters(user="eve"))
@@ -139,7 +139,16 @@ def test_refusals() -> None:
 
 def test_error_response_has_every_field() -> None:
     error = ProtocolViolation(
-        "m", detail="d", hint="h", position=3, where="w", schema="s", table="t", column="c", data_type="y", constraint="n"
+        "m",
+        detail="d",
+        hint="h",
+        position=3,
+        where="w",
+        schema="s",
+        table="t",
+        column="c",
+        data_type="y",
+        constraint="n",
     )
     found = fields(messages.error_response(error))
     assert found == {

@@ -1,20 +1,22 @@
 """B-tree pages: memcmp keys, descent with right links, insertion into a page with room.
 
 ```
- 0  24  page header (aurora/page.py), kind BTREE; flags bit 0 leaf, bit 1 incomplete split (no downlink to the right sibling yet)
-24      line pointers, 4 bytes each: u16 offset, u16 length. The first is the high key, of length 0 on the rightmost page;
-        the others are the items in key order
+ 0  24  page header (aurora/page.py), kind BTREE; flags bit 0 leaf, bit 1 incomplete split: the right sibling has no
+        downlink yet
+24      line pointers, 4 bytes each: u16 offset, u16 length. The first is the high key, of length 0 on the rightmost
+        page; the others are the items in key order
 lower   free space
 upper   item bytes
 8184    u32 right sibling's block (0 none), u16 level (0 leaf), u16 zero
 ```
-A leaf item is its key, then the row's address: u32 block and u16 slot, big-endian, so that items are unique and sorted by
-memcmp. An inner item is a whole leaf item as separator (empty for the leftmost child), then u32 child block, little-endian.
-All items of a page are below its high key. Block 0 is the meta page: u32 root block at byte 24, the magic at byte 28.
+A leaf item is its key, then the row's address: u32 block and u16 slot, big-endian, so that items are unique and
+sorted by memcmp. An inner item is a whole leaf item as separator (empty for the leftmost child), then u32 child
+block, little-endian. All items of a page are below its high key. Block 0 is the meta page: u32 root block at byte 24,
+the magic at byte 28.
 
-A key column is a marker byte (0 NULL when NULLs come first, 1 a value, 2 NULL when NULLs come last) and the value's bytes,
-inverted in a descending column. Values of variable length are escaped (0 → 0 255) and end with two zero bytes, so that no
-key is a prefix of another. Ranges are half-open in bytes: ``lower <= item < upper``.
+A key column is a marker byte (0 NULL when NULLs come first, 1 a value, 2 NULL when NULLs come last) and the value's
+bytes, inverted in a descending column. Values of variable length are escaped (0 → 0 255) and end with two zero bytes,
+so that no key is a prefix of another. Ranges are half-open in bytes: ``lower <= item < upper``.
 """
 
 from __future__ import annotations
@@ -59,8 +61,8 @@ def pack_tid(tid: int) -> bytes:
 
 
 class KeyCodec:
-    """Key columns ↔ bytes. ``kinds`` has a character a column: ``h i q`` signed integers of 2/4/8 bytes, ``I`` u32 (encoded
-    here), ``F`` fixed-width and ``V`` variable-width keys by the column's ``sort_keys`` callable."""
+    """Key columns ↔ bytes. ``kinds`` has a character a column: ``h i q`` signed integers of 2/4/8 bytes, ``I`` u32
+    (encoded here), ``F`` fixed-width and ``V`` variable-width keys by the column's ``sort_keys`` callable."""
 
     def __init__(
         self,
@@ -205,7 +207,8 @@ class BTree:
     def lookup(
         self, snap: Snapshot, prefix: bytes, heap: HeapFile, proj: Projection, first_only: bool
     ) -> list[tuple[Any, ...]] | int:
-        """Visible rows whose key starts with ``prefix``, in index order; a missing page. ``first_only``: at most one."""
+        """Visible rows whose key starts with ``prefix``, in index order; a missing page. ``first_only``: at most
+        one."""
         rows: list[tuple[Any, ...]] = []
         upper = next_prefix(prefix)
         lower: bytes | None = prefix
@@ -245,8 +248,8 @@ class BTree:
     # Writing
 
     def insert(self, item: bytes, unique: bool) -> int:
-        """Add a leaf item: ``DONE``; ``NEEDS_SPLIT`` when the page has no room; ``DUPLICATE`` when ``unique`` and items of
-        the same key may exist; or minus a missing page."""
+        """Add a leaf item: ``DONE``; ``NEEDS_SPLIT`` when the page has no room; ``DUPLICATE`` when ``unique`` and
+        items of the same key may exist; or minus a missing page."""
         key = item[:-TID_BYTES] if unique else item
         found = self.descend(key, 0, False)
         if isinstance(found, int):
@@ -267,7 +270,8 @@ class BTree:
         return self._put_item(frame, page, position, item)
 
     def insert_inner(self, block: int, item: bytes) -> int:
-        """Add an inner item to ``block``: ``DONE``, ``NEEDS_SPLIT``, or minus a missing page. Part of the current MTR."""
+        """Add an inner item to ``block``: ``DONE``, ``NEEDS_SPLIT``, or minus a missing page. Part of the current
+        MTR."""
         frame, page, page_no = self._page(block)
         if page is None:
             return -page_no

@@ -1,12 +1,12 @@
 """Who sees what: block maps, the commit log's window, snapshots.
 
-xid → state → visible or not. The commit log is a relation of pages with one u64 per xid: 0 in progress, 1 aborted, else the
-LSN at which the xid committed::
+xid → state → visible or not. The commit log is a relation of pages with one u64 per xid: 0 in progress, 1 aborted,
+else the LSN at which the xid committed::
 
     24 + 8 * (xid % 1021)    u64  state of xid, in block xid // 1021
 
-In memory a chunk of 1021 states is kept per page once it was looked at. A kernel that finds a chunk absent fills it from the
-resident page, else reports the page as missing. Invariant: chunk and page change together.
+In memory a chunk of 1021 states is kept per page once it was looked at. A kernel that finds a chunk absent fills it
+from the resident page, else reports the page as missing. Invariant: chunk and page change together.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class BlockMap:
 
 
 class Snapshot:
-    """What a statement sees: commits up to ``lsn``, and of the xids in ``own`` (a set, shared with the transaction) the commands
-    before ``cid``."""
+    """What a statement sees: commits up to ``lsn``, and of the xids in ``own`` (a set, shared with the transaction)
+    the commands before ``cid``."""
 
     __slots__ = ("cid", "lsn", "own")
 

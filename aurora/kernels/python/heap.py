@@ -3,14 +3,15 @@
 ```
  0  24  page header (aurora/page.py), kind HEAP
 24      line pointers, 4 bytes each: u16 offset, u16 flags << 14 | length
-        flags 0 unused; 1 normal; 2 redirect (offset = slot of the chain's first version); 3 dead (index entries may remain)
+        flags 0 unused; 1 normal; 2 redirect (offset = slot of the chain's first version); 3 dead (index entries may
+        remain)
 lower   free space
 upper   tuple images (tuples.py) in any order, with gaps where versions were pruned
 ```
-Kernels never wait. One that needs a page that is not resident answers with its page number: as an int where it else gives
-an object, as ``-page_no`` (≤ -2) where it else gives an int ≥ -1; the caller loads the page and starts again. Edits are one
-mini-transaction each, committed here. Space freed by pruning is reused in place, so that it costs few bytes of redo;
-a page is compacted only when no gap fits.
+Kernels never wait. One that needs a page that is not resident answers with its page number: as an int where it else
+gives an object, as ``-page_no`` (≤ -2) where it else gives an int ≥ -1; the caller loads the page and starts again.
+Edits are one mini-transaction each, committed here. Space freed by pruning is reused in place, so that it costs few
+bytes of redo; a page is compacted only when no gap fits.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ class HeapFile:
             return 1
         return int(state == IN_PROGRESS and (xmax not in snap.own or cmax >= snap.cid))
 
-    def fetch(self, snap: Snapshot, tid: int, proj: Projection) -> tuple[Any, ...] | None | int:
+    def fetch(self, snap: Snapshot, tid: int, proj: Projection) -> tuple[Any, ...] | int | None:
         """The version at exactly ``tid``; None when absent or invisible; a missing page."""
         block, slot = tid >> 16, tid & 0xFFFF
         if block >= self.blocks.blocks:
@@ -131,7 +132,7 @@ class HeapFile:
             return -seen
         return proj.row(page, offset, tid) if seen else None
 
-    def fetch_chain(self, snap: Snapshot, tid: int, proj: Projection) -> tuple[Any, ...] | None | int:
+    def fetch_chain(self, snap: Snapshot, tid: int, proj: Projection) -> tuple[Any, ...] | int | None:
         """The visible version of the chain whose root an index entry names; None when there is none; a missing page."""
         block = tid >> 16
         page_no = self.blocks.page_no(block)
@@ -142,7 +143,7 @@ class HeapFile:
 
     def _chain(
         self, page: memoryview, block: int, root: int, snap: Snapshot, proj: Projection, root_tid: bool
-    ) -> tuple[Any, ...] | None | int:
+    ) -> tuple[Any, ...] | int | None:
         slot, expected = root, 0
         flags, offset, _ = self._line(page, slot)
         if flags == REDIRECT:
@@ -175,7 +176,8 @@ class HeapFile:
         return rows
 
     def scan_page(self, snap: Snapshot, block: int, proj: Projection, roots: bool) -> list[tuple[Any, ...]] | int:
-        """Visible rows of a block, in slot order; with ``roots`` chain by chain, the tid being that of the chain's root."""
+        """Visible rows of a block, in slot order; with ``roots`` chain by chain, the tid being that of the chain's
+        root."""
         page_no = self.blocks.page_no(block)
         frame = self.arena.lookup(page_no)
         if frame == MISSING:
@@ -353,13 +355,14 @@ class HeapFile:
         if page[OFF_KIND] == PageKind.FREE:
             self.mtr.put(frame, OFF_KIND, empty_header(self.relfile))
         elif page[OFF_KIND] != PageKind.HEAP:
-            raise InvariantViolation(f"page {self.arena.page_of[frame]} of kind {page[OFF_KIND]} in heap {self.relfile}")
+            page_no = self.arena.page_of[frame]
+            raise InvariantViolation(f"page {page_no} of kind {page[OFF_KIND]} in heap {self.relfile}")
 
     # Writing
 
     def insert(self, block: int, image: bytes, xid: int, cid: int, reserve: int) -> int:
-        """Store a tuple image of ``RowCodec.encode``: its tid, 0 without room (``reserve`` bytes stay free on a page that has
-        rows), or minus a missing page."""
+        """Store a tuple image of ``RowCodec.encode``: its tid, 0 without room (``reserve`` bytes stay free on a page
+        that has rows), or minus a missing page."""
         page_no = self.blocks.page_no(block)
         frame = self.arena.lookup(page_no)
         if frame == MISSING:
@@ -394,7 +397,8 @@ class HeapFile:
         key_changed: bool,
         block: int,
     ) -> int:
-        """Supersede version ``tid`` by one with columns ``positions`` set to ``values``, on ``block`` (-1: the same one).
+        """Supersede version ``tid`` by one with columns ``positions`` set to ``values``, on ``block`` (-1: the same
+        one).
 
         The new tid; 0 without room; RETRY when somebody else supersedes the version; minus a missing page. ``hot``: no
         indexed column changes, so on the same page the new version is heap-only.
@@ -503,7 +507,9 @@ class HeapFile:
         flags, offset, _ = self._line(page, tid & 0xFFFF)
         return int(flags != NORMAL or bool(page[offset + OFF_INFOMASK + 1] << 8 & KEY_CHANGED))
 
-    def fill_page(self, rows: Sequence[Sequence[Any]], start: int, xid: int, cid: int, reserve: int) -> tuple[bytes, int]:
+    def fill_page(
+        self, rows: Sequence[Sequence[Any]], start: int, xid: int, cid: int, reserve: int
+    ) -> tuple[bytes, int]:
         """The image of a fresh page with as many of ``rows[start:]`` as fit, and their number."""
         content = bytearray(PAGE_BYTES)
         content[OFF_KIND:HEADER_BYTES] = empty_header(self.relfile)
@@ -629,8 +635,8 @@ class HeapFile:
         return len(slots)
 
     def freeze(self, block: int, horizon: int, before_xid: int) -> int:
-        """Replace xmin below ``before_xid`` that committed at or below ``horizon`` by the frozen xid, and clear xmax that
-        aborted: versions changed, or minus a missing page."""
+        """Replace xmin below ``before_xid`` that committed at or below ``horizon`` by the frozen xid, and clear xmax
+        that aborted: versions changed, or minus a missing page."""
         page_no = self.blocks.page_no(block)
         frame = self.arena.lookup(page_no)
         if frame == MISSING:

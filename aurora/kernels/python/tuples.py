@@ -10,9 +10,10 @@
 28  32  cmin        u32  command of xmin
 32      null bitmap, one bit a column (set: NULL), only with HAS_NULL; then the values that are not NULL, packed
 ```
-Fixed-width values are little-endian. A variable-length value has a length of one byte when below 128, else of four bytes,
-big-endian with the top bit set. What an update changes lies together: bytes 0-20 of the old version, 18-32 of the new one.
-A row with fewer columns than the codec was written before ADD COLUMN: the codec's ``missing`` values stand in.
+Fixed-width values are little-endian. A variable-length value has a length of one byte when below 128, else of four
+bytes, big-endian with the top bit set. What an update changes lies together: bytes 0-20 of the old version, 18-32 of
+the new one. A row with fewer columns than the codec was written before ADD COLUMN: the codec's ``missing`` values
+stand in.
 """
 
 from __future__ import annotations
@@ -104,7 +105,8 @@ class RowCodec:
         return (bytes((n,)) if n < 128 else (n | 0x80000000).to_bytes(4, "big")) + data
 
     def spans(self, page: memoryview | bytes, offset: int, limit: int) -> list[tuple[int, int] | None]:
-        """Where the values of the first ``limit`` columns of the tuple at ``offset`` lie (None: NULL); length included."""
+        """Where the values of the first ``limit`` columns of the tuple at ``offset`` lie (None: NULL); length
+        included."""
         infomask = page[offset + OFF_INFOMASK] | page[offset + OFF_INFOMASK + 1] << 8
         natts = infomask & NATTS_MASK
         at = offset + TUPLE_HEADER_BYTES
@@ -152,8 +154,8 @@ class RowCodec:
         return tuple(row + self.missing[len(row) :])
 
     def replace(self, page: memoryview | bytes, offset: int, positions: Sequence[int], values: Sequence[Any]) -> bytes:
-        """A new image of the tuple at ``offset`` with the columns ``positions`` (from 0) set to ``values``; the bytes of the
-        others are copied."""
+        """A new image of the tuple at ``offset`` with the columns ``positions`` (from 0) set to ``values``; the bytes
+        of the others are copied."""
         parts: list[bytes | None] = [
             None if span is None else bytes(page[span[0] : span[1]]) for span in self.spans(page, offset, self.natts)
         ]
@@ -165,8 +167,8 @@ class RowCodec:
 
 
 class Projection:
-    """Which columns of a version become a row: ``columns`` are attnos (from 1; ctid -1, xmin -2, cmin -3, xmax -4, cmax -5,
-    tableoid -6); with ``want_tid`` the tid (int) comes last."""
+    """Which columns of a version become a row: ``columns`` are attnos (from 1; ctid -1, xmin -2, cmin -3, xmax -4,
+    cmax -5, tableoid -6); with ``want_tid`` the tid (int) comes last."""
 
     def __init__(self, codec: RowCodec, columns: Sequence[int], want_tid: bool, table_oid: int = 0) -> None:
         self.codec = codec

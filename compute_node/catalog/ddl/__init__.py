@@ -111,7 +111,7 @@ class Ddl:
             raise NotSupported(f"{statement_name(node)} is not supported")
         if txn.read_only and not isinstance(node, _READ_ONLY):
             raise ReadOnlySqlTransaction(f"cannot execute {self._tag(node)} in a read-only transaction")
-        ctx = DdlContext(self._engine, session, txn, source)
+        ctx = DdlContext(self._engine, session, txn, source, drop.drop_temp_schema)
         if handler is None:
             tag = objects.create_schema(ctx, node, lambda each: self.execute(session, txn, each, source))
         else:
@@ -142,4 +142,4 @@ class Ddl:
         """Drop the session's temporary relations; in a transaction of the caller's."""
         name = temp_schema_of(session)
         if name is not None:
-            drop.drop_temp_schema(DdlContext(self._engine, session, txn, ""), name)
+            drop.drop_temp_schema(DdlContext(self._engine, session, txn, "", drop.drop_temp_schema), name)

@@ -6,6 +6,7 @@ creating and dropping storage, locking and building indexes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pglast import ast
@@ -41,7 +42,10 @@ class Notice(SqlError):
 class DdlContext:
     """The tools of one statement. ``source`` is the text that node locations point into."""
 
-    def __init__(self, engine: Any, session: Any, txn: Any, source: str) -> None:
+    def __init__(
+        self, engine: Any, session: Any, txn: Any, source: str, clear_schema: Callable[[DdlContext, str], None]
+    ) -> None:
+        self._clear_schema = clear_schema
         self.engine = engine
         self.session = session
         self.txn = txn
@@ -127,6 +131,9 @@ class DdlContext:
     def temp_schema(self) -> tuple[str, int]:
         """The session's schema for temporary tables, made when first needed; it goes when the session ends."""
         name = f"pg_temp_{self.session.pid}"
+        if temp_schema_of(self.session) is None and self.view.layer.namespace_oid(name) is not None:
+            # Left by a session of that number that a crash ended.
+            self._clear_schema(self, name)
         oid = self.view.layer.namespace_oid(name)
         if oid is None:
             oid = self.next_oid()

@@ -19,12 +19,14 @@ from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.stored import analyze_default, analyze_expression
 from compute_node.sql.analyze.typenames import format_type
+from compute_node.sql.deparse import deparse_stored
 from compute_node.sql.expressions import Expr
 from compute_node.types import oids
 
 
 def walk(node: Any) -> Iterator[ast.Node]:
-    """Every node of a parse tree. (pglast's visitors would overwrite the slot in which ``parse`` keeps literals' places.)"""
+    """Every node of a parse tree. (pglast's visitors would overwrite the slot in which ``parse`` keeps a literal's
+    place.)"""
     if isinstance(node, tuple):
         for item in node:
             yield from walk(item)
@@ -62,12 +64,8 @@ def default_text(ctx: DdlContext, node: ast.Node, column: ColumnDesc) -> str:
         raise NotSupported("cannot use column reference in DEFAULT expression", position=columns[0][1] + 1)
     if subqueries:
         raise NotSupported("cannot use subquery in DEFAULT expression", position=subqueries[0] + 1)
-    analyze_default(ctx.view, column, node, ctx.source, session=ctx.session)
-    text = expression_text(node)
-    if isinstance(node, ast.A_Const) and (node.isnull or isinstance(node.val, ast.String)):
-        # PostgreSQL shows the type of a bare string, as 'x'::text.
-        return f"{text}::{format_type(ctx.view, column.type)}"
-    return text.lower() if isinstance(node, ast.A_Const) and isinstance(node.val, ast.Boolean) else text
+    view = ctx.view
+    return deparse_stored(analyze_default(view, column, node, ctx.source, session=ctx.session), view, None)
 
 
 def range_var(desc: RelationDesc) -> ast.RangeVar:
@@ -86,8 +84,7 @@ def check_text(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> str:
     _, subqueries = references(node)
     if subqueries:
         raise NotSupported("cannot use subquery in check constraint", position=subqueries[0] + 1)
-    _analyzed(ctx, node, desc, "CHECK")
-    return f"({expression_text(node)})"
+    return deparse_stored(_analyzed(ctx, node, desc, "CHECK"), ctx.view, desc)
 
 
 def predicate_text(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> str:
@@ -98,7 +95,7 @@ def predicate_text(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> str:
     found = _analyzed(ctx, node, desc, "INDEX")
     if found.type != oids.BOOL:
         raise DatatypeMismatch(f"argument of WHERE must be type boolean, not type {format_type(ctx.view, found.type)}")
-    return f"({expression_text(node)})"
+    return deparse_stored(found, ctx.view, desc)
 
 
 def index_expression(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> tuple[str, int]:
@@ -107,5 +104,6 @@ def index_expression(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> tup
     if subqueries:
         raise NotSupported("cannot use subquery in index expression", position=subqueries[0] + 1)
     found = _analyzed(ctx, node, desc, "INDEX")
-    text = expression_text(node).replace("\n", " ")
-    return (text if isinstance(node, ast.FuncCall) else f"({text})"), found.type
+    text = deparse_stored(found, ctx.view, desc)
+    is_call = isinstance(node, ast.FuncCall) and not text.startswith("(")
+    return (text if is_call else f"({text})"), found.type

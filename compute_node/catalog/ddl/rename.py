@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pglast import ast, enums
@@ -33,6 +34,8 @@ from compute_node.catalog.ddl.drop import range_var_of
 from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.descriptors import RelationDesc
 from compute_node.catalog.schema import CATALOGS, NAMESPACE_CATALOG
+from compute_node.sql.analyze.stored import analyze_stored
+from compute_node.sql.deparse import deparse_stored
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 
 _O = enums.ObjectType
@@ -97,11 +100,27 @@ def _rename_column(ctx: DdlContext, desc: RelationDesc, old: str, new: str) -> N
         raise UndefinedColumn(f'column "{old}" does not exist')
     if desc.column(new) is not None:
         raise DuplicateColumn(f'column "{new}" of relation "{desc.name}" already exists')
-    if desc.checks or any(index.expressions or index.predicate for index in desc.indexes):
-        raise NotSupported("renaming a column of a table with checks or expression indexes is not supported")
     for record in ctx.rows.find("pg_depend", refclassid=CLASS_RELATION, refobjid=desc.oid):
         if record.classid == CATALOGS["pg_rewrite"].desc.oid:
             raise NotSupported("renaming a column that a view uses is not supported")
+    view = ctx.view
+    renamed = replace(
+        desc, columns=tuple(replace(each, name=new) if each is column else each for each in desc.columns)
+    )
+
+    def follow(text: str, clause: str) -> str:
+        return deparse_stored(analyze_stored(view, desc, text, clause, session=ctx.session), view, renamed)
+
+    for record in ctx.rows.find("pg_constraint", conrelid=desc.oid):
+        if record.contype == "c":
+            ctx.rows.update("pg_constraint", record, conbin=follow(record.conbin, "CHECK"))
+    for record in ctx.rows.find("pg_index", indrelid=desc.oid):
+        if record.indexprs is not None:
+            texts = [f"({follow(text, 'INDEX')})" for text in record.indexprs.split("\n")]
+            ctx.rows.update("pg_index", record, indexprs="\n".join(texts))
+    for record in ctx.rows.find("pg_index", indrelid=desc.oid):
+        if record.indpred is not None:
+            ctx.rows.update("pg_index", record, indpred=follow(record.indpred, "INDEX"))
     ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, column.attno), attname=new)
     for index in desc.indexes:
         for place, attno in enumerate((*index.columns, *index.included), 1):
@@ -273,6 +292,7 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
     ctx.rows.delete_where(catalog, **key_values)
     if node.comment:
         ctx.rows.insert(catalog, **key_values, description=node.comment)
+    ctx.changes.touch()
     return "COMMENT"
 
 

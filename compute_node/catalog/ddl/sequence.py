@@ -16,9 +16,9 @@ from typing import Any
 from pglast import ast
 
 from aurora.errors import (
-    DataException,
     InvalidParameterValue,
     ObjectNotInPrerequisiteState,
+    SequenceGeneratorLimitExceeded,
     SqlSyntaxError,
     UndefinedTable,
     WrongObjectType,
@@ -47,12 +47,6 @@ _COLUMNS = [
     ColumnDesc(3, "is_called", oids.BOOL, -1, True),
 ]
 _ATTNOS = (1, 2, 3)
-
-
-class SequenceLimitExceeded(DataException):
-    """2200H."""
-
-    sqlstate = "2200H"
 
 
 @dataclass(slots=True)
@@ -154,17 +148,8 @@ def create_owned_sequence(
     wanted = parameters(ctx, options, column.type, None)
     made = make_sequence(ctx, (table.schema, table.namespace), name, wanted)
     ctx.depend((CLASS_RELATION, made.oid, 0), (CLASS_RELATION, table.oid, column.attno), "i" if identity else "a")
-    return f"nextval('{quoted_name(made)}'::regclass)"
-
-
-def quoted_name(desc: RelationDesc) -> str:
-    """``schema.name`` as it stands inside a literal; the schema stays, so that the search path does not matter."""
-    return f"{_identifier(desc.schema)}.{_identifier(desc.name)}".replace("'", "''")
-
-
-def _identifier(name: str) -> str:
-    plain = name.replace("_", "a").isalnum() and name.islower() and name.isascii() and not name[0].isdigit()
-    return name if plain else '"' + name.replace('"', '""') + '"'
+    # By OID, so that neither renaming nor the search path matters; pg_get_expr shows the name.
+    return f"nextval('{made.oid}'::regclass)"
 
 
 def _owner(ctx: DdlContext, desc: RelationDesc, option: ast.DefElem | None) -> None:
@@ -287,7 +272,9 @@ class Sequences:
             if not wanted.least <= value <= wanted.greatest:
                 if not wanted.cycle:
                     word, bound = ("maximum", wanted.greatest) if wanted.increment > 0 else ("minimum", wanted.least)
-                    raise SequenceLimitExceeded(f'nextval: reached {word} value of sequence "{desc.name}" ({bound})')
+                    raise SequenceGeneratorLimitExceeded(
+                        f'nextval: reached {word} value of sequence "{desc.name}" ({bound})'
+                    )
                 value = wanted.least if wanted.increment > 0 else wanted.greatest
                 state.written = 0
         if state.written <= 0:
@@ -332,4 +319,7 @@ class Sequences:
             txns.abort(own)
             raise ObjectNotInPrerequisiteState(f'sequence "{desc.name}" has no row')
         table.update(own, snapshot, found[0][-1], (value, 0, called), _ATTNOS, lambda _: None)
-        txns.commit(own)
+        lsn = txns.commit(own)
+        if txn is not None:
+            # A value may be shown only once what forbids its repetition is durable.
+            txn.depend(lsn)

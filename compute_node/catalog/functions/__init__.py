@@ -29,8 +29,3 @@ def catalog_function(engine: Any, session: Any, name: str, *args: Any) -> Any:
     if function is None:
         raise NotSupported(f"function {name} is not supported")
     return function(Call(engine, session), *args)
-
-
-def make_lookup(engine: Any, session: Any) -> Callable[..., Any]:
-    """``TypeEnv.lookup`` for a session: text forms of the reg* types."""
-    return lambda name, *args: _FUNCTIONS[name](Call(engine, session), *args)

@@ -8,12 +8,15 @@ from typing import Any
 from pglast.parser import ParseError
 from pglast.stream import IndentedStream
 
-from aurora.errors import UndefinedColumn, UndefinedTable
+from aurora.errors import InvariantViolation, UndefinedColumn, UndefinedTable
 from compute_node.catalog.descriptors import IndexDesc, RelationDesc
 from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.functions.names import regclass_in
 from compute_node.catalog.rows import Record
 from compute_node.catalog.schema import CATALOGS
+from compute_node.sql.analyze.stored import analyze_stored
+from compute_node.sql.deparse import deparse
+from compute_node.sql.expressions import Expr, Var
 
 _CLASS_RELATION = CATALOGS["pg_class"].desc.oid
 
@@ -42,8 +45,18 @@ def _closes_at_end(text: str) -> bool:
 
 
 def get_expr(call: Call, text: str, oid: int, pretty: bool = False) -> str:
-    """pg_get_expr: expressions are stored as their text."""
+    """pg_get_expr: expressions are stored as their text, with OIDs where names may change."""
+    if "::reg" in text:
+        desc = call.view.relation(oid)
+        expr = analyze_stored(call.view, desc, text, "DEFAULT", session=call.session)
+        text = deparse(expr, call.view, lambda leaf: _column_name(desc, leaf), call.session.env)
     return _bare(text, pretty)
+
+
+def _column_name(desc: RelationDesc | None, leaf: Expr) -> str:
+    if not isinstance(leaf, Var) or desc is None or leaf.attno <= 0:
+        raise InvariantViolation(f"{type(leaf).__name__} in a stored expression")
+    return quote_identifier(desc.columns[leaf.attno - 1].name)
 
 
 def _index(call: Call, oid: int) -> tuple[RelationDesc, IndexDesc] | None:
@@ -127,7 +140,7 @@ def get_viewdef(call: Call, view: int | str, pretty: bool | int = False) -> str 
     if desc is None or desc.view_sql is None:
         return None
     try:
-        text = str(IndentedStream()(desc.view_sql))
+        text = str(IndentedStream(comma_at_eoln=True)(desc.view_sql))
     except ParseError:
         text = desc.view_sql
     return " " + text.rstrip(";") + ";"

@@ -111,11 +111,29 @@ class Describer:
             return self._names(plan.children[0])
         if isinstance(plan, (pl.Update, pl.Delete)):
             return self._names(plan.child)
-        if isinstance(plan, (pl.FunctionScan, pl.ValuesScan, pl.CteScan)):
-            alias = quoted(getattr(plan, "alias", "") or "*VALUES*")
-            return lambda side, index: f"{alias}.column{index + 1}" if self._qualify else f"column{index + 1}"
+        if isinstance(plan, pl.FunctionScan):
+            alias = quoted(plan.alias)
+            return lambda side, index: alias if plan.column_count == 1 and index == 0 else f"{alias}.column{index + 1}"
+        if isinstance(plan, pl.ValuesScan):
+            return lambda side, index: f'"*VALUES*".column{index + 1}'
+        if isinstance(plan, pl.CteScan):
+            return self._cte_names(plan)
         child = getattr(plan, "child", None)
         return self._names(child) if child is not None else (lambda side, index: f"column{index + 1}")
+
+    def _cte_names(self, plan: pl.CteScan) -> Names:
+        """A CTE's columns go by the names of the columns behind them; others are numbered."""
+        target = self._planned.ctes[plan.cte]
+        source = target.initial if isinstance(target, pl.RecursiveUnion) else target
+        alias = quoted(plan.alias or self._cte_name(plan.cte))
+
+        def name(side: int, index: int) -> str:
+            text = self._output_name(source, index).rpartition(".")[2]
+            if not text.replace("_", "a").isalnum():
+                text = f"column{index + 1}"
+            return f"{alias}.{text}" if self._qualify else text
+
+        return name
 
     def _aggregate_names(self, plan: pl.AggregatePlan) -> Names:
         below = self._names(plan.child)
@@ -213,6 +231,8 @@ class Describer:
                 if isinstance(plan.call, ex.Call):
                     name = self._wording.function_name(plan.call.function)
                 return Shown(plan, "Function Scan" + self._on(name, plan.alias), "Function Scan", {"Alias": plan.alias})
+            case pl.ValuesScan() if len(plan.values) == 1:
+                return Shown(plan, "Result", "Result")
             case pl.ValuesScan():
                 return Shown(plan, 'Values Scan on "*VALUES*"', "Values Scan")
             case pl.SubqueryScan():

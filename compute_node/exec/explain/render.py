@@ -100,19 +100,18 @@ class _Writer:
         self._text(tree, 0, lines)
         return lines
 
-    def _text(self, shown: Shown, depth: int, lines: list[str]) -> None:
-        """A child starts with an arrow, six columns further in than its parent's; properties stand two behind the
-        title."""
-        indent = 6 * depth
-        if shown.label:
-            lines.append(f"{' ' * (indent - 4)}{shown.label}")
-        arrow = f"{' ' * (indent - 4)}->  " if depth else ""
+    def _text(self, shown: Shown, column: int, lines: list[str]) -> None:
+        """``column``: where the title starts. A child's title stands six further in than its parent's, behind an arrow;
+        under a label of its own eight."""
+        arrow = f"{' ' * (column - 4)}->  " if column else ""
         lines.append(f"{arrow}{shown.title}{self._numbers(shown)}")
         for name, value in shown.properties:
             text = ", ".join(value) if isinstance(value, list) else value
-            lines.append(f"{' ' * (indent + 2)}{name}: {text}")
+            lines.append(f"{' ' * (column + 2)}{name}: {text}")
         for child in shown.children:
-            self._text(child, depth + 1, lines)
+            if child.label:
+                lines.append(f"{' ' * (column + 2)}{child.label}")
+            self._text(child, column + (8 if child.label else 6), lines)
 
     def _numbers(self, shown: Shown) -> str:
         plan = shown.plan

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aurora.errors import NotSupported
 from compute_node.exec.compile.compiler import Compiler
-from compute_node.exec.compile.rows import key_text
+from compute_node.exec.compile.rows import is_identity, key_text
 from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.sql import plan as pl
@@ -19,17 +19,13 @@ if TYPE_CHECKING:
 Probe = Callable[..., Any]
 
 
-def _probe_source(kind: str, row: str, condition: str, null_aware: bool) -> list[str]:
+def _probe_source(kind: str, key: str, row: str, condition: str, null_aware: bool) -> list[str]:
     """Body of the probe function: a batch of outer rows → joined rows. ``m`` are the inner rows of the key; right and
     full joins keep (row, number) pairs and mark the numbers they met in ``met``."""
     keep_numbers = kind in ("right", "full")
     each = "for s, n in m:" if keep_numbers else "for s in m:"
     body = ["o = []", "a = o.append", "for r in b:"]
-    if null_aware:
-        body.append("    k = key(c, r)")
-        body.append("    m = get(k)")
-    else:
-        body.append("    m = get(key(c, r))")
+    body += [f"    k = {key}", "    m = get(k)"]
     if kind in ("semi", "anti"):
         body.append("    hit = False")
         body += ["    if m:", "        for s in m:", f"            if {condition}:"]
@@ -64,7 +60,7 @@ def _has_null(key: Any) -> bool:
 class HashJoinNode(Node):
     """Keys with NULLs never match and are not stored."""
 
-    __slots__ = ("_inner", "_inner_key", "_kind", "_null_aware", "_outer", "_probe", "_simple_inner", "_unmatched")
+    __slots__ = ("_inner", "_kind", "_load", "_null_aware", "_outer", "_probe", "_unmatched")
 
     def __init__(self, plan: pl.HashJoin, builder: Builder) -> None:
         if plan.kind not in ("inner", "left", "right", "full", "semi", "anti"):
@@ -85,23 +81,25 @@ class HashJoinNode(Node):
         plain = scope.column
         scope.column = lambda side, index: plain(0, index)
         inner_text = key_text(Compiler(unit, scope, builder), plan.inner_keys)
-        self._inner_key: Probe = unit.link(unit.function("c, r", [f"return {inner_text}"]))
+        some_null = "k is None" if len(plan.inner_keys) == 1 else "None in k"
+        numbered = plan.kind in ("right", "full")
+        # Rows go into the dict by key; numbered ones as (row, number) pairs. The result tells whether a key had a NULL.
+        lines = ["null = False", "get = table.get", "for r in b:"]
+        lines += ["    i = (r, len(numbered))", "    numbered.append(r)"] if numbered else ["    i = r"]
+        lines += [f"    k = {inner_text}", f"    if {some_null}:", "        null = True", "        continue"]
+        lines += ["    m = get(k)", "    if m is None: table[k] = [i]", "    else: m.append(i)", "return null"]
+        self._load: Probe = unit.link(unit.function("c, b, table, numbered", lines))
 
         unit = Unit()
-        outer_text = key_text(Compiler(unit, row_scope(self._outer.nullable), builder), plan.outer_keys)
-        outer_key: Probe = unit.link(unit.function("c, r", [f"return {outer_text}"]))
-
-        unit = Unit()
+        key = key_text(Compiler(unit, row_scope(self._outer.nullable), builder), plan.outer_keys)
         compiler = Compiler(unit, row_scope(outer_nullable, inner_nullable), builder)
         condition = compiler.truth(plan.condition).text if plan.condition is not None else "True"
         row = compiler.tuple_of(plan.output) if plan.output else "()"
-        if plan.kind in ("semi", "anti") and self._is_outer(plan, outer_width):
+        if plan.kind in ("semi", "anti") and is_identity(plan.output, outer_width):
             row = "r"
-        key = unit.bind(outer_key, "g")
         nulls = unit.bind((None,) * inner_width)
         tester = unit.bind(_has_null, "g")
-        body = _probe_source(plan.kind, row, condition, self._null_aware)
-        body.insert(0, f"key = {key}")
+        body = _probe_source(plan.kind, key, row, condition, self._null_aware)
         if plan.kind in ("left", "full"):
             body.insert(0, f"nulls = {nulls}")
         if self._null_aware:
@@ -115,37 +113,17 @@ class HashJoinNode(Node):
             lines = [f"r = {outer_nulls}", "o = []", "for s in b:", f"    o.append({row})", "return o"]
             self._unmatched = unit.link(unit.function("c, b", lines))
 
-    @staticmethod
-    def _is_outer(plan: pl.HashJoin, width: int) -> bool:
-        from compute_node.exec.compile.rows import is_identity
-
-        return is_identity(plan.output, width)
-
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """Inner side first, as a whole; then the outer side batch by batch."""
         table: dict[Any, list[Any]] = {}
-        key = self._inner_key
+        load = self._load
         numbered: list[Any] = []
-        keep_numbers = self._unmatched is not None
         saw_null = False
         count = 0
         for batch in self._inner.batches(ctx):
             ctx.check()
-            for row in batch:
-                count += 1
-                value = key(ctx, row)
-                item = row
-                if keep_numbers:
-                    item = (row, len(numbered))
-                    numbered.append(row)
-                if value is None or (value.__class__ is tuple and None in value):
-                    saw_null = True
-                    continue
-                rows = table.get(value)
-                if rows is None:
-                    table[value] = [item]
-                else:
-                    rows.append(item)
+            count += len(batch)
+            saw_null |= load(ctx, batch, table, numbered)
         if count == 0 and self._kind in ("inner", "semi", "right"):
             return
         if self._null_aware:

@@ -1,4 +1,5 @@
-"""Semantic analysis: parse tree → ``Query`` with names resolved and every expression typed (PostgreSQL manual, chapter 10).
+"""Semantic analysis: parse tree → ``Query`` with names resolved and every expression typed (PostgreSQL manual, chapter
+10).
 
 Next stage: ``planner``. One construct family a file: names, targets, from_clause, expressions, operators, functions,
 coercion, aggregates, ctes, select, set_operations, dml, stored (defaults, checks). Invariants: no expression of the
@@ -34,12 +35,13 @@ def analyze(
 ) -> Query:
     """Analyze one SELECT, INSERT, UPDATE or DELETE.
 
-    ``param_types``: declared types of ``$1`` …, 0 where unknown; the list is extended and filled with what analysis finds
-    and becomes ``query.param_types``. ``source`` is the whole text that ``statement``'s locations point into. ``lifted``
-    maps UTF-8 byte offsets of literals to parameter slots: each literal whose value analysis does not look at becomes
-    ``Param(slot)`` of its resolved type; the others stay constants and their offsets are in ``query.kept_literals``.
-    ``session`` gives ``env`` (TypeEnv) for literals that depend on settings; such a query has ``extra["env_dependent"]``.
-    With ``allow_params`` false, ``$n`` raises 42P02. ``query.extra["relations"]`` holds the OIDs of what it reads, views too.
+    ``param_types``: declared types of ``$1`` …, 0 where unknown; the list is extended and filled with what analysis
+    finds and becomes ``query.param_types``. ``source`` is the whole text that ``statement``'s locations point into.
+    ``lifted`` maps UTF-8 byte offsets of literals to parameter slots: each literal whose value analysis does not look
+    at becomes ``Param(slot)`` of its resolved type; the others stay constants and their offsets are in
+    ``query.kept_literals``. ``session`` gives ``env`` (TypeEnv) for literals that depend on settings; such a query has
+    ``extra["env_dependent"]``. With ``allow_params`` false, ``$n`` raises 42P02. ``query.extra["relations"]`` holds
+    the OIDs of what it reads, views too.
 
     Raises PostgreSQL's errors: 42P01, 42703, 42702, 42883, 42804, 42803, 42P18 …, with ``position`` in characters.
     """

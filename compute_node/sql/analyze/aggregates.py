@@ -11,7 +11,8 @@ from compute_node.sql.rewrite import query_expressions
 
 
 def check_grouping(scope: Scope, query: Query) -> None:
-    """Raise 42803 for a column outside the GROUP BY that is not inside an aggregate nor determined by a grouped primary key."""
+    """Raise 42803 for a column outside the GROUP BY that is not inside an aggregate nor determined by a grouped
+    primary key."""
     groups = [query.targets[index].expression for index in query.group_by]
     checker = _Checker(scope, query, groups)
     for target in query.targets:

@@ -1,7 +1,7 @@
 """Type coercion (PostgreSQL manual, chapter 10): which casts exist in a context, and expressions that apply them.
 
-Contexts are those of pg_cast: ``i`` implicit, ``a`` assignment, ``e`` explicit. An unknown literal becomes a constant of the
-target type through its input function; an unknown parameter takes the target type.
+Contexts are those of pg_cast: ``i`` implicit, ``a`` assignment, ``e`` explicit. An unknown literal becomes a constant
+of the target type through its input function; an unknown parameter takes the target type.
 """
 
 from __future__ import annotations
@@ -115,7 +115,9 @@ def can_coerce(catalog: CatalogView, sources: Sequence[int], targets: Sequence[i
         if find_pathway(catalog, target, source, context) is not None:
             continue
         source_kind = catalog.type(source).kind
-        if target == oids.RECORD and source_kind == "c" or source == oids.RECORD and catalog.type(target).kind == "c":
+        if (target == oids.RECORD and source_kind == "c") or (
+            source == oids.RECORD and catalog.type(target).kind == "c"
+        ):
             continue
         if target == RECORD_ARRAY and catalog.type(catalog.type(source).element or source).kind == "c":
             continue
@@ -406,7 +408,11 @@ def select_common_type(scope: Scope, expressions: Sequence[Expr], construct: str
         if mine.category != other.category:
             names = f"{format_type(catalog, chosen)} and {format_type(catalog, item.type)}"
             raise fail(DatatypeMismatch, f"{construct} types {names} cannot be matched", item.location)
-        if not mine.preferred and _implicitly(catalog, chosen, item.type) and not _implicitly(catalog, item.type, chosen):
+        if (
+            not mine.preferred
+            and _implicitly(catalog, chosen, item.type)
+            and not _implicitly(catalog, item.type, chosen)
+        ):
             chosen = item.type
     return oids.TEXT if chosen == oids.UNKNOWN else chosen
 

@@ -20,8 +20,8 @@ from compute_node.types.registry import TypeEnv
 class Analysis:
     """The statement: catalog, parameters and lifted literals.
 
-    ``lifted`` maps character offsets of literals to parameter slots; ``used`` holds those that became parameters, ``kept``
-    those whose value was looked at. ``keep_depth`` > 0 while everything under analysis must stay literal.
+    ``lifted`` maps character offsets of literals to parameter slots; ``used`` holds those that became parameters,
+    ``kept`` those whose value was looked at. ``keep_depth`` > 0 while everything under analysis must stay literal.
     """
 
     catalog: CatalogView
@@ -54,8 +54,8 @@ class Analysis:
 class NameItem:
     """What a range entry offers to name resolution: its alias and the expression of each column.
 
-    ``origins``: (table OID, attno) per column. ``columns_visible``: unqualified names reach it; ``table_visible``: qualified
-    ones do. ``lateral_only``: visible only to LATERAL items while FROM is being analyzed.
+    ``origins``: (table OID, attno) per column. ``columns_visible``: unqualified names reach it; ``table_visible``:
+    qualified ones do. ``lateral_only``: visible only to LATERAL items while FROM is being analyzed.
     """
 
     rte: int
@@ -108,11 +108,14 @@ def fail(
     error: type[SqlError], message: str, location: int = -1, *, detail: str | None = None, hint: str | None = None
 ) -> SqlError:
     """The error with its position made from a character offset; to be raised by the caller."""
-    return error(message, detail=detail, hint=hint, position=location + 1 if location is not None and location >= 0 else None)
+    return error(
+        message, detail=detail, hint=hint, position=location + 1 if location is not None and location >= 0 else None
+    )
 
 
 def shift_levels(node: Expr, delta: int) -> Expr:
-    """The expression seen from ``delta`` query levels further in (or out, negative); references to levels inside it stay."""
+    """The expression seen from ``delta`` query levels further in (or out, negative); references to levels inside it
+    stay."""
 
     def shift(item: Expr, depth: int) -> Expr:
         if isinstance(item, (Var, AggregateCall)) and item.levels_up >= depth:

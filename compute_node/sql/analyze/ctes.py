@@ -92,7 +92,8 @@ def _plain(scope: Scope, item: ast.CommonTableExpr) -> CommonTable:
 
 
 def _recursive(scope: Scope, item: ast.CommonTableExpr) -> CommonTable:
-    """``non-recursive UNION [ALL] recursive``. The column types are those of the non-recursive term (42804 otherwise)."""
+    """``non-recursive UNION [ALL] recursive``. The column types are those of the non-recursive term (42804
+    otherwise)."""
     from compute_node.sql.analyze.select import analyze_select
     from compute_node.sql.analyze.set_operations import finish_set_operation, visible
 
@@ -122,7 +123,9 @@ def _recursive(scope: Scope, item: ast.CommonTableExpr) -> CommonTable:
     if len(ones) != len(others):
         from aurora.errors import SqlSyntaxError
 
-        raise fail(SqlSyntaxError, "each UNION query must have the same number of columns", others[0].expression.location)
+        raise fail(
+            SqlSyntaxError, "each UNION query must have the same number of columns", others[0].expression.location
+        )
     for index, (one, other) in enumerate(zip(ones, others, strict=True)):
         wanted = one.expression.type
         expr = other.expression

@@ -109,7 +109,9 @@ def _check_counts(columns: list[ColumnDesc], values: list[Expr], cols: Any) -> N
         raise fail(SqlSyntaxError, "INSERT has more expressions than target columns", location)
     if cols and len(values) < len(columns):
         location = cols[len(values)].location
-        raise fail(SqlSyntaxError, "INSERT has more target columns than expressions", location if location is not None else -1)
+        raise fail(
+            SqlSyntaxError, "INSERT has more target columns than expressions", location if location is not None else -1
+        )
 
 
 def _stored(scope: Scope, expr: Expr, column: ColumnDesc) -> Expr:
@@ -193,9 +195,7 @@ def _insert_from_query(scope: Scope, node: ast.InsertStmt, relation: RelationDes
             value = column_default(scope, column)
         else:
             source = visible[index].expression
-            value = Var(
-                type=source.type, typmod=source.typmod, rte=0, attno=index + 1, location=source.location
-            )
+            value = Var(type=source.type, typmod=source.typmod, rte=0, attno=index + 1, location=source.location)
             _check_generated(column, value)
             value = assign(outer_scope, value, column, source.location)
         outer.targets.append(Target(value, column.name))
@@ -237,7 +237,9 @@ def _arbiters(scope: Scope, node: ast.OnConflictClause, relation: RelationDesc) 
             if index.name == infer.conname and index.constraint:
                 return (index.oid,)
         raise fail(
-            UndefinedObject, f'constraint "{infer.conname}" for table "{relation.name}" does not exist', infer.location or -1
+            UndefinedObject,
+            f'constraint "{infer.conname}" for table "{relation.name}" does not exist',
+            infer.location or -1,
         )
     wanted: set[int] = set()
     for item in infer.indexElems:
@@ -278,7 +280,7 @@ def _assignments(scope: Scope, nodes: Any, relation: RelationDesc) -> tuple[tupl
             location = item.location if item.location is not None else -1
             column = target_column(relation.columns, relation.name, item.name, location)
             if column.attno in found:
-                raise fail(SqlSyntaxError, f'multiple assignments to same column "{column.name}"', location)
+                raise SqlSyntaxError(f'multiple assignments to same column "{column.name}"')
             expr = transform(scope, item.val)
             if item.indirection:
                 subscript(scope, Const(type=column.type, value=None), item.indirection, location)
@@ -350,4 +352,3 @@ def _returning(scope: Scope, node: Any) -> list[Target]:
     finally:
         scope.clause = previous
     return [dataclasses.replace(item, expression=resolve_unknown(scope, item.expression)) for item in targets]
-

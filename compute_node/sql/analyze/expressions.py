@@ -106,9 +106,7 @@ def expression_location(node: Any) -> int:
     left = None
     if isinstance(node, ast.A_Expr):
         left = node.lexpr
-    elif isinstance(node, ast.TypeCast):
-        left = node.arg
-    elif isinstance(node, (ast.NullTest, ast.BooleanTest, ast.CollateClause)):
+    elif isinstance(node, (ast.TypeCast, ast.NullTest, ast.BooleanTest, ast.CollateClause)):
         left = node.arg
     elif isinstance(node, ast.BoolExpr) and node.args:
         left = node.args[0]
@@ -175,7 +173,8 @@ def _number(scope: Scope, text: str, location: int) -> Expr:
 
 
 def _digits_location(scope: Scope, location: int) -> int:
-    """Where the digits of a negative literal start: the grammar folds the sign into it, a lifter may leave it outside."""
+    """Where the digits of a negative literal start: the grammar folds the sign into it, a lifter may leave it
+    outside."""
     source = scope.analysis.source
     if location < 0 or location >= len(source) or source[location] != "-":
         return location
@@ -306,7 +305,9 @@ def _distinct_test(
 
 def _null_if(scope: Scope, node: ast.A_Expr) -> Expr:
     schema, name = _operator_name(node)
-    call = make_operator(scope, schema, name, transform(scope, node.lexpr), transform(scope, node.rexpr), _location(node))
+    call = make_operator(
+        scope, schema, name, transform(scope, node.lexpr), transform(scope, node.rexpr), _location(node)
+    )
     if not isinstance(call, Call) or call.type != oids.BOOL:
         raise fail(DatatypeMismatch, "NULLIF requires = operator to yield boolean", _location(node))
     left, right = call.arguments
@@ -326,7 +327,9 @@ def _in_list(scope: Scope, node: ast.A_Expr) -> Expr:
         for item in items:
             right_row = _row_of(scope, item)
             if left_row is None or right_row is None:
-                tests.append(make_operator(scope, schema, name, transform(scope, node.lexpr), transform(scope, item), location))
+                tests.append(
+                    make_operator(scope, schema, name, transform(scope, node.lexpr), transform(scope, item), location)
+                )
             else:
                 tests.append(make_row_comparison(scope, schema, name, left_row, right_row, location))
     else:
@@ -427,7 +430,8 @@ def _null_test(scope: Scope, node: ast.NullTest) -> Expr:
     argument = transform(scope, node.arg)
     if isinstance(argument, RowExpr) and argument.arguments:
         tests = tuple(
-            NullTest(type=oids.BOOL, argument=item, negated=negated, location=_location(node)) for item in argument.arguments
+            NullTest(type=oids.BOOL, argument=item, negated=negated, location=_location(node))
+            for item in argument.arguments
         )
         return tests[0] if len(tests) == 1 else And(type=oids.BOOL, arguments=tests, location=_location(node))
     return NullTest(type=oids.BOOL, argument=argument, negated=negated, location=_location(node))
@@ -460,9 +464,7 @@ def _case(scope: Scope, node: ast.CaseExpr) -> Expr:
             condition = transform(scope, item.expr)
         conditions.append(coerce_to_boolean(scope, condition, "CASE/WHEN"))
         results.append(transform(scope, item.result))
-    default = (
-        transform(scope, node.defresult) if node.defresult is not None else Const(type=oids.UNKNOWN, value=None)
-    )
+    default = transform(scope, node.defresult) if node.defresult is not None else Const(type=oids.UNKNOWN, value=None)
     # PostgreSQL takes the ELSE result first when it chooses the common type
     common = select_common_type(scope, [default, *results], "CASE")
     branches = tuple(
@@ -550,10 +552,10 @@ def _array(scope: Scope, node: ast.A_ArrayExpr, target: int = 0) -> Expr:
         array_type = target
         coerced = []
         for item in elements:
-            value = coerce(scope, item, element_type, -1, "e", location)
-            if value is None:
+            converted = coerce(scope, item, element_type, -1, "e", location)
+            if converted is None:
                 raise cannot_cast(scope, item.type, element_type, item.location)
-            coerced.append(value)
+            coerced.append(converted)
         elements = coerced
     else:
         if not elements:
@@ -573,9 +575,7 @@ def _array(scope: Scope, node: ast.A_ArrayExpr, target: int = 0) -> Expr:
                 shown = format_type(scope.catalog, element_type)
                 raise fail(UndefinedObject, f"could not find array type for data type {shown}", location)
     scalar = scope.catalog.type(array_type).element
-    return ArrayExpr(
-        type=array_type, elements=tuple(elements), element_type=scalar, nested=nested, location=location
-    )
+    return ArrayExpr(type=array_type, elements=tuple(elements), element_type=scalar, nested=nested, location=location)
 
 
 def _indirection(scope: Scope, node: ast.A_Indirection) -> Expr:
@@ -588,7 +588,7 @@ def _indirection(scope: Scope, node: ast.A_Indirection) -> Expr:
             continue
         value, pending = subscript(scope, value, pending, location), []
         if isinstance(item, ast.A_Star):
-            raise fail(NotSupported, "row expansion via \"*\" is not supported here", location)
+            raise fail(NotSupported, 'row expansion via "*" is not supported here', location)
         value = select_field(scope, value, item.sval, location)
     return subscript(scope, value, pending, location)
 
@@ -600,7 +600,9 @@ def subscript(scope: Scope, value: Expr, indices: Sequence[ast.A_Indices], locat
     kind = scope.catalog.type(value.type)
     if not kind.element or kind.length == 64:
         shown = format_type(scope.catalog, value.type)
-        raise fail(DatatypeMismatch, f"cannot subscript type {shown} because it does not support subscripting", location)
+        raise fail(
+            DatatypeMismatch, f"cannot subscript type {shown} because it does not support subscripting", location
+        )
 
     def index(item: Any) -> Expr | None:
         if item is None:
@@ -613,10 +615,14 @@ def subscript(scope: Scope, value: Expr, indices: Sequence[ast.A_Indices], locat
 
     if any(item.is_slice for item in indices):
         slices = tuple(
-            (index(item.lidx), index(item.uidx)) if item.is_slice else (Const(type=oids.INT4, value=1), index(item.uidx))
+            (index(item.lidx), index(item.uidx))
+            if item.is_slice
+            else (Const(type=oids.INT4, value=1), index(item.uidx))
             for item in indices
         )
-        return Subscript(type=value.type, typmod=value.typmod, container=value, indexes=(), slices=slices, location=location)
+        return Subscript(
+            type=value.type, typmod=value.typmod, container=value, indexes=(), slices=slices, location=location
+        )
     return Subscript(
         type=kind.element,
         typmod=value.typmod,
@@ -652,7 +658,9 @@ def _sublink(scope: Scope, node: ast.SubLink) -> Expr:
     kind = node.subLinkType.name.removesuffix("_SUBLINK")
     location = _location(node)
     if scope.clause in ("CHECK", "DEFAULT", "INDEX"):
-        where = {"CHECK": "check constraint", "DEFAULT": "DEFAULT expression", "INDEX": "index expression"}[scope.clause]
+        where = {"CHECK": "check constraint", "DEFAULT": "DEFAULT expression", "INDEX": "index expression"}[
+            scope.clause
+        ]
         raise fail(NotSupported, f"cannot use subquery in {where}", location)
     if kind in ("ANY", "ALL"):
         names = [item.sval for item in node.operName or ()] or ["="]
@@ -801,4 +809,3 @@ def transform_where(scope: Scope, node: Any, clause: str) -> Expr | None:
         return coerce_to_boolean(scope, transform(scope, node), clause)
     finally:
         scope.clause = previous
-

@@ -134,8 +134,8 @@ def open_relation(scope: Scope, node: ast.RangeVar) -> RelationDesc:
                 UndefinedTable,
                 f'relation "{shown}" does not exist',
                 location,
-                detail=f'There is a WITH item named "{shown}", but it cannot be referenced from this part of the query.',
-                hint="Use WITH RECURSIVE, or re-order the WITH items to remove forward references.",
+                detail=f'There is a WITH item named "{shown}", '
+                "but it cannot be referenced from this part of the query.",
             )
         raise fail(UndefinedTable, f'relation "{shown}" does not exist', location)
     scope.analysis.relations.add(relation.oid)
@@ -229,7 +229,9 @@ def _cte_entry(scope: Scope, node: ast.RangeVar, cte: CommonTable, level: int) -
     visible = [item for item in source if not item.junk]
     if query.command != "select" and not visible:
         raise fail(
-            NotSupported, f'WITH query "{cte.name}" does not have a RETURNING clause', node.location if node.location else -1
+            NotSupported,
+            f'WITH query "{cte.name}" does not have a RETURNING clause',
+            node.location if node.location else -1,
         )
     entry = RangeEntry(
         "cte",
@@ -261,9 +263,7 @@ def _subselect(scope: Scope, node: ast.RangeSubselect) -> NameItem:
         lateral=bool(node.lateral),
     )
     rte = scope.add_entry(entry)
-    return NameItem(
-        rte, shown, entry.column_names, entry_columns(rte, entry), table_visible=node.alias is not None
-    )
+    return NameItem(rte, shown, entry.column_names, entry_columns(rte, entry), table_visible=node.alias is not None)
 
 
 def _function(scope: Scope, node: ast.RangeFunction) -> NameItem:
@@ -352,6 +352,7 @@ def _join(scope: Scope, node: ast.JoinExpr, left: list[NameItem]) -> tuple[JoinI
     saved_items, saved_active = scope.items, scope.lateral_active
     scope.items, scope.lateral_active = saved_items + left_items + right_items, False
     merged: list[tuple[str, Expr]] = []
+    condition: Expr | None
     try:
         if using:
             condition, merged = _using(scope, kind, using, left_columns, right_columns)

@@ -46,8 +46,8 @@ _NO_BEST = "Could not choose a best candidate function. You might need to add ex
 class Candidate(NamedTuple):
     """A function with its parameter types laid out for this call.
 
-    ``order``: for each parameter the index of its argument, -1 for a default. ``expanded``: how many trailing arguments are
-    gathered into the variadic array (0 none).
+    ``order``: for each parameter the index of its argument, -1 for a default. ``expanded``: how many trailing
+    arguments are gathered into the variadic array (0 none).
     """
 
     function: Function
@@ -57,7 +57,9 @@ class Candidate(NamedTuple):
     expanded: int = 0
 
 
-def _candidates(functions: Sequence[Function], count: int, names: Sequence[str], explicit_variadic: bool) -> list[Candidate]:
+def _candidates(
+    functions: Sequence[Function], count: int, names: Sequence[str], explicit_variadic: bool
+) -> list[Candidate]:
     found = []
     for item in functions:
         declared = item.arguments
@@ -197,22 +199,23 @@ def call_function(
     elif chosen.defaults:
         count = len(values)
         rest = function.defaults[len(function.defaults) - chosen.defaults :]
-        values += tuple(
-            Const(type=function.arguments[count + index], value=value) for index, value in enumerate(rest)
-        )
+        values += tuple(Const(type=function.arguments[count + index], value=value) for index, value in enumerate(rest))
     is_variadic = variadic
     if chosen.expanded:
         gathered = values[len(values) - chosen.expanded :]
         element = gathered[0].type
         array = scope.catalog.type(element).array
-        values = values[: len(values) - chosen.expanded] + (
+        values = (
+            *values[: len(values) - chosen.expanded],
             ArrayExpr(type=array, elements=gathered, element_type=element, location=gathered[0].location),
         )
         is_variadic = True
     if function.kind in ("a", "w"):
         return function, (values, result)
     if aggregate_syntax or star:
-        raise fail(WrongObjectType, f"{shown_name}(*) specified, but {shown_name} is not an aggregate function", location)
+        raise fail(
+            WrongObjectType, f"{shown_name}(*) specified, but {shown_name} is not an aggregate function", location
+        )
     if function.returns_set:
         if scope.in_aggregate:
             raise fail(NotSupported, "aggregate function calls cannot contain set-returning function calls", location)
@@ -292,8 +295,15 @@ def transform_call(scope: Scope, node: ast.FuncCall) -> Expr:
                 return result
             raise fail(WindowingError, f"window function {name} requires an OVER clause", location)
         function, resolved = call_function(
-            scope, schema, name, arguments, location, names=names, variadic=bool(node.func_variadic),
-            aggregate_syntax=aggregate_syntax, star=bool(node.agg_star),
+            scope,
+            schema,
+            name,
+            arguments,
+            location,
+            names=names,
+            variadic=bool(node.func_variadic),
+            aggregate_syntax=aggregate_syntax,
+            star=bool(node.agg_star),
         )
         if isinstance(resolved, Expr):
             return resolved

@@ -144,7 +144,8 @@ def missing_table(scope: Scope, name: str, location: int, schema: str | None = N
                 hint = f'Perhaps you meant to reference the table alias "{item.alias}".'
             elif item.alias == name:
                 hint = (
-                    f'There is an entry for table "{item.alias}", but it cannot be referenced from this part of the query.'
+                    f'There is an entry for table "{item.alias}", '
+                    "but it cannot be referenced from this part of the query."
                 )
             if hint is not None:
                 message = f'invalid reference to FROM-clause entry for table "{shown}"'
@@ -192,13 +193,13 @@ def missing_column(scope: Scope, name: str, qualifier: str | None, location: int
                     best, best_distance = [(item.alias, each)], distance
                 elif distance == best_distance and (item.alias, each) not in best:
                     best.append((item.alias, each))
-    hint = None
+    closest: str | None = None
     if len(best) == 1:
-        hint = f'Perhaps you meant to reference the column "{best[0][0]}.{best[0][1]}".'
+        closest = f'Perhaps you meant to reference the column "{best[0][0]}.{best[0][1]}".'
     elif len(best) == 2:
         (a, b), (c, d) = best
-        hint = f'Perhaps you meant to reference the column "{a}.{b}" or the column "{c}.{d}".'
-    return fail(UndefinedColumn, message, location, hint=hint)
+        closest = f'Perhaps you meant to reference the column "{a}.{b}" or the column "{c}.{d}".'
+    return fail(UndefinedColumn, message, location, hint=closest)
 
 
 def split_fields(scope: Scope, node: ast.ColumnRef) -> tuple[str | None, str | None, str]:
@@ -273,7 +274,7 @@ def select_field(scope: Scope, argument: Expr, name: str, location: int) -> Expr
         if argument.type == oids.RECORD:
             raise fail(UndefinedColumn, f'could not identify column "{name}" in record data type', location)
         shown = format_type(scope.catalog, argument.type)
-        message = f'column notation .{name} applied to type {shown}, which is not a composite type'
+        message = f"column notation .{name} applied to type {shown}, which is not a composite type"
         raise fail(WrongObjectType, message, location)
     for index, (each, type_oid) in enumerate(fields):
         if each == name:

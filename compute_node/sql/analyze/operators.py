@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from aurora.errors import AmbiguousFunction, DatatypeMismatch, NotSupported, SqlSyntaxError, UndefinedFunction, WrongObjectType
+from aurora.errors import (
+    AmbiguousFunction,
+    DatatypeMismatch,
+    NotSupported,
+    SqlSyntaxError,
+    UndefinedFunction,
+    WrongObjectType,
+)
 from compute_node.sql.analyze.candidates import select_candidate
 from compute_node.sql.analyze.coercion import (
     POLYMORPHIC,
@@ -38,7 +45,8 @@ def signature(scope: Scope, schema: str | None, name: str, left: int, right: int
 def find_operator(
     scope: Scope, schema: str | None, name: str, left: int, right: int, location: int, missing_ok: bool = False
 ) -> Operator | None:
-    """The operator for the operand types (``left`` 0: prefix). Raises 42883 when there is none, 42725 when not unique."""
+    """The operator for the operand types (``left`` 0: prefix). Raises 42883 when there is none, 42725 when not
+    unique."""
     catalog = scope.catalog
     candidates = catalog.operators(schema, name)
     first, second = left, right
@@ -51,7 +59,7 @@ def find_operator(
     if left:
         matching = [item for item in candidates if item.left]
         types: tuple[int, ...] = (left, right)
-        signatures = [(item.left, item.right) for item in matching]
+        signatures: list[tuple[int, ...]] = [(item.left, item.right) for item in matching]
     else:
         matching = [item for item in candidates if not item.left]
         types = (right,)
@@ -68,7 +76,9 @@ def find_operator(
     shown = signature(scope, schema, name, left, right)
     if ambiguous:
         raise fail(AmbiguousFunction, f"operator is not unique: {shown}", location, hint=_NO_BEST)
-    raise fail(UndefinedFunction, f"operator does not exist: {shown}", location, hint=_NO_MATCH if left else _NO_MATCH_UNARY)
+    raise fail(
+        UndefinedFunction, f"operator does not exist: {shown}", location, hint=_NO_MATCH if left else _NO_MATCH_UNARY
+    )
 
 
 def make_operator(scope: Scope, schema: str | None, name: str, left: Expr | None, right: Expr, location: int) -> Expr:
@@ -87,7 +97,12 @@ def make_operator(scope: Scope, schema: str | None, name: str, left: Expr | None
     if function.returns_set:
         scope.has_srf = True
     return Call(
-        type=result, function=operator.function, arguments=arguments, operator=operator.oid, display=name, location=location
+        type=result,
+        function=operator.function,
+        arguments=arguments,
+        operator=operator.oid,
+        display=name,
+        location=location,
     )
 
 
@@ -190,7 +205,10 @@ def make_row_comparison(
             location,
             hint="Row comparison operators must be associated with btree operator families.",
         )
-    less, equal, lefts, rights = [], [], [], []
+    less: list[int] = []
+    equal: list[int] = []
+    lefts: list[Expr] = []
+    rights: list[Expr] = []
     for item in pairs:
         if not isinstance(item, Call):
             raise fail(NotSupported, "row comparison of this kind is not supported", location)

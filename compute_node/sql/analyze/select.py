@@ -18,7 +18,7 @@ from compute_node.sql.analyze.aggregates import check_grouping
 from compute_node.sql.analyze.coercion import coerce_to, coerce_to_common, common_typmod, select_common_type
 from compute_node.sql.analyze.context import Scope, fail
 from compute_node.sql.analyze.ctes import transform_with
-from compute_node.sql.analyze.expressions import transform, transform_where
+from compute_node.sql.analyze.expressions import expression_location, transform, transform_where
 from compute_node.sql.analyze.from_clause import entry_columns, transform_from
 from compute_node.sql.analyze.functions import resolve_unknown
 from compute_node.sql.analyze.names import find_column
@@ -71,7 +71,9 @@ def _plain(scope: Scope, node: ast.SelectStmt, resolve_unknowns: bool) -> Query:
     _distinct(scope, node, order_targets)
     query.order_by = tuple(order_targets)
     for key in query.order_by:
-        check_sortable(scope, query.targets[key.expression].expression.type, query.targets[key.expression].expression.location)
+        check_sortable(
+            scope, query.targets[key.expression].expression.type, query.targets[key.expression].expression.location
+        )
     scope.analysis.keep_depth -= matching
     transform_limit(scope, node)
     if query.has_aggregates or query.group_by or query.having is not None:
@@ -165,7 +167,9 @@ def _group_by(scope: Scope, node: ast.SelectStmt) -> tuple[int, ...]:
                 scope.query.extra["empty_grouping_set"] = True
                 continue
             raise fail(NotSupported, "grouping sets are not supported yet", item.location or 0)
-        nodes = item.args if isinstance(item, ast.RowExpr) and item.row_format.name == "COERCE_IMPLICIT_CAST" else (item,)
+        nodes = (
+            item.args if isinstance(item, ast.RowExpr) and item.row_format.name == "COERCE_IMPLICIT_CAST" else (item,)
+        )
         for each in nodes:
             index = _find_target(scope, each, "GROUP BY")
             target = scope.query.targets[index]
@@ -299,12 +303,14 @@ def _locking(scope: Scope, node: ast.LockingClause) -> None:
 def transform_rows(scope: Scope, lists: Sequence[Sequence[Any]], allow_default: bool) -> list[list[Expr]]:
     """The rows of VALUES, all of one length, not yet of common types."""
     previous, scope.clause = scope.clause, "VALUES"
-    rows = []
+    rows: list[list[Expr]] = []
     try:
         for row in lists:
             values = expand_row_items(scope, row)
             if rows and len(values) != len(rows[0]):
-                raise fail(SqlSyntaxError, "VALUES lists must all be the same length", values[0].location if values else -1)
+                raise fail(
+                    SqlSyntaxError, "VALUES lists must all be the same length", values[0].location if values else -1
+                )
             for value in values:
                 if isinstance(value, SetDefault) and not allow_default:
                     raise fail(SqlSyntaxError, "DEFAULT is not allowed in this context", value.location)
@@ -331,7 +337,13 @@ def _values(scope: Scope, node: ast.SelectStmt, resolve_unknowns: bool) -> Query
         typmods.append(common_typmod([row[index] for row in rows], common))
     names = tuple(f"column{index + 1}" for index in range(len(types)))
     entry = RangeEntry(
-        "values", "*VALUES*", names, tuple(types), tuple(typmods), values=tuple(tuple(row) for row in rows), lateral=True
+        "values",
+        "*VALUES*",
+        names,
+        tuple(types),
+        tuple(typmods),
+        values=tuple(tuple(row) for row in rows),
+        lateral=True,
     )
     rte = scope.add_entry(entry)
     query.from_items.append(FromItem(rte))
@@ -357,7 +369,7 @@ def order_by_output(scope: Scope, items: Sequence[ast.SortBy]) -> tuple[SortKey,
             raise fail(
                 NotSupported,
                 "invalid UNION/INTERSECT/EXCEPT ORDER BY clause",
-                getattr(item.node, "location", -1) or -1,
+                expression_location(item.node),
                 detail="Only result column names can be used, not expressions or functions.",
                 hint="Add the expression/function to every SELECT, or move the UNION into a FROM clause.",
             )

@@ -38,7 +38,8 @@ def analyze_set_operation(scope: Scope, node: ast.SelectStmt) -> Query:
 
 
 def _side(scope: Scope, node: ast.SelectStmt) -> Query:
-    # a side sees the enclosing level's outer names and CTEs but nothing of its sibling; it counts as a query level of its own
+    # a side sees the enclosing level's outer names and CTEs but nothing of its sibling:
+    # it counts as a query level of its own
     return analyze_select(scope.child(), node, resolve_unknowns=False)
 
 
@@ -48,7 +49,8 @@ def visible(query: Query) -> list[Target]:
 
 
 def unify(scope: Scope, left: Query, right: Query, construct: str, keep_all: bool) -> tuple[Query, Query]:
-    """Both sides with columns coerced to common types; 42601 when their numbers differ, 42804 when types do not match."""
+    """Both sides with columns coerced to common types; 42601 when their numbers differ, 42804 when types do not
+    match."""
     ones, others = visible(left), visible(right)
     if len(ones) != len(others):
         location = others[0].expression.location if others else -1
@@ -92,7 +94,9 @@ def _settled(scope: Scope, side: Query, targets: list[Target]) -> Query:
     types = tuple(item.expression.type for item in targets)
     typmods = tuple(item.expression.typmod for item in targets)
     inner = nested_query(side)
-    outer = Query("select", range_table=[RangeEntry("subquery", "unnamed_subquery", names, types, typmods, query=inner)])
+    outer = Query(
+        "select", range_table=[RangeEntry("subquery", "unnamed_subquery", names, types, typmods, query=inner)]
+    )
     outer.from_items = [FromItem(0)]
     for index, (name, type_oid, target) in enumerate(zip(names, types, wanted, strict=True)):
         column: Expr = Var(type=type_oid, typmod=typmods[index], rte=0, attno=index + 1)
@@ -117,4 +121,6 @@ def finish_set_operation(scope: Scope, query: Query, left: Query, right: Query) 
         Target(Var(type=type_oid, typmod=typmod, rte=rte, attno=index + 1), name)
         for index, (name, type_oid, typmod) in enumerate(zip(names, types, typmods, strict=True))
     ]
-    scope.items = [NameItem(rte, "*SELECT*", names, tuple(item.expression for item in query.targets), table_visible=False)]
+    scope.items = [
+        NameItem(rte, "*SELECT*", names, tuple(item.expression for item in query.targets), table_visible=False)
+    ]

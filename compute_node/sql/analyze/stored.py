@@ -1,6 +1,7 @@
 """Expressions that the catalog stores as SQL text: column defaults, checks, index expressions and predicates.
 
-Each is analyzed against its relation alone. Parsing is cached per text; analysis is not, since it depends on the catalog.
+Each is analyzed against its relation alone. Parsing is cached per text; analysis is not, since it depends on the
+catalog.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from compute_node.sql.query import Query
 
 @lru_cache(maxsize=1024)
 def _expression_node(text: str) -> Any:
-    return parse(f"SELECT {text}")[0].node.targetList[0].val  # type: ignore[attr-defined]
+    return parse(f"SELECT {text}")[0].node.targetList[0].val
 
 
 def _stored_scope(analysis: Analysis, clause: str) -> Scope:
@@ -32,7 +33,8 @@ def _stored_scope(analysis: Analysis, clause: str) -> Scope:
 
 
 def column_default(scope: Scope, column: ColumnDesc) -> Expr:
-    """The column's default as an expression of its type; NULL without one, nextval of its sequence for identity columns."""
+    """The column's default as an expression of its type; NULL without one, nextval of its sequence for identity
+    columns."""
     if column.dropped or column.default is None:
         return Const(type=column.type, typmod=column.typmod, value=None)
     stored = _stored_scope(scope.analysis, "DEFAULT")
@@ -42,7 +44,8 @@ def column_default(scope: Scope, column: ColumnDesc) -> Expr:
 def analyze_stored(
     catalog: CatalogView, relation: RelationDesc | None, text: str, clause: str = "CHECK", session: Any = None
 ) -> Expr:
-    """A stored expression of a relation, its columns as ``Var(rte=0)``. ``clause``: CHECK (must be boolean), DEFAULT, INDEX."""
+    """A stored expression of a relation, its columns as ``Var(rte=0)``. ``clause``: CHECK (must be boolean), DEFAULT,
+    INDEX."""
     scope = Scope(Analysis(catalog, [], "", session_env(session), allow_params=False), Query("select"), clause=clause)
     if relation is not None:
         scope.items = [relation_entry(scope, relation, None)]

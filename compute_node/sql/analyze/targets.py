@@ -142,5 +142,3 @@ def target_column(columns: Sequence[ColumnDesc], relation: str, name: str, locat
     if name in ("ctid", "xmin", "cmin", "xmax", "cmax", "tableoid"):
         raise fail(NotSupported, f'cannot assign to system column "{name}"', location)
     raise fail(UndefinedColumn, f'column "{name}" of relation "{relation}" does not exist', location)
-
-

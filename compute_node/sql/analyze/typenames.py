@@ -53,7 +53,9 @@ def _typmods(catalog: CatalogView, node: ast.TypeName, kind: PgType) -> int:
     for item in node.typmods:
         if isinstance(item, ast.A_Const) and item.val is not None:
             value = item.val
-            texts.append(str(value.ival if isinstance(value, ast.Integer) else getattr(value, "fval", None) or value.sval))
+            texts.append(
+                str(value.ival if isinstance(value, ast.Integer) else getattr(value, "fval", None) or value.sval)
+            )
         elif isinstance(item, ast.ColumnRef) and len(item.fields) == 1:
             texts.append(item.fields[0].sval)
         else:
@@ -76,7 +78,8 @@ def _quoted(kind: PgType, catalog: CatalogView) -> str:
 
 
 def resolve_type_name(catalog: CatalogView, node: ast.TypeName) -> tuple[int, int]:
-    """OID and typmod of a type name; arrays by their bounds. Raises 42704 ``type "x" does not exist``, 22023 from typmods."""
+    """OID and typmod of a type name; arrays by their bounds. Raises 42704 ``type "x" does not exist``, 22023 from
+    typmods."""
     if node.setof:
         raise fail(SqlSyntaxError, "SETOF is not allowed here", node.location or 0)
     if node.pct_type:
@@ -94,7 +97,11 @@ def resolve_type_name(catalog: CatalogView, node: ast.TypeName) -> tuple[int, in
     if kind is None:
         shown = f"{schema}.{name}" if schema else name
         suffix = "[]" * len(node.arrayBounds or ())
-        raise fail(UndefinedObject, f'type "{shown}{suffix}" does not exist', node.location if node.location is not None else -1)
+        raise fail(
+            UndefinedObject,
+            f'type "{shown}{suffix}" does not exist',
+            node.location if node.location is not None else -1,
+        )
     typmod = _typmods(catalog, node, kind)
     if node.arrayBounds and not is_true_array(kind):
         if not kind.array:

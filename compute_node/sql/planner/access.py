@@ -40,7 +40,9 @@ class Match(NamedTuple):
     qual: Expr
 
 
-def operator_class(catalog: CatalogView, relation: RelationDesc, index: IndexDesc, position: int) -> OperatorClass | None:
+def operator_class(
+    catalog: CatalogView, relation: RelationDesc, index: IndexDesc, position: int
+) -> OperatorClass | None:
     """The operator class of an index column."""
     return catalog.default_operator_class(relation.columns[index.columns[position] - 1].type)
 
@@ -107,6 +109,7 @@ def _implied(
     parsed = cache.get(index.oid)
     if parsed is None:
         parsed = cache[index.oid] = conjuncts(fold(catalog, analyze_stored(catalog, relation, predicate)))
+
     def placed(node: Expr, depth: int) -> Expr:
         if isinstance(node, Var) and node.rte == 0 and node.levels_up == depth:
             return Var(type=node.type, typmod=node.typmod, rte=rte, attno=node.attno, levels_up=depth)
@@ -136,8 +139,8 @@ def index_paths(
 ) -> Iterator[tuple[ScanPath, bool]]:
     """Index scans for the table: (path, whether its order is ``order``, whose expressions are Vars of the table).
 
-    ``quals``: conditions that may become keys (with join conditions for a parameterised scan); ``filter_quals``: those that
-    must hold of the rows in any case.
+    ``quals``: conditions that may become keys (with join conditions for a parameterised scan); ``filter_quals``: those
+    that must hold of the rows in any case.
     """
     relation = entry.relation
     if relation is None:
@@ -273,9 +276,7 @@ def seq_path(
                         relids=frozenset({rte}), rows=1.0, cost=4.01, rte=rte, entry=entry, filter=rest, tid=key
                     )
     cost = pages * SEQ_PAGE_COST + total * (CPU_TUPLE_COST + CPU_OPERATOR_COST * len(quals))
-    return ScanPath(
-        relids=frozenset({rte}), rows=max(1.0, rows), cost=cost, rte=rte, entry=entry, filter=list(quals)
-    )
+    return ScanPath(relids=frozenset({rte}), rows=max(1.0, rows), cost=cost, rte=rte, entry=entry, filter=list(quals))
 
 
 def best_scan(

@@ -1,7 +1,7 @@
 """Path → plan nodes: chooses what each node hands on and turns Vars into columns of input rows.
 
-``create(path, needs)`` gives a plan whose rows are exactly the ``needs`` expressions, so nothing that no one asked for is
-fetched, and a scan's projection happens in the scan.
+``create(path, needs)`` gives a plan whose rows are exactly the ``needs`` expressions, so nothing that no one asked for
+is fetched, and a scan's projection happens in the scan.
 """
 
 from __future__ import annotations
@@ -66,7 +66,11 @@ class Creator:
             plan = Result(output=self._bound(needs, {}))
         else:
             raise InvariantViolation(f"path of unknown kind {type(path).__name__}")
-        plan.rows, plan.startup_cost, plan.total_cost = max(1.0, round(path.rows)), path.startup, max(path.cost, path.startup)
+        plan.rows, plan.startup_cost, plan.total_cost = (
+            max(1.0, round(path.rows)),
+            path.startup,
+            max(path.cost, path.startup),
+        )
         plan.width = row_width(self.catalog, plan.output)
         return plan
 

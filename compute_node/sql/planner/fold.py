@@ -1,6 +1,8 @@
-"""Rule: evaluate what needs no row. Immutable functions of constants become constants, boolean expressions are simplified.
+"""Rule: evaluate what needs no row. Immutable functions of constants become constants, boolean expressions are
+simplified.
 
-Params (declared or lifted) are never looked into. A fold that raises is left to run time, where it may never be reached.
+Params (declared or lifted) are never looked into. A fold that raises is left to run time, where it may never be
+reached.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ from compute_node.sql.expressions import (
 )
 from compute_node.types import oids
 
-_UNSIGNED = frozenset({oids.OID, oids.REGCLASS, oids.REGPROC, oids.REGTYPE, oids.REGNAMESPACE, 2202, 2203, 2204, 4096, 4191})
+_UNSIGNED = frozenset(
+    {oids.OID, oids.REGCLASS, oids.REGPROC, oids.REGTYPE, oids.REGNAMESPACE, 2202, 2203, 2204, 4096, 4191}
+)
 _INTS = frozenset({oids.INT2, oids.INT4, oids.INT8})
 
 

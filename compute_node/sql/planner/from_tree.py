@@ -1,4 +1,5 @@
-"""Rule: outer joins whose nullable side a condition above needs non-null become inner joins (or full ones one-sided)."""
+"""Rule: outer joins whose nullable side a condition above needs non-null become inner joins (or full ones
+one-sided)."""
 
 from __future__ import annotations
 
@@ -40,5 +41,9 @@ def reduce_outer(catalog: CatalogView, item: FromTree, nonnull: frozenset[int]) 
     elif kind == "left":
         below_left, below_right = nonnull, own
     return JoinItem(
-        kind, reduce_outer(catalog, left, below_left), reduce_outer(catalog, right, below_right), item.condition, item.rte
+        kind,
+        reduce_outer(catalog, left, below_left),
+        reduce_outer(catalog, right, below_right),
+        item.condition,
+        item.rte,
     )

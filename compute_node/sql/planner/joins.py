@@ -1,5 +1,5 @@
-"""Rule: join order and methods. Left-deep search over items, each a table or a nested join problem, that are joined inner,
-left, semi or anti; exhaustive for few items, greedy beyond."""
+"""Rule: join order and methods. Left-deep search over items, each a table or a nested join problem, that are joined
+inner, left, semi or anti; exhaustive for few items, greedy beyond."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ EXHAUSTIVE_MAX = 5
 
 @dataclass(slots=True)
 class Item:
-    """One input of a join problem. ``on``: its ON condition (left, semi, anti), of which ``quals`` (about the item alone)
-    are already in ``path``; ``min_left``: relations that must be joined before it."""
+    """One input of a join problem. ``on``: its ON condition (left, semi, anti), of which ``quals`` (about the item
+    alone) are already in ``path``; ``min_left``: relations that must be joined before it."""
 
     kind: str
     path: Path
@@ -36,11 +36,15 @@ class Item:
 
 
 class JoinSearch:
-    """Finds the cheapest left-deep order of the items under the conditions ``quals`` (each over more than one item, or over
-    the nullable side of an outer join)."""
+    """Finds the cheapest left-deep order of the items under the conditions ``quals`` (each over more than one item, or
+    over the nullable side of an outer join)."""
 
     def __init__(
-        self, catalog: CatalogView, entries: list[RangeEntry], items: Sequence[Item], quals: Sequence[tuple[Expr, frozenset[int]]]
+        self,
+        catalog: CatalogView,
+        entries: list[RangeEntry],
+        items: Sequence[Item],
+        quals: Sequence[tuple[Expr, frozenset[int]]],
     ) -> None:
         self.catalog = catalog
         self.entries = entries
@@ -68,9 +72,7 @@ class JoinSearch:
 
     def _starts(self) -> list[int]:
         found = [
-            index
-            for index, item in enumerate(self.items)
-            if item.kind == "inner" and self._ready(item, frozenset())
+            index for index, item in enumerate(self.items) if item.kind == "inner" and self._ready(item, frozenset())
         ]
         if not found:
             raise NotSupported("circular lateral references between FROM items are not supported")
@@ -100,9 +102,7 @@ class JoinSearch:
 
     def _candidates(self, mask: int, have: frozenset[int]) -> list[int]:
         """Items that may come next: the connected ones when there are any."""
-        ready = [
-            index for index, item in enumerate(self.items) if not mask >> index & 1 and self._ready(item, have)
-        ]
+        ready = [index for index, item in enumerate(self.items) if not mask >> index & 1 and self._ready(item, have)]
         connected = [index for index in ready if self._connected(self.items[index], have)]
         return connected or ready
 
@@ -180,7 +180,14 @@ class JoinSearch:
             keys, rest = hash_keys(self.catalog, condition, have, item.relids)
             if keys:
                 cost = base + item.path.cost + (outer.rows + item.path.rows * 2) * CPU_TUPLE_COST
-                add("hash", item.path, cost, outer_keys=[k for k, _ in keys], inner_keys=[k for _, k in keys], condition=rest)
+                add(
+                    "hash",
+                    item.path,
+                    cost,
+                    outer_keys=[k for k, _ in keys],
+                    inner_keys=[k for _, k in keys],
+                    condition=rest,
+                )
         inner_scan = self._parameterised(outer, item, condition)
         if inner_scan is not None and inner_scan.index is not None:
             # repeated descents find the upper pages cached

@@ -56,7 +56,9 @@ def _over_row(node: Expr, relation: RelationDesc) -> Expr:
     return replace_columns(node, column)
 
 
-def _new_row(relation: RelationDesc, rte: int, extra: dict[tuple[int, int], Expr], side: int = 0) -> Callable[[Var], Expr]:
+def _new_row(
+    relation: RelationDesc, rte: int, extra: dict[tuple[int, int], Expr], side: int = 0
+) -> Callable[[Var], Expr]:
     """Vars of the target as columns of its full row; other Vars from ``extra``."""
 
     def column(var: Var) -> Expr:
@@ -108,7 +110,12 @@ def _insert(planner: QueryPlanner, relation: RelationDesc) -> Plan:
 
 def _insert_source(planner: QueryPlanner, source: Query) -> Plan:
     """VALUES directly as rows of expressions; anything else is planned as a SELECT."""
-    if len(source.range_table) == 1 and source.range_table[0].kind == "values" and not source.order_by and not source.ctes:
+    if (
+        len(source.range_table) == 1
+        and source.range_table[0].kind == "values"
+        and not source.order_by
+        and not source.ctes
+    ):
         inner = QueryPlanner(planner.statement, source, planner.level)
         rows = tuple(tuple(inner.prepare(value) for value in row) for row in source.range_table[0].values)
         plan = ValuesScan(values=rows, rows=float(len(rows)), total_cost=0.0125 * len(rows))
@@ -191,7 +198,8 @@ def _recheckable(where: list[Expr], available: frozenset[int]) -> list[Expr]:
 
 
 def _one_time(child: Plan, condition: Expr, single: bool) -> Plan:
-    """A condition without columns in front of the scan. The scan itself takes it, since a node between would lose the tid."""
+    """A condition without columns in front of the scan. The scan itself takes it, since a node between would lose the
+    tid."""
     if single and isinstance(child, (SeqScan, IndexScan, TidScan)):
         child.filter = conjunction([condition, *([child.filter] if child.filter is not None else [])])
         return child

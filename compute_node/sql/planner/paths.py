@@ -21,8 +21,8 @@ CPU_OPERATOR_COST = 0.0025
 
 @dataclass(slots=True, kw_only=True)
 class Path:
-    """Base: ``relids`` computed, ``rows`` and costs; ``required``: Vars of other relations that must be known before each run
-    (lateral references, keys of a parameterised index scan)."""
+    """Base: ``relids`` computed, ``rows`` and costs; ``required``: Vars of other relations that must be known before
+    each run (lateral references, keys of a parameterised index scan)."""
 
     relids: frozenset[int]
     rows: float = 1.0
@@ -51,8 +51,8 @@ class ScanPath(Path):
 
 @dataclass(slots=True, kw_only=True)
 class SubPath(Path):
-    """A range entry whose plan is already made, or needs none: sub-select, function, VALUES, CTE. ``plan``: its rows are
-    the entry's columns (sub-selects only)."""
+    """A range entry whose plan is already made, or needs none: sub-select, function, VALUES, CTE. ``plan``: its rows
+    are the entry's columns (sub-selects only)."""
 
     rte: int
     entry: RangeEntry
@@ -64,7 +64,8 @@ class SubPath(Path):
 
 @dataclass(slots=True, kw_only=True)
 class JoinPath(Path):
-    """``method`` hash or nest. ``filter`` applies to joined rows (after null extension), ``condition`` decides matches."""
+    """``method`` hash or nest. ``filter`` applies to joined rows (after null extension), ``condition`` decides
+    matches."""
 
     kind: str
     method: str

@@ -1,7 +1,8 @@
 """Rule: simple sub-selects in FROM (views, inlined CTEs, wrapped VALUES) become part of the query around them.
 
-Works on copies: an analyzed Query is never changed. A sub-select is simple when its rows are those of its FROM and WHERE:
-no set operation, aggregate, DISTINCT, LIMIT, ORDER BY, locking, set-returning or volatile targets, WITH of its own.
+Works on copies: an analyzed Query is never changed. A sub-select is simple when its rows are those of its FROM and
+WHERE: no set operation, aggregate, DISTINCT, LIMIT, ORDER BY, locking, set-returning or volatile targets, WITH of its
+own.
 """
 
 from __future__ import annotations
@@ -154,7 +155,9 @@ def _merge(query: Query, rte: int) -> Query:
     lateral = any(item.lateral for item in inner.range_table) or entry.lateral
     outer = map_query_expressions(query, lambda expr, depth: deep_map(expr, substitute, depth - 1))
     added = [
-        dataclasses.replace(item, lateral=item.lateral or lateral) if item.kind in ("subquery", "function", "values") else item
+        dataclasses.replace(item, lateral=item.lateral or lateral)
+        if item.kind in ("subquery", "function", "values")
+        else item
         for item in inner.range_table
     ]
     outer.range_table = outer.range_table + added
@@ -197,9 +200,7 @@ def _joined(items: list[FromTree]) -> FromTree | None:
     return tree
 
 
-def _replace(
-    item: FromTree, rte: int, inner: list[FromTree], where: Expr | None
-) -> tuple[list[FromTree], list[Expr]]:
+def _replace(item: FromTree, rte: int, inner: list[FromTree], where: Expr | None) -> tuple[list[FromTree], list[Expr]]:
     """The tree with leaf ``rte`` replaced: what stands in its place at top level, and conditions that rise to WHERE."""
     if isinstance(item, FromItem):
         if item.rte != rte:
@@ -218,7 +219,10 @@ def _replace(
             return ([kept] if kept is not None else []), rising
         return [JoinItem("inner", one, other, condition, item.rte)], rising
     rising = []
-    for side_where, nullable in ((left_where, item.kind in ("right", "full")), (right_where, item.kind in ("left", "full"))):
+    for side_where, nullable in (
+        (left_where, item.kind in ("right", "full")),
+        (right_where, item.kind in ("left", "full")),
+    ):
         if nullable and side_where:
             parts = tuple(side_where) + ((condition,) if condition is not None else ())
             condition = parts[0] if len(parts) == 1 else And(type=oids.BOOL, arguments=parts)

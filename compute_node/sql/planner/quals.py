@@ -70,7 +70,9 @@ def contains_set(catalog: CatalogView, node: Expr) -> bool:
 
 def is_plain_value(node: Expr) -> bool:
     """Free of columns, aggregates and sub-plans with parameters: has one value for the whole statement."""
-    return not any(isinstance(item, (Var, AggregateCall)) or (isinstance(item, SubPlan) and item.parameters) for item in walk(node))
+    return not any(
+        isinstance(item, (Var, AggregateCall)) or (isinstance(item, SubPlan) and item.parameters) for item in walk(node)
+    )
 
 
 def strip_relabel(node: Expr) -> Expr:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from aurora.errors import InvariantViolation, NotSupported
 from compute_node.sql.expressions import (
@@ -129,7 +130,9 @@ class QueryPlanner:
         from compute_node.sql.planner.upper import plan_upper
 
         self.plan_ctes()
-        if exists and not (self.query.set_op or self.query.has_aggregates or self.query.group_by or self.query.distinct):
+        if exists and not (
+            self.query.set_op or self.query.has_aggregates or self.query.group_by or self.query.distinct
+        ):
             if not (self.query.having or self.query.limit or self.query.offset or self.query.extra.get("has_srfs")):
                 # the target list and order of an EXISTS sub-select do not matter
                 one = Target(Const(type=oids.INT4, value=1), "?column?")
@@ -195,24 +198,32 @@ class QueryPlanner:
 
     def simplify(self) -> None:
         """Rules on the query before paths are made: inline CTEs, pull up sub-selects."""
-        query = self._inline_ctes(self.query)
-        query = pull_up(self.catalog, query)
+        query = self.query
+        while True:
+            # a merged sub-select may bring references to WITH items, an inlined one is a sub-select to merge
+            merged = pull_up(self.catalog, self._inline_ctes(query))
+            if merged is query:
+                break
+            query = merged
         if query is not self.query:
             self._replace(query)
 
     def _inline_ctes(self, query: Query) -> Query:
-        changed = False
-        entries = []
-        for entry in query.range_table:
-            if entry.kind == "cte":
-                found = self.find_cte(entry)
-                if found.index is None:
-                    levels = entry.cte_levels_up
-                    inner = nested_query(found.table.query, levels) if levels else found.table.query
-                    entry = dataclasses.replace(entry, kind="subquery", query=inner, cte=None, cte_levels_up=0)
-                    changed = True
-            entries.append(entry)
-        return dataclasses.replace(query, range_table=entries) if changed else query
+        entries = [self._inlined(entry) for entry in query.range_table]
+        if all(new is old for new, old in zip(entries, query.range_table, strict=True)):
+            return query
+        return dataclasses.replace(query, range_table=entries)
+
+    def _inlined(self, entry: RangeEntry) -> RangeEntry:
+        """A reference to a WITH item that is to be inlined, as a sub-select; any other entry as it is."""
+        if entry.kind != "cte":
+            return entry
+        found = self.find_cte(entry)
+        if found.index is not None:
+            return entry
+        levels = entry.cte_levels_up
+        inner = nested_query(found.table.query, levels) if levels else found.table.query
+        return dataclasses.replace(entry, kind="subquery", query=inner, cte=None, cte_levels_up=0)
 
     def find_cte(self, entry: RangeEntry) -> CtePlan:
         """How the WITH item of a range entry is read."""
@@ -229,7 +240,7 @@ class QueryPlanner:
     def join_path(self, order: Sequence[SortKey] = ()) -> tuple[Path, bool]:
         """The path for FROM and WHERE, and whether it gives ``order`` (keys over Vars of a single table)."""
         query = self.query
-        where, extra_items = self._pull_up_sublinks([item for item in conjuncts(query.where)])
+        where, extra_items = self._pull_up_sublinks(conjuncts(query.where))
         query = self.query
         prepared = [part for item in where for part in conjuncts(self.prepare(item))]
         self.where_quals = prepared
@@ -346,7 +357,7 @@ class QueryPlanner:
         )
 
     def _leaf(self, rte: int, quals: list[Expr]) -> Path:
-        entry = self.query.range_table[rte]
+        entry = self._inlined(self.query.range_table[rte])
         if entry.kind == "relation" and entry.relation is not None:
             self.statement.relations.add(entry.relation.oid)
             return best_scan(self.catalog, rte, entry, self.query.range_table, quals)
@@ -425,7 +436,7 @@ class QueryPlanner:
                 continue
             query, trees, conditions = merged
             self._replace(query)
-            makers.append(lambda kind=kind, trees=trees, conditions=conditions: self._semi_item(kind, trees, conditions))
+            makers.append(partial(self._semi_item, kind, trees, conditions))
         return kept, makers
 
     def _semi_item(self, kind: str, trees: list[FromTree], conditions: list[Expr]) -> Item:
@@ -475,4 +486,3 @@ def _references(query: Query, name: str) -> int:
 def _own_expressions(query: Query) -> list[tuple[Expr, int]]:
     """The query's own top expressions (not those of nested queries)."""
     return [(expr, 0) for expr, depth in query_expressions(query, 0) if depth == 0]
-

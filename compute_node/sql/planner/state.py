@@ -1,4 +1,5 @@
-"""State of planning: what one statement shares (``Statement``) and the outer-reference bookkeeping of one query level."""
+"""State of planning: what one statement shares (``Statement``) and the outer-reference bookkeeping of one query
+level."""
 
 from __future__ import annotations
 

@@ -16,12 +16,18 @@ from compute_node.sql.rewrite import deep_map, deep_walk, map_query_expressions,
 def pull_up_exists(
     catalog: CatalogView, query: Query, link: SubLink
 ) -> tuple[Query, list[FromTree], list[Expr]] | None:
-    """(the query with the sub-select's range entries added, its FROM trees, the join conditions); None when the sub-select
-    must stay one: grouped, limited, without FROM, or correlated elsewhere than in WHERE."""
+    """(the query with the sub-select's range entries added, its FROM trees, the join conditions); None when the
+    sub-select must stay one: grouped, limited, without FROM, or correlated elsewhere than in WHERE."""
     inner = link.query
     if inner.set_op is not None or inner.has_aggregates or inner.group_by or inner.having is not None:
         return None
-    if inner.limit is not None or inner.offset is not None or inner.ctes or inner.locking or inner.extra.get("has_srfs"):
+    if (
+        inner.limit is not None
+        or inner.offset is not None
+        or inner.ctes
+        or inner.locking
+        or inner.extra.get("has_srfs")
+    ):
         return None
     if not inner.from_items or (link.kind == "ANY" and link.test is None):
         return None

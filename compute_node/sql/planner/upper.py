@@ -1,4 +1,5 @@
-"""What comes on top of the joins: grouping, set-returning targets, DISTINCT, ORDER BY, locking, LIMIT, set operations."""
+"""What comes on top of the joins: grouping, set-returning targets, DISTINCT, ORDER BY, locking, LIMIT, set
+operations."""
 
 from __future__ import annotations
 
@@ -166,8 +167,8 @@ def _grouping(planner: QueryPlanner, emit: Emit, targets: list[Expr], having: Ex
 
 
 def _project_set(planner: QueryPlanner, emit: Emit) -> Emit:
-    """Set-returning functions in the target list, over a plan that gives the columns they need. With grouping below, the
-    aggregates and keys are what it gives."""
+    """Set-returning functions in the target list, over a plan that gives the columns they need. With grouping below,
+    the aggregates and keys are what it gives."""
     grouped = planner.query.has_aggregates or bool(planner.query.group_by)
 
     def project(needs: Sequence[Expr]) -> Plan:

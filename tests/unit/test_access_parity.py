@@ -1,0 +1,227 @@
+"""Native and Python kernels: the same operations give the same answers, page bytes and redo."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+SIDES = ("python", "native")
+
+
+def _load(side: str, name: str) -> Any:
+    return importlib.import_module(f"aurora.kernels.{side}.{name}")
+
+
+try:
+    _load("native", "btree")
+except ImportError:
+    pytest.skip("the compiled kernels are not built", allow_module_level=True)
+
+COLUMNS = "ihq?dfscyI"
+ROW = st.tuples(
+    st.one_of(st.none(), st.integers(-(2**31), 2**31 - 1)),
+    st.one_of(st.none(), st.integers(-(2**15), 2**15 - 1)),
+    st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)),
+    st.one_of(st.none(), st.booleans()),
+    st.one_of(st.none(), st.floats(allow_nan=False)),
+    st.one_of(st.none(), st.floats(width=32, allow_nan=False)),
+    st.one_of(st.none(), st.text(st.characters(exclude_categories=["Cs"]), max_size=300)),
+    st.one_of(st.none(), st.sampled_from(["", "r", "\xe9"])),
+    st.one_of(st.none(), st.binary(max_size=300)),
+    st.one_of(st.none(), st.integers(0, 2**32 - 1)),
+)
+
+
+class Side:
+    """One implementation's kernels over the same starting pages."""
+
+    def __init__(self, side: str, codes: str) -> None:
+        self.tuples, clog, heap = _load(side, "tuples"), _load(side, "clog"), _load(side, "heap")
+        mtr, btree = _load(side, "mtr"), _load(side, "btree")
+        self.arena = _load(side, "arena").Arena(32)
+        self.log = mtr.RedoLog(16, 0, 8, {})
+        self.mtr = mtr.Mtr(self.arena, self.log)
+        self.mtr.verify = True
+        for page_no in range(2, 12):
+            self.arena.install(page_no, None)
+        clog_map, heap_map, tree_map = clog.BlockMap(), clog.BlockMap(), clog.BlockMap()
+        clog_map.add_extent(2)
+        clog_map.blocks = 1
+        for start in (3, 4, 5):
+            heap_map.add_extent(start)
+        heap_map.blocks = 4
+        for start in (7, 8):
+            tree_map.add_extent(start)
+        tree_map.blocks = 2
+        self.mtr.put(self.arena.lookup(2), 12, b"\5")
+        self.mtr.commit()
+        n = len(codes)
+        self.codec = self.tuples.RowCodec(codes, [None] * n, [None] * n)
+        self.clog = clog.Clog(self.arena, self.mtr, clog_map)
+        self.heap = heap.HeapFile(self.arena, self.mtr, self.clog, heap_map, self.codec, 77)
+        self.tree = btree.BTree(self.arena, self.mtr, tree_map, 78)
+        self.keys = btree.KeyCodec("iV", [None, lambda value: value.encode()], (False, True), (False, True))
+        self.snapshot = clog.Snapshot
+        self.all = self.tuples.Projection(self.codec, (*range(1, n + 1), -1, -2, -3, -4, -5, -6), True, 5)
+
+    def pages(self) -> list[bytes]:
+        return [bytes(self.arena.page(self.arena.lookup(page_no))) for page_no in range(2, 12)]
+
+
+@settings(max_examples=150, deadline=None)
+@given(ROW, ROW, st.sets(st.integers(0, 9)))
+def test_codec(row: tuple[Any, ...], other: tuple[Any, ...], positions: set[int]) -> None:
+    python, native = (Side(side, COLUMNS) for side in SIDES)
+    image = python.codec.encode(row)
+    assert image == native.codec.encode(row) == native.codec.encode(list(row))
+    assert python.codec.decode(image, 0) == native.codec.decode(image, 0) == row
+    order = tuple(sorted(positions))
+    values = [other[i] for i in order]
+    new = python.codec.replace(image, 0, order, values)
+    assert new == native.codec.replace(image, 0, order, values)
+    assert python.codec.decode(new, 0) == tuple(other[i] if i in positions else row[i] for i in range(10))
+    assert new == python.codec.encode(python.codec.decode(new, 0))
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_codec_limits_and_missing_columns(side: str) -> None:
+    from aurora.errors import NumericValueOutOfRange, ProgramLimitExceeded
+
+    tuples = _load(side, "tuples")
+    short = tuples.RowCodec("is", [None] * 2, [None] * 2)
+    wide = tuples.RowCodec("isiq", [None] * 4, [None] * 4, [None, None, 42, None])
+    image = short.encode((1, "x"))
+    assert wide.decode(image, 0) == (1, "x", 42, None)
+    assert wide.decode(wide.replace(image, 0, (1,), ("y",)), 0) == (1, "y", 42, None)
+    assert tuples.Projection(wide, (3, 1, 3, 4), False).row(image, 0, 0) == (42, 1, 42, None)
+    with pytest.raises(NumericValueOutOfRange, match="integer out of range"):
+        short.encode((2**31, ""))
+    with pytest.raises(ProgramLimitExceeded, match="row is too big: size 9041, maximum size 8160"):
+        short.encode((1, "x" * 9001))
+    hooked = tuples.RowCodec("x", [lambda v: v[::-1]], [lambda b: b[::-1]])
+    assert hooked.decode(hooked.encode((b"abc" * 100,)), 0) == (b"abc" * 100,)
+
+
+OPERATION = st.one_of(
+    st.tuples(st.just("insert"), st.integers(0, 3), st.integers(0, 1200), st.integers(0, 300)),
+    st.tuples(st.just("update"), st.integers(0, 40), st.integers(0, 1200), st.integers(-1, 3), st.booleans()),
+    st.tuples(st.just("delete"), st.integers(0, 40)),
+    st.tuples(st.just("end"), st.booleans()),
+    st.tuples(st.just("prune"), st.integers(0, 3), st.integers(0, 400)),
+    st.tuples(st.just("free"), st.integers(0, 3)),
+    st.tuples(st.just("freeze"), st.integers(0, 3)),
+    st.tuples(st.just("look"), st.integers(0, 3), st.integers(0, 2000), st.booleans()),
+)
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(OPERATION, max_size=60))
+def test_heap(operations: list[tuple[Any, ...]]) -> None:
+    sides = [Side(side, "is") for side in SIDES]
+    xid, tids = 3, [3 << 16 | 1]
+    for number, operation in enumerate(operations):
+        kind, *args = operation
+        answers = []
+        for side in sides:
+            heap = side.heap
+            if kind == "insert":
+                image = side.codec.encode((number, "x" * args[1]))
+                answers.append(heap.insert(args[0], image, xid, number, args[2]))
+            elif kind == "update":
+                tid = tids[args[0] % len(tids)]
+                answers.append(
+                    heap.update(tid, (1,), ("y" * args[1],), xid, number, args[3], not args[3], args[2])
+                )
+            elif kind == "delete":
+                answers.append(heap.delete(tids[args[0] % len(tids)], xid, number))
+            elif kind == "end":
+                answers.append(side.clog.set(xid, int(side.log.next_lsn) if args[0] else 1))
+                side.mtr.commit()
+            elif kind == "prune":
+                answers.append(heap.prune(args[0], args[1] * 50))
+            elif kind == "free":
+                dead = heap.dead_slots(args[0])
+                answers.append((dead, heap.free_dead(args[0], dead), heap.free_space(args[0])))
+            elif kind == "freeze":
+                answers.append(heap.freeze(args[0], int(side.log.next_lsn), xid))
+            else:
+                snapshot = side.snapshot(args[1] * 5, {xid}, number)
+                answers.append(heap.scan_page(snapshot, args[0], side.all, args[2]))
+                for tid in tids:
+                    answers[-1].append(heap.fetch_chain(snapshot, tid, side.all))
+                    answers[-1].append(heap.fetch(snapshot, tid, side.all))
+                    answers[-1].append(heap.probe(tid, snapshot, side.all, args[2]))
+                    answers[-1].append(heap.conflict(tid, {xid}))
+        assert answers[0] == answers[1]
+        if kind in ("insert", "update") and answers[0] > 0:
+            tids.append(answers[0])
+        if kind == "end":
+            xid += 1
+    assert sides[0].pages() == sides[1].pages()
+    assert sides[0].log.take() == sides[1].log.take()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(-50, 50), st.text("ab\0\xff", max_size=4)), max_size=60), st.data())
+def test_btree(rows: list[tuple[int, str]], data: st.DataObject) -> None:
+    from compute_node.access.btree_write import build_meta, build_page
+
+    sides = [Side(side, "is") for side in SIDES]
+    for side in sides:
+        for block, image in enumerate((build_meta(78, 1), build_page(78, 1, 0, 0, b"", []))):
+            side.mtr.image(side.arena.lookup(7 + block), image)
+        side.mtr.commit()
+    model: set[bytes] = set()
+    for number, row in enumerate(rows):
+        unique = number % 3 == 0
+        answers = [side.tree.insert(side.keys.item(row, number), unique) for side in sides]
+        item = sides[0].keys.item(row, number)
+        assert item == sides[1].keys.item(row, number) == sides[1].keys.encode_many([(*row, number)])[0]
+        assert answers[0] == answers[1] == int(unique and any(each[:-6] == item[:-6] for each in model))
+        if not answers[0]:
+            model.add(item)
+    bounds = [sides[0].keys.encode((data.draw(st.integers(-60, 60)),)) for _ in range(2)]
+    for lower, upper in ((b"", None), (min(bounds), max(bounds))):
+        inside = [item for item in sorted(model) if lower <= item and (upper is None or item < upper)]
+        expected = [int.from_bytes(item[-6:], "big") for item in inside]
+        for side in sides:
+            assert side.tree.range_tids(lower, upper, False) == (expected, None)
+            assert side.tree.range_tids(lower, upper, True) == (expected[::-1], None)
+    assert sides[0].tree.page_items(1) == sides[1].tree.page_items(1)
+    assert sides[0].pages() == sides[1].pages()
+    assert sides[0].log.take() == sides[1].log.take()
+
+
+def test_key_order_is_the_value_order() -> None:
+    for side in SIDES:
+        keys = Side(side, "is").keys
+        texts = (None, "b", "ab", "a\0b", "a\0", "a", "")
+        values = [(a, b) for a in (-(2**31), -1, 0, 1, 2**31 - 1, None) for b in texts]
+        encoded = [keys.encode(value) for value in values]
+        # The second column is descending with NULLs first, and what is listed above is its order.
+        assert encoded == sorted(encoded)
+        with pytest.raises(OverflowError):
+            keys.encode((2**31, "a"))
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_missing_pages_are_named(side: str) -> None:
+    it = Side(side, "is")
+    snapshot = it.snapshot(1000, set(), 0)
+    tid = it.heap.insert(0, it.codec.encode((1, "a")), 3, 0, 0)
+    it.arena.drop(3)
+    assert it.heap.fetch(snapshot, tid, it.all) == 3
+    assert it.heap.fetch_chain(snapshot, tid, it.all) == 3
+    assert it.heap.scan_page(snapshot, 0, it.all, False) == 3
+    assert it.heap.probe(tid, snapshot, it.all, True) == 3
+    assert it.heap.insert(0, it.codec.encode((1, "a")), 3, 0, 0) == -3
+    assert it.heap.update(tid, (), (), 3, 0, True, False, -1) == -3
+    assert it.heap.delete(tid, 3, 0) == -3
+    assert it.heap.prune(0, 0) == -3
+    it.arena.drop(7)
+    assert it.tree.range_tids(b"", None, False) == 7
+    assert it.tree.insert(b"\1aaaaaa", False) == -7

@@ -1,0 +1,146 @@
+"""docker-compose.yml and the Dockerfile describe the cluster that the programs understand; nothing is started."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from aurora.quorum import SEGMENTS
+from aurora.supervisor import NODES
+from compute_node import config as compute_config
+from storage_node import config as storage_config
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return document
+
+
+def _flags(service: dict[str, Any], module: str) -> list[str]:
+    words = shlex.split(service["command"])
+    assert words[:3] == ["python", "-m", module]
+    return words[3:]
+
+
+def _nodes(compose: dict[str, Any]) -> dict[str, storage_config.NodeConfig]:
+    return {
+        name: storage_config.load(_flags(service, "storage_node"), {})
+        for name, service in compose["services"].items()
+        if "storage_node" in service["command"]
+    }
+
+
+def _writer(compose: dict[str, Any]) -> dict[str, Any]:
+    service: dict[str, Any] = compose["services"]["writer"]
+    return service
+
+
+def test_six_storage_nodes_in_three_zones(compose: dict[str, Any]) -> None:
+    nodes = _nodes(compose)
+    assert len(nodes) == SEGMENTS
+    assert {(node.node_id, node.az) for node in nodes.values()} == set(NODES)
+    assert set(Counter(node.az for node in nodes.values()).values()) == {2}
+    assert all(name == node.node_id for name, node in nodes.items())
+
+
+def test_each_node_knows_the_other_five(compose: dict[str, Any]) -> None:
+    nodes = _nodes(compose)
+    for name, node in nodes.items():
+        assert {peer.node_id for peer in node.peers} == set(nodes) - {name}
+        for peer in node.peers:
+            host, _, port = peer.address.partition(":")
+            assert host == peer.node_id
+            assert port == nodes[peer.node_id].listen.rpartition(":")[2]
+            assert peer.az == nodes[peer.node_id].az
+
+
+def test_each_node_keeps_its_files_on_a_named_volume(compose: dict[str, Any]) -> None:
+    used = []
+    for name, node in _nodes(compose).items():
+        (mount,) = compose["services"][name]["volumes"]
+        volume, _, target = mount.partition(":")
+        assert target == str(node.data)
+        used.append(volume)
+    assert sorted(used) == sorted(compose["volumes"])
+    assert len(set(used)) == SEGMENTS
+
+
+def test_the_writers_command_is_understood_and_needs_a_password(compose: dict[str, Any]) -> None:
+    flags = _flags(_writer(compose), "compute_node")
+    with pytest.raises(compute_config.ConfigError, match="password"):
+        compute_config.load(flags, {})
+    config = compute_config.load(flags, {"AURORA_PASSWORD": "secret"})
+    assert config.password == "secret"
+    assert set(config.storage) == {f"{name}:7000" for name in _nodes(compose)}
+
+
+def test_the_password_comes_from_the_environment_or_not_at_all(compose: dict[str, Any]) -> None:
+    given = _writer(compose)["environment"]["AURORA_PASSWORD"]
+    assert re.fullmatch(r"\$\{AURORA_PASSWORD:\?.+\}", given), "a missing password must stop compose"
+    assert [line for line in (ROOT / "docker-compose.yml").read_text().splitlines() if "--password" in line] == []
+
+
+def test_everybody_has_a_health_check_and_comes_back(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        assert service["healthcheck"]["test"][0] == "CMD", name
+        assert service["restart"] == "unless-stopped", name
+
+
+def test_health_checks_call_programs_that_exist(compose: dict[str, Any]) -> None:
+    from aurora.cli import _parser
+
+    node = compose["services"]["az1-a"]["healthcheck"]["test"]
+    assert node[1] == "aurora"
+    arguments = _parser().parse_args(node[2:])
+    assert arguments.verb == "status" and arguments.check and arguments.storage == "127.0.0.1:7000"
+    writer = _writer(compose)["healthcheck"]["test"]
+    assert writer[1:3] == ["python", "-m"]
+    assert (ROOT / (writer[3].replace(".", "/") + ".py")).is_file()
+    port = compute_config.load(_flags(_writer(compose), "compute_node"), {"AURORA_PASSWORD": "x"}).port
+    assert writer[4] == f"127.0.0.1:{port}"
+
+
+def test_the_writer_waits_for_healthy_nodes(compose: dict[str, Any]) -> None:
+    waits = _writer(compose)["depends_on"]
+    assert set(waits) == set(_nodes(compose))
+    assert {wait["condition"] for wait in waits.values()} == {"service_healthy"}
+
+
+def test_storage_is_not_published(compose: dict[str, Any]) -> None:
+    published = {name for name, service in compose["services"].items() if service.get("ports")}
+    assert published == {"writer"}
+
+
+def test_the_image_is_built_from_files_that_exist() -> None:
+    lines = (ROOT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+    words = [shlex.split(line) for line in lines if line and not line.startswith("#")]
+    copies = [line for line in words if line[0] == "COPY"]
+    assert copies
+    for _, *sources, _target in copies:
+        if not sources[0].startswith("--from"):
+            assert all((ROOT / source).exists() for source in sources)
+    stages = [line[3] for line in words if line[0] == "FROM" and len(line) == 4]
+    for copy in copies:
+        if copy[1].startswith("--from="):
+            assert copy[1].removeprefix("--from=") in stages
+
+
+def test_the_image_does_not_run_as_root() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    assert re.search(r"^USER (?!root)\w+", text, re.MULTILINE)
+    assert re.search(r"^VOLUME /data", text, re.MULTILINE)
+
+
+def test_the_images_build_leaves_local_files_out() -> None:
+    """COPY . . without this would carry a developer's environment and data into the image."""
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    assert {".venv", ".git", "aurora-data"} <= {entry.strip("/").removeprefix("**/") for entry in ignored}

@@ -1,0 +1,300 @@
+"""The house's rules: what may import what, sans-I/O cores, file sizes, docstrings, kernels in two equal copies."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from aurora.kernels import MODULES
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = ("aurora", "compute_node", "storage_node")
+LINES_MAX = 1000
+
+OUTSIDE_WORLD = frozenset(("time", "random", "socket", "asyncio", "grpc", "os", "threading", "subprocess"))
+"""What a core may know only through what it is passed (design, wall 11)."""
+
+CORES = (
+    "aurora/batch.py",
+    "aurora/geometry.py",
+    "aurora/ids.py",
+    "aurora/kernels/python",
+    "aurora/page.py",
+    "aurora/quorum.py",
+    "aurora/truncation.py",
+    "compute_node/volume/durable.py",
+    "compute_node/volume/recovery.py",
+    "compute_node/volume/writer_core.py",
+    "compute_node/wire/messages.py",
+    "compute_node/wire/scram.py",
+    "compute_node/wire/startup.py",
+    "storage_node/coalesce.py",
+    "storage_node/effects.py",
+    "storage_node/gossip.py",
+    "storage_node/hot_log.py",
+    "storage_node/meta.py",
+    "storage_node/node.py",
+    "storage_node/page_store.py",
+    "storage_node/segment.py",
+)
+SYNCHRONOUS = ("compute_node/access", "compute_node/exec", "compute_node/session", "compute_node/sql", "compute_node/txn",
+               "compute_node/catalog", "compute_node/types")  # fmt: skip
+"""Ordinary synchronous code, which waits through ``compute_node.hub`` alone (wall 7)."""
+WAITING = frozenset(("asyncio", "grpc", "socket", "threading", "subprocess"))
+
+MEASURES_TIME = frozenset(
+    (
+        "compute_node/exec/context.py",  # when to yield the loop's turn
+        "compute_node/exec/explain/instrument.py",  # EXPLAIN ANALYZE
+        "compute_node/exec/explain/render.py",
+        "compute_node/types/datetime_functions.py",  # clock_timestamp()
+    )
+)
+"""Stages of compute that look at a clock themselves, and why."""
+
+FACADE_ONLY_IN_PYTHON = frozenset(("write_varint", "next_prefix", "pack_tid", "extent_of", "extent_first", "extent_pages"))
+"""Helpers of the specification; code that wants them imports them from there."""
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    """The parsed file."""
+    return ast.parse(path.read_text())
+
+
+def sources(*folders: str) -> list[Path]:
+    """Python files below these folders (or the files themselves), without generated ones."""
+    found: list[Path] = []
+    for folder in folders:
+        path = ROOT / folder
+        assert path.exists(), f"{folder} is gone: take it out of the lists above"
+        found += [path] if path.is_file() else sorted(path.rglob("*.py"))
+    return [path for path in found if "_pb2" not in path.name]
+
+
+def name_of(path: Path) -> str:
+    """The path from the repository's root."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """``(module, whether at the top level)`` of each import that runs; those for type checkers alone are left out."""
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    top = {id(node) for node in tree(path).body}
+    for node in ast.walk(tree(path)):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, id(node) in top
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module, id(node) in top
+
+
+def roots(path: Path) -> set[str]:
+    """The first parts of the imported modules' names."""
+    return {module.split(".")[0] for module, _ in imports(path)}
+
+
+@pytest.mark.parametrize("path", sources(*CORES), ids=name_of)
+def test_cores_know_nothing_of_the_outside_world(path: Path) -> None:
+    assert roots(path) & OUTSIDE_WORLD == set()
+
+
+@pytest.mark.parametrize("path", sources(*CORES), ids=name_of)
+def test_cores_do_not_import_the_glue_around_them(path: Path) -> None:
+    glue = ("aurora.rpc.channels", "aurora.rpc.stream", "compute_node.volume.driver", "compute_node.volume.streams",
+            "compute_node.volume.volume", "compute_node.hub", "storage_node.service", "storage_node.server",
+            "storage_node.background", "aurora.rpc.storage_pb2_grpc")  # fmt: skip
+    assert [module for module, _ in imports(path) if module in glue] == []
+
+
+@pytest.mark.parametrize("folder", SYNCHRONOUS)
+def test_sql_code_waits_through_the_hub_alone(folder: str) -> None:
+    offenders = {name_of(path): roots(path) & WAITING for path in sources(folder) if roots(path) & WAITING}
+    assert offenders == {}
+    coroutines = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in sources(folder)
+        if "hub" not in path.name
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.AsyncFunctionDef | ast.Await)
+    ]
+    assert [where for where in coroutines if not where.startswith("compute_node/access/vacuum.py")] == []
+
+
+@pytest.mark.parametrize("folder", SYNCHRONOUS)
+def test_stages_look_at_no_clock_of_their_own(folder: str) -> None:
+    offenders = [name_of(path) for path in sources(folder) if "time" in roots(path)]
+    assert [name for name in offenders if name not in MEASURES_TIME] == []
+
+
+def test_compute_and_storage_do_not_import_each_other() -> None:
+    for one, other in (("compute_node", "storage_node"), ("storage_node", "compute_node")):
+        assert [name_of(path) for path in sources(one) if other in roots(path)] == []
+
+
+def test_aurora_imports_neither_but_to_embed_and_to_simulate() -> None:
+    """The embedded cluster imports both programs when it starts, the simulator their cores; nothing imports these two."""
+    for path in sources("aurora"):
+        name = name_of(path)
+        found = [(m, top) for m, top in imports(path) if m.split(".")[0] in ("compute_node", "storage_node")]
+        if name == "aurora/embedded.py":
+            assert not any(top for _, top in found), "embedding must not load the programs before it is used"
+        elif not name.startswith("aurora/sim/"):
+            assert found == [], name
+        if not name.startswith("aurora/sim/"):
+            assert [m for m, _ in imports(path) if m.startswith("aurora.sim")] == [], name
+            assert [m for m, top in imports(path) if top and m == "aurora.embedded"] == [], name
+
+
+def test_the_simulator_runs_cores_only() -> None:
+    allowed = {
+        "compute_node.volume.driver",  # read_fence: how a Fence reply reads
+        "compute_node.volume.recovery",
+        "compute_node.volume.writer_core",
+        "storage_node.config",
+        "storage_node.effects",
+        "storage_node.node",
+    }
+    used = {m for path in sources("aurora/sim") for m, _ in imports(path) if m.startswith(("compute_node", "storage_node"))}
+    assert used <= allowed
+
+
+def test_the_simulator_draws_from_its_seed_alone() -> None:
+    for path in sources("aurora/sim"):
+        assert roots(path) & (OUTSIDE_WORLD - {"random"}) == set(), name_of(path)
+        drawn = re.findall(r"\brandom\.(\w+)", path.read_text())
+        assert set(drawn) <= {"Random"}, name_of(path)
+
+
+@pytest.mark.parametrize("program", [*PROGRAMS, "tests", "benchmarks"])
+def test_no_file_is_too_long(program: str) -> None:
+    long = {name_of(path): len(path.read_text().splitlines()) for path in sources(program)}
+    assert {name: lines for name, lines in long.items() if lines > LINES_MAX} == {}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_no_error_is_swallowed(program: str) -> None:
+    """No bare ``except``, and no handler of everything that does nothing."""
+    found = []
+    for path in sources(program):
+        for node in ast.walk(tree(path)):
+            if not isinstance(node, ast.ExceptHandler):
+                continue
+            everything = node.type is None or ast.unparse(node.type) in ("Exception", "BaseException")
+            idle = all(isinstance(line, ast.Pass | ast.Continue) for line in node.body)
+            if node.type is None or (everything and idle):
+                found.append(f"{name_of(path)}:{node.lineno}")
+    assert found == []
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_module_says_what_it_is(program: str) -> None:
+    assert [name_of(path) for path in sources(program) if not ast.get_docstring(tree(path))] == []
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_nothing_is_left_to_do(program: str) -> None:
+    pattern = re.compile(r"#.*\b(TODO|FIXME|XXX|HACK)\b")
+    assert [name_of(path) for path in sources(program) if pattern.search(path.read_text())] == []
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_nothing_is_a_stub(program: str) -> None:
+    """``NotImplementedError`` only where a base class leaves a method to its subclasses."""
+    found = []
+    for path in sources(program):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Raise) and node.exc is not None and "NotImplementedError" in ast.unparse(node.exc):
+                found.append(name_of(path))
+    assert set(found) <= {"aurora/quorum.py", "compute_node/exec/nodes/base.py"}
+
+
+# -- kernels: the compiled side and its specification
+
+
+def _public(module: ModuleType) -> dict[str, Any]:
+    """Classes and functions that the module itself defines."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and not isinstance(value, ModuleType)
+        and getattr(value, "__module__", None) == module.__name__
+        and (inspect.isclass(value) or callable(value))
+    }
+
+
+def _sides(name: str) -> tuple[ModuleType, ModuleType]:
+    native = pytest.importorskip(f"aurora.kernels.native.{name}", reason="the kernels are not compiled")
+    return importlib.import_module(f"aurora.kernels.python.{name}"), native
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_each_kernel_is_written_twice(name: str) -> None:
+    assert (ROOT / "aurora/kernels/python" / f"{name}.py").is_file()
+    assert (ROOT / "aurora/kernels/native" / f"{name}.pyx").is_file()
+
+
+def test_no_kernel_is_forgotten() -> None:
+    for folder, pattern in (("python", "*.py"), ("native", "*.pyx")):
+        names = {path.stem for path in (ROOT / "aurora/kernels" / folder).glob(pattern)} - {"__init__"}
+        assert names == set(MODULES)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_both_sides_have_the_same_names(name: str) -> None:
+    specification, native = _sides(name)
+    ours = {n for n in _public(specification) if n not in FACADE_ONLY_IN_PYTHON}
+    missing = {n for n in ours if not hasattr(native, n)}
+    missing -= {n for n in ours if inspect.isclass(vars(specification)[n]) and issubclass(vars(specification)[n], Exception)}
+    assert missing == set()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_both_sides_have_the_same_methods(name: str) -> None:
+    specification, native = _sides(name)
+    for class_name, ours in _public(specification).items():
+        if not inspect.isclass(ours) or issubclass(ours, Exception):
+            continue
+        theirs = getattr(native, class_name)
+        methods = {n for n, value in vars(ours).items() if callable(value) and not n.startswith("_")}
+        compiled = {n for n in dir(theirs) if not n.startswith("_") and callable(getattr(theirs, n))}
+        assert methods - compiled == _inner(name, class_name), f"{class_name}: only in the specification"
+        assert compiled - methods == set(), f"{class_name}: only compiled"
+
+
+def _inner(name: str, class_name: str) -> set[str]:
+    """Methods of the specification that only its own module's and its neighbours' code calls."""
+    return {"spans", "value"} if (name, class_name) == ("tuples", "RowCodec") else set()
+
+
+def test_what_callers_use_exists_on_both_sides() -> None:
+    """Every ``kernel.name`` in the programs, whichever side ``AURORA_KERNELS`` chooses."""
+    for path in sources(*PROGRAMS):
+        aliases = {
+            alias.asname or alias.name: alias.name
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.ImportFrom) and node.module == "aurora.kernels"
+            for alias in node.names
+            if alias.name in MODULES
+        }
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases:
+                for side in _sides(aliases[node.value.id]):
+                    assert hasattr(side, node.attr), f"{name_of(path)}:{node.lineno}: {side.__name__}.{node.attr}"

@@ -1,0 +1,175 @@
+"""COPY: readers and writers by themselves, and over the wire."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pglast import parse_sql
+from test_session_protocol import connect
+from wire_fakes import FakeEngine, serve
+
+from aurora.errors import SqlError
+from compute_node.session.copy_input import BinaryReader, LineReader
+from compute_node.session.copy_options import CopyOptions, parse_options
+from compute_node.session.copy_output import CopyWriter
+from compute_node.session.results import type_of
+from compute_node.types.registry import TypeEnv
+from compute_node.wire.messages import Column
+from compute_node.wire.server import Server
+
+ENV = TypeEnv(timezone=UTC)
+COLUMNS = [("a", type_of(23), -1), ("b", type_of(25), -1)]
+OUTPUT = [Column("a", 23), Column("b", 25)]
+
+
+def options(text: str, is_from: bool = True) -> CopyOptions:
+    node = parse_sql(f"copy t {'from stdin' if is_from else 'to stdout'} {text}")[0].stmt
+    return parse_options(node.options, is_from)
+
+
+def read(data: bytes, text: str = "", piece: int = 0, columns: Any = None) -> list[Any]:
+    chosen = options(text)
+    reader: Any
+    if chosen.format == "binary":
+        reader = BinaryReader("t", columns or COLUMNS)
+    else:
+        reader = LineReader("t", columns or COLUMNS, chosen, ENV)
+    rows = []
+    step = piece or len(data) or 1
+    for at in range(0, len(data), step):
+        rows += reader.feed(data[at : at + step])
+    return rows + reader.finish()
+
+
+def write(rows: list[Any], text: str = "") -> bytes:
+    writer = CopyWriter(OUTPUT, options(text, False), ENV)
+    data = writer.start() + writer.rows(rows) + writer.end()
+    out, at = b"", 0
+    while at < len(data):
+        length = int.from_bytes(data[at + 1 : at + 5], "big")
+        out += data[at + 5 : at + 1 + length]
+        at += 1 + length
+    return out
+
+
+@pytest.mark.parametrize(
+    ("data", "text", "rows"),
+    [
+        (b"1\tx\n2\ty\n", "", [(1, "x"), (2, "y")]),
+        (b"1\tx\n2\ty", "", [(1, "x"), (2, "y")]),
+        (b"1\tx\r\n2\ty\r\n", "", [(1, "x"), (2, "y")]),
+        (b"\\N\t\\N\n 3 \t\n", "", [(None, None), (3, "")]),
+        (b"1\ta\\tb\\\\c\\x41\\101\\q\\n\n", "", [(1, "a\tb\\cAAq\n")]),
+        (b"1\ta\\\tb\n", "", [(1, "a\tb")]),
+        (b"1\t\\\\N\n", "", [(1, "\\N")]),
+        (b"1\tx\n\\.\n2\ty\n", "", [(1, "x")]),
+        (b"1|x\n", "(delimiter '|')", [(1, "x")]),
+        (b"1,x\n2,\n", "csv", [(1, "x"), (2, None)]),
+        (b'1,"x,""y""\nz"\n2,""\n', "csv", [(1, 'x,"y"\nz'), (2, "")]),
+        (b"a,b\n1,x\n", "csv header", [(1, "x")]),
+        (b"a,b\n1,x\n", "(format csv, header match)", [(1, "x")]),
+        (b"1;'a''b\\'\n", "(format csv, delimiter ';', quote '''', escape '''')", [(1, "a'b\\")]),
+        (b'1,"NULL"\n2,NULL\n', "(format csv, null 'NULL')", [(1, "NULL"), (2, None)]),
+        (b'1,"NULL"\n', "(format csv, null 'NULL', force_null (b))", [(1, None)]),
+        (b"1,\n", "(format csv, force_not_null (b))", [(1, "")]),
+    ],
+)  # fmt: skip
+def test_read(data: bytes, text: str, rows: list[Any]) -> None:
+    for piece in (0, 1, 3):
+        assert read(data, text, piece) == rows
+
+
+@pytest.mark.parametrize(
+    ("data", "text", "sqlstate", "message", "where"),
+    [
+        (b"1\tx\n2\n", "", "22P04", 'missing data for column "b"', 'COPY t, line 2: "2"'),
+        (b"1\tx\ty\n", "", "22P04", "extra data after last expected column", 'COPY t, line 1: "1\tx\ty"'),
+        (b"1\tx\n1\tx\nq\tx\n", "", "22P02", 'invalid input syntax for type integer: "q"',
+         'COPY t, line 3, column a: "q"'),
+        (b"1_0\tx\n", "", "22P02", 'invalid input syntax for type integer: "1_0"', 'COPY t, line 1, column a: "1_0"'),
+        (b"9999999999\tx\n", "", "22003", 'value "9999999999" is out of range for type integer',
+         'COPY t, line 1, column a: "9999999999"'),
+        (b'1,"x\n', "csv", "22P04", "unterminated CSV quoted field", 'COPY t, line 1: "1,"x"'),
+        (b"a,c\n", "(format csv, header match)", "22P04",
+         'column name mismatch in header line field 2: got "c", expected "b"', "COPY t, line 1"),
+        (b"PGCOPX", "binary", "22P04", "unexpected EOF in COPY data", "COPY t, line 1"),
+        (b"x" * 30, "binary", "22P04", "COPY file signature not recognized", None),
+    ],
+)  # fmt: skip
+def test_read_errors(data: bytes, text: str, sqlstate: str, message: str, where: str | None) -> None:
+    with pytest.raises(SqlError) as caught:
+        read(data, text)
+    assert (caught.value.sqlstate, caught.value.message, caught.value.where) == (sqlstate, message, where)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("(format xml)", 'COPY format "xml" not recognized'), ("(nope 1)", 'option "nope" not recognized'),
+        ("(delimiter ',', delimiter ';')", "conflicting or redundant options"),
+        ("(delimiter 'ab')", "COPY delimiter must be a single one-byte character"),
+        ("(quote 'x')", "COPY quote available only in CSV mode"),
+        ("(format csv, quote ',')", "COPY delimiter and quote must be different"),
+        ("(format binary, header)", "cannot specify HEADER in BINARY mode"),
+        ("(delimiter 'a')", 'COPY delimiter cannot be "a"'),
+        ("(format csv, force_quote *)", "COPY force quote only available using COPY TO"),
+    ],
+)  # fmt: skip
+def test_option_errors(text: str, message: str) -> None:
+    with pytest.raises(SqlError) as caught:
+        options(text)
+    assert caught.value.message == message
+
+
+def test_write() -> None:
+    rows = [(1, "a\tb\\"), (None, None), (3, "")]
+    assert write(rows) == b"1\ta\\tb\\\\\n\\N\t\\N\n3\t\n"
+    assert write(rows, "csv header") == b'a,b\n1,a\tb\\\n,\n3,""\n'
+    assert write([(1, 'x,"y"')], "(format csv, force_quote *)") == b'"1","x,""y"""\n'
+
+
+ROWS = st.lists(
+    st.tuples(
+        st.none() | st.integers(-(2**31), 2**31 - 1),
+        st.none() | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8),
+    ),
+    max_size=6,
+)
+
+
+@given(ROWS, st.sampled_from(["", "csv", "binary", "(format csv, quote '''', escape '\\')", "(delimiter '|')"]),
+       st.integers(1, 9))  # fmt: skip
+def test_round_trip(rows: list[Any], text: str, piece: int) -> None:
+    assert read(write(rows, text), text, piece) == rows
+
+
+def test_over_the_wire() -> None:
+    async def body(server: Server, engine: FakeEngine) -> None:
+        engine.copy_columns = COLUMNS
+        db = await connect(server)
+        async with db.cursor().copy("copy t from stdin") as copy:
+            for i in range(5000):
+                await copy.write_row((i, f"v{i}\t" if i % 7 else None))
+        assert len(engine.copied) == 5000
+        assert engine.copied[1] == (1, "v1\t")
+        with pytest.raises(psycopg.errors.BadCopyFileFormat) as caught:
+            async with db.cursor().copy("copy t from stdin") as copy:
+                await copy.write(b"1\n")
+        assert caught.value.diag.context == 'COPY t, line 1: "1"'
+        with pytest.raises(RuntimeError, match="the client gives up"):
+            async with db.cursor().copy("copy t from stdin"):
+                raise RuntimeError("the client gives up")
+        assert db.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            async with db.cursor().copy("copy nope from stdin") as copy:
+                await copy.write(b"")
+        async with db.cursor().copy("copy (select 1, 'x') to stdout (format csv, header)") as copy:
+            assert b"".join([bytes(part) async for part in copy]) == b"?column?,?column?\n1,x\n"
+        assert await (await db.execute("select 1")).fetchone() == (1,)
+
+    serve(body)

@@ -1,0 +1,252 @@
+"""The supervisor and its command, without starting a cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aurora import cli, supervisor
+from aurora.supervisor import LOOPBACK, NODES, Cluster, ClusterError, free_ports, process_start
+from compute_node import config as compute_config
+from storage_node import config as storage_config
+
+
+def make(folder: Path, **changes: Any) -> Cluster:
+    """A described cluster; nothing runs."""
+    options: dict[str, Any] = {
+        "host": LOOPBACK, "port": 5999, "pages_per_pg": 512, "cache_mb": 64, "password": None,
+    }  # fmt: skip
+    cluster = Cluster(folder)
+    cluster.create(**{**options, **changes})
+    return cluster
+
+
+class Spawned:
+    """Stands in for ``Popen``: remembers the command, lives as this very process."""
+
+    commands: list[list[str]] = []
+
+    def __init__(self, command: list[str], **_: Any) -> None:
+        Spawned.commands.append(command)
+        self.pid = os.getpid()
+
+    def poll(self) -> None:
+        return None
+
+
+@pytest.fixture
+def spawned(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    Spawned.commands = []
+    monkeypatch.setattr(supervisor.subprocess, "Popen", Spawned)
+    return Spawned.commands
+
+
+# -- the description
+
+
+def test_a_new_cluster_has_six_nodes_in_three_zones_and_a_writer(tmp_path: Path) -> None:
+    spec = make(tmp_path / "c").required
+    assert [(node.id, node.az) for node in spec.nodes] == list(NODES)
+    assert len({node.address for node in spec.nodes}) == 6
+    assert [(i.id, i.role, i.address) for i in spec.instances] == [("instance-1", "writer", f"{LOOPBACK}:5999")]
+    assert spec.storage == ",".join(node.address for node in spec.nodes)
+
+
+def test_the_description_survives_a_round_trip(tmp_path: Path) -> None:
+    made = make(tmp_path, password="secret")
+    assert Cluster(tmp_path).spec == made.spec
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_port_0_takes_a_free_one(tmp_path: Path) -> None:
+    assert make(tmp_path, port=0).writer.port > 0
+
+
+def test_free_ports_are_different() -> None:
+    assert len(set(free_ports(12))) == 12
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7", "example.org"])
+def test_beyond_loopback_a_password_is_needed(tmp_path: Path, host: str) -> None:
+    with pytest.raises(ClusterError, match="password"):
+        make(tmp_path / "a", host=host)
+    assert not (tmp_path / "a" / "cluster.json").exists()
+    cluster = make(tmp_path / "b", host=host, password="secret")
+    assert cluster.required.password_file is not None
+
+
+def test_the_password_is_for_its_owner_only(tmp_path: Path) -> None:
+    make(tmp_path, password="secret")
+    assert (tmp_path / "password").stat().st_mode & 0o077 == 0
+    assert "secret" not in (tmp_path / "cluster.json").read_text()
+
+
+def test_the_connection_string(tmp_path: Path) -> None:
+    assert make(tmp_path / "a").dsn() == f"host={LOOPBACK} port=5999 user=postgres dbname=postgres"
+    open_to_all = make(tmp_path / "b", host="0.0.0.0", password="secret").dsn("instance-1")
+    assert open_to_all == f"host={LOOPBACK} port=5999 user=postgres dbname=postgres password=secret"
+
+
+def test_the_writer_can_move(tmp_path: Path) -> None:
+    make(tmp_path).move_writer("localhost", 6001)
+    assert Cluster(tmp_path).writer.address == "localhost:6001"
+
+
+def test_a_folder_without_a_cluster_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match="aurora up"):
+        _ = Cluster(tmp_path).required
+
+
+@pytest.mark.parametrize(
+    ("verb", "argument", "named"),
+    [("start_node", "az9-z", "az1-a"), ("start_instance", "instance-9", "instance-1"), ("nodes_of", "az9", "az3")],
+)
+def test_unknown_names_are_answered_with_the_known_ones(
+    tmp_path: Path, verb: str, argument: str, named: str
+) -> None:
+    with pytest.raises(ClusterError, match=named):
+        getattr(make(tmp_path), verb)(argument)
+
+
+# -- processes
+
+
+def test_what_is_started_parses_its_command(tmp_path: Path, spawned: list[list[str]]) -> None:
+    cluster = make(tmp_path)
+    for node in cluster.required.nodes:
+        cluster.start_node(node.id)
+    cluster.start_instance("instance-1")
+    for node, command in zip(cluster.required.nodes, spawned, strict=False):
+        assert command[:3] == [sys.executable, "-m", "storage_node"]
+        config = storage_config.load(command[3:], {})
+        assert (config.node_id, config.az, config.listen) == (node.id, node.az, node.address)
+        assert {peer.node_id for peer in config.peers} == {n.id for n in cluster.required.nodes} - {node.id}
+    command = spawned[-1]
+    assert command[:3] == [sys.executable, "-m", "compute_node"]
+    config = compute_config.load(command[3:], {})
+    assert config.storage == tuple(node.address for node in cluster.required.nodes)
+    assert (config.pages_per_pg, config.cache_mb, config.password) == (512, 64, None)
+
+
+def test_a_running_process_is_not_started_twice(tmp_path: Path, spawned: list[list[str]]) -> None:
+    cluster = make(tmp_path)
+    cluster.start_node("az1-a")
+    cluster.start_node("az1-a")
+    Cluster(tmp_path).start_node("az1-a")
+    assert len(spawned) == 1
+    assert cluster.pid("az1-a") == os.getpid()
+
+
+def test_a_reused_pid_is_not_ours(tmp_path: Path) -> None:
+    cluster = make(tmp_path)
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "az1-a.json").write_text(json.dumps({"pid": os.getpid(), "start": "some other time"}))
+    assert cluster.pid("az1-a") is None
+    assert cluster.signal("az1-a", supervisor.signal.SIGKILL) is False
+
+
+def test_a_process_that_has_ended_has_no_start(tmp_path: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    assert process_start(child.pid) is None
+    own = process_start(os.getpid())
+    assert own is not None and own == process_start(os.getpid())
+
+
+def test_a_zombie_counts_as_ended() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "pass"], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    with child.stdout as output:
+        output.read()  # the end of its output: it is on its way out
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert process_start(child.pid) is None
+    child.wait()
+
+
+def test_stopping_what_does_not_run_does_nothing(tmp_path: Path) -> None:
+    cluster = make(tmp_path)
+    cluster.kill("az1-a")
+    cluster.stop("az1-a")
+    cluster.down()
+
+
+def test_the_log_tail_of_a_process_that_never_ran(tmp_path: Path) -> None:
+    assert make(tmp_path).log_tail("az1-a") == "(no log)"
+
+
+# -- the command
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [], ["nonsense"], ["up", "--port", "many"], ["node"], ["node", "kill"], ["node", "hug", "az1-a"],
+        ["az", "down", "az9"], ["instance", "kill"], ["down", "--detach"],
+    ],
+)  # fmt: skip
+def test_wrong_arguments_end_with_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    assert "usage: aurora" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["down"], ["status"], ["node", "kill", "az1-a"], ["az", "up", "az1"], ["instance", "stop", "x"]]
+)
+def test_verbs_on_an_empty_folder_say_so(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*arguments, "--data", str(tmp_path)]) == 1
+    assert "no cluster in" in capsys.readouterr().err
+
+
+def test_up_beyond_loopback_without_a_password_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AURORA_PASSWORD", raising=False)
+    assert cli.main(["up", "--detach", "--host", "0.0.0.0", "--data", str(tmp_path)]) == 1
+    assert "password" in capsys.readouterr().err
+    assert not (tmp_path / "cluster.json").exists()
+
+
+def test_every_verb_has_a_function() -> None:
+    parser = cli._parser()
+    (choices,) = [action.choices for action in parser._actions if action.dest == "verb"]
+    assert set(choices) == set(cli.VERBS)
+
+
+def test_status_of_a_cluster_that_is_down(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(tmp_path)
+    assert cli.main(["status", "--json", "--data", str(tmp_path)]) == 0
+    status = json.loads(capsys.readouterr().out)
+    assert [node["id"] for node in status["storage_nodes"]] == [node_id for node_id, _ in NODES]
+    assert {node["state"] for node in status["storage_nodes"]} == {"down"}
+    assert [(i["id"], i["role"], i["state"]) for i in status["instances"]] == [("instance-1", "writer", "down")]
+    assert cli.main(["status", "--check", "--data", str(tmp_path)]) == 1
+    assert "az3-b" in capsys.readouterr().out
+
+
+def test_node_and_az_verbs_reach_the_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path)
+    done: list[tuple[str, str]] = []
+    for action in ("kill", "stop", "start_node", "start_instance", "wait_ready"):
+        monkeypatch.setattr(Cluster, action, lambda _self, name="", action=action: done.append((action, name)))
+    data = ["--data", str(tmp_path)]
+    assert cli.main(["node", "kill", "az1-a", *data]) == 0
+    assert cli.main(["node", "start", "az1-a", *data]) == 0
+    assert cli.main(["az", "down", "az2", *data]) == 0
+    assert cli.main(["az", "up", "az2", *data]) == 0
+    assert cli.main(["instance", "stop", "instance-1", *data]) == 0
+    assert cli.main(["instance", "start", "instance-1", *data]) == 0
+    assert done == [
+        ("kill", "az1-a"), ("start_node", "az1-a"), ("kill", "az2-a"), ("kill", "az2-b"), ("start_node", "az2-a"),
+        ("start_node", "az2-b"), ("stop", "instance-1"), ("start_instance", "instance-1"), ("wait_ready", ""),
+    ]  # fmt: skip

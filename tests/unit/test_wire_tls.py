@@ -1,0 +1,48 @@
+"""SSLRequest with a certificate: TLS under the same connection, with passwords inside it."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from test_session_protocol import connect
+from wire_fakes import FakeEngine, FakeRoles, serve
+
+from compute_node.wire import scram
+from compute_node.wire.server import Server, WireConfig
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    built = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+        .not_valid_before(start).not_valid_after(start + datetime.timedelta(days=36500)).sign(key, hashes.SHA256())
+    )  # fmt: skip
+    cert_path, key_path = tmp_path / "cert.pem", tmp_path / "key.pem"
+    cert_path.write_bytes(built.public_bytes(serialization.Encoding.PEM))
+    key_path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return cert_path, key_path
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_tls(certificate: tuple[Path, Path], trusted: bool) -> None:
+    verifier = scram.make_verifier("right", bytes(16)).text()
+
+    async def body(server: Server, _: FakeEngine) -> None:
+        db = await connect(server, user="alice", password="right", sslmode="require", channel_binding="disable")
+        assert db.pgconn.ssl_in_use
+        assert len(await (await db.execute("select series(9000)")).fetchall()) == 9000
+        plain = await connect(server, user="alice", password="right", sslmode="disable")
+        assert not plain.pgconn.ssl_in_use
+
+    cert, key = certificate
+    serve(body, WireConfig(port=0, tls_cert=cert, tls_key=key, trust_loopback=trusted), FakeRoles(alice=verifier))
