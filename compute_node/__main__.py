@@ -10,10 +10,17 @@ import sys
 
 from aurora.kernels import IMPLEMENTATION
 from compute_node import config as configuration
+from compute_node.hub import HUB
 from compute_node.server import ComputeServer, serve
 
 GC_THRESHOLD = 200_000
 """Objects between collections of the youngest generation: sessions and plans live long, rows die by reference count."""
+
+
+def _show_waiting() -> None:
+    """SIGUSR1: write to the log where every waiting session stands."""
+    for stack in HUB.waiting_stacks():
+        logging.getLogger(__name__).info("waiting:\n%s", stack)
 
 
 def main() -> int:
@@ -32,6 +39,7 @@ def main() -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stop)
+        loop.add_signal_handler(signal.SIGUSR1, _show_waiting)
 
     def ready(address: str) -> None:
         gc.collect()

@@ -8,6 +8,7 @@ Nothing waits while a mini-transaction is in its edit phase (``Hub.mtr.active``)
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -116,6 +117,10 @@ class Hub:
             return False
         waiter.fail(error)
         return True
+
+    def waiting_stacks(self) -> list[str]:
+        """Where each waiting greenlet stands, for diagnosis."""
+        return ["".join(traceback.format_stack(each.gr_frame)) for each in self._waiting if each.gr_frame is not None]
 
     def sleep(self, seconds: float) -> None:
         """Wait that long."""

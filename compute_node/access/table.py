@@ -151,7 +151,7 @@ class Table:
 
     def _next_block(self, need: int) -> int:
         """A block with at least ``need`` free bytes as far as is known, else a new one."""
-        free = self.file.free
+        free: dict[int, int] = self.file.free
         while free:
             block, room = free.popitem()
             if room >= need:
@@ -303,8 +303,8 @@ class Table:
                 if new_tid != RETRY:
                     break
                 found = self._probe(tid, snapshot, plan.projection, txn.follow)
-            if self._locks.rows:
-                self._locks.row_moved(txn, self.relfile, at, new_tid, entry)
+            if entry is not None or self._locks.rows:
+                self._locks.row_taken(txn, self.relfile, at, new_tid, entry)
         finally:
             if entry is not None:
                 self._locks.turn_over(entry)
@@ -388,8 +388,8 @@ class Table:
                 outcome = self.heap.delete(at, xid, txn.cid)
                 if outcome == 1:
                     self.file.dead_rows += 1
-                    if self._locks.rows:
-                        self._locks.row_moved(txn, self.relfile, at, 0, entry)
+                    if entry is not None:
+                        self._locks.row_taken(txn, self.relfile, at, 0, entry)
                     return True
                 if outcome < RETRY:
                     self._load(-outcome)
@@ -415,7 +415,7 @@ class Table:
                 return None
             if not txn.write_xid:
                 self._assign(txn)
-            self._locks.hold_row(txn, self.relfile, found[1], level)
+            self._locks.hold_row(txn, self.relfile, found[1], level, entry)
             return found[1], found[3]
         finally:
             if entry is not None:

@@ -1,8 +1,10 @@
 """Locks in the writer's memory: relations, rows, transactions; waiting in turn; deadlock detection.
 
-A row version's in-progress xmax is the lock of an update. Who meets one queues at the row: at its end the holder wakes
-only the head, which takes the row and so becomes the holder for the rest of the queue; the queue moves along with the
-row to its new version. Row locks of SELECT … FOR … live in the same entries. Bounds: ``max_row_locks`` entries (53200).
+A row version's in-progress xmax is the lock of an update. Who meets one queues with the holder: at its end the holder
+wakes only the head, and gives it the rest of the queue as its ``turn``. The head looks at the row again. It takes the row,
+and the rest then waits for it; or somebody was faster, and head and rest queue, in front, with that one; or it gives
+up, and the next has the turn. So a queue always hangs on a transaction that runs or holds, never on a row's address.
+Locks of SELECT … FOR … are kept by row version. Bounds: ``max_row_locks`` locked versions (53200).
 Sources: PostgreSQL manual, chapter 13.3 (lock modes and their conflicts).
 """
 
@@ -45,9 +47,6 @@ CONFLICT_MASK = {mode: sum(1 << other for other in others) for mode, others in _
 FOR_KEY_SHARE, FOR_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE = 0, 1, 2, 3
 _ROW_CONFLICT = {0: (3,), 1: (2, 3), 2: (1, 2, 3), 3: (0, 1, 2, 3)}
 
-ROW_KEYS_MAX = 64
-"""Versions by which a locked row is known."""
-
 WAIT, NOWAIT, SKIP_LOCKED = "wait", "nowait", "skip"
 
 
@@ -63,25 +62,35 @@ class RelationLock:
         self.queue: deque[tuple[Txn, int, Waiter]] = deque()
 
 
-class RowEntry:
-    """One row that is locked or waited for: ``holders`` of SELECT … FOR locks (→ strength, level), the ``queue``, the
-    ``keys`` (relfile, tid) of its versions so far, and the ``updater`` that the queue waits for."""
+class RowQueue:
+    """Who waits for a row, in order, and the transaction it depends on: the ``holder`` in whose ``row_queues`` it hangs
+    (``attached``), or the head that was woken and now has the turn."""
 
-    __slots__ = ("holders", "keys", "queue", "updater")
+    __slots__ = ("attached", "holder", "waiting")
+
+    def __init__(self, holder: Txn) -> None:
+        self.waiting: deque[Waiting] = deque()
+        self.holder = holder
+        self.attached = True
+
+
+class RowHolders:
+    """Who holds a row with SELECT … FOR (→ strength, savepoint level), and the versions by which it is known."""
+
+    __slots__ = ("holders", "keys")
 
     def __init__(self, key: tuple[int, int]) -> None:
         self.keys = [key]
         self.holders: dict[Txn, tuple[int, int]] = {}
-        self.queue: deque[tuple[Txn, Waiter]] = deque()
-        self.updater: Txn | None = None
 
 
 class Waiting:
-    """What a transaction waits for, for the waits-for graph and its messages."""
+    """What ``txn`` waits for, for the waits-for graph and its messages."""
 
-    __slots__ = ("entry", "object_text", "waiter", "what")
+    __slots__ = ("entry", "object_text", "txn", "waiter", "what")
 
-    def __init__(self, entry: Any, waiter: Waiter, what: str, object_text: str) -> None:
+    def __init__(self, txn: Txn, entry: Any, waiter: Waiter, what: str, object_text: str) -> None:
+        self.txn = txn
         self.entry = entry
         self.waiter = waiter
         self.what = what
@@ -95,7 +104,7 @@ class LockManager:
         self._manager = manager
         self._max_row_locks = max_row_locks
         self.relations: dict[int, RelationLock] = {}
-        self.rows: dict[tuple[int, int], RowEntry] = {}
+        self.rows: dict[tuple[int, int], RowHolders] = {}
 
     # Relations
 
@@ -118,7 +127,7 @@ class LockManager:
         waiter = Waiter()
         lock.queue.append((txn, mode, waiter))
         try:
-            self._wait(txn, Waiting((lock, mode), waiter, MODE_NAMES[mode], f"relation {oid} of database 5"))
+            self._wait(txn, Waiting(txn, (lock, mode), waiter, MODE_NAMES[mode], f"relation {oid} of database 5"))
         except BaseException:
             if waiter.done and waiter.error is None:
                 return True
@@ -159,151 +168,122 @@ class LockManager:
     # Rows
 
     def wait_for_row(
-        self, txn: Txn, relfile: int, tid: int, holder_xid: int, name: str, turn: RowEntry | None
-    ) -> RowEntry | None:
-        """Queue at a row whose ``holder_xid`` is in progress; back when it is this transaction's turn to look again.
+        self, txn: Txn, relfile: int, tid: int, holder_xid: int, name: str, turn: RowQueue | None
+    ) -> RowQueue | None:
+        """Queue with the transaction of ``holder_xid``, which is changing the row; back when it is ``txn``'s turn to look.
 
-        ``turn``: what the previous wait at this row returned. Somebody overtook it then, so it goes to the front.
-        Pass what this returns to ``row_moved`` or ``turn_over`` after the look. Errors: 40P01, 53200, 55P03, 57014.
+        ``turn``: what the previous wait for this row returned; somebody overtook it then, so it goes to the front. What
+        this returns goes to ``row_taken`` and ``turn_over`` after the look. Errors: 40P01, 55P03, 57014.
         """
         holder = self._manager.by_xid.get(holder_xid)
         if holder is None:
             return turn
-        entry = self._same_row(relfile, tid, turn)
-        entry.updater = holder
-        holder.row_queues.add(entry)
-        text = f"transaction {holder_xid}"
-        return self._wait_in_row(txn, entry, turn is not None, "ShareLock", text, f'relation "{name}"', tid)
+        return self._wait_with(txn, holder, (relfile, tid), f"transaction {holder_xid}", name, turn)
 
-    def _same_row(self, relfile: int, tid: int, turn: RowEntry | None) -> RowEntry:
-        """The entry of version ``tid``; known to be a later version of ``turn``'s row, it is the same entry."""
+    def wait_for_lockers(
+        self, txn: Txn, relfile: int, tid: int, blockers: list[Txn], name: str, turn: RowQueue | None
+    ) -> RowQueue:
+        """Queue with the first of those who hold the row with SELECT … FOR; as ``wait_for_row``."""
+        holder = blockers[0]
+        return self._wait_with(txn, holder, (relfile, tid), f"transaction {holder.xid or 0}", name, turn)
+
+    def _wait_with(
+        self, txn: Txn, holder: Txn, key: tuple[int, int], text: str, name: str, turn: RowQueue | None
+    ) -> RowQueue:
+        queue = holder.row_queues.get(key)
+        if queue is None:
+            queue = holder.row_queues[key] = RowQueue(holder)
+        waiter = Waiter()
+        me = Waiting(txn, queue, waiter, "ShareLock", text)
         if turn is None:
-            return self._row(relfile, tid)
-        self._add_key(turn, (relfile, tid))
-        for key in turn.keys:
-            self.rows.setdefault(key, turn)
-        return turn
-
-    def _add_key(self, entry: RowEntry, key: tuple[int, int]) -> None:
-        other = self.rows.get(key)
-        if other is entry:
-            return
-        if other is not None:
-            # Two queues of one row meet: who came by the older version goes first.
-            entry.queue.extend(other.queue)
-            for holder, held in other.holders.items():
-                entry.holders.setdefault(holder, held)
-                level = holder.row_locks.pop(other, 0)
-                holder.row_locks.setdefault(entry, level)
-            for waiting, _ in other.queue:
-                if waiting.waiting is not None:
-                    waiting.waiting.entry = entry
-            other.queue.clear()
-            other.holders.clear()
-            for each in other.keys:
-                self.rows[each] = entry
-            entry.keys += other.keys
+            queue.waiting.append(me)
         else:
-            self.rows[key] = entry
-            entry.keys.append(key)
-        if len(entry.keys) > ROW_KEYS_MAX:
-            # The oldest versions' waiters have long followed the row.
-            old = entry.keys.pop(0)
-            if self.rows.get(old) is entry:
-                del self.rows[old]
+            self._put_before(queue, turn)
+            queue.waiting.appendleft(me)
+        try:
+            self._wait(txn, me)
+        except BaseException as error:
+            if waiter.done and waiter.error is None:
+                self.turn_over(waiter.value)
+            waiter.done = True
+            if isinstance(error, DeadlockDetected):
+                error.where = f'while locking tuple ({key[1] >> 16},{key[1] & 0xFFFF}) in relation "{name}"'
+            raise
+        woken_with: RowQueue = waiter.value
+        return woken_with
 
-    def _row(self, relfile: int, tid: int) -> RowEntry:
-        entry = self.rows.get((relfile, tid))
-        if entry is None:
+    @staticmethod
+    def _put_before(queue: RowQueue, turn: RowQueue) -> None:
+        """Move the rest of a turn to the front of ``queue``."""
+        while turn.waiting:
+            each = turn.waiting.pop()
+            each.entry = queue
+            queue.waiting.appendleft(each)
+
+    def turn_over(self, turn: RowQueue) -> None:
+        """A transaction has had its turn at the row: when it did not take it, the next one has its turn."""
+        if not turn.attached:
+            self._wake_head(turn)
+
+    @staticmethod
+    def _wake_head(queue: RowQueue) -> None:
+        queue.attached = False
+        while queue.waiting:
+            head = queue.waiting.popleft()
+            # Those who gave up stay in the queue, done.
+            if not head.waiter.done:
+                queue.holder = head.txn
+                head.waiter.wake(queue)
+                return
+
+    def row_taken(self, txn: Txn, relfile: int, tid: int, new_tid: int, turn: RowQueue | None) -> None:
+        """``txn`` has superseded version ``tid`` by ``new_tid`` (0: deleted the row, ``tid``: locked it): who waits, waits for it
+        now, and locks beside the update move to the new version."""
+        if turn is not None and turn.waiting:
+            held = txn.row_queues.setdefault((relfile, tid), turn)
+            if held is turn:
+                turn.holder, turn.attached = txn, True
+            else:
+                self._put_before(held, turn)
+        if new_tid and new_tid != tid and self.rows:
+            locked = self.rows.get((relfile, tid))
+            if locked is not None:
+                self.rows[relfile, new_tid] = locked
+                locked.keys.append((relfile, new_tid))
+
+    def row_blockers(self, txn: Txn, relfile: int, tid: int, strength: int) -> list[Txn]:
+        """Holders of SELECT … FOR locks that conflict with ``strength``."""
+        locked = self.rows.get((relfile, tid))
+        if locked is None:
+            return []
+        conflicts = _ROW_CONFLICT[strength]
+        return [other for other, (held, _) in locked.holders.items() if other is not txn and held in conflicts]
+
+    def hold_row(self, txn: Txn, relfile: int, tid: int, strength: int, turn: RowQueue | None = None) -> None:
+        """Record a SELECT … FOR lock. Error: 53200."""
+        key = (relfile, tid)
+        locked = self.rows.get(key)
+        if locked is None:
             if len(self.rows) >= self._max_row_locks:
                 raise OutOfMemory(
                     "out of shared memory", hint="You might need to increase max_locks_per_transaction."
                 )
-            entry = self.rows[relfile, tid] = RowEntry((relfile, tid))
-        return entry
-
-    def _wait_in_row(
-        self, txn: Txn, entry: RowEntry, front: bool, what: str, text: str, relation: str, tid: int
-    ) -> RowEntry:
-        waiter = Waiter()
-        if front:
-            entry.queue.appendleft((txn, waiter))
-        else:
-            entry.queue.append((txn, waiter))
-        try:
-            self._wait(txn, Waiting(entry, waiter, what, text))
-        except BaseException as error:
-            taken = not any(other is waiter for _, other in entry.queue)
-            entry.queue = deque(each for each in entry.queue if each[1] is not waiter)
-            if taken:
-                self.turn_over(entry)
-            self._drop_if_idle(entry)
-            if isinstance(error, DeadlockDetected):
-                error.where = f"while locking tuple ({tid >> 16},{tid & 0xFFFF}) in {relation}"
-            raise
-        return entry
-
-    def turn_over(self, entry: RowEntry) -> None:
-        """A transaction has had its turn at the row: when nobody took the row, the next one has it."""
-        if entry.updater is None:
-            self._wake_head(entry)
-
-    def _wake_head(self, entry: RowEntry) -> None:
-        entry.updater = None
-        while entry.queue:
-            _, waiter = entry.queue.popleft()
-            if not waiter.done:
-                waiter.wake(entry)
-                return
-        self._drop_if_idle(entry)
-
-    def _drop_if_idle(self, entry: RowEntry) -> None:
-        if not entry.queue and not entry.holders and entry.updater is None:
-            for key in entry.keys:
-                if self.rows.get(key) is entry:
-                    del self.rows[key]
-
-    def row_moved(self, txn: Txn, relfile: int, tid: int, new_tid: int, turn: RowEntry | None) -> None:
-        """``txn`` has superseded version ``tid`` by ``new_tid`` (0: deleted the row): the queue goes along and waits
-        for it."""
-        entry = turn or self.rows.get((relfile, tid))
-        if entry is None:
-            return
-        if entry.queue or entry.holders:
-            self._add_key(entry, (relfile, tid))
-            if new_tid:
-                self._add_key(entry, (relfile, new_tid))
-        if entry.queue:
-            entry.updater = txn
-            txn.row_queues.add(entry)
-        else:
-            entry.updater = None
-            self._drop_if_idle(entry)
-
-    def row_blockers(self, txn: Txn, relfile: int, tid: int, strength: int) -> list[Txn]:
-        """Holders of SELECT … FOR locks that conflict with ``strength``."""
-        entry = self.rows.get((relfile, tid))
-        if entry is None or not entry.holders:
-            return []
-        conflicts = _ROW_CONFLICT[strength]
-        return [other for other, (held, _) in entry.holders.items() if other is not txn and held in conflicts]
-
-    def hold_row(self, txn: Txn, relfile: int, tid: int, strength: int) -> None:
-        """Record a SELECT … FOR lock. Error: 53200."""
-        entry = self._row(relfile, tid)
-        level = len(txn.levels) - 1
-        held = entry.holders.get(txn)
+            locked = self.rows[key] = RowHolders(key)
+        held = locked.holders.get(txn)
         if held is None or held[0] < strength:
-            entry.holders[txn] = (strength, level if held is None else held[1])
-            txn.row_locks[entry] = level if held is None else held[1]
+            level = len(txn.levels) - 1 if held is None else held[1]
+            locked.holders[txn] = (strength, level)
+            txn.row_locks[locked] = level
+        if strength >= FOR_NO_KEY_UPDATE:
+            # A weaker lock leaves the turn to the next, who may share it.
+            self.row_taken(txn, relfile, tid, tid, turn)
 
-    def wait_for_lockers(
-        self, txn: Txn, relfile: int, tid: int, blockers: list[Txn], name: str, turn: RowEntry | None
-    ) -> RowEntry:
-        """Queue at a row that others hold with SELECT … FOR; as ``wait_for_row``."""
-        entry = self._same_row(relfile, tid, turn)
-        text = f"transaction {blockers[0].xid or 0}"
-        return self._wait_in_row(txn, entry, turn is not None, "ShareLock", text, f'relation "{name}"', tid)
+    def _release_row(self, txn: Txn, locked: RowHolders) -> None:
+        del locked.holders[txn]
+        if not locked.holders:
+            for key in locked.keys:
+                if self.rows.get(key) is locked:
+                    del self.rows[key]
 
     # Transactions
 
@@ -315,7 +295,7 @@ class LockManager:
         waiter = Waiter()
         holder.waiters.append(waiter)
         try:
-            self._wait(txn, Waiting(holder, waiter, "ShareLock", f"transaction {xid}"))
+            self._wait(txn, Waiting(txn, holder, waiter, "ShareLock", f"transaction {xid}"))
         except BaseException as error:
             if waiter in holder.waiters:
                 holder.waiters.remove(waiter)
@@ -352,11 +332,8 @@ class LockManager:
         entry = waiting.entry
         if isinstance(entry, Txn):
             return [entry]
-        if isinstance(entry, RowEntry):
-            found = [holder for holder in entry.holders if holder is not txn]
-            if entry.updater is not None and entry.updater is not txn:
-                found.append(entry.updater)
-            return found
+        if isinstance(entry, RowQueue):
+            return [entry.holder]
         lock, mode = entry
         return self._relation_blockers(lock, txn, mode, waiting.waiter)
 
@@ -405,31 +382,26 @@ class LockManager:
         for waiter in txn.waiters:
             waiter.wake()
         txn.waiters.clear()
-        if txn.row_locks:
-            for entry in list(txn.row_locks):
-                entry.holders.pop(txn, None)
-                if entry not in txn.row_queues and entry.updater is None:
-                    self._wake_head(entry)
-            txn.row_locks.clear()
+        for locked in txn.row_locks:
+            self._release_row(txn, locked)
+        txn.row_locks.clear()
+        self._wake_queues(txn)
+
+    def _wake_queues(self, txn: Txn) -> None:
         if txn.row_queues:
-            for entry in txn.row_queues:
-                if entry.updater is txn:
-                    self._wake_head(entry)
+            queues = list(txn.row_queues.values())
             txn.row_queues.clear()
+            for queue in queues:
+                self._wake_head(queue)
 
     def release_rows_of_level(self, txn: Txn, index: int) -> None:
         """A rollback to savepoint level ``index``: its row locks go, and who waits looks again."""
-        for entry, level in list(txn.row_locks.items()):
+        for locked, level in list(txn.row_locks.items()):
             if level >= index:
-                del txn.row_locks[entry]
-                entry.holders.pop(txn, None)
-                if entry.updater is None:
-                    self._wake_head(entry)
-        for entry in list(txn.row_queues):
-            # Whether the row itself was given back only its version tells: the head looks, and waits again if not.
-            if entry.updater is txn:
-                txn.row_queues.discard(entry)
-                self._wake_head(entry)
+                del txn.row_locks[locked]
+                self._release_row(txn, locked)
+        # Whether a row itself was given back only its version tells: the heads look, and wait again if not.
+        self._wake_queues(txn)
         for waiter in txn.waiters:
             waiter.wake()
         txn.waiters.clear()

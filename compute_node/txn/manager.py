@@ -105,6 +105,8 @@ class TransactionManager:
         included. Who shows what it read must depend on the LSN of the changes (``Txn.depend``)."""
         if txn is None:
             return clog_kernel.Snapshot(self._log.next_lsn, set(), 0)
+        if not txn.oldest_lsn:
+            txn.oldest_lsn = self._volume.vdl
         return clog_kernel.Snapshot(self._log.next_lsn, txn.own, txn.cid + 1)
 
     def row_horizon(self) -> int:

@@ -74,7 +74,7 @@ class Txn:
         self.catalog_changed = False
         self.table_locks: dict[int, int] = {}
         self.row_locks: dict[Any, int] = {}
-        self.row_queues: set[Any] = set()
+        self.row_queues: dict[tuple[int, int], Any] = {}
         self.waiters: list[Waiter] = []
         self.waiting: Any = None
         self.ended = False

@@ -88,6 +88,7 @@ class KeyCodec:
         """Marker and bytes of one column."""
         if value is None:
             return b"\0" if self.nulls_first[i] else b"\2"
+        data: bytes
         kind = self.kinds[i]
         if kind in _WIDTH:
             width = _WIDTH[kind]
@@ -151,7 +152,7 @@ class BTree:
             return -block
         low = b""
         while True:
-            frame, page, page_no = self._page(block)
+            _, page, page_no = self._page(block)
             if page is None:
                 return page_no
             if page[OFF_KIND] != PageKind.BTREE:

@@ -92,6 +92,7 @@ class RowCodec:
             return b"\1" if value else b"\0"
         if code == "c":
             return (value.encode("latin-1") or b"\0")[:1]
+        data: bytes
         if code == "s":
             data = value.encode()
         elif code == "y":

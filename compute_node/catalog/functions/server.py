@@ -149,7 +149,7 @@ def stat_get_activity(call: Call, pid: int | None) -> Iterator[tuple[Any, ...]]:
             session.pid,
             session.role_oid,
             session.application_name,
-            "active" if session is call.session else session.state(),
+            "active" if session is call.session else session.state,
             session.query,
             "Lock" if waiting else None,
             "transactionid" if waiting else None,
