@@ -10,6 +10,7 @@ STAMP := $(VENV)/.installed
 KERNELS := $(wildcard aurora/kernels/native/*.pyx) $(wildcard aurora/kernels/native/*.pxd)
 DATA ?= ./aurora-data
 PORT ?= 5432
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 PYTEST_ARGS ?=
 
 .PHONY: install run test check lint types bench sim proto clean
@@ -19,8 +20,8 @@ install: $(STAMP)
 $(STAMP): pyproject.toml setup.py $(KERNELS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "setuptools>=77" "Cython>=3.1" wheel
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[dev]"
-	$(BIN)/python setup.py --quiet build_ext --inplace
+	AURORA_BUILD_KERNELS=0 $(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[dev]"
+	$(BIN)/python setup.py --quiet build_ext --inplace --parallel $(JOBS)
 	$(BIN)/python -c "import aurora.kernels as k; print('kernels:', k.IMPLEMENTATION)"
 	$(BIN)/python -m compute_node.catalog.bootstrap
 	touch $(STAMP)

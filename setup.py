@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -36,7 +37,10 @@ class BuildKernels(build_ext):
 
 
 def kernels() -> list[Extension]:
-    """One extension a ``.pyx`` under aurora/kernels/native; none when Cython is missing."""
+    """One extension a ``.pyx`` under aurora/kernels/native; none when Cython is missing, or when the caller compiles
+    them in a step of its own (``AURORA_BUILD_KERNELS=0``, as ``make install`` does to use all cores)."""
+    if os.environ.get("AURORA_BUILD_KERNELS") == "0":
+        return []
     try:
         from Cython.Build import cythonize
     except ImportError as error:
@@ -47,7 +51,7 @@ def kernels() -> list[Extension]:
         Extension(
             f"aurora.kernels.native.{path.stem}",
             [path.relative_to(HERE).as_posix()],
-            extra_compile_args=["-O3", "-fno-strict-aliasing"],
+            extra_compile_args=["-O3", "-fno-strict-aliasing", "-g0"],
         )
         for path in sources
     ]

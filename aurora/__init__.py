@@ -1,7 +1,8 @@
 """A PostgreSQL-compatible database with Amazon Aurora's architecture.
 
-This package is what compute and storage share: pages, redo, kernels, quorum arithmetic, message stubs, the seams to the outside
-world, the simulator, the cluster supervisor and the ``aurora`` command. ``cluster()`` runs a whole cluster inside this process.
+This package is what compute and storage share: pages, redo, kernels, quorum arithmetic, message stubs, the seams to the
+outside world, the simulator, the cluster supervisor and the ``aurora`` command. ``cluster()`` runs a whole cluster
+inside this process.
 """
 
 from __future__ import annotations

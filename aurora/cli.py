@@ -20,9 +20,13 @@ PAGES_PER_PG_DEFAULT = (10 << 30) // 8192
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="aurora", description="A PostgreSQL-compatible database on six storage nodes.")
+    parser = argparse.ArgumentParser(
+        prog="aurora", description="A PostgreSQL-compatible database on six storage nodes."
+    )
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--data", type=Path, default=Path(os.environ.get("AURORA_DATA", "./aurora-data")), help="cluster folder")
+    shared.add_argument(
+        "--data", type=Path, default=Path(os.environ.get("AURORA_DATA", "./aurora-data")), help="cluster folder"
+    )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     up = verbs.add_parser("up", parents=[shared], help="start the cluster, creating it in an empty folder")
@@ -30,7 +34,9 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--port", type=int, default=None, help="its port (default 5432; 0 takes a free one)")
     up.add_argument("--readers", type=int, default=0, help="reader instances")
     up.add_argument("--detach", action="store_true", help="return once it answers queries")
-    up.add_argument("--pages-per-pg", type=int, default=PAGES_PER_PG_DEFAULT, help="protection group size in 8 KiB pages")
+    up.add_argument(
+        "--pages-per-pg", type=int, default=PAGES_PER_PG_DEFAULT, help="protection group size in 8 KiB pages"
+    )
     up.add_argument("--cache-mb", type=int, default=512, help="the writer's page cache")
     up.add_argument("--password-file", type=Path, default=None, help="superuser password (or AURORA_PASSWORD)")
 
@@ -38,7 +44,9 @@ def _parser() -> argparse.ArgumentParser:
 
     status = verbs.add_parser("status", parents=[shared], help="show volume, nodes and instances")
     status.add_argument("--json", action="store_true")
-    status.add_argument("--storage", default=None, metavar="ADDR,…", help="ask these storage nodes over the network instead")
+    status.add_argument(
+        "--storage", default=None, metavar="ADDR,…", help="ask these storage nodes over the network instead"
+    )
     status.add_argument("--check", action="store_true", help="exit status 1 when something is down (for health checks)")
 
     node = verbs.add_parser("node", help="one storage node")

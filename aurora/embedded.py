@@ -1,7 +1,8 @@
-"""The whole cluster inside this process, for tests and notebooks: the same storage nodes and the same writer, on one thread.
+"""The whole cluster inside this process, for tests and notebooks: the same storage nodes and the same writer, on one
+thread.
 
-``with aurora.cluster() as c: psycopg.connect(c.dsn)``. The six nodes keep their files in a temporary folder (or ``data``); gRPC
-and PostgreSQL's protocol go over loopback as always. One cluster a process at a time.
+``with aurora.cluster() as c: psycopg.connect(c.dsn)``. The six nodes keep their files in a temporary folder (or
+``data``); gRPC and PostgreSQL's protocol go over loopback as always. One cluster a process at a time.
 """
 
 from __future__ import annotations
@@ -82,8 +83,7 @@ class EmbeddedCluster:
     async def _serve(self) -> None:
         from compute_node.config import Config
         from compute_node.server import ComputeServer
-        from storage_node.config import NodeConfig
-        from storage_node.config import Peer
+        from storage_node.config import NodeConfig, Peer
         from storage_node.server import NodeServer
 
         self._loop = asyncio.get_running_loop()
@@ -132,8 +132,9 @@ def cluster(
 ) -> Iterator[EmbeddedCluster]:
     """Start an embedded cluster for the length of a ``with`` block.
 
-    ``data`` keeps the storage nodes' files (default: a temporary folder that goes at the end), ``pages_per_pg`` is the size of a
-    protection group in 8 KiB pages, ``cache_mb`` the writer's page cache. RuntimeError when one runs in this process already.
+    ``data`` keeps the storage nodes' files (default: a temporary folder that goes at the end), ``pages_per_pg`` is the
+    size of a protection group in 8 KiB pages, ``cache_mb`` the writer's page cache. RuntimeError when one runs in this
+    process already.
     """
     if not _running.acquire(blocking=False):
         raise RuntimeError("an embedded cluster already runs in this process")

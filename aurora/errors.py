@@ -16,8 +16,8 @@ class InvariantViolation(Exception):
 class SqlError(Exception):
     """An error for the client.
 
-    ``position`` is 1-based, in characters of the statement text. ``severity`` is ERROR, or FATAL, which ends the session.
-    The optional names fill the matching fields of ErrorResponse.
+    ``position`` is 1-based, in characters of the statement text. ``severity`` is ERROR, or FATAL, which ends the
+    session. The optional names fill the matching fields of ErrorResponse.
     """
 
     sqlstate: ClassVar[str] = "XX000"

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from aurora.supervisor import Cluster
 
 TIMEOUT_S = 2.0
+_STATES = {"serving": "up", "behind": "catching up"}
+"""A storage node's own word for what it does → what is shown."""
+_NO_PG = {"scl": 0, "collected": 0}
 
 
 def node_status(address: str) -> dict[str, Any]:
@@ -28,7 +31,7 @@ def node_status(address: str) -> dict[str, Any]:
         "az": reply.az,
         "address": address,
         "pid": reply.pid,
-        "state": reply.state,
+        "state": _STATES.get(reply.state, reply.state),
         "scl": max((pg.scl for pg in reply.pgs), default=0),
         "vdl": reply.vdl,
         "epoch": reply.volume_epoch,
@@ -52,16 +55,12 @@ def instance_status(dsn: str) -> dict[str, Any] | None:
 
 
 def cluster_status(cluster: Cluster) -> dict[str, Any]:
-    """Volume, storage nodes and instances of a cluster on this machine."""
+    """Volume, storage nodes and instances of a cluster on this machine.
+
+    The writer is asked before the nodes: a node that then has not what was durable before is behind, and not merely
+    asked early.
+    """
     spec = cluster.required
-    nodes = []
-    for node in spec.nodes:
-        pid = cluster.pid(node.id)
-        shown = node_status(node.address) if pid is not None else {"address": node.address, "state": "down"}
-        shown.update(id=node.id, az=node.az, pid=pid)
-        if pid is not None and shown["state"] == "down":
-            shown["state"] = "not answering"
-        nodes.append(shown)
     volume: dict[str, Any] = {}
     instances = []
     for instance in spec.instances:
@@ -69,13 +68,30 @@ def cluster_status(cluster: Cluster) -> dict[str, Any]:
         told = instance_status(cluster.dsn(instance.id)) if pid is not None else None
         state = "down" if pid is None else "not answering" if told is None else "up"
         instances.append(
-            {"id": instance.id, "role": instance.role, "address": instance.address, "pid": pid, "state": state, "lag_ms": 0}
+            {
+                "id": instance.id,
+                "role": instance.role,
+                "address": instance.address,
+                "pid": pid,
+                "state": state,
+                "lag_ms": 0,
+            }
         )
         if told is not None and instance.role == "writer":
             volume = told["volume"]
-            for node_shown in nodes:
-                if node_shown["state"] == "up" and node_shown.get("scl", 0) < volume["vdl"]:
-                    node_shown["state"] = "catching up"
+    durable = {int(pg): lsn for pg, lsn in volume.get("pg_durable", {}).items()}
+    nodes = []
+    for node in spec.nodes:
+        pid = cluster.pid(node.id)
+        shown: dict[str, Any] = {"address": node.address, "state": "down"}
+        if pid is not None:
+            shown = node_status(node.address)
+        shown.update(id=node.id, az=node.az, pid=pid)
+        if pid is not None and shown["state"] == "down":
+            shown["state"] = "not answering"
+        if shown["state"] == "up" and any(shown["pgs"].get(pg, _NO_PG)["scl"] < lsn for pg, lsn in durable.items()):
+            shown["state"] = "catching up"
+        nodes.append(shown)
     return {"volume": volume, "storage_nodes": nodes, "instances": instances}
 
 

@@ -1,8 +1,9 @@
 """The cluster supervisor: six storage nodes and the instances of one cluster, as processes on this machine.
 
-``DIR/cluster.json`` names the processes and their addresses, ``DIR/run/ID.json`` the running ones (pid and start time, so that a
-reused pid is not mistaken for ours), ``DIR/log/ID.log`` holds what they print. There is no daemon: every verb reads
-these files and acts. The processes are those that compose and Kubernetes run: ``python -m storage_node``, ``python -m compute_node``.
+``DIR/cluster.json`` names the processes and their addresses, ``DIR/run/ID.json`` the running ones (pid and start time,
+so that a reused pid is not mistaken for ours), ``DIR/log/ID.log`` holds what they print. There is no daemon: every verb
+reads these files and acts. The processes are those that compose and Kubernetes run: ``python -m storage_node``,
+``python -m compute_node``.
 """
 
 from __future__ import annotations
@@ -157,7 +158,9 @@ class Cluster:
     def create(self, *, host: str, port: int, pages_per_pg: int, cache_mb: int, password: str | None) -> None:
         """Describe a new cluster of six nodes and a writer; nothing is started."""
         if host not in (LOOPBACK, "localhost", "::1") and not password:
-            raise ClusterError("listening beyond loopback needs a password: set AURORA_PASSWORD or give --password-file")
+            raise ClusterError(
+                "listening beyond loopback needs a password: set AURORA_PASSWORD or give --password-file"
+            )
         self.data.mkdir(parents=True, exist_ok=True)
         if not port:
             port = free_ports(1)[0]
@@ -197,14 +200,16 @@ class Cluster:
 
     def pid(self, process_id: str) -> int | None:
         """The pid of a running process of ours."""
-        child = self._children.get(process_id)
-        if child is not None and child.poll() is not None:
-            del self._children[process_id]
         try:
             run = json.loads(self._run_path(process_id).read_text())
         except FileNotFoundError:
             return None
-        return run["pid"] if process_start(run["pid"]) == run["start"] else None
+        running = run["start"] is not None and process_start(run["pid"]) == run["start"]
+        child = self._children.get(process_id)
+        if child is not None and (child.poll() is not None or (not running and child.pid == run["pid"])):
+            child.wait()  # it has ended: reap it
+            del self._children[process_id]
+        return run["pid"] if running else None
 
     def _spawn(self, process_id: str, arguments: list[str], environment: dict[str, str] | None = None) -> None:
         for folder in ("run", "log"):
@@ -230,8 +235,10 @@ class Cluster:
         peers = ",".join(f"{n.id}={n.az}={n.address}" for n in self.required.nodes if n.id != node_id)
         self._spawn(
             node_id,
-            ["storage_node", "--id", node.id, "--az", node.az, "--listen", node.address]
-            + ["--data", str(self.data / "storage" / node.id), "--peers", peers],
+            [
+                *("storage_node", "--id", node.id, "--az", node.az, "--listen", node.address),
+                *("--data", str(self.data / "storage" / node.id), "--peers", peers),
+            ],
         )
 
     def start_instance(self, instance_id: str) -> None:
@@ -241,7 +248,14 @@ class Cluster:
             return
         spec = self.required
         arguments = ["compute_node", "--id", instance.id, "--role", instance.role, "--listen", instance.address]
-        arguments += ["--storage", spec.storage, "--pages-per-pg", str(spec.pages_per_pg), "--cache-mb", str(spec.cache_mb)]
+        arguments += [
+            "--storage",
+            spec.storage,
+            "--pages-per-pg",
+            str(spec.pages_per_pg),
+            "--cache-mb",
+            str(spec.cache_mb),
+        ]
         if spec.password_file:
             arguments += ["--password-file", spec.password_file]
         self._spawn(instance_id, arguments)
@@ -293,7 +307,7 @@ class Cluster:
         self.wait_ready(timeout_s)
 
     def wait_ready(self, timeout_s: float = 60.0) -> None:
-        """Wait until the writer answers ``select 1``; ClusterError with its log's end when it dies or takes too long."""
+        """Wait until the writer answers ``select 1``; ClusterError with its log's end when it dies or is too slow."""
         writer = self.writer
         deadline = time.monotonic() + timeout_s
         while True:
@@ -308,7 +322,7 @@ class Cluster:
     def _answers(self, instance: InstanceSpec) -> bool:
         import psycopg
 
-        host = LOOPBACK if instance.host in ("0.0.0.0", "*") else instance.host  # noqa: S104
+        host = LOOPBACK if instance.host in ("0.0.0.0", "*") else instance.host
         try:
             with socket.create_connection((host, instance.port), timeout=1):
                 pass
@@ -321,7 +335,7 @@ class Cluster:
     def dsn(self, instance_id: str | None = None) -> str:
         """A libpq connection string for an instance (default: the writer)."""
         instance = self.writer if instance_id is None else self.required.instance(instance_id)
-        host = LOOPBACK if instance.host in ("0.0.0.0", "*") else instance.host  # noqa: S104
+        host = LOOPBACK if instance.host in ("0.0.0.0", "*") else instance.host
         text = f"host={host} port={instance.port} user=postgres dbname=postgres"
         if self.required.password_file:
             text += f" password={Path(self.required.password_file).read_text().strip()}"
@@ -347,5 +361,3 @@ class Cluster:
         from aurora.status import cluster_status
 
         return cluster_status(self)
-
-

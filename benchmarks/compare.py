@@ -1,7 +1,7 @@
-"""``make bench``: pgbench against PostgreSQL alone, PostgreSQL with five synchronous standbys, and our cluster, in turn.
+"""``make bench``: pgbench against PostgreSQL, PostgreSQL with five synchronous standbys, and our cluster, in turn.
 
-Every cell runs the three servers one after the other, round after round, so that the machine's drift hits all alike; the
-figure is the median over rounds and what counts is the ratio. Prints one table and writes it as JSON.
+Every cell runs the three servers one after the other, round after round, so that the machine's drift hits all alike;
+the figure is the median over rounds and what counts is the ratio. Prints one table and writes it as JSON.
 
     python -m benchmarks.compare [--seconds 10] [--rounds 3] [--scale 10] [--clients 1,16,64] [--json FILE]
 """
@@ -65,7 +65,10 @@ def throughput(servers: list[Server], args: argparse.Namespace) -> list[dict[str
                         tps[server.name].append(pgbench(server, script, mode, clients, args.seconds)["tps"])
                 medians = {name: statistics.median(values) for name, values in tps.items() if values}
                 rows.append({"script": script, "mode": mode, "clients": clients, "tps": medians, "all": tps})
-                print(f"  {script} {mode} {clients}: " + "  ".join(f"{n} {v:,.0f}" for n, v in medians.items()), flush=True)
+                print(
+                    f"  {script} {mode} {clients}: " + "  ".join(f"{n} {v:,.0f}" for n, v in medians.items()),
+                    flush=True,
+                )
     return rows
 
 
@@ -143,7 +146,8 @@ def first_start_seconds(root: Path) -> float:
 
 def machine() -> str:
     """What it ran on."""
-    model = next((x.split(":")[1].strip() for x in Path("/proc/cpuinfo").open() if x.startswith("model name")), "?")
+    described = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((x.split(":")[1].strip() for x in described if x.startswith("model name")), "?")
     return f"{os.cpu_count()} cores, {model}, Python {platform.python_version()}, kernels {IMPLEMENTATION}"
 
 
@@ -187,7 +191,19 @@ def main() -> int:
         for server in servers:
             server.start()
             print(f"{server.name}: loading scale {args.scale}", flush=True)
-            load = ["pgbench", "-h", LOOPBACK, "-p", str(server.port), "-U", "postgres", "-i", "-q", "-s", str(args.scale)]
+            load = [
+                "pgbench",
+                "-h",
+                LOOPBACK,
+                "-p",
+                str(server.port),
+                "-U",
+                "postgres",
+                "-i",
+                "-q",
+                "-s",
+                str(args.scale),
+            ]
             subprocess.run([*load, "postgres"], check=True, capture_output=True)
         alone, _, ours = servers
         assert isinstance(ours, Aurora)
@@ -203,14 +219,22 @@ def main() -> int:
         if not args.throughput_only:
             redo = {server.name: log_bytes(server, args) for server in (alone, ours)}
             other = result["other"]
-            other.append(["log bytes a TPC-B transaction", f"{redo['postgres']['bytes']:.0f}", f"{redo['aurora']['bytes']:.0f}"])
+            other.append(
+                ["log bytes a TPC-B transaction", f"{redo['postgres']['bytes']:.0f}", f"{redo['aurora']['bytes']:.0f}"]
+            )
             other.append(["network sends a TPC-B transaction, 16 clients", "", f"{redo['aurora']['sends']:.2f}"])
             memory = [idle_memory(server) / 1024 for server in (alone, ours)]
             other.append(["memory of an idle connection, KiB", *(f"{m:.0f}" for m in memory)])
             copies = [copy_seconds(server) for server in (alone, ours)]
             other.append([f"COPY of {COPY_ROWS:,} rows, s", *(f"{c:.1f}" for c in copies)])
             other.append(["SIGKILL of the writer to the first answered query, s", "", f"{restart_seconds(ours):.2f}"])
-            other.append(["first start in an empty folder to the first answered query, s", "", f"{first_start_seconds(root):.2f}"])
+            other.append(
+                [
+                    "first start in an empty folder to the first answered query, s",
+                    "",
+                    f"{first_start_seconds(root):.2f}",
+                ]
+            )
         args.json.write_text(json.dumps(result, indent=1))
         print(table(result))
     finally:

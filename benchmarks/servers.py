@@ -89,9 +89,11 @@ class Postgres:
                 conf.write(f"port = {self.ports[number]}\nshared_buffers = 128MB\n")
             self._run("pg_ctl", "-D", str(data), "-w", "-l", str(self.root / f"{name}.log"), "start")
         if names:
-            with psycopg.connect(self.dsn, autocommit=True) as connection:
-                connection.execute(f"ALTER SYSTEM SET synchronous_standby_names = 'ANY {ANY} ({', '.join(names)})'")
-                connection.execute("SELECT pg_reload_conf()")
+            with psycopg.connect(self.dsn, autocommit=True) as primary_connection:
+                primary_connection.execute(
+                    f"ALTER SYSTEM SET synchronous_standby_names = 'ANY {ANY} ({', '.join(names)})'"
+                )
+                primary_connection.execute("SELECT pg_reload_conf()")
 
     def stop(self) -> None:
         """Stop all of them."""
@@ -103,7 +105,10 @@ class Postgres:
     def backend_rss(self) -> int:
         """Bytes of memory of all the primary's processes that no other process shares (Pss)."""
         primary_pid = (self.root / "primary" / "postmaster.pid").read_text().split()[0]
-        pids = [primary_pid, *subprocess.run(["pgrep", "-P", primary_pid], capture_output=True, text=True).stdout.split()]
+        pids = [
+            primary_pid,
+            *subprocess.run(["pgrep", "-P", primary_pid], capture_output=True, text=True).stdout.split(),
+        ]
         return sum(pss_bytes(int(pid)) for pid in pids)
 
     def wal_bytes(self) -> int:

@@ -1,4 +1,4 @@
-"""``python -m compute_node``: one compute instance. Prints ``ready HOST:PORT`` when it serves; logs to standard error."""
+"""``python -m compute_node``: one compute instance. Prints ``ready HOST:PORT`` when it serves; logs to stderr."""
 
 from __future__ import annotations
 

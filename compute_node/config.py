@@ -66,7 +66,12 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     flag("--role", default="writer", choices=("writer",), help="writer")
     flag("--listen", default="127.0.0.1:5432", help="HOST:PORT for clients; beyond loopback only with a password")
     flag("--storage", required=True, help="storage node addresses, comma separated")
-    flag("--pages-per-pg", type=int, default=PAGES_PER_PG_DEFAULT, help="protection group size in pages, for a new volume")
+    flag(
+        "--pages-per-pg",
+        type=int,
+        default=PAGES_PER_PG_DEFAULT,
+        help="protection group size in pages, for a new volume",
+    )
     flag("--cache-mb", type=int, default=512, help="page cache")
     flag("--password-file", type=Path, default=None, help="superuser password (or AURORA_PASSWORD)")
     flag("--tls-cert", type=Path, default=None, help="certificate chain (PEM) for TLS")
@@ -80,11 +85,16 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     """Parse and check; ConfigError for values that contradict each other."""
     args = _parser(environment).parse_args(arguments)
     host, _, port = args.listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")  # as IPv6 addresses are written
     if not host or not port.isdigit():
         raise ConfigError(f"--listen {args.listen!r} is not HOST:PORT")
-    password = Path(args.password_file).read_text().strip() if args.password_file else environment.get("AURORA_PASSWORD")
+    password = (
+        Path(args.password_file).read_text().strip() if args.password_file else environment.get("AURORA_PASSWORD")
+    )
     if host not in LOOPBACK_HOSTS and not password:
-        raise ConfigError(f"--listen {args.listen}: beyond loopback a password is needed (AURORA_PASSWORD or --password-file)")
+        raise ConfigError(
+            f"--listen {args.listen}: beyond loopback a password is needed (AURORA_PASSWORD or --password-file)"
+        )
     if (args.tls_cert is None) != (args.tls_key is None):
         raise ConfigError("--tls-cert and --tls-key go together")
     if int(args.cache_mb) < CACHE_MB_MIN:
@@ -94,7 +104,7 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     return Config(
         id=args.id,
         role=args.role,
-        host=host.strip("[]"),
+        host=host,
         port=int(port),
         storage=tuple(args.storage.split(",")),
         pages_per_pg=int(args.pages_per_pg),

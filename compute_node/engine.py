@@ -1,7 +1,7 @@
 """One instance of the database: the stages put together behind what a session asks for (``session/engine.py``).
 
-statement → analyze → plan → build → run in a context with transaction and snapshot → access methods → log. The engine owns
-nothing that a restart could miss: everything here is cache.
+statement → analyze → plan → build → run in a context with transaction and snapshot → access methods → log. The engine
+owns nothing that a restart could miss: everything here is cache.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from compute_node.exec.context import ExecContext
 from compute_node.exec.copy_target import CopyTarget, input_columns
 from compute_node.exec.executable import Executable, build
 from compute_node.exec.explain import explain
+from compute_node.exec.statement_locks import statement_locks
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.stored import default_of
 from compute_node.sql.parse import RawStatement
 from compute_node.sql.plan import PlannedStmt
 from compute_node.sql.planner import plan
 from compute_node.sql.planner.modify import checks
-from compute_node.txn.locks import ROW_EXCLUSIVE
+from compute_node.txn.locks import ROW_EXCLUSIVE, WeakLocks
 
 
 class Engine:
-    """``storage`` is open on the volume; ``status`` gives what ``aurora status`` shows of this instance, ``start_time_us`` is in µs
-    since 2000-01-01 UTC."""
+    """``storage`` is open on the volume; ``status`` gives what ``aurora status`` shows of this instance,
+    ``start_time_us`` is in µs since 2000-01-01 UTC."""
 
     def __init__(self, storage: Storage, status: Callable[[], dict[str, Any]], start_time_us: int = 0) -> None:
         self.storage = storage
@@ -51,14 +52,34 @@ class Engine:
         txn = session.txn
         return ExecContext(session, txn, self._snapshot(txn), session.env, self.storage, self.catalog)
 
+    def lock_relations(self, session: Any, locks: WeakLocks) -> bool:
+        """Take a statement's relation locks for the session's transaction; may wait. False: the catalog has changed
+        meanwhile, so its plan must be made again. Errors: 40P01, 55P03, 57014."""
+        txn = session.txn
+        version = self.catalog.version
+        self.storage.locks.take_weak(txn, locks)
+        if self.catalog.version == version:
+            return True
+        if txn.catalog_changed:
+            # Its own layer stands on the shared one of before.
+            txn.catalog.touch()
+        return False
+
     def _plan(
         self, node: Any, session: Any, param_types: list[int], source: str, lifted: dict[int, int] | None
     ) -> tuple[PlannedStmt, Any]:
-        view = self.catalog.view(session)
-        planned = plan(analyze(node, view, param_types, source, lifted, session), view, session.settings)
-        if not planned.read_only and session.txn is not None and session.txn.read_only:
-            raise ReadOnlySqlTransaction(f"cannot execute {planned.command.upper()} in a read-only transaction")
-        return planned, view
+        given = list(param_types)
+        while True:
+            version = self.catalog.version
+            view = self.catalog.view(session)
+            planned = plan(analyze(node, view, param_types, source, lifted, session), view, session.settings)
+            if not planned.read_only and session.txn is not None and session.txn.read_only:
+                raise ReadOnlySqlTransaction(f"cannot execute {planned.command.upper()} in a read-only transaction")
+            if session.txn is None or (
+                self.lock_relations(session, statement_locks(planned)) and self.catalog.version == version
+            ):
+                return planned, view
+            param_types[:] = given
 
     def compile(
         self, statement: RawStatement, session: Any, param_types: list[int], source: str, lifted: dict[int, int]
@@ -75,7 +96,9 @@ class Engine:
         return explain(planned, options, view, self.begin_statement(session))
 
     def copy_target(self, session: Any, txn: Any, relation: Any, columns: list[str] | None) -> CopyTarget:
-        """Open a relation for COPY FROM: locked, with the defaults of the columns that the input lacks. Errors: 42P01, 42809."""
+        """Open a relation for COPY FROM: locked, with the defaults of the columns that the input lacks. Errors: 42P01,
+        42809.
+        """
         view = self.catalog.view(session)
         desc = view.find_relation(relation.schemaname, relation.relname)
         if desc is None:
@@ -86,7 +109,9 @@ class Engine:
             raise ReadOnlySqlTransaction("cannot execute COPY FROM in a read-only transaction")
         self.storage.locks.lock_relation(txn, desc.oid, ROW_EXCLUSIVE, desc.name)
         context = self.begin_statement(session)
-        return CopyTarget(context, view, desc, columns, self._defaults(session, view, desc, columns), checks(view, desc))
+        return CopyTarget(
+            context, view, desc, columns, self._defaults(session, view, desc, columns), checks(view, desc)
+        )
 
     @staticmethod
     def _defaults(session: Any, view: Any, desc: RelationDesc, columns: list[str] | None) -> dict[int, Any]:

@@ -13,7 +13,9 @@ def main(arguments: list[str]) -> int:
     host, _, port = arguments[0].rpartition(":")
     password = os.environ.get("AURORA_PASSWORD")
     try:
-        with psycopg.connect(host=host, port=int(port), user="postgres", password=password, connect_timeout=3) as connection:
+        with psycopg.connect(
+            host=host, port=int(port), user="postgres", password=password, connect_timeout=3
+        ) as connection:
             connection.execute("select 1")
     except psycopg.Error as error:
         print(error, file=sys.stderr)

@@ -1,8 +1,9 @@
 """The seam between synchronous SQL code and the event loop.
 
 SQL runs as ordinary code inside a greenlet taken from a pool; ``run`` starts it, and it goes straight to its end unless
-something calls ``wait``. Waiting switches back to the loop's greenlet; the awaited thing's completion switches in again.
-Nothing waits while a mini-transaction is in its edit phase (``Hub.mtr.active``): that is an ``InvariantViolation``.
+something calls ``wait``. Waiting switches back to the loop's greenlet; the awaited thing's completion switches in
+again. Nothing waits while a mini-transaction is in its edit phase (``Hub.mtr.active``): that is an
+``InvariantViolation``.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ class Waiter:
         self._greenlet: greenlet.greenlet | None = None
 
     def wake(self, value: Any = None) -> None:
-        """Complete with a value; the waiting greenlet, if any, resumes in the next turn of the loop. Later calls do nothing."""
+        """Complete with a value; the waiting greenlet, if any, resumes in the next turn of the loop. Later calls do
+        nothing.
+        """
         if not self.done:
             self.done, self.value = True, value
             self._resume_soon()
@@ -70,7 +73,7 @@ class Hub:
         self._idle.clear()
 
     def run(self, function: Callable[..., Any], *args: Any) -> None:
-        """Run ``function(*args)`` in a pooled greenlet until it ends or first waits. It must handle its own exceptions."""
+        """Run ``function(*args)`` in a pooled greenlet until it ends or first waits. It must handle its exceptions."""
         worker = self._idle.pop() if self._idle else greenlet.greenlet(self._work, parent=self._main)
         worker.switch(function, args)
 
@@ -81,7 +84,9 @@ class Hub:
             try:
                 function(*args)
             except Exception as error:
-                self.loop.call_exception_handler({"message": "unhandled error in a session greenlet", "exception": error})
+                self.loop.call_exception_handler(
+                    {"message": "unhandled error in a session greenlet", "exception": error}
+                )
             function = None  # type: ignore[assignment]
             args = ()
             if len(self._idle) >= 64:

@@ -84,6 +84,7 @@ class ComputeServer:
     def _open_engine(self, arena: Any, volume: Volume) -> Engine:
         storage = Storage(arena, volume)
         storage.mtr.verify = self.config.verify_redo
+        volume.siblings = storage.txns.by_xid.__len__
         engine = Engine(storage, self.status, now_us())
         storage.reclaim_orphans()
         return engine
@@ -114,7 +115,8 @@ class ComputeServer:
             try:
                 await HUB.call(vacuum.step)
             except SqlError as error:
-                # A fenced or full volume ends it; a lock or a page that could not be had is tried again after the next nap.
+                # A fenced or full volume ends it; a lock or a page that could not be had is tried again after the next
+                # nap.
                 LOGGER.warning("autovacuum: %s", error)
 
     def _fenced(self) -> None:
@@ -147,7 +149,9 @@ class ComputeServer:
         self._done.set()
 
     async def wait(self) -> str:
-        """Serve until ``stop`` or until this writer is fenced; then end in order. Returns why it ended, empty when asked to."""
+        """Serve until ``stop`` or until this writer is fenced; then end in order. Returns why it ended, empty when
+        asked to.
+        """
         await self._done.wait()
         await self.close()
         return self._failure

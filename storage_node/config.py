@@ -27,6 +27,8 @@ class NodeConfig:
     node_id: str = "node"
     az: str = ""
     listen: str = "127.0.0.1:0"
+    log_port: int = 0
+    """Port on the same host that serves the writer's append stream alone; 0 takes a free one."""
     data: Path = field(default_factory=lambda: Path("aurora-data/node"))
     peers: tuple[Peer, ...] = ()
     cache_mb: float = 16
@@ -72,6 +74,7 @@ _FLAGS: tuple[tuple[str, type, str], ...] = (
     ("id", str, "name of this node, as the volume's descriptor has it"),
     ("az", str, "availability zone of this node"),
     ("listen", str, "host:port to serve on; port 0 takes a free one"),
+    ("log-port", int, "second port, on the same host, for the writer's log stream alone; 0 takes a free one"),
     ("data", Path, "folder of this node's files"),
     ("peers", str, "the other nodes: id=az=host:port,…"),
     ("cache-mb", float, "cache of materialized pages"),

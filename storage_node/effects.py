@@ -8,9 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Call:
-    """Call ``method`` of the peer; each reply goes to ``node.on_reply``, then ``node.on_end``, or ``node.on_failed``.
-
-    """
+    """Call ``method`` of the peer; each reply goes to ``node.on_reply``, then ``node.on_end`` or ``node.on_failed``."""
 
     peer_id: str
     address: str

@@ -147,9 +147,7 @@ class StorageNode(Generic[Token]):
             raise Refused(f"node {self.config.node_id} belongs to volume {self.volume_id.hex()}, not {volume_id.hex()}")
 
     def _adopt(self, epoch: int, writer_id: str) -> bool:
-        """Fence: take a strictly greater epoch, durably. True when (epoch, writer) is what the node holds afterwards.
-
-        """
+        """Fence: take a strictly greater epoch, durably. True when (epoch, writer) is what the node then holds."""
         if epoch > self.epoch:
             if self._settled():
                 self.meta.value.settled_vdl = self.vdl
@@ -490,9 +488,7 @@ class StorageNode(Generic[Token]):
         self.meta.write()
 
     def tick(self) -> list[Effect]:
-        """One slice of background work; to be called every few milliseconds while ``busy``, else some times a second.
-
-        """
+        """One slice of background work; to be called every few ms while ``busy``, else some times a second."""
         now = self.clock.monotonic()
         effects = self.gossip.tick(now)
         deadline = now + self.config.slice_ms / 1000

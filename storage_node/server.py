@@ -13,11 +13,13 @@ import grpc.aio
 
 from aurora.rpc import storage_pb2_grpc
 from aurora.rpc.channels import OPTIONS, GrpcNet
+from aurora.rpc.stream_server import serve_streams
 from aurora.seams import FolderDisk, SystemClock
+from storage_node.append import Appends, LogPort, Replies
 from storage_node.background import Background
 from storage_node.config import NodeConfig
 from storage_node.node import StorageFailed, StorageNode
-from storage_node.service import AppendStream, StorageService
+from storage_node.service import StorageService
 
 GRACE_S = 0.2
 
@@ -30,11 +32,14 @@ class NodeServer:
     def __init__(self, config: NodeConfig) -> None:
         self.config = config
         self.disk = FolderDisk(config.data)
-        self.node: StorageNode[AppendStream] = StorageNode(config, self.disk, SystemClock(), random.Random())
+        self.node: StorageNode[Replies] = StorageNode(config, self.disk, SystemClock(), random.Random())
         self.address = ""
         self._done = asyncio.Event()
         self._net = GrpcNet()
-        self._service = StorageService(self.node, self.stop)
+        self._appends = Appends(self.node, self.stop)
+        self._log_port = LogPort(self._appends)
+        self._log_server: asyncio.Server | None = None
+        self._service = StorageService(self.node, self._appends)
         self._server = grpc.aio.server(options=OPTIONS)
         self._background: asyncio.Task[None] | None = None
 
@@ -45,8 +50,11 @@ class NodeServer:
             port = self._server.add_insecure_port(self.config.listen)
         except RuntimeError as error:
             raise OSError(f"cannot listen on {self.config.listen}: {error}") from error
-        await self._server.start()
         host = self.config.listen.rpartition(":")[0]
+        if not self.config.listen.startswith("unix:"):
+            self._log_server = await serve_streams(host.strip("[]"), self.config.log_port, self._log_port)
+            self._service.log_port = self._log_server.sockets[0].getsockname()[1]
+        await self._server.start()
         self.address = f"{host}:{port}" if host else self.config.listen
         self._background = asyncio.get_running_loop().create_task(Background(self.node, self._net).run())
         self._background.add_done_callback(lambda _: self._done.set())
@@ -62,11 +70,14 @@ class NodeServer:
         background = self._background
         if background is not None:
             background.cancel()
+        if self._log_server is not None:
+            self._log_server.close()
+        self._log_port.close()
         self._service.close()
         await self._server.stop(GRACE_S)
         await self._net.close()
         self.disk.close()
-        if self._service.failed:
+        if self._appends.failed:
             raise StorageFailed("the hot log could not be synced")
         if background is not None:
             with contextlib.suppress(asyncio.CancelledError):

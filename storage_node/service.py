@@ -1,7 +1,6 @@
 """The gRPC face of the node: requests into the core, replies and refusals out. All of it runs on one event loop.
 
-An append is staged when it is read; one ``flush`` at the end of the loop turn writes and syncs everything staged, over
-all streams. ``Refused`` becomes FAILED_PRECONDITION, a broken invariant INTERNAL, and a failed sync ends the process.
+Appends go through ``storage_node/append.py``. ``Refused`` becomes FAILED_PRECONDITION, a broken invariant INTERNAL.
 """
 
 from __future__ import annotations
@@ -18,7 +17,8 @@ import grpc.aio
 
 from aurora.errors import InvariantViolation
 from aurora.rpc import storage_pb2 as pb
-from storage_node.node import Refused, StorageFailed, StorageNode
+from storage_node.append import Appends, Replies
+from storage_node.node import Refused, StorageNode
 
 Reply = TypeVar("Reply")
 
@@ -57,13 +57,12 @@ class AppendStream:
 
 
 class StorageService:
-    """The servicer of protos/storage.proto. ``on_fatal`` is called once when the log cannot be synced."""
+    """The servicer of protos/storage.proto. ``log_port``: where ``AppendLog`` is served as well; 0 = nowhere else."""
 
-    def __init__(self, node: StorageNode[AppendStream], on_fatal: Callable[[], None]) -> None:
+    def __init__(self, node: StorageNode[Replies], appends: Appends) -> None:
         self.node = node
-        self._on_fatal = on_fatal
-        self._armed = False
-        self.failed = False
+        self.log_port = 0
+        self._appends = appends
         self._receivers: set[asyncio.Future[None]] = set()
 
     async def AppendLog(self, request_iterator: Any, context: Any) -> None:
@@ -88,39 +87,17 @@ class StorageService:
             await asyncio.gather(receiver, sender, return_exceptions=True)
 
     async def _receive(self, stream: AppendStream, context: Any) -> None:
+        appends = self._appends
         while (request := await context.read()) is not grpc.aio.EOF:
-            refusal = self._stage(request, stream)
-            if refusal is not None:
-                stream.put(refusal)
-            elif not self._armed:
-                self._armed = True
-                asyncio.get_running_loop().call_soon(self._flush)
-        while self._armed:
+            appends.stage(request, stream)
+            appends.flush_soon()
+        while appends.armed:
             await asyncio.sleep(0)
 
     def close(self) -> None:
         """End the append streams: what has been read is answered, nothing further is read."""
         for receiver in self._receivers:
             receiver.cancel()
-
-    def _stage(self, request: pb.AppendRequest, stream: AppendStream) -> pb.AppendReply | None:
-        try:
-            return self.node.on_append(request, stream)
-        except OSError as error:
-            self.node.refused_by_disk(error)
-            return pb.AppendReply(sequence=request.sequence, error=f"node {self.node.config.node_id}: {error}")
-
-    def _flush(self) -> None:
-        self._armed = False
-        if self.failed:
-            return
-        try:
-            for stream, reply in self.node.flush():
-                stream.put(reply)
-        except StorageFailed:
-            logger.exception("nothing can be acknowledged any more; the node ends")
-            self.failed = True
-            self._on_fatal()
 
     async def _answer(self, context: Any, handler: Callable[[Any], Reply], request: Any) -> Reply:
         try:
@@ -144,8 +121,10 @@ class StorageService:
         return await self._answer(context, self.node.on_read, request)
 
     async def Fence(self, request: pb.FenceRequest, context: Any) -> pb.FenceReply:
-        """See ``StorageNode.on_fence``."""
-        return await self._answer(context, self.node.on_fence, request)
+        """See ``StorageNode.on_fence``; the log port is added here."""
+        reply = await self._answer(context, self.node.on_fence, request)
+        reply.log_port = self.log_port
+        return reply
 
     async def Truncate(self, request: pb.TruncateRequest, context: Any) -> pb.TruncateReply:
         """See ``StorageNode.on_truncate``."""
@@ -168,9 +147,10 @@ class StorageService:
         return await self._answer(context, self.node.on_advance, request)
 
     async def Status(self, request: pb.StatusRequest, context: Any) -> pb.StatusReply:
-        """See ``StorageNode.on_status``; the process id is added here."""
+        """See ``StorageNode.on_status``; process id and log port are added here."""
         reply = await self._answer(context, self.node.on_status, request)
         reply.pid = os.getpid()
+        reply.log_port = self.log_port
         return reply
 
     async def WriteDescriptor(self, request: pb.WriteDescriptorRequest, context: Any) -> pb.WriteDescriptorReply:

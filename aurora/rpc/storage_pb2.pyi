@@ -147,20 +147,22 @@ class PgState(_message.Message):
     def __init__(self, pg: _Optional[int] = ..., scl: _Optional[int] = ..., highest_lsn: _Optional[int] = ..., collected_lsn: _Optional[int] = ..., vdl_hint: _Optional[int] = ..., scl_cpl: _Optional[int] = ...) -> None: ...
 
 class FenceReply(_message.Message):
-    __slots__ = ("adopted", "epoch", "writer_id", "pgs", "truncations", "descriptor")
+    __slots__ = ("adopted", "epoch", "writer_id", "pgs", "truncations", "descriptor", "log_port")
     ADOPTED_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     WRITER_ID_FIELD_NUMBER: _ClassVar[int]
     PGS_FIELD_NUMBER: _ClassVar[int]
     TRUNCATIONS_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
+    LOG_PORT_FIELD_NUMBER: _ClassVar[int]
     adopted: bool
     epoch: int
     writer_id: str
     pgs: _containers.RepeatedCompositeFieldContainer[PgState]
     truncations: _containers.RepeatedCompositeFieldContainer[Truncation]
     descriptor: Descriptor
-    def __init__(self, adopted: _Optional[bool] = ..., epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., truncations: _Optional[_Iterable[_Union[Truncation, _Mapping]]] = ..., descriptor: _Optional[_Union[Descriptor, _Mapping]] = ...) -> None: ...
+    log_port: int
+    def __init__(self, adopted: _Optional[bool] = ..., epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., truncations: _Optional[_Iterable[_Union[Truncation, _Mapping]]] = ..., descriptor: _Optional[_Union[Descriptor, _Mapping]] = ..., log_port: _Optional[int] = ...) -> None: ...
 
 class TruncateRequest(_message.Message):
     __slots__ = ("volume_id", "volume_epoch", "writer_id", "range")
@@ -293,7 +295,7 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("node_id", "az", "volume_id", "volume_epoch", "writer_id", "pgs", "vdl", "pgmrpl", "log_bytes", "page_bytes", "cached_pages", "state", "pid", "note")
+    __slots__ = ("node_id", "az", "volume_id", "volume_epoch", "writer_id", "pgs", "vdl", "pgmrpl", "log_bytes", "page_bytes", "cached_pages", "state", "pid", "note", "log_port")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     AZ_FIELD_NUMBER: _ClassVar[int]
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
@@ -308,6 +310,7 @@ class StatusReply(_message.Message):
     STATE_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
+    LOG_PORT_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     az: str
     volume_id: bytes
@@ -322,7 +325,8 @@ class StatusReply(_message.Message):
     state: str
     pid: int
     note: str
-    def __init__(self, node_id: _Optional[str] = ..., az: _Optional[str] = ..., volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., log_bytes: _Optional[int] = ..., page_bytes: _Optional[int] = ..., cached_pages: _Optional[int] = ..., state: _Optional[str] = ..., pid: _Optional[int] = ..., note: _Optional[str] = ...) -> None: ...
+    log_port: int
+    def __init__(self, node_id: _Optional[str] = ..., az: _Optional[str] = ..., volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., log_bytes: _Optional[int] = ..., page_bytes: _Optional[int] = ..., cached_pages: _Optional[int] = ..., state: _Optional[str] = ..., pid: _Optional[int] = ..., note: _Optional[str] = ..., log_port: _Optional[int] = ...) -> None: ...
 
 class WriteDescriptorRequest(_message.Message):
     __slots__ = ("descriptor",)

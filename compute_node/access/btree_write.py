@@ -161,11 +161,7 @@ class BTreeWriter:
                 self._cache.arena.pin(frame)
                 pinned.append(frame)
             flags, _, _, high, _ = self._page(block)
-            if (
-                flags & INCOMPLETE_SPLIT
-                or (self._tree.root() == block) != is_root
-                or (high and new_item >= high)
-            ):
+            if flags & INCOMPLETE_SPLIT or (self._tree.root() == block) != is_root or (high and new_item >= high):
                 self._file.spare.extend(new_blocks)
                 return
             self._write_split(blocks, pinned, new_item)

@@ -200,9 +200,7 @@ class Index:
             key = found
         return self.add_item(txn, key, self._item(key, tid), tid, unique, raises)
 
-    def add_item(
-        self, txn: Txn, key: Row, item: bytes, tid: int, check: bool = True, raises: bool = True
-    ) -> int:
+    def add_item(self, txn: Txn, key: Row, item: bytes, tid: int, check: bool = True, raises: bool = True) -> int:
         """Enter an encoded item; see ``add`` and ``try_add``."""
         unique = check and self.unique
         if unique and None in key and not self.desc.nulls_not_distinct:

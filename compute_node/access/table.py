@@ -186,9 +186,7 @@ class Table:
             return len(rows)
         tids = self._insert_pages(txn, rows)
         for index in self.indexes:
-            keyed = [
-                (*key, tid) for row, tid in zip(rows, tids, strict=True) if (key := index.key_of(row)) is not None
-            ]
+            keyed = [(*key, tid) for row, tid in zip(rows, tids, strict=True) if (key := index.key_of(row)) is not None]
             # In key order, neighbours go to the same leaf.
             order = sorted(zip(index.codec.encode_many(keyed), keyed, strict=True), key=itemgetter(0))
             for item, entry in order:
@@ -397,9 +395,7 @@ class Table:
             if entry is not None:
                 self._locks.turn_over(entry)
 
-    def lock(
-        self, txn: Txn, snapshot: Any, tid: int, strength: int | str, wait: str = WAIT
-    ) -> tuple[int, Row] | None:
+    def lock(self, txn: Txn, snapshot: Any, tid: int, strength: int | str, wait: str = WAIT) -> tuple[int, Row] | None:
         """Lock the row whose version ``tid`` the snapshot sees: the newest version's tid and whole row, None when it
         is gone (or is locked, with ``wait`` "skip"). ``strength`` as SQL writes it ("update", "no key update",
         "share", "key share") or 3–0. Errors: 40001, 40P01, 53200, 55P03."""

@@ -228,7 +228,7 @@ class Catalog:
         view = layer.views.get(key)
         if view is None:
             view = layer.views[key] = self.make_view(layer, *key)
-        return view  # type: ignore[no-any-return]
+        return view
 
     snapshot_for = view
 

@@ -57,6 +57,7 @@ class ExecContext:
         self.catalog = catalog
         self.params = params
         self.exec_params = _NO_PARAMS
+        self._function_context: FunctionContext | None = None
 
     def start(self, params: tuple[Any, ...], exec_params: int) -> None:
         """Begin a statement that is more than a point access: fresh scratch state and execution parameters."""
@@ -68,11 +69,10 @@ class ExecContext:
     @property
     def function_context(self) -> FunctionContext:
         """What functions with ``needs_context`` get; made at first need."""
-        try:
-            return self._function_context
-        except AttributeError:
-            self._function_context: FunctionContext = FunctionContext(env=self.env, session=self.session)
-            return self._function_context
+        found = self._function_context
+        if found is None:
+            found = self._function_context = FunctionContext(env=self.env, session=self.session)
+        return found
 
     def check(self) -> None:
         """At batch boundaries: raises 57014 when the statement was cancelled; lets the loop turn when its time is

@@ -15,6 +15,7 @@ from compute_node.exec.nodes.delete import DeleteNode
 from compute_node.exec.nodes.insert import InsertNode
 from compute_node.exec.nodes.update import UpdateNode
 from compute_node.exec.point import Link, point_modify, point_select
+from compute_node.exec.statement_locks import statement_locks
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.plan import Delete, Insert, Plan, PlannedStmt, ResultColumn, Update
 
@@ -27,15 +28,28 @@ class Executable:
     ``columns``: what RowDescription tells, None without a result. ``tag``: the command tag's word. ``is_point``:
     ``fetch_all`` (with ``columns``) or ``run`` (without) is one generated function, cheaper than ``rows``.
     ``rows(ctx, params)`` gives batches of result rows lazily (RETURNING: after all changes are made), ``fetch_all`` all
-    rows at once, ``run`` the number of rows that a statement without result affected.
+    rows at once, ``run`` the number of rows that a statement without result affected. ``locks``: the relation locks
+    that the transaction must hold before the statement's snapshot is taken.
     """
 
-    __slots__ = ("_builder", "_modifying_ctes", "_root", "columns", "fetch_all", "is_point", "planned", "run", "tag")
+    __slots__ = (
+        "_builder",
+        "_modifying_ctes",
+        "_root",
+        "columns",
+        "fetch_all",
+        "is_point",
+        "locks",
+        "planned",
+        "run",
+        "tag",
+    )
 
     def __init__(
         self, planned: PlannedStmt, catalog: CatalogView, wrap: Callable[[Plan, Node], Node] | None = None
     ) -> None:
         self.planned = planned
+        self.locks = statement_locks(planned)
         self.columns: tuple[ResultColumn, ...] | None = planned.columns
         self.tag = planned.command.upper()
         self._builder = Builder(planned, catalog, wrap)
@@ -60,13 +74,16 @@ class Executable:
         if link is None:
             return
         self.is_point = True
+        linked: Callable[[ExecContext, Params], Any] | None = None
 
-        def first(ctx: ExecContext, params: Params) -> Any:
-            function = link(ctx.storage)
-            setattr(self, name, function)
-            return function(ctx, params)
+        def run_linked(ctx: ExecContext, params: Params) -> Any:
+            # Plans hold on to this function, so it must be cheap for ever, not only until the first call.
+            nonlocal linked
+            if linked is None:
+                linked = link(ctx.storage)
+            return linked(ctx, params)
 
-        setattr(self, name, first)
+        setattr(self, name, run_linked)
 
     def _make_root(self) -> Node:
         if self._root is None:

@@ -13,6 +13,8 @@ class Transaction(Protocol):
 
     catalog_changed: bool
     """it has changed the catalog, so shared plans are not for it"""
+    weak_locks: set[Any]
+    """the executables' ``locks`` that it holds"""
     isolation: str
     read_only: bool
 
@@ -91,6 +93,10 @@ class Engine(Protocol):
 
     def begin_statement(self, session: Any) -> Any:
         """The execution context of the session's next statement: its transaction, a snapshot, the session."""
+
+    def lock_relations(self, session: Any, locks: Any) -> bool:
+        """Take what an executable names as its ``locks`` for the session's transaction; may wait. False: the catalog
+        has changed meanwhile. ``compile`` has done it for what it returns."""
 
     def copy_target(self, session: Any, txn: Any, relation: Any, columns: list[str] | None) -> CopyTarget:
         """Open a relation (pglast RangeVar) for COPY FROM; None is all columns."""

@@ -58,12 +58,12 @@ class Plan:
     """One statement, ready to run: a query (``executable``) or a utility statement (``node``).
 
     ``columns`` is None when it gives no rows. ``fast`` is set for plain BEGIN, COMMIT and ROLLBACK and runs them.
-    ``codes`` are the kernel's parameter codes.
+    ``codes`` are the kernel's parameter codes. ``locks`` are the executable's relation locks.
     """
 
     __slots__ = (
-        "codes", "columns", "executable", "fast", "fetch_all", "formats", "is_point", "node", "param_types", "rows",
-        "run", "shareable", "source", "tag", "version",
+        "codes", "columns", "executable", "fast", "fetch_all", "formats", "is_point", "locks", "node", "param_types",
+        "rows", "run", "shareable", "source", "tag", "version",
     )  # fmt: skip
 
     def __init__(
@@ -91,9 +91,11 @@ class Plan:
         self.run: Any = None
         self.rows: Any = None
         self.fetch_all: Any = None
+        self.locks: Any = None
         if executable is not None:
             self.tag = executable.tag
             self.is_point = bool(executable.is_point)
+            self.locks = executable.locks
             self.run, self.rows = executable.run, executable.rows
             self.fetch_all = executable.fetch_all if self.is_point else None
             if executable.columns is not None:

@@ -59,10 +59,16 @@ def utility_plan(node: Any, source: str, param_types: tuple[int, ...] = ()) -> P
 def compile_plan(
     session: Session, statement: RawStatement, source: str, param_types: list[int], lifted: dict[int, int] | None = None
 ) -> tuple[Plan, set[int]]:
-    """Plan a query; returns the plan and the offsets of the lifted literals that analysis looked at."""
+    """Plan a query and take its relation locks; returns the plan and the offsets of the lifted literals that analysis
+    looked at."""
     transactions.ensure(session)
-    version = session.engine.catalog.version
-    executable, kept = session.engine.compile(statement, session, param_types, source, lifted or {})
+    given = list(param_types)
+    while True:
+        version = session.engine.catalog.version
+        executable, kept = session.engine.compile(statement, session, param_types, source, lifted or {})
+        if session.engine.catalog.version == version:
+            break
+        param_types[:] = given
     # A transaction that has changed the catalog plans for itself.
     private = session.txn is not None and session.txn.catalog_changed
     plan = Plan(source, -1 if private else version, param_types, executable)
@@ -77,6 +83,16 @@ def is_current(session: Session, plan: Plan) -> bool:
     return plan.version == session.engine.catalog.version and not (
         session.txn is not None and session.txn.catalog_changed
     )
+
+
+def is_ready(session: Session, plan: Plan) -> bool:
+    """Whether a plan may run now: it is current, and the transaction has its relation locks. May wait for them."""
+    if not is_current(session, plan):
+        return False
+    if plan.node is not None:
+        return True
+    txn = transactions.ensure(session)
+    return plan.locks in txn.weak_locks or session.engine.lock_relations(session, plan.locks)
 
 
 def parse_text(sql: bytes) -> tuple[str, list[RawStatement]]:

@@ -33,16 +33,17 @@ class Prepared:
 
 
 def current_plan(session: Session, prepared: Prepared) -> Plan | None:
-    """The statement's plan, made again when the catalog has changed; 0A000 when its columns would differ."""
+    """The statement's plan with its relation locks taken, made again when the catalog has changed; 0A000 when its
+    columns would differ."""
     plan = prepared.plan
-    if plan is None or prepare.is_current(session, plan):
+    if plan is None or prepare.is_ready(session, plan):
         return plan
     types = list(plan.param_types)
     if prepared.statement is not None:
         fresh, _ = prepare.compile_plan(session, prepared.statement, prepared.source, types)
     else:
         found = prepare.cached(session, prepared.sql, plan.param_types)
-        if found is not None:
+        if found is not None and prepare.is_ready(session, found):
             fresh = found
         else:
             source, statements = prepare.parse_text(prepared.sql)

@@ -249,7 +249,7 @@ class Session:
         if plan is None:
             return False
         if plan.fast is not None:
-            if self.status_changes or self.guarded or formats:
+            if self.status_changes or self.guarded or len(formats) > 2:
                 return False
             out.append(messages.BIND_COMPLETE_NO_DATA if described else messages.BIND_COMPLETE)
             try:
@@ -276,8 +276,11 @@ class Session:
         self.query = plan.source
         self.query_start = self.env.statement_timestamp = self.clock()
         try:
-            if self.txn is None:
-                transactions.ensure(self)
+            txn = self.txn
+            if txn is None:
+                txn = transactions.ensure(self)
+            if plan.locks not in txn.weak_locks and not engine.lock_relations(self, plan.locks):
+                return False
             self.statements_in_txn += 1
             context = engine.begin_statement(self)
             if result is None:

@@ -50,7 +50,7 @@ def _query(session: Session, sql: bytes) -> None:
                 shape = session.space.shapes.get(key)
                 if shape is not None and shape.liftable:
                     variant = shape.variants.get(shape.key_of(literals))
-                    if variant is not None and prepare.is_current(session, variant.plan):
+                    if variant is not None and prepare.is_ready(session, variant.plan):
                         session.query = variant.plan.source
                         run_query(session, variant.plan, variant.bind(literals, session.env, sql))
                         return
@@ -61,7 +61,7 @@ def _query(session: Session, sql: bytes) -> None:
                         run_query(session, plan, params)
                         return
         plan = session.space.texts.get((sql, ()))
-        if plan is not None and prepare.is_current(session, plan):
+        if plan is not None and prepare.is_ready(session, plan):
             run_query(session, plan, ())
             return
     _general(session, sql)

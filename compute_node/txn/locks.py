@@ -1,10 +1,14 @@
 """Locks in the writer's memory: relations, rows, transactions; waiting in turn; deadlock detection.
 
 A row version's in-progress xmax is the lock of an update. Who meets one queues with the holder: at its end the holder
-wakes only the head, and gives it the rest of the queue as its ``turn``. The head looks at the row again. It takes the row,
-and the rest then waits for it; or somebody was faster, and head and rest queue, in front, with that one; or it gives
-up, and the next has the turn. So a queue always hangs on a transaction that runs or holds, never on a row's address.
-Locks of SELECT … FOR … are kept by row version. Bounds: ``max_row_locks`` locked versions (53200).
+wakes only the head, and gives it the rest of the queue as its ``turn``. The head looks at the row again. It takes the
+row, and the rest then waits for it; or somebody was faster, and head and rest queue, in front, with that one; or it
+gives up, and the next has the turn. So a queue always hangs on a transaction that runs or holds, never on a row's
+address. Locks of SELECT … FOR … are kept by row version. Bounds: ``max_row_locks`` locked versions (53200).
+
+The relation locks of SELECT and DML conflict with few others, so a statement just leaves its ``WeakLocks`` in its
+transaction (``take_weak``). Who wants a mode that conflicts with them marks the relation in ``strong`` and first turns
+what the running transactions have left into ordinary locks; as long as the mark stays, everybody takes ordinary ones.
 Sources: PostgreSQL manual, chapter 13.3 (lock modes and their conflicts).
 """
 
@@ -41,6 +45,8 @@ _CONFLICTS = {
     EXCLUSIVE: (2, 3, 4, 5, 6, 7, 8),
     ACCESS_EXCLUSIVE: (1, 2, 3, 4, 5, 6, 7, 8),
 }
+FIRST_STRONG = SHARE
+"""From this mode on a lock conflicts with those of SELECT and DML."""
 CONFLICT_MASK = {mode: sum(1 << other for other in others) for mode, others in _CONFLICTS.items()}
 """mode → bit mask (1 << mode) of the modes it conflicts with."""
 
@@ -48,6 +54,15 @@ FOR_KEY_SHARE, FOR_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE = 0, 1, 2, 3
 _ROW_CONFLICT = {0: (3,), 1: (2, 3), 2: (1, 2, 3), 3: (0, 1, 2, 3)}
 
 WAIT, NOWAIT, SKIP_LOCKED = "wait", "nowait", "skip"
+
+
+class WeakLocks:
+    """The relation locks that a statement needs: (OID, mode), modes up to ROW EXCLUSIVE. Compared by identity."""
+
+    __slots__ = ("modes",)
+
+    def __init__(self, modes: tuple[tuple[int, int], ...]) -> None:
+        self.modes = modes
 
 
 class RelationLock:
@@ -104,9 +119,44 @@ class LockManager:
         self._manager = manager
         self._max_row_locks = max_row_locks
         self.relations: dict[int, RelationLock] = {}
+        self.strong: set[int] = set()
+        """relations on which a strong mode is held or waited for"""
         self.rows: dict[tuple[int, int], RowHolders] = {}
 
     # Relations
+
+    def take_weak(self, txn: Txn, locks: WeakLocks) -> None:
+        """Take a statement's relation locks until the transaction ends; may wait. Errors: 40P01, 55P03, 57014."""
+        strong = self.strong
+        if strong and any(oid in strong for oid, _ in locks.modes):
+            # During a wait for one, another may become strong: all of them as ordinary locks.
+            for oid, mode in locks.modes:
+                self.lock_relation(txn, oid, mode)
+        txn.weak_locks.add(locks)
+
+    def _mark_strong(self, oid: int) -> RelationLock:
+        """The relation's lock, with what running transactions have of it as weak locks."""
+        lock = self.relations.get(oid)
+        if lock is None:
+            lock = self.relations[oid] = RelationLock(oid)
+        if oid not in self.strong:
+            self.strong.add(oid)
+            for txn in self._manager.active:
+                for locks in txn.weak_locks:
+                    for each, mode in locks.modes:
+                        if each == oid:
+                            self._grant(lock, txn, mode)
+        return lock
+
+    def _settle(self, lock: RelationLock) -> None:
+        """After holders or waiters went: forget a lock that nobody has, and a mark that nobody needs."""
+        lock.held = 0
+        for modes in lock.holders.values():
+            lock.held |= modes
+        if lock.held < 1 << FIRST_STRONG and not any(mode >= FIRST_STRONG for _, mode, _ in lock.queue):
+            self.strong.discard(lock.oid)
+            if not lock.holders and not lock.queue:
+                self.relations.pop(lock.oid, None)
 
     def lock_relation(self, txn: Txn, oid: int, mode: int, name: str = "", wait: str = WAIT) -> bool:
         """Take a relation lock until the transaction ends; False only with SKIP_LOCKED. Errors: 40P01, 55P03, 57014."""
@@ -114,15 +164,17 @@ class LockManager:
         mine = txn.table_locks.get(oid, 0)
         if mine & bit:
             return True
-        lock = self.relations.get(oid)
+        lock = self._mark_strong(oid) if mode >= FIRST_STRONG else self.relations.get(oid)
         if lock is None:
             lock = self.relations[oid] = RelationLock(oid)
         if not self._relation_blockers(lock, txn, mode, None):
             self._grant(lock, txn, mode)
             return True
         if wait == SKIP_LOCKED:
+            self._settle(lock)
             return False
         if wait == NOWAIT:
+            self._settle(lock)
             raise LockNotAvailable(f'could not obtain lock on relation "{name}"')
         waiter = Waiter()
         lock.queue.append((txn, mode, waiter))
@@ -162,15 +214,15 @@ class LockManager:
                 lock.queue.remove(entry)
                 self._grant(lock, txn, mode)
                 waiter.wake()
-        if not lock.holders and not lock.queue:
-            self.relations.pop(lock.oid, None)
+        self._settle(lock)
 
     # Rows
 
     def wait_for_row(
         self, txn: Txn, relfile: int, tid: int, holder_xid: int, name: str, turn: RowQueue | None
     ) -> RowQueue | None:
-        """Queue with the transaction of ``holder_xid``, which is changing the row; back when it is ``txn``'s turn to look.
+        """Queue with the transaction of ``holder_xid``, which is changing the row; back when it is ``txn``'s turn to
+        look.
 
         ``turn``: what the previous wait for this row returned; somebody overtook it then, so it goes to the front. What
         this returns goes to ``row_taken`` and ``turn_over`` after the look. Errors: 40P01, 55P03, 57014.
@@ -237,8 +289,8 @@ class LockManager:
                 return
 
     def row_taken(self, txn: Txn, relfile: int, tid: int, new_tid: int, turn: RowQueue | None) -> None:
-        """``txn`` has superseded version ``tid`` by ``new_tid`` (0: deleted the row, ``tid``: locked it): who waits, waits for it
-        now, and locks beside the update move to the new version."""
+        """``txn`` has superseded version ``tid`` by ``new_tid`` (0: deleted the row, ``tid``: locked it): who waits,
+        waits for it now, and locks beside the update move to the new version."""
         if turn is not None and turn.waiting:
             held = txn.row_queues.setdefault((relfile, tid), turn)
             if held is turn:
@@ -265,9 +317,7 @@ class LockManager:
         locked = self.rows.get(key)
         if locked is None:
             if len(self.rows) >= self._max_row_locks:
-                raise OutOfMemory(
-                    "out of shared memory", hint="You might need to increase max_locks_per_transaction."
-                )
+                raise OutOfMemory("out of shared memory", hint="You might need to increase max_locks_per_transaction.")
             locked = self.rows[key] = RowHolders(key)
         held = locked.holders.get(txn)
         if held is None or held[0] < strength:
@@ -373,10 +423,8 @@ class LockManager:
         for oid in txn.table_locks:
             lock = self.relations[oid]
             del lock.holders[txn]
-            if lock.queue or not lock.holders:
-                lock.held = 0
-                for modes in lock.holders.values():
-                    lock.held |= modes
+            self._settle(lock)
+            if lock.queue:
                 self._grant_waiters(lock)
         txn.table_locks.clear()
         for waiter in txn.waiters:

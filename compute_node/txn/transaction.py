@@ -53,6 +53,7 @@ class Txn:
         "table_locks",
         "waiters",
         "waiting",
+        "weak_locks",
         "write_xid",
     )
 
@@ -73,6 +74,7 @@ class Txn:
         self.catalog: Any = None
         self.catalog_changed = False
         self.table_locks: dict[int, int] = {}
+        self.weak_locks: set[Any] = set()
         self.row_locks: dict[Any, int] = {}
         self.row_queues: dict[tuple[int, int], Any] = {}
         self.waiters: list[Waiter] = []

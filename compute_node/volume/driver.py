@@ -111,6 +111,7 @@ def read_fence(reply: Any) -> FenceAnswer:
         reply.epoch,
         {pg.pg: PgReport(pg.scl, pg.highest_lsn, pg.collected_lsn, pg.vdl_hint) for pg in reply.pgs},
         frozenset(TruncationRange(span.epoch, span.vdl, span.upper) for span in reply.truncations),
+        reply.log_port,
     )
 
 

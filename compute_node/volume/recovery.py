@@ -66,12 +66,15 @@ class PgReport:
 
 @dataclass(frozen=True, slots=True)
 class FenceAnswer:
-    """Whether the node adopted, its epoch now, and what it holds (``pgs`` by PG number)."""
+    """Whether the node adopted, its epoch now, and what it holds (``pgs`` by PG number); ``log_port`` as in the
+    contract.
+    """
 
     adopted: bool
     epoch: int
     pgs: dict[int, PgReport] = field(default_factory=dict)
     truncations: frozenset[TruncationRange] = frozenset()
+    log_port: int = 0
 
 
 @dataclass(frozen=True, slots=True)

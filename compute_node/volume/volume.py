@@ -9,8 +9,10 @@
 All methods run on the event loop's thread; ``reserve``, ``wait_durable`` and ``read_page`` in a session greenlet.
 
 Flushes have no timer. A flush is armed by a commit, a waiter or 64 KiB of log and runs at the end of the loop's turn,
-once a write quorum of nodes has room; until then the log gathers. Only what nobody waits for is left to the
-housekeeping round (100 ms), which also tells idle nodes the VDL and asks lagging ones for theirs.
+once a write quorum of nodes has room; until then the log gathers. While other transactions are writing (``siblings``)
+the loop turns on until the log has not grown for ``QUIET_S``, so that one flush carries many commits. Only what nobody
+waits for is left to the housekeeping round (100 ms), which also tells idle nodes the VDL and asks lagging ones for
+theirs.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Any, Final
 
 from aurora.errors import AdminShutdown, InvariantViolation, SqlError
@@ -40,8 +43,16 @@ logger = logging.getLogger(__name__)
 
 FLUSH_BYTES: Final = 64 << 10
 HOUSEKEEPING_S: Final = 0.1
+QUIET_S: Final = 0.00015
+"""How long the log must not have grown before a flush leaves while others are writing."""
+LINGER_MAX_S: Final = 0.003
+"""The longest that a flush waits for others."""
 HEARTBEAT_ROUNDS: Final = 10
 """Every so many housekeeping rounds each idle node hears from its writer, and the writer whether it is fenced."""
+
+
+def _nobody() -> int:
+    return 0
 
 
 class VolumeNotFound(SqlError):
@@ -69,6 +80,8 @@ class Volume:
         self.durable_callbacks: list[Callable[[int], None]] = []
         """Called with the new VDL each time it has advanced, before those who wait for it are woken."""
         self.on_fenced: Callable[[], None] | None = None
+        self.siblings: Callable[[], int] = _nobody
+        """How many transactions are writing and have not committed."""
         self.pgmrpl_source: Callable[[], int] | None = None
         """Lowest read point that others (replicas, cursors) still need; None: the VDL."""
         self.streams = [NodeStream(self, index, member) for index, member in enumerate(descriptor.members)]
@@ -78,6 +91,8 @@ class Volume:
         self._space: deque[tuple[int, Waiter]] = deque()
         self._loop = asyncio.get_running_loop()
         self._armed = False
+        self._lingering_since = self._grown_at = 0.0
+        self._lingering_lsn = 0
         self._wanted = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -174,7 +189,25 @@ class Volume:
             self._armed = True
             self._loop.call_soon(self._flush)
 
+    def _lingers(self) -> bool:
+        """Whether it pays to wait for the commits of others: each flush costs the same however many it carries."""
+        if self.log.pending_bytes >= FLUSH_BYTES or not self.siblings():
+            self._lingering_since = 0.0
+            return False
+        now = monotonic()
+        if not self._lingering_since:
+            self._lingering_since = now
+        if self.log.next_lsn != self._lingering_lsn:
+            self._lingering_lsn, self._grown_at = self.log.next_lsn, now
+        if now - self._grown_at < QUIET_S and now - self._lingering_since < LINGER_MAX_S:
+            return True
+        self._lingering_since = 0.0
+        return False
+
     def _flush(self) -> None:
+        if self._lingers():
+            self._loop.call_soon(self._flush)
+            return
         self._armed = False
         if self.read_only or self.fenced or not self.log.pending_bytes:
             return
@@ -365,7 +398,9 @@ class Volume:
         return "; ".join(found) or "no node reports a problem"
 
     def status(self) -> dict[str, Any]:
-        """For ``aurora status``: LSNs, epoch, counters, and a list of nodes with state, SCL and lag in log bytes."""
+        """For ``aurora status``: LSNs, epoch, counters, each protection group's last LSN ≤ VDL, and a list of nodes
+        with state, SCL and lag in log bytes.
+        """
         nodes = []
         for stream in self.streams:
             index = stream.index
@@ -387,7 +422,7 @@ class Volume:
                     else "down"
                     if not link.connected
                     else "behind"
-                    if link.behind or self.core.lagging(index)
+                    if self.core.lagging(index) or (link.behind and self.core.lag_bytes(index))
                     else "up"
                 )
                 node["scl"] = max((self.scl(pg, index) for pg in self.core.tracker.pg_durable), default=0)
@@ -405,6 +440,7 @@ class Volume:
             "messages": 0 if self.read_only else self.core.messages,
             "retained_bytes": 0 if self.read_only else self.core.retained_bytes,
             "page_reads": self.reader.reads,
+            "pg_durable": self.recovered.pg_last if self.read_only else self.core.tracker.pg_durable,
             "nodes": nodes,
         }
 

@@ -66,7 +66,9 @@ def test_psycopg_copy_pipeline_and_server_cursor(shared_cluster: Cluster) -> Non
         with connection.cursor().copy("COPY copied FROM STDIN") as copy:
             for i in range(1000):
                 copy.write_row((i, f"row\t{i}\n" if i % 2 else None))
-        with connection.cursor().copy("COPY (SELECT * FROM copied WHERE a < 3 ORDER BY a) TO STDOUT (FORMAT csv)") as copy:
+        with connection.cursor().copy(
+            "COPY (SELECT * FROM copied WHERE a < 3 ORDER BY a) TO STDOUT (FORMAT csv)"
+        ) as copy:
             text = b"".join(copy)
         assert text == b'0,\n1,"row\t1\n"\n2,\n'
         with connection.pipeline():
@@ -92,7 +94,9 @@ def test_psycopg_async(shared_cluster: Cluster) -> None:
 
 def test_asyncpg(shared_cluster: Cluster) -> None:
     async def scenario() -> None:
-        connection = await asyncpg.connect(host=LOOPBACK, port=shared_cluster.writer.port, user="postgres", database="postgres")
+        connection = await asyncpg.connect(
+            host=LOOPBACK, port=shared_cluster.writer.port, user="postgres", database="postgres"
+        )
         try:
             await connection.execute(f"CREATE TABLE types_asyncpg ({COLUMNS})")
             placeholders = ", ".join(f"${i + 1}" for i in range(len(ROW)))

@@ -26,7 +26,9 @@ def test_describe_lists(shared_cluster: Cluster) -> None:
     assert "public|listed|table|postgres" in psql(shared_cluster, "\\d")
     assert "public|listed|table|postgres" in psql(shared_cluster, "\\dt")
     assert "public|listed_b|index|postgres|listed" in psql(shared_cluster, "\\di")
-    assert "public|pg_database_owner" in psql(shared_cluster, "\\dn") or "public|postgres" in psql(shared_cluster, "\\dn")
+    assert "public|pg_database_owner" in psql(shared_cluster, "\\dn") or "public|postgres" in psql(
+        shared_cluster, "\\dn"
+    )
     assert "pg_catalog|pg_class|table|postgres" in psql(shared_cluster, "\\dt pg_catalog.*")
     assert 'Did not find any relation named "nosuch".' in psql(shared_cluster, "\\dt nosuch")
 

@@ -42,7 +42,12 @@ def balances(cluster: Cluster) -> tuple[int, int, int, int]:
     """Sums of accounts, tellers, branches and history: equal when no half of a transaction is there."""
     with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
         sums = []
-        for column, table in (("abalance", "accounts"), ("tbalance", "tellers"), ("bbalance", "branches"), ("delta", "history")):
+        for column, table in (
+            ("abalance", "accounts"),
+            ("tbalance", "tellers"),
+            ("bbalance", "branches"),
+            ("delta", "history"),
+        ):
             row = connection.execute(f"SELECT coalesce(sum({column}), 0) FROM pgbench_{table}").fetchone()
             assert row is not None
             sums.append(int(row[0]))
@@ -73,8 +78,9 @@ def all_caught_up(cluster: Cluster) -> bool:
 class Ledger:
     """Clients that insert numbered rows in pairs and note each acknowledged commit.
 
-    Each transaction writes ``(client, n)`` into two tables; ``acknowledged`` has those whose COMMIT was answered, ``sent`` those
-    whose COMMIT was sent. After a crash: acknowledged ⊆ present ⊆ sent, and both tables hold the same rows.
+    Each transaction writes ``(client, n)`` into two tables; ``acknowledged`` has those whose COMMIT was answered,
+    ``sent`` those whose COMMIT was sent. After a crash: acknowledged ⊆ present ⊆ sent, and both tables hold the same
+    rows.
     """
 
     cluster: Cluster

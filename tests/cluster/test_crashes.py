@@ -1,4 +1,6 @@
-"""SIGKILL of the writer, of each storage node and of everything, at many points, against a ledger of acknowledged commits."""
+"""SIGKILL of the writer, of each storage node and of everything, at many points, against a ledger of acknowledged
+commits.
+"""
 
 from __future__ import annotations
 

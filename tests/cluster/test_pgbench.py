@@ -18,7 +18,9 @@ def test_scripts_modes_and_clients(shared_cluster: Cluster) -> None:
     for script in ("tpcb-like", "simple-update", "select-only"):
         for mode in ("simple", "extended", "prepared"):
             for clients in (1, 16, 64):
-                output = pgbench(shared_cluster, "-n", "-b", script, "-M", mode, "-c", str(clients), "-t", str(640 // clients))
+                output = pgbench(
+                    shared_cluster, "-n", "-b", script, "-M", mode, "-c", str(clients), "-t", str(640 // clients)
+                )
                 assert assert_no_failures(output) == 640 // clients * clients
         if script == "tpcb-like":
             assert_balanced(shared_cluster)

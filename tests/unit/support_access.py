@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aurora.kernels import arena as arena_kernel
@@ -52,7 +52,10 @@ def make_storage(volume: Any = None, frames: int = 512, verify: bool = True) -> 
 
 
 def describe(
-    oid: int, types: list[int], keys: list[tuple[tuple[int, ...], bool]] = [], fillfactor: int = 100  # noqa: B006
+    oid: int,
+    types: list[int],
+    keys: Sequence[tuple[tuple[int, ...], bool]] = (),
+    fillfactor: int = 100,
 ) -> RelationDesc:
     """A table with columns a, b, c … and an index per (attnos, unique)."""
     columns = tuple(ColumnDesc(i + 1, chr(97 + i), kind, -1, False) for i, kind in enumerate(types))

@@ -122,7 +122,12 @@ def test_recheck_sees_the_new_version_and_may_decline() -> None:
         def update() -> int | None:
             snapshot, tid = bench.find(second, 1)
             result: int | None = bench.table.update_columns(
-                second, snapshot, tid, (2,), lambda row: seen.append(row) or None, (1, 2)  # type: ignore[func-returns-value]
+                second,
+                snapshot,
+                tid,
+                (2,),
+                lambda row: seen.append(row) or None,
+                (1, 2),  # type: ignore[func-returns-value]
             )
             return result
 

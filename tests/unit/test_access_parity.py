@@ -133,9 +133,7 @@ def test_heap(operations: list[tuple[Any, ...]]) -> None:
                 answers.append(heap.insert(args[0], image, xid, number, args[2]))
             elif kind == "update":
                 tid = tids[args[0] % len(tids)]
-                answers.append(
-                    heap.update(tid, (1,), ("y" * args[1],), xid, number, args[3], not args[3], args[2])
-                )
+                answers.append(heap.update(tid, (1,), ("y" * args[1],), xid, number, args[3], not args[3], args[2]))
             elif kind == "delete":
                 answers.append(heap.delete(tids[args[0] % len(tids)], xid, number))
             elif kind == "end":

@@ -62,10 +62,7 @@ def test_the_password_file_is_stripped_and_wins(tmp_path: Path) -> None:
     "listen",
     [
         "::1:5432",
-        pytest.param(
-            "[::1]:5432",
-            marks=pytest.mark.xfail(strict=True, raises=ConfigError, reason="brackets are taken off after the check"),
-        ),
+        "[::1]:5432",
     ],
 )
 def test_ipv6_loopback(listen: str) -> None:

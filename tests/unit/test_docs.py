@@ -61,9 +61,7 @@ def test_relative_links_resolve(document: Path) -> None:
     assert broken == []
 
 
-@pytest.mark.parametrize(
-    "document", sorted((ROOT / "docs" / "architecture").glob("*.md")), ids=lambda path: path.name
-)
+@pytest.mark.parametrize("document", sorted((ROOT / "docs" / "architecture").glob("*.md")), ids=lambda path: path.name)
 def test_identifiers_are_in_the_sources(document: Path) -> None:
     """A class, method or constant that an architecture page names must still be somewhere in the code."""
     unknown = []

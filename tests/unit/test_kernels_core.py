@@ -38,7 +38,13 @@ offsets = st.integers(12, PAGE_BYTES - 1)
 edits = st.one_of(
     st.tuples(st.just("put"), st.integers(0, 9), offsets, st.binary(max_size=300)),
     st.tuples(st.just("move"), st.integers(0, 9), offsets, offsets, st.integers(0, 600)),
-    st.tuples(st.just("image"), st.integers(0, 9), st.integers(24, 4000), st.integers(4000, PAGE_BYTES), st.binary(max_size=64)),
+    st.tuples(
+        st.just("image"),
+        st.integers(0, 9),
+        st.integers(24, 4000),
+        st.integers(4000, PAGE_BYTES),
+        st.binary(max_size=64),
+    ),
     st.tuples(st.just("u64"), st.integers(0, 9), st.integers(12, PAGE_BYTES - 8), st.integers(0, 2**64 - 1)),
     st.tuples(st.just("note"), st.binary(max_size=40)),
 )
@@ -53,7 +59,9 @@ def _image(lower: int, upper: int, fill: bytes) -> bytes:
     return bytes(page)
 
 
-def _play(side: tuple[Any, Any, Any], script: list[tuple[list[tuple[Any, ...]], bool]]) -> tuple[Any, list[Any], list[int]]:
+def _play(
+    side: tuple[Any, Any, Any], script: list[tuple[list[tuple[Any, ...]], bool]]
+) -> tuple[Any, list[Any], list[int]]:
     """Run MTRs; those marked False are rolled back. Returns the arena, the runs and the CPLs."""
     arena_module, mtr_module, _ = side
     arena = arena_module.Arena(16)

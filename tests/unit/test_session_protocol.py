@@ -154,8 +154,7 @@ def test_simple_query_sequences() -> None:
         assert tags(data) == "CTEZ"
         assert engine.table == [1]
         data = await raw.query(
-            "begin; insert into t values (4); commit; "
-            "insert into t values (5); select reciprocal(0)"
+            "begin; insert into t values (4); commit; insert into t values (5); select reciprocal(0)"
         )
         assert tags(data) == "CCCCTEZ"
         assert engine.table == [1, 4]

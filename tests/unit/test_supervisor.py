@@ -108,9 +108,7 @@ def test_a_folder_without_a_cluster_says_how_to_get_one(tmp_path: Path) -> None:
     ("verb", "argument", "named"),
     [("start_node", "az9-z", "az1-a"), ("start_instance", "instance-9", "instance-1"), ("nodes_of", "az9", "az3")],
 )
-def test_unknown_names_are_answered_with_the_known_ones(
-    tmp_path: Path, verb: str, argument: str, named: str
-) -> None:
+def test_unknown_names_are_answered_with_the_known_ones(tmp_path: Path, verb: str, argument: str, named: str) -> None:
     with pytest.raises(ClusterError, match=named):
         getattr(make(tmp_path), verb)(argument)
 

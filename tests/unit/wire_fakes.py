@@ -60,7 +60,13 @@ class FakeTxns:
         self, isolation: str = "read committed", read_only: bool = False, deferrable: bool = False, session: Any = None
     ) -> Any:
         return SimpleNamespace(
-            isolation=isolation, read_only=read_only, catalog_changed=False, inserted=[], marks=[], wrote=False
+            isolation=isolation,
+            read_only=read_only,
+            catalog_changed=False,
+            inserted=[],
+            marks=[],
+            wrote=False,
+            weak_locks={None},
         )
 
     def commit(self, txn: Any) -> int:
@@ -90,6 +96,8 @@ class FakeTxns:
 
 
 class FakeExecutable:
+    locks = None
+
     def __init__(self, columns: Any, tag: str, function: Any, is_point: bool = True) -> None:
         self.columns, self.tag, self.is_point, self._function = columns, tag, is_point, function
 
@@ -131,6 +139,9 @@ class FakeEngine:
         self.catalog.version += 1
         txn.wrote = True
         return "CREATE TABLE"
+
+    def lock_relations(self, session: Any, locks: Any) -> bool:
+        return True
 
     def begin_statement(self, session: Any) -> Any:
         return SimpleNamespace(session=session, txn=session.txn)

@@ -1,8 +1,8 @@
 """The page arena: ``frames × 8192`` bytes with its page table, pins and clock eviction.
 
-The cache of both programs: compute's page cache and the storage node's cache of materialized pages. A frame index is valid
-until the caller next waits, unless the frame is pinned: only ``install`` evicts, and only somebody who waited installs.
-A page whose LSN is above ``durable_lsn`` (the VDL) is never evicted, for storage cannot give it back yet.
+The cache of both programs: compute's page cache and the storage node's cache of materialized pages. A frame index is
+valid until the caller next waits, unless the frame is pinned: only ``install`` evicts, and only somebody who waited
+installs. A page whose LSN is above ``durable_lsn`` (the VDL) is never evicted, for storage cannot give it back yet.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Arena:
         self.hits = 0
         self.misses = 0
         self.evictions = 0
-        self._memory = memoryview(self.data).cast("B") if frames else memoryview(b"")
+        self._memory = self.data.data.cast("B") if frames else memoryview(b"")
         self._table: dict[int, int] = {}
         self._free = list(range(frames - 1, -1, -1))
         self._hand = 0

@@ -1,8 +1,9 @@
 """The open end of the log, and the page editor: the only way in which a page changes.
 
-A mini-transaction (MTR) edits pages through ``Mtr``: every call writes the bytes and the redo at once. ``commit`` encodes
-one record a page, in order of first touch, the last one a consistency point (CPL), and allocates their LSNs; ``rollback``
-puts the before-images back. Editing never waits. The gather phase (pages resident, log space reserved) is the caller's.
+A mini-transaction (MTR) edits pages through ``Mtr``: every call writes the bytes and the redo at once. ``commit``
+encodes one record a page, in order of first touch, the last one a consistency point (CPL), and allocates their LSNs;
+``rollback`` puts the before-images back. Editing never waits. The gather phase (pages resident, log space reserved) is
+the caller's.
 """
 
 from __future__ import annotations
@@ -84,8 +85,8 @@ class RedoLog:
 class Mtr:
     """The page editor. One object serves a process: it holds one MTR at a time.
 
-    ``active`` is true from the first edit to ``commit`` or ``rollback``. ``verify`` replays each MTR on the before-images at
-    commit and compares. As a context manager it commits, or rolls back when the block raises.
+    ``active`` is true from the first edit to ``commit`` or ``rollback``. ``verify`` replays each MTR on the
+    before-images at commit and compares. As a context manager it commits, or rolls back when the block raises.
     """
 
     def __init__(self, arena: Arena, log: RedoLog) -> None:
@@ -162,7 +163,9 @@ class Mtr:
         write_varint(ops, length)
 
     def image(self, frame: int, content: bytes) -> None:
-        """Replace the page's bytes from 12 on by ``content[12:8192]``; its redo is one IMAGE, which takes in later edits."""
+        """Replace the page's bytes from 12 on by ``content[12:8192]``; its redo is one IMAGE, which takes in later
+        edits.
+        """
         if len(content) != PAGE_BYTES:
             raise InvariantViolation(f"page image of {len(content)} bytes")
         self._touch(frame, PAGE_BYTES)

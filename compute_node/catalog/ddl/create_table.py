@@ -80,7 +80,7 @@ def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int) ->
 
 
 def _serial(node: ast.TypeName) -> str | None:
-    names = node.names or ()
+    names: Sequence[Any] = node.names or ()
     if len(names) == 1 and names[0].sval in SERIAL_TYPES:
         if node.arrayBounds:
             raise NotSupported("array of serial is not implemented", position=(node.location or 0) + 1)
@@ -104,7 +104,7 @@ def _column_constraint(spec: ColumnSpec, table: str, node: ast.Constraint, nulla
     kind, name = node.contype, spec.column.name
     position = (node.location or 0) + 1
     if kind in (enums.ConstrType.CONSTR_NULL, enums.ConstrType.CONSTR_NOTNULL):
-        wanted = kind == enums.ConstrType.CONSTR_NULL
+        wanted: bool = kind == enums.ConstrType.CONSTR_NULL
         if nullable is not None and nullable != wanted:
             raise SqlSyntaxError(
                 f'conflicting NULL/NOT NULL declarations for column "{name}" of table "{table}"', position=position

@@ -104,9 +104,7 @@ def _rename_column(ctx: DdlContext, desc: RelationDesc, old: str, new: str) -> N
         if record.classid == CATALOGS["pg_rewrite"].desc.oid:
             raise NotSupported("renaming a column that a view uses is not supported")
     view = ctx.view
-    renamed = replace(
-        desc, columns=tuple(replace(each, name=new) if each is column else each for each in desc.columns)
-    )
+    renamed = replace(desc, columns=tuple(replace(each, name=new) if each is column else each for each in desc.columns))
 
     def follow(text: str, clause: str) -> str:
         return deparse_stored(analyze_stored(view, desc, text, clause, session=ctx.session), view, renamed)

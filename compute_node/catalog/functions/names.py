@@ -72,7 +72,7 @@ def regclass_out(call: Call, oid: int) -> str | None:
 def regtype_in(call: Call, text: str) -> int:
     """Any type name of SQL; 42704."""
     try:
-        node = parse(f"SELECT NULL::{text}")[0].node.targetList[0].val.typeName  # type: ignore[attr-defined]
+        node = parse(f"SELECT NULL::{text}")[0].node.targetList[0].val.typeName
     except (ParseError, SqlError, AttributeError, IndexError):
         raise InvalidTextRepresentation(f'invalid type name "{text}"') from None
     node.location = -1

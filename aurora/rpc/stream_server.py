@@ -1,0 +1,110 @@
+"""The server's end of a gRPC stream on a connection of its own. See ``aurora/rpc/http2.py``.
+
+A port that serves one method and nothing else: whatever stream a client opens there is that method, so request headers
+need not be decoded, and any gRPC client can use it. A second stream on the same connection is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from aurora.rpc import http2
+from aurora.rpc.http2 import GrpcPeer, frame, setting, text, u32
+
+_OPENING = (
+    frame(
+        http2.SETTINGS,
+        0,
+        0,
+        setting(http2.SET_STREAMS_MAX, 1)
+        + setting(http2.SET_INITIAL_WINDOW_SIZE, http2.OUR_WINDOW)
+        + setting(http2.SET_MAX_FRAME_SIZE, http2.OUR_FRAME_MAX),
+    )
+    + frame(http2.WINDOW_UPDATE, 0, 0, u32(http2.OUR_WINDOW))
+)  # fmt: skip
+_RESPONSE = b"\x88\x0f\x10" + text("application/grpc")  # :status 200, content-type
+_TRAILERS = b"\x00" + text("grpc-status") + text("0")
+
+
+class Receiver(Protocol):
+    """Who takes the messages of one stream."""
+
+    def received(self, message: bytes) -> None:
+        """One message; more of the same read may follow before ``read_done``."""
+
+    def read_done(self) -> None:
+        """All messages that came in one read have been given to ``received``."""
+
+    def ended(self) -> None:
+        """The stream is over: nothing further comes, nothing sent arrives."""
+
+
+class ServedStream(GrpcPeer):
+    """One connection of a client, its messages given to the receiver that ``make_receiver(self)`` returns."""
+
+    def __init__(self, make_receiver: Callable[[ServedStream], Receiver]) -> None:
+        super().__init__()
+        self._stream = 0
+        self._preface = http2.PREFACE
+        self._receiver = make_receiver(self)
+        self._fresh = False
+        self._finishing = False
+
+    def _opening(self) -> bytes:
+        return _OPENING
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the client."""
+        if self._preface:
+            n = min(len(self._preface), len(data))
+            if data[:n] != self._preface[:n]:
+                self._end("that is not HTTP/2")
+                return
+            self._preface = self._preface[n:]
+            data = data[n:]
+        super().data_received(data)
+        if self._fresh:
+            self._fresh = False
+            self._receiver.read_done()
+
+    def _on_message(self, message: bytes) -> None:
+        self._fresh = True
+        self._receiver.received(message)
+
+    def _on_headers(self, flags: int, stream: int) -> None:
+        if not self._stream:
+            self._stream = stream
+            self._write(frame(http2.HEADERS, http2.END_HEADERS, stream, _RESPONSE))
+        elif stream != self._stream:
+            self._write(frame(http2.RST_STREAM, 0, stream, u32(http2.REFUSED_STREAM)))
+        if flags & http2.END_STREAM:
+            self._on_end()
+
+    def _on_end(self) -> None:
+        if self._fresh:
+            self._fresh = False
+            self._receiver.read_done()
+        self.finish()
+
+    def finish(self) -> None:
+        """End the stream with status OK and close the connection, when what was sent is out."""
+        self._finishing = True
+        self._push()
+
+    def _push(self) -> None:
+        super()._push()
+        if self._finishing and not self._unsent and self._transport is not None:
+            self._write(frame(http2.HEADERS, http2.END_HEADERS | http2.END_STREAM, self._stream, _TRAILERS))
+            transport, self._transport = self._transport, None
+            transport.close()
+            self._receiver.ended()
+
+    def _ended(self, reason: str) -> None:
+        self._receiver.ended()
+
+
+async def serve_streams(host: str, port: int, make_receiver: Callable[[ServedStream], Receiver]) -> asyncio.Server:
+    """Listen on ``host:port`` (0: a free one); OSError when that cannot be had."""
+    return await asyncio.get_running_loop().create_server(lambda: ServedStream(make_receiver), host or None, port)

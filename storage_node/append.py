@@ -1,0 +1,128 @@
+"""The append path between the wire and the core: messages in, one write and one sync for all that came together, acks
+out.
+
+::
+
+    AppendLog on the contract's port (grpc.aio)   ─ stage … [end of the loop's turn] ─┐
+    AppendLog on the log port (stream_server.py)  ─ stage … [end of the read] ────────┴─ flush ─ put(reply) to each
+
+The log port costs a third of the contract's port a message (docs/decisions/append-stream-server.md); both lead to the
+same core and may be used at the same time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from google.protobuf.message import DecodeError
+
+from aurora.rpc import storage_pb2 as pb
+from aurora.rpc.stream_server import ServedStream
+from storage_node.node import StorageFailed, StorageNode
+
+logger = logging.getLogger(__name__)
+
+
+class Replies(Protocol):
+    """Where the replies of one stream go."""
+
+    def put(self, reply: pb.AppendReply) -> None:
+        """Send a reply, now or soon."""
+
+
+class Appends:
+    """Stages and flushes. ``on_fatal`` is called once when the log cannot be synced; ``failed`` is true from then on."""
+
+    def __init__(self, node: StorageNode[Replies], on_fatal: Callable[[], None]) -> None:
+        self.node = node
+        self.failed = False
+        self.armed = False
+        """Whether a flush comes at the end of this turn of the loop."""
+        self._on_fatal = on_fatal
+
+    def stage(self, request: pb.AppendRequest, replies: Replies) -> None:
+        """Take an append; the reply comes from ``flush``, or at once when the node refuses."""
+        try:
+            refusal = self.node.on_append(request, replies)
+        except OSError as error:
+            self.node.refused_by_disk(error)
+            refusal = pb.AppendReply(sequence=request.sequence, error=f"node {self.node.config.node_id}: {error}")
+        if refusal is not None:
+            replies.put(refusal)
+
+    def flush_soon(self) -> None:
+        """Flush at the end of this turn of the loop."""
+        if not self.armed:
+            self.armed = True
+            asyncio.get_running_loop().call_soon(self._flush_armed)
+
+    def _flush_armed(self) -> None:
+        self.armed = False
+        self.flush()
+
+    def flush(self) -> None:
+        """Write, sync and answer what is staged, over all streams."""
+        if self.failed:
+            return
+        try:
+            for replies, reply in self.node.flush():
+                replies.put(reply)
+        except StorageFailed:
+            logger.exception("nothing can be acknowledged any more; the node ends")
+            self.failed = True
+            self._on_fatal()
+
+
+class LogPort:
+    """The streams on the log port; the instance itself makes a receiver for each (``serve_streams``)."""
+
+    def __init__(self, appends: Appends) -> None:
+        self._appends = appends
+        self._streams: set[ServedStream] = set()
+
+    def __call__(self, stream: ServedStream) -> LogStream:
+        """A new connection."""
+        self._streams.add(stream)
+        return LogStream(stream, self._appends, self._streams.discard)
+
+    def close(self) -> None:
+        """End all streams: what has been read has been answered."""
+        for stream in list(self._streams):
+            stream.finish()
+
+
+class LogStream:
+    """Receives the messages of one stream on the log port, and sends its replies."""
+
+    __slots__ = ("_appends", "_gone", "_stream")
+
+    def __init__(self, stream: ServedStream, appends: Appends, gone: Callable[[ServedStream], None]) -> None:
+        self._stream = stream
+        self._appends = appends
+        self._gone = gone
+
+    def received(self, message: bytes) -> None:
+        """Stage one append; a message that does not parse ends the connection."""
+        try:
+            request = pb.AppendRequest.FromString(message)
+        except DecodeError as error:
+            logger.error("append stream ended: %s", error)
+            self._stream.close()
+            self.ended()
+            return
+        self._appends.stage(request, self)
+
+    def read_done(self) -> None:
+        """Flush what the read brought."""
+        self._appends.flush()
+
+    def put(self, reply: pb.AppendReply) -> None:
+        """Send a reply; the transport writes it in this turn of the loop."""
+        self._stream.send(reply.SerializeToString())
+
+    def ended(self) -> None:
+        """The stream is over."""
+        self._gone(self._stream)

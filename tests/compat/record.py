@@ -1,0 +1,33 @@
+"""Records PostgreSQL 15's answers to the .sql files: `python -m tests.compat.record DSN [family …]`.
+
+Writes `expected/<family>.json`: a list of {"sql", "simple", "extended"}; "extended" only where that protocol's outcome
+is another one. Review the diff: these files are the specification.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from tests.compat.replay import Replay, expected_path, families, statements
+
+
+def record(dsn: str, family: str) -> None:
+    """Writes the answers to one file."""
+    outcomes = []
+    for extended in (False, True):
+        replay = Replay(dsn, extended, {})
+        outcomes.append(replay.run(family))
+        replay.close()
+    entries = []
+    for statement, simple, other in zip(statements(family), *outcomes, strict=True):
+        entry = {"sql": statement.sql, "simple": simple}
+        if other != simple:
+            entry["extended"] = other
+        entries.append(json.dumps(entry, ensure_ascii=False))
+    expected_path(family).write_text("[\n" + ",\n".join(entries) + "\n]\n")
+
+
+if __name__ == "__main__":
+    for name in sys.argv[2:] or families():
+        record(sys.argv[1], name)

@@ -1,0 +1,44 @@
+"""Every .sql file, by both protocols, with and without lifted literals, answers what PostgreSQL 15 answered."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from aurora.supervisor import Cluster
+from tests.compat.replay import Outcome, Replay, expected_path, families, statements
+
+_SHOWN = 12
+
+
+@pytest.mark.parametrize("lift", ["on", "off"])
+@pytest.mark.parametrize("protocol", ["simple", "extended"])
+@pytest.mark.parametrize("family", families())
+def test_answers_are_postgresqls(shared_cluster: Cluster, family: str, protocol: str, lift: str) -> None:
+    """Columns, rows, tags, errors and notices of each statement."""
+    replay = Replay(shared_cluster.dsn(), protocol == "extended", {"aurora.lift_literals": lift})
+    outcomes = replay.run(family, repeat=lift == "on")
+    replay.close()
+    found = differences(family, protocol, outcomes)
+    assert not found, f"{len(found)} differences\n" + "\n".join(found[:_SHOWN])
+
+
+def differences(family: str, protocol: str, outcomes: list[Outcome]) -> list[str]:
+    """What differs from the recorded answers, as text for people."""
+    entries = json.loads(expected_path(family).read_text())
+    found = []
+    for statement, entry, outcome in zip(statements(family), entries, outcomes, strict=True):
+        if entry["sql"] != statement.sql:
+            raise ValueError(f"{family}.json is older than its .sql file: {statement.sql}")
+        expected = entry.get(protocol, entry["simple"])
+        if statement.differs is not None:
+            if outcome.get("error", {}).get("sqlstate") == "XX000":
+                found.append(f"{statement.sql}\n    internal: {outcome}")
+        elif outcome != expected:
+            keys = sorted(key for key in {*outcome, *expected} if outcome.get(key) != expected.get(key))
+            shown = "".join(
+                f"\n    {key}: ours {outcome.get(key)}\n    {key}: PostgreSQL {expected.get(key)}" for key in keys
+            )
+            found.append(statement.sql + shown)
+    return found
