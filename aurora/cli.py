@@ -85,39 +85,46 @@ def _up(args: argparse.Namespace) -> int:
     elif args.host is not None or args.port is not None:
         writer = cluster.writer
         cluster.move_writer(args.host or writer.host, writer.port if args.port is None else args.port)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    ready = False
     try:
         cluster.up()
-    except ClusterError:
-        cluster.down()
-        raise
-    writer = cluster.writer
-    host = LOOPBACK if writer.host in ("0.0.0.0", "*") else writer.host
-    print(f"six storage nodes and {writer.id} (writer) are up; connect with:", flush=True)
-    print(f"  psql -h {host} -p {writer.port} -U postgres postgres", flush=True)
-    if args.detach:
-        return 0
-    print("Ctrl-C stops the cluster.", flush=True)
-    return _foreground(cluster)
-
-
-def _foreground(cluster: Cluster) -> int:
-    class _Stop(Exception):
-        pass
-
-    def stop(_signal: int, _frame: FrameType | None) -> NoReturn:
-        raise _Stop
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    try:
+        ready = True
+        _tell(cluster)
+        if args.detach:
+            return 0
+        print("Ctrl-C stops the cluster.", flush=True)
         while True:
             signal.pause()
     except _Stop:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
         print("stopping", flush=True)
-        cluster.down()
+        if ready:
+            cluster.down()
     return 0
+
+
+class _Stop(Exception):
+    """SIGINT or SIGTERM has come."""
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # stopping is under way: a second one must not cut it short
+    raise _Stop
+
+
+def _tell(cluster: Cluster) -> None:
+    """Say what is up and how to connect."""
+    missing = [node.id for node in cluster.required.nodes if cluster.pid(node.id) is None]
+    writer = cluster.writer
+    host = LOOPBACK if writer.host in ("0.0.0.0", "*") else writer.host
+    if missing:
+        logs = cluster.data / "log"
+        print(f"storage nodes that did not start: {', '.join(missing)} (see {logs})", file=sys.stderr, flush=True)
+    nodes = "six" if not missing else len(cluster.required.nodes) - len(missing)
+    print(f"{nodes} storage nodes and {writer.id} (writer) are up; connect with:", flush=True)
+    print(f"  psql -h {host} -p {writer.port} -U postgres postgres", flush=True)
 
 
 def _down(args: argparse.Namespace) -> int:
@@ -191,9 +198,11 @@ def main(arguments: list[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     try:
         return VERBS[args.verb](args)
-    except ClusterError as error:
+    except (ClusterError, OSError) as error:
         print(f"aurora: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 if __name__ == "__main__":

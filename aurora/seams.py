@@ -52,7 +52,8 @@ class Disk(Protocol):
     def append(self, name: str, parts: Sequence[Buffer]) -> int:
         """Write the parts, in order, at the end of the file (made if missing); returns the offset of the first.
 
-        When it raises, the file is as long as before.
+        When it raises, nothing has been appended. Zeros may lie behind what was appended, in ``size`` and ``read``:
+        space that the disk holds ready.
         """
 
     def write(self, name: str, offset: int, data: Buffer) -> None:
@@ -88,14 +89,22 @@ class SystemClock:
         return time.monotonic()
 
 
+RESERVE_BYTES = 1 << 20
+
+
 class FolderDisk:
-    """A ``Disk`` on a folder of the file system. File descriptors stay open until the file is deleted or ``close``."""
+    """A ``Disk`` on a folder of the file system. File descriptors stay open until the file is deleted or ``close``.
+
+    A file that is appended to grows by ``RESERVE_BYTES`` of zeros at a time: a sync then writes data alone, without
+    the file's size and block map, which halves what it costs.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._fds: dict[str, int] = {}
         self._ends: dict[str, int] = {}
+        self._reserved: dict[str, int] = {}
         self._new: set[str] = set()
         self._sync_folder()  # files whose making an earlier process had no time to sync
 
@@ -116,15 +125,29 @@ class FolderDisk:
         if start is None:
             start = os.fstat(fd).st_size
         data = parts[0] if len(parts) == 1 else b"".join(parts)
+        if start + len(data) > self._reserved.get(name, start):
+            self._reserve(name, fd, start + len(data))
         try:
             written = os.pwrite(fd, data, start)
             while written < len(data):
                 written += os.pwrite(fd, memoryview(data)[written:], start + written)
         except OSError:
+            self._reserved.pop(name, None)
             os.ftruncate(fd, start)
             raise
         self._ends[name] = start + written
         return start
+
+    def _reserve(self, name: str, fd: int, end: int) -> None:
+        held = os.fstat(fd).st_size
+        zeros = bytes(RESERVE_BYTES + max(0, end - held))
+        try:
+            written = os.pwrite(fd, zeros, held)
+        except OSError:
+            # Too little room for a reserve: the append goes on without, and tells whether there is room for itself.
+            os.ftruncate(fd, held)
+            written = 0
+        self._reserved[name] = held + written
 
     def write(self, name: str, offset: int, data: Buffer) -> None:
         """See ``Disk.write``."""
@@ -171,6 +194,7 @@ class FolderDisk:
         """See ``Disk.truncate``."""
         fd = self._open(name, False)
         self._ends.pop(name, None)
+        self._reserved.pop(name, None)
         os.ftruncate(fd, length)
         os.fsync(fd)
 
@@ -185,6 +209,7 @@ class FolderDisk:
 
     def _forget(self, name: str) -> None:
         self._ends.pop(name, None)
+        self._reserved.pop(name, None)
         self._new.discard(name)
         fd = self._fds.pop(name, None)
         if fd is not None:

@@ -132,12 +132,15 @@ class Cluster:
         return self.data / "cluster.json"
 
     def _read(self) -> ClusterSpec:
-        raw = json.loads(self.config_path.read_text())
-        return ClusterSpec(
-            nodes=[NodeSpec(**item) for item in raw.pop("nodes")],
-            instances=[InstanceSpec(**item) for item in raw.pop("instances")],
-            **raw,
-        )
+        try:
+            raw = json.loads(self.config_path.read_text())
+            return ClusterSpec(
+                nodes=[NodeSpec(**item) for item in raw.pop("nodes")],
+                instances=[InstanceSpec(**item) for item in raw.pop("instances")],
+                **raw,
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ClusterError(f"{self.config_path} does not describe a cluster: {error}") from error
 
     def _write(self) -> None:
         self._atomic(self.config_path, json.dumps(asdict(self.required), indent=1))
@@ -157,10 +160,7 @@ class Cluster:
 
     def create(self, *, host: str, port: int, pages_per_pg: int, cache_mb: int, password: str | None) -> None:
         """Describe a new cluster of six nodes and a writer; nothing is started."""
-        if host not in (LOOPBACK, "localhost", "::1") and not password:
-            raise ClusterError(
-                "listening beyond loopback needs a password: set AURORA_PASSWORD or give --password-file"
-            )
+        self._check_host(host, bool(password))
         self.data.mkdir(parents=True, exist_ok=True)
         if not port:
             port = free_ports(1)[0]
@@ -179,11 +179,24 @@ class Cluster:
         self._write()
 
     def move_writer(self, host: str, port: int) -> None:
-        """Let the writer listen elsewhere from its next start on."""
+        """Let the writer listen elsewhere from its next start on; ClusterError while it runs."""
         writer = self.writer
-        if (writer.host, writer.port) != (host, port):
-            writer.host, writer.port = host, port
-            self._write()
+        if (writer.host, writer.port) == (host, port):
+            return
+        if self.pid(writer.id) is not None:
+            raise ClusterError(
+                f"{writer.id} runs at {writer.address}; to move it, first: aurora instance stop {writer.id}"
+            )
+        self._check_host(host, self.required.password_file is not None)
+        writer.host, writer.port = host, port or free_ports(1)[0]
+        self._write()
+
+    @staticmethod
+    def _check_host(host: str, has_password: bool) -> None:
+        if host not in (LOOPBACK, "localhost", "::1") and not has_password:
+            raise ClusterError(
+                "listening beyond loopback needs a password: set AURORA_PASSWORD or give --password-file at the first start"
+            )
 
     @property
     def writer(self) -> InstanceSpec:
@@ -199,10 +212,10 @@ class Cluster:
         return self.data / "run" / f"{process_id}.json"
 
     def pid(self, process_id: str) -> int | None:
-        """The pid of a running process of ours."""
+        """The pid of a running process of ours; a file that a crash of the machine left empty names none."""
         try:
             run = json.loads(self._run_path(process_id).read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, json.JSONDecodeError):
             return None
         running = run["start"] is not None and process_start(run["pid"]) == run["start"]
         child = self._children.get(process_id)
@@ -298,7 +311,37 @@ class Cluster:
         return found
 
     def up(self, *, timeout_s: float = 60.0) -> None:
-        """Start everything and wait until the writer answers queries."""
+        """Start everything that does not run and wait until the writer answers queries. ClusterError when it does not:
+        what was started here is stopped again then, what ran before goes on.
+        """
+        spec = self.required
+        process_ids = [*(i.id for i in spec.instances), *(n.id for n in spec.nodes)]
+        running = {process_id for process_id in process_ids if self.pid(process_id) is not None}
+        for instance in spec.instances:
+            if instance.id not in running:
+                self._check_port(instance)
+        try:
+            self._start_all(timeout_s)
+        except BaseException:
+            self._end([i.id for i in spec.instances if i.id not in running])
+            self._end([n.id for n in spec.nodes if n.id not in running])
+            raise
+
+    def _check_port(self, instance: InstanceSpec) -> None:
+        """Somebody else on the port could be taken for the writer, above all another PostgreSQL."""
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(
+                instance.host, instance.port, type=socket.SOCK_STREAM
+            )[0]
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+        except (OSError, OverflowError) as error:
+            raise ClusterError(
+                f"{instance.id} cannot listen on {instance.address}: {error}; choose another port with --port"
+            ) from error
+
+    def _start_all(self, timeout_s: float) -> None:
         spec = self.required
         for node in spec.nodes:
             self.start_node(node.id)
@@ -350,11 +393,14 @@ class Cluster:
         """Stop everything: the instances first, so that they end in order."""
         spec = self.required
         for group in ([i.id for i in spec.instances], [n.id for n in spec.nodes]):
-            for process_id in group:
-                self.signal(process_id, signal.SIGTERM)
-            for process_id in group:
-                if not self.wait_gone(process_id, 10.0):
-                    self.kill(process_id)
+            self._end(group)
+
+    def _end(self, process_ids: list[str]) -> None:
+        for process_id in process_ids:
+            self.signal(process_id, signal.SIGTERM)
+        for process_id in process_ids:
+            if not self.wait_gone(process_id, 10.0):
+                self.kill(process_id)
 
     def status(self) -> dict[str, Any]:
         """The form of ``aurora status --json``."""

@@ -1,7 +1,7 @@
 """The hot log: batches as they were received, appended to files ``log-<n>``, synced once a turn.
 
 Input: batch frames → output: ``Entry`` locations, and the batches again when they are read. A file holds frames of all
-PGs one behind the other, nothing between them (format of a frame: aurora/batch.py). A file that has reached its size
+PGs one behind the other, nothing between them and perhaps zeros behind the last (format of a frame: aurora/batch.py). A file that has reached its size
 is closed; it is deleted when none of its entries is needed. At start all files are read: a torn tail is cut; damaged
 bytes with sound frames behind them are copied to ``damaged-<file>-<offset>`` and skipped, which leaves a gap that
 peers fill.
@@ -95,7 +95,8 @@ class HotLog:
             data = self._disk.read(name, 0, self._disk.size(name))
             found, end = self._load_file(number, data)
             if end < len(data):
-                logger.warning("%s: torn tail of %d bytes cut at %d", name, len(data) - end, end)
+                if data.count(0, end) < len(data) - end:  # else it is space that was held ready
+                    logger.warning("%s: torn tail of %d bytes cut at %d", name, len(data) - end, end)
                 self._disk.truncate(name, end)
             self._sizes[number] = end
             self._live[number] = len(found)

@@ -33,6 +33,8 @@ Token = TypeVar("Token")
 
 CHUNK_BYTES = 1 << 20
 INDEX_ENTRIES = 8
+INDEX_BACKLOG = 256
+"""Entries that may wait for the index before the node calls itself busy; a read indexes them first."""
 BASELINE_HOLD_S = 20.0
 """How long after its last baseline message a PG's log stays, so that the peer can fetch it."""
 _NEVER_EVICTED_LSN = 1 << 62
@@ -503,7 +505,7 @@ class StorageNode(Generic[Token]):
     @property
     def busy(self) -> bool:
         """Whether there is background work that need not wait for anything."""
-        return self.coalescer.busy or any(s.indexed < len(s.entries) for s in self.segments.values())
+        return self.coalescer.busy or any(s.indexed + INDEX_BACKLOG < len(s.entries) for s in self.segments.values())
 
     def on_synced(self, name: str) -> list[Effect]:
         """A ``SyncFile`` is done."""

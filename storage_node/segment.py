@@ -180,27 +180,10 @@ class Segment:
     def index(self, entries: int) -> bool:
         """Index up to ``entries`` more entries; False when all are."""
         stop = min(len(self.entries), self.indexed + entries)
-        chains, scan = self.chains, redo.scan
         while self.indexed < stop:
             entry = self.entries[self.indexed]
-            upto = entry.last_lsn
             after = self.entries[self.indexed - 1].last_lsn if self.indexed else self.collected_lsn
-            for lsn, _, page_no, page_prev, _, offset, end in scan(self.log.read(entry).records, entry.prev_lsn):
-                if page_no < 0 or lsn <= after:
-                    continue
-                if lsn > upto:
-                    break
-                chain = chains.get(page_no)
-                if chain is None:
-                    chain = chains[page_no] = array("Q")
-                elif page_prev and chain and chain[-2] != page_prev:
-                    raise InvariantViolation(
-                        f"page {page_no}: record {lsn} follows {page_prev}, the last one indexed is {chain[-2]}"
-                    )
-                if not page_prev:
-                    self.fresh.setdefault(page_no, []).append(lsn)
-                chain.append(lsn)
-                chain.append(offset << 32 | end)
+            redo.index_run(self.chains, self.fresh, self.log.read(entry).records, entry.prev_lsn, after, entry.last_lsn)
             self.indexed += 1
         return self.indexed < len(self.entries)
 

@@ -45,7 +45,7 @@ class NodeServer:
 
     async def start(self) -> str:
         """Begin to serve; returns the address, with the port that was taken. OSError when it cannot be bound."""
-        storage_pb2_grpc.add_StorageServicer_to_server(self._service, self._server)  # type: ignore[no-untyped-call]
+        storage_pb2_grpc.add_StorageServicer_to_server(self._service, self._server)
         try:
             port = self._server.add_insecure_port(self.config.listen)
         except RuntimeError as error:

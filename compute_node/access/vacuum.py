@@ -58,7 +58,8 @@ class Vacuum:
         file = table.file
         snapshot = storage.txns.latest_snapshot()
         count = table.projection((), False)
-        for block in range(file.map.blocks):
+        # Blocks that nobody was given yet stay out: they must not be found free here and given out there as well.
+        for block in range(file.fresh):
             self._breathe()
             storage.volume.reserve(PAGE_BYTES)
             horizon = storage.row_horizon()

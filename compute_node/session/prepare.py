@@ -24,6 +24,10 @@ _KEPT_UTILITIES = (
 """Utility statements whose parse tree is kept: clients repeat them."""
 
 
+_OF_WAITS = ("40", "55P03", "57")
+"""Errors that are no matter of the text: a deadlock, a lock that cannot be had, a cancel."""
+
+
 def is_query(node: Any) -> bool:
     """Whether analysis and the executor run this statement; the others are utility statements."""
     return isinstance(node, QUERIES) and getattr(node, "intoClause", None) is None
@@ -142,7 +146,9 @@ def lift_first_sight(
     param_types: list[int] = []
     try:
         plan, kept = compile_plan(session, statements[0], source, param_types, found.slots)
-    except SqlError:
+    except SqlError as error:
+        if error.sqlstate.startswith(_OF_WAITS):
+            raise
         # Most likely wrong without lifting too; that analysis makes the error, and no shape is kept.
         return None
     pinned = {

@@ -116,6 +116,7 @@ class Session:
         "txn",
         "user",
         "xact_start",
+        "__weakref__",
     )  # fmt: skip
 
     def __init__(

@@ -22,24 +22,32 @@ def truncate_name(text: str) -> str:
     return text if len(encoded) <= NAME_BYTES_MAX else encoded[:NAME_BYTES_MAX].decode(errors="ignore")
 
 
+def _character(code: int) -> str:
+    """The value for a byte; the zero byte is the empty string, as a row's decoder gives it."""
+    return chr(code) if code else ""
+
+
+def _char_byte(value: str) -> bytes:
+    return value.encode("latin-1") or b"\0"
+
+
 def char_in(text: str, typmod: int = -1, env: TypeEnv | None = None) -> str:
-    """The first byte of the text, ``\\ooo`` for a byte above 127; the empty string is the zero byte."""
+    """The first byte of the text, ``\\ooo`` for a byte above 127; the empty string stands for the zero byte."""
     encoded = text.encode()
     if len(text) == 4 and text[0] == "\\" and all(digit in "01234567" for digit in text[1:]):
-        return chr(int(text[1:], 8) & 0xFF)
-    return chr(encoded[0]) if encoded else "\0"
+        return _character(int(text[1:], 8) & 0xFF)
+    return _character(encoded[0]) if encoded else ""
 
 
 def char_out(value: str) -> str:
     """Inverse of ``char_in``; the zero byte shows as nothing."""
-    code = ord(value)
-    return "" if code == 0 else value if code < 128 else f"\\{code:03o}"
+    return value if value < "\x80" else f"\\{ord(value):03o}"
 
 
 def _char_receive(data: bytes, typmod: int) -> str:
     if len(data) != 1:
         raise wrong_length(data, 1)
-    return chr(data[0])
+    return _character(data[0])
 
 
 string_type(
@@ -68,9 +76,9 @@ REGISTRY.add_type(
         output=lambda value, env: char_out(value),
         text_bytes=lambda value: char_out(value).encode(),
         receive=_char_receive,
-        send=lambda value: bytes((ord(value),)),
+        send=_char_byte,
         disk="c",
-        sort_key=lambda value: bytes((ord(value),)),
+        sort_key=_char_byte,
     )
 )
 
@@ -161,13 +169,13 @@ fn(409, "name(bpchar) name", lambda value: truncate_name(value.rstrip(" ")))
 fn(946, "text(char) text", char_out)
 fn(860, "bpchar(char) bpchar", char_out)
 fn(944, "char(text) char", char_in)
-fn(77, "int4(char) int4", lambda value: ord(value) - 256 if ord(value) > 127 else ord(value))
+fn(77, "int4(char) int4", lambda value: int.from_bytes(_char_byte(value), signed=True))
 
 
 def _char_from_int(value: int) -> str:
     if not -128 <= value <= 127:
         raise NumericValueOutOfRange('"char" out of range')
-    return chr(value & 0xFF)
+    return _character(value & 0xFF)
 
 
 fn(78, "char(int4) char", _char_from_int)

@@ -402,6 +402,8 @@ _OPERATORS = """
 2750 anyarray && anyarray bool 2747 commutator=2750
 2751 anyarray @> anyarray bool 2748 commutator=2752
 2752 anyarray <@ anyarray bool 2749 commutator=2751
+2779 text || anynonarray text 2003
+2780 anynonarray || text text 2004
 2799 tid < tid bool 2791 commutator=2800 negator=2802
 2800 tid > tid bool 2790 commutator=2799 negator=2801
 2801 tid <= tid bool 2793 commutator=2802 negator=2800

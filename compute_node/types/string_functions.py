@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-from aurora.errors import InvalidParameterValue, ProgramLimitExceeded, SubstringError
+from aurora.errors import CharacterNotInRepertoire, InvalidParameterValue, ProgramLimitExceeded, SubstringError
 from compute_node.types.bytea import decode_escape, decode_hex, encode_escape
 from compute_node.types.declare import fn, fns
 
@@ -418,8 +418,16 @@ def _decode(text: str, form: str) -> bytes:
 
 fn(1946, "encode(bytea, text) text", _encode)
 fn(1947, "decode(text, text) bytea", _decode)
+def _convert_from(value: bytes, encoding: str) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        wrong = " ".join(f"0x{byte:02x}" for byte in value[error.start : max(error.end, error.start + 1)])
+        raise CharacterNotInRepertoire(f'invalid byte sequence for encoding "UTF8": {wrong}') from None
+
+
 fn(1717, "convert_to(text, name) bytea stable", lambda value, encoding: value.encode())
-fn(1714, "convert_from(bytea, name) text stable", lambda value, encoding: value.decode())
+fn(1714, "convert_from(bytea, name) text stable", _convert_from)
 
 
 def _normalize(value: str, form: str) -> str:

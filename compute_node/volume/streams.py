@@ -47,6 +47,8 @@ class NodeStream:
         """Why the last stream ended."""
         self._volume = volume
         self._silent_rounds = 0
+        self._log_port_mute = False
+        """The node's log port took a connection and said nothing: something else listens there as seen from here."""
         self._stream: GrpcStream | None = None
         self._closed: asyncio.Event = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -76,6 +78,7 @@ class NodeStream:
 
     def _on_message(self, data: bytes) -> None:
         self._silent_rounds = 0
+        self._log_port_mute = False
         self._volume.on_reply(self.index, pb.AppendReply.FromString(data))
         if not self._volume.core.links[self.index].connected:
             self._closed.set()  # the node refuses
@@ -133,13 +136,26 @@ class NodeStream:
             core.links[self.index].refused_epoch = answer.epoch
             self.problem = f"fenced by epoch {answer.epoch}"
             return False
-        stream = await open_stream(self.member.address, _METHOD, self._on_message, self._on_closed)
+        stream = await self._open(answer.log_port)
         self.problem = ""
         self._stream = stream
         if core.on_connected(self.index, {pg: report.scl for pg, report in answer.pgs.items()}):
             volume.on_vdl()
         self.pump()
         return True
+
+    async def _open(self, log_port: int) -> GrpcStream:
+        """The append stream: on the node's log port, else on the contract's, which any node serves."""
+        if log_port and not self._log_port_mute:
+            address = f"{self.member.address.rpartition(':')[0]}:{log_port}"
+            try:
+                stream = await open_stream(address, _METHOD, self._on_message, self._on_closed)
+            except ConnectionError as error:
+                logger.info("storage node %s: log port: %s", self.member.node_id, error)
+            else:
+                self._log_port_mute = True  # until its first message
+                return stream
+        return await open_stream(self.member.address, _METHOD, self._on_message, self._on_closed)
 
     async def poll(self) -> None:
         """Ask a lagging node for its SCLs: what it got from its peers comes with no ack."""

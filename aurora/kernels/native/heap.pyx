@@ -116,6 +116,11 @@ def put_diff(Mtr mtr, Py_ssize_t frame, page, int offset, bytes data):
     put_diff_c(mtr, frame, offset, <const unsigned char*>PyBytes_AS_STRING(data), <int>PyBytes_GET_SIZE(data))
 
 
+cdef inline bint is_ours(const unsigned char* page, unsigned int relfile) noexcept:
+    # A recycled extent still holds its earlier owner's pages: they count as empty.
+    return page[OFF_KIND] == HEAP_KIND and (<const unsigned int*>(page + 20))[0] == relfile
+
+
 cdef void header_c(unsigned char* out, unsigned int relfile) noexcept:
     cdef unsigned short word
     out[0] = <unsigned char>HEAP_KIND
@@ -260,7 +265,7 @@ cdef class HeapFile:
         if frame < 0:
             return page_no
         page = self.arena.base + frame * PAGE_BYTES
-        if page[OFF_KIND] != HEAP_KIND:
+        if not is_ours(page, self.relfile):
             return rows
         for slot in range(1, slots_of(page) + 1):
             flags = line_of(page, slot, &offset, &length)
@@ -368,7 +373,7 @@ cdef class HeapFile:
         if frame < 0:
             return -page_no
         page = self.arena.base + frame * PAGE_BYTES
-        if page[OFF_KIND] != HEAP_KIND:
+        if not is_ours(page, self.relfile):
             return PAGE_BYTES - PAGE_HEADER - 4
         return max(0, free_c(page) - 4)
 
@@ -451,13 +456,9 @@ cdef class HeapFile:
         self.mtr.image(frame, PyBytes_FromStringAndSize(<char*>content, PAGE_BYTES))
 
     cdef int init_c(self, Py_ssize_t frame) except -1:
-        cdef unsigned char* page = self.arena.base + frame * PAGE_BYTES
         cdef unsigned char out[12]
-        if page[OFF_KIND] == FREE_KIND:
-            header_c(out, self.relfile)
-            self.mtr.put_c(frame, OFF_KIND, out, 12)
-        elif page[OFF_KIND] != HEAP_KIND:
-            raise InvariantViolation(f"page {self.arena.page_of_p[frame]} of kind {page[OFF_KIND]} in heap {self.relfile}")
+        header_c(out, self.relfile)
+        self.mtr.put_c(frame, OFF_KIND, out, 12)
         return 0
 
     # Writing
@@ -476,7 +477,7 @@ cdef class HeapFile:
             raise InvariantViolation(f"tuple image of {n} bytes")
         page = self.arena.base + frame * PAGE_BYTES
         try:
-            if page[OFF_KIND] != HEAP_KIND:
+            if not is_ours(page, self.relfile):
                 self.init_c(frame)
                 place.slot = 1
                 place.offset = PAGE_BYTES - n
@@ -549,7 +550,7 @@ cdef class HeapFile:
         memcpy(image + O_XMIN, &xid, 8)
         memcpy(image + O_CMIN, &cid, 4)
         try:
-            if target_page[OFF_KIND] != HEAP_KIND:
+            if not is_ours(target_page, self.relfile):
                 self.init_c(target_frame)
                 place.slot = 1
                 place.offset = PAGE_BYTES - n
@@ -658,7 +659,7 @@ cdef class HeapFile:
         if frame < 0:
             return -page_no
         page = self.arena.base + frame * PAGE_BYTES
-        if page[OFF_KIND] != HEAP_KIND:
+        if not is_ours(page, self.relfile):
             return 0
         slots = slots_of(page)
         for slot in range(1, slots + 1):
@@ -737,7 +738,7 @@ cdef class HeapFile:
         if frame < 0:
             return page_no
         page = self.arena.base + frame * PAGE_BYTES
-        if page[OFF_KIND] == HEAP_KIND:
+        if is_ours(page, self.relfile):
             for slot in range(1, slots_of(page) + 1):
                 if line_of(page, slot, &offset, &length) == C_DEAD:
                     found.append(slot)
@@ -777,7 +778,7 @@ cdef class HeapFile:
         if frame < 0:
             return -page_no
         page = self.arena.base + frame * PAGE_BYTES
-        if page[OFF_KIND] != HEAP_KIND:
+        if not is_ours(page, self.relfile):
             return 0
         for slot in range(1, slots_of(page) + 1):
             if line_of(page, slot, &offset, &length) != C_NORMAL:

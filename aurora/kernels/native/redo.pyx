@@ -1,8 +1,11 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Redo records, compiled. The specification is ``aurora.kernels.python.redo``."""
 
+from cpython cimport array
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.string cimport memcpy, memmove, memset
+
+from array import array as make_array
 
 from aurora.errors import InvariantViolation
 from aurora.kernels.python.redo import (  # constants are shared with the specification
@@ -15,6 +18,8 @@ from aurora.kernels.python.redo import (  # constants are shared with the specif
     PUT,
     write_varint,
 )
+
+cdef array.array NO_CHAIN = make_array("Q")
 
 cdef enum:
     PAGE_BYTES = 8192
@@ -150,6 +155,63 @@ def scan(data, unsigned long long pg_prev_lsn):
         pg_prev_lsn = lsn
         at = end
     return found
+
+
+def index_run(
+    dict chains,
+    dict fresh,
+    bytes data,
+    unsigned long long pg_prev_lsn,
+    unsigned long long after_lsn,
+    unsigned long long upto_lsn,
+):
+    """Add a run's page records above ``after_lsn`` and at or below ``upto_lsn`` to a segment's index."""
+    cdef const unsigned char* p = <const unsigned char*>PyBytes_AS_STRING(data)
+    cdef Py_ssize_t at = 0, total = len(data), end, body, held
+    cdef unsigned long long length = 0, vol_delta = 0, pg_delta = 0, page_no = 0, page_delta = 0, lsn, page_prev
+    cdef unsigned long long pair[2]
+    cdef int flags
+    cdef array.array chain
+    while at < total:
+        read_c(p, &at, total, &length)
+        body = at
+        if length == 0 or length > <unsigned long long>(total - body):
+            raise InvariantViolation(f"redo record at byte {body} of {total} has length {length}")
+        end = body + <Py_ssize_t>length
+        flags = p[body]
+        at = body + 1
+        read_c(p, &at, total, &vol_delta)
+        read_c(p, &at, total, &pg_delta)
+        lsn = pg_prev_lsn + pg_delta
+        page_prev = 0
+        if not flags & C_NOTE:
+            read_c(p, &at, total, &page_no)
+            read_c(p, &at, total, &page_delta)
+            if page_delta:
+                page_prev = lsn - page_delta
+        if at > end or pg_delta == 0 or vol_delta == 0:
+            raise InvariantViolation(f"redo record ending at byte {end} is malformed")
+        if not flags & C_NOTE and after_lsn < lsn <= upto_lsn:
+            key = page_no
+            found = chains.get(key)
+            if found is None:
+                chain = array.clone(NO_CHAIN, 0, False)
+                chains[key] = chain
+            else:
+                chain = found
+                held = len(chain)
+                if page_prev and held and chain.data.as_ulonglongs[held - 2] != page_prev:
+                    raise InvariantViolation(
+                        f"page {page_no}: record {lsn} follows {page_prev}, "
+                        f"the last one indexed is {chain.data.as_ulonglongs[held - 2]}"
+                    )
+            if not page_prev:
+                fresh.setdefault(key, []).append(lsn)
+            pair[0] = lsn
+            pair[1] = <unsigned long long>at << 32 | <unsigned long long>end
+            array.extend_buffer(chain, <char*>pair, 2)
+        pg_prev_lsn = lsn
+        at = end
 
 
 cdef int apply_c(unsigned char* page, const unsigned char* data, Py_ssize_t offset, Py_ssize_t end, unsigned long long lsn) except -1:

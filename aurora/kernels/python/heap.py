@@ -35,7 +35,7 @@ from aurora.kernels.python.tuples import (
     Projection,
     RowCodec,
 )
-from aurora.page import HEADER_BYTES, OFF_KIND, OFF_LOWER, PAGE_BYTES, PageKind
+from aurora.page import HEADER_BYTES, OFF_KIND, OFF_LOWER, OFF_RELFILE, PAGE_BYTES, PageKind
 
 UNUSED, NORMAL, REDIRECT, DEAD = 0, 1, 2, 3
 RETRY = -1
@@ -184,7 +184,7 @@ class HeapFile:
             return page_no
         page = self.arena.page(frame)
         rows: list[tuple[Any, ...]] = []
-        if page[OFF_KIND] != PageKind.HEAP:
+        if not self._is_ours(page):
             return rows
         for slot in range(1, self._slots(page) + 1):
             flags, offset, _ = self._line(page, slot)
@@ -291,7 +291,7 @@ class HeapFile:
         if frame == MISSING:
             return -page_no
         page = self.arena.page(frame)
-        if page[OFF_KIND] != PageKind.HEAP:
+        if not self._is_ours(page):
             return PAGE_BYTES - HEADER_BYTES - 4
         return max(0, self._free(page) - 4)
 
@@ -351,12 +351,13 @@ class HeapFile:
         put_diff(self.mtr, frame, page, at, struct.pack("<HH", offset, NORMAL << 14 | n))
         return slot, offset
 
-    def _init(self, frame: int, page: memoryview) -> None:
-        if page[OFF_KIND] == PageKind.FREE:
-            self.mtr.put(frame, OFF_KIND, empty_header(self.relfile))
-        elif page[OFF_KIND] != PageKind.HEAP:
-            page_no = self.arena.page_of[frame]
-            raise InvariantViolation(f"page {page_no} of kind {page[OFF_KIND]} in heap {self.relfile}")
+    def _is_ours(self, page: memoryview) -> bool:
+        """Whether the page is this heap's. A recycled extent still holds its earlier owner's pages: they count as empty."""
+        return page[OFF_KIND] == PageKind.HEAP and struct.unpack_from("<I", page, OFF_RELFILE)[0] == self.relfile
+
+    def _init(self, frame: int) -> None:
+        """Make an empty page of this heap of whatever was there."""
+        self.mtr.put(frame, OFF_KIND, empty_header(self.relfile))
 
     # Writing
 
@@ -370,8 +371,8 @@ class HeapFile:
         page = self.arena.page(frame)
         n = len(image)
         try:
-            if page[OFF_KIND] != PageKind.HEAP:
-                self._init(frame, page)
+            if not self._is_ours(page):
+                self._init(frame)
                 place: tuple[int, int, bool] | None = (1, PAGE_BYTES - n, False)
             else:
                 place = self._place(page, n, reserve if self._slots(page) else 0)
@@ -434,8 +435,8 @@ class HeapFile:
         infomask = image[OFF_INFOMASK] | image[OFF_INFOMASK + 1] << 8 | (HEAP_ONLY if hot else 0)
         image = image[:OFF_INFOMASK] + struct.pack("<HQI", infomask, xid, cid) + image[OFF_CMIN + 4 :]
         try:
-            if target_page[OFF_KIND] != PageKind.HEAP:
-                self._init(target_frame, target_page)
+            if not self._is_ours(target_page):
+                self._init(target_frame)
                 place: tuple[int, int, bool] | None = (1, PAGE_BYTES - n, False)
             else:
                 place = self._place(target_page, n, 0)
@@ -542,7 +543,7 @@ class HeapFile:
         if frame == MISSING:
             return -page_no
         page = self.arena.page(frame)
-        if page[OFF_KIND] != PageKind.HEAP:
+        if not self._is_ours(page):
             return 0
         lines: dict[int, tuple[int, int]] = {}
         removed = 0
@@ -616,7 +617,7 @@ class HeapFile:
         if frame == MISSING:
             return page_no
         page = self.arena.page(frame)
-        if page[OFF_KIND] != PageKind.HEAP:
+        if not self._is_ours(page):
             return []
         return [slot for slot in range(1, self._slots(page) + 1) if self._line(page, slot)[0] == DEAD]
 
@@ -642,7 +643,7 @@ class HeapFile:
         if frame == MISSING:
             return -page_no
         page = self.arena.page(frame)
-        if page[OFF_KIND] != PageKind.HEAP:
+        if not self._is_ours(page):
             return 0
         edits: list[tuple[int, int]] = []
         for slot in range(1, self._slots(page) + 1):

@@ -22,6 +22,7 @@ ops in order and sets ``page_lsn``; it is the same for the writer's cache, the r
 from __future__ import annotations
 
 import struct
+from array import array
 from collections.abc import Iterable
 
 from aurora.errors import InvariantViolation
@@ -106,6 +107,38 @@ def scan(data: bytes, pg_prev_lsn: int) -> list[tuple[int, int, int, int, int, i
     except IndexError as error:
         raise InvariantViolation("redo run ends inside a record") from error
     return found
+
+
+def index_run(
+    chains: dict[int, array[int]],
+    fresh: dict[int, list[int]],
+    data: bytes,
+    pg_prev_lsn: int,
+    after_lsn: int,
+    upto_lsn: int,
+) -> None:
+    """Add a run's page records above ``after_lsn`` and at or below ``upto_lsn`` to a segment's index.
+
+    ``chains``: page → u64s, two a record in LSN order: the LSN, and offset << 32 | end of its ops in ``data``.
+    ``fresh``: page → LSNs of those records that start it anew. InvariantViolation when the bytes do not parse or a
+    record does not follow the last one of its page; how much has been added by then is not defined.
+    """
+    for lsn, _, page_no, page_prev, _, offset, end in scan(data, pg_prev_lsn):
+        if page_no < 0 or lsn <= after_lsn:
+            continue
+        if lsn > upto_lsn:
+            return
+        chain = chains.get(page_no)
+        if chain is None:
+            chain = chains[page_no] = array("Q")
+        elif page_prev and chain and chain[-2] != page_prev:
+            raise InvariantViolation(
+                f"page {page_no}: record {lsn} follows {page_prev}, the last one indexed is {chain[-2]}"
+            )
+        if not page_prev:
+            fresh.setdefault(page_no, []).append(lsn)
+        chain.append(lsn)
+        chain.append(offset << 32 | end)
 
 
 def apply(page: bytearray | memoryview, data: bytes, offset: int, end: int, lsn: int) -> None:

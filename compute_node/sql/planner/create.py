@@ -160,7 +160,7 @@ class Creator:
                 raise InvariantViolation("a function entry without a function")
             return FunctionScan(
                 call=self._bind(entry.function, {}),
-                column_count=len(entry.column_types),
+                column_count=len(entry.column_types) - int(entry.with_ordinality),
                 with_ordinality=entry.with_ordinality,
                 filter=condition,
                 alias=entry.alias,

@@ -1,0 +1,100 @@
+"""Storage nodes with small log files, so that log is coalesced and collected within a test: long absences, flipped bits."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from aurora.supervisor import NODES, Cluster
+from tests.cluster.support import all_caught_up, assert_balanced, assert_no_failures, pgbench, wait_for
+from tests.conftest import SMALL_PAGES_PER_PG, needs
+
+pytestmark = [pytest.mark.cluster, needs("pgbench")]
+
+PAGE_BYTES = 8192
+
+
+@pytest.fixture
+def eager(make_cluster: Callable[..., Cluster], monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """A cluster whose nodes coalesce at half a megabyte of log."""
+    monkeypatch.setenv("AURORA_NODE_COALESCE_LOG_MB", "0.5")
+    monkeypatch.setenv("AURORA_NODE_LOG_FILE_MB", "0.25")
+    monkeypatch.setenv("AURORA_NODE_COALESCE_AGE_S", "1")
+    monkeypatch.setenv("AURORA_NODE_LOG_CACHE_MB", "0.25")
+    monkeypatch.setenv("AURORA_NODE_CACHE_MB", "1")
+    return make_cluster(pages_per_pg=SMALL_PAGES_PER_PG, cache_mb=8)
+
+
+def _collected(cluster: Cluster, node: int) -> int:
+    pgs = cluster.status()["storage_nodes"][node].get("pgs", {})
+    return int(pgs.get(0, {}).get("collected", 0))
+
+
+def test_a_node_whose_peers_have_collected_what_it_missed(eager: Cluster) -> None:
+    pgbench(eager, "-i", "-q", "-s", "1")
+    absent = NODES[0][0]
+    eager.kill(absent)
+    assert_no_failures(pgbench(eager, "-n", "-M", "prepared", "-c", "8", "-t", "200"))
+    vdl = int(eager.status()["volume"]["vdl"])
+    wait_for(lambda: all(_collected(eager, node) > vdl // 2 for node in range(1, 6)), "the peers to collect")
+    # Only peers can help now: a restarted writer retains nothing.
+    eager.kill(eager.writer.id)
+    eager.start_instance(eager.writer.id)
+    eager.wait_ready()
+    eager.start_node(absent)
+    wait_for(lambda: all_caught_up(eager), "the node to catch up")
+    log = (eager.data / "log" / f"{absent}.log").read_text()
+    assert "pages taken over at" in log
+    # It alone, with three others, must be as good as any.
+    for victim in (NODES[2][0], NODES[4][0]):
+        eager.kill(victim)
+    assert_balanced(eager)
+    assert_no_failures(pgbench(eager, "-n", "-c", "4", "-t", "50"))
+    assert_balanced(eager)
+
+
+def _flip_pages(path: Path, rng: random.Random) -> int:
+    """Flip one bit in every stored page of the file; how many."""
+    data = bytearray(path.read_bytes())
+    flipped = 0
+    for offset in range(0, len(data), PAGE_BYTES):
+        if any(data[offset : offset + PAGE_BYTES]):
+            data[offset + rng.randrange(PAGE_BYTES)] ^= 1 << rng.randrange(8)
+            flipped += 1
+    path.write_bytes(data)
+    return flipped
+
+
+def test_flipped_bits_in_pages_and_log(eager: Cluster) -> None:
+    pgbench(eager, "-i", "-q", "-s", "1")
+    assert_no_failures(pgbench(eager, "-n", "-M", "prepared", "-c", "8", "-t", "100"))
+    vdl = int(eager.status()["volume"]["vdl"])
+    wait_for(lambda: all(_collected(eager, node) > vdl // 2 for node in range(6)), "the nodes to collect")
+    rng = random.Random(20261122)
+    sick = [node_id for node_id, _ in NODES[:2]]
+    for victim in sick:
+        eager.kill(victim)
+    for victim in sick:
+        folder = eager.data / "storage" / victim
+        assert sum(_flip_pages(path, rng) for path in folder.glob("pages-*")) > 100
+        logs = sorted(path for path in folder.glob("log-*") if path.stat().st_size)
+        data = bytearray(logs[0].read_bytes())
+        data[len(data) // 3] ^= 0x10
+        logs[0].write_bytes(data)
+    for victim in sick:
+        eager.start_node(victim)
+    wait_for(lambda: all_caught_up(eager), "the gap in the log to be filled")
+    # With two healthy nodes gone, the sick ones are half of those that answer; no query may see a damaged page.
+    for victim in (NODES[4][0], NODES[5][0]):
+        eager.kill(victim)
+    assert_balanced(eager)
+    assert_no_failures(pgbench(eager, "-n", "-M", "prepared", "-c", "8", "-t", "50"))
+    assert_balanced(eager)
+    for victim in sick:
+        log = (eager.data / "log" / f"{victim}.log").read_text()
+        assert "does not match its checksum" in log
+        wait_for(lambda log_path=eager.data / "log" / f"{victim}.log": "repaired from" in log_path.read_text(), "repair")  # type: ignore[misc]

@@ -1,0 +1,99 @@
+"""Two writers on one volume: the older one gets nothing acknowledged, however long it slept."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from aurora.supervisor import LOOPBACK, Cluster, InstanceSpec, free_ports
+from tests.cluster.support import wait_for
+
+pytestmark = pytest.mark.cluster
+
+SECOND = "instance-2"
+
+
+def _answers(cluster: Cluster) -> bool:
+    try:
+        with psycopg.connect(cluster.dsn(SECOND), connect_timeout=5) as connection:
+            connection.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _start_second(cluster: Cluster) -> None:
+    """A second compute process on the same storage, as if the first had been lost sight of."""
+    cluster.required.instances.append(InstanceSpec(SECOND, "writer", LOOPBACK, free_ports(1)[0]))
+    cluster.start_instance(SECOND)
+    wait_for(lambda: _answers(cluster), "the second writer")
+
+
+def test_a_paused_writer_that_wakes_up(make_cluster: Callable[..., Cluster]) -> None:
+    cluster = make_cluster()
+    old = cluster.writer.id
+    first = psycopg.connect(cluster.dsn(), autocommit=True)
+    first.execute("CREATE TABLE writes (who text, n int)")
+    first.execute("INSERT INTO writes VALUES ('old', 1)")
+    open_transaction = psycopg.connect(cluster.dsn())
+    open_transaction.execute("INSERT INTO writes VALUES ('old', 2)")
+
+    assert cluster.signal(old, signal.SIGSTOP)
+    outcomes: list[BaseException | str] = []
+
+    def write_while_paused() -> None:
+        try:
+            first.execute("INSERT INTO writes VALUES ('old', 3)")
+            outcomes.append("acknowledged")
+        except psycopg.Error as error:
+            outcomes.append(error)
+
+    sleeper = threading.Thread(target=write_while_paused, daemon=True)
+    sleeper.start()
+    _start_second(cluster)
+    with psycopg.connect(cluster.dsn(SECOND), autocommit=True) as second:
+        second.execute("INSERT INTO writes VALUES ('new', 1)")
+        assert second.execute("SELECT who, n FROM writes ORDER BY 1, 2").fetchall() == [("new", 1), ("old", 1)]
+
+        assert cluster.signal(old, signal.SIGCONT)
+        sleeper.join(60)
+        assert not sleeper.is_alive()
+        assert len(outcomes) == 1 and isinstance(outcomes[0], psycopg.Error), outcomes
+        with pytest.raises(psycopg.Error):
+            open_transaction.commit()
+        first.close()
+        open_transaction.close()
+        wait_for(lambda: cluster.pid(old) is None, "the fenced writer to end")
+        assert "another writer has taken over" in cluster.log_tail(old)
+        second.execute("INSERT INTO writes VALUES ('new', 2)")
+        rows = second.execute("SELECT who, n FROM writes ORDER BY 1, 2").fetchall()
+        assert rows == [("new", 1), ("new", 2), ("old", 1)]
+
+
+def test_a_second_writer_takes_over_from_a_busy_one(make_cluster: Callable[..., Cluster]) -> None:
+    cluster = make_cluster()
+    acknowledged: list[int] = []
+    ended = threading.Event()
+
+    def write() -> None:
+        try:
+            with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+                for n in range(1_000_000):
+                    connection.execute("INSERT INTO taken VALUES (%s)", (n,))
+                    acknowledged.append(n)
+        except psycopg.Error:
+            ended.set()
+
+    with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+        connection.execute("CREATE TABLE taken (n int PRIMARY KEY)")
+    threading.Thread(target=write, daemon=True).start()
+    wait_for(lambda: len(acknowledged) > 100, "commits")
+    _start_second(cluster)
+    assert ended.wait(30), "the older writer goes on"
+    with psycopg.connect(cluster.dsn(SECOND), autocommit=True) as connection:
+        present = {n for (n,) in connection.execute("SELECT n FROM taken").fetchall()}
+    assert set(acknowledged) <= present <= set(range(len(acknowledged) + 1))
