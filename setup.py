@@ -15,25 +15,31 @@ HERE = Path(__file__).resolve().parent
 class BuildKernels(build_ext):
     """``build_ext`` whose failure leaves a slower but working install."""
 
+    explained = False
+
     def run(self) -> None:
         try:
             super().run()
         except Exception as error:  # any compiler trouble has the same remedy: the Python kernels
-            self._explain(error)
+            self.explain(error)
 
     def build_extension(self, ext: Extension) -> None:
         try:
             super().build_extension(ext)
         except Exception as error:
-            self._explain(error)
+            self.explain(error)
 
-    @staticmethod
-    def _explain(error: Exception) -> None:
-        print(
-            f"WARNING: the compiled kernels were not built ({error}).\n"
-            "WARNING: everything works with the pure-Python kernels, several times slower.",
-            file=sys.stderr,
-        )
+    @classmethod
+    def explain(cls, error: Exception) -> None:
+        """Say it once: what fails for one kernel fails for all."""
+        if not cls.explained:
+            cls.explained = True
+            print(
+                f"WARNING: the compiled kernels were not built ({error}).\n"
+                "WARNING: everything works with the pure-Python kernels, several times slower.\n"
+                "WARNING: with a C compiler and Python's headers in place: make clean install",
+                file=sys.stderr,
+            )
 
 
 def kernels() -> list[Extension]:
@@ -44,7 +50,7 @@ def kernels() -> list[Extension]:
     try:
         from Cython.Build import cythonize
     except ImportError as error:
-        BuildKernels._explain(error)
+        BuildKernels.explain(error)
         return []
     sources = sorted((HERE / "aurora/kernels/native").glob("*.pyx"))
     extensions = [

@@ -173,13 +173,18 @@ def _instance(args: argparse.Namespace) -> int:
     return 0
 
 
-def _psql(args: argparse.Namespace) -> int:
+def _psql(args: argparse.Namespace) -> NoReturn:
     cluster = Cluster(args.data)
     psql = shutil.which("psql")
     if psql is None:
         raise ClusterError(f"psql is not installed; any PostgreSQL client connects with: {cluster.dsn()}")
     rest = args.arguments[1:] if args.arguments[:1] == ["--"] else args.arguments
-    os.execv(psql, [psql, cluster.dsn(), *rest])
+    password = cluster.password()
+    if password is not None:
+        os.environ["PGPASSWORD"] = password  # an argument could be read by everybody
+    writer = cluster.writer
+    host = LOOPBACK if writer.host in ("0.0.0.0", "*") else writer.host
+    os.execv(psql, [psql, f"host={host} port={writer.port} user=postgres dbname=postgres", *rest])
 
 
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
@@ -195,7 +200,12 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; returns the exit status."""
-    args = _parser().parse_args(arguments)
+    parser = _parser()
+    args, unknown = parser.parse_known_args(arguments)
+    if args.verb == "psql":
+        args.arguments = [*unknown, *args.arguments]
+    elif unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         return VERBS[args.verb](args)
     except (ClusterError, OSError) as error:

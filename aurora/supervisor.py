@@ -161,9 +161,8 @@ class Cluster:
     def create(self, *, host: str, port: int, pages_per_pg: int, cache_mb: int, password: str | None) -> None:
         """Describe a new cluster of six nodes and a writer; nothing is started."""
         self._check_host(host, bool(password))
+        port = self._checked_port(port)
         self.data.mkdir(parents=True, exist_ok=True)
-        if not port:
-            port = free_ports(1)[0]
         ports = free_ports(len(NODES))
         self.spec = ClusterSpec(
             nodes=[NodeSpec(i, az, f"{LOOPBACK}:{p}") for (i, az), p in zip(NODES, ports, strict=True)],
@@ -188,14 +187,21 @@ class Cluster:
                 f"{writer.id} runs at {writer.address}; to move it, first: aurora instance stop {writer.id}"
             )
         self._check_host(host, self.required.password_file is not None)
-        writer.host, writer.port = host, port or free_ports(1)[0]
+        writer.host, writer.port = host, self._checked_port(port)
         self._write()
+
+    @staticmethod
+    def _checked_port(port: int) -> int:
+        if not 0 <= port <= 65535:
+            raise ClusterError(f"port {port} is not between 1 and 65535 (or 0 for a free one)")
+        return port or free_ports(1)[0]
 
     @staticmethod
     def _check_host(host: str, has_password: bool) -> None:
         if host not in (LOOPBACK, "localhost", "::1") and not has_password:
             raise ClusterError(
-                "listening beyond loopback needs a password: set AURORA_PASSWORD or give --password-file at the first start"
+                "listening beyond loopback needs a password: "
+                "set AURORA_PASSWORD or give --password-file when the cluster is created"
             )
 
     @property
@@ -380,9 +386,16 @@ class Cluster:
         instance = self.writer if instance_id is None else self.required.instance(instance_id)
         host = LOOPBACK if instance.host in ("0.0.0.0", "*") else instance.host
         text = f"host={host} port={instance.port} user=postgres dbname=postgres"
-        if self.required.password_file:
-            text += f" password={Path(self.required.password_file).read_text().strip()}"
+        password = self.password()
+        if password is not None:
+            quoted = "'" + password.replace("\\", "\\\\").replace("'", "\\'") + "'"
+            text += f" password={password if password.isalnum() else quoted}"
         return text
+
+    def password(self) -> str | None:
+        """The superuser's password; None where nobody needs one."""
+        file = self.required.password_file
+        return Path(file).read_text().strip() if file else None
 
     def log_tail(self, process_id: str, lines: int = 15) -> str:
         """The end of a process's log."""

@@ -13,7 +13,8 @@ from storage_node.effects import Call, Effect
 from storage_node.node import StorageFailed, StorageNode
 
 TICK_BUSY_S = 0.005
-TICK_IDLE_S = 0.05
+TICK_IDLE_S = 0.25
+"""Longest pause: an idle process that wakes up costs 0.15 ms each time, whatever it does."""
 CHUNKS_QUEUED_MAX = 8
 """Page chunks from peers that may wait for the disk before the stream they come from is paused."""
 
@@ -28,13 +29,21 @@ class Background:
         self._net = net
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
+        self._wake = asyncio.Event()
+        self._idle = False
 
     async def run(self) -> None:
         """Tick the node for ever."""
+        loop = asyncio.get_running_loop()
         try:
             while self._failure is None:
                 self._start(self._node.tick())
-                await asyncio.sleep(TICK_BUSY_S if self._node.busy else TICK_IDLE_S)
+                self._idle = not self._node.busy
+                pause_s = min(max(self._node.due_in_s, TICK_BUSY_S), TICK_IDLE_S) if self._idle else TICK_BUSY_S
+                timer = loop.call_later(pause_s, self._wake.set)
+                await self._wake.wait()
+                timer.cancel()
+                self._wake.clear()
             raise self._failure
         finally:
             for task in self._tasks:
@@ -51,6 +60,8 @@ class Background:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._failure = task.exception()
+        if self._idle and (self._failure is not None or self._node.busy):
+            self._wake.set()
 
     async def _sync(self, name: str) -> None:
         try:
@@ -65,6 +76,8 @@ class Background:
             if call.streaming:
                 async for reply in self._net.stream(call.address, call.method, call.request, call.timeout_s):
                     self._start(node.on_reply(call, reply))
+                    if self._idle and node.busy:
+                        self._wake.set()
                     while node.coalescer.queued > CHUNKS_QUEUED_MAX:
                         await asyncio.sleep(TICK_BUSY_S)
             else:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from storage_node.node import StorageNode
 
 FETCH_TIMEOUT_S = 120.0
+CALM_ROUNDS = 8
+CALM_FACTOR = 5
+"""A node that has found itself up to date so many rounds running gossips so much less often until it does not."""
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +33,9 @@ class Gossip:
 
     def __init__(self, node: StorageNode[Any]) -> None:
         self._node = node
-        self._next = 0.0
+        self.next_s = 0.0
+        """When the next round is due, on the node's clock."""
+        self._calm = 0
         self._known_scl: dict[int, int] = {}
         self._fetching: dict[int, Call] = {}
         self._baselines: dict[int, pb.FetchPagesReply] = {}
@@ -47,10 +52,14 @@ class Gossip:
     def tick(self, now: float) -> list[Effect]:
         """Begin a round when it is time."""
         node = self._node
-        peers = node.peers()
-        if now < self._next or not peers:
+        if now < self.next_s:
             return []
-        self._next = now + node.config.gossip_ms / 1000 * (0.75 + 0.5 * node.rng.random())
+        self._calm = self._calm + 1 if self._up_to_date() else 0
+        pause_s = node.config.gossip_ms / 1000 * (0.75 + 0.5 * node.rng.random())
+        self.next_s = now + pause_s * (CALM_FACTOR if self._calm > CALM_ROUNDS else 1)
+        peers = node.peers()
+        if not peers:
+            return []
         peer_id, address = node.rng.choice(sorted(peers.items()))
         if node.descriptor is None:
             return [Call(peer_id, address, "ReadDescriptor", pb.ReadDescriptorRequest())]
@@ -59,6 +68,18 @@ class Gossip:
             if segment.broken:
                 effects += self._repairs(segment, peer_id, address)
         return effects
+
+    def _up_to_date(self) -> bool:
+        """Whether nothing is missing here as far as this node knows."""
+        node = self._node
+        return (
+            node.descriptor is not None
+            and not self._fetching
+            and all(
+                not segment.pending and not segment.broken and segment.scl >= self._known_scl.get(pg, 0)
+                for pg, segment in node.segments.items()
+            )
+        )
 
     def _repairs(self, segment: Segment, peer_id: str, address: str) -> list[Effect]:
         node = self._node

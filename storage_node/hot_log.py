@@ -1,10 +1,10 @@
 """The hot log: batches as they were received, appended to files ``log-<n>``, synced once a turn.
 
 Input: batch frames → output: ``Entry`` locations, and the batches again when they are read. A file holds frames of all
-PGs one behind the other, nothing between them and perhaps zeros behind the last (format of a frame: aurora/batch.py). A file that has reached its size
-is closed; it is deleted when none of its entries is needed. At start all files are read: a torn tail is cut; damaged
-bytes with sound frames behind them are copied to ``damaged-<file>-<offset>`` and skipped, which leaves a gap that
-peers fill.
+PGs one behind the other, nothing between them, and perhaps zeros behind the last (format of a frame: aurora/batch.py).
+A file that has reached its size is closed; it is deleted when none of its entries is needed. At start all files are
+read: a torn tail is cut; damaged bytes with sound frames behind them are copied to ``damaged-<file>-<offset>`` and
+skipped, which leaves a gap that peers fill.
 """
 
 from __future__ import annotations

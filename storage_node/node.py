@@ -507,6 +507,11 @@ class StorageNode(Generic[Token]):
         """Whether there is background work that need not wait for anything."""
         return self.coalescer.busy or any(s.indexed + INDEX_BACKLOG < len(s.entries) for s in self.segments.values())
 
+    @property
+    def due_in_s(self) -> float:
+        """Seconds until ``tick`` has something to do, as far as it is known now; may be below zero."""
+        return self.gossip.next_s - self.clock.monotonic()
+
     def on_synced(self, name: str) -> list[Effect]:
         """A ``SyncFile`` is done."""
         return self.coalescer.on_synced()

@@ -156,7 +156,7 @@ WHERE c.relkind IN ('r', 'v', 'f', 'p')""",
 SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
  a.attname AS column_name, a.attnum::integer AS ordinal_position,
  pg_catalog.pg_get_expr(d.adbin, d.adrelid)::varchar AS column_default,
- CASE WHEN a.attnotnull THEN 'NO' ELSE 'YES' END::varchar AS is_nullable,
+ CASE WHEN a.attnotnull THEN 'NO' ELSE 'YES' END::varchar(3) AS is_nullable,
  CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN 'ARRAY' WHEN t.typnamespace = 11
   THEN pg_catalog.format_type(a.atttypid, NULL) ELSE 'USER-DEFINED' END::varchar AS data_type,
  CASE WHEN a.atttypid IN (1042, 1043) AND a.atttypmod > 0 THEN a.atttypmod - 4 END AS character_maximum_length,

@@ -149,7 +149,7 @@ class LineReader:
             text, self._rest = decode_text(self._rest), b""
             rows = self._lines(text + "\n")
         if self._open_record and not self._ended:
-            raise self._batch.error("unterminated CSV quoted field", self._open_line, self._open_record.rstrip("\n"))
+            raise self._batch.error("unterminated CSV quoted field", self._open_line, self._open_record)
         return rows
 
     def _lines(self, text: str) -> list[Row]:
@@ -208,7 +208,7 @@ class LineReader:
                 fields = self._text_fields(line)
             if self._header:
                 self._header = False
-                self._check_header(fields, number)
+                self._check_header(fields, number, line)
                 continue
             width = len(self._names)
             if len(fields) < width:
@@ -284,10 +284,10 @@ class LineReader:
             at += 1
         return self._forced(fields, quoted)
 
-    def _check_header(self, fields: list[str | None], number: int) -> None:
+    def _check_header(self, fields: list[str | None], number: int, line: str) -> None:
         if self._options.header != "match":
             return
-        where = f"COPY {self._batch.relation}, line {number}"
+        where = f'COPY {self._batch.relation}, line {number}: "{line}"'
         if len(fields) != len(self._names):
             raise BadCopyFileFormat(
                 f"wrong number of fields in header line: got {len(fields)}, expected {len(self._names)}", where=where

@@ -68,7 +68,8 @@ def parse_options(nodes: Any, is_from: bool) -> CopyOptions:
         given[name] = _columns(node.arg) if name.startswith("force_") else _text(node.arg)
     form = given.get("format", "text")
     if form not in ("text", "csv", "binary"):
-        raise InvalidParameterValue(f'COPY format "{form}" not recognized')
+        position = next((_position(node) for node in nodes if node.defname == "format"), None)
+        raise InvalidParameterValue(f'COPY format "{form}" not recognized', position=position)
     csv = form == "csv"
     header = given.get("header", "false").lower()
     if header == "match":

@@ -24,6 +24,8 @@ from compute_node.wire.messages import Column
 _SIGNED = {21: b"2", 23: b"4", 20: b"8"}
 _STRINGS = frozenset((25, 1043, 1042, 19, 705, 2275))
 _OID = 26
+_RECORD = REGISTRY.types[2249]
+"""How the row of a table goes out, whose type has no code of its own."""
 
 
 def type_of(oid: int) -> PgType:
@@ -81,7 +83,7 @@ class ResultFormat:
 
     def __init__(self, columns: Sequence[Column], raw_formats: bytes) -> None:
         formats = expand_formats(raw_formats, len(columns))
-        types = [type_of(column.type_oid) for column in columns]
+        types = [REGISTRY.types.get(column.type_oid, _RECORD) for column in columns]
         pairs = [binary_code(t) if fmt else text_code(t) for t, fmt in zip(types, formats, strict=True)]
         self.codes = b"".join(code for code, _ in pairs)
         self.converters = tuple(converter for _, converter in pairs)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from pglast import ast
 from pglast.parser import ParseError, parse_sql, parse_sql_json
 
-from aurora.errors import SqlSyntaxError
+from aurora.errors import InvalidEscapeSequence, SqlError, SqlSyntaxError
 
 
 class RawStatement(NamedTuple):
@@ -34,6 +34,11 @@ _LITERAL = re.compile(
     r'"A_Const":\{(?:"(?:ival|fval|boolval|sval|bsval)":\{(?:"\w+":(?:"(?:[^"\\]|\\.)*"|[^"}]*))?\}|"isnull":true)?'
     r',?(?:"location":(-?\d+))?\}'
 )
+_GRAMMAR_ERRORS: dict[str, tuple[type[SqlError], str | None]] = {
+    "invalid Unicode escape": (InvalidEscapeSequence, "Unicode escapes must be \\uXXXX or \\UXXXXXXXX."),
+    "LIMIT #,# syntax is not supported": (SqlSyntaxError, "Use separate LIMIT and OFFSET clauses."),
+}
+"""Errors of the grammar that are more than 42601 and a message."""
 _SLOTS: dict[type, tuple[str, ...]] = {}
 
 
@@ -80,6 +85,16 @@ def literal_location(node: ast.A_Const) -> int:
     return location
 
 
+def _syntax_error(source: str, error: ParseError) -> SqlError:
+    """The grammar's error with what pglast leaves out: SQLSTATE, hint, and the position of the text's end."""
+    message = str(error.args[0])
+    location = error.args[1] if len(error.args) > 1 else None
+    if location is None and message.endswith("at end of input"):
+        location = len(source)
+    kind, hint = _GRAMMAR_ERRORS.get(message, (SqlSyntaxError, None))
+    return kind(message, hint=hint, position=None if location is None else location + 1)
+
+
 def parse(source: str) -> list[RawStatement]:
     """Parse a source text into its statements; an empty text gives an empty list.
 
@@ -90,9 +105,7 @@ def parse(source: str) -> list[RawStatement]:
     try:
         raw = parse_sql(source)
     except ParseError as error:
-        message = str(error.args[0])
-        location = error.args[1] if len(error.args) > 1 else None
-        raise SqlSyntaxError(message, position=None if location is None else location + 1) from None
+        raise _syntax_error(source, error) from None
     if not raw:
         return []
     try:

@@ -783,3 +783,61 @@ def _timeofday(context: FunctionContext) -> str:
 
 
 fn(274, "timeofday() text volatile", _timeofday, needs_context=True)
+
+
+# OVERLAPS
+
+
+def _overlaps(start: int | None, end: int | None, start2: int | None, end2: int | None) -> bool | None:
+    """Whether two periods, given by their ends in either order, share an instant; a point period counts as its
+    instant. NULL where an unknown end decides (manual, 9.9)."""
+
+    def ordered(one: int | None, other: int | None) -> tuple[int | None, int | None]:
+        if one is None:
+            return other, None
+        return (one, None) if other is None else (min(one, other), max(one, other))
+
+    first, first_end = ordered(start, end)
+    second, second_end = ordered(start2, end2)
+    if first is None or second is None:
+        return None
+    if first > second:
+        first, first_end, second, second_end = second, second_end, first, first_end
+    if first == second:
+        return None if first_end is None or second_end is None else True
+    if first_end is None:
+        return None
+    if second < first_end:
+        return True
+    return None if second_end is None else False
+
+
+fns(
+    """
+1304 overlaps(timestamptz, timestamptz, timestamptz, timestamptz) bool nullable
+1308 overlaps(time, time, time, time) bool nullable
+2041 overlaps(timestamp, timestamp, timestamp, timestamp) bool nullable
+""",
+    _overlaps,
+)
+
+
+def _timestamp_end(start: int | None, span: Interval | None) -> int | None:
+    return None if start is None or span is None else add_interval(start, span)
+
+
+fn(
+    2042,
+    "overlaps(timestamp, interval, timestamp, interval) bool nullable",
+    lambda a, b, c, d: _overlaps(a, _timestamp_end(a, b), c, _timestamp_end(c, d)),
+)
+fn(
+    2043,
+    "overlaps(timestamp, timestamp, timestamp, interval) bool nullable",
+    lambda a, b, c, d: _overlaps(a, b, c, _timestamp_end(c, d)),
+)
+fn(
+    2044,
+    "overlaps(timestamp, interval, timestamp, timestamp) bool nullable",
+    lambda a, b, c, d: _overlaps(a, _timestamp_end(a, b), c, d),
+)

@@ -46,7 +46,8 @@ def record_out(value: tuple[Any, ...], env: TypeEnv) -> str:
         if each is None:
             parts.append("")
             continue
-        text = REGISTRY.types.get(oid, REGISTRY.types[TEXT]).output(each, env)
+        item = REGISTRY.types.get(oid, REGISTRY.types[TEXT])
+        text = record_out(each, env) if isinstance(each, Record) else item.output(each, env)
         if not text or not _SPECIAL.isdisjoint(text):
             text = '"' + text.replace("\\", "\\\\").replace('"', '""') + '"'
         parts.append(text)

@@ -406,6 +406,34 @@ fns(
 )
 
 
+def _regexp_instr(
+    value: str, pattern: str, start: int = 1, nth: int = 1, endoption: int = 0, options: str = "", group: int = 0
+) -> int:
+    _positive("start", start)
+    _positive("n", nth)
+    if endoption not in (0, 1):
+        raise InvalidParameterValue(f'invalid value for parameter "endoption": {endoption}')
+    flags = _option_flags(options, "argument")[0]
+    for index, match in enumerate(compile_regex(pattern, flags).finditer(value[start - 1 :]), 1):
+        if index == nth:
+            found = -1 if group > match.re.groups else match.end(group) if endoption else match.start(group)
+            return start + found if found >= 0 else 0
+    return 0
+
+
+fns(
+    """
+6257 regexp_instr(text, text) int4
+6258 regexp_instr(text, text, int4) int4
+6259 regexp_instr(text, text, int4, int4) int4
+6260 regexp_instr(text, text, int4, int4, int4) int4
+6261 regexp_instr(text, text, int4, int4, int4, text) int4
+6262 regexp_instr(text, text, int4, int4, int4, text, int4) int4
+""",
+    _regexp_instr,
+)
+
+
 def _regexp_substr(value: str, pattern: str, start: int = 1, nth: int = 1, options: str = "", group: int = 0) -> Any:
     _positive("start", start)
     _positive("n", nth)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger(__name__)
 
+COPY_DATA = 100
 READ_LIMIT_BYTES = 1 << 20
 """Unprocessed input above which reading stops while a session waits."""
 OUTBOX_LIMIT_BYTES = 4 << 20
@@ -284,7 +285,7 @@ class Connection(asyncio.Protocol):
             raise Disconnected
 
     def next_message(self) -> tuple[int, bytes]:
-        """The next message; waits for the client. Raises Disconnected, and ProtocolViolation for what is no message."""
+        """The next message; waits for the client. CopyData messages at hand come joined into one. Raises Disconnected, and ProtocolViolation for what is no message."""
         while True:
             if self._lost:
                 raise Disconnected
@@ -294,6 +295,9 @@ class Connection(asyncio.Protocol):
                 raise messages.malformed("invalid message length") from None
             if found is not None:
                 kind, start, end = found
+                if kind == COPY_DATA:
+                    payload, self.position = wire_kernel.join_copy_data(self.data, self.position)
+                    return kind, payload
                 self.position = end
                 return kind, self.data[start:end]
             if self._paused_reading:

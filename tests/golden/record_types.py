@@ -18,6 +18,7 @@ from type_cases import INPUTS, TYPMODS, calls
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
+import compute_node.catalog.system_functions  # noqa: E402, F401  (declares the rest)
 from compute_node.types import REGISTRY  # noqa: E402
 
 _FACTS = {

@@ -7,7 +7,7 @@ from typing import Any
 from compute_node.access.memory_volume import MemoryVolume
 from tests.unit.support_access import INT4, create, describe, make_storage, rows_of, run_greenlets
 
-ROWS = 6000
+ROWS = 6300
 
 
 def _fill(storage: Any, table: Any, start: int) -> None:

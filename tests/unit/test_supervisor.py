@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from aurora import cli
 from aurora.supervisor import LOOPBACK, NODES, Cluster, ClusterError, free_ports, process_start
@@ -99,6 +101,37 @@ def test_the_writer_can_move(tmp_path: Path) -> None:
     assert Cluster(tmp_path).writer.address == "localhost:6001"
 
 
+def test_a_running_writer_does_not_move(tmp_path: Path, spawned: list[list[str]]) -> None:
+    cluster = make(tmp_path)
+    cluster.start_instance("instance-1")
+    cluster.move_writer(LOOPBACK, 5999)
+    with pytest.raises(ClusterError, match="runs at"):
+        cluster.move_writer(LOOPBACK, 6001)
+    assert Cluster(tmp_path).writer.port == 5999
+
+
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_port_is_a_port(tmp_path: Path, port: int) -> None:
+    with pytest.raises(ClusterError, match="65535"):
+        make(tmp_path / "c", port=port)
+    assert not (tmp_path / "c").exists()
+
+
+def test_up_refuses_a_port_that_somebody_else_has(tmp_path: Path, spawned: list[list[str]]) -> None:
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        cluster = make(tmp_path, port=taken.getsockname()[1])
+        with pytest.raises(ClusterError, match="another port"):
+            cluster.up()
+    assert spawned == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"nodes": [{}], "instances": []}'])
+def test_a_damaged_description_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "cluster.json").write_text(text)
+    with pytest.raises(ClusterError, match=r"cluster\.json"):
+        Cluster(tmp_path)
+
+
 def test_a_folder_without_a_cluster_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="aurora up"):
         _ = Cluster(tmp_path).required
@@ -149,6 +182,13 @@ def test_a_reused_pid_is_not_ours(tmp_path: Path) -> None:
     (run / "az1-a.json").write_text(json.dumps({"pid": os.getpid(), "start": "some other time"}))
     assert cluster.pid("az1-a") is None
     assert cluster.signal("az1-a", signal.SIGKILL) is False
+
+
+def test_an_empty_pid_file_names_no_process(tmp_path: Path) -> None:
+    cluster = make(tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "az1-a.json").write_text("")
+    assert cluster.pid("az1-a") is None
 
 
 def test_a_process_that_has_ended_has_no_start(tmp_path: Path) -> None:
@@ -214,6 +254,21 @@ def test_up_beyond_loopback_without_a_password_is_refused(
     assert cli.main(["up", "--detach", "--host", "0.0.0.0", "--data", str(tmp_path)]) == 1
     assert "password" in capsys.readouterr().err
     assert not (tmp_path / "cluster.json").exists()
+
+
+@pytest.mark.parametrize("dashes", [[], ["--"]])
+def test_psql_gets_its_arguments_and_no_password_among_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dashes: list[str]
+) -> None:
+    make(tmp_path, password="it's \\ secret")
+    ran: list[list[str]] = []
+    monkeypatch.setenv("PGPASSWORD", "other")
+    monkeypatch.setattr("aurora.cli.shutil.which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr("aurora.cli.os.execv", lambda _path, command: ran.append(command))
+    cli.main(["psql", "--data", str(tmp_path), *dashes, "-Atc", "select 1"])
+    assert ran == [["/bin/psql", f"host={LOOPBACK} port=5999 user=postgres dbname=postgres", "-Atc", "select 1"]]
+    assert os.environ["PGPASSWORD"] == "it's \\ secret"
+    assert conninfo_to_dict(Cluster(tmp_path).dsn())["password"] == "it's \\ secret"
 
 
 def test_every_verb_has_a_function() -> None:

@@ -95,3 +95,12 @@ def test_next_message(kernel: Any) -> None:
     for bad in (b"Q\0\0\0\x03", b"Q\x7f\xff\xff\xff", b"Q\xff\xff\xff\xff"):
         with pytest.raises(ValueError, match=r"\d"):
             kernel.next_message(bad, 0, 100)
+
+
+@given(payloads=st.lists(st.binary(max_size=40), max_size=6), tail=st.binary(max_size=20), cut=st.integers(0, 60))
+def test_join_copy_data_parity(payloads: list[bytes], tail: bytes, cut: int) -> None:
+    whole = b"".join(b"d" + (len(p) + 4).to_bytes(4, "big") + p for p in payloads)
+    assert python_wire.join_copy_data(b"x" + whole, 1) == (b"".join(payloads), 1 + len(whole))
+    data = (whole + tail)[: max(0, len(whole + tail) - cut)]
+    outcomes = [kernel.join_copy_data(data, 0) for kernel in BOTH]
+    assert outcomes.count(outcomes[0]) == len(outcomes)

@@ -41,7 +41,6 @@ cdef enum:
     C_FROZEN = 2
 
 cdef int HEAP_KIND = PageKind.HEAP
-cdef int FREE_KIND = PageKind.FREE
 
 UNUSED, NORMAL, REDIRECT, DEAD = 0, 1, 2, 3
 RETRY = -1

@@ -46,6 +46,30 @@ def next_message(bytes buffer, Py_ssize_t position, Py_ssize_t limit):
     return p[position], position + 5, end
 
 
+def join_copy_data(bytes buffer, Py_ssize_t position):
+    """The payloads of the complete CopyData messages at ``position``, joined, and the position behind them."""
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(buffer)
+    cdef const unsigned char* p = <const unsigned char*>PyBytes_AS_STRING(buffer)
+    cdef Py_ssize_t at = position, total = 0
+    cdef int length
+    cdef bytes joined
+    cdef unsigned char* out
+    while size - at >= 5 and p[at] == 100:
+        length = <int>get32(p + at + 1)
+        if length < 4 or at + 1 + <Py_ssize_t>length > size:
+            break
+        total += length - 4
+        at += 1 + length
+    joined = PyBytes_FromStringAndSize(NULL, total)
+    out = <unsigned char*>PyBytes_AS_STRING(joined)
+    while position < at:
+        length = <int>get32(p + position + 1)
+        memcpy(out, p + position + 5, length - 4)
+        out += length - 4
+        position += 1 + length
+    return joined, at
+
+
 cdef object parameter(const unsigned char* p, Py_ssize_t length, unsigned char code, unsigned int binary):
     """The value, or None to decline."""
     cdef long long value = 0

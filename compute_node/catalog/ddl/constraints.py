@@ -128,9 +128,7 @@ def add_key(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: 
     if node.indexname:
         raise NotSupported("ADD CONSTRAINT USING INDEX is not supported")
     if primary and any(index.primary for index in desc.indexes):
-        raise InvalidTableDefinition(
-            f'multiple primary keys for table "{desc.name}" are not allowed', position=position
-        )
+        raise InvalidTableDefinition(f'multiple primary keys for table "{desc.name}" are not allowed')
     keys = [plain_key(ctx, desc, name, position) for name in columns]
     for number, name in enumerate(columns):
         if name in columns[:number]:

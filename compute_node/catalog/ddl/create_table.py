@@ -11,6 +11,7 @@ from pglast import ast, enums
 from aurora.errors import (
     DuplicateColumn,
     InvalidParameterValue,
+    InvalidSchemaName,
     InvalidTableDefinition,
     NotSupported,
     SqlSyntaxError,
@@ -185,7 +186,12 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         raise NotSupported(f"{'typed tables' if node.ofTypename else what} are not supported")
     if node.oncommit not in (enums.OnCommitAction.ONCOMMIT_NOOP, enums.OnCommitAction.ONCOMMIT_PRESERVE_ROWS):
         raise NotSupported("ON COMMIT DELETE ROWS and ON COMMIT DROP are not supported")
-    schema = ctx.creation_schema(node.relation)
+    try:
+        schema = ctx.creation_schema(node.relation)
+    except (InvalidSchemaName, InvalidTableDefinition) as error:
+        if node.relation.schemaname:
+            error.position = node.relation.location + 1
+        raise
     if ctx.view.layer.relation_oid(schema[1], name) is not None and node.if_not_exists:
         ctx.notice(f'relation "{name}" already exists, skipping', sqlstate="42P07")
         return "CREATE TABLE"
@@ -235,9 +241,12 @@ def add_column_default(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) ->
     attno = spec.column.attno
     if spec.serial is not None or spec.identity is not None:
         options = spec.identity.options if spec.identity is not None else None
-        text = create_owned_sequence(ctx, desc, spec.column, options, identity=spec.identity is not None)
-        if text is not None:
-            set_default(ctx, desc.oid, attno, text)
+        is_identity = spec.identity is not None
+        sequence = create_owned_sequence(ctx, desc, spec.column, options, identity=is_identity)
+        # By OID, so that neither renaming nor the search path matters; pg_get_expr shows the name. An identity's
+        # sequence belongs to its column and needs no second dependency.
+        text = f"nextval('{sequence}'::regclass)"
+        set_default(ctx, desc.oid, attno, text, None if is_identity else sequence)
     elif spec.default is not None:
         set_default(ctx, desc.oid, attno, default_text(ctx, spec.default, spec.column))
     elif spec.default_text is not None:

@@ -270,7 +270,9 @@ def _restart_sequences(ctx: DdlContext, desc: RelationDesc) -> None:
 
 
 def lock_statement(ctx: DdlContext, node: ast.LockStmt) -> str:
-    """LOCK TABLE in the mode given."""
+    """LOCK TABLE in the mode given; 25P01 outside a transaction block."""
+    if ctx.session.block == IDLE and not ctx.session.several_statements:
+        raise NoActiveSqlTransaction("LOCK TABLE can only be used in transaction blocks")
     for name in node.relations:
         desc = ctx.find(name)
         assert desc is not None

@@ -124,8 +124,8 @@ def attribute_record(ctx: DdlContext, oid: int, attno: int) -> Record:
     return found
 
 
-def set_default(ctx: DdlContext, oid: int, attno: int, text: str | None) -> None:
-    """Store a column's default as SQL text, or remove it."""
+def set_default(ctx: DdlContext, oid: int, attno: int, text: str | None, sequence: int | None = None) -> None:
+    """Store a column's default as SQL text, or remove it. ``sequence``: one that the default cannot do without."""
     for record in ctx.rows.find("pg_attrdef", adrelid=oid, adnum=attno):
         ctx.rows.delete("pg_attrdef", record)
         ctx.rows.delete_where("pg_depend", classid=CLASS_DEFAULT, objid=record.oid)
@@ -133,6 +133,8 @@ def set_default(ctx: DdlContext, oid: int, attno: int, text: str | None) -> None
         default = ctx.next_oid()
         ctx.rows.insert("pg_attrdef", oid=default, adrelid=oid, adnum=attno, adbin=text)
         ctx.depend((CLASS_DEFAULT, default, 0), (CLASS_RELATION, oid, attno), "a")
+        if sequence is not None:
+            ctx.depend((CLASS_DEFAULT, default, 0), (CLASS_RELATION, sequence, 0), "n")
     ctx.rows.update("pg_attribute", attribute_record(ctx, oid, attno), atthasdef=text is not None)
     ctx.changes.touch(oid)
 

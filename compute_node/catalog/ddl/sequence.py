@@ -17,6 +17,7 @@ from pglast import ast
 
 from aurora.errors import (
     InvalidParameterValue,
+    NumericValueOutOfRange,
     ObjectNotInPrerequisiteState,
     SequenceGeneratorLimitExceeded,
     SqlSyntaxError,
@@ -142,14 +143,13 @@ def make_sequence(ctx: DdlContext, schema: tuple[str, int], name: str, wanted: P
 
 def create_owned_sequence(
     ctx: DdlContext, table: RelationDesc, column: ColumnDesc, options: Items[ast.DefElem] | None, *, identity: bool
-) -> str | None:
-    """The sequence behind a serial or identity column; returns the default's text."""
+) -> int:
+    """The sequence behind a serial or identity column; returns its OID."""
     name = ctx.free_name(table.namespace, [table.name, column.name], "seq")
     wanted = parameters(ctx, options, column.type, None)
     made = make_sequence(ctx, (table.schema, table.namespace), name, wanted)
     ctx.depend((CLASS_RELATION, made.oid, 0), (CLASS_RELATION, table.oid, column.attno), "i" if identity else "a")
-    # By OID, so that neither renaming nor the search path matters; pg_get_expr shows the name.
-    return f"nextval('{made.oid}'::regclass)"
+    return made.oid
 
 
 def _owner(ctx: DdlContext, desc: RelationDesc, option: ast.DefElem | None) -> None:
@@ -290,7 +290,7 @@ class Sequences:
         """setval: 22003 out of the sequence's bounds."""
         wanted = self._load(desc, txn).parameters
         if not wanted.least <= value <= wanted.greatest:
-            raise InvalidParameterValue(
+            raise NumericValueOutOfRange(
                 f'setval: value {value} is out of bounds for sequence "{desc.name}" ({wanted.least}..{wanted.greatest})'
             )
         self._write(desc, value, called, txn)

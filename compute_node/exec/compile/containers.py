@@ -25,7 +25,9 @@ def _array(compiler: Compiler, node: ex.ArrayExpr) -> Code:
 @handles(VALUE_HANDLERS, ex.RowExpr)
 def _row(compiler: Compiler, node: ex.RowExpr) -> Code:
     codes = [compiler.value(argument) for argument in node.arguments]
-    return compiler.wrap(tuple_text([code.text for code in codes]), codes, nullable=False, extra=2)
+    make = compiler.unit.bind(Record.of, "g")
+    types = compiler.unit.bind(tuple(argument.type for argument in node.arguments))
+    return compiler.wrap(f"{make}({tuple_text([code.text for code in codes])}, {types})", codes, nullable=False, extra=3)
 
 
 @handles(VALUE_HANDLERS, ex.FieldSelect)

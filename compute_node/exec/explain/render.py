@@ -119,7 +119,7 @@ class _Writer:
         if self._settings["costs"]:
             text += f"  (cost={plan.startup_cost:.2f}..{plan.total_cost:.2f} rows={plan.rows:.0f} width={plan.width})"
         if self._measurements is not None:
-            text += " " if text else "  "
+            text += " "
             measured = self._measurements.get(id(plan))
             if measured is None or not measured.loops:
                 return text + "(never executed)"

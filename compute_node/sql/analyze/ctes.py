@@ -119,6 +119,10 @@ def _recursive(scope: Scope, item: ast.CommonTableExpr) -> CommonTable:
     body.ctes[name] = cte
     recursive = analyze_select(body.child(), node.rarg, resolve_unknowns=False)
     del body.ctes[name]
+    aggregate = next((each for target in recursive.targets for each in walk(target.expression) if _is_own_aggregate(each)), None)
+    if aggregate is not None:
+        message = "aggregate functions are not allowed in a recursive query's recursive term"
+        raise fail(InvalidRecursion, message, aggregate.location)
     ones, others = visible(initial), visible(recursive)
     if len(ones) != len(others):
         from aurora.errors import SqlSyntaxError

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from pglast import ast
+from pglast.enums import OverridingKind
 
 from aurora.errors import (
     DuplicateColumn,
@@ -72,7 +73,7 @@ def analyze_insert(scope: Scope, node: ast.InsertStmt) -> Query:
     if node.selectStmt is not None and not rows:
         query.source = _insert_from_query(scope, node, relation, columns)
     else:
-        query.source = _insert_values(scope, relation, columns, rows, node.cols)
+        query.source = _insert_values(scope, node, relation, columns, rows)
     target = relation_entry(scope, relation, node.relation.alias)
     query.result_rte = target.rte
     scope.items = [target]
@@ -114,15 +115,20 @@ def _check_counts(columns: list[ColumnDesc], values: list[Expr], cols: Any) -> N
         )
 
 
-def _stored(scope: Scope, expr: Expr, column: ColumnDesc) -> Expr:
-    if isinstance(expr, SetDefault):
+def _stored(scope: Scope, expr: Expr, column: ColumnDesc, overriding: OverridingKind) -> Expr:
+    if isinstance(expr, SetDefault) or _overridden(column, overriding):
         return column_default(scope, column)
-    _check_generated(column, expr)
+    _check_generated(column, overriding)
     return assign(scope, expr, column, expr.location)
 
 
-def _check_generated(column: ColumnDesc, expr: Expr) -> None:
-    if column.identity == "a":
+def _overridden(column: ColumnDesc, overriding: OverridingKind) -> bool:
+    """OVERRIDING USER VALUE: an identity column takes its default whatever is given."""
+    return bool(column.identity) and overriding == OverridingKind.OVERRIDING_USER_VALUE
+
+
+def _check_generated(column: ColumnDesc, overriding: OverridingKind) -> None:
+    if column.identity == "a" and overriding != OverridingKind.OVERRIDING_SYSTEM_VALUE:
         raise fail(
             GeneratedAlways,
             f'cannot insert a non-DEFAULT value into column "{column.name}"',
@@ -133,18 +139,18 @@ def _check_generated(column: ColumnDesc, expr: Expr) -> None:
 
 
 def _insert_values(
-    scope: Scope, relation: RelationDesc, columns: list[ColumnDesc], rows: list[list[Expr]], cols: Any
+    scope: Scope, node: ast.InsertStmt, relation: RelationDesc, columns: list[ColumnDesc], rows: list[list[Expr]]
 ) -> Query:
     given = {column.attno: index for index, column in enumerate(columns)}
     full_rows = []
     defaults: dict[int, Expr] = {}
     for row in rows:
-        _check_counts(columns, row, cols)
+        _check_counts(columns, row, node.cols)
         full: list[Expr] = []
         for column in relation.columns:
             index = given.get(column.attno, -1)
             if 0 <= index < len(row):
-                full.append(_stored(scope, row[index], column))
+                full.append(_stored(scope, row[index], column, OverridingKind(node.override)))
             else:
                 default = defaults.get(column.attno)
                 if default is None:
@@ -191,12 +197,12 @@ def _insert_from_query(scope: Scope, node: ast.InsertStmt, relation: RelationDes
     given = {column.attno: index for index, column in enumerate(columns[: len(visible)])}
     for column in relation.columns:
         index = given.get(column.attno, -1)
-        if index < 0:
+        if index < 0 or _overridden(column, OverridingKind(node.override)):
             value = column_default(scope, column)
         else:
             source = visible[index].expression
             value = Var(type=source.type, typmod=source.typmod, rte=0, attno=index + 1, location=source.location)
-            _check_generated(column, value)
+            _check_generated(column, OverridingKind(node.override))
             value = assign(outer_scope, value, column, source.location)
         outer.targets.append(Target(value, column.name))
     return outer
@@ -236,11 +242,7 @@ def _arbiters(scope: Scope, node: ast.OnConflictClause, relation: RelationDesc) 
         for index in relation.indexes:
             if index.name == infer.conname and index.constraint:
                 return (index.oid,)
-        raise fail(
-            UndefinedObject,
-            f'constraint "{infer.conname}" for table "{relation.name}" does not exist',
-            infer.location or -1,
-        )
+        raise UndefinedObject(f'constraint "{infer.conname}" for table "{relation.name}" does not exist')
     wanted: set[int] = set()
     for item in infer.indexElems:
         if item.name is None:

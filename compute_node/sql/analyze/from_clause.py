@@ -11,6 +11,7 @@ from aurora.errors import (
     DatatypeMismatch,
     DuplicateAlias,
     InvalidColumnReference,
+    InvalidSchemaName,
     NotSupported,
     SqlSyntaxError,
     StatementTooComplex,
@@ -38,7 +39,7 @@ def transform_from(scope: Scope, nodes: Any) -> None:
     items: list[NameItem] = []
     for node in nodes or ():
         joined, visible = _item(scope, node, items)
-        _check_unique(items, visible)
+        _check_unique(scope.items + items, visible)
         items += visible
         scope.query.from_items.append(joined)
     for item in items:
@@ -125,7 +126,10 @@ def open_relation(scope: Scope, node: ast.RangeVar) -> RelationDesc:
         if current is not None and node.catalogname != current:
             shown = f"{node.catalogname}.{node.schemaname}.{node.relname}"
             raise fail(NotSupported, f'cross-database references are not implemented: "{shown}"', location)
-    relation = scope.catalog.find_relation(node.schemaname, node.relname)
+    try:
+        relation = scope.catalog.find_relation(node.schemaname, node.relname)
+    except InvalidSchemaName:
+        relation = None  # a query's answer to an unknown schema is that there is no such relation
     if relation is None:
         shown = f"{node.schemaname}.{node.relname}" if node.schemaname else node.relname
         pending = any(node.relname in level.pending_cte for level in _scopes(scope)) and not node.schemaname

@@ -201,23 +201,26 @@ def _distinct(scope: Scope, node: ast.SelectStmt, order: list[SortKey]) -> None:
                 check_groupable(scope, target.expression.type, target.expression.location)
         return
     chosen = []
+    locations: dict[int, int] = {}
     for item in items:
         index = _find_target(scope, item, "DISTINCT ON")
+        locations.setdefault(index, getattr(item, "location", None) or -1)
         check_groupable(scope, query.targets[index].expression.type, query.targets[index].expression.location)
         if index not in chosen:
             chosen.append(index)
-    matched = 0
-    for key in order:
-        if key.expression in chosen:
-            matched += 1
-        elif matched < len(chosen):
-            raise fail(
-                InvalidColumnReference,
-                "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
-                query.targets[chosen[0]].expression.location,
-            )
-        else:
-            break
+    keys = [key.expression for key in order]
+    leading = 0
+    while leading < len(keys) and keys[leading] in chosen:
+        leading += 1
+    late = [index for index in keys[leading:] if index in chosen and index not in keys[:leading]]
+    if leading < len(keys):
+        late += [index for index in chosen if index not in keys]
+    if late:
+        raise fail(
+            InvalidColumnReference,
+            "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
+            locations[late[0]],
+        )
     ordered = {key.expression for key in order}
     for index in chosen:
         if index not in ordered:
