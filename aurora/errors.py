@@ -21,6 +21,8 @@ class SqlError(Exception):
     """
 
     sqlstate: ClassVar[str] = "XX000"
+    row: int | None = None
+    """of a batch of rows: the index of the one that it is about"""
 
     def __init__(
         self,

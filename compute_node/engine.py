@@ -12,17 +12,18 @@ from typing import Any
 
 from aurora.errors import ReadOnlySqlTransaction, UndefinedTable, WrongObjectType
 from compute_node.access.storage import Storage
-from compute_node.catalog.cache import Catalog
+from compute_node.catalog.cache import Catalog, temp_schema_of
 from compute_node.catalog.ddl import Ddl
 from compute_node.catalog.ddl.sequence import Sequences
 from compute_node.catalog.descriptors import RelationDesc
-from compute_node.catalog.functions import catalog_function
+from compute_node.catalog.functions import advisory, catalog_function
 from compute_node.exec.context import ExecContext
 from compute_node.exec.copy_target import CopyTarget, input_columns
 from compute_node.exec.executable import Executable, build
 from compute_node.exec.explain import explain
 from compute_node.exec.statement_locks import statement_locks
 from compute_node.sql.analyze import analyze
+from compute_node.sql.analyze.dml import refuse_catalog
 from compute_node.sql.analyze.stored import default_of
 from compute_node.sql.parse import RawStatement
 from compute_node.sql.plan import PlannedStmt
@@ -45,12 +46,25 @@ class Engine:
         self.in_recovery = False
         self.start_time_us = start_time_us
         self._status = status
-        self._snapshot = storage.txns.snapshot
+        self.snapshot = storage.txns.snapshot
+
+    def end_session(self, session: Any) -> None:
+        """The client is gone and its transaction ended: drop the session's temporary relations, release its locks."""
+        advisory.end_session(self, session)
+        if temp_schema_of(session) is None:
+            return
+        txn = session.txn = self.txns.begin(session=session)
+        try:
+            self.ddl.end_session(session, txn)
+            self.txns.commit(txn)
+        finally:
+            session.txn = None
+            self.txns.abort(txn)
 
     def begin_statement(self, session: Any) -> ExecContext:
         """The context of the session's next statement, with a snapshot of now."""
         txn = session.txn
-        return ExecContext(session, txn, self._snapshot(txn), session.env, self.storage, self.catalog)
+        return ExecContext(session, txn, self.snapshot(txn), session.env, self.storage, self.catalog)
 
     def lock_relations(self, session: Any, locks: WeakLocks) -> bool:
         """Take a statement's relation locks for the session's transaction; may wait. False: the catalog has changed
@@ -105,9 +119,14 @@ class Engine:
             raise UndefinedTable(f'relation "{relation.relname}" does not exist')
         if desc.kind != "r":
             raise WrongObjectType(f'cannot copy to {_KIND_NAMES.get(desc.kind, "relation")} "{desc.name}"')
+        refuse_catalog(desc)
         if txn.read_only:
             raise ReadOnlySqlTransaction("cannot execute COPY FROM in a read-only transaction")
         self.storage.locks.lock_relation(txn, desc.oid, ROW_EXCLUSIVE, desc.name)
+        view = self.catalog.view(session)
+        if view.find_relation(relation.schemaname, relation.relname) is not desc:
+            # Changed, or dropped, while this waited for the lock.
+            return self.copy_target(session, txn, relation, columns)
         context = self.begin_statement(session)
         return CopyTarget(
             context, view, desc, columns, self._defaults(session, view, desc, columns), checks(view, desc)

@@ -87,6 +87,7 @@ class ComputeServer:
         volume.siblings = storage.txns.by_xid.__len__
         engine = Engine(storage, self.status, now_us())
         storage.reclaim_orphans()
+        engine.catalog.warm()
         return engine
 
     def _wire_config(self) -> WireConfig:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any
 
-from aurora.errors import LockNotAvailable, SerializationFailure
+from aurora.errors import LockNotAvailable, SerializationFailure, SqlError
 from aurora.kernels import heap as heap_kernel
 from aurora.kernels import tuples as tuples_kernel
 from aurora.kernels.python.heap import BUSY, GONE, OK, RETRY, SELF
@@ -179,10 +179,15 @@ class Table:
                 return tid, 0
 
     def insert_many(self, txn: Txn, rows: Sequence[Sequence[Any]]) -> int:
-        """Insert rows, whole pages at a time where they fill some; their number. Errors as for ``insert``."""
+        """Insert rows, whole pages at a time where they fill some; their number. Errors as for ``insert``, with ``row``
+        where it is known which one it was."""
         if len(rows) < BULK_ROWS_MIN:
-            for row in rows:
-                self.insert(txn, row)
+            for number, row in enumerate(rows):
+                try:
+                    self.insert(txn, row)
+                except SqlError as error:
+                    error.row = number
+                    raise
             return len(rows)
         tids = self._insert_pages(txn, rows)
         for index in self.indexes:
@@ -191,7 +196,11 @@ class Table:
             order = sorted(zip(index.codec.encode_many(keyed), keyed, strict=True), key=itemgetter(0))
             for item, entry in order:
                 self._reserve(WRITE_REDO_BYTES)
-                index.add_item(txn, entry[:-1], item, entry[-1])
+                try:
+                    index.add_item(txn, entry[:-1], item, entry[-1])
+                except SqlError as error:
+                    error.row = tids.index(entry[-1])
+                    raise
         return len(rows)
 
     def _insert_pages(self, txn: Txn, rows: Sequence[Sequence[Any]]) -> list[int]:

@@ -200,6 +200,7 @@ class Catalog:
         self._reader = CatalogReader(storage)
         self._next_version = 2
         self._shared = CatalogLayer(self._reader, 1)
+        self._stored_settings: tuple[CatalogLayer, dict[tuple[int, int], list[str]]] | None = None
         self.changed_lsn = 0
         """commit LSN of the last catalog change: what depends on it may not be shown before it is durable"""
 
@@ -274,6 +275,24 @@ class Catalog:
             layer.role(record.rolname)
         for record in self._reader.all("pg_database"):
             layer.database(record.datname)
+
+    def stored_settings(self, database: int, role: int) -> list[tuple[str, str]]:
+        """(name, text) of what a new session of the role in the database starts with, the strongest last: system,
+        database, role, role in database. Read once for each catalog version."""
+        layer = self._shared
+        known = self._stored_settings
+        if known is None or known[0] is not layer:
+            rows: dict[tuple[int, int], list[str]] = {
+                (record.setdatabase, record.setrole): record.setconfig or []
+                for record in self._reader.all("pg_db_role_setting")
+            }
+            known = self._stored_settings = (layer, rows)
+        result = []
+        for key in ((0, 0), (database, 0), (0, role), (database, role)):
+            for item in known[1].get(key, ()):
+                name, _, value = item.partition("=")
+                result.append((name, value))
+        return result
 
     def role(self, name: str) -> Role | None:
         """A role by name, as committed; for the authenticator. Waits for pages, so it is called in a greenlet."""

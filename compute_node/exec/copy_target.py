@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aurora.errors import DuplicateColumn, UndefinedColumn
+from aurora.errors import DuplicateColumn, SqlError, UndefinedColumn
 from compute_node.catalog.descriptors import ColumnDesc, RelationDesc
 from compute_node.exec.builder import Builder
 from compute_node.exec.compile.rows import batch_function
@@ -72,14 +72,28 @@ class CopyTarget:
         ctx.start((), 0)
 
     def write_rows(self, rows: list[Row]) -> None:
-        """Insert a batch; the caller chooses its size (about a thousand)."""
+        """Insert a batch; the caller chooses its size (about a thousand). Errors say by its index which ``row`` it
+        was."""
         ctx = self._ctx
         ctx.check()
         if self._shape is not None:
             rows = self._shape(ctx, rows)
         if self._verify is not None:
-            self._verify(ctx, rows)
+            try:
+                self._verify(ctx, rows)
+            except SqlError as error:
+                error.row = self._first_wrong(rows)
+                raise
         self._count += self._table.insert_many(ctx.txn, rows)
+
+    def _first_wrong(self, rows: list[Row]) -> int:
+        """The index of the first row that the constraints refuse."""
+        for number, row in enumerate(rows):
+            try:
+                self._verify(self._ctx, [row])
+            except SqlError:
+                return number
+        return 0
 
     def finish(self) -> int:
         """The number of rows inserted."""

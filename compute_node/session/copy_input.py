@@ -101,8 +101,12 @@ class _Batch:
 
     def error(self, message: str, line: int, text: str) -> SqlError:
         """22P04 with the line."""
-        shown = text if len(text) <= 100 else text[:100] + "..."
-        return BadCopyFileFormat(message, where=f'COPY {self.relation}, line {line}: "{shown}"')
+        return BadCopyFileFormat(message, where=f'COPY {self.relation}, line {line}: "{shorten(text)}"')
+
+
+def shorten(text: str) -> str:
+    """A line as messages show it."""
+    return text if len(text) <= 100 else text[:100] + "..."
 
 
 class LineReader:
@@ -121,6 +125,9 @@ class LineReader:
         self._open_record = ""
         self._open_line = 0
         self._header = options.header != "none"
+        self._given: list[str] = []
+        self._given_first = 1
+        self._numbers: Sequence[int] = ()
         self._force_null = self._chosen(options.force_null)
         self._force_not_null = self._chosen(options.force_not_null)
 
@@ -152,6 +159,12 @@ class LineReader:
             raise self._batch.error("unterminated CSV quoted field", self._open_line, self._open_record)
         return rows
 
+    def place(self, row: int, with_text: bool) -> str:
+        """Where a row that ``feed`` or ``finish`` has just given came from, as an error's context says it."""
+        number = self._numbers[row]
+        where = f"COPY {self._batch.relation}, line {number}"
+        return f'{where}: "{shorten(self._given[number - self._given_first])}"' if with_text else where
+
     def _lines(self, text: str) -> list[Row]:
         if self._ended:
             return []
@@ -164,6 +177,7 @@ class LineReader:
             lines = [line[:-1] if line.endswith("\r") else line for line in lines]
         first = self._line + 1
         self._line += len(lines)
+        self._given, self._given_first, self._numbers = lines, first, range(first, first + len(lines))
         special = "\\" in text or self._header or bool(self._open_record) or (self._csv and self._options.quote in text)
         special = special or (not self._csv and "\r" in text and self._newline == "\n")
         delimiter, null, width = self._options.delimiter, self._options.null, len(self._names)
@@ -223,6 +237,7 @@ class LineReader:
                     raise self._batch.error("extra data after last expected column", number, line)
             rows.append(fields)
             numbers.append(number)
+        self._numbers = numbers
         if not rows:
             return []
         if numbers[-1] - numbers[0] == len(numbers) - 1:
@@ -318,6 +333,7 @@ class BinaryReader:
         self._in_header = True
         self._ended = False
         self._row = 0
+        self._given = 0
 
     def feed(self, data: bytes) -> list[Row]:
         """Take a piece; returns complete rows."""
@@ -345,7 +361,12 @@ class BinaryReader:
             if row is not None:
                 rows.append(row)
         self._rest = data[at:]
+        self._given = len(rows)
         return rows
+
+    def place(self, row: int, with_text: bool) -> str:
+        """As ``LineReader.place``; there is no text to show."""
+        return f"COPY {self._relation}, line {self._row - self._given + row + 1}"
 
     def finish(self) -> list[Row]:
         """The end of the data."""

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from pglast import ast, enums
 
-from aurora.errors import NotSupported, ProtocolViolation, QueryCanceled, SqlSyntaxError
+from aurora.errors import (
+    CheckViolation,
+    NotNullViolation,
+    NotSupported,
+    ProtocolViolation,
+    QueryCanceled,
+    SqlError,
+    SqlSyntaxError,
+    UndefinedTable,
+    WrongObjectType,
+)
 from compute_node.session import prepare, transactions
 from compute_node.session.copy_input import BinaryReader, LineReader
 from compute_node.session.copy_options import CopyOptions, parse_options
@@ -21,6 +31,8 @@ if TYPE_CHECKING:
     from compute_node.session.session import Session
 
 BATCH_ROWS = 1000
+_SEEN_AT_THE_LINE = (NotNullViolation, CheckViolation)
+"""Errors that PostgreSQL finds while it still has the line's text."""
 _COPY_DATA, _COPY_DONE, _COPY_FAIL, _FLUSH, _SYNC = 100, 99, 102, 72, 83
 
 
@@ -67,7 +79,12 @@ def _copy_in(session: Session, node: Any, options: CopyOptions) -> int:
         else:
             raise ProtocolViolation(f"unexpected message type 0x{kind:02X} during COPY from stdin", severity="FATAL")
         for at in range(0, len(rows), BATCH_ROWS):
-            target.write_rows(rows[at : at + BATCH_ROWS])
+            try:
+                target.write_rows(rows[at : at + BATCH_ROWS])
+            except SqlError as error:
+                if error.where is None and error.row is not None:
+                    error.where = reader.place(at + error.row, isinstance(error, _SEEN_AT_THE_LINE))
+                raise
             session.check_interrupts()
         if kind == _COPY_DONE:
             return target.finish()
@@ -92,7 +109,23 @@ def _query(node: Any) -> Any:
     )
 
 
+def _check_source(session: Session, name: ast.RangeVar) -> None:
+    """``COPY name TO`` takes tables only. Raises 42P01, 42809."""
+    relation = session.engine.catalog.view(session).find_relation(name.schemaname, name.relname)
+    if relation is None:
+        shown = f"{name.schemaname}.{name.relname}" if name.schemaname else name.relname
+        raise UndefinedTable(f'relation "{shown}" does not exist')
+    if relation.kind == "v":
+        raise WrongObjectType(f'cannot copy from view "{relation.name}"', hint="Try the COPY (SELECT ...) TO variant.")
+    if relation.kind != "r":
+        what = "sequence" if relation.kind == "S" else "non-table relation"
+        raise WrongObjectType(f'cannot copy from {what} "{relation.name}"')
+
+
 def _copy_out(session: Session, node: Any, source: str, options: CopyOptions) -> int:
+    transactions.ensure(session)
+    if node.query is None:
+        _check_source(session, node.relation)
     plan, _ = prepare.compile_plan(session, RawStatement(_query(node), 0, len(source)), source, [])
     if plan.columns is None:
         raise SqlSyntaxError("COPY query must have a RETURNING clause")

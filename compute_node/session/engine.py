@@ -27,6 +27,12 @@ class Transactions(Protocol):
     ) -> Transaction:
         """A new transaction of the session."""
 
+    def retire(self, txn: Any) -> bool:
+        """End a transaction that left no trace, so that ``resume`` may begin it again; False: it goes on."""
+
+    def resume(self, txn: Any) -> None:
+        """Begin a retired transaction anew."""
+
     def commit(self, txn: Any) -> int:
         """Commit; returns the commit LSN, 0 when nothing was written. An exception means that it did not commit."""
 
@@ -90,6 +96,12 @@ class Engine(Protocol):
     catalog: Catalog
     ddl: Ddl
     in_recovery: bool
+
+    def end_session(self, session: Any) -> None:
+        """The client is gone and its transaction has ended: give back what the session itself holds. May wait."""
+
+    def snapshot(self, txn: Any) -> Any:
+        """A snapshot of now for the transaction's next statement."""
 
     def begin_statement(self, session: Any) -> Any:
         """The execution context of the session's next statement: its transaction, a snapshot, the session."""

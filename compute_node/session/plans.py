@@ -58,12 +58,13 @@ class Plan:
     """One statement, ready to run: a query (``executable``) or a utility statement (``node``).
 
     ``columns`` is None when it gives no rows. ``fast`` is set for plain BEGIN, COMMIT and ROLLBACK and runs them.
-    ``codes`` are the kernel's parameter codes. ``locks`` are the executable's relation locks.
+    ``codes`` are the kernel's parameter codes. ``locks`` are the executable's relation locks. ``shareable``: other
+    statements of the same text may use it.
     """
 
     __slots__ = (
         "codes", "columns", "executable", "fast", "fetch_all", "formats", "is_point", "locks", "node", "param_types",
-        "rows", "run", "shareable", "source", "tag", "version",
+        "rows", "run", "shareable", "source", "tag", "version", "writes",
     )  # fmt: skip
 
     def __init__(
@@ -86,7 +87,7 @@ class Plan:
         self.formats: dict[bytes, ResultFormat] = {}
         self.shareable = True
         self.tag: str = ""
-        self.is_point = False
+        self.is_point = self.writes = False
         self.columns: list[Column] | None = None if columns is None else list(columns)
         self.run: Any = None
         self.rows: Any = None
@@ -96,6 +97,8 @@ class Plan:
             self.tag = executable.tag
             self.is_point = bool(executable.is_point)
             self.locks = executable.locks
+            self.writes = not executable.planned.read_only
+            self.shareable = not executable.planned.momentary
             self.run, self.rows = executable.run, executable.rows
             self.fetch_all = executable.fetch_all if self.is_point else None
             if executable.columns is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pglast import ast, enums
 
-from aurora.errors import SqlError
+from aurora.errors import ReadOnlySqlTransaction, SqlError
 from compute_node.session import transactions
 from compute_node.session.lifting import MAX_VARIANTS, LiftedPlan, Shape, places
 from compute_node.session.plans import Plan, bounded_put
@@ -76,7 +76,7 @@ def compile_plan(
     # A transaction that has changed the catalog plans for itself.
     private = session.txn is not None and session.txn.catalog_changed
     plan = Plan(source, -1 if private else version, param_types, executable)
-    plan.shareable = not private
+    plan.shareable = plan.shareable and not private
     return plan, kept
 
 
@@ -90,12 +90,15 @@ def is_current(session: Session, plan: Plan) -> bool:
 
 
 def is_ready(session: Session, plan: Plan) -> bool:
-    """Whether a plan may run now: it is current, and the transaction has its relation locks. May wait for them."""
+    """Whether a plan may run now: it is current, and the transaction has its relation locks. May wait for them.
+    Raises 25006."""
     if not is_current(session, plan):
         return False
     if plan.node is not None:
         return True
     txn = transactions.ensure(session)
+    if txn.read_only and plan.writes:
+        raise ReadOnlySqlTransaction(f"cannot execute {plan.tag} in a read-only transaction")
     return plan.locks in txn.weak_locks or session.engine.lock_relations(session, plan.locks)
 
 

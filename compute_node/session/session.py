@@ -60,6 +60,7 @@ class Session:
     """One connection's session. ``clock`` gives µs since 2000-01-01 UTC."""
 
     __slots__ = (
+        "__weakref__",
         "application_name",
         "backend_start",
         "block",
@@ -91,11 +92,13 @@ class Session:
         "pid",
         "plain_defaults",
         "plans",
+        "point_context",
         "port",
         "portals",
         "query",
         "query_start",
         "registry",
+        "retired_txn",
         "role_oid",
         "savepoints",
         "secret",
@@ -116,7 +119,6 @@ class Session:
         "txn",
         "user",
         "xact_start",
-        "__weakref__",
     )  # fmt: skip
 
     def __init__(
@@ -146,6 +148,10 @@ class Session:
         self.free_lsn = self.held_lsn = 0
         self.block = transactions.IDLE
         self.txn: Any = None
+        self.retired_txn: Any = None
+        """a transaction that has ended without a trace and can begin again"""
+        self.point_context: Any = None
+        """the context of point statements, used again and again"""
         self.savepoints: list[tuple[str, int]] | None = None
         self.statements_in_txn = 0
         self.several_statements = False
@@ -231,8 +237,12 @@ class Session:
                 handler = extended.HANDLERS.get(kind)
                 if handler is None:
                     raise messages.malformed(f"invalid frontend message type {kind}")
+                if self.guarded:
+                    # From the first message of a sequence to the end of its Execute.
+                    self.arm_timeout()
                 handler(self, data, start, end)
         except Exception as error:
+            self.disarm_timeout()
             self.fail(error)
             if kind == 81 or kind == 83:
                 self.skipping = False
@@ -280,10 +290,16 @@ class Session:
             txn = self.txn
             if txn is None:
                 txn = transactions.ensure(self)
+            if plan.writes and txn.read_only:
+                return False
             if plan.locks not in txn.weak_locks and not engine.lock_relations(self, plan.locks):
                 return False
             self.statements_in_txn += 1
-            context = engine.begin_statement(self)
+            context = self.point_context
+            if context is None:
+                context = self.point_context = engine.begin_statement(self)
+            else:
+                context.txn, context.snapshot = txn, engine.snapshot(txn)
             if result is None:
                 out.append(messages.BIND_COMPLETE_NO_DATA if described else messages.BIND_COMPLETE)
                 count = plan.run(context, params)
@@ -311,6 +327,7 @@ class Session:
     def sync(self) -> None:
         """End of an extended-query sequence: commit what is not in a block, then say ready."""
         self.skipping = False
+        self.disarm_timeout()
         if self.block == transactions.IDLE and self.txn is not None:
             transactions.commit(self)
         self.ready()
@@ -423,6 +440,7 @@ class Session:
         self.portals.clear()
         self.statements.clear()
         transactions.abort(self)
+        self.engine.end_session(self)
 
     @property
     def gate_lsn(self) -> int:
@@ -488,6 +506,7 @@ class Session:
             if name == "session_authorization":
                 self.session_user = str(value)
             self.user = self.session_user if name != "role" or value == "none" else str(value)
+            self._role_changed()
         elif name.startswith("default_transaction_"):
             if name == "default_transaction_isolation":
                 self.default_isolation = str(value)
@@ -502,6 +521,16 @@ class Session:
             )
         if plan_depends_on(name) and hasattr(self, "space"):
             self.space = self.plans.space(self._environment())
+
+    def _role_changed(self) -> None:
+        """SET ROLE and SET SESSION AUTHORIZATION: the rights are those of the new current user."""
+        if not hasattr(self, "space"):
+            # Still being made: whoever connects says what it is.
+            return
+        superuser = bool(self.engine.session_function(self, "role_is_superuser", self.user))
+        if superuser != self.superuser:
+            self.superuser = self.settings.superuser = superuser
+            self.settings.force("is_superuser", superuser)
 
     # ---- what functions see of the session (types.registry.SessionView) ----
 

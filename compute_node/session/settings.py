@@ -420,6 +420,17 @@ class Settings:
         self._startup[key] = value = parse_value(setting, text)
         self._changed(setting.name, value)
 
+    def set_stored(self, name: str, text: str) -> None:
+        """A setting that ALTER SYSTEM, DATABASE or ROLE has stored: it becomes what RESET gives. Whoever stored it
+        had the right to."""
+        key = name.lower()
+        setting = DEFINITIONS.get(key)
+        if setting is None:
+            self._startup[key] = text
+            return
+        self._startup[key] = value = parse_value(setting, text)
+        self._changed(setting.name, value)
+
     def reset(self, name: str, local: bool = False) -> None:
         """RESET, or SET … TO DEFAULT."""
         key = name.lower()

@@ -34,7 +34,10 @@ def ensure(session: Session) -> Any:
     txn = session.txn
     if txn is None:
         session.env.transaction_timestamp = session.clock()
-        if session.plain_defaults:
+        if session.plain_defaults and session.retired_txn is not None:
+            txn, session.retired_txn = session.retired_txn, None
+            session.engine.txns.resume(txn)
+        elif session.plain_defaults:
             txn = session.engine.txns.begin("read committed", False, False, session)
         else:
             txn = session.engine.txns.begin(
@@ -49,6 +52,14 @@ def commit(session: Session) -> None:
     txn = session.txn
     session.block = IDLE
     if txn is None:
+        return
+    if not session.portals and session.engine.txns.retire(txn):
+        session.retired_txn = txn
+        session.txn = None
+        session.savepoints = None
+        session.statements_in_txn = 0
+        if session.settings.dirty:
+            session.settings.end_transaction(True)
         return
     try:
         if session.portals:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pglast import ast, enums
 
-from aurora.errors import NotSupported
+from aurora.errors import InvalidParameterValue, NotSupported, SqlSyntaxError
 from compute_node.session import copy_statement, cursors, setting_statements, transactions
 from compute_node.session.plans import Plan
 from compute_node.session.settings import DEFINITIONS, define_or_raise
@@ -186,7 +186,14 @@ def _explain(session: Session, node: Any, source: str, param_types: list[int]) -
     transactions.ensure(session)
     session.begin_statement(source)
     statement = RawStatement(node.query, 0, len(source))
-    lines = session.engine.explain(session, statement, _options(node), param_types, source)
+    try:
+        lines = session.engine.explain(session, statement, _options(node), param_types, source)
+    except (SqlSyntaxError, InvalidParameterValue) as error:
+        # The engine knows options by name; where they are in the text is known here.
+        for option in node.options or ():
+            if error.position is None and f'option "{option.defname}"' in error.message:
+                error.position = option.location + 1
+        raise
     return Outcome("EXPLAIN", [(line,) for line in lines])
 
 

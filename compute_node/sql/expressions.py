@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from compute_node.types import oids
+
 if TYPE_CHECKING:
     from compute_node.sql.query import Query
 
@@ -86,6 +88,20 @@ class Relabel(Expr):
 
     argument: Expr
     implicit: bool = True
+
+
+_UNSIGNED = frozenset(
+    {oids.OID, oids.REGCLASS, oids.REGTYPE, oids.REGPROC, oids.REGNAMESPACE, 2202, 2203, 2204, 4096, 4191}
+)
+
+
+def sign_change(node: Relabel) -> str:
+    """The casts between int4 and the OID types are binary in PostgreSQL; here a value's number may change:
+    ``unsigned``, ``signed`` (what it becomes), or nothing."""
+    source = node.argument.type
+    if source == oids.INT4 and node.type in _UNSIGNED:
+        return "unsigned"
+    return "signed" if node.type == oids.INT4 and source in _UNSIGNED else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

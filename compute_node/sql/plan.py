@@ -307,4 +307,6 @@ class PlannedStmt:
     read_only: bool = True
     relations: frozenset[int] = frozenset()
     """OIDs of the relations it reads or writes"""
+    momentary: bool = False
+    """it holds a constant such as 'now', which is the time of its analysis"""
     kept_literals: frozenset[int] = frozenset()

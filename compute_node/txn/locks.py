@@ -193,7 +193,13 @@ class LockManager:
         mask = CONFLICT_MASK[mode]
         blockers = []
         if lock.held & mask:
-            blockers = [holder for holder, modes in lock.holders.items() if holder is not txn and modes & mask]
+            session = txn.session
+            blockers = [
+                holder
+                for holder, modes in lock.holders.items()
+                # What the session itself holds (advisory locks) is no obstacle to its transaction.
+                if holder is not txn and modes & mask and (session is None or holder.session is not session)
+            ]
         if lock.queue and (me is not None or txn not in lock.holders):
             for ahead, wanted, waiter in lock.queue:
                 if waiter is me:
@@ -385,7 +391,13 @@ class LockManager:
         if isinstance(entry, RowQueue):
             return [entry.holder]
         lock, mode = entry
-        return self._relation_blockers(lock, txn, mode, waiting.waiter)
+        return [self._agent(each) for each in self._relation_blockers(lock, txn, mode, waiting.waiter)]
+
+    def _agent(self, holder: Txn) -> Txn:
+        """Who must go on before ``holder`` lets go: itself, or for a session's own locks the session's transaction."""
+        if holder in self._manager.active or holder.session is None:
+            return holder
+        return holder.session.txn or holder
 
     def _check_deadlock(self, txn: Txn) -> None:
         """Depth-first over the waits-for graph; a way back to ``txn`` is 40P01."""
@@ -417,6 +429,14 @@ class LockManager:
         return DeadlockDetected("deadlock detected", detail="\n".join(lines), hint="See server log for query details.")
 
     # Release
+
+    def release_relation(self, txn: Txn, oid: int) -> None:
+        """Give one lock back before the end."""
+        lock = self.relations[oid]
+        del lock.holders[txn], txn.table_locks[oid]
+        self._settle(lock)
+        if lock.queue:
+            self._grant_waiters(lock)
 
     def release_all(self, txn: Txn, commit_lsn: int) -> None:
         """The transaction ended (``commit_lsn`` 0: aborted or read-only): everybody who waited for it goes on."""

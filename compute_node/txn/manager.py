@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from aurora.errors import InvalidSavepoint, InvariantViolation
+from aurora.ids import FIRST_NORMAL_XID
 from aurora.kernels import clog as clog_kernel
 from aurora.kernels.python.clog import ABORTED, XIDS_PER_PAGE
 from aurora.page import OFF_KIND, PageKind
@@ -18,6 +19,8 @@ from compute_node.txn.locks import LockManager
 from compute_node.txn.transaction import READ_COMMITTED, Level, Txn
 
 COMMIT_REDO_BYTES = 128
+WEAK_LOCKS_KEPT = 16
+"""Statements whose weak locks a retired transaction keeps for its next life."""
 NO_LIMIT_LSN = (1 << 63) - 1
 
 
@@ -37,6 +40,10 @@ class TransactionManager:
         self.locks = LockManager(self)
         self.next_xid: int = storage.superblock.xid_limit
         self._clog.recovered_below = self.next_xid
+        # A restart may have cut the log off between the commit log's growth and the reservation that it was for: blocks
+        # beyond what the limit needs were perhaps never made its pages, and are handed out anew.
+        ready = self.next_xid // XIDS_PER_PAGE + 1 if self.next_xid > FIRST_NORMAL_XID else 0
+        storage.clog_file.fresh = min(storage.clog_file.fresh, ready)
 
     # Begin, xids, snapshots
 
@@ -52,11 +59,41 @@ class TransactionManager:
         self.active[txn] = None
         return txn
 
+    def retire(self, txn: Txn) -> bool:
+        """End a READ COMMITTED transaction that wrote nothing, locked no row and has nobody waiting, so that ``resume`` can
+        begin it again: most transactions are single reads. False: it is not one of these, and goes on."""
+        if (
+            txn.own
+            or txn.table_locks
+            or txn.row_locks
+            or txn.row_queues
+            or txn.waiters
+            or txn.held
+            or txn.catalog is not None
+            or txn._on_commit
+            or txn._on_abort
+            or txn.read_only
+            or not txn.follow
+            or len(txn.levels) > 1
+            or len(txn.weak_locks) > WEAK_LOCKS_KEPT
+        ):
+            return False
+        del self.active[txn]
+        return True
+
+    def resume(self, txn: Txn) -> None:
+        """Begin a retired transaction anew. Its weak locks are taken again with it, unless somebody has a strong one by now."""
+        txn.oldest_lsn = 0
+        txn.dep_lsn = txn.session.dep_lsn
+        if self.locks.strong:
+            txn.weak_locks.clear()
+        self.active[txn] = None
+
     def assign(self, txn: Txn) -> int:
         """The xid that the current level writes with, taken now if need be (levels below get theirs first)."""
         for level in txn.levels:
             if not level.xid:
-                if self.next_xid >= self._storage.superblock.xid_limit:
+                while self.next_xid >= self._storage.superblock.xid_limit:
                     self._reserve_xids()
                 level.xid = self.next_xid
                 self.next_xid += 1
@@ -68,10 +105,12 @@ class TransactionManager:
 
     def _reserve_xids(self) -> None:
         storage = self._storage
+        self._volume.reserve(4096)
+        if self.next_xid < storage.superblock.xid_limit:
+            return  # somebody else did it while this one waited for log space
         limit = self.next_xid + XID_RANGE
         file = storage.clog_file
         last_block = limit // XIDS_PER_PAGE
-        self._volume.reserve(4096)
         if file.map.blocks <= last_block:
             storage.extents.reserve_blocks(file, last_block + 1 - file.map.blocks)
         while file.fresh <= last_block:

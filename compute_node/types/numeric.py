@@ -409,6 +409,7 @@ comparisons(
     numeric_order,
 )
 fn(1724, "numeric_add(numeric, numeric) numeric", add)
+fn(1764, "numeric_inc(numeric) numeric", lambda value: add(value, Decimal(1)))
 fn(1725, "numeric_sub(numeric, numeric) numeric", subtract)
 fn(1726, "numeric_mul(numeric, numeric) numeric", multiply)
 fn(1727, "numeric_div(numeric, numeric) numeric", divide)

@@ -418,6 +418,8 @@ def _decode(text: str, form: str) -> bytes:
 
 fn(1946, "encode(bytea, text) text", _encode)
 fn(1947, "decode(text, text) bytea", _decode)
+
+
 def _convert_from(value: bytes, encoding: str) -> str:
     try:
         return value.decode()

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -82,7 +83,8 @@ async def create(members: Sequence[Member], pages_per_pg: int, volume_id: bytes 
 
 
 async def find(addresses: Sequence[str], timeout_s: float) -> Descriptor | None:
-    """The descriptor that a read quorum of the nodes at ``addresses`` agrees on; None when they hold no volume.
+    """The descriptor that a read quorum of the nodes at ``addresses`` agrees on, with members where they are found;
+    None when they hold no volume.
 
     ConnectionFailure (08006) when fewer than three answer within ``timeout_s``.
     """
@@ -94,7 +96,9 @@ async def find(addresses: Sequence[str], timeout_s: float) -> Descriptor | None:
         )
         present = [reply.descriptor for reply in replies if reply.present]
         if len(present) >= READ_SEGMENTS:
-            return Descriptor.from_proto(max(present, key=lambda descriptor: descriptor.generation))
+            return await _relocated(
+                Descriptor.from_proto(max(present, key=lambda descriptor: descriptor.generation)), addresses
+            )
         if len(replies) == len(addresses) and not present:
             return None
         if loop.time() > deadline:
@@ -102,6 +106,23 @@ async def find(addresses: Sequence[str], timeout_s: float) -> Descriptor | None:
                 f"{len(replies)} of {len(addresses)} storage nodes answer, {len(present)} know a volume"
             )
         await asyncio.sleep(TICK_S)
+
+
+async def _relocated(descriptor: Descriptor, addresses: Sequence[str]) -> Descriptor:
+    """The descriptor with members at those of ``addresses`` where they answer now: nodes may have moved since it was
+    written.
+    """
+
+    async def who(address: str) -> tuple[str, str] | None:
+        replies = await _ask_all([address], lambda stub: stub.Status(pb.StatusRequest(), timeout=RPC_TIMEOUT_S))
+        return (replies[0].node_id, address) if replies else None
+
+    known = {member.address for member in descriptor.members}
+    if known.issuperset(addresses):
+        return descriptor
+    found = dict(filter(None, await asyncio.gather(*map(who, addresses))))
+    members = tuple(replace(member, address=found.get(member.node_id, member.address)) for member in descriptor.members)
+    return replace(descriptor, members=members)
 
 
 def read_fence(reply: Any) -> FenceAnswer:

@@ -285,7 +285,9 @@ class Connection(asyncio.Protocol):
             raise Disconnected
 
     def next_message(self) -> tuple[int, bytes]:
-        """The next message; waits for the client. CopyData messages at hand come joined into one. Raises Disconnected, and ProtocolViolation for what is no message."""
+        """The next message; waits for the client. CopyData messages at hand come joined into one. Raises Disconnected,
+        and ProtocolViolation for what is no message.
+        """
         while True:
             if self._lost:
                 raise Disconnected

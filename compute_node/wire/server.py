@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import itertools
+import logging
 import secrets
 import ssl
 from collections.abc import Callable
@@ -29,6 +30,8 @@ from compute_node.session.session import Session
 from compute_node.session.settings import REPORTED, SettingValue
 from compute_node.wire.connection import Connection
 from compute_node.wire.startup import Authenticated, Authenticator, Startup
+
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,11 @@ class Server:
         peer = connection.peer
         if isinstance(peer, tuple):
             session.client_address, session.client_port = peer[0], peer[1]
+        for name, value in self.engine.session_function(None, "stored_settings", who.database, who.role.oid) or ():
+            try:
+                session.settings.set_stored(name, value)
+            except SqlError as error:
+                LOGGER.warning("stored setting %s of %s: %s", name, who.user, error)
         for name, value in who.options.items():
             if name == "options":
                 for key, text in _command_line(value):

@@ -126,8 +126,9 @@ def test_a_thousand_idle_connections(make_cluster: Callable[..., Cluster]) -> No
             connection.close()
     with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
         wait_for(
-            lambda: connection.execute("SELECT count(*) FROM pg_stat_activity WHERE state IS NOT NULL").fetchone()
-            == (1,),
+            lambda: (
+                connection.execute("SELECT count(*) FROM pg_stat_activity WHERE state IS NOT NULL").fetchone() == (1,)
+            ),
             "the sessions to end",
         )
 

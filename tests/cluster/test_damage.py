@@ -1,4 +1,6 @@
-"""Storage nodes with small log files, so that log is coalesced and collected within a test: long absences, flipped bits."""
+"""Storage nodes with small log files, so that log is coalesced and collected within a test: long absences, flipped
+bits.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,6 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from aurora.supervisor import NODES, Cluster
@@ -97,4 +98,7 @@ def test_flipped_bits_in_pages_and_log(eager: Cluster) -> None:
     for victim in sick:
         log = (eager.data / "log" / f"{victim}.log").read_text()
         assert "does not match its checksum" in log
-        wait_for(lambda log_path=eager.data / "log" / f"{victim}.log": "repaired from" in log_path.read_text(), "repair")  # type: ignore[misc]
+        # type: ignore[misc]
+        wait_for(
+            lambda log_path=eager.data / "log" / f"{victim}.log": "repaired from" in log_path.read_text(), "repair"
+        )

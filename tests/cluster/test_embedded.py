@@ -42,12 +42,14 @@ def test_a_kept_folder_keeps_the_data(tmp_path: Path) -> None:
             connection.execute(
                 "INSERT INTO kept SELECT %s, g, repeat('k', 500) FROM generate_series(1, 2000) AS g", (start,)
             )
-            found = connection.execute("SELECT start, count(*), sum(length(filler)) FROM kept GROUP BY start").fetchall()
+            found = connection.execute(
+                "SELECT start, count(*), sum(length(filler)) FROM kept GROUP BY start"
+            ).fetchall()
             assert sorted(found) == [(i, 2000, 1_000_000) for i in range(start + 1)]
     assert (tmp_path / "kept").exists()
 
 
-def test_unanswered_commits_of_an_orderly_end_are_kept(tmp_path: Path) -> None:
+def test_commits_nobody_waited_for_survive_an_orderly_end(tmp_path: Path) -> None:
     with (
         aurora.cluster(tmp_path / "kept") as cluster,
         psycopg.connect(cluster.dsn, autocommit=True) as connection,

@@ -18,6 +18,7 @@ SELECT rolname, rolsuper, rolcreatedb, rolcanlogin FROM pg_roles WHERE rolname =
 SELECT table_schema, table_name, table_type FROM information_schema.tables WHERE table_schema = 'compat_catalogs' ORDER BY 2;
 SELECT column_name, ordinal_position, column_default, is_nullable, data_type, character_maximum_length, numeric_precision, numeric_scale, udt_name FROM information_schema.columns WHERE table_schema = 'compat_catalogs' AND table_name = 't' ORDER BY 2;
 SELECT schemaname, tablename, tableowner, hasindexes FROM pg_tables WHERE schemaname = 'compat_catalogs';
+--differs: the layout of pg_get_viewdef
 SELECT schemaname, viewname, definition FROM pg_views WHERE schemaname = 'compat_catalogs';
 SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 't' AND schemaname = 'compat_catalogs' ORDER BY 1;
 SELECT i.indisunique, i.indisprimary, i.indkey, pg_get_indexdef(i.indexrelid), pg_get_indexdef(i.indexrelid, 1, true) FROM pg_index i WHERE i.indrelid = 't'::regclass ORDER BY i.indexrelid;
@@ -37,12 +38,14 @@ SELECT name, setting, unit, vartype, context FROM pg_settings WHERE name IN ('wo
 SELECT opcname FROM pg_opclass WHERE opcmethod = 403 AND opcdefault AND opcname IN ('int4_ops', 'text_ops') ORDER BY 1;
 SELECT c.relname, a.attname, t.typname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid WHERE c.relname = 't' AND c.relnamespace = 'compat_catalogs'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum;
 SELECT n.nspname, c.relname FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relname OPERATOR(pg_catalog.~) '^(t)$' COLLATE pg_catalog.default AND n.nspname ~ 'compat_catalogs' ORDER BY 1, 2;
+--differs: system columns have no rows in pg_attribute
 SELECT attname FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum < 0 ORDER BY attnum;
 SELECT oid::regclass FROM pg_class WHERE relname = 'pg_class';
 SELECT 1 FROM pg_stat_activity WHERE pid = pg_backend_pid();
 SELECT pg_typeof(oid), pg_typeof(relname), pg_typeof(relkind), pg_typeof(relacl) FROM pg_class LIMIT 1;
 SELECT indkey[0], indkey FROM pg_index WHERE indexrelid = 't_pkey'::regclass;
 SELECT tgname FROM pg_trigger WHERE tgrelid = 't'::regclass;
+--differs: PL/pgSQL is not there
 SELECT extname FROM pg_extension;
 SELECT collname, collprovider FROM pg_collation WHERE collname IN ('default', 'C', 'POSIX') ORDER BY 1;
 SELECT spcname FROM pg_tablespace ORDER BY 1;
@@ -52,7 +55,9 @@ SELECT txid_current() > 0, pg_is_in_recovery(), inet_server_addr() IS NULL OR tr
 SELECT constraint_name, constraint_type FROM information_schema.table_constraints WHERE table_schema = 'compat_catalogs' AND constraint_type = 'PRIMARY KEY';
 SELECT column_name FROM information_schema.key_column_usage WHERE table_schema = 'compat_catalogs';
 SELECT schema_name FROM information_schema.schemata WHERE schema_name = 'compat_catalogs';
+--differs: the layout of pg_get_viewdef
 SELECT pg_get_viewdef('v'), pg_get_viewdef('v', true);
+--differs: catalogs are written by DDL only (42501)
 UPDATE pg_class SET relname = 'x' WHERE false;
 SELECT attrelid::regclass, attname FROM pg_attribute WHERE attrelid IN ('t'::regclass, 't_a'::regclass) AND attnum > 0 ORDER BY 1, attnum;
 SELECT relname FROM pg_class WHERE oid = 'pg_type'::regclass;

@@ -84,6 +84,7 @@ SELECT dept FROM e INTERSECT ALL SELECT dept FROM e ORDER BY 1;
 SELECT 1 UNION SELECT 2 INTERSECT SELECT 2 ORDER BY 1;
 (SELECT id FROM e ORDER BY id LIMIT 1) UNION ALL (SELECT id FROM d ORDER BY id DESC LIMIT 1);
 SELECT id AS a FROM e UNION SELECT id AS b FROM d ORDER BY a;
+--differs: without the hint that names the other branch's column
 SELECT id AS a FROM e UNION SELECT id AS b FROM d ORDER BY b;
 SELECT id AS a FROM e UNION SELECT id FROM d ORDER BY a + 1;
 SELECT name FROM e WHERE dept = (SELECT id FROM d WHERE dname = 'dev') ORDER BY 1;
@@ -114,6 +115,7 @@ SELECT d.dname, x.name FROM d LEFT JOIN LATERAL (SELECT name FROM e WHERE e.dept
 SELECT d.dname, x.name FROM d, (SELECT name FROM e WHERE e.dept = d.id) x;
 SELECT d.id, g FROM d, generate_series(1, d.id) g ORDER BY 1, 2;
 SELECT * FROM generate_series(1, 2) WITH ORDINALITY AS g (v, o);
+--differs: unnest takes one array
 SELECT * FROM unnest(ARRAY['a', 'b'], ARRAY[1, 2, 3]) AS u (x, y);
 SELECT unnest(ARRAY[1, 2]), id FROM d WHERE id < 3 ORDER BY 2, 1;
 SELECT * FROM unnest('{x,NULL,y}'::text[]) WITH ORDINALITY;
@@ -134,6 +136,7 @@ SELECT CASE WHEN pay > 150 THEN pay ELSE 0 END, CASE WHEN false THEN 1 END FROM 
 SELECT CASE WHEN 1 THEN 2 END;
 SELECT CASE WHEN true THEN 1 ELSE 'a' END;
 SELECT CASE WHEN true THEN 1 ELSE 2.5 END, CASE 1 WHEN 1 THEN NULL ELSE 'x' END;
+--differs: a constant sub-expression that fails is evaluated only when reached
 SELECT CASE WHEN id = 0 THEN 1 / 0 ELSE id END FROM d ORDER BY 1;
 SELECT ARRAY[1, 2, 3], ARRAY[[1, 2], [3, 4]], ARRAY['a', NULL], ARRAY[]::int[], '{1,2}'::int[], '{{a,b},{c,d}}'::text[];
 SELECT ARRAY[];
@@ -153,7 +156,8 @@ SELECT name FROM e WHERE id = ANY ('{2,4}') ORDER BY 1;
 SELECT (1, 2) = (1, 2), (1, 2) < (1, 3), (1, NULL) = (1, 2), (1, NULL) = (2, NULL), (1, 2) <> (1, 2), ROW (1, 2) IS NULL, ROW (NULL, NULL) IS NULL, (1, 'a') IS DISTINCT FROM (1, 'a');
 SELECT (1, 2) = (1, 2, 3);
 SELECT ROW (1, 2) > ROW (1, 'x');
-SELECT e FROM e WHERE id = 1;
+SELECT e::text, (e).id, (SELECT x FROM e x WHERE x.id = e.id)::text FROM e WHERE id = 1;
+SELECT ROW(1, 'a b', NULL, ROW(true, 1.50)), (1, 2);
 SELECT (e).name, (e).* FROM e WHERE id = 1;
 SELECT e.name FROM e AS x;
 SELECT count(e) FROM e;

@@ -1,7 +1,8 @@
 """Records PostgreSQL 15's answers to the .sql files: `python -m tests.compat.record DSN [family …]`.
 
 Writes `expected/<family>.json`: a list of {"sql", "simple", "extended"}; "extended" only where that protocol's outcome
-is another one. Review the diff: these files are the specification.
+is another one. Without names of families also `expected/describe.out`, what psql prints for `describe.psql`. Review the
+diff: these files are the specification.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 
-from tests.compat.replay import Replay, expected_path, families, statements
+from tests.compat.replay import DESCRIBED, Replay, describe, expected_path, families, statements
 
 
 def record(dsn: str, family: str) -> None:
@@ -31,3 +32,5 @@ def record(dsn: str, family: str) -> None:
 if __name__ == "__main__":
     for name in sys.argv[2:] or families():
         record(sys.argv[1], name)
+    if not sys.argv[2:]:
+        DESCRIBED.write_text(describe(sys.argv[1]))

@@ -7,8 +7,10 @@ import json
 import pytest
 
 from aurora.supervisor import Cluster
-from tests.compat.replay import Outcome, Replay, expected_path, families, statements
+from tests.compat.replay import DESCRIBED, Outcome, Replay, describe, expected_path, families, statements
+from tests.conftest import needs
 
+pytestmark = pytest.mark.cluster
 _SHOWN = 12
 
 
@@ -22,6 +24,12 @@ def test_answers_are_postgresqls(shared_cluster: Cluster, family: str, protocol:
     replay.close()
     found = differences(family, protocol, outcomes)
     assert not found, f"{len(found)} differences\n" + "\n".join(found[:_SHOWN])
+
+
+@needs("psql")
+def test_describe_commands_print_the_same(shared_cluster: Cluster) -> None:
+    """psql's \\d family."""
+    assert describe(shared_cluster.dsn()).splitlines() == DESCRIBED.read_text().splitlines()
 
 
 def differences(family: str, protocol: str, outcomes: list[Outcome]) -> list[str]:

@@ -55,6 +55,7 @@ SELECT interval '1 year 2 months 3 days 04:05:06.789', interval '1.5 days', inte
 SELECT interval '1 day' * 2.5, interval '1 month' / 3, interval '1 day' + interval '24 hours', -interval '1 day', interval '1 day' = interval '24 hours', interval '30 days' = interval '1 month', interval '2 days' > interval '1 day 23:59', 2 * interval '1 hour';
 SELECT interval 'garbage';
 SELECT extract(day from interval '3 days 4 hours'), extract(epoch from interval '1 day'), justify_days(interval '35 days'), justify_hours(interval '27 hours'), justify_interval(interval '1 mon -1 hour');
+--differs: interval field restrictions are 0A000
 SELECT interval '5' day, interval '1-2' year to month, interval '10:20' minute to second, interval '1.123456' second(2);
 SET IntervalStyle = 'iso_8601';
 SELECT interval '1 year 2 months 3 days 04:05:06.789', interval '-1 day', interval '0';

@@ -85,7 +85,9 @@ SELECT pg_typeof(sum(i::int2)), pg_typeof(sum(i::int8)), pg_typeof(avg(i)), pg_t
 SELECT 1::int4 = '1', 1 = 'x';
 SELECT CAST(1 AS text), CAST('1.5' AS numeric(3,2)), 1::float4::numeric, 1.23456789::float4::numeric, 1.23456789012345678::float8::numeric;
 SELECT to_hex(255), to_hex(-1), to_hex(4294967296), 3::text || 'x', length(12345::text), int2 '5', int8 '6', float8 '1.5', numeric '1.50';
-SELECT hashint4(1) IS NOT NULL, 1::"char", 'a'::"char", 65::"char";
+--differs: the hash functions of index support are not there
+SELECT hashint4(1) IS NOT NULL;
+SELECT 1::"char", 'a'::"char", 65::"char";
 SELECT 0.1::float4::float8, 0.1::float8::float4, 16777217::float4, 1::int2::float8, 2.7::float4::int2;
 SELECT 1e0, 1e2, 1.5e3, 1e-2, .5, 5., 1e+3;
 SELECT 'a'::int4 + 1;

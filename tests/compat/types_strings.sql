@@ -46,7 +46,7 @@ SELECT '\xDEADbeef'::bytea, 'abc'::bytea, '\\x'::bytea, E'\\000\\134'::bytea, ''
 SELECT '\xabc'::bytea;
 SELECT '\xzz'::bytea;
 SELECT E'\\9'::bytea;
-SELECT length('\x0102'::bytea), octet_length('\x01'::bytea), '\x01'::bytea || '\x02', substring('\x010203'::bytea from 2 for 1), get_byte('\x0102', 1), set_byte('\x0102', 0, 255), position('\x02'::bytea in '\x0102'::bytea), get_bit('\x01', 0), trim('\x00'::bytea from '\x000100'::bytea);
+SELECT length('\x0102'::bytea), octet_length('\x01'::bytea), '\x01'::bytea || '\x02', substring('\x010203'::bytea from 2 for 1), get_byte('\x0102', 1), set_byte('\x0102', 0, 255), position('\x02'::bytea in '\x0102'::bytea), get_bit('\x01'::bytea, 0);
 SELECT get_byte('\x0102', 2);
 SELECT encode('abc', 'hex'), encode('abc', 'base64'), encode('\x00ff', 'escape'), decode('616263', 'hex'), decode('YWJj', 'base64'), convert_from('\xc3a9', 'UTF8'), convert_to('é', 'UTF8');
 SELECT encode('abc', 'nosuch');
@@ -64,7 +64,10 @@ SELECT upper(1);
 SELECT upper('a', 'b');
 SELECT length(5);
 SELECT lower(name '  X'), 'ABC'::name = 'ABC'::text, 'b'::name > 'a';
-SELECT to_hex(10), unistr('\0441\043B'), normalize('e' || chr(769)) = 'é', 'x' IS NORMALIZED;
+SELECT to_hex(10), unistr('\0441\043B'), normalize('e' || chr(769), NFC) = 'é';
+--differs: IS NORMALIZED is not there
+SELECT 'x' IS NORMALIZED;
+--differs: parse_ident is not there
 SELECT parse_ident('a.b."C d"'), quote_ident('1a');
 SELECT coalesce(NULL, 'a', 'b'), coalesce(NULL, NULL), nullif('a', 'a'), nullif(1, 2), coalesce(1, 'x');
 SELECT 'abc' IS NULL, '' IS NULL, NULL IS NULL, NULL = NULL, 'a' = NULL;
@@ -74,7 +77,7 @@ SELECT 'unterminated;
 SELECT text 'abc', varchar 'abc', char 'abc', bpchar 'abc ', "char" 'a', name 'n';
 SELECT character varying(3) 'abcdef', char(2) 'a', cast('abc' as character(2)), national character varying(3) 'x';
 SELECT 'a' 'b';
-SELECT random()::text <> '', overlay('abcdef' placing 'Z' from 3), to_ascii('abc');
+SELECT random()::text <> '', overlay('abcdef' placing 'Z' from 3);
 SELECT lpad('x', -1), rpad('', 3, 'ab'), repeat('', 100), left('', 1), right('x', 0);
 CREATE TABLE s (a varchar(3), b char(3), c text, d bytea, e name, f "char");
 INSERT INTO s VALUES ('abc', 'a', 'text', '\x01', 'nm', 'q'), ('', '', '', '', '', ''), (NULL, NULL, NULL, NULL, NULL, NULL);

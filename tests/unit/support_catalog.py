@@ -17,6 +17,7 @@ from compute_node.catalog.ddl.sequence import Sequences
 from compute_node.catalog.functions import catalog_function
 from compute_node.exec.context import ExecContext
 from compute_node.hub import HUB
+from compute_node.session.transactions import IN_BLOCK
 from compute_node.sql.analyze import analyze
 from compute_node.sql.parse import RawStatement, parse
 from compute_node.types.registry import TypeEnv
@@ -45,6 +46,8 @@ class Session:
         self.notices: list[tuple[str, str]] = []
         self.details: list[str | None] = []
         self.cancel_requested = False
+        self.block = IN_BLOCK
+        self.several_statements = False
         self.interrupt_error = None
 
     def get_setting(self, name: str, missing_ok: bool) -> str | None:

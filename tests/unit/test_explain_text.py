@@ -74,8 +74,8 @@ def test_analyze_measures_and_runs(fx: Fixture) -> None:
     delete = pl.Delete(relation=fx.t, child=fx.scan(filter=where), recheck=where)
     text = lines(fx, delete, "delete", analyze=True, timing=False, summary=False)
     assert text == [
-        "Delete on t  (actual rows=0 loops=1)",
-        "  ->  Seq Scan on t  (actual rows=2 loops=1)",
+        "Delete on t (actual rows=0 loops=1)",
+        "  ->  Seq Scan on t (actual rows=2 loops=1)",
         "        Filter: (b = 2)",
     ]
     assert len(fx.rows()) == 8

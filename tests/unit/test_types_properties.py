@@ -39,7 +39,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "varchar": TEXT,
     "bpchar": TEXT,
     "name": TEXT.map(lambda text: text[:15]),
-    "char": st.integers(0, 255).map(chr),
+    "char": st.integers(0, 255).map(lambda code: chr(code) if code else ""),
     "bytea": st.binary(max_size=12),
     "oid": st.integers(0, 2**32 - 1),
     "tid": st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**16 - 1)).map(lambda pair: pair[0] << 16 | pair[1]),

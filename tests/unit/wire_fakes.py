@@ -69,6 +69,12 @@ class FakeTxns:
             weak_locks={None},
         )
 
+    def retire(self, txn: Any) -> bool:
+        return False
+
+    def resume(self, txn: Any) -> None:
+        raise AssertionError("nothing was retired")
+
     def commit(self, txn: Any) -> int:
         self.log.append("commit")
         return self.engine.volume.append() if txn.wrote else 0
@@ -100,6 +106,7 @@ class FakeExecutable:
 
     def __init__(self, columns: Any, tag: str, function: Any, is_point: bool = True) -> None:
         self.columns, self.tag, self.is_point, self._function = columns, tag, is_point, function
+        self.planned = SimpleNamespace(read_only=columns is not None, momentary=False)
 
     def run(self, context: Any, params: tuple[Any, ...]) -> int:
         return int(self._function(context, params))
@@ -142,6 +149,12 @@ class FakeEngine:
 
     def lock_relations(self, session: Any, locks: Any) -> bool:
         return True
+
+    def end_session(self, session: Any) -> None:
+        pass
+
+    def snapshot(self, txn: Any) -> Any:
+        return None
 
     def begin_statement(self, session: Any) -> Any:
         return SimpleNamespace(session=session, txn=session.txn)

@@ -352,7 +352,9 @@ class HeapFile:
         return slot, offset
 
     def _is_ours(self, page: memoryview) -> bool:
-        """Whether the page is this heap's. A recycled extent still holds its earlier owner's pages: they count as empty."""
+        """Whether the page is this heap's. A recycled extent still holds its earlier owner's pages: they count as
+        empty.
+        """
         return page[OFF_KIND] == PageKind.HEAP and struct.unpack_from("<I", page, OFF_RELFILE)[0] == self.relfile
 
     def _init(self, frame: int) -> None:

@@ -36,8 +36,8 @@ def next_message(buffer: bytes, position: int, limit: int) -> tuple[int, int, in
 
 
 def join_copy_data(buffer: bytes, position: int) -> tuple[bytes, int]:
-    """The payloads of the complete CopyData messages that stand at ``position`` one after another, joined, and the position
-    behind them. Clients send a message a row; rows are parsed faster many at a time."""
+    """The payloads of the complete CopyData messages that stand at ``position`` one after another, joined, and the
+    position behind them. Clients send a message a row; rows are parsed faster many at a time."""
     parts = []
     size = len(buffer)
     while size - position >= 5 and buffer[position] == 100:

@@ -36,8 +36,12 @@ def vacuum_statement(ctx: DdlContext, node: ast.VacuumStmt) -> str:
         if name not in _BOOLEAN_OPTIONS:
             raise NotSupported(f"the option {name.upper()} is not supported")
     analyze_too = not node.is_vacuumcmd or "analyze" in options
-    for desc in _tables(ctx, node):
-        ctx.lock(desc, SHARE_UPDATE_EXCLUSIVE)
+    for table in _tables(ctx, node):
+        ctx.lock(table, SHARE_UPDATE_EXCLUSIVE)
+        desc = ctx.view.relation(table.oid)
+        if desc is None:
+            # Dropped while this waited for the lock.
+            continue
         if node.is_vacuumcmd:
             vacuum_table(ctx, desc)
         if analyze_too:

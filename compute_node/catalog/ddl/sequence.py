@@ -296,6 +296,11 @@ class Sequences:
         self._write(desc, value, called, txn)
         self._running[desc.oid] = _Running(wanted, value, called, 0)
 
+    def row(self, desc: RelationDesc, txn: Any) -> tuple[int, int, bool]:
+        """What ``SELECT * FROM sequence`` shows: last_value, log_cnt, is_called."""
+        state = self._load(desc, txn)
+        return state.last, state.written, state.called
+
     def last_value(self, desc: RelationDesc) -> int | None:
         """pg_sequence_last_value: None before the first nextval."""
         state = self._load(desc, None)

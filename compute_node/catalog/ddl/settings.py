@@ -13,7 +13,6 @@ from pglast import ast, enums
 from aurora.errors import InvalidCatalogName, NotSupported
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.rename import role_oid
-from compute_node.catalog.rows import CatalogReader
 from compute_node.session.settings import define_or_raise, parse_value
 
 _KINDS = enums.VariableSetKind
@@ -47,6 +46,8 @@ def _store(ctx: DdlContext, database: int, role: int, change: ast.VariableSetStm
     else:
         raise NotSupported("SET FROM CURRENT is not supported here")
     config = [f"{name}={value}" for name, value in items.items()]
+    # New sessions look again only when the catalog's version has moved on.
+    ctx.changes.touch()
     if record is not None:
         if config:
             ctx.rows.update("pg_db_role_setting", record, setconfig=config)
@@ -86,14 +87,3 @@ def alter_role_set(ctx: DdlContext, node: ast.AlterRoleSetStmt) -> str:
         database = record.oid
     _store(ctx, database, role, node.setstmt)
     return "ALTER ROLE"
-
-
-def stored_settings(reader: CatalogReader, database: int, role: int) -> list[tuple[str, str]]:
-    """What a new session starts with, the strongest last: system, database, role, role in database."""
-    result: list[tuple[str, str]] = []
-    for key in ((0, 0), (database, 0), (0, role), (database, role)):
-        record = reader.one("pg_db_role_setting", setdatabase=key[0], setrole=key[1])
-        for item in (record.setconfig if record is not None else None) or ():
-            name, _, value = item.partition("=")
-            result.append((name, value))
-    return result

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aurora.errors import NotSupported
-from compute_node.catalog.functions import definitions, names, privileges, server
+from compute_node.catalog.functions import advisory, definitions, names, privileges, server
 from compute_node.catalog.functions.call import Call
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -20,6 +20,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     **definitions.FUNCTIONS,
     **privileges.FUNCTIONS,
     **server.FUNCTIONS,
+    **advisory.FUNCTIONS,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,11 +19,18 @@ from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.deparse import deparse
 from compute_node.sql.expressions import Expr, Var
 
+_QUOTED = re.compile(r"('(?:[^']|'')*')")
+_CAST_NUMBER = re.compile(r"\((\d+(?:\.\d+)?)\)::")
 _CLASS_RELATION = CATALOGS["pg_class"].desc.oid
 
 
 def _bare(text: str, pretty: bool) -> str:
-    """Stored expressions carry their outer parentheses, which pretty output leaves out."""
+    """Stored expressions carry all their parentheses; pretty output leaves out the outer ones, and those around a
+    number that is cast."""
+    if pretty:
+        parts = _QUOTED.split(text)
+        parts[::2] = [_CAST_NUMBER.sub(r"\1::", part) for part in parts[::2]]
+        text = "".join(parts)
     if pretty and text.startswith("(") and text.endswith(")") and _closes_at_end(text):
         return text[1:-1]
     return text

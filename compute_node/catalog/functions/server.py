@@ -8,19 +8,18 @@ from typing import Any
 from aurora.errors import (
     InvalidCatalogName,
     InvalidParameterValue,
-    NotSupported,
     ObjectNotInPrerequisiteState,
     UndefinedTable,
     WrongObjectType,
 )
 from compute_node.catalog.descriptors import RelationDesc
+from compute_node.catalog.functions import advisory
+from compute_node.catalog.functions.advisory import FIRST_KEY
 from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.session.settings import define_or_raise, show_value
 from compute_node.txn.locks import MODE_NAMES
 
 _PAGE_BYTES = 8192
-_ADVISORY = 1 << 40
-"""Advisory locks live in the relation lock table, under keys that no OID has."""
 
 
 def _desc(call: Call, oid: int) -> RelationDesc | None:
@@ -182,8 +181,12 @@ def lock_status(call: Call) -> Iterator[tuple[Any, ...]]:
     """pg_lock_status: table-level locks that transactions hold."""
     database = call.view.layer.database(call.session.database)
     for txn in list(call.engine.storage.txns.active):
-        for oid, mask in list(txn.table_locks.items()):
-            advisory = oid >= _ADVISORY
+        masks = dict(txn.table_locks)
+        for locks in txn.weak_locks:
+            for oid, mode in locks.modes:
+                masks[oid] = masks.get(oid, 0) | 1 << mode
+        for oid, mask in masks.items():
+            advisory = oid >= FIRST_KEY
             for mode, name in enumerate(MODE_NAMES):
                 if mode and mask >> mode & 1:
                     yield (
@@ -217,8 +220,10 @@ def prepared_statements(call: Call) -> Iterator[tuple[Any, ...]]:
 
 def cursors(call: Call) -> Iterator[tuple[Any, ...]]:
     """pg_cursor: the session's open cursors."""
-    for name in list(call.session.cursors or ()):
-        yield (name, "", False, False, False, None)
+    for name, portal in list((call.session.portals or {}).items()):
+        if portal.declared:
+            binary = portal.formats == b"\0\1"
+            yield (name.decode(), portal.sql, portal.with_hold, binary, portal.scroll, portal.created)
 
 
 def _sequence(call: Call, oid: int) -> RelationDesc:
@@ -279,28 +284,6 @@ def sequence_last_value(call: Call, oid: int) -> int | None:
     return found
 
 
-def _advisory_key(args: tuple[int, ...]) -> int:
-    if len(args) == 1:
-        return _ADVISORY + (args[0] & 0xFFFFFFFFFFFFFFFF)
-    return (_ADVISORY << 40) + ((args[0] & 0xFFFFFFFF) << 32) + (args[1] & 0xFFFFFFFF)
-
-
-def advisory_xact_lock(call: Call, *args: int) -> str:
-    """pg_advisory_xact_lock: held to the end of the transaction."""
-    call.engine.storage.locks.lock_relation(call.session.txn, _advisory_key(args), 7, "advisory lock")
-    return ""
-
-
-def try_advisory_xact_lock(call: Call, *args: int) -> bool:
-    """pg_try_advisory_xact_lock."""
-    locks = call.engine.storage.locks
-    return bool(locks.lock_relation(call.session.txn, _advisory_key(args), 7, "advisory lock", "skip"))
-
-
-def _session_advisory(call: Call, *_: int) -> None:
-    raise NotSupported("session-level advisory locks are not supported")
-
-
 def current_xid(call: Call, assign: bool) -> int | None:
     """The transaction's xid, taken now if ``assign``."""
     txn = call.session.txn
@@ -330,9 +313,23 @@ def check_database(call: Call, name: str) -> int:
     return int(record.oid)
 
 
+def stored_settings(call: Call, database: str, role: int) -> list[tuple[str, str]]:
+    """What ALTER SYSTEM, DATABASE and ROLE have set for a new session, the strongest last."""
+    record = call.engine.catalog.database(database)
+    return [] if record is None else call.engine.catalog.stored_settings(int(record.oid), role)
+
+
+def role_is_superuser(call: Call, name: str) -> bool:
+    """Whether a role, by name, is a superuser."""
+    role = call.view.role(name)
+    return role is not None and role.superuser
+
+
 def discard(call: Call, target: str) -> None:
     """DISCARD ALL, TEMP or SEQUENCES."""
     session = call.session
+    if target == "all":
+        advisory.end_session(call.engine, session)
     if target in ("all", "sequences") and session.extra:
         session.extra.pop("sequences", None)
         session.extra.pop("lastval", None)
@@ -409,17 +406,13 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "setval": setval,
     "pg_sequence_last_value": sequence_last_value,
     "row_security_active": _constant(False),
-    "pg_advisory_xact_lock": advisory_xact_lock,
-    "pg_try_advisory_xact_lock": try_advisory_xact_lock,
-    "pg_advisory_lock": _session_advisory,
-    "pg_try_advisory_lock": _session_advisory,
-    "pg_advisory_unlock": _session_advisory,
-    "pg_advisory_unlock_all": _constant(""),
     "current_xid": current_xid,
     "wal_lsn": lambda call: int(call.engine.storage.log.next_lsn),
     "find_role": find_role,
     "check_database": check_database,
     "discard": discard,
+    "stored_settings": stored_settings,
+    "role_is_superuser": role_is_superuser,
     **{f"pg_stat_get_{name}": _constant(0) for name in _COUNTERS},
     **{f"pg_stat_get_{name}": _constant(None) for name in _TIMES},
 }

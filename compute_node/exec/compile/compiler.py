@@ -191,4 +191,10 @@ def _element(compiler: Compiler, node: ex.ElementValue) -> Code:
 
 @handles(VALUE_HANDLERS, ex.Relabel)
 def _relabel(compiler: Compiler, node: ex.Relabel) -> Code:
-    return compiler.value(node.argument)
+    code = compiler.value(node.argument)
+    change = ex.sign_change(node)
+    if not change:
+        return code
+    first, again = compiler.named(code)
+    changed = f"{again} & 0xFFFFFFFF" if change == "unsigned" else f"({again} ^ 0x80000000) - 0x80000000"
+    return compiler.wrap(f"None if {first} is None else {changed}", (code,), nullable=True)

@@ -11,6 +11,7 @@ from compute_node.exec.compile.compiler import TRUTH_HANDLERS, VALUE_HANDLERS, C
 from compute_node.exec.compile.unit import Code
 from compute_node.sql import expressions as ex
 from compute_node.types.oids import INT2VECTOR, OIDVECTOR
+from compute_node.types.record import Record
 
 
 @handles(VALUE_HANDLERS, ex.ArrayExpr)
@@ -27,7 +28,8 @@ def _row(compiler: Compiler, node: ex.RowExpr) -> Code:
     codes = [compiler.value(argument) for argument in node.arguments]
     make = compiler.unit.bind(Record.of, "g")
     types = compiler.unit.bind(tuple(argument.type for argument in node.arguments))
-    return compiler.wrap(f"{make}({tuple_text([code.text for code in codes])}, {types})", codes, nullable=False, extra=3)
+    values = tuple_text([code.text for code in codes])
+    return compiler.wrap(f"{make}({values}, {types})", codes, nullable=False, extra=3)
 
 
 @handles(VALUE_HANDLERS, ex.FieldSelect)

@@ -28,11 +28,19 @@ class SeqScanNode(Node):
         self.nullable = output_nullable(plan.output, source)
         self._shape = batch_function(builder, plan.output, plan.filter, len(source), source)
 
+    def _source(self, ctx: ExecContext) -> Iterator[Batch]:
+        if self._relation.kind == "S" and not self._want_tid and min(self._columns, default=1) > 0:
+            # The stored row is ahead of the values handed out.
+            row = ctx.session.engine.sequences.row(self._relation, ctx.txn)
+            yield [tuple(row[attno - 1] for attno in self._columns)]
+        else:
+            yield from ctx.storage.table(self._relation).scan(ctx.snapshot, self._columns, self._want_tid)
+
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """Reads with the context's snapshot."""
         shape = self._shape
         check = ctx.check
-        for batch in ctx.storage.table(self._relation).scan(ctx.snapshot, self._columns, self._want_tid):
+        for batch in self._source(ctx):
             check()
             rows = batch if shape is None else shape(ctx, batch)
             if rows:

@@ -69,6 +69,8 @@ def analyze(
     query.extra["relations"] = frozenset(analysis.relations)
     if analysis.env_dependent:
         query.extra["env_dependent"] = True
+    if analysis.momentary:
+        query.extra["momentary"] = True
     return query
 
 

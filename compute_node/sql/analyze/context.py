@@ -34,6 +34,8 @@ class Analysis:
     keep_depth: int = 0
     allow_params: bool = True
     env_dependent: bool = False
+    momentary: bool = False
+    """a literal such as 'now' was converted: the query holds the time of its analysis"""
     view_depth: int = 0
     relations: set[int] = field(default_factory=set)
 

@@ -11,6 +11,7 @@ from compute_node.sql.analyze.coercion import coerce, coerce_to_common
 from compute_node.sql.analyze.context import Scope, fail
 from compute_node.sql.analyze.functions import resolve_unknown
 from compute_node.sql.analyze.typenames import format_type
+from compute_node.sql.expressions import AggregateCall, walk
 from compute_node.sql.query import CommonTable, Query, Target
 from compute_node.types import oids
 
@@ -119,7 +120,8 @@ def _recursive(scope: Scope, item: ast.CommonTableExpr) -> CommonTable:
     body.ctes[name] = cte
     recursive = analyze_select(body.child(), node.rarg, resolve_unknowns=False)
     del body.ctes[name]
-    aggregate = next((each for target in recursive.targets for each in walk(target.expression) if _is_own_aggregate(each)), None)
+    parts = [each for target in recursive.targets for each in walk(target.expression)]
+    aggregate = next((each for each in parts if isinstance(each, AggregateCall) and each.levels_up == 0), None)
     if aggregate is not None:
         message = "aggregate functions are not allowed in a recursive query's recursive term"
         raise fail(InvalidRecursion, message, aggregate.location)

@@ -11,6 +11,7 @@ from pglast.enums import OverridingKind
 from aurora.errors import (
     DuplicateColumn,
     GeneratedAlways,
+    InsufficientPrivilege,
     InvalidColumnReference,
     NotSupported,
     ObjectNotInPrerequisiteState,
@@ -20,6 +21,7 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.descriptors import ColumnDesc, IndexDesc, RelationDesc
+from compute_node.catalog.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.context import NameItem, Scope, fail
 from compute_node.sql.analyze.ctes import transform_with
 from compute_node.sql.analyze.expressions import subscript, transform, transform_where
@@ -48,7 +50,14 @@ def _target(scope: Scope, node: ast.RangeVar, verb: str) -> RelationDesc:
         if relation.kind == "i":
             raise fail(WrongObjectType, f'cannot open relation "{relation.name}"', location)
         raise fail(WrongObjectType, f'cannot change {what} "{relation.name}"', location)
+    refuse_catalog(relation)
     return relation
+
+
+def refuse_catalog(relation: RelationDesc) -> None:
+    """42501 for a system catalog: what the process knows of it would go out of step."""
+    if relation.oid < FIRST_NORMAL_OID and relation.schema == "pg_catalog":
+        raise InsufficientPrivilege(f"permission denied for table {relation.name}")
 
 
 # --- INSERT ---------------------------------------------------------------------------------------------------------

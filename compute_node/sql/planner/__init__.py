@@ -53,6 +53,7 @@ def plan(query: Query, catalog: CatalogView, settings: Any = None) -> PlannedStm
         exec_params=statement.exec_params,
         read_only=not statement.writes,
         relations=frozenset(statement.relations) | query.extra.get("relations", frozenset()),
+        momentary=query.extra.get("momentary", False),
         kept_literals=frozenset(query.kept_literals),
     )
 

@@ -27,13 +27,9 @@ from compute_node.sql.expressions import (
     Or,
     Relabel,
     map_children,
+    sign_change,
 )
 from compute_node.types import oids
-
-_UNSIGNED = frozenset(
-    {oids.OID, oids.REGCLASS, oids.REGPROC, oids.REGTYPE, oids.REGNAMESPACE, 2202, 2203, 2204, 4096, 4191}
-)
-_INTS = frozenset({oids.INT2, oids.INT4, oids.INT8})
 
 
 def fold(catalog: CatalogView, node: Expr) -> Expr:
@@ -84,8 +80,9 @@ def _relabel(catalog: CatalogView, node: Relabel) -> Expr:
     argument = node.argument
     if isinstance(argument, Const):
         value = argument.value
-        if node.type in _UNSIGNED and argument.type in _INTS and isinstance(value, int):
-            value %= 2**32
+        change = sign_change(node)
+        if change and value is not None:
+            value = value & 0xFFFFFFFF if change == "unsigned" else (value ^ 0x80000000) - 0x80000000
         return Const(type=node.type, typmod=node.typmod, value=value, location=node.location)
     if isinstance(argument, Relabel):
         return Relabel(type=node.type, typmod=node.typmod, argument=argument.argument, implicit=node.implicit)

@@ -77,6 +77,9 @@ def _gate(planner: QueryPlanner, emit: Emit) -> Emit:
         if isinstance(plan, Result) and plan.child is None and plan.filter is None:
             plan.filter, plan.one_time = condition, True
             return plan
+        if isinstance(condition, Const) and condition.value is not True:
+            nothing = tuple(Const(type=item.type, typmod=item.typmod, value=None) for item in plan.output)
+            return _widen(planner, Result(filter=condition, one_time=True, output=nothing))
         gate = Result(child=plan, filter=condition, one_time=True, output=identity(plan.output))
         return _widen(planner, _cost(gate, plan, plan.rows, 0.0))
 

@@ -1,0 +1,126 @@
+"""Advisory locks (PostgreSQL manual, 9.27.10 and 13.3.5): of the transaction, or of the session until it lets go.
+
+They live in the relation lock table, under keys that no OID has. A session's locks belong to an owner of their own, a
+transaction that never begins; who waits for one waits for the session that has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aurora.errors import SqlError
+from compute_node.catalog.functions.call import Call
+from compute_node.txn.locks import EXCLUSIVE, SKIP_LOCKED, WAIT
+from compute_node.txn.transaction import READ_COMMITTED, Txn
+
+FIRST_KEY = 1 << 40
+"""Keys of advisory locks start here; OIDs are below."""
+_EXTRA = "advisory_locks"
+
+
+class NotOwned(SqlError):
+    """The warning of an unlock without a lock."""
+
+    sqlstate = "01000"
+
+
+class SessionLocks:
+    """A session's own locks and how often it has taken each."""
+
+    __slots__ = ("counts", "owner")
+
+    def __init__(self, session: Any) -> None:
+        self.owner = Txn(READ_COMMITTED, True, False, session)
+        self.counts: dict[int, int] = {}
+
+
+def _key(args: tuple[int, ...]) -> int:
+    if len(args) == 1:
+        return FIRST_KEY + (args[0] & 0xFFFFFFFFFFFFFFFF)
+    return (FIRST_KEY << 40) + ((args[0] & 0xFFFFFFFF) << 32) + (args[1] & 0xFFFFFFFF)
+
+
+def _session_locks(session: Any) -> SessionLocks:
+    if session.extra is None:
+        session.extra = {}
+    found = session.extra.get(_EXTRA)
+    if found is None:
+        found = session.extra[_EXTRA] = SessionLocks(session)
+    return found  # type: ignore[no-any-return]
+
+
+def xact_lock(call: Call, *args: int) -> str:
+    """pg_advisory_xact_lock: held to the end of the transaction."""
+    call.engine.storage.locks.lock_relation(call.session.txn, _key(args), EXCLUSIVE, "advisory lock")
+    return ""
+
+
+def try_xact_lock(call: Call, *args: int) -> bool:
+    """pg_try_advisory_xact_lock."""
+    locks = call.engine.storage.locks
+    return bool(locks.lock_relation(call.session.txn, _key(args), EXCLUSIVE, "advisory lock", SKIP_LOCKED))
+
+
+def _lock(call: Call, key: int, wait: str) -> bool:
+    mine = _session_locks(call.session)
+    if key not in mine.counts:
+        txn, locks = call.session.txn, call.engine.storage.locks
+        had = key in txn.table_locks
+        # The transaction waits, for it is what deadlock detection and timeouts know; then the session takes over.
+        if not locks.lock_relation(txn, key, EXCLUSIVE, "advisory lock", wait):
+            return False
+        locks.lock_relation(mine.owner, key, EXCLUSIVE, "advisory lock")
+        if not had:
+            locks.release_relation(txn, key)
+    mine.counts[key] = mine.counts.get(key, 0) + 1
+    return True
+
+
+def lock(call: Call, *args: int) -> str:
+    """pg_advisory_lock: held until the session unlocks it as often as it has locked it, or ends."""
+    _lock(call, _key(args), WAIT)
+    return ""
+
+
+def try_lock(call: Call, *args: int) -> bool:
+    """pg_try_advisory_lock."""
+    return _lock(call, _key(args), SKIP_LOCKED)
+
+
+def unlock(call: Call, *args: int) -> bool:
+    """pg_advisory_unlock; false, with a warning, for a lock that the session does not have."""
+    key, mine = _key(args), _session_locks(call.session)
+    count = mine.counts.get(key, 0)
+    if not count:
+        call.session.notice(NotOwned("you don't own a lock of type ExclusiveLock"), "WARNING")
+        return False
+    if count > 1:
+        mine.counts[key] = count - 1
+    else:
+        del mine.counts[key]
+        call.engine.storage.locks.release_relation(mine.owner, key)
+    return True
+
+
+def unlock_all(call: Call) -> str:
+    """pg_advisory_unlock_all."""
+    end_session(call.engine, call.session)
+    return ""
+
+
+def end_session(engine: Any, session: Any) -> None:
+    """Release the session's own locks."""
+    mine = None if session.extra is None else session.extra.pop(_EXTRA, None)
+    if mine is not None:
+        engine.storage.locks.release_all(mine.owner, 0)
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "pg_advisory_xact_lock": xact_lock,
+    "pg_try_advisory_xact_lock": try_xact_lock,
+    "pg_advisory_lock": lock,
+    "pg_try_advisory_lock": try_lock,
+    "pg_advisory_unlock": unlock,
+    "pg_advisory_unlock_all": unlock_all,
+}
