@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
+import resource
 import signal
 import sys
 
@@ -15,6 +17,14 @@ from compute_node.server import ComputeServer, serve
 
 GC_THRESHOLD = 200_000
 """Objects between collections of the youngest generation: sessions and plans live long, rows die by reference count."""
+
+
+def _allow_open_files() -> None:
+    """Each idle connection is an open file: take as many as the system lets this process have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):  # where "unlimited" cannot be had, the soft limit stays
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _show_waiting() -> None:
@@ -33,6 +43,7 @@ def main() -> int:
         return 1
     if IMPLEMENTATION != "native":
         logging.getLogger(__name__).warning("running on the pure-Python kernels: several times slower")
+    _allow_open_files()
     gc.set_threshold(GC_THRESHOLD, 50, 100)
 
     def prepared(server: ComputeServer) -> None:

@@ -40,6 +40,7 @@ class Engine:
         self.storage = storage
         self.volume = storage.volume
         self.txns = storage.txns
+        self._locks = storage.locks
         self.catalog = Catalog(storage)
         self.sequences = Sequences(storage)
         self.ddl = Ddl(self)
@@ -70,8 +71,12 @@ class Engine:
         """Take a statement's relation locks for the session's transaction; may wait. False: the catalog has changed
         meanwhile, so its plan must be made again. Errors: 40P01, 55P03, 57014."""
         txn = session.txn
+        if not self._locks.strong:
+            # What take_weak would do, without a wait in it.
+            txn.weak_locks.add(locks)
+            return True
         version = self.catalog.version
-        self.storage.locks.take_weak(txn, locks)
+        self._locks.take_weak(txn, locks)
         if self.catalog.version == version:
             return True
         if txn.catalog_changed:

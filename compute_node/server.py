@@ -174,7 +174,7 @@ class _Authenticator:
 
     def __init__(self, engine: Engine, password: str | None) -> None:
         self._engine = engine
-        self._verifier = str(scram.make_verifier(password)) if password else None
+        self._verifier = scram.make_verifier(password).text() if password else None
 
     def lookup(self, user: str) -> Role | None:
         """The role of that name; called in a greenlet."""

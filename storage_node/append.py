@@ -34,7 +34,7 @@ class Replies(Protocol):
 
 
 class Appends:
-    """Stages and flushes. ``on_fatal`` is called once when the log cannot be synced; ``failed`` is true from then on."""
+    """Stages and flushes. ``on_fatal`` is called once when the log cannot be synced; ``failed`` is true from then."""
 
     def __init__(self, node: StorageNode[Replies], on_fatal: Callable[[], None]) -> None:
         self.node = node

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aurora.errors import DuplicateColumn, SqlError, UndefinedColumn
@@ -82,15 +82,15 @@ class CopyTarget:
             try:
                 self._verify(ctx, rows)
             except SqlError as error:
-                error.row = self._first_wrong(rows)
+                error.row = self._first_wrong(self._verify, rows)
                 raise
         self._count += self._table.insert_many(ctx.txn, rows)
 
-    def _first_wrong(self, rows: list[Row]) -> int:
+    def _first_wrong(self, verify: Callable[[ExecContext, list[Row]], None], rows: list[Row]) -> int:
         """The index of the first row that the constraints refuse."""
         for number, row in enumerate(rows):
             try:
-                self._verify(self._ctx, [row])
+                verify(self._ctx, [row])
             except SqlError:
                 return number
         return 0

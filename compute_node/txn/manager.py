@@ -60,8 +60,8 @@ class TransactionManager:
         return txn
 
     def retire(self, txn: Txn) -> bool:
-        """End a READ COMMITTED transaction that wrote nothing, locked no row and has nobody waiting, so that ``resume`` can
-        begin it again: most transactions are single reads. False: it is not one of these, and goes on."""
+        """End a READ COMMITTED transaction that wrote nothing, locked no row and has nobody waiting, so that ``resume``
+        can begin it again: most transactions are single reads. False: it is not one of these, and goes on."""
         if (
             txn.own
             or txn.table_locks
@@ -82,7 +82,9 @@ class TransactionManager:
         return True
 
     def resume(self, txn: Txn) -> None:
-        """Begin a retired transaction anew. Its weak locks are taken again with it, unless somebody has a strong one by now."""
+        """Begin a retired transaction anew. Its weak locks are taken again with it, unless somebody has a strong one by
+        now.
+        """
         txn.oldest_lsn = 0
         txn.dep_lsn = txn.session.dep_lsn
         if self.locks.strong:

@@ -441,7 +441,8 @@ _mixed(
 )
 
 
-def _date_plus(days: int, count: int) -> int:
+def date_plus(days: int, count: int) -> int:
+    """date + days; infinite dates stay. 22008."""
     return days if days in (DATE_INFINITY, DATE_MINUS_INFINITY) else check_date(days + count)
 
 
@@ -451,8 +452,8 @@ def _date_minus_date(a: int, b: int) -> int:
     return a - b
 
 
-fn(1141, "date_pli(date, int4) date", _date_plus)
-fn(1142, "date_mii(date, int4) date", lambda days, count: _date_plus(days, -count))
+fn(1141, "date_pli(date, int4) date", date_plus)
+fn(1142, "date_mii(date, int4) date", lambda days, count: date_plus(days, -count))
 fn(1140, "date_mi(date, date) int4", _date_minus_date)
 fn(2024, "timestamp(date) timestamp", date_to_timestamp)
 fn(2029, "date(timestamp) date", timestamp_to_date)

@@ -36,7 +36,7 @@ from compute_node.types.calendar_ import (
     utc_to_local,
 )
 from compute_node.types.common import division_by_zero
-from compute_node.types.datetime_ import check_date, check_timestamp, date_to_timestamp, is_infinite
+from compute_node.types.datetime_ import check_timestamp, date_plus, date_to_timestamp, is_infinite
 from compute_node.types.datetime_parse import DAY_NAMES, MONTH_NAMES
 from compute_node.types.declare import fn, fns
 from compute_node.types.interval import Interval, TimeTz, checked_interval, interval_span
@@ -130,8 +130,10 @@ def multiply(span: Interval, factor: float) -> Interval:
     if not math.isfinite(factor):
         raise DatetimeFieldOverflow("interval out of range")
     exact_months = span.months * factor
-    months = math.trunc(exact_months)
     exact_days = span.days * factor
+    if not (math.isfinite(exact_months) and math.isfinite(exact_days) and math.isfinite(span.us * factor)):
+        raise DatetimeFieldOverflow("interval out of range")
+    months = math.trunc(exact_months)
     days = math.trunc(exact_days)
     month_rest_days = round((exact_months - months) * 30, 6)
     seconds = (exact_days - days + month_rest_days - math.trunc(month_rest_days)) * 86400
@@ -185,6 +187,14 @@ fn(1188, "timestamptz_mi(timestamptz, timestamptz) interval", difference)
 fn(1168, "interval_um(interval) interval", negate)
 fn(1169, "interval_pl(interval, interval) interval", _plus)
 fn(1170, "interval_mi(interval, interval) interval", lambda a, b: _plus(a, negate(b)))
+
+
+def _at_time(days: int, us: int) -> int:
+    """A date and a time of day as a timestamp; infinite dates stay."""
+    midnight = date_to_timestamp(days)
+    return midnight if is_infinite(midnight) else check_timestamp(midnight + us)
+
+
 fn(1618, "interval_mul(interval, float8) interval", multiply)
 fn(1624, "mul_d_interval(float8, interval) interval", lambda factor, span: multiply(span, factor))
 fn(1326, "interval_div(interval, float8) interval", _divide)
@@ -193,13 +203,13 @@ fn(1197, "interval_smaller(interval, interval) interval", lambda a, b: a if inte
 fn(1175, "justify_hours(interval) interval", justify_hours)
 fn(1295, "justify_days(interval) interval", justify_days)
 fn(2711, "justify_interval(interval) interval", _justify_interval)
-fn(2550, "integer_pl_date(int4, date) date", lambda count, days: check_date(days + count))
-fn(1272, "datetime_pl(date, time) timestamp", lambda days, us: check_timestamp(date_to_timestamp(days) + us))
-fn(1296, "timedate_pl(time, date) timestamp", lambda us, days: check_timestamp(date_to_timestamp(days) + us))
+fn(2550, "integer_pl_date(int4, date) date", lambda count, days: date_plus(days, count))
+fn(1272, "datetime_pl(date, time) timestamp", lambda days, us: _at_time(days, us))
+fn(1296, "timedate_pl(time, date) timestamp", lambda us, days: _at_time(days, us))
 fn(
     1297,
     "datetimetz_pl(date, timetz) timestamptz",
-    lambda days, value: check_timestamp(date_to_timestamp(days) + value.us + value.west_seconds * SECOND_US),
+    lambda days, value: _at_time(days, value.us + value.west_seconds * SECOND_US),
 )
 fn(1747, "time_pl_interval(time, interval) time", lambda us, span: (us + span.us) % DAY_US)
 fn(1748, "time_mi_interval(time, interval) time", lambda us, span: (us - span.us) % DAY_US)
@@ -226,8 +236,10 @@ fn(
 fn(
     1388,
     "timetz(timestamptz) timetz stable",
-    lambda context, us: TimeTz(
-        utc_to_local(us, context.env.timezone) % DAY_US, -utc_offset_seconds(us, context.env.timezone)
+    lambda context, us: (
+        None
+        if is_infinite(us)
+        else TimeTz(utc_to_local(us, context.env.timezone) % DAY_US, -utc_offset_seconds(us, context.env.timezone))
     ),
     needs_context=True,
 )

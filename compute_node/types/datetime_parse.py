@@ -128,9 +128,9 @@ class _Parser:
         at = 0
         if not lowered:
             raise self.error()
-        if lowered in ("infinity", "inf", "+infinity"):
+        if lowered in ("infinity", "+infinity"):
             return Parsed(special="infinity")
-        if lowered in ("-infinity", "-inf"):
+        if lowered == "-infinity":
             return Parsed(special="-infinity")
         while at < len(lowered):
             match = _TOKEN.match(lowered, at)

@@ -75,6 +75,7 @@ for _words, _kind, _factor in (
 _PART = re.compile(
     r"\s*(?:(?P<clock>[+-]?\d+:\d+(?::\d+(?:\.\d*)?)?)|(?P<ym>[+-]?\d+-\d+)|(?P<number>[+-]?(?:\d+\.?\d*|\.\d+))\s*(?P<unit>[a-z]+)?|(?P<ago>ago)|(?P<at>@))",
 )
+_DATE = re.compile(r"\d-\d+-")
 _ISO = re.compile(
     r"([+-]?)P(?=.)(?:(?P<y>[+-]?[\d.]+)Y)?(?:(?P<mo>[+-]?[\d.]+)M)?(?:(?P<w>[+-]?[\d.]+)W)?(?:(?P<d>[+-]?[\d.]+)D)?"
     r"(?:T(?:(?P<h>[+-]?[\d.]+)H)?(?:(?P<mi>[+-]?[\d.]+)M)?(?:(?P<s>[+-]?[\d.]+)S)?)?"
@@ -138,6 +139,8 @@ def interval_in(text: str, typmod: int, env: TypeEnv) -> Interval:
 
 def _read_parts(text: str, total: _Sum) -> None:
     lowered, at, negate = text.strip().lower(), 0, False
+    if _DATE.search(lowered):
+        raise syntax_error("interval", text)
     seen: set[tuple[str, int]] = set()
     while at < len(lowered):
         match = _PART.match(lowered, at)

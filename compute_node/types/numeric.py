@@ -427,7 +427,11 @@ fns(
 """,
     divide_truncated,
 )
-fn(1771, "numeric_uminus(numeric) numeric", lambda value: value.copy_negate() if value else value)
+fn(
+    1771,
+    "numeric_uminus(numeric) numeric",
+    lambda value: value.copy_negate() if value and not value.is_nan() else value,
+)
 fn(1915, "numeric_uplus(numeric) numeric", lambda value: value)
 fns(
     """

@@ -55,12 +55,18 @@ def varchar_typmod(value: str, typmod: int, explicit: bool) -> str:
     return value[:limit]
 
 
+_MAX_PADDED = 10_485_760
+"""what a declared char(n) may have; a length given to the cast function itself is not checked before"""
+
+
 def bpchar_typmod(value: str, typmod: int, explicit: bool) -> str:
     """char(n): pads with blanks; an explicit cast cuts; otherwise only blanks may be lost (22001)."""
     limit = typmod - 4
     if typmod < 4:
         return value
     if len(value) <= limit:
+        if limit > _MAX_PADDED:
+            raise ProgramLimitExceeded(f"invalid memory alloc request size {typmod}")
         return value.ljust(limit)
     if not explicit and value[limit:].strip(" "):
         raise StringDataRightTruncation(f"value too long for type character({limit})")

@@ -175,3 +175,22 @@ def test_cancel_of_a_lock_wait_and_timeouts(shared_cluster: Cluster) -> None:
         assert time.monotonic() - start < 30
         holder.rollback()
         assert connection.execute("UPDATE waits SET n = 2").rowcount == 1
+
+
+def test_a_password_set_in_sql(guarded: Cluster) -> None:
+    address = _own_address()
+    if address is None:
+        pytest.skip("this machine has no address but loopback: passwords cannot be asked for")
+    with psycopg.connect(guarded.dsn(), autocommit=True) as connection:
+        connection.execute("CREATE ROLE guest LOGIN PASSWORD 'first'")
+        connection.execute("CREATE ROLE silent LOGIN")
+    where = f"host={address} port={guarded.writer.port} dbname=postgres connect_timeout=10"
+    with psycopg.connect(where, user="guest", password="first") as connection:
+        assert connection.execute("SELECT current_user").fetchone() == ("guest",)
+    with psycopg.connect(guarded.dsn(), autocommit=True) as connection:
+        connection.execute("ALTER ROLE guest PASSWORD 'second'")
+    with psycopg.connect(where, user="guest", password="second") as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    for user, password in (("guest", "first"), ("silent", "any"), ("nobody", "any")):
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed for user"):
+            psycopg.connect(where, user=user, password=password)

@@ -98,7 +98,5 @@ def test_flipped_bits_in_pages_and_log(eager: Cluster) -> None:
     for victim in sick:
         log = (eager.data / "log" / f"{victim}.log").read_text()
         assert "does not match its checksum" in log
-        # type: ignore[misc]
-        wait_for(
-            lambda log_path=eager.data / "log" / f"{victim}.log": "repaired from" in log_path.read_text(), "repair"
-        )
+        path = eager.data / "log" / f"{victim}.log"
+        wait_for(lambda path=path: "repaired from" in path.read_text(), "repair")  # type: ignore[misc]

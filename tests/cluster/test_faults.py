@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable
 
@@ -87,3 +88,50 @@ def test_evicted_pages_are_read_while_a_zone_and_one_more_are_down(make_cluster:
             cluster.kill(victim)
         row = connection.execute("SELECT count(*), sum(length(filler)) FROM wide").fetchone()
         assert row == (20000, 20_000_000)
+
+
+def test_cancel_of_a_commit_without_a_write_quorum(make_cluster: Callable[..., Cluster]) -> None:
+    cluster = make_cluster()
+    victims = ("az1-a", "az2-a", "az3-a")
+    with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+        connection.execute("CREATE TABLE doubtful (n int PRIMARY KEY)")
+        impatient = psycopg.connect(cluster.dsn(), autocommit=True)
+        for victim in victims:
+            cluster.kill(victim)
+        canceller = threading.Timer(0.5, impatient.cancel)
+        canceller.start()
+        with pytest.raises(psycopg.OperationalError) as caught:
+            impatient.execute("INSERT INTO doubtful VALUES (1)")
+        canceller.join()
+        assert caught.value.sqlstate == "08007", caught.value
+        assert impatient.closed
+        assert connection.execute("SELECT count(*) FROM doubtful").fetchone() == (0,)
+        for victim in victims:
+            cluster.start_node(victim)
+        # Its outcome was unknown; this one's is not, and the log is one: what was written before it is there as well.
+        connection.execute("INSERT INTO doubtful VALUES (2)")
+        assert connection.execute("SELECT n FROM doubtful ORDER BY n").fetchall() == [(1,), (2,)]
+
+
+def test_nodes_that_hang_without_dying(make_cluster: Callable[..., Cluster]) -> None:
+    cluster = make_cluster(cache_mb=8)
+    pgbench(cluster, "-i", "-q", "-s", "2")
+    load = pgbench_background(cluster, "-n", "-M", "prepared", "-c", "8", "-T", "8")
+    victims = ("az1-b", "az3-a")
+    start = _vdl(cluster)
+    wait_for(lambda: _advanced(cluster, start), "commits before")
+    for victim in victims:
+        assert cluster.signal(victim, signal.SIGSTOP)
+    try:
+        start = _vdl(cluster)
+        wait_for(lambda: _advanced(cluster, start), "commits with two nodes hanging")
+        states = {n["id"]: n["state"] for n in cluster.status()["storage_nodes"]}
+        assert [states[victim] for victim in victims] == ["not answering", "not answering"]
+    finally:
+        for victim in victims:
+            cluster.signal(victim, signal.SIGCONT)
+    output, errors = load.communicate(timeout=120)
+    assert load.returncode == 0, output + errors
+    assert_no_failures(output)
+    wait_for(lambda: all_caught_up(cluster), "the nodes to catch up")
+    assert_balanced(cluster)

@@ -141,6 +141,35 @@ def test_native_equals_python(script: Any) -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
+@given(script=scripts, cut=st.floats(0, 1), upto=st.floats(0, 1))
+@settings(max_examples=60, deadline=None)
+def test_the_index_of_a_run_is_that_of_its_scan(
+    side: tuple[Any, Any, Any], script: Any, cut: float, upto: float
+) -> None:
+    chains: dict[int, Any] = {}
+    fresh: dict[int, list[int]] = {}
+    wanted: dict[int, list[int]] = {}
+    anew: dict[int, list[int]] = {}
+    for _, prev, first, last, _, data in _play((py_arena, py_mtr, py_redo), script)[1]:
+        # A stretch that a page's chain continues from: its start is inside the run for a page's first records only.
+        after, until = first - 1, first + int((last - first) * upto)
+        if not chains:
+            after += int((last - first) * cut)
+        for lsn, _, page_no, page_prev, _, offset, end in py_redo.scan(data, prev):
+            if page_no != py_redo.NO_PAGE and after < lsn <= until:
+                if page_prev and page_no in wanted and wanted[page_no][-2] != page_prev:
+                    with pytest.raises(InvariantViolation, match="the last one indexed is"):
+                        side[2].index_run(chains, fresh, data, prev, after, until)
+                    return
+                wanted.setdefault(page_no, []).extend((lsn, offset << 32 | end))
+                if not page_prev:
+                    anew.setdefault(page_no, []).append(lsn)
+        side[2].index_run(chains, fresh, data, prev, after, until)
+        assert {page_no: list(chain) for page_no, chain in chains.items()} == wanted
+        assert fresh == anew
+
+
+@pytest.mark.parametrize("side", SIDES)
 @given(data=st.binary(max_size=200), prev=st.integers(0, 2**40))
 @settings(max_examples=200, deadline=None)
 def test_scan_of_garbage_raises_or_parses_alike(side: tuple[Any, Any, Any], data: bytes, prev: int) -> None:

@@ -1,4 +1,4 @@
-"""A relation whose extents belonged to another before: nothing of the earlier owner shows, also in blocks not yet used."""
+"""A relation whose extents belonged to another before: nothing of that owner shows, also in blocks not yet used."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def scan(data, unsigned long long pg_prev_lsn):
             read_c(p, &at, total, &page_delta)
             if page_delta:
                 page_prev = lsn - page_delta
-        if at > end or pg_delta == 0 or vol_delta == 0:
+        if at > end or pg_delta == 0 or vol_delta == 0 or vol_delta > lsn or (not flags & C_NOTE and page_delta > lsn):
             raise InvariantViolation(f"redo record ending at byte {end} is malformed")
         found.append((lsn, lsn - vol_delta, NO_PAGE if flags & C_NOTE else page_no, page_prev, flags, at, end))
         pg_prev_lsn = lsn
@@ -189,7 +189,7 @@ def index_run(
             read_c(p, &at, total, &page_delta)
             if page_delta:
                 page_prev = lsn - page_delta
-        if at > end or pg_delta == 0 or vol_delta == 0:
+        if at > end or pg_delta == 0 or vol_delta == 0 or vol_delta > lsn or (not flags & C_NOTE and page_delta > lsn):
             raise InvariantViolation(f"redo record ending at byte {end} is malformed")
         if not flags & C_NOTE and after_lsn < lsn <= upto_lsn:
             key = page_no

@@ -95,12 +95,12 @@ def scan(data: bytes, pg_prev_lsn: int) -> list[tuple[int, int, int, int, int, i
             vol_delta, at = read_varint(data, body + 1)
             pg_delta, at = read_varint(data, at)
             lsn = pg_prev_lsn + pg_delta
-            page_no, page_prev = NO_PAGE, 0
+            page_no, page_prev, page_delta = NO_PAGE, 0, 0
             if not flags & FLAG_NOTE:
                 page_no, at = read_varint(data, at)
                 page_delta, at = read_varint(data, at)
                 page_prev = lsn - page_delta if page_delta else 0
-            if at > end or not pg_delta or not vol_delta:
+            if at > end or not pg_delta or not vol_delta or vol_delta > lsn or page_delta > lsn:
                 raise InvariantViolation(f"redo record ending at byte {end} is malformed")
             found.append((lsn, lsn - vol_delta, page_no, page_prev, flags, at, end))
             pg_prev_lsn, at = lsn, end

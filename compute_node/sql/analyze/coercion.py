@@ -84,7 +84,7 @@ def find_pathway(catalog: CatalogView, target: int, source: int, context: str) -
             element = find_pathway(catalog, target_type.element, source_type.element, context)
             if element is not None:
                 return Pathway("relabel") if element.method == "relabel" else Pathway("array")
-    if context != "i" and target_type.category == "S" and source_type.kind != "p":
+    if context != "i" and target_type.category == "S" and (source_type.kind != "p" or source == oids.RECORD):
         return Pathway("io")
     if context == "e" and source_type.category == "S" and target_type.kind != "p":
         return Pathway("io")
