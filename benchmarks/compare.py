@@ -119,7 +119,7 @@ def restart_seconds(server: Aurora) -> float:
     """From SIGKILL of the writer, in the middle of a run, to the first answered query."""
     writer = server.cluster.writer.id
     load = subprocess.Popen(
-        ["pgbench", "-h", LOOPBACK, "-p", str(server.port), "-U", "postgres", "-n", "-c", "8", "-T", "30", "postgres"],
+        ["pgbench", "-h", LOOPBACK, "-p", str(server.port), "-U", "postgres", "-n", "-c", "8", "-T", "8", "postgres"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -40,7 +40,8 @@ class Postgres:
         found = postgres_bin()
         if found is None:
             raise RuntimeError("PostgreSQL's server programs are not installed")
-        self.bin, self.root, self.name, self.standbys = found, root / name, name, standbys
+        self.bin, self.name, self.standbys = found, name, standbys
+        self.root = root / f"postgres{standbys}"
         self.ports = free_ports(1 + standbys)
         self.root.mkdir(parents=True)
         if os.geteuid() == 0:

@@ -36,7 +36,7 @@ from compute_node.types.calendar_ import (
     utc_to_local,
 )
 from compute_node.types.common import division_by_zero
-from compute_node.types.datetime_ import check_timestamp, date_plus, date_to_timestamp, is_infinite
+from compute_node.types.datetime_ import check_date, check_timestamp, date_plus, date_to_timestamp, is_infinite
 from compute_node.types.datetime_parse import DAY_NAMES, MONTH_NAMES
 from compute_node.types.declare import fn, fns
 from compute_node.types.interval import Interval, TimeTz, checked_interval, interval_span
@@ -709,6 +709,8 @@ def _make_timestamptz(context: FunctionContext, *fields: Any) -> int:
 def _make_interval(
     years: int, months: int, weeks: int, days: int, hours: int, minutes: int, seconds: float
 ) -> Interval:
+    if not math.isfinite(seconds):
+        raise DatetimeFieldOverflow("interval out of range")
     return checked_interval(
         years * 12 + months, weeks * 7 + days, hours * HOUR_US + minutes * MINUTE_US + round(seconds * SECOND_US)
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from aurora.errors import InvalidParameterValue, StringDataRightTruncation
+from aurora.errors import InvalidParameterValue, ProgramLimitExceeded, StringDataRightTruncation
 from compute_node.types.common import parse_typmod_int, receive_text, string_key
 from compute_node.types.declare import comparisons, fn, fns
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
@@ -55,17 +55,13 @@ def varchar_typmod(value: str, typmod: int, explicit: bool) -> str:
     return value[:limit]
 
 
-_MAX_PADDED = 10_485_760
-"""what a declared char(n) may have; a length given to the cast function itself is not checked before"""
-
-
 def bpchar_typmod(value: str, typmod: int, explicit: bool) -> str:
     """char(n): pads with blanks; an explicit cast cuts; otherwise only blanks may be lost (22001)."""
     limit = typmod - 4
     if typmod < 4:
         return value
     if len(value) <= limit:
-        if limit > _MAX_PADDED:
+        if limit > MAX_LENGTH:  # a length given to the cast function itself, not a declared type's
             raise ProgramLimitExceeded(f"invalid memory alloc request size {typmod}")
         return value.ljust(limit)
     if not explicit and value[limit:].strip(" "):

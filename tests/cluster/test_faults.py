@@ -115,7 +115,7 @@ def test_cancel_of_a_commit_without_a_write_quorum(make_cluster: Callable[..., C
 
 def test_nodes_that_hang_without_dying(make_cluster: Callable[..., Cluster]) -> None:
     cluster = make_cluster(cache_mb=8)
-    pgbench(cluster, "-i", "-q", "-s", "2")
+    pgbench(cluster, "-i", "-q", "-s", "1")
     load = pgbench_background(cluster, "-n", "-M", "prepared", "-c", "8", "-T", "8")
     victims = ("az1-b", "az3-a")
     start = _vdl(cluster)
