@@ -83,3 +83,9 @@ SELECT * FROM d WHERE a = '2024-01-01' AND b > '2024-01-01 06:00' AND c BETWEEN 
 INSERT INTO d (a) VALUES ('nope');
 INSERT INTO d (a) VALUES (1);
 SELECT a, b::date = a AS same, date_trunc('day', b) FROM d ORDER BY b;
+SELECT interval '2024-02-29';
+SELECT 'inf'::date;
+SELECT 'infinity'::date + '12:00'::time, 0 + 'infinity'::date, 'infinity'::timestamptz::timetz;
+SELECT interval '1 mon' * -1e300::float8;
+SELECT make_interval(secs => 'inf');
+SELECT - 'NaN'::numeric, ROW(1, 'a b')::text;
