@@ -153,6 +153,7 @@ def test_stored_settings_and_roles(shared_cluster: Cluster) -> None:
             admin.execute("RESET ROLE")
             admin.execute("ALTER SYSTEM RESET work_mem")
             admin.execute("DROP ROLE stored")
+        assert one(admin, "SELECT count(*) FROM pg_db_role_setting") == 0
 
 
 def test_system_catalogs_are_closed_to_dml(shared_cluster: Cluster) -> None:

@@ -151,6 +151,7 @@ def drop_role(ctx: DdlContext, node: ast.DropRoleStmt) -> str:
             if record.oid in (member.roleid, member.member):
                 ctx.rows.delete("pg_auth_members", member)
         ctx.rows.delete_where("pg_shdescription", objoid=record.oid, classoid=1260)
+        ctx.rows.delete_where("pg_db_role_setting", setrole=record.oid)
         ctx.rows.delete("pg_authid", record)
     ctx.changes.touch(CLASS_AUTHID)
     return "DROP ROLE"
