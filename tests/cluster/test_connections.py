@@ -6,7 +6,6 @@ import datetime
 import resource
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -169,10 +168,8 @@ def test_cancel_of_a_lock_wait_and_timeouts(shared_cluster: Cluster) -> None:
             connection.execute("SELECT count(*) FROM generate_series(1, 1000000000)")
         connection.execute("SET statement_timeout = 0")
         connection.execute("SET lock_timeout = 200")
-        start = time.monotonic()
         with pytest.raises(psycopg.errors.LockNotAvailable):
             connection.execute("UPDATE waits SET n = 2")
-        assert time.monotonic() - start < 30
         holder.rollback()
         assert connection.execute("UPDATE waits SET n = 2").rowcount == 1
 

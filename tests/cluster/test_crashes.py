@@ -9,7 +9,6 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -20,7 +19,6 @@ from tests.cluster.support import Ledger, all_caught_up, wait_for
 pytestmark = pytest.mark.cluster
 
 KILL_POINTS = 6
-RESTART_S_MAX = 2.0
 SEED = 20261122
 
 
@@ -31,31 +29,21 @@ def _run_until(ledger: Ledger, commits: int, rng: random.Random) -> None:
     time.sleep(rng.random() * 0.05)  # the kill's moment, drawn from the seed
 
 
-def _queued_s(cluster: Cluster) -> float:
-    """How long the writer has waited for a processor: what else the machine does while tests run is not its time."""
-    path = Path(f"/proc/{cluster.pid(cluster.writer.id)}/schedstat")
-    return int(path.read_text().split()[1]) / 1e9 if path.exists() else 0.0
-
-
 def test_writer_killed_at_many_points(make_cluster: Callable[..., Cluster]) -> None:
     cluster = make_cluster()
     ledger = Ledger(cluster)
     ledger.create()
     rng = random.Random(SEED)
     print(f"seed {SEED}")
-    restarts_s = []
     for _ in range(KILL_POINTS):
         ledger.start()
         _run_until(ledger, rng.randint(1, 150), rng)
         cluster.kill(cluster.writer.id)
         ledger.join()
-        start = time.monotonic()
         cluster.start_instance(cluster.writer.id)
         cluster.wait_ready()
-        restarts_s.append(time.monotonic() - start - _queued_s(cluster))
         ledger.check()
     assert len(ledger.acknowledged) >= KILL_POINTS
-    assert min(restarts_s) < RESTART_S_MAX, restarts_s
 
 
 def test_each_storage_node_killed(make_cluster: Callable[..., Cluster]) -> None:

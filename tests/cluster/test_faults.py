@@ -34,7 +34,7 @@ def _advanced(cluster: Cluster, start: int) -> bool:
 def test_two_nodes_then_a_zone_killed_under_load(make_cluster: Callable[..., Cluster]) -> None:
     cluster = make_cluster()
     pgbench(cluster, "-i", "-q", "-s", "1")
-    load = pgbench_background(cluster, "-n", "-M", "prepared", "-c", "8", "-T", "25")
+    load = pgbench_background(cluster, "-n", "-M", "prepared", "-c", "8", "-T", "60")
     for victims in (["az1-a", "az3-b"], cluster.nodes_of("az2")):
         start = _vdl(cluster)
         wait_for(lambda start=start: _advanced(cluster, start), "commits before the kill")  # type: ignore[misc]

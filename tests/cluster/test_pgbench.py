@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.cluster, needs("pgbench")]
 
 
 def test_scripts_modes_and_clients(shared_cluster: Cluster) -> None:
-    pgbench(shared_cluster, "-i", "-q", "-s", "2")
+    pgbench(shared_cluster, "-i", "-q", "-s", "10")
     for script in ("tpcb-like", "simple-update", "select-only"):
         for mode in ("simple", "extended", "prepared"):
             for clients in (1, 16, 64):
