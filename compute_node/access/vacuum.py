@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 DEAD_TIDS_MAX = 500_000
 PAGES_PER_TURN = 16
 FREEZE_AGE_XIDS = 50_000_000
+AUTOVACUUM_NAP_S = 0.004
+"""As autovacuum_vacuum_cost_delay does in PostgreSQL: the background leaves room for the foreground."""
 FREE_BYTES_MIN = PAGE_BYTES // 16
 """A page with less room is not offered to inserts."""
 
@@ -39,9 +41,11 @@ class VacuumStats:
 
 
 class Vacuum:
-    """One vacuum of one table; ``freeze_all`` freezes whatever is old enough to be, not only what is very old."""
+    """One vacuum of one table; ``freeze_all`` freezes whatever is old enough to be, not only what is very old.
+    ``nap_s`` is slept every few pages, so that a vacuum nobody asked for leaves the processor to those who wait."""
 
-    def __init__(self, table: Any, freeze_all: bool = False) -> None:
+    def __init__(self, table: Any, freeze_all: bool = False, nap_s: float = 0.0) -> None:
+        self._nap_s = nap_s
         self._table = table
         self._storage = table.storage
         self._load = table.storage.cache.load
@@ -81,7 +85,10 @@ class Vacuum:
     def _breathe(self) -> None:
         self._steps += 1
         if self._steps % PAGES_PER_TURN == 0 and HUB.in_greenlet():
-            HUB.yield_turn()
+            if self._nap_s:
+                HUB.sleep(self._nap_s)
+            else:
+                HUB.yield_turn()
 
     def _retry(self, kernel: Any, *args: Any) -> int:
         while (outcome := kernel(*args)) < 0:
@@ -127,9 +134,9 @@ class Vacuum:
         return removed
 
 
-def vacuum(table: Any, freeze_all: bool = False) -> VacuumStats:
+def vacuum(table: Any, freeze_all: bool = False, nap_s: float = 0.0) -> VacuumStats:
     """Vacuum a table; see ``Vacuum``."""
-    stats = Vacuum(table, freeze_all).run()
+    stats = Vacuum(table, freeze_all, nap_s).run()
     table.file.dead_rows = 0
     return stats
 
@@ -166,7 +173,7 @@ class AutoVacuum:
         try:
             if not storage.locks.lock_relation(txn, table.desc.oid, SHARE_UPDATE_EXCLUSIVE, table.name, SKIP_LOCKED):
                 return None
-            stats = vacuum(table)
+            stats = vacuum(table, nap_s=AUTOVACUUM_NAP_S)
             table.file.rows = stats.rows
             self.runs += 1
             logger.debug("autovacuum of %s: %s", table.name, stats)
