@@ -29,7 +29,7 @@ import psycopg
 
 from aurora.kernels import IMPLEMENTATION
 from aurora.supervisor import LOOPBACK
-from benchmarks.servers import Aurora, Postgres, Server, postgres_bin
+from benchmarks.servers import STANDBYS, Aurora, Postgres, Server, postgres_bin
 
 SCRIPTS = ("tpcb-like", "select-only")
 MODES = ("simple", "prepared")
@@ -186,7 +186,11 @@ def main() -> int:
         return 1
     root = Path(tempfile.mkdtemp(prefix="aurora-bench-"))
     root.chmod(0o755)
-    servers: list[Server] = [Postgres(root, "postgres"), Postgres(root, "postgres + 5 standbys", 5), Aurora(root)]
+    servers: list[Server] = [
+        Postgres(root, "postgres"),
+        Postgres(root, "postgres + 5 standbys", STANDBYS),
+        Aurora(root),
+    ]
     try:
         for server in servers:
             server.start()
