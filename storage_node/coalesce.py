@@ -91,6 +91,16 @@ class Coalescer:
         """Queue pages that came from a peer."""
         self._queue.append(chunk)
 
+    def forget(self, segment: Segment) -> None:
+        """The segment is given up: what waits for its page store is not needed. A write under way may end."""
+        self._queue = deque(chunk for chunk in self._queue if chunk.segment is not segment)
+        self._todo = deque(other for other in self._todo if other is not segment)
+        if self._round is not None and self._round.segment is segment:
+            self._round = None
+        if self._current is not None and self._current.segment is segment:
+            self._current = None
+            self._phase = Phase.STAGE
+
     def step(self, now: float) -> list[Effect]:
         """Do one slice of work."""
         if self._phase in (Phase.STAGING, Phase.PLACING) or now < self._not_before:
@@ -128,8 +138,13 @@ class Coalescer:
             self._not_before = now + RETRY_S
             return []
 
-    def on_synced(self) -> list[Effect]:
-        """The sync asked for last is done."""
+    def on_synced(self, name: str) -> list[Effect]:
+        """The sync of that file, asked for last, is done."""
+        if self._current is None or self._phase not in (Phase.STAGING, Phase.PLACING):
+            return []  # its segment was given up meanwhile
+        store = self._current.segment.store
+        if name != (store.torn_name if self._phase is Phase.STAGING else store.name):
+            return []
         if self._phase is Phase.STAGING:
             self._phase = Phase.PLACE
             return self._write(self._node.clock.monotonic())

@@ -1,8 +1,8 @@
 """Gossip: what peers have and this node has not, and how it gets it.
 
 Every round this node tells one random peer its state and learns the peer's: epoch, truncation ranges, VDL, the SCL and
-collected LSN of every PG. A PG that was behind what a peer had one round ago and still is (so the writer's own stream
-is not about to bring it) is fetched: the log after the SCL, or, when the peer has collected beyond that, its pages
+collected LSN of every PG. A PG that is behind this peer, and was behind what some peer had a round ago or earlier (so
+the writer's own stream is not about to bring it), is fetched: the log after the SCL, or, when the peer has collected beyond that, its pages
 first and then the log. A node without a descriptor asks for one; a damaged page is asked for until some peer can give
 it.
 """
@@ -49,6 +49,11 @@ class Gossip:
         """Whether the PG's log or baseline is on its way from a peer."""
         return pg in self._fetching
 
+    def fetching_pages(self, pg: int) -> bool:
+        """Whether the PG's pages are on their way from a peer, or wait to be stored."""
+        call = self._fetching.get(pg)
+        return call is not None and call.method == "FetchPages"
+
     def tick(self, now: float) -> list[Effect]:
         """Begin a round when it is time."""
         node = self._node
@@ -68,6 +73,10 @@ class Gossip:
             if segment.broken:
                 effects += self._repairs(segment, peer_id, address)
         return effects
+
+    def truncated(self) -> None:
+        """Log that was heard of has become void: what peers have is to be heard anew."""
+        self._known_scl.clear()
 
     def _up_to_date(self) -> bool:
         """Whether nothing is missing here as far as this node knows."""
@@ -99,6 +108,8 @@ class Gossip:
         if isinstance(reply, pb.ReadDescriptorReply):
             if reply.present:
                 node.install_descriptor(reply.descriptor)
+        elif call.streaming and call.request.pg not in node.pgs:
+            return []  # the PG was given to another node meanwhile
         elif isinstance(reply, pb.FetchLogReply):
             node.take_log(call.request.pg, reply.batches)
             if reply.collected:
@@ -113,11 +124,15 @@ class Gossip:
         node = self._node
         node.learn(reply)
         effects: list[Effect] = []
-        if node.descriptor is not None and reply.descriptor_generation > node.descriptor.generation:
+        theirs = (reply.descriptor_epoch, reply.descriptor_generation)
+        if node.descriptor is not None and theirs > node.descriptor.version:
             effects.append(Call(call.peer_id, call.address, "ReadDescriptor", pb.ReadDescriptorRequest()))
         for state in reply.pgs:
+            if state.pg not in node.pgs:
+                continue
             segment = node.segment(state.pg)
-            waited, self._known_scl[state.pg] = self._known_scl.get(state.pg, 0), state.scl
+            waited = self._known_scl.get(state.pg, 0)
+            self._known_scl[state.pg] = max(waited, state.scl)
             if segment.scl >= min(waited, state.scl) or state.pg in self._fetching:
                 continue
             effects.append(self._fetch(call, segment, state))
@@ -131,10 +146,14 @@ class Gossip:
                 state.pg, call.peer_id, state.collected_lsn, segment.scl,
             )  # fmt: skip
             method = "FetchPages"
-            request: object = pb.FetchPagesRequest(volume_id=node.volume_id, pg=state.pg)
+            request: object = pb.FetchPagesRequest(
+                volume_id=node.volume_id, pg=state.pg, membership_epoch=node.membership_epoch
+            )
         else:
             method = "FetchLog"
-            request = pb.FetchLogRequest(volume_id=node.volume_id, pg=state.pg, after_lsn=segment.scl)
+            request = pb.FetchLogRequest(
+                volume_id=node.volume_id, pg=state.pg, after_lsn=segment.scl, membership_epoch=node.membership_epoch
+            )
         fetch = Call(call.peer_id, call.address, method, request, streaming=True, timeout_s=FETCH_TIMEOUT_S)
         self._fetching[state.pg] = fetch
         return fetch
@@ -155,6 +174,8 @@ class Gossip:
     def _take_repair(self, call: Call, reply: pb.ReadPagesReply) -> None:
         node = self._node
         for asked, page in zip(call.request.pages, reply.pages, strict=True):
+            if node.pg_of(page.page_no) not in node.pgs:
+                continue
             segment = node.segment(node.pg_of(page.page_no))
             index = page.page_no - segment.first_page
             if page.behind or page.collected or index not in segment.broken or not page.image:

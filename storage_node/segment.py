@@ -295,6 +295,15 @@ class Segment:
         self.collected_lsn, self.collected_cpl = baseline_lsn, baseline_cpl
         self._rebuild(held, truncations)
 
+    def release_all(self) -> list[Entry]:
+        """The segment is given up: its entries, which are the caller's to release."""
+        held = self.entries + [entry for _, _, entry in self._pending]
+        self.entries, self._pending, self.live_bytes, self.indexed = [], [], 0, 0
+        self.chains.clear()
+        self.fresh.clear()
+        self.version += 1
+        return held
+
     # --- log for others
 
     def fetch(self, after_lsn: int, upto_lsn: int) -> Iterator[Batch]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import combinations
 
-from aurora.geometry import Descriptor, Member
+from aurora.geometry import Member
+from aurora.placement import initial
 from aurora.quorum import SEGMENTS
 from aurora.sim.checks import Checker, CheckFailed
 from aurora.sim.nodes import SimNode
@@ -43,7 +44,7 @@ class Scenario:
             loss=rng.choice((0.0, 0.005, 0.02)), duplicate=rng.choice((0.0, 0.02)), slow=rng.choice((0.0, 0.02, 0.1))
         )
         members = tuple(Member(f"az{z}-{n}", f"az{z}", f"az{z}-{n}:1") for z in (1, 2, 3) for n in "ab")
-        descriptor = Descriptor(VOLUME_ID, 1, 1, 1, PAGES_PER_PG, members)
+        descriptor = initial(VOLUME_ID, members, PAGES_PER_PG, groups=1)
         fleet: dict[str, SimNode] = {}
         coalesce_mb = rng.choice((0.002, 0.01, 1.0))
         for member in members:
@@ -52,6 +53,7 @@ class Scenario:
                 coalesce_log_mb=coalesce_mb, coalesce_age_s=1.0, gossip_ms=150,
             )  # fmt: skip
             fleet[member.node_id] = SimNode(world, config, descriptor, fleet)
+        self.fleet, self.descriptor = fleet, descriptor
         self.nodes = list(fleet.values())
         self.checker = Checker(self.nodes, PAGES, PAGES_PER_PG)
         self.writers: list[SimWriter] = []
@@ -61,7 +63,7 @@ class Scenario:
     def _start_writer(self) -> None:
         name = f"writer-{len(self.writers) + 1}"
         self.world.note(f"{name} starts")
-        self.writers.append(SimWriter(self.world, name, self.nodes, self.checker, PAGES, PAGES_PER_PG))
+        self.writers.append(SimWriter(self.world, name, self.fleet, self.descriptor, self.checker, PAGES))
 
     def run(self) -> Outcome:
         """The storm, then the calm in which all must come right. Raises CheckFailed, or what a core raised."""

@@ -29,11 +29,11 @@ from typing import Any, Final
 from aurora.errors import AdminShutdown, InvariantViolation, SqlError
 from aurora.geometry import Descriptor, Member
 from aurora.kernels import mtr
-from aurora.quorum import WRITE_SEGMENTS
 from aurora.rpc import storage_pb2 as pb
 from compute_node.hub import HUB, Waiter
 from compute_node.volume import driver
 from compute_node.volume.durable import Done, DurableQueue
+from compute_node.volume.fleet import AskStates, Fleet, SendDescriptor
 from compute_node.volume.reads import PageReader
 from compute_node.volume.recovery import LAL_BYTES, Recovered, Superseded
 from compute_node.volume.streams import NodeStream
@@ -84,22 +84,28 @@ class Volume:
         """How many transactions are writing and have not committed."""
         self.pgmrpl_source: Callable[[], int] | None = None
         """Lowest read point that others (replicas, cursors) still need; None: the VDL."""
-        self.streams = [NodeStream(self, index, member) for index, member in enumerate(descriptor.members)]
+        self.fleet: Fleet
+        self.streams: list[NodeStream] = []
+        self._meet(descriptor)
         self.reader = PageReader(self)
         self._in_flight_max = in_flight_max
         self._durable = DurableQueue()
         self._space: deque[tuple[int, Waiter]] = deque()
         self._loop = asyncio.get_running_loop()
         self._armed = False
+        self._ungrown: list[Any] = []
+        """Runs that wait for the volume to grow."""
         self._lingering_since = self._grown_at = 0.0
         self._lingering_lsn = 0
         self._wanted = False
         self._tasks: list[asyncio.Task[None]] = []
 
     @staticmethod
-    async def create(members: Sequence[Member], pages_per_pg: int, volume_id: bytes | None = None) -> Descriptor:
+    async def create(
+        members: Sequence[Member], pages_per_pg: int, volume_id: bytes | None = None, tails: bool = False
+    ) -> Descriptor:
         """See ``driver.create``."""
-        return await driver.create(members, pages_per_pg, volume_id)
+        return await driver.create(members, pages_per_pg, volume_id, tails)
 
     @classmethod
     async def open(
@@ -133,10 +139,10 @@ class Volume:
 
     async def _recover(self, read_only_after_s: float | None) -> None:
         try:
-            recovered = await driver.recover([stream.calls for stream in self.streams], read_only_after_s)
+            recovered = await driver.recover(self.descriptor, self._calls_of, read_only_after_s)
         except Superseded as error:
             raise AdminShutdown("terminating connection due to administrator command", detail=str(error)) from error
-        self.recovered = recovered
+        self.recovered, self.descriptor = recovered, recovered.descriptor
         self.vdl = recovered.vdl
         if not hasattr(self, "log"):
             self.log = mtr.RedoLog(recovered.next_lsn, recovered.vdl, self.descriptor.pages_per_pg, recovered.pg_last)
@@ -145,20 +151,31 @@ class Volume:
             return
         self._start_writing(recovered)
 
+    def _meet(self, descriptor: Descriptor) -> None:
+        """Have a stream for each node of the descriptor, at its node index."""
+        for index, node in enumerate(descriptor.nodes):
+            if index == len(self.streams):
+                self.streams.append(NodeStream(self, index, node))
+
+    def _calls_of(self, descriptor: Descriptor) -> list[driver.NodeCalls]:
+        self._meet(descriptor)
+        return [stream.calls for stream in self.streams]
+
     def _start_writing(self, recovered: Recovered) -> None:
         log = self.log
         log.next_lsn, log.last_lsn, log.last_cpl = recovered.next_lsn, recovered.vdl, recovered.vdl
         log.pg_last.clear()
         log.pg_last.update(recovered.pg_last)
+        self.descriptor = recovered.descriptor
         self.core = WriterCore(self.descriptor.volume_id, recovered, self._message, self._in_flight_max)
+        self.fleet = Fleet(self.core)
         self.read_only = False
-        for stream in self.streams:
-            stream.start()
+        self._adopt(self.descriptor)
 
     async def _upgrade(self) -> None:
         """Opened with three nodes: recover again for writing, as soon as there are four."""
         try:
-            recovered = await driver.recover([stream.calls for stream in self.streams])
+            recovered = await driver.recover(self.descriptor, self._calls_of)
         except Superseded:
             self._on_fenced()
             return
@@ -178,6 +195,7 @@ class Volume:
             batches=batches,
             vdl=vdl,
             pgmrpl=pgmrpl,
+            membership_epoch=self.core.descriptor.membership_epoch,
         ).SerializeToString()
         return message
 
@@ -209,18 +227,67 @@ class Volume:
             self._loop.call_soon(self._flush)
             return
         self._armed = False
-        if self.read_only or self.fenced or not self.log.pending_bytes:
+        if self.read_only or self.fenced or not (self.log.pending_bytes or self._ungrown):
             return
         core = self.core
-        idle = core.idle_nodes()
-        if idle < WRITE_SEGMENTS and idle < core.connected_nodes():
+        if not core.has_room():
             self._wanted = True  # the next ack looks again: until a quorum has room, gathering costs no time
             return
         self._wanted = False
+        runs = self._ungrown or self.log.take()
+        if not self.fleet.covers(runs):
+            # The volume must grow first; what is logged meanwhile waits behind these runs.
+            self._ungrown = runs
+            if self.fleet.grow(1 + max(run[0] for run in runs)):
+                self._step_fleet()
+            return
+        if self._ungrown:
+            self._ungrown = []
+            self.flush_soon("what was logged while the volume grew")
         core.pgmrpl = self._pgmrpl()
-        core.flush(self.log.take())
+        core.flush(runs)
         for stream in self.streams:
             stream.pump()
+
+    # The fleet
+
+    def _step_fleet(self) -> None:
+        """Carry on what the fleet is changing to."""
+        fleet = self.fleet
+        for effect in fleet.tick():
+            stream = self.streams[effect.node] if effect.node < len(self.streams) else None
+            if stream is None:
+                continue
+            if isinstance(effect, SendDescriptor):
+                stream.tell(effect.descriptor)
+            elif isinstance(effect, AskStates):
+                stream.ask()
+        if self.core.descriptor is not self.descriptor:
+            self._adopt(self.core.descriptor)
+
+    def _adopt(self, descriptor: Descriptor) -> None:
+        self.descriptor = descriptor
+        self._meet(descriptor)
+        for stream, node in zip(self.streams, descriptor.nodes):
+            stream.move(node)
+            stream.start()
+
+    def on_taken(self, index: int, descriptor: Descriptor) -> None:
+        """A node has taken a descriptor."""
+        if self.fleet.on_taken(index, descriptor):
+            self._adopt(self.core.descriptor)
+            self.on_vdl()
+            self.flush_soon("the fleet has changed")
+            self._step_fleet()
+            for stream in self.streams:
+                stream.pump()
+        elif self.core.vdl > self.vdl:
+            self.on_vdl()
+
+    def change_fleet(self, change: Callable[[Fleet], None]) -> None:
+        """Ask for a change: ``change`` calls one of the fleet's requests. ChangeRefused when it cannot be made."""
+        change(self.fleet)
+        self._step_fleet()
 
     def _pgmrpl(self) -> int:
         lowest = self.core.vdl
@@ -234,6 +301,9 @@ class Volume:
     def on_reply(self, index: int, reply: Any) -> None:
         """A stream's reply: the hot path of acks."""
         core = self.core
+        if reply.refused_membership:
+            core.on_stale(index)
+            return
         if core.on_ack(
             index, reply.sequence, [(entry.pg, entry.lsn) for entry in reply.scl], reply.refused_epoch, reply.error
         ):
@@ -362,9 +432,10 @@ class Volume:
                 for stream in self.streams:
                     stream.pump()
             flushes = core.flushes
-            lagging = [stream for stream in self.streams if core.lagging(stream.index)]
-            if lagging:
-                await asyncio.gather(*(stream.poll() for stream in lagging))
+            for stream in self.streams:
+                if core.lagging(stream.index):
+                    stream.ask()
+            self._step_fleet()
 
     def check_fenced(self) -> None:
         """Called when a stream ended: has a newer writer taken the write quorum away?"""
@@ -404,6 +475,8 @@ class Volume:
         nodes = []
         for stream in self.streams:
             index = stream.index
+            if stream.member.retired:
+                continue
             node: dict[str, Any] = {
                 "id": stream.member.node_id,
                 "az": stream.member.az,
@@ -435,6 +508,10 @@ class Volume:
             "next_lsn": self.log.next_lsn,
             "epoch": self.epoch,
             "writer_id": self.writer_id,
+            "membership_epoch": self.descriptor.membership_epoch,
+            "geometry_epoch": self.descriptor.geometry_epoch,
+            "protection_groups": len(self.descriptor.groups),
+            "fleet_changing": not self.read_only and self.fleet.busy,
             "state": "fenced" if self.fenced else "read only" if self.read_only else "open",
             "flushes": 0 if self.read_only else self.core.flushes,
             "messages": 0 if self.read_only else self.core.messages,
