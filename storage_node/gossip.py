@@ -2,9 +2,9 @@
 
 Every round this node tells one random peer its state and learns the peer's: epoch, truncation ranges, VDL, the SCL and
 collected LSN of every PG. A PG that is behind this peer, and was behind what some peer had a round ago or earlier (so
-the writer's own stream is not about to bring it), is fetched: the log after the SCL, or, when the peer has collected beyond that, its pages
-first and then the log. A node without a descriptor asks for one; a damaged page is asked for until some peer can give
-it.
+the writer's own stream is not about to bring it), is fetched: the log after the SCL, or, when the peer has collected
+beyond that, its pages first and then the log. A node without a descriptor asks for one; a damaged page is asked for
+until some peer can give it.
 """
 
 from __future__ import annotations

@@ -458,12 +458,16 @@ class StorageNode(Generic[Token]):
     # --- descriptor, status, gossip
 
     def on_write_descriptor(self, request: pb.WriteDescriptorRequest) -> pb.WriteDescriptorReply:
-        """Take a descriptor from the adopted writer, or, with epoch 0, from the volume's creation; not ok when the
-        node has adopted another writer, holds another volume's descriptor, or a newer one.
+        """Take a descriptor from the adopted writer (an empty node takes anybody's, and what it holds by that is hollow)
+        or, with epoch 0, from the volume's creation; not ok when the node has adopted another writer, holds another
+        volume's descriptor, or a newer one.
         """
         created = not request.volume_epoch
         if created and self.descriptor is not None:
             ok = self.descriptor == Descriptor.from_proto(request.descriptor)
+        elif not created and self.descriptor is None:
+            ok = self.install_descriptor(request.descriptor)
+            self._adopt(request.volume_epoch, request.writer_id)
         elif not created and (request.volume_epoch, request.writer_id) != (self.epoch, self.meta.value.writer_id):
             ok = False
         else:

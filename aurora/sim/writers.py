@@ -271,6 +271,11 @@ class SimWriter:
                 self._connections[node] = 0
                 self._connect(node)
 
+    @property
+    def descriptor(self) -> Descriptor:
+        """The descriptor that it goes by."""
+        return self._descriptor
+
     def change(self, request: Callable[[Fleet], None]) -> bool:
         """Ask for a change of the fleet; False when it is refused, or this writer is not open."""
         if self.state != "open" or self.fleet is None or self.paused:
@@ -326,6 +331,8 @@ class SimWriter:
 
         def fenced(answer: FenceAnswer | None) -> None:
             if answer is None:
+                # Lost on the way, or a node that belongs to no volume yet; the latter will have the descriptor next time.
+                self._tell(node, self._core.descriptor)
                 self._lost(node)
             elif not answer.adopted:
                 self._core.links[node].refused_epoch = answer.epoch

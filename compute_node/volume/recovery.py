@@ -234,7 +234,7 @@ class Recovery:
                 [
                     SendFence(self._round, node, self.epoch)
                     for node in self.descriptor.active
-                    if node not in self._adopters and node not in asked
+                    if node not in asked and (node not in self._adopters or self._fills(node))
                 ]
             )
         if self.phase is Phase.REPAIR and not self._waiting:
@@ -296,6 +296,10 @@ class Recovery:
                 continue
             found.append(node)
         return found
+
+    def _fills(self, node: int) -> bool:
+        """Whether the adopter had hollow segments when it answered: it may have filled them since."""
+        return any(report.hollow for report in self._adopters[node].pgs.values())
 
     def _mask(self, pg: int) -> int:
         return sum(1 << node for node in self._voters(pg))

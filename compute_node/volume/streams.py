@@ -153,8 +153,15 @@ class NodeStream:
     async def _connect(self) -> bool:
         """Fence the node and tell it every truncation; False when it has adopted a newer epoch."""
         volume, core = self._volume, self._volume.core
-        answer = await self.calls.fence(core.epoch)
         latest = core.descriptor
+        try:
+            answer = await self.calls.fence(core.epoch)
+        except grpc.aio.AioRpcError as error:
+            if error.code() != grpc.StatusCode.FAILED_PRECONDITION:
+                raise
+            # It belongs to no volume yet: a new node, or one that has lost its disk. Or to another: then this fails too.
+            await self.calls.write_descriptor(core.epoch, latest)
+            answer = await self.calls.fence(core.epoch)
         if answer.adopted and (answer.descriptor is None or answer.descriptor.version < latest.version):
             if await self.calls.write_descriptor(core.epoch, latest):
                 volume.on_taken(self.index, latest)
