@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from aurora import fleet
 from aurora.supervisor import AZS, LOOPBACK, Cluster, ClusterError
 
 PAGES_PER_PG_DEFAULT = (10 << 30) // 8192
@@ -38,6 +39,10 @@ def _parser() -> argparse.ArgumentParser:
         "--pages-per-pg", type=int, default=PAGES_PER_PG_DEFAULT, help="protection group size in 8 KiB pages"
     )
     up.add_argument("--cache-mb", type=int, default=512, help="the writer's page cache")
+    up.add_argument(
+        "--storage-nodes", type=int, default=6, choices=(6, 9, 12), help="storage nodes, evenly over three zones"
+    )
+    up.add_argument("--tails", action="store_true", help="three of each six segments keep log only, no pages")
     up.add_argument("--password-file", type=Path, default=None, help="superuser password (or AURORA_PASSWORD)")
 
     verbs.add_parser("down", parents=[shared], help="stop all processes of the cluster")
@@ -53,6 +58,19 @@ def _parser() -> argparse.ArgumentParser:
     node_verbs = node.add_subparsers(dest="action", required=True)
     for action in ("kill", "stop", "start"):
         node_verbs.add_parser(action, parents=[shared]).add_argument("id")
+
+    add = node_verbs.add_parser("add", parents=[shared], help="one more storage node, as a spare")
+    add.add_argument("az", choices=AZS)
+    replace = node_verbs.add_parser("replace", parents=[shared], help="move a node's segments to a new, empty node")
+    replace.add_argument("id")
+    replace.add_argument("--by", default=None, help="a node of the same zone that is there already")
+    replace.add_argument("--timeout-s", type=float, default=3600.0, help="go back when it takes longer")
+
+    zone = verbs.add_parser("quorum", help="the quorum model while a zone stays away for long")
+    zone_verbs = zone.add_subparsers(dest="action", required=True)
+    away = zone_verbs.add_parser("away", parents=[shared], help="count on the other two zones alone: 3/4")
+    away.add_argument("az", choices=AZS)
+    zone_verbs.add_parser("all", parents=[shared], help="count on all three zones again: 4/6")
 
     az = verbs.add_parser("az", help="the nodes of one availability zone")
     az_verbs = az.add_subparsers(dest="action", required=True)
@@ -81,6 +99,8 @@ def _up(args: argparse.Namespace) -> int:
             pages_per_pg=args.pages_per_pg,
             cache_mb=args.cache_mb,
             password=password,
+            nodes_per_az=args.storage_nodes // len(AZS),
+            tails=args.tails,
         )
     elif args.host is not None or args.port is not None:
         writer = cluster.writer
@@ -122,7 +142,8 @@ def _tell(cluster: Cluster) -> None:
     if missing:
         logs = cluster.data / "log"
         print(f"storage nodes that did not start: {', '.join(missing)} (see {logs})", file=sys.stderr, flush=True)
-    nodes = "six" if not missing else len(cluster.required.nodes) - len(missing)
+    count = len(cluster.required.nodes) - len(missing)
+    nodes = "six" if count == 6 else count
     print(f"{nodes} storage nodes and {writer.id} (writer) are up; connect with:", flush=True)
     print(f"  psql -h {host} -p {writer.port} -U postgres postgres", flush=True)
 
@@ -152,8 +173,19 @@ def _process(cluster: Cluster, action: str, process_id: str, start: Callable[[st
 
 def _node(args: argparse.Namespace) -> int:
     cluster = Cluster(args.data)
+    if args.action == "add":
+        print(fleet.add(cluster, args.az))
+        return 0
+    if args.action == "replace":
+        fleet.replace(cluster, args.id, args.by, args.timeout_s, print)
+        return 0
     cluster.required.node(args.id)
     _process(cluster, args.action, args.id, cluster.start_node)
+    return 0
+
+
+def _quorum(args: argparse.Namespace) -> int:
+    print(fleet.set_away(Cluster(args.data), args.az if args.action == "away" else ""))
     return 0
 
 
@@ -193,6 +225,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "status": _status,
     "node": _node,
     "az": _az,
+    "quorum": _quorum,
     "instance": _instance,
     "psql": _psql,
 }

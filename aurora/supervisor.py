@@ -25,6 +25,7 @@ AZS = ("az1", "az2", "az3")
 NODES = tuple((f"{az}-{letter}", az) for az in AZS for letter in "ab")
 """The six storage nodes: (id, availability zone)."""
 
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
 LOOPBACK = "127.0.0.1"
 
 
@@ -158,17 +159,29 @@ class Cluster:
             raise ClusterError(f"no cluster in {self.data}; start one with: aurora up --data {self.data}")
         return self.spec
 
-    def create(self, *, host: str, port: int, pages_per_pg: int, cache_mb: int, password: str | None) -> None:
-        """Describe a new cluster of six nodes and a writer; nothing is started."""
+    def create(
+        self,
+        *,
+        host: str,
+        port: int,
+        pages_per_pg: int,
+        cache_mb: int,
+        password: str | None,
+        nodes_per_az: int = 2,
+        tails: bool = False,
+    ) -> None:
+        """Describe a new cluster of two or more nodes a zone and a writer; nothing is started."""
         self._check_host(host, bool(password))
         port = self._checked_port(port)
         self.data.mkdir(parents=True, exist_ok=True)
-        ports = free_ports(len(NODES))
+        names = [(f"{az}-{letter}", az) for az in AZS for letter in LETTERS[:nodes_per_az]]
+        ports = free_ports(len(names))
         self.spec = ClusterSpec(
-            nodes=[NodeSpec(i, az, f"{LOOPBACK}:{p}") for (i, az), p in zip(NODES, ports, strict=True)],
+            nodes=[NodeSpec(i, az, f"{LOOPBACK}:{p}") for (i, az), p in zip(names, ports, strict=True)],
             instances=[InstanceSpec("instance-1", "writer", host, port)],
             pages_per_pg=pages_per_pg,
             cache_mb=cache_mb,
+            settings={"tails": "on"} if tails else {},
         )
         if password:
             secret = self.data / "password"
@@ -275,6 +288,11 @@ class Cluster:
             "--cache-mb",
             str(spec.cache_mb),
         ]
+        if spec.settings.get("tails") == "on":
+            arguments.append("--tails")
+        for name in ("replace-after-s", "zone-away-after-s"):
+            if name in spec.settings:
+                arguments += [f"--{name}", spec.settings[name]]
         if spec.password_file:
             arguments += ["--password-file", spec.password_file]
         self._spawn(instance_id, arguments)
@@ -308,6 +326,29 @@ class Cluster:
         """SIGTERM, then SIGKILL when it does not end in time."""
         if self.signal(process_id, signal.SIGTERM) and not self.wait_gone(process_id, 10.0):
             self.kill(process_id)
+
+    def add_node(self, az: str) -> NodeSpec:
+        """Describe and start one more node in a zone; the volume does not know it yet."""
+        taken = {node.id for node in self.required.nodes}
+        if az not in AZS:
+            raise ClusterError(f"no availability zone {az!r}; there are {', '.join(AZS)}")
+        node_id = next((f"{az}-{letter}" for letter in LETTERS if f"{az}-{letter}" not in taken), None)
+        if node_id is None:
+            raise ClusterError(f"zone {az} has {len(LETTERS)} storage nodes already")
+        if (self.data / "storage" / node_id).exists():
+            raise ClusterError(f"{self.data / 'storage' / node_id} is left of an earlier {node_id}: remove it first")
+        node = NodeSpec(node_id, az, f"{LOOPBACK}:{free_ports(1)[0]}")
+        self.required.nodes.append(node)
+        self._write()
+        self.start_node(node_id)
+        return node
+
+    def remove_node(self, node_id: str) -> None:
+        """Stop a node that the volume does not need any more, and forget it; its files stay."""
+        self.stop(node_id)
+        spec = self.required
+        spec.nodes = [node for node in spec.nodes if node.id != node_id]
+        self._write()
 
     def nodes_of(self, az: str) -> list[str]:
         """The ids of a zone's nodes."""

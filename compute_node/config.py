@@ -36,6 +36,9 @@ class Config:
     tls_key: Path | None = None
     max_connections: int = 10_000
     verify_redo: bool = False
+    tails: bool = False
+    replace_after_s: float = 30.0
+    zone_away_after_s: float = 600.0
 
     @property
     def cache_frames(self) -> int:
@@ -76,6 +79,11 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     flag("--password-file", type=Path, default=None, help="superuser password (or AURORA_PASSWORD)")
     flag("--tls-cert", type=Path, default=None, help="certificate chain (PEM) for TLS")
     flag("--tls-key", type=Path, default=None, help="its private key (PEM)")
+    parser.add_argument(
+        "--tails", action="store_true", help="for a new volume: three of each six segments keep log only, no pages"
+    )
+    flag("--replace-after-s", type=float, default=30.0, help="replace a silent storage node by a spare one; 0: never")
+    flag("--zone-away-after-s", type=float, default=600.0, help="count a silent zone out (3/4 quorum); 0: never")
     flag("--max-connections", type=int, default=10_000)
     parser.add_argument("--verify-redo", action="store_true", help="replay each mini-transaction and compare (slow)")
     return parser
@@ -113,5 +121,8 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         tls_cert=args.tls_cert,
         tls_key=args.tls_key,
         max_connections=int(args.max_connections),
+        tails=args.tails or bool(environment.get("AURORA_TAILS")),
+        replace_after_s=float(args.replace_after_s),
+        zone_away_after_s=float(args.zone_away_after_s),
         verify_redo=args.verify_redo or bool(environment.get("AURORA_VERIFY_REDO")),
     )

@@ -29,6 +29,7 @@ from compute_node.catalog import bootstrap
 from compute_node.config import Config
 from compute_node.engine import Engine
 from compute_node.hub import HUB
+from compute_node.volume.commands import FleetCommands
 from compute_node.volume.volume import Volume, VolumeNotFound
 from compute_node.wire import scram
 from compute_node.wire.server import Server, WireConfig
@@ -85,7 +86,7 @@ class ComputeServer:
         storage = Storage(arena, volume)
         storage.mtr.verify = self.config.verify_redo
         volume.siblings = storage.txns.by_xid.__len__
-        engine = Engine(storage, self.status, now_us())
+        engine = Engine(storage, self.status, now_us(), FleetCommands(volume, member_at))
         storage.reclaim_orphans()
         engine.catalog.warm()
         return engine
@@ -103,12 +104,22 @@ class ComputeServer:
     async def _open_volume(self) -> Volume:
         config = self.config
         try:
-            return await Volume.open(config.storage, config.id, find_timeout_s=FIND_TIMEOUT_S)
+            return await self._find_volume()
         except VolumeNotFound:
             LOGGER.info("the storage nodes are empty: creating a volume")
-        members = [await _member(address) for address in config.storage]
-        await Volume.create(members, config.pages_per_pg)
-        return await Volume.open(config.storage, config.id, find_timeout_s=FIND_TIMEOUT_S)
+        members = [await member_at(address) for address in config.storage]
+        await Volume.create(members, config.pages_per_pg, tails=config.tails)
+        return await self._find_volume()
+
+    async def _find_volume(self) -> Volume:
+        config = self.config
+        return await Volume.open(
+            config.storage,
+            config.id,
+            find_timeout_s=FIND_TIMEOUT_S,
+            replace_after_s=config.replace_after_s,
+            away_after_s=config.zone_away_after_s,
+        )
 
     async def _autovacuum(self, vacuum: AutoVacuum) -> None:
         while True:
@@ -187,7 +198,7 @@ class _Authenticator:
         return Role(verifier, role.superuser, role.can_login, role.oid)
 
 
-async def _member(address: str) -> Member:
+async def member_at(address: str) -> Member:
     """What the node at an address calls itself; waits until it answers."""
     channel = open_channel(address)
     try:

@@ -165,11 +165,12 @@ class Coalescer:
 
     def _begin_pass(self, now: float) -> bool:
         node = self._node
-        live = sum(segment.live_bytes for segment in node.segments.values())
+        full = [segment for segment in node.segments.values() if not segment.tail]
+        live = sum(segment.live_bytes for segment in full)
         if live < node.config.coalesce_log_mb * (1 << 20) and now - self._last_pass < node.config.coalesce_age_s:
             return False
         self._last_pass = now
-        self._todo.extend(s for s in node.segments.values() if s.target(node.coalesce_limit(s)))
+        self._todo.extend(s for s in full if s.target(node.coalesce_limit(s)))
         if not self._todo:
             self._not_before = now + RETRY_S
         return bool(self._todo)
@@ -223,6 +224,13 @@ class Coalescer:
             self._not_before = node.clock.monotonic() + RETRY_S
         elif last and segment.version == work.version:
             self._gone += segment.collect(work.upto_lsn)
+            self.collect()
+
+    def collect_tail(self, segment: Segment, upto_lsn: int) -> None:
+        """The full segments have their pages up to there: a tail needs its log below no longer."""
+        gone = segment.collect(min(upto_lsn, self._node.coalesce_limit(segment)))
+        if gone:
+            self._gone += gone
             self.collect()
 
     def collect(self) -> None:

@@ -37,6 +37,8 @@ class Gossip:
         """When the next round is due, on the node's clock."""
         self._calm = 0
         self._known_scl: dict[int, int] = {}
+        self._collected: dict[int, dict[str, int]] = {}
+        """PG → node → what it said last of its collected LSN, 0 while it is hollow."""
         self._fetching: dict[int, Call] = {}
         self._baselines: dict[int, pb.FetchPagesReply] = {}
 
@@ -133,13 +135,30 @@ class Gossip:
             segment = node.segment(state.pg)
             waited = self._known_scl.get(state.pg, 0)
             self._known_scl[state.pg] = max(waited, state.scl)
+            self._collected.setdefault(state.pg, {})[call.peer_id] = 0 if state.hollow else state.collected_lsn
+            if segment.tail:
+                self._collect_tail(segment)
             if segment.scl >= min(waited, state.scl) or state.pg in self._fetching:
                 continue
-            effects.append(self._fetch(call, segment, state))
+            fetch = self._fetch(call, segment, state)
+            if fetch is not None:
+                effects.append(fetch)
         return effects
 
-    def _fetch(self, call: Call, segment: Segment, state: pb.PgState) -> Call:
+    def _collect_tail(self, segment: Segment) -> None:
+        heard = self._collected[segment.pg]
+        everywhere = min((heard.get(node_id, 0) for node_id in self._node.full_holders(segment.pg)), default=0)
+        if everywhere > segment.collected_lsn:
+            self._node.coalescer.collect_tail(segment, everywhere)
+
+    def _fetch(self, call: Call, segment: Segment, state: pb.PgState) -> Call | None:
         node = self._node
+        if state.collected_lsn > segment.scl and segment.tail:
+            # What lies below is pages, which others keep: the log goes on from there.
+            node.adopt_baseline(segment, state.collected_lsn, 0)
+            return None
+        if state.collected_lsn > segment.scl and node.is_tail(call.peer_id, state.pg):
+            return None  # it has neither the log nor the pages: a full segment will be asked
         if state.collected_lsn > segment.scl:
             logger.info(
                 "PG %d: %s has collected to %d, this node has %d: its pages are fetched",

@@ -158,8 +158,11 @@ class StorageNode(Generic[Token]):
 
     def _make_segment(self, pg: int, collected: int, cpl: int) -> Segment:
         pages_per_pg = self.meta.value.descriptor.pages_per_pg
-        self.segments[pg] = Segment(pg, pages_per_pg, self.log, PageStore(self.disk, pg), collected, cpl)
-        return self.segments[pg]
+        segment = Segment(pg, pages_per_pg, self.log, PageStore(self.disk, pg), collected, cpl)
+        slot = self.descriptor.groups[pg].slot_of(self.config.node_id) if self.descriptor is not None else None
+        segment.tail = slot is not None and slot.tail
+        self.segments[pg] = segment
+        return segment
 
     def install_descriptor(self, new: pb.Descriptor, *, created: bool = False) -> bool:
         """Take a newer descriptor of this volume, durably; False when it is older, or another volume's.
@@ -371,7 +374,7 @@ class StorageNode(Generic[Token]):
     def _read_page(self, page_no: int, pg_lsn: int) -> pb.PageImage:
         # Bounded by the PG's own LSN and not by the read point: void records that this node may still hold lie between.
         segment = self.segment(self.pg_of(page_no))
-        if segment.scl < pg_lsn:
+        if segment.scl < pg_lsn or segment.tail:
             return pb.PageImage(page_no=page_no, scl=segment.scl, behind=True)
         try:
             while segment.index(INDEX_ENTRIES):
@@ -458,7 +461,7 @@ class StorageNode(Generic[Token]):
     # --- descriptor, status, gossip
 
     def on_write_descriptor(self, request: pb.WriteDescriptorRequest) -> pb.WriteDescriptorReply:
-        """Take a descriptor from the adopted writer (an empty node takes anybody's, and what it holds by that is hollow)
+        """Take a descriptor from the adopted writer (an empty node takes anybody's; what it holds by that is hollow)
         or, with epoch 0, from the volume's creation; not ok when the node has adopted another writer, holds another
         volume's descriptor, or a newer one.
         """
@@ -586,6 +589,8 @@ class StorageNode(Generic[Token]):
         self._check_volume(request.volume_id)
         self._check_membership(request.membership_epoch)
         segment = self.segment(request.pg)
+        if segment.tail:
+            raise Refused(f"node {self.config.node_id} keeps no pages of PG {request.pg}, only its log")
         lsn, cpl = segment.collected_lsn, segment.collected_cpl
         reply = pb.FetchPagesReply(baseline_lsn=lsn, baseline_cpl=cpl)
         for index, page in segment.store.pages():
@@ -613,6 +618,18 @@ class StorageNode(Generic[Token]):
         logger.info("PG %d: pages taken over at %d, SCL is now %d", segment.pg, lsn, segment.scl)
 
     # --- background
+
+    def is_tail(self, node_id: str, pg: int) -> bool:
+        """Whether that node's segment of the PG keeps log only."""
+        slot = self.descriptor.groups[pg].slot_of(node_id) if self.descriptor is not None else None
+        return slot is not None and slot.tail
+
+    def full_holders(self, pg: int) -> list[str]:
+        """Ids of the nodes that keep the PG's pages."""
+        if self.descriptor is None:
+            return []
+        slots = self.descriptor.groups[pg].slots
+        return [node_id for slot in slots if not slot.tail for node_id in slot.alternatives]
 
     def coalesce_limit(self, segment: Segment) -> int:
         """Highest LSN that may reach the segment's page store.
@@ -653,7 +670,9 @@ class StorageNode(Generic[Token]):
     @property
     def busy(self) -> bool:
         """Whether there is background work that need not wait for anything."""
-        return self.coalescer.busy or any(s.indexed + INDEX_BACKLOG < len(s.entries) for s in self.segments.values())
+        return self.coalescer.busy or any(
+            s.indexed + INDEX_BACKLOG < len(s.entries) and not s.tail for s in self.segments.values()
+        )
 
     @property
     def due_in_s(self) -> float:

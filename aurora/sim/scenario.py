@@ -45,7 +45,7 @@ class Scenario:
             loss=rng.choice((0.0, 0.005, 0.02)), duplicate=rng.choice((0.0, 0.02)), slow=rng.choice((0.0, 0.02, 0.1))
         )
         members = tuple(Member(f"az{z}-{n}", f"az{z}", f"az{z}-{n}:1") for z in (1, 2, 3) for n in "ab")
-        descriptor = initial(VOLUME_ID, members, PAGES_PER_PG, groups=1)
+        descriptor = initial(VOLUME_ID, members, PAGES_PER_PG, groups=1, tails=rng.random() < 0.3)
         fleet: dict[str, SimNode] = {}
         coalesce_mb = rng.choice((0.002, 0.01, 1.0))
         spares = [Member(f"az{z}-{n}", f"az{z}", f"az{z}-{n}:1") for z in (1, 2, 3) for n in "cd"]

@@ -19,6 +19,7 @@ from aurora.sim.nodes import SimNode
 from aurora.sim.world import Action, World
 from compute_node.volume.driver import ANY_MEMBERSHIP, read_fence
 from compute_node.volume.fleet import AskStates, ChangeRefused, Fleet, SendDescriptor
+from compute_node.volume.monitor import Monitor
 from compute_node.volume.recovery import (
     Answer,
     AppendAnswer,
@@ -259,6 +260,8 @@ class SimWriter:
         )
         self._log = mtr.RedoLog(recovered.next_lsn, recovered.vdl, recovered.descriptor.pages_per_pg, recovered.pg_last)
         self.fleet = Fleet(self._core)
+        rng = self.world.rng
+        self._monitor = Monitor(self._core, self.fleet, rng.choice((0, 0, 0.5, 1.5)), rng.choice((0, 0, 1.0)))
         self._meet()
         self._later(HOUSEKEEPING_S, self._housekeeping)
         self._later(0.0, self._work)
@@ -331,7 +334,7 @@ class SimWriter:
 
         def fenced(answer: FenceAnswer | None) -> None:
             if answer is None:
-                # Lost on the way, or a node that belongs to no volume yet; the latter will have the descriptor next time.
+                # Lost on the way, or a node that belongs to no volume yet: that one will have the descriptor next time.
                 self._tell(node, self._core.descriptor)
                 self._lost(node)
             elif not answer.adopted:
@@ -465,6 +468,7 @@ class SimWriter:
     def _housekeeping(self) -> None:
         self._core.pgmrpl = self._core.vdl
         self._core.nudge_idle(always=self.world.rng.random() < 0.1)
+        self._monitor.tick(self.world.now)
         self._step_fleet()
         for node in self._connections:
             self._pump(node)

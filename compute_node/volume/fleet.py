@@ -22,13 +22,13 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from aurora.errors import InvariantViolation
 from aurora.geometry import CANDIDATES_MAX, Descriptor, Group, Member, Slot
 from aurora.kernels.python.mtr import Run
-from aurora.placement import grown
+from aurora.placement import grown, spare_for
 from compute_node.volume.writer_core import WriterCore
 
 logger = logging.getLogger(__name__)
@@ -88,9 +88,11 @@ class Fleet:
         """A node joins the fleet; it holds nothing yet. ChangeRefused when another has its id."""
         self._request(lambda descriptor: with_node(descriptor, member))
 
-    def replace(self, lost: str, by: str) -> None:
-        """Begin to replace ``lost`` by ``by`` in all its PGs. ChangeRefused when that cannot be."""
-        self._request(lambda descriptor: replacing(descriptor, lost, by))
+    def replace(self, lost: str, by: str | None, avoid: Collection[str] = ()) -> None:
+        """Begin to replace ``lost`` by ``by``, or by spare nodes of its zone but those to ``avoid``, in all its PGs.
+        ChangeRefused when that cannot be.
+        """
+        self._request(lambda descriptor: replacing(descriptor, lost, by, avoid))
 
     def go_back(self, candidate: str) -> None:
         """Give up every replacement by ``candidate``. ChangeRefused when there is none."""
@@ -225,32 +227,43 @@ def with_node(descriptor: Descriptor, member: Member) -> Descriptor:
     return replace(descriptor, nodes=nodes)
 
 
-def replacing(descriptor: Descriptor, lost: str, by: str) -> Descriptor:
-    """The first step of a replacement: ``by`` is the candidate of all slots of ``lost``."""
+def replacing(descriptor: Descriptor, lost: str, by: str | None, avoid: Collection[str] = ()) -> Descriptor:
+    """The first step of a replacement: ``by`` is the candidate of all slots of ``lost``; None: the least loaded spares
+    of its zone are, each for the PGs of which it holds nothing, and a PG without a spare stays as it is.
+    """
+    _check_replacement(descriptor, lost, by)
+    for pg in sorted(descriptor.groups_of(lost)):
+        group = descriptor.groups[pg]
+        slot = group.slot_of(lost)
+        if slot is None or slot.member != lost:
+            continue
+        if slot.candidate:
+            raise ChangeRefused(f"{lost} is being replaced by {slot.candidate} in PG {pg} already")
+        candidate = by or spare_for(descriptor, pg, lost, avoid)
+        if candidate is None:
+            continue
+        if candidate in group.holders():
+            raise ChangeRefused(f"{candidate} holds a segment of PG {pg} already")
+        if sum(bool(other.candidate) for other in group.slots) >= CANDIDATES_MAX:
+            raise ChangeRefused(f"{CANDIDATES_MAX} segments of PG {pg} are being replaced already")
+        groups = list(descriptor.groups)
+        groups[pg] = _regroup(group, [replace(s, candidate=candidate) if s is slot else s for s in group.slots])
+        descriptor = replace(descriptor, groups=tuple(groups))
+    if not any(slot.member == lost and slot.candidate for group in descriptor.groups for slot in group.slots):
+        raise ChangeRefused(f"{lost} holds no segment that another node could take")
+    return _membership(descriptor, descriptor.groups)
+
+
+def _check_replacement(descriptor: Descriptor, lost: str, by: str | None) -> None:
     for node_id in (lost, by):
-        if node_id not in descriptor.index_of:
+        if node_id is not None and node_id not in descriptor.index_of:
             raise ChangeRefused(f"{node_id} is no node of the fleet")
+    if by is None:
+        return
     if descriptor.member(by).retired:
         raise ChangeRefused(f"{by} was replaced itself; add it to the fleet again first")
     if descriptor.az_of[lost] != descriptor.az_of[by]:
         raise ChangeRefused(f"{by} is in zone {descriptor.az_of[by]}, {lost} in {descriptor.az_of[lost]}")
-    groups = list(descriptor.groups)
-    found = False
-    for pg, group in enumerate(groups):
-        slot = group.slot_of(lost)
-        if slot is None or slot.member != lost:
-            continue
-        found = True
-        if slot.candidate:
-            raise ChangeRefused(f"{lost} is being replaced by {slot.candidate} in PG {pg} already")
-        if by in group.holders():
-            raise ChangeRefused(f"{by} holds a segment of PG {pg} already")
-        if sum(bool(other.candidate) for other in group.slots) >= CANDIDATES_MAX:
-            raise ChangeRefused(f"{CANDIDATES_MAX} segments of PG {pg} are being replaced already")
-        groups[pg] = _regroup(group, [replace(s, candidate=by) if s is slot else s for s in group.slots])
-    if not found:
-        raise ChangeRefused(f"{lost} holds no segment")
-    return _membership(descriptor, groups)
 
 
 def without_candidate(descriptor: Descriptor, candidate: str) -> Descriptor:

@@ -159,7 +159,7 @@ class NodeStream:
         except grpc.aio.AioRpcError as error:
             if error.code() != grpc.StatusCode.FAILED_PRECONDITION:
                 raise
-            # It belongs to no volume yet: a new node, or one that has lost its disk. Or to another: then this fails too.
+            # It belongs to no volume yet: a new node, or one that lost its disk. Or to another: then this fails too.
             await self.calls.write_descriptor(core.epoch, latest)
             answer = await self.calls.fence(core.epoch)
         if answer.adopted and (answer.descriptor is None or answer.descriptor.version < latest.version):

@@ -34,6 +34,7 @@ from compute_node.hub import HUB, Waiter
 from compute_node.volume import driver
 from compute_node.volume.durable import Done, DurableQueue
 from compute_node.volume.fleet import AskStates, Fleet, SendDescriptor
+from compute_node.volume.monitor import Monitor
 from compute_node.volume.reads import PageReader
 from compute_node.volume.recovery import LAL_BYTES, Recovered, Superseded
 from compute_node.volume.streams import NodeStream
@@ -47,6 +48,8 @@ QUIET_S: Final = 0.00015
 """How long the log must not have grown before a flush leaves while others are writing."""
 LINGER_MAX_S: Final = 0.003
 """The longest that a flush waits for others."""
+REPLACE_AFTER_S: Final = 30.0
+AWAY_AFTER_S: Final = 600.0
 HEARTBEAT_ROUNDS: Final = 10
 """Every so many housekeeping rounds each idle node hears from its writer, and the writer whether it is fenced."""
 
@@ -68,7 +71,14 @@ class Volume:
     acknowledged any more. ``read_only``: only three nodes could be fenced; reads work, ``reserve`` waits for a fourth.
     """
 
-    def __init__(self, descriptor: Descriptor, writer_id: str, in_flight_max: int = 1) -> None:
+    def __init__(
+        self,
+        descriptor: Descriptor,
+        writer_id: str,
+        in_flight_max: int = 1,
+        replace_after_s: float = REPLACE_AFTER_S,
+        away_after_s: float = AWAY_AFTER_S,
+    ) -> None:
         self.descriptor = descriptor
         self.writer_id = writer_id
         self.recovered: Recovered
@@ -85,6 +95,8 @@ class Volume:
         self.pgmrpl_source: Callable[[], int] | None = None
         """Lowest read point that others (replicas, cursors) still need; None: the VDL."""
         self.fleet: Fleet
+        self.monitor: Monitor
+        self._patience_s = replace_after_s, away_after_s
         self.streams: list[NodeStream] = []
         self._meet(descriptor)
         self.reader = PageReader(self)
@@ -116,6 +128,8 @@ class Volume:
         in_flight_max: int = 1,
         read_only_after_s: float | None = None,
         find_timeout_s: float = 60.0,
+        replace_after_s: float = REPLACE_AFTER_S,
+        away_after_s: float = AWAY_AFTER_S,
     ) -> Volume:
         """Find the volume, fence older writers, recover, and begin to stream.
 
@@ -128,7 +142,7 @@ class Volume:
         if descriptor is None:
             raise VolumeNotFound("the storage nodes hold no volume")
         # Unique to this incarnation: the fence must shut out an older self as well.
-        volume = cls(descriptor, f"{writer_id}/{uuid.uuid4().hex[:12]}", in_flight_max)
+        volume = cls(descriptor, f"{writer_id}/{uuid.uuid4().hex[:12]}", in_flight_max, replace_after_s, away_after_s)
         try:
             await volume._recover(read_only_after_s)
         except BaseException:
@@ -169,6 +183,7 @@ class Volume:
         self.descriptor = recovered.descriptor
         self.core = WriterCore(self.descriptor.volume_id, recovered, self._message, self._in_flight_max)
         self.fleet = Fleet(self.core)
+        self.monitor = Monitor(self.core, self.fleet, *self._patience_s)
         self.read_only = False
         self._adopt(self.descriptor)
 
@@ -435,6 +450,7 @@ class Volume:
             for stream in self.streams:
                 if core.lagging(stream.index):
                     stream.ask()
+            self.monitor.tick(monotonic())
             self._step_fleet()
 
     def check_fenced(self) -> None:
