@@ -76,6 +76,10 @@ class Coalescer:
         """Collected entries whose collection the meta file does not say yet."""
         self._not_before = 0.0
         self._last_pass = node.clock.monotonic()
+        self.passes = 0
+        self.stored_pages = 0
+        """Pages written to the page stores: coalesced, repaired and of baselines."""
+        self.collected_files = 0
 
     @property
     def busy(self) -> bool:
@@ -135,6 +139,7 @@ class Coalescer:
             return self._write(self._node.clock.monotonic())
         chunk, self._current, self._phase = self._current, None, Phase.STAGE
         if chunk is not None:
+            self.stored_pages += len(chunk.pages)
             chunk.done()
         return []
 
@@ -157,7 +162,9 @@ class Coalescer:
         self._todo.extend(s for s in node.segments.values() if s.target(node.coalesce_limit(s)))
         if not self._todo:
             self._not_before = now + RETRY_S
-        return bool(self._todo)
+            return False
+        self.passes += 1
+        return True
 
     def _begin_round(self) -> None:
         node, segment = self._node, self._todo.popleft()
@@ -220,7 +227,7 @@ class Coalescer:
             return
         node.log.release(self._gone)
         self._gone = []
-        node.log.collect()
+        self.collected_files += node.log.collect()
 
 
 def _is_newer(segment: Segment, index: int, page: bytearray) -> bool:

@@ -28,6 +28,7 @@ from storage_node.hot_log import HotLog, LogDamaged
 from storage_node.meta import MetaStore
 from storage_node.page_store import PageDamaged, PageStore, page_lsn
 from storage_node.segment import Collected, Segment
+from storage_node.segment_status import pg_status
 
 Token = TypeVar("Token")
 
@@ -302,6 +303,7 @@ class StorageNode(Generic[Token]):
     def log_damaged(self, segment: Segment, error: LogDamaged) -> None:
         """A log entry has decayed: forget it; the gap is filled from peers."""
         logger.error("%s; peers will be asked for it", error)
+        self.gossip.repairs.log_damaged_total += 1
         segment.damaged(error.entry, self.truncations)
 
     # --- fencing, truncation, hints
@@ -384,7 +386,8 @@ class StorageNode(Generic[Token]):
             node_id=self.config.node_id, az=self.config.az, volume_id=self.volume_id, volume_epoch=self.epoch,
             writer_id=self.meta.value.writer_id, pgs=self.pg_states(), vdl=self.vdl, pgmrpl=self.pgmrpl,
             log_bytes=self.log.total_bytes, page_bytes=sum(s.store.file_bytes for s in self.segments.values()),
-            cached_pages=len(self.arena), state=state, note=self.note,
+            cached_pages=len(self.arena), state=state, note=self.note, descriptor=self.descriptor,
+            pg_status=[pg_status(self, segment) for _, segment in sorted(self.segments.items())],
         )  # fmt: skip
 
     def gossip_request(self) -> pb.GossipRequest:
@@ -449,6 +452,7 @@ class StorageNode(Generic[Token]):
                 segment.broken.add(index)
                 raise Refused(f"page {index} of PG {request.pg} is damaged here and waits for repair")
             reply.pages.add(page_no=segment.first_page + index, image=bytes(page))
+            reply.pages_done, reply.pages_total = index + 1, segment.store.file_bytes // PAGE_BYTES
             if len(reply.pages) * PAGE_BYTES >= CHUNK_BYTES // 2:
                 yield reply
                 if segment.collected_lsn != lsn:
