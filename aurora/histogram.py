@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Final
 
 from aurora.errors import InvariantViolation
@@ -25,7 +25,7 @@ class Histogram:
     __slots__ = ("_counts", "bounds", "sum")
 
     def __init__(self, bounds: Sequence[float] = LATENCY_BOUNDS_S) -> None:
-        if not bounds or any(low >= high for low, high in zip(bounds, bounds[1:], strict=False)):
+        if not bounds or any(low >= high for low, high in pairwise(bounds)):
             raise InvariantViolation(f"histogram bounds must ascend: {tuple(bounds)}")
         self.bounds = tuple(bounds)
         self.sum = 0.0

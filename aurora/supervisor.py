@@ -39,6 +39,8 @@ class NodeSpec:
     id: str
     az: str
     address: str
+    metrics: str = ""
+    """Where it serves /metrics and /healthz; empty: nowhere."""
 
 
 @dataclass(slots=True)
@@ -49,6 +51,7 @@ class InstanceSpec:
     role: str
     host: str
     port: int
+    metrics: str = ""
 
     @property
     def address(self) -> str:
@@ -163,10 +166,11 @@ class Cluster:
         self._check_host(host, bool(password))
         port = self._checked_port(port)
         self.data.mkdir(parents=True, exist_ok=True)
-        ports = free_ports(len(NODES))
+        *ports, for_writer = (f"{LOOPBACK}:{port}" for port in free_ports(2 * len(NODES) + 1))
+        places = zip(NODES, ports[: len(NODES)], ports[len(NODES) :], strict=True)
         self.spec = ClusterSpec(
-            nodes=[NodeSpec(i, az, f"{LOOPBACK}:{p}") for (i, az), p in zip(NODES, ports, strict=True)],
-            instances=[InstanceSpec("instance-1", "writer", host, port)],
+            nodes=[NodeSpec(node_id, az, address, metrics) for (node_id, az), address, metrics in places],
+            instances=[InstanceSpec("instance-1", "writer", host, port, for_writer)],
             pages_per_pg=pages_per_pg,
             cache_mb=cache_mb,
         )
@@ -257,6 +261,7 @@ class Cluster:
             [
                 *("storage_node", "--id", node.id, "--az", node.az, "--listen", node.address),
                 *("--data", str(self.data / "storage" / node.id), "--peers", peers),
+                *(("--metrics-listen", node.metrics) if node.metrics else ()),
             ],
         )
 
@@ -275,6 +280,8 @@ class Cluster:
             "--cache-mb",
             str(spec.cache_mb),
         ]
+        if instance.metrics:
+            arguments += ["--metrics-listen", instance.metrics]
         if spec.password_file:
             arguments += ["--password-file", spec.password_file]
         self._spawn(instance_id, arguments)

@@ -76,10 +76,10 @@ class Coalescer:
         """Collected entries whose collection the meta file does not say yet."""
         self._not_before = 0.0
         self._last_pass = node.clock.monotonic()
-        self.passes = 0
-        self.stored_pages = 0
+        self.passes: int = 0
+        self.stored_pages: int = 0
         """Pages written to the page stores: coalesced, repaired and of baselines."""
-        self.collected_files = 0
+        self.collected_files: int = 0
 
     @property
     def busy(self) -> bool:

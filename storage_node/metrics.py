@@ -77,9 +77,7 @@ NODE_METRICS: Final[tuple[_NodeMetric, ...]] = (
         ("node", "az", "volume"),
     ),
     # Appends: the way of a commit
-    _NodeMetric(
-        "aurora_storage_appends_total", "counter", "Append messages received", lambda s: s.appends.appends
-    ),
+    _NodeMetric("aurora_storage_appends_total", "counter", "Append messages received", lambda s: s.appends.appends),
     _NodeMetric(
         "aurora_storage_appends_refused_total",
         "counter",
@@ -123,7 +121,11 @@ NODE_METRICS: Final[tuple[_NodeMetric, ...]] = (
         ("pg",),
     ),
     _NodeMetric(
-        "aurora_storage_entries", "gauge", "Log entries in the segment's chain", _each(lambda g: len(g.entries)), ("pg",)
+        "aurora_storage_entries",
+        "gauge",
+        "Log entries in the segment's chain",
+        _each(lambda g: len(g.entries)),
+        ("pg",),
     ),
     _NodeMetric(
         "aurora_storage_pending_entries",
@@ -164,9 +166,7 @@ NODE_METRICS: Final[tuple[_NodeMetric, ...]] = (
     ),
     _NodeMetric("aurora_storage_cached_pages", "gauge", "Pages in that cache", lambda s: len(s.node.arena)),
     # Gossip and repair
-    _NodeMetric(
-        "aurora_storage_gossip_rounds_total", "counter", "Gossip rounds begun", lambda s: s.node.gossip.rounds
-    ),
+    _NodeMetric("aurora_storage_gossip_rounds_total", "counter", "Gossip rounds begun", lambda s: s.node.gossip.rounds),
     _NodeMetric(
         "aurora_storage_gossip_failed_calls_total",
         "counter",

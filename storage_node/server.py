@@ -47,12 +47,8 @@ class NodeServer:
         self._service = StorageService(self.node, self._appends)
         self._server = grpc.aio.server(options=OPTIONS)
         self._background: asyncio.Task[None] | None = None
-        self.metrics = MetricsServer(self._problem)
+        self.metrics = MetricsServer(lambda: f"the disk refuses: {self.node.note}" if self.node.note else "")
         self._heartbeat: Heartbeat | None = None
-
-    def _problem(self) -> str:
-        """What ``/healthz`` says: empty while the node can take log."""
-        return f"the disk refuses: {self.node.note}" if self.node.note else ""
 
     async def start(self) -> str:
         """Begin to serve; returns the address, with the port that was taken. OSError when it cannot be bound."""
