@@ -20,8 +20,9 @@ from typing import Final
 STALL_S: Final = 0.020
 BEAT_BUSY_S: Final = 0.010
 BEAT_IDLE_S: Final = 0.250
-LOG_EVERY_S: Final = 1.0
-"""A loop that stalls again and again logs so often; the line then says how many it stands for."""
+LOG_WINDOW_S: Final = 1.0
+LOG_LINES_MAX: Final = 5
+"""Lines in such a window; the first line of the next one tells how many stalls had none."""
 WHAT_MAX: Final = 200
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,8 @@ class Stalls:
         self.longest_s = 0.0
         self._log = log
         self._end_s = 0.0
-        self._logged_s = float("-inf")
+        self._window_s = float("-inf")
+        self._lines = 0
         self._unlogged = 0
 
     def note(self, start_s: float, end_s: float, what: str = "") -> None:
@@ -48,11 +50,14 @@ class Stalls:
         self.count += 1
         self.seconds += took_s
         self.longest_s = max(self.longest_s, took_s)
-        if end_s - self._logged_s < LOG_EVERY_S:
+        if end_s - self._window_s >= LOG_WINDOW_S:
+            self._window_s, self._lines = end_s, 0
+        if self._lines >= LOG_LINES_MAX:
             self._unlogged += 1
             return
         more = f", and {self._unlogged} more since the last such line" if self._unlogged else ""
-        self._logged_s, self._unlogged = end_s, 0
+        self._unlogged = 0
+        self._lines += 1
         self._log(f"the event loop stood still for {took_s * 1000:.0f} ms in {what[:WHAT_MAX] or 'unknown work'}{more}")
 
 

@@ -57,7 +57,7 @@ class Hub:
         self.mtr: Any = None
         """The process's mini-transaction object, once there is one; its ``active`` forbids waiting."""
         self.stalls = Stalls()
-        self.describe: Callable[[greenlet.greenlet], str] = repr
+        self.describe: Callable[[greenlet.greenlet], str] = lambda _: ""
         """What a greenlet runs, in words, for the line about a turn that took too long."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: greenlet.greenlet | None = None

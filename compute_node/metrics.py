@@ -136,7 +136,7 @@ INSTANCE_METRICS: Final[tuple[_InstanceMetric, ...]] = (
         "aurora_compute_undurable_bytes",
         "gauge",
         "Log allocated above the VDL; at 10,000,000 back-pressure sets in",
-        lambda s: max(0, s.volume.log.next_lsn - max(s.volume.vdl, s.volume.recovered.next_lsn - 1)),
+        lambda s: max(0, s.volume.log.last_lsn - s.volume.vdl),
     ),
     _InstanceMetric("aurora_compute_epoch", "gauge", "Volume epoch of this writer", lambda s: s.volume.epoch),
     _InstanceMetric(
