@@ -57,8 +57,8 @@ class Hub:
         self.mtr: Any = None
         """The process's mini-transaction object, once there is one; its ``active`` forbids waiting."""
         self.stalls = Stalls()
-        self.describe: Callable[[greenlet.greenlet], str] = lambda _: ""
-        """What a greenlet runs, in words, for the line about a turn that took too long."""
+        self.describe: Callable[[greenlet.greenlet, Callable[..., Any] | None], str] = lambda _worker, _function: ""
+        """What a greenlet ran, in words, for the line about a turn that took too long; the function where known."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: greenlet.greenlet | None = None
         self._idle: list[greenlet.greenlet] = []
@@ -83,14 +83,14 @@ class Hub:
         start_s = monotonic()
         worker.switch(function, args)
         if (end_s := monotonic()) - start_s > STALL_S:
-            self.stalls.note(start_s, end_s, self.describe(worker))
+            self.stalls.note(start_s, end_s, self.describe(worker, function))
 
     def resume(self, worker: greenlet.greenlet) -> None:
         """Let a greenlet go on that waits, until it ends or waits again; called by the loop."""
         start_s = monotonic()
         worker.switch()
         if (end_s := monotonic()) - start_s > STALL_S:
-            self.stalls.note(start_s, end_s, self.describe(worker))
+            self.stalls.note(start_s, end_s, self.describe(worker, None))
 
     def _work(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         main = self._main

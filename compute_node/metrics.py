@@ -254,11 +254,18 @@ INSTANCE_METRICS: Final[tuple[_InstanceMetric, ...]] = (
 )
 
 
-def describe_turn(wire: Server, greenlet: Any) -> str:
-    """What a session greenlet runs, for the line about a stall; empty when it is no session's."""
-    latest = max(
-        (session for session in wire.sessions.values() if session.greenlet is greenlet),
-        key=lambda session: session.query_start,
-        default=None,
-    )
-    return "" if latest is None else f"session {latest.pid}: {latest.query}"
+def describe_turn(wire: Server, greenlet: Any, function: Callable[..., Any] | None) -> str:
+    """What a session greenlet ran, for the line about a stall; empty when it was no session's.
+
+    A session knows its greenlet until its turn ends; then the connection whose turn it was does, or, after a wait, it
+    is the session that has last said ready.
+    """
+    sessions = list(wire.sessions.values())
+    waiting = [session for session in sessions if session.greenlet is greenlet]
+    if waiting:
+        session: Any = waiting[0]
+    elif function is not None:
+        session = getattr(getattr(function, "__self__", None), "session", None)
+    else:
+        session = max(sessions, key=lambda each: max(each.state_change, each.query_start), default=None)
+    return "" if session is None else f"session {session.pid}: {session.query}"

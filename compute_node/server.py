@@ -92,7 +92,7 @@ class ComputeServer:
         config = self.config
         source = InstanceSource(config.id, config.role, volume, engine.storage, wire, HUB.stalls)
         self.metrics.add(INSTANCE_METRICS, source)
-        HUB.describe = lambda worker: describe_turn(wire, worker)
+        HUB.describe = lambda worker, function: describe_turn(wire, worker, function)
         self._heartbeat = Heartbeat(HUB.stalls, source.work)
 
     def _problem(self) -> str:

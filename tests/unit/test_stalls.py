@@ -65,7 +65,7 @@ def test_a_long_turn_of_a_greenlet_is_named() -> None:
     lines: list[str] = []
     hub = Hub()
     hub.stalls = Stalls(lines.append)
-    hub.describe = lambda worker: "session 9: select slow()"
+    hub.describe = lambda worker, function: "session 9: select slow()"
 
     async def main() -> None:
         hub.bind(asyncio.get_running_loop())
