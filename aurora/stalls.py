@@ -19,7 +19,7 @@ from typing import Final
 
 STALL_S: Final = 0.020
 BEAT_BUSY_S: Final = 0.010
-BEAT_IDLE_S: Final = 0.250
+BEAT_IDLE_S: Final = 0.5
 LOG_WINDOW_S: Final = 1.0
 LOG_LINES_MAX: Final = 5
 """Lines in such a window; the first line of the next one tells how many stalls had none."""

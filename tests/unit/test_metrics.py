@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from aurora.addresses import parse_listen
 from aurora.errors import InvariantViolation
 from aurora.histogram import LATENCY_BOUNDS_S, Histogram
-from aurora.metrics import REQUEST_MAX_BYTES, Exporter, Metric, MetricsServer
+from aurora.metrics import PIECE_SAMPLES, REQUEST_MAX_BYTES, Exporter, Metric, MetricsServer, pieces
 
 # -- histograms
 
@@ -166,6 +168,24 @@ def test_a_scrape_reads_the_state_of_that_moment() -> None:
     assert (after["aurora_wait_seconds_count"], after["aurora_wait_seconds_sum"]) == (2, 5.005)
     assert after["process_resident_memory_bytes"] > 1e6
     assert "process_cpu_seconds_total" in after
+
+
+def test_a_metric_of_very_many_series_comes_in_pieces_and_whole() -> None:
+    things = Things()
+    things.by_pg = {str(pg): pg for pg in range(5 * PIECE_SAMPLES + 1)}
+    family = METRICS[1].family(things)
+    parts = list(pieces(family))
+    assert len(parts) == 6
+    text = b"".join(parts).decode()
+    assert text == generate_latest(SimpleNamespace(collect=lambda: [family])).decode()  # type: ignore[arg-type]
+
+    async def use(address: str) -> str:
+        return (await _get(address, "GET /metrics HTTP/1.1\r\n\r\n"))[1]
+
+    values = _values(_served(things, use))
+    assert [values[f"aurora_scl_lsn|{pg}"] for pg in things.by_pg] == list(things.by_pg.values())
+    things.by_pg = {}
+    assert next(iter(pieces(METRICS[1].family(things)))).startswith(b"# HELP aurora_scl_lsn SCL\n# TYPE")
 
 
 def test_a_metric_that_cannot_be_read_does_not_hide_the_others(caplog: pytest.LogCaptureFixture) -> None:
