@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -18,6 +19,9 @@ from aurora.supervisor import AZS, LOOPBACK, Cluster, ClusterError
 
 PAGES_PER_PG_DEFAULT = (10 << 30) // 8192
 """10 GiB protection groups."""
+WATCH_S = 2.0
+WATCH_MIN_S = 0.2
+CLEAR_SCREEN = "\x1b[H\x1b[2J"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,6 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true")
     status.add_argument(
         "--storage", default=None, metavar="ADDR,…", help="ask these storage nodes over the network instead"
+    )
+    status.add_argument("--pgs", action="store_true", help="show all protection groups, however many there are")
+    status.add_argument(
+        "--watch", nargs="?", type=float, const=WATCH_S, metavar="SECONDS", help="show it again and again, until Ctrl-C"
     )
     status.add_argument("--check", action="store_true", help="exit status 1 when something is down (for health checks)")
 
@@ -154,10 +162,17 @@ def _down(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
-    from aurora.status import status_text, storage_status
+    from aurora.status import storage_status
+    from aurora.status_text import status_text
 
-    status = storage_status(args.storage.split(",")) if args.storage else Cluster(args.data).status()
-    print(json.dumps(status) if args.json else status_text(status))
+    while True:
+        status = storage_status(args.storage.split(",")) if args.storage else Cluster(args.data).status()
+        text = json.dumps(status) if args.json else status_text(status, args.pgs)
+        redraw = args.watch is not None and not args.json and sys.stdout.isatty()
+        print(CLEAR_SCREEN + text if redraw else text, flush=True)
+        if args.watch is None:
+            break
+        time.sleep(max(args.watch, WATCH_MIN_S))
     ill = any(part["state"] in ("down", "not answering") for part in status["storage_nodes"] + status["instances"])
     return 1 if args.check and ill else 0
 

@@ -40,6 +40,8 @@ class NodeSpec:
     id: str
     az: str
     address: str
+    metrics: str = ""
+    """Where it serves /metrics and /healthz; empty: nowhere."""
 
 
 @dataclass(slots=True)
@@ -50,6 +52,7 @@ class InstanceSpec:
     role: str
     host: str
     port: int
+    metrics: str = ""
 
     @property
     def address(self) -> str:
@@ -175,10 +178,11 @@ class Cluster:
         port = self._checked_port(port)
         self.data.mkdir(parents=True, exist_ok=True)
         names = [(f"{az}-{letter}", az) for az in AZS for letter in LETTERS[:nodes_per_az]]
-        ports = free_ports(len(names))
+        *ports, for_writer = (f"{LOOPBACK}:{port}" for port in free_ports(2 * len(names) + 1))
+        places = zip(names, ports[: len(names)], ports[len(names) :], strict=True)
         self.spec = ClusterSpec(
-            nodes=[NodeSpec(i, az, f"{LOOPBACK}:{p}") for (i, az), p in zip(names, ports, strict=True)],
-            instances=[InstanceSpec("instance-1", "writer", host, port)],
+            nodes=[NodeSpec(node_id, az, address, metrics) for (node_id, az), address, metrics in places],
+            instances=[InstanceSpec("instance-1", "writer", host, port, for_writer)],
             pages_per_pg=pages_per_pg,
             cache_mb=cache_mb,
             settings={"tails": "on"} if tails else {},
@@ -270,6 +274,7 @@ class Cluster:
             [
                 *("storage_node", "--id", node.id, "--az", node.az, "--listen", node.address),
                 *("--data", str(self.data / "storage" / node.id), "--peers", peers),
+                *(("--metrics-listen", node.metrics) if node.metrics else ()),
             ],
         )
 
@@ -293,6 +298,8 @@ class Cluster:
         for name in ("replace-after-s", "zone-away-after-s"):
             if name in spec.settings:
                 arguments += [f"--{name}", spec.settings[name]]
+        if instance.metrics:
+            arguments += ["--metrics-listen", instance.metrics]
         if spec.password_file:
             arguments += ["--password-file", spec.password_file]
         self._spawn(instance_id, arguments)
@@ -337,7 +344,8 @@ class Cluster:
             raise ClusterError(f"zone {az} has {len(LETTERS)} storage nodes already")
         if (self.data / "storage" / node_id).exists():
             raise ClusterError(f"{self.data / 'storage' / node_id} is left of an earlier {node_id}: remove it first")
-        node = NodeSpec(node_id, az, f"{LOOPBACK}:{free_ports(1)[0]}")
+        address, metrics = (f"{LOOPBACK}:{port}" for port in free_ports(2))
+        node = NodeSpec(node_id, az, address, metrics)
         self.required.nodes.append(node)
         self._write()
         self.start_node(node_id)

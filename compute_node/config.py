@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aurora.addresses import parse_listen
+
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 PAGES_PER_PG_DEFAULT = (10 << 30) // 8192
 CACHE_MB_MIN = 8
@@ -39,6 +41,7 @@ class Config:
     tails: bool = False
     replace_after_s: float = 30.0
     zone_away_after_s: float = 600.0
+    metrics_listen: str = ""
 
     @property
     def cache_frames(self) -> int:
@@ -85,6 +88,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     flag("--replace-after-s", type=float, default=30.0, help="replace a silent storage node by a spare one; 0: never")
     flag("--zone-away-after-s", type=float, default=600.0, help="count a silent zone out (3/4 quorum); 0: never")
     flag("--max-connections", type=int, default=10_000)
+    flag("--metrics-listen", default="", help="HOST:PORT for /metrics and /healthz, port 0 a free one; off by default")
     parser.add_argument("--verify-redo", action="store_true", help="replay each mini-transaction and compare (slow)")
     return parser
 
@@ -109,6 +113,11 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         raise ConfigError(f"--cache-mb is at least {CACHE_MB_MIN}")
     if int(args.pages_per_pg) < 16:
         raise ConfigError("--pages-per-pg is at least 16")
+    if args.metrics_listen:
+        try:
+            parse_listen(args.metrics_listen)
+        except ValueError as error:
+            raise ConfigError(f"--metrics-listen: {error}") from error
     return Config(
         id=args.id,
         role=args.role,
@@ -124,5 +133,6 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         tails=args.tails or bool(environment.get("AURORA_TAILS")),
         replace_after_s=float(args.replace_after_s),
         zone_away_after_s=float(args.zone_away_after_s),
+        metrics_listen=args.metrics_listen,
         verify_redo=args.verify_redo or bool(environment.get("AURORA_VERIFY_REDO")),
     )

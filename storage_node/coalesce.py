@@ -76,6 +76,10 @@ class Coalescer:
         """Collected entries whose collection the meta file does not say yet."""
         self._not_before = 0.0
         self._last_pass = node.clock.monotonic()
+        self.passes: int = 0
+        self.stored_pages: int = 0
+        """Pages written to the page stores: coalesced, repaired and of baselines."""
+        self.collected_files: int = 0
 
     @property
     def busy(self) -> bool:
@@ -150,6 +154,7 @@ class Coalescer:
             return self._write(self._node.clock.monotonic())
         chunk, self._current, self._phase = self._current, None, Phase.STAGE
         if chunk is not None:
+            self.stored_pages += len(chunk.pages)
             chunk.done()
         return []
 
@@ -173,7 +178,9 @@ class Coalescer:
         self._todo.extend(s for s in full if s.target(node.coalesce_limit(s)))
         if not self._todo:
             self._not_before = now + RETRY_S
-        return bool(self._todo)
+            return False
+        self.passes += 1
+        return True
 
     def _begin_round(self) -> None:
         node, segment = self._node, self._todo.popleft()
@@ -243,7 +250,7 @@ class Coalescer:
             return
         node.log.release(self._gone)
         self._gone = []
-        node.log.collect()
+        self.collected_files += node.log.collect()
 
 
 def _is_newer(segment: Segment, index: int, page: bytearray) -> bool:

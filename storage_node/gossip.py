@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from aurora.rpc import storage_pb2 as pb
 from storage_node.coalesce import peer_chunk
 from storage_node.effects import Call, Effect
+from storage_node.repairs import LOG, PAGES, Repairs
 from storage_node.segment import Segment
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ class Gossip:
         self._node = node
         self.next_s = 0.0
         """When the next round is due, on the node's clock."""
+        self.rounds = 0
+        self.failed_calls = 0
+        self.repairs = Repairs()
         self._calm = 0
         self._known_scl: dict[int, int] = {}
         self._collected: dict[int, dict[str, int]] = {}
@@ -68,6 +72,7 @@ class Gossip:
         if not peers:
             return []
         peer_id, address = node.rng.choice(sorted(peers.items()))
+        self.rounds += 1
         if node.descriptor is None:
             return [Call(peer_id, address, "ReadDescriptor", pb.ReadDescriptorRequest())]
         effects: list[Effect] = [Call(peer_id, address, "Gossip", node.gossip_request())]
@@ -114,6 +119,9 @@ class Gossip:
             return []  # the PG was given to another node meanwhile
         elif isinstance(reply, pb.FetchLogReply):
             node.take_log(call.request.pg, reply.batches)
+            after = call.request.after_lsn
+            done = node.segment(call.request.pg).scl - after
+            self.repairs.progress(call.request.pg, len(reply.batches), done, reply.scl - after)
             if reply.collected:
                 self._known_scl[call.request.pg] = max(self._known_scl.get(call.request.pg, 0), reply.scl)
         elif isinstance(reply, pb.FetchPagesReply):
@@ -175,11 +183,16 @@ class Gossip:
             )
         fetch = Call(call.peer_id, call.address, method, request, streaming=True, timeout_s=FETCH_TIMEOUT_S)
         self._fetching[state.pg] = fetch
+        pages = method == "FetchPages"
+        kind, total = (PAGES, 0) if pages else (LOG, max(0, state.scl - segment.scl))
+        self.repairs.begin(state.pg, kind, call.peer_id, node.clock.monotonic(), total)
         return fetch
 
     def _take_pages(self, pg: int, reply: pb.FetchPagesReply) -> None:
         node = self._node
         segment = node.segment(pg)
+        received = sum(len(page.image) for page in reply.pages)
+        self.repairs.progress(pg, received, reply.pages_done, reply.pages_total)
 
         def stored() -> None:
             for page in reply.pages:
@@ -207,6 +220,7 @@ class Gossip:
 
         def stored() -> None:
             segment.broken.discard(page_no - segment.first_page)
+            self.repairs.pages_repaired_total += 1
             node.drop_older(page_no, 1 << 62)
 
         node.coalescer.submit(peer_chunk(segment, [(page_no, image)], stored))
@@ -215,9 +229,12 @@ class Gossip:
         """The call's last reply has been handled."""
         if call.streaming:
             self._fetching.pop(call.request.pg, None)
+            self.repairs.end(call.request.pg)
 
     def on_failed(self, call: Call, reason: str) -> None:
         """The call failed; the next round asks somebody else."""
+        self.failed_calls += 1
         if call.streaming:
             logger.info("%s from %s: %s", call.method, call.peer_id, reason)
+            self.repairs.end(call.request.pg, failed=True)
         self.on_end(call)

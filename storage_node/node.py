@@ -30,6 +30,7 @@ from storage_node.membership import Filling, joins_hollow, states_of
 from storage_node.meta import MetaStore
 from storage_node.page_store import PageDamaged, PageStore, page_lsn
 from storage_node.segment import Collected, Segment
+from storage_node.segment_status import pg_status
 
 Token = TypeVar("Token")
 
@@ -402,6 +403,7 @@ class StorageNode(Generic[Token]):
     def log_damaged(self, segment: Segment, error: LogDamaged) -> None:
         """A log entry has decayed: forget it; the gap is filled from peers."""
         logger.error("%s; peers will be asked for it", error)
+        self.gossip.repairs.log_damaged_total += 1
         segment.damaged(error.entry, self.truncations)
 
     # --- fencing, truncation, hints
@@ -501,6 +503,8 @@ class StorageNode(Generic[Token]):
             log_bytes=self.log.total_bytes, page_bytes=sum(s.store.file_bytes for s in self.segments.values()),
             cached_pages=len(self.arena), state=state, note=self.note, membership_epoch=self.membership_epoch,
             geometry_epoch=self.descriptor.geometry_epoch if self.descriptor is not None else 0,
+            descriptor=self.meta.value.descriptor if self.descriptor is not None else None,
+            pg_status=[pg_status(self, segment) for _, segment in sorted(self.segments.items())],
         )  # fmt: skip
 
     def gossip_request(self) -> pb.GossipRequest:
@@ -599,6 +603,7 @@ class StorageNode(Generic[Token]):
                 segment.broken.add(index)
                 raise Refused(f"page {index} of PG {request.pg} is damaged here and waits for repair")
             reply.pages.add(page_no=segment.first_page + index, image=bytes(page))
+            reply.pages_done, reply.pages_total = index + 1, segment.store.file_bytes // PAGE_BYTES
             if len(reply.pages) * PAGE_BYTES >= CHUNK_BYTES // 2:
                 yield reply
                 if segment.collected_lsn != lsn:

@@ -259,16 +259,20 @@ class FetchPagesRequest(_message.Message):
     def __init__(self, volume_id: _Optional[bytes] = ..., pg: _Optional[int] = ..., membership_epoch: _Optional[int] = ...) -> None: ...
 
 class FetchPagesReply(_message.Message):
-    __slots__ = ("baseline_lsn", "baseline_cpl", "last", "pages")
+    __slots__ = ("baseline_lsn", "baseline_cpl", "last", "pages", "pages_done", "pages_total")
     BASELINE_LSN_FIELD_NUMBER: _ClassVar[int]
     BASELINE_CPL_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
     PAGES_FIELD_NUMBER: _ClassVar[int]
+    PAGES_DONE_FIELD_NUMBER: _ClassVar[int]
+    PAGES_TOTAL_FIELD_NUMBER: _ClassVar[int]
     baseline_lsn: int
     baseline_cpl: int
     last: bool
     pages: _containers.RepeatedCompositeFieldContainer[PageImage]
-    def __init__(self, baseline_lsn: _Optional[int] = ..., baseline_cpl: _Optional[int] = ..., last: _Optional[bool] = ..., pages: _Optional[_Iterable[_Union[PageImage, _Mapping]]] = ...) -> None: ...
+    pages_done: int
+    pages_total: int
+    def __init__(self, baseline_lsn: _Optional[int] = ..., baseline_cpl: _Optional[int] = ..., last: _Optional[bool] = ..., pages: _Optional[_Iterable[_Union[PageImage, _Mapping]]] = ..., pages_done: _Optional[int] = ..., pages_total: _Optional[int] = ...) -> None: ...
 
 class GossipRequest(_message.Message):
     __slots__ = ("volume_id", "node_id", "volume_epoch", "pgs", "vdl", "pgmrpl", "truncations", "descriptor_generation", "writer_id", "descriptor_epoch", "membership_epoch")
@@ -344,8 +348,42 @@ class StatusRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class RepairStatus(_message.Message):
+    __slots__ = ("kind", "peer_id", "done", "total", "fetched_bytes", "running_s")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PEER_ID_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    FETCHED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_S_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    peer_id: str
+    done: int
+    total: int
+    fetched_bytes: int
+    running_s: int
+    def __init__(self, kind: _Optional[str] = ..., peer_id: _Optional[str] = ..., done: _Optional[int] = ..., total: _Optional[int] = ..., fetched_bytes: _Optional[int] = ..., running_s: _Optional[int] = ...) -> None: ...
+
+class PgStatus(_message.Message):
+    __slots__ = ("pg", "entries", "pending", "log_bytes", "page_bytes", "broken_pages", "repair")
+    PG_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    LOG_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    BROKEN_PAGES_FIELD_NUMBER: _ClassVar[int]
+    REPAIR_FIELD_NUMBER: _ClassVar[int]
+    pg: int
+    entries: int
+    pending: int
+    log_bytes: int
+    page_bytes: int
+    broken_pages: int
+    repair: RepairStatus
+    def __init__(self, pg: _Optional[int] = ..., entries: _Optional[int] = ..., pending: _Optional[int] = ..., log_bytes: _Optional[int] = ..., page_bytes: _Optional[int] = ..., broken_pages: _Optional[int] = ..., repair: _Optional[_Union[RepairStatus, _Mapping]] = ...) -> None: ...
+
 class StatusReply(_message.Message):
-    __slots__ = ("node_id", "az", "volume_id", "volume_epoch", "writer_id", "pgs", "vdl", "pgmrpl", "log_bytes", "page_bytes", "cached_pages", "state", "pid", "note", "log_port", "membership_epoch", "geometry_epoch")
+    __slots__ = ("node_id", "az", "volume_id", "volume_epoch", "writer_id", "pgs", "vdl", "pgmrpl", "log_bytes", "page_bytes", "cached_pages", "state", "pid", "note", "log_port", "membership_epoch", "geometry_epoch", "pg_status", "descriptor")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     AZ_FIELD_NUMBER: _ClassVar[int]
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
@@ -363,6 +401,8 @@ class StatusReply(_message.Message):
     LOG_PORT_FIELD_NUMBER: _ClassVar[int]
     MEMBERSHIP_EPOCH_FIELD_NUMBER: _ClassVar[int]
     GEOMETRY_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    PG_STATUS_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     az: str
     volume_id: bytes
@@ -380,7 +420,9 @@ class StatusReply(_message.Message):
     log_port: int
     membership_epoch: int
     geometry_epoch: int
-    def __init__(self, node_id: _Optional[str] = ..., az: _Optional[str] = ..., volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., log_bytes: _Optional[int] = ..., page_bytes: _Optional[int] = ..., cached_pages: _Optional[int] = ..., state: _Optional[str] = ..., pid: _Optional[int] = ..., note: _Optional[str] = ..., log_port: _Optional[int] = ..., membership_epoch: _Optional[int] = ..., geometry_epoch: _Optional[int] = ...) -> None: ...
+    pg_status: _containers.RepeatedCompositeFieldContainer[PgStatus]
+    descriptor: Descriptor
+    def __init__(self, node_id: _Optional[str] = ..., az: _Optional[str] = ..., volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., log_bytes: _Optional[int] = ..., page_bytes: _Optional[int] = ..., cached_pages: _Optional[int] = ..., state: _Optional[str] = ..., pid: _Optional[int] = ..., note: _Optional[str] = ..., log_port: _Optional[int] = ..., membership_epoch: _Optional[int] = ..., geometry_epoch: _Optional[int] = ..., pg_status: _Optional[_Iterable[_Union[PgStatus, _Mapping]]] = ..., descriptor: _Optional[_Union[Descriptor, _Mapping]] = ...) -> None: ...
 
 class WriteDescriptorRequest(_message.Message):
     __slots__ = ("descriptor", "volume_epoch", "writer_id")

@@ -28,6 +28,7 @@ from typing import Any, Final
 
 from aurora.errors import AdminShutdown, InvariantViolation, SqlError
 from aurora.geometry import Descriptor, Member
+from aurora.histogram import Histogram
 from aurora.kernels import mtr
 from aurora.rpc import storage_pb2 as pb
 from compute_node.hub import HUB, Waiter
@@ -100,6 +101,10 @@ class Volume:
         self.streams: list[NodeStream] = []
         self._meet(descriptor)
         self.reader = PageReader(self)
+        self.flush_seconds = Histogram()
+        """From a flush to its durability on a write quorum."""
+        self.read_seconds = Histogram()
+        self._flushed: deque[tuple[int, float]] = deque()
         self._in_flight_max = in_flight_max
         self._durable = DurableQueue()
         self._space: deque[tuple[int, Waiter]] = deque()
@@ -261,6 +266,7 @@ class Volume:
             self.flush_soon("what was logged while the volume grew")
         core.pgmrpl = self._pgmrpl()
         core.flush(runs)
+        self._flushed.append((core.tracker.appended, monotonic()))
         for stream in self.streams:
             stream.pump()
 
@@ -332,6 +338,10 @@ class Volume:
         if vdl <= self.vdl:
             return
         self.vdl = vdl
+        now_s = monotonic()
+        flushed = self._flushed
+        while flushed and flushed[0][0] <= vdl:
+            self.flush_seconds.observe(now_s - flushed.popleft()[1])
         for callback in self.durable_callbacks:
             callback(vdl)
         self._durable.advance(vdl)
@@ -393,11 +403,14 @@ class Volume:
 
     async def read_pages(self, page_nos: Sequence[int]) -> list[bytes | None]:
         """Pages as of the VDL now: 8192 bytes, or None for a page never written. See ``PageReader.read``."""
-        return await self.reader.read(page_nos)
+        start_s = monotonic()
+        pages = await self.reader.read(page_nos)
+        self.read_seconds.observe(monotonic() - start_s)
+        return pages
 
     def read_page(self, page_no: int) -> bytes | None:
         """``read_pages`` of one page, in a session greenlet."""
-        pages: list[bytes | None] = HUB.await_(self.reader.read((page_no,)))
+        pages: list[bytes | None] = HUB.await_(self.read_pages((page_no,)))
         return pages[0]
 
     def pg_last(self, pg: int) -> int:
@@ -500,6 +513,7 @@ class Volume:
                 "state": "unknown",
                 "scl": 0,
                 "lag_bytes": 0,
+                "in_flight": 0,
                 "read_latency_ms": round(stream.latency_s * 1000, 3),
                 "problem": stream.problem,
             }
@@ -515,6 +529,7 @@ class Volume:
                     else "up"
                 )
                 node["scl"] = max((self.scl(pg, index) for pg in self.core.tracker.pg_durable), default=0)
+                node["in_flight"] = link.in_flight
                 node["lag_bytes"] = self.core.lag_bytes(index)
             nodes.append(node)
         return {

@@ -108,6 +108,7 @@ class WriterCore:
         """Lowest read point still needed; told to the nodes with every message."""
         self.flushes = 0
         self.messages = 0
+        self.flushed_bytes = 0
         self._build = build_message
         self._in_flight_max = in_flight_max
         self._retained_max = retained_bytes_max
@@ -173,6 +174,7 @@ class WriterCore:
         self._retained_bytes += flush.bytes
         self._built.clear()
         self.flushes += 1
+        self.flushed_bytes += len(flush.frames)
         if self._retained_bytes > self._retained_max:
             self._trim()
 
