@@ -6,6 +6,9 @@ below ``min(VDL hint, PGMRPL, SCL)``, brings every page they touch to that LSN, 
     build pages ─ stage ─ [sync torn-<pg>] ─ place ─ [sync pages-<pg>] ─ forget their records    … next chunk
     … all pages done ─ collected_lsn in the meta file ─ delete log files without needed entries
 
+A page whose newest record is a FREE is stored as a hole, which has no LSN to tell a stale reader by: before the first
+hole of a round, the segment's ``floor_lsn`` is raised to the round's end, in the meta file too.
+
 The syncs are effects. Repairs and baselines from peers go through the same chunk queue, so that one chunk is under way
 at a time. When the disk refuses, the chunk stays where it is and is tried again; the log keeps everything meanwhile.
 """
@@ -44,11 +47,19 @@ class Phase(Enum):
 
 @dataclass
 class Chunk:
-    """Pages of one segment to be made durable, ``(index in the PG, page)``; ``done`` is called when they are."""
+    """Pages of one segment to be made durable, ``(index in the PG, page)``, None for one that was freed at or below
+    ``floor_lsn``; ``done`` is called when they are.
+
+    A peer's baseline has no image of a page that was never written or freed: ``unlisted`` is the range of indexes
+    among which every other page that is stored here, and not newer than ``baseline_lsn``, must go.
+    """
 
     segment: Segment
-    pages: list[tuple[int, bytearray]]
+    pages: list[tuple[int, bytearray | None]]
     done: Callable[[], None]
+    floor_lsn: int = 0
+    unlisted: range = range(0)
+    baseline_lsn: int = 0
 
 
 @dataclass
@@ -102,7 +113,9 @@ class Coalescer:
                 return []
             self._current = chunk = self._queue.popleft()
             # While the chunk waited, a baseline or a pass may have stored newer pages: those stay.
-            chunk.pages = [(index, page) for index, page in chunk.pages if _is_newer(chunk.segment, index, page)]
+            gone = _unlisted(chunk)
+            chunk.pages = [(index, page) for index, page in chunk.pages if _changes(chunk.segment, index, page)]
+            chunk.pages += [(index, None) for index in gone]
             self._phase = Phase.STAGE
         return self._write(now)
 
@@ -117,6 +130,8 @@ class Coalescer:
         store = chunk.segment.store
         try:
             if self._phase is Phase.STAGE:
+                if any(page is None for _, page in chunk.pages):
+                    self._node.raise_floor(chunk.segment, chunk.floor_lsn)
                 store.stage(chunk.pages)
                 self._phase = Phase.STAGING
                 return [SyncFile(store.torn_name)]
@@ -173,14 +188,15 @@ class Coalescer:
             self._round = None
             return
         deadline = now + node.config.slice_ms / 1000
-        pages: list[tuple[int, bytearray]] = []
+        pages: list[tuple[int, bytearray | None]] = []
         numbers: list[int] = []
         while work.pages and len(pages) < CHUNK_PAGES:
             page_no = work.pages.popleft()
             try:
                 page = segment.materialize(page_no, work.upto_lsn, node.cached(page_no, work.upto_lsn))
             except Collected:
-                page = None
+                numbers.append(page_no)
+                continue
             except PageDamaged:
                 work.failed = True
                 continue
@@ -188,8 +204,8 @@ class Coalescer:
                 node.log_damaged(segment, error)
                 self._round = None
                 return
-            if page is not None:
-                pages.append((page_no - segment.first_page, page))
+            # It has records up to here, so that without a page the last of them is a FREE.
+            pages.append((page_no - segment.first_page, page))
             numbers.append(page_no)
             if node.clock.monotonic() >= deadline:
                 break
@@ -197,12 +213,13 @@ class Coalescer:
         if last:
             self._round = None
         if pages or numbers or last:
-            self._queue.append(Chunk(segment, pages, lambda: self._stored(work, numbers, last)))
+            self._queue.append(Chunk(segment, pages, lambda: self._stored(work, numbers, last), work.upto_lsn))
 
     def _stored(self, work: Round, numbers: list[int], last: bool) -> None:
         node, segment = self._node, work.segment
         for page_no in numbers:
             segment.stored(page_no, work.upto_lsn)
+            segment.broken.discard(page_no - segment.first_page)
             node.drop_older(page_no, work.upto_lsn)
         if work.failed:
             self._not_before = node.clock.monotonic() + RETRY_S
@@ -223,7 +240,10 @@ class Coalescer:
         node.log.collect()
 
 
-def _is_newer(segment: Segment, index: int, page: bytearray) -> bool:
+def _changes(segment: Segment, index: int, page: bytearray | None) -> bool:
+    """Whether the page, or for None its end, is news to the page store."""
+    if page is None:
+        return segment.store.holds(index)
     try:
         held = segment.store.read(index)
     except PageDamaged:
@@ -231,9 +251,21 @@ def _is_newer(segment: Segment, index: int, page: bytearray) -> bool:
     return held is None or page_lsn(held) < page_lsn(page)
 
 
+def _unlisted(chunk: Chunk) -> list[int]:
+    """Indexes of the stored pages that the peer's baseline does not have."""
+    segment, listed = chunk.segment, {index for index, _ in chunk.pages}
+    return [
+        index
+        for index, page in segment.store.pages(chunk.unlisted.start, chunk.unlisted.stop)
+        if index not in listed and (page is None or page_lsn(page) <= chunk.baseline_lsn)
+    ]
+
+
 def peer_chunk(segment: Segment, images: list[tuple[int, bytes]], done: Callable[[], None]) -> Chunk:
-    """Pages from a peer, ``(page number, image)``, as a chunk; InvariantViolation when one is no page."""
+    """Pages from a peer, ``(page number, image)``, as a chunk; InvariantViolation when one is no page. An empty image is
+    a page that was freed."""
     for page_no, image in images:
-        if len(image) != PAGE_BYTES:
+        if len(image) not in (0, PAGE_BYTES):
             raise InvariantViolation(f"page {page_no} from a peer has {len(image)} bytes")
-    return Chunk(segment, [(page_no - segment.first_page, bytearray(image)) for page_no, image in images], done)
+    pages = [(page_no - segment.first_page, bytearray(image) if image else None) for page_no, image in images]
+    return Chunk(segment, pages, done)

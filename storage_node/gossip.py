@@ -12,8 +12,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
-from storage_node.coalesce import peer_chunk
+from storage_node.coalesce import Chunk, peer_chunk
 from storage_node.effects import Call, Effect
 from storage_node.segment import Segment
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from storage_node.node import StorageNode
 
 FETCH_TIMEOUT_S = 120.0
+SCAN_PAGES = 1024
+"""Stored pages that are held against a peer's baseline in one step."""
 CALM_ROUNDS = 8
 CALM_FACTOR = 5
 """A node that has found itself up to date so many rounds running gossips so much less often until it does not."""
@@ -142,34 +145,49 @@ class Gossip:
     def _take_pages(self, pg: int, reply: pb.FetchPagesReply) -> None:
         node = self._node
         segment = node.segment(pg)
+        first, end = reply.first_page - segment.first_page, reply.end_page - segment.first_page
 
         def stored() -> None:
-            for page in reply.pages:
-                segment.broken.discard(page.page_no - segment.first_page)
-                node.drop_older(page.page_no, 1 << 62)
+            segment.broken.difference_update(index for index in list(segment.broken) if first <= index < end)
+            node.drop_range(reply.first_page, reply.end_page)
             if reply.last:
                 node.adopt_baseline(segment, reply.baseline_lsn, reply.baseline_cpl)
 
-        node.coalescer.submit(peer_chunk(segment, [(page.page_no, page.image) for page in reply.pages], stored))
+        # What the message does not list must go, if it is stored here; a long stretch of that is looked at in parts.
+        floor_lsn = max(reply.floor_lsn, reply.baseline_lsn)
+        held = min(end, -(-segment.store.file_bytes // PAGE_BYTES))
+        listed = max((page.page_no - segment.first_page + 1 for page in reply.pages), default=first)
+        chunk = peer_chunk(segment, [(page.page_no, page.image) for page in reply.pages], _nothing)
+        chunk.unlisted = range(first, listed)
+        chunks = [chunk]
+        for start in range(listed, held, SCAN_PAGES):
+            chunks.append(Chunk(segment, [], _nothing, unlisted=range(start, min(start + SCAN_PAGES, held))))
+        chunks[-1].done = stored
+        for each in chunks:
+            each.floor_lsn, each.baseline_lsn = floor_lsn, reply.baseline_lsn
+            node.coalescer.submit(each)
 
     def _take_repair(self, call: Call, reply: pb.ReadPagesReply) -> None:
         node = self._node
         for asked, page in zip(call.request.pages, reply.pages, strict=True):
             segment = node.segment(node.pg_of(page.page_no))
             index = page.page_no - segment.first_page
-            if page.behind or page.collected or index not in segment.broken or not page.image:
+            if page.behind or page.collected or index not in segment.broken:
                 continue
             logger.warning("page %d repaired from %s at LSN %d", page.page_no, call.peer_id, asked.read_point)
-            self._submit_repair(segment, page.page_no, page.image)
+            self._submit_repair(segment, page.page_no, page.image, asked.read_point)
 
-    def _submit_repair(self, segment: Segment, page_no: int, image: bytes) -> None:
+    def _submit_repair(self, segment: Segment, page_no: int, image: bytes, lsn: int) -> None:
         node = self._node
 
         def stored() -> None:
             segment.broken.discard(page_no - segment.first_page)
             node.drop_older(page_no, 1 << 62)
 
-        node.coalescer.submit(peer_chunk(segment, [(page_no, image)], stored))
+        # Without an image: the peer's page is freed at the LSN asked for, and so is this one's successor.
+        chunk = peer_chunk(segment, [(page_no, image)], stored)
+        chunk.floor_lsn = lsn
+        node.coalescer.submit(chunk)
 
     def on_end(self, call: Call) -> None:
         """The call's last reply has been handled."""
@@ -181,3 +199,7 @@ class Gossip:
         if call.streaming:
             logger.info("%s from %s: %s", call.method, call.peer_id, reason)
         self.on_end(call)
+
+
+def _nothing() -> None:
+    """A chunk after which nothing is to be done."""

@@ -217,16 +217,22 @@ class FetchPagesRequest(_message.Message):
     def __init__(self, volume_id: _Optional[bytes] = ..., pg: _Optional[int] = ...) -> None: ...
 
 class FetchPagesReply(_message.Message):
-    __slots__ = ("baseline_lsn", "baseline_cpl", "last", "pages")
+    __slots__ = ("baseline_lsn", "baseline_cpl", "last", "pages", "first_page", "end_page", "floor_lsn")
     BASELINE_LSN_FIELD_NUMBER: _ClassVar[int]
     BASELINE_CPL_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
     PAGES_FIELD_NUMBER: _ClassVar[int]
+    FIRST_PAGE_FIELD_NUMBER: _ClassVar[int]
+    END_PAGE_FIELD_NUMBER: _ClassVar[int]
+    FLOOR_LSN_FIELD_NUMBER: _ClassVar[int]
     baseline_lsn: int
     baseline_cpl: int
     last: bool
     pages: _containers.RepeatedCompositeFieldContainer[PageImage]
-    def __init__(self, baseline_lsn: _Optional[int] = ..., baseline_cpl: _Optional[int] = ..., last: _Optional[bool] = ..., pages: _Optional[_Iterable[_Union[PageImage, _Mapping]]] = ...) -> None: ...
+    first_page: int
+    end_page: int
+    floor_lsn: int
+    def __init__(self, baseline_lsn: _Optional[int] = ..., baseline_cpl: _Optional[int] = ..., last: _Optional[bool] = ..., pages: _Optional[_Iterable[_Union[PageImage, _Mapping]]] = ..., first_page: _Optional[int] = ..., end_page: _Optional[int] = ..., floor_lsn: _Optional[int] = ...) -> None: ...
 
 class GossipRequest(_message.Message):
     __slots__ = ("volume_id", "node_id", "volume_epoch", "pgs", "vdl", "pgmrpl", "truncations", "descriptor_generation", "writer_id")
@@ -355,14 +361,16 @@ class ReadDescriptorReply(_message.Message):
     def __init__(self, descriptor: _Optional[_Union[Descriptor, _Mapping]] = ..., present: _Optional[bool] = ...) -> None: ...
 
 class SegmentMeta(_message.Message):
-    __slots__ = ("pg", "collected_lsn", "collected_cpl")
+    __slots__ = ("pg", "collected_lsn", "collected_cpl", "floor_lsn")
     PG_FIELD_NUMBER: _ClassVar[int]
     COLLECTED_LSN_FIELD_NUMBER: _ClassVar[int]
     COLLECTED_CPL_FIELD_NUMBER: _ClassVar[int]
+    FLOOR_LSN_FIELD_NUMBER: _ClassVar[int]
     pg: int
     collected_lsn: int
     collected_cpl: int
-    def __init__(self, pg: _Optional[int] = ..., collected_lsn: _Optional[int] = ..., collected_cpl: _Optional[int] = ...) -> None: ...
+    floor_lsn: int
+    def __init__(self, pg: _Optional[int] = ..., collected_lsn: _Optional[int] = ..., collected_cpl: _Optional[int] = ..., floor_lsn: _Optional[int] = ...) -> None: ...
 
 class NodeMeta(_message.Message):
     __slots__ = ("node_id", "descriptor", "volume_epoch", "writer_id", "truncations", "segments", "vdl", "pgmrpl", "settled_vdl")
