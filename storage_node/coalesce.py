@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from storage_node.node import StorageNode
 
 CHUNK_PAGES = 64
+SCAN_PAGES = 1024
+"""Stored pages that are held against a peer's baseline in one step."""
 RETRY_S = 1.0
 """Pause after a refusal of the disk, and between passes that could not take anything."""
 
@@ -50,8 +52,10 @@ class Chunk:
     """Pages of one segment to be made durable, ``(index in the PG, page)``, None for one that was freed at or below
     ``floor_lsn``; ``done`` is called when they are.
 
-    A peer's baseline has no image of a page that was never written or freed: ``unlisted`` is the range of indexes
-    among which every other page that is stored here, and not newer than ``baseline_lsn``, must go.
+    A peer's baseline has no image of a page that was never written or freed: every page in the range ``unlisted`` that
+    is not in ``listed``, is stored here and not newer than ``baseline_lsn`` must go. A hole has no LSN, so
+    that a chunk which has become stale while it waited must be known by other means: a baseline at or below what the
+    segment has collected by now, a page that does not wait for repair any more (``is_repair``).
     """
 
     segment: Segment
@@ -59,7 +63,9 @@ class Chunk:
     done: Callable[[], None]
     floor_lsn: int = 0
     unlisted: range = range(0)
+    listed: frozenset[int] = frozenset()
     baseline_lsn: int = 0
+    is_repair: bool = False
 
 
 @dataclass
@@ -113,11 +119,27 @@ class Coalescer:
                 return []
             self._current = chunk = self._queue.popleft()
             # While the chunk waited, a baseline or a pass may have stored newer pages: those stay.
+            if 0 < chunk.baseline_lsn <= chunk.segment.collected_lsn:
+                self._current = None
+                return []
+            if chunk.is_repair:
+                chunk.pages = [(index, page) for index, page in chunk.pages if index in chunk.segment.broken]
+            if chunk.unlisted:
+                self._split(chunk)
             gone = _unlisted(chunk)
             chunk.pages = [(index, page) for index, page in chunk.pages if _changes(chunk.segment, index, page)]
             chunk.pages += [(index, None) for index in gone]
             self._phase = Phase.STAGE
         return self._write(now)
+
+    def _split(self, chunk: Chunk) -> None:
+        """Leave all but the next ``SCAN_PAGES`` of a long comparison with a baseline to a chunk of its own."""
+        held = chunk.segment.store.file_pages
+        start, stop = chunk.unlisted.start, min(chunk.unlisted.stop, held)
+        if stop - start > SCAN_PAGES:
+            rest = replace(chunk, pages=[], unlisted=range(start + SCAN_PAGES, chunk.unlisted.stop))
+            chunk.unlisted, chunk.done = range(start, start + SCAN_PAGES), _nothing
+            self._queue.appendleft(rest)
 
     def _write(self, now: float) -> list[Effect]:
         chunk = self._current
@@ -253,12 +275,16 @@ def _changes(segment: Segment, index: int, page: bytearray | None) -> bool:
 
 def _unlisted(chunk: Chunk) -> list[int]:
     """Indexes of the stored pages that the peer's baseline does not have."""
-    segment, listed = chunk.segment, {index for index, _ in chunk.pages}
+    segment = chunk.segment
     return [
         index
         for index, page in segment.store.pages(chunk.unlisted.start, chunk.unlisted.stop)
-        if index not in listed and (page is None or page_lsn(page) <= chunk.baseline_lsn)
+        if index not in chunk.listed and (page is None or page_lsn(page) <= chunk.baseline_lsn)
     ]
+
+
+def _nothing() -> None:
+    """After a part of a chunk nothing is to be done yet."""
 
 
 def peer_chunk(segment: Segment, images: list[tuple[int, bytes]], done: Callable[[], None]) -> Chunk:

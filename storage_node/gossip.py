@@ -12,9 +12,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
-from storage_node.coalesce import Chunk, peer_chunk
+from storage_node.coalesce import peer_chunk
 from storage_node.effects import Call, Effect
 from storage_node.segment import Segment
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from storage_node.node import StorageNode
 
 FETCH_TIMEOUT_S = 120.0
-SCAN_PAGES = 1024
-"""Stored pages that are held against a peer's baseline in one step."""
 CALM_ROUNDS = 8
 CALM_FACTOR = 5
 """A node that has found itself up to date so many rounds running gossips so much less often until it does not."""
@@ -153,19 +150,10 @@ class Gossip:
             if reply.last:
                 node.adopt_baseline(segment, reply.baseline_lsn, reply.baseline_cpl)
 
-        # What the message does not list must go, if it is stored here; a long stretch of that is looked at in parts.
-        floor_lsn = max(reply.floor_lsn, reply.baseline_lsn)
-        held = min(end, -(-segment.store.file_bytes // PAGE_BYTES))
-        listed = max((page.page_no - segment.first_page + 1 for page in reply.pages), default=first)
-        chunk = peer_chunk(segment, [(page.page_no, page.image) for page in reply.pages], _nothing)
-        chunk.unlisted = range(first, listed)
-        chunks = [chunk]
-        for start in range(listed, held, SCAN_PAGES):
-            chunks.append(Chunk(segment, [], _nothing, unlisted=range(start, min(start + SCAN_PAGES, held))))
-        chunks[-1].done = stored
-        for each in chunks:
-            each.floor_lsn, each.baseline_lsn = floor_lsn, reply.baseline_lsn
-            node.coalescer.submit(each)
+        chunk = peer_chunk(segment, [(page.page_no, page.image) for page in reply.pages], stored)
+        chunk.baseline_lsn, chunk.floor_lsn = reply.baseline_lsn, max(reply.floor_lsn, reply.baseline_lsn)
+        chunk.unlisted, chunk.listed = range(first, end), frozenset(index for index, _ in chunk.pages)
+        node.coalescer.submit(chunk)
 
     def _take_repair(self, call: Call, reply: pb.ReadPagesReply) -> None:
         node = self._node
@@ -186,7 +174,7 @@ class Gossip:
 
         # Without an image: the peer's page is freed at the LSN asked for, and so is this one's successor.
         chunk = peer_chunk(segment, [(page_no, image)], stored)
-        chunk.floor_lsn = lsn
+        chunk.floor_lsn, chunk.is_repair = lsn, True
         node.coalescer.submit(chunk)
 
     def on_end(self, call: Call) -> None:
@@ -199,7 +187,3 @@ class Gossip:
         if call.streaming:
             logger.info("%s from %s: %s", call.method, call.peer_id, reason)
         self.on_end(call)
-
-
-def _nothing() -> None:
-    """A chunk after which nothing is to be done."""

@@ -123,6 +123,11 @@ class PageStore:
         return page if page_lsn(page) else None
 
     @property
+    def file_pages(self) -> int:
+        """Pages up to the last one ever stored."""
+        return self.file_bytes // PAGE_BYTES
+
+    @property
     def allocated_bytes(self) -> int:
         """What the pages take on the disk, holes left out."""
         return self._disk.allocated(self.name) if self.file_bytes else 0
@@ -170,7 +175,7 @@ class PageStore:
         """``(index, page)`` of all written pages from ``start`` to before ``stop``; the page is None where it is
         damaged.
         """
-        end = self.file_bytes // PAGE_BYTES
+        end = self.file_pages
         end = end if stop is None else min(end, stop)
         for first in range(start, end, READ_PAGES):
             data = self._disk.read(self.name, first * PAGE_BYTES, min(READ_PAGES, end - first) * PAGE_BYTES)

@@ -304,6 +304,12 @@ class Volume:
             room -= nbytes
             waiter.wake()
 
+    def ensure_pages(self, upto_page: int) -> None:
+        """Before log for pages below ``upto_page`` is first allocated: wait until the volume has their protection groups.
+        In the gather phase of an MTR, in a session greenlet. A group comes into being with its first record, so that
+        there is nothing to wait for.
+        """
+
     # Reading
 
     async def read_pages(self, page_nos: Sequence[int]) -> list[bytes | None]:

@@ -68,7 +68,9 @@ MEASURES_TIME = frozenset(
 )
 """Stages of compute that look at a clock themselves, and why."""
 
-ONLY_IN_PYTHON = frozenset(("write_varint", "next_prefix", "pack_tid", "extent_of", "extent_first", "extent_pages"))
+ONLY_IN_PYTHON = frozenset(
+    ("write_varint", "is_free", "next_prefix", "pack_tid", "extent_of", "extent_first", "extent_pages")
+)
 """Helpers of the specification; code that wants them imports them from there."""
 
 HAS_COROUTINES = frozenset(("compute_node/access/memory_volume.py",))  # stands in for the volume, whose read is one

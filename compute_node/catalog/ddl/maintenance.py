@@ -46,6 +46,8 @@ def vacuum_statement(ctx: DdlContext, node: ast.VacuumStmt) -> str:
             vacuum_table(ctx, desc)
         if analyze_too:
             analyze_table(ctx, desc)
+    if node.is_vacuumcmd:
+        ctx.storage.give_back()
     return "VACUUM" if node.is_vacuumcmd else "ANALYZE"
 
 
