@@ -288,8 +288,9 @@ def _nothing() -> None:
 
 
 def peer_chunk(segment: Segment, images: list[tuple[int, bytes]], done: Callable[[], None]) -> Chunk:
-    """Pages from a peer, ``(page number, image)``, as a chunk; InvariantViolation when one is no page. An empty image is
-    a page that was freed."""
+    """Pages from a peer, ``(page number, image)``, as a chunk; InvariantViolation when one is no page. An empty image
+    is a page that was freed.
+    """
     for page_no, image in images:
         if len(image) not in (0, PAGE_BYTES):
             raise InvariantViolation(f"page {page_no} from a peer has {len(image)} bytes")

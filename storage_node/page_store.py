@@ -138,7 +138,7 @@ class PageStore:
         return offset < self.file_bytes and self._disk.read(self.name, offset, PAGE_BYTES) != _ZERO_PAGE
 
     def stage(self, pages: Sequence[tuple[int, bytearray | None]]) -> None:
-        """Write ``(index, page)``, None for a freed page, to the torn-page file; sync ``torn_name`` before ``place``."""
+        """Write ``(index, page)``, None for a freed one, to the torn-page file; sync ``torn_name`` before ``place``."""
         if self._staged:
             raise InvariantViolation(f"PG {self.pg}: pages are staged already")
         staged = [(index, None if page is None else seal(page)) for index, page in pages]

@@ -100,9 +100,7 @@ class SimDisk:
     def allocated(self, name: str) -> int:
         """See ``Disk.allocated``: blocks that are not all zeros."""
         data = self._file(name).data
-        return sum(
-            BLOCK_BYTES for at in range(0, len(data), BLOCK_BYTES) if any(data[at : at + BLOCK_BYTES])
-        )
+        return sum(BLOCK_BYTES for at in range(0, len(data), BLOCK_BYTES) if any(data[at : at + BLOCK_BYTES]))
 
     def truncate(self, name: str, length: int) -> None:
         """See ``Disk.truncate``."""

@@ -271,7 +271,9 @@ class Extents:
         else:
             frame = self._cache.create(page_no)
             if self._cache.arena.page_lsn(frame):
-                raise InvariantViolation(f"page {page_no}, block {block} of relation file {file.relfile}, holds content")
+                raise InvariantViolation(
+                    f"page {page_no}, block {block} of relation file {file.relfile}, holds content"
+                )
         return block
 
     def committed(self, relfile: int) -> None:

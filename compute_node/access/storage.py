@@ -132,7 +132,7 @@ class Storage:
         return give_back(self, nap_s)
 
     def size(self) -> dict[str, int]:
-        """``used_bytes``: superblock, directory and extents in use; ``allocated_bytes``: every page number handed out."""
+        """``used_bytes``: superblock, directory, extents in use; ``allocated_bytes``: every page number handed out."""
         return {
             "used_bytes": self.extents.used_pages * PAGE_BYTES,
             "allocated_bytes": int(self.superblock.high_water) * PAGE_BYTES,

@@ -305,9 +305,9 @@ class Volume:
             waiter.wake()
 
     def ensure_pages(self, upto_page: int) -> None:
-        """Before log for pages below ``upto_page`` is first allocated: wait until the volume has their protection groups.
-        In the gather phase of an MTR, in a session greenlet. A group comes into being with its first record, so that
-        there is nothing to wait for.
+        """Before log of pages below ``upto_page`` is first allocated: wait until the volume has their protection
+        groups. In the gather phase of an MTR, in a session greenlet. A group comes into being with its first record,
+        so that there is nothing to wait for.
         """
 
     # Reading
