@@ -42,7 +42,7 @@ def truncate_tail(txn: Txn, table: Any) -> int:
         return 0
     blocks = int(table.file.map.blocks)
     freeable = blocks - _blocks_in_use(table)
-    if not freeable or freeable < min(FREEABLE_MIN_BLOCKS, -(-blocks // FREEABLE_MIN_FRACTION)):
+    if not freeable or freeable < min(FREEABLE_MIN_BLOCKS, blocks // FREEABLE_MIN_FRACTION):
         return 0
     locks, oid = table.storage.locks, table.desc.oid
     if not _lock(txn, table):
