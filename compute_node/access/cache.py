@@ -67,6 +67,21 @@ class PageCache:
         frame: int = self.arena.lookup(page_no)
         return frame if frame != MISSING else self._install(page_no, None)
 
+    def forget(self, page_nos: Iterable[int]) -> bool:
+        """Drop pages that nobody needs any more and that are durable; False when one is pinned or being loaded."""
+        resident = []
+        for page_no in page_nos:
+            if page_no in self._loading:
+                return False
+            if self.arena.contains(page_no):
+                frame = self.arena.lookup(page_no)
+                if self.arena.pins[frame] or self.arena.page_lsn(frame) > self.volume.vdl:
+                    return False
+                resident.append(page_no)
+        for page_no in resident:
+            self.arena.drop(page_no)
+        return True
+
     def prefetch(self, page_nos: Iterable[int]) -> None:
         """Bring in the missing ones of ``page_nos`` with one read."""
         wanted = [n for n in page_nos if n not in self._loading and not self.arena.contains(n)][:PREFETCH_PAGES]

@@ -54,7 +54,7 @@ class Rig:
             self.core.on_scls(node, [(pg, lsn)])
 
     def settle(self, nodes: Iterable[int] = ALL, filled: bool = True) -> None:
-        """Tick until nothing more happens, with these nodes taking descriptors; candidates are filled at once or not."""
+        """Tick until nothing more happens, with these nodes taking descriptors; candidates are filled at once?"""
         for _ in range(20):
             moved = False
             for effect in self.fleet.tick():
