@@ -13,6 +13,9 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from aurora import certs
+from aurora.keys import KeyRefused, KeySource, rekey_folder
+from aurora.rpc.tls import Tls, TlsUnusable, files_of
 from aurora.supervisor import AZS, LOOPBACK, Cluster, ClusterError
 
 PAGES_PER_PG_DEFAULT = (10 << 30) // 8192
@@ -40,6 +43,28 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--cache-mb", type=int, default=512, help="the writer's page cache")
     up.add_argument("--password-file", type=Path, default=None, help="superuser password (or AURORA_PASSWORD)")
 
+    up.add_argument(
+        "--storage-tls",
+        action="store_true",
+        help="a new cluster's compute and storage speak mutual TLS, with certificates made in DIR/certs",
+    )
+    up.add_argument("--encrypt", action="store_true", help="encrypt a new cluster's storage; makes DIR/master.key")
+    _key_flags(up, "", "encrypt a new cluster's storage:")
+
+    made = verbs.add_parser("certs", help="make certificates for mutual TLS between compute and storage")
+    made.add_argument("--dir", type=Path, required=True, help="folder to write them to")
+    made.add_argument("--days", type=int, default=certs.DAYS_DEFAULT, help="how long they are good (%(default)s)")
+    made.add_argument(
+        "--name", action="append", default=[], metavar="HOST", help="host name or IP address of a node; may be repeated"
+    )
+
+    rekey = verbs.add_parser(
+        "rekey", parents=[shared], help="wrap the data keys by a new master key (by default a new DIR/master.key)"
+    )
+    _key_flags(rekey, "new-", "the new master key:")
+    _key_flags(rekey, "", "with --folder, the old master key:")
+    rekey.add_argument("--folder", type=Path, default=None, help="one storage node's folder, in place of a cluster")
+
     verbs.add_parser("down", parents=[shared], help="stop all processes of the cluster")
 
     status = verbs.add_parser("status", parents=[shared], help="show volume, nodes and instances")
@@ -47,6 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument(
         "--storage", default=None, metavar="ADDR,…", help="ask these storage nodes over the network instead"
     )
+    for name, text in (("ca", "authority"), ("cert", "certificate"), ("key", "private key")):
+        status.add_argument(
+            f"--tls-{name}", type=Path, default=None, help=f"with --storage, for nodes that speak TLS: {text} (PEM)"
+        )
     status.add_argument("--check", action="store_true", help="exit status 1 when something is down (for health checks)")
 
     node = verbs.add_parser("node", help="one storage node")
@@ -69,10 +98,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _key_flags(parser: argparse.ArgumentParser, prefix: str, text: str) -> None:
+    parser.add_argument(f"--{prefix}master-key-file", type=Path, default=None, help=f"{text} its file")
+    parser.add_argument(
+        f"--{prefix}key-provider", default=None, metavar="MODULE:FACTORY", help=f"{text} the plugin that holds it"
+    )
+
+
+def _keys(file: Path | None, provider: str | None) -> KeySource | None:
+    try:
+        return KeySource.of(file, provider)
+    except ValueError as error:
+        raise ClusterError(str(error)) from error
+
+
 def _up(args: argparse.Namespace) -> int:
     if args.readers:
         raise ClusterError("reader instances are not available yet: start the cluster without --readers")
     cluster = Cluster(args.data)
+    keys = _keys(args.master_key_file, args.key_provider)
     if cluster.spec is None:
         password = args.password_file.read_text().strip() if args.password_file else os.environ.get("AURORA_PASSWORD")
         cluster.create(
@@ -81,10 +125,17 @@ def _up(args: argparse.Namespace) -> int:
             pages_per_pg=args.pages_per_pg,
             cache_mb=args.cache_mb,
             password=password,
+            storage_tls=args.storage_tls,
+            encrypt=args.encrypt,
+            keys=keys,
         )
-    elif args.host is not None or args.port is not None:
-        writer = cluster.writer
-        cluster.move_writer(args.host or writer.host, writer.port if args.port is None else args.port)
+    else:
+        cluster.check_safety(args.storage_tls, args.encrypt or keys is not None)
+        if keys is not None:
+            cluster.set_keys(keys)
+        if args.host is not None or args.port is not None:
+            writer = cluster.writer
+            cluster.move_writer(args.host or writer.host, writer.port if args.port is None else args.port)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     ready = False
@@ -135,10 +186,41 @@ def _down(args: argparse.Namespace) -> int:
 def _status(args: argparse.Namespace) -> int:
     from aurora.status import status_text, storage_status
 
-    status = storage_status(args.storage.split(",")) if args.storage else Cluster(args.data).status()
+    if args.storage:
+        try:
+            files = files_of(args.tls_ca, args.tls_cert, args.tls_key, "--tls-ca, --tls-cert and --tls-key")
+            status = storage_status(args.storage.split(","), Tls(files) if files is not None else None)
+        except (ValueError, TlsUnusable) as error:
+            raise ClusterError(str(error)) from error
+    else:
+        status = Cluster(args.data).status()
     print(json.dumps(status) if args.json else status_text(status))
     ill = any(part["state"] in ("down", "not answering") for part in status["storage_nodes"] + status["instances"])
     return 1 if args.check and ill else 0
+
+
+def _certs(args: argparse.Namespace) -> int:
+    try:
+        written = certs.make(args.dir, args.name, args.days)
+    except (certs.CertificatesExist, ValueError) as error:
+        raise ClusterError(str(error)) from error
+    print("\n".join(str(path) for path in written))
+    return 0
+
+
+def _rekey(args: argparse.Namespace) -> int:
+    old = _keys(args.master_key_file, args.key_provider)
+    new = _keys(args.new_master_key_file, args.new_key_provider)
+    if args.folder is None:
+        if old is not None:
+            raise ClusterError("the old master key is known to the cluster; it is given with --folder only")
+        count = Cluster(args.data).rekey(new)
+    elif old is None or new is None:
+        raise ClusterError("with --folder both the old master key and the new one must be given")
+    else:
+        count = int(rekey_folder(args.folder, old, new))
+    print(f"data keys wrapped anew: {count}")
+    return 0
 
 
 def _process(cluster: Cluster, action: str, process_id: str, start: Callable[[str], None]) -> None:
@@ -190,6 +272,8 @@ def _psql(args: argparse.Namespace) -> NoReturn:
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "up": _up,
     "down": _down,
+    "certs": _certs,
+    "rekey": _rekey,
     "status": _status,
     "node": _node,
     "az": _az,
@@ -208,7 +292,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         return VERBS[args.verb](args)
-    except (ClusterError, OSError) as error:
+    except (ClusterError, KeyRefused, OSError) as error:
         print(f"aurora: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

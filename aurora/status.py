@@ -9,6 +9,8 @@ import grpc
 import psycopg
 
 from aurora.rpc import storage_pb2, storage_pb2_grpc
+from aurora.rpc.channels import open_blocking_channel
+from aurora.rpc.tls import Tls
 
 if TYPE_CHECKING:
     from aurora.supervisor import Cluster
@@ -19,9 +21,9 @@ _STATES = {"serving": "up", "behind": "catching up"}
 _NO_PG = {"scl": 0, "collected": 0}
 
 
-def node_status(address: str) -> dict[str, Any]:
+def node_status(address: str, tls: Tls | None = None) -> dict[str, Any]:
     """One storage node's own account; ``state`` is ``down`` when it does not answer."""
-    with grpc.insecure_channel(address) as channel:
+    with open_blocking_channel(address, tls) as channel:
         try:
             reply = storage_pb2_grpc.StorageStub(channel).Status(storage_pb2.StatusRequest(), timeout=TIMEOUT_S)
         except grpc.RpcError as error:
@@ -80,12 +82,13 @@ def cluster_status(cluster: Cluster) -> dict[str, Any]:
         if told is not None and instance.role == "writer":
             volume = told["volume"]
     durable = {int(pg): lsn for pg, lsn in volume.get("pg_durable", {}).items()}
+    tls = cluster.tls()
     nodes = []
     for node in spec.nodes:
         pid = cluster.pid(node.id)
         shown: dict[str, Any] = {"address": node.address, "state": "down"}
         if pid is not None:
-            shown = node_status(node.address)
+            shown = node_status(node.address, tls)
         shown.update(id=node.id, az=node.az, pid=pid)
         if pid is not None and shown["state"] == "down":
             shown["state"] = "not answering"
@@ -95,9 +98,9 @@ def cluster_status(cluster: Cluster) -> dict[str, Any]:
     return {"volume": volume, "storage_nodes": nodes, "instances": instances}
 
 
-def storage_status(addresses: list[str]) -> dict[str, Any]:
+def storage_status(addresses: list[str], tls: Tls | None = None) -> dict[str, Any]:
     """The same, as far as the storage nodes alone can tell it."""
-    nodes = [node_status(address) for address in addresses]
+    nodes = [node_status(address, tls) for address in addresses]
     up = [node for node in nodes if node["state"] != "down"]
     volume = {}
     if up:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aurora.rpc.tls import TlsFiles, files_of
+
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 PAGES_PER_PG_DEFAULT = (10 << 30) // 8192
 CACHE_MB_MIN = 8
@@ -34,6 +36,7 @@ class Config:
     password: str | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    storage_tls: TlsFiles | None = None
     max_connections: int = 10_000
     verify_redo: bool = False
 
@@ -76,6 +79,9 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     flag("--password-file", type=Path, default=None, help="superuser password (or AURORA_PASSWORD)")
     flag("--tls-cert", type=Path, default=None, help="certificate chain (PEM) for TLS")
     flag("--tls-key", type=Path, default=None, help="its private key (PEM)")
+    flag("--storage-tls-ca", type=Path, default=None, help="storage speaks TLS: certificate (PEM) of its authority")
+    flag("--storage-tls-cert", type=Path, default=None, help="this instance's certificate (PEM) for storage")
+    flag("--storage-tls-key", type=Path, default=None, help="its private key (PEM)")
     flag("--max-connections", type=int, default=10_000)
     parser.add_argument("--verify-redo", action="store_true", help="replay each mini-transaction and compare (slow)")
     return parser
@@ -97,6 +103,15 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         )
     if (args.tls_cert is None) != (args.tls_key is None):
         raise ConfigError("--tls-cert and --tls-key go together")
+    try:
+        storage_tls = files_of(
+            args.storage_tls_ca,
+            args.storage_tls_cert,
+            args.storage_tls_key,
+            "--storage-tls-ca, --storage-tls-cert and --storage-tls-key",
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     if int(args.cache_mb) < CACHE_MB_MIN:
         raise ConfigError(f"--cache-mb is at least {CACHE_MB_MIN}")
     if int(args.pages_per_pg) < 16:
@@ -112,6 +127,7 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         password=password or None,
         tls_cert=args.tls_cert,
         tls_key=args.tls_key,
+        storage_tls=storage_tls,
         max_connections=int(args.max_connections),
         verify_redo=args.verify_redo or bool(environment.get("AURORA_VERIFY_REDO")),
     )

@@ -11,10 +11,13 @@ from collections.abc import Callable
 
 import grpc.aio
 
+from aurora.keys import open_disk
 from aurora.rpc import storage_pb2_grpc
-from aurora.rpc.channels import OPTIONS, GrpcNet
+from aurora.rpc.channels import OPTIONS, GrpcNet, listen
 from aurora.rpc.stream_server import serve_streams
-from aurora.seams import FolderDisk, SystemClock
+from aurora.rpc.tls import Tls
+from aurora.rpc.tls import use as use_tls
+from aurora.seams import SystemClock
 from storage_node.append import Appends, LogPort, Replies
 from storage_node.background import Background
 from storage_node.config import NodeConfig
@@ -31,11 +34,12 @@ class NodeServer:
 
     def __init__(self, config: NodeConfig) -> None:
         self.config = config
-        self.disk = FolderDisk(config.data)
+        self.tls = Tls(config.tls) if config.tls is not None else None
+        self.disk = open_disk(config.data, config.key_source)
         self.node: StorageNode[Replies] = StorageNode(config, self.disk, SystemClock(), random.Random())
         self.address = ""
         self._done = asyncio.Event()
-        self._net = GrpcNet()
+        self._net = GrpcNet(self.tls)
         self._appends = Appends(self.node, self.stop)
         self._log_port = LogPort(self._appends)
         self._log_server: asyncio.Server | None = None
@@ -46,13 +50,10 @@ class NodeServer:
     async def start(self) -> str:
         """Begin to serve; returns the address, with the port that was taken. OSError when it cannot be bound."""
         storage_pb2_grpc.add_StorageServicer_to_server(self._service, self._server)
-        try:
-            port = self._server.add_insecure_port(self.config.listen)
-        except RuntimeError as error:
-            raise OSError(f"cannot listen on {self.config.listen}: {error}") from error
+        port = listen(self._server, self.config.listen, self.tls)
         host = self.config.listen.rpartition(":")[0]
         if not self.config.listen.startswith("unix:"):
-            self._log_server = await serve_streams(host.strip("[]"), self.config.log_port, self._log_port)
+            self._log_server = await serve_streams(host.strip("[]"), self.config.log_port, self._log_port, self.tls)
             self._service.log_port = self._log_server.sockets[0].getsockname()[1]
         await self._server.start()
         self.address = f"{host}:{port}" if host else self.config.listen
@@ -87,6 +88,7 @@ class NodeServer:
 async def serve(config: NodeConfig, ready: Callable[[str], None]) -> None:
     """Run a node until SIGTERM or SIGINT; ``ready`` is told the address once it serves."""
     server = NodeServer(config)
+    use_tls(server.tls)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
