@@ -9,12 +9,13 @@ from __future__ import annotations
 import errno
 import random
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from storage_tools import Writer, append, make_node, read
+from storage_tools import Net, StepClock, Writer, append, make_node, read
 
 from aurora.encryption import BLOCK_BYTES, SEALED_EXTRA_BYTES, UNIT_BYTES, EncryptedDisk
 from aurora.errors import InvariantViolation
@@ -27,6 +28,22 @@ from storage_node.node import StorageNode
 from storage_node.page_store import PageDamaged, PageStore
 
 KEY = bytes(range(32))
+
+
+class SectorDisk(SimDisk):
+    """A ``SimDisk`` whose sectors a crash leaves old or new, as real ones do; ``SimDisk`` itself tears within them."""
+
+    def crash(self, rng: random.Random) -> SimDisk:
+        """See ``SimDisk.crash``."""
+        for file in self._files.values():
+            for offset, written in file.writes:
+                edges = [offset, *range((offset // 512 + 1) * 512, offset + len(written), 512), offset + len(written)]
+                for start, stop in pairwise(edges):
+                    if rng.random() < 0.6:
+                        file.durable.extend(bytes(max(0, stop - len(file.durable))))
+                        file.durable[start:stop] = written[start - offset : stop - offset]
+            file.writes.clear()
+        return super().crash(rng)
 
 
 def encrypted(disk: SimDisk, key: bytes = KEY, reserve_bytes: int = 0) -> EncryptedDisk:
@@ -96,7 +113,7 @@ def test_it_is_the_disk_below_it_for_one_who_has_the_key(steps: list[tuple[str, 
 def test_a_crash_loses_what_it_loses_without_encryption(seed: int) -> None:
     """What was synced is there after any crash; the rest is old bytes, new ones, or both by the sector."""
     rng = random.Random(seed)
-    below = SimDisk()
+    below = SectorDisk()
     disk = encrypted(below)
     appended, placed, whole = b"", bytearray(4 * UNIT_BYTES), b""
     disk.write("pages", 0, placed)
@@ -126,7 +143,7 @@ def test_a_crash_loses_what_it_loses_without_encryption(seed: int) -> None:
 
 
 def test_a_cut_that_a_crash_interrupts_keeps_what_stays() -> None:
-    class DiesAtTheCut(SimDisk):
+    class DiesAtTheCut(SectorDisk):
         def truncate(self, name: str, length: int) -> None:
             raise OSError(errno.EIO, "the power went")
 
@@ -142,7 +159,7 @@ def test_a_cut_that_a_crash_interrupts_keeps_what_stays() -> None:
 
 
 def test_nothing_is_legible_and_nothing_repeats() -> None:
-    below = SimDisk()
+    below = SectorDisk()
     disk = encrypted(below)
     secret = b"the quick brown fox jumps over it" * 1000
     disk.append("log-1", [secret])
@@ -163,7 +180,7 @@ def test_nothing_is_legible_and_nothing_repeats() -> None:
 
 
 def test_holes_stay_holes() -> None:
-    below = SimDisk()
+    below = SectorDisk()
     disk = encrypted(below)
     disk.write("pages-0", 5 * UNIT_BYTES, b"x" * UNIT_BYTES)
     assert not any(below.read("pages-0", 0, 5 * UNIT_BYTES))
@@ -177,7 +194,7 @@ def test_a_flipped_bit_spoils_one_block() -> None:
     rng = random.Random(5)
     data = rng.randbytes(2 * UNIT_BYTES)
     for _ in range(100):
-        below = SimDisk()
+        below = SectorDisk()
         disk = encrypted(below)
         disk.write("f", 0, data)
         at = rng.randrange(len(data))
@@ -191,7 +208,7 @@ def test_a_flipped_bit_spoils_one_block() -> None:
 def test_a_whole_file_with_any_flipped_bit_is_not_what_was_written(caplog: pytest.LogCaptureFixture) -> None:
     data = b"generation 7 of the meta file"
     for at in range(len(data) + SEALED_EXTRA_BYTES):
-        below = SimDisk()
+        below = SectorDisk()
         disk = encrypted(below)
         disk.write_atomic("meta", data)
         assert disk.read("meta", 0, 99) == data
@@ -203,7 +220,7 @@ def test_a_whole_file_with_any_flipped_bit_is_not_what_was_written(caplog: pytes
 
 
 def test_a_whole_file_under_another_name_is_not_taken() -> None:
-    below = SimDisk()
+    below = SectorDisk()
     disk = encrypted(below)
     disk.write_atomic("a", b"content")
     below.write_atomic("b", below.read("a", 0, below.size("a")))
@@ -213,7 +230,7 @@ def test_a_whole_file_under_another_name_is_not_taken() -> None:
 
 
 def test_whole_files_are_not_changed_in_place() -> None:
-    disk = encrypted(SimDisk())
+    disk = encrypted(SectorDisk())
     disk.write_atomic("meta", b"content")
     changes: list[Callable[[], object]] = [
         lambda: disk.write("meta", 0, b"x"),
@@ -267,7 +284,7 @@ def test_the_hot_log_finds_its_torn_tail(caplog: pytest.LogCaptureFixture) -> No
     from aurora import batch
 
     for seed in range(60):
-        below = SimDisk()
+        below = SectorDisk()
         log, frames = _filled_log(encrypted(below), seed)
         late = Writer(random.Random(seed), epoch=2).frames(40)
         log.append([batch.decode(frame) for frame in late])
@@ -277,7 +294,7 @@ def test_the_hot_log_finds_its_torn_tail(caplog: pytest.LogCaptureFixture) -> No
 
 
 def test_space_held_ready_is_no_torn_tail(caplog: pytest.LogCaptureFixture) -> None:
-    below = SimDisk()
+    below = SectorDisk()
     _, frames = _filled_log(encrypted(below, reserve_bytes=100_000), 1)
     found = HotLog(encrypted(below), 1 << 20, 1).load()
     assert len(found) == len(frames)
@@ -285,7 +302,7 @@ def test_space_held_ready_is_no_torn_tail(caplog: pytest.LogCaptureFixture) -> N
 
 
 def test_the_hot_log_finds_flipped_bits(caplog: pytest.LogCaptureFixture) -> None:
-    below = SimDisk()
+    below = SectorDisk()
     disk = encrypted(below)
     log, frames = _filled_log(disk, 2)
     log = HotLog(disk, 1 << 20, 1)
@@ -307,7 +324,7 @@ def _page(index: int) -> bytearray:
 def test_the_page_store_finds_flipped_bits_and_survives_torn_pages() -> None:
     for seed in range(40):
         rng = random.Random(seed)
-        below = SimDisk()
+        below = SectorDisk()
         store = PageStore(encrypted(below), 0)
         store.store([(index, _page(index)) for index in (1, 2, 40)])
         store.stage([(index, _page(index)) for index in (2, 3)])
@@ -325,7 +342,7 @@ def test_the_page_store_finds_flipped_bits_and_survives_torn_pages() -> None:
 def test_the_meta_file_is_replaced_from_its_copy(caplog: pytest.LogCaptureFixture) -> None:
     for name in ("meta", "meta-copy"):
         for at in (0, 5, 18, 40):
-            below = SimDisk()
+            below = SectorDisk()
             meta = MetaStore(encrypted(below), "n0")
             meta.value.volume_epoch = 9
             meta.write()
@@ -336,25 +353,27 @@ def test_the_meta_file_is_replaced_from_its_copy(caplog: pytest.LogCaptureFixtur
 
 
 def test_a_node_lives_on_an_encrypted_disk_through_crashes() -> None:
-    for seed in range(8):
+    for seed in range(6):
         rng = random.Random(seed)
-        below = SimDisk()
+        below = SectorDisk()
         writer = Writer(rng)
-        node: StorageNode[int] = make_node(encrypted(below), coalesce_log_mb=0.02)  # type: ignore[arg-type]
+        clock = StepClock()
+
+        def node_on(disk: SimDisk, install: bool, clock: StepClock = clock) -> StorageNode[int]:
+            return make_node(encrypted(disk), clock, install=install, coalesce_log_mb=0.01)  # type: ignore[arg-type]
+
+        node = node_on(below, True)
         for _ in range(4):
+            net = Net({"n0": node}, clock)
             for _ in range(10):
                 lsn = writer.log.last_lsn
-                reply = append(node, writer.frames(6), vdl=lsn, pgmrpl=lsn)
-                assert not reply.error
-                for effect in node.tick():
-                    if not hasattr(effect, "method"):
-                        node.disk.sync(effect.name)  # type: ignore[union-attr]
-                        node.on_synced(effect.name)  # type: ignore[union-attr]
-            node = make_node(encrypted(below.crash(rng)), install=False, coalesce_log_mb=0.02)  # type: ignore[arg-type]
+                assert not append(node, writer.frames(6), vdl=lsn, pgmrpl=lsn).error
+                net.tick(3)
+            below.crash(rng)
+            node = node_on(below, False)
             lsn = writer.log.last_lsn
             assert node.segments[0].scl == writer.pg_lsn(0, lsn)
             for page_no in range(writer.pages):
                 assert read(node, writer, page_no, lsn).image == writer.at(page_no, lsn)
-        names = {name.partition("-")[0] for name in below.list()}
-        assert {"log", "meta"} <= names
-    assert any(name.startswith("pages-") for name in below.list())
+        assert node.segments[0].collected_lsn > 0
+        assert {name.partition("-")[0] for name in below.list()} == {"log", "meta", "pages", "torn"}
