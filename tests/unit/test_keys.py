@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aurora import cli, keys
@@ -86,6 +86,7 @@ def _check(folder: Path, source: KeySource | None) -> None:
 # -- key files
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.text(max_size=200), st.binary(min_size=16, max_size=16), st.binary(max_size=1000))
 def test_a_key_file_survives_a_round_trip(key_id: str, check: bytes, wrapped: bytes) -> None:
     key = WrappedKey(key_id, check, wrapped)
