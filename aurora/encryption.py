@@ -52,6 +52,35 @@ _HOLE = bytes(BLOCK_BYTES)
 logger = logging.getLogger(__name__)
 
 
+class SealBroken(InvariantViolation):
+    """Sealed bytes are not what was sealed under that name with that key."""
+
+
+class Sealer:
+    """Seals byte strings, each as a whole, in the form of ``write_atomic``. Also for objects outside a disk."""
+
+    def __init__(self, data_key: bytes, random_bytes: Callable[[int], bytes]) -> None:
+        self._data_key = data_key
+        self._random_bytes = random_bytes
+
+    def seal(self, name: str, data: bytes) -> bytes:
+        """The bytes to keep under ``name``."""
+        nonce = self._random_bytes(NONCE_BYTES)
+        return SEALED_HEAD + nonce + self._gcm(name).encrypt(nonce, data, SEALED_HEAD + name.encode())
+
+    def unseal(self, name: str, raw: bytes) -> bytes:
+        """The other way; SealBroken when one bit is not what it was."""
+        body = len(SEALED_HEAD) + NONCE_BYTES
+        try:
+            bound = raw[: len(SEALED_HEAD)] + name.encode()
+            return self._gcm(name).decrypt(raw[len(SEALED_HEAD) : body], raw[body:], bound)
+        except (InvalidTag, ValueError) as error:  # ValueError: not even a nonce is left
+            raise SealBroken(f"{name} is damaged: it does not match its authentication tag") from error
+
+    def _gcm(self, name: str) -> AESGCM:
+        return AESGCM(derive(self._data_key, b"whole", name, DATA_KEY_BYTES))
+
+
 class EncryptedDisk:
     """See the module. ``random_bytes`` gives nonces; names in ``hidden`` are not listed (the key's own files).
 
@@ -70,7 +99,7 @@ class EncryptedDisk:
             raise InvariantViolation(f"a data key has {DATA_KEY_BYTES} bytes, not {len(data_key)}")
         self._disk = disk
         self._data_key = data_key
-        self._random_bytes = random_bytes
+        self._sealer = Sealer(data_key, random_bytes)
         self._hidden = frozenset(hidden)
         self._reserve_bytes = reserve_bytes
         self._ciphers: dict[str, algorithms.AES] = {}
@@ -81,14 +110,10 @@ class EncryptedDisk:
 
     # Keys and kinds
 
-    def _derive(self, use: bytes, name: str, key_bytes: int) -> bytes:
-        info = b"aurora " + use + b"\0" + name.encode()
-        return HKDFExpand(hashes.SHA256(), key_bytes, info).derive(self._data_key)
-
     def _cipher(self, name: str) -> algorithms.AES:
         cipher = self._ciphers.get(name)
         if cipher is None:
-            cipher = self._ciphers[name] = algorithms.AES(self._derive(b"units", name, 2 * DATA_KEY_BYTES))
+            cipher = self._ciphers[name] = algorithms.AES(derive(self._data_key, b"units", name, 2 * DATA_KEY_BYTES))
         return cipher
 
     def _is_sealed(self, name: str) -> bool:
@@ -215,20 +240,17 @@ class EncryptedDisk:
 
     def write_atomic(self, name: str, data: bytes) -> None:
         """See ``Disk.write_atomic``."""
-        nonce = self._random_bytes(NONCE_BYTES)
-        sealed = AESGCM(self._derive(b"whole", name, DATA_KEY_BYTES)).encrypt(nonce, data, SEALED_HEAD + name.encode())
+        sealed = self._sealer.seal(name, data)
         self._forget(name)
-        self._disk.write_atomic(name, SEALED_HEAD + nonce + sealed)
+        self._disk.write_atomic(name, sealed)
 
     def _unseal(self, name: str) -> bytes:
         raw = self._disk.read(name, 0, self._disk.size(name))
-        body = len(SEALED_HEAD) + NONCE_BYTES
         try:
-            return AESGCM(self._derive(b"whole", name, DATA_KEY_BYTES)).decrypt(
-                raw[len(SEALED_HEAD) : body], raw[body:], raw[: len(SEALED_HEAD)] + name.encode()
-            )
-        except (InvalidTag, ValueError):  # ValueError: not even a nonce is left
-            logger.error("%s is damaged: it does not match its authentication tag", name)
+            return self._sealer.unseal(name, raw)
+        except SealBroken as error:
+            logger.error("%s", error)
+            body = len(SEALED_HEAD) + NONCE_BYTES
             return raw[body : max(body, len(raw) - TAG_BYTES)]
 
     def read(self, name: str, offset: int, length: int) -> bytes:
@@ -268,6 +290,11 @@ class EncryptedDisk:
     def list(self) -> list[str]:
         """See ``Disk.list``."""
         return [name for name in self._disk.list() if name not in self._hidden]
+
+
+def derive(data_key: bytes, use: bytes, name: str, key_bytes: int) -> bytes:
+    """The key of one file for one use."""
+    return HKDFExpand(hashes.SHA256(), key_bytes, b"aurora " + use + b"\0" + name.encode()).derive(data_key)
 
 
 def _floor(position: int) -> int:

@@ -254,6 +254,14 @@ def data_key_of(disk: Disk, provider: KeyProvider) -> bytes:
     return data_key
 
 
+def mend(disk: Disk) -> bool:
+    """Replace a key file that decayed from the other one, as at a start; whether there was need to."""
+    found, whole = _sound(disk)
+    if found and not whole:
+        _write(disk, found[0])
+    return bool(found) and not whole
+
+
 def rewrap(disk: Disk, old: KeyProvider, new: KeyProvider) -> bool:
     """Have the data key wrapped by another master key; False when it was already. A node may run meanwhile: it reads
     its key when it starts. KeyRefused as in ``data_key_of``.
@@ -292,11 +300,15 @@ class EncryptedFolder(EncryptedDisk):
     def __init__(self, disk: FolderDisk, data_key: bytes) -> None:
         super().__init__(disk, data_key, os.urandom, NAMES, RESERVE_BYTES)
         self.folder = disk.folder
-        self._close = disk.close
+        self._folder_disk = disk
+
+    def mend_keys(self) -> bool:
+        """See ``mend``."""
+        return mend(self._folder_disk)
 
     def close(self) -> None:
         """Close all files."""
-        self._close()
+        self._folder_disk.close()
 
 
 def open_disk(folder: Path, source: KeySource | None) -> NodeDisk:

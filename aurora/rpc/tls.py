@@ -11,6 +11,7 @@ import logging
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import grpc
 
@@ -44,6 +45,15 @@ def files_of(ca: Path | None, certificate: Path | None, key: Path | None, flags:
     return TlsFiles(ca, certificate, key)
 
 
+_PLAIN_WORDS: Final = {
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "it showed no certificate",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not of this authority, or not good now",
+    "HTTP_REQUEST": "it does not speak TLS",
+    "WRONG_VERSION_NUMBER": "it does not speak TLS",
+}
+"""What the commonest of OpenSSL's reasons mean."""
+
+
 class _ServerSide(ssl.SSLObject):
     """The server's end of one connection: says why it refuses a client, which asyncio does not."""
 
@@ -54,7 +64,7 @@ class _ServerSide(ssl.SSLObject):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except ssl.SSLError as error:
-            logger.warning("log port: a client is refused: %s", error.reason or error)
+            logger.warning("log port: a client is refused: %s", _PLAIN_WORDS.get(error.reason, error))
             raise
 
 

@@ -58,7 +58,18 @@ def _config(folder: Path, data: Path, **more: Any) -> NodeConfig:
 
 def test_what_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = tmp_path / "new" / "certs"
-    flags = ["--dir", str(made), "--days", "40", "--name", "node1.example", "--name", "192.0.2.7", "--name", "localhost"]
+    flags = [
+        "--dir",
+        str(made),
+        "--days",
+        "40",
+        "--name",
+        "node1.example",
+        "--name",
+        "192.0.2.7",
+        "--name",
+        "localhost",
+    ]
     assert cli.main(["certs", *flags]) == 0
     names = {"ca.crt", "ca.key", "storage.crt", "storage.key", "compute.crt", "compute.key"}
     assert {path.name for path in made.iterdir()} == names
@@ -212,11 +223,11 @@ def _intruders(folder: Path) -> dict[str, tuple[grpc.ChannelCredentials | None, 
     foreign.load_cert_chain(files.certificate, files.key)
     read = authority.read_bytes()
     return {
-        "in the clear": (None, None, "HTTP_REQUEST|WRONG_VERSION_NUMBER|http request|wrong version"),
-        "without a certificate": (grpc.ssl_channel_credentials(read), without, "PEER_DID_NOT_RETURN_A_CERTIFICATE"),
+        "in the clear": (None, None, "it does not speak TLS"),
+        "without a certificate": (grpc.ssl_channel_credentials(read), without, "it showed no certificate"),
         "of another authority": (
             grpc.ssl_channel_credentials(read, files.key.read_bytes(), files.certificate.read_bytes()),
-            foreign, "CERTIFICATE_VERIFY_FAILED",
+            foreign, "not of this authority",
         ),
     }  # fmt: skip
 
@@ -241,7 +252,7 @@ def test_who_is_kept_out(folder: Path, tmp_path: Path, caplog: pytest.LogCapture
         with pytest.raises(ConnectionError):
             await _say_hello(host, int(port), context)
         said = [record.getMessage() for record in caplog.records if "a client is refused" in record.getMessage()]
-        assert any(word in line for line in said for word in told.split("|")), (said, caplog.text)
+        assert any(told in line for line in said), (said, caplog.text)
         assert not server._log_port._streams
         # The node serves those who may.
         channel = open_channel(address, server.tls)

@@ -71,12 +71,13 @@ def test_it_is_the_disk_below_it_for_one_who_has_the_key(steps: list[tuple[str, 
     below = SimDisk()
     disk = encrypted(below, reserve_bytes=reserve)
     model: bytearray | None = None
+    size_before = 0
     for action, argument in steps:
         if action == "append":
             parts: list[bytes] = argument  # type: ignore[assignment]
             at = disk.append("f", parts)
             model = model if model is not None else bytearray()
-            assert at >= len(model) and (at == len(model) or at == disk_size_before)
+            assert at >= len(model) and (at == len(model) or at == size_before)
             model += bytes(at - len(model)) + b"".join(parts)
         elif action == "write":
             offset, data = argument  # type: ignore[misc]
@@ -99,7 +100,7 @@ def test_it_is_the_disk_below_it_for_one_who_has_the_key(steps: list[tuple[str, 
             with pytest.raises(FileNotFoundError):
                 disk.read("f", 0, 1)
             continue
-        disk_size_before = disk.size("f")
+        size_before = disk.size("f")
         assert disk.size("f") >= len(model)
         whole = disk.read("f", 0, disk.size("f"))
         assert whole[: len(model)] == model

@@ -25,6 +25,7 @@ OUTSIDE_WORLD = frozenset(("time", "random", "socket", "asyncio", "grpc", "os", 
 
 CORES = (
     "aurora/batch.py",
+    "aurora/encryption.py",
     "aurora/geometry.py",
     "aurora/ids.py",
     "aurora/kernels/python",

@@ -117,13 +117,25 @@ def test_one_damaged_key_file_is_replaced_from_the_other(tmp_path: Path, master:
     assert (tmp_path / "n" / name).read_bytes() == sound
 
 
+def test_a_key_file_that_decays_is_mended_while_the_node_runs(tmp_path: Path, master: KeySource) -> None:
+    disk = open_disk(tmp_path / "n", master)
+    assert isinstance(disk, keys.EncryptedFolder)
+    sound = (tmp_path / "n" / "key").read_bytes()
+    assert not disk.mend_keys()
+    for name in keys.NAMES:
+        (tmp_path / "n" / name).write_bytes(sound[:-1])
+        assert disk.mend_keys()
+        assert (tmp_path / "n" / name).read_bytes() == sound
+    disk.close()
+
+
 def test_both_key_files_damaged(tmp_path: Path, master: KeySource) -> None:
     _fill(tmp_path / "n", master)
     for name in keys.NAMES:
         (tmp_path / "n" / name).write_bytes(b"nothing")
     before = _state(tmp_path / "n")
     for source in (master, None):
-        with pytest.raises(KeyRefused, match="damaged|encrypted"):
+        with pytest.raises(KeyRefused, match=r"damaged|encrypted"):
             open_disk(tmp_path / "n", source)
     assert _state(tmp_path / "n") == before
 
@@ -208,7 +220,7 @@ def test_a_master_key_file_is_its_owners_and_is_not_written_over(tmp_path: Path)
 
 def test_key_sources_that_make_no_sense() -> None:
     for file, provider in ((Path("f"), "m:f"), (None, "m"), (None, ":f"), (None, "m:")):
-        with pytest.raises(ValueError, match="exclude|module:factory"):
+        with pytest.raises(ValueError, match=r"exclude|module:factory"):
             KeySource.of(file, provider)
     assert KeySource.of(None, None) is None
 
