@@ -203,11 +203,15 @@ class Cluster:
             storage_tls=storage_tls,
         )
         if storage_tls:
-            certs.make(self.certs, days=CERTIFICATE_DAYS)
+            if not self.certs.exists():  # else they were made with aurora certs
+                certs.make(self.certs, days=CERTIFICATE_DAYS)
+            self.tls()
         if encrypt and keys is None:
             keys = KeySource(self.data / "master.key")
-            make_master_key_file(self.data / "master.key")
+            if not (self.data / "master.key").exists():
+                make_master_key_file(self.data / "master.key")
         if keys is not None:
+            _check_keys(keys)
             self._set_keys(keys)
         if password:
             secret = self.data / "password"

@@ -24,6 +24,7 @@ from aurora.rpc.channels import OPTIONS, open_blocking_channel, open_channel, st
 from aurora.rpc.stream import open_stream
 from aurora.rpc.tls import Tls, TlsFiles, TlsUnusable
 from aurora.status import node_status
+from aurora.supervisor import LOOPBACK, Cluster, ClusterError
 from compute_node import config as compute_config
 from storage_node import config as storage_config
 from storage_node.config import NodeConfig, Peer
@@ -104,6 +105,23 @@ def test_nothing_is_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_what_certificates_cannot_be_made_for(tmp_path: Path, flags: list[str]) -> None:
     assert cli.main(["certs", "--dir", str(tmp_path / "c"), *flags]) == 1
     assert not (tmp_path / "c").exists()
+
+
+def test_a_cluster_takes_the_certificates_that_are_there(tmp_path: Path) -> None:
+    def create(folder: Path) -> Cluster:
+        cluster = Cluster(folder)
+        cluster.create(host=LOOPBACK, port=0, pages_per_pg=64, cache_mb=8, password=None, storage_tls=True)
+        return cluster
+
+    certs.make(tmp_path / "a" / "certs", ["node1.example"])
+    held = (tmp_path / "a" / "certs" / "storage.crt").read_bytes()
+    assert create(tmp_path / "a").tls() is not None
+    assert (tmp_path / "a" / "certs" / "storage.crt").read_bytes() == held
+    assert create(tmp_path / "b").tls() is not None
+    (tmp_path / "c" / "certs").mkdir(parents=True)
+    with pytest.raises(ClusterError, match="TLS files"):
+        create(tmp_path / "c")
+    assert not (tmp_path / "c" / "cluster.json").exists()
 
 
 # -- settings
@@ -207,6 +225,12 @@ def test_the_log_flows_over_both_ports(folder: Path, tmp_path: Path, as_process:
         await channel.close()
         shown = await asyncio.to_thread(node_status, address)
         assert (shown["state"], shown["scl"]) == ("up", writer.log.last_lsn)
+        files = certs.tls_files(folder / "ours", "compute")
+        flags = ["--tls-ca", str(files.ca), "--tls-cert", str(files.certificate), "--tls-key", str(files.key)]
+        for more, status in ((flags, 0), ([], 1)):
+            tls.use(None)
+            command = ["status", "--check", "--storage", address, *more]
+            assert await asyncio.to_thread(cli.main, command) == status
 
     tls.use(_tls(folder, "compute"))
     _with_node(_config(folder, tmp_path), body)

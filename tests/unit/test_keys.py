@@ -312,7 +312,11 @@ def test_a_cluster_keeps_to_how_it_was_created(tmp_path: Path, capsys: pytest.Ca
     with pytest.raises(ClusterError, match="cannot be read"):
         _cluster(tmp_path / "d", keys=KeySource(tmp_path / "none"))
     assert not (tmp_path / "d").exists()
+    (tmp_path / "e").mkdir()
+    keys.make_master_key_file(tmp_path / "e" / "master.key")
+    held = (tmp_path / "e" / "master.key").read_text()
     encrypted = _cluster(tmp_path / "e", encrypt=True)
+    assert (tmp_path / "e" / "master.key").read_text() == held
     encrypted.set_keys(VAULT)
     assert Cluster(tmp_path / "e").keys == VAULT
 
