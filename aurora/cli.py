@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a new cluster's compute and storage speak mutual TLS, with certificates made in DIR/certs",
     )
     up.add_argument("--encrypt", action="store_true", help="encrypt a new cluster's storage; makes DIR/master.key")
-    _key_flags(up, "", "encrypt a new cluster's storage:")
+    _key_flags(up, "", "encrypt a new cluster's storage with this master key:")
 
     made = verbs.add_parser("certs", help="make certificates for mutual TLS between compute and storage")
     made.add_argument("--dir", type=Path, required=True, help="folder to write them to")
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _key_flags(parser: argparse.ArgumentParser, prefix: str, text: str) -> None:
-    parser.add_argument(f"--{prefix}master-key-file", type=Path, default=None, help=f"{text} its file")
+    parser.add_argument(f"--{prefix}master-key-file", type=Path, default=None, help=f"{text} the file that holds it")
     parser.add_argument(
         f"--{prefix}key-provider", default=None, metavar="MODULE:FACTORY", help=f"{text} the plugin that holds it"
     )
