@@ -12,6 +12,7 @@ from typing import Protocol
 
 from aurora.rpc import http2
 from aurora.rpc.http2 import GrpcPeer, frame, setting, text, u32
+from aurora.rpc.tls import HANDSHAKE_TIMEOUT_S, SHUTDOWN_TIMEOUT_S, Tls
 
 _OPENING = (
     frame(
@@ -48,9 +49,15 @@ class ServedStream(GrpcPeer):
         super().__init__()
         self._stream = 0
         self._preface = http2.PREFACE
-        self._receiver = make_receiver(self)
+        self._make_receiver = make_receiver
+        self._receiver: Receiver
         self._fresh = False
         self._finishing = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is there; with TLS, one that has proved who it is."""
+        self._receiver = self._make_receiver(self)
+        super().connection_made(transport)
 
     def _opening(self) -> bytes:
         return _OPENING
@@ -105,6 +112,15 @@ class ServedStream(GrpcPeer):
         self._receiver.ended()
 
 
-async def serve_streams(host: str, port: int, make_receiver: Callable[[ServedStream], Receiver]) -> asyncio.Server:
-    """Listen on ``host:port`` (0: a free one); OSError when that cannot be had."""
-    return await asyncio.get_running_loop().create_server(lambda: ServedStream(make_receiver), host or None, port)
+async def serve_streams(
+    host: str, port: int, make_receiver: Callable[[ServedStream], Receiver], tls: Tls | None = None
+) -> asyncio.Server:
+    """Listen on ``host:port`` (0: a free one), with TLS when there is one; OSError when that cannot be had."""
+    return await asyncio.get_running_loop().create_server(
+        lambda: ServedStream(make_receiver),
+        host or None,
+        port,
+        ssl=None if tls is None else tls.server_context,
+        ssl_handshake_timeout=None if tls is None else HANDSHAKE_TIMEOUT_S,
+        ssl_shutdown_timeout=None if tls is None else SHUTDOWN_TIMEOUT_S,
+    )
