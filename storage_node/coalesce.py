@@ -87,6 +87,10 @@ class Coalescer:
         """Chunks that wait."""
         return len(self._queue)
 
+    def writes(self, segment: Segment) -> bool:
+        """Whether a chunk of that segment is on its way to the disk: its torn-page file is needed."""
+        return self._current is not None and self._current.segment is segment
+
     def submit(self, chunk: Chunk) -> None:
         """Queue pages that came from a peer."""
         self._queue.append(chunk)
@@ -124,7 +128,7 @@ class Coalescer:
             self._phase = Phase.PLACING
             return [SyncFile(store.name)]
         except OSError as error:
-            self._node.refused_by_disk(error)
+            self._node.refused_by_disk(error, "pages")
             self._not_before = now + RETRY_S
             return []
 
@@ -134,7 +138,9 @@ class Coalescer:
             self._phase = Phase.PLACE
             return self._write(self._node.clock.monotonic())
         chunk, self._current, self._phase = self._current, None, Phase.STAGE
+        self._node.refusals.clear("pages")
         if chunk is not None:
+            chunk.segment.broken.difference_update(index for index, _ in chunk.pages)
             chunk.done()
         return []
 
@@ -151,7 +157,8 @@ class Coalescer:
     def _begin_pass(self, now: float) -> bool:
         node = self._node
         live = sum(segment.live_bytes for segment in node.segments.values())
-        if live < node.config.coalesce_log_mb * (1 << 20) and now - self._last_pass < node.config.coalesce_age_s:
+        due = live >= node.config.coalesce_log_mb * (1 << 20) or now - self._last_pass >= node.config.coalesce_age_s
+        if not due and not node.memory.pressed:
             return False
         self._last_pass = now
         self._todo.extend(s for s in node.segments.values() if s.target(node.coalesce_limit(s)))
@@ -216,8 +223,9 @@ class Coalescer:
         try:
             node.remember_segments()
         except OSError as error:
-            node.refused_by_disk(error)
+            node.refused_by_disk(error, "meta")
             return
+        node.refusals.clear("meta")
         node.log.release(self._gone)
         self._gone = []
         node.log.collect()

@@ -10,6 +10,12 @@ from pathlib import Path
 
 from aurora.errors import InvariantViolation
 
+PROCESS_MB = 64
+"""What the process takes with empty caches and an empty log."""
+QUEUES_MB = 64
+"""Messages that come in and go out: bounded by storage_node/admission.py and storage_node/gossip.py."""
+INDEX_MIN_MB = 16
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -44,6 +50,12 @@ class NodeConfig:
     gossip_ms: float = 200
     slice_ms: float = 2
     """Longest stretch of background work between two turns of the append path."""
+    scrub_mb_s: float = 8
+    """Rate at which files are read in the background to find what has decayed."""
+    scrub_interval_s: float = 86_400
+    """Time between two passes over all files."""
+    memory_mb: float = 256
+    """Memory of the whole process; appends are refused before it is exceeded."""
 
     def __post_init__(self) -> None:
         for name in (
@@ -54,9 +66,18 @@ class NodeConfig:
             "coalesce_age_s",
             "gossip_ms",
             "slice_ms",
+            "scrub_mb_s",
+            "scrub_interval_s",
+            "memory_mb",
         ):
             if getattr(self, name) <= 0:
                 raise InvariantViolation(f"setting {name} must be above zero, not {getattr(self, name)}")
+        least_mb = PROCESS_MB + QUEUES_MB + INDEX_MIN_MB + self.cache_mb + self.log_cache_mb
+        if self.memory_mb < least_mb:
+            raise InvariantViolation(
+                f"setting memory_mb is {self.memory_mb:g}; with caches of {self.cache_mb:g} and {self.log_cache_mb:g}"
+                f" MiB it must be {least_mb:g} at least"
+            )
 
 
 def parse_peers(text: str) -> tuple[Peer, ...]:
@@ -84,6 +105,9 @@ _FLAGS: tuple[tuple[str, type, str], ...] = (
     ("coalesce-age-s", float, "age of log that makes coalescing start"),
     ("gossip-ms", float, "time between two gossip rounds"),
     ("slice-ms", float, "longest slice of background work"),
+    ("scrub-mb-s", float, "rate of reading files to find what has decayed"),
+    ("scrub-interval-s", float, "time between two passes over all files"),
+    ("memory-mb", float, "memory of the process; appends are refused before it is exceeded"),
 )
 
 

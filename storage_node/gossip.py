@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
 from storage_node.coalesce import peer_chunk
 from storage_node.effects import Call, Effect
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from storage_node.node import StorageNode
 
 FETCH_TIMEOUT_S = 120.0
+FETCHES_MAX = 4
+"""PGs whose log or pages are fetched at the same time: each holds messages in memory."""
+REPAIR_PAGES = 64
+"""Damaged pages that one peer is asked for at a time."""
 CALM_ROUNDS = 8
 CALM_FACTOR = 5
 """A node that has found itself up to date so many rounds running gossips so much less often until it does not."""
@@ -48,6 +53,10 @@ class Gossip:
     def fetching(self, pg: int) -> bool:
         """Whether the PG's log or baseline is on its way from a peer."""
         return pg in self._fetching
+
+    def hurry(self) -> None:
+        """Something is missing here that peers can be expected to have: begin the next round at once."""
+        self.next_s, self._calm = 0.0, 0
 
     def tick(self, now: float) -> list[Effect]:
         """Begin a round when it is time."""
@@ -85,7 +94,9 @@ class Gossip:
         node = self._node
         lsn = segment.last_lsn_upto(node.coalesce_limit(segment))
         request = pb.ReadPagesRequest(volume_id=node.volume_id)
-        for index in sorted(segment.broken)[:16]:
+        broken = sorted(segment.broken)
+        first = broken.index(node.rng.choice(broken)) if len(broken) > REPAIR_PAGES else 0
+        for index in broken[first : first + REPAIR_PAGES]:
             request.pages.add(page_no=segment.first_page + index, pg_lsn=lsn, read_point=lsn)
         return [Call(peer_id, address, "ReadPages", request)]
 
@@ -100,7 +111,7 @@ class Gossip:
             if reply.present:
                 node.install_descriptor(reply.descriptor)
         elif isinstance(reply, pb.FetchLogReply):
-            node.take_log(call.request.pg, reply.batches)
+            self._take_log(call.request.pg, reply.batches)
             if reply.collected:
                 self._known_scl[call.request.pg] = max(self._known_scl.get(call.request.pg, 0), reply.scl)
         elif isinstance(reply, pb.FetchPagesReply):
@@ -120,6 +131,8 @@ class Gossip:
             waited, self._known_scl[state.pg] = self._known_scl.get(state.pg, 0), state.scl
             if segment.scl >= min(waited, state.scl) or state.pg in self._fetching:
                 continue
+            if len(self._fetching) >= FETCHES_MAX or node.memory.full:
+                break
             effects.append(self._fetch(call, segment, state))
         return effects
 
@@ -134,10 +147,17 @@ class Gossip:
             request: object = pb.FetchPagesRequest(volume_id=node.volume_id, pg=state.pg)
         else:
             method = "FetchLog"
-            request = pb.FetchLogRequest(volume_id=node.volume_id, pg=state.pg, after_lsn=segment.scl)
+            request = pb.FetchLogRequest(volume_id=node.volume_id, pg=state.pg, after_lsn=segment.scl, upto_lsn=segment.gap_end)
         fetch = Call(call.peer_id, call.address, method, request, streaming=True, timeout_s=FETCH_TIMEOUT_S)
         self._fetching[state.pg] = fetch
         return fetch
+
+    def _take_log(self, pg: int, batches: bytes) -> None:
+        segment = self._node.segment(pg)
+        before = segment.scl
+        self._node.take_log(pg, batches)
+        if segment.gap_end and segment.scl > before:
+            self.hurry()  # there is another gap behind the one just filled
 
     def _take_pages(self, pg: int, reply: pb.FetchPagesReply) -> None:
         node = self._node
@@ -154,22 +174,27 @@ class Gossip:
 
     def _take_repair(self, call: Call, reply: pb.ReadPagesReply) -> None:
         node = self._node
+        repaired: list[tuple[int, bytes]] = []
         for asked, page in zip(call.request.pages, reply.pages, strict=True):
             segment = node.segment(node.pg_of(page.page_no))
             index = page.page_no - segment.first_page
-            if page.behind or page.collected or index not in segment.broken or not page.image:
+            if page.behind or page.collected or index not in segment.broken:
                 continue
             logger.warning("page %d repaired from %s at LSN %d", page.page_no, call.peer_id, asked.read_point)
-            self._submit_repair(segment, page.page_no, page.image)
+            repaired.append((page.page_no, page.image or bytes(PAGE_BYTES)))  # empty: it was never written
+        if repaired:
+            self._submit_repair(node.segment(node.pg_of(repaired[0][0])), repaired)
+            self.hurry()
 
-    def _submit_repair(self, segment: Segment, page_no: int, image: bytes) -> None:
+    def _submit_repair(self, segment: Segment, pages: list[tuple[int, bytes]]) -> None:
         node = self._node
 
         def stored() -> None:
-            segment.broken.discard(page_no - segment.first_page)
-            node.drop_older(page_no, 1 << 62)
+            for page_no, _ in pages:
+                segment.broken.discard(page_no - segment.first_page)
+                node.drop_older(page_no, 1 << 62)
 
-        node.coalescer.submit(peer_chunk(segment, [(page_no, image)], stored))
+        node.coalescer.submit(peer_chunk(segment, pages, stored))
 
     def on_end(self, call: Call) -> None:
         """The call's last reply has been handled."""

@@ -153,6 +153,10 @@ class StorageService:
         reply.log_port = self.log_port
         return reply
 
+    async def Scrub(self, request: pb.ScrubRequest, context: Any) -> pb.ScrubStatus:
+        """See ``Scrubber.on_scrub``."""
+        return await self._answer(context, self.node.scrub.on_scrub, request)
+
     async def WriteDescriptor(self, request: pb.WriteDescriptorRequest, context: Any) -> pb.WriteDescriptorReply:
         """See ``StorageNode.on_write_descriptor``."""
         return await self._answer(context, self.node.on_write_descriptor, request)
