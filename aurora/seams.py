@@ -194,7 +194,7 @@ class FolderDisk:
         return os.pread(self._open(name, False), length, offset)
 
     def uncache(self, name: str, offset: int, length: int) -> None:
-        """See ``Disk.uncache``: pages of the system's cache that are written back go; a system without it keeps them."""
+        """See ``Disk.uncache``: pages of the system's cache that are written back go, where the system knows how."""
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self._open(name, False), offset, length, os.POSIX_FADV_DONTNEED)
 

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def set_aside(disk: Disk, name: str, offset: int, data: bytes) -> str:
-    """Copy what was found at ``offset`` of the file; returns the copy's name, empty when the disk has no room for it."""
+    """Copy what was found at ``offset`` of the file; returns the copy's name, empty when the disk has no room."""
     copy = f"{PREFIX}{name}-{offset}"
     kept = sorted((held for held in disk.list() if held.startswith(PREFIX) and held != copy), key=_age)
     for old in kept[: max(0, len(kept) - FILES_MAX + 1)]:

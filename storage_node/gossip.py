@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 FETCH_TIMEOUT_S = 120.0
 FETCHES_MAX = 4
 """PGs whose log or pages are fetched at the same time: each holds messages in memory."""
+URGENT_ROUNDS = 12
+URGENT_PAUSE_S = 0.02
+"""Having found damage here, a node asks so many peers one soon after the other, until one has what is missing."""
 REPAIR_PAGES = 64
 """Damaged pages that one peer is asked for at a time."""
 CALM_ROUNDS = 8
@@ -41,6 +44,9 @@ class Gossip:
         self.next_s = 0.0
         """When the next round is due, on the node's clock."""
         self._calm = 0
+        self._urgent = 0
+        self._repairing: set[int] = set()
+        """Damaged pages whose copies have come and are not stored yet."""
         self._known_scl: dict[int, int] = {}
         self._fetching: dict[int, Call] = {}
         self._baselines: dict[int, pb.FetchPagesReply] = {}
@@ -55,8 +61,8 @@ class Gossip:
         return pg in self._fetching
 
     def hurry(self) -> None:
-        """Something is missing here that peers can be expected to have: begin the next round at once."""
-        self.next_s, self._calm = 0.0, 0
+        """Something is missing here that peers can be expected to have: the next rounds begin at once."""
+        self.next_s, self._urgent, self._calm = 0.0, URGENT_ROUNDS, 0
 
     def tick(self, now: float) -> list[Effect]:
         """Begin a round when it is time."""
@@ -65,7 +71,10 @@ class Gossip:
             return []
         self._calm = self._calm + 1 if self._up_to_date() else 0
         pause_s = node.config.gossip_ms / 1000 * (0.75 + 0.5 * node.rng.random())
-        self.next_s = now + pause_s * (CALM_FACTOR if self._calm > CALM_ROUNDS else 1)
+        self._urgent = max(0, self._urgent - 1) if self._calm <= 1 else 0
+        self.next_s = now + (
+            URGENT_PAUSE_S if self._urgent else pause_s * (CALM_FACTOR if self._calm > CALM_ROUNDS else 1)
+        )
         peers = node.peers()
         if not peers:
             return []
@@ -94,7 +103,9 @@ class Gossip:
         node = self._node
         lsn = segment.last_lsn_upto(node.coalesce_limit(segment))
         request = pb.ReadPagesRequest(volume_id=node.volume_id)
-        broken = sorted(segment.broken)
+        broken = sorted(i for i in segment.broken if segment.first_page + i not in self._repairing)
+        if not broken:
+            return []
         first = broken.index(node.rng.choice(broken)) if len(broken) > REPAIR_PAGES else 0
         for index in broken[first : first + REPAIR_PAGES]:
             request.pages.add(page_no=segment.first_page + index, pg_lsn=lsn, read_point=lsn)
@@ -147,7 +158,9 @@ class Gossip:
             request: object = pb.FetchPagesRequest(volume_id=node.volume_id, pg=state.pg)
         else:
             method = "FetchLog"
-            request = pb.FetchLogRequest(volume_id=node.volume_id, pg=state.pg, after_lsn=segment.scl, upto_lsn=segment.gap_end)
+            request = pb.FetchLogRequest(
+                volume_id=node.volume_id, pg=state.pg, after_lsn=segment.scl, upto_lsn=segment.gap_end
+            )
         fetch = Call(call.peer_id, call.address, method, request, streaming=True, timeout_s=FETCH_TIMEOUT_S)
         self._fetching[state.pg] = fetch
         return fetch
@@ -180,17 +193,20 @@ class Gossip:
             index = page.page_no - segment.first_page
             if page.behind or page.collected or index not in segment.broken:
                 continue
-            logger.warning("page %d repaired from %s at LSN %d", page.page_no, call.peer_id, asked.read_point)
-            repaired.append((page.page_no, page.image or bytes(PAGE_BYTES)))  # empty: it was never written
+            if page.page_no not in self._repairing:
+                logger.warning("page %d repaired from %s at LSN %d", page.page_no, call.peer_id, asked.read_point)
+                repaired.append((page.page_no, page.image or bytes(PAGE_BYTES)))  # empty: it was never written
         if repaired:
             self._submit_repair(node.segment(node.pg_of(repaired[0][0])), repaired)
             self.hurry()
 
     def _submit_repair(self, segment: Segment, pages: list[tuple[int, bytes]]) -> None:
         node = self._node
+        self._repairing.update(page_no for page_no, _ in pages)
 
         def stored() -> None:
             for page_no, _ in pages:
+                self._repairing.discard(page_no)
                 segment.broken.discard(page_no - segment.first_page)
                 node.drop_older(page_no, 1 << 62)
 

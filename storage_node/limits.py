@@ -6,9 +6,9 @@ the rest::
     memory_mb = PROCESS_MB + cache_mb + log_cache_mb + QUEUES_MB + index
 
 Caches and queues have bounds of their own. The index (log entries, and the records of each page) grows with the log
-that cannot be coalesced yet. At half of its share coalescing begins at once; at ``APPENDS_SHARE`` of it the node refuses
-appends, as with a full disk, and the writer goes on with the others. Log that fills a gap is taken up to the whole
-share, for what lies behind the gap can be coalesced only then.
+that cannot be coalesced yet. At half of its share coalescing begins at once; at ``APPENDS_SHARE`` of it the node
+refuses appends, as with a full disk, and the writer goes on with the others. Log that fills a gap is taken up to the
+whole share, for what lies behind the gap can be coalesced only then.
 
 Sizes are estimates, kept as the index changes: what they leave out is small beside PROCESS_MB.
 """

@@ -537,7 +537,11 @@ class StorageNode(Generic[Token]):
     @property
     def busy(self) -> bool:
         """Whether there is background work that need not wait for anything."""
-        return self.coalescer.busy or self.scrub.busy or any(s.indexed + INDEX_BACKLOG < len(s.entries) for s in self.segments.values())
+        return (
+            self.coalescer.busy
+            or self.scrub.busy
+            or any(s.indexed + INDEX_BACKLOG < len(s.entries) for s in self.segments.values())
+        )
 
     @property
     def due_in_s(self) -> float:

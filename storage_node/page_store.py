@@ -163,7 +163,7 @@ class PageStore:
         self._disk.truncate(self.torn_name, 0)
 
     def damaged_pages(self, first: int, count: int) -> list[int]:
-        """Read up to ``count`` pages from index ``first`` on, past every cache; the indexes of those that are unsound."""
+        """Read up to ``count`` pages from index ``first`` on, past every cache; indexes of the unsound ones."""
         count = min(count, self.file_bytes // PAGE_BYTES - first)
         try:
             data = self._disk.read(self.name, first * PAGE_BYTES, count * PAGE_BYTES)

@@ -1,8 +1,8 @@
 """Scrubbing: every file of the node is read again and again, so that what has decayed is found while peers are whole.
 
-A pass goes over ``meta`` and ``meta-copy``, the hot log's files, and each PG's ``pages-<pg>`` and ``torn-<pg>``. It runs
-in slices between two turns of the append path, at ``scrub_mb_s``, once each ``scrub_interval_s``; a pass on demand takes
-all idle time. ::
+A pass goes over ``meta`` and ``meta-copy``, the hot log's files, and each PG's ``pages-<pg>`` and ``torn-<pg>``. It
+runs in slices between two turns of the append path, at ``scrub_mb_s``, once each ``scrub_interval_s``; a pass on demand
+takes all idle time. ::
 
     what is found                   what repairs it
     ──────────────────────────────  ─────────────────────────────────────────────────────────────────
@@ -13,7 +13,7 @@ all idle time. ::
     a torn-page file                cut: its pages are in place
 
 Damage that reads find takes the same ways; ``Scrubber.step`` notices it, counts it and has gossip hurry. ``damaged-*``
-files are evidence and not scrubbed. Memory is taken to be sound: what is read from a cache was verified when it came in.
+files are evidence and not scrubbed. Memory is taken to be sound: what a cache holds was verified when it came in.
 """
 
 from __future__ import annotations

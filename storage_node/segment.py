@@ -184,7 +184,7 @@ class Segment:
             self.add(entry, truncations)
 
     def damaged(self, lost: Sequence[Entry], truncations: Sequence[Range]) -> list[Entry]:
-        """Entries cannot be read back: forget them, which leaves gaps for the peers to fill. Returns those held here."""
+        """Entries cannot be read back: forget them, which leaves gaps for peers to fill. Returns those held here."""
         gone = set(map(id, lost))
         held = self.entries + [e for _, _, e in sorted(self._pending)]
         found = [entry for entry in held if id(entry) in gone]
