@@ -53,6 +53,11 @@ def _parser() -> argparse.ArgumentParser:
     node_verbs = node.add_subparsers(dest="action", required=True)
     for action in ("kill", "stop", "start"):
         node_verbs.add_parser(action, parents=[shared]).add_argument("id")
+    scrub = node_verbs.add_parser("scrub", parents=[shared], help="check all of its files now, repair what is damaged")
+    scrub.add_argument("id")
+    scrub.add_argument(
+        "--timeout", type=float, default=600.0, metavar="S", help="give up waiting after so many seconds"
+    )
 
     az = verbs.add_parser("az", help="the nodes of one availability zone")
     az_verbs = az.add_subparsers(dest="action", required=True)
@@ -152,9 +157,19 @@ def _process(cluster: Cluster, action: str, process_id: str, start: Callable[[st
 
 def _node(args: argparse.Namespace) -> int:
     cluster = Cluster(args.data)
-    cluster.required.node(args.id)
+    node = cluster.required.node(args.id)
+    if args.action == "scrub":
+        return _scrub(node.id, node.address, args.timeout)
     _process(cluster, args.action, args.id, cluster.start_node)
     return 0
+
+
+def _scrub(node_id: str, address: str, timeout_s: float) -> int:
+    from aurora.node_scrub import scrub, scrub_text
+
+    status = scrub(address, timeout_s)
+    print(scrub_text(node_id, status))
+    return 1 if status.running or status.waiting else 0
 
 
 def _az(args: argparse.Namespace) -> int:

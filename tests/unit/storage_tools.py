@@ -14,6 +14,7 @@ from aurora.kernels.python.mtr import RedoLog, Run
 from aurora.kernels.python.redo import PUT, write_varint
 from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
+from aurora.seams import Disk
 from aurora.sim.disk import SimDisk
 from storage_node import meta, page_store
 from storage_node.config import NodeConfig, Peer
@@ -174,7 +175,7 @@ def copy_disk(disk: SimDisk) -> SimDisk:
     return deepcopy(disk)
 
 
-def unsound_files(disk: SimDisk) -> list[str]:
+def unsound_files(disk: Disk) -> list[str]:
     """Names of a node's files in which some byte that counts is not as its checksum says, read without the node."""
     return [name for name in disk.list() if not _is_sound(name, disk.read(name, 0, disk.size(name)))]
 
@@ -184,7 +185,9 @@ def _is_sound(name: str, data: bytes) -> bool:
         if name.startswith("meta"):
             meta.decode(data)
         elif name.startswith("log-"):
-            batch.split(data.rstrip(b"\0") if data and not data[-1] else data)
+            at, end = 0, len(data.rstrip(b"\0"))
+            while at < end:  # zeros behind the last batch are space held ready
+                at += len(batch.decode(data, at).frame)
         elif name.startswith("pages-"):
             return all(
                 page_store.unseal(data[at : at + PAGE_BYTES]) is not None for at in range(0, len(data), PAGE_BYTES)
