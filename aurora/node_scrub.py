@@ -1,6 +1,6 @@
-"""``aurora node scrub``: have one storage node read all of its files against their checksums, and wait for the repairs.
+"""``aurora node scrub``: have one storage node read all of its files against their checksums, and wait for repairs.
 
-Input: a node's address → output: its ``ScrubStatus`` when a whole pass is done and nothing found by it waits for repair,
+Input: a node's address → output: its ``ScrubStatus`` when a whole pass is done and nothing waits for repair any more,
 or when the time is over.
 """
 

@@ -99,6 +99,8 @@ class Coalescer:
         """Do one slice of work."""
         if self._phase in (Phase.STAGING, Phase.PLACING) or now < self._not_before:
             return []
+        if self._gone:
+            self.collect()  # the disk refused the meta file
         if self._current is None:
             if not self._queue:
                 self._plan(now)
@@ -224,6 +226,7 @@ class Coalescer:
             node.remember_segments()
         except OSError as error:
             node.refused_by_disk(error, "meta")
+            self._not_before = node.clock.monotonic() + RETRY_S
             return
         node.refusals.clear("meta")
         node.log.release(self._gone)

@@ -15,6 +15,7 @@ from aurora.rpc import storage_pb2_grpc
 from aurora.rpc.channels import OPTIONS, GrpcNet
 from aurora.rpc.stream_server import serve_streams
 from aurora.seams import FolderDisk, SystemClock
+from storage_node.admission import CALLS_MAX
 from storage_node.append import Appends, LogPort, Replies
 from storage_node.background import Background
 from storage_node.config import NodeConfig
@@ -40,7 +41,7 @@ class NodeServer:
         self._log_port = LogPort(self._appends)
         self._log_server: asyncio.Server | None = None
         self._service = StorageService(self.node, self._appends)
-        self._server = grpc.aio.server(options=OPTIONS)
+        self._server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=CALLS_MAX)
         self._background: asyncio.Task[None] | None = None
 
     async def start(self) -> str:
