@@ -3,7 +3,7 @@
 Input: requests with an estimate of their answers' bytes → output: leave to begin, when there is room. Memory of answers
 that wait for a slow reader counts until they are sent. With ``QUEUES_MB`` of ``storage_node/config.py``::
 
-    page reads      READ_BYTES_MAX   a request and its answer, twice a page's bytes; more than READ_PAGES_MAX pages never
+    page reads      READ_BYTES_MAX   a request and its answer, twice a page's bytes; READ_PAGES_MAX pages at most
     streams         STREAMS_MAX      log and pages for peers, one message of about 1 MiB in the making, one on the way
     append streams  APPEND_STREAMS_MAX, each with a backlog of replies of BACKLOG_BYTES_MAX
     all calls       CALLS_MAX        beyond that gRPC refuses (RESOURCE_EXHAUSTED)

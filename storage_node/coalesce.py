@@ -59,6 +59,10 @@ class Round:
     upto_lsn: int
     version: int
     pages: deque[int] = field(default_factory=deque)
+    ready: list[tuple[int, bytearray]] = field(default_factory=list)
+    """Pages of the next chunk, built in as many slices as it takes: a chunk costs two syncs."""
+    numbers: list[int] = field(default_factory=list)
+    """Page numbers that the next chunk brings to ``upto_lsn``."""
     failed: bool = False
 
 
@@ -182,9 +186,7 @@ class Coalescer:
             self._round = None
             return
         deadline = now + node.config.slice_ms / 1000
-        pages: list[tuple[int, bytearray]] = []
-        numbers: list[int] = []
-        while work.pages and len(pages) < CHUNK_PAGES:
+        while work.pages and len(work.ready) < CHUNK_PAGES:
             page_no = work.pages.popleft()
             try:
                 page = segment.materialize(page_no, work.upto_lsn, node.cached(page_no, work.upto_lsn))
@@ -198,14 +200,15 @@ class Coalescer:
                 self._round = None
                 return
             if page is not None:
-                pages.append((page_no - segment.first_page, page))
-            numbers.append(page_no)
+                work.ready.append((page_no - segment.first_page, page))
+            work.numbers.append(page_no)
             if node.clock.monotonic() >= deadline:
                 break
         last = not work.pages
         if last:
             self._round = None
-        if pages or numbers or last:
+        if last or len(work.ready) >= CHUNK_PAGES:
+            pages, numbers, work.ready, work.numbers = work.ready, work.numbers, [], []
             self._queue.append(Chunk(segment, pages, lambda: self._stored(work, numbers, last)))
 
     def _stored(self, work: Round, numbers: list[int], last: bool) -> None:
