@@ -22,7 +22,7 @@ def scrub(address: str, timeout_s: float) -> storage_pb2.ScrubStatus:
     with grpc.insecure_channel(address) as channel:
         stub = storage_pb2_grpc.StorageStub(channel)
         try:
-            status = stub.Scrub(storage_pb2.ScrubRequest(start=True), timeout=CALL_TIMEOUT_S)
+            status: storage_pb2.ScrubStatus = stub.Scrub(storage_pb2.ScrubRequest(start=True), timeout=CALL_TIMEOUT_S)
             wanted = status.passes + 1
             while (status.passes < wanted or status.waiting) and time.monotonic() < deadline:
                 time.sleep(POLL_S)

@@ -1,8 +1,8 @@
 """Memory of one storage node process at its worst: a flood of small records while the PGMRPL is held, so that nothing
 can be coalesced, with page reads and a peer that fetches the log meanwhile, until the node refuses.
 
-``python -m benchmarks.node_memory [--memory-mb 256]`` prints the process's memory when empty, when it refuses, its peak,
-and how long after the PGMRPL moved it took log again.
+``python -m benchmarks.node_memory [--memory-mb 256]`` prints the process's memory when empty, when it refuses, and its
+peak, and how long after the PGMRPL moved it took log again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from aurora.rpc.channels import open_channel, storage_stub
 from aurora.rpc.stream import open_stream
 from benchmarks.node_process import METHOD, PAGES_PER_PG, VOLUME, NodeProcess
 
-PAGES = 20_000
+PAGES = 2_000
 RECORDS_PER_BATCH = 30
 BATCHES_PER_MESSAGE = 20
 

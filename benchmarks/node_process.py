@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,11 @@ class NodeProcess:
             if line.startswith(what):
                 return int(line.split()[1]) / 1024
         raise RuntimeError(f"no {what}")
+
+    def cpu_s(self) -> float:
+        """Processor time that the process has used, in seconds."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
         """End the process."""

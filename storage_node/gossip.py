@@ -142,8 +142,10 @@ class Gossip:
             waited, self._known_scl[state.pg] = self._known_scl.get(state.pg, 0), state.scl
             if segment.scl >= min(waited, state.scl) or state.pg in self._fetching:
                 continue
-            if len(self._fetching) >= FETCHES_MAX or node.memory.full:
+            if len(self._fetching) >= FETCHES_MAX:
                 break
+            if node.memory.full and state.collected_lsn <= segment.scl:
+                continue  # more log does not fit; a baseline would make room
             effects.append(self._fetch(call, segment, state))
         return effects
 
