@@ -367,3 +367,29 @@ def test_evidence_is_bounded_and_costs_no_start(caplog: pytest.LogCaptureFixture
     with caplog.at_level(logging.WARNING):
         assert evidence.set_aside(full, "log-00000001", 0, b"x" * 100) == ""
     assert "could not be set aside" in caplog.text
+
+
+def test_a_crash_while_a_damaged_file_is_left_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage_node.scrub.MOVE_BYTES", 1500)
+    fleet = Fleet(random.Random(12), count=2, log_cache_mb=0.0001, log_file_mb=1, coalesce_log_mb=16)
+    fleet.write(30, hold=True)
+    scl = {pg: segment.scl for pg, segment in fleet.sick.segments.items()}
+    fleet.net.down = {"n1"}
+    moving = 0
+    for _ in range(12):
+        victim = next(iter(fleet.sick.log.live(min(fleet.sick.log.files())).values()))
+        name = f"log-{victim.file_no:08d}"
+        fleet.disk.flip_bit(name, victim.offset + 90)  # its file is left, in many slices
+        fleet.sick.scrub.demand()
+        fleet.net.tick(fleet.rng.randrange(2, 8))
+        moving += name in fleet.disk.list() and len(fleet.sick.log.files()) > 1
+        fleet.disks["n0"] = fleet.disk.crash(fleet.rng)
+        fleet.restart()
+        fleet.net.down = set()
+        fleet.net.tick(20)
+        assert {pg: segment.scl for pg, segment in fleet.sick.segments.items()} == scl
+        fleet.net.down = {"n1"}
+    assert moving > 3
+    fleet.net.down = set()
+    fleet.scrub()
+    fleet.check()

@@ -23,10 +23,12 @@ from compute_node.volume.recovery import Recovered
 from compute_node.volume.writer_core import WriterCore
 from storage_node import admission
 from storage_node.admission import Admission
+from storage_node.append import Appends, LogPort
 from storage_node.config import NodeConfig
 from storage_node.limits import APPENDS_SHARE
 from storage_node.node import StorageNode
 from storage_node.server import NodeServer
+from storage_node.service import AppendStream
 
 
 def _state(node: StorageNode[int]) -> tuple[str, str]:
@@ -264,6 +266,65 @@ def test_page_reads_are_bounded_and_give_back_what_they_hold(tmp_path: Path, mon
             await channel.close()
             server.stop()
             await serving
+
+    asyncio.run(run())
+
+
+class FakeStream:
+    """A served stream whose client takes nothing."""
+
+    def __init__(self) -> None:
+        self.backlog_bytes = 0
+        self.closed = False
+
+    def send(self, message: bytes) -> None:
+        """Keep it."""
+        self.backlog_bytes += len(message)
+
+    def close(self) -> None:
+        """The connection ends."""
+        self.closed = True
+        self.backlog_bytes = 0
+
+
+def test_append_streams_are_bounded_in_number_and_in_replies_that_nobody_takes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    node: StorageNode[Any] = make_node(SimDisk())
+    port = LogPort(Appends(node, lambda: None))
+    streams = [FakeStream() for _ in range(admission.APPEND_STREAMS_MAX + 1)]
+    receivers = [port(stream) for stream in streams]  # type: ignore[arg-type]
+    message = Lab._build(1, b"", 0, 0)
+    for receiver in receivers:
+        receiver.received(message)
+        receiver.read_done()
+    assert [stream.closed for stream in streams] == [False] * admission.APPEND_STREAMS_MAX + [True]
+    reply = pb.AppendReply(sequence=1, error="x" * 1000)
+    sent = 0
+    while not streams[0].closed:
+        receivers[0].put(reply)
+        sent += 1
+    assert 1000 < sent < 1100
+    assert "does not take its replies" in caplog.text
+
+
+def test_a_client_of_the_contracts_port_that_takes_no_replies_is_not_read_on() -> None:
+    async def run() -> None:
+        stream = AppendStream()
+        for sequence in range(admission.REPLIES_MAX):
+            assert stream.room.is_set()
+            stream.put(pb.AppendReply(sequence=sequence))
+        assert not stream.room.is_set()
+        gone: list[int] = []
+
+        class Context:
+            async def write(self, reply: pb.AppendReply) -> None:
+                gone.append(reply.sequence)
+
+        stream.close()
+        await stream.send(Context())
+        assert stream.room.is_set()
+        assert gone == list(range(admission.REPLIES_MAX))
 
     asyncio.run(run())
 
