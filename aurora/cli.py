@@ -94,6 +94,11 @@ def _parser() -> argparse.ArgumentParser:
     node_verbs = node.add_subparsers(dest="action", required=True)
     for action in ("kill", "stop", "start"):
         node_verbs.add_parser(action, parents=[shared]).add_argument("id")
+    scrub = node_verbs.add_parser("scrub", parents=[shared], help="check all of its files now, repair what is damaged")
+    scrub.add_argument("id")
+    scrub.add_argument(
+        "--timeout", type=float, default=600.0, metavar="S", help="give up waiting after so many seconds"
+    )
 
     add = node_verbs.add_parser("add", parents=[shared], help="one more storage node, as a spare")
     add.add_argument("az", choices=AZS)
@@ -274,6 +279,8 @@ def _node(args: argparse.Namespace) -> int:
         fleet.replace(cluster, args.id, args.by, args.timeout_s, print)
         return 0
     cluster.required.node(args.id)
+    if args.action == "scrub":
+        return _scrub(cluster, args.id, args.timeout)
     _process(cluster, args.action, args.id, cluster.start_node)
     return 0
 
@@ -281,6 +288,14 @@ def _node(args: argparse.Namespace) -> int:
 def _quorum(args: argparse.Namespace) -> int:
     print(fleet.set_away(Cluster(args.data), args.az if args.action == "away" else ""))
     return 0
+
+
+def _scrub(cluster: Cluster, node_id: str, timeout_s: float) -> int:
+    from aurora.node_scrub import scrub, scrub_text
+
+    status = scrub(cluster.required.node(node_id).address, timeout_s, cluster.tls())
+    print(scrub_text(node_id, status))
+    return 1 if status.running or status.waiting else 0
 
 
 def _az(args: argparse.Namespace) -> int:

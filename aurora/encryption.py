@@ -277,6 +277,10 @@ class EncryptedDisk:
         plain = self._decrypt(name, start, raw[: _floor(len(raw))])
         return plain[skip : skip + length] if skip or len(plain) > length else plain
 
+    def uncache(self, name: str, offset: int, length: int) -> None:
+        """See ``Disk.uncache``."""
+        self._disk.uncache(name, offset, length)
+
     def size(self, name: str) -> int:
         """See ``Disk.size``."""
         size = self._disk.size(name)

@@ -75,6 +75,9 @@ class Disk(Protocol):
     def read(self, name: str, offset: int, length: int) -> bytes:
         """Up to ``length`` bytes from ``offset``; fewer at the end of the file."""
 
+    def uncache(self, name: str, offset: int, length: int) -> None:
+        """What was read there will not be wanted soon, and the next ``read`` of it is to come from the medium."""
+
     def size(self, name: str) -> int:
         """Length of the file in bytes."""
 
@@ -196,16 +199,25 @@ class FolderDisk:
         """See ``Disk.write_atomic``: temporary file, fsync, rename, fsync of the folder."""
         self._forget(name)
         temporary = self.folder / f"{name}.tmp"
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with open(temporary, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            temporary.unlink(missing_ok=True)  # a full disk has no room for half a file
+            raise
         os.replace(temporary, self.folder / name)
         self._sync_folder()
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """See ``Disk.read``."""
         return os.pread(self._open(name, False), length, offset)
+
+    def uncache(self, name: str, offset: int, length: int) -> None:
+        """See ``Disk.uncache``: pages of the system's cache that are written back go, where the system knows how."""
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._open(name, False), offset, length, os.POSIX_FADV_DONTNEED)
 
     def size(self, name: str) -> int:
         """See ``Disk.size``."""

@@ -23,6 +23,7 @@ from google.protobuf.message import DecodeError
 from aurora.histogram import Histogram
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.stream_server import ServedStream
+from storage_node.admission import APPEND_STREAMS_MAX, BACKLOG_BYTES_MAX
 from storage_node.node import StorageFailed, StorageNode
 
 logger = logging.getLogger(__name__)
@@ -102,8 +103,9 @@ class LogPort:
 
     def __call__(self, stream: ServedStream) -> LogStream:
         """A new connection."""
+        surplus = len(self._streams) >= APPEND_STREAMS_MAX
         self._streams.add(stream)
-        return LogStream(stream, self._appends, self._streams.discard)
+        return LogStream(stream, self._appends, self._streams.discard, surplus)
 
     def close(self) -> None:
         """End all streams: what has been read has been answered."""
@@ -114,15 +116,23 @@ class LogPort:
 class LogStream:
     """Receives the messages of one stream on the log port, and sends its replies."""
 
-    __slots__ = ("_appends", "_gone", "_stream")
+    __slots__ = ("_appends", "_gone", "_stream", "_surplus")
 
-    def __init__(self, stream: ServedStream, appends: Appends, gone: Callable[[ServedStream], None]) -> None:
+    def __init__(
+        self, stream: ServedStream, appends: Appends, gone: Callable[[ServedStream], None], surplus: bool
+    ) -> None:
         self._stream = stream
+        self._surplus = surplus
         self._appends = appends
         self._gone = gone
 
     def received(self, message: bytes) -> None:
-        """Stage one append; a message that does not parse ends the connection."""
+        """Stage one append; a message that does not parse, or comes on a stream too many, ends the connection."""
+        if self._surplus:
+            logger.error("append stream ended: %d others are open", APPEND_STREAMS_MAX)
+            self._stream.close()
+            self.ended()
+            return
         try:
             request = pb.AppendRequest.FromString(message)
         except DecodeError as error:
@@ -137,8 +147,12 @@ class LogStream:
         self._appends.flush()
 
     def put(self, reply: pb.AppendReply) -> None:
-        """Send a reply; the transport writes it in this turn of the loop."""
+        """Send a reply; the transport writes it in this turn of the loop. A client that takes none is given up."""
         self._stream.send(reply.SerializeToString())
+        if self._stream.backlog_bytes > BACKLOG_BYTES_MAX:
+            logger.error("append stream ended: the client does not take its replies")
+            self._stream.close()
+            self.ended()
 
     def ended(self) -> None:
         """The stream is over."""

@@ -76,6 +76,10 @@ class Round:
     upto_lsn: int
     version: int
     pages: deque[int] = field(default_factory=deque)
+    ready: list[tuple[int, bytearray | None]] = field(default_factory=list)
+    """Pages of the next chunk, built in as many slices as it takes: a chunk costs two syncs."""
+    numbers: list[int] = field(default_factory=list)
+    """Page numbers that the next chunk brings to ``upto_lsn``."""
     failed: bool = False
 
 
@@ -108,6 +112,10 @@ class Coalescer:
         """Chunks that wait."""
         return len(self._queue)
 
+    def writes(self, segment: Segment) -> bool:
+        """Whether a chunk of that segment is on its way to the disk: its torn-page file is needed."""
+        return self._current is not None and self._current.segment is segment
+
     def submit(self, chunk: Chunk) -> None:
         """Queue pages that came from a peer."""
         self._queue.append(chunk)
@@ -126,6 +134,8 @@ class Coalescer:
         """Do one slice of work."""
         if self._phase in (Phase.STAGING, Phase.PLACING) or now < self._not_before:
             return []
+        if self._gone:
+            self.collect()  # the disk refused the meta file
         if self._current is None:
             if not self._queue:
                 self._plan(now)
@@ -175,7 +185,7 @@ class Coalescer:
             self._phase = Phase.PLACING
             return [SyncFile(store.name)]
         except OSError as error:
-            self._node.refused_by_disk(error)
+            self._node.refused_by_disk(error, "pages")
             self._not_before = now + RETRY_S
             return []
 
@@ -190,8 +200,10 @@ class Coalescer:
             self._phase = Phase.PLACE
             return self._write(self._node.clock.monotonic())
         chunk, self._current, self._phase = self._current, None, Phase.STAGE
+        self._node.refusals.clear("pages")
         if chunk is not None:
             self.stored_pages += len(chunk.pages)
+            chunk.segment.broken.difference_update(index for index, _ in chunk.pages)
             chunk.done()
         return []
 
@@ -209,7 +221,8 @@ class Coalescer:
         node = self._node
         full = [segment for segment in node.segments.values() if not segment.tail]
         live = sum(segment.live_bytes for segment in full)
-        if live < node.config.coalesce_log_mb * (1 << 20) and now - self._last_pass < node.config.coalesce_age_s:
+        due = live >= node.config.coalesce_log_mb * (1 << 20) or now - self._last_pass >= node.config.coalesce_age_s
+        if not due and not node.memory.pressed:
             return False
         self._last_pass = now
         self._todo.extend(s for s in full if s.target(node.coalesce_limit(s)))
@@ -233,14 +246,12 @@ class Coalescer:
             self._round = None
             return
         deadline = now + node.config.slice_ms / 1000
-        pages: list[tuple[int, bytearray | None]] = []
-        numbers: list[int] = []
-        while work.pages and len(pages) < CHUNK_PAGES:
+        while work.pages and len(work.ready) < CHUNK_PAGES:
             page_no = work.pages.popleft()
             try:
                 page = segment.materialize(page_no, work.upto_lsn, node.cached(page_no, work.upto_lsn))
             except Collected:
-                numbers.append(page_no)
+                work.numbers.append(page_no)
                 continue
             except PageDamaged:
                 work.failed = True
@@ -250,14 +261,15 @@ class Coalescer:
                 self._round = None
                 return
             # It has records up to here, so that without a page the last of them is a FREE.
-            pages.append((page_no - segment.first_page, page))
-            numbers.append(page_no)
+            work.ready.append((page_no - segment.first_page, page))
+            work.numbers.append(page_no)
             if node.clock.monotonic() >= deadline:
                 break
         last = not work.pages
         if last:
             self._round = None
-        if pages or numbers or last:
+        if last or len(work.ready) >= CHUNK_PAGES:
+            pages, numbers, work.ready, work.numbers = work.ready, work.numbers, [], []
             self._queue.append(Chunk(segment, pages, lambda: self._stored(work, numbers, last), work.upto_lsn))
 
     def _stored(self, work: Round, numbers: list[int], last: bool) -> None:
@@ -285,8 +297,10 @@ class Coalescer:
         try:
             node.remember_segments()
         except OSError as error:
-            node.refused_by_disk(error)
+            node.refused_by_disk(error, "meta")
+            self._not_before = node.clock.monotonic() + RETRY_S
             return
+        node.refusals.clear("meta")
         node.log.release(self._gone)
         self._gone = []
         self.collected_files += node.log.collect()

@@ -13,6 +13,12 @@ from aurora.errors import InvariantViolation
 from aurora.keys import KeySource
 from aurora.rpc.tls import TlsFiles, files_of
 
+PROCESS_MB = 64
+"""What the process takes with empty caches and an empty log."""
+QUEUES_MB = 64
+"""Messages that come in and go out: bounded by storage_node/admission.py and storage_node/gossip.py."""
+INDEX_MIN_MB = 16
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -65,6 +71,13 @@ class NodeConfig:
         """Where the master key is; None: files are not encrypted."""
         return KeySource.of(self.master_key_file, self.key_provider)
 
+    scrub_mb_s: float = 8
+    """Rate at which files are read in the background to find what has decayed."""
+    scrub_interval_s: float = 86_400
+    """Time between two passes over all files."""
+    memory_mb: float = 256
+    """Memory of the whole process; appends are refused before it is exceeded."""
+
     def __post_init__(self) -> None:
         if self.metrics_listen:
             try:
@@ -79,6 +92,9 @@ class NodeConfig:
             "coalesce_age_s",
             "gossip_ms",
             "slice_ms",
+            "scrub_mb_s",
+            "scrub_interval_s",
+            "memory_mb",
         ):
             if getattr(self, name) <= 0:
                 raise InvariantViolation(f"setting {name} must be above zero, not {getattr(self, name)}")
@@ -86,6 +102,12 @@ class NodeConfig:
             _ = self.tls, self.key_source
         except ValueError as error:
             raise InvariantViolation(str(error)) from error
+        least_mb = PROCESS_MB + QUEUES_MB + INDEX_MIN_MB + self.cache_mb + self.log_cache_mb
+        if self.memory_mb < least_mb:
+            raise InvariantViolation(
+                f"setting memory_mb is {self.memory_mb:g}; with caches of {self.cache_mb:g} and {self.log_cache_mb:g}"
+                f" MiB it must be {least_mb:g} at least"
+            )
 
 
 def parse_peers(text: str) -> tuple[Peer, ...]:
@@ -119,6 +141,9 @@ _FLAGS: tuple[tuple[str, type, str], ...] = (
     ("tls-key", Path, "its private key (PEM)"),
     ("master-key-file", Path, "encrypt the files: file with the master key, 32 bytes or 64 hexadecimal digits"),
     ("key-provider", str, "encrypt the files: module:factory that gives the holder of the master key"),
+    ("scrub-mb-s", float, "rate of reading files to find what has decayed"),
+    ("scrub-interval-s", float, "time between two passes over all files"),
+    ("memory-mb", float, "memory of the process; appends are refused before it is exceeded"),
 )
 
 

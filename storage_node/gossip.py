@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from storage_node.node import StorageNode
 
 FETCH_TIMEOUT_S = 120.0
+FETCHES_MAX = 4
+"""PGs whose log or pages are fetched at the same time: each holds messages in memory."""
+URGENT_ROUNDS = 12
+URGENT_PAUSE_S = 0.02
+"""Having found damage here, a node asks so many peers one soon after the other, until one has what is missing."""
+REPAIR_PAGES = 64
+"""Damaged pages that one peer is asked for at a time."""
 CALM_ROUNDS = 8
 CALM_FACTOR = 5
 """A node that has found itself up to date so many rounds running gossips so much less often until it does not."""
@@ -40,6 +47,9 @@ class Gossip:
         self.failed_calls = 0
         self.repairs = Repairs()
         self._calm = 0
+        self._urgent = 0
+        self._repairing: set[int] = set()
+        """Damaged pages whose copies have come and are not stored yet."""
         self._known_scl: dict[int, int] = {}
         self._collected: dict[int, dict[str, int]] = {}
         """PG → node → what it said last of its collected LSN, 0 while it is hollow."""
@@ -60,6 +70,10 @@ class Gossip:
         call = self._fetching.get(pg)
         return call is not None and call.method == "FetchPages"
 
+    def hurry(self) -> None:
+        """Something is missing here that peers can be expected to have: the next rounds begin at once."""
+        self.next_s, self._urgent, self._calm = 0.0, URGENT_ROUNDS, 0
+
     def tick(self, now: float) -> list[Effect]:
         """Begin a round when it is time."""
         node = self._node
@@ -67,7 +81,10 @@ class Gossip:
             return []
         self._calm = self._calm + 1 if self._up_to_date() else 0
         pause_s = node.config.gossip_ms / 1000 * (0.75 + 0.5 * node.rng.random())
-        self.next_s = now + pause_s * (CALM_FACTOR if self._calm > CALM_ROUNDS else 1)
+        self._urgent = max(0, self._urgent - 1) if self._calm <= 1 else 0
+        self.next_s = now + (
+            URGENT_PAUSE_S if self._urgent else pause_s * (CALM_FACTOR if self._calm > CALM_ROUNDS else 1)
+        )
         peers = node.peers()
         if not peers:
             return []
@@ -101,7 +118,11 @@ class Gossip:
         node = self._node
         lsn = segment.last_lsn_upto(node.coalesce_limit(segment))
         request = pb.ReadPagesRequest(volume_id=node.volume_id)
-        for index in sorted(segment.broken)[:16]:
+        broken = sorted(i for i in segment.broken if segment.first_page + i not in self._repairing)
+        if not broken:
+            return []
+        first = broken.index(node.rng.choice(broken)) if len(broken) > REPAIR_PAGES else 0
+        for index in broken[first : first + REPAIR_PAGES]:
             request.pages.add(page_no=segment.first_page + index, pg_lsn=lsn, read_point=lsn)
         return [Call(peer_id, address, "ReadPages", request)]
 
@@ -118,7 +139,7 @@ class Gossip:
         elif call.streaming and call.request.pg not in node.pgs:
             return []  # the PG was given to another node meanwhile
         elif isinstance(reply, pb.FetchLogReply):
-            node.take_log(call.request.pg, reply.batches)
+            self._take_log(call.request.pg, reply.batches)
             after = call.request.after_lsn
             done = node.segment(call.request.pg).scl - after
             self.repairs.progress(call.request.pg, len(reply.batches), done, reply.scl - after)
@@ -148,6 +169,10 @@ class Gossip:
                 self._collect_tail(segment)
             if segment.scl >= min(waited, state.scl) or state.pg in self._fetching:
                 continue
+            if len(self._fetching) >= FETCHES_MAX:
+                break
+            if node.memory.full and state.collected_lsn <= segment.scl:
+                continue  # more log does not fit; a baseline would make room
             fetch = self._fetch(call, segment, state)
             if fetch is not None:
                 effects.append(fetch)
@@ -179,7 +204,11 @@ class Gossip:
         else:
             method = "FetchLog"
             request = pb.FetchLogRequest(
-                volume_id=node.volume_id, pg=state.pg, after_lsn=segment.scl, membership_epoch=node.membership_epoch
+                volume_id=node.volume_id,
+                pg=state.pg,
+                after_lsn=segment.scl,
+                upto_lsn=segment.gap_end,
+                membership_epoch=node.membership_epoch,
             )
         fetch = Call(call.peer_id, call.address, method, request, streaming=True, timeout_s=FETCH_TIMEOUT_S)
         self._fetching[state.pg] = fetch
@@ -187,6 +216,13 @@ class Gossip:
         kind, total = (PAGES, 0) if pages else (LOG, max(0, state.scl - segment.scl))
         self.repairs.begin(state.pg, kind, call.peer_id, node.clock.monotonic(), total)
         return fetch
+
+    def _take_log(self, pg: int, batches: bytes) -> None:
+        segment = self._node.segment(pg)
+        before = segment.scl
+        self._node.take_log(pg, batches)
+        if segment.gap_end and segment.scl > before:
+            self.hurry()  # there is another gap behind the one just filled
 
     def _take_pages(self, pg: int, reply: pb.FetchPagesReply) -> None:
         node = self._node
@@ -208,6 +244,7 @@ class Gossip:
 
     def _take_repair(self, call: Call, reply: pb.ReadPagesReply) -> None:
         node = self._node
+        repaired: list[tuple[int, bytes]] = []
         for asked, page in zip(call.request.pages, reply.pages, strict=True):
             if node.pg_of(page.page_no) not in node.pgs:
                 continue
@@ -215,19 +252,27 @@ class Gossip:
             index = page.page_no - segment.first_page
             if page.behind or page.collected or index not in segment.broken:
                 continue
-            logger.warning("page %d repaired from %s at LSN %d", page.page_no, call.peer_id, asked.read_point)
-            self._submit_repair(segment, page.page_no, page.image, asked.read_point)
+            if page.page_no not in self._repairing:
+                logger.warning("page %d repaired from %s at LSN %d", page.page_no, call.peer_id, asked.read_point)
+                repaired.append((page.page_no, page.image))
+        if repaired:
+            lsn = call.request.pages[0].read_point
+            self._submit_repair(node.segment(node.pg_of(repaired[0][0])), repaired, lsn)
+            self.hurry()
 
-    def _submit_repair(self, segment: Segment, page_no: int, image: bytes, lsn: int) -> None:
+    def _submit_repair(self, segment: Segment, pages: list[tuple[int, bytes]], lsn: int) -> None:
         node = self._node
+        self._repairing.update(page_no for page_no, _ in pages)
 
         def stored() -> None:
-            segment.broken.discard(page_no - segment.first_page)
-            self.repairs.pages_repaired_total += 1
-            node.drop_older(page_no, 1 << 62)
+            for page_no, _ in pages:
+                self._repairing.discard(page_no)
+                segment.broken.discard(page_no - segment.first_page)
+                self.repairs.pages_repaired_total += 1
+                node.drop_older(page_no, 1 << 62)
 
         # Without an image: the peer's page is freed at the LSN asked for, and so is this one's successor.
-        chunk = peer_chunk(segment, [(page_no, image)], stored)
+        chunk = peer_chunk(segment, pages, stored)
         chunk.floor_lsn, chunk.is_repair = lsn, True
         node.coalescer.submit(chunk)
 

@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aurora import batch as frames
 from aurora.batch import Batch, BatchCorrupt
 from aurora.errors import InvariantViolation
 from aurora.seams import Disk
+from storage_node.evidence import set_aside
+
+CACHED_BATCH_BYTES = 640
+"""What a batch in the cache takes besides its bytes: its object, its key, its place."""
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +39,7 @@ class Entry:
         "offset",
         "pg",
         "prev_lsn",
+        "raw_bytes",
     )
 
     def __init__(self, batch: Batch, file_no: int, offset: int) -> None:
@@ -48,6 +53,7 @@ class Entry:
         self.file_no = file_no
         self.offset = offset
         self.length = len(batch.frame)
+        self.raw_bytes = batch.raw_bytes
 
     def __repr__(self) -> str:
         where = f"{file_name(self.file_no)}@{self.offset}"
@@ -77,11 +83,18 @@ class HotLog:
         self._cache: OrderedDict[tuple[int, int], Batch] = OrderedDict()
         self._cached_bytes = 0
         self._sizes: dict[int, int] = {}
-        self._live: dict[int, int] = {}
+        self._live: dict[int, dict[int, Entry]] = {}
         self._current = 0
         self._unsynced: str | None = None
         self.appended_batches = 0
         self.appended_bytes = 0
+        self.damaged: set[int] = set()
+        """Files with bytes in them that are no sound batch: what is needed of them is to be moved (``move``)."""
+
+    @property
+    def cached_bytes(self) -> int:
+        """Memory that the cache takes."""
+        return self._cached_bytes
 
     @property
     def total_bytes(self) -> int:
@@ -98,10 +111,11 @@ class HotLog:
             found, end = self._load_file(number, data)
             if end < len(data):
                 if data.count(0, end) < len(data) - end:  # else it is space that was held ready
-                    logger.warning("%s: torn tail of %d bytes cut at %d", name, len(data) - end, end)
+                    kind = "torn" if number == numbers[-1] else "damaged"  # a file is synced before it is closed
+                    logger.warning("%s: %s tail of %d bytes cut at %d", name, kind, len(data) - end, end)
                 self._disk.truncate(name, end)
             self._sizes[number] = end
-            self._live[number] = len(found)
+            self._live[number] = {entry.offset: entry for entry in found}
             entries += found
         if numbers:
             # The process may have been killed between write and sync: what is claimed from here on must be durable.
@@ -119,12 +133,12 @@ class HotLog:
                 following = self._next_sound(data, at + 1)
                 if following is None:
                     break
-                aside = f"damaged-{file_name(number)}-{at}"
-                self._disk.write_atomic(aside, data[at:following])
+                aside = set_aside(self._disk, file_name(number), at, data[at:following])
                 logger.error(
                     "%s: %d damaged bytes at %d (%s), copied to %s; peers will be asked for the log that was there",
-                    file_name(number), following - at, at, error, aside,
+                    file_name(number), following - at, at, error, aside or "nowhere",
                 )  # fmt: skip
+                self.damaged.add(number)
                 at = following
                 continue
             found.append(Entry(batch, number, at))
@@ -147,8 +161,7 @@ class HotLog:
     def append(self, batches: Sequence[Batch]) -> list[Entry]:
         """Write the frames in one go; durable after ``sync``. OSError when the disk refuses: nothing is appended."""
         if self._sizes.get(self._current, 0) >= self._file_bytes:
-            self.sync()
-            self._current += 1
+            self.roll()
         number = self._current
         name = file_name(number)
         offset = self._disk.append(name, [batch.frame for batch in batches])
@@ -162,8 +175,13 @@ class HotLog:
         self.appended_batches += len(entries)
         self.appended_bytes += offset - entries[0].offset if entries else 0
         self._sizes[number] = offset
-        self._live[number] = self._live.get(number, 0) + len(entries)
+        self._live.setdefault(number, {}).update((entry.offset, entry) for entry in entries)
         return entries
+
+    def roll(self) -> None:
+        """Close the current file: what is appended next begins another."""
+        self.sync()
+        self._current += 1
 
     def sync(self) -> None:
         """Make all that was appended durable; OSError is final: what the file holds is unknown from then on."""
@@ -173,32 +191,59 @@ class HotLog:
 
     def _remember(self, entry: Entry, batch: Batch) -> None:
         self._cache[(entry.file_no, entry.offset)] = batch
-        self._cached_bytes += entry.length + batch.raw_bytes
+        self._cached_bytes += _cost(batch)
         while self._cached_bytes > self._cache_bytes and len(self._cache) > 1:
             _, old = self._cache.popitem(last=False)
-            self._cached_bytes -= len(old.frame) + old.raw_bytes
+            self._cached_bytes -= _cost(old)
+
+    def _forget(self, entry: Entry) -> None:
+        old = self._cache.pop((entry.file_no, entry.offset), None)
+        if old is not None:
+            self._cached_bytes -= _cost(old)
 
     def read(self, entry: Entry) -> Batch:
         """The batch as it was received; LogDamaged when the file does not hold it any more."""
         batch = self._cache.get((entry.file_no, entry.offset))
-        if batch is not None:
-            return batch
+        if batch is None:
+            batch = self.reread(entry)
+            self._remember(entry, batch)
+        return batch
+
+    def reread(self, entry: Entry) -> Batch:
+        """The batch as the file holds it, whatever the cache has; LogDamaged as in ``read``."""
         try:
             batch = frames.decode(self._disk.read(file_name(entry.file_no), entry.offset, entry.length))
-        except (BatchCorrupt, FileNotFoundError) as error:
+        except (BatchCorrupt, OSError) as error:
             raise LogDamaged(entry, str(error)) from error
-        if (batch.pg, batch.first_lsn, batch.last_lsn) != (entry.pg, entry.first_lsn, entry.batch_last_lsn):
-            raise LogDamaged(entry, f"the file holds {batch!r}")
-        self._remember(entry, batch)
+        self.compare(entry, batch)
         return batch
+
+    @staticmethod
+    def compare(entry: Entry, batch: Batch) -> None:
+        """LogDamaged when the sound batch at the entry's place is not the entry's."""
+        if (batch.pg, batch.epoch, batch.prev_lsn, batch.first_lsn, batch.last_lsn) != (
+            entry.pg, entry.epoch, entry.prev_lsn, entry.first_lsn, entry.batch_last_lsn
+        ):  # fmt: skip
+            raise LogDamaged(entry, f"the file holds {batch!r}")
+
+    def cached(self, entry: Entry) -> Batch | None:
+        """The entry's batch as the cache has it, checksum verified once more."""
+        batch = self._cache.get((entry.file_no, entry.offset))
+        if batch is None:
+            return None
+        try:
+            return frames.decode(batch.frame)
+        except BatchCorrupt as error:
+            logger.error("%r has decayed in memory: %s", entry, error)
+            self._forget(entry)
+            return None
 
     def release(self, entries: Sequence[Entry]) -> None:
         """These entries are not needed any more; ``collect`` deletes the files that hold no others."""
         for entry in entries:
-            self._live[entry.file_no] -= 1
-            old = self._cache.pop((entry.file_no, entry.offset), None)
-            if old is not None:
-                self._cached_bytes -= entry.length + old.raw_bytes
+            if self._live.get(entry.file_no, {}).pop(entry.offset, None) is not entry:
+                raise InvariantViolation(f"{entry!r} is given up, but was not held")
+            self._forget(entry)
 
     def collect(self) -> int:
         """Delete the closed files without live entries; returns how many."""
@@ -206,4 +251,36 @@ class HotLog:
         for number in dead:
             self._disk.delete(file_name(number))
             del self._live[number], self._sizes[number]
+            self.damaged.discard(number)
         return len(dead)
+
+    # --- for the scrubber
+
+    def files(self) -> list[int]:
+        """Numbers of the files, oldest first."""
+        return sorted(self._sizes)
+
+    def size(self, number: int) -> int:
+        """Where the file's last batch ends; 0 when the file is gone."""
+        return self._sizes.get(number, 0)
+
+    def live(self, number: int) -> Mapping[int, Entry]:
+        """The file's needed entries by their offset."""
+        return self._live.get(number, {})
+
+    def is_current(self, number: int) -> bool:
+        """Whether the next append may go to that file."""
+        return number == self._current
+
+    def move(self, moved: Sequence[tuple[Entry, Batch]]) -> None:
+        """Write these entries' batches anew, at the log's end; the caller syncs. OSError as in ``append``."""
+        copies = self.append([batch for _, batch in moved])
+        for (entry, _), copy in zip(moved, copies, strict=True):
+            del self._live[entry.file_no][entry.offset]
+            self._forget(entry)
+            entry.file_no, entry.offset = copy.file_no, copy.offset
+            self._live[entry.file_no][entry.offset] = entry
+
+
+def _cost(batch: Batch) -> int:
+    return len(batch.frame) + batch.raw_bytes + CACHED_BATCH_BYTES

@@ -20,6 +20,7 @@ import logging
 import struct
 
 import google_crc32c
+from google.protobuf.message import DecodeError
 
 from aurora.errors import InvariantViolation
 from aurora.rpc import storage_pb2 as pb
@@ -86,8 +87,21 @@ class MetaStore:
         self._durable = pb.NodeMeta()
         self._durable.CopyFrom(self.value)
         if damaged:
-            logger.warning("damaged meta file replaced from its copy: %s", "; ".join(damaged))
-            self.write()
+            logger.warning("damaged meta file, to be replaced from its copy: %s", "; ".join(damaged))
+            try:
+                self.write()
+            except OSError as error:
+                logger.error("the meta file could not be replaced: %s; one sound copy is left", error)
+
+    def unsound(self) -> list[str]:
+        """Those of the two files that do not hold what was written last."""
+        return [name for name in NAMES if self.generation and not self._holds(name)]
+
+    def _holds(self, name: str) -> bool:
+        try:
+            return decode(self._disk.read(name, 0, self._disk.size(name)))[1] == self._durable
+        except (InvariantViolation, FileNotFoundError, DecodeError):
+            return False
 
     def write(self) -> None:
         """Make ``value`` durable. OSError when the disk refuses: ``value`` is then what it was at the last write."""

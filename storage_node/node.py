@@ -26,9 +26,11 @@ from storage_node.config import NodeConfig
 from storage_node.effects import Call, Effect
 from storage_node.gossip import Gossip
 from storage_node.hot_log import HotLog, LogDamaged
+from storage_node.limits import IndexMemory, Refusals
 from storage_node.membership import Filling, joins_hollow, states_of
 from storage_node.meta import MetaStore
 from storage_node.page_store import PageDamaged, PageStore, page_lsn
+from storage_node.scrub import Scrubber
 from storage_node.segment import Collected, Segment
 from storage_node.segment_status import pg_status
 
@@ -69,7 +71,8 @@ class StorageNode(Generic[Token]):
         self.vdl: int = self.meta.value.vdl
         self.pgmrpl: int = self.meta.value.pgmrpl
         self.truncations = [(t.epoch, t.vdl, t.upper) for t in self.meta.value.truncations]
-        self.note = ""
+        self.refusals = Refusals()
+        self.memory = IndexMemory(config)
         self._staged: list[tuple[Token, int, list[int], list[Batch]]] = []
         self._holds: dict[int, float] = {}
         self.descriptor: Descriptor | None = None
@@ -81,6 +84,7 @@ class StorageNode(Generic[Token]):
         """The hollow ones of them."""
         self.coalescer = Coalescer(self)
         self.gossip = Gossip(self)
+        self.scrub = Scrubber(self)
         self._load()
 
     def _load(self) -> None:
@@ -104,6 +108,7 @@ class StorageNode(Generic[Token]):
             else:
                 self.log.release((entry,))
         self.log.collect()
+        self.memory.measure(self.segments.values())
         for pg, segment in sorted(self.segments.items()):
             logger.info(
                 "PG %d: collected to %d, SCL %d, %d entries, %d behind a gap",
@@ -277,6 +282,8 @@ class StorageNode(Generic[Token]):
                 )
         if request.membership_epoch < self.membership_epoch:
             return pb.AppendReply(sequence=sequence, refused_membership=self.membership_epoch)
+        if self.memory.refuses_appends() and request.batches:
+            return pb.AppendReply(sequence=sequence, error=self._refused_by_memory())
         try:
             batches = frames.split(request.batches)
         except BatchCorrupt as error:
@@ -322,10 +329,7 @@ class StorageNode(Generic[Token]):
         except OSError as error:
             self.refused_by_disk(error)
             return f"node {self.config.node_id}: {error}"
-        try:
-            self.log.sync()
-        except OSError as error:
-            raise StorageFailed(f"sync of the hot log: {error}") from error
+        self.sync_log()
         segments, truncations = self.segments, self.truncations
         for entry in entries:
             segment = segments.get(entry.pg)
@@ -333,8 +337,16 @@ class StorageNode(Generic[Token]):
                 segment.add(entry, truncations)
             else:
                 self.log.release((entry,))  # the PG was given to another node since the append was staged
-        self.note = ""
+        self.memory.take(batches)
+        self.refusals.clear("log")
         return ""
+
+    def sync_log(self) -> None:
+        """Make the hot log durable; StorageFailed when the disk does not."""
+        try:
+            self.log.sync()
+        except OSError as error:
+            raise StorageFailed(f"sync of the hot log: {error}") from error
 
     def take_log(self, pg: int, data: bytes) -> None:
         """Log of a PG fetched from a peer: the same way as an append. BatchCorrupt when the peer sent nonsense."""
@@ -342,13 +354,27 @@ class StorageNode(Generic[Token]):
         batches = [batch for batch in frames.split(data) if not segment.covers(batch.last_lsn)]
         if any(batch.pg != pg or batch.volume_id != self.volume_id for batch in batches):
             raise BatchCorrupt(f"log of another PG or volume than {pg} from a peer")
+        if self.memory.full:
+            self._refused_by_memory()
+            return
         self._write(batches)
 
-    def refused_by_disk(self, error: OSError) -> None:
-        """Remember, and say once, that the disk refuses."""
-        if self.note != str(error):
-            logger.error("the disk refuses: %s", error)
-        self.note = str(error)
+    @property
+    def note(self) -> str:
+        """Why the node refuses; empty while it does not."""
+        return self.refusals.note
+
+    def refused_by_disk(self, error: OSError, what: str = "log") -> None:
+        """Remember, and say once, that the disk refuses ``what``: log, pages or meta."""
+        if self.refusals.set(what, str(error)):
+            logger.error("the disk refuses (%s): %s", what, error)
+
+    def _refused_by_memory(self) -> str:
+        limit_mb = self.memory.limit_bytes >> 20
+        reason = f"node {self.config.node_id}: memory limit: the index has reached its share of {limit_mb} MiB"
+        if self.refusals.set("memory", reason):
+            logger.error("%s; it takes log again when some has been coalesced", reason)
+        return reason
 
     # --- pages
 
@@ -408,9 +434,9 @@ class StorageNode(Generic[Token]):
 
     def log_damaged(self, segment: Segment, error: LogDamaged) -> None:
         """A log entry has decayed: forget it; the gap is filled from peers."""
-        logger.error("%s; peers will be asked for it", error)
+        logger.error("%s", error)
         self.gossip.repairs.log_damaged_total += 1
-        segment.damaged(error.entry, self.truncations)
+        self.scrub.lost([error.entry])
 
     # --- fencing, truncation, hints
 
@@ -511,6 +537,7 @@ class StorageNode(Generic[Token]):
             geometry_epoch=self.descriptor.geometry_epoch if self.descriptor is not None else 0,
             descriptor=self.meta.value.descriptor if self.descriptor is not None else None,
             pg_status=[pg_status(self, segment) for _, segment in sorted(self.segments.items())],
+            scrub=self.scrub.status(), index_bytes=self.memory.bytes, index_bytes_max=self.memory.limit_bytes,
         )  # fmt: skip
 
     def gossip_request(self) -> pb.GossipRequest:
@@ -692,13 +719,20 @@ class StorageNode(Generic[Token]):
                     pass
             except LogDamaged as error:
                 self.log_damaged(segment, error)
-        return effects + self.coalescer.step(now)
+        self.memory.measure(self.segments.values())
+        if not self.memory.refuses_appends():
+            self.refusals.clear("memory")
+        effects += self.coalescer.step(now)
+        self.scrub.step(now)
+        return effects
 
     @property
     def busy(self) -> bool:
         """Whether there is background work that need not wait for anything."""
-        return self.coalescer.busy or any(
-            s.indexed + INDEX_BACKLOG < len(s.entries) and not s.tail for s in self.segments.values()
+        return (
+            self.coalescer.busy
+            or self.scrub.busy
+            or any(s.indexed + INDEX_BACKLOG < len(s.entries) and not s.tail for s in self.segments.values())
         )
 
     @property

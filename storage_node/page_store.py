@@ -71,7 +71,9 @@ def page_lsn(page: bytes | bytearray | memoryview) -> int:
 
 
 def seal(page: bytearray) -> bytes:
-    """The page with its checksum set."""
+    """The page with its checksum set; a page that was never written is 8192 zeros."""
+    if page == _ZERO_PAGE:
+        return _ZERO_PAGE
     _U32.pack_into(page, OFF_CHECKSUM, checksum(page))
     return bytes(page)
 
@@ -103,8 +105,9 @@ class PageStore:
 
     def _repair(self) -> None:
         data = self._disk.read(self.torn_name, 0, self._disk.size(self.torn_name))
-        pages = _decode_torn(data)
+        pages = decode_torn(data)
         if pages is None:
+            self.empty_torn()  # it was never synced, or has decayed: nobody is to take it for anything
             return
         logger.info("PG %d: %d staged pages placed again after a restart", self.pg, len(pages))
         self._write(pages)
@@ -116,7 +119,11 @@ class PageStore:
         offset = index * PAGE_BYTES
         if offset >= self.file_bytes:
             return None
-        data = self._disk.read(self.name, offset, PAGE_BYTES)
+        try:
+            data = self._disk.read(self.name, offset, PAGE_BYTES)
+        except OSError as error:
+            logger.error("%s at page %d: %s", self.name, index, error)
+            data = b""
         page = unseal(data) if len(data) == PAGE_BYTES else None
         if page is None:
             raise PageDamaged(self.pg, index)
@@ -171,6 +178,33 @@ class PageStore:
         self.place()
         self._disk.sync(self.name)
 
+    def torn_sound(self) -> bool:
+        """Whether the torn-page file is empty or as it was written; not to be asked while pages are staged."""
+        if self.torn_name not in self._disk.list():
+            return True
+        data = self._disk.read(self.torn_name, 0, self._disk.size(self.torn_name))
+        return not data or decode_torn(data) is not None
+
+    def empty_torn(self) -> None:
+        """What the torn-page file held is in place, durably, or void: cut it."""
+        self._disk.truncate(self.torn_name, 0)
+
+    def damaged_pages(self, first: int, count: int) -> list[int]:
+        """Read up to ``count`` pages from index ``first`` on, past every cache; indexes of the unsound ones."""
+        count = min(count, self.file_bytes // PAGE_BYTES - first)
+        try:
+            data = self._disk.read(self.name, first * PAGE_BYTES, count * PAGE_BYTES)
+        except OSError as error:
+            logger.error("%s at page %d: %s", self.name, first, error)
+            if count == 1:
+                return [first]
+            return [index for i in range(first, first + count) for index in self.damaged_pages(i, 1)]
+        self._disk.uncache(self.name, first * PAGE_BYTES, count * PAGE_BYTES)
+        if data == _ZERO_PAGES[: count * PAGE_BYTES]:
+            return []
+        pages = (data[at : at + PAGE_BYTES] for at in range(0, count * PAGE_BYTES, PAGE_BYTES))
+        return [first + i for i, page in enumerate(pages) if len(page) < PAGE_BYTES or unseal(page) is None]
+
     def pages(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, bytearray | None]]:
         """``(index, page)`` of all written pages from ``start`` to before ``stop``; the page is None where it is
         damaged.
@@ -198,7 +232,7 @@ def _runs(indexes: Iterable[int]) -> list[tuple[int, int]]:
     return runs
 
 
-def _decode_torn(data: bytes) -> list[tuple[int, bytes | None]] | None:
+def decode_torn(data: bytes) -> list[tuple[int, bytes | None]] | None:
     """The pages of a torn-page file, None for a freed one; None when it is not sound. Bytes behind the last page are of
     an older, longer round.
     """

@@ -30,6 +30,7 @@ from aurora.kernels import redo
 from aurora.page import PAGE_BYTES
 from aurora.truncation import Range, valid_upto
 from storage_node.hot_log import Entry, HotLog, LogDamaged
+from storage_node.limits import IndexSize
 from storage_node.page_store import PageDamaged, PageStore, page_lsn
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,8 @@ class Segment:
         """Indexes of stored pages that failed their checksum and wait for a peer's copy."""
         self._pending: list[tuple[int, int, Entry]] = []
         self._order = count()
+        self._size = IndexSize()
+        self._waiting_bytes = 0
 
     @property
     def highest_lsn(self) -> int:
@@ -82,6 +85,17 @@ class Segment:
     def pending(self) -> int:
         """Entries that wait behind a gap."""
         return len(self._pending)
+
+    @property
+    def gap_end(self) -> int:
+        """Where the first gap ends: what is held goes on after it. 0 when there is no gap, or none with a known end."""
+        after = self._pending[0][0] if self._pending else 0
+        return after if after > self.scl else 0
+
+    @property
+    def index_bytes(self) -> int:
+        """Memory that entries and index take, estimated."""
+        return self._size.bytes(len(self.entries) + len(self._pending), len(self.chains), self._waiting_bytes)
 
     # --- the fast path
 
@@ -106,6 +120,7 @@ class Segment:
         if entry.last_cpl:
             self.scl_cpl = entry.last_cpl
         self.live_bytes += entry.length
+        self._waiting_bytes += entry.raw_bytes
 
     def _drain(self) -> None:
         # A fork contradicts the chain: void records are held, and their truncation is not known here yet. It waits for
@@ -165,19 +180,22 @@ class Segment:
         self.chains.clear()
         self.fresh.clear()
         self.indexed = 0
+        self._size.reset()
+        self._waiting_bytes = 0
         self.version += 1
         self.scl, self.scl_cpl = self.collected_lsn, self.collected_cpl
         for entry in held:
             self.add(entry, truncations)
 
-    def damaged(self, entry: Entry, truncations: Sequence[Range]) -> None:
-        """An entry cannot be read back: forget it, which leaves a gap for the peers to fill."""
+    def damaged(self, lost: Sequence[Entry], truncations: Sequence[Range]) -> list[Entry]:
+        """Entries cannot be read back: forget them, which leaves gaps for peers to fill. Returns those held here."""
+        gone = set(map(id, lost))
         held = self.entries + [e for _, _, e in sorted(self._pending)]
-        if entry not in held:
-            return
-        held.remove(entry)
-        self.log.release((entry,))
-        self._rebuild(held, truncations)
+        found = [entry for entry in held if id(entry) in gone]
+        if found:
+            self.log.release(found)
+            self._rebuild([entry for entry in held if id(entry) not in gone], truncations)
+        return found
 
     # --- the index
 
@@ -191,6 +209,8 @@ class Segment:
             after = self.entries[self.indexed - 1].last_lsn if self.indexed else self.collected_lsn
             redo.index_run(self.chains, self.fresh, self.log.read(entry).records, entry.prev_lsn, after, entry.last_lsn)
             self.indexed += 1
+            self._waiting_bytes -= entry.raw_bytes
+            self._size.indexed(entry.raw_bytes, self.chains)
         return self.indexed < len(self.entries)
 
     def last_lsn_upto(self, read_point: int) -> int:
@@ -271,7 +291,9 @@ class Segment:
         chain = self.chains.get(page_no)
         if chain is None:
             return
-        del chain[: _chain_upto(chain, upto_lsn)]
+        gone = _chain_upto(chain, upto_lsn)
+        del chain[:gone]
+        self._size.forgot(gone // 2)
         if not chain:
             del self.chains[page_no]
         if page_no in self.fresh:

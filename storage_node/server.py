@@ -21,6 +21,7 @@ from aurora.rpc.tls import Tls
 from aurora.rpc.tls import use as use_tls
 from aurora.seams import SystemClock
 from aurora.stalls import Heartbeat, Stalls
+from storage_node.admission import CALLS_MAX
 from storage_node.append import Appends, LogPort, Replies
 from storage_node.background import Background
 from storage_node.config import NodeConfig
@@ -51,7 +52,7 @@ class NodeServer:
         self._log_port = LogPort(self._appends)
         self._log_server: asyncio.Server | None = None
         self._service = StorageService(self.node, self._appends)
-        self._server = grpc.aio.server(options=OPTIONS)
+        self._server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=CALLS_MAX)
         self._background: asyncio.Task[None] | None = None
         self.metrics = MetricsServer(lambda: f"the disk refuses: {self.node.note}" if self.node.note else "")
         self._heartbeat: Heartbeat | None = None

@@ -17,7 +17,9 @@ import grpc
 import grpc.aio
 
 from aurora.errors import InvariantViolation
+from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
+from storage_node.admission import READ_BYTES_MAX, READ_PAGES_MAX, REPLIES_MAX, STREAMS_MAX, Admission
 from storage_node.append import Appends, Replies
 from storage_node.metrics import ReadCounts
 from storage_node.node import Refused, StorageNode
@@ -30,17 +32,21 @@ logger = logging.getLogger(__name__)
 class AppendStream:
     """One writer's stream: the replies that wait to be sent."""
 
-    __slots__ = ("closed", "ready", "replies")
+    __slots__ = ("closed", "ready", "replies", "room")
 
     def __init__(self) -> None:
         self.replies: deque[pb.AppendReply] = deque()
         self.ready = asyncio.Event()
+        self.room = asyncio.Event()
+        self.room.set()
         self.closed = False
 
     def put(self, reply: pb.AppendReply) -> None:
         """Queue a reply."""
         self.replies.append(reply)
         self.ready.set()
+        if len(self.replies) >= REPLIES_MAX:
+            self.room.clear()
 
     def close(self) -> None:
         """No further reply will come."""
@@ -52,6 +58,7 @@ class AppendStream:
         while True:
             while self.replies:
                 await context.write(self.replies.popleft())
+                self.room.set()
             if self.closed:
                 return
             self.ready.clear()
@@ -67,6 +74,8 @@ class StorageService:
         self.reads = ReadCounts()
         self._appends = appends
         self._receivers: set[asyncio.Future[None]] = set()
+        self._reads = Admission(READ_BYTES_MAX)
+        self._streams = Admission(STREAMS_MAX)
 
     async def AppendLog(self, request_iterator: Any, context: Any) -> None:
         """Stage what is read; replies go out as flushes finish."""
@@ -94,6 +103,7 @@ class StorageService:
         while (request := await context.read()) is not grpc.aio.EOF:
             appends.stage(request, stream)
             appends.flush_soon()
+            await stream.room.wait()
         while appends.armed:
             await asyncio.sleep(0)
 
@@ -112,15 +122,23 @@ class StorageService:
             return await context.abort(grpc.StatusCode.INTERNAL, str(error))  # type: ignore[no-any-return]
 
     async def _stream(self, context: Any, handler: Callable[[Any], Iterator[Any]], request: Any) -> None:
-        replies = handler(request)
-        while True:
-            reply = await self._answer(context, lambda it: next(it, None), replies)
-            if reply is None:
-                return
-            await context.write(reply)
+        await self._streams.enter(1)
+        try:
+            replies = handler(request)
+            while (reply := await self._answer(context, lambda it: next(it, None), replies)) is not None:
+                await context.write(reply)
+        finally:
+            self._streams.leave(1)
 
     async def ReadPages(self, request: pb.ReadPagesRequest, context: Any) -> pb.ReadPagesReply:
-        """See ``StorageNode.on_read``."""
+        """See ``StorageNode.on_read``; what is held for it is given back when the answer is out."""
+        pages = len(request.pages)
+        if pages > READ_PAGES_MAX:
+            text = f"{pages} pages in one request, {READ_PAGES_MAX} at most"
+            return await context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)  # type: ignore[no-any-return]
+        held_bytes = 2 * pages * PAGE_BYTES
+        await self._reads.enter(held_bytes)
+        context.add_done_callback(lambda _: self._reads.leave(held_bytes))
         start_s = monotonic()
         reply = await self._answer(context, self.node.on_read, request)
         self.reads.answered(reply, monotonic() - start_s)
@@ -158,6 +176,10 @@ class StorageService:
         reply.pid = os.getpid()
         reply.log_port = self.log_port
         return reply
+
+    async def Scrub(self, request: pb.ScrubRequest, context: Any) -> pb.ScrubStatus:
+        """See ``Scrubber.on_scrub``."""
+        return await self._answer(context, self.node.scrub.on_scrub, request)
 
     async def WriteDescriptor(self, request: pb.WriteDescriptorRequest, context: Any) -> pb.WriteDescriptorReply:
         """See ``StorageNode.on_write_descriptor``."""

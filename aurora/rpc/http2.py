@@ -253,6 +253,14 @@ class GrpcPeer(asyncio.Protocol):
             self._unsent.append(b"\0" + _U32.pack(length) + message)
             self._push()
 
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes of messages that are not handed to the system yet: flow control, or a peer that does not read."""
+        if self._transport is None:
+            return 0
+        unsent = sum(map(len, self._unsent)) if self._unsent else 0
+        return unsent + self._transport.get_write_buffer_size()
+
     def _push(self) -> None:
         while self._unsent:
             room = min(self._stream_window, self._connection_window, self._frame_max)

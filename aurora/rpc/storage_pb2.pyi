@@ -389,7 +389,7 @@ class PgStatus(_message.Message):
     def __init__(self, pg: _Optional[int] = ..., entries: _Optional[int] = ..., pending: _Optional[int] = ..., log_bytes: _Optional[int] = ..., page_bytes: _Optional[int] = ..., broken_pages: _Optional[int] = ..., repair: _Optional[_Union[RepairStatus, _Mapping]] = ...) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("node_id", "az", "volume_id", "volume_epoch", "writer_id", "pgs", "vdl", "pgmrpl", "log_bytes", "page_bytes", "cached_pages", "state", "pid", "note", "log_port", "membership_epoch", "geometry_epoch", "pg_status", "descriptor")
+    __slots__ = ("node_id", "az", "volume_id", "volume_epoch", "writer_id", "pgs", "vdl", "pgmrpl", "log_bytes", "page_bytes", "cached_pages", "state", "pid", "note", "log_port", "membership_epoch", "geometry_epoch", "pg_status", "descriptor", "scrub", "index_bytes", "index_bytes_max")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     AZ_FIELD_NUMBER: _ClassVar[int]
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
@@ -409,6 +409,9 @@ class StatusReply(_message.Message):
     GEOMETRY_EPOCH_FIELD_NUMBER: _ClassVar[int]
     PG_STATUS_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
+    SCRUB_FIELD_NUMBER: _ClassVar[int]
+    INDEX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    INDEX_BYTES_MAX_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     az: str
     volume_id: bytes
@@ -428,7 +431,36 @@ class StatusReply(_message.Message):
     geometry_epoch: int
     pg_status: _containers.RepeatedCompositeFieldContainer[PgStatus]
     descriptor: Descriptor
-    def __init__(self, node_id: _Optional[str] = ..., az: _Optional[str] = ..., volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., log_bytes: _Optional[int] = ..., page_bytes: _Optional[int] = ..., cached_pages: _Optional[int] = ..., state: _Optional[str] = ..., pid: _Optional[int] = ..., note: _Optional[str] = ..., log_port: _Optional[int] = ..., membership_epoch: _Optional[int] = ..., geometry_epoch: _Optional[int] = ..., pg_status: _Optional[_Iterable[_Union[PgStatus, _Mapping]]] = ..., descriptor: _Optional[_Union[Descriptor, _Mapping]] = ...) -> None: ...
+    scrub: ScrubStatus
+    index_bytes: int
+    index_bytes_max: int
+    def __init__(self, node_id: _Optional[str] = ..., az: _Optional[str] = ..., volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., log_bytes: _Optional[int] = ..., page_bytes: _Optional[int] = ..., cached_pages: _Optional[int] = ..., state: _Optional[str] = ..., pid: _Optional[int] = ..., note: _Optional[str] = ..., log_port: _Optional[int] = ..., membership_epoch: _Optional[int] = ..., geometry_epoch: _Optional[int] = ..., pg_status: _Optional[_Iterable[_Union[PgStatus, _Mapping]]] = ..., descriptor: _Optional[_Union[Descriptor, _Mapping]] = ..., scrub: _Optional[_Union[ScrubStatus, _Mapping]] = ..., index_bytes: _Optional[int] = ..., index_bytes_max: _Optional[int] = ...) -> None: ...
+
+class ScrubRequest(_message.Message):
+    __slots__ = ("start",)
+    START_FIELD_NUMBER: _ClassVar[int]
+    start: bool
+    def __init__(self, start: _Optional[bool] = ...) -> None: ...
+
+class ScrubStatus(_message.Message):
+    __slots__ = ("running", "passes", "scrubbed_bytes", "pass_bytes", "damaged", "repaired", "waiting", "last_pass_age_s")
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    PASSES_FIELD_NUMBER: _ClassVar[int]
+    SCRUBBED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PASS_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DAMAGED_FIELD_NUMBER: _ClassVar[int]
+    REPAIRED_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    LAST_PASS_AGE_S_FIELD_NUMBER: _ClassVar[int]
+    running: bool
+    passes: int
+    scrubbed_bytes: int
+    pass_bytes: int
+    damaged: int
+    repaired: int
+    waiting: int
+    last_pass_age_s: float
+    def __init__(self, running: _Optional[bool] = ..., passes: _Optional[int] = ..., scrubbed_bytes: _Optional[int] = ..., pass_bytes: _Optional[int] = ..., damaged: _Optional[int] = ..., repaired: _Optional[int] = ..., waiting: _Optional[int] = ..., last_pass_age_s: _Optional[float] = ...) -> None: ...
 
 class WriteDescriptorRequest(_message.Message):
     __slots__ = ("descriptor", "volume_epoch", "writer_id")

@@ -79,6 +79,11 @@ class StorageStub:
                 request_serializer=aurora_dot_rpc_dot_storage__pb2.StatusRequest.SerializeToString,
                 response_deserializer=aurora_dot_rpc_dot_storage__pb2.StatusReply.FromString,
                 _registered_method=True)
+        self.Scrub = channel.unary_unary(
+                '/aurora.storage.v1.Storage/Scrub',
+                request_serializer=aurora_dot_rpc_dot_storage__pb2.ScrubRequest.SerializeToString,
+                response_deserializer=aurora_dot_rpc_dot_storage__pb2.ScrubStatus.FromString,
+                _registered_method=True)
         self.WriteDescriptor = channel.unary_unary(
                 '/aurora.storage.v1.Storage/WriteDescriptor',
                 request_serializer=aurora_dot_rpc_dot_storage__pb2.WriteDescriptorRequest.SerializeToString,
@@ -156,6 +161,13 @@ class StorageServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Scrub(self, request, context):
+        """Read all files of the node against their checksums, from now on and as fast as idle time allows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WriteDescriptor(self, request, context):
         """Set the volume up on an empty node (install) or read its descriptor.
         """
@@ -216,6 +228,11 @@ def add_StorageServicer_to_server(servicer, server):
                     servicer.Status,
                     request_deserializer=aurora_dot_rpc_dot_storage__pb2.StatusRequest.FromString,
                     response_serializer=aurora_dot_rpc_dot_storage__pb2.StatusReply.SerializeToString,
+            ),
+            'Scrub': grpc.unary_unary_rpc_method_handler(
+                    servicer.Scrub,
+                    request_deserializer=aurora_dot_rpc_dot_storage__pb2.ScrubRequest.FromString,
+                    response_serializer=aurora_dot_rpc_dot_storage__pb2.ScrubStatus.SerializeToString,
             ),
             'WriteDescriptor': grpc.unary_unary_rpc_method_handler(
                     servicer.WriteDescriptor,
@@ -471,6 +488,33 @@ class Storage:
             '/aurora.storage.v1.Storage/Status',
             aurora_dot_rpc_dot_storage__pb2.StatusRequest.SerializeToString,
             aurora_dot_rpc_dot_storage__pb2.StatusReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Scrub(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aurora.storage.v1.Storage/Scrub',
+            aurora_dot_rpc_dot_storage__pb2.ScrubRequest.SerializeToString,
+            aurora_dot_rpc_dot_storage__pb2.ScrubStatus.FromString,
             options,
             channel_credentials,
             insecure,

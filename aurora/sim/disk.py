@@ -93,6 +93,9 @@ class SimDisk:
         """See ``Disk.read``."""
         return bytes(self._file(name).data[offset : offset + length])
 
+    def uncache(self, name: str, offset: int, length: int) -> None:
+        """See ``Disk.uncache``: there is no cache between."""
+
     def size(self, name: str) -> int:
         """See ``Disk.size``."""
         return len(self._file(name).data)

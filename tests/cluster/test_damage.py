@@ -8,11 +8,17 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import grpc
 import pytest
 
+from aurora.node_scrub import scrub
+from aurora.rpc import storage_pb2 as pb
+from aurora.rpc import storage_pb2_grpc
+from aurora.seams import FolderDisk
 from aurora.supervisor import NODES, Cluster
 from tests.cluster.support import all_caught_up, assert_balanced, assert_no_failures, pgbench, wait_for
 from tests.conftest import SMALL_PAGES_PER_PG, needs
+from tests.unit.storage_tools import unsound_files
 
 pytestmark = [pytest.mark.cluster, needs("pgbench")]
 
@@ -100,3 +106,66 @@ def test_flipped_bits_in_pages_and_log(eager: Cluster) -> None:
         assert "does not match its checksum" in log
         path = eager.data / "log" / f"{victim}.log"
         wait_for(lambda path=path: "repaired from" in path.read_text(), "repair")  # type: ignore[misc]
+
+
+def _flip(folder: Path, rng: random.Random, count: int) -> set[str]:
+    """Flip bits at random places of a node's files, in place; the kinds of file that were hit."""
+    paths = [path for path in sorted(folder.iterdir()) if path.stat().st_size and not path.name.startswith("meta")]
+    paths.append(folder / rng.choice(["meta", "meta-copy"]))
+    hit = set()
+    sizes = {path: len(path.read_bytes().rstrip(b"\0")) for path in paths}  # zeros at a log's end are not log
+    for number in range(count):
+        path = paths[number % len(paths)]
+        with path.open("r+b") as file:
+            offset = rng.randrange(sizes[path])
+            file.seek(offset)
+            byte = file.read(1)[0]
+            file.seek(offset)
+            file.write(bytes((byte ^ 1 << rng.randrange(8),)))
+        hit.add(path.name.rstrip("0123456789").rstrip("-"))
+    return hit
+
+
+def _images(address: str, volume_id: bytes, asked: list[pb.PageAt]) -> list[bytes] | None:
+    """The pages as that node has them; None when it cannot give one of them now."""
+    got: list[pb.PageImage] = []
+    with grpc.insecure_channel(address) as channel:
+        stub = storage_pb2_grpc.StorageStub(channel)
+        for at in range(0, len(asked), 256):
+            request = pb.ReadPagesRequest(volume_id=volume_id, pages=asked[at : at + 256])
+            got += stub.ReadPages(request, timeout=10).pages
+    return None if any(page.behind or page.collected for page in got) else [page.image for page in got]
+
+
+@pytest.mark.parametrize("stopped", [True, False], ids=["stopped", "running"])
+def test_hundreds_of_flipped_bits_in_all_files_of_a_node(eager: Cluster, stopped: bool) -> None:
+    pgbench(eager, "-i", "-q", "-s", "1")
+    assert_no_failures(pgbench(eager, "-n", "-M", "prepared", "-c", "8", "-t", "50"))
+    wait_for(lambda: all_caught_up(eager) and all(_collected(eager, node) for node in range(6)), "the nodes to collect")
+    rng = random.Random(20261123)
+    sick, healthy = eager.required.nodes[0], eager.required.nodes[3]
+    folder = eager.data / "storage" / sick.id
+    if stopped:
+        eager.kill(sick.id)
+    assert _flip(folder, rng, 400) >= {"log", "pages", "torn"}
+    if stopped:
+        eager.start_node(sick.id)
+        wait_for(lambda: all_caught_up(eager), "the node to be level")
+    assert_no_failures(pgbench(eager, "-n", "-M", "prepared", "-c", "4", "-t", "20"))
+    status = scrub(sick.address, 60)
+    assert (status.running, status.waiting) == (False, 0)
+    assert status.damaged == status.repaired > 50
+    wait_for(lambda: all_caught_up(eager), "the gaps in the log to be filled")
+    eager.kill(eager.writer.id)  # nothing moves from here on
+    disk = FolderDisk(folder)
+    wait_for(lambda: unsound_files(disk) == [], "all files to be sound")
+    disk.close()
+    node = eager.status()["storage_nodes"][0]
+    page_numbers = range(max(node["pgs"]) * SMALL_PAGES_PER_PG + 64)
+    scls = {pg: state["scl"] for pg, state in node["pgs"].items()}
+    asked = [pb.PageAt(page_no=n, pg_lsn=scls.get(n // SMALL_PAGES_PER_PG, 0)) for n in page_numbers]
+    volume_id = bytes.fromhex(node["volume_id"])
+    ours = _images(sick.address, volume_id, asked)
+    assert ours is not None
+    assert sum(map(bool, ours)) > 1000
+    assert ours == _images(healthy.address, volume_id, asked)

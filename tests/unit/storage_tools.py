@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from aurora import batch
+from aurora.errors import InvariantViolation
 from aurora.geometry import Member
 from aurora.kernels import redo
 from aurora.kernels.python.mtr import RedoLog, Run
@@ -15,7 +16,9 @@ from aurora.kernels.python.redo import PUT, write_varint
 from aurora.page import PAGE_BYTES
 from aurora.placement import initial
 from aurora.rpc import storage_pb2 as pb
+from aurora.seams import Disk
 from aurora.sim.disk import SimDisk
+from storage_node import meta, page_store
 from storage_node.config import NodeConfig, Peer
 from storage_node.effects import Call, Effect
 from storage_node.node import Refused, StorageNode
@@ -171,3 +174,27 @@ def peer_list(count: int) -> tuple[Peer, ...]:
 def copy_disk(disk: SimDisk) -> SimDisk:
     """A disk of its own with the same state, what is not synced included."""
     return deepcopy(disk)
+
+
+def unsound_files(disk: Disk) -> list[str]:
+    """Names of a node's files in which some byte that counts is not as its checksum says, read without the node."""
+    return [name for name in disk.list() if not _is_sound(name, disk.read(name, 0, disk.size(name)))]
+
+
+def _is_sound(name: str, data: bytes) -> bool:
+    try:
+        if name.startswith("meta"):
+            meta.decode(data)
+        elif name.startswith("log-"):
+            at, end = 0, len(data.rstrip(b"\0"))
+            while at < end:  # zeros behind the last batch are space held ready
+                at += len(batch.decode(data, at).frame)
+        elif name.startswith("pages-"):
+            return all(
+                page_store.unseal(data[at : at + PAGE_BYTES]) is not None for at in range(0, len(data), PAGE_BYTES)
+            )
+        elif name.startswith("torn-"):
+            return not data or page_store.decode_torn(data) is not None
+    except InvariantViolation:
+        return False
+    return True

@@ -40,11 +40,15 @@ CORES = (
     "compute_node/wire/startup.py",
     "storage_node/coalesce.py",
     "storage_node/effects.py",
+    "storage_node/evidence.py",
     "storage_node/gossip.py",
     "storage_node/hot_log.py",
+    "storage_node/limits.py",
+    "storage_node/log_scrub.py",
     "storage_node/meta.py",
     "storage_node/node.py",
     "storage_node/page_store.py",
+    "storage_node/scrub.py",
     "storage_node/segment.py",
 )
 SYNCHRONOUS = (
