@@ -41,6 +41,16 @@ def node_status(address: str) -> dict[str, Any]:
         "cached_pages": reply.cached_pages,
         "pgs": {pg.pg: {"scl": pg.scl, "collected": pg.collected_lsn} for pg in reply.pgs},
         "note": reply.note,
+        "refills": [
+            {
+                "pg": refill.pg,
+                "pages_done": refill.pages_done,
+                "pages_total": refill.pages_total,
+                "mb_s": round(refill.bytes_per_s / 1e6, 1),
+                "peers": list(refill.peers),
+            }
+            for refill in reply.refills
+        ],
     }
 
 

@@ -6,7 +6,7 @@ below ``min(VDL hint, PGMRPL, SCL)``, brings every page they touch to that LSN, 
     build pages ─ stage ─ [sync torn-<pg>] ─ place ─ [sync pages-<pg>] ─ forget their records    … next chunk
     … all pages done ─ collected_lsn in the meta file ─ delete log files without needed entries
 
-The syncs are effects. Repairs and baselines from peers go through the same chunk queue, so that one chunk is under way
+The syncs are effects. Repairs from peers go through the same chunk queue, so that one chunk is under way
 at a time. When the disk refuses, the chunk stays where it is and is tried again; the log keeps everything meanwhile.
 """
 
@@ -82,10 +82,12 @@ class Coalescer:
         """Whether a chunk or a pass is under way."""
         return bool(self._queue or self._current or self._round or self._todo)
 
-    @property
-    def queued(self) -> int:
-        """Chunks that wait."""
-        return len(self._queue)
+    def touches(self, segment: Segment) -> bool:
+        """Whether pages of the segment are being built, wait or are being stored."""
+        chunks = [*self._queue, *([self._current] if self._current else ())]
+        return any(chunk.segment is segment for chunk in chunks) or (
+            self._round is not None and self._round.segment is segment
+        )
 
     def submit(self, chunk: Chunk) -> None:
         """Queue pages that came from a peer."""
@@ -162,7 +164,7 @@ class Coalescer:
     def _begin_round(self) -> None:
         node, segment = self._node, self._todo.popleft()
         entries = min(segment.target(node.coalesce_limit(segment)), segment.indexed)
-        if not entries or node.baseline_held(segment.pg):
+        if not entries or node.refill.holds(segment.pg):
             return
         upto = segment.entries[entries - 1].last_lsn
         self._round = Round(segment, upto, segment.version, deque(segment.dirty_pages(upto)))

@@ -42,6 +42,8 @@ class NodeConfig:
     coalesce_age_s: float = 300
     """Age of the oldest uncoalesced log that makes coalescing start."""
     gossip_ms: float = 200
+    refill_mb_s: float = 0
+    """How fast at most this node takes pages over from its peers (1 MB = 10^6 bytes); 0 = as fast as it goes."""
     slice_ms: float = 2
     """Longest stretch of background work between two turns of the append path."""
 
@@ -57,6 +59,8 @@ class NodeConfig:
         ):
             if getattr(self, name) <= 0:
                 raise InvariantViolation(f"setting {name} must be above zero, not {getattr(self, name)}")
+        if self.refill_mb_s < 0:
+            raise InvariantViolation(f"setting refill_mb_s must not be below zero, but is {self.refill_mb_s}")
 
 
 def parse_peers(text: str) -> tuple[Peer, ...]:
@@ -83,6 +87,7 @@ _FLAGS: tuple[tuple[str, type, str], ...] = (
     ("coalesce-log-mb", float, "hot log that makes coalescing start"),
     ("coalesce-age-s", float, "age of log that makes coalescing start"),
     ("gossip-ms", float, "time between two gossip rounds"),
+    ("refill-mb-s", float, "limit of pages taken over from peers, MB a second; 0 = none"),
     ("slice-ms", float, "longest slice of background work"),
 )
 

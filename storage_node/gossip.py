@@ -2,9 +2,9 @@
 
 Every round this node tells one random peer its state and learns the peer's: epoch, truncation ranges, VDL, the SCL and
 collected LSN of every PG. A PG that was behind what a peer had one round ago and still is (so the writer's own stream
-is not about to bring it) is fetched: the log after the SCL, or, when the peer has collected beyond that, its pages
-first and then the log. A node without a descriptor asks for one; a damaged page is asked for until some peer can give
-it.
+is not about to bring it) is fetched: the log after the SCL, or, when the peer has collected beyond that, the pages
+first (storage_node/refill.py) and then the log. A node without a descriptor asks for one; a damaged page is asked for
+until some peer can give it.
 """
 
 from __future__ import annotations
@@ -38,16 +38,15 @@ class Gossip:
         self._calm = 0
         self._known_scl: dict[int, int] = {}
         self._fetching: dict[int, Call] = {}
-        self._baselines: dict[int, pb.FetchPagesReply] = {}
 
     @property
     def catching_up(self) -> bool:
         """Whether log or pages are being fetched."""
-        return bool(self._fetching)
+        return bool(self._fetching) or any(map(self._node.refill.holds, self._node.segments))
 
     def fetching(self, pg: int) -> bool:
         """Whether the PG's log or baseline is on its way from a peer."""
-        return pg in self._fetching
+        return pg in self._fetching or self._node.refill.holds(pg)
 
     def tick(self, now: float) -> list[Effect]:
         """Begin a round when it is time."""
@@ -65,7 +64,7 @@ class Gossip:
             return [Call(peer_id, address, "ReadDescriptor", pb.ReadDescriptorRequest())]
         effects: list[Effect] = [Call(peer_id, address, "Gossip", node.gossip_request())]
         for segment in node.segments.values():
-            if segment.broken:
+            if segment.broken and not node.refill.holds(segment.pg):
                 effects += self._repairs(segment, peer_id, address)
         return effects
 
@@ -74,7 +73,7 @@ class Gossip:
         node = self._node
         return (
             node.descriptor is not None
-            and not self._fetching
+            and not self.catching_up
             and all(
                 not segment.pending and not segment.broken and segment.scl >= self._known_scl.get(pg, 0)
                 for pg, segment in node.segments.items()
@@ -103,8 +102,6 @@ class Gossip:
             node.take_log(call.request.pg, reply.batches)
             if reply.collected:
                 self._known_scl[call.request.pg] = max(self._known_scl.get(call.request.pg, 0), reply.scl)
-        elif isinstance(reply, pb.FetchPagesReply):
-            self._take_pages(call.request.pg, reply)
         elif isinstance(reply, pb.ReadPagesReply):
             self._take_repair(call, reply)
         return []
@@ -112,45 +109,26 @@ class Gossip:
     def _compare(self, call: Call, reply: pb.GossipReply) -> list[Effect]:
         node = self._node
         node.learn(reply)
+        node.refill.hear(call.peer_id, list(reply.pgs))
         effects: list[Effect] = []
         if node.descriptor is not None and reply.descriptor_generation > node.descriptor.generation:
             effects.append(Call(call.peer_id, call.address, "ReadDescriptor", pb.ReadDescriptorRequest()))
         for state in reply.pgs:
             segment = node.segment(state.pg)
             waited, self._known_scl[state.pg] = self._known_scl.get(state.pg, 0), state.scl
-            if segment.scl >= min(waited, state.scl) or state.pg in self._fetching:
+            if segment.scl >= min(waited, state.scl) or self.fetching(state.pg):
                 continue
-            effects.append(self._fetch(call, segment, state))
+            effects += self._fetch(call, segment, state)
         return effects
 
-    def _fetch(self, call: Call, segment: Segment, state: pb.PgState) -> Call:
+    def _fetch(self, call: Call, segment: Segment, state: pb.PgState) -> list[Effect]:
         node = self._node
         if state.collected_lsn > segment.scl:
-            logger.info(
-                "PG %d: %s has collected to %d, this node has %d: its pages are fetched",
-                state.pg, call.peer_id, state.collected_lsn, segment.scl,
-            )  # fmt: skip
-            method = "FetchPages"
-            request: object = pb.FetchPagesRequest(volume_id=node.volume_id, pg=state.pg)
-        else:
-            method = "FetchLog"
-            request = pb.FetchLogRequest(volume_id=node.volume_id, pg=state.pg, after_lsn=segment.scl)
-        fetch = Call(call.peer_id, call.address, method, request, streaming=True, timeout_s=FETCH_TIMEOUT_S)
+            return node.refill.begin(segment)
+        request = pb.FetchLogRequest(volume_id=node.volume_id, pg=state.pg, after_lsn=segment.scl)
+        fetch = Call(call.peer_id, call.address, "FetchLog", request, streaming=True, timeout_s=FETCH_TIMEOUT_S)
         self._fetching[state.pg] = fetch
-        return fetch
-
-    def _take_pages(self, pg: int, reply: pb.FetchPagesReply) -> None:
-        node = self._node
-        segment = node.segment(pg)
-
-        def stored() -> None:
-            for page in reply.pages:
-                segment.broken.discard(page.page_no - segment.first_page)
-                node.drop_older(page.page_no, 1 << 62)
-            if reply.last:
-                node.adopt_baseline(segment, reply.baseline_lsn, reply.baseline_cpl)
-
-        node.coalescer.submit(peer_chunk(segment, [(page.page_no, page.image) for page in reply.pages], stored))
+        return [fetch]
 
     def _take_repair(self, call: Call, reply: pb.ReadPagesReply) -> None:
         node = self._node
@@ -159,6 +137,8 @@ class Gossip:
             index = page.page_no - segment.first_page
             if page.behind or page.collected or index not in segment.broken or not page.image:
                 continue
+            if node.refill.holds(segment.pg):
+                continue  # it may have the page from elsewhere; if not, it is asked for again afterwards
             logger.warning("page %d repaired from %s at LSN %d", page.page_no, call.peer_id, asked.read_point)
             self._submit_repair(segment, page.page_no, page.image)
 

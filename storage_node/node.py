@@ -26,7 +26,9 @@ from storage_node.effects import Call, Effect
 from storage_node.gossip import Gossip
 from storage_node.hot_log import HotLog, LogDamaged
 from storage_node.meta import MetaStore
+from storage_node.page_range import RANGE_PAGES_MAX, RangeRead
 from storage_node.page_store import PageDamaged, PageStore, page_lsn
+from storage_node.refill import Refill
 from storage_node.segment import Collected, Segment
 
 Token = TypeVar("Token")
@@ -35,8 +37,6 @@ CHUNK_BYTES = 1 << 20
 INDEX_ENTRIES = 8
 INDEX_BACKLOG = 256
 """Entries that may wait for the index before the node calls itself busy; a read indexes them first."""
-BASELINE_HOLD_S = 20.0
-"""How long after its last baseline message a PG's log stays, so that the peer can fetch it."""
 _NEVER_EVICTED_LSN = 1 << 62
 
 logger = logging.getLogger(__name__)
@@ -68,9 +68,9 @@ class StorageNode(Generic[Token]):
         self.truncations = [(t.epoch, t.vdl, t.upper) for t in self.meta.value.truncations]
         self.note = ""
         self._staged: list[tuple[Token, int, list[int], list[Batch]]] = []
-        self._holds: dict[int, float] = {}
         self.coalescer = Coalescer(self)
         self.gossip = Gossip(self)
+        self.refill = Refill(self)
         self._load()
 
     def _load(self) -> None:
@@ -385,6 +385,7 @@ class StorageNode(Generic[Token]):
             writer_id=self.meta.value.writer_id, pgs=self.pg_states(), vdl=self.vdl, pgmrpl=self.pgmrpl,
             log_bytes=self.log.total_bytes, page_bytes=sum(s.store.file_bytes for s in self.segments.values()),
             cached_pages=len(self.arena), state=state, note=self.note,
+            refills=self.refill.states(),
         )  # fmt: skip
 
     def gossip_request(self) -> pb.GossipRequest:
@@ -437,29 +438,29 @@ class StorageNode(Generic[Token]):
             self.log_damaged(segment, error)
         yield pb.FetchLogReply(batches=b"".join(parts), collected_lsn=segment.collected_lsn, scl=segment.scl)
 
-    def on_fetch_pages(self, request: pb.FetchPagesRequest) -> Iterator[pb.FetchPagesReply]:
-        """The PG's stored pages; the log after the baseline LSN is held until the peer has had time to fetch it."""
+    def range_read(self, request: pb.FetchRangeRequest) -> RangeRead:
+        """The read that answers the request, to be carried out now or in another thread."""
         self._check_volume(request.volume_id)
         segment = self.segment(request.pg)
-        lsn, cpl = segment.collected_lsn, segment.collected_cpl
-        reply = pb.FetchPagesReply(baseline_lsn=lsn, baseline_cpl=cpl)
-        for index, page in segment.store.pages():
-            self._holds[request.pg] = self.clock.monotonic() + BASELINE_HOLD_S
-            if page is None or index in segment.broken:
-                segment.broken.add(index)
-                raise Refused(f"page {index} of PG {request.pg} is damaged here and waits for repair")
-            reply.pages.add(page_no=segment.first_page + index, image=bytes(page))
-            if len(reply.pages) * PAGE_BYTES >= CHUNK_BYTES // 2:
-                yield reply
-                if segment.collected_lsn != lsn:
-                    raise Refused(f"PG {request.pg} was collected from {lsn} to {segment.collected_lsn} meanwhile")
-                reply = pb.FetchPagesReply(baseline_lsn=lsn, baseline_cpl=cpl)
-        reply.last = True
-        yield reply
+        if segment.collected_lsn < request.floor_lsn:
+            raise Refused(f"PG {request.pg} is collected to {segment.collected_lsn} here, not to {request.floor_lsn}")
+        if not 0 < request.count <= RANGE_PAGES_MAX:
+            raise Refused(f"{request.count} pages in a range")
+        if request.checked:
+            for index in range(request.first, request.first + request.count):
+                try:
+                    segment.base(segment.first_page + index)
+                except PageDamaged as error:
+                    raise Refused(f"{error}; it waits for repair here") from error
+        store = segment.store
+        return RangeRead(
+            store.name, request.pg, request.first, request.count, store.file_bytes // PAGE_BYTES,
+            segment.collected_lsn, segment.collected_cpl,
+        )  # fmt: skip
 
-    def baseline_held(self, pg: int) -> bool:
-        """Whether the PG must not be collected: its pages are on their way to a peer, or from one."""
-        return self._holds.get(pg, 0.0) > self.clock.monotonic() or self.gossip.fetching(pg)
+    def on_fetch_range(self, request: pb.FetchRangeRequest) -> pb.FetchRangeReply:
+        """Stored pages of a PG, each with every record that is collected here."""
+        return self.range_read(request).reply(self.disk)
 
     def adopt_baseline(self, segment: Segment, lsn: int, cpl: int) -> None:
         """A peer's pages are stored: the segment's chain starts at their baseline."""
@@ -500,12 +501,16 @@ class StorageNode(Generic[Token]):
                     pass
             except LogDamaged as error:
                 self.log_damaged(segment, error)
-        return effects + self.coalescer.step(now)
+        return effects + self.refill.tick(now) + self.coalescer.step(now)
 
     @property
     def busy(self) -> bool:
         """Whether there is background work that need not wait for anything."""
-        return self.coalescer.busy or any(s.indexed + INDEX_BACKLOG < len(s.entries) for s in self.segments.values())
+        return (
+            self.coalescer.busy
+            or self.refill.busy
+            or any(s.indexed + INDEX_BACKLOG < len(s.entries) for s in self.segments.values())
+        )
 
     @property
     def due_in_s(self) -> float:
@@ -514,16 +519,17 @@ class StorageNode(Generic[Token]):
 
     def on_synced(self, name: str) -> list[Effect]:
         """A ``SyncFile`` is done."""
-        return self.coalescer.on_synced()
+        effects = self.refill.on_synced(name)
+        return self.coalescer.on_synced() if effects is None else effects
 
     def on_reply(self, call: Call, reply: Any) -> list[Effect]:
         """A reply to a ``Call``."""
-        return self.gossip.on_reply(call, reply)
+        return (self.refill if self.refill.owns(call) else self.gossip).on_reply(call, reply)
 
     def on_end(self, call: Call) -> None:
         """All replies to a ``Call`` have come."""
-        self.gossip.on_end(call)
+        (self.refill if self.refill.owns(call) else self.gossip).on_end(call)
 
     def on_failed(self, call: Call, reason: str) -> None:
         """A ``Call`` did not succeed."""
-        self.gossip.on_failed(call, reason)
+        (self.refill if self.refill.owns(call) else self.gossip).on_failed(call, reason)

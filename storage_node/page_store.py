@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import google_crc32c
 
@@ -132,6 +132,22 @@ class PageStore:
         self._write(self._staged)
         self._staged = []
 
+    def overwrite(self, first: int, pages: bytes) -> None:
+        """Write sealed pages from index ``first`` on in place, with no protection against tearing: for a range that
+        does not count before ``name`` is synced. Nothing may be staged.
+        """
+        if self._staged:
+            raise InvariantViolation(f"PG {self.pg}: pages are staged")
+        self._disk.write(self.name, first * PAGE_BYTES, pages)
+        self.file_bytes = max(self.file_bytes, first * PAGE_BYTES + len(pages))
+
+    def forget_torn(self) -> None:
+        """Durably empty the torn-page file: a restart must not place what is older than pages yet to be overwritten."""
+        if self._staged:
+            raise InvariantViolation(f"PG {self.pg}: pages are staged")
+        if self.torn_name in self._disk.list():
+            self._disk.truncate(self.torn_name, 0)
+
     def _write(self, pages: Sequence[tuple[int, bytes]]) -> None:
         for index, page in pages:
             self._disk.write(self.name, index * PAGE_BYTES, page)
@@ -143,17 +159,6 @@ class PageStore:
         self._disk.sync(self.torn_name)
         self.place()
         self._disk.sync(self.name)
-
-    def pages(self, start: int = 0) -> Iterator[tuple[int, bytearray | None]]:
-        """``(index, page)`` of all written pages from ``start`` on; the page is None where it is damaged."""
-        for first in range(start, self.file_bytes // PAGE_BYTES, READ_PAGES):
-            data = self._disk.read(self.name, first * PAGE_BYTES, READ_PAGES * PAGE_BYTES)
-            if data == _ZERO_PAGES[: len(data)]:
-                continue
-            for at in range(0, len(data), PAGE_BYTES):
-                raw = data[at : at + PAGE_BYTES]
-                if raw != _ZERO_PAGE:
-                    yield first + at // PAGE_BYTES, unseal(raw)
 
 
 def _decode_torn(data: bytes) -> list[tuple[int, bytes]] | None:

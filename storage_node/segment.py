@@ -35,6 +35,7 @@ from storage_node.page_store import PageDamaged, PageStore, page_lsn
 logger = logging.getLogger(__name__)
 
 _last_lsn = attrgetter("last_lsn")
+_prev_lsn = attrgetter("prev_lsn")
 
 
 class Collected(Exception):
@@ -294,6 +295,17 @@ class Segment:
         held = self.entries + [entry for _, _, entry in sorted(self._pending)]
         self.collected_lsn, self.collected_cpl = baseline_lsn, baseline_cpl
         self._rebuild(held, truncations)
+
+    def reach(self, after_lsn: int) -> tuple[int, int]:
+        """How far the entries held continue each other from ``after_lsn``, were the chain to start there, and the first
+        LSN behind the gap that follows (0: nothing is held there). Forks are not looked at.
+        """
+        at = after_lsn
+        for entry in sorted([*self.entries, *(e for _, _, e in self._pending)], key=_prev_lsn):
+            if entry.prev_lsn > at:
+                return at, entry.first_lsn
+            at = max(at, entry.last_lsn)
+        return at, 0
 
     # --- log for others
 

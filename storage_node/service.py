@@ -63,6 +63,7 @@ class StorageService:
         self.node = node
         self.log_port = 0
         self._appends = appends
+        self._range_reads = asyncio.Semaphore(1)
         self._receivers: set[asyncio.Future[None]] = set()
 
     async def AppendLog(self, request_iterator: Any, context: Any) -> None:
@@ -134,9 +135,15 @@ class StorageService:
         """See ``StorageNode.on_fetch_log``."""
         await self._stream(context, self.node.on_fetch_log, request)
 
-    async def FetchPages(self, request: pb.FetchPagesRequest, context: Any) -> None:
-        """See ``StorageNode.on_fetch_pages``."""
-        await self._stream(context, self.node.on_fetch_pages, request)
+    async def FetchRange(self, request: pb.FetchRangeRequest, context: Any) -> pb.FetchRangeReply:
+        """See ``StorageNode.on_fetch_range``. The disk is read in a thread, one range at a time: appends come first."""
+        async with self._range_reads:
+            read = await self._answer(context, self.node.range_read, request)
+            try:
+                return await asyncio.to_thread(read.reply, self.node.disk)
+            except OSError as error:
+                logger.exception("a range of pages could not be read")
+                return await context.abort(grpc.StatusCode.INTERNAL, str(error))  # type: ignore[no-any-return]
 
     async def Gossip(self, request: pb.GossipRequest, context: Any) -> pb.GossipReply:
         """See ``StorageNode.on_gossip``."""
