@@ -44,6 +44,8 @@ class NodeConfig:
     gossip_ms: float = 200
     refill_mb_s: float = 0
     """How fast at most this node takes pages over from its peers (1 MB = 10^6 bytes); 0 = as fast as it goes."""
+    refill_range_kb: float = 2048
+    """Pages asked for at once; each such range is checked and written in one stretch of background work."""
     slice_ms: float = 2
     """Longest stretch of background work between two turns of the append path."""
 
@@ -55,6 +57,7 @@ class NodeConfig:
             "coalesce_log_mb",
             "coalesce_age_s",
             "gossip_ms",
+            "refill_range_kb",
             "slice_ms",
         ):
             if getattr(self, name) <= 0:
@@ -88,6 +91,7 @@ _FLAGS: tuple[tuple[str, type, str], ...] = (
     ("coalesce-age-s", float, "age of log that makes coalescing start"),
     ("gossip-ms", float, "time between two gossip rounds"),
     ("refill-mb-s", float, "limit of pages taken over from peers, MB a second; 0 = none"),
+    ("refill-range-kb", float, "size of one range of pages taken over from a peer"),
     ("slice-ms", float, "longest slice of background work"),
 )
 

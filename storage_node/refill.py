@@ -29,14 +29,12 @@ from aurora.errors import InvariantViolation
 from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
 from storage_node.effects import Call, Effect, SyncFile
-from storage_node.page_range import open_reply, unsound
+from storage_node.page_range import RANGE_PAGES_MAX, open_reply, unsound
 from storage_node.segment import Segment
 
 if TYPE_CHECKING:
     from storage_node.node import StorageNode
 
-RANGE_PAGES = 256
-"""Pages asked for at once: 2 MiB are checked and written in about a millisecond."""
 IN_FLIGHT_MAX = 8
 IN_FLIGHT_PEER_MAX = 2
 SYNC_BYTES = 32 << 20
@@ -118,6 +116,7 @@ class Refill:
         self._job: Job | None = None
         self._heard: dict[int, dict[str, tuple[int, int]]] = {}
         """PG → peer → (collected LSN, SCL) as last told."""
+        self._range_pages = min(max(1, int(node.config.refill_range_kb * 1024) // PAGE_BYTES), RANGE_PAGES_MAX)
 
     # --- what others ask
 
@@ -192,16 +191,16 @@ class Refill:
         if saved is not None:
             job.end = saved.end
         for old in saved.done if saved is not None else ():
-            for first in range(old.first, old.first + old.count, RANGE_PAGES):
-                count = min(RANGE_PAGES, old.first + old.count - first)
+            for first in range(old.first, old.first + old.count, self._range_pages):
+                count = min(self._range_pages, old.first + old.count - first)
                 job.done.append(Range(first, count, old.collected_lsn, old.collected_cpl))
         covered = {page for old in job.done for page in range(old.first, old.first + old.count)}
         job.done, low = [r for r in job.done if r.lsn >= job.floor], [r for r in job.done if r.lsn < job.floor]
         for old in low:
             self._again(job, old)
         if 0 not in covered:
-            self._again(job, Range(0, RANGE_PAGES))
-            covered.update(range(RANGE_PAGES))
+            self._again(job, Range(0, self._range_pages))
+            covered.update(range(self._range_pages))
         self._plan(job, [page for page in range(job.end) if page not in covered])
         if saved is not None:
             logger.info("PG %d: refill goes on, %d of %d pages are there", segment.pg, _pages(job.done), job.end)
@@ -210,7 +209,7 @@ class Refill:
         """Queue the pages, ascending, in ranges."""
         start = 0
         for at in range(1, len(pages) + 1):
-            if at == len(pages) or pages[at] != pages[at - 1] + 1 or at - start == RANGE_PAGES:
+            if at == len(pages) or pages[at] != pages[at - 1] + 1 or at - start == self._range_pages:
                 self._again(job, Range(pages[start], at - start))
                 start = at
 
@@ -388,7 +387,7 @@ class Refill:
             job.allowed_s = node.clock.monotonic() + BACKOFF_S
             job.todo.appendleft(piece)
             return
-        received = len(reply.pages)
+        received = sum(len(data) for _, data in runs)
         job.bytes_by_peer[call.peer_id] = job.bytes_by_peer.get(call.peer_id, 0) + received
         if self._limit():
             job.allowed_s -= (piece.count * PAGE_BYTES - received) / self._limit()
