@@ -44,6 +44,8 @@ class NodeConfig:
     gossip_ms: float = 200
     refill_mb_s: float = 0
     """How fast at most this node takes pages over from its peers (1 MB = 10^6 bytes); 0 = as fast as it goes."""
+    refill_busy_mb_s: float = 110
+    """The same while the volume is being written to; 0 = no other limit then."""
     refill_range_kb: float = 2048
     """Pages asked for at once; each such range is checked and written in one stretch of background work."""
     slice_ms: float = 2
@@ -62,8 +64,9 @@ class NodeConfig:
         ):
             if getattr(self, name) <= 0:
                 raise InvariantViolation(f"setting {name} must be above zero, not {getattr(self, name)}")
-        if self.refill_mb_s < 0:
-            raise InvariantViolation(f"setting refill_mb_s must not be below zero, but is {self.refill_mb_s}")
+        for name in ("refill_mb_s", "refill_busy_mb_s"):
+            if getattr(self, name) < 0:
+                raise InvariantViolation(f"setting {name} must not be below zero, but is {getattr(self, name)}")
 
 
 def parse_peers(text: str) -> tuple[Peer, ...]:
@@ -91,6 +94,7 @@ _FLAGS: tuple[tuple[str, type, str], ...] = (
     ("coalesce-age-s", float, "age of log that makes coalescing start"),
     ("gossip-ms", float, "time between two gossip rounds"),
     ("refill-mb-s", float, "limit of pages taken over from peers, MB a second; 0 = none"),
+    ("refill-busy-mb-s", float, "the same while the volume is being written to; 0 = none"),
     ("refill-range-kb", float, "size of one range of pages taken over from a peer"),
     ("slice-ms", float, "longest slice of background work"),
 )

@@ -43,6 +43,8 @@ SURVEY_S = 0.5
 CHECK_S = 0.5
 BACKOFF_S = 1.0
 """How long a peer that failed, or the disk that refused, is left alone."""
+WRITTEN_S = 1.0
+"""The volume counts as being written to for so long after its VDL has moved."""
 FETCH_TIMEOUT_S = 120.0
 
 logger = logging.getLogger(__name__)
@@ -71,6 +73,8 @@ class Piece:
     count: int
     checked: bool = False
     refused: set[str] = field(default_factory=set)
+    paid_s: float = 0.0
+    """Time that the limit of the rate took for it."""
 
 
 @dataclass
@@ -97,6 +101,9 @@ class Job:
     ahead: int = 0
     """Highest SCL that peers had at the last look at the log."""
     check_s: float = 0.0
+    seen_vdl: int = -1
+    written_s: float = -WRITTEN_S
+    """When the VDL last moved."""
     allowed_s: float = 0.0
     """When the next range may be asked for."""
     backoff: dict[str, float] = field(default_factory=dict)
@@ -186,6 +193,7 @@ class Refill:
             return
         # The lowest: that peer has the log from there on, and every one further on can give pages.
         job.floor = min(lsns)
+        job.seen_vdl = node.vdl
         job.began_s, job.check_s = now, now
         saved = next((refill for refill in node.meta.value.refills if refill.pg == segment.pg), None)
         if saved is not None:
@@ -248,11 +256,21 @@ class Refill:
         return effects
 
     def _limit(self) -> float:
-        return self._node.config.refill_mb_s * 1e6
+        """Bytes a second; 0 = none. The VDL moves while somebody writes, whose throughput comes first then."""
+        node, job = self._node, self._job
+        limits = [node.config.refill_mb_s]
+        if job is not None:
+            now = node.clock.monotonic()
+            if node.vdl != job.seen_vdl:
+                job.seen_vdl, job.written_s = node.vdl, now
+            if now - job.written_s < WRITTEN_S:
+                limits.append(node.config.refill_busy_mb_s)
+        return min((limit for limit in limits if limit), default=0.0) * 1e6
 
     def _ask(self, job: Job, now: float) -> list[Effect]:
         node, effects = self._node, []
         peers = node.peers()
+        limit = self._limit()
         while job.todo and len(job.flying) < IN_FLIGHT_MAX and now >= job.allowed_s:
             peer_id = self._source(job, job.todo[0], peers, now)
             if not peer_id:
@@ -266,8 +284,9 @@ class Refill:
             call = Call(peer_id, peers[peer_id], "FetchRange", request)
             job.flying[id(call)] = (call, piece)
             effects.append(call)
-            if self._limit():
-                job.allowed_s = max(job.allowed_s, now) + piece.count * PAGE_BYTES / self._limit()
+            if limit:
+                piece.paid_s = piece.count * PAGE_BYTES / limit
+                job.allowed_s = max(job.allowed_s, now) + piece.paid_s
         return list(effects)
 
     def _source(self, job: Job, piece: Piece, peers: dict[str, str], now: float) -> str:
@@ -389,8 +408,7 @@ class Refill:
             return
         received = sum(len(data) for _, data in runs)
         job.bytes_by_peer[call.peer_id] = job.bytes_by_peer.get(call.peer_id, 0) + received
-        if self._limit():
-            job.allowed_s -= (piece.count * PAGE_BYTES - received) / self._limit()
+        job.allowed_s -= piece.paid_s * (1 - received / (piece.count * PAGE_BYTES))  # holes cost nothing
         for page in damaged:
             # Torn by a write while it was read, or rotten: checked before it is sent, it tells which.
             logger.warning("page %d of PG %d came damaged from %s", page, job.segment.pg, call.peer_id)
