@@ -126,6 +126,14 @@ class Bench:
         wait_for(lambda: node_status(self.address)["state"] != "down", "the node to answer", 0.02)
         return time.monotonic()
 
+    def cpu_s(self, node_ids: list[str]) -> float:
+        """CPU time of the nodes' processes."""
+        ticks = 0
+        for node_id in node_ids:
+            fields = Path(f"/proc/{self.cluster.pid(node_id)}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def page_bytes(self) -> int:
         """Bytes on the disk of the victim's pages (they have holes)."""
         return sum(path.stat().st_blocks * 512 for path in self.folder.glob("pages-*"))
@@ -151,9 +159,16 @@ def idle_rates(bench: Bench, rounds: int) -> list[float]:
     rates = []
     for number in range(rounds):
         bench.empty()
+        others = [node_id for node_id, _ in NODES if node_id != VICTIM]
+        sources_s = bench.cpu_s(others)
         began, ended, size = bench.refill(show=number == 0)
         rates.append(size / (ended - began) / 1e6)
-        print(f"  refill, idle: {size / MIB:.0f} MiB in {ended - began:.2f} s: {rates[-1]:.0f} MB/s", flush=True)
+        sources_s, own_s = bench.cpu_s(others) - sources_s, bench.cpu_s([VICTIM])
+        print(
+            f"  refill, idle: {size / MIB:.0f} MiB in {ended - began:.2f} s: {rates[-1]:.0f} MB/s; CPU: the node"
+            f" {own_s:.2f} s with its start, its peers {sources_s:.2f} s",
+            flush=True,
+        )
     return rates
 
 
