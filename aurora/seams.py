@@ -66,7 +66,7 @@ class Disk(Protocol):
         """Replace the whole file, durably: after a crash it holds the old bytes or the new ones."""
 
     def read(self, name: str, offset: int, length: int) -> bytes:
-        """Up to ``length`` bytes from ``offset``; fewer at the end of the file."""
+        """Up to ``length`` bytes from ``offset``; fewer at the end of the file. May be called from another thread."""
 
     def size(self, name: str) -> int:
         """Length of the file in bytes."""

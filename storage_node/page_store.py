@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import google_crc32c
 
@@ -159,6 +159,17 @@ class PageStore:
         self._disk.sync(self.torn_name)
         self.place()
         self._disk.sync(self.name)
+
+    def pages(self, start: int = 0) -> Iterator[tuple[int, bytearray | None]]:
+        """``(index, page)`` of all written pages from ``start`` on; the page is None where it is damaged."""
+        for first in range(start, self.file_bytes // PAGE_BYTES, READ_PAGES):
+            data = self._disk.read(self.name, first * PAGE_BYTES, READ_PAGES * PAGE_BYTES)
+            if data == _ZERO_PAGES[: len(data)]:
+                continue
+            for at in range(0, len(data), PAGE_BYTES):
+                raw = data[at : at + PAGE_BYTES]
+                if raw != _ZERO_PAGE:
+                    yield first + at // PAGE_BYTES, unseal(raw)
 
 
 def _decode_torn(data: bytes) -> list[tuple[int, bytes]] | None:

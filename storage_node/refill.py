@@ -23,13 +23,14 @@ from __future__ import annotations
 import logging
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aurora.errors import InvariantViolation
 from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
 from storage_node.effects import Call, Effect, SyncFile
 from storage_node.page_range import RANGE_PAGES_MAX, open_reply, unsound
+from storage_node.repairs import PAGES
 from storage_node.segment import Segment
 
 if TYPE_CHECKING:
@@ -48,6 +49,14 @@ WRITTEN_S = 1.0
 FETCH_TIMEOUT_S = 120.0
 
 logger = logging.getLogger(__name__)
+
+
+class Heard(NamedTuple):
+    """What a peer has of a PG. ``pages``: it gives pages, for its segment is neither hollow nor a tail."""
+
+    collected_lsn: int
+    scl: int
+    pages: bool
 
 
 @dataclass(eq=False)
@@ -121,8 +130,8 @@ class Refill:
     def __init__(self, node: StorageNode[Any]) -> None:
         self._node = node
         self._job: Job | None = None
-        self._heard: dict[int, dict[str, tuple[int, int]]] = {}
-        """PG → peer → (collected LSN, SCL) as last told."""
+        self._heard: dict[int, dict[str, Heard]] = {}
+        """PG → peer → what it said last."""
         self._range_pages = min(max(1, int(node.config.refill_range_kb * 1024) // PAGE_BYTES), RANGE_PAGES_MAX)
 
     # --- what others ask
@@ -153,7 +162,7 @@ class Refill:
         elapsed_s = max(self._node.clock.monotonic() - job.began_s, 0.001)
         return [
             pb.RefillState(
-                pg=job.segment.pg, pages_done=sum(done.count for done in job.done), pages_total=job.end,
+                pg=job.segment.pg, pages_done=min(_pages(job.done), job.end), pages_total=job.end,
                 bytes_done=received, bytes_per_s=int(received / elapsed_s), peers=sorted(job.bytes_by_peer),
             )
         ]  # fmt: skip
@@ -161,9 +170,24 @@ class Refill:
     def hear(self, peer_id: str, states: list[pb.PgState]) -> None:
         """What a peer has of each PG."""
         for state in states:
-            self._heard.setdefault(state.pg, {})[peer_id] = (state.collected_lsn, state.scl)
+            pages = state.pg in self._node.pgs and not state.hollow and not self._node.is_tail(peer_id, state.pg)
+            self._heard.setdefault(state.pg, {})[peer_id] = Heard(state.collected_lsn, state.scl, pages)
         if self._job is not None:
             self._job.heard.add(peer_id)
+
+    def forget(self, pg: int) -> None:
+        """The PG is held by others now, and its page file goes."""
+        self._heard.pop(pg, None)
+        if self._job is not None and self._job.segment.pg == pg:
+            self._job = None
+            self._node.gossip.repairs.end(pg, failed=True)
+
+    def keep_notes(self, pgs: frozenset[int]) -> None:
+        """Drop what the meta file is to say of refills of other PGs; the caller writes it."""
+        refills = self._node.meta.value.refills
+        kept = [note for note in refills if note.pg in pgs]
+        del refills[:]
+        refills.extend(kept)
 
     # --- beginning
 
@@ -181,8 +205,12 @@ class Refill:
     def _start(self, job: Job, now: float) -> None:
         """The survey is over and nobody else writes the page file: choose the floor, plan."""
         node, segment = self._node, job.segment
-        lsns = [lsn for lsn, _ in self._heard.get(segment.pg, {}).values() if lsn > segment.scl]
-        if not lsns:
+        ahead = {
+            peer_id: heard.collected_lsn
+            for peer_id, heard in self._heard.get(segment.pg, {}).items()
+            if heard.pages and heard.collected_lsn > segment.scl
+        }
+        if not ahead:
             self._job = None
             return
         try:
@@ -192,7 +220,8 @@ class Refill:
             job.began_s = now
             return
         # The lowest: that peer has the log from there on, and every one further on can give pages.
-        job.floor = min(lsns)
+        job.floor = min(ahead.values())
+        node.gossip.repairs.begin(segment.pg, PAGES, ", ".join(sorted(ahead)), now)
         job.seen_vdl = node.vdl
         job.began_s, job.check_s = now, now
         saved = next((refill for refill in node.meta.value.refills if refill.pg == segment.pg), None)
@@ -279,7 +308,7 @@ class Refill:
             piece = job.todo.popleft()
             request = pb.FetchRangeRequest(
                 volume_id=node.volume_id, pg=job.segment.pg, first=piece.first, count=piece.count, floor_lsn=job.floor,
-                checked=piece.checked,
+                checked=piece.checked, membership_epoch=node.membership_epoch,
             )  # fmt: skip
             call = Call(peer_id, peers[peer_id], "FetchRange", request)
             job.flying[id(call)] = (call, piece)
@@ -292,7 +321,7 @@ class Refill:
     def _source(self, job: Job, piece: Piece, peers: dict[str, str], now: float) -> str:
         """The least asked peer that has what the piece needs; empty when there is none now."""
         heard = self._heard.get(job.segment.pg, {})
-        able = [peer for peer in sorted(peers) if heard.get(peer, (0, 0))[0] >= job.floor]
+        able = [p for p in sorted(peers) if p in heard and heard[p].pages and heard[p].collected_lsn >= job.floor]
         if piece.refused.issuperset(able):
             piece.refused.clear()  # one of them may have been repaired meanwhile
             for peer in able:
@@ -316,24 +345,30 @@ class Refill:
         node, segment = self._node, job.segment
         heard = self._heard.get(segment.pg, {})
         reach, gap_end = segment.reach(job.floor)
-        behind = reach < min(job.ahead, max((scl for _, scl in heard.values()), default=0))
-        first_look = not job.ahead
-        job.ahead = max((scl for _, scl in heard.values()), default=0)
+        ahead = max((told.scl for told in heard.values()), default=0)
+        first_look, behind = not job.ahead, reach < min(job.ahead, ahead)
+        job.ahead = ahead
         if not (first_look or behind or gap_end) or reach >= max(job.ahead, gap_end):
             return []
-        having = {peer: lsn for peer, (lsn, scl) in heard.items() if scl > reach}
-        holders = [p for p, lsn in having.items() if lsn <= reach and job.backoff.get(p, 0.0) <= now]
+        having = {peer: told for peer, told in heard.items() if told.scl > reach}
         peers = node.peers()
-        holders = sorted(peer for peer in holders if peer in peers)
+        holders = sorted(
+            peer
+            for peer, told in having.items()
+            if told.collected_lsn <= reach and peer in peers and job.backoff.get(peer, 0.0) <= now
+        )
         if holders:
             peer_id = node.rng.choice(holders)
             request = pb.FetchLogRequest(
-                volume_id=node.volume_id, pg=segment.pg, after_lsn=reach, upto_lsn=gap_end or 0
-            )
+                volume_id=node.volume_id, pg=segment.pg, after_lsn=reach, upto_lsn=gap_end,
+                membership_epoch=node.membership_epoch,
+            )  # fmt: skip
             job.log_call = Call(peer_id, peers[peer_id], "FetchLog", request, streaming=True, timeout_s=FETCH_TIMEOUT_S)
             return [job.log_call]
-        if having and min(having.values()) > reach:
-            self._raise_floor(job, min(having.values()))
+        lsns = [told.collected_lsn for told in having.values()]
+        pages = [told.collected_lsn for told in having.values() if told.pages]
+        if pages and min(lsns) > reach:
+            self._raise_floor(job, min(pages))
         return []
 
     def _raise_floor(self, job: Job, floor: int) -> None:
@@ -358,7 +393,9 @@ class Refill:
             return []
         if call is job.log_call:
             if reply.collected:
-                self._heard.setdefault(job.segment.pg, {})[call.peer_id] = (reply.collected_lsn, reply.scl)
+                heard = self._heard.setdefault(job.segment.pg, {})
+                pages = call.peer_id in heard and heard[call.peer_id].pages
+                heard[call.peer_id] = Heard(reply.collected_lsn, reply.scl, pages)
             self._node.take_log(job.segment.pg, reply.batches)
             return []
         _, piece = job.flying.pop(id(call))
@@ -377,6 +414,7 @@ class Refill:
         job = self._job
         if job is None:
             return
+        self._node.gossip.failed_calls += 1
         if call is job.log_call:
             job.log_call = None
         else:
@@ -422,6 +460,8 @@ class Refill:
             job.end = reply.end
         if not taken.pieces:
             self._keep(job, taken, job.written)
+        there = _pages(job.done) + _pages(job.syncing) + _pages(job.written)
+        node.gossip.repairs.progress(job.segment.pg, received, there, job.end)
 
     def _place(self, job: Job, first: int, data: bytes) -> list[int]:
         """Write the sound pages of a run; the indexes of the others."""
@@ -433,6 +473,7 @@ class Refill:
                 part = data if stop - start == len(data) // PAGE_BYTES else data[start * PAGE_BYTES : stop * PAGE_BYTES]
                 segment.store.overwrite(first + start, part)
                 job.unsynced_bytes += len(part)
+                node.coalescer.stored_pages += stop - start
             start = stop + 1
         after = first + len(data) // PAGE_BYTES
         segment.broken.difference_update(set(range(first, after)).difference(first + at for at in bad))
@@ -490,7 +531,7 @@ class Refill:
     def _note(self, job: Job) -> None:
         """Say durably which ranges are done. When the disk refuses, a crash costs them, and no more."""
         value = self._node.meta.value
-        self._drop_note(job)
+        self.keep_notes(self._node.pgs - {job.segment.pg})
         note = value.refills.add(pg=job.segment.pg, end=job.end)
         for taken in sorted(job.done, key=lambda taken: taken.first):
             last = note.done[-1] if note.done else None
@@ -503,12 +544,6 @@ class Refill:
         except OSError as error:
             self._node.refused_by_disk(error)
 
-    def _drop_note(self, job: Job) -> None:
-        value = self._node.meta.value
-        kept = [refill for refill in value.refills if refill.pg != job.segment.pg]
-        del value.refills[:]
-        value.refills.extend(kept)
-
     def _finish(self, job: Job) -> None:
         """Every range is there and durable: the segment's chain starts at the lowest of their LSNs."""
         lowest = min(job.done, key=lambda taken: taken.lsn)
@@ -518,8 +553,10 @@ class Refill:
                 f" floor {job.floor}"
             )
         self._job = None
-        self._drop_note(job)
-        self._node.adopt_baseline(job.segment, lowest.lsn, lowest.cpl)
+        node = self._node
+        self.keep_notes(node.pgs - {job.segment.pg})
+        node.gossip.repairs.end(job.segment.pg)
+        node.adopt_baseline(job.segment, lowest.lsn, lowest.cpl)
 
 
 def _pages(ranges: list[Range]) -> int:
