@@ -73,7 +73,7 @@ class Disk(Protocol):
         """Replace the whole file, durably: after a crash it holds the old bytes or the new ones."""
 
     def read(self, name: str, offset: int, length: int) -> bytes:
-        """Up to ``length`` bytes from ``offset``; fewer at the end of the file."""
+        """Up to ``length`` bytes from ``offset``; fewer at the end of the file. May be called from another thread."""
 
     def uncache(self, name: str, offset: int, length: int) -> None:
         """What was read there will not be wanted soon, and the next ``read`` of it is to come from the medium."""

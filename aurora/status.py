@@ -80,6 +80,16 @@ def node_view(address: str, reply: storage_pb2.StatusReply) -> dict[str, Any]:
         "cached_pages": reply.cached_pages,
         "pgs": {pg.pg: _segment_view(pg, beside.get(pg.pg, storage_pb2.PgStatus())) for pg in reply.pgs},
         "note": reply.note,
+        "refills": [
+            {
+                "pg": refill.pg,
+                "pages_done": refill.pages_done,
+                "pages_total": refill.pages_total,
+                "mb_s": round(refill.bytes_per_s / 1e6, 1),
+                "peers": list(refill.peers),
+            }
+            for refill in reply.refills
+        ],
     }
 
 

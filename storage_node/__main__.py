@@ -10,6 +10,7 @@ from aurora.errors import InvariantViolation
 from aurora.keys import KeyRefused
 from aurora.rpc.tls import TlsUnusable
 from storage_node.config import load
+from storage_node.heap import keep_buffers
 from storage_node.node import StorageFailed
 from storage_node.server import serve
 
@@ -29,6 +30,7 @@ def main() -> int:
         stream=sys.stderr,
         format=f"%(asctime)s {config.node_id} %(levelname)s %(name)s: %(message)s",
     )
+    keep_buffers()
     try:
         with asyncio.Runner(loop_factory=LOOP_FACTORY) as runner:
             runner.run(serve(config, lambda address: print(f"ready {address}", flush=True)))

@@ -15,8 +15,6 @@ from storage_node.node import StorageFailed, StorageNode
 TICK_BUSY_S = 0.005
 TICK_IDLE_S = 0.25
 """Longest pause: an idle process that wakes up costs 0.15 ms each time, whatever it does."""
-CHUNKS_QUEUED_MAX = 8
-"""Page chunks from peers that may wait for the disk before the stream they come from is paused."""
 
 logger = logging.getLogger(__name__)
 
@@ -80,8 +78,6 @@ class Background:
                     self._start(node.on_reply(call, reply))
                     if self._idle and node.busy:
                         self._wake.set()
-                    while node.coalescer.queued > CHUNKS_QUEUED_MAX:
-                        await asyncio.sleep(TICK_BUSY_S)
             else:
                 reply = await self._net.unary(call.address, call.method, call.request, call.timeout_s)
                 self._start(node.on_reply(call, reply))

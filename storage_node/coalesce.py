@@ -9,7 +9,7 @@ below ``min(VDL hint, PGMRPL, SCL)``, brings every page they touch to that LSN, 
 A page whose newest record is a FREE is stored as a hole, which has no LSN to tell a stale reader by: before the first
 hole of a round, the segment's ``floor_lsn`` is raised to the round's end, in the meta file too.
 
-The syncs are effects. Repairs and baselines from peers go through the same chunk queue, so that one chunk is under way
+The syncs are effects. Repairs from peers go through the same chunk queue, so that one chunk is under way
 at a time. When the disk refuses, the chunk stays where it is and is tried again; the log keeps everything meanwhile.
 """
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from storage_node.node import StorageNode
 
 CHUNK_PAGES = 64
-SCAN_PAGES = 1024
-"""Stored pages that are held against a peer's baseline in one step."""
 RETRY_S = 1.0
 """Pause after a refusal of the disk, and between passes that could not take anything."""
 
@@ -52,19 +50,14 @@ class Chunk:
     """Pages of one segment to be made durable, ``(index in the PG, page)``, None for one that was freed at or below
     ``floor_lsn``; ``done`` is called when they are.
 
-    A peer's baseline has no image of a page that was never written or freed: every page in the range ``unlisted`` that
-    is not in ``listed``, is stored here and not newer than ``baseline_lsn`` must go. A hole has no LSN, so
-    that a chunk which has become stale while it waited must be known by other means: a baseline at or below what the
-    segment has collected by now, a page that does not wait for repair any more (``is_repair``).
+    A hole has no LSN, so that a repair which has become stale while it waited must be known by other means: the page
+    does not wait for it any more (``is_repair``).
     """
 
     segment: Segment
     pages: list[tuple[int, bytearray | None]]
     done: Callable[[], None]
     floor_lsn: int = 0
-    unlisted: range = range(0)
-    listed: frozenset[int] = frozenset()
-    baseline_lsn: int = 0
     is_repair: bool = False
 
 
@@ -107,10 +100,12 @@ class Coalescer:
         """Whether a chunk or a pass is under way."""
         return bool(self._queue or self._current or self._round or self._todo)
 
-    @property
-    def queued(self) -> int:
-        """Chunks that wait."""
-        return len(self._queue)
+    def touches(self, segment: Segment) -> bool:
+        """Whether pages of the segment are being built, wait or are being stored."""
+        chunks = [*self._queue, *([self._current] if self._current else ())]
+        return any(chunk.segment is segment for chunk in chunks) or (
+            self._round is not None and self._round.segment is segment
+        )
 
     def writes(self, segment: Segment) -> bool:
         """Whether a chunk of that segment is on its way to the disk: its torn-page file is needed."""
@@ -142,28 +137,12 @@ class Coalescer:
             if not self._queue:
                 return []
             self._current = chunk = self._queue.popleft()
-            # While the chunk waited, a baseline or a pass may have stored newer pages: those stay.
-            if 0 < chunk.baseline_lsn <= chunk.segment.collected_lsn:
-                self._current = None
-                return []
+            # While the chunk waited, a pass may have stored newer pages: those stay.
             if chunk.is_repair:
                 chunk.pages = [(index, page) for index, page in chunk.pages if index in chunk.segment.broken]
-            if chunk.unlisted:
-                self._split(chunk)
-            gone = _unlisted(chunk)
             chunk.pages = [(index, page) for index, page in chunk.pages if _changes(chunk.segment, index, page)]
-            chunk.pages += [(index, None) for index in gone]
             self._phase = Phase.STAGE
         return self._write(now)
-
-    def _split(self, chunk: Chunk) -> None:
-        """Leave all but the next ``SCAN_PAGES`` of a long comparison with a baseline to a chunk of its own."""
-        held = chunk.segment.store.file_pages
-        start, stop = chunk.unlisted.start, min(chunk.unlisted.stop, held)
-        if stop - start > SCAN_PAGES:
-            rest = replace(chunk, pages=[], unlisted=range(start + SCAN_PAGES, chunk.unlisted.stop))
-            chunk.unlisted, chunk.done = range(start, start + SCAN_PAGES), _nothing
-            self._queue.appendleft(rest)
 
     def _write(self, now: float) -> list[Effect]:
         chunk = self._current
@@ -235,7 +214,7 @@ class Coalescer:
     def _begin_round(self) -> None:
         node, segment = self._node, self._todo.popleft()
         entries = min(segment.target(node.coalesce_limit(segment)), segment.indexed)
-        if not entries or node.baseline_held(segment.pg):
+        if not entries or node.refill.holds(segment.pg):
             return
         upto = segment.entries[entries - 1].last_lsn
         self._round = Round(segment, upto, segment.version, deque(segment.dirty_pages(upto)))
@@ -315,20 +294,6 @@ def _changes(segment: Segment, index: int, page: bytearray | None) -> bool:
     except PageDamaged:
         return True
     return held is None or page_lsn(held) < page_lsn(page)
-
-
-def _unlisted(chunk: Chunk) -> list[int]:
-    """Indexes of the stored pages that the peer's baseline does not have."""
-    segment = chunk.segment
-    return [
-        index
-        for index, page in segment.store.pages(chunk.unlisted.start, chunk.unlisted.stop)
-        if index not in chunk.listed and (page is None or page_lsn(page) <= chunk.baseline_lsn)
-    ]
-
-
-def _nothing() -> None:
-    """After a part of a chunk nothing is to be done yet."""
 
 
 def peer_chunk(segment: Segment, images: list[tuple[int, bytes]], done: Callable[[], None]) -> Chunk:

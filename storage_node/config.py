@@ -53,6 +53,12 @@ class NodeConfig:
     coalesce_age_s: float = 300
     """Age of the oldest uncoalesced log that makes coalescing start."""
     gossip_ms: float = 200
+    refill_mb_s: float = 0
+    """How fast at most this node takes pages over from its peers (1 MB = 10^6 bytes); 0 = as fast as it goes."""
+    refill_busy_mb_s: float = 110
+    """The same while the volume is being written to; 0 = no other limit then."""
+    refill_range_kb: float = 2048
+    """Pages asked for at once; each such range is checked and written in one stretch of background work."""
     slice_ms: float = 2
     """Longest stretch of background work between two turns of the append path."""
     tls_ca: Path | None = None
@@ -91,6 +97,7 @@ class NodeConfig:
             "coalesce_log_mb",
             "coalesce_age_s",
             "gossip_ms",
+            "refill_range_kb",
             "slice_ms",
             "scrub_mb_s",
             "scrub_interval_s",
@@ -108,6 +115,9 @@ class NodeConfig:
                 f"setting memory_mb is {self.memory_mb:g}; with caches of {self.cache_mb:g} and {self.log_cache_mb:g}"
                 f" MiB it must be {least_mb:g} at least"
             )
+        for name in ("refill_mb_s", "refill_busy_mb_s"):
+            if getattr(self, name) < 0:
+                raise InvariantViolation(f"setting {name} must not be below zero, but is {getattr(self, name)}")
 
 
 def parse_peers(text: str) -> tuple[Peer, ...]:
@@ -135,6 +145,9 @@ _FLAGS: tuple[tuple[str, type, str], ...] = (
     ("coalesce-log-mb", float, "hot log that makes coalescing start"),
     ("coalesce-age-s", float, "age of log that makes coalescing start"),
     ("gossip-ms", float, "time between two gossip rounds"),
+    ("refill-mb-s", float, "limit of pages taken over from peers, MB a second; 0 = none"),
+    ("refill-busy-mb-s", float, "the same while the volume is being written to; 0 = none"),
+    ("refill-range-kb", float, "size of one range of pages taken over from a peer"),
     ("slice-ms", float, "longest slice of background work"),
     ("tls-ca", Path, "certificate (PEM) of the authority whose certificates clients and peers must show"),
     ("tls-cert", Path, "this node's certificate (PEM)"),

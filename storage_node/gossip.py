@@ -3,8 +3,8 @@
 Every round this node tells one random peer its state and learns the peer's: epoch, truncation ranges, VDL, the SCL and
 collected LSN of every PG. A PG that is behind this peer, and was behind what some peer had a round ago or earlier (so
 the writer's own stream is not about to bring it), is fetched: the log after the SCL, or, when the peer has collected
-beyond that, its pages first and then the log. A node without a descriptor asks for one; a damaged page is asked for
-until some peer can give it.
+beyond that, the pages first (storage_node/refill.py) and then the log. A node without a descriptor asks for one; a
+damaged page is asked for until some peer can give it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from aurora.rpc import storage_pb2 as pb
 from storage_node.coalesce import peer_chunk
 from storage_node.effects import Call, Effect
-from storage_node.repairs import LOG, PAGES, Repairs
+from storage_node.repairs import LOG, Repairs
 from storage_node.segment import Segment
 
 if TYPE_CHECKING:
@@ -54,21 +54,19 @@ class Gossip:
         self._collected: dict[int, dict[str, int]] = {}
         """PG → node → what it said last of its collected LSN, 0 while it is hollow."""
         self._fetching: dict[int, Call] = {}
-        self._baselines: dict[int, pb.FetchPagesReply] = {}
 
     @property
     def catching_up(self) -> bool:
         """Whether log or pages are being fetched."""
-        return bool(self._fetching)
+        return bool(self._fetching) or any(map(self._node.refill.holds, self._node.segments))
 
     def fetching(self, pg: int) -> bool:
         """Whether the PG's log or baseline is on its way from a peer."""
-        return pg in self._fetching
+        return pg in self._fetching or self._node.refill.holds(pg)
 
     def fetching_pages(self, pg: int) -> bool:
         """Whether the PG's pages are on their way from a peer, or wait to be stored."""
-        call = self._fetching.get(pg)
-        return call is not None and call.method == "FetchPages"
+        return self._node.refill.holds(pg)
 
     def hurry(self) -> None:
         """Something is missing here that peers can be expected to have: the next rounds begin at once."""
@@ -94,7 +92,7 @@ class Gossip:
             return [Call(peer_id, address, "ReadDescriptor", pb.ReadDescriptorRequest())]
         effects: list[Effect] = [Call(peer_id, address, "Gossip", node.gossip_request())]
         for segment in node.segments.values():
-            if segment.broken:
+            if segment.broken and not node.refill.holds(segment.pg):
                 effects += self._repairs(segment, peer_id, address)
         return effects
 
@@ -107,7 +105,7 @@ class Gossip:
         node = self._node
         return (
             node.descriptor is not None
-            and not self._fetching
+            and not self.catching_up
             and all(
                 not segment.pending and not segment.broken and segment.scl >= self._known_scl.get(pg, 0)
                 for pg, segment in node.segments.items()
@@ -145,8 +143,6 @@ class Gossip:
             self.repairs.progress(call.request.pg, len(reply.batches), done, reply.scl - after)
             if reply.collected:
                 self._known_scl[call.request.pg] = max(self._known_scl.get(call.request.pg, 0), reply.scl)
-        elif isinstance(reply, pb.FetchPagesReply):
-            self._take_pages(call.request.pg, reply)
         elif isinstance(reply, pb.ReadPagesReply):
             self._take_repair(call, reply)
         return []
@@ -154,6 +150,7 @@ class Gossip:
     def _compare(self, call: Call, reply: pb.GossipReply) -> list[Effect]:
         node = self._node
         node.learn(reply)
+        node.refill.hear(call.peer_id, list(reply.pgs))
         effects: list[Effect] = []
         theirs = (reply.descriptor_epoch, reply.descriptor_generation)
         if node.descriptor is not None and theirs > node.descriptor.version:
@@ -167,15 +164,13 @@ class Gossip:
             self._collected.setdefault(state.pg, {})[call.peer_id] = 0 if state.hollow else state.collected_lsn
             if segment.tail:
                 self._collect_tail(segment)
-            if segment.scl >= min(waited, state.scl) or state.pg in self._fetching:
+            if segment.scl >= min(waited, state.scl) or self.fetching(state.pg):
                 continue
             if len(self._fetching) >= FETCHES_MAX:
                 break
             if node.memory.full and state.collected_lsn <= segment.scl:
                 continue  # more log does not fit; a baseline would make room
-            fetch = self._fetch(call, segment, state)
-            if fetch is not None:
-                effects.append(fetch)
+            effects += self._fetch(call, segment, state)
         return effects
 
     def _collect_tail(self, segment: Segment) -> None:
@@ -184,38 +179,24 @@ class Gossip:
         if everywhere > segment.collected_lsn:
             self._node.coalescer.collect_tail(segment, everywhere)
 
-    def _fetch(self, call: Call, segment: Segment, state: pb.PgState) -> Call | None:
+    def _fetch(self, call: Call, segment: Segment, state: pb.PgState) -> list[Effect]:
         node = self._node
         if state.collected_lsn > segment.scl and segment.tail:
             # What lies below is pages, which others keep: the log goes on from there.
             node.adopt_baseline(segment, state.collected_lsn, 0)
-            return None
+            return []
         if state.collected_lsn > segment.scl and node.is_tail(call.peer_id, state.pg):
-            return None  # it has neither the log nor the pages: a full segment will be asked
+            return []  # it has neither the log nor the pages: a full segment will be asked
         if state.collected_lsn > segment.scl:
-            logger.info(
-                "PG %d: %s has collected to %d, this node has %d: its pages are fetched",
-                state.pg, call.peer_id, state.collected_lsn, segment.scl,
-            )  # fmt: skip
-            method = "FetchPages"
-            request: object = pb.FetchPagesRequest(
-                volume_id=node.volume_id, pg=state.pg, membership_epoch=node.membership_epoch
-            )
-        else:
-            method = "FetchLog"
-            request = pb.FetchLogRequest(
-                volume_id=node.volume_id,
-                pg=state.pg,
-                after_lsn=segment.scl,
-                upto_lsn=segment.gap_end,
-                membership_epoch=node.membership_epoch,
-            )
-        fetch = Call(call.peer_id, call.address, method, request, streaming=True, timeout_s=FETCH_TIMEOUT_S)
+            return node.refill.begin(segment)
+        request = pb.FetchLogRequest(
+            volume_id=node.volume_id, pg=state.pg, after_lsn=segment.scl, upto_lsn=segment.gap_end,
+            membership_epoch=node.membership_epoch,
+        )  # fmt: skip
+        fetch = Call(call.peer_id, call.address, "FetchLog", request, streaming=True, timeout_s=FETCH_TIMEOUT_S)
         self._fetching[state.pg] = fetch
-        pages = method == "FetchPages"
-        kind, total = (PAGES, 0) if pages else (LOG, max(0, state.scl - segment.scl))
-        self.repairs.begin(state.pg, kind, call.peer_id, node.clock.monotonic(), total)
-        return fetch
+        self.repairs.begin(state.pg, LOG, call.peer_id, node.clock.monotonic(), max(0, state.scl - segment.scl))
+        return [fetch]
 
     def _take_log(self, pg: int, batches: bytes) -> None:
         segment = self._node.segment(pg)
@@ -223,24 +204,6 @@ class Gossip:
         self._node.take_log(pg, batches)
         if segment.gap_end and segment.scl > before:
             self.hurry()  # there is another gap behind the one just filled
-
-    def _take_pages(self, pg: int, reply: pb.FetchPagesReply) -> None:
-        node = self._node
-        segment = node.segment(pg)
-        received = sum(len(page.image) for page in reply.pages)
-        self.repairs.progress(pg, received, reply.pages_done, reply.pages_total)
-        first, end = reply.first_page - segment.first_page, reply.end_page - segment.first_page
-
-        def stored() -> None:
-            segment.broken.difference_update(index for index in list(segment.broken) if first <= index < end)
-            node.drop_range(reply.first_page, reply.end_page)
-            if reply.last:
-                node.adopt_baseline(segment, reply.baseline_lsn, reply.baseline_cpl)
-
-        chunk = peer_chunk(segment, [(page.page_no, page.image) for page in reply.pages], stored)
-        chunk.baseline_lsn, chunk.floor_lsn = reply.baseline_lsn, max(reply.floor_lsn, reply.baseline_lsn)
-        chunk.unlisted, chunk.listed = range(first, end), frozenset(index for index, _ in chunk.pages)
-        node.coalescer.submit(chunk)
 
     def _take_repair(self, call: Call, reply: pb.ReadPagesReply) -> None:
         node = self._node
@@ -252,6 +215,8 @@ class Gossip:
             index = page.page_no - segment.first_page
             if page.behind or page.collected or index not in segment.broken:
                 continue
+            if node.refill.holds(segment.pg):
+                continue  # it may have the page from elsewhere; if not, it is asked for again afterwards
             if page.page_no not in self._repairing:
                 logger.warning("page %d repaired from %s at LSN %d", page.page_no, call.peer_id, asked.read_point)
                 repaired.append((page.page_no, page.image))

@@ -29,7 +29,9 @@ from storage_node.hot_log import HotLog, LogDamaged
 from storage_node.limits import IndexMemory, Refusals
 from storage_node.membership import Filling, joins_hollow, states_of
 from storage_node.meta import MetaStore
+from storage_node.page_range import RANGE_PAGES_MAX, RangeRead
 from storage_node.page_store import PageDamaged, PageStore, page_lsn
+from storage_node.refill import Refill
 from storage_node.scrub import Scrubber
 from storage_node.segment import Collected, Segment
 from storage_node.segment_status import pg_status
@@ -40,8 +42,6 @@ CHUNK_BYTES = 1 << 20
 INDEX_ENTRIES = 8
 INDEX_BACKLOG = 256
 """Entries that may wait for the index before the node calls itself busy; a read indexes them first."""
-BASELINE_HOLD_S = 20.0
-"""How long after its last baseline message a PG's log stays, so that the peer can fetch it."""
 _NEVER_EVICTED_LSN = 1 << 62
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,6 @@ class StorageNode(Generic[Token]):
         self.refusals = Refusals()
         self.memory = IndexMemory(config)
         self._staged: list[tuple[Token, int, list[int], list[Batch]]] = []
-        self._holds: dict[int, float] = {}
         self.descriptor: Descriptor | None = None
         if self.meta.value.HasField("descriptor"):
             self.descriptor = Descriptor.from_proto(self.meta.value.descriptor)
@@ -85,6 +84,7 @@ class StorageNode(Generic[Token]):
         self.coalescer = Coalescer(self)
         self.gossip = Gossip(self)
         self.scrub = Scrubber(self)
+        self.refill = Refill(self)
         self._load()
 
     def _load(self) -> None:
@@ -198,6 +198,7 @@ class StorageNode(Generic[Token]):
             kept = held.get(pg) or pb.SegmentMeta(pg=pg)
             kept.hollow = pg in filling
             self.meta.value.segments.append(kept)
+        self.refill.keep_notes(pgs)
         self.meta.value.descriptor.CopyFrom(new)
         self.meta.write()
         self.descriptor, self.filling = wanted, filling
@@ -218,7 +219,7 @@ class StorageNode(Generic[Token]):
             for page_no in self.arena.page_of[self.arena.page_of >= 0].tolist():
                 if self.pg_of(page_no) == pg:
                     self.arena.drop(page_no)
-        self._holds.pop(pg, None)
+        self.refill.forget(pg)
         self._drop_strange_files()
         self.log.collect()
 
@@ -538,6 +539,7 @@ class StorageNode(Generic[Token]):
             descriptor=self.meta.value.descriptor if self.descriptor is not None else None,
             pg_status=[pg_status(self, segment) for _, segment in sorted(self.segments.items())],
             scrub=self.scrub.status(), index_bytes=self.memory.bytes, index_bytes_max=self.memory.limit_bytes,
+            refills=self.refill.states(),
         )  # fmt: skip
 
     def gossip_request(self) -> pb.GossipRequest:
@@ -621,35 +623,32 @@ class StorageNode(Generic[Token]):
             self.log_damaged(segment, error)
         yield pb.FetchLogReply(batches=b"".join(parts), collected_lsn=segment.collected_lsn, scl=segment.scl)
 
-    def on_fetch_pages(self, request: pb.FetchPagesRequest) -> Iterator[pb.FetchPagesReply]:
-        """The PG's stored pages; the log after the baseline LSN is held until the peer has had time to fetch it."""
+    def range_read(self, request: pb.FetchRangeRequest) -> RangeRead:
+        """The read that answers the request, to be carried out now or in another thread."""
         self._check_volume(request.volume_id)
         self._check_membership(request.membership_epoch)
         segment = self.segment(request.pg)
         if segment.tail:
             raise Refused(f"node {self.config.node_id} keeps no pages of PG {request.pg}, only its log")
-        lsn, cpl = segment.collected_lsn, segment.collected_cpl
-        reply = pb.FetchPagesReply(baseline_lsn=lsn, baseline_cpl=cpl, first_page=segment.first_page)
-        for index, page in segment.store.pages():
-            self._holds[request.pg] = self.clock.monotonic() + BASELINE_HOLD_S
-            if page is None or index in segment.broken:
-                segment.broken.add(index)
-                raise Refused(f"page {index} of PG {request.pg} is damaged here and waits for repair")
-            reply.pages.add(page_no=segment.first_page + index, image=bytes(page))
-            reply.pages_done, reply.pages_total = index + 1, segment.store.file_bytes // PAGE_BYTES
-            if len(reply.pages) * PAGE_BYTES >= CHUNK_BYTES // 2:
-                reply.end_page, reply.floor_lsn = segment.first_page + index + 1, segment.floor_lsn
-                yield reply
-                if segment.collected_lsn != lsn:
-                    raise Refused(f"PG {request.pg} was collected from {lsn} to {segment.collected_lsn} meanwhile")
-                reply = pb.FetchPagesReply(baseline_lsn=lsn, baseline_cpl=cpl, first_page=reply.end_page)
-        reply.last, reply.floor_lsn = True, segment.floor_lsn
-        reply.end_page = segment.first_page + self.meta.value.descriptor.pages_per_pg
-        yield reply
+        if segment.collected_lsn < request.floor_lsn:
+            raise Refused(f"PG {request.pg} is collected to {segment.collected_lsn} here, not to {request.floor_lsn}")
+        if not 0 < request.count <= RANGE_PAGES_MAX:
+            raise Refused(f"{request.count} pages in a range")
+        if request.checked:
+            for index in range(request.first, request.first + request.count):
+                try:
+                    segment.base(segment.first_page + index)
+                except PageDamaged as error:
+                    raise Refused(f"{error}; it waits for repair here") from error
+        store = segment.store
+        return RangeRead(
+            store.name, request.pg, request.first, request.count, store.file_bytes // PAGE_BYTES,
+            segment.collected_lsn, segment.collected_cpl, lambda: segment.floor_lsn,
+        )  # fmt: skip
 
-    def baseline_held(self, pg: int) -> bool:
-        """Whether the PG must not be collected: its pages are on their way to a peer, or from one."""
-        return self._holds.get(pg, 0.0) > self.clock.monotonic() or self.gossip.fetching(pg)
+    def on_fetch_range(self, request: pb.FetchRangeRequest) -> pb.FetchRangeReply:
+        """Stored pages of a PG, each with every record that is collected here."""
+        return self.range_read(request).reply(self.disk)
 
     def adopt_baseline(self, segment: Segment, lsn: int, cpl: int) -> None:
         """A peer's pages are stored: the segment's chain starts at their baseline."""
@@ -722,7 +721,7 @@ class StorageNode(Generic[Token]):
         self.memory.measure(self.segments.values())
         if not self.memory.refuses_appends():
             self.refusals.clear("memory")
-        effects += self.coalescer.step(now)
+        effects += self.refill.tick(now) + self.coalescer.step(now)
         self.scrub.step(now)
         return effects
 
@@ -732,6 +731,7 @@ class StorageNode(Generic[Token]):
         return (
             self.coalescer.busy
             or self.scrub.busy
+            or self.refill.busy
             or any(s.indexed + INDEX_BACKLOG < len(s.entries) and not s.tail for s in self.segments.values())
         )
 
@@ -742,16 +742,17 @@ class StorageNode(Generic[Token]):
 
     def on_synced(self, name: str) -> list[Effect]:
         """A ``SyncFile`` is done."""
-        return self.coalescer.on_synced(name)
+        effects = self.refill.on_synced(name)
+        return self.coalescer.on_synced(name) if effects is None else effects
 
     def on_reply(self, call: Call, reply: Any) -> list[Effect]:
         """A reply to a ``Call``."""
-        return self.gossip.on_reply(call, reply)
+        return (self.refill if self.refill.owns(call) else self.gossip).on_reply(call, reply)
 
     def on_end(self, call: Call) -> None:
         """All replies to a ``Call`` have come."""
-        self.gossip.on_end(call)
+        (self.refill if self.refill.owns(call) else self.gossip).on_end(call)
 
     def on_failed(self, call: Call, reason: str) -> None:
         """A ``Call`` did not succeed."""
-        self.gossip.on_failed(call, reason)
+        (self.refill if self.refill.owns(call) else self.gossip).on_failed(call, reason)

@@ -162,6 +162,30 @@ class PageStore:
         self._write(self._staged)
         self._staged = []
 
+    def overwrite(self, first: int, pages: bytes) -> None:
+        """Write sealed pages from index ``first`` on in place, with no protection against tearing: for a range that
+        does not count before ``name`` is synced. Nothing may be staged.
+        """
+        if self._staged:
+            raise InvariantViolation(f"PG {self.pg}: pages are staged")
+        self._disk.write(self.name, first * PAGE_BYTES, pages)
+        self.file_bytes = max(self.file_bytes, first * PAGE_BYTES + len(pages))
+
+    def discard(self, first: int, count: int) -> None:
+        """Make holes of the pages, in the same way; those behind the last one stored are holes already."""
+        if self._staged:
+            raise InvariantViolation(f"PG {self.pg}: pages are staged")
+        count = min(count, self.file_pages - first)
+        if count > 0:
+            self._disk.discard(self.name, first * PAGE_BYTES, count * PAGE_BYTES)
+
+    def forget_torn(self) -> None:
+        """Durably empty the torn-page file: a restart must not place what is older than pages yet to be overwritten."""
+        if self._staged:
+            raise InvariantViolation(f"PG {self.pg}: pages are staged")
+        if self.torn_name in self._disk.list():
+            self._disk.truncate(self.torn_name, 0)
+
     def _write(self, pages: Sequence[tuple[int, bytes | None]]) -> None:
         for index, page in pages:
             if page is not None:

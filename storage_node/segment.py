@@ -36,6 +36,7 @@ from storage_node.page_store import PageDamaged, PageStore, page_lsn
 logger = logging.getLogger(__name__)
 
 _last_lsn = attrgetter("last_lsn")
+_prev_lsn = attrgetter("prev_lsn")
 
 
 class Collected(Exception):
@@ -336,6 +337,17 @@ class Segment:
         self.fresh.clear()
         self.version += 1
         return held
+
+    def reach(self, after_lsn: int) -> tuple[int, int]:
+        """How far the entries held continue each other from ``after_lsn``, were the chain to start there, and the first
+        LSN behind the gap that follows (0: nothing is held there). Forks are not looked at.
+        """
+        at = after_lsn
+        for entry in sorted([*self.entries, *(e for _, _, e in self._pending)], key=_prev_lsn):
+            if entry.prev_lsn > at:
+                return at, entry.first_lsn
+            at = max(at, entry.last_lsn)
+        return at, 0
 
     # --- log for others
 

@@ -73,6 +73,7 @@ class StorageService:
         self.log_port = 0
         self.reads = ReadCounts()
         self._appends = appends
+        self._range_reads = asyncio.Semaphore(1)
         self._receivers: set[asyncio.Future[None]] = set()
         self._reads = Admission(READ_BYTES_MAX)
         self._streams = Admission(STREAMS_MAX)
@@ -158,9 +159,15 @@ class StorageService:
         """See ``StorageNode.on_fetch_log``."""
         await self._stream(context, self.node.on_fetch_log, request)
 
-    async def FetchPages(self, request: pb.FetchPagesRequest, context: Any) -> None:
-        """See ``StorageNode.on_fetch_pages``."""
-        await self._stream(context, self.node.on_fetch_pages, request)
+    async def FetchRange(self, request: pb.FetchRangeRequest, context: Any) -> pb.FetchRangeReply:
+        """See ``StorageNode.on_fetch_range``. The disk is read in a thread, one range at a time: appends come first."""
+        async with self._range_reads:
+            read = await self._answer(context, self.node.range_read, request)
+            try:
+                return await asyncio.to_thread(read.reply, self.node.disk)
+            except OSError as error:
+                logger.exception("a range of pages could not be read")
+                return await context.abort(grpc.StatusCode.INTERNAL, str(error))  # type: ignore[no-any-return]
 
     async def Gossip(self, request: pb.GossipRequest, context: Any) -> pb.GossipReply:
         """See ``StorageNode.on_gossip``."""

@@ -248,37 +248,49 @@ class FetchLogReply(_message.Message):
     scl: int
     def __init__(self, batches: _Optional[bytes] = ..., collected_lsn: _Optional[int] = ..., collected: _Optional[bool] = ..., scl: _Optional[int] = ...) -> None: ...
 
-class FetchPagesRequest(_message.Message):
-    __slots__ = ("volume_id", "pg", "membership_epoch")
+class FetchRangeRequest(_message.Message):
+    __slots__ = ("volume_id", "pg", "first", "count", "floor_lsn", "membership_epoch", "checked")
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
     PG_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    FLOOR_LSN_FIELD_NUMBER: _ClassVar[int]
     MEMBERSHIP_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    CHECKED_FIELD_NUMBER: _ClassVar[int]
     volume_id: bytes
     pg: int
-    membership_epoch: int
-    def __init__(self, volume_id: _Optional[bytes] = ..., pg: _Optional[int] = ..., membership_epoch: _Optional[int] = ...) -> None: ...
-
-class FetchPagesReply(_message.Message):
-    __slots__ = ("baseline_lsn", "baseline_cpl", "last", "pages", "pages_done", "pages_total", "first_page", "end_page", "floor_lsn")
-    BASELINE_LSN_FIELD_NUMBER: _ClassVar[int]
-    BASELINE_CPL_FIELD_NUMBER: _ClassVar[int]
-    LAST_FIELD_NUMBER: _ClassVar[int]
-    PAGES_FIELD_NUMBER: _ClassVar[int]
-    PAGES_DONE_FIELD_NUMBER: _ClassVar[int]
-    PAGES_TOTAL_FIELD_NUMBER: _ClassVar[int]
-    FIRST_PAGE_FIELD_NUMBER: _ClassVar[int]
-    END_PAGE_FIELD_NUMBER: _ClassVar[int]
-    FLOOR_LSN_FIELD_NUMBER: _ClassVar[int]
-    baseline_lsn: int
-    baseline_cpl: int
-    last: bool
-    pages: _containers.RepeatedCompositeFieldContainer[PageImage]
-    pages_done: int
-    pages_total: int
-    first_page: int
-    end_page: int
+    first: int
+    count: int
     floor_lsn: int
-    def __init__(self, baseline_lsn: _Optional[int] = ..., baseline_cpl: _Optional[int] = ..., last: _Optional[bool] = ..., pages: _Optional[_Iterable[_Union[PageImage, _Mapping]]] = ..., pages_done: _Optional[int] = ..., pages_total: _Optional[int] = ..., first_page: _Optional[int] = ..., end_page: _Optional[int] = ..., floor_lsn: _Optional[int] = ...) -> None: ...
+    membership_epoch: int
+    checked: bool
+    def __init__(self, volume_id: _Optional[bytes] = ..., pg: _Optional[int] = ..., first: _Optional[int] = ..., count: _Optional[int] = ..., floor_lsn: _Optional[int] = ..., membership_epoch: _Optional[int] = ..., checked: _Optional[bool] = ...) -> None: ...
+
+class PageRun(_message.Message):
+    __slots__ = ("first", "count")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    first: int
+    count: int
+    def __init__(self, first: _Optional[int] = ..., count: _Optional[int] = ...) -> None: ...
+
+class FetchRangeReply(_message.Message):
+    __slots__ = ("collected_lsn", "collected_cpl", "end", "runs", "pages", "crc32c", "floor_lsn")
+    COLLECTED_LSN_FIELD_NUMBER: _ClassVar[int]
+    COLLECTED_CPL_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    PAGES_FIELD_NUMBER: _ClassVar[int]
+    CRC32C_FIELD_NUMBER: _ClassVar[int]
+    FLOOR_LSN_FIELD_NUMBER: _ClassVar[int]
+    collected_lsn: int
+    collected_cpl: int
+    end: int
+    runs: _containers.RepeatedCompositeFieldContainer[PageRun]
+    pages: bytes
+    crc32c: int
+    floor_lsn: int
+    def __init__(self, collected_lsn: _Optional[int] = ..., collected_cpl: _Optional[int] = ..., end: _Optional[int] = ..., runs: _Optional[_Iterable[_Union[PageRun, _Mapping]]] = ..., pages: _Optional[bytes] = ..., crc32c: _Optional[int] = ..., floor_lsn: _Optional[int] = ...) -> None: ...
 
 class GossipRequest(_message.Message):
     __slots__ = ("volume_id", "node_id", "volume_epoch", "pgs", "vdl", "pgmrpl", "truncations", "descriptor_generation", "writer_id", "descriptor_epoch", "membership_epoch")
@@ -389,7 +401,7 @@ class PgStatus(_message.Message):
     def __init__(self, pg: _Optional[int] = ..., entries: _Optional[int] = ..., pending: _Optional[int] = ..., log_bytes: _Optional[int] = ..., page_bytes: _Optional[int] = ..., broken_pages: _Optional[int] = ..., repair: _Optional[_Union[RepairStatus, _Mapping]] = ...) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("node_id", "az", "volume_id", "volume_epoch", "writer_id", "pgs", "vdl", "pgmrpl", "log_bytes", "page_bytes", "cached_pages", "state", "pid", "note", "log_port", "membership_epoch", "geometry_epoch", "pg_status", "descriptor", "scrub", "index_bytes", "index_bytes_max")
+    __slots__ = ("node_id", "az", "volume_id", "volume_epoch", "writer_id", "pgs", "vdl", "pgmrpl", "log_bytes", "page_bytes", "cached_pages", "state", "pid", "note", "log_port", "membership_epoch", "geometry_epoch", "pg_status", "descriptor", "scrub", "index_bytes", "index_bytes_max", "refills")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     AZ_FIELD_NUMBER: _ClassVar[int]
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
@@ -412,6 +424,7 @@ class StatusReply(_message.Message):
     SCRUB_FIELD_NUMBER: _ClassVar[int]
     INDEX_BYTES_FIELD_NUMBER: _ClassVar[int]
     INDEX_BYTES_MAX_FIELD_NUMBER: _ClassVar[int]
+    REFILLS_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     az: str
     volume_id: bytes
@@ -434,7 +447,8 @@ class StatusReply(_message.Message):
     scrub: ScrubStatus
     index_bytes: int
     index_bytes_max: int
-    def __init__(self, node_id: _Optional[str] = ..., az: _Optional[str] = ..., volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., log_bytes: _Optional[int] = ..., page_bytes: _Optional[int] = ..., cached_pages: _Optional[int] = ..., state: _Optional[str] = ..., pid: _Optional[int] = ..., note: _Optional[str] = ..., log_port: _Optional[int] = ..., membership_epoch: _Optional[int] = ..., geometry_epoch: _Optional[int] = ..., pg_status: _Optional[_Iterable[_Union[PgStatus, _Mapping]]] = ..., descriptor: _Optional[_Union[Descriptor, _Mapping]] = ..., scrub: _Optional[_Union[ScrubStatus, _Mapping]] = ..., index_bytes: _Optional[int] = ..., index_bytes_max: _Optional[int] = ...) -> None: ...
+    refills: _containers.RepeatedCompositeFieldContainer[RefillState]
+    def __init__(self, node_id: _Optional[str] = ..., az: _Optional[str] = ..., volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., log_bytes: _Optional[int] = ..., page_bytes: _Optional[int] = ..., cached_pages: _Optional[int] = ..., state: _Optional[str] = ..., pid: _Optional[int] = ..., note: _Optional[str] = ..., log_port: _Optional[int] = ..., membership_epoch: _Optional[int] = ..., geometry_epoch: _Optional[int] = ..., pg_status: _Optional[_Iterable[_Union[PgStatus, _Mapping]]] = ..., descriptor: _Optional[_Union[Descriptor, _Mapping]] = ..., scrub: _Optional[_Union[ScrubStatus, _Mapping]] = ..., index_bytes: _Optional[int] = ..., index_bytes_max: _Optional[int] = ..., refills: _Optional[_Iterable[_Union[RefillState, _Mapping]]] = ...) -> None: ...
 
 class ScrubRequest(_message.Message):
     __slots__ = ("start",)
@@ -461,6 +475,22 @@ class ScrubStatus(_message.Message):
     waiting: int
     last_pass_age_s: float
     def __init__(self, running: _Optional[bool] = ..., passes: _Optional[int] = ..., scrubbed_bytes: _Optional[int] = ..., pass_bytes: _Optional[int] = ..., damaged: _Optional[int] = ..., repaired: _Optional[int] = ..., waiting: _Optional[int] = ..., last_pass_age_s: _Optional[float] = ...) -> None: ...
+
+class RefillState(_message.Message):
+    __slots__ = ("pg", "pages_done", "pages_total", "bytes_done", "bytes_per_s", "peers")
+    PG_FIELD_NUMBER: _ClassVar[int]
+    PAGES_DONE_FIELD_NUMBER: _ClassVar[int]
+    PAGES_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    BYTES_DONE_FIELD_NUMBER: _ClassVar[int]
+    BYTES_PER_S_FIELD_NUMBER: _ClassVar[int]
+    PEERS_FIELD_NUMBER: _ClassVar[int]
+    pg: int
+    pages_done: int
+    pages_total: int
+    bytes_done: int
+    bytes_per_s: int
+    peers: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, pg: _Optional[int] = ..., pages_done: _Optional[int] = ..., pages_total: _Optional[int] = ..., bytes_done: _Optional[int] = ..., bytes_per_s: _Optional[int] = ..., peers: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class WriteDescriptorRequest(_message.Message):
     __slots__ = ("descriptor", "volume_epoch", "writer_id")
@@ -508,8 +538,30 @@ class SegmentMeta(_message.Message):
     floor_lsn: int
     def __init__(self, pg: _Optional[int] = ..., collected_lsn: _Optional[int] = ..., collected_cpl: _Optional[int] = ..., hollow: _Optional[bool] = ..., floor_lsn: _Optional[int] = ...) -> None: ...
 
+class RefillRange(_message.Message):
+    __slots__ = ("first", "count", "collected_lsn", "collected_cpl")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    COLLECTED_LSN_FIELD_NUMBER: _ClassVar[int]
+    COLLECTED_CPL_FIELD_NUMBER: _ClassVar[int]
+    first: int
+    count: int
+    collected_lsn: int
+    collected_cpl: int
+    def __init__(self, first: _Optional[int] = ..., count: _Optional[int] = ..., collected_lsn: _Optional[int] = ..., collected_cpl: _Optional[int] = ...) -> None: ...
+
+class RefillMeta(_message.Message):
+    __slots__ = ("pg", "end", "done")
+    PG_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    pg: int
+    end: int
+    done: _containers.RepeatedCompositeFieldContainer[RefillRange]
+    def __init__(self, pg: _Optional[int] = ..., end: _Optional[int] = ..., done: _Optional[_Iterable[_Union[RefillRange, _Mapping]]] = ...) -> None: ...
+
 class NodeMeta(_message.Message):
-    __slots__ = ("node_id", "descriptor", "volume_epoch", "writer_id", "truncations", "segments", "vdl", "pgmrpl", "settled_vdl")
+    __slots__ = ("node_id", "descriptor", "volume_epoch", "writer_id", "truncations", "segments", "vdl", "pgmrpl", "refills", "settled_vdl")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
     VOLUME_EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -518,6 +570,7 @@ class NodeMeta(_message.Message):
     SEGMENTS_FIELD_NUMBER: _ClassVar[int]
     VDL_FIELD_NUMBER: _ClassVar[int]
     PGMRPL_FIELD_NUMBER: _ClassVar[int]
+    REFILLS_FIELD_NUMBER: _ClassVar[int]
     SETTLED_VDL_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     descriptor: Descriptor
@@ -527,5 +580,6 @@ class NodeMeta(_message.Message):
     segments: _containers.RepeatedCompositeFieldContainer[SegmentMeta]
     vdl: int
     pgmrpl: int
+    refills: _containers.RepeatedCompositeFieldContainer[RefillMeta]
     settled_vdl: int
-    def __init__(self, node_id: _Optional[str] = ..., descriptor: _Optional[_Union[Descriptor, _Mapping]] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., truncations: _Optional[_Iterable[_Union[Truncation, _Mapping]]] = ..., segments: _Optional[_Iterable[_Union[SegmentMeta, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., settled_vdl: _Optional[int] = ...) -> None: ...
+    def __init__(self, node_id: _Optional[str] = ..., descriptor: _Optional[_Union[Descriptor, _Mapping]] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., truncations: _Optional[_Iterable[_Union[Truncation, _Mapping]]] = ..., segments: _Optional[_Iterable[_Union[SegmentMeta, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., refills: _Optional[_Iterable[_Union[RefillMeta, _Mapping]]] = ..., settled_vdl: _Optional[int] = ...) -> None: ...

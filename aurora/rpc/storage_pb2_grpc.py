@@ -59,10 +59,10 @@ class StorageStub:
                 request_serializer=aurora_dot_rpc_dot_storage__pb2.FetchLogRequest.SerializeToString,
                 response_deserializer=aurora_dot_rpc_dot_storage__pb2.FetchLogReply.FromString,
                 _registered_method=True)
-        self.FetchPages = channel.unary_stream(
-                '/aurora.storage.v1.Storage/FetchPages',
-                request_serializer=aurora_dot_rpc_dot_storage__pb2.FetchPagesRequest.SerializeToString,
-                response_deserializer=aurora_dot_rpc_dot_storage__pb2.FetchPagesReply.FromString,
+        self.FetchRange = channel.unary_unary(
+                '/aurora.storage.v1.Storage/FetchRange',
+                request_serializer=aurora_dot_rpc_dot_storage__pb2.FetchRangeRequest.SerializeToString,
+                response_deserializer=aurora_dot_rpc_dot_storage__pb2.FetchRangeReply.FromString,
                 _registered_method=True)
         self.Gossip = channel.unary_unary(
                 '/aurora.storage.v1.Storage/Gossip',
@@ -134,8 +134,8 @@ class StorageServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def FetchPages(self, request, context):
-        """Page baselines of one PG, for a peer that is behind what this node has collected.
+    def FetchRange(self, request, context):
+        """A range of one PG's stored pages, for a peer that is behind what this node has collected.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -209,10 +209,10 @@ def add_StorageServicer_to_server(servicer, server):
                     request_deserializer=aurora_dot_rpc_dot_storage__pb2.FetchLogRequest.FromString,
                     response_serializer=aurora_dot_rpc_dot_storage__pb2.FetchLogReply.SerializeToString,
             ),
-            'FetchPages': grpc.unary_stream_rpc_method_handler(
-                    servicer.FetchPages,
-                    request_deserializer=aurora_dot_rpc_dot_storage__pb2.FetchPagesRequest.FromString,
-                    response_serializer=aurora_dot_rpc_dot_storage__pb2.FetchPagesReply.SerializeToString,
+            'FetchRange': grpc.unary_unary_rpc_method_handler(
+                    servicer.FetchRange,
+                    request_deserializer=aurora_dot_rpc_dot_storage__pb2.FetchRangeRequest.FromString,
+                    response_serializer=aurora_dot_rpc_dot_storage__pb2.FetchRangeReply.SerializeToString,
             ),
             'Gossip': grpc.unary_unary_rpc_method_handler(
                     servicer.Gossip,
@@ -391,7 +391,7 @@ class Storage:
             _registered_method=True)
 
     @staticmethod
-    def FetchPages(request,
+    def FetchRange(request,
             target,
             options=(),
             channel_credentials=None,
@@ -401,12 +401,12 @@ class Storage:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_stream(
+        return grpc.experimental.unary_unary(
             request,
             target,
-            '/aurora.storage.v1.Storage/FetchPages',
-            aurora_dot_rpc_dot_storage__pb2.FetchPagesRequest.SerializeToString,
-            aurora_dot_rpc_dot_storage__pb2.FetchPagesReply.FromString,
+            '/aurora.storage.v1.Storage/FetchRange',
+            aurora_dot_rpc_dot_storage__pb2.FetchRangeRequest.SerializeToString,
+            aurora_dot_rpc_dot_storage__pb2.FetchRangeReply.FromString,
             options,
             channel_credentials,
             insecure,

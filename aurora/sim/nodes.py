@@ -24,13 +24,13 @@ _HANDLERS = {
     "Fence": "on_fence",
     "Truncate": "on_truncate",
     "FetchLog": "on_fetch_log",
-    "FetchPages": "on_fetch_pages",
+    "FetchRange": "on_fetch_range",
     "Gossip": "on_gossip",
     "Status": "on_status",
     "WriteDescriptor": "on_write_descriptor",
     "ReadDescriptor": "on_read_descriptor",
 }
-_STREAMED = ("FetchLog", "FetchPages")
+_STREAMED = ("FetchLog",)
 
 
 class SimNode:

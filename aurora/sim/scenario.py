@@ -53,7 +53,7 @@ class Scenario:
         for member in (*members, *self.spares):
             config = NodeConfig(
                 node_id=member.node_id, az=member.az, cache_mb=0.2, log_cache_mb=0.01, log_file_mb=0.004,
-                coalesce_log_mb=coalesce_mb, coalesce_age_s=1.0, gossip_ms=150,
+                coalesce_log_mb=coalesce_mb, coalesce_age_s=1.0, gossip_ms=150, refill_range_kb=8,
             )  # fmt: skip
             fleet[member.node_id] = SimNode(world, config, descriptor, fleet)
         self.fleet, self.descriptor = fleet, descriptor

@@ -153,7 +153,7 @@ class Net:
                 continue
             peer = self.nodes[effect.peer_id]
             handler = {
-                "Gossip": peer.on_gossip, "FetchLog": peer.on_fetch_log, "FetchPages": peer.on_fetch_pages,
+                "Gossip": peer.on_gossip, "FetchLog": peer.on_fetch_log, "FetchRange": peer.on_fetch_range,
                 "ReadDescriptor": peer.on_read_descriptor, "ReadPages": peer.on_read,
             }[effect.method]  # fmt: skip
             try:

@@ -348,7 +348,7 @@ def test_a_stale_membership_is_refused_and_told_the_new_one() -> None:
     for method, stale in (
         (node.on_read, pb.ReadPagesRequest(volume_id=VOLUME, membership_epoch=1)),
         (node.on_fetch_log, pb.FetchLogRequest(volume_id=VOLUME, membership_epoch=1)),
-        (node.on_fetch_pages, pb.FetchPagesRequest(volume_id=VOLUME, membership_epoch=1)),
+        (node.on_fetch_range, pb.FetchRangeRequest(volume_id=VOLUME, membership_epoch=1)),
     ):
         with pytest.raises(Exception, match="membership epoch 1 is over, the volume's is 5"):
             list(method(stale))  # type: ignore[operator]

@@ -266,8 +266,8 @@ def test_damage_is_never_spread(caplog: pytest.LogCaptureFixture) -> None:
     request = pb.FetchLogRequest(volume_id=VOLUME, pg=0, after_lsn=sick.segments[0].collected_lsn)
     assert b"".join(reply.batches for reply in sick.on_fetch_log(request)) == b""
     fleet.disk.flip_bit("pages-0", 8192 + 99)
-    with pytest.raises(Refused, match="damaged"):
-        list(sick.on_fetch_pages(pb.FetchPagesRequest(volume_id=VOLUME, pg=0)))
+    with pytest.raises(Refused, match="waits for repair"):
+        sick.on_fetch_range(pb.FetchRangeRequest(volume_id=VOLUME, pg=0, first=1, count=1, checked=True))
     assert read(sick, fleet.writer, 1, sick.segments[0].scl).behind
     fleet.net.down = set()
     fleet.scrub()

@@ -41,7 +41,7 @@ def test_a_node_that_missed_log_gets_it_from_peers() -> None:
     assert net.nodes["n2"].segments[0].pending
     net.tick(20)
     assert "FetchLog" in net.calls
-    assert "FetchPages" not in net.calls
+    assert "FetchRange" not in net.calls
     _same(net.nodes["n2"], writer, writer.log.last_lsn)
     assert net.nodes["n2"].on_status(pb.StatusRequest()).state == "serving"
 
@@ -68,7 +68,7 @@ def test_a_node_behind_collected_log_takes_baselines(seed: int) -> None:
         disks["n2"] = disks["n2"].crash(rng)
         net.nodes["n2"] = make_node(disks["n2"], net.clock, "n2", coalesce_log_mb=0.005)
     net.tick(60)
-    assert "FetchPages" in net.calls
+    assert "FetchRange" in net.calls
     _same(net.nodes["n2"], writer, writer.log.last_lsn)
     _same(make_node(disks["n2"].crash(rng), net.clock, "n2"), writer, writer.log.last_lsn)
 

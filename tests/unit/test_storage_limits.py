@@ -16,6 +16,7 @@ import pytest
 from storage_tools import VOLUME, Net, StepClock, Writer, append, descriptor, make_node, read
 
 from aurora.errors import InvariantViolation
+from aurora.geometry import Descriptor
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.channels import open_channel, storage_stub
 from aurora.sim.disk import SimDisk
@@ -341,7 +342,14 @@ class Lab:
         self.sync_s = sync_s
         self.nodes = [make_node(SimDisk(), self.clock, f"n{i}", log_file_mb=16) for i in range(6)]
         recovered = Recovered(
-            epoch=1, vdl=0, next_lsn=16, pg_last={}, truncations=frozenset(), read_only=False, scls={}
+            epoch=1,
+            vdl=0,
+            next_lsn=16,
+            pg_last={},
+            truncations=frozenset(),
+            read_only=False,
+            scls={},
+            descriptor=Descriptor.from_proto(descriptor()),
         )
         self.core = WriterCore(VOLUME, recovered, self._build, retained_bytes_max=retained_bytes_max)
         self.writer = Writer(random.Random(7), pages=50)
