@@ -97,12 +97,13 @@ class LogPort:
 class LogStream:
     """Receives the messages of one stream on the log port, and sends its replies."""
 
-    __slots__ = ("_appends", "_gone", "_stream")
+    __slots__ = ("_appends", "_gone", "_slow_s", "_stream")
 
     def __init__(self, stream: ServedStream, appends: Appends, gone: Callable[[ServedStream], None]) -> None:
         self._stream = stream
         self._appends = appends
         self._gone = gone
+        self._slow_s = appends.node.config.slow_ms / 1000
 
     def received(self, message: bytes) -> None:
         """Stage one append; a message that does not parse ends the connection."""
@@ -121,7 +122,10 @@ class LogStream:
 
     def put(self, reply: pb.AppendReply) -> None:
         """Send a reply; the transport writes it in this turn of the loop."""
-        self._stream.send(reply.SerializeToString())
+        if self._slow_s:
+            asyncio.get_running_loop().call_later(self._slow_s, self._stream.send, reply.SerializeToString())
+        else:
+            self._stream.send(reply.SerializeToString())
 
     def ended(self) -> None:
         """The stream is over."""

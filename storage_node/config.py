@@ -44,6 +44,8 @@ class NodeConfig:
     gossip_ms: float = 200
     slice_ms: float = 2
     """Longest stretch of background work between two turns of the append path."""
+    slow_ms: float = 0
+    """Fault drill: every answer to compute is held back this long."""
 
     def __post_init__(self) -> None:
         for name in (
@@ -57,6 +59,8 @@ class NodeConfig:
         ):
             if getattr(self, name) <= 0:
                 raise InvariantViolation(f"setting {name} must be above zero, not {getattr(self, name)}")
+        if self.slow_ms < 0:
+            raise InvariantViolation(f"setting slow_ms must not be below zero: {self.slow_ms}")
 
 
 def parse_peers(text: str) -> tuple[Peer, ...]:
@@ -84,6 +88,7 @@ _FLAGS: tuple[tuple[str, type, str], ...] = (
     ("coalesce-age-s", float, "age of log that makes coalescing start"),
     ("gossip-ms", float, "time between two gossip rounds"),
     ("slice-ms", float, "longest slice of background work"),
+    ("slow-ms", float, "fault drill: hold every answer back this long"),
 )
 
 

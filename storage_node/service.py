@@ -28,9 +28,10 @@ logger = logging.getLogger(__name__)
 class AppendStream:
     """One writer's stream: the replies that wait to be sent."""
 
-    __slots__ = ("closed", "ready", "replies")
+    __slots__ = ("closed", "ready", "replies", "slow_s")
 
-    def __init__(self) -> None:
+    def __init__(self, slow_s: float) -> None:
+        self.slow_s = slow_s
         self.replies: deque[pb.AppendReply] = deque()
         self.ready = asyncio.Event()
         self.closed = False
@@ -49,6 +50,8 @@ class AppendStream:
         """Write replies until the stream is closed and all are out."""
         while True:
             while self.replies:
+                if self.slow_s:
+                    await asyncio.sleep(self.slow_s)
                 await context.write(self.replies.popleft())
             if self.closed:
                 return
@@ -63,11 +66,12 @@ class StorageService:
         self.node = node
         self.log_port = 0
         self._appends = appends
+        self._slow_s = node.config.slow_ms / 1000
         self._receivers: set[asyncio.Future[None]] = set()
 
     async def AppendLog(self, request_iterator: Any, context: Any) -> None:
         """Stage what is read; replies go out as flushes finish."""
-        stream = AppendStream()
+        stream = AppendStream(self._slow_s)
         receiver = asyncio.ensure_future(self._receive(stream, context))
         sender = asyncio.ensure_future(stream.send(context))
         self._receivers.add(receiver)
@@ -100,6 +104,8 @@ class StorageService:
             receiver.cancel()
 
     async def _answer(self, context: Any, handler: Callable[[Any], Reply], request: Any) -> Reply:
+        if self._slow_s:
+            await asyncio.sleep(self._slow_s)
         try:
             return handler(request)
         except Refused as error:

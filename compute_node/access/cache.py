@@ -24,6 +24,7 @@ class PageCache:
         self.arena = arena
         self.volume = volume
         self.waits = 0
+        self.read_ahead_max = PREFETCH_PAGES
         self._loading: dict[int, list[Waiter]] = {}
 
     def get(self, page_no: int) -> int:
@@ -69,7 +70,7 @@ class PageCache:
 
     def prefetch(self, page_nos: Iterable[int]) -> None:
         """Bring in the missing ones of ``page_nos`` with one read."""
-        wanted = [n for n in page_nos if n not in self._loading and not self.arena.contains(n)][:PREFETCH_PAGES]
+        wanted = [n for n in page_nos if n not in self._loading and not self.arena.contains(n)][:self.read_ahead_max]
         if len(wanted) < 2 or not HUB.in_greenlet():
             return
         self.waits += 1
