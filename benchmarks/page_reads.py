@@ -172,7 +172,7 @@ class Bench:
         self.nodes.stop(0)
         await asyncio.to_thread(self.nodes.start, 0)
         await until(lambda: up_to_date(self.volume), "the return of a node")
-        fastest = min(self.volume.streams, key=lambda stream: stream.latency_s or 1.0)
+        fastest = min(self.volume.streams, key=lambda stream: stream.source.latency.typical_s or 1.0)
         index = fastest.index
 
         def restart(number: int) -> None:

@@ -20,8 +20,12 @@ from typing import Protocol
 from google.protobuf.message import DecodeError
 
 from aurora.rpc import storage_pb2 as pb
-from aurora.rpc.stream_server import ServedStream
+from aurora.rpc.stream_server import Receiver, ServedStream
 from storage_node.node import StorageFailed, StorageNode
+from storage_node.page_reads import PageReads, ReadStream
+
+APPEND_LOG = "/aurora.storage.v1.Storage/AppendLog"
+READ_STREAM = "/aurora.storage.v1.Storage/ReadStream"
 
 logger = logging.getLogger(__name__)
 
@@ -79,14 +83,22 @@ class Appends:
 class LogPort:
     """The streams on the log port; the instance itself makes a receiver for each (``serve_streams``)."""
 
-    def __init__(self, appends: Appends) -> None:
+    def __init__(self, appends: Appends, reads: PageReads) -> None:
         self._appends = appends
+        self._reads = reads
         self._streams: set[ServedStream] = set()
 
-    def __call__(self, stream: ServedStream) -> LogStream:
-        """A new connection."""
+    def __call__(self, stream: ServedStream, method: str) -> Receiver | None:
+        """A new stream."""
+        receiver: Receiver
+        if method == APPEND_LOG:
+            receiver = LogStream(stream, self._appends, self._streams.discard)
+        elif method == READ_STREAM:
+            receiver = ReadStream(stream, self._reads, self._streams.discard)
+        else:
+            return None
         self._streams.add(stream)
-        return LogStream(stream, self._appends, self._streams.discard)
+        return receiver
 
     def close(self) -> None:
         """End all streams: what has been read has been answered."""

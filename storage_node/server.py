@@ -19,6 +19,7 @@ from storage_node.append import Appends, LogPort, Replies
 from storage_node.background import Background
 from storage_node.config import NodeConfig
 from storage_node.node import StorageFailed, StorageNode
+from storage_node.page_reads import PageReads
 from storage_node.service import StorageService
 
 GRACE_S = 0.2
@@ -37,9 +38,10 @@ class NodeServer:
         self._done = asyncio.Event()
         self._net = GrpcNet()
         self._appends = Appends(self.node, self.stop)
-        self._log_port = LogPort(self._appends)
+        reads = PageReads(self.node)
+        self._log_port = LogPort(self._appends, reads)
         self._log_server: asyncio.Server | None = None
-        self._service = StorageService(self.node, self._appends)
+        self._service = StorageService(self.node, self._appends, reads)
         self._server = grpc.aio.server(options=OPTIONS)
         self._background: asyncio.Task[None] | None = None
 

@@ -19,6 +19,7 @@ from aurora.errors import InvariantViolation
 from aurora.rpc import storage_pb2 as pb
 from storage_node.append import Appends, Replies
 from storage_node.node import Refused, StorageNode
+from storage_node.page_reads import PageReads
 
 Reply = TypeVar("Reply")
 
@@ -60,10 +61,11 @@ class AppendStream:
 
 
 class StorageService:
-    """The servicer of protos/storage.proto. ``log_port``: where ``AppendLog`` is served as well; 0 = nowhere else."""
+    """The servicer of protos/storage.proto. ``log_port``: where the streams are served as well; 0 = nowhere else."""
 
-    def __init__(self, node: StorageNode[Replies], appends: Appends) -> None:
+    def __init__(self, node: StorageNode[Replies], appends: Appends, reads: PageReads) -> None:
         self.node = node
+        self._reads = reads
         self.log_port = 0
         self._appends = appends
         self._slow_s = node.config.slow_ms / 1000
@@ -125,6 +127,16 @@ class StorageService:
     async def ReadPages(self, request: pb.ReadPagesRequest, context: Any) -> pb.ReadPagesReply:
         """See ``StorageNode.on_read``."""
         return await self._answer(context, self.node.on_read, request)
+
+    async def ReadStream(self, request_iterator: Any, context: Any) -> None:
+        """The same, request after request."""
+        async for request in request_iterator:
+            answer: asyncio.Future[pb.ReadPagesReply] = asyncio.get_running_loop().create_future()
+            self._reads.ask(request, answer.set_result)
+            reply = await answer
+            if self._slow_s:
+                await asyncio.sleep(self._slow_s)
+            await context.write(reply)
 
     async def Fence(self, request: pb.FenceRequest, context: Any) -> pb.FenceReply:
         """See ``StorageNode.on_fence``; the log port is added here."""

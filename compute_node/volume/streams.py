@@ -20,6 +20,8 @@ from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.channels import open_channel
 from aurora.rpc.stream import GrpcStream, open_stream
 from compute_node.volume.driver import NodeCalls
+from compute_node.volume.read_channel import ReadChannel
+from compute_node.volume.reads import Source
 
 if TYPE_CHECKING:
     from compute_node.volume.volume import Volume
@@ -41,8 +43,8 @@ class NodeStream:
         self.member = member
         self.channel = open_channel(member.address)
         self.calls = NodeCalls(volume.descriptor.volume_id, volume.writer_id, self.channel)
-        self.latency_s = 0.0
-        """Moving average of page reads from this node; 0 = none yet."""
+        self.source = Source(ReadChannel(member.address, self.calls.stub))
+        """This node as page reads see it."""
         self.problem = ""
         """Why the last stream ended."""
         self._volume = volume
@@ -173,4 +175,5 @@ class NodeStream:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        await self.source.channel.close()
         await self.channel.close()

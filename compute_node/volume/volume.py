@@ -411,7 +411,7 @@ class Volume:
                 "state": "unknown",
                 "scl": 0,
                 "lag_bytes": 0,
-                "read_latency_ms": round(stream.latency_s * 1000, 3),
+                "read_latency_ms": round(stream.source.latency.typical_s * 1000, 3),
                 "problem": stream.problem,
             }
             if not self.read_only:
