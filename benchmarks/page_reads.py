@@ -4,7 +4,7 @@ Six node processes on loopback, a volume through the real client, a table throug
 cache. Prints the latency of random page reads with all nodes warm, with one node slowed, with one that becomes slow on
 the way, and beside coalescing; then the rate of sequential scans.
 
-    python -m benchmarks.page_reads [--mb 32] [--reads 5000] [--slow-ms 50] [--json FILE]
+    python -m benchmarks.page_reads [--mb 12] [--reads 5000] [--slow-ms 50] [--json FILE]
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import json
 import os
 import random
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -140,7 +141,7 @@ class Bench:
     async def misses(self, name: str, reads: int, during: Callable[[int], None] | None = None) -> None:
         """Random reads, one at a time, past the page cache."""
         reader = self.volume.reader
-        before = reader.reads, reader.hedges, reader.retries
+        hedges, retries = reader.hedges, reader.retries
         took: list[float] = []
         for number in range(reads):
             if during is not None:
@@ -156,11 +157,15 @@ class Bench:
             "reads": reads,
             **{f"p{q}_ms": round(took[min(reads - 1, reads * q // 100)] * 1000, 3) for q in (50, 90, 99)},
             "max_ms": round(took[-1] * 1000, 3),
-            "hedges": reader.hedges - before[1],
-            "retries": reader.retries - before[2],
+            "hedges": reader.hedges - hedges,
+            "retries": reader.retries - retries,
         }
         self.rows.append(row)
         print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+
+    def fastest(self) -> int:
+        """The node that reads go to now."""
+        return min(self.volume.streams, key=lambda stream: stream.source.latency.typical_s or 1.0).index
 
     async def slow(self) -> None:
         """One node slowed from the start, then one that becomes slow while reads go on."""
@@ -172,8 +177,7 @@ class Bench:
         self.nodes.stop(0)
         await asyncio.to_thread(self.nodes.start, 0)
         await until(lambda: up_to_date(self.volume), "the return of a node")
-        fastest = min(self.volume.streams, key=lambda stream: stream.source.latency.typical_s or 1.0)
-        index = fastest.index
+        index = self.fastest()
 
         def restart(number: int) -> None:
             if number == reads // 4:
@@ -185,6 +189,16 @@ class Bench:
         self.nodes.stop(index)
         await asyncio.to_thread(self.nodes.start, index)
         await until(lambda: up_to_date(self.volume), "the return of a node")
+        await self.misses("warm-up", reads // 4)
+        stopped = self.fastest()
+
+        def pause(number: int) -> None:
+            if number == reads // 4:
+                self.nodes.running[stopped].send_signal(signal.SIGSTOP)
+            elif number == reads // 2:
+                self.nodes.running[stopped].send_signal(signal.SIGCONT)
+
+        await self.misses("the fastest node stops for a while", reads, pause)
 
     async def coalescing(self) -> None:
         """Reads beside a writer whose log makes the nodes coalesce again and again."""
@@ -258,7 +272,7 @@ async def run(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
 def main() -> int:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.page_reads", description=__doc__)
-    parser.add_argument("--mb", type=int, default=32, help="size of the table")
+    parser.add_argument("--mb", type=int, default=12, help="size of the table; a node caches 16")
     parser.add_argument("--reads", type=int, default=5000, help="page reads a measurement")
     parser.add_argument("--slow-ms", type=float, default=50.0, help="how much one node is slowed")
     parser.add_argument("--quick", action="store_true", help="warm reads and scans alone")

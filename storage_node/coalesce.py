@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 CHUNK_PAGES = 64
 RETRY_S = 1.0
 """Pause after a refusal of the disk, and between passes that could not take anything."""
+STAGGER = 0.5
+"""How much more log than the setting says the last member lets come together before a pass."""
 
 
 class Phase(Enum):
@@ -151,13 +153,21 @@ class Coalescer:
     def _begin_pass(self, now: float) -> bool:
         node = self._node
         live = sum(segment.live_bytes for segment in node.segments.values())
-        if live < node.config.coalesce_log_mb * (1 << 20) and now - self._last_pass < node.config.coalesce_age_s:
+        if live < node.config.coalesce_log_mb * (1 << 20) * self._stagger() and now - self._last_pass < node.config.coalesce_age_s:
             return False
         self._last_pass = now
         self._todo.extend(s for s in node.segments.values() if s.target(node.coalesce_limit(s)))
         if not self._todo:
             self._not_before = now + RETRY_S
         return bool(self._todo)
+
+    def _stagger(self) -> float:
+        """1 to 1 + ``STAGGER``, by the node's place among the members: all get the same log at the same time, and page
+        reads shall find nodes that do not coalesce just then."""
+        descriptor = self._node.descriptor
+        members = [member.node_id for member in descriptor.members] if descriptor is not None else []
+        node_id = self._node.config.node_id
+        return 1 + STAGGER * members.index(node_id) / len(members) if node_id in members else 1.0
 
     def _begin_round(self) -> None:
         node, segment = self._node, self._todo.popleft()

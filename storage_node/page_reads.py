@@ -26,6 +26,10 @@ from storage_node.node import Refused, StorageNode
 
 SLICE_PAGES = 8
 """Pages built before the loop gets its turn: about 0.3 ms."""
+RUNS_MAX = 256
+"""Requests that may wait for their next slice; further ones are refused, and the client asks another node."""
+BACKLOG_MAX_BYTES = 32 << 20
+"""Answers that a client may leave unread before its connection is ended."""
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +58,9 @@ class PageReads:
     def ask(self, request: pb.ReadPagesRequest, answer: Answer) -> None:
         """Answer the request, at once when it is short; a refusal is an answer with ``error`` set."""
         run = Run(request, answer)
+        if len(self._runs) >= RUNS_MAX and len(request.pages) > SLICE_PAGES:
+            answer(pb.ReadPagesReply(request_id=request.request_id, error=f"{RUNS_MAX} runs of pages wait already"))
+            return
         if self._serve(run):
             return
         self._runs.append(run)
@@ -109,6 +116,11 @@ class ReadStream:
         self._reads.ask(request, self._send)
 
     def _send(self, reply: pb.ReadPagesReply) -> None:
+        if self._stream.backlog_bytes > BACKLOG_MAX_BYTES:
+            logger.error("read stream ended: the client leaves %d bytes unread", self._stream.backlog_bytes)
+            self._stream.close()
+            self.ended()
+            return
         if self._slow_s:
             asyncio.get_running_loop().call_later(self._slow_s, self._stream.send, reply.SerializeToString())
         else:

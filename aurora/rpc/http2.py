@@ -270,6 +270,13 @@ class GrpcPeer(asyncio.Protocol):
             self._connection_window -= len(data)
             self._write(frame(DATA, 0, self._stream, data))
 
+    @property
+    def backlog_bytes(self) -> int:
+        """What ``send`` was given and the peer has not taken."""
+        transport = self._transport
+        waiting = sum(map(len, self._unsent))
+        return waiting + (transport.get_write_buffer_size() if transport is not None else 0)
+
     def _write(self, data: bytes) -> None:
         if self._transport is not None:
             self._transport.write(data)

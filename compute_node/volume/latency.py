@@ -4,7 +4,8 @@ Two questions are asked of it, with different memories:
 
 - *who is fastest* (``typical_s``): the median of the last ``RECENT`` answers. One outlier moves nothing; a node that got
   slow has lost its place after three answers, and has won it back after three.
-- *when to stop waiting* (``hedge_s``): the ``HEDGE_QUANTILE`` of the last ``WINDOW`` answers.
+- *when to ask another as well* (``hedge_s``): the ``HEDGE_QUANTILE`` of the last ``WINDOW`` answers. A node that got slow
+  is still waited for as long as it deserved before; one that is always slow is given its time.
 
 A run of pages is scaled to what one page would have taken (``weight``), so that one model serves both.
 """
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterable
 from typing import Final
 
 RECENT: Final = 5
@@ -80,15 +80,8 @@ class NodeLatency:
         ordered = self._ordered
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
-    @property
-    def hedge_s(self) -> float:
-        """How long this node deserves to be waited for, for one page."""
+    def hedge_s(self, pages: int = 1) -> float:
+        """How long this node deserves to be waited for before another is asked as well."""
         if len(self._ordered) < KNOWN:
-            return HEDGE_UNKNOWN_S
-        return min(max(self.quantile_s(HEDGE_QUANTILE), HEDGE_MIN_S), HEDGE_MAX_S)
-
-
-def hedge_after_s(able: Iterable[NodeLatency], pages: int) -> float:
-    """How long to wait before the next of ``able`` is asked: what the most reliable of them is waited for, so that a
-    node that got slow costs no more than that, and where all are slow nobody is asked twice for it."""
-    return min((node.hedge_s for node in able), default=HEDGE_UNKNOWN_S) * weight(pages)
+            return HEDGE_UNKNOWN_S * weight(pages)
+        return min(max(self.quantile_s(HEDGE_QUANTILE), HEDGE_MIN_S), HEDGE_MAX_S) * weight(pages)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aurora.errors import DataCorrupted, IoError
 from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
-from compute_node.volume.latency import NodeLatency, hedge_after_s
+from compute_node.volume.latency import NodeLatency
 from compute_node.volume.read_channel import ATTEMPT_TIMEOUT_S, ReadChannel
 
 if TYPE_CHECKING:
@@ -60,15 +60,15 @@ class Race:
         self._request = request
         self._pages = len(request.pages)
         self._queue = list(sources)
-        self._hedge_s = hedge_after_s((source.latency for source in sources), self._pages)
         self._done = done
+        self._probe = probe if probe is not sources[0] else None
         self._running: dict[Source, float] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._next()
-        if probe is not None and probe is not sources[0]:
-            self._queue.remove(probe)
-            self._ask(probe)
+        if self._probe is not None:
+            self._queue.remove(self._probe)
+            self._ask(self._probe)
 
     def _ask(self, source: Source) -> None:
         self._running[source] = self._loop.time()
@@ -80,8 +80,10 @@ class Race:
             self._timer.cancel()
             self._timer = None
         if self._queue:
-            self._ask(self._queue.pop(0))
-            self._timer = self._loop.call_later(self._hedge_s if self._queue else ATTEMPT_TIMEOUT_S, self._on_timer)
+            source = self._queue.pop(0)
+            self._ask(source)
+            wait_s = source.latency.hedge_s(self._pages) if self._queue else ATTEMPT_TIMEOUT_S
+            self._timer = self._loop.call_later(wait_s, self._on_timer)
         elif not self._running:
             self._finish()
         else:
@@ -116,7 +118,8 @@ class Race:
             if len(self.found) == self._pages:
                 self._finish()
                 return
-        self._next()
+        if source is not self._probe or not self._running:
+            self._next()
 
     def _take(self, reply: Any) -> None:
         for image in reply.pages:
@@ -205,11 +208,14 @@ class PageReader:
             sources = self._order(pg, pg_lsn)
             if sources:
                 races.append(self._race(numbers, pg_lsn, read_point, sources))
-        for race, done in races:
-            try:
+        try:
+            for _, done in races:
                 found.update(await done)
-            finally:
+        finally:
+            for race, done in races:
                 self.hedges += race.hedges
+                if not done.cancel() and not done.cancelled():
+                    done.exception()  # of two that failed, one is told
 
     def _race(
         self, page_nos: list[int], pg_lsn: int, read_point: int, sources: list[Source]

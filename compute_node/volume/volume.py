@@ -440,6 +440,7 @@ class Volume:
             "messages": 0 if self.read_only else self.core.messages,
             "retained_bytes": 0 if self.read_only else self.core.retained_bytes,
             "page_reads": self.reader.reads,
+            "page_hedges": self.reader.hedges,
             "pg_durable": self.recovered.pg_last if self.read_only else self.core.tracker.pg_durable,
             "nodes": nodes,
         }
