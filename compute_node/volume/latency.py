@@ -4,8 +4,8 @@ Two questions are asked of it, with different memories:
 
 - *who is fastest* (``typical_s``): the median of the last ``RECENT`` answers. One outlier moves nothing; a node that got
   slow has lost its place after three answers, and has won it back after three.
-- *when to ask another as well* (``hedge_s``): the ``HEDGE_QUANTILE`` of the last ``WINDOW`` answers. A node that got slow
-  is still waited for as long as it deserved before; one that is always slow is given its time.
+- *when to ask another as well* (``hedge_s``): a little past the ``HEDGE_QUANTILE`` of the last ``WINDOW`` answers. A
+  node that got slow is still waited for as long as it deserved before; one that is always slow is given its time.
 
 A run of pages is scaled to what one page would have taken (``weight``), so that one model serves both.
 """
@@ -19,6 +19,8 @@ from typing import Final
 RECENT: Final = 5
 WINDOW: Final = 128
 HEDGE_QUANTILE: Final = 0.97
+HEDGE_MARGIN: Final = 1.2
+"""Where all answers take the same time, the quantile is that time, and most of them are just about to come."""
 HEDGE_MIN_S: Final = 0.0015
 """Below this a hedge would only answer the jitter of two processes on one machine."""
 HEDGE_MAX_S: Final = 1.0
@@ -84,4 +86,4 @@ class NodeLatency:
         """How long this node deserves to be waited for before another is asked as well."""
         if len(self._ordered) < KNOWN:
             return HEDGE_UNKNOWN_S * weight(pages)
-        return min(max(self.quantile_s(HEDGE_QUANTILE), HEDGE_MIN_S), HEDGE_MAX_S) * weight(pages)
+        return min(max(HEDGE_MARGIN * self.quantile_s(HEDGE_QUANTILE), HEDGE_MIN_S), HEDGE_MAX_S) * weight(pages)

@@ -27,6 +27,8 @@ ATTEMPT_TIMEOUT_S: Final = 2.0
 """A node that has not answered by then has failed; its stream is given up."""
 RECONNECT_S: Final = 1.0
 """Between two attempts to have a stream."""
+MUTE_PAUSE_S: Final = 60.0
+"""The same after a stream that never answered anything: something else listens there as seen from here."""
 PENDING_MAX: Final = 1024
 """Requests that may be unanswered on one stream; further ones fail at once, and another node is asked."""
 
@@ -49,6 +51,8 @@ class ReadChannel:
         self._pending: dict[int, tuple[Answered, float]] = {}
         self._connecting: asyncio.Task[None] | None = None
         self._not_before_s = 0.0
+        self._answers = False
+        """Whether the stream has ever answered."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -64,6 +68,7 @@ class ReadChannel:
             _, since = next(iter(self._pending.values()))
             if now - since > ATTEMPT_TIMEOUT_S:
                 self._end("the node does not answer")
+                self._not_before_s = now + (RECONNECT_S if self._answers else MUTE_PAUSE_S)
         stream = self._stream
         if stream is None:
             if self._connecting is None and now >= self._not_before_s:
@@ -96,6 +101,7 @@ class ReadChannel:
             status = await self._stub.Status(pb.StatusRequest(), timeout=ATTEMPT_TIMEOUT_S)
             if status.log_port:
                 address = f"{self._address.rpartition(':')[0]}:{status.log_port}"
+                self._answers = False
                 self._stream = await open_stream(address, METHOD, self._on_message, self._end)
         except grpc.aio.AioRpcError as error:
             self.problem = f"{error.code().name}: {error.details()}"
@@ -106,6 +112,7 @@ class ReadChannel:
             self._connecting = None
 
     def _on_message(self, data: bytes) -> None:
+        self._answers = True
         reply = pb.ReadPagesReply.FromString(data)
         answered, _ = self._pending.pop(reply.request_id, (None, 0.0))
         if answered is None:
@@ -127,9 +134,9 @@ class ReadChannel:
 
     async def close(self) -> None:
         """End the stream; what is unanswered fails."""
-        self._not_before_s = float("inf")
         tasks = [*self._tasks, *([self._connecting] if self._connecting is not None else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._end("closed")
+        self._not_before_s = float("inf")
