@@ -60,9 +60,7 @@ class Nodes:
         self.folder = folder
         self.flags = flags
         names = [f"az{zone}-{name}" for zone in (1, 2, 3) for name in "ab"]
-        self.members = [
-            Member(n, n[:3], f"{LOOPBACK}:{p}") for n, p in zip(names, free_ports(len(names)), strict=True)
-        ]
+        self.members = [Member(n, n[:3], f"{LOOPBACK}:{p}") for n, p in zip(names, free_ports(len(names)), strict=True)]
         self.running: dict[int, subprocess.Popen[str]] = {}
 
     def start(self, index: int, *flags: str) -> None:

@@ -153,7 +153,10 @@ class Coalescer:
     def _begin_pass(self, now: float) -> bool:
         node = self._node
         live = sum(segment.live_bytes for segment in node.segments.values())
-        if live < node.config.coalesce_log_mb * (1 << 20) * self._stagger() and now - self._last_pass < node.config.coalesce_age_s:
+        if (
+            live < node.config.coalesce_log_mb * (1 << 20) * self._stagger()
+            and now - self._last_pass < node.config.coalesce_age_s
+        ):
             return False
         self._last_pass = now
         self._todo.extend(s for s in node.segments.values() if s.target(node.coalesce_limit(s)))

@@ -2,16 +2,16 @@
 
 A page miss reads at the VDL of that moment. That is always recent enough: a page with a younger LSN is not evictable,
 so it is still here, and nobody changes a page that is not here. One load a page at a time, whoever began it: a miss
-(``load``) or a scan's read-ahead (``read_ahead``); who else wants the page waits for that load. A page that is made anew while its load is under way (``create``) takes the place of what the load brings.
+(``load``) or a scan's read-ahead (``read_ahead``); who else wants the page waits for that load. A page that is made
+anew while its load is under way (``create``) takes the place of what the load brings.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from aurora.errors import AdminShutdown, DataCorrupted, IoError, SqlError
+from aurora.errors import AdminShutdown, DataCorrupted, IoError
 from aurora.kernels.python.arena import MISSING, ArenaFull
 from compute_node.hub import HUB, Waiter
 
@@ -29,7 +29,7 @@ class Load:
     def __init__(self, pages: Sequence[int]) -> None:
         self.pages = pages
         self.waiting: list[Waiter] = []
-        self.task: asyncio.Task[None] | None = None
+        self.task: Any = None
 
     def is_reading(self, page_no: int) -> bool:
         """Whether the page is still on its way."""
@@ -87,8 +87,7 @@ class PageCache:
         try:
             image = self.volume.read_page(page_no)
             self.pages_read += 1
-            if self._loading.get(page_no) is load:
-                self._install(page_no, image)
+            self._install(page_no, image, load)
         except (IoError, DataCorrupted, AdminShutdown) as error:
             # Storage's errors are everybody's. Not so a cancel of this session: others read for themselves then.
             if not isinstance(error, AdminShutdown) or self.volume.fenced:
@@ -122,17 +121,21 @@ class PageCache:
             return None
         load = Load(wanted)
         self._loading.update(dict.fromkeys(wanted, load))
-        load.task = HUB.loop.create_task(self._read_ahead(load))
-        load.task.add_done_callback(lambda _: self._end_ahead(load))
+        load.task = HUB.beside(self.volume.read_pages(wanted), lambda images: self._arrived(load, images))
         return load
 
-    async def _read_ahead(self, load: Load) -> None:
-        try:
-            images = await self.volume.read_pages(load.pages)
-        except SqlError:
-            return  # not this scan's error unless it needs the page: then its own read fails, and tells why
-        self.pages_read += len(images)
-        self.pages_ahead += len(images)
+    def _arrived(self, load: Load, images: Sequence[bytes | None] | None) -> None:
+        """A read-ahead is over; without ``images`` it was cancelled or failed, which is nobody's error: who needs one
+        of the pages reads it himself, and his read tells what is wrong."""
+        if images is not None:
+            self.pages_read += len(images)
+            self.pages_ahead += len(images)
+            self._install_ahead(load, images)
+        self._loaded(load)
+        for waiter in load.waiting:
+            waiter.wake()
+
+    def _install_ahead(self, load: Load, images: Sequence[bytes | None]) -> None:
         self.arena.durable_lsn = self.volume.vdl
         for page_no, image in zip(load.pages, images, strict=True):
             if self._loading.get(page_no) is load:
@@ -140,15 +143,6 @@ class PageCache:
                     self.arena.install(page_no, image)
                 except ArenaFull:
                     return  # all is pinned or newer than the VDL: who needs the page waits for a frame in ``load``
-
-    def _end_ahead(self, load: Load) -> None:
-        self._loaded(load)
-        for waiter in load.waiting:
-            waiter.wake()
-        if load.task is not None and not load.task.cancelled():
-            error = load.task.exception()
-            if error is not None:
-                HUB.loop.call_exception_handler({"message": "a read-ahead broke", "exception": error})
 
     # Frames
 
@@ -160,8 +154,11 @@ class PageCache:
         self._loading.pop(page_no, None)  # what a load brings may be older than what is now written here
         return self._install(page_no, None)
 
-    def _install(self, page_no: int, image: bytes | None) -> int:
+    def _install(self, page_no: int, image: bytes | None, load: Load | None = None) -> int:
+        """The page's frame; MISSING when it was made anew since ``load`` began, and is gone again."""
         while True:
+            if load is not None and self._loading.get(page_no) is not load:
+                return int(self.arena.lookup(page_no))
             self.arena.durable_lsn = self.volume.vdl
             try:
                 frame: int = self.arena.install(page_no, image)

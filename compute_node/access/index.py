@@ -326,7 +326,7 @@ class Index:
 
 
 def _parts(tids: list[int], pages_max: int) -> Iterator[list[int]]:
-    """``tids`` cut where they come to more pages than ``FIRST_PAGES``, then twice as many and so on to ``pages_max``."""
+    """``tids`` cut where they come to more pages than ``FIRST_PAGES``, then twice as many, up to ``pages_max``."""
     pages = min(FIRST_PAGES, max(1, pages_max))
     part: list[int] = []
     blocks: set[int] = set()

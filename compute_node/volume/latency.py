@@ -2,8 +2,8 @@
 
 Two questions are asked of it, with different memories:
 
-- *who is fastest* (``typical_s``): the median of the last ``RECENT`` answers. One outlier moves nothing; a node that got
-  slow has lost its place after three answers, and has won it back after three.
+- *who is fastest* (``typical_s``): the median of the last ``RECENT`` answers. One outlier moves nothing; a node that
+  got slow has lost its place after three answers, and has won it back after three.
 - *when to ask another as well* (``hedge_s``): a little past the ``HEDGE_QUANTILE`` of the last ``WINDOW`` answers. A
   node that got slow is still waited for as long as it deserved before; one that is always slow is given its time.
 

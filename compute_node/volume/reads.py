@@ -53,7 +53,11 @@ class Race:
     """
 
     def __init__(
-        self, request: Any, sources: Sequence[Source], probe: Source | None, done: asyncio.Future[dict[int, bytes | None]]
+        self,
+        request: Any,
+        sources: Sequence[Source],
+        probe: Source | None,
+        done: asyncio.Future[dict[int, bytes | None]],
     ) -> None:
         self.found: dict[int, bytes | None] = {}
         self.hedges = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -190,9 +190,7 @@ def test_the_channel_begins_with_unary_calls_and_goes_over_to_the_stream(tmp_pat
     with_node(tmp_path, body)
 
 
-def test_a_node_that_ends_fails_what_waits_and_is_found_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_node_that_ends_fails_what_waits_and_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_channel, "RECONNECT_S", 0.05)
 
     async def body(node: Served) -> None:
@@ -243,7 +241,7 @@ class FakeStub:
 
 
 @pytest.fixture
-def mute(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[MuteStream]]:
+def mute(monkeypatch: pytest.MonkeyPatch) -> list[MuteStream]:
     made: list[MuteStream] = []
 
     async def open_mute(*_: Any) -> MuteStream:
@@ -251,7 +249,7 @@ def mute(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[MuteStream]]:
         return made[-1]
 
     monkeypatch.setattr(read_channel, "open_stream", open_mute)
-    yield made
+    return made
 
 
 def test_a_stream_that_answers_nothing_is_given_up_and_reads_go_on_by_unary_calls(mute: list[MuteStream]) -> None:

@@ -51,9 +51,7 @@ class FakeNode:
         reply = pb.ReadPagesReply()
         for page in request.pages:
             image = {"page": page_of(page.page_no), "short": b"x"}.get(kind, b"")
-            reply.pages.add(
-                page_no=page.page_no, image=image, behind=kind == "behind", collected=kind == "collected"
-            )
+            reply.pages.add(page_no=page.page_no, image=image, behind=kind == "behind", collected=kind == "collected")
         return reply
 
 
