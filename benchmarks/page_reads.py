@@ -1,8 +1,8 @@
 """Page reads from storage, with real node processes: misses one at a time, and scans with and without read-ahead.
 
 Six node processes on loopback, a volume through the real client, a table through the access layer with a small page
-cache. Prints the latency of random page reads with all nodes warm, with one node slowed, with one that becomes slow on
-the way, and beside coalescing; then the rate of sequential scans.
+cache. Prints the latency of random page reads with all nodes warm, with one node slowed, with the fastest becoming slow
+or stopping on the way, and beside coalescing; then the rate of sequential scans.
 
     python -m benchmarks.page_reads [--mb 12] [--reads 5000] [--slow-ms 50] [--json FILE]
 """
@@ -188,13 +188,14 @@ class Bench:
         await asyncio.to_thread(self.nodes.start, index)
         await until(lambda: up_to_date(self.volume), "the return of a node")
         await self.misses("warm-up", reads // 4)
-        stopped = self.fastest()
+        stopped = []
 
         def pause(number: int) -> None:
             if number == reads // 4:
-                self.nodes.running[stopped].send_signal(signal.SIGSTOP)
+                stopped.append(self.nodes.running[self.fastest()])
+                stopped[0].send_signal(signal.SIGSTOP)
             elif number == reads // 2:
-                self.nodes.running[stopped].send_signal(signal.SIGCONT)
+                stopped[0].send_signal(signal.SIGCONT)
 
         await self.misses("the fastest node stops for a while", reads, pause)
 
