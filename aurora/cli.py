@@ -8,15 +8,20 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from aurora import fleet
 from aurora.supervisor import AZS, LOOPBACK, Cluster, ClusterError
 
 PAGES_PER_PG_DEFAULT = (10 << 30) // 8192
 """10 GiB protection groups."""
+WATCH_S = 2.0
+WATCH_MIN_S = 0.2
+CLEAR_SCREEN = "\x1b[H\x1b[2J"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -38,6 +43,10 @@ def _parser() -> argparse.ArgumentParser:
         "--pages-per-pg", type=int, default=PAGES_PER_PG_DEFAULT, help="protection group size in 8 KiB pages"
     )
     up.add_argument("--cache-mb", type=int, default=512, help="the writer's page cache")
+    up.add_argument(
+        "--storage-nodes", type=int, default=6, choices=(6, 9, 12), help="storage nodes, evenly over three zones"
+    )
+    up.add_argument("--tails", action="store_true", help="three of each six segments keep log only, no pages")
     up.add_argument("--password-file", type=Path, default=None, help="superuser password (or AURORA_PASSWORD)")
 
     verbs.add_parser("down", parents=[shared], help="stop all processes of the cluster")
@@ -47,12 +56,29 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument(
         "--storage", default=None, metavar="ADDR,…", help="ask these storage nodes over the network instead"
     )
+    status.add_argument("--pgs", action="store_true", help="show all protection groups, however many there are")
+    status.add_argument(
+        "--watch", nargs="?", type=float, const=WATCH_S, metavar="SECONDS", help="show it again and again, until Ctrl-C"
+    )
     status.add_argument("--check", action="store_true", help="exit status 1 when something is down (for health checks)")
 
     node = verbs.add_parser("node", help="one storage node")
     node_verbs = node.add_subparsers(dest="action", required=True)
     for action in ("kill", "stop", "start"):
         node_verbs.add_parser(action, parents=[shared]).add_argument("id")
+
+    add = node_verbs.add_parser("add", parents=[shared], help="one more storage node, as a spare")
+    add.add_argument("az", choices=AZS)
+    replace = node_verbs.add_parser("replace", parents=[shared], help="move a node's segments to a new, empty node")
+    replace.add_argument("id")
+    replace.add_argument("--by", default=None, help="a node of the same zone that is there already")
+    replace.add_argument("--timeout-s", type=float, default=3600.0, help="go back when it takes longer")
+
+    zone = verbs.add_parser("quorum", help="the quorum model while a zone stays away for long")
+    zone_verbs = zone.add_subparsers(dest="action", required=True)
+    away = zone_verbs.add_parser("away", parents=[shared], help="count on the other two zones alone: 3/4")
+    away.add_argument("az", choices=AZS)
+    zone_verbs.add_parser("all", parents=[shared], help="count on all three zones again: 4/6")
 
     az = verbs.add_parser("az", help="the nodes of one availability zone")
     az_verbs = az.add_subparsers(dest="action", required=True)
@@ -81,6 +107,8 @@ def _up(args: argparse.Namespace) -> int:
             pages_per_pg=args.pages_per_pg,
             cache_mb=args.cache_mb,
             password=password,
+            nodes_per_az=args.storage_nodes // len(AZS),
+            tails=args.tails,
         )
     elif args.host is not None or args.port is not None:
         writer = cluster.writer
@@ -122,7 +150,8 @@ def _tell(cluster: Cluster) -> None:
     if missing:
         logs = cluster.data / "log"
         print(f"storage nodes that did not start: {', '.join(missing)} (see {logs})", file=sys.stderr, flush=True)
-    nodes = "six" if not missing else len(cluster.required.nodes) - len(missing)
+    count = len(cluster.required.nodes) - len(missing)
+    nodes = "six" if count == 6 else count
     print(f"{nodes} storage nodes and {writer.id} (writer) are up; connect with:", flush=True)
     print(f"  psql -h {host} -p {writer.port} -U postgres postgres", flush=True)
 
@@ -133,10 +162,17 @@ def _down(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
-    from aurora.status import status_text, storage_status
+    from aurora.status import storage_status
+    from aurora.status_text import status_text
 
-    status = storage_status(args.storage.split(",")) if args.storage else Cluster(args.data).status()
-    print(json.dumps(status) if args.json else status_text(status))
+    while True:
+        status = storage_status(args.storage.split(",")) if args.storage else Cluster(args.data).status()
+        text = json.dumps(status) if args.json else status_text(status, args.pgs)
+        redraw = args.watch is not None and not args.json and sys.stdout.isatty()
+        print(CLEAR_SCREEN + text if redraw else text, flush=True)
+        if args.watch is None:
+            break
+        time.sleep(max(args.watch, WATCH_MIN_S))
     ill = any(part["state"] in ("down", "not answering") for part in status["storage_nodes"] + status["instances"])
     return 1 if args.check and ill else 0
 
@@ -152,8 +188,19 @@ def _process(cluster: Cluster, action: str, process_id: str, start: Callable[[st
 
 def _node(args: argparse.Namespace) -> int:
     cluster = Cluster(args.data)
+    if args.action == "add":
+        print(fleet.add(cluster, args.az))
+        return 0
+    if args.action == "replace":
+        fleet.replace(cluster, args.id, args.by, args.timeout_s, print)
+        return 0
     cluster.required.node(args.id)
     _process(cluster, args.action, args.id, cluster.start_node)
+    return 0
+
+
+def _quorum(args: argparse.Namespace) -> int:
+    print(fleet.set_away(Cluster(args.data), args.az if args.action == "away" else ""))
     return 0
 
 
@@ -193,6 +240,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "status": _status,
     "node": _node,
     "az": _az,
+    "quorum": _quorum,
     "instance": _instance,
     "psql": _psql,
 }

@@ -12,7 +12,7 @@ back.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from aurora.errors import InvariantViolation
@@ -96,12 +96,26 @@ class _Group:
 
 
 class _PgTrack:
-    __slots__ = ("pgcl", "scls", "waiting")
+    __slots__ = ("pgcl", "place", "quorum", "scls", "waiting")
 
-    def __init__(self, segments: int) -> None:
-        self.scls = [0] * segments
+    def __init__(self, quorum: Quorum, nodes: int) -> None:
+        self.scls = [0] * nodes
         self.pgcl = 0
         self.waiting: deque[tuple[int, _Group]] = deque()
+        self.require(quorum, nodes)
+
+    def require(self, quorum: Quorum, nodes: int) -> None:
+        """From now on ``quorum`` decides, over ``nodes`` nodes."""
+        self.scls += [0] * (nodes - len(self.scls))
+        self.quorum = quorum
+        self.place = -1
+        """Where the PGCL is in the sorted SCLs; -1 when the quorum is no plain count of all nodes."""
+        if isinstance(quorum, Threshold) and sorted(quorum.segments) == list(range(len(self.scls))):
+            self.place = len(self.scls) - quorum.count
+
+    def reached(self) -> int:
+        """The LSN that a quorum has reached."""
+        return sorted(self.scls)[self.place] if self.place >= 0 else self.quorum.reached(self.scls)
 
 
 class QuorumTracker:
@@ -115,20 +129,31 @@ class QuorumTracker:
         self,
         start: int = 0,
         pg_last: dict[int, int] | None = None,
-        quorum: Quorum = WRITE_QUORUM,
-        segments: int = SEGMENTS,
+        quorum_of: Callable[[int], Quorum] = lambda pg: WRITE_QUORUM,
+        nodes: int = SEGMENTS,
     ) -> None:
         self.vcl = start
         self.vdl = start
         self.pg_durable: dict[int, int] = dict(pg_last or {})
         self.appended = start
         """Last LSN that was appended."""
-        self._quorum = quorum
-        self._fast = quorum == WRITE_QUORUM and segments == SEGMENTS
-        self._segments = segments
+        self._quorum_of = quorum_of
+        self._nodes = nodes
         self._pgs: dict[int, _PgTrack] = {}
         self._groups: deque[_Group] = deque()
         self._undurable: deque[tuple[int, int]] = deque()
+
+    def require(self, quorum_of: Callable[[int], Quorum], nodes: int) -> None:
+        """From now on these quorums decide what has not been reached yet; what has been stays reached."""
+        self._quorum_of, self._nodes = quorum_of, nodes
+        for pg, track in self._pgs.items():
+            track.require(quorum_of(pg), nodes)
+
+    def _track(self, pg: int) -> _PgTrack:
+        track = self._pgs.get(pg)
+        if track is None:
+            track = self._pgs[pg] = _PgTrack(self._quorum_of(pg), self._nodes)
+        return track
 
     def append(self, pg: int, first_lsn: int, last_lsn: int, last_cpl: int) -> None:
         """One run on its own: everything in it lies above all that was appended before."""
@@ -154,23 +179,26 @@ class QuorumTracker:
         group = _Group(high, cpl, ends)
         self._groups.append(group)
         for last, pg in ends:
-            track = self._pgs.get(pg)
-            if track is None:
-                track = self._pgs[pg] = _PgTrack(self._segments)
-            track.waiting.append((last, group))
+            self._track(pg).waiting.append((last, group))
 
-    def ack(self, pg: int, segment: int, scl: int) -> bool:
-        """Segment ``segment`` of ``pg`` is complete up to ``scl``. Returns whether the VDL advanced."""
-        track = self._pgs.get(pg)
-        if track is None:
-            track = self._pgs[pg] = _PgTrack(self._segments)
+    def ack(self, pg: int, node: int, scl: int) -> bool:
+        """The segment of ``pg`` on ``node`` is complete up to ``scl``. Returns whether the VDL advanced."""
+        track = self._pgs.get(pg) or self._track(pg)
         scls = track.scls
-        if scl <= scls[segment]:
+        if scl <= scls[node]:
             return False
-        scls[segment] = scl
-        if scl <= track.pgcl:
-            return False
-        pgcl = sorted(scls)[SEGMENTS - WRITE_SEGMENTS] if self._fast else self._quorum.reached(scls)
+        scls[node] = scl
+        return scl > track.pgcl and self._settle(track)
+
+    def recount(self) -> bool:
+        """The quorums have changed: look again at all that was acknowledged. Returns whether the VDL advanced."""
+        vdl = self.vdl
+        for track in self._pgs.values():
+            self._settle(track)
+        return self.vdl > vdl
+
+    def _settle(self, track: _PgTrack) -> bool:
+        pgcl = track.reached()
         if pgcl <= track.pgcl:
             return False
         track.pgcl = pgcl
@@ -204,10 +232,21 @@ class QuorumTracker:
         track = self._pgs.get(pg)
         return track.pgcl if track else 0
 
-    def scl(self, pg: int, segment: int) -> int:
-        """What the segment last reported; 0 when never heard of."""
+    def reached(self, pg: int) -> int:
+        """The LSN that a write quorum has reached as the quorum is now: after a change it may be below ``pgcl``."""
         track = self._pgs.get(pg)
-        return track.scls[segment] if track else 0
+        return track.reached() if track else 0
+
+    def scl(self, pg: int, node: int) -> int:
+        """What the node last reported; 0 when never heard of."""
+        track = self._pgs.get(pg)
+        return track.scls[node] if track else 0
+
+    def forget(self, node: int, pgs: Iterable[int]) -> None:
+        """The node does not hold these segments any more, or begins them anew: its word of them counts no longer."""
+        for pg in pgs:
+            if pg in self._pgs:
+                self._pgs[pg].scls[node] = 0
 
     @property
     def pending_groups(self) -> int:

@@ -1,31 +1,63 @@
-"""What ``aurora status`` shows: each storage node asked over gRPC, each instance asked in SQL."""
+"""What ``aurora status`` knows: each storage node asked over gRPC, each instance asked in SQL, all at the same time.
+
+::
+
+    instances ─ aurora_status() ─┐ (the writer gets a head start, so that its durable LSNs are older than the answers)
+    storage nodes ─ Status ──────┴─► volume, storage_nodes, instances, protection_groups (aurora/status_groups.py)
+
+Nobody is waited for longer than ``TIMEOUT_S``, however many do not answer.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Mapping, Sequence
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 import psycopg
 
 from aurora.rpc import storage_pb2, storage_pb2_grpc
+from aurora.status_groups import behind_writer, protection_groups
 
 if TYPE_CHECKING:
     from aurora.supervisor import Cluster
 
-TIMEOUT_S = 2.0
+TIMEOUT_S: Final = 2.0
+HEAD_START_S: Final = 1.0
+"""How long the nodes are not asked yet while the writer has not answered."""
 _STATES = {"serving": "up", "behind": "catching up"}
 """A storage node's own word for what it does → what is shown."""
-_NO_PG = {"scl": 0, "collected": 0}
 
 
-def node_status(address: str) -> dict[str, Any]:
-    """One storage node's own account; ``state`` is ``down`` when it does not answer."""
-    with grpc.insecure_channel(address) as channel:
-        try:
-            reply = storage_pb2_grpc.StorageStub(channel).Status(storage_pb2.StatusRequest(), timeout=TIMEOUT_S)
-        except grpc.RpcError as error:
-            return {"address": address, "state": "down", "error": error.code().name.lower()}
+def ask_nodes(addresses: Sequence[str]) -> list[dict[str, Any]]:
+    """Each node's own account, in the order of the addresses; ``state`` is ``down`` for one that does not answer."""
+    channels = [grpc.insecure_channel(address) for address in addresses]
+    try:
+        calls = [
+            storage_pb2_grpc.StorageStub(channel).Status.future(storage_pb2.StatusRequest(), timeout=TIMEOUT_S)
+            for channel in channels
+        ]
+        return [_answer(address, call) for address, call in zip(addresses, calls, strict=True)]
+    finally:
+        for channel in channels:
+            channel.close()
+
+
+def _answer(address: str, call: Any) -> dict[str, Any]:
+    try:
+        return node_view(address, call.result())
+    except grpc.RpcError as error:
+        return {"address": address, "state": "down", "error": error.code().name.lower()}
+
+
+def node_view(address: str, reply: storage_pb2.StatusReply) -> dict[str, Any]:
+    """A node's answer as it is shown."""
+    beside = {status.pg: status for status in reply.pg_status}
+    descriptor = reply.descriptor
     return {
         "id": reply.node_id,
         "az": reply.az,
@@ -36,69 +68,142 @@ def node_status(address: str) -> dict[str, Any]:
         "vdl": reply.vdl,
         "epoch": reply.volume_epoch,
         "volume_id": reply.volume_id.hex(),
+        "descriptor_version": [descriptor.proposer_epoch, descriptor.generation],
+        "membership_epoch": descriptor.membership_epoch,
+        "geometry_epoch": descriptor.geometry_epoch,
+        "members": [{"id": m.node_id, "az": m.az, "address": m.address} for m in descriptor.nodes if not m.retired],
+        "groups": [_group_view(group) for group in descriptor.groups],
         "log_bytes": reply.log_bytes,
         "page_bytes": reply.page_bytes,
         "cached_pages": reply.cached_pages,
-        "pgs": {pg.pg: {"scl": pg.scl, "collected": pg.collected_lsn} for pg in reply.pgs},
+        "pgs": {pg.pg: _segment_view(pg, beside.get(pg.pg, storage_pb2.PgStatus())) for pg in reply.pgs},
         "note": reply.note,
+    }
+
+
+def _group_view(group: storage_pb2.Group) -> dict[str, Any]:
+    return {
+        "membership_epoch": group.membership_epoch,
+        "away": group.away,
+        "away_next": group.away_next if group.HasField("away_next") else None,
+        "slots": [{"member": s.member, "candidate": s.candidate, "tail": s.tail} for s in group.slots],
+    }
+
+
+def _segment_view(state: storage_pb2.PgState, status: storage_pb2.PgStatus) -> dict[str, Any]:
+    repair = None
+    if status.HasField("repair"):
+        told = status.repair
+        repair = {
+            "kind": told.kind,
+            "from": told.peer_id,
+            "done": told.done,
+            "total": told.total,
+            "percent": 100 * told.done // told.total if told.total else None,
+            "fetched_bytes": told.fetched_bytes,
+            "running_s": told.running_s,
+        }
+    return {
+        "scl": state.scl,
+        "collected": state.collected_lsn,
+        "hollow": state.hollow,
+        "entries": status.entries,
+        "pending": status.pending,
+        "log_bytes": status.log_bytes,
+        "page_bytes": status.page_bytes,
+        "broken_pages": status.broken_pages,
+        "repair": repair,
     }
 
 
 def instance_status(dsn: str) -> dict[str, Any] | None:
     """What an instance says of itself and the volume; None when it does not answer."""
     try:
-        with psycopg.connect(dsn, connect_timeout=int(TIMEOUT_S) + 1, autocommit=True) as connection:
+        with psycopg.connect(dsn, connect_timeout=int(TIMEOUT_S), autocommit=True) as connection:
             row = connection.execute("select aurora_status()").fetchone()
     except psycopg.Error:
         return None
     return json.loads(row[0]) if row else None
 
 
+class _Instances:
+    """Instances that are being asked, each in a thread of its own: one that hangs holds nobody up, not even the end
+    of this process.
+    """
+
+    def __init__(self, dsns: Mapping[str, str]) -> None:
+        self.told: dict[str, dict[str, Any] | None] = {}
+        self._asked = len(dsns)
+        self._answers: SimpleQueue[tuple[str, dict[str, Any] | None]] = SimpleQueue()
+        for name, dsn in dsns.items():
+            threading.Thread(target=self._ask, args=(name, dsn), daemon=True).start()
+
+    def _ask(self, name: str, dsn: str) -> None:
+        self._answers.put((name, instance_status(dsn)))
+
+    def wait(self, deadline_s: float, name: str = "") -> None:
+        """Until ``name`` (or, without one, everybody) has answered, or until the deadline."""
+        while len(self.told) < self._asked and not (name and name in self.told):
+            try:
+                who, answer = self._answers.get(timeout=max(0.0, deadline_s - monotonic()))
+            except Empty:
+                return
+            self.told[who] = answer
+
+
 def cluster_status(cluster: Cluster) -> dict[str, Any]:
-    """Volume, storage nodes and instances of a cluster on this machine.
+    """Volume, storage nodes, instances and protection groups of a cluster on this machine.
 
     The writer is asked before the nodes: a node that then has not what was durable before is behind, and not merely
-    asked early.
+    asked early. A writer that takes longer is shown, but nobody is measured by what it says.
     """
     spec = cluster.required
-    volume: dict[str, Any] = {}
-    instances = []
-    for instance in spec.instances:
-        pid = cluster.pid(instance.id)
-        told = instance_status(cluster.dsn(instance.id)) if pid is not None else None
-        state = "down" if pid is None else "not answering" if told is None else "up"
-        instances.append(
-            {
-                "id": instance.id,
-                "role": instance.role,
-                "address": instance.address,
-                "pid": pid,
-                "state": state,
-                "lag_ms": 0,
-            }
-        )
-        if told is not None and instance.role == "writer":
-            volume = told["volume"]
-    durable = {int(pg): lsn for pg, lsn in volume.get("pg_durable", {}).items()}
+    start_s = monotonic()
+    ids = [*(node.id for node in spec.nodes), *(one.id for one in spec.instances)]
+    pids = {process_id: cluster.pid(process_id) for process_id in ids}
+    asked = _Instances({one.id: cluster.dsn(one.id) for one in spec.instances if pids[one.id] is not None})
+    writer = cluster.writer.id
+    if pids[writer] is not None:
+        asked.wait(start_s + HEAD_START_S, writer)
+    early = (asked.told.get(writer) or {}).get("volume", {})
+    durable = {int(pg): lsn for pg, lsn in early.get("pg_durable", {}).items()}
+    running = [node.address for node in spec.nodes if pids[node.id] is not None]
+    answers = dict(zip(running, ask_nodes(running), strict=True))
+    asked.wait(start_s + HEAD_START_S + TIMEOUT_S)
+    volume = (asked.told.get(writer) or {}).get("volume", {})
+
     nodes = []
     for node in spec.nodes:
-        pid = cluster.pid(node.id)
-        shown: dict[str, Any] = {"address": node.address, "state": "down"}
-        if pid is not None:
-            shown = node_status(node.address)
-        shown.update(id=node.id, az=node.az, pid=pid)
-        if pid is not None and shown["state"] == "down":
+        shown = {"address": node.address, "state": "down", **answers.get(node.address, {})}
+        shown.update(id=node.id, az=node.az, pid=pids[node.id], metrics=node.metrics)
+        if shown["pid"] is not None and shown["state"] == "down":
             shown["state"] = "not answering"
-        if shown["state"] == "up" and any(shown["pgs"].get(pg, _NO_PG)["scl"] < lsn for pg, lsn in durable.items()):
-            shown["state"] = "catching up"
         nodes.append(shown)
-    return {"volume": volume, "storage_nodes": nodes, "instances": instances}
+    groups = protection_groups(nodes, durable, early.get("epoch", 0))
+    behind = behind_writer(groups)
+    for shown in nodes:
+        if shown["state"] == "up" and shown["id"] in behind:
+            shown["state"] = "catching up"
+    instances = [
+        {
+            "id": one.id,
+            "role": one.role,
+            "address": one.address,
+            "pid": pids[one.id],
+            "state": "down" if pids[one.id] is None else "up" if asked.told.get(one.id) else "not answering",
+            "lag_ms": 0,
+            "metrics": one.metrics,
+        }
+        for one in spec.instances
+    ]
+    return {"volume": volume, "storage_nodes": nodes, "instances": instances, "protection_groups": groups}
 
 
-def storage_status(addresses: list[str]) -> dict[str, Any]:
-    """The same, as far as the storage nodes alone can tell it."""
-    nodes = [node_status(address) for address in addresses]
+def storage_status(addresses: Sequence[str]) -> dict[str, Any]:
+    """The same, as far as the storage nodes alone can tell it: no writer is needed."""
+    nodes = ask_nodes(addresses)
     up = [node for node in nodes if node["state"] != "down"]
+    _name_the_silent(nodes)
     volume = {}
     if up:
         volume = {
@@ -106,21 +211,14 @@ def storage_status(addresses: list[str]) -> dict[str, Any]:
             "vdl": max(node["vdl"] for node in up),
             "epoch": max(node["epoch"] for node in up),
         }
-    return {"volume": volume, "storage_nodes": nodes, "instances": []}
+    groups = protection_groups(nodes, {}, 0)
+    return {"volume": volume, "storage_nodes": nodes, "instances": [], "protection_groups": groups}
 
 
-def status_text(status: dict[str, Any]) -> str:
-    """A table for people."""
-    lines = ["volume   " + "  ".join(f"{k}={v}" for k, v in status["volume"].items() if not isinstance(v, dict | list))]
-    lines.append(f"{'storage node':<14}{'az':<6}{'state':<15}{'scl':>14}  {'pid':>8}  address")
-    for node in status["storage_nodes"]:
-        lines.append(
-            f"{node.get('id', '?'):<14}{node.get('az', '?'):<6}{node['state']:<15}{node.get('scl', '-'):>14}  "
-            f"{node.get('pid') or '-':>8}  {node['address']}"
-        )
-    for instance in status["instances"]:
-        lines.append(
-            f"{instance['id']:<14}{'':<6}{instance['state']:<15}{instance['role']:>14}  "
-            f"{instance['pid'] or '-':>8}  {instance['address']}"
-        )
-    return "\n".join(lines)
+def _name_the_silent(nodes: Sequence[dict[str, Any]]) -> None:
+    """Who does not answer is known by its address, if the volume's descriptor has it."""
+    known = {member["address"]: member for node in nodes for member in node.get("members", ())}
+    for node in nodes:
+        member = known.get(node["address"])
+        if "id" not in node and member is not None:
+            node.update(id=member["id"], az=member["az"])

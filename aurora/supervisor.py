@@ -25,6 +25,7 @@ AZS = ("az1", "az2", "az3")
 NODES = tuple((f"{az}-{letter}", az) for az in AZS for letter in "ab")
 """The six storage nodes: (id, availability zone)."""
 
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
 LOOPBACK = "127.0.0.1"
 
 
@@ -39,6 +40,8 @@ class NodeSpec:
     id: str
     az: str
     address: str
+    metrics: str = ""
+    """Where it serves /metrics and /healthz; empty: nowhere."""
 
 
 @dataclass(slots=True)
@@ -49,6 +52,7 @@ class InstanceSpec:
     role: str
     host: str
     port: int
+    metrics: str = ""
 
     @property
     def address(self) -> str:
@@ -158,17 +162,30 @@ class Cluster:
             raise ClusterError(f"no cluster in {self.data}; start one with: aurora up --data {self.data}")
         return self.spec
 
-    def create(self, *, host: str, port: int, pages_per_pg: int, cache_mb: int, password: str | None) -> None:
-        """Describe a new cluster of six nodes and a writer; nothing is started."""
+    def create(
+        self,
+        *,
+        host: str,
+        port: int,
+        pages_per_pg: int,
+        cache_mb: int,
+        password: str | None,
+        nodes_per_az: int = 2,
+        tails: bool = False,
+    ) -> None:
+        """Describe a new cluster of two or more nodes a zone and a writer; nothing is started."""
         self._check_host(host, bool(password))
         port = self._checked_port(port)
         self.data.mkdir(parents=True, exist_ok=True)
-        ports = free_ports(len(NODES))
+        names = [(f"{az}-{letter}", az) for az in AZS for letter in LETTERS[:nodes_per_az]]
+        *ports, for_writer = (f"{LOOPBACK}:{port}" for port in free_ports(2 * len(names) + 1))
+        places = zip(names, ports[: len(names)], ports[len(names) :], strict=True)
         self.spec = ClusterSpec(
-            nodes=[NodeSpec(i, az, f"{LOOPBACK}:{p}") for (i, az), p in zip(NODES, ports, strict=True)],
-            instances=[InstanceSpec("instance-1", "writer", host, port)],
+            nodes=[NodeSpec(node_id, az, address, metrics) for (node_id, az), address, metrics in places],
+            instances=[InstanceSpec("instance-1", "writer", host, port, for_writer)],
             pages_per_pg=pages_per_pg,
             cache_mb=cache_mb,
+            settings={"tails": "on"} if tails else {},
         )
         if password:
             secret = self.data / "password"
@@ -257,6 +274,7 @@ class Cluster:
             [
                 *("storage_node", "--id", node.id, "--az", node.az, "--listen", node.address),
                 *("--data", str(self.data / "storage" / node.id), "--peers", peers),
+                *(("--metrics-listen", node.metrics) if node.metrics else ()),
             ],
         )
 
@@ -275,6 +293,13 @@ class Cluster:
             "--cache-mb",
             str(spec.cache_mb),
         ]
+        if spec.settings.get("tails") == "on":
+            arguments.append("--tails")
+        for name in ("replace-after-s", "zone-away-after-s"):
+            if name in spec.settings:
+                arguments += [f"--{name}", spec.settings[name]]
+        if instance.metrics:
+            arguments += ["--metrics-listen", instance.metrics]
         if spec.password_file:
             arguments += ["--password-file", spec.password_file]
         self._spawn(instance_id, arguments)
@@ -308,6 +333,30 @@ class Cluster:
         """SIGTERM, then SIGKILL when it does not end in time."""
         if self.signal(process_id, signal.SIGTERM) and not self.wait_gone(process_id, 10.0):
             self.kill(process_id)
+
+    def add_node(self, az: str) -> NodeSpec:
+        """Describe and start one more node in a zone; the volume does not know it yet."""
+        taken = {node.id for node in self.required.nodes}
+        if az not in AZS:
+            raise ClusterError(f"no availability zone {az!r}; there are {', '.join(AZS)}")
+        node_id = next((f"{az}-{letter}" for letter in LETTERS if f"{az}-{letter}" not in taken), None)
+        if node_id is None:
+            raise ClusterError(f"zone {az} has {len(LETTERS)} storage nodes already")
+        if (self.data / "storage" / node_id).exists():
+            raise ClusterError(f"{self.data / 'storage' / node_id} is left of an earlier {node_id}: remove it first")
+        address, metrics = (f"{LOOPBACK}:{port}" for port in free_ports(2))
+        node = NodeSpec(node_id, az, address, metrics)
+        self.required.nodes.append(node)
+        self._write()
+        self.start_node(node_id)
+        return node
+
+    def remove_node(self, node_id: str) -> None:
+        """Stop a node that the volume does not need any more, and forget it; its files stay."""
+        self.stop(node_id)
+        spec = self.required
+        spec.nodes = [node for node in spec.nodes if node.id != node_id]
+        self._write()
 
     def nodes_of(self, az: str) -> list[str]:
         """The ids of a zone's nodes."""

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aurora.addresses import parse_listen
+
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 PAGES_PER_PG_DEFAULT = (10 << 30) // 8192
 CACHE_MB_MIN = 8
@@ -36,6 +38,10 @@ class Config:
     tls_key: Path | None = None
     max_connections: int = 10_000
     verify_redo: bool = False
+    tails: bool = False
+    replace_after_s: float = 30.0
+    zone_away_after_s: float = 600.0
+    metrics_listen: str = ""
 
     @property
     def cache_frames(self) -> int:
@@ -76,7 +82,13 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     flag("--password-file", type=Path, default=None, help="superuser password (or AURORA_PASSWORD)")
     flag("--tls-cert", type=Path, default=None, help="certificate chain (PEM) for TLS")
     flag("--tls-key", type=Path, default=None, help="its private key (PEM)")
+    parser.add_argument(
+        "--tails", action="store_true", help="for a new volume: three of each six segments keep log only, no pages"
+    )
+    flag("--replace-after-s", type=float, default=30.0, help="replace a silent storage node by a spare one; 0: never")
+    flag("--zone-away-after-s", type=float, default=600.0, help="count a silent zone out (3/4 quorum); 0: never")
     flag("--max-connections", type=int, default=10_000)
+    flag("--metrics-listen", default="", help="HOST:PORT for /metrics and /healthz, port 0 a free one; off by default")
     parser.add_argument("--verify-redo", action="store_true", help="replay each mini-transaction and compare (slow)")
     return parser
 
@@ -101,6 +113,11 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         raise ConfigError(f"--cache-mb is at least {CACHE_MB_MIN}")
     if int(args.pages_per_pg) < 16:
         raise ConfigError("--pages-per-pg is at least 16")
+    if args.metrics_listen:
+        try:
+            parse_listen(args.metrics_listen)
+        except ValueError as error:
+            raise ConfigError(f"--metrics-listen: {error}") from error
     return Config(
         id=args.id,
         role=args.role,
@@ -113,5 +130,9 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         tls_cert=args.tls_cert,
         tls_key=args.tls_key,
         max_connections=int(args.max_connections),
+        tails=args.tails or bool(environment.get("AURORA_TAILS")),
+        replace_after_s=float(args.replace_after_s),
+        zone_away_after_s=float(args.zone_away_after_s),
+        metrics_listen=args.metrics_listen,
         verify_redo=args.verify_redo or bool(environment.get("AURORA_VERIFY_REDO")),
     )

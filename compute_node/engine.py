@@ -30,13 +30,20 @@ from compute_node.sql.plan import PlannedStmt
 from compute_node.sql.planner import plan
 from compute_node.sql.planner.modify import checks
 from compute_node.txn.locks import ROW_EXCLUSIVE, WeakLocks
+from compute_node.volume.commands import FleetCommands
 
 
 class Engine:
     """``storage`` is open on the volume; ``status`` gives what ``aurora status`` shows of this instance,
     ``start_time_us`` is in µs since 2000-01-01 UTC."""
 
-    def __init__(self, storage: Storage, status: Callable[[], dict[str, Any]], start_time_us: int = 0) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        status: Callable[[], dict[str, Any]],
+        start_time_us: int = 0,
+        fleet: FleetCommands | None = None,
+    ) -> None:
         self.storage = storage
         self.volume = storage.volume
         self.txns = storage.txns
@@ -47,6 +54,7 @@ class Engine:
         self.in_recovery = False
         self.start_time_us = start_time_us
         self._status = status
+        self._fleet = fleet
         self.snapshot = storage.txns.snapshot
 
     def end_session(self, session: Any) -> None:
@@ -150,6 +158,8 @@ class Engine:
         """What sessions and functions ask by name."""
         if name == "aurora_status":
             return json.dumps(self._status())
+        if self._fleet is not None and name in self._fleet:
+            return self._fleet.call(session, name, *args)
         return catalog_function(self, session, name, *args)
 
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import greenlet
 
 from aurora.errors import InvariantViolation, SqlError
+from aurora.stalls import STALL_S, Stalls
 
 
 class Waiter:
@@ -45,7 +47,7 @@ class Waiter:
 
     def _resume_soon(self) -> None:
         if self._greenlet is not None:
-            HUB.loop.call_soon(self._greenlet.switch)
+            HUB.loop.call_soon(HUB.resume, self._greenlet)
 
 
 class Hub:
@@ -54,6 +56,9 @@ class Hub:
     def __init__(self) -> None:
         self.mtr: Any = None
         """The process's mini-transaction object, once there is one; its ``active`` forbids waiting."""
+        self.stalls = Stalls()
+        self.describe: Callable[[greenlet.greenlet, Callable[..., Any] | None], str] = lambda _worker, _function: ""
+        """What a greenlet ran, in words, for the line about a turn that took too long; the function where known."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: greenlet.greenlet | None = None
         self._idle: list[greenlet.greenlet] = []
@@ -75,7 +80,17 @@ class Hub:
     def run(self, function: Callable[..., Any], *args: Any) -> None:
         """Run ``function(*args)`` in a pooled greenlet until it ends or first waits. It must handle its exceptions."""
         worker = self._idle.pop() if self._idle else greenlet.greenlet(self._work, parent=self._main)
+        start_s = monotonic()
         worker.switch(function, args)
+        if (end_s := monotonic()) - start_s > STALL_S:
+            self.stalls.note(start_s, end_s, self.describe(worker, function))
+
+    def resume(self, worker: greenlet.greenlet) -> None:
+        """Let a greenlet go on that waits, until it ends or waits again; called by the loop."""
+        start_s = monotonic()
+        worker.switch()
+        if (end_s := monotonic()) - start_s > STALL_S:
+            self.stalls.note(start_s, end_s, self.describe(worker, None))
 
     def _work(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         main = self._main

@@ -21,14 +21,18 @@ import grpc
 from aurora.errors import SqlError
 from aurora.geometry import Member
 from aurora.kernels import arena as arena_kernel
+from aurora.metrics import MetricsServer
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.channels import open_channel, storage_stub
+from aurora.stalls import Heartbeat
 from compute_node.access.storage import Storage
 from compute_node.access.vacuum import AutoVacuum
 from compute_node.catalog import bootstrap
 from compute_node.config import Config
 from compute_node.engine import Engine
 from compute_node.hub import HUB
+from compute_node.metrics import INSTANCE_METRICS, InstanceSource, describe_turn
+from compute_node.volume.commands import FleetCommands
 from compute_node.volume.volume import Volume, VolumeNotFound
 from compute_node.wire import scram
 from compute_node.wire.server import Server, WireConfig
@@ -61,11 +65,14 @@ class ComputeServer:
         self._volume: Volume | None = None
         self._wire: Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self.metrics = MetricsServer(self._problem)
+        self._heartbeat: Heartbeat | None = None
 
     async def start(self) -> str:
         """Open everything; returns HOST:PORT."""
         HUB.bind(asyncio.get_running_loop())
         config = self.config
+        await self.metrics.start(config.metrics_listen)
         volume = self._volume = await self._open_volume()
         volume.on_fenced = self._fenced
         arena = arena_kernel.Arena(config.cache_frames)
@@ -77,15 +84,30 @@ class ComputeServer:
         self._wire = Server(engine, _Authenticator(engine, config.password), self._wire_config(), now_us)
         await self._wire.start()
         self._tasks.append(asyncio.ensure_future(self._autovacuum(AutoVacuum(engine.storage))))
+        self._measure(volume, engine, self._wire)
         host, port = self._wire.addresses[0]
         self.address = f"{host}:{port}"
         return self.address
+
+    def _measure(self, volume: Volume, engine: Engine, wire: Server) -> None:
+        config = self.config
+        source = InstanceSource(config.id, config.role, volume, engine.storage, wire, HUB.stalls)
+        self.metrics.add(INSTANCE_METRICS, source)
+        HUB.describe = lambda worker, function: describe_turn(wire, worker, function)
+        self._heartbeat = Heartbeat(HUB.stalls, source.work)
+
+    def _problem(self) -> str:
+        """What ``/healthz`` says: empty while the instance takes connections and may write."""
+        volume = self._volume
+        if volume is None or self._heartbeat is None:
+            return "starting"
+        return "fenced" if volume.fenced else "read only: no write quorum yet" if volume.read_only else ""
 
     def _open_engine(self, arena: Any, volume: Volume) -> Engine:
         storage = Storage(arena, volume)
         storage.mtr.verify = self.config.verify_redo
         volume.siblings = storage.txns.by_xid.__len__
-        engine = Engine(storage, self.status, now_us())
+        engine = Engine(storage, self.status, now_us(), FleetCommands(volume, member_at))
         storage.reclaim_orphans()
         engine.catalog.warm()
         return engine
@@ -103,12 +125,22 @@ class ComputeServer:
     async def _open_volume(self) -> Volume:
         config = self.config
         try:
-            return await Volume.open(config.storage, config.id, find_timeout_s=FIND_TIMEOUT_S)
+            return await self._find_volume()
         except VolumeNotFound:
             LOGGER.info("the storage nodes are empty: creating a volume")
-        members = [await _member(address) for address in config.storage]
-        await Volume.create(members, config.pages_per_pg)
-        return await Volume.open(config.storage, config.id, find_timeout_s=FIND_TIMEOUT_S)
+        members = [await member_at(address) for address in config.storage]
+        await Volume.create(members, config.pages_per_pg, tails=config.tails)
+        return await self._find_volume()
+
+    async def _find_volume(self) -> Volume:
+        config = self.config
+        return await Volume.open(
+            config.storage,
+            config.id,
+            find_timeout_s=FIND_TIMEOUT_S,
+            replace_after_s=config.replace_after_s,
+            away_after_s=config.zone_away_after_s,
+        )
 
     async def _autovacuum(self, vacuum: AutoVacuum) -> None:
         while True:
@@ -161,6 +193,9 @@ class ComputeServer:
 
     async def close(self) -> None:
         """End sessions, background work and streams."""
+        self.metrics.close()
+        if self._heartbeat is not None:
+            self._heartbeat.close()
         for task in self._tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -189,7 +224,7 @@ class _Authenticator:
         return Role(verifier, role.superuser, role.can_login, role.oid)
 
 
-async def _member(address: str) -> Member:
+async def member_at(address: str) -> Member:
     """What the node at an address calls itself; waits until it answers."""
     channel = open_channel(address)
     try:

@@ -15,10 +15,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from time import monotonic
 from typing import Protocol
 
 from google.protobuf.message import DecodeError
 
+from aurora.histogram import Histogram
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.stream_server import Receiver, ServedStream
 from storage_node.node import StorageFailed, StorageNode
@@ -45,17 +47,27 @@ class Appends:
         self.failed = False
         self.armed = False
         """Whether a flush comes at the end of this turn of the loop."""
+        self.appends = 0
+        self.refused = 0
+        self.ack_seconds = Histogram()
+        """From an append's arrival to its ack, sync included."""
+        self._staged_s: list[float] = []
         self._on_fatal = on_fatal
 
     def stage(self, request: pb.AppendRequest, replies: Replies) -> None:
         """Take an append; the reply comes from ``flush``, or at once when the node refuses."""
+        staged_s = monotonic()
         try:
             refusal = self.node.on_append(request, replies)
         except OSError as error:
             self.node.refused_by_disk(error)
             refusal = pb.AppendReply(sequence=request.sequence, error=f"node {self.node.config.node_id}: {error}")
+        self.appends += 1
         if refusal is not None:
+            self.refused += 1
             replies.put(refusal)
+        else:
+            self._staged_s.append(staged_s)
 
     def flush_soon(self) -> None:
         """Flush at the end of this turn of the loop."""
@@ -74,6 +86,11 @@ class Appends:
         try:
             for replies, reply in self.node.flush():
                 replies.put(reply)
+                self.refused += bool(reply.error)
+            acked_s = monotonic()
+            for staged_s in self._staged_s:
+                self.ack_seconds.observe(acked_s - staged_s)
+            self._staged_s.clear()
         except StorageFailed:
             logger.exception("nothing can be acknowledged any more; the node ends")
             self.failed = True

@@ -66,6 +66,8 @@ class Background:
     async def _sync(self, name: str) -> None:
         try:
             await asyncio.to_thread(self._node.disk.sync, name)
+        except FileNotFoundError:
+            logger.info("%s was deleted before it was synced: its PG is held elsewhere now", name)
         except OSError as error:
             raise StorageFailed(f"sync of {name}: {error}") from error
         self._start(self._node.on_synced(name))

@@ -78,6 +78,10 @@ class Coalescer:
         """Collected entries whose collection the meta file does not say yet."""
         self._not_before = 0.0
         self._last_pass = node.clock.monotonic()
+        self.passes: int = 0
+        self.stored_pages: int = 0
+        """Pages written to the page stores: coalesced, repaired and of baselines."""
+        self.collected_files: int = 0
 
     @property
     def busy(self) -> bool:
@@ -92,6 +96,16 @@ class Coalescer:
     def submit(self, chunk: Chunk) -> None:
         """Queue pages that came from a peer."""
         self._queue.append(chunk)
+
+    def forget(self, segment: Segment) -> None:
+        """The segment is given up: what waits for its page store is not needed. A write under way may end."""
+        self._queue = deque(chunk for chunk in self._queue if chunk.segment is not segment)
+        self._todo = deque(other for other in self._todo if other is not segment)
+        if self._round is not None and self._round.segment is segment:
+            self._round = None
+        if self._current is not None and self._current.segment is segment:
+            self._current = None
+            self._phase = Phase.STAGE
 
     def step(self, now: float) -> list[Effect]:
         """Do one slice of work."""
@@ -130,13 +144,19 @@ class Coalescer:
             self._not_before = now + RETRY_S
             return []
 
-    def on_synced(self) -> list[Effect]:
-        """The sync asked for last is done."""
+    def on_synced(self, name: str) -> list[Effect]:
+        """The sync of that file, asked for last, is done."""
+        if self._current is None or self._phase not in (Phase.STAGING, Phase.PLACING):
+            return []  # its segment was given up meanwhile
+        store = self._current.segment.store
+        if name != (store.torn_name if self._phase is Phase.STAGING else store.name):
+            return []
         if self._phase is Phase.STAGING:
             self._phase = Phase.PLACE
             return self._write(self._node.clock.monotonic())
         chunk, self._current, self._phase = self._current, None, Phase.STAGE
         if chunk is not None:
+            self.stored_pages += len(chunk.pages)
             chunk.done()
         return []
 
@@ -152,23 +172,24 @@ class Coalescer:
 
     def _begin_pass(self, now: float) -> bool:
         node = self._node
-        live = sum(segment.live_bytes for segment in node.segments.values())
-        if (
-            live < node.config.coalesce_log_mb * (1 << 20) * self._stagger()
-            and now - self._last_pass < node.config.coalesce_age_s
-        ):
+        full = [segment for segment in node.segments.values() if not segment.tail]
+        live = sum(segment.live_bytes for segment in full)
+        threshold_bytes = node.config.coalesce_log_mb * (1 << 20) * self._stagger()
+        if live < threshold_bytes and now - self._last_pass < node.config.coalesce_age_s:
             return False
         self._last_pass = now
-        self._todo.extend(s for s in node.segments.values() if s.target(node.coalesce_limit(s)))
+        self._todo.extend(s for s in full if s.target(node.coalesce_limit(s)))
         if not self._todo:
             self._not_before = now + RETRY_S
-        return bool(self._todo)
+            return False
+        self.passes += 1
+        return True
 
     def _stagger(self) -> float:
         """1 to 1 + ``STAGGER``, by the node's place among the members: all get the same log at the same time, and page
         reads shall find nodes that do not coalesce just then."""
         descriptor = self._node.descriptor
-        members = [member.node_id for member in descriptor.members] if descriptor is not None else []
+        members = [node.node_id for node in descriptor.nodes] if descriptor is not None else []
         node_id = self._node.config.node_id
         return 1 + STAGGER * members.index(node_id) / len(members) if node_id in members else 1.0
 
@@ -223,6 +244,13 @@ class Coalescer:
             self._gone += segment.collect(work.upto_lsn)
             self.collect()
 
+    def collect_tail(self, segment: Segment, upto_lsn: int) -> None:
+        """The full segments have their pages up to there: a tail needs its log below no longer."""
+        gone = segment.collect(min(upto_lsn, self._node.coalesce_limit(segment)))
+        if gone:
+            self._gone += gone
+            self.collect()
+
     def collect(self) -> None:
         """Remember durably what has been collected, then delete the log files that are not needed any more."""
         node = self._node
@@ -233,7 +261,7 @@ class Coalescer:
             return
         node.log.release(self._gone)
         self._gone = []
-        node.log.collect()
+        self.collected_files += node.log.collect()
 
 
 def _is_newer(segment: Segment, index: int, page: bytearray) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aurora.addresses import parse_listen
 from aurora.errors import InvariantViolation
 
 
@@ -29,6 +30,8 @@ class NodeConfig:
     listen: str = "127.0.0.1:0"
     log_port: int = 0
     """Port on the same host that serves the writer's append stream alone; 0 takes a free one."""
+    metrics_listen: str = ""
+    """``host:port`` for /metrics and /healthz (port 0: a free one); empty: nowhere."""
     data: Path = field(default_factory=lambda: Path("aurora-data/node"))
     peers: tuple[Peer, ...] = ()
     cache_mb: float = 16
@@ -48,6 +51,11 @@ class NodeConfig:
     """Fault drill: every answer to compute is held back this long."""
 
     def __post_init__(self) -> None:
+        if self.metrics_listen:
+            try:
+                parse_listen(self.metrics_listen)
+            except ValueError as error:
+                raise InvariantViolation(f"setting metrics_listen: {error}") from error
         for name in (
             "cache_mb",
             "log_cache_mb",
@@ -79,6 +87,7 @@ _FLAGS: tuple[tuple[str, type, str], ...] = (
     ("az", str, "availability zone of this node"),
     ("listen", str, "host:port to serve on; port 0 takes a free one"),
     ("log-port", int, "second port, on the same host, for the writer's log stream alone; 0 takes a free one"),
+    ("metrics-listen", str, "host:port for /metrics and /healthz; port 0 takes a free one; off unless given"),
     ("data", Path, "folder of this node's files"),
     ("peers", str, "the other nodes: id=az=host:port,…"),
     ("cache-mb", float, "cache of materialized pages"),

@@ -80,6 +80,8 @@ class HotLog:
         self._live: dict[int, int] = {}
         self._current = 0
         self._unsynced: str | None = None
+        self.appended_batches = 0
+        self.appended_bytes = 0
 
     @property
     def total_bytes(self) -> int:
@@ -157,6 +159,8 @@ class HotLog:
             offset += entry.length
             entries.append(entry)
             self._remember(entry, batch)
+        self.appended_batches += len(entries)
+        self.appended_bytes += offset - entries[0].offset if entries else 0
         self._sizes[number] = offset
         self._live[number] = self._live.get(number, 0) + len(entries)
         return entries

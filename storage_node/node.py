@@ -16,6 +16,7 @@ from aurora import batch as frames
 from aurora import truncation
 from aurora.batch import Batch, BatchCorrupt
 from aurora.errors import InvariantViolation
+from aurora.geometry import Descriptor
 from aurora.kernels import arena as arena_kernel
 from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
@@ -25,9 +26,11 @@ from storage_node.config import NodeConfig
 from storage_node.effects import Call, Effect
 from storage_node.gossip import Gossip
 from storage_node.hot_log import HotLog, LogDamaged
+from storage_node.membership import Filling, joins_hollow, states_of
 from storage_node.meta import MetaStore
 from storage_node.page_store import PageDamaged, PageStore, page_lsn
 from storage_node.segment import Collected, Segment
+from storage_node.segment_status import pg_status
 
 Token = TypeVar("Token")
 
@@ -69,6 +72,13 @@ class StorageNode(Generic[Token]):
         self.note = ""
         self._staged: list[tuple[Token, int, list[int], list[Batch]]] = []
         self._holds: dict[int, float] = {}
+        self.descriptor: Descriptor | None = None
+        if self.meta.value.HasField("descriptor"):
+            self.descriptor = Descriptor.from_proto(self.meta.value.descriptor)
+        self.pgs: frozenset[int] = frozenset()
+        """PGs of which this node holds a segment, or is to hold one."""
+        self.filling: dict[int, Filling] = {}
+        """The hollow ones of them."""
         self.coalescer = Coalescer(self)
         self.gossip = Gossip(self)
         self._load()
@@ -79,10 +89,20 @@ class StorageNode(Generic[Token]):
             if entries:
                 raise InvariantViolation(f"{len(entries)} log entries, but no descriptor in the meta file")
             return
+        self.pgs = self.descriptor.groups_of(self.config.node_id)
         for held in self.meta.value.segments:
-            self._make_segment(held.pg, held.collected_lsn, held.collected_cpl)
+            if held.pg in self.pgs:
+                self._make_segment(held.pg, held.collected_lsn, held.collected_cpl)
+                if held.hollow:
+                    self.filling[held.pg] = Filling()
+        for pg in self.pgs:
+            self.segment(pg)
+        self._drop_strange_files()
         for entry in entries:
-            self.segment(entry.pg).add(entry, self.truncations)
+            if entry.pg in self.pgs:
+                self.segments[entry.pg].add(entry, self.truncations)
+            else:
+                self.log.release((entry,))
         self.log.collect()
         for pg, segment in sorted(self.segments.items()):
             logger.info(
@@ -91,11 +111,6 @@ class StorageNode(Generic[Token]):
             )  # fmt: skip
 
     # --- what the volume is
-
-    @property
-    def descriptor(self) -> pb.Descriptor | None:
-        """The volume's descriptor as this node knows it."""
-        return self.meta.value.descriptor if self.meta.value.HasField("descriptor") else None
 
     @property
     def volume_id(self) -> bytes:
@@ -107,10 +122,25 @@ class StorageNode(Generic[Token]):
         """The volume epoch adopted."""
         return self.meta.value.volume_epoch
 
+    @property
+    def membership_epoch(self) -> int:
+        """The volume's membership epoch as this node knows it."""
+        return self.descriptor.membership_epoch if self.descriptor is not None else 0
+
     def peers(self) -> dict[str, str]:
-        """Node id → address: the descriptor's members, the configured addresses over theirs, without this node."""
-        found = {member.node_id: member.address for member in self.meta.value.descriptor.members}
-        found.update((peer.node_id, peer.address) for peer in self.config.peers)
+        """Node id → address: who holds segments of the same PGs, the configured addresses over the descriptor's.
+
+        A node that holds none, or knows no descriptor yet, has the whole fleet for peers.
+        """
+        configured = {peer.node_id: peer.address for peer in self.config.peers}
+        found = dict(configured)
+        if self.descriptor is not None:
+            ids = {node_id for pg in self.pgs for node_id in self.descriptor.groups[pg].holders()}
+            found = {
+                node.node_id: configured.get(node.node_id, node.address)
+                for node in self.descriptor.nodes
+                if (node.node_id in ids if ids else not node.retired)
+            }
         found.pop(self.config.node_id, None)
         return found
 
@@ -119,28 +149,80 @@ class StorageNode(Generic[Token]):
         return page_no // self.meta.value.descriptor.pages_per_pg
 
     def segment(self, pg: int) -> Segment:
-        """This node's segment of the PG, made at first mention."""
-        return self.segments.get(pg) or self._make_segment(pg, 0, 0)
+        """This node's segment of the PG, made at first mention. Refused when it holds none."""
+        held = self.segments.get(pg)
+        if held is not None:
+            return held
+        if pg not in self.pgs:
+            raise Refused(f"node {self.config.node_id} holds no segment of PG {pg}")
+        return self._make_segment(pg, 0, 0)
 
     def _make_segment(self, pg: int, collected: int, cpl: int) -> Segment:
         pages_per_pg = self.meta.value.descriptor.pages_per_pg
-        self.segments[pg] = Segment(pg, pages_per_pg, self.log, PageStore(self.disk, pg), collected, cpl)
-        return self.segments[pg]
+        segment = Segment(pg, pages_per_pg, self.log, PageStore(self.disk, pg), collected, cpl)
+        slot = self.descriptor.groups[pg].slot_of(self.config.node_id) if self.descriptor is not None else None
+        segment.tail = slot is not None and slot.tail
+        self.segments[pg] = segment
+        return segment
 
-    def install_descriptor(self, new: pb.Descriptor) -> bool:
-        """Take a descriptor of this volume with a greater generation, durably; False when it is not."""
+    def install_descriptor(self, new: pb.Descriptor, *, created: bool = False) -> bool:
+        """Take a newer descriptor of this volume, durably; False when it is older, or another volume's.
+
+        ``created``: it comes with the volume's creation. Refused when it makes no sense.
+        """
+        try:
+            wanted = Descriptor.from_proto(new)
+        except InvariantViolation as error:
+            raise Refused(str(error)) from error
         current = self.descriptor
-        if current is not None and (new.volume_id != current.volume_id or new.generation <= current.generation):
-            return new == current
-        if len(new.volume_id) != 16 or not new.pages_per_pg:
-            raise Refused(
-                f"descriptor with a volume id of {len(new.volume_id)} bytes and {new.pages_per_pg} pages a PG"
-            )
-        if current is not None and new.pages_per_pg != current.pages_per_pg:
-            raise Refused(f"pages a PG cannot change from {current.pages_per_pg} to {new.pages_per_pg}")
+        if current is not None:
+            if wanted.volume_id != current.volume_id or wanted.version <= current.version:
+                return (wanted.volume_id, wanted.version) == (current.volume_id, current.version)
+            if wanted.pages_per_pg != current.pages_per_pg:
+                raise Refused(f"pages a PG cannot change from {current.pages_per_pg} to {wanted.pages_per_pg}")
+        pgs = wanted.groups_of(self.config.node_id)
+        hollow = {pg: joins_hollow(self.config.node_id, pg, current, wanted, created=created) for pg in sorted(pgs)}
+        filling = {
+            pg: Filling() if hollow[pg] else self.filling[pg]
+            for pg in sorted(pgs)
+            if hollow[pg] or (hollow[pg] is None and pg in self.filling)
+        }
+        held = {held.pg: held for held in self.meta.value.segments}
+        del self.meta.value.segments[:]
+        for pg in sorted(pgs):
+            kept = held.get(pg) or pb.SegmentMeta(pg=pg)
+            kept.hollow = pg in filling
+            self.meta.value.segments.append(kept)
         self.meta.value.descriptor.CopyFrom(new)
         self.meta.write()
+        self.descriptor, self.filling = wanted, filling
+        gone, self.pgs = self.pgs - pgs, pgs
+        for pg in sorted(gone):
+            self._drop_segment(pg)
+        for pg in sorted(pgs):
+            self.segment(pg)
         return True
+
+    def _drop_segment(self, pg: int) -> None:
+        """The PG is held by others now."""
+        segment = self.segments.pop(pg, None)
+        if segment is not None:
+            logger.info("PG %d is not held here any more: its segment is dropped", pg)
+            self.coalescer.forget(segment)
+            self.log.release(segment.release_all())
+            for page_no in self.arena.page_of[self.arena.page_of >= 0].tolist():
+                if self.pg_of(page_no) == pg:
+                    self.arena.drop(page_no)
+        self._holds.pop(pg, None)
+        self._drop_strange_files()
+        self.log.collect()
+
+    def _drop_strange_files(self) -> None:
+        """Delete page files of PGs that this node does not hold."""
+        for name in self.disk.list():
+            kind, _, number = name.partition("-")
+            if kind in ("pages", "torn") and number.isdigit() and int(number) not in self.pgs:
+                self.disk.delete(name)
 
     def _check_volume(self, volume_id: bytes) -> None:
         if self.descriptor is None:
@@ -169,6 +251,11 @@ class StorageNode(Generic[Token]):
         if pgmrpl > self.pgmrpl:
             self.pgmrpl = pgmrpl
 
+    def _check_membership(self, epoch: int) -> None:
+        """Refuse who asks under a membership that is over; the text tells the epoch that holds, 0 asks for no check."""
+        if epoch and epoch < self.membership_epoch:
+            raise Refused(f"membership epoch {epoch} is over, the volume's is {self.membership_epoch}")
+
     # --- append: the fast path
 
     def on_append(self, request: pb.AppendRequest, token: Token) -> pb.AppendReply | None:
@@ -188,6 +275,8 @@ class StorageNode(Generic[Token]):
                     error=f"epoch {epoch} of writer {request.writer_id}: the node has adopted {self.epoch}"
                     f" of {self.meta.value.writer_id}",
                 )
+        if request.membership_epoch < self.membership_epoch:
+            return pb.AppendReply(sequence=sequence, refused_membership=self.membership_epoch)
         try:
             batches = frames.split(request.batches)
         except BatchCorrupt as error:
@@ -197,6 +286,12 @@ class StorageNode(Generic[Token]):
         for batch in batches:
             if batch.volume_id != request.volume_id or batch.epoch > epoch:
                 return pb.AppendReply(sequence=sequence, error=f"{batch!r} does not belong to the volume or the epoch")
+            if batch.pg not in self.pgs:
+                return pb.AppendReply(
+                    sequence=sequence,
+                    error=f"node {self.config.node_id} holds no segment of PG {batch.pg}"
+                    f" in membership epoch {self.membership_epoch}",
+                )
             touched.append(batch.pg)
             if not self.segment(batch.pg).covers(batch.last_lsn):
                 new.append(batch)
@@ -213,7 +308,8 @@ class StorageNode(Generic[Token]):
             reply = pb.AppendReply(sequence=sequence, error=error)
             if not error:
                 for pg in touched:
-                    reply.scl.add(pg=pg, lsn=self.segments[pg].scl)
+                    if pg in self.segments and pg not in self.filling:
+                        reply.scl.add(pg=pg, lsn=self.segments[pg].scl)
             replies.append((token, reply))
         return replies
 
@@ -232,7 +328,11 @@ class StorageNode(Generic[Token]):
             raise StorageFailed(f"sync of the hot log: {error}") from error
         segments, truncations = self.segments, self.truncations
         for entry in entries:
-            segments[entry.pg].add(entry, truncations)
+            segment = segments.get(entry.pg)
+            if segment is not None:
+                segment.add(entry, truncations)
+            else:
+                self.log.release((entry,))  # the PG was given to another node since the append was staged
         self.note = ""
         return ""
 
@@ -273,12 +373,13 @@ class StorageNode(Generic[Token]):
         self._check_volume(request.volume_id)
         if request.volume_epoch and request.volume_epoch < self.epoch:
             raise Refused(f"epoch {request.volume_epoch}: the node has adopted {self.epoch}")
+        self._check_membership(request.membership_epoch)
         return [self._read_page(p.page_no, p.pg_lsn) for p in request.pages[start:stop]]
 
     def _read_page(self, page_no: int, pg_lsn: int) -> pb.PageImage:
         # Bounded by the PG's own LSN and not by the read point: void records that this node may still hold lie between.
         segment = self.segment(self.pg_of(page_no))
-        if segment.scl < pg_lsn:
+        if segment.scl < pg_lsn or segment.tail:
             return pb.PageImage(page_no=page_no, scl=segment.scl, behind=True)
         try:
             while segment.index(INDEX_ENTRIES):
@@ -306,6 +407,7 @@ class StorageNode(Generic[Token]):
     def log_damaged(self, segment: Segment, error: LogDamaged) -> None:
         """A log entry has decayed: forget it; the gap is filled from peers."""
         logger.error("%s; peers will be asked for it", error)
+        self.gossip.repairs.log_damaged_total += 1
         segment.damaged(error.entry, self.truncations)
 
     # --- fencing, truncation, hints
@@ -316,7 +418,7 @@ class StorageNode(Generic[Token]):
         adopted = self._adopt(request.volume_epoch, request.writer_id)
         return pb.FenceReply(
             adopted=adopted, epoch=self.epoch, writer_id=self.meta.value.writer_id, pgs=self.pg_states(),
-            truncations=self._truncation_messages(), descriptor=self.descriptor,
+            truncations=self._truncation_messages(), descriptor=self.meta.value.descriptor,
         )  # fmt: skip
 
     def on_truncate(self, request: pb.TruncateRequest) -> pb.TruncateReply:
@@ -326,6 +428,8 @@ class StorageNode(Generic[Token]):
             return pb.TruncateReply(ok=False, epoch=self.epoch)
         if request.range.upper < request.range.vdl or request.range.epoch > self.epoch:
             raise Refused(f"truncation ({request.range.vdl}, {request.range.upper}] of epoch {request.range.epoch}")
+        if request.HasField("descriptor") and not self.install_descriptor(request.descriptor):
+            raise Refused(f"the node has a newer descriptor than {request.descriptor.generation}")
         self._truncate([(request.range.epoch, request.range.vdl, request.range.upper)])
         return pb.TruncateReply(ok=True, epoch=self.epoch)
 
@@ -343,6 +447,7 @@ class StorageNode(Generic[Token]):
         self.meta.value.truncations.extend(pb.Truncation(epoch=e, vdl=vdl, upper=upper) for e, vdl, upper in ranges)
         self.meta.write()
         self.truncations = ranges
+        self.gossip.truncated()
         for segment in self.segments.values():
             segment.truncate(ranges)
         for page_no in self.arena.page_of[self.arena.page_of >= 0].tolist():
@@ -362,20 +467,32 @@ class StorageNode(Generic[Token]):
     # --- descriptor, status, gossip
 
     def on_write_descriptor(self, request: pb.WriteDescriptorRequest) -> pb.WriteDescriptorReply:
-        """Install a descriptor; not ok when the node holds another volume's or a newer one."""
-        ok = self.install_descriptor(request.descriptor)
-        return pb.WriteDescriptorReply(ok=ok, current=self.descriptor)
+        """Take a descriptor from the adopted writer (an empty node takes anybody's; what it holds by that is hollow)
+        or, with epoch 0, from the volume's creation; not ok when the node has adopted another writer, holds another
+        volume's descriptor, or a newer one.
+        """
+        created = not request.volume_epoch
+        if created and self.descriptor is not None:
+            ok = self.descriptor == Descriptor.from_proto(request.descriptor)
+        elif not created and self.descriptor is None:
+            ok = self.install_descriptor(request.descriptor)
+            self._adopt(request.volume_epoch, request.writer_id)
+        elif not created and (request.volume_epoch, request.writer_id) != (self.epoch, self.meta.value.writer_id):
+            ok = False
+        else:
+            ok = self.install_descriptor(request.descriptor, created=created)
+        return pb.WriteDescriptorReply(ok=ok, current=self.meta.value.descriptor, epoch=self.epoch)
 
     def on_read_descriptor(self, request: pb.ReadDescriptorRequest) -> pb.ReadDescriptorReply:
         """The descriptor, if there is one."""
-        return pb.ReadDescriptorReply(present=self.descriptor is not None, descriptor=self.descriptor)
+        return pb.ReadDescriptorReply(present=self.descriptor is not None, descriptor=self.meta.value.descriptor)
 
     def pg_states(self) -> list[pb.PgState]:
         """The state of every segment."""
         return [
             pb.PgState(
                 pg=pg, scl=s.scl, highest_lsn=s.highest_lsn, collected_lsn=s.collected_lsn, vdl_hint=self.vdl,
-                scl_cpl=s.scl_cpl
+                scl_cpl=s.scl_cpl, hollow=pg in self.filling,
             )
             for pg, s in sorted(self.segments.items())
         ]  # fmt: skip
@@ -388,7 +505,10 @@ class StorageNode(Generic[Token]):
             node_id=self.config.node_id, az=self.config.az, volume_id=self.volume_id, volume_epoch=self.epoch,
             writer_id=self.meta.value.writer_id, pgs=self.pg_states(), vdl=self.vdl, pgmrpl=self.pgmrpl,
             log_bytes=self.log.total_bytes, page_bytes=sum(s.store.file_bytes for s in self.segments.values()),
-            cached_pages=len(self.arena), state=state, note=self.note,
+            cached_pages=len(self.arena), state=state, note=self.note, membership_epoch=self.membership_epoch,
+            geometry_epoch=self.descriptor.geometry_epoch if self.descriptor is not None else 0,
+            descriptor=self.meta.value.descriptor if self.descriptor is not None else None,
+            pg_status=[pg_status(self, segment) for _, segment in sorted(self.segments.items())],
         )  # fmt: skip
 
     def gossip_request(self) -> pb.GossipRequest:
@@ -397,6 +517,7 @@ class StorageNode(Generic[Token]):
             volume_id=self.volume_id, node_id=self.config.node_id, volume_epoch=self.epoch, pgs=self.pg_states(),
             vdl=self.vdl, pgmrpl=self.pgmrpl, truncations=self._truncation_messages(),
             descriptor_generation=self.meta.value.descriptor.generation, writer_id=self.meta.value.writer_id,
+            descriptor_epoch=self.meta.value.descriptor.proposer_epoch, membership_epoch=self.membership_epoch,
         )  # fmt: skip
 
     def on_gossip(self, request: pb.GossipRequest) -> pb.GossipReply:
@@ -407,21 +528,51 @@ class StorageNode(Generic[Token]):
         return pb.GossipReply(
             node_id=mine.node_id, volume_epoch=mine.volume_epoch, pgs=mine.pgs, vdl=mine.vdl, pgmrpl=mine.pgmrpl,
             truncations=mine.truncations, descriptor_generation=mine.descriptor_generation, writer_id=mine.writer_id,
+            descriptor_epoch=mine.descriptor_epoch, membership_epoch=mine.membership_epoch,
         )  # fmt: skip
 
     def learn(self, state: pb.GossipRequest | pb.GossipReply) -> None:
-        """Take a peer's epoch, truncation ranges and hints."""
+        """Take a peer's epoch, truncation ranges and hints, and how far it is with the PGs that are hollow here.
+
+        From a peer whose membership epoch is over nothing is taken but the epoch: it may not be a peer any more.
+        """
         if state.volume_epoch > self.epoch:
             self._adopt(state.volume_epoch, state.writer_id)
         if state.truncations:
             self._truncate((t.epoch, t.vdl, t.upper) for t in state.truncations)
         self._hint(state.vdl, state.pgmrpl)
+        if self.filling and self.descriptor is not None and state.membership_epoch >= self.membership_epoch:
+            index = self.descriptor.index_of.get(state.node_id)
+            for pg, scl in states_of(state).items():
+                if index is not None and pg in self.filling and state.node_id in self.descriptor.groups[pg].holders():
+                    self.filling[pg].hear(index, scl)
+            self._check_filled()
+
+    def _check_filled(self) -> None:
+        """Segments that lack nothing any more count again, once that is durable."""
+        descriptor = self.descriptor
+        if descriptor is None:
+            return
+        nodes = len(descriptor.nodes)
+        full = [
+            pg
+            for pg, filling in self.filling.items()
+            if not self.gossip.fetching_pages(pg)
+            and filling.filled(self.segments[pg].scl, nodes, descriptor.write_parts(pg))
+        ]
+        if not full:
+            return
+        for pg in full:
+            logger.info("PG %d is filled up to %d: its segment counts from now on", pg, self.segments[pg].scl)
+            del self.filling[pg]
+        self.remember_segments()
 
     # --- log and pages for peers and recovery
 
     def on_fetch_log(self, request: pb.FetchLogRequest) -> Iterator[pb.FetchLogReply]:
         """The PG's chain after an LSN in messages of about 1 MiB; ``collected`` when this node has only pages there."""
         self._check_volume(request.volume_id)
+        self._check_membership(request.membership_epoch)
         segment = self.segment(request.pg)
         if request.after_lsn < segment.collected_lsn:
             yield pb.FetchLogReply(collected=True, collected_lsn=segment.collected_lsn, scl=segment.scl)
@@ -444,7 +595,10 @@ class StorageNode(Generic[Token]):
     def on_fetch_pages(self, request: pb.FetchPagesRequest) -> Iterator[pb.FetchPagesReply]:
         """The PG's stored pages; the log after the baseline LSN is held until the peer has had time to fetch it."""
         self._check_volume(request.volume_id)
+        self._check_membership(request.membership_epoch)
         segment = self.segment(request.pg)
+        if segment.tail:
+            raise Refused(f"node {self.config.node_id} keeps no pages of PG {request.pg}, only its log")
         lsn, cpl = segment.collected_lsn, segment.collected_cpl
         reply = pb.FetchPagesReply(baseline_lsn=lsn, baseline_cpl=cpl)
         for index, page in segment.store.pages():
@@ -453,6 +607,7 @@ class StorageNode(Generic[Token]):
                 segment.broken.add(index)
                 raise Refused(f"page {index} of PG {request.pg} is damaged here and waits for repair")
             reply.pages.add(page_no=segment.first_page + index, image=bytes(page))
+            reply.pages_done, reply.pages_total = index + 1, segment.store.file_bytes // PAGE_BYTES
             if len(reply.pages) * PAGE_BYTES >= CHUNK_BYTES // 2:
                 yield reply
                 if segment.collected_lsn != lsn:
@@ -473,6 +628,18 @@ class StorageNode(Generic[Token]):
 
     # --- background
 
+    def is_tail(self, node_id: str, pg: int) -> bool:
+        """Whether that node's segment of the PG keeps log only."""
+        slot = self.descriptor.groups[pg].slot_of(node_id) if self.descriptor is not None else None
+        return slot is not None and slot.tail
+
+    def full_holders(self, pg: int) -> list[str]:
+        """Ids of the nodes that keep the PG's pages."""
+        if self.descriptor is None:
+            return []
+        slots = self.descriptor.groups[pg].slots
+        return [node_id for slot in slots if not slot.tail for node_id in slot.alternatives]
+
     def coalesce_limit(self, segment: Segment) -> int:
         """Highest LSN that may reach the segment's page store.
 
@@ -489,7 +656,10 @@ class StorageNode(Generic[Token]):
         value = self.meta.value
         del value.segments[:]
         for pg, segment in sorted(self.segments.items()):
-            value.segments.add(pg=pg, collected_lsn=segment.collected_lsn, collected_cpl=segment.collected_cpl)
+            value.segments.add(
+                pg=pg, collected_lsn=segment.collected_lsn, collected_cpl=segment.collected_cpl,
+                hollow=pg in self.filling,
+            )  # fmt: skip
         value.vdl, value.pgmrpl = self.vdl, self.pgmrpl
         self.meta.write()
 
@@ -509,7 +679,9 @@ class StorageNode(Generic[Token]):
     @property
     def busy(self) -> bool:
         """Whether there is background work that need not wait for anything."""
-        return self.coalescer.busy or any(s.indexed + INDEX_BACKLOG < len(s.entries) for s in self.segments.values())
+        return self.coalescer.busy or any(
+            s.indexed + INDEX_BACKLOG < len(s.entries) and not s.tail for s in self.segments.values()
+        )
 
     @property
     def due_in_s(self) -> float:
@@ -518,7 +690,7 @@ class StorageNode(Generic[Token]):
 
     def on_synced(self, name: str) -> list[Effect]:
         """A ``SyncFile`` is done."""
-        return self.coalescer.on_synced()
+        return self.coalescer.on_synced(name)
 
     def on_reply(self, call: Call, reply: Any) -> list[Effect]:
         """A reply to a ``Call``."""

@@ -51,6 +51,8 @@ class Segment:
         self.first_page = pg * pages_per_pg
         self.log = log
         self.store = store
+        self.tail = False
+        """A tail segment keeps log and no pages: it is not indexed, and collected when the full ones have the pages."""
         self.collected_lsn = collected
         self.collected_cpl = collected_cpl
         self.scl = collected
@@ -179,6 +181,8 @@ class Segment:
 
     def index(self, entries: int) -> bool:
         """Index up to ``entries`` more entries; False when all are."""
+        if self.tail:
+            return False
         stop = min(len(self.entries), self.indexed + entries)
         while self.indexed < stop:
             entry = self.entries[self.indexed]
@@ -276,10 +280,10 @@ class Segment:
         gone = self.entries[:n]
         if not gone:
             return []
-        if self.indexed < n:
+        if self.indexed < n and not self.tail:
             raise InvariantViolation(f"PG {self.pg}: collect of {n} entries, {self.indexed} are indexed")
         del self.entries[:n]
-        self.indexed -= n
+        self.indexed = max(0, self.indexed - n)
         self.live_bytes -= sum(entry.length for entry in gone)
         self.collected_lsn = gone[-1].last_lsn
         self.collected_cpl = max((entry.last_cpl for entry in gone), default=0) or self.collected_cpl
@@ -294,6 +298,15 @@ class Segment:
         held = self.entries + [entry for _, _, entry in sorted(self._pending)]
         self.collected_lsn, self.collected_cpl = baseline_lsn, baseline_cpl
         self._rebuild(held, truncations)
+
+    def release_all(self) -> list[Entry]:
+        """The segment is given up: its entries, which are the caller's to release."""
+        held = self.entries + [entry for _, _, entry in self._pending]
+        self.entries, self._pending, self.live_bytes, self.indexed = [], [], 0, 0
+        self.chains.clear()
+        self.fresh.clear()
+        self.version += 1
+        return held
 
     # --- log for others
 

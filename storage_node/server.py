@@ -11,13 +11,17 @@ from collections.abc import Callable
 
 import grpc.aio
 
+from aurora.metrics import MetricsServer
 from aurora.rpc import storage_pb2_grpc
 from aurora.rpc.channels import OPTIONS, GrpcNet
 from aurora.rpc.stream_server import serve_streams
-from aurora.seams import FolderDisk, SystemClock
+from aurora.seams import SystemClock
+from aurora.stalls import Heartbeat, Stalls
 from storage_node.append import Appends, LogPort, Replies
 from storage_node.background import Background
 from storage_node.config import NodeConfig
+from storage_node.measured_disk import MeasuredDisk
+from storage_node.metrics import NODE_METRICS, NodeSource
 from storage_node.node import StorageFailed, StorageNode
 from storage_node.page_reads import PageReads
 from storage_node.service import StorageService
@@ -32,7 +36,8 @@ class NodeServer:
 
     def __init__(self, config: NodeConfig) -> None:
         self.config = config
-        self.disk = FolderDisk(config.data)
+        self.stalls = Stalls()
+        self.disk = MeasuredDisk(config.data, self.stalls)
         self.node: StorageNode[Replies] = StorageNode(config, self.disk, SystemClock(), random.Random())
         self.address = ""
         self._done = asyncio.Event()
@@ -44,6 +49,8 @@ class NodeServer:
         self._service = StorageService(self.node, self._appends, reads)
         self._server = grpc.aio.server(options=OPTIONS)
         self._background: asyncio.Task[None] | None = None
+        self.metrics = MetricsServer(lambda: f"the disk refuses: {self.node.note}" if self.node.note else "")
+        self._heartbeat: Heartbeat | None = None
 
     async def start(self) -> str:
         """Begin to serve; returns the address, with the port that was taken. OSError when it cannot be bound."""
@@ -60,6 +67,10 @@ class NodeServer:
         self.address = f"{host}:{port}" if host else self.config.listen
         self._background = asyncio.get_running_loop().create_task(Background(self.node, self._net).run())
         self._background.add_done_callback(lambda _: self._done.set())
+        source = NodeSource(self.node, self._appends, self._service.reads, self.disk, self.stalls)
+        self._heartbeat = Heartbeat(self.stalls, source.work)
+        self.metrics.add(NODE_METRICS, source)
+        await self.metrics.start(self.config.metrics_listen)
         return self.address
 
     def stop(self) -> None:
@@ -72,6 +83,9 @@ class NodeServer:
         background = self._background
         if background is not None:
             background.cancel()
+        self.metrics.close()
+        if self._heartbeat is not None:
+            self._heartbeat.close()
         if self._log_server is not None:
             self._log_server.close()
         self._log_port.close()

@@ -10,6 +10,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
+from time import monotonic
 from typing import Any, TypeVar
 
 import grpc
@@ -18,6 +19,7 @@ import grpc.aio
 from aurora.errors import InvariantViolation
 from aurora.rpc import storage_pb2 as pb
 from storage_node.append import Appends, Replies
+from storage_node.metrics import ReadCounts
 from storage_node.node import Refused, StorageNode
 from storage_node.page_reads import PageReads
 
@@ -67,6 +69,7 @@ class StorageService:
         self.node = node
         self._reads = reads
         self.log_port = 0
+        self.reads = ReadCounts()
         self._appends = appends
         self._slow_s = node.config.slow_ms / 1000
         self._receivers: set[asyncio.Future[None]] = set()
@@ -126,7 +129,10 @@ class StorageService:
 
     async def ReadPages(self, request: pb.ReadPagesRequest, context: Any) -> pb.ReadPagesReply:
         """See ``StorageNode.on_read``."""
-        return await self._answer(context, self.node.on_read, request)
+        start_s = monotonic()
+        reply = await self._answer(context, self.node.on_read, request)
+        self.reads.answered(reply, monotonic() - start_s)
+        return reply
 
     async def ReadStream(self, request_iterator: Any, context: Any) -> None:
         """The same, request after request."""

@@ -7,8 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from aurora.supervisor import LOOPBACK, Cluster
+
+settings.register_profile("aurora", deadline=None)
+settings.load_profile("aurora")
+"""A test never fails for the time that it takes: the machine may be busy."""
 
 DEFAULT_PAGES_PER_PG = (10 << 30) // 8192
 SMALL_PAGES_PER_PG = (4 << 20) // 8192

@@ -7,30 +7,58 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Member(_message.Message):
-    __slots__ = ("node_id", "az", "address")
+    __slots__ = ("node_id", "az", "address", "retired")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     AZ_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    RETIRED_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     az: str
     address: str
-    def __init__(self, node_id: _Optional[str] = ..., az: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
+    retired: bool
+    def __init__(self, node_id: _Optional[str] = ..., az: _Optional[str] = ..., address: _Optional[str] = ..., retired: _Optional[bool] = ...) -> None: ...
+
+class Slot(_message.Message):
+    __slots__ = ("member", "candidate", "tail")
+    MEMBER_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_FIELD_NUMBER: _ClassVar[int]
+    TAIL_FIELD_NUMBER: _ClassVar[int]
+    member: str
+    candidate: str
+    tail: bool
+    def __init__(self, member: _Optional[str] = ..., candidate: _Optional[str] = ..., tail: _Optional[bool] = ...) -> None: ...
+
+class Group(_message.Message):
+    __slots__ = ("slots", "membership_epoch", "away", "away_next")
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    MEMBERSHIP_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    AWAY_FIELD_NUMBER: _ClassVar[int]
+    AWAY_NEXT_FIELD_NUMBER: _ClassVar[int]
+    slots: _containers.RepeatedCompositeFieldContainer[Slot]
+    membership_epoch: int
+    away: str
+    away_next: str
+    def __init__(self, slots: _Optional[_Iterable[_Union[Slot, _Mapping]]] = ..., membership_epoch: _Optional[int] = ..., away: _Optional[str] = ..., away_next: _Optional[str] = ...) -> None: ...
 
 class Descriptor(_message.Message):
-    __slots__ = ("volume_id", "generation", "membership_epoch", "geometry_epoch", "pages_per_pg", "members")
+    __slots__ = ("volume_id", "generation", "membership_epoch", "geometry_epoch", "pages_per_pg", "nodes", "groups", "proposer_epoch")
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     MEMBERSHIP_EPOCH_FIELD_NUMBER: _ClassVar[int]
     GEOMETRY_EPOCH_FIELD_NUMBER: _ClassVar[int]
     PAGES_PER_PG_FIELD_NUMBER: _ClassVar[int]
-    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    PROPOSER_EPOCH_FIELD_NUMBER: _ClassVar[int]
     volume_id: bytes
     generation: int
     membership_epoch: int
     geometry_epoch: int
     pages_per_pg: int
-    members: _containers.RepeatedCompositeFieldContainer[Member]
-    def __init__(self, volume_id: _Optional[bytes] = ..., generation: _Optional[int] = ..., membership_epoch: _Optional[int] = ..., geometry_epoch: _Optional[int] = ..., pages_per_pg: _Optional[int] = ..., members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ...) -> None: ...
+    nodes: _containers.RepeatedCompositeFieldContainer[Member]
+    groups: _containers.RepeatedCompositeFieldContainer[Group]
+    proposer_epoch: int
+    def __init__(self, volume_id: _Optional[bytes] = ..., generation: _Optional[int] = ..., membership_epoch: _Optional[int] = ..., geometry_epoch: _Optional[int] = ..., pages_per_pg: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., groups: _Optional[_Iterable[_Union[Group, _Mapping]]] = ..., proposer_epoch: _Optional[int] = ...) -> None: ...
 
 class PgLsn(_message.Message):
     __slots__ = ("pg", "lsn")
@@ -41,7 +69,7 @@ class PgLsn(_message.Message):
     def __init__(self, pg: _Optional[int] = ..., lsn: _Optional[int] = ...) -> None: ...
 
 class AppendRequest(_message.Message):
-    __slots__ = ("volume_id", "volume_epoch", "writer_id", "sequence", "batches", "vdl", "pgmrpl")
+    __slots__ = ("volume_id", "volume_epoch", "writer_id", "sequence", "batches", "vdl", "pgmrpl", "membership_epoch")
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
     VOLUME_EPOCH_FIELD_NUMBER: _ClassVar[int]
     WRITER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +77,7 @@ class AppendRequest(_message.Message):
     BATCHES_FIELD_NUMBER: _ClassVar[int]
     VDL_FIELD_NUMBER: _ClassVar[int]
     PGMRPL_FIELD_NUMBER: _ClassVar[int]
+    MEMBERSHIP_EPOCH_FIELD_NUMBER: _ClassVar[int]
     volume_id: bytes
     volume_epoch: int
     writer_id: str
@@ -56,19 +85,22 @@ class AppendRequest(_message.Message):
     batches: bytes
     vdl: int
     pgmrpl: int
-    def __init__(self, volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., sequence: _Optional[int] = ..., batches: _Optional[bytes] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ...) -> None: ...
+    membership_epoch: int
+    def __init__(self, volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., sequence: _Optional[int] = ..., batches: _Optional[bytes] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., membership_epoch: _Optional[int] = ...) -> None: ...
 
 class AppendReply(_message.Message):
-    __slots__ = ("sequence", "scl", "refused_epoch", "error")
+    __slots__ = ("sequence", "scl", "refused_epoch", "error", "refused_membership")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     SCL_FIELD_NUMBER: _ClassVar[int]
     REFUSED_EPOCH_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_MEMBERSHIP_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     scl: _containers.RepeatedCompositeFieldContainer[PgLsn]
     refused_epoch: int
     error: str
-    def __init__(self, sequence: _Optional[int] = ..., scl: _Optional[_Iterable[_Union[PgLsn, _Mapping]]] = ..., refused_epoch: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
+    refused_membership: int
+    def __init__(self, sequence: _Optional[int] = ..., scl: _Optional[_Iterable[_Union[PgLsn, _Mapping]]] = ..., refused_epoch: _Optional[int] = ..., error: _Optional[str] = ..., refused_membership: _Optional[int] = ...) -> None: ...
 
 class PageAt(_message.Message):
     __slots__ = ("page_no", "pg_lsn", "read_point")
@@ -81,16 +113,18 @@ class PageAt(_message.Message):
     def __init__(self, page_no: _Optional[int] = ..., pg_lsn: _Optional[int] = ..., read_point: _Optional[int] = ...) -> None: ...
 
 class ReadPagesRequest(_message.Message):
-    __slots__ = ("volume_id", "volume_epoch", "pages", "request_id")
+    __slots__ = ("volume_id", "volume_epoch", "pages", "membership_epoch", "request_id")
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
     VOLUME_EPOCH_FIELD_NUMBER: _ClassVar[int]
     PAGES_FIELD_NUMBER: _ClassVar[int]
+    MEMBERSHIP_EPOCH_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     volume_id: bytes
     volume_epoch: int
     pages: _containers.RepeatedCompositeFieldContainer[PageAt]
+    membership_epoch: int
     request_id: int
-    def __init__(self, volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., pages: _Optional[_Iterable[_Union[PageAt, _Mapping]]] = ..., request_id: _Optional[int] = ...) -> None: ...
+    def __init__(self, volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., pages: _Optional[_Iterable[_Union[PageAt, _Mapping]]] = ..., membership_epoch: _Optional[int] = ..., request_id: _Optional[int] = ...) -> None: ...
 
 class PageImage(_message.Message):
     __slots__ = ("page_no", "image", "scl", "behind", "collected")
@@ -137,20 +171,22 @@ class Truncation(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., vdl: _Optional[int] = ..., upper: _Optional[int] = ...) -> None: ...
 
 class PgState(_message.Message):
-    __slots__ = ("pg", "scl", "highest_lsn", "collected_lsn", "vdl_hint", "scl_cpl")
+    __slots__ = ("pg", "scl", "highest_lsn", "collected_lsn", "vdl_hint", "scl_cpl", "hollow")
     PG_FIELD_NUMBER: _ClassVar[int]
     SCL_FIELD_NUMBER: _ClassVar[int]
     HIGHEST_LSN_FIELD_NUMBER: _ClassVar[int]
     COLLECTED_LSN_FIELD_NUMBER: _ClassVar[int]
     VDL_HINT_FIELD_NUMBER: _ClassVar[int]
     SCL_CPL_FIELD_NUMBER: _ClassVar[int]
+    HOLLOW_FIELD_NUMBER: _ClassVar[int]
     pg: int
     scl: int
     highest_lsn: int
     collected_lsn: int
     vdl_hint: int
     scl_cpl: int
-    def __init__(self, pg: _Optional[int] = ..., scl: _Optional[int] = ..., highest_lsn: _Optional[int] = ..., collected_lsn: _Optional[int] = ..., vdl_hint: _Optional[int] = ..., scl_cpl: _Optional[int] = ...) -> None: ...
+    hollow: bool
+    def __init__(self, pg: _Optional[int] = ..., scl: _Optional[int] = ..., highest_lsn: _Optional[int] = ..., collected_lsn: _Optional[int] = ..., vdl_hint: _Optional[int] = ..., scl_cpl: _Optional[int] = ..., hollow: _Optional[bool] = ...) -> None: ...
 
 class FenceReply(_message.Message):
     __slots__ = ("adopted", "epoch", "writer_id", "pgs", "truncations", "descriptor", "log_port")
@@ -171,16 +207,18 @@ class FenceReply(_message.Message):
     def __init__(self, adopted: _Optional[bool] = ..., epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., truncations: _Optional[_Iterable[_Union[Truncation, _Mapping]]] = ..., descriptor: _Optional[_Union[Descriptor, _Mapping]] = ..., log_port: _Optional[int] = ...) -> None: ...
 
 class TruncateRequest(_message.Message):
-    __slots__ = ("volume_id", "volume_epoch", "writer_id", "range")
+    __slots__ = ("volume_id", "volume_epoch", "writer_id", "range", "descriptor")
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
     VOLUME_EPOCH_FIELD_NUMBER: _ClassVar[int]
     WRITER_ID_FIELD_NUMBER: _ClassVar[int]
     RANGE_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
     volume_id: bytes
     volume_epoch: int
     writer_id: str
     range: Truncation
-    def __init__(self, volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., range: _Optional[_Union[Truncation, _Mapping]] = ...) -> None: ...
+    descriptor: Descriptor
+    def __init__(self, volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., range: _Optional[_Union[Truncation, _Mapping]] = ..., descriptor: _Optional[_Union[Descriptor, _Mapping]] = ...) -> None: ...
 
 class TruncateReply(_message.Message):
     __slots__ = ("ok", "epoch")
@@ -191,16 +229,18 @@ class TruncateReply(_message.Message):
     def __init__(self, ok: _Optional[bool] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class FetchLogRequest(_message.Message):
-    __slots__ = ("volume_id", "pg", "after_lsn", "upto_lsn")
+    __slots__ = ("volume_id", "pg", "after_lsn", "upto_lsn", "membership_epoch")
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
     PG_FIELD_NUMBER: _ClassVar[int]
     AFTER_LSN_FIELD_NUMBER: _ClassVar[int]
     UPTO_LSN_FIELD_NUMBER: _ClassVar[int]
+    MEMBERSHIP_EPOCH_FIELD_NUMBER: _ClassVar[int]
     volume_id: bytes
     pg: int
     after_lsn: int
     upto_lsn: int
-    def __init__(self, volume_id: _Optional[bytes] = ..., pg: _Optional[int] = ..., after_lsn: _Optional[int] = ..., upto_lsn: _Optional[int] = ...) -> None: ...
+    membership_epoch: int
+    def __init__(self, volume_id: _Optional[bytes] = ..., pg: _Optional[int] = ..., after_lsn: _Optional[int] = ..., upto_lsn: _Optional[int] = ..., membership_epoch: _Optional[int] = ...) -> None: ...
 
 class FetchLogReply(_message.Message):
     __slots__ = ("batches", "collected_lsn", "collected", "scl")
@@ -215,27 +255,33 @@ class FetchLogReply(_message.Message):
     def __init__(self, batches: _Optional[bytes] = ..., collected_lsn: _Optional[int] = ..., collected: _Optional[bool] = ..., scl: _Optional[int] = ...) -> None: ...
 
 class FetchPagesRequest(_message.Message):
-    __slots__ = ("volume_id", "pg")
+    __slots__ = ("volume_id", "pg", "membership_epoch")
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
     PG_FIELD_NUMBER: _ClassVar[int]
+    MEMBERSHIP_EPOCH_FIELD_NUMBER: _ClassVar[int]
     volume_id: bytes
     pg: int
-    def __init__(self, volume_id: _Optional[bytes] = ..., pg: _Optional[int] = ...) -> None: ...
+    membership_epoch: int
+    def __init__(self, volume_id: _Optional[bytes] = ..., pg: _Optional[int] = ..., membership_epoch: _Optional[int] = ...) -> None: ...
 
 class FetchPagesReply(_message.Message):
-    __slots__ = ("baseline_lsn", "baseline_cpl", "last", "pages")
+    __slots__ = ("baseline_lsn", "baseline_cpl", "last", "pages", "pages_done", "pages_total")
     BASELINE_LSN_FIELD_NUMBER: _ClassVar[int]
     BASELINE_CPL_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
     PAGES_FIELD_NUMBER: _ClassVar[int]
+    PAGES_DONE_FIELD_NUMBER: _ClassVar[int]
+    PAGES_TOTAL_FIELD_NUMBER: _ClassVar[int]
     baseline_lsn: int
     baseline_cpl: int
     last: bool
     pages: _containers.RepeatedCompositeFieldContainer[PageImage]
-    def __init__(self, baseline_lsn: _Optional[int] = ..., baseline_cpl: _Optional[int] = ..., last: _Optional[bool] = ..., pages: _Optional[_Iterable[_Union[PageImage, _Mapping]]] = ...) -> None: ...
+    pages_done: int
+    pages_total: int
+    def __init__(self, baseline_lsn: _Optional[int] = ..., baseline_cpl: _Optional[int] = ..., last: _Optional[bool] = ..., pages: _Optional[_Iterable[_Union[PageImage, _Mapping]]] = ..., pages_done: _Optional[int] = ..., pages_total: _Optional[int] = ...) -> None: ...
 
 class GossipRequest(_message.Message):
-    __slots__ = ("volume_id", "node_id", "volume_epoch", "pgs", "vdl", "pgmrpl", "truncations", "descriptor_generation", "writer_id")
+    __slots__ = ("volume_id", "node_id", "volume_epoch", "pgs", "vdl", "pgmrpl", "truncations", "descriptor_generation", "writer_id", "descriptor_epoch", "membership_epoch")
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     VOLUME_EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -245,6 +291,8 @@ class GossipRequest(_message.Message):
     TRUNCATIONS_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTOR_GENERATION_FIELD_NUMBER: _ClassVar[int]
     WRITER_ID_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTOR_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    MEMBERSHIP_EPOCH_FIELD_NUMBER: _ClassVar[int]
     volume_id: bytes
     node_id: str
     volume_epoch: int
@@ -254,10 +302,12 @@ class GossipRequest(_message.Message):
     truncations: _containers.RepeatedCompositeFieldContainer[Truncation]
     descriptor_generation: int
     writer_id: str
-    def __init__(self, volume_id: _Optional[bytes] = ..., node_id: _Optional[str] = ..., volume_epoch: _Optional[int] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., truncations: _Optional[_Iterable[_Union[Truncation, _Mapping]]] = ..., descriptor_generation: _Optional[int] = ..., writer_id: _Optional[str] = ...) -> None: ...
+    descriptor_epoch: int
+    membership_epoch: int
+    def __init__(self, volume_id: _Optional[bytes] = ..., node_id: _Optional[str] = ..., volume_epoch: _Optional[int] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., truncations: _Optional[_Iterable[_Union[Truncation, _Mapping]]] = ..., descriptor_generation: _Optional[int] = ..., writer_id: _Optional[str] = ..., descriptor_epoch: _Optional[int] = ..., membership_epoch: _Optional[int] = ...) -> None: ...
 
 class GossipReply(_message.Message):
-    __slots__ = ("node_id", "volume_epoch", "pgs", "vdl", "pgmrpl", "truncations", "descriptor_generation", "writer_id")
+    __slots__ = ("node_id", "volume_epoch", "pgs", "vdl", "pgmrpl", "truncations", "descriptor_generation", "writer_id", "descriptor_epoch", "membership_epoch")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     VOLUME_EPOCH_FIELD_NUMBER: _ClassVar[int]
     PGS_FIELD_NUMBER: _ClassVar[int]
@@ -266,6 +316,8 @@ class GossipReply(_message.Message):
     TRUNCATIONS_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTOR_GENERATION_FIELD_NUMBER: _ClassVar[int]
     WRITER_ID_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTOR_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    MEMBERSHIP_EPOCH_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     volume_epoch: int
     pgs: _containers.RepeatedCompositeFieldContainer[PgState]
@@ -274,7 +326,9 @@ class GossipReply(_message.Message):
     truncations: _containers.RepeatedCompositeFieldContainer[Truncation]
     descriptor_generation: int
     writer_id: str
-    def __init__(self, node_id: _Optional[str] = ..., volume_epoch: _Optional[int] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., truncations: _Optional[_Iterable[_Union[Truncation, _Mapping]]] = ..., descriptor_generation: _Optional[int] = ..., writer_id: _Optional[str] = ...) -> None: ...
+    descriptor_epoch: int
+    membership_epoch: int
+    def __init__(self, node_id: _Optional[str] = ..., volume_epoch: _Optional[int] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., truncations: _Optional[_Iterable[_Union[Truncation, _Mapping]]] = ..., descriptor_generation: _Optional[int] = ..., writer_id: _Optional[str] = ..., descriptor_epoch: _Optional[int] = ..., membership_epoch: _Optional[int] = ...) -> None: ...
 
 class AdvanceRequest(_message.Message):
     __slots__ = ("volume_id", "volume_epoch", "writer_id", "vdl", "pgmrpl")
@@ -300,8 +354,42 @@ class StatusRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class RepairStatus(_message.Message):
+    __slots__ = ("kind", "peer_id", "done", "total", "fetched_bytes", "running_s")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PEER_ID_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    FETCHED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_S_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    peer_id: str
+    done: int
+    total: int
+    fetched_bytes: int
+    running_s: int
+    def __init__(self, kind: _Optional[str] = ..., peer_id: _Optional[str] = ..., done: _Optional[int] = ..., total: _Optional[int] = ..., fetched_bytes: _Optional[int] = ..., running_s: _Optional[int] = ...) -> None: ...
+
+class PgStatus(_message.Message):
+    __slots__ = ("pg", "entries", "pending", "log_bytes", "page_bytes", "broken_pages", "repair")
+    PG_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    LOG_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    BROKEN_PAGES_FIELD_NUMBER: _ClassVar[int]
+    REPAIR_FIELD_NUMBER: _ClassVar[int]
+    pg: int
+    entries: int
+    pending: int
+    log_bytes: int
+    page_bytes: int
+    broken_pages: int
+    repair: RepairStatus
+    def __init__(self, pg: _Optional[int] = ..., entries: _Optional[int] = ..., pending: _Optional[int] = ..., log_bytes: _Optional[int] = ..., page_bytes: _Optional[int] = ..., broken_pages: _Optional[int] = ..., repair: _Optional[_Union[RepairStatus, _Mapping]] = ...) -> None: ...
+
 class StatusReply(_message.Message):
-    __slots__ = ("node_id", "az", "volume_id", "volume_epoch", "writer_id", "pgs", "vdl", "pgmrpl", "log_bytes", "page_bytes", "cached_pages", "state", "pid", "note", "log_port")
+    __slots__ = ("node_id", "az", "volume_id", "volume_epoch", "writer_id", "pgs", "vdl", "pgmrpl", "log_bytes", "page_bytes", "cached_pages", "state", "pid", "note", "log_port", "membership_epoch", "geometry_epoch", "pg_status", "descriptor")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     AZ_FIELD_NUMBER: _ClassVar[int]
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
@@ -317,6 +405,10 @@ class StatusReply(_message.Message):
     PID_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
     LOG_PORT_FIELD_NUMBER: _ClassVar[int]
+    MEMBERSHIP_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    GEOMETRY_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    PG_STATUS_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     az: str
     volume_id: bytes
@@ -332,21 +424,31 @@ class StatusReply(_message.Message):
     pid: int
     note: str
     log_port: int
-    def __init__(self, node_id: _Optional[str] = ..., az: _Optional[str] = ..., volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., log_bytes: _Optional[int] = ..., page_bytes: _Optional[int] = ..., cached_pages: _Optional[int] = ..., state: _Optional[str] = ..., pid: _Optional[int] = ..., note: _Optional[str] = ..., log_port: _Optional[int] = ...) -> None: ...
+    membership_epoch: int
+    geometry_epoch: int
+    pg_status: _containers.RepeatedCompositeFieldContainer[PgStatus]
+    descriptor: Descriptor
+    def __init__(self, node_id: _Optional[str] = ..., az: _Optional[str] = ..., volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., log_bytes: _Optional[int] = ..., page_bytes: _Optional[int] = ..., cached_pages: _Optional[int] = ..., state: _Optional[str] = ..., pid: _Optional[int] = ..., note: _Optional[str] = ..., log_port: _Optional[int] = ..., membership_epoch: _Optional[int] = ..., geometry_epoch: _Optional[int] = ..., pg_status: _Optional[_Iterable[_Union[PgStatus, _Mapping]]] = ..., descriptor: _Optional[_Union[Descriptor, _Mapping]] = ...) -> None: ...
 
 class WriteDescriptorRequest(_message.Message):
-    __slots__ = ("descriptor",)
+    __slots__ = ("descriptor", "volume_epoch", "writer_id")
     DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
+    VOLUME_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    WRITER_ID_FIELD_NUMBER: _ClassVar[int]
     descriptor: Descriptor
-    def __init__(self, descriptor: _Optional[_Union[Descriptor, _Mapping]] = ...) -> None: ...
+    volume_epoch: int
+    writer_id: str
+    def __init__(self, descriptor: _Optional[_Union[Descriptor, _Mapping]] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ...) -> None: ...
 
 class WriteDescriptorReply(_message.Message):
-    __slots__ = ("ok", "current")
+    __slots__ = ("ok", "current", "epoch")
     OK_FIELD_NUMBER: _ClassVar[int]
     CURRENT_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     ok: bool
     current: Descriptor
-    def __init__(self, ok: _Optional[bool] = ..., current: _Optional[_Union[Descriptor, _Mapping]] = ...) -> None: ...
+    epoch: int
+    def __init__(self, ok: _Optional[bool] = ..., current: _Optional[_Union[Descriptor, _Mapping]] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class ReadDescriptorRequest(_message.Message):
     __slots__ = ()
@@ -361,14 +463,16 @@ class ReadDescriptorReply(_message.Message):
     def __init__(self, descriptor: _Optional[_Union[Descriptor, _Mapping]] = ..., present: _Optional[bool] = ...) -> None: ...
 
 class SegmentMeta(_message.Message):
-    __slots__ = ("pg", "collected_lsn", "collected_cpl")
+    __slots__ = ("pg", "collected_lsn", "collected_cpl", "hollow")
     PG_FIELD_NUMBER: _ClassVar[int]
     COLLECTED_LSN_FIELD_NUMBER: _ClassVar[int]
     COLLECTED_CPL_FIELD_NUMBER: _ClassVar[int]
+    HOLLOW_FIELD_NUMBER: _ClassVar[int]
     pg: int
     collected_lsn: int
     collected_cpl: int
-    def __init__(self, pg: _Optional[int] = ..., collected_lsn: _Optional[int] = ..., collected_cpl: _Optional[int] = ...) -> None: ...
+    hollow: bool
+    def __init__(self, pg: _Optional[int] = ..., collected_lsn: _Optional[int] = ..., collected_cpl: _Optional[int] = ..., hollow: _Optional[bool] = ...) -> None: ...
 
 class NodeMeta(_message.Message):
     __slots__ = ("node_id", "descriptor", "volume_epoch", "writer_id", "truncations", "segments", "vdl", "pgmrpl", "settled_vdl")

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 from aurora import batch as batches
 from aurora import truncation
+from aurora.geometry import Descriptor
 from aurora.kernels import redo
 from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
@@ -142,6 +143,8 @@ class Checker:
             request.pages.add(page_no=page_no, pg_lsn=pg_lsn, read_point=current.vdl)
         expected = {page.page_no: current.history.page(page.page_no, current.vdl) for page in request.pages}
         for node in self._nodes:
+            if node.core is None or pg not in node.core.segments or pg in node.core.filling:
+                continue
             reply = node.serve("ReadPages", request)
             # A node that has not heard of the last truncations may still take void records for its chain: such a one is
             # never asked, for the writer connects only after it has told it.
@@ -198,13 +201,21 @@ class Checker:
                 if not place or truth[place - 1] != segment.scl:
                     raise CheckFailed(f"2: {node.name} PG {pg}: SCL {segment.scl} is no record of the history")
 
-    def all_caught_up(self) -> None:
-        """At the end, with everything healed: every node has all of the log."""
+    def all_caught_up(self, descriptor: Descriptor) -> None:
+        """At the end, with everything healed: every node has all of the log of the PGs that it holds."""
         current = self.openings[-1]
         for node in self._nodes:
             if node.core is None:
                 raise CheckFailed(f"{node.name} is down at the end")
-            for pg in range(-(-self._pages // self._pages_per_pg)):
+            if node.name not in descriptor.index_of:
+                continue
+            if node.core.descriptor is None or node.core.descriptor.version != descriptor.version:
+                raise CheckFailed(f"{node.name} does not know descriptor {descriptor.version}")
+            if node.core.filling:
+                raise CheckFailed(f"{node.name} is hollow still: {node.core.filling}")
+            if node.core.pgs != descriptor.groups_of(node.name) or node.core.pgs != set(node.core.segments):
+                raise CheckFailed(f"{node.name} holds {sorted(node.core.segments)}, against the descriptor")
+            for pg in sorted(node.core.pgs):
                 lsns = current.history.lsns(pg, self._pages_per_pg)
                 scl = node.core.segment(pg).scl
                 if lsns and scl != lsns[-1]:

@@ -27,6 +27,8 @@ _HANDLERS = {
     "FetchPages": "on_fetch_pages",
     "Gossip": "on_gossip",
     "Status": "on_status",
+    "WriteDescriptor": "on_write_descriptor",
+    "ReadDescriptor": "on_read_descriptor",
 }
 _STREAMED = ("FetchLog", "FetchPages")
 
@@ -44,7 +46,8 @@ class SimNode:
         self._fleet = fleet
         self._armed = False
         self.start()
-        self.serve("WriteDescriptor", pb.WriteDescriptorRequest(descriptor=descriptor.to_proto(pb.Descriptor())))
+        if self.name in descriptor.index_of:
+            self.serve("WriteDescriptor", pb.WriteDescriptorRequest(descriptor=descriptor.to_proto(pb.Descriptor())))
 
     def start(self) -> None:
         """Start (again) from what the disk holds."""
@@ -72,8 +75,6 @@ class SimNode:
         if self.core is None:
             return None
         try:
-            if method == "WriteDescriptor":
-                return self.core.on_write_descriptor(request)
             answer = getattr(self.core, _HANDLERS[method])(request)
             return [_copy(reply) for reply in answer] if method in _STREAMED else answer
         except Refused:
@@ -111,7 +112,8 @@ class SimNode:
 
     def _sync(self, name: str, life: int) -> None:
         if self.alive(life) and self.core is not None:
-            self.disk.sync(name)
+            if name in self.disk.list():  # else its PG was given to another node meanwhile
+                self.disk.sync(name)
             self._perform(self.core.on_synced(name), life)
 
     def _call(self, call: Call, life: int) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import combinations
 
-from aurora.geometry import Descriptor, Member
+from aurora.geometry import Member
+from aurora.placement import initial
 from aurora.quorum import SEGMENTS
 from aurora.sim.checks import Checker, CheckFailed
+from aurora.sim.disk import SimDisk
 from aurora.sim.nodes import SimNode
 from aurora.sim.world import CALM, Weather, World
 from aurora.sim.writers import VOLUME_ID, SimWriter
@@ -43,25 +45,28 @@ class Scenario:
             loss=rng.choice((0.0, 0.005, 0.02)), duplicate=rng.choice((0.0, 0.02)), slow=rng.choice((0.0, 0.02, 0.1))
         )
         members = tuple(Member(f"az{z}-{n}", f"az{z}", f"az{z}-{n}:1") for z in (1, 2, 3) for n in "ab")
-        descriptor = Descriptor(VOLUME_ID, 1, 1, 1, PAGES_PER_PG, members)
+        descriptor = initial(VOLUME_ID, members, PAGES_PER_PG, groups=1, tails=rng.random() < 0.3)
         fleet: dict[str, SimNode] = {}
         coalesce_mb = rng.choice((0.002, 0.01, 1.0))
-        for member in members:
+        spares = [Member(f"az{z}-{n}", f"az{z}", f"az{z}-{n}:1") for z in (1, 2, 3) for n in "cd"]
+        self.spares = rng.sample(spares, rng.choice((0, 1, 3, 6)))
+        for member in (*members, *self.spares):
             config = NodeConfig(
                 node_id=member.node_id, az=member.az, cache_mb=0.2, log_cache_mb=0.01, log_file_mb=0.004,
                 coalesce_log_mb=coalesce_mb, coalesce_age_s=1.0, gossip_ms=150,
             )  # fmt: skip
             fleet[member.node_id] = SimNode(world, config, descriptor, fleet)
+        self.fleet, self.descriptor = fleet, descriptor
         self.nodes = list(fleet.values())
         self.checker = Checker(self.nodes, PAGES, PAGES_PER_PG)
         self.writers: list[SimWriter] = []
-        self._calm = False
+        self._calm = self._wiped = False
         self._start_writer()
 
     def _start_writer(self) -> None:
         name = f"writer-{len(self.writers) + 1}"
         self.world.note(f"{name} starts")
-        self.writers.append(SimWriter(self.world, name, self.nodes, self.checker, PAGES, PAGES_PER_PG))
+        self.writers.append(SimWriter(self.world, name, self.fleet, self.descriptor, self.checker, PAGES))
 
     def run(self) -> Outcome:
         """The storm, then the calm in which all must come right. Raises CheckFailed, or what a core raised."""
@@ -108,6 +113,30 @@ class Scenario:
             world.after(rng.uniform(0.01, 0.3), self._start_nodes)
         elif luck < 0.62:
             self._take_away(writer, rng.sample(self.nodes, 2))
+        elif luck < 0.80 and self.spares:
+            self._change_membership(writer)
+        elif luck < 0.82 and not self._wiped:
+            victim = rng.choice(self.nodes)
+            victim.crash()
+            victim.disk = SimDisk()
+            world.note(f"{victim.name} has lost its disk")
+            self._wiped = True
+
+    def _change_membership(self, writer: SimWriter) -> None:
+        rng = self.world.rng
+        spare = rng.choice(self.spares)
+        luck = rng.random()
+        if luck < 0.3:
+            writer.change(lambda fleet: fleet.add(spare))
+        elif luck < 0.7:
+            lost = rng.choice([node.name for node in self.nodes if node.name.startswith(spare.az)])
+            writer.change(lambda fleet: fleet.replace(lost, spare.node_id))
+        elif luck < 0.8:
+            writer.change(lambda fleet: fleet.go_back(spare.node_id))
+        elif luck < 0.9:
+            writer.change(lambda fleet: fleet.set_away(rng.choice(("az1", "az2", "az3"))))
+        else:
+            writer.change(lambda fleet: fleet.set_away(""))
 
     def _start_nodes(self) -> None:
         for node in self.nodes:
@@ -162,22 +191,22 @@ class Scenario:
             last = max(self.writers, key=lambda writer: writer.opening.epoch if writer.opening else 0)
             if last.state == "open" and not any(writer.state == "recovering" for writer in self.writers):
                 last.stop_working()
-                if last.idle and self._caught_up():
+                if last.idle and self._caught_up(last):
                     break
             elif all(writer.state in ("fenced", "dead") for writer in self.writers):
                 self._start_writer()
         else:
             self.checker.nodes_hold_the_truth()
-            self.checker.all_caught_up()
+            self.checker.all_caught_up(last.descriptor)
             raise CheckFailed(f"after {CALM_S} s of calm no writer is open and idle: {[w.state for w in self.writers]}")
         self.checker.nodes_hold_the_truth()
-        self.checker.all_caught_up()
+        self.checker.all_caught_up(last.descriptor)
         if any(a.epoch == b.epoch for a, b in combinations(self.checker.openings, 2)):
             raise CheckFailed("4: two writers opened with one epoch")
 
-    def _caught_up(self) -> bool:
+    def _caught_up(self, writer: SimWriter) -> bool:
         try:
-            self.checker.all_caught_up()
+            self.checker.all_caught_up(writer.descriptor)
         except CheckFailed:
             return False
         return True

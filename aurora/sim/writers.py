@@ -6,23 +6,27 @@ nothing until it is resumed; what was on its way to it arrives then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
+from aurora.geometry import Descriptor
 from aurora.kernels import mtr, redo
 from aurora.page import PAGE_BYTES
-from aurora.quorum import WRITE_SEGMENTS
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.checks import Change, Checker, Opening
 from aurora.sim.nodes import SimNode
 from aurora.sim.world import Action, World
-from compute_node.volume.driver import read_fence
+from compute_node.volume.driver import ANY_MEMBERSHIP, read_fence
+from compute_node.volume.fleet import AskStates, ChangeRefused, Fleet, SendDescriptor
+from compute_node.volume.monitor import Monitor
 from compute_node.volume.recovery import (
     Answer,
     AppendAnswer,
     Effect,
     FenceAnswer,
     LogAnswer,
+    Outdated,
     Recovered,
     Recovery,
     SendAppend,
@@ -41,10 +45,18 @@ STREAM_TIMEOUT_S = 0.4
 
 
 class SimWriter:
-    """One incarnation of the writer. ``state``: recovering, open, fenced or dead."""
+    """One incarnation of the writer. ``state``: recovering, open, fenced or dead. ``fleet``: node id → node, of all
+    that there are, in the volume or not; it grows.
+    """
 
     def __init__(
-        self, world: World, name: str, nodes: Sequence[SimNode], checker: Checker, pages: int, pages_per_pg: int
+        self,
+        world: World,
+        name: str,
+        fleet: Mapping[str, SimNode],
+        descriptor: Descriptor,
+        checker: Checker,
+        pages: int,
     ) -> None:
         self.world = world
         self.name = name
@@ -52,17 +64,20 @@ class SimWriter:
         self.paused = False
         self.opening: Opening | None = None
         self.recovered: Recovered | None = None
-        self._nodes = nodes
+        self._nodes = fleet
         self._checker = checker
         self._pages = pages
-        self._pages_per_pg = pages_per_pg
-        self._recovery = Recovery()
+        self._descriptor = descriptor
+        self._recovery: Recovery | None = None
         self._core: WriterCore
         self._log: Any
-        self._connections = [0] * len(nodes)
+        self.fleet: Fleet | None = None
+        self._connections: dict[int, int] = {}
+        self._ungrown: list[Any] = []
         self._held: list[Action] = []
         self._armed = self._wanted = False
-        self._send(self._recovery.start())
+        self._found: dict[str, Descriptor] = {}
+        self._find()
         self._later(RECOVERY_TICK_S, self._recovery_tick)
 
     # Being there, or not
@@ -97,24 +112,63 @@ class SimWriter:
         self.world.note(f"{self.name} is killed")
 
     def _call(self, node: int, method: str, request: Any, done: Any) -> None:
-        peer = self._nodes[node]
+        peer = self._node(node)
         self.world.call(
             self.name, peer.name, lambda: peer.serve(method, request), lambda answer: self._do(lambda: done(answer))
         )
 
+    def _node(self, node: int) -> SimNode:
+        """The node of that node index."""
+        return self._nodes[self._descriptor.nodes[node].node_id]
+
     # Recovery
+
+    def _find(self) -> None:
+        """Ask everybody for the descriptor: as ``driver.find`` does."""
+        for name, node in sorted(self._nodes.items()):
+            self.world.call(
+                self.name,
+                name,
+                partial(node.serve, "ReadDescriptor", pb.ReadDescriptorRequest()),
+                partial(self._do_with, partial(self._on_found, name)),
+            )
+
+    def _do_with(self, action: Callable[[Any], None], answer: Any) -> None:
+        self._do(lambda: action(answer))
+
+    def _on_found(self, name: str, reply: Any) -> None:
+        if reply is None or not reply.present or self._recovery is not None:
+            return
+        self._found[name] = Descriptor.from_proto(reply.descriptor)
+        newest = max(self._found.values(), key=lambda descriptor: descriptor.version)
+        if newest.read_quorum(0).satisfied(sum(1 << newest.index_of[n] for n in self._found if n in newest.index_of)):
+            self._recover(newest, 1)
+
+    def _recover(self, descriptor: Descriptor, epoch: int) -> None:
+        self._descriptor = descriptor
+        self._recovery = Recovery(descriptor, epoch)
+        self._send(self._recovery.start())
 
     def _recovery_tick(self) -> None:
         if self.state == "recovering":
-            self._feed(self._recovery.tick)
+            if self._recovery is None:
+                self._find()
+            else:
+                self._feed(self._recovery, self._recovery.tick)
             self._later(RECOVERY_TICK_S, self._recovery_tick)
 
-    def _feed(self, step: Any, *args: Any) -> None:
+    def _feed(self, recovery: Recovery, step: Any, *args: Any) -> None:
+        if recovery is not self._recovery:
+            return
         try:
             effects = step(*args)
         except Superseded as error:
             self.world.note(f"{self.name}: {error}")
             self.state = "fenced"
+            return
+        except Outdated as error:
+            self.world.note(f"{self.name}: {error}")
+            self._recover(error.descriptor, error.epoch)
             return
         self._send(effects)
         if self._recovery.result is not None and self.state == "recovering":
@@ -125,8 +179,12 @@ class SimWriter:
             self._perform(effect)
 
     def _perform(self, effect: Effect) -> None:
+        recovery = self._recovery
+        if recovery is None:
+            return
+
         def answered(answer: Answer | None) -> None:
-            self._feed(self._recovery.on_reply, effect, answer)
+            self._feed(recovery, recovery.on_reply, effect, answer)
 
         if isinstance(effect, SendFence):
             self._fence(effect.node, effect.epoch, answered)
@@ -146,29 +204,34 @@ class SimWriter:
             )
         elif isinstance(effect, SendAppend):
             message = pb.AppendRequest(
-                volume_id=VOLUME_ID, volume_epoch=effect.epoch, writer_id=self.name, sequence=1, batches=effect.frames
-            )
+                volume_id=VOLUME_ID, volume_epoch=effect.epoch, writer_id=self.name, sequence=1, batches=effect.frames,
+                membership_epoch=ANY_MEMBERSHIP,
+            )  # fmt: skip
             self._append(effect.node, message, lambda r: answered(
                 None if r is None or (r.error and not r.refused_epoch)
                 else AppendAnswer({e.pg: e.lsn for e in r.scl}, r.refused_epoch)
             ))  # fmt: skip
         else:
-            self._truncate(effect.node, effect.epoch, effect.range, answered)
+            self._truncate(effect.node, effect.epoch, effect.range, answered, effect.descriptor)
 
     def _fence(self, node: int, epoch: int, done: Any) -> None:
         request = pb.FenceRequest(volume_id=VOLUME_ID, volume_epoch=epoch, writer_id=self.name)
         self._call(node, "Fence", request, lambda reply: done(None if reply is None else read_fence(reply)))
 
-    def _truncate(self, node: int, epoch: int, span: TruncationRange, done: Any) -> None:
+    def _truncate(
+        self, node: int, epoch: int, span: TruncationRange, done: Any, descriptor: Descriptor | None = None
+    ) -> None:
         request = pb.TruncateRequest(
             volume_id=VOLUME_ID, volume_epoch=epoch, writer_id=self.name,
             range=pb.Truncation(epoch=span.epoch, vdl=span.vdl, upper=span.upper),
         )  # fmt: skip
+        if descriptor is not None:
+            descriptor.to_proto(request.descriptor)
         self._call(node, "Truncate", request, lambda r: done(None if r is None else TruncateAnswer(r.ok, r.epoch)))
 
     def _append(self, node: int, message: pb.AppendRequest, done: Any) -> None:
         """A message on a stream; ``done`` gets the reply once, or None after a time."""
-        peer = self._nodes[node]
+        peer = self._node(node)
         finished = False
 
         def finish(reply: pb.AppendReply | None) -> None:
@@ -190,20 +253,76 @@ class SimWriter:
         self.state = "open"
         self.recovered = recovered
         self.world.note(f"{self.name} opens: epoch {recovered.epoch}, VDL {recovered.vdl}, next {recovered.next_lsn}")
+        self._descriptor = recovered.descriptor
         self.opening = self._checker.opened(self.name, recovered.epoch, recovered.vdl)
         self._core = WriterCore(
             VOLUME_ID, recovered, self._message, in_flight_max=self.world.rng.choice((1, 1, 3)), retained_bytes_max=4000
         )
-        self._log = mtr.RedoLog(recovered.next_lsn, recovered.vdl, self._pages_per_pg, recovered.pg_last)
-        for node in range(len(self._nodes)):
-            self._connect(node)
+        self._log = mtr.RedoLog(recovered.next_lsn, recovered.vdl, recovered.descriptor.pages_per_pg, recovered.pg_last)
+        self.fleet = Fleet(self._core)
+        rng = self.world.rng
+        self._monitor = Monitor(self._core, self.fleet, rng.choice((0, 0, 0.5, 1.5)), rng.choice((0, 0, 1.0)))
+        self._meet()
         self._later(HOUSEKEEPING_S, self._housekeeping)
         self._later(0.0, self._work)
+
+    def _meet(self) -> None:
+        """Connect to the nodes that have come into the descriptor."""
+        self._descriptor = self._core.descriptor
+        for node in range(len(self._descriptor.nodes)):
+            if node not in self._connections:
+                self._connections[node] = 0
+                self._connect(node)
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """The descriptor that it goes by."""
+        return self._descriptor
+
+    def change(self, request: Callable[[Fleet], None]) -> bool:
+        """Ask for a change of the fleet; False when it is refused, or this writer is not open."""
+        if self.state != "open" or self.fleet is None or self.paused:
+            return False
+        try:
+            request(self.fleet)
+        except ChangeRefused as error:
+            self.world.note(f"{self.name}: {error}")
+            return False
+        self._step_fleet()
+        return True
+
+    def _step_fleet(self) -> None:
+        if self.fleet is None:
+            return
+        for effect in self.fleet.tick():
+            if isinstance(effect, SendDescriptor):
+                self._tell(effect.node, effect.descriptor)
+            elif isinstance(effect, AskStates):
+                self._poll(effect.node)
+        if self._core.descriptor is not self._descriptor:
+            self.world.note(f"{self.name} proposes {self._core.descriptor.version}")
+            self._meet()
+
+    def _tell(self, node: int, descriptor: Descriptor) -> None:
+        request = pb.WriteDescriptorRequest(
+            descriptor=descriptor.to_proto(pb.Descriptor()), volume_epoch=self._core.epoch, writer_id=self.name
+        )
+        self._call(node, "WriteDescriptor", request, partial(self._on_told, node, descriptor))
+
+    def _on_told(self, node: int, descriptor: Descriptor, reply: Any) -> None:
+        if reply is None or not reply.ok or self.fleet is None:
+            return
+        if self.fleet.on_taken(node, descriptor):
+            self.world.note(f"{self.name} commits {descriptor.version}")
+            self._meet()
+            self._flush()
+            self._step_fleet()
+        self._moved(self._core.vdl > (self.opening.vdl if self.opening else 0))
 
     def _message(self, sequence: int, batches: bytes, vdl: int, pgmrpl: int) -> bytes:
         message: bytes = pb.AppendRequest(
             volume_id=VOLUME_ID, volume_epoch=self._core.epoch, writer_id=self.name, sequence=sequence,
-            batches=batches, vdl=vdl, pgmrpl=pgmrpl,
+            batches=batches, vdl=vdl, pgmrpl=pgmrpl, membership_epoch=self._core.descriptor.membership_epoch,
         ).SerializeToString()  # fmt: skip
         return message
 
@@ -215,19 +334,37 @@ class SimWriter:
 
         def fenced(answer: FenceAnswer | None) -> None:
             if answer is None:
+                # Lost on the way, or a node that belongs to no volume yet: that one will have the descriptor next time.
+                self._tell(node, self._core.descriptor)
                 self._lost(node)
             elif not answer.adopted:
                 self._core.links[node].refused_epoch = answer.epoch
                 self._lost(node)
+            elif answer.descriptor is None or answer.descriptor.version < self._core.descriptor.version:
+                request = pb.WriteDescriptorRequest(
+                    descriptor=self._core.descriptor.to_proto(pb.Descriptor()), volume_epoch=self._core.epoch,
+                    writer_id=self.name,
+                )  # fmt: skip
+                latest = self._core.descriptor
+                self._call(node, "WriteDescriptor", request, lambda reply: described(latest, reply))
             else:
                 tell(sorted(ranges - answer.truncations), answer)
+
+        def described(latest: Descriptor, reply: Any) -> None:
+            if reply is None or not reply.ok:
+                self._lost(node)
+                return
+            self._on_told(node, latest, reply)
+            self._fence(node, self._core.epoch, fenced)
 
         def tell(missing: list[TruncationRange], answer: FenceAnswer) -> None:
             if missing:
                 self._truncate(node, self._core.epoch, missing[0], lambda r: told(missing, r))
             else:
                 self._connections[node] += 1
-                self._moved(self._core.on_connected(node, {pg: report.scl for pg, report in answer.pgs.items()}))
+                scls = {pg: report.scl for pg, report in answer.pgs.items() if not report.hollow}
+                epoch = answer.descriptor.membership_epoch if answer.descriptor is not None else 0
+                self._moved(self._core.on_connected(node, scls) | self._core.on_states(node, epoch, scls))
                 self._pump(node)
 
         def told(missing: list[TruncationRange], reply: TruncateAnswer | None) -> None:
@@ -257,6 +394,10 @@ class SimWriter:
                 return
             if reply is None:
                 self._lost(node)
+                return
+            if reply.refused_membership:
+                self._core.on_stale(node)
+                self._pump(node)
                 return
             scls = [(entry.pg, entry.lsn) for entry in reply.scl]
             self._moved(self._core.on_ack(node, reply.sequence, scls, reply.refused_epoch, reply.error))
@@ -304,25 +445,37 @@ class SimWriter:
     def _flush(self) -> None:
         self._armed = False
         core = self._core
-        if not self._log.pending_bytes:
+        if self.fleet is None or not (self._log.pending_bytes or self._ungrown):
             return
-        idle = core.idle_nodes()
-        if idle < WRITE_SEGMENTS and idle < core.connected_nodes():
+        if not core.has_room():
             self._wanted = True
             return
         self._wanted = False
+        runs = self._ungrown or self._log.take()
+        if not self.fleet.covers(runs):
+            self._ungrown = runs
+            if self.fleet.grow(1 + max(run[0] for run in runs)):
+                self._step_fleet()
+            return
+        if self._ungrown:
+            self._ungrown = []
+            self._later(0.0, self._flush)
         core.pgmrpl = core.vdl
-        core.flush(self._log.take())
-        for node in range(len(self._nodes)):
+        core.flush(runs)
+        for node in self._connections:
             self._pump(node)
 
     def _housekeeping(self) -> None:
         self._core.pgmrpl = self._core.vdl
         self._core.nudge_idle(always=self.world.rng.random() < 0.1)
-        for node in range(len(self._nodes)):
+        self._monitor.tick(self.world.now)
+        self._step_fleet()
+        for node in self._connections:
             self._pump(node)
             if self._core.lagging(node):
                 self._poll(node)
+        if self._log.pending_bytes or self._ungrown:
+            self._flush()
         self._later(HOUSEKEEPING_S, self._housekeeping)
 
     def _poll(self, node: int) -> None:
@@ -330,14 +483,20 @@ class SimWriter:
 
         def polled(reply: Any) -> None:
             if reply is not None and connection == self._connections[node]:
-                self._moved(self._core.on_scls(node, [(state.pg, state.scl) for state in reply.pgs]))
+                scls = {state.pg: state.scl for state in reply.pgs if not state.hollow}
+                self._moved(self._core.on_states(node, reply.membership_epoch, scls))
 
         self._call(node, "Status", pb.StatusRequest(), polled)
 
     @property
     def idle(self) -> bool:
         """Whether all that it committed is durable."""
-        return self.state == "open" and not self._log.pending_bytes and not self._core.undurable
+        return (
+            self.state == "open"
+            and not (self._log.pending_bytes or self._ungrown or self._core.undurable)
+            and self.fleet is not None
+            and not self.fleet.busy
+        )
 
     def stop_working(self) -> None:
         """No further commits; what is under way goes on."""

@@ -163,6 +163,7 @@ def _execute_utility(session: Session, portal: Portal, plan: Plan, limit: int) -
     if portal.outcome is None:
         session.query = plan.source
         session.query_start = session.clock()
+        session.plans.statements += 1
         portal.outcome = utility.execute(session, plan, portal.params)
         portal.rows = portal.outcome.rows
     outcome = portal.outcome

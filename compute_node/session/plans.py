@@ -145,6 +145,8 @@ class PlanCache:
     def __init__(self) -> None:
         self.utilities: dict[bytes, Plan] = {}
         """Utility statements by text; they depend on no setting."""
+        self.statements = 0
+        """Statements begun, by all sessions."""
         self._spaces: dict[tuple[Any, ...], PlanSpace] = {}
 
     def space(self, environment: tuple[Any, ...]) -> PlanSpace:

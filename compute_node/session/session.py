@@ -262,6 +262,7 @@ class Session:
         if plan.fast is not None:
             if self.status_changes or self.guarded or len(formats) > 2:
                 return False
+            self.plans.statements += 1
             out.append(messages.BIND_COMPLETE_NO_DATA if described else messages.BIND_COMPLETE)
             try:
                 out.append(plan.fast(self))
@@ -295,6 +296,7 @@ class Session:
             if plan.locks not in txn.weak_locks and not engine.lock_relations(self, plan.locks):
                 return False
             self.statements_in_txn += 1
+            self.plans.statements += 1
             context = self.point_context
             if context is None:
                 context = self.point_context = engine.begin_statement(self)
@@ -376,6 +378,7 @@ class Session:
         self.query_start = self.env.statement_timestamp = self.clock()
         transactions.ensure(self)
         self.statements_in_txn += 1
+        self.plans.statements += 1
         return self.engine.begin_statement(self)
 
     def notice(self, notice: SqlError, severity: str = "NOTICE") -> None:

@@ -132,6 +132,7 @@ def run_query(session: Session, plan: Plan, params: tuple[Any, ...]) -> None:
 
 
 def _run_utility(session: Session, plan: Plan) -> None:
+    session.plans.statements += 1
     if plan.fast is not None:
         session.out.append(plan.fast(session))
         return

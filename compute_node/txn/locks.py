@@ -122,6 +122,8 @@ class LockManager:
         self.strong: set[int] = set()
         """relations on which a strong mode is held or waited for"""
         self.rows: dict[tuple[int, int], RowHolders] = {}
+        self.waits = 0
+        self.deadlocks = 0
 
     # Relations
 
@@ -364,6 +366,7 @@ class LockManager:
     def _wait(self, txn: Txn, waiting: Waiting) -> None:
         txn.waiting = waiting
         timer = None
+        self.waits += 1
         try:
             self._check_deadlock(txn)
             session = txn.session
@@ -410,6 +413,7 @@ class LockManager:
                 stack.pop()
                 path.pop()
             elif blocker is txn:
+                self.deadlocks += 1
                 raise self._deadlock(path)
             elif blocker not in seen:
                 seen.add(blocker)

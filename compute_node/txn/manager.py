@@ -37,6 +37,8 @@ class TransactionManager:
         self._cache = storage.cache
         self.active: dict[Txn, None] = {}
         self.by_xid: dict[int, Txn] = {}
+        self.commits = 0
+        self.rollbacks = 0
         self.locks = LockManager(self)
         self.next_xid: int = storage.superblock.xid_limit
         self._clog.recovered_below = self.next_xid
@@ -79,6 +81,7 @@ class TransactionManager:
         ):
             return False
         del self.active[txn]
+        self.commits += 1
         return True
 
     def resume(self, txn: Txn) -> None:
@@ -175,6 +178,7 @@ class TransactionManager:
             raise InvariantViolation("commit of a transaction that has ended")
         lsn = self._write_commit(txn) if txn.own else 0
         self._end(txn, lsn)
+        self.commits += 1
         if lsn:
             txn.depend(lsn)
             for committed in txn._on_commit:
@@ -217,6 +221,8 @@ class TransactionManager:
         if txn.own:
             self._write_aborts(txn.own, created)
         self._end(txn, 0)
+        # One that never looked at anything was only begun anew (SET TRANSACTION), or might as well not have begun.
+        self.rollbacks += bool(txn.oldest_lsn or txn.own)
         for aborted in txn._on_abort:
             aborted()
 

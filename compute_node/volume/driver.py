@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ import grpc.aio
 
 from aurora.errors import ConnectionFailure, ObjectNotInPrerequisiteState
 from aurora.geometry import Descriptor, Member
-from aurora.quorum import READ_SEGMENTS, WRITE_SEGMENTS
+from aurora.placement import initial
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.channels import open_channel, storage_stub
 from compute_node.volume.recovery import (
@@ -27,6 +27,7 @@ from compute_node.volume.recovery import (
     Effect,
     FenceAnswer,
     LogAnswer,
+    Outdated,
     PgReport,
     Recovered,
     Recovery,
@@ -42,10 +43,20 @@ logger = logging.getLogger(__name__)
 RPC_TIMEOUT_S = 2.0
 COPY_TIMEOUT_S = 30.0
 TICK_S = 0.05
+ANY_MEMBERSHIP = (1 << 64) - 1
+"""Membership epoch of a recovery's copies: they are fenced by the volume epoch alone, for it is the recovery that finds
+the membership.
+"""
 
 
 async def _ask_all(addresses: Iterable[str], ask: Any) -> list[Any]:
     """``await ask(stub)`` on every address at once; those that fail are left out."""
+    return list((await _ask_each(addresses, ask)).values())
+
+
+async def _ask_each(addresses: Iterable[str], ask: Any) -> dict[str, Any]:
+    """The same, by address."""
+    addresses = list(addresses)
 
     async def one(address: str) -> Any:
         channel = open_channel(address)
@@ -58,35 +69,44 @@ async def _ask_all(addresses: Iterable[str], ask: Any) -> list[Any]:
     for result in results:
         if isinstance(result, BaseException) and not isinstance(result, grpc.aio.AioRpcError):
             raise result
-    return [result for result in results if not isinstance(result, BaseException)]
+    return {
+        address: result
+        for address, result in zip(addresses, results, strict=True)
+        if not isinstance(result, BaseException)
+    }
 
 
-async def create(members: Sequence[Member], pages_per_pg: int, volume_id: bytes | None = None) -> Descriptor:
-    """Set a new volume up on six empty nodes; at least four must take the descriptor.
+async def create(
+    members: Sequence[Member], pages_per_pg: int, volume_id: bytes | None = None, tails: bool = False
+) -> Descriptor:
+    """Set a new volume up on empty nodes, two or more in each of three zones; a write quorum of PG 0 must take the
+    descriptor. ``tails``: three of a PG's six segments keep log only.
 
-    ConnectionFailure (08006) when fewer answer, ObjectNotInPrerequisiteState (55000) when one belongs to a volume
+    ConnectionFailure (08006) when too few answer, ObjectNotInPrerequisiteState (55000) when one belongs to a volume
     already.
     """
-    descriptor = Descriptor(volume_id or uuid.uuid4().bytes, 1, 1, 1, pages_per_pg, tuple(members))
+    descriptor = initial(volume_id or uuid.uuid4().bytes, members, pages_per_pg, tails=tails)
     request = pb.WriteDescriptorRequest(descriptor=descriptor.to_proto(pb.Descriptor()))
-    replies = await _ask_all(
+    replies = await _ask_each(
         [member.address for member in members], lambda stub: stub.WriteDescriptor(request, timeout=RPC_TIMEOUT_S)
     )
-    for reply in replies:
+    for reply in replies.values():
         if not reply.ok:
             raise ObjectNotInPrerequisiteState(
                 f"a storage node belongs to volume {bytes(reply.current.volume_id).hex()}"
             )
-    if len(replies) < WRITE_SEGMENTS:
-        raise ConnectionFailure(f"only {len(replies)} storage nodes took the new volume, {WRITE_SEGMENTS} are needed")
+    took = sum(1 << index for index, node in enumerate(descriptor.nodes) if node.address in replies)
+    if not descriptor.write_quorum(0).satisfied(took):
+        raise ConnectionFailure(f"only {len(replies)} storage nodes took the new volume, which is no write quorum")
     return descriptor
 
 
 async def find(addresses: Sequence[str], timeout_s: float) -> Descriptor | None:
-    """The descriptor that a read quorum of the nodes at ``addresses`` agrees on, with members where they are found;
-    None when they hold no volume.
+    """The newest descriptor that the nodes at ``addresses`` know, once a read quorum of its PG 0 is among them, with
+    nodes where they are found; None when they hold no volume.
 
-    ConnectionFailure (08006) when fewer than three answer within ``timeout_s``.
+    ConnectionFailure (08006) when too few answer within ``timeout_s``. Recovery looks again: it may still be told of a
+    newer one.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s
@@ -94,11 +114,13 @@ async def find(addresses: Sequence[str], timeout_s: float) -> Descriptor | None:
         replies = await _ask_all(
             addresses, lambda stub: stub.ReadDescriptor(pb.ReadDescriptorRequest(), timeout=RPC_TIMEOUT_S)
         )
-        present = [reply.descriptor for reply in replies if reply.present]
-        if len(present) >= READ_SEGMENTS:
-            return await _relocated(
-                Descriptor.from_proto(max(present, key=lambda descriptor: descriptor.generation)), addresses
-            )
+        present = [Descriptor.from_proto(reply.descriptor) for reply in replies if reply.present]
+        if present:
+            newest = max(present, key=lambda descriptor: descriptor.version)
+            found = await where(addresses)
+            there = sum(1 << index for index, node in enumerate(newest.nodes) if node.node_id in found)
+            if newest.read_quorum(0).satisfied(there):
+                return relocated(newest, found)
         if len(replies) == len(addresses) and not present:
             return None
         if loop.time() > deadline:
@@ -108,21 +130,16 @@ async def find(addresses: Sequence[str], timeout_s: float) -> Descriptor | None:
         await asyncio.sleep(TICK_S)
 
 
-async def _relocated(descriptor: Descriptor, addresses: Sequence[str]) -> Descriptor:
-    """The descriptor with members at those of ``addresses`` where they answer now: nodes may have moved since it was
-    written.
-    """
+async def where(addresses: Iterable[str]) -> dict[str, str]:
+    """Node id → address of the nodes that answer at ``addresses``."""
+    replies = await _ask_each(addresses, lambda stub: stub.Status(pb.StatusRequest(), timeout=RPC_TIMEOUT_S))
+    return {reply.node_id: address for address, reply in replies.items()}
 
-    async def who(address: str) -> tuple[str, str] | None:
-        replies = await _ask_all([address], lambda stub: stub.Status(pb.StatusRequest(), timeout=RPC_TIMEOUT_S))
-        return (replies[0].node_id, address) if replies else None
 
-    known = {member.address for member in descriptor.members}
-    if known.issuperset(addresses):
-        return descriptor
-    found = dict(filter(None, await asyncio.gather(*map(who, addresses))))
-    members = tuple(replace(member, address=found.get(member.node_id, member.address)) for member in descriptor.members)
-    return replace(descriptor, members=members)
+def relocated(descriptor: Descriptor, found: Mapping[str, str]) -> Descriptor:
+    """The descriptor with nodes where they were found: they may have moved since it was written."""
+    nodes = tuple(replace(node, address=found.get(node.node_id, node.address)) for node in descriptor.nodes)
+    return replace(descriptor, nodes=nodes)
 
 
 def read_fence(reply: Any) -> FenceAnswer:
@@ -130,9 +147,10 @@ def read_fence(reply: Any) -> FenceAnswer:
     return FenceAnswer(
         reply.adopted,
         reply.epoch,
-        {pg.pg: PgReport(pg.scl, pg.highest_lsn, pg.collected_lsn, pg.vdl_hint) for pg in reply.pgs},
+        {pg.pg: PgReport(pg.scl, pg.highest_lsn, pg.collected_lsn, pg.vdl_hint, pg.hollow) for pg in reply.pgs},
         frozenset(TruncationRange(span.epoch, span.vdl, span.upper) for span in reply.truncations),
         reply.log_port,
+        Descriptor.from_proto(reply.descriptor),
     )
 
 
@@ -149,18 +167,26 @@ class NodeCalls:
         request = pb.FenceRequest(volume_id=self.volume_id, volume_epoch=epoch, writer_id=self.writer_id)
         return read_fence(await self.stub.Fence(request, timeout=RPC_TIMEOUT_S))
 
-    async def truncate(self, epoch: int, span: TruncationRange) -> TruncateAnswer:
-        """Have the node write a truncation range."""
-        reply = await self.stub.Truncate(
-            pb.TruncateRequest(
-                volume_id=self.volume_id,
-                volume_epoch=epoch,
-                writer_id=self.writer_id,
-                range=pb.Truncation(epoch=span.epoch, vdl=span.vdl, upper=span.upper),
-            ),
-            timeout=RPC_TIMEOUT_S,
+    async def truncate(self, epoch: int, span: TruncationRange, descriptor: Descriptor | None = None) -> TruncateAnswer:
+        """Have the node write a truncation range, and take the descriptor."""
+        request = pb.TruncateRequest(
+            volume_id=self.volume_id,
+            volume_epoch=epoch,
+            writer_id=self.writer_id,
+            range=pb.Truncation(epoch=span.epoch, vdl=span.vdl, upper=span.upper),
         )
+        if descriptor is not None:
+            descriptor.to_proto(request.descriptor)
+        reply = await self.stub.Truncate(request, timeout=RPC_TIMEOUT_S)
         return TruncateAnswer(reply.ok, reply.epoch)
+
+    async def write_descriptor(self, epoch: int, descriptor: Descriptor) -> bool:
+        """Have the node take the descriptor; whether it has it now."""
+        request = pb.WriteDescriptorRequest(
+            descriptor=descriptor.to_proto(pb.Descriptor()), volume_epoch=epoch, writer_id=self.writer_id
+        )
+        reply = await self.stub.WriteDescriptor(request, timeout=RPC_TIMEOUT_S)
+        return bool(reply.ok)
 
     async def fetch(self, effect: SendFetch) -> LogAnswer:
         """Read log."""
@@ -182,6 +208,7 @@ class NodeCalls:
             writer_id=self.writer_id,
             sequence=1,
             batches=effect.frames,
+            membership_epoch=ANY_MEMBERSHIP,
         )
         call = self.stub.AppendLog(iter((message,)), timeout=COPY_TIMEOUT_S)
         async for reply in call:
@@ -198,12 +225,30 @@ class NodeCalls:
             return await self.fetch(effect)
         if isinstance(effect, SendAppend):
             return await self.append(effect)
-        return await self.truncate(effect.epoch, effect.range)
+        return await self.truncate(effect.epoch, effect.range, effect.descriptor)
 
 
-async def recover(calls: Sequence[NodeCalls], read_only_after_s: float | None = None) -> Recovered:
-    """Run recovery to its end, however long the nodes take. Raises ``Superseded`` when a newer writer took over."""
-    recovery = Recovery(read_only_ticks=None if read_only_after_s is None else int(read_only_after_s / TICK_S))
+async def recover(
+    descriptor: Descriptor,
+    calls_of: Callable[[Descriptor], Sequence[NodeCalls]],
+    read_only_after_s: float | None = None,
+) -> Recovered:
+    """Run recovery to its end, however long the nodes take. ``calls_of``: the calls to each node of a descriptor, by
+    node index. Raises ``Superseded`` when a newer writer took over.
+    """
+    epoch = 1
+    while True:
+        ticks = None if read_only_after_s is None else int(read_only_after_s / TICK_S)
+        recovery = Recovery(descriptor, epoch, ticks)
+        try:
+            return await _run(recovery, calls_of(descriptor))
+        except Outdated as error:
+            logger.info("recovery begins again: %s", error)
+            found = {node.node_id: node.address for node in descriptor.nodes}
+            descriptor, epoch = relocated(error.descriptor, found), error.epoch
+
+
+async def _run(recovery: Recovery, calls: Sequence[NodeCalls]) -> Recovered:
     answers: asyncio.Queue[tuple[Effect, Answer | Exception | None]] = asyncio.Queue()
     tasks: set[asyncio.Task[None]] = set()
 

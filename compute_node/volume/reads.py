@@ -175,6 +175,7 @@ class PageReader:
         deadline = loop.time() + PATIENCE_S
         found: dict[int, bytes | None] = {}
         missing = list(dict.fromkeys(page_nos))
+        pause_s = 0.0  # at first: the membership may have changed on the way
         while True:
             if self._volume.fenced:
                 raise self._volume.fenced_error()
@@ -195,7 +196,8 @@ class PageReader:
                     detail=f"Read point {read_point}; {self._volume.problems()}.",
                 )
             self.retries += 1
-            await asyncio.sleep(ROUND_PAUSE_S)
+            await asyncio.sleep(pause_s)
+            pause_s = ROUND_PAUSE_S
 
     async def _round(self, page_nos: Iterable[int], read_point: int, found: dict[int, bytes | None]) -> None:
         """Ask for the pages at ``read_point``, each protection group's of its own nodes; fills ``found``."""
@@ -225,7 +227,11 @@ class PageReader:
         self, page_nos: list[int], pg_lsn: int, read_point: int, sources: list[Source]
     ) -> tuple[Race, asyncio.Future[dict[int, bytes | None]]]:
         volume = self._volume
-        request = pb.ReadPagesRequest(volume_id=volume.descriptor.volume_id, volume_epoch=volume.epoch)
+        request = pb.ReadPagesRequest(
+            volume_id=volume.descriptor.volume_id,
+            volume_epoch=volume.epoch,
+            membership_epoch=volume.descriptor.membership_epoch,
+        )
         for page_no in page_nos:
             request.pages.add(page_no=page_no, pg_lsn=pg_lsn, read_point=read_point)
         self.reads += 1
@@ -238,8 +244,12 @@ class PageReader:
         return Race(request, sources, probe, done), done
 
     def _holders(self, pg: int) -> Iterable[NodeStream]:
-        """The nodes that hold a segment of the protection group."""
-        return self._volume.streams
+        """The nodes that hold, or are about to hold, a full segment of the protection group: a tail has no pages."""
+        descriptor, streams = self._volume.descriptor, self._volume.streams
+        for slot in descriptor.groups[pg].slots:
+            if not slot.tail:
+                for node_id in slot.alternatives:
+                    yield streams[descriptor.index_of[node_id]]
 
     def _order(self, pg: int, pg_lsn: int) -> list[Source]:
         """Nodes that cover the request, fastest first; those that failed or are not connected last, for they may be

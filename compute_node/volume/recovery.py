@@ -4,30 +4,32 @@ A sans-I/O state machine. Effects go out (``SendFence``, ``SendFetch``, ``SendAp
 answered by ``on_reply(effect, answer)`` (``None``: the node did not answer), and ``tick`` tells that some time has
 passed::
 
-    FENCE ── ≥ 4 adopt ──► SYNC ──► COLLECT ──► REPAIR ──► TRUNCATE ──► done
-      ▲                     older    log above   records    (VDL, upper]
-      └── adopters lost ─── ranges   the hints   ≤ VDL on 4  on 4
+    FENCE ── quorum adopts ──► SYNC ──► COLLECT ──► REPAIR ───► TRUNCATE ──► done
+      ▲                        older    log above   records     (VDL, upper]
+      └── adopters lost ────── ranges   the hints   ≤ VDL at    and descriptor
+                                                    quorum      at quorum
 
-Only adopters of our epoch count. A record that reached a write quorum lies below the SCL of at least one of any three
-adopters, so the highest SCL of a protection group among them covers all that can have been acknowledged. The volume
-chain over the log above the highest VDL hint then gives VCL and VDL; nothing below the hint is read, so the time
-does not grow with the log. Records ≤ VDL are copied until four adopters hold them *before* the truncation is
-written: a truncation's ``vdl`` is therefore durable wherever it is seen. Source: Aurora 2018, section 2.4; Aurora
-2017, section 4.3.
+Only adopters of our epoch count, and of a group only those whose segment is not hollow. A record that reached a write
+quorum lies below the SCL of at least one adopter of any read quorum, so the highest SCL of a protection group among
+them covers all that can have been acknowledged. The volume chain over the log above the highest VDL hint then gives VCL
+and VDL; nothing below the hint is read, so the time does not grow with the log. Records ≤ VDL are copied until a write
+quorum of adopters holds them *before* the truncation is written: a truncation's ``vdl`` is therefore durable wherever
+it is seen. With the range goes the newest descriptor seen, proposed again under our epoch, which settles a change that
+an older writer had left half proposed. Source: Aurora 2018, sections 2.4 and 4; Aurora 2017, section 4.3.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final, NamedTuple
 
 from aurora import batch as batches
 from aurora import truncation
 from aurora.errors import InvariantViolation
+from aurora.geometry import Descriptor
 from aurora.ids import FIRST_LSN
 from aurora.kernels import redo
-from aurora.quorum import READ_SEGMENTS, SEGMENTS, WRITE_SEGMENTS
 
 LAL_BYTES: Final = 10_000_000
 """LSN allocation limit: no LSN is allocated above max(VDL, the epoch's first LSN) + this (Aurora 2017, section
@@ -43,6 +45,15 @@ class Superseded(Exception):
 
     def __init__(self, epoch: int) -> None:
         super().__init__(f"the volume was taken over by a writer with epoch {epoch}")
+        self.epoch = epoch
+
+
+class Outdated(Exception):
+    """A node knows a newer descriptor: recovery begins again with that one, from ``epoch`` on."""
+
+    def __init__(self, descriptor: Descriptor, epoch: int) -> None:
+        super().__init__(f"the volume's descriptor is {descriptor.version} by now")
+        self.descriptor = descriptor
         self.epoch = epoch
 
 
@@ -62,6 +73,7 @@ class PgReport:
     highest_lsn: int
     collected_lsn: int
     vdl_hint: int
+    hollow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +87,7 @@ class FenceAnswer:
     pgs: dict[int, PgReport] = field(default_factory=dict)
     truncations: frozenset[TruncationRange] = frozenset()
     log_port: int = 0
+    descriptor: Descriptor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +150,13 @@ class SendAppend:
 
 @dataclass(frozen=True, slots=True)
 class SendTruncate:
-    """Write a truncation range durably."""
+    """Write a truncation range durably, and ``descriptor`` if there is one."""
 
     round: int
     node: int
     epoch: int
     range: TruncationRange
+    descriptor: Descriptor | None = None
 
 
 Effect = SendFence | SendFetch | SendAppend | SendTruncate
@@ -152,7 +166,7 @@ Effect = SendFence | SendFetch | SendAppend | SendTruncate
 class Recovered:
     """Where the log ends. New LSNs start at ``next_lsn``; ``pg_last`` is each group's last LSN ≤ ``vdl``.
 
-    ``scls``: node → group → SCL, of the adopters.
+    ``scls``: node → group → SCL, of the adopters, hollow segments left out. ``descriptor``: as committed.
     """
 
     epoch: int
@@ -162,6 +176,7 @@ class Recovered:
     truncations: frozenset[TruncationRange]
     read_only: bool
     scls: dict[int, dict[int, int]]
+    descriptor: Descriptor
 
 
 class Phase(Enum):
@@ -179,12 +194,13 @@ class Recovery:
     """The state machine. ``result`` is set when it is done.
 
     ``writer_id`` on the nodes must be unique to this incarnation of the writer (the caller's duty): with an id used
-    before, an older self would not be fenced. ``read_only_ticks``: after so many ticks three adopters are enough to
-    open for reading (None: never). ``on_reply`` and ``tick`` raise ``Superseded`` when a newer writer has fenced the
-    volume meanwhile.
+    before, an older self would not be fenced. ``read_only_ticks``: after so many ticks a read quorum of adopters is
+    enough to open for reading (None: never). Nodes are node indexes of ``descriptor``. ``on_reply`` and ``tick`` raise
+    ``Superseded`` when a newer writer has fenced the volume meanwhile, ``Outdated`` when a node has a newer descriptor.
     """
 
-    def __init__(self, epoch: int = 1, read_only_ticks: int | None = None) -> None:
+    def __init__(self, descriptor: Descriptor, epoch: int = 1, read_only_ticks: int | None = None) -> None:
+        self.descriptor = descriptor
         self.epoch = epoch
         self.phase = Phase.FENCE
         self.result: Recovered | None = None
@@ -211,14 +227,14 @@ class Recovery:
         self._ticks += 1
         if self.phase is Phase.FENCE:
             patient = self._read_only_ticks is None or self._ticks < self._read_only_ticks
-            if len(self._adopters) >= (WRITE_SEGMENTS if patient else READ_SEGMENTS):
+            if self._writable() or (not patient and self._readable()):
                 return self._sync()
             asked = {effect.node for effect in self._waiting}
             return self._send(
                 [
                     SendFence(self._round, node, self.epoch)
-                    for node in range(SEGMENTS)
-                    if node not in self._adopters and node not in asked
+                    for node in self.descriptor.active
+                    if node not in asked and (node not in self._adopters or self._fills(node))
                 ]
             )
         if self.phase is Phase.REPAIR and not self._waiting:
@@ -264,12 +280,47 @@ class Recovery:
         if epoch > self.epoch:
             raise Superseded(epoch)
 
+    # Who counts
+
+    def _voters(self, pg: int) -> list[int]:
+        """Adopters whose word on the group counts."""
+        group = self.descriptor.groups[pg]
+        found = []
+        for node in self.descriptor.holders(pg):
+            answer = self._adopters.get(node)
+            if answer is None:
+                continue
+            # One that has not heard of the group yet has nothing of it, truly; but whoever joined it later must have.
+            report = answer.pgs.get(pg)
+            if report.hollow if report is not None else group.membership_epoch > 1:
+                continue
+            found.append(node)
+        return found
+
+    def _fills(self, node: int) -> bool:
+        """Whether the adopter had hollow segments when it answered: it may have filled them since."""
+        return any(report.hollow for report in self._adopters[node].pgs.values())
+
+    def _mask(self, pg: int) -> int:
+        return sum(1 << node for node in self._voters(pg))
+
+    def _writable(self) -> bool:
+        """Whether the adopters are a write quorum of every group."""
+        return all(self.descriptor.write_quorum(pg).satisfied(self._mask(pg)) for pg in self._pgs())
+
+    def _readable(self) -> bool:
+        """Whether the adopters are a read quorum of every group, of PG 0 too: the descriptor is the newest then."""
+        return all(self.descriptor.read_quorum(pg).satisfied(self._mask(pg)) for pg in self._pgs())
+
+    def _pgs(self) -> range:
+        return range(len(self.descriptor.groups))
+
     def _on_failed(self, effect: Effect) -> list[Effect]:
         if self.phase is Phase.FENCE:
-            return self._sync() if not self._waiting and len(self._adopters) >= WRITE_SEGMENTS else []
+            return self._sync() if not self._waiting and self._writable() else []
         # An adopter is lost. What the others hold still decides, if there are enough of them; begin again from there.
         self._adopters.pop(effect.node, None)
-        if len(self._adopters) >= WRITE_SEGMENTS:
+        if self._writable():
             return self._sync()
         return self._fence()
 
@@ -284,9 +335,11 @@ class Recovery:
         self._waiting.clear()
         self._adopters.clear()
         self._truncations.clear()
-        return self._send([SendFence(self._round, node, self.epoch) for node in range(SEGMENTS)])
+        return self._send([SendFence(self._round, node, self.epoch) for node in self.descriptor.active])
 
     def _on_fence(self, effect: SendFence, answer: FenceAnswer) -> list[Effect]:
+        if answer.descriptor is not None and answer.descriptor.version > self.descriptor.version:
+            raise Outdated(answer.descriptor, self.epoch)
         self._truncations.update(answer.truncations)
         if not answer.adopted:
             if self.phase is not Phase.FENCE:
@@ -297,7 +350,7 @@ class Recovery:
         if self._waiting:
             return []
         if self.phase is Phase.FENCE:
-            return self._sync() if len(self._adopters) >= WRITE_SEGMENTS else []
+            return self._sync() if self._writable() else []
         if self.phase is Phase.SYNC:
             return self._sync()
         self._read_scls()
@@ -325,7 +378,8 @@ class Recovery:
 
     def _read_scls(self) -> None:
         self._scls = {
-            node: {pg: report.scl for pg, report in answer.pgs.items()} for node, answer in self._adopters.items()
+            node: {pg: report.scl for pg, report in answer.pgs.items() if not report.hollow}
+            for node, answer in self._adopters.items()
         }
 
     def _collect(self) -> list[Effect]:
@@ -337,13 +391,10 @@ class Recovery:
         self._base = max([0, *hints, *(span.vdl for span in self._truncations)])
         fetches = []
         for pg in self._pgs():
-            scl, node = max((self._scls[node].get(pg, 0), -node) for node in self._adopters)
+            scl, node = max((self._scls[node].get(pg, 0), -node) for node in self._voters(pg))
             if scl > self._base:
                 fetches.append(SendFetch(self._round, -node, pg, self._base, scl))
         return self._send(fetches) if fetches else self._evaluate()
-
-    def _pgs(self) -> list[int]:
-        return sorted({pg for answer in self._adopters.values() for pg in answer.pgs})
 
     def _evaluate(self) -> list[Effect]:
         chain: dict[int, tuple[int, int]] = {}
@@ -369,10 +420,11 @@ class Recovery:
                 lsns = [pg_chains[pg][0][1]] + [lsn for lsn, _ in pg_chains[pg] if lsn <= vdl]
                 last = lsns[-1]
             else:
-                last = max(scls.get(pg, 0) for scls in self._scls.values())
+                last = max(self._scls[node].get(pg, 0) for node in self._voters(pg))
             if last > vdl:
                 raise InvariantViolation(f"group {pg} ends at {last}, above the VDL {vdl}")
-            self._pg_last[pg] = last
+            if last:
+                self._pg_last[pg] = last
         return self._repair()
 
     def _pg_chain(
@@ -398,10 +450,19 @@ class Recovery:
             at = lsn
         return ordered if at == effect.upto else None
 
-    # REPAIR: what is durable must be held by four adopters (or by all three, to open for reading).
+    # REPAIR: what is durable must be held by a write quorum of adopters (or by all of them, to open for reading).
 
-    def _needed(self) -> int:
-        return min(WRITE_SEGMENTS, len(self._adopters))
+    def _keepers(self, pg: int) -> list[tuple[int, int]]:
+        """``(SCL, node)`` of the adopters that must hold all that is durable: the most complete first, until they are a
+        write quorum.
+        """
+        held = sorted(((self._scls[node].get(pg, 0), node) for node in self._voters(pg)), reverse=True)
+        quorum, mask = self.descriptor.write_quorum(pg), 0
+        for count, (_, node) in enumerate(held, 1):
+            mask |= 1 << node
+            if quorum.satisfied(mask):
+                return held[:count]
+        return held
 
     def _repair(self) -> list[Effect]:
         self.phase = Phase.REPAIR
@@ -409,8 +470,8 @@ class Recovery:
         self._fetched.clear()
         self._lacking.clear()
         for pg, last in sorted(self._pg_last.items()):
-            held = sorted(((self._scls[node].get(pg, 0), node) for node in self._adopters), reverse=True)
-            lacking = [(scl, node) for scl, node in held[: self._needed()] if scl < last]
+            held = self._keepers(pg)
+            lacking = [(scl, node) for scl, node in held if scl < last]
             if lacking:
                 fetch = SendFetch(self._round, held[0][1], pg, min(scl for scl, _ in lacking), last)
                 self._lacking[fetch] = [node for _, node in lacking]
@@ -430,16 +491,13 @@ class Recovery:
         return self._send(sends)
 
     def _after_copy(self) -> list[Effect]:
-        complete = all(
-            sorted((scls.get(pg, 0) for scls in self._scls.values()), reverse=True)[self._needed() - 1] >= last
-            for pg, last in self._pg_last.items()
-        )
+        complete = all(scl >= last for pg, last in self._pg_last.items() for scl, _ in self._keepers(pg))
         return self._truncate() if complete else []
 
     # TRUNCATE: whatever the older writer may still have on the way is void.
 
     def _truncate(self) -> list[Effect]:
-        if len(self._adopters) < WRITE_SEGMENTS:
+        if not self._writable():
             return self._finish(read_only=True)
         if self.epoch == 1 and not self._pg_last:
             return self._finish(read_only=False)  # the volume's first writer: there is no older one to shut out
@@ -449,7 +507,10 @@ class Recovery:
         start = max([self._vdl, *(span.upper for span in self._truncations)])
         span = TruncationRange(self.epoch, self._vdl, start + LAL_BYTES + LAL_MARGIN_BYTES)
         self._truncations.add(span)
-        return self._send([SendTruncate(self._round, node, self.epoch, span) for node in sorted(self._adopters)])
+        self.descriptor = replace(self.descriptor, proposer_epoch=self.epoch, generation=self.descriptor.generation + 1)
+        return self._send(
+            [SendTruncate(self._round, node, self.epoch, span, self.descriptor) for node in sorted(self._adopters)]
+        )
 
     def _finish(self, read_only: bool) -> list[Effect]:
         self.phase = Phase.DONE
@@ -463,6 +524,7 @@ class Recovery:
             frozenset(TruncationRange(*span) for span in truncation.effective(self._truncations)),
             read_only,
             self._scls,
+            self.descriptor,
         )
         return []
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
 
-from aurora.geometry import Member
+from aurora.geometry import Descriptor, Member
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.channels import open_channel
 from aurora.rpc.stream import GrpcStream, open_stream
@@ -54,11 +55,42 @@ class NodeStream:
         self._stream: GrpcStream | None = None
         self._closed: asyncio.Event = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._telling: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._errands: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Begin to stream; the volume has its writer core."""
-        if self._task is None:
+        """Begin to stream, unless the node is retired; the volume has its writer core."""
+        if self._task is None and not self.member.retired:
             self._task = asyncio.ensure_future(self._run())
+
+    def move(self, member: Member) -> None:
+        """What the descriptor says of the node now: another address is used from the next connection on."""
+        if member.address != self.member.address:
+            logger.info("storage node %s is at %s now, not at %s", member.node_id, member.address, self.member.address)
+            self._errand(self.source.channel.close())
+            self._errand(self.channel.close())
+            self.channel = open_channel(member.address)
+            self.calls = NodeCalls(self._volume.descriptor.volume_id, self._volume.writer_id, self.channel)
+            self.source = Source(ReadChannel(member.address, self.calls.stub))
+            self._on_closed("the node has moved")
+        self.member = member
+
+    def tell(self, descriptor: Descriptor) -> None:
+        """Have the node take the descriptor; what comes of it goes to the volume."""
+        if self._telling is None or self._telling.done():
+            self._telling = self._errand(self._tell(descriptor))
+
+    def ask(self) -> None:
+        """Ask a node that lags, or fills a slot, for its SCLs: what it got from its peers comes with no ack."""
+        if self._asking is None or self._asking.done():
+            self._asking = self._errand(self._ask())
+
+    def _errand(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+        return task
 
     def pump(self) -> None:
         """Write what there is to write."""
@@ -94,7 +126,7 @@ class NodeStream:
     async def _run(self) -> None:
         core = self._volume.core
         backoff_s = BACKOFF_FIRST_S
-        while True:
+        while not self.member.retired:
             try:
                 self._closed.clear()
                 if await self._connect():
@@ -125,7 +157,19 @@ class NodeStream:
     async def _connect(self) -> bool:
         """Fence the node and tell it every truncation; False when it has adopted a newer epoch."""
         volume, core = self._volume, self._volume.core
-        answer = await self.calls.fence(core.epoch)
+        latest = core.descriptor
+        try:
+            answer = await self.calls.fence(core.epoch)
+        except grpc.aio.AioRpcError as error:
+            if error.code() != grpc.StatusCode.FAILED_PRECONDITION:
+                raise
+            # It belongs to no volume yet: a new node, or one that lost its disk. Or to another: then this fails too.
+            await self.calls.write_descriptor(core.epoch, latest)
+            answer = await self.calls.fence(core.epoch)
+        if answer.adopted and (answer.descriptor is None or answer.descriptor.version < latest.version):
+            if await self.calls.write_descriptor(core.epoch, latest):
+                volume.on_taken(self.index, latest)
+            answer = await self.calls.fence(core.epoch)
         missing = volume.recovered.truncations - answer.truncations if answer.adopted else frozenset()
         for span in sorted(missing):
             written = await self.calls.truncate(core.epoch, span)
@@ -141,7 +185,9 @@ class NodeStream:
         stream = await self._open(answer.log_port)
         self.problem = ""
         self._stream = stream
-        if core.on_connected(self.index, {pg: report.scl for pg, report in answer.pgs.items()}):
+        scls = {pg: report.scl for pg, report in answer.pgs.items() if not report.hollow}
+        epoch = answer.descriptor.membership_epoch if answer.descriptor is not None else 0
+        if core.on_connected(self.index, scls) | core.on_states(self.index, epoch, scls):
             volume.on_vdl()
         self.pump()
         return True
@@ -159,18 +205,29 @@ class NodeStream:
                 return stream
         return await open_stream(self.member.address, _METHOD, self._on_message, self._on_closed)
 
-    async def poll(self) -> None:
-        """Ask a lagging node for its SCLs: what it got from its peers comes with no ack."""
+    async def _ask(self) -> None:
         try:
             reply = await self.calls.stub.Status(pb.StatusRequest(), timeout=1.0)
         except grpc.aio.AioRpcError as error:
             self.problem = f"{error.code().name}: {error.details()}"
             return
-        if self._volume.core.on_scls(self.index, [(state.pg, state.scl) for state in reply.pgs]):
+        scls = {state.pg: state.scl for state in reply.pgs if not state.hollow}
+        if self._volume.core.on_states(self.index, reply.membership_epoch, scls):
             self._volume.on_vdl()
+
+    async def _tell(self, descriptor: Descriptor) -> None:
+        try:
+            taken = await self.calls.write_descriptor(self._volume.core.epoch, descriptor)
+        except grpc.aio.AioRpcError as error:
+            self.problem = f"{error.code().name}: {error.details()}"
+            return
+        if taken:
+            self._volume.on_taken(self.index, descriptor)
 
     async def close(self) -> None:
         """End the stream and the channel."""
+        for errand in list(self._errands):
+            errand.cancel()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

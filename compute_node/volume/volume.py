@@ -28,12 +28,14 @@ from typing import Any, Final
 
 from aurora.errors import AdminShutdown, InvariantViolation, SqlError
 from aurora.geometry import Descriptor, Member
+from aurora.histogram import Histogram
 from aurora.kernels import mtr
-from aurora.quorum import WRITE_SEGMENTS
 from aurora.rpc import storage_pb2 as pb
 from compute_node.hub import HUB, Waiter
 from compute_node.volume import driver
 from compute_node.volume.durable import Done, DurableQueue
+from compute_node.volume.fleet import AskStates, Fleet, SendDescriptor
+from compute_node.volume.monitor import Monitor
 from compute_node.volume.reads import PageReader
 from compute_node.volume.recovery import LAL_BYTES, Recovered, Superseded
 from compute_node.volume.streams import NodeStream
@@ -47,6 +49,8 @@ QUIET_S: Final = 0.00015
 """How long the log must not have grown before a flush leaves while others are writing."""
 LINGER_MAX_S: Final = 0.003
 """The longest that a flush waits for others."""
+REPLACE_AFTER_S: Final = 30.0
+AWAY_AFTER_S: Final = 600.0
 HEARTBEAT_ROUNDS: Final = 10
 """Every so many housekeeping rounds each idle node hears from its writer, and the writer whether it is fenced."""
 
@@ -68,7 +72,14 @@ class Volume:
     acknowledged any more. ``read_only``: only three nodes could be fenced; reads work, ``reserve`` waits for a fourth.
     """
 
-    def __init__(self, descriptor: Descriptor, writer_id: str, in_flight_max: int = 1) -> None:
+    def __init__(
+        self,
+        descriptor: Descriptor,
+        writer_id: str,
+        in_flight_max: int = 1,
+        replace_after_s: float = REPLACE_AFTER_S,
+        away_after_s: float = AWAY_AFTER_S,
+    ) -> None:
         self.descriptor = descriptor
         self.writer_id = writer_id
         self.recovered: Recovered
@@ -84,22 +95,34 @@ class Volume:
         """How many transactions are writing and have not committed."""
         self.pgmrpl_source: Callable[[], int] | None = None
         """Lowest read point that others (replicas, cursors) still need; None: the VDL."""
-        self.streams = [NodeStream(self, index, member) for index, member in enumerate(descriptor.members)]
+        self.fleet: Fleet
+        self.monitor: Monitor
+        self._patience_s = replace_after_s, away_after_s
+        self.streams: list[NodeStream] = []
+        self._meet(descriptor)
         self.reader = PageReader(self)
+        self.flush_seconds = Histogram()
+        """From a flush to its durability on a write quorum."""
+        self.read_seconds = Histogram()
+        self._flushed: deque[tuple[int, float]] = deque()
         self._in_flight_max = in_flight_max
         self._durable = DurableQueue()
         self._space: deque[tuple[int, Waiter]] = deque()
         self._loop = asyncio.get_running_loop()
         self._armed = False
+        self._ungrown: list[Any] = []
+        """Runs that wait for the volume to grow."""
         self._lingering_since = self._grown_at = 0.0
         self._lingering_lsn = 0
         self._wanted = False
         self._tasks: list[asyncio.Task[None]] = []
 
     @staticmethod
-    async def create(members: Sequence[Member], pages_per_pg: int, volume_id: bytes | None = None) -> Descriptor:
+    async def create(
+        members: Sequence[Member], pages_per_pg: int, volume_id: bytes | None = None, tails: bool = False
+    ) -> Descriptor:
         """See ``driver.create``."""
-        return await driver.create(members, pages_per_pg, volume_id)
+        return await driver.create(members, pages_per_pg, volume_id, tails)
 
     @classmethod
     async def open(
@@ -110,6 +133,8 @@ class Volume:
         in_flight_max: int = 1,
         read_only_after_s: float | None = None,
         find_timeout_s: float = 60.0,
+        replace_after_s: float = REPLACE_AFTER_S,
+        away_after_s: float = AWAY_AFTER_S,
     ) -> Volume:
         """Find the volume, fence older writers, recover, and begin to stream.
 
@@ -122,7 +147,7 @@ class Volume:
         if descriptor is None:
             raise VolumeNotFound("the storage nodes hold no volume")
         # Unique to this incarnation: the fence must shut out an older self as well.
-        volume = cls(descriptor, f"{writer_id}/{uuid.uuid4().hex[:12]}", in_flight_max)
+        volume = cls(descriptor, f"{writer_id}/{uuid.uuid4().hex[:12]}", in_flight_max, replace_after_s, away_after_s)
         try:
             await volume._recover(read_only_after_s)
         except BaseException:
@@ -133,10 +158,10 @@ class Volume:
 
     async def _recover(self, read_only_after_s: float | None) -> None:
         try:
-            recovered = await driver.recover([stream.calls for stream in self.streams], read_only_after_s)
+            recovered = await driver.recover(self.descriptor, self._calls_of, read_only_after_s)
         except Superseded as error:
             raise AdminShutdown("terminating connection due to administrator command", detail=str(error)) from error
-        self.recovered = recovered
+        self.recovered, self.descriptor = recovered, recovered.descriptor
         self.vdl = recovered.vdl
         if not hasattr(self, "log"):
             self.log = mtr.RedoLog(recovered.next_lsn, recovered.vdl, self.descriptor.pages_per_pg, recovered.pg_last)
@@ -145,20 +170,32 @@ class Volume:
             return
         self._start_writing(recovered)
 
+    def _meet(self, descriptor: Descriptor) -> None:
+        """Have a stream for each node of the descriptor, at its node index."""
+        for index, node in enumerate(descriptor.nodes):
+            if index == len(self.streams):
+                self.streams.append(NodeStream(self, index, node))
+
+    def _calls_of(self, descriptor: Descriptor) -> list[driver.NodeCalls]:
+        self._meet(descriptor)
+        return [stream.calls for stream in self.streams]
+
     def _start_writing(self, recovered: Recovered) -> None:
         log = self.log
         log.next_lsn, log.last_lsn, log.last_cpl = recovered.next_lsn, recovered.vdl, recovered.vdl
         log.pg_last.clear()
         log.pg_last.update(recovered.pg_last)
+        self.descriptor = recovered.descriptor
         self.core = WriterCore(self.descriptor.volume_id, recovered, self._message, self._in_flight_max)
+        self.fleet = Fleet(self.core)
+        self.monitor = Monitor(self.core, self.fleet, *self._patience_s)
         self.read_only = False
-        for stream in self.streams:
-            stream.start()
+        self._adopt(self.descriptor)
 
     async def _upgrade(self) -> None:
         """Opened with three nodes: recover again for writing, as soon as there are four."""
         try:
-            recovered = await driver.recover([stream.calls for stream in self.streams])
+            recovered = await driver.recover(self.descriptor, self._calls_of)
         except Superseded:
             self._on_fenced()
             return
@@ -178,6 +215,7 @@ class Volume:
             batches=batches,
             vdl=vdl,
             pgmrpl=pgmrpl,
+            membership_epoch=self.core.descriptor.membership_epoch,
         ).SerializeToString()
         return message
 
@@ -209,18 +247,68 @@ class Volume:
             self._loop.call_soon(self._flush)
             return
         self._armed = False
-        if self.read_only or self.fenced or not self.log.pending_bytes:
+        if self.read_only or self.fenced or not (self.log.pending_bytes or self._ungrown):
             return
         core = self.core
-        idle = core.idle_nodes()
-        if idle < WRITE_SEGMENTS and idle < core.connected_nodes():
+        if not core.has_room():
             self._wanted = True  # the next ack looks again: until a quorum has room, gathering costs no time
             return
         self._wanted = False
+        runs = self._ungrown or self.log.take()
+        if not self.fleet.covers(runs):
+            # The volume must grow first; what is logged meanwhile waits behind these runs.
+            self._ungrown = runs
+            if self.fleet.grow(1 + max(run[0] for run in runs)):
+                self._step_fleet()
+            return
+        if self._ungrown:
+            self._ungrown = []
+            self.flush_soon("what was logged while the volume grew")
         core.pgmrpl = self._pgmrpl()
-        core.flush(self.log.take())
+        core.flush(runs)
+        self._flushed.append((core.tracker.appended, monotonic()))
         for stream in self.streams:
             stream.pump()
+
+    # The fleet
+
+    def _step_fleet(self) -> None:
+        """Carry on what the fleet is changing to."""
+        fleet = self.fleet
+        for effect in fleet.tick():
+            stream = self.streams[effect.node] if effect.node < len(self.streams) else None
+            if stream is None:
+                continue
+            if isinstance(effect, SendDescriptor):
+                stream.tell(effect.descriptor)
+            elif isinstance(effect, AskStates):
+                stream.ask()
+        if self.core.descriptor is not self.descriptor:
+            self._adopt(self.core.descriptor)
+
+    def _adopt(self, descriptor: Descriptor) -> None:
+        self.descriptor = descriptor
+        self._meet(descriptor)
+        for stream, node in zip(self.streams, descriptor.nodes):
+            stream.move(node)
+            stream.start()
+
+    def on_taken(self, index: int, descriptor: Descriptor) -> None:
+        """A node has taken a descriptor."""
+        if self.fleet.on_taken(index, descriptor):
+            self._adopt(self.core.descriptor)
+            self.on_vdl()
+            self.flush_soon("the fleet has changed")
+            self._step_fleet()
+            for stream in self.streams:
+                stream.pump()
+        elif self.core.vdl > self.vdl:
+            self.on_vdl()
+
+    def change_fleet(self, change: Callable[[Fleet], None]) -> None:
+        """Ask for a change: ``change`` calls one of the fleet's requests. ChangeRefused when it cannot be made."""
+        change(self.fleet)
+        self._step_fleet()
 
     def _pgmrpl(self) -> int:
         lowest = self.core.vdl
@@ -234,6 +322,9 @@ class Volume:
     def on_reply(self, index: int, reply: Any) -> None:
         """A stream's reply: the hot path of acks."""
         core = self.core
+        if reply.refused_membership:
+            core.on_stale(index)
+            return
         if core.on_ack(
             index, reply.sequence, [(entry.pg, entry.lsn) for entry in reply.scl], reply.refused_epoch, reply.error
         ):
@@ -247,6 +338,10 @@ class Volume:
         if vdl <= self.vdl:
             return
         self.vdl = vdl
+        now_s = monotonic()
+        flushed = self._flushed
+        while flushed and flushed[0][0] <= vdl:
+            self.flush_seconds.observe(now_s - flushed.popleft()[1])
         for callback in self.durable_callbacks:
             callback(vdl)
         self._durable.advance(vdl)
@@ -308,11 +403,14 @@ class Volume:
 
     async def read_pages(self, page_nos: Sequence[int]) -> list[bytes | None]:
         """Pages as of the VDL now: 8192 bytes, or None for a page never written. See ``PageReader.read``."""
-        return await self.reader.read(page_nos)
+        start_s = monotonic()
+        pages = await self.reader.read(page_nos)
+        self.read_seconds.observe(monotonic() - start_s)
+        return pages
 
     def read_page(self, page_no: int) -> bytes | None:
         """``read_pages`` of one page, in a session greenlet."""
-        pages: list[bytes | None] = HUB.await_(self.reader.read((page_no,)))
+        pages: list[bytes | None] = HUB.await_(self.read_pages((page_no,)))
         return pages[0]
 
     def pg_last(self, pg: int) -> int:
@@ -362,9 +460,11 @@ class Volume:
                 for stream in self.streams:
                     stream.pump()
             flushes = core.flushes
-            lagging = [stream for stream in self.streams if core.lagging(stream.index)]
-            if lagging:
-                await asyncio.gather(*(stream.poll() for stream in lagging))
+            for stream in self.streams:
+                if core.lagging(stream.index):
+                    stream.ask()
+            self.monitor.tick(monotonic())
+            self._step_fleet()
 
     def check_fenced(self) -> None:
         """Called when a stream ended: has a newer writer taken the write quorum away?"""
@@ -404,6 +504,8 @@ class Volume:
         nodes = []
         for stream in self.streams:
             index = stream.index
+            if stream.member.retired:
+                continue
             node: dict[str, Any] = {
                 "id": stream.member.node_id,
                 "az": stream.member.az,
@@ -411,6 +513,7 @@ class Volume:
                 "state": "unknown",
                 "scl": 0,
                 "lag_bytes": 0,
+                "in_flight": 0,
                 "read_latency_ms": round(stream.source.latency.typical_s * 1000, 3),
                 "problem": stream.problem,
             }
@@ -426,6 +529,7 @@ class Volume:
                     else "up"
                 )
                 node["scl"] = max((self.scl(pg, index) for pg in self.core.tracker.pg_durable), default=0)
+                node["in_flight"] = link.in_flight
                 node["lag_bytes"] = self.core.lag_bytes(index)
             nodes.append(node)
         return {
@@ -435,6 +539,10 @@ class Volume:
             "next_lsn": self.log.next_lsn,
             "epoch": self.epoch,
             "writer_id": self.writer_id,
+            "membership_epoch": self.descriptor.membership_epoch,
+            "geometry_epoch": self.descriptor.geometry_epoch,
+            "protection_groups": len(self.descriptor.groups),
+            "fleet_changing": not self.read_only and self.fleet.busy,
             "state": "fenced" if self.fenced else "read only" if self.read_only else "open",
             "flushes": 0 if self.read_only else self.core.flushes,
             "messages": 0 if self.read_only else self.core.messages,

@@ -1,14 +1,17 @@
-"""The writer's protocol core: runs in, messages to six nodes out; acks in, VDL out. Sans-I/O.
+"""The writer's protocol core: runs in, messages to the nodes out; acks in, VDL out. Sans-I/O.
 
 ::
 
     flush(runs) ─► retained flushes ─► next_message(node) ─► [stream] ─► on_ack(node, …) ─► tracker ─► vdl
 
-A flush is encoded once and its message is built once for all nodes that stand at the same place. A node with
+A flush is encoded once, a frame a protection group, and its message is built once for all nodes that hold the same
+groups and stand at the same place. A node with
 ``in_flight_max`` messages unacknowledged gets nothing more: what is flushed meanwhile is gathered into its next
 message, so a slow node never slows the others. Flushes are retained until they are durable and every connected node has
 acknowledged them; beyond ``retained_bytes_max`` the durable ones go, and a node that still needed them is *behind*: it
 goes on with the oldest one retained and gets the rest from its peers.
+
+Which nodes make a quorum is the descriptor's word; ``adopt`` takes a new one while the log flows.
 
 Invariants: what is not durable is retained; LSNs never exceed max(VDL, the epoch's first) + LAL + margin; one epoch.
 """
@@ -21,8 +24,9 @@ from typing import Final
 
 from aurora import batch as batches
 from aurora.errors import InvariantViolation
+from aurora.geometry import Descriptor
 from aurora.kernels.python.mtr import Run
-from aurora.quorum import SEGMENTS, WRITE_SEGMENTS, QuorumTracker
+from aurora.quorum import AllOf, Quorum, QuorumTracker
 from compute_node.volume.recovery import LAL_BYTES, LAL_MARGIN_BYTES, Recovered
 
 MESSAGE_MAX_BYTES: Final = 4 << 20
@@ -33,20 +37,39 @@ BuildMessage = Callable[[int, bytes, int, int], bytes]
 
 
 class _Flush:
-    __slots__ = ("ends", "frames", "last_lsn")
+    __slots__ = ("bytes", "ends", "frames", "last_lsn")
 
-    def __init__(self, last_lsn: int, frames: bytes, ends: list[tuple[int, int]]) -> None:
+    def __init__(self, last_lsn: int, frames: list[bytes], ends: list[tuple[int, int]]) -> None:
         self.last_lsn = last_lsn
         self.frames = frames
+        """One a run, in the order of ``ends``."""
         self.ends = ends
+        """``(pg, last LSN)`` of each run."""
+        self.bytes = sum(map(len, frames))
 
 
 class NodeLink:
     """What the writer knows about its stream to one node. ``sent`` and ``acked`` count flushes."""
 
-    __slots__ = ("acked", "behind", "connected", "error", "in_flight", "nudge", "refused_epoch", "sent", "told_vdl")
+    __slots__ = (
+        "acked",
+        "behind",
+        "connected",
+        "error",
+        "filled",
+        "in_flight",
+        "nudge",
+        "pgs",
+        "refused_epoch",
+        "sent",
+        "told_vdl",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, pgs: frozenset[int]) -> None:
+        self.pgs = pgs
+        """Protection groups of which the node holds a segment, or is to hold one."""
+        self.filled: set[int] = set()
+        """Those of which it has said, under the present membership epoch, that its segment is not hollow."""
         self.connected = False
         self.behind = False
         self.in_flight = 0
@@ -62,7 +85,7 @@ class NodeLink:
 
 
 class WriterCore:
-    """See the module. ``tracker`` holds VCL, VDL and what each segment has; ``links`` the six streams."""
+    """See the module. ``tracker`` holds VCL, VDL and what each segment has; ``links`` the streams, by node index."""
 
     def __init__(
         self,
@@ -76,21 +99,56 @@ class WriterCore:
             raise InvariantViolation("a volume recovered for reading has no writer")
         self.volume_id = volume_id
         self.epoch = recovered.epoch
-        self.tracker = QuorumTracker(recovered.vdl, recovered.pg_last)
-        self.links = [NodeLink() for _ in range(SEGMENTS)]
+        self.descriptor = recovered.descriptor
+        self.tracker = QuorumTracker(
+            recovered.vdl, recovered.pg_last, self.descriptor.write_quorum, len(self.descriptor.nodes)
+        )
+        self.links: list[NodeLink] = []
         self.pgmrpl = recovered.vdl
         """Lowest read point still needed; told to the nodes with every message."""
         self.flushes = 0
         self.messages = 0
+        self.flushed_bytes = 0
         self._build = build_message
         self._in_flight_max = in_flight_max
         self._retained_max = retained_bytes_max
         self._floor = max(recovered.vdl, recovered.next_lsn - 1)
-        self._pg_last = dict(recovered.pg_last)
+        self.pg_last = dict(recovered.pg_last)
         self._retained: deque[_Flush] = deque()
         self._first = 0  # number of the oldest retained flush
         self._retained_bytes = 0
-        self._built: dict[int, tuple[bytes, int, int]] = {}  # start → message, while nothing newer is flushed
+        # (start, groups) → message, while nothing newer is flushed
+        self._built: dict[tuple[int, frozenset[int]], tuple[bytes, int, int]] = {}
+        self._quorums: list[Quorum] = []
+        self.adopt(self.descriptor)
+
+    def adopt(self, descriptor: Descriptor, and_also: Descriptor | None = None) -> bool:
+        """Let a descriptor with the same nodes, or more, decide from now on; returns whether the VDL advanced.
+
+        ``and_also``: the committed one, while ``descriptor`` is only proposed: what is durable must be so under both.
+        """
+
+        def quorum_of(pg: int) -> Quorum:
+            quorum = descriptor.write_quorum(pg)
+            if and_also is None or pg >= len(and_also.groups) or and_also.write_quorum(pg) == quorum:
+                return quorum
+            return AllOf((and_also.write_quorum(pg), quorum))
+
+        if descriptor.membership_epoch > self.descriptor.membership_epoch:
+            for link in self.links:
+                link.filled.clear()
+        self.descriptor = descriptor
+        self.links += [NodeLink(frozenset()) for _ in range(len(descriptor.nodes) - len(self.links))]
+        self.tracker.require(quorum_of, len(descriptor.nodes))
+        self._quorums = list(dict.fromkeys(quorum_of(pg) for pg in range(len(descriptor.groups))))
+        shared: dict[frozenset[int], frozenset[int]] = {}
+        for index, (node, link) in enumerate(zip(descriptor.nodes, self.links)):
+            pgs = descriptor.groups_of(node.node_id)
+            # A group that is new to it, or that it had before: what was said of its segment before does not count.
+            self.tracker.forget(index, pgs ^ link.pgs)
+            link.pgs = shared.setdefault(pgs, pgs)
+        self._built.clear()
+        return self.tracker.recount()
 
     @property
     def vdl(self) -> int:
@@ -110,23 +168,28 @@ class WriterCore:
         if last > self.lsn_limit + LAL_MARGIN_BYTES:
             raise InvariantViolation(f"LSN {last} was allocated above the limit {self.lsn_limit}")
         self.tracker.append_group([(run[0], run[2], run[3], run[4]) for run in runs])
-        self._pg_last.update(ends)
-        flush = _Flush(last, frames[0] if len(frames) == 1 else b"".join(frames), ends)
+        self.pg_last.update(ends)
+        flush = _Flush(last, frames, ends)
         self._retained.append(flush)
-        self._retained_bytes += len(flush.frames)
+        self._retained_bytes += flush.bytes
         self._built.clear()
         self.flushes += 1
+        self.flushed_bytes += len(flush.frames)
         if self._retained_bytes > self._retained_max:
             self._trim()
 
-    def idle_nodes(self) -> int:
-        """Connected nodes that would take a message now."""
-        room = self._in_flight_max
-        return sum(link.connected and link.in_flight < room for link in self.links)
-
-    def connected_nodes(self) -> int:
-        """Nodes with a stream."""
-        return sum(link.connected for link in self.links)
+    def has_room(self) -> bool:
+        """Whether a flush would be sent at once to a write quorum of every group, or to all that are connected."""
+        room, idle, busy = self._in_flight_max, 0, 0
+        for index, link in enumerate(self.links):
+            if link.connected:
+                if link.in_flight < room:
+                    idle |= 1 << index
+                else:
+                    busy += 1
+        if not busy:
+            return True
+        return all(quorum.satisfied(idle) for quorum in self._quorums)
 
     def next_message(self, node: int) -> bytes | None:
         """The message to write to ``node`` now, counted as sent; None when there is nothing to send or no room."""
@@ -135,31 +198,52 @@ class WriterCore:
             return None
         start = max(link.sent, self._first)
         end = self._first + len(self._retained)
+        if start < end and len(self.links) > len(self.descriptor.groups[0].slots):
+            start = self._skip(link, start, end)
         if start >= end and not link.nudge:
             return None
-        built = self._built.get(start) if start < end else None
+        built = self._built.get((start, link.pgs)) if start < end else None
         if built is None:
-            built = self._gather(start, end)
+            built = self._gather(link.pgs, start, end)
             if start < end:
-                self._built[start] = built
+                self._built[(start, link.pgs)] = built
         message, link.sent, link.told_vdl = built
         link.in_flight += 1
         link.nudge = False
         self.messages += 1
         return message
 
-    def _gather(self, start: int, end: int) -> tuple[bytes, int, int]:
+    def _skip(self, link: NodeLink, start: int, end: int) -> int:
+        """Pass over flushes that have nothing for the node."""
+        while start < end and not any(pg in link.pgs for pg, _ in self._retained[start - self._first].ends):
+            start += 1
+        link.sent = start
+        if not link.in_flight:
+            link.acked = start
+        return start
+
+    def _gather(self, pgs: frozenset[int], start: int, end: int) -> tuple[bytes, int, int]:
         """Message of the flushes from ``start`` on: ``(bytes, number after its last flush, VDL it tells)``."""
         parts: list[bytes] = []
         size = 0
         at = start
         while at < end and size < MESSAGE_MAX_BYTES:
-            frames = self._retained[at - self._first].frames
-            parts.append(frames)
-            size += len(frames)
+            flush = self._retained[at - self._first]
+            for (pg, _), frame in zip(flush.ends, flush.frames):
+                if pg in pgs:
+                    parts.append(frame)
+                    size += len(frame)
             at += 1
         vdl = self.tracker.vdl
         return self._build(at, parts[0] if len(parts) == 1 else b"".join(parts), vdl, min(self.pgmrpl, vdl)), at, vdl
+
+    def on_stale(self, node: int) -> None:
+        """The node refused a message for its membership epoch, which the next one will carry: send that log again."""
+        link = self.links[node]
+        if link.connected:
+            link.in_flight -= 1
+            link.sent = min(link.sent, link.acked)
+            self._built.clear()
 
     def on_ack(
         self, node: int, sequence: int, scls: Iterable[tuple[int, int]], refused_epoch: int = 0, error: str = ""
@@ -175,12 +259,18 @@ class WriterCore:
         if refused_epoch or error:
             link.refused_epoch, link.error, link.connected = refused_epoch, error, False
             return False
-        if sequence > link.acked:
-            link.acked = sequence
+        link.acked = max(link.acked, sequence if link.in_flight else link.sent)
         advanced = self.on_scls(node, scls)
         if self._retained and self._retained[0].last_lsn <= self.tracker.vdl:
             self._trim()
         return advanced
+
+    def on_states(self, node: int, membership_epoch: int, scls: Mapping[int, int]) -> bool:
+        """What the node says of its segments that are not hollow, and the membership epoch that it knows."""
+        link = self.links[node]
+        if membership_epoch >= self.descriptor.membership_epoch:
+            link.filled = set(scls)
+        return self.on_scls(node, scls.items())
 
     def on_scls(self, node: int, scls: Iterable[tuple[int, int]]) -> bool:
         """``(pg, scl)`` that ``node`` reports; returns whether the VDL advanced."""
@@ -192,15 +282,17 @@ class WriterCore:
         return advanced
 
     def on_connected(self, node: int, scls: Mapping[int, int]) -> bool:
-        """A new stream to ``node``, which holds what ``scls`` says (and every truncation). Returns as ``on_scls``.
+        """A new stream to ``node``, which holds what ``scls`` says (and every truncation; hollow segments left out).
+        Returns as ``on_scls``.
 
         What is retained above its SCL is sent again; what is not, it gets from its peers.
         """
         link = self.links[node]
+        self.tracker.forget(node, link.pgs - scls.keys())
         advanced = self.on_scls(node, scls.items())
         at = self._first
         for flush in self._retained:
-            if any(scls.get(pg, 0) < last for pg, last in flush.ends):
+            if any(pg in link.pgs and scls.get(pg, 0) < last for pg, last in flush.ends):
                 break
             at += 1
         link.connected, link.behind, link.in_flight = True, False, 0
@@ -222,7 +314,7 @@ class WriterCore:
         while retained and retained[0].last_lsn <= vdl:
             if self._first >= needed and self._retained_bytes <= self._retained_max:
                 break
-            self._retained_bytes -= len(retained.popleft().frames)
+            self._retained_bytes -= retained.popleft().bytes
             self._first += 1
         for link in self.links:
             if link.connected and link.sent < self._first:
@@ -243,16 +335,20 @@ class WriterCore:
         link = self.links[node]
         if not link.connected or link.in_flight or link.acked < self._first + len(self._retained):
             return False
-        return any(self.tracker.scl(pg, node) < last for pg, last in self._pg_last.items())
+        return any(pg in link.pgs and self.tracker.scl(pg, node) < last for pg, last in self.pg_last.items())
 
     def lag_bytes(self, node: int) -> int:
         """How far the node's SCL is behind what was flushed: the most over the protection groups, in log bytes."""
-        return max((last - self.tracker.scl(pg, node) for pg, last in self._pg_last.items()), default=0)
+        pgs = self.links[node].pgs
+        return max((last - self.tracker.scl(pg, node) for pg, last in self.pg_last.items() if pg in pgs), default=0)
 
     def fenced_by(self) -> int:
         """The newer epoch that makes a write quorum impossible for this writer; 0 = none."""
         refused = [link.refused_epoch for link in self.links if link.refused_epoch]
-        return max(refused) if len(refused) > SEGMENTS - WRITE_SEGMENTS else 0
+        if not refused:
+            return 0
+        left = sum(1 << index for index, link in enumerate(self.links) if not link.refused_epoch)
+        return 0 if all(quorum.satisfied(left) for quorum in self._quorums) else max(refused)
 
     @property
     def retained_bytes(self) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import greenlet
@@ -67,7 +68,7 @@ class Connection(asyncio.Protocol):
         self._paused_reading = self._paused_writing = False
         self._waiting_input: Waiter | None = None
         self._room: Waiter | None = None
-        self._outbox: deque[tuple[int, bytes]] | None = None
+        self._outbox: deque[tuple[int, bytes, float]] | None = None
         self._outbox_bytes = 0
         self._authentication_timer: asyncio.TimerHandle | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -338,7 +339,7 @@ class Connection(asyncio.Protocol):
     def _hold(self, session: Session, lsn: int, payload: bytes) -> None:
         if self._outbox is None:
             self._outbox = deque()
-        self._outbox.append((lsn, payload))
+        self._outbox.append((lsn, payload, monotonic()))
         self._outbox_bytes += len(payload)
         if lsn:
             session.engine.volume.when_durable(lsn, self._release)
@@ -355,8 +356,12 @@ class Connection(asyncio.Protocol):
             return
         vdl = session.engine.volume.vdl
         ready = []
+        now_s = monotonic()
         while outbox and outbox[0][0] <= vdl:
-            ready.append(outbox.popleft()[1])
+            lsn, part, held_s = outbox.popleft()
+            ready.append(part)
+            if lsn:
+                self._server.commit_wait_seconds.observe(now_s - held_s)
         if not ready:
             return
         payload = ready[0] if len(ready) == 1 else b"".join(ready)

@@ -24,6 +24,7 @@ from aurora.errors import (
     SqlSyntaxError,
     TooManyConnections,
 )
+from aurora.histogram import Histogram
 from compute_node.session.engine import Engine
 from compute_node.session.plans import PlanCache
 from compute_node.session.session import Session
@@ -65,6 +66,8 @@ class Server:
         self.connections: set[Connection] = set()
         self.sessions: dict[int, Session] = {}
         self.reported = REPORTED
+        self.commit_wait_seconds = Histogram()
+        """How long answers were held back until what they depend on was durable."""
         self.tls_context = _tls(config)
         self._authenticator = authenticator
         self._clock = clock

@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from aurora import batch
+from aurora.geometry import Member
 from aurora.kernels import redo
 from aurora.kernels.python.mtr import RedoLog, Run
 from aurora.kernels.python.redo import PUT, write_varint
 from aurora.page import PAGE_BYTES
+from aurora.placement import initial
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from storage_node.config import NodeConfig, Peer
@@ -87,9 +89,8 @@ class Writer:
 
 def descriptor(nodes: int = 6) -> pb.Descriptor:
     """A descriptor of the test's volume."""
-    members = [pb.Member(node_id=f"n{i}", az=f"az{i // 2}", address=f"n{i}") for i in range(nodes)]
-    return pb.Descriptor(volume_id=VOLUME, generation=1, membership_epoch=1, geometry_epoch=1,
-                         pages_per_pg=PAGES_PER_PG, members=members)  # fmt: skip
+    members = [Member(f"n{i}", f"az{i // 2}", f"n{i}") for i in range(nodes)]
+    return initial(VOLUME, members, PAGES_PER_PG, groups=8).to_proto(pb.Descriptor())
 
 
 def make_node(
@@ -99,7 +100,7 @@ def make_node(
     config = replace(NodeConfig(node_id=node_id, data=Path("unused"), cache_mb=0.2, log_file_mb=0.01), **settings)  # type: ignore[arg-type]
     node: StorageNode[int] = StorageNode(config, disk, clock or StepClock(), random.Random(node_id))
     if install:
-        node.install_descriptor(descriptor())
+        node.install_descriptor(descriptor(), created=True)
     return node
 
 
@@ -107,7 +108,7 @@ def append(
     node: StorageNode[int], frames: list[bytes], *, epoch: int = 1, writer: str = "w1", vdl: int = 0, pgmrpl: int = 0
 ) -> pb.AppendReply:
     """Append and flush; the reply."""
-    request = pb.AppendRequest(volume_id=VOLUME, volume_epoch=epoch, writer_id=writer, sequence=7,
+    request = pb.AppendRequest(volume_id=VOLUME, volume_epoch=epoch, writer_id=writer, sequence=7, membership_epoch=1,
                                batches=b"".join(frames), vdl=vdl, pgmrpl=pgmrpl)  # fmt: skip
     reply = node.on_append(request, 0)
     return reply if reply is not None else node.flush()[-1][1]

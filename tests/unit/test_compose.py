@@ -120,6 +120,18 @@ def test_storage_is_not_published(compose: dict[str, Any]) -> None:
     assert published == {"writer"}
 
 
+def test_everybody_serves_metrics_inside_the_network_alone(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        environment = service["environment"]
+        listen = environment.get("AURORA_METRICS_LISTEN") or environment["AURORA_NODE_METRICS_LISTEN"]
+        assert service["expose"] == [listen.rpartition(":")[2]], name
+    flags = ["--id", "n", "--data", "d"]
+    given = {"AURORA_NODE_METRICS_LISTEN": "0.0.0.0:9100"}
+    assert storage_config.load(flags, given).metrics_listen == "0.0.0.0:9100"
+    given = {"AURORA_METRICS_LISTEN": "0.0.0.0:9100", "AURORA_PASSWORD": "x"}
+    assert compute_config.load(_flags(_writer(compose), "compute_node"), given).metrics_listen == "0.0.0.0:9100"
+
+
 def test_the_image_is_built_from_files_that_exist() -> None:
     lines = (ROOT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
     words = [shlex.split(line) for line in lines if line and not line.startswith("#")]

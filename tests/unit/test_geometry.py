@@ -5,40 +5,63 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aurora.errors import InvariantViolation
-from aurora.geometry import Descriptor, Member, pages_per_pg
+from aurora.geometry import Descriptor, Group, Member, Slot, pages_per_pg
+from aurora.placement import grown, initial, loads, spare_for
 from aurora.rpc import storage_pb2
 
 MEMBERS = tuple(
     Member(f"az{zone}-{name}", f"az{zone}", f"127.0.0.1:{zone}0{name}") for zone in (1, 2, 3) for name in "ab"
 )
-DESCRIPTOR = Descriptor(b"v" * 16, 3, 1, 2, pages_per_pg(4 << 20), MEMBERS)
+DESCRIPTOR = initial(b"v" * 16, MEMBERS, pages_per_pg(4 << 20), groups=3)
+NINE = tuple(Member(f"az{zone}-{name}", f"az{zone}", f"h:{zone}0{name}") for zone in (1, 2, 3) for name in "abc")
 
 
 def test_arithmetic() -> None:
     assert DESCRIPTOR.pages_per_pg == 512
     assert (DESCRIPTOR.pg_of(0), DESCRIPTOR.pg_of(511), DESCRIPTOR.pg_of(512)) == (0, 0, 1)
     assert DESCRIPTOR.pages_of(2) == range(1024, 1536)
-    assert DESCRIPTOR.segment_of("az2-b") == 3
+    assert DESCRIPTOR.index_of["az2-b"] == 3 and DESCRIPTOR.member("az2-b").address == "127.0.0.1:20b"
     assert DESCRIPTOR.zones_are_balanced()
+    assert DESCRIPTOR.groups_of("az1-a") == {0, 1, 2}
     with pytest.raises(InvariantViolation):
-        DESCRIPTOR.segment_of("az9-z")
+        DESCRIPTOR.member("az9-z")
     with pytest.raises(InvariantViolation):
         pages_per_pg(8191)
 
 
-def test_proto_round_trip() -> None:
-    wire = DESCRIPTOR.to_proto(storage_pb2.Descriptor()).SerializeToString()
-    assert Descriptor.from_proto(storage_pb2.Descriptor.FromString(wire)) == DESCRIPTOR
+def changed(descriptor: Descriptor, *slots: tuple[int, Slot], **group: object) -> Descriptor:
+    """PG 0 with other slots and fields."""
+    held = list(descriptor.groups[0].slots)
+    for at, slot in slots:
+        held[at] = slot
+    groups = (replace(descriptor.groups[0], slots=tuple(held), **group), *descriptor.groups[1:])
+    return replace(descriptor, groups=groups)
+
+
+REPLACING = changed(
+    initial(b"v" * 16, NINE, 64, groups=2), (1, Slot("az1-b", "az1-c")), (3, Slot("az2-b", "az2-c")), away_next="az3"
+)
+
+
+@pytest.mark.parametrize("descriptor", [DESCRIPTOR, REPLACING, initial(b"w" * 16, MEMBERS, 8, tails=True)])
+def test_proto_round_trip(descriptor: Descriptor) -> None:
+    wire = descriptor.to_proto(storage_pb2.Descriptor()).SerializeToString()
+    assert Descriptor.from_proto(storage_pb2.Descriptor.FromString(wire)) == descriptor
 
 
 @pytest.mark.parametrize(
     "change",
     [
         {"volume_id": b"short"},
-        {"members": MEMBERS[:5]},
-        {"members": MEMBERS[:5] + MEMBERS[:1]},
+        {"nodes": MEMBERS[:5]},
+        {"nodes": MEMBERS + MEMBERS[:1]},
+        {"groups": ()},
+        {"groups": (Group(DESCRIPTOR.groups[0].slots[:5]),)},
+        {"groups": (Group(DESCRIPTOR.groups[0].slots[:5] + DESCRIPTOR.groups[0].slots[:1]),)},
         {"pages_per_pg": 0},
         {"generation": 0},
     ],
@@ -46,3 +69,66 @@ def test_proto_round_trip() -> None:
 def test_descriptor_refuses(change: dict) -> None:
     with pytest.raises(InvariantViolation):
         replace(DESCRIPTOR, **change)
+
+
+def bits(descriptor: Descriptor, *node_ids: str) -> int:
+    return sum(1 << descriptor.index_of[node_id] for node_id in node_ids)
+
+
+def test_the_sets_of_a_replacement_are_those_of_the_paper() -> None:
+    """2018, figure 5: A to F, G for F; A = az1-a … F = az3-b, G = az3-c."""
+    steady = initial(b"v" * 16, NINE, 64)
+    both = changed(steady, (5, Slot("az3-b", "az3-c")))
+    four = changed(both, (3, Slot("az2-b", "az2-c")))
+    assert len(steady.write_parts(0)) == 1 and len(both.write_parts(0)) == 2 and len(four.write_parts(0)) == 4
+    abcd = bits(both, "az1-a", "az1-b", "az2-a", "az2-b")
+    abcf = bits(both, "az1-a", "az1-b", "az2-a", "az3-b")
+    g = bits(both, "az3-c")
+    assert both.write_quorum(0).satisfied(abcd)
+    assert not both.write_quorum(0).satisfied(abcf) and both.write_quorum(0).satisfied(abcf | g)
+    assert both.read_quorum(0).satisfied(bits(both, "az1-a", "az2-a", "az3-c"))
+    assert not both.read_quorum(0).satisfied(bits(both, "az1-a", "az3-b", "az3-c"))
+
+
+@pytest.mark.parametrize("tails", [False, True])
+@pytest.mark.parametrize("step", ["steady", "one", "two", "to away", "away", "to back"])
+def test_every_read_quorum_meets_every_write_quorum(step: str, tails: bool) -> None:
+    """Over all sets of nodes: what a write quorum holds, a read quorum sees; and two write quorums meet."""
+    descriptor = initial(b"v" * 16, NINE, 64, tails=tails)
+    held = descriptor.groups[0].slots
+    if step in ("one", "two"):
+        descriptor = changed(descriptor, (5, replace(held[5], candidate="az3-c")))
+    if step == "two":
+        descriptor = changed(descriptor, (3, replace(held[3], candidate="az2-c")))
+    if step == "to away":
+        descriptor = changed(descriptor, away_next="az3")
+    if step == "away":
+        descriptor = changed(descriptor, away="az3")
+    if step == "to back":
+        descriptor = changed(descriptor, away="az3", away_next="")
+    holders = descriptor.holders(0)
+    masks = [sum(1 << node for at, node in enumerate(holders) if some >> at & 1) for some in range(1 << len(holders))]
+    writes = [mask for mask in masks if descriptor.write_quorum(0).satisfied(mask)]
+    reads = [mask for mask in masks if descriptor.read_quorum(0).satisfied(mask)]
+    assert writes and reads
+    assert all(write & read for write in writes for read in reads)
+    assert all(one & other for one in writes for other in writes)
+
+
+@pytest.mark.parametrize("per_zone", [2, 3, 4])
+@given(groups=st.integers(1, 40))
+def test_placement_is_balanced(per_zone: int, groups: int) -> None:
+    nodes = [Member(f"az{z}-{n}", f"az{z}", f"h:{z}{n}") for z in (1, 2, 3) for n in range(per_zone)]
+    descriptor = grown(initial(b"v" * 16, nodes, 64), groups)
+    assert len(descriptor.groups) == groups and descriptor.zones_are_balanced()
+    held = loads(descriptor.groups)
+    assert max(held.values()) - min(held[node.node_id] for node in nodes) <= 1
+    assert descriptor.geometry_epoch == 2 and descriptor.version == (0, 2)
+
+
+def test_a_spare_comes_from_the_same_zone() -> None:
+    descriptor = initial(b"v" * 16, NINE, 64)
+    assert spare_for(descriptor, 0, "az2-a") == "az2-c"
+    assert spare_for(descriptor, 0, "az2-a", avoid={"az2-c"}) is None
+    with pytest.raises(InvariantViolation):
+        initial(b"v" * 16, MEMBERS[:5], 64)

@@ -61,7 +61,7 @@ def test_expressions_of_a_membership_change() -> None:
     scls = [9, 8, 7, 0, 0, 6, 5]
     assert (old.reached(scls), new.reached(scls), write.reached(scls)) == (6, 5, 5)
     assert read.reached(scls) == 7
-    tracker = QuorumTracker(quorum=write, segments=7)
+    tracker = QuorumTracker(quorum_of=lambda pg: write, nodes=7)
     tracker.append(0, 1, 5, 5)
     for segment in (0, 1, 2, 5):
         assert not tracker.ack(0, segment, 5)

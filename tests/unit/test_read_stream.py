@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from storage_tools import PAGES_PER_PG, VOLUME, Writer
+from storage_tools import PAGES_PER_PG, VOLUME, Writer, descriptor
 from support_virtual_loop import run_virtual
 
 from aurora.rpc import storage_pb2 as pb
@@ -37,7 +37,9 @@ class Served:
 
     async def fill(self) -> None:
         frames = b"".join(self.writer.frames(400))
-        append = pb.AppendRequest(volume_id=VOLUME, volume_epoch=1, writer_id="w1", sequence=1, batches=frames)
+        append = pb.AppendRequest(
+            volume_id=VOLUME, volume_epoch=1, writer_id="w1", membership_epoch=1, sequence=1, batches=frames
+        )
         call = self.stub.AppendLog(iter((append,)))
         assert not (await call.read()).error
 
@@ -63,8 +65,7 @@ def with_node(folder: Path, body: Callable[[Served], Awaitable[None]], **setting
         channel = open_channel(address)
         stub = storage_stub(channel)
         try:
-            descriptor = pb.Descriptor(volume_id=VOLUME, generation=1, pages_per_pg=PAGES_PER_PG)
-            await stub.WriteDescriptor(pb.WriteDescriptorRequest(descriptor=descriptor))
+            await stub.WriteDescriptor(pb.WriteDescriptorRequest(descriptor=descriptor()))
             fence = await stub.Fence(pb.FenceRequest(volume_id=VOLUME, volume_epoch=1, writer_id="w1"))
             served = Served(server, stub, address, fence.log_port)
             await served.fill()

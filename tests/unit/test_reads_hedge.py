@@ -13,6 +13,7 @@ import pytest
 from support_virtual_loop import run_virtual
 
 from aurora.errors import AdminShutdown, DataCorrupted, IoError
+from aurora.geometry import Slot
 from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
 from compute_node.volume.latency import HEDGE_MIN_S, HEDGE_UNKNOWN_S, KNOWN, weight
@@ -34,9 +35,11 @@ class FakeNode:
         self.delay_s = 0.001
         self.kind = "page"
         self.asked: list[Any] = []
+        self.membership_epochs: set[int] = set()
         self.source = Source(self)  # type: ignore[arg-type]
 
     def ask(self, request: Any, answered: Callable[[Any], None]) -> None:
+        self.membership_epochs.add(request.membership_epoch)
         self.asked.append([page.page_no for page in request.pages])
         assert all(page.pg_lsn == LSN and page.read_point == 900 for page in request.pages)
         if self.delay_s != MUTE:
@@ -60,12 +63,22 @@ class FakeVolume:
 
     def __init__(self) -> None:
         self.streams = [FakeNode(index) for index in range(6)]
-        self.descriptor = SimpleNamespace(volume_id=b"v" * 16, pg_of=lambda page_no: page_no // 100)
+        self.descriptor: Any = SimpleNamespace(
+            volume_id=b"v" * 16,
+            membership_epoch=4,
+            pg_of=lambda page_no: page_no // 100,
+            index_of={f"n{index}": index for index in range(6)},
+        )
+        self.set_tails()
         self.epoch, self.vdl, self.fenced = 3, 900, False
         self.behind: set[tuple[int, int]] = set()
         """(PG, node) pairs whose SCL does not cover the read."""
         self.down: set[int] = set()
         self.empty: set[int] = set()
+
+    def set_tails(self, *tails: int) -> None:
+        slots = [Slot(f"n{index}", tail=index in tails) for index in range(6)]
+        self.descriptor.groups = [SimpleNamespace(slots=slots)] * 10
 
     def scl(self, pg: int, index: int) -> int:
         return LSN - 1 if (pg, index) in self.behind else LSN
@@ -188,6 +201,19 @@ def test_behind_and_collected_are_followed_by_the_next_and_uncovering_nodes_are_
         setup.nodes[2].kind, setup.nodes[3].kind = "behind", "collected"
         await setup.read(5)
         assert setup.asked()[:5] == [0, 0, 1, 1, 1]
+
+    run_virtual(body)
+
+
+def test_tail_segments_are_never_asked_and_the_membership_epoch_goes_along() -> None:
+    async def body() -> None:
+        setup = Setup()
+        setup.volume.set_tails(1, 3, 5)
+        for number in range(10 * PROBE_EVERY):
+            await setup.read(number % 900)
+        asked = setup.asked()
+        assert not asked[1] + asked[3] + asked[5] and asked[0] and asked[2] and asked[4]
+        assert setup.nodes[0].membership_epochs == {4}
 
     run_virtual(body)
 

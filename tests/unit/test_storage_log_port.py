@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc.aio
 import pytest
-from storage_tools import PAGES_PER_PG, VOLUME, Writer
+from storage_tools import VOLUME, Writer, descriptor
 
 from aurora import batch
 from aurora.rpc import storage_pb2 as pb
@@ -28,7 +28,7 @@ Body = Callable[[Any, str, str], Awaitable[None]]
 
 
 def _request(writer: Writer, sequence: int, edits: int = 5) -> pb.AppendRequest:
-    return pb.AppendRequest(volume_id=VOLUME, volume_epoch=1, writer_id="w1", sequence=sequence,
+    return pb.AppendRequest(volume_id=VOLUME, volume_epoch=1, writer_id="w1", membership_epoch=1, sequence=sequence,
                             batches=b"".join(writer.frames(edits)))  # fmt: skip
 
 
@@ -42,8 +42,8 @@ def _with_node(folder: Path, body: Body) -> None:
         channel = open_channel(address)
         stub = storage_stub(channel)
         try:
-            descriptor = pb.Descriptor(volume_id=VOLUME, generation=1, pages_per_pg=PAGES_PER_PG)
-            await stub.WriteDescriptor(pb.WriteDescriptorRequest(descriptor=descriptor))
+            made = descriptor()
+            await stub.WriteDescriptor(pb.WriteDescriptorRequest(descriptor=made))
             fence = await stub.Fence(pb.FenceRequest(volume_id=VOLUME, volume_epoch=1, writer_id="w1"))
             status = await stub.Status(pb.StatusRequest())
             assert fence.adopted and status.log_port == fence.log_port > 0

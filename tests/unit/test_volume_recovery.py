@@ -8,8 +8,10 @@ import pytest
 
 from aurora import batch as batches
 from aurora import truncation
+from aurora.geometry import Member
 from aurora.kernels import mtr, redo
 from aurora.kernels.python.mtr import Run
+from aurora.placement import initial
 from compute_node.volume.recovery import (
     LAL_BYTES,
     LAL_MARGIN_BYTES,
@@ -32,6 +34,8 @@ from compute_node.volume.recovery import (
 
 VOLUME = b"v" * 16
 PAGES_PER_PG = 4
+MEMBERS = [Member(f"n{i}", f"az{i // 2}", f"n{i}:1") for i in range(6)]
+DESCRIPTOR = initial(VOLUME, MEMBERS, PAGES_PER_PG, groups=2)
 
 
 class Node:
@@ -89,7 +93,7 @@ class Node:
 
 
 def drive(nodes: list[Node], recovery: Recovery | None = None, writer: str = "w", ticks: int = 20) -> Recovered:
-    recovery = recovery or Recovery()
+    recovery = recovery or Recovery(DESCRIPTOR)
     effects = list(recovery.start())
     for _ in range(ticks):
         while effects:
@@ -189,7 +193,7 @@ def test_three_nodes_open_for_reading_only_and_four_are_waited_for() -> None:
         node.down = True
     with pytest.raises(AssertionError, match="FENCE"):
         drive(nodes)
-    result = drive(nodes, Recovery(read_only_ticks=5))
+    result = drive(nodes, Recovery(DESCRIPTOR, read_only_ticks=5))
     assert result.read_only and result.vdl == first[0][3]
     assert result.scls == {index: {0: result.vdl} for index in range(3)}
 
@@ -199,7 +203,7 @@ def test_a_newer_writer_supersedes() -> None:
     (first,) = written([(0, True)])
     for node in nodes:
         node.hold(*first)
-    recovery = Recovery()
+    recovery = Recovery(DESCRIPTOR)
     effects = list(recovery.start())
 
     def go_on() -> None:
@@ -215,7 +219,7 @@ def test_a_newer_writer_supersedes() -> None:
 
 
 def test_late_and_foreign_answers_are_ignored() -> None:
-    recovery = Recovery()
+    recovery = Recovery(DESCRIPTOR)
     effect = recovery.start()[0]
     assert isinstance(effect, SendFence)
     assert recovery.on_reply(replace(effect, round=99), FenceAnswer(True, 1)) == []
@@ -229,7 +233,7 @@ def test_an_adopter_lost_on_the_way_is_done_without() -> None:
     (first,) = written([(0, True)])
     for node in nodes:
         node.hold(*first)
-    recovery = Recovery()
+    recovery = Recovery(DESCRIPTOR)
     effects = list(recovery.start())
     lost = None
     while effects:

@@ -8,13 +8,17 @@ from hypothesis import strategies as st
 
 from aurora import batch as batches
 from aurora.errors import InvariantViolation
+from aurora.geometry import Member
 from aurora.kernels import mtr, redo
+from aurora.placement import initial
 from compute_node.volume.durable import DurableQueue
 from compute_node.volume.recovery import LAL_BYTES, Recovered
 from compute_node.volume.writer_core import WriterCore
 
 VOLUME = b"v" * 16
-START = Recovered(1, 0, 16, {}, frozenset(), False, {})
+MEMBERS = [Member(f"n{i}", f"az{i // 2}", f"n{i}:1") for i in range(6)]
+DESCRIPTOR = initial(VOLUME, MEMBERS, 4, groups=3)
+START = Recovered(1, 0, 16, {}, frozenset(), False, {}, DESCRIPTOR)
 
 
 def build(sequence: int, data: bytes, vdl: int, pgmrpl: int) -> bytes:
@@ -161,7 +165,7 @@ def test_no_lsn_above_the_limit() -> None:
     rig.log.next_lsn = LAL_BYTES + (2 << 20)
     with pytest.raises(InvariantViolation):
         rig.commit()
-    fresh = WriterCore(VOLUME, Recovered(2, 50, 12_000_000, {0: 50}, frozenset(), False, {}), build)
+    fresh = WriterCore(VOLUME, Recovered(2, 50, 12_000_000, {0: 50}, frozenset(), False, {}, DESCRIPTOR), build)
     assert fresh.lsn_limit == 11_999_999 + LAL_BYTES
 
 

@@ -1,0 +1,93 @@
+"""``aurora status`` for people: volume, storage nodes, instances, protection groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from aurora.status_groups import worst_first
+
+GROUPS_SHOWN: Final = 8
+_UNITS: Final = ("B", "kB", "MB", "GB", "TB")
+
+
+def status_text(status: Mapping[str, Any], all_groups: bool = False) -> str:
+    """Tables; of many protection groups the worst ones, unless all are asked for."""
+    return "\n".join([*_head(status), *_groups(status.get("protection_groups", []), all_groups)])
+
+
+def bytes_text(number: float) -> str:
+    """``1.5 MB`` and the like, powers of 1024."""
+    for unit in _UNITS[:-1]:
+        if number < 1024:
+            return f"{number:.0f} {unit}" if unit == "B" or number >= 10 else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} {_UNITS[-1]}"
+
+
+def _head(status: Mapping[str, Any]) -> list[str]:
+    told = "  ".join(f"{key}={value}" for key, value in status["volume"].items() if not isinstance(value, dict | list))
+    lines = [f"volume   {told or 'nobody answers for it'}"]
+    lines.append(f"{'storage node':<14}{'az':<6}{'state':<15}{'scl':>14}  {'pid':>8}  address")
+    for node in status["storage_nodes"]:
+        note = f"  {node['note']}" if node.get("note") else ""
+        lines.append(
+            f"{node.get('id', '?'):<14}{node.get('az', '?'):<6}{node['state']:<15}{node.get('scl', '-'):>14}  "
+            f"{node.get('pid') or '-':>8}  {node['address']}{note}"
+        )
+    for instance in status["instances"]:
+        lines.append(
+            f"{instance['id']:<14}{'':<6}{instance['state']:<15}{instance['role']:>14}  "
+            f"{instance['pid'] or '-':>8}  {instance['address']}"
+        )
+    return lines
+
+
+def _groups(groups: list[dict[str, Any]], all_groups: bool) -> list[str]:
+    if not groups:
+        return []
+    lines = [f"{'segment':<14}{'az':<6}{'scl':>14}{'lag':>10}{'collected':>14}{'epoch':>7}  health"]
+    shown = groups
+    if len(groups) > GROUPS_SHOWN and not all_groups:
+        shown = worst_first(groups)[:GROUPS_SHOWN]
+    for group in shown:
+        lines.append(
+            f"PG {group['pg']}: {group['state']}, durable to {group['durable_lsn']}, "
+            f"membership epoch {group['membership_epoch']}"
+        )
+        lines += [_segment_line(segment) for segment in group["segments"]]
+    if len(shown) < len(groups):
+        lines.append(f"{len(shown)} of {len(groups)} protection groups, the worst first; --pgs shows all")
+    return lines
+
+
+def _segment_line(segment: Mapping[str, Any]) -> str:
+    def cell(key: str) -> str:
+        return "-" if segment[key] is None else str(segment[key])
+
+    lag = "-" if segment["lag_bytes"] is None else bytes_text(segment["lag_bytes"]) if segment["lag_bytes"] else "0"
+    epoch = cell("epoch")
+    return (
+        f"  {segment['index']} {segment['node']:<10}{segment['az']:<6}{cell('scl'):>14}{lag:>10}"
+        f"{cell('collected'):>14}{epoch:>7}  {_health(segment)}"
+    )
+
+
+def _health(segment: Mapping[str, Any]) -> str:
+    """Health in words, with what is being repaired."""
+    repair = segment["repair"]
+    words = [segment["health"]]
+    if segment["health"] == "behind":
+        words = [f"behind by {bytes_text(segment['lag_bytes'])}"]
+    if repair is not None:
+        share = "" if repair["percent"] is None else f" {repair['percent']}%"
+        what = "filling" if repair["kind"] == "pages" else "fetching log"
+        told = f"{what}{share} from {repair['from']} ({bytes_text(repair['fetched_bytes'])} in {repair['running_s']} s)"
+        words = [told] if repair["kind"] == "pages" else [*words, told]
+    if segment["broken_pages"]:
+        words.append(f"{segment['broken_pages']} broken pages wait for a copy")
+    elif segment["health"] == "behind" and repair is None and segment["pending"]:
+        words.append(f"{segment['pending']} entries behind a gap")
+    if segment["role"] != "full":
+        words.append(segment["role"])
+    return ", ".join(words)

@@ -1,0 +1,271 @@
+"""What a compute instance tells Prometheus: the table of its metrics, read from log, cache, transactions, sessions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Final
+
+from aurora.metrics import Metric, Scalar
+from aurora.stalls import Stalls
+from compute_node.access.storage import Storage
+from compute_node.volume.volume import Volume
+from compute_node.wire.server import Server
+
+SESSION_STATES: Final = (
+    "active", "commit wait", "idle", "idle in transaction", "idle in transaction (aborted)", "starting"
+)  # fmt: skip
+NODE_STATES: Final = ("up", "behind", "down", "fenced", "unknown")
+
+SAME_SCRAPE_S: Final = 0.5
+
+
+@dataclass(slots=True)
+class InstanceSource:
+    """What the metrics are read from."""
+
+    instance_id: str
+    role: str
+    volume: Volume
+    storage: Storage
+    wire: Server
+    stalls: Stalls
+    _nodes: list[dict[str, Any]] = field(default_factory=list)
+    _nodes_s: float = float("-inf")
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """The volume's account of the storage nodes; asked once a scrape, for it looks at every protection group."""
+        if monotonic() - self._nodes_s > SAME_SCRAPE_S:
+            self._nodes = self.volume.status()["nodes"]
+            self._nodes_s = monotonic()
+        return self._nodes
+
+    def work(self) -> int:
+        """Grows with whatever the instance does."""
+        return self.wire.plans.statements + self.volume.vdl + self.volume.reader.reads
+
+
+def _sessions(source: InstanceSource) -> dict[tuple[str, ...], Scalar]:
+    found: Counter[str] = Counter()
+    for connection in source.wire.connections:
+        session = connection.session
+        if session is None:
+            found["starting"] += 1
+        elif connection.is_held:
+            found["commit wait"] += 1
+        else:
+            found["active" if connection.is_running else session.state] += 1
+    return {(state,): found[state] for state in (*SESSION_STATES, *sorted(set(found) - set(SESSION_STATES)))}
+
+
+def _node(key: str, scale: float = 1.0) -> Callable[[InstanceSource], dict[tuple[str, ...], Scalar]]:
+    """One value a storage node, from the volume's own account of it."""
+    return lambda source: {(node["id"], node["az"]): node[key] * scale for node in source.nodes() if key in node}
+
+
+def _node_states(source: InstanceSource) -> dict[tuple[str, ...], Scalar]:
+    return {
+        (node["id"], node["az"], state): int(node["state"] == state)
+        for node in source.nodes()
+        for state in (*NODE_STATES, *({node["state"]} - set(NODE_STATES)))
+    }
+
+
+def _core(name: str) -> Callable[[InstanceSource], Scalar]:
+    """A number of the writer's core; 0 while there is none."""
+
+    def read(source: InstanceSource) -> Scalar:
+        value: Scalar = 0 if source.volume.read_only else getattr(source.volume.core, name)
+        return value
+
+    return read
+
+
+_InstanceMetric = Metric[InstanceSource]
+
+INSTANCE_METRICS: Final[tuple[_InstanceMetric, ...]] = (
+    _InstanceMetric(
+        "aurora_compute_info",
+        "gauge",
+        "1; who this instance is",
+        lambda s: {(s.instance_id, s.role, s.volume.descriptor.volume_id.hex()): 1},
+        ("instance", "role", "volume"),
+    ),
+    # Sessions and transactions
+    _InstanceMetric("aurora_compute_sessions", "gauge", "Client connections by state", _sessions, ("state",)),
+    _InstanceMetric(
+        "aurora_compute_statements_total", "counter", "Statements begun", lambda s: s.wire.plans.statements
+    ),
+    _InstanceMetric(
+        "aurora_compute_transactions_total",
+        "counter",
+        "Transactions ended; one that was rolled back before its first statement is not counted",
+        lambda s: {("committed",): s.storage.txns.commits, ("rolled back",): s.storage.txns.rollbacks},
+        ("outcome",),
+    ),
+    _InstanceMetric(
+        "aurora_compute_open_transactions", "gauge", "Transactions under way", lambda s: len(s.storage.txns.active)
+    ),
+    _InstanceMetric(
+        "aurora_compute_commit_wait_seconds",
+        "histogram",
+        "How long answers were held back until what they depend on was durable on a write quorum",
+        lambda s: s.wire.commit_wait_seconds,
+    ),
+    _InstanceMetric(
+        "aurora_compute_lock_waits_total",
+        "counter",
+        "Waits for a lock of a relation, row or transaction",
+        lambda s: s.storage.locks.waits,
+    ),
+    _InstanceMetric(
+        "aurora_compute_deadlocks_total",
+        "counter",
+        "Deadlocks that ended a statement",
+        lambda s: s.storage.locks.deadlocks,
+    ),
+    # The log
+    _InstanceMetric("aurora_compute_vdl_lsn", "gauge", "Volume durable LSN", lambda s: s.volume.vdl),
+    _InstanceMetric("aurora_compute_vcl_lsn", "gauge", "Volume complete LSN", lambda s: s.volume.vcl),
+    _InstanceMetric(
+        "aurora_compute_next_lsn", "gauge", "The next LSN to be allocated", lambda s: s.volume.log.next_lsn
+    ),
+    _InstanceMetric(
+        "aurora_compute_undurable_bytes",
+        "gauge",
+        "Log allocated above the VDL; at 10,000,000 back-pressure sets in",
+        lambda s: max(0, s.volume.log.last_lsn - s.volume.vdl),
+    ),
+    _InstanceMetric("aurora_compute_epoch", "gauge", "Volume epoch of this writer", lambda s: s.volume.epoch),
+    _InstanceMetric(
+        "aurora_compute_writable",
+        "gauge",
+        "1 while this instance may write: not opened for reading alone, not fenced",
+        lambda s: int(not (s.volume.read_only or s.volume.fenced)),
+    ),
+    _InstanceMetric("aurora_compute_flushes_total", "counter", "Flushes of the log", _core("flushes")),
+    _InstanceMetric(
+        "aurora_compute_messages_total", "counter", "Append messages sent to storage nodes", _core("messages")
+    ),
+    _InstanceMetric(
+        "aurora_compute_flushed_bytes_total",
+        "counter",
+        "Log flushed, encoded, one copy of it",
+        _core("flushed_bytes"),
+    ),
+    _InstanceMetric(
+        "aurora_compute_retained_bytes",
+        "gauge",
+        "Log kept in memory because it may have to be sent again",
+        _core("retained_bytes"),
+    ),
+    _InstanceMetric(
+        "aurora_compute_flush_seconds",
+        "histogram",
+        "From a flush to its durability on a write quorum",
+        lambda s: s.volume.flush_seconds,
+    ),
+    # Storage nodes as seen from here
+    _InstanceMetric(
+        "aurora_compute_node_state",
+        "gauge",
+        "1 for the state in which this instance sees the storage node",
+        _node_states,
+        ("node", "az", "state"),
+    ),
+    _InstanceMetric(
+        "aurora_compute_node_lag_bytes",
+        "gauge",
+        "How far the node's SCL is behind what was flushed, in log bytes",
+        _node("lag_bytes"),
+        ("node", "az"),
+    ),
+    _InstanceMetric(
+        "aurora_compute_node_in_flight_messages",
+        "gauge",
+        "Append messages that the node has not answered",
+        _node("in_flight"),
+        ("node", "az"),
+    ),
+    _InstanceMetric(
+        "aurora_compute_node_read_latency_seconds",
+        "gauge",
+        "Median of the last page reads from the node; 0: none yet",
+        _node("read_latency_ms", 0.001),
+        ("node", "az"),
+    ),
+    # Pages
+    _InstanceMetric(
+        "aurora_compute_cache_lookups_total",
+        "counter",
+        "Lookups in the page cache",
+        lambda s: {("hit",): int(s.storage.arena.hits), ("miss",): int(s.storage.arena.misses)},
+        ("result",),
+    ),
+    _InstanceMetric(
+        "aurora_compute_cache_evictions_total",
+        "counter",
+        "Pages evicted from the page cache",
+        lambda s: int(s.storage.arena.evictions),
+    ),
+    _InstanceMetric("aurora_compute_cached_pages", "gauge", "Pages in the page cache", lambda s: len(s.storage.arena)),
+    _InstanceMetric(
+        "aurora_compute_cache_capacity_pages",
+        "gauge",
+        "Frames of the page cache",
+        lambda s: int(s.storage.arena.frames),
+    ),
+    _InstanceMetric(
+        "aurora_compute_page_reads_total", "counter", "Read requests to storage nodes", lambda s: s.volume.reader.reads
+    ),
+    _InstanceMetric(
+        "aurora_compute_page_read_hedges_total",
+        "counter",
+        "Reads sent to a second node because the first was slow",
+        lambda s: s.volume.reader.hedges,
+    ),
+    _InstanceMetric(
+        "aurora_compute_page_read_retries_total",
+        "counter",
+        "Rounds of reads that had to begin again because no node could answer",
+        lambda s: s.volume.reader.retries,
+    ),
+    _InstanceMetric(
+        "aurora_compute_page_read_seconds",
+        "histogram",
+        "Page reads from storage, hedges and retries included",
+        lambda s: s.volume.read_seconds,
+    ),
+    # The loop
+    _InstanceMetric(
+        "aurora_compute_loop_stalls_total",
+        "counter",
+        "Stretches over 20 ms in which the event loop stood still",
+        lambda s: s.stalls.count,
+    ),
+    _InstanceMetric(
+        "aurora_compute_loop_stall_seconds_total", "counter", "How long they were together", lambda s: s.stalls.seconds
+    ),
+    _InstanceMetric(
+        "aurora_compute_loop_stall_max_seconds", "gauge", "The longest since the start", lambda s: s.stalls.longest_s
+    ),
+)
+
+
+def describe_turn(wire: Server, greenlet: Any, function: Callable[..., Any] | None) -> str:
+    """What a session greenlet ran, for the line about a stall; empty when it was no session's.
+
+    A session knows its greenlet until its turn ends; then the connection whose turn it was does, or, after a wait, it
+    is the session that has last said ready.
+    """
+    sessions = list(wire.sessions.values())
+    waiting = [session for session in sessions if session.greenlet is greenlet]
+    if waiting:
+        session: Any = waiting[0]
+    elif function is not None:
+        session = getattr(getattr(function, "__self__", None), "session", None)
+    else:
+        session = max(sessions, key=lambda each: max(each.state_change, each.query_start), default=None)
+    return "" if session is None else f"session {session.pid}: {session.query}"
