@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from aurora.holes import punch_hole
+
 Buffer = bytes | bytearray | memoryview
 T = TypeVar("T")
 
@@ -59,6 +61,11 @@ class Disk(Protocol):
     def write(self, name: str, offset: int, data: Buffer) -> None:
         """Write in place; the file is made or grown with zeros as needed."""
 
+    def discard(self, name: str, offset: int, length: int) -> None:
+        """Turn a part of the file into zeros that take no room where the disk can do that; a write in place like any
+        other. The file keeps its length.
+        """
+
     def sync(self, name: str) -> None:
         """Make what was written to the file durable, its existence included. May be called from another thread."""
 
@@ -70,6 +77,9 @@ class Disk(Protocol):
 
     def size(self, name: str) -> int:
         """Length of the file in bytes."""
+
+    def allocated(self, name: str) -> int:
+        """Bytes that the file takes on the disk, holes left out."""
 
     def truncate(self, name: str, length: int) -> None:
         """Cut the file to ``length`` bytes, durably."""
@@ -90,6 +100,8 @@ class SystemClock:
 
 
 RESERVE_BYTES = 1 << 20
+_ZEROS = bytes(1 << 20)
+_STAT_BLOCK_BYTES = 512
 
 
 class FolderDisk:
@@ -157,6 +169,15 @@ class FolderDisk:
         while written < len(data):
             written += os.pwrite(fd, memoryview(data)[written:], offset + written)
 
+    def discard(self, name: str, offset: int, length: int) -> None:
+        """See ``Disk.discard``: a hole, or zeros where the file system makes no holes."""
+        fd = self._open(name, False)
+        length = min(length, os.fstat(fd).st_size - offset)
+        if length <= 0 or punch_hole(fd, offset, length):
+            return
+        for at in range(offset, offset + length, len(_ZEROS)):
+            self.write(name, at, _ZEROS[: offset + length - at])
+
     def sync(self, name: str) -> None:
         """See ``Disk.sync``."""
         os.fdatasync(self._open(name, False))
@@ -189,6 +210,10 @@ class FolderDisk:
     def size(self, name: str) -> int:
         """See ``Disk.size``."""
         return os.fstat(self._open(name, False)).st_size
+
+    def allocated(self, name: str) -> int:
+        """See ``Disk.allocated``."""
+        return os.fstat(self._open(name, False)).st_blocks * _STAT_BLOCK_BYTES
 
     def truncate(self, name: str, length: int) -> None:
         """See ``Disk.truncate``."""

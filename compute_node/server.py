@@ -26,7 +26,7 @@ from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.channels import open_channel, storage_stub
 from aurora.stalls import Heartbeat
 from compute_node.access.storage import Storage
-from compute_node.access.vacuum import AutoVacuum
+from compute_node.access.vacuum import AUTOVACUUM_NAP_S, AutoVacuum
 from compute_node.catalog import bootstrap
 from compute_node.config import Config
 from compute_node.engine import Engine
@@ -83,8 +83,8 @@ class ComputeServer:
         engine = self.engine = await HUB.call(self._open_engine, arena, volume)
         self._wire = Server(engine, _Authenticator(engine, config.password), self._wire_config(), now_us)
         await self._wire.start()
-        self._tasks.append(asyncio.ensure_future(self._autovacuum(AutoVacuum(engine.storage))))
         self._measure(volume, engine, self._wire)
+        self._tasks.append(asyncio.ensure_future(self._autovacuum(engine.storage)))
         host, port = self._wire.addresses[0]
         self.address = f"{host}:{port}"
         return self.address
@@ -142,11 +142,13 @@ class ComputeServer:
             away_after_s=config.zone_away_after_s,
         )
 
-    async def _autovacuum(self, vacuum: AutoVacuum) -> None:
+    async def _autovacuum(self, storage: Storage) -> None:
+        vacuum = AutoVacuum(storage)
         while True:
             await asyncio.sleep(VACUUM_NAP_S)
             try:
                 await HUB.call(vacuum.step)
+                await HUB.call(storage.give_back, AUTOVACUUM_NAP_S)
             except SqlError as error:
                 # A fenced or full volume ends it; a lock or a page that could not be had is tried again after the next
                 # nap.
@@ -167,7 +169,7 @@ class ComputeServer:
             "role": self.config.role,
             "pid": os.getpid(),
             "sessions": len(self._wire.sessions),
-            "volume": volume,
+            "volume": volume | self.engine.storage.size(),
             "cache": {
                 "frames": int(arena.frames),
                 "pages": len(arena),

@@ -6,6 +6,9 @@ below ``min(VDL hint, PGMRPL, SCL)``, brings every page they touch to that LSN, 
     build pages ─ stage ─ [sync torn-<pg>] ─ place ─ [sync pages-<pg>] ─ forget their records    … next chunk
     … all pages done ─ collected_lsn in the meta file ─ delete log files without needed entries
 
+A page whose newest record is a FREE is stored as a hole, which has no LSN to tell a stale reader by: before the first
+hole of a round, the segment's ``floor_lsn`` is raised to the round's end, in the meta file too.
+
 The syncs are effects. Repairs and baselines from peers go through the same chunk queue, so that one chunk is under way
 at a time. When the disk refuses, the chunk stays where it is and is tried again; the log keeps everything meanwhile.
 """
@@ -14,7 +17,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from storage_node.node import StorageNode
 
 CHUNK_PAGES = 64
+SCAN_PAGES = 1024
+"""Stored pages that are held against a peer's baseline in one step."""
 RETRY_S = 1.0
 """Pause after a refusal of the disk, and between passes that could not take anything."""
 STAGGER = 0.5
@@ -46,11 +51,23 @@ class Phase(Enum):
 
 @dataclass
 class Chunk:
-    """Pages of one segment to be made durable, ``(index in the PG, page)``; ``done`` is called when they are."""
+    """Pages of one segment to be made durable, ``(index in the PG, page)``, None for one that was freed at or below
+    ``floor_lsn``; ``done`` is called when they are.
+
+    A peer's baseline has no image of a page that was never written or freed: every page in the range ``unlisted`` that
+    is not in ``listed``, is stored here and not newer than ``baseline_lsn`` must go. A hole has no LSN, so
+    that a chunk which has become stale while it waited must be known by other means: a baseline at or below what the
+    segment has collected by now, a page that does not wait for repair any more (``is_repair``).
+    """
 
     segment: Segment
-    pages: list[tuple[int, bytearray]]
+    pages: list[tuple[int, bytearray | None]]
     done: Callable[[], None]
+    floor_lsn: int = 0
+    unlisted: range = range(0)
+    listed: frozenset[int] = frozenset()
+    baseline_lsn: int = 0
+    is_repair: bool = False
 
 
 @dataclass
@@ -118,9 +135,27 @@ class Coalescer:
                 return []
             self._current = chunk = self._queue.popleft()
             # While the chunk waited, a baseline or a pass may have stored newer pages: those stay.
-            chunk.pages = [(index, page) for index, page in chunk.pages if _is_newer(chunk.segment, index, page)]
+            if 0 < chunk.baseline_lsn <= chunk.segment.collected_lsn:
+                self._current = None
+                return []
+            if chunk.is_repair:
+                chunk.pages = [(index, page) for index, page in chunk.pages if index in chunk.segment.broken]
+            if chunk.unlisted:
+                self._split(chunk)
+            gone = _unlisted(chunk)
+            chunk.pages = [(index, page) for index, page in chunk.pages if _changes(chunk.segment, index, page)]
+            chunk.pages += [(index, None) for index in gone]
             self._phase = Phase.STAGE
         return self._write(now)
+
+    def _split(self, chunk: Chunk) -> None:
+        """Leave all but the next ``SCAN_PAGES`` of a long comparison with a baseline to a chunk of its own."""
+        held = chunk.segment.store.file_pages
+        start, stop = chunk.unlisted.start, min(chunk.unlisted.stop, held)
+        if stop - start > SCAN_PAGES:
+            rest = replace(chunk, pages=[], unlisted=range(start + SCAN_PAGES, chunk.unlisted.stop))
+            chunk.unlisted, chunk.done = range(start, start + SCAN_PAGES), _nothing
+            self._queue.appendleft(rest)
 
     def _write(self, now: float) -> list[Effect]:
         chunk = self._current
@@ -133,6 +168,8 @@ class Coalescer:
         store = chunk.segment.store
         try:
             if self._phase is Phase.STAGE:
+                if any(page is None for _, page in chunk.pages):
+                    self._node.raise_floor(chunk.segment, chunk.floor_lsn)
                 store.stage(chunk.pages)
                 self._phase = Phase.STAGING
                 return [SyncFile(store.torn_name)]
@@ -207,14 +244,15 @@ class Coalescer:
             self._round = None
             return
         deadline = now + node.config.slice_ms / 1000
-        pages: list[tuple[int, bytearray]] = []
+        pages: list[tuple[int, bytearray | None]] = []
         numbers: list[int] = []
         while work.pages and len(pages) < CHUNK_PAGES:
             page_no = work.pages.popleft()
             try:
                 page = segment.materialize(page_no, work.upto_lsn, node.cached(page_no, work.upto_lsn))
             except Collected:
-                page = None
+                numbers.append(page_no)
+                continue
             except PageDamaged:
                 work.failed = True
                 continue
@@ -222,8 +260,8 @@ class Coalescer:
                 node.log_damaged(segment, error)
                 self._round = None
                 return
-            if page is not None:
-                pages.append((page_no - segment.first_page, page))
+            # It has records up to here, so that without a page the last of them is a FREE.
+            pages.append((page_no - segment.first_page, page))
             numbers.append(page_no)
             if node.clock.monotonic() >= deadline:
                 break
@@ -231,12 +269,13 @@ class Coalescer:
         if last:
             self._round = None
         if pages or numbers or last:
-            self._queue.append(Chunk(segment, pages, lambda: self._stored(work, numbers, last)))
+            self._queue.append(Chunk(segment, pages, lambda: self._stored(work, numbers, last), work.upto_lsn))
 
     def _stored(self, work: Round, numbers: list[int], last: bool) -> None:
         node, segment = self._node, work.segment
         for page_no in numbers:
             segment.stored(page_no, work.upto_lsn)
+            segment.broken.discard(page_no - segment.first_page)
             node.drop_older(page_no, work.upto_lsn)
         if work.failed:
             self._not_before = node.clock.monotonic() + RETRY_S
@@ -264,7 +303,10 @@ class Coalescer:
         self.collected_files += node.log.collect()
 
 
-def _is_newer(segment: Segment, index: int, page: bytearray) -> bool:
+def _changes(segment: Segment, index: int, page: bytearray | None) -> bool:
+    """Whether the page, or for None its end, is news to the page store."""
+    if page is None:
+        return segment.store.holds(index)
     try:
         held = segment.store.read(index)
     except PageDamaged:
@@ -272,9 +314,26 @@ def _is_newer(segment: Segment, index: int, page: bytearray) -> bool:
     return held is None or page_lsn(held) < page_lsn(page)
 
 
+def _unlisted(chunk: Chunk) -> list[int]:
+    """Indexes of the stored pages that the peer's baseline does not have."""
+    segment = chunk.segment
+    return [
+        index
+        for index, page in segment.store.pages(chunk.unlisted.start, chunk.unlisted.stop)
+        if index not in chunk.listed and (page is None or page_lsn(page) <= chunk.baseline_lsn)
+    ]
+
+
+def _nothing() -> None:
+    """After a part of a chunk nothing is to be done yet."""
+
+
 def peer_chunk(segment: Segment, images: list[tuple[int, bytes]], done: Callable[[], None]) -> Chunk:
-    """Pages from a peer, ``(page number, image)``, as a chunk; InvariantViolation when one is no page."""
+    """Pages from a peer, ``(page number, image)``, as a chunk; InvariantViolation when one is no page. An empty image
+    is a page that was freed.
+    """
     for page_no, image in images:
-        if len(image) != PAGE_BYTES:
+        if len(image) not in (0, PAGE_BYTES):
             raise InvariantViolation(f"page {page_no} from a peer has {len(image)} bytes")
-    return Chunk(segment, [(page_no - segment.first_page, bytearray(image)) for page_no, image in images], done)
+    pages = [(page_no - segment.first_page, bytearray(image) if image else None) for page_no, image in images]
+    return Chunk(segment, pages, done)

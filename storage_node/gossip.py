@@ -193,15 +193,18 @@ class Gossip:
         segment = node.segment(pg)
         received = sum(len(page.image) for page in reply.pages)
         self.repairs.progress(pg, received, reply.pages_done, reply.pages_total)
+        first, end = reply.first_page - segment.first_page, reply.end_page - segment.first_page
 
         def stored() -> None:
-            for page in reply.pages:
-                segment.broken.discard(page.page_no - segment.first_page)
-                node.drop_older(page.page_no, 1 << 62)
+            segment.broken.difference_update(index for index in list(segment.broken) if first <= index < end)
+            node.drop_range(reply.first_page, reply.end_page)
             if reply.last:
                 node.adopt_baseline(segment, reply.baseline_lsn, reply.baseline_cpl)
 
-        node.coalescer.submit(peer_chunk(segment, [(page.page_no, page.image) for page in reply.pages], stored))
+        chunk = peer_chunk(segment, [(page.page_no, page.image) for page in reply.pages], stored)
+        chunk.baseline_lsn, chunk.floor_lsn = reply.baseline_lsn, max(reply.floor_lsn, reply.baseline_lsn)
+        chunk.unlisted, chunk.listed = range(first, end), frozenset(index for index, _ in chunk.pages)
+        node.coalescer.submit(chunk)
 
     def _take_repair(self, call: Call, reply: pb.ReadPagesReply) -> None:
         node = self._node
@@ -210,12 +213,12 @@ class Gossip:
                 continue
             segment = node.segment(node.pg_of(page.page_no))
             index = page.page_no - segment.first_page
-            if page.behind or page.collected or index not in segment.broken or not page.image:
+            if page.behind or page.collected or index not in segment.broken:
                 continue
             logger.warning("page %d repaired from %s at LSN %d", page.page_no, call.peer_id, asked.read_point)
-            self._submit_repair(segment, page.page_no, page.image)
+            self._submit_repair(segment, page.page_no, page.image, asked.read_point)
 
-    def _submit_repair(self, segment: Segment, page_no: int, image: bytes) -> None:
+    def _submit_repair(self, segment: Segment, page_no: int, image: bytes, lsn: int) -> None:
         node = self._node
 
         def stored() -> None:
@@ -223,7 +226,10 @@ class Gossip:
             self.repairs.pages_repaired_total += 1
             node.drop_older(page_no, 1 << 62)
 
-        node.coalescer.submit(peer_chunk(segment, [(page_no, image)], stored))
+        # Without an image: the peer's page is freed at the LSN asked for, and so is this one's successor.
+        chunk = peer_chunk(segment, [(page_no, image)], stored)
+        chunk.floor_lsn, chunk.is_repair = lsn, True
+        node.coalescer.submit(chunk)
 
     def on_end(self, call: Call) -> None:
         """The call's last reply has been handled."""

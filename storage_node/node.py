@@ -92,7 +92,7 @@ class StorageNode(Generic[Token]):
         self.pgs = self.descriptor.groups_of(self.config.node_id)
         for held in self.meta.value.segments:
             if held.pg in self.pgs:
-                self._make_segment(held.pg, held.collected_lsn, held.collected_cpl)
+                self._make_segment(held.pg, held.collected_lsn, held.collected_cpl).floor_lsn = held.floor_lsn
                 if held.hollow:
                     self.filling[held.pg] = Filling()
         for pg in self.pgs:
@@ -364,6 +364,12 @@ class StorageNode(Generic[Token]):
         if self.arena.contains(page_no) and self.arena.page_lsn(self.arena.lookup(page_no)) < lsn:
             self.arena.drop(page_no)
 
+    def drop_range(self, first_page: int, end_page: int) -> None:
+        """Forget what is cached of the pages from ``first_page`` to before ``end_page``."""
+        held = self.arena.page_of
+        for page_no in held[(held >= first_page) & (held < end_page)].tolist():
+            self.arena.drop(page_no)
+
     def on_read(self, request: pb.ReadPagesRequest) -> pb.ReadPagesReply:
         """Pages as of their read points; each image, or why not, in the order asked for."""
         return pb.ReadPagesReply(pages=self.read_slice(request, 0, len(request.pages)))
@@ -504,7 +510,7 @@ class StorageNode(Generic[Token]):
         return pb.StatusReply(
             node_id=self.config.node_id, az=self.config.az, volume_id=self.volume_id, volume_epoch=self.epoch,
             writer_id=self.meta.value.writer_id, pgs=self.pg_states(), vdl=self.vdl, pgmrpl=self.pgmrpl,
-            log_bytes=self.log.total_bytes, page_bytes=sum(s.store.file_bytes for s in self.segments.values()),
+            log_bytes=self.log.total_bytes, page_bytes=sum(s.store.allocated_bytes for s in self.segments.values()),
             cached_pages=len(self.arena), state=state, note=self.note, membership_epoch=self.membership_epoch,
             geometry_epoch=self.descriptor.geometry_epoch if self.descriptor is not None else 0,
             descriptor=self.meta.value.descriptor if self.descriptor is not None else None,
@@ -600,7 +606,7 @@ class StorageNode(Generic[Token]):
         if segment.tail:
             raise Refused(f"node {self.config.node_id} keeps no pages of PG {request.pg}, only its log")
         lsn, cpl = segment.collected_lsn, segment.collected_cpl
-        reply = pb.FetchPagesReply(baseline_lsn=lsn, baseline_cpl=cpl)
+        reply = pb.FetchPagesReply(baseline_lsn=lsn, baseline_cpl=cpl, first_page=segment.first_page)
         for index, page in segment.store.pages():
             self._holds[request.pg] = self.clock.monotonic() + BASELINE_HOLD_S
             if page is None or index in segment.broken:
@@ -609,11 +615,13 @@ class StorageNode(Generic[Token]):
             reply.pages.add(page_no=segment.first_page + index, image=bytes(page))
             reply.pages_done, reply.pages_total = index + 1, segment.store.file_bytes // PAGE_BYTES
             if len(reply.pages) * PAGE_BYTES >= CHUNK_BYTES // 2:
+                reply.end_page, reply.floor_lsn = segment.first_page + index + 1, segment.floor_lsn
                 yield reply
                 if segment.collected_lsn != lsn:
                     raise Refused(f"PG {request.pg} was collected from {lsn} to {segment.collected_lsn} meanwhile")
-                reply = pb.FetchPagesReply(baseline_lsn=lsn, baseline_cpl=cpl)
-        reply.last = True
+                reply = pb.FetchPagesReply(baseline_lsn=lsn, baseline_cpl=cpl, first_page=reply.end_page)
+        reply.last, reply.floor_lsn = True, segment.floor_lsn
+        reply.end_page = segment.first_page + self.meta.value.descriptor.pages_per_pg
         yield reply
 
     def baseline_held(self, pg: int) -> bool:
@@ -659,9 +667,23 @@ class StorageNode(Generic[Token]):
             value.segments.add(
                 pg=pg, collected_lsn=segment.collected_lsn, collected_cpl=segment.collected_cpl,
                 hollow=pg in self.filling,
+                floor_lsn=segment.floor_lsn,
             )  # fmt: skip
         value.vdl, value.pgmrpl = self.vdl, self.pgmrpl
         self.meta.write()
+
+    def raise_floor(self, segment: Segment, lsn: int) -> None:
+        """Before the first hole of pages freed at or below ``lsn``: remember durably that holes are right only from
+        there on.
+        """
+        if lsn <= segment.floor_lsn:
+            return
+        before, segment.floor_lsn = segment.floor_lsn, lsn
+        try:
+            self.remember_segments()
+        except OSError:
+            segment.floor_lsn = before
+            raise
 
     def tick(self) -> list[Effect]:
         """One slice of background work; to be called every few ms while ``busy``, else some times a second."""

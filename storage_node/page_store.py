@@ -7,12 +7,13 @@ sparse.
 A crash may tear a page that is being written, so pages go through ``torn-<pg>`` first (a double write)::
 
      0     4  magic   "AURT"
-     4     8  version u32  1
+     4     8  version u32  2
      8    12  count   u32
     12    16  crc32c  u32  over bytes 0 to 12 and all that follows
-    16        count × { u64 index in the PG, 8192 bytes page with checksum }
+    16        count × { u64 index in the PG, bit 63 set for a freed page; else 8192 bytes page with checksum }
 
-``stage`` writes that file, and after its sync ``place`` writes the pages in place; their sync ends the round. At start
+``stage`` writes that file, and after its sync ``place`` writes the pages in place and punches holes where pages were
+freed; their sync ends the round. A freed page is a hole from then on, as if it had never been written. At start
 a sound ``torn-<pg>`` is placed again, which does no harm when it had been placed; an unsound one was never synced, so
 the pages in place are whole.
 """
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import google_crc32c
 
@@ -30,7 +31,11 @@ from aurora.page import OFF_CHECKSUM, PAGE_BYTES
 from aurora.seams import Disk
 
 MAGIC = b"AURT"
-VERSION = 1
+VERSION = 2
+_VERSIONS = (1, 2)
+"""Version 1 knew no freed pages."""
+FREED = 1 << 63
+"""Bit of a staged index: the page was freed, no bytes follow."""
 READ_PAGES = 64
 """Pages read at once by ``pages``."""
 
@@ -90,7 +95,7 @@ class PageStore:
         self.pg = pg
         self.name = f"pages-{pg}"
         self.torn_name = f"torn-{pg}"
-        self._staged: list[tuple[int, bytes]] = []
+        self._staged: list[tuple[int, bytes | None]] = []
         names = disk.list()
         self.file_bytes = disk.size(self.name) if self.name in names else 0
         if self.torn_name in names:
@@ -103,7 +108,8 @@ class PageStore:
             return
         logger.info("PG %d: %d staged pages placed again after a restart", self.pg, len(pages))
         self._write(pages)
-        self._disk.sync(self.name)
+        if self.file_bytes:
+            self._disk.sync(self.name)
 
     def read(self, index: int) -> bytearray | None:
         """The stored page, checksum field zero; None when never written. PageDamaged when its checksum is wrong."""
@@ -116,12 +122,29 @@ class PageStore:
             raise PageDamaged(self.pg, index)
         return page if page_lsn(page) else None
 
-    def stage(self, pages: Sequence[tuple[int, bytearray]]) -> None:
-        """Write ``(index, page)`` to the torn-page file; sync ``torn_name`` before ``place``."""
+    @property
+    def file_pages(self) -> int:
+        """Pages up to the last one ever stored."""
+        return self.file_bytes // PAGE_BYTES
+
+    @property
+    def allocated_bytes(self) -> int:
+        """What the pages take on the disk, holes left out."""
+        return self._disk.allocated(self.name) if self.file_bytes else 0
+
+    def holds(self, index: int) -> bool:
+        """Whether there is a page at ``index``, sound or not."""
+        offset = index * PAGE_BYTES
+        return offset < self.file_bytes and self._disk.read(self.name, offset, PAGE_BYTES) != _ZERO_PAGE
+
+    def stage(self, pages: Sequence[tuple[int, bytearray | None]]) -> None:
+        """Write ``(index, page)``, None for a freed one, to the torn-page file; sync ``torn_name`` before ``place``."""
         if self._staged:
             raise InvariantViolation(f"PG {self.pg}: pages are staged already")
-        staged = [(index, seal(page)) for index, page in pages]
-        body = b"".join(_INDEX.pack(index) + page for index, page in staged)
+        staged = [(index, None if page is None else seal(page)) for index, page in pages]
+        body = b"".join(
+            _INDEX.pack(index | FREED) if page is None else _INDEX.pack(index) + page for index, page in staged
+        )
         head = _HEADER.pack(MAGIC, VERSION, len(staged), 0)[:12]
         crc = google_crc32c.extend(google_crc32c.value(head), body)
         self._disk.write(self.torn_name, 0, head + _U32.pack(crc) + body)
@@ -132,22 +155,30 @@ class PageStore:
         self._write(self._staged)
         self._staged = []
 
-    def _write(self, pages: Sequence[tuple[int, bytes]]) -> None:
+    def _write(self, pages: Sequence[tuple[int, bytes | None]]) -> None:
         for index, page in pages:
-            self._disk.write(self.name, index * PAGE_BYTES, page)
-            self.file_bytes = max(self.file_bytes, (index + 1) * PAGE_BYTES)
+            if page is not None:
+                self._disk.write(self.name, index * PAGE_BYTES, page)
+                self.file_bytes = max(self.file_bytes, (index + 1) * PAGE_BYTES)
+        for first, count in _runs(index for index, page in pages if page is None):
+            if first * PAGE_BYTES < self.file_bytes:
+                self._disk.discard(self.name, first * PAGE_BYTES, count * PAGE_BYTES)
 
-    def store(self, pages: Sequence[tuple[int, bytearray]]) -> None:
+    def store(self, pages: Sequence[tuple[int, bytearray | None]]) -> None:
         """Stage and place with both syncs, at once: for repair and baselines."""
         self.stage(pages)
         self._disk.sync(self.torn_name)
         self.place()
         self._disk.sync(self.name)
 
-    def pages(self, start: int = 0) -> Iterator[tuple[int, bytearray | None]]:
-        """``(index, page)`` of all written pages from ``start`` on; the page is None where it is damaged."""
-        for first in range(start, self.file_bytes // PAGE_BYTES, READ_PAGES):
-            data = self._disk.read(self.name, first * PAGE_BYTES, READ_PAGES * PAGE_BYTES)
+    def pages(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, bytearray | None]]:
+        """``(index, page)`` of all written pages from ``start`` to before ``stop``; the page is None where it is
+        damaged.
+        """
+        end = self.file_pages
+        end = end if stop is None else min(end, stop)
+        for first in range(start, end, READ_PAGES):
+            data = self._disk.read(self.name, first * PAGE_BYTES, min(READ_PAGES, end - first) * PAGE_BYTES)
             if data == _ZERO_PAGES[: len(data)]:
                 continue
             for at in range(0, len(data), PAGE_BYTES):
@@ -156,19 +187,38 @@ class PageStore:
                     yield first + at // PAGE_BYTES, unseal(raw)
 
 
-def _decode_torn(data: bytes) -> list[tuple[int, bytes]] | None:
-    """The pages of a torn-page file; None when it is not sound. Bytes behind the last page are of an older, longer
-    round.
+def _runs(indexes: Iterable[int]) -> list[tuple[int, int]]:
+    """``(first, count)`` of the runs of neighbours, in order."""
+    runs: list[tuple[int, int]] = []
+    for index in sorted(indexes):
+        if runs and runs[-1][0] + runs[-1][1] == index:
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        else:
+            runs.append((index, 1))
+    return runs
+
+
+def _decode_torn(data: bytes) -> list[tuple[int, bytes | None]] | None:
+    """The pages of a torn-page file, None for a freed one; None when it is not sound. Bytes behind the last page are of
+    an older, longer round.
     """
     if len(data) < _HEADER.size:
         return None
     magic, version, count, crc = _HEADER.unpack_from(data)
-    step = _INDEX.size + PAGE_BYTES
-    body = data[_HEADER.size : _HEADER.size + count * step]
-    if magic != MAGIC or version != VERSION or len(body) != count * step:
+    if magic != MAGIC or version not in _VERSIONS:
         return None
-    if google_crc32c.extend(google_crc32c.value(data[:12]), body) != crc:
+    pages: list[tuple[int, bytes | None]] = []
+    at = _HEADER.size
+    for _ in range(count):
+        if at + _INDEX.size > len(data):
+            return None
+        index = int(_INDEX.unpack_from(data, at)[0])
+        at += _INDEX.size
+        if index & FREED:
+            pages.append((index & ~FREED, None))
+        else:
+            pages.append((index, data[at : at + PAGE_BYTES]))
+            at += PAGE_BYTES
+    if at > len(data) or google_crc32c.extend(google_crc32c.value(data[:12]), data[_HEADER.size : at]) != crc:
         return None
-    return [
-        (int(_INDEX.unpack_from(body, at)[0]), body[at + _INDEX.size : at + step]) for at in range(0, len(body), step)
-    ]
+    return pages

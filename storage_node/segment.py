@@ -66,6 +66,8 @@ class Segment:
         self.version = 0
         """Changes whenever entries have gone for another reason than collection."""
         self.live_bytes = 0
+        self.floor_lsn = 0
+        """Every stored hole is right from here on: what was freed was freed at or below."""
         self.broken: set[int] = set()
         """Indexes of stored pages that failed their checksum and wait for a peer's copy."""
         self._pending: list[tuple[int, int, Entry]] = []
@@ -209,7 +211,8 @@ class Segment:
             raise
 
     def materialize(self, page_no: int, read_point: int, cached: memoryview | None) -> bytearray | None:
-        """The page at ``read_point``; None when it was never written by then. The caller has indexed all entries.
+        """The page at ``read_point``; None when it was never written by then, or freed since it was. The caller has
+        indexed all entries.
 
         ``cached`` is some version of the page at or below the read point. Raises Collected, PageDamaged, LogDamaged.
         """
@@ -225,12 +228,16 @@ class Segment:
         base_lsn = page_lsn(page) if page is not None else 0
         if base_lsn > read_point:
             raise Collected(f"page {page_no} is held from {base_lsn} on, asked for at {read_point}")
+        if page is None and not fresh_lsn and read_point < max(self.floor_lsn, self.collected_lsn):
+            raise Collected(f"page {page_no} is a hole from {self.floor_lsn} on, asked for at {read_point}")
         if chain is None:
             return page
         start, stop = _chain_upto(chain, max(base_lsn, fresh_lsn - 1)), _chain_upto(chain, read_point)
         if start >= stop:
             return page
         if page is None:
+            if fresh_lsn and chain[stop - 2] == fresh_lsn and _has_no_ops(chain[stop - 1]):
+                return None
             page = bytearray(PAGE_BYTES)
         redo.apply_chain(page, self._records(chain, start, stop))
         return page
@@ -322,6 +329,11 @@ class Segment:
             if clipped is None:
                 raise LogDamaged(entry, "it has no record left")
             yield clipped
+
+
+def _has_no_ops(where: int) -> bool:
+    """Whether the ops at ``offset << 32 | end`` are none: of a record that starts its page anew, a FREE's."""
+    return where >> 32 == where & 0xFFFFFFFF
 
 
 def _chain_upto(chain: array[int], lsn: int) -> int:

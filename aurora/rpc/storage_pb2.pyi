@@ -265,20 +265,26 @@ class FetchPagesRequest(_message.Message):
     def __init__(self, volume_id: _Optional[bytes] = ..., pg: _Optional[int] = ..., membership_epoch: _Optional[int] = ...) -> None: ...
 
 class FetchPagesReply(_message.Message):
-    __slots__ = ("baseline_lsn", "baseline_cpl", "last", "pages", "pages_done", "pages_total")
+    __slots__ = ("baseline_lsn", "baseline_cpl", "last", "pages", "pages_done", "pages_total", "first_page", "end_page", "floor_lsn")
     BASELINE_LSN_FIELD_NUMBER: _ClassVar[int]
     BASELINE_CPL_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
     PAGES_FIELD_NUMBER: _ClassVar[int]
     PAGES_DONE_FIELD_NUMBER: _ClassVar[int]
     PAGES_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    FIRST_PAGE_FIELD_NUMBER: _ClassVar[int]
+    END_PAGE_FIELD_NUMBER: _ClassVar[int]
+    FLOOR_LSN_FIELD_NUMBER: _ClassVar[int]
     baseline_lsn: int
     baseline_cpl: int
     last: bool
     pages: _containers.RepeatedCompositeFieldContainer[PageImage]
     pages_done: int
     pages_total: int
-    def __init__(self, baseline_lsn: _Optional[int] = ..., baseline_cpl: _Optional[int] = ..., last: _Optional[bool] = ..., pages: _Optional[_Iterable[_Union[PageImage, _Mapping]]] = ..., pages_done: _Optional[int] = ..., pages_total: _Optional[int] = ...) -> None: ...
+    first_page: int
+    end_page: int
+    floor_lsn: int
+    def __init__(self, baseline_lsn: _Optional[int] = ..., baseline_cpl: _Optional[int] = ..., last: _Optional[bool] = ..., pages: _Optional[_Iterable[_Union[PageImage, _Mapping]]] = ..., pages_done: _Optional[int] = ..., pages_total: _Optional[int] = ..., first_page: _Optional[int] = ..., end_page: _Optional[int] = ..., floor_lsn: _Optional[int] = ...) -> None: ...
 
 class GossipRequest(_message.Message):
     __slots__ = ("volume_id", "node_id", "volume_epoch", "pgs", "vdl", "pgmrpl", "truncations", "descriptor_generation", "writer_id", "descriptor_epoch", "membership_epoch")
@@ -463,16 +469,18 @@ class ReadDescriptorReply(_message.Message):
     def __init__(self, descriptor: _Optional[_Union[Descriptor, _Mapping]] = ..., present: _Optional[bool] = ...) -> None: ...
 
 class SegmentMeta(_message.Message):
-    __slots__ = ("pg", "collected_lsn", "collected_cpl", "hollow")
+    __slots__ = ("pg", "collected_lsn", "collected_cpl", "hollow", "floor_lsn")
     PG_FIELD_NUMBER: _ClassVar[int]
     COLLECTED_LSN_FIELD_NUMBER: _ClassVar[int]
     COLLECTED_CPL_FIELD_NUMBER: _ClassVar[int]
     HOLLOW_FIELD_NUMBER: _ClassVar[int]
+    FLOOR_LSN_FIELD_NUMBER: _ClassVar[int]
     pg: int
     collected_lsn: int
     collected_cpl: int
     hollow: bool
-    def __init__(self, pg: _Optional[int] = ..., collected_lsn: _Optional[int] = ..., collected_cpl: _Optional[int] = ..., hollow: _Optional[bool] = ...) -> None: ...
+    floor_lsn: int
+    def __init__(self, pg: _Optional[int] = ..., collected_lsn: _Optional[int] = ..., collected_cpl: _Optional[int] = ..., hollow: _Optional[bool] = ..., floor_lsn: _Optional[int] = ...) -> None: ...
 
 class NodeMeta(_message.Message):
     __slots__ = ("node_id", "descriptor", "volume_epoch", "writer_id", "truncations", "segments", "vdl", "pgmrpl", "settled_vdl")

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from aurora.seams import Buffer
 
 SECTOR_BYTES = 512
+BLOCK_BYTES = 4096
 
 
 class _File:
@@ -63,6 +64,14 @@ class SimDisk:
         _patch(file.data, offset, bytes(data))
         file.writes.append((offset, bytes(data)))
 
+    def discard(self, name: str, offset: int, length: int) -> None:
+        """See ``Disk.discard``: zeros that may be torn, or lost, like any unsynced write."""
+        file = self._file(name)
+        length = min(length, len(file.data) - offset)
+        if length > 0:
+            _patch(file.data, offset, bytes(length))
+            file.writes.append((offset, bytes(length)))
+
     def sync(self, name: str) -> None:
         """See ``Disk.sync``."""
         file = self._file(name)
@@ -87,6 +96,11 @@ class SimDisk:
     def size(self, name: str) -> int:
         """See ``Disk.size``."""
         return len(self._file(name).data)
+
+    def allocated(self, name: str) -> int:
+        """See ``Disk.allocated``: blocks that are not all zeros."""
+        data = self._file(name).data
+        return sum(BLOCK_BYTES for at in range(0, len(data), BLOCK_BYTES) if any(data[at : at + BLOCK_BYTES]))
 
     def truncate(self, name: str, length: int) -> None:
         """See ``Disk.truncate``."""

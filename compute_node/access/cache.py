@@ -154,6 +154,21 @@ class PageCache:
         self._loading.pop(page_no, None)  # what a load brings may be older than what is now written here
         return self._install(page_no, None)
 
+    def forget(self, page_nos: Iterable[int]) -> bool:
+        """Drop pages that nobody needs any more and that are durable; False when one is pinned or being loaded."""
+        resident = []
+        for page_no in page_nos:
+            if page_no in self._loading:
+                return False
+            if self.arena.contains(page_no):
+                frame = self.arena.lookup(page_no)
+                if self.arena.pins[frame] or self.arena.page_lsn(frame) > self.volume.vdl:
+                    return False
+                resident.append(page_no)
+        for page_no in resident:
+            self.arena.drop(page_no)
+        return True
+
     def _install(self, page_no: int, image: bytes | None, load: Load | None = None) -> int:
         """The page's frame; MISSING when it was made anew since ``load`` began, and is gone again."""
         while True:

@@ -9,13 +9,19 @@ Directory pages are linked; page 1 is the first. They are few and stay pinned.
  8  12  pages       u32
 12  16  relfile     u32  0: free
 16  20  first_block u32  of the relation
-20  24  used        u32  blocks in use, as of this extent's turn as the relation's last
-24  28  flags       u32  bit 0: had an earlier owner, so its pages may hold old content
+20  24  used        u32  blocks in use, as of this extent's turn as the relation's last; of a free extent: how many of
+                         its pages may hold content, 0 all
+24  28  flags       u32  bit 0: its pages may hold old content, an earlier owner's or from before the relation was cut
+                         bit 1: free, and none of its pages holds anything: given back to storage, or never used
 28  32  zero
 32  40  creator     u64  xid that created the relation; 0 once it committed or when the relation is older
 40  48  freed       u64  LSN at which it became free
 ```
-A free extent is taken again once its ``freed`` LSN is at or below the row horizon.
+A free extent is taken again once its ``freed`` LSN is at or below the row horizon; that is also when its pages are
+given back to storage (``compute_node/access/give_back.py``), which makes ``freed`` the LSN of that.
+
+Every change has a gather phase, which may wait and looks again afterwards: room in the directory, and the volume's word
+that it has the protection groups of all new pages (``volume.ensure_pages``).
 """
 
 from __future__ import annotations
@@ -34,7 +40,7 @@ ENTRY_BYTES = ENTRY.size
 FIRST_ENTRY = 32
 ENTRIES_PER_PAGE = (PAGE_BYTES - FIRST_ENTRY) // ENTRY_BYTES
 FIRST_DIRECTORY_PAGE = 1
-RECYCLED = 1
+RECYCLED, CLEAN = 1, 2
 GROW_BLOCKS_MAX = 64
 _BLANK = bytes(OFF_LOWER) + struct.pack("<HH", HEADER_BYTES, PAGE_BYTES) + bytes(PAGE_BYTES - OFF_LOWER - 4)
 """A free page whose bounds let its image be logged without the empty middle."""
@@ -100,6 +106,10 @@ class Extents:
         self._mtr = mtr
         self._superblock = superblock
         self._horizon = horizon
+        self._ensured_pages = 0
+        """The volume is known to have the protection groups of the pages below."""
+        self.used_pages = 1
+        """Superblock, directory and the extents in use."""
         self.files: dict[int, RelationFile] = {}
         self._free: list[Entry] = []
         self._unused: list[tuple[int, int]] = []
@@ -119,12 +129,14 @@ class Extents:
             elif page[OFF_KIND] != PageKind.EXTENTS:
                 raise DataCorrupted(f"page {page_no} is not a page of the extent directory")
             self._last_frame = frame
+            self.used_pages += 1
             for index in range(ENTRIES_PER_PAGE):
                 offset = FIRST_ENTRY + index * ENTRY_BYTES
                 entry = Entry(frame, offset, ENTRY.unpack_from(page, offset))
                 if not entry.start:
                     self._unused.append((frame, offset))
                 elif entry.relfile:
+                    self.used_pages += entry.pages
                     owned.setdefault(entry.relfile, []).append(entry)
                 else:
                     self._free.append(entry)
@@ -142,9 +154,10 @@ class Extents:
 
     def create(self, relfile: int, creator: int) -> RelationFile:
         """A new relation file without blocks, in the name of xid ``creator`` (0: for good)."""
+        file = RelationFile(relfile)
+        self._gather(file, 1)
         if relfile in self.files:
             raise InvariantViolation(f"relation file {relfile} exists")
-        file = RelationFile(relfile)
         with self._mtr:
             self._add_extent(file, creator)
         self.files[relfile] = file
@@ -153,21 +166,44 @@ class Extents:
     def _write(self, entry: Entry) -> None:
         self._mtr.put(entry.frame, entry.offset, entry.pack())
 
+    def _gather(self, file: RelationFile, blocks: int) -> None:
+        """Before an MTR that makes the relation's capacity ``blocks``: whatever that may need is there when this
+        returns, for it has looked once more after the last wait.
+        """
+        while True:
+            index = len(file.entries)
+            pages = entries = 0
+            while blocks > extent_first(index + entries):
+                pages += extent_pages(index + entries)
+                entries += 1
+            if entries > len(self._unused):
+                self._add_directory_page()
+            elif not self._ensure(self._superblock.high_water + pages):
+                return
+
+    def _ensure(self, upto_page: int) -> bool:
+        """Have the volume make the protection groups of the pages below ``upto_page``; whether that may have waited."""
+        if upto_page <= self._ensured_pages:
+            return False
+        self._cache.volume.ensure_pages(upto_page)
+        self._ensured_pages = max(self._ensured_pages, upto_page)
+        return True
+
     def _add_extent(self, file: RelationFile, creator: int) -> Entry:
-        """Part of the current MTR, which must not fail afterwards."""
+        """Part of the current MTR, which must not fail afterwards; ``_gather`` has been."""
         index = len(file.entries)
         pages, first_block = extent_pages(index), extent_first(index)
         entry = self._take_free(pages)
         if entry is None:
-            if not self._unused:
-                self._add_directory_page()
             frame, offset = self._unused.pop()
             start = self._superblock.high_water
             self._superblock.put_high_water(start + pages)
             self._superblock.high_water = start + pages
             entry = Entry(frame, offset, (start, pages, 0, 0, 0, 0, 0, 0, 0))
+            self.used_pages += pages
         else:
-            entry.flags |= RECYCLED
+            entry.flags = 0 if entry.flags & CLEAN else RECYCLED
+            self.used_pages += pages
         entry.relfile, entry.first_block, entry.used = file.relfile, first_block, file.map.blocks
         entry.creator, entry.freed = creator, 0
         self._write(entry)
@@ -176,33 +212,41 @@ class Extents:
         return entry
 
     def _take_free(self, pages: int) -> Entry | None:
-        horizon: int | None = None
-        for i, entry in enumerate(self._free):
-            if entry.pages != pages:
-                continue
-            horizon = self._horizon() if horizon is None else horizon
+        fitting = [entry for entry in self._free if entry.pages == pages]
+        if not fitting:
+            return None
+        horizon = self._horizon()
+        # A clean one's pages need not be read before they are written.
+        for entry in sorted(fitting, key=lambda each: not each.flags & CLEAN):
             if entry.freed <= horizon:
-                return self._free.pop(i)
+                self._free.remove(entry)
+                return entry
         return None
 
     def _add_directory_page(self) -> None:
+        """Make the directory longer by a page, in an MTR of its own; does nothing when the page was taken meanwhile."""
         page_no = self._superblock.high_water
-        self._superblock.put_high_water(page_no + 1)
-        self._superblock.high_water = page_no + 1
+        self._ensure(page_no + 1)
         frame = self._cache.create(page_no)
+        if self._superblock.high_water != page_no:
+            return
         self._cache.arena.pin(frame)
-        self._mtr.put_u8(frame, OFF_KIND, PageKind.EXTENTS)
-        self._mtr.put_u64(self._last_frame, 24, page_no)
+        with self._mtr:
+            self._superblock.put_high_water(page_no + 1)
+            self._mtr.put_u8(frame, OFF_KIND, PageKind.EXTENTS)
+            self._mtr.put_u64(self._last_frame, 24, page_no)
+        self._superblock.high_water = page_no + 1
         self._last_frame = frame
-        self._unused = [(frame, FIRST_ENTRY + i * ENTRY_BYTES) for i in range(ENTRIES_PER_PAGE)][::-1]
+        self.used_pages += 1
+        self._unused = [(frame, FIRST_ENTRY + i * ENTRY_BYTES) for i in range(ENTRIES_PER_PAGE)][::-1] + self._unused
 
     def reserve_blocks(self, file: RelationFile, more: int = 0) -> None:
         """Make the relation longer: by at least ``more`` blocks, or by a share of its size. One MTR."""
         blocks = file.map.blocks
         target = blocks + max(more, min(max(1, blocks // 8), GROW_BLOCKS_MAX))
-        if not self._unused:
-            # The directory's next page comes in before the edit, which must not wait.
-            self._cache.create(self._superblock.high_water)
+        self._gather(file, target)
+        if file.map.blocks >= target:
+            return  # somebody else did it meanwhile
         with self._mtr:
             while file.map.capacity() < target:
                 self._add_extent(file, file.creator)
@@ -213,7 +257,7 @@ class Extents:
 
     def new_block(self, file: RelationFile) -> int:
         """The next block that nobody was given yet; its page is resident and, unless it had an earlier owner, zero."""
-        if file.fresh >= file.map.blocks:
+        while file.fresh >= file.map.blocks:
             self.reserve_blocks(file)
         block = file.fresh
         file.fresh += 1
@@ -225,7 +269,11 @@ class Extents:
                 with self._mtr:
                     self._mtr.image(frame, _BLANK)
         else:
-            self._cache.create(page_no)
+            frame = self._cache.create(page_no)
+            if self._cache.arena.page_lsn(frame):
+                raise InvariantViolation(
+                    f"page {page_no}, block {block} of relation file {file.relfile}, holds content"
+                )
         return block
 
     def committed(self, relfile: int) -> None:
@@ -242,10 +290,48 @@ class Extents:
         if file is None:
             return
         for entry in file.entries:
-            entry.relfile = entry.first_block = entry.used = entry.creator = 0
-            entry.freed = lsn
-            self._write(entry)
-            self._free.append(entry)
+            self._release(entry, file.map.blocks, lsn)
+
+    def _release(self, entry: Entry, blocks: int, lsn: int) -> None:
+        """Free an extent of a relation of ``blocks`` blocks as of ``lsn``. Part of the current MTR."""
+        used = entry.pages if entry.flags & RECYCLED else max(0, min(entry.pages, blocks - entry.first_block))
+        entry.relfile = entry.first_block = entry.creator = 0
+        entry.used, entry.flags, entry.freed = used, 0 if used else CLEAN, lsn
+        self._write(entry)
+        self._free.append(entry)
+        self.used_pages -= entry.pages
+
+    def cut(self, file: RelationFile, blocks: int, lsn: int) -> None:
+        """Make a relation shorter: its blocks from ``blocks`` on, which nobody can be reading, are gone as of ``lsn``.
+        The first extent stays. Part of the current MTR.
+        """
+        before = int(file.map.blocks)
+        if blocks >= before:
+            raise InvariantViolation(f"relation file {file.relfile} cut from {before} to {blocks} blocks")
+        file.map.blocks = file.fresh = blocks
+        while len(file.entries) > 1 and file.entries[-1].first_block >= blocks:
+            file.map.pop_extent()
+            self._release(file.entries.pop(), before, lsn)
+        last = file.entries[-1]
+        last.used = blocks
+        last.flags |= RECYCLED
+        self._write(last)
+        file.free = {block: room for block, room in file.free.items() if block < blocks}
+        if file.target >= blocks:
+            file.target = -1
+
+    def next_to_give_back(self) -> Entry | None:
+        """A free extent past the row horizon whose pages may hold content; None when there is none."""
+        horizon = self._horizon()
+        for entry in self._free:
+            if not entry.flags & CLEAN and entry.freed <= horizon:
+                return entry
+        return None
+
+    def given_back(self, entry: Entry, lsn: int) -> None:
+        """The extent's pages hold nothing any more, as of ``lsn``. Part of the MTR that frees them."""
+        entry.flags, entry.used, entry.freed = CLEAN, 0, lsn
+        self._write(entry)
 
     def orphans(self, is_aborted: Callable[[int], bool]) -> list[int]:
         """Relation files whose creator aborted or was cut off by a restart."""

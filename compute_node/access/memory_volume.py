@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from aurora.errors import InvariantViolation
 from aurora.ids import FIRST_LSN
 from aurora.kernels import mtr as mtr_kernel
 from aurora.kernels import redo
@@ -30,7 +31,9 @@ class MemoryVolume:
         self.history: list[tuple[int, int, int, int, int, bytes]] = []
         self.pages: dict[int, bytearray] = {}
         self.reads = 0
-        self._records: list[tuple[int, int, bytes]] = []
+        self._records: list[tuple[int, int, bytes, bool]] = []
+        self.ensured: list[int] = []
+        """What ``ensure_pages`` was asked for."""
         self._waiting: list[tuple[int, Done]] = []
 
     def flush_soon(self, reason: str = "") -> None:
@@ -46,19 +49,23 @@ class MemoryVolume:
             if self.keep_history:
                 self.history.append(run)
             _, prev, _, _, _, data = run
-            for at, _, page_no, _, flags, offset, end in redo.scan(data, prev):
-                self._records.append((at, -1 if flags & 2 else page_no, data[offset:end]))
+            for at, _, page_no, page_prev, flags, offset, end in redo.scan(data, prev):
+                self._records.append((at, -1 if flags & 2 else page_no, data[offset:end], not page_prev))
                 if flags & 1:
                     self._waiting.append((at, _nothing))
         cpls = [at for at, done in self._waiting if done is _nothing and (lsn is None or at <= lsn)]
         cpl = max(cpls, default=self.vdl)
         self._records.sort()
         applied = 0
-        for at, page_no, ops in self._records:
+        for at, page_no, ops, starts_anew in self._records:
             if at > cpl:
                 break
             applied += 1
             if page_no >= 0:
+                if starts_anew:
+                    self.pages.pop(page_no, None)
+                if starts_anew and not ops:
+                    continue  # FREE
                 page = self.pages.setdefault(page_no, bytearray(PAGE_BYTES))
                 redo.apply(page, ops, 0, len(ops), at)
         del self._records[:applied]
@@ -87,6 +94,12 @@ class MemoryVolume:
         """Log space is never short here; pending log is applied now and then so that it does not pile up."""
         if self.auto and self.log.pending_bytes > 1 << 20:
             self.advance()
+
+    def ensure_pages(self, upto_page: int) -> None:
+        """See ``Volume.ensure_pages``: any page will do here."""
+        if HUB.mtr is not None and HUB.mtr.active:
+            raise InvariantViolation("pages are ensured before a mini-transaction, not while one is being edited")
+        self.ensured.append(upto_page)
 
     def read_page(self, page_no: int) -> bytes | None:
         """The page as of the VDL."""

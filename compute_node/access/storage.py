@@ -13,8 +13,10 @@ from typing import Any
 from aurora.errors import InvariantViolation
 from aurora.kernels import clog as clog_kernel
 from aurora.kernels import mtr as mtr_kernel
+from aurora.page import PAGE_BYTES
 from compute_node.access.cache import PageCache
 from compute_node.access.extents import Extents, RelationFile
+from compute_node.access.give_back import give_back
 from compute_node.access.superblock import Superblock
 from compute_node.access.vacuum import VacuumStats, vacuum
 from compute_node.catalog.descriptors import RelationDesc
@@ -124,6 +126,17 @@ class Storage:
     def vacuum(self, table: Any, freeze_all: bool = False) -> VacuumStats:
         """Vacuum a table; the caller holds SHARE UPDATE EXCLUSIVE on it and no snapshot."""
         return vacuum(table, freeze_all)
+
+    def give_back(self, nap_s: float = 0.0) -> int:
+        """Give the pages of free extents back to storage, as far as the row horizon allows; how many."""
+        return give_back(self, nap_s)
+
+    def size(self) -> dict[str, int]:
+        """``used_bytes``: superblock, directory, extents in use; ``allocated_bytes``: every page number handed out."""
+        return {
+            "used_bytes": self.extents.used_pages * PAGE_BYTES,
+            "allocated_bytes": int(self.superblock.high_water) * PAGE_BYTES,
+        }
 
     def reclaim_orphans(self) -> int:
         """Free the storage of relations whose creator was cut off by a restart; how many."""

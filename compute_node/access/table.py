@@ -20,6 +20,7 @@ from aurora.page import PAGE_BYTES
 from compute_node.access.index import Index
 from compute_node.access.keys import row_codec
 from compute_node.access.read_ahead import ReadAhead
+from compute_node.access.vacuum_truncate import is_empty
 from compute_node.catalog.descriptors import IndexDesc, RelationDesc
 from compute_node.txn.locks import FOR_KEY_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE, NOWAIT, SKIP_LOCKED, WAIT
 from compute_node.txn.transaction import Txn
@@ -219,7 +220,8 @@ class Table:
         tids: list[int] = []
         at, total = 0, len(rows)
         while at < total:
-            # The open page takes what it can; the rest goes to fresh pages, each logged as one image.
+            # The open page takes what it can, then those in which vacuum found room; the rest goes to fresh pages. A
+            # page without a row is logged as one image.
             block = file.target
             if block >= 0:
                 self._reserve(WRITE_REDO_BYTES)
@@ -231,10 +233,13 @@ class Table:
                 if tid < 0:
                     self._load(-tid)
                     continue
-            image, count = heap.fill_page(rows, at, xid, txn.cid, self.fill_reserve)
             self._reserve(WRITE_REDO_BYTES)
-            block = storage.extents.new_block(file)
+            block = self._next_block(len(self._encode(rows[at])) + self.fill_reserve if file.free else 0)
             frame = self._cache.get(file.map.page_no(block))
+            if not is_empty(self._cache.arena.page(frame), self.relfile):
+                file.target = block
+                continue
+            image, count = heap.fill_page(rows, at, xid, txn.cid, self.fill_reserve)
             with storage.mtr:
                 storage.mtr.image(frame, image)
             first = block << 16 | 1

@@ -1,7 +1,8 @@
 """Vacuum: dead versions, their index entries, then their line pointers; freezing; the free-space map.
 
 A pass over the heap prunes each page and gathers dead line pointers; a pass over each index removes the entries that
-name them; a second pass over the gathered pages frees the line pointers. At most ``DEAD_TIDS_MAX`` are gathered at a
+name them; a second pass over the gathered pages frees the line pointers; empty blocks at the end are cut off
+(``vacuum_truncate.py``). At most ``DEAD_TIDS_MAX`` are gathered at a
 time. Each page is its own small mini-transaction, and the loop gets a turn every few pages, so it runs beside
 everything else.
 """
@@ -15,6 +16,7 @@ from typing import Any
 from aurora.page import PAGE_BYTES
 from compute_node.access.btree_write import BTreeWriter
 from compute_node.access.read_ahead import ReadAhead
+from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.hub import HUB
 from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE, SKIP_LOCKED
 
@@ -39,6 +41,8 @@ class VacuumStats:
     line_pointers: int = 0
     frozen: int = 0
     rows: int = 0
+    truncated: int = 0
+    """Blocks cut off the table's end."""
 
 
 class Vacuum:
@@ -189,6 +193,7 @@ class AutoVacuum:
             if not storage.locks.lock_relation(txn, table.desc.oid, SHARE_UPDATE_EXCLUSIVE, table.name, SKIP_LOCKED):
                 return None
             stats = vacuum(table, nap_s=AUTOVACUUM_NAP_S)
+            stats.truncated = truncate_tail(txn, table)
             table.file.rows = stats.rows
             self.runs += 1
             logger.debug("autovacuum of %s: %s", table.name, stats)

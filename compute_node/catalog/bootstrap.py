@@ -204,6 +204,7 @@ def install(volume: Any) -> int:
     pages = read_image(load_image())
     log = volume.log
     last = pending = 0
+    volume.ensure_pages(max(page_no for page_no, _ in pages) + 1)
     for number, (page_no, ops) in enumerate(pages):
         if not pending:
             volume.reserve(_MTR_BYTES + PAGE_BYTES)

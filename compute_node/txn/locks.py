@@ -442,6 +442,18 @@ class LockManager:
         if lock.queue:
             self._grant_waiters(lock)
 
+    def release_mode(self, txn: Txn, oid: int, mode: int) -> None:
+        """Give one mode of a lock back before the end."""
+        lock = self.relations[oid]
+        modes = txn.table_locks[oid] & ~(1 << mode)
+        if not modes:
+            self.release_relation(txn, oid)
+            return
+        lock.holders[txn] = txn.table_locks[oid] = modes
+        self._settle(lock)
+        if lock.queue:
+            self._grant_waiters(lock)
+
     def release_all(self, txn: Txn, commit_lsn: int) -> None:
         """The transaction ended (``commit_lsn`` 0: aborted or read-only): everybody who waited for it goes on."""
         for oid in txn.table_locks:

@@ -123,6 +123,8 @@ class TransactionManager:
             frame = self._cache.get(page_no)
             with self._mtr:
                 self._mtr.put_u8(frame, OFF_KIND, PageKind.CLOG)
+        if storage.superblock.xid_limit >= limit:
+            return  # somebody else did it meanwhile
         with self._mtr:
             storage.superblock.put_xid_limit(limit)
         storage.superblock.xid_limit = limit

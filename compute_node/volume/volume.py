@@ -112,6 +112,8 @@ class Volume:
         self._armed = False
         self._ungrown: list[Any] = []
         """Runs that wait for the volume to grow."""
+        self._growing: list[Waiter] = []
+        """Who waits for that."""
         self._lingering_since = self._grown_at = 0.0
         self._lingering_lsn = 0
         self._wanted = False
@@ -299,6 +301,9 @@ class Volume:
             self._adopt(self.core.descriptor)
             self.on_vdl()
             self.flush_soon("the fleet has changed")
+            growing, self._growing = self._growing, []
+            for waiter in growing:
+                waiter.wake()
             self._step_fleet()
             for stream in self.streams:
                 stream.pump()
@@ -399,6 +404,26 @@ class Volume:
             room -= nbytes
             waiter.wake()
 
+    def ensure_pages(self, upto_page: int) -> None:
+        """Before log of pages below ``upto_page`` is first allocated: wait until the volume has their protection
+        groups. In the gather phase of an MTR, in a session greenlet. AdminShutdown (57P01) when the writer is fenced.
+
+        The next group is asked for when three quarters of the last are spoken for, so that few ever wait. Log that
+        comes without this call waits in ``_flush`` until the volume has grown.
+        """
+        if self.read_only:
+            return  # ``reserve`` waits for a write quorum
+        ahead = self.descriptor.pg_of(upto_page + self.descriptor.pages_per_pg // 4) + 1
+        if ahead > len(self.fleet.committed.groups) and self.fleet.grow(ahead):
+            self._step_fleet()
+        groups = self.descriptor.pg_of(max(0, upto_page - 1)) + 1
+        while groups > len(self.fleet.committed.groups):
+            if self.fenced:
+                raise self.fenced_error()
+            waiter = Waiter()
+            self._growing.append(waiter)
+            HUB.wait(waiter)
+
     # Reading
 
     async def read_pages(self, page_nos: Sequence[int]) -> list[bytes | None]:
@@ -491,6 +516,8 @@ class Volume:
         self._durable.fail(self.fenced_error())
         while self._space:
             self._space.popleft()[1].fail(self.fenced_error())
+        while self._growing:
+            self._growing.pop().fail(self.fenced_error())
 
     def problems(self) -> str:
         """What is wrong with the nodes, in words."""

@@ -472,3 +472,20 @@ def test_check_constraint_is_kept_by_writes() -> None:
         "23514",
         'new row for relation "t" violates check constraint "t_a_check"',
     )
+
+
+def test_vacuum_cuts_a_table_unless_told_not_to() -> None:
+    def body() -> None:
+        _, one, _ = _two()
+        one.run("create table t(a int); insert into t values (1), (2)")
+        one.run("delete from t")
+        one.run("vacuum (truncate off) t")
+        assert one.run("select pg_relation_size('t')") == [(8192,)]
+        with pytest.raises(SqlError, match="truncate requires a Boolean value"):
+            one.run("vacuum (truncate maybe) t")
+        one.run("vacuum (truncate) t")
+        assert one.run("select pg_relation_size('t')") == [(0,)]
+        one.run("insert into t values (3)")
+        assert one.run("select * from t") == [(3,)]
+
+    in_greenlet(body)

@@ -68,7 +68,9 @@ MEASURES_TIME = frozenset(
 )
 """Stages of compute that look at a clock themselves, and why."""
 
-ONLY_IN_PYTHON = frozenset(("write_varint", "next_prefix", "pack_tid", "extent_of", "extent_first", "extent_pages"))
+ONLY_IN_PYTHON = frozenset(
+    ("write_varint", "is_free", "next_prefix", "pack_tid", "extent_of", "extent_first", "extent_pages")
+)
 """Helpers of the specification; code that wants them imports them from there."""
 
 HAS_COROUTINES = frozenset(("compute_node/access/memory_volume.py",))  # stands in for the volume, whose read is one
@@ -127,6 +129,8 @@ def test_cores_know_nothing_of_the_outside_world(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sources(*CORES), ids=name_of)
 def test_cores_do_not_import_the_glue_around_them(path: Path) -> None:
+            "compute_node.volume.fleet",
+            "compute_node.volume.monitor",
     glue = ("aurora.rpc.channels", "aurora.rpc.stream", "compute_node.volume.driver", "compute_node.volume.streams",
             "compute_node.volume.volume", "compute_node.hub", "storage_node.service", "storage_node.server",
             "storage_node.background", "aurora.rpc.storage_pb2_grpc")  # fmt: skip
@@ -173,6 +177,8 @@ def test_aurora_imports_neither_but_to_embed_and_to_simulate() -> None:
 
 def test_the_simulator_runs_cores_only() -> None:
     allowed = {
+            "compute_node.volume.fleet",
+            "compute_node.volume.monitor",
         "compute_node.volume.driver",  # read_fence: how a Fence reply reads
         "compute_node.volume.recovery",
         "compute_node.volume.writer_core",

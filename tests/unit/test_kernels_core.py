@@ -47,6 +47,7 @@ edits = st.one_of(
     ),
     st.tuples(st.just("u64"), st.integers(0, 9), st.integers(12, PAGE_BYTES - 8), st.integers(0, 2**64 - 1)),
     st.tuples(st.just("note"), st.binary(max_size=40)),
+    st.tuples(st.just("free"), st.integers(10, 19)),  # pages that are not in the arena
 )
 scripts = st.lists(st.tuples(st.lists(edits, min_size=1, max_size=8), st.booleans()), min_size=1, max_size=8)
 
@@ -76,6 +77,9 @@ def _play(
         for step in steps:
             if step[0] == "note":
                 mtr.note(step[1])
+                continue
+            if step[0] == "free":
+                mtr.free_page(step[1])
                 continue
             frame = arena.lookup(step[1])
             if step[0] == "put":
@@ -115,7 +119,10 @@ def test_applying_the_log_gives_the_pages(side: tuple[Any, Any, Any], script: An
         assert max((r[0] for r in records if r[4] & py_redo.FLAG_CPL), default=0) == last_cpl
         for lsn, prev_lsn, page_no, page_prev, flags, offset, end in records:
             found.append((lsn, prev_lsn, flags))
-            if page_no != py_redo.NO_PAGE:
+            if page_no >= 10:
+                assert py_redo.is_free(page_prev, offset, end)
+                assert page_no // PAGES_PER_PG == pg
+            elif page_no != py_redo.NO_PAGE:
                 assert page_no // PAGES_PER_PG == pg
                 assert page_prev == last_of_page.get(page_no, 0)
                 last_of_page[page_no] = lsn
@@ -126,6 +133,31 @@ def test_applying_the_log_gives_the_pages(side: tuple[Any, Any, Any], script: An
     found.sort()
     assert [prev for _, prev, _ in found] == [0, *[lsn for lsn, _, _ in found]][:-1] if found else True
     assert [lsn for lsn, _, flags in found if flags & py_redo.FLAG_CPL] == [lsn for lsn in cpls if lsn]
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_page_in_the_arena_is_not_freed_and_the_mtr_stays_bounded(side: tuple[Any, Any, Any]) -> None:
+    arena_module, mtr_module, redo = side
+    arena = arena_module.Arena(4)
+    log = mtr_module.RedoLog(16, 0, 1 << 20, {})
+    mtr = mtr_module.Mtr(arena, log)
+    arena.install(7, None)
+    with pytest.raises(InvariantViolation, match="is in the arena"):
+        mtr.free_page(7)
+    with pytest.raises(InvariantViolation, match="exceeds"), mtr:
+        for page_no in range(py_mtr.MTR_MAX_BYTES // py_mtr.FREE_BYTES + 1):
+            mtr.free_page(100 + page_no)
+    assert not mtr.active
+    assert log.pending_bytes == 0
+    with mtr:
+        for page_no in range(1024):
+            mtr.free_page((1 << 20) - 512 + page_no)
+    runs = log.take()
+    assert sum(len(run[5]) for run in runs) < 1024 * 12
+    assert [run[0] for run in runs] == [0, 1]
+    records = [record for run in runs for record in redo.scan(run[5], run[1])]
+    assert all(py_redo.is_free(record[3], record[5], record[6]) for record in records)
+    assert [record[0] for record in records if record[4] & py_redo.FLAG_CPL] == [log.last_lsn]
 
 
 @pytest.mark.skipif(_native("mtr") is None, reason="the compiled kernels are not built")

@@ -89,8 +89,8 @@ def test_acks_are_timed_and_refusals_counted() -> None:
 
     def send(epoch: int) -> None:
         appends.stage(
-            pb.AppendRequest(volume_id=node.volume_id, volume_epoch=epoch, writer_id="w1", sequence=1, membership_epoch=1,
-                             batches=b"".join(writer.frames(2))), sink,
+            pb.AppendRequest(volume_id=node.volume_id, volume_epoch=epoch, writer_id="w1", sequence=1,
+                             membership_epoch=1, batches=b"".join(writer.frames(2))), sink,
         )  # fmt: skip
         appends.flush()
 

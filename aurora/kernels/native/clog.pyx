@@ -43,6 +43,12 @@ cdef class BlockMap:
         self.start_p[self.n_starts] = start_page
         self.n_starts += 1
 
+    def pop_extent(self):
+        """Take the last extent off; InvariantViolation while blocks of it are in use."""
+        if not self.n_starts or self.blocks > extent_first(self.n_starts - 1):
+            raise InvariantViolation(f"extent {self.n_starts - 1} of a relation of {self.blocks} blocks is in use")
+        self.n_starts -= 1
+
     def capacity(self):
         """Blocks that the extents hold."""
         return extent_first(self.n_starts - 1) + extent_pages(self.n_starts - 1) if self.n_starts else 0

@@ -37,6 +37,7 @@ cdef class Mtr:
     cdef int room_touched
     cdef Py_ssize_t total_bytes
     cdef list _notes
+    cdef list _freed
     cdef Touched* _touch(self, Py_ssize_t frame, Py_ssize_t cost) except NULL
     cdef int put_c(self, Py_ssize_t frame, Py_ssize_t offset, const unsigned char* data, Py_ssize_t n) except -1
     cdef int put_u8_c(self, Py_ssize_t frame, Py_ssize_t offset, unsigned char value) except -1

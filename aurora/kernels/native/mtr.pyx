@@ -9,7 +9,7 @@ from libc.string cimport memcmp, memcpy, memmove
 from aurora.errors import InvariantViolation
 from aurora.kernels.native.arena cimport Arena
 from aurora.kernels.native.redo cimport apply_c, write_varint_c
-from aurora.kernels.python.mtr import MTR_MAX_BYTES, NOTE_PG
+from aurora.kernels.python.mtr import FREE_BYTES, MTR_MAX_BYTES, NOTE_PG
 from aurora.kernels.python.redo import NO_PAGE
 
 cdef enum:
@@ -18,11 +18,12 @@ cdef enum:
     FLAG_CPL = 1
     FLAG_NOTE = 2
     C_MTR_MAX = 1 << 20
+    C_FREE_BYTES = 24
     KEEP_OPS = 1024
     KEEP_TOUCHED = 16
 
-if MTR_MAX_BYTES != C_MTR_MAX:
-    raise ImportError("MTR_MAX_BYTES differs from the compiled constant")
+if MTR_MAX_BYTES != C_MTR_MAX or FREE_BYTES != C_FREE_BYTES:
+    raise ImportError("MTR_MAX_BYTES or FREE_BYTES differs from the compiled constant")
 
 
 cdef class _Run:
@@ -126,6 +127,7 @@ cdef class Mtr:
         self.arena = arena
         self.log = log
         self._notes = []
+        self._freed = []
         self.touched = NULL
 
     def __dealloc__(self):
@@ -278,13 +280,25 @@ cdef class Mtr:
         self.active = True
         self._notes.append(payload)
 
+    def free_page(self, long long page_no):
+        """Make a page that is not in the arena count as never written from this MTR on (FREE)."""
+        if self.arena.find_c(page_no) >= 0:
+            raise InvariantViolation(f"page {page_no} is in the arena and cannot be freed")
+        self.active = True
+        self.total_bytes += C_FREE_BYTES
+        if self.total_bytes > C_MTR_MAX:
+            raise InvariantViolation(f"mini-transaction exceeds {C_MTR_MAX} bytes")
+        self._freed.append(page_no)
+
     def commit(self):
         """Encode and append the records; returns the LSN of the last one, the CPL (0 when nothing was edited)."""
         return self.commit_c()
 
     cdef unsigned long long commit_c(self) except? 0:
         cdef unsigned long long last = 0
-        cdef Py_ssize_t left = self.n_touched
+        cdef Py_ssize_t left = self.n_touched + len(self._freed)
+        cdef long long page_no
+        cdef unsigned char nothing = 0
         cdef Py_ssize_t lower, upper, i
         cdef int t, flags
         cdef Touched* entry
@@ -330,6 +344,9 @@ cdef class Mtr:
                 apply_c(entry.before, entry.ops, 0, entry.used, last)
                 if memcmp(entry.before, page, PAGE_BYTES) != 0:
                     raise InvariantViolation(f"redo of page {self.arena.page_of_p[entry.frame]} does not give the page")
+        for page_no in self._freed:
+            left -= 1
+            last = self.log.append_c(page_no, 0, &nothing, 0, 0 if left else FLAG_CPL)
         self._reset()
         return last
 
@@ -353,4 +370,6 @@ cdef class Mtr:
         self.total_bytes = 0
         if self._notes:
             self._notes.clear()
+        if self._freed:
+            self._freed.clear()
         self.active = False

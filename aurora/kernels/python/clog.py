@@ -51,6 +51,12 @@ class BlockMap:
         """Append the next extent."""
         self.starts.append(start_page)
 
+    def pop_extent(self) -> None:
+        """Take the last extent off; InvariantViolation while blocks of it are in use."""
+        if not self.starts or self.blocks > extent_first(len(self.starts) - 1):
+            raise InvariantViolation(f"extent {len(self.starts) - 1} of a relation of {self.blocks} blocks is in use")
+        self.starts.pop()
+
     def capacity(self) -> int:
         """Blocks that the extents hold."""
         n = len(self.starts)

@@ -30,6 +30,9 @@ from aurora.page import OFF_LOWER, OFF_UPPER, PAGE_BYTES
 MTR_MAX_BYTES = 1 << 20
 """Largest redo of one MTR."""
 
+FREE_BYTES = 24
+"""What a FREE counts for: its record is never longer, page number and back-links included."""
+
 NOTE_PG = 0
 """Protection group whose chain carries the notes."""
 
@@ -98,6 +101,7 @@ class Mtr:
         self._ops: dict[int, bytearray] = {}
         self._images: set[int] = set()
         self._notes: list[bytes] = []
+        self._freed: list[int] = []
         self._bytes = 0
 
     def __enter__(self) -> Mtr:
@@ -177,9 +181,19 @@ class Mtr:
         self.active = True
         self._notes.append(payload)
 
+    def free_page(self, page_no: int) -> None:
+        """Make a page that is not in the arena count as never written from this MTR on (FREE)."""
+        if self.arena.contains(page_no):
+            raise InvariantViolation(f"page {page_no} is in the arena and cannot be freed")
+        self.active = True
+        self._bytes += FREE_BYTES
+        if self._bytes > MTR_MAX_BYTES:
+            raise InvariantViolation(f"mini-transaction exceeds {MTR_MAX_BYTES} bytes")
+        self._freed.append(page_no)
+
     def commit(self) -> int:
         """Encode and append the records; returns the LSN of the last one, the CPL (0 when nothing was edited)."""
-        total = len(self._notes) + len(self._ops)
+        total = len(self._notes) + len(self._ops) + len(self._freed)
         last = 0
         for payload in self._notes:
             total -= 1
@@ -196,6 +210,9 @@ class Mtr:
                 apply(check, data, 0, len(data), last)
                 if check != page:
                     raise InvariantViolation(f"redo of page {self.arena.page_of[frame]} does not give the page")
+        for page_no in self._freed:
+            total -= 1
+            last = self.log.append(page_no, 0, b"", 0 if total else FLAG_CPL)
         self._reset()
         return last
 
@@ -220,5 +237,6 @@ class Mtr:
         self._ops.clear()
         self._images.clear()
         self._notes.clear()
+        self._freed.clear()
         self._bytes = 0
         self.active = False

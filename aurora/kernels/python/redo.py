@@ -13,6 +13,7 @@ A record changes one page, or is a note that storage does not look into::
       PUT    varint to << 2 | 0    varint n         n bytes
       MOVE   varint to << 2 | 1    varint from      varint n        (memmove)
       IMAGE  varint hole << 2 | 2  varint hole_n    the page from byte 12 on, without hole_n zero bytes at offset hole
+    no op at all, with page_delta 0: FREE, the page counts as never written from here on
 
 The LSN of a record is the log position of its first byte; the next record starts at ``lsn + encoded length``, so a run
 of records of one protection group needs only the LSN before it. A varint is little-endian base 128. Apply replays the
@@ -139,6 +140,13 @@ def index_run(
             fresh.setdefault(page_no, []).append(lsn)
         chain.append(lsn)
         chain.append(offset << 32 | end)
+
+
+def is_free(page_prev_lsn: int, offset: int, end: int) -> bool:
+    """Whether a page record, as ``scan`` gives it, is a FREE: nobody needs the page any more. Who keeps pages drops it,
+    storage serves it as never written, and the next record of the page starts it anew.
+    """
+    return not page_prev_lsn and offset == end
 
 
 def apply(page: bytearray | memoryview, data: bytes, offset: int, end: int, lsn: int) -> None:

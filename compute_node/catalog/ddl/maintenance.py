@@ -7,7 +7,8 @@ from typing import Any
 
 from pglast import ast
 
-from aurora.errors import NotSupported, UndefinedColumn
+from aurora.errors import NotSupported, SqlSyntaxError, UndefinedColumn
+from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.relation import class_record
 from compute_node.catalog.descriptors import RelationDesc
@@ -35,6 +36,7 @@ def vacuum_statement(ctx: DdlContext, node: ast.VacuumStmt) -> str:
     for name in options:
         if name not in _BOOLEAN_OPTIONS:
             raise NotSupported(f"the option {name.upper()} is not supported")
+    truncate = "truncate" not in options or _is_on(options["truncate"])
     analyze_too = not node.is_vacuumcmd or "analyze" in options
     for table in _tables(ctx, node):
         ctx.lock(table, SHARE_UPDATE_EXCLUSIVE)
@@ -43,10 +45,25 @@ def vacuum_statement(ctx: DdlContext, node: ast.VacuumStmt) -> str:
             # Dropped while this waited for the lock.
             continue
         if node.is_vacuumcmd:
-            vacuum_table(ctx, desc)
+            vacuum_table(ctx, desc, truncate)
         if analyze_too:
             analyze_table(ctx, desc)
+    if node.is_vacuumcmd:
+        ctx.storage.give_back()
     return "VACUUM" if node.is_vacuumcmd else "ANALYZE"
+
+
+def _is_on(option: ast.DefElem) -> bool:
+    """A Boolean option's value; given without one it is on."""
+    if option.arg is None:
+        return True
+    value = option.arg
+    text = str(value.ival if isinstance(value, ast.Integer) else getattr(value, "sval", None)).lower()
+    if isinstance(value, ast.Boolean):
+        text = "true" if value.boolval else "false"
+    if text not in ("true", "on", "1", "false", "off", "0"):
+        raise SqlSyntaxError(f"{option.defname} requires a Boolean value")
+    return text in ("true", "on", "1")
 
 
 def _tables(ctx: DdlContext, node: ast.VacuumStmt) -> list[RelationDesc]:
@@ -77,9 +94,12 @@ def _tables(ctx: DdlContext, node: ast.VacuumStmt) -> list[RelationDesc]:
     return result
 
 
-def vacuum_table(ctx: DdlContext, desc: RelationDesc) -> None:
-    """Prune a table and its indexes."""
-    ctx.storage.vacuum(ctx.storage.table(desc))
+def vacuum_table(ctx: DdlContext, desc: RelationDesc, truncate: bool = True) -> None:
+    """Prune a table and its indexes; with ``truncate`` empty blocks at its end go."""
+    table = ctx.storage.table(desc)
+    ctx.storage.vacuum(table)
+    if truncate:
+        truncate_tail(ctx.txn, table)
 
 
 def estimate(storage: Any, desc: RelationDesc, snapshot: Any) -> tuple[int, float]:

@@ -1,0 +1,383 @@
+"""Changes of the fleet: growth, replacement, way back, two at once, zones away; and who is hollow when."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from storage_tools import VOLUME, Net, StepClock, Writer, append, make_node
+
+from aurora.geometry import Descriptor, Member
+from aurora.kernels import mtr, redo
+from aurora.placement import initial
+from aurora.rpc import storage_pb2 as pb
+from aurora.sim.disk import SimDisk
+from compute_node.volume.fleet import AskStates, ChangeRefused, Fleet, SendDescriptor, describe
+from compute_node.volume.monitor import Monitor
+from compute_node.volume.recovery import Recovered
+from compute_node.volume.writer_core import WriterCore
+from storage_node.config import NodeConfig
+from storage_node.membership import Filling, joins_hollow
+from storage_node.node import StorageNode
+
+SIX = [Member(f"az{z}-{n}", f"az{z}", f"az{z}-{n}:1") for z in (1, 2, 3) for n in "ab"]
+SPARES = [Member(f"az{z}-c", f"az{z}", f"az{z}-c:1") for z in (1, 2, 3)]
+ALL = range(9)
+
+
+class Rig:
+    """A writer core with its fleet; node indexes: six members, then the spares that were added."""
+
+    def __init__(self, descriptor: Descriptor | None = None) -> None:
+        self.descriptor = descriptor or initial(VOLUME, [*SIX, *SPARES], 4, groups=1)
+        self.core = WriterCore(
+            VOLUME, Recovered(3, 0, 16, {}, frozenset(), False, {}, self.descriptor), lambda *parts: b"%d" % parts[0]
+        )
+        self.fleet = Fleet(self.core)
+        self.log = mtr.RedoLog(16, 0, 4, {})
+        for node in range(len(self.descriptor.nodes)):
+            self.core.on_connected(node, {})
+
+    def index(self, *node_ids: str) -> list[int]:
+        return [self.core.descriptor.index_of[node_id] for node_id in node_ids]
+
+    def commit(self, page: int = 0) -> int:
+        lsn: int = self.log.append(page, 0, b"\0\1x", redo.FLAG_CPL)
+        self.core.flush(self.log.take())
+        return lsn
+
+    def ack(self, lsn: int, *node_ids: str, pg: int = 0) -> None:
+        for node in self.index(*node_ids):
+            self.core.on_scls(node, [(pg, lsn)])
+
+    def settle(self, nodes: Iterable[int] = ALL, filled: bool = True) -> None:
+        """Tick until nothing more happens, with these nodes taking descriptors; candidates are filled at once?"""
+        for _ in range(20):
+            moved = False
+            for effect in self.fleet.tick():
+                if effect.node not in nodes:
+                    continue
+                if isinstance(effect, SendDescriptor):
+                    moved |= self.fleet.on_taken(effect.node, effect.descriptor)
+                elif filled:
+                    epoch = self.core.descriptor.membership_epoch
+                    self.core.on_states(effect.node, epoch, {0: self.log.last_lsn})
+                    moved = True
+            if not moved:
+                return
+
+
+def members(descriptor: Descriptor, pg: int = 0) -> list[str]:
+    return [slot.member for slot in descriptor.groups[pg].slots]
+
+
+def test_a_replacement_takes_two_steps_and_reads_and_writes_go_on() -> None:
+    rig = Rig()
+    old = members(rig.descriptor)
+    first = rig.commit()
+    rig.ack(first, *old[:4])
+    assert rig.core.vdl == first
+    rig.fleet.replace("az3-b", "az3-c")
+    rig.settle(filled=False)
+    both = rig.fleet.committed
+    assert both.groups[0].slots[5].candidate == "az3-c" and both.membership_epoch == 2
+    assert describe(rig.descriptor, both) == "PG 0: az3-b becomes az3-b/az3-c"
+    second = rig.commit()
+    rig.ack(second, "az1-a", "az1-b", "az2-a", "az3-b")
+    assert rig.core.vdl == first, "four of the old set, three of the new one"
+    rig.ack(second, "az3-c")
+    assert rig.core.vdl == second
+    rig.settle()
+    done = rig.fleet.committed
+    assert members(done) == [*old[:5], "az3-c"] and done.membership_epoch == 3 and not rig.fleet.busy
+    assert done.member("az3-b").retired and rig.fleet.steps == 2
+    third = rig.commit()
+    rig.ack(third, "az1-a", "az1-b", "az2-a", "az3-b")
+    assert rig.core.vdl == second, "the replaced one counts no longer"
+    rig.ack(third, "az3-c")
+    assert rig.core.vdl == third
+
+
+def test_what_is_not_filled_is_not_committed_and_the_way_back_is_open() -> None:
+    rig = Rig()
+    rig.fleet.replace("az1-a", "az1-c")
+    rig.settle(filled=False)
+    assert rig.fleet.busy
+    # An answer under the old membership proves nothing.
+    rig.core.on_states(rig.index("az1-c")[0], 1, {0: 99})
+    rig.settle(filled=False)
+    assert rig.fleet.committed.groups[0].slots[0].candidate == "az1-c"
+    rig.fleet.go_back("az1-c")
+    rig.settle(filled=False)
+    assert members(rig.fleet.committed) == members(rig.descriptor) and not rig.fleet.busy
+    assert not any(node.retired for node in rig.fleet.committed.nodes[:6])
+    with pytest.raises(ChangeRefused, match="replaces no other"):
+        rig.fleet.go_back("az1-c")
+
+
+def test_a_second_change_on_the_way_makes_four_sets() -> None:
+    rig = Rig()
+    rig.fleet.replace("az1-a", "az1-c")
+    rig.settle(filled=False)
+    rig.fleet.replace("az2-b", "az2-c")
+    rig.settle(filled=False)
+    assert len(rig.fleet.committed.write_parts(0)) == 4
+    lsn = rig.commit()
+    rig.ack(lsn, "az1-b", "az2-a", "az3-a", "az3-b")
+    assert rig.core.vdl == lsn, "four that are in all four sets"
+    rig.settle()
+    assert members(rig.fleet.committed)[0] == "az1-c" and members(rig.fleet.committed)[3] == "az2-c"
+
+
+def test_a_proposal_needs_quorums_of_old_and_new_and_binds_the_log_at_once() -> None:
+    rig = Rig()
+    lsn = rig.commit()
+    rig.fleet.replace("az3-b", "az3-c")
+    assert rig.fleet.tick() and rig.fleet.proposal is not None
+    rig.ack(lsn, "az1-a", "az1-b", "az2-a", "az3-b")
+    assert rig.core.vdl == 0, "proposed is enough: the old set alone does not make it durable any more"
+    proposal = rig.fleet.proposal
+    for node in rig.index("az1-a", "az1-b", "az3-b"):
+        assert not rig.fleet.on_taken(node, proposal)
+    assert not rig.fleet.on_taken(rig.index("az3-c")[0], proposal), "three of the old set"
+    assert rig.fleet.on_taken(rig.index("az2-a")[0], proposal)
+    assert rig.fleet.committed == proposal and rig.fleet.proposal is None
+
+
+def test_requests_on_top_of_each_other_do_not_undo_what_came_between() -> None:
+    rig = Rig()
+    rig.fleet.replace("az1-a", "az1-c")
+    rig.settle(filled=False)
+    rig.core.on_states(rig.index("az1-c")[0], rig.core.descriptor.membership_epoch, {0: 0})
+    rig.fleet.replace("az2-a", "az2-c")
+    rig.settle(filled=False)
+    slots = rig.fleet.committed.groups[0].slots
+    assert (slots[2].member, slots[2].candidate) == ("az2-a", "az2-c")
+    rig.core.on_states(rig.index("az1-c")[0], rig.core.descriptor.membership_epoch, {0: 0})
+    rig.settle(filled=False)
+    slots = rig.fleet.committed.groups[0].slots
+    assert slots[0].member == "az1-c" and slots[2].candidate == "az2-c"
+
+
+@pytest.mark.parametrize(
+    ("lost", "by", "message"),
+    [
+        ("az9-x", "az1-c", "no node of the fleet"),
+        ("az1-a", "az2-c", "is in zone az2"),
+        ("az1-a", "az1-b", "holds a segment of PG 0 already"),
+        ("az1-c", "az1-a", "holds no segment"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_reason(lost: str, by: str, message: str) -> None:
+    rig = Rig()
+    with pytest.raises(ChangeRefused, match=message):
+        rig.fleet.replace(lost, by)
+    assert not rig.fleet.busy
+
+
+def test_growth_places_new_groups_and_runs_wait_for_it() -> None:
+    rig = Rig()
+    rig.log.append(9, 0, b"\0\1x", redo.FLAG_CPL)
+    runs = rig.log.take()
+    assert not rig.fleet.covers(runs) and rig.fleet.grow(3)
+    rig.settle()
+    assert rig.fleet.covers(runs) and rig.fleet.committed.geometry_epoch == 2
+    assert len(rig.fleet.committed.groups) == 3 and rig.fleet.committed.zones_are_balanced()
+    assert rig.fleet.committed.groups_of("az1-c"), "the spares take part"
+    rig.core.flush(runs)
+    rig.ack(runs[0][3], *members(rig.fleet.committed, 2)[:4], pg=2)
+    assert rig.core.vdl == runs[0][3]
+
+
+def test_nodes_get_the_batches_of_their_own_groups() -> None:
+    descriptor = initial(VOLUME, [*SIX, *SPARES], 4, groups=3)
+    core = WriterCore(
+        VOLUME, Recovered(1, 0, 16, {}, frozenset(), False, {}, descriptor), lambda s, data, v, p: b"%d:" % s + data
+    )
+    log = mtr.RedoLog(16, 0, 4, {})
+    for node in range(9):
+        core.on_connected(node, {})
+        assert core.next_message(node) is not None
+        core.on_ack(node, 0, [])
+    log.append(8, 0, b"\0\1x", redo.FLAG_CPL)  # PG 2
+    core.flush(log.take())
+    sent = {node for node in range(9) if core.next_message(node) is not None}
+    assert sent == set(descriptor.holders(2))
+    for node in sent:
+        core.on_ack(node, 1, [(2, log.last_lsn)])
+    assert core.vdl == log.last_lsn
+    assert core.retained_bytes == 0, "nodes that had nothing to get hold nothing back"
+
+
+def test_a_zone_that_stays_away_leaves_three_of_four() -> None:
+    rig = Rig()
+    rig.fleet.set_away("az3")
+    first = rig.commit()
+    rig.settle(nodes=range(6))
+    assert rig.fleet.committed.groups[0].away_next == "az3", "what was written before is not durable under 3/4 yet"
+    rig.ack(first, "az1-a", "az1-b", "az2-a", "az2-b")
+    rig.settle(nodes=range(6))
+    assert rig.fleet.committed.groups[0].away == "az3" and rig.core.vdl == first
+    second = rig.commit()
+    rig.ack(second, "az1-a", "az2-a", "az2-b")
+    assert rig.core.vdl == second
+    rig.fleet.set_away("")
+    rig.settle(nodes=range(6))
+    assert rig.fleet.committed.groups[0].away_next == "", "four of six must have it first"
+    rig.ack(second, "az3-a")
+    rig.settle(nodes=range(6))
+    group = rig.fleet.committed.groups[0]
+    assert (group.away, group.away_next) == ("", None) and not rig.fleet.busy
+
+
+def test_the_monitor_replaces_the_silent_and_lets_the_returned_keep_their_place() -> None:
+    rig = Rig()
+    monitor = Monitor(rig.core, rig.fleet, replace_after_s=10, away_after_s=0)
+    monitor.tick(0.0)
+    rig.core.on_disconnected(rig.index("az2-a")[0])
+    monitor.tick(1.0)
+    monitor.tick(10.9)
+    assert not rig.fleet.busy and monitor.silent_s("az2-a", 10.9) == pytest.approx(9.9)
+    monitor.tick(11.1)
+    rig.settle(nodes=[n for n in ALL if n != rig.index("az2-a")[0]], filled=False)
+    assert rig.fleet.committed.groups[0].slots[2].candidate == "az2-c"
+    rig.core.on_connected(rig.index("az2-a")[0], {0: rig.log.last_lsn})
+    monitor.tick(12.0)
+    rig.settle(filled=False)
+    assert rig.fleet.committed.groups[0].slots[2].alternatives == ("az2-a",)
+
+
+def test_the_monitor_sends_a_silent_zone_away_and_takes_it_back() -> None:
+    rig = Rig(initial(VOLUME, SIX, 4))
+    monitor = Monitor(rig.core, rig.fleet, replace_after_s=0, away_after_s=60)
+    monitor.tick(0.0)
+    for node in (4, 5):
+        rig.core.on_disconnected(node)
+    monitor.tick(1.0)
+    monitor.tick(62.0)
+    rig.settle(nodes=range(4))
+    assert rig.fleet.committed.groups[0].away == "az3"
+    for node in (4, 5):
+        rig.core.on_connected(node, {})
+    monitor.tick(63.0)
+    rig.settle(nodes=range(6))
+    assert rig.fleet.committed.groups[0].away == ""
+
+
+# -- the node's side
+
+
+def test_who_is_hollow() -> None:
+    six = initial(VOLUME, [*SIX, *SPARES], 4)
+    slots = six.groups[0].slots
+    both = replace(
+        six,
+        generation=2,
+        groups=(replace(six.groups[0], membership_epoch=2, slots=(replace(slots[0], candidate="az1-c"), *slots[1:])),),
+    )
+    assert joins_hollow("az1-a", 0, None, six, created=True) is False
+    assert joins_hollow("az1-a", 0, None, six, created=False) is True, "it has lost its disk"
+    assert joins_hollow("az1-c", 0, six, both, created=False) is True
+    assert joins_hollow("az1-a", 0, six, both, created=False) is None
+    again = replace(both, groups=(replace(both.groups[0], membership_epoch=4),))
+    assert joins_hollow("az1-c", 0, both, again, created=False) is True, "a candidate anew, after a way back"
+    grown = replace(six, groups=(*six.groups, six.groups[0]))
+    assert joins_hollow("az1-a", 1, six, grown, created=False) is False, "a group that never had anything"
+
+
+def test_filled_means_that_no_write_quorum_is_unheard() -> None:
+    parts = initial(VOLUME, SIX, 4).write_parts(0)
+    filling = Filling()
+    for node, scl in ((1, 50), (2, 90)):
+        filling.hear(node, scl)
+    assert not filling.filled(90, 6, parts), "four others may share a record"
+    filling.hear(3, 70)
+    filling.hear(2, 500)
+    assert filling.filled(90, 6, parts), "what was heard first counts"
+    assert not filling.filled(89, 6, parts)
+
+
+def test_a_node_that_lost_its_disk_does_not_vote_until_it_is_filled_again() -> None:
+    clock = StepClock()
+    nodes = {f"n{i}": make_node(SimDisk(), clock, f"n{i}") for i in range(6)}
+    net = Net(nodes, clock)
+    writer = Writer(random.Random(4))
+    frames = writer.frames(10)
+    for node in nodes.values():
+        append(node, frames)
+    disk = SimDisk()
+    lost: StorageNode[int] = StorageNode(NodeConfig(node_id="n5", data=Path("unused")), disk, clock, random.Random(1))
+    current = pb.Descriptor()
+    current.CopyFrom(nodes["n0"].meta.value.descriptor)
+    request = pb.WriteDescriptorRequest(descriptor=current, volume_epoch=1, writer_id="w1")
+    assert lost.on_write_descriptor(request).ok
+    nodes["n5"] = lost
+    fence = lost.on_fence(pb.FenceRequest(volume_id=VOLUME, volume_epoch=1, writer_id="w1"))
+    assert fence.adopted and all(state.hollow for state in fence.pgs)
+    more = writer.frames(3)
+    for node in nodes.values():
+        reply = append(node, more)
+        assert bool(reply.scl) == (node is not lost), "a hollow segment acknowledges nothing"
+    net.down = {"n2", "n3", "n4"}
+    net.tick(40)
+    assert lost.filling, "two others are not enough to know what was acknowledged"
+    # The flag outlives a restart.
+    reborn: StorageNode[int] = StorageNode(lost.config, disk, clock, random.Random(2))
+    assert set(reborn.filling) == set(lost.filling)
+    nodes["n5"] = reborn
+    net.down = {"n3", "n4"}
+    net.tick(40)
+    assert not reborn.filling
+    assert not any(state.hollow for state in reborn.pg_states())
+    assert reborn.segment(0).scl == writer.lsns[0][-1]
+
+
+def test_a_stale_membership_is_refused_and_told_the_new_one() -> None:
+    node = make_node(SimDisk())
+    writer = Writer(random.Random(4))
+    assert node.descriptor is not None
+    newer = replace(node.descriptor, generation=2, membership_epoch=5).to_proto(pb.Descriptor())
+    assert node.install_descriptor(newer)
+    reply = append(node, writer.frames(1))
+    assert reply.refused_membership == 5 and not reply.scl
+    request = pb.GossipRequest(volume_id=VOLUME, node_id="n1", membership_epoch=1)
+    assert node.on_gossip(request).membership_epoch == 5
+    for method, stale in (
+        (node.on_read, pb.ReadPagesRequest(volume_id=VOLUME, membership_epoch=1)),
+        (node.on_fetch_log, pb.FetchLogRequest(volume_id=VOLUME, membership_epoch=1)),
+        (node.on_fetch_pages, pb.FetchPagesRequest(volume_id=VOLUME, membership_epoch=1)),
+    ):
+        with pytest.raises(Exception, match="membership epoch 1 is over, the volume's is 5"):
+            list(method(stale))  # type: ignore[operator]
+
+
+def test_a_node_drops_what_it_does_not_hold_any_more() -> None:
+    disk = SimDisk()
+    node = make_node(disk)
+    writer = Writer(random.Random(4), pages=200)
+    append(node, writer.frames(30), vdl=writer.log.last_lsn, pgmrpl=writer.log.last_lsn)
+    assert node.descriptor is not None
+    groups = list(node.descriptor.groups)
+    slots = tuple(replace(slot, member="n9") if slot.member == "n0" else slot for slot in groups[1].slots)
+    groups[1] = replace(groups[1], slots=slots, membership_epoch=3)
+    wanted = replace(
+        node.descriptor, generation=2, nodes=(*node.descriptor.nodes, Member("n9", "az0", "n9")), groups=tuple(groups)
+    )
+    assert node.install_descriptor(wanted.to_proto(pb.Descriptor()))
+    assert 1 not in node.segments and 0 in node.segments
+    reply = append(node, writer.frames(20))
+    assert "holds no segment of PG 1" in reply.error
+    again = make_node(disk, install=False)
+    assert 1 not in again.segments and again.segment(0).scl == node.segment(0).scl
+
+
+def test_asking_for_states_is_only_for_candidates() -> None:
+    rig = Rig()
+    rig.settle()
+    assert rig.fleet.tick() == []
+    rig.fleet.replace("az1-a", "az1-c")
+    rig.settle(filled=False)
+    assert rig.fleet.tick() == [AskStates(rig.index("az1-c")[0])]
