@@ -14,7 +14,9 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from aurora import fleet
+from aurora import certs, fleet
+from aurora.keys import KeyRefused, KeySource, rekey_folder
+from aurora.rpc.tls import Tls, TlsUnusable, files_of
 from aurora.supervisor import AZS, LOOPBACK, Cluster, ClusterError
 
 PAGES_PER_PG_DEFAULT = (10 << 30) // 8192
@@ -49,6 +51,28 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--tails", action="store_true", help="three of each six segments keep log only, no pages")
     up.add_argument("--password-file", type=Path, default=None, help="superuser password (or AURORA_PASSWORD)")
 
+    up.add_argument(
+        "--storage-tls",
+        action="store_true",
+        help="a new cluster's compute and storage speak mutual TLS, with certificates made in DIR/certs",
+    )
+    up.add_argument("--encrypt", action="store_true", help="encrypt a new cluster's storage; makes DIR/master.key")
+    _key_flags(up, "", "encrypt a new cluster's storage with this master key:")
+
+    made = verbs.add_parser("certs", help="make certificates for mutual TLS between compute and storage")
+    made.add_argument("--dir", type=Path, required=True, help="folder to write them to")
+    made.add_argument("--days", type=int, default=certs.DAYS_DEFAULT, help="how long they are good (%(default)s)")
+    made.add_argument(
+        "--name", action="append", default=[], metavar="HOST", help="host name or IP address of a node; may be repeated"
+    )
+
+    rekey = verbs.add_parser(
+        "rekey", parents=[shared], help="wrap the data keys by a new master key (by default a new DIR/master.key)"
+    )
+    _key_flags(rekey, "new-", "the new master key:")
+    _key_flags(rekey, "", "with --folder, the old master key:")
+    rekey.add_argument("--folder", type=Path, default=None, help="one storage node's folder, in place of a cluster")
+
     verbs.add_parser("down", parents=[shared], help="stop all processes of the cluster")
 
     status = verbs.add_parser("status", parents=[shared], help="show volume, nodes and instances")
@@ -60,6 +84,10 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument(
         "--watch", nargs="?", type=float, const=WATCH_S, metavar="SECONDS", help="show it again and again, until Ctrl-C"
     )
+    for name, text in (("ca", "authority"), ("cert", "certificate"), ("key", "private key")):
+        status.add_argument(
+            f"--tls-{name}", type=Path, default=None, help=f"with --storage, for nodes that speak TLS: {text} (PEM)"
+        )
     status.add_argument("--check", action="store_true", help="exit status 1 when something is down (for health checks)")
 
     node = verbs.add_parser("node", help="one storage node")
@@ -95,10 +123,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _key_flags(parser: argparse.ArgumentParser, prefix: str, text: str) -> None:
+    parser.add_argument(f"--{prefix}master-key-file", type=Path, default=None, help=f"{text} the file that holds it")
+    parser.add_argument(
+        f"--{prefix}key-provider", default=None, metavar="MODULE:FACTORY", help=f"{text} the plugin that holds it"
+    )
+
+
+def _keys(file: Path | None, provider: str | None) -> KeySource | None:
+    try:
+        return KeySource.of(file, provider)
+    except ValueError as error:
+        raise ClusterError(str(error)) from error
+
+
 def _up(args: argparse.Namespace) -> int:
     if args.readers:
         raise ClusterError("reader instances are not available yet: start the cluster without --readers")
     cluster = Cluster(args.data)
+    keys = _keys(args.master_key_file, args.key_provider)
     if cluster.spec is None:
         password = args.password_file.read_text().strip() if args.password_file else os.environ.get("AURORA_PASSWORD")
         cluster.create(
@@ -109,10 +152,17 @@ def _up(args: argparse.Namespace) -> int:
             password=password,
             nodes_per_az=args.storage_nodes // len(AZS),
             tails=args.tails,
+            storage_tls=args.storage_tls,
+            encrypt=args.encrypt,
+            keys=keys,
         )
-    elif args.host is not None or args.port is not None:
-        writer = cluster.writer
-        cluster.move_writer(args.host or writer.host, writer.port if args.port is None else args.port)
+    else:
+        cluster.check_safety(args.storage_tls, args.encrypt or keys is not None)
+        if keys is not None:
+            cluster.set_keys(keys)
+        if args.host is not None or args.port is not None:
+            writer = cluster.writer
+            cluster.move_writer(args.host or writer.host, writer.port if args.port is None else args.port)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     ready = False
@@ -165,8 +215,13 @@ def _status(args: argparse.Namespace) -> int:
     from aurora.status import storage_status
     from aurora.status_text import status_text
 
+    try:
+        files = files_of(args.tls_ca, args.tls_cert, args.tls_key, "--tls-ca, --tls-cert and --tls-key")
+        tls = Tls(files) if files is not None else None
+    except (ValueError, TlsUnusable) as error:
+        raise ClusterError(str(error)) from error
     while True:
-        status = storage_status(args.storage.split(",")) if args.storage else Cluster(args.data).status()
+        status = storage_status(args.storage.split(","), tls) if args.storage else Cluster(args.data).status()
         text = json.dumps(status) if args.json else status_text(status, args.pgs)
         redraw = args.watch is not None and not args.json and sys.stdout.isatty()
         print(CLEAR_SCREEN + text if redraw else text, flush=True)
@@ -175,6 +230,30 @@ def _status(args: argparse.Namespace) -> int:
         time.sleep(max(args.watch, WATCH_MIN_S))
     ill = any(part["state"] in ("down", "not answering") for part in status["storage_nodes"] + status["instances"])
     return 1 if args.check and ill else 0
+
+
+def _certs(args: argparse.Namespace) -> int:
+    try:
+        written = certs.make(args.dir, args.name, args.days)
+    except (certs.CertificatesExist, ValueError) as error:
+        raise ClusterError(str(error)) from error
+    print("\n".join(str(path) for path in written))
+    return 0
+
+
+def _rekey(args: argparse.Namespace) -> int:
+    old = _keys(args.master_key_file, args.key_provider)
+    new = _keys(args.new_master_key_file, args.new_key_provider)
+    if args.folder is None:
+        if old is not None:
+            raise ClusterError("the old master key is known to the cluster; it is given with --folder only")
+        count = Cluster(args.data).rekey(new)
+    elif old is None or new is None:
+        raise ClusterError("with --folder both the old master key and the new one must be given")
+    else:
+        count = int(rekey_folder(args.folder, old, new))
+    print(f"data keys wrapped anew: {count}")
+    return 0
 
 
 def _process(cluster: Cluster, action: str, process_id: str, start: Callable[[str], None]) -> None:
@@ -237,6 +316,8 @@ def _psql(args: argparse.Namespace) -> NoReturn:
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "up": _up,
     "down": _down,
+    "certs": _certs,
+    "rekey": _rekey,
     "status": _status,
     "node": _node,
     "az": _az,
@@ -256,7 +337,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         return VERBS[args.verb](args)
-    except (ClusterError, OSError) as error:
+    except (ClusterError, KeyRefused, OSError) as error:
         print(f"aurora: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -49,7 +49,7 @@ def add(cluster: Cluster, az: str) -> str:
     """Start a new node in a zone and have it join the fleet, as a spare; what happened, in words."""
     node = cluster.add_node(az)
     try:
-        _wait(f"the start of {node.id}", lambda: ask_nodes([node.address])[0]["state"] != "down", 30.0)
+        _wait(f"the start of {node.id}", lambda: ask_nodes([node.address], cluster.tls())[0]["state"] != "down", 30.0)
         said = ask(cluster, "aurora_add_storage_node", node.address)
         _wait("the change of the descriptor", lambda: _knows(cluster, node.id), 30.0)
     except ClusterError:
@@ -94,7 +94,7 @@ def _holds(cluster: Cluster, node_id: str) -> bool:
 
 def progress(cluster: Cluster, node_id: str) -> str:
     """How far a node is filled, in words."""
-    (shown,) = ask_nodes([cluster.required.node(node_id).address])
+    (shown,) = ask_nodes([cluster.required.node(node_id).address], cluster.tls())
     return f"{node_id}: {shown['state']}, {shown.get('page_bytes', 0) / 1e6:.0f} MB of pages, SCL {shown.get('scl', 0)}"
 
 

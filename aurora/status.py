@@ -21,6 +21,8 @@ import grpc
 import psycopg
 
 from aurora.rpc import storage_pb2, storage_pb2_grpc
+from aurora.rpc.channels import open_blocking_channel
+from aurora.rpc.tls import Tls
 from aurora.status_groups import behind_writer, protection_groups
 
 if TYPE_CHECKING:
@@ -33,9 +35,9 @@ _STATES = {"serving": "up", "behind": "catching up"}
 """A storage node's own word for what it does → what is shown."""
 
 
-def ask_nodes(addresses: Sequence[str]) -> list[dict[str, Any]]:
+def ask_nodes(addresses: Sequence[str], tls: Tls | None = None) -> list[dict[str, Any]]:
     """Each node's own account, in the order of the addresses; ``state`` is ``down`` for one that does not answer."""
-    channels = [grpc.insecure_channel(address) for address in addresses]
+    channels = [open_blocking_channel(address, tls) for address in addresses]
     try:
         calls = [
             storage_pb2_grpc.StorageStub(channel).Status.future(storage_pb2.StatusRequest(), timeout=TIMEOUT_S)
@@ -168,7 +170,7 @@ def cluster_status(cluster: Cluster) -> dict[str, Any]:
     early = (asked.told.get(writer) or {}).get("volume", {})
     durable = {int(pg): lsn for pg, lsn in early.get("pg_durable", {}).items()}
     running = [node.address for node in spec.nodes if pids[node.id] is not None]
-    answers = dict(zip(running, ask_nodes(running), strict=True))
+    answers = dict(zip(running, ask_nodes(running, cluster.tls()), strict=True))
     asked.wait(start_s + HEAD_START_S + TIMEOUT_S)
     volume = (asked.told.get(writer) or {}).get("volume", {})
 
@@ -199,9 +201,9 @@ def cluster_status(cluster: Cluster) -> dict[str, Any]:
     return {"volume": volume, "storage_nodes": nodes, "instances": instances, "protection_groups": groups}
 
 
-def storage_status(addresses: Sequence[str]) -> dict[str, Any]:
+def storage_status(addresses: Sequence[str], tls: Tls | None = None) -> dict[str, Any]:
     """The same, as far as the storage nodes alone can tell it: no writer is needed."""
-    nodes = ask_nodes(addresses)
+    nodes = ask_nodes(addresses, tls)
     up = [node for node in nodes if node["state"] != "down"]
     _name_the_silent(nodes)
     volume = {}

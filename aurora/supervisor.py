@@ -19,7 +19,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aurora import certs
 from aurora.errors import InvariantViolation
+from aurora.keys import KeyRefused, KeySource, make_master_key_file, rekey_folder
+from aurora.rpc.tls import Tls, TlsUnusable
 
 AZS = ("az1", "az2", "az3")
 NODES = tuple((f"{az}-{letter}", az) for az in AZS for letter in "ab")
@@ -27,6 +30,8 @@ NODES = tuple((f"{az}-{letter}", az) for az in AZS for letter in "ab")
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 LOOPBACK = "127.0.0.1"
+CERTIFICATE_DAYS = 3650
+"""How long the certificates that ``up`` makes are good: nobody is there to renew them."""
 
 
 class ClusterError(Exception):
@@ -70,6 +75,10 @@ class ClusterSpec:
     cache_mb: int
     settings: dict[str, str] = field(default_factory=dict)
     password_file: str | None = None
+    storage_tls: bool = False
+    """Mutual TLS between compute and storage, with the certificates in ``DIR/certs``."""
+    master_key_file: str | None = None
+    key_provider: str | None = None
 
     def node(self, node_id: str) -> NodeSpec:
         """The node of that id."""
@@ -118,6 +127,13 @@ def process_start(pid: int) -> str | None:
         return None
     fields = stat.rpartition(")")[2].split()
     return None if fields[0] == "Z" else fields[19]
+
+
+def _check_keys(keys: KeySource) -> None:
+    try:
+        keys.open()
+    except KeyRefused as error:
+        raise ClusterError(str(error)) from error
 
 
 class Cluster:
@@ -172,10 +188,17 @@ class Cluster:
         password: str | None,
         nodes_per_az: int = 2,
         tails: bool = False,
+        storage_tls: bool = False,
+        encrypt: bool = False,
+        keys: KeySource | None = None,
     ) -> None:
-        """Describe a new cluster of two or more nodes a zone and a writer; nothing is started."""
+        """Describe a new cluster of two or more nodes a zone and a writer; nothing is started. ``keys`` says where
+        the master key of encryption at rest is, ``encrypt`` asks for a new one in ``DIR/master.key``.
+        """
         self._check_host(host, bool(password))
         port = self._checked_port(port)
+        if keys is not None:
+            _check_keys(keys)
         self.data.mkdir(parents=True, exist_ok=True)
         names = [(f"{az}-{letter}", az) for az in AZS for letter in LETTERS[:nodes_per_az]]
         *ports, for_writer = (f"{LOOPBACK}:{port}" for port in free_ports(2 * len(names) + 1))
@@ -186,13 +209,93 @@ class Cluster:
             pages_per_pg=pages_per_pg,
             cache_mb=cache_mb,
             settings={"tails": "on"} if tails else {},
+            storage_tls=storage_tls,
         )
+        if storage_tls:
+            if not self.certs.exists():  # else they were made with aurora certs
+                certs.make(self.certs, days=CERTIFICATE_DAYS)
+            self.tls()
+        if encrypt and keys is None:
+            keys = KeySource(self.data / "master.key")
+            if not (self.data / "master.key").exists():
+                make_master_key_file(self.data / "master.key")
+        if keys is not None:
+            _check_keys(keys)
+            self._set_keys(keys)
         if password:
             secret = self.data / "password"
             secret.touch(mode=0o600)
             secret.write_text(password)
             self.spec.password_file = str(secret)
         self._write()
+
+    @property
+    def certs(self) -> Path:
+        """The folder of the cluster's certificates."""
+        return self.data / "certs"
+
+    def tls(self) -> Tls | None:
+        """How the cluster's storage nodes are spoken to from outside; None: in the clear."""
+        try:
+            return Tls(certs.tls_files(self.certs, "compute")) if self.required.storage_tls else None
+        except TlsUnusable as error:
+            raise ClusterError(str(error)) from error
+
+    @property
+    def keys(self) -> KeySource | None:
+        """Where the master key is; None: nothing is encrypted."""
+        spec = self.required
+        return KeySource.of(Path(spec.master_key_file) if spec.master_key_file else None, spec.key_provider)
+
+    def check_safety(self, storage_tls: bool, encrypted: bool) -> None:
+        """ClusterError when a cluster that is there is asked to become what it was not created as."""
+        spec = self.required
+        if storage_tls and not spec.storage_tls:
+            raise ClusterError("the cluster was created without --storage-tls")
+        if encrypted and self.keys is None:
+            raise ClusterError("the cluster was created without encryption; its files are in the clear")
+
+    def set_keys(self, keys: KeySource) -> None:
+        """The master key is to be found elsewhere from the nodes' next start on."""
+        if keys != self.keys:
+            _check_keys(keys)
+            self._set_keys(keys)
+            self._write()
+
+    def _set_keys(self, keys: KeySource) -> None:
+        spec = self.required
+        spec.master_key_file = str(keys.master_key_file.absolute()) if keys.master_key_file is not None else None
+        spec.key_provider = keys.provider
+
+    def rekey(self, new: KeySource | None) -> int:
+        """Have every node's data key wrapped by another master key: that of ``new``, or a new one in
+        ``DIR/master.key``. Processes may run meanwhile. A round that was interrupted is finished by the next.
+        Returns how many keys were wrapped.
+        """
+        old = self.keys
+        if old is None:
+            raise ClusterError("the cluster is not encrypted; that is chosen when it is created: aurora up --encrypt")
+        made = None
+        if new is None:
+            made = self.data / "master.key.new"
+            if not made.exists():
+                make_master_key_file(made)
+            new = KeySource(made)
+        count = 0
+        for node in self.required.nodes:
+            folder = self.data / "storage" / node.id
+            if not folder.exists():
+                continue  # it gets its key at its first start
+            try:
+                count += rekey_folder(folder, old, new)
+            except KeyRefused as error:
+                raise ClusterError(f"{node.id}: {error}") from error
+        if made is not None:
+            new = KeySource(self.data / "master.key")
+            os.replace(made, self.data / "master.key")
+        self._set_keys(new)
+        self._write()
+        return count
 
     def move_writer(self, host: str, port: int) -> None:
         """Let the writer listen elsewhere from its next start on; ClusterError while it runs."""
@@ -275,8 +378,21 @@ class Cluster:
                 *("storage_node", "--id", node.id, "--az", node.az, "--listen", node.address),
                 *("--data", str(self.data / "storage" / node.id), "--peers", peers),
                 *(("--metrics-listen", node.metrics) if node.metrics else ()),
+                *self._node_safety(),
             ],
         )
+
+    def _node_safety(self) -> list[str]:
+        """A storage node's flags for TLS and encryption."""
+        spec, flags = self.required, []
+        if spec.storage_tls:
+            files = certs.tls_files(self.certs, "storage")
+            flags += ["--tls-ca", str(files.ca), "--tls-cert", str(files.certificate), "--tls-key", str(files.key)]
+        if spec.master_key_file:
+            flags += ["--master-key-file", spec.master_key_file]
+        if spec.key_provider:
+            flags += ["--key-provider", spec.key_provider]
+        return flags
 
     def start_instance(self, instance_id: str) -> None:
         """Start one compute instance; nothing happens when it runs already."""
@@ -302,6 +418,10 @@ class Cluster:
             arguments += ["--metrics-listen", instance.metrics]
         if spec.password_file:
             arguments += ["--password-file", spec.password_file]
+        if spec.storage_tls:
+            files = certs.tls_files(self.certs, "compute")
+            arguments += ["--storage-tls-ca", str(files.ca), "--storage-tls-cert", str(files.certificate)]
+            arguments += ["--storage-tls-key", str(files.key)]
         self._spawn(instance_id, arguments)
 
     def signal(self, process_id: str, number: signal.Signals) -> bool:

@@ -11,6 +11,7 @@ import signal
 import sys
 
 from aurora.kernels import IMPLEMENTATION
+from aurora.rpc import tls
 from compute_node import config as configuration
 from compute_node.hub import HUB
 from compute_node.server import ComputeServer, serve
@@ -38,7 +39,8 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         config = configuration.load()
-    except configuration.ConfigError as error:
+        tls.use(tls.Tls(config.storage_tls) if config.storage_tls is not None else None)
+    except (configuration.ConfigError, tls.TlsUnusable) as error:
         print(f"compute_node: {error}", file=sys.stderr)
         return 1
     if IMPLEMENTATION != "native":

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aurora.addresses import parse_listen
+from aurora.rpc.tls import TlsFiles, files_of
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 PAGES_PER_PG_DEFAULT = (10 << 30) // 8192
@@ -36,6 +37,7 @@ class Config:
     password: str | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    storage_tls: TlsFiles | None = None
     max_connections: int = 10_000
     verify_redo: bool = False
     tails: bool = False
@@ -87,6 +89,9 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     flag("--replace-after-s", type=float, default=30.0, help="replace a silent storage node by a spare one; 0: never")
     flag("--zone-away-after-s", type=float, default=600.0, help="count a silent zone out (3/4 quorum); 0: never")
+    flag("--storage-tls-ca", type=Path, default=None, help="storage speaks TLS: certificate (PEM) of its authority")
+    flag("--storage-tls-cert", type=Path, default=None, help="this instance's certificate (PEM) for storage")
+    flag("--storage-tls-key", type=Path, default=None, help="its private key (PEM)")
     flag("--max-connections", type=int, default=10_000)
     flag("--metrics-listen", default="", help="HOST:PORT for /metrics and /healthz, port 0 a free one; off by default")
     parser.add_argument("--verify-redo", action="store_true", help="replay each mini-transaction and compare (slow)")
@@ -109,6 +114,15 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         )
     if (args.tls_cert is None) != (args.tls_key is None):
         raise ConfigError("--tls-cert and --tls-key go together")
+    try:
+        storage_tls = files_of(
+            args.storage_tls_ca,
+            args.storage_tls_cert,
+            args.storage_tls_key,
+            "--storage-tls-ca, --storage-tls-cert and --storage-tls-key",
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     if int(args.cache_mb) < CACHE_MB_MIN:
         raise ConfigError(f"--cache-mb is at least {CACHE_MB_MIN}")
     if int(args.pages_per_pg) < 16:
@@ -129,6 +143,7 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         password=password or None,
         tls_cert=args.tls_cert,
         tls_key=args.tls_key,
+        storage_tls=storage_tls,
         max_connections=int(args.max_connections),
         tails=args.tails or bool(environment.get("AURORA_TAILS")),
         replace_after_s=float(args.replace_after_s),

@@ -7,6 +7,8 @@ import logging
 import sys
 
 from aurora.errors import InvariantViolation
+from aurora.keys import KeyRefused
+from aurora.rpc.tls import TlsUnusable
 from storage_node.config import load
 from storage_node.node import StorageFailed
 from storage_node.server import serve
@@ -30,7 +32,7 @@ def main() -> int:
     try:
         with asyncio.Runner(loop_factory=LOOP_FACTORY) as runner:
             runner.run(serve(config, lambda address: print(f"ready {address}", flush=True)))
-    except (InvariantViolation, StorageFailed, OSError) as error:
+    except (InvariantViolation, StorageFailed, KeyRefused, TlsUnusable, OSError) as error:
         logging.getLogger("storage_node").error("%s", error)
         return 1
     except asyncio.CancelledError:

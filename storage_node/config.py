@@ -10,6 +10,8 @@ from pathlib import Path
 
 from aurora.addresses import parse_listen
 from aurora.errors import InvariantViolation
+from aurora.keys import KeySource
+from aurora.rpc.tls import TlsFiles, files_of
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,21 @@ class NodeConfig:
     """Longest stretch of background work between two turns of the append path."""
     slow_ms: float = 0
     """Fault drill: every answer to compute is held back this long."""
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    master_key_file: Path | None = None
+    key_provider: str | None = None
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """This node's TLS identity; None: everybody is served, in the clear."""
+        return files_of(self.tls_ca, self.tls_cert, self.tls_key, "--tls-ca, --tls-cert and --tls-key")
+
+    @property
+    def key_source(self) -> KeySource | None:
+        """Where the master key is; None: files are not encrypted."""
+        return KeySource.of(self.master_key_file, self.key_provider)
 
     def __post_init__(self) -> None:
         if self.metrics_listen:
@@ -69,6 +86,10 @@ class NodeConfig:
                 raise InvariantViolation(f"setting {name} must be above zero, not {getattr(self, name)}")
         if self.slow_ms < 0:
             raise InvariantViolation(f"setting slow_ms must not be below zero: {self.slow_ms}")
+        try:
+            _ = self.tls, self.key_source
+        except ValueError as error:
+            raise InvariantViolation(str(error)) from error
 
 
 def parse_peers(text: str) -> tuple[Peer, ...]:
@@ -98,6 +119,11 @@ _FLAGS: tuple[tuple[str, type, str], ...] = (
     ("gossip-ms", float, "time between two gossip rounds"),
     ("slice-ms", float, "longest slice of background work"),
     ("slow-ms", float, "fault drill: hold every answer back this long"),
+    ("tls-ca", Path, "certificate (PEM) of the authority whose certificates clients and peers must show"),
+    ("tls-cert", Path, "this node's certificate (PEM)"),
+    ("tls-key", Path, "its private key (PEM)"),
+    ("master-key-file", Path, "encrypt the files: file with the master key, 32 bytes or 64 hexadecimal digits"),
+    ("key-provider", str, "encrypt the files: module:factory that gives the holder of the master key"),
 )
 
 

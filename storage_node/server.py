@@ -8,13 +8,17 @@ import logging
 import random
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import grpc.aio
 
+from aurora.keys import open_disk
 from aurora.metrics import MetricsServer
 from aurora.rpc import storage_pb2_grpc
-from aurora.rpc.channels import OPTIONS, GrpcNet
+from aurora.rpc.channels import OPTIONS, GrpcNet, listen
 from aurora.rpc.stream_server import serve_streams
+from aurora.rpc.tls import Tls
+from aurora.rpc.tls import use as use_tls
 from aurora.seams import SystemClock
 from aurora.stalls import Heartbeat, Stalls
 from storage_node.append import Appends, LogPort, Replies
@@ -37,11 +41,13 @@ class NodeServer:
     def __init__(self, config: NodeConfig) -> None:
         self.config = config
         self.stalls = Stalls()
-        self.disk = MeasuredDisk(config.data, self.stalls)
+        self.tls = Tls(config.tls) if config.tls is not None else None
+        self.measured: MeasuredDisk
+        self.disk = open_disk(config.data, config.key_source, self._measure)
         self.node: StorageNode[Replies] = StorageNode(config, self.disk, SystemClock(), random.Random())
         self.address = ""
         self._done = asyncio.Event()
-        self._net = GrpcNet()
+        self._net = GrpcNet(self.tls)
         self._appends = Appends(self.node, self.stop)
         reads = PageReads(self.node)
         self._log_port = LogPort(self._appends, reads)
@@ -52,22 +58,23 @@ class NodeServer:
         self.metrics = MetricsServer(lambda: f"the disk refuses: {self.node.note}" if self.node.note else "")
         self._heartbeat: Heartbeat | None = None
 
+    def _measure(self, folder: Path) -> MeasuredDisk:
+        self.measured = MeasuredDisk(folder, self.stalls)
+        return self.measured
+
     async def start(self) -> str:
         """Begin to serve; returns the address, with the port that was taken. OSError when it cannot be bound."""
         storage_pb2_grpc.add_StorageServicer_to_server(self._service, self._server)
-        try:
-            port = self._server.add_insecure_port(self.config.listen)
-        except RuntimeError as error:
-            raise OSError(f"cannot listen on {self.config.listen}: {error}") from error
+        port = listen(self._server, self.config.listen, self.tls)
         host = self.config.listen.rpartition(":")[0]
         if not self.config.listen.startswith("unix:"):
-            self._log_server = await serve_streams(host.strip("[]"), self.config.log_port, self._log_port)
+            self._log_server = await serve_streams(host.strip("[]"), self.config.log_port, self._log_port, self.tls)
             self._service.log_port = self._log_server.sockets[0].getsockname()[1]
         await self._server.start()
         self.address = f"{host}:{port}" if host else self.config.listen
         self._background = asyncio.get_running_loop().create_task(Background(self.node, self._net).run())
         self._background.add_done_callback(lambda _: self._done.set())
-        source = NodeSource(self.node, self._appends, self._service.reads, self.disk, self.stalls)
+        source = NodeSource(self.node, self._appends, self._service.reads, self.measured, self.stalls)
         self._heartbeat = Heartbeat(self.stalls, source.work)
         self.metrics.add(NODE_METRICS, source)
         await self.metrics.start(self.config.metrics_listen)
@@ -103,6 +110,7 @@ class NodeServer:
 async def serve(config: NodeConfig, ready: Callable[[str], None]) -> None:
     """Run a node until SIGTERM or SIGINT; ``ready`` is told the address once it serves."""
     server = NodeServer(config)
+    use_tls(server.tls)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)

@@ -1,4 +1,4 @@
-"""Channels and server options for the storage contract: one place for sizes, keepalive and addresses."""
+"""Channels and server options for the storage contract: one place for sizes, keepalive, addresses and TLS."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import grpc
 import grpc.aio
 
 from aurora.rpc import storage_pb2_grpc
+from aurora.rpc.tls import Tls, identity
 
 MESSAGE_MAX_BYTES: Final = 64 << 20
 CHUNK_BYTES: Final = 1 << 20
@@ -33,11 +34,32 @@ OPTIONS: Final[list[tuple[str, int | str]]] = [
 """Options of every channel and server: a dead peer is noticed in seconds, a returned one is reached within one."""
 
 
-def open_channel(address: str) -> grpc.aio.Channel:
+def open_channel(address: str, tls: Tls | None = None) -> grpc.aio.Channel:
     """A channel to a node at ``host:port`` (or ``unix:path``). Belongs to the running event loop; connects when first
-    used.
+    used. TLS with ``tls``, else with the process's identity (``tls.use``); without both in the clear.
     """
-    return grpc.aio.insecure_channel(address, options=OPTIONS)
+    tls = tls or identity()
+    if tls is None:
+        return grpc.aio.insecure_channel(address, options=OPTIONS)
+    return grpc.aio.secure_channel(address, tls.channel_credentials(), options=OPTIONS)
+
+
+def open_blocking_channel(address: str, tls: Tls | None = None) -> grpc.Channel:
+    """The same for code without an event loop."""
+    tls = tls or identity()
+    if tls is None:
+        return grpc.insecure_channel(address, options=OPTIONS)
+    return grpc.secure_channel(address, tls.channel_credentials(), options=OPTIONS)
+
+
+def listen(server: grpc.aio.Server, address: str, tls: Tls | None) -> int:
+    """Have the server listen; the port taken. OSError when the address cannot be bound."""
+    try:
+        if tls is None:
+            return int(server.add_insecure_port(address))
+        return int(server.add_secure_port(address, tls.server_credentials()))
+    except RuntimeError as error:
+        raise OSError(f"cannot listen on {address}: {error}") from error
 
 
 def storage_stub(channel: grpc.aio.Channel) -> Any:
@@ -48,12 +70,13 @@ def storage_stub(channel: grpc.aio.Channel) -> Any:
 class GrpcNet:
     """The real ``Net`` seam: calls by method name over one cached channel an address."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Tls | None = None) -> None:
+        self._tls = tls
         self._stubs: dict[str, tuple[grpc.aio.Channel, Any]] = {}
 
     def _stub(self, address: str) -> Any:
         if address not in self._stubs:
-            channel = open_channel(address)
+            channel = open_channel(address, self._tls)
             self._stubs[address] = (channel, storage_stub(channel))
         return self._stubs[address][1]
 

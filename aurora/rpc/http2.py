@@ -2,8 +2,8 @@
 
 ``grpc.aio`` spends about 0.2 ms of CPU on each message and its answer (a batch operation, a future, a task switch and
 a wake-up through a pipe for each). Here a message is written in the caller's turn of the loop, and one that has come is
-handed over in the transport's callback. gRPC over HTTP/2 (RFC 9113), one stream a connection, never compressed, no
-TLS::
+handed over in the transport's callback. gRPC over HTTP/2 (RFC 9113), one stream a connection, never compressed, in the
+clear or over the event loop's TLS (``aurora/rpc/tls.py``)::
 
     frame    length u24 | type u8 | flags u8 | stream id u31 | payload          (big-endian)
     message  compressed u8 = 0 | length u32 | protobuf bytes                    (in the payload of DATA frames)

@@ -11,12 +11,13 @@ from collections.abc import Callable
 
 from aurora.rpc import http2
 from aurora.rpc.http2 import GrpcPeer, frame, setting, text, u32
+from aurora.rpc.tls import Tls, identity
 
 
-def _request_headers(authority: str, method: str) -> bytes:
+def _request_headers(authority: str, method: str, secure: bool) -> bytes:
     """The header block: static table entries and literals that are never indexed, so that there is no state."""
     return (
-        b"\x83\x86\x04" + text(method)  # :method POST, :scheme http, :path
+        (b"\x83\x87\x04" if secure else b"\x83\x86\x04") + text(method)  # :method POST, :scheme http(s), :path
         + b"\x01" + text(authority)
         + b"\x0f\x10" + text("application/grpc")  # content-type
         + b"\x00" + text("te") + text("trailers")
@@ -29,10 +30,15 @@ class GrpcStream(GrpcPeer):
     """
 
     def __init__(
-        self, authority: str, method: str, on_message: Callable[[bytes], None], on_closed: Callable[[str], None]
+        self,
+        authority: str,
+        method: str,
+        on_message: Callable[[bytes], None],
+        on_closed: Callable[[str], None],
+        secure: bool = False,
     ) -> None:
         super().__init__()
-        self._headers = _request_headers(authority, method)
+        self._headers = _request_headers(authority, method, secure)
         self._tell_message = on_message
         self._tell_closed = on_closed
 
@@ -69,23 +75,28 @@ async def open_stream(
     on_message: Callable[[bytes], None],
     on_closed: Callable[[str], None],
     timeout_s: float = 2.0,
+    tls: Tls | None = None,
 ) -> GrpcStream:
-    """Connect to ``host:port`` or ``unix:path`` and open ``method`` (``/package.Service/Name``).
+    """Connect to ``host:port`` or ``unix:path`` and open ``method`` (``/package.Service/Name``). TLS as with
+    ``open_channel``.
 
     ConnectionError when that does not succeed in time.
     """
     loop = asyncio.get_running_loop()
+    tls = tls or identity()
+    context = tls.client_context if tls is not None else None
 
     def make() -> GrpcStream:
-        return GrpcStream(address, method, on_message, on_closed)
+        return GrpcStream(address, method, on_message, on_closed, tls is not None)
 
     try:
         async with asyncio.timeout(timeout_s):
             if address.startswith("unix:"):
-                _, stream = await loop.create_unix_connection(make, address[5:])
+                name = "localhost" if tls is not None else None  # as gRPC calls the host behind a path
+                _, stream = await loop.create_unix_connection(make, address[5:], ssl=context, server_hostname=name)
             else:
                 host, _, port = address.rpartition(":")
-                _, stream = await loop.create_connection(make, host.strip("[]"), int(port))
+                _, stream = await loop.create_connection(make, host.strip("[]"), int(port), ssl=context)
     except OSError as error:  # TimeoutError is one
         raise ConnectionError(f"cannot connect to {address}: {error or 'no answer'}") from error
     return stream

@@ -14,6 +14,7 @@ import hpack
 
 from aurora.rpc import http2
 from aurora.rpc.http2 import GrpcPeer, frame, setting, text, u32
+from aurora.rpc.tls import HANDSHAKE_TIMEOUT_S, SHUTDOWN_TIMEOUT_S, Tls
 
 _OPENING = (
     frame(
@@ -141,6 +142,13 @@ class ServedStream(GrpcPeer):
             self._receiver.ended()
 
 
-async def serve_streams(host: str, port: int, make_receiver: MakeReceiver) -> asyncio.Server:
-    """Listen on ``host:port`` (0: a free one); OSError when that cannot be had."""
-    return await asyncio.get_running_loop().create_server(lambda: ServedStream(make_receiver), host or None, port)
+async def serve_streams(host: str, port: int, make_receiver: MakeReceiver, tls: Tls | None = None) -> asyncio.Server:
+    """Listen on ``host:port`` (0: a free one), with TLS when there is one; OSError when that cannot be had."""
+    return await asyncio.get_running_loop().create_server(
+        lambda: ServedStream(make_receiver),
+        host or None,
+        port,
+        ssl=None if tls is None else tls.server_context,
+        ssl_handshake_timeout=None if tls is None else HANDSHAKE_TIMEOUT_S,
+        ssl_shutdown_timeout=None if tls is None else SHUTDOWN_TIMEOUT_S,
+    )

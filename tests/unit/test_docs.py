@@ -108,10 +108,12 @@ def test_decisions_are_listed() -> None:
 def test_formats_that_have_a_magic_name_it() -> None:
     """Magic numbers in the document are those of the code."""
     from aurora.batch import MAGIC as BATCH
+    from aurora.encryption import MAGIC as SEALED
+    from aurora.keys import MAGIC as KEY
     from compute_node.access.superblock import MAGIC as SUPERBLOCK
     from storage_node.meta import MAGIC as META
     from storage_node.page_store import MAGIC as TORN
 
     text = (ROOT / "docs" / "formats.md").read_text()
-    for magic in (BATCH, SUPERBLOCK, META, TORN):
+    for magic in (BATCH, KEY, META, SEALED, SUPERBLOCK, TORN):
         assert magic.decode() in text

@@ -25,6 +25,7 @@ OUTSIDE_WORLD = frozenset(("time", "random", "socket", "asyncio", "grpc", "os", 
 
 CORES = (
     "aurora/batch.py",
+    "aurora/encryption.py",
     "aurora/geometry.py",
     "aurora/ids.py",
     "aurora/kernels/python",
@@ -129,8 +130,6 @@ def test_cores_know_nothing_of_the_outside_world(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sources(*CORES), ids=name_of)
 def test_cores_do_not_import_the_glue_around_them(path: Path) -> None:
-            "compute_node.volume.fleet",
-            "compute_node.volume.monitor",
     glue = ("aurora.rpc.channels", "aurora.rpc.stream", "compute_node.volume.driver", "compute_node.volume.streams",
             "compute_node.volume.volume", "compute_node.hub", "storage_node.service", "storage_node.server",
             "storage_node.background", "aurora.rpc.storage_pb2_grpc")  # fmt: skip
@@ -177,8 +176,8 @@ def test_aurora_imports_neither_but_to_embed_and_to_simulate() -> None:
 
 def test_the_simulator_runs_cores_only() -> None:
     allowed = {
-            "compute_node.volume.fleet",
-            "compute_node.volume.monitor",
+        "compute_node.volume.fleet",
+        "compute_node.volume.monitor",
         "compute_node.volume.driver",  # read_fence: how a Fence reply reads
         "compute_node.volume.recovery",
         "compute_node.volume.writer_core",
