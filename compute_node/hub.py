@@ -16,7 +16,7 @@ from typing import Any
 
 import greenlet
 
-from aurora.errors import InvariantViolation
+from aurora.errors import InvariantViolation, SqlError
 from aurora.stalls import STALL_S, Stalls
 
 
@@ -166,6 +166,21 @@ class Hub:
 
         task.add_done_callback(finished)
         return self.wait(waiter)
+
+    def beside(self, awaitable: Any, done: Callable[[Any], None]) -> asyncio.Future[Any]:
+        """Run an asyncio awaitable that no greenlet waits for. ``done`` gets its result, on the loop's side where
+        nothing may wait; None when it was cancelled or failed. An error that is no SqlError is a defect, and told.
+        """
+
+        def finished(task: asyncio.Future[Any]) -> None:
+            error = None if task.cancelled() else task.exception()
+            done(None if task.cancelled() or error is not None else task.result())
+            if error is not None and not isinstance(error, SqlError):
+                self.loop.call_exception_handler({"message": "background work broke", "exception": error})
+
+        task: asyncio.Future[Any] = asyncio.ensure_future(awaitable, loop=self.loop)
+        task.add_done_callback(finished)
+        return task
 
     async def call(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run ``function(*args)`` in a greenlet and await its result from asyncio code."""

@@ -192,7 +192,7 @@ INSTANCE_METRICS: Final[tuple[_InstanceMetric, ...]] = (
     _InstanceMetric(
         "aurora_compute_node_read_latency_seconds",
         "gauge",
-        "Moving average of page reads from the node; 0: none yet",
+        "Median of the last page reads from the node; 0: none yet",
         _node("read_latency_ms", 0.001),
         ("node", "az"),
     ),

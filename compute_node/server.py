@@ -163,7 +163,7 @@ class ComputeServer:
         if self._volume is None or self._wire is None or self.engine is None:
             return {"id": self.config.id, "state": "starting"}
         volume = self._volume.status()
-        arena = self.engine.storage.arena
+        cache, arena = self.engine.storage.cache, self.engine.storage.arena
         return {
             "id": self.config.id,
             "role": self.config.role,
@@ -176,6 +176,8 @@ class ComputeServer:
                 "hits": int(arena.hits),
                 "misses": int(arena.misses),
                 "evictions": int(arena.evictions),
+                "pages_read": cache.pages_read,
+                "pages_ahead": cache.pages_ahead,
             },
         }
 

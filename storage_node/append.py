@@ -22,9 +22,13 @@ from google.protobuf.message import DecodeError
 
 from aurora.histogram import Histogram
 from aurora.rpc import storage_pb2 as pb
-from aurora.rpc.stream_server import ServedStream
+from aurora.rpc.stream_server import Receiver, ServedStream
 from storage_node.admission import APPEND_STREAMS_MAX, BACKLOG_BYTES_MAX
 from storage_node.node import StorageFailed, StorageNode
+from storage_node.page_reads import PageReads, ReadStream
+
+APPEND_LOG = "/aurora.storage.v1.Storage/AppendLog"
+READ_STREAM = "/aurora.storage.v1.Storage/ReadStream"
 
 logger = logging.getLogger(__name__)
 
@@ -97,15 +101,23 @@ class Appends:
 class LogPort:
     """The streams on the log port; the instance itself makes a receiver for each (``serve_streams``)."""
 
-    def __init__(self, appends: Appends) -> None:
+    def __init__(self, appends: Appends, reads: PageReads) -> None:
         self._appends = appends
+        self._reads = reads
         self._streams: set[ServedStream] = set()
 
-    def __call__(self, stream: ServedStream) -> LogStream:
-        """A new connection."""
-        surplus = len(self._streams) >= APPEND_STREAMS_MAX
+    def __call__(self, stream: ServedStream, method: str) -> Receiver | None:
+        """A new stream."""
+        receiver: Receiver
+        if method == APPEND_LOG:
+            surplus = len(self._streams) >= APPEND_STREAMS_MAX
+            receiver = LogStream(stream, self._appends, self._streams.discard, surplus)
+        elif method == READ_STREAM:
+            receiver = ReadStream(stream, self._reads, self._streams.discard)
+        else:
+            return None
         self._streams.add(stream)
-        return LogStream(stream, self._appends, self._streams.discard, surplus)
+        return receiver
 
     def close(self) -> None:
         """End all streams: what has been read has been answered."""
@@ -116,7 +128,7 @@ class LogPort:
 class LogStream:
     """Receives the messages of one stream on the log port, and sends its replies."""
 
-    __slots__ = ("_appends", "_gone", "_stream", "_surplus")
+    __slots__ = ("_appends", "_gone", "_slow_s", "_stream", "_surplus")
 
     def __init__(
         self, stream: ServedStream, appends: Appends, gone: Callable[[ServedStream], None], surplus: bool
@@ -125,6 +137,7 @@ class LogStream:
         self._surplus = surplus
         self._appends = appends
         self._gone = gone
+        self._slow_s = appends.node.config.slow_ms / 1000
 
     def received(self, message: bytes) -> None:
         """Stage one append; a message that does not parse, or comes on a stream too many, ends the connection."""
@@ -148,7 +161,10 @@ class LogStream:
 
     def put(self, reply: pb.AppendReply) -> None:
         """Send a reply; the transport writes it in this turn of the loop. A client that takes none is given up."""
-        self._stream.send(reply.SerializeToString())
+        if self._slow_s:
+            asyncio.get_running_loop().call_later(self._slow_s, self._stream.send, reply.SerializeToString())
+        else:
+            self._stream.send(reply.SerializeToString())
         if self._stream.backlog_bytes > BACKLOG_BYTES_MAX:
             logger.error("append stream ended: the client does not take its replies")
             self._stream.close()

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 CHUNK_PAGES = 64
 RETRY_S = 1.0
 """Pause after a refusal of the disk, and between passes that could not take anything."""
+STAGGER = 0.5
+"""How much more log than the setting says the last member lets come together before a pass."""
 
 
 class Phase(Enum):
@@ -200,7 +202,8 @@ class Coalescer:
         node = self._node
         full = [segment for segment in node.segments.values() if not segment.tail]
         live = sum(segment.live_bytes for segment in full)
-        due = live >= node.config.coalesce_log_mb * (1 << 20) or now - self._last_pass >= node.config.coalesce_age_s
+        threshold_bytes = node.config.coalesce_log_mb * (1 << 20) * self._stagger()
+        due = live >= threshold_bytes or now - self._last_pass >= node.config.coalesce_age_s
         if not due and not node.memory.pressed:
             return False
         self._last_pass = now
@@ -210,6 +213,14 @@ class Coalescer:
             return False
         self.passes += 1
         return True
+
+    def _stagger(self) -> float:
+        """1 to 1 + ``STAGGER``, by the node's place among the members: all get the same log at the same time, and page
+        reads shall find nodes that do not coalesce just then."""
+        descriptor = self._node.descriptor
+        members = [node.node_id for node in descriptor.nodes] if descriptor is not None else []
+        node_id = self._node.config.node_id
+        return 1 + STAGGER * members.index(node_id) / len(members) if node_id in members else 1.0
 
     def _begin_round(self) -> None:
         node, segment = self._node, self._todo.popleft()

@@ -61,6 +61,8 @@ class NodeConfig:
     """Pages asked for at once; each such range is checked and written in one stretch of background work."""
     slice_ms: float = 2
     """Longest stretch of background work between two turns of the append path."""
+    slow_ms: float = 0
+    """Fault drill: every answer to compute is held back this long."""
     tls_ca: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -105,6 +107,8 @@ class NodeConfig:
         ):
             if getattr(self, name) <= 0:
                 raise InvariantViolation(f"setting {name} must be above zero, not {getattr(self, name)}")
+        if self.slow_ms < 0:
+            raise InvariantViolation(f"setting slow_ms must not be below zero: {self.slow_ms}")
         try:
             _ = self.tls, self.key_source
         except ValueError as error:
@@ -149,6 +153,7 @@ _FLAGS: tuple[tuple[str, type, str], ...] = (
     ("refill-busy-mb-s", float, "the same while the volume is being written to; 0 = none"),
     ("refill-range-kb", float, "size of one range of pages taken over from a peer"),
     ("slice-ms", float, "longest slice of background work"),
+    ("slow-ms", float, "fault drill: hold every answer back this long"),
     ("tls-ca", Path, "certificate (PEM) of the authority whose certificates clients and peers must show"),
     ("tls-cert", Path, "this node's certificate (PEM)"),
     ("tls-key", Path, "its private key (PEM)"),

@@ -3,38 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
-from aurora.histogram import Histogram
 from aurora.metrics import Metric, Scalar
-from aurora.rpc import storage_pb2 as pb
 from aurora.stalls import Stalls
 from storage_node.append import Appends
 from storage_node.measured_disk import MeasuredDisk
 from storage_node.node import StorageNode
+from storage_node.page_reads import ReadCounts
 from storage_node.segment import Segment
-
-
-@dataclass(slots=True)
-class ReadCounts:
-    """Page reads as they are answered. ``behind`` and ``collected`` are among ``pages``."""
-
-    requests: int = 0
-    pages: int = 0
-    behind: int = 0
-    collected: int = 0
-    seconds: Histogram = field(default_factory=Histogram)
-    """Of whole requests, without what gRPC adds."""
-
-    def answered(self, reply: pb.ReadPagesReply, took_s: float) -> None:
-        """Count one request."""
-        self.requests += 1
-        self.pages += len(reply.pages)
-        for page in reply.pages:
-            self.behind += page.behind
-            self.collected += page.collected
-        self.seconds.observe(took_s)
 
 
 @dataclass(frozen=True, slots=True)

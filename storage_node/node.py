@@ -399,11 +399,15 @@ class StorageNode(Generic[Token]):
 
     def on_read(self, request: pb.ReadPagesRequest) -> pb.ReadPagesReply:
         """Pages as of their read points; each image, or why not, in the order asked for."""
+        return pb.ReadPagesReply(pages=self.read_slice(request, 0, len(request.pages)))
+
+    def read_slice(self, request: pb.ReadPagesRequest, start: int, stop: int) -> list[pb.PageImage]:
+        """``on_read`` of the pages from ``start`` to before ``stop`` of the request."""
         self._check_volume(request.volume_id)
         if request.volume_epoch and request.volume_epoch < self.epoch:
             raise Refused(f"epoch {request.volume_epoch}: the node has adopted {self.epoch}")
         self._check_membership(request.membership_epoch)
-        return pb.ReadPagesReply(pages=[self._read_page(p.page_no, p.pg_lsn) for p in request.pages])
+        return [self._read_page(p.page_no, p.pg_lsn) for p in request.pages[start:stop]]
 
     def _read_page(self, page_no: int, pg_lsn: int) -> pb.PageImage:
         # Bounded by the PG's own LSN and not by the read point: void records that this node may still hold lie between.

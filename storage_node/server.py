@@ -28,6 +28,7 @@ from storage_node.config import NodeConfig
 from storage_node.measured_disk import MeasuredDisk
 from storage_node.metrics import NODE_METRICS, NodeSource
 from storage_node.node import StorageFailed, StorageNode
+from storage_node.page_reads import PageReads
 from storage_node.service import StorageService
 
 GRACE_S = 0.2
@@ -49,9 +50,10 @@ class NodeServer:
         self._done = asyncio.Event()
         self._net = GrpcNet(self.tls)
         self._appends = Appends(self.node, self.stop)
-        self._log_port = LogPort(self._appends)
+        reads = PageReads(self.node)
+        self._log_port = LogPort(self._appends, reads)
         self._log_server: asyncio.Server | None = None
-        self._service = StorageService(self.node, self._appends)
+        self._service = StorageService(self.node, self._appends, reads)
         self._server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=CALLS_MAX)
         self._background: asyncio.Task[None] | None = None
         self.metrics = MetricsServer(lambda: f"the disk refuses: {self.node.note}" if self.node.note else "")
@@ -73,7 +75,7 @@ class NodeServer:
         self.address = f"{host}:{port}" if host else self.config.listen
         self._background = asyncio.get_running_loop().create_task(Background(self.node, self._net).run())
         self._background.add_done_callback(lambda _: self._done.set())
-        source = NodeSource(self.node, self._appends, self._service.reads, self.measured, self.stalls)
+        source = NodeSource(self.node, self._appends, self._service.page_reads.counts, self.measured, self.stalls)
         self._heartbeat = Heartbeat(self.stalls, source.work)
         self.metrics.add(NODE_METRICS, source)
         await self.metrics.start(self.config.metrics_listen)

@@ -21,8 +21,8 @@ from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
 from storage_node.admission import READ_BYTES_MAX, READ_PAGES_MAX, REPLIES_MAX, STREAMS_MAX, Admission
 from storage_node.append import Appends, Replies
-from storage_node.metrics import ReadCounts
 from storage_node.node import Refused, StorageNode
+from storage_node.page_reads import PageReads
 
 Reply = TypeVar("Reply")
 
@@ -32,9 +32,10 @@ logger = logging.getLogger(__name__)
 class AppendStream:
     """One writer's stream: the replies that wait to be sent."""
 
-    __slots__ = ("closed", "ready", "replies", "room")
+    __slots__ = ("closed", "ready", "replies", "room", "slow_s")
 
-    def __init__(self) -> None:
+    def __init__(self, slow_s: float) -> None:
+        self.slow_s = slow_s
         self.replies: deque[pb.AppendReply] = deque()
         self.ready = asyncio.Event()
         self.room = asyncio.Event()
@@ -57,6 +58,8 @@ class AppendStream:
         """Write replies until the stream is closed and all are out."""
         while True:
             while self.replies:
+                if self.slow_s:
+                    await asyncio.sleep(self.slow_s)
                 await context.write(self.replies.popleft())
                 self.room.set()
             if self.closed:
@@ -66,21 +69,22 @@ class AppendStream:
 
 
 class StorageService:
-    """The servicer of protos/storage.proto. ``log_port``: where ``AppendLog`` is served as well; 0 = nowhere else."""
+    """The servicer of protos/storage.proto. ``log_port``: where the streams are served as well; 0 = nowhere else."""
 
-    def __init__(self, node: StorageNode[Replies], appends: Appends) -> None:
+    def __init__(self, node: StorageNode[Replies], appends: Appends, reads: PageReads) -> None:
         self.node = node
+        self.page_reads = reads
         self.log_port = 0
-        self.reads = ReadCounts()
         self._appends = appends
         self._range_reads = asyncio.Semaphore(1)
+        self._slow_s = node.config.slow_ms / 1000
         self._receivers: set[asyncio.Future[None]] = set()
         self._reads = Admission(READ_BYTES_MAX)
         self._streams = Admission(STREAMS_MAX)
 
     async def AppendLog(self, request_iterator: Any, context: Any) -> None:
         """Stage what is read; replies go out as flushes finish."""
-        stream = AppendStream()
+        stream = AppendStream(self._slow_s)
         receiver = asyncio.ensure_future(self._receive(stream, context))
         sender = asyncio.ensure_future(stream.send(context))
         self._receivers.add(receiver)
@@ -114,6 +118,8 @@ class StorageService:
             receiver.cancel()
 
     async def _answer(self, context: Any, handler: Callable[[Any], Reply], request: Any) -> Reply:
+        if self._slow_s:
+            await asyncio.sleep(self._slow_s)
         try:
             return handler(request)
         except Refused as error:
@@ -142,8 +148,18 @@ class StorageService:
         context.add_done_callback(lambda _: self._reads.leave(held_bytes))
         start_s = monotonic()
         reply = await self._answer(context, self.node.on_read, request)
-        self.reads.answered(reply, monotonic() - start_s)
+        self.page_reads.counts.answered(reply, monotonic() - start_s)
         return reply
+
+    async def ReadStream(self, request_iterator: Any, context: Any) -> None:
+        """The same, request after request."""
+        async for request in request_iterator:
+            answer: asyncio.Future[pb.ReadPagesReply] = asyncio.get_running_loop().create_future()
+            self.page_reads.ask(request, answer.set_result)
+            reply = await answer
+            if self._slow_s:
+                await asyncio.sleep(self._slow_s)
+            await context.write(reply)
 
     async def Fence(self, request: pb.FenceRequest, context: Any) -> pb.FenceReply:
         """See ``StorageNode.on_fence``; the log port is added here."""

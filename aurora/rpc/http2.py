@@ -8,8 +8,8 @@ clear or over the event loop's TLS (``aurora/rpc/tls.py``)::
     frame    length u24 | type u8 | flags u8 | stream id u31 | payload          (big-endian)
     message  compressed u8 = 0 | length u32 | protobuf bytes                    (in the payload of DATA frames)
 
-``aurora/rpc/stream.py`` is the client's end, ``aurora/rpc/stream_server.py`` the server's. Header blocks are not
-decoded: the address says which method it is, and a stream that ends, for whatever reason, is told as ended.
+``aurora/rpc/stream.py`` is the client's end, ``aurora/rpc/stream_server.py`` the server's. Of header blocks only a
+request's path is decoded; a stream that ends, for whatever reason, is told as ended.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6
 ACK = END_STREAM = 1
 END_HEADERS = 4
 PADDED = 8
+PRIORITY = 32
 SET_HEADER_TABLE_SIZE, SET_STREAMS_MAX, SET_INITIAL_WINDOW_SIZE, SET_MAX_FRAME_SIZE = 1, 3, 4, 5
 PROTOCOL_ERROR, FRAME_SIZE_ERROR, REFUSED_STREAM = 1, 6, 7
 DEFAULT_WINDOW: Final = 65_535
@@ -88,6 +89,8 @@ class GrpcPeer(asyncio.Protocol):
         self._peer_initial = DEFAULT_WINDOW
         self._frame_max = 16_384
         self._consumed = 0
+        self._header_block = b""
+        """Payload of the last HEADERS frame."""
 
     # What an end adds
 
@@ -171,6 +174,7 @@ class GrpcPeer(asyncio.Protocol):
             if not flags & ACK:
                 self._on_settings(payload)
         elif kind == HEADERS:
+            self._header_block = payload
             self._on_headers(flags, stream)
         elif kind == RST_STREAM:
             if stream == self._stream:

@@ -113,16 +113,18 @@ class PageAt(_message.Message):
     def __init__(self, page_no: _Optional[int] = ..., pg_lsn: _Optional[int] = ..., read_point: _Optional[int] = ...) -> None: ...
 
 class ReadPagesRequest(_message.Message):
-    __slots__ = ("volume_id", "volume_epoch", "pages", "membership_epoch")
+    __slots__ = ("volume_id", "volume_epoch", "pages", "membership_epoch", "request_id")
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
     VOLUME_EPOCH_FIELD_NUMBER: _ClassVar[int]
     PAGES_FIELD_NUMBER: _ClassVar[int]
     MEMBERSHIP_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     volume_id: bytes
     volume_epoch: int
     pages: _containers.RepeatedCompositeFieldContainer[PageAt]
     membership_epoch: int
-    def __init__(self, volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., pages: _Optional[_Iterable[_Union[PageAt, _Mapping]]] = ..., membership_epoch: _Optional[int] = ...) -> None: ...
+    request_id: int
+    def __init__(self, volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., pages: _Optional[_Iterable[_Union[PageAt, _Mapping]]] = ..., membership_epoch: _Optional[int] = ..., request_id: _Optional[int] = ...) -> None: ...
 
 class PageImage(_message.Message):
     __slots__ = ("page_no", "image", "scl", "behind", "collected")
@@ -139,10 +141,14 @@ class PageImage(_message.Message):
     def __init__(self, page_no: _Optional[int] = ..., image: _Optional[bytes] = ..., scl: _Optional[int] = ..., behind: _Optional[bool] = ..., collected: _Optional[bool] = ...) -> None: ...
 
 class ReadPagesReply(_message.Message):
-    __slots__ = ("pages",)
+    __slots__ = ("pages", "request_id", "error")
     PAGES_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
     pages: _containers.RepeatedCompositeFieldContainer[PageImage]
-    def __init__(self, pages: _Optional[_Iterable[_Union[PageImage, _Mapping]]] = ...) -> None: ...
+    request_id: int
+    error: str
+    def __init__(self, pages: _Optional[_Iterable[_Union[PageImage, _Mapping]]] = ..., request_id: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
 
 class FenceRequest(_message.Message):
     __slots__ = ("volume_id", "volume_epoch", "writer_id")

@@ -44,6 +44,11 @@ class StorageStub:
                 request_serializer=aurora_dot_rpc_dot_storage__pb2.ReadPagesRequest.SerializeToString,
                 response_deserializer=aurora_dot_rpc_dot_storage__pb2.ReadPagesReply.FromString,
                 _registered_method=True)
+        self.ReadStream = channel.stream_stream(
+                '/aurora.storage.v1.Storage/ReadStream',
+                request_serializer=aurora_dot_rpc_dot_storage__pb2.ReadPagesRequest.SerializeToString,
+                response_deserializer=aurora_dot_rpc_dot_storage__pb2.ReadPagesReply.FromString,
+                _registered_method=True)
         self.Fence = channel.unary_unary(
                 '/aurora.storage.v1.Storage/Fence',
                 request_serializer=aurora_dot_rpc_dot_storage__pb2.FenceRequest.SerializeToString,
@@ -108,6 +113,13 @@ class StorageServicer:
 
     def ReadPages(self, request, context):
         """A page as of a read point; a batch of pages in one message.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadStream(self, request_iterator, context):
+        """The same on one long-lived stream, also on the log port: answers name their request and may come in another order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -191,6 +203,11 @@ def add_StorageServicer_to_server(servicer, server):
             ),
             'ReadPages': grpc.unary_unary_rpc_method_handler(
                     servicer.ReadPages,
+                    request_deserializer=aurora_dot_rpc_dot_storage__pb2.ReadPagesRequest.FromString,
+                    response_serializer=aurora_dot_rpc_dot_storage__pb2.ReadPagesReply.SerializeToString,
+            ),
+            'ReadStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.ReadStream,
                     request_deserializer=aurora_dot_rpc_dot_storage__pb2.ReadPagesRequest.FromString,
                     response_serializer=aurora_dot_rpc_dot_storage__pb2.ReadPagesReply.SerializeToString,
             ),
@@ -297,6 +314,33 @@ class Storage:
             request,
             target,
             '/aurora.storage.v1.Storage/ReadPages',
+            aurora_dot_rpc_dot_storage__pb2.ReadPagesRequest.SerializeToString,
+            aurora_dot_rpc_dot_storage__pb2.ReadPagesReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/aurora.storage.v1.Storage/ReadStream',
             aurora_dot_rpc_dot_storage__pb2.ReadPagesRequest.SerializeToString,
             aurora_dot_rpc_dot_storage__pb2.ReadPagesReply.FromString,
             options,

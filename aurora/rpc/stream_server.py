@@ -1,7 +1,7 @@
 """The server's end of a gRPC stream on a connection of its own. See ``aurora/rpc/http2.py``.
 
-A port that serves one method and nothing else: whatever stream a client opens there is that method, so request headers
-need not be decoded, and any gRPC client can use it. A second stream on the same connection is refused.
+A port that serves streaming methods, one stream a connection, for any gRPC client: a second stream on the same
+connection is refused, a method that is not served here is answered with UNIMPLEMENTED.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Protocol
+
+import hpack
 
 from aurora.rpc import http2
 from aurora.rpc.http2 import GrpcPeer, frame, setting, text, u32
@@ -27,6 +29,8 @@ _OPENING = (
 )  # fmt: skip
 _RESPONSE = b"\x88\x0f\x10" + text("application/grpc")  # :status 200, content-type
 _TRAILERS = b"\x00" + text("grpc-status") + text("0")
+_UNIMPLEMENTED = _RESPONSE + b"\x00" + text("grpc-status") + text("12")
+HEADER_BYTES_MAX = 8192
 
 
 class Receiver(Protocol):
@@ -42,22 +46,37 @@ class Receiver(Protocol):
         """The stream is over: nothing further comes, nothing sent arrives."""
 
 
-class ServedStream(GrpcPeer):
-    """One connection of a client, its messages given to the receiver that ``make_receiver(self)`` returns."""
+MakeReceiver = Callable[["ServedStream", str], Receiver | None]
+"""Gives the receiver of a stream by the method's path (``/package.Service/Name``); None: not served here."""
 
-    def __init__(self, make_receiver: Callable[[ServedStream], Receiver]) -> None:
+
+def request_path(flags: int, payload: bytes) -> str | None:
+    """The ``:path`` of a request's HEADERS frame; None when it cannot be decoded or goes on in another frame."""
+    if not flags & http2.END_HEADERS:
+        return None
+    start, end = 0, len(payload)
+    if flags & http2.PADDED and payload:
+        start, end = 1, end - payload[0]
+    if flags & http2.PRIORITY:
+        start += 5
+    try:
+        headers = hpack.Decoder(max_header_list_size=HEADER_BYTES_MAX).decode(payload[start:end])
+    except hpack.HPACKError:
+        return None
+    return next((str(value) for name, value, *_ in headers if name == ":path"), None)
+
+
+class ServedStream(GrpcPeer):
+    """One connection of a client, its messages given to the receiver that ``make_receiver`` returns for its method."""
+
+    def __init__(self, make_receiver: MakeReceiver) -> None:
         super().__init__()
         self._stream = 0
         self._preface = http2.PREFACE
         self._make_receiver = make_receiver
-        self._receiver: Receiver
+        self._receiver: Receiver | None = None
         self._fresh = False
         self._finishing = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client is there; with TLS, one that has proved who it is."""
-        self._receiver = self._make_receiver(self)
-        super().connection_made(transport)
 
     def _opening(self) -> bytes:
         return _OPENING
@@ -72,17 +91,29 @@ class ServedStream(GrpcPeer):
             self._preface = self._preface[n:]
             data = data[n:]
         super().data_received(data)
-        if self._fresh:
+        self._read_done()
+
+    def _read_done(self) -> None:
+        if self._fresh and self._receiver is not None:
             self._fresh = False
             self._receiver.read_done()
 
     def _on_message(self, message: bytes) -> None:
-        self._fresh = True
-        self._receiver.received(message)
+        if self._receiver is not None:
+            self._fresh = True
+            self._receiver.received(message)
 
     def _on_headers(self, flags: int, stream: int) -> None:
         if not self._stream:
             self._stream = stream
+            path = request_path(flags, self._header_block)
+            if path is None:
+                self._end(f"a request without a path, HTTP/2 error {http2.PROTOCOL_ERROR}")
+                return
+            self._receiver = self._make_receiver(self, path)
+            if self._receiver is None:
+                self._write(frame(http2.HEADERS, http2.END_HEADERS | http2.END_STREAM, stream, _UNIMPLEMENTED))
+                return
             self._write(frame(http2.HEADERS, http2.END_HEADERS, stream, _RESPONSE))
         elif stream != self._stream:
             self._write(frame(http2.RST_STREAM, 0, stream, u32(http2.REFUSED_STREAM)))
@@ -90,9 +121,7 @@ class ServedStream(GrpcPeer):
             self._on_end()
 
     def _on_end(self) -> None:
-        if self._fresh:
-            self._fresh = False
-            self._receiver.read_done()
+        self._read_done()
         self.finish()
 
     def finish(self) -> None:
@@ -106,15 +135,14 @@ class ServedStream(GrpcPeer):
             self._write(frame(http2.HEADERS, http2.END_HEADERS | http2.END_STREAM, self._stream, _TRAILERS))
             transport, self._transport = self._transport, None
             transport.close()
-            self._receiver.ended()
+            self._ended("finished")
 
     def _ended(self, reason: str) -> None:
-        self._receiver.ended()
+        if self._receiver is not None:
+            self._receiver.ended()
 
 
-async def serve_streams(
-    host: str, port: int, make_receiver: Callable[[ServedStream], Receiver], tls: Tls | None = None
-) -> asyncio.Server:
+async def serve_streams(host: str, port: int, make_receiver: MakeReceiver, tls: Tls | None = None) -> asyncio.Server:
     """Listen on ``host:port`` (0: a free one), with TLS when there is one; OSError when that cannot be had."""
     return await asyncio.get_running_loop().create_server(
         lambda: ServedStream(make_receiver),

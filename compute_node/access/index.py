@@ -15,6 +15,7 @@ from aurora.kernels.python.btree import DUPLICATE, NEEDS_SPLIT, TID_BYTES, next_
 from aurora.kernels.python.heap import LIVE, UNDECIDED
 from compute_node.access.btree_write import BTreeWriter
 from compute_node.access.keys import key_codec
+from compute_node.access.read_ahead import FIRST_PAGES
 from compute_node.catalog.descriptors import IndexDesc
 from compute_node.txn.transaction import Txn
 
@@ -88,6 +89,10 @@ class Index:
             rows = self._lookup(snapshot, self.codec, key_values, self._heap, proj, self.unique)
             if type(rows) is list:
                 return rows
+            if not self.unique:
+                # Many rows may have the key: not all of their pages need fit the cache at once.
+                found = self.scan(snapshot, key_values, None, None, False, columns, want_tid)
+                return [row for batch in found for row in batch]
             self._load(rows)
 
     def scan(
@@ -114,9 +119,7 @@ class Index:
                 continue
             tids, following = found
             if tids:
-                rows = self._rows(snapshot, tids, proj)
-                if rows:
-                    yield rows
+                yield from filter(None, self._rows(snapshot, tids, proj))
             if following is None:
                 return
             if backward:
@@ -124,17 +127,28 @@ class Index:
             else:
                 low = following
 
-    def _rows(self, snapshot: Any, tids: list[int], proj: Any) -> list[Row]:
-        tried = False
-        while True:
-            rows = self._heap.fetch_many(snapshot, tids, proj)
-            if type(rows) is list:
-                return rows
-            if not tried and len(tids) > 1:
-                tried = True
-                page_no = self.table.file.map.page_no
-                self._cache.prefetch(dict.fromkeys(page_no(tid >> 16) for tid in tids))
-            self._load(rows)
+    def _rows(self, snapshot: Any, tids: list[int], proj: Any) -> Iterator[list[Row]]:
+        """The visible rows of a leaf's tids, in their order: all in one batch when their pages are here."""
+        fetch_many = self._heap.fetch_many
+        rows = fetch_many(snapshot, tids, proj)
+        if type(rows) is list:
+            yield rows
+            return
+        # Parts, so that they fit a small cache, and so that each is on its way while the one before is looked at.
+        page_no = self.table.file.map.page_no
+        parts = list(_parts(tids, self._cache.read_ahead_pages))
+        loads: list[Any] = []
+        try:
+            for at, part in enumerate(parts):
+                for wanted in parts[at : at + 2] if not at else parts[at + 1 : at + 2]:
+                    loads.append(self._cache.read_ahead(dict.fromkeys(page_no(tid >> 16) for tid in wanted)))
+                while type(rows := fetch_many(snapshot, part, proj)) is not list:
+                    self._load(rows)
+                yield rows
+        finally:
+            for load in loads:
+                if load is not None:
+                    load.cancel()
 
     def _range(self, equal: Row, lower: Bound | None, upper: Bound | None) -> tuple[bytes, bytes | None] | None:
         """The half-open byte range of a scan; None when it is empty."""
@@ -309,3 +323,18 @@ class Index:
         if item.text_bytes is not None:
             return str(item.text_bytes(value).decode())
         return str(item.output(value, self._storage.type_env))
+
+
+def _parts(tids: list[int], pages_max: int) -> Iterator[list[int]]:
+    """``tids`` cut where they come to more pages than ``FIRST_PAGES``, then twice as many, up to ``pages_max``."""
+    pages = min(FIRST_PAGES, max(1, pages_max))
+    part: list[int] = []
+    blocks: set[int] = set()
+    for tid in tids:
+        blocks.add(tid >> 16)
+        if len(blocks) > pages:
+            yield part
+            part, blocks = [], {tid >> 16}
+            pages = min(2 * pages, max(1, pages_max))
+        part.append(tid)
+    yield part

@@ -19,6 +19,7 @@ from aurora.kernels.python.heap import BUSY, GONE, OK, RETRY, SELF
 from aurora.page import PAGE_BYTES
 from compute_node.access.index import Index
 from compute_node.access.keys import row_codec
+from compute_node.access.read_ahead import ReadAhead
 from compute_node.access.vacuum_truncate import is_empty
 from compute_node.catalog.descriptors import IndexDesc, RelationDesc
 from compute_node.txn.locks import FOR_KEY_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE, NOWAIT, SKIP_LOCKED, WAIT
@@ -28,7 +29,6 @@ Row = tuple[Any, ...]
 
 WRITE_REDO_BYTES = 2 * PAGE_BYTES
 """Log space reserved for one row's heap change: at most two page images' worth."""
-PREFETCH_BLOCKS = 32
 BULK_ROWS_MIN = 16
 STRENGTHS = {"key share": 0, "share": 1, "no key update": 2, "update": 3}
 
@@ -98,23 +98,33 @@ class Table:
         return self.scan_blocks(snapshot, columns, want_tid, 0, None)
 
     def scan_blocks(
-        self, snapshot: Any, columns: tuple[int, ...], want_tid: bool, start: int, end: int | None, roots: bool = False
+        self,
+        snapshot: Any,
+        columns: tuple[int, ...],
+        want_tid: bool,
+        start: int,
+        end: int | None,
+        roots: bool = False,
+        step: int = 1,
     ) -> Iterator[list[Row]]:
-        """``scan`` of the blocks from ``start`` to before ``end``; with ``roots`` the tids are those of the chains'
-        roots."""
+        """``scan`` of every ``step``-th block from ``start`` to before ``end``; with ``roots`` the tids are those of
+        the chains' roots."""
         proj = self.projection(columns, want_tid)
-        blocks = self.file.map.blocks if end is None else min(end, self.file.map.blocks)
         scan_page, page_no = self.heap.scan_page, self.file.map.page_no
-        block = start
-        while block < blocks:
-            rows = scan_page(snapshot, block, proj, roots)
-            if type(rows) is list:
+        blocks = range(start, self.file.map.blocks if end is None else min(end, self.file.map.blocks), step)
+        ahead = ReadAhead(self._cache, lambda at: page_no(blocks[at]), len(blocks))
+        try:
+            for at, block in enumerate(blocks):
+                if at >= ahead.mark:
+                    ahead.advance(at)
+                while type(rows := scan_page(snapshot, block, proj, roots)) is not list:
+                    if rows == page_no(block):
+                        ahead.missed(at)
+                    self._load(rows)
                 if rows:
                     yield rows
-                block += 1
-                continue
-            self._cache.prefetch([page_no(each) for each in range(block, min(block + PREFETCH_BLOCKS, blocks))])
-            self._load(rows)
+        finally:
+            ahead.close()
 
     def fetch(self, snapshot: Any, tid: int, columns: tuple[int, ...]) -> Row | None:
         """The version at ``tid``, None when there is none that the snapshot sees."""

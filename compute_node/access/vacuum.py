@@ -15,6 +15,7 @@ from typing import Any
 
 from aurora.page import PAGE_BYTES
 from compute_node.access.btree_write import BTreeWriter
+from compute_node.access.read_ahead import ReadAhead
 from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.hub import HUB
 from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE, SKIP_LOCKED
@@ -67,8 +68,24 @@ class Vacuum:
         snapshot = storage.txns.latest_snapshot()
         count = table.projection((), False)
         # Blocks that nobody was given yet stay out: they must not be found free here and given out there as well.
+        ahead = ReadAhead(storage.cache, file.map.page_no, file.fresh)
+        try:
+            self._pass(ahead, snapshot, count)
+        finally:
+            ahead.close()
+        self._clean()
+        return self.stats
+
+    def _pass(self, ahead: ReadAhead, snapshot: Any, count: Any) -> None:
+        """Over the heap: prune, freeze, gather dead line pointers, count."""
+        table, storage = self._table, self._storage
+        file, arena = table.file, storage.arena
         for block in range(file.fresh):
             self._breathe()
+            if block >= ahead.mark:
+                ahead.advance(block)
+            if not arena.contains(file.map.page_no(block)):
+                ahead.missed(block)
             storage.volume.reserve(PAGE_BYTES)
             horizon = storage.row_horizon()
             self.stats.versions += self._retry(table.heap.prune, block, horizon)
@@ -83,8 +100,6 @@ class Vacuum:
             self.stats.pages += 1
             self.stats.rows += len(self._list(table.heap.scan_page, snapshot, block, count, False))
             self._note_room(block)
-        self._clean()
-        return self.stats
 
     def _breathe(self) -> None:
         self._steps += 1

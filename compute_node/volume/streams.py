@@ -21,6 +21,8 @@ from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.channels import open_channel
 from aurora.rpc.stream import GrpcStream, open_stream
 from compute_node.volume.driver import NodeCalls
+from compute_node.volume.read_channel import ReadChannel
+from compute_node.volume.reads import Source
 
 if TYPE_CHECKING:
     from compute_node.volume.volume import Volume
@@ -42,8 +44,8 @@ class NodeStream:
         self.member = member
         self.channel = open_channel(member.address)
         self.calls = NodeCalls(volume.descriptor.volume_id, volume.writer_id, self.channel)
-        self.latency_s = 0.0
-        """Moving average of page reads from this node; 0 = none yet."""
+        self.source = Source(ReadChannel(member.address, self.calls.stub))
+        """This node as page reads see it."""
         self.problem = ""
         """Why the last stream ended."""
         self._volume = volume
@@ -66,9 +68,11 @@ class NodeStream:
         """What the descriptor says of the node now: another address is used from the next connection on."""
         if member.address != self.member.address:
             logger.info("storage node %s is at %s now, not at %s", member.node_id, member.address, self.member.address)
+            self._errand(self.source.channel.close())
             self._errand(self.channel.close())
             self.channel = open_channel(member.address)
             self.calls = NodeCalls(self._volume.descriptor.volume_id, self._volume.writer_id, self.channel)
+            self.source = Source(ReadChannel(member.address, self.calls.stub))
             self._on_closed("the node has moved")
         self.member = member
 
@@ -228,4 +232,5 @@ class NodeStream:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        await self.source.channel.close()
         await self.channel.close()

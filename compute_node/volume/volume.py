@@ -541,7 +541,7 @@ class Volume:
                 "scl": 0,
                 "lag_bytes": 0,
                 "in_flight": 0,
-                "read_latency_ms": round(stream.latency_s * 1000, 3),
+                "read_latency_ms": round(stream.source.latency.typical_s * 1000, 3),
                 "problem": stream.problem,
             }
             if not self.read_only:
@@ -575,6 +575,7 @@ class Volume:
             "messages": 0 if self.read_only else self.core.messages,
             "retained_bytes": 0 if self.read_only else self.core.retained_bytes,
             "page_reads": self.reader.reads,
+            "page_hedges": self.reader.hedges,
             "pg_durable": self.recovered.pg_last if self.read_only else self.core.tracker.pg_durable,
             "nodes": nodes,
         }

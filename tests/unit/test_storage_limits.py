@@ -24,10 +24,11 @@ from compute_node.volume.recovery import Recovered
 from compute_node.volume.writer_core import WriterCore
 from storage_node import admission
 from storage_node.admission import Admission
-from storage_node.append import Appends, LogPort
+from storage_node.append import APPEND_LOG, Appends, LogPort
 from storage_node.config import NodeConfig
 from storage_node.limits import APPENDS_SHARE
 from storage_node.node import StorageNode
+from storage_node.page_reads import PageReads
 from storage_node.server import NodeServer
 from storage_node.service import AppendStream
 
@@ -291,9 +292,9 @@ def test_append_streams_are_bounded_in_number_and_in_replies_that_nobody_takes(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     node: StorageNode[Any] = make_node(SimDisk())
-    port = LogPort(Appends(node, lambda: None))
+    port = LogPort(Appends(node, lambda: None), PageReads(node))
     streams = [FakeStream() for _ in range(admission.APPEND_STREAMS_MAX + 1)]
-    receivers = [port(stream) for stream in streams]  # type: ignore[arg-type]
+    receivers = [port(stream, APPEND_LOG) for stream in streams]  # type: ignore[arg-type]
     message = Lab._build(1, b"", 0, 0)
     for receiver in receivers:
         receiver.received(message)
@@ -310,7 +311,7 @@ def test_append_streams_are_bounded_in_number_and_in_replies_that_nobody_takes(
 
 def test_a_client_of_the_contracts_port_that_takes_no_replies_is_not_read_on() -> None:
     async def run() -> None:
-        stream = AppendStream()
+        stream = AppendStream(0.0)
         for sequence in range(admission.REPLIES_MAX):
             assert stream.room.is_set()
             stream.put(pb.AppendReply(sequence=sequence))

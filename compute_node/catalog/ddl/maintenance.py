@@ -109,10 +109,8 @@ def estimate(storage: Any, desc: RelationDesc, snapshot: Any) -> tuple[int, floa
         return 0, 0.0
     table = storage.table(desc)
     step = max(1, blocks // _SAMPLE_BLOCKS)
-    seen = rows = 0
-    for block in range(0, blocks, step):
-        seen += 1
-        rows += sum(len(batch) for batch in table.scan_blocks(snapshot, (), False, block, block + 1))
+    seen = len(range(0, blocks, step))
+    rows = sum(len(batch) for batch in table.scan_blocks(snapshot, (), False, 0, blocks, step=step))
     return blocks, float(rows) if step == 1 else float(round(rows * blocks / seen))
 
 
