@@ -218,7 +218,7 @@ class Coalescer:
         except OSError as error:
             node.refused_by_disk(error)
             return
-        node.log.release(self._gone)
+        node.log.release(node.stager.keep(self._gone))
         self._gone = []
         node.log.collect()
 

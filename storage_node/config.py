@@ -44,6 +44,23 @@ class NodeConfig:
     gossip_ms: float = 200
     slice_ms: float = 2
     """Longest stretch of background work between two turns of the append path."""
+    backup: str = ""
+    """Object store that the backup goes to, ``file:///…`` or ``s3://…`` (aurora/object_store.py); empty: no backup."""
+    stage_age_s: float = 1
+    """Age of log at which it is staged."""
+    stage_mb: float = 4
+    """Log that is staged before that age, and the most that one object holds."""
+    snapshot_log_mb: float = 256
+    """Staged log after which pages are staged anew, if it is no less than the pages take."""
+    snapshot_age_s: float = 21600
+    """Age of the newest snapshot after which pages are staged anew, if any log has been staged since."""
+    backup_window_s: float = 86400
+    """How far back the volume can be restored."""
+    backup_hold_mb: float = 2048
+    """Log that the node keeps for the backup beyond its own need; more than that is given up, and the backup has a
+    hole."""
+    takeover_s: float = 10
+    """Standstill of the backup after which the next node takes it over."""
 
     def __post_init__(self) -> None:
         for name in (
@@ -54,6 +71,13 @@ class NodeConfig:
             "coalesce_age_s",
             "gossip_ms",
             "slice_ms",
+            "stage_age_s",
+            "stage_mb",
+            "snapshot_log_mb",
+            "snapshot_age_s",
+            "backup_window_s",
+            "backup_hold_mb",
+            "takeover_s",
         ):
             if getattr(self, name) <= 0:
                 raise InvariantViolation(f"setting {name} must be above zero, not {getattr(self, name)}")
@@ -84,6 +108,14 @@ _FLAGS: tuple[tuple[str, type, str], ...] = (
     ("coalesce-age-s", float, "age of log that makes coalescing start"),
     ("gossip-ms", float, "time between two gossip rounds"),
     ("slice-ms", float, "longest slice of background work"),
+    ("backup", str, "object store for the backup: file:///folder or s3://bucket/prefix?endpoint=URL; empty: none"),
+    ("stage-age-s", float, "age of log at which it is staged"),
+    ("stage-mb", float, "log that is staged before that age"),
+    ("snapshot-log-mb", float, "staged log after which pages are staged anew"),
+    ("snapshot-age-s", float, "age after which pages are staged anew"),
+    ("backup-window-s", float, "how far back the volume can be restored"),
+    ("backup-hold-mb", float, "log kept for the backup beyond the node's own need"),
+    ("takeover-s", float, "standstill of the backup after which the next node takes it over"),
 )
 
 

@@ -9,7 +9,7 @@ sync is ``StorageFailed``, after which the process must end, for nobody knows wh
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from aurora import batch as frames
@@ -20,9 +20,10 @@ from aurora.kernels import arena as arena_kernel
 from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
 from aurora.seams import Clock, Disk, Rng
+from storage_node.backup import Stager
 from storage_node.coalesce import Coalescer
 from storage_node.config import NodeConfig
-from storage_node.effects import Call, Effect
+from storage_node.effects import Call, Effect, StoreEffect
 from storage_node.gossip import Gossip
 from storage_node.hot_log import HotLog, LogDamaged
 from storage_node.meta import MetaStore
@@ -71,6 +72,7 @@ class StorageNode(Generic[Token]):
         self._holds: dict[int, float] = {}
         self.coalescer = Coalescer(self)
         self.gossip = Gossip(self)
+        self.stager = Stager(self)
         self._load()
 
     def _load(self) -> None:
@@ -81,8 +83,11 @@ class StorageNode(Generic[Token]):
             return
         for held in self.meta.value.segments:
             self._make_segment(held.pg, held.collected_lsn, held.collected_cpl)
+            self.stager.load(held.pg, held.staged_lsn)
         for entry in entries:
-            self.segment(entry.pg).add(entry, self.truncations)
+            segment = self.segment(entry.pg)
+            if not self.stager.keep_loaded(segment, entry, self.truncations):
+                segment.add(entry, self.truncations)
         self.log.collect()
         for pg, segment in sorted(self.segments.items()):
             logger.info(
@@ -353,6 +358,7 @@ class StorageNode(Generic[Token]):
         self._check_volume(request.volume_id)
         if request.volume_epoch == self.epoch and request.writer_id == self.meta.value.writer_id:
             self._hint(request.vdl, request.pgmrpl)
+            self.stager.point(request.vdl, request.pg_last)
         return pb.AdvanceReply(epoch=self.epoch)
 
     # --- descriptor, status, gossip
@@ -371,7 +377,7 @@ class StorageNode(Generic[Token]):
         return [
             pb.PgState(
                 pg=pg, scl=s.scl, highest_lsn=s.highest_lsn, collected_lsn=s.collected_lsn, vdl_hint=self.vdl,
-                scl_cpl=s.scl_cpl
+                scl_cpl=s.scl_cpl, staged_lsn=self.stager.staged_lsn(pg),
             )
             for pg, s in sorted(self.segments.items())
         ]  # fmt: skip
@@ -384,7 +390,7 @@ class StorageNode(Generic[Token]):
             node_id=self.config.node_id, az=self.config.az, volume_id=self.volume_id, volume_epoch=self.epoch,
             writer_id=self.meta.value.writer_id, pgs=self.pg_states(), vdl=self.vdl, pgmrpl=self.pgmrpl,
             log_bytes=self.log.total_bytes, page_bytes=sum(s.store.file_bytes for s in self.segments.values()),
-            cached_pages=len(self.arena), state=state, note=self.note,
+            cached_pages=len(self.arena), state=state, note=self.note, backup=self.stager.note,
         )  # fmt: skip
 
     def gossip_request(self) -> pb.GossipRequest:
@@ -393,6 +399,7 @@ class StorageNode(Generic[Token]):
             volume_id=self.volume_id, node_id=self.config.node_id, volume_epoch=self.epoch, pgs=self.pg_states(),
             vdl=self.vdl, pgmrpl=self.pgmrpl, truncations=self._truncation_messages(),
             descriptor_generation=self.meta.value.descriptor.generation, writer_id=self.meta.value.writer_id,
+            staged_vdl=self.stager.timeline.turn.done,
         )  # fmt: skip
 
     def on_gossip(self, request: pb.GossipRequest) -> pb.GossipReply:
@@ -403,6 +410,7 @@ class StorageNode(Generic[Token]):
         return pb.GossipReply(
             node_id=mine.node_id, volume_epoch=mine.volume_epoch, pgs=mine.pgs, vdl=mine.vdl, pgmrpl=mine.pgmrpl,
             truncations=mine.truncations, descriptor_generation=mine.descriptor_generation, writer_id=mine.writer_id,
+            staged_vdl=mine.staged_vdl,
         )  # fmt: skip
 
     def learn(self, state: pb.GossipRequest | pb.GossipReply) -> None:
@@ -412,6 +420,7 @@ class StorageNode(Generic[Token]):
         if state.truncations:
             self._truncate((t.epoch, t.vdl, t.upper) for t in state.truncations)
         self._hint(state.vdl, state.pgmrpl)
+        self.stager.heard(state)
 
     # --- log and pages for peers and recovery
 
@@ -470,11 +479,15 @@ class StorageNode(Generic[Token]):
     # --- background
 
     def coalesce_limit(self, segment: Segment) -> int:
-        """Highest LSN that may reach the segment's page store.
+        """Highest LSN that may reach the segment's page store."""
+        return min(self.durable_limit(segment), self.pgmrpl)
+
+    def durable_limit(self, segment: Segment) -> int:
+        """Highest LSN up to which the segment's chain can never become void.
 
         A new epoch's VDL says nothing of older writers' records held here until the epoch's truncation range is known.
         """
-        limit = min(self.vdl, self.pgmrpl, segment.scl)
+        limit = min(self.vdl, segment.scl)
         settled_vdl = self.meta.value.settled_vdl
         if not self._settled() and segment.has_older(self.epoch, settled_vdl):
             return min(limit, settled_vdl)
@@ -485,7 +498,8 @@ class StorageNode(Generic[Token]):
         value = self.meta.value
         del value.segments[:]
         for pg, segment in sorted(self.segments.items()):
-            value.segments.add(pg=pg, collected_lsn=segment.collected_lsn, collected_cpl=segment.collected_cpl)
+            value.segments.add(pg=pg, collected_lsn=segment.collected_lsn, collected_cpl=segment.collected_cpl,
+                               staged_lsn=self.stager.staged_lsn(pg))  # fmt: skip
         value.vdl, value.pgmrpl = self.vdl, self.pgmrpl
         self.meta.write()
 
@@ -500,12 +514,12 @@ class StorageNode(Generic[Token]):
                     pass
             except LogDamaged as error:
                 self.log_damaged(segment, error)
-        return effects + self.coalescer.step(now)
+        return effects + self.coalescer.step(now) + self.stager.step(now)
 
     @property
     def busy(self) -> bool:
         """Whether there is background work that need not wait for anything."""
-        return self.coalescer.busy or any(s.indexed + INDEX_BACKLOG < len(s.entries) for s in self.segments.values())
+        return self.coalescer.busy or self.stager.busy or any(s.indexed + INDEX_BACKLOG < len(s.entries) for s in self.segments.values())
 
     @property
     def due_in_s(self) -> float:
@@ -515,6 +529,15 @@ class StorageNode(Generic[Token]):
     def on_synced(self, name: str) -> list[Effect]:
         """A ``SyncFile`` is done."""
         return self.coalescer.on_synced()
+
+    def on_stored(self, effect: StoreEffect, names: Sequence[str]) -> None:
+        """The object store has done what was asked; the names found, when it was a listing."""
+        self.stager.calls.on_done(effect, names)
+
+    def on_store_failed(self, effect: StoreEffect, reason: str) -> None:
+        """It has not."""
+        if self.stager.calls.on_failed(effect, reason, self.clock.monotonic()):
+            logger.warning("the backup's object store fails: %s", reason)
 
     def on_reply(self, call: Call, reply: Any) -> list[Effect]:
         """A reply to a ``Call``."""

@@ -17,6 +17,7 @@ from aurora.sim.checks import Change, Checker, Opening
 from aurora.sim.nodes import SimNode
 from aurora.sim.world import Action, World
 from compute_node.volume.driver import read_fence
+from compute_node.volume.points import restore_point
 from compute_node.volume.recovery import (
     Answer,
     AppendAnswer,
@@ -323,7 +324,14 @@ class SimWriter:
             self._pump(node)
             if self._core.lagging(node):
                 self._poll(node)
+            if self._nodes[node].store is not None:
+                self._tell_point(node)
         self._later(HOUSEKEEPING_S, self._housekeeping)
+
+    def _tell_point(self, node: int) -> None:
+        """A restore point for the backup, as ``points.RestorePoints`` does."""
+        message = restore_point(VOLUME_ID, self._core.epoch, self.name, self._core.pgmrpl, self._core.tracker)
+        self._call(node, "Advance", message, lambda _: None)
 
     def _poll(self, node: int) -> None:
         connection = self._connections[node]

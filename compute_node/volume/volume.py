@@ -34,6 +34,7 @@ from aurora.rpc import storage_pb2 as pb
 from compute_node.hub import HUB, Waiter
 from compute_node.volume import driver
 from compute_node.volume.durable import Done, DurableQueue
+from compute_node.volume.points import RestorePoints
 from compute_node.volume.reads import PageReader
 from compute_node.volume.recovery import LAL_BYTES, Recovered, Superseded
 from compute_node.volume.streams import NodeStream
@@ -95,6 +96,7 @@ class Volume:
         self._lingering_lsn = 0
         self._wanted = False
         self._tasks: list[asyncio.Task[None]] = []
+        self._points = RestorePoints(self)
 
     @staticmethod
     async def create(members: Sequence[Member], pages_per_pg: int, volume_id: bytes | None = None) -> Descriptor:
@@ -357,6 +359,8 @@ class Volume:
             for stream in self.streams:
                 stream.watch()
             beat = rounds % HEARTBEAT_ROUNDS == 0
+            if beat:
+                self._points.tell()
             if beat or flushes == core.flushes:
                 core.nudge_idle(beat)
                 for stream in self.streams:
@@ -446,6 +450,7 @@ class Volume:
 
     async def close(self) -> None:
         """Stop streaming and close the channels; what waits for durability fails. Does not flush."""
+        self._points.close()
         for task in self._tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -32,6 +32,10 @@ class StepClock:
         """See ``Clock``."""
         return self.now
 
+    def wall(self) -> float:
+        """See ``Clock``."""
+        return 1_700_000_000 + self.now
+
 
 class Writer:
     """Appends random page edits; remembers every version of every page and the PG's LSNs."""

@@ -37,6 +37,10 @@ CORES = (
     "compute_node/wire/messages.py",
     "compute_node/wire/scram.py",
     "compute_node/wire/startup.py",
+    "storage_node/backup.py",
+    "storage_node/backup_objects.py",
+    "storage_node/backup_time.py",
+    "storage_node/backup_turn.py",
     "storage_node/coalesce.py",
     "storage_node/effects.py",
     "storage_node/gossip.py",
@@ -45,6 +49,7 @@ CORES = (
     "storage_node/node.py",
     "storage_node/page_store.py",
     "storage_node/segment.py",
+    "storage_node/snapshots.py",
 )
 SYNCHRONOUS = (
     "compute_node/access",
@@ -174,8 +179,10 @@ def test_aurora_imports_neither_but_to_embed_and_to_simulate() -> None:
 def test_the_simulator_runs_cores_only() -> None:
     allowed = {
         "compute_node.volume.driver",  # read_fence: how a Fence reply reads
+        "compute_node.volume.points",  # restore_point: what an Advance says
         "compute_node.volume.recovery",
         "compute_node.volume.writer_core",
+        "storage_node.backup_objects",  # perform: what a store effect does
         "storage_node.config",
         "storage_node.effects",
         "storage_node.node",
