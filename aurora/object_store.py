@@ -159,9 +159,7 @@ class FolderStore:
 
     def _walk(self, folder: Path, after: str) -> Iterator[str]:
         try:
-            entries = [
-                (entry.name, entry.is_dir()) for entry in os.scandir(folder) if not entry.name.startswith(".")
-            ]
+            entries = [(entry.name, entry.is_dir()) for entry in os.scandir(folder) if not entry.name.startswith(".")]
         except FileNotFoundError:
             return
         base = folder.relative_to(self.root).as_posix()

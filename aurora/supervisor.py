@@ -15,17 +15,20 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from aurora.errors import InvariantViolation
+from aurora.object_store import ObjectStoreError, open_store
 
 AZS = ("az1", "az2", "az3")
 NODES = tuple((f"{az}-{letter}", az) for az in AZS for letter in "ab")
 """The six storage nodes: (id, availability zone)."""
 
 LOOPBACK = "127.0.0.1"
+BACKUP_OFF = "off"
 
 
 class ClusterError(Exception):
@@ -66,6 +69,8 @@ class ClusterSpec:
     cache_mb: int
     settings: dict[str, str] = field(default_factory=dict)
     password_file: str | None = None
+    backup: str = ""
+    """URL of the backup's object store; empty: the folder ``backup`` beside the rest, ``off``: none."""
 
     def node(self, node_id: str) -> NodeSpec:
         """The node of that id."""
@@ -158,17 +163,29 @@ class Cluster:
             raise ClusterError(f"no cluster in {self.data}; start one with: aurora up --data {self.data}")
         return self.spec
 
-    def create(self, *, host: str, port: int, pages_per_pg: int, cache_mb: int, password: str | None) -> None:
+    def create(
+        self,
+        *,
+        host: str,
+        port: int,
+        pages_per_pg: int,
+        cache_mb: int,
+        password: str | None,
+        backup: str = "",
+        node_ports: Sequence[int] | None = None,
+    ) -> None:
         """Describe a new cluster of six nodes and a writer; nothing is started."""
         self._check_host(host, bool(password))
+        self._check_backup(backup)
         port = self._checked_port(port)
         self.data.mkdir(parents=True, exist_ok=True)
-        ports = free_ports(len(NODES))
+        ports = node_ports or free_ports(len(NODES))
         self.spec = ClusterSpec(
             nodes=[NodeSpec(i, az, f"{LOOPBACK}:{p}") for (i, az), p in zip(NODES, ports, strict=True)],
             instances=[InstanceSpec("instance-1", "writer", host, port)],
             pages_per_pg=pages_per_pg,
             cache_mb=cache_mb,
+            backup=backup,
         )
         if password:
             secret = self.data / "password"
@@ -189,6 +206,32 @@ class Cluster:
         self._check_host(host, self.required.password_file is not None)
         writer.host, writer.port = host, self._checked_port(port)
         self._write()
+
+    @staticmethod
+    def _check_backup(backup: str) -> None:
+        if backup not in ("", BACKUP_OFF):
+            try:
+                open_store(backup)
+            except ObjectStoreError as error:
+                raise ClusterError(f"--backup: {error}; or off") from error
+
+    def set_backup(self, backup: str) -> None:
+        """Let the backup go elsewhere from the nodes' next start on; ClusterError while one runs."""
+        spec = self.required
+        if backup == spec.backup:
+            return
+        self._check_backup(backup)
+        running = [node.id for node in spec.nodes if self.pid(node.id) is not None]
+        if running:
+            raise ClusterError(f"{', '.join(running)} run and would not change their backup; first: aurora down")
+        spec.backup = backup
+        self._write()
+
+    @property
+    def backup_url(self) -> str | None:
+        """Where the backup goes; None: nowhere."""
+        backup = self.required.backup
+        return None if backup == BACKUP_OFF else backup or (self.data / "backup").as_uri()
 
     @staticmethod
     def _checked_port(port: int) -> int:
@@ -257,6 +300,7 @@ class Cluster:
             [
                 *("storage_node", "--id", node.id, "--az", node.az, "--listen", node.address),
                 *("--data", str(self.data / "storage" / node.id), "--peers", peers),
+                *("--backup", self.backup_url or ""),
             ],
         )
 

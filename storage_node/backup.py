@@ -67,6 +67,8 @@ class PgStaging:
         """Listings under way."""
         self.known = False
         """Whether the store has been asked what it holds, since this node's turn began."""
+        self.empty = False
+        """Whether the store held nothing of the PG when it was asked."""
         self.busy = False
         self.taken: list[frames.Batch] = []
         """What goes into the next object."""
@@ -263,6 +265,11 @@ class Stager:
         for at in range(segment.target(lsn), len(segment.entries)):
             yield segment.entries[at]
 
+    def _begin(self, segment: Segment, staging: PgStaging, lsn: int) -> int:
+        """The LSN that this node's log after ``lsn`` follows; greater than ``lsn`` when some of it is not here."""
+        first = next(self._after(segment, staging, lsn), None)
+        return first.prev_lsn if first is not None else segment.collected_lsn
+
     def _waiting_bytes(self, segment: Segment, staging: PgStaging) -> int:
         enough = self._node.config.stage_mb * (1 << 20)
         waiting = 0
@@ -277,12 +284,15 @@ class Stager:
         node = self._node
         deadline = now + node.config.slice_ms / 1000
         at = staging.taken[-1].last_lsn if staging.taken else staging.staged
+        begin = self._begin(segment, staging, at)
+        if begin > at:
+            if not staging.taken:
+                self._on_hole(staging, at, begin, now)
+            return bool(staging.taken)
         for entry in self._after(segment, staging, at):
-            if entry.last_lsn > limit or staging.taken_bytes >= node.config.stage_mb * (1 << 20):
+            if entry.last_lsn > limit or entry.prev_lsn > at:
                 break
-            if entry.prev_lsn > at:
-                if not staging.taken:
-                    self._on_hole(staging, at, entry.prev_lsn, now)
+            if staging.taken_bytes >= node.config.stage_mb * (1 << 20):
                 break
             try:
                 batch = frames.clip(node.log.read(entry), entry.last_lsn)
@@ -331,7 +341,7 @@ class Stager:
         self._out.append(self.calls.ask(PutObject(name, content), stored, ended))
 
     def _on_hole(self, staging: PgStaging, staged: int, prev: int, now: float) -> None:
-        """The log after what is staged is not here. Others may have it; when none comes forward the backup begins anew."""
+        """The log after what is staged is not here. Others may have it; when none does, the backup begins anew."""
         others_s = (len(self._node.meta.value.descriptor.members) + 1) * self._node.config.takeover_s
         if now - (staging.turn.since or now) < others_s:
             return
@@ -346,27 +356,41 @@ class Stager:
         if staging.asking:
             return
         volume_id, pg = self._node.volume_id, staging.pg
-        first = next(self._after(segment, staging, staging.staged), None)
         # Log below what this node has is none that it could follow up, and there may be days of it.
-        lowest = max(staging.staged, first.prev_lsn if first is not None else segment.collected_lsn)
+        lowest = max(staging.staged, self._begin(segment, staging, staging.staged))
         logs = objects.log_folder(volume_id, pg)
-        self._list(staging, LIST_LOG, ListObjects(logs, objects.log_from(volume_id, pg, lowest), LIST_MAX), lowest)
-        self._list(staging, LIST_FIRST, ListObjects(logs, "", 1))
-        self._list(staging, LIST_SNAPSHOTS, ListObjects(objects.snapshot_folder(volume_id, pg), "", 0))
+        staging.empty = True
+        for what, effect in (
+            (LIST_LOG, ListObjects(logs, objects.log_from(volume_id, pg, lowest), LIST_MAX)),
+            (LIST_FIRST, ListObjects(logs, "", 1)),
+            (LIST_SNAPSHOTS, ListObjects(objects.snapshot_folder(volume_id, pg), "", 0)),
+        ):
+            self._list(segment, what, effect, lowest)
 
-    def _list(self, staging: PgStaging, what: int, effect: ListObjects, lowest: int = 0) -> None:
+    def _list(self, segment: Segment, what: int, effect: ListObjects, lowest: int) -> None:
+        staging = self.pg(segment.pg)
         staging.asking.add(what)
 
         def found(names: Sequence[str]) -> None:
             staging.asking.discard(what)
             self._found(staging, what, names, lowest)
             if what == LIST_LOG and len(names) == LIST_MAX:
-                self._list(staging, what, ListObjects(effect.folder, names[-1], LIST_MAX), lowest)
-            staging.known = not staging.asking
+                self._list(segment, what, ListObjects(effect.folder, names[-1], LIST_MAX), lowest)
+            if not staging.asking:
+                self._looked(segment, staging)
 
         self._out.append(self.calls.ask(effect, found, lambda: staging.asking.discard(what)))
 
+    def _looked(self, segment: Segment, staging: PgStaging) -> None:
+        staging.known = True
+        begin = self._begin(segment, staging, staging.staged)
+        if staging.empty and begin > staging.staged:
+            # A volume that had no backup so far: its log goes back no further than here.
+            staging.turn.advanced(begin, self._node.clock.monotonic())
+            staging.rebased = True
+
     def _found(self, staging: PgStaging, what: int, names: Sequence[str], lowest: int) -> None:
+        staging.empty = staging.empty and not names
         if what == LIST_SNAPSHOTS:
             staging.snapshot = objects.parse_snapshot(names[-1]) if names else None
             return

@@ -100,9 +100,7 @@ class Content:
             if len(packed) < len(raw):
                 body, flags = packed, FLAG_LZ4
         head = self.head.SerializeToString(deterministic=True)
-        header = _HEADER.pack(
-            MAGIC, VERSION, self.kind, flags, self.volume_id, self.pg, len(head), len(body), len(raw)
-        )
+        header = _HEADER.pack(MAGIC, VERSION, self.kind, flags, self.volume_id, self.pg, len(head), len(body), len(raw))
         crc = google_crc32c.extend(google_crc32c.extend(google_crc32c.value(header), head), body)
         return b"".join((header, _CRC.pack(crc), head, body))
 
@@ -125,9 +123,10 @@ def decode(data: bytes) -> Decoded:
     magic, version, kind, flags, volume_id, pg, head_bytes, body_bytes, raw_bytes = _HEADER.unpack_from(data)
     if magic != MAGIC or version != VERSION or len(data) != HEADER_BYTES + head_bytes + body_bytes:
         raise ObjectCorrupt(f"magic {magic!r}, version {version}, {len(data)} bytes")
-    if google_crc32c.extend(google_crc32c.value(data[: _HEADER.size]), data[HEADER_BYTES:]) != _CRC.unpack_from(
-        data, _HEADER.size
-    )[0]:
+    if (
+        google_crc32c.extend(google_crc32c.value(data[: _HEADER.size]), data[HEADER_BYTES:])
+        != _CRC.unpack_from(data, _HEADER.size)[0]
+    ):
         raise ObjectCorrupt("the checksum does not match")
     body = data[HEADER_BYTES + head_bytes :]
     try:

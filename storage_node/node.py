@@ -498,8 +498,10 @@ class StorageNode(Generic[Token]):
         value = self.meta.value
         del value.segments[:]
         for pg, segment in sorted(self.segments.items()):
-            value.segments.add(pg=pg, collected_lsn=segment.collected_lsn, collected_cpl=segment.collected_cpl,
-                               staged_lsn=self.stager.staged_lsn(pg))  # fmt: skip
+            value.segments.add(
+                pg=pg, collected_lsn=segment.collected_lsn, collected_cpl=segment.collected_cpl,
+                staged_lsn=self.stager.staged_lsn(pg),
+            )  # fmt: skip
         value.vdl, value.pgmrpl = self.vdl, self.pgmrpl
         self.meta.write()
 
@@ -519,7 +521,8 @@ class StorageNode(Generic[Token]):
     @property
     def busy(self) -> bool:
         """Whether there is background work that need not wait for anything."""
-        return self.coalescer.busy or self.stager.busy or any(s.indexed + INDEX_BACKLOG < len(s.entries) for s in self.segments.values())
+        behind = any(s.indexed + INDEX_BACKLOG < len(s.entries) for s in self.segments.values())
+        return behind or self.coalescer.busy or self.stager.busy
 
     @property
     def due_in_s(self) -> float:

@@ -13,10 +13,10 @@ Expiry keeps, of each PG, the newest snapshot that is older than the window and 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from aurora.object_store import DELETE_MAX
-from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
 from storage_node import backup_objects as objects
 from storage_node.backup_objects import Content, Kind
@@ -210,7 +210,7 @@ class Expiry:
         def found(names: Sequence[str]) -> None:
             # An object ends where the next one begins.
             start_ms = self._start_ms()
-            old = [name for name, then in zip(names, names[1:], strict=False) if objects.time_wall_ms(then) < start_ms]
+            old = [name for name, then in pairwise(names) if objects.time_wall_ms(then) < start_ms]
             self._delete(old)
 
         return self._list(ListObjects(objects.time_folder(self._node.volume_id), "", DELETE_MAX), found)

@@ -11,8 +11,8 @@ from aurora.object_store import MemoryStore, ObjectStoreError
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from aurora.sim.world import World
-from storage_node.config import NodeConfig
 from storage_node.backup_objects import perform
+from storage_node.config import NodeConfig
 from storage_node.effects import Call, Effect, StoreEffect, SyncFile
 from storage_node.node import Refused, StorageNode
 
