@@ -77,8 +77,8 @@ class PgStaging:
         """The newest snapshot."""
         self.from_zero = False
         """Whether the log in the store begins with the PG's first record: then it needs no snapshot to begin with."""
-        self.rebased = False
-        """Whether the log in the store begins behind a hole that no snapshot has bridged yet."""
+        self.rebased = 0
+        """The log in the store begins anew here, behind a hole that no snapshot has bridged yet; 0: it does not."""
         self.log_bytes = 0
         """Log staged by this node since the newest snapshot."""
 
@@ -342,13 +342,18 @@ class Stager:
 
     def _on_hole(self, staging: PgStaging, staged: int, prev: int, now: float) -> None:
         """The log after what is staged is not here. Others may have it; when none does, the backup begins anew."""
+        if self.calls.problem:
+            # Nobody can stage now, so nobody's silence means anything. Ask the store whether it is there again.
+            staging.rest()
+            staging.turn.since = now
+            return
         others_s = (len(self._node.meta.value.descriptor.members) + 1) * self._node.config.takeover_s
         if now - (staging.turn.since or now) < others_s:
             return
         self._hole = f"log of PG {staging.pg} after {staged} up to {prev} is in no object"
         logger.error("backup: %s; it goes on from there with a snapshot", self._hole)
         staging.turn.advanced(prev, now)
-        staging.rebased, staging.from_zero = True, False
+        staging.rebased, staging.from_zero = prev, False
 
     # --- what the store holds already
 
@@ -387,7 +392,7 @@ class Stager:
         if staging.empty and begin > staging.staged:
             # A volume that had no backup so far: its log goes back no further than here.
             staging.turn.advanced(begin, self._node.clock.monotonic())
-            staging.rebased = True
+            staging.rebased = begin
 
     def _found(self, staging: PgStaging, what: int, names: Sequence[str], lowest: int) -> None:
         staging.empty = staging.empty and not names

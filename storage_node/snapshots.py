@@ -101,7 +101,7 @@ class Snapshots:
         last_s = self._last_s.setdefault(segment.pg, now)
         held = staging.snapshot
         if staging.rebased or (held is None and not staging.from_zero):
-            return True
+            return segment.collected_lsn >= staging.rebased
         if held is not None and held.base_lsn >= segment.collected_lsn:
             return False
         config = self._node.config
@@ -153,7 +153,9 @@ class Snapshots:
     def _finish(self, work: Snapshot, name: str) -> None:
         staging = self._stager.pg(work.segment.pg)
         staging.snapshot = objects.parse_snapshot(name)
-        staging.rebased, staging.log_bytes = False, 0
+        staging.log_bytes = 0
+        if work.head.base_lsn >= staging.rebased:
+            staging.rebased = 0
         self._last_s[work.segment.pg] = self._node.clock.monotonic()
         self._current = None
 

@@ -51,7 +51,13 @@ class BackupFleet:
         self.clock = StepClock()
         self.store = MemoryStore()
         self.disks = {f"n{i}": SimDisk() for i in range(nodes)}
-        self.settings: dict[str, float] = {"coalesce_log_mb": 0.002, "coalesce_age_s": 5, "stage_mb": 0.01, "takeover_s": 0.5, **settings}
+        self.settings: dict[str, float] = {
+            "coalesce_log_mb": 0.002,
+            "coalesce_age_s": 5,
+            "stage_mb": 0.01,
+            "takeover_s": 0.5,
+            **settings,
+        }
         self.net = BackupNet({}, self.clock, self.store)
         for name in self.disks:
             self.start(name)

@@ -31,7 +31,7 @@ def unsynced() -> Iterator[None]:
         yield
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32))
 def test_any_lsn_of_a_random_history_comes_back(seed: int) -> None:
     fleet = BackupFleet(seed, nodes=3, takeover_s=3)
