@@ -39,8 +39,9 @@ def node_status(address: str) -> dict[str, Any]:
         "log_bytes": reply.log_bytes,
         "page_bytes": reply.page_bytes,
         "cached_pages": reply.cached_pages,
-        "pgs": {pg.pg: {"scl": pg.scl, "collected": pg.collected_lsn} for pg in reply.pgs},
+        "pgs": {pg.pg: {"scl": pg.scl, "collected": pg.collected_lsn, "staged": pg.staged_lsn} for pg in reply.pgs},
         "note": reply.note,
+        "backup": reply.backup,
     }
 
 

@@ -72,7 +72,7 @@ class Client:
         status = await stub.Status(pb.StatusRequest())
         log_port = f"127.0.0.1:{status.log_port}"
         stream = await open_stream(log_port, "/aurora.storage.v1.Storage/AppendLog", self._on_message, print)
-        found = []
+        found: list[float] = []
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             message = self._message(len(found))
