@@ -250,7 +250,7 @@ class Survey:
     def plan(self, lsn: int) -> Plan:
         """The way to the highest consistency point at or below ``lsn``. RestoreError when there is none; Damaged."""
         low, _ = self.check(lsn)
-        cpl = lsn if any(point.vdl == lsn for point in self.points) else self._highest_cpl(lsn)
+        cpl = self._highest_cpl(lsn)
         if cpl < low:
             raise RestoreError(f"there is no consistency point between LSN {low} and {lsn}")
         pgs = [self._plan_pg(held, cpl) for _, held in sorted(self.pgs.items())]
@@ -269,8 +269,12 @@ class Survey:
         return PgPlan(held.pg, best, logs)
 
     def _highest_cpl(self, lsn: int) -> int:
-        best = 0
+        # Each VDL was a consistency point; what a PG was collected to, has one that may be in no log any more.
+        best = max((moment.vdl for moment in self.moments if moment.vdl <= lsn), default=0)
         for held in self.pgs.values():
+            if best == lsn:
+                break
+            best = max([best, *(head.base_cpl for head, _ in held.snapshots if head.base_cpl <= lsn)])
             for log in sorted(held.logs, reverse=True):
                 if log.prev_lsn >= lsn:
                     continue

@@ -52,8 +52,8 @@ class Scenario:
         for member in members:
             config = NodeConfig(
                 node_id=member.node_id, az=member.az, cache_mb=0.2, log_cache_mb=0.01, log_file_mb=0.004,
-                coalesce_log_mb=coalesce_mb, coalesce_age_s=1.0, gossip_ms=150, backup="" if store is None else "memory:",
-                stage_age_s=0.2, takeover_s=1.0, snapshot_age_s=1.0,
+                coalesce_log_mb=coalesce_mb, coalesce_age_s=1.0, gossip_ms=150,
+                backup="" if store is None else "memory:", stage_age_s=0.2, takeover_s=1.0, snapshot_age_s=1.0,
             )  # fmt: skip
             fleet[member.node_id] = SimNode(world, config, descriptor, fleet, store)
         self.nodes = list(fleet.values())
