@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -283,14 +282,3 @@ def open_store(url: str) -> ObjectStore:
             raise ObjectStoreError(f"{url!r} is not s3://bucket[/prefix][?endpoint=URL&region=NAME]")
         return S3Store(parts._replace(query="").geturl(), endpoint, region)
     raise ObjectStoreError(f"{url!r} is neither file:///folder nor s3://bucket/prefix")
-
-
-def free_bytes(url: str) -> int | None:
-    """Free space where a local store lies; None for a remote one."""
-    parts = urlsplit(url)
-    if parts.scheme != "file":
-        return None
-    folder = Path(unquote(parts.path))
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
