@@ -52,6 +52,13 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--password-file", type=Path, default=None, help="superuser password (or AURORA_PASSWORD)")
 
     up.add_argument(
+        "--backup",
+        default=None,
+        metavar="URL",
+        help="object store that log and pages are staged to, or off: file:///folder or s3://bucket/prefix?endpoint=URL"
+        " (default: DIR/backup, which takes the log of a day and two copies of the pages, up to as much again)",
+    )
+    up.add_argument(
         "--storage-tls",
         action="store_true",
         help="a new cluster's compute and storage speak mutual TLS, with certificates made in DIR/certs",
@@ -123,6 +130,24 @@ def _parser() -> argparse.ArgumentParser:
     for action in ("kill", "stop", "start"):
         instance_verbs.add_parser(action, parents=[shared]).add_argument("id")
 
+    restore = verbs.add_parser(
+        "restore", parents=[shared], help="build a new cluster from a backup, as of an LSN or a time"
+    )
+    restore.add_argument(
+        "--at", default=None, metavar="LSN|TIME", help="123456, 0/1E240, 2026-11-22T14:05:00Z (default: the latest)"
+    )
+    restore.add_argument("--to", type=Path, default=None, metavar="DIR", help="folder of the new cluster")
+    restore.add_argument(
+        "--from", dest="source", default=None, metavar="URL", help="object store (default: that of the --data cluster)"
+    )
+    restore.add_argument("--volume", default=None, metavar="ID", help="when the object store holds several volumes")
+    restore.add_argument("--list", action="store_true", help="only say what can be restored")
+    restore.add_argument("--host", default=LOOPBACK, help="address the new cluster's writer listens on")
+    restore.add_argument("--port", type=int, default=5432, help="its port (default 5432; 0 takes a free one)")
+    restore.add_argument("--cache-mb", type=int, default=512, help="its page cache")
+    restore.add_argument("--backup", default="", metavar="URL", help="the new cluster's own backup, as in aurora up")
+    restore.add_argument("--password-file", type=Path, default=None, help="superuser password (or AURORA_PASSWORD)")
+
     psql = verbs.add_parser("psql", parents=[shared], help="connect with psql")
     psql.add_argument("arguments", nargs=argparse.REMAINDER, help="passed to psql")
     return parser
@@ -142,24 +167,28 @@ def _keys(file: Path | None, provider: str | None) -> KeySource | None:
         raise ClusterError(str(error)) from error
 
 
+def _password(args: argparse.Namespace) -> str | None:
+    return args.password_file.read_text().strip() if args.password_file else os.environ.get("AURORA_PASSWORD")
+
+
 def _up(args: argparse.Namespace) -> int:
     if args.readers:
         raise ClusterError("reader instances are not available yet: start the cluster without --readers")
     cluster = Cluster(args.data)
     keys = _keys(args.master_key_file, args.key_provider)
     if cluster.spec is None:
-        password = args.password_file.read_text().strip() if args.password_file else os.environ.get("AURORA_PASSWORD")
         cluster.create(
             host=args.host or LOOPBACK,
             port=5432 if args.port is None else args.port,
             pages_per_pg=args.pages_per_pg,
             cache_mb=args.cache_mb,
-            password=password,
+            password=_password(args),
             nodes_per_az=args.storage_nodes // len(AZS),
             tails=args.tails,
             storage_tls=args.storage_tls,
             encrypt=args.encrypt,
             keys=keys,
+            backup=args.backup or "",
         )
     else:
         cluster.check_safety(args.storage_tls, args.encrypt or keys is not None)
@@ -168,6 +197,8 @@ def _up(args: argparse.Namespace) -> int:
         if args.host is not None or args.port is not None:
             writer = cluster.writer
             cluster.move_writer(args.host or writer.host, writer.port if args.port is None else args.port)
+        if args.backup is not None:
+            cluster.set_backup(args.backup)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     ready = False
@@ -314,6 +345,33 @@ def _instance(args: argparse.Namespace) -> int:
     return 0
 
 
+def _restore(args: argparse.Namespace) -> int:
+    from aurora.restore import list_backup, restore_cluster
+
+    source = args.source
+    if source is None:
+        old = Cluster(args.data)
+        source = old.backup_url if old.spec is not None else (old.data / "backup").as_uri()
+        if source is None:
+            raise ClusterError(f"the cluster in {old.data} has no backup; name another with --from")
+    if args.list:
+        found = list_backup(source, args.volume)
+        print(f"volume {found['volume_id']}: {found['text']}")
+        return 0
+    if args.to is None:
+        raise ClusterError("restore where? Name the new cluster's folder with --to, or ask with --list what there is")
+    options = {
+        "host": args.host,
+        "port": args.port,
+        "cache_mb": args.cache_mb,
+        "password": _password(args),
+        "backup": args.backup,
+    }
+    done = restore_cluster(Cluster(args.to), source, args.at, args.volume, options)
+    print(f"restored to LSN {done['lsn']}, as of {done['time']}; start it with: aurora up --data {args.to}")
+    return 0
+
+
 def _psql(args: argparse.Namespace) -> NoReturn:
     cluster = Cluster(args.data)
     psql = shutil.which("psql")
@@ -338,6 +396,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "az": _az,
     "quorum": _quorum,
     "instance": _instance,
+    "restore": _restore,
     "psql": _psql,
 }
 

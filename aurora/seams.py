@@ -19,10 +19,13 @@ T = TypeVar("T")
 
 
 class Clock(Protocol):
-    """Time that only moves forward."""
+    """Time that only moves forward, and the time of day."""
 
     def monotonic(self) -> float:
         """Seconds since some fixed moment."""
+
+    def wall(self) -> float:
+        """Seconds since 1970, as the world counts them; may jump."""
 
 
 class Rng(Protocol):
@@ -95,11 +98,15 @@ class Disk(Protocol):
 
 
 class SystemClock:
-    """The machine's monotonic clock."""
+    """The machine's clocks."""
 
     def monotonic(self) -> float:
         """Seconds since boot."""
         return time.monotonic()
+
+    def wall(self) -> float:
+        """The time of day."""
+        return time.time()
 
 
 RESERVE_BYTES = 1 << 20

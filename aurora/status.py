@@ -80,6 +80,7 @@ def node_view(address: str, reply: storage_pb2.StatusReply) -> dict[str, Any]:
         "cached_pages": reply.cached_pages,
         "pgs": {pg.pg: _segment_view(pg, beside.get(pg.pg, storage_pb2.PgStatus())) for pg in reply.pgs},
         "note": reply.note,
+        "backup": reply.backup,
         "refills": [
             {
                 "pg": refill.pg,
@@ -118,6 +119,7 @@ def _segment_view(state: storage_pb2.PgState, status: storage_pb2.PgStatus) -> d
     return {
         "scl": state.scl,
         "collected": state.collected_lsn,
+        "staged": state.staged_lsn,
         "hollow": state.hollow,
         "entries": status.entries,
         "pending": status.pending,

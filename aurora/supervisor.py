@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from typing import Any
 from aurora import certs
 from aurora.errors import InvariantViolation
 from aurora.keys import KeyRefused, KeySource, make_master_key_file, rekey_folder
+from aurora.object_store import ObjectStoreError, open_store
 from aurora.rpc.tls import Tls, TlsUnusable
 
 AZS = ("az1", "az2", "az3")
@@ -32,6 +34,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 LOOPBACK = "127.0.0.1"
 CERTIFICATE_DAYS = 3650
 """How long the certificates that ``up`` makes are good: nobody is there to renew them."""
+BACKUP_OFF = "off"
 
 
 class ClusterError(Exception):
@@ -79,6 +82,8 @@ class ClusterSpec:
     """Mutual TLS between compute and storage, with the certificates in ``DIR/certs``."""
     master_key_file: str | None = None
     key_provider: str | None = None
+    backup: str = ""
+    """URL of the backup's object store; empty: the folder ``backup`` beside the rest, ``off``: none."""
 
     def node(self, node_id: str) -> NodeSpec:
         """The node of that id."""
@@ -191,17 +196,22 @@ class Cluster:
         storage_tls: bool = False,
         encrypt: bool = False,
         keys: KeySource | None = None,
+        backup: str = "",
+        node_ports: Sequence[int] | None = None,
     ) -> None:
         """Describe a new cluster of two or more nodes a zone and a writer; nothing is started. ``keys`` says where
         the master key of encryption at rest is, ``encrypt`` asks for a new one in ``DIR/master.key``.
         """
         self._check_host(host, bool(password))
+        self._check_backup(backup)
         port = self._checked_port(port)
         if keys is not None:
             _check_keys(keys)
         self.data.mkdir(parents=True, exist_ok=True)
         names = [(f"{az}-{letter}", az) for az in AZS for letter in LETTERS[:nodes_per_az]]
         *ports, for_writer = (f"{LOOPBACK}:{port}" for port in free_ports(2 * len(names) + 1))
+        if node_ports is not None:
+            ports[: len(names)] = [f"{LOOPBACK}:{port}" for port in node_ports]
         places = zip(names, ports[: len(names)], ports[len(names) :], strict=True)
         self.spec = ClusterSpec(
             nodes=[NodeSpec(node_id, az, address, metrics) for (node_id, az), address, metrics in places],
@@ -210,6 +220,7 @@ class Cluster:
             cache_mb=cache_mb,
             settings={"tails": "on"} if tails else {},
             storage_tls=storage_tls,
+            backup=backup,
         )
         if storage_tls:
             if not self.certs.exists():  # else they were made with aurora certs
@@ -311,6 +322,32 @@ class Cluster:
         self._write()
 
     @staticmethod
+    def _check_backup(backup: str) -> None:
+        if backup not in ("", BACKUP_OFF):
+            try:
+                open_store(backup)
+            except ObjectStoreError as error:
+                raise ClusterError(f"--backup: {error}; or off") from error
+
+    def set_backup(self, backup: str) -> None:
+        """Let the backup go elsewhere from the nodes' next start on; ClusterError while one runs."""
+        spec = self.required
+        if backup == spec.backup:
+            return
+        self._check_backup(backup)
+        running = [node.id for node in spec.nodes if self.pid(node.id) is not None]
+        if running:
+            raise ClusterError(f"{', '.join(running)} run and would not change their backup; first: aurora down")
+        spec.backup = backup
+        self._write()
+
+    @property
+    def backup_url(self) -> str | None:
+        """Where the backup goes; None: nowhere."""
+        backup = self.required.backup
+        return None if backup == BACKUP_OFF else backup or (self.data / "backup").as_uri()
+
+    @staticmethod
     def _checked_port(port: int) -> int:
         if not 0 <= port <= 65535:
             raise ClusterError(f"port {port} is not between 1 and 65535 (or 0 for a free one)")
@@ -379,6 +416,7 @@ class Cluster:
                 *("--data", str(self.data / "storage" / node.id), "--peers", peers),
                 *(("--metrics-listen", node.metrics) if node.metrics else ()),
                 *self._node_safety(),
+                *("--backup", self.backup_url or ""),
             ],
         )
 

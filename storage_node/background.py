@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from aurora.errors import InvariantViolation
+from aurora.object_store import open_store
 from aurora.seams import Net
-from storage_node.effects import Call, Effect
+from storage_node.backup_io import StoreThreads
+from storage_node.effects import Call, Effect, SyncFile
 from storage_node.node import StorageFailed, StorageNode
 
 TICK_BUSY_S = 0.005
@@ -29,10 +31,15 @@ class Background:
         self._failure: BaseException | None = None
         self._wake = asyncio.Event()
         self._idle = False
+        self._backup: StoreThreads | None = None
 
     async def run(self) -> None:
         """Tick the node for ever."""
         loop = asyncio.get_running_loop()
+        if self._node.config.backup:
+            self._backup = StoreThreads(
+                open_store(self._node.config.backup), self._node.on_stored, self._node.on_store_failed
+            )
         try:
             while self._failure is None:
                 self._start(self._node.tick())
@@ -46,9 +53,15 @@ class Background:
         finally:
             for task in self._tasks:
                 task.cancel()
+            if self._backup is not None:
+                self._backup.close()
 
     def _start(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
+            if not isinstance(effect, Call | SyncFile):
+                if self._backup is not None:
+                    self._backup.submit(effect)
+                continue
             work = self._call(effect) if isinstance(effect, Call) else self._sync(effect.name)
             task = asyncio.get_running_loop().create_task(work)
             self._tasks.add(task)

@@ -291,7 +291,7 @@ class Coalescer:
             self._not_before = node.clock.monotonic() + RETRY_S
             return
         node.refusals.clear("meta")
-        node.log.release(self._gone)
+        node.log.release(node.stager.keep(self._gone))
         self._gone = []
         self.collected_files += node.log.collect()
 

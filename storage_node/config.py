@@ -69,6 +69,30 @@ class NodeConfig:
     master_key_file: Path | None = None
     key_provider: str | None = None
 
+    scrub_mb_s: float = 8
+    """Rate at which files are read in the background to find what has decayed."""
+    scrub_interval_s: float = 86_400
+    """Time between two passes over all files."""
+    memory_mb: float = 256
+    """Memory of the whole process; appends are refused before it is exceeded."""
+    backup: str = ""
+    """Object store that the backup goes to, ``file:///…`` or ``s3://…`` (aurora/object_store.py); empty: no backup."""
+    stage_age_s: float = 1
+    """Age of log at which it is staged."""
+    stage_mb: float = 4
+    """Log that is staged before that age, and the most that one object holds."""
+    snapshot_log_mb: float = 256
+    """Staged log after which pages are staged anew, if it is no less than the pages take."""
+    snapshot_age_s: float = 21600
+    """Age of the newest snapshot after which pages are staged anew, if any log has been staged since."""
+    backup_window_s: float = 86400
+    """How far back the volume can be restored."""
+    backup_hold_mb: float = 2048
+    """Log that the node keeps for the backup beyond its own need; more than that is given up, and the backup has a
+    hole."""
+    takeover_s: float = 10
+    """Standstill of the backup after which the next node takes it over."""
+
     @property
     def tls(self) -> TlsFiles | None:
         """This node's TLS identity; None: everybody is served, in the clear."""
@@ -78,13 +102,6 @@ class NodeConfig:
     def key_source(self) -> KeySource | None:
         """Where the master key is; None: files are not encrypted."""
         return KeySource.of(self.master_key_file, self.key_provider)
-
-    scrub_mb_s: float = 8
-    """Rate at which files are read in the background to find what has decayed."""
-    scrub_interval_s: float = 86_400
-    """Time between two passes over all files."""
-    memory_mb: float = 256
-    """Memory of the whole process; appends are refused before it is exceeded."""
 
     def __post_init__(self) -> None:
         if self.metrics_listen:
@@ -104,6 +121,13 @@ class NodeConfig:
             "scrub_mb_s",
             "scrub_interval_s",
             "memory_mb",
+            "stage_age_s",
+            "stage_mb",
+            "snapshot_log_mb",
+            "snapshot_age_s",
+            "backup_window_s",
+            "backup_hold_mb",
+            "takeover_s",
         ):
             if getattr(self, name) <= 0:
                 raise InvariantViolation(f"setting {name} must be above zero, not {getattr(self, name)}")
@@ -162,6 +186,14 @@ _FLAGS: tuple[tuple[str, type, str], ...] = (
     ("scrub-mb-s", float, "rate of reading files to find what has decayed"),
     ("scrub-interval-s", float, "time between two passes over all files"),
     ("memory-mb", float, "memory of the process; appends are refused before it is exceeded"),
+    ("backup", str, "object store for the backup: file:///folder or s3://bucket/prefix?endpoint=URL; empty: none"),
+    ("stage-age-s", float, "age of log at which it is staged"),
+    ("stage-mb", float, "log that is staged before that age"),
+    ("snapshot-log-mb", float, "staged log after which pages are staged anew"),
+    ("snapshot-age-s", float, "age after which pages are staged anew"),
+    ("backup-window-s", float, "how far back the volume can be restored"),
+    ("backup-hold-mb", float, "log kept for the backup beyond the node's own need"),
+    ("takeover-s", float, "standstill of the backup after which the next node takes it over"),
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -25,4 +25,36 @@ class SyncFile:
     name: str
 
 
-Effect = Call | SyncFile
+class Encodes(Protocol):
+    """What an object's bytes are made of."""
+
+    def encode(self) -> bytes:
+        """The bytes; best away from the append path."""
+
+
+@dataclass(frozen=True)
+class PutObject:
+    """Write an object of the backup, then call ``node.on_stored``, or ``node.on_store_failed``."""
+
+    name: str
+    content: Encodes
+
+
+@dataclass(frozen=True)
+class ListObjects:
+    """List objects of the backup: see ``ObjectStore.list``."""
+
+    folder: str
+    after: str = ""
+    limit: int = 0
+
+
+@dataclass(frozen=True)
+class DeleteObjects:
+    """Remove objects of the backup."""
+
+    names: tuple[str, ...]
+
+
+StoreEffect = PutObject | ListObjects | DeleteObjects
+Effect = Call | SyncFile | StoreEffect

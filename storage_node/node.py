@@ -9,7 +9,7 @@ sync is ``StorageFailed``, after which the process must end, for nobody knows wh
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from aurora import batch as frames
@@ -21,9 +21,10 @@ from aurora.kernels import arena as arena_kernel
 from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
 from aurora.seams import Clock, Disk, Rng
+from storage_node.backup import Stager
 from storage_node.coalesce import Coalescer
 from storage_node.config import NodeConfig
-from storage_node.effects import Call, Effect
+from storage_node.effects import Call, Effect, StoreEffect
 from storage_node.gossip import Gossip
 from storage_node.hot_log import HotLog, LogDamaged
 from storage_node.limits import IndexMemory, Refusals
@@ -85,6 +86,7 @@ class StorageNode(Generic[Token]):
         self.gossip = Gossip(self)
         self.scrub = Scrubber(self)
         self.refill = Refill(self)
+        self.stager = Stager(self)
         self._load()
 
     def _load(self) -> None:
@@ -97,16 +99,18 @@ class StorageNode(Generic[Token]):
         for held in self.meta.value.segments:
             if held.pg in self.pgs:
                 self._make_segment(held.pg, held.collected_lsn, held.collected_cpl).floor_lsn = held.floor_lsn
+                self.stager.load(held.pg, held.staged_lsn)
                 if held.hollow:
                     self.filling[held.pg] = Filling()
         for pg in self.pgs:
             self.segment(pg)
         self._drop_strange_files()
         for entry in entries:
-            if entry.pg in self.pgs:
-                self.segments[entry.pg].add(entry, self.truncations)
-            else:
+            segment = self.segments.get(entry.pg)
+            if segment is None:
                 self.log.release((entry,))
+            elif not self.stager.keep_loaded(segment, entry, self.truncations):
+                segment.add(entry, self.truncations)
         self.log.collect()
         self.memory.measure(self.segments.values())
         for pg, segment in sorted(self.segments.items()):
@@ -215,6 +219,7 @@ class StorageNode(Generic[Token]):
         if segment is not None:
             logger.info("PG %d is not held here any more: its segment is dropped", pg)
             self.coalescer.forget(segment)
+            self.log.release(self.stager.forget(pg))
             self.log.release(segment.release_all())
             for page_no in self.arena.page_of[self.arena.page_of >= 0].tolist():
                 if self.pg_of(page_no) == pg:
@@ -495,6 +500,7 @@ class StorageNode(Generic[Token]):
         self._check_volume(request.volume_id)
         if request.volume_epoch == self.epoch and request.writer_id == self.meta.value.writer_id:
             self._hint(request.vdl, request.pgmrpl)
+            self.stager.point(request.vdl, request.pg_last)
         return pb.AdvanceReply(epoch=self.epoch)
 
     # --- descriptor, status, gossip
@@ -525,7 +531,7 @@ class StorageNode(Generic[Token]):
         return [
             pb.PgState(
                 pg=pg, scl=s.scl, highest_lsn=s.highest_lsn, collected_lsn=s.collected_lsn, vdl_hint=self.vdl,
-                scl_cpl=s.scl_cpl, hollow=pg in self.filling,
+                scl_cpl=s.scl_cpl, hollow=pg in self.filling, staged_lsn=self.stager.staged_lsn(pg),
             )
             for pg, s in sorted(self.segments.items())
         ]  # fmt: skip
@@ -544,6 +550,7 @@ class StorageNode(Generic[Token]):
             pg_status=[pg_status(self, segment) for _, segment in sorted(self.segments.items())],
             scrub=self.scrub.status(), index_bytes=self.memory.bytes, index_bytes_max=self.memory.limit_bytes,
             refills=self.refill.states(),
+            backup=self.stager.note,
         )  # fmt: skip
 
     def gossip_request(self) -> pb.GossipRequest:
@@ -553,6 +560,7 @@ class StorageNode(Generic[Token]):
             vdl=self.vdl, pgmrpl=self.pgmrpl, truncations=self._truncation_messages(),
             descriptor_generation=self.meta.value.descriptor.generation, writer_id=self.meta.value.writer_id,
             descriptor_epoch=self.meta.value.descriptor.proposer_epoch, membership_epoch=self.membership_epoch,
+            staged_vdl=self.stager.timeline.turn.done,
         )  # fmt: skip
 
     def on_gossip(self, request: pb.GossipRequest) -> pb.GossipReply:
@@ -564,6 +572,7 @@ class StorageNode(Generic[Token]):
             node_id=mine.node_id, volume_epoch=mine.volume_epoch, pgs=mine.pgs, vdl=mine.vdl, pgmrpl=mine.pgmrpl,
             truncations=mine.truncations, descriptor_generation=mine.descriptor_generation, writer_id=mine.writer_id,
             descriptor_epoch=mine.descriptor_epoch, membership_epoch=mine.membership_epoch,
+            staged_vdl=mine.staged_vdl,
         )  # fmt: skip
 
     def learn(self, state: pb.GossipRequest | pb.GossipReply) -> None:
@@ -576,6 +585,7 @@ class StorageNode(Generic[Token]):
         if state.truncations:
             self._truncate((t.epoch, t.vdl, t.upper) for t in state.truncations)
         self._hint(state.vdl, state.pgmrpl)
+        self.stager.heard(state)
         if self.filling and self.descriptor is not None and state.membership_epoch >= self.membership_epoch:
             index = self.descriptor.index_of.get(state.node_id)
             for pg, scl in states_of(state).items():
@@ -675,11 +685,15 @@ class StorageNode(Generic[Token]):
         return [node_id for slot in slots if not slot.tail for node_id in slot.alternatives]
 
     def coalesce_limit(self, segment: Segment) -> int:
-        """Highest LSN that may reach the segment's page store.
+        """Highest LSN that may reach the segment's page store."""
+        return min(self.durable_limit(segment), self.pgmrpl)
+
+    def durable_limit(self, segment: Segment) -> int:
+        """Highest LSN up to which the segment's chain can never become void.
 
         A new epoch's VDL says nothing of older writers' records held here until the epoch's truncation range is known.
         """
-        limit = min(self.vdl, self.pgmrpl, segment.scl)
+        limit = min(self.vdl, segment.scl)
         settled_vdl = self.meta.value.settled_vdl
         if not self._settled() and segment.has_older(self.epoch, settled_vdl):
             return min(limit, settled_vdl)
@@ -694,6 +708,7 @@ class StorageNode(Generic[Token]):
                 pg=pg, collected_lsn=segment.collected_lsn, collected_cpl=segment.collected_cpl,
                 hollow=pg in self.filling,
                 floor_lsn=segment.floor_lsn,
+                staged_lsn=self.stager.staged_lsn(pg),
             )  # fmt: skip
         value.vdl, value.pgmrpl = self.vdl, self.pgmrpl
         self.meta.write()
@@ -726,6 +741,7 @@ class StorageNode(Generic[Token]):
         if not self.memory.refuses_appends():
             self.refusals.clear("memory")
         effects += self.refill.tick(now) + self.coalescer.step(now)
+        effects += self.stager.step(now)
         self.scrub.step(now)
         return effects
 
@@ -736,6 +752,7 @@ class StorageNode(Generic[Token]):
             self.coalescer.busy
             or self.scrub.busy
             or self.refill.busy
+            or self.stager.busy
             or any(s.indexed + INDEX_BACKLOG < len(s.entries) and not s.tail for s in self.segments.values())
         )
 
@@ -748,6 +765,15 @@ class StorageNode(Generic[Token]):
         """A ``SyncFile`` is done."""
         effects = self.refill.on_synced(name)
         return self.coalescer.on_synced(name) if effects is None else effects
+
+    def on_stored(self, effect: StoreEffect, names: Sequence[str]) -> None:
+        """The object store has done what was asked; the names found, when it was a listing."""
+        self.stager.calls.on_done(effect, names)
+
+    def on_store_failed(self, effect: StoreEffect, reason: str) -> None:
+        """It has not."""
+        if self.stager.calls.on_failed(effect, reason, self.clock.monotonic()):
+            logger.warning("the backup's object store fails: %s", reason)
 
     def on_reply(self, call: Call, reply: Any) -> list[Effect]:
         """A reply to a ``Call``."""

@@ -171,7 +171,7 @@ class Truncation(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., vdl: _Optional[int] = ..., upper: _Optional[int] = ...) -> None: ...
 
 class PgState(_message.Message):
-    __slots__ = ("pg", "scl", "highest_lsn", "collected_lsn", "vdl_hint", "scl_cpl", "hollow")
+    __slots__ = ("pg", "scl", "highest_lsn", "collected_lsn", "vdl_hint", "scl_cpl", "hollow", "staged_lsn")
     PG_FIELD_NUMBER: _ClassVar[int]
     SCL_FIELD_NUMBER: _ClassVar[int]
     HIGHEST_LSN_FIELD_NUMBER: _ClassVar[int]
@@ -179,6 +179,7 @@ class PgState(_message.Message):
     VDL_HINT_FIELD_NUMBER: _ClassVar[int]
     SCL_CPL_FIELD_NUMBER: _ClassVar[int]
     HOLLOW_FIELD_NUMBER: _ClassVar[int]
+    STAGED_LSN_FIELD_NUMBER: _ClassVar[int]
     pg: int
     scl: int
     highest_lsn: int
@@ -186,7 +187,8 @@ class PgState(_message.Message):
     vdl_hint: int
     scl_cpl: int
     hollow: bool
-    def __init__(self, pg: _Optional[int] = ..., scl: _Optional[int] = ..., highest_lsn: _Optional[int] = ..., collected_lsn: _Optional[int] = ..., vdl_hint: _Optional[int] = ..., scl_cpl: _Optional[int] = ..., hollow: _Optional[bool] = ...) -> None: ...
+    staged_lsn: int
+    def __init__(self, pg: _Optional[int] = ..., scl: _Optional[int] = ..., highest_lsn: _Optional[int] = ..., collected_lsn: _Optional[int] = ..., vdl_hint: _Optional[int] = ..., scl_cpl: _Optional[int] = ..., hollow: _Optional[bool] = ..., staged_lsn: _Optional[int] = ...) -> None: ...
 
 class FenceReply(_message.Message):
     __slots__ = ("adopted", "epoch", "writer_id", "pgs", "truncations", "descriptor", "log_port")
@@ -299,7 +301,7 @@ class FetchRangeReply(_message.Message):
     def __init__(self, collected_lsn: _Optional[int] = ..., collected_cpl: _Optional[int] = ..., end: _Optional[int] = ..., runs: _Optional[_Iterable[_Union[PageRun, _Mapping]]] = ..., pages: _Optional[bytes] = ..., crc32c: _Optional[int] = ..., floor_lsn: _Optional[int] = ...) -> None: ...
 
 class GossipRequest(_message.Message):
-    __slots__ = ("volume_id", "node_id", "volume_epoch", "pgs", "vdl", "pgmrpl", "truncations", "descriptor_generation", "writer_id", "descriptor_epoch", "membership_epoch")
+    __slots__ = ("volume_id", "node_id", "volume_epoch", "pgs", "vdl", "pgmrpl", "truncations", "descriptor_generation", "writer_id", "descriptor_epoch", "membership_epoch", "staged_vdl")
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     VOLUME_EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -311,6 +313,7 @@ class GossipRequest(_message.Message):
     WRITER_ID_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTOR_EPOCH_FIELD_NUMBER: _ClassVar[int]
     MEMBERSHIP_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    STAGED_VDL_FIELD_NUMBER: _ClassVar[int]
     volume_id: bytes
     node_id: str
     volume_epoch: int
@@ -322,10 +325,11 @@ class GossipRequest(_message.Message):
     writer_id: str
     descriptor_epoch: int
     membership_epoch: int
-    def __init__(self, volume_id: _Optional[bytes] = ..., node_id: _Optional[str] = ..., volume_epoch: _Optional[int] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., truncations: _Optional[_Iterable[_Union[Truncation, _Mapping]]] = ..., descriptor_generation: _Optional[int] = ..., writer_id: _Optional[str] = ..., descriptor_epoch: _Optional[int] = ..., membership_epoch: _Optional[int] = ...) -> None: ...
+    staged_vdl: int
+    def __init__(self, volume_id: _Optional[bytes] = ..., node_id: _Optional[str] = ..., volume_epoch: _Optional[int] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., truncations: _Optional[_Iterable[_Union[Truncation, _Mapping]]] = ..., descriptor_generation: _Optional[int] = ..., writer_id: _Optional[str] = ..., descriptor_epoch: _Optional[int] = ..., membership_epoch: _Optional[int] = ..., staged_vdl: _Optional[int] = ...) -> None: ...
 
 class GossipReply(_message.Message):
-    __slots__ = ("node_id", "volume_epoch", "pgs", "vdl", "pgmrpl", "truncations", "descriptor_generation", "writer_id", "descriptor_epoch", "membership_epoch")
+    __slots__ = ("node_id", "volume_epoch", "pgs", "vdl", "pgmrpl", "truncations", "descriptor_generation", "writer_id", "descriptor_epoch", "membership_epoch", "staged_vdl")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     VOLUME_EPOCH_FIELD_NUMBER: _ClassVar[int]
     PGS_FIELD_NUMBER: _ClassVar[int]
@@ -336,6 +340,7 @@ class GossipReply(_message.Message):
     WRITER_ID_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTOR_EPOCH_FIELD_NUMBER: _ClassVar[int]
     MEMBERSHIP_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    STAGED_VDL_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     volume_epoch: int
     pgs: _containers.RepeatedCompositeFieldContainer[PgState]
@@ -346,21 +351,24 @@ class GossipReply(_message.Message):
     writer_id: str
     descriptor_epoch: int
     membership_epoch: int
-    def __init__(self, node_id: _Optional[str] = ..., volume_epoch: _Optional[int] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., truncations: _Optional[_Iterable[_Union[Truncation, _Mapping]]] = ..., descriptor_generation: _Optional[int] = ..., writer_id: _Optional[str] = ..., descriptor_epoch: _Optional[int] = ..., membership_epoch: _Optional[int] = ...) -> None: ...
+    staged_vdl: int
+    def __init__(self, node_id: _Optional[str] = ..., volume_epoch: _Optional[int] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., truncations: _Optional[_Iterable[_Union[Truncation, _Mapping]]] = ..., descriptor_generation: _Optional[int] = ..., writer_id: _Optional[str] = ..., descriptor_epoch: _Optional[int] = ..., membership_epoch: _Optional[int] = ..., staged_vdl: _Optional[int] = ...) -> None: ...
 
 class AdvanceRequest(_message.Message):
-    __slots__ = ("volume_id", "volume_epoch", "writer_id", "vdl", "pgmrpl")
+    __slots__ = ("volume_id", "volume_epoch", "writer_id", "vdl", "pgmrpl", "pg_last")
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
     VOLUME_EPOCH_FIELD_NUMBER: _ClassVar[int]
     WRITER_ID_FIELD_NUMBER: _ClassVar[int]
     VDL_FIELD_NUMBER: _ClassVar[int]
     PGMRPL_FIELD_NUMBER: _ClassVar[int]
+    PG_LAST_FIELD_NUMBER: _ClassVar[int]
     volume_id: bytes
     volume_epoch: int
     writer_id: str
     vdl: int
     pgmrpl: int
-    def __init__(self, volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ...) -> None: ...
+    pg_last: _containers.RepeatedCompositeFieldContainer[PgLsn]
+    def __init__(self, volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., pg_last: _Optional[_Iterable[_Union[PgLsn, _Mapping]]] = ...) -> None: ...
 
 class AdvanceReply(_message.Message):
     __slots__ = ("epoch",)
@@ -407,7 +415,7 @@ class PgStatus(_message.Message):
     def __init__(self, pg: _Optional[int] = ..., entries: _Optional[int] = ..., pending: _Optional[int] = ..., log_bytes: _Optional[int] = ..., page_bytes: _Optional[int] = ..., broken_pages: _Optional[int] = ..., repair: _Optional[_Union[RepairStatus, _Mapping]] = ...) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("node_id", "az", "volume_id", "volume_epoch", "writer_id", "pgs", "vdl", "pgmrpl", "log_bytes", "page_bytes", "cached_pages", "state", "pid", "note", "log_port", "membership_epoch", "geometry_epoch", "pg_status", "descriptor", "scrub", "index_bytes", "index_bytes_max", "refills")
+    __slots__ = ("node_id", "az", "volume_id", "volume_epoch", "writer_id", "pgs", "vdl", "pgmrpl", "log_bytes", "page_bytes", "cached_pages", "state", "pid", "note", "log_port", "membership_epoch", "geometry_epoch", "pg_status", "descriptor", "scrub", "index_bytes", "index_bytes_max", "refills", "backup")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     AZ_FIELD_NUMBER: _ClassVar[int]
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
@@ -431,6 +439,7 @@ class StatusReply(_message.Message):
     INDEX_BYTES_FIELD_NUMBER: _ClassVar[int]
     INDEX_BYTES_MAX_FIELD_NUMBER: _ClassVar[int]
     REFILLS_FIELD_NUMBER: _ClassVar[int]
+    BACKUP_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     az: str
     volume_id: bytes
@@ -454,7 +463,8 @@ class StatusReply(_message.Message):
     index_bytes: int
     index_bytes_max: int
     refills: _containers.RepeatedCompositeFieldContainer[RefillState]
-    def __init__(self, node_id: _Optional[str] = ..., az: _Optional[str] = ..., volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., log_bytes: _Optional[int] = ..., page_bytes: _Optional[int] = ..., cached_pages: _Optional[int] = ..., state: _Optional[str] = ..., pid: _Optional[int] = ..., note: _Optional[str] = ..., log_port: _Optional[int] = ..., membership_epoch: _Optional[int] = ..., geometry_epoch: _Optional[int] = ..., pg_status: _Optional[_Iterable[_Union[PgStatus, _Mapping]]] = ..., descriptor: _Optional[_Union[Descriptor, _Mapping]] = ..., scrub: _Optional[_Union[ScrubStatus, _Mapping]] = ..., index_bytes: _Optional[int] = ..., index_bytes_max: _Optional[int] = ..., refills: _Optional[_Iterable[_Union[RefillState, _Mapping]]] = ...) -> None: ...
+    backup: str
+    def __init__(self, node_id: _Optional[str] = ..., az: _Optional[str] = ..., volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., log_bytes: _Optional[int] = ..., page_bytes: _Optional[int] = ..., cached_pages: _Optional[int] = ..., state: _Optional[str] = ..., pid: _Optional[int] = ..., note: _Optional[str] = ..., log_port: _Optional[int] = ..., membership_epoch: _Optional[int] = ..., geometry_epoch: _Optional[int] = ..., pg_status: _Optional[_Iterable[_Union[PgStatus, _Mapping]]] = ..., descriptor: _Optional[_Union[Descriptor, _Mapping]] = ..., scrub: _Optional[_Union[ScrubStatus, _Mapping]] = ..., index_bytes: _Optional[int] = ..., index_bytes_max: _Optional[int] = ..., refills: _Optional[_Iterable[_Union[RefillState, _Mapping]]] = ..., backup: _Optional[str] = ...) -> None: ...
 
 class ScrubRequest(_message.Message):
     __slots__ = ("start",)
@@ -531,18 +541,20 @@ class ReadDescriptorReply(_message.Message):
     def __init__(self, descriptor: _Optional[_Union[Descriptor, _Mapping]] = ..., present: _Optional[bool] = ...) -> None: ...
 
 class SegmentMeta(_message.Message):
-    __slots__ = ("pg", "collected_lsn", "collected_cpl", "hollow", "floor_lsn")
+    __slots__ = ("pg", "collected_lsn", "collected_cpl", "hollow", "staged_lsn", "floor_lsn")
     PG_FIELD_NUMBER: _ClassVar[int]
     COLLECTED_LSN_FIELD_NUMBER: _ClassVar[int]
     COLLECTED_CPL_FIELD_NUMBER: _ClassVar[int]
     HOLLOW_FIELD_NUMBER: _ClassVar[int]
+    STAGED_LSN_FIELD_NUMBER: _ClassVar[int]
     FLOOR_LSN_FIELD_NUMBER: _ClassVar[int]
     pg: int
     collected_lsn: int
     collected_cpl: int
     hollow: bool
+    staged_lsn: int
     floor_lsn: int
-    def __init__(self, pg: _Optional[int] = ..., collected_lsn: _Optional[int] = ..., collected_cpl: _Optional[int] = ..., hollow: _Optional[bool] = ..., floor_lsn: _Optional[int] = ...) -> None: ...
+    def __init__(self, pg: _Optional[int] = ..., collected_lsn: _Optional[int] = ..., collected_cpl: _Optional[int] = ..., hollow: _Optional[bool] = ..., staged_lsn: _Optional[int] = ..., floor_lsn: _Optional[int] = ...) -> None: ...
 
 class RefillRange(_message.Message):
     __slots__ = ("first", "count", "collected_lsn", "collected_cpl")
@@ -589,3 +601,55 @@ class NodeMeta(_message.Message):
     refills: _containers.RepeatedCompositeFieldContainer[RefillMeta]
     settled_vdl: int
     def __init__(self, node_id: _Optional[str] = ..., descriptor: _Optional[_Union[Descriptor, _Mapping]] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., truncations: _Optional[_Iterable[_Union[Truncation, _Mapping]]] = ..., segments: _Optional[_Iterable[_Union[SegmentMeta, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., refills: _Optional[_Iterable[_Union[RefillMeta, _Mapping]]] = ..., settled_vdl: _Optional[int] = ...) -> None: ...
+
+class BackupLog(_message.Message):
+    __slots__ = ("prev_lsn", "last_lsn")
+    PREV_LSN_FIELD_NUMBER: _ClassVar[int]
+    LAST_LSN_FIELD_NUMBER: _ClassVar[int]
+    prev_lsn: int
+    last_lsn: int
+    def __init__(self, prev_lsn: _Optional[int] = ..., last_lsn: _Optional[int] = ...) -> None: ...
+
+class BackupPages(_message.Message):
+    __slots__ = ("base_lsn", "chunk")
+    BASE_LSN_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    base_lsn: int
+    chunk: int
+    def __init__(self, base_lsn: _Optional[int] = ..., chunk: _Optional[int] = ...) -> None: ...
+
+class BackupSnapshot(_message.Message):
+    __slots__ = ("base_lsn", "base_cpl", "upto_lsn", "chunks", "pages", "wall_ms")
+    BASE_LSN_FIELD_NUMBER: _ClassVar[int]
+    BASE_CPL_FIELD_NUMBER: _ClassVar[int]
+    UPTO_LSN_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    PAGES_FIELD_NUMBER: _ClassVar[int]
+    WALL_MS_FIELD_NUMBER: _ClassVar[int]
+    base_lsn: int
+    base_cpl: int
+    upto_lsn: int
+    chunks: int
+    pages: int
+    wall_ms: int
+    def __init__(self, base_lsn: _Optional[int] = ..., base_cpl: _Optional[int] = ..., upto_lsn: _Optional[int] = ..., chunks: _Optional[int] = ..., pages: _Optional[int] = ..., wall_ms: _Optional[int] = ...) -> None: ...
+
+class BackupMoment(_message.Message):
+    __slots__ = ("wall_ms", "vdl", "pgs")
+    WALL_MS_FIELD_NUMBER: _ClassVar[int]
+    VDL_FIELD_NUMBER: _ClassVar[int]
+    PGS_FIELD_NUMBER: _ClassVar[int]
+    wall_ms: int
+    vdl: int
+    pgs: _containers.RepeatedCompositeFieldContainer[PgLsn]
+    def __init__(self, wall_ms: _Optional[int] = ..., vdl: _Optional[int] = ..., pgs: _Optional[_Iterable[_Union[PgLsn, _Mapping]]] = ...) -> None: ...
+
+class BackupTimeline(_message.Message):
+    __slots__ = ("descriptor", "truncations", "moments")
+    DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
+    TRUNCATIONS_FIELD_NUMBER: _ClassVar[int]
+    MOMENTS_FIELD_NUMBER: _ClassVar[int]
+    descriptor: Descriptor
+    truncations: _containers.RepeatedCompositeFieldContainer[Truncation]
+    moments: _containers.RepeatedCompositeFieldContainer[BackupMoment]
+    def __init__(self, descriptor: _Optional[_Union[Descriptor, _Mapping]] = ..., truncations: _Optional[_Iterable[_Union[Truncation, _Mapping]]] = ..., moments: _Optional[_Iterable[_Union[BackupMoment, _Mapping]]] = ...) -> None: ...

@@ -7,15 +7,19 @@ from functools import partial
 from typing import Any
 
 from aurora.geometry import Descriptor
+from aurora.object_store import MemoryStore, ObjectStoreError
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from aurora.sim.world import World
+from storage_node.backup_objects import perform
 from storage_node.config import NodeConfig
-from storage_node.effects import Call, Effect, SyncFile
+from storage_node.effects import Call, Effect, StoreEffect, SyncFile
 from storage_node.node import Refused, StorageNode
 
 TICK_S = 0.04
 FLUSH_S = 0.0003
+STORE_MAX_S = 0.05
+"""Longest that the object store takes."""
 
 AppendDone = Callable[[pb.AppendReply], None]
 
@@ -29,20 +33,31 @@ _HANDLERS = {
     "Status": "on_status",
     "WriteDescriptor": "on_write_descriptor",
     "ReadDescriptor": "on_read_descriptor",
+    "Advance": "on_advance",
 }
 _STREAMED = ("FetchLog",)
 
 
 class SimNode:
-    """One storage node. ``core`` is None while it is down; ``life`` counts its incarnations."""
+    """One storage node. ``core`` is None while it is down; ``life`` counts its incarnations. ``store``: where its
+    backup goes; its configuration says whether there is one.
+    """
 
-    def __init__(self, world: World, config: NodeConfig, descriptor: Descriptor, fleet: Mapping[str, SimNode]) -> None:
+    def __init__(
+        self,
+        world: World,
+        config: NodeConfig,
+        descriptor: Descriptor,
+        fleet: Mapping[str, SimNode],
+        store: MemoryStore | None = None,
+    ) -> None:
         self.world = world
         self.name = config.node_id
         self.config = config
         self.disk = SimDisk()
         self.core: StorageNode[AppendDone] | None = None
         self.life = 0
+        self.store = store
         self._fleet = fleet
         self._armed = False
         self.start()
@@ -107,8 +122,23 @@ class SimNode:
         for effect in effects:
             if isinstance(effect, SyncFile):
                 self.world.after(self.world.rng.uniform(0, 0.01), partial(self._sync, effect.name, life))
-            else:
+            elif isinstance(effect, Call):
                 self._call(effect, life)
+            else:
+                self.world.after(self.world.rng.uniform(0.001, STORE_MAX_S), partial(self._store, effect, life))
+
+    def _store(self, effect: StoreEffect, life: int) -> None:
+        """The object store is outside: what a node asked of it happens, even if the node has crashed meanwhile."""
+        if self.store is None:
+            return
+        try:
+            names = perform(self.store, effect)
+        except ObjectStoreError as error:
+            if self.alive(life) and self.core is not None:
+                self.core.on_store_failed(effect, str(error))
+        else:
+            if self.alive(life) and self.core is not None:
+                self.core.on_stored(effect, names)
 
     def _sync(self, name: str, life: int) -> None:
         if self.alive(life) and self.core is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from aurora.geometry import Member
+from aurora.object_store import MemoryStore
 from aurora.placement import initial
 from aurora.quorum import SEGMENTS
 from aurora.sim.checks import Checker, CheckFailed
@@ -35,9 +36,11 @@ class Outcome:
 
 
 class Scenario:
-    """Builds the fleet from the seed and drives it through a storm into the calm."""
+    """Builds the fleet from the seed and drives it through a storm into the calm. With a ``store`` the nodes stage a
+    backup there.
+    """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, store: MemoryStore | None = None) -> None:
         self.seed = seed
         self.world = world = World(seed, Weather())
         rng = world.rng
@@ -54,8 +57,9 @@ class Scenario:
             config = NodeConfig(
                 node_id=member.node_id, az=member.az, cache_mb=0.2, log_cache_mb=0.01, log_file_mb=0.004,
                 coalesce_log_mb=coalesce_mb, coalesce_age_s=1.0, gossip_ms=150, refill_range_kb=8,
+                backup="" if store is None else "memory:", stage_age_s=0.2, takeover_s=1.0, snapshot_age_s=1.0,
             )  # fmt: skip
-            fleet[member.node_id] = SimNode(world, config, descriptor, fleet)
+            fleet[member.node_id] = SimNode(world, config, descriptor, fleet, store)
         self.fleet, self.descriptor = fleet, descriptor
         self.nodes = list(fleet.values())
         self.checker = Checker(self.nodes, PAGES, PAGES_PER_PG)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Action = Callable[[], None]
+WALL_START_S = 1_700_000_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,10 @@ class World:
     def monotonic(self) -> float:
         """Virtual seconds since the start: the world is the cores' ``Clock``."""
         return self.now
+
+    def wall(self) -> float:
+        """The same, as a time of day: the simulated world begins at a fixed moment."""
+        return WALL_START_S + self.now
 
     def note(self, text: str) -> None:
         """Write a line of the trace."""

@@ -20,6 +20,7 @@ from aurora.sim.world import Action, World
 from compute_node.volume.driver import ANY_MEMBERSHIP, read_fence
 from compute_node.volume.fleet import AskStates, ChangeRefused, Fleet, SendDescriptor
 from compute_node.volume.monitor import Monitor
+from compute_node.volume.points import restore_point
 from compute_node.volume.recovery import (
     Answer,
     AppendAnswer,
@@ -474,9 +475,16 @@ class SimWriter:
             self._pump(node)
             if self._core.lagging(node):
                 self._poll(node)
+            if self._node(node).store is not None:
+                self._tell_point(node)
         if self._log.pending_bytes or self._ungrown:
             self._flush()
         self._later(HOUSEKEEPING_S, self._housekeeping)
+
+    def _tell_point(self, node: int) -> None:
+        """A restore point for the backup, as ``points.RestorePoints`` does."""
+        message = restore_point(VOLUME_ID, self._core.epoch, self.name, self._core.pgmrpl, self._core.tracker)
+        self._call(node, "Advance", message, lambda _: None)
 
     def _poll(self, node: int) -> None:
         connection = self._connections[node]

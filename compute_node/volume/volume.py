@@ -36,6 +36,7 @@ from compute_node.volume import driver
 from compute_node.volume.durable import Done, DurableQueue
 from compute_node.volume.fleet import AskStates, Fleet, SendDescriptor
 from compute_node.volume.monitor import Monitor
+from compute_node.volume.points import RestorePoints
 from compute_node.volume.reads import PageReader
 from compute_node.volume.recovery import LAL_BYTES, Recovered, Superseded
 from compute_node.volume.streams import NodeStream
@@ -118,6 +119,7 @@ class Volume:
         self._lingering_lsn = 0
         self._wanted = False
         self._tasks: list[asyncio.Task[None]] = []
+        self._points = RestorePoints(self)
 
     @staticmethod
     async def create(
@@ -480,6 +482,8 @@ class Volume:
             for stream in self.streams:
                 stream.watch()
             beat = rounds % HEARTBEAT_ROUNDS == 0
+            if beat:
+                self._points.tell()
             if beat or flushes == core.flushes:
                 core.nudge_idle(beat)
                 for stream in self.streams:
@@ -582,6 +586,7 @@ class Volume:
 
     async def close(self) -> None:
         """Stop streaming and close the channels; what waits for durability fails. Does not flush."""
+        self._points.close()
         for task in self._tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -37,6 +37,10 @@ class StepClock:
         """See ``Clock``."""
         return self.now
 
+    def wall(self) -> float:
+        """See ``Clock``."""
+        return 1_700_000_000 + self.now
+
 
 class Writer:
     """Appends random page edits; remembers every version of every page and the PG's LSNs."""
@@ -50,7 +54,7 @@ class Writer:
         self.versions: dict[int, list[tuple[int, bytes]]] = {}
         self.lsns: dict[int, list[int]] = {}
 
-    def edit(self, page_no: int | None = None) -> int:
+    def edit(self, page_no: int | None = None, flags: int = redo.FLAG_CPL) -> int:
         """One record on one page; returns its LSN. Now and then the page starts anew."""
         if page_no is None:
             page_no = self.rng.randrange(self.pages)
@@ -64,7 +68,7 @@ class Writer:
             write_varint(ops, self.rng.randrange(12, PAGE_BYTES - 64) << 2 | PUT)
             write_varint(ops, len(data))
             ops += data
-        lsn = self.log.append(page_no, prev, bytes(ops), redo.FLAG_CPL)
+        lsn = self.log.append(page_no, prev, bytes(ops), flags)
         redo.apply(page, bytes(ops), 0, len(ops), lsn)
         self.images[page_no] = page
         self.versions.setdefault(page_no, []).append((lsn, bytes(page)))

@@ -38,6 +38,10 @@ CORES = (
     "compute_node/wire/messages.py",
     "compute_node/wire/scram.py",
     "compute_node/wire/startup.py",
+    "storage_node/backup.py",
+    "storage_node/backup_objects.py",
+    "storage_node/backup_time.py",
+    "storage_node/backup_turn.py",
     "storage_node/coalesce.py",
     "storage_node/effects.py",
     "storage_node/evidence.py",
@@ -50,6 +54,7 @@ CORES = (
     "storage_node/page_store.py",
     "storage_node/scrub.py",
     "storage_node/segment.py",
+    "storage_node/snapshots.py",
 )
 SYNCHRONOUS = (
     "compute_node/access",
@@ -183,8 +188,10 @@ def test_the_simulator_runs_cores_only() -> None:
         "compute_node.volume.fleet",
         "compute_node.volume.monitor",
         "compute_node.volume.driver",  # read_fence: how a Fence reply reads
+        "compute_node.volume.points",  # restore_point: what an Advance says
         "compute_node.volume.recovery",
         "compute_node.volume.writer_core",
+        "storage_node.backup_objects",  # perform: what a store effect does
         "storage_node.config",
         "storage_node.effects",
         "storage_node.node",

@@ -251,7 +251,7 @@ def test_the_verb_watches_until_it_is_stopped(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shown = status_of([answer(i, {0: 100}) for i in range(6)], {0: 100})
-    monkeypatch.setattr("aurora.status.storage_status", lambda addresses: shown)
+    monkeypatch.setattr("aurora.status.storage_status", lambda addresses, tls: shown)
     naps: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -269,7 +269,7 @@ def test_check_is_ill_when_a_node_is_down(monkeypatch: pytest.MonkeyPatch) -> No
     good = status_of([answer(i, {0: 100}) for i in range(6)], {0: 100})
     bad = status_of([answer(i, {0: 100}) for i in range(5)] + [down(5)], {0: 100})
     for status, expected in ((good, 0), (bad, 1)):
-        give: Callable[[Any], Any] = lambda _, told=status: told  # noqa: E731
+        give: Callable[[Any, Any], Any] = lambda _, tls, told=status: told  # noqa: E731
         monkeypatch.setattr("aurora.status.storage_status", give)
         assert cli.main(["status", "--storage", "x:1", "--check"]) == expected
         assert cli.main(["status", "--storage", "x:1"]) == 0

@@ -1,0 +1,404 @@
+"""Builds a new cluster's six node folders from a backup: ``python -m storage_node.restore``, for ``aurora restore``.
+
+Progress goes to stderr, the result to stdout as one JSON object: what was restored, or ``{"error": …}``.
+
+::
+
+    Plan ─ per PG: snapshot chunks ─ pages file ◄─ log objects, in LSN order, records ≤ L applied
+         └ six folders: the pages files, and a meta file that says: volume N (a new id), collected and durable up to L
+
+Offline: neither the old fleet nor the new one runs. The new nodes hold pages alone, no log, so a writer recovers from
+them as it does from nodes that have collected everything. The pages are built once and copied. A folder becomes visible
+under its name only when all of it is durable. Memory: a few objects, and ``PAGES_CACHED`` pages.
+
+Invariants: a PG's records follow each other by their back-links from the snapshot's base on; each page's records follow
+each other from the version that the snapshot has; anything else is named and refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from aurora import truncation
+from aurora.batch import Batch
+from aurora.errors import InvariantViolation
+from aurora.geometry import Member
+from aurora.kernels import redo
+from aurora.kernels.python.redo import is_free
+from aurora.object_store import ObjectStore, ObjectStoreError, open_store
+from aurora.page import PAGE_BYTES
+from aurora.placement import initial
+from aurora.rpc import storage_pb2 as pb
+from aurora.seams import FolderDisk
+from storage_node import backup_objects as objects
+from storage_node.backup_objects import Kind
+from storage_node.config import Peer, parse_peers
+from storage_node.meta import MetaStore
+from storage_node.page_store import page_lsn, seal
+from storage_node.restore_plan import (
+    Damaged,
+    PgPlan,
+    Plan,
+    RestoreError,
+    Survey,
+    fetch,
+    logs_of,
+    time_text,
+    volumes,
+)
+
+PAGES_CACHED = 4096
+COPY_BYTES = 1 << 20
+
+Progress = Callable[[str], None]
+Change = tuple[bytes, int, int, int, int]
+"""``(records, offset, end, lsn, the page's previous LSN)``."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was built. ``wall_ms``: as of when; 0 when no moment of the timeline says."""
+
+    volume_id: bytes
+    lsn: int
+    wall_ms: int
+    pages_per_pg: int
+    pages: int
+
+
+class PageFile:
+    """One PG's pages file while it is built; written pages are sealed, a page never written is a hole."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        self._cache: OrderedDict[int, bytearray] = OrderedDict()
+        self._dirty: set[int] = set()
+
+    def put(self, index: int, page: bytes | bytearray) -> None:
+        """Write a page, past the cache."""
+        os.pwrite(self._fd, seal(bytearray(page)), index * PAGE_BYTES)
+
+    def page(self, index: int) -> bytearray:
+        """The page, to be changed in place; zeros when there is none."""
+        page = self._cache.get(index)
+        if page is None:
+            held = os.pread(self._fd, PAGE_BYTES, index * PAGE_BYTES)
+            page = bytearray(held) if len(held) == PAGE_BYTES else bytearray(PAGE_BYTES)
+            page[8:12] = bytes(4)  # the checksum field, set again when it is written
+            self._cache[index] = page
+            if len(self._cache) > PAGES_CACHED:
+                self._write(self._cache.popitem(last=False))
+        self._cache.move_to_end(index)
+        self._dirty.add(index)
+        return page
+
+    def _write(self, item: tuple[int, bytearray]) -> None:
+        if item[0] in self._dirty:
+            self._dirty.discard(item[0])
+            if page_lsn(item[1]):
+                self.put(*item)
+
+    def close(self) -> None:
+        """Write what is cached; durable afterwards."""
+        for item in self._cache.items():
+            self._write(item)
+        self._cache.clear()
+        os.fsync(self._fd)
+        os.close(self._fd)
+
+
+class PgBuilder:
+    """Brings one PG to the plan's LSN in a pages file."""
+
+    def __init__(self, survey: Survey, plan: PgPlan, lsn: int, file: PageFile, pages_per_pg: int) -> None:
+        self.last_lsn = 0
+        """The PG's last record at or below the LSN."""
+        self.last_cpl = 0
+        self._survey = survey
+        self._plan = plan
+        self._lsn = lsn
+        self._file = file
+        self._first_page = plan.pg * pages_per_pg
+
+    def build(self) -> None:
+        """Pages, then log. Damaged when an object is not what it should be."""
+        survey, plan = self._survey, self._plan
+        if plan.snapshot is not None:
+            head, snapshot = plan.snapshot
+            self.last_lsn, self.last_cpl = head.base_lsn, head.base_cpl
+            names = [objects.chunk_name(survey.volume_id, plan.pg, snapshot.key, chunk) for chunk in range(head.chunks)]
+            for _, found in fetch(survey.store, names, Kind.PAGES, survey.volume_id):
+                if isinstance(found, Damaged):
+                    raise found
+                for index, page in objects.pages_of(found.body):
+                    self._file.put(index, page)
+        for log, batches in logs_of(survey.store, plan.logs, survey.volume_id):
+            try:
+                self._apply(batches)
+            except InvariantViolation as error:
+                raise Damaged(log.name, f"object {log.name} does not fit what comes before it: {error}") from error
+
+    def _apply(self, batches: Sequence[Batch]) -> None:
+        changes: dict[int, list[Change]] = {}
+        for batch in batches:
+            if batch.pg != self._plan.pg or batch.volume_id != self._survey.volume_id:
+                raise InvariantViolation(f"{batch!r} is of another PG or volume")
+            if batch.first_lsn > self._lsn:
+                break
+            if batch.last_lsn <= self.last_lsn:
+                continue
+            prev = batch.prev_lsn
+            for lsn, _, page_no, page_prev, flags, offset, end in redo.scan(batch.records, batch.prev_lsn):
+                if lsn > self._lsn or truncation.is_void(self._survey.truncations, lsn):
+                    break
+                if lsn > self.last_lsn:
+                    if prev != self.last_lsn:
+                        raise InvariantViolation(f"record {lsn} follows {prev}, not {self.last_lsn}")
+                    self.last_lsn = lsn
+                    if flags & redo.FLAG_CPL:
+                        self.last_cpl = lsn
+                    if page_no >= 0:
+                        changes.setdefault(page_no, []).append((batch.records, offset, end, lsn, page_prev))
+                prev = lsn
+        for page_no, chain in changes.items():
+            self._change(page_no - self._first_page, chain)
+
+    def _change(self, index: int, chain: list[Change]) -> None:
+        page = self._file.page(index)
+        for records, offset, end, lsn, page_prev in chain:
+            held = page_lsn(page)
+            if lsn <= held:
+                continue  # the snapshot took a newer version of the page
+            if not page_prev:
+                page[:] = bytes(PAGE_BYTES)
+            elif page_prev != held:
+                raise InvariantViolation(f"page {index}: record {lsn} follows {page_prev}, the page is at {held}")
+            if is_free(page_prev, offset, end):
+                continue  # never written again, as far as anybody can tell
+            redo.apply(page, records, offset, end, lsn)
+
+
+def new_descriptor(old: pb.Descriptor, volume_id: bytes, nodes: Sequence[Peer]) -> Any:
+    """The restored volume's descriptor: the old geometry, a new volume id, all PGs on the new nodes."""
+    members = tuple(Member(node.node_id, node.az, node.address) for node in nodes)
+    groups = max(1, len(old.groups))
+    return initial(volume_id, members, old.pages_per_pg, groups).to_proto(pb.Descriptor())
+
+
+def build(survey: Survey, plan: Plan, folder: Path, nodes: Sequence[Peer], progress: Progress) -> Restored:
+    """Build the nodes' folders as ``folder/ID``, which must not exist. Damaged; OSError."""
+    if survey.descriptor is None:
+        raise RestoreError("the backup does not say what the volume looks like")
+    descriptor = new_descriptor(survey.descriptor, uuid.uuid4().bytes, nodes)
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        pages = _build_folders(survey, plan, partial, nodes, descriptor, progress)
+        os.replace(partial, folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    _sync_folder(folder.parent)
+    return Restored(descriptor.volume_id, plan.lsn, plan.wall_ms, descriptor.pages_per_pg, pages)
+
+
+def _build_folders(
+    survey: Survey, plan: Plan, partial: Path, nodes: Sequence[Peer], descriptor: Any, progress: Progress
+) -> int:
+    """All nodes' folders below ``partial``; returns how many pages one has."""
+    first = partial / nodes[0].node_id
+    first.mkdir(parents=True)
+    meta = pb.NodeMeta(descriptor=descriptor, vdl=plan.lsn, pgmrpl=plan.lsn, settled_vdl=plan.lsn)
+    pages = 0
+    for number, pg in enumerate(plan.pgs, 1):
+        file = PageFile(first / f"pages-{pg.pg}")
+        builder = PgBuilder(survey, pg, plan.lsn, file, descriptor.pages_per_pg)
+        try:
+            builder.build()
+        finally:
+            file.close()
+        if builder.last_lsn:
+            meta.segments.add(pg=pg.pg, collected_lsn=builder.last_lsn, collected_cpl=builder.last_cpl)
+        else:
+            (first / f"pages-{pg.pg}").unlink()  # its first record lies above the LSN
+            continue
+        pages += os.stat(first / f"pages-{pg.pg}").st_blocks * 512 // PAGE_BYTES
+        progress(f"protection group {number} of {len(plan.pgs)} is at LSN {builder.last_lsn}")
+    for node in nodes[1:]:
+        (partial / node.node_id).mkdir()
+        for held in meta.segments:
+            name = f"pages-{held.pg}"
+            copy_sparse(first / name, partial / node.node_id / name)
+    for node in nodes:
+        _write_meta(partial / node.node_id, node.node_id, meta)
+    return pages
+
+
+def _write_meta(folder: Path, node_id: str, meta: pb.NodeMeta) -> None:
+    disk = FolderDisk(folder)
+    store = MetaStore(disk, node_id)
+    store.value.CopyFrom(meta)
+    store.value.node_id = node_id
+    store.write()
+    disk.close()
+    _sync_folder(folder)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def copy_sparse(source: Path, target: Path) -> None:
+    """Copy a file, holes as holes; durable afterwards."""
+    zeros = bytes(COPY_BYTES)
+    with open(source, "rb") as one, open(target, "xb") as other:
+        os.fchmod(other.fileno(), 0o600)
+        for offset, length in _extents(one.fileno()):
+            for at in range(offset, offset + length, COPY_BYTES):
+                data = os.pread(one.fileno(), min(COPY_BYTES, offset + length - at), at)
+                if data != zeros[: len(data)]:
+                    os.pwrite(other.fileno(), data, at)
+        os.ftruncate(other.fileno(), os.fstat(one.fileno()).st_size)
+        os.fsync(other.fileno())
+
+
+def _extents(fd: int) -> Iterator[tuple[int, int]]:
+    size = os.fstat(fd).st_size
+    if not hasattr(os, "SEEK_DATA"):
+        yield 0, size
+        return
+    at = 0
+    while at < size:
+        try:
+            at = os.lseek(fd, at, os.SEEK_DATA)
+        except OSError:
+            return  # a hole up to the end
+        end = os.lseek(fd, at, os.SEEK_HOLE)
+        yield at, end - at
+        at = end
+
+
+def parse_at(text: str) -> tuple[str, int]:
+    """``("lsn", n)`` for ``123456`` or PostgreSQL's ``0/1E240``, ``("time", wall ms)`` for an ISO 8601 time."""
+    if text.isdecimal():
+        return "lsn", int(text)
+    high, slash, low = text.partition("/")
+    if slash and len(low) <= 8:
+        try:
+            return "lsn", int(high, 16) << 32 | int(low, 16)
+        except ValueError as error:
+            raise RestoreError(f"{text!r} is no LSN") from error
+    try:
+        return "time", round(datetime.fromisoformat(text).timestamp() * 1000)
+    except ValueError as error:
+        raise RestoreError(f"{text!r} is neither an LSN nor a time such as 2026-11-22 14:05:00+01:00") from error
+
+
+def survey_of(store: ObjectStore, volume: str | None) -> Survey:
+    """The backup of the volume, or the only one there is."""
+    found = volumes(store)
+    if volume is not None:
+        found = [volume_id for volume_id in found if volume_id.hex() == volume.replace("-", "").lower()]
+    if not found:
+        raise RestoreError(f"there is no backup{f' of volume {volume}' if volume else ''} in this object store")
+    if len(found) > 1:
+        ids = ", ".join(volume_id.hex() for volume_id in found)
+        raise RestoreError(f"there are backups of several volumes: choose one with --volume: {ids}")
+    return Survey(store, found[0])
+
+
+def resolve(survey: Survey, at: str | None) -> int:
+    """The LSN that the user means; the highest that can be restored when he says nothing."""
+    ranges = survey.ranges()
+    if not ranges:
+        raise RestoreError(survey.summary())
+    if at is None:
+        return ranges[-1][1]
+    what, value = parse_at(at)
+    return value if what == "lsn" else survey.at_time(value)
+
+
+def restore(
+    store: ObjectStore,
+    at: str | None,
+    folder: Path,
+    nodes: Sequence[Peer],
+    volume: str | None = None,
+    progress: Progress = lambda _: None,
+) -> Restored:
+    """Build ``folder/ID`` for every node. RestoreError when that point cannot be restored; ObjectStoreError."""
+    if folder.exists():
+        raise RestoreError(f"{folder} is there already")
+    survey = survey_of(store, volume)
+    lsn = resolve(survey, at)
+    while True:
+        try:
+            return build(survey, survey.plan(lsn), folder, nodes, progress)
+        except Damaged as error:
+            # Another snapshot, or log that overlaps, may do instead; when nothing does, the next plan says so.
+            survey.drop(error.name, str(error))
+            progress(str(error))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status 0 when it was done, else 1."""
+    parser = argparse.ArgumentParser(
+        prog="python -m storage_node.restore", description="Build a cluster's storage node folders from a backup."
+    )
+    parser.add_argument("--from", dest="source", required=True, help="object store: file:///folder or s3://bucket")
+    parser.add_argument("--volume", default=None, help="id of the volume, when the store holds several")
+    parser.add_argument("--at", default=None, help="LSN or time; the latest point when not given")
+    parser.add_argument("--folder", type=Path, help="where the nodes' folders are made; must not exist")
+    parser.add_argument("--nodes", default="", help="id=az=host:port,… in segment order")
+    parser.add_argument("--list", action="store_true", help="only say what can be restored")
+    args = parser.parse_args(arguments)
+    try:
+        nodes = parse_peers(args.nodes)
+        store = open_store(args.source)
+        if args.list:
+            survey = survey_of(store, args.volume)
+            ranges = [[low, high] for low, high in survey.ranges()]
+            _tell({"volume_id": survey.volume_id.hex(), "ranges": ranges, "text": survey.summary()})
+            return 0
+        if args.folder is None or not nodes:
+            parser.error("--folder and --nodes are needed, or --list")
+        done = restore(store, args.at, args.folder, nodes, args.volume, lambda text: print(text, file=sys.stderr))
+    except argparse.ArgumentTypeError as error:
+        parser.error(str(error))
+    except (RestoreError, ObjectStoreError, InvariantViolation, OSError) as error:
+        _tell({"error": str(error)})
+        return 1
+    _tell(
+        {
+            "volume_id": done.volume_id.hex(),
+            "lsn": done.lsn,
+            "time": time_text(done.wall_ms),
+            "pages_per_pg": done.pages_per_pg,
+            "pages": done.pages,
+        }
+    )
+    return 0
+
+
+def _tell(result: dict[str, Any]) -> None:
+    print(json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

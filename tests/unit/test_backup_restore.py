@@ -1,0 +1,276 @@
+"""From histories to restored folders: every LSN of the window comes back as the model has it, or is refused by name."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from backup_tools import TARGET, BackupFleet
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from storage_tools import PAGES_PER_PG, VOLUME, append
+
+from aurora import batch
+from aurora.kernels import redo
+from aurora.object_store import MemoryStore
+from aurora.rpc import storage_pb2 as pb
+from storage_node import backup_objects as objects
+from storage_node.restore import parse_at, restore, survey_of
+from storage_node.restore_plan import RestoreError, Survey
+
+
+@pytest.fixture(autouse=True, scope="module")
+def unsynced() -> Iterator[None]:
+    """Nobody cuts the power here, and syncs are most of what a small restore costs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda fd: None)
+        yield
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32))
+def test_any_lsn_of_a_random_history_comes_back(seed: int) -> None:
+    fleet = BackupFleet(seed, nodes=3, takeover_s=3)
+    rng = fleet.rng
+    cpls = []
+    for _ in range(rng.randrange(5, 40)):
+        luck = rng.random()
+        if luck < 0.6:
+            cpls.append(fleet.write(rng.randrange(1, 8), rng.choice((1, 1, 3))))
+        elif luck < 0.7:
+            fleet.point()
+        elif luck < 0.75 and len(fleet.up) > 1:
+            fleet.crash(rng.choice(fleet.up).config.node_id)
+        elif luck < 0.8 and fleet.net.down:
+            fleet.start(rng.choice(sorted(fleet.net.down)))
+        elif luck < 0.85:
+            fleet.store.broken = rng.choice(("", "no route to host"))
+        else:
+            fleet.net.tick(rng.randrange(1, 6), rng.choice((0.2, 1.0, 6.0)))
+    fleet.store.broken = ""
+    for name in sorted(fleet.net.down):
+        fleet.start(name)
+    cpls.append(fleet.write(3))
+    fleet.settle(60, 1.0)
+    survey = Survey(fleet.store, VOLUME)
+    assert survey.ranges() == [(1, cpls[-1])]
+    with tempfile.TemporaryDirectory() as folder:
+        fleet.check(Path(folder) / "last", cpls[-1])
+        for number in range(2):
+            wanted = rng.randrange(cpls[0], cpls[-1] + 1)
+            cpl = max(lsn for lsn in _cpls(fleet) if lsn <= wanted)
+            fleet.check(Path(folder) / str(number), wanted, cpl)
+
+
+def _cpls(fleet: BackupFleet) -> list[int]:
+    found = set()
+    for name, data in fleet.store.objects.items():
+        if "/log/" in name:
+            for held in batch.split(objects.decode(data).body):
+                found |= {r[0] for r in redo.scan(held.records, held.prev_lsn) if r[4] & redo.FLAG_CPL}
+    return sorted(found)
+
+
+def _snapshots(fleet: BackupFleet) -> list[str]:
+    return [name for name in sorted(fleet.store.objects) if "/snapshot/" in name]
+
+
+def test_snapshots_stand_in_for_log_that_is_gone(tmp_path: Path) -> None:
+    fleet = BackupFleet(1, snapshot_age_s=2)
+    for _ in range(30):
+        fleet.write(20)
+        fleet.settle(4)
+    fleet.settle()
+    assert len(_snapshots(fleet)) > 3
+    last = objects.parse_snapshot(_snapshots(fleet)[-1])
+    whole = fleet.writer.log.last_lsn
+    fleet.check(tmp_path / "one", whole)
+    pg = int(last.name.split("/")[1].removeprefix("pg-"))
+    for name in list(fleet.store.objects):
+        if f"/pg-{pg:010d}/log/" in name and objects.parse_log(name).last_lsn <= last.base_lsn:
+            del fleet.store.objects[name]
+    fleet.check(tmp_path / "two", whole)
+    low = Survey(fleet.store, VOLUME).ranges()[0][0]
+    assert low > 1
+    with pytest.raises(RestoreError, match=f"The nearest that can: .*after it LSN {low}"):
+        restore(fleet.store, str(low - 1), tmp_path / "three", TARGET)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+
+
+def test_what_has_left_the_window_is_deleted_and_the_window_stays_whole(tmp_path: Path) -> None:
+    fleet = BackupFleet(2, snapshot_age_s=2, backup_window_s=60)
+    vdls = []
+    for _ in range(60):
+        vdls.append((fleet.clock.wall(), fleet.write(20)))
+        fleet.settle(10)
+    start = min(lsn for wall, lsn in vdls if wall >= fleet.clock.wall() - 60)
+    ((low, high),) = Survey(fleet.store, VOLUME).ranges()
+    assert vdls[5][1] < low <= start
+    assert high == vdls[-1][1]
+    for number, lsn in enumerate((low, start, high)):
+        expected = max(cpl for cpl in (*_cpls(fleet), low) if cpl <= lsn)
+        fleet.check(tmp_path / str(number), lsn, expected)
+    oldest = min(objects.time_wall_ms(name) for name in fleet.store.objects if "/time/" in name)
+    assert len(fleet.store.objects) < 400
+    assert oldest
+
+
+def test_times_resolve_to_the_vdl_of_then(tmp_path: Path) -> None:
+    fleet = BackupFleet(3)
+    moments = []
+    for _ in range(5):
+        lsn = fleet.write(10)
+        fleet.settle(5)
+        moments.append((fleet.clock.wall(), lsn))
+        fleet.clock.now += 100
+    survey = Survey(fleet.store, VOLUME)
+    for wall, lsn in moments:
+        assert survey.at_time(int(wall * 1000)) == survey.at_time(int((wall + 90) * 1000)) == lsn
+    text = datetime.fromtimestamp(moments[2][0] + 50, UTC).isoformat()
+    done = restore(fleet.store, text, tmp_path / "then", TARGET)
+    assert done.lsn == moments[2][1]
+    assert done.wall_ms <= moments[2][0] * 1000
+    with pytest.raises(RestoreError, match="the backup begins after"):
+        restore(fleet.store, "2001-01-01", tmp_path / "no", TARGET)
+
+
+def test_a_pg_that_nobody_has_staged_bounds_what_can_be_restored(tmp_path: Path) -> None:
+    fleet = BackupFleet(4)
+    for page_no in range(PAGES_PER_PG):
+        fleet.writer.edit(page_no)
+    fleet.flush()
+    fleet.settle()
+    fleet.write(60)
+    fleet.settle()
+    whole = fleet.writer.log.last_lsn
+    folder = f"{VOLUME.hex()}/pg-0000000001/"
+    first = min(lsn for lsn in fleet.writer.lsns[1])
+    for name in [name for name in fleet.store.objects if name.startswith(folder)]:
+        del fleet.store.objects[name]
+    with pytest.raises(RestoreError, match="log of PG 1 after LSN 0 has not been staged"):
+        restore(fleet.store, str(whole), tmp_path / "no", TARGET)
+    ((low, high),) = Survey(fleet.store, VOLUME).ranges()
+    assert low < high < first
+    fleet.check(tmp_path / "before", high)
+
+
+@pytest.mark.parametrize("damage", ["flip", "missing", "foreign", "cut"])
+@pytest.mark.parametrize("kind", ["log", "chunk", "snapshot", "time"])
+def test_a_bad_object_is_named_and_what_needs_it_refused(kind: str, damage: str, tmp_path: Path) -> None:
+    fleet = BackupFleet(5, pages=30, snapshot_age_s=1e9 if kind == "log" else 2)
+    for _ in range(12):
+        fleet.write(20)
+        fleet.settle(6)
+    fleet.settle()
+    whole = fleet.writer.log.last_lsn
+    names = [name for name in sorted(fleet.store.objects) if f"/{kind}/" in name]
+    if kind == "time":
+        fleet.store.delete(names[:-1])
+    victim = names[len(names) // 2] if kind == "log" else names[-1]
+    data = bytearray(fleet.store.objects[victim])
+    if damage == "missing":
+        del fleet.store.objects[victim]
+    elif damage == "cut":
+        fleet.store.objects[victim] = bytes(data[:-1])
+    elif damage == "foreign":
+        fleet.store.objects[victim] = bytes(data).replace(VOLUME, b"volume of others")
+    else:
+        data[len(data) // 2] ^= 1
+        fleet.store.objects[victim] = bytes(data)
+    if kind == "log":
+        named = "is missing" if damage == "missing" else victim
+        with pytest.raises(RestoreError, match=named) as caught:
+            restore(fleet.store, str(whole), tmp_path / "no", TARGET)
+        assert not list(tmp_path.iterdir())
+        assert f"before it LSN {objects.parse_log(victim).prev_lsn}" in str(caught.value)
+        before = objects.parse_log(victim).prev_lsn
+        fleet.check(tmp_path / "before", before)
+    elif kind == "time":
+        with pytest.raises(RestoreError, match="." if damage == "missing" else victim):
+            restore(fleet.store, str(whole), tmp_path / "no", TARGET)
+    else:
+        fleet.check(tmp_path / "another-snapshot", whole)
+
+
+def test_void_log_in_the_store_is_left_out(tmp_path: Path) -> None:
+    fleet = BackupFleet(6, nodes=1, pages=10)
+    fleet.write(20)
+    fleet.settle()
+    vdl = fleet.writer.log.last_lsn
+    kept = {page_no: list(versions) for page_no, versions in fleet.writer.versions.items()}
+    lsns = {pg: list(held) for pg, held in fleet.writer.lsns.items()}
+    log = fleet.writer.log
+    state = (log.next_lsn, log.last_lsn, dict(log.pg_last))
+    images = {page_no: bytearray(page) for page_no, page in fleet.writer.images.items()}
+    # What no node does: void log in the store, staged before its writer was found to have ended at ``vdl``.
+    fleet.writer.edit()
+    frame = batch.decode(batch.encode(VOLUME, 1, log.take()[0]))
+    name = objects.log_name(VOLUME, 0, frame.prev_lsn, frame.last_lsn)
+    head = pb.BackupLog(prev_lsn=frame.prev_lsn, last_lsn=frame.last_lsn)
+    content = objects.Content(objects.Kind.LOG, VOLUME, 0, head, (bytes(frame.frame),))
+    fleet.store.put(name, content.encode())
+    fleet.writer.versions, fleet.writer.lsns, fleet.writer.images = kept, lsns, images
+    log.next_lsn, log.last_lsn = 1_000_000, state[1]
+    log.pg_last.clear()
+    log.pg_last.update(state[2])
+    node = fleet.up[0]
+    fleet.epoch, fleet.name = 2, "w2"
+    node.on_fence(pb.FenceRequest(volume_id=VOLUME, volume_epoch=2, writer_id="w2"))
+    node.on_truncate(pb.TruncateRequest(volume_id=VOLUME, volume_epoch=2, writer_id="w2",
+                                        range=pb.Truncation(epoch=2, vdl=vdl, upper=999_999)))  # fmt: skip
+    fleet.write(20)
+    fleet.settle()
+    fleet.check(tmp_path / "after", fleet.writer.log.last_lsn)
+    fleet.check(tmp_path / "within", 500_000, vdl)
+
+
+def test_nothing_is_staged_that_could_become_void() -> None:
+    fleet = BackupFleet(7, nodes=1, pages=10)
+    first = fleet.write(10)
+    fleet.settle()
+    node = fleet.up[0]
+    assert node.stager.staged_lsn(0) == first
+    runs = fleet.writer.runs(5)
+    append(node, [batch.encode(VOLUME, 1, run) for run in runs], vdl=first, pgmrpl=first)
+    # A new writer's VDL lies far above, and what the older one's records are worth is not known here yet.
+    append(node, [], epoch=2, writer="w2", vdl=20_000_000, pgmrpl=20_000_000)
+    fleet.net.tick(30, 1.0)
+    assert node.stager.staged_lsn(0) == first
+    node.on_truncate(pb.TruncateRequest(volume_id=VOLUME, volume_epoch=2, writer_id="w2",
+                                        range=pb.Truncation(epoch=2, vdl=first, upper=19_000_000)))  # fmt: skip
+    fleet.net.tick(30, 1.0)
+    assert node.stager.staged_lsn(0) == first
+
+
+def test_wrong_volume_no_backup_and_a_folder_in_use(tmp_path: Path) -> None:
+    with pytest.raises(RestoreError, match="there is no backup"):
+        restore(MemoryStore(), None, tmp_path / "no", TARGET)
+    fleet = BackupFleet(8)
+    fleet.write(10)
+    fleet.settle()
+    with pytest.raises(RestoreError, match="no backup of volume 0000"):
+        restore(fleet.store, None, tmp_path / "no", TARGET, "0000")
+    other = "ab" * 16
+    for name, data in list(fleet.store.objects.items()):
+        fleet.store.objects[name.replace(VOLUME.hex(), other)] = data.replace(VOLUME, bytes.fromhex(other))
+    with pytest.raises(RestoreError, match="choose one with --volume"):
+        restore(fleet.store, None, tmp_path / "no", TARGET)
+    assert survey_of(fleet.store, VOLUME.hex()).volume_id == VOLUME
+    (tmp_path / "used").mkdir()
+    with pytest.raises(RestoreError, match="is there already"):
+        restore(fleet.store, None, tmp_path / "used", TARGET, VOLUME.hex())
+    with pytest.raises(RestoreError, match="the last restore point is at"):
+        restore(fleet.store, "999999999", tmp_path / "no", TARGET, VOLUME.hex())
+
+
+def test_how_a_point_may_be_written() -> None:
+    assert parse_at("123456") == ("lsn", 123456)
+    assert parse_at("1/1E240") == ("lsn", (1 << 32) + 123456)
+    assert parse_at("1970-01-01T00:00:01.5+00:00") == ("time", 1500)
+    for wrong in ("x/y", "tomorrow", "0/123456789"):
+        with pytest.raises(RestoreError, match="is n"):
+            parse_at(wrong)

@@ -1,0 +1,237 @@
+"""Whose turn it is, what is kept for the backup and for how long, and that the append path never notices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from backup_tools import BackupFleet
+from storage_tools import VOLUME, make_node
+
+from aurora.errors import InvariantViolation
+from aurora.object_store import MemoryStore
+from aurora.rpc import storage_pb2 as pb
+from storage_node import backup_objects as objects
+from storage_node.backup_turn import Turn
+from storage_node.config import NodeConfig
+from storage_node.effects import Call, PutObject, SyncFile
+from storage_node.node import StorageNode
+from storage_node.restore_plan import Survey
+
+
+def _whole(fleet: BackupFleet) -> list[tuple[int, int]]:
+    return Survey(fleet.store, VOLUME).ranges()
+
+
+def _log_names(fleet: BackupFleet) -> list[str]:
+    return [name for name in sorted(fleet.store.objects) if "/log/" in name]
+
+
+def test_a_turn_waits_by_rank_and_rests_when_it_is_overtaken() -> None:
+    first, second = Turn(), Turn()
+    assert first.mine(100, 0.0, 0.0)
+    assert not second.mine(100, 0.0, 10.0)
+    first.advanced(100, 1.0)
+    assert not first.mine(100, 2.0, 0.0)
+    second.heard(100, 2.0)
+    assert not second.mine(200, 3.0, 10.0)
+    assert not second.mine(200, 11.9, 10.0)
+    assert second.mine(200, 12.0, 10.0)
+    second.advanced(200, 13.0)
+    assert second.mine(300, 13.1, 10.0)
+    assert not second.heard(150, 14.0)
+    assert second.holding
+    assert second.heard(300, 14.0)
+    assert not second.holding
+
+
+def test_one_node_stages_and_the_others_learn_of_it() -> None:
+    fleet = BackupFleet(1, nodes=6, pages=10, takeover_s=10)
+    last = fleet.write(20)
+    fleet.settle(40)
+    assert {node.stager.staged_lsn(0) for node in fleet.up} == {last}
+    assert fleet.store.puts == 2  # log and timeline, once each
+    assert [node.config.node_id for node in fleet.up if node.stager.pg(0).turn.holding] == ["n0"]
+
+
+def test_the_next_node_takes_over_and_gives_back() -> None:
+    fleet = BackupFleet(2, nodes=6, pages=10, takeover_s=4, gossip_ms=50)
+    fleet.write(20)
+    fleet.settle(20)
+    fleet.crash("n0")
+    last = fleet.write(20)
+    fleet.settle(8)
+    assert _whole(fleet)[-1][1] < last
+    fleet.settle(20)
+    assert _whole(fleet) == [(1, last)]
+    holder = [node.config.node_id for node in fleet.up if node.stager.pg(0).turn.holding]
+    assert holder == ["n1"]
+    fleet.start("n0")
+    for _ in range(6):
+        last = fleet.write(20)
+        fleet.settle(10)
+    assert [node.config.node_id for node in fleet.up if node.stager.pg(0).turn.holding] == ["n0"]
+    assert _whole(fleet) == [(1, last)]
+
+
+def test_a_failing_store_stops_nothing_and_loses_nothing(tmp_path: Path) -> None:
+    fleet = BackupFleet(3, pages=20)
+    fleet.write(10)
+    fleet.settle()
+    fleet.store.broken = "503 Slow Down"
+    for _ in range(20):
+        last = fleet.write(20)  # each append is acknowledged
+        fleet.net.tick(3, 1.0)
+    node = fleet.up[0]
+    assert node.segments[0].collected_lsn > node.stager.staged_lsn(0)
+    assert node.stager.kept_bytes
+    status = node.on_status(pb.StatusRequest())
+    assert "503 Slow Down" in status.backup
+    assert status.state == "serving"
+    fleet.store.broken = ""
+    fleet.settle(60, 1.0)
+    assert _whole(fleet) == [(1, last)]
+    assert not any(node.stager.kept_bytes for node in fleet.up)
+    assert not node.on_status(pb.StatusRequest()).backup
+    fleet.check(tmp_path / "all", last)
+
+
+def test_log_kept_for_the_backup_survives_a_crash(tmp_path: Path) -> None:
+    fleet = BackupFleet(4, pages=20)
+    fleet.store.broken = "no route to host"
+    for _ in range(10):
+        last = fleet.write(20)
+        fleet.net.tick(4, 1.5)
+    for name in ("n0", "n1"):
+        assert fleet.net.nodes[name].stager.kept_bytes
+        fleet.crash(name)
+        assert fleet.start(name).stager.kept_bytes
+    fleet.store.broken = ""
+    fleet.settle(60, 1.0)
+    assert _whole(fleet) == [(1, last)]
+    fleet.check(tmp_path / "all", last)
+
+
+def test_staged_log_leaves_the_nodes() -> None:
+    fleet = BackupFleet(5, nodes=2, pages=10)
+    for _ in range(40):
+        fleet.write(30)
+        fleet.settle(6, 1.0)
+    for node in fleet.up:
+        assert node.log.total_bytes < 60_000
+        assert sum(1 for name in node.disk.list() if name.startswith("log-")) < 5
+
+
+def test_a_backup_that_is_stuck_gives_log_up_and_begins_anew(tmp_path: Path) -> None:
+    fleet = BackupFleet(6, pages=10, backup_hold_mb=0.01, snapshot_age_s=1e9)
+    first = fleet.write(10)
+    fleet.settle(30)
+    fleet.store.broken = "bucket is full"
+    for _ in range(30):
+        fleet.write(20)
+        fleet.net.tick(4, 1.5)
+    assert all(node.stager.kept_bytes <= 0.01 * (1 << 20) for node in fleet.up)
+    fleet.store.broken = ""
+    fleet.settle(120, 1.0)
+    last = fleet.write(20)
+    fleet.settle(30)
+    assert "in no object" in fleet.up[0].stager.note or "given up" in fleet.up[0].stager.note
+    before, after = _whole(fleet)
+    assert before == (1, first)
+    assert after[1] == last
+    fleet.check(tmp_path / "before", first)
+    fleet.check(tmp_path / "after", last)
+
+
+def test_a_backup_begun_later_starts_with_a_snapshot(tmp_path: Path) -> None:
+    fleet = BackupFleet(7, pages=10)
+    for node in list(fleet.up):
+        name = node.config.node_id
+        fleet.net.nodes[name] = make_node(fleet.disks[name], fleet.clock, name, **fleet.settings)
+    for _ in range(40):
+        fleet.write(30)
+        fleet.settle(6, 1.0)
+    assert not fleet.store.objects
+    assert fleet.up[0].segments[0].collected_lsn
+    for name in list(fleet.disks):
+        fleet.start(name)
+    middle = fleet.write(20)
+    fleet.settle(20)
+    last = fleet.write(20)
+    fleet.settle(20)
+    held = [objects.parse_snapshot(name) for name in fleet.store.objects if "/snapshot/" in name]
+    assert held
+    assert held[0].base_lsn < middle
+    assert _whole(fleet)[-1][1] == last
+    fleet.check(tmp_path / "middle", middle)
+    fleet.check(tmp_path / "last", last)
+
+
+def test_objects_are_bounded_and_follow_each_other() -> None:
+    fleet = BackupFleet(8, nodes=1, pages=10, stage_mb=0.002)
+    for _ in range(50):
+        fleet.write(5)
+    fleet.settle(60)
+    logs = sorted(map(objects.parse_log, _log_names(fleet)))
+    assert len(logs) > 5
+    assert logs[0].prev_lsn == 0
+    assert [log.prev_lsn for log in logs[1:]] == [log.last_lsn for log in logs[:-1]]
+    assert max(len(fleet.store.objects[log.name]) for log in logs) < 0.002 * (1 << 20) + 1000
+
+
+def test_a_store_that_never_answers_takes_no_more_memory() -> None:
+    fleet = BackupFleet(9, nodes=1, pages=10, stage_mb=0.001)
+    node = fleet.up[0]
+    puts: list[PutObject] = []
+    for _ in range(50):
+        fleet.write(10)
+        fleet.point()
+        fleet.clock.now += 1
+        for effect in node.tick():
+            if isinstance(effect, PutObject):
+                puts.append(effect)
+            elif isinstance(effect, SyncFile):
+                _sync(node, effect)
+            elif not isinstance(effect, Call):
+                node.on_stored(effect, ())
+    assert len(puts) == 3  # one of the log, one of the timeline, one of a snapshot
+    assert node.segments[0].scl == fleet.writer.log.last_lsn
+
+
+def _sync(node: StorageNode[int], effect: SyncFile) -> None:
+    node.disk.sync(effect.name)
+    for further in node.on_synced(effect.name):
+        if isinstance(further, SyncFile):
+            _sync(node, further)
+
+
+def test_damaged_log_is_staged_by_another_node() -> None:
+    fleet = BackupFleet(10, nodes=2, pages=10, log_cache_mb=0.0001, takeover_s=2)
+    fleet.store.broken = "down"
+    fleet.write(10)
+    fleet.write(10)
+    last = fleet.write(10)
+    fleet.net.tick(2)
+    fleet.disks["n0"].flip_bit("log-00000001", 100)
+    fleet.store.broken = ""
+    fleet.settle(60, 1.0)
+    assert _whole(fleet) == [(1, last)]
+
+
+def test_without_a_backup_nothing_is_kept() -> None:
+    fleet = BackupFleet(11, nodes=1, pages=10)
+    node = make_node(fleet.disks["n0"], fleet.clock, "n0", **fleet.settings)
+    fleet.net.nodes["n0"] = node
+    for _ in range(10):
+        fleet.write(20)
+        fleet.settle(6, 1.0)
+    assert node.segments[0].collected_lsn
+    assert not node.stager.kept_bytes
+    assert not fleet.store.objects
+    assert isinstance(fleet.store, MemoryStore)
+
+
+@pytest.mark.parametrize("setting", ["stage_age_s", "stage_mb", "backup_window_s", "takeover_s", "backup_hold_mb"])
+def test_settings_are_checked(setting: str) -> None:
+    with pytest.raises(InvariantViolation, match=setting):
+        NodeConfig(**{setting: 0})
