@@ -666,6 +666,8 @@ class StorageNode(Generic[Token]):
 
     def adopt_baseline(self, segment: Segment, lsn: int, cpl: int) -> None:
         """A peer's pages are stored: the segment's chain starts at their baseline."""
+        # What the pages cover may not be in the backup yet.
+        self.log.release(self.stager.keep(segment.give_up(lsn)))
         segment.adopt_baseline(lsn, cpl, self.truncations)
         self.coalescer.collect()
         logger.info("PG %d: pages taken over at %d, SCL is now %d", segment.pg, lsn, segment.scl)

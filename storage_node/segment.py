@@ -319,6 +319,14 @@ class Segment:
         self.collected_cpl = max((entry.last_cpl for entry in gone), default=0) or self.collected_cpl
         return gone
 
+    def give_up(self, upto_lsn: int) -> list[Entry]:
+        """The chain's entries that lie wholly at or below ``upto_lsn``, which a baseline is about to cover: they are
+        the caller's to release.
+        """
+        n = self.target(upto_lsn)
+        gone, self.entries[:n] = self.entries[:n], []
+        return gone
+
     def adopt_baseline(self, baseline_lsn: int, baseline_cpl: int, truncations: Sequence[Range]) -> None:
         """The stored pages are a peer's, right with the log after ``baseline_lsn`` on top: the chain starts there
         now.

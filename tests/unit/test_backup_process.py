@@ -46,7 +46,9 @@ async def _fill(stub: Any, writer: Writer, batches: int) -> None:
 def test_a_node_stages_into_a_folder(processes: Processes, tmp_path: Path) -> None:
     writer = Writer(random.Random(1), pages=100)
     backup = (tmp_path / "backup").as_uri()
-    address = processes.start("n0", "--listen", "127.0.0.1:0", "--backup", backup, "--stage-age-s", "0.1")
+    address = processes.start(
+        "n0", "--listen", "127.0.0.1:0", "--backup", backup, "--stage-age-s", "0.1", "--takeover-s", "0.1"
+    )
 
     async def use(stub: Any) -> None:
         await _fill(stub, writer, 30)
