@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
+from aurora.buggify import buggify
 from aurora.errors import InvariantViolation
 from aurora.page import PAGE_BYTES
 from storage_node.effects import Effect, SyncFile
@@ -93,7 +94,7 @@ class Coalescer:
 
     def step(self, now: float) -> list[Effect]:
         """Do one slice of work."""
-        if self._phase in (Phase.STAGING, Phase.PLACING) or now < self._not_before:
+        if self._phase in (Phase.STAGING, Phase.PLACING) or now < self._not_before or buggify("coalesce-pauses"):
             return []
         if self._current is None:
             if not self._queue:
@@ -151,7 +152,8 @@ class Coalescer:
     def _begin_pass(self, now: float) -> bool:
         node = self._node
         live = sum(segment.live_bytes for segment in node.segments.values())
-        if live < node.config.coalesce_log_mb * (1 << 20) and now - self._last_pass < node.config.coalesce_age_s:
+        idle = live < node.config.coalesce_log_mb * (1 << 20) and now - self._last_pass < node.config.coalesce_age_s
+        if idle and not buggify("coalesce-early"):
             return False
         self._last_pass = now
         self._todo.extend(s for s in node.segments.values() if s.target(node.coalesce_limit(s)))
@@ -191,7 +193,7 @@ class Coalescer:
             if page is not None:
                 pages.append((page_no - segment.first_page, page))
             numbers.append(page_no)
-            if node.clock.monotonic() >= deadline:
+            if node.clock.monotonic() >= deadline or buggify("coalesce-one-page"):
                 break
         last = not work.pages
         if last:
@@ -213,6 +215,8 @@ class Coalescer:
     def collect(self) -> None:
         """Remember durably what has been collected, then delete the log files that are not needed any more."""
         node = self._node
+        if buggify("collect-later"):
+            return
         try:
             node.remember_segments()
         except OSError as error:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from aurora.buggify import buggify
 from aurora.rpc import storage_pb2 as pb
 from storage_node.coalesce import peer_chunk
 from storage_node.effects import Call, Effect
@@ -60,7 +61,7 @@ class Gossip:
         peers = node.peers()
         if not peers:
             return []
-        peer_id, address = node.rng.choice(sorted(peers.items()))
+        peer_id, address = min(peers.items()) if buggify("gossip-same-peer") else node.rng.choice(sorted(peers.items()))
         if node.descriptor is None:
             return [Call(peer_id, address, "ReadDescriptor", pb.ReadDescriptorRequest())]
         effects: list[Effect] = [Call(peer_id, address, "Gossip", node.gossip_request())]
@@ -118,7 +119,8 @@ class Gossip:
         for state in reply.pgs:
             segment = node.segment(state.pg)
             waited, self._known_scl[state.pg] = self._known_scl.get(state.pg, 0), state.scl
-            if segment.scl >= min(waited, state.scl) or state.pg in self._fetching:
+            enough = state.scl if buggify("gossip-fetches-at-once") else min(waited, state.scl)
+            if segment.scl >= enough or state.pg in self._fetching:
                 continue
             effects.append(self._fetch(call, segment, state))
         return effects

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from aurora import batch as frames
 from aurora.batch import Batch, BatchCorrupt
+from aurora.buggify import buggify
 from aurora.errors import InvariantViolation
 from aurora.seams import Disk
 
@@ -144,7 +145,8 @@ class HotLog:
 
     def append(self, batches: Sequence[Batch]) -> list[Entry]:
         """Write the frames in one go; durable after ``sync``. OSError when the disk refuses: nothing is appended."""
-        if self._sizes.get(self._current, 0) >= self._file_bytes:
+        held_bytes = self._sizes.get(self._current, 0)
+        if held_bytes >= self._file_bytes or (held_bytes and buggify("hot-log-rolls-early")):
             self.sync()
             self._current += 1
         number = self._current
@@ -177,7 +179,7 @@ class HotLog:
     def read(self, entry: Entry) -> Batch:
         """The batch as it was received; LogDamaged when the file does not hold it any more."""
         batch = self._cache.get((entry.file_no, entry.offset))
-        if batch is not None:
+        if batch is not None and not buggify("hot-log-cache-misses"):
             return batch
         try:
             batch = frames.decode(self._disk.read(file_name(entry.file_no), entry.offset, entry.length))

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from aurora import batch as frames
 from aurora import truncation
 from aurora.batch import Batch, BatchCorrupt
+from aurora.buggify import buggify
 from aurora.errors import InvariantViolation
 from aurora.kernels import arena as arena_kernel
 from aurora.page import PAGE_BYTES
@@ -67,7 +68,7 @@ class StorageNode(Generic[Token]):
         self.pgmrpl: int = self.meta.value.pgmrpl
         self.truncations = [(t.epoch, t.vdl, t.upper) for t in self.meta.value.truncations]
         self.note = ""
-        self._staged: list[tuple[Token, int, list[int], list[Batch]]] = []
+        self._staged: list[tuple[Token, pb.AppendRequest, list[int], list[Batch]]] = []
         self._holds: dict[int, float] = {}
         self.coalescer = Coalescer(self)
         self.gossip = Gossip(self)
@@ -182,12 +183,7 @@ class StorageNode(Generic[Token]):
         epoch = request.volume_epoch
         if epoch != self.epoch or request.writer_id != self.meta.value.writer_id:
             if not self._adopt(epoch, request.writer_id):
-                return pb.AppendReply(
-                    sequence=sequence,
-                    refused_epoch=self.epoch,
-                    error=f"epoch {epoch} of writer {request.writer_id}: the node has adopted {self.epoch}"
-                    f" of {self.meta.value.writer_id}",
-                )
+                return self._superseded(request)
         try:
             batches = frames.split(request.batches)
         except BatchCorrupt as error:
@@ -201,21 +197,34 @@ class StorageNode(Generic[Token]):
             if not self.segment(batch.pg).covers(batch.last_lsn):
                 new.append(batch)
         self._hint(request.vdl, request.pgmrpl)
-        self._staged.append((token, sequence, touched, new))
+        self._staged.append((token, request, touched, new))
         return None
 
     def flush(self) -> list[tuple[Token, pb.AppendReply]]:
         """Write and sync all that is staged; a reply for each append, in the order staged. Raises StorageFailed."""
         staged, self._staged = self._staged, []
-        error = self._write([batch for _, _, _, new in staged for batch in new])
+        # A newer writer may have fenced the node since: its recovery has been told an SCL without these.
+        taken = [request.volume_epoch == self.epoch for _, request, _, _ in staged]
+        error = self._write([batch for (_, _, _, new), ok in zip(staged, taken, strict=True) if ok for batch in new])
         replies = []
-        for token, sequence, touched, _ in staged:
-            reply = pb.AppendReply(sequence=sequence, error=error)
+        for (token, request, touched, _), ok in zip(staged, taken, strict=True):
+            if not ok:
+                replies.append((token, self._superseded(request)))
+                continue
+            reply = pb.AppendReply(sequence=request.sequence, error=error)
             if not error:
                 for pg in touched:
                     reply.scl.add(pg=pg, lsn=self.segments[pg].scl)
             replies.append((token, reply))
         return replies
+
+    def _superseded(self, request: pb.AppendRequest) -> pb.AppendReply:
+        return pb.AppendReply(
+            sequence=request.sequence,
+            refused_epoch=self.epoch,
+            error=f"epoch {request.volume_epoch} of writer {request.writer_id}: the node has adopted {self.epoch}"
+            f" of {self.meta.value.writer_id}",
+        )
 
     def _write(self, batches: list[Batch]) -> str:
         """Append, sync, take in; an error text when the disk refuses the append."""
@@ -255,7 +264,7 @@ class StorageNode(Generic[Token]):
     def cached(self, page_no: int, upto_lsn: int) -> memoryview | None:
         """The cached version of the page when it is not newer than ``upto_lsn``."""
         frame = self.arena.lookup(page_no)
-        if frame < 0 or self.arena.page_lsn(frame) > upto_lsn:
+        if frame < 0 or self.arena.page_lsn(frame) > upto_lsn or buggify("page-cache-misses"):
             return None
         return memoryview(self.arena.page(frame))
 
@@ -428,11 +437,13 @@ class StorageNode(Generic[Token]):
             for batch in segment.fetch(request.after_lsn, request.upto_lsn):
                 parts.append(bytes(batch.frame))
                 held_bytes += len(parts[-1])
-                if held_bytes >= CHUNK_BYTES:
+                if held_bytes >= CHUNK_BYTES or buggify("fetch-log-small-message"):
                     yield pb.FetchLogReply(
                         batches=b"".join(parts), collected_lsn=segment.collected_lsn, scl=segment.scl
                     )
                     parts, held_bytes = [], 0
+                    if buggify("fetch-log-cut"):
+                        return
         except LogDamaged as error:
             self.log_damaged(segment, error)
         yield pb.FetchLogReply(batches=b"".join(parts), collected_lsn=segment.collected_lsn, scl=segment.scl)
@@ -449,7 +460,7 @@ class StorageNode(Generic[Token]):
                 segment.broken.add(index)
                 raise Refused(f"page {index} of PG {request.pg} is damaged here and waits for repair")
             reply.pages.add(page_no=segment.first_page + index, image=bytes(page))
-            if len(reply.pages) * PAGE_BYTES >= CHUNK_BYTES // 2:
+            if len(reply.pages) * PAGE_BYTES >= CHUNK_BYTES // 2 or buggify("baseline-small-message"):
                 yield reply
                 if segment.collected_lsn != lsn:
                     raise Refused(f"PG {request.pg} was collected from {lsn} to {segment.collected_lsn} meanwhile")
@@ -495,6 +506,8 @@ class StorageNode(Generic[Token]):
         effects = self.gossip.tick(now)
         deadline = now + self.config.slice_ms / 1000
         for segment in self.segments.values():
+            if buggify("index-lags"):
+                continue
             try:
                 while segment.index(INDEX_ENTRIES) and self.clock.monotonic() < deadline:
                     pass

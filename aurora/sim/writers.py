@@ -1,19 +1,22 @@
-"""A simulated writer: the real recovery and writer cores over the simulated network, with a workload.
+"""A simulated writer: the real recovery and writer cores over the simulated network.
 
-Each commit is an MTR of one to three page edits, over protection groups. A paused writer does nothing and hears
-nothing until it is resumed; what was on its way to it arrives then.
+Stands for ``compute_node/volume/volume.py`` and ``streams.py``. Workloads commit MTRs through ``commit`` and hold read
+points with ``hold``. A paused writer does nothing and hears nothing until it is resumed; what was on its way to it
+arrives then.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from aurora.kernels import mtr, redo
-from aurora.page import PAGE_BYTES
 from aurora.quorum import WRITE_SEGMENTS
 from aurora.rpc import storage_pb2 as pb
-from aurora.sim.checks import Change, Checker, Opening
+from aurora.sim.checks import Checks
+from aurora.sim.knobs import Knobs
+from aurora.sim.model import Change, Opening
 from aurora.sim.nodes import SimNode
 from aurora.sim.world import Action, World
 from compute_node.volume.driver import read_fence
@@ -35,17 +38,24 @@ from compute_node.volume.recovery import (
 from compute_node.volume.writer_core import WriterCore
 
 VOLUME_ID = b"v" * 16
-HOUSEKEEPING_S = 0.1
-RECOVERY_TICK_S = 0.05
-STREAM_TIMEOUT_S = 0.4
+HOUSEKEEPING_S: Final = 0.1
+RECOVERY_TICK_S: Final = 0.05
+STREAM_TIMEOUT_S: Final = 0.4
+MTR_MARGIN_BYTES: Final = 100_000
+
+
+class Edit(NamedTuple):
+    """One record of an MTR: ``ops`` on a page, or a note when ``page_no`` is ``NO_PAGE``. ``fresh``: from zeros."""
+
+    page_no: int
+    ops: bytes
+    fresh: bool = False
 
 
 class SimWriter:
     """One incarnation of the writer. ``state``: recovering, open, fenced or dead."""
 
-    def __init__(
-        self, world: World, name: str, nodes: Sequence[SimNode], checker: Checker, pages: int, pages_per_pg: int
-    ) -> None:
+    def __init__(self, world: World, name: str, nodes: Sequence[SimNode], checks: Checks, knobs: Knobs) -> None:
         self.world = world
         self.name = name
         self.state = "recovering"
@@ -53,9 +63,10 @@ class SimWriter:
         self.opening: Opening | None = None
         self.recovered: Recovered | None = None
         self._nodes = nodes
-        self._checker = checker
-        self._pages = pages
-        self._pages_per_pg = pages_per_pg
+        self._checks = checks
+        self._knobs = knobs
+        self._rng = world.stream(name)
+        self._holds: Counter[int] = Counter()
         self._recovery = Recovery()
         self._core: WriterCore
         self._log: Any
@@ -190,17 +201,19 @@ class SimWriter:
         self.state = "open"
         self.recovered = recovered
         self.world.note(f"{self.name} opens: epoch {recovered.epoch}, VDL {recovered.vdl}, next {recovered.next_lsn}")
-        self.opening = self._checker.opened(self.name, recovered.epoch, recovered.vdl)
+        self.opening = self._checks.opened(self.name, recovered.epoch, recovered.vdl)
+        knobs = self._knobs
         self._core = WriterCore(
-            VOLUME_ID, recovered, self._message, in_flight_max=self.world.rng.choice((1, 1, 3)), retained_bytes_max=4000
-        )
-        self._log = mtr.RedoLog(recovered.next_lsn, recovered.vdl, self._pages_per_pg, recovered.pg_last)
+            VOLUME_ID, recovered, self._message, in_flight_max=knobs.in_flight_max,
+            retained_bytes_max=knobs.retained_bytes_max,
+        )  # fmt: skip
+        self._log = mtr.RedoLog(recovered.next_lsn, recovered.vdl, knobs.pages_per_pg, recovered.pg_last)
         for node in range(len(self._nodes)):
             self._connect(node)
         self._later(HOUSEKEEPING_S, self._housekeeping)
-        self._later(0.0, self._work)
 
     def _message(self, sequence: int, batches: bytes, vdl: int, pgmrpl: int) -> bytes:
+        self._checks.told(vdl, pgmrpl)
         message: bytes = pb.AppendRequest(
             volume_id=VOLUME_ID, volume_epoch=self._core.epoch, writer_id=self.name, sequence=sequence,
             batches=batches, vdl=vdl, pgmrpl=pgmrpl,
@@ -247,7 +260,7 @@ class SimWriter:
             self.world.note(f"{self.name} learns that it is fenced")
             self.state = "fenced"
             return
-        self._later(self.world.rng.uniform(0.05, 0.3), lambda: self._connect(node))
+        self._later(self._rng.uniform(0.05, 0.3), lambda: self._connect(node))
 
     def _pump(self, node: int) -> None:
         connection = self._connections[node]
@@ -273,33 +286,25 @@ class SimWriter:
     def _moved(self, advanced: bool) -> None:
         if advanced and self.opening is not None:
             self.world.note(f"{self.name}: VDL {self._core.vdl}")
-            self._checker.advanced(self.opening, self._core.vdl)
+            self._checks.advanced(self.opening, self._core.vdl)
 
-    def _work(self) -> None:
-        for _ in range(self.world.rng.choice((1, 1, 2, 5))):
-            self._commit()
+    def commit(self, edits: Sequence[Edit]) -> int | None:
+        """One MTR: its last record is the consistency point, whose LSN is returned; None under back-pressure."""
+        opening = self.opening
+        if opening is None or self.state != "open" or self._log.next_lsn + MTR_MARGIN_BYTES > self._core.lsn_limit:
+            return None
+        history, lsn = opening.history, 0
+        for left, edit in zip(reversed(range(len(edits))), edits, strict=True):
+            note = edit.page_no == redo.NO_PAGE
+            prev = 0 if edit.fresh or note else history.page_last(edit.page_no)
+            flags = (redo.FLAG_NOTE if note else 0) | (0 if left else redo.FLAG_CPL)
+            lsn = self._log.append(edit.page_no, prev, edit.ops, flags)
+            history.add(Change(lsn, edit.page_no, edit.ops, edit.fresh, not left))
+        self._checks.ledger.commits += 1
         if not self._armed:
             self._armed = True
             self._later(0.0, self._flush)
-        self._later(self.world.rng.expovariate(40.0), self._work)
-
-    def _commit(self) -> None:
-        """One MTR: its last record is the consistency point."""
-        rng, opening = self.world.rng, self.opening
-        if opening is None or self._log.next_lsn + 1000 > self._core.lsn_limit:
-            return
-        pages = rng.sample(range(self._pages), rng.randint(1, 3))
-        for left, page_no in reversed(list(enumerate(pages))):
-            data = rng.randbytes(rng.randint(1, 40))
-            offset = rng.randrange(redo.IMAGE_FROM, PAGE_BYTES - len(data))
-            ops = bytearray()
-            redo.write_varint(ops, offset << 2 | redo.PUT)
-            redo.write_varint(ops, len(data))
-            lsn = self._log.append(
-                page_no, opening.history.page_last(page_no), bytes(ops + data), 0 if left else redo.FLAG_CPL
-            )
-            opening.history.changes.append(Change(lsn, page_no, offset, data, not left))
-        self._checker.commits += 1
+        return lsn
 
     def _flush(self) -> None:
         self._armed = False
@@ -311,14 +316,16 @@ class SimWriter:
             self._wanted = True
             return
         self._wanted = False
-        core.pgmrpl = core.vdl
+        core.pgmrpl = self._pgmrpl()
         core.flush(self._log.take())
         for node in range(len(self._nodes)):
             self._pump(node)
 
     def _housekeeping(self) -> None:
-        self._core.pgmrpl = self._core.vdl
-        self._core.nudge_idle(always=self.world.rng.random() < 0.1)
+        if self._log.pending_bytes:
+            self._flush()
+        self._core.pgmrpl = self._pgmrpl()
+        self._core.nudge_idle(always=self._rng.random() < 0.1)
         for node in range(len(self._nodes)):
             self._pump(node)
             if self._core.lagging(node):
@@ -334,11 +341,39 @@ class SimWriter:
 
         self._call(node, "Status", pb.StatusRequest(), polled)
 
+    # Reading
+
+    def _pgmrpl(self) -> int:
+        return min([self._core.vdl, *self._holds])
+
+    @property
+    def vdl(self) -> int:
+        """What its clients were told is durable; it is open."""
+        return self._core.vdl
+
+    def pg_last(self, pg: int) -> int:
+        """The group's last LSN at or below the VDL; 0 when it has none."""
+        return self._core.tracker.pg_durable.get(pg, 0)
+
+    def covering(self, pg: int, pg_lsn: int) -> list[int]:
+        """The nodes that are known to cover the group up to ``pg_lsn``."""
+        return [node for node in range(len(self._nodes)) if self._core.tracker.scl(pg, node) >= pg_lsn]
+
+    def hold(self, point: int) -> None:
+        """Hold the PGMRPL at or below ``point``."""
+        self._holds[point] += 1
+
+    def release(self, point: int) -> None:
+        """Undo one ``hold``."""
+        self._holds[point] -= 1
+        if not self._holds[point]:
+            del self._holds[point]
+
+    def ask(self, node: int, method: str, request: Any, done: Any) -> None:
+        """A call to a node in this writer's name; ``done`` gets the reply or None, unless the writer is gone."""
+        self._call(node, method, request, done)
+
     @property
     def idle(self) -> bool:
         """Whether all that it committed is durable."""
         return self.state == "open" and not self._log.pending_bytes and not self._core.undurable
-
-    def stop_working(self) -> None:
-        """No further commits; what is under way goes on."""
-        self._commit = lambda: None  # type: ignore[method-assign]

@@ -24,6 +24,7 @@ from typing import Final, NamedTuple
 
 from aurora import batch as batches
 from aurora import truncation
+from aurora.buggify import buggify
 from aurora.errors import InvariantViolation
 from aurora.ids import FIRST_LSN
 from aurora.kernels import redo
@@ -434,7 +435,7 @@ class Recovery:
             sorted((scls.get(pg, 0) for scls in self._scls.values()), reverse=True)[self._needed() - 1] >= last
             for pg, last in self._pg_last.items()
         )
-        return self._truncate() if complete else []
+        return self._truncate() if complete and not buggify("recovery-looks-again") else []
 
     # TRUNCATE: whatever the older writer may still have on the way is void.
 
@@ -475,7 +476,7 @@ def _chunks(frames: list[bytes]) -> list[bytes]:
     for frame in frames:
         open_frames.append(frame)
         size += len(frame)
-        if size >= APPEND_CHUNK_BYTES:
+        if size >= APPEND_CHUNK_BYTES or buggify("recovery-small-copies"):
             out.append(b"".join(open_frames))
             open_frames, size = [], 0
     if open_frames:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from aurora import batch as batches
+from aurora.buggify import buggify
 from aurora.errors import InvariantViolation
 from aurora.kernels.python.mtr import Run
 from aurora.quorum import SEGMENTS, WRITE_SEGMENTS, QuorumTracker
@@ -158,6 +159,8 @@ class WriterCore:
             parts.append(frames)
             size += len(frames)
             at += 1
+            if buggify("message-stops-early"):
+                break
         vdl = self.tracker.vdl
         return self._build(at, parts[0] if len(parts) == 1 else b"".join(parts), vdl, min(self.pgmrpl, vdl)), at, vdl
 
@@ -220,7 +223,7 @@ class WriterCore:
         needed = min((link.acked for link in self.links if link.connected), default=self._first + len(self._retained))
         retained = self._retained
         while retained and retained[0].last_lsn <= vdl:
-            if self._first >= needed and self._retained_bytes <= self._retained_max:
+            if self._first >= needed and self._retained_bytes <= self._retained_max and not buggify("writer-trims-early"):
                 break
             self._retained_bytes -= len(retained.popleft().frames)
             self._first += 1
