@@ -9,7 +9,7 @@ sync is ``StorageFailed``, after which the process must end, for nobody knows wh
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from aurora import batch as frames
@@ -473,7 +473,17 @@ class StorageNode(Generic[Token]):
         return self._holds.get(pg, 0.0) > self.clock.monotonic() or self.gossip.fetching(pg)
 
     def adopt_baseline(self, segment: Segment, lsn: int, cpl: int) -> None:
-        """A peer's pages are stored: the segment's chain starts at their baseline."""
+        """A peer's pages are stored: the segment's chain starts at their baseline.
+
+        The meta file says so first: the SCL rises with the baseline, and what is claimed must survive a crash.
+        """
+        if lsn <= segment.collected_lsn:
+            return
+        try:
+            self.remember_segments({segment.pg: (lsn, cpl)})
+        except OSError as error:
+            self.refused_by_disk(error)
+            return
         segment.adopt_baseline(lsn, cpl, self.truncations)
         self.coalescer.collect()
         logger.info("PG %d: pages taken over at %d, SCL is now %d", segment.pg, lsn, segment.scl)
@@ -491,12 +501,16 @@ class StorageNode(Generic[Token]):
             return min(limit, settled_vdl)
         return limit
 
-    def remember_segments(self) -> None:
-        """Write the collected LSNs, with the hints that allowed them, to the meta file."""
+    def remember_segments(self, baselines: Mapping[int, tuple[int, int]] | None = None) -> None:
+        """Write the collected LSNs, with the hints that allowed them, to the meta file.
+
+        ``baselines``: PG → ``(LSN, CPL)`` of those that a baseline is about to replace.
+        """
         value = self.meta.value
         del value.segments[:]
         for pg, segment in sorted(self.segments.items()):
-            value.segments.add(pg=pg, collected_lsn=segment.collected_lsn, collected_cpl=segment.collected_cpl)
+            lsn, cpl = (baselines or {}).get(pg, (segment.collected_lsn, segment.collected_cpl))
+            value.segments.add(pg=pg, collected_lsn=lsn, collected_cpl=cpl)
         value.vdl, value.pgmrpl = self.vdl, self.pgmrpl
         self.meta.write()
 

@@ -88,6 +88,9 @@ class Checker:
     def acked(self, node: SimNode, request: pb.AppendRequest) -> None:
         """A node acknowledged an append."""
 
+    def truncated(self, node: SimNode, span: truncation.Range) -> None:
+        """A node says that it has written a truncation range."""
+
     def crashed(self, node: SimNode) -> None:
         """A node is about to lose its memory."""
 
@@ -146,10 +149,11 @@ class AcknowledgedNeverLost(Checker):
         for pg in opening.history.pgs:
             lsn = opening.history.pg_last(pg, vdl)
             if lsn > opening.history.pg_last(pg, opening.vdl):
-                holders = sorted(name for (name, at), scl in self._highest.items() if at == pg and scl >= lsn)
-                self.require(
-                    self.enough(holders), f"{opening.name} acknowledges {vdl}, but PG {pg} has {lsn} on {holders} only"
-                )
+                self._require_held(f"{opening.name} acknowledges {vdl}", pg, lsn)
+
+    def _require_held(self, what: str, pg: int, lsn: int) -> None:
+        holders = sorted(name for (name, at), scl in self._highest.items() if at == pg and scl >= lsn)
+        self.require(self.enough(holders), f"{what}, but PG {pg} has {lsn} on {holders} only")
 
     @staticmethod
     def enough(holders: Sequence[str]) -> bool:
@@ -166,6 +170,13 @@ class AcknowledgedNeverLost(Checker):
                 opening.history.at(vdl) is not None,
                 f"{opening.name} recovered VDL {vdl}, which is no record of {last.name if last else 'anybody'}",
             )
+            for pg in opening.history.pgs:
+                self._require_held(f"{opening.name} recovered VDL {vdl}", pg, opening.history.pg_last(pg, vdl))
+
+    def node(self, node: SimNode) -> None:
+        if node.core is not None and not node.rotten:
+            for pg, segment in sorted(node.core.segments.items()):
+                self.require(not segment.broken, f"a crash tore pages {sorted(segment.broken)} of PG {pg} of {node.name}")
 
     def finished(self, nodes: Sequence[SimNode]) -> None:
         current = self.ledger.current
@@ -180,6 +191,20 @@ class NothingHalfThere(Checker):
 
     name = "nothing-half-there"
     promise = "nothing unacknowledged is half there"
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(ledger)
+        self._spans: dict[str, set[truncation.Range]] = {}
+
+    def truncated(self, node: SimNode, span: truncation.Range) -> None:
+        self._spans.setdefault(node.name, set()).add(span)
+
+    def restarted(self, node: SimNode) -> None:
+        known = node.core.truncations if node.core is not None else []
+        for span in sorted(self._spans.get(node.name, ())):
+            self.require(
+                truncation.effective([*known, span]) == known, f"{node.name} has forgotten the truncation {span}"
+            )
 
     def opened(self, opening: Opening, last: Opening | None, newest: bool) -> None:
         change = opening.history.at(opening.vdl_found)
@@ -271,6 +296,10 @@ class OneWriter(Checker):
     def claimed(self, node: SimNode, epoch: int, scls: Iterable[tuple[int, int]]) -> None:
         self._epochs[node.name] = max(self._epochs.get(node.name, 0), epoch)
 
+    def restarted(self, node: SimNode) -> None:
+        taken, now = self._epochs.get(node.name, 0), node.core.epoch if node.core is not None else 0
+        self.require(now >= taken, f"{node.name} had adopted epoch {taken}, after a crash it is at {now}")
+
     def acked(self, node: SimNode, request: pb.AppendRequest) -> None:
         taken = self._epochs.get(node.name, 0)
         self.require(
@@ -298,6 +327,13 @@ class SclNoGap(Checker):
 
     name = "scl-no-gap"
     promise = "SCL never claims a gap"
+
+    def claimed(self, node: SimNode, epoch: int, scls: Iterable[tuple[int, int]]) -> None:
+        for pg, scl in scls:
+            segment = node.core.segments[pg] if node.core is not None else None
+            if segment is not None:
+                end = segment.entries[-1].last_lsn if segment.entries else segment.collected_lsn
+                self.require(scl <= end, f"{node.name} claims PG {pg} up to {scl}, its chain ends at {end}")
 
     def log(self, held: HeldLog) -> None:
         at = held.collected_lsn
@@ -415,6 +451,10 @@ class Checks:
             scls = [(state.pg, state.scl) for state in reply.pgs]
             for checker in self.all:
                 checker.claimed(node, adopted, scls)
+
+        elif method == "Truncate" and reply.ok:
+            for checker in self.all:
+                checker.truncated(node, (request.range.epoch, request.range.vdl, request.range.upper))
 
     def acked(self, node: SimNode, request: pb.AppendRequest, reply: pb.AppendReply) -> None:
         """See ``NodeWatch``."""

@@ -345,10 +345,39 @@ class TakeAway(Fault):
         self.world.heal()
 
 
+class LoneHolder(Fault):
+    """The writer reaches one node only, from which the others get what they can before it and the writer are gone:
+    some groups' parts of an MTR spread, others do not.
+    """
+
+    name = "lone-holder"
+
+    def strike(self) -> None:
+        world, cluster = self.world, self.cluster
+        writer, one = cluster.writer, self.rng.choice(cluster.nodes)
+        world.note(f"{writer.name} reaches {one.name} only")
+        pairs = {frozenset((writer.name, node.name)) for node in cluster.nodes if node is not one}
+        world.cuts |= pairs
+
+        def gone() -> None:
+            if cluster.calm:
+                return
+            world.cuts.difference_update(pairs)
+            writer.kill()
+            one.crash()
+            self.later(0.3, 1.5, [one])
+            cluster.start_writer()
+
+        world.after(self.rng.uniform(0.05, 0.4), gone)
+
+    def heal(self) -> None:
+        self.world.heal()
+
+
 FAULTS: Final[dict[str, type[Fault]]] = {
     kind.name: kind
     for kind in (
         CrashNode, CrashAll, AzPower, PowerMidWrite, SyncError, DiskFull, SlowDisk, BitRot, StopNode, Clock, Partition,
-        OneWayCut, SlowLink, KillWriter, PauseWriter, SecondWriter, TakeAway,
+        OneWayCut, SlowLink, KillWriter, PauseWriter, SecondWriter, TakeAway, LoneHolder,
     )
 }  # fmt: skip

@@ -415,7 +415,9 @@ class Recovery:
             if lacking:
                 fetch = SendFetch(self._round, held[0][1], pg, min(scl for scl, _ in lacking), last)
                 self._lacking[fetch] = [node for _, node in lacking]
-        return self._send(list(self._lacking)) if self._lacking else self._truncate()
+        if self._lacking:
+            return self._send(list(self._lacking))
+        return self._refence() if buggify("recovery-looks-again") else self._truncate()
 
     def _copy(self) -> list[Effect]:
         self._round += 1
@@ -435,7 +437,7 @@ class Recovery:
             sorted((scls.get(pg, 0) for scls in self._scls.values()), reverse=True)[self._needed() - 1] >= last
             for pg, last in self._pg_last.items()
         )
-        return self._truncate() if complete and not buggify("recovery-looks-again") else []
+        return self._truncate() if complete else []
 
     # TRUNCATE: whatever the older writer may still have on the way is void.
 
