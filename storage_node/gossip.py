@@ -13,6 +13,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from aurora.buggify import buggify
+from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
 from storage_node.coalesce import peer_chunk
 from storage_node.effects import Call, Effect
@@ -25,6 +26,9 @@ FETCH_TIMEOUT_S = 120.0
 CALM_ROUNDS = 8
 CALM_FACTOR = 5
 """A node that has found itself up to date so many rounds running gossips so much less often until it does not."""
+
+_NEVER_WRITTEN = bytes(PAGE_BYTES)
+"""What a damaged page is replaced with that was a hole of the page store."""
 
 logger = logging.getLogger(__name__)
 
@@ -159,10 +163,10 @@ class Gossip:
         for asked, page in zip(call.request.pages, reply.pages, strict=True):
             segment = node.segment(node.pg_of(page.page_no))
             index = page.page_no - segment.first_page
-            if page.behind or page.collected or index not in segment.broken or not page.image:
+            if page.behind or page.collected or index not in segment.broken:
                 continue
             logger.warning("page %d repaired from %s at LSN %d", page.page_no, call.peer_id, asked.read_point)
-            self._submit_repair(segment, page.page_no, page.image)
+            self._submit_repair(segment, page.page_no, page.image or _NEVER_WRITTEN)
 
     def _submit_repair(self, segment: Segment, page_no: int, image: bytes) -> None:
         node = self._node
