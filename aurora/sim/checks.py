@@ -82,6 +82,9 @@ class Checker:
     def advanced(self, opening: Opening, vdl: int) -> None:
         """A writer's VDL goes to ``vdl`` (``opening.vdl`` is what it was), and its clients are told."""
 
+    def told(self, vdl: int, pgmrpl: int) -> None:
+        """A writer puts these hints into a message to a node."""
+
     def claimed(self, node: SimNode, epoch: int, scls: Iterable[tuple[int, int]]) -> None:
         """A node told somebody its SCLs."""
 
@@ -144,6 +147,12 @@ class AcknowledgedNeverLost(Checker):
                 self.require(
                     found >= claim, f"{name} claimed PG {pg} up to {claim}, and has it up to {found} after a crash"
                 )
+        for pg, segment in sorted(core.segments.items()):
+            for page_no in self.ledger.pages_of(pg):
+                try:
+                    segment.store.read(page_no - segment.first_page)
+                except InvariantViolation as error:
+                    self.require(False, f"{node.name} after a crash: {error}")
 
     def advanced(self, opening: Opening, vdl: int) -> None:
         for pg in opening.history.pgs:
@@ -172,11 +181,6 @@ class AcknowledgedNeverLost(Checker):
             )
             for pg in opening.history.pgs:
                 self._require_held(f"{opening.name} recovered VDL {vdl}", pg, opening.history.pg_last(pg, vdl))
-
-    def node(self, node: SimNode) -> None:
-        if node.core is not None and not node.rotten:
-            for pg, segment in sorted(node.core.segments.items()):
-                self.require(not segment.broken, f"a crash tore pages {sorted(segment.broken)} of PG {pg} of {node.name}")
 
     def finished(self, nodes: Sequence[SimNode]) -> None:
         current = self.ledger.current
@@ -215,9 +219,7 @@ class NothingHalfThere(Checker):
         current = self.ledger.current
         for _, lsn in held.records:
             if truncation.is_void(held.truncations, lsn):
-                self.require(
-                    False, f"{held.node.name} holds record {lsn} of PG {held.pg}, which it knows to be void"
-                )
+                self.require(False, f"{held.node.name} holds record {lsn} of PG {held.pg}, which it knows to be void")
         if current is None or not held.informed:
             return
         known = current.history.lsns(held.pg)
@@ -257,7 +259,9 @@ class SameBytes(Checker):
 
 
 class VdlForward(Checker):
-    """A writer's VDL only rises, a recovered one is not below its predecessor's, no node believes more than was told."""
+    """A writer's VDL only rises, a recovered one is not below its predecessor's, no node is told more than is durable
+    or believes more than it was told.
+    """
 
     name = "vdl-forward"
     promise = "VDL never goes back except by recovery's truncation, and never past an acknowledged commit"
@@ -273,6 +277,10 @@ class VdlForward(Checker):
         self.require(vdl > opening.vdl, f"VDL of {opening.name} went from {opening.vdl} to {vdl}")
         change = opening.history.at(vdl)
         self.require(change is not None and change.cpl, f"VDL {vdl} of {opening.name} is no end of an MTR")
+
+    def told(self, vdl: int, pgmrpl: int) -> None:
+        reached = max([self.ledger.acknowledged, *(opening.vdl_found for opening in self.ledger.openings)])
+        self.require(vdl <= reached, f"a writer tells nodes of VDL {vdl}, {reached} is durable")
 
     def node(self, node: SimNode) -> None:
         if node.core is not None:
@@ -341,9 +349,7 @@ class SclNoGap(Checker):
             if prev != at:
                 self.require(False, f"{held.node.name} PG {held.pg}: record {lsn} follows {prev}, not {at}")
             at = lsn
-        self.require(
-            at == held.scl, f"{held.node.name} PG {held.pg}: SCL is {held.scl}, the chain held ends at {at}"
-        )
+        self.require(at == held.scl, f"{held.node.name} PG {held.pg}: SCL is {held.scl}, the chain held ends at {at}")
 
 
 class CollectedBelowPgmrpl(Checker):
@@ -477,6 +483,8 @@ class Checks:
 
     def told(self, vdl: int, pgmrpl: int) -> None:
         """A writer puts these hints into a message."""
+        for checker in self.all:
+            checker.told(vdl, pgmrpl)
         self.ledger.told_vdl = max(self.ledger.told_vdl, vdl)
         self.ledger.told_pgmrpl = max(self.ledger.told_pgmrpl, pgmrpl)
 

@@ -127,7 +127,9 @@ class Workload:
         if page_no % 2 and luck < 0.1:  # the page anew: never one of the bank's
             return Edit(page_no, put(rng.randrange(BANK_END, PAGE_BYTES - count), rng.randbytes(count)), fresh=True)
         if page_no % 2 and luck < 0.15:
-            return Edit(page_no, image(rng.randbytes(count), rng.randbytes(rng.randint(1, bytes_max))), fresh=luck < 0.12)
+            return Edit(
+                page_no, image(rng.randbytes(count), rng.randbytes(rng.randint(1, bytes_max))), fresh=luck < 0.12
+            )
         if luck < 0.3:
             low, high = (rng.randrange(BANK_END, PAGE_BYTES - 2000) for _ in "ab")
             return Edit(page_no, move(low, high, rng.randint(1, 2000)))
@@ -150,10 +152,10 @@ class Bank(Workload):
         for writer in self.cluster.open_writers():
             for _ in range(self.rng.choice((0, 1, 1, 3))):
                 self._transfer(writer)
-        writer = self.some_writer()
-        if writer is not None and writer.vdl and self._audits < 3 and self.rng.random() < 0.08:
+        asked = self.some_writer()
+        if asked is not None and asked.vdl and self._audits < 3 and self.rng.random() < 0.08:
             self._audits += 1
-            self._audit(HeldRead(self.cluster, writer))
+            self._audit(HeldRead(self.cluster, asked))
 
     def _transfer(self, writer: SimWriter) -> None:
         opening = writer.opening
@@ -165,7 +167,9 @@ class Bank(Workload):
         for account, change in zip(self.rng.sample(self.accounts, 2), (-amount, amount), strict=True):
             page = opening.history.page(account[0], 1 << 62)
             taken[account] = _balance(page, account[1]) + change
-            edits.append(Edit(account[0], put(account[1], taken[account].to_bytes(BALANCE_BYTES, "little", signed=True))))
+            edits.append(
+                Edit(account[0], put(account[1], taken[account].to_bytes(BALANCE_BYTES, "little", signed=True)))
+            )
         if self.rng.random() < 0.5:
             edits.append(Edit(redo.NO_PAGE, b"commit"))
         writer.commit(edits)

@@ -223,7 +223,11 @@ class WriterCore:
         needed = min((link.acked for link in self.links if link.connected), default=self._first + len(self._retained))
         retained = self._retained
         while retained and retained[0].last_lsn <= vdl:
-            if self._first >= needed and self._retained_bytes <= self._retained_max and not buggify("writer-trims-early"):
+            if (
+                self._first >= needed
+                and self._retained_bytes <= self._retained_max
+                and not buggify("writer-trims-early")
+            ):
                 break
             self._retained_bytes -= len(retained.popleft().frames)
             self._first += 1

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
 from aurora import quorum
 from aurora.kernels import redo
 from aurora.rpc import storage_pb2 as pb
+from aurora.sim.disk import SimDisk
 from aurora.sim.runner import CORES_OWN
 from compute_node.volume import recovery, writer_core
-from storage_node import hot_log, meta, node, page_store, segment
+from storage_node import gossip, hot_log, meta, node, page_store, segment
 
 Patch = Callable[[], Iterable[Any]]
 
@@ -96,7 +97,7 @@ def _staged_appends_outlive_a_fence() -> Iterable[Any]:
 def _epoch_not_durable() -> Iterable[Any]:
     def make(adopt: Any) -> Any:
         def mutated(self: Any, epoch: int, writer_id: str) -> Any:
-            with mock.patch.object(meta.MetaStore, "write", lambda _: None):
+            with mock.patch.object(meta.MetaStore, "write"):
                 return adopt(self, epoch, writer_id)
 
         return mutated
@@ -123,7 +124,7 @@ def _truncation_not_durable() -> Iterable[Any]:
     def make(truncate: Any) -> Any:
         def mutated(self: Any, new: Any) -> Any:
             before = list(self.meta.value.truncations)
-            with mock.patch.object(meta.MetaStore, "write", lambda _: None):
+            with mock.patch.object(meta.MetaStore, "write"):
                 truncate(self, new)
             del self.meta.value.truncations[:]
             self.meta.value.truncations.extend(before)
@@ -244,9 +245,38 @@ def _log_collected_before_pages_are_synced() -> Iterable[Any]:
 
         return mutated
 
-    from aurora.sim.disk import SimDisk
-
     yield _replace(SimDisk, "sync", make)
+
+
+def _recovery_asks_three() -> Iterable[Any]:
+    yield mock.patch.object(recovery, "WRITE_SEGMENTS", 3)
+
+
+def _lsns_used_again() -> Iterable[Any]:
+    def make(finish: Any) -> Any:
+        def mutated(self: Any, read_only: bool) -> Any:
+            effects = finish(self, read_only)
+            self.result = replace(self.result, next_lsn=self.result.vdl + 100)
+            return effects
+
+        return mutated
+
+    yield _replace(recovery.Recovery, "_finish", make)
+
+
+def _nodes_are_told_what_is_not_durable() -> Iterable[Any]:
+    def make(gather: Any) -> Any:
+        def mutated(self: Any, start: int, end: int) -> Any:
+            with mock.patch.object(self.tracker, "vdl", max(self.tracker.vdl, self.tracker.appended)):
+                return gather(self, start, end)
+
+        return mutated
+
+    yield _replace(writer_core.WriterCore, "_gather", make)
+
+
+def _gossip_fetches_nothing() -> Iterable[Any]:
+    yield _replace(gossip.Gossip, "_compare", lambda _: lambda self, call, reply: [])
 
 
 LOST, HALF, SAME, VDL, ONE, GAP, PGMRPL, COPIES = (
@@ -270,8 +300,12 @@ MUTATIONS = (
     Mutation("recovery ignores CPLs", (HALF,), _recovery_ignores_cpls),
     Mutation("recovery copies nothing", (LOST,), _recovery_copies_nothing),
     Mutation("recovery truncates nothing", (HALF, LOST, SAME, CORES_OWN), _recovery_truncates_nothing),
+    Mutation("recovery asks three nodes only", (LOST,), _recovery_asks_three),
+    Mutation("LSNs are used again", (HALF, LOST, COPIES, CORES_OWN), _lsns_used_again),
     Mutation("page read without SCL check", (SAME,), _read_without_scl_check),
     Mutation("page cache newer than the read point", (SAME, PGMRPL), _stale_page_cache),
     Mutation("torn pages without double write", (LOST,), _no_double_write),
+    Mutation("nodes are told a VDL that is not durable", (VDL,), _nodes_are_told_what_is_not_durable),
+    Mutation("gossip fetches nothing", (COPIES,), _gossip_fetches_nothing),
     Mutation("log collected before pages are synced", (LOST, SAME, COPIES), _log_collected_before_pages_are_synced),
 )
