@@ -23,7 +23,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _first_failure(mutation: Mutation) -> Failure:
-    for seed in range(SEEDS_MAX):
+    for seed in range(mutation.first, SEEDS_MAX):
         with mutation.applied():
             outcome = run_one(seed)
         if isinstance(outcome, Failure):

@@ -49,7 +49,7 @@ def test_seeds_keep_every_promise_and_try_it() -> None:
     assert {name for name, _ in points()} - set(totals.fired) <= HARDLY_EVER, report
 
 
-@pytest.mark.parametrize("seed", _kept())
+@pytest.mark.parametrize("seed", list(_kept()))
 def test_seeds_kept(seed: int) -> None:
     outcome = run_one(seed)
     assert not isinstance(outcome, Failure), _text(outcome)
