@@ -97,6 +97,9 @@ class Checker:
     def crashed(self, node: SimNode) -> None:
         """A node is about to lose its memory."""
 
+    def wiped(self, node: SimNode) -> None:
+        """A node has lost its disk, and with it all that it promised."""
+
     def restarted(self, node: SimNode) -> None:
         """A node runs again."""
 
@@ -136,6 +139,11 @@ class AcknowledgedNeverLost(Checker):
             for pg, segment in node.core.segments.items():
                 key = node.name, pg
                 self._claims[key] = min(self._claims.get(key, 0), segment.scl)
+
+    def wiped(self, node: SimNode) -> None:
+        # What it acknowledged before still counts for its commits: that is the one copy that may be lost.
+        for key in [key for key in self._claims if key[0] == node.name]:
+            del self._claims[key]
 
     def restarted(self, node: SimNode) -> None:
         core = node.core
@@ -202,6 +210,9 @@ class NothingHalfThere(Checker):
 
     def truncated(self, node: SimNode, span: truncation.Range) -> None:
         self._spans.setdefault(node.name, set()).add(span)
+
+    def wiped(self, node: SimNode) -> None:
+        self._spans.pop(node.name, None)
 
     def restarted(self, node: SimNode) -> None:
         known = node.core.truncations if node.core is not None else []
@@ -304,6 +315,9 @@ class OneWriter(Checker):
     def claimed(self, node: SimNode, epoch: int, scls: Iterable[tuple[int, int]]) -> None:
         self._epochs[node.name] = max(self._epochs.get(node.name, 0), epoch)
 
+    def wiped(self, node: SimNode) -> None:
+        self._epochs.pop(node.name, None)
+
     def restarted(self, node: SimNode) -> None:
         taken, now = self._epochs.get(node.name, 0), node.core.epoch if node.core is not None else 0
         self.require(now >= taken, f"{node.name} had adopted epoch {taken}, after a crash it is at {now}")
@@ -389,6 +403,8 @@ class SixEqualCopies(Checker):
         for node in nodes:
             if node.core is None:
                 return f"{node.name} is down"
+            if node.core.descriptor is None:
+                return f"{node.name} knows of no volume"
             for pg in current.history.pgs:
                 scl, last = node.core.segment(pg).scl, current.history.lsns(pg)[-1]
                 if scl != last:
@@ -473,6 +489,11 @@ class Checks:
         """See ``NodeWatch``."""
         for checker in self.all:
             checker.crashed(node)
+
+    def wiped(self, node: SimNode) -> None:
+        """See ``NodeWatch``."""
+        for checker in self.all:
+            checker.wiped(node)
 
     def restarted(self, node: SimNode) -> None:
         """See ``NodeWatch``."""

@@ -9,7 +9,7 @@ from aurora.sim.model import Ledger
 from aurora.sim.nodes import SimNode
 from aurora.sim.world import World
 from aurora.sim.writers import VOLUME_ID, SimWriter
-from storage_node.config import NodeConfig
+from storage_node.config import NodeConfig, Peer
 
 
 class SimCluster:
@@ -24,9 +24,10 @@ class SimCluster:
         members = tuple(Member(f"az{z}-{n}", f"az{z}", f"az{z}-{n}:1") for z in (1, 2, 3) for n in "ab")
         self.descriptor = Descriptor(VOLUME_ID, 1, 1, 1, knobs.pages_per_pg, members)
         fleet: dict[str, SimNode] = {}
+        peers = tuple(Peer(member.node_id, member.az, member.address) for member in members)
         for member in members:
             config = NodeConfig(
-                node_id=member.node_id, az=member.az, cache_mb=knobs.cache_mb, log_cache_mb=knobs.log_cache_mb,
+                node_id=member.node_id, az=member.az, peers=peers, cache_mb=knobs.cache_mb, log_cache_mb=knobs.log_cache_mb,
                 log_file_mb=knobs.log_file_mb, coalesce_log_mb=knobs.coalesce_log_mb,
                 coalesce_age_s=knobs.coalesce_age_s, gossip_ms=knobs.gossip_ms,
             )  # fmt: skip

@@ -18,6 +18,7 @@ from aurora.sim.nodes import SimNode
 
 ROTTEN_NODES_MAX: Final = 1
 ROT_BITS_MAX: Final = 3
+WATCH_S: Final = 0.002
 
 
 class Fault:
@@ -173,6 +174,19 @@ class BitRot(Fault):
             node.disk.flip_bit(name, offset, self.rng.randrange(8))
             node.rotten = True
             self.world.note(f"a bit of {name} of {node.name} flips at {offset}")
+
+
+class EmptyDisk(Fault):
+    """A node comes back with an empty disk, and is filled by its peers. It counts as the one that may rot."""
+
+    name = "empty-disk"
+    weight = 0.3
+
+    def strike(self) -> None:
+        rotten = [node for node in self.cluster.nodes if node.rotten]
+        node = self.rng.choice(rotten if len(rotten) >= ROTTEN_NODES_MAX else self.cluster.nodes)
+        node.wipe()
+        self.later(0.0, 0.5, [node])
 
 
 class StopNode(Fault):
@@ -358,9 +372,13 @@ class LoneHolder(Fault):
         world.note(f"{writer.name} reaches {one.name} only")
         pairs = {frozenset((writer.name, node.name)) for node in cluster.nodes if node is not one}
         world.cuts |= pairs
+        deadline = world.now + self.rng.uniform(0.05, 0.4)
 
-        def gone() -> None:
+        def watch() -> None:
             if cluster.calm:
+                return
+            if world.now < deadline and not self._spread(one):
+                world.after(WATCH_S, watch)
                 return
             world.cuts.difference_update(pairs)
             writer.kill()
@@ -368,7 +386,22 @@ class LoneHolder(Fault):
             self.later(0.3, 1.5, [one])
             cluster.start_writer()
 
-        world.after(self.rng.uniform(0.05, 0.4), gone)
+        watch()
+
+    def _spread(self, one: SimNode) -> bool:
+        """Whether some node has got all of one group from ``one``, and lacks some of another."""
+        held = {pg: segment.scl for pg, segment in one.core.segments.items()} if one.core is not None else {}
+        for node in self.cluster.up():
+            scls = {pg: segment.scl for pg, segment in node.core.segments.items()} if node.core is not None else {}
+            lacks = {pg for pg, scl in held.items() if scls.get(pg, 0) < scl}
+            ahead = any(scls.get(pg, 0) > max(self._others(node, one, pg), 0) for pg in held if pg not in lacks)
+            if node is not one and lacks and ahead:
+                return True
+        return False
+
+    def _others(self, node: SimNode, one: SimNode, pg: int) -> int:
+        rest = [other for other in self.cluster.up() if other is not node and other is not one]
+        return max((o.core.segments[pg].scl for o in rest if o.core is not None and pg in o.core.segments), default=0)
 
     def heal(self) -> None:
         self.world.heal()
@@ -377,7 +410,7 @@ class LoneHolder(Fault):
 FAULTS: Final[dict[str, type[Fault]]] = {
     kind.name: kind
     for kind in (
-        CrashNode, CrashAll, AzPower, PowerMidWrite, SyncError, DiskFull, SlowDisk, BitRot, StopNode, Clock, Partition,
+        CrashNode, CrashAll, AzPower, PowerMidWrite, SyncError, DiskFull, SlowDisk, BitRot, EmptyDisk, StopNode, Clock, Partition,
         OneWayCut, SlowLink, KillWriter, PauseWriter, SecondWriter, TakeAway, LoneHolder,
     )
 }  # fmt: skip

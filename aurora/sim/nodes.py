@@ -55,6 +55,9 @@ class NodeWatch(Protocol):
     def crashed(self, node: SimNode) -> None:
         """It is about to lose its memory; ``core`` is still there."""
 
+    def wiped(self, node: SimNode) -> None:
+        """It is down, and its disk is empty now."""
+
     def restarted(self, node: SimNode) -> None:
         """It runs again, from what its disk holds."""
 
@@ -72,7 +75,7 @@ class SimNode:
         self.core: StorageNode[AppendDone] | None = None
         self.life = 0
         self.rotten = False
-        """Whether bits of its files were flipped: it may then hold less than it acknowledged."""
+        """Whether bits of its files were flipped, or all are gone: it may then hold less than it acknowledged."""
         self.sync_s = 0.0
         """How long a sync takes beyond the ordinary."""
         self.clock = SkewedClock(world, 0.0)
@@ -118,6 +121,14 @@ class SimNode:
             self.world.forget(self.name)
             self.disk.crash(self._rng)
             self.world.note(f"{self.name} crashes")
+
+    def wipe(self) -> None:
+        """Power off, and an empty disk in place of the old one."""
+        self.crash()
+        self.disk = SimDisk()
+        self.rotten = True
+        self._watch.wiped(self)
+        self.world.note(f"{self.name} gets an empty disk")
 
     def _guarded(self, run: Callable[[], T]) -> T | None:
         """Run something of the core; None when the process did not survive it."""

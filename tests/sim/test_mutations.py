@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from aurora.sim.__main__ import main
 from aurora.sim.checks import CATALOGUE, CheckFailed
+from aurora.sim.points import points
 from aurora.sim.runner import CORES_OWN, Failure, quiet, run_one, shrink
 from tests.sim.mutations import MUTATIONS, Mutation
 
@@ -56,6 +58,27 @@ def test_shrinking_takes_away_what_a_failure_does_not_need() -> None:
         assert set(smaller.without) > {"weather", "buggify"}
         again = run_one(smaller.seed, smaller.without)
         assert isinstance(again, Failure) and again.message == smaller.message
+
+
+def test_the_command_line_tells_a_failure_and_how_to_run_it_again(capsys: pytest.CaptureFixture[str]) -> None:
+    mutation = next(mutation for mutation in MUTATIONS if mutation.name == "write quorum 3")
+    with mutation.applied():
+        assert main(["--seeds", "2", "--jobs", "1", "--keep-going"]) == 1
+        told = capsys.readouterr()
+        assert main(["--seed", "0", "--shrink", "--without", "weather"]) == 1
+    assert told.err.count("broken: acknowledged-never-lost") == 2
+    assert "again: python -m aurora.sim --seed 1 --log" in told.err
+    assert "2 failed" in told.out
+    assert "again: python -m aurora.sim --seed 0 --without weather,buggify," in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--without", "rain"])
+
+
+def test_the_command_line_lists_points_and_promises(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--points"]) == main(["--checks"]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name, _ in points())
+    assert all(kind.promise in listed for kind in CATALOGUE)
 
 
 def test_a_failed_check_names_its_promise() -> None:
