@@ -27,8 +27,8 @@ class SimCluster:
         peers = tuple(Peer(member.node_id, member.az, member.address) for member in members)
         for member in members:
             config = NodeConfig(
-                node_id=member.node_id, az=member.az, peers=peers, cache_mb=knobs.cache_mb, log_cache_mb=knobs.log_cache_mb,
-                log_file_mb=knobs.log_file_mb, coalesce_log_mb=knobs.coalesce_log_mb,
+                node_id=member.node_id, az=member.az, peers=peers, cache_mb=knobs.cache_mb,
+                log_cache_mb=knobs.log_cache_mb, log_file_mb=knobs.log_file_mb, coalesce_log_mb=knobs.coalesce_log_mb,
                 coalesce_age_s=knobs.coalesce_age_s, gossip_ms=knobs.gossip_ms,
             )  # fmt: skip
             fleet[member.node_id] = SimNode(world, config, self.descriptor, fleet, self.checks)

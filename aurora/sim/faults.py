@@ -410,7 +410,7 @@ class LoneHolder(Fault):
 FAULTS: Final[dict[str, type[Fault]]] = {
     kind.name: kind
     for kind in (
-        CrashNode, CrashAll, AzPower, PowerMidWrite, SyncError, DiskFull, SlowDisk, BitRot, EmptyDisk, StopNode, Clock, Partition,
-        OneWayCut, SlowLink, KillWriter, PauseWriter, SecondWriter, TakeAway, LoneHolder,
+        CrashNode, CrashAll, AzPower, PowerMidWrite, SyncError, DiskFull, SlowDisk, BitRot, EmptyDisk, StopNode, Clock,
+        Partition, OneWayCut, SlowLink, KillWriter, PauseWriter, SecondWriter, TakeAway, LoneHolder,
     )
 }  # fmt: skip
