@@ -46,6 +46,18 @@ def test_a_baseline_counts_only_once_the_meta_file_says_so() -> None:
     assert again.segments[0].scl == writer.log.last_lsn
 
 
+def test_meta_copies_that_differ_are_made_equal_at_the_start() -> None:
+    disk = SimDisk()
+    make_node(disk)
+    old = disk.read("meta-copy", 0, 1000)
+    node = make_node(disk)
+    node.on_fence(pb.FenceRequest(volume_id=VOLUME, volume_epoch=3, writer_id="w3"))
+    disk.write_atomic("meta-copy", old)  # as if power had been lost between the two writes
+    assert make_node(disk).epoch == 3
+    disk.flip_bit("meta", 30)
+    assert make_node(disk).epoch == 3
+
+
 def test_a_flipped_bit_in_a_hole_of_the_page_store_is_repaired() -> None:
     clock = StepClock()
     disks = {f"n{i}": SimDisk() for i in range(2)}
