@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from storage_node.node import StorageNode
 
 CHUNK_PAGES = 64
+_ANY_LSN = 1 << 62
 RETRY_S = 1.0
 """Pause after a refusal of the disk, and between passes that could not take anything."""
 
@@ -45,11 +46,15 @@ class Phase(Enum):
 
 @dataclass
 class Chunk:
-    """Pages of one segment to be made durable, ``(index in the PG, page)``; ``done`` is called when they are."""
+    """Pages of one segment to be made durable, ``(index in the PG, page)``; ``done`` is called when they are.
+
+    ``base_lsn``: the pages are right with the log after it on top.
+    """
 
     segment: Segment
     pages: list[tuple[int, bytearray]]
     done: Callable[[], None]
+    base_lsn: int = _ANY_LSN
 
 
 @dataclass
@@ -103,7 +108,7 @@ class Coalescer:
                 return []
             self._current = chunk = self._queue.popleft()
             # While the chunk waited, a baseline or a pass may have stored newer pages: those stay.
-            chunk.pages = [(index, page) for index, page in chunk.pages if _is_newer(chunk.segment, index, page)]
+            chunk.pages = [(index, page) for index, page in chunk.pages if _is_newer(chunk, index, page)]
             self._phase = Phase.STAGE
         return self._write(now)
 
@@ -227,17 +232,21 @@ class Coalescer:
         node.log.collect()
 
 
-def _is_newer(segment: Segment, index: int, page: bytearray) -> bool:
+def _is_newer(chunk: Chunk, index: int, page: bytearray) -> bool:
     try:
-        held = segment.store.read(index)
+        held = chunk.segment.store.read(index)
     except PageDamaged:
-        return True
+        # The damaged page may have been newer: one that lacks log given up here since would pass for sound.
+        return chunk.base_lsn >= chunk.segment.collected_lsn
     return held is None or page_lsn(held) < page_lsn(page)
 
 
-def peer_chunk(segment: Segment, images: list[tuple[int, bytes]], done: Callable[[], None]) -> Chunk:
+def peer_chunk(
+    segment: Segment, images: list[tuple[int, bytes]], done: Callable[[], None], base_lsn: int = _ANY_LSN
+) -> Chunk:
     """Pages from a peer, ``(page number, image)``, as a chunk; InvariantViolation when one is no page."""
     for page_no, image in images:
         if len(image) != PAGE_BYTES:
             raise InvariantViolation(f"page {page_no} from a peer has {len(image)} bytes")
-    return Chunk(segment, [(page_no - segment.first_page, bytearray(image)) for page_no, image in images], done)
+    pages = [(page_no - segment.first_page, bytearray(image)) for page_no, image in images]
+    return Chunk(segment, pages, done, base_lsn)

@@ -156,7 +156,8 @@ class Gossip:
             if reply.last:
                 node.adopt_baseline(segment, reply.baseline_lsn, reply.baseline_cpl)
 
-        node.coalescer.submit(peer_chunk(segment, [(page.page_no, page.image) for page in reply.pages], stored))
+        images = [(page.page_no, page.image) for page in reply.pages]
+        node.coalescer.submit(peer_chunk(segment, images, stored, reply.baseline_lsn))
 
     def _take_repair(self, call: Call, reply: pb.ReadPagesReply) -> None:
         node = self._node

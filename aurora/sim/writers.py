@@ -337,7 +337,8 @@ class SimWriter:
 
         def polled(reply: Any) -> None:
             if reply is not None and connection == self._connections[node]:
-                self._moved(self._core.on_scls(node, [(state.pg, state.scl) for state in reply.pgs]))
+                scls = [(state.pg, state.scl) for state in reply.pgs]
+                self._moved(self._core.on_polled(node, reply.volume_epoch, scls))
 
         self._call(node, "Status", pb.StatusRequest(), polled)
 

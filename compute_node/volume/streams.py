@@ -164,7 +164,8 @@ class NodeStream:
         except grpc.aio.AioRpcError as error:
             self.problem = f"{error.code().name}: {error.details()}"
             return
-        if self._volume.core.on_scls(self.index, [(state.pg, state.scl) for state in reply.pgs]):
+        scls = [(state.pg, state.scl) for state in reply.pgs]
+        if self._volume.core.on_polled(self.index, reply.volume_epoch, scls):
             self._volume.on_vdl()
 
     async def close(self) -> None:

@@ -194,6 +194,12 @@ class WriterCore:
                 advanced = True
         return advanced
 
+    def on_polled(self, node: int, volume_epoch: int, scls: Iterable[tuple[int, int]]) -> bool:
+        """As ``on_scls``, from a node's status. Under another epoch the SCLs are of another writer's chain, and say
+        nothing of this one's records.
+        """
+        return volume_epoch == self.epoch and self.on_scls(node, scls)
+
     def on_connected(self, node: int, scls: Mapping[int, int]) -> bool:
         """A new stream to ``node``, which holds what ``scls`` says (and every truncation). Returns as ``on_scls``.
 

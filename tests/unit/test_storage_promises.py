@@ -8,6 +8,7 @@ from storage_tools import VOLUME, Net, StepClock, Writer, append, make_node, rea
 
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
+from storage_node.effects import Call
 
 
 def test_what_was_staged_before_a_fence_is_not_acknowledged_after_it() -> None:
@@ -44,6 +45,36 @@ def test_a_baseline_counts_only_once_the_meta_file_says_so() -> None:
     assert segment.scl == writer.log.last_lsn
     again = make_node(disks["n1"].crash(random.Random(3)), clock, "n1")
     assert again.segments[0].scl == writer.log.last_lsn
+
+
+def test_an_older_baseline_does_not_replace_a_damaged_page() -> None:
+    clock = StepClock()
+    disks = {f"n{i}": SimDisk() for i in range(2)}
+    nodes = {name: make_node(disk, clock, name, coalesce_log_mb=0.001) for name, disk in disks.items()}
+    net, writer = Net(nodes, clock), Writer(random.Random(5), pages=1)
+    old = pb.FetchPagesReply(last=True)
+    for turn in range(2):
+        frames = writer.frames(20)
+        for node in nodes.values():
+            append(node, frames, vdl=writer.log.last_lsn, pgmrpl=writer.log.last_lsn)
+        net.tick(20)
+        clock.now += 1000
+        net.tick(20)
+        assert nodes["n0"].segments[0].collected_lsn == writer.log.last_lsn
+        if not turn:
+            old.baseline_lsn = writer.log.last_lsn
+            old.pages.add(page_no=0, image=read(nodes["n1"], writer, 0, writer.log.last_lsn).image)
+    node = nodes["n0"]
+    disks["n0"].flip_bit("pages-0", 4000)
+    node.arena.drop(0)
+    net.down.add("n1")
+    fetch = Call("n1", "n1", "FetchPages", pb.FetchPagesRequest(volume_id=VOLUME, pg=0), streaming=True)
+    node.gossip.on_reply(fetch, old)
+    net.tick(10)
+    assert read(node, writer, 0, writer.log.last_lsn).behind
+    net.down.clear()
+    net.tick(20)
+    assert read(node, writer, 0, writer.log.last_lsn).image == writer.at(0, writer.log.last_lsn)
 
 
 def test_meta_copies_that_differ_are_made_equal_at_the_start() -> None:
