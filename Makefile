@@ -2,6 +2,7 @@
 # make run       a six-node cluster and a writer in the foreground
 # make test      all tests
 # make check     lint, types, tests
+# make sim       SEEDS=N seeds of the simulator, on all cores
 # make bench     the comparison with PostgreSQL
 PYTHON ?= python3
 VENV := .venv
@@ -44,7 +45,7 @@ bench: install
 	$(BIN)/python -m benchmarks.compare
 
 sim: install
-	$(BIN)/python -m aurora.sim --seeds $(or $(SEEDS),200)
+	$(BIN)/python -m aurora.sim --seeds $(or $(SEEDS),200) --jobs $(JOBS)
 
 proto: install
 	$(BIN)/python -m grpc_tools.protoc -Iaurora/rpc=protos --python_out=. --pyi_out=. --grpc_python_out=. protos/storage.proto

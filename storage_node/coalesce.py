@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
+from aurora.buggify import buggify
 from aurora.errors import InvariantViolation
 from aurora.page import PAGE_BYTES
 from storage_node.effects import Effect, SyncFile
@@ -53,7 +54,7 @@ class Chunk:
     ``floor_lsn``; ``done`` is called when they are.
 
     A hole has no LSN, so that a repair which has become stale while it waited must be known by other means: the page
-    does not wait for it any more (``is_repair``).
+    does not wait for it any more (``is_repair``), or the log after ``floor_lsn`` has been given up since.
     """
 
     segment: Segment
@@ -129,7 +130,7 @@ class Coalescer:
 
     def step(self, now: float) -> list[Effect]:
         """Do one slice of work."""
-        if self._phase in (Phase.STAGING, Phase.PLACING) or now < self._not_before:
+        if self._phase in (Phase.STAGING, Phase.PLACING) or now < self._not_before or buggify("coalesce-pauses"):
             return []
         if self._gone:
             self.collect()  # the disk refused the meta file
@@ -141,7 +142,7 @@ class Coalescer:
             self._current = chunk = self._queue.popleft()
             # While the chunk waited, a pass may have stored newer pages: those stay.
             if chunk.is_repair:
-                chunk.pages = [(index, page) for index, page in chunk.pages if index in chunk.segment.broken]
+                chunk.pages = _wanted(chunk)
             chunk.pages = [(index, page) for index, page in chunk.pages if _changes(chunk.segment, index, page)]
             self._phase = Phase.STAGE
         return self._write(now)
@@ -204,7 +205,7 @@ class Coalescer:
         live = sum(segment.live_bytes for segment in full)
         threshold_bytes = node.config.coalesce_log_mb * (1 << 20) * self._stagger()
         due = live >= threshold_bytes or now - self._last_pass >= node.config.coalesce_age_s
-        if not due and not node.memory.pressed:
+        if not due and not node.memory.pressed and not buggify("coalesce-early"):
             return False
         self._last_pass = now
         self._todo.extend(s for s in full if s.target(node.coalesce_limit(s)))
@@ -253,7 +254,7 @@ class Coalescer:
             # It has records up to here, so that without a page the last of them is a FREE.
             work.ready.append((page_no - segment.first_page, page))
             work.numbers.append(page_no)
-            if node.clock.monotonic() >= deadline:
+            if node.clock.monotonic() >= deadline or buggify("coalesce-one-page"):
                 break
         last = not work.pages
         if last:
@@ -284,6 +285,8 @@ class Coalescer:
     def collect(self) -> None:
         """Remember durably what has been collected, then delete the log files that are not needed any more."""
         node = self._node
+        if buggify("collect-later"):
+            return
         try:
             node.remember_segments()
         except OSError as error:
@@ -294,6 +297,14 @@ class Coalescer:
         node.log.release(node.stager.keep(self._gone))
         self._gone = []
         self.collected_files += node.log.collect()
+
+
+def _wanted(chunk: Chunk) -> list[tuple[int, bytearray | None]]:
+    """Those pages of a repair that are of use still."""
+    if chunk.floor_lsn < chunk.segment.collected_lsn:
+        # The damaged page may have been newer: one that lacks log given up here since would pass for sound.
+        return []
+    return [(index, page) for index, page in chunk.pages if index in chunk.segment.broken]
 
 
 def _changes(segment: Segment, index: int, page: bytearray | None) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from aurora.buggify import buggify
 from aurora.rpc import storage_pb2 as pb
 from storage_node.coalesce import peer_chunk
 from storage_node.effects import Call, Effect
@@ -86,7 +87,7 @@ class Gossip:
         peers = node.peers()
         if not peers:
             return []
-        peer_id, address = node.rng.choice(sorted(peers.items()))
+        peer_id, address = min(peers.items()) if buggify("gossip-same-peer") else node.rng.choice(sorted(peers.items()))
         self.rounds += 1
         if node.descriptor is None:
             return [Call(peer_id, address, "ReadDescriptor", pb.ReadDescriptorRequest())]

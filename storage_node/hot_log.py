@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 
 from aurora import batch as frames
 from aurora.batch import Batch, BatchCorrupt
+from aurora.buggify import buggify
 from aurora.errors import InvariantViolation
 from aurora.seams import Disk
 from storage_node.evidence import set_aside
@@ -160,7 +161,8 @@ class HotLog:
 
     def append(self, batches: Sequence[Batch]) -> list[Entry]:
         """Write the frames in one go; durable after ``sync``. OSError when the disk refuses: nothing is appended."""
-        if self._sizes.get(self._current, 0) >= self._file_bytes:
+        held_bytes = self._sizes.get(self._current, 0)
+        if held_bytes >= self._file_bytes or (held_bytes and buggify("hot-log-rolls-early")):
             self.roll()
         number = self._current
         name = file_name(number)
@@ -204,7 +206,8 @@ class HotLog:
     def read(self, entry: Entry) -> Batch:
         """The batch as it was received; LogDamaged when the file does not hold it any more."""
         batch = self._cache.get((entry.file_no, entry.offset))
-        if batch is None:
+        if batch is None or buggify("hot-log-cache-misses"):
+            self._forget(entry)
             batch = self.reread(entry)
             self._remember(entry, batch)
         return batch

@@ -72,12 +72,14 @@ class MetaStore:
         self.value = pb.NodeMeta(node_id=node_id)
         present = [name for name in NAMES if name in disk.list()]
         damaged = []
+        generations: set[int] = set()
         for name in present:
             try:
                 generation, value = decode(disk.read(name, 0, disk.size(name)))
             except InvariantViolation as error:
                 damaged.append(f"{name}: {error}")
                 continue
+            generations.add(generation)
             if generation > self.generation:
                 self.generation, self.value = generation, value
         if present and not self.generation:
@@ -88,6 +90,8 @@ class MetaStore:
         self._durable.CopyFrom(self.value)
         if damaged:
             logger.warning("damaged meta file, to be replaced from its copy: %s", "; ".join(damaged))
+        if damaged or len(generations) > 1 or len(present) == 1:
+            # Power lost between the two writes: what is promised from here on must not hang on one copy.
             try:
                 self.write()
             except OSError as error:

@@ -9,12 +9,13 @@ sync is ``StorageFailed``, after which the process must end, for nobody knows wh
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from aurora import batch as frames
 from aurora import truncation
 from aurora.batch import Batch, BatchCorrupt
+from aurora.buggify import buggify
 from aurora.errors import InvariantViolation
 from aurora.geometry import Descriptor
 from aurora.kernels import arena as arena_kernel
@@ -74,7 +75,7 @@ class StorageNode(Generic[Token]):
         self.truncations = [(t.epoch, t.vdl, t.upper) for t in self.meta.value.truncations]
         self.refusals = Refusals()
         self.memory = IndexMemory(config)
-        self._staged: list[tuple[Token, int, list[int], list[Batch]]] = []
+        self._staged: list[tuple[Token, pb.AppendRequest, list[int], list[Batch]]] = []
         self.descriptor: Descriptor | None = None
         if self.meta.value.HasField("descriptor"):
             self.descriptor = Descriptor.from_proto(self.meta.value.descriptor)
@@ -280,12 +281,7 @@ class StorageNode(Generic[Token]):
         epoch = request.volume_epoch
         if epoch != self.epoch or request.writer_id != self.meta.value.writer_id:
             if not self._adopt(epoch, request.writer_id):
-                return pb.AppendReply(
-                    sequence=sequence,
-                    refused_epoch=self.epoch,
-                    error=f"epoch {epoch} of writer {request.writer_id}: the node has adopted {self.epoch}"
-                    f" of {self.meta.value.writer_id}",
-                )
+                return self._superseded(request)
         if request.membership_epoch < self.membership_epoch:
             return pb.AppendReply(sequence=sequence, refused_membership=self.membership_epoch)
         if self.memory.refuses_appends() and request.batches:
@@ -309,22 +305,35 @@ class StorageNode(Generic[Token]):
             if not self.segment(batch.pg).covers(batch.last_lsn):
                 new.append(batch)
         self._hint(request.vdl, request.pgmrpl)
-        self._staged.append((token, sequence, touched, new))
+        self._staged.append((token, request, touched, new))
         return None
 
     def flush(self) -> list[tuple[Token, pb.AppendReply]]:
         """Write and sync all that is staged; a reply for each append, in the order staged. Raises StorageFailed."""
         staged, self._staged = self._staged, []
-        error = self._write([batch for _, _, _, new in staged for batch in new])
+        # A newer writer may have fenced the node since: its recovery has been told an SCL without these.
+        taken = [request.volume_epoch == self.epoch for _, request, _, _ in staged]
+        error = self._write([batch for (_, _, _, new), ok in zip(staged, taken, strict=True) if ok for batch in new])
         replies = []
-        for token, sequence, touched, _ in staged:
-            reply = pb.AppendReply(sequence=sequence, error=error)
+        for (token, request, touched, _), ok in zip(staged, taken, strict=True):
+            if not ok:
+                replies.append((token, self._superseded(request)))
+                continue
+            reply = pb.AppendReply(sequence=request.sequence, error=error)
             if not error:
                 for pg in touched:
                     if pg in self.segments and pg not in self.filling:
                         reply.scl.add(pg=pg, lsn=self.segments[pg].scl)
             replies.append((token, reply))
         return replies
+
+    def _superseded(self, request: pb.AppendRequest) -> pb.AppendReply:
+        return pb.AppendReply(
+            sequence=request.sequence,
+            refused_epoch=self.epoch,
+            error=f"epoch {request.volume_epoch} of writer {request.writer_id}: the node has adopted {self.epoch}"
+            f" of {self.meta.value.writer_id}",
+        )
 
     def _write(self, batches: list[Batch]) -> str:
         """Append, sync, take in; an error text when the disk refuses the append."""
@@ -387,7 +396,7 @@ class StorageNode(Generic[Token]):
     def cached(self, page_no: int, upto_lsn: int) -> memoryview | None:
         """The cached version of the page when it is not newer than ``upto_lsn``."""
         frame = self.arena.lookup(page_no)
-        if frame < 0 or self.arena.page_lsn(frame) > upto_lsn:
+        if frame < 0 or self.arena.page_lsn(frame) > upto_lsn or buggify("page-cache-misses"):
             return None
         return memoryview(self.arena.page(frame))
 
@@ -628,11 +637,13 @@ class StorageNode(Generic[Token]):
             for batch in segment.fetch(request.after_lsn, request.upto_lsn):
                 parts.append(bytes(batch.frame))
                 held_bytes += len(parts[-1])
-                if held_bytes >= CHUNK_BYTES:
+                if held_bytes >= CHUNK_BYTES or buggify("fetch-log-small-message"):
                     yield pb.FetchLogReply(
                         batches=b"".join(parts), collected_lsn=segment.collected_lsn, scl=segment.scl
                     )
                     parts, held_bytes = [], 0
+                    if buggify("fetch-log-cut"):
+                        return
         except LogDamaged as error:
             self.log_damaged(segment, error)
         yield pb.FetchLogReply(batches=b"".join(parts), collected_lsn=segment.collected_lsn, scl=segment.scl)
@@ -665,7 +676,17 @@ class StorageNode(Generic[Token]):
         return self.range_read(request).reply(self.disk)
 
     def adopt_baseline(self, segment: Segment, lsn: int, cpl: int) -> None:
-        """A peer's pages are stored: the segment's chain starts at their baseline."""
+        """A peer's pages are stored: the segment's chain starts at their baseline.
+
+        The meta file says so first: the SCL rises with the baseline, and what is claimed must survive a crash.
+        """
+        if lsn <= segment.collected_lsn:
+            return
+        try:
+            self.remember_segments({segment.pg: (lsn, cpl)})
+        except OSError as error:
+            self.refused_by_disk(error, "meta")
+            return
         # What the pages cover may not be in the backup yet.
         self.log.release(self.stager.keep(segment.give_up(lsn)))
         segment.adopt_baseline(lsn, cpl, self.truncations)
@@ -701,15 +722,17 @@ class StorageNode(Generic[Token]):
             return min(limit, settled_vdl)
         return limit
 
-    def remember_segments(self) -> None:
-        """Write the collected LSNs, with the hints that allowed them, to the meta file."""
+    def remember_segments(self, baselines: Mapping[int, tuple[int, int]] | None = None) -> None:
+        """Write the collected LSNs, with the hints that allowed them, to the meta file.
+
+        ``baselines``: PG → ``(LSN, CPL)`` of those that a baseline is about to replace.
+        """
         value = self.meta.value
         del value.segments[:]
         for pg, segment in sorted(self.segments.items()):
+            lsn, cpl = (baselines or {}).get(pg, (segment.collected_lsn, segment.collected_cpl))
             value.segments.add(
-                pg=pg, collected_lsn=segment.collected_lsn, collected_cpl=segment.collected_cpl,
-                hollow=pg in self.filling,
-                floor_lsn=segment.floor_lsn,
+                pg=pg, collected_lsn=lsn, collected_cpl=cpl, hollow=pg in self.filling, floor_lsn=segment.floor_lsn,
                 staged_lsn=self.stager.staged_lsn(pg),
             )  # fmt: skip
         value.vdl, value.pgmrpl = self.vdl, self.pgmrpl
@@ -734,6 +757,8 @@ class StorageNode(Generic[Token]):
         effects = self.gossip.tick(now)
         deadline = now + self.config.slice_ms / 1000
         for segment in self.segments.values():
+            if buggify("index-lags"):
+                continue
             try:
                 while segment.index(INDEX_ENTRIES) and self.clock.monotonic() < deadline:
                     pass

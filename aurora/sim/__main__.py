@@ -1,44 +1,109 @@
-"""``python -m aurora.sim --seeds N [--first F | --seed S] [--log]``: run seeds; a failure prints its seed and how to
-run it again.
+"""``python -m aurora.sim``: run seeds; a failure prints its seed, the promise broken, and how to run it again.
+
+``--seeds N [--first F] [--jobs J]`` runs many, ``--seed S [--without A,B] [--log]`` one, ``--shrink`` makes a failure
+smaller, ``--points`` and ``--checks`` list what there is.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import multiprocessing
 import sys
-import traceback
+import time
+from collections.abc import Iterator
 
-from aurora.sim.scenario import Scenario
+from aurora.sim.checks import CATALOGUE
+from aurora.sim.faults import FAULTS
+from aurora.sim.knobs import SWITCHES, draw
+from aurora.sim.points import points
+from aurora.sim.runner import Failure, Totals, quiet, run_many, run_one, shrink
+from aurora.sim.workloads import WORKLOADS
+
+PROGRESS_S = 10.0
+TRACE_LINES = 60
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Exit status 1 when a seed fails; its trace's last lines are on stderr."""
+def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m aurora.sim", description=__doc__)
     parser.add_argument("--seeds", type=int, default=100, help="how many seeds to run")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
+    parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count(), help="processes (default: the cores)")
     parser.add_argument("--seed", type=int, help="run this one seed only and print its trace's checksum")
-    parser.add_argument("--log", action="store_true", help="show what the cores log")
+    parser.add_argument("--without", default="", help="faults, workloads and switches to leave out, with commas")
+    parser.add_argument("--shrink", action="store_true", help="try a failure with less and less switched on")
+    parser.add_argument("--keep-going", action="store_true", help="do not stop at the first failure")
+    parser.add_argument("--log", action="store_true", help="with --seed: show the trace and what the cores log")
+    parser.add_argument("--points", action="store_true", help="list the fault points in the code")
+    parser.add_argument("--checks", action="store_true", help="list the promises")
     arguments = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO if arguments.log else logging.CRITICAL, stream=sys.stderr)
-    seeds = (
-        [arguments.seed] if arguments.seed is not None else range(arguments.first, arguments.first + arguments.seeds)
-    )
-    commits = reads = openings = 0
-    for seed in seeds:
-        scenario = Scenario(seed)
-        try:
-            outcome = scenario.run()
-        except Exception:
-            sys.stderr.write("\n".join([*scenario.world.recent, ""]))
-            traceback.print_exc()
-            sys.stderr.write(f"seed {seed} fails; again: python -m aurora.sim --seed {seed}\n")
+    arguments.without = tuple(filter(None, arguments.without.split(",")))
+    unknown = set(arguments.without) - {*FAULTS, *WORKLOADS, *SWITCHES}
+    if unknown:
+        parser.error(f"--without does not know {', '.join(sorted(unknown))}")
+    return arguments
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status 1 when a seed fails."""
+    arguments = _parse(argv)
+    if arguments.points:
+        print("\n".join(f"{name:28} {where}" for name, where in points()))
+        return 0
+    if arguments.checks:
+        print("\n".join(f"{kind.name:28} {kind.promise}" for kind in CATALOGUE))
+        return 0
+    if arguments.log:
+        logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="           %(name)s: %(message)s")
+    else:
+        quiet()
+    if arguments.seed is not None:
+        print(f"seed {arguments.seed}: {draw(arguments.seed, arguments.without)}")
+        outcome = run_one(arguments.seed, arguments.without)
+        if isinstance(outcome, Failure):
+            _tell(outcome, arguments.shrink)
             return 1
-        commits, reads, openings = commits + outcome.commits, reads + outcome.reads, openings + outcome.openings
-        if arguments.seed is not None:
-            print(f"seed {seed}: trace {outcome.trace:08x}")
-    print(f"{len(list(seeds))} seeds: {commits} commits, {openings} writers opened, {reads} reads checked")
-    return 0
+        print(f"seed {arguments.seed}: trace {outcome.trace:08x}")
+        return 0
+    return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    seeds = range(arguments.first, arguments.first + arguments.seeds)
+    totals, failed = Totals(), 0
+    began = told = time.monotonic()
+    for outcome in run_many(seeds, arguments.jobs, arguments.without):
+        if isinstance(outcome, Failure):
+            failed += 1
+            _tell(outcome, arguments.shrink)
+            if not arguments.keep_going:
+                return 1
+        else:
+            totals.add(outcome)
+        now = time.monotonic()
+        if now - told > PROGRESS_S:
+            told = now
+            done = totals.seeds + failed
+            print(f"{done} of {len(seeds)} seeds, {done / (now - began):.1f} a second", flush=True)
+    took = time.monotonic() - began
+    print("\n".join(totals.report()))
+    print(f"{took:.1f} s, {len(seeds) / took:.1f} seeds a second on {arguments.jobs} processes; {failed} failed")
+    return int(failed > 0)
+
+
+def _tell(failure: Failure, smaller: bool) -> None:
+    if smaller:
+        failure = shrink(failure)
+    sys.stderr.write("\n".join(_lines(failure)) + "\n")
+
+
+def _lines(failure: Failure) -> Iterator[str]:
+    yield from failure.recent[-TRACE_LINES:]
+    yield failure.stack
+    yield f"seed {failure.seed}: {failure.knobs}"
+    yield f"seed {failure.seed} fails: {failure.message}"
+    yield f"broken: {failure.checker}"
+    yield f"again: {failure.command}"
 
 
 if __name__ == "__main__":

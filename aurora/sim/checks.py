@@ -1,222 +1,662 @@
-"""What must hold whatever fails: the model of the volume, and the checkers that compare it with the nodes.
+"""One checker for each promise of the storage fleet; a broken promise raises ``CheckFailed``.
 
-Each opened writer has its own ``History``: the records of its predecessor up to the VDL that it recovered, then its
-own. A broken promise raises ``CheckFailed``. The checks, by number in the messages:
-
-1. an acknowledged commit is never lost: a later recovery's VDL lies at or above it;
-2. nothing above a truncation comes back: a node's log holds no void record that it knows to be void, and what it holds
-   at or below the VDL is exactly the history's;
-3. a read at the VDL gives the same bytes on each node that covers it, and they equal the model's;
-4. once a writer has opened, an older one is acknowledged nothing beyond what the newer one recovered;
-5. the VDL never goes back;
-6. an SCL never claims a gap: the chain held from the collected LSN on is unbroken up to it;
-7. a recovered VDL never splits an MTR.
+What happens is told to ``Checks``, which tells each checker: a writer opened or advanced, a node acknowledged,
+answered, crashed or restarted, the state of a node's log, a page that was read. Each counts how often it really
+compared something (``exercised``), so that a run can show that nothing passed for want of trying. ``CATALOGUE`` lists
+them; docs/architecture/simulator.md says what each stands for.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, ClassVar, Final
 
 from aurora import batch as batches
 from aurora import truncation
+from aurora.buggify import installed
+from aurora.errors import InvariantViolation
 from aurora.geometry import Descriptor
 from aurora.kernels import redo
-from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
+from aurora.sim.model import History, Ledger, Opening
 from aurora.sim.nodes import SimNode
+
+COPIES_ACKNOWLEDGED: Final = 4
+"""Copies of six that hold a commit before it is acknowledged: the rule itself, not the code's constant."""
+FULL_COPIES: Final = 3
+"""That many full segments, all there are, will do where the other three are tails."""
+COPIES_WITHOUT_ZONE: Final = 3
+"""Of the four copies that are left while a zone is counted out."""
+
+
+def enough(holders: Collection[str], descriptor: Descriptor, pg: int) -> bool:
+    """Whether these nodes hold a record so that it may be acknowledged: the rule, counted in the simplest way."""
+    group = descriptor.groups[pg]
+    for members in product(*(slot.alternatives for slot in group.slots)):
+        for away in {group.away, group.away if group.away_next is None else group.away_next}:
+            counted = [name for name in members if not away or descriptor.az_of[name] != away]
+            held = sum(name in holders for name in counted)
+            if away:
+                if held < COPIES_WITHOUT_ZONE:
+                    return False
+                continue
+            full = [name for name, slot in zip(members, group.slots, strict=True) if not slot.tail]
+            all_full = len(full) == FULL_COPIES and all(name in holders for name in full)
+            if held < COPIES_ACKNOWLEDGED and not all_full:
+                return False
+    return True
 
 
 class CheckFailed(Exception):
-    """A promise was broken."""
+    """A promise was broken; ``checker`` is the name of the one that noticed."""
+
+    def __init__(self, checker: str, message: str) -> None:
+        super().__init__(f"{checker}: {message}")
+        self.checker = checker
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One record: ``data`` put at ``offset`` of ``page_no``; ``cpl``: it ends its MTR."""
+@dataclass(frozen=True)
+class HeldLog:
+    """What a node's segment holds: ``records`` are ``(previous LSN of the group, LSN)`` above ``collected_lsn``."""
 
-    lsn: int
+    node: SimNode
+    pg: int
+    collected_lsn: int
+    scl: int
+    records: Sequence[tuple[int, int]]
+    truncations: Sequence[truncation.Range]
+    informed: bool
+    """Whether the node has adopted the current epoch and knows the range that its recovery voided."""
+
+
+@dataclass(frozen=True)
+class PageRead:
+    """A page as a node gave it for ``point``. ``held``: a living writer held the point meanwhile."""
+
+    node: str
     page_no: int
-    offset: int
-    data: bytes
-    cpl: bool
-
-
-@dataclass
-class History:
-    """The records of one line of writers, by LSN."""
-
-    changes: list[Change] = field(default_factory=list)
-
-    def upto(self, lsn: int) -> History:
-        """The part at or below ``lsn``."""
-        return History([change for change in self.changes if change.lsn <= lsn])
-
-    def page(self, page_no: int, lsn: int) -> bytes | None:
-        """The page's content behind its LSN and checksum, as of ``lsn``; None when never written."""
-        page, seen = bytearray(PAGE_BYTES), False
-        for change in self.changes:
-            if change.page_no == page_no and change.lsn <= lsn:
-                page[change.offset : change.offset + len(change.data)] = change.data
-                seen = True
-        return bytes(page[redo.IMAGE_FROM :]) if seen else None
-
-    def page_last(self, page_no: int) -> int:
-        """LSN of the page's last record, 0 when it has none."""
-        return max((change.lsn for change in self.changes if change.page_no == page_no), default=0)
-
-    def lsns(self, pg: int, pages_per_pg: int) -> list[int]:
-        """The LSNs of a protection group's records."""
-        return [change.lsn for change in self.changes if change.page_no // pages_per_pg == pg]
-
-
-@dataclass
-class Opening:
-    """A writer that opened: what it found, and how far it was acknowledged."""
-
-    name: str
-    epoch: int
-    vdl_found: int
-    vdl: int
-    history: History
+    point: int
+    image: pb.PageImage
+    opening: Opening
+    held: bool
 
 
 class Checker:
-    """Follows the openings. ``acknowledged`` is the highest LSN that any writer told a client was durable."""
+    """A promise. The methods are what may happen; each does nothing unless the promise is about it."""
 
-    def __init__(self, nodes: list[SimNode], pages: int, pages_per_pg: int) -> None:
-        self.openings: list[Opening] = []
-        self.acknowledged = 0
-        self.commits = 0
-        self.reads = 0
-        self._nodes = nodes
-        self._pages = pages
-        self._pages_per_pg = pages_per_pg
+    name: ClassVar[str]
+    promise: ClassVar[str]
 
-    def opened(self, name: str, epoch: int, vdl: int) -> Opening:
-        """A writer has recovered for writing. ``openings`` are in the order of their epochs."""
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.exercised = 0
+
+    def require(self, holds: bool, message: str) -> None:
+        """Count a comparison; CheckFailed when it does not hold."""
+        self.exercised += 1
+        if not holds:
+            raise CheckFailed(self.name, message)
+
+    def opened(self, opening: Opening, last: Opening | None, newest: bool) -> None:
+        """A writer has recovered; ``last`` is the one before it, ``newest``: no later one has opened already."""
+
+    def advanced(self, opening: Opening, vdl: int) -> None:
+        """A writer's VDL goes to ``vdl`` (``opening.vdl`` is what it was), and its clients are told."""
+
+    def told(self, vdl: int, pgmrpl: int) -> None:
+        """A writer puts these hints into a message to a node."""
+
+    def claimed(self, node: SimNode, epoch: int, scls: Iterable[tuple[int, int]]) -> None:
+        """A node told somebody its SCLs."""
+
+    def acked(self, node: SimNode, request: pb.AppendRequest) -> None:
+        """A node acknowledged an append."""
+
+    def truncated(self, node: SimNode, span: truncation.Range) -> None:
+        """A node says that it has written a truncation range."""
+
+    def crashed(self, node: SimNode) -> None:
+        """A node is about to lose its memory."""
+
+    def wiped(self, node: SimNode) -> None:
+        """A node has lost its disk, and with it all that it promised."""
+
+    def restarted(self, node: SimNode) -> None:
+        """A node runs again."""
+
+    def log(self, held: HeldLog) -> None:
+        """The log of one segment, as of now."""
+
+    def node(self, node: SimNode) -> None:
+        """A node that is up, as of now."""
+
+    def read(self, read: PageRead) -> None:
+        """A page that a node served, or said to have collected."""
+
+    def finished(self, nodes: Sequence[SimNode]) -> None:
+        """The run is over, everything healed."""
+
+
+class AcknowledgedNeverLost(Checker):
+    """A commit is told to be durable when four of six hold it, what a node claims survives its crash, and each later
+    recovery finds it.
+    """
+
+    name = "acknowledged-never-lost"
+    promise = "an acknowledged commit is never lost"
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(ledger)
+        self._highest: dict[tuple[str, int], int] = {}
+        self._claims: dict[tuple[str, int], int] = {}
+
+    def claimed(self, node: SimNode, epoch: int, scls: Iterable[tuple[int, int]]) -> None:
+        for pg, scl in scls:
+            self._claims[node.name, pg] = scl
+            self._highest[node.name, pg] = max(self._highest.get((node.name, pg), 0), scl)
+
+    def crashed(self, node: SimNode) -> None:
+        if node.core is not None:  # a truncation or damage may have lowered it since it was claimed
+            for pg, segment in node.core.segments.items():
+                key = node.name, pg
+                self._claims[key] = min(self._claims.get(key, 0), segment.scl)
+
+    def wiped(self, node: SimNode) -> None:
+        # What it acknowledged before still counts for its commits: that is the one copy that may be lost.
+        for key in [key for key in self._claims if key[0] == node.name]:
+            del self._claims[key]
+
+    def restarted(self, node: SimNode) -> None:
+        core = node.core
+        if core is None or node.rotten:
+            return
+        for (name, pg), claim in sorted(self._claims.items()):
+            if name == node.name and pg in core.pgs and claim and not truncation.is_void(core.truncations, claim):
+                found = core.segments[pg].scl if pg in core.segments else 0
+                self.require(
+                    found >= claim, f"{name} claimed PG {pg} up to {claim}, and has it up to {found} after a crash"
+                )
+        for pg, segment in sorted(core.segments.items()):
+            for page_no in self.ledger.pages_of(pg):
+                try:
+                    segment.store.read(page_no - segment.first_page)
+                except InvariantViolation as error:
+                    self.require(False, f"{node.name} after a crash: {error}")
+
+    def advanced(self, opening: Opening, vdl: int) -> None:
+        for pg in opening.history.pgs:
+            lsn = opening.history.pg_last(pg, vdl)
+            if lsn > opening.history.pg_last(pg, opening.vdl):
+                self._require_held(f"{opening.name} acknowledges {vdl}", opening, pg, lsn)
+
+    def _require_held(self, what: str, opening: Opening, pg: int, lsn: int) -> None:
+        holders = {name for (name, at), scl in self._highest.items() if at == pg and scl >= lsn}
+        self.require(
+            any(enough(holders, descriptor, pg) for descriptor in opening.descriptors if pg < len(descriptor.groups)),
+            f"{what}, but PG {pg} has {lsn} on {sorted(holders)} only",
+        )
+
+    def opened(self, opening: Opening, last: Opening | None, newest: bool) -> None:
+        vdl = opening.vdl_found
+        if newest:
+            known = self.ledger.acknowledged
+            self.require(vdl >= known, f"{opening.name} recovered VDL {vdl}, but {known} was acknowledged")
+        if vdl:
+            self.require(
+                opening.history.at(vdl) is not None,
+                f"{opening.name} recovered VDL {vdl}, which is no record of {last.name if last else 'anybody'}",
+            )
+            for pg in opening.history.pgs:
+                lsn = opening.history.pg_last(pg, vdl)
+                self._require_held(f"{opening.name} recovered VDL {vdl}", opening, pg, lsn)
+
+    def finished(self, nodes: Sequence[SimNode]) -> None:
+        current = self.ledger.current
+        if current is not None:
+            self.require(current.vdl >= self.ledger.acknowledged, f"the VDL ends at {current.vdl}")
+
+
+class NothingHalfThere(Checker):
+    """A recovered VDL ends an MTR, no void record comes back, a log holds its history's records and no others, and
+    money is neither made nor lost.
+    """
+
+    name = "nothing-half-there"
+    promise = "nothing unacknowledged is half there"
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(ledger)
+        self._spans: dict[str, set[truncation.Range]] = {}
+
+    def truncated(self, node: SimNode, span: truncation.Range) -> None:
+        self._spans.setdefault(node.name, set()).add(span)
+
+    def wiped(self, node: SimNode) -> None:
+        self._spans.pop(node.name, None)
+
+    def restarted(self, node: SimNode) -> None:
+        known = node.core.truncations if node.core is not None else []
+        for span in sorted(self._spans.get(node.name, ())):
+            self.require(
+                truncation.effective([*known, span]) == known, f"{node.name} has forgotten the truncation {span}"
+            )
+
+    def opened(self, opening: Opening, last: Opening | None, newest: bool) -> None:
+        change = opening.history.at(opening.vdl_found)
+        if change is not None:
+            self.require(change.cpl, f"{opening.name} recovered VDL {change.lsn}, in the middle of an MTR")
+
+    def log(self, held: HeldLog) -> None:
+        current = self.ledger.current
+        for _, lsn in held.records:
+            if truncation.is_void(held.truncations, lsn):
+                self.require(False, f"{held.node.name} holds record {lsn} of PG {held.pg}, which it knows to be void")
+        if current is None or not held.informed:
+            return
+        known = current.history.lsns(held.pg)
+        upto = bisect_right(known, held.scl)
+        truth = known[bisect_right(known, held.collected_lsn) : upto]
+        found = [lsn for _, lsn in held.records if lsn <= current.vdl]
+        self.require(
+            found == [lsn for lsn in truth if lsn <= current.vdl],
+            f"{held.node.name} PG {held.pg} holds {found[-5:]} up to {held.scl}, the history has {truth[-5:]}",
+        )
+
+    def balance(self, total: int, point: int) -> None:
+        """The bank's money at a read point."""
+        self.require(total == 0, f"the accounts hold {total} at {point}: part of a transfer is there")
+
+
+class SameBytes(Checker):
+    """A read at an LSN gives the model's page, LSN included, from whichever copy and however late."""
+
+    name = "same-bytes"
+    promise = "a read at an LSN returns the same bytes on every copy and for ever while it is held"
+
+    def read(self, read: PageRead) -> None:
+        if read.image.behind or read.image.collected:
+            return
+        expected = read.opening.history.page(read.page_no, read.point)
+        found = read.image.image or None
+        if found != expected:
+            differ = [i for i, (a, b) in enumerate(zip(found or b"", expected or b"", strict=False)) if a != b]
+            lsn = int.from_bytes(found[:8], "little") if found else None
+            self.require(
+                False,
+                f"page {read.page_no} at {read.point} is wrong on {read.node}: its LSN is {lsn}, {len(differ)} bytes"
+                f" differ from {differ[:1]} on",
+            )
+        self.exercised += 1
+
+
+class VdlForward(Checker):
+    """A writer's VDL only rises, a recovered one is not below its predecessor's, no node is told more than is durable
+    or believes more than it was told.
+    """
+
+    name = "vdl-forward"
+    promise = "VDL never goes back except by recovery's truncation, and never past an acknowledged commit"
+
+    def opened(self, opening: Opening, last: Opening | None, newest: bool) -> None:
+        if last is not None:
+            self.require(
+                opening.vdl_found >= last.vdl,
+                f"{opening.name} recovered VDL {opening.vdl_found}, but {last.name} had reached {last.vdl}",
+            )
+
+    def advanced(self, opening: Opening, vdl: int) -> None:
+        self.require(vdl > opening.vdl, f"VDL of {opening.name} went from {opening.vdl} to {vdl}")
+        change = opening.history.at(vdl)
+        self.require(change is not None and change.cpl, f"VDL {vdl} of {opening.name} is no end of an MTR")
+
+    def told(self, vdl: int, pgmrpl: int) -> None:
+        reached = max([self.ledger.acknowledged, *(opening.vdl_found for opening in self.ledger.openings)])
+        self.require(vdl <= reached, f"a writer tells nodes of VDL {vdl}, {reached} is durable")
+
+    def node(self, node: SimNode) -> None:
+        if node.core is not None:
+            told = self.ledger.told_vdl
+            self.require(node.core.vdl <= told, f"{node.name} believes VDL {node.core.vdl}, {told} was told")
+
+
+class OneWriter(Checker):
+    """A node that took a newer epoch acknowledges no older one; a superseded writer is acknowledged nothing beyond what
+    the newer one recovered; no two writers share an epoch.
+    """
+
+    name = "one-writer"
+    promise = "at most one volume epoch's writer gets acks"
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(ledger)
+        self._epochs: dict[str, int] = {}
+        self._writers: dict[int, str] = {}
+
+    def claimed(self, node: SimNode, epoch: int, scls: Iterable[tuple[int, int]]) -> None:
+        self._epochs[node.name] = max(self._epochs.get(node.name, 0), epoch)
+
+    def wiped(self, node: SimNode) -> None:
+        self._epochs.pop(node.name, None)
+
+    def restarted(self, node: SimNode) -> None:
+        taken, now = self._epochs.get(node.name, 0), node.core.epoch if node.core is not None else 0
+        self.require(now >= taken, f"{node.name} had adopted epoch {taken}, after a crash it is at {now}")
+
+    def acked(self, node: SimNode, request: pb.AppendRequest) -> None:
+        taken = self._epochs.get(node.name, 0)
+        self.require(
+            request.volume_epoch >= taken,
+            f"{node.name} acknowledged epoch {request.volume_epoch} of {request.writer_id}, it had adopted {taken}",
+        )
+
+    def opened(self, opening: Opening, last: Opening | None, newest: bool) -> None:
+        self.require(
+            last is None or opening.epoch > last.epoch,
+            f"{opening.name} opened with epoch {opening.epoch}, as {last.name if last else ''} did",
+        )
+
+    def advanced(self, opening: Opening, vdl: int) -> None:
+        openings = self.ledger.openings
+        for later in openings[openings.index(opening) + 1 :]:
+            self.require(
+                vdl <= later.vdl_found,
+                f"{opening.name} was acknowledged {vdl}, {later.name} recovered only {later.vdl_found}",
+            )
+
+
+class SclNoGap(Checker):
+    """The chain that a node holds from its collected LSN on is unbroken up to its SCL."""
+
+    name = "scl-no-gap"
+    promise = "SCL never claims a gap"
+
+    def claimed(self, node: SimNode, epoch: int, scls: Iterable[tuple[int, int]]) -> None:
+        for pg, scl in scls:
+            segment = node.core.segments.get(pg) if node.core is not None else None
+            if segment is not None:
+                end = segment.entries[-1].last_lsn if segment.entries else segment.collected_lsn
+                self.require(scl <= end, f"{node.name} claims PG {pg} up to {scl}, its chain ends at {end}")
+
+    def log(self, held: HeldLog) -> None:
+        at = held.collected_lsn
+        for prev, lsn in held.records:
+            if prev != at:
+                self.require(False, f"{held.node.name} PG {held.pg}: record {lsn} follows {prev}, not {at}")
+            at = lsn
+        self.require(at == held.scl, f"{held.node.name} PG {held.pg}: SCL is {held.scl}, the chain held ends at {at}")
+
+
+class CollectedBelowPgmrpl(Checker):
+    """No node gives up a version that some read point told to it may still need."""
+
+    name = "collected-below-pgmrpl"
+    promise = "collected versions were below PGMRPL"
+
+    def node(self, node: SimNode) -> None:
+        core, told = node.core, self.ledger.told_pgmrpl
+        if core is not None:
+            for pg, segment in sorted(core.segments.items()):
+                self.require(
+                    segment.collected_lsn <= told,
+                    f"{node.name} has collected PG {pg} to {segment.collected_lsn}, PGMRPL is {told}",
+                )
+
+    def read(self, read: PageRead) -> None:
+        if read.image.collected:
+            self.require(
+                not read.held,
+                f"{read.node} has collected page {read.page_no} above the read point {read.point}, which is held",
+            )
+
+
+class SixEqualCopies(Checker):
+    """At the end each copy has all of the log, then all of it in its page store, byte for byte the same."""
+
+    name = "six-equal-copies"
+    promise = "after the faults stop, everything converges to six equal copies"
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(ledger)
+        self.descriptor: Descriptor | None = None
+        """Who is to hold what, by the last writer's word."""
+
+    def holders(self, nodes: Sequence[SimNode], pg: int) -> list[SimNode]:
+        """The nodes that are to hold the PG."""
+        named = self.descriptor.groups[pg].holders() if self.descriptor is not None else ()
+        return [node for node in nodes if node.name in named]
+
+    def keepers(self, nodes: Sequence[SimNode], pg: int) -> list[SimNode]:
+        """Those of them that keep its pages."""
+        holders = self.holders(nodes, pg)
+        return [node for node in holders if node.core is not None and not node.core.segment(pg).tail]
+
+    def differences(self, nodes: Sequence[SimNode]) -> str:
+        """Why the copies are not level yet; empty when each has the whole log."""
+        current = self.ledger.current
+        if current is None or self.descriptor is None:
+            return "no writer has opened"
+        for node in nodes:
+            if node.core is None:
+                return f"{node.name} is down"
+            if node.name not in self.descriptor.index_of:
+                continue
+            known = node.core.descriptor
+            if known is None or known.version != self.descriptor.version:
+                return f"{node.name} knows descriptor {known and known.version}, not {self.descriptor.version}"
+            if node.core.filling:
+                return f"{node.name} has hollow segments: {node.core.filling}"
+            if set(node.core.segments) != self.descriptor.groups_of(node.name):
+                return f"{node.name} holds {sorted(node.core.segments)}, against the descriptor"
+        for pg in current.history.pgs:
+            last = current.history.lsns(pg)[-1]
+            for node in self.holders(nodes, pg):
+                segment = node.core.segment(pg) if node.core is not None else None
+                if segment is None or segment.scl != last:
+                    return f"{node.name} has PG {pg} up to {segment and segment.scl}, of {last}"
+                if segment.pending:
+                    return f"{node.name} has entries of PG {pg} behind its end"
+        return ""
+
+    def uncoalesced(self, nodes: Sequence[SimNode]) -> str:
+        """Why not all pages are in the page stores yet; empty when they are."""
+        for node in nodes:
+            for pg, segment in sorted(node.core.segments.items()) if node.core is not None else ():
+                if segment.tail:
+                    continue
+                for page_no in self.ledger.pages_of(pg):
+                    try:
+                        segment.base(page_no)
+                    except InvariantViolation as error:  # found now, if not before: a peer's copy will come
+                        return f"{node.name} waits for repair: {error}"
+                if segment.collected_lsn != segment.scl:
+                    return f"{node.name} PG {pg} is coalesced to {segment.collected_lsn}, of {segment.scl}"
+        return ""
+
+    def finished(self, nodes: Sequence[SimNode]) -> None:
+        current = self.ledger.current
+        missing = self.differences(nodes) or self.uncoalesced(nodes)
+        self.require(not missing, missing)
+        for pg in current.history.pgs if current is not None else ():
+            for page_no in self.ledger.pages_of(pg):
+                expected = current.history.page(page_no, current.vdl) if current is not None else None
+                for node in self.keepers(nodes, pg):
+                    segment = node.core.segment(pg) if node.core is not None else None
+                    stored = segment.base(page_no) if segment is not None else None
+                    self.require(
+                        (bytes(stored) if stored is not None else None) == expected,
+                        f"the stored page {page_no} of {node.name} is not the model's",
+                    )
+
+
+CATALOGUE: Final[tuple[type[Checker], ...]] = (
+    AcknowledgedNeverLost,
+    NothingHalfThere,
+    SameBytes,
+    VdlForward,
+    OneWriter,
+    SclNoGap,
+    CollectedBelowPgmrpl,
+    SixEqualCopies,
+)
+
+
+class Checks:
+    """All checkers over one ledger: what nodes (``NodeWatch``) and writers tell, and inspections from outside."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.half = NothingHalfThere(ledger)
+        self.copies = SixEqualCopies(ledger)
+        special = {NothingHalfThere: self.half, SixEqualCopies: self.copies}
+        self.all: list[Checker] = [special.get(kind) or kind(ledger) for kind in CATALOGUE]
+
+    # What nodes tell
+
+    def answered(self, node: SimNode, method: str, request: Any, reply: Any) -> None:
+        """See ``NodeWatch``."""
+        if method in ("Fence", "Status", "Gossip"):
+            adopted = reply.epoch if method == "Fence" else reply.volume_epoch
+            scls = [(state.pg, state.scl) for state in reply.pgs if not state.hollow]
+            for checker in self.all:
+                checker.claimed(node, adopted, scls)
+
+        elif method == "Truncate" and reply.ok:
+            for checker in self.all:
+                checker.truncated(node, (request.range.epoch, request.range.vdl, request.range.upper))
+
+    def acked(self, node: SimNode, request: pb.AppendRequest, reply: pb.AppendReply) -> None:
+        """See ``NodeWatch``."""
+        if not reply.error and not reply.refused_membership:
+            for checker in self.all:
+                checker.acked(node, request)
+                checker.claimed(node, request.volume_epoch, [(entry.pg, entry.lsn) for entry in reply.scl])
+
+    def crashed(self, node: SimNode) -> None:
+        """See ``NodeWatch``."""
+        for checker in self.all:
+            checker.crashed(node)
+
+    def wiped(self, node: SimNode) -> None:
+        """See ``NodeWatch``."""
+        for checker in self.all:
+            checker.wiped(node)
+
+    def restarted(self, node: SimNode) -> None:
+        """See ``NodeWatch``."""
+        for checker in self.all:
+            checker.restarted(node)
+
+    # What writers tell
+
+    def told(self, vdl: int, pgmrpl: int) -> None:
+        """A writer puts these hints into a message."""
+        for checker in self.all:
+            checker.told(vdl, pgmrpl)
+        self.ledger.told_vdl = max(self.ledger.told_vdl, vdl)
+        self.ledger.told_pgmrpl = max(self.ledger.told_pgmrpl, pgmrpl)
+
+    def opened(self, name: str, epoch: int, vdl: int, descriptor: Descriptor) -> Opening:
+        """A writer has recovered for writing."""
         # One that was paused at the end of its recovery may open after a newer one: too late, but harmless.
-        place = bisect_right([opening.epoch for opening in self.openings], epoch)
-        last = self.openings[place - 1] if place else None
-        if place == len(self.openings) and vdl < self.acknowledged:
-            raise CheckFailed(f"1: {name} recovered VDL {vdl}, but {self.acknowledged} was acknowledged")
-        if last is not None and epoch == last.epoch:
-            raise CheckFailed(f"4: {name} opened with epoch {epoch}, as {last.name} did")
-        if last is not None and vdl < last.vdl:
-            raise CheckFailed(f"5: {name} recovered VDL {vdl}, but {last.name} had reached {last.vdl}")
-        opening = Opening(name, epoch, vdl, vdl, last.history.upto(vdl) if last else History())
-        if vdl and (not opening.history.changes or opening.history.changes[-1].lsn != vdl):
-            raise CheckFailed(f"1: {name} recovered VDL {vdl}, which is no record of {last and last.name}")
-        if vdl and not opening.history.changes[-1].cpl:
-            raise CheckFailed(f"7: {name} recovered VDL {vdl}, in the middle of an MTR")
-        self.openings.insert(place, opening)
+        ledger = self.ledger
+        openings = ledger.openings
+        place = bisect_right([opening.epoch for opening in openings], epoch)
+        last = openings[place - 1] if place else None
+        history = last.history.upto(vdl) if last else History(ledger.pages_per_pg)
+        opening = Opening(name, epoch, vdl, vdl, history, [descriptor])
+        for checker in self.all:
+            checker.opened(opening, last, place == len(openings))
+        openings.insert(place, opening)
         return opening
 
     def advanced(self, opening: Opening, vdl: int) -> None:
         """A writer's VDL has advanced to ``vdl``, and its clients were told."""
-        if vdl <= opening.vdl:
-            raise CheckFailed(f"5: VDL of {opening.name} went from {opening.vdl} to {vdl}")
+        for checker in self.all:
+            checker.advanced(opening, vdl)
         opening.vdl = vdl
-        self.acknowledged = max(self.acknowledged, vdl)
-        for later in self.openings[self.openings.index(opening) + 1 :]:
-            if vdl > later.vdl_found:
-                raise CheckFailed(
-                    f"4: {opening.name} was acknowledged {vdl}, {later.name} recovered only {later.vdl_found}"
-                )
+        self.ledger.acknowledged = max(self.ledger.acknowledged, vdl)
 
-    def nodes_hold_the_truth(self) -> None:
-        """Checks 2, 3 and 6 on every node that is up, as of now."""
-        if not self.openings:
+    def read(self, read: PageRead) -> None:
+        """A page was served."""
+        for checker in self.all:
+            checker.read(read)
+
+    # Looking at the nodes
+
+    def inspect(self, nodes: Sequence[SimNode], point: int) -> None:
+        """Compare every node that is up with the model; reads are as of ``point``, at most the VDL."""
+        current = self.ledger.current
+        if current is None:
             return
-        current = self.openings[-1]
-        for node in self._nodes:
-            if node.core is not None:
-                self._check_log(node, current)
-        for pg in range(-(-self._pages // self._pages_per_pg)):
-            lsns = [lsn for lsn in current.history.lsns(pg, self._pages_per_pg) if lsn <= current.vdl]
-            if lsns:
-                self._check_reads(pg, lsns[-1], current)
-
-    def _check_reads(self, pg: int, pg_lsn: int, current: Opening) -> None:
-        request = pb.ReadPagesRequest(volume_id=b"v" * 16)
-        for page_no in range(pg * self._pages_per_pg, min((pg + 1) * self._pages_per_pg, self._pages)):
-            request.pages.add(page_no=page_no, pg_lsn=pg_lsn, read_point=current.vdl)
-        expected = {page.page_no: current.history.page(page.page_no, current.vdl) for page in request.pages}
-        for node in self._nodes:
-            if node.core is None or pg not in node.core.segments or pg in node.core.filling:
-                continue
-            reply = node.serve("ReadPages", request)
-            # A node that has not heard of the last truncations may still take void records for its chain: such a one is
-            # never asked, for the writer connects only after it has told it.
-            if reply is None or node.core is None or node.core.epoch < current.epoch or self._ignorant(node):
-                continue
-            for image in reply.pages:
-                if image.behind:
+        with installed(lambda _: False):
+            for node in nodes:
+                if node.core is None:
                     continue
-                if image.collected:
-                    raise CheckFailed(
-                        f"3: {node.name} has collected page {image.page_no} above the read point {current.vdl}"
-                    )
-                self.reads += 1
-                found = image.image[redo.IMAGE_FROM :] if image.image else None
-                if found != expected[image.page_no]:
-                    raise CheckFailed(
-                        f"3: page {image.page_no} at {current.vdl} (PG at {pg_lsn}) is wrong on {node.name}"
-                    )
+                informed = self._informed(node, current)
+                for pg in sorted(node.core.segments):
+                    held = _held_log(node, pg, informed)
+                    if held is not None:
+                        for checker in self.all:
+                            checker.log(held)
+                for checker in self.all:
+                    checker.node(node)
+                if informed:
+                    self._read_all(node, current, point)
 
-    def _ignorant(self, node: SimNode) -> bool:
-        """Whether the node has not heard of the range that the current writer's recovery voided."""
-        if node.core is None or len(self.openings) == 1:
+    def _informed(self, node: SimNode, current: Opening) -> bool:
+        # A node that has not heard of the last truncation may still take void records for its chain: such a one is
+        # never asked, for the writer connects only after it has told it.
+        if node.core is None or node.core.epoch < current.epoch:
             return False
-        return self.openings[-1].epoch not in {epoch for epoch, _, _ in node.core.truncations}
+        first = self.ledger.openings[0] is current
+        return first or current.epoch in {epoch for epoch, _, _ in node.core.truncations}
 
-    def _check_log(self, node: SimNode, current: Opening) -> None:
-        core = node.core
-        if core is None:
-            return
-        for pg, segment in sorted(core.segments.items()):
-            at = segment.collected_lsn
-            truth = current.history.lsns(pg, self._pages_per_pg)
-            for reply in node.serve("FetchLog", pb.FetchLogRequest(volume_id=b"v" * 16, pg=pg, after_lsn=at)) or []:
-                for batch in batches.split(reply.batches):
-                    prev = batch.prev_lsn
-                    for lsn, *_ in redo.scan(batch.records, batch.prev_lsn):
-                        if lsn > segment.scl:
-                            break
-                        if truncation.is_void(core.truncations, lsn):
-                            raise CheckFailed(
-                                f"2: {node.name} holds record {lsn} of PG {pg}, which it knows to be void"
-                            )
-                        if lsn > at:  # else it is in two batches, cut differently
-                            if prev != at:
-                                raise CheckFailed(f"6: {node.name} PG {pg}: record {lsn} follows {prev}, not {at}")
-                            at = lsn
-                        prev = lsn
-            if at != segment.scl:
-                raise CheckFailed(f"6: {node.name} PG {pg}: SCL is {segment.scl}, the chain held ends at {at}")
-            if core.epoch < current.epoch or self._ignorant(node):
+    def _read_all(self, node: SimNode, current: Opening, point: int) -> None:
+        held = point >= self.ledger.told_pgmrpl
+        for pg in self.ledger.pgs():
+            pg_lsn = current.history.pg_last(pg, point)
+            if not pg_lsn:
                 continue
-            if segment.scl <= current.vdl and truth and segment.scl:
-                place = bisect_right(truth, segment.scl)
-                if not place or truth[place - 1] != segment.scl:
-                    raise CheckFailed(f"2: {node.name} PG {pg}: SCL {segment.scl} is no record of the history")
+            request = pb.ReadPagesRequest(volume_id=node.core.volume_id if node.core else b"")
+            for page_no in self.ledger.pages_of(pg):
+                request.pages.add(page_no=page_no, pg_lsn=pg_lsn, read_point=point)
+            reply = node.serve("ReadPages", request)
+            for image in reply.pages if reply is not None else ():
+                self.read(PageRead(node.name, image.page_no, point, image, current, held))
 
-    def all_caught_up(self, descriptor: Descriptor) -> None:
-        """At the end, with everything healed: every node has all of the log of the PGs that it holds."""
-        current = self.openings[-1]
-        for node in self._nodes:
-            if node.core is None:
-                raise CheckFailed(f"{node.name} is down at the end")
-            if node.name not in descriptor.index_of:
-                continue
-            if node.core.descriptor is None or node.core.descriptor.version != descriptor.version:
-                raise CheckFailed(f"{node.name} does not know descriptor {descriptor.version}")
-            if node.core.filling:
-                raise CheckFailed(f"{node.name} is hollow still: {node.core.filling}")
-            if node.core.pgs != descriptor.groups_of(node.name) or node.core.pgs != set(node.core.segments):
-                raise CheckFailed(f"{node.name} holds {sorted(node.core.segments)}, against the descriptor")
-            for pg in sorted(node.core.pgs):
-                lsns = current.history.lsns(pg, self._pages_per_pg)
-                scl = node.core.segment(pg).scl
-                if lsns and scl != lsns[-1]:
-                    raise CheckFailed(f"{node.name} PG {pg} has caught up to {scl} only, of {lsns[-1]}")
+    def finished(self, nodes: Sequence[SimNode]) -> None:
+        """The run is over."""
+        with installed(lambda _: False):
+            for checker in self.all:
+                checker.finished(nodes)
+
+
+def _held_log(node: SimNode, pg: int, informed: bool) -> HeldLog | None:
+    """The segment's log, as the node serves it to peers; None when damage was found in it just now."""
+    core = node.core
+    if core is None:
+        return None
+    segment = core.segments[pg]
+    version = segment.version
+    request = pb.FetchLogRequest(volume_id=core.volume_id, pg=pg, after_lsn=segment.collected_lsn)
+    records = list(_records(node.serve("FetchLog", request) or [], segment.collected_lsn, segment.scl))
+    if segment.version != version:
+        return None
+    return HeldLog(node, pg, segment.collected_lsn, segment.scl, records, core.truncations, informed)
+
+
+def _records(replies: Iterable[pb.FetchLogReply], after_lsn: int, scl: int) -> Iterator[tuple[int, int]]:
+    at = after_lsn
+    for reply in replies:
+        for batch in batches.split(reply.batches):
+            prev = batch.prev_lsn
+            for lsn, *_ in redo.scan(batch.records, batch.prev_lsn):
+                if lsn > scl:
+                    return
+                if lsn > at:  # else it is in two batches, cut differently
+                    yield prev, lsn
+                    at = lsn
+                prev = lsn

@@ -2,7 +2,12 @@
 
 ``crash(rng)`` leaves the disk as the restarted process finds it: every synced byte is there; of unsynced appends a
 random prefix, its last sectors possibly torn; of unsynced writes in place a random choice of 512-byte sectors; a file
-whose creation was never synced may be gone. ``capacity_bytes`` makes it refuse with ENOSPC; ``flip_bit`` decays it.
+whose creation was never synced may be gone, one whose deletion was never synced may be back. What else goes wrong:
+
+- ``capacity_bytes``: it refuses with ENOSPC;
+- ``light_fuse``: the power goes in the middle of a later operation (``PowerLost``), before or after its effect;
+- ``sync_fails``: the next sync is an I/O error;
+- ``flip_bit``: a bit decays.
 """
 
 from __future__ import annotations
@@ -15,6 +20,10 @@ from aurora.seams import Buffer
 
 SECTOR_BYTES = 512
 BLOCK_BYTES = 4096
+
+
+class PowerLost(BaseException):
+    """The machine stops here. No handler of errors may see it, so it is no Exception."""
 
 
 class _File:
@@ -32,8 +41,35 @@ class SimDisk:
 
     def __init__(self, capacity_bytes: int | None = None) -> None:
         self.capacity_bytes = capacity_bytes
+        self.sync_fails = False
         self.syncs = 0
+        self._fuse = 0
+        self._fuse_before = False
         self._files: dict[str, _File] = {}
+        self._limbo: dict[str, _File] = {}
+        """Deleted files whose deletion a crash may undo."""
+
+    @property
+    def used_bytes(self) -> int:
+        """What all files hold."""
+        return sum(len(file.data) for file in self._files.values())
+
+    def light_fuse(self, operations: int, before: bool) -> None:
+        """Lose power at the operation that comes as number ``operations``, ``before`` or after its effect."""
+        self._fuse, self._fuse_before = operations, before
+
+    def _begin(self) -> None:
+        if self._fuse:
+            self._fuse -= 1
+            if not self._fuse:
+                if self._fuse_before:
+                    raise PowerLost
+                self._fuse = -1
+
+    def _end(self) -> None:
+        if self._fuse < 0:
+            self._fuse = 0
+            raise PowerLost
 
     def _file(self, name: str) -> _File:
         if name not in self._files:
@@ -41,28 +77,34 @@ class SimDisk:
         return self._files[name]
 
     def _grow(self, by: int) -> None:
-        if self.capacity_bytes is None or by <= 0:
-            return
-        if sum(len(file.data) for file in self._files.values()) + by > self.capacity_bytes:
+        if self.capacity_bytes is not None and by > 0 and self.used_bytes + by > self.capacity_bytes:
             raise OSError(errno.ENOSPC, "No space left on device")
+
+    def _create(self, name: str) -> _File:
+        self._limbo.pop(name, None)
+        return self._files.setdefault(name, _File())
 
     def append(self, name: str, parts: Sequence[Buffer]) -> int:
         """See ``Disk.append``."""
         data = b"".join(parts)
+        self._begin()
         self._grow(len(data))
-        file = self._files.setdefault(name, _File())
+        file = self._create(name)
         offset = len(file.data)
         file.data += data
         file.writes.append((offset, data))
+        self._end()
         return offset
 
     def write(self, name: str, offset: int, data: Buffer) -> None:
         """See ``Disk.write``."""
+        self._begin()
         file = self._files.get(name)
         self._grow(offset + len(data) - (len(file.data) if file else 0))
-        file = self._files.setdefault(name, _File())
+        file = self._create(name)
         _patch(file.data, offset, bytes(data))
         file.writes.append((offset, bytes(data)))
+        self._end()
 
     def discard(self, name: str, offset: int, length: int) -> None:
         """See ``Disk.discard``: zeros that may be torn, or lost, like any unsynced write."""
@@ -75,19 +117,30 @@ class SimDisk:
     def sync(self, name: str) -> None:
         """See ``Disk.sync``."""
         file = self._file(name)
+        self._begin()
+        if self.sync_fails:
+            self.sync_fails = False
+            raise OSError(errno.EIO, "Input/output error")
         self.syncs += 1
-        file.durable = bytearray(file.data)
+        for offset, written in file.writes:
+            _patch(file.durable, offset, written)
         file.writes.clear()
-        file.known = True
+        if not file.known:
+            file.known = True
+            self._limbo.clear()
+        self._end()
 
     def write_atomic(self, name: str, data: bytes) -> None:
         """See ``Disk.write_atomic``."""
+        self._begin()
         held = self._files.get(name)
         self._grow(len(data) - (len(held.data) if held else 0))
         file = _File()
         file.data[:] = file.durable[:] = data
         file.known = True
         self._files[name] = file
+        self._limbo.clear()
+        self._end()
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """See ``Disk.read``."""
@@ -108,14 +161,20 @@ class SimDisk:
     def truncate(self, name: str, length: int) -> None:
         """See ``Disk.truncate``."""
         file = self._file(name)
+        self._begin()
         del file.data[length:]
         file.durable = bytearray(file.data)
         file.writes.clear()
+        self._end()
 
     def delete(self, name: str) -> None:
         """See ``Disk.delete``."""
-        self._file(name)
+        file = self._file(name)
+        self._begin()
         del self._files[name]
+        if file.known:
+            self._limbo[name] = file
+        self._end()
 
     def list(self) -> list[str]:
         """See ``Disk.list``."""
@@ -130,6 +189,11 @@ class SimDisk:
 
     def crash(self, rng: random.Random) -> SimDisk:
         """Power off and on: from now on the disk is as a restarted process finds it. Returns itself."""
+        self._fuse, self.sync_fails = 0, False
+        for name, file in list(self._limbo.items()):
+            if rng.random() < 0.5:
+                self._files[name] = file
+        self._limbo.clear()
         for name, file in list(self._files.items()):
             if not file.known and rng.random() < 0.5:
                 del self._files[name]

@@ -1,7 +1,7 @@
-"""Virtual time, and a network that delays, reorders, loses, duplicates and partitions.
+"""Virtual time, clocks that are wrong, and a network that delays, reorders, loses, duplicates and partitions.
 
-Everything random comes from the world's one generator, everything that happens from its one queue, so a run is a
-function of its seed. ``trace`` is a running checksum over what happened, ``recent`` its last lines.
+Everything random comes from generators named after the seed (``World.stream``), everything that happens from one queue,
+so a run is a function of its seed. ``trace`` is a running checksum over what happened, ``recent`` its last lines.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ import heapq
 import random
 import zlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 Action = Callable[[], None]
 WALL_START_S = 1_700_000_000.0
+
+TRACE_LINES: Final = 200
+RETRANSMIT_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +36,37 @@ class Weather:
 CALM = Weather(slow=0.0, loss=0.0, duplicate=0.0)
 
 
+class StreamBroken(Exception):
+    """The server of a streamed answer ends it with an error."""
+
+
 class World:
-    """Clock (``monotonic``), queue and network. Endpoints are names; a cut separates two of them in both directions."""
+    """Clock (``monotonic``), queue and network. Endpoints are names.
+
+    ``cuts`` separate two of them in both directions, ``one_way`` cuts ``(source, target)``, ``slow_links`` delay.
+    """
 
     def __init__(self, seed: int, weather: Weather) -> None:
-        self.rng = random.Random(seed)
+        self.seed = seed
+        self.rng = self.stream("network")
         self.weather = weather
         self.now = 0.0
         self.trace = 0
-        self.recent: deque[str] = deque(maxlen=200)
+        self.recent: deque[str] = deque(maxlen=TRACE_LINES)
         self.cuts: set[frozenset[str]] = set()
+        self.one_way: set[tuple[str, str]] = set()
+        self.slow_links: dict[tuple[str, str], float] = {}
         self._queue: list[tuple[float, int, Action]] = []
         self._count = 0
+        self._stopped: dict[str, int] = {}
+        self._held: dict[str, list[Action]] = {}
+
+    def stream(self, name: str) -> random.Random:
+        """A generator of its own for one purpose: leaving one kind of fault out does not change the others' luck."""
+        return random.Random(f"{self.seed}/{name}")
 
     def monotonic(self) -> float:
-        """Virtual seconds since the start: the world is the cores' ``Clock``."""
+        """Virtual seconds since the start."""
         return self.now
 
     def wall(self) -> float:
@@ -72,20 +91,69 @@ class World:
             action()
         self.now = until_s
 
-    def cut_off(self, source: str, target: str) -> bool:
-        """Whether the two cannot reach each other now."""
-        return frozenset((source, target)) in self.cuts
+    # Processes that stand still
 
-    def send(self, source: str, target: str, deliver: Action) -> None:
-        """Carry a message: ``deliver`` runs at its arrival, maybe twice, maybe never."""
-        weather, rng = self.weather, self.rng
-        if self.cut_off(source, target) or rng.random() < weather.loss:
+    def stop(self, name: str) -> None:
+        """The process does nothing (SIGSTOP, a long sync): what reaches it waits. Stops nest."""
+        self._stopped[name] = self._stopped.get(name, 0) + 1
+
+    def go_on(self, name: str) -> None:
+        """Undo one ``stop``; with the last one, everything that waited happens now."""
+        left = self._stopped.get(name, 0) - 1
+        if left > 0:
+            self._stopped[name] = left
             return
-        for _ in range(2 if rng.random() < weather.duplicate else 1):
-            delay = rng.uniform(weather.delay_min_s, weather.delay_max_s)
+        self.forget(name, self._held.pop(name, []))
+
+    def forget(self, name: str, run: list[Action] | None = None) -> None:
+        """The process is gone, or goes on: nothing is held for it any more, ``run`` happens."""
+        self._stopped.pop(name, None)
+        self._held.pop(name, None)
+        for action in run or ():
+            self.at(name, action)
+
+    def stands_still(self, name: str) -> bool:
+        """Whether the process is stopped."""
+        return name in self._stopped
+
+    def at(self, name: str, action: Action) -> None:
+        """Run ``action`` in the process: now, or when it goes on."""
+        if name in self._stopped:
+            self._held.setdefault(name, []).append(action)
+        else:
+            action()
+
+    # The network
+
+    def cut_off(self, source: str, target: str) -> bool:
+        """Whether nothing gets from the one to the other now."""
+        return frozenset((source, target)) in self.cuts or (source, target) in self.one_way
+
+    def heal(self) -> None:
+        """Every link works again."""
+        self.cuts.clear()
+        self.one_way.clear()
+        self.slow_links.clear()
+
+    def send(self, source: str, target: str, deliver: Action, ordered: bool = False) -> None:
+        """Carry a message: ``deliver`` runs at its arrival, maybe twice, maybe never.
+
+        ``ordered``: part of a stream, which sends what was lost again and never shows a message twice.
+        """
+        weather, rng = self.weather, self.rng
+        if self.cut_off(source, target):
+            return
+        lost = rng.random() < weather.loss
+        if lost and not ordered:
+            return
+        copies = 2 if rng.random() < weather.duplicate and not ordered else 1
+        for _ in range(copies):
+            delay = rng.uniform(weather.delay_min_s, weather.delay_max_s) + self.slow_links.get((source, target), 0.0)
             if rng.random() < weather.slow:
-                delay = rng.uniform(delay, weather.slow_max_s)
-            self.after(delay, lambda: None if self.cut_off(source, target) else deliver())
+                delay = rng.uniform(delay, delay + weather.slow_max_s)
+            if lost:
+                delay += RETRANSMIT_S
+            self.after(delay, lambda: None if self.cut_off(source, target) else self.at(target, deliver))
 
     def call(
         self,
@@ -112,4 +180,84 @@ class World:
             self.send(target, source, lambda: finish(answer))
 
         self.send(source, target, arrive)
-        self.after(timeout_s, lambda: finish(None))
+        self.after(timeout_s, lambda: self.at(source, lambda: finish(None)))
+
+    def call_streamed(
+        self,
+        source: str,
+        target: str,
+        serve: Callable[[], Iterator[Any]],
+        item: Callable[[Any], None],
+        done: Callable[[bool], None],
+        silence_s: float = 0.6,
+    ) -> None:
+        """A request answered by messages in order; the next is made when the one before has arrived.
+
+        ``done`` gets once whether the stream ended well: not when ``serve`` or its iterator raised ``StreamBroken``, or
+        nothing came for ``silence_s``.
+        """
+        received = 0
+        finished = opened = False
+
+        def finish(well: bool) -> None:
+            nonlocal finished
+            if not finished:
+                finished = True
+                done(well)
+
+        def watch(seen: int) -> None:
+            self.after(silence_s, lambda: self.at(source, lambda: finish(False)) if received == seen else None)
+
+        def push(replies: Iterator[Any]) -> None:
+            try:
+                reply = next(replies)
+            except StopIteration:
+                self.send(target, source, lambda: finish(True), ordered=True)
+            except StreamBroken:
+                self.send(target, source, lambda: finish(False), ordered=True)
+            else:
+                self.send(target, source, lambda: arrive(reply, replies), ordered=True)
+
+        def arrive(reply: Any, replies: Iterator[Any]) -> None:
+            nonlocal received
+            if not finished:
+                received += 1
+                watch(received)
+                item(reply)
+                self.send(source, target, lambda: push(replies), ordered=True)
+
+        def begin() -> None:
+            nonlocal opened
+            if not opened:
+                opened = True
+                push(serve())
+
+        watch(0)
+        self.send(source, target, begin, ordered=True)
+
+
+class SkewedClock:
+    """A process' own monotonic clock: started at another moment, running too fast or too slow, jumping forward."""
+
+    def __init__(self, world: World, offset_s: float) -> None:
+        self.rate = 1.0
+        self._world = world
+        self._base_s = offset_s
+        self._since_s = world.now
+
+    def monotonic(self) -> float:
+        """What the process believes."""
+        return self._base_s + (self._world.now - self._since_s) * self.rate
+
+    def wall(self) -> float:
+        """The time of day, which is the world's: clocks of machines are set by it."""
+        return self._world.wall()
+
+    def jump(self, seconds: float) -> None:
+        """Time passed without the process (a suspended machine)."""
+        self._base_s += seconds
+
+    def run_at(self, rate: float) -> None:
+        """Go on at ``rate`` seconds a second."""
+        self._base_s, self._since_s = self.monotonic(), self._world.now
+        self.rate = rate

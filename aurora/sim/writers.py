@@ -1,20 +1,23 @@
-"""A simulated writer: the real recovery and writer cores over the simulated network, with a workload.
+"""A simulated writer: the real recovery and writer cores over the simulated network.
 
-Each commit is an MTR of one to three page edits, over protection groups. A paused writer does nothing and hears
-nothing until it is resumed; what was on its way to it arrives then.
+Stands for ``compute_node/volume/volume.py`` and ``streams.py``. Workloads commit MTRs through ``commit`` and hold read
+points with ``hold``. A paused writer does nothing and hears nothing until it is resumed; what was on its way to it
+arrives then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from aurora.geometry import Descriptor
 from aurora.kernels import mtr, redo
-from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
-from aurora.sim.checks import Change, Checker, Opening
+from aurora.sim.checks import Checks
+from aurora.sim.knobs import Knobs
+from aurora.sim.model import Change, Opening
 from aurora.sim.nodes import SimNode
 from aurora.sim.world import Action, World
 from compute_node.volume.driver import ANY_MEMBERSHIP, read_fence
@@ -40,39 +43,41 @@ from compute_node.volume.recovery import (
 from compute_node.volume.writer_core import WriterCore
 
 VOLUME_ID = b"v" * 16
-HOUSEKEEPING_S = 0.1
-RECOVERY_TICK_S = 0.05
-STREAM_TIMEOUT_S = 0.4
+HOUSEKEEPING_S: Final = 0.1
+RECOVERY_TICK_S: Final = 0.05
+STREAM_TIMEOUT_S: Final = 0.4
+MTR_MARGIN_BYTES: Final = 100_000
+
+
+class Edit(NamedTuple):
+    """One record of an MTR: ``ops`` on a page, or a note when ``page_no`` is ``NO_PAGE``. ``fresh``: from zeros."""
+
+    page_no: int
+    ops: bytes
+    fresh: bool = False
 
 
 class SimWriter:
-    """One incarnation of the writer. ``state``: recovering, open, fenced or dead. ``fleet``: node id → node, of all
-    that there are, in the volume or not; it grows.
-    """
+    """One incarnation of the writer. ``state``: recovering, open, fenced or dead."""
 
-    def __init__(
-        self,
-        world: World,
-        name: str,
-        fleet: Mapping[str, SimNode],
-        descriptor: Descriptor,
-        checker: Checker,
-        pages: int,
-    ) -> None:
+    def __init__(self, world: World, name: str, nodes: Mapping[str, SimNode], checks: Checks, knobs: Knobs) -> None:
         self.world = world
         self.name = name
         self.state = "recovering"
         self.paused = False
         self.opening: Opening | None = None
         self.recovered: Recovered | None = None
-        self._nodes = fleet
-        self._checker = checker
-        self._pages = pages
-        self._descriptor = descriptor
+        self._nodes = nodes
+        self._checks = checks
+        self._knobs = knobs
+        self._rng = world.stream(name)
+        self._holds: Counter[int] = Counter()
         self._recovery: Recovery | None = None
+        self._descriptor: Descriptor
         self._core: WriterCore
         self._log: Any
         self.fleet: Fleet | None = None
+        self._monitor: Monitor
         self._connections: dict[int, int] = {}
         self._ungrown: list[Any] = []
         self._held: list[Action] = []
@@ -131,11 +136,11 @@ class SimWriter:
                 self.name,
                 name,
                 partial(node.serve, "ReadDescriptor", pb.ReadDescriptorRequest()),
-                partial(self._do_with, partial(self._on_found, name)),
+                partial(self._find_answered, name),
             )
 
-    def _do_with(self, action: Callable[[Any], None], answer: Any) -> None:
-        self._do(lambda: action(answer))
+    def _find_answered(self, name: str, reply: Any) -> None:
+        self._do(lambda: self._on_found(name, reply))
 
     def _on_found(self, name: str, reply: Any) -> None:
         if reply is None or not reply.present or self._recovery is not None:
@@ -255,17 +260,28 @@ class SimWriter:
         self.recovered = recovered
         self.world.note(f"{self.name} opens: epoch {recovered.epoch}, VDL {recovered.vdl}, next {recovered.next_lsn}")
         self._descriptor = recovered.descriptor
-        self.opening = self._checker.opened(self.name, recovered.epoch, recovered.vdl)
+        self.opening = self._checks.opened(self.name, recovered.epoch, recovered.vdl, recovered.descriptor)
+        knobs = self._knobs
         self._core = WriterCore(
-            VOLUME_ID, recovered, self._message, in_flight_max=self.world.rng.choice((1, 1, 3)), retained_bytes_max=4000
-        )
-        self._log = mtr.RedoLog(recovered.next_lsn, recovered.vdl, recovered.descriptor.pages_per_pg, recovered.pg_last)
+            VOLUME_ID, recovered, self._message, in_flight_max=knobs.in_flight_max,
+            retained_bytes_max=knobs.retained_bytes_max,
+        )  # fmt: skip
+        self._log = mtr.RedoLog(recovered.next_lsn, recovered.vdl, knobs.pages_per_pg, recovered.pg_last)
         self.fleet = Fleet(self._core)
-        rng = self.world.rng
-        self._monitor = Monitor(self._core, self.fleet, rng.choice((0, 0, 0.5, 1.5)), rng.choice((0, 0, 1.0)))
+        self._monitor = Monitor(self._core, self.fleet, knobs.replace_after_s, knobs.away_after_s)
         self._meet()
         self._later(HOUSEKEEPING_S, self._housekeeping)
-        self._later(0.0, self._work)
+
+    # The fleet
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """The descriptor that it goes by; it is open."""
+        return self._descriptor
+
+    def known_nodes(self) -> set[str]:
+        """Ids of the nodes of its fleet; none before it is open."""
+        return {node.node_id for node in self._descriptor.nodes} if self.opening is not None else set()
 
     def _meet(self) -> None:
         """Connect to the nodes that have come into the descriptor."""
@@ -275,22 +291,16 @@ class SimWriter:
                 self._connections[node] = 0
                 self._connect(node)
 
-    @property
-    def descriptor(self) -> Descriptor:
-        """The descriptor that it goes by."""
-        return self._descriptor
-
-    def change(self, request: Callable[[Fleet], None]) -> bool:
-        """Ask for a change of the fleet; False when it is refused, or this writer is not open."""
+    def change(self, request: Callable[[Fleet], None]) -> None:
+        """Ask for a change of the fleet; nothing happens when it is refused, or this writer is not open."""
         if self.state != "open" or self.fleet is None or self.paused:
-            return False
+            return
         try:
             request(self.fleet)
         except ChangeRefused as error:
             self.world.note(f"{self.name}: {error}")
-            return False
+            return
         self._step_fleet()
-        return True
 
     def _step_fleet(self) -> None:
         if self.fleet is None:
@@ -311,16 +321,20 @@ class SimWriter:
         self._call(node, "WriteDescriptor", request, partial(self._on_told, node, descriptor))
 
     def _on_told(self, node: int, descriptor: Descriptor, reply: Any) -> None:
-        if reply is None or not reply.ok or self.fleet is None:
+        if reply is None or not reply.ok or self.fleet is None or self.opening is None:
             return
         if self.fleet.on_taken(node, descriptor):
             self.world.note(f"{self.name} commits {descriptor.version}")
+            self.opening.descriptors.append(descriptor)
             self._meet()
             self._flush()
             self._step_fleet()
-        self._moved(self._core.vdl > (self.opening.vdl if self.opening else 0))
+        self._moved(self._core.vdl > self.opening.vdl)
+
+    # Streams
 
     def _message(self, sequence: int, batches: bytes, vdl: int, pgmrpl: int) -> bytes:
+        self._checks.told(vdl, pgmrpl)
         message: bytes = pb.AppendRequest(
             volume_id=VOLUME_ID, volume_epoch=self._core.epoch, writer_id=self.name, sequence=sequence,
             batches=batches, vdl=vdl, pgmrpl=pgmrpl, membership_epoch=self._core.descriptor.membership_epoch,
@@ -342,11 +356,10 @@ class SimWriter:
                 self._core.links[node].refused_epoch = answer.epoch
                 self._lost(node)
             elif answer.descriptor is None or answer.descriptor.version < self._core.descriptor.version:
-                request = pb.WriteDescriptorRequest(
-                    descriptor=self._core.descriptor.to_proto(pb.Descriptor()), volume_epoch=self._core.epoch,
-                    writer_id=self.name,
-                )  # fmt: skip
                 latest = self._core.descriptor
+                request = pb.WriteDescriptorRequest(
+                    descriptor=latest.to_proto(pb.Descriptor()), volume_epoch=self._core.epoch, writer_id=self.name
+                )
                 self._call(node, "WriteDescriptor", request, lambda reply: described(latest, reply))
             else:
                 tell(sorted(ranges - answer.truncations), answer)
@@ -385,7 +398,7 @@ class SimWriter:
             self.world.note(f"{self.name} learns that it is fenced")
             self.state = "fenced"
             return
-        self._later(self.world.rng.uniform(0.05, 0.3), lambda: self._connect(node))
+        self._later(self._rng.uniform(0.05, 0.3), lambda: self._connect(node))
 
     def _pump(self, node: int) -> None:
         connection = self._connections[node]
@@ -415,33 +428,25 @@ class SimWriter:
     def _moved(self, advanced: bool) -> None:
         if advanced and self.opening is not None:
             self.world.note(f"{self.name}: VDL {self._core.vdl}")
-            self._checker.advanced(self.opening, self._core.vdl)
+            self._checks.advanced(self.opening, self._core.vdl)
 
-    def _work(self) -> None:
-        for _ in range(self.world.rng.choice((1, 1, 2, 5))):
-            self._commit()
+    def commit(self, edits: Sequence[Edit]) -> int | None:
+        """One MTR: its last record is the consistency point, whose LSN is returned; None under back-pressure."""
+        opening = self.opening
+        if opening is None or self.state != "open" or self._log.next_lsn + MTR_MARGIN_BYTES > self._core.lsn_limit:
+            return None
+        history, lsn = opening.history, 0
+        for left, edit in zip(reversed(range(len(edits))), edits, strict=True):
+            note = edit.page_no == redo.NO_PAGE
+            prev = 0 if edit.fresh or note else history.page_last(edit.page_no)
+            flags = (redo.FLAG_NOTE if note else 0) | (0 if left else redo.FLAG_CPL)
+            lsn = self._log.append(edit.page_no, prev, edit.ops, flags)
+            history.add(Change(lsn, edit.page_no, edit.ops, edit.fresh, not left))
+        self._checks.ledger.commits += 1
         if not self._armed:
             self._armed = True
             self._later(0.0, self._flush)
-        self._later(self.world.rng.expovariate(40.0), self._work)
-
-    def _commit(self) -> None:
-        """One MTR: its last record is the consistency point."""
-        rng, opening = self.world.rng, self.opening
-        if opening is None or self._log.next_lsn + 1000 > self._core.lsn_limit:
-            return
-        pages = rng.sample(range(self._pages), rng.randint(1, 3))
-        for left, page_no in reversed(list(enumerate(pages))):
-            data = rng.randbytes(rng.randint(1, 40))
-            offset = rng.randrange(redo.IMAGE_FROM, PAGE_BYTES - len(data))
-            ops = bytearray()
-            redo.write_varint(ops, offset << 2 | redo.PUT)
-            redo.write_varint(ops, len(data))
-            lsn = self._log.append(
-                page_no, opening.history.page_last(page_no), bytes(ops + data), 0 if left else redo.FLAG_CPL
-            )
-            opening.history.changes.append(Change(lsn, page_no, offset, data, not left))
-        self._checker.commits += 1
+        return lsn
 
     def _flush(self) -> None:
         self._armed = False
@@ -461,30 +466,30 @@ class SimWriter:
         if self._ungrown:
             self._ungrown = []
             self._later(0.0, self._flush)
-        core.pgmrpl = core.vdl
+        core.pgmrpl = self._pgmrpl()
         core.flush(runs)
         for node in self._connections:
             self._pump(node)
 
     def _housekeeping(self) -> None:
-        self._core.pgmrpl = self._core.vdl
-        self._core.nudge_idle(always=self.world.rng.random() < 0.1)
+        if self._log.pending_bytes or self._ungrown:
+            self._flush()
+        self._core.pgmrpl = self._pgmrpl()
+        self._core.nudge_idle(always=self._rng.random() < 0.1)
         self._monitor.tick(self.world.now)
         self._step_fleet()
-        for node in self._connections:
+        for node in list(self._connections):
             self._pump(node)
             if self._core.lagging(node):
                 self._poll(node)
             if self._node(node).store is not None:
                 self._tell_point(node)
-        if self._log.pending_bytes or self._ungrown:
-            self._flush()
         self._later(HOUSEKEEPING_S, self._housekeeping)
 
     def _tell_point(self, node: int) -> None:
-        """A restore point for the backup, as ``points.RestorePoints`` does."""
-        message = restore_point(VOLUME_ID, self._core.epoch, self.name, self._core.pgmrpl, self._core.tracker)
-        self._call(node, "Advance", message, lambda _: None)
+        """What the backup needs to know: as ``points.RestorePoints`` tells it."""
+        request = restore_point(VOLUME_ID, self._core.epoch, self.name, self._core.pgmrpl, self._core.tracker)
+        self._call(node, "Advance", request, lambda reply: None)
 
     def _poll(self, node: int) -> None:
         connection = self._connections[node]
@@ -492,9 +497,45 @@ class SimWriter:
         def polled(reply: Any) -> None:
             if reply is not None and connection == self._connections[node]:
                 scls = {state.pg: state.scl for state in reply.pgs if not state.hollow}
-                self._moved(self._core.on_states(node, reply.membership_epoch, scls))
+                self._moved(self._core.on_polled(node, reply.volume_epoch, reply.membership_epoch, scls))
 
         self._call(node, "Status", pb.StatusRequest(), polled)
+
+    # Reading
+
+    def _pgmrpl(self) -> int:
+        return min([self._core.vdl, *self._holds])
+
+    @property
+    def vdl(self) -> int:
+        """What its clients were told is durable; it is open."""
+        return self._core.vdl
+
+    def pg_last(self, pg: int) -> int:
+        """The group's last LSN at or below the VDL; 0 when it has none."""
+        return self._core.tracker.pg_durable.get(pg, 0)
+
+    def covering(self, pg: int, pg_lsn: int) -> list[int]:
+        """The nodes that are known to cover the group up to ``pg_lsn`` and keep its pages."""
+        if pg >= len(self._descriptor.groups):
+            return []
+        slots = self._descriptor.groups[pg].slots
+        full = [self._descriptor.index_of[name] for slot in slots if not slot.tail for name in slot.alternatives]
+        return [node for node in full if self._core.tracker.scl(pg, node) >= pg_lsn]
+
+    def hold(self, point: int) -> None:
+        """Hold the PGMRPL at or below ``point``."""
+        self._holds[point] += 1
+
+    def release(self, point: int) -> None:
+        """Undo one ``hold``."""
+        self._holds[point] -= 1
+        if not self._holds[point]:
+            del self._holds[point]
+
+    def ask(self, node: int, method: str, request: Any, done: Any) -> None:
+        """A call to a node in this writer's name; ``done`` gets the reply or None, unless the writer is gone."""
+        self._call(node, method, request, done)
 
     @property
     def idle(self) -> bool:
@@ -505,7 +546,3 @@ class SimWriter:
             and self.fleet is not None
             and not self.fleet.busy
         )
-
-    def stop_working(self) -> None:
-        """No further commits; what is under way goes on."""
-        self._commit = lambda: None  # type: ignore[method-assign]

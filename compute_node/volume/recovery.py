@@ -26,6 +26,7 @@ from typing import Final, NamedTuple
 
 from aurora import batch as batches
 from aurora import truncation
+from aurora.buggify import buggify
 from aurora.errors import InvariantViolation
 from aurora.geometry import Descriptor
 from aurora.ids import FIRST_LSN
@@ -475,7 +476,9 @@ class Recovery:
             if lacking:
                 fetch = SendFetch(self._round, held[0][1], pg, min(scl for scl, _ in lacking), last)
                 self._lacking[fetch] = [node for _, node in lacking]
-        return self._send(list(self._lacking)) if self._lacking else self._truncate()
+        if self._lacking:
+            return self._send(list(self._lacking))
+        return self._refence() if buggify("recovery-looks-again") else self._truncate()
 
     def _copy(self) -> list[Effect]:
         self._round += 1
@@ -537,7 +540,7 @@ def _chunks(frames: list[bytes]) -> list[bytes]:
     for frame in frames:
         open_frames.append(frame)
         size += len(frame)
-        if size >= APPEND_CHUNK_BYTES:
+        if size >= APPEND_CHUNK_BYTES or buggify("recovery-small-copies"):
             out.append(b"".join(open_frames))
             open_frames, size = [], 0
     if open_frames:

@@ -212,7 +212,7 @@ class NodeStream:
             self.problem = f"{error.code().name}: {error.details()}"
             return
         scls = {state.pg: state.scl for state in reply.pgs if not state.hollow}
-        if self._volume.core.on_states(self.index, reply.membership_epoch, scls):
+        if self._volume.core.on_polled(self.index, reply.volume_epoch, reply.membership_epoch, scls):
             self._volume.on_vdl()
 
     async def _tell(self, descriptor: Descriptor) -> None:

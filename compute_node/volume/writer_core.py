@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from aurora import batch as batches
+from aurora.buggify import buggify
 from aurora.errors import InvariantViolation
 from aurora.geometry import Descriptor
 from aurora.kernels.python.mtr import Run
@@ -234,6 +235,8 @@ class WriterCore:
                     parts.append(frame)
                     size += len(frame)
             at += 1
+            if buggify("message-stops-early"):
+                break
         vdl = self.tracker.vdl
         return self._build(at, parts[0] if len(parts) == 1 else b"".join(parts), vdl, min(self.pgmrpl, vdl)), at, vdl
 
@@ -281,6 +284,12 @@ class WriterCore:
                 advanced = True
         return advanced
 
+    def on_polled(self, node: int, volume_epoch: int, membership_epoch: int, scls: Mapping[int, int]) -> bool:
+        """As ``on_states``, from a node's status. Under another epoch the SCLs are of another writer's chain, and say
+        nothing of this one's records.
+        """
+        return volume_epoch == self.epoch and self.on_states(node, membership_epoch, scls)
+
     def on_connected(self, node: int, scls: Mapping[int, int]) -> bool:
         """A new stream to ``node``, which holds what ``scls`` says (and every truncation; hollow segments left out).
         Returns as ``on_scls``.
@@ -312,7 +321,11 @@ class WriterCore:
         needed = min((link.acked for link in self.links if link.connected), default=self._first + len(self._retained))
         retained = self._retained
         while retained and retained[0].last_lsn <= vdl:
-            if self._first >= needed and self._retained_bytes <= self._retained_max:
+            if (
+                self._first >= needed
+                and self._retained_bytes <= self._retained_max
+                and not buggify("writer-trims-early")
+            ):
                 break
             self._retained_bytes -= retained.popleft().bytes
             self._first += 1

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from aurora.kernels import MODULES
+from aurora.sim.points import points
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = ("aurora", "compute_node", "storage_node")
@@ -26,6 +27,7 @@ OUTSIDE_WORLD = frozenset(("time", "random", "socket", "asyncio", "grpc", "os", 
 CORES = (
     "aurora/batch.py",
     "aurora/encryption.py",
+    "aurora/buggify.py",
     "aurora/geometry.py",
     "aurora/ids.py",
     "aurora/kernels/python",
@@ -202,9 +204,23 @@ def test_the_simulator_runs_cores_only() -> None:
 
 def test_the_simulator_draws_from_its_seed_alone() -> None:
     for path in sources("aurora/sim"):
-        assert roots(path) & (OUTSIDE_WORLD - {"random"}) == set(), name_of(path)
+        around = {"time"} if name_of(path) == "aurora/sim/__main__.py" else set()  # it says how fast the seeds run
+        assert roots(path) & (OUTSIDE_WORLD - {"random"}) == around, name_of(path)
         drawn = re.findall(r"\brandom\.(\w+)", path.read_text())
         assert set(drawn) <= {"Random"}, name_of(path)
+
+
+def test_fault_points_have_a_name_each() -> None:
+    names = [name for name, _ in points()]
+    assert names and sorted(set(names)) == sorted(names)
+    assert [name for name in names if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", name)] == []
+
+
+def test_only_the_simulator_installs_fault_points() -> None:
+    users = [
+        name_of(path) for path in sources(*PROGRAMS) if re.search(r"\bbuggify import .*installed", path.read_text())
+    ]
+    assert users and all(name.startswith("aurora/sim/") for name in users)
 
 
 @pytest.mark.parametrize("program", [*PROGRAMS, "tests", "benchmarks"])
@@ -247,7 +263,13 @@ def test_nothing_is_a_stub(program: str) -> None:
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.Raise) and node.exc is not None and "NotImplementedError" in ast.unparse(node.exc):
                 found.append(name_of(path))
-    assert set(found) <= {"aurora/quorum.py", "aurora/rpc/http2.py", "compute_node/exec/nodes/base.py"}
+    assert set(found) <= {
+        "aurora/quorum.py",
+        "aurora/rpc/http2.py",
+        "aurora/sim/faults.py",
+        "aurora/sim/workloads.py",
+        "compute_node/exec/nodes/base.py",
+    }
 
 
 # -- kernels: the compiled side and its specification

@@ -1,0 +1,449 @@
+"""What goes wrong: one class a fault, each with a place in a run's luck; ``heal`` takes back what would last.
+
+Faults strike during the storm only. They keep to what the fleet promises to survive without loss: any number of crashes
+(only what was not synced is lost), but damage of durable bytes on ``ROTTEN_NODES_MAX`` nodes only. A record is
+acknowledged when four of six hold it, and recovery asks at least four of six: these sets meet in two nodes, so one
+copy of a record may be gone and not two. Rot falls on one node a run, and never on both meta files. Widen it when
+something in the run tells that damage has been found and repaired (scrub), so that the next node's turn may come.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+from aurora.sim.cluster import SimCluster
+from aurora.sim.nodes import SimNode
+
+ROTTEN_NODES_MAX: Final = 1
+ROT_BITS_MAX: Final = 3
+WATCH_S: Final = 0.002
+
+
+class Fault:
+    """A kind of bad luck. ``weight``: how often it is chosen, against the others that are on."""
+
+    name: ClassVar[str]
+    weight: ClassVar[float] = 1.0
+
+    def __init__(self, cluster: SimCluster) -> None:
+        self.cluster = cluster
+        self.world = cluster.world
+        self.rng: random.Random = cluster.world.stream(f"fault {self.name}")
+
+    def strike(self) -> None:
+        """Do it once."""
+        raise NotImplementedError
+
+    def heal(self) -> None:
+        """Undo what lasts; called when the storm is over."""
+
+    def later(self, low_s: float, high_s: float, nodes: Sequence[SimNode]) -> None:
+        """Start these nodes again after a while."""
+        for node in nodes:
+            self.world.after(self.rng.uniform(low_s, high_s), node.start)
+
+    def some_node(self) -> SimNode | None:
+        """A node that runs."""
+        up = self.cluster.up()
+        return self.rng.choice(up) if up else None
+
+
+class CrashNode(Fault):
+    """A node loses power; most of the time no more than two or three are down at once."""
+
+    name = "crash-node"
+    weight = 2.0
+
+    def strike(self) -> None:
+        down = len(self.cluster.nodes) - len(self.cluster.up())
+        node = self.some_node()
+        if node is not None and down < self.rng.choice((2, 2, 3)):
+            node.crash()
+            self.later(0.05, 1.5, [node])
+
+
+class CrashAll(Fault):
+    """The power of the whole fleet goes."""
+
+    name = "crash-all"
+    weight = 0.4
+
+    def strike(self) -> None:
+        for node in self.cluster.nodes:
+            node.crash()
+        self.later(0.01, 0.5, self.cluster.nodes)
+
+
+class AzPower(Fault):
+    """One availability zone loses power."""
+
+    name = "az-power"
+    weight = 0.7
+
+    def strike(self) -> None:
+        az = self.rng.choice(("az1", "az2", "az3"))
+        nodes = [node for node in self.cluster.nodes if node.config.az == az]
+        for node in nodes:
+            node.crash()
+        self.later(0.3, 1.5, nodes)
+
+
+class PowerMidWrite(Fault):
+    """A node, or each of them, loses power in the middle of one of its next disk operations."""
+
+    name = "power-mid-write"
+    weight = 1.5
+
+    def strike(self) -> None:
+        up = self.cluster.up()
+        for node in up if self.rng.random() < 0.2 else self.rng.sample(up, min(1, len(up))):
+            node.disk.light_fuse(self.rng.randint(1, self.rng.choice((3, 30))), self.rng.random() < 0.5)
+
+    def heal(self) -> None:
+        for node in self.cluster.nodes:
+            node.disk.light_fuse(0, True)
+
+
+class SyncError(Fault):
+    """A node's next sync is an I/O error."""
+
+    name = "sync-error"
+
+    def strike(self) -> None:
+        node = self.some_node()
+        if node is not None:
+            node.disk.sync_fails = True
+
+    def heal(self) -> None:
+        for node in self.cluster.nodes:
+            node.disk.sync_fails = False
+
+
+class DiskFull(Fault):
+    """A node's disk is full, or has a little room left; later there is room again."""
+
+    name = "disk-full"
+
+    def strike(self) -> None:
+        node = self.rng.choice(self.cluster.nodes)
+        node.disk.capacity_bytes = node.disk.used_bytes + self.rng.choice((0, 500, 9000))
+        self.world.note(f"the disk of {node.name} is full")
+        self.world.after(self.rng.uniform(0.2, 2.0), lambda: self._room(node))
+
+    def _room(self, node: SimNode) -> None:
+        node.disk.capacity_bytes = None
+
+    def heal(self) -> None:
+        for node in self.cluster.nodes:
+            self._room(node)
+
+
+class SlowDisk(Fault):
+    """A node's syncs take long for a while."""
+
+    name = "slow-disk"
+
+    def strike(self) -> None:
+        node = self.rng.choice(self.cluster.nodes)
+        node.sync_s = self.rng.uniform(0.01, 0.3)
+        self.world.note(f"the disk of {node.name} is slow")
+        self.world.after(self.rng.uniform(0.2, 2.0), lambda: self._fast(node))
+
+    def _fast(self, node: SimNode) -> None:
+        node.sync_s = 0.0
+
+    def heal(self) -> None:
+        for node in self.cluster.nodes:
+            self._fast(node)
+
+
+class BitRot(Fault):
+    """Bits of a node's files flip. See the module for how many nodes may be hit."""
+
+    name = "bit-rot"
+
+    def strike(self) -> None:
+        rotten = [node for node in self.cluster.nodes if node.rotten]
+        node = self.rng.choice(rotten if len(rotten) >= ROTTEN_NODES_MAX else self.cluster.nodes)
+        names = [name for name in node.disk.list() if name != "meta-copy" and node.disk.size(name)]
+        for _ in range(self.rng.randint(1, ROT_BITS_MAX) if names else 0):
+            name = self.rng.choice(names)
+            offset = self.rng.randrange(node.disk.size(name))
+            node.disk.flip_bit(name, offset, self.rng.randrange(8))
+            node.rotten = True
+            self.world.note(f"a bit of {name} of {node.name} flips at {offset}")
+
+
+class EmptyDisk(Fault):
+    """A node comes back with an empty disk, and is filled by its peers. It counts as the one that may rot."""
+
+    name = "empty-disk"
+    weight = 0.3
+
+    def strike(self) -> None:
+        rotten = [node for node in self.cluster.nodes if node.rotten]
+        node = self.rng.choice(rotten if len(rotten) >= ROTTEN_NODES_MAX else self.cluster.nodes)
+        node.wipe()
+        self.later(0.0, 0.5, [node])
+
+
+class StopNode(Fault):
+    """A node's process stands still for a while, then goes on with all that came meanwhile."""
+
+    name = "stop-node"
+    weight = 1.5
+
+    def strike(self) -> None:
+        node = self.some_node()
+        if node is None:
+            return
+        life = node.life
+        self.world.stop(node.name)
+        self.world.note(f"{node.name} stands still")
+
+        def go_on() -> None:
+            if node.life == life and node.core is not None:
+                self.world.note(f"{node.name} goes on")
+                self.world.go_on(node.name)
+
+        self.world.after(self.rng.uniform(0.05, 1.5), go_on)
+
+
+class Clock(Fault):
+    """A node's clock runs too fast or too slow, or jumps ahead."""
+
+    name = "clock"
+
+    def strike(self) -> None:
+        clock = self.rng.choice(self.cluster.nodes).clock
+        if self.rng.random() < 0.5:
+            clock.run_at(self.rng.choice((0.5, 0.9, 1.1, 2.0)))
+        else:
+            clock.jump(self.rng.choice((0.1, 1.0, 30.0, 1000.0)))
+
+    def heal(self) -> None:
+        for node in self.cluster.nodes:
+            node.clock.run_at(1.0)
+
+
+class Partition(Fault):
+    """One to three nodes, or one zone, are cut off from the rest, or from the writer alone; healed after a while."""
+
+    name = "partition"
+    weight = 2.0
+
+    def strike(self) -> None:
+        rng, world = self.rng, self.world
+        names = [node.name for node in self.cluster.nodes]
+        alone = set(rng.sample(names, rng.choice((1, 2, 2, 3))))
+        if rng.random() < 0.3:
+            az = rng.choice(("az1", "az2", "az3"))
+            alone = {name for name in names if name.startswith(az)}
+        others = [*names, *(writer.name for writer in self.cluster.writers)]
+        if rng.random() < 0.3:
+            others = [self.cluster.writer.name]
+        pairs = {frozenset((one, other)) for one in alone for other in others if other not in alone}
+        world.cuts |= pairs
+        world.note(f"cut off: {sorted(alone)} from {others[-1]} and {len(others)} in all")
+        world.after(rng.uniform(0.1, 1.5), lambda: world.cuts.difference_update(pairs))
+
+    def heal(self) -> None:
+        self.world.heal()
+
+
+class OneWayCut(Fault):
+    """Messages get from one side to the other, and nothing back."""
+
+    name = "one-way-cut"
+
+    def strike(self) -> None:
+        rng, world = self.rng, self.world
+        names = [node.name for node in self.cluster.nodes]
+        deaf = rng.sample(names, rng.choice((1, 1, 2)))
+        others = [self.cluster.writer.name, *(name for name in names if name not in deaf and rng.random() < 0.5)]
+        pairs = {(other, one) for one in deaf for other in others}
+        if rng.random() < 0.5:
+            pairs = {(target, source) for source, target in pairs}
+        world.one_way |= pairs
+        world.note(f"one way only: {sorted(pairs)[0]} and {len(pairs)} in all")
+        world.after(rng.uniform(0.1, 1.5), lambda: world.one_way.difference_update(pairs))
+
+    def heal(self) -> None:
+        self.world.heal()
+
+
+class SlowLink(Fault):
+    """All that a node sends or gets takes long for a while."""
+
+    name = "slow-link"
+
+    def strike(self) -> None:
+        rng, world = self.rng, self.world
+        node = rng.choice(self.cluster.nodes)
+        delay_s = rng.uniform(0.02, 0.35)
+        for other in (*(peer.name for peer in self.cluster.nodes), self.cluster.writer.name):
+            if rng.random() < 0.8:
+                world.slow_links[node.name, other] = world.slow_links[other, node.name] = delay_s
+        world.note(f"{node.name} is {delay_s:.3f} s away")
+        world.after(rng.uniform(0.3, 2.0), world.slow_links.clear)
+
+    def heal(self) -> None:
+        self.world.heal()
+
+
+class KillWriter(Fault):
+    """The writer is killed, another starts."""
+
+    name = "kill-writer"
+
+    def strike(self) -> None:
+        self.cluster.writer.kill()
+        self.cluster.start_writer()
+
+
+class PauseWriter(Fault):
+    """The writer stands still, another starts, then the first goes on."""
+
+    name = "pause-writer"
+
+    def strike(self) -> None:
+        writer = self.cluster.writer
+        writer.pause()
+        self.cluster.start_writer()
+        self.world.after(self.rng.uniform(0.1, 2.0), writer.resume)
+
+    def heal(self) -> None:
+        for writer in self.cluster.writers:
+            if writer.paused:
+                writer.resume()
+
+
+class SecondWriter(Fault):
+    """Another writer starts; the first neither knows nor has stopped."""
+
+    name = "second-writer"
+    weight = 0.5
+
+    def strike(self) -> None:
+        self.cluster.start_writer()
+
+
+class TakeAway(Fault):
+    """The writer reaches two nodes only, less than a quorum; then these and the writer are gone together."""
+
+    name = "take-away"
+
+    def strike(self) -> None:
+        world, cluster = self.world, self.cluster
+        writer, few = cluster.writer, self.rng.sample(cluster.nodes, 2)
+        world.note(f"{writer.name} reaches {[node.name for node in few]} only")
+        pairs = {frozenset((writer.name, node.name)) for node in cluster.nodes if node not in few}
+        pairs |= {frozenset((one.name, other.name)) for one in few for other in cluster.nodes if other not in few}
+        world.cuts |= pairs
+
+        def gone() -> None:
+            if cluster.calm:
+                return
+            world.cuts.difference_update(pairs)
+            writer.kill()
+            for node in few:
+                node.crash()
+            self.later(0.3, 1.5, few)
+            cluster.start_writer()
+
+        world.after(self.rng.uniform(0.1, 0.4), gone)
+
+    def heal(self) -> None:
+        self.world.heal()
+
+
+class LoneHolder(Fault):
+    """The writer reaches one node only, from which the others get what they can before it and the writer are gone:
+    some groups' parts of an MTR spread, others do not.
+    """
+
+    name = "lone-holder"
+
+    def strike(self) -> None:
+        world, cluster = self.world, self.cluster
+        writer, one = cluster.writer, self.rng.choice(cluster.nodes)
+        world.note(f"{writer.name} reaches {one.name} only")
+        pairs = {frozenset((writer.name, node.name)) for node in cluster.nodes if node is not one}
+        world.cuts |= pairs
+        deadline = world.now + self.rng.uniform(0.05, 0.4)
+
+        def watch() -> None:
+            if cluster.calm:
+                return
+            if world.now < deadline and not self._spread(one):
+                world.after(WATCH_S, watch)
+                return
+            world.cuts.difference_update(pairs)
+            writer.kill()
+            one.crash()
+            self.later(0.3, 1.5, [one])
+            cluster.start_writer()
+
+        watch()
+
+    def _spread(self, one: SimNode) -> bool:
+        """Whether some node has got all of one group from ``one``, and lacks some of another."""
+        held = {pg: segment.scl for pg, segment in one.core.segments.items()} if one.core is not None else {}
+        for node in self.cluster.up():
+            scls = {pg: segment.scl for pg, segment in node.core.segments.items()} if node.core is not None else {}
+            lacks = {pg for pg, scl in held.items() if scls.get(pg, 0) < scl}
+            ahead = any(scls.get(pg, 0) > max(self._others(node, one, pg), 0) for pg in held if pg not in lacks)
+            if node is not one and lacks and ahead:
+                return True
+        return False
+
+    def _others(self, node: SimNode, one: SimNode, pg: int) -> int:
+        rest = [other for other in self.cluster.up() if other is not node and other is not one]
+        return max((o.core.segments[pg].scl for o in rest if o.core is not None and pg in o.core.segments), default=0)
+
+    def heal(self) -> None:
+        self.world.heal()
+
+
+class ReplaceNode(Fault):
+    """Not bad luck but an operator's work, in the middle of all this: spare nodes join, replace others, and go back."""
+
+    name = "replace-node"
+    weight = 2.0
+
+    def strike(self) -> None:
+        rng, writer = self.rng, self.cluster.writer
+        if not self.cluster.spares:
+            return
+        spare = rng.choice(self.cluster.spares)
+        luck = rng.random()
+        if luck < 0.3 or spare.node_id not in writer.known_nodes():
+            writer.change(lambda fleet: fleet.add(spare))
+        elif luck < 0.85:
+            lost = rng.choice([node.name for node in self.cluster.nodes if node.config.az == spare.az])
+            writer.change(lambda fleet: fleet.replace(lost, spare.node_id))
+        else:
+            writer.change(lambda fleet: fleet.go_back(spare.node_id))
+
+
+class ZoneAway(Fault):
+    """The operator counts a zone out, or all in again."""
+
+    name = "zone-away"
+    weight = 0.7
+
+    def strike(self) -> None:
+        zone = self.rng.choice(("az1", "az2", "az3", "", ""))
+        self.cluster.writer.change(lambda fleet: fleet.set_away(zone))
+
+
+FAULTS: Final[dict[str, type[Fault]]] = {
+    kind.name: kind
+    for kind in (
+        CrashNode, CrashAll, AzPower, PowerMidWrite, SyncError, DiskFull, SlowDisk, BitRot, EmptyDisk, StopNode, Clock,
+        Partition, OneWayCut, SlowLink, KillWriter, PauseWriter, SecondWriter, TakeAway, LoneHolder, ReplaceNode,
+        ZoneAway,
+    )
+}  # fmt: skip

@@ -1,0 +1,110 @@
+"""What the simulator found, as plain tests: promises that must hold between two steps of a node."""
+
+from __future__ import annotations
+
+import random
+
+from storage_tools import VOLUME, Net, StepClock, Writer, append, make_node, read
+
+from aurora.rpc import storage_pb2 as pb
+from aurora.sim.disk import SimDisk
+from storage_node.effects import Call
+
+
+def test_what_was_staged_before_a_fence_is_not_acknowledged_after_it() -> None:
+    node, writer = make_node(SimDisk()), Writer(random.Random(1))
+    assert not append(node, writer.frames(2)).error
+    held = node.segments[0].scl
+    request = pb.AppendRequest(
+        volume_id=VOLUME, volume_epoch=1, writer_id="w1", sequence=8, batches=b"".join(writer.frames(2))
+    )
+    assert node.on_append(request, 0) is None
+    fenced = node.on_fence(pb.FenceRequest(volume_id=VOLUME, volume_epoch=2, writer_id="w2"))
+    (_, reply), = node.flush()  # fmt: skip
+    assert (reply.refused_epoch, reply.sequence, len(reply.scl)) == (2, 8, 0)
+    assert fenced.pgs[0].scl == node.segments[0].scl == held
+
+
+def test_a_baseline_counts_only_once_the_meta_file_says_so() -> None:
+    clock = StepClock()
+    disks = {f"n{i}": SimDisk() for i in range(2)}
+    nodes = {name: make_node(disk, clock, name, coalesce_log_mb=0.001) for name, disk in disks.items()}
+    net, writer = Net(nodes, clock), Writer(random.Random(2))
+    for _ in range(5):
+        append(nodes["n0"], writer.frames(10), vdl=writer.log.last_lsn, pgmrpl=writer.log.last_lsn)
+    net.down.add("n1")
+    net.tick(40)
+    assert nodes["n0"].segments[0].collected_lsn == writer.log.last_lsn
+    behind = nodes["n1"]
+    segment = behind.segment(0)
+    disks["n1"].capacity_bytes = 0
+    behind.adopt_baseline(segment, writer.log.last_lsn, writer.log.last_lsn)
+    assert (segment.scl, behind.note != "") == (0, True)
+    disks["n1"].capacity_bytes = None
+    behind.adopt_baseline(segment, writer.log.last_lsn, writer.log.last_lsn)
+    assert segment.scl == writer.log.last_lsn
+    again = make_node(disks["n1"].crash(random.Random(3)), clock, "n1")
+    assert again.segments[0].scl == writer.log.last_lsn
+
+
+def test_an_older_baseline_does_not_replace_a_damaged_page() -> None:
+    clock = StepClock()
+    disks = {f"n{i}": SimDisk() for i in range(2)}
+    nodes = {name: make_node(disk, clock, name, coalesce_log_mb=0.001) for name, disk in disks.items()}
+    net, writer = Net(nodes, clock), Writer(random.Random(5), pages=1)
+    old = pb.FetchPagesReply(last=True)
+    for turn in range(2):
+        frames = writer.frames(20)
+        for node in nodes.values():
+            append(node, frames, vdl=writer.log.last_lsn, pgmrpl=writer.log.last_lsn)
+        net.tick(20)
+        clock.now += 1000
+        net.tick(20)
+        assert nodes["n0"].segments[0].collected_lsn == writer.log.last_lsn
+        if not turn:
+            old.baseline_lsn = writer.log.last_lsn
+            old.pages.add(page_no=0, image=read(nodes["n1"], writer, 0, writer.log.last_lsn).image)
+    node = nodes["n0"]
+    disks["n0"].flip_bit("pages-0", 4000)
+    node.arena.drop(0)
+    net.down.add("n1")
+    fetch = Call("n1", "n1", "FetchPages", pb.FetchPagesRequest(volume_id=VOLUME, pg=0), streaming=True)
+    node.gossip.on_reply(fetch, old)
+    net.tick(10)
+    assert read(node, writer, 0, writer.log.last_lsn).behind
+    net.down.clear()
+    net.tick(20)
+    assert read(node, writer, 0, writer.log.last_lsn).image == writer.at(0, writer.log.last_lsn)
+
+
+def test_meta_copies_that_differ_are_made_equal_at_the_start() -> None:
+    disk = SimDisk()
+    make_node(disk)
+    old = disk.read("meta-copy", 0, 1000)
+    node = make_node(disk)
+    node.on_fence(pb.FenceRequest(volume_id=VOLUME, volume_epoch=3, writer_id="w3"))
+    disk.write_atomic("meta-copy", old)  # as if power had been lost between the two writes
+    assert make_node(disk).epoch == 3
+    disk.flip_bit("meta", 30)
+    assert make_node(disk).epoch == 3
+
+
+def test_a_flipped_bit_in_a_hole_of_the_page_store_is_repaired() -> None:
+    clock = StepClock()
+    disks = {f"n{i}": SimDisk() for i in range(2)}
+    nodes = {name: make_node(disk, clock, name, coalesce_log_mb=0.001) for name, disk in disks.items()}
+    net, writer = Net(nodes, clock), Writer(random.Random(4), pages=60)
+    for page_no in (0, 9):
+        writer.edit(page_no)
+    frames = writer.frames(0)
+    for node in nodes.values():
+        append(node, frames, vdl=writer.log.last_lsn, pgmrpl=writer.log.last_lsn)
+    net.tick(20)
+    clock.now += 1000  # the age of the log makes them coalesce
+    net.tick(20)
+    assert nodes["n0"].segments[0].collected_lsn == writer.log.last_lsn
+    disks["n0"].flip_bit("pages-0", 4 * 8192 + 77)
+    assert read(nodes["n0"], writer, 4, writer.log.last_lsn).behind
+    net.tick(20)
+    answer = read(nodes["n0"], writer, 4, writer.log.last_lsn)
+    assert not answer.behind and answer.image == b""
