@@ -9,8 +9,8 @@ can be made without them, and has reached the highest of these: then it lacks no
 is acknowledged since then counts it only by its own acks. What the peers knew of epochs and truncations came with their
 states. (The argument is that of recovery after amnesia in Viewstamped Replication.)
 
-Invariants: a segment becomes hollow when its node joins a PG that is older than the node's memory, or becomes a
-candidate anew; it is never hollow because its log has a gap.
+Invariants: a segment becomes hollow when its node joins a PG that is older than the node's memory, becomes a candidate
+anew, or begins to overwrite its stored pages in place (a refill); it is never hollow because its log has a gap.
 """
 
 from __future__ import annotations

@@ -495,6 +495,8 @@ class StorageNode(Generic[Token]):
         self.meta.write()
         self.truncations = ranges
         self.gossip.truncated()
+        for filling in self.filling.values():
+            filling.heard.clear()
         for segment in self.segments.values():
             segment.truncate(ranges)
         for page_no in self.arena.page_of[self.arena.page_of >= 0].tolist():
@@ -595,7 +597,10 @@ class StorageNode(Generic[Token]):
             self._truncate((t.epoch, t.vdl, t.upper) for t in state.truncations)
         self._hint(state.vdl, state.pgmrpl)
         self.stager.heard(state)
-        if self.filling and self.descriptor is not None and state.membership_epoch >= self.membership_epoch:
+        # A peer that does not know a truncation may still count void records in its SCL.
+        informed = {(t.epoch, t.vdl, t.upper) for t in state.truncations}.issuperset(self.truncations)
+        current = state.membership_epoch >= self.membership_epoch
+        if self.filling and self.descriptor is not None and current and informed:
             index = self.descriptor.index_of.get(state.node_id)
             for pg, scl in states_of(state).items():
                 if index is not None and pg in self.filling and state.node_id in self.descriptor.groups[pg].holders():
@@ -674,6 +679,16 @@ class StorageNode(Generic[Token]):
     def on_fetch_range(self, request: pb.FetchRangeRequest) -> pb.FetchRangeReply:
         """Stored pages of a PG, each with every record that is collected here."""
         return self.range_read(request).reply(self.disk)
+
+    def begin_filling(self, segment: Segment) -> None:
+        """Before stored pages are overwritten in place: until the segment is whole again it is hollow, durably."""
+        if segment.pg not in self.filling:
+            self.filling[segment.pg] = Filling()
+            try:
+                self.remember_segments()
+            except OSError:
+                del self.filling[segment.pg]
+                raise
 
     def adopt_baseline(self, segment: Segment, lsn: int, cpl: int) -> None:
         """A peer's pages are stored: the segment's chain starts at their baseline.

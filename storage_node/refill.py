@@ -214,6 +214,7 @@ class Refill:
             self._job = None
             return
         try:
+            node.begin_filling(segment)
             segment.store.forget_torn()
         except OSError as error:
             node.refused_by_disk(error)

@@ -305,7 +305,9 @@ class SimWriter:
     def _step_fleet(self) -> None:
         if self.fleet is None:
             return
-        for effect in self.fleet.tick():
+        effects = self.fleet.tick()
+        self._moved(self.opening is not None and self._core.vdl > self.opening.vdl)
+        for effect in effects:
             if isinstance(effect, SendDescriptor):
                 self._tell(effect.node, effect.descriptor)
             elif isinstance(effect, AskStates):
@@ -323,13 +325,15 @@ class SimWriter:
     def _on_told(self, node: int, descriptor: Descriptor, reply: Any) -> None:
         if reply is None or not reply.ok or self.fleet is None or self.opening is None:
             return
-        if self.fleet.on_taken(node, descriptor):
-            self.world.note(f"{self.name} commits {descriptor.version}")
+        committed = self.fleet.on_taken(node, descriptor)
+        if committed:
             self.opening.descriptors.append(descriptor)
+        self._moved(self._core.vdl > self.opening.vdl)
+        if committed:
+            self.world.note(f"{self.name} commits {descriptor.version}")
             self._meet()
             self._flush()
             self._step_fleet()
-        self._moved(self._core.vdl > self.opening.vdl)
 
     # Streams
 

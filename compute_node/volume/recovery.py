@@ -207,6 +207,8 @@ class Recovery:
         self.result: Recovered | None = None
         self._read_only_ticks = read_only_ticks
         self._ticks = 0
+        self._reading = False
+        """Whether patience is over, and a read quorum will do."""
         self._round = 0
         self._adopters: dict[int, FenceAnswer] = {}
         self._waiting: set[Effect] = set()
@@ -228,7 +230,8 @@ class Recovery:
         self._ticks += 1
         if self.phase is Phase.FENCE:
             patient = self._read_only_ticks is None or self._ticks < self._read_only_ticks
-            if self._writable() or (not patient and self._readable()):
+            self._reading = not patient
+            if self._writable() or (self._reading and self._readable()):
                 return self._sync()
             asked = {effect.node for effect in self._waiting}
             return self._send(
@@ -501,7 +504,8 @@ class Recovery:
 
     def _truncate(self) -> list[Effect]:
         if not self._writable():
-            return self._finish(read_only=True)
+            # A segment that its node began to refill meanwhile has ceased to count.
+            return self._finish(read_only=True) if self._reading else self._fence()
         if self.epoch == 1 and not self._pg_last:
             return self._finish(read_only=False)  # the volume's first writer: there is no older one to shut out
         self.phase = Phase.TRUNCATE

@@ -279,7 +279,9 @@ class Volume:
     def _step_fleet(self) -> None:
         """Carry on what the fleet is changing to."""
         fleet = self.fleet
-        for effect in fleet.tick():
+        effects = fleet.tick()
+        self.on_vdl()
+        for effect in effects:
             stream = self.streams[effect.node] if effect.node < len(self.streams) else None
             if stream is None:
                 continue
