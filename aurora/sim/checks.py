@@ -174,7 +174,13 @@ class AcknowledgedNeverLost(Checker):
         if core is None or node.rotten:
             return
         for (name, pg), claim in sorted(self._claims.items()):
-            if name == node.name and pg in core.pgs and pg not in core.filling and claim and not truncation.is_void(core.truncations, claim):
+            if (
+                name == node.name
+                and pg in core.pgs
+                and pg not in core.filling
+                and claim
+                and not truncation.is_void(core.truncations, claim)
+            ):
                 found = core.segments[pg].scl if pg in core.segments else 0
                 self.require(
                     found >= claim, f"{name} claimed PG {pg} up to {claim}, and has it up to {found} after a crash"

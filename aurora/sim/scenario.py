@@ -171,9 +171,14 @@ class Scenario:
             node.clock.jump(BASELINE_HOLD_JUMP_S)
             if node.core is not None:
                 node.core.config = replace(node.core.config, coalesce_log_mb=COALESCE_AT_ONCE_MB)
-        self._until(
-            "coalesced", lambda: checks.copies.differences(cluster.nodes) or checks.copies.uncoalesced(cluster.nodes)
-        )
+
+        def missing() -> str:
+            checks.copies.descriptor = cluster.latest()  # the writer's monitor may have something to do still
+            busy = any(writer.state == "open" and not writer.idle for writer in cluster.writers)
+            different = checks.copies.differences(cluster.nodes) or checks.copies.uncoalesced(cluster.nodes)
+            return different or ("the fleet is changed still" if busy else "")
+
+        self._until("coalesced", missing)
 
 
 def run_seed(seed: int, without: Collection[str] = ()) -> Outcome:

@@ -492,6 +492,7 @@ class SimWriter:
 
     def _tell_point(self, node: int) -> None:
         """What the backup needs to know: as ``points.RestorePoints`` tells it."""
+        self._checks.told(self._core.vdl, min(self._core.pgmrpl, self._core.vdl))
         request = restore_point(VOLUME_ID, self._core.epoch, self.name, self._core.pgmrpl, self._core.tracker)
         self._call(node, "Advance", request, lambda reply: None)
 

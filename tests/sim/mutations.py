@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
-from aurora import quorum
+from aurora import geometry
 from aurora.kernels import redo
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from aurora.sim.runner import CORES_OWN
-from compute_node.volume import recovery, writer_core
+from compute_node.volume import fleet, recovery, writer_core
 from storage_node import gossip, hot_log, meta, node, page_store, segment
 
 Patch = Callable[[], Iterable[Any]]
@@ -50,8 +50,7 @@ def _replace(owner: Any, name: str, make: Callable[[Any], Any]) -> Any:
 
 
 def _write_quorum_3() -> Iterable[Any]:
-    for module in (quorum, recovery, writer_core):
-        yield mock.patch.object(module, "WRITE_SEGMENTS", 3)
+    yield mock.patch.object(geometry, "WRITE_SEGMENTS", 3)
 
 
 def _ack_before_sync() -> Iterable[Any]:
@@ -250,7 +249,7 @@ def _log_collected_before_pages_are_synced() -> Iterable[Any]:
 
 
 def _recovery_asks_three() -> Iterable[Any]:
-    yield mock.patch.object(recovery, "WRITE_SEGMENTS", 3)
+    yield _replace(recovery.Recovery, "_writable", lambda _: recovery.Recovery._readable)
 
 
 def _lsns_used_again() -> Iterable[Any]:
@@ -267,9 +266,9 @@ def _lsns_used_again() -> Iterable[Any]:
 
 def _nodes_are_told_what_is_not_durable() -> Iterable[Any]:
     def make(gather: Any) -> Any:
-        def mutated(self: Any, start: int, end: int) -> Any:
+        def mutated(self: Any, pgs: Any, start: int, end: int) -> Any:
             with mock.patch.object(self.tracker, "vdl", max(self.tracker.vdl, self.tracker.appended)):
-                return gather(self, start, end)
+                return gather(self, pgs, start, end)
 
         return mutated
 
@@ -278,6 +277,25 @@ def _nodes_are_told_what_is_not_durable() -> Iterable[Any]:
 
 def _gossip_fetches_nothing() -> Iterable[Any]:
     yield _replace(gossip.Gossip, "_compare", lambda _: lambda self, call, reply: [])
+
+
+def _proposals_replace_the_quorum_at_once() -> Iterable[Any]:
+    def make(adopt: Any) -> Any:
+        def mutated(self: Any, descriptor: Any, and_also: Any = None) -> bool:
+            return bool(adopt(self, descriptor))
+
+        return mutated
+
+    def settled_at_once(settled: Any) -> Any:
+        def mutated(self: Any, pg: int, group: Any) -> Any:
+            for link in self.core.links:
+                link.filled = set(link.pgs)
+            return settled(self, pg, group)
+
+        return mutated
+
+    yield _replace(writer_core.WriterCore, "adopt", make)
+    yield _replace(fleet.Fleet, "_settled", settled_at_once)
 
 
 LOST, HALF, SAME, VDL, ONE, GAP, PGMRPL, COPIES = (
@@ -307,6 +325,7 @@ MUTATIONS = (
     Mutation("page cache newer than the read point", (SAME, PGMRPL), _stale_page_cache),
     Mutation("torn pages without double write", (LOST,), _no_double_write),
     Mutation("nodes are told a VDL that is not durable", (VDL,), _nodes_are_told_what_is_not_durable),
+    Mutation("a replacement is committed unfilled", (LOST, HALF, VDL), _proposals_replace_the_quorum_at_once, 70),
     Mutation("gossip fetches nothing", (COPIES,), _gossip_fetches_nothing),
     Mutation("log collected before pages are synced", (LOST, SAME, COPIES), _log_collected_before_pages_are_synced),
 )

@@ -16,7 +16,12 @@ def test_what_was_staged_before_a_fence_is_not_acknowledged_after_it() -> None:
     assert not append(node, writer.frames(2)).error
     held = node.segments[0].scl
     request = pb.AppendRequest(
-        volume_id=VOLUME, volume_epoch=1, writer_id="w1", sequence=8, batches=b"".join(writer.frames(2))
+        volume_id=VOLUME,
+        volume_epoch=1,
+        writer_id="w1",
+        membership_epoch=1,
+        sequence=8,
+        batches=b"".join(writer.frames(2)),
     )
     assert node.on_append(request, 0) is None
     fenced = node.on_fence(pb.FenceRequest(volume_id=VOLUME, volume_epoch=2, writer_id="w2"))
@@ -47,12 +52,12 @@ def test_a_baseline_counts_only_once_the_meta_file_says_so() -> None:
     assert again.segments[0].scl == writer.log.last_lsn
 
 
-def test_an_older_baseline_does_not_replace_a_damaged_page() -> None:
+def test_a_repair_as_of_an_older_lsn_does_not_replace_a_damaged_page() -> None:
     clock = StepClock()
     disks = {f"n{i}": SimDisk() for i in range(2)}
     nodes = {name: make_node(disk, clock, name, coalesce_log_mb=0.001) for name, disk in disks.items()}
     net, writer = Net(nodes, clock), Writer(random.Random(5), pages=1)
-    old = pb.FetchPagesReply(last=True)
+    old_lsn, old = 0, pb.PageImage()
     for turn in range(2):
         frames = writer.frames(20)
         for node in nodes.values():
@@ -62,14 +67,16 @@ def test_an_older_baseline_does_not_replace_a_damaged_page() -> None:
         net.tick(20)
         assert nodes["n0"].segments[0].collected_lsn == writer.log.last_lsn
         if not turn:
-            old.baseline_lsn = writer.log.last_lsn
-            old.pages.add(page_no=0, image=read(nodes["n1"], writer, 0, writer.log.last_lsn).image)
+            old_lsn = writer.log.last_lsn
+            old = read(nodes["n1"], writer, 0, old_lsn)
     node = nodes["n0"]
     disks["n0"].flip_bit("pages-0", 4000)
     node.arena.drop(0)
     net.down.add("n1")
-    fetch = Call("n1", "n1", "FetchPages", pb.FetchPagesRequest(volume_id=VOLUME, pg=0), streaming=True)
-    node.gossip.on_reply(fetch, old)
+    assert read(node, writer, 0, writer.log.last_lsn).behind and node.segments[0].broken == {0}
+    asked = pb.PageAt(page_no=0, pg_lsn=old_lsn, read_point=old_lsn)
+    late = Call("n1", "n1", "ReadPages", pb.ReadPagesRequest(volume_id=VOLUME, pages=[asked]))
+    node.gossip.on_reply(late, pb.ReadPagesReply(pages=[old]))
     net.tick(10)
     assert read(node, writer, 0, writer.log.last_lsn).behind
     net.down.clear()

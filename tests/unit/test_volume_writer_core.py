@@ -183,6 +183,6 @@ def test_the_status_of_a_node_under_another_epoch_counts_for_nothing() -> None:
     rig = Rig()
     rig.connect(*range(6))
     lsn = rig.commit()
-    assert not any(rig.core.on_polled(node, 2, [(0, lsn + 1000)]) for node in range(6))
+    assert not any(rig.core.on_polled(node, 2, 1, {0: lsn + 1000}) for node in range(6))
     assert rig.core.vdl == 0
-    assert [rig.core.on_polled(node, 1, [(0, lsn)]) for node in range(4)] == [False, False, False, True]
+    assert [rig.core.on_polled(node, 1, 1, {0: lsn}) for node in range(4)] == [False, False, False, True]
