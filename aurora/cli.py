@@ -28,7 +28,8 @@ CLEAR_SCREEN = "\x1b[H\x1b[2J"
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="aurora", description="A PostgreSQL-compatible database on six storage nodes."
+        prog="aurora",
+        description="A PostgreSQL-compatible database whose storage is the log, in six copies over three zones.",
     )
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
@@ -39,16 +40,26 @@ def _parser() -> argparse.ArgumentParser:
     up = verbs.add_parser("up", parents=[shared], help="start the cluster, creating it in an empty folder")
     up.add_argument("--host", default=None, help="address the writer listens on (default 127.0.0.1)")
     up.add_argument("--port", type=int, default=None, help="its port (default 5432; 0 takes a free one)")
-    up.add_argument("--readers", type=int, default=0, help="reader instances")
+    up.add_argument("--readers", type=int, default=0, metavar="N", help="reader instances (not available yet)")
     up.add_argument("--detach", action="store_true", help="return once it answers queries")
     up.add_argument(
-        "--pages-per-pg", type=int, default=PAGES_PER_PG_DEFAULT, help="protection group size in 8 KiB pages"
+        "--pages-per-pg",
+        type=int,
+        default=PAGES_PER_PG_DEFAULT,
+        metavar="N",
+        help="a new cluster's protection group size in 8 KiB pages (default 10 GiB)",
     )
-    up.add_argument("--cache-mb", type=int, default=512, help="the writer's page cache")
     up.add_argument(
-        "--storage-nodes", type=int, default=6, choices=(6, 9, 12), help="storage nodes, evenly over three zones"
+        "--cache-mb", type=int, default=512, metavar="N", help="a new cluster's page cache of the writer (512)"
     )
-    up.add_argument("--tails", action="store_true", help="three of each six segments keep log only, no pages")
+    up.add_argument(
+        "--storage-nodes",
+        type=int,
+        default=6,
+        choices=(6, 9, 12),
+        help="a new cluster's storage nodes, evenly over three zones (default 6)",
+    )
+    up.add_argument("--tails", action="store_true", help="a new cluster: three of each six segments keep log only")
     up.add_argument("--password-file", type=Path, default=None, help="superuser password (or AURORA_PASSWORD)")
 
     up.add_argument(
@@ -83,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("down", parents=[shared], help="stop all processes of the cluster")
 
     status = verbs.add_parser("status", parents=[shared], help="show volume, nodes and instances")
-    status.add_argument("--json", action="store_true")
+    status.add_argument("--json", action="store_true", help="all of it, as JSON")
     status.add_argument(
         "--storage", default=None, metavar="ADDR,…", help="ask these storage nodes over the network instead"
     )
@@ -99,20 +110,22 @@ def _parser() -> argparse.ArgumentParser:
 
     node = verbs.add_parser("node", help="one storage node")
     node_verbs = node.add_subparsers(dest="action", required=True)
-    for action in ("kill", "stop", "start"):
-        node_verbs.add_parser(action, parents=[shared]).add_argument("id")
+    for action, text in (("kill", "SIGKILL"), ("stop", "end it in good order"), ("start", "start it again")):
+        node_verbs.add_parser(action, parents=[shared], help=text).add_argument("id")
     scrub = node_verbs.add_parser("scrub", parents=[shared], help="check all of its files now, repair what is damaged")
     scrub.add_argument("id")
     scrub.add_argument(
-        "--timeout", type=float, default=600.0, metavar="S", help="give up waiting after so many seconds"
+        "--timeout", type=float, default=600.0, metavar="S", help="give up waiting after so many seconds (%(default)g)"
     )
 
     add = node_verbs.add_parser("add", parents=[shared], help="one more storage node, as a spare")
     add.add_argument("az", choices=AZS)
     replace = node_verbs.add_parser("replace", parents=[shared], help="move a node's segments to a new, empty node")
     replace.add_argument("id")
-    replace.add_argument("--by", default=None, help="a node of the same zone that is there already")
-    replace.add_argument("--timeout-s", type=float, default=3600.0, help="go back when it takes longer")
+    replace.add_argument("--by", default=None, metavar="ID", help="not to a new one, but to this one of the same zone")
+    replace.add_argument(
+        "--timeout-s", type=float, default=3600.0, metavar="S", help="go back when it takes longer (%(default)g)"
+    )
 
     zone = verbs.add_parser("quorum", help="the quorum model while a zone stays away for long")
     zone_verbs = zone.add_subparsers(dest="action", required=True)
@@ -122,13 +135,13 @@ def _parser() -> argparse.ArgumentParser:
 
     az = verbs.add_parser("az", help="the nodes of one availability zone")
     az_verbs = az.add_subparsers(dest="action", required=True)
-    for action in ("down", "up"):
-        az_verbs.add_parser(action, parents=[shared]).add_argument("az", choices=AZS)
+    for action, text in (("down", "SIGKILL to all of them"), ("up", "start them again")):
+        az_verbs.add_parser(action, parents=[shared], help=text).add_argument("az", choices=AZS)
 
     instance = verbs.add_parser("instance", help="one compute instance")
     instance_verbs = instance.add_subparsers(dest="action", required=True)
-    for action in ("kill", "stop", "start"):
-        instance_verbs.add_parser(action, parents=[shared]).add_argument("id")
+    for action, text in (("kill", "SIGKILL"), ("stop", "end it in good order"), ("start", "start it again")):
+        instance_verbs.add_parser(action, parents=[shared], help=text).add_argument("id")
 
     restore = verbs.add_parser(
         "restore", parents=[shared], help="build a new cluster from a backup, as of an LSN or a time"

@@ -53,12 +53,20 @@ def _groups(groups: list[dict[str, Any]], all_groups: bool) -> list[str]:
     for group in shown:
         lines.append(
             f"PG {group['pg']}: {group['state']}, durable to {group['durable_lsn']}, "
-            f"membership epoch {group['membership_epoch']}"
+            f"membership epoch {group['membership_epoch']}{_away(group)}"
         )
         lines += [_segment_line(segment) for segment in group["segments"]]
     if len(shown) < len(groups):
         lines.append(f"{len(shown)} of {len(groups)} protection groups, the worst first; --pgs shows all")
     return lines
+
+
+def _away(group: Mapping[str, Any]) -> str:
+    """Which zone does not count, and what that is changing to."""
+    away, coming = group["away"], group["away_next"]
+    if coming is not None:
+        return f", {f'zone {coming} is being counted out' if coming else f'zone {away} is being counted again'}"
+    return f", zone {away} does not count" if away else ""
 
 
 def _segment_line(segment: Mapping[str, Any]) -> str:

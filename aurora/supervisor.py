@@ -1,4 +1,4 @@
-"""The cluster supervisor: six storage nodes and the instances of one cluster, as processes on this machine.
+"""The cluster supervisor: the storage nodes and the instances of one cluster, as processes on this machine.
 
 ``DIR/cluster.json`` names the processes and their addresses, ``DIR/run/ID.json`` the running ones (pid and start time,
 so that a reused pid is not mistaken for ours), ``DIR/log/ID.log`` holds what they print. There is no daemon: every verb
@@ -28,7 +28,7 @@ from aurora.rpc.tls import Tls, TlsUnusable
 
 AZS = ("az1", "az2", "az3")
 NODES = tuple((f"{az}-{letter}", az) for az in AZS for letter in "ab")
-"""The six storage nodes: (id, availability zone)."""
+"""The storage nodes of a cluster of six: (id, availability zone)."""
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 LOOPBACK = "127.0.0.1"

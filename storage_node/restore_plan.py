@@ -153,7 +153,7 @@ class Survey:
             self.damaged[name] = f"object {name} is of another volume"
             return
         self.moments += head.moments
-        if self.descriptor is None or head.descriptor.generation >= self.descriptor.generation:
+        if self.descriptor is None or _version(head.descriptor) >= _version(self.descriptor):
             self.descriptor = head.descriptor
         self.truncations = truncation.effective(
             [*self.truncations, *((t.epoch, t.vdl, t.upper) for t in head.truncations)]
@@ -287,6 +287,11 @@ class Survey:
                 if found:
                     break
         return best
+
+
+def _version(descriptor: pb.Descriptor) -> tuple[int, int]:
+    """Order of descriptors, as in ``aurora.geometry.Descriptor.version``."""
+    return descriptor.proposer_epoch, descriptor.generation
 
 
 def _cpl_upto(batch: Batch, lsn: int, void: list[truncation.Range]) -> int:

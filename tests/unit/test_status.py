@@ -155,6 +155,21 @@ def test_the_table() -> None:
     assert status_text(status_of(nodes, {0: 5000})) == TABLE
 
 
+@pytest.mark.parametrize(
+    ("away", "coming", "words"),
+    [
+        ("", None, "membership epoch 1\n"),
+        ("az3", None, "membership epoch 1, zone az3 does not count\n"),
+        ("", "az3", "membership epoch 1, zone az3 is being counted out\n"),
+        ("az3", "", "membership epoch 1, zone az3 is being counted again\n"),
+    ],
+)
+def test_a_zone_that_is_away_is_named(away: str, coming: str | None, words: str) -> None:
+    status = status_of([answer(i, {0: 100}) for i in range(6)], {0: 100})
+    status["protection_groups"][0].update(away=away, away_next=coming)
+    assert words in status_text(status)
+
+
 TABLE = """\
 volume   vdl=5000  epoch=3
 storage node  az    state                     scl       pid  address
