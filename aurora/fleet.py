@@ -98,6 +98,14 @@ def progress(cluster: Cluster, node_id: str) -> str:
     return f"{node_id}: {shown['state']}, {shown.get('page_bytes', 0) / 1e6:.0f} MB of pages, SCL {shown.get('scl', 0)}"
 
 
-def set_away(cluster: Cluster, az: str) -> str:
-    """Count a zone out, or all zones again ("")."""
-    return ask(cluster, "aurora_set_zone_away", az)
+def set_away(cluster: Cluster, az: str, timeout_s: float = 60.0) -> str:
+    """Count a zone out, or all zones again (""); what holds now, in words. ClusterError when it is still on its way
+    after ``timeout_s``.
+    """
+    ask(cluster, "aurora_set_zone_away", az)
+    _wait("the change of the quorums (it goes on)", lambda: volume_status(cluster)["zone_away"] == az, timeout_s)
+    if az:
+        return (
+            f"zone {az} is counted out: writes need three of the other four segments; aurora quorum all takes it back"
+        )
+    return "all three zones count: writes need four of six segments"

@@ -7,8 +7,9 @@ order of the fleet), so that 6, 9 or 12 nodes end up with loads that differ by o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from aurora.errors import InvariantViolation
 from aurora.geometry import Descriptor, Group, Member, Slot
@@ -16,6 +17,7 @@ from aurora.quorum import SEGMENTS
 
 ZONES = 3
 PER_ZONE = SEGMENTS // ZONES
+NOBODY: Mapping[str, int] = MappingProxyType({})
 
 
 def loads(groups: Sequence[Group]) -> Counter[str]:
@@ -23,10 +25,10 @@ def loads(groups: Sequence[Group]) -> Counter[str]:
     return Counter(node_id for group in groups for node_id in group.holders())
 
 
-def place(nodes: Sequence[Member], held: Counter[str], tails: bool = False, avoid: Collection[str] = ()) -> Group:
+def place(nodes: Sequence[Member], held: Counter[str], tails: bool = False, avoid: Mapping[str, int] = NOBODY) -> Group:
     """A new PG's slots, zone by zone; of the two segments in a zone the second is a tail when ``tails``.
 
-    Nodes in ``avoid`` are taken only where a zone has no two others. InvariantViolation unless the fleet has three
+    Nodes in ``avoid`` are taken only where a zone has no two others, those with the greatest number last. InvariantViolation unless the fleet has three
     zones of at least two nodes.
     """
     nodes = [node for node in nodes if not node.retired]
@@ -38,7 +40,7 @@ def place(nodes: Sequence[Member], held: Counter[str], tails: bool = False, avoi
         there = [node for node in nodes if node.az == zone]
         if len(there) < PER_ZONE:
             raise InvariantViolation(f"zone {zone} has {len(there)} storage nodes, {PER_ZONE} are needed")
-        order = sorted(range(len(there)), key=lambda at: (there[at].node_id in avoid, held[there[at].node_id], at))
+        order = sorted(range(len(there)), key=lambda at: (avoid.get(there[at].node_id, 0), held[there[at].node_id], at))
         # Full and tail alternate between the two nodes, for pages take more room than log.
         chosen = [there[at] for at in order[:PER_ZONE]]
         slots += [Slot(node.node_id, tail=tails and place > 0) for place, node in enumerate(chosen)]
@@ -55,9 +57,9 @@ def initial(
     return Descriptor(volume_id, 0, 1, 1, 1, pages_per_pg, tuple(nodes), tuple(placed))
 
 
-def grown(descriptor: Descriptor, groups: int, avoid: Collection[str] = ()) -> Descriptor:
-    """The descriptor with PGs added up to ``groups``: the next geometry epoch. Nodes of a zone that is away, and those
-    to ``avoid``, are used as little as possible.
+def grown(descriptor: Descriptor, groups: int, avoid: Mapping[str, int] = NOBODY) -> Descriptor:
+    """The descriptor with PGs added up to ``groups``: the next geometry epoch. Nodes to ``avoid`` are used as little as
+    possible.
     """
     placed = list(descriptor.groups)
     tails = any(slot.tail for slot in placed[0].slots)

@@ -573,6 +573,7 @@ class Volume:
             "membership_epoch": self.descriptor.membership_epoch,
             "geometry_epoch": self.descriptor.geometry_epoch,
             "protection_groups": len(self.descriptor.groups),
+            "zone_away": (self.descriptor if self.read_only else self.fleet.committed).zone_away,
             "fleet_changing": not self.read_only and self.fleet.busy,
             "state": "fenced" if self.fenced else "read only" if self.read_only else "open",
             "flushes": 0 if self.read_only else self.core.flushes,
