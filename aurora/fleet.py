@@ -78,13 +78,24 @@ def replace(cluster: Cluster, lost: str, by: str | None, timeout_s: float, tell:
     while _holds(cluster, lost):
         if time.monotonic() > deadline:
             ask(cluster, "aurora_cancel_replacement", by)
-            raise ClusterError(f"{by} was not filled within {timeout_s:g} s: {lost} keeps its segments")
+            raise ClusterError(
+                f"{by} was not filled within {timeout_s:g} s: {lost} keeps its segments, {by} is a spare"
+            )
         if time.monotonic() > next_line:
             tell(progress(cluster, by))
             next_line = time.monotonic() + TELL_EVERY_S
         time.sleep(POLL_S)
     cluster.remove_node(lost)
     tell(f"{by} has taken over from {lost}, which is stopped; its files are in {cluster.data / 'storage' / lost}")
+
+
+def remove(cluster: Cluster, node_id: str) -> str:
+    """Stop a node that was replaced and forget it; ClusterError for one that the volume counts on."""
+    cluster.required.node(node_id)
+    if _holds(cluster, node_id):
+        raise ClusterError(f"{node_id} belongs to the volume; first: aurora node replace {node_id}")
+    cluster.remove_node(node_id)
+    return f"{node_id} is stopped and forgotten; its files are in {cluster.data / 'storage' / node_id}"
 
 
 def _holds(cluster: Cluster, node_id: str) -> bool:
