@@ -77,16 +77,28 @@ def replace(cluster: Cluster, lost: str, by: str | None, timeout_s: float, tell:
     next_line = time.monotonic() + TELL_EVERY_S
     while _holds(cluster, lost):
         if time.monotonic() > deadline:
-            ask(cluster, "aurora_cancel_replacement", by)
-            raise ClusterError(
-                f"{by} was not filled within {timeout_s:g} s: {lost} keeps its segments, {by} is a spare"
-            )
+            if _goes_back(cluster, lost, by):
+                raise ClusterError(
+                    f"{by} was not filled within {timeout_s:g} s: {lost} keeps the segments that it has not handed over"
+                )
+            break
         if time.monotonic() > next_line:
             tell(progress(cluster, by))
             next_line = time.monotonic() + TELL_EVERY_S
         time.sleep(POLL_S)
     cluster.remove_node(lost)
     tell(f"{by} has taken over from {lost}, which is stopped; its files are in {cluster.data / 'storage' / lost}")
+
+
+def _goes_back(cluster: Cluster, lost: str, by: str) -> bool:
+    """Give the replacement up; False when it has come to its end just now."""
+    try:
+        ask(cluster, "aurora_cancel_replacement", by)
+    except ClusterError:
+        if _holds(cluster, lost):
+            raise
+        return False
+    return True
 
 
 def remove(cluster: Cluster, node_id: str) -> str:

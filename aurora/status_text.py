@@ -58,7 +58,7 @@ def _groups(groups: list[dict[str, Any]], all_groups: bool) -> list[str]:
     for group in shown:
         lines.append(
             f"PG {group['pg']}: {group['state']}, durable to {group['durable_lsn']}, "
-            f"membership epoch {group['membership_epoch']}"
+            f"membership epoch {group['membership_epoch']}" + (f", zone {group['away']} away" if group["away"] else "")
         )
         lines += [_segment_line(segment) for segment in group["segments"]]
     if len(shown) < len(groups):
