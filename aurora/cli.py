@@ -127,6 +127,9 @@ def _parser() -> argparse.ArgumentParser:
         "--timeout-s", type=float, default=3600.0, metavar="S", help="go back when it takes longer (%(default)g)"
     )
 
+    remove = node_verbs.add_parser("remove", parents=[shared], help="stop and forget a node that was replaced")
+    remove.add_argument("id")
+
     zone = verbs.add_parser("quorum", help="the quorum model while a zone stays away for long")
     zone_verbs = zone.add_subparsers(dest="action", required=True)
     away = zone_verbs.add_parser("away", parents=[shared], help="count on the other two zones alone: 3/4")
@@ -321,6 +324,9 @@ def _node(args: argparse.Namespace) -> int:
         return 0
     if args.action == "replace":
         fleet.replace(cluster, args.id, args.by, args.timeout_s, print)
+        return 0
+    if args.action == "remove":
+        print(fleet.remove(cluster, args.id))
         return 0
     cluster.required.node(args.id)
     if args.action == "scrub":

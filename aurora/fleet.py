@@ -77,14 +77,37 @@ def replace(cluster: Cluster, lost: str, by: str | None, timeout_s: float, tell:
     next_line = time.monotonic() + TELL_EVERY_S
     while _holds(cluster, lost):
         if time.monotonic() > deadline:
-            ask(cluster, "aurora_cancel_replacement", by)
-            raise ClusterError(f"{by} was not filled within {timeout_s:g} s: {lost} keeps its segments")
+            if _goes_back(cluster, lost, by):
+                raise ClusterError(
+                    f"{by} was not filled within {timeout_s:g} s: {lost} keeps the segments that it has not handed over"
+                )
+            break
         if time.monotonic() > next_line:
             tell(progress(cluster, by))
             next_line = time.monotonic() + TELL_EVERY_S
         time.sleep(POLL_S)
     cluster.remove_node(lost)
     tell(f"{by} has taken over from {lost}, which is stopped; its files are in {cluster.data / 'storage' / lost}")
+
+
+def _goes_back(cluster: Cluster, lost: str, by: str) -> bool:
+    """Give the replacement up; False when it has come to its end just now."""
+    try:
+        ask(cluster, "aurora_cancel_replacement", by)
+    except ClusterError:
+        if _holds(cluster, lost):
+            raise
+        return False
+    return True
+
+
+def remove(cluster: Cluster, node_id: str) -> str:
+    """Stop a node that was replaced and forget it; ClusterError for one that the volume counts on."""
+    cluster.required.node(node_id)
+    if _holds(cluster, node_id):
+        raise ClusterError(f"{node_id} belongs to the volume; first: aurora node replace {node_id}")
+    cluster.remove_node(node_id)
+    return f"{node_id} is stopped and forgotten; its files are in {cluster.data / 'storage' / node_id}"
 
 
 def _holds(cluster: Cluster, node_id: str) -> bool:
@@ -98,6 +121,14 @@ def progress(cluster: Cluster, node_id: str) -> str:
     return f"{node_id}: {shown['state']}, {shown.get('page_bytes', 0) / 1e6:.0f} MB of pages, SCL {shown.get('scl', 0)}"
 
 
-def set_away(cluster: Cluster, az: str) -> str:
-    """Count a zone out, or all zones again ("")."""
-    return ask(cluster, "aurora_set_zone_away", az)
+def set_away(cluster: Cluster, az: str, timeout_s: float = 60.0) -> str:
+    """Count a zone out, or all zones again (""); what holds now, in words. ClusterError when it is still on its way
+    after ``timeout_s``.
+    """
+    ask(cluster, "aurora_set_zone_away", az)
+    _wait("the change of the quorums (it goes on)", lambda: volume_status(cluster)["zone_away"] == az, timeout_s)
+    if az:
+        return (
+            f"zone {az} is counted out: writes need three of the other four segments; aurora quorum all takes it back"
+        )
+    return "all three zones count: writes need four of six segments"

@@ -188,6 +188,13 @@ class Descriptor:
             for group in self.groups
         )
 
+    @property
+    def zone_away(self) -> str:
+        """In words: the zone that does not count, "" when all do; while that changes, so much is said."""
+        models = {group.away for group in self.groups}
+        models |= {group.away_next for group in self.groups if group.away_next is not None}
+        return max(models) + (" (changing)" if len(models) > 1 else "")
+
     # --- quorums
 
     def _sets(self, group: Group) -> Iterable[tuple[Slot, ...]]:

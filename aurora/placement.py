@@ -7,8 +7,9 @@ order of the fleet), so that 6, 9 or 12 nodes end up with loads that differ by o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from aurora.errors import InvariantViolation
 from aurora.geometry import Descriptor, Group, Member, Slot
@@ -16,6 +17,7 @@ from aurora.quorum import SEGMENTS
 
 ZONES = 3
 PER_ZONE = SEGMENTS // ZONES
+NOBODY: Mapping[str, int] = MappingProxyType({})
 
 
 def loads(groups: Sequence[Group]) -> Counter[str]:
@@ -23,24 +25,30 @@ def loads(groups: Sequence[Group]) -> Counter[str]:
     return Counter(node_id for group in groups for node_id in group.holders())
 
 
-def place(nodes: Sequence[Member], held: Counter[str], tails: bool = False, avoid: Collection[str] = ()) -> Group:
-    """A new PG's slots, zone by zone; of the two segments in a zone the second is a tail when ``tails``.
+def place(
+    nodes: Sequence[Member], placed: Sequence[Group], tails: bool = False, avoid: Mapping[str, int] = NOBODY
+) -> Group:
+    """A new PG's slots, zone by zone, beside the PGs ``placed`` already; of the two segments in a zone the second is a
+    tail when ``tails``.
 
-    Nodes in ``avoid`` are taken only where a zone has no two others. InvariantViolation unless the fleet has three
-    zones of at least two nodes.
+    Nodes in ``avoid`` are taken only where a zone has no two others, those with the greatest number last.
+    InvariantViolation unless the fleet has three zones of at least two nodes.
     """
     nodes = [node for node in nodes if not node.retired]
     zones = sorted({node.az for node in nodes})
     if len(zones) != ZONES:
         raise InvariantViolation(f"a volume needs nodes in {ZONES} availability zones, not in {zones}")
+    held = loads(placed)
+    full = Counter(slot.member for group in placed for slot in group.slots if not slot.tail)
     slots: list[Slot] = []
     for zone in zones:
         there = [node for node in nodes if node.az == zone]
         if len(there) < PER_ZONE:
             raise InvariantViolation(f"zone {zone} has {len(there)} storage nodes, {PER_ZONE} are needed")
-        order = sorted(range(len(there)), key=lambda at: (there[at].node_id in avoid, held[there[at].node_id], at))
-        # Full and tail alternate between the two nodes, for pages take more room than log.
+        order = sorted(range(len(there)), key=lambda at: (avoid.get(there[at].node_id, 0), held[there[at].node_id], at))
         chosen = [there[at] for at in order[:PER_ZONE]]
+        if tails:  # the full ones go round, for pages take more room than log
+            chosen.sort(key=lambda node: full[node.node_id])
         slots += [Slot(node.node_id, tail=tails and place > 0) for place, node in enumerate(chosen)]
     return Group(tuple(slots))
 
@@ -51,19 +59,19 @@ def initial(
     """The descriptor of a new volume."""
     placed: list[Group] = []
     for _ in range(groups):
-        placed.append(place(nodes, loads(placed), tails))
+        placed.append(place(nodes, placed, tails))
     return Descriptor(volume_id, 0, 1, 1, 1, pages_per_pg, tuple(nodes), tuple(placed))
 
 
-def grown(descriptor: Descriptor, groups: int, avoid: Collection[str] = ()) -> Descriptor:
-    """The descriptor with PGs added up to ``groups``: the next geometry epoch. Nodes of a zone that is away, and those
-    to ``avoid``, are used as little as possible.
+def grown(descriptor: Descriptor, groups: int, avoid: Mapping[str, int] = NOBODY) -> Descriptor:
+    """The descriptor with PGs added up to ``groups``: the next geometry epoch. Nodes to ``avoid`` are used as little as
+    possible.
     """
     placed = list(descriptor.groups)
     tails = any(slot.tail for slot in placed[0].slots)
     away = placed[0].away if placed[0].away_next is None else ""
     while len(placed) < groups:
-        placed.append(replace(place(descriptor.nodes, loads(placed), tails, avoid), away=away))
+        placed.append(replace(place(descriptor.nodes, placed, tails, avoid), away=away))
     return replace(
         descriptor,
         generation=descriptor.generation + 1,

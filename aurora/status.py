@@ -80,6 +80,7 @@ def node_view(address: str, reply: storage_pb2.StatusReply) -> dict[str, Any]:
         "cached_pages": reply.cached_pages,
         "pgs": {pg.pg: _segment_view(pg, beside.get(pg.pg, storage_pb2.PgStatus())) for pg in reply.pgs},
         "note": reply.note,
+        "duty": _duty(reply.node_id, descriptor),
         "backup": reply.backup,
         "refills": [
             {
@@ -92,6 +93,14 @@ def node_view(address: str, reply: storage_pb2.StatusReply) -> dict[str, Any]:
             for refill in reply.refills
         ],
     }
+
+
+def _duty(node_id: str, descriptor: storage_pb2.Descriptor) -> str:
+    """What the node is to the volume when it holds no segment of it: a ``spare`` or ``replaced``; else empty."""
+    if any(node_id in (slot.member, slot.candidate) for group in descriptor.groups for slot in group.slots):
+        return ""
+    retired = {node.node_id: node.retired for node in descriptor.nodes}.get(node_id)
+    return "" if retired is None else "replaced" if retired else "spare"
 
 
 def _group_view(group: storage_pb2.Group) -> dict[str, Any]:

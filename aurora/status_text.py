@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any, Final
 
 from aurora.status_groups import worst_first
 
 GROUPS_SHOWN: Final = 8
+LINE_CHARACTERS: Final = 110
+_DUTIES: Final = {"spare": "spare: holds no segment", "replaced": "replaced: holds no segment any more"}
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -26,11 +29,13 @@ def bytes_text(number: float) -> str:
 
 
 def _head(status: Mapping[str, Any]) -> list[str]:
-    told = "  ".join(f"{key}={value}" for key, value in status["volume"].items() if not isinstance(value, dict | list))
-    lines = [f"volume   {told or 'nobody answers for it'}"]
+    facts = [f"{key}={value}" for key, value in status["volume"].items() if not isinstance(value, dict | list | None)]
+    told = textwrap.wrap("  ".join(facts), LINE_CHARACTERS, break_long_words=False, break_on_hyphens=False)
+    lines = [f"volume   {told[0] if told else 'nobody answers for it'}", *(f"         {line}" for line in told[1:])]
     lines.append(f"{'storage node':<14}{'az':<6}{'state':<15}{'scl':>14}  {'pid':>8}  address")
     for node in status["storage_nodes"]:
-        note = f"  {node['note']}" if node.get("note") else ""
+        remark = node.get("note") or _DUTIES.get(node.get("duty", ""), "")
+        note = f"  {remark}" if remark else ""
         lines.append(
             f"{node.get('id', '?'):<14}{node.get('az', '?'):<6}{node['state']:<15}{node.get('scl', '-'):>14}  "
             f"{node.get('pid') or '-':>8}  {node['address']}{note}"

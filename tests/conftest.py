@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -20,21 +21,37 @@ SMALL_PAGES_PER_PG = (4 << 20) // 8192
 """4 MiB protection groups, so that mini-transactions cross them."""
 
 
-def start_cluster(folder: Path, pages_per_pg: int = DEFAULT_PAGES_PER_PG, cache_mb: int = 128) -> Cluster:
-    """A new cluster that answers queries."""
+def start_cluster(
+    folder: Path,
+    pages_per_pg: int = DEFAULT_PAGES_PER_PG,
+    cache_mb: int = 128,
+    nodes_per_az: int = 2,
+    tails: bool = False,
+    settings: Mapping[str, str] | None = None,
+) -> Cluster:
+    """A new cluster that answers queries. ``settings``: the writer's, by flag."""
     cluster = Cluster(folder)
-    cluster.create(host=LOOPBACK, port=0, pages_per_pg=pages_per_pg, cache_mb=cache_mb, password=None)
+    cluster.create(
+        host=LOOPBACK,
+        port=0,
+        pages_per_pg=pages_per_pg,
+        cache_mb=cache_mb,
+        password=None,
+        nodes_per_az=nodes_per_az,
+        tails=tails,
+    )
+    cluster.required.settings.update(settings or {})
     cluster.up()
     return cluster
 
 
 @pytest.fixture
 def make_cluster(tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
-    """Starts clusters that end with the test."""
+    """Starts clusters that end with the test; the arguments are those of ``start_cluster``."""
     started: list[Cluster] = []
 
-    def make(pages_per_pg: int = DEFAULT_PAGES_PER_PG, cache_mb: int = 128) -> Cluster:
-        cluster = start_cluster(tmp_path / f"cluster{len(started)}", pages_per_pg, cache_mb)
+    def make(*arguments: Any, **options: Any) -> Cluster:
+        cluster = start_cluster(tmp_path / f"cluster{len(started)}", *arguments, **options)
         started.append(cluster)
         return cluster
 

@@ -5,14 +5,18 @@ They begin a change and return; ``aurora_status()`` tells how far it is. Only a 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
-from aurora.errors import InsufficientPrivilege, InvalidParameterValue, ObjectNotInPrerequisiteState
+from aurora.errors import ConnectionFailure, InsufficientPrivilege, InvalidParameterValue, ObjectNotInPrerequisiteState
 from aurora.geometry import Member
 from compute_node.hub import HUB
 from compute_node.volume.fleet import ChangeRefused, Fleet
 from compute_node.volume.volume import Volume
+
+ANSWER_S: Final = 10.0
+"""How long a node that is to be added may take to answer."""
 
 
 class FleetCommands:
@@ -48,7 +52,10 @@ class FleetCommands:
     def _add(self, address: str) -> str:
         if ":" not in address:
             raise InvalidParameterValue(f"storage node address {address!r} is not host:port")
-        member = HUB.await_(self._member_at(address))
+        try:
+            member = HUB.await_(asyncio.wait_for(self._member_at(address), ANSWER_S))
+        except TimeoutError as error:
+            raise ConnectionFailure(f"no storage node answers at {address}") from error
         self._change(lambda fleet: fleet.add(member))
         return f"{member.node_id} in zone {member.az} joins the fleet"
 

@@ -153,12 +153,20 @@ class Fleet:
                 # It could be made when it was asked for; a step taken since then stands against it.
                 logger.warning("a change of the fleet is dropped: %s", error)
         if step == latest and self.wanted_groups > len(latest.groups):
-            step = grown(latest, self.wanted_groups)
+            step = grown(latest, self.wanted_groups, self._unfit(latest))
         if step == latest:
             step = self._settle(latest)
         if step == latest:
             return None
         return replace(step, generation=latest.generation + 1, proposer_epoch=self.core.epoch)
+
+    def _unfit(self, latest: Descriptor) -> dict[str, int]:
+        """Nodes that should get no new segments, the least fit with the greatest number: silent ones (one that was
+        added a moment ago may be among them), and those being replaced, which are to hold nothing.
+        """
+        unfit = {node.node_id: 1 for node, link in zip(latest.nodes, self.core.links) if not link.connected}
+        unfit |= {slot.member: 2 for group in latest.groups for slot in group.slots if slot.candidate}
+        return unfit
 
     def _settle(self, latest: Descriptor) -> Descriptor:
         groups = [self._settled(pg, group) for pg, group in enumerate(latest.groups)]

@@ -4,7 +4,8 @@ Input: which streams are up, at each ``tick`` → output: requests to the ``Flee
 ``replace_after_s`` is a suspect: its segments go to spare nodes of its zone, if there are any, the least loaded first.
 A suspect that comes back with all its log before its candidates are filled keeps its place, as the 2018 paper has it
 (section 4.1). A zone of which no node has been heard for ``away_after_s`` and that has no spare is counted out (3/4 of
-the other two); once its nodes are back and have caught up, all three count again.
+the other two); once its nodes are back and have caught up, all three count again. A zone that a user counted out
+stays out until the user says otherwise.
 
 Invariant: it only asks; what may be done, and when, is the fleet's word.
 """
@@ -32,6 +33,8 @@ class Monitor:
         self._away_since: dict[str, float] = {}
         self._begun: set[str] = set()
         """Suspects whose replacement this monitor began."""
+        self._counted_out = self._away()
+        """The zone to be taken back: this monitor counted it out, or it was out when this writer began."""
 
     def silent_s(self, node_id: str, now: float) -> float:
         """How long the node has been without a stream; 0 while it has one."""
@@ -77,16 +80,23 @@ class Monitor:
 
     def _zones(self, now: float) -> None:
         fleet, descriptor = self._fleet, self._fleet.committed
-        away = next((group.away for group in descriptor.groups if group.away), "")
+        away = self._away()
+        if not away and not fleet.busy:
+            self._counted_out = ""
         for zone in sorted(set(descriptor.az_of.values())):
             there = [node.node_id for node in descriptor.nodes if node.az == zone and not node.retired]
             if zone == away:
-                if all(self._is_level(node_id) for node_id in there) and self._ask(partial(fleet.set_away, "")):
+                back = zone == self._counted_out and all(self._is_level(node_id) for node_id in there)
+                if back and self._ask(partial(fleet.set_away, "")):
                     logger.warning("zone %s is back: all three zones count again", zone)
             elif not away and all(self.silent_s(node_id, now) >= self._away_after_s for node_id in there):
                 if self._ask(partial(fleet.set_away, zone)):
                     logger.warning("zone %s has been silent for long: the other two count alone", zone)
+                    self._counted_out = zone
                     return
+
+    def _away(self) -> str:
+        return next((group.away for group in self._fleet.committed.groups if group.away), "")
 
     @staticmethod
     def _ask(request: Callable[[], None]) -> bool:

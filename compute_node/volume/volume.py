@@ -534,10 +534,11 @@ class Volume:
         """For ``aurora status``: LSNs, epoch, counters, each protection group's last LSN ≤ VDL, and a list of nodes
         with state, SCL and lag in log bytes.
         """
+        committed = self.descriptor if self.read_only else self.fleet.committed
         nodes = []
-        for stream in self.streams:
+        for stream, member in zip(self.streams, committed.nodes):
             index = stream.index
-            if stream.member.retired:
+            if member.retired:
                 continue
             node: dict[str, Any] = {
                 "id": stream.member.node_id,
@@ -575,6 +576,7 @@ class Volume:
             "membership_epoch": self.descriptor.membership_epoch,
             "geometry_epoch": self.descriptor.geometry_epoch,
             "protection_groups": len(self.descriptor.groups),
+            "zone_away": committed.zone_away,
             "fleet_changing": not self.read_only and self.fleet.busy,
             "state": "fenced" if self.fenced else "read only" if self.read_only else "open",
             "flushes": 0 if self.read_only else self.core.flushes,

@@ -192,6 +192,19 @@ def test_growth_places_new_groups_and_runs_wait_for_it() -> None:
     assert rig.core.vdl == runs[0][3]
 
 
+def test_growth_gives_nothing_to_nodes_that_are_replaced_or_silent() -> None:
+    rig = Rig()
+    rig.fleet.replace("az1-a", "az1-c")
+    rig.core.on_disconnected(rig.index("az2-b")[0])
+    rig.settle(filled=False)
+    rig.fleet.grow(3)
+    rig.settle(filled=False)
+    for pg in (1, 2):
+        assert not {"az1-a", "az2-b"} & set(members(rig.fleet.committed, pg))
+    rig.settle()
+    assert rig.fleet.committed.member("az1-a").retired, "nothing keeps it in the fleet"
+
+
 def test_nodes_get_the_batches_of_their_own_groups() -> None:
     descriptor = initial(VOLUME, [*SIX, *SPARES], 4, groups=3)
     core = WriterCore(
@@ -263,6 +276,19 @@ def test_the_monitor_sends_a_silent_zone_away_and_takes_it_back() -> None:
     for node in (4, 5):
         rig.core.on_connected(node, {})
     monitor.tick(63.0)
+    rig.settle(nodes=range(6))
+    assert rig.fleet.committed.groups[0].away == ""
+
+
+def test_the_monitor_leaves_a_zone_out_that_a_user_counted_out() -> None:
+    rig = Rig(initial(VOLUME, SIX, 4))
+    monitor = Monitor(rig.core, rig.fleet, replace_after_s=0, away_after_s=60)
+    rig.fleet.set_away("az3")
+    rig.settle(nodes=range(6))
+    monitor.tick(0.0)
+    assert not rig.fleet.busy and rig.fleet.committed.groups[0].away == "az3"
+    # A writer that begins with a zone out does not know who did that, and takes it back.
+    Monitor(rig.core, rig.fleet, replace_after_s=0, away_after_s=60).tick(0.0)
     rig.settle(nodes=range(6))
     assert rig.fleet.committed.groups[0].away == ""
 

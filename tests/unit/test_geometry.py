@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -132,3 +133,11 @@ def test_a_spare_comes_from_the_same_zone() -> None:
     assert spare_for(descriptor, 0, "az2-a", avoid={"az2-c"}) is None
     with pytest.raises(InvariantViolation):
         initial(b"v" * 16, MEMBERS[:5], 64)
+
+
+@pytest.mark.parametrize("per_zone", [2, 3])
+def test_full_segments_go_round_between_the_nodes_of_a_zone(per_zone: int) -> None:
+    nodes = [Member(f"az{z}-{n}", f"az{z}", f"az{z}-{n}:1") for z in (1, 2, 3) for n in "abc"[:per_zone]]
+    descriptor = initial(b"v" * 16, nodes, 64, groups=12, tails=True)
+    full = Counter(slot.member for group in descriptor.groups for slot in group.slots if not slot.tail)
+    assert max(full.values()) - min(full[node.node_id] for node in nodes) <= 1
