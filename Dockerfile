@@ -10,10 +10,11 @@ RUN python -m venv /opt/aurora \
 
 FROM python:3.11-slim-bookworm
 RUN useradd --system --create-home --home-dir /var/lib/aurora aurora \
- && mkdir -p /data && chown aurora:aurora /data
+ && mkdir -p /data /backup && chown aurora:aurora /data /backup
 COPY --from=build /opt/aurora /opt/aurora
 ENV PATH=/opt/aurora/bin:$PATH PYTHONUNBUFFERED=1
 USER aurora
 VOLUME /data
+VOLUME /backup
 EXPOSE 5432 7000
 CMD ["python", "-m", "compute_node", "--help"]

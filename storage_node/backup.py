@@ -31,8 +31,8 @@ from typing import TYPE_CHECKING, Any
 from aurora import batch as frames
 from aurora.quorum import SEGMENTS
 from aurora.rpc import storage_pb2 as pb
-from aurora.truncation import valid_upto
 from storage_node import backup_objects as objects
+from storage_node.backup_holes import NOTHING, HoleWatch, Told
 from storage_node.backup_objects import Content, Kind, LogName, SnapshotName
 from storage_node.backup_time import Timeline
 from storage_node.backup_turn import StoreCalls, Turn
@@ -82,6 +82,7 @@ class PgStaging:
         """The log in the store begins anew here, behind a hole that no snapshot has bridged yet; 0: it does not."""
         self.log_bytes = 0
         """Log staged by this node since the newest snapshot."""
+        self.watch = HoleWatch()
 
     @property
     def staged(self) -> int:
@@ -124,6 +125,13 @@ class Stager:
         found = self.pgs.get(pg)
         return found.staged if found is not None else 0
 
+    def staging_from(self, segment: Segment) -> int | None:
+        """The log after what is staged that this node has follows this LSN; None without a backup."""
+        if not self.on:
+            return None
+        staging = self.pg(segment.pg)
+        return self._begin(segment, staging, staging.staged)
+
     @property
     def busy(self) -> bool:
         """Whether there is work that need not wait for anything."""
@@ -145,10 +153,10 @@ class Stager:
 
     def keep_loaded(self, segment: Segment, entry: Entry, truncations: Sequence[Any]) -> bool:
         """At start: whether an entry that the page store covers is still to be staged, and so is kept."""
-        if not self.on or entry.last_lsn > segment.collected_lsn or entry.last_lsn <= self.staged_lsn(entry.pg):
+        # A collected PG knows of every range below its collected LSN: what is void there is seen to be.
+        if not self.on or (truncations and not segment.clip(entry, truncations)):
             return False
-        # A collected PG knows of every range below its collected LSN: what is not wholly valid here is void.
-        if valid_upto(truncations, entry.first_lsn, entry.last_lsn) < entry.last_lsn:
+        if entry.last_lsn > segment.collected_lsn or entry.last_lsn <= self.staged_lsn(entry.pg):
             return False
         self._keep(entry)
         return True
@@ -194,6 +202,8 @@ class Stager:
             if told.pg not in self._node.pgs:
                 continue
             staging = self.pg(told.pg)
+            begin = told.staging_from if told.HasField("staging_from") else NOTHING
+            staging.watch.heard(state.node_id, Told(begin, told.scl, now))
             if staging.turn.heard(told.staged_lsn, now):
                 self._release(staging)
                 if not staging.turn.holding:
@@ -355,13 +365,18 @@ class Stager:
 
     def _on_hole(self, staging: PgStaging, staged: int, prev: int, now: float) -> None:
         """The log after what is staged is not here. Others may have it; when none does, the backup begins anew."""
-        if self.calls.problem:
-            # Nobody can stage now, so nobody's silence means anything. Ask the store whether it is there again.
-            staging.rest()
-            staging.turn.since = now
+        node = self._node
+        holders = node.descriptor.groups[staging.pg].holders() if node.descriptor is not None else ()
+        peers = [node_id for node_id in holders if node_id != node.config.node_id]
+        if staging.watch.may_come(staged, peers, now, node.config.hole_wait_s):
             return
-        others_s = (SEGMENTS + 1) * self._node.config.takeover_s
-        if now - (staging.turn.since or now) < others_s:
+        if staging.watch.look_first():
+            staging.known = False
+            return
+        if staging.empty:
+            logger.info("backup: PG %d had none so far, its log goes back no further than %d", staging.pg, prev)
+            staging.turn.advanced(prev, now)
+            staging.rebased = prev
             return
         self._hole = f"log of PG {staging.pg} after {staged} up to {prev} is in no object"
         logger.error("backup: %s; it goes on from there with a snapshot", self._hole)
@@ -401,11 +416,6 @@ class Stager:
 
     def _looked(self, segment: Segment, staging: PgStaging) -> None:
         staging.known = True
-        begin = self._begin(segment, staging, staging.staged)
-        if staging.empty and begin > staging.staged:
-            # A volume that had no backup so far: its log goes back no further than here.
-            staging.turn.advanced(begin, self._node.clock.monotonic())
-            staging.rebased = begin
 
     def _found(self, staging: PgStaging, what: int, names: Sequence[str], lowest: int) -> None:
         staging.empty = staging.empty and not names

@@ -92,6 +92,8 @@ class NodeConfig:
     hole."""
     takeover_s: float = 10
     """Standstill of the backup after which the next node takes it over."""
+    hole_wait_s: float = 600
+    """How long the backup waits for a silent node that may have log which no other has, before it leaves a hole."""
 
     @property
     def tls(self) -> TlsFiles | None:
@@ -128,6 +130,7 @@ class NodeConfig:
             "backup_window_s",
             "backup_hold_mb",
             "takeover_s",
+            "hole_wait_s",
         ):
             if getattr(self, name) <= 0:
                 raise InvariantViolation(f"setting {name} must be above zero, not {getattr(self, name)}")
@@ -194,6 +197,7 @@ _FLAGS: tuple[tuple[str, type, str], ...] = (
     ("backup-window-s", float, "how far back the volume can be restored"),
     ("backup-hold-mb", float, "log kept for the backup beyond the node's own need"),
     ("takeover-s", float, "standstill of the backup after which the next node takes it over"),
+    ("hole-wait-s", float, "wait of the backup for a silent node that alone may have the next log"),
 )
 
 

@@ -543,6 +543,7 @@ class StorageNode(Generic[Token]):
             pb.PgState(
                 pg=pg, scl=s.scl, highest_lsn=s.highest_lsn, collected_lsn=s.collected_lsn, vdl_hint=self.vdl,
                 scl_cpl=s.scl_cpl, hollow=pg in self.filling, staged_lsn=self.stager.staged_lsn(pg),
+                staging_from=self.stager.staging_from(s),
             )
             for pg, s in sorted(self.segments.items())
         ]  # fmt: skip

@@ -106,7 +106,7 @@ class Segment:
 
     def add(self, entry: Entry, truncations: Sequence[Range]) -> None:
         """Take an entry of the hot log in: to the chain's end, aside behind a gap, or released when held or void."""
-        if truncations and not self._clip(entry, truncations):
+        if truncations and not self.clip(entry, truncations):
             self.log.release((entry,))
             return
         if entry.prev_lsn == self.scl and not self._pending:
@@ -143,11 +143,11 @@ class Segment:
         """Whether the chain's last record is inside the entry, which was cut differently from those held."""
         return any(record[0] == self.scl for record in self._scan_or_none(entry))
 
-    def _clip(self, entry: Entry, truncations: Sequence[Range]) -> bool:
+    def clip(self, entry: Entry, truncations: Sequence[Range]) -> bool:
         """Take void records off the entry's end; False when none is left."""
         upto = valid_upto(truncations, entry.first_lsn, entry.last_lsn)
         if upto == entry.last_lsn:
-            return True
+            return upto > 0  # 0: it has been clipped before, to nothing
         last = cpl = 0
         for record in self._scan_or_none(entry):
             if record[0] > upto:

@@ -171,7 +171,7 @@ class Truncation(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., vdl: _Optional[int] = ..., upper: _Optional[int] = ...) -> None: ...
 
 class PgState(_message.Message):
-    __slots__ = ("pg", "scl", "highest_lsn", "collected_lsn", "vdl_hint", "scl_cpl", "hollow", "staged_lsn")
+    __slots__ = ("pg", "scl", "highest_lsn", "collected_lsn", "vdl_hint", "scl_cpl", "hollow", "staged_lsn", "staging_from")
     PG_FIELD_NUMBER: _ClassVar[int]
     SCL_FIELD_NUMBER: _ClassVar[int]
     HIGHEST_LSN_FIELD_NUMBER: _ClassVar[int]
@@ -180,6 +180,7 @@ class PgState(_message.Message):
     SCL_CPL_FIELD_NUMBER: _ClassVar[int]
     HOLLOW_FIELD_NUMBER: _ClassVar[int]
     STAGED_LSN_FIELD_NUMBER: _ClassVar[int]
+    STAGING_FROM_FIELD_NUMBER: _ClassVar[int]
     pg: int
     scl: int
     highest_lsn: int
@@ -188,7 +189,8 @@ class PgState(_message.Message):
     scl_cpl: int
     hollow: bool
     staged_lsn: int
-    def __init__(self, pg: _Optional[int] = ..., scl: _Optional[int] = ..., highest_lsn: _Optional[int] = ..., collected_lsn: _Optional[int] = ..., vdl_hint: _Optional[int] = ..., scl_cpl: _Optional[int] = ..., hollow: _Optional[bool] = ..., staged_lsn: _Optional[int] = ...) -> None: ...
+    staging_from: int
+    def __init__(self, pg: _Optional[int] = ..., scl: _Optional[int] = ..., highest_lsn: _Optional[int] = ..., collected_lsn: _Optional[int] = ..., vdl_hint: _Optional[int] = ..., scl_cpl: _Optional[int] = ..., hollow: _Optional[bool] = ..., staged_lsn: _Optional[int] = ..., staging_from: _Optional[int] = ...) -> None: ...
 
 class FenceReply(_message.Message):
     __slots__ = ("adopted", "epoch", "writer_id", "pgs", "truncations", "descriptor", "log_port")

@@ -4,6 +4,7 @@ bits.
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -113,16 +114,19 @@ def _flip(folder: Path, rng: random.Random, count: int) -> set[str]:
     paths = [path for path in sorted(folder.iterdir()) if path.stat().st_size and not path.name.startswith("meta")]
     paths.append(folder / rng.choice(["meta", "meta-copy"]))
     hit = set()
-    sizes = {path: len(path.read_bytes().rstrip(b"\0")) for path in paths}  # zeros at a log's end are not log
-    for number in range(count):
-        path = paths[number % len(paths)]
-        with path.open("r+b") as file:
+    with contextlib.ExitStack() as stack:
+        # Held open: a node that runs deletes log files that it needs no more, and bits in those hurt nobody.
+        files = [(path, stack.enter_context(path.open("r+b"))) for path in paths]
+        sizes = {path: len(file.read().rstrip(b"\0")) for path, file in files}  # zeros at a log's end are not log
+        for number in range(count):
+            path, file = files[number % len(files)]
             offset = rng.randrange(sizes[path])
             file.seek(offset)
             byte = file.read(1)[0]
             file.seek(offset)
             file.write(bytes((byte ^ 1 << rng.randrange(8),)))
-        hit.add(path.name.rstrip("0123456789").rstrip("-"))
+            file.flush()
+            hit.add(path.name.rstrip("0123456789").rstrip("-"))
     return hit
 
 

@@ -56,6 +56,7 @@ class BackupFleet:
             "coalesce_age_s": 5,
             "stage_mb": 0.01,
             "takeover_s": 0.5,
+            "hole_wait_s": 3,
             **settings,
         }
         self.net = BackupNet({}, self.clock, self.store)

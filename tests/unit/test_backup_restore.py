@@ -34,7 +34,7 @@ def unsynced() -> Iterator[None]:
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32))
 def test_any_lsn_of_a_random_history_comes_back(seed: int) -> None:
-    fleet = BackupFleet(seed, nodes=3, takeover_s=3)
+    fleet = BackupFleet(seed, nodes=3, takeover_s=3, hole_wait_s=1e6)
     rng = fleet.rng
     cpls = []
     for _ in range(rng.randrange(5, 40)):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
 from backup_tools import BackupFleet
-from storage_tools import VOLUME, make_node
+from storage_tools import VOLUME, append, make_node
 
+from aurora import batch
 from aurora.errors import InvariantViolation
 from aurora.object_store import MemoryStore
 from aurora.rpc import storage_pb2 as pb
 from storage_node import backup_objects as objects
+from storage_node.backup_holes import NOTHING, HoleWatch, Told
 from storage_node.backup_turn import Turn
 from storage_node.config import NodeConfig
 from storage_node.effects import Call, PutObject, SyncFile
@@ -43,6 +46,33 @@ def test_a_turn_waits_by_rank_and_rests_when_it_is_overtaken() -> None:
     assert second.holding
     assert second.heard(300, 14.0)
     assert not second.holding
+
+
+def test_a_hole_is_one_when_everybody_has_said_so() -> None:
+    watch = HoleWatch()
+    assert watch.may_come(100, ["a", "b"], 0.0, 50)
+    watch.heard("a", Told(120, 300, 1.0))
+    assert watch.may_come(100, ["a", "b"], 1.0, 50)
+    watch.heard("b", Told(NOTHING, 300, 2.0))  # no backup is configured there
+    assert not watch.may_come(100, ["a", "b"], 2.0, 50)
+    assert watch.look_first()
+    assert not watch.look_first()
+    assert not watch.may_come(150, ["b"], 2.0, 50)
+    assert watch.look_first()  # another hole
+
+
+def test_who_can_go_on_is_waited_for_while_it_speaks_and_the_silent_for_a_while() -> None:
+    watch = HoleWatch()
+    watch.heard("able", Told(90, 300, 0.0))
+    assert watch.may_come(100, ["able"], 1.0, 50)
+    watch.heard("able", Told(90, 300, 90.0))
+    assert watch.may_come(100, ["able"], 139.0, 50)
+    assert not watch.may_come(100, ["able"], 140.0, 50)
+    assert watch.may_come(200, ["silent"], 200.0, 50)
+    assert not watch.may_come(200, ["silent"], 250.0, 50)
+    watch.heard("behind", Told(90, 200, 299.0))
+    assert watch.may_come(200, ["behind"], 249.0, 50)
+    assert not watch.may_come(200, ["behind"], 300.0, 50)
 
 
 def test_one_node_stages_and_the_others_learn_of_it() -> None:
@@ -106,6 +136,62 @@ def test_log_kept_for_the_backup_survives_a_crash(tmp_path: Path) -> None:
         assert fleet.net.nodes[name].stager.kept_bytes
         fleet.crash(name)
         assert fleet.start(name).stager.kept_bytes
+    fleet.store.broken = ""
+    fleet.settle(60, 1.0)
+    assert _whole(fleet) == [(1, last)]
+    fleet.check(tmp_path / "all", last)
+
+
+def test_the_only_node_with_the_log_is_waited_for(tmp_path: Path) -> None:
+    fleet = BackupFleet(12, nodes=3, pages=10, hole_wait_s=1e6)
+    fleet.write(10)
+    fleet.settle()
+    fleet.crash("n0")
+    fleet.crash("n2")
+    fleet.store.broken = "no route to host"
+    for _ in range(10):
+        fleet.write(20)
+        fleet.net.tick(4, 1.5)
+    assert fleet.net.nodes["n1"].stager.kept_bytes
+    fleet.start("n0")
+    fleet.start("n2")
+    fleet.net.tick(30)  # these two take n1's pages, and have no log of what they cover
+    assert fleet.net.nodes["n0"].segments[0].scl == fleet.net.nodes["n1"].segments[0].scl
+    fleet.crash("n1")
+    fleet.store.broken = ""
+    last = fleet.write(10)
+    fleet.settle(200, 1.0)
+    assert _whole(fleet)[-1][1] < last
+    fleet.start("n1")
+    fleet.settle(60, 1.0)
+    assert _whole(fleet) == [(1, last)]
+    fleet.check(tmp_path / "all", last)
+
+
+def test_the_valid_head_of_a_batch_is_kept_over_a_restart(tmp_path: Path) -> None:
+    fleet = BackupFleet(13, nodes=1, pages=10)
+    fleet.store.broken = "no route to host"
+    head = fleet.write(20)
+    writer, log = fleet.writer, fleet.writer.log
+    valid = writer.edit()
+    held = deepcopy((writer.images, writer.versions, writer.lsns, dict(log.pg_last)))
+    writer.edit()
+    (run,) = log.take()
+    (node,) = fleet.up
+    append(node, [batch.encode(VOLUME, 1, run)], vdl=head, pgmrpl=head)
+    writer.images, writer.versions, writer.lsns, pg_last = held
+    log.next_lsn, log.last_lsn = 1_000_000, valid
+    log.pg_last.clear()
+    log.pg_last.update(pg_last)
+    fleet.epoch, fleet.name = 2, "w2"
+    node.on_fence(pb.FenceRequest(volume_id=VOLUME, volume_epoch=2, writer_id="w2"))
+    node.on_truncate(pb.TruncateRequest(volume_id=VOLUME, volume_epoch=2, writer_id="w2",
+                                        range=pb.Truncation(epoch=2, vdl=valid, upper=999_999)))  # fmt: skip
+    last = fleet.write(5)
+    fleet.net.tick(10, 1.5)
+    assert node.segments[0].collected_lsn == last
+    fleet.crash("n0")
+    fleet.start("n0")
     fleet.store.broken = ""
     fleet.settle(60, 1.0)
     assert _whole(fleet) == [(1, last)]

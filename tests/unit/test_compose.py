@@ -66,12 +66,24 @@ def test_each_node_knows_the_other_five(compose: dict[str, Any]) -> None:
 def test_each_node_keeps_its_files_on_a_named_volume(compose: dict[str, Any]) -> None:
     used = []
     for name, node in _nodes(compose).items():
-        (mount,) = compose["services"][name]["volumes"]
-        volume, _, target = mount.partition(":")
+        own, _shared = compose["services"][name]["volumes"]
+        volume, _, target = own.partition(":")
         assert target == str(node.data)
         used.append(volume)
-    assert sorted(used) == sorted(compose["volumes"])
+    assert sorted([*used, "backup"]) == sorted(compose["volumes"])
     assert len(set(used)) == SEGMENTS
+
+
+def test_the_nodes_stage_the_backup_to_one_place(compose: dict[str, Any]) -> None:
+    for name in _nodes(compose):
+        service = compose["services"][name]
+        assert "backup:/backup" in service["volumes"]
+        given = re.fullmatch(r"\$\{AURORA_BACKUP:-(.+)\}", service["environment"]["AURORA_NODE_BACKUP"])
+        assert given
+        config = storage_config.load(_flags(service, "storage_node"), {"AURORA_NODE_BACKUP": given[1]})
+        assert config.backup == "file:///backup"
+    made = re.search(r"mkdir -p (.+?) &&", (ROOT / "Dockerfile").read_text())
+    assert made and "/backup" in made[1].split()  # a named volume takes its owner from the image's folder
 
 
 def test_the_writers_command_is_understood_and_needs_a_password(compose: dict[str, Any]) -> None:
