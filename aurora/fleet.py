@@ -118,7 +118,11 @@ def _holds(cluster: Cluster, node_id: str) -> bool:
 def progress(cluster: Cluster, node_id: str) -> str:
     """How far a node is filled, in words."""
     (shown,) = ask_nodes([cluster.required.node(node_id).address], cluster.tls())
-    return f"{node_id}: {shown['state']}, {shown.get('page_bytes', 0) / 1e6:.0f} MB of pages, SCL {shown.get('scl', 0)}"
+    if shown["state"] == "down":
+        return f"{node_id} does not answer"
+    segments = shown["pgs"].values()
+    filled = sum(not segment["hollow"] for segment in segments)
+    return f"{node_id}: {filled} of {len(segments)} segments filled, {shown['page_bytes'] / 1e6:.0f} MB of pages"
 
 
 def set_away(cluster: Cluster, az: str, timeout_s: float = 60.0) -> str:

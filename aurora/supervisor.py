@@ -497,11 +497,14 @@ class Cluster:
         taken = {node.id for node in self.required.nodes}
         if az not in AZS:
             raise ClusterError(f"no availability zone {az!r}; there are {', '.join(AZS)}")
-        node_id = next((f"{az}-{letter}" for letter in LETTERS if f"{az}-{letter}" not in taken), None)
+        # The files of a node that was replaced stay: its name is not given again.
+        left = {folder.name for folder in (self.data / "storage").glob(f"{az}-*")}
+        node_id = next((f"{az}-{letter}" for letter in LETTERS if f"{az}-{letter}" not in taken | left), None)
         if node_id is None:
-            raise ClusterError(f"zone {az} has {len(LETTERS)} storage nodes already")
-        if (self.data / "storage" / node_id).exists():
-            raise ClusterError(f"{self.data / 'storage' / node_id} is left of an earlier {node_id}: remove it first")
+            raise ClusterError(
+                f"zone {az} has used all {len(LETTERS)} names of storage nodes; remove a folder of a node that was "
+                f"replaced from {self.data / 'storage'}"
+            )
         address, metrics = (f"{LOOPBACK}:{port}" for port in free_ports(2))
         node = NodeSpec(node_id, az, address, metrics)
         self.required.nodes.append(node)

@@ -15,7 +15,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from aurora import cli
-from aurora.supervisor import LOOPBACK, NODES, Cluster, ClusterError, free_ports, process_start
+from aurora.supervisor import LETTERS, LOOPBACK, NODES, Cluster, ClusterError, free_ports, process_start
 from compute_node import config as compute_config
 from storage_node import config as storage_config
 
@@ -173,6 +173,17 @@ def test_a_running_process_is_not_started_twice(tmp_path: Path, spawned: list[li
     Cluster(tmp_path).start_node("az1-a")
     assert len(spawned) == 1
     assert cluster.pid("az1-a") == os.getpid()
+
+
+def test_a_new_node_gets_a_name_that_was_never_given(tmp_path: Path, spawned: list[list[str]]) -> None:
+    cluster = make(tmp_path)
+    (tmp_path / "storage" / "az2-c").mkdir(parents=True)  # of a node that was replaced
+    assert cluster.add_node("az2").id == "az2-d"
+    assert Cluster(tmp_path).required.node("az2-d").az == "az2" and len(spawned) == 1
+    for letter in LETTERS:
+        (tmp_path / "storage" / f"az2-{letter}").mkdir(exist_ok=True)
+    with pytest.raises(ClusterError, match="used all 26 names"):
+        cluster.add_node("az2")
 
 
 def test_a_reused_pid_is_not_ours(tmp_path: Path) -> None:
