@@ -41,8 +41,12 @@ def joins_hollow(node_id: str, pg: int, old: Descriptor | None, new: Descriptor,
 
 @dataclass
 class Filling:
-    """What a node has heard of a PG since its segment became hollow: node index → SCL, the first that was heard."""
+    """What a node has heard of a PG since its segment became hollow: node index → SCL, the first that was heard.
 
+    ``torn``: it forgot nothing, but its stored pages are being overwritten; a baseline makes it whole.
+    """
+
+    torn: bool = False
     heard: dict[int, int] = field(default_factory=dict)
 
     def hear(self, node: int, scl: int) -> None:
@@ -51,6 +55,8 @@ class Filling:
 
     def filled(self, scl: int, nodes: int, write_parts: Iterable[Quorum]) -> bool:
         """Whether a segment with this SCL lacks nothing; ``nodes``: how many the fleet has."""
+        if self.torn:
+            return False
         others = (1 << nodes) - 1
         for node in self.heard:
             others &= ~(1 << node)

@@ -102,7 +102,7 @@ class StorageNode(Generic[Token]):
                 self._make_segment(held.pg, held.collected_lsn, held.collected_cpl).floor_lsn = held.floor_lsn
                 self.stager.load(held.pg, held.staged_lsn)
                 if held.hollow:
-                    self.filling[held.pg] = Filling()
+                    self.filling[held.pg] = Filling(held.torn)
         for pg in self.pgs:
             self.segment(pg)
         self._drop_strange_files()
@@ -201,7 +201,7 @@ class StorageNode(Generic[Token]):
         del self.meta.value.segments[:]
         for pg in sorted(pgs):
             kept = held.get(pg) or pb.SegmentMeta(pg=pg)
-            kept.hollow = pg in filling
+            kept.hollow, kept.torn = pg in filling, pg in filling and filling[pg].torn
             self.meta.value.segments.append(kept)
         self.refill.keep_notes(pgs)
         self.meta.value.descriptor.CopyFrom(new)
@@ -684,7 +684,7 @@ class StorageNode(Generic[Token]):
     def begin_filling(self, segment: Segment) -> None:
         """Before stored pages are overwritten in place: until the segment is whole again it is hollow, durably."""
         if segment.pg not in self.filling:
-            self.filling[segment.pg] = Filling()
+            self.filling[segment.pg] = Filling(torn=True)
             try:
                 self.remember_segments()
             except OSError:
@@ -698,9 +698,14 @@ class StorageNode(Generic[Token]):
         """
         if lsn <= segment.collected_lsn:
             return
+        torn = self.filling.get(segment.pg)
+        if torn is not None and torn.torn:
+            del self.filling[segment.pg]
         try:
             self.remember_segments({segment.pg: (lsn, cpl)})
         except OSError as error:
+            if torn is not None:
+                self.filling[segment.pg] = torn
             self.refused_by_disk(error, "meta")
             return
         # What the pages cover may not be in the backup yet.
@@ -749,6 +754,7 @@ class StorageNode(Generic[Token]):
             lsn, cpl = (baselines or {}).get(pg, (segment.collected_lsn, segment.collected_cpl))
             value.segments.add(
                 pg=pg, collected_lsn=lsn, collected_cpl=cpl, hollow=pg in self.filling, floor_lsn=segment.floor_lsn,
+                torn=pg in self.filling and self.filling[pg].torn,
                 staged_lsn=self.stager.staged_lsn(pg),
             )  # fmt: skip
         value.vdl, value.pgmrpl = self.vdl, self.pgmrpl

@@ -543,20 +543,22 @@ class ReadDescriptorReply(_message.Message):
     def __init__(self, descriptor: _Optional[_Union[Descriptor, _Mapping]] = ..., present: _Optional[bool] = ...) -> None: ...
 
 class SegmentMeta(_message.Message):
-    __slots__ = ("pg", "collected_lsn", "collected_cpl", "hollow", "staged_lsn", "floor_lsn")
+    __slots__ = ("pg", "collected_lsn", "collected_cpl", "hollow", "torn", "staged_lsn", "floor_lsn")
     PG_FIELD_NUMBER: _ClassVar[int]
     COLLECTED_LSN_FIELD_NUMBER: _ClassVar[int]
     COLLECTED_CPL_FIELD_NUMBER: _ClassVar[int]
     HOLLOW_FIELD_NUMBER: _ClassVar[int]
+    TORN_FIELD_NUMBER: _ClassVar[int]
     STAGED_LSN_FIELD_NUMBER: _ClassVar[int]
     FLOOR_LSN_FIELD_NUMBER: _ClassVar[int]
     pg: int
     collected_lsn: int
     collected_cpl: int
     hollow: bool
+    torn: bool
     staged_lsn: int
     floor_lsn: int
-    def __init__(self, pg: _Optional[int] = ..., collected_lsn: _Optional[int] = ..., collected_cpl: _Optional[int] = ..., hollow: _Optional[bool] = ..., staged_lsn: _Optional[int] = ..., floor_lsn: _Optional[int] = ...) -> None: ...
+    def __init__(self, pg: _Optional[int] = ..., collected_lsn: _Optional[int] = ..., collected_cpl: _Optional[int] = ..., hollow: _Optional[bool] = ..., torn: _Optional[bool] = ..., staged_lsn: _Optional[int] = ..., floor_lsn: _Optional[int] = ...) -> None: ...
 
 class RefillRange(_message.Message):
     __slots__ = ("first", "count", "collected_lsn", "collected_cpl")
