@@ -97,6 +97,10 @@ class Gossip:
                 effects += self._repairs(segment, peer_id, address)
         return effects
 
+    def known_scl(self, pg: int) -> int:
+        """The highest SCL that was heard of, which may count what has become void."""
+        return self._known_scl.get(pg, 0)
+
     def truncated(self) -> None:
         """Log that was heard of has become void: what peers have is to be heard anew."""
         self._known_scl.clear()

@@ -43,10 +43,13 @@ def joins_hollow(node_id: str, pg: int, old: Descriptor | None, new: Descriptor,
 class Filling:
     """What a node has heard of a PG since its segment became hollow: node index → SCL, the first that was heard.
 
-    ``torn``: it forgot nothing, but its stored pages are being overwritten; a baseline makes it whole.
+    ``torn``: it forgot nothing, but its stored pages are being overwritten; a baseline makes it whole, or that every
+    page has been looked at (``checked`` of them so far) and the chain reaches the newest of them (``newest_lsn``).
     """
 
     torn: bool = False
+    checked: int = 0
+    newest_lsn: int = 0
     heard: dict[int, int] = field(default_factory=dict)
 
     def hear(self, node: int, scl: int) -> None:

@@ -42,6 +42,8 @@ Token = TypeVar("Token")
 
 CHUNK_BYTES = 1 << 20
 INDEX_ENTRIES = 8
+LOOK_PAGES = 64
+"""Stored pages that are looked at between two glances at the clock."""
 INDEX_BACKLOG = 256
 """Entries that may wait for the index before the node calls itself busy; a read indexes them first."""
 _NEVER_EVICTED_LSN = 1 << 62
@@ -691,6 +693,35 @@ class StorageNode(Generic[Token]):
                 del self.filling[segment.pg]
                 raise
 
+    def _look_at_torn(self, deadline: float) -> None:
+        """A refill that a crash ended may not be needed any more, for the log came in another way: then what it left in
+        the page store is looked at, page by page; those that it tore are repaired from peers.
+        """
+        for pg, filling in list(self.filling.items()):
+            segment = self.segments[pg]
+            if not filling.torn or self.refill.holds(pg) or segment.scl < self.gossip.known_scl(pg):
+                filling.checked = filling.newest_lsn = 0
+                continue
+            while filling.checked < segment.store.file_pages and self.clock.monotonic() < deadline:
+                stop = filling.checked + LOOK_PAGES
+                for index, page in segment.store.pages(filling.checked, stop):
+                    if page is None:
+                        segment.broken.add(index)
+                    else:
+                        filling.newest_lsn = max(filling.newest_lsn, page_lsn(page))
+                filling.checked = stop
+            if filling.checked >= segment.store.file_pages and segment.scl >= max(
+                filling.newest_lsn, segment.floor_lsn
+            ):
+                del self.filling[pg]
+                try:
+                    self.remember_segments()
+                except OSError as error:
+                    self.filling[pg] = filling
+                    self.refused_by_disk(error, "meta")
+                else:
+                    logger.info("PG %d is whole without a refill: its segment counts from now on", pg)
+
     def adopt_baseline(self, segment: Segment, lsn: int, cpl: int) -> None:
         """A peer's pages are stored: the segment's chain starts at their baseline.
 
@@ -790,6 +821,8 @@ class StorageNode(Generic[Token]):
         if not self.memory.refuses_appends():
             self.refusals.clear("memory")
         effects += self.refill.tick(now) + self.coalescer.step(now)
+        if self.filling:
+            self._look_at_torn(deadline)
         effects += self.stager.step(now)
         self.scrub.step(now)
         return effects
