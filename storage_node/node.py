@@ -710,17 +710,25 @@ class StorageNode(Generic[Token]):
                     else:
                         filling.newest_lsn = max(filling.newest_lsn, page_lsn(page))
                 filling.checked = stop
-            if filling.checked >= segment.store.file_pages and segment.scl >= max(
-                filling.newest_lsn, segment.floor_lsn
-            ):
-                del self.filling[pg]
-                try:
-                    self.remember_segments()
-                except OSError as error:
-                    self.filling[pg] = filling
-                    self.refused_by_disk(error, "meta")
-                else:
-                    logger.info("PG %d is whole without a refill: its segment counts from now on", pg)
+            looked = filling.checked >= segment.store.file_pages and not segment.broken
+            if looked and segment.scl >= max(filling.newest_lsn, segment.floor_lsn):
+                self._count_again(pg, filling)
+
+    def _count_again(self, pg: int, filling: Filling) -> None:
+        store = self.segments[pg].store
+        if store.file_bytes:
+            try:
+                self.disk.sync(store.name)  # what was overwritten last may not be durable yet
+            except OSError as error:
+                raise StorageFailed(f"sync of {store.name}: {error}") from error
+        del self.filling[pg]
+        try:
+            self.remember_segments()
+        except OSError as error:
+            self.filling[pg] = filling
+            self.refused_by_disk(error, "meta")
+        else:
+            logger.info("PG %d is whole without a refill: its segment counts from now on", pg)
 
     def adopt_baseline(self, segment: Segment, lsn: int, cpl: int) -> None:
         """A peer's pages are stored: the segment's chain starts at their baseline.
