@@ -710,6 +710,8 @@ class StorageNode(Generic[Token]):
                     else:
                         filling.newest_lsn = max(filling.newest_lsn, page_lsn(page))
                 filling.checked = stop
+            if segment.store.file_bytes % PAGE_BYTES:
+                segment.broken.add(segment.store.file_pages)  # the crash left a part of the last one
             looked = filling.checked >= segment.store.file_pages and not segment.broken
             if looked and segment.scl >= max(filling.newest_lsn, segment.floor_lsn):
                 self._count_again(pg, filling)
