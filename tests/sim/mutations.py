@@ -16,7 +16,7 @@ from aurora.kernels import redo
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from aurora.sim.runner import CORES_OWN
-from compute_node.volume import fleet, recovery, writer_core
+from compute_node.volume import recovery, writer_core
 from storage_node import gossip, hot_log, meta, node, page_store, segment
 
 Patch = Callable[[], Iterable[Any]]
@@ -279,25 +279,6 @@ def _gossip_fetches_nothing() -> Iterable[Any]:
     yield _replace(gossip.Gossip, "_compare", lambda _: lambda self, call, reply: [])
 
 
-def _proposals_replace_the_quorum_at_once() -> Iterable[Any]:
-    def make(adopt: Any) -> Any:
-        def mutated(self: Any, descriptor: Any, and_also: Any = None) -> bool:
-            return bool(adopt(self, descriptor))
-
-        return mutated
-
-    def settled_at_once(settled: Any) -> Any:
-        def mutated(self: Any, pg: int, group: Any) -> Any:
-            for link in self.core.links:
-                link.filled = set(link.pgs)
-            return settled(self, pg, group)
-
-        return mutated
-
-    yield _replace(writer_core.WriterCore, "adopt", make)
-    yield _replace(fleet.Fleet, "_settled", settled_at_once)
-
-
 LOST, HALF, SAME, VDL, ONE, GAP, PGMRPL, COPIES = (
     "acknowledged-never-lost", "nothing-half-there", "same-bytes", "vdl-forward", "one-writer", "scl-no-gap",
     "collected-below-pgmrpl", "six-equal-copies",
@@ -325,7 +306,6 @@ MUTATIONS = (
     Mutation("page cache newer than the read point", (SAME, PGMRPL), _stale_page_cache),
     Mutation("torn pages without double write", (LOST,), _no_double_write),
     Mutation("nodes are told a VDL that is not durable", (VDL,), _nodes_are_told_what_is_not_durable),
-    Mutation("a replacement is committed unfilled", (LOST, HALF, VDL), _proposals_replace_the_quorum_at_once, 70),
     Mutation("gossip fetches nothing", (COPIES,), _gossip_fetches_nothing),
     Mutation("log collected before pages are synced", (LOST, SAME, COPIES), _log_collected_before_pages_are_synced),
 )
