@@ -616,18 +616,24 @@ class StorageNode(Generic[Token]):
         if descriptor is None:
             return
         nodes = len(descriptor.nodes)
-        full = [
-            pg
+        full = {
+            pg: filling
             for pg, filling in self.filling.items()
             if not self.gossip.fetching_pages(pg)
             and filling.filled(self.segments[pg].scl, nodes, descriptor.write_parts(pg))
-        ]
+        }
         if not full:
             return
         for pg in full:
-            logger.info("PG %d is filled up to %d: its segment counts from now on", pg, self.segments[pg].scl)
             del self.filling[pg]
-        self.remember_segments()
+        try:
+            self.remember_segments()
+        except OSError as error:
+            self.filling.update(full)
+            self.refused_by_disk(error, "meta")
+            return
+        for pg in full:
+            logger.info("PG %d is filled up to %d: its segment counts from now on", pg, self.segments[pg].scl)
 
     # --- log and pages for peers and recovery
 
