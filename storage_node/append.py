@@ -61,7 +61,7 @@ class Appends:
         try:
             refusal = self.node.on_append(request, replies)
         except OSError as error:
-            self.node.refused_by_disk(error)
+            self.node.refused_by_disk(error, "meta")
             refusal = pb.AppendReply(sequence=request.sequence, error=f"node {self.node.config.node_id}: {error}")
         self.appends += 1
         if refusal is not None:

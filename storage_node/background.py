@@ -96,8 +96,8 @@ class Background:
                 self._start(node.on_reply(call, reply))
         except ConnectionError as error:
             node.on_failed(call, str(error))
-        except OSError as error:  # the disk refused what the reply brought (a newer epoch, a truncation, log)
-            node.refused_by_disk(error)
+        except OSError as error:  # the disk refused what the reply brought: a newer epoch, a truncation, a descriptor
+            node.refused_by_disk(error, "meta")
             node.on_failed(call, str(error))
         except InvariantViolation as error:
             logger.exception("%s from %s gave what cannot be used", call.method, call.peer_id)

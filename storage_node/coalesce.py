@@ -240,7 +240,7 @@ class Coalescer:
         while work.pages and len(work.ready) < CHUNK_PAGES:
             page_no = work.pages.popleft()
             try:
-                page = segment.materialize(page_no, work.upto_lsn, node.cached(page_no, work.upto_lsn))
+                page = segment.materialize(page_no, work.upto_lsn, node.cache.get(page_no, work.upto_lsn))
             except Collected:
                 work.numbers.append(page_no)
                 continue
@@ -268,7 +268,7 @@ class Coalescer:
         for page_no in numbers:
             segment.stored(page_no, work.upto_lsn)
             segment.broken.discard(page_no - segment.first_page)
-            node.drop_older(page_no, work.upto_lsn)
+            node.cache.drop(page_no, work.upto_lsn)
         if work.failed:
             self._not_before = node.clock.monotonic() + RETRY_S
         elif last and segment.version == work.version:
@@ -293,7 +293,6 @@ class Coalescer:
             node.refused_by_disk(error, "meta")
             self._not_before = node.clock.monotonic() + RETRY_S
             return
-        node.refusals.clear("meta")
         node.log.release(node.stager.keep(self._gone))
         self._gone = []
         self.collected_files += node.log.collect()

@@ -65,10 +65,6 @@ class Gossip:
         """Whether the PG's log or baseline is on its way from a peer."""
         return pg in self._fetching or self._node.refill.holds(pg)
 
-    def fetching_pages(self, pg: int) -> bool:
-        """Whether the PG's pages are on their way from a peer, or wait to be stored."""
-        return self._node.refill.holds(pg)
-
     def hurry(self) -> None:
         """Something is missing here that peers can be expected to have: the next rounds begin at once."""
         self.next_s, self._urgent, self._calm = 0.0, URGENT_ROUNDS, 0
@@ -120,7 +116,7 @@ class Gossip:
     def _repairs(self, segment: Segment, peer_id: str, address: str) -> list[Effect]:
         node = self._node
         lsn = segment.last_lsn_upto(node.coalesce_limit(segment))
-        request = pb.ReadPagesRequest(volume_id=node.volume_id)
+        request = pb.ReadPagesRequest(volume_id=node.volume_id, membership_epoch=node.membership_epoch)
         broken = sorted(i for i in segment.broken if segment.first_page + i not in self._repairing)
         if not broken:
             return []
@@ -239,7 +235,7 @@ class Gossip:
                 self._repairing.discard(page_no)
                 segment.broken.discard(page_no - segment.first_page)
                 self.repairs.pages_repaired_total += 1
-                node.drop_older(page_no, 1 << 62)
+                node.cache.drop(page_no)
 
         # Without an image: the peer's page is freed at the LSN asked for, and so is this one's successor.
         chunk = peer_chunk(segment, pages, stored)

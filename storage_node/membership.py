@@ -1,7 +1,7 @@
-"""What a node holds by the descriptor's word, and which of its segments do not count yet.
+"""Which of a node's segments do not count yet.
 
-Input: descriptors, the states of peers → output: the PGs of this node, and its *hollow* segments: those that have not
-been filled since the node lost them or was given them. A hollow segment may have forgotten, or never have had, records
+Input: descriptors, the states of peers → output: its *hollow* segments (``HollowSegments``): those that have not been
+filled since the node lost them or was given them. A hollow segment may have forgotten, or never have had, records
 that were acknowledged with its slot's help, so it counts in no quorum: not as a voter in recovery, nor with an ack.
 
 It is filled once this node has heard, since it became hollow, the SCLs of so many other holders that no write quorum
@@ -15,12 +15,26 @@ anew, or begins to overwrite its stored pages in place (a refill); it is never h
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from aurora.geometry import Descriptor
+from aurora.page import PAGE_BYTES
 from aurora.quorum import Quorum
 from aurora.rpc import storage_pb2 as pb
+from storage_node.effects import Effect, SyncFile
+from storage_node.page_store import page_lsn
+from storage_node.segment import Segment
+
+if TYPE_CHECKING:
+    from storage_node.node import StorageNode
+
+LOOK_PAGES = 64
+"""Stored pages that are looked at between two glances at the clock."""
+
+logger = logging.getLogger(__name__)
 
 
 def joins_hollow(node_id: str, pg: int, old: Descriptor | None, new: Descriptor, *, created: bool) -> bool | None:
@@ -69,3 +83,159 @@ class Filling:
 def states_of(message: pb.GossipRequest | pb.GossipReply) -> dict[int, int]:
     """PG → SCL of the sender's segments that are not hollow."""
     return {state.pg: state.scl for state in message.pgs if not state.hollow}
+
+
+class HollowSegments:
+    """Those of one node. ``filling``: PG → what is known of how it fills. ``pg in`` and iteration are of PGs."""
+
+    def __init__(self, node: StorageNode[Any]) -> None:
+        self._node = node
+        self.filling: dict[int, Filling] = {}
+        self._syncing: dict[str, Filling] = {}
+        """Page files whose every page has been looked at, until they are synced."""
+
+    def __contains__(self, pg: int) -> bool:
+        return pg in self.filling
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.filling)
+
+    def __len__(self) -> int:
+        return len(self.filling)
+
+    def load(self, held: pb.SegmentMeta) -> None:
+        """What the meta file says of a segment."""
+        if held.hollow:
+            self.filling[held.pg] = Filling(held.torn)
+
+    def mark(self, meta: pb.SegmentMeta) -> None:
+        """Say in the meta file whether the segment is hollow."""
+        meta.hollow = meta.pg in self.filling
+        meta.torn = meta.hollow and self.filling[meta.pg].torn
+
+    def under(self, wanted: Descriptor, *, created: bool) -> dict[int, Filling]:
+        """What ``filling`` is to be once the node has taken the descriptor."""
+        node_id = self._node.config.node_id
+        after = {}
+        for pg in sorted(wanted.groups_of(node_id)):
+            hollow = joins_hollow(node_id, pg, self._node.descriptor, wanted, created=created)
+            if hollow:
+                after[pg] = Filling()
+            elif hollow is None and pg in self.filling:
+                after[pg] = self.filling[pg]
+        return after
+
+    def begin(self, segment: Segment) -> None:
+        """Before stored pages are overwritten in place: until the segment is whole again it is hollow, durably.
+        OSError when the disk refuses that: it is not hollow then.
+        """
+        if segment.pg not in self.filling:
+            self.filling[segment.pg] = Filling(torn=True)
+            try:
+                self._node.remember_segments()
+            except OSError:
+                del self.filling[segment.pg]
+                raise
+
+    def truncated(self) -> None:
+        """Log that was heard of has become void."""
+        for filling in self.filling.values():
+            filling.heard.clear()
+
+    # --- what makes them whole
+
+    def hear(self, state: pb.GossipRequest | pb.GossipReply) -> None:
+        """A peer's state, of the same membership epoch or a newer one; it knows every truncation that this node knows,
+        for else its SCLs may count void records.
+        """
+        descriptor = self._node.descriptor
+        if not self.filling or descriptor is None:
+            return
+        index = descriptor.index_of.get(state.node_id)
+        for pg, scl in states_of(state).items():
+            if index is not None and pg in self.filling and state.node_id in descriptor.groups[pg].holders():
+                self.filling[pg].hear(index, scl)
+        self.settle(descriptor)
+
+    def settle(self, descriptor: Descriptor) -> None:
+        """Segments that lack nothing any more count again."""
+        node = self._node
+        filled = {
+            pg: filling
+            for pg, filling in self.filling.items()
+            if not node.refill.holds(pg)
+            and filling.filled(node.segments[pg].scl, len(descriptor.nodes), descriptor.write_parts(pg))
+        }
+        if filled and self._lift(filled):
+            for pg in filled:
+                logger.info("PG %d is filled up to %d: its segment counts from now on", pg, node.segments[pg].scl)
+
+    def take_baseline(self, pg: int, lsn: int, cpl: int) -> bool:
+        """Claim durably that the segment's chain starts at this baseline, which makes one whole that was torn only."""
+        filling = self.filling.get(pg)
+        torn = {pg: filling} if filling is not None and filling.torn else {}
+        return self._lift(torn, {pg: (lsn, cpl)})
+
+    def look(self, deadline_s: float) -> list[Effect]:
+        """A refill that a crash ended may not be needed any more, for the log came in another way: then what it left in
+        the page store is looked at, page by page, until ``deadline_s``; those that it tore are repaired from peers.
+        """
+        node = self._node
+        effects: list[Effect] = []
+        for pg, filling in list(self.filling.items()):
+            segment = node.segments[pg]
+            if not filling.torn or node.refill.holds(pg) or segment.scl < node.gossip.known_scl(pg):
+                filling.checked = filling.newest_lsn = 0
+                continue
+            store = segment.store
+            while filling.checked < store.file_pages and node.clock.monotonic() < deadline_s:
+                stop = filling.checked + LOOK_PAGES
+                for index, page in store.pages(filling.checked, stop):
+                    if page is None:
+                        segment.broken.add(index)
+                    else:
+                        filling.newest_lsn = max(filling.newest_lsn, page_lsn(page))
+                filling.checked = stop
+            if store.file_bytes % PAGE_BYTES:
+                segment.broken.add(store.file_pages)  # the crash left a part of the last one
+            if not _looked_through(segment, filling):
+                continue
+            if not store.file_bytes:
+                self._count_again(pg, filling)
+            elif self._syncing.get(store.name) is not filling:
+                self._syncing[store.name] = filling  # what was overwritten before the crash may not be durable
+                effects.append(SyncFile(store.name))
+        return effects
+
+    def on_synced(self, name: str) -> None:
+        """A sync of that file is done, whoever asked for it: it began after the crash."""
+        looked = self._syncing.pop(name, None)
+        for pg, filling in list(self.filling.items()):
+            segment = self._node.segments[pg]
+            if filling is looked and not self._node.refill.holds(pg) and _looked_through(segment, filling):
+                self._count_again(pg, filling)
+
+    def _count_again(self, pg: int, filling: Filling) -> None:
+        if self._lift({pg: filling}):
+            logger.info("PG %d is whole without a refill: its segment counts from now on", pg)
+
+    def _lift(self, whole: Mapping[int, Filling], baselines: Mapping[int, tuple[int, int]] | None = None) -> bool:
+        """These segments count again once the meta file says so; False when the disk refuses that."""
+        for pg in whole:
+            del self.filling[pg]
+        try:
+            self._node.remember_segments(baselines)
+        except OSError as error:
+            self.filling.update(whole)
+            self._node.refused_by_disk(error, "meta")
+            return False
+        return True
+
+
+def _looked_through(segment: Segment, filling: Filling) -> bool:
+    """Whether every stored page is sound, and the chain reaches the newest of them."""
+    return (
+        filling.checked >= segment.store.file_pages
+        and not segment.broken
+        and segment.scl >= max(filling.newest_lsn, segment.floor_lsn)
+    )

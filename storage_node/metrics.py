@@ -139,10 +139,10 @@ NODE_METRICS: Final[tuple[_NodeMetric, ...]] = (
         "aurora_storage_cache_lookups_total",
         "counter",
         "Lookups in the cache of materialized pages",
-        lambda s: {("hit",): int(s.node.arena.hits), ("miss",): int(s.node.arena.misses)},
+        lambda s: {("hit",): s.node.cache.hits, ("miss",): s.node.cache.misses},
         ("result",),
     ),
-    _NodeMetric("aurora_storage_cached_pages", "gauge", "Pages in that cache", lambda s: len(s.node.arena)),
+    _NodeMetric("aurora_storage_cached_pages", "gauge", "Pages in that cache", lambda s: len(s.node.cache)),
     # Gossip and repair
     _NodeMetric("aurora_storage_gossip_rounds_total", "counter", "Gossip rounds begun", lambda s: s.node.gossip.rounds),
     _NodeMetric(

@@ -18,10 +18,10 @@ from aurora.batch import Batch, BatchCorrupt
 from aurora.buggify import buggify
 from aurora.errors import InvariantViolation
 from aurora.geometry import Descriptor
-from aurora.kernels import arena as arena_kernel
 from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
 from aurora.seams import Clock, Disk, Rng
+from storage_node import node_status
 from storage_node.backup import Stager
 from storage_node.coalesce import Coalescer
 from storage_node.config import NodeConfig
@@ -29,24 +29,21 @@ from storage_node.effects import Call, Effect, StoreEffect
 from storage_node.gossip import Gossip
 from storage_node.hot_log import HotLog, LogDamaged
 from storage_node.limits import IndexMemory, Refusals
-from storage_node.membership import Filling, joins_hollow, states_of
+from storage_node.membership import HollowSegments
 from storage_node.meta import MetaStore
+from storage_node.page_cache import PageCache
 from storage_node.page_range import RANGE_PAGES_MAX, RangeRead
-from storage_node.page_store import PageDamaged, PageStore, page_lsn
+from storage_node.page_store import PageDamaged, PageStore
 from storage_node.refill import Refill
 from storage_node.scrub import Scrubber
 from storage_node.segment import Collected, Segment
-from storage_node.segment_status import pg_status
 
 Token = TypeVar("Token")
 
 CHUNK_BYTES = 1 << 20
 INDEX_ENTRIES = 8
-LOOK_PAGES = 64
-"""Stored pages that are looked at between two glances at the clock."""
 INDEX_BACKLOG = 256
 """Entries that may wait for the index before the node calls itself busy; a read indexes them first."""
-_NEVER_EVICTED_LSN = 1 << 62
 
 logger = logging.getLogger(__name__)
 
@@ -69,8 +66,7 @@ class StorageNode(Generic[Token]):
         self.disk = disk
         self.meta = MetaStore(disk, config.node_id)
         self.log = HotLog(disk, int(config.log_file_mb * (1 << 20)), int(config.log_cache_mb * (1 << 20)))
-        self.arena = arena_kernel.Arena(max(16, int(config.cache_mb * (1 << 20)) // PAGE_BYTES))
-        self.arena.durable_lsn = _NEVER_EVICTED_LSN
+        self.cache = PageCache(config.cache_mb)
         self.segments: dict[int, Segment] = {}
         self.vdl: int = self.meta.value.vdl
         self.pgmrpl: int = self.meta.value.pgmrpl
@@ -83,8 +79,7 @@ class StorageNode(Generic[Token]):
             self.descriptor = Descriptor.from_proto(self.meta.value.descriptor)
         self.pgs: frozenset[int] = frozenset()
         """PGs of which this node holds a segment, or is to hold one."""
-        self.filling: dict[int, Filling] = {}
-        """The hollow ones of them."""
+        self.hollow = HollowSegments(self)
         self.coalescer = Coalescer(self)
         self.gossip = Gossip(self)
         self.scrub = Scrubber(self)
@@ -103,8 +98,7 @@ class StorageNode(Generic[Token]):
             if held.pg in self.pgs:
                 self._make_segment(held.pg, held.collected_lsn, held.collected_cpl).floor_lsn = held.floor_lsn
                 self.stager.load(held.pg, held.staged_lsn)
-                if held.hollow:
-                    self.filling[held.pg] = Filling(held.torn)
+                self.hollow.load(held)
         for pg in self.pgs:
             self.segment(pg)
         self._drop_strange_files()
@@ -193,12 +187,7 @@ class StorageNode(Generic[Token]):
             if wanted.pages_per_pg != current.pages_per_pg:
                 raise Refused(f"pages a PG cannot change from {current.pages_per_pg} to {wanted.pages_per_pg}")
         pgs = wanted.groups_of(self.config.node_id)
-        hollow = {pg: joins_hollow(self.config.node_id, pg, current, wanted, created=created) for pg in sorted(pgs)}
-        filling = {
-            pg: Filling() if hollow[pg] else self.filling[pg]
-            for pg in sorted(pgs)
-            if hollow[pg] or (hollow[pg] is None and pg in self.filling)
-        }
+        filling = self.hollow.under(wanted, created=created)
         held = {held.pg: held for held in self.meta.value.segments}
         del self.meta.value.segments[:]
         for pg in sorted(pgs):
@@ -207,8 +196,8 @@ class StorageNode(Generic[Token]):
             self.meta.value.segments.append(kept)
         self.refill.keep_notes(pgs)
         self.meta.value.descriptor.CopyFrom(new)
-        self.meta.write()
-        self.descriptor, self.filling = wanted, filling
+        self.write_meta()
+        self.descriptor, self.hollow.filling = wanted, filling
         gone, self.pgs = self.pgs - pgs, pgs
         for pg in sorted(gone):
             self._drop_segment(pg)
@@ -224,9 +213,8 @@ class StorageNode(Generic[Token]):
             self.coalescer.forget(segment)
             self.log.release(self.stager.forget(pg))
             self.log.release(segment.release_all())
-            for page_no in self.arena.page_of[self.arena.page_of >= 0].tolist():
-                if self.pg_of(page_no) == pg:
-                    self.arena.drop(page_no)
+            pages_per_pg = self.meta.value.descriptor.pages_per_pg
+            self.cache.drop_range(pg * pages_per_pg, (pg + 1) * pages_per_pg)
         self.refill.forget(pg)
         self._drop_strange_files()
         self.log.collect()
@@ -251,7 +239,7 @@ class StorageNode(Generic[Token]):
                 self.meta.value.settled_vdl = self.vdl
             self.meta.value.volume_epoch = epoch
             self.meta.value.writer_id = writer_id
-            self.meta.write()
+            self.write_meta()
             logger.info("volume epoch %d of writer %s adopted", epoch, writer_id)
         return epoch == self.epoch and writer_id == self.meta.value.writer_id
 
@@ -324,7 +312,7 @@ class StorageNode(Generic[Token]):
             reply = pb.AppendReply(sequence=request.sequence, error=error)
             if not error:
                 for pg in touched:
-                    if pg in self.segments and pg not in self.filling:
+                    if pg in self.segments and pg not in self.hollow:
                         reply.scl.add(pg=pg, lsn=self.segments[pg].scl)
             replies.append((token, reply))
         return replies
@@ -344,7 +332,7 @@ class StorageNode(Generic[Token]):
         try:
             entries = self.log.append(batches)
         except OSError as error:
-            self.refused_by_disk(error)
+            self.refused_by_disk(error, "log")
             return f"node {self.config.node_id}: {error}"
         self.sync_log()
         segments, truncations = self.segments, self.truncations
@@ -381,7 +369,7 @@ class StorageNode(Generic[Token]):
         """Why the node refuses; empty while it does not."""
         return self.refusals.note
 
-    def refused_by_disk(self, error: OSError, what: str = "log") -> None:
+    def refused_by_disk(self, error: OSError, what: str) -> None:
         """Remember, and say once, that the disk refuses ``what``: log, pages or meta."""
         if self.refusals.set(what, str(error)):
             logger.error("the disk refuses (%s): %s", what, error)
@@ -394,24 +382,6 @@ class StorageNode(Generic[Token]):
         return reason
 
     # --- pages
-
-    def cached(self, page_no: int, upto_lsn: int) -> memoryview | None:
-        """The cached version of the page when it is not newer than ``upto_lsn``."""
-        frame = self.arena.lookup(page_no)
-        if frame < 0 or self.arena.page_lsn(frame) > upto_lsn or buggify("page-cache-misses"):
-            return None
-        return memoryview(self.arena.page(frame))
-
-    def drop_older(self, page_no: int, lsn: int) -> None:
-        """Forget a cached version below ``lsn``: the records that follow it have left the index."""
-        if self.arena.contains(page_no) and self.arena.page_lsn(self.arena.lookup(page_no)) < lsn:
-            self.arena.drop(page_no)
-
-    def drop_range(self, first_page: int, end_page: int) -> None:
-        """Forget what is cached of the pages from ``first_page`` to before ``end_page``."""
-        held = self.arena.page_of
-        for page_no in held[(held >= first_page) & (held < end_page)].tolist():
-            self.arena.drop(page_no)
 
     def on_read(self, request: pb.ReadPagesRequest) -> pb.ReadPagesReply:
         """Pages as of their read points; each image, or why not, in the order asked for."""
@@ -433,7 +403,7 @@ class StorageNode(Generic[Token]):
         try:
             while segment.index(INDEX_ENTRIES):
                 pass
-            page = segment.materialize(page_no, pg_lsn, self.cached(page_no, pg_lsn))
+            page = segment.materialize(page_no, pg_lsn, self.cache.get(page_no, pg_lsn))
         except Collected:
             return pb.PageImage(page_no=page_no, scl=segment.scl, collected=True)
         except PageDamaged:
@@ -443,15 +413,8 @@ class StorageNode(Generic[Token]):
             return pb.PageImage(page_no=page_no, scl=segment.scl, behind=True)
         if page is None:
             return pb.PageImage(page_no=page_no)
-        self._cache(page_no, page)
+        self.cache.put(page_no, page)
         return pb.PageImage(page_no=page_no, image=bytes(page))
-
-    def _cache(self, page_no: int, page: bytearray) -> None:
-        frame = self.arena.lookup(page_no)
-        if frame < 0:
-            self.arena.install(page_no, bytes(page))
-        elif self.arena.page_lsn(frame) < page_lsn(page):
-            self.arena.page(frame)[:] = page
 
     def log_damaged(self, segment: Segment, error: LogDamaged) -> None:
         """A log entry has decayed: forget it; the gap is filled from peers."""
@@ -466,7 +429,7 @@ class StorageNode(Generic[Token]):
         self._check_volume(request.volume_id)
         adopted = self._adopt(request.volume_epoch, request.writer_id)
         return pb.FenceReply(
-            adopted=adopted, epoch=self.epoch, writer_id=self.meta.value.writer_id, pgs=self.pg_states(),
+            adopted=adopted, epoch=self.epoch, writer_id=self.meta.value.writer_id, pgs=node_status.states(self),
             truncations=self._truncation_messages(), descriptor=self.meta.value.descriptor,
         )  # fmt: skip
 
@@ -494,15 +457,13 @@ class StorageNode(Generic[Token]):
                     )
         del self.meta.value.truncations[:]
         self.meta.value.truncations.extend(pb.Truncation(epoch=e, vdl=vdl, upper=upper) for e, vdl, upper in ranges)
-        self.meta.write()
+        self.write_meta()
         self.truncations = ranges
         self.gossip.truncated()
-        for filling in self.filling.values():
-            filling.heard.clear()
+        self.hollow.truncated()
         for segment in self.segments.values():
             segment.truncate(ranges)
-        for page_no in self.arena.page_of[self.arena.page_of >= 0].tolist():
-            self.arena.drop(page_no)
+        self.cache.clear()
         logger.info("truncation ranges are now %s", ranges)
 
     def _truncation_messages(self) -> list[pb.Truncation]:
@@ -539,39 +500,15 @@ class StorageNode(Generic[Token]):
         """The descriptor, if there is one."""
         return pb.ReadDescriptorReply(present=self.descriptor is not None, descriptor=self.meta.value.descriptor)
 
-    def pg_states(self) -> list[pb.PgState]:
-        """The state of every segment."""
-        return [
-            pb.PgState(
-                pg=pg, scl=s.scl, highest_lsn=s.highest_lsn, collected_lsn=s.collected_lsn, vdl_hint=self.vdl,
-                scl_cpl=s.scl_cpl, hollow=pg in self.filling, staged_lsn=self.stager.staged_lsn(pg),
-                staging_from=self.stager.staging_from(s),
-            )
-            for pg, s in sorted(self.segments.items())
-        ]  # fmt: skip
-
     def on_status(self, request: pb.StatusRequest) -> pb.StatusReply:
-        """What the node is doing; ``state`` is empty, serving, behind (a gap or a fetch) or refusing (the disk)."""
-        behind = self.gossip.catching_up or any(segment.pending for segment in self.segments.values())
-        state = "empty" if self.descriptor is None else "refusing" if self.note else "behind" if behind else "serving"
-        return pb.StatusReply(
-            node_id=self.config.node_id, az=self.config.az, volume_id=self.volume_id, volume_epoch=self.epoch,
-            writer_id=self.meta.value.writer_id, pgs=self.pg_states(), vdl=self.vdl, pgmrpl=self.pgmrpl,
-            log_bytes=self.log.total_bytes, page_bytes=sum(s.store.allocated_bytes for s in self.segments.values()),
-            cached_pages=len(self.arena), state=state, note=self.note, membership_epoch=self.membership_epoch,
-            geometry_epoch=self.descriptor.geometry_epoch if self.descriptor is not None else 0,
-            descriptor=self.meta.value.descriptor if self.descriptor is not None else None,
-            pg_status=[pg_status(self, segment) for _, segment in sorted(self.segments.items())],
-            scrub=self.scrub.status(), index_bytes=self.memory.bytes, index_bytes_max=self.memory.limit_bytes,
-            refills=self.refill.states(),
-            backup=self.stager.note,
-        )  # fmt: skip
+        """What the node is doing."""
+        return node_status.reply(self)
 
     def gossip_request(self) -> pb.GossipRequest:
         """This node's side of a gossip exchange."""
         return pb.GossipRequest(
-            volume_id=self.volume_id, node_id=self.config.node_id, volume_epoch=self.epoch, pgs=self.pg_states(),
-            vdl=self.vdl, pgmrpl=self.pgmrpl, truncations=self._truncation_messages(),
+            volume_id=self.volume_id, node_id=self.config.node_id, volume_epoch=self.epoch,
+            pgs=node_status.states(self), vdl=self.vdl, pgmrpl=self.pgmrpl, truncations=self._truncation_messages(),
             descriptor_generation=self.meta.value.descriptor.generation, writer_id=self.meta.value.writer_id,
             descriptor_epoch=self.meta.value.descriptor.proposer_epoch, membership_epoch=self.membership_epoch,
             staged_vdl=self.stager.timeline.turn.done,
@@ -603,37 +540,8 @@ class StorageNode(Generic[Token]):
         # A peer that does not know a truncation may still count void records in its SCL.
         informed = {(t.epoch, t.vdl, t.upper) for t in state.truncations}.issuperset(self.truncations)
         current = state.membership_epoch >= self.membership_epoch
-        if self.filling and self.descriptor is not None and current and informed:
-            index = self.descriptor.index_of.get(state.node_id)
-            for pg, scl in states_of(state).items():
-                if index is not None and pg in self.filling and state.node_id in self.descriptor.groups[pg].holders():
-                    self.filling[pg].hear(index, scl)
-            self._check_filled()
-
-    def _check_filled(self) -> None:
-        """Segments that lack nothing any more count again, once that is durable."""
-        descriptor = self.descriptor
-        if descriptor is None:
-            return
-        nodes = len(descriptor.nodes)
-        full = {
-            pg: filling
-            for pg, filling in self.filling.items()
-            if not self.gossip.fetching_pages(pg)
-            and filling.filled(self.segments[pg].scl, nodes, descriptor.write_parts(pg))
-        }
-        if not full:
-            return
-        for pg in full:
-            del self.filling[pg]
-        try:
-            self.remember_segments()
-        except OSError as error:
-            self.filling.update(full)
-            self.refused_by_disk(error, "meta")
-            return
-        for pg in full:
-            logger.info("PG %d is filled up to %d: its segment counts from now on", pg, self.segments[pg].scl)
+        if current and informed:
+            self.hollow.hear(state)
 
     # --- log and pages for peers and recovery
 
@@ -689,71 +597,12 @@ class StorageNode(Generic[Token]):
         """Stored pages of a PG, each with every record that is collected here."""
         return self.range_read(request).reply(self.disk)
 
-    def begin_filling(self, segment: Segment) -> None:
-        """Before stored pages are overwritten in place: until the segment is whole again it is hollow, durably."""
-        if segment.pg not in self.filling:
-            self.filling[segment.pg] = Filling(torn=True)
-            try:
-                self.remember_segments()
-            except OSError:
-                del self.filling[segment.pg]
-                raise
-
-    def _look_at_torn(self, deadline: float) -> None:
-        """A refill that a crash ended may not be needed any more, for the log came in another way: then what it left in
-        the page store is looked at, page by page; those that it tore are repaired from peers.
-        """
-        for pg, filling in list(self.filling.items()):
-            segment = self.segments[pg]
-            if not filling.torn or self.refill.holds(pg) or segment.scl < self.gossip.known_scl(pg):
-                filling.checked = filling.newest_lsn = 0
-                continue
-            while filling.checked < segment.store.file_pages and self.clock.monotonic() < deadline:
-                stop = filling.checked + LOOK_PAGES
-                for index, page in segment.store.pages(filling.checked, stop):
-                    if page is None:
-                        segment.broken.add(index)
-                    else:
-                        filling.newest_lsn = max(filling.newest_lsn, page_lsn(page))
-                filling.checked = stop
-            if segment.store.file_bytes % PAGE_BYTES:
-                segment.broken.add(segment.store.file_pages)  # the crash left a part of the last one
-            looked = filling.checked >= segment.store.file_pages and not segment.broken
-            if looked and segment.scl >= max(filling.newest_lsn, segment.floor_lsn):
-                self._count_again(pg, filling)
-
-    def _count_again(self, pg: int, filling: Filling) -> None:
-        store = self.segments[pg].store
-        if store.file_bytes:
-            try:
-                self.disk.sync(store.name)  # what was overwritten last may not be durable yet
-            except OSError as error:
-                raise StorageFailed(f"sync of {store.name}: {error}") from error
-        del self.filling[pg]
-        try:
-            self.remember_segments()
-        except OSError as error:
-            self.filling[pg] = filling
-            self.refused_by_disk(error, "meta")
-        else:
-            logger.info("PG %d is whole without a refill: its segment counts from now on", pg)
-
     def adopt_baseline(self, segment: Segment, lsn: int, cpl: int) -> None:
         """A peer's pages are stored: the segment's chain starts at their baseline.
 
         The meta file says so first: the SCL rises with the baseline, and what is claimed must survive a crash.
         """
-        if lsn <= segment.collected_lsn:
-            return
-        torn = self.filling.get(segment.pg)
-        if torn is not None and torn.torn:
-            del self.filling[segment.pg]
-        try:
-            self.remember_segments({segment.pg: (lsn, cpl)})
-        except OSError as error:
-            if torn is not None:
-                self.filling[segment.pg] = torn
-            self.refused_by_disk(error, "meta")
+        if lsn <= segment.collected_lsn or not self.hollow.take_baseline(segment.pg, lsn, cpl):
             return
         # What the pages cover may not be in the backup yet.
         self.log.release(self.stager.keep(segment.give_up(lsn)))
@@ -790,6 +639,11 @@ class StorageNode(Generic[Token]):
             return min(limit, settled_vdl)
         return limit
 
+    def write_meta(self) -> None:
+        """Make ``meta.value`` durable. OSError when the disk refuses: it is then what it was at the last write."""
+        self.meta.write()
+        self.refusals.clear("meta")
+
     def remember_segments(self, baselines: Mapping[int, tuple[int, int]] | None = None) -> None:
         """Write the collected LSNs, with the hints that allowed them, to the meta file.
 
@@ -799,13 +653,13 @@ class StorageNode(Generic[Token]):
         del value.segments[:]
         for pg, segment in sorted(self.segments.items()):
             lsn, cpl = (baselines or {}).get(pg, (segment.collected_lsn, segment.collected_cpl))
-            value.segments.add(
-                pg=pg, collected_lsn=lsn, collected_cpl=cpl, hollow=pg in self.filling, floor_lsn=segment.floor_lsn,
-                torn=pg in self.filling and self.filling[pg].torn,
+            meta = value.segments.add(
+                pg=pg, collected_lsn=lsn, collected_cpl=cpl, floor_lsn=segment.floor_lsn,
                 staged_lsn=self.stager.staged_lsn(pg),
             )  # fmt: skip
+            self.hollow.mark(meta)
         value.vdl, value.pgmrpl = self.vdl, self.pgmrpl
-        self.meta.write()
+        self.write_meta()
 
     def raise_floor(self, segment: Segment, lsn: int) -> None:
         """Before the first hole of pages freed at or below ``lsn``: remember durably that holes are right only from
@@ -837,8 +691,7 @@ class StorageNode(Generic[Token]):
         if not self.memory.refuses_appends():
             self.refusals.clear("memory")
         effects += self.refill.tick(now) + self.coalescer.step(now)
-        if self.filling:
-            self._look_at_torn(deadline)
+        effects += self.hollow.look(deadline)
         effects += self.stager.step(now)
         self.scrub.step(now)
         return effects
@@ -861,6 +714,7 @@ class StorageNode(Generic[Token]):
 
     def on_synced(self, name: str) -> list[Effect]:
         """A ``SyncFile`` is done."""
+        self.hollow.on_synced(name)
         effects = self.refill.on_synced(name)
         return self.coalescer.on_synced(name) if effects is None else effects
 

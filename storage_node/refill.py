@@ -214,10 +214,10 @@ class Refill:
             self._job = None
             return
         try:
-            node.begin_filling(segment)
+            node.hollow.begin(segment)
             segment.store.forget_torn()
         except OSError as error:
-            node.refused_by_disk(error)
+            node.refused_by_disk(error, "pages")
             job.began_s = now
             return
         # The lowest: that peer has the log from there on, and every one further on can give pages.
@@ -445,10 +445,11 @@ class Refill:
             for first, data in runs:
                 damaged += self._place(job, first, data)
         except OSError as error:
-            node.refused_by_disk(error)
+            node.refused_by_disk(error, "pages")
             job.allowed_s = node.clock.monotonic() + BACKOFF_S
             job.todo.appendleft(piece)
             return
+        node.refusals.clear("pages")
         received = sum(len(data) for _, data in runs)
         job.bytes_by_peer[call.peer_id] = job.bytes_by_peer.get(call.peer_id, 0) + received
         job.allowed_s -= piece.paid_s * (1 - received / (piece.count * PAGE_BYTES))  # holes cost nothing
@@ -478,7 +479,7 @@ class Refill:
         for first, count in ranges:
             segment.store.discard(first, count)
             segment.broken.difference_update(range(first, first + count))
-            node.drop_range(segment.first_page + first, segment.first_page + first + count)
+            node.cache.drop_range(segment.first_page + first, segment.first_page + first + count)
 
     def _place(self, job: Job, first: int, data: bytes) -> list[int]:
         """Write the sound pages of a run; the indexes of the others."""
@@ -495,7 +496,7 @@ class Refill:
         after = first + len(data) // PAGE_BYTES
         segment.broken.difference_update(set(range(first, after)).difference(first + at for at in bad))
         for index in range(first, after):
-            node.drop_older(segment.first_page + index, 1 << 62)
+            node.cache.drop(segment.first_page + index)
         return [first + at for at in bad]
 
     def _keep(self, job: Job, taken: Range, where: list[Range]) -> None:
@@ -557,9 +558,9 @@ class Refill:
             else:
                 note.done.add(first=taken.first, count=taken.count, collected_lsn=taken.lsn, collected_cpl=taken.cpl)
         try:
-            self._node.meta.write()
+            self._node.write_meta()
         except OSError as error:
-            self._node.refused_by_disk(error)
+            self._node.refused_by_disk(error, "meta")
 
     def _finish(self, job: Job) -> None:
         """Every range is there and durable: the segment's chain starts at the lowest of their LSNs."""

@@ -155,7 +155,7 @@ class Scrubber:
             self.damaged += len(unsound)
             logger.error("%s: not what was written; written anew", ", ".join(unsound))
             try:
-                meta.write()
+                self._node.write_meta()
             except OSError as error:
                 self._node.refused_by_disk(error, "meta")
             else:
@@ -235,7 +235,7 @@ class Scrubber:
         try:
             gone = log_scrub.evacuate(node.log, number, MOVE_BYTES)
         except OSError as error:
-            node.refused_by_disk(error)
+            node.refused_by_disk(error, "log")
             self._move_after_s = now + RETRY_S
             return
         node.sync_log()

@@ -177,7 +177,7 @@ class AcknowledgedNeverLost(Checker):
             if (
                 name == node.name
                 and pg in core.pgs
-                and pg not in core.filling
+                and pg not in core.hollow
                 and claim
                 and not truncation.is_void(core.truncations, claim)
             ):
@@ -186,7 +186,7 @@ class AcknowledgedNeverLost(Checker):
                     found >= claim, f"{name} claimed PG {pg} up to {claim}, and has it up to {found} after a crash"
                 )
         for pg, segment in sorted(core.segments.items()):
-            if pg in core.filling:
+            if pg in core.hollow:
                 continue  # its pages are being overwritten in place, and it counts nowhere
             for page_no in self.ledger.pages_of(pg):
                 try:
@@ -454,8 +454,8 @@ class SixEqualCopies(Checker):
             known = node.core.descriptor
             if known is None or known.version != self.descriptor.version:
                 return f"{node.name} knows descriptor {known and known.version}, not {self.descriptor.version}"
-            if node.core.filling:
-                return f"{node.name} has hollow segments: {node.core.filling}"
+            if node.core.hollow:
+                return f"{node.name} has hollow segments: {node.core.hollow}"
             if set(node.core.segments) != self.descriptor.groups_of(node.name):
                 return f"{node.name} holds {sorted(node.core.segments)}, against the descriptor"
         for pg in current.history.pgs:

@@ -221,7 +221,7 @@ class SimNode:
             try:
                 return core.on_append(request, answered)
             except OSError as error:
-                core.refused_by_disk(error)
+                core.refused_by_disk(error, "meta")
                 return pb.AppendReply(sequence=request.sequence, error=str(error))
 
         refusal = self._guarded(stage)
@@ -308,7 +308,7 @@ class SimNode:
             try:
                 self._perform(core.on_reply(call, reply))
             except OSError as error:
-                core.refused_by_disk(error)
+                core.refused_by_disk(error, "meta")
 
         def end(well: bool) -> None:
             if self.core is not None and alive():

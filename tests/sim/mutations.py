@@ -17,7 +17,7 @@ from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from aurora.sim.runner import CORES_OWN
 from compute_node.volume import recovery, writer_core
-from storage_node import gossip, hot_log, meta, node, page_store, segment
+from storage_node import gossip, hot_log, meta, node, page_cache, page_store, segment
 
 Patch = Callable[[], Iterable[Any]]
 
@@ -223,7 +223,7 @@ def _stale_page_cache() -> Iterable[Any]:
 
         return mutated
 
-    yield _replace(node.StorageNode, "cached", make)
+    yield _replace(page_cache.PageCache, "get", make)
 
 
 def _no_double_write() -> Iterable[Any]:

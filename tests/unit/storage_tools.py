@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import random
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,7 @@ from aurora.kernels.python.redo import PUT, write_varint
 from aurora.page import PAGE_BYTES
 from aurora.placement import initial
 from aurora.rpc import storage_pb2 as pb
-from aurora.seams import Disk
+from aurora.seams import Buffer, Clock, Disk
 from aurora.sim.disk import SimDisk
 from storage_node import meta, page_store
 from storage_node.config import NodeConfig, Peer
@@ -101,7 +103,7 @@ def descriptor(nodes: int = 6) -> pb.Descriptor:
 
 
 def make_node(
-    disk: SimDisk, clock: StepClock | None = None, node_id: str = "n0", *, install: bool = True, **settings: float
+    disk: SimDisk, clock: Clock | None = None, node_id: str = "n0", *, install: bool = True, **settings: float
 ) -> StorageNode[int]:
     """A node on the disk, with the test's descriptor."""
     config = replace(NodeConfig(node_id=node_id, data=Path("unused"), cache_mb=0.2, log_file_mb=0.01), **settings)  # type: ignore[arg-type]
@@ -126,6 +128,28 @@ def read(node: StorageNode[int], writer: Writer, page_no: int, lsn: int) -> pb.P
     pg_lsn = writer.pg_lsn(page_no // PAGES_PER_PG, lsn)
     request = pb.ReadPagesRequest(volume_id=VOLUME, pages=[pb.PageAt(page_no=page_no, pg_lsn=pg_lsn, read_point=lsn)])
     return node.on_read(request).pages[0]
+
+
+class RefusingDisk(SimDisk):
+    """``refuses``: names that cannot be written, in whatever way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refuses: set[str] = set()
+
+    def _check(self, name: str) -> None:
+        if name in self.refuses:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def append(self, name: str, parts: Sequence[Buffer]) -> int:
+        """See ``Disk``."""
+        self._check("log" if name.startswith("log") else name)
+        return super().append(name, parts)
+
+    def write_atomic(self, name: str, data: bytes) -> None:
+        """See ``Disk``."""
+        self._check(name)
+        super().write_atomic(name, data)
 
 
 class Net:

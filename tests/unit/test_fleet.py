@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from storage_tools import VOLUME, Net, StepClock, Writer, append, make_node
+from storage_tools import VOLUME, Net, RefusingDisk, StepClock, Writer, append, make_node
 
 from aurora.geometry import Descriptor, Member
 from aurora.kernels import mtr, redo
@@ -22,6 +22,7 @@ from compute_node.volume.writer_core import WriterCore
 from storage_node.config import NodeConfig
 from storage_node.membership import Filling, joins_hollow
 from storage_node.node import StorageNode
+from storage_node.node_status import states
 
 SIX = [Member(f"az{z}-{n}", f"az{z}", f"az{z}-{n}:1") for z in (1, 2, 3) for n in "ab"]
 SPARES = [Member(f"az{z}-c", f"az{z}", f"az{z}-c:1") for z in (1, 2, 3)]
@@ -349,16 +350,37 @@ def test_a_node_that_lost_its_disk_does_not_vote_until_it_is_filled_again() -> N
         assert bool(reply.scl) == (node is not lost), "a hollow segment acknowledges nothing"
     net.down = {"n2", "n3", "n4"}
     net.tick(40)
-    assert lost.filling, "two others are not enough to know what was acknowledged"
+    assert lost.hollow, "two others are not enough to know what was acknowledged"
     # The flag outlives a restart.
     reborn: StorageNode[int] = StorageNode(lost.config, disk, clock, random.Random(2))
-    assert set(reborn.filling) == set(lost.filling)
+    assert set(reborn.hollow) == set(lost.hollow)
     nodes["n5"] = reborn
     net.down = {"n3", "n4"}
     net.tick(40)
-    assert not reborn.filling
-    assert not any(state.hollow for state in reborn.pg_states())
+    assert not reborn.hollow
+    assert not any(state.hollow for state in states(reborn))
     assert reborn.segment(0).scl == writer.lsns[0][-1]
+
+
+def test_a_segment_that_is_filled_counts_only_once_the_disk_has_taken_that() -> None:
+    clock, disk = StepClock(), RefusingDisk()
+    nodes = {f"n{i}": make_node(SimDisk(), clock, f"n{i}") for i in range(5)}
+    writer = Writer(random.Random(5))
+    for node in nodes.values():
+        append(node, writer.frames(10) if node is nodes["n0"] else [])
+    lost = make_node(disk, clock, "n5", install=False)
+    assert lost.install_descriptor(nodes["n0"].meta.value.descriptor) and 0 in lost.hollow
+    append(lost, [])
+    net = Net({**nodes, "n5": lost}, clock)
+    disk.refuses.update(("meta", "meta-copy"))
+    net.tick(60)
+    assert lost.segment(0).scl == writer.log.last_lsn, "it has all log"
+    assert "No space left" in lost.note
+    assert 0 in lost.hollow and not append(lost, writer.frames(1)).scl
+    disk.refuses.clear()
+    net.tick(60)
+    assert not lost.hollow and not lost.note
+    assert not make_node(disk, clock, "n5", install=False).hollow
 
 
 def test_a_stale_membership_is_refused_and_told_the_new_one() -> None:

@@ -76,7 +76,7 @@ def test_a_storage_nodes_metrics_can_all_be_read_and_move(tmp_path: Path) -> Non
     reads.answered(pb.ReadPagesReply(pages=[pb.PageImage(behind=True), pb.PageImage(collected=True)]), 0.001)
     assert value("aurora_storage_read_refused_pages_total", reason="collected") == 1
     assert value("aurora_storage_read_seconds_count") == 1
-    node.refused_by_disk(OSError("full"))
+    node.refused_by_disk(OSError("full"), "log")
     assert value("aurora_storage_refusing") == 1
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from storage_tools import PAGES_PER_PG, StepClock, Writer, append, make_node, read
+from storage_tools import PAGES_PER_PG, RefusingDisk, StepClock, Writer, append, make_node, read
 
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
@@ -353,6 +353,22 @@ def test_a_full_disk_stops_the_refill_and_room_lets_it_go_on() -> None:
     assert world.nodes["n3"].on_status(pb.StatusRequest()).state == "refusing"
     world.disks["n3"].capacity_bytes = None
     world.until(world.level, "level")
+    world.check("n3")
+
+
+def test_pages_taken_over_count_only_once_the_disk_has_taken_their_baseline() -> None:
+    world = filled(16)
+    world.disks["n3"] = disk = RefusingDisk()
+    world.restart("n3")
+    world.write(1)
+    node = world.nodes["n3"]
+    world.until(lambda: refilling(world, "n3") and bool(world.ranges), "the refill")
+    disk.refuses.update(("meta", "meta-copy"))
+    world.until(lambda: not refilling(world, "n3"), "its end")
+    assert node.note and not node.segment(0).collected_lsn and 0 in node.hollow
+    disk.refuses.clear()
+    world.until(world.level, "level")
+    assert not node.note and not node.hollow
     world.check("n3")
 
 

@@ -71,7 +71,7 @@ def test_a_repair_as_of_an_older_lsn_does_not_replace_a_damaged_page() -> None:
             old = read(nodes["n1"], writer, 0, old_lsn)
     node = nodes["n0"]
     disks["n0"].flip_bit("pages-0", 4000)
-    node.arena.drop(0)
+    node.cache.drop(0)
     net.down.add("n1")
     assert read(node, writer, 0, writer.log.last_lsn).behind and node.segments[0].broken == {0}
     asked = pb.PageAt(page_no=0, pg_lsn=old_lsn, read_point=old_lsn)

@@ -11,6 +11,7 @@ from storage_tools import Net, StepClock, Writer, append, make_node
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from storage_node.node import StorageNode
+from storage_node.node_status import states
 
 
 class WatchedNet(Net):
@@ -89,7 +90,7 @@ def test_a_fetch_that_breaks_off_is_counted_and_not_shown_any_more() -> None:
     _write(net, writer, 2, missing="n2")
     net.down = {"n0", "n1"}
     node = net.nodes["n2"]
-    state = net.nodes["n0"].pg_states()
+    state = states(net.nodes["n0"])
     for _ in range(2):  # behind what the peer had a round ago, and still is
         reply = pb.GossipReply(node_id="n0", volume_epoch=1, pgs=state, writer_id="w1")
         effects = node.gossip.on_reply(pb_call(), reply)
@@ -118,7 +119,7 @@ def test_damaged_pages_and_log_are_counted() -> None:
     net.tick(30)
     node = nodes["n0"]
     disks["n0"].flip_bit("pages-0", 2 * 8192 + 4000)
-    node.arena.drop(2)
+    node.cache.drop(2)
     lsn = writer.log.last_lsn
     asked = pb.PageAt(page_no=2, pg_lsn=lsn, read_point=lsn)
     assert node.on_read(pb.ReadPagesRequest(volume_id=node.volume_id, pages=[asked])).pages[0].behind
