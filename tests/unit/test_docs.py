@@ -61,6 +61,33 @@ def test_relative_links_resolve(document: Path) -> None:
     assert broken == []
 
 
+@cache
+def _classes() -> dict[str, frozenset[str]]:
+    """Class or message → every name in the files that define one of that name."""
+    found: dict[str, frozenset[str]] = {}
+    for folder in FOLDERS[:-1]:
+        for pattern in ("*.py", "*.pyx", "*.proto"):
+            for path in (ROOT / folder).rglob(pattern):
+                text = path.read_text()
+                words = frozenset(re.findall(r"\w+", text))
+                for name in re.findall(r"^\s*(?:cdef )?(?:class|message) (\w+)", text, re.MULTILINE):
+                    found[name] = found.get(name, frozenset()) | words
+    return found
+
+
+@pytest.mark.parametrize("document", sorted((ROOT / "docs" / "architecture").glob("*.md")), ids=lambda path: path.name)
+def test_members_are_in_the_files_of_their_classes(document: Path) -> None:
+    named = [
+        span.split(".") for span in _CODE.findall(_prose(document)) if re.fullmatch(r"_?[A-Z]\w*[a-z]\w*\.\w+", span)
+    ]
+    strange = [
+        f"{name}.{member}"
+        for name, member in named
+        if member not in ("json", "md") and member not in _classes().get(name, frozenset())
+    ]
+    assert strange == []
+
+
 @pytest.mark.parametrize("document", sorted((ROOT / "docs" / "architecture").glob("*.md")), ids=lambda path: path.name)
 def test_identifiers_are_in_the_sources(document: Path) -> None:
     """A class, method or constant that an architecture page names must still be somewhere in the code."""
