@@ -16,8 +16,10 @@ from typing import NoReturn
 
 from aurora import certs, fleet
 from aurora.keys import KeyRefused, KeySource, rekey_folder
+from aurora.object_store import ObjectStoreError
 from aurora.rpc.tls import Tls, TlsUnusable, files_of
-from aurora.supervisor import AZS, LOOPBACK, Cluster, ClusterError
+from aurora.sealed_store import Rewrapped, rekey_store
+from aurora.supervisor import AZS, LOOPBACK, MASTER_KEY, Cluster, ClusterError
 
 PAGES_PER_PG_DEFAULT = (10 << 30) // 8192
 """10 GiB protection groups."""
@@ -88,8 +90,14 @@ def _parser() -> argparse.ArgumentParser:
         "rekey", parents=[shared], help="wrap the data keys by a new master key (by default a new DIR/master.key)"
     )
     _key_flags(rekey, "new-", "the new master key:")
-    _key_flags(rekey, "", "with --folder, the old master key:")
+    _key_flags(rekey, "", "with --folder or --backup, the old master key:")
     rekey.add_argument("--folder", type=Path, default=None, help="one storage node's folder, in place of a cluster")
+    rekey.add_argument(
+        "--backup",
+        default=None,
+        metavar="URL",
+        help="the keys in this object store, in place of a cluster",
+    )
 
     verbs.add_parser("down", parents=[shared], help="stop all processes of the cluster")
 
@@ -158,6 +166,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     restore.add_argument("--volume", default=None, metavar="ID", help="when the object store holds several volumes")
     restore.add_argument("--list", action="store_true", help="only say what can be restored")
+    _key_flags(
+        restore, "", "of an encrypted backup, and of the new cluster (without --from: that of the --data cluster):"
+    )
     restore.add_argument("--host", default=LOOPBACK, help="address the new cluster's writer listens on")
     restore.add_argument("--port", type=int, default=5432, help="its port (default 5432; 0 takes a free one)")
     restore.add_argument("--cache-mb", type=int, default=512, help="its page cache")
@@ -296,15 +307,22 @@ def _certs(args: argparse.Namespace) -> int:
 def _rekey(args: argparse.Namespace) -> int:
     old = _keys(args.master_key_file, args.key_provider)
     new = _keys(args.new_master_key_file, args.new_key_provider)
-    if args.folder is None:
+    count, backup = 0, Rewrapped()
+    if args.folder is not None and args.backup is not None:
+        raise ClusterError("--folder and --backup exclude each other")
+    if args.folder is None and args.backup is None:
         if old is not None:
-            raise ClusterError("the old master key is known to the cluster; it is given with --folder only")
-        count = Cluster(args.data).rekey(new)
+            raise ClusterError("the old master key is known to the cluster; it is given with --folder or --backup only")
+        count, backup = Cluster(args.data).rekey(new)
     elif old is None or new is None:
-        raise ClusterError("with --folder both the old master key and the new one must be given")
-    else:
+        raise ClusterError("with --folder or --backup both the old master key and the new one must be given")
+    elif args.folder is not None:
         count = int(rekey_folder(args.folder, old, new))
-    print(f"data keys wrapped anew: {count}")
+    else:
+        backup = rekey_store(args.backup, old, new)
+    for reason in backup.left:
+        print(f"left in the backup: {reason}", file=sys.stderr)
+    print(f"data keys wrapped anew: {count}, in the backup: {backup.count}")
     return 0
 
 
@@ -367,14 +385,15 @@ def _instance(args: argparse.Namespace) -> int:
 def _restore(args: argparse.Namespace) -> int:
     from aurora.restore import list_backup, restore_cluster
 
-    source = args.source
+    source, keys = args.source, _keys(args.master_key_file, args.key_provider)
     if source is None:
         old = Cluster(args.data)
         source = old.backup_url if old.spec is not None else (old.data / "backup").as_uri()
         if source is None:
             raise ClusterError(f"the cluster in {old.data} has no backup; name another with --from")
+        keys = keys or _keys_of(old)
     if args.list:
-        found = list_backup(source, args.volume)
+        found = list_backup(source, args.volume, keys)
         print(f"volume {found['volume_id']}: {found['text']}")
         return 0
     if args.to is None:
@@ -386,9 +405,20 @@ def _restore(args: argparse.Namespace) -> int:
         "password": _password(args),
         "backup": args.backup,
     }
-    done = restore_cluster(Cluster(args.to), source, args.at, args.volume, options)
+    cluster = Cluster(args.to)
+    done = restore_cluster(cluster, source, args.at, args.volume, options, keys)
+    if cluster.required.master_key_file is not None:
+        print(f"it is encrypted; its master key is in {cluster.required.master_key_file}")
     print(f"restored to LSN {done['lsn']}, as of {done['time']}; start it with: aurora up --data {args.to}")
     return 0
+
+
+def _keys_of(cluster: Cluster) -> KeySource | None:
+    """Where a cluster's master key is, whether its description still exists or not."""
+    if cluster.spec is not None:
+        return cluster.keys
+    file = cluster.data / MASTER_KEY
+    return KeySource(file) if file.exists() else None
 
 
 def _psql(args: argparse.Namespace) -> NoReturn:
@@ -430,7 +460,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         return VERBS[args.verb](args)
-    except (ClusterError, KeyRefused, OSError) as error:
+    except (ClusterError, KeyRefused, ObjectStoreError, OSError) as error:
         print(f"aurora: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

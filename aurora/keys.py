@@ -33,7 +33,7 @@ import google_crc32c
 from cryptography.hazmat.primitives import hashes, keywrap
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from aurora.encryption import DATA_KEY_BYTES, EncryptedDisk
+from aurora.encryption import DATA_KEY_BYTES, EncryptedDisk, derive
 from aurora.errors import InvariantViolation
 from aurora.seams import RESERVE_BYTES, Disk, FolderDisk
 
@@ -43,7 +43,9 @@ MAGIC = b"AURK"
 VERSION = 1
 _HEADER = struct.Struct("<4sIHH")
 _CRC = struct.Struct("<I")
-_CHECK_BYTES = 16
+CHECK_BYTES = 16
+_FILE_BYTES_MAX = 1 << 18
+"""No key file is longer."""
 _NO_DATA = frozenset((*NAMES, "lost+found"))
 
 logger = logging.getLogger(__name__)
@@ -125,6 +127,12 @@ class KeySource:
             raise ValueError(f"a key provider is module:factory, not {provider!r}")
         return KeySource(master_key_file, provider) if master_key_file is not None or provider else None
 
+    def flags(self) -> list[str]:
+        """The flags by which a program is told."""
+        if self.master_key_file is not None:
+            return ["--master-key-file", str(self.master_key_file)]
+        return ["--key-provider", self.provider or ""]
+
     def open(self) -> KeyProvider:
         """The provider; KeyRefused when it cannot be had."""
         if self.master_key_file is not None:
@@ -157,7 +165,7 @@ def encode(key: WrappedKey) -> bytes:
 def decode(data: bytes) -> WrappedKey:
     """The other way; InvariantViolation when the bytes are no sound key file."""
     start = _HEADER.size + _CRC.size
-    if len(data) < start + _CHECK_BYTES:
+    if len(data) < start + CHECK_BYTES:
         raise InvariantViolation(f"key file of {len(data)} bytes")
     magic, version, id_bytes, wrapped_bytes = _HEADER.unpack_from(data)
     body = data[start:]
@@ -165,21 +173,22 @@ def decode(data: bytes) -> WrappedKey:
     if (
         magic != MAGIC
         or version != VERSION
-        or len(body) != _CHECK_BYTES + id_bytes + wrapped_bytes
+        or len(body) != CHECK_BYTES + id_bytes + wrapped_bytes
         or crc != _CRC.unpack_from(data, _HEADER.size)[0]
     ):
         raise InvariantViolation(f"key file: magic {magic!r}, version {version}, length {len(data)} or checksum")
-    name = body[_CHECK_BYTES : _CHECK_BYTES + id_bytes]
-    return WrappedKey(name.decode(), body[:_CHECK_BYTES], body[_CHECK_BYTES + id_bytes :])
+    name = body[CHECK_BYTES : CHECK_BYTES + id_bytes]
+    return WrappedKey(name.decode(), body[:CHECK_BYTES], body[CHECK_BYTES + id_bytes :])
 
 
-def _check(data_key: bytes) -> bytes:
-    return HKDFExpand(hashes.SHA256(), _CHECK_BYTES, b"aurora check").derive(data_key)
+def check_of(data_key: bytes) -> bytes:
+    """What a data key is known by; it says nothing about the key."""
+    return HKDFExpand(hashes.SHA256(), CHECK_BYTES, b"aurora check").derive(data_key)
 
 
 def _wrap(provider: KeyProvider, data_key: bytes) -> WrappedKey:
     try:
-        return WrappedKey(provider.key_id, _check(data_key), bytes(provider.wrap(data_key)))
+        return WrappedKey(provider.key_id, check_of(data_key), bytes(provider.wrap(data_key)))
     except Exception as error:  # a plugin's code, as in ``_unwrap``
         raise KeyRefused(f"the data key could not be wrapped: {type(error).__name__}: {error}") from error
 
@@ -192,15 +201,33 @@ def _unwrap(provider: KeyProvider, key: WrappedKey) -> bytes:
             f"the data key is wrapped by master key {key.key_id!r} and cannot be had with {provider.key_id!r}: "
             f"{str(error) or type(error).__name__}"
         ) from error
-    if len(data_key) != DATA_KEY_BYTES or _check(data_key) != key.check:
+    if len(data_key) != DATA_KEY_BYTES or check_of(data_key) != key.check:
         raise KeyRefused(
             f"the data key is wrapped by master key {key.key_id!r}; what {provider.key_id!r} unwraps is another one"
         )
     return data_key
 
 
-def _unwrap_any(providers: Sequence[KeyProvider], keys: Sequence[WrappedKey]) -> tuple[bytes, WrappedKey]:
-    """The data key, and the wrapped one that it is; the first refusal when no provider unwraps any."""
+def backup_key_of(data_key: bytes) -> bytes:
+    """The key that a node seals its objects of the backup with."""
+    return derive(data_key, b"backup", "", DATA_KEY_BYTES)
+
+
+class KeyFiles(Protocol):
+    """Where the two files of one data key lie: a node's ``Disk``, or elsewhere."""
+
+    def read(self, name: str, offset: int, length: int) -> bytes:
+        """See ``Disk.read``."""
+
+    def write_atomic(self, name: str, data: bytes) -> None:
+        """See ``Disk.write_atomic``."""
+
+    def list(self) -> list[str]:
+        """The names that are there."""
+
+
+def unwrap_any(providers: Sequence[KeyProvider], keys: Sequence[WrappedKey]) -> tuple[bytes, WrappedKey]:
+    """The data key, and the wrapped one that it is; KeyRefused, the first, when no provider unwraps any."""
     refusals: list[KeyRefused] = []
     for provider in providers:
         for key in keys:
@@ -211,10 +238,10 @@ def _unwrap_any(providers: Sequence[KeyProvider], keys: Sequence[WrappedKey]) ->
     raise refusals[0]
 
 
-def _sound(disk: Disk) -> tuple[list[WrappedKey], bool]:
+def sound_keys(files: KeyFiles) -> tuple[list[WrappedKey], bool]:
     """The key files that can be read, and whether all are there and equal."""
-    names = disk.list()
-    held: list[bytes] = [disk.read(name, 0, disk.size(name)) for name in NAMES if name in names]
+    names = files.list()
+    held: list[bytes] = [files.read(name, 0, _FILE_BYTES_MAX) for name in NAMES if name in names]
     found: list[WrappedKey] = []
     for data in held:
         try:
@@ -224,9 +251,10 @@ def _sound(disk: Disk) -> tuple[list[WrappedKey], bool]:
     return found, len(found) == len(NAMES) and held[0] == held[1]
 
 
-def _write(disk: Disk, key: WrappedKey) -> None:
+def write_keys(files: KeyFiles, key: WrappedKey) -> None:
+    """Both files anew, one after the other."""
     for name in NAMES:
-        disk.write_atomic(name, encode(key))
+        files.write_atomic(name, encode(key))
 
 
 def data_key_of(disk: Disk, provider: KeyProvider) -> bytes:
@@ -242,36 +270,36 @@ def data_key_of(disk: Disk, provider: KeyProvider) -> bytes:
                 "start it with an empty folder: its peers fill it"
             )
         data_key = os.urandom(DATA_KEY_BYTES)
-        _write(disk, _wrap(provider, data_key))
+        write_keys(disk, _wrap(provider, data_key))
         logger.info("files are encrypted from now on; the data key is wrapped by master key %r", provider.key_id)
         return data_key
-    found, whole = _sound(disk)
+    found, whole = sound_keys(disk)
     if not found:
         raise KeyRefused("the key files are damaged, so no file can be read; start the node with an empty folder")
-    data_key, key = _unwrap_any((provider,), found)
+    data_key, key = unwrap_any((provider,), found)
     if not whole:
-        _write(disk, key)
+        write_keys(disk, key)
     return data_key
 
 
 def mend(disk: Disk) -> bool:
     """Replace a key file that decayed from the other one, as at a start; whether there was need to."""
-    found, whole = _sound(disk)
+    found, whole = sound_keys(disk)
     if found and not whole:
-        _write(disk, found[0])
+        write_keys(disk, found[0])
     return bool(found) and not whole
 
 
-def rewrap(disk: Disk, old: KeyProvider, new: KeyProvider) -> bool:
+def rewrap(files: KeyFiles, old: KeyProvider, new: KeyProvider) -> bool:
     """Have the data key wrapped by another master key; False when it was already. A node may run meanwhile: it reads
     its key when it starts. KeyRefused as in ``data_key_of``.
     """
-    found, whole = _sound(disk)
+    found, whole = sound_keys(files)
     if not found:
         raise KeyRefused("no sound key file: the folder is not encrypted, or its key is lost")
     if whole and found[0].key_id == new.key_id and old.key_id != new.key_id:
         return False
-    _write(disk, _wrap(new, _unwrap_any((old, new), found)[0]))  # the new one: for what an interrupted round left
+    write_keys(files, _wrap(new, unwrap_any((old, new), found)[0]))  # the new one: for what an interrupted round left
     return True
 
 
@@ -300,7 +328,21 @@ class EncryptedFolder(EncryptedDisk):
     def __init__(self, disk: FolderDisk, data_key: bytes) -> None:
         super().__init__(disk, data_key, os.urandom, NAMES, RESERVE_BYTES)
         self.folder = disk.folder
+        self.check = check_of(data_key)
+        self.backup_key = backup_key_of(data_key)
         self._folder_disk = disk
+
+    def wrapped_key(self) -> WrappedKey:
+        """The data key as the folder holds it now: another process may have had it wrapped anew. From any thread;
+        OSError, KeyRefused.
+        """
+        reasons = []
+        for name in NAMES:
+            try:
+                return decode((self.folder / name).read_bytes())
+            except (FileNotFoundError, InvariantViolation) as error:
+                reasons.append(f"{name}: {error}")
+        raise KeyRefused(f"no sound key file in {self.folder}: {'; '.join(reasons)}")
 
     def mend_keys(self) -> bool:
         """See ``mend``."""
@@ -319,7 +361,7 @@ def open_disk(folder: Path, source: KeySource | None, make: Callable[[Path], Fol
     if source is None:
         disk = make(folder)
         if any(name in disk.list() for name in NAMES):
-            found, _ = _sound(disk)
+            found, _ = sound_keys(disk)
             disk.close()
             raise KeyRefused(
                 f"the files in {folder} are encrypted"

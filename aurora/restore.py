@@ -3,27 +3,44 @@
 The storage nodes' folders are built by the program that they belong to, ``python -m storage_node.restore``; here the
 cluster around them is described. ``cluster.json`` is written last, so that a restore that was cut short leaves no
 cluster behind that could be started.
+
+An encrypted backup makes an encrypted cluster, with the same master key: where it is now, as with ``aurora up
+--master-key-file``. But a ``master.key`` in another cluster's folder, as ``aurora up --encrypt`` makes it, is copied to
+the new one's: else to replace or remove the one cluster's key would lock the other out.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
-from aurora.supervisor import LOOPBACK, NODES, Cluster, ClusterError, free_ports
+from aurora.keys import KeySource
+from aurora.supervisor import LOOPBACK, MASTER_KEY, NODES, Cluster, ClusterError, free_ports
+
+_MARKS = ("cluster.json", "storage", "backup")
+"""What tells a cluster's folder from others; some of it may have been lost."""
 
 
-def list_backup(source: str, volume: str | None) -> dict[str, Any]:
+def list_backup(source: str, volume: str | None, keys: KeySource | None = None) -> dict[str, Any]:
     """What can be restored from the object store: ``{"volume_id", "ranges": [[low LSN, high LSN] …], "text"}``."""
-    return _run(["--from", source, "--list"], volume)
+    return _run(["--from", source, "--list"], volume, keys)
 
 
 def restore_cluster(
-    cluster: Cluster, source: str, at: str | None, volume: str | None, options: dict[str, Any]
+    cluster: Cluster,
+    source: str,
+    at: str | None,
+    volume: str | None,
+    options: dict[str, Any],
+    keys: KeySource | None = None,
 ) -> dict[str, Any]:
-    """Build the cluster's folder; ``options`` go to ``Cluster.create``. Returns ``{"lsn", "time", …}``.
+    """Build the cluster's folder; ``options`` go to ``Cluster.create``, ``keys`` says where the backup's master key is,
+    which becomes the cluster's. Returns ``{"lsn", "time", …}``.
 
     ClusterError when the folder is in use, or the point cannot be restored: then nothing is left of it.
     """
@@ -36,20 +53,39 @@ def restore_cluster(
     arguments = ["--from", source, "--folder", str(cluster.data / "storage"), "--nodes", nodes]
     if at is not None:
         arguments += ["--at", at]
+    theirs = keys.master_key_file if keys is not None else None
+    ours = cluster.data / MASTER_KEY
     try:
-        done = _run(arguments, volume)
+        if theirs is not None and _is_of_a_cluster(theirs):
+            _copy_key(theirs, ours)
+            keys = KeySource(ours)
+        done = _run(arguments, volume, keys)
     except BaseException:
+        ours.unlink(missing_ok=True)
         if not existed and not any(cluster.data.iterdir()):
             cluster.data.rmdir()
         raise
-    cluster.create(**options, pages_per_pg=done["pages_per_pg"], node_ports=ports)
+    cluster.create(**options, pages_per_pg=done["pages_per_pg"], node_ports=ports, keys=keys)
     return done
 
 
-def _run(arguments: list[str], volume: str | None) -> dict[str, Any]:
+def _is_of_a_cluster(file: Path) -> bool:
+    folder = file.absolute().parent
+    return file.name == MASTER_KEY and any((folder / mark).exists() for mark in _MARKS)
+
+
+def _copy_key(source: Path, target: Path) -> None:
+    with open(source, "rb") as held, open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        shutil.copyfileobj(held, file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _run(arguments: list[str], volume: str | None, keys: KeySource | None) -> dict[str, Any]:
     command = [sys.executable, "-m", "storage_node.restore", *arguments]
     if volume is not None:
         command += ["--volume", volume]
+    command += keys.flags() if keys is not None else []
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     try:
         result: dict[str, Any] = json.loads(done.stdout)

@@ -20,11 +20,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aurora import certs
+from aurora import certs, sealed_store
 from aurora.errors import InvariantViolation
 from aurora.keys import KeyRefused, KeySource, make_master_key_file, rekey_folder
-from aurora.object_store import ObjectStoreError, open_store
+from aurora.object_store import ObjectStore, ObjectStoreError, open_store
 from aurora.rpc.tls import Tls, TlsUnusable
+from aurora.sealed_store import Rewrapped
 
 AZS = ("az1", "az2", "az3")
 NODES = tuple((f"{az}-{letter}", az) for az in AZS for letter in "ab")
@@ -35,6 +36,8 @@ LOOPBACK = "127.0.0.1"
 CERTIFICATE_DAYS = 3650
 """How long the certificates that ``up`` makes are good: nobody is there to renew them."""
 BACKUP_OFF = "off"
+MASTER_KEY = "master.key"
+"""The file in a cluster's folder that ``up --encrypt`` makes."""
 
 
 class ClusterError(Exception):
@@ -227,9 +230,9 @@ class Cluster:
                 certs.make(self.certs, days=CERTIFICATE_DAYS)
             self.tls()
         if encrypt and keys is None:
-            keys = KeySource(self.data / "master.key")
-            if not (self.data / "master.key").exists():
-                make_master_key_file(self.data / "master.key")
+            keys = KeySource(self.data / MASTER_KEY)
+            if not (self.data / MASTER_KEY).exists():
+                make_master_key_file(self.data / MASTER_KEY)
         if keys is not None:
             _check_keys(keys)
             self._set_keys(keys)
@@ -278,20 +281,48 @@ class Cluster:
         spec.master_key_file = str(keys.master_key_file.absolute()) if keys.master_key_file is not None else None
         spec.key_provider = keys.provider
 
-    def rekey(self, new: KeySource | None) -> int:
+    def rekey(self, new: KeySource | None) -> tuple[int, Rewrapped]:
         """Have every node's data key wrapped by another master key: that of ``new``, or a new one in
-        ``DIR/master.key``. Processes may run meanwhile. A round that was interrupted is finished by the next.
-        Returns how many keys were wrapped.
+        ``DIR/master.key``; then the keys of the backup, also of nodes that are gone. Processes may run meanwhile. A
+        round that was interrupted is finished by the next. Returns how many nodes' keys were wrapped, and what became
+        of those of the backup.
         """
         old = self.keys
         if old is None:
             raise ClusterError("the cluster is not encrypted; that is chosen when it is created: aurora up --encrypt")
         made = None
         if new is None:
-            made = self.data / "master.key.new"
+            made = self.data / f"{MASTER_KEY}.new"
             if not made.exists():
                 make_master_key_file(made)
             new = KeySource(made)
+        try:
+            backup = self._backup_keys()  # a store that fails is to do so before anything has been changed
+            count = self._rekey_folders(old, new)
+        except (KeyRefused, ObjectStoreError) as error:
+            raise ClusterError(str(error)) from error
+        try:
+            # After the folders: from now on a node puts its key into the store as its folder has it, wrapped anew.
+            rewrapped = sealed_store.rewrap(backup, old.open(), new.open()) if backup is not None else Rewrapped()
+        except (KeyRefused, ObjectStoreError) as error:
+            raise ClusterError(f"the backup's keys: {error}; aurora rekey once more finishes the round") from error
+        if made is not None:
+            new = KeySource(self.data / MASTER_KEY)
+            os.replace(made, self.data / MASTER_KEY)
+        self._set_keys(new)
+        self._write()
+        return count, rewrapped
+
+    def _backup_keys(self) -> ObjectStore | None:
+        """The backup's store, which has told its keys' names; None: there is no backup. ObjectStoreError."""
+        if self.backup_url is None:
+            return None
+        store = open_store(self.backup_url)
+        for _ in sealed_store.key_folders(store):
+            pass
+        return store
+
+    def _rekey_folders(self, old: KeySource, new: KeySource) -> int:
         count = 0
         for node in self.required.nodes:
             folder = self.data / "storage" / node.id
@@ -300,12 +331,7 @@ class Cluster:
             try:
                 count += rekey_folder(folder, old, new)
             except KeyRefused as error:
-                raise ClusterError(f"{node.id}: {error}") from error
-        if made is not None:
-            new = KeySource(self.data / "master.key")
-            os.replace(made, self.data / "master.key")
-        self._set_keys(new)
-        self._write()
+                raise KeyRefused(f"{node.id}: {error}") from error
         return count
 
     def move_writer(self, host: str, port: int) -> None:

@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from aurora.errors import InvariantViolation
-from aurora.object_store import open_store
+from aurora.keys import EncryptedFolder
+from aurora.object_store import ObjectStore, open_store
+from aurora.sealed_store import SealedStore
 from aurora.seams import Net
 from storage_node.backup_io import StoreThreads
 from storage_node.effects import Call, Effect, SyncFile
@@ -37,9 +39,7 @@ class Background:
         """Tick the node for ever."""
         loop = asyncio.get_running_loop()
         if self._node.config.backup:
-            self._backup = StoreThreads(
-                open_store(self._node.config.backup), self._node.on_stored, self._node.on_store_failed
-            )
+            self._backup = StoreThreads(self._open_store(), self._node.on_stored, self._node.on_store_failed)
         try:
             while self._failure is None:
                 self._start(self._node.tick())
@@ -55,6 +55,11 @@ class Background:
                 task.cancel()
             if self._backup is not None:
                 self._backup.close()
+
+    def _open_store(self) -> ObjectStore:
+        """Where the backup goes; what an encrypted node puts there is encrypted too."""
+        store, disk = open_store(self._node.config.backup), self._node.disk
+        return SealedStore(store, own=disk) if isinstance(disk, EncryptedFolder) else store
 
     def _start(self, effects: Iterable[Effect]) -> None:
         for effect in effects:

@@ -25,7 +25,8 @@ Every object has the same frame. Little-endian, 44 header bytes, a head (protobu
                           pages: count × { u64 index in the PG, 8192 bytes page with checksum field zero }
                           others: empty
 
-Anything that does not match, and any wrong bit, is ``ObjectCorrupt``.
+Anything that does not match, and any wrong bit, is ``ObjectCorrupt``. An encrypted node's objects are sealed, and
+``V/keys/…`` has the keys (``aurora/sealed_store.py``); these bytes are what is in the seal.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ import google_crc32c
 import lz4.block
 from google.protobuf.message import DecodeError
 
+from aurora.encryption import SealBroken
 from aurora.errors import InvariantViolation
 from aurora.object_store import ObjectStore
 from aurora.page import PAGE_BYTES
@@ -144,7 +146,7 @@ def read(store: ObjectStore, name: str, kind: Kind, volume_id: bytes) -> Decoded
     """The object of that name; ObjectCorrupt, which names it, when it is not sound or of another volume."""
     try:
         found = decode(store.get(name))
-    except ObjectCorrupt as error:
+    except (ObjectCorrupt, SealBroken) as error:
         raise ObjectCorrupt(f"object {name} is damaged: {error}") from error
     if found.kind is not kind or found.volume_id != volume_id:
         raise ObjectCorrupt(

@@ -7,6 +7,9 @@ Progress goes to stderr, the result to stdout as one JSON object: what was resto
     Plan ─ per PG: snapshot chunks ─ pages file ◄─ log objects, in LSN order, records ≤ L applied
          └ six folders: the pages files, and a meta file that says: volume N (a new id), collected and durable up to L
 
+With a master key the objects may be encrypted (``aurora/sealed_store.py``), and the folders are, each with a data key
+of its own; nothing is written in the clear on the way.
+
 Offline: neither the old fleet nor the new one runs. The new nodes hold pages alone, no log, so a writer recovers from
 them as it does from nodes that have collected everything. The pages are built once and copied. A folder becomes visible
 under its name only when all of it is durable. Memory: a few objects, and ``PAGES_CACHED`` pages.
@@ -25,6 +28,7 @@ import sys
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -36,11 +40,13 @@ from aurora.errors import InvariantViolation
 from aurora.geometry import Member
 from aurora.kernels import redo
 from aurora.kernels.python.redo import is_free
+from aurora.keys import KeyRefused, KeySource, NodeDisk, open_disk
 from aurora.object_store import ObjectStore, ObjectStoreError, open_store
 from aurora.page import PAGE_BYTES
 from aurora.placement import initial
 from aurora.rpc import storage_pb2 as pb
-from aurora.seams import FolderDisk
+from aurora.sealed_store import SealedStore
+from aurora.seams import Disk
 from storage_node import backup_objects as objects
 from storage_node.backup_objects import Kind
 from storage_node.config import Peer, parse_peers
@@ -78,22 +84,24 @@ class Restored:
 
 
 class PageFile:
-    """One PG's pages file while it is built; written pages are sealed, a page never written is a hole."""
+    """One PG's new pages file while it is built; written pages are sealed, a page never written is a hole."""
 
-    def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    def __init__(self, disk: Disk, name: str) -> None:
+        self._disk = disk
+        self._name = name
+        disk.write(name, 0, b"")
         self._cache: OrderedDict[int, bytearray] = OrderedDict()
         self._dirty: set[int] = set()
 
     def put(self, index: int, page: bytes | bytearray) -> None:
         """Write a page, past the cache."""
-        os.pwrite(self._fd, seal(bytearray(page)), index * PAGE_BYTES)
+        self._disk.write(self._name, index * PAGE_BYTES, seal(bytearray(page)))
 
     def page(self, index: int) -> bytearray:
         """The page, to be changed in place; zeros when there is none."""
         page = self._cache.get(index)
         if page is None:
-            held = os.pread(self._fd, PAGE_BYTES, index * PAGE_BYTES)
+            held = self._disk.read(self._name, index * PAGE_BYTES, PAGE_BYTES)
             page = bytearray(held) if len(held) == PAGE_BYTES else bytearray(PAGE_BYTES)
             page[8:12] = bytes(4)  # the checksum field, set again when it is written
             self._cache[index] = page
@@ -114,8 +122,7 @@ class PageFile:
         for item in self._cache.items():
             self._write(item)
         self._cache.clear()
-        os.fsync(self._fd)
-        os.close(self._fd)
+        self._disk.sync(self._name)
 
 
 class PgBuilder:
@@ -196,15 +203,22 @@ def new_descriptor(old: pb.Descriptor, volume_id: bytes, nodes: Sequence[Peer]) 
     return initial(volume_id, members, old.pages_per_pg, groups).to_proto(pb.Descriptor())
 
 
-def build(survey: Survey, plan: Plan, folder: Path, nodes: Sequence[Peer], progress: Progress) -> Restored:
-    """Build the nodes' folders as ``folder/ID``, which must not exist. Damaged; OSError."""
+def build(
+    survey: Survey, plan: Plan, folder: Path, nodes: Sequence[Peer], progress: Progress, keys: KeySource | None
+) -> Restored:
+    """Build the nodes' folders as ``folder/ID``, which must not exist. Damaged; KeyRefused; OSError."""
     if survey.descriptor is None:
         raise RestoreError("the backup does not say what the volume looks like")
     descriptor = new_descriptor(survey.descriptor, uuid.uuid4().bytes, nodes)
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        pages = _build_folders(survey, plan, partial, nodes, descriptor, progress)
+        with ExitStack() as opened:
+            disks = {}
+            for node in nodes:
+                disk = disks[node.node_id] = open_disk(partial / node.node_id, keys)
+                opened.callback(disk.close)
+            pages = _build_folders(survey, plan, partial, disks, descriptor, progress)
         os.replace(partial, folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -214,15 +228,16 @@ def build(survey: Survey, plan: Plan, folder: Path, nodes: Sequence[Peer], progr
 
 
 def _build_folders(
-    survey: Survey, plan: Plan, partial: Path, nodes: Sequence[Peer], descriptor: Any, progress: Progress
+    survey: Survey, plan: Plan, partial: Path, disks: dict[str, NodeDisk], descriptor: Any, progress: Progress
 ) -> int:
-    """All nodes' folders below ``partial``; returns how many pages one has."""
-    first = partial / nodes[0].node_id
-    first.mkdir(parents=True)
+    """All nodes' folders below ``partial``; returns how many pages one has. ``disks``: node id → its folder."""
+    first_id, *others = disks
+    first, first_disk = partial / first_id, disks[first_id]
     meta = pb.NodeMeta(descriptor=descriptor, vdl=plan.lsn, pgmrpl=plan.lsn, settled_vdl=plan.lsn)
     pages = 0
     for number, pg in enumerate(plan.pgs, 1):
-        file = PageFile(first / f"pages-{pg.pg}")
+        name = f"pages-{pg.pg}"
+        file = PageFile(first_disk, name)
         builder = PgBuilder(survey, pg, plan.lsn, file, descriptor.pages_per_pg)
         try:
             builder.build()
@@ -231,29 +246,25 @@ def _build_folders(
         if builder.last_lsn:
             meta.segments.add(pg=pg.pg, collected_lsn=builder.last_lsn, collected_cpl=builder.last_cpl)
         else:
-            (first / f"pages-{pg.pg}").unlink()  # its first record lies above the LSN
+            first_disk.delete(name)  # its first record lies above the LSN
             continue
-        pages += os.stat(first / f"pages-{pg.pg}").st_blocks * 512 // PAGE_BYTES
+        pages += first_disk.allocated(name) // PAGE_BYTES
         progress(f"protection group {number} of {len(plan.pgs)} is at LSN {builder.last_lsn}")
-    for node in nodes[1:]:
-        (partial / node.node_id).mkdir()
+    for node_id in others:
         for held in meta.segments:
-            name = f"pages-{held.pg}"
-            copy_sparse(first / name, partial / node.node_id / name)
-    for node in nodes:
-        _write_meta(partial / node.node_id, node.node_id, meta)
+            copy_pages(first, first_disk, disks[node_id], f"pages-{held.pg}")
+    for node_id, disk in disks.items():
+        _write_meta(disk, node_id, meta)
+        _sync_folder(partial / node_id)
+    _sync_folder(partial)
     return pages
 
 
-def _write_meta(folder: Path, node_id: str, meta: pb.NodeMeta) -> None:
-    disk = FolderDisk(folder)
+def _write_meta(disk: Disk, node_id: str, meta: pb.NodeMeta) -> None:
     store = MetaStore(disk, node_id)
     store.value.CopyFrom(meta)
     store.value.node_id = node_id
     store.write()
-    disk.close()
-    _sync_folder(folder)
-    _sync_folder(folder.parent)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -264,18 +275,28 @@ def _sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def copy_sparse(source: Path, target: Path) -> None:
-    """Copy a file, holes as holes; durable afterwards."""
-    zeros = bytes(COPY_BYTES)
-    with open(source, "rb") as one, open(target, "xb") as other:
-        os.fchmod(other.fileno(), 0o600)
-        for offset, length in _extents(one.fileno()):
-            for at in range(offset, offset + length, COPY_BYTES):
-                data = os.pread(one.fileno(), min(COPY_BYTES, offset + length - at), at)
-                if data != zeros[: len(data)]:
-                    os.pwrite(other.fileno(), data, at)
-        os.ftruncate(other.fileno(), os.fstat(one.fileno()).st_size)
-        os.fsync(other.fileno())
+def copy_pages(folder: Path, source: Disk, target: Disk, name: str) -> None:
+    """Copy a pages file, holes as holes; durable afterwards. ``folder``: that of ``source``, to find its holes."""
+    target.write(name, 0, b"")
+    with open(folder / name, "rb") as file:
+        for offset, length in _extents(file.fileno()):
+            end = offset + length + -(offset + length) % PAGE_BYTES
+            for at in range(offset - offset % PAGE_BYTES, end, COPY_BYTES):
+                data = source.read(name, at, min(COPY_BYTES, end - at))
+                for run, part in _written(data):
+                    target.write(name, at + run, part)
+    target.sync(name)
+
+
+def _written(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """``(offset, bytes)`` of each run of pages that are not zeros."""
+    start = 0
+    for at in range(0, len(data) + PAGE_BYTES, PAGE_BYTES):
+        page = data[at : at + PAGE_BYTES]
+        if page.count(0) == len(page):
+            if start < at:
+                yield start, data[start:at]
+            start = at + PAGE_BYTES
 
 
 def _extents(fd: int) -> Iterator[tuple[int, int]]:
@@ -341,15 +362,18 @@ def restore(
     nodes: Sequence[Peer],
     volume: str | None = None,
     progress: Progress = lambda _: None,
+    keys: KeySource | None = None,
 ) -> Restored:
-    """Build ``folder/ID`` for every node. RestoreError when that point cannot be restored; ObjectStoreError."""
+    """Build ``folder/ID`` for every node, encrypted when ``keys`` says where the master key is. RestoreError when that
+    point cannot be restored; ObjectStoreError; KeyRefused.
+    """
     if folder.exists():
         raise RestoreError(f"{folder} is there already")
     survey = survey_of(store, volume)
     lsn = resolve(survey, at)
     while True:
         try:
-            return build(survey, survey.plan(lsn), folder, nodes, progress)
+            return build(survey, survey.plan(lsn), folder, nodes, progress, keys)
         except Damaged as error:
             # Another snapshot, or log that overlaps, may do instead; when nothing does, the next plan says so.
             survey.drop(error.name, str(error))
@@ -367,10 +391,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, help="where the nodes' folders are made; must not exist")
     parser.add_argument("--nodes", default="", help="id=az=host:port,… in segment order")
     parser.add_argument("--list", action="store_true", help="only say what can be restored")
+    parser.add_argument("--master-key-file", type=Path, help="of an encrypted backup: file with the master key")
+    parser.add_argument("--key-provider", help="the same: module:factory that gives the holder of the master key")
     args = parser.parse_args(arguments)
     try:
         nodes = parse_peers(args.nodes)
-        store = open_store(args.source)
+        keys = KeySource.of(args.master_key_file, args.key_provider)
+    except (argparse.ArgumentTypeError, ValueError) as error:
+        parser.error(str(error))
+    try:
+        store = SealedStore(open_store(args.source), keys.open() if keys is not None else None)
         if args.list:
             survey = survey_of(store, args.volume)
             ranges = [[low, high] for low, high in survey.ranges()]
@@ -378,10 +408,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if args.folder is None or not nodes:
             parser.error("--folder and --nodes are needed, or --list")
-        done = restore(store, args.at, args.folder, nodes, args.volume, lambda text: print(text, file=sys.stderr))
-    except argparse.ArgumentTypeError as error:
-        parser.error(str(error))
-    except (RestoreError, ObjectStoreError, InvariantViolation, OSError) as error:
+        done = restore(store, args.at, args.folder, nodes, args.volume, _progress, keys)
+    except (RestoreError, ObjectStoreError, KeyRefused, InvariantViolation, OSError) as error:
         _tell({"error": str(error)})
         return 1
     _tell(
@@ -394,6 +422,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }
     )
     return 0
+
+
+def _progress(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _tell(result: dict[str, Any]) -> None:

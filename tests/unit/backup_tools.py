@@ -9,9 +9,9 @@ from storage_tools import PAGES_PER_PG, VOLUME, Net, StepClock, Writer, append, 
 
 from aurora import batch
 from aurora.kernels import redo
-from aurora.object_store import MemoryStore, ObjectStoreError
+from aurora.keys import KeySource, NodeDisk, open_disk
+from aurora.object_store import MemoryStore, ObjectStore, ObjectStoreError
 from aurora.rpc import storage_pb2 as pb
-from aurora.seams import FolderDisk
 from aurora.sim.disk import SimDisk
 from storage_node.backup_objects import perform
 from storage_node.config import Peer
@@ -28,6 +28,8 @@ class BackupNet(Net):
     def __init__(self, nodes: dict[str, StorageNode[int]], clock: StepClock, store: MemoryStore) -> None:
         super().__init__(nodes, clock)
         self.store = store
+        self.stores: dict[str, ObjectStore] = {}
+        """Node → what it has in place of ``store``."""
 
     def _carry(self, node: StorageNode[int], effects: list[Effect]) -> None:
         for effect in effects:
@@ -35,7 +37,7 @@ class BackupNet(Net):
                 super()._carry(node, [effect])
                 continue
             try:
-                names = perform(self.store, effect)
+                names = perform(self.stores.get(node.config.node_id, self.store), effect)
             except ObjectStoreError as error:
                 node.on_store_failed(effect, str(error))
             else:
@@ -110,17 +112,27 @@ class BackupFleet:
         self.point()
         self.net.tick(rounds, step_s)
 
-    def check(self, folder: Path, lsn: int, expected: int | None = None) -> None:
-        """Restore at ``lsn``: every page on every node is the model's as of ``expected`` (``lsn`` when not given)."""
+    def check(
+        self,
+        folder: Path,
+        lsn: int,
+        expected: int | None = None,
+        store: ObjectStore | None = None,
+        keys: KeySource | None = None,
+    ) -> None:
+        """Restore at ``lsn``: every page on every node is the model's as of ``expected`` (``lsn`` when not given).
+        ``store``: what the fleet's is read through; ``keys``: where the new folders' master key is.
+        """
         expected = lsn if expected is None else expected
-        done = restore(self.store, str(lsn), folder, TARGET)
+        done = restore(store or self.store, str(lsn), folder, TARGET, keys=keys)
         assert done.lsn == expected
         assert done.volume_id != VOLUME
         for at, peer in enumerate(TARGET):
-            self._check_node(folder, peer, done.volume_id, expected, self.writer.pages if at in (0, 5) else 3)
+            disk = open_disk(folder / peer.node_id, keys)
+            self._check_node(disk, peer, done.volume_id, expected, self.writer.pages if at in (0, 5) else 3)
+            disk.close()
 
-    def _check_node(self, folder: Path, peer: Peer, volume_id: bytes, lsn: int, pages: int) -> None:
-        disk = FolderDisk(folder / peer.node_id)
+    def _check_node(self, disk: NodeDisk, peer: Peer, volume_id: bytes, lsn: int, pages: int) -> None:
         node = make_node(disk, node_id=peer.node_id, install=False)  # type: ignore[arg-type]
         assert node.volume_id == volume_id
         assert (node.vdl, node.epoch) == (lsn, 0)
@@ -134,4 +146,3 @@ class BackupFleet:
             image = node.on_read(request).pages[0]
             assert not image.behind
             assert image.image == self.writer.at(page_no, lsn), (page_no, lsn)
-        disk.close()

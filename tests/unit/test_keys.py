@@ -14,6 +14,7 @@ from aurora import cli, keys
 from aurora.encryption import EncryptedDisk
 from aurora.errors import InvariantViolation
 from aurora.keys import FileKeyProvider, KeyRefused, KeySource, WrappedKey, open_disk
+from aurora.sealed_store import Rewrapped
 from aurora.seams import FolderDisk
 from aurora.sim.disk import SimDisk
 from aurora.supervisor import LOOPBACK, Cluster, ClusterError
@@ -280,7 +281,7 @@ def test_a_clusters_master_key_is_replaced(tmp_path: Path, capsys: pytest.Captur
         _fill(folder, cluster.keys)
     first = (tmp_path / "c" / "master.key").read_text()
     assert cli.main(["rekey", "--data", str(tmp_path / "c")]) == 0
-    assert capsys.readouterr().out == "data keys wrapped anew: 5\n"
+    assert capsys.readouterr().out == "data keys wrapped anew: 5, in the backup: 0\n"
     assert (tmp_path / "c" / "master.key").read_text() != first
     assert not (tmp_path / "c" / "master.key.new").exists()
     for folder in folders:
@@ -291,7 +292,7 @@ def test_a_clusters_master_key_is_replaced(tmp_path: Path, capsys: pytest.Captur
     assert changed.keys == VAULT
     for folder in folders:
         _check(folder, VAULT)
-    assert changed.rekey(KeySource(tmp_path / "c" / "master.key")) == 5
+    assert changed.rekey(KeySource(tmp_path / "c" / "master.key")) == (5, Rewrapped())
     one = ["--folder", str(folders[0]), "--master-key-file", str(tmp_path / "c" / "master.key")]
     assert cli.main(["rekey", *one]) == 1
     assert "must be given" in capsys.readouterr().err
