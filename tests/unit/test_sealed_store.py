@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -449,6 +450,62 @@ def test_the_restore_program_says_which_master_key(
     assert "cannot be read" in str(_told(capsys, *source, "--master-key-file", nowhere)["error"])
     with pytest.raises(SystemExit):
         program.main([*source, "--master-key-file", nowhere, "--key-provider", "a:b"])
+
+
+def _backup(node: Node, folder: Path, clear: Sequence[str] = ()) -> str:
+    """A small fleet's backup in a folder; its URL."""
+    fleet = Fleet(6, node, clear=clear)
+    fleet.write(20)
+    fleet.settle()
+    store = FolderStore(folder)
+    for name, data in fleet.store.objects.items():
+        store.put(name, data)
+    return folder.as_uri()
+
+
+def test_where_the_restored_clusters_master_key_is(node: Node, master: Make, tmp_path: Path) -> None:
+    url = _backup(node, tmp_path / "old" / "backup")
+    red, target = master("red").master_key_file, tmp_path / "new"
+    assert red is not None
+    flags = ["restore", "--from", url, "--to", str(target), "--port", "0"]
+    target.mkdir()
+    theirs = tmp_path / "old" / "master.key"
+    shutil.copy(master("blue").master_key_file or "", theirs)
+    assert cli.main([*flags, "--master-key-file", str(theirs)]) == 1  # it does not open this backup
+    assert list(target.iterdir()) == []
+
+    assert cli.main([*flags, "--master-key-file", str(red)]) == 0
+    assert Cluster(target).keys == KeySource(red)
+    assert not (target / "master.key").exists()
+
+    shutil.rmtree(target)
+    shutil.copy(red, theirs)
+    theirs.chmod(0o644)
+    assert cli.main([*flags, "--master-key-file", str(theirs)]) == 0
+    cluster = Cluster(target)
+    assert cluster.keys == KeySource(target / "master.key")
+    assert (target / "master.key").stat().st_mode & 0o077 == 0
+    keys.make_master_key_file(tmp_path / "later.key")
+    (tmp_path / "later.key").replace(theirs)  # as aurora rekey does with the other cluster
+    for name in cluster.required.nodes:
+        open_disk(target / "storage" / name.id, cluster.keys).close()
+
+
+def test_a_backup_in_the_clear_makes_an_encrypted_cluster_when_a_key_is_given(
+    node: Node, master: Make, tmp_path: Path
+) -> None:
+    url = _backup(node, tmp_path / "backup", clear=("n0", "n1"))
+    assert not (tmp_path / "backup" / V / "keys").exists()
+    for name, flags, source in (
+        ("clear", [], None),
+        ("locked", ["--master-key-file", str(master("red").master_key_file)], master("red")),
+    ):
+        target = tmp_path / name
+        assert cli.main(["restore", "--from", url, "--to", str(target), "--port", "0", *flags]) == 0
+        cluster = Cluster(target)
+        assert cluster.keys == source
+        for spec in cluster.required.nodes:
+            open_disk(target / "storage" / spec.id, source).close()
 
 
 def _cluster(folder: Path) -> Cluster:
