@@ -137,10 +137,11 @@ def test_formats_that_have_a_magic_name_it() -> None:
     from aurora.batch import MAGIC as BATCH
     from aurora.encryption import MAGIC as SEALED
     from aurora.keys import MAGIC as KEY
+    from aurora.sealed_store import MAGIC as SEALED_OBJECT
     from compute_node.access.superblock import MAGIC as SUPERBLOCK
     from storage_node.meta import MAGIC as META
     from storage_node.page_store import MAGIC as TORN
 
     text = (ROOT / "docs" / "formats.md").read_text()
-    for magic in (BATCH, KEY, META, SEALED, SUPERBLOCK, TORN):
+    for magic in (BATCH, KEY, META, SEALED, SEALED_OBJECT, SUPERBLOCK, TORN):
         assert magic.decode() in text

@@ -508,6 +508,27 @@ def test_a_backup_in_the_clear_makes_an_encrypted_cluster_when_a_key_is_given(
             open_disk(target / "storage" / spec.id, source).close()
 
 
+def test_a_plugin_holds_the_master_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vault = KeySource(provider="test_keys:vault")
+    fleet = BackupFleet(7, nodes=1)
+    disk = open_disk(tmp_path / "n0", vault)
+    assert isinstance(disk, EncryptedFolder)
+    store = FolderStore(tmp_path / "backup")
+    fleet.net.stores["n0"] = SealedStore(store, own=disk)
+    vdl = fleet.write(20)
+    fleet.settle()
+    disk.close()
+    nodes = ",".join(f"{peer.node_id}={peer.az}={peer.address}" for peer in TARGET)
+    to = ("--from", store.root.as_uri(), "--folder", str(tmp_path / "new"), "--nodes", nodes)
+    wrong = _told(capsys, *to, "--key-provider", "test_keys:other_vault")["error"]
+    assert "wrapped by master key 'vault/blue'; what 'vault/red' unwraps is another one" in str(wrong)
+    assert _told(capsys, *to, *vault.flags())["lsn"] == vdl
+    for peer in TARGET:
+        open_disk(tmp_path / "new" / peer.node_id, vault).close()
+    done = sealed_store.rekey_store(store.root.as_uri(), vault, KeySource(provider="test_keys:other_vault"))
+    assert (done.count, done.left) == (1, [])
+
+
 def _cluster(folder: Path) -> Cluster:
     cluster = Cluster(folder)
     cluster.create(host=LOOPBACK, port=0, pages_per_pg=512, cache_mb=64, password=None, encrypt=True)
