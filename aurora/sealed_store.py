@@ -177,9 +177,12 @@ def key_folder(name: str, check: bytes) -> str:
 
 def _wrapped_now(own: OwnKey) -> WrappedKey:
     try:
-        return own.wrapped_key()
+        wrapped = own.wrapped_key()
     except (OSError, KeyRefused) as error:
         raise ObjectStoreError(f"the backup cannot be encrypted: {error}") from error
+    if wrapped.check != own.check:
+        raise ObjectStoreError("the backup cannot be encrypted: the node's key files are those of another data key")
+    return wrapped
 
 
 # --- a new master key

@@ -238,6 +238,10 @@ def test_a_node_without_its_key_files_says_so(node: Node) -> None:
         (disk.folder / name).write_bytes(b"nothing")
     with pytest.raises(ObjectStoreError, match="the backup cannot be encrypted: no sound key file"):
         SealedStore(store, own=disk).put(f"{V}/time/1", SECRET)
+    for name in keys.NAMES:
+        (disk.folder / name).write_bytes((node("n1").folder / name).read_bytes())
+    with pytest.raises(ObjectStoreError, match="those of another data key"):
+        SealedStore(store, own=disk).put(f"{V}/time/1", SECRET)
     assert store.objects == {}
 
 
