@@ -140,8 +140,8 @@ def relocated(descriptor: Descriptor, found: Mapping[str, str]) -> Descriptor:
 class NodeCalls:
     """The calls of recovery and of the handshake to one node."""
 
-    def __init__(self, volume_id: bytes, writer_id: str, channel: grpc.aio.Channel) -> None:
-        self.requests = Requests(volume_id, writer_id)
+    def __init__(self, requests: Requests, channel: grpc.aio.Channel) -> None:
+        self.requests = requests
         self.stub = storage_stub(channel)
 
     async def fence(self, epoch: int) -> FenceAnswer:

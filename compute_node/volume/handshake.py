@@ -10,7 +10,7 @@ The node may have been away while the volume was recovered, or lost its disk, or
 effect is answered once, and the next goes out then; a node that does not answer ends the handshake, and the caller
 begins a new one later. What has been told is not told twice, so a handshake ends.
 
-Invariant: the answer that ends it well came after the node had written everything that it was told, durably.
+Invariant: the answer that ends it well is to a FENCE sent after the node had answered everything that it was told.
 """
 
 from __future__ import annotations

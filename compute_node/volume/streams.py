@@ -47,7 +47,7 @@ class NodeStream:
         self.index = index
         self.member = member
         self.channel = open_channel(member.address)
-        self.calls = NodeCalls(volume.descriptor.volume_id, volume.writer_id, self.channel)
+        self.calls = NodeCalls(volume.requests, self.channel)
         self.source = Source(ReadChannel(member.address, self.calls.stub))
         """This node as page reads see it."""
         self.problem = ""
@@ -75,7 +75,7 @@ class NodeStream:
             self._errand(self.source.channel.close())
             self._errand(self.channel.close())
             self.channel = open_channel(member.address)
-            self.calls = NodeCalls(self._volume.descriptor.volume_id, self._volume.writer_id, self.channel)
+            self.calls = NodeCalls(self._volume.requests, self.channel)
             self.source = Source(ReadChannel(member.address, self.calls.stub))
             self._on_closed("the node has moved")
         self.member = member
