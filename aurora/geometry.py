@@ -284,6 +284,15 @@ class Descriptor:
         )
 
 
+def newest_known(found: Iterable[Descriptor], there: Iterable[str]) -> Descriptor | None:
+    """The newest of these descriptors, once the nodes that are ``there`` (ids) are a read quorum of its PG 0."""
+    newest = max(found, key=lambda descriptor: descriptor.version, default=None)
+    if newest is None:
+        return None
+    nodes = sum(1 << newest.index_of[node_id] for node_id in set(there) if node_id in newest.index_of)
+    return newest if newest.read_quorum(0).satisfied(nodes) else None
+
+
 def pages_per_pg(pg_bytes: int = DEFAULT_PG_BYTES) -> int:
     """Pages of a protection group of ``pg_bytes``; InvariantViolation unless it is whole pages."""
     if pg_bytes < PAGE_BYTES or pg_bytes % PAGE_BYTES:

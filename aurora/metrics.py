@@ -29,6 +29,7 @@ from prometheus_client.registry import Collector
 from aurora.addresses import parse_listen
 from aurora.errors import InvariantViolation
 from aurora.histogram import Histogram
+from aurora.stalls import Stalls
 
 Source = TypeVar("Source")
 Scalar = int | float | Histogram
@@ -88,6 +89,32 @@ class Metric(Generic[Source]):
                 raise InvariantViolation(f"{self.name} is a {self.kind}, its value is a histogram")
             family.add_metric(labels, found)
         return family
+
+
+def stall_metrics(prefix: str, stalls: Callable[[Source], Stalls]) -> tuple[Metric[Source], ...]:
+    """What every program tells of its event loop: ``PREFIX_stalls_total``, ``_stall_seconds_total``,
+    ``_stall_max_seconds``.
+    """
+    return (
+        Metric(
+            f"{prefix}_stalls_total",
+            "counter",
+            "Stretches over 20 ms in which the event loop stood still",
+            lambda source: stalls(source).count,
+        ),
+        Metric(
+            f"{prefix}_stall_seconds_total",
+            "counter",
+            "How long they were together",
+            lambda source: stalls(source).seconds,
+        ),
+        Metric(
+            f"{prefix}_stall_max_seconds",
+            "gauge",
+            "The longest since the start",
+            lambda source: stalls(source).longest_s,
+        ),
+    )
 
 
 class Exporter(Collector, Generic[Source]):

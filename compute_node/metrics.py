@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
 
-from aurora.metrics import Metric, Scalar
+from aurora.metrics import Metric, Scalar, stall_metrics
 from aurora.stalls import Stalls
 from compute_node.access.storage import Storage
 from compute_node.volume.volume import Volume
@@ -238,19 +238,7 @@ INSTANCE_METRICS: Final[tuple[_InstanceMetric, ...]] = (
         "Page reads from storage, hedges and retries included",
         lambda s: s.volume.read_seconds,
     ),
-    # The loop
-    _InstanceMetric(
-        "aurora_compute_loop_stalls_total",
-        "counter",
-        "Stretches over 20 ms in which the event loop stood still",
-        lambda s: s.stalls.count,
-    ),
-    _InstanceMetric(
-        "aurora_compute_loop_stall_seconds_total", "counter", "How long they were together", lambda s: s.stalls.seconds
-    ),
-    _InstanceMetric(
-        "aurora_compute_loop_stall_max_seconds", "gauge", "The longest since the start", lambda s: s.stalls.longest_s
-    ),
+    *stall_metrics("aurora_compute_loop", lambda s: s.stalls),
 )
 
 

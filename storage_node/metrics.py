@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aurora.metrics import Metric, Scalar
+from aurora.metrics import Metric, Scalar, stall_metrics
 from aurora.stalls import Stalls
 from storage_node.append import Appends
 from storage_node.measured_disk import MeasuredDisk
@@ -234,17 +234,5 @@ NODE_METRICS: Final[tuple[_NodeMetric, ...]] = (
         },
         ("kind",),
     ),
-    # The loop
-    _NodeMetric(
-        "aurora_storage_loop_stalls_total",
-        "counter",
-        "Stretches over 20 ms in which the event loop stood still",
-        lambda s: s.stalls.count,
-    ),
-    _NodeMetric(
-        "aurora_storage_loop_stall_seconds_total", "counter", "How long they were together", lambda s: s.stalls.seconds
-    ),
-    _NodeMetric(
-        "aurora_storage_loop_stall_max_seconds", "gauge", "The longest since the start", lambda s: s.stalls.longest_s
-    ),
+    *stall_metrics("aurora_storage_loop", lambda s: s.stalls),
 )

@@ -4,7 +4,9 @@
 interfaces. ``AURORA_KERNELS`` chooses: ``native`` (an error when not built), ``python``, or ``auto`` (default: native
 when built). All modules come from one side; a property test per kernel holds the two equal.
 
-Use ``from aurora.kernels import heap`` and so on.
+Use ``from aurora.kernels import heap`` and so on. What is not compiled exists once, in the specification, and is
+imported from there: constants, error classes, and helpers off the hot paths (``aurora.kernels.python.redo.is_free``),
+which a test lists.
 """
 
 from __future__ import annotations

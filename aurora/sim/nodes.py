@@ -168,8 +168,10 @@ class SimNode:
 
     # Requests
 
-    def serve(self, method: str, request: Any) -> Any:
-        """The answer to a unary request (a list for a streamed one); None when it is down or refuses."""
+    def serve(self, method: str, request: Any, refusal: Any = None) -> Any:
+        """The answer to a unary request (a list for a streamed one); ``refusal`` when it refuses, None when it is
+        down or its disk fails.
+        """
         core = self.core
         if core is None:
             return None
@@ -178,11 +180,13 @@ class SimNode:
             try:
                 answer = getattr(core, _HANDLERS[method])(request)
                 return [_copy(reply) for reply in answer] if method in _STREAMED else _copy(answer)
-            except (Refused, OSError):
+            except Refused:
+                return refusal
+            except OSError:
                 return None
 
         answer = self._guarded(handle)
-        if answer is not None and method not in _STREAMED:
+        if answer is not None and answer is not refusal and method not in _STREAMED:
             self._watch.answered(self, method, request, answer)
         return answer
 

@@ -1,8 +1,8 @@
-"""A simulated writer: the real recovery and writer cores over the simulated network.
+"""A simulated writer: the real cores (recovery, handshake, flusher, fleet, writer core) over the simulated network.
 
-Stands for ``compute_node/volume/volume.py`` and ``streams.py``. Workloads commit MTRs through ``commit`` and hold read
-points with ``hold``. A paused writer does nothing and hears nothing until it is resumed; what was on its way to it
-arrives then.
+Stands for ``compute_node/volume/volume.py`` and ``streams.py``, the glue around the same cores. Workloads commit MTRs
+through ``commit`` and hold read points with ``hold``. A paused writer does nothing and hears nothing until it is
+resumed; what was on its way to it arrives then.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from aurora.geometry import Descriptor
+from aurora.geometry import Descriptor, newest_known
 from aurora.kernels import mtr, redo
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.checks import Checks
@@ -20,16 +20,14 @@ from aurora.sim.knobs import Knobs
 from aurora.sim.model import Change, Opening
 from aurora.sim.nodes import SimNode
 from aurora.sim.world import Action, World
-from compute_node.volume.driver import ANY_MEMBERSHIP, read_fence
 from compute_node.volume.fleet import AskStates, ChangeRefused, Fleet, SendDescriptor
+from compute_node.volume.flusher import Flushed, Flusher
+from compute_node.volume.handshake import Handshake, HandshakeAnswer, HandshakeEffect, NoVolume
+from compute_node.volume.messages import Requests, read_copy, read_fence, read_log, read_states, read_truncate
 from compute_node.volume.monitor import Monitor
-from compute_node.volume.points import restore_point
 from compute_node.volume.recovery import (
     Answer,
-    AppendAnswer,
     Effect,
-    FenceAnswer,
-    LogAnswer,
     Outdated,
     Recovered,
     Recovery,
@@ -37,8 +35,6 @@ from compute_node.volume.recovery import (
     SendFence,
     SendFetch,
     Superseded,
-    TruncateAnswer,
-    TruncationRange,
 )
 from compute_node.volume.writer_core import WriterCore
 
@@ -47,6 +43,14 @@ HOUSEKEEPING_S: Final = 0.1
 RECOVERY_TICK_S: Final = 0.05
 STREAM_TIMEOUT_S: Final = 0.4
 MTR_MARGIN_BYTES: Final = 100_000
+
+Done = Callable[[Any], None]
+"""Gets a reply, None when there is none."""
+
+
+def _if_there(read: Callable[[Any], Any], done: Done) -> Done:
+    """``done``, for what ``read`` makes of the reply."""
+    return lambda reply: done(None if reply is None else read(reply))
 
 
 class Edit(NamedTuple):
@@ -78,10 +82,11 @@ class SimWriter:
         self._log: Any
         self.fleet: Fleet | None = None
         self._monitor: Monitor
+        self._flusher: Flusher
+        self._requests = Requests(VOLUME_ID, name)
         self._connections: dict[int, int] = {}
-        self._ungrown: list[Any] = []
         self._held: list[Action] = []
-        self._armed = self._wanted = False
+        self._armed = False
         self._found: dict[str, Descriptor] = {}
         self._find()
         self._later(RECOVERY_TICK_S, self._recovery_tick)
@@ -117,10 +122,13 @@ class SimWriter:
         self.state = "dead"
         self.world.note(f"{self.name} is killed")
 
-    def _call(self, node: int, method: str, request: Any, done: Any) -> None:
+    def _call(self, node: int, method: str, request: Any, done: Done, refusal: Any = None) -> None:
         peer = self._node(node)
         self.world.call(
-            self.name, peer.name, lambda: peer.serve(method, request), lambda answer: self._do(lambda: done(answer))
+            self.name,
+            peer.name,
+            lambda: peer.serve(method, request, refusal),
+            lambda answer: self._do(lambda: done(answer)),
         )
 
     def _node(self, node: int) -> SimNode:
@@ -146,8 +154,8 @@ class SimWriter:
         if reply is None or not reply.present or self._recovery is not None:
             return
         self._found[name] = Descriptor.from_proto(reply.descriptor)
-        newest = max(self._found.values(), key=lambda descriptor: descriptor.version)
-        if newest.read_quorum(0).satisfied(sum(1 << newest.index_of[n] for n in self._found if n in newest.index_of)):
+        newest = newest_known(self._found.values(), self._found)
+        if newest is not None:
             self._recover(newest, 1)
 
     def _recover(self, descriptor: Descriptor, epoch: int) -> None:
@@ -192,48 +200,16 @@ class SimWriter:
         def answered(answer: Answer | None) -> None:
             self._feed(recovery, recovery.on_reply, effect, answer)
 
+        requests = self._requests
         if isinstance(effect, SendFence):
-            self._fence(effect.node, effect.epoch, answered)
+            self._call(effect.node, "Fence", requests.fence(effect.epoch), _if_there(read_fence, answered))
         elif isinstance(effect, SendFetch):
-            request = pb.FetchLogRequest(
-                volume_id=VOLUME_ID, pg=effect.pg, after_lsn=effect.after, upto_lsn=effect.upto
-            )
-            self._call(
-                effect.node,
-                "FetchLog",
-                request,
-                lambda replies: answered(
-                    LogAnswer(b"".join(r.batches for r in replies), any(r.collected for r in replies))
-                    if replies
-                    else None
-                ),
-            )
+            self._call(effect.node, "FetchLog", requests.fetch(effect), _if_there(read_log, answered))
         elif isinstance(effect, SendAppend):
-            message = pb.AppendRequest(
-                volume_id=VOLUME_ID, volume_epoch=effect.epoch, writer_id=self.name, sequence=1, batches=effect.frames,
-                membership_epoch=ANY_MEMBERSHIP,
-            )  # fmt: skip
-            self._append(effect.node, message, lambda r: answered(
-                None if r is None or (r.error and not r.refused_epoch)
-                else AppendAnswer({e.pg: e.lsn for e in r.scl}, r.refused_epoch)
-            ))  # fmt: skip
+            self._append(effect.node, requests.copy(effect), _if_there(read_copy, answered))
         else:
-            self._truncate(effect.node, effect.epoch, effect.range, answered, effect.descriptor)
-
-    def _fence(self, node: int, epoch: int, done: Any) -> None:
-        request = pb.FenceRequest(volume_id=VOLUME_ID, volume_epoch=epoch, writer_id=self.name)
-        self._call(node, "Fence", request, lambda reply: done(None if reply is None else read_fence(reply)))
-
-    def _truncate(
-        self, node: int, epoch: int, span: TruncationRange, done: Any, descriptor: Descriptor | None = None
-    ) -> None:
-        request = pb.TruncateRequest(
-            volume_id=VOLUME_ID, volume_epoch=epoch, writer_id=self.name,
-            range=pb.Truncation(epoch=span.epoch, vdl=span.vdl, upper=span.upper),
-        )  # fmt: skip
-        if descriptor is not None:
-            descriptor.to_proto(request.descriptor)
-        self._call(node, "Truncate", request, lambda r: done(None if r is None else TruncateAnswer(r.ok, r.epoch)))
+            request = requests.truncate(effect.epoch, effect.range, effect.descriptor)
+            self._call(effect.node, "Truncate", request, _if_there(read_truncate, answered))
 
     def _append(self, node: int, message: pb.AppendRequest, done: Any) -> None:
         """A message on a stream; ``done`` gets the reply once, or None after a time."""
@@ -269,6 +245,7 @@ class SimWriter:
         self._log = mtr.RedoLog(recovered.next_lsn, recovered.vdl, knobs.pages_per_pg, recovered.pg_last)
         self.fleet = Fleet(self._core)
         self._monitor = Monitor(self._core, self.fleet, knobs.replace_after_s, knobs.away_after_s)
+        self._flusher = Flusher(self._log, self._core, self.fleet, self._pgmrpl)
         self._meet()
         self._later(HOUSEKEEPING_S, self._housekeeping)
 
@@ -316,14 +293,19 @@ class SimWriter:
             self.world.note(f"{self.name} proposes {self._core.descriptor.version}")
             self._meet()
 
-    def _tell(self, node: int, descriptor: Descriptor) -> None:
-        request = pb.WriteDescriptorRequest(
-            descriptor=descriptor.to_proto(pb.Descriptor()), volume_epoch=self._core.epoch, writer_id=self.name
-        )
-        self._call(node, "WriteDescriptor", request, partial(self._on_told, node, descriptor))
+    def _tell(self, node: int, descriptor: Descriptor, done: Callable[[bool | None], None] | None = None) -> None:
+        """Have the node take the descriptor; ``done`` gets whether it has it now, None when it does not answer."""
 
-    def _on_told(self, node: int, descriptor: Descriptor, reply: Any) -> None:
-        if reply is None or not reply.ok or self.fleet is None or self.opening is None:
+        def told(reply: Any) -> None:
+            if reply is not None and reply.ok:
+                self._on_taken(node, descriptor)
+            if done is not None:
+                done(None if reply is None else reply.ok)
+
+        self._call(node, "WriteDescriptor", self._requests.write_descriptor(self._core.epoch, descriptor), told)
+
+    def _on_taken(self, node: int, descriptor: Descriptor) -> None:
+        if self.fleet is None or self.opening is None:
             return
         committed = self.fleet.on_taken(node, descriptor)
         if committed:
@@ -339,61 +321,43 @@ class SimWriter:
 
     def _message(self, sequence: int, batches: bytes, vdl: int, pgmrpl: int) -> bytes:
         self._checks.told(vdl, pgmrpl)
-        message: bytes = pb.AppendRequest(
-            volume_id=VOLUME_ID, volume_epoch=self._core.epoch, writer_id=self.name, sequence=sequence,
-            batches=batches, vdl=vdl, pgmrpl=pgmrpl, membership_epoch=self._core.descriptor.membership_epoch,
-        ).SerializeToString()  # fmt: skip
-        return message
+        core = self._core
+        return self._requests.append(core.epoch, core.descriptor.membership_epoch, sequence, batches, vdl, pgmrpl)
 
     def _connect(self, node: int) -> None:
-        """Fence, tell the truncations, ask again, stream: as ``streams.NodeStream`` does."""
-        if self.recovered is None:
-            return
-        ranges = self.recovered.truncations
+        """Shake hands, then stream: as ``streams.NodeStream`` does."""
+        if self.recovered is not None:
+            shake = Handshake(self._core, node, self.recovered.truncations)
+            self._shake(shake, shake.start())
 
-        def fenced(answer: FenceAnswer | None) -> None:
+    def _shake(self, shake: Handshake, effect: HandshakeEffect) -> None:
+        node, requests = effect.node, self._requests
+
+        def answered(answer: HandshakeAnswer | None) -> None:
             if answer is None:
-                # Lost on the way, or a node that belongs to no volume yet: that one will have the descriptor next time.
-                self._tell(node, self._core.descriptor)
-                self._lost(node)
-            elif not answer.adopted:
-                self._core.links[node].refused_epoch = answer.epoch
-                self._lost(node)
-            elif answer.descriptor is None or answer.descriptor.version < self._core.descriptor.version:
-                latest = self._core.descriptor
-                request = pb.WriteDescriptorRequest(
-                    descriptor=latest.to_proto(pb.Descriptor()), volume_epoch=self._core.epoch, writer_id=self.name
-                )
-                self._call(node, "WriteDescriptor", request, lambda reply: described(latest, reply))
-            else:
-                tell(sorted(ranges - answer.truncations), answer)
-
-        def described(latest: Descriptor, reply: Any) -> None:
-            if reply is None or not reply.ok:
                 self._lost(node)
                 return
-            self._on_told(node, latest, reply)
-            self._fence(node, self._core.epoch, fenced)
-
-        def tell(missing: list[TruncationRange], answer: FenceAnswer) -> None:
-            if missing:
-                self._truncate(node, self._core.epoch, missing[0], lambda r: told(missing, r))
-            else:
+            following = shake.on_reply(effect, answer)
+            if following is not None:
+                self._shake(shake, following)
+            elif shake.answer is not None:
                 self._connections[node] += 1
-                scls = {pg: report.scl for pg, report in answer.pgs.items() if not report.hollow}
-                epoch = answer.descriptor.membership_epoch if answer.descriptor is not None else 0
-                self._moved(self._core.on_connected(node, scls) | self._core.on_states(node, epoch, scls))
+                self._moved(self._core.on_met(node, shake.answer))
                 self._pump(node)
-
-        def told(missing: list[TruncationRange], reply: TruncateAnswer | None) -> None:
-            if reply is None or not reply.ok:
-                self._lost(node)
-            elif len(missing) > 1:
-                self._truncate(node, self._core.epoch, missing[1], lambda r: told(missing[1:], r))
             else:
-                self._fence(node, self._core.epoch, fenced)
+                self._lost(node)
 
-        self._fence(node, self._core.epoch, fenced)
+        if isinstance(effect, SendFence):
+
+            def fenced(reply: Any) -> None:
+                answered(reply if reply is None or isinstance(reply, NoVolume) else read_fence(reply))
+
+            self._call(node, "Fence", requests.fence(effect.epoch), fenced, NoVolume())
+        elif isinstance(effect, SendDescriptor):
+            self._tell(node, effect.descriptor, answered)
+        else:
+            request = requests.truncate(effect.epoch, effect.range)
+            self._call(node, "Truncate", request, _if_there(read_truncate, answered))
 
     def _lost(self, node: int) -> None:
         self._connections[node] += 1
@@ -422,7 +386,7 @@ class SimWriter:
             if not self._core.links[node].connected:
                 self._lost(node)
                 return
-            if self._wanted:
+            if self._flusher.wanted:
                 self._flush()
             self._pump(node)
 
@@ -454,29 +418,17 @@ class SimWriter:
 
     def _flush(self) -> None:
         self._armed = False
-        core = self._core
-        if self.fleet is None or not (self._log.pending_bytes or self._ungrown):
-            return
-        if not core.has_room():
-            self._wanted = True
-            return
-        self._wanted = False
-        runs = self._ungrown or self._log.take()
-        if not self.fleet.covers(runs):
-            self._ungrown = runs
-            if self.fleet.grow(1 + max(run[0] for run in runs)):
-                self._step_fleet()
-            return
-        if self._ungrown:
-            self._ungrown = []
-            self._later(0.0, self._flush)
-        core.pgmrpl = self._pgmrpl()
-        core.flush(runs)
-        for node in self._connections:
-            self._pump(node)
+        flushed = self._flusher.flush()
+        if flushed is Flushed.GROW:
+            self._step_fleet()
+        elif flushed is not Flushed.NOTHING:
+            if flushed is Flushed.SENT_FIRST:
+                self._later(0.0, self._flush)
+            for node in self._connections:
+                self._pump(node)
 
     def _housekeeping(self) -> None:
-        if self._log.pending_bytes or self._ungrown:
+        if self._flusher.pending:
             self._flush()
         self._core.pgmrpl = self._pgmrpl()
         self._core.nudge_idle(always=self._rng.random() < 0.1)
@@ -493,7 +445,7 @@ class SimWriter:
     def _tell_point(self, node: int) -> None:
         """What the backup needs to know: as ``points.RestorePoints`` tells it."""
         self._checks.told(self._core.vdl, min(self._core.pgmrpl, self._core.vdl))
-        request = restore_point(VOLUME_ID, self._core.epoch, self.name, self._core.pgmrpl, self._core.tracker)
+        request = self._requests.restore_point(self._core.epoch, self._core.pgmrpl, self._core.tracker)
         self._call(node, "Advance", request, lambda reply: None)
 
     def _poll(self, node: int) -> None:
@@ -501,7 +453,7 @@ class SimWriter:
 
         def polled(reply: Any) -> None:
             if reply is not None and connection == self._connections[node]:
-                scls = {state.pg: state.scl for state in reply.pgs if not state.hollow}
+                scls = read_states(reply.pgs)
                 self._moved(self._core.on_polled(node, reply.volume_epoch, reply.membership_epoch, scls))
 
         self._call(node, "Status", pb.StatusRequest(), polled)
@@ -547,7 +499,7 @@ class SimWriter:
         """Whether all that it committed is durable."""
         return (
             self.state == "open"
-            and not (self._log.pending_bytes or self._ungrown or self._core.undurable)
+            and not (self._flusher.pending or self._core.undurable)
             and self.fleet is not None
             and not self.fleet.busy
         )

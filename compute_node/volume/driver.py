@@ -17,10 +17,11 @@ import grpc
 import grpc.aio
 
 from aurora.errors import ConnectionFailure, ObjectNotInPrerequisiteState
-from aurora.geometry import Descriptor, Member
+from aurora.geometry import Descriptor, Member, newest_known
 from aurora.placement import initial
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.channels import open_channel, storage_stub
+from compute_node.volume.messages import Requests, read_copy, read_fence, read_log, read_truncate
 from compute_node.volume.recovery import (
     Answer,
     AppendAnswer,
@@ -28,7 +29,6 @@ from compute_node.volume.recovery import (
     FenceAnswer,
     LogAnswer,
     Outdated,
-    PgReport,
     Recovered,
     Recovery,
     SendAppend,
@@ -43,10 +43,6 @@ logger = logging.getLogger(__name__)
 RPC_TIMEOUT_S = 2.0
 COPY_TIMEOUT_S = 30.0
 TICK_S = 0.05
-ANY_MEMBERSHIP = (1 << 64) - 1
-"""Membership epoch of a recovery's copies: they are fenced by the volume epoch alone, for it is the recovery that finds
-the membership.
-"""
 
 
 async def _ask_all(addresses: Iterable[str], ask: Any) -> list[Any]:
@@ -116,10 +112,9 @@ async def find(addresses: Sequence[str], timeout_s: float) -> Descriptor | None:
         )
         present = [Descriptor.from_proto(reply.descriptor) for reply in replies if reply.present]
         if present:
-            newest = max(present, key=lambda descriptor: descriptor.version)
             found = await where(addresses)
-            there = sum(1 << index for index, node in enumerate(newest.nodes) if node.node_id in found)
-            if newest.read_quorum(0).satisfied(there):
+            newest = newest_known(present, found)
+            if newest is not None:
                 return relocated(newest, found)
         if len(replies) == len(addresses) and not present:
             return None
@@ -142,79 +137,41 @@ def relocated(descriptor: Descriptor, found: Mapping[str, str]) -> Descriptor:
     return replace(descriptor, nodes=nodes)
 
 
-def read_fence(reply: Any) -> FenceAnswer:
-    """A ``FenceReply`` message as recovery wants it."""
-    return FenceAnswer(
-        reply.adopted,
-        reply.epoch,
-        {pg.pg: PgReport(pg.scl, pg.highest_lsn, pg.collected_lsn, pg.vdl_hint, pg.hollow) for pg in reply.pgs},
-        frozenset(TruncationRange(span.epoch, span.vdl, span.upper) for span in reply.truncations),
-        reply.log_port,
-        Descriptor.from_proto(reply.descriptor),
-    )
-
-
 class NodeCalls:
-    """The calls of recovery to one node."""
+    """The calls of recovery and of the handshake to one node."""
 
-    def __init__(self, volume_id: bytes, writer_id: str, channel: grpc.aio.Channel) -> None:
-        self.volume_id = volume_id
-        self.writer_id = writer_id
+    def __init__(self, requests: Requests, channel: grpc.aio.Channel) -> None:
+        self.requests = requests
         self.stub = storage_stub(channel)
 
     async def fence(self, epoch: int) -> FenceAnswer:
         """Have the node adopt ``epoch``."""
-        request = pb.FenceRequest(volume_id=self.volume_id, volume_epoch=epoch, writer_id=self.writer_id)
-        return read_fence(await self.stub.Fence(request, timeout=RPC_TIMEOUT_S))
+        return read_fence(await self.stub.Fence(self.requests.fence(epoch), timeout=RPC_TIMEOUT_S))
 
     async def truncate(self, epoch: int, span: TruncationRange, descriptor: Descriptor | None = None) -> TruncateAnswer:
         """Have the node write a truncation range, and take the descriptor."""
-        request = pb.TruncateRequest(
-            volume_id=self.volume_id,
-            volume_epoch=epoch,
-            writer_id=self.writer_id,
-            range=pb.Truncation(epoch=span.epoch, vdl=span.vdl, upper=span.upper),
-        )
-        if descriptor is not None:
-            descriptor.to_proto(request.descriptor)
-        reply = await self.stub.Truncate(request, timeout=RPC_TIMEOUT_S)
-        return TruncateAnswer(reply.ok, reply.epoch)
+        request = self.requests.truncate(epoch, span, descriptor)
+        return read_truncate(await self.stub.Truncate(request, timeout=RPC_TIMEOUT_S))
 
     async def write_descriptor(self, epoch: int, descriptor: Descriptor) -> bool:
         """Have the node take the descriptor; whether it has it now."""
-        request = pb.WriteDescriptorRequest(
-            descriptor=descriptor.to_proto(pb.Descriptor()), volume_epoch=epoch, writer_id=self.writer_id
-        )
+        request = self.requests.write_descriptor(epoch, descriptor)
         reply = await self.stub.WriteDescriptor(request, timeout=RPC_TIMEOUT_S)
         return bool(reply.ok)
 
     async def fetch(self, effect: SendFetch) -> LogAnswer:
         """Read log."""
-        request = pb.FetchLogRequest(
-            volume_id=self.volume_id, pg=effect.pg, after_lsn=effect.after, upto_lsn=effect.upto
-        )
-        parts: list[bytes] = []
-        collected = False
-        async for reply in self.stub.FetchLog(request, timeout=COPY_TIMEOUT_S):
-            parts.append(reply.batches)
-            collected = collected or reply.collected
-        return LogAnswer(b"".join(parts), collected)
+        call = self.stub.FetchLog(self.requests.fetch(effect), timeout=COPY_TIMEOUT_S)
+        return read_log([reply async for reply in call])
 
     async def append(self, effect: SendAppend) -> AppendAnswer:
         """Copy log to the node."""
-        message = pb.AppendRequest(
-            volume_id=self.volume_id,
-            volume_epoch=effect.epoch,
-            writer_id=self.writer_id,
-            sequence=1,
-            batches=effect.frames,
-            membership_epoch=ANY_MEMBERSHIP,
-        )
-        call = self.stub.AppendLog(iter((message,)), timeout=COPY_TIMEOUT_S)
+        call = self.stub.AppendLog(iter((self.requests.copy(effect),)), timeout=COPY_TIMEOUT_S)
         async for reply in call:
-            if reply.error:
+            answer = read_copy(reply)
+            if answer is None:
                 raise ConnectionError(f"append refused: {reply.error}")
-            return AppendAnswer({entry.pg: entry.lsn for entry in reply.scl}, reply.refused_epoch)
+            return answer
         raise ConnectionError("append stream ended without an answer")
 
     async def perform(self, effect: Effect) -> Answer:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import grpc.aio
 
-from aurora.quorum import QuorumTracker
 from aurora.rpc import storage_pb2 as pb
 
 if TYPE_CHECKING:
@@ -23,16 +22,6 @@ if TYPE_CHECKING:
 TIMEOUT_S = 2.0
 
 logger = logging.getLogger(__name__)
-
-
-def restore_point(
-    volume_id: bytes, epoch: int, writer_id: str, pgmrpl: int, tracker: QuorumTracker
-) -> pb.AdvanceRequest:
-    """What is durable now."""
-    return pb.AdvanceRequest(
-        volume_id=volume_id, volume_epoch=epoch, writer_id=writer_id, vdl=tracker.vdl, pgmrpl=min(pgmrpl, tracker.vdl),
-        pg_last=[pb.PgLsn(pg=pg, lsn=lsn) for pg, lsn in sorted(tracker.pg_durable.items()) if lsn],
-    )  # fmt: skip
 
 
 class RestorePoints:
@@ -54,9 +43,7 @@ class RestorePoints:
         ]
         if not late:
             return
-        point = restore_point(
-            volume.descriptor.volume_id, volume.epoch, volume.writer_id, volume.core.pgmrpl, volume.core.tracker
-        )
+        point = volume.requests.restore_point(volume.epoch, volume.core.pgmrpl, volume.core.tracker)
         for stream in late:
             self._tasks[stream.index] = asyncio.ensure_future(self._send(stream, point))
 

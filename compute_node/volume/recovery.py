@@ -90,6 +90,11 @@ class FenceAnswer:
     log_port: int = 0
     descriptor: Descriptor | None = None
 
+    @property
+    def scls(self) -> dict[int, int]:
+        """PG → SCL of the segments that are not hollow."""
+        return {pg: report.scl for pg, report in self.pgs.items() if not report.hollow}
+
 
 @dataclass(frozen=True, slots=True)
 class LogAnswer:
@@ -381,10 +386,7 @@ class Recovery:
     # COLLECT: the log above what is known to be durable, from the most complete adopter of each group.
 
     def _read_scls(self) -> None:
-        self._scls = {
-            node: {pg: report.scl for pg, report in answer.pgs.items() if not report.hollow}
-            for node, answer in self._adopters.items()
-        }
+        self._scls = {node: answer.scls for node, answer in self._adopters.items()}
 
     def _collect(self) -> list[Effect]:
         self.phase = Phase.COLLECT

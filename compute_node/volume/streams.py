@@ -1,8 +1,8 @@
 """One append stream a node: the glue between ``WriterCore`` and the wire.
 
 ``pump`` writes what the core has for its node; it runs when something was flushed and when an answer has made room, in
-the same turn of the loop, without a task switch. On a failure the node is fenced anew (it may have been away
-while we recovered), told the truncations that it missed, and the stream goes on where its SCL says.
+the same turn of the loop, without a task switch. After a failure there is a new ``Handshake`` with the node, and the
+stream goes on where its SCL says.
 """
 
 from __future__ import annotations
@@ -21,8 +21,12 @@ from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.channels import open_channel
 from aurora.rpc.stream import GrpcStream, open_stream
 from compute_node.volume.driver import NodeCalls
+from compute_node.volume.fleet import SendDescriptor
+from compute_node.volume.handshake import Handshake, HandshakeAnswer, HandshakeEffect, NoVolume
+from compute_node.volume.messages import read_states
 from compute_node.volume.read_channel import ReadChannel
 from compute_node.volume.reads import Source
+from compute_node.volume.recovery import SendFence
 
 if TYPE_CHECKING:
     from compute_node.volume.volume import Volume
@@ -43,7 +47,7 @@ class NodeStream:
         self.index = index
         self.member = member
         self.channel = open_channel(member.address)
-        self.calls = NodeCalls(volume.descriptor.volume_id, volume.writer_id, self.channel)
+        self.calls = NodeCalls(volume.requests, self.channel)
         self.source = Source(ReadChannel(member.address, self.calls.stub))
         """This node as page reads see it."""
         self.problem = ""
@@ -71,7 +75,7 @@ class NodeStream:
             self._errand(self.source.channel.close())
             self._errand(self.channel.close())
             self.channel = open_channel(member.address)
-            self.calls = NodeCalls(self._volume.descriptor.volume_id, self._volume.writer_id, self.channel)
+            self.calls = NodeCalls(self._volume.requests, self.channel)
             self.source = Source(ReadChannel(member.address, self.calls.stub))
             self._on_closed("the node has moved")
         self.member = member
@@ -155,42 +159,42 @@ class NodeStream:
             backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
 
     async def _connect(self) -> bool:
-        """Fence the node and tell it every truncation; False when it has adopted a newer epoch."""
+        """Shake hands with the node and open its stream; False when it will take nothing from this writer."""
         volume, core = self._volume, self._volume.core
-        latest = core.descriptor
-        try:
-            answer = await self.calls.fence(core.epoch)
-        except grpc.aio.AioRpcError as error:
-            if error.code() != grpc.StatusCode.FAILED_PRECONDITION:
-                raise
-            # It belongs to no volume yet: a new node, or one that lost its disk. Or to another: then this fails too.
-            await self.calls.write_descriptor(core.epoch, latest)
-            answer = await self.calls.fence(core.epoch)
-        if answer.adopted and (answer.descriptor is None or answer.descriptor.version < latest.version):
-            if await self.calls.write_descriptor(core.epoch, latest):
-                volume.on_taken(self.index, latest)
-            answer = await self.calls.fence(core.epoch)
-        missing = volume.recovered.truncations - answer.truncations if answer.adopted else frozenset()
-        for span in sorted(missing):
-            written = await self.calls.truncate(core.epoch, span)
-            if not written.ok:
-                core.links[self.index].refused_epoch = written.epoch if written.epoch > core.epoch else 0
-                return False
-        if missing:
-            answer = await self.calls.fence(core.epoch)
-        if not answer.adopted:
-            core.links[self.index].refused_epoch = answer.epoch
-            self.problem = f"fenced by epoch {answer.epoch}"
+        shake = Handshake(core, self.index, volume.recovered.truncations)
+        effect: HandshakeEffect | None = shake.start()
+        while effect is not None:
+            effect = shake.on_reply(effect, await self._perform(effect))
+        answer = shake.answer
+        if answer is None:
+            refused_epoch = core.links[self.index].refused_epoch
+            self.problem = f"fenced by epoch {refused_epoch}" if refused_epoch else "the node does not become ready"
             return False
         stream = await self._open(answer.log_port)
         self.problem = ""
         self._stream = stream
-        scls = {pg: report.scl for pg, report in answer.pgs.items() if not report.hollow}
-        epoch = answer.descriptor.membership_epoch if answer.descriptor is not None else 0
-        if core.on_connected(self.index, scls) | core.on_states(self.index, epoch, scls):
+        if core.on_met(self.index, answer):
             volume.on_vdl()
         self.pump()
         return True
+
+    async def _perform(self, effect: HandshakeEffect) -> HandshakeAnswer:
+        if isinstance(effect, SendFence):
+            try:
+                return await self.calls.fence(effect.epoch)
+            except grpc.aio.AioRpcError as error:
+                if error.code() != grpc.StatusCode.FAILED_PRECONDITION:
+                    raise
+                return NoVolume()
+        if isinstance(effect, SendDescriptor):
+            return await self._write_descriptor(effect.descriptor)
+        return await self.calls.truncate(effect.epoch, effect.range)
+
+    async def _write_descriptor(self, descriptor: Descriptor) -> bool:
+        taken = await self.calls.write_descriptor(self._volume.core.epoch, descriptor)
+        if taken:
+            self._volume.on_taken(self.index, descriptor)
+        return taken
 
     async def _open(self, log_port: int) -> GrpcStream:
         """The append stream: on the node's log port, else on the contract's, which any node serves."""
@@ -211,18 +215,15 @@ class NodeStream:
         except grpc.aio.AioRpcError as error:
             self.problem = f"{error.code().name}: {error.details()}"
             return
-        scls = {state.pg: state.scl for state in reply.pgs if not state.hollow}
+        scls = read_states(reply.pgs)
         if self._volume.core.on_polled(self.index, reply.volume_epoch, reply.membership_epoch, scls):
             self._volume.on_vdl()
 
     async def _tell(self, descriptor: Descriptor) -> None:
         try:
-            taken = await self.calls.write_descriptor(self._volume.core.epoch, descriptor)
+            await self._write_descriptor(descriptor)
         except grpc.aio.AioRpcError as error:
             self.problem = f"{error.code().name}: {error.details()}"
-            return
-        if taken:
-            self._volume.on_taken(self.index, descriptor)
 
     async def close(self) -> None:
         """End the stream and the channel."""

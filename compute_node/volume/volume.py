@@ -2,17 +2,15 @@
 
 ::
 
-    RedoLog ── flush_soon ─► [end of loop turn] take ─► WriterCore ─► six NodeStreams
-    on_vdl ◄── VDL advanced ◄── tracker ◄── acks ◄──────────────────────┘
+    RedoLog ── flush_soon ─► [end of loop turn] Flusher ─► WriterCore ─► six NodeStreams
+    on_vdl ◄── VDL advanced ◄── tracker ◄── acks ◄─────────────────────────┘
       └► durable_callbacks, when_durable, wait_durable, reserve
 
 All methods run on the event loop's thread; ``reserve``, ``wait_durable`` and ``read_page`` in a session greenlet.
 
 Flushes have no timer. A flush is armed by a commit, a waiter or 64 KiB of log and runs at the end of the loop's turn,
-once a write quorum of nodes has room; until then the log gathers. While other transactions are writing (``siblings``)
-the loop turns on until the log has not grown for ``QUIET_S``, so that one flush carries many commits. Only what nobody
-waits for is left to the housekeeping round (100 ms), which also tells idle nodes the VDL and asks lagging ones for
-theirs.
+or later where ``Flusher`` has a reason. Only what nobody waits for is left to the housekeeping round (100 ms), which
+also tells idle nodes the VDL and asks lagging ones for theirs.
 """
 
 from __future__ import annotations
@@ -30,11 +28,12 @@ from aurora.errors import AdminShutdown, InvariantViolation, SqlError
 from aurora.geometry import Descriptor, Member
 from aurora.histogram import Histogram
 from aurora.kernels import mtr
-from aurora.rpc import storage_pb2 as pb
 from compute_node.hub import HUB, Waiter
 from compute_node.volume import driver
 from compute_node.volume.durable import Done, DurableQueue
 from compute_node.volume.fleet import AskStates, Fleet, SendDescriptor
+from compute_node.volume.flusher import FLUSH_BYTES, Flushed, Flusher
+from compute_node.volume.messages import Requests
 from compute_node.volume.monitor import Monitor
 from compute_node.volume.points import RestorePoints
 from compute_node.volume.reads import PageReader
@@ -44,12 +43,7 @@ from compute_node.volume.writer_core import WriterCore
 
 logger = logging.getLogger(__name__)
 
-FLUSH_BYTES: Final = 64 << 10
 HOUSEKEEPING_S: Final = 0.1
-QUIET_S: Final = 0.00015
-"""How long the log must not have grown before a flush leaves while others are writing."""
-LINGER_MAX_S: Final = 0.003
-"""The longest that a flush waits for others."""
 REPLACE_AFTER_S: Final = 30.0
 AWAY_AFTER_S: Final = 600.0
 HEARTBEAT_ROUNDS: Final = 10
@@ -83,6 +77,7 @@ class Volume:
     ) -> None:
         self.descriptor = descriptor
         self.writer_id = writer_id
+        self.requests = Requests(descriptor.volume_id, writer_id)
         self.recovered: Recovered
         self.core: WriterCore
         self.log: Any
@@ -111,13 +106,9 @@ class Volume:
         self._space: deque[tuple[int, Waiter]] = deque()
         self._loop = asyncio.get_running_loop()
         self._armed = False
-        self._ungrown: list[Any] = []
-        """Runs that wait for the volume to grow."""
+        self._flusher: Flusher
         self._growing: list[Waiter] = []
-        """Who waits for that."""
-        self._lingering_since = self._grown_at = 0.0
-        self._lingering_lsn = 0
-        self._wanted = False
+        """Who waits for the volume to grow."""
         self._tasks: list[asyncio.Task[None]] = []
         self._points = RestorePoints(self)
 
@@ -193,6 +184,7 @@ class Volume:
         self.core = WriterCore(self.descriptor.volume_id, recovered, self._message, self._in_flight_max)
         self.fleet = Fleet(self.core)
         self.monitor = Monitor(self.core, self.fleet, *self._patience_s)
+        self._flusher = Flusher(log, self.core, self.fleet, self._pgmrpl)
         self.read_only = False
         self._adopt(self.descriptor)
 
@@ -211,17 +203,8 @@ class Volume:
         self._wake_space()
 
     def _message(self, sequence: int, batches: bytes, vdl: int, pgmrpl: int) -> bytes:
-        message: bytes = pb.AppendRequest(
-            volume_id=self.descriptor.volume_id,
-            volume_epoch=self.recovered.epoch,
-            writer_id=self.writer_id,
-            sequence=sequence,
-            batches=batches,
-            vdl=vdl,
-            pgmrpl=pgmrpl,
-            membership_epoch=self.core.descriptor.membership_epoch,
-        ).SerializeToString()
-        return message
+        core = self.core
+        return self.requests.append(core.epoch, core.descriptor.membership_epoch, sequence, batches, vdl, pgmrpl)
 
     # Flushing
 
@@ -231,48 +214,23 @@ class Volume:
             self._armed = True
             self._loop.call_soon(self._flush)
 
-    def _lingers(self) -> bool:
-        """Whether it pays to wait for the commits of others: each flush costs the same however many it carries."""
-        if self.log.pending_bytes >= FLUSH_BYTES or not self.siblings():
-            self._lingering_since = 0.0
-            return False
-        now = monotonic()
-        if not self._lingering_since:
-            self._lingering_since = now
-        if self.log.next_lsn != self._lingering_lsn:
-            self._lingering_lsn, self._grown_at = self.log.next_lsn, now
-        if now - self._grown_at < QUIET_S and now - self._lingering_since < LINGER_MAX_S:
-            return True
-        self._lingering_since = 0.0
-        return False
-
     def _flush(self) -> None:
-        if self._lingers():
+        if self.read_only or self.fenced:
+            self._armed = False
+            return
+        if self._flusher.lingers(self.siblings, monotonic):
             self._loop.call_soon(self._flush)
             return
         self._armed = False
-        if self.read_only or self.fenced or not (self.log.pending_bytes or self._ungrown):
-            return
-        core = self.core
-        if not core.has_room():
-            self._wanted = True  # the next ack looks again: until a quorum has room, gathering costs no time
-            return
-        self._wanted = False
-        runs = self._ungrown or self.log.take()
-        if not self.fleet.covers(runs):
-            # The volume must grow first; what is logged meanwhile waits behind these runs.
-            self._ungrown = runs
-            if self.fleet.grow(1 + max(run[0] for run in runs)):
-                self._step_fleet()
-            return
-        if self._ungrown:
-            self._ungrown = []
-            self.flush_soon("what was logged while the volume grew")
-        core.pgmrpl = self._pgmrpl()
-        core.flush(runs)
-        self._flushed.append((core.tracker.appended, monotonic()))
-        for stream in self.streams:
-            stream.pump()
+        flushed = self._flusher.flush()
+        if flushed is Flushed.GROW:
+            self._step_fleet()
+        elif flushed is not Flushed.NOTHING:
+            if flushed is Flushed.SENT_FIRST:
+                self.flush_soon("what was logged while the volume grew")
+            self._flushed.append((self.core.tracker.appended, monotonic()))
+            for stream in self.streams:
+                stream.pump()
 
     # The fleet
 
@@ -282,9 +240,7 @@ class Volume:
         effects = fleet.tick()
         self.on_vdl()
         for effect in effects:
-            stream = self.streams[effect.node] if effect.node < len(self.streams) else None
-            if stream is None:
-                continue
+            stream = self.streams[effect.node]
             if isinstance(effect, SendDescriptor):
                 stream.tell(effect.descriptor)
             elif isinstance(effect, AskStates):
@@ -338,7 +294,7 @@ class Volume:
             index, reply.sequence, [(entry.pg, entry.lsn) for entry in reply.scl], reply.refused_epoch, reply.error
         ):
             self.on_vdl()
-        if self._wanted:
+        if self._flusher.wanted:
             self.flush_soon("an ack made room")
 
     def on_vdl(self) -> None:
@@ -413,7 +369,7 @@ class Volume:
         groups. In the gather phase of an MTR, in a session greenlet. AdminShutdown (57P01) when the writer is fenced.
 
         The next group is asked for when three quarters of the last are spoken for, so that few ever wait. Log that
-        comes without this call waits in ``_flush`` until the volume has grown.
+        comes without this call is held by the ``Flusher`` until the volume has grown.
         """
         if self.read_only:
             return  # ``reserve`` waits for a write quorum
@@ -478,7 +434,7 @@ class Volume:
                 continue
             rounds += 1
             core = self.core
-            if self.log.pending_bytes:
+            if self._flusher.pending:
                 self.flush_soon("nobody waits for it, but it shall not lie about")
             core.pgmrpl = self._pgmrpl()
             for stream in self.streams:

@@ -28,7 +28,7 @@ from aurora.errors import InvariantViolation
 from aurora.geometry import Descriptor
 from aurora.kernels.python.mtr import Run
 from aurora.quorum import AllOf, Quorum, QuorumTracker
-from compute_node.volume.recovery import LAL_BYTES, LAL_MARGIN_BYTES, Recovered
+from compute_node.volume.recovery import LAL_BYTES, LAL_MARGIN_BYTES, FenceAnswer, Recovered
 
 MESSAGE_MAX_BYTES: Final = 4 << 20
 """A message stops gathering flushes here."""
@@ -309,6 +309,11 @@ class WriterCore:
         link.refused_epoch, link.error = 0, ""
         link.nudge = True
         return advanced
+
+    def on_met(self, node: int, answer: FenceAnswer) -> bool:
+        """A new stream to ``node``, whose handshake ended with this answer. Returns as ``on_scls``."""
+        epoch = answer.descriptor.membership_epoch if answer.descriptor is not None else 0
+        return self.on_connected(node, answer.scls) | self.on_states(node, epoch, answer.scls)
 
     def on_disconnected(self, node: int) -> None:
         """The stream to ``node`` is gone; what it had in flight may or may not have arrived."""

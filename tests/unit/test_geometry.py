@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aurora.errors import InvariantViolation
-from aurora.geometry import Descriptor, Group, Member, Slot, pages_per_pg
+from aurora.geometry import Descriptor, Group, Member, Slot, newest_known, pages_per_pg
 from aurora.placement import grown, initial, loads, spare_for
 from aurora.rpc import storage_pb2
 
@@ -141,3 +141,12 @@ def test_full_segments_go_round_between_the_nodes_of_a_zone(per_zone: int) -> No
     descriptor = initial(b"v" * 16, nodes, 64, groups=12, tails=True)
     full = Counter(slot.member for group in descriptor.groups for slot in group.slots if not slot.tail)
     assert max(full.values()) - min(full[node.node_id] for node in nodes) <= 1
+
+
+def test_the_newest_descriptor_counts_once_a_read_quorum_of_its_own_is_there() -> None:
+    newer = replace(DESCRIPTOR, generation=DESCRIPTOR.generation + 1)
+    names = [node.node_id for node in newer.nodes]
+    assert newest_known([], names) is None
+    assert newest_known([DESCRIPTOR, newer], names[:2]) is None
+    assert newest_known([DESCRIPTOR, newer], [*names[:2], "of another fleet"]) is None
+    assert newest_known([newer, DESCRIPTOR], names[:3]) is newer

@@ -37,6 +37,9 @@ CORES = (
     "aurora/truncation.py",
     "compute_node/volume/durable.py",
     "compute_node/volume/fleet.py",
+    "compute_node/volume/flusher.py",
+    "compute_node/volume/handshake.py",
+    "compute_node/volume/messages.py",
     "compute_node/volume/monitor.py",
     "compute_node/volume/recovery.py",
     "compute_node/volume/writer_core.py",
@@ -198,8 +201,9 @@ def test_the_simulator_runs_cores_only() -> None:
     allowed = {
         "compute_node.volume.fleet",
         "compute_node.volume.monitor",
-        "compute_node.volume.driver",  # read_fence: how a Fence reply reads
-        "compute_node.volume.points",  # restore_point: what an Advance says
+        "compute_node.volume.flusher",
+        "compute_node.volume.handshake",
+        "compute_node.volume.messages",
         "compute_node.volume.recovery",
         "compute_node.volume.writer_core",
         "storage_node.backup_objects",  # perform: what a store effect does
