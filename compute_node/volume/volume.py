@@ -251,7 +251,7 @@ class Volume:
     def _adopt(self, descriptor: Descriptor) -> None:
         self.descriptor = descriptor
         self._meet(descriptor)
-        for stream, node in zip(self.streams, descriptor.nodes):
+        for stream, node in zip(self.streams, self.core.members):
             stream.move(node)
             stream.start()
 
@@ -407,7 +407,7 @@ class Volume:
         """What segment ``index`` of the group is known to have."""
         if self.read_only:
             return self.recovered.scls.get(index, {}).get(pg, 0)
-        return self.core.tracker.scl(pg, index)
+        return self.core.told_scl(pg, index)
 
     def connected(self, index: int) -> bool:
         """Whether a stream to the node is up."""
