@@ -21,7 +21,7 @@ from aurora.errors import InvariantViolation
 from aurora.geometry import Descriptor
 from aurora.kernels import redo
 from aurora.rpc import storage_pb2 as pb
-from aurora.sim.model import History, Ledger, Opening
+from aurora.sim.model import History, Ledger, Opening, steps
 from aurora.sim.nodes import SimNode
 
 COPIES_ACKNOWLEDGED: Final = 4
@@ -32,11 +32,14 @@ COPIES_WITHOUT_ZONE: Final = 3
 """Of the four copies that are left while a zone is counted out."""
 
 
-def enough(holders: Collection[str], descriptor: Descriptor, pg: int) -> bool:
-    """Whether these nodes hold a record so that it may be acknowledged: the rule, counted in the simplest way."""
+def enough(holders: Collection[str], descriptor: Descriptor, pg: int, settled: bool = False) -> bool:
+    """Whether these nodes hold a record so that it may be acknowledged: the rule, counted in the simplest way.
+
+    ``settled``: whether that many hold it as must hold what was acknowledged before the changes that are on the way.
+    """
     group = descriptor.groups[pg]
-    for members in product(*(slot.alternatives for slot in group.slots)):
-        for away in {group.away, group.away if group.away_next is None else group.away_next}:
+    for members in product(*((slot.member,) if settled else slot.alternatives for slot in group.slots)):
+        for away in {group.away, group.away if settled or group.away_next is None else group.away_next}:
             counted = [name for name in members if not away or descriptor.az_of[name] != away]
             held = sum(name in holders for name in counted)
             if away:
@@ -106,6 +109,15 @@ class Checker:
     def advanced(self, opening: Opening, vdl: int) -> None:
         """A writer's VDL goes to ``vdl`` (``opening.vdl`` is what it was), and its clients are told."""
 
+    def proposed(self, opening: Opening, proposal: Descriptor) -> None:
+        """A writer proposes a descriptor; ``opening.committed`` is what it changes."""
+
+    def committed(self, opening: Opening, descriptor: Descriptor) -> None:
+        """A writer's proposal is committed; ``opening.committed`` is what held before."""
+
+    def took(self, node: SimNode, descriptor: pb.Descriptor) -> None:
+        """A node said that it has taken a descriptor."""
+
     def told(self, vdl: int, pgmrpl: int) -> None:
         """A writer puts these hints into a message to a node."""
 
@@ -141,8 +153,9 @@ class Checker:
 
 
 class AcknowledgedNeverLost(Checker):
-    """A commit is told to be durable when four of six hold it, what a node claims survives its crash, and each later
-    recovery finds it.
+    """A commit is told to be durable when four of six hold it, under the committed descriptor and under the one that is
+    proposed, a change of the fleet leaves it so, what a node claims survives its crash, and each later recovery finds
+    it.
     """
 
     name = "acknowledged-never-lost"
@@ -152,11 +165,33 @@ class AcknowledgedNeverLost(Checker):
         super().__init__(ledger)
         self._highest: dict[tuple[str, int], int] = {}
         self._claims: dict[tuple[str, int], int] = {}
+        self._joined: dict[tuple[str, int], int] = {}
+        """(Node, PG) → the group's membership epoch in which it was made a candidate: its word counts from there on."""
 
     def claimed(self, node: SimNode, epoch: int, scls: Iterable[tuple[int, int]]) -> None:
         for pg, scl in scls:
-            self._claims[node.name, pg] = scl
-            self._highest[node.name, pg] = max(self._highest.get((node.name, pg), 0), scl)
+            key = node.name, pg
+            self._claims[key] = scl
+            if key not in self._joined or _membership_known(node, pg) >= self._joined[key]:
+                self._highest[key] = max(self._highest.get(key, 0), scl)
+
+    def proposed(self, opening: Opening, proposal: Descriptor) -> None:
+        groups = opening.committed.groups
+        for pg, group in enumerate(proposal.groups[: len(groups)]):
+            for slot in group.slots:
+                if slot.candidate and not groups[pg].slot_of(slot.candidate):
+                    self._joined[slot.candidate, pg] = group.membership_epoch
+                    self._highest.pop((slot.candidate, pg), None)
+
+    def committed(self, opening: Opening, descriptor: Descriptor) -> None:
+        for pg, group in enumerate(opening.committed.groups):
+            for slot, now in zip(group.slots, descriptor.groups[pg].slots, strict=True):
+                if now.member != slot.member:
+                    told = (now.member, pg) in self._highest
+                    self.require(told, f"{now.member} becomes a member of PG {pg}, and has never said that it is full")
+            lsn = opening.history.pg_last(pg, opening.vdl)
+            if lsn:
+                self._require_held(f"{opening.name} commits {descriptor.version}", descriptor, pg, lsn, settled=True)
 
     def crashed(self, node: SimNode) -> None:
         if node.core is not None:  # a truncation or damage may have lowered it since it was claimed
@@ -198,13 +233,14 @@ class AcknowledgedNeverLost(Checker):
         for pg in opening.history.pgs:
             lsn = opening.history.pg_last(pg, vdl)
             if lsn > opening.history.pg_last(pg, opening.vdl):
-                self._require_held(f"{opening.name} acknowledges {vdl}", opening, pg, lsn)
+                for descriptor in opening.in_force:
+                    self._require_held(f"{opening.name} acknowledges {vdl}", descriptor, pg, lsn)
 
-    def _require_held(self, what: str, opening: Opening, pg: int, lsn: int) -> None:
+    def _require_held(self, what: str, descriptor: Descriptor, pg: int, lsn: int, settled: bool = False) -> None:
         holders = {name for (name, at), scl in self._highest.items() if at == pg and scl >= lsn}
         self.require(
-            any(enough(holders, descriptor, pg) for descriptor in opening.descriptors if pg < len(descriptor.groups)),
-            f"{what}, but PG {pg} has {lsn} on {sorted(holders)} only",
+            pg < len(descriptor.groups) and enough(holders, descriptor, pg, settled),
+            f"{what} under {descriptor.version}, but PG {pg} has {lsn} on {sorted(holders)} only",
         )
 
     def opened(self, opening: Opening, last: Opening | None, newest: bool) -> None:
@@ -219,12 +255,58 @@ class AcknowledgedNeverLost(Checker):
             )
             for pg in opening.history.pgs:
                 lsn = opening.history.pg_last(pg, vdl)
-                self._require_held(f"{opening.name} recovered VDL {vdl}", opening, pg, lsn)
+                self._require_held(f"{opening.name} recovered VDL {vdl}", opening.found, pg, lsn)
 
     def finished(self, nodes: Sequence[SimNode]) -> None:
         current = self.ledger.current
         if current is not None:
             self.require(current.vdl >= self.ledger.acknowledged, f"the VDL ends at {current.vdl}")
+
+
+class DescriptorKept(Checker):
+    """A descriptor is committed once enough nodes have taken it, by the old membership and by the new, and each later
+    writer goes by it or by one that came after it.
+    """
+
+    name = "descriptor-kept"
+    promise = "a committed change of the fleet is never lost"
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(ledger)
+        self._taken: dict[str, tuple[int, int]] = {}
+
+    def took(self, node: SimNode, descriptor: pb.Descriptor) -> None:
+        version = descriptor.proposer_epoch, descriptor.generation
+        self._taken[node.name] = max(self._taken.get(node.name, version), version)
+
+    def committed(self, opening: Opening, descriptor: Descriptor) -> None:
+        old = opening.committed
+        takers = {name for name, version in self._taken.items() if version >= descriptor.version}
+        for pg, group in enumerate(descriptor.groups):
+            before = old.groups[pg] if pg < len(old.groups) else None
+            if pg and group == before:
+                continue
+            for held in (old, descriptor) if before is not None else (descriptor,):
+                self.require(
+                    enough(takers, held, pg),
+                    f"{opening.name} commits {descriptor.version}, which {sorted(takers)} have taken only",
+                )
+        for later in self.ledger.openings[self.ledger.openings.index(opening) + 1 :]:
+            self._require_found(later, descriptor)
+
+    def opened(self, opening: Opening, last: Opening | None, newest: bool) -> None:
+        if last is not None:
+            self._require_found(opening, last.committed)
+
+    def _require_found(self, opening: Opening, known: Descriptor) -> None:
+        found = opening.found
+        self.require(
+            found.membership_epoch >= known.membership_epoch
+            and len(found.groups) >= len(known.groups)
+            and found.index_of.keys() >= known.index_of.keys()
+            and (found.membership_epoch > known.membership_epoch or found.groups[: len(known.groups)] == known.groups),
+            f"{opening.name} goes by {found.groups}, but {known.version} was committed: {known.groups}",
+        )
 
 
 class NothingHalfThere(Checker):
@@ -499,8 +581,15 @@ class SixEqualCopies(Checker):
                     )
 
 
+def _membership_known(node: SimNode, pg: int) -> int:
+    """The group's membership epoch as the node knows it; 0 when it knows none."""
+    descriptor = node.core.descriptor if node.core is not None else None
+    return descriptor.groups[pg].membership_epoch if descriptor is not None and pg < len(descriptor.groups) else 0
+
+
 CATALOGUE: Final[tuple[type[Checker], ...]] = (
     AcknowledgedNeverLost,
+    DescriptorKept,
     NothingHalfThere,
     SameBytes,
     VdlForward,
@@ -534,6 +623,9 @@ class Checks:
         elif method == "Truncate" and reply.ok:
             for checker in self.all:
                 checker.truncated(node, (request.range.epoch, request.range.vdl, request.range.upper))
+        if method in ("Truncate", "WriteDescriptor") and reply.ok and request.HasField("descriptor"):
+            for checker in self.all:
+                checker.took(node, request.descriptor)
 
     def acked(self, node: SimNode, request: pb.AppendRequest, reply: pb.AppendReply) -> None:
         """See ``NodeWatch``."""
@@ -574,11 +666,24 @@ class Checks:
         place = bisect_right([opening.epoch for opening in openings], epoch)
         last = openings[place - 1] if place else None
         history = last.history.upto(vdl) if last else History(ledger.pages_per_pg)
-        opening = Opening(name, epoch, vdl, vdl, history, [descriptor])
+        opening = Opening(name, epoch, vdl, vdl, history, descriptor, descriptor)
         for checker in self.all:
             checker.opened(opening, last, place == len(openings))
         openings.insert(place, opening)
         return opening
+
+    def proposed(self, opening: Opening, proposal: Descriptor) -> None:
+        """A writer has proposed a descriptor: from now on that decides too."""
+        for checker in self.all:
+            checker.proposed(opening, proposal)
+        opening.proposal = proposal
+
+    def committed(self, opening: Opening, descriptor: Descriptor) -> None:
+        """A writer's proposal is committed: from now on that decides alone."""
+        for checker in self.all:
+            checker.committed(opening, descriptor)
+        self.ledger.steps.update(steps(opening.committed, descriptor))
+        opening.committed, opening.proposal = descriptor, None
 
     def advanced(self, opening: Opening, vdl: int) -> None:
         """A writer's VDL has advanced to ``vdl``, and its clients were told."""

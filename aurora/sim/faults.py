@@ -32,8 +32,8 @@ class Fault:
         self.world = cluster.world
         self.rng: random.Random = cluster.world.stream(f"fault {self.name}")
 
-    def strike(self) -> None:
-        """Do it once."""
+    def strike(self) -> bool:
+        """Do it once; False when there was nothing to do it to."""
         raise NotImplementedError
 
     def heal(self) -> None:
@@ -56,12 +56,14 @@ class CrashNode(Fault):
     name = "crash-node"
     weight = 2.0
 
-    def strike(self) -> None:
+    def strike(self) -> bool:
         down = len(self.cluster.nodes) - len(self.cluster.up())
         node = self.some_node()
-        if node is not None and down < self.rng.choice((2, 2, 3)):
-            node.crash()
-            self.later(0.05, 1.5, [node])
+        if node is None or down >= self.rng.choice((2, 2, 3)):
+            return False
+        node.crash()
+        self.later(0.05, 1.5, [node])
+        return True
 
 
 class CrashAll(Fault):
@@ -70,10 +72,12 @@ class CrashAll(Fault):
     name = "crash-all"
     weight = 0.4
 
-    def strike(self) -> None:
-        for node in self.cluster.nodes:
+    def strike(self) -> bool:
+        up = self.cluster.up()
+        for node in up:
             node.crash()
         self.later(0.01, 0.5, self.cluster.nodes)
+        return bool(up)
 
 
 class AzPower(Fault):
@@ -82,12 +86,14 @@ class AzPower(Fault):
     name = "az-power"
     weight = 0.7
 
-    def strike(self) -> None:
+    def strike(self) -> bool:
         az = self.rng.choice(("az1", "az2", "az3"))
         nodes = [node for node in self.cluster.nodes if node.config.az == az]
-        for node in nodes:
+        up = [node for node in nodes if node.core is not None]
+        for node in up:
             node.crash()
         self.later(0.3, 1.5, nodes)
+        return bool(up)
 
 
 class PowerMidWrite(Fault):
@@ -96,10 +102,11 @@ class PowerMidWrite(Fault):
     name = "power-mid-write"
     weight = 1.5
 
-    def strike(self) -> None:
+    def strike(self) -> bool:
         up = self.cluster.up()
         for node in up if self.rng.random() < 0.2 else self.rng.sample(up, min(1, len(up))):
             node.disk.light_fuse(self.rng.randint(1, self.rng.choice((3, 30))), self.rng.random() < 0.5)
+        return bool(up)
 
     def heal(self) -> None:
         for node in self.cluster.nodes:
@@ -111,10 +118,12 @@ class SyncError(Fault):
 
     name = "sync-error"
 
-    def strike(self) -> None:
+    def strike(self) -> bool:
         node = self.some_node()
-        if node is not None:
-            node.disk.sync_fails = True
+        if node is None:
+            return False
+        node.disk.sync_fails = True
+        return True
 
     def heal(self) -> None:
         for node in self.cluster.nodes:
@@ -126,11 +135,12 @@ class DiskFull(Fault):
 
     name = "disk-full"
 
-    def strike(self) -> None:
+    def strike(self) -> bool:
         node = self.rng.choice(self.cluster.nodes)
         node.disk.capacity_bytes = node.disk.used_bytes + self.rng.choice((0, 500, 9000))
         self.world.note(f"the disk of {node.name} is full")
         self.world.after(self.rng.uniform(0.2, 2.0), lambda: self._room(node))
+        return True
 
     def _room(self, node: SimNode) -> None:
         node.disk.capacity_bytes = None
@@ -145,11 +155,12 @@ class SlowDisk(Fault):
 
     name = "slow-disk"
 
-    def strike(self) -> None:
+    def strike(self) -> bool:
         node = self.rng.choice(self.cluster.nodes)
         node.sync_s = self.rng.uniform(0.01, 0.3)
         self.world.note(f"the disk of {node.name} is slow")
         self.world.after(self.rng.uniform(0.2, 2.0), lambda: self._fast(node))
+        return True
 
     def _fast(self, node: SimNode) -> None:
         node.sync_s = 0.0
@@ -164,7 +175,7 @@ class BitRot(Fault):
 
     name = "bit-rot"
 
-    def strike(self) -> None:
+    def strike(self) -> bool:
         rotten = [node for node in self.cluster.nodes if node.rotten]
         node = self.rng.choice(rotten if len(rotten) >= ROTTEN_NODES_MAX else self.cluster.nodes)
         names = [name for name in node.disk.list() if name != "meta-copy" and node.disk.size(name)]
@@ -174,6 +185,7 @@ class BitRot(Fault):
             node.disk.flip_bit(name, offset, self.rng.randrange(8))
             node.rotten = True
             self.world.note(f"a bit of {name} of {node.name} flips at {offset}")
+        return bool(names)
 
 
 class EmptyDisk(Fault):
@@ -182,11 +194,12 @@ class EmptyDisk(Fault):
     name = "empty-disk"
     weight = 0.3
 
-    def strike(self) -> None:
+    def strike(self) -> bool:
         rotten = [node for node in self.cluster.nodes if node.rotten]
         node = self.rng.choice(rotten if len(rotten) >= ROTTEN_NODES_MAX else self.cluster.nodes)
         node.wipe()
         self.later(0.0, 0.5, [node])
+        return True
 
 
 class StopNode(Fault):
@@ -195,10 +208,10 @@ class StopNode(Fault):
     name = "stop-node"
     weight = 1.5
 
-    def strike(self) -> None:
+    def strike(self) -> bool:
         node = self.some_node()
         if node is None:
-            return
+            return False
         life = node.life
         self.world.stop(node.name)
         self.world.note(f"{node.name} stands still")
@@ -209,6 +222,7 @@ class StopNode(Fault):
                 self.world.go_on(node.name)
 
         self.world.after(self.rng.uniform(0.05, 1.5), go_on)
+        return True
 
 
 class Clock(Fault):
@@ -216,12 +230,13 @@ class Clock(Fault):
 
     name = "clock"
 
-    def strike(self) -> None:
+    def strike(self) -> bool:
         clock = self.rng.choice(self.cluster.nodes).clock
         if self.rng.random() < 0.5:
             clock.run_at(self.rng.choice((0.5, 0.9, 1.1, 2.0)))
         else:
             clock.jump(self.rng.choice((0.1, 1.0, 30.0, 1000.0)))
+        return True
 
     def heal(self) -> None:
         for node in self.cluster.nodes:
@@ -234,7 +249,7 @@ class Partition(Fault):
     name = "partition"
     weight = 2.0
 
-    def strike(self) -> None:
+    def strike(self) -> bool:
         rng, world = self.rng, self.world
         names = [node.name for node in self.cluster.nodes]
         alone = set(rng.sample(names, rng.choice((1, 2, 2, 3))))
@@ -248,6 +263,7 @@ class Partition(Fault):
         world.cuts |= pairs
         world.note(f"cut off: {sorted(alone)} from {others[-1]} and {len(others)} in all")
         world.after(rng.uniform(0.1, 1.5), lambda: world.cuts.difference_update(pairs))
+        return True
 
     def heal(self) -> None:
         self.world.heal()
@@ -258,7 +274,7 @@ class OneWayCut(Fault):
 
     name = "one-way-cut"
 
-    def strike(self) -> None:
+    def strike(self) -> bool:
         rng, world = self.rng, self.world
         names = [node.name for node in self.cluster.nodes]
         deaf = rng.sample(names, rng.choice((1, 1, 2)))
@@ -269,6 +285,7 @@ class OneWayCut(Fault):
         world.one_way |= pairs
         world.note(f"one way only: {sorted(pairs)[0]} and {len(pairs)} in all")
         world.after(rng.uniform(0.1, 1.5), lambda: world.one_way.difference_update(pairs))
+        return True
 
     def heal(self) -> None:
         self.world.heal()
@@ -279,7 +296,7 @@ class SlowLink(Fault):
 
     name = "slow-link"
 
-    def strike(self) -> None:
+    def strike(self) -> bool:
         rng, world = self.rng, self.world
         node = rng.choice(self.cluster.nodes)
         delay_s = rng.uniform(0.02, 0.35)
@@ -288,6 +305,7 @@ class SlowLink(Fault):
                 world.slow_links[node.name, other] = world.slow_links[other, node.name] = delay_s
         world.note(f"{node.name} is {delay_s:.3f} s away")
         world.after(rng.uniform(0.3, 2.0), world.slow_links.clear)
+        return True
 
     def heal(self) -> None:
         self.world.heal()
@@ -298,9 +316,12 @@ class KillWriter(Fault):
 
     name = "kill-writer"
 
-    def strike(self) -> None:
-        self.cluster.writer.kill()
+    def strike(self) -> bool:
+        writer = self.cluster.writer
+        alive = writer.alive
+        writer.kill()
         self.cluster.start_writer()
+        return alive
 
 
 class PauseWriter(Fault):
@@ -308,11 +329,13 @@ class PauseWriter(Fault):
 
     name = "pause-writer"
 
-    def strike(self) -> None:
+    def strike(self) -> bool:
         writer = self.cluster.writer
+        alive = writer.alive and not writer.paused
         writer.pause()
         self.cluster.start_writer()
         self.world.after(self.rng.uniform(0.1, 2.0), writer.resume)
+        return alive
 
     def heal(self) -> None:
         for writer in self.cluster.writers:
@@ -326,8 +349,10 @@ class SecondWriter(Fault):
     name = "second-writer"
     weight = 0.5
 
-    def strike(self) -> None:
+    def strike(self) -> bool:
+        alive = self.cluster.writer.alive
         self.cluster.start_writer()
+        return alive
 
 
 class TakeAway(Fault):
@@ -335,9 +360,10 @@ class TakeAway(Fault):
 
     name = "take-away"
 
-    def strike(self) -> None:
+    def strike(self) -> bool:
         world, cluster = self.world, self.cluster
         writer, few = cluster.writer, self.rng.sample(cluster.nodes, 2)
+        alive = writer.alive
         world.note(f"{writer.name} reaches {[node.name for node in few]} only")
         pairs = {frozenset((writer.name, node.name)) for node in cluster.nodes if node not in few}
         pairs |= {frozenset((one.name, other.name)) for one in few for other in cluster.nodes if other not in few}
@@ -354,6 +380,7 @@ class TakeAway(Fault):
             cluster.start_writer()
 
         world.after(self.rng.uniform(0.1, 0.4), gone)
+        return alive
 
     def heal(self) -> None:
         self.world.heal()
@@ -366,9 +393,10 @@ class LoneHolder(Fault):
 
     name = "lone-holder"
 
-    def strike(self) -> None:
+    def strike(self) -> bool:
         world, cluster = self.world, self.cluster
         writer, one = cluster.writer, self.rng.choice(cluster.nodes)
+        alive = writer.alive
         world.note(f"{writer.name} reaches {one.name} only")
         pairs = {frozenset((writer.name, node.name)) for node in cluster.nodes if node is not one}
         world.cuts |= pairs
@@ -387,6 +415,7 @@ class LoneHolder(Fault):
             cluster.start_writer()
 
         watch()
+        return alive
 
     def _spread(self, one: SimNode) -> bool:
         """Whether some node has got all of one group from ``one``, and lacks some of another."""
@@ -413,19 +442,19 @@ class ReplaceNode(Fault):
     name = "replace-node"
     weight = 2.0
 
-    def strike(self) -> None:
+    def strike(self) -> bool:
         rng, writer = self.rng, self.cluster.writer
         if not self.cluster.spares:
-            return
+            return False
         spare = rng.choice(self.cluster.spares)
         luck = rng.random()
         if luck < 0.3 or spare.node_id not in writer.known_nodes():
-            writer.change(lambda fleet: fleet.add(spare))
-        elif luck < 0.85:
-            lost = rng.choice([node.name for node in self.cluster.nodes if node.config.az == spare.az])
-            writer.change(lambda fleet: fleet.replace(lost, spare.node_id))
-        else:
-            writer.change(lambda fleet: fleet.go_back(spare.node_id))
+            return writer.change(lambda fleet: fleet.add(spare))
+        if luck < 0.85:
+            holders = {name for group in self.cluster.latest().groups for name in group.holders()}
+            lost = rng.choice(sorted(name for name in holders if name.startswith(spare.az)))
+            return writer.change(lambda fleet: fleet.replace(lost, spare.node_id))
+        return writer.change(lambda fleet: fleet.go_back(spare.node_id))
 
 
 class ZoneAway(Fault):
@@ -434,9 +463,11 @@ class ZoneAway(Fault):
     name = "zone-away"
     weight = 0.7
 
-    def strike(self) -> None:
-        zone = self.rng.choice(("az1", "az2", "az3", "", ""))
-        self.cluster.writer.change(lambda fleet: fleet.set_away(zone))
+    def strike(self) -> bool:
+        writer = self.cluster.writer
+        away = writer.opening is not None and any(group.away for group in writer.opening.committed.groups)
+        zone = "" if away and self.rng.random() < 0.6 else self.rng.choice(("az1", "az2", "az3"))
+        return writer.change(lambda fleet: fleet.set_away(zone))
 
 
 FAULTS: Final[dict[str, type[Fault]]] = {

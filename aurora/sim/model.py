@@ -8,9 +8,11 @@ run whichever side is chosen. Next stage: ``checks`` compare the nodes with this
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
+from typing import Final
 
 from aurora.geometry import Descriptor
 from aurora.kernels.python import redo
@@ -110,8 +112,40 @@ class Opening:
     vdl_found: int
     vdl: int
     history: History
-    descriptors: list[Descriptor]
-    """Those that it went by, committed."""
+    found: Descriptor
+    committed: Descriptor
+    """What it goes by, ``found`` at first."""
+    proposal: Descriptor | None = None
+    """What it has proposed and not committed yet."""
+
+    @property
+    def in_force(self) -> tuple[Descriptor, ...]:
+        """The descriptors that both decide what is durable at this moment."""
+        return (self.committed,) if self.proposal is None else (self.committed, self.proposal)
+
+
+STEPS: Final = (
+    "node-added", "grown", "replacement-begun", "replacement-done", "gone-back", "model-begun", "zone-counted-out",
+    "zones-counted-again",
+)  # fmt: skip
+
+
+def steps(old: Descriptor, new: Descriptor) -> Iterator[str]:
+    """What the step from one committed descriptor to the next did, of ``STEPS``."""
+    if len(new.nodes) > len(old.nodes):
+        yield "node-added"
+    if len(new.groups) > len(old.groups):
+        yield "grown"
+    for before, after in zip(old.groups, new.groups, strict=False):
+        for was, now in zip(before.slots, after.slots, strict=True):
+            if now.candidate and not was.candidate:
+                yield "replacement-begun"
+            if was.candidate and not now.candidate:
+                yield "replacement-done" if now.member == was.candidate else "gone-back"
+        if after.away_next is not None and before.away_next is None:
+            yield "model-begun"
+        if after.away != before.away:
+            yield "zone-counted-out" if after.away else "zones-counted-again"
 
 
 @dataclass
@@ -128,6 +162,8 @@ class Ledger:
     told_vdl: int = 0
     told_pgmrpl: int = 0
     commits: int = 0
+    steps: Counter[str] = field(default_factory=Counter)
+    """Committed changes of the fleet, by kind (``STEPS``)."""
 
     @property
     def current(self) -> Opening | None:

@@ -18,6 +18,7 @@ from typing import Final
 from aurora.errors import InvariantViolation
 from aurora.sim.checks import CATALOGUE, CheckFailed
 from aurora.sim.knobs import SWITCHES, draw
+from aurora.sim.model import STEPS
 from aurora.sim.points import points
 from aurora.sim.scenario import Outcome, Scenario
 
@@ -46,13 +47,16 @@ class Failure:
 
 @dataclass
 class Totals:
-    """Sums over the runs that ended well; ``struck`` counts faults, ``fired`` points, ``checked`` comparisons."""
+    """Sums over the runs that ended well; ``struck`` counts faults that did something, ``steps`` committed changes
+    of the fleet, ``fired`` points, ``checked`` comparisons.
+    """
 
     seeds: int = 0
     commits: int = 0
     openings: int = 0
     checked: Counter[str] = field(default_factory=Counter)
     struck: Counter[str] = field(default_factory=Counter)
+    steps: Counter[str] = field(default_factory=Counter)
     fired: Counter[str] = field(default_factory=Counter)
 
     def add(self, outcome: Outcome) -> None:
@@ -62,6 +66,7 @@ class Totals:
         self.openings += outcome.openings
         self.checked.update(outcome.checked)
         self.struck.update(outcome.struck)
+        self.steps.update(outcome.steps)
         self.fired.update(outcome.fired)
 
     def report(self) -> Iterator[str]:
@@ -71,6 +76,7 @@ class Totals:
         for kind in CATALOGUE:
             yield f"  {self.checked[kind.name]:>10}  {kind.name}: {kind.promise}"
         yield "faults:  " + ", ".join(f"{name} {count}" for name, count in sorted(self.struck.items()))
+        yield "fleet:   " + ", ".join(f"{name} {self.steps[name]}" for name in STEPS)
         names = [name for name, _ in points()]
         yield "points:  " + ", ".join(f"{name} {self.fired[name]}" for name in names)
         silent = [name for name in names if not self.fired[name]]

@@ -34,7 +34,9 @@ COALESCE_AT_ONCE_MB: Final = 1e-9
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did. ``trace`` is its checksum: the same for the same seed. ``checked``: comparisons by checker."""
+    """What a run did. ``trace`` is its checksum: the same for the same seed. ``checked``: comparisons by checker.
+    ``struck``: faults that did something. ``steps``: committed changes of the fleet (``model.STEPS``).
+    """
 
     seed: int
     trace: int
@@ -44,6 +46,7 @@ class Outcome:
     checked: dict[str, int] = field(default_factory=dict)
     fired: dict[str, int] = field(default_factory=dict)
     struck: dict[str, int] = field(default_factory=dict)
+    steps: dict[str, int] = field(default_factory=dict)
 
 
 class Scenario:
@@ -91,6 +94,7 @@ class Scenario:
         return Outcome(
             self.seed, self.world.trace, ledger.commits, len(ledger.openings), ledger.acknowledged,
             {checker.name: checker.exercised for checker in checks.all}, dict(self.luck.fired), self.struck,
+            dict(ledger.steps),
         )  # fmt: skip
 
     def _storm(self) -> None:
@@ -99,8 +103,8 @@ class Scenario:
         while world.now < self.knobs.storm_s:
             if self.faults and rng.random() < self.knobs.strike:
                 fault = rng.choices(self.faults, weights)[0]
-                self.struck[fault.name] = self.struck.get(fault.name, 0) + 1
-                fault.strike()
+                if fault.strike():
+                    self.struck[fault.name] = self.struck.get(fault.name, 0) + 1
             if cluster.lost() and rng.random() < 0.3:
                 cluster.start_writer()
             world.run(world.now + STEP_S)

@@ -117,6 +117,11 @@ class SimWriter:
         for action in held:
             self._do(action)
 
+    @property
+    def alive(self) -> bool:
+        """Whether it recovers or is open."""
+        return self.state in ("recovering", "open")
+
     def kill(self) -> None:
         """SIGKILL."""
         self.state = "dead"
@@ -268,21 +273,25 @@ class SimWriter:
                 self._connections[node] = 0
                 self._connect(node)
 
-    def change(self, request: Callable[[Fleet], None]) -> None:
-        """Ask for a change of the fleet; nothing happens when it is refused, or this writer is not open."""
+    def change(self, request: Callable[[Fleet], None]) -> bool:
+        """Ask for a change of the fleet; False when it is refused, or this writer is not open."""
         if self.state != "open" or self.fleet is None or self.paused:
-            return
+            return False
         try:
             request(self.fleet)
         except ChangeRefused as error:
             self.world.note(f"{self.name}: {error}")
-            return
+            return False
         self._step_fleet()
+        return True
 
     def _step_fleet(self) -> None:
         if self.fleet is None:
             return
         effects = self.fleet.tick()
+        proposal = self.fleet.proposal
+        if self.opening is not None and proposal is not None and proposal is not self.opening.proposal:
+            self._checks.proposed(self.opening, proposal)
         self._moved(self.opening is not None and self._core.vdl > self.opening.vdl)
         for effect in effects:
             if isinstance(effect, SendDescriptor):
@@ -313,7 +322,7 @@ class SimWriter:
             return
         committed = self.fleet.on_taken(node, descriptor)
         if committed:
-            self.opening.descriptors.append(descriptor)
+            self._checks.committed(self.opening, descriptor)
         self._moved(self._core.vdl > self.opening.vdl)
         if committed:
             self.world.note(f"{self.name} commits {descriptor.version}")

@@ -16,7 +16,7 @@ from aurora.kernels import redo
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from aurora.sim.runner import CORES_OWN
-from compute_node.volume import recovery, writer_core
+from compute_node.volume import fleet, recovery, writer_core
 from storage_node import gossip, hot_log, meta, node, page_cache, page_store, segment
 
 Patch = Callable[[], Iterable[Any]]
@@ -279,8 +279,67 @@ def _gossip_fetches_nothing() -> Iterable[Any]:
     yield _replace(gossip.Gossip, "_compare", lambda _: lambda self, call, reply: [])
 
 
-LOST, HALF, SAME, VDL, ONE, GAP, PGMRPL, COPIES = (
-    "acknowledged-never-lost", "nothing-half-there", "same-bytes", "vdl-forward", "one-writer", "scl-no-gap",
+def _first_membership_counts_for_ever() -> Iterable[Any]:
+    def make(adopt: Any) -> Any:
+        def mutated(self: Any, descriptor: Any, and_also: Any = None) -> Any:
+            advanced = adopt(self, descriptor, and_also)
+            first = self.__dict__.setdefault("first_descriptor", descriptor)
+            self.tracker.require(
+                lambda pg: (first if pg < len(first.groups) else descriptor).write_quorum(pg), len(descriptor.nodes)
+            )
+            return self.tracker.recount() or advanced
+
+        return mutated
+
+    yield _replace(writer_core.WriterCore, "adopt", make)
+
+
+def _proposal_counts_alone() -> Iterable[Any]:
+    def make(adopt: Any) -> Any:
+        def mutated(self: Any, descriptor: Any, and_also: Any = None) -> Any:
+            return adopt(self, descriptor)
+
+        return mutated
+
+    yield _replace(writer_core.WriterCore, "adopt", make)
+
+
+def _model_changed_at_once() -> Iterable[Any]:
+    def make(settled: Any) -> Any:
+        def mutated(self: Any, pg: int, group: Any) -> Any:
+            with mock.patch.object(self, "_marks", {}):
+                return settled(self, pg, group)
+
+        return mutated
+
+    yield _replace(fleet.Fleet, "_settled", make)
+
+
+def _descriptor_committed_by_a_minority() -> Iterable[Any]:
+    def make(quorums_took: Any) -> Any:
+        def mutated(self: Any, new: Any, took: int) -> bool:
+            return took.bit_count() >= 3
+
+        return mutated
+
+    yield _replace(fleet.Fleet, "_quorums_took", make)
+
+
+def _hollow_candidate_counted_as_filled() -> Iterable[Any]:
+    def make(settled: Any) -> Any:
+        def mutated(self: Any, pg: int, group: Any) -> Any:
+            for slot in group.slots:
+                if slot.candidate:
+                    self.core.links[self.committed.index_of[slot.candidate]].filled.add(pg)
+            return settled(self, pg, group)
+
+        return mutated
+
+    yield _replace(fleet.Fleet, "_settled", make)
+
+
+LOST, KEPT, HALF, SAME, VDL, ONE, GAP, PGMRPL, COPIES = (
+    "acknowledged-never-lost", "descriptor-kept", "nothing-half-there", "same-bytes", "vdl-forward", "one-writer", "scl-no-gap",
     "collected-below-pgmrpl", "six-equal-copies",
 )  # fmt: skip
 
@@ -308,4 +367,9 @@ MUTATIONS = (
     Mutation("nodes are told a VDL that is not durable", (VDL,), _nodes_are_told_what_is_not_durable),
     Mutation("gossip fetches nothing", (COPIES,), _gossip_fetches_nothing),
     Mutation("log collected before pages are synced", (LOST, SAME, COPIES), _log_collected_before_pages_are_synced),
+    Mutation("the first membership counts for ever", (LOST,), _first_membership_counts_for_ever),
+    Mutation("a proposal counts alone", (LOST,), _proposal_counts_alone),
+    Mutation("a model is changed at once", (LOST,), _model_changed_at_once),
+    Mutation("a descriptor is committed by a minority", (KEPT,), _descriptor_committed_by_a_minority),
+    Mutation("a hollow candidate is counted as filled", (LOST,), _hollow_candidate_counted_as_filled),
 )

@@ -13,6 +13,7 @@ import pytest
 from aurora.sim.checks import CATALOGUE
 from aurora.sim.faults import FAULTS
 from aurora.sim.knobs import FAULT_NAMES, WORKLOAD_NAMES, draw
+from aurora.sim.model import STEPS
 from aurora.sim.points import points
 from aurora.sim.runner import Failure, Totals, run_many, run_one
 from aurora.sim.workloads import WORKLOADS
@@ -46,6 +47,7 @@ def test_seeds_keep_every_promise_and_try_it() -> None:
     report = "\n".join(totals.report())
     assert all(totals.checked[kind.name] > SEEDS for kind in CATALOGUE), report
     assert set(totals.struck) == set(FAULTS), report
+    assert set(totals.steps) == set(STEPS), report
     assert {name for name, _ in points()} - set(totals.fired) <= HARDLY_EVER, report
 
 
