@@ -30,6 +30,8 @@ FULL_COPIES: Final = 3
 """That many full segments, all there are, will do where the other three are tails."""
 COPIES_WITHOUT_ZONE: Final = 3
 """Of the four copies that are left while a zone is counted out."""
+COPIES_READ: Final = 3
+COPIES_READ_WITHOUT_ZONE: Final = 2
 
 
 def enough(holders: Collection[str], descriptor: Descriptor, pg: int, settled: bool = False) -> bool:
@@ -49,6 +51,19 @@ def enough(holders: Collection[str], descriptor: Descriptor, pg: int, settled: b
             full = [name for name, slot in zip(members, group.slots, strict=True) if not slot.tail]
             all_full = len(full) == FULL_COPIES and all(name in holders for name in full)
             if held < COPIES_ACKNOWLEDGED and not all_full:
+                return False
+    return True
+
+
+def readable(sound: Collection[str], descriptor: Descriptor, pg: int) -> bool:
+    """Whether these nodes are a read quorum of the PG by every membership and model of the descriptor, counted in the
+    simplest way: what was acknowledged can be found as long as they keep it.
+    """
+    group = descriptor.groups[pg]
+    for slots in product(*([(name, slot.tail) for name in slot.alternatives] for slot in group.slots)):
+        for away in {group.away, group.away if group.away_next is None else group.away_next}:
+            left = [tail for name, tail in slots if name in sound and (not away or descriptor.az_of[name] != away)]
+            if len(left) < (COPIES_READ_WITHOUT_ZONE if away else COPIES_READ) or all(left):
                 return False
     return True
 
@@ -176,6 +191,7 @@ class AcknowledgedNeverLost(Checker):
                 self._highest[key] = max(self._highest.get(key, 0), scl)
 
     def proposed(self, opening: Opening, proposal: Descriptor) -> None:
+        self._count(opening)
         groups = opening.committed.groups
         for pg, group in enumerate(proposal.groups[: len(groups)]):
             for slot in group.slots:
@@ -183,7 +199,17 @@ class AcknowledgedNeverLost(Checker):
                     self._joined[slot.candidate, pg] = group.membership_epoch
                     self._highest.pop((slot.candidate, pg), None)
 
+    def _count(self, opening: Opening) -> None:
+        """Other descriptors decide from now on: what has been held by enough nodes until now stays acknowledged."""
+        for pg in opening.history.pgs:
+            for lsn in sorted((scl for (_, at), scl in self._highest.items() if at == pg), reverse=True):
+                holders = self._holders(pg, lsn)
+                if all(pg < len(held.groups) and enough(holders, held, pg) for held in opening.in_force):
+                    opening.reached[pg] = max(opening.reached.get(pg, 0), lsn)
+                    break
+
     def committed(self, opening: Opening, descriptor: Descriptor) -> None:
+        self._count(opening)
         for pg, group in enumerate(opening.committed.groups):
             for slot, now in zip(group.slots, descriptor.groups[pg].slots, strict=True):
                 if now.member != slot.member:
@@ -200,7 +226,7 @@ class AcknowledgedNeverLost(Checker):
                 self._claims[key] = min(self._claims.get(key, 0), segment.scl)
 
     def wiped(self, node: SimNode) -> None:
-        # What it acknowledged before still counts for its commits: that is the one copy that may be lost.
+        # What it acknowledged before still counts for its commits: these are the copies that may be lost.
         for key in [key for key in self._claims if key[0] == node.name]:
             del self._claims[key]
 
@@ -232,16 +258,19 @@ class AcknowledgedNeverLost(Checker):
     def advanced(self, opening: Opening, vdl: int) -> None:
         for pg in opening.history.pgs:
             lsn = opening.history.pg_last(pg, vdl)
-            if lsn > opening.history.pg_last(pg, opening.vdl):
+            if lsn > max(opening.history.pg_last(pg, opening.vdl), opening.reached.get(pg, 0)):
                 for descriptor in opening.in_force:
                     self._require_held(f"{opening.name} acknowledges {vdl}", descriptor, pg, lsn)
 
     def _require_held(self, what: str, descriptor: Descriptor, pg: int, lsn: int, settled: bool = False) -> None:
-        holders = {name for (name, at), scl in self._highest.items() if at == pg and scl >= lsn}
+        holders = self._holders(pg, lsn)
         self.require(
             pg < len(descriptor.groups) and enough(holders, descriptor, pg, settled),
             f"{what} under {descriptor.version}, but PG {pg} has {lsn} on {sorted(holders)} only",
         )
+
+    def _holders(self, pg: int, lsn: int) -> set[str]:
+        return {name for (name, at), scl in self._highest.items() if at == pg and scl >= lsn}
 
     def opened(self, opening: Opening, last: Opening | None, newest: bool) -> None:
         vdl = opening.vdl_found

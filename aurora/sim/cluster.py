@@ -5,7 +5,7 @@ from __future__ import annotations
 from aurora.geometry import Descriptor, Member
 from aurora.object_store import MemoryStore
 from aurora.placement import initial
-from aurora.sim.checks import Checks
+from aurora.sim.checks import Checks, readable
 from aurora.sim.knobs import Knobs
 from aurora.sim.model import Ledger
 from aurora.sim.nodes import SimNode
@@ -41,6 +41,29 @@ class SimCluster:
             self.fleet[member.node_id] = SimNode(world, config, self.descriptor, self.fleet, self.checks, store)
         self.nodes = list(self.fleet.values())
         self.writers: list[SimWriter] = []
+
+    def descriptors(self) -> list[Descriptor]:
+        """Those by which anybody goes now: writers that live, with what they propose, and nodes that are up."""
+        known = [node.core.descriptor for node in self.up() if node.core is not None]
+        for writer in self.writers:
+            if writer.alive and writer.opening is not None:
+                known += writer.opening.in_force
+        return list({held.version: held for held in known if held is not None}.values())
+
+    def may_lose(self, node: SimNode) -> bool:
+        """Whether without this node's disk every group has a read quorum of sound copies left: the fleet promises to
+        survive its loss. A node that is down does not count as sound, nor one with rotten bits.
+        """
+        others = [other for other in self.nodes if other is not node and not other.rotten]
+        return all(
+            readable({other.name for other in others if other.sound(pg)}, descriptor, pg)
+            for descriptor in self.descriptors()
+            for pg in range(len(descriptor.groups))
+        )
+
+    def whole(self) -> bool:
+        """Whether no segment waits to be filled, as far as can be seen: every node is up."""
+        return all(node.core is not None and not node.core.hollow for node in self.nodes)
 
     def up(self) -> list[SimNode]:
         """The nodes that run."""

@@ -1,10 +1,11 @@
 """What goes wrong: one class a fault, each with a place in a run's luck; ``heal`` takes back what would last.
 
 Faults strike during the storm only. They keep to what the fleet promises to survive without loss: any number of crashes
-(only what was not synced is lost), but damage of durable bytes on ``ROTTEN_NODES_MAX`` nodes only. A record is
-acknowledged when four of six hold it, and recovery asks at least four of six: these sets meet in two nodes, so one
-copy of a record may be gone and not two. Rot falls on one node a run, and never on both meta files. Widen it when
-something in the run tells that damage has been found and repaired (scrub), so that the next node's turn may come.
+(only what was not synced is lost); the loss of disks as long as a read quorum of sound copies is left
+(``SimCluster.may_lose``), for who lost its disk counts nowhere until it is filled again; rotten bits on
+``ROTTEN_NODES_MAX`` nodes a run only, and never on both meta files, for such a node may have forgotten what it
+acknowledged, and votes. A record is acknowledged when four of six hold it, and recovery asks at least four of six:
+these sets meet in two nodes, so one copy may be gone in this way and not two, and none beside a lost disk.
 """
 
 from __future__ import annotations
@@ -13,16 +14,22 @@ import random
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
+from aurora.geometry import Descriptor
 from aurora.sim.cluster import SimCluster
 from aurora.sim.nodes import SimNode
+from aurora.sim.writers import SimWriter
 
 ROTTEN_NODES_MAX: Final = 1
 ROT_BITS_MAX: Final = 3
 WATCH_S: Final = 0.002
+CUT_WAIT_S: Final = 2.0
+"""How long a stroke waits for a change of the fleet."""
 
 
 class Fault:
-    """A kind of bad luck. ``weight``: how often it is chosen, against the others that are on."""
+    """A kind of bad luck. ``weight``: how often it is chosen, against the others that are on. ``struck``: times that it
+    did something.
+    """
 
     name: ClassVar[str]
     weight: ClassVar[float] = 1.0
@@ -31,9 +38,10 @@ class Fault:
         self.cluster = cluster
         self.world = cluster.world
         self.rng: random.Random = cluster.world.stream(f"fault {self.name}")
+        self.struck = 0
 
     def strike(self) -> bool:
-        """Do it once; False when there was nothing to do it to."""
+        """Do it once; False when there is nothing to do it to, or only will be (then it counts by itself)."""
         raise NotImplementedError
 
     def heal(self) -> None:
@@ -177,6 +185,8 @@ class BitRot(Fault):
 
     def strike(self) -> bool:
         rotten = [node for node in self.cluster.nodes if node.rotten]
+        if not rotten and not self.cluster.whole():
+            return False
         node = self.rng.choice(rotten if len(rotten) >= ROTTEN_NODES_MAX else self.cluster.nodes)
         names = [name for name in node.disk.list() if name != "meta-copy" and node.disk.size(name)]
         for _ in range(self.rng.randint(1, ROT_BITS_MAX) if names else 0):
@@ -189,16 +199,26 @@ class BitRot(Fault):
 
 
 class EmptyDisk(Fault):
-    """A node comes back with an empty disk, and is filled by its peers. It counts as the one that may rot."""
+    """A node, a zone, or a zone and one more come back with empty disks, and are filled by their peers."""
 
     name = "empty-disk"
-    weight = 0.3
+    weight = 0.6
 
     def strike(self) -> bool:
-        rotten = [node for node in self.cluster.nodes if node.rotten]
-        node = self.rng.choice(rotten if len(rotten) >= ROTTEN_NODES_MAX else self.cluster.nodes)
+        rng, nodes = self.rng, self.cluster.nodes
+        lost = [rng.choice(nodes)]
+        if rng.random() < 0.5:
+            lost += [node for node in nodes if node.config.az == lost[0].config.az and node is not lost[0]]
+            lost += rng.sample([node for node in nodes if node not in lost], rng.choice((0, 1)))
+        wiped = [node for node in lost if self._wipe(node)]
+        self.later(0.0, 0.5, wiped)
+        return bool(wiped)
+
+    def _wipe(self, node: SimNode) -> bool:
+        rotten = any(other.rotten for other in self.cluster.nodes)
+        if not node.rotten if rotten else not self.cluster.may_lose(node):
+            return False
         node.wipe()
-        self.later(0.0, 0.5, [node])
         return True
 
 
@@ -470,11 +490,71 @@ class ZoneAway(Fault):
         return writer.change(lambda fleet: fleet.set_away(zone))
 
 
+class CutProposal(Fault):
+    """The operator wants a change of the fleet. While its last step is proposed, the writer loses some nodes, above all
+    those that leave. Then it may be killed, with its proposal half known.
+    """
+
+    name = "cut-proposal"
+    weight = 1.5
+
+    def __init__(self, cluster: SimCluster) -> None:
+        super().__init__(cluster)
+        self._operators = (ReplaceNode(cluster), ZoneAway(cluster))
+
+    def strike(self) -> bool:
+        world, cluster, writer = self.world, self.cluster, self.cluster.writer
+        deadline = world.now + CUT_WAIT_S
+        self.rng.choice(self._operators).strike()
+
+        def watch() -> None:
+            proposal = writer.opening.proposal if writer.opening is not None else None
+            if cluster.calm or world.now > deadline or not writer.alive:
+                return
+            if proposal is None or writer.opening is None or not _settles(writer.opening.committed, proposal):
+                world.after(WATCH_S, watch)
+                return
+            self._cut(writer, writer.opening.committed, proposal)
+
+        watch()
+        return False
+
+    def _cut(self, writer: SimWriter, committed: Descriptor, proposal: Descriptor) -> None:
+        rng, world = self.rng, self.world
+        pg = rng.randrange(len(committed.groups))
+        old, new = committed.groups[pg], proposal.groups[pg]
+        leaving = set(old.holders()) - set(new.holders())
+        leaving |= {name for name in new.holders() if new.away and committed.az_of[name] == new.away}
+        staying = sorted(set(new.holders()) - leaving)
+        alone = {*leaving, *rng.sample(staying, rng.choice((1, 2, 2)))}
+        pairs = {frozenset((writer.name, name)) for name in alone}
+        world.cuts |= pairs
+        world.note(f"{writer.name} has proposed {proposal.version}, and is cut off from {sorted(alone)}")
+        self.struck += 1
+        kills = rng.random() < 0.4
+
+        def mend() -> None:
+            world.cuts.difference_update(pairs)
+            if kills and not self.cluster.calm and self.cluster.writer is writer:
+                writer.kill()
+                self.cluster.start_writer()
+
+        world.after(rng.uniform(0.1, 0.8), mend)
+
+    def heal(self) -> None:
+        self.world.heal()
+
+
+def _settles(old: Descriptor, new: Descriptor) -> bool:
+    """Whether the step ends a change of some group: from then on fewer sets or models decide."""
+    return any(before.changing and before != after for before, after in zip(old.groups, new.groups, strict=False))
+
+
 FAULTS: Final[dict[str, type[Fault]]] = {
     kind.name: kind
     for kind in (
         CrashNode, CrashAll, AzPower, PowerMidWrite, SyncError, DiskFull, SlowDisk, BitRot, EmptyDisk, StopNode, Clock,
         Partition, OneWayCut, SlowLink, KillWriter, PauseWriter, SecondWriter, TakeAway, LoneHolder, ReplaceNode,
-        ZoneAway,
+        ZoneAway, CutProposal,
     )
 }  # fmt: skip

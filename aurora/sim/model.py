@@ -117,6 +117,8 @@ class Opening:
     """What it goes by, ``found`` at first."""
     proposal: Descriptor | None = None
     """What it has proposed and not committed yet."""
+    reached: dict[int, int] = field(default_factory=dict)
+    """PG → LSN that enough nodes held when other descriptors were in force: that counts for good."""
 
     @property
     def in_force(self) -> tuple[Descriptor, ...]:

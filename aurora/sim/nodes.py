@@ -86,7 +86,7 @@ class SimNode:
         self.core: StorageNode[AppendDone] | None = None
         self.life = 0
         self.rotten = False
-        """Whether bits of its files were flipped, or all are gone: it may then hold less than it acknowledged."""
+        """Whether bits of its files were flipped: it may then hold less than it acknowledged, and not know that."""
         self.sync_s = 0.0
         """How long a sync takes beyond the ordinary."""
         self.store = store
@@ -140,9 +140,13 @@ class SimNode:
         """Power off, and an empty disk in place of the old one."""
         self.crash()
         self.disk = SimDisk()
-        self.rotten = True
         self._watch.wiped(self)
         self.world.note(f"{self.name} gets an empty disk")
+
+    def sound(self, pg: int) -> bool:
+        """Whether it is up and its segment of the PG has all that it ever acknowledged, as far as it knows."""
+        core = self.core
+        return core is not None and pg in core.segments and pg not in core.hollow
 
     def _guarded(self, run: Callable[[], T]) -> T | None:
         """Run something of the core; None when the process did not survive it."""

@@ -57,7 +57,6 @@ class Scenario:
         self.knobs = draw(seed, without)
         self.world = World(seed, self.knobs.weather)
         self.luck = Luck(seed)
-        self.struck: dict[str, int] = {}
         self._rng = self.world.stream("scenario")
         with self._points():
             self.cluster = SimCluster(self.world, self.knobs, store)
@@ -93,8 +92,8 @@ class Scenario:
         self.world.note(f"ends at {ledger.current.vdl if ledger.current else 0}, {self.world.rng.random()}")
         return Outcome(
             self.seed, self.world.trace, ledger.commits, len(ledger.openings), ledger.acknowledged,
-            {checker.name: checker.exercised for checker in checks.all}, dict(self.luck.fired), self.struck,
-            dict(ledger.steps),
+            {checker.name: checker.exercised for checker in checks.all}, dict(self.luck.fired),
+            {fault.name: fault.struck for fault in self.faults if fault.struck}, dict(ledger.steps),
         )  # fmt: skip
 
     def _storm(self) -> None:
@@ -103,8 +102,7 @@ class Scenario:
         while world.now < self.knobs.storm_s:
             if self.faults and rng.random() < self.knobs.strike:
                 fault = rng.choices(self.faults, weights)[0]
-                if fault.strike():
-                    self.struck[fault.name] = self.struck.get(fault.name, 0) + 1
+                fault.struck += fault.strike()
             if cluster.lost() and rng.random() < 0.3:
                 cluster.start_writer()
             world.run(world.now + STEP_S)

@@ -85,6 +85,8 @@ class SimWriter:
         self._flusher: Flusher
         self._requests = Requests(VOLUME_ID, name)
         self._connections: dict[int, int] = {}
+        self._lives: dict[int, int] = {}
+        """Which incarnation of the node the stream is to: it ends with the process."""
         self._held: list[Action] = []
         self._armed = False
         self._found: dict[str, Descriptor] = {}
@@ -129,10 +131,11 @@ class SimWriter:
 
     def _call(self, node: int, method: str, request: Any, done: Done, refusal: Any = None) -> None:
         peer = self._node(node)
+        life = peer.life  # a connection is to a process: what was sent on it never reaches the next one
         self.world.call(
             self.name,
             peer.name,
-            lambda: peer.serve(method, request, refusal),
+            lambda: peer.serve(method, request, refusal) if peer.life == life else None,
             lambda answer: self._do(lambda: done(answer)),
         )
 
@@ -211,13 +214,14 @@ class SimWriter:
         elif isinstance(effect, SendFetch):
             self._call(effect.node, "FetchLog", requests.fetch(effect), _if_there(read_log, answered))
         elif isinstance(effect, SendAppend):
-            self._append(effect.node, requests.copy(effect), _if_there(read_copy, answered))
+            life = self._node(effect.node).life
+            self._append(effect.node, requests.copy(effect), _if_there(read_copy, answered), life)
         else:
             request = requests.truncate(effect.epoch, effect.range, effect.descriptor)
             self._call(effect.node, "Truncate", request, _if_there(read_truncate, answered))
 
-    def _append(self, node: int, message: pb.AppendRequest, done: Any) -> None:
-        """A message on a stream; ``done`` gets the reply once, or None after a time."""
+    def _append(self, node: int, message: pb.AppendRequest, done: Any, life: int) -> None:
+        """A message on a stream to that incarnation of the node; ``done`` gets the reply once, or None after a time."""
         peer = self._node(node)
         finished = False
 
@@ -227,11 +231,11 @@ class SimWriter:
                 finished = True
                 self._do(lambda: done(reply))
 
-        self.world.send(
-            self.name,
-            peer.name,
-            lambda: peer.append(message, lambda reply: self.world.send(peer.name, self.name, lambda: finish(reply))),
-        )
+        def arrive() -> None:
+            if peer.life == life:
+                peer.append(message, lambda reply: self.world.send(peer.name, self.name, lambda: finish(reply)))
+
+        self.world.send(self.name, peer.name, arrive)
         self.world.after(STREAM_TIMEOUT_S, lambda: finish(None))
 
     # Writing
@@ -340,6 +344,7 @@ class SimWriter:
     def _connect(self, node: int) -> None:
         """Shake hands, then stream: as ``streams.NodeStream`` does."""
         if self.recovered is not None:
+            self._lives[node] = self._node(node).life
             shake = Handshake(self._core, node, self.recovered.truncations)
             self._shake(shake, shake.start())
 
@@ -404,7 +409,7 @@ class SimWriter:
             self._pump(node)
 
         while (message := self._core.next_message(node)) is not None:
-            self._append(node, pb.AppendRequest.FromString(message), replied)
+            self._append(node, pb.AppendRequest.FromString(message), replied, self._lives[node])
 
     def _moved(self, advanced: bool) -> None:
         if advanced and self.opening is not None:
@@ -448,6 +453,9 @@ class SimWriter:
         self._monitor.tick(self.world.now)
         self._step_fleet()
         for node in list(self._connections):
+            peer = self._node(node)
+            if self._core.links[node].connected and peer.core is not None and peer.life != self._lives[node]:
+                self._lost(node)
             self._pump(node)
             if self._core.lagging(node):
                 self._poll(node)

@@ -17,7 +17,7 @@ from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from aurora.sim.runner import CORES_OWN
 from compute_node.volume import fleet, recovery, writer_core
-from storage_node import gossip, hot_log, meta, node, page_cache, page_store, segment
+from storage_node import gossip, hot_log, membership, meta, node, page_cache, page_store, segment
 
 Patch = Callable[[], Iterable[Any]]
 
@@ -338,9 +338,17 @@ def _hollow_candidate_counted_as_filled() -> Iterable[Any]:
     yield _replace(fleet.Fleet, "_settled", make)
 
 
+def _acks_of_a_lost_disk_count() -> Iterable[Any]:
+    yield _replace(writer_core.WriterCore, "on_meeting", lambda _: lambda self, node: None)
+
+
+def _lost_disk_is_not_hollow() -> Iterable[Any]:
+    yield _replace(membership, "joins_hollow", lambda _: lambda *args, **kwargs: False)
+
+
 LOST, KEPT, HALF, SAME, VDL, ONE, GAP, PGMRPL, COPIES = (
-    "acknowledged-never-lost", "descriptor-kept", "nothing-half-there", "same-bytes", "vdl-forward", "one-writer", "scl-no-gap",
-    "collected-below-pgmrpl", "six-equal-copies",
+    "acknowledged-never-lost", "descriptor-kept", "nothing-half-there", "same-bytes", "vdl-forward", "one-writer",
+    "scl-no-gap", "collected-below-pgmrpl", "six-equal-copies",
 )  # fmt: skip
 
 MUTATIONS = (
@@ -371,5 +379,7 @@ MUTATIONS = (
     Mutation("a proposal counts alone", (LOST,), _proposal_counts_alone),
     Mutation("a model is changed at once", (LOST,), _model_changed_at_once),
     Mutation("a descriptor is committed by a minority", (KEPT,), _descriptor_committed_by_a_minority),
+    Mutation("acks of a lost disk count", (LOST,), _acks_of_a_lost_disk_count),
+    Mutation("a lost disk leaves no hollow segments", (LOST,), _lost_disk_is_not_hollow),
     Mutation("a hollow candidate is counted as filled", (LOST,), _hollow_candidate_counted_as_filled),
 )
