@@ -289,8 +289,8 @@ def without_candidate(descriptor: Descriptor, candidate: str) -> Descriptor:
 
 def changing_model(descriptor: Descriptor, zone: str) -> Descriptor:
     """The first step of a change of model: both models at once."""
-    if zone and zone not in descriptor.az_of.values():
-        raise ChangeRefused(f"there is no zone {zone}")
+    if zone and zone not in descriptor.zones:
+        raise ChangeRefused(f"no segment is in a zone {zone!r}")
     if any(group.away_next is not None for group in descriptor.groups):
         raise ChangeRefused("the quorum model is being changed already")
     if all(group.away == zone for group in descriptor.groups):

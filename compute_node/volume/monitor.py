@@ -83,8 +83,9 @@ class Monitor:
         away = self._away()
         if not away and not fleet.busy:
             self._counted_out = ""
-        for zone in sorted(set(descriptor.az_of.values())):
-            there = [node.node_id for node in descriptor.nodes if node.az == zone and not node.retired]
+        holders = [descriptor.nodes[node] for node in descriptor.active]
+        for zone in sorted(descriptor.zones):
+            there = [node.node_id for node in holders if node.az == zone]
             if zone == away:
                 back = zone == self._counted_out and all(self._is_level(node_id) for node_id in there)
                 if back and self._ask(partial(fleet.set_away, "")):

@@ -294,6 +294,19 @@ def test_the_monitor_leaves_a_zone_out_that_a_user_counted_out() -> None:
     assert rig.fleet.committed.groups[0].away == ""
 
 
+def test_a_zone_without_segments_is_never_counted_out() -> None:
+    six = initial(VOLUME, SIX, 4)
+    rig = Rig(replace(six, nodes=(*six.nodes, Member("x", "az4", "x:1"))))
+    monitor = Monitor(rig.core, rig.fleet, replace_after_s=0, away_after_s=60)
+    rig.core.on_disconnected(6)
+    for now in (0.0, 61.0, 122.0):
+        monitor.tick(now)
+        rig.settle(nodes=range(6))
+    assert not rig.fleet.committed.zone_away and rig.fleet.steps == 0
+    with pytest.raises(ChangeRefused, match="no segment is in a zone 'az4'"):
+        rig.fleet.set_away("az4")
+
+
 # -- the node's side
 
 

@@ -116,6 +116,30 @@ def test_every_read_quorum_meets_every_write_quorum(step: str, tails: bool) -> N
     assert all(one & other for one in writes for other in writes)
 
 
+@pytest.mark.parametrize("field", ["away", "away_next"])
+def test_only_a_zone_of_two_segments_in_each_set_can_be_counted_out(field: str) -> None:
+    """Of any other, 3 would be no write quorum that meets every other one."""
+    stray = Member("x", "az4", "x:1")
+    descriptor = initial(b"v" * 16, NINE, 64)
+    descriptor = replace(descriptor, nodes=(*descriptor.nodes, stray))
+    for zone in ("az1", "az2", "az3"):
+        assert changed(descriptor, **{field: zone})
+        assert changed(descriptor, (5, Slot("az3-b", "az3-c")), **{field: zone})
+    for zone in ("az4", "az9"):
+        with pytest.raises(InvariantViolation, match=f"zone {zone} cannot be counted out"):
+            changed(descriptor, **{field: zone})
+    uneven = (
+        ((5, Slot("az2-c")),),
+        ((5, Slot("az3-b", "az2-c")),),
+        ((5, Slot("x")),),
+        ((5, Slot("az3-b", "x")),),
+    )
+    for slots in uneven:
+        for zone in ("az1", "az2", "az3"):
+            with pytest.raises(InvariantViolation, match=f"zone {zone} cannot be counted out"):
+                changed(descriptor, *slots, **{field: zone})
+
+
 @pytest.mark.parametrize("per_zone", [2, 3, 4])
 @given(groups=st.integers(1, 40))
 def test_placement_is_balanced(per_zone: int, groups: int) -> None:
