@@ -76,6 +76,8 @@ class Fleet:
         self._requests: deque[Request] = deque()
         self._marks: dict[int, int] = {}
         """PG → LSN that must be durable under both models before a change of model is committed."""
+        self._problem = ""
+        """Why the last step that could not be planned was not taken."""
 
     # --- what is wanted
 
@@ -85,7 +87,9 @@ class Fleet:
         return self.wanted_groups > len(self.committed.groups)
 
     def add(self, member: Member) -> None:
-        """A node joins the fleet; it holds nothing yet. ChangeRefused when another has its id."""
+        """A node joins the fleet; it holds nothing yet. ChangeRefused when another has its id, or when its zone is none
+        of the volume's.
+        """
         self._request(lambda descriptor: with_node(descriptor, member))
 
     def replace(self, lost: str, by: str | None, avoid: Collection[str] = ()) -> None:
@@ -146,19 +150,29 @@ class Fleet:
         """The descriptor to propose next; None when the committed one will do for now."""
         latest = step = self.committed
         while self._requests and step == latest:
-            request = self._requests.popleft()
-            try:
-                step = request(latest)
-            except ChangeRefused as error:
-                # It could be made when it was asked for; a step taken since then stands against it.
-                logger.warning("a change of the fleet is dropped: %s", error)
+            step = self._planned(self._requests.popleft(), latest)
         if step == latest and self.wanted_groups > len(latest.groups):
-            step = grown(latest, self.wanted_groups, self._unfit(latest))
+            step = self._planned(lambda now: grown(now, self.wanted_groups, self._unfit(now)), latest)
         if step == latest:
-            step = self._settle(latest)
+            step = self._planned(self._settle, latest)
         if step == latest:
             return None
         return replace(step, generation=latest.generation + 1, proposer_epoch=self.core.epoch)
+
+    def _planned(self, plan: Request, latest: Descriptor) -> Descriptor:
+        """What the plan makes of the descriptor; the descriptor as it is when it cannot be carried out: that is logged,
+        and no reason for the log and the other steps to stand still.
+        """
+        try:
+            return plan(latest)
+        except ChangeRefused as error:
+            # It could be made when it was asked for; a step taken since then stands against it.
+            logger.warning("a change of the fleet is dropped: %s", error)
+        except InvariantViolation as error:
+            if str(error) != self._problem:  # growth is planned anew at each tick
+                self._problem = str(error)
+                logger.error("a change of the fleet cannot be planned: %s", error)
+        return latest
 
     def _unfit(self, latest: Descriptor) -> dict[str, int]:
         """Nodes that should get no new segments, the least fit with the greatest number: silent ones (one that was
@@ -226,6 +240,9 @@ class Fleet:
 
 def with_node(descriptor: Descriptor, member: Member) -> Descriptor:
     """The descriptor with a node more; an address that has changed is taken over."""
+    if member.az not in descriptor.zones:
+        zones = ", ".join(sorted(descriptor.zones))
+        raise ChangeRefused(f"{member.node_id} is in zone {member.az!r}, the volume in {zones}")
     if member.node_id not in descriptor.index_of:
         return replace(descriptor, nodes=(*descriptor.nodes, member))
     held = descriptor.member(member.node_id)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from storage_tools import VOLUME, Net, RefusingDisk, StepClock, Writer, append, make_node
 
+from aurora.errors import InvariantViolation
 from aurora.geometry import Descriptor, Member
 from aurora.kernels import mtr, redo
 from aurora.placement import initial
@@ -204,6 +205,36 @@ def test_growth_gives_nothing_to_nodes_that_are_replaced_or_silent() -> None:
         assert not {"az1-a", "az2-b"} & set(members(rig.fleet.committed, pg))
     rig.settle()
     assert rig.fleet.committed.member("az1-a").retired, "nothing keeps it in the fleet"
+
+
+@pytest.mark.parametrize("zone", ["az4", ""])
+def test_a_node_of_another_zone_does_not_join(zone: str) -> None:
+    rig = Rig()
+    with pytest.raises(ChangeRefused, match=f"x is in zone '{zone}', the volume in az1, az2, az3"):
+        rig.fleet.add(Member("x", zone, "x:1"))
+    assert not rig.fleet.busy
+
+
+def test_a_step_that_cannot_be_planned_is_logged_once_and_keeps_nothing_else_from_happening(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def impossible(*_: object) -> Descriptor:
+        raise InvariantViolation("no place for it")
+
+    rig = Rig()
+    monkeypatch.setattr("compute_node.volume.fleet.grown", impossible)
+    assert rig.fleet.grow(2)
+    for _ in range(3):
+        rig.fleet.tick()
+    rig.fleet.replace("az1-a", "az1-c")
+    rig.settle()
+    assert members(rig.fleet.committed)[0] == "az1-c"
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        "a change of the fleet cannot be planned: no place for it"
+    ]
+    monkeypatch.undo()
+    rig.settle()
+    assert len(rig.fleet.committed.groups) == 2, "it is done as soon as it can be"
 
 
 def test_nodes_get_the_batches_of_their_own_groups() -> None:

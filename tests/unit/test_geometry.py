@@ -151,6 +151,13 @@ def test_placement_is_balanced(per_zone: int, groups: int) -> None:
     assert descriptor.geometry_epoch == 2 and descriptor.version == (0, 2)
 
 
+def test_new_groups_stay_in_the_zones_of_the_first() -> None:
+    steady = initial(b"v" * 16, MEMBERS, 64)
+    for strays in ((Member("x", "az4", "x:1"),), tuple(Member(f"az0-{n}", "az0", f"{n}:1") for n in "abc")):
+        descriptor = grown(replace(steady, nodes=(*strays, *steady.nodes)), 5)
+        assert descriptor.zones == {"az1", "az2", "az3"} and descriptor.zones_are_balanced()
+
+
 def test_a_spare_comes_from_the_same_zone() -> None:
     descriptor = initial(b"v" * 16, NINE, 64)
     assert spare_for(descriptor, 0, "az2-a") == "az2-c"
