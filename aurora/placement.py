@@ -67,11 +67,12 @@ def initial(
 
 def grown(descriptor: Descriptor, groups: int, avoid: Mapping[str, int] = NOBODY) -> Descriptor:
     """The descriptor with PGs added up to ``groups``: the next geometry epoch. Nodes to ``avoid`` are used as little as
-    possible.
+    possible. A new PG begins with the model that the others have, or are changing to: nothing is in it that was written
+    under the old one.
     """
     placed = list(descriptor.groups)
     tails = any(slot.tail for slot in placed[0].slots)
-    away = placed[0].away if placed[0].away_next is None else ""
+    away = next((group.away_next for group in placed if group.away_next is not None), placed[0].away)
     while len(placed) < groups:
         placed.append(replace(place(descriptor.nodes, placed, tails, avoid), away=away))
     return replace(

@@ -312,7 +312,7 @@ def changing_model(descriptor: Descriptor, zone: str) -> Descriptor:
         raise ChangeRefused("the quorum model is being changed already")
     if all(group.away == zone for group in descriptor.groups):
         raise ChangeRefused(f"zone {zone} is away already" if zone else "no zone is away")
-    if zone and any(group.away for group in descriptor.groups):
+    if zone and any(group.away not in ("", zone) for group in descriptor.groups):
         raise ChangeRefused("another zone is away")
     groups = [
         group if group.away == zone else replace(group, away_next=zone, membership_epoch=group.membership_epoch + 1)

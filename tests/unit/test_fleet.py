@@ -278,6 +278,36 @@ def test_a_zone_that_stays_away_leaves_three_of_four() -> None:
     assert (group.away, group.away_next) == ("", None) and not rig.fleet.busy
 
 
+def test_groups_that_are_added_while_the_model_changes_have_the_new_one() -> None:
+    rig = Rig(initial(VOLUME, SIX, 4))
+    first = rig.commit()
+    rig.fleet.set_away("az3")
+    rig.settle(nodes=range(4))
+    assert rig.fleet.committed.groups[0].away_next == "az3", "the first commit is not durable yet"
+    rig.fleet.grow(2)
+    rig.settle(nodes=range(4))
+    assert [(group.away, group.away_next) for group in rig.fleet.committed.groups] == [("", "az3"), ("az3", None)]
+    assert "changing" in rig.fleet.committed.zone_away and rig.fleet.busy
+    rig.ack(first, "az1-a", "az1-b", "az2-a", "az2-b")
+    rig.settle(nodes=range(4))
+    assert rig.fleet.committed.zone_away == "az3" and not rig.fleet.busy
+    rig.fleet.set_away("")
+    rig.settle(nodes=range(4))
+    rig.fleet.grow(3)
+    rig.settle(nodes=range(6))
+    assert not rig.fleet.committed.zone_away and len(rig.fleet.committed.groups) == 3 and not rig.fleet.busy
+
+
+def test_a_group_that_the_change_of_model_left_out_is_brought_after() -> None:
+    steady = initial(VOLUME, SIX, 4, groups=2)
+    rig = Rig(replace(steady, groups=(replace(steady.groups[0], away="az3"), steady.groups[1])))
+    with pytest.raises(ChangeRefused, match="another zone is away"):
+        rig.fleet.set_away("az2")
+    rig.fleet.set_away("az3")
+    rig.settle(nodes=range(4))
+    assert rig.fleet.committed.zone_away == "az3" and rig.fleet.committed.groups[0] == rig.descriptor.groups[0]
+
+
 def test_the_monitor_replaces_the_silent_and_lets_the_returned_keep_their_place() -> None:
     rig = Rig()
     monitor = Monitor(rig.core, rig.fleet, replace_after_s=10, away_after_s=0)
