@@ -44,7 +44,9 @@ AWAY_WRITE, AWAY_READ = 3, 2
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One storage node of the fleet. ``address`` is ``host:port``; a ``retired`` one was replaced and gets nothing."""
+    """One storage node of the fleet. ``address`` is ``host:port``; a ``retired`` one was replaced or removed, and gets
+    nothing.
+    """
 
     node_id: str
     az: str

@@ -92,6 +92,10 @@ class Fleet:
         """
         self._request(lambda descriptor: with_node(descriptor, member))
 
+    def remove(self, node_id: str) -> None:
+        """A node that holds nothing leaves the fleet. ChangeRefused for one that holds a segment, or is to hold one."""
+        self._request(lambda descriptor: without_node(descriptor, node_id))
+
     def replace(self, lost: str, by: str | None, avoid: Collection[str] = ()) -> None:
         """Begin to replace ``lost`` by ``by``, or by spare nodes of its zone but those to ``avoid``, in all its PGs.
         ChangeRefused when that cannot be.
@@ -252,6 +256,18 @@ def with_node(descriptor: Descriptor, member: Member) -> Descriptor:
     return replace(descriptor, nodes=nodes)
 
 
+def without_node(descriptor: Descriptor, node_id: str) -> Descriptor:
+    """The descriptor with a node retired that holds nothing."""
+    if node_id not in descriptor.index_of:
+        raise ChangeRefused(f"{node_id} is no node of the fleet")
+    if descriptor.member(node_id).retired:
+        raise ChangeRefused(f"{node_id} has left the fleet already")
+    if held := descriptor.groups_of(node_id):
+        raise ChangeRefused(f"{node_id} holds a segment of PG {min(held)}, or is to hold one")
+    nodes = tuple(replace(node, retired=True) if node.node_id == node_id else node for node in descriptor.nodes)
+    return replace(descriptor, nodes=nodes)
+
+
 def replacing(descriptor: Descriptor, lost: str, by: str | None, avoid: Collection[str] = ()) -> Descriptor:
     """The first step of a replacement: ``by`` is the candidate of all slots of ``lost``; None: the least loaded spares
     of its zone are, each for the PGs of which it holds nothing, and a PG without a spare stays as it is.
@@ -334,6 +350,9 @@ def describe(old: Descriptor, new: Descriptor) -> str:
     said = []
     if len(new.groups) > len(old.groups):
         said.append(f"{len(new.groups)} protection groups instead of {len(old.groups)}")
+    gone = [now.node_id for was, now in zip(old.nodes, new.nodes) if now.retired and not was.retired]
+    if gone:
+        said.append("retired " + ", ".join(gone))
     if len(new.nodes) > len(old.nodes):
         said.append("new nodes " + ", ".join(node.node_id for node in new.nodes[len(old.nodes) :]))
     for pg, (before, after) in enumerate(zip(old.groups, new.groups)):

@@ -215,6 +215,40 @@ def test_a_node_of_another_zone_does_not_join(zone: str) -> None:
     assert not rig.fleet.busy
 
 
+def test_a_node_that_holds_nothing_leaves_and_may_come_back() -> None:
+    rig = Rig()
+    rig.core.on_disconnected(rig.index("az3-c")[0])
+    rig.fleet.remove("az3-c")
+    rig.settle(nodes=range(8))
+    assert rig.fleet.committed.member("az3-c").retired and not rig.fleet.busy
+    assert describe(rig.descriptor, rig.fleet.committed) == "retired az3-c"
+    rig.fleet.grow(3)
+    rig.settle(nodes=range(8))
+    assert "az3-c" not in {node_id for group in rig.fleet.committed.groups for node_id in group.holders()}
+    for node_id, message in (("az3-c", "has left the fleet already"), ("x", "no node of the fleet")):
+        with pytest.raises(ChangeRefused, match=message):
+            rig.fleet.remove(node_id)
+    with pytest.raises(ChangeRefused, match="holds no segment that another"):
+        rig.fleet.replace("az3-b", None)
+    rig.fleet.add(SPARES[2])
+    rig.settle(nodes=range(8))
+    assert not rig.fleet.committed.member("az3-c").retired
+
+
+def test_a_node_that_holds_or_is_to_hold_a_segment_does_not_leave() -> None:
+    rig = Rig()
+    rig.fleet.replace("az1-a", "az1-c")
+    for node_id in ("az1-b", "az1-a", "az1-c"):
+        with pytest.raises(ChangeRefused, match=f"{node_id} holds a segment of PG 0"):
+            rig.fleet.remove(node_id)
+    rig = Rig()
+    rig.fleet.grow(2)
+    rig.fleet.tick()
+    with pytest.raises(ChangeRefused, match="az2-c holds a segment of PG 1"):
+        rig.fleet.remove("az2-c")
+    assert rig.fleet.proposal is not None, "it is only proposed that it shall"
+
+
 def test_a_step_that_cannot_be_planned_is_logged_once_and_keeps_nothing_else_from_happening(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
