@@ -17,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from aurora import cli
 from aurora.object_store import FolderStore
+from aurora.restore import restore_cluster
 from aurora.supervisor import _GATE, LETTERS, LOOPBACK, NODES, Cluster, ClusterError, free_ports, process_start
 from compute_node import config as compute_config
 from storage_node import config as storage_config
@@ -348,6 +349,24 @@ def test_stopping_what_does_not_run_does_nothing(tmp_path: Path) -> None:
 
 def test_the_log_tail_of_a_process_that_never_ran(tmp_path: Path) -> None:
     assert make(tmp_path).log_tail("az1-a") == "(no log)"
+
+
+# -- restore
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [({"host": "0.0.0.0"}, "password"), ({"port": 65536}, "65535"), ({"backup": "ftp://elsewhere"}, "--backup")],
+)
+def test_a_restore_is_refused_before_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: dict[str, Any], told: str
+) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr("aurora.restore._run", lambda arguments, *_: ran.append(arguments))
+    options = {"host": LOOPBACK, "port": 0, "cache_mb": 64, "password": None, "backup": "", **option}
+    with pytest.raises(ClusterError, match=told):
+        restore_cluster(Cluster(tmp_path / "new"), "file:///backup", None, None, options)
+    assert ran == [] and list(tmp_path.iterdir()) == []
 
 
 # -- the command
