@@ -100,13 +100,18 @@ def _answers(cluster: Cluster, node: NodeSpec) -> bool:
 
 def _knows(cluster: Cluster, node_id: str) -> bool:
     """Whether the node belongs to the fleet."""
-    return any(node["id"] == node_id for node in volume_status(cluster)["nodes"])
+    return _holds(volume_status(cluster), node_id)
+
+
+def _holds(volume: dict[str, Any], node_id: str) -> bool:
+    return any(node["id"] == node_id for node in volume["nodes"])
 
 
 def replace(cluster: Cluster, lost: str, by: str | None, timeout_s: float, tell: Callable[[str], None]) -> None:
     """Move all segments of ``lost`` to ``by``, or to a new node of its zone; returns when that is done.
 
-    ClusterError when the writer refuses, or when it takes longer than ``timeout_s``: then it goes back. A node that
+    ClusterError when the writer refuses, or goes back (its monitor does), or when it takes longer than ``timeout_s``:
+    then it goes back. A node that
     was added for it stays, as a spare.
     """
     az, stays = cluster.required.node(lost).az, ""
@@ -122,7 +127,12 @@ def replace(cluster: Cluster, lost: str, by: str | None, timeout_s: float, tell:
         raise Refused(f"{error}{stays}") from error
     deadline = time.monotonic() + timeout_s
     next_line = time.monotonic() + TELL_EVERY_S
-    while _knows(cluster, lost):
+    while _holds(volume := volume_status(cluster), lost):
+        if volume["state"] == "open" and not volume["fleet_changing"]:
+            raise ClusterError(
+                f"the writer has given {by} up, as its log says: {lost} keeps the segments that it has not handed over"
+                + stays
+            )
         if time.monotonic() > deadline:
             if _goes_back(cluster, lost, by):
                 raise ClusterError(

@@ -230,6 +230,18 @@ def test_a_replacement_by_a_new_node_forgets_the_old_one(world: World) -> None:
     assert [node.id for node in Cluster(world.cluster.data).required.nodes][5:] == ["az3-c"]
 
 
+def test_a_replacement_that_the_writer_gives_up_ends_the_verb(world: World) -> None:
+    world.filled = False
+
+    def monitor(said: str) -> None:
+        if "segments filled" in said:
+            world.rig.fleet.go_back("az3-c")
+
+    with pytest.raises(ClusterError, match=r"given az3-c up, as its log says: az3-b keeps .*; az3-c stays, as a spare"):
+        fleet.replace(world.cluster, "az3-b", None, 3600.0, monitor)
+    assert world.now < 60 and world.stopped == []
+
+
 def test_a_node_with_segments_is_not_removed(world: World) -> None:
     with pytest.raises(fleet.Refused, match="az1-a belongs to the volume; first: aurora node replace az1-a"):
         fleet.remove(world.cluster, "az1-a")
