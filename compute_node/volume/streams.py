@@ -8,7 +8,6 @@ stream goes on where its SCL says.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
@@ -66,7 +65,7 @@ class NodeStream:
     def start(self) -> None:
         """Begin to stream, unless the node is retired; the volume has its writer core."""
         if self._task is None and not self.member.retired:
-            self._task = asyncio.ensure_future(self._run())
+            self._task = self._volume.background(self._run())
 
     def move(self, member: Member) -> None:
         """What the descriptor says of the node now: another address is used from the next connection on."""
@@ -91,7 +90,7 @@ class NodeStream:
             self._asking = self._errand(self._ask())
 
     def _errand(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
+        task = self._volume.background(work)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
         return task
@@ -227,11 +226,9 @@ class NodeStream:
 
     async def close(self) -> None:
         """End the stream and the channel."""
-        for errand in list(self._errands):
-            errand.cancel()
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        tasks = [*self._errands, *([self._task] if self._task is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)  # what they raised the volume was told
         await self.source.channel.close()
         await self.channel.close()

@@ -16,15 +16,14 @@ also tells idle nodes the VDL and asks lagging ones for theirs.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from time import monotonic
 from typing import Any, Final
 
-from aurora.errors import AdminShutdown, InvariantViolation, SqlError
+from aurora.errors import AdminShutdown, CrashShutdown, InvariantViolation, SqlError
 from aurora.geometry import Descriptor, Member
 from aurora.histogram import Histogram
 from aurora.kernels import mtr
@@ -63,8 +62,9 @@ class VolumeNotFound(SqlError):
 class Volume:
     """An open volume. Made by ``Volume.open``.
 
-    ``log`` is the open end of the log; ``fenced`` is true once a newer writer has taken over, and nothing is
-    acknowledged any more. ``read_only``: only three nodes could be fenced; reads work, ``reserve`` waits for a fourth.
+    ``log`` is the open end of the log. ``fenced``: a newer writer has taken over; ``broken``: work in the background
+    met a defect. With either it is ``over``: nothing is acknowledged any more, sessions get ``over_error``.
+    ``read_only``: only three nodes could be fenced; reads work, ``reserve`` waits for a fourth.
     """
 
     def __init__(
@@ -83,10 +83,12 @@ class Volume:
         self.log: Any
         self.read_only = True
         self.fenced = False
+        self.broken = False
         self.vdl = 0
         self.durable_callbacks: list[Callable[[int], None]] = []
         """Called with the new VDL each time it has advanced, before those who wait for it are woken."""
-        self.on_fenced: Callable[[], None] | None = None
+        self.on_over: Callable[[], None] | None = None
+        """Called when it is over."""
         self.siblings: Callable[[], int] = _nobody
         """How many transactions are writing and have not committed."""
         self.pgmrpl_source: Callable[[], int] | None = None
@@ -109,7 +111,7 @@ class Volume:
         self._flusher: Flusher
         self._growing: list[Waiter] = []
         """Who waits for the volume to grow."""
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._points = RestorePoints(self)
 
     @staticmethod
@@ -148,7 +150,7 @@ class Volume:
         except BaseException:
             await volume.close()
             raise
-        volume._tasks.append(asyncio.ensure_future(volume._housekeeping()))
+        volume.background(volume._housekeeping())
         return volume
 
     async def _recover(self, read_only_after_s: float | None) -> None:
@@ -161,7 +163,7 @@ class Volume:
         if not hasattr(self, "log"):
             self.log = mtr.RedoLog(recovered.next_lsn, recovered.vdl, self.descriptor.pages_per_pg, recovered.pg_last)
         if recovered.read_only:
-            self._tasks.append(asyncio.ensure_future(self._upgrade()))
+            self.background(self._upgrade())
             return
         self._start_writing(recovered)
 
@@ -193,7 +195,8 @@ class Volume:
         try:
             recovered = await driver.recover(self.descriptor, self._calls_of)
         except Superseded:
-            self._on_fenced()
+            self.fenced = True
+            self._on_over()
             return
         if recovered.vdl < self.vdl:
             raise InvariantViolation(f"VDL {recovered.vdl} after {self.vdl} was read from")
@@ -215,7 +218,13 @@ class Volume:
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        if self.read_only or self.fenced:
+        try:
+            self._flush_pending()
+        except Exception as error:
+            self.on_defect(error)
+
+    def _flush_pending(self) -> None:
+        if self.read_only or self.over:
             self._armed = False
             return
         if self._flusher.lingers(self.siblings, monotonic):
@@ -314,12 +323,12 @@ class Volume:
             self._wake_space()
 
     def when_durable(self, lsn: int, done: Done) -> None:
-        """Call ``done(None)`` once ``lsn`` ≤ VDL (at once, when it is), and arm a flush. ``done(error)``: fenced."""
+        """Call ``done(None)`` once ``lsn`` ≤ VDL (now, if it is), and arm a flush; ``done(error)`` when it is over."""
         if lsn <= self.vdl:
             done(None)
             return
-        if self.fenced:
-            done(self.fenced_error())
+        if self.over:
+            done(self.over_error())
             return
         self._durable.add(lsn, done)
         if not self._armed:
@@ -327,7 +336,7 @@ class Volume:
             self._loop.call_soon(self._flush)
 
     def wait_durable(self, lsn: int) -> None:
-        """Wait in a session greenlet until ``lsn`` is durable. AdminShutdown (57P01) when the writer is fenced."""
+        """Wait in a session greenlet until ``lsn`` is durable. ``over_error`` when it is over."""
         if lsn > self.vdl:
             waiter = Waiter()
             self.when_durable(lsn, lambda error: waiter.wake() if error is None else waiter.fail(error))
@@ -339,11 +348,11 @@ class Volume:
         """Before an MTR of about ``nbytes``, last thing in its gather phase: wait while the log is too far above the
         VDL.
 
-        Also arms a flush when much log is pending. AdminShutdown (57P01) when the writer is fenced.
+        Also arms a flush when much log is pending. ``over_error`` when it is over.
         """
         while True:
-            if self.fenced:
-                raise self.fenced_error()
+            if self.over:
+                raise self.over_error()
             if not self.read_only:
                 if self.log.pending_bytes >= FLUSH_BYTES:
                     self.flush_soon("much log is pending")
@@ -366,7 +375,7 @@ class Volume:
 
     def ensure_pages(self, upto_page: int) -> None:
         """Before log of pages below ``upto_page`` is first allocated: wait until the volume has their protection
-        groups. In the gather phase of an MTR, in a session greenlet. AdminShutdown (57P01) when the writer is fenced.
+        groups. In the gather phase of an MTR, in a session greenlet. ``over_error`` when it is over.
 
         The next group is asked for when three quarters of the last are spoken for, so that few ever wait. Log that
         comes without this call is held by the ``Flusher`` until the volume has grown.
@@ -378,8 +387,8 @@ class Volume:
             self._step_fleet()
         groups = self.descriptor.pg_of(max(0, upto_page - 1)) + 1
         while groups > len(self.fleet.committed.groups):
-            if self.fenced:
-                raise self.fenced_error()
+            if self.over:
+                raise self.over_error()
             waiter = Waiter()
             self._growing.append(waiter)
             HUB.wait(waiter)
@@ -430,7 +439,7 @@ class Volume:
         flushes = -1
         while True:
             await asyncio.sleep(HOUSEKEEPING_S)
-            if self.read_only or self.fenced:
+            if self.read_only or self.over:
                 continue
             rounds += 1
             core = self.core
@@ -453,38 +462,80 @@ class Volume:
             self.monitor.tick(monotonic())
             self._step_fleet()
 
-    def check_fenced(self) -> None:
-        """Called when a stream ended: has a newer writer taken the write quorum away?"""
-        epoch = 0 if self.read_only else self.core.fenced_by()
-        if epoch and not self.fenced:
-            logger.warning("this writer (epoch %d) is fenced by epoch %d", self.epoch, epoch)
-            self._on_fenced()
+    def background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run beside the rest until ``close``. What it raises is a defect: see ``on_defect``."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_end)
+        return task
 
-    def fenced_error(self) -> SqlError:
-        """What every session gets once a newer writer has taken over: AdminShutdown (57P01)."""
+    def _on_end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.on_defect(error)
+
+    # The end
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is acknowledged any more."""
+        return self.fenced or self.broken
+
+    def over_error(self) -> SqlError:
+        """What sessions get once it is over, and those that wait when it is closed: CrashShutdown (57P02) after a
+        defect, else AdminShutdown (57P01).
+        """
+        if self.broken:
+            return CrashShutdown(
+                "terminating connection because of a defect in the writer",
+                detail="What was not acknowledged may or may not be there after the restart.",
+                severity="FATAL",
+            )
         return AdminShutdown(
             "terminating connection due to administrator command",
-            detail="Another writer has taken over the volume.",
+            detail="Another writer has taken over the volume." if self.fenced else "",
             severity="FATAL",
         )
 
-    def _on_fenced(self) -> None:
-        self.fenced = True
+    def check_fenced(self) -> None:
+        """Called when a stream ended: has a newer writer taken the write quorum away?"""
+        epoch = 0 if self.read_only else self.core.fenced_by()
+        if epoch and not self.over:
+            logger.warning("this writer (epoch %d) is fenced by epoch %d", self.epoch, epoch)
+            self.fenced = True
+            self._on_over()
+
+    def on_defect(self, error: BaseException) -> None:
+        """A part that the writer cannot do without has raised: it must not go on half alive."""
+        logger.critical("the writer is broken", exc_info=error)
+        if not self.over:
+            self.broken = True
+            self._on_over()
+
+    def _on_over(self) -> None:
         self._fail_waiters()
-        if self.on_fenced is not None:
-            self.on_fenced()
+        if self.on_over is not None:
+            self.on_over()
 
     def _fail_waiters(self) -> None:
-        self._durable.fail(self.fenced_error())
+        self._durable.fail(self.over_error())
         while self._space:
-            self._space.popleft()[1].fail(self.fenced_error())
+            self._space.popleft()[1].fail(self.over_error())
         while self._growing:
-            self._growing.pop().fail(self.fenced_error())
+            self._growing.pop().fail(self.over_error())
 
     def problems(self) -> str:
         """What is wrong with the nodes, in words."""
         found = [f"{stream.member.node_id}: {stream.problem}" for stream in self.streams if stream.problem]
         return "; ".join(found) or "no node reports a problem"
+
+    @property
+    def state(self) -> str:
+        """In a word: fenced, broken, read only or open."""
+        if self.over:
+            return "broken" if self.broken else "fenced"
+        return "read only" if self.read_only else "open"
 
     def status(self) -> dict[str, Any]:
         """For ``aurora status``: LSNs, epoch, counters, each protection group's last LSN ≤ VDL, and a list of nodes
@@ -534,7 +585,7 @@ class Volume:
             "protection_groups": len(self.descriptor.groups),
             "zone_away": committed.zone_away,
             "fleet_changing": not self.read_only and self.fleet.busy,
-            "state": "fenced" if self.fenced else "read only" if self.read_only else "open",
+            "state": self.state,
             "flushes": 0 if self.read_only else self.core.flushes,
             "messages": 0 if self.read_only else self.core.messages,
             "retained_bytes": 0 if self.read_only else self.core.retained_bytes,
@@ -546,11 +597,10 @@ class Volume:
 
     async def close(self) -> None:
         """Stop streaming and close the channels; what waits for durability fails. Does not flush."""
-        self._points.close()
         for task in self._tasks:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        for stream in self.streams:
-            await stream.close()
+        ended = await asyncio.gather(*(stream.close() for stream in self.streams), *self._tasks, return_exceptions=True)
+        for error in ended[: len(self.streams)]:
+            if isinstance(error, Exception):
+                logger.error("a stream could not be closed", exc_info=error)
         self._fail_waiters()
