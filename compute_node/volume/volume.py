@@ -168,12 +168,22 @@ class Volume:
         self._start_writing(recovered)
 
     def _meet(self, descriptor: Descriptor) -> None:
-        """Have a stream for each node of the descriptor, at its node index."""
-        for index, node in enumerate(descriptor.nodes):
-            if index == len(self.streams):
-                self.streams.append(NodeStream(self, index, node))
+        """Have a stream for each node of the descriptor, at its node index and to its address."""
+        kept = 0
+        for stream, node in zip(self.streams, descriptor.nodes):
+            if stream.member.node_id != node.node_id:
+                break
+            stream.move(node)
+            kept += 1
+        # While the volume is open nodes are only added. Recovery may begin again with a descriptor that another writer
+        # proposed: it has other nodes where the one before had its newest.
+        for stream in self.streams[kept:]:
+            self.background(stream.close())
+        added = [NodeStream(self, index, node) for index, node in enumerate(descriptor.nodes) if index >= kept]
+        self.streams[kept:] = added
 
     def _calls_of(self, descriptor: Descriptor) -> list[driver.NodeCalls]:
+        self.descriptor = descriptor
         self._meet(descriptor)
         return [stream.calls for stream in self.streams]
 
@@ -260,8 +270,7 @@ class Volume:
     def _adopt(self, descriptor: Descriptor) -> None:
         self.descriptor = descriptor
         self._meet(descriptor)
-        for stream, node in zip(self.streams, descriptor.nodes):
-            stream.move(node)
+        for stream in self.streams:
             stream.start()
 
     def on_taken(self, index: int, descriptor: Descriptor) -> None:
