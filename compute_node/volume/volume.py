@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine, Sequence
 from time import monotonic
 from typing import Any, Final
@@ -105,12 +105,13 @@ class Volume:
         self._flushed: deque[tuple[int, float]] = deque()
         self._in_flight_max = in_flight_max
         self._durable = DurableQueue()
-        self._space: deque[tuple[int, Waiter]] = deque()
+        self._space: OrderedDict[Waiter, int] = OrderedDict()
+        """Who waits for log space, in turn, and for how many bytes; one that is cancelled leaves."""
         self._loop = asyncio.get_running_loop()
         self._armed = False
         self._flusher: Flusher
-        self._growing: list[Waiter] = []
-        """Who waits for the volume to grow."""
+        self._growing: dict[Waiter, None] = {}
+        """Who waits for the volume to grow; one that is cancelled leaves."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._points = RestorePoints(self)
 
@@ -279,7 +280,7 @@ class Volume:
             self._adopt(self.core.descriptor)
             self.on_vdl()
             self.flush_soon("the fleet has changed")
-            growing, self._growing = self._growing, []
+            growing, self._growing = self._growing, {}
             for waiter in growing:
                 waiter.wake()
             self._step_fleet()
@@ -371,16 +372,27 @@ class Volume:
                     raise InvariantViolation(f"reservation of {nbytes} bytes")
                 self.flush_soon("the log is full")
             waiter = Waiter()
-            self._space.append((nbytes, waiter))
-            HUB.wait(waiter)
+            self._space[waiter] = nbytes
+            try:
+                HUB.wait(waiter)
+            except BaseException:
+                self._space.pop(waiter, None)
+                self._wake_space()
+                raise
 
     def _wake_space(self) -> None:
         # In turn, and no more than fit: everybody else would only queue again.
+        if self.read_only:
+            return
         room = self.core.lsn_limit - self.log.next_lsn
-        while self._space and self._space[0][0] <= room:
-            nbytes, waiter = self._space.popleft()
-            room -= nbytes
-            waiter.wake()
+        while self._space:
+            waiter, nbytes = next(iter(self._space.items()))
+            if not waiter.done:  # else it is cancelled and about to leave
+                if nbytes > room:
+                    return
+                room -= nbytes
+                waiter.wake()
+            del self._space[waiter]
 
     def ensure_pages(self, upto_page: int) -> None:
         """Before log of pages below ``upto_page`` is first allocated: wait until the volume has their protection
@@ -399,8 +411,11 @@ class Volume:
             if self.over:
                 raise self.over_error()
             waiter = Waiter()
-            self._growing.append(waiter)
-            HUB.wait(waiter)
+            self._growing[waiter] = None
+            try:
+                HUB.wait(waiter)
+            finally:
+                self._growing.pop(waiter, None)
 
     # Reading
 
@@ -529,10 +544,10 @@ class Volume:
 
     def _fail_waiters(self) -> None:
         self._durable.fail(self.over_error())
-        while self._space:
-            self._space.popleft()[1].fail(self.over_error())
-        while self._growing:
-            self._growing.pop().fail(self.over_error())
+        for waiter in (*self._space, *self._growing):
+            waiter.fail(self.over_error())
+        self._space.clear()
+        self._growing.clear()
 
     def problems(self) -> str:
         """What is wrong with the nodes, in words."""

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
+import greenlet
 import pytest
 from storage_tools import VOLUME
 
@@ -184,5 +185,80 @@ def test_autovacuum_goes_on_after_a_defect(monkeypatch: pytest.MonkeyPatch, capl
             await asyncio.sleep(0)
             assert not task.done()
         task.cancel()
+
+    run(body)
+
+
+class Cancelled(Exception):
+    """What a session is cancelled with."""
+
+
+def session(wait: Callable[[], None], ended: list[str], name: str) -> greenlet.greenlet:
+    """Run ``wait`` in a greenlet; it notes in ``ended`` how it ended."""
+    started: list[greenlet.greenlet] = []
+
+    def body() -> None:
+        started.append(greenlet.getcurrent())
+        try:
+            wait()
+        except Cancelled:
+            ended.append(f"{name} cancelled")
+        else:
+            ended.append(name)
+
+    HUB.run(body)
+    return started[0]
+
+
+def test_cancelled_reservations_take_no_room() -> None:
+    async def body() -> None:
+        volume = opened()
+        volume.log.next_lsn = volume.core.lsn_limit
+        ended: list[str] = []
+        sessions = [session(lambda: volume.reserve(64 << 10), ended, f"session {n}") for n in range(300)]
+        for each in sessions[:299]:
+            assert HUB.interrupt(each, Cancelled())
+        # The quorum is back before they have had their turn.
+        volume.core.tracker.vdl = volume.log.next_lsn
+        volume.on_vdl()
+        while len(ended) < 300:
+            await asyncio.sleep(0)
+        assert "session 299" in ended and not volume._space
+        await volume.close()
+
+    run(body)
+
+
+def test_a_cancelled_reservation_lets_those_behind_it_go() -> None:
+    async def body() -> None:
+        volume = opened()
+        volume.log.next_lsn = volume.core.lsn_limit
+        ended: list[str] = []
+        large = session(lambda: volume.reserve(1 << 20), ended, "large")
+        session(lambda: volume.reserve(1000), ended, "small")
+        volume.log.next_lsn -= 2000
+        volume._wake_space()
+        await asyncio.sleep(0)
+        assert not ended, "in turn"
+        assert HUB.interrupt(large, Cancelled())
+        while len(ended) < 2:
+            await asyncio.sleep(0)
+        assert sorted(ended) == ["large cancelled", "small"] and not volume._space
+        await volume.close()
+
+    run(body)
+
+
+def test_who_waits_for_growth_and_is_cancelled_is_forgotten() -> None:
+    async def body() -> None:
+        volume = opened()
+        ended: list[str] = []
+        waiting = session(lambda: volume.ensure_pages(5), ended, "growth")
+        assert len(volume._growing) == 1
+        assert HUB.interrupt(waiting, Cancelled())
+        while not ended:
+            await asyncio.sleep(0)
+        assert ended == ["growth cancelled"] and not volume._growing
+        await volume.close()
 
     run(body)
