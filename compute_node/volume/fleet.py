@@ -10,7 +10,8 @@ the log must be durable under the committed one AND the proposed one. A replacem
 2018, section 4):
 
 1. *begin*: G becomes the candidate of F's slots: write set 4/6 ABCDEF AND 4/6 ABCDEG, read set either;
-2. *commit* once G's segments are filled: ABCDEG; or *go back* at any time: ABCDEF.
+2. *commit* once G's segments are filled: ABCDEG; or *go back* at any time: ABCDEF. Until the step is committed, who
+   leaves is served as before, and told last, when nothing but its word is lacking.
 
 Another replacement may begin meanwhile (four sets). A change of model (a zone away: 3/4 of the others; and back) takes
 two steps as well: both models at once, then, when all that was written before is durable under both, the new one.
@@ -72,7 +73,6 @@ class Fleet:
         self.wanted_groups = len(self.committed.groups)
         self.steps = 0
         """Descriptors committed by this writer."""
-        self._taken = 0
         self._requests: deque[Request] = deque()
         self._marks: dict[int, int] = {}
         """PG → LSN that must be durable under both models before a change of model is committed."""
@@ -132,15 +132,24 @@ class Fleet:
             if step is not None:
                 self._propose(step)
         latest = self.proposal or self.committed
+        # They drop their segments when they take it, and their acks are of use until all else that it takes is there.
+        leaving = sum(1 << node for node, link in enumerate(self.core.links) if link.leaves)
         effects: list[Effect] = [
             SendDescriptor(node, latest)
             for node, link in enumerate(self.core.links)
-            if link.connected and not self._taken >> node & 1 and not latest.nodes[node].retired
+            if link.connected
+            and link.taken != latest.version
+            and not self.core.members[node].retired
+            and (not link.leaves or self._quorums_took(latest, self._took(latest) | leaving))
         ]
         if self.proposal is None:
             candidates = {slot.candidate for group in latest.groups for slot in group.slots if slot.candidate}
             effects += [AskStates(latest.index_of[candidate]) for candidate in sorted(candidates)]
         return effects
+
+    def _took(self, descriptor: Descriptor) -> int:
+        """Mask of the nodes that have said that they have this descriptor."""
+        return sum(1 << node for node, link in enumerate(self.core.links) if link.taken == descriptor.version)
 
     def _next(self) -> Descriptor | None:
         """The descriptor to propose next; None when the committed one will do for now."""
@@ -195,7 +204,7 @@ class Fleet:
     def _propose(self, step: Descriptor) -> None:
         if len(step.nodes) < len(self.committed.nodes) or step.version <= self.committed.version:
             raise InvariantViolation(f"proposal {step.version} with {len(step.nodes)} nodes after {self.committed}")
-        self.proposal, self._taken = step, 0
+        self.proposal = step
         # From here on: what was counted under the committed quorums alone lies at or below these LSNs.
         self.core.adopt(step, and_also=self.committed)
         self._marks = dict(self.core.pg_last)
@@ -204,8 +213,8 @@ class Fleet:
     def on_taken(self, node: int, descriptor: Descriptor) -> bool:
         """The node has taken the descriptor; returns whether that committed it (the VDL may have advanced then)."""
         if descriptor == (self.proposal or self.committed):
-            self._taken |= 1 << node
-        if descriptor != self.proposal or not self._quorums_took(descriptor):
+            self.core.links[node].taken = descriptor.version
+        if descriptor != self.proposal or not self._quorums_took(descriptor, self._took(descriptor)):
             return False
         logger.info("descriptor %s is committed", descriptor.version)
         self.committed, self.proposal = descriptor, None
@@ -213,11 +222,11 @@ class Fleet:
         self.core.adopt(descriptor)
         return True
 
-    def _quorums_took(self, new: Descriptor) -> bool:
+    def _quorums_took(self, new: Descriptor, took: int) -> bool:
         old = self.committed
         changed = {pg for pg, group in enumerate(new.groups) if pg >= len(old.groups) or old.groups[pg] != group}
         return all(
-            descriptor.write_quorum(pg).satisfied(self._taken)
+            descriptor.write_quorum(pg).satisfied(took)
             for pg in changed | {0}
             for descriptor in (old, new)
             if pg < len(descriptor.groups)

@@ -97,7 +97,7 @@ class Volume:
         self.monitor: Monitor
         self._patience_s = replace_after_s, away_after_s
         self.streams: list[NodeStream] = []
-        self._meet(descriptor)
+        self._meet(descriptor.nodes)
         self.reader = PageReader(self)
         self.flush_seconds = Histogram()
         """From a flush to its durability on a write quorum."""
@@ -168,10 +168,10 @@ class Volume:
             return
         self._start_writing(recovered)
 
-    def _meet(self, descriptor: Descriptor) -> None:
-        """Have a stream for each node of the descriptor, at its node index and to its address."""
+    def _meet(self, members: Sequence[Member]) -> None:
+        """Have a stream for each node, at its node index and to its address."""
         kept = 0
-        for stream, node in zip(self.streams, descriptor.nodes):
+        for stream, node in zip(self.streams, members):
             if stream.member.node_id != node.node_id:
                 break
             stream.move(node)
@@ -180,12 +180,12 @@ class Volume:
         # proposed: it has other nodes where the one before had its newest.
         for stream in self.streams[kept:]:
             self.background(stream.close())
-        added = [NodeStream(self, index, node) for index, node in enumerate(descriptor.nodes) if index >= kept]
+        added = [NodeStream(self, index, node) for index, node in enumerate(members) if index >= kept]
         self.streams[kept:] = added
 
     def _calls_of(self, descriptor: Descriptor) -> list[driver.NodeCalls]:
         self.descriptor = descriptor
-        self._meet(descriptor)
+        self._meet(descriptor.nodes)
         return [stream.calls for stream in self.streams]
 
     def _start_writing(self, recovered: Recovered) -> None:
@@ -270,7 +270,7 @@ class Volume:
 
     def _adopt(self, descriptor: Descriptor) -> None:
         self.descriptor = descriptor
-        self._meet(descriptor)
+        self._meet(self.core.members)
         for stream in self.streams:
             stream.start()
 
@@ -440,7 +440,7 @@ class Volume:
         """What segment ``index`` of the group is known to have."""
         if self.read_only:
             return self.recovered.scls.get(index, {}).get(pg, 0)
-        return self.core.tracker.scl(pg, index)
+        return self.core.told_scl(pg, index)
 
     def connected(self, index: int) -> bool:
         """Whether a stream to the node is up."""

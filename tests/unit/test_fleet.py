@@ -12,7 +12,7 @@ from storage_tools import VOLUME, Net, RefusingDisk, StepClock, Writer, append, 
 
 from aurora.geometry import Descriptor, Member
 from aurora.kernels import mtr, redo
-from aurora.placement import initial
+from aurora.placement import grown, initial
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from compute_node.volume.fleet import AskStates, ChangeRefused, Fleet, SendDescriptor, describe
@@ -327,6 +327,10 @@ def test_filled_means_that_no_write_quorum_is_unheard() -> None:
     assert not filling.filled(89, 6, parts)
 
 
+def fence(node: StorageNode[int], epoch: int = 1, writer: str = "w1") -> pb.FenceReply:
+    return node.on_fence(pb.FenceRequest(volume_id=VOLUME, volume_epoch=epoch, writer_id=writer))
+
+
 def test_a_node_that_lost_its_disk_does_not_vote_until_it_is_filled_again() -> None:
     clock = StepClock()
     nodes = {f"n{i}": make_node(SimDisk(), clock, f"n{i}") for i in range(6)}
@@ -342,8 +346,8 @@ def test_a_node_that_lost_its_disk_does_not_vote_until_it_is_filled_again() -> N
     request = pb.WriteDescriptorRequest(descriptor=current, volume_epoch=1, writer_id="w1")
     assert lost.on_write_descriptor(request).ok
     nodes["n5"] = lost
-    fence = lost.on_fence(pb.FenceRequest(volume_id=VOLUME, volume_epoch=1, writer_id="w1"))
-    assert fence.adopted and all(state.hollow for state in fence.pgs)
+    reply = fence(lost)
+    assert reply.adopted and all(state.hollow for state in reply.pgs)
     more = writer.frames(3)
     for node in nodes.values():
         reply = append(node, more)
@@ -357,9 +361,126 @@ def test_a_node_that_lost_its_disk_does_not_vote_until_it_is_filled_again() -> N
     nodes["n5"] = reborn
     net.down = {"n3", "n4"}
     net.tick(40)
+    assert reborn.hollow, "an ack of its former life may still be counted: the writer has not met it"
+    fence(reborn)
+    net.tick(40)
     assert not reborn.hollow
     assert not any(state.hollow for state in states(reborn))
     assert reborn.segment(0).scl == writer.lsns[0][-1]
+
+
+def test_what_peers_have_under_an_older_epoch_fills_nobody() -> None:
+    """They may acknowledge more to that epoch's writer, which may count what this node has forgotten."""
+    clock = StepClock()
+    nodes = {f"n{i}": make_node(SimDisk(), clock, f"n{i}") for i in range(5)}
+    writer = Writer(random.Random(6))
+    frames = writer.frames(5)
+    for node in nodes.values():
+        append(node, frames)
+    lost = make_node(SimDisk(), clock, "n5", install=False)
+    lost.install_descriptor(nodes["n0"].meta.value.descriptor)
+    fence(lost)
+    late = {name: node.gossip_request() for name, node in nodes.items()}
+    fence(lost, 2, "w2")
+    lost.take_log(0, b"".join(frames))
+    for state in late.values():
+        lost.learn(state)
+    assert 0 in lost.hollow
+    for node in nodes.values():
+        fence(node, 2, "w2")
+        lost.learn(node.gossip_request())
+    assert 0 not in lost.hollow
+
+
+def test_acks_of_a_node_that_is_met_anew_count_only_when_it_gives_them_again() -> None:
+    rig = Rig()
+    x, others = rig.index("az1-a")[0], ("az1-b", "az2-a", "az2-b")
+    lsn = rig.commit()
+    rig.ack(lsn, "az1-a", *others[:2])
+    rig.core.on_disconnected(x)
+    lag = rig.core.lag_bytes(x)
+    rig.core.on_meeting(x)  # its disk may be empty now
+    assert rig.core.lag_bytes(x) == lag == 0, "what it told last is shown"
+    rig.ack(lsn, others[2])
+    assert rig.core.vdl < lsn
+    rig.core.on_connected(x, {0: lsn})
+    assert rig.core.vdl == lsn
+
+
+def test_a_descriptor_that_a_node_took_before_it_was_met_anew_does_not_count() -> None:
+    rig = Rig()
+    rig.fleet.replace("az3-b", "az3-c")
+    proposal = next(effect.descriptor for effect in rig.fleet.tick() if isinstance(effect, SendDescriptor))
+    first, *others = rig.index("az1-a", "az1-b", "az2-a", "az2-b")
+    for node in (first, *others[:2]):
+        assert not rig.fleet.on_taken(node, proposal)
+    rig.core.on_meeting(first)
+    assert not rig.fleet.on_taken(others[2], proposal), "three that are known to have it"
+    assert rig.fleet.on_taken(first, proposal)
+
+
+def test_a_node_that_lost_its_disk_has_forgotten_which_groups_there_were() -> None:
+    """A zone comes back with empty disks and asks a peer that was away while the volume grew."""
+    small = replace(initial(VOLUME, SIX, 4, groups=1), proposer_epoch=1, generation=2)
+    large = replace(grown(small, 2), proposer_epoch=1)
+
+    def make(descriptor: Descriptor | None) -> StorageNode[int]:
+        config = NodeConfig(node_id="az3-a", data=Path("unused"))
+        node: StorageNode[int] = StorageNode(config, SimDisk(), StepClock(), random.Random(1))
+        if descriptor is not None:
+            node.install_descriptor(descriptor.to_proto(pb.Descriptor()), created=True)
+        return node
+
+    def tell(node: StorageNode[int], descriptor: Descriptor, epoch: int, writer: str) -> None:
+        request = pb.WriteDescriptorRequest(
+            descriptor=descriptor.to_proto(pb.Descriptor()), volume_epoch=epoch, writer_id=writer
+        )
+        assert node.on_write_descriptor(request).ok
+
+    kept, lost = make(small), make(None)
+    assert lost.install_descriptor(small.to_proto(pb.Descriptor())), "from a peer that was away"
+    for node in (kept, lost):
+        assert fence(node).forgetful == (node is lost)
+        tell(node, large, 1, "w1")
+    assert not kept.hollow, "the group was made while it was away: it has truly nothing of it"
+    assert set(lost.hollow) == {0, 1}, "it may have held the group"
+    larger = replace(grown(large, 3), proposer_epoch=1)
+    tell(lost, larger, 1, "w1")
+    assert set(lost.hollow) == {0, 1}, "that group was made since: it cannot have held it"
+    assert fence(lost, 2, "w2").forgetful, "the writer of another epoch may know of more"
+    tell(lost, replace(grown(larger, 4), proposer_epoch=2), 2, "w2")
+    assert set(lost.hollow) == {0, 1, 3}
+
+
+def test_a_replacement_is_committed_while_a_zone_is_down() -> None:
+    rig = Rig()
+    rig.fleet.replace("az3-b", "az3-c")
+    rig.settle(filled=False)
+    down = rig.index("az2-a", "az2-b", "az2-c")
+    up = [node for node in ALL if node not in down]
+    for node in down:
+        rig.core.on_disconnected(node)
+    lsn = rig.commit()
+    rig.ack(lsn, "az1-a", "az1-b", "az3-a", "az3-b", "az3-c")
+    assert rig.core.vdl == lsn
+    leaves, candidate = rig.index("az3-b", "az3-c")
+    rig.core.on_states(candidate, rig.core.descriptor.membership_epoch, {0: lsn})
+    told = {effect.node for effect in rig.fleet.tick() if isinstance(effect, SendDescriptor)}
+    proposal = rig.fleet.proposal
+    assert proposal is not None and proposal.member("az3-b").retired
+    assert leaves not in told and candidate in told
+    assert 0 in rig.core.links[leaves].pgs and not rig.core.members[leaves].retired, "it is served until the commit"
+    second = rig.commit()
+    rig.ack(second, "az1-a", "az1-b", "az3-a", "az3-b", "az3-c")
+    assert rig.core.vdl == second, "writes go on"
+    rig.settle(up)  # all but who leaves
+    assert rig.fleet.committed != proposal, "three of the old set"
+    rig.settle(up)
+    assert rig.fleet.committed == proposal and not rig.fleet.busy
+    assert not rig.core.links[leaves].pgs and rig.core.members[leaves].retired
+    third = rig.commit()
+    rig.ack(third, "az1-a", "az1-b", "az3-a", "az3-c")
+    assert rig.core.vdl == third
 
 
 def test_a_segment_that_is_filled_counts_only_once_the_disk_has_taken_that() -> None:
@@ -370,7 +491,7 @@ def test_a_segment_that_is_filled_counts_only_once_the_disk_has_taken_that() -> 
         append(node, writer.frames(10) if node is nodes["n0"] else [])
     lost = make_node(disk, clock, "n5", install=False)
     assert lost.install_descriptor(nodes["n0"].meta.value.descriptor) and 0 in lost.hollow
-    append(lost, [])
+    fence(lost)
     net = Net({**nodes, "n5": lost}, clock)
     disk.refuses.update(("meta", "meta-copy"))
     net.tick(60)
