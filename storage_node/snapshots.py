@@ -154,10 +154,8 @@ class Snapshots:
 
     def _finish(self, work: Snapshot, name: str) -> None:
         staging = self._stager.pg(work.segment.pg)
-        staging.snapshot = objects.parse_snapshot(name)
+        staging.bridge(objects.parse_snapshot(name))
         staging.log_bytes = 0
-        if work.head.base_lsn >= staging.rebased:
-            staging.rebased = 0
         self._last_s[work.segment.pg] = self._node.clock.monotonic()
         self._current = None
 
