@@ -4,8 +4,8 @@ Names sort by LSN, so that a listing alone tells what there is. ``V`` is the vol
 zeros::
 
     V/pg-0000000003/log/<last LSN>-<LSN before the first>            log: batches of one chain, one behind the other
-    V/pg-0000000003/chunk/<base>-<wall ms>-<node>/<number>           pages of a snapshot
-    V/pg-0000000003/snapshot/<base>-<wall ms>-<node>                 its manifest, written last: it makes it count
+    V/pg-0000000003/chunk/<base>-<begin ms>-<node>/<number>          pages of a snapshot
+    V/pg-0000000003/snapshot/<base>-<end ms>-<begin ms>-<node>       its manifest, written last: it makes it count
     V/time/<wall ms>-<node>                                          timeline: when the VDL was what
 
 Every object has the same frame. Little-endian, 44 header bytes, a head (protobuf), a body::
@@ -182,10 +182,10 @@ class LogName(NamedTuple):
 
 
 class SnapshotName(NamedTuple):
-    """A snapshot's manifest: ``key`` is what its chunks have in common."""
+    """A snapshot's manifest: ``key`` is what its chunks have in common; at ``end_ms`` all its pages had been read."""
 
     base_lsn: int
-    wall_ms: int
+    end_ms: int
     key: str
     name: str
 
@@ -225,9 +225,9 @@ def log_from(volume_id: bytes, pg: int, lsn: int) -> str:
     return f"{log_folder(volume_id, pg)}/{lsn:020d}"
 
 
-def snapshot_key(base_lsn: int, wall_ms: int, node_id: str) -> str:
+def snapshot_key(base_lsn: int, begin_ms: int, node_id: str) -> str:
     """What tells a snapshot from all others of its PG."""
-    return f"{base_lsn:020d}-{wall_ms:015d}-{_NODE.sub('_', node_id)}"
+    return f"{base_lsn:020d}-{begin_ms:015d}-{_NODE.sub('_', node_id)}"
 
 
 def chunk_name(volume_id: bytes, pg: int, key: str, chunk: int) -> str:
@@ -235,9 +235,10 @@ def chunk_name(volume_id: bytes, pg: int, key: str, chunk: int) -> str:
     return f"{chunk_folder(volume_id, pg)}/{key}/{chunk:08d}"
 
 
-def snapshot_name(volume_id: bytes, pg: int, key: str) -> str:
+def snapshot_name(volume_id: bytes, pg: int, key: str, end_ms: int) -> str:
     """A manifest's name."""
-    return f"{snapshot_folder(volume_id, pg)}/{key}"
+    base, _, rest = key.partition("-")
+    return f"{snapshot_folder(volume_id, pg)}/{base}-{end_ms:015d}-{rest}"
 
 
 def time_name(volume_id: bytes, wall_ms: int, node_id: str) -> str:
@@ -255,11 +256,11 @@ def parse_log(name: str) -> LogName:
 
 def parse_snapshot(name: str) -> SnapshotName:
     """The reverse of ``snapshot_name``; ObjectCorrupt when it is none."""
-    key = name.rpartition("/")[2]
-    parts = key.split("-", 2)
-    if len(parts) != 3 or not (parts[0].isdecimal() and parts[1].isdecimal()):
+    parts = name.rpartition("/")[2].split("-", 3)
+    if len(parts) != 4 or not all(part.isdecimal() for part in parts[:3]):
         raise ObjectCorrupt(f"{name} is no snapshot's name")
-    return SnapshotName(int(parts[0]), int(parts[1]), key, name)
+    base, end, begin, node = parts
+    return SnapshotName(int(base), int(end), f"{base}-{begin}-{node}", name)
 
 
 def chunk_base(name: str) -> int:

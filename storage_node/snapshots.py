@@ -7,7 +7,8 @@ is written last. A snapshot is due when as much log has been staged as the pages
 ``snapshot_log_mb``, or after ``snapshot_age_s``; and at once when the log in the store does not reach back to the PG's
 first record and there is none.
 
-Expiry keeps, of each PG, the newest snapshot that is older than the window and all that came after its base.
+Expiry keeps, of each PG, the newest snapshot that was complete before the window began, and all that came after its
+base.
 """
 
 from __future__ import annotations
@@ -134,17 +135,17 @@ class Snapshots:
         else:
             # A page that is missing here was never written, or freed at or below the floor.
             work.head.upto_lsn = max(work.head.upto_lsn, work.segment.floor_lsn)
-            name = objects.snapshot_name(volume_id, pg, work.key)
+            name = objects.snapshot_name(volume_id, pg, work.key, int(self._node.clock.wall() * 1000))
             content = Content(Kind.SNAPSHOT, volume_id, pg, work.head)
         return [self._ask(work, PutObject(name, content))]
 
     def _ask(self, work: Snapshot, effect: PutObject) -> StoreEffect:
         work.busy, work.unwritten = True, None
-        last = work.read and objects.snapshot_name(self._node.volume_id, work.segment.pg, work.key) == effect.name
+        manifests = objects.snapshot_folder(self._node.volume_id, work.segment.pg)
 
         def stored(_: Sequence[str]) -> None:
             work.busy = False
-            if last:
+            if effect.name.startswith(f"{manifests}/"):
                 self._finish(work, effect.name)
 
         def failed() -> None:
@@ -219,7 +220,8 @@ class Expiry:
 
     def _snapshots(self, pg: int, names: Sequence[str]) -> None:
         start_ms = self._start_ms()
-        old = [snapshot for snapshot in map(objects.parse_snapshot, names) if snapshot.wall_ms <= start_ms]
+        # It is right from ``upto_lsn`` on, which was reached at its end at the latest.
+        old = [snapshot for snapshot in map(objects.parse_snapshot, names) if snapshot.end_ms <= start_ms]
         if not old:
             return
         keep = max(old)

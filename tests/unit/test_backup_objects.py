@@ -84,8 +84,8 @@ def test_names_come_back_and_sort_by_lsn(one: int, other: int, pg: int) -> None:
     assert objects.log_from(VOLUME, pg, last) < name
     assert (objects.log_name(VOLUME, pg, 0, one) < objects.log_name(VOLUME, pg, 0, other)) == (one < other)
     key = objects.snapshot_key(one, other % 10**15, "az1-a/strange")
-    found = objects.parse_snapshot(objects.snapshot_name(VOLUME, pg, key))
-    assert (found.base_lsn, found.wall_ms, found.key) == (one, other % 10**15, key)
+    found = objects.parse_snapshot(objects.snapshot_name(VOLUME, pg, key, one % 10**15))
+    assert (found.base_lsn, found.end_ms, found.key) == (one, one % 10**15, key)
     assert objects.chunk_base(objects.chunk_name(VOLUME, pg, key, 3)) == one
     assert objects.time_wall_ms(objects.time_name(VOLUME, one % 10**15, "n")) == one % 10**15
 

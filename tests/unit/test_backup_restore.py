@@ -19,8 +19,10 @@ from aurora.kernels import redo
 from aurora.object_store import MemoryStore
 from aurora.rpc import storage_pb2 as pb
 from storage_node import backup_objects as objects
+from storage_node.effects import StoreEffect
 from storage_node.restore import parse_at, restore, survey_of
 from storage_node.restore_plan import RestoreError, Survey
+from storage_node.snapshots import Snapshot, Snapshots
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -117,6 +119,26 @@ def test_what_has_left_the_window_is_deleted_and_the_window_stays_whole(tmp_path
     oldest = min(objects.time_wall_ms(name) for name in fleet.store.objects if "/time/" in name)
     assert len(fleet.store.objects) < 400
     assert oldest
+
+
+def test_a_snapshot_counts_for_the_window_from_its_end_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet = BackupFleet(12, nodes=1, pages=10, snapshot_age_s=5, backup_window_s=100)
+    real = Snapshots._go_on
+
+    def slow(snapshots: Snapshots, work: Snapshot, now: float) -> list[StoreEffect]:
+        return real(snapshots, work, now) if now - begun.setdefault(work.key, now) >= 40 else []
+
+    begun: dict[str, float] = {}
+    monkeypatch.setattr(Snapshots, "_go_on", slow)
+    vdls = []
+    for step in range(80):
+        vdls.append((fleet.clock.wall(), fleet.write(10)))
+        fleet.settle(5, 1.0)
+        start = max((lsn for wall, lsn in vdls if wall <= fleet.clock.wall() - 100), default=1)
+        ((low, _),) = Survey(fleet.store, VOLUME).ranges()
+        assert low <= start, f"what the window begins with can be restored, step {step}"
+    assert len(begun) > 5
+    assert low > vdls[20][1], "and what has left it is deleted"
 
 
 def test_times_resolve_to_the_vdl_of_then(tmp_path: Path) -> None:
