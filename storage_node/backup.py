@@ -431,7 +431,7 @@ class Stager:
         staging.empty = True
         for what, effect in (
             (LIST_LOG, ListObjects(logs, objects.log_from(volume_id, pg, lowest), LIST_MAX)),
-            (LIST_FIRST, ListObjects(logs, "", 1)),
+            (LIST_FIRST, ListObjects(logs, "", LIST_MAX)),
             (LIST_SNAPSHOTS, ListObjects(objects.snapshot_folder(volume_id, pg), "", 0)),
         ):
             self._list(segment, what, effect, lowest)
@@ -454,16 +454,24 @@ class Stager:
         staging.known = True
 
     def _found(self, staging: PgStaging, what: int, names: Sequence[str], lowest: int) -> None:
-        staging.empty = staging.empty and not names
         if what == LIST_SNAPSHOTS:
+            snapshots, strays = objects.passing(names, objects.parse_snapshot)
             staging.snapshot = None
-            if names:
-                staging.bridge(objects.parse_snapshot(names[-1]))
-            return
-        logs = [objects.parse_log(name) for name in names]
+            if snapshots:
+                staging.bridge(snapshots[-1])
+                staging.empty = False
+        else:
+            logs, strays = objects.passing(names, objects.parse_log)
+            staging.empty = staging.empty and not logs
+        for name in strays:
+            logger.warning("%s is no object of a backup: passed over", name)
         if what == LIST_FIRST:
             staging.from_zero = bool(logs) and not logs[0].prev_lsn
-            return
+        elif what == LIST_LOG:
+            self._reaches(staging, logs, lowest)
+
+    def _reaches(self, staging: PgStaging, logs: list[LogName], lowest: int) -> None:
+        """The store holds this log after what is staged, or after where this node's begins."""
         reach = staging.staged
         for log in sorted(logs, key=_prev_lsn):
             # What covers the place where this node's log begins is as good as what it knows to be staged.

@@ -33,10 +33,10 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import google_crc32c
 import lz4.block
@@ -48,6 +48,8 @@ from aurora.object_store import ObjectStore
 from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
 from storage_node.effects import DeleteObjects, ListObjects, PutObject, StoreEffect
+
+T = TypeVar("T")
 
 MAGIC: Final = b"AURO"
 VERSION: Final = 1
@@ -190,6 +192,17 @@ class SnapshotName(NamedTuple):
     name: str
 
 
+def passing(names: Iterable[str], parse: Callable[[str], T]) -> tuple[list[T], list[str]]:
+    """What the names say, and those that are none of a backup's: anybody may put an object into a folder."""
+    found, strays = [], []
+    for name in names:
+        try:
+            found.append(parse(name))
+        except ObjectCorrupt:
+            strays.append(name)
+    return found, strays
+
+
 def pg_folder(volume_id: bytes, pg: int) -> str:
     """Where a PG's objects lie."""
     return f"{volume_id.hex()}/pg-{pg:010d}"
@@ -249,7 +262,7 @@ def time_name(volume_id: bytes, wall_ms: int, node_id: str) -> str:
 def parse_log(name: str) -> LogName:
     """The reverse of ``log_name``; ObjectCorrupt when it is none."""
     last, _, prev = name.rpartition("/")[2].partition("-")
-    if not (last.isdecimal() and prev.isdecimal()):
+    if not (last.isdecimal() and prev.isdecimal() and int(prev) < int(last)):
         raise ObjectCorrupt(f"{name} is no log object's name")
     return LogName(int(last), int(prev), name)
 
@@ -261,6 +274,14 @@ def parse_snapshot(name: str) -> SnapshotName:
         raise ObjectCorrupt(f"{name} is no snapshot's name")
     base, end, begin, node = parts
     return SnapshotName(int(base), int(end), f"{base}-{begin}-{node}", name)
+
+
+def parse_pg(folder: str) -> int:
+    """The PG whose objects lie in the folder of that name; ObjectCorrupt when it is none's."""
+    number = folder.removeprefix("pg-")
+    if number == folder or not number.isdecimal():
+        raise ObjectCorrupt(f"{folder} is no PG's folder")
+    return int(number)
 
 
 def chunk_base(name: str) -> int:

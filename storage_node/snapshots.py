@@ -13,7 +13,7 @@ base.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -213,28 +213,32 @@ class Expiry:
         def found(names: Sequence[str]) -> None:
             # An object ends where the next one begins.
             start_ms = self._start_ms()
-            old = [name for name, then in pairwise(names) if objects.time_wall_ms(then) < start_ms]
-            self._delete(old)
+            begun, _ = objects.passing(names, lambda name: (objects.time_wall_ms(name), name))
+            self._delete([name for (_, name), (then_ms, _) in pairwise(begun) if then_ms < start_ms])
 
         return self._list(ListObjects(objects.time_folder(self._node.volume_id), "", DELETE_MAX), found)
 
     def _snapshots(self, pg: int, names: Sequence[str]) -> None:
         start_ms = self._start_ms()
         # It is right from ``upto_lsn`` on, which was reached at its end at the latest.
-        old = [snapshot for snapshot in map(objects.parse_snapshot, names) if snapshot.end_ms <= start_ms]
+        snapshots, _ = objects.passing(names, objects.parse_snapshot)
+        old = [snapshot for snapshot in snapshots if snapshot.end_ms <= start_ms]
         if not old:
             return
         keep = max(old)
         self._delete([snapshot.name for snapshot in old if snapshot.base_lsn < keep.base_lsn])
         volume_id = self._node.volume_id
-        for folder, doomed in (
-            (objects.log_folder(volume_id, pg), lambda name: objects.parse_log(name).last_lsn <= keep.base_lsn),
-            (objects.chunk_folder(volume_id, pg), lambda name: objects.chunk_base(name) < keep.base_lsn),
+        for folder, lsn_of, below in (
+            (objects.log_folder(volume_id, pg), lambda name: objects.parse_log(name).last_lsn, keep.base_lsn + 1),
+            (objects.chunk_folder(volume_id, pg), objects.chunk_base, keep.base_lsn),
         ):
-            self._sweep(ListObjects(folder, "", DELETE_MAX), doomed)
+            self._sweep(ListObjects(folder, "", DELETE_MAX), lsn_of, below)
 
-    def _sweep(self, effect: ListObjects, doomed: Any) -> None:
+    def _sweep(self, effect: ListObjects, lsn_of: Callable[[str], int], below: int) -> None:
+        """Delete what belongs to lower LSNs; what is no object of a backup stays."""
+
         def found(names: Sequence[str]) -> None:
-            self._delete([name for name in names if doomed(name)])
+            held, _ = objects.passing(names, lambda name: (lsn_of(name), name))
+            self._delete([name for lsn, name in held if lsn < below])
 
         self._stager.later(self._ask(effect, found))
