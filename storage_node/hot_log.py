@@ -3,8 +3,8 @@
 Input: batch frames → output: ``Entry`` locations, and the batches again when they are read. A file holds frames of all
 PGs one behind the other, nothing between them, and perhaps zeros behind the last (format of a frame: aurora/batch.py).
 A file that has reached its size is closed; it is deleted when none of its entries is needed. At start all files are
-read: a torn tail is cut; damaged bytes with sound frames behind them are copied to ``damaged-<file>-<offset>`` and
-skipped, which leaves a gap that peers fill.
+read: a torn tail of the last one, which was never acknowledged, is cut; other damaged bytes are copied to
+``damaged-<file>-<offset>`` and skipped, which leaves a gap that peers fill.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from aurora import batch as frames
 from aurora.batch import Batch, BatchCorrupt
 from aurora.buggify import buggify
 from aurora.errors import InvariantViolation
+from aurora.medium import read_around
 from aurora.seams import Disk
 from storage_node.evidence import set_aside
 
@@ -108,13 +109,18 @@ class HotLog:
         entries: list[Entry] = []
         for number in numbers:
             name = file_name(number)
-            data = self._disk.read(name, 0, self._disk.size(name))
+            data, lost_bytes = read_around(self._disk, name, 0, self._disk.size(name))
             found, end = self._load_file(number, data)
-            if end < len(data):
-                if data.count(0, end) < len(data) - end:  # else it is space that was held ready
-                    kind = "torn" if number == numbers[-1] else "damaged"  # a file is synced before it is closed
-                    logger.warning("%s: %s tail of %d bytes cut at %d", name, kind, len(data) - end, end)
+            if end == len(data):
+                pass
+            elif data.count(0, end) == len(data) - end:
+                self._disk.truncate(name, end)  # space that was held ready
+            elif number == numbers[-1] and not lost_bytes:
+                logger.warning("%s: torn tail of %d bytes cut at %d", name, len(data) - end, end)
                 self._disk.truncate(name, end)
+            else:
+                # A file is synced before it is closed: what was here may have been acknowledged.
+                self._set_aside(number, data, end, len(data), "no sound batch to the file's end")
             self._sizes[number] = end
             self._live[number] = {entry.offset: entry for entry in found}
             entries += found
@@ -134,18 +140,21 @@ class HotLog:
                 following = self._next_sound(data, at + 1)
                 if following is None:
                     break
-                aside = set_aside(self._disk, file_name(number), at, data[at:following])
-                logger.error(
-                    "%s: %d damaged bytes at %d (%s), copied to %s; peers will be asked for the log that was there",
-                    file_name(number), following - at, at, error, aside or "nowhere",
-                )  # fmt: skip
-                self.damaged.add(number)
+                self._set_aside(number, data, at, following, str(error))
                 at = following
                 continue
             found.append(Entry(batch, number, at))
             at += len(batch.frame)
             end = at
         return found, end
+
+    def _set_aside(self, number: int, data: bytes, start: int, stop: int, reason: str) -> None:
+        aside = set_aside(self._disk, file_name(number), start, data[start:stop])
+        logger.error(
+            "%s: %d damaged bytes at %d (%s), copied to %s; peers will be asked for the log that was there",
+            file_name(number), stop - start, start, reason, aside or "nowhere",
+        )  # fmt: skip
+        self.damaged.add(number)
 
     @staticmethod
     def _next_sound(data: bytes, start: int) -> int | None:

@@ -23,6 +23,7 @@ import google_crc32c
 from google.protobuf.message import DecodeError
 
 from aurora.errors import InvariantViolation
+from aurora.medium import read_around
 from aurora.rpc import storage_pb2 as pb
 from aurora.seams import Disk
 
@@ -75,7 +76,7 @@ class MetaStore:
         generations: set[int] = set()
         for name in present:
             try:
-                generation, value = decode(disk.read(name, 0, disk.size(name)))
+                generation, value = decode(read_around(disk, name, 0, disk.size(name))[0])
             except InvariantViolation as error:
                 damaged.append(f"{name}: {error}")
                 continue
@@ -103,7 +104,7 @@ class MetaStore:
 
     def _holds(self, name: str) -> bool:
         try:
-            return decode(self._disk.read(name, 0, self._disk.size(name)))[1] == self._durable
+            return decode(read_around(self._disk, name, 0, self._disk.size(name))[0])[1] == self._durable
         except (InvariantViolation, FileNotFoundError, DecodeError):
             return False
 

@@ -11,6 +11,7 @@ A crash may tear a page that is being written, so pages go through ``torn-<pg>``
      8    12  count   u32
     12    16  crc32c  u32  over bytes 0 to 12 and all that follows
     16        count × { u64 index in the PG, bit 63 set for a freed page; else 8192 bytes page with checksum }
+              zeros up to a multiple of 4096
 
 ``stage`` writes that file, and after its sync ``place`` writes the pages in place and punches holes where pages were
 freed; their sync ends the round. A freed page is a hole from then on, as if it had never been written. At start
@@ -27,13 +28,12 @@ from collections.abc import Iterable, Iterator, Sequence
 import google_crc32c
 
 from aurora.errors import InvariantViolation
+from aurora.medium import BLOCK_BYTES, read_around
 from aurora.page import OFF_CHECKSUM, PAGE_BYTES
 from aurora.seams import Disk
 
 MAGIC = b"AURT"
 VERSION = 2
-_VERSIONS = (1, 2)
-"""Version 1 knew no freed pages."""
 FREED = 1 << 63
 """Bit of a staged index: the page was freed, no bytes follow."""
 READ_PAGES = 64
@@ -104,7 +104,7 @@ class PageStore:
             self._repair()
 
     def _repair(self) -> None:
-        data = self._disk.read(self.torn_name, 0, self._disk.size(self.torn_name))
+        data, _ = self._read_torn()
         pages = decode_torn(data)
         if pages is None:
             self.empty_torn()  # it was never synced, or has decayed: nobody is to take it for anything
@@ -113,6 +113,9 @@ class PageStore:
         self._write(pages)
         if self.file_bytes:
             self._disk.sync(self.name)
+
+    def _read_torn(self) -> tuple[bytes, int]:
+        return read_around(self._disk, self.torn_name, 0, self._disk.size(self.torn_name))
 
     def read(self, index: int) -> bytearray | None:
         """The stored page, checksum field zero; None when never written. PageDamaged when its checksum is wrong."""
@@ -142,7 +145,7 @@ class PageStore:
     def holds(self, index: int) -> bool:
         """Whether there is a page at ``index``, sound or not."""
         offset = index * PAGE_BYTES
-        return offset < self.file_bytes and self._disk.read(self.name, offset, PAGE_BYTES) != _ZERO_PAGE
+        return offset < self.file_bytes and read_around(self._disk, self.name, offset, PAGE_BYTES)[0] != _ZERO_PAGE
 
     def stage(self, pages: Sequence[tuple[int, bytearray | None]]) -> None:
         """Write ``(index, page)``, None for a freed one, to the torn-page file; sync ``torn_name`` before ``place``."""
@@ -154,7 +157,9 @@ class PageStore:
         )
         head = _HEADER.pack(MAGIC, VERSION, len(staged), 0)[:12]
         crc = google_crc32c.extend(google_crc32c.value(head), body)
-        self._disk.write(self.torn_name, 0, head + _U32.pack(crc) + body)
+        data = head + _U32.pack(crc) + body
+        # Whole blocks: to write a part of one, the system reads it first, which an unreadable sector would not let it.
+        self._disk.write(self.torn_name, 0, data + bytes(-len(data) % BLOCK_BYTES))
         self._staged = staged
 
     def place(self) -> None:
@@ -203,11 +208,13 @@ class PageStore:
         self._disk.sync(self.name)
 
     def torn_sound(self) -> bool:
-        """Whether the torn-page file is empty or as it was written; not to be asked while pages are staged."""
+        """Whether the torn-page file is empty or as it was written, and can be read to its end; not to be asked while
+        pages are staged.
+        """
         if self.torn_name not in self._disk.list():
             return True
-        data = self._disk.read(self.torn_name, 0, self._disk.size(self.torn_name))
-        return not data or decode_torn(data) is not None
+        data, lost_bytes = self._read_torn()
+        return not data or (not lost_bytes and decode_torn(data) is not None)
 
     def empty_torn(self) -> None:
         """What the torn-page file held is in place, durably, or void: cut it."""
@@ -231,12 +238,12 @@ class PageStore:
 
     def pages(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, bytearray | None]]:
         """``(index, page)`` of all written pages from ``start`` to before ``stop``; the page is None where it is
-        damaged.
+        damaged or cannot be read.
         """
         end = self.file_pages
         end = end if stop is None else min(end, stop)
         for first in range(start, end, READ_PAGES):
-            data = self._disk.read(self.name, first * PAGE_BYTES, min(READ_PAGES, end - first) * PAGE_BYTES)
+            data, _ = read_around(self._disk, self.name, first * PAGE_BYTES, min(READ_PAGES, end - first) * PAGE_BYTES)
             if data == _ZERO_PAGES[: len(data)]:
                 continue
             for at in range(0, len(data), PAGE_BYTES):
@@ -263,7 +270,7 @@ def decode_torn(data: bytes) -> list[tuple[int, bytes | None]] | None:
     if len(data) < _HEADER.size:
         return None
     magic, version, count, crc = _HEADER.unpack_from(data)
-    if magic != MAGIC or version not in _VERSIONS:
+    if magic != MAGIC or version != VERSION:
         return None
     pages: list[tuple[int, bytes | None]] = []
     at = _HEADER.size
