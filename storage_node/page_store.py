@@ -2,7 +2,7 @@
 
 Input: pages from coalescing or from a peer's baseline → output: page bases for reads. Page ``i`` of the PG lies at
 ``i × 8192`` with its CRC-32C in the header's checksum field; 8192 zeros are a page that was never written. The file is
-sparse.
+sparse. The checksum is of the page with PG and index in that field, so that a page in another's place is damaged.
 
 A crash may tear a page that is being written, so pages go through ``torn-<pg>`` first (a double write)::
 
@@ -41,9 +41,9 @@ READ_PAGES = 64
 
 _HEADER = struct.Struct("<4sIII")
 _INDEX = struct.Struct("<Q")
+_IDENTITY = struct.Struct("<II")
 _U32 = struct.Struct("<I")
 _LSN = struct.Struct("<Q")
-_NO_CHECKSUM = bytes(4)
 _ZERO_PAGE = bytes(PAGE_BYTES)
 _ZERO_PAGES = bytes(READ_PAGES * PAGE_BYTES)
 
@@ -59,9 +59,9 @@ class PageDamaged(InvariantViolation):
         self.index = index
 
 
-def checksum(page: bytes | bytearray | memoryview) -> int:
-    """CRC-32C of the page with its checksum field zero."""
-    crc = google_crc32c.extend(google_crc32c.value(bytes(page[:OFF_CHECKSUM])), _NO_CHECKSUM)
+def checksum(page: bytes | bytearray, pg: int, index: int) -> int:
+    """CRC-32C of the page with u32 PG and u32 index in the PG in place of its checksum field."""
+    crc = google_crc32c.value(bytes(page[:OFF_CHECKSUM]) + _IDENTITY.pack(pg, index))
     return int(google_crc32c.extend(crc, bytes(page[OFF_CHECKSUM + 4 :])))
 
 
@@ -70,19 +70,21 @@ def page_lsn(page: bytes | bytearray | memoryview) -> int:
     return int(_LSN.unpack_from(page)[0])
 
 
-def seal(page: bytearray) -> bytes:
-    """The page with its checksum set; a page that was never written is 8192 zeros."""
+def seal(page: bytearray, pg: int, index: int) -> bytes:
+    """The page as it is stored at that place, with its checksum; a page that was never written is 8192 zeros."""
     if page == _ZERO_PAGE:
         return _ZERO_PAGE
-    _U32.pack_into(page, OFF_CHECKSUM, checksum(page))
+    _U32.pack_into(page, OFF_CHECKSUM, checksum(page, pg, index))
     return bytes(page)
 
 
-def unseal(page: bytes) -> bytearray | None:
-    """The page with its checksum field zero, as it is served; None when the checksum does not match."""
+def unseal(page: bytes, pg: int, index: int) -> bytearray | None:
+    """The page with its checksum field zero, as it is served; None when the checksum does not match: it is damaged, or
+    not the one that belongs there.
+    """
     if page == _ZERO_PAGE:
         return bytearray(page)
-    if _U32.unpack_from(page, OFF_CHECKSUM)[0] != checksum(page):
+    if _U32.unpack_from(page, OFF_CHECKSUM)[0] != checksum(page, pg, index):
         return None
     out = bytearray(page)
     _U32.pack_into(out, OFF_CHECKSUM, 0)
@@ -127,7 +129,7 @@ class PageStore:
         except OSError as error:
             logger.error("%s at page %d: %s", self.name, index, error)
             data = b""
-        page = unseal(data) if len(data) == PAGE_BYTES else None
+        page = unseal(data, self.pg, index) if len(data) == PAGE_BYTES else None
         if page is None:
             raise PageDamaged(self.pg, index)
         return page if page_lsn(page) else None
@@ -151,7 +153,7 @@ class PageStore:
         """Write ``(index, page)``, None for a freed one, to the torn-page file; sync ``torn_name`` before ``place``."""
         if self._staged:
             raise InvariantViolation(f"PG {self.pg}: pages are staged already")
-        staged = [(index, None if page is None else seal(page)) for index, page in pages]
+        staged = [(index, None if page is None else seal(page, self.pg, index)) for index, page in pages]
         body = b"".join(
             _INDEX.pack(index | FREED) if page is None else _INDEX.pack(index) + page for index, page in staged
         )
@@ -234,7 +236,11 @@ class PageStore:
         if data == _ZERO_PAGES[: count * PAGE_BYTES]:
             return []
         pages = (data[at : at + PAGE_BYTES] for at in range(0, count * PAGE_BYTES, PAGE_BYTES))
-        return [first + i for i, page in enumerate(pages) if len(page) < PAGE_BYTES or unseal(page) is None]
+        return [
+            index
+            for index, page in enumerate(pages, first)
+            if len(page) < PAGE_BYTES or unseal(page, self.pg, index) is None
+        ]
 
     def pages(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, bytearray | None]]:
         """``(index, page)`` of all written pages from ``start`` to before ``stop``; the page is None where it is
@@ -249,7 +255,8 @@ class PageStore:
             for at in range(0, len(data), PAGE_BYTES):
                 raw = data[at : at + PAGE_BYTES]
                 if raw != _ZERO_PAGE:
-                    yield first + at // PAGE_BYTES, unseal(raw)
+                    index = first + at // PAGE_BYTES
+                    yield index, unseal(raw, self.pg, index)
 
 
 def _runs(indexes: Iterable[int]) -> list[tuple[int, int]]:

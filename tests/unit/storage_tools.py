@@ -218,8 +218,10 @@ def _is_sound(name: str, data: bytes) -> bool:
             while at < end:  # zeros behind the last batch are space held ready
                 at += len(batch.decode(data, at).frame)
         elif name.startswith("pages-"):
+            pg = int(name.removeprefix("pages-"))
             return all(
-                page_store.unseal(data[at : at + PAGE_BYTES]) is not None for at in range(0, len(data), PAGE_BYTES)
+                page_store.unseal(data[at : at + PAGE_BYTES], pg, at // PAGE_BYTES) is not None
+                for at in range(0, len(data), PAGE_BYTES)
             )
         elif name.startswith("torn-"):
             return not data or page_store.decode_torn(data) is not None

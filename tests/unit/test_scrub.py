@@ -355,6 +355,23 @@ def test_a_medium_that_cannot_be_read_is_damage_and_not_the_nodes_end() -> None:
     fleet.check()
 
 
+def test_pages_that_lie_in_each_others_place_are_found_and_repaired() -> None:
+    fleet = Fleet(random.Random(13), count=2)
+    fleet.write(40)
+    index = next(
+        i for i, page in fleet.sick.segments[0].store.pages(1) if page and fleet.sick.segments[1].store.holds(i)
+    )
+    places = [("pages-0", index), ("pages-0", 0), ("pages-1", index)]
+    held = [fleet.disk.read(name, index * 8192, 8192) for name, index in places]
+    for (name, index), page in zip(places, held[1:] + held[:1], strict=True):
+        fleet.disk.write(name, index * 8192, page)
+        fleet.disk.sync(name)
+    assert bytes(8192) not in held
+    status = fleet.scrub()
+    assert status.damaged == status.repaired == 3
+    fleet.check()
+
+
 def test_evidence_is_bounded_and_costs_no_start(caplog: pytest.LogCaptureFixture) -> None:
     disk = SimDisk()
     for number in range(1, evidence.FILES_MAX + 10):
