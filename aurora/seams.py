@@ -7,6 +7,7 @@ real ones are here (the real ``Net`` is ``aurora.rpc.channels.GrpcNet``); ``auro
 from __future__ import annotations
 
 import fcntl
+import mmap
 import os
 import threading
 import time
@@ -263,7 +264,8 @@ class FolderDisk:
         """See ``Disk.uncache``: pages of the system's cache that are written back go, where the system knows how."""
         if hasattr(os, "posix_fadvise"):
             file = self._open(name, False)
-            os.posix_fadvise(file.fd, offset, length, os.POSIX_FADV_DONTNEED)
+            start = offset - offset % mmap.PAGESIZE  # of a page in part, nothing would go
+            os.posix_fadvise(file.fd, start, offset + length + mmap.PAGESIZE - start, os.POSIX_FADV_DONTNEED)
 
     def size(self, name: str) -> int:
         """See ``Disk.size``."""

@@ -104,11 +104,18 @@ class HotLog:
         return sum(self._sizes.values())
 
     def load(self) -> list[Entry]:
-        """Read all files; the entries in the order they were appended. Called once, before anything else."""
+        """Read all files, from the medium; the entries in the order they were appended. Called once, before anything
+        else. OSError when the last file cannot be synced.
+        """
         numbers = sorted(int(name[4:]) for name in self._disk.list() if name.startswith("log-"))
         entries: list[Entry] = []
+        if numbers:
+            # The process may have been killed between write and sync: what is claimed from here on must be durable.
+            self._disk.sync(file_name(numbers[-1]))
         for number in numbers:
             name = file_name(number)
+            # After a failed sync the system's cache may hold what the medium does not, and call it written.
+            self._disk.uncache(name, 0, self._disk.size(name))
             data, lost_bytes = read_around(self._disk, name, 0, self._disk.size(name))
             found, end = self._load_file(number, data)
             if end == len(data):
@@ -124,9 +131,6 @@ class HotLog:
             self._sizes[number] = end
             self._live[number] = {entry.offset: entry for entry in found}
             entries += found
-        if numbers:
-            # The process may have been killed between write and sync: what is claimed from here on must be durable.
-            self._disk.sync(file_name(numbers[-1]))
         self._current = numbers[-1] + 1 if numbers else 1
         return entries
 

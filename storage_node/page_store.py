@@ -106,6 +106,9 @@ class PageStore:
             self._repair()
 
     def _repair(self) -> None:
+        # As durable as it was before its pages were placed the first time: this time may be torn as well.
+        self._disk.sync(self.torn_name)
+        self._disk.uncache(self.torn_name, 0, self._disk.size(self.torn_name))
         data, _ = self._read_torn()
         pages = decode_torn(data)
         if pages is None:

@@ -6,7 +6,8 @@ whose creation was never synced may be gone, one whose deletion was never synced
 
 - ``capacity_bytes``: it refuses with ENOSPC;
 - ``light_fuse``: the power goes in the middle of a later operation (``PowerLost``), before or after its effect;
-- ``sync_fails``: the next sync is an I/O error;
+- ``sync_fails``: the next sync is an I/O error; what it was to write can be read all the same, until it is asked for
+  past the cache (``uncache``) or a crash shows what of it had come to be durable;
 - ``flip_bit``: a bit decays;
 - ``lose_sectors``: they give an I/O error when read, until they are written anew.
 """
@@ -28,15 +29,26 @@ class PowerLost(BaseException):
 
 
 class _File:
-    __slots__ = ("bad", "data", "durable", "known", "writes")
+    __slots__ = ("bad", "data", "durable", "failed", "known", "stale", "writes")
 
     def __init__(self) -> None:
         self.data = bytearray()
         self.durable = bytearray()
         self.known = False
         self.writes: list[tuple[int, bytes]] = []
+        self.failed: list[tuple[int, bytes]] = []
+        """Writes whose sync failed, until another sync, which has nothing to do for them, tells that they are lost."""
+        self.stale = False
+        """Whether ``data``, the cache, holds writes whose sync failed."""
         self.bad: set[int] = set()
         """Numbers of the sectors that cannot be read."""
+
+    def flush(self) -> None:
+        """Make durable what waits for it."""
+        for offset, written in self.writes:
+            _patch(self.durable, offset, written)
+        self.writes.clear()
+        self.failed.clear()
 
     def put(self, offset: int, data: bytes) -> None:
         """Write in place; a sector that is written whole can be read again."""
@@ -127,11 +139,12 @@ class SimDisk:
         self._begin()
         if self.sync_fails:
             self.sync_fails = False
+            file.failed += file.writes
+            file.writes.clear()
+            file.stale = True
             raise OSError(errno.EIO, "Input/output error")
         self.syncs += 1
-        for offset, written in file.writes:
-            _patch(file.durable, offset, written)
-        file.writes.clear()
+        file.flush()
         if not file.known:
             file.known = True
             self._limbo.clear()
@@ -157,7 +170,14 @@ class SimDisk:
         return bytes(file.data[offset : offset + length])
 
     def uncache(self, name: str, offset: int, length: int) -> None:
-        """See ``Disk.uncache``: there is no cache between."""
+        """See ``Disk.uncache``, of the whole file: what a failed sync left in the cache is not there any more."""
+        file = self._file(name)
+        if file.stale:
+            file.stale = False
+            file.failed.clear()
+            file.data[:] = file.durable.ljust(len(file.data), b"\0")
+            for at, written in file.writes:
+                _patch(file.data, at, written)
 
     def size(self, name: str) -> int:
         """See ``Disk.size``."""
@@ -172,9 +192,9 @@ class SimDisk:
         """See ``Disk.truncate``."""
         file = self._file(name)
         self._begin()
+        file.flush()
         del file.data[length:]
-        file.durable = bytearray(file.data)
-        file.writes.clear()
+        file.durable[:] = file.durable[:length].ljust(len(file.data), b"\0")
         file.bad.intersection_update(_sectors(0, length))
         self._end()
 
@@ -215,7 +235,7 @@ class SimDisk:
                 del self._files[name]
                 continue
             data = bytearray(file.durable)
-            for offset, written in file.writes:
+            for offset, written in (*file.failed, *file.writes):
                 if rng.random() < 0.3:
                     continue
                 stop = len(written) if rng.random() < 0.5 else rng.randrange(len(written) + 1)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from storage_tools import VOLUME, Net, StepClock, Writer, append, make_node, read
 
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from storage_node.effects import Call
+from storage_node.node import StorageFailed
 
 
 def test_what_was_staged_before_a_fence_is_not_acknowledged_after_it() -> None:
@@ -82,6 +84,20 @@ def test_a_repair_as_of_an_older_lsn_does_not_replace_a_damaged_page() -> None:
     net.down.clear()
     net.tick(20)
     assert read(node, writer, 0, writer.log.last_lsn).image == writer.at(0, writer.log.last_lsn)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_restart_after_a_failed_sync_claims_only_what_is_durable(seed: int) -> None:
+    rng = random.Random(seed)
+    writer, disk = Writer(rng), SimDisk()
+    node = make_node(disk)
+    acked = append(node, writer.frames(20)).scl[0].lsn
+    disk.sync_fails = True
+    with pytest.raises(StorageFailed):
+        append(node, writer.frames(20))
+    claimed = make_node(disk).segments[0].scl  # the process ends and starts again, the machine goes on
+    assert claimed >= acked
+    assert make_node(disk.crash(rng)).segments[0].scl == claimed
 
 
 def test_meta_copies_that_differ_are_made_equal_at_the_start() -> None:
