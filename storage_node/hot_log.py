@@ -94,11 +94,6 @@ class HotLog:
         """Files with bytes in them that are no sound batch: what is needed of them is to be moved (``move``)."""
 
     @property
-    def cached_bytes(self) -> int:
-        """Memory that the cache takes."""
-        return self._cached_bytes
-
-    @property
     def total_bytes(self) -> int:
         """Bytes in all files."""
         return sum(self._sizes.values())

@@ -205,13 +205,6 @@ class PageStore:
             if first * PAGE_BYTES < self.file_bytes:
                 self._disk.discard(self.name, first * PAGE_BYTES, count * PAGE_BYTES)
 
-    def store(self, pages: Sequence[tuple[int, bytearray | None]]) -> None:
-        """Stage and place with both syncs, at once: for repair and baselines."""
-        self.stage(pages)
-        self._disk.sync(self.torn_name)
-        self.place()
-        self._disk.sync(self.name)
-
     def torn_sound(self) -> bool:
         """Whether the torn-page file is empty or as it was written, and can be read to its end; not to be asked while
         pages are staged.

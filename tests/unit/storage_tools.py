@@ -199,6 +199,14 @@ def peer_list(count: int) -> tuple[Peer, ...]:
     return tuple(Peer(f"n{i}", f"az{i // 2}", f"n{i}") for i in range(count))
 
 
+def store_pages(store: page_store.PageStore, pages: Sequence[tuple[int, bytearray | None]]) -> None:
+    """Stage and place with both syncs, at once."""
+    store.stage(pages)
+    store._disk.sync(store.torn_name)
+    store.place()
+    store._disk.sync(store.name)
+
+
 def copy_disk(disk: SimDisk) -> SimDisk:
     """A disk of its own with the same state, what is not synced included."""
     return deepcopy(disk)

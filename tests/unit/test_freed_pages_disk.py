@@ -9,6 +9,7 @@ import struct
 from pathlib import Path
 
 import pytest
+from storage_tools import store_pages
 
 from aurora import holes, seams
 from aurora.page import PAGE_BYTES
@@ -73,9 +74,9 @@ def test_freed_pages_are_staged_and_placed_as_holes(tmp_path: Path) -> None:
     for disk in (FolderDisk(tmp_path), SimDisk()):
         store = PageStore(disk, 3)
         assert store.allocated_bytes == 0
-        store.store([(index, _page(100 + index)) for index in range(12)])
+        store_pages(store, [(index, _page(100 + index)) for index in range(12)])
         full = store.allocated_bytes
-        store.store([(4, None), (5, None), (6, _page(200)), (9, None)])
+        store_pages(store, [(4, None), (5, None), (6, _page(200)), (9, None)])
         # A freed page takes 8 bytes of the torn-page file.
         assert _lsns(store) == {**{index: 100 + index for index in (0, 1, 2, 3, 7, 8, 10, 11)}, 6: 200}
         assert store.read(5) is None
@@ -83,7 +84,7 @@ def test_freed_pages_are_staged_and_placed_as_holes(tmp_path: Path) -> None:
         assert store.holds(6)
         assert store.allocated_bytes <= full - 3 * PAGE_BYTES
         # Freed pages behind the file's end, or of a PG without a file, are nothing.
-        store.store([(50, None), (0, _page(300))])
+        store_pages(store, [(50, None), (0, _page(300))])
         assert _lsns(store)[0] == 300
         assert _lsns(PageStore(disk, 3)) == _lsns(store)
 
@@ -93,7 +94,7 @@ def test_a_crash_leaves_the_page_or_the_hole(seed: int) -> None:
     rng = random.Random(seed)
     disk = SimDisk()
     store = PageStore(disk, 0)
-    store.store([(index, _page(100 + index)) for index in range(6)])
+    store_pages(store, [(index, _page(100 + index)) for index in range(6)])
     store.stage([(1, None), (2, None), (3, _page(200)), (5, None)])
     staged = rng.random() < 0.8
     if staged:
