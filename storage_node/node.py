@@ -330,6 +330,7 @@ class StorageNode(Generic[Token]):
         if not batches:
             return ""
         try:
+            self.meta.settle()
             entries = self.log.append(batches)
         except OSError as error:
             self.refused_by_disk(error, "log")
