@@ -189,7 +189,7 @@ def test_encrypted_files_whose_head_cannot_be_read() -> None:
 def test_the_damaged_end_of_a_closed_log_file_is_set_aside(how: str) -> None:
     writer, disk = Writer(random.Random(8)), SimDisk()
     log = HotLog(disk, 1 << 20, 1 << 20)
-    log.load()
+    list(log.load())
     for _ in range(2):
         log.append([batch.decode(frame) for frame in writer.frames(30)])
         log.roll()
@@ -200,6 +200,6 @@ def test_the_damaged_end_of_a_closed_log_file_is_set_aside(how: str) -> None:
     else:
         disk.flip_bit("log-00000001", at)
     again = HotLog(disk, 1 << 20, 1 << 20)
-    again.load()
+    list(again.load())
     assert again.damaged == {1}
     assert [name for name in disk.list() if name.startswith("damaged-")]
