@@ -2,9 +2,9 @@
 
 Faults strike during the storm only. They keep to what the fleet promises to survive without loss: any number of crashes
 (only what was not synced is lost); the loss of disks as long as a read quorum of sound copies is left
-(``SimCluster.may_lose``), for who lost its disk counts nowhere until it is filled again; rotten bits on
-``ROTTEN_NODES_MAX`` nodes a run only, and never on both meta files, for such a node may have forgotten what it
-acknowledged, and votes. A record is acknowledged when four of six hold it, and recovery asks at least four of six:
+(``SimCluster.may_lose``), for who lost its disk counts nowhere until it is filled again; rotten bits and unreadable
+sectors on ``ROTTEN_NODES_MAX`` nodes a run only, and never on both meta files, for such a node may have forgotten what
+it acknowledged, and votes. A record is acknowledged when four of six hold it, and recovery asks at least four of six:
 these sets meet in two nodes, so one copy may be gone in this way and not two, and none beside a lost disk.
 """
 
@@ -16,11 +16,13 @@ from typing import ClassVar, Final
 
 from aurora.geometry import Descriptor
 from aurora.sim.cluster import SimCluster
+from aurora.sim.disk import SimDisk
 from aurora.sim.nodes import SimNode
 from aurora.sim.writers import SimWriter
 
 ROTTEN_NODES_MAX: Final = 1
-ROT_BITS_MAX: Final = 3
+DECAY_MAX: Final = 3
+"""Places of a node's files that one stroke hits."""
 WATCH_S: Final = 0.002
 CUT_WAIT_S: Final = 2.0
 """How long a stroke waits for a change of the fleet."""
@@ -178,10 +180,12 @@ class SlowDisk(Fault):
             self._fast(node)
 
 
-class BitRot(Fault):
-    """Bits of a node's files flip. See the module for how many nodes may be hit."""
+class Decay(Fault):
+    """A node's medium decays in some places. See the module for how many nodes may be hit."""
 
-    name = "bit-rot"
+    def harm(self, disk: SimDisk, name: str, offset: int) -> None:
+        """Have the file decay there."""
+        raise NotImplementedError
 
     def strike(self) -> bool:
         rotten = [node for node in self.cluster.nodes if node.rotten]
@@ -189,13 +193,31 @@ class BitRot(Fault):
             return False
         node = self.rng.choice(rotten if len(rotten) >= ROTTEN_NODES_MAX else self.cluster.nodes)
         names = [name for name in node.disk.list() if name != "meta-copy" and node.disk.size(name)]
-        for _ in range(self.rng.randint(1, ROT_BITS_MAX) if names else 0):
+        for _ in range(self.rng.randint(1, DECAY_MAX) if names else 0):
             name = self.rng.choice(names)
             offset = self.rng.randrange(node.disk.size(name))
-            node.disk.flip_bit(name, offset, self.rng.randrange(8))
+            self.harm(node.disk, name, offset)
             node.rotten = True
-            self.world.note(f"a bit of {name} of {node.name} flips at {offset}")
+            self.world.note(f"{self.name}: {name} of {node.name} at {offset}")
         return bool(names)
+
+
+class BitRot(Decay):
+    """Bits of a node's files flip."""
+
+    name = "bit-rot"
+
+    def harm(self, disk: SimDisk, name: str, offset: int) -> None:
+        disk.flip_bit(name, offset, self.rng.randrange(8))
+
+
+class LostSector(Decay):
+    """Sectors of a node's files give an I/O error until they are written anew."""
+
+    name = "lost-sector"
+
+    def harm(self, disk: SimDisk, name: str, offset: int) -> None:
+        disk.lose_sectors(name, offset, self.rng.choice((1, 1, 5000)))
 
 
 class EmptyDisk(Fault):
@@ -553,8 +575,8 @@ def _settles(old: Descriptor, new: Descriptor) -> bool:
 FAULTS: Final[dict[str, type[Fault]]] = {
     kind.name: kind
     for kind in (
-        CrashNode, CrashAll, AzPower, PowerMidWrite, SyncError, DiskFull, SlowDisk, BitRot, EmptyDisk, StopNode, Clock,
-        Partition, OneWayCut, SlowLink, KillWriter, PauseWriter, SecondWriter, TakeAway, LoneHolder, ReplaceNode,
-        ZoneAway, CutProposal,
+        CrashNode, CrashAll, AzPower, PowerMidWrite, SyncError, DiskFull, SlowDisk, BitRot, LostSector, EmptyDisk,
+        StopNode, Clock, Partition, OneWayCut, SlowLink, KillWriter, PauseWriter, SecondWriter, TakeAway, LoneHolder,
+        ReplaceNode, ZoneAway, CutProposal,
     )
 }  # fmt: skip

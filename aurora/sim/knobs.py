@@ -18,7 +18,7 @@ from aurora.sim.world import Weather
 FAULT_NAMES: Final = (
     "crash-node", "crash-all", "az-power", "power-mid-write", "sync-error", "disk-full", "slow-disk", "bit-rot",
     "empty-disk", "stop-node", "clock", "partition", "one-way-cut", "slow-link", "kill-writer", "pause-writer",
-    "second-writer", "take-away", "lone-holder", "replace-node", "zone-away", "cut-proposal",
+    "second-writer", "take-away", "lone-holder", "replace-node", "zone-away", "cut-proposal", "lost-sector",
 )  # fmt: skip
 WORKLOAD_NAMES: Final = ("bank", "scatter", "read-hold", "large", "hot-page", "idle")
 SWITCHES: Final = ("buggify", "weather")

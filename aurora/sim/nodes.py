@@ -86,7 +86,7 @@ class SimNode:
         self.core: StorageNode[AppendDone] | None = None
         self.life = 0
         self.rotten = False
-        """Whether bits of its files were flipped: it may then hold less than it acknowledged, and not know that."""
+        """Whether its medium has decayed: it may then hold less than it acknowledged, and not know that."""
         self.sync_s = 0.0
         """How long a sync takes beyond the ordinary."""
         self.store = store
