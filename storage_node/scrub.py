@@ -1,12 +1,13 @@
 """Scrubbing: every file of the node is read again and again, so that what has decayed is found while peers are whole.
 
-A pass goes over ``meta`` and ``meta-copy``, the hot log's files, and each PG's ``pages-<pg>`` and ``torn-<pg>``. It
-runs in slices between two turns of the append path, at ``scrub_mb_s``, once each ``scrub_interval_s``; a pass on demand
-takes all idle time. ::
+A pass goes over ``meta`` and ``meta-copy``, the key files, the hot log's files, and each PG's ``pages-<pg>`` and
+``torn-<pg>``. It runs in slices between two turns of the append path, at ``scrub_mb_s``, once each
+``scrub_interval_s``; a pass on demand takes all idle time. ::
 
     what is found                   what repairs it
     ──────────────────────────────  ─────────────────────────────────────────────────────────────────
     a meta file                     written anew from memory
+    a key file (encrypted nodes)    written anew from the other one
     a log file with unsound bytes   what is needed of it moves to the log's end, the file goes
     a log entry in it               taken from the cache, else a gap, which gossip fills from peers
     a stored page                   ``Segment.broken``: neither served nor built on until a peer's copy is stored
@@ -19,7 +20,7 @@ files are evidence and not scrubbed. Memory is taken to be sound: what a cache h
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from aurora.page import PAGE_BYTES
@@ -59,6 +60,8 @@ class Scrubber:
         """``(PG, last LSN)`` of lost log entries that the chain does not cover again yet."""
         self._broken: dict[int, set[int]] = {}
         self._files: set[int] = set()
+        self.mend_keys: Callable[[], bool] = lambda: False
+        """Replaces a damaged key file, and says whether it has; below the core, whose disk is decrypted already."""
         self.passes = 0
         self.scrubbed_bytes = 0
         self.pass_bytes = 0
@@ -142,6 +145,7 @@ class Scrubber:
     def _everything(self) -> Iterator[int]:
         node = self._node
         yield self._meta()
+        self._keys()
         for number in node.log.files():
             yield from log_scrub.verify(node.disk, node.log, number)
         for segment in list(node.segments.values()):
@@ -161,6 +165,15 @@ class Scrubber:
             else:
                 self.repaired += len(unsound)
         return META_BYTES
+
+    def _keys(self) -> None:
+        try:
+            if self.mend_keys():
+                self.damaged += 1
+                self.repaired += 1
+                logger.error("a key file: not what was written; written anew from the other one")
+        except OSError as error:
+            logger.error("a key file cannot be written anew: %s", error)
 
     def _pages(self, segment: Segment) -> Iterator[int]:
         store, first = segment.store, 0
