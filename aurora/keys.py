@@ -38,6 +38,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from aurora.encryption import DATA_KEY_BYTES, EncryptedDisk, derive
 from aurora.errors import InvariantViolation
+from aurora.medium import read_around
 from aurora.seams import RESERVE_BYTES, Disk, FolderDisk
 
 MASTER_KEY_BYTES = 32
@@ -244,7 +245,7 @@ def unwrap_any(providers: Sequence[KeyProvider], keys: Sequence[WrappedKey]) -> 
 def sound_keys(files: KeyFiles) -> tuple[list[WrappedKey], bool]:
     """The key files that can be read, and whether all are there and equal."""
     names = files.list()
-    held: list[bytes] = [files.read(name, 0, _FILE_BYTES_MAX) for name in NAMES if name in names]
+    held: list[bytes] = [read_around(files, name, 0, _FILE_BYTES_MAX)[0] for name in NAMES if name in names]
     found: list[WrappedKey] = []
     for data in held:
         try:

@@ -3,8 +3,8 @@
 Input: batch frames → output: ``Entry`` locations, and the batches again when they are read. A file holds frames of all
 PGs one behind the other, nothing between them, and perhaps zeros behind the last (format of a frame: aurora/batch.py).
 A file that has reached its size is closed; it is deleted when none of its entries is needed. At start all files are
-read: a torn tail is cut; damaged bytes with sound frames behind them are copied to ``damaged-<file>-<offset>`` and
-skipped, which leaves a gap that peers fill.
+read: a torn tail of the last one, which was never acknowledged, is cut; other damaged bytes are copied to
+``damaged-<file>-<offset>`` and skipped, which leaves a gap that peers fill.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from aurora import batch as frames
 from aurora.batch import Batch, BatchCorrupt
 from aurora.buggify import buggify
 from aurora.errors import InvariantViolation
+from aurora.medium import read_around
 from aurora.seams import Disk
 from storage_node.evidence import set_aside
 
@@ -95,35 +96,38 @@ class HotLog:
         """Files that the backup reads from still (``storage_node/backup_kept.py``): not deleted."""
 
     @property
-    def cached_bytes(self) -> int:
-        """Memory that the cache takes."""
-        return self._cached_bytes
-
-    @property
     def total_bytes(self) -> int:
         """Bytes in all files."""
         return sum(self._sizes.values())
 
     def load(self) -> Iterator[Entry]:
-        """Read all files; the entries in the order they were appended. Called once and read to its end, before anything
-        else but ``release``: what is not needed takes memory for one file at a time.
+        """Read all files, from the medium; the entries in the order they were appended. Called once and read to its
+        end, before anything else but ``release``: what is not needed takes memory for one file at a time. OSError when
+        the last file cannot be synced.
         """
         numbers = sorted(int(name[4:]) for name in self._disk.list() if name.startswith("log-"))
-        for number in numbers:
-            name = file_name(number)
-            data = self._disk.read(name, 0, self._disk.size(name))
-            found, end = self._load_file(number, data)
-            if end < len(data):
-                if data.count(0, end) < len(data) - end:  # else it is space that was held ready
-                    kind = "torn" if number == numbers[-1] else "damaged"  # a file is synced before it is closed
-                    logger.warning("%s: %s tail of %d bytes cut at %d", name, kind, len(data) - end, end)
-                self._disk.truncate(name, end)
-            self._sizes[number] = end
-            self._live[number] = {entry.offset: entry for entry in found}
-            yield from found
         if numbers:
             # The process may have been killed between write and sync: what is claimed from here on must be durable.
             self._disk.sync(file_name(numbers[-1]))
+        for number in numbers:
+            name = file_name(number)
+            # After a failed sync the system's cache may hold what the medium does not, and call it written.
+            self._disk.uncache(name, 0, self._disk.size(name))
+            data, lost_bytes = read_around(self._disk, name, 0, self._disk.size(name))
+            found, end = self._load_file(number, data)
+            if end == len(data):
+                pass
+            elif data.count(0, end) == len(data) - end:
+                self._disk.truncate(name, end)  # space that was held ready
+            elif number == numbers[-1] and not lost_bytes:
+                logger.warning("%s: torn tail of %d bytes cut at %d", name, len(data) - end, end)
+                self._disk.truncate(name, end)
+            else:
+                # A file is synced before it is closed: what was here may have been acknowledged.
+                self._set_aside(number, data, end, len(data), "no sound batch to the file's end")
+            self._sizes[number] = end
+            self._live[number] = {entry.offset: entry for entry in found}
+            yield from found
         self._current = numbers[-1] + 1 if numbers else 1
 
     def _load_file(self, number: int, data: bytes) -> tuple[list[Entry], int]:
@@ -136,18 +140,21 @@ class HotLog:
                 following = self._next_sound(data, at + 1)
                 if following is None:
                     break
-                aside = set_aside(self._disk, file_name(number), at, data[at:following])
-                logger.error(
-                    "%s: %d damaged bytes at %d (%s), copied to %s; peers will be asked for the log that was there",
-                    file_name(number), following - at, at, error, aside or "nowhere",
-                )  # fmt: skip
-                self.damaged.add(number)
+                self._set_aside(number, data, at, following, str(error))
                 at = following
                 continue
             found.append(Entry(batch, number, at))
             at += len(batch.frame)
             end = at
         return found, end
+
+    def _set_aside(self, number: int, data: bytes, start: int, stop: int, reason: str) -> None:
+        aside = set_aside(self._disk, file_name(number), start, data[start:stop])
+        logger.error(
+            "%s: %d damaged bytes at %d (%s), copied to %s; peers will be asked for the log that was there",
+            file_name(number), stop - start, start, reason, aside or "nowhere",
+        )  # fmt: skip
+        self.damaged.add(number)
 
     @staticmethod
     def _next_sound(data: bytes, start: int) -> int | None:

@@ -344,6 +344,7 @@ class StorageNode(Generic[Token]):
         if not batches:
             return ""
         try:
+            self.meta.settle()
             entries = self.log.append(batches)
         except OSError as error:
             self.refused_by_disk(error, "log")

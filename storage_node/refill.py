@@ -484,7 +484,7 @@ class Refill:
     def _place(self, job: Job, first: int, data: bytes) -> list[int]:
         """Write the sound pages of a run; the indexes of the others."""
         node, segment = self._node, job.segment
-        bad = unsound(data)
+        bad = unsound(data, segment.pg, first)
         start = 0
         for stop in [*bad, len(data) // PAGE_BYTES]:
             if stop > start:

@@ -31,6 +31,7 @@ CORES = (
     "aurora/geometry.py",
     "aurora/ids.py",
     "aurora/kernels/python",
+    "aurora/medium.py",
     "aurora/page.py",
     "aurora/placement.py",
     "aurora/quorum.py",

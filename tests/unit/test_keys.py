@@ -15,7 +15,7 @@ from aurora.encryption import EncryptedDisk
 from aurora.errors import InvariantViolation
 from aurora.keys import FileKeyProvider, KeyRefused, KeySource, WrappedKey, open_disk
 from aurora.sealed_store import Rewrapped
-from aurora.seams import FolderDisk
+from aurora.seams import LOCK_NAME, FolderDisk
 from aurora.sim.disk import SimDisk
 from aurora.supervisor import LOOPBACK, Cluster, ClusterError
 from storage_node.config import NodeConfig
@@ -68,7 +68,8 @@ def master(tmp_path: Path) -> KeySource:
 
 
 def _state(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
+    held = folder.iterdir() if folder.exists() else ()
+    return {path.name: path.read_bytes() for path in held if path.name != LOCK_NAME}
 
 
 def _fill(folder: Path, source: KeySource | None) -> None:

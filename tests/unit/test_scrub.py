@@ -8,7 +8,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from storage_tools import VOLUME, Net, StepClock, Writer, append, make_node, read
+from storage_tools import VOLUME, Net, StepClock, Writer, append, make_node, read, store_pages
 from storage_tools import unsound_files as unsound
 
 from aurora.errors import InvariantViolation
@@ -199,7 +199,7 @@ def test_a_gap_is_filled_without_sending_again_what_lies_behind_it() -> None:
 def test_a_flip_in_a_hole_and_in_a_page_that_a_fresh_record_overwrites() -> None:
     fleet = Fleet(random.Random(4), count=2, pages=10)
     fleet.write(10)
-    fleet.sick.segments[0].store.store([(40, bytearray(8192))])  # the file reaches beyond what was written
+    store_pages(fleet.sick.segments[0].store, [(40, bytearray(8192))])  # the file reaches beyond what was written
     hole = 30 * 8192 + 77
     fleet.disk.flip_bit("pages-0", hole)
     assert unsound(fleet.disk) == ["pages-0"]
@@ -355,6 +355,23 @@ def test_a_medium_that_cannot_be_read_is_damage_and_not_the_nodes_end() -> None:
     fleet.check()
 
 
+def test_pages_that_lie_in_each_others_place_are_found_and_repaired() -> None:
+    fleet = Fleet(random.Random(13), count=2)
+    fleet.write(40)
+    index = next(
+        i for i, page in fleet.sick.segments[0].store.pages(1) if page and fleet.sick.segments[1].store.holds(i)
+    )
+    places = [("pages-0", index), ("pages-0", 0), ("pages-1", index)]
+    held = [fleet.disk.read(name, index * 8192, 8192) for name, index in places]
+    for (name, index), page in zip(places, held[1:] + held[:1], strict=True):
+        fleet.disk.write(name, index * 8192, page)
+        fleet.disk.sync(name)
+    assert bytes(8192) not in held
+    status = fleet.scrub()
+    assert status.damaged == status.repaired == 3
+    fleet.check()
+
+
 def test_evidence_is_bounded_and_costs_no_start(caplog: pytest.LogCaptureFixture) -> None:
     disk = SimDisk()
     for number in range(1, evidence.FILES_MAX + 10):
@@ -366,6 +383,19 @@ def test_evidence_is_bounded_and_costs_no_start(caplog: pytest.LogCaptureFixture
     full = SimDisk(capacity_bytes=10)
     with caplog.at_level(logging.WARNING):
         assert evidence.set_aside(full, "log-00000001", 0, b"x" * 100) == ""
+    assert "could not be set aside" in caplog.text
+
+
+def test_old_evidence_that_cannot_be_deleted_costs_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    class Stuck(SimDisk):
+        def delete(self, name: str) -> None:
+            raise OSError(5, "Input/output error")
+
+    disk = Stuck()
+    for number in range(1, evidence.FILES_MAX + 2):
+        aside = evidence.set_aside(disk, f"log-{number:08d}", 0, b"x")
+    assert aside == ""
+    assert len(disk.list()) == evidence.FILES_MAX
     assert "could not be set aside" in caplog.text
 
 

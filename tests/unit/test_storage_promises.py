@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 
-from storage_tools import VOLUME, Net, StepClock, Writer, append, make_node, read
+import pytest
+from storage_tools import VOLUME, Net, RefusingDisk, StepClock, Writer, append, copy_disk, make_node, read
 
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from storage_node.effects import Call
+from storage_node.node import StorageFailed
 
 
 def test_what_was_staged_before_a_fence_is_not_acknowledged_after_it() -> None:
@@ -82,6 +84,74 @@ def test_a_repair_as_of_an_older_lsn_does_not_replace_a_damaged_page() -> None:
     net.down.clear()
     net.tick(20)
     assert read(node, writer, 0, writer.log.last_lsn).image == writer.at(0, writer.log.last_lsn)
+
+
+def test_what_only_one_meta_file_took_is_undone_before_anything_relies_on_it() -> None:
+    disk = RefusingDisk()
+    node = make_node(disk)
+    writer = Writer(random.Random(7))
+    disk.refuses = {"meta-copy"}
+    with pytest.raises(OSError, match="No space"):
+        node.on_fence(pb.FenceRequest(volume_id=VOLUME, volume_epoch=2, writer_id="w2"))
+    assert node.epoch == 0
+    assert make_node(copy_disk(disk), install=False).epoch == 2  # so a restart would see it
+    assert node.meta.unsound() == []  # no damage
+    with pytest.raises(OSError, match="No space"):
+        node.on_fence(pb.FenceRequest(volume_id=VOLUME, volume_epoch=3, writer_id="w3"))
+    assert node.meta.unsound() == []
+    disk.refuses = {"meta", "meta-copy"}
+    with pytest.raises(OSError, match="No space"):
+        node.on_fence(pb.FenceRequest(volume_id=VOLUME, volume_epoch=4, writer_id="w4"))
+    assert node.meta.unsound() == []
+    disk.refuses = set()
+    append(node, writer.frames(3))
+    assert make_node(copy_disk(disk), install=False).epoch == node.epoch == 1
+    disk.refuses = {"meta"}
+    with pytest.raises(OSError, match="No space"):
+        node.on_fence(pb.FenceRequest(volume_id=VOLUME, volume_epoch=2, writer_id="w2"))
+    assert not append(node, writer.frames(3)).error  # neither file took it
+
+
+def test_nothing_is_acknowledged_while_a_meta_file_holds_what_was_taken_back() -> None:
+    disk = RefusingDisk()
+    node = make_node(disk)
+    writer = Writer(random.Random(8))
+    append(node, [])
+    disk.refuses = {"meta-copy"}
+    with pytest.raises(OSError, match="No space"):
+        node.on_fence(pb.FenceRequest(volume_id=VOLUME, volume_epoch=2, writer_id="w2"))
+    frames = writer.frames(3)
+    assert "No space" in append(node, frames).error
+    disk.refuses = set()
+    assert append(node, frames).scl[0].lsn == writer.log.last_lsn
+
+
+def test_a_segment_that_is_about_to_be_overwritten_is_hollow_in_every_meta_file() -> None:
+    disk = RefusingDisk()
+    node = make_node(disk)
+    segment = node.segments[0]
+    node.hollow.begin(segment)
+    disk.refuses = {"meta-copy"}
+    assert not node.hollow.take_baseline(0, 50, 50)
+    with pytest.raises(OSError, match="No space"):
+        node.hollow.begin(segment)  # the next refill
+    disk.refuses = set()
+    node.hollow.begin(segment)
+    assert 0 in make_node(copy_disk(disk), install=False).hollow
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_restart_after_a_failed_sync_claims_only_what_is_durable(seed: int) -> None:
+    rng = random.Random(seed)
+    writer, disk = Writer(rng), SimDisk()
+    node = make_node(disk)
+    acked = append(node, writer.frames(20)).scl[0].lsn
+    disk.sync_fails = True
+    with pytest.raises(StorageFailed):
+        append(node, writer.frames(20))
+    claimed = make_node(disk).segments[0].scl  # the process ends and starts again, the machine goes on
+    assert claimed >= acked
+    assert make_node(disk.crash(rng)).segments[0].scl == claimed
 
 
 def test_meta_copies_that_differ_are_made_equal_at_the_start() -> None:
