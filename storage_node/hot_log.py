@@ -10,6 +10,7 @@ read: a torn tail of the last one, which was never acknowledged, is cut; other d
 from __future__ import annotations
 
 import logging
+import sys
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -21,6 +22,8 @@ from aurora.medium import read_around
 from aurora.seams import Disk
 from storage_node.evidence import set_aside
 
+SPARSE_BYTES = 500
+"""A dict that takes so much memory an item has had many more: one that has only grown takes 110 at the most."""
 CACHED_BATCH_BYTES = 640
 """What a batch in the cache takes besides its bytes: its object, its key, its place."""
 
@@ -256,6 +259,10 @@ class HotLog:
             if self._live.get(entry.file_no, {}).pop(entry.offset, None) is not entry:
                 raise InvariantViolation(f"{entry!r} is given up, but was not held")
             self._forget(entry)
+        for number in {entry.file_no for entry in entries}:
+            live = self._live[number]
+            if sys.getsizeof(live) > SPARSE_BYTES * (len(live) + 1):
+                self._live[number] = dict(live)  # a dict does not shrink, and the file may be held for long
 
     def collect(self) -> int:
         """Delete the closed files without live entries that are not held; returns how many."""
