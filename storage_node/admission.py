@@ -50,7 +50,7 @@ class Admission:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self.leave(amount)  # it was let in and has gone away in the same moment
-            else:
+            elif (amount, turn) in self._waiting:  # else its turn came before it woke up, and it was passed over
                 self._waiting.remove((amount, turn))
                 self._admit()
             raise

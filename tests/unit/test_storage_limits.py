@@ -241,6 +241,23 @@ def test_admission_is_first_come_first_served_and_bounded() -> None:
     asyncio.run(run())
 
 
+def test_a_caller_that_goes_away_as_room_is_made_lets_the_next_in() -> None:
+    async def run() -> None:
+        room = Admission(1)
+        await room.enter(1)
+        gone = asyncio.create_task(room.enter(1))
+        after = asyncio.create_task(room.enter(1))
+        await asyncio.sleep(0)
+        gone.cancel()
+        room.leave(1)  # before the one that was cancelled has woken up
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        await after
+        assert (room.held, room.waiting) == (1, 0)
+
+    asyncio.run(run())
+
+
 def test_page_reads_are_bounded_and_give_back_what_they_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         server = NodeServer(NodeConfig(node_id="n0", data=tmp_path))
