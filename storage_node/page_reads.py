@@ -8,6 +8,10 @@
 A single page is answered in the transport's callback. A run (a scan's read-ahead) gives the loop its turn after each
 ``SLICE_PAGES``, so that neither appends nor another's single page wait for all of it. Runs are built one after the
 other, in the order asked: what is held for those that wait is their requests alone. Who has gone is passed over.
+
+Where much log waits for the index, each turn indexes some of it, for ``slice_ms``, and every request waits until the
+index has reached its LSN. That comes, for what is appended meanwhile lies behind it; the client asks another node
+before.
 """
 
 from __future__ import annotations
@@ -95,6 +99,9 @@ class PageReads:
         """Those of the log port, whose clients may leave answers unread."""
         self._runs: deque[Run] = deque()
         self._armed = False
+        self._index_s = node.config.slice_ms / 1000
+        self._behind = False
+        """Whether the page that was looked at last waits for the index: no request is tried before its turn then."""
 
     def ask(self, request: pb.ReadPagesRequest, asker: Asker) -> None:
         """Answer the request, at once when it is short; a refusal is an answer with ``error`` set."""
@@ -102,10 +109,10 @@ class PageReads:
         pages = len(request.pages)
         if pages > READ_PAGES_MAX:
             run.refuse(f"{pages} pages in one request, {READ_PAGES_MAX} at most")
-        elif pages <= SLICE_PAGES:
-            self._serve(run)
+        elif pages <= SLICE_PAGES and not self._behind and self._serve(run):
+            pass
         elif len(self._runs) >= RUNS_MAX:
-            run.refuse(f"{RUNS_MAX} runs of pages wait already")
+            run.refuse(f"{RUNS_MAX} requests wait already")
         else:
             self._runs.append(run)
             self._arm()
@@ -118,9 +125,17 @@ class PageReads:
     def _turn(self) -> None:
         self._armed = False
         run = self._runs.popleft()
+        until_s = monotonic() + self._index_s
         try:
-            if not run.asker.gone and not self._serve(run):
+            done = run.asker.gone or self._serve(run)
+            while not done and self._behind and monotonic() < until_s:
+                done = self._serve(run)
+            if done:
+                pass
+            elif run.reply.pages:
                 self._runs.appendleft(run)
+            else:  # it waits for the index, and holds nothing: another protection group's may be able to go on
+                self._runs.append(run)
         finally:
             self._arm()  # whatever became of this one, the others go on
 
@@ -128,8 +143,10 @@ class PageReads:
         """Build a slice; True when the run has been answered."""
         request, reply = run.request, run.reply
         at = len(reply.pages)
+        stop = min(at + SLICE_PAGES, len(request.pages))
+        self._behind = False
         try:
-            reply.pages.extend(self.node.read_slice(request, at, at + SLICE_PAGES))
+            reply.pages.extend(self.node.read_slice(request, at, stop))
         except Refused as error:
             run.refuse(str(error))
             return True
@@ -137,6 +154,7 @@ class PageReads:
             logger.exception("a page read failed")
             run.refuse(str(error))
             return True
+        self._behind = len(reply.pages) < stop
         if len(reply.pages) < len(request.pages):
             return False
         self.counts.answered(reply, monotonic() - run.began_s)

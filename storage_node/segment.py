@@ -200,6 +200,11 @@ class Segment:
 
     # --- the index
 
+    @property
+    def indexed_lsn(self) -> int:
+        """The chain is indexed, or collected, up to here."""
+        return self.entries[self.indexed - 1].last_lsn if self.indexed else self.collected_lsn
+
     def index(self, entries: int) -> bool:
         """Index up to ``entries`` more entries; False when all are."""
         if self.tail:
@@ -207,8 +212,8 @@ class Segment:
         stop = min(len(self.entries), self.indexed + entries)
         while self.indexed < stop:
             entry = self.entries[self.indexed]
-            after = self.entries[self.indexed - 1].last_lsn if self.indexed else self.collected_lsn
-            redo.index_run(self.chains, self.fresh, self.log.read(entry).records, entry.prev_lsn, after, entry.last_lsn)
+            records, after = self.log.read(entry).records, self.indexed_lsn
+            redo.index_run(self.chains, self.fresh, records, entry.prev_lsn, after, entry.last_lsn)
             self.indexed += 1
             self._waiting_bytes -= entry.raw_bytes
             self._size.indexed(entry.raw_bytes, self.chains)
@@ -233,7 +238,7 @@ class Segment:
 
     def materialize(self, page_no: int, read_point: int, cached: memoryview | None) -> bytearray | None:
         """The page at ``read_point``; None when it was never written by then, or freed since it was. The caller has
-        indexed all entries.
+        indexed all records up to there.
 
         ``cached`` is some version of the page at or below the read point. Raises Collected, PageDamaged, LogDamaged.
         """

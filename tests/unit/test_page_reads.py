@@ -8,15 +8,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from storage_tools import VOLUME, Writer, append, make_node
+from storage_tools import PAGES_PER_PG, VOLUME, Writer, append, make_node
 from support_virtual_loop import run_virtual
 
+from aurora import batch
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from storage_node import page_reads
 from storage_node.admission import READ_BYTES_MAX, READ_PAGES_MAX, TAKE_S, UNREAD_BYTES_MAX
 from storage_node.append import READ_STREAM, Appends, LogPort
-from storage_node.node import StorageNode
+from storage_node.node import INDEX_ENTRIES, StorageNode
 from storage_node.page_reads import SLICE_PAGES, PageReads
 from storage_node.service import StorageService
 
@@ -27,24 +28,35 @@ class Rig:
     """A node with some pages in it, and its page reads."""
 
     def __init__(self) -> None:
-        self.node: StorageNode[Any] = make_node(SimDisk())
+        self.node: StorageNode[Any] = make_node(SimDisk(), slice_ms=1e-6)
         self.writer = Writer(random.Random(1), pages=PAGES)
-        append(self.node, self.writer.frames(400))
+        append(self.node, self.writer.frames(400))  # one batch
         self.reads = PageReads(self.node)
         self.service = StorageService(self.node, Appends(self.node, lambda: None), self.reads)
         self.port = LogPort(Appends(self.node, lambda: None), self.reads)
 
-    def request(self, number: int, pages: int) -> pb.ReadPagesRequest:
-        """For the first so many pages, again and again, as of now."""
+    def write(self, batches: int, first_page: int = 0) -> None:
+        """So many batches more, of one record each; all are acknowledged."""
+        frames = []
+        for _ in range(batches):
+            self.writer.edit(first_page + self.writer.rng.randrange(PAGES))
+            frames += [batch.encode(VOLUME, 1, run) for run in self.writer.log.take()]
+        reply = append(self.node, frames)
+        assert not reply.error and reply.scl[0].lsn == self.writer.log.last_lsn
+
+    def request(self, number: int, pages: int, first_page: int = 0) -> pb.ReadPagesRequest:
+        """For so many pages, again and again the same, as of now."""
         lsn = self.writer.log.last_lsn
-        asked = [pb.PageAt(page_no=n % PAGES, pg_lsn=lsn, read_point=lsn) for n in range(pages)]
+        pg_lsn = self.writer.pg_lsn(first_page // PAGES_PER_PG, lsn)
+        asked = [pb.PageAt(page_no=first_page + n % PAGES, pg_lsn=pg_lsn, read_point=lsn) for n in range(pages)]
         return pb.ReadPagesRequest(request_id=number, volume_id=VOLUME, pages=asked)
 
-    def check(self, reply: pb.ReadPagesReply, pages: int) -> None:
+    def check(self, reply: pb.ReadPagesReply, pages: int, first_page: int = 0) -> None:
         """The answer to such a request."""
         lsn = self.writer.log.last_lsn
+        images = [self.writer.at(first_page + n % PAGES, lsn) for n in range(pages)]
         assert not reply.error
-        assert [image.image for image in reply.pages] == [self.writer.at(n % PAGES, lsn) for n in range(pages)]
+        assert [image.image for image in reply.pages] == images
 
 
 class Client:
@@ -118,6 +130,55 @@ def test_a_call_that_is_cancelled_in_the_middle_of_a_run_costs_nobody_else_an_an
         for client in (*others, late):
             rig.check(client.replies[0], PAGES)
         assert call.cancelled() and not rig.service._reads.held
+
+    on_a_loop(body)
+
+
+def test_a_backlog_of_log_is_indexed_in_slices_while_reads_wait_and_appends_go_on() -> None:
+    async def body(rig: Rig) -> None:
+        node, segment = rig.node, rig.node.segments[0]
+        rig.write(500)
+        goal = segment.scl
+        singles, run, other = [Client() for _ in range(300)], Client(), Client()
+        for number, client in enumerate(singles):
+            rig.reads.ask(rig.request(number, 1), client)
+        assert segment.indexed == INDEX_ENTRIES  # tried once; further ones wait for their turns
+        assert sum(bool(client.replies) for client in singles) == 300 - page_reads.RUNS_MAX
+        assert "wait already" in singles[-1].replies[0].error
+        rig.reads.ask(rig.request(0, PAGES), run)
+        assert "wait already" in run.replies[0].error
+        expected = rig.writer.at(0, goal)
+        while not singles[0].replies:
+            before = segment.indexed
+            await turns(1)
+            assert segment.indexed <= before + INDEX_ENTRIES
+            rig.write(2 * INDEX_ENTRIES)  # more than is indexed meanwhile: the goal does not move
+        assert goal <= segment.indexed_lsn < node.segments[0].scl
+        await turns(page_reads.RUNS_MAX)
+        for client in singles[: page_reads.RUNS_MAX]:
+            assert [image.image for image in client.replies[0].pages] == [expected]
+        rig.reads.ask(rig.request(0, 2), other)
+        while not other.replies:
+            await turns(1)
+        rig.check(other.replies[0], 2)
+
+    on_a_loop(body)
+
+
+def test_a_protection_group_whose_index_is_behind_does_not_hold_up_another() -> None:
+    async def body(rig: Rig) -> None:
+        while rig.node.segments[0].index(INDEX_ENTRIES):
+            pass
+        rig.write(400, PAGES_PER_PG)
+        slow, quick = Client(), Client()
+        rig.reads.ask(rig.request(0, 1, PAGES_PER_PG), slow)
+        rig.reads.ask(rig.request(1, PAGES), quick)
+        await turns(2 * PAGES // SLICE_PAGES + 4)
+        rig.check(quick.replies[0], PAGES)
+        assert not slow.replies
+        while not slow.replies:
+            await turns(1)
+        rig.check(slow.replies[0], 1, PAGES_PER_PG)
 
     on_a_loop(body)
 
