@@ -7,7 +7,8 @@ that wait for a slow reader counts until they are sent. With ``QUEUES_MB`` of ``
       contract's port  READ_BYTES_MAX   a request and its answer, twice a page's bytes, until it has been taken
       log port         UNREAD_BYTES_MAX of answers that clients leave unread, over all streams
     streams         STREAMS_MAX      log and pages for peers, one message of about 1 MiB in the making, one on the way
-    append streams  APPEND_STREAMS_MAX, each with a backlog of replies of BACKLOG_BYTES_MAX
+    append streams  APPEND_STREAMS_MAX on each port, each with a backlog of replies of BACKLOG_BYTES_MAX
+    read streams    READ_STREAMS_MAX on the log port
     all calls       CALLS_MAX        beyond that gRPC refuses (RESOURCE_EXHAUSTED)
 """
 
@@ -25,6 +26,7 @@ READ_PAGES_MAX: Final = 1024
 STREAMS_MAX: Final = 8
 CALLS_MAX: Final = 512
 APPEND_STREAMS_MAX: Final = 32
+READ_STREAMS_MAX: Final = 64
 BACKLOG_BYTES_MAX: Final = 1 << 20
 REPLIES_MAX: Final = 256
 """Replies that may wait on one append stream of the contract's port before it is read on."""

@@ -19,7 +19,15 @@ import grpc.aio
 from aurora.errors import InvariantViolation
 from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
-from storage_node.admission import READ_BYTES_MAX, READ_PAGES_MAX, REPLIES_MAX, STREAMS_MAX, TAKE_S, Admission
+from storage_node.admission import (
+    APPEND_STREAMS_MAX,
+    READ_BYTES_MAX,
+    READ_PAGES_MAX,
+    REPLIES_MAX,
+    STREAMS_MAX,
+    TAKE_S,
+    Admission,
+)
 from storage_node.append import Appends, Replies
 from storage_node.node import Refused, StorageNode
 from storage_node.page_reads import PageReads
@@ -102,6 +110,9 @@ class StorageService:
 
     async def AppendLog(self, request_iterator: Any, context: Any) -> None:
         """Stage what is read; replies go out as flushes finish."""
+        if len(self._receivers) >= APPEND_STREAMS_MAX:
+            text = f"{APPEND_STREAMS_MAX} append streams are open"
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         stream = AppendStream(self._slow_s)
         receiver = asyncio.ensure_future(self._receive(stream, context))
         sender = asyncio.ensure_future(stream.send(context))
