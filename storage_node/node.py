@@ -408,16 +408,14 @@ class StorageNode(Generic[Token]):
         return images
 
     def _read_page(self, page_no: int, pg_lsn: int) -> pb.PageImage | None:
-        """None when the index is not at ``pg_lsn`` yet."""
+        """None when the index is not at ``pg_lsn`` yet, and can go on."""
         # Bounded by the PG's own LSN and not by the read point: void records that this node may still hold lie between.
         segment = self.segment(self.pg_of(page_no))
         if segment.scl < pg_lsn or segment.tail:
             return pb.PageImage(page_no=page_no, scl=segment.scl, behind=True)
         try:
-            if segment.indexed_lsn < pg_lsn:
-                segment.index(INDEX_ENTRIES)
-                if segment.indexed_lsn < pg_lsn:
-                    return None
+            if segment.indexed_lsn < pg_lsn and segment.index(INDEX_ENTRIES) and segment.indexed_lsn < pg_lsn:
+                return None
             page = segment.materialize(page_no, pg_lsn, self.cache.get(page_no, pg_lsn))
         except Collected:
             return pb.PageImage(page_no=page_no, scl=segment.scl, collected=True)

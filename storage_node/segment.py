@@ -182,7 +182,6 @@ class Segment:
 
     def _rebuild(self, held: Sequence[Entry], truncations: Sequence[Range]) -> None:
         self.entries, self._pending, self.live_bytes = [], [], 0
-        self._ahead.clear()
         self.chains.clear()
         self.fresh.clear()
         self.indexed = 0
@@ -190,6 +189,7 @@ class Segment:
         self._waiting_bytes = 0
         self.version += 1
         self.scl, self.scl_cpl = self.collected_lsn, self.collected_cpl
+        self._ahead.clear()
         for entry in held:
             self.add(entry, truncations)
 
@@ -217,8 +217,8 @@ class Segment:
         stop = min(len(self.entries), self.indexed + entries)
         while self.indexed < stop:
             entry = self.entries[self.indexed]
-            records, after = self.log.read(entry).records, self.indexed_lsn
-            redo.index_run(self.chains, self.fresh, records, entry.prev_lsn, after, entry.last_lsn)
+            after = self.entries[self.indexed - 1].last_lsn if self.indexed else self.collected_lsn
+            redo.index_run(self.chains, self.fresh, self.log.read(entry).records, entry.prev_lsn, after, entry.last_lsn)
             self.indexed += 1
             self._waiting_bytes -= entry.raw_bytes
             self._size.indexed(entry.raw_bytes, self.chains)
