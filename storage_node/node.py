@@ -43,7 +43,7 @@ Token = TypeVar("Token")
 CHUNK_BYTES = 1 << 20
 INDEX_ENTRIES = 8
 INDEX_BACKLOG = 256
-"""Entries that may wait for the index before the node calls itself busy; a read indexes them first."""
+"""Entries that may wait for the index before the node calls itself busy."""
 
 logger = logging.getLogger(__name__)
 
@@ -400,24 +400,37 @@ class StorageNode(Generic[Token]):
 
     def on_read(self, request: pb.ReadPagesRequest) -> pb.ReadPagesReply:
         """Pages as of their read points; each image, or why not, in the order asked for."""
-        return pb.ReadPagesReply(pages=self.read_slice(request, 0, len(request.pages)))
+        count = len(request.pages)
+        pages = self.read_slice(request, 0, count)
+        while len(pages) < count:
+            pages += self.read_slice(request, len(pages), count)
+        return pb.ReadPagesReply(pages=pages)
 
     def read_slice(self, request: pb.ReadPagesRequest, start: int, stop: int) -> list[pb.PageImage]:
-        """``on_read`` of the pages from ``start`` to before ``stop`` of the request."""
+        """``on_read`` of the pages from ``start`` to before ``stop`` of the request, or of the first of them, maybe
+        none: each call brings the index nearer to the next one's LSN, by ``INDEX_ENTRIES``, and the caller comes back.
+        """
         self._check_volume(request.volume_id)
         if request.volume_epoch and request.volume_epoch < self.epoch:
             raise Refused(f"epoch {request.volume_epoch}: the node has adopted {self.epoch}")
         self._check_membership(request.membership_epoch)
-        return [self._read_page(p.page_no, p.pg_lsn) for p in request.pages[start:stop]]
+        images = []
+        for asked in request.pages[start:stop]:
+            image = self._read_page(asked.page_no, asked.pg_lsn)
+            if image is None:
+                break
+            images.append(image)
+        return images
 
-    def _read_page(self, page_no: int, pg_lsn: int) -> pb.PageImage:
+    def _read_page(self, page_no: int, pg_lsn: int) -> pb.PageImage | None:
+        """None when the index is not at ``pg_lsn`` yet, and can go on."""
         # Bounded by the PG's own LSN and not by the read point: void records that this node may still hold lie between.
         segment = self.segment(self.pg_of(page_no))
         if segment.scl < pg_lsn or segment.tail:
             return pb.PageImage(page_no=page_no, scl=segment.scl, behind=True)
         try:
-            while segment.index(INDEX_ENTRIES):
-                pass
+            if segment.indexed_lsn < pg_lsn and segment.index(INDEX_ENTRIES) and segment.indexed_lsn < pg_lsn:
+                return None
             page = segment.materialize(page_no, pg_lsn, self.cache.get(page_no, pg_lsn))
         except Collected:
             return pb.PageImage(page_no=page_no, scl=segment.scl, collected=True)

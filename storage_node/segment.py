@@ -29,6 +29,7 @@ from aurora.errors import InvariantViolation
 from aurora.kernels import redo
 from aurora.page import PAGE_BYTES
 from aurora.truncation import Range, valid_upto
+from storage_node.coverage import Coverage
 from storage_node.hot_log import Entry, HotLog, LogDamaged
 from storage_node.limits import IndexSize
 from storage_node.page_store import PageDamaged, PageStore, page_lsn
@@ -36,7 +37,6 @@ from storage_node.page_store import PageDamaged, PageStore, page_lsn
 logger = logging.getLogger(__name__)
 
 _last_lsn = attrgetter("last_lsn")
-_prev_lsn = attrgetter("prev_lsn")
 
 
 class Collected(Exception):
@@ -73,6 +73,8 @@ class Segment:
         self.broken: set[int] = set()
         """Indexes of stored pages that failed their checksum and wait for a peer's copy."""
         self._pending: list[tuple[int, int, Entry]] = []
+        self._ahead = Coverage()
+        """How far ``_pending`` reaches."""
         self._order = count()
         self._size = IndexSize()
         self._waiting_bytes = 0
@@ -80,7 +82,7 @@ class Segment:
     @property
     def highest_lsn(self) -> int:
         """Highest LSN held, in the chain or behind a gap."""
-        return max((entry.last_lsn for _, _, entry in self._pending), default=self.scl)
+        return max(self.scl, self._ahead.highest)
 
     @property
     def pending(self) -> int:
@@ -113,6 +115,7 @@ class Segment:
             self._attach(entry)
             return
         heapq.heappush(self._pending, (entry.prev_lsn, next(self._order), entry))
+        self._ahead.add(entry.prev_lsn, entry.first_lsn, entry.last_lsn)
         self._drain()
 
     def _attach(self, entry: Entry) -> None:
@@ -138,6 +141,7 @@ class Segment:
                 forks.append(item)
         for item in forks:
             heapq.heappush(self._pending, item)
+        self._ahead.forget(self.scl)
 
     def _passes_scl(self, entry: Entry) -> bool:
         """Whether the chain's last record is inside the entry, which was cut differently from those held."""
@@ -185,6 +189,7 @@ class Segment:
         self._waiting_bytes = 0
         self.version += 1
         self.scl, self.scl_cpl = self.collected_lsn, self.collected_cpl
+        self._ahead.clear()
         for entry in held:
             self.add(entry, truncations)
 
@@ -199,6 +204,11 @@ class Segment:
         return found
 
     # --- the index
+
+    @property
+    def indexed_lsn(self) -> int:
+        """The chain is indexed, or collected, up to here."""
+        return self.entries[self.indexed - 1].last_lsn if self.indexed else self.collected_lsn
 
     def index(self, entries: int) -> bool:
         """Index up to ``entries`` more entries; False when all are."""
@@ -233,7 +243,7 @@ class Segment:
 
     def materialize(self, page_no: int, read_point: int, cached: memoryview | None) -> bytearray | None:
         """The page at ``read_point``; None when it was never written by then, or freed since it was. The caller has
-        indexed all entries.
+        indexed all records up to there.
 
         ``cached`` is some version of the page at or below the read point. Raises Collected, PageDamaged, LogDamaged.
         """
@@ -341,6 +351,7 @@ class Segment:
         """The segment is given up: its entries, which are the caller's to release."""
         held = self.entries + [entry for _, _, entry in self._pending]
         self.entries, self._pending, self.live_bytes, self.indexed = [], [], 0, 0
+        self._ahead.clear()
         self.chains.clear()
         self.fresh.clear()
         self.version += 1
@@ -350,12 +361,14 @@ class Segment:
         """How far the entries held continue each other from ``after_lsn``, were the chain to start there, and the first
         LSN behind the gap that follows (0: nothing is held there). Forks are not looked at.
         """
-        at = after_lsn
-        for entry in sorted([*self.entries, *(e for _, _, e in self._pending)], key=_prev_lsn):
-            if entry.prev_lsn > at:
-                return at, entry.first_lsn
-            at = max(at, entry.last_lsn)
-        return at, 0
+        at, behind_gap = self._ahead.reach(after_lsn)
+        if self.entries:
+            first = self.entries[0]
+            if first.prev_lsn <= at < self.scl:
+                return self._ahead.reach(self.scl)
+            if at < first.prev_lsn and (not behind_gap or first.first_lsn < behind_gap):
+                return at, first.first_lsn
+        return at, behind_gap
 
     # --- log for others
 
