@@ -193,9 +193,16 @@ class NodeCalls:
         return bool(reply.ok)
 
     async def fetch(self, effect: SendFetch) -> LogAnswer:
-        """Read log."""
+        """Read log, all or as much as is asked for."""
         call = self.stub.FetchLog(self.requests.fetch(effect), timeout=COPY_TIMEOUT_S)
-        return read_log([reply async for reply in call])
+        replies, read_bytes = [], 0
+        async for reply in call:
+            replies.append(reply)
+            read_bytes += len(reply.batches)
+            if effect.most_bytes is not None and read_bytes >= effect.most_bytes:
+                call.cancel()
+                break
+        return read_log(replies)
 
     async def append(self, effect: SendAppend) -> AppendAnswer:
         """Copy log to the node."""
