@@ -207,11 +207,15 @@ class Recovery:
     before, an older self would not be fenced. ``read_only_ticks``: after so many ticks a read quorum of adopters is
     enough to open for reading (None: never). Nodes are node indexes of ``descriptor``. ``on_reply`` and ``tick`` raise
     ``Superseded`` when a newer writer has fenced the volume meanwhile, ``Outdated`` when a node has a newer descriptor.
+    ``reads``: this writer reads under ``epoch`` already; a node that has adopted a newer one supersedes it.
     """
 
-    def __init__(self, descriptor: Descriptor, epoch: int = 1, read_only_ticks: int | None = None) -> None:
+    def __init__(
+        self, descriptor: Descriptor, epoch: int = 1, read_only_ticks: int | None = None, reads: bool = False
+    ) -> None:
         self.descriptor = descriptor
         self.epoch = epoch
+        self._reads = reads
         self.phase = Phase.FENCE
         self.result: Recovered | None = None
         self._read_only_ticks = read_only_ticks
@@ -362,7 +366,7 @@ class Recovery:
             raise Outdated(answer.descriptor, self.epoch)
         self._truncations.update(answer.truncations)
         if not answer.adopted:
-            if self.phase is not Phase.FENCE:
+            if self.phase is not Phase.FENCE or self._reads:
                 raise Superseded(answer.epoch)
             self.epoch = max(answer.epoch, self.epoch) + 1
             return self._fence()

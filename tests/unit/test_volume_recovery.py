@@ -260,6 +260,20 @@ def test_three_nodes_open_for_reading_only_and_four_are_waited_for() -> None:
     assert result.scls == {index: {0: result.vdl} for index in range(3)}
 
 
+def test_who_reads_already_keeps_its_epoch_and_leaves_a_newer_writer_alone() -> None:
+    nodes = fleet()
+    (first,) = written([(0, True)])
+    for node in nodes:
+        node.hold(*first)
+        node.epoch, node.writer = 5, "w"
+    assert drive(nodes, Recovery(DESCRIPTOR, 5, reads=True)).epoch == 5
+    nodes[5].epoch, nodes[5].writer = 6, "newer"
+    nodes[0].down = nodes[1].down = True
+    with pytest.raises(Superseded):
+        drive(nodes, Recovery(DESCRIPTOR, 5, reads=True))
+    assert [node.epoch for node in nodes] == [5] * 5 + [6]
+
+
 def test_a_newer_writer_supersedes() -> None:
     nodes = fleet()
     (first,) = written([(0, True)])
