@@ -90,8 +90,8 @@ class StorageNode(Generic[Token]):
     def _load(self) -> None:
         entries = self.log.load()
         if self.descriptor is None:
-            if entries:
-                raise InvariantViolation(f"{len(entries)} log entries, but no descriptor in the meta file")
+            if found := sum(1 for _ in entries):
+                raise InvariantViolation(f"{found} log entries, but no descriptor in the meta file")
             return
         self.pgs = self.descriptor.groups_of(self.config.node_id)
         for held in self.meta.value.segments:
@@ -109,7 +109,7 @@ class StorageNode(Generic[Token]):
             elif not self.stager.keep_loaded(segment, entry, self.truncations):
                 segment.add(entry, self.truncations)
         self.log.collect()
-        self.memory.measure(self.segments.values())
+        self.memory.measure((*self.segments.values(), self.stager.kept))
         for pg, segment in sorted(self.segments.items()):
             logger.info(
                 "PG %d: collected to %d, SCL %d, %d entries, %d behind a gap",
@@ -212,7 +212,7 @@ class StorageNode(Generic[Token]):
         if segment is not None:
             logger.info("PG %d is not held here any more: its segment is dropped", pg)
             self.coalescer.forget(segment)
-            self.log.release(self.stager.forget(pg))
+            self.stager.forget(pg)
             self.log.release(segment.release_all())
             pages_per_pg = self.meta.value.descriptor.pages_per_pg
             self.cache.drop_range(pg * pages_per_pg, (pg + 1) * pages_per_pg)
@@ -708,7 +708,7 @@ class StorageNode(Generic[Token]):
                     pass
             except LogDamaged as error:
                 self.log_damaged(segment, error)
-        self.memory.measure(self.segments.values())
+        self.memory.measure((*self.segments.values(), self.stager.kept))
         if not self.memory.refuses_appends():
             self.refusals.clear("memory")
         effects += self.refill.tick(now) + self.coalescer.step(now)

@@ -231,9 +231,10 @@ class Scrubber:
     def _evacuate(self, now: float) -> None:
         """Move needed log out of the first damaged file; it goes when nothing in it is needed."""
         node, number = self._node, min(self._node.log.damaged)
-        needed = len(node.log.live(number))
+        needed = len(node.log.live(number)), number in node.log.held
         try:
             gone = log_scrub.evacuate(node.log, number, MOVE_BYTES)
+            node.stager.evacuate(number, MOVE_BYTES)
         except OSError as error:
             node.refused_by_disk(error, "log")
             self._move_after_s = now + RETRY_S
@@ -241,6 +242,6 @@ class Scrubber:
         node.sync_log()
         if gone:
             self.lost(gone)
-        if len(node.log.live(number)) == needed:
+        if (len(node.log.live(number)), number in node.log.held) == needed:
             self._move_after_s = now + RETRY_S  # what is left waits for the meta file to say that it is collected
         node.log.collect()

@@ -76,6 +76,8 @@ class Fleet:
         self._requests: deque[Request] = deque()
         self._marks: dict[int, int] = {}
         """PG → LSN that must be durable under both models before a change of model is committed."""
+        self._problem = ""
+        """Why the last step that could not be planned was not taken."""
 
     # --- what is wanted
 
@@ -85,8 +87,14 @@ class Fleet:
         return self.wanted_groups > len(self.committed.groups)
 
     def add(self, member: Member) -> None:
-        """A node joins the fleet; it holds nothing yet. ChangeRefused when another has its id."""
+        """A node joins the fleet; it holds nothing yet. ChangeRefused when another has its id, or when its zone is none
+        of the volume's.
+        """
         self._request(lambda descriptor: with_node(descriptor, member))
+
+    def remove(self, node_id: str) -> None:
+        """A node that holds nothing leaves the fleet. ChangeRefused for one that holds a segment, or is to hold one."""
+        self._request(lambda descriptor: without_node(descriptor, node_id))
 
     def replace(self, lost: str, by: str | None, avoid: Collection[str] = ()) -> None:
         """Begin to replace ``lost`` by ``by``, or by spare nodes of its zone but those to ``avoid``, in all its PGs.
@@ -155,19 +163,29 @@ class Fleet:
         """The descriptor to propose next; None when the committed one will do for now."""
         latest = step = self.committed
         while self._requests and step == latest:
-            request = self._requests.popleft()
-            try:
-                step = request(latest)
-            except ChangeRefused as error:
-                # It could be made when it was asked for; a step taken since then stands against it.
-                logger.warning("a change of the fleet is dropped: %s", error)
+            step = self._planned(self._requests.popleft(), latest)
         if step == latest and self.wanted_groups > len(latest.groups):
-            step = grown(latest, self.wanted_groups, self._unfit(latest))
+            step = self._planned(lambda now: grown(now, self.wanted_groups, self._unfit(now)), latest)
         if step == latest:
-            step = self._settle(latest)
+            step = self._planned(self._settle, latest)
         if step == latest:
             return None
         return replace(step, generation=latest.generation + 1, proposer_epoch=self.core.epoch)
+
+    def _planned(self, plan: Request, latest: Descriptor) -> Descriptor:
+        """What the plan makes of the descriptor; the descriptor as it is when it cannot be carried out: that is logged,
+        and no reason for the log and the other steps to stand still.
+        """
+        try:
+            return plan(latest)
+        except ChangeRefused as error:
+            # It could be made when it was asked for; a step taken since then stands against it.
+            logger.warning("a change of the fleet is dropped: %s", error)
+        except InvariantViolation as error:
+            if str(error) != self._problem:  # growth is planned anew at each tick
+                self._problem = str(error)
+                logger.error("a change of the fleet cannot be planned: %s", error)
+        return latest
 
     def _unfit(self, latest: Descriptor) -> dict[str, int]:
         """Nodes that should get no new segments, the least fit with the greatest number: silent ones (one that was
@@ -235,12 +253,27 @@ class Fleet:
 
 def with_node(descriptor: Descriptor, member: Member) -> Descriptor:
     """The descriptor with a node more; an address that has changed is taken over."""
+    if member.az not in descriptor.zones:
+        zones = ", ".join(sorted(descriptor.zones))
+        raise ChangeRefused(f"{member.node_id} is in zone {member.az!r}, the volume in {zones}")
     if member.node_id not in descriptor.index_of:
         return replace(descriptor, nodes=(*descriptor.nodes, member))
     held = descriptor.member(member.node_id)
     if held.az != member.az:
         raise ChangeRefused(f"the fleet has a node {member.node_id} in zone {held.az}")
     nodes = tuple(member if node.node_id == member.node_id else node for node in descriptor.nodes)
+    return replace(descriptor, nodes=nodes)
+
+
+def without_node(descriptor: Descriptor, node_id: str) -> Descriptor:
+    """The descriptor with a node retired that holds nothing."""
+    if node_id not in descriptor.index_of:
+        raise ChangeRefused(f"{node_id} is no node of the fleet")
+    if descriptor.member(node_id).retired:
+        raise ChangeRefused(f"{node_id} has left the fleet already")
+    if held := descriptor.groups_of(node_id):
+        raise ChangeRefused(f"{node_id} holds a segment of PG {min(held)}, or is to hold one")
+    nodes = tuple(replace(node, retired=True) if node.node_id == node_id else node for node in descriptor.nodes)
     return replace(descriptor, nodes=nodes)
 
 
@@ -298,13 +331,13 @@ def without_candidate(descriptor: Descriptor, candidate: str) -> Descriptor:
 
 def changing_model(descriptor: Descriptor, zone: str) -> Descriptor:
     """The first step of a change of model: both models at once."""
-    if zone and zone not in descriptor.az_of.values():
-        raise ChangeRefused(f"there is no zone {zone}")
+    if zone and zone not in descriptor.zones:
+        raise ChangeRefused(f"no segment is in a zone {zone!r}")
     if any(group.away_next is not None for group in descriptor.groups):
         raise ChangeRefused("the quorum model is being changed already")
     if all(group.away == zone for group in descriptor.groups):
         raise ChangeRefused(f"zone {zone} is away already" if zone else "no zone is away")
-    if zone and any(group.away for group in descriptor.groups):
+    if zone and any(group.away not in ("", zone) for group in descriptor.groups):
         raise ChangeRefused("another zone is away")
     groups = [
         group if group.away == zone else replace(group, away_next=zone, membership_epoch=group.membership_epoch + 1)
@@ -326,6 +359,9 @@ def describe(old: Descriptor, new: Descriptor) -> str:
     said = []
     if len(new.groups) > len(old.groups):
         said.append(f"{len(new.groups)} protection groups instead of {len(old.groups)}")
+    gone = [now.node_id for was, now in zip(old.nodes, new.nodes) if now.retired and not was.retired]
+    if gone:
+        said.append("retired " + ", ".join(gone))
     if len(new.nodes) > len(old.nodes):
         said.append("new nodes " + ", ".join(node.node_id for node in new.nodes[len(old.nodes) :]))
     for pg, (before, after) in enumerate(zip(old.groups, new.groups)):

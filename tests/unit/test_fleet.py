@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from storage_tools import VOLUME, Net, RefusingDisk, StepClock, Writer, append, make_node
 
+from aurora.errors import InvariantViolation
 from aurora.geometry import Descriptor, Member
 from aurora.kernels import mtr, redo
 from aurora.placement import grown, initial
@@ -62,7 +63,9 @@ class Rig:
                 if effect.node not in nodes:
                     continue
                 if isinstance(effect, SendDescriptor):
-                    moved |= self.fleet.on_taken(effect.node, effect.descriptor)
+                    link = self.core.links[effect.node]
+                    before = link.taken
+                    moved |= self.fleet.on_taken(effect.node, effect.descriptor) or link.taken != before
                 elif filled:
                     epoch = self.core.descriptor.membership_epoch
                     self.core.on_states(effect.node, epoch, {0: self.log.last_lsn})
@@ -206,6 +209,70 @@ def test_growth_gives_nothing_to_nodes_that_are_replaced_or_silent() -> None:
     assert rig.fleet.committed.member("az1-a").retired, "nothing keeps it in the fleet"
 
 
+@pytest.mark.parametrize("zone", ["az4", ""])
+def test_a_node_of_another_zone_does_not_join(zone: str) -> None:
+    rig = Rig()
+    with pytest.raises(ChangeRefused, match=f"x is in zone '{zone}', the volume in az1, az2, az3"):
+        rig.fleet.add(Member("x", zone, "x:1"))
+    assert not rig.fleet.busy
+
+
+def test_a_node_that_holds_nothing_leaves_and_may_come_back() -> None:
+    rig = Rig()
+    rig.core.on_disconnected(rig.index("az3-c")[0])
+    rig.fleet.remove("az3-c")
+    rig.settle(nodes=range(8))
+    assert rig.fleet.committed.member("az3-c").retired and not rig.fleet.busy
+    assert describe(rig.descriptor, rig.fleet.committed) == "retired az3-c"
+    rig.fleet.grow(3)
+    rig.settle(nodes=range(8))
+    assert "az3-c" not in {node_id for group in rig.fleet.committed.groups for node_id in group.holders()}
+    for node_id, message in (("az3-c", "has left the fleet already"), ("x", "no node of the fleet")):
+        with pytest.raises(ChangeRefused, match=message):
+            rig.fleet.remove(node_id)
+    with pytest.raises(ChangeRefused, match="holds no segment that another"):
+        rig.fleet.replace("az3-b", None)
+    rig.fleet.add(SPARES[2])
+    rig.settle(nodes=range(8))
+    assert not rig.fleet.committed.member("az3-c").retired
+
+
+def test_a_node_that_holds_or_is_to_hold_a_segment_does_not_leave() -> None:
+    rig = Rig()
+    rig.fleet.replace("az1-a", "az1-c")
+    for node_id in ("az1-b", "az1-a", "az1-c"):
+        with pytest.raises(ChangeRefused, match=f"{node_id} holds a segment of PG 0"):
+            rig.fleet.remove(node_id)
+    rig = Rig()
+    rig.fleet.grow(2)
+    rig.fleet.tick()
+    with pytest.raises(ChangeRefused, match="az2-c holds a segment of PG 1"):
+        rig.fleet.remove("az2-c")
+    assert rig.fleet.proposal is not None, "it is only proposed that it shall"
+
+
+def test_a_step_that_cannot_be_planned_is_logged_once_and_keeps_nothing_else_from_happening(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def impossible(*_: object) -> Descriptor:
+        raise InvariantViolation("no place for it")
+
+    rig = Rig()
+    monkeypatch.setattr("compute_node.volume.fleet.grown", impossible)
+    assert rig.fleet.grow(2)
+    for _ in range(3):
+        rig.fleet.tick()
+    rig.fleet.replace("az1-a", "az1-c")
+    rig.settle()
+    assert members(rig.fleet.committed)[0] == "az1-c"
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        "a change of the fleet cannot be planned: no place for it"
+    ]
+    monkeypatch.undo()
+    rig.settle()
+    assert len(rig.fleet.committed.groups) == 2, "it is done as soon as it can be"
+
+
 def test_nodes_get_the_batches_of_their_own_groups() -> None:
     descriptor = initial(VOLUME, [*SIX, *SPARES], 4, groups=3)
     core = WriterCore(
@@ -247,6 +314,36 @@ def test_a_zone_that_stays_away_leaves_three_of_four() -> None:
     assert (group.away, group.away_next) == ("", None) and not rig.fleet.busy
 
 
+def test_groups_that_are_added_while_the_model_changes_have_the_new_one() -> None:
+    rig = Rig(initial(VOLUME, SIX, 4))
+    first = rig.commit()
+    rig.fleet.set_away("az3")
+    rig.settle(nodes=range(4))
+    assert rig.fleet.committed.groups[0].away_next == "az3", "the first commit is not durable yet"
+    rig.fleet.grow(2)
+    rig.settle(nodes=range(4))
+    assert [(group.away, group.away_next) for group in rig.fleet.committed.groups] == [("", "az3"), ("az3", None)]
+    assert "changing" in rig.fleet.committed.zone_away and rig.fleet.busy
+    rig.ack(first, "az1-a", "az1-b", "az2-a", "az2-b")
+    rig.settle(nodes=range(4))
+    assert rig.fleet.committed.zone_away == "az3" and not rig.fleet.busy
+    rig.fleet.set_away("")
+    rig.settle(nodes=range(4))
+    rig.fleet.grow(3)
+    rig.settle(nodes=range(6))
+    assert not rig.fleet.committed.zone_away and len(rig.fleet.committed.groups) == 3 and not rig.fleet.busy
+
+
+def test_a_group_that_the_change_of_model_left_out_is_brought_after() -> None:
+    steady = initial(VOLUME, SIX, 4, groups=2)
+    rig = Rig(replace(steady, groups=(replace(steady.groups[0], away="az3"), steady.groups[1])))
+    with pytest.raises(ChangeRefused, match="another zone is away"):
+        rig.fleet.set_away("az2")
+    rig.fleet.set_away("az3")
+    rig.settle(nodes=range(4))
+    assert rig.fleet.committed.zone_away == "az3" and rig.fleet.committed.groups[0] == rig.descriptor.groups[0]
+
+
 def test_the_monitor_replaces_the_silent_and_lets_the_returned_keep_their_place() -> None:
     rig = Rig()
     monitor = Monitor(rig.core, rig.fleet, replace_after_s=10, away_after_s=0)
@@ -281,6 +378,115 @@ def test_the_monitor_sends_a_silent_zone_away_and_takes_it_back() -> None:
     assert rig.fleet.committed.groups[0].away == ""
 
 
+def test_a_zone_comes_back_under_load_and_without_its_dead_spare() -> None:
+    rig = Rig()
+    monitor = Monitor(rig.core, rig.fleet, replace_after_s=0, away_after_s=60)
+    zone = rig.index("az3-a", "az3-b", "az3-c")
+    others = [node for node in ALL if node not in zone]
+    for node in zone:
+        rig.core.on_disconnected(node)
+    for now in (0.0, 61.0):
+        monitor.tick(now)
+        rig.settle(nodes=others)
+    assert rig.fleet.committed.zone_away == "az3"
+
+    def load(nodes: Iterable[int], since: float) -> None:
+        """Commits; these nodes acknowledge each when the next is on its way already."""
+        for step in range(40):
+            before, _ = rig.log.last_lsn, rig.commit()
+            for node in nodes:
+                rig.core.on_scls(node, [(0, before)])
+            monitor.tick(since + step / 10)
+            rig.settle(nodes=nodes)
+
+    load(others, 62.0)
+    for node in zone[:2]:
+        rig.core.on_connected(node, {0: 16})
+    load(others, 70.0)
+    assert rig.fleet.committed.zone_away == "az3", "they are back, and lag"
+    load([*others, *zone[:2]], 80.0)
+    assert not rig.fleet.committed.zone_away
+
+
+def test_a_node_that_is_back_keeps_its_place_in_all_groups_and_under_load() -> None:
+    spares = [Member(f"az1-{n}", "az1", f"az1-{n}:1") for n in "cd"]
+    rig = Rig(initial(VOLUME, SIX, 4, groups=2))
+    for spare in spares:
+        rig.fleet.add(spare)
+    rig.settle(nodes=range(8))
+    for node in (6, 7):
+        rig.core.on_connected(node, {})
+    monitor = Monitor(rig.core, rig.fleet, replace_after_s=10, away_after_s=0)
+    rig.core.on_disconnected(0)
+    for now in (0.0, 11.0):
+        monitor.tick(now)
+        rig.settle(nodes=range(1, 8), filled=False)
+    assert {group.slots[0].candidate for group in rig.fleet.committed.groups} == {"az1-c", "az1-d"}
+    rig.core.on_connected(0, {0: 0, 1: 0})
+    for now in (12.0, 12.1, 12.2):
+        rig.commit()  # nobody has acknowledged it when the monitor looks
+        monitor.tick(now)
+        rig.settle(nodes=range(8), filled=False)
+    assert members(rig.fleet.committed) == members(rig.descriptor) and not rig.fleet.busy
+
+
+def blocked_rig(written: bool = True) -> tuple[Rig, Monitor]:
+    """az3-b, sound, is being replaced by az3-c, which is not filled, when zone az2 goes; in a group that has log?"""
+    rig = Rig()
+    monitor = Monitor(rig.core, rig.fleet, replace_after_s=0, away_after_s=0)
+    if written:
+        rig.ack(rig.commit(), *members(rig.descriptor))
+    rig.fleet.replace("az3-b", "az3-c")
+    rig.settle(filled=False)
+    monitor.tick(0.0)
+    for node in rig.index("az2-a", "az2-b", "az2-c"):
+        rig.core.on_disconnected(node)
+    return rig, monitor
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_a_candidate_that_keeps_the_write_quorum_away_is_given_up(
+    written: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig, monitor = blocked_rig(written)
+    up = rig.index("az1-a", "az1-b", "az1-c", "az3-a", "az3-b", "az3-c")
+    lsn = rig.commit()
+    rig.ack(lsn, "az1-a", "az1-b", "az3-a", "az3-b")
+    assert rig.core.vdl < lsn, "four of the old set, three of the new one"
+    for now in (1.0, 2.0, 3.9):
+        monitor.tick(now)
+        rig.settle(nodes=up, filled=False)
+    assert rig.fleet.committed.groups[0].slots[5].candidate == "az3-c", "the zone may be back in a moment"
+    monitor.tick(4.1)
+    assert "no write quorum while storage node az3-c is not filled" in caplog.text
+    rig.settle(nodes=up, filled=False)
+    assert rig.core.vdl == lsn and members(rig.fleet.committed) == members(rig.descriptor)
+
+
+def test_a_candidate_stays_when_its_going_would_not_help_or_is_not_needed() -> None:
+    rig, monitor = blocked_rig()
+    rig.core.on_disconnected(rig.index("az1-a")[0])
+    for now in (1.0, 5.0, 9.0):
+        monitor.tick(now)
+    rig.settle(filled=False)
+    assert rig.fleet.proposal is None and rig.fleet.committed.groups[0].slots[5].candidate == "az3-c", (
+        "three are left with it and without it"
+    )
+    rig, monitor = blocked_rig()
+    monitor.tick(1.0)
+    rig.core.on_connected(rig.index("az2-a")[0], {0: rig.log.last_lsn})
+    monitor.tick(2.0)
+    rig.core.on_disconnected(rig.index("az2-a")[0])
+    for now in (3.0, 5.0):
+        monitor.tick(now)
+    assert rig.fleet.committed.groups[0].slots[5].candidate == "az3-c", "each silence was short"
+    rig, monitor = blocked_rig()
+    for now in (1.0, 5.0, 9.0):
+        rig.settle(nodes=rig.index("az1-a", "az1-b", "az3-a", "az3-b", "az3-c"))
+        monitor.tick(now)
+    assert "az3-c" in members(rig.fleet.proposal or rig.fleet.committed), "it is filled: it counts"
+
+
 def test_the_monitor_leaves_a_zone_out_that_a_user_counted_out() -> None:
     rig = Rig(initial(VOLUME, SIX, 4))
     monitor = Monitor(rig.core, rig.fleet, replace_after_s=0, away_after_s=60)
@@ -292,6 +498,19 @@ def test_the_monitor_leaves_a_zone_out_that_a_user_counted_out() -> None:
     Monitor(rig.core, rig.fleet, replace_after_s=0, away_after_s=60).tick(0.0)
     rig.settle(nodes=range(6))
     assert rig.fleet.committed.groups[0].away == ""
+
+
+def test_a_zone_without_segments_is_never_counted_out() -> None:
+    six = initial(VOLUME, SIX, 4)
+    rig = Rig(replace(six, nodes=(*six.nodes, Member("x", "az4", "x:1"))))
+    monitor = Monitor(rig.core, rig.fleet, replace_after_s=0, away_after_s=60)
+    rig.core.on_disconnected(6)
+    for now in (0.0, 61.0, 122.0):
+        monitor.tick(now)
+        rig.settle(nodes=range(6))
+    assert not rig.fleet.committed.zone_away and rig.fleet.steps == 0
+    with pytest.raises(ChangeRefused, match="no segment is in a zone 'az4'"):
+        rig.fleet.set_away("az4")
 
 
 # -- the node's side
@@ -473,8 +692,10 @@ def test_a_replacement_is_committed_while_a_zone_is_down() -> None:
     second = rig.commit()
     rig.ack(second, "az1-a", "az1-b", "az3-a", "az3-b", "az3-c")
     assert rig.core.vdl == second, "writes go on"
-    rig.settle(up)  # all but who leaves
-    assert rig.fleet.committed != proposal, "three of the old set"
+    for effect in rig.fleet.tick():
+        if isinstance(effect, SendDescriptor) and effect.node in up:
+            assert effect.node != leaves and not rig.fleet.on_taken(effect.node, proposal), "three of the old set"
+    assert leaves in {effect.node for effect in rig.fleet.tick()}, "nothing but its word is lacking"
     rig.settle(up)
     assert rig.fleet.committed == proposal and not rig.fleet.busy
     assert not rig.core.links[leaves].pgs and rig.core.members[leaves].retired
