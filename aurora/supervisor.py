@@ -539,7 +539,7 @@ class Cluster:
         ]
         if spec.settings.get("tails") == "on":
             arguments.append("--tails")
-        for name in ("replace-after-s", "zone-away-after-s"):
+        for name in ("replace-after-s", "zone-away-after-s", "read-only-after-s"):
             if name in spec.settings:
                 arguments += [f"--{name}", spec.settings[name]]
         if instance.metrics:
