@@ -143,7 +143,8 @@ class Coalescer:
             # While the chunk waited, a pass may have stored newer pages: those stay.
             if chunk.is_repair:
                 chunk.pages = _wanted(chunk)
-            chunk.pages = [(index, page) for index, page in chunk.pages if _changes(chunk.segment, index, page)]
+            else:
+                chunk.pages = [(index, page) for index, page in chunk.pages if _changes(chunk.segment, index, page)]
             self._phase = Phase.STAGE
         return self._write(now)
 
@@ -245,6 +246,7 @@ class Coalescer:
                 work.numbers.append(page_no)
                 continue
             except PageDamaged:
+                node.cache.drop(page_no)
                 work.failed = True
                 continue
             except LogDamaged as error:

@@ -407,6 +407,7 @@ class StorageNode(Generic[Token]):
         except Collected:
             return pb.PageImage(page_no=page_no, scl=segment.scl, collected=True)
         except PageDamaged:
+            self.cache.drop(page_no)
             return pb.PageImage(page_no=page_no, scl=segment.scl, behind=True)
         except LogDamaged as error:
             self.log_damaged(segment, error)

@@ -51,10 +51,10 @@ logger = logging.getLogger(__name__)
 
 
 class PageDamaged(InvariantViolation):
-    """A stored page does not match its checksum; ``index`` is its number in the PG."""
+    """A stored page does not match its checksum, or its log; ``index`` is its number in the PG."""
 
-    def __init__(self, pg: int, index: int) -> None:
-        super().__init__(f"stored page {index} of PG {pg} does not match its checksum")
+    def __init__(self, pg: int, index: int, what: str = "does not match its checksum") -> None:
+        super().__init__(f"stored page {index} of PG {pg} {what}")
         self.pg = pg
         self.index = index
 

@@ -61,7 +61,8 @@ class Segment:
         self.scl_cpl = collected_cpl
         self.entries: list[Entry] = []
         self.chains: dict[int, array[int]] = {}
-        """Page → u64s, two a record in LSN order: the LSN, and offset << 32 | end of its ops in the entry's records."""
+        """Page → u64s: the LSN that the first record follows (0: it starts the page anew), then two a record in LSN
+        order: its LSN, and offset << 32 | end of its ops in the entry's records."""
         self.fresh: dict[int, list[int]] = {}
         """Page → LSNs of those of its records that start it anew, from zeros."""
         self.indexed = 0
@@ -71,7 +72,7 @@ class Segment:
         self.floor_lsn = 0
         """Every stored hole is right from here on: what was freed was freed at or below."""
         self.broken: set[int] = set()
-        """Indexes of stored pages that failed their checksum and wait for a peer's copy."""
+        """Indexes of stored pages that are damaged or stale, and wait for a peer's copy."""
         self._pending: list[tuple[int, int, Entry]] = []
         self._order = count()
         self._size = IndexSize()
@@ -235,7 +236,9 @@ class Segment:
         """The page at ``read_point``; None when it was never written by then, or freed since it was. The caller has
         indexed all entries.
 
-        ``cached`` is some version of the page at or below the read point. Raises Collected, PageDamaged, LogDamaged.
+        ``cached`` is some version of the page at or below the read point. Raises Collected, LogDamaged, and PageDamaged
+        also when the page lacks a record that the next one follows: a write of it was lost. What is cached may then
+        have been made of it.
         """
         chain = self.chains.get(page_no)
         fresh_lsn = max((lsn for lsn in self.fresh.get(page_no, ()) if lsn <= read_point), default=0)
@@ -254,6 +257,8 @@ class Segment:
         if chain is None:
             return page
         start, stop = _chain_upto(chain, max(base_lsn, fresh_lsn - 1)), _chain_upto(chain, read_point)
+        if page is not None or not fresh_lsn:
+            self._check_link(page_no, base_lsn, chain[max(start - 2, 0)])
         if start >= stop:
             return page
         if page is None:
@@ -262,6 +267,15 @@ class Segment:
             page = bytearray(PAGE_BYTES)
         redo.apply_chain(page, self._records(chain, start, stop))
         return page
+
+    def _check_link(self, page_no: int, base_lsn: int, follows: int) -> None:
+        """The record to apply next, or the last one that the page includes, tells which LSN the page must have."""
+        if follows and follows != base_lsn:
+            index = page_no - self.first_page
+            error = PageDamaged(self.pg, index, f"is at LSN {base_lsn}, its log goes on from {follows}")
+            logger.error("%s; a peer will be asked for it", error)
+            self.broken.add(index)
+            raise error
 
     def _records(self, chain: array[int], start: int, stop: int) -> Iterator[tuple[bytes, int, int, int]]:
         """The chain's records as ``apply_chain`` takes them; consecutive ones of one entry share its bytes."""
@@ -285,7 +299,7 @@ class Segment:
 
     def dirty_pages(self, upto_lsn: int) -> list[int]:
         """Pages with indexed records at or below ``upto_lsn``, in page order."""
-        return sorted(page_no for page_no, chain in self.chains.items() if chain[0] <= upto_lsn)
+        return sorted(page_no for page_no, chain in self.chains.items() if chain[1] <= upto_lsn)
 
     def stored(self, page_no: int, upto_lsn: int) -> None:
         """The stored page now includes the records up to ``upto_lsn``, durably: the index forgets them."""
@@ -293,10 +307,12 @@ class Segment:
         if chain is None:
             return
         gone = _chain_upto(chain, upto_lsn)
-        del chain[:gone]
         self._size.forgot(gone // 2)
-        if not chain:
+        if gone == len(chain):
             del self.chains[page_no]
+        elif gone > 1:
+            chain[0] = 0 if chain[gone] in self.fresh.get(page_no, ()) else chain[gone - 2]
+            del chain[1:gone]
         if page_no in self.fresh:
             later = [lsn for lsn in self.fresh.pop(page_no) if lsn > upto_lsn]
             if later:
@@ -383,8 +399,8 @@ def _chain_upto(chain: array[int], lsn: int) -> int:
     low, high = 0, len(chain) // 2
     while low < high:
         middle = (low + high) // 2
-        if chain[2 * middle] <= lsn:
+        if chain[2 * middle + 1] <= lsn:
             low = middle + 1
         else:
             high = middle
-    return 2 * low
+    return 2 * low + 1

@@ -193,7 +193,7 @@ def test_the_index_of_a_run_is_that_of_its_scan(
                     with pytest.raises(InvariantViolation, match="the last one indexed is"):
                         side[2].index_run(chains, fresh, data, prev, after, until)
                     return
-                wanted.setdefault(page_no, []).extend((lsn, offset << 32 | end))
+                wanted.setdefault(page_no, [page_prev]).extend((lsn, offset << 32 | end))
                 if not page_prev:
                     anew.setdefault(page_no, []).append(lsn)
         side[2].index_run(chains, fresh, data, prev, after, until)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from storage_tools import VOLUME, Net, StepClock, Writer, append, make_node, read
 
+from aurora import batch
+from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from storage_node.effects import Call
@@ -115,3 +118,38 @@ def test_a_flipped_bit_in_a_hole_of_the_page_store_is_repaired() -> None:
     net.tick(20)
     answer = read(nodes["n0"], writer, 4, writer.log.last_lsn)
     assert not answer.behind and answer.image == b""
+
+
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_stored_page_that_lacks_a_write_is_not_built_on(before: int, cached: bool) -> None:
+    clock = StepClock()
+    disks = {f"n{i}": SimDisk() for i in range(2)}
+    nodes = {name: make_node(disk, clock, name, coalesce_log_mb=0.00001) for name, disk in disks.items()}
+    net, writer = Net(nodes, clock), Writer(random.Random(5), pages=1)
+
+    def write() -> int:
+        lsn = writer.edit(0)
+        frames = [batch.encode(VOLUME, 1, run) for run in writer.log.take()]
+        for node in net.nodes.values():
+            append(node, frames, vdl=lsn, pgmrpl=lsn)
+        net.tick(20)
+        return lsn
+
+    for _ in range(before):
+        write()
+    old = disks["n0"].read("pages-0", 0, PAGE_BYTES) if before else bytes(PAGE_BYTES)
+    stored = write()
+    assert nodes["n0"].segments[0].collected_lsn == stored
+    nodes["n0"] = make_node(disks["n0"], clock, "n0", coalesce_log_mb=0.00001, install=False)
+    disks["n0"].write("pages-0", 0, old)  # the drive had lost the last write of the page
+    if cached:
+        read(nodes["n0"], writer, 0, stored)
+    net.down.add("n1")
+    lsn = write()
+    assert read(nodes["n0"], writer, 0, lsn).behind
+    assert nodes["n0"].segments[0].collected_lsn == stored
+    net.down.clear()
+    net.tick(20)
+    assert read(nodes["n0"], writer, 0, lsn).image == writer.at(0, lsn)
+    assert nodes["n0"].segments[0].collected_lsn == lsn

@@ -195,12 +195,13 @@ def index_run(
             key = page_no
             found = chains.get(key)
             if found is None:
-                chain = array.clone(NO_CHAIN, 0, False)
+                chain = array.clone(NO_CHAIN, 1, False)
+                chain.data.as_ulonglongs[0] = page_prev
                 chains[key] = chain
             else:
                 chain = found
                 held = len(chain)
-                if page_prev and held and chain.data.as_ulonglongs[held - 2] != page_prev:
+                if page_prev and chain.data.as_ulonglongs[held - 2] != page_prev:
                     raise InvariantViolation(
                         f"page {page_no}: record {lsn} follows {page_prev}, "
                         f"the last one indexed is {chain.data.as_ulonglongs[held - 2]}"

@@ -120,7 +120,8 @@ def index_run(
 ) -> None:
     """Add a run's page records above ``after_lsn`` and at or below ``upto_lsn`` to a segment's index.
 
-    ``chains``: page → u64s, two a record in LSN order: the LSN, and offset << 32 | end of its ops in ``data``.
+    ``chains``: page → u64s: the LSN that the first record follows (0: it starts the page anew), then two a record in
+    LSN order: its LSN, and offset << 32 | end of its ops in ``data``.
     ``fresh``: page → LSNs of those records that start it anew. InvariantViolation when the bytes do not parse or a
     record does not follow the last one of its page; how much has been added by then is not defined.
     """
@@ -131,8 +132,8 @@ def index_run(
             return
         chain = chains.get(page_no)
         if chain is None:
-            chain = chains[page_no] = array("Q")
-        elif page_prev and chain and chain[-2] != page_prev:
+            chain = chains[page_no] = array("Q", (page_prev,))
+        elif page_prev and chain[-2] != page_prev:
             raise InvariantViolation(
                 f"page {page_no}: record {lsn} follows {page_prev}, the last one indexed is {chain[-2]}"
             )
