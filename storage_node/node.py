@@ -27,7 +27,7 @@ from storage_node.coalesce import Coalescer
 from storage_node.config import NodeConfig
 from storage_node.effects import Call, Effect, StoreEffect
 from storage_node.gossip import Gossip
-from storage_node.hot_log import HotLog, LogDamaged
+from storage_node.hot_log import HotLog, LogDamaged, StorageFailed
 from storage_node.limits import IndexMemory, Refusals
 from storage_node.membership import HollowSegments
 from storage_node.meta import MetaStore
@@ -45,15 +45,13 @@ INDEX_ENTRIES = 8
 INDEX_BACKLOG = 256
 """Entries that may wait for the index before the node calls itself busy; a read indexes them first."""
 
+__all__ = ["Refused", "StorageFailed", "StorageNode"]
+
 logger = logging.getLogger(__name__)
 
 
 class Refused(Exception):
     """The request is stale, names another volume, or comes before there is one."""
-
-
-class StorageFailed(Exception):
-    """The log could not be synced: nothing further may be acknowledged."""
 
 
 class StorageNode(Generic[Token]):
@@ -300,6 +298,7 @@ class StorageNode(Generic[Token]):
 
     def flush(self) -> list[tuple[Token, pb.AppendReply]]:
         """Write and sync all that is staged; a reply for each append, in the order staged. Raises StorageFailed."""
+        self.log.check()
         staged, self._staged = self._staged, []
         # A newer writer may have fenced the node since: its recovery has been told an SCL without these.
         taken = [request.volume_epoch == self.epoch for _, request, _, _ in staged]
@@ -334,7 +333,7 @@ class StorageNode(Generic[Token]):
         except OSError as error:
             self.refused_by_disk(error, "log")
             return f"node {self.config.node_id}: {error}"
-        self.sync_log()
+        self.log.sync()
         segments, truncations = self.segments, self.truncations
         for entry in entries:
             segment = segments.get(entry.pg)
@@ -345,13 +344,6 @@ class StorageNode(Generic[Token]):
         self.memory.take(batches)
         self.refusals.clear("log")
         return ""
-
-    def sync_log(self) -> None:
-        """Make the hot log durable; StorageFailed when the disk does not."""
-        try:
-            self.log.sync()
-        except OSError as error:
-            raise StorageFailed(f"sync of the hot log: {error}") from error
 
     def take_log(self, pg: int, data: bytes) -> None:
         """Log of a PG fetched from a peer: the same way as an append. BatchCorrupt when the peer sent nonsense."""

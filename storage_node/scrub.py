@@ -102,7 +102,7 @@ class Scrubber:
     # --- the slices
 
     def step(self, now: float) -> None:
-        """One slice. OSError when a sync of the log fails, which ends the node; other refusals of the disk are kept."""
+        """One slice. StorageFailed when the log cannot be synced, which ends the node; the disk may refuse the rest."""
         self._account()
         if self._node.log.damaged and now >= self._move_after_s:
             self._evacuate(now)
@@ -238,7 +238,7 @@ class Scrubber:
             node.refused_by_disk(error, "log")
             self._move_after_s = now + RETRY_S
             return
-        node.sync_log()
+        node.log.sync()
         if gone:
             self.lost(gone)
         if len(node.log.live(number)) == needed:

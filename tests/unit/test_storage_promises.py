@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 
 import pytest
-from storage_tools import VOLUME, Net, StepClock, Writer, append, make_node, read
+from storage_tools import PAGES_PER_PG, VOLUME, Net, StepClock, Writer, append, make_node, read
 
 from aurora import batch
 from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from storage_node.effects import Call
+from storage_node.node import StorageFailed
 
 
 def test_what_was_staged_before_a_fence_is_not_acknowledged_after_it() -> None:
@@ -153,3 +154,27 @@ def test_a_stored_page_that_lacks_a_write_is_not_built_on(before: int, cached: b
     net.tick(20)
     assert read(nodes["n0"], writer, 0, lsn).image == writer.at(0, lsn)
     assert nodes["n0"].segments[0].collected_lsn == lsn
+
+
+@pytest.mark.parametrize("rolls", [False, True])
+def test_after_a_failed_sync_of_the_log_nothing_is_acknowledged(rolls: bool) -> None:
+    disk = SimDisk()
+    node = make_node(disk)
+    writer = Writer(random.Random(1), pages=2 * PAGES_PER_PG)
+    both = writer.frames(60)
+    frames = [[frame for frame in both if batch.decode(frame).pg == pg] for pg in (0, 1)]
+    if rolls:
+        entry = node.log.append([batch.decode(frames[1][0])])
+        node.log.release(entry)
+    disk.sync_fails = True  # once: the kernel tells it one caller
+    with pytest.raises(StorageFailed):
+        if rolls:
+            node.log.roll()
+        else:
+            node.take_log(0, b"".join(frames[0]))
+    for _ in range(2):
+        with pytest.raises(StorageFailed):
+            append(node, frames[1])
+    with pytest.raises(StorageFailed):
+        node.take_log(0, b"".join(frames[0]))
+    assert [segment.scl for segment in node.segments.values()] == [0] * len(node.segments)
