@@ -51,7 +51,7 @@ class Phase(Enum):
 @dataclass
 class Chunk:
     """Pages of one segment to be made durable, ``(index in the PG, page)``, None for one that was freed at or below
-    ``floor_lsn``; ``done`` is called when they are.
+    ``floor_lsn``; ``done`` is called when they are, and ``pages`` then has those that were stored.
 
     A hole has no LSN, so that a repair which has become stale while it waited must be known by other means: the page
     does not wait for it any more (``is_repair``), or the log after ``floor_lsn`` has been given up since.

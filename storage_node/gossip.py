@@ -231,11 +231,10 @@ class Gossip:
         self._repairing.update(page_no for page_no, _ in pages)
 
         def stored() -> None:
-            for page_no, _ in pages:
-                self._repairing.discard(page_no)
-                segment.broken.discard(page_no - segment.first_page)
+            self._repairing.difference_update(page_no for page_no, _ in pages)
+            for index, _ in chunk.pages:  # those that were of use still; the others wait for a repair as before
                 self.repairs.pages_repaired_total += 1
-                node.cache.drop(page_no)
+                node.cache.drop(segment.first_page + index)
 
         # Without an image: the peer's page is freed at the LSN asked for, and so is this one's successor.
         chunk = peer_chunk(segment, pages, stored)

@@ -82,10 +82,12 @@ def test_a_repair_as_of_an_older_lsn_does_not_replace_a_damaged_page() -> None:
     late = Call("n1", "n1", "ReadPages", pb.ReadPagesRequest(volume_id=VOLUME, pages=[asked]))
     node.gossip.on_reply(late, pb.ReadPagesReply(pages=[old]))
     net.tick(10)
+    assert node.segments[0].broken == {0} and node.gossip.repairs.pages_repaired_total == 0
     assert read(node, writer, 0, writer.log.last_lsn).behind
     net.down.clear()
     net.tick(20)
     assert read(node, writer, 0, writer.log.last_lsn).image == writer.at(0, writer.log.last_lsn)
+    assert not node.segments[0].broken and node.gossip.repairs.pages_repaired_total == 1
 
 
 def test_meta_copies_that_differ_are_made_equal_at_the_start() -> None:
