@@ -277,8 +277,7 @@ class StorageNode(Generic[Token]):
         try:
             batches = frames.split(request.batches)
         except BatchCorrupt as error:
-            logger.error("append %d refused: %s", sequence, error)
-            return pb.AppendReply(sequence=sequence, error=str(error))
+            return self._refused_as_corrupt(sequence, error)
         touched, new = [], []
         for batch in batches:
             if batch.volume_id != request.volume_id or batch.epoch > epoch:
@@ -291,10 +290,19 @@ class StorageNode(Generic[Token]):
                 )
             touched.append(batch.pg)
             if not self.segment(batch.pg).covers(batch.last_lsn):
+                try:
+                    frames.check_records(batch, self.meta.value.descriptor.pages_per_pg)
+                except BatchCorrupt as error:
+                    return self._refused_as_corrupt(sequence, error)
                 new.append(batch)
         self._hint(request.vdl, request.pgmrpl)
         self._staged.append((token, request, touched, new))
         return None
+
+    @staticmethod
+    def _refused_as_corrupt(sequence: int, error: BatchCorrupt) -> pb.AppendReply:
+        logger.error("append %d refused: %s", sequence, error)
+        return pb.AppendReply(sequence=sequence, error=str(error))
 
     def flush(self) -> list[tuple[Token, pb.AppendReply]]:
         """Write and sync all that is staged; a reply for each append, in the order staged. Raises StorageFailed."""
@@ -351,6 +359,8 @@ class StorageNode(Generic[Token]):
         batches = [batch for batch in frames.split(data) if not segment.covers(batch.last_lsn)]
         if any(batch.pg != pg or batch.volume_id != self.volume_id for batch in batches):
             raise BatchCorrupt(f"log of another PG or volume than {pg} from a peer")
+        for batch in batches:
+            frames.check_records(batch, self.meta.value.descriptor.pages_per_pg)
         if self.memory.full:
             self._refused_by_memory()
             return
@@ -358,8 +368,9 @@ class StorageNode(Generic[Token]):
 
     @property
     def note(self) -> str:
-        """Why the node refuses; empty while it does not."""
-        return self.refusals.note
+        """Why the node refuses, and which PGs it cannot read; empty while it does neither."""
+        held = [segment.held_back for _, segment in sorted(self.segments.items()) if segment.held_back]
+        return "; ".join(filter(None, [self.refusals.note, *held]))
 
     def refused_by_disk(self, error: OSError, what: str) -> None:
         """Remember, and say once, that the disk refuses ``what``: log, pages or meta."""
@@ -697,7 +708,7 @@ class StorageNode(Generic[Token]):
             or self.scrub.busy
             or self.refill.busy
             or self.stager.busy
-            or any(s.indexed + INDEX_BACKLOG < len(s.entries) and not s.tail for s in self.segments.values())
+            or any(s.unindexed > INDEX_BACKLOG for s in self.segments.values())
         )
 
     @property

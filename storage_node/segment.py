@@ -66,6 +66,11 @@ class Segment:
         self.fresh: dict[int, list[int]] = {}
         """Page → LSNs of those of its records that start it anew, from zeros."""
         self.indexed = 0
+        self.held_back = ""
+        """Why the index ends before the chain does: a record does not fit its page's, which only its writer can have
+        got wrong. What comes before it is served and coalesced; the node's other PGs go on.
+        """
+        self._held: Entry | None = None
         self.version = 0
         """Changes whenever entries have gone for another reason than collection."""
         self.live_bytes = 0
@@ -93,6 +98,11 @@ class Segment:
         """Where the first gap ends: what is held goes on after it. 0 when there is no gap, or none with a known end."""
         after = self._pending[0][0] if self._pending else 0
         return after if after > self.scl else 0
+
+    @property
+    def unindexed(self) -> int:
+        """Entries that wait for the index."""
+        return self._end_of_index() - self.indexed
 
     @property
     def index_bytes(self) -> int:
@@ -179,12 +189,9 @@ class Segment:
 
     def _rebuild(self, held: Sequence[Entry], truncations: Sequence[Range]) -> None:
         self.entries, self._pending, self.live_bytes = [], [], 0
-        self.chains.clear()
-        self.fresh.clear()
-        self.indexed = 0
-        self._size.reset()
+        self._held, self.held_back = None, ""
+        self._clear_index()
         self._waiting_bytes = 0
-        self.version += 1
         self.scl, self.scl_cpl = self.collected_lsn, self.collected_cpl
         for entry in held:
             self.add(entry, truncations)
@@ -202,18 +209,42 @@ class Segment:
     # --- the index
 
     def index(self, entries: int) -> bool:
-        """Index up to ``entries`` more entries; False when all are."""
-        if self.tail:
-            return False
-        stop = min(len(self.entries), self.indexed + entries)
+        """Index up to ``entries`` more entries; False when all are that can be."""
+        stop = min(self._end_of_index(), self.indexed + entries)
         while self.indexed < stop:
             entry = self.entries[self.indexed]
             after = self.entries[self.indexed - 1].last_lsn if self.indexed else self.collected_lsn
-            redo.index_run(self.chains, self.fresh, self.log.read(entry).records, entry.prev_lsn, after, entry.last_lsn)
+            records = self.log.read(entry).records
+            try:
+                redo.index_run(self.chains, self.fresh, records, entry.prev_lsn, after, entry.last_lsn)
+            except InvariantViolation as error:
+                self._hold_back(entry, error)
+                break
             self.indexed += 1
             self._waiting_bytes -= entry.raw_bytes
             self._size.indexed(entry.raw_bytes, self.chains)
-        return self.indexed < len(self.entries)
+        return self.indexed < self._end_of_index()
+
+    def _end_of_index(self) -> int:
+        """How many leading entries can be indexed."""
+        if self.tail:
+            return self.indexed
+        return self.target(self._held.first_lsn - 1) if self._held is not None else len(self.entries)
+
+    def _hold_back(self, entry: Entry, error: InvariantViolation) -> None:
+        """Index anew, up to before the entry: how much of it has been added is not known."""
+        self._held = entry
+        self.held_back = f"PG {self.pg} cannot be read from LSN {entry.first_lsn} on: {error}"
+        logger.error("%s", self.held_back)
+        self._clear_index()
+        self._waiting_bytes = sum(entry.raw_bytes for entry in self.entries)
+
+    def _clear_index(self) -> None:
+        self.chains.clear()
+        self.fresh.clear()
+        self.indexed = 0
+        self._size.reset()
+        self.version += 1
 
     def last_lsn_upto(self, read_point: int) -> int:
         """A chain point ≤ ``read_point``: the PG's last record of the last whole entry, or ``collected_lsn``."""
@@ -240,6 +271,8 @@ class Segment:
         also when the page lacks a record that the next one follows: a write of it was lost. What is cached may then
         have been made of it.
         """
+        if self._held is not None and read_point >= self._held.first_lsn:
+            raise PageDamaged(self.pg, page_no - self.first_page, f"is asked for at {read_point}; {self.held_back}")
         chain = self.chains.get(page_no)
         fresh_lsn = max((lsn for lsn in self.fresh.get(page_no, ()) if lsn <= read_point), default=0)
         page: bytearray | None

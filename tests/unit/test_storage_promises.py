@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import random
+import struct
+from typing import Any
 
+import google_crc32c
 import pytest
 from storage_tools import PAGES_PER_PG, VOLUME, Net, StepClock, Writer, append, make_node, read
 
 from aurora import batch
+from aurora.errors import InvariantViolation
 from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
+from storage_node.append import Appends
 from storage_node.effects import Call
 from storage_node.node import StorageFailed
 
@@ -180,3 +185,87 @@ def test_after_a_failed_sync_of_the_log_nothing_is_acknowledged(rolls: bool) -> 
     with pytest.raises(StorageFailed):
         node.take_log(0, b"".join(frames[0]))
     assert [segment.scl for segment in node.segments.values()] == [0] * len(node.segments)
+
+
+def _spoil(frame: bytes) -> bytes:
+    """The batch with its first record's length wrong, and a checksum that says it is right."""
+    spoilt = bytearray(frame)
+    spoilt[batch.HEADER_BYTES] ^= 0x7F
+    crc = google_crc32c.extend(google_crc32c.value(bytes(spoilt[:76])), bytes(spoilt[batch.HEADER_BYTES :]))
+    struct.pack_into("<I", spoilt, 76, crc)
+    return bytes(spoilt)
+
+
+def test_a_batch_that_cannot_be_read_is_not_acknowledged() -> None:
+    clock, disk = StepClock(), SimDisk()
+    node = make_node(disk, clock)
+    writer = Writer(random.Random(5), pages=8)
+    (frame,) = writer.frames(3)
+    foreign = batch.decode(frame).run
+    other = batch.encode(VOLUME, 1, (foreign[0] + 1, *foreign[1:]))  # its records change pages of PG 0
+    for bad in (_spoil(frame), other):
+        assert "Batch(" in append(node, [bad]).error
+        with pytest.raises(batch.BatchCorrupt):
+            node.take_log(batch.decode(bad).pg, bad)
+    assert node.log.total_bytes == 0
+    assert append(node, [frame]).scl[0].lsn == writer.log.last_lsn
+
+
+def test_a_record_that_does_not_follow_its_pages_last_holds_its_own_pg_back_and_no_other() -> None:
+    clock, disk = StepClock(), SimDisk()
+    node = make_node(disk, clock, coalesce_log_mb=0.00001)
+    net = Net({"n0": node}, clock)
+    writer = Writer(random.Random(5), pages=2 * PAGES_PER_PG)
+
+    def write(*page_nos: int) -> int:
+        lsn = 0
+        for page_no in page_nos:
+            lsn = writer.edit(page_no)
+        frames = [batch.encode(VOLUME, 1, run) for run in writer.log.take()]
+        assert not append(net.nodes["n0"], frames, vdl=lsn).error
+        return lsn
+
+    before = write(0, 0, 1, PAGES_PER_PG)
+    struct.pack_into("<Q", writer.images[1], 0, before - 1)  # the writer takes this for the page's last LSN
+    wrong = write(0, 1)
+    after = write(0, PAGES_PER_PG)
+    for _ in range(2):
+        net.tick(20)
+        node = net.nodes["n0"]
+        assert "PG 0 cannot be read from LSN" in node.note
+        assert node.segments[0].scl == writer.lsns[0][-1] and node.segments[1].scl == after
+        for page_no in (0, 1):
+            assert read(node, writer, page_no, before).image == writer.at(page_no, before)
+            assert read(node, writer, page_no, wrong).behind
+        assert read(node, writer, PAGES_PER_PG, after).image == writer.at(PAGES_PER_PG, after)
+        assert not node.busy
+        net.nodes["n0"] = make_node(disk, clock, coalesce_log_mb=0.00001, install=False)
+    node = net.nodes["n0"]
+    segment = node.segments[0]
+    segment.truncate([(2, before, after)])
+    assert not segment.index(100) and not node.note
+    assert read(node, writer, 1, before).image == writer.at(1, before)
+
+
+def test_log_that_is_written_but_cannot_be_taken_in_ends_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[bool] = []
+
+    class Replies:
+        def put(self, reply: pb.AppendReply) -> None:
+            raise AssertionError(f"answered: {reply}")
+
+    node: Any = make_node(SimDisk())
+    appends = Appends(node, lambda: ended.append(True))
+    writer = Writer(random.Random(1))
+    request = pb.AppendRequest(volume_id=VOLUME, volume_epoch=1, writer_id="w1", membership_epoch=1,
+                               batches=b"".join(writer.frames(3)))  # fmt: skip
+    appends.stage(request, Replies())
+    segment = node.segments[0]
+
+    def add(*_: object) -> None:
+        raise InvariantViolation("a defect")
+
+    monkeypatch.setattr(segment, "add", add)
+    for _ in range(2):
+        appends.flush()
+    assert appends.failed and ended == [True]

@@ -143,6 +143,30 @@ def index_run(
         chain.append(offset << 32 | end)
 
 
+def check_run(
+    data: bytes, pg_prev_lsn: int, first_lsn: int, last_lsn: int, last_cpl: int, first_page: int, end_page: int
+) -> None:
+    """InvariantViolation when ``data`` is not a run of records from ``first_lsn`` to ``last_lsn`` with ``last_cpl`` for
+    its highest CPL (0: none), whose pages are ``first_page`` to before ``end_page`` and whose ops can be applied.
+    """
+    found = scan(data, pg_prev_lsn)
+    first = found[0][0] if found else 0
+    last = found[-1][0] if found else 0
+    cpl = max((record[0] for record in found if record[4] & FLAG_CPL), default=0)
+    if (first, last, cpl) != (first_lsn, last_lsn, last_cpl):
+        raise InvariantViolation(f"redo run {first}..{last}, CPL {cpl}, is not {first_lsn}..{last_lsn}, CPL {last_cpl}")
+    scratch = bytearray(PAGE_BYTES)
+    for lsn, _, page_no, _, _, offset, end in found:
+        if page_no == NO_PAGE:
+            continue
+        if not first_page <= page_no < end_page:
+            raise InvariantViolation(f"redo run changes page {page_no}, which is not in {first_page} to {end_page - 1}")
+        try:
+            apply(scratch, data, offset, end, lsn)
+        except IndexError as error:
+            raise InvariantViolation("redo run ends inside an op") from error
+
+
 def is_free(page_prev_lsn: int, offset: int, end: int) -> bool:
     """Whether a page record, as ``scan`` gives it, is a FREE: nobody needs the page any more. Who keeps pages drops it,
     storage serves it as never written, and the next record of the page starts it anew.
