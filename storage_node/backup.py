@@ -211,8 +211,9 @@ class Stager:
 
     def forget(self, pg: int) -> list[Entry]:
         """The PG is held by others now: the entries that were kept for it, which are the caller's to release."""
-        staging = self.pgs.pop(pg, None)
-        kept = staging.kept if staging is not None else []
+        staging, kept = self.pgs.pop(pg, None), []
+        if staging is not None:
+            kept, staging.kept = staging.kept, []  # a put under way still has the staging
         self.kept_bytes -= sum(entry.length for entry in kept)
         return kept
 

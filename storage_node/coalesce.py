@@ -120,6 +120,9 @@ class Coalescer:
 
     def forget(self, segment: Segment) -> None:
         """The segment is given up: what waits for its page store is not needed. A write under way may end."""
+        pg, gone = segment.pg, self._gone
+        self._gone = [entry for entry in gone if entry.pg != pg]
+        self._node.log.release([entry for entry in gone if entry.pg == pg])
         self._queue = deque(chunk for chunk in self._queue if chunk.segment is not segment)
         self._todo = deque(other for other in self._todo if other is not segment)
         if self._round is not None and self._round.segment is segment:

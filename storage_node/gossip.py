@@ -93,6 +93,10 @@ class Gossip:
                 effects += self._repairs(segment, peer_id, address)
         return effects
 
+    def forget(self, pg: int) -> None:
+        """The PG is held by others now: repairs of its pages that were on their way are not."""
+        self._repairing = {page_no for page_no in self._repairing if self._node.pg_of(page_no) != pg}
+
     def known_scl(self, pg: int) -> int:
         """The highest SCL that was heard of, which may count what has become void."""
         return self._known_scl.get(pg, 0)

@@ -213,7 +213,8 @@ class StorageNode(Generic[Token]):
             self.log.release(segment.release_all())
             pages_per_pg = self.meta.value.descriptor.pages_per_pg
             self.cache.drop_range(pg * pages_per_pg, (pg + 1) * pages_per_pg)
-        self.refill.forget(pg)
+        for part in (self.refill, self.gossip, self.scrub, self.stager.snapshots):
+            part.forget(pg)
         self._drop_strange_files()
         self.log.collect()
 
@@ -401,7 +402,7 @@ class StorageNode(Generic[Token]):
     def _read_page(self, page_no: int, pg_lsn: int) -> pb.PageImage:
         # Bounded by the PG's own LSN and not by the read point: void records that this node may still hold lie between.
         segment = self.segment(self.pg_of(page_no))
-        if segment.scl < pg_lsn or segment.tail:
+        if segment.scl < pg_lsn or segment.tail or segment.holds_back(pg_lsn):
             return pb.PageImage(page_no=page_no, scl=segment.scl, behind=True)
         try:
             while segment.index(INDEX_ENTRIES):

@@ -90,6 +90,14 @@ class Scrubber:
             self.demand()
         return self.status()
 
+    def forget(self, pg: int) -> None:
+        """The PG is held by others now: its damage is nobody's here."""
+        self._broken.pop(pg, None)
+        self._lost = [lost for lost in self._lost if lost[0] != pg]
+
+    def _held(self, segment: Segment) -> bool:
+        return self._node.segments.get(segment.pg) is segment
+
     def status(self) -> pb.ScrubStatus:
         """Where scrubbing stands."""
         age_s = self._node.clock.monotonic() - self._ended_s if self._ended_s >= 0 else -1.0
@@ -164,7 +172,7 @@ class Scrubber:
 
     def _pages(self, segment: Segment) -> Iterator[int]:
         store, first = segment.store, 0
-        while first * PAGE_BYTES < store.file_bytes:
+        while self._held(segment) and first * PAGE_BYTES < store.file_bytes:
             for index in store.damaged_pages(first, WINDOW_PAGES):
                 if index not in segment.broken:
                     logger.error("stored page %d of PG %d does not match its checksum", index, segment.pg)
@@ -174,7 +182,7 @@ class Scrubber:
 
     def _torn(self, segment: Segment) -> int:
         store = segment.store
-        if not self._node.coalescer.writes(segment) and not store.torn_sound():
+        if self._held(segment) and not self._node.coalescer.writes(segment) and not store.torn_sound():
             self.damaged += 1
             logger.error("%s: not what was written; its pages are in place, it is cut", store.torn_name)
             try:

@@ -225,6 +225,10 @@ class Segment:
             self._size.indexed(entry.raw_bytes, self.chains)
         return self.indexed < self._end_of_index()
 
+    def holds_back(self, lsn: int) -> bool:
+        """Whether a record at or below the LSN cannot be indexed."""
+        return self._held is not None and lsn >= self._held.first_lsn
+
     def _end_of_index(self) -> int:
         """How many leading entries can be indexed."""
         if self.tail:
@@ -271,7 +275,7 @@ class Segment:
         also when the page lacks a record that the next one follows: a write of it was lost. What is cached may then
         have been made of it.
         """
-        if self._held is not None and read_point >= self._held.first_lsn:
+        if self.holds_back(read_point):
             raise PageDamaged(self.pg, page_no - self.first_page, f"is asked for at {read_point}; {self.held_back}")
         chain = self.chains.get(page_no)
         fresh_lsn = max((lsn for lsn in self.fresh.get(page_no, ()) if lsn <= read_point), default=0)
