@@ -54,6 +54,8 @@ class Scrubber:
         self._stepped_s = node.clock.monotonic()
         self._next_pass_s = self._stepped_s + min(FIRST_PASS_S, node.config.scrub_interval_s)
         self._move_after_s = 0.0
+        self._stuck_no = 0
+        """Number of the last damaged file that nothing more could be moved out of: those behind it come next."""
         self._ended_s = -1.0
         self._lost: list[tuple[int, int]] = []
         """``(PG, last LSN)`` of lost log entries that the chain does not cover again yet."""
@@ -198,14 +200,17 @@ class Scrubber:
     def lost(self, entries: list[Entry]) -> None:
         """Log entries that cannot be read back: their chains have gaps until peers have sent what is missing."""
         node = self._node
+        missing = False
         for pg in sorted({entry.pg for entry in entries} & node.segments.keys()):
             gone = node.segments[pg].damaged([entry for entry in entries if entry.pg == pg], node.truncations)
             for entry in gone:
                 logger.error("%r is damaged; peers will be asked for it", entry)
                 self._lost.append((pg, entry.last_lsn))
             self.damaged += len(gone)
+            missing = missing or bool(gone)
         node.log.damaged.update(entry.file_no for entry in entries if node.log.size(entry.file_no))
-        node.gossip.hurry()
+        if missing:
+            node.gossip.hurry()
 
     def _account(self) -> None:
         """Count what has come to be broken, and what is whole again."""
@@ -237,8 +242,8 @@ class Scrubber:
             self._node.gossip.hurry()
 
     def _evacuate(self, now: float) -> None:
-        """Move needed log out of the first damaged file; it goes when nothing in it is needed."""
-        node, number = self._node, min(self._node.log.damaged)
+        """Move needed log out of a damaged file; it goes when nothing in it is needed."""
+        node, number = self._node, self._next_damaged()
         needed = len(node.log.live(number))
         try:
             gone = log_scrub.evacuate(node.log, number, MOVE_BYTES)
@@ -250,5 +255,15 @@ class Scrubber:
         if gone:
             self.lost(gone)
         if len(node.log.live(number)) == needed:
-            self._move_after_s = now + RETRY_S  # what is left waits for the meta file to say that it is collected
+            self._stuck_no = number  # what is left waits for the meta file to say that it is collected
+            if number == max(node.log.damaged):
+                self._move_after_s = now + RETRY_S
         node.log.collect()
+
+    def _next_damaged(self) -> int:
+        """The first damaged file behind the one that is stuck, then from the first on again."""
+        damaged = self._node.log.damaged
+        behind = [number for number in damaged if number > self._stuck_no]
+        if not behind:
+            self._stuck_no = 0
+        return min(behind or damaged)
