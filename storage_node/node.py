@@ -244,7 +244,7 @@ class StorageNode(Generic[Token]):
 
     def _settled(self) -> bool:
         """Whether the range that the current epoch's recovery voided is known here; an epoch 0 has none."""
-        return not self.epoch or any(epoch == self.epoch for epoch, _, _ in self.truncations)
+        return not self.epoch or truncation.has_epoch(self.truncations, self.epoch)
 
     def _hint(self, vdl: int, pgmrpl: int) -> None:
         if vdl > self.vdl:
@@ -451,7 +451,10 @@ class StorageNode(Generic[Token]):
         return pb.TruncateReply(ok=True, epoch=self.epoch)
 
     def _truncate(self, new: Iterable[truncation.Range]) -> None:
-        ranges = truncation.effective([*self.truncations, *new])
+        unknown = set(new).difference(self.truncations)
+        if not unknown:
+            return
+        ranges = truncation.effective([*self.truncations, *unknown])
         if ranges == self.truncations:
             return
         for _, vdl, upper in ranges:
