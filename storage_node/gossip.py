@@ -13,6 +13,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from aurora.buggify import buggify
+from aurora.errors import InvariantViolation
 from aurora.rpc import storage_pb2 as pb
 from storage_node.coalesce import peer_chunk
 from storage_node.effects import Call, Effect
@@ -212,6 +213,8 @@ class Gossip:
 
     def _take_repair(self, call: Call, reply: pb.ReadPagesReply) -> None:
         node = self._node
+        if len(reply.pages) != len(call.request.pages):
+            raise InvariantViolation(f"{len(reply.pages)} pages for {len(call.request.pages)} that were asked for")
         repaired: list[tuple[int, bytes]] = []
         for asked, page in zip(call.request.pages, reply.pages, strict=True):
             if node.pg_of(page.page_no) not in node.pgs:
