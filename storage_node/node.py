@@ -537,7 +537,8 @@ class StorageNode(Generic[Token]):
     def learn(self, state: pb.GossipRequest | pb.GossipReply) -> None:
         """Take a peer's epoch, truncation ranges and hints, and how far it is with the PGs that are hollow here.
 
-        From a peer whose membership epoch is over nothing is taken but the epoch: it may not be a peer any more.
+        Of the segments of a peer whose membership epoch is over nothing is taken: it may not be a peer any more. The
+        rest a writer has told it, or the object store, and it holds whoever passes it on.
         """
         if state.volume_epoch > self.epoch:
             self._adopt(state.volume_epoch, state.writer_id)

@@ -414,10 +414,13 @@ class Segment:
 
     def fetch(self, after_lsn: int, upto_lsn: int) -> Iterator[Batch]:
         """The chain's batches that hold records above ``after_lsn``, none that starts above ``upto_lsn`` (0: no
-        limit).
+        limit). Ends early when the chain changes meanwhile, or the log has been collected.
         """
+        version = self.version
         for entry in self.entries[self.target(after_lsn) :]:
             if upto_lsn and entry.first_lsn > upto_lsn:
+                return
+            if self.version != version or entry.last_lsn <= self.collected_lsn:
                 return
             whole = self.log.read(entry)
             clipped = frames.clip(whole, entry.last_lsn)

@@ -269,3 +269,30 @@ def test_log_that_is_written_but_cannot_be_taken_in_ends_the_node(monkeypatch: p
     for _ in range(2):
         appends.flush()
     assert appends.failed and ended == [True]
+
+
+@pytest.mark.parametrize("gone", ["collected", "void"])
+def test_log_that_goes_while_it_is_sent_is_no_damage(gone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage_node.node.CHUNK_BYTES", 1)
+    clock = StepClock()
+    node = make_node(SimDisk(), clock, log_file_mb=0.0001, coalesce_log_mb=0.00001)
+    writer = Writer(random.Random(1))
+    for _ in range(6):
+        append(node, writer.frames(3))
+    last = writer.log.last_lsn
+    sent = node.on_fetch_log(pb.FetchLogRequest(volume_id=VOLUME, pg=0))
+    assert next(sent).batches
+    if gone == "collected":
+        node.vdl = node.pgmrpl = last
+        Net({"n0": node}, clock).tick(20)
+        assert node.segments[0].collected_lsn == last
+    else:
+        node.on_fence(pb.FenceRequest(volume_id=VOLUME, volume_epoch=2, writer_id="w2"))
+        node.on_truncate(
+            pb.TruncateRequest(
+                volume_id=VOLUME, volume_epoch=2, writer_id="w2", range=pb.Truncation(epoch=2, vdl=0, upper=last)
+            )
+        )
+        assert node.segments[0].scl == 0
+    assert not b"".join(reply.batches for reply in sent)
+    assert node.gossip.repairs.log_damaged_total == 0 and not node.log.damaged
