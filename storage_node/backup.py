@@ -11,10 +11,10 @@ Input: ``step``, word from peers, the ends of the effects → output: ``PutObjec
 Sans-I/O; an append never waits for any of it. Every node has the log, one stages it (``Turn``); how far it is staged
 travels with gossip.
 
-Log that is coalesced and collected but not staged yet stays in the hot log's files: the coalescer hands its entries
-over (``keep``) and they are released once some node has staged them. Beyond ``backup_hold_mb`` the oldest go all the
-same, for a backup that is stuck must not fill the disk: the backup then has a hole, says so, and begins anew with a
-snapshot.
+Log that is coalesced and collected but not staged yet stays in the hot log's files until some node has staged it
+(``keep``, ``KeptLog``). Beyond ``backup_hold_mb`` of files that are there for the backup alone, or ``KEPT_SHARE`` of
+the index memory, the oldest go all the same, for a backup that is stuck must fill neither the disk nor the memory: the
+backup then has a hole, says so, and begins anew with a snapshot.
 
 Invariants: only log that can never become void is staged (``StorageNode.durable_limit``); a PG's objects follow each
 other without a hole, except where the node said so; at most ``PUTS_MAX`` log objects are under way.
@@ -25,14 +25,15 @@ from __future__ import annotations
 import logging
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from aurora import batch as frames
+from aurora.batch import Batch
 from aurora.quorum import SEGMENTS
 from aurora.rpc import storage_pb2 as pb
 from storage_node import backup_objects as objects
 from storage_node.backup_holes import NOTHING, HoleWatch, Told
+from storage_node.backup_kept import KeptDamaged, KeptLog, Run, last_lsn_of
 from storage_node.backup_objects import Content, Kind, LogName, SnapshotName
 from storage_node.backup_time import Timeline
 from storage_node.backup_turn import StoreCalls, Turn
@@ -48,12 +49,12 @@ PUTS_MAX = 2
 """Log objects under way at once, over all PGs."""
 PACE_S = 0.1
 """Time between two looks at the PGs."""
+KEPT_SHARE = 0.25
+"""Of the index memory: what log that is kept for the backup may take."""
 LIST_MAX = 1000
 LIST_LOG, LIST_FIRST, LIST_SNAPSHOTS = range(3)
 
 logger = logging.getLogger(__name__)
-
-_last_lsn = attrgetter("last_lsn")
 
 
 class PgStaging:
@@ -62,8 +63,6 @@ class PgStaging:
     def __init__(self, pg: int, staged: int = 0) -> None:
         self.pg = pg
         self.turn = Turn(staged)
-        self.kept: list[Entry] = []
-        """Collected entries that nobody has staged yet, in LSN order."""
         self.asking: set[int] = set()
         """Listings under way."""
         self.known = False
@@ -80,14 +79,24 @@ class PgStaging:
         """Whether the log in the store begins with the PG's first record: then it needs no snapshot to begin with."""
         self.rebased = 0
         """The log in the store begins anew here, behind a hole that no snapshot has bridged yet; 0: it does not."""
+        self.hole = ""
+        """What is missing before ``rebased``; empty when the backup begins there."""
         self.log_bytes = 0
         """Log staged by this node since the newest snapshot."""
+        self.given_up = 0
+        """Log up to here was given up by this node before it was staged; 0: none was."""
         self.watch = HoleWatch()
 
     @property
     def staged(self) -> int:
         """The backup holds the PG's log up to here."""
         return self.turn.done
+
+    def bridge(self, snapshot: SnapshotName) -> None:
+        """This is the newest snapshot: what the backup holds from its base on needs nothing from before."""
+        self.snapshot = snapshot
+        if snapshot.base_lsn >= self.rebased:
+            self.rebased, self.hole = 0, ""
 
     def rest(self) -> None:
         """The turn is another node's: forget what was prepared."""
@@ -108,9 +117,9 @@ class Stager:
         self.expiry = Expiry(node, self)
         self.next_s = 0.0
         """When ``step`` has something to do."""
-        self.kept_bytes = 0
+        self.kept = KeptLog(node.disk, node.log)
+        self._bound_s = 0.0
         self._puts = 0
-        self._hole = ""
         self._out: list[StoreEffect] = []
 
     def pg(self, pg: int) -> PgStaging:
@@ -133,6 +142,11 @@ class Stager:
         return self._begin(segment, staging, staging.staged)
 
     @property
+    def kept_bytes(self) -> int:
+        """Log that is kept for the backup."""
+        return self.kept.bytes
+
+    @property
     def busy(self) -> bool:
         """Whether there is work that need not wait for anything."""
         return self.on and self.snapshots.busy
@@ -142,7 +156,12 @@ class Stager:
         """What keeps the backup back; empty when nothing does."""
         if self.calls.problem:
             return f"the object store fails: {self.calls.problem} ({self.kept_bytes >> 20} MiB of log wait)"
-        return self._hole
+        for pg, staging in sorted(self.pgs.items()):
+            if staging.given_up > staging.staged:
+                return f"log of PG {pg} up to {staging.given_up} was given up before it was staged"
+            if staging.rebased and staging.turn.holding and staging.hole:
+                return staging.hole
+        return ""
 
     # --- what the node tells
 
@@ -158,39 +177,51 @@ class Stager:
             return False
         if entry.last_lsn > segment.collected_lsn or entry.last_lsn <= self.staged_lsn(entry.pg):
             return False
-        self._keep(entry)
+        self.kept.add(entry)
+        self._node.log.release((entry,))
         return True
 
     def keep(self, entries: Iterable[Entry]) -> list[Entry]:
-        """The page store covers these entries: those that may be released now. The others are, once they are staged."""
-        if not self.on:
-            return list(entries)
-        free = []
-        for entry in entries:
-            if entry.last_lsn <= self.staged_lsn(entry.pg):
-                free.append(entry)
-            else:
-                self._keep(entry)
-        while self.kept_bytes > self._node.config.backup_hold_mb * (1 << 20):
-            free.append(self._give_up())
-        return free
+        """The page store covers these entries. All of them may be released: what is to be staged yet is kept."""
+        held = list(entries)
+        if self.on:
+            for entry in held:
+                if entry.pg in self._node.segments and entry.last_lsn > self.staged_lsn(entry.pg):
+                    self.kept.add(entry)
+        return held
 
-    def _keep(self, entry: Entry) -> None:
-        kept = self.pg(entry.pg).kept
-        kept.insert(bisect_right(kept, entry.last_lsn, key=_last_lsn), entry)
-        self.kept_bytes += entry.length
+    def _bound(self, now: float) -> None:
+        """Give up the oldest of what is kept while it is too much, a file at a time."""
+        node, kept = self._node, self.kept
+        deadline = now + node.config.slice_ms / 1000
+        while (number := self._surplus()) is not None:
+            for pg, upto in sorted(kept.give_up(number).items()):
+                staging = self.pg(pg)
+                if staging.given_up <= staging.staged:
+                    logger.error(
+                        "the backup is stuck, and more than %g MiB of files or a quarter of the index memory are held"
+                        " for it: the oldest log goes, of PG %d up to LSN %d and on",
+                        node.config.backup_hold_mb, pg, upto,
+                    )  # fmt: skip
+                staging.given_up = max(staging.given_up, upto)
+            node.log.collect()
+            if node.clock.monotonic() >= deadline:
+                break
 
-    def _give_up(self) -> Entry:
-        staging = max(self.pgs.values(), key=lambda staging: len(staging.kept))
-        entry = staging.kept.pop(0)
-        self.kept_bytes -= entry.length
-        if not self._hole:
-            logger.error(
-                "the backup is stuck and %g MiB of log are held for it: the oldest go, from LSN %d of PG %d on",
-                self._node.config.backup_hold_mb, entry.first_lsn, entry.pg,
-            )  # fmt: skip
-        self._hole = f"log of PG {staging.pg} up to {entry.last_lsn} was given up before it was staged"
-        return entry
+    def _surplus(self) -> int | None:
+        """The file that is to be given up next; None when none is."""
+        node, kept = self._node, self.kept
+        alone = kept.only_files()
+        if sum(map(node.log.size, alone)) > node.config.backup_hold_mb * (1 << 20):
+            return alone[0]
+        if kept.index_bytes > node.memory.limit_bytes * KEPT_SHARE:
+            return kept.files()[0]
+        return None
+
+    def evacuate(self, number: int, bytes_max: int) -> None:
+        """Move some of what is kept in a damaged log file to the log's end; the caller syncs. OSError."""
+        for error in self.kept.evacuate(number, bytes_max):
+            logger.error("%s; another node will have to stage it", error)
 
     def heard(self, state: pb.GossipRequest | pb.GossipReply) -> None:
         """A peer's word on what is staged."""
@@ -209,13 +240,10 @@ class Stager:
                 if not staging.turn.holding:
                     staging.rest()
 
-    def forget(self, pg: int) -> list[Entry]:
-        """The PG is held by others now: the entries that were kept for it, which are the caller's to release."""
-        staging, kept = self.pgs.pop(pg, None), []
-        if staging is not None:
-            kept, staging.kept = staging.kept, []  # a put under way still has the staging
-        self.kept_bytes -= sum(entry.length for entry in kept)
-        return kept
+    def forget(self, pg: int) -> None:
+        """The PG is held by others now: nothing is kept for it."""
+        self.pgs.pop(pg, None)
+        self.kept.forget(pg)
 
     def point(self, vdl: int, pgs: Sequence[pb.PgLsn]) -> None:
         """The writer's word: the VDL and each PG's last LSN at or below it."""
@@ -227,12 +255,7 @@ class Stager:
         self._out.append(effect)
 
     def _release(self, staging: PgStaging) -> None:
-        n = bisect_right(staging.kept, staging.staged, key=_last_lsn)
-        if n:
-            free = staging.kept[:n]
-            del staging.kept[:n]
-            self.kept_bytes -= sum(entry.length for entry in free)
-            self._node.log.release(free)
+        if self.kept.drop(staging.pg, staging.staged):
             self._node.log.collect()
 
     def rank(self, pg: int) -> int:
@@ -250,7 +273,12 @@ class Stager:
     def step(self, now: float) -> list[StoreEffect]:
         """Do one slice of work."""
         node = self._node
-        if not self.on or node.descriptor is None or now < max(self.next_s, self.calls.not_before):
+        if not self.on or node.descriptor is None:
+            return []
+        if now >= self._bound_s:
+            self._bound_s = now + PACE_S
+            self._bound(now)
+        if now < max(self.next_s, self.calls.not_before):
             return []
         self.next_s = now + PACE_S
         self._out += self.timeline.step(now, self.rank(0))
@@ -281,10 +309,10 @@ class Stager:
         if self._take(segment, staging, limit, now):
             self._put(staging)
 
-    def _after(self, segment: Segment, staging: PgStaging, lsn: int) -> Iterator[Entry]:
-        """Entries that end above ``lsn``, in LSN order."""
-        kept = staging.kept
-        for at in range(bisect_right(kept, lsn, key=_last_lsn), len(kept)):
+    def _after(self, segment: Segment, staging: PgStaging, lsn: int) -> Iterator[Run | Entry]:
+        """What ends above ``lsn``, in LSN order."""
+        kept = self.kept.of(staging.pg)
+        for at in range(bisect_right(kept, lsn, key=last_lsn_of), len(kept)):
             yield kept[at]
         for at in range(segment.target(lsn), len(segment.entries)):
             yield segment.entries[at]
@@ -313,30 +341,37 @@ class Stager:
             if not staging.taken:
                 self._on_hole(staging, at, begin, now)
             return bool(staging.taken)
-        for entry in self._after(segment, staging, at):
-            if entry.last_lsn > limit or entry.prev_lsn > at:
-                break
-            if staging.taken_bytes >= node.config.stage_mb * (1 << 20):
-                break
-            try:
-                batch = frames.clip(node.log.read(entry), entry.last_lsn)
-            except LogDamaged as error:
-                if entry.last_lsn > segment.collected_lsn:
-                    node.log_damaged(segment, error)
-                else:
-                    logger.error("%s; another node will have to stage it", error)
-                    staging.kept.remove(entry)
-                    self.kept_bytes -= entry.length
-                    node.log.release((entry,))
-                return False
-            if batch is not None:
+        try:
+            for batch in self._batches(segment, staging, at):
+                if batch.last_lsn > limit or batch.prev_lsn > at:
+                    break
+                if staging.taken_bytes >= node.config.stage_mb * (1 << 20):
+                    break
                 staging.taken.append(batch)
                 staging.taken_bytes += len(batch.frame)
-            at = entry.last_lsn
-            if node.clock.monotonic() >= deadline:
-                self.next_s = now
-                return False
+                at = batch.last_lsn
+                if node.clock.monotonic() >= deadline:
+                    self.next_s = now
+                    return False
+        except LogDamaged as error:
+            node.log_damaged(segment, error)
+            return False
+        except KeptDamaged as error:
+            if error.file_no not in node.log.damaged:
+                logger.error("%s", error)
+                node.log.damaged.add(error.file_no)  # the scrubber has it moved out of the file, or given up
+            return False
         return bool(staging.taken)
+
+    def _batches(self, segment: Segment, staging: PgStaging, lsn: int) -> Iterator[Batch]:
+        """What ends above ``lsn``, in LSN order, without void records. LogDamaged; KeptDamaged."""
+        for held in self._after(segment, staging, lsn):
+            if isinstance(held, Run):
+                yield from self.kept.read(held, lsn)
+            else:
+                batch = frames.clip(self._node.log.read(held), held.last_lsn)
+                if batch is not None:
+                    yield batch
 
     def _put(self, staging: PgStaging) -> None:
         taken, size = staging.taken, staging.taken_bytes
@@ -377,10 +412,10 @@ class Stager:
         if staging.empty:
             logger.info("backup: PG %d had none so far, its log goes back no further than %d", staging.pg, prev)
             staging.turn.advanced(prev, now)
-            staging.rebased = prev
+            staging.rebased, staging.hole = prev, ""
             return
-        self._hole = f"log of PG {staging.pg} after {staged} up to {prev} is in no object"
-        logger.error("backup: %s; it goes on from there with a snapshot", self._hole)
+        staging.hole = f"log of PG {staging.pg} after {staged} up to {prev} is in no object"
+        logger.error("backup: %s; it goes on from there with a snapshot", staging.hole)
         staging.turn.advanced(prev, now)
         staging.rebased, staging.from_zero = prev, False
 
@@ -396,7 +431,7 @@ class Stager:
         staging.empty = True
         for what, effect in (
             (LIST_LOG, ListObjects(logs, objects.log_from(volume_id, pg, lowest), LIST_MAX)),
-            (LIST_FIRST, ListObjects(logs, "", 1)),
+            (LIST_FIRST, ListObjects(logs, "", LIST_MAX)),
             (LIST_SNAPSHOTS, ListObjects(objects.snapshot_folder(volume_id, pg), "", 0)),
         ):
             self._list(segment, what, effect, lowest)
@@ -419,14 +454,24 @@ class Stager:
         staging.known = True
 
     def _found(self, staging: PgStaging, what: int, names: Sequence[str], lowest: int) -> None:
-        staging.empty = staging.empty and not names
         if what == LIST_SNAPSHOTS:
-            staging.snapshot = objects.parse_snapshot(names[-1]) if names else None
-            return
-        logs = [objects.parse_log(name) for name in names]
+            snapshots, strays = objects.passing(names, objects.parse_snapshot)
+            staging.snapshot = None
+            if snapshots:
+                staging.bridge(snapshots[-1])
+                staging.empty = False
+        else:
+            logs, strays = objects.passing(names, objects.parse_log)
+            staging.empty = staging.empty and not logs
+        for name in strays:
+            logger.warning("%s is no object of a backup: passed over", name)
         if what == LIST_FIRST:
             staging.from_zero = bool(logs) and not logs[0].prev_lsn
-            return
+        elif what == LIST_LOG:
+            self._reaches(staging, logs, lowest)
+
+    def _reaches(self, staging: PgStaging, logs: list[LogName], lowest: int) -> None:
+        """The store holds this log after what is staged, or after where this node's begins."""
         reach = staging.staged
         for log in sorted(logs, key=_prev_lsn):
             # What covers the place where this node's log begins is as good as what it knows to be staged.

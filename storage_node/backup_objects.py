@@ -4,8 +4,8 @@ Names sort by LSN, so that a listing alone tells what there is. ``V`` is the vol
 zeros::
 
     V/pg-0000000003/log/<last LSN>-<LSN before the first>            log: batches of one chain, one behind the other
-    V/pg-0000000003/chunk/<base>-<wall ms>-<node>/<number>           pages of a snapshot
-    V/pg-0000000003/snapshot/<base>-<wall ms>-<node>                 its manifest, written last: it makes it count
+    V/pg-0000000003/chunk/<base>-<begin ms>-<node>/<number>          pages of a snapshot
+    V/pg-0000000003/snapshot/<base>-<end ms>-<begin ms>-<node>       its manifest, written last: it makes it count
     V/time/<wall ms>-<node>                                          timeline: when the VDL was what
 
 Every object has the same frame. Little-endian, 44 header bytes, a head (protobuf), a body::
@@ -33,10 +33,10 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import google_crc32c
 import lz4.block
@@ -48,6 +48,8 @@ from aurora.object_store import ObjectStore
 from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
 from storage_node.effects import DeleteObjects, ListObjects, PutObject, StoreEffect
+
+T = TypeVar("T")
 
 MAGIC: Final = b"AURO"
 VERSION: Final = 1
@@ -182,12 +184,23 @@ class LogName(NamedTuple):
 
 
 class SnapshotName(NamedTuple):
-    """A snapshot's manifest: ``key`` is what its chunks have in common."""
+    """A snapshot's manifest: ``key`` is what its chunks have in common; at ``end_ms`` all its pages had been read."""
 
     base_lsn: int
-    wall_ms: int
+    end_ms: int
     key: str
     name: str
+
+
+def passing(names: Iterable[str], parse: Callable[[str], T]) -> tuple[list[T], list[str]]:
+    """What the names say, and those that are none of a backup's: anybody may put an object into a folder."""
+    found, strays = [], []
+    for name in names:
+        try:
+            found.append(parse(name))
+        except ObjectCorrupt:
+            strays.append(name)
+    return found, strays
 
 
 def pg_folder(volume_id: bytes, pg: int) -> str:
@@ -225,9 +238,9 @@ def log_from(volume_id: bytes, pg: int, lsn: int) -> str:
     return f"{log_folder(volume_id, pg)}/{lsn:020d}"
 
 
-def snapshot_key(base_lsn: int, wall_ms: int, node_id: str) -> str:
+def snapshot_key(base_lsn: int, begin_ms: int, node_id: str) -> str:
     """What tells a snapshot from all others of its PG."""
-    return f"{base_lsn:020d}-{wall_ms:015d}-{_NODE.sub('_', node_id)}"
+    return f"{base_lsn:020d}-{begin_ms:015d}-{_NODE.sub('_', node_id)}"
 
 
 def chunk_name(volume_id: bytes, pg: int, key: str, chunk: int) -> str:
@@ -235,9 +248,10 @@ def chunk_name(volume_id: bytes, pg: int, key: str, chunk: int) -> str:
     return f"{chunk_folder(volume_id, pg)}/{key}/{chunk:08d}"
 
 
-def snapshot_name(volume_id: bytes, pg: int, key: str) -> str:
+def snapshot_name(volume_id: bytes, pg: int, key: str, end_ms: int) -> str:
     """A manifest's name."""
-    return f"{snapshot_folder(volume_id, pg)}/{key}"
+    base, _, rest = key.partition("-")
+    return f"{snapshot_folder(volume_id, pg)}/{base}-{end_ms:015d}-{rest}"
 
 
 def time_name(volume_id: bytes, wall_ms: int, node_id: str) -> str:
@@ -248,18 +262,26 @@ def time_name(volume_id: bytes, wall_ms: int, node_id: str) -> str:
 def parse_log(name: str) -> LogName:
     """The reverse of ``log_name``; ObjectCorrupt when it is none."""
     last, _, prev = name.rpartition("/")[2].partition("-")
-    if not (last.isdecimal() and prev.isdecimal()):
+    if not (last.isdecimal() and prev.isdecimal() and int(prev) < int(last)):
         raise ObjectCorrupt(f"{name} is no log object's name")
     return LogName(int(last), int(prev), name)
 
 
 def parse_snapshot(name: str) -> SnapshotName:
     """The reverse of ``snapshot_name``; ObjectCorrupt when it is none."""
-    key = name.rpartition("/")[2]
-    parts = key.split("-", 2)
-    if len(parts) != 3 or not (parts[0].isdecimal() and parts[1].isdecimal()):
+    parts = name.rpartition("/")[2].split("-", 3)
+    if len(parts) != 4 or not all(part.isdecimal() for part in parts[:3]):
         raise ObjectCorrupt(f"{name} is no snapshot's name")
-    return SnapshotName(int(parts[0]), int(parts[1]), key, name)
+    base, end, begin, node = parts
+    return SnapshotName(int(base), int(end), f"{base}-{begin}-{node}", name)
+
+
+def parse_pg(folder: str) -> int:
+    """The PG whose objects lie in the folder of that name; ObjectCorrupt when it is none's."""
+    number = folder.removeprefix("pg-")
+    if number == folder or not number.isdecimal():
+        raise ObjectCorrupt(f"{folder} is no PG's folder")
+    return int(number)
 
 
 def chunk_base(name: str) -> int:

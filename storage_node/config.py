@@ -17,6 +17,8 @@ PROCESS_MB = 64
 """What the process takes with empty caches and an empty log."""
 QUEUES_MB = 64
 """Messages that come in and go out: bounded by storage_node/admission.py and storage_node/gossip.py."""
+LOG_FILE_MB_MAX = 2048
+"""Offsets in a log file are kept as u32 (``storage_node/backup_kept.py``)."""
 INDEX_MIN_MB = 16
 
 
@@ -134,6 +136,8 @@ class NodeConfig:
         ):
             if getattr(self, name) <= 0:
                 raise InvariantViolation(f"setting {name} must be above zero, not {getattr(self, name)}")
+        if self.log_file_mb > LOG_FILE_MB_MAX:
+            raise InvariantViolation(f"setting log_file_mb must be {LOG_FILE_MB_MAX} at most, not {self.log_file_mb:g}")
         if self.slow_ms < 0:
             raise InvariantViolation(f"setting slow_ms must not be below zero: {self.slow_ms}")
         try:

@@ -111,6 +111,7 @@ class Gossip:
         node = self._node
         return (
             node.descriptor is not None
+            and not node.hollow
             and not self.catching_up
             and all(
                 not segment.pending and not segment.broken and segment.scl >= self._known_scl.get(pg, 0)

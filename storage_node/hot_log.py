@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from aurora import batch as frames
 from aurora.batch import Batch, BatchCorrupt
@@ -97,6 +97,8 @@ class HotLog:
         self.appended_bytes = 0
         self.damaged: set[int] = set()
         """Files with bytes in them that are no sound batch: what is needed of them is to be moved (``move``)."""
+        self.held: set[int] = set()
+        """Files that the backup reads from still (``storage_node/backup_kept.py``): not deleted."""
 
     @property
     def cached_bytes(self) -> int:
@@ -108,10 +110,11 @@ class HotLog:
         """Bytes in all files."""
         return sum(self._sizes.values())
 
-    def load(self) -> list[Entry]:
-        """Read all files; the entries in the order they were appended. Called once, before anything else."""
+    def load(self) -> Iterator[Entry]:
+        """Read all files; the entries in the order they were appended. Called once and read to its end, before anything
+        else but ``release``: what is not needed takes memory for one file at a time.
+        """
         numbers = sorted(int(name[4:]) for name in self._disk.list() if name.startswith("log-"))
-        entries: list[Entry] = []
         for number in numbers:
             name = file_name(number)
             data = self._disk.read(name, 0, self._disk.size(name))
@@ -123,12 +126,11 @@ class HotLog:
                 self._disk.truncate(name, end)
             self._sizes[number] = end
             self._live[number] = {entry.offset: entry for entry in found}
-            entries += found
+            yield from found
         if numbers:
             # The process may have been killed between write and sync: what is claimed from here on must be durable.
             self._disk.sync(file_name(numbers[-1]))
         self._current = numbers[-1] + 1 if numbers else 1
-        return entries
 
     def _load_file(self, number: int, data: bytes) -> tuple[list[Entry], int]:
         found: list[Entry] = []
@@ -268,8 +270,9 @@ class HotLog:
             self._forget(entry)
 
     def collect(self) -> int:
-        """Delete the closed files without live entries; returns how many."""
-        dead = [number for number, live in self._live.items() if not live and number != self._current]
+        """Delete the closed files without live entries that are not held; returns how many."""
+        needless = [number for number, live in self._live.items() if not live and number != self._current]
+        dead = [number for number in needless if number not in self.held]
         for number in dead:
             self._disk.delete(file_name(number))
             del self._live[number], self._sizes[number]

@@ -6,9 +6,10 @@ the rest::
     memory_mb = PROCESS_MB + cache_mb + log_cache_mb + QUEUES_MB + index
 
 Caches and queues have bounds of their own. The index (log entries, and the records of each page) grows with the log
-that cannot be coalesced yet. At half of its share coalescing begins at once; at ``APPENDS_SHARE`` of it the node
-refuses appends, as with a full disk, and the writer goes on with the others. Log that fills a gap is taken up to the
-whole share, for what lies behind the gap can be coalesced only then.
+that cannot be coalesced yet; log that is kept for the backup (``KeptLog``) counts as well, a quarter at the most. At
+half of its share coalescing begins at once; at ``APPENDS_SHARE`` of it the node refuses appends, as with a full disk,
+and the writer goes on with the others. Log that fills a gap is taken up to the whole share, for what lies behind the
+gap can be coalesced only then.
 
 Sizes are estimates, kept as the index changes: what they leave out is small beside PROCESS_MB.
 """
@@ -41,7 +42,7 @@ RESUME_SHARE = 0.75
 
 
 class Indexed(Protocol):
-    """A segment, as far as its index takes memory."""
+    """A segment, or the log kept for the backup, as far as it takes memory."""
 
     @property
     def index_bytes(self) -> int:
@@ -89,9 +90,9 @@ class IndexMemory:
         self.bytes = 0
         self._refusing = False
 
-    def measure(self, segments: Iterable[Indexed]) -> None:
+    def measure(self, parts: Iterable[Indexed]) -> None:
         """Add it up anew."""
-        self.bytes = sum(segment.index_bytes for segment in segments)
+        self.bytes = sum(part.index_bytes for part in parts)
 
     def take(self, batches: Sequence[Batch]) -> None:
         """Log has been taken in since."""

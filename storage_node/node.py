@@ -88,8 +88,8 @@ class StorageNode(Generic[Token]):
     def _load(self) -> None:
         entries = self.log.load()
         if self.descriptor is None:
-            if entries:
-                raise InvariantViolation(f"{len(entries)} log entries, but no descriptor in the meta file")
+            if found := sum(1 for _ in entries):
+                raise InvariantViolation(f"{found} log entries, but no descriptor in the meta file")
             return
         self.pgs = self.descriptor.groups_of(self.config.node_id)
         for held in self.meta.value.segments:
@@ -107,7 +107,7 @@ class StorageNode(Generic[Token]):
             elif not self.stager.keep_loaded(segment, entry, self.truncations):
                 segment.add(entry, self.truncations)
         self.log.collect()
-        self.memory.measure(self.segments.values())
+        self.memory.measure((*self.segments.values(), self.stager.kept))
         for pg, segment in sorted(self.segments.items()):
             logger.info(
                 "PG %d: collected to %d, SCL %d, %d entries, %d behind a gap",
@@ -186,6 +186,7 @@ class StorageNode(Generic[Token]):
                 raise Refused(f"pages a PG cannot change from {current.pages_per_pg} to {wanted.pages_per_pg}")
         pgs = wanted.groups_of(self.config.node_id)
         filling = self.hollow.under(wanted, created=created)
+        self.meta.value.lost_memory |= current is None and not created
         held = {held.pg: held for held in self.meta.value.segments}
         del self.meta.value.segments[:]
         for pg in sorted(pgs):
@@ -209,7 +210,7 @@ class StorageNode(Generic[Token]):
         if segment is not None:
             logger.info("PG %d is not held here any more: its segment is dropped", pg)
             self.coalescer.forget(segment)
-            self.log.release(self.stager.forget(pg))
+            self.stager.forget(pg)
             self.log.release(segment.release_all())
             pages_per_pg = self.meta.value.descriptor.pages_per_pg
             self.cache.drop_range(pg * pages_per_pg, (pg + 1) * pages_per_pg)
@@ -239,8 +240,21 @@ class StorageNode(Generic[Token]):
             self.meta.value.volume_epoch = epoch
             self.meta.value.writer_id = writer_id
             self.write_meta()
+            self.hollow.adopted()
             logger.info("volume epoch %d of writer %s adopted", epoch, writer_id)
         return epoch == self.epoch and writer_id == self.meta.value.writer_id
+
+    @property
+    def forgetful(self) -> bool:
+        """Whether there may be PGs that this node held before it lost its disk and does not know of."""
+        meta = self.meta.value
+        return meta.lost_memory and not (self.epoch and meta.told_epoch == self.epoch)
+
+    def _told(self) -> None:
+        """The adopted writer has told the descriptor: a PG that this node does not know of is made later."""
+        if self.forgetful and self.epoch:
+            self.meta.value.told_epoch = self.epoch
+            self.write_meta()
 
     def _settled(self) -> bool:
         """Whether the range that the current epoch's recovery voided is known here; an epoch 0 has none."""
@@ -433,9 +447,12 @@ class StorageNode(Generic[Token]):
         """Adopt (epoch, writer) when strictly greater; what this node holds either way."""
         self._check_volume(request.volume_id)
         adopted = self._adopt(request.volume_epoch, request.writer_id)
+        if adopted:
+            self.hollow.fenced()
         return pb.FenceReply(
             adopted=adopted, epoch=self.epoch, writer_id=self.meta.value.writer_id, pgs=node_status.states(self),
             truncations=self._truncation_messages(), descriptor=self.meta.value.descriptor,
+            forgetful=self.forgetful,
         )  # fmt: skip
 
     def on_truncate(self, request: pb.TruncateRequest) -> pb.TruncateReply:
@@ -445,8 +462,10 @@ class StorageNode(Generic[Token]):
             return pb.TruncateReply(ok=False, epoch=self.epoch)
         if request.range.upper < request.range.vdl or request.range.epoch > self.epoch:
             raise Refused(f"truncation ({request.range.vdl}, {request.range.upper}] of epoch {request.range.epoch}")
-        if request.HasField("descriptor") and not self.install_descriptor(request.descriptor):
-            raise Refused(f"the node has a newer descriptor than {request.descriptor.generation}")
+        if request.HasField("descriptor"):
+            if not self.install_descriptor(request.descriptor):
+                raise Refused(f"the node has a newer descriptor than {request.descriptor.generation}")
+            self._told()
         self._truncate([(request.range.epoch, request.range.vdl, request.range.upper)])
         return pb.TruncateReply(ok=True, epoch=self.epoch)
 
@@ -502,6 +521,8 @@ class StorageNode(Generic[Token]):
             ok = False
         else:
             ok = self.install_descriptor(request.descriptor, created=created)
+        if ok and not created and (request.volume_epoch, request.writer_id) == (self.epoch, self.meta.value.writer_id):
+            self._told()
         return pb.WriteDescriptorReply(ok=ok, current=self.meta.value.descriptor, epoch=self.epoch)
 
     def on_read_descriptor(self, request: pb.ReadDescriptorRequest) -> pb.ReadDescriptorReply:
@@ -696,7 +717,7 @@ class StorageNode(Generic[Token]):
                     pass
             except LogDamaged as error:
                 self.log_damaged(segment, error)
-        self.memory.measure(self.segments.values())
+        self.memory.measure((*self.segments.values(), self.stager.kept))
         if not self.memory.refuses_appends():
             self.refusals.clear("memory")
         effects += self.refill.tick(now) + self.coalescer.step(now)

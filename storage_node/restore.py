@@ -371,6 +371,8 @@ def restore(
         raise RestoreError(f"{folder} is there already")
     survey = survey_of(store, volume)
     lsn = resolve(survey, at)
+    for remark in survey.remarks():
+        progress(remark)
     while True:
         try:
             return build(survey, survey.plan(lsn), folder, nodes, progress, keys)

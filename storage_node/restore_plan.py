@@ -11,17 +11,21 @@ whose log is staged from its first record needs none. What every PG can be broug
 highest consistency point at or below it.
 
 Nothing of the fleet is asked. Damaged and missing objects are left out, remembered, and named to who wanted what they
-held.
+held; so are objects that are none of a backup's. Time is linear in what there is; memory is 8 bytes a PG and restore
+point (a day of 100 PGs: 66 MiB), and the names.
 """
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
-from typing import Any
+from itertools import accumulate, islice
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from aurora import batch as frames
 from aurora import truncation
@@ -34,6 +38,9 @@ from storage_node.backup_objects import Kind, LogName, ObjectCorrupt, SnapshotNa
 
 READ_AHEAD = 4
 """Objects fetched at once; with their size, the memory that a restore needs."""
+
+REMARKS_MAX = 20
+"""Objects that are named at most."""
 
 Range = tuple[int, int]
 """Lowest and highest LSN, both included."""
@@ -49,6 +56,63 @@ class Damaged(RestoreError):
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(reason)
         self.name = name
+
+
+class Moment(NamedTuple):
+    """The VDL as it was known to be durable then."""
+
+    wall_ms: int
+    vdl: int
+
+
+class Points:
+    """The restore points: ``(v, {PG: x})`` says that a PG's records at or below v lie at or below x."""
+
+    def __init__(self) -> None:
+        self._vdls = array("Q")
+        self._lasts: dict[int, array[int]] = {}
+        """PG → for each point its last LSN; from ``settle`` on the lowest in this point and those of higher VDLs."""
+
+    @property
+    def last_vdl(self) -> int:
+        """The highest point's VDL; 0 when there is none."""
+        return self._vdls[-1] if self._vdls else 0
+
+    @property
+    def pgs(self) -> Iterable[int]:
+        """PGs that some point names."""
+        return self._lasts.keys()
+
+    def add(self, vdl: int, pgs: Iterable[pb.PgLsn]) -> None:
+        """One more, in any order."""
+        n = len(self._vdls)
+        self._vdls.append(vdl)
+        for last in pgs:
+            lasts = self._lasts.setdefault(last.pg, array("Q"))
+            if len(lasts) <= n:
+                _pad(lasts, n)
+                lasts.append(last.lsn)
+
+    def settle(self) -> None:
+        """All are there."""
+        n = len(self._vdls)
+        order = sorted(range(n), key=self._vdls.__getitem__)
+        for pg, lasts in self._lasts.items():
+            _pad(lasts, n)  # a PG that a point does not name has no record up to there
+            in_order = array("Q", map(lasts.__getitem__, reversed(order)))
+            self._lasts[pg] = array("Q", accumulate(in_order, min))
+            self._lasts[pg].reverse()
+        self._vdls = array("Q", map(self._vdls.__getitem__, order))
+
+    def beyond(self, pg: int, end: int) -> int:
+        """A PG whose chain reaches ``end`` is complete up to here."""
+        lasts = self._lasts.get(pg)
+        at = bisect_right(lasts, end) if lasts is not None else len(self._vdls)
+        return max(end, self._vdls[at - 1]) if at else end
+
+
+def _pad(lasts: array[int], length: int) -> None:
+    lasts.frombytes(bytes(lasts.itemsize * (length - len(lasts))))
 
 
 @dataclass
@@ -73,7 +137,8 @@ class PgObjects:
 
     def reach(self, base: int) -> int:
         """How far the log goes on without a hole from ``base``."""
-        return next((high for low, high in self.stretches if low <= base <= high), base)
+        at = bisect_right(self.stretches, base, key=itemgetter(0))
+        return max(base, self.stretches[at - 1][1]) if at else base
 
     def starts(self) -> Iterator[tuple[int, int]]:
         """``(base, upto)`` of everything that a restore may begin with; the PG before its first record is one."""
@@ -107,38 +172,53 @@ class Survey:
         self.store = store
         self.volume_id = volume_id
         self.pgs: dict[int, PgObjects] = {}
-        self.moments: list[pb.BackupMoment] = []
+        self.moments: list[Moment] = []
+        """In order of time."""
+        self.points = Points()
         self.damaged: dict[str, str] = {}
-        """Object → what is wrong with it."""
+        """Object → what is wrong with it, or that it is none of a backup's."""
         self.descriptor: pb.Descriptor | None = None
         self.truncations: list[truncation.Range] = []
         self._read_names(store.list(volume_id.hex()))
-        self.points = sorted((m for m in self.moments if m.pgs), key=_vdl)
-        for point in self.points:
-            for last in point.pgs:
-                self.pgs.setdefault(last.pg, PgObjects(last.pg))
+        for pg in self.points.pgs:
+            self.pgs.setdefault(pg, PgObjects(pg))
 
     def _read_names(self, names: Iterable[str]) -> None:
-        timeline, manifests = [], []
+        timeline: list[str] = []
+        manifests: dict[str, tuple[int, SnapshotName]] = {}
         for name in names:
-            parts = name.split("/")
-            kind = parts[1] if len(parts) > 1 else ""
-            if kind == "time":
-                timeline.append(name)
-            elif kind.startswith("pg-") and parts[2] == "log":
-                self._pg(kind).logs.append(objects.parse_log(name))
-            elif kind.startswith("pg-") and parts[2] == "snapshot":
-                manifests.append(name)
+            try:
+                self._take_name(name, timeline, manifests)
+            except ObjectCorrupt:
+                self.damaged[name] = f"object {name} is none of a backup's: passed over"
         for held in self.pgs.values():
             held.join()
         for name, timeline_head in self._heads(timeline, Kind.TIMELINE):
             self._take_timeline(name, timeline_head)
-        for name, head in self._heads(manifests, Kind.SNAPSHOT):
-            self._pg(name.split("/")[1]).snapshots.append((head, objects.parse_snapshot(name)))
+        for name, head in self._heads(list(manifests), Kind.SNAPSHOT):
+            pg, snapshot = manifests[name]
+            self._pg(pg).snapshots.append((head, snapshot))
         self.moments.sort(key=_wall_ms)
+        self.points.settle()
 
-    def _pg(self, folder: str) -> PgObjects:
-        pg = int(folder.removeprefix("pg-"))
+    def _take_name(self, name: str, timeline: list[str], manifests: dict[str, tuple[int, SnapshotName]]) -> None:
+        match name.split("/")[1:]:
+            case ["time", _]:
+                objects.time_wall_ms(name)
+                timeline.append(name)
+            case [folder, "log", _]:
+                log = objects.parse_log(name)
+                self._pg(objects.parse_pg(folder)).logs.append(log)
+            case [folder, "snapshot", _]:
+                manifests[name] = objects.parse_pg(folder), objects.parse_snapshot(name)
+            case [folder, "chunk", _, _]:
+                objects.parse_pg(folder)
+            case ["keys", *_]:
+                pass
+            case _:
+                raise ObjectCorrupt(f"{name} is no name of a backup's")
+
+    def _pg(self, pg: int) -> PgObjects:
         return self.pgs.setdefault(pg, PgObjects(pg))
 
     def _heads(self, names: list[str], kind: Kind) -> Iterator[tuple[str, Any]]:
@@ -152,7 +232,10 @@ class Survey:
         if head.descriptor.volume_id != self.volume_id:
             self.damaged[name] = f"object {name} is of another volume"
             return
-        self.moments += head.moments
+        for moment in head.moments:
+            self.moments.append(Moment(moment.wall_ms, moment.vdl))
+            if moment.pgs:
+                self.points.add(moment.vdl, moment.pgs)
         if self.descriptor is None or _version(head.descriptor) >= _version(self.descriptor):
             self.descriptor = head.descriptor
         self.truncations = truncation.effective(
@@ -163,6 +246,8 @@ class Survey:
         """An object turned out to be damaged: what can be restored without it?"""
         self.damaged[name] = reason
         for held in self.pgs.values():
+            if not name.startswith(f"{objects.pg_folder(self.volume_id, held.pg)}/"):
+                continue
             held.logs = [log for log in held.logs if log.name != name]
             held.snapshots = [
                 (head, snapshot)
@@ -171,21 +256,23 @@ class Survey:
             ]
             held.join()
 
-    # --- what can be restored
+    def remarks(self) -> Iterator[str]:
+        """What is wrong with objects, one by one; of many the first, and how many more there are."""
+        yield from islice(self.damaged.values(), REMARKS_MAX)
+        if len(self.damaged) > REMARKS_MAX:
+            yield f"and {len(self.damaged) - REMARKS_MAX} more objects"
 
-    def _beyond(self, held: PgObjects, end: int) -> int:
-        """A PG whose chain reaches ``end`` is complete up to here."""
-        return max([end, *(p.vdl for p in self.points if _last_of(p, held.pg) <= end)])
+    # --- what can be restored
 
     def pg_ranges(self, held: PgObjects) -> list[Range]:
         """LSNs that the PG can be brought to."""
-        return _joined((upto, self._beyond(held, held.reach(base))) for base, upto in held.starts())
+        return _joined((upto, self.points.beyond(held.pg, held.reach(base))) for base, upto in held.starts())
 
     def ranges(self) -> list[Range]:
         """LSNs that the volume can be brought to; each down to the consistency point below it."""
-        if not self.points:
+        if not self.points.last_vdl:
             return []
-        found: list[Range] = [(1, self.points[-1].vdl)]
+        found: list[Range] = [(1, self.points.last_vdl)]
         for held in self.pgs.values():
             found = _meet(found, self.pg_ranges(held))
         return found
@@ -205,15 +292,13 @@ class Survey:
         """What can be restored, in words."""
         ranges = self.ranges()
         if not ranges:
-            text = f"Nothing can be restored from this backup{self._why(self.points[-1].vdl if self.points else 0)}."
+            text = f"Nothing can be restored from this backup{self._why(self.points.last_vdl)}."
         else:
             text = "It can be restored to " + ", or to ".join(
                 f"LSN {low} to {high} ({time_text(self.wall_ms_of(low))} to {time_text(self.wall_ms_of(high))})"
                 for low, high in ranges
             )
-        for reason in self.damaged.values():
-            text += f"\n{reason}"
-        return text
+        return "\n".join((text, *self.remarks()))
 
     def check(self, lsn: int) -> Range:
         """The range that ``lsn`` lies in; RestoreError when it lies in none."""
@@ -229,14 +314,14 @@ class Survey:
         raise RestoreError(
             f"LSN {lsn} cannot be restored{self._why(lsn)}."
             + (f" The nearest that can: {nearest}." if nearest else "")
-            + "".join(f"\n{reason}" for reason in self.damaged.values())
+            + "".join(f"\n{reason}" for reason in self.remarks())
         )
 
     def _why(self, lsn: int) -> str:
-        if not self.points:
+        if not self.points.last_vdl:
             return ": it has no restore point"
-        if lsn > self.points[-1].vdl:
-            return f": the last restore point is at {self.points[-1].vdl}"
+        if lsn > self.points.last_vdl:
+            return f": the last restore point is at {self.points.last_vdl}"
         for held in self.pgs.values():
             if not any(low <= lsn <= high for low, high in self.pg_ranges(held)):
                 last = max(held.reach(base) for base, upto in held.starts() if upto <= lsn)
@@ -260,7 +345,7 @@ class Survey:
         best: tuple[pb.BackupSnapshot, SnapshotName] | None = None
         for snapshot in held.snapshots:
             head = snapshot[0]
-            if head.upto_lsn <= lsn <= self._beyond(held, held.reach(head.base_lsn)):
+            if head.upto_lsn <= lsn <= self.points.beyond(held.pg, held.reach(head.base_lsn)):
                 if best is None or head.base_lsn > best[0].base_lsn:
                     best = snapshot
         base = best[0].base_lsn if best else 0
@@ -387,21 +472,23 @@ def _joined(ranges: Iterable[Range]) -> list[Range]:
 
 
 def _meet(one: list[Range], other: list[Range]) -> list[Range]:
-    found = [(max(a, c), min(b, d)) for a, b in one for c, d in other]
-    return sorted((low, high) for low, high in found if low <= high)
-
-
-def _last_of(point: pb.BackupMoment, pg: int) -> int:
-    return next((int(last.lsn) for last in point.pgs if last.pg == pg), 0)
+    """What lies in both; each is in order and does not overlap."""
+    found = []
+    i = j = 0
+    while i < len(one) and j < len(other):
+        low, high = max(one[i][0], other[j][0]), min(one[i][1], other[j][1])
+        if low <= high:
+            found.append((low, high))
+        if one[i][1] < other[j][1]:
+            i += 1
+        else:
+            j += 1
+    return found
 
 
 def _prev_lsn(log: LogName) -> int:
     return log.prev_lsn
 
 
-def _vdl(moment: pb.BackupMoment) -> int:
-    return int(moment.vdl)
-
-
-def _wall_ms(moment: pb.BackupMoment) -> int:
-    return int(moment.wall_ms)
+def _wall_ms(moment: Moment) -> int:
+    return moment.wall_ms

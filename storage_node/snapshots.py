@@ -7,12 +7,13 @@ is written last. A snapshot is due when as much log has been staged as the pages
 ``snapshot_log_mb``, or after ``snapshot_age_s``; and at once when the log in the store does not reach back to the PG's
 first record and there is none.
 
-Expiry keeps, of each PG, the newest snapshot that is older than the window and all that came after its base.
+Expiry keeps, of each PG, the newest snapshot that was complete before the window began, and all that came after its
+base.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -139,17 +140,17 @@ class Snapshots:
         else:
             # A page that is missing here was never written, or freed at or below the floor.
             work.head.upto_lsn = max(work.head.upto_lsn, work.segment.floor_lsn)
-            name = objects.snapshot_name(volume_id, pg, work.key)
+            name = objects.snapshot_name(volume_id, pg, work.key, int(self._node.clock.wall() * 1000))
             content = Content(Kind.SNAPSHOT, volume_id, pg, work.head)
         return [self._ask(work, PutObject(name, content))]
 
     def _ask(self, work: Snapshot, effect: PutObject) -> StoreEffect:
         work.busy, work.unwritten = True, None
-        last = work.read and objects.snapshot_name(self._node.volume_id, work.segment.pg, work.key) == effect.name
+        manifests = objects.snapshot_folder(self._node.volume_id, work.segment.pg)
 
         def stored(_: Sequence[str]) -> None:
             work.busy = False
-            if last:
+            if effect.name.startswith(f"{manifests}/"):
                 self._finish(work, effect.name)
 
         def failed() -> None:
@@ -161,10 +162,8 @@ class Snapshots:
         if self._current is not work:
             return  # its PG was given to another node while the manifest was on its way
         staging = self._stager.pg(work.segment.pg)
-        staging.snapshot = objects.parse_snapshot(name)
+        staging.bridge(objects.parse_snapshot(name))
         staging.log_bytes = 0
-        if work.head.base_lsn >= staging.rebased:
-            staging.rebased = 0
         self._last_s[work.segment.pg] = self._node.clock.monotonic()
         self._current = None
 
@@ -221,27 +220,32 @@ class Expiry:
         def found(names: Sequence[str]) -> None:
             # An object ends where the next one begins.
             start_ms = self._start_ms()
-            old = [name for name, then in pairwise(names) if objects.time_wall_ms(then) < start_ms]
-            self._delete(old)
+            begun, _ = objects.passing(names, lambda name: (objects.time_wall_ms(name), name))
+            self._delete([name for (_, name), (then_ms, _) in pairwise(begun) if then_ms < start_ms])
 
         return self._list(ListObjects(objects.time_folder(self._node.volume_id), "", DELETE_MAX), found)
 
     def _snapshots(self, pg: int, names: Sequence[str]) -> None:
         start_ms = self._start_ms()
-        old = [snapshot for snapshot in map(objects.parse_snapshot, names) if snapshot.wall_ms <= start_ms]
+        # It is right from ``upto_lsn`` on, which was reached at its end at the latest.
+        snapshots, _ = objects.passing(names, objects.parse_snapshot)
+        old = [snapshot for snapshot in snapshots if snapshot.end_ms <= start_ms]
         if not old:
             return
         keep = max(old)
         self._delete([snapshot.name for snapshot in old if snapshot.base_lsn < keep.base_lsn])
         volume_id = self._node.volume_id
-        for folder, doomed in (
-            (objects.log_folder(volume_id, pg), lambda name: objects.parse_log(name).last_lsn <= keep.base_lsn),
-            (objects.chunk_folder(volume_id, pg), lambda name: objects.chunk_base(name) < keep.base_lsn),
+        for folder, lsn_of, below in (
+            (objects.log_folder(volume_id, pg), lambda name: objects.parse_log(name).last_lsn, keep.base_lsn + 1),
+            (objects.chunk_folder(volume_id, pg), objects.chunk_base, keep.base_lsn),
         ):
-            self._sweep(ListObjects(folder, "", DELETE_MAX), doomed)
+            self._sweep(ListObjects(folder, "", DELETE_MAX), lsn_of, below)
 
-    def _sweep(self, effect: ListObjects, doomed: Any) -> None:
+    def _sweep(self, effect: ListObjects, lsn_of: Callable[[str], int], below: int) -> None:
+        """Delete what belongs to lower LSNs; what is no object of a backup stays."""
+
         def found(names: Sequence[str]) -> None:
-            self._delete([name for name in names if doomed(name)])
+            held, _ = objects.passing(names, lambda name: (lsn_of(name), name))
+            self._delete([name for lsn, name in held if lsn < below])
 
         self._stager.later(self._ask(effect, found))

@@ -89,6 +89,7 @@ class FenceAnswer:
     truncations: frozenset[TruncationRange] = frozenset()
     log_port: int = 0
     descriptor: Descriptor | None = None
+    forgetful: bool = False
 
     @property
     def scls(self) -> dict[int, int]:
@@ -299,16 +300,23 @@ class Recovery:
             answer = self._adopters.get(node)
             if answer is None:
                 continue
-            # One that has not heard of the group yet has nothing of it, truly; but whoever joined it later must have.
+            # One that has not heard of the group yet has nothing of it, truly; but whoever joined it later must have,
+            # and whoever lost its disk may have had.
             report = answer.pgs.get(pg)
-            if report.hollow if report is not None else group.membership_epoch > 1:
+            if report.hollow if report is not None else group.membership_epoch > 1 or answer.forgetful:
                 continue
             found.append(node)
         return found
 
     def _fills(self, node: int) -> bool:
-        """Whether the adopter had hollow segments when it answered: it may have filled them since."""
-        return any(report.hollow for report in self._adopters[node].pgs.values())
+        """Whether the adopter had hollow segments when it answered, or may not have known of some: it may have filled
+        them since.
+        """
+        answer = self._adopters[node]
+        held = self.descriptor.groups_of(self.descriptor.nodes[node].node_id)
+        return any(report.hollow for report in answer.pgs.values()) or (
+            answer.forgetful and not held <= answer.pgs.keys()
+        )
 
     def _mask(self, pg: int) -> int:
         return sum(1 << node for node in self._voters(pg))

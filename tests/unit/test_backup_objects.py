@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from aurora.object_store import (
@@ -79,13 +79,14 @@ def test_an_object_of_another_volume_or_kind_is_named() -> None:
 @given(st.integers(0, 2**63), st.integers(0, 2**63), st.integers(0, 2**32 - 1))
 def test_names_come_back_and_sort_by_lsn(one: int, other: int, pg: int) -> None:
     prev, last = sorted((one, other))
+    assume(prev < last)
     name = objects.log_name(VOLUME, pg, prev, last)
     assert objects.parse_log(name)[:2] == (last, prev)
     assert objects.log_from(VOLUME, pg, last) < name
     assert (objects.log_name(VOLUME, pg, 0, one) < objects.log_name(VOLUME, pg, 0, other)) == (one < other)
     key = objects.snapshot_key(one, other % 10**15, "az1-a/strange")
-    found = objects.parse_snapshot(objects.snapshot_name(VOLUME, pg, key))
-    assert (found.base_lsn, found.wall_ms, found.key) == (one, other % 10**15, key)
+    found = objects.parse_snapshot(objects.snapshot_name(VOLUME, pg, key, one % 10**15))
+    assert (found.base_lsn, found.end_ms, found.key) == (one, one % 10**15, key)
     assert objects.chunk_base(objects.chunk_name(VOLUME, pg, key, 3)) == one
     assert objects.time_wall_ms(objects.time_name(VOLUME, one % 10**15, "n")) == one % 10**15
 
@@ -94,6 +95,18 @@ def test_names_come_back_and_sort_by_lsn(one: int, other: int, pg: int) -> None:
 def test_a_stray_name_is_refused(parse: object) -> None:
     with pytest.raises(ObjectCorrupt, match="stray"):
         parse("v/stray/stray")  # type: ignore[operator]
+
+
+def test_strays_are_told_from_the_backups_own_names() -> None:
+    good = objects.log_name(VOLUME, 3, 5, 9)
+    folder = objects.log_folder(VOLUME, 3)
+    names = [f"{folder}/README", good, f"{folder}/9-9", f"{folder}/", f"{folder}/12-x"]
+    found, strays = objects.passing(names, objects.parse_log)
+    assert [log.name for log in found] == [good]
+    assert strays == [names[0], *names[2:]]
+    for wrong in ("pg-", "pg-x", "17", "time"):
+        with pytest.raises(ObjectCorrupt, match="no PG's folder"):
+            objects.parse_pg(wrong)
 
 
 # --- stores

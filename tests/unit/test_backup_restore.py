@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +20,12 @@ from aurora.kernels import redo
 from aurora.object_store import MemoryStore
 from aurora.rpc import storage_pb2 as pb
 from storage_node import backup_objects as objects
+from storage_node import restore_plan
+from storage_node.backup_objects import SnapshotName
+from storage_node.effects import StoreEffect
 from storage_node.restore import parse_at, restore, survey_of
-from storage_node.restore_plan import RestoreError, Survey
+from storage_node.restore_plan import PgObjects, Points, RestoreError, Survey
+from storage_node.snapshots import Snapshot, Snapshots
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -117,6 +122,118 @@ def test_what_has_left_the_window_is_deleted_and_the_window_stays_whole(tmp_path
     oldest = min(objects.time_wall_ms(name) for name in fleet.store.objects if "/time/" in name)
     assert len(fleet.store.objects) < 400
     assert oldest
+
+
+def test_a_snapshot_counts_for_the_window_from_its_end_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet = BackupFleet(12, nodes=1, pages=10, snapshot_age_s=5, backup_window_s=100)
+    real = Snapshots._go_on
+
+    def slow(snapshots: Snapshots, work: Snapshot, now: float) -> list[StoreEffect]:
+        return real(snapshots, work, now) if now - begun.setdefault(work.key, now) >= 40 else []
+
+    begun: dict[str, float] = {}
+    monkeypatch.setattr(Snapshots, "_go_on", slow)
+    vdls = []
+    for step in range(80):
+        vdls.append((fleet.clock.wall(), fleet.write(10)))
+        fleet.settle(5, 1.0)
+        start = max((lsn for wall, lsn in vdls if wall <= fleet.clock.wall() - 100), default=1)
+        ((low, _),) = Survey(fleet.store, VOLUME).ranges()
+        assert low <= start, f"what the window begins with can be restored, step {step}"
+    assert len(begun) > 5
+    assert low > vdls[20][1], "and what has left it is deleted"
+
+
+STRAYS = (
+    "README",
+    "other/x",
+    "pg-0000000000",
+    "pg-0000000000/log/README",
+    "pg-0000000000/log/.marker",
+    "pg-0000000000/log/9-9",
+    "pg-0000000000/log/1-0/deeper",
+    "pg-0000000000/snapshot/ZZZ",
+    "pg-0000000000/chunk/!first",
+    "pg-0000000000/chunk/x/first",
+    "pg-0000000077/log/README",
+    "pg-x/log/00000000000000000009-00000000000000000000",
+    "time/!first",
+)
+
+
+@pytest.mark.parametrize("expired", [False, True])
+def test_strays_are_passed_over_and_named(expired: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fleet = BackupFleet(13, pages=10, snapshot_age_s=2, backup_window_s=30 if expired else 1e6)
+    strays = {f"{VOLUME.hex()}/{stray}": b"not ours" for stray in STRAYS}
+    fleet.store.objects.update(strays)
+    for _ in range(20):
+        last = fleet.write(20)
+        fleet.settle(8)
+    assert len(_snapshots(fleet)) > 2
+    assert not any(node.stager.note for node in fleet.up)
+    assert "log/README is no object of a backup: passed over" in caplog.text
+    assert strays.items() <= fleet.store.objects.items()
+    survey = Survey(fleet.store, VOLUME)
+    assert list(survey.pgs) == [0]
+    ((low, high),) = survey.ranges()
+    assert (low > 1, high) == (expired, last)
+    named = "\n".join(survey.remarks())
+    assert [stray for stray in STRAYS if stray not in named and "/chunk/x/" not in stray] == []
+    told: list[str] = []
+    restore(fleet.store, None, tmp_path / "one", TARGET, progress=told.append)
+    assert set(survey.remarks()) <= set(told)
+
+
+def test_of_many_strays_the_first_are_named() -> None:
+    fleet = BackupFleet(14, nodes=1, pages=10)
+    fleet.write(20)
+    fleet.settle()
+    for number in range(100):
+        fleet.store.objects[f"{VOLUME.hex()}/stray-{number:03d}"] = b""
+    lines = Survey(fleet.store, VOLUME).summary().splitlines()
+    assert len(lines) == 22
+    assert lines[-1] == "and 80 more objects"
+
+
+@given(st.data())
+def test_restore_points_say_how_far_a_pg_is_complete(data: st.DataObject) -> None:
+    lsns = st.integers(0, 50)
+    points = data.draw(st.lists(st.tuples(lsns, st.dictionaries(st.integers(0, 2), lsns, min_size=1))))
+    held = Points()
+    for vdl, lasts in points:
+        held.add(vdl, [pb.PgLsn(pg=pg, lsn=lsn) for pg, lsn in lasts.items()])
+    held.settle()
+    assert held.last_vdl == max((vdl for vdl, _ in points), default=0)
+    for pg in range(4):
+        end = data.draw(lsns)
+        assert held.beyond(pg, end) == max([end, *(vdl for vdl, lasts in points if lasts.get(pg, 0) <= end)])
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 6))),
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 6))),
+)
+def test_ranges_meet_where_both_are(one: list[tuple[int, int]], other: list[tuple[int, int]]) -> None:
+    both = [restore_plan._joined((low, low + more) for low, more in held) for held in (one, other)]
+    members = [{lsn for low, high in held for lsn in range(low, high + 1)} for held in both]
+    met = restore_plan._meet(*both)
+    assert {lsn for low, high in met for lsn in range(low, high + 1)} == members[0] & members[1]
+
+
+def test_planning_takes_time_by_what_there_is() -> None:
+    survey = Survey(MemoryStore(), VOLUME)
+    pgs, points, snapshots = 60, 5_000, 8
+    for at in range(1, points + 1):
+        survey.points.add(at * 1000, [pb.PgLsn(pg=pg, lsn=at * 1000 - pg) for pg in range(pgs)])
+    survey.points.settle()
+    for pg in range(pgs):
+        held = survey.pgs[pg] = PgObjects(pg, stretches=[(0, points * 1000 - pg)])
+        for number in range(1, snapshots + 1):
+            head = pb.BackupSnapshot(base_lsn=number * 1000, upto_lsn=number * 1000 + 1)
+            held.snapshots.append((head, SnapshotName(number * 1000, 0, "", "")))
+    begun_s = time.process_time()
+    assert survey.ranges() == [(1, points * 1000)]
+    assert time.process_time() - begun_s < 5  # PGs × starts × points × PGs: 70 s and more
 
 
 def test_times_resolve_to_the_vdl_of_then(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from copy import deepcopy
 from pathlib import Path
 
@@ -13,8 +14,11 @@ from aurora import batch
 from aurora.errors import InvariantViolation
 from aurora.object_store import MemoryStore
 from aurora.rpc import storage_pb2 as pb
+from aurora.sim.disk import SimDisk
 from storage_node import backup_objects as objects
+from storage_node.backup import KEPT_SHARE
 from storage_node.backup_holes import NOTHING, HoleWatch, Told
+from storage_node.backup_kept import KeptLog, Run
 from storage_node.backup_turn import Turn
 from storage_node.config import NodeConfig
 from storage_node.effects import Call, PutObject, SyncFile
@@ -135,7 +139,10 @@ def test_log_kept_for_the_backup_survives_a_crash(tmp_path: Path) -> None:
     for name in ("n0", "n1"):
         assert fleet.net.nodes[name].stager.kept_bytes
         fleet.crash(name)
-        assert fleet.start(name).stager.kept_bytes
+        node = fleet.start(name)
+        assert node.stager.kept_bytes
+        live = sum(len(node.log.live(number)) for number in node.log.files())
+        assert live == sum(len(segment.entries) for segment in node.segments.values())  # no object for what is kept
     fleet.store.broken = ""
     fleet.settle(60, 1.0)
     assert _whole(fleet) == [(1, last)]
@@ -209,24 +216,142 @@ def test_staged_log_leaves_the_nodes() -> None:
 
 
 def test_a_backup_that_is_stuck_gives_log_up_and_begins_anew(tmp_path: Path) -> None:
-    fleet = BackupFleet(6, pages=10, backup_hold_mb=0.01, snapshot_age_s=1e9)
+    fleet = BackupFleet(6, pages=10, backup_hold_mb=0.02, snapshot_age_s=1e9)
     first = fleet.write(10)
     fleet.settle(30)
     fleet.store.broken = "bucket is full"
     for _ in range(30):
         fleet.write(20)
         fleet.net.tick(4, 1.5)
-    assert all(node.stager.kept_bytes <= 0.01 * (1 << 20) for node in fleet.up)
+    for node in fleet.up:
+        alone = sum(map(node.log.size, node.stager.kept.only_files()))
+        assert 0 < alone <= 0.02 * (1 << 20)
     fleet.store.broken = ""
-    fleet.settle(120, 1.0)
+    notes = set()
+    for _ in range(120):
+        notes |= {node.stager.note for node in fleet.up}
+        fleet.settle(1, 1.0)
+    assert any("given up" in note for note in notes)
+    assert any("in no object" in note for note in notes)
+    assert [node.stager.note for node in fleet.up] == ["", ""]  # a snapshot has bridged the hole
     last = fleet.write(20)
     fleet.settle(30)
-    assert "in no object" in fleet.up[0].stager.note or "given up" in fleet.up[0].stager.note
     before, after = _whole(fleet)
     assert before == (1, first)
     assert after[1] == last
     fleet.check(tmp_path / "before", first)
     fleet.check(tmp_path / "after", last)
+
+
+def _fill(node: StorageNode[int], batches: int, pgs: int = 1, first: int = 1, body: bytes = b"") -> int:
+    """So many small batches to each PG, in the log but in no segment, and collected: the last LSN."""
+    lsn = first
+    for _ in range(batches):
+        for pg in range(pgs):
+            run = (pg, lsn - 1 if lsn > 1 else 0, lsn, lsn, lsn, b"x" * 20 if pg else body or b"y" * 20)
+            frame = batch.decode(batch.encode(VOLUME, 1, run))
+            node.log.release(node.stager.keep(node.log.append([frame])))
+        lsn += 1
+    node.log.sync()
+    node.log.collect()
+    return lsn - 1
+
+
+def test_what_is_noted_of_kept_log_is_small_and_counts_in_the_nodes_memory() -> None:
+    node = make_node(SimDisk(), backup="memory:", log_file_mb=1)
+    node.tick()
+    before = node.memory.bytes
+    _fill(node, 20_000)
+    node.tick()
+    kept = node.stager.kept
+    assert sum(len(run.offsets) for run in kept.of(0)) == 20_000
+    assert not any(node.log.live(number) for number in node.log.files())  # no object a batch
+    assert node.memory.bytes - before == kept.index_bytes
+    assert sys.getsizeof(kept.of(0)) + sum(map(_run_bytes, kept.of(0))) <= kept.index_bytes < 20_000 * 8
+
+
+def _run_bytes(run: Run) -> int:
+    return sum(sys.getsizeof(held) for held in (run, run.offsets, run.prev_lsn, run.last_lsn, run.length))
+
+
+def test_kept_log_that_takes_too_much_memory_goes_oldest_first() -> None:
+    node = make_node(SimDisk(), backup="memory:")
+    node.memory.limit_bytes = 200_000
+    last = _fill(node, 10_000)
+    files = len(node.log.files())
+    node.tick()
+    kept = node.stager.kept
+    assert 40_000 < kept.index_bytes <= 200_000 * KEPT_SHARE
+    assert kept.of(0)[-1].last_lsn == last
+    assert [run.prev_lsn for run in kept.of(0)[1:]] == [run.last_lsn for run in kept.of(0)[:-1]]
+    assert len(node.log.files()) < files  # the oldest are deleted
+    assert "given up" in node.stager.note
+
+
+def test_giving_log_up_costs_by_the_file_and_not_by_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = make_node(SimDisk(), backup="memory:", backup_hold_mb=0.1)
+    _fill(node, 5_000)
+    given_up: list[int] = []
+    real = KeptLog.give_up
+    monkeypatch.setattr(KeptLog, "give_up", lambda kept, number: given_up.append(number) or real(kept, number))
+    files = len(node.log.files())
+    node.tick()
+    assert given_up == list(range(1, len(given_up) + 1))
+    assert files - len(given_up) == len(node.log.files())
+    assert sum(map(node.log.size, node.log.files())) < 0.1 * (1 << 20) + 20_000
+
+
+def test_the_files_that_a_backup_holds_are_bounded_however_little_of_them_it_needs() -> None:
+    node = make_node(SimDisk(), backup="memory:", backup_hold_mb=0.05)
+    _fill(node, 1)  # makes the stagings
+    node.stager.pg(1).turn.heard(1 << 60, node.clock.monotonic())  # PG 1 is staged at once, PG 0 is stuck
+    for at in range(60):
+        _fill(node, 1, first=at * 40 + 2)
+        for lsn in range(at * 40 + 2, at * 40 + 42):
+            frame = batch.decode(batch.encode(VOLUME, 1, (1, lsn - 1, lsn, lsn, lsn, node.rng.randbytes(400))))
+            node.log.release(node.stager.keep(node.log.append([frame])))
+        node.log.collect()
+        node.tick()
+        node.clock.now += 1
+    assert 0 < node.stager.kept_bytes < 1_000  # little is needed
+    assert node.log.total_bytes < 0.05 * (1 << 20) + 2 * 11_000  # and the current file
+
+
+def test_kept_log_moves_out_of_a_damaged_file_and_only_what_is_damaged_is_lost(tmp_path: Path) -> None:
+    fleet = BackupFleet(14, nodes=2, pages=10, takeover_s=2, hole_wait_s=1e6)
+    fleet.store.broken = "down"
+    for _ in range(8):
+        last = fleet.write(20)
+        fleet.net.tick(4, 1.5)
+    node = fleet.net.nodes["n0"]
+    number = node.stager.kept.files()[0]
+    run = next(run for run in node.stager.kept.of(0) if run.file_no == number)
+    entries = sum(len(run.offsets) for run in node.stager.kept.of(0))
+    assert len(run.offsets) > 2
+    fleet.disks["n0"].flip_bit(f"log-{number:08d}", run.offsets[1] + 90)
+    node.scrub.demand()
+    fleet.net.tick(8, 1.0)
+    assert not node.log.damaged
+    assert f"log-{number:08d}" not in node.disk.list()
+    assert sum(len(run.offsets) for run in node.stager.kept.of(0)) == entries - 1
+    fleet.crash("n0")
+    assert sum(len(run.offsets) for run in fleet.start("n0").stager.kept.of(0)) == entries - 1
+    fleet.store.broken = ""
+    fleet.settle(60, 1.0)
+    assert _whole(fleet) == [(1, last)]
+    fleet.check(tmp_path / "all", last)
+
+
+def test_a_pg_that_leaves_the_node_takes_its_kept_log_along() -> None:
+    node = make_node(SimDisk(), backup="memory:")
+    _fill(node, 300)
+    _, *files = reversed(node.log.files())
+    assert files
+    node.stager.forget(0)
+    node.log.collect()
+    assert node.log.files() == [max(files) + 1]
+    assert not node.stager.kept_bytes
+    assert not node.stager.kept.index_bytes
 
 
 def test_a_backup_begun_later_starts_with_a_snapshot(tmp_path: Path) -> None:

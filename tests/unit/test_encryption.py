@@ -271,7 +271,7 @@ def _filled_log(disk: EncryptedDisk, seed: int, batches: int = 8) -> tuple[HotLo
 
     writer = Writer(random.Random(seed))
     log = HotLog(disk, 1 << 20, 1)
-    log.load()
+    assert not list(log.load())
     frames = []
     for _ in range(batches):
         new = writer.frames(4)
@@ -289,7 +289,7 @@ def test_the_hot_log_finds_its_torn_tail(caplog: pytest.LogCaptureFixture) -> No
         log, frames = _filled_log(encrypted(below), seed)
         late = Writer(random.Random(seed), epoch=2).frames(40)
         log.append([batch.decode(frame) for frame in late])
-        found = HotLog(encrypted(below.crash(random.Random(seed))), 1 << 20, 1).load()
+        found = list(HotLog(encrypted(below.crash(random.Random(seed))), 1 << 20, 1).load())
         assert [entry.length for entry in found[: len(frames)]] == [len(frame) for frame in frames]
     assert "torn tail" in caplog.text
 
@@ -297,7 +297,7 @@ def test_the_hot_log_finds_its_torn_tail(caplog: pytest.LogCaptureFixture) -> No
 def test_space_held_ready_is_no_torn_tail(caplog: pytest.LogCaptureFixture) -> None:
     below = SectorDisk()
     _, frames = _filled_log(encrypted(below, reserve_bytes=100_000), 1)
-    found = HotLog(encrypted(below), 1 << 20, 1).load()
+    found = list(HotLog(encrypted(below), 1 << 20, 1).load())
     assert len(found) == len(frames)
     assert not caplog.records
 
@@ -307,11 +307,11 @@ def test_the_hot_log_finds_flipped_bits(caplog: pytest.LogCaptureFixture) -> Non
     disk = encrypted(below)
     log, frames = _filled_log(disk, 2)
     log = HotLog(disk, 1 << 20, 1)
-    entries = log.load()
+    entries = list(log.load())
     below.flip_bit(file_name(1), entries[3].offset + 90)
     with pytest.raises(LogDamaged):
         log.read(entries[3])
-    found = HotLog(encrypted(below), 1 << 20, 1).load()
+    found = list(HotLog(encrypted(below), 1 << 20, 1).load())
     assert [entry.offset for entry in found] == [entry.offset for entry in entries if entry is not entries[3]]
     assert "damaged bytes" in caplog.text
     assert any(name.startswith("damaged-log-") for name in disk.list())

@@ -130,7 +130,7 @@ def test_space_held_ready_behind_the_log_is_no_torn_tail(tmp_path: Path, caplog:
     writer = Writer(random.Random(4))
     disk = FolderDisk(tmp_path)
     log = HotLog(disk, 1 << 20, 1 << 20)
-    entries = log.load()
+    entries = list(log.load())
     for _ in range(5):
         entries += log.append([batch.decode(frame) for frame in writer.frames(6)])
         log.sync()
@@ -139,7 +139,7 @@ def test_space_held_ready_behind_the_log_is_no_torn_tail(tmp_path: Path, caplog:
     written = entries[-1].offset + entries[-1].length
     assert held > written
     disk = FolderDisk(tmp_path)
-    found = HotLog(disk, 1 << 20, 1 << 20).load()
+    found = list(HotLog(disk, 1 << 20, 1 << 20).load())
     assert [(e.offset, e.first_lsn, e.last_lsn) for e in found] == [
         (e.offset, e.first_lsn, e.last_lsn) for e in entries
     ]

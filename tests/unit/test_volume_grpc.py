@@ -223,3 +223,23 @@ def test_three_nodes_open_for_reading_and_a_fourth_for_writing(fleet: Fleet) -> 
         await volume.close()
 
     run(body)
+
+
+BROKEN_WRITER = """
+import sys
+from compute_node.__main__ import main
+from compute_node.volume.monitor import Monitor
+def tick(self, now_s):
+    raise RuntimeError("injected")
+Monitor.tick = tick
+sys.exit(main())
+"""
+
+
+def test_a_defect_in_the_background_ends_the_writers_process(fleet: Fleet) -> None:
+    command = [sys.executable, "-c", BROKEN_WRITER, "--id", "w", "--listen", "127.0.0.1:0"]
+    done = subprocess.run(
+        [*command, "--storage", ",".join(fleet.addresses)], capture_output=True, text=True, timeout=READY_S * 2
+    )
+    assert done.returncode == 4, done.stderr
+    assert "RuntimeError: injected" in done.stderr and "the writer met a defect" in done.stderr

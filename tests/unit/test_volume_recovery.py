@@ -127,6 +127,36 @@ def test_an_empty_volume_starts_at_the_first_lsn() -> None:
     assert not result.read_only and not result.truncations
 
 
+def test_a_node_that_lost_its_disk_does_not_vote_on_a_group_that_it_does_not_report() -> None:
+    """It may have held the group: with tails, three full segments had acknowledged, two of them are away now."""
+    descriptor = initial(VOLUME, MEMBERS, PAGES_PER_PG, groups=2, tails=True)
+    away, lost, also_away = (descriptor.index_of[slot.member] for slot in descriptor.groups[1].slots if not slot.tail)
+    first, second = written([(0, True)], [(4, True)])
+
+    def recovered(forgetful: bool) -> Recovered:
+        nodes = fleet()
+        for node in nodes:
+            node.hold(*first)
+        for node in (away, also_away):
+            nodes[node].hold(*second)
+            nodes[node].down = True
+        answer = nodes[lost].answer
+
+        def forgot(effect: Effect, writer: str) -> Answer | None:
+            said = answer(effect, writer)
+            if isinstance(said, FenceAnswer):
+                return replace(said, pgs={0: replace(said.pgs[0], hollow=True)}, forgetful=forgetful)
+            return said
+
+        nodes[lost].answer = forgot  # type: ignore[method-assign]
+        return drive(nodes, Recovery(descriptor))
+
+    with pytest.raises(AssertionError, match="stays in"):
+        recovered(forgetful=True)
+    # One that has lost nothing and has not heard of the group has acknowledged nothing of it.
+    assert recovered(forgetful=False).vdl == first[0][3]
+
+
 def test_what_four_hold_is_kept_and_what_few_hold_is_cut_or_spread() -> None:
     nodes = fleet()
     first, second, third = written([(0, True)], [(0, False), (4, True)], [(0, True)])
