@@ -20,6 +20,7 @@ from typing import Protocol
 
 from google.protobuf.message import DecodeError
 
+from aurora.errors import InvariantViolation
 from aurora.histogram import Histogram
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.stream_server import Receiver, ServedStream
@@ -42,7 +43,9 @@ class Replies(Protocol):
 
 
 class Appends:
-    """Stages and flushes. ``on_fatal`` is called once when the log cannot be synced; ``failed`` is true from then."""
+    """Stages and flushes. ``on_fatal`` is called once when the log cannot be synced, or what is staged cannot be taken
+    in; ``failed`` is true from then.
+    """
 
     def __init__(self, node: StorageNode[Replies], on_fatal: Callable[[], None]) -> None:
         self.node = node
@@ -93,7 +96,7 @@ class Appends:
             for staged_s in self._staged_s:
                 self.ack_seconds.observe(acked_s - staged_s)
             self._staged_s.clear()
-        except StorageFailed:
+        except (StorageFailed, InvariantViolation):  # after the latter, log may be on the disk that the core lacks
             logger.exception("nothing can be acknowledged any more; the node ends")
             self.failed = True
             self._on_fatal()

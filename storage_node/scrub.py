@@ -55,6 +55,8 @@ class Scrubber:
         self._stepped_s = node.clock.monotonic()
         self._next_pass_s = self._stepped_s + min(FIRST_PASS_S, node.config.scrub_interval_s)
         self._move_after_s = 0.0
+        self._stuck_no = 0
+        """Number of the last damaged file that nothing more could be moved out of: those behind it come next."""
         self._ended_s = -1.0
         self._lost: list[tuple[int, int]] = []
         """``(PG, last LSN)`` of lost log entries that the chain does not cover again yet."""
@@ -93,6 +95,14 @@ class Scrubber:
             self.demand()
         return self.status()
 
+    def forget(self, pg: int) -> None:
+        """The PG is held by others now: its damage is nobody's here."""
+        self._broken.pop(pg, None)
+        self._lost = [lost for lost in self._lost if lost[0] != pg]
+
+    def _held(self, segment: Segment) -> bool:
+        return self._node.segments.get(segment.pg) is segment
+
     def status(self) -> pb.ScrubStatus:
         """Where scrubbing stands."""
         age_s = self._node.clock.monotonic() - self._ended_s if self._ended_s >= 0 else -1.0
@@ -105,7 +115,7 @@ class Scrubber:
     # --- the slices
 
     def step(self, now: float) -> None:
-        """One slice. OSError when a sync of the log fails, which ends the node; other refusals of the disk are kept."""
+        """One slice. StorageFailed when the log cannot be synced, which ends the node; the disk may refuse the rest."""
         self._account()
         if self._node.log.damaged and now >= self._move_after_s:
             self._evacuate(now)
@@ -177,7 +187,7 @@ class Scrubber:
 
     def _pages(self, segment: Segment) -> Iterator[int]:
         store, first = segment.store, 0
-        while first * PAGE_BYTES < store.file_bytes:
+        while self._held(segment) and first * PAGE_BYTES < store.file_bytes:
             for index in store.damaged_pages(first, WINDOW_PAGES):
                 if index not in segment.broken:
                     logger.error("stored page %d of PG %d does not match its checksum", index, segment.pg)
@@ -187,7 +197,7 @@ class Scrubber:
 
     def _torn(self, segment: Segment) -> int:
         store = segment.store
-        if not self._node.coalescer.writes(segment) and not store.torn_sound():
+        if self._held(segment) and not self._node.coalescer.writes(segment) and not store.torn_sound():
             self.damaged += 1
             logger.error("%s: not what was written; its pages are in place, it is cut", store.torn_name)
             try:
@@ -203,14 +213,17 @@ class Scrubber:
     def lost(self, entries: list[Entry]) -> None:
         """Log entries that cannot be read back: their chains have gaps until peers have sent what is missing."""
         node = self._node
+        missing = False
         for pg in sorted({entry.pg for entry in entries} & node.segments.keys()):
             gone = node.segments[pg].damaged([entry for entry in entries if entry.pg == pg], node.truncations)
             for entry in gone:
                 logger.error("%r is damaged; peers will be asked for it", entry)
                 self._lost.append((pg, entry.last_lsn))
             self.damaged += len(gone)
+            missing = missing or bool(gone)
         node.log.damaged.update(entry.file_no for entry in entries if node.log.size(entry.file_no))
-        node.gossip.hurry()
+        if missing:
+            node.gossip.hurry()
 
     def _account(self) -> None:
         """Count what has come to be broken, and what is whole again."""
@@ -242,8 +255,8 @@ class Scrubber:
             self._node.gossip.hurry()
 
     def _evacuate(self, now: float) -> None:
-        """Move needed log out of the first damaged file; it goes when nothing in it is needed."""
-        node, number = self._node, min(self._node.log.damaged)
+        """Move needed log out of a damaged file; it goes when nothing in it is needed."""
+        node, number = self._node, self._next_damaged()
         needed = len(node.log.live(number)), number in node.log.held
         try:
             gone = log_scrub.evacuate(node.log, number, MOVE_BYTES)
@@ -252,9 +265,19 @@ class Scrubber:
             node.refused_by_disk(error, "log")
             self._move_after_s = now + RETRY_S
             return
-        node.sync_log()
+        node.log.sync()
         if gone:
             self.lost(gone)
         if (len(node.log.live(number)), number in node.log.held) == needed:
-            self._move_after_s = now + RETRY_S  # what is left waits for the meta file to say that it is collected
+            self._stuck_no = number  # what is left waits for the meta file to say that it is collected
+            if number == max(node.log.damaged):
+                self._move_after_s = now + RETRY_S
         node.log.collect()
+
+    def _next_damaged(self) -> int:
+        """The first damaged file behind the one that is stuck, then from the first on again."""
+        damaged = self._node.log.damaged
+        behind = [number for number in damaged if number > self._stuck_no]
+        if not behind:
+            self._stuck_no = 0
+        return min(behind or damaged)
