@@ -120,7 +120,15 @@ class ComputeServer:
         storage.mtr.verify = self.config.verify_redo
         volume.siblings = storage.txns.by_xid.__len__
         engine = Engine(storage, self.status, now_us(), FleetCommands(volume, member_at))
-        storage.reclaim_orphans()
+        orphans = storage.orphans()
+        if not volume.read_only:
+            storage.reclaim(orphans)
+        elif orphans:
+
+            def writable() -> None:
+                volume.background(HUB.call(storage.reclaim, orphans))
+
+            volume.on_writable = writable
         engine.catalog.warm()
         return engine
 
@@ -149,6 +157,7 @@ class ComputeServer:
         return await Volume.open(
             config.storage,
             config.id,
+            read_only_after_s=config.read_only_after_s or None,
             find_timeout_s=FIND_TIMEOUT_S,
             replace_after_s=config.replace_after_s,
             away_after_s=config.zone_away_after_s,

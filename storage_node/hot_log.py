@@ -10,6 +10,7 @@ read: a torn tail of the last one, which was never acknowledged, is cut; other d
 from __future__ import annotations
 
 import logging
+import sys
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -21,6 +22,8 @@ from aurora.medium import read_around
 from aurora.seams import Disk
 from storage_node.evidence import set_aside
 
+SPARSE_BYTES = 500
+"""A dict that takes so much memory an item has had many more: one that has only grown takes 110 at the most."""
 CACHED_BATCH_BYTES = 640
 """What a batch in the cache takes besides its bytes: its object, its key, its place."""
 
@@ -75,6 +78,10 @@ def file_name(number: int) -> str:
     return f"log-{number:08d}"
 
 
+class StorageFailed(Exception):
+    """The log could not be synced: nothing further may be acknowledged."""
+
+
 class HotLog:
     """The files and a cache of recent batches, ``cache_bytes`` of frames and decompressed records."""
 
@@ -88,6 +95,8 @@ class HotLog:
         self._live: dict[int, dict[int, Entry]] = {}
         self._current = 0
         self._unsynced: str | None = None
+        self._failed = ""
+        """Why a sync failed. The kernel says so once: a sync after it would succeed with nothing on the disk."""
         self.appended_batches = 0
         self.appended_bytes = 0
         self.damaged: set[int] = set()
@@ -169,7 +178,10 @@ class HotLog:
         return None
 
     def append(self, batches: Sequence[Batch]) -> list[Entry]:
-        """Write the frames in one go; durable after ``sync``. OSError when the disk refuses: nothing is appended."""
+        """Write the frames in one go; durable after ``sync``. OSError when the disk refuses: nothing is appended.
+        StorageFailed as in ``sync``.
+        """
+        self.check()
         held_bytes = self._sizes.get(self._current, 0)
         if held_bytes >= self._file_bytes or (held_bytes and buggify("hot-log-rolls-early")):
             self.roll()
@@ -195,10 +207,20 @@ class HotLog:
         self._current += 1
 
     def sync(self) -> None:
-        """Make all that was appended durable; OSError is final: what the file holds is unknown from then on."""
+        """Make all that was appended durable; StorageFailed is final: what the file holds is unknown from then on."""
+        self.check()
         if self._unsynced is not None:
-            self._disk.sync(self._unsynced)
+            try:
+                self._disk.sync(self._unsynced)
+            except OSError as error:
+                self._failed = f"sync of the hot log: {error}"
+                raise StorageFailed(self._failed) from error
             self._unsynced = None
+
+    def check(self) -> None:
+        """StorageFailed when a sync has failed."""
+        if self._failed:
+            raise StorageFailed(self._failed)
 
     def _remember(self, entry: Entry, batch: Batch) -> None:
         self._cache[(entry.file_no, entry.offset)] = batch
@@ -256,6 +278,10 @@ class HotLog:
             if self._live.get(entry.file_no, {}).pop(entry.offset, None) is not entry:
                 raise InvariantViolation(f"{entry!r} is given up, but was not held")
             self._forget(entry)
+        for number in {entry.file_no for entry in entries}:
+            live = self._live[number]
+            if sys.getsizeof(live) > SPARSE_BYTES * (len(live) + 1):
+                self._live[number] = dict(live)  # a dict does not shrink, and the file may be held for long
 
     def collect(self) -> int:
         """Delete the closed files without live entries that are not held; returns how many."""

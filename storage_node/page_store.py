@@ -51,10 +51,10 @@ logger = logging.getLogger(__name__)
 
 
 class PageDamaged(InvariantViolation):
-    """A stored page does not match its checksum; ``index`` is its number in the PG."""
+    """A stored page does not match its checksum, or its log; ``index`` is its number in the PG."""
 
-    def __init__(self, pg: int, index: int) -> None:
-        super().__init__(f"stored page {index} of PG {pg} does not match its checksum")
+    def __init__(self, pg: int, index: int, what: str = "does not match its checksum") -> None:
+        super().__init__(f"stored page {index} of PG {pg} {what}")
         self.pg = pg
         self.index = index
 
@@ -181,13 +181,17 @@ class PageStore:
         self._disk.write(self.name, first * PAGE_BYTES, pages)
         self.file_bytes = max(self.file_bytes, first * PAGE_BYTES + len(pages))
 
-    def discard(self, first: int, count: int) -> None:
-        """Make holes of the pages, in the same way; those behind the last one stored are holes already."""
+    def discard(self, first: int, count: int) -> bool:
+        """Make holes of the pages, in the same way; those behind the last one stored are holes already. True when there
+        is something to sync.
+        """
         if self._staged:
             raise InvariantViolation(f"PG {self.pg}: pages are staged")
         count = min(count, self.file_pages - first)
-        if count > 0:
-            self._disk.discard(self.name, first * PAGE_BYTES, count * PAGE_BYTES)
+        if count <= 0:
+            return False
+        self._disk.discard(self.name, first * PAGE_BYTES, count * PAGE_BYTES)
+        return True
 
     def forget_torn(self) -> None:
         """Durably empty the torn-page file: a restart must not place what is older than pages yet to be overwritten."""

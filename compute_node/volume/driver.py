@@ -193,9 +193,16 @@ class NodeCalls:
         return bool(reply.ok)
 
     async def fetch(self, effect: SendFetch) -> LogAnswer:
-        """Read log."""
+        """Read log, all or as much as is asked for."""
         call = self.stub.FetchLog(self.requests.fetch(effect), timeout=COPY_TIMEOUT_S)
-        return read_log([reply async for reply in call])
+        replies, read_bytes = [], 0
+        async for reply in call:
+            replies.append(reply)
+            read_bytes += len(reply.batches)
+            if effect.most_bytes is not None and read_bytes >= effect.most_bytes:
+                call.cancel()
+                break
+        return read_log(replies)
 
     async def append(self, effect: SendAppend) -> AppendAnswer:
         """Copy log to the node."""
@@ -222,14 +229,16 @@ async def recover(
     descriptor: Descriptor,
     calls_of: Callable[[Descriptor], Sequence[NodeCalls]],
     read_only_after_s: float | None = None,
+    reading_epoch: int = 0,
 ) -> Recovered:
     """Run recovery to its end, however long the nodes take. ``calls_of``: the calls to each node of a descriptor, by
-    node index. Raises ``Superseded`` when a newer writer took over.
+    node index. ``reading_epoch``: under which this writer reads already, 0: none. Raises ``Superseded`` when a newer
+    writer took over.
     """
-    epoch = 1
+    epoch = max(1, reading_epoch)
     while True:
         ticks = None if read_only_after_s is None else int(read_only_after_s / TICK_S)
-        recovery = Recovery(descriptor, epoch, ticks)
+        recovery = Recovery(descriptor, epoch, ticks, reads=bool(reading_epoch))
         try:
             return await _run(recovery, calls_of(descriptor))
         except Outdated as error:
@@ -241,12 +250,19 @@ async def recover(
 async def _run(recovery: Recovery, calls: Sequence[NodeCalls]) -> Recovered:
     answers: asyncio.Queue[tuple[Effect, Answer | Exception | None]] = asyncio.Queue()
     tasks: set[asyncio.Task[None]] = set()
+    problems: dict[int, str] = {}
 
     async def perform(effect: Effect, call: Awaitable[Answer]) -> None:
         try:
             answer: Answer | Exception | None = await call
         except (grpc.aio.AioRpcError, ConnectionError) as error:
-            logger.debug("recovery: %s of node %d: %s", type(effect).__name__, effect.node, error)
+            problem = (
+                f"{error.code().name}: {error.details()}" if isinstance(error, grpc.aio.AioRpcError) else str(error)
+            )
+            if problem != problems.get(effect.node):
+                problems[effect.node] = problem
+                node_id = recovery.descriptor.nodes[effect.node].node_id
+                logger.info("recovery: %s to storage node %s: %s", type(effect).__name__, node_id, problem)
             answer = None
         except Exception as error:
             answer = error  # a defect: it ends the recovery below

@@ -59,6 +59,10 @@ class VolumeNotFound(SqlError):
     sqlstate = "55000"
 
 
+class ReadBehind(Exception):
+    """The volume's log goes on beyond what was read of it: caches and counters are of an older end."""
+
+
 class Volume:
     """An open volume. Made by ``Volume.open``.
 
@@ -89,6 +93,8 @@ class Volume:
         """Called with the new VDL each time it has advanced, before those who wait for it are woken."""
         self.on_over: Callable[[], None] | None = None
         """Called when it is over."""
+        self.on_writable: Callable[[], None] | None = None
+        """Called when a volume that was opened for reading is open for writing."""
         self.siblings: Callable[[], int] = _nobody
         """How many transactions are writing and have not committed."""
         self.pgmrpl_source: Callable[[], int] | None = None
@@ -137,9 +143,11 @@ class Volume:
         """Find the volume, fence older writers, recover, and begin to stream.
 
         Waits for four nodes without limit; with ``read_only_after_s`` it opens for reading with three after that
-        time, and for writing when a fourth comes. Raises ``VolumeNotFound`` (55000), ConnectionFailure (08006) when
-        no read quorum answers within ``find_timeout_s``, AdminShutdown (57P01) when another writer takes over
-        meanwhile.
+        time, and for writing when a fourth comes. Should that one know of more log than was read, all of it
+        unacknowledged, the volume is broken (``ReadBehind``): the process is to start again.
+
+        Raises ``VolumeNotFound`` (55000), ConnectionFailure (08006) when no read quorum answers within
+        ``find_timeout_s``, AdminShutdown (57P01) when another writer takes over meanwhile.
         """
         descriptor = await driver.find(storage_addresses, find_timeout_s)
         if descriptor is None:
@@ -204,16 +212,19 @@ class Volume:
     async def _upgrade(self) -> None:
         """Opened with three nodes: recover again for writing, as soon as there are four."""
         try:
-            recovered = await driver.recover(self.descriptor, self._calls_of)
+            recovered = await driver.recover(self.descriptor, self._calls_of, reading_epoch=self.epoch)
         except Superseded:
             self.fenced = True
             self._on_over()
             return
         if recovered.vdl < self.vdl:
             raise InvariantViolation(f"VDL {recovered.vdl} after {self.vdl} was read from")
+        if recovered.vdl > self.vdl:
+            raise ReadBehind(f"the nodes hold log up to {recovered.vdl}, sessions have read up to {self.vdl}")
         self.recovered = recovered
         self._start_writing(recovered)
-        self.on_vdl()
+        if self.on_writable is not None:
+            self.on_writable()
         self._wake_space()
 
     def _message(self, sequence: int, batches: bytes, vdl: int, pgmrpl: int) -> bytes:

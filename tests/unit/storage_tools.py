@@ -77,6 +77,14 @@ class Writer:
         self.lsns.setdefault(page_no // PAGES_PER_PG, []).append(lsn)
         return lsn
 
+    def free(self, page_no: int) -> int:
+        """A FREE: nobody needs the page any more; returns its LSN."""
+        lsn = self.log.append(page_no, 0, b"", redo.FLAG_CPL)
+        self.images.pop(page_no, None)
+        self.versions.setdefault(page_no, []).append((lsn, b""))
+        self.lsns.setdefault(page_no // PAGES_PER_PG, []).append(lsn)
+        return lsn
+
     def runs(self, edits: int) -> list[Run]:
         """Some edits, as the runs of one flush."""
         for _ in range(edits):

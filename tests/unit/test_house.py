@@ -52,6 +52,7 @@ CORES = (
     "storage_node/backup_time.py",
     "storage_node/backup_turn.py",
     "storage_node/coalesce.py",
+    "storage_node/coverage.py",
     "storage_node/effects.py",
     "storage_node/evidence.py",
     "storage_node/gossip.py",

@@ -8,13 +8,24 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from storage_tools import VOLUME, Net, StepClock, Writer, append, make_node, read, store_pages
+from storage_tools import (
+    VOLUME,
+    Net,
+    RefusingDisk,
+    StepClock,
+    Writer,
+    append,
+    make_node,
+    read,
+    store_pages,
+)
 from storage_tools import unsound_files as unsound
 
 from aurora.errors import InvariantViolation
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from storage_node import evidence
+from storage_node.hot_log import file_name
 from storage_node.node import Refused, StorageNode
 
 SETTINGS = {"coalesce_log_mb": 0.01, "log_file_mb": 0.004, "log_cache_mb": 0.002}
@@ -232,6 +243,34 @@ def test_damage_in_log_that_nobody_needs_any_more_goes_with_its_file() -> None:
     status = fleet.scrub()
     assert (status.damaged, status.repaired) == (1, 1)
     fleet.check()
+
+
+def test_a_damaged_file_that_cannot_be_left_yet_holds_up_no_other() -> None:
+    clock, disk = StepClock(), RefusingDisk()
+    node = make_node(disk, clock, coalesce_log_mb=0.004, log_file_mb=0.002, gossip_ms=5000)
+    net, writer = Net({"n0": node}, clock), Writer(random.Random(3), pages=20)
+    append(node, writer.frames(1))
+    disk.refuses.update(("meta", "meta-copy"))
+    while not node.coalescer._gone:  # collected, and the meta file does not say so
+        frames = writer.frames(10)
+        append(node, frames, vdl=writer.log.last_lsn, pgmrpl=writer.log.last_lsn)
+        net.tick(6)
+    append(node, writer.frames(60), vdl=writer.log.last_lsn)
+    append(node, writer.frames(60), vdl=writer.log.last_lsn)
+    stuck, other = node.coalescer._gone[0], node.segments[0].entries[-2]
+    assert stuck.file_no < other.file_no
+    node.log._forget(stuck)
+    for entry in (stuck, other):
+        disk.flip_bit(file_name(entry.file_no), entry.offset + entry.length - 1)
+    node.log.damaged.update((stuck.file_no, other.file_no))
+    net.tick(10)
+    assert node.log.damaged == {stuck.file_no} and node.scrub.waiting
+    rounds = node.gossip.rounds
+    net.tick(50)
+    assert node.gossip.rounds - rounds < 10, "no peer can have what no segment lacks"
+    disk.refuses.clear()
+    net.tick(20)
+    assert not node.log.damaged
 
 
 def test_damage_while_a_coalescing_round_runs() -> None:

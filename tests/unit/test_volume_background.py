@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,7 @@ from compute_node import server as server_module
 from compute_node.config import Config
 from compute_node.hub import HUB
 from compute_node.server import STATUS_BROKEN, STATUS_FENCED, ComputeServer, Ended
+from compute_node.volume import driver
 from compute_node.volume.recovery import Recovered
 from compute_node.volume.streams import NodeStream
 from compute_node.volume.volume import HOUSEKEEPING_S, Volume
@@ -149,6 +151,31 @@ def fails_or_notes(stream: NodeStream, closed: list[int]) -> Callable[[], Awaita
         closed.append(stream.index)
 
     return closing
+
+
+@pytest.mark.parametrize("beyond", [0, 40])
+def test_a_volume_opened_for_reading_starts_again_when_there_is_more_log(
+    monkeypatch: pytest.MonkeyPatch, beyond: int
+) -> None:
+    async def body() -> None:
+        volume = opened()
+        volume.read_only, volume.vdl = True, 100
+        events: asyncio.Queue[str] = asyncio.Queue()
+        volume.on_over = lambda: events.put_nowait("over")
+        volume.on_writable = lambda: events.put_nowait("writable")
+        found = replace(volume.recovered, vdl=100 + beyond, next_lsn=1000)
+
+        async def recover(*_: Any, reading_epoch: int) -> Recovered:
+            assert reading_epoch == volume.epoch
+            return found
+
+        monkeypatch.setattr(driver, "recover", recover)
+        volume.background(volume._upgrade())
+        assert await events.get() == ("over" if beyond else "writable")
+        assert volume.broken == bool(beyond) and volume.read_only == bool(beyond) and volume.vdl == 100
+        await volume.close()
+
+    run(body)
 
 
 @pytest.mark.parametrize(

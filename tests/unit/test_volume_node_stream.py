@@ -21,7 +21,7 @@ from aurora.rpc import storage_pb2 as pb
 from aurora.rpc import storage_pb2_grpc
 from compute_node.hub import HUB
 from compute_node.volume import driver
-from compute_node.volume.recovery import Recovered
+from compute_node.volume.recovery import Recovered, SendFetch
 from compute_node.volume.volume import Volume
 
 SIX = [Member(f"az{zone}-{name}", f"az{zone}", "127.0.0.1:1") for zone in (1, 2, 3) for name in "ab"]
@@ -41,6 +41,11 @@ class Node(storage_pb2_grpc.StorageServicer):
         await self.gate.wait()
         descriptor = DESCRIPTOR.to_proto(pb.Descriptor())
         return pb.FenceReply(adopted=True, epoch=request.volume_epoch, descriptor=descriptor)
+
+    async def FetchLog(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        for _ in range(1000):
+            self.asked.put_nowait("FetchLog")
+            yield pb.FetchLogReply(batches=b"x" * (1 << 20))
 
     async def AppendLog(self, requests: Any, context: Any) -> AsyncIterator[Any]:
         self.asked.put_nowait("AppendLog")
@@ -109,6 +114,18 @@ def test_what_the_node_said_at_its_old_address_opens_no_stream_at_the_new_one() 
             assert await old.asked.get() == "AppendLog"
             assert [await new.asked.get() for _ in range(2)] == ["Fence", "AppendLog"]
             await volume.close()
+
+    run(body)
+
+
+def test_no_more_log_is_fetched_than_is_asked_for() -> None:
+    async def body() -> None:
+        async with serving() as node:
+            volume, _ = volume_at(node.address)
+            answer = await volume.streams[0].calls.fetch(SendFetch(1, 0, 0, 0, 1 << 40, most_bytes=5 << 19))
+            assert len(answer.frames) == 3 << 20
+            await volume.close()
+        assert node.asked.qsize() < 100
 
     run(body)
 
