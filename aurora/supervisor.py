@@ -20,7 +20,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -467,10 +467,13 @@ class Cluster:
             del self._children[process_id]
         return run["pid"] if running else None
 
-    def _start(self, process_id: str, arguments: list[str]) -> None:
+    def _start(self, process_id: str, arguments: Callable[[str], list[str]]) -> None:
+        _ = self.required
         with self._locked():
+            self.spec = self._read()
+            command = arguments(process_id)
             if self.pid(process_id) is None:
-                self._spawn(process_id, arguments)
+                self._spawn(process_id, command)
 
     def _spawn(self, process_id: str, arguments: list[str]) -> None:
         for folder in ("run", "log"):
@@ -493,18 +496,18 @@ class Cluster:
 
     def start_node(self, node_id: str) -> None:
         """Start one storage node; nothing happens when it runs already."""
+        self._start(node_id, self._node_command)
+
+    def _node_command(self, node_id: str) -> list[str]:
         node = self.required.node(node_id)
         peers = ",".join(f"{n.id}={n.az}={n.address}" for n in self.required.nodes if n.id != node_id)
-        self._start(
-            node_id,
-            [
-                *("storage_node", "--id", node.id, "--az", node.az, "--listen", node.address),
-                *("--data", str(self.data / "storage" / node.id), "--peers", peers),
-                *(("--metrics-listen", node.metrics) if node.metrics else ()),
-                *self._node_safety(),
-                *("--backup", self.backup_url or ""),
-            ],
-        )
+        return [
+            *("storage_node", "--id", node.id, "--az", node.az, "--listen", node.address),
+            *("--data", str(self.data / "storage" / node.id), "--peers", peers),
+            *(("--metrics-listen", node.metrics) if node.metrics else ()),
+            *self._node_safety(),
+            *("--backup", self.backup_url or ""),
+        ]
 
     def _node_safety(self) -> list[str]:
         """A storage node's flags for TLS and encryption."""
@@ -520,6 +523,9 @@ class Cluster:
 
     def start_instance(self, instance_id: str) -> None:
         """Start one compute instance; nothing happens when it runs already."""
+        self._start(instance_id, self._instance_command)
+
+    def _instance_command(self, instance_id: str) -> list[str]:
         instance = self.required.instance(instance_id)
         spec = self.required
         arguments = ["compute_node", "--id", instance.id, "--role", instance.role, "--listen", instance.address]
@@ -544,7 +550,7 @@ class Cluster:
             files = certs.tls_files(self.certs, "compute")
             arguments += ["--storage-tls-ca", str(files.ca), "--storage-tls-cert", str(files.certificate)]
             arguments += ["--storage-tls-key", str(files.key)]
-        self._start(instance_id, arguments)
+        return arguments
 
     def signal(self, process_id: str, number: signal.Signals) -> bool:
         """Send a signal to a process of ours; False when it does not run."""
@@ -598,8 +604,8 @@ class Cluster:
 
     def remove_node(self, node_id: str) -> None:
         """Stop a node that the volume does not need any more, and forget it; its files stay."""
-        self.stop(node_id)
-        with self.changing() as spec:
+        with self.changing() as spec:  # nobody starts it meanwhile
+            self.stop(node_id)
             spec.nodes = [node for node in spec.nodes if node.id != node_id]
 
     def nodes_of(self, az: str) -> list[str]:

@@ -90,8 +90,7 @@ class NodeConfig:
     backup_window_s: float = 86400
     """How far back the volume can be restored."""
     backup_hold_mb: float = 2048
-    """Log that the node keeps for the backup beyond its own need; more than that is given up, and the backup has a
-    hole."""
+    """Log files that the node keeps for the backup alone; beyond that the oldest go, and the backup has a hole."""
     takeover_s: float = 10
     """Standstill of the backup after which the next node takes it over."""
     hole_wait_s: float = 600

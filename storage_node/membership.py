@@ -152,6 +152,7 @@ class HollowSegments:
             except OSError:
                 del self.filling[segment.pg]
                 raise
+        self._node.meta.settle()
 
     def truncated(self) -> None:
         """Log that was heard of has become void."""

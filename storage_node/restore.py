@@ -21,6 +21,7 @@ each other from the version that the snapshot has; anything else is named and re
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import shutil
@@ -84,18 +85,19 @@ class Restored:
 
 
 class PageFile:
-    """One PG's new pages file while it is built; written pages are sealed, a page never written is a hole."""
+    """One PG's new pages file while it is built; written pages are sealed, a page never written or freed is a hole."""
 
-    def __init__(self, disk: Disk, name: str) -> None:
+    def __init__(self, disk: Disk, name: str, pg: int) -> None:
         self._disk = disk
         self._name = name
+        self._pg = pg
         disk.write(name, 0, b"")
         self._cache: OrderedDict[int, bytearray] = OrderedDict()
         self._dirty: set[int] = set()
 
     def put(self, index: int, page: bytes | bytearray) -> None:
         """Write a page, past the cache."""
-        self._disk.write(self._name, index * PAGE_BYTES, seal(bytearray(page)))
+        self._disk.write(self._name, index * PAGE_BYTES, seal(bytearray(page), self._pg, index))
 
     def page(self, index: int) -> bytearray:
         """The page, to be changed in place; zeros when there is none."""
@@ -116,6 +118,8 @@ class PageFile:
             self._dirty.discard(item[0])
             if page_lsn(item[1]):
                 self.put(*item)
+            else:
+                self._disk.discard(self._name, item[0] * PAGE_BYTES, PAGE_BYTES)
 
     def close(self) -> None:
         """Write what is cached; durable afterwards."""
@@ -137,13 +141,17 @@ class PgBuilder:
         self._lsn = lsn
         self._file = file
         self._first_page = plan.pg * pages_per_pg
+        self._upto_lsn = 0
+        """The snapshot's."""
+        self._to_be_freed: dict[int, int] = {}
+        """Page that the snapshot does not have any more → its last record so far: the log has yet to free it."""
 
     def build(self) -> None:
         """Pages, then log. Damaged when an object is not what it should be."""
         survey, plan = self._survey, self._plan
         if plan.snapshot is not None:
             head, snapshot = plan.snapshot
-            self.last_lsn, self.last_cpl = head.base_lsn, head.base_cpl
+            self.last_lsn, self.last_cpl, self._upto_lsn = head.base_lsn, head.base_cpl, head.upto_lsn
             names = [objects.chunk_name(survey.volume_id, plan.pg, snapshot.key, chunk) for chunk in range(head.chunks)]
             for _, found in fetch(survey.store, names, Kind.PAGES, survey.volume_id):
                 if isinstance(found, Damaged):
@@ -155,6 +163,10 @@ class PgBuilder:
                 self._apply(batches)
             except InvariantViolation as error:
                 raise Damaged(log.name, f"object {log.name} does not fit what comes before it: {error}") from error
+        if plan.snapshot is not None and self._to_be_freed:
+            name = plan.snapshot[1].name
+            index, lsn = min(self._to_be_freed.items())
+            raise Damaged(name, f"the snapshot {name} lacks page {index}, which the log has at {lsn} and does not free")
 
     def _apply(self, batches: Sequence[Batch]) -> None:
         changes: dict[int, list[Change]] = {}
@@ -189,10 +201,14 @@ class PgBuilder:
                 continue  # the snapshot took a newer version of the page
             if not page_prev:
                 page[:] = bytes(PAGE_BYTES)
+                self._to_be_freed.pop(index, None)
+            elif not held and lsn <= self._upto_lsn:
+                self._to_be_freed[index] = lsn  # the snapshot read it after it had been freed
+                continue
             elif page_prev != held:
                 raise InvariantViolation(f"page {index}: record {lsn} follows {page_prev}, the page is at {held}")
             if is_free(page_prev, offset, end):
-                continue  # never written again, as far as anybody can tell
+                continue  # a hole, until a record starts it anew
             redo.apply(page, records, offset, end, lsn)
 
 
@@ -237,7 +253,7 @@ def _build_folders(
     pages = 0
     for number, pg in enumerate(plan.pgs, 1):
         name = f"pages-{pg.pg}"
-        file = PageFile(first_disk, name)
+        file = PageFile(first_disk, name, pg.pg)
         builder = PgBuilder(survey, pg, plan.lsn, file, descriptor.pages_per_pg)
         try:
             builder.build()
@@ -308,7 +324,9 @@ def _extents(fd: int) -> Iterator[tuple[int, int]]:
     while at < size:
         try:
             at = os.lseek(fd, at, os.SEEK_DATA)
-        except OSError:
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
             return  # a hole up to the end
         end = os.lseek(fd, at, os.SEEK_HOLE)
         yield at, end - at

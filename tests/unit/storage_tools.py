@@ -77,6 +77,14 @@ class Writer:
         self.lsns.setdefault(page_no // PAGES_PER_PG, []).append(lsn)
         return lsn
 
+    def free(self, page_no: int) -> int:
+        """A FREE: nobody needs the page any more; returns its LSN."""
+        lsn = self.log.append(page_no, 0, b"", redo.FLAG_CPL)
+        self.images.pop(page_no, None)
+        self.versions.setdefault(page_no, []).append((lsn, b""))
+        self.lsns.setdefault(page_no // PAGES_PER_PG, []).append(lsn)
+        return lsn
+
     def runs(self, edits: int) -> list[Run]:
         """Some edits, as the runs of one flush."""
         for _ in range(edits):
@@ -199,6 +207,14 @@ def peer_list(count: int) -> tuple[Peer, ...]:
     return tuple(Peer(f"n{i}", f"az{i // 2}", f"n{i}") for i in range(count))
 
 
+def store_pages(store: page_store.PageStore, pages: Sequence[tuple[int, bytearray | None]]) -> None:
+    """Stage and place with both syncs, at once."""
+    store.stage(pages)
+    store._disk.sync(store.torn_name)
+    store.place()
+    store._disk.sync(store.name)
+
+
 def copy_disk(disk: SimDisk) -> SimDisk:
     """A disk of its own with the same state, what is not synced included."""
     return deepcopy(disk)
@@ -218,8 +234,10 @@ def _is_sound(name: str, data: bytes) -> bool:
             while at < end:  # zeros behind the last batch are space held ready
                 at += len(batch.decode(data, at).frame)
         elif name.startswith("pages-"):
+            pg = int(name.removeprefix("pages-"))
             return all(
-                page_store.unseal(data[at : at + PAGE_BYTES]) is not None for at in range(0, len(data), PAGE_BYTES)
+                page_store.unseal(data[at : at + PAGE_BYTES], pg, at // PAGE_BYTES) is not None
+                for at in range(0, len(data), PAGE_BYTES)
             )
         elif name.startswith("torn-"):
             return not data or page_store.decode_torn(data) is not None

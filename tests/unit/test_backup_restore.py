@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import random
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ from storage_tools import PAGES_PER_PG, VOLUME, append
 from aurora import batch
 from aurora.kernels import redo
 from aurora.object_store import MemoryStore
+from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
 from storage_node import backup_objects as objects
 from storage_node import restore_plan
@@ -78,6 +81,10 @@ def _cpls(fleet: BackupFleet) -> list[int]:
             for held in batch.split(objects.decode(data).body):
                 found |= {r[0] for r in redo.scan(held.records, held.prev_lsn) if r[4] & redo.FLAG_CPL}
     return sorted(found)
+
+
+def _log_names(fleet: BackupFleet) -> list[str]:
+    return [name for name in sorted(fleet.store.objects) if "/log/" in name]
 
 
 def _snapshots(fleet: BackupFleet) -> list[str]:
@@ -234,6 +241,135 @@ def test_planning_takes_time_by_what_there_is() -> None:
     begun_s = time.process_time()
     assert survey.ranges() == [(1, points * 1000)]
     assert time.process_time() - begun_s < 5  # PGs × starts × points × PGs: 70 s and more
+
+
+class SlowSnapshot:
+    """A fleet of one node with a snapshot that has begun, when it had pages 0 to 7, and has read nothing yet."""
+
+    def __init__(self, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        real = Snapshots._go_on
+        self.reads = False
+        monkeypatch.setattr(Snapshots, "_go_on", lambda made, work, now: real(made, work, now) if self.reads else [])
+        self.fleet = fleet = BackupFleet(seed, nodes=1, pages=8, snapshot_age_s=1)
+        for page_no in range(8):
+            fleet.writer.edit(page_no)
+        fleet.flush()
+        (self.node,) = fleet.up
+        while self.node.stager.snapshots._current is None:
+            fleet.settle(1)
+        self.base_lsn = self.node.stager.snapshots._current.head.base_lsn
+        assert self.base_lsn == fleet.writer.log.last_lsn
+
+    def finish(self) -> str:
+        """Collect everything, then have the snapshot read; the manifest's name."""
+        while self.node.segments[0].collected_lsn < self.fleet.writer.log.last_lsn:
+            self.fleet.settle(1)
+        self.reads = True
+        while not _snapshots(self.fleet):
+            self.fleet.settle(1)
+        self.reads = False
+        (name,) = _snapshots(self.fleet)
+        return name
+
+    def edit(self, page_no: int) -> int:
+        """A record that follows the page's last one."""
+        rng, self.fleet.writer.rng = self.fleet.writer.rng, NoNewPages(self.fleet.writer.rng.random())
+        try:
+            return self.fleet.writer.edit(page_no)
+        finally:
+            self.fleet.writer.rng = rng
+
+
+class NoNewPages(random.Random):
+    """Never has the writer start a page anew."""
+
+    def random(self) -> float:
+        """See ``random.Random``."""
+        return 0.5
+
+
+def test_a_page_freed_after_the_snapshot_is_a_hole(tmp_path: Path) -> None:
+    fleet = BackupFleet(15, nodes=1, pages=8, snapshot_age_s=1)
+    for page_no in range(8):
+        fleet.writer.edit(page_no)
+    fleet.flush()
+    fleet.settle(40)
+    assert _snapshots(fleet)
+    written = fleet.write(20)
+    fleet.settle(2, 0.1)
+    for page_no in (2, 5):
+        fleet.writer.free(page_no)
+    fleet.flush()
+    fleet.writer.edit(5)
+    last = fleet.write(1)
+    fleet.settle(10)
+    survey = Survey(fleet.store, VOLUME)
+    (plan,) = survey.plan(last).pgs
+    assert plan.snapshot
+    assert plan.snapshot[0].upto_lsn <= written  # the pages are in the snapshot
+    fleet.check(tmp_path / "after", last)
+    fleet.check(tmp_path / "before", written)
+    for peer in TARGET:
+        data = (tmp_path / "after" / peer.node_id / "pages-0").read_bytes().ljust(8 * PAGE_BYTES, b"\0")
+        held = [page_no for page_no in range(8) if any(data[page_no * PAGE_BYTES : (page_no + 1) * PAGE_BYTES])]
+        assert held == [0, 1, 3, 4, 5, 6, 7]
+
+
+def test_a_page_freed_while_the_snapshot_was_made_is_restored_as_a_hole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = SlowSnapshot(16, monkeypatch)
+    fleet = slow.fleet
+    slow.edit(2)
+    slow.edit(2)
+    fleet.writer.free(2)
+    for page_no in (0, 1, 3):
+        slow.edit(page_no)
+    last = fleet.flush()
+    manifest = slow.finish()
+    fleet.settle(20)
+    (plan,) = Survey(fleet.store, VOLUME).plan(last).pgs
+    assert plan.snapshot
+    assert plan.snapshot[1].name == manifest
+    assert plan.snapshot[0].base_lsn == slow.base_lsn
+    fleet.check(tmp_path / "all", last)
+
+
+def test_a_page_that_the_snapshot_lacks_and_the_log_does_not_free_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = SlowSnapshot(17, monkeypatch)
+    fleet = slow.fleet
+    for page_no in (2, 3):
+        slow.edit(page_no)
+    last = fleet.flush()
+    manifest = slow.finish()
+    fleet.settle(20)
+    (chunk,) = (name for name in fleet.store.objects if "/chunk/" in name)
+    held = objects.read(fleet.store, chunk, objects.Kind.PAGES, VOLUME)
+    pages = [(index, page) for index, page in objects.pages_of(held.body) if index != 2]
+    content = objects.Content(objects.Kind.PAGES, VOLUME, 0, held.head, objects.pages_body(pages))
+    fleet.store.put(chunk, content.encode())
+    del fleet.store.objects[min(_log_names(fleet))]  # from nothing it would do
+    with pytest.raises(RestoreError, match=f"{manifest} lacks page 2"):
+        restore(fleet.store, str(last), tmp_path / "no", TARGET)
+
+
+def test_a_read_error_while_pages_are_copied_is_no_hole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet = BackupFleet(18, nodes=1, pages=8)
+    last = fleet.write(20)
+    fleet.settle()
+    real = os.lseek
+
+    def unreadable(fd: int, at: int, whence: int) -> int:
+        if whence == os.SEEK_DATA:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(fd, at, whence)
+
+    monkeypatch.setattr(os, "lseek", unreadable)
+    with pytest.raises(OSError, match="Input/output error"):
+        restore(fleet.store, str(last), tmp_path / "no", TARGET)
+    assert not list(tmp_path.iterdir())
 
 
 def test_times_resolve_to_the_vdl_of_then(tmp_path: Path) -> None:

@@ -256,6 +256,13 @@ def test_a_folder_becomes_one_cluster(tmp_path: Path) -> None:
     assert Cluster(tmp_path).writer.port == 5999
 
 
+def test_what_is_started_is_as_it_is_described_then(tmp_path: Path, spawned: list[list[str]]) -> None:
+    cluster = make(tmp_path)
+    Cluster(tmp_path).set_backup("file:///elsewhere")
+    cluster.start_node("az1-a")
+    assert storage_config.load(spawned[0][3:], {}).backup == "file:///elsewhere"
+
+
 def test_down_stops_what_other_verbs_have_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = make(tmp_path)
     with Cluster(tmp_path).changing() as spec:
