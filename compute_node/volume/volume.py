@@ -330,8 +330,13 @@ class Volume:
     def on_vdl(self) -> None:
         """The core's VDL may have advanced: tell everybody."""
         vdl = self.core.vdl
-        if vdl <= self.vdl:
-            return
+        if vdl > self.vdl:
+            try:
+                self._advance(vdl)
+            except Exception as error:  # whoever has not been told would wait for ever
+                self.on_defect(error)
+
+    def _advance(self, vdl: int) -> None:
         self.vdl = vdl
         now_s = monotonic()
         flushed = self._flushed

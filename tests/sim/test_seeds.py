@@ -21,7 +21,7 @@ from aurora.sim.workloads import WORKLOADS
 SEEDS = 300
 KEPT = Path(__file__).with_name("seeds.txt")
 REPLAYED = 7
-HARDLY_EVER = {"fetch-log-cut", "recovery-looks-again"}
+HARDLY_EVER = {"fetch-log-cut", "recovery-looks-again", "recovery-fetches-part"}
 """Points that only some hundred seeds reach."""
 
 

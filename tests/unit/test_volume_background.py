@@ -16,6 +16,7 @@ from aurora.errors import CrashShutdown
 from aurora.geometry import Member
 from aurora.kernels import mtr, redo
 from aurora.placement import initial
+from aurora.rpc import storage_pb2 as pb
 from compute_node import server as server_module
 from compute_node.config import Config
 from compute_node.hub import HUB
@@ -98,6 +99,23 @@ def test_a_flush_that_breaks_ends_the_writer() -> None:
         volume._flusher.flush = fail  # type: ignore[method-assign]
         volume.when_durable(commit(volume), told.put_nowait)
         assert isinstance(await told.get(), CrashShutdown) and volume.broken
+        await volume.close()
+
+    run(body)
+
+
+def test_an_advance_that_not_all_are_told_of_ends_the_writer() -> None:
+    async def body() -> None:
+        volume = opened()
+        told: list[Any] = []
+        lsn = commit(volume)
+        volume.durable_callbacks.append(fail)
+        volume.when_durable(lsn, told.append)
+        await asyncio.sleep(0)  # it is flushed
+        for node in range(4):
+            volume.core.links[node].connected = True
+            volume.on_reply(node, pb.AppendReply(sequence=1, scl=[pb.PgLsn(pg=0, lsn=lsn)]))
+        assert volume.broken and [type(error) for error in told] == [CrashShutdown]
         await volume.close()
 
     run(body)
