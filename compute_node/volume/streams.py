@@ -55,6 +55,8 @@ class NodeStream:
         self.problem = ""
         """Why the last stream ended."""
         self._volume = volume
+        self._meetings = 0
+        """Handshakes begun: an answer from before the last of them may be that of a node which has lost its disk since."""
         self._silent_rounds = 0
         self._address: str
         """Where ``channel`` leads; ``_run`` follows ``member.address``."""
@@ -184,6 +186,7 @@ class NodeStream:
     async def _connect(self) -> bool:
         """Shake hands with the node and open its stream; False when it will take nothing from this writer."""
         volume, core = self._volume, self._volume.core
+        self._meetings += 1
         shake = Handshake(core, self.index, volume.recovered.truncations)
         effect: HandshakeEffect | None = shake.start()
         while effect is not None:
@@ -214,8 +217,9 @@ class NodeStream:
         return await self.calls.truncate(effect.epoch, effect.range)
 
     async def _write_descriptor(self, descriptor: Descriptor) -> bool:
+        meeting = self._meetings
         taken = await self.calls.write_descriptor(self._volume.core.epoch, descriptor)
-        if taken:
+        if taken and meeting == self._meetings:
             self._volume.on_taken(self.index, descriptor)
         return taken
 
@@ -233,10 +237,13 @@ class NodeStream:
         return await open_stream(self._address, _METHOD, self._on_message, self._on_closed)
 
     async def _ask(self) -> None:
+        meeting = self._meetings
         try:
             reply = await self.calls.stub.Status(pb.StatusRequest(), timeout=1.0)
         except grpc.aio.AioRpcError as error:
             self.problem = f"{error.code().name}: {error.details()}"
+            return
+        if meeting != self._meetings:
             return
         scls = read_states(reply.pgs)
         if self._volume.core.on_polled(self.index, reply.volume_epoch, reply.membership_epoch, scls):
