@@ -186,6 +186,22 @@ def split(data: bytes) -> list[Batch]:
     return found
 
 
+def check_records(batch: Batch, pages_per_pg: int) -> None:
+    """BatchCorrupt when the records are not those that the header tells of, change a page of another group, or cannot
+    be applied: who acknowledges them must be able to read them.
+    """
+    first_page = batch.pg * pages_per_pg
+    try:
+        redo.check_run(
+            batch.records, batch.prev_lsn, batch.first_lsn, batch.last_lsn, batch.last_cpl,
+            first_page, first_page + pages_per_pg,
+        )  # fmt: skip
+    except BatchCorrupt:
+        raise
+    except InvariantViolation as error:
+        raise BatchCorrupt(f"{batch!r}: {error}") from error
+
+
 def clip(batch: Batch, upto_lsn: int) -> Batch | None:
     """The batch without its records above ``upto_lsn``; None when none is left. A whole batch is returned as it is."""
     if batch.last_lsn <= upto_lsn:

@@ -135,7 +135,9 @@ def _parser() -> argparse.ArgumentParser:
         "--timeout-s", type=float, default=3600.0, metavar="S", help="go back when it takes longer (%(default)g)"
     )
 
-    remove = node_verbs.add_parser("remove", parents=[shared], help="stop and forget a node that was replaced")
+    remove = node_verbs.add_parser(
+        "remove", parents=[shared], help="take a node that holds nothing out of the fleet, stop and forget it"
+    )
     remove.add_argument("id")
 
     zone = verbs.add_parser("quorum", help="the quorum model while a zone stays away for long")

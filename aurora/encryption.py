@@ -37,6 +37,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from aurora.errors import InvariantViolation
+from aurora.medium import is_unreadable
 from aurora.seams import Buffer, Disk
 
 DATA_KEY_BYTES = 32
@@ -117,10 +118,18 @@ class EncryptedDisk:
         return cipher
 
     def _is_sealed(self, name: str) -> bool:
-        """Whether ``write_atomic`` wrote the file; FileNotFoundError when there is none."""
+        """Whether ``write_atomic`` wrote the file; FileNotFoundError when there is none. One whose head cannot be read
+        counts as written in place: of the other kind nothing can be read then.
+        """
         sealed = self._sealed.get(name)
         if sealed is None:
-            sealed = self._sealed[name] = self._disk.read(name, 0, len(SEALED_HEAD)) == SEALED_HEAD
+            try:
+                head = self._disk.read(name, 0, len(SEALED_HEAD))
+            except OSError as error:
+                if is_unreadable(error):
+                    return False
+                raise
+            sealed = self._sealed[name] = head == SEALED_HEAD
         return sealed
 
     def _begin_units(self, name: str) -> int:

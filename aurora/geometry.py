@@ -44,7 +44,9 @@ AWAY_WRITE, AWAY_READ = 3, 2
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One storage node of the fleet. ``address`` is ``host:port``; a ``retired`` one was replaced and gets nothing."""
+    """One storage node of the fleet. ``address`` is ``host:port``; a ``retired`` one was replaced or removed, and gets
+    nothing.
+    """
 
     node_id: str
     az: str
@@ -134,6 +136,17 @@ class Descriptor:
                 or tails not in (0, SEGMENTS // 2)
             ):
                 raise InvariantViolation(f"PG {pg} needs {SEGMENTS} slots on different nodes of the fleet, not {group}")
+            for zone in (group.away, group.away_next):
+                if zone and not self._leaves_four(group, zone):
+                    raise InvariantViolation(f"zone {zone} cannot be counted out of PG {pg}: {group}")
+
+    def _leaves_four(self, group: Group, zone: str) -> bool:
+        """Whether every set of the group has two segments in ``zone`` and two in each of two others: 3/4 and 2/4 of
+        more, or of fewer, would not overlap.
+        """
+        held = [{self.az_of[node_id] for node_id in slot.alternatives} for slot in group.slots]
+        count = Counter(zone for zones in held for zone in zones)
+        return sorted(count.values()) == [2, 2, 2] and zone in count and all(len(zones) == 1 for zones in held)
 
     @property
     def version(self) -> tuple[int, int]:
@@ -180,6 +193,11 @@ class Descriptor:
     def active(self) -> tuple[int, ...]:
         """Indexes of the nodes that hold a segment of any PG."""
         return tuple(sorted({index for pg in range(len(self.groups)) for index in self.holders(pg)}))
+
+    @cached_property
+    def zones(self) -> frozenset[str]:
+        """The zones that hold segments."""
+        return frozenset(self.az_of[node_id] for group in self.groups for node_id in group.holders())
 
     def zones_are_balanced(self) -> bool:
         """Whether every PG has two members in each of three zones, so that losing one keeps the write quorum."""

@@ -14,17 +14,20 @@ Input: a node's folder and where the master key is → output: the folder as a `
 
 A node never starts on files that it cannot read, nor mixes encrypted files with others: ``KeyRefused`` says why, and
 nothing has been touched. The master key can be replaced at any time (``rewrap``); the data key, and so every other
-file, stays.
+file, stays. Who writes the key files of a folder holds a lock on it (``_key_files``): a node may run meanwhile, and its
+scrubber mends what has decayed (``EncryptedFolder.mend_keys``).
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib
 import logging
 import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -35,6 +38,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from aurora.encryption import DATA_KEY_BYTES, EncryptedDisk, derive
 from aurora.errors import InvariantViolation
+from aurora.medium import read_around
 from aurora.seams import RESERVE_BYTES, Disk, FolderDisk
 
 MASTER_KEY_BYTES = 32
@@ -241,7 +245,7 @@ def unwrap_any(providers: Sequence[KeyProvider], keys: Sequence[WrappedKey]) -> 
 def sound_keys(files: KeyFiles) -> tuple[list[WrappedKey], bool]:
     """The key files that can be read, and whether all are there and equal."""
     names = files.list()
-    held: list[bytes] = [files.read(name, 0, _FILE_BYTES_MAX) for name in NAMES if name in names]
+    held: list[bytes] = [read_around(files, name, 0, _FILE_BYTES_MAX)[0] for name in NAMES if name in names]
     found: list[WrappedKey] = []
     for data in held:
         try:
@@ -282,14 +286,6 @@ def data_key_of(disk: Disk, provider: KeyProvider) -> bytes:
     return data_key
 
 
-def mend(disk: Disk) -> bool:
-    """Replace a key file that decayed from the other one, as at a start; whether there was need to."""
-    found, whole = sound_keys(disk)
-    if found and not whole:
-        write_keys(disk, found[0])
-    return bool(found) and not whole
-
-
 def rewrap(files: KeyFiles, old: KeyProvider, new: KeyProvider) -> bool:
     """Have the data key wrapped by another master key; False when it was already. A node may run meanwhile: it reads
     its key when it starts. KeyRefused as in ``data_key_of``.
@@ -303,16 +299,30 @@ def rewrap(files: KeyFiles, old: KeyProvider, new: KeyProvider) -> bool:
     return True
 
 
+@contextmanager
+def _key_files(folder: Path, *, wait: bool = True) -> Iterator[FolderDisk]:
+    """The folder, for somebody who may write its key files; others wait until it is let go. BlockingIOError when
+    another has it and ``wait`` is False.
+    """
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        disk = FolderDisk(folder)
+        try:
+            yield disk
+        finally:
+            disk.close()
+    finally:
+        os.close(fd)
+
+
 def rekey_folder(folder: Path, old: KeySource, new: KeySource) -> bool:
     """``rewrap`` for the node whose files are in ``folder``."""
     if not folder.is_dir():
         raise KeyRefused(f"there is no folder {folder}")
     holders = old.open(), new.open()
-    disk = FolderDisk(folder)
-    try:
+    with _key_files(folder) as disk:
         return rewrap(disk, *holders)
-    finally:
-        disk.close()
 
 
 class NodeDisk(Disk, Protocol):
@@ -345,8 +355,21 @@ class EncryptedFolder(EncryptedDisk):
         raise KeyRefused(f"no sound key file in {self.folder}: {'; '.join(reasons)}")
 
     def mend_keys(self) -> bool:
-        """See ``mend``."""
-        return mend(self._folder_disk)
+        """Replace a key file that decayed from the other one; whether there was need to. Two sound ones that differ
+        are a ``rewrap`` under way, or one that was interrupted: they stay. OSError when the disk refuses.
+        """
+        try:
+            with _key_files(self.folder, wait=False) as disk:
+                for name in set(NAMES).intersection(disk.list()):
+                    disk.uncache(name, 0, _FILE_BYTES_MAX)
+                found, _ = sound_keys(disk)
+                if len(found) == 1:
+                    write_keys(disk, found[0])
+        except BlockingIOError:
+            return False  # they are being written just now
+        if not found:
+            logger.error("both key files in %s are damaged: no start can read its files any more", self.folder)
+        return len(found) == 1
 
     def close(self) -> None:
         """Close all files."""
@@ -372,7 +395,9 @@ def open_disk(folder: Path, source: KeySource | None, make: Callable[[Path], Fol
     provider = source.open()
     disk = make(folder)
     try:
-        return EncryptedFolder(disk, data_key_of(disk, provider))
+        with _key_files(folder):
+            data_key = data_key_of(disk, provider)
+        return EncryptedFolder(disk, data_key)
     except KeyRefused as error:
         disk.close()
         raise KeyRefused(f"{folder}: {error}") from error

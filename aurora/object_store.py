@@ -103,7 +103,8 @@ class MemoryStore:
 
 class FolderStore:
     """Objects as files below a folder. Written by temporary file, fsync, rename and fsync of the folder: obstore's own
-    local store does not sync, and the nodes give up log because it is said to be here.
+    local store does not sync, and the nodes give up log because it is said to be here. What it makes is its owner's
+    alone: files 0600, folders 0700.
     """
 
     def __init__(self, root: Path) -> None:
@@ -116,7 +117,7 @@ class FolderStore:
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             self._make(path.parent)
-            with open(temporary, "wb") as file:
+            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -130,7 +131,7 @@ class FolderStore:
     def _make(self, folder: Path) -> None:
         if not folder.is_dir():
             self._make(folder.parent)
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
             _sync_folder(folder.parent)
 
     def get(self, name: str) -> bytes:

@@ -31,11 +31,13 @@ def place(
     """A new PG's slots, zone by zone, beside the PGs ``placed`` already; of the two segments in a zone the second is a
     tail when ``tails``.
 
-    Nodes in ``avoid`` are taken only where a zone has no two others, those with the greatest number last.
-    InvariantViolation unless the fleet has three zones of at least two nodes.
+    The first PG's zones are those of the nodes, later ones stay in them. Nodes in ``avoid`` are taken only where a zone
+    has no two others, those with the greatest number last. InvariantViolation unless there are three zones of at least
+    two nodes.
     """
+    az_of = {node.node_id: node.az for node in nodes}
     nodes = [node for node in nodes if not node.retired]
-    zones = sorted({node.az for node in nodes})
+    zones = sorted({az_of[slot.member] for group in placed for slot in group.slots} or {node.az for node in nodes})
     if len(zones) != ZONES:
         raise InvariantViolation(f"a volume needs nodes in {ZONES} availability zones, not in {zones}")
     held = loads(placed)
@@ -65,11 +67,12 @@ def initial(
 
 def grown(descriptor: Descriptor, groups: int, avoid: Mapping[str, int] = NOBODY) -> Descriptor:
     """The descriptor with PGs added up to ``groups``: the next geometry epoch. Nodes to ``avoid`` are used as little as
-    possible.
+    possible. A new PG begins with the model that the others have, or are changing to: nothing is in it that was written
+    under the old one.
     """
     placed = list(descriptor.groups)
     tails = any(slot.tail for slot in placed[0].slots)
-    away = placed[0].away if placed[0].away_next is None else ""
+    away = next((group.away_next for group in placed if group.away_next is not None), placed[0].away)
     while len(placed) < groups:
         placed.append(replace(place(descriptor.nodes, placed, tails, avoid), away=away))
     return replace(

@@ -42,12 +42,14 @@ def restore_cluster(
     """Build the cluster's folder; ``options`` go to ``Cluster.create``, ``keys`` says where the backup's master key is,
     which becomes the cluster's. Returns ``{"lsn", "time", …}``.
 
-    ClusterError when the folder is in use, or the point cannot be restored: then nothing is left of it.
+    ClusterError when the options are refused, the folder is in use, or the point cannot be restored: then nothing is
+    left of it.
     """
+    cluster.check_options(**{name: options[name] for name in ("host", "port", "password", "backup")})
     if cluster.data.exists() and any(cluster.data.iterdir()):
         raise ClusterError(f"{cluster.data} is not empty: a restore makes a new cluster in a new folder")
     existed = cluster.data.exists()
-    cluster.data.mkdir(parents=True, exist_ok=True)
+    cluster.make_folder()
     ports = free_ports(len(NODES))
     nodes = ",".join(f"{node}={az}={LOOPBACK}:{port}" for (node, az), port in zip(NODES, ports, strict=True))
     arguments = ["--from", source, "--folder", str(cluster.data / "storage"), "--nodes", nodes]

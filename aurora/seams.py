@@ -6,7 +6,10 @@ real ones are here (the real ``Net`` is ``aurora.rpc.channels.GrpcNet``); ``auro
 
 from __future__ import annotations
 
+import fcntl
+import mmap
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -110,90 +113,124 @@ class SystemClock:
 
 
 RESERVE_BYTES = 1 << 20
+LOCK_NAME = "lock"
+"""File of a folder that one process has to itself; holds that process's id, for people. Not listed."""
 _ZEROS = bytes(1 << 20)
 _STAT_BLOCK_BYTES = 512
+
+
+class FolderInUse(OSError):
+    """Another process has the folder to itself."""
+
+
+class _OpenFile:
+    """A descriptor, and what is known of its file. Closed when the last user lets go of it, in whatever thread: who is
+    about to use the number never meets another file under it.
+    """
+
+    __slots__ = ("end", "fd", "new", "reserved")
+
+    def __init__(self, fd: int, new: bool = False) -> None:
+        self.fd = fd
+        self.new = new
+        """Whether the folder has not been synced since the file was made."""
+        self.end: int | None = None
+        """Where the next append goes; None = at the file's end."""
+        self.reserved = 0
+
+    def __del__(self) -> None:
+        os.close(self.fd)
 
 
 class FolderDisk:
     """A ``Disk`` on a folder of the file system. File descriptors stay open until the file is deleted or ``close``.
 
-    A file that is appended to grows by ``RESERVE_BYTES`` of zeros at a time: a sync then writes data alone, without
-    the file's size and block map, which halves what it costs.
+    One thread may change files; others may read and sync meanwhile, files that are being deleted included. A file that
+    is appended to grows by ``RESERVE_BYTES`` of zeros at a time: a sync then writes data alone, without the file's size
+    and block map, which halves what it costs.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, exclusive: bool = False) -> None:
+        """``exclusive``: for this process alone until ``close``; FolderInUse, with nothing touched, when another has
+        the folder so.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self._fds: dict[str, int] = {}
-        self._ends: dict[str, int] = {}
-        self._reserved: dict[str, int] = {}
-        self._new: set[str] = set()
+        self._lock = _hold(folder) if exclusive else None
+        self._files: dict[str, _OpenFile] = {}
+        self._opening = threading.Lock()
+        """Held while a name comes to mean a file, or ceases to."""
         self._sync_folder()  # files whose making an earlier process had no time to sync
 
-    def _open(self, name: str, create: bool) -> int:
-        fd = self._fds.get(name)
-        if fd is None:
-            path = self.folder / name
-            if create and not path.exists():
-                self._new.add(name)
-            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600)
-            self._fds[name] = fd
-        return fd
+    def _open(self, name: str, create: bool) -> _OpenFile:
+        file = self._files.get(name)
+        if file is not None:
+            return file
+        with self._opening:
+            file = self._files.get(name)
+            if file is None:
+                path = self.folder / name
+                new = create and not path.exists()
+                file = _OpenFile(os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600), new)
+                self._files[name] = file
+        return file
 
     def append(self, name: str, parts: Sequence[Buffer]) -> int:
         """See ``Disk.append``."""
-        fd = self._open(name, True)
-        start = self._ends.get(name)
+        file = self._open(name, True)
+        start = file.end
         if start is None:
-            start = os.fstat(fd).st_size
+            start = os.fstat(file.fd).st_size
         data = parts[0] if len(parts) == 1 else b"".join(parts)
-        if start + len(data) > self._reserved.get(name, start):
-            self._reserve(name, fd, start + len(data))
+        if start + len(data) > file.reserved:
+            self._reserve(file, start + len(data))
         try:
-            written = os.pwrite(fd, data, start)
+            written = os.pwrite(file.fd, data, start)
             while written < len(data):
-                written += os.pwrite(fd, memoryview(data)[written:], start + written)
+                written += os.pwrite(file.fd, memoryview(data)[written:], start + written)
         except OSError:
-            self._reserved.pop(name, None)
-            os.ftruncate(fd, start)
+            file.reserved = 0
+            os.ftruncate(file.fd, start)
             raise
-        self._ends[name] = start + written
+        file.end = start + written
         return start
 
-    def _reserve(self, name: str, fd: int, end: int) -> None:
-        held = os.fstat(fd).st_size
+    @staticmethod
+    def _reserve(file: _OpenFile, end: int) -> None:
+        held = os.fstat(file.fd).st_size
         zeros = bytes(RESERVE_BYTES + max(0, end - held))
         try:
-            written = os.pwrite(fd, zeros, held)
+            written = os.pwrite(file.fd, zeros, held)
         except OSError:
             # Too little room for a reserve: the append goes on without, and tells whether there is room for itself.
-            os.ftruncate(fd, held)
+            os.ftruncate(file.fd, held)
             written = 0
-        self._reserved[name] = held + written
+        file.reserved = held + written
 
     def write(self, name: str, offset: int, data: Buffer) -> None:
         """See ``Disk.write``."""
-        fd = self._open(name, True)
-        self._ends.pop(name, None)
-        written = os.pwrite(fd, data, offset)
+        file = self._open(name, True)
+        file.end = None
+        written = os.pwrite(file.fd, data, offset)
         while written < len(data):
-            written += os.pwrite(fd, memoryview(data)[written:], offset + written)
+            written += os.pwrite(file.fd, memoryview(data)[written:], offset + written)
 
     def discard(self, name: str, offset: int, length: int) -> None:
         """See ``Disk.discard``: a hole, or zeros where the file system makes no holes."""
-        fd = self._open(name, False)
-        length = min(length, os.fstat(fd).st_size - offset)
-        if length <= 0 or punch_hole(fd, offset, length):
+        file = self._open(name, False)
+        length = min(length, os.fstat(file.fd).st_size - offset)
+        if length <= 0 or punch_hole(file.fd, offset, length):
             return
         for at in range(offset, offset + length, len(_ZEROS)):
             self.write(name, at, _ZEROS[: offset + length - at])
 
     def sync(self, name: str) -> None:
         """See ``Disk.sync``."""
-        os.fdatasync(self._open(name, False))
-        if name in self._new:
+        file = self._open(name, False)
+        os.fdatasync(file.fd)
+        if file.new:
             self._sync_folder()
-            self._new.discard(name)
+            file.new = False
 
     def _sync_folder(self) -> None:
         fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -204,7 +241,6 @@ class FolderDisk:
 
     def write_atomic(self, name: str, data: bytes) -> None:
         """See ``Disk.write_atomic``: temporary file, fsync, rename, fsync of the folder."""
-        self._forget(name)
         temporary = self.folder / f"{name}.tmp"
         try:
             with open(temporary, "wb") as file:
@@ -214,52 +250,68 @@ class FolderDisk:
         except OSError:
             temporary.unlink(missing_ok=True)  # a full disk has no room for half a file
             raise
-        os.replace(temporary, self.folder / name)
+        with self._opening:
+            os.replace(temporary, self.folder / name)
+            self._files.pop(name, None)
         self._sync_folder()
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """See ``Disk.read``."""
-        return os.pread(self._open(name, False), length, offset)
+        file = self._open(name, False)
+        return os.pread(file.fd, length, offset)
 
     def uncache(self, name: str, offset: int, length: int) -> None:
         """See ``Disk.uncache``: pages of the system's cache that are written back go, where the system knows how."""
         if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(self._open(name, False), offset, length, os.POSIX_FADV_DONTNEED)
+            file = self._open(name, False)
+            start = offset - offset % mmap.PAGESIZE  # of a page in part, nothing would go
+            os.posix_fadvise(file.fd, start, offset + length + mmap.PAGESIZE - start, os.POSIX_FADV_DONTNEED)
 
     def size(self, name: str) -> int:
         """See ``Disk.size``."""
-        return os.fstat(self._open(name, False)).st_size
+        file = self._open(name, False)
+        return os.fstat(file.fd).st_size
 
     def allocated(self, name: str) -> int:
         """See ``Disk.allocated``."""
-        return os.fstat(self._open(name, False)).st_blocks * _STAT_BLOCK_BYTES
+        file = self._open(name, False)
+        return os.fstat(file.fd).st_blocks * _STAT_BLOCK_BYTES
 
     def truncate(self, name: str, length: int) -> None:
         """See ``Disk.truncate``."""
-        fd = self._open(name, False)
-        self._ends.pop(name, None)
-        self._reserved.pop(name, None)
-        os.ftruncate(fd, length)
-        os.fsync(fd)
+        file = self._open(name, False)
+        file.end = None
+        file.reserved = 0
+        os.ftruncate(file.fd, length)
+        os.fsync(file.fd)
 
     def delete(self, name: str) -> None:
         """See ``Disk.delete``."""
-        self._forget(name)
-        os.unlink(self.folder / name)
+        with self._opening:
+            os.unlink(self.folder / name)
+            self._files.pop(name, None)
 
     def list(self) -> list[str]:
         """See ``Disk.list``; temporary files of an interrupted ``write_atomic`` are not named."""
-        return sorted(entry.name for entry in self.folder.iterdir() if entry.suffix != ".tmp")
-
-    def _forget(self, name: str) -> None:
-        self._ends.pop(name, None)
-        self._reserved.pop(name, None)
-        self._new.discard(name)
-        fd = self._fds.pop(name, None)
-        if fd is not None:
-            os.close(fd)
+        return sorted(
+            entry.name for entry in self.folder.iterdir() if entry.suffix != ".tmp" and entry.name != LOCK_NAME
+        )
 
     def close(self) -> None:
-        """Close all file descriptors."""
-        for name in list(self._fds):
-            self._forget(name)
+        """Close all files; the folder is free for others."""
+        with self._opening:
+            self._files.clear()
+        self._lock = None
+
+
+def _hold(folder: Path) -> _OpenFile:
+    """The folder's lock, for as long as the file is open."""
+    file = _OpenFile(os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    try:
+        fcntl.flock(file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(file.fd, 20, 0).decode(errors="replace").strip()
+        raise FolderInUse(f"{folder} is in use by process {holder or '(not known)'}") from error
+    os.ftruncate(file.fd, 0)
+    os.pwrite(file.fd, f"{os.getpid()}\n".encode(), 0)
+    return file

@@ -4,10 +4,15 @@
 so that a reused pid is not mistaken for ours), ``DIR/log/ID.log`` holds what they print. There is no daemon: every verb
 reads these files and acts. The processes are those that compose and Kubernetes run: ``python -m storage_node``,
 ``python -m compute_node``.
+
+Verbs may run at the same time. Invariants: ``cluster.json`` is changed, and a process started, only under the lock
+``DIR/lock``, on the description as it is then (``Cluster.changing``); a process runs only after its run file stands.
+The folder is its owner's alone.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -15,7 +20,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +44,13 @@ CERTIFICATE_DAYS = 3650
 BACKUP_OFF = "off"
 MASTER_KEY = "master.key"
 """The file in a cluster's folder that ``up --encrypt`` makes."""
+FOLDER_MODE, FILE_MODE = 0o700, 0o600
+
+
+_GATE = ("/bin/sh", "-c", 'read -r go && exec "$@" </dev/null', "sh")
+"""Becomes the command behind it when a line is on its input; ends when the input ends before, as when the verb that
+starts it is killed: no process runs that no run file names.
+"""
 
 
 class ClusterError(Exception):
@@ -176,8 +189,35 @@ class Cluster:
     @staticmethod
     def _atomic(path: Path, text: str) -> None:
         temporary = path.with_suffix(".tmp")
-        temporary.write_text(text)
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE), "w") as file:
+            file.write(text)
         os.replace(temporary, path)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Wait until no other verb changes the cluster, and have the others wait; not reentrant."""
+        fd = os.open(self.data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def changing(self) -> Iterator[ClusterSpec]:
+        """The description as it is now, to be changed: it is stored at the end, unless an exception leaves. Changes
+        made at the same time, by whatever process, follow one another.
+        """
+        _ = self.required
+        with self._locked():
+            self.spec = self._read()
+            yield self.spec
+            self._write()
+
+    def make_folder(self) -> None:
+        """Make the cluster's folder, or take one that is there; for its owner alone from now on."""
+        self.data.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        self.data.chmod(FOLDER_MODE)
 
     @property
     def required(self) -> ClusterSpec:
@@ -205,27 +245,38 @@ class Cluster:
         """Describe a new cluster of two or more nodes a zone and a writer; nothing is started. ``keys`` says where
         the master key of encryption at rest is, ``encrypt`` asks for a new one in ``DIR/master.key``.
         """
-        self._check_host(host, bool(password))
-        self._check_backup(backup)
-        port = self._checked_port(port)
+        self.check_options(host=host, port=port, password=password, backup=backup)
         if keys is not None:
             _check_keys(keys)
-        self.data.mkdir(parents=True, exist_ok=True)
-        names = [(f"{az}-{letter}", az) for az in AZS for letter in LETTERS[:nodes_per_az]]
-        *ports, for_writer = (f"{LOOPBACK}:{port}" for port in free_ports(2 * len(names) + 1))
-        if node_ports is not None:
-            ports[: len(names)] = [f"{LOOPBACK}:{port}" for port in node_ports]
-        places = zip(names, ports[: len(names)], ports[len(names) :], strict=True)
-        self.spec = ClusterSpec(
-            nodes=[NodeSpec(node_id, az, address, metrics) for (node_id, az), address, metrics in places],
-            instances=[InstanceSpec("instance-1", "writer", host, port, for_writer)],
-            pages_per_pg=pages_per_pg,
-            cache_mb=cache_mb,
-            settings={"tails": "on"} if tails else {},
-            storage_tls=storage_tls,
-            backup=backup,
-        )
-        if storage_tls:
+        self.make_folder()
+        with self._locked():
+            if self.config_path.exists():
+                raise ClusterError(f"{self.data} holds a cluster already")
+            names = [(f"{az}-{letter}", az) for az in AZS for letter in LETTERS[:nodes_per_az]]
+            *ports, for_writer = (f"{LOOPBACK}:{port}" for port in free_ports(2 * len(names) + 1))
+            if node_ports is not None:
+                ports[: len(names)] = [f"{LOOPBACK}:{port}" for port in node_ports]
+            places = zip(names, ports[: len(names)], ports[len(names) :], strict=True)
+            self.spec = ClusterSpec(
+                nodes=[NodeSpec(node_id, az, address, metrics) for (node_id, az), address, metrics in places],
+                instances=[InstanceSpec("instance-1", "writer", host, port or free_ports(1)[0], for_writer)],
+                pages_per_pg=pages_per_pg,
+                cache_mb=cache_mb,
+                settings={"tails": "on"} if tails else {},
+                storage_tls=storage_tls,
+                backup=backup,
+            )
+            self._make_secrets(self.spec, encrypt, keys, password)
+            self._write()
+
+    def check_options(self, *, host: str, port: int, password: str | None, backup: str) -> None:
+        """ClusterError for what ``create`` would refuse; nothing is made."""
+        self._check_host(host, bool(password))
+        self._check_backup(backup)
+        self._check_port_number(port)
+
+    def _make_secrets(self, spec: ClusterSpec, encrypt: bool, keys: KeySource | None, password: str | None) -> None:
+        if spec.storage_tls:
             if not self.certs.exists():  # else they were made with aurora certs
                 certs.make(self.certs, days=CERTIFICATE_DAYS)
             self.tls()
@@ -238,10 +289,9 @@ class Cluster:
             self._set_keys(keys)
         if password:
             secret = self.data / "password"
-            secret.touch(mode=0o600)
+            secret.touch(mode=FILE_MODE)
             secret.write_text(password)
-            self.spec.password_file = str(secret)
-        self._write()
+            spec.password_file = str(secret)
 
     @property
     def certs(self) -> Path:
@@ -271,10 +321,10 @@ class Cluster:
 
     def set_keys(self, keys: KeySource) -> None:
         """The master key is to be found elsewhere from the nodes' next start on."""
-        if keys != self.keys:
-            _check_keys(keys)
-            self._set_keys(keys)
-            self._write()
+        with self.changing():
+            if keys != self.keys:
+                _check_keys(keys)
+                self._set_keys(keys)
 
     def _set_keys(self, keys: KeySource) -> None:
         spec = self.required
@@ -287,6 +337,10 @@ class Cluster:
         round that was interrupted is finished by the next. Returns how many nodes' keys were wrapped, and what became
         of those of the backup.
         """
+        with self.changing():  # no node may join or start meanwhile: it would keep the old key
+            return self._rekey(new)
+
+    def _rekey(self, new: KeySource | None) -> tuple[int, Rewrapped]:
         old = self.keys
         if old is None:
             raise ClusterError("the cluster is not encrypted; that is chosen when it is created: aurora up --encrypt")
@@ -310,7 +364,6 @@ class Cluster:
             new = KeySource(self.data / MASTER_KEY)
             os.replace(made, self.data / MASTER_KEY)
         self._set_keys(new)
-        self._write()
         return count, rewrapped
 
     def _backup_keys(self) -> ObjectStore | None:
@@ -327,6 +380,8 @@ class Cluster:
         for node in self.required.nodes:
             folder = self.data / "storage" / node.id
             if not folder.exists():
+                if self.pid(node.id) is not None:
+                    raise KeyRefused(f"{node.id} is making its key just now; try again")
                 continue  # it gets its key at its first start
             try:
                 count += rekey_folder(folder, old, new)
@@ -336,16 +391,17 @@ class Cluster:
 
     def move_writer(self, host: str, port: int) -> None:
         """Let the writer listen elsewhere from its next start on; ClusterError while it runs."""
-        writer = self.writer
-        if (writer.host, writer.port) == (host, port):
-            return
-        if self.pid(writer.id) is not None:
-            raise ClusterError(
-                f"{writer.id} runs at {writer.address}; to move it, first: aurora instance stop {writer.id}"
-            )
-        self._check_host(host, self.required.password_file is not None)
-        writer.host, writer.port = host, self._checked_port(port)
-        self._write()
+        with self.changing() as spec:
+            writer = self.writer
+            if (writer.host, writer.port) == (host, port):
+                return
+            if self.pid(writer.id) is not None:
+                raise ClusterError(
+                    f"{writer.id} runs at {writer.address}; to move it, first: aurora instance stop {writer.id}"
+                )
+            self._check_host(host, spec.password_file is not None)
+            self._check_port_number(port)
+            writer.host, writer.port = host, port or free_ports(1)[0]
 
     @staticmethod
     def _check_backup(backup: str) -> None:
@@ -357,15 +413,14 @@ class Cluster:
 
     def set_backup(self, backup: str) -> None:
         """Let the backup go elsewhere from the nodes' next start on; ClusterError while one runs."""
-        spec = self.required
-        if backup == spec.backup:
-            return
-        self._check_backup(backup)
-        running = [node.id for node in spec.nodes if self.pid(node.id) is not None]
-        if running:
-            raise ClusterError(f"{', '.join(running)} run and would not change their backup; first: aurora down")
-        spec.backup = backup
-        self._write()
+        with self.changing() as spec:
+            if backup == spec.backup:
+                return
+            self._check_backup(backup)
+            running = [node.id for node in spec.nodes if self.pid(node.id) is not None]
+            if running:
+                raise ClusterError(f"{', '.join(running)} run and would not change their backup; first: aurora down")
+            spec.backup = backup
 
     @property
     def backup_url(self) -> str | None:
@@ -374,10 +429,9 @@ class Cluster:
         return None if backup == BACKUP_OFF else backup or (self.data / "backup").as_uri()
 
     @staticmethod
-    def _checked_port(port: int) -> int:
+    def _check_port_number(port: int) -> None:
         if not 0 <= port <= 65535:
             raise ClusterError(f"port {port} is not between 1 and 65535 (or 0 for a free one)")
-        return port or free_ports(1)[0]
 
     @staticmethod
     def _check_host(host: str, has_password: bool) -> None:
@@ -413,38 +467,47 @@ class Cluster:
             del self._children[process_id]
         return run["pid"] if running else None
 
-    def _spawn(self, process_id: str, arguments: list[str], environment: dict[str, str] | None = None) -> None:
+    def _start(self, process_id: str, arguments: Callable[[str], list[str]]) -> None:
+        _ = self.required
+        with self._locked():
+            self.spec = self._read()
+            command = arguments(process_id)
+            if self.pid(process_id) is None:
+                self._spawn(process_id, command)
+
+    def _spawn(self, process_id: str, arguments: list[str]) -> None:
         for folder in ("run", "log"):
-            (self.data / folder).mkdir(exist_ok=True)
-        with open(self.data / "log" / f"{process_id}.log", "ab") as log:
+            (self.data / folder).mkdir(mode=FOLDER_MODE, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        log = os.open(self.data / "log" / f"{process_id}.log", flags, FILE_MODE)
+        gate, key = os.pipe()
+        with open(log, "ab") as output, open(gate, "rb") as closed, open(key, "wb", buffering=0) as opener:
             child = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                [*_GATE, sys.executable, "-m", *arguments],
+                stdin=closed,
+                stdout=output,
+                stderr=output,
                 start_new_session=True,
-                env={**os.environ, **(environment or {})},
             )
-        self._children[process_id] = child
-        run = {"pid": child.pid, "start": process_start(child.pid)}
-        self._atomic(self._run_path(process_id), json.dumps(run))
+            self._children[process_id] = child
+            run = {"pid": child.pid, "start": process_start(child.pid)}
+            self._atomic(self._run_path(process_id), json.dumps(run))
+            opener.write(b"go\n")
 
     def start_node(self, node_id: str) -> None:
         """Start one storage node; nothing happens when it runs already."""
+        self._start(node_id, self._node_command)
+
+    def _node_command(self, node_id: str) -> list[str]:
         node = self.required.node(node_id)
-        if self.pid(node_id) is not None:
-            return
         peers = ",".join(f"{n.id}={n.az}={n.address}" for n in self.required.nodes if n.id != node_id)
-        self._spawn(
-            node_id,
-            [
-                *("storage_node", "--id", node.id, "--az", node.az, "--listen", node.address),
-                *("--data", str(self.data / "storage" / node.id), "--peers", peers),
-                *(("--metrics-listen", node.metrics) if node.metrics else ()),
-                *self._node_safety(),
-                *("--backup", self.backup_url or ""),
-            ],
-        )
+        return [
+            *("storage_node", "--id", node.id, "--az", node.az, "--listen", node.address),
+            *("--data", str(self.data / "storage" / node.id), "--peers", peers),
+            *(("--metrics-listen", node.metrics) if node.metrics else ()),
+            *self._node_safety(),
+            *("--backup", self.backup_url or ""),
+        ]
 
     def _node_safety(self) -> list[str]:
         """A storage node's flags for TLS and encryption."""
@@ -460,9 +523,10 @@ class Cluster:
 
     def start_instance(self, instance_id: str) -> None:
         """Start one compute instance; nothing happens when it runs already."""
+        self._start(instance_id, self._instance_command)
+
+    def _instance_command(self, instance_id: str) -> list[str]:
         instance = self.required.instance(instance_id)
-        if self.pid(instance_id) is not None:
-            return
         spec = self.required
         arguments = ["compute_node", "--id", instance.id, "--role", instance.role, "--listen", instance.address]
         arguments += [
@@ -475,7 +539,7 @@ class Cluster:
         ]
         if spec.settings.get("tails") == "on":
             arguments.append("--tails")
-        for name in ("replace-after-s", "zone-away-after-s"):
+        for name in ("replace-after-s", "zone-away-after-s", "read-only-after-s"):
             if name in spec.settings:
                 arguments += [f"--{name}", spec.settings[name]]
         if instance.metrics:
@@ -486,7 +550,7 @@ class Cluster:
             files = certs.tls_files(self.certs, "compute")
             arguments += ["--storage-tls-ca", str(files.ca), "--storage-tls-cert", str(files.certificate)]
             arguments += ["--storage-tls-key", str(files.key)]
-        self._spawn(instance_id, arguments)
+        return arguments
 
     def signal(self, process_id: str, number: signal.Signals) -> bool:
         """Send a signal to a process of ours; False when it does not run."""
@@ -520,30 +584,29 @@ class Cluster:
 
     def add_node(self, az: str) -> NodeSpec:
         """Describe and start one more node in a zone; the volume does not know it yet."""
-        taken = {node.id for node in self.required.nodes}
         if az not in AZS:
             raise ClusterError(f"no availability zone {az!r}; there are {', '.join(AZS)}")
-        # The files of a node that was replaced stay: its name is not given again.
-        left = {folder.name for folder in (self.data / "storage").glob(f"{az}-*")}
-        node_id = next((f"{az}-{letter}" for letter in LETTERS if f"{az}-{letter}" not in taken | left), None)
-        if node_id is None:
-            raise ClusterError(
-                f"zone {az} has used all {len(LETTERS)} names of storage nodes; remove a folder of a node that was "
-                f"replaced from {self.data / 'storage'}"
-            )
-        address, metrics = (f"{LOOPBACK}:{port}" for port in free_ports(2))
-        node = NodeSpec(node_id, az, address, metrics)
-        self.required.nodes.append(node)
-        self._write()
+        with self.changing() as spec:
+            # The files of a node that was replaced stay: its name is not given again.
+            left = {folder.name for folder in (self.data / "storage").glob(f"{az}-*")}
+            taken = left | {node.id for node in spec.nodes}
+            node_id = next((f"{az}-{letter}" for letter in LETTERS if f"{az}-{letter}" not in taken), None)
+            if node_id is None:
+                raise ClusterError(
+                    f"zone {az} has used all {len(LETTERS)} names of storage nodes; remove a folder of a node that was "
+                    f"replaced from {self.data / 'storage'}"
+                )
+            address, metrics = (f"{LOOPBACK}:{port}" for port in free_ports(2))
+            node = NodeSpec(node_id, az, address, metrics)
+            spec.nodes.append(node)
         self.start_node(node_id)
         return node
 
     def remove_node(self, node_id: str) -> None:
         """Stop a node that the volume does not need any more, and forget it; its files stay."""
-        self.stop(node_id)
-        spec = self.required
-        spec.nodes = [node for node in spec.nodes if node.id != node_id]
-        self._write()
+        with self.changing() as spec:  # nobody starts it meanwhile
+            self.stop(node_id)
+            spec.nodes = [node for node in spec.nodes if node.id != node_id]
 
     def nodes_of(self, az: str) -> list[str]:
         """The ids of a zone's nodes."""
@@ -639,7 +702,9 @@ class Cluster:
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else "(no log)"
 
     def down(self) -> None:
-        """Stop everything: the instances first, so that they end in order."""
+        """Stop everything: the instances first, so that they end in order. Nodes that other verbs have added, too."""
+        if self.config_path.exists():
+            self.spec = self._read()
         spec = self.required
         for group in ([i.id for i in spec.instances], [n.id for n in spec.nodes]):
             self._end(group)

@@ -35,7 +35,9 @@ def _show_waiting() -> None:
 
 
 def main() -> int:
-    """Run until SIGTERM or SIGINT; exit status 1 for a bad flag, 3 when another writer has taken over."""
+    """Run until SIGTERM or SIGINT; exit status 1 for a bad flag, 3 when another writer has taken over, 4 after a defect
+    in the background.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         config = configuration.load()
@@ -66,11 +68,10 @@ def main() -> int:
     except ImportError:
         runner = asyncio.Runner()
     with runner:
-        failure = runner.run(serve(config, ready, prepared))
-    if failure:
-        print(f"compute_node: {failure}", file=sys.stderr)
-        return 3
-    return 0
+        ended = runner.run(serve(config, ready, prepared))
+    if ended.reason:
+        print(f"compute_node: {ended.reason}", file=sys.stderr)
+    return ended.status
 
 
 if __name__ == "__main__":

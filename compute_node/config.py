@@ -43,6 +43,7 @@ class Config:
     tails: bool = False
     replace_after_s: float = 30.0
     zone_away_after_s: float = 600.0
+    read_only_after_s: float = 0.0
     metrics_listen: str = ""
 
     @property
@@ -89,6 +90,12 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     flag("--replace-after-s", type=float, default=30.0, help="replace a silent storage node by a spare one; 0: never")
     flag("--zone-away-after-s", type=float, default=600.0, help="count a silent zone out (3/4 quorum); 0: never")
+    flag(
+        "--read-only-after-s",
+        type=float,
+        default=0.0,
+        help="at the start: open for reading with a read quorum when a write quorum is that long away; 0: wait for it",
+    )
     flag("--storage-tls-ca", type=Path, default=None, help="storage speaks TLS: certificate (PEM) of its authority")
     flag("--storage-tls-cert", type=Path, default=None, help="this instance's certificate (PEM) for storage")
     flag("--storage-tls-key", type=Path, default=None, help="its private key (PEM)")
@@ -148,6 +155,7 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         tails=args.tails or bool(environment.get("AURORA_TAILS")),
         replace_after_s=float(args.replace_after_s),
         zone_away_after_s=float(args.zone_away_after_s),
+        read_only_after_s=float(args.read_only_after_s),
         metrics_listen=args.metrics_listen,
         verify_redo=args.verify_redo or bool(environment.get("AURORA_VERIFY_REDO")),
     )

@@ -142,8 +142,8 @@ INSTANCE_METRICS: Final[tuple[_InstanceMetric, ...]] = (
     _InstanceMetric(
         "aurora_compute_writable",
         "gauge",
-        "1 while this instance may write: not opened for reading alone, not fenced",
-        lambda s: int(not (s.volume.read_only or s.volume.fenced)),
+        "1 while this instance may write: not opened for reading alone, fenced or broken",
+        lambda s: int(not (s.volume.read_only or s.volume.over)),
     ),
     _InstanceMetric("aurora_compute_flushes_total", "counter", "Flushes of the log", _core("flushes")),
     _InstanceMetric(

@@ -9,12 +9,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 
@@ -48,6 +47,19 @@ VACUUM_NAP_S = 5.0
 """Between two looks for tables that need vacuuming."""
 
 
+STATUS_FENCED = 3
+"""Exit status of a process whose volume another writer has taken over."""
+STATUS_BROKEN = 4
+"""Exit status of a process whose background work met a defect: start it again."""
+
+
+class Ended(NamedTuple):
+    """Why an instance ended: its process's exit status, and the reason in words, empty when it was asked to."""
+
+    status: int = 0
+    reason: str = ""
+
+
 def now_us() -> int:
     """µs since 2000-01-01 UTC."""
     return time.time_ns() // 1000 - POSTGRES_EPOCH_US
@@ -61,7 +73,7 @@ class ComputeServer:
         self.address = ""
         self.engine: Engine | None = None
         self._done = asyncio.Event()
-        self._failure = ""
+        self.ended = Ended()
         self._volume: Volume | None = None
         self._wire: Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -74,7 +86,7 @@ class ComputeServer:
         config = self.config
         await self.metrics.start(config.metrics_listen)
         volume = self._volume = await self._open_volume()
-        volume.on_fenced = self._fenced
+        volume.on_over = self._over
         arena = arena_kernel.Arena(config.cache_frames)
         arena.durable_lsn = volume.vdl
         volume.durable_callbacks.append(lambda vdl: setattr(arena, "durable_lsn", vdl))
@@ -101,14 +113,22 @@ class ComputeServer:
         volume = self._volume
         if volume is None or self._heartbeat is None:
             return "starting"
-        return "fenced" if volume.fenced else "read only: no write quorum yet" if volume.read_only else ""
+        return volume.state if volume.over else "read only: no write quorum yet" if volume.read_only else ""
 
     def _open_engine(self, arena: Any, volume: Volume) -> Engine:
         storage = Storage(arena, volume)
         storage.mtr.verify = self.config.verify_redo
         volume.siblings = storage.txns.by_xid.__len__
         engine = Engine(storage, self.status, now_us(), FleetCommands(volume, member_at))
-        storage.reclaim_orphans()
+        orphans = storage.orphans()
+        if not volume.read_only:
+            storage.reclaim(orphans)
+        elif orphans:
+
+            def writable() -> None:
+                volume.background(HUB.call(storage.reclaim, orphans))
+
+            volume.on_writable = writable
         engine.catalog.warm()
         return engine
 
@@ -137,6 +157,7 @@ class ComputeServer:
         return await Volume.open(
             config.storage,
             config.id,
+            read_only_after_s=config.read_only_after_s or None,
             find_timeout_s=FIND_TIMEOUT_S,
             replace_after_s=config.replace_after_s,
             away_after_s=config.zone_away_after_s,
@@ -153,9 +174,16 @@ class ComputeServer:
                 # A fenced or full volume ends it; a lock or a page that could not be had is tried again after the next
                 # nap.
                 LOGGER.warning("autovacuum: %s", error)
+            except Exception:
+                # A table that cannot be vacuumed is no reason not to serve, and no reason to leave the others.
+                LOGGER.exception("autovacuum met a defect")
 
-    def _fenced(self) -> None:
-        self._failure = "another writer has taken over the volume"
+    def _over(self) -> None:
+        volume = self._volume
+        if volume is not None and volume.broken:
+            self.ended = Ended(STATUS_BROKEN, "the writer met a defect")
+        else:
+            self.ended = Ended(STATUS_FENCED, "another writer has taken over the volume")
         self._done.set()
 
     def status(self) -> dict[str, Any]:
@@ -185,13 +213,11 @@ class ComputeServer:
         """End ``wait``."""
         self._done.set()
 
-    async def wait(self) -> str:
-        """Serve until ``stop`` or until this writer is fenced; then end in order. Returns why it ended, empty when
-        asked to.
-        """
+    async def wait(self) -> Ended:
+        """Serve until ``stop``, or until this writer is fenced or broken; then end in order. Returns why it ended."""
         await self._done.wait()
         await self.close()
-        return self._failure
+        return self.ended
 
     async def close(self) -> None:
         """End sessions, background work and streams."""
@@ -200,8 +226,7 @@ class ComputeServer:
             self._heartbeat.close()
         for task in self._tasks:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._wire is not None:
             await self._wire.shutdown()
         if self._volume is not None:
@@ -242,13 +267,15 @@ async def member_at(address: str) -> Member:
         await channel.close()
 
 
-async def serve(config: Config, ready: Callable[[str], None], server_made: Callable[[ComputeServer], None]) -> str:
-    """Run an instance until it is stopped; ``ready`` is told the address once it serves. Returns why it ended."""
+async def serve(config: Config, ready: Callable[[str], None], server_made: Callable[[ComputeServer], None]) -> Ended:
+    """Run an instance until it ends; ``ready`` is told the address once it serves. Returns why it ended."""
     server = ComputeServer(config)
     server_made(server)
     try:
         ready(await server.start())
-    except BaseException:
+    except BaseException as error:
         await server.close()
+        if isinstance(error, SqlError) and server.ended.status:
+            return server.ended
         raise
     return await server.wait()

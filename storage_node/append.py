@@ -20,15 +20,17 @@ from typing import Protocol
 
 from google.protobuf.message import DecodeError
 
+from aurora.errors import InvariantViolation
 from aurora.histogram import Histogram
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.stream_server import Receiver, ServedStream
-from storage_node.admission import APPEND_STREAMS_MAX, BACKLOG_BYTES_MAX
+from storage_node.admission import APPEND_STREAMS_MAX, BACKLOG_BYTES_MAX, READ_STREAMS_MAX
 from storage_node.node import StorageFailed, StorageNode
 from storage_node.page_reads import PageReads, ReadStream
 
 APPEND_LOG = "/aurora.storage.v1.Storage/AppendLog"
 READ_STREAM = "/aurora.storage.v1.Storage/ReadStream"
+LOG_PORT_STREAMS_MAX = {APPEND_LOG: APPEND_STREAMS_MAX, READ_STREAM: READ_STREAMS_MAX}
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +43,9 @@ class Replies(Protocol):
 
 
 class Appends:
-    """Stages and flushes. ``on_fatal`` is called once when the log cannot be synced; ``failed`` is true from then."""
+    """Stages and flushes. ``on_fatal`` is called once when the log cannot be synced, or what is staged cannot be taken
+    in; ``failed`` is true from then.
+    """
 
     def __init__(self, node: StorageNode[Replies], on_fatal: Callable[[], None]) -> None:
         self.node = node
@@ -92,7 +96,7 @@ class Appends:
             for staged_s in self._staged_s:
                 self.ack_seconds.observe(acked_s - staged_s)
             self._staged_s.clear()
-        except StorageFailed:
+        except (StorageFailed, InvariantViolation):  # after the latter, log may be on the disk that the core lacks
             logger.exception("nothing can be acknowledged any more; the node ends")
             self.failed = True
             self._on_fatal()
@@ -104,48 +108,65 @@ class LogPort:
     def __init__(self, appends: Appends, reads: PageReads) -> None:
         self._appends = appends
         self._reads = reads
-        self._streams: set[ServedStream] = set()
+        self._streams: dict[str, set[ServedStream]] = {APPEND_LOG: set(), READ_STREAM: set()}
+        self._surplus: set[ServedStream] = set()
 
     def __call__(self, stream: ServedStream, method: str) -> Receiver | None:
         """A new stream."""
-        receiver: Receiver
-        if method == APPEND_LOG:
-            surplus = len(self._streams) >= APPEND_STREAMS_MAX
-            receiver = LogStream(stream, self._appends, self._streams.discard, surplus)
-        elif method == READ_STREAM:
-            receiver = ReadStream(stream, self._reads, self._streams.discard)
-        else:
+        held = self._streams.get(method)
+        if held is None:
             return None
-        self._streams.add(stream)
-        return receiver
+        if len(held) >= LOG_PORT_STREAMS_MAX[method]:
+            self._surplus.add(stream)
+            return SurplusStream(stream, method, self._surplus.discard)
+        held.add(stream)
+        if method == APPEND_LOG:
+            return LogStream(stream, self._appends, held.discard)
+        return ReadStream(stream, self._reads, held.discard)
 
     def close(self) -> None:
         """End all streams: what has been read has been answered."""
-        for stream in list(self._streams):
+        for stream in [*self._surplus, *(stream for held in self._streams.values() for stream in held)]:
             stream.finish()
+
+
+class SurplusStream:
+    """A stream too many: it ends with its first message."""
+
+    __slots__ = ("_gone", "_method", "_stream")
+
+    def __init__(self, stream: ServedStream, method: str, gone: Callable[[ServedStream], None]) -> None:
+        self._stream = stream
+        self._method = method
+        self._gone = gone
+
+    def received(self, message: bytes) -> None:
+        """End the connection."""
+        logger.error("stream ended: %d others of %s are open", LOG_PORT_STREAMS_MAX[self._method], self._method)
+        self._stream.close()
+        self.ended()
+
+    def read_done(self) -> None:
+        """Nothing was taken."""
+
+    def ended(self) -> None:
+        """The stream is over."""
+        self._gone(self._stream)
 
 
 class LogStream:
     """Receives the messages of one stream on the log port, and sends its replies."""
 
-    __slots__ = ("_appends", "_gone", "_slow_s", "_stream", "_surplus")
+    __slots__ = ("_appends", "_gone", "_slow_s", "_stream")
 
-    def __init__(
-        self, stream: ServedStream, appends: Appends, gone: Callable[[ServedStream], None], surplus: bool
-    ) -> None:
+    def __init__(self, stream: ServedStream, appends: Appends, gone: Callable[[ServedStream], None]) -> None:
         self._stream = stream
-        self._surplus = surplus
         self._appends = appends
         self._gone = gone
         self._slow_s = appends.node.config.slow_ms / 1000
 
     def received(self, message: bytes) -> None:
-        """Stage one append; a message that does not parse, or comes on a stream too many, ends the connection."""
-        if self._surplus:
-            logger.error("append stream ended: %d others are open", APPEND_STREAMS_MAX)
-            self._stream.close()
-            self.ended()
-            return
+        """Stage one append; a message that does not parse ends the connection."""
         try:
             request = pb.AppendRequest.FromString(message)
         except DecodeError as error:

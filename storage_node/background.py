@@ -14,7 +14,7 @@ from aurora.sealed_store import SealedStore
 from aurora.seams import Net
 from storage_node.backup_io import StoreThreads
 from storage_node.effects import Call, Effect, SyncFile
-from storage_node.node import StorageFailed, StorageNode
+from storage_node.node import Refused, StorageFailed, StorageNode
 
 TICK_BUSY_S = 0.005
 TICK_IDLE_S = 0.25
@@ -104,7 +104,7 @@ class Background:
         except OSError as error:  # the disk refused what the reply brought: a newer epoch, a truncation, a descriptor
             node.refused_by_disk(error, "meta")
             node.on_failed(call, str(error))
-        except InvariantViolation as error:
+        except (InvariantViolation, Refused) as error:
             logger.exception("%s from %s gave what cannot be used", call.method, call.peer_id)
             node.on_failed(call, str(error))
         else:

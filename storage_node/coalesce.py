@@ -51,7 +51,7 @@ class Phase(Enum):
 @dataclass
 class Chunk:
     """Pages of one segment to be made durable, ``(index in the PG, page)``, None for one that was freed at or below
-    ``floor_lsn``; ``done`` is called when they are.
+    ``floor_lsn``; ``done`` is called when they are, and ``pages`` then has those that were stored.
 
     A hole has no LSN, so that a repair which has become stale while it waited must be known by other means: the page
     does not wait for it any more (``is_repair``), or the log after ``floor_lsn`` has been given up since.
@@ -120,6 +120,9 @@ class Coalescer:
 
     def forget(self, segment: Segment) -> None:
         """The segment is given up: what waits for its page store is not needed. A write under way may end."""
+        pg, gone = segment.pg, self._gone
+        self._gone = [entry for entry in gone if entry.pg != pg]
+        self._node.log.release([entry for entry in gone if entry.pg == pg])
         self._queue = deque(chunk for chunk in self._queue if chunk.segment is not segment)
         self._todo = deque(other for other in self._todo if other is not segment)
         if self._round is not None and self._round.segment is segment:
@@ -143,7 +146,8 @@ class Coalescer:
             # While the chunk waited, a pass may have stored newer pages: those stay.
             if chunk.is_repair:
                 chunk.pages = _wanted(chunk)
-            chunk.pages = [(index, page) for index, page in chunk.pages if _changes(chunk.segment, index, page)]
+            else:
+                chunk.pages = [(index, page) for index, page in chunk.pages if _changes(chunk.segment, index, page)]
             self._phase = Phase.STAGE
         return self._write(now)
 
@@ -245,6 +249,7 @@ class Coalescer:
                 work.numbers.append(page_no)
                 continue
             except PageDamaged:
+                node.cache.drop(page_no)
                 work.failed = True
                 continue
             except LogDamaged as error:

@@ -22,9 +22,9 @@ def set_aside(disk: Disk, name: str, offset: int, data: bytes) -> str:
     """Copy what was found at ``offset`` of the file; returns the copy's name, empty when the disk has no room."""
     copy = f"{PREFIX}{name}-{offset}"
     kept = sorted((held for held in disk.list() if held.startswith(PREFIX) and held != copy), key=_age)
-    for old in kept[: max(0, len(kept) - FILES_MAX + 1)]:
-        disk.delete(old)
     try:
+        for old in kept[: max(0, len(kept) - FILES_MAX + 1)]:
+            disk.delete(old)
         disk.write_atomic(copy, data[:FILE_BYTES_MAX])
     except OSError as error:
         logger.warning("%d damaged bytes at %d of %s could not be set aside: %s", len(data), offset, name, error)

@@ -13,6 +13,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from aurora.buggify import buggify
+from aurora.errors import InvariantViolation
 from aurora.rpc import storage_pb2 as pb
 from storage_node.coalesce import peer_chunk
 from storage_node.effects import Call, Effect
@@ -93,6 +94,10 @@ class Gossip:
                 effects += self._repairs(segment, peer_id, address)
         return effects
 
+    def forget(self, pg: int) -> None:
+        """The PG is held by others now: repairs of its pages that were on their way are not."""
+        self._repairing = {page_no for page_no in self._repairing if self._node.pg_of(page_no) != pg}
+
     def known_scl(self, pg: int) -> int:
         """The highest SCL that was heard of, which may count what has become void."""
         return self._known_scl.get(pg, 0)
@@ -106,6 +111,7 @@ class Gossip:
         node = self._node
         return (
             node.descriptor is not None
+            and not node.hollow
             and not self.catching_up
             and all(
                 not segment.pending and not segment.broken and segment.scl >= self._known_scl.get(pg, 0)
@@ -208,6 +214,8 @@ class Gossip:
 
     def _take_repair(self, call: Call, reply: pb.ReadPagesReply) -> None:
         node = self._node
+        if len(reply.pages) != len(call.request.pages):
+            raise InvariantViolation(f"{len(reply.pages)} pages for {len(call.request.pages)} that were asked for")
         repaired: list[tuple[int, bytes]] = []
         for asked, page in zip(call.request.pages, reply.pages, strict=True):
             if node.pg_of(page.page_no) not in node.pgs:
@@ -231,11 +239,10 @@ class Gossip:
         self._repairing.update(page_no for page_no, _ in pages)
 
         def stored() -> None:
-            for page_no, _ in pages:
-                self._repairing.discard(page_no)
-                segment.broken.discard(page_no - segment.first_page)
+            self._repairing.difference_update(page_no for page_no, _ in pages)
+            for index, _ in chunk.pages:  # those that were of use still; the others wait for a repair as before
                 self.repairs.pages_repaired_total += 1
-                node.cache.drop(page_no)
+                node.cache.drop(segment.first_page + index)
 
         # Without an image: the peer's page is freed at the LSN asked for, and so is this one's successor.
         chunk = peer_chunk(segment, pages, stored)

@@ -3,8 +3,8 @@
 Input: batch frames → output: ``Entry`` locations, and the batches again when they are read. A file holds frames of all
 PGs one behind the other, nothing between them, and perhaps zeros behind the last (format of a frame: aurora/batch.py).
 A file that has reached its size is closed; it is deleted when none of its entries is needed. At start all files are
-read: a torn tail is cut; damaged bytes with sound frames behind them are copied to ``damaged-<file>-<offset>`` and
-skipped, which leaves a gap that peers fill.
+read: a torn tail of the last one, which was never acknowledged, is cut; other damaged bytes are copied to
+``damaged-<file>-<offset>`` and skipped, which leaves a gap that peers fill.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from aurora import batch as frames
 from aurora.batch import Batch, BatchCorrupt
 from aurora.buggify import buggify
 from aurora.errors import InvariantViolation
+from aurora.medium import read_around
 from aurora.seams import Disk
 from storage_node.evidence import set_aside
 
@@ -77,6 +78,10 @@ def file_name(number: int) -> str:
     return f"log-{number:08d}"
 
 
+class StorageFailed(Exception):
+    """The log could not be synced: nothing further may be acknowledged."""
+
+
 class HotLog:
     """The files and a cache of recent batches, ``cache_bytes`` of frames and decompressed records."""
 
@@ -90,6 +95,8 @@ class HotLog:
         self._live: dict[int, dict[int, Entry]] = {}
         self._current = 0
         self._unsynced: str | None = None
+        self._failed = ""
+        """Why a sync failed. The kernel says so once: a sync after it would succeed with nothing on the disk."""
         self.appended_batches = 0
         self.appended_bytes = 0
         self.damaged: set[int] = set()
@@ -98,35 +105,38 @@ class HotLog:
         """Files that the backup reads from still (``storage_node/backup_kept.py``): not deleted."""
 
     @property
-    def cached_bytes(self) -> int:
-        """Memory that the cache takes."""
-        return self._cached_bytes
-
-    @property
     def total_bytes(self) -> int:
         """Bytes in all files."""
         return sum(self._sizes.values())
 
     def load(self) -> Iterator[Entry]:
-        """Read all files; the entries in the order they were appended. Called once and read to its end, before anything
-        else but ``release``: what is not needed takes memory for one file at a time.
+        """Read all files, from the medium; the entries in the order they were appended. Called once and read to its
+        end, before anything else but ``release``: what is not needed takes memory for one file at a time. OSError when
+        the last file cannot be synced.
         """
         numbers = sorted(int(name[4:]) for name in self._disk.list() if name.startswith("log-"))
-        for number in numbers:
-            name = file_name(number)
-            data = self._disk.read(name, 0, self._disk.size(name))
-            found, end = self._load_file(number, data)
-            if end < len(data):
-                if data.count(0, end) < len(data) - end:  # else it is space that was held ready
-                    kind = "torn" if number == numbers[-1] else "damaged"  # a file is synced before it is closed
-                    logger.warning("%s: %s tail of %d bytes cut at %d", name, kind, len(data) - end, end)
-                self._disk.truncate(name, end)
-            self._sizes[number] = end
-            self._live[number] = {entry.offset: entry for entry in found}
-            yield from found
         if numbers:
             # The process may have been killed between write and sync: what is claimed from here on must be durable.
             self._disk.sync(file_name(numbers[-1]))
+        for number in numbers:
+            name = file_name(number)
+            # After a failed sync the system's cache may hold what the medium does not, and call it written.
+            self._disk.uncache(name, 0, self._disk.size(name))
+            data, lost_bytes = read_around(self._disk, name, 0, self._disk.size(name))
+            found, end = self._load_file(number, data)
+            if end == len(data):
+                pass
+            elif data.count(0, end) == len(data) - end:
+                self._disk.truncate(name, end)  # space that was held ready
+            elif number == numbers[-1] and not lost_bytes:
+                logger.warning("%s: torn tail of %d bytes cut at %d", name, len(data) - end, end)
+                self._disk.truncate(name, end)
+            else:
+                # A file is synced before it is closed: what was here may have been acknowledged.
+                self._set_aside(number, data, end, len(data), "no sound batch to the file's end")
+            self._sizes[number] = end
+            self._live[number] = {entry.offset: entry for entry in found}
+            yield from found
         self._current = numbers[-1] + 1 if numbers else 1
 
     def _load_file(self, number: int, data: bytes) -> tuple[list[Entry], int]:
@@ -139,18 +149,21 @@ class HotLog:
                 following = self._next_sound(data, at + 1)
                 if following is None:
                     break
-                aside = set_aside(self._disk, file_name(number), at, data[at:following])
-                logger.error(
-                    "%s: %d damaged bytes at %d (%s), copied to %s; peers will be asked for the log that was there",
-                    file_name(number), following - at, at, error, aside or "nowhere",
-                )  # fmt: skip
-                self.damaged.add(number)
+                self._set_aside(number, data, at, following, str(error))
                 at = following
                 continue
             found.append(Entry(batch, number, at))
             at += len(batch.frame)
             end = at
         return found, end
+
+    def _set_aside(self, number: int, data: bytes, start: int, stop: int, reason: str) -> None:
+        aside = set_aside(self._disk, file_name(number), start, data[start:stop])
+        logger.error(
+            "%s: %d damaged bytes at %d (%s), copied to %s; peers will be asked for the log that was there",
+            file_name(number), stop - start, start, reason, aside or "nowhere",
+        )  # fmt: skip
+        self.damaged.add(number)
 
     @staticmethod
     def _next_sound(data: bytes, start: int) -> int | None:
@@ -165,7 +178,10 @@ class HotLog:
         return None
 
     def append(self, batches: Sequence[Batch]) -> list[Entry]:
-        """Write the frames in one go; durable after ``sync``. OSError when the disk refuses: nothing is appended."""
+        """Write the frames in one go; durable after ``sync``. OSError when the disk refuses: nothing is appended.
+        StorageFailed as in ``sync``.
+        """
+        self.check()
         held_bytes = self._sizes.get(self._current, 0)
         if held_bytes >= self._file_bytes or (held_bytes and buggify("hot-log-rolls-early")):
             self.roll()
@@ -191,10 +207,20 @@ class HotLog:
         self._current += 1
 
     def sync(self) -> None:
-        """Make all that was appended durable; OSError is final: what the file holds is unknown from then on."""
+        """Make all that was appended durable; StorageFailed is final: what the file holds is unknown from then on."""
+        self.check()
         if self._unsynced is not None:
-            self._disk.sync(self._unsynced)
+            try:
+                self._disk.sync(self._unsynced)
+            except OSError as error:
+                self._failed = f"sync of the hot log: {error}"
+                raise StorageFailed(self._failed) from error
             self._unsynced = None
+
+    def check(self) -> None:
+        """StorageFailed when a sync has failed."""
+        if self._failed:
+            raise StorageFailed(self._failed)
 
     def _remember(self, entry: Entry, batch: Batch) -> None:
         self._cache[(entry.file_no, entry.offset)] = batch

@@ -60,7 +60,7 @@ class IndexSize:
         """Records of so many bytes have come into the index."""
         self._raw_bytes += raw_bytes
         if self._raw_bytes > COUNT_EVERY_BYTES:
-            self._records = sum(map(len, chains.values())) // 2
+            self._records = (sum(map(len, chains.values())) - len(chains)) // 2
             self._raw_bytes = 0
 
     def forgot(self, records: int) -> None:

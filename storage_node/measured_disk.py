@@ -17,7 +17,8 @@ class MeasuredDisk(FolderDisk):
     """Times ``sync``: of hot log files, which acks wait for, and of the others, which run in threads of their own."""
 
     def __init__(self, folder: Path, stalls: Stalls) -> None:
-        super().__init__(folder)
+        """FolderInUse when another process has the folder open so."""
+        super().__init__(folder, exclusive=True)
         self.log_sync_seconds = Histogram()
         self.page_sync_seconds = Histogram()
         self._stalls = stalls

@@ -4,10 +4,19 @@ Input: descriptors, the states of peers → output: its *hollow* segments (``Hol
 filled since the node lost them or was given them. A hollow segment may have forgotten, or never have had, records
 that were acknowledged with its slot's help, so it counts in no quorum: not as a voter in recovery, nor with an ack.
 
-It is filled once this node has heard, since it became hollow, the SCLs of so many other holders that no write quorum
-can be made without them, and has reached the highest of these: then it lacks nothing that was acknowledged before; what
-is acknowledged since then counts it only by its own acks. What the peers knew of epochs and truncations came with their
-states. (The argument is that of recovery after amnesia in Viewstamped Replication.)
+It is filled once this node has heard the SCLs of so many other holders that no write quorum can be made without them,
+and has reached the highest of these: then it lacks nothing that was acknowledged before; what is acknowledged since
+then counts it only by its own acks. What the peers knew of epochs and truncations came with their states. (The
+argument is that of recovery after amnesia in Viewstamped Replication.)
+
+*Before* and *since* need a point in time, for an ack that the node gave and forgot may be counted with others that come
+later. So nothing is heard until the writer of the node's epoch has fenced it anew; that writer counts none of its older
+acks from there on (``WriterCore.on_meeting``), and peers are heard under the same epoch alone, so that they acknowledge
+nothing to older writers any more.
+
+A node whose first descriptor was not that of the volume's creation is *forgetful* (``StorageNode.forgetful``): that
+descriptor may be older than what the node once knew. A PG that it hears of later is hollow too, unless the epoch's
+writer has told it the descriptor before: then the PG was made since.
 
 Invariants: a segment becomes hollow when its node joins a PG that is older than the node's memory, becomes a candidate
 anew, or begins to overwrite its stored pages in place (a refill); it is never hollow because its log has a gap.
@@ -37,10 +46,13 @@ LOOK_PAGES = 64
 logger = logging.getLogger(__name__)
 
 
-def joins_hollow(node_id: str, pg: int, old: Descriptor | None, new: Descriptor, *, created: bool) -> bool | None:
+def joins_hollow(
+    node_id: str, pg: int, old: Descriptor | None, new: Descriptor, *, created: bool, forgetful: bool = False
+) -> bool | None:
     """Whether the node's segment of the PG is hollow under a descriptor that it takes now; None: as it was before.
 
-    ``created``: the descriptor came with the volume's creation, so an empty node has forgotten nothing.
+    ``created``: the descriptor came with the volume's creation, so an empty node has forgotten nothing. ``forgetful``:
+    there may be PGs that it has held and forgotten.
     """
     group = new.groups[pg]
     before = old.groups[pg] if old is not None and pg < len(old.groups) else None
@@ -50,7 +62,7 @@ def joins_hollow(node_id: str, pg: int, old: Descriptor | None, new: Descriptor,
     if old is None:
         return not created
     # A PG made since the node last looked, with the node in it from the first, has nothing that the node could lack.
-    return not (before is None and group.membership_epoch == 1)
+    return forgetful or not (before is None and group.membership_epoch == 1)
 
 
 @dataclass
@@ -91,6 +103,8 @@ class HollowSegments:
     def __init__(self, node: StorageNode[Any]) -> None:
         self._node = node
         self.filling: dict[int, Filling] = {}
+        self._met = False
+        """Whether the writer of the node's epoch has fenced it since it started."""
         self._syncing: dict[str, Filling] = {}
         """Page files whose every page has been looked at, until they are synced."""
 
@@ -118,7 +132,9 @@ class HollowSegments:
         node_id = self._node.config.node_id
         after = {}
         for pg in sorted(wanted.groups_of(node_id)):
-            hollow = joins_hollow(node_id, pg, self._node.descriptor, wanted, created=created)
+            hollow = joins_hollow(
+                node_id, pg, self._node.descriptor, wanted, created=created, forgetful=self._node.forgetful
+            )
             if hollow:
                 after[pg] = Filling()
             elif hollow is None and pg in self.filling:
@@ -136,9 +152,26 @@ class HollowSegments:
             except OSError:
                 del self.filling[segment.pg]
                 raise
+        self._node.meta.settle()
 
     def truncated(self) -> None:
         """Log that was heard of has become void."""
+        self._forget_heard()
+
+    def adopted(self) -> None:
+        """The node has adopted a newer epoch: its writer may count what the node acknowledged before a loss."""
+        self._met = False
+        self._forget_heard()
+
+    def fenced(self) -> None:
+        """The writer of the node's epoch has fenced it: from here on it counts no older ack of this node."""
+        if not self._met:
+            self._met = True
+            self._forget_heard()
+            if self.filling:
+                self._node.gossip.hurry()
+
+    def _forget_heard(self) -> None:
         for filling in self.filling.values():
             filling.heard.clear()
 
@@ -146,10 +179,11 @@ class HollowSegments:
 
     def hear(self, state: pb.GossipRequest | pb.GossipReply) -> None:
         """A peer's state, of the same membership epoch or a newer one; it knows every truncation that this node knows,
-        for else its SCLs may count void records.
+        for else its SCLs may count void records. It says what was acknowledged only once no older ack counts any more:
+        neither this node's (``fenced``), nor one that the peer still gives to an older writer.
         """
-        descriptor = self._node.descriptor
-        if not self.filling or descriptor is None:
+        node, descriptor = self._node, self._node.descriptor
+        if not self.filling or descriptor is None or not self._met or state.volume_epoch != node.epoch:
             return
         index = descriptor.index_of.get(state.node_id)
         for pg, scl in states_of(state).items():

@@ -10,6 +10,9 @@ written atomically before the answer goes out, the second after the first. Littl
     20    24  crc32c     u32  over bytes 0 to 20 and the body
     24        body       NodeMeta of protos/storage.proto
 
+When the disk refuses the second copy, the first one holds what its writer was told is refused, and would count after a
+restart: ``MetaStore.ahead``, until a write succeeds (``settle``).
+
 At start the sound copy with the greater generation is taken. When no copy is sound the node refuses to start: it may
 have promised a writer something that it no longer knows, so a human must give it an empty folder.
 """
@@ -23,6 +26,7 @@ import google_crc32c
 from google.protobuf.message import DecodeError
 
 from aurora.errors import InvariantViolation
+from aurora.medium import read_around
 from aurora.rpc import storage_pb2 as pb
 from aurora.seams import Disk
 
@@ -70,12 +74,14 @@ class MetaStore:
         self._disk = disk
         self.generation = 0
         self.value = pb.NodeMeta(node_id=node_id)
+        self.ahead = False
+        """Whether a file holds, or may hold, a value that has been taken back."""
         present = [name for name in NAMES if name in disk.list()]
         damaged = []
         generations: set[int] = set()
         for name in present:
             try:
-                generation, value = decode(disk.read(name, 0, disk.size(name)))
+                generation, value = decode(read_around(disk, name, 0, disk.size(name))[0])
             except InvariantViolation as error:
                 damaged.append(f"{name}: {error}")
                 continue
@@ -88,6 +94,7 @@ class MetaStore:
             raise InvariantViolation(f"the folder belongs to node {self.value.node_id!r}, not to {node_id!r}")
         self._durable = pb.NodeMeta()
         self._durable.CopyFrom(self.value)
+        self._durable_generation = self.generation
         if damaged:
             logger.warning("damaged meta file, to be replaced from its copy: %s", "; ".join(damaged))
         if damaged or len(generations) > 1 or len(present) == 1:
@@ -103,9 +110,10 @@ class MetaStore:
 
     def _holds(self, name: str) -> bool:
         try:
-            return decode(self._disk.read(name, 0, self._disk.size(name)))[1] == self._durable
+            generation, value = decode(read_around(self._disk, name, 0, self._disk.size(name))[0])
         except (InvariantViolation, FileNotFoundError, DecodeError):
             return False
+        return value == self._durable or (self.ahead and generation > self._durable_generation)
 
     def write(self) -> None:
         """Make ``value`` durable. OSError when the disk refuses: ``value`` is then what it was at the last write."""
@@ -116,5 +124,24 @@ class MetaStore:
                 self._disk.write_atomic(name, data)
         except OSError:
             self.value.CopyFrom(self._durable)
+            self.ahead = self.ahead or self._took(NAMES[0], self.generation)
             raise
         self._durable.CopyFrom(self.value)
+        self._durable_generation = self.generation
+        self.ahead = False
+
+    def settle(self) -> None:
+        """Have the files hold ``value`` and nothing that was taken back, before something relies on it. OSError when
+        the disk refuses.
+        """
+        if self.ahead:
+            self.write()
+
+    def _took(self, name: str, generation: int) -> bool:
+        """Whether the file holds the write of that number, or cannot be asked."""
+        try:
+            return decode(read_around(self._disk, name, 0, self._disk.size(name))[0])[0] == generation
+        except (InvariantViolation, FileNotFoundError, DecodeError):
+            return False
+        except OSError:
+            return True

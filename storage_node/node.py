@@ -27,7 +27,7 @@ from storage_node.coalesce import Coalescer
 from storage_node.config import NodeConfig
 from storage_node.effects import Call, Effect, StoreEffect
 from storage_node.gossip import Gossip
-from storage_node.hot_log import HotLog, LogDamaged
+from storage_node.hot_log import HotLog, LogDamaged, StorageFailed
 from storage_node.limits import IndexMemory, Refusals
 from storage_node.membership import HollowSegments
 from storage_node.meta import MetaStore
@@ -43,17 +43,15 @@ Token = TypeVar("Token")
 CHUNK_BYTES = 1 << 20
 INDEX_ENTRIES = 8
 INDEX_BACKLOG = 256
-"""Entries that may wait for the index before the node calls itself busy; a read indexes them first."""
+"""Entries that may wait for the index before the node calls itself busy."""
+
+__all__ = ["Refused", "StorageFailed", "StorageNode"]
 
 logger = logging.getLogger(__name__)
 
 
 class Refused(Exception):
     """The request is stale, names another volume, or comes before there is one."""
-
-
-class StorageFailed(Exception):
-    """The log could not be synced: nothing further may be acknowledged."""
 
 
 class StorageNode(Generic[Token]):
@@ -188,6 +186,7 @@ class StorageNode(Generic[Token]):
                 raise Refused(f"pages a PG cannot change from {current.pages_per_pg} to {wanted.pages_per_pg}")
         pgs = wanted.groups_of(self.config.node_id)
         filling = self.hollow.under(wanted, created=created)
+        self.meta.value.lost_memory |= current is None and not created
         held = {held.pg: held for held in self.meta.value.segments}
         del self.meta.value.segments[:]
         for pg in sorted(pgs):
@@ -215,7 +214,8 @@ class StorageNode(Generic[Token]):
             self.log.release(segment.release_all())
             pages_per_pg = self.meta.value.descriptor.pages_per_pg
             self.cache.drop_range(pg * pages_per_pg, (pg + 1) * pages_per_pg)
-        self.refill.forget(pg)
+        for part in (self.refill, self.gossip, self.scrub, self.stager.snapshots):
+            part.forget(pg)
         self._drop_strange_files()
         self.log.collect()
 
@@ -240,12 +240,25 @@ class StorageNode(Generic[Token]):
             self.meta.value.volume_epoch = epoch
             self.meta.value.writer_id = writer_id
             self.write_meta()
+            self.hollow.adopted()
             logger.info("volume epoch %d of writer %s adopted", epoch, writer_id)
         return epoch == self.epoch and writer_id == self.meta.value.writer_id
 
+    @property
+    def forgetful(self) -> bool:
+        """Whether there may be PGs that this node held before it lost its disk and does not know of."""
+        meta = self.meta.value
+        return meta.lost_memory and not (self.epoch and meta.told_epoch == self.epoch)
+
+    def _told(self) -> None:
+        """The adopted writer has told the descriptor: a PG that this node does not know of is made later."""
+        if self.forgetful and self.epoch:
+            self.meta.value.told_epoch = self.epoch
+            self.write_meta()
+
     def _settled(self) -> bool:
         """Whether the range that the current epoch's recovery voided is known here; an epoch 0 has none."""
-        return not self.epoch or any(epoch == self.epoch for epoch, _, _ in self.truncations)
+        return not self.epoch or truncation.has_epoch(self.truncations, self.epoch)
 
     def _hint(self, vdl: int, pgmrpl: int) -> None:
         if vdl > self.vdl:
@@ -279,8 +292,7 @@ class StorageNode(Generic[Token]):
         try:
             batches = frames.split(request.batches)
         except BatchCorrupt as error:
-            logger.error("append %d refused: %s", sequence, error)
-            return pb.AppendReply(sequence=sequence, error=str(error))
+            return self._refused_as_corrupt(sequence, error)
         touched, new = [], []
         for batch in batches:
             if batch.volume_id != request.volume_id or batch.epoch > epoch:
@@ -293,13 +305,23 @@ class StorageNode(Generic[Token]):
                 )
             touched.append(batch.pg)
             if not self.segment(batch.pg).covers(batch.last_lsn):
+                try:
+                    frames.check_records(batch, self.meta.value.descriptor.pages_per_pg)
+                except BatchCorrupt as error:
+                    return self._refused_as_corrupt(sequence, error)
                 new.append(batch)
         self._hint(request.vdl, request.pgmrpl)
         self._staged.append((token, request, touched, new))
         return None
 
+    @staticmethod
+    def _refused_as_corrupt(sequence: int, error: BatchCorrupt) -> pb.AppendReply:
+        logger.error("append %d refused: %s", sequence, error)
+        return pb.AppendReply(sequence=sequence, error=str(error))
+
     def flush(self) -> list[tuple[Token, pb.AppendReply]]:
         """Write and sync all that is staged; a reply for each append, in the order staged. Raises StorageFailed."""
+        self.log.check()
         staged, self._staged = self._staged, []
         # A newer writer may have fenced the node since: its recovery has been told an SCL without these.
         taken = [request.volume_epoch == self.epoch for _, request, _, _ in staged]
@@ -330,11 +352,12 @@ class StorageNode(Generic[Token]):
         if not batches:
             return ""
         try:
+            self.meta.settle()
             entries = self.log.append(batches)
         except OSError as error:
             self.refused_by_disk(error, "log")
             return f"node {self.config.node_id}: {error}"
-        self.sync_log()
+        self.log.sync()
         segments, truncations = self.segments, self.truncations
         for entry in entries:
             segment = segments.get(entry.pg)
@@ -346,19 +369,14 @@ class StorageNode(Generic[Token]):
         self.refusals.clear("log")
         return ""
 
-    def sync_log(self) -> None:
-        """Make the hot log durable; StorageFailed when the disk does not."""
-        try:
-            self.log.sync()
-        except OSError as error:
-            raise StorageFailed(f"sync of the hot log: {error}") from error
-
     def take_log(self, pg: int, data: bytes) -> None:
         """Log of a PG fetched from a peer: the same way as an append. BatchCorrupt when the peer sent nonsense."""
         segment = self.segment(pg)
         batches = [batch for batch in frames.split(data) if not segment.covers(batch.last_lsn)]
         if any(batch.pg != pg or batch.volume_id != self.volume_id for batch in batches):
             raise BatchCorrupt(f"log of another PG or volume than {pg} from a peer")
+        for batch in batches:
+            frames.check_records(batch, self.meta.value.descriptor.pages_per_pg)
         if self.memory.full:
             self._refused_by_memory()
             return
@@ -366,8 +384,9 @@ class StorageNode(Generic[Token]):
 
     @property
     def note(self) -> str:
-        """Why the node refuses; empty while it does not."""
-        return self.refusals.note
+        """Why the node refuses, and which PGs it cannot read; empty while it does neither."""
+        held = [segment.held_back for _, segment in sorted(self.segments.items()) if segment.held_back]
+        return "; ".join(filter(None, [self.refusals.note, *held]))
 
     def refused_by_disk(self, error: OSError, what: str) -> None:
         """Remember, and say once, that the disk refuses ``what``: log, pages or meta."""
@@ -385,28 +404,42 @@ class StorageNode(Generic[Token]):
 
     def on_read(self, request: pb.ReadPagesRequest) -> pb.ReadPagesReply:
         """Pages as of their read points; each image, or why not, in the order asked for."""
-        return pb.ReadPagesReply(pages=self.read_slice(request, 0, len(request.pages)))
+        count = len(request.pages)
+        pages = self.read_slice(request, 0, count)
+        while len(pages) < count:
+            pages += self.read_slice(request, len(pages), count)
+        return pb.ReadPagesReply(pages=pages)
 
     def read_slice(self, request: pb.ReadPagesRequest, start: int, stop: int) -> list[pb.PageImage]:
-        """``on_read`` of the pages from ``start`` to before ``stop`` of the request."""
+        """``on_read`` of the pages from ``start`` to before ``stop`` of the request, or of the first of them, maybe
+        none: each call brings the index nearer to the next one's LSN, by ``INDEX_ENTRIES``, and the caller comes back.
+        """
         self._check_volume(request.volume_id)
         if request.volume_epoch and request.volume_epoch < self.epoch:
             raise Refused(f"epoch {request.volume_epoch}: the node has adopted {self.epoch}")
         self._check_membership(request.membership_epoch)
-        return [self._read_page(p.page_no, p.pg_lsn) for p in request.pages[start:stop]]
+        images = []
+        for asked in request.pages[start:stop]:
+            image = self._read_page(asked.page_no, asked.pg_lsn)
+            if image is None:
+                break
+            images.append(image)
+        return images
 
-    def _read_page(self, page_no: int, pg_lsn: int) -> pb.PageImage:
+    def _read_page(self, page_no: int, pg_lsn: int) -> pb.PageImage | None:
+        """None when the index is not at ``pg_lsn`` yet, and can go on."""
         # Bounded by the PG's own LSN and not by the read point: void records that this node may still hold lie between.
         segment = self.segment(self.pg_of(page_no))
-        if segment.scl < pg_lsn or segment.tail:
+        if segment.scl < pg_lsn or segment.tail or segment.holds_back(pg_lsn):
             return pb.PageImage(page_no=page_no, scl=segment.scl, behind=True)
         try:
-            while segment.index(INDEX_ENTRIES):
-                pass
+            if segment.indexed_lsn < pg_lsn and segment.index(INDEX_ENTRIES) and segment.indexed_lsn < pg_lsn:
+                return None
             page = segment.materialize(page_no, pg_lsn, self.cache.get(page_no, pg_lsn))
         except Collected:
             return pb.PageImage(page_no=page_no, scl=segment.scl, collected=True)
         except PageDamaged:
+            self.cache.drop(page_no)
             return pb.PageImage(page_no=page_no, scl=segment.scl, behind=True)
         except LogDamaged as error:
             self.log_damaged(segment, error)
@@ -428,9 +461,12 @@ class StorageNode(Generic[Token]):
         """Adopt (epoch, writer) when strictly greater; what this node holds either way."""
         self._check_volume(request.volume_id)
         adopted = self._adopt(request.volume_epoch, request.writer_id)
+        if adopted:
+            self.hollow.fenced()
         return pb.FenceReply(
             adopted=adopted, epoch=self.epoch, writer_id=self.meta.value.writer_id, pgs=node_status.states(self),
             truncations=self._truncation_messages(), descriptor=self.meta.value.descriptor,
+            forgetful=self.forgetful,
         )  # fmt: skip
 
     def on_truncate(self, request: pb.TruncateRequest) -> pb.TruncateReply:
@@ -440,13 +476,18 @@ class StorageNode(Generic[Token]):
             return pb.TruncateReply(ok=False, epoch=self.epoch)
         if request.range.upper < request.range.vdl or request.range.epoch > self.epoch:
             raise Refused(f"truncation ({request.range.vdl}, {request.range.upper}] of epoch {request.range.epoch}")
-        if request.HasField("descriptor") and not self.install_descriptor(request.descriptor):
-            raise Refused(f"the node has a newer descriptor than {request.descriptor.generation}")
+        if request.HasField("descriptor"):
+            if not self.install_descriptor(request.descriptor):
+                raise Refused(f"the node has a newer descriptor than {request.descriptor.generation}")
+            self._told()
         self._truncate([(request.range.epoch, request.range.vdl, request.range.upper)])
         return pb.TruncateReply(ok=True, epoch=self.epoch)
 
     def _truncate(self, new: Iterable[truncation.Range]) -> None:
-        ranges = truncation.effective([*self.truncations, *new])
+        unknown = set(new).difference(self.truncations)
+        if not unknown:
+            return
+        ranges = truncation.effective([*self.truncations, *unknown])
         if ranges == self.truncations:
             return
         for _, vdl, upper in ranges:
@@ -494,6 +535,8 @@ class StorageNode(Generic[Token]):
             ok = False
         else:
             ok = self.install_descriptor(request.descriptor, created=created)
+        if ok and not created and (request.volume_epoch, request.writer_id) == (self.epoch, self.meta.value.writer_id):
+            self._told()
         return pb.WriteDescriptorReply(ok=ok, current=self.meta.value.descriptor, epoch=self.epoch)
 
     def on_read_descriptor(self, request: pb.ReadDescriptorRequest) -> pb.ReadDescriptorReply:
@@ -529,7 +572,8 @@ class StorageNode(Generic[Token]):
     def learn(self, state: pb.GossipRequest | pb.GossipReply) -> None:
         """Take a peer's epoch, truncation ranges and hints, and how far it is with the PGs that are hollow here.
 
-        From a peer whose membership epoch is over nothing is taken but the epoch: it may not be a peer any more.
+        Of the segments of a peer whose membership epoch is over nothing is taken: it may not be a peer any more. The
+        rest a writer has told it, or the object store, and it holds whoever passes it on.
         """
         if state.volume_epoch > self.epoch:
             self._adopt(state.volume_epoch, state.writer_id)
@@ -704,7 +748,7 @@ class StorageNode(Generic[Token]):
             or self.scrub.busy
             or self.refill.busy
             or self.stager.busy
-            or any(s.indexed + INDEX_BACKLOG < len(s.entries) and not s.tail for s in self.segments.values())
+            or any(s.unindexed > INDEX_BACKLOG for s in self.segments.values())
         )
 
     @property

@@ -37,8 +37,8 @@ RANGE_PAGES_MAX = 1024
 _HEAD = struct.Struct("<QQIIIIQ")
 _RUN = struct.Struct("<II")
 _U32 = struct.Struct("<I")
+_IDENTITY = struct.Struct("<II")
 _LSN = np.dtype("<u8")
-_NO_CHECKSUM = bytes(4)
 _ZERO_PAGE = bytes(PAGE_BYTES)
 
 
@@ -110,16 +110,18 @@ def holes(request: pb.FetchRangeRequest, runs: list[tuple[int, bytes]]) -> list[
     return found
 
 
-def unsound(data: bytes) -> list[int]:
-    """Which of the sealed pages in ``data`` do not match their checksum, by position."""
-    extend = google_crc32c.extend
-    after = OFF_CHECKSUM + 4
+def unsound(data: bytes, pg: int, first: int) -> list[int]:
+    """Which of the sealed pages in ``data``, of that PG from index ``first`` on, do not match their checksum: by
+    position.
+    """
+    extend, after = google_crc32c.extend, OFF_CHECKSUM + 4
     return [
         at // PAGE_BYTES
         for at in range(0, len(data), PAGE_BYTES)
         if _U32.unpack_from(data, at + OFF_CHECKSUM)[0]
         != extend(
-            extend(google_crc32c.value(data[at : at + OFF_CHECKSUM]), _NO_CHECKSUM), data[at + after : at + PAGE_BYTES]
+            google_crc32c.value(data[at : at + OFF_CHECKSUM] + _IDENTITY.pack(pg, first + at // PAGE_BYTES)),
+            data[at + after : at + PAGE_BYTES],
         )
     ]
 

@@ -1,12 +1,17 @@
-"""Page reads that come on a stream: requests in, answers out, in slices of the loop's time.
+"""Page reads between the wire and the core: requests in, answers out, in slices of the loop's time.
 
 ::
 
-    ReadStream.received ─► PageReads.ask ─ a few pages: at once ───────────────────► answer(reply)
-                                         └ a run: a slice of pages a turn of the loop ─┘
+    ReadStream.received ─┐                ┌ a few pages: at once ──────────────────────────┐
+    StorageService.read ─┴► PageReads.ask ┴ a run: waits ─► a slice a turn of the loop ────┴► Asker.answer(reply)
 
 A single page is answered in the transport's callback. A run (a scan's read-ahead) gives the loop its turn after each
-``SLICE_PAGES``, so that neither appends nor another's single page wait for all of it; runs are served in turn.
+``SLICE_PAGES``, so that neither appends nor another's single page wait for all of it. Runs are built one after the
+other, in the order asked: what is held for those that wait is their requests alone. Who has gone is passed over.
+
+Where much log waits for the index, each turn indexes some of it, for ``slice_ms``, and every request waits until the
+index has reached its LSN. That comes, for what is appended meanwhile lies behind it; the client asks another node
+before.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError
 
@@ -25,19 +30,15 @@ from aurora.errors import InvariantViolation
 from aurora.histogram import Histogram
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.stream_server import ServedStream
-from storage_node.admission import READ_PAGES_MAX
+from storage_node.admission import READ_PAGES_MAX, UNREAD_BYTES_MAX
 from storage_node.node import Refused, StorageNode
 
 SLICE_PAGES = 8
 """Pages built before the loop gets its turn: about 0.3 ms."""
 RUNS_MAX = 256
-"""Requests that may wait for their next slice; further ones are refused, and the client asks another node."""
-BACKLOG_MAX_BYTES = 32 << 20
-"""Answers that a client may leave unread before its connection is ended."""
+"""Requests that may wait for their turn; further ones are refused, and the client asks another node."""
 
 logger = logging.getLogger(__name__)
-
-Answer = Callable[[pb.ReadPagesReply], None]
 
 
 @dataclass(slots=True)
@@ -61,80 +62,130 @@ class ReadCounts:
         self.seconds.observe(took_s)
 
 
+class Asker(Protocol):
+    """Who asked, and takes the answer."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+
+    def answer(self, reply: pb.ReadPagesReply) -> None:
+        """Take it; called at most once a request, and not when ``gone``."""
+
+
 class Run:
     """A request under way, and what it has so far."""
 
-    __slots__ = ("answer", "at", "began_s", "reply", "request")
+    __slots__ = ("asker", "began_s", "reply", "request")
 
-    def __init__(self, request: pb.ReadPagesRequest, answer: Answer) -> None:
+    def __init__(self, request: pb.ReadPagesRequest, asker: Asker) -> None:
         self.request = request
-        self.answer = answer
+        self.asker = asker
         self.reply = pb.ReadPagesReply(request_id=request.request_id)
-        self.at = 0
         self.began_s = monotonic()
+
+    def refuse(self, reason: str) -> None:
+        """Answer with ``error`` in place of pages."""
+        self.asker.answer(pb.ReadPagesReply(request_id=self.request.request_id, error=reason))
 
 
 class PageReads:
-    """Serves requests of all streams of one node."""
+    """Serves the requests of all clients of one node."""
 
     def __init__(self, node: StorageNode[Any]) -> None:
         self.node = node
         self.counts = ReadCounts()
+        self.streams: set[ReadStream] = set()
+        """Those of the log port, whose clients may leave answers unread."""
         self._runs: deque[Run] = deque()
+        self._armed = False
+        self._index_s = node.config.slice_ms / 1000
+        self._behind = False
+        """Whether the page that was looked at last waits for the index: no request is tried before its turn then."""
 
-    def ask(self, request: pb.ReadPagesRequest, answer: Answer) -> None:
+    def ask(self, request: pb.ReadPagesRequest, asker: Asker) -> None:
         """Answer the request, at once when it is short; a refusal is an answer with ``error`` set."""
-        run = Run(request, answer)
-        if len(request.pages) > READ_PAGES_MAX:
-            text = f"{len(request.pages)} pages in one request, {READ_PAGES_MAX} at most"
-            answer(pb.ReadPagesReply(request_id=request.request_id, error=text))
-            return
-        if len(self._runs) >= RUNS_MAX and len(request.pages) > SLICE_PAGES:
-            answer(pb.ReadPagesReply(request_id=request.request_id, error=f"{RUNS_MAX} runs of pages wait already"))
-            return
-        if self._serve(run):
-            return
-        self._runs.append(run)
-        if len(self._runs) == 1:
+        run = Run(request, asker)
+        pages = len(request.pages)
+        if pages > READ_PAGES_MAX:
+            run.refuse(f"{pages} pages in one request, {READ_PAGES_MAX} at most")
+        elif pages <= SLICE_PAGES and not self._behind and self._serve(run):
+            pass
+        elif len(self._runs) >= RUNS_MAX:
+            run.refuse(f"{RUNS_MAX} requests wait already")
+        else:
+            self._runs.append(run)
+            self._arm()
+
+    def _arm(self) -> None:
+        if self._runs and not self._armed:
+            self._armed = True
             asyncio.get_running_loop().call_soon(self._turn)
 
     def _turn(self) -> None:
+        self._armed = False
         run = self._runs.popleft()
-        if not self._serve(run):
-            self._runs.append(run)
-        if self._runs:
-            asyncio.get_running_loop().call_soon(self._turn)
+        until_s = monotonic() + self._index_s
+        try:
+            done = run.asker.gone or self._serve(run)
+            while not done and self._behind and monotonic() < until_s:
+                done = self._serve(run)
+            if done:
+                pass
+            elif run.reply.pages:
+                self._runs.appendleft(run)
+            else:  # it waits for the index, and holds nothing: another protection group's may be able to go on
+                self._runs.append(run)
+        finally:
+            self._arm()  # whatever became of this one, the others go on
 
     def _serve(self, run: Run) -> bool:
         """Build a slice; True when the run has been answered."""
-        request, at = run.request, run.at
+        request, reply = run.request, run.reply
+        at = len(reply.pages)
+        stop = min(at + SLICE_PAGES, len(request.pages))
+        self._behind = False
         try:
-            run.reply.pages.extend(self.node.read_slice(request, at, at + SLICE_PAGES))
+            reply.pages.extend(self.node.read_slice(request, at, stop))
         except Refused as error:
-            run.answer(pb.ReadPagesReply(request_id=request.request_id, error=str(error)))
+            run.refuse(str(error))
             return True
         except (InvariantViolation, OSError) as error:
             logger.exception("a page read failed")
-            run.answer(pb.ReadPagesReply(request_id=request.request_id, error=str(error)))
+            run.refuse(str(error))
             return True
-        run.at = at + SLICE_PAGES
-        if run.at < len(request.pages):
+        self._behind = len(reply.pages) < stop
+        if len(reply.pages) < len(request.pages):
             return False
-        self.counts.answered(run.reply, monotonic() - run.began_s)
-        run.answer(run.reply)
+        self.counts.answered(reply, monotonic() - run.began_s)
+        run.asker.answer(reply)
         return True
+
+    def bound_unread(self) -> None:
+        """End the streams that leave most unread until the rest is within ``UNREAD_BYTES_MAX``."""
+        while sum(stream.backlog_bytes for stream in self.streams) > UNREAD_BYTES_MAX:
+            worst = max(self.streams, key=lambda stream: stream.backlog_bytes)
+            logger.error("read stream ended: the client leaves %d bytes unread", worst.backlog_bytes)
+            worst.give_up()
 
 
 class ReadStream:
     """Receives the requests of one stream on the log port, and sends the answers."""
 
-    __slots__ = ("_gone", "_reads", "_slow_s", "_stream")
+    __slots__ = ("_forget", "_reads", "_slow_s", "_stream", "gone")
 
-    def __init__(self, stream: ServedStream, reads: PageReads, gone: Callable[[ServedStream], None]) -> None:
+    def __init__(self, stream: ServedStream, reads: PageReads, forget: Callable[[ServedStream], None]) -> None:
+        self.gone = False
         self._stream = stream
         self._reads = reads
-        self._gone = gone
+        self._forget = forget
         self._slow_s = reads.node.config.slow_ms / 1000
+        reads.streams.add(self)
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes of answers that the client has not taken yet."""
+        return self._stream.backlog_bytes
 
     def received(self, message: bytes) -> None:
         """One request; a message that does not parse ends the connection."""
@@ -142,25 +193,29 @@ class ReadStream:
             request = pb.ReadPagesRequest.FromString(message)
         except DecodeError as error:
             logger.error("read stream ended: %s", error)
-            self._stream.close()
-            self.ended()
+            self.give_up()
             return
-        self._reads.ask(request, self._send)
+        self._reads.ask(request, self)
 
-    def _send(self, reply: pb.ReadPagesReply) -> None:
-        if self._stream.backlog_bytes > BACKLOG_MAX_BYTES:
-            logger.error("read stream ended: the client leaves %d bytes unread", self._stream.backlog_bytes)
-            self._stream.close()
-            self.ended()
-            return
+    def answer(self, reply: pb.ReadPagesReply) -> None:
+        """Send it; whether all clients together leave too much unread is looked at then."""
         if self._slow_s:
             asyncio.get_running_loop().call_later(self._slow_s, self._stream.send, reply.SerializeToString())
         else:
             self._stream.send(reply.SerializeToString())
+        if self._stream.backlog_bytes:
+            self._reads.bound_unread()
 
     def read_done(self) -> None:
         """Nothing is gathered: each request has been taken up."""
 
+    def give_up(self) -> None:
+        """End the connection."""
+        self._stream.close()
+        self.ended()
+
     def ended(self) -> None:
-        """The stream is over; answers still under way go nowhere."""
-        self._gone(self._stream)
+        """The stream is over; its requests are dropped."""
+        self.gone = True
+        self._reads.streams.discard(self)
+        self._forget(self._stream)

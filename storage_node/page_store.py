@@ -2,7 +2,7 @@
 
 Input: pages from coalescing or from a peer's baseline → output: page bases for reads. Page ``i`` of the PG lies at
 ``i × 8192`` with its CRC-32C in the header's checksum field; 8192 zeros are a page that was never written. The file is
-sparse.
+sparse. The checksum is of the page with PG and index in that field, so that a page in another's place is damaged.
 
 A crash may tear a page that is being written, so pages go through ``torn-<pg>`` first (a double write)::
 
@@ -11,6 +11,7 @@ A crash may tear a page that is being written, so pages go through ``torn-<pg>``
      8    12  count   u32
     12    16  crc32c  u32  over bytes 0 to 12 and all that follows
     16        count × { u64 index in the PG, bit 63 set for a freed page; else 8192 bytes page with checksum }
+              zeros up to a multiple of 4096
 
 ``stage`` writes that file, and after its sync ``place`` writes the pages in place and punches holes where pages were
 freed; their sync ends the round. A freed page is a hole from then on, as if it had never been written. At start
@@ -27,13 +28,12 @@ from collections.abc import Iterable, Iterator, Sequence
 import google_crc32c
 
 from aurora.errors import InvariantViolation
+from aurora.medium import BLOCK_BYTES, read_around
 from aurora.page import OFF_CHECKSUM, PAGE_BYTES
 from aurora.seams import Disk
 
 MAGIC = b"AURT"
 VERSION = 2
-_VERSIONS = (1, 2)
-"""Version 1 knew no freed pages."""
 FREED = 1 << 63
 """Bit of a staged index: the page was freed, no bytes follow."""
 READ_PAGES = 64
@@ -41,9 +41,9 @@ READ_PAGES = 64
 
 _HEADER = struct.Struct("<4sIII")
 _INDEX = struct.Struct("<Q")
+_IDENTITY = struct.Struct("<II")
 _U32 = struct.Struct("<I")
 _LSN = struct.Struct("<Q")
-_NO_CHECKSUM = bytes(4)
 _ZERO_PAGE = bytes(PAGE_BYTES)
 _ZERO_PAGES = bytes(READ_PAGES * PAGE_BYTES)
 
@@ -51,17 +51,17 @@ logger = logging.getLogger(__name__)
 
 
 class PageDamaged(InvariantViolation):
-    """A stored page does not match its checksum; ``index`` is its number in the PG."""
+    """A stored page does not match its checksum, or its log; ``index`` is its number in the PG."""
 
-    def __init__(self, pg: int, index: int) -> None:
-        super().__init__(f"stored page {index} of PG {pg} does not match its checksum")
+    def __init__(self, pg: int, index: int, what: str = "does not match its checksum") -> None:
+        super().__init__(f"stored page {index} of PG {pg} {what}")
         self.pg = pg
         self.index = index
 
 
-def checksum(page: bytes | bytearray | memoryview) -> int:
-    """CRC-32C of the page with its checksum field zero."""
-    crc = google_crc32c.extend(google_crc32c.value(bytes(page[:OFF_CHECKSUM])), _NO_CHECKSUM)
+def checksum(page: bytes | bytearray, pg: int, index: int) -> int:
+    """CRC-32C of the page with u32 PG and u32 index in the PG in place of its checksum field."""
+    crc = google_crc32c.value(bytes(page[:OFF_CHECKSUM]) + _IDENTITY.pack(pg, index))
     return int(google_crc32c.extend(crc, bytes(page[OFF_CHECKSUM + 4 :])))
 
 
@@ -70,19 +70,21 @@ def page_lsn(page: bytes | bytearray | memoryview) -> int:
     return int(_LSN.unpack_from(page)[0])
 
 
-def seal(page: bytearray) -> bytes:
-    """The page with its checksum set; a page that was never written is 8192 zeros."""
+def seal(page: bytearray, pg: int, index: int) -> bytes:
+    """The page as it is stored at that place, with its checksum; a page that was never written is 8192 zeros."""
     if page == _ZERO_PAGE:
         return _ZERO_PAGE
-    _U32.pack_into(page, OFF_CHECKSUM, checksum(page))
+    _U32.pack_into(page, OFF_CHECKSUM, checksum(page, pg, index))
     return bytes(page)
 
 
-def unseal(page: bytes) -> bytearray | None:
-    """The page with its checksum field zero, as it is served; None when the checksum does not match."""
+def unseal(page: bytes, pg: int, index: int) -> bytearray | None:
+    """The page with its checksum field zero, as it is served; None when the checksum does not match: it is damaged, or
+    not the one that belongs there.
+    """
     if page == _ZERO_PAGE:
         return bytearray(page)
-    if _U32.unpack_from(page, OFF_CHECKSUM)[0] != checksum(page):
+    if _U32.unpack_from(page, OFF_CHECKSUM)[0] != checksum(page, pg, index):
         return None
     out = bytearray(page)
     _U32.pack_into(out, OFF_CHECKSUM, 0)
@@ -104,7 +106,10 @@ class PageStore:
             self._repair()
 
     def _repair(self) -> None:
-        data = self._disk.read(self.torn_name, 0, self._disk.size(self.torn_name))
+        # As durable as it was before its pages were placed the first time: this time may be torn as well.
+        self._disk.sync(self.torn_name)
+        self._disk.uncache(self.torn_name, 0, self._disk.size(self.torn_name))
+        data, _ = self._read_torn()
         pages = decode_torn(data)
         if pages is None:
             self.empty_torn()  # it was never synced, or has decayed: nobody is to take it for anything
@@ -113,6 +118,9 @@ class PageStore:
         self._write(pages)
         if self.file_bytes:
             self._disk.sync(self.name)
+
+    def _read_torn(self) -> tuple[bytes, int]:
+        return read_around(self._disk, self.torn_name, 0, self._disk.size(self.torn_name))
 
     def read(self, index: int) -> bytearray | None:
         """The stored page, checksum field zero; None when never written. PageDamaged when its checksum is wrong."""
@@ -124,7 +132,7 @@ class PageStore:
         except OSError as error:
             logger.error("%s at page %d: %s", self.name, index, error)
             data = b""
-        page = unseal(data) if len(data) == PAGE_BYTES else None
+        page = unseal(data, self.pg, index) if len(data) == PAGE_BYTES else None
         if page is None:
             raise PageDamaged(self.pg, index)
         return page if page_lsn(page) else None
@@ -142,19 +150,21 @@ class PageStore:
     def holds(self, index: int) -> bool:
         """Whether there is a page at ``index``, sound or not."""
         offset = index * PAGE_BYTES
-        return offset < self.file_bytes and self._disk.read(self.name, offset, PAGE_BYTES) != _ZERO_PAGE
+        return offset < self.file_bytes and read_around(self._disk, self.name, offset, PAGE_BYTES)[0] != _ZERO_PAGE
 
     def stage(self, pages: Sequence[tuple[int, bytearray | None]]) -> None:
         """Write ``(index, page)``, None for a freed one, to the torn-page file; sync ``torn_name`` before ``place``."""
         if self._staged:
             raise InvariantViolation(f"PG {self.pg}: pages are staged already")
-        staged = [(index, None if page is None else seal(page)) for index, page in pages]
+        staged = [(index, None if page is None else seal(page, self.pg, index)) for index, page in pages]
         body = b"".join(
             _INDEX.pack(index | FREED) if page is None else _INDEX.pack(index) + page for index, page in staged
         )
         head = _HEADER.pack(MAGIC, VERSION, len(staged), 0)[:12]
         crc = google_crc32c.extend(google_crc32c.value(head), body)
-        self._disk.write(self.torn_name, 0, head + _U32.pack(crc) + body)
+        data = head + _U32.pack(crc) + body
+        # Whole blocks: to write a part of one, the system reads it first, which an unreadable sector would not let it.
+        self._disk.write(self.torn_name, 0, data + bytes(-len(data) % BLOCK_BYTES))
         self._staged = staged
 
     def place(self) -> None:
@@ -171,13 +181,17 @@ class PageStore:
         self._disk.write(self.name, first * PAGE_BYTES, pages)
         self.file_bytes = max(self.file_bytes, first * PAGE_BYTES + len(pages))
 
-    def discard(self, first: int, count: int) -> None:
-        """Make holes of the pages, in the same way; those behind the last one stored are holes already."""
+    def discard(self, first: int, count: int) -> bool:
+        """Make holes of the pages, in the same way; those behind the last one stored are holes already. True when there
+        is something to sync.
+        """
         if self._staged:
             raise InvariantViolation(f"PG {self.pg}: pages are staged")
         count = min(count, self.file_pages - first)
-        if count > 0:
-            self._disk.discard(self.name, first * PAGE_BYTES, count * PAGE_BYTES)
+        if count <= 0:
+            return False
+        self._disk.discard(self.name, first * PAGE_BYTES, count * PAGE_BYTES)
+        return True
 
     def forget_torn(self) -> None:
         """Durably empty the torn-page file: a restart must not place what is older than pages yet to be overwritten."""
@@ -195,19 +209,14 @@ class PageStore:
             if first * PAGE_BYTES < self.file_bytes:
                 self._disk.discard(self.name, first * PAGE_BYTES, count * PAGE_BYTES)
 
-    def store(self, pages: Sequence[tuple[int, bytearray | None]]) -> None:
-        """Stage and place with both syncs, at once: for repair and baselines."""
-        self.stage(pages)
-        self._disk.sync(self.torn_name)
-        self.place()
-        self._disk.sync(self.name)
-
     def torn_sound(self) -> bool:
-        """Whether the torn-page file is empty or as it was written; not to be asked while pages are staged."""
+        """Whether the torn-page file is empty or as it was written, and can be read to its end; not to be asked while
+        pages are staged.
+        """
         if self.torn_name not in self._disk.list():
             return True
-        data = self._disk.read(self.torn_name, 0, self._disk.size(self.torn_name))
-        return not data or decode_torn(data) is not None
+        data, lost_bytes = self._read_torn()
+        return not data or (not lost_bytes and decode_torn(data) is not None)
 
     def empty_torn(self) -> None:
         """What the torn-page file held is in place, durably, or void: cut it."""
@@ -227,22 +236,27 @@ class PageStore:
         if data == _ZERO_PAGES[: count * PAGE_BYTES]:
             return []
         pages = (data[at : at + PAGE_BYTES] for at in range(0, count * PAGE_BYTES, PAGE_BYTES))
-        return [first + i for i, page in enumerate(pages) if len(page) < PAGE_BYTES or unseal(page) is None]
+        return [
+            index
+            for index, page in enumerate(pages, first)
+            if len(page) < PAGE_BYTES or unseal(page, self.pg, index) is None
+        ]
 
     def pages(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, bytearray | None]]:
         """``(index, page)`` of all written pages from ``start`` to before ``stop``; the page is None where it is
-        damaged.
+        damaged or cannot be read.
         """
         end = self.file_pages
         end = end if stop is None else min(end, stop)
         for first in range(start, end, READ_PAGES):
-            data = self._disk.read(self.name, first * PAGE_BYTES, min(READ_PAGES, end - first) * PAGE_BYTES)
+            data, _ = read_around(self._disk, self.name, first * PAGE_BYTES, min(READ_PAGES, end - first) * PAGE_BYTES)
             if data == _ZERO_PAGES[: len(data)]:
                 continue
             for at in range(0, len(data), PAGE_BYTES):
                 raw = data[at : at + PAGE_BYTES]
                 if raw != _ZERO_PAGE:
-                    yield first + at // PAGE_BYTES, unseal(raw)
+                    index = first + at // PAGE_BYTES
+                    yield index, unseal(raw, self.pg, index)
 
 
 def _runs(indexes: Iterable[int]) -> list[tuple[int, int]]:
@@ -263,7 +277,7 @@ def decode_torn(data: bytes) -> list[tuple[int, bytes | None]] | None:
     if len(data) < _HEADER.size:
         return None
     magic, version, count, crc = _HEADER.unpack_from(data)
-    if magic != MAGIC or version not in _VERSIONS:
+    if magic != MAGIC or version != VERSION:
         return None
     pages: list[tuple[int, bytes | None]] = []
     at = _HEADER.size

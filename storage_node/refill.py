@@ -105,6 +105,8 @@ class Job:
     syncing: list[Range] = field(default_factory=list)
     done: list[Range] = field(default_factory=list)
     unsynced_bytes: int = 0
+    unsynced: bool = False
+    """Whether the page file has changed since its last sync: bytes, or holes in place of pages."""
     sync_out: bool = False
     log_call: Call | None = None
     ahead: int = 0
@@ -477,20 +479,21 @@ class Refill:
         if floor_lsn > segment.floor_lsn:
             node.raise_floor(segment, floor_lsn)
         for first, count in ranges:
-            segment.store.discard(first, count)
+            job.unsynced |= segment.store.discard(first, count)
             segment.broken.difference_update(range(first, first + count))
             node.cache.drop_range(segment.first_page + first, segment.first_page + first + count)
 
     def _place(self, job: Job, first: int, data: bytes) -> list[int]:
         """Write the sound pages of a run; the indexes of the others."""
         node, segment = self._node, job.segment
-        bad = unsound(data)
+        bad = unsound(data, segment.pg, first)
         start = 0
         for stop in [*bad, len(data) // PAGE_BYTES]:
             if stop > start:
                 part = data if stop - start == len(data) // PAGE_BYTES else data[start * PAGE_BYTES : stop * PAGE_BYTES]
                 segment.store.overwrite(first + start, part)
                 job.unsynced_bytes += len(part)
+                job.unsynced = True
                 node.coalescer.stored_pages += stop - start
             start = stop + 1
         after = first + len(data) // PAGE_BYTES
@@ -515,10 +518,10 @@ class Refill:
         if job.unsynced_bytes < SYNC_BYTES and (job.todo or job.flying):
             return []
         job.syncing, job.written = job.written, []
-        if not job.unsynced_bytes:  # nothing but holes: there may not even be a file
+        if not job.unsynced:  # nothing but holes behind the last page: there may not even be a file
             self._synced(job)
             return []
-        job.unsynced_bytes = 0
+        job.unsynced_bytes, job.unsynced = 0, False
         job.sync_out = True
         return [SyncFile(job.segment.store.name)]
 

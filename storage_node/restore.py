@@ -87,16 +87,17 @@ class Restored:
 class PageFile:
     """One PG's new pages file while it is built; written pages are sealed, a page never written or freed is a hole."""
 
-    def __init__(self, disk: Disk, name: str) -> None:
+    def __init__(self, disk: Disk, name: str, pg: int) -> None:
         self._disk = disk
         self._name = name
+        self._pg = pg
         disk.write(name, 0, b"")
         self._cache: OrderedDict[int, bytearray] = OrderedDict()
         self._dirty: set[int] = set()
 
     def put(self, index: int, page: bytes | bytearray) -> None:
         """Write a page, past the cache."""
-        self._disk.write(self._name, index * PAGE_BYTES, seal(bytearray(page)))
+        self._disk.write(self._name, index * PAGE_BYTES, seal(bytearray(page), self._pg, index))
 
     def page(self, index: int) -> bytearray:
         """The page, to be changed in place; zeros when there is none."""
@@ -252,7 +253,7 @@ def _build_folders(
     pages = 0
     for number, pg in enumerate(plan.pgs, 1):
         name = f"pages-{pg.pg}"
-        file = PageFile(first_disk, name)
+        file = PageFile(first_disk, name, pg.pg)
         builder = PgBuilder(survey, pg, plan.lsn, file, descriptor.pages_per_pg)
         try:
             builder.build()

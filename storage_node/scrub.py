@@ -1,12 +1,13 @@
 """Scrubbing: every file of the node is read again and again, so that what has decayed is found while peers are whole.
 
-A pass goes over ``meta`` and ``meta-copy``, the hot log's files, and each PG's ``pages-<pg>`` and ``torn-<pg>``. It
-runs in slices between two turns of the append path, at ``scrub_mb_s``, once each ``scrub_interval_s``; a pass on demand
-takes all idle time. ::
+A pass goes over ``meta`` and ``meta-copy``, the key files, the hot log's files, and each PG's ``pages-<pg>`` and
+``torn-<pg>``. It runs in slices between two turns of the append path, at ``scrub_mb_s``, once each
+``scrub_interval_s``; a pass on demand takes all idle time. ::
 
     what is found                   what repairs it
     ──────────────────────────────  ─────────────────────────────────────────────────────────────────
     a meta file                     written anew from memory
+    a key file (encrypted nodes)    written anew from the other one
     a log file with unsound bytes   what is needed of it moves to the log's end, the file goes
     a log entry in it               taken from the cache, else a gap, which gossip fills from peers
     a stored page                   ``Segment.broken``: neither served nor built on until a peer's copy is stored
@@ -19,7 +20,7 @@ files are evidence and not scrubbed. Memory is taken to be sound: what a cache h
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from aurora.page import PAGE_BYTES
@@ -54,11 +55,15 @@ class Scrubber:
         self._stepped_s = node.clock.monotonic()
         self._next_pass_s = self._stepped_s + min(FIRST_PASS_S, node.config.scrub_interval_s)
         self._move_after_s = 0.0
+        self._stuck_no = 0
+        """Number of the last damaged file that nothing more could be moved out of: those behind it come next."""
         self._ended_s = -1.0
         self._lost: list[tuple[int, int]] = []
         """``(PG, last LSN)`` of lost log entries that the chain does not cover again yet."""
         self._broken: dict[int, set[int]] = {}
         self._files: set[int] = set()
+        self.mend_keys: Callable[[], bool] = lambda: False
+        """Replaces a damaged key file, and says whether it has; below the core, whose disk is decrypted already."""
         self.passes = 0
         self.scrubbed_bytes = 0
         self.pass_bytes = 0
@@ -90,6 +95,14 @@ class Scrubber:
             self.demand()
         return self.status()
 
+    def forget(self, pg: int) -> None:
+        """The PG is held by others now: its damage is nobody's here."""
+        self._broken.pop(pg, None)
+        self._lost = [lost for lost in self._lost if lost[0] != pg]
+
+    def _held(self, segment: Segment) -> bool:
+        return self._node.segments.get(segment.pg) is segment
+
     def status(self) -> pb.ScrubStatus:
         """Where scrubbing stands."""
         age_s = self._node.clock.monotonic() - self._ended_s if self._ended_s >= 0 else -1.0
@@ -102,7 +115,7 @@ class Scrubber:
     # --- the slices
 
     def step(self, now: float) -> None:
-        """One slice. OSError when a sync of the log fails, which ends the node; other refusals of the disk are kept."""
+        """One slice. StorageFailed when the log cannot be synced, which ends the node; the disk may refuse the rest."""
         self._account()
         if self._node.log.damaged and now >= self._move_after_s:
             self._evacuate(now)
@@ -142,6 +155,7 @@ class Scrubber:
     def _everything(self) -> Iterator[int]:
         node = self._node
         yield self._meta()
+        self._keys()
         for number in node.log.files():
             yield from log_scrub.verify(node.disk, node.log, number)
         for segment in list(node.segments.values()):
@@ -162,9 +176,18 @@ class Scrubber:
                 self.repaired += len(unsound)
         return META_BYTES
 
+    def _keys(self) -> None:
+        try:
+            if self.mend_keys():
+                self.damaged += 1
+                self.repaired += 1
+                logger.error("a key file: not what was written; written anew from the other one")
+        except OSError as error:
+            logger.error("a key file cannot be written anew: %s", error)
+
     def _pages(self, segment: Segment) -> Iterator[int]:
         store, first = segment.store, 0
-        while first * PAGE_BYTES < store.file_bytes:
+        while self._held(segment) and first * PAGE_BYTES < store.file_bytes:
             for index in store.damaged_pages(first, WINDOW_PAGES):
                 if index not in segment.broken:
                     logger.error("stored page %d of PG %d does not match its checksum", index, segment.pg)
@@ -174,7 +197,7 @@ class Scrubber:
 
     def _torn(self, segment: Segment) -> int:
         store = segment.store
-        if not self._node.coalescer.writes(segment) and not store.torn_sound():
+        if self._held(segment) and not self._node.coalescer.writes(segment) and not store.torn_sound():
             self.damaged += 1
             logger.error("%s: not what was written; its pages are in place, it is cut", store.torn_name)
             try:
@@ -190,14 +213,17 @@ class Scrubber:
     def lost(self, entries: list[Entry]) -> None:
         """Log entries that cannot be read back: their chains have gaps until peers have sent what is missing."""
         node = self._node
+        missing = False
         for pg in sorted({entry.pg for entry in entries} & node.segments.keys()):
             gone = node.segments[pg].damaged([entry for entry in entries if entry.pg == pg], node.truncations)
             for entry in gone:
                 logger.error("%r is damaged; peers will be asked for it", entry)
                 self._lost.append((pg, entry.last_lsn))
             self.damaged += len(gone)
+            missing = missing or bool(gone)
         node.log.damaged.update(entry.file_no for entry in entries if node.log.size(entry.file_no))
-        node.gossip.hurry()
+        if missing:
+            node.gossip.hurry()
 
     def _account(self) -> None:
         """Count what has come to be broken, and what is whole again."""
@@ -229,8 +255,8 @@ class Scrubber:
             self._node.gossip.hurry()
 
     def _evacuate(self, now: float) -> None:
-        """Move needed log out of the first damaged file; it goes when nothing in it is needed."""
-        node, number = self._node, min(self._node.log.damaged)
+        """Move needed log out of a damaged file; it goes when nothing in it is needed."""
+        node, number = self._node, self._next_damaged()
         needed = len(node.log.live(number)), number in node.log.held
         try:
             gone = log_scrub.evacuate(node.log, number, MOVE_BYTES)
@@ -239,9 +265,19 @@ class Scrubber:
             node.refused_by_disk(error, "log")
             self._move_after_s = now + RETRY_S
             return
-        node.sync_log()
+        node.log.sync()
         if gone:
             self.lost(gone)
         if (len(node.log.live(number)), number in node.log.held) == needed:
-            self._move_after_s = now + RETRY_S  # what is left waits for the meta file to say that it is collected
+            self._stuck_no = number  # what is left waits for the meta file to say that it is collected
+            if number == max(node.log.damaged):
+                self._move_after_s = now + RETRY_S
         node.log.collect()
+
+    def _next_damaged(self) -> int:
+        """The first damaged file behind the one that is stuck, then from the first on again."""
+        damaged = self._node.log.damaged
+        behind = [number for number in damaged if number > self._stuck_no]
+        if not behind:
+            self._stuck_no = 0
+        return min(behind or damaged)

@@ -29,6 +29,7 @@ from aurora.errors import InvariantViolation
 from aurora.kernels import redo
 from aurora.page import PAGE_BYTES
 from aurora.truncation import Range, valid_upto
+from storage_node.coverage import Coverage
 from storage_node.hot_log import Entry, HotLog, LogDamaged
 from storage_node.limits import IndexSize
 from storage_node.page_store import PageDamaged, PageStore, page_lsn
@@ -36,7 +37,6 @@ from storage_node.page_store import PageDamaged, PageStore, page_lsn
 logger = logging.getLogger(__name__)
 
 _last_lsn = attrgetter("last_lsn")
-_prev_lsn = attrgetter("prev_lsn")
 
 
 class Collected(Exception):
@@ -61,18 +61,26 @@ class Segment:
         self.scl_cpl = collected_cpl
         self.entries: list[Entry] = []
         self.chains: dict[int, array[int]] = {}
-        """Page → u64s, two a record in LSN order: the LSN, and offset << 32 | end of its ops in the entry's records."""
+        """Page → u64s: the LSN that the first record follows (0: it starts the page anew), then two a record in LSN
+        order: its LSN, and offset << 32 | end of its ops in the entry's records."""
         self.fresh: dict[int, list[int]] = {}
         """Page → LSNs of those of its records that start it anew, from zeros."""
         self.indexed = 0
+        self.held_back = ""
+        """Why the index ends before the chain does: a record does not fit its page's, which only its writer can have
+        got wrong. What comes before it is served and coalesced; the node's other PGs go on.
+        """
+        self._held: Entry | None = None
         self.version = 0
         """Changes whenever entries have gone for another reason than collection."""
         self.live_bytes = 0
         self.floor_lsn = 0
         """Every stored hole is right from here on: what was freed was freed at or below."""
         self.broken: set[int] = set()
-        """Indexes of stored pages that failed their checksum and wait for a peer's copy."""
+        """Indexes of stored pages that are damaged or stale, and wait for a peer's copy."""
         self._pending: list[tuple[int, int, Entry]] = []
+        self._ahead = Coverage()
+        """How far ``_pending`` reaches."""
         self._order = count()
         self._size = IndexSize()
         self._waiting_bytes = 0
@@ -80,7 +88,7 @@ class Segment:
     @property
     def highest_lsn(self) -> int:
         """Highest LSN held, in the chain or behind a gap."""
-        return max((entry.last_lsn for _, _, entry in self._pending), default=self.scl)
+        return max(self.scl, self._ahead.highest)
 
     @property
     def pending(self) -> int:
@@ -92,6 +100,11 @@ class Segment:
         """Where the first gap ends: what is held goes on after it. 0 when there is no gap, or none with a known end."""
         after = self._pending[0][0] if self._pending else 0
         return after if after > self.scl else 0
+
+    @property
+    def unindexed(self) -> int:
+        """Entries that wait for the index."""
+        return self._end_of_index() - self.indexed
 
     @property
     def index_bytes(self) -> int:
@@ -113,6 +126,7 @@ class Segment:
             self._attach(entry)
             return
         heapq.heappush(self._pending, (entry.prev_lsn, next(self._order), entry))
+        self._ahead.add(entry.prev_lsn, entry.first_lsn, entry.last_lsn)
         self._drain()
 
     def _attach(self, entry: Entry) -> None:
@@ -138,6 +152,7 @@ class Segment:
                 forks.append(item)
         for item in forks:
             heapq.heappush(self._pending, item)
+        self._ahead.forget(self.scl)
 
     def _passes_scl(self, entry: Entry) -> bool:
         """Whether the chain's last record is inside the entry, which was cut differently from those held."""
@@ -178,13 +193,11 @@ class Segment:
 
     def _rebuild(self, held: Sequence[Entry], truncations: Sequence[Range]) -> None:
         self.entries, self._pending, self.live_bytes = [], [], 0
-        self.chains.clear()
-        self.fresh.clear()
-        self.indexed = 0
-        self._size.reset()
+        self._held, self.held_back = None, ""
+        self._clear_index()
         self._waiting_bytes = 0
-        self.version += 1
         self.scl, self.scl_cpl = self.collected_lsn, self.collected_cpl
+        self._ahead.clear()
         for entry in held:
             self.add(entry, truncations)
 
@@ -200,19 +213,52 @@ class Segment:
 
     # --- the index
 
+    @property
+    def indexed_lsn(self) -> int:
+        """The chain is indexed, or collected, up to here."""
+        return self.entries[self.indexed - 1].last_lsn if self.indexed else self.collected_lsn
+
     def index(self, entries: int) -> bool:
-        """Index up to ``entries`` more entries; False when all are."""
-        if self.tail:
-            return False
-        stop = min(len(self.entries), self.indexed + entries)
+        """Index up to ``entries`` more entries; False when all are that can be."""
+        stop = min(self._end_of_index(), self.indexed + entries)
         while self.indexed < stop:
             entry = self.entries[self.indexed]
             after = self.entries[self.indexed - 1].last_lsn if self.indexed else self.collected_lsn
-            redo.index_run(self.chains, self.fresh, self.log.read(entry).records, entry.prev_lsn, after, entry.last_lsn)
+            records = self.log.read(entry).records
+            try:
+                redo.index_run(self.chains, self.fresh, records, entry.prev_lsn, after, entry.last_lsn)
+            except InvariantViolation as error:
+                self._hold_back(entry, error)
+                break
             self.indexed += 1
             self._waiting_bytes -= entry.raw_bytes
             self._size.indexed(entry.raw_bytes, self.chains)
-        return self.indexed < len(self.entries)
+        return self.indexed < self._end_of_index()
+
+    def holds_back(self, lsn: int) -> bool:
+        """Whether a record at or below the LSN cannot be indexed."""
+        return self._held is not None and lsn >= self._held.first_lsn
+
+    def _end_of_index(self) -> int:
+        """How many leading entries can be indexed."""
+        if self.tail:
+            return self.indexed
+        return self.target(self._held.first_lsn - 1) if self._held is not None else len(self.entries)
+
+    def _hold_back(self, entry: Entry, error: InvariantViolation) -> None:
+        """Index anew, up to before the entry: how much of it has been added is not known."""
+        self._held = entry
+        self.held_back = f"PG {self.pg} cannot be read from LSN {entry.first_lsn} on: {error}"
+        logger.error("%s", self.held_back)
+        self._clear_index()
+        self._waiting_bytes = sum(entry.raw_bytes for entry in self.entries)
+
+    def _clear_index(self) -> None:
+        self.chains.clear()
+        self.fresh.clear()
+        self.indexed = 0
+        self._size.reset()
+        self.version += 1
 
     def last_lsn_upto(self, read_point: int) -> int:
         """A chain point ≤ ``read_point``: the PG's last record of the last whole entry, or ``collected_lsn``."""
@@ -233,10 +279,14 @@ class Segment:
 
     def materialize(self, page_no: int, read_point: int, cached: memoryview | None) -> bytearray | None:
         """The page at ``read_point``; None when it was never written by then, or freed since it was. The caller has
-        indexed all entries.
+        indexed all records up to there.
 
-        ``cached`` is some version of the page at or below the read point. Raises Collected, PageDamaged, LogDamaged.
+        ``cached`` is some version of the page at or below the read point. Raises Collected, LogDamaged, and PageDamaged
+        also when the page lacks a record that the next one follows: a write of it was lost. What is cached may then
+        have been made of it.
         """
+        if self.holds_back(read_point):
+            raise PageDamaged(self.pg, page_no - self.first_page, f"is asked for at {read_point}; {self.held_back}")
         chain = self.chains.get(page_no)
         fresh_lsn = max((lsn for lsn in self.fresh.get(page_no, ()) if lsn <= read_point), default=0)
         page: bytearray | None
@@ -254,6 +304,8 @@ class Segment:
         if chain is None:
             return page
         start, stop = _chain_upto(chain, max(base_lsn, fresh_lsn - 1)), _chain_upto(chain, read_point)
+        if page is not None or not fresh_lsn:
+            self._check_link(page_no, base_lsn, chain[max(start - 2, 0)])
         if start >= stop:
             return page
         if page is None:
@@ -262,6 +314,15 @@ class Segment:
             page = bytearray(PAGE_BYTES)
         redo.apply_chain(page, self._records(chain, start, stop))
         return page
+
+    def _check_link(self, page_no: int, base_lsn: int, follows: int) -> None:
+        """The record to apply next, or the last one that the page includes, tells which LSN the page must have."""
+        if follows and follows != base_lsn:
+            index = page_no - self.first_page
+            error = PageDamaged(self.pg, index, f"is at LSN {base_lsn}, its log goes on from {follows}")
+            logger.error("%s; a peer will be asked for it", error)
+            self.broken.add(index)
+            raise error
 
     def _records(self, chain: array[int], start: int, stop: int) -> Iterator[tuple[bytes, int, int, int]]:
         """The chain's records as ``apply_chain`` takes them; consecutive ones of one entry share its bytes."""
@@ -285,7 +346,7 @@ class Segment:
 
     def dirty_pages(self, upto_lsn: int) -> list[int]:
         """Pages with indexed records at or below ``upto_lsn``, in page order."""
-        return sorted(page_no for page_no, chain in self.chains.items() if chain[0] <= upto_lsn)
+        return sorted(page_no for page_no, chain in self.chains.items() if chain[1] <= upto_lsn)
 
     def stored(self, page_no: int, upto_lsn: int) -> None:
         """The stored page now includes the records up to ``upto_lsn``, durably: the index forgets them."""
@@ -293,10 +354,12 @@ class Segment:
         if chain is None:
             return
         gone = _chain_upto(chain, upto_lsn)
-        del chain[:gone]
         self._size.forgot(gone // 2)
-        if not chain:
+        if gone == len(chain):
             del self.chains[page_no]
+        elif gone > 1:
+            chain[0] = 0 if chain[gone] in self.fresh.get(page_no, ()) else chain[gone - 2]
+            del chain[1:gone]
         if page_no in self.fresh:
             later = [lsn for lsn in self.fresh.pop(page_no) if lsn > upto_lsn]
             if later:
@@ -341,6 +404,7 @@ class Segment:
         """The segment is given up: its entries, which are the caller's to release."""
         held = self.entries + [entry for _, _, entry in self._pending]
         self.entries, self._pending, self.live_bytes, self.indexed = [], [], 0, 0
+        self._ahead.clear()
         self.chains.clear()
         self.fresh.clear()
         self.version += 1
@@ -350,21 +414,26 @@ class Segment:
         """How far the entries held continue each other from ``after_lsn``, were the chain to start there, and the first
         LSN behind the gap that follows (0: nothing is held there). Forks are not looked at.
         """
-        at = after_lsn
-        for entry in sorted([*self.entries, *(e for _, _, e in self._pending)], key=_prev_lsn):
-            if entry.prev_lsn > at:
-                return at, entry.first_lsn
-            at = max(at, entry.last_lsn)
-        return at, 0
+        at, behind_gap = self._ahead.reach(after_lsn)
+        if self.entries:
+            first = self.entries[0]
+            if first.prev_lsn <= at < self.scl:
+                return self._ahead.reach(self.scl)
+            if at < first.prev_lsn and (not behind_gap or first.first_lsn < behind_gap):
+                return at, first.first_lsn
+        return at, behind_gap
 
     # --- log for others
 
     def fetch(self, after_lsn: int, upto_lsn: int) -> Iterator[Batch]:
         """The chain's batches that hold records above ``after_lsn``, none that starts above ``upto_lsn`` (0: no
-        limit).
+        limit). Ends early when the chain changes meanwhile, or the log has been collected.
         """
+        version = self.version
         for entry in self.entries[self.target(after_lsn) :]:
             if upto_lsn and entry.first_lsn > upto_lsn:
+                return
+            if self.version != version or entry.last_lsn <= self.collected_lsn:
                 return
             whole = self.log.read(entry)
             clipped = frames.clip(whole, entry.last_lsn)
@@ -383,8 +452,8 @@ def _chain_upto(chain: array[int], lsn: int) -> int:
     low, high = 0, len(chain) // 2
     while low < high:
         middle = (low + high) // 2
-        if chain[2 * middle] <= lsn:
+        if chain[2 * middle + 1] <= lsn:
             low = middle + 1
         else:
             high = middle
-    return 2 * low
+    return 2 * low + 1

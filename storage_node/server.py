@@ -12,7 +12,7 @@ from pathlib import Path
 
 import grpc.aio
 
-from aurora.keys import open_disk
+from aurora.keys import EncryptedFolder, open_disk
 from aurora.metrics import MetricsServer
 from aurora.rpc import storage_pb2_grpc
 from aurora.rpc.channels import OPTIONS, GrpcNet, listen
@@ -46,6 +46,8 @@ class NodeServer:
         self.measured: MeasuredDisk
         self.disk = open_disk(config.data, config.key_source, self._measure)
         self.node: StorageNode[Replies] = StorageNode(config, self.disk, SystemClock(), random.Random())
+        if isinstance(self.disk, EncryptedFolder):
+            self.node.scrub.mend_keys = self.disk.mend_keys
         self.address = ""
         self._done = asyncio.Event()
         self._net = GrpcNet(self.tls)

@@ -1,6 +1,7 @@
 """The gRPC face of the node: requests into the core, replies and refusals out. All of it runs on one event loop.
 
-Appends go through ``storage_node/append.py``. ``Refused`` becomes FAILED_PRECONDITION, a broken invariant INTERNAL.
+Appends go through ``storage_node/append.py``, page reads through ``storage_node/page_reads.py``. ``Refused`` and a page
+read that fails become FAILED_PRECONDITION, a broken invariant INTERNAL.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from time import monotonic
 from typing import Any, TypeVar
 
 import grpc
@@ -19,7 +19,15 @@ import grpc.aio
 from aurora.errors import InvariantViolation
 from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
-from storage_node.admission import READ_BYTES_MAX, READ_PAGES_MAX, REPLIES_MAX, STREAMS_MAX, Admission
+from storage_node.admission import (
+    APPEND_STREAMS_MAX,
+    READ_BYTES_MAX,
+    READ_PAGES_MAX,
+    REPLIES_MAX,
+    STREAMS_MAX,
+    TAKE_S,
+    Admission,
+)
 from storage_node.append import Appends, Replies
 from storage_node.node import Refused, StorageNode
 from storage_node.page_reads import PageReads
@@ -68,6 +76,24 @@ class AppendStream:
             await self.ready.wait()
 
 
+class ReadCall:
+    """A page read of the contract's port: ``reply`` is its answer. Cancelled with the call, it is gone."""
+
+    __slots__ = ("reply",)
+
+    def __init__(self) -> None:
+        self.reply: asyncio.Future[pb.ReadPagesReply] = asyncio.get_running_loop().create_future()
+
+    @property
+    def gone(self) -> bool:
+        """See ``Asker``."""
+        return self.reply.done()
+
+    def answer(self, reply: pb.ReadPagesReply) -> None:
+        """See ``Asker``."""
+        self.reply.set_result(reply)
+
+
 class StorageService:
     """The servicer of protos/storage.proto. ``log_port``: where the streams are served as well; 0 = nowhere else."""
 
@@ -84,6 +110,9 @@ class StorageService:
 
     async def AppendLog(self, request_iterator: Any, context: Any) -> None:
         """Stage what is read; replies go out as flushes finish."""
+        if len(self._receivers) >= APPEND_STREAMS_MAX:
+            text = f"{APPEND_STREAMS_MAX} append streams are open"
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         stream = AppendStream(self._slow_s)
         receiver = asyncio.ensure_future(self._receive(stream, context))
         sender = asyncio.ensure_future(stream.send(context))
@@ -146,20 +175,32 @@ class StorageService:
         held_bytes = 2 * pages * PAGE_BYTES
         await self._reads.enter(held_bytes)
         context.add_done_callback(lambda _: self._reads.leave(held_bytes))
-        start_s = monotonic()
-        reply = await self._answer(context, self.node.on_read, request)
-        self.page_reads.counts.answered(reply, monotonic() - start_s)
+        reply = await self._read(request)
+        if reply.error:
+            return await context.abort(grpc.StatusCode.FAILED_PRECONDITION, reply.error)  # type: ignore[no-any-return]
+        return reply
+
+    async def _read(self, request: pb.ReadPagesRequest) -> pb.ReadPagesReply:
+        call = ReadCall()
+        self.page_reads.ask(request, call)
+        reply = await call.reply
+        if self._slow_s:
+            await asyncio.sleep(self._slow_s)
         return reply
 
     async def ReadStream(self, request_iterator: Any, context: Any) -> None:
-        """The same, request after request."""
+        """The same, request after request; it ends when an answer is not taken for ``TAKE_S``."""
         async for request in request_iterator:
-            answer: asyncio.Future[pb.ReadPagesReply] = asyncio.get_running_loop().create_future()
-            self.page_reads.ask(request, answer.set_result)
-            reply = await answer
-            if self._slow_s:
-                await asyncio.sleep(self._slow_s)
-            await context.write(reply)
+            held_bytes = 2 * min(len(request.pages), READ_PAGES_MAX) * PAGE_BYTES
+            await self._reads.enter(held_bytes)
+            try:
+                reply = await self._read(request)
+                async with asyncio.timeout(TAKE_S):
+                    await context.write(reply)
+            except TimeoutError:
+                await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, f"an answer was not taken for {TAKE_S:g} s")
+            finally:
+                self._reads.leave(held_bytes)
 
     async def Fence(self, request: pb.FenceRequest, context: Any) -> pb.FenceReply:
         """See ``StorageNode.on_fence``; the log port is added here."""

@@ -73,6 +73,11 @@ class Snapshots:
         work = self._current
         return work is not None and not work.busy and self._node.clock.monotonic() >= self._stager.calls.not_before
 
+    def forget(self, pg: int) -> None:
+        """The PG is held by others now: its snapshot, if one is being made, remains without a manifest."""
+        if self._current is not None and self._current.segment.pg == pg:
+            self._current = None
+
     def step(self, now: float) -> list[StoreEffect]:
         """Do one slice of work."""
         if self._current is None:
@@ -154,6 +159,8 @@ class Snapshots:
         return self._stager.calls.ask(effect, stored, failed)
 
     def _finish(self, work: Snapshot, name: str) -> None:
+        if self._current is not work:
+            return  # its PG was given to another node while the manifest was on its way
         staging = self._stager.pg(work.segment.pg)
         staging.bridge(objects.parse_snapshot(name))
         staging.log_bytes = 0

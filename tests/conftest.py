@@ -40,7 +40,8 @@ def start_cluster(
         nodes_per_az=nodes_per_az,
         tails=tails,
     )
-    cluster.required.settings.update(settings or {})
+    with cluster.changing() as spec:
+        spec.settings.update(settings or {})
     cluster.up()
     return cluster
 

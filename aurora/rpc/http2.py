@@ -35,6 +35,8 @@ OUR_FRAME_MAX: Final = 1 << 20
 MESSAGE_MAX_BYTES: Final = 64 << 20
 USER_TIMEOUT_MS: Final = 10_000
 """What was sent and is not acknowledged by the peer's TCP after this time ends the connection."""
+KEEPALIVE_S: Final = 30
+"""A connection on which nothing comes for so long is probed, so that a peer that lost its power is noticed."""
 
 _HEAD = struct.Struct(">HBBBI")  # length as u16, u8; type; flags; stream id
 _DATA_HEAD = struct.Struct(">HBBBIBI")  # the same, and the head of the one message in the frame
@@ -123,6 +125,9 @@ class GrpcPeer(asyncio.Protocol):
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if hasattr(socket, "TCP_KEEPIDLE"):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, USER_TIMEOUT_MS // 1000)
             if hasattr(socket, "TCP_USER_TIMEOUT"):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
         self._write(self._opening())

@@ -193,7 +193,7 @@ class PgState(_message.Message):
     def __init__(self, pg: _Optional[int] = ..., scl: _Optional[int] = ..., highest_lsn: _Optional[int] = ..., collected_lsn: _Optional[int] = ..., vdl_hint: _Optional[int] = ..., scl_cpl: _Optional[int] = ..., hollow: _Optional[bool] = ..., staged_lsn: _Optional[int] = ..., staging_from: _Optional[int] = ...) -> None: ...
 
 class FenceReply(_message.Message):
-    __slots__ = ("adopted", "epoch", "writer_id", "pgs", "truncations", "descriptor", "log_port")
+    __slots__ = ("adopted", "epoch", "writer_id", "pgs", "truncations", "descriptor", "log_port", "forgetful")
     ADOPTED_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     WRITER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -201,6 +201,7 @@ class FenceReply(_message.Message):
     TRUNCATIONS_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
     LOG_PORT_FIELD_NUMBER: _ClassVar[int]
+    FORGETFUL_FIELD_NUMBER: _ClassVar[int]
     adopted: bool
     epoch: int
     writer_id: str
@@ -208,7 +209,8 @@ class FenceReply(_message.Message):
     truncations: _containers.RepeatedCompositeFieldContainer[Truncation]
     descriptor: Descriptor
     log_port: int
-    def __init__(self, adopted: _Optional[bool] = ..., epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., truncations: _Optional[_Iterable[_Union[Truncation, _Mapping]]] = ..., descriptor: _Optional[_Union[Descriptor, _Mapping]] = ..., log_port: _Optional[int] = ...) -> None: ...
+    forgetful: bool
+    def __init__(self, adopted: _Optional[bool] = ..., epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., pgs: _Optional[_Iterable[_Union[PgState, _Mapping]]] = ..., truncations: _Optional[_Iterable[_Union[Truncation, _Mapping]]] = ..., descriptor: _Optional[_Union[Descriptor, _Mapping]] = ..., log_port: _Optional[int] = ..., forgetful: _Optional[bool] = ...) -> None: ...
 
 class TruncateRequest(_message.Message):
     __slots__ = ("volume_id", "volume_epoch", "writer_id", "range", "descriptor")
@@ -583,7 +585,7 @@ class RefillMeta(_message.Message):
     def __init__(self, pg: _Optional[int] = ..., end: _Optional[int] = ..., done: _Optional[_Iterable[_Union[RefillRange, _Mapping]]] = ...) -> None: ...
 
 class NodeMeta(_message.Message):
-    __slots__ = ("node_id", "descriptor", "volume_epoch", "writer_id", "truncations", "segments", "vdl", "pgmrpl", "refills", "settled_vdl")
+    __slots__ = ("node_id", "descriptor", "volume_epoch", "writer_id", "truncations", "segments", "vdl", "pgmrpl", "refills", "lost_memory", "told_epoch", "settled_vdl")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
     VOLUME_EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -593,6 +595,8 @@ class NodeMeta(_message.Message):
     VDL_FIELD_NUMBER: _ClassVar[int]
     PGMRPL_FIELD_NUMBER: _ClassVar[int]
     REFILLS_FIELD_NUMBER: _ClassVar[int]
+    LOST_MEMORY_FIELD_NUMBER: _ClassVar[int]
+    TOLD_EPOCH_FIELD_NUMBER: _ClassVar[int]
     SETTLED_VDL_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     descriptor: Descriptor
@@ -603,8 +607,10 @@ class NodeMeta(_message.Message):
     vdl: int
     pgmrpl: int
     refills: _containers.RepeatedCompositeFieldContainer[RefillMeta]
+    lost_memory: bool
+    told_epoch: int
     settled_vdl: int
-    def __init__(self, node_id: _Optional[str] = ..., descriptor: _Optional[_Union[Descriptor, _Mapping]] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., truncations: _Optional[_Iterable[_Union[Truncation, _Mapping]]] = ..., segments: _Optional[_Iterable[_Union[SegmentMeta, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., refills: _Optional[_Iterable[_Union[RefillMeta, _Mapping]]] = ..., settled_vdl: _Optional[int] = ...) -> None: ...
+    def __init__(self, node_id: _Optional[str] = ..., descriptor: _Optional[_Union[Descriptor, _Mapping]] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., truncations: _Optional[_Iterable[_Union[Truncation, _Mapping]]] = ..., segments: _Optional[_Iterable[_Union[SegmentMeta, _Mapping]]] = ..., vdl: _Optional[int] = ..., pgmrpl: _Optional[int] = ..., refills: _Optional[_Iterable[_Union[RefillMeta, _Mapping]]] = ..., lost_memory: _Optional[bool] = ..., told_epoch: _Optional[int] = ..., settled_vdl: _Optional[int] = ...) -> None: ...
 
 class BackupLog(_message.Message):
     __slots__ = ("prev_lsn", "last_lsn")

@@ -6,8 +6,10 @@ whose creation was never synced may be gone, one whose deletion was never synced
 
 - ``capacity_bytes``: it refuses with ENOSPC;
 - ``light_fuse``: the power goes in the middle of a later operation (``PowerLost``), before or after its effect;
-- ``sync_fails``: the next sync is an I/O error;
-- ``flip_bit``: a bit decays.
+- ``sync_fails``: the next sync is an I/O error; what it was to write can be read all the same, until it is asked for
+  past the cache (``uncache``) or a crash shows what of it had come to be durable;
+- ``flip_bit``: a bit decays;
+- ``lose_sectors``: they give an I/O error when read, until they are written anew.
 """
 
 from __future__ import annotations
@@ -27,13 +29,33 @@ class PowerLost(BaseException):
 
 
 class _File:
-    __slots__ = ("data", "durable", "known", "writes")
+    __slots__ = ("bad", "data", "durable", "failed", "known", "stale", "writes")
 
     def __init__(self) -> None:
         self.data = bytearray()
         self.durable = bytearray()
         self.known = False
         self.writes: list[tuple[int, bytes]] = []
+        self.failed: list[tuple[int, bytes]] = []
+        """Writes whose sync failed, until another sync, which has nothing to do for them, tells that they are lost."""
+        self.stale = False
+        """Whether ``data``, the cache, holds writes whose sync failed."""
+        self.bad: set[int] = set()
+        """Numbers of the sectors that cannot be read."""
+
+    def flush(self) -> None:
+        """Make durable what waits for it."""
+        for offset, written in self.writes:
+            _patch(self.durable, offset, written)
+        self.writes.clear()
+        self.failed.clear()
+
+    def put(self, offset: int, data: bytes) -> None:
+        """Write in place; a sector that is written whole can be read again."""
+        _patch(self.data, offset, data)
+        self.writes.append((offset, data))
+        if self.bad:
+            self.bad.difference_update(range(-(-offset // SECTOR_BYTES), (offset + len(data)) // SECTOR_BYTES))
 
 
 class SimDisk:
@@ -91,8 +113,7 @@ class SimDisk:
         self._grow(len(data))
         file = self._create(name)
         offset = len(file.data)
-        file.data += data
-        file.writes.append((offset, data))
+        file.put(offset, data)
         self._end()
         return offset
 
@@ -102,8 +123,7 @@ class SimDisk:
         file = self._files.get(name)
         self._grow(offset + len(data) - (len(file.data) if file else 0))
         file = self._create(name)
-        _patch(file.data, offset, bytes(data))
-        file.writes.append((offset, bytes(data)))
+        file.put(offset, bytes(data))
         self._end()
 
     def discard(self, name: str, offset: int, length: int) -> None:
@@ -111,8 +131,7 @@ class SimDisk:
         file = self._file(name)
         length = min(length, len(file.data) - offset)
         if length > 0:
-            _patch(file.data, offset, bytes(length))
-            file.writes.append((offset, bytes(length)))
+            file.put(offset, bytes(length))
 
     def sync(self, name: str) -> None:
         """See ``Disk.sync``."""
@@ -120,11 +139,12 @@ class SimDisk:
         self._begin()
         if self.sync_fails:
             self.sync_fails = False
+            file.failed += file.writes
+            file.writes.clear()
+            file.stale = True
             raise OSError(errno.EIO, "Input/output error")
         self.syncs += 1
-        for offset, written in file.writes:
-            _patch(file.durable, offset, written)
-        file.writes.clear()
+        file.flush()
         if not file.known:
             file.known = True
             self._limbo.clear()
@@ -144,10 +164,20 @@ class SimDisk:
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """See ``Disk.read``."""
-        return bytes(self._file(name).data[offset : offset + length])
+        file = self._file(name)
+        if file.bad and not file.bad.isdisjoint(_sectors(offset, min(length, len(file.data) - offset))):
+            raise OSError(errno.EIO, "Input/output error")
+        return bytes(file.data[offset : offset + length])
 
     def uncache(self, name: str, offset: int, length: int) -> None:
-        """See ``Disk.uncache``: there is no cache between."""
+        """See ``Disk.uncache``, of the whole file: what a failed sync left in the cache is not there any more."""
+        file = self._file(name)
+        if file.stale:
+            file.stale = False
+            file.failed.clear()
+            file.data[:] = file.durable.ljust(len(file.data), b"\0")
+            for at, written in file.writes:
+                _patch(file.data, at, written)
 
     def size(self, name: str) -> int:
         """See ``Disk.size``."""
@@ -162,9 +192,10 @@ class SimDisk:
         """See ``Disk.truncate``."""
         file = self._file(name)
         self._begin()
+        file.flush()
         del file.data[length:]
-        file.durable = bytearray(file.data)
-        file.writes.clear()
+        file.durable[:] = file.durable[:length].ljust(len(file.data), b"\0")
+        file.bad.intersection_update(_sectors(0, length))
         self._end()
 
     def delete(self, name: str) -> None:
@@ -187,6 +218,11 @@ class SimDisk:
         if offset < len(file.durable):
             file.durable[offset] ^= 1 << bit
 
+    def lose_sectors(self, name: str, offset: int, length: int) -> None:
+        """The sectors that the range touches cannot be read any more, until each is written whole, or its file goes."""
+        file = self._file(name)
+        file.bad.update(_sectors(offset, min(length, len(file.data) - offset)))
+
     def crash(self, rng: random.Random) -> SimDisk:
         """Power off and on: from now on the disk is as a restarted process finds it. Returns itself."""
         self._fuse, self.sync_fails = 0, False
@@ -199,7 +235,7 @@ class SimDisk:
                 del self._files[name]
                 continue
             data = bytearray(file.durable)
-            for offset, written in file.writes:
+            for offset, written in (*file.failed, *file.writes):
                 if rng.random() < 0.3:
                     continue
                 stop = len(written) if rng.random() < 0.5 else rng.randrange(len(written) + 1)
@@ -209,8 +245,13 @@ class SimDisk:
             survivor = _File()
             survivor.data[:] = survivor.durable[:] = data
             survivor.known = True
+            survivor.bad = file.bad
             self._files[name] = survivor
         return self
+
+
+def _sectors(offset: int, length: int) -> range:
+    return range(offset // SECTOR_BYTES, -(-(offset + length) // SECTOR_BYTES)) if length > 0 else range(0)
 
 
 def _patch(data: bytearray, offset: int, new: bytes) -> None:

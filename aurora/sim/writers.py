@@ -296,7 +296,11 @@ class SimWriter:
     def _tell(self, node: int, descriptor: Descriptor, done: Callable[[bool | None], None] | None = None) -> None:
         """Have the node take the descriptor; ``done`` gets whether it has it now, None when it does not answer."""
 
+        connection = self._connections[node]
+
         def told(reply: Any) -> None:
+            if connection != self._connections[node]:
+                reply = None  # of a connection that is over: the node may have lost its disk since
             if reply is not None and reply.ok:
                 self._on_taken(node, descriptor)
             if done is not None:

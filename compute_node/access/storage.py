@@ -6,7 +6,7 @@ and drops relation storage, and keeps one ``Table`` a relation descriptor.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC
 from typing import Any
 
@@ -138,11 +138,13 @@ class Storage:
             "allocated_bytes": int(self.superblock.high_water) * PAGE_BYTES,
         }
 
-    def reclaim_orphans(self) -> int:
-        """Free the storage of relations whose creator was cut off by a restart; how many."""
-        orphans = self.extents.orphans(self.txns.is_aborted)
+    def orphans(self) -> list[int]:
+        """Relation files whose creator was cut off by a restart; asked before the first session begins."""
+        return self.extents.orphans(self.txns.is_aborted)
+
+    def reclaim(self, orphans: Sequence[int]) -> None:
+        """Free their storage."""
         for relfile in orphans:
             self.volume.reserve(METADATA_REDO_BYTES)
             with self.mtr:
                 self.release_storage(relfile, int(self.log.next_lsn))
-        return len(orphans)

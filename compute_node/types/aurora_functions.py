@@ -33,6 +33,7 @@ for _oid, _name, _arguments in (
     (8004, "aurora_replace_storage_node", 2),
     (8005, "aurora_cancel_replacement", 1),
     (8006, "aurora_set_zone_away", 1),
+    (8007, "aurora_remove_storage_node", 1),
 ):
     _types, _call = (_TEXT,) * _arguments, _fleet_command(_name)
     REGISTRY.add_function(Function(_oid, _name, _types, _TEXT, _call, volatility="v", needs_context=True, source=_name))

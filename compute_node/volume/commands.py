@@ -27,6 +27,7 @@ class FleetCommands:
         self._member_at = member_at
         self._commands: dict[str, Callable[..., str]] = {
             "aurora_add_storage_node": self._add,
+            "aurora_remove_storage_node": self._remove,
             "aurora_replace_storage_node": self._replace,
             "aurora_cancel_replacement": self._cancel,
             "aurora_set_zone_away": self._set_away,
@@ -58,6 +59,10 @@ class FleetCommands:
             raise ConnectionFailure(f"no storage node answers at {address}") from error
         self._change(lambda fleet: fleet.add(member))
         return f"{member.node_id} in zone {member.az} joins the fleet"
+
+    def _remove(self, node_id: str) -> str:
+        self._change(lambda fleet: fleet.remove(node_id))
+        return f"{node_id} leaves the fleet"
 
     def _replace(self, lost: str, by: str) -> str:
         self._change(lambda fleet: fleet.replace(lost, by or None))

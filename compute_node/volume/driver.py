@@ -11,7 +11,7 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import grpc.aio
@@ -45,13 +45,8 @@ COPY_TIMEOUT_S = 30.0
 TICK_S = 0.05
 
 
-async def _ask_all(addresses: Iterable[str], ask: Any) -> list[Any]:
-    """``await ask(stub)`` on every address at once; those that fail are left out."""
-    return list((await _ask_each(addresses, ask)).values())
-
-
 async def _ask_each(addresses: Iterable[str], ask: Any) -> dict[str, Any]:
-    """The same, by address."""
+    """``await ask(stub)`` on every address at once, by address; those that fail are left out."""
     addresses = list(addresses)
 
     async def one(address: str) -> Any:
@@ -97,38 +92,76 @@ async def create(
     return descriptor
 
 
-async def find(addresses: Sequence[str], timeout_s: float) -> Descriptor | None:
-    """The newest descriptor that the nodes at ``addresses`` know, once a read quorum of its PG 0 is among them, with
-    nodes where they are found; None when they hold no volume.
+class Introduction(NamedTuple):
+    """What a node says of itself: its id, where it answers, and its descriptor, None while it belongs to no volume."""
 
-    ConnectionFailure (08006) when too few answer within ``timeout_s``. Recovery looks again: it may still be told of a
-    newer one.
+    node_id: str
+    address: str
+    descriptor: Descriptor | None
+
+
+async def find(addresses: Sequence[str], timeout_s: float) -> Descriptor | None:
+    """The newest descriptor that the nodes at ``addresses`` know of their volume, once those that belong to it are a
+    read quorum of its PG 0, with nodes where they are found; None when all answer and none holds a volume.
+
+    Nodes of another volume are named in the log and left out. ConnectionFailure (08006) when too few answer within
+    ``timeout_s``, ObjectNotInPrerequisiteState (55000) when there is such a quorum of more than one volume. Recovery
+    looks again: it may still be told of a newer descriptor.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s
     while True:
-        replies = await _ask_all(
-            addresses, lambda stub: stub.ReadDescriptor(pb.ReadDescriptorRequest(), timeout=RPC_TIMEOUT_S)
-        )
-        present = [Descriptor.from_proto(reply.descriptor) for reply in replies if reply.present]
-        if present:
-            found = await where(addresses)
-            newest = newest_known(present, found)
-            if newest is not None:
-                return relocated(newest, found)
-        if len(replies) == len(addresses) and not present:
+        answered = await introductions(addresses)
+        volumes: dict[bytes, list[Introduction]] = {}
+        for node in answered:
+            if node.descriptor is not None:
+                volumes.setdefault(node.descriptor.volume_id, []).append(node)
+        if not volumes and len(answered) == len(addresses):
             return None
+        there = [(_newest(nodes), nodes) for nodes in volumes.values()]
+        found = [(newest, nodes) for newest, nodes in there if newest is not None]
+        if len(found) > 1:
+            raise ObjectNotInPrerequisiteState(
+                f"the storage nodes hold {len(found)} volumes: which is meant?", detail=_in_words(volumes)
+            )
+        if found:
+            [(newest, nodes)] = found
+            if len(volumes) > 1:
+                logger.error("some storage nodes belong to another volume and are left out: %s", _in_words(volumes))
+            return relocated(newest, {node.node_id: node.address for node in nodes})
         if loop.time() > deadline:
             raise ConnectionFailure(
-                f"{len(replies)} of {len(addresses)} storage nodes answer, {len(present)} know a volume"
+                f"{len(answered)} of {len(addresses)} storage nodes answer, which is a read quorum of no volume",
+                detail=_in_words(volumes) or "None of them knows a volume.",
             )
         await asyncio.sleep(TICK_S)
 
 
-async def where(addresses: Iterable[str]) -> dict[str, str]:
-    """Node id → address of the nodes that answer at ``addresses``."""
-    replies = await _ask_each(addresses, lambda stub: stub.Status(pb.StatusRequest(), timeout=RPC_TIMEOUT_S))
-    return {reply.node_id: address for address, reply in replies.items()}
+def _newest(nodes: Sequence[Introduction]) -> Descriptor | None:
+    descriptors = [node.descriptor for node in nodes if node.descriptor is not None]
+    return newest_known(descriptors, [node.node_id for node in nodes])
+
+
+def _in_words(volumes: Mapping[bytes, Sequence[Introduction]]) -> str:
+    return "; ".join(
+        f"volume {volume_id.hex()}: {', '.join(f'{node.node_id} at {node.address}' for node in nodes)}"
+        for volume_id, nodes in volumes.items()
+    )
+
+
+async def introductions(addresses: Iterable[str]) -> list[Introduction]:
+    """What the nodes that answer say of themselves."""
+
+    async def ask(stub: Any) -> tuple[Any, Any]:
+        return await asyncio.gather(
+            stub.Status(pb.StatusRequest(), timeout=RPC_TIMEOUT_S),
+            stub.ReadDescriptor(pb.ReadDescriptorRequest(), timeout=RPC_TIMEOUT_S),
+        )
+
+    return [
+        Introduction(status.node_id, address, Descriptor.from_proto(reply.descriptor) if reply.present else None)
+        for address, (status, reply) in (await _ask_each(addresses, ask)).items()
+    ]
 
 
 def relocated(descriptor: Descriptor, found: Mapping[str, str]) -> Descriptor:
@@ -160,9 +193,16 @@ class NodeCalls:
         return bool(reply.ok)
 
     async def fetch(self, effect: SendFetch) -> LogAnswer:
-        """Read log."""
+        """Read log, all or as much as is asked for."""
         call = self.stub.FetchLog(self.requests.fetch(effect), timeout=COPY_TIMEOUT_S)
-        return read_log([reply async for reply in call])
+        replies, read_bytes = [], 0
+        async for reply in call:
+            replies.append(reply)
+            read_bytes += len(reply.batches)
+            if effect.most_bytes is not None and read_bytes >= effect.most_bytes:
+                call.cancel()
+                break
+        return read_log(replies)
 
     async def append(self, effect: SendAppend) -> AppendAnswer:
         """Copy log to the node."""
@@ -189,14 +229,16 @@ async def recover(
     descriptor: Descriptor,
     calls_of: Callable[[Descriptor], Sequence[NodeCalls]],
     read_only_after_s: float | None = None,
+    reading_epoch: int = 0,
 ) -> Recovered:
     """Run recovery to its end, however long the nodes take. ``calls_of``: the calls to each node of a descriptor, by
-    node index. Raises ``Superseded`` when a newer writer took over.
+    node index. ``reading_epoch``: under which this writer reads already, 0: none. Raises ``Superseded`` when a newer
+    writer took over.
     """
-    epoch = 1
+    epoch = max(1, reading_epoch)
     while True:
         ticks = None if read_only_after_s is None else int(read_only_after_s / TICK_S)
-        recovery = Recovery(descriptor, epoch, ticks)
+        recovery = Recovery(descriptor, epoch, ticks, reads=bool(reading_epoch))
         try:
             return await _run(recovery, calls_of(descriptor))
         except Outdated as error:
@@ -208,12 +250,19 @@ async def recover(
 async def _run(recovery: Recovery, calls: Sequence[NodeCalls]) -> Recovered:
     answers: asyncio.Queue[tuple[Effect, Answer | Exception | None]] = asyncio.Queue()
     tasks: set[asyncio.Task[None]] = set()
+    problems: dict[int, str] = {}
 
     async def perform(effect: Effect, call: Awaitable[Answer]) -> None:
         try:
             answer: Answer | Exception | None = await call
         except (grpc.aio.AioRpcError, ConnectionError) as error:
-            logger.debug("recovery: %s of node %d: %s", type(effect).__name__, effect.node, error)
+            problem = (
+                f"{error.code().name}: {error.details()}" if isinstance(error, grpc.aio.AioRpcError) else str(error)
+            )
+            if problem != problems.get(effect.node):
+                problems[effect.node] = problem
+                node_id = recovery.descriptor.nodes[effect.node].node_id
+                logger.info("recovery: %s to storage node %s: %s", type(effect).__name__, node_id, problem)
             answer = None
         except Exception as error:
             answer = error  # a defect: it ends the recovery below

@@ -10,7 +10,8 @@ the log must be durable under the committed one AND the proposed one. A replacem
 2018, section 4):
 
 1. *begin*: G becomes the candidate of F's slots: write set 4/6 ABCDEF AND 4/6 ABCDEG, read set either;
-2. *commit* once G's segments are filled: ABCDEG; or *go back* at any time: ABCDEF.
+2. *commit* once G's segments are filled: ABCDEG; or *go back* at any time: ABCDEF. Until the step is committed, who
+   leaves is served as before, and told last, when nothing but its word is lacking.
 
 Another replacement may begin meanwhile (four sets). A change of model (a zone away: 3/4 of the others; and back) takes
 two steps as well: both models at once, then, when all that was written before is durable under both, the new one.
@@ -72,10 +73,11 @@ class Fleet:
         self.wanted_groups = len(self.committed.groups)
         self.steps = 0
         """Descriptors committed by this writer."""
-        self._taken = 0
         self._requests: deque[Request] = deque()
         self._marks: dict[int, int] = {}
         """PG → LSN that must be durable under both models before a change of model is committed."""
+        self._problem = ""
+        """Why the last step that could not be planned was not taken."""
 
     # --- what is wanted
 
@@ -85,8 +87,14 @@ class Fleet:
         return self.wanted_groups > len(self.committed.groups)
 
     def add(self, member: Member) -> None:
-        """A node joins the fleet; it holds nothing yet. ChangeRefused when another has its id."""
+        """A node joins the fleet; it holds nothing yet. ChangeRefused when another has its id, or when its zone is none
+        of the volume's.
+        """
         self._request(lambda descriptor: with_node(descriptor, member))
+
+    def remove(self, node_id: str) -> None:
+        """A node that holds nothing leaves the fleet. ChangeRefused for one that holds a segment, or is to hold one."""
+        self._request(lambda descriptor: without_node(descriptor, node_id))
 
     def replace(self, lost: str, by: str | None, avoid: Collection[str] = ()) -> None:
         """Begin to replace ``lost`` by ``by``, or by spare nodes of its zone but those to ``avoid``, in all its PGs.
@@ -132,33 +140,52 @@ class Fleet:
             if step is not None:
                 self._propose(step)
         latest = self.proposal or self.committed
+        # They drop their segments when they take it, and their acks are of use until all else that it takes is there.
+        leaving = sum(1 << node for node, link in enumerate(self.core.links) if link.leaves)
         effects: list[Effect] = [
             SendDescriptor(node, latest)
             for node, link in enumerate(self.core.links)
-            if link.connected and not self._taken >> node & 1 and not latest.nodes[node].retired
+            if link.connected
+            and link.taken != latest.version
+            and not self.core.members[node].retired
+            and (not link.leaves or self._quorums_took(latest, self._took(latest) | leaving))
         ]
         if self.proposal is None:
             candidates = {slot.candidate for group in latest.groups for slot in group.slots if slot.candidate}
             effects += [AskStates(latest.index_of[candidate]) for candidate in sorted(candidates)]
         return effects
 
+    def _took(self, descriptor: Descriptor) -> int:
+        """Mask of the nodes that have said that they have this descriptor."""
+        return sum(1 << node for node, link in enumerate(self.core.links) if link.taken == descriptor.version)
+
     def _next(self) -> Descriptor | None:
         """The descriptor to propose next; None when the committed one will do for now."""
         latest = step = self.committed
         while self._requests and step == latest:
-            request = self._requests.popleft()
-            try:
-                step = request(latest)
-            except ChangeRefused as error:
-                # It could be made when it was asked for; a step taken since then stands against it.
-                logger.warning("a change of the fleet is dropped: %s", error)
+            step = self._planned(self._requests.popleft(), latest)
         if step == latest and self.wanted_groups > len(latest.groups):
-            step = grown(latest, self.wanted_groups, self._unfit(latest))
+            step = self._planned(lambda now: grown(now, self.wanted_groups, self._unfit(now)), latest)
         if step == latest:
-            step = self._settle(latest)
+            step = self._planned(self._settle, latest)
         if step == latest:
             return None
         return replace(step, generation=latest.generation + 1, proposer_epoch=self.core.epoch)
+
+    def _planned(self, plan: Request, latest: Descriptor) -> Descriptor:
+        """What the plan makes of the descriptor; the descriptor as it is when it cannot be carried out: that is logged,
+        and no reason for the log and the other steps to stand still.
+        """
+        try:
+            return plan(latest)
+        except ChangeRefused as error:
+            # It could be made when it was asked for; a step taken since then stands against it.
+            logger.warning("a change of the fleet is dropped: %s", error)
+        except InvariantViolation as error:
+            if str(error) != self._problem:  # growth is planned anew at each tick
+                self._problem = str(error)
+                logger.error("a change of the fleet cannot be planned: %s", error)
+        return latest
 
     def _unfit(self, latest: Descriptor) -> dict[str, int]:
         """Nodes that should get no new segments, the least fit with the greatest number: silent ones (one that was
@@ -195,7 +222,7 @@ class Fleet:
     def _propose(self, step: Descriptor) -> None:
         if len(step.nodes) < len(self.committed.nodes) or step.version <= self.committed.version:
             raise InvariantViolation(f"proposal {step.version} with {len(step.nodes)} nodes after {self.committed}")
-        self.proposal, self._taken = step, 0
+        self.proposal = step
         # From here on: what was counted under the committed quorums alone lies at or below these LSNs.
         self.core.adopt(step, and_also=self.committed)
         self._marks = dict(self.core.pg_last)
@@ -204,8 +231,8 @@ class Fleet:
     def on_taken(self, node: int, descriptor: Descriptor) -> bool:
         """The node has taken the descriptor; returns whether that committed it (the VDL may have advanced then)."""
         if descriptor == (self.proposal or self.committed):
-            self._taken |= 1 << node
-        if descriptor != self.proposal or not self._quorums_took(descriptor):
+            self.core.links[node].taken = descriptor.version
+        if descriptor != self.proposal or not self._quorums_took(descriptor, self._took(descriptor)):
             return False
         logger.info("descriptor %s is committed", descriptor.version)
         self.committed, self.proposal = descriptor, None
@@ -213,11 +240,11 @@ class Fleet:
         self.core.adopt(descriptor)
         return True
 
-    def _quorums_took(self, new: Descriptor) -> bool:
+    def _quorums_took(self, new: Descriptor, took: int) -> bool:
         old = self.committed
         changed = {pg for pg, group in enumerate(new.groups) if pg >= len(old.groups) or old.groups[pg] != group}
         return all(
-            descriptor.write_quorum(pg).satisfied(self._taken)
+            descriptor.write_quorum(pg).satisfied(took)
             for pg in changed | {0}
             for descriptor in (old, new)
             if pg < len(descriptor.groups)
@@ -226,12 +253,27 @@ class Fleet:
 
 def with_node(descriptor: Descriptor, member: Member) -> Descriptor:
     """The descriptor with a node more; an address that has changed is taken over."""
+    if member.az not in descriptor.zones:
+        zones = ", ".join(sorted(descriptor.zones))
+        raise ChangeRefused(f"{member.node_id} is in zone {member.az!r}, the volume in {zones}")
     if member.node_id not in descriptor.index_of:
         return replace(descriptor, nodes=(*descriptor.nodes, member))
     held = descriptor.member(member.node_id)
     if held.az != member.az:
         raise ChangeRefused(f"the fleet has a node {member.node_id} in zone {held.az}")
     nodes = tuple(member if node.node_id == member.node_id else node for node in descriptor.nodes)
+    return replace(descriptor, nodes=nodes)
+
+
+def without_node(descriptor: Descriptor, node_id: str) -> Descriptor:
+    """The descriptor with a node retired that holds nothing."""
+    if node_id not in descriptor.index_of:
+        raise ChangeRefused(f"{node_id} is no node of the fleet")
+    if descriptor.member(node_id).retired:
+        raise ChangeRefused(f"{node_id} has left the fleet already")
+    if held := descriptor.groups_of(node_id):
+        raise ChangeRefused(f"{node_id} holds a segment of PG {min(held)}, or is to hold one")
+    nodes = tuple(replace(node, retired=True) if node.node_id == node_id else node for node in descriptor.nodes)
     return replace(descriptor, nodes=nodes)
 
 
@@ -289,13 +331,13 @@ def without_candidate(descriptor: Descriptor, candidate: str) -> Descriptor:
 
 def changing_model(descriptor: Descriptor, zone: str) -> Descriptor:
     """The first step of a change of model: both models at once."""
-    if zone and zone not in descriptor.az_of.values():
-        raise ChangeRefused(f"there is no zone {zone}")
+    if zone and zone not in descriptor.zones:
+        raise ChangeRefused(f"no segment is in a zone {zone!r}")
     if any(group.away_next is not None for group in descriptor.groups):
         raise ChangeRefused("the quorum model is being changed already")
     if all(group.away == zone for group in descriptor.groups):
         raise ChangeRefused(f"zone {zone} is away already" if zone else "no zone is away")
-    if zone and any(group.away for group in descriptor.groups):
+    if zone and any(group.away not in ("", zone) for group in descriptor.groups):
         raise ChangeRefused("another zone is away")
     groups = [
         group if group.away == zone else replace(group, away_next=zone, membership_epoch=group.membership_epoch + 1)
@@ -317,6 +359,9 @@ def describe(old: Descriptor, new: Descriptor) -> str:
     said = []
     if len(new.groups) > len(old.groups):
         said.append(f"{len(new.groups)} protection groups instead of {len(old.groups)}")
+    gone = [now.node_id for was, now in zip(old.nodes, new.nodes) if now.retired and not was.retired]
+    if gone:
+        said.append("retired " + ", ".join(gone))
     if len(new.nodes) > len(old.nodes):
         said.append("new nodes " + ", ".join(node.node_id for node in new.nodes[len(old.nodes) :]))
     for pg, (before, after) in enumerate(zip(old.groups, new.groups)):

@@ -46,7 +46,13 @@ class Handshake:
         self._missing: list[TruncationRange] = []
 
     def start(self) -> HandshakeEffect:
-        """Begin."""
+        """Begin. What the node acknowledged before counts no longer from here on, for once it has been fenced it may
+        count as filled again after the loss of its disk (storage_node/membership.py).
+        """
+        self._core.on_meeting(self._node)
+        return self._fence()
+
+    def _fence(self) -> HandshakeEffect:
         return SendFence(0, self._node, self._core.epoch)
 
     def on_reply(self, effect: HandshakeEffect, answer: HandshakeAnswer) -> HandshakeEffect | None:
@@ -58,7 +64,7 @@ class Handshake:
         if isinstance(effect, SendFence) and isinstance(answer, FenceAnswer):
             return self._on_fence(answer)
         if isinstance(effect, SendDescriptor) and isinstance(answer, bool):
-            return self.start()
+            return self._fence()
         if isinstance(effect, SendTruncate) and isinstance(answer, TruncateAnswer):
             return self._on_truncate(answer)
         raise InvariantViolation(f"{type(answer).__name__} answers {type(effect).__name__}")
@@ -67,7 +73,7 @@ class Handshake:
         if not answer.adopted:
             self._refused(answer.epoch)
             return None
-        latest = self._core.descriptor
+        latest = self._core.latest_for(self._node)
         if self._told is not latest and (answer.descriptor is None or answer.descriptor.version < latest.version):
             return self._tell_descriptor()
         self._missing = sorted(self._truncations - answer.truncations)
@@ -77,7 +83,7 @@ class Handshake:
         return None
 
     def _tell_descriptor(self) -> HandshakeEffect:
-        self._told = self._core.descriptor
+        self._told = self._core.latest_for(self._node)
         return SendDescriptor(self._node, self._told)
 
     def _tell_range(self) -> HandshakeEffect:
@@ -89,7 +95,7 @@ class Handshake:
         if not answer.ok:
             self._refused(answer.epoch if answer.epoch > self._core.epoch else 0)
             return None
-        return self._tell_range() if self._missing else self.start()
+        return self._tell_range() if self._missing else self._fence()
 
     def _refused(self, epoch: int) -> None:
         self._core.links[self._node].refused_epoch = epoch

@@ -108,6 +108,7 @@ def read_fence(reply: pb.FenceReply) -> FenceAnswer:
         frozenset(TruncationRange(span.epoch, span.vdl, span.upper) for span in reply.truncations),
         reply.log_port,
         Descriptor.from_proto(reply.descriptor),
+        reply.forgetful,
     )
 
 

@@ -45,7 +45,7 @@ class RestorePoints:
             return
         point = volume.requests.restore_point(volume.epoch, volume.core.pgmrpl, volume.core.tracker)
         for stream in late:
-            self._tasks[stream.index] = asyncio.ensure_future(self._send(stream, point))
+            self._tasks[stream.index] = volume.background(self._send(stream, point))
 
     async def _send(self, stream: NodeStream, point: pb.AdvanceRequest) -> None:
         try:
@@ -55,8 +55,3 @@ class RestorePoints:
             logger.debug("restore point %d to %s: %s", point.vdl, stream.member.node_id, error.code().name)
         finally:
             del self._tasks[stream.index]
-
-    def close(self) -> None:
-        """Nothing more is told."""
-        for task in self._tasks.values():
-            task.cancel()

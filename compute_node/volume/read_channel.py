@@ -54,6 +54,7 @@ class ReadChannel:
         self._answers = False
         """Whether the stream has ever answered."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     @property
     def streaming(self) -> bool:
@@ -63,6 +64,9 @@ class ReadChannel:
     def ask(self, request: pb.ReadPagesRequest, answered: Answered) -> None:
         """Send a request; ``answered`` is called once, never before this returns."""
         loop = asyncio.get_running_loop()
+        if self._closed:
+            loop.call_soon(answered, None)
+            return
         now = loop.time()
         if self._stream is not None and self._pending:
             _, since = next(iter(self._pending.values()))
@@ -133,10 +137,10 @@ class ReadChannel:
             asyncio.get_running_loop().call_soon(answered, None)
 
     async def close(self) -> None:
-        """End the stream; what is unanswered fails."""
+        """End the stream; what is unanswered fails, and what is asked from now on."""
+        self._closed = True
         tasks = [*self._tasks, *([self._connecting] if self._connecting is not None else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._end("closed")
-        self._not_before_s = float("inf")

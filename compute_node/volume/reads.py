@@ -168,7 +168,7 @@ class PageReader:
     async def read(self, page_nos: Sequence[int]) -> list[bytes | None]:
         """The pages as of the VDL now: 8192 bytes each, None for one never written.
 
-        IoError (58030) when no node could answer for 30 seconds; AdminShutdown (57P01) when the writer is fenced;
+        IoError (58030) when no node could answer for 30 seconds; ``Volume.over_error`` when the volume is over;
         DataCorrupted (XX001) when one answers nonsense.
         """
         loop = asyncio.get_running_loop()
@@ -177,8 +177,8 @@ class PageReader:
         missing = list(dict.fromkeys(page_nos))
         pause_s = 0.0  # at first: the membership may have changed on the way
         while True:
-            if self._volume.fenced:
-                raise self._volume.fenced_error()
+            if self._volume.over:
+                raise self._volume.over_error()
             read_point = self._volume.vdl
             self.held[read_point] += 1
             try:

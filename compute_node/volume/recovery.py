@@ -39,6 +39,8 @@ LAL_BYTES: Final = 10_000_000
 LAL_MARGIN_BYTES: Final = 1 << 20
 """What one mini-transaction may overrun the limit by: its reservation is an estimate."""
 APPEND_CHUNK_BYTES: Final = 4 << 20
+REPAIR_BYTES: Final = 32 << 20
+"""About so much log is held at a time while it is copied."""
 
 
 class Superseded(Exception):
@@ -89,6 +91,7 @@ class FenceAnswer:
     truncations: frozenset[TruncationRange] = frozenset()
     log_port: int = 0
     descriptor: Descriptor | None = None
+    forgetful: bool = False
 
     @property
     def scls(self) -> dict[int, int]:
@@ -134,13 +137,14 @@ class SendFence:
 
 @dataclass(frozen=True, slots=True)
 class SendFetch:
-    """Ask for the log of ``pg`` in ``(after, upto]``."""
+    """Ask for the log of ``pg`` in ``(after, upto]``; no more of it is read once there are ``most_bytes``."""
 
     round: int
     node: int
     pg: int
     after: int
     upto: int
+    most_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,11 +207,15 @@ class Recovery:
     before, an older self would not be fenced. ``read_only_ticks``: after so many ticks a read quorum of adopters is
     enough to open for reading (None: never). Nodes are node indexes of ``descriptor``. ``on_reply`` and ``tick`` raise
     ``Superseded`` when a newer writer has fenced the volume meanwhile, ``Outdated`` when a node has a newer descriptor.
+    ``reads``: this writer reads under ``epoch`` already; a node that has adopted a newer one supersedes it.
     """
 
-    def __init__(self, descriptor: Descriptor, epoch: int = 1, read_only_ticks: int | None = None) -> None:
+    def __init__(
+        self, descriptor: Descriptor, epoch: int = 1, read_only_ticks: int | None = None, reads: bool = False
+    ) -> None:
         self.descriptor = descriptor
         self.epoch = epoch
+        self._reads = reads
         self.phase = Phase.FENCE
         self.result: Recovered | None = None
         self._read_only_ticks = read_only_ticks
@@ -299,16 +307,23 @@ class Recovery:
             answer = self._adopters.get(node)
             if answer is None:
                 continue
-            # One that has not heard of the group yet has nothing of it, truly; but whoever joined it later must have.
+            # One that has not heard of the group yet has nothing of it, truly; but whoever joined it later must have,
+            # and whoever lost its disk may have had.
             report = answer.pgs.get(pg)
-            if report.hollow if report is not None else group.membership_epoch > 1:
+            if report.hollow if report is not None else group.membership_epoch > 1 or answer.forgetful:
                 continue
             found.append(node)
         return found
 
     def _fills(self, node: int) -> bool:
-        """Whether the adopter had hollow segments when it answered: it may have filled them since."""
-        return any(report.hollow for report in self._adopters[node].pgs.values())
+        """Whether the adopter had hollow segments when it answered, or may not have known of some: it may have filled
+        them since.
+        """
+        answer = self._adopters[node]
+        held = self.descriptor.groups_of(self.descriptor.nodes[node].node_id)
+        return any(report.hollow for report in answer.pgs.values()) or (
+            answer.forgetful and not held <= answer.pgs.keys()
+        )
 
     def _mask(self, pg: int) -> int:
         return sum(1 << node for node in self._voters(pg))
@@ -351,7 +366,7 @@ class Recovery:
             raise Outdated(answer.descriptor, self.epoch)
         self._truncations.update(answer.truncations)
         if not answer.adopted:
-            if self.phase is not Phase.FENCE:
+            if self.phase is not Phase.FENCE or self._reads:
                 raise Superseded(answer.epoch)
             self.epoch = max(answer.epoch, self.epoch) + 1
             return self._fence()
@@ -475,12 +490,15 @@ class Recovery:
         self._round += 1
         self._fetched.clear()
         self._lacking.clear()
+        fetches = []
         for pg, last in sorted(self._pg_last.items()):
             held = self._keepers(pg)
             lacking = [(scl, node) for scl, node in held if scl < last]
             if lacking:
                 fetch = SendFetch(self._round, held[0][1], pg, min(scl for scl, _ in lacking), last)
-                self._lacking[fetch] = [node for _, node in lacking]
+                fetches.append((fetch, [node for _, node in lacking]))
+        for fetch, nodes in fetches:
+            self._lacking[replace(fetch, most_bytes=REPAIR_BYTES // len(fetches))] = nodes
         if self._lacking:
             return self._send(list(self._lacking))
         return self._refence() if buggify("recovery-looks-again") else self._truncate()
@@ -490,7 +508,10 @@ class Recovery:
         sends: list[Effect] = []
         for fetch, answer in self._fetched.items():
             # A collected log comes back to the node as page baselines, by gossip; the next tick looks again.
+            # A part leaves the rest to the rounds that follow, and to gossip.
             found = [] if answer.collected else batches.split(answer.frames)
+            if buggify("recovery-fetches-part"):
+                found = found[:1]
             for node in self._lacking[fetch]:
                 scl = self._scls[node].get(fetch.pg, 0)
                 clipped = [batches.clip(batch, fetch.upto) for batch in found if batch.last_lsn > scl]

@@ -8,7 +8,6 @@ stream goes on where its SCL says.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
@@ -41,20 +40,25 @@ _METHOD = "/aurora.storage.v1.Storage/AppendLog"
 
 
 class NodeStream:
-    """The connection to one member, kept up until ``close``."""
+    """The connection to one member, kept up until ``close``.
+
+    Invariant: one attempt to connect has one address, and its channel is closed when it is over, not under its calls.
+    """
 
     def __init__(self, volume: Volume, index: int, member: Member) -> None:
         self.index = index
         self.member = member
-        self.channel = open_channel(member.address)
-        self.calls = NodeCalls(volume.requests, self.channel)
-        self.source = Source(ReadChannel(member.address, self.calls.stub))
+        self.channel: grpc.aio.Channel
+        self.calls: NodeCalls
+        self.source: Source
         """This node as page reads see it."""
         self.problem = ""
         """Why the last stream ended."""
         self._volume = volume
         self._silent_rounds = 0
-        self._log_port_mute = False
+        self._address: str
+        """Where ``channel`` leads; ``_run`` follows ``member.address``."""
+        self._log_port_mute: bool
         """The node's log port took a connection and said nothing: something else listens there as seen from here."""
         self._stream: GrpcStream | None = None
         self._closed: asyncio.Event = asyncio.Event()
@@ -62,23 +66,41 @@ class NodeStream:
         self._telling: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
         self._errands: set[asyncio.Task[None]] = set()
+        self._dial()
+
+    def _dial(self) -> None:
+        """Have channels to where the node is."""
+        self._address = self.member.address
+        self._log_port_mute = False
+        self.channel = open_channel(self._address)
+        self.calls = NodeCalls(self._volume.requests, self.channel)
+        self.source = Source(ReadChannel(self._address, self.calls.stub))
+
+    def _follow(self) -> None:
+        """Have them where it is now. No attempt to connect is under way; errands that are cut off come again."""
+        if self._address != self.member.address:
+            self._errand(self.source.channel.close())
+            self._errand(self.channel.close())
+            self._dial()
+
+    @property
+    def _runs(self) -> bool:
+        return self._task is not None and not self._task.done()
 
     def start(self) -> None:
         """Begin to stream, unless the node is retired; the volume has its writer core."""
-        if self._task is None and not self.member.retired:
-            self._task = asyncio.ensure_future(self._run())
+        if not self._runs and not self.member.retired:
+            self._task = self._volume.background(self._run())
 
     def move(self, member: Member) -> None:
-        """What the descriptor says of the node now: another address is used from the next connection on."""
-        if member.address != self.member.address:
-            logger.info("storage node %s is at %s now, not at %s", member.node_id, member.address, self.member.address)
-            self._errand(self.source.channel.close())
-            self._errand(self.channel.close())
-            self.channel = open_channel(member.address)
-            self.calls = NodeCalls(self._volume.requests, self.channel)
-            self.source = Source(ReadChannel(member.address, self.calls.stub))
-            self._on_closed("the node has moved")
-        self.member = member
+        """What the descriptor says of the node now: another address is used from the next attempt to connect on."""
+        before, self.member = self.member, member
+        if member.address != before.address:
+            logger.info("storage node %s is at %s now, not at %s", member.node_id, member.address, before.address)
+            if self._runs:
+                self._on_closed("the node has moved")
+            else:
+                self._follow()
 
     def tell(self, descriptor: Descriptor) -> None:
         """Have the node take the descriptor; what comes of it goes to the volume."""
@@ -91,7 +113,7 @@ class NodeStream:
             self._asking = self._errand(self._ask())
 
     def _errand(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
+        task = self._volume.background(work)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
         return task
@@ -133,6 +155,7 @@ class NodeStream:
         while not self.member.retired:
             try:
                 self._closed.clear()
+                self._follow()
                 if await self._connect():
                     backoff_s = BACKOFF_FIRST_S
                     await self._closed.wait()
@@ -199,7 +222,7 @@ class NodeStream:
     async def _open(self, log_port: int) -> GrpcStream:
         """The append stream: on the node's log port, else on the contract's, which any node serves."""
         if log_port and not self._log_port_mute:
-            address = f"{self.member.address.rpartition(':')[0]}:{log_port}"
+            address = f"{self._address.rpartition(':')[0]}:{log_port}"
             try:
                 stream = await open_stream(address, _METHOD, self._on_message, self._on_closed)
             except ConnectionError as error:
@@ -207,7 +230,7 @@ class NodeStream:
             else:
                 self._log_port_mute = True  # until its first message
                 return stream
-        return await open_stream(self.member.address, _METHOD, self._on_message, self._on_closed)
+        return await open_stream(self._address, _METHOD, self._on_message, self._on_closed)
 
     async def _ask(self) -> None:
         try:
@@ -227,11 +250,9 @@ class NodeStream:
 
     async def close(self) -> None:
         """End the stream and the channel."""
-        for errand in list(self._errands):
-            errand.cancel()
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        tasks = [*self._errands, *([self._task] if self._task is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)  # what they raised the volume was told
         await self.source.channel.close()
         await self.channel.close()

@@ -16,15 +16,14 @@ also tells idle nodes the VDL and asks lagging ones for theirs.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import uuid
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Coroutine, Sequence
 from time import monotonic
 from typing import Any, Final
 
-from aurora.errors import AdminShutdown, InvariantViolation, SqlError
+from aurora.errors import AdminShutdown, CrashShutdown, InvariantViolation, SqlError
 from aurora.geometry import Descriptor, Member
 from aurora.histogram import Histogram
 from aurora.kernels import mtr
@@ -60,11 +59,16 @@ class VolumeNotFound(SqlError):
     sqlstate = "55000"
 
 
+class ReadBehind(Exception):
+    """The volume's log goes on beyond what was read of it: caches and counters are of an older end."""
+
+
 class Volume:
     """An open volume. Made by ``Volume.open``.
 
-    ``log`` is the open end of the log; ``fenced`` is true once a newer writer has taken over, and nothing is
-    acknowledged any more. ``read_only``: only three nodes could be fenced; reads work, ``reserve`` waits for a fourth.
+    ``log`` is the open end of the log. ``fenced``: a newer writer has taken over; ``broken``: work in the background
+    met a defect. With either it is ``over``: nothing is acknowledged any more, sessions get ``over_error``.
+    ``read_only``: only three nodes could be fenced; reads work, ``reserve`` waits for a fourth.
     """
 
     def __init__(
@@ -83,10 +87,14 @@ class Volume:
         self.log: Any
         self.read_only = True
         self.fenced = False
+        self.broken = False
         self.vdl = 0
         self.durable_callbacks: list[Callable[[int], None]] = []
         """Called with the new VDL each time it has advanced, before those who wait for it are woken."""
-        self.on_fenced: Callable[[], None] | None = None
+        self.on_over: Callable[[], None] | None = None
+        """Called when it is over."""
+        self.on_writable: Callable[[], None] | None = None
+        """Called when a volume that was opened for reading is open for writing."""
         self.siblings: Callable[[], int] = _nobody
         """How many transactions are writing and have not committed."""
         self.pgmrpl_source: Callable[[], int] | None = None
@@ -95,7 +103,7 @@ class Volume:
         self.monitor: Monitor
         self._patience_s = replace_after_s, away_after_s
         self.streams: list[NodeStream] = []
-        self._meet(descriptor)
+        self._meet(descriptor.nodes)
         self.reader = PageReader(self)
         self.flush_seconds = Histogram()
         """From a flush to its durability on a write quorum."""
@@ -103,13 +111,14 @@ class Volume:
         self._flushed: deque[tuple[int, float]] = deque()
         self._in_flight_max = in_flight_max
         self._durable = DurableQueue()
-        self._space: deque[tuple[int, Waiter]] = deque()
+        self._space: OrderedDict[Waiter, int] = OrderedDict()
+        """Who waits for log space, in turn, and for how many bytes; one that is cancelled leaves."""
         self._loop = asyncio.get_running_loop()
         self._armed = False
         self._flusher: Flusher
-        self._growing: list[Waiter] = []
-        """Who waits for the volume to grow."""
-        self._tasks: list[asyncio.Task[None]] = []
+        self._growing: dict[Waiter, None] = {}
+        """Who waits for the volume to grow; one that is cancelled leaves."""
+        self._tasks: set[asyncio.Task[None]] = set()
         self._points = RestorePoints(self)
 
     @staticmethod
@@ -134,9 +143,11 @@ class Volume:
         """Find the volume, fence older writers, recover, and begin to stream.
 
         Waits for four nodes without limit; with ``read_only_after_s`` it opens for reading with three after that
-        time, and for writing when a fourth comes. Raises ``VolumeNotFound`` (55000), ConnectionFailure (08006) when
-        no read quorum answers within ``find_timeout_s``, AdminShutdown (57P01) when another writer takes over
-        meanwhile.
+        time, and for writing when a fourth comes. Should that one know of more log than was read, all of it
+        unacknowledged, the volume is broken (``ReadBehind``): the process is to start again.
+
+        Raises ``VolumeNotFound`` (55000), ConnectionFailure (08006) when no read quorum answers within
+        ``find_timeout_s``, AdminShutdown (57P01) when another writer takes over meanwhile.
         """
         descriptor = await driver.find(storage_addresses, find_timeout_s)
         if descriptor is None:
@@ -148,7 +159,7 @@ class Volume:
         except BaseException:
             await volume.close()
             raise
-        volume._tasks.append(asyncio.ensure_future(volume._housekeeping()))
+        volume.background(volume._housekeeping())
         return volume
 
     async def _recover(self, read_only_after_s: float | None) -> None:
@@ -161,18 +172,28 @@ class Volume:
         if not hasattr(self, "log"):
             self.log = mtr.RedoLog(recovered.next_lsn, recovered.vdl, self.descriptor.pages_per_pg, recovered.pg_last)
         if recovered.read_only:
-            self._tasks.append(asyncio.ensure_future(self._upgrade()))
+            self.background(self._upgrade())
             return
         self._start_writing(recovered)
 
-    def _meet(self, descriptor: Descriptor) -> None:
-        """Have a stream for each node of the descriptor, at its node index."""
-        for index, node in enumerate(descriptor.nodes):
-            if index == len(self.streams):
-                self.streams.append(NodeStream(self, index, node))
+    def _meet(self, members: Sequence[Member]) -> None:
+        """Have a stream for each node, at its node index and to its address."""
+        kept = 0
+        for stream, node in zip(self.streams, members):
+            if stream.member.node_id != node.node_id:
+                break
+            stream.move(node)
+            kept += 1
+        # While the volume is open nodes are only added. Recovery may begin again with a descriptor that another writer
+        # proposed: it has other nodes where the one before had its newest.
+        for stream in self.streams[kept:]:
+            self.background(stream.close())
+        added = [NodeStream(self, index, node) for index, node in enumerate(members) if index >= kept]
+        self.streams[kept:] = added
 
     def _calls_of(self, descriptor: Descriptor) -> list[driver.NodeCalls]:
-        self._meet(descriptor)
+        self.descriptor = descriptor
+        self._meet(descriptor.nodes)
         return [stream.calls for stream in self.streams]
 
     def _start_writing(self, recovered: Recovered) -> None:
@@ -191,15 +212,19 @@ class Volume:
     async def _upgrade(self) -> None:
         """Opened with three nodes: recover again for writing, as soon as there are four."""
         try:
-            recovered = await driver.recover(self.descriptor, self._calls_of)
+            recovered = await driver.recover(self.descriptor, self._calls_of, reading_epoch=self.epoch)
         except Superseded:
-            self._on_fenced()
+            self.fenced = True
+            self._on_over()
             return
         if recovered.vdl < self.vdl:
             raise InvariantViolation(f"VDL {recovered.vdl} after {self.vdl} was read from")
+        if recovered.vdl > self.vdl:
+            raise ReadBehind(f"the nodes hold log up to {recovered.vdl}, sessions have read up to {self.vdl}")
         self.recovered = recovered
         self._start_writing(recovered)
-        self.on_vdl()
+        if self.on_writable is not None:
+            self.on_writable()
         self._wake_space()
 
     def _message(self, sequence: int, batches: bytes, vdl: int, pgmrpl: int) -> bytes:
@@ -215,7 +240,13 @@ class Volume:
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        if self.read_only or self.fenced:
+        try:
+            self._flush_pending()
+        except Exception as error:
+            self.on_defect(error)
+
+    def _flush_pending(self) -> None:
+        if self.read_only or self.over:
             self._armed = False
             return
         if self._flusher.lingers(self.siblings, monotonic):
@@ -250,9 +281,8 @@ class Volume:
 
     def _adopt(self, descriptor: Descriptor) -> None:
         self.descriptor = descriptor
-        self._meet(descriptor)
-        for stream, node in zip(self.streams, descriptor.nodes):
-            stream.move(node)
+        self._meet(self.core.members)
+        for stream in self.streams:
             stream.start()
 
     def on_taken(self, index: int, descriptor: Descriptor) -> None:
@@ -261,7 +291,7 @@ class Volume:
             self._adopt(self.core.descriptor)
             self.on_vdl()
             self.flush_soon("the fleet has changed")
-            growing, self._growing = self._growing, []
+            growing, self._growing = self._growing, {}
             for waiter in growing:
                 waiter.wake()
             self._step_fleet()
@@ -314,12 +344,12 @@ class Volume:
             self._wake_space()
 
     def when_durable(self, lsn: int, done: Done) -> None:
-        """Call ``done(None)`` once ``lsn`` ≤ VDL (at once, when it is), and arm a flush. ``done(error)``: fenced."""
+        """Call ``done(None)`` once ``lsn`` ≤ VDL (now, if it is), and arm a flush; ``done(error)`` when it is over."""
         if lsn <= self.vdl:
             done(None)
             return
-        if self.fenced:
-            done(self.fenced_error())
+        if self.over:
+            done(self.over_error())
             return
         self._durable.add(lsn, done)
         if not self._armed:
@@ -327,7 +357,7 @@ class Volume:
             self._loop.call_soon(self._flush)
 
     def wait_durable(self, lsn: int) -> None:
-        """Wait in a session greenlet until ``lsn`` is durable. AdminShutdown (57P01) when the writer is fenced."""
+        """Wait in a session greenlet until ``lsn`` is durable. ``over_error`` when it is over."""
         if lsn > self.vdl:
             waiter = Waiter()
             self.when_durable(lsn, lambda error: waiter.wake() if error is None else waiter.fail(error))
@@ -339,11 +369,11 @@ class Volume:
         """Before an MTR of about ``nbytes``, last thing in its gather phase: wait while the log is too far above the
         VDL.
 
-        Also arms a flush when much log is pending. AdminShutdown (57P01) when the writer is fenced.
+        Also arms a flush when much log is pending. ``over_error`` when it is over.
         """
         while True:
-            if self.fenced:
-                raise self.fenced_error()
+            if self.over:
+                raise self.over_error()
             if not self.read_only:
                 if self.log.pending_bytes >= FLUSH_BYTES:
                     self.flush_soon("much log is pending")
@@ -353,20 +383,31 @@ class Volume:
                     raise InvariantViolation(f"reservation of {nbytes} bytes")
                 self.flush_soon("the log is full")
             waiter = Waiter()
-            self._space.append((nbytes, waiter))
-            HUB.wait(waiter)
+            self._space[waiter] = nbytes
+            try:
+                HUB.wait(waiter)
+            except BaseException:
+                self._space.pop(waiter, None)
+                self._wake_space()
+                raise
 
     def _wake_space(self) -> None:
         # In turn, and no more than fit: everybody else would only queue again.
+        if self.read_only:
+            return
         room = self.core.lsn_limit - self.log.next_lsn
-        while self._space and self._space[0][0] <= room:
-            nbytes, waiter = self._space.popleft()
-            room -= nbytes
-            waiter.wake()
+        while self._space:
+            waiter, nbytes = next(iter(self._space.items()))
+            if not waiter.done:  # else it is cancelled and about to leave
+                if nbytes > room:
+                    return
+                room -= nbytes
+                waiter.wake()
+            del self._space[waiter]
 
     def ensure_pages(self, upto_page: int) -> None:
         """Before log of pages below ``upto_page`` is first allocated: wait until the volume has their protection
-        groups. In the gather phase of an MTR, in a session greenlet. AdminShutdown (57P01) when the writer is fenced.
+        groups. In the gather phase of an MTR, in a session greenlet. ``over_error`` when it is over.
 
         The next group is asked for when three quarters of the last are spoken for, so that few ever wait. Log that
         comes without this call is held by the ``Flusher`` until the volume has grown.
@@ -378,11 +419,14 @@ class Volume:
             self._step_fleet()
         groups = self.descriptor.pg_of(max(0, upto_page - 1)) + 1
         while groups > len(self.fleet.committed.groups):
-            if self.fenced:
-                raise self.fenced_error()
+            if self.over:
+                raise self.over_error()
             waiter = Waiter()
-            self._growing.append(waiter)
-            HUB.wait(waiter)
+            self._growing[waiter] = None
+            try:
+                HUB.wait(waiter)
+            finally:
+                self._growing.pop(waiter, None)
 
     # Reading
 
@@ -407,7 +451,7 @@ class Volume:
         """What segment ``index`` of the group is known to have."""
         if self.read_only:
             return self.recovered.scls.get(index, {}).get(pg, 0)
-        return self.core.tracker.scl(pg, index)
+        return self.core.told_scl(pg, index)
 
     def connected(self, index: int) -> bool:
         """Whether a stream to the node is up."""
@@ -430,7 +474,7 @@ class Volume:
         flushes = -1
         while True:
             await asyncio.sleep(HOUSEKEEPING_S)
-            if self.read_only or self.fenced:
+            if self.read_only or self.over:
                 continue
             rounds += 1
             core = self.core
@@ -453,38 +497,80 @@ class Volume:
             self.monitor.tick(monotonic())
             self._step_fleet()
 
-    def check_fenced(self) -> None:
-        """Called when a stream ended: has a newer writer taken the write quorum away?"""
-        epoch = 0 if self.read_only else self.core.fenced_by()
-        if epoch and not self.fenced:
-            logger.warning("this writer (epoch %d) is fenced by epoch %d", self.epoch, epoch)
-            self._on_fenced()
+    def background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run beside the rest until ``close``. What it raises is a defect: see ``on_defect``."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_end)
+        return task
 
-    def fenced_error(self) -> SqlError:
-        """What every session gets once a newer writer has taken over: AdminShutdown (57P01)."""
+    def _on_end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.on_defect(error)
+
+    # The end
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is acknowledged any more."""
+        return self.fenced or self.broken
+
+    def over_error(self) -> SqlError:
+        """What sessions get once it is over, and those that wait when it is closed: CrashShutdown (57P02) after a
+        defect, else AdminShutdown (57P01).
+        """
+        if self.broken:
+            return CrashShutdown(
+                "terminating connection because of a defect in the writer",
+                detail="What was not acknowledged may or may not be there after the restart.",
+                severity="FATAL",
+            )
         return AdminShutdown(
             "terminating connection due to administrator command",
-            detail="Another writer has taken over the volume.",
+            detail="Another writer has taken over the volume." if self.fenced else "",
             severity="FATAL",
         )
 
-    def _on_fenced(self) -> None:
-        self.fenced = True
+    def check_fenced(self) -> None:
+        """Called when a stream ended: has a newer writer taken the write quorum away?"""
+        epoch = 0 if self.read_only else self.core.fenced_by()
+        if epoch and not self.over:
+            logger.warning("this writer (epoch %d) is fenced by epoch %d", self.epoch, epoch)
+            self.fenced = True
+            self._on_over()
+
+    def on_defect(self, error: BaseException) -> None:
+        """A part that the writer cannot do without has raised: it must not go on half alive."""
+        logger.critical("the writer is broken", exc_info=error)
+        if not self.over:
+            self.broken = True
+            self._on_over()
+
+    def _on_over(self) -> None:
         self._fail_waiters()
-        if self.on_fenced is not None:
-            self.on_fenced()
+        if self.on_over is not None:
+            self.on_over()
 
     def _fail_waiters(self) -> None:
-        self._durable.fail(self.fenced_error())
-        while self._space:
-            self._space.popleft()[1].fail(self.fenced_error())
-        while self._growing:
-            self._growing.pop().fail(self.fenced_error())
+        self._durable.fail(self.over_error())
+        for waiter in (*self._space, *self._growing):
+            waiter.fail(self.over_error())
+        self._space.clear()
+        self._growing.clear()
 
     def problems(self) -> str:
         """What is wrong with the nodes, in words."""
         found = [f"{stream.member.node_id}: {stream.problem}" for stream in self.streams if stream.problem]
         return "; ".join(found) or "no node reports a problem"
+
+    @property
+    def state(self) -> str:
+        """In a word: fenced, broken, read only or open."""
+        if self.over:
+            return "broken" if self.broken else "fenced"
+        return "read only" if self.read_only else "open"
 
     def status(self) -> dict[str, Any]:
         """For ``aurora status``: LSNs, epoch, counters, each protection group's last LSN ≤ VDL, and a list of nodes
@@ -534,7 +620,7 @@ class Volume:
             "protection_groups": len(self.descriptor.groups),
             "zone_away": committed.zone_away,
             "fleet_changing": not self.read_only and self.fleet.busy,
-            "state": "fenced" if self.fenced else "read only" if self.read_only else "open",
+            "state": self.state,
             "flushes": 0 if self.read_only else self.core.flushes,
             "messages": 0 if self.read_only else self.core.messages,
             "retained_bytes": 0 if self.read_only else self.core.retained_bytes,
@@ -546,11 +632,10 @@ class Volume:
 
     async def close(self) -> None:
         """Stop streaming and close the channels; what waits for durability fails. Does not flush."""
-        self._points.close()
         for task in self._tasks:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        for stream in self.streams:
-            await stream.close()
+        ended = await asyncio.gather(*(stream.close() for stream in self.streams), *self._tasks, return_exceptions=True)
+        for error in ended[: len(self.streams)]:
+            if isinstance(error, Exception):
+                logger.error("a stream could not be closed", exc_info=error)
         self._fail_waiters()

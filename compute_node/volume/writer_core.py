@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from aurora import batch as batches
@@ -54,15 +55,18 @@ class NodeLink:
 
     __slots__ = (
         "acked",
+        "before",
         "behind",
         "connected",
         "error",
         "filled",
         "in_flight",
+        "leaves",
         "nudge",
         "pgs",
         "refused_epoch",
         "sent",
+        "taken",
         "told_vdl",
     )
 
@@ -71,6 +75,12 @@ class NodeLink:
         """Protection groups of which the node holds a segment, or is to hold one."""
         self.filled: set[int] = set()
         """Those of which it has said, under the present membership epoch, that its segment is not hollow."""
+        self.taken: tuple[int, int] = (0, 0)
+        """Version of the descriptor that it has taken last, as far as it said so since it was met."""
+        self.before: dict[int, int] = {}
+        """PG → SCL that it had told before it was met anew: what people and page readers go by meanwhile."""
+        self.leaves = False
+        """It holds segments by the committed descriptor which it does not by the proposal."""
         self.connected = False
         self.behind = False
         self.in_flight = 0
@@ -104,6 +114,9 @@ class WriterCore:
         self.tracker = QuorumTracker(
             recovered.vdl, recovered.pg_last, self.descriptor.write_quorum, len(self.descriptor.nodes)
         )
+        self.members = self.descriptor.nodes
+        """The fleet; retired is only who is so under the committed descriptor as well."""
+        self._committed = self.descriptor
         self.links: list[NodeLink] = []
         self.pgmrpl = recovered.vdl
         """Lowest read point still needed; told to the nodes with every message."""
@@ -126,8 +139,14 @@ class WriterCore:
     def adopt(self, descriptor: Descriptor, and_also: Descriptor | None = None) -> bool:
         """Let a descriptor with the same nodes, or more, decide from now on; returns whether the VDL advanced.
 
-        ``and_also``: the committed one, while ``descriptor`` is only proposed: what is durable must be so under both.
+        ``and_also``: the committed one, while ``descriptor`` is only proposed: what is durable must be so under both,
+        and the holders under both are served.
         """
+        self._committed = and_also or descriptor
+        stays = {node.node_id for node in self._committed.nodes if not node.retired}
+        self.members = tuple(
+            replace(node, retired=False) if node.node_id in stays else node for node in descriptor.nodes
+        )
 
         def quorum_of(pg: int) -> Quorum:
             quorum = descriptor.write_quorum(pg)
@@ -144,7 +163,9 @@ class WriterCore:
         self._quorums = list(dict.fromkeys(quorum_of(pg) for pg in range(len(descriptor.groups))))
         shared: dict[frozenset[int], frozenset[int]] = {}
         for index, (node, link) in enumerate(zip(descriptor.nodes, self.links)):
-            pgs = descriptor.groups_of(node.node_id)
+            pgs, before = descriptor.groups_of(node.node_id), self._committed.groups_of(node.node_id)
+            link.leaves = not before <= pgs
+            pgs |= before
             # A group that is new to it, or that it had before: what was said of its segment before does not count.
             self.tracker.forget(index, pgs ^ link.pgs)
             link.pgs = shared.setdefault(pgs, pgs)
@@ -306,9 +327,24 @@ class WriterCore:
             at += 1
         link.connected, link.behind, link.in_flight = True, False, 0
         link.sent = link.acked = at
+        link.before.clear()
         link.refused_epoch, link.error = 0, ""
         link.nudge = True
         return advanced
+
+    def latest_for(self, node: int) -> Descriptor:
+        """The descriptor that the node is to have: who leaves is told of the proposal by the fleet alone."""
+        return self._committed if self.links[node].leaves else self.descriptor
+
+    def on_meeting(self, node: int) -> None:
+        """The node is about to be met, and may have lost its disk since it was last: what it acknowledged before counts
+        no longer for what is not durable yet, nor which descriptor it took, until it says so again.
+        """
+        link = self.links[node]
+        link.before = {pg: max(self.tracker.scl(pg, node), link.before.get(pg, 0)) for pg in link.pgs}
+        self.tracker.forget(node, link.pgs)
+        link.filled.clear()
+        link.taken = (0, 0)
 
     def on_met(self, node: int, answer: FenceAnswer) -> bool:
         """A new stream to ``node``, whose handshake ended with this answer. Returns as ``on_scls``."""
@@ -358,7 +394,11 @@ class WriterCore:
     def lag_bytes(self, node: int) -> int:
         """How far the node's SCL is behind what was flushed: the most over the protection groups, in log bytes."""
         pgs = self.links[node].pgs
-        return max((last - self.tracker.scl(pg, node) for pg, last in self.pg_last.items() if pg in pgs), default=0)
+        return max((last - self.told_scl(pg, node) for pg, last in self.pg_last.items() if pg in pgs), default=0)
+
+    def told_scl(self, pg: int, node: int) -> int:
+        """The SCL that the node told last, also before it was met anew: it may hold less."""
+        return max(self.tracker.scl(pg, node), self.links[node].before.get(pg, 0))
 
     def fenced_by(self) -> int:
         """The newer epoch that makes a write quorum impossible for this writer; 0 = none."""

@@ -15,7 +15,7 @@ import pytest
 from aurora.node_scrub import scrub
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc import storage_pb2_grpc
-from aurora.seams import FolderDisk
+from aurora.seams import LOCK_NAME, FolderDisk
 from aurora.supervisor import NODES, Cluster
 from tests.cluster.support import all_caught_up, assert_balanced, assert_no_failures, pgbench, wait_for
 from tests.conftest import SMALL_PAGES_PER_PG, needs
@@ -111,7 +111,8 @@ def test_flipped_bits_in_pages_and_log(eager: Cluster) -> None:
 
 def _flip(folder: Path, rng: random.Random, count: int) -> set[str]:
     """Flip bits at random places of a node's files, in place; the kinds of file that were hit."""
-    paths = [path for path in sorted(folder.iterdir()) if path.stat().st_size and not path.name.startswith("meta")]
+    kept = ("meta", LOCK_NAME)
+    paths = [path for path in sorted(folder.iterdir()) if path.stat().st_size and not path.name.startswith(kept)]
     paths.append(folder / rng.choice(["meta", "meta-copy"]))
     hit = set()
     with contextlib.ExitStack() as stack:

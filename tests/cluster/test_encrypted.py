@@ -15,6 +15,7 @@ import pytest
 
 from aurora import keys, sealed_store
 from aurora.keys import KeySource
+from aurora.seams import LOCK_NAME
 from aurora.status import ask_nodes
 from aurora.supervisor import LOOPBACK, NODES, Cluster
 from tests.cluster.support import all_caught_up, wait_for
@@ -42,6 +43,11 @@ def safe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
 
 def _files(cluster: Cluster, folder: str = "storage") -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in (cluster.data / folder).rglob("*") if path.is_file()}
+
+
+def _held(folder: Path) -> dict[str, bytes]:
+    """A node's files."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != LOCK_NAME}
 
 
 def test_tls_and_encryption_from_end_to_end(safe: Cluster, tmp_path: Path) -> None:
@@ -72,7 +78,7 @@ def test_tls_and_encryption_from_end_to_end(safe: Cluster, tmp_path: Path) -> No
     victim = NODES[2][0]
     folder = safe.data / "storage" / victim
     safe.stop(victim)
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    before = _held(folder)
     master = safe.keys
     assert master is not None
     keys.make_master_key_file(tmp_path / "other.key")
@@ -80,7 +86,7 @@ def test_tls_and_encryption_from_end_to_end(safe: Cluster, tmp_path: Path) -> No
     safe.start_node(victim)
     assert safe.wait_gone(victim)
     assert "cannot be had" in safe.log_tail(victim, 1)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert _held(folder) == before
     with psycopg.connect(safe.dsn(), autocommit=True) as connection:
         connection.execute("DELETE FROM secrets WHERE id < 1000")  # five of six go on
     safe.set_keys(master)

@@ -28,7 +28,8 @@ def _answers(cluster: Cluster) -> bool:
 
 def _start_second(cluster: Cluster) -> None:
     """A second compute process on the same storage, as if the first had been lost sight of."""
-    cluster.required.instances.append(InstanceSpec(SECOND, "writer", LOOPBACK, free_ports(1)[0]))
+    with cluster.changing() as spec:
+        spec.instances.append(InstanceSpec(SECOND, "writer", LOOPBACK, free_ports(1)[0]))
     cluster.start_instance(SECOND)
     wait_for(lambda: _answers(cluster), "the second writer")
 

@@ -241,6 +241,10 @@ def test_a_replacement_that_cannot_be_filled_goes_back(make_cluster: Callable[..
         # The second time it is filled from the start, whatever it had got of the first.
         fleet.replace(cluster, "az1-a", "az1-c", REPLACE_S, print)
         goes_on(ledger)
+        fleet.add(cluster, "az2")
+        assert fleet.remove(cluster, "az2-c").startswith("az2-c is stopped and forgotten")
+        assert "az2-c" not in [node["id"] for node in fleet.volume_status(cluster)["nodes"]]
+        goes_on(ledger)
     for held in holders(cluster):
         assert "az1-c" in held and "az1-a" not in held
     restart_writer(cluster)

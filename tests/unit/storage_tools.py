@@ -207,6 +207,14 @@ def peer_list(count: int) -> tuple[Peer, ...]:
     return tuple(Peer(f"n{i}", f"az{i // 2}", f"n{i}") for i in range(count))
 
 
+def store_pages(store: page_store.PageStore, pages: Sequence[tuple[int, bytearray | None]]) -> None:
+    """Stage and place with both syncs, at once."""
+    store.stage(pages)
+    store._disk.sync(store.torn_name)
+    store.place()
+    store._disk.sync(store.name)
+
+
 def copy_disk(disk: SimDisk) -> SimDisk:
     """A disk of its own with the same state, what is not synced included."""
     return deepcopy(disk)
@@ -226,8 +234,10 @@ def _is_sound(name: str, data: bytes) -> bool:
             while at < end:  # zeros behind the last batch are space held ready
                 at += len(batch.decode(data, at).frame)
         elif name.startswith("pages-"):
+            pg = int(name.removeprefix("pages-"))
             return all(
-                page_store.unseal(data[at : at + PAGE_BYTES]) is not None for at in range(0, len(data), PAGE_BYTES)
+                page_store.unseal(data[at : at + PAGE_BYTES], pg, at // PAGE_BYTES) is not None
+                for at in range(0, len(data), PAGE_BYTES)
             )
         elif name.startswith("torn-"):
             return not data or page_store.decode_torn(data) is not None

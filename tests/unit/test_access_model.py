@@ -130,7 +130,7 @@ def test_many_rows_in_bulk_and_index_build() -> None:
     assert "is duplicated." in (caught.value.detail or "")
     storage.txns.abort(txn)
     assert not storage.exists(2002)
-    assert storage.reclaim_orphans() == 0
+    assert storage.orphans() == []
 
 
 def test_hot_row_does_not_bloat() -> None:

@@ -145,6 +145,48 @@ def test_a_peer_that_cannot_be_reached_or_sends_nonsense_is_asked_again_later() 
     assert fetches > 2 and node.gossip.failed_calls == 2
 
 
+def test_a_descriptor_that_cannot_be_accepted_does_not_end_the_node() -> None:
+    node, peer, _, writer = behind()
+    honest = served_by(peer)
+    strange = pb.Descriptor()
+    strange.CopyFrom(peer.meta.value.descriptor)
+    strange.pages_per_pg += 1
+    strange.generation += 1
+
+    def answer(method: str, request: Any) -> Any:
+        if method == "ReadDescriptor":
+            return pb.ReadDescriptorReply(present=True, descriptor=strange)
+        reply = honest(method, request)
+        if method == "Gossip":
+            reply.descriptor_generation = strange.generation
+        return reply
+
+    net = OnePeer(answer)
+    run_until(node, net, lambda: caught_up(node, writer) and net.asked.get("ReadDescriptor", 0) > 1)
+    assert node.gossip.failed_calls
+
+
+def test_a_peer_that_repairs_fewer_pages_than_asked_for_is_not_believed() -> None:
+    node, peer, _, writer = behind()
+    honest, fewer = served_by(peer), 0
+    run_until(node, OnePeer(honest), lambda: caught_up(node, writer))
+    last = writer.log.last_lsn
+    for each in (node, peer):
+        each.vdl = each.pgmrpl = last
+    node.segment(0).broken.update((1, 2))
+
+    def answer(method: str, request: Any) -> Any:
+        nonlocal fewer
+        reply = honest(method, request)
+        if method == "ReadPages" and fewer < 2:
+            fewer += 1
+            del reply.pages[1:]
+        return reply
+
+    run_until(node, OnePeer(answer), lambda: not node.segment(0).broken)
+    assert fewer == 2
+
+
 def coalescing() -> tuple[Node, RefusingDisk, Writer]:
     """A node that is about to store pages."""
     disk = RefusingDisk()

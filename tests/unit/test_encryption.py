@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from storage_tools import Net, StepClock, Writer, append, make_node, read
+from storage_tools import Net, StepClock, Writer, append, make_node, read, store_pages
 
 from aurora.encryption import BLOCK_BYTES, SEALED_EXTRA_BYTES, UNIT_BYTES, EncryptedDisk
 from aurora.errors import InvariantViolation
@@ -327,7 +327,7 @@ def test_the_page_store_finds_flipped_bits_and_survives_torn_pages() -> None:
         rng = random.Random(seed)
         below = SectorDisk()
         store = PageStore(encrypted(below), 0)
-        store.store([(index, _page(index)) for index in (1, 2, 40)])
+        store_pages(store, [(index, _page(index)) for index in (1, 2, 40)])
         store.stage([(index, _page(index)) for index in (2, 3)])
         encrypted(below).sync(store.torn_name)
         store.place()

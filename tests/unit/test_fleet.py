@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from storage_tools import VOLUME, Net, RefusingDisk, StepClock, Writer, append, make_node
 
+from aurora.errors import InvariantViolation
 from aurora.geometry import Descriptor, Member
 from aurora.kernels import mtr, redo
-from aurora.placement import initial
+from aurora.placement import grown, initial
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from compute_node.volume.fleet import AskStates, ChangeRefused, Fleet, SendDescriptor, describe
@@ -62,7 +63,9 @@ class Rig:
                 if effect.node not in nodes:
                     continue
                 if isinstance(effect, SendDescriptor):
-                    moved |= self.fleet.on_taken(effect.node, effect.descriptor)
+                    link = self.core.links[effect.node]
+                    before = link.taken
+                    moved |= self.fleet.on_taken(effect.node, effect.descriptor) or link.taken != before
                 elif filled:
                     epoch = self.core.descriptor.membership_epoch
                     self.core.on_states(effect.node, epoch, {0: self.log.last_lsn})
@@ -206,6 +209,70 @@ def test_growth_gives_nothing_to_nodes_that_are_replaced_or_silent() -> None:
     assert rig.fleet.committed.member("az1-a").retired, "nothing keeps it in the fleet"
 
 
+@pytest.mark.parametrize("zone", ["az4", ""])
+def test_a_node_of_another_zone_does_not_join(zone: str) -> None:
+    rig = Rig()
+    with pytest.raises(ChangeRefused, match=f"x is in zone '{zone}', the volume in az1, az2, az3"):
+        rig.fleet.add(Member("x", zone, "x:1"))
+    assert not rig.fleet.busy
+
+
+def test_a_node_that_holds_nothing_leaves_and_may_come_back() -> None:
+    rig = Rig()
+    rig.core.on_disconnected(rig.index("az3-c")[0])
+    rig.fleet.remove("az3-c")
+    rig.settle(nodes=range(8))
+    assert rig.fleet.committed.member("az3-c").retired and not rig.fleet.busy
+    assert describe(rig.descriptor, rig.fleet.committed) == "retired az3-c"
+    rig.fleet.grow(3)
+    rig.settle(nodes=range(8))
+    assert "az3-c" not in {node_id for group in rig.fleet.committed.groups for node_id in group.holders()}
+    for node_id, message in (("az3-c", "has left the fleet already"), ("x", "no node of the fleet")):
+        with pytest.raises(ChangeRefused, match=message):
+            rig.fleet.remove(node_id)
+    with pytest.raises(ChangeRefused, match="holds no segment that another"):
+        rig.fleet.replace("az3-b", None)
+    rig.fleet.add(SPARES[2])
+    rig.settle(nodes=range(8))
+    assert not rig.fleet.committed.member("az3-c").retired
+
+
+def test_a_node_that_holds_or_is_to_hold_a_segment_does_not_leave() -> None:
+    rig = Rig()
+    rig.fleet.replace("az1-a", "az1-c")
+    for node_id in ("az1-b", "az1-a", "az1-c"):
+        with pytest.raises(ChangeRefused, match=f"{node_id} holds a segment of PG 0"):
+            rig.fleet.remove(node_id)
+    rig = Rig()
+    rig.fleet.grow(2)
+    rig.fleet.tick()
+    with pytest.raises(ChangeRefused, match="az2-c holds a segment of PG 1"):
+        rig.fleet.remove("az2-c")
+    assert rig.fleet.proposal is not None, "it is only proposed that it shall"
+
+
+def test_a_step_that_cannot_be_planned_is_logged_once_and_keeps_nothing_else_from_happening(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def impossible(*_: object) -> Descriptor:
+        raise InvariantViolation("no place for it")
+
+    rig = Rig()
+    monkeypatch.setattr("compute_node.volume.fleet.grown", impossible)
+    assert rig.fleet.grow(2)
+    for _ in range(3):
+        rig.fleet.tick()
+    rig.fleet.replace("az1-a", "az1-c")
+    rig.settle()
+    assert members(rig.fleet.committed)[0] == "az1-c"
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        "a change of the fleet cannot be planned: no place for it"
+    ]
+    monkeypatch.undo()
+    rig.settle()
+    assert len(rig.fleet.committed.groups) == 2, "it is done as soon as it can be"
+
+
 def test_nodes_get_the_batches_of_their_own_groups() -> None:
     descriptor = initial(VOLUME, [*SIX, *SPARES], 4, groups=3)
     core = WriterCore(
@@ -247,6 +314,36 @@ def test_a_zone_that_stays_away_leaves_three_of_four() -> None:
     assert (group.away, group.away_next) == ("", None) and not rig.fleet.busy
 
 
+def test_groups_that_are_added_while_the_model_changes_have_the_new_one() -> None:
+    rig = Rig(initial(VOLUME, SIX, 4))
+    first = rig.commit()
+    rig.fleet.set_away("az3")
+    rig.settle(nodes=range(4))
+    assert rig.fleet.committed.groups[0].away_next == "az3", "the first commit is not durable yet"
+    rig.fleet.grow(2)
+    rig.settle(nodes=range(4))
+    assert [(group.away, group.away_next) for group in rig.fleet.committed.groups] == [("", "az3"), ("az3", None)]
+    assert "changing" in rig.fleet.committed.zone_away and rig.fleet.busy
+    rig.ack(first, "az1-a", "az1-b", "az2-a", "az2-b")
+    rig.settle(nodes=range(4))
+    assert rig.fleet.committed.zone_away == "az3" and not rig.fleet.busy
+    rig.fleet.set_away("")
+    rig.settle(nodes=range(4))
+    rig.fleet.grow(3)
+    rig.settle(nodes=range(6))
+    assert not rig.fleet.committed.zone_away and len(rig.fleet.committed.groups) == 3 and not rig.fleet.busy
+
+
+def test_a_group_that_the_change_of_model_left_out_is_brought_after() -> None:
+    steady = initial(VOLUME, SIX, 4, groups=2)
+    rig = Rig(replace(steady, groups=(replace(steady.groups[0], away="az3"), steady.groups[1])))
+    with pytest.raises(ChangeRefused, match="another zone is away"):
+        rig.fleet.set_away("az2")
+    rig.fleet.set_away("az3")
+    rig.settle(nodes=range(4))
+    assert rig.fleet.committed.zone_away == "az3" and rig.fleet.committed.groups[0] == rig.descriptor.groups[0]
+
+
 def test_the_monitor_replaces_the_silent_and_lets_the_returned_keep_their_place() -> None:
     rig = Rig()
     monitor = Monitor(rig.core, rig.fleet, replace_after_s=10, away_after_s=0)
@@ -281,6 +378,115 @@ def test_the_monitor_sends_a_silent_zone_away_and_takes_it_back() -> None:
     assert rig.fleet.committed.groups[0].away == ""
 
 
+def test_a_zone_comes_back_under_load_and_without_its_dead_spare() -> None:
+    rig = Rig()
+    monitor = Monitor(rig.core, rig.fleet, replace_after_s=0, away_after_s=60)
+    zone = rig.index("az3-a", "az3-b", "az3-c")
+    others = [node for node in ALL if node not in zone]
+    for node in zone:
+        rig.core.on_disconnected(node)
+    for now in (0.0, 61.0):
+        monitor.tick(now)
+        rig.settle(nodes=others)
+    assert rig.fleet.committed.zone_away == "az3"
+
+    def load(nodes: Iterable[int], since: float) -> None:
+        """Commits; these nodes acknowledge each when the next is on its way already."""
+        for step in range(40):
+            before, _ = rig.log.last_lsn, rig.commit()
+            for node in nodes:
+                rig.core.on_scls(node, [(0, before)])
+            monitor.tick(since + step / 10)
+            rig.settle(nodes=nodes)
+
+    load(others, 62.0)
+    for node in zone[:2]:
+        rig.core.on_connected(node, {0: 16})
+    load(others, 70.0)
+    assert rig.fleet.committed.zone_away == "az3", "they are back, and lag"
+    load([*others, *zone[:2]], 80.0)
+    assert not rig.fleet.committed.zone_away
+
+
+def test_a_node_that_is_back_keeps_its_place_in_all_groups_and_under_load() -> None:
+    spares = [Member(f"az1-{n}", "az1", f"az1-{n}:1") for n in "cd"]
+    rig = Rig(initial(VOLUME, SIX, 4, groups=2))
+    for spare in spares:
+        rig.fleet.add(spare)
+    rig.settle(nodes=range(8))
+    for node in (6, 7):
+        rig.core.on_connected(node, {})
+    monitor = Monitor(rig.core, rig.fleet, replace_after_s=10, away_after_s=0)
+    rig.core.on_disconnected(0)
+    for now in (0.0, 11.0):
+        monitor.tick(now)
+        rig.settle(nodes=range(1, 8), filled=False)
+    assert {group.slots[0].candidate for group in rig.fleet.committed.groups} == {"az1-c", "az1-d"}
+    rig.core.on_connected(0, {0: 0, 1: 0})
+    for now in (12.0, 12.1, 12.2):
+        rig.commit()  # nobody has acknowledged it when the monitor looks
+        monitor.tick(now)
+        rig.settle(nodes=range(8), filled=False)
+    assert members(rig.fleet.committed) == members(rig.descriptor) and not rig.fleet.busy
+
+
+def blocked_rig(written: bool = True) -> tuple[Rig, Monitor]:
+    """az3-b, sound, is being replaced by az3-c, which is not filled, when zone az2 goes; in a group that has log?"""
+    rig = Rig()
+    monitor = Monitor(rig.core, rig.fleet, replace_after_s=0, away_after_s=0)
+    if written:
+        rig.ack(rig.commit(), *members(rig.descriptor))
+    rig.fleet.replace("az3-b", "az3-c")
+    rig.settle(filled=False)
+    monitor.tick(0.0)
+    for node in rig.index("az2-a", "az2-b", "az2-c"):
+        rig.core.on_disconnected(node)
+    return rig, monitor
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_a_candidate_that_keeps_the_write_quorum_away_is_given_up(
+    written: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig, monitor = blocked_rig(written)
+    up = rig.index("az1-a", "az1-b", "az1-c", "az3-a", "az3-b", "az3-c")
+    lsn = rig.commit()
+    rig.ack(lsn, "az1-a", "az1-b", "az3-a", "az3-b")
+    assert rig.core.vdl < lsn, "four of the old set, three of the new one"
+    for now in (1.0, 2.0, 3.9):
+        monitor.tick(now)
+        rig.settle(nodes=up, filled=False)
+    assert rig.fleet.committed.groups[0].slots[5].candidate == "az3-c", "the zone may be back in a moment"
+    monitor.tick(4.1)
+    assert "no write quorum while storage node az3-c is not filled" in caplog.text
+    rig.settle(nodes=up, filled=False)
+    assert rig.core.vdl == lsn and members(rig.fleet.committed) == members(rig.descriptor)
+
+
+def test_a_candidate_stays_when_its_going_would_not_help_or_is_not_needed() -> None:
+    rig, monitor = blocked_rig()
+    rig.core.on_disconnected(rig.index("az1-a")[0])
+    for now in (1.0, 5.0, 9.0):
+        monitor.tick(now)
+    rig.settle(filled=False)
+    assert rig.fleet.proposal is None and rig.fleet.committed.groups[0].slots[5].candidate == "az3-c", (
+        "three are left with it and without it"
+    )
+    rig, monitor = blocked_rig()
+    monitor.tick(1.0)
+    rig.core.on_connected(rig.index("az2-a")[0], {0: rig.log.last_lsn})
+    monitor.tick(2.0)
+    rig.core.on_disconnected(rig.index("az2-a")[0])
+    for now in (3.0, 5.0):
+        monitor.tick(now)
+    assert rig.fleet.committed.groups[0].slots[5].candidate == "az3-c", "each silence was short"
+    rig, monitor = blocked_rig()
+    for now in (1.0, 5.0, 9.0):
+        rig.settle(nodes=rig.index("az1-a", "az1-b", "az3-a", "az3-b", "az3-c"))
+        monitor.tick(now)
+    assert "az3-c" in members(rig.fleet.proposal or rig.fleet.committed), "it is filled: it counts"
+
+
 def test_the_monitor_leaves_a_zone_out_that_a_user_counted_out() -> None:
     rig = Rig(initial(VOLUME, SIX, 4))
     monitor = Monitor(rig.core, rig.fleet, replace_after_s=0, away_after_s=60)
@@ -292,6 +498,19 @@ def test_the_monitor_leaves_a_zone_out_that_a_user_counted_out() -> None:
     Monitor(rig.core, rig.fleet, replace_after_s=0, away_after_s=60).tick(0.0)
     rig.settle(nodes=range(6))
     assert rig.fleet.committed.groups[0].away == ""
+
+
+def test_a_zone_without_segments_is_never_counted_out() -> None:
+    six = initial(VOLUME, SIX, 4)
+    rig = Rig(replace(six, nodes=(*six.nodes, Member("x", "az4", "x:1"))))
+    monitor = Monitor(rig.core, rig.fleet, replace_after_s=0, away_after_s=60)
+    rig.core.on_disconnected(6)
+    for now in (0.0, 61.0, 122.0):
+        monitor.tick(now)
+        rig.settle(nodes=range(6))
+    assert not rig.fleet.committed.zone_away and rig.fleet.steps == 0
+    with pytest.raises(ChangeRefused, match="no segment is in a zone 'az4'"):
+        rig.fleet.set_away("az4")
 
 
 # -- the node's side
@@ -327,6 +546,10 @@ def test_filled_means_that_no_write_quorum_is_unheard() -> None:
     assert not filling.filled(89, 6, parts)
 
 
+def fence(node: StorageNode[int], epoch: int = 1, writer: str = "w1") -> pb.FenceReply:
+    return node.on_fence(pb.FenceRequest(volume_id=VOLUME, volume_epoch=epoch, writer_id=writer))
+
+
 def test_a_node_that_lost_its_disk_does_not_vote_until_it_is_filled_again() -> None:
     clock = StepClock()
     nodes = {f"n{i}": make_node(SimDisk(), clock, f"n{i}") for i in range(6)}
@@ -342,8 +565,8 @@ def test_a_node_that_lost_its_disk_does_not_vote_until_it_is_filled_again() -> N
     request = pb.WriteDescriptorRequest(descriptor=current, volume_epoch=1, writer_id="w1")
     assert lost.on_write_descriptor(request).ok
     nodes["n5"] = lost
-    fence = lost.on_fence(pb.FenceRequest(volume_id=VOLUME, volume_epoch=1, writer_id="w1"))
-    assert fence.adopted and all(state.hollow for state in fence.pgs)
+    reply = fence(lost)
+    assert reply.adopted and all(state.hollow for state in reply.pgs)
     more = writer.frames(3)
     for node in nodes.values():
         reply = append(node, more)
@@ -357,9 +580,128 @@ def test_a_node_that_lost_its_disk_does_not_vote_until_it_is_filled_again() -> N
     nodes["n5"] = reborn
     net.down = {"n3", "n4"}
     net.tick(40)
+    assert reborn.hollow, "an ack of its former life may still be counted: the writer has not met it"
+    fence(reborn)
+    net.tick(40)
     assert not reborn.hollow
     assert not any(state.hollow for state in states(reborn))
     assert reborn.segment(0).scl == writer.lsns[0][-1]
+
+
+def test_what_peers_have_under_an_older_epoch_fills_nobody() -> None:
+    """They may acknowledge more to that epoch's writer, which may count what this node has forgotten."""
+    clock = StepClock()
+    nodes = {f"n{i}": make_node(SimDisk(), clock, f"n{i}") for i in range(5)}
+    writer = Writer(random.Random(6))
+    frames = writer.frames(5)
+    for node in nodes.values():
+        append(node, frames)
+    lost = make_node(SimDisk(), clock, "n5", install=False)
+    lost.install_descriptor(nodes["n0"].meta.value.descriptor)
+    fence(lost)
+    late = {name: node.gossip_request() for name, node in nodes.items()}
+    fence(lost, 2, "w2")
+    lost.take_log(0, b"".join(frames))
+    for state in late.values():
+        lost.learn(state)
+    assert 0 in lost.hollow
+    for node in nodes.values():
+        fence(node, 2, "w2")
+        lost.learn(node.gossip_request())
+    assert 0 not in lost.hollow
+
+
+def test_acks_of_a_node_that_is_met_anew_count_only_when_it_gives_them_again() -> None:
+    rig = Rig()
+    x, others = rig.index("az1-a")[0], ("az1-b", "az2-a", "az2-b")
+    lsn = rig.commit()
+    rig.ack(lsn, "az1-a", *others[:2])
+    rig.core.on_disconnected(x)
+    lag = rig.core.lag_bytes(x)
+    rig.core.on_meeting(x)  # its disk may be empty now
+    assert rig.core.lag_bytes(x) == lag == 0, "what it told last is shown"
+    rig.ack(lsn, others[2])
+    assert rig.core.vdl < lsn
+    rig.core.on_connected(x, {0: lsn})
+    assert rig.core.vdl == lsn
+
+
+def test_a_descriptor_that_a_node_took_before_it_was_met_anew_does_not_count() -> None:
+    rig = Rig()
+    rig.fleet.replace("az3-b", "az3-c")
+    proposal = next(effect.descriptor for effect in rig.fleet.tick() if isinstance(effect, SendDescriptor))
+    first, *others = rig.index("az1-a", "az1-b", "az2-a", "az2-b")
+    for node in (first, *others[:2]):
+        assert not rig.fleet.on_taken(node, proposal)
+    rig.core.on_meeting(first)
+    assert not rig.fleet.on_taken(others[2], proposal), "three that are known to have it"
+    assert rig.fleet.on_taken(first, proposal)
+
+
+def test_a_node_that_lost_its_disk_has_forgotten_which_groups_there_were() -> None:
+    """A zone comes back with empty disks and asks a peer that was away while the volume grew."""
+    small = replace(initial(VOLUME, SIX, 4, groups=1), proposer_epoch=1, generation=2)
+    large = replace(grown(small, 2), proposer_epoch=1)
+
+    def make(descriptor: Descriptor | None) -> StorageNode[int]:
+        config = NodeConfig(node_id="az3-a", data=Path("unused"))
+        node: StorageNode[int] = StorageNode(config, SimDisk(), StepClock(), random.Random(1))
+        if descriptor is not None:
+            node.install_descriptor(descriptor.to_proto(pb.Descriptor()), created=True)
+        return node
+
+    def tell(node: StorageNode[int], descriptor: Descriptor, epoch: int, writer: str) -> None:
+        request = pb.WriteDescriptorRequest(
+            descriptor=descriptor.to_proto(pb.Descriptor()), volume_epoch=epoch, writer_id=writer
+        )
+        assert node.on_write_descriptor(request).ok
+
+    kept, lost = make(small), make(None)
+    assert lost.install_descriptor(small.to_proto(pb.Descriptor())), "from a peer that was away"
+    for node in (kept, lost):
+        assert fence(node).forgetful == (node is lost)
+        tell(node, large, 1, "w1")
+    assert not kept.hollow, "the group was made while it was away: it has truly nothing of it"
+    assert set(lost.hollow) == {0, 1}, "it may have held the group"
+    larger = replace(grown(large, 3), proposer_epoch=1)
+    tell(lost, larger, 1, "w1")
+    assert set(lost.hollow) == {0, 1}, "that group was made since: it cannot have held it"
+    assert fence(lost, 2, "w2").forgetful, "the writer of another epoch may know of more"
+    tell(lost, replace(grown(larger, 4), proposer_epoch=2), 2, "w2")
+    assert set(lost.hollow) == {0, 1, 3}
+
+
+def test_a_replacement_is_committed_while_a_zone_is_down() -> None:
+    rig = Rig()
+    rig.fleet.replace("az3-b", "az3-c")
+    rig.settle(filled=False)
+    down = rig.index("az2-a", "az2-b", "az2-c")
+    up = [node for node in ALL if node not in down]
+    for node in down:
+        rig.core.on_disconnected(node)
+    lsn = rig.commit()
+    rig.ack(lsn, "az1-a", "az1-b", "az3-a", "az3-b", "az3-c")
+    assert rig.core.vdl == lsn
+    leaves, candidate = rig.index("az3-b", "az3-c")
+    rig.core.on_states(candidate, rig.core.descriptor.membership_epoch, {0: lsn})
+    told = {effect.node for effect in rig.fleet.tick() if isinstance(effect, SendDescriptor)}
+    proposal = rig.fleet.proposal
+    assert proposal is not None and proposal.member("az3-b").retired
+    assert leaves not in told and candidate in told
+    assert 0 in rig.core.links[leaves].pgs and not rig.core.members[leaves].retired, "it is served until the commit"
+    second = rig.commit()
+    rig.ack(second, "az1-a", "az1-b", "az3-a", "az3-b", "az3-c")
+    assert rig.core.vdl == second, "writes go on"
+    for effect in rig.fleet.tick():
+        if isinstance(effect, SendDescriptor) and effect.node in up:
+            assert effect.node != leaves and not rig.fleet.on_taken(effect.node, proposal), "three of the old set"
+    assert leaves in {effect.node for effect in rig.fleet.tick()}, "nothing but its word is lacking"
+    rig.settle(up)
+    assert rig.fleet.committed == proposal and not rig.fleet.busy
+    assert not rig.core.links[leaves].pgs and rig.core.members[leaves].retired
+    third = rig.commit()
+    rig.ack(third, "az1-a", "az1-b", "az3-a", "az3-c")
+    assert rig.core.vdl == third
 
 
 def test_a_segment_that_is_filled_counts_only_once_the_disk_has_taken_that() -> None:
@@ -370,7 +712,7 @@ def test_a_segment_that_is_filled_counts_only_once_the_disk_has_taken_that() -> 
         append(node, writer.frames(10) if node is nodes["n0"] else [])
     lost = make_node(disk, clock, "n5", install=False)
     assert lost.install_descriptor(nodes["n0"].meta.value.descriptor) and 0 in lost.hollow
-    append(lost, [])
+    fence(lost)
     net = Net({**nodes, "n5": lost}, clock)
     disk.refuses.update(("meta", "meta-copy"))
     net.tick(60)

@@ -8,8 +8,8 @@ import random
 import struct
 from pathlib import Path
 
-import google_crc32c
 import pytest
+from storage_tools import store_pages
 
 from aurora import holes, seams
 from aurora.page import PAGE_BYTES
@@ -74,9 +74,9 @@ def test_freed_pages_are_staged_and_placed_as_holes(tmp_path: Path) -> None:
     for disk in (FolderDisk(tmp_path), SimDisk()):
         store = PageStore(disk, 3)
         assert store.allocated_bytes == 0
-        store.store([(index, _page(100 + index)) for index in range(12)])
+        store_pages(store, [(index, _page(100 + index)) for index in range(12)])
         full = store.allocated_bytes
-        store.store([(4, None), (5, None), (6, _page(200)), (9, None)])
+        store_pages(store, [(4, None), (5, None), (6, _page(200)), (9, None)])
         # A freed page takes 8 bytes of the torn-page file.
         assert _lsns(store) == {**{index: 100 + index for index in (0, 1, 2, 3, 7, 8, 10, 11)}, 6: 200}
         assert store.read(5) is None
@@ -84,7 +84,7 @@ def test_freed_pages_are_staged_and_placed_as_holes(tmp_path: Path) -> None:
         assert store.holds(6)
         assert store.allocated_bytes <= full - 3 * PAGE_BYTES
         # Freed pages behind the file's end, or of a PG without a file, are nothing.
-        store.store([(50, None), (0, _page(300))])
+        store_pages(store, [(50, None), (0, _page(300))])
         assert _lsns(store)[0] == 300
         assert _lsns(PageStore(disk, 3)) == _lsns(store)
 
@@ -94,7 +94,7 @@ def test_a_crash_leaves_the_page_or_the_hole(seed: int) -> None:
     rng = random.Random(seed)
     disk = SimDisk()
     store = PageStore(disk, 0)
-    store.store([(index, _page(100 + index)) for index in range(6)])
+    store_pages(store, [(index, _page(100 + index)) for index in range(6)])
     store.stage([(1, None), (2, None), (3, _page(200)), (5, None)])
     staged = rng.random() < 0.8
     if staged:
@@ -106,19 +106,14 @@ def test_a_crash_leaves_the_page_or_the_hole(seed: int) -> None:
     assert found == new if staged else found in (new, {index: 100 + index for index in range(6)})
 
 
-def test_the_torn_page_file_of_version_1_and_damaged_ones() -> None:
-    store = PageStore(SimDisk(), 0)
-    disk = store._disk
-    store.stage([(0, _page(7)), (1, _page(8))])
-    data = bytearray(disk.read("torn-0", 0, disk.size("torn-0")))
-    struct.pack_into("<I", data, 4, 1)
-    struct.pack_into("<I", data, 12, google_crc32c.extend(google_crc32c.value(bytes(data[:12])), bytes(data[16:])))
-    disk.write_atomic("torn-0", bytes(data))
-    assert _lsns(PageStore(disk, 0)) == {0: 7, 1: 8}  # type: ignore[arg-type]
+def test_a_damaged_torn_page_file_is_not_placed() -> None:
     other = SimDisk()
     PageStore(other, 0).stage([(0, _page(7)), (1, None)])
-    good = other.read("torn-0", 0, other.size("torn-0"))
-    assert len(good) == 16 + 8 + PAGE_BYTES + 8
+    good = other.read("torn-0", 0, 16 + 8 + PAGE_BYTES + 8)
+    assert other.size("torn-0") == 3 * 4096
+    sound = SimDisk()
+    sound.write_atomic("torn-0", good)
+    assert _lsns(PageStore(sound, 0)) == {0: 7}
     for damage in (good[:-1], good[:20], b"", good[:4] + b"\x03" + good[5:], good[:30] + b"\xff" + good[31:]):
         broken = SimDisk()
         broken.write_atomic("torn-0", damage)

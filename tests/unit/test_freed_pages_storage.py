@@ -186,6 +186,30 @@ def test_a_baseline_takes_away_what_was_freed_meanwhile() -> None:
     assert tools.read(net.nodes["n2"], writer, 2, writer.log.last_lsn).image == b""
 
 
+def test_a_baseline_of_holes_alone_survives_a_crash() -> None:
+    writer = FreeingWriter(random.Random(5), pages=PAGES)
+    clock = tools.StepClock()
+    net = _net(5, clock)
+    for change in (writer.edit, writer.free):
+        for page_no in range(PAGES):
+            change(page_no)
+        frames = writer.frames(0)
+        for name in set(net.nodes) - net.down:
+            tools.append(net.nodes[name], frames, vdl=writer.log.last_lsn, pgmrpl=writer.log.last_lsn)
+        net.tick(40)
+        net.down.add("n2")  # while all pages are freed, and the log of that is collected
+    assert net.nodes["n2"].segment(0).store.holds(0) and not net.nodes["n0"].segment(0).store.holds(0)
+    net.down.clear()
+    for _ in range(60):
+        if net.nodes["n2"].segment(0).collected_lsn < writer.log.last_lsn:
+            net.tick()
+    for seed in range(20):
+        disk = tools.copy_disk(net.disks["n2"]).crash(random.Random(seed))
+        segment = tools.make_node(disk, clock, "n2", install=False).segment(0)
+        assert segment.collected_lsn == writer.log.last_lsn
+        assert not any(segment.store.holds(index) for index in range(PAGES))
+
+
 def test_an_older_read_point_sees_the_page_while_it_is_held() -> None:
     writer = FreeingWriter(random.Random(7), pages=PAGES)
     clock = tools.StepClock()

@@ -116,6 +116,30 @@ def test_every_read_quorum_meets_every_write_quorum(step: str, tails: bool) -> N
     assert all(one & other for one in writes for other in writes)
 
 
+@pytest.mark.parametrize("field", ["away", "away_next"])
+def test_only_a_zone_of_two_segments_in_each_set_can_be_counted_out(field: str) -> None:
+    """Of any other, 3 would be no write quorum that meets every other one."""
+    stray = Member("x", "az4", "x:1")
+    descriptor = initial(b"v" * 16, NINE, 64)
+    descriptor = replace(descriptor, nodes=(*descriptor.nodes, stray))
+    for zone in ("az1", "az2", "az3"):
+        assert changed(descriptor, **{field: zone})
+        assert changed(descriptor, (5, Slot("az3-b", "az3-c")), **{field: zone})
+    for zone in ("az4", "az9"):
+        with pytest.raises(InvariantViolation, match=f"zone {zone} cannot be counted out"):
+            changed(descriptor, **{field: zone})
+    uneven = (
+        ((5, Slot("az2-c")),),
+        ((5, Slot("az3-b", "az2-c")),),
+        ((5, Slot("x")),),
+        ((5, Slot("az3-b", "x")),),
+    )
+    for slots in uneven:
+        for zone in ("az1", "az2", "az3"):
+            with pytest.raises(InvariantViolation, match=f"zone {zone} cannot be counted out"):
+                changed(descriptor, *slots, **{field: zone})
+
+
 @pytest.mark.parametrize("per_zone", [2, 3, 4])
 @given(groups=st.integers(1, 40))
 def test_placement_is_balanced(per_zone: int, groups: int) -> None:
@@ -125,6 +149,13 @@ def test_placement_is_balanced(per_zone: int, groups: int) -> None:
     held = loads(descriptor.groups)
     assert max(held.values()) - min(held[node.node_id] for node in nodes) <= 1
     assert descriptor.geometry_epoch == 2 and descriptor.version == (0, 2)
+
+
+def test_new_groups_stay_in_the_zones_of_the_first() -> None:
+    steady = initial(b"v" * 16, MEMBERS, 64)
+    for strays in ((Member("x", "az4", "x:1"),), tuple(Member(f"az0-{n}", "az0", f"{n}:1") for n in "abc")):
+        descriptor = grown(replace(steady, nodes=(*strays, *steady.nodes)), 5)
+        assert descriptor.zones == {"az1", "az2", "az3"} and descriptor.zones_are_balanced()
 
 
 def test_a_spare_comes_from_the_same_zone() -> None:

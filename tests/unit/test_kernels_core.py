@@ -193,12 +193,45 @@ def test_the_index_of_a_run_is_that_of_its_scan(
                     with pytest.raises(InvariantViolation, match="the last one indexed is"):
                         side[2].index_run(chains, fresh, data, prev, after, until)
                     return
-                wanted.setdefault(page_no, []).extend((lsn, offset << 32 | end))
+                wanted.setdefault(page_no, [page_prev]).extend((lsn, offset << 32 | end))
                 if not page_prev:
                     anew.setdefault(page_no, []).append(lsn)
         side[2].index_run(chains, fresh, data, prev, after, until)
         assert {page_no: list(chain) for page_no, chain in chains.items()} == wanted
         assert fresh == anew
+
+
+@pytest.mark.parametrize("side", SIDES)
+@given(script=scripts, spoil=st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)))
+@settings(max_examples=100, deadline=None)
+def test_a_run_that_passes_its_check_can_be_indexed_and_applied(
+    side: tuple[Any, Any, Any], script: Any, spoil: tuple[float, int]
+) -> None:
+    def passes(module: Any, run: Any, pages: tuple[int, int], data: bytes) -> bool:
+        try:
+            module.check_run(data, *run[1:5], *pages)
+        except InvariantViolation:
+            return False
+        return True
+
+    for run in _play((py_arena, py_mtr, py_redo), script)[1]:
+        records = py_redo.scan(run[5], run[1])
+        changed = [record[2] for record in records if record[2] != py_redo.NO_PAGE]
+        pages = (min(changed, default=0), max(changed, default=0) + 1)
+        assert passes(side[2], run, pages, run[5])
+        for at in range(1, 5):  # the LSN before it, the first, the last, the highest CPL
+            other = (*run[:at], run[at] + 1, *run[at + 1 :])
+            assert not passes(side[2], other, pages, run[5])
+        if changed:
+            assert not passes(side[2], run, (pages[0] + 1, pages[1]), run[5])
+            assert not passes(side[2], run, (pages[0], pages[1] - 1), run[5])
+        spoilt = bytearray(run[5])
+        spoilt[int(len(spoilt) * spoil[0])] ^= spoil[1]
+        if passes(side[2], run, pages, bytes(spoilt)):
+            page = bytearray(PAGE_BYTES)
+            for lsn, _, page_no, _, _, offset, end in py_redo.scan(bytes(spoilt), run[1]):
+                if page_no != py_redo.NO_PAGE:
+                    py_redo.apply(page, bytes(spoilt), offset, end, lsn)
 
 
 @pytest.mark.parametrize("side", SIDES)

@@ -15,9 +15,11 @@ from aurora.encryption import EncryptedDisk
 from aurora.errors import InvariantViolation
 from aurora.keys import FileKeyProvider, KeyRefused, KeySource, WrappedKey, open_disk
 from aurora.sealed_store import Rewrapped
-from aurora.seams import FolderDisk
+from aurora.seams import LOCK_NAME, FolderDisk
 from aurora.sim.disk import SimDisk
 from aurora.supervisor import LOOPBACK, Cluster, ClusterError
+from storage_node.config import NodeConfig
+from storage_node.server import NodeServer
 
 
 class Vault:
@@ -66,7 +68,8 @@ def master(tmp_path: Path) -> KeySource:
 
 
 def _state(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
+    held = folder.iterdir() if folder.exists() else ()
+    return {path.name: path.read_bytes() for path in held if path.name != LOCK_NAME}
 
 
 def _fill(folder: Path, source: KeySource | None) -> None:
@@ -127,7 +130,58 @@ def test_a_key_file_that_decays_is_mended_while_the_node_runs(tmp_path: Path, ma
         (tmp_path / "n" / name).write_bytes(sound[:-1])
         assert disk.mend_keys()
         assert (tmp_path / "n" / name).read_bytes() == sound
+        (tmp_path / "n" / name).unlink()
+        assert disk.mend_keys()
+        assert (tmp_path / "n" / name).read_bytes() == sound
     disk.close()
+
+
+def test_mending_does_not_take_a_rekeying_back(tmp_path: Path, master: KeySource) -> None:
+    _fill(tmp_path / "n", master)
+    disk = open_disk(tmp_path / "n", master)
+    assert isinstance(disk, keys.EncryptedFolder)
+    old = (tmp_path / "n" / "key").read_bytes()
+    tried: list[bool] = []
+
+    class Watched(Vault):
+        def wrap(self, data_key: bytes) -> bytes:
+            (tmp_path / "n" / "key-copy").write_bytes(b"decayed just now")
+            tried.append(disk.mend_keys())
+            return super().wrap(data_key)
+
+    with keys._key_files(tmp_path / "n") as files:
+        assert keys.rewrap(files, master.open(), Watched(0x5A, "vault/blue"))
+    assert tried == [False]
+    _check(tmp_path / "n", VAULT)
+    (tmp_path / "n" / "key-copy").write_bytes(old)  # as if it had ended between the two files
+    assert not disk.mend_keys()
+    assert (tmp_path / "n" / "key-copy").read_bytes() == old
+    disk.close()
+
+
+def test_both_key_files_damaged_under_a_running_node_is_said(
+    tmp_path: Path, master: KeySource, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = open_disk(tmp_path / "n", master)
+    assert isinstance(disk, keys.EncryptedFolder)
+    for name in keys.NAMES:
+        (tmp_path / "n" / name).write_bytes(b"nothing")
+    assert not disk.mend_keys()
+    assert "both key files" in caplog.text
+    disk.close()
+
+
+def test_a_nodes_scrubber_mends_its_key_files(tmp_path: Path, master: KeySource) -> None:
+    server = NodeServer(NodeConfig(data=tmp_path / "n", master_key_file=master.master_key_file))
+    sound, scrub = (tmp_path / "n" / "key").read_bytes(), server.node.scrub
+    for passes, name in enumerate(keys.NAMES, 1):
+        (tmp_path / "n" / name).write_bytes(sound[:-1] + b"?")
+        scrub.demand()
+        for _ in range(100):
+            scrub.step(float(passes))
+        assert (scrub.passes, scrub.damaged, scrub.repaired) == (passes, passes, passes)
+        assert (tmp_path / "n" / name).read_bytes() == sound
+    server.disk.close()
 
 
 def test_both_key_files_damaged(tmp_path: Path, master: KeySource) -> None:

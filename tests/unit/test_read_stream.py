@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,22 @@ def test_the_channel_begins_with_unary_calls_and_goes_over_to_the_stream(tmp_pat
         assert "belongs to volume" in channel.problem
         await channel.close()
         assert not channel.streaming
+
+    with_node(tmp_path, body)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="the system keeps its own time")
+def test_a_connection_whose_client_is_silent_is_probed(tmp_path: Path) -> None:
+    async def body(node: Served) -> None:
+        stream = await open_stream(node.log_address, METHOD, lambda _: None, lambda _: None)
+        async with asyncio.timeout(20):
+            while not (served := list(node.server._service.page_reads.streams)):
+                await asyncio.sleep(0.01)
+        sock = served[0]._stream._transport.get_extra_info("socket")
+        options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_USER_TIMEOUT)
+        assert [sock.getsockopt(socket.IPPROTO_TCP, option) for option in options] == [30, 10, 10_000]
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        stream.close()
 
     with_node(tmp_path, body)
 

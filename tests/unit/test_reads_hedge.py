@@ -70,7 +70,7 @@ class FakeVolume:
             index_of={f"n{index}": index for index in range(6)},
         )
         self.set_tails()
-        self.epoch, self.vdl, self.fenced = 3, 900, False
+        self.epoch, self.vdl, self.over = 3, 900, False
         self.behind: set[tuple[int, int]] = set()
         """(PG, node) pairs whose SCL does not cover the read."""
         self.down: set[int] = set()
@@ -89,7 +89,7 @@ class FakeVolume:
     def connected(self, index: int) -> bool:
         return index not in self.down
 
-    def fenced_error(self) -> AdminShutdown:
+    def over_error(self) -> AdminShutdown:
         return AdminShutdown("fenced")
 
     def problems(self) -> str:
@@ -276,7 +276,7 @@ def test_nonsense_and_fencing_are_told() -> None:
             node.kind = "short"
         with pytest.raises(DataCorrupted):
             await setup.reader.read((1, 101))
-        setup.volume.fenced = True
+        setup.volume.over = True
         with pytest.raises(AdminShutdown):
             await setup.reader.read((1,))
 

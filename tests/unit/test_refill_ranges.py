@@ -21,11 +21,11 @@ from storage_node.page_store import seal
 NAME = "pages-3"
 
 
-def _sealed(rng: random.Random, lsn: int) -> bytes:
+def _sealed(rng: random.Random, lsn: int, index: int) -> bytes:
     page = bytearray(rng.randbytes(PAGE_BYTES))
     page[:8] = lsn.to_bytes(8, "little")
     page[8:12] = bytes(4)
-    return seal(page)
+    return seal(page, 3, index)
 
 
 def _stored(rng: random.Random, count: int) -> tuple[SimDisk, dict[int, bytes]]:
@@ -33,7 +33,7 @@ def _stored(rng: random.Random, count: int) -> tuple[SimDisk, dict[int, bytes]]:
     disk, pages = SimDisk(), {}
     for index in range(count):
         if index == count - 1 or rng.random() < 0.6:
-            pages[index] = _sealed(rng, 100 + index)
+            pages[index] = _sealed(rng, 100 + index, index)
             disk.write(NAME, index * PAGE_BYTES, pages[index])
     return disk, pages
 
@@ -51,7 +51,7 @@ def test_round_trip(seed: int, first: int, count: int) -> None:
     request, reply = _exchange(disk, first, count, 10)
     found: dict[int, bytes] = {}
     for start, data in open_reply(request, reply):
-        assert not unsound(data)
+        assert not unsound(data, 3, start)
         for at in range(len(data) // PAGE_BYTES):
             found[start + at] = data[at * PAGE_BYTES : (at + 1) * PAGE_BYTES]
     assert found == {index: page for index, page in pages.items() if first <= index < first + count}
@@ -82,8 +82,15 @@ def test_a_page_that_rotted_at_its_source_is_found(offset: int, bit: int) -> Non
     index = sorted(pages)[1]
     disk.flip_bit(NAME, index * PAGE_BYTES + offset, bit)
     request, reply = _exchange(disk, 0, 8, 8)
-    bad = [start + at for start, data in open_reply(request, reply) for at in unsound(data)]
+    bad = [start + at for start, data in open_reply(request, reply) for at in unsound(data, 3, start)]
     assert bad == [index]
+
+
+def test_a_page_that_belongs_elsewhere_is_found() -> None:
+    page = _sealed(random.Random(4), 100, 5)
+    assert unsound(page, 3, 5) == []
+    assert unsound(page, 3, 6) == unsound(page, 2, 5) == [0]
+    assert unsound(page * 2, 3, 5) == [1]
 
 
 def test_a_page_whose_lsn_rotted_to_zero_is_no_hole() -> None:
@@ -91,7 +98,7 @@ def test_a_page_whose_lsn_rotted_to_zero_is_no_hole() -> None:
     index = sorted(pages)[0]
     disk.write(NAME, index * PAGE_BYTES, bytes(8))
     request, reply = _exchange(disk, 0, 8, 8)
-    assert [start + at for start, data in open_reply(request, reply) for at in unsound(data)] == [index]
+    assert [start + at for start, data in open_reply(request, reply) for at in unsound(data, 3, start)] == [index]
 
 
 def test_a_reply_to_another_request_is_refused() -> None:

@@ -8,13 +8,24 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from storage_tools import VOLUME, Net, StepClock, Writer, append, make_node, read
+from storage_tools import (
+    VOLUME,
+    Net,
+    RefusingDisk,
+    StepClock,
+    Writer,
+    append,
+    make_node,
+    read,
+    store_pages,
+)
 from storage_tools import unsound_files as unsound
 
 from aurora.errors import InvariantViolation
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from storage_node import evidence
+from storage_node.hot_log import file_name
 from storage_node.node import Refused, StorageNode
 
 SETTINGS = {"coalesce_log_mb": 0.01, "log_file_mb": 0.004, "log_cache_mb": 0.002}
@@ -199,7 +210,7 @@ def test_a_gap_is_filled_without_sending_again_what_lies_behind_it() -> None:
 def test_a_flip_in_a_hole_and_in_a_page_that_a_fresh_record_overwrites() -> None:
     fleet = Fleet(random.Random(4), count=2, pages=10)
     fleet.write(10)
-    fleet.sick.segments[0].store.store([(40, bytearray(8192))])  # the file reaches beyond what was written
+    store_pages(fleet.sick.segments[0].store, [(40, bytearray(8192))])  # the file reaches beyond what was written
     hole = 30 * 8192 + 77
     fleet.disk.flip_bit("pages-0", hole)
     assert unsound(fleet.disk) == ["pages-0"]
@@ -232,6 +243,34 @@ def test_damage_in_log_that_nobody_needs_any_more_goes_with_its_file() -> None:
     status = fleet.scrub()
     assert (status.damaged, status.repaired) == (1, 1)
     fleet.check()
+
+
+def test_a_damaged_file_that_cannot_be_left_yet_holds_up_no_other() -> None:
+    clock, disk = StepClock(), RefusingDisk()
+    node = make_node(disk, clock, coalesce_log_mb=0.004, log_file_mb=0.002, gossip_ms=5000)
+    net, writer = Net({"n0": node}, clock), Writer(random.Random(3), pages=20)
+    append(node, writer.frames(1))
+    disk.refuses.update(("meta", "meta-copy"))
+    while not node.coalescer._gone:  # collected, and the meta file does not say so
+        frames = writer.frames(10)
+        append(node, frames, vdl=writer.log.last_lsn, pgmrpl=writer.log.last_lsn)
+        net.tick(6)
+    append(node, writer.frames(60), vdl=writer.log.last_lsn)
+    append(node, writer.frames(60), vdl=writer.log.last_lsn)
+    stuck, other = node.coalescer._gone[0], node.segments[0].entries[-2]
+    assert stuck.file_no < other.file_no
+    node.log._forget(stuck)
+    for entry in (stuck, other):
+        disk.flip_bit(file_name(entry.file_no), entry.offset + entry.length - 1)
+    node.log.damaged.update((stuck.file_no, other.file_no))
+    net.tick(10)
+    assert node.log.damaged == {stuck.file_no} and node.scrub.waiting
+    rounds = node.gossip.rounds
+    net.tick(50)
+    assert node.gossip.rounds - rounds < 10, "no peer can have what no segment lacks"
+    disk.refuses.clear()
+    net.tick(20)
+    assert not node.log.damaged
 
 
 def test_damage_while_a_coalescing_round_runs() -> None:
@@ -355,6 +394,23 @@ def test_a_medium_that_cannot_be_read_is_damage_and_not_the_nodes_end() -> None:
     fleet.check()
 
 
+def test_pages_that_lie_in_each_others_place_are_found_and_repaired() -> None:
+    fleet = Fleet(random.Random(13), count=2)
+    fleet.write(40)
+    index = next(
+        i for i, page in fleet.sick.segments[0].store.pages(1) if page and fleet.sick.segments[1].store.holds(i)
+    )
+    places = [("pages-0", index), ("pages-0", 0), ("pages-1", index)]
+    held = [fleet.disk.read(name, index * 8192, 8192) for name, index in places]
+    for (name, index), page in zip(places, held[1:] + held[:1], strict=True):
+        fleet.disk.write(name, index * 8192, page)
+        fleet.disk.sync(name)
+    assert bytes(8192) not in held
+    status = fleet.scrub()
+    assert status.damaged == status.repaired == 3
+    fleet.check()
+
+
 def test_evidence_is_bounded_and_costs_no_start(caplog: pytest.LogCaptureFixture) -> None:
     disk = SimDisk()
     for number in range(1, evidence.FILES_MAX + 10):
@@ -366,6 +422,19 @@ def test_evidence_is_bounded_and_costs_no_start(caplog: pytest.LogCaptureFixture
     full = SimDisk(capacity_bytes=10)
     with caplog.at_level(logging.WARNING):
         assert evidence.set_aside(full, "log-00000001", 0, b"x" * 100) == ""
+    assert "could not be set aside" in caplog.text
+
+
+def test_old_evidence_that_cannot_be_deleted_costs_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    class Stuck(SimDisk):
+        def delete(self, name: str) -> None:
+            raise OSError(5, "Input/output error")
+
+    disk = Stuck()
+    for number in range(1, evidence.FILES_MAX + 2):
+        aside = evidence.set_aside(disk, f"log-{number:08d}", 0, b"x")
+    assert aside == ""
+    assert len(disk.list()) == evidence.FILES_MAX
     assert "could not be set aside" in caplog.text
 
 

@@ -63,6 +63,22 @@ def test_a_full_disk_refuses_and_a_failed_sync_fails_once() -> None:
     disk.sync("log")
 
 
+def test_after_a_failed_sync_only_the_cache_has_what_was_written() -> None:
+    disk = SimDisk()
+    disk.append("log", [b"12"])
+    disk.sync("log")
+    disk.append("log", [b"34"])
+    disk.sync_fails = True
+    with pytest.raises(OSError, match="Input/output"):
+        disk.sync("log")
+    disk.append("log", [b"56"])
+    assert disk.read("log", 0, 9) == b"123456"
+    disk.uncache("log", 0, 9)
+    assert disk.read("log", 0, 9) == b"12\0\x0056"
+    disk.sync("log")
+    assert disk.crash(random.Random(1)).read("log", 0, 9) == b"12\0\x0056"
+
+
 def test_a_stopped_process_gets_what_came_when_it_goes_on() -> None:
     world, got = World(1, CALM), []
     world.stop("b")

@@ -24,7 +24,7 @@ from compute_node.volume.recovery import Recovered
 from compute_node.volume.writer_core import WriterCore
 from storage_node import admission
 from storage_node.admission import Admission
-from storage_node.append import APPEND_LOG, Appends, LogPort
+from storage_node.append import APPEND_LOG, READ_STREAM, Appends, LogPort
 from storage_node.config import NodeConfig
 from storage_node.limits import APPENDS_SHARE
 from storage_node.node import StorageNode
@@ -241,6 +241,23 @@ def test_admission_is_first_come_first_served_and_bounded() -> None:
     asyncio.run(run())
 
 
+def test_a_caller_that_goes_away_as_room_is_made_lets_the_next_in() -> None:
+    async def run() -> None:
+        room = Admission(1)
+        await room.enter(1)
+        gone = asyncio.create_task(room.enter(1))
+        after = asyncio.create_task(room.enter(1))
+        await asyncio.sleep(0)
+        gone.cancel()
+        room.leave(1)  # before the one that was cancelled has woken up
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        await after
+        assert (room.held, room.waiting) == (1, 0)
+
+    asyncio.run(run())
+
+
 def test_page_reads_are_bounded_and_give_back_what_they_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         server = NodeServer(NodeConfig(node_id="n0", data=tmp_path))
@@ -307,6 +324,53 @@ def test_append_streams_are_bounded_in_number_and_in_replies_that_nobody_takes(
         sent += 1
     assert 1000 < sent < 1100
     assert "does not take its replies" in caplog.text
+
+
+def test_streams_of_one_kind_leave_the_room_of_the_other_on_the_log_port() -> None:
+    node: StorageNode[Any] = make_node(SimDisk())
+    port = LogPort(Appends(node, lambda: None), PageReads(node))
+    message = Lab._build(1, b"", 0, 0)
+    readers = [FakeStream() for _ in range(admission.READ_STREAMS_MAX + 1)]
+    receivers = [port(stream, READ_STREAM) for stream in readers]  # type: ignore[arg-type]
+    receivers[-1].received(message)
+    assert [stream.closed for stream in readers] == [False] * admission.READ_STREAMS_MAX + [True]
+    appending = [FakeStream() for _ in range(admission.APPEND_STREAMS_MAX)]
+    for stream in appending:
+        port(stream, APPEND_LOG).received(message)  # type: ignore[arg-type,union-attr]
+    assert not any(stream.closed for stream in appending)
+    receivers[0].ended()
+    again = FakeStream()
+    port(again, READ_STREAM).received(pb.ReadPagesRequest().SerializeToString())  # type: ignore[arg-type,union-attr]
+    assert again.backlog_bytes and not again.closed
+
+
+def test_append_streams_of_the_contracts_port_are_bounded_in_number(tmp_path: Path) -> None:
+    async def run() -> None:
+        server = NodeServer(NodeConfig(node_id="n0", data=tmp_path))
+        address = await server.start()
+        serving = asyncio.ensure_future(server.wait())
+        channel = open_channel(address)
+        stub: Any = storage_stub(channel)
+        try:
+            calls = [stub.AppendLog() for _ in range(admission.APPEND_STREAMS_MAX)]
+            for call in calls:
+                await call.write(pb.AppendRequest(sequence=1))
+                assert (await call.read()).sequence == 1
+            surplus = stub.AppendLog()
+            assert await surplus.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            await calls[0].done_writing()
+            assert await calls[0].code() is grpc.StatusCode.OK
+            await calls[1].write(pb.AppendRequest(sequence=2))
+            assert (await calls[1].read()).sequence == 2
+            next_one = stub.AppendLog()
+            await next_one.write(pb.AppendRequest(sequence=3))
+            assert (await next_one.read()).sequence == 3
+        finally:
+            await channel.close()
+            server.stop()
+            await serving
+
+    asyncio.run(run())
 
 
 def test_a_client_of_the_contracts_port_that_takes_no_replies_is_not_read_on() -> None:

@@ -142,6 +142,28 @@ def test_stale_writers_and_foreign_requests_over_grpc(processes: Processes) -> N
     asyncio.run(_with_stub(address, use))
 
 
+def test_a_second_start_on_a_folder_is_refused_and_changes_nothing(processes: Processes) -> None:
+    address = processes.start("n0", "--listen", "127.0.0.1:0")
+    writer = Writer(random.Random(3))
+
+    async def fill(stub: Any) -> None:
+        assert (await stub.WriteDescriptor(pb.WriteDescriptorRequest(descriptor=descriptor()))).ok
+        call = stub.AppendLog()
+        await call.write(_append(writer.frames(20), 1, 0))
+        assert not (await call.read()).error
+        call.cancel()
+
+    asyncio.run(_with_stub(address, fill))
+    folder = processes.folder / "n0"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    command = [sys.executable, "-m", "storage_node", "--id", "n0", "--data", str(folder), "--listen", "127.0.0.1:0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    assert f"{folder} is in use by process {processes.running['n0'].pid}\n" in done.stderr
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    asyncio.run(_with_stub(address, lambda stub: _check(stub, writer)))
+
+
 def test_a_port_in_use_ends_the_process_with_a_message(processes: Processes) -> None:
     address = processes.start("n0", "--listen", "127.0.0.1:0")
     command = [

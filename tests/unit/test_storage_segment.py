@@ -12,6 +12,7 @@ from storage_tools import PAGES_PER_PG, VOLUME, Net, StepClock, Writer, append, 
 from aurora.errors import InvariantViolation
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
+from storage_node.coverage import Coverage
 from storage_node.effects import SyncFile
 from storage_node.node import Refused, StorageNode
 
@@ -47,6 +48,65 @@ def test_scl_and_reads_with_reordered_and_repeated_batches(seed: int) -> None:
         assert node.segments[pg].scl == node.segments[pg].scl_cpl == lsns[-1]
         assert not node.segments[pg].pending
     _check_reads(node, writer, rng, 0, writer.log.last_lsn)
+
+
+Spans = list[tuple[int, int, int]]
+
+
+def _reach(entries: Spans, after: int) -> tuple[int, int]:
+    """What ``Segment.reach`` says, from each entry's ``(previous LSN, first LSN, last LSN)``."""
+    for prev, first, last in sorted(entries):
+        if prev > after:
+            return after, first
+        after = max(after, last)
+    return after, 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 3), st.integers(0, 6))), st.integers(0, 45))
+def test_coverage_of_entries_in_any_order(drawn: Spans, upto: int) -> None:
+    entries = [(prev, prev + step, prev + step + more) for prev, step, more in drawn]
+    entries = [(prev, min(first for p, first, _ in entries if p == prev), last) for prev, _, last in entries]
+    coverage = Coverage()
+    for entry in entries:
+        coverage.add(*entry)
+    for after in range(52):
+        assert coverage.reach(after) == _reach(entries, after)
+    assert coverage.highest == max((last for _, _, last in entries), default=0)
+    coverage.forget(upto)
+    for after in range(upto + 1, 52):
+        assert coverage.reach(after) == _reach(entries, after)
+    coverage.clear()
+    assert not len(coverage) and coverage.reach(7) == (7, 0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_how_far_log_with_gaps_reaches_is_known_without_a_look_at_all_of_it(seed: int) -> None:
+    rng = random.Random(seed)
+    writer = Writer(rng)
+    node = make_node(SimDisk())
+    segment = node.segment(0)
+    frames = [writer.frames(rng.randrange(1, 4))[0] for _ in range(60)]
+    gaps = sorted(rng.sample(range(len(frames)), 6))
+    late = [frames[at] for at in gaps]
+    rng.shuffle(late)
+
+    def check(most: int) -> None:
+        entries = [*segment.entries, *(entry for _, _, entry in segment._pending)]
+        held = [(entry.prev_lsn, entry.first_lsn, entry.last_lsn) for entry in entries]
+        for lsn in writer.lsns[0]:
+            assert segment.reach(lsn) == _reach(held, lsn)
+        assert segment.highest_lsn == max((last for _, _, last in held), default=0)
+        assert len(segment._ahead) <= most
+
+    for at, frame in enumerate(frames):
+        if at not in gaps:
+            append(node, [frame])
+    for closed, frame in enumerate(late):
+        check(len(gaps) - closed)
+        append(node, [frame])
+    check(0)
+    assert segment.scl == writer.log.last_lsn
 
 
 def test_scl_stops_at_a_gap() -> None:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from aurora import cli
-from aurora.supervisor import LETTERS, LOOPBACK, NODES, Cluster, ClusterError, free_ports, process_start
+from aurora.object_store import FolderStore
+from aurora.restore import restore_cluster
+from aurora.supervisor import _GATE, LETTERS, LOOPBACK, NODES, Cluster, ClusterError, free_ports, process_start
 from compute_node import config as compute_config
 from storage_node import config as storage_config
 
@@ -36,7 +39,8 @@ class Spawned:
     commands: list[list[str]] = []
 
     def __init__(self, command: list[str], **_: Any) -> None:
-        Spawned.commands.append(command)
+        assert command[: len(_GATE)] == list(_GATE)
+        Spawned.commands.append(command[len(_GATE) :])
         self.pid = os.getpid()
 
     def poll(self) -> None:
@@ -88,6 +92,25 @@ def test_the_password_is_for_its_owner_only(tmp_path: Path) -> None:
     make(tmp_path, password="secret")
     assert (tmp_path / "password").stat().st_mode & 0o077 == 0
     assert "secret" not in (tmp_path / "cluster.json").read_text()
+
+
+def test_the_folder_is_its_owners_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/true")
+    (tmp_path / "c").mkdir(mode=0o755)
+    before = os.umask(0)
+    try:
+        cluster = make(tmp_path / "c", password="secret", encrypt=True)
+        cluster.start_node("az1-a")
+        FolderStore(tmp_path / "c" / "backup").put("a/b", b"rows")
+        FolderStore(tmp_path / "elsewhere" / "backup").put("a/b", b"rows")
+    finally:
+        os.umask(before)
+    assert cluster.wait_gone("az1-a")
+    for top in (tmp_path / "c", tmp_path / "elsewhere"):
+        for path in (top, *top.rglob("*")):
+            assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
+    names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+    assert {"c/cluster.json", "c/log/az1-a.log", "c/run/az1-a.json", "elsewhere/backup/a/b"} <= names
 
 
 def test_the_connection_string(tmp_path: Path) -> None:
@@ -186,6 +209,110 @@ def test_a_new_node_gets_a_name_that_was_never_given(tmp_path: Path, spawned: li
         cluster.add_node("az2")
 
 
+def test_verbs_at_the_same_time_lose_no_node(tmp_path: Path, spawned: list[list[str]]) -> None:
+    make(tmp_path, encrypt=True)
+    one, two, three = (Cluster(tmp_path) for _ in range(3))  # each has read the description
+    one.add_node("az1")
+    two.add_node("az2")
+    three.move_writer(LOOPBACK, 6001)
+    two.remove_node("az2-a")
+    one.remove_node("az1-a")
+    for node_id in ("az1-c", "az2-c"):
+        (tmp_path / "run" / f"{node_id}.json").unlink()  # they have ended
+    three.rekey(None)
+    three.set_backup("off")
+    spec = Cluster(tmp_path).required
+    assert [node.id for node in spec.nodes] == ["az1-b", "az2-b", "az3-a", "az3-b", "az1-c", "az2-c"]
+    assert (spec.backup, Cluster(tmp_path).writer.port) == ("off", 6001)
+
+
+def test_changes_by_several_processes_follow_one_another(tmp_path: Path) -> None:
+    make(tmp_path)
+    program = (
+        "import sys; from pathlib import Path; from aurora.supervisor import Cluster\n"
+        "for turn in range(20):\n"
+        "    with Cluster(Path(sys.argv[1])).changing() as spec: spec.settings[f'{sys.argv[2]}-{turn}'] = 'x'\n"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path), name]) for name in "abc"]
+    assert [child.wait() for child in running] == [0, 0, 0]
+    assert len(Cluster(tmp_path).required.settings) == 60
+
+
+def test_a_change_that_fails_is_not_stored(tmp_path: Path) -> None:
+    cluster = make(tmp_path)
+    with pytest.raises(ValueError, match="halfway"), cluster.changing() as spec:
+        spec.nodes.clear()
+        raise ValueError("halfway")
+    assert len(Cluster(tmp_path).required.nodes) == 6
+    cluster.move_writer(LOOPBACK, 6001)
+    assert len(Cluster(tmp_path).required.nodes) == 6
+
+
+def test_a_folder_becomes_one_cluster(tmp_path: Path) -> None:
+    other = Cluster(tmp_path)  # another aurora up has seen that there is none
+    make(tmp_path)
+    with pytest.raises(ClusterError, match="holds a cluster already"):
+        other.create(host=LOOPBACK, port=0, pages_per_pg=512, cache_mb=64, password=None)
+    assert Cluster(tmp_path).writer.port == 5999
+
+
+def test_what_is_started_is_as_it_is_described_then(tmp_path: Path, spawned: list[list[str]]) -> None:
+    cluster = make(tmp_path)
+    Cluster(tmp_path).set_backup("file:///elsewhere")
+    cluster.start_node("az1-a")
+    assert storage_config.load(spawned[0][3:], {}).backup == "file:///elsewhere"
+
+
+def test_down_stops_what_other_verbs_have_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = make(tmp_path)
+    with Cluster(tmp_path).changing() as spec:
+        spec.nodes.append(replace(spec.nodes[0], id="az1-c"))
+    stopped: list[str] = []
+    monkeypatch.setattr(Cluster, "signal", lambda _self, name, _number: stopped.append(name))
+    cluster.down()
+    assert "az1-c" in stopped
+
+
+def test_a_master_key_is_not_replaced_while_a_node_makes_its_key(tmp_path: Path, spawned: list[list[str]]) -> None:
+    cluster = make(tmp_path, encrypt=True)
+    held = (tmp_path / "master.key").read_text()
+    cluster.start_node("az3-b")
+    with pytest.raises(ClusterError, match="az3-b is making its key"):
+        cluster.rekey(None)
+    assert (tmp_path / "master.key").read_text() == held
+
+
+KILLED_VERB = """
+import os, signal, sys
+from pathlib import Path
+from aurora.supervisor import Cluster
+
+def killed(path, text):
+    print(text, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+cluster = Cluster(Path(sys.argv[1]))
+Cluster._atomic = staticmethod(killed)
+sys.executable = sys.argv[2]
+cluster.start_node("az1-a")
+"""
+
+
+def test_a_verb_that_is_killed_leaves_no_process_that_nobody_knows(tmp_path: Path) -> None:
+    make(tmp_path / "c")
+    program, ran = tmp_path / "program", tmp_path / "ran"
+    program.write_text(f"#!/bin/sh\ntouch {ran}\nexec sleep 600\n")
+    program.chmod(0o700)
+    command = [sys.executable, "-c", KILLED_VERB, str(tmp_path / "c"), str(program)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    assert done.returncode == -signal.SIGKILL
+    (tmp_path / "c" / "run" / "az1-a.json").write_text(done.stdout)  # only to watch it
+    cluster = Cluster(tmp_path / "c")
+    gone = cluster.wait_gone("az1-a", 10.0)
+    cluster.kill("az1-a")
+    assert gone and not ran.exists()
+
+
 def test_a_reused_pid_is_not_ours(tmp_path: Path) -> None:
     cluster = make(tmp_path)
     run = tmp_path / "run"
@@ -229,6 +356,24 @@ def test_stopping_what_does_not_run_does_nothing(tmp_path: Path) -> None:
 
 def test_the_log_tail_of_a_process_that_never_ran(tmp_path: Path) -> None:
     assert make(tmp_path).log_tail("az1-a") == "(no log)"
+
+
+# -- restore
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [({"host": "0.0.0.0"}, "password"), ({"port": 65536}, "65535"), ({"backup": "ftp://elsewhere"}, "--backup")],
+)
+def test_a_restore_is_refused_before_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: dict[str, Any], told: str
+) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr("aurora.restore._run", lambda arguments, *_: ran.append(arguments))
+    options = {"host": LOOPBACK, "port": 0, "cache_mb": 64, "password": None, "backup": "", **option}
+    with pytest.raises(ClusterError, match=told):
+        restore_cluster(Cluster(tmp_path / "new"), "file:///backup", None, None, options)
+    assert ran == [] and list(tmp_path.iterdir()) == []
 
 
 # -- the command

@@ -21,6 +21,7 @@ from aurora.geometry import Member
 from aurora.kernels import redo
 from aurora.page import PAGE_BYTES
 from compute_node.hub import HUB
+from compute_node.volume.driver import TICK_S
 from compute_node.volume.volume import Volume, VolumeNotFound
 
 PAGES_PER_PG = 4
@@ -212,7 +213,11 @@ def test_three_nodes_open_for_reading_and_a_fourth_for_writing(fleet: Fleet) -> 
         fleet.kill(0, 1, 2)
         volume = await Volume.open(fleet.addresses, "w", read_only_after_s=0.2)
         assert volume.read_only and volume.vdl == lsn
-        await pages.check(volume)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + 20 * TICK_S  # meanwhile the nodes are asked to adopt it for writing again and again
+        while loop.time() < end:
+            await pages.check(volume)
+        assert volume.reader.retries == 0
         reserved = asyncio.ensure_future(HUB.call(volume.reserve, 100))
         await asyncio.sleep(0)
         assert not reserved.done() and volume.status()["state"] == "read only"
@@ -223,3 +228,23 @@ def test_three_nodes_open_for_reading_and_a_fourth_for_writing(fleet: Fleet) -> 
         await volume.close()
 
     run(body)
+
+
+BROKEN_WRITER = """
+import sys
+from compute_node.__main__ import main
+from compute_node.volume.monitor import Monitor
+def tick(self, now_s):
+    raise RuntimeError("injected")
+Monitor.tick = tick
+sys.exit(main())
+"""
+
+
+def test_a_defect_in_the_background_ends_the_writers_process(fleet: Fleet) -> None:
+    command = [sys.executable, "-c", BROKEN_WRITER, "--id", "w", "--listen", "127.0.0.1:0"]
+    done = subprocess.run(
+        [*command, "--storage", ",".join(fleet.addresses)], capture_output=True, text=True, timeout=READY_S * 2
+    )
+    assert done.returncode == 4, done.stderr
+    assert "RuntimeError: injected" in done.stderr and "the writer met a defect" in done.stderr

@@ -79,7 +79,12 @@ class Node:
                 for b in self.log.get(effect.pg, [])
                 if b.last_lsn > effect.after and b.first_lsn <= self.scl(effect.pg)
             ]
-            return LogAnswer(b"".join(bytes(batch.frame) for batch in found))
+            frames = b""
+            for batch in found:
+                frames += bytes(batch.frame)
+                if effect.most_bytes is not None and len(frames) >= effect.most_bytes:
+                    break
+            return LogAnswer(frames)
         if isinstance(effect, SendAppend):
             if effect.epoch < self.epoch:
                 return AppendAnswer({}, self.epoch)
@@ -127,6 +132,36 @@ def test_an_empty_volume_starts_at_the_first_lsn() -> None:
     assert not result.read_only and not result.truncations
 
 
+def test_a_node_that_lost_its_disk_does_not_vote_on_a_group_that_it_does_not_report() -> None:
+    """It may have held the group: with tails, three full segments had acknowledged, two of them are away now."""
+    descriptor = initial(VOLUME, MEMBERS, PAGES_PER_PG, groups=2, tails=True)
+    away, lost, also_away = (descriptor.index_of[slot.member] for slot in descriptor.groups[1].slots if not slot.tail)
+    first, second = written([(0, True)], [(4, True)])
+
+    def recovered(forgetful: bool) -> Recovered:
+        nodes = fleet()
+        for node in nodes:
+            node.hold(*first)
+        for node in (away, also_away):
+            nodes[node].hold(*second)
+            nodes[node].down = True
+        answer = nodes[lost].answer
+
+        def forgot(effect: Effect, writer: str) -> Answer | None:
+            said = answer(effect, writer)
+            if isinstance(said, FenceAnswer):
+                return replace(said, pgs={0: replace(said.pgs[0], hollow=True)}, forgetful=forgetful)
+            return said
+
+        nodes[lost].answer = forgot  # type: ignore[method-assign]
+        return drive(nodes, Recovery(descriptor))
+
+    with pytest.raises(AssertionError, match="stays in"):
+        recovered(forgetful=True)
+    # One that has lost nothing and has not heard of the group has acknowledged nothing of it.
+    assert recovered(forgetful=False).vdl == first[0][3]
+
+
 def test_what_four_hold_is_kept_and_what_few_hold_is_cut_or_spread() -> None:
     nodes = fleet()
     first, second, third = written([(0, True)], [(0, False), (4, True)], [(0, True)])
@@ -168,6 +203,33 @@ def test_a_record_on_one_adopter_is_copied_to_four_before_the_truncation() -> No
     assert [node.scl(0) for node in nodes[:4]] == [result.vdl] * 4
 
 
+def test_a_long_log_is_copied_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fourth voter lacks all that has not been collected; each round holds at most ``REPAIR_BYTES`` of it."""
+    flushes = written(*[[(page, True)] for page in (0, 4) * 8])
+    nodes = fleet()
+    for node in nodes[:3]:
+        for runs in flushes:
+            node.hold(*runs)
+    for node in nodes[:4]:
+        node.hint = flushes[-1][0][3]
+    nodes[4].down = nodes[5].down = True
+    monkeypatch.setattr("compute_node.volume.recovery.REPAIR_BYTES", 2)
+    recovery = Recovery(DESCRIPTOR)
+    copied: list[int] = []
+    on_reply = recovery.on_reply
+
+    def watched(effect: Effect, answer: Answer | None) -> list[Effect]:
+        if isinstance(answer, LogAnswer) and recovery.phase is Phase.REPAIR:
+            copied.append(len(batches.split(answer.frames)))
+        return on_reply(effect, answer)
+
+    recovery.on_reply = watched  # type: ignore[method-assign]
+    result = drive(nodes, recovery)
+    assert result.vdl == flushes[-1][0][3] and not result.read_only
+    assert copied == [1] * len(flushes)
+    assert {pg: nodes[3].scl(pg) for pg in (0, 1)} == result.pg_last
+
+
 def test_void_records_of_a_node_that_missed_the_truncation_do_not_come_back() -> None:
     nodes = fleet()
     first, second = written([(0, True)], [(0, True)])
@@ -196,6 +258,20 @@ def test_three_nodes_open_for_reading_only_and_four_are_waited_for() -> None:
     result = drive(nodes, Recovery(DESCRIPTOR, read_only_ticks=5))
     assert result.read_only and result.vdl == first[0][3]
     assert result.scls == {index: {0: result.vdl} for index in range(3)}
+
+
+def test_who_reads_already_keeps_its_epoch_and_leaves_a_newer_writer_alone() -> None:
+    nodes = fleet()
+    (first,) = written([(0, True)])
+    for node in nodes:
+        node.hold(*first)
+        node.epoch, node.writer = 5, "w"
+    assert drive(nodes, Recovery(DESCRIPTOR, 5, reads=True)).epoch == 5
+    nodes[5].epoch, nodes[5].writer = 6, "newer"
+    nodes[0].down = nodes[1].down = True
+    with pytest.raises(Superseded):
+        drive(nodes, Recovery(DESCRIPTOR, 5, reads=True))
+    assert [node.epoch for node in nodes] == [5] * 5 + [6]
 
 
 def test_a_newer_writer_supersedes() -> None:

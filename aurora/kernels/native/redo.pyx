@@ -23,6 +23,7 @@ cdef array.array NO_CHAIN = make_array("Q")
 
 cdef enum:
     PAGE_BYTES = 8192
+    C_CPL = 1
     C_NOTE = 2
     C_IMAGE_FROM = 12
 
@@ -195,12 +196,13 @@ def index_run(
             key = page_no
             found = chains.get(key)
             if found is None:
-                chain = array.clone(NO_CHAIN, 0, False)
+                chain = array.clone(NO_CHAIN, 1, False)
+                chain.data.as_ulonglongs[0] = page_prev
                 chains[key] = chain
             else:
                 chain = found
                 held = len(chain)
-                if page_prev and held and chain.data.as_ulonglongs[held - 2] != page_prev:
+                if page_prev and chain.data.as_ulonglongs[held - 2] != page_prev:
                     raise InvariantViolation(
                         f"page {page_no}: record {lsn} follows {page_prev}, "
                         f"the last one indexed is {chain.data.as_ulonglongs[held - 2]}"
@@ -250,6 +252,57 @@ cdef int apply_c(unsigned char* page, const unsigned char* data, Py_ssize_t offs
             raise InvariantViolation(f"redo op {kind} is unknown")
     (<unsigned long long*>page)[0] = lsn
     return 0
+
+
+def check_run(
+    bytes data,
+    unsigned long long pg_prev_lsn,
+    unsigned long long first_lsn,
+    unsigned long long last_lsn,
+    unsigned long long last_cpl,
+    unsigned long long first_page,
+    unsigned long long end_page,
+):
+    """InvariantViolation when ``data`` is not the run of records that is described."""
+    cdef const unsigned char* p = <const unsigned char*>PyBytes_AS_STRING(data)
+    cdef Py_ssize_t at = 0, total = len(data), end, body
+    cdef unsigned long long length = 0, vol_delta = 0, pg_delta = 0, page_no = 0, page_delta = 0, lsn = 0
+    cdef unsigned long long first = 0, cpl = 0, strange = 0
+    cdef bint outside = False
+    cdef unsigned char scratch[PAGE_BYTES]
+    cdef int flags
+    while at < total:
+        read_c(p, &at, total, &length)
+        body = at
+        if length == 0 or length > <unsigned long long>(total - body):
+            raise InvariantViolation(f"redo record at byte {body} of {total} has length {length}")
+        end = body + <Py_ssize_t>length
+        flags = p[body]
+        at = body + 1
+        read_c(p, &at, total, &vol_delta)
+        read_c(p, &at, total, &pg_delta)
+        lsn = pg_prev_lsn + pg_delta
+        if not flags & C_NOTE:
+            read_c(p, &at, total, &page_no)
+            read_c(p, &at, total, &page_delta)
+        if at > end or pg_delta == 0 or vol_delta == 0 or vol_delta > lsn or (not flags & C_NOTE and page_delta > lsn):
+            raise InvariantViolation(f"redo record ending at byte {end} is malformed")
+        if not flags & C_NOTE:
+            if not outside and not first_page <= page_no < end_page:
+                outside, strange = True, page_no
+            apply_c(scratch, p, at, end, lsn)
+        if not first:
+            first = lsn
+        if flags & C_CPL:
+            cpl = lsn
+        pg_prev_lsn = lsn
+        at = end
+    if first != first_lsn or lsn != last_lsn or cpl != last_cpl:
+        raise InvariantViolation(
+            f"redo run {first}..{lsn}, CPL {cpl}, is not {first_lsn}..{last_lsn}, CPL {last_cpl}"
+        )
+    if outside:
+        raise InvariantViolation(f"redo run changes page {strange}, which is not in {first_page} to {end_page - 1}")
 
 
 def apply(page, data, Py_ssize_t offset, Py_ssize_t end, unsigned long long lsn):

@@ -120,7 +120,8 @@ def index_run(
 ) -> None:
     """Add a run's page records above ``after_lsn`` and at or below ``upto_lsn`` to a segment's index.
 
-    ``chains``: page → u64s, two a record in LSN order: the LSN, and offset << 32 | end of its ops in ``data``.
+    ``chains``: page → u64s: the LSN that the first record follows (0: it starts the page anew), then two a record in
+    LSN order: its LSN, and offset << 32 | end of its ops in ``data``.
     ``fresh``: page → LSNs of those records that start it anew. InvariantViolation when the bytes do not parse or a
     record does not follow the last one of its page; how much has been added by then is not defined.
     """
@@ -131,8 +132,8 @@ def index_run(
             return
         chain = chains.get(page_no)
         if chain is None:
-            chain = chains[page_no] = array("Q")
-        elif page_prev and chain and chain[-2] != page_prev:
+            chain = chains[page_no] = array("Q", (page_prev,))
+        elif page_prev and chain[-2] != page_prev:
             raise InvariantViolation(
                 f"page {page_no}: record {lsn} follows {page_prev}, the last one indexed is {chain[-2]}"
             )
@@ -140,6 +141,30 @@ def index_run(
             fresh.setdefault(page_no, []).append(lsn)
         chain.append(lsn)
         chain.append(offset << 32 | end)
+
+
+def check_run(
+    data: bytes, pg_prev_lsn: int, first_lsn: int, last_lsn: int, last_cpl: int, first_page: int, end_page: int
+) -> None:
+    """InvariantViolation when ``data`` is not a run of records from ``first_lsn`` to ``last_lsn`` with ``last_cpl`` for
+    its highest CPL (0: none), whose pages are ``first_page`` to before ``end_page`` and whose ops can be applied.
+    """
+    found = scan(data, pg_prev_lsn)
+    first = found[0][0] if found else 0
+    last = found[-1][0] if found else 0
+    cpl = max((record[0] for record in found if record[4] & FLAG_CPL), default=0)
+    if (first, last, cpl) != (first_lsn, last_lsn, last_cpl):
+        raise InvariantViolation(f"redo run {first}..{last}, CPL {cpl}, is not {first_lsn}..{last_lsn}, CPL {last_cpl}")
+    scratch = bytearray(PAGE_BYTES)
+    for lsn, _, page_no, _, _, offset, end in found:
+        if page_no == NO_PAGE:
+            continue
+        if not first_page <= page_no < end_page:
+            raise InvariantViolation(f"redo run changes page {page_no}, which is not in {first_page} to {end_page - 1}")
+        try:
+            apply(scratch, data, offset, end, lsn)
+        except IndexError as error:
+            raise InvariantViolation("redo run ends inside an op") from error
 
 
 def is_free(page_prev_lsn: int, offset: int, end: int) -> bool:
