@@ -300,6 +300,11 @@ def time_wall_ms(name: str) -> int:
     return int(wall)
 
 
+def time_node(name: str) -> str:
+    """The node that wrote a timeline object."""
+    return name.rpartition("/")[2].partition("-")[2]
+
+
 def perform(store: ObjectStore, effect: StoreEffect) -> Sequence[str]:
     """Carry an effect out; the names found, when it was a listing."""
     if isinstance(effect, PutObject):

@@ -218,10 +218,17 @@ class Expiry:
 
     def _times(self) -> list[StoreEffect]:
         def found(names: Sequence[str]) -> None:
-            # An object ends where the next one begins.
+            # An object ends where the same node's next one begins; others' may overlap it. A node's last one stays.
             start_ms = self._start_ms()
             begun, _ = objects.passing(names, lambda name: (objects.time_wall_ms(name), name))
-            self._delete([name for (_, name), (then_ms, _) in pairwise(begun) if then_ms < start_ms])
+            begun.sort(key=lambda one: (objects.time_node(one[1]), one[0]))
+            self._delete(
+                [
+                    name
+                    for (_, name), (then_ms, then) in pairwise(begun)
+                    if then_ms < start_ms and objects.time_node(name) == objects.time_node(then)
+                ]
+            )
 
         return self._list(ListObjects(objects.time_folder(self._node.volume_id), "", DELETE_MAX), found)
 

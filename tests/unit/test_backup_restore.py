@@ -243,6 +243,22 @@ def test_planning_takes_time_by_what_there_is() -> None:
     assert time.process_time() - begun_s < 5  # PGs × starts × points × PGs: 70 s and more
 
 
+@pytest.mark.parametrize(("start", "gone"), [(150, []), (186, ["128-b"]), (196, ["100-a", "128-b"])])
+def test_a_timeline_object_ends_where_its_own_nodes_next_one_begins(start: int, gone: list[str]) -> None:
+    fleet = BackupFleet(19, nodes=1, backup_window_s=1)
+    (node,) = fleet.up
+    folder = objects.time_folder(VOLUME)
+    for name in ("100-a", "128-b", "184-b", "190-a", "README"):
+        fleet.store.objects[f"{folder}/{name}"] = b""
+    fleet.clock.now = start / 1000 + 1 - 1_700_000_000
+    (listing,) = node.stager.expiry._times()
+    node.on_stored(listing, objects.perform(fleet.store, listing))
+    for effect in node.stager._out:
+        objects.perform(fleet.store, effect)
+    left = {"100-a", "128-b", "184-b", "190-a", "README"} - set(gone)
+    assert set(fleet.store.objects) == {f"{folder}/{name}" for name in left}
+
+
 class SlowSnapshot:
     """A fleet of one node with a snapshot that has begun, when it had pages 0 to 7, and has read nothing yet."""
 
