@@ -357,7 +357,7 @@ MUTATIONS = (
     Mutation("coalescing above the VDL", (PGMRPL, CORES_OWN), _coalesce_above_vdl),
     Mutation("truncation not durable", (HALF, LOST, VDL), _truncation_not_durable),
     Mutation("truncation not applied", (HALF,), _truncation_not_applied),
-    Mutation("SCL counts over a gap", (GAP, CORES_OWN), _scl_over_a_gap),
+    Mutation("SCL counts over a gap", (GAP, HALF, CORES_OWN), _scl_over_a_gap),
     Mutation("ack claims what lies behind a gap", (GAP,), _ack_claims_what_lies_behind_a_gap),
     Mutation("recovery takes the highest LSN", (HALF, LOST, SAME, CORES_OWN), _recovery_takes_the_highest_lsn, 90),
     Mutation("recovery ignores CPLs", (HALF,), _recovery_ignores_cpls, 90),
