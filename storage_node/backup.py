@@ -218,10 +218,14 @@ class Stager:
             return kept.files()[0]
         return None
 
-    def evacuate(self, number: int, bytes_max: int) -> None:
-        """Move some of what is kept in a damaged log file to the log's end; the caller syncs. OSError."""
+    def evacuate(self, number: int, bytes_max: int) -> bool:
+        """Move some of what is kept in a damaged log file to the log's end; the caller syncs. Whether there was any.
+        OSError.
+        """
+        held = number in self._node.log.held
         for error in self.kept.evacuate(number, bytes_max):
             logger.error("%s; another node will have to stage it", error)
+        return held
 
     def heard(self, state: pb.GossipRequest | pb.GossipReply) -> None:
         """A peer's word on what is staged."""

@@ -160,10 +160,14 @@ class KeptLog:
     def give_up(self, number: int) -> dict[int, int]:
         """Nothing in that file is needed; PG → the highest LSN that it held of it."""
         gone = {}
-        for pg in list(self._files.get(number, ())):
+        for pg, count in list(self._files.get(number, {}).items()):
             runs = self._pgs[pg]
-            doomed = [run for run in runs if run.file_no == number]
-            self._pgs[pg] = [run for run in runs if run.file_no != number]
+            doomed = runs[:count]
+            if all(run.file_no == number for run in doomed):
+                del runs[:count]  # as a rule: the oldest file has the oldest runs
+            else:
+                doomed = [run for run in runs if run.file_no == number]
+                self._pgs[pg] = [run for run in runs if run.file_no != number]
             for run in doomed:
                 self._count(run, -1)
             gone[pg] = doomed[-1].last_lsn

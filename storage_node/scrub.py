@@ -257,10 +257,10 @@ class Scrubber:
     def _evacuate(self, now: float) -> None:
         """Move needed log out of a damaged file; it goes when nothing in it is needed."""
         node, number = self._node, self._next_damaged()
-        needed = len(node.log.live(number)), number in node.log.held
+        needed = len(node.log.live(number))
         try:
             gone = log_scrub.evacuate(node.log, number, MOVE_BYTES)
-            node.stager.evacuate(number, MOVE_BYTES)
+            moved = node.stager.evacuate(number, MOVE_BYTES)
         except OSError as error:
             node.refused_by_disk(error, "log")
             self._move_after_s = now + RETRY_S
@@ -268,7 +268,7 @@ class Scrubber:
         node.log.sync()
         if gone:
             self.lost(gone)
-        if (len(node.log.live(number)), number in node.log.held) == needed:
+        if not moved and len(node.log.live(number)) == needed:
             self._stuck_no = number  # what is left waits for the meta file to say that it is collected
             if number == max(node.log.damaged):
                 self._move_after_s = now + RETRY_S

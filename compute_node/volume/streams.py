@@ -56,7 +56,7 @@ class NodeStream:
         """Why the last stream ended."""
         self._volume = volume
         self._meetings = 0
-        """Handshakes begun: an answer from before the last of them may be that of a node which has lost its disk since."""
+        """Handshakes begun: what a node answered before the last of them may be forgotten, with its disk."""
         self._silent_rounds = 0
         self._address: str
         """Where ``channel`` leads; ``_run`` follows ``member.address``."""

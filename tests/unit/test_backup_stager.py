@@ -16,6 +16,7 @@ from aurora.object_store import MemoryStore
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from storage_node import backup_objects as objects
+from storage_node import scrub
 from storage_node.backup import KEPT_SHARE
 from storage_node.backup_holes import NOTHING, HoleWatch, Told
 from storage_node.backup_kept import KeptLog, Run
@@ -341,6 +342,21 @@ def test_kept_log_moves_out_of_a_damaged_file_and_only_what_is_damaged_is_lost(t
     fleet.settle(60, 1.0)
     assert _whole(fleet) == [(1, last)]
     fleet.check(tmp_path / "all", last)
+
+
+def test_kept_log_leaves_a_large_damaged_file_without_a_pause() -> None:
+    node = make_node(SimDisk(), backup="memory:", log_file_mb=3)
+    _fill(node, 25_000)
+    number, *_ = node.stager.kept.files()
+    assert node.log.size(number) > 4 * scrub.MOVE_BYTES
+    node.log.damaged.add(number)
+    ticks = 0
+    while number in node.log.damaged and ticks < 20:
+        node.tick()  # time stands still
+        ticks += 1
+    assert ticks > 4
+    assert number not in node.log.files()
+    assert sum(len(run.offsets) for run in node.stager.kept.of(0)) == 25_000
 
 
 def test_a_pg_that_leaves_the_node_takes_its_kept_log_along() -> None:
