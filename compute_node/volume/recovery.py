@@ -39,6 +39,9 @@ LAL_BYTES: Final = 10_000_000
 LAL_MARGIN_BYTES: Final = 1 << 20
 """What one mini-transaction may overrun the limit by: its reservation is an estimate."""
 APPEND_CHUNK_BYTES: Final = 4 << 20
+REFUSALS_AT_ONCE: Final = 2
+PAUSE_TICKS_MAX: Final = 64
+"""Longest that a writer holds back which others overtake again and again, so that one of them gets through."""
 REPAIR_BYTES: Final = 32 << 20
 """About so much log is held at a time while it is copied."""
 
@@ -223,6 +226,9 @@ class Recovery:
         self._reading = False
         """Whether patience is over, and a read quorum will do."""
         self._round = 0
+        self._refusals = 0
+        self._pause = 0
+        """Ticks until everybody is fenced again; 0 = that has been done."""
         self._adopters: dict[int, FenceAnswer] = {}
         self._waiting: set[Effect] = set()
         self._truncations: set[TruncationRange] = set()
@@ -241,6 +247,9 @@ class Recovery:
     def tick(self) -> list[Effect]:
         """Some time (tens of milliseconds) has passed: try again what got no answer, or go on without."""
         self._ticks += 1
+        if self._pause:
+            self._pause -= 1
+            return [] if self._pause else self._fence()
         if self.phase is Phase.FENCE:
             patient = self._read_only_ticks is None or self._ticks < self._read_only_ticks
             self._reading = not patient
@@ -361,6 +370,18 @@ class Recovery:
         self._truncations.clear()
         return self._send([SendFence(self._round, node, self.epoch) for node in self.descriptor.active])
 
+    def _fence_later(self) -> list[Effect]:
+        """Fence with the greater epoch: at once, or, against writers that do the same all the time, after a pause that
+        doubles. Without it none of them would leave the nodes an epoch long enough to fill hollow segments.
+        """
+        effects = self._fence()
+        self._refusals += 1
+        if self._refusals <= REFUSALS_AT_ONCE:
+            return effects
+        self._waiting.clear()
+        self._pause = min(1 << (self._refusals - REFUSALS_AT_ONCE - 1), PAUSE_TICKS_MAX)
+        return []
+
     def _on_fence(self, effect: SendFence, answer: FenceAnswer) -> list[Effect]:
         if answer.descriptor is not None and answer.descriptor.version > self.descriptor.version:
             raise Outdated(answer.descriptor, self.epoch)
@@ -369,7 +390,7 @@ class Recovery:
             if self.phase is not Phase.FENCE or self._reads:
                 raise Superseded(answer.epoch)
             self.epoch = max(answer.epoch, self.epoch) + 1
-            return self._fence()
+            return self._fence_later()
         self._adopters[effect.node] = answer
         if self._waiting:
             return []

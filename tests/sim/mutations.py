@@ -338,10 +338,6 @@ def _hollow_candidate_counted_as_filled() -> Iterable[Any]:
     yield _replace(fleet.Fleet, "_settled", make)
 
 
-def _acks_of_a_lost_disk_count() -> Iterable[Any]:
-    yield _replace(writer_core.WriterCore, "on_meeting", lambda _: lambda self, node: None)
-
-
 def _lost_disk_is_not_hollow() -> Iterable[Any]:
     yield _replace(membership, "joins_hollow", lambda _: lambda *args, **kwargs: False)
 
@@ -361,7 +357,7 @@ MUTATIONS = (
     Mutation("coalescing above the VDL", (PGMRPL, CORES_OWN), _coalesce_above_vdl),
     Mutation("truncation not durable", (HALF, LOST, VDL), _truncation_not_durable),
     Mutation("truncation not applied", (HALF,), _truncation_not_applied),
-    Mutation("SCL counts over a gap", (GAP, CORES_OWN), _scl_over_a_gap),
+    Mutation("SCL counts over a gap", (GAP, HALF, CORES_OWN), _scl_over_a_gap),
     Mutation("ack claims what lies behind a gap", (GAP,), _ack_claims_what_lies_behind_a_gap),
     Mutation("recovery takes the highest LSN", (HALF, LOST, SAME, CORES_OWN), _recovery_takes_the_highest_lsn, 90),
     Mutation("recovery ignores CPLs", (HALF,), _recovery_ignores_cpls, 90),
@@ -377,9 +373,8 @@ MUTATIONS = (
     Mutation("log collected before pages are synced", (LOST, SAME, COPIES), _log_collected_before_pages_are_synced),
     Mutation("the first membership counts for ever", (LOST,), _first_membership_counts_for_ever),
     Mutation("a proposal counts alone", (LOST,), _proposal_counts_alone),
-    Mutation("a model is changed at once", (LOST,), _model_changed_at_once),
+    Mutation("a model is changed at once", (LOST,), _model_changed_at_once, 60),
     Mutation("a descriptor is committed by a minority", (KEPT,), _descriptor_committed_by_a_minority),
-    Mutation("acks of a lost disk count", (LOST,), _acks_of_a_lost_disk_count),
     Mutation("a lost disk leaves no hollow segments", (LOST,), _lost_disk_is_not_hollow),
     Mutation("a hollow candidate is counted as filled", (LOST,), _hollow_candidate_counted_as_filled),
 )

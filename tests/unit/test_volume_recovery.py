@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 
 import pytest
@@ -27,6 +28,7 @@ from compute_node.volume.recovery import (
     SendAppend,
     SendFence,
     SendFetch,
+    SendTruncate,
     Superseded,
     TruncateAnswer,
     TruncationRange,
@@ -321,3 +323,36 @@ def test_an_adopter_lost_on_the_way_is_done_without() -> None:
     assert lost is not None
     assert recovery.result is not None and recovery.result.vdl == first[0][3]
     assert [bool(node.truncations) for node in nodes].count(True) == 5
+
+
+def test_writers_that_overtake_each_other_leave_one_the_time_to_fill_segments() -> None:
+    answers_a_tick, ticks_to_fill = 100, 5
+    writers = {name: Recovery(DESCRIPTOR) for name in ("a", "b", "c")}
+    adopted = [(0, "", 0)] * len(MEMBERS)
+    """Epoch, writer, and the tick since when, of each node; three are hollow until they have kept an epoch for long."""
+    due = deque((name, effect) for name, writer in writers.items() for effect in writer.start())
+
+    def answer(tick: int, name: str, effect: Effect) -> Answer:
+        if isinstance(effect, SendFence):
+            epoch, writer, since = adopted[effect.node]
+            if effect.epoch > epoch:
+                epoch, writer, since = adopted[effect.node] = effect.epoch, name, tick
+            hollow = effect.node < 3 and tick - since < ticks_to_fill
+            pgs = {pg: PgReport(100, 100, 100, 100, hollow) for pg in range(2)}
+            return FenceAnswer((epoch, writer) == (effect.epoch, name), epoch, pgs)
+        assert isinstance(effect, SendTruncate)
+        return TruncateAnswer(effect.epoch >= adopted[effect.node][0], adopted[effect.node][0])
+
+    for tick in range(500):
+        for _ in range(answers_a_tick):
+            if due:
+                name, effect = due.popleft()
+                try:
+                    due.extend((name, after) for after in writers[name].on_reply(effect, answer(tick, name, effect)))
+                except Superseded:
+                    del writers[name]
+                    due = deque(item for item in due if item[0] != name)
+        if any(writer.result for writer in writers.values()):
+            break
+        due.extend((name, effect) for name, writer in writers.items() for effect in writer.tick())
+    assert sum(writer.result is not None for writer in writers.values()) == 1
