@@ -158,6 +158,11 @@ class HollowSegments:
         """Log that was heard of has become void."""
         self._forget_heard()
 
+    @property
+    def unmet(self) -> bool:
+        """Whether a segment cannot begin to fill before the node has been fenced."""
+        return not self._met and not all(filling.torn for filling in self.filling.values())
+
     def adopted(self) -> None:
         """The node has adopted a newer epoch: its writer may count what the node acknowledged before a loss."""
         self._met = False

@@ -285,6 +285,9 @@ class StorageNode(Generic[Token]):
         if epoch != self.epoch or request.writer_id != self.meta.value.writer_id:
             if not self._adopt(epoch, request.writer_id):
                 return self._superseded(request)
+        if self.hollow and self.hollow.unmet:
+            # It started between the writer's fence and its stream: only a fence can begin the filling.
+            return pb.AppendReply(sequence=sequence, error=f"node {self.config.node_id} is to be fenced anew")
         if request.membership_epoch < self.membership_epoch:
             return pb.AppendReply(sequence=sequence, refused_membership=self.membership_epoch)
         if self.memory.refuses_appends() and request.batches:

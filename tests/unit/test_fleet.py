@@ -588,6 +588,19 @@ def test_a_node_that_lost_its_disk_does_not_vote_until_it_is_filled_again() -> N
     assert reborn.segment(0).scl == writer.lsns[0][-1]
 
 
+def test_a_hollow_node_that_the_writer_has_not_met_sends_it_back_to_the_fence() -> None:
+    """It was started anew after the handshake and before the stream: it would stay hollow for ever."""
+    writer, disk = Writer(random.Random(8)), SimDisk()
+    lost = make_node(disk, node_id="n5", install=False)
+    lost.install_descriptor(make_node(SimDisk()).meta.value.descriptor)
+    fence(lost)
+    assert not append(lost, writer.frames(2)).error
+    lost = make_node(disk, node_id="n5", install=False)
+    assert "fenced anew" in append(lost, writer.frames(2)).error
+    fence(lost)
+    assert not append(lost, writer.frames(2)).error
+
+
 def test_what_peers_have_under_an_older_epoch_fills_nobody() -> None:
     """They may acknowledge more to that epoch's writer, which may count what this node has forgotten."""
     clock = StepClock()
