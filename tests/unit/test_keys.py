@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -172,16 +173,19 @@ def test_both_key_files_damaged_under_a_running_node_is_said(
 
 
 def test_a_nodes_scrubber_mends_its_key_files(tmp_path: Path, master: KeySource) -> None:
-    server = NodeServer(NodeConfig(data=tmp_path / "n", master_key_file=master.master_key_file))
-    sound, scrub = (tmp_path / "n" / "key").read_bytes(), server.node.scrub
-    for passes, name in enumerate(keys.NAMES, 1):
-        (tmp_path / "n" / name).write_bytes(sound[:-1] + b"?")
-        scrub.demand()
-        for _ in range(100):
-            scrub.step(float(passes))
-        assert (scrub.passes, scrub.damaged, scrub.repaired) == (passes, passes, passes)
-        assert (tmp_path / "n" / name).read_bytes() == sound
-    server.disk.close()
+    async def scrubbed() -> None:
+        server = NodeServer(NodeConfig(data=tmp_path / "n", master_key_file=master.master_key_file))
+        sound, scrub = (tmp_path / "n" / "key").read_bytes(), server.node.scrub
+        for passes, name in enumerate(keys.NAMES, 1):
+            (tmp_path / "n" / name).write_bytes(sound[:-1] + b"?")
+            scrub.demand()
+            for _ in range(100):
+                scrub.step(float(passes))
+            assert (scrub.passes, scrub.damaged, scrub.repaired) == (passes, passes, passes)
+            assert (tmp_path / "n" / name).read_bytes() == sound
+        server.disk.close()
+
+    asyncio.run(scrubbed())  # the server is made on a loop
 
 
 def test_both_key_files_damaged(tmp_path: Path, master: KeySource) -> None:
