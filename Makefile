@@ -1,6 +1,6 @@
 # make install   .venv with everything in it, kernels built
 # make run       a six-node cluster and a writer in the foreground
-# make test      all tests
+# make test      all tests, files in parallel (TEST_JOBS=1: one after the other)
 # make check     lint, types, tests
 # make sim       SEEDS=N seeds of the simulator, on all cores
 # make bench     the comparison with PostgreSQL
@@ -12,6 +12,7 @@ KERNELS := $(wildcard aurora/kernels/native/*.pyx) $(wildcard aurora/kernels/nat
 DATA ?= ./aurora-data
 PORT ?= 5432
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+TEST_JOBS ?= $(shell test $(JOBS) -lt 4 && echo $(JOBS) || echo 4)
 PYTEST_ARGS ?=
 
 .PHONY: install run test check lint types bench sim proto clean
@@ -31,7 +32,7 @@ run: install
 	$(BIN)/aurora up --data $(DATA) --port $(PORT)
 
 test: install
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -250,6 +250,13 @@ class Descriptor:
         """Which nodes must have a record of the PG before it counts as durable; bit i = node i."""
         return self._write_quorums[pg]
 
+    def settled_quorum(self, pg: int) -> Quorum:
+        """The write quorum of the PG's members under the model that it had before any change under way: whatever has
+        been durable until now satisfied it, beside what else was asked for.
+        """
+        group = self.groups[pg]
+        return self._write(tuple(Slot(slot.member, tail=slot.tail) for slot in group.slots), group.away)
+
     def read_quorum(self, pg: int) -> Quorum:
         """Which nodes must be asked to learn of every durable record of the PG. Segments that are *hollow* (not yet
         filled) must not be counted. While the model changes, the old one decides.

@@ -16,7 +16,8 @@ nothing to older writers any more.
 
 A node whose first descriptor was not that of the volume's creation is *forgetful* (``StorageNode.forgetful``): that
 descriptor may be older than what the node once knew. A PG that it hears of later is hollow too, unless the epoch's
-writer has told it the descriptor before: then the PG was made since.
+writer has told it the descriptor before: then the PG was made since. Once that is so and nothing is hollow any more,
+the node is forgetful no longer.
 
 Invariants: a segment becomes hollow when its node joins a PG that is older than the node's memory, becomes a candidate
 anew, or begins to overwrite its stored pages in place (a refill); it is never hollow because its log has a gap.
@@ -25,7 +26,7 @@ anew, or begins to overwrite its stored pages in place (a refill); it is never h
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -82,14 +83,16 @@ class Filling:
         """A holder whose segment is not hollow has this SCL."""
         self.heard.setdefault(node, scl)
 
-    def filled(self, scl: int, nodes: int, write_parts: Iterable[Quorum]) -> bool:
-        """Whether a segment with this SCL lacks nothing; ``nodes``: how many the fleet has."""
+    def filled(self, scl: int, nodes: int, quorum: Quorum) -> bool:
+        """Whether a segment with this SCL lacks nothing; ``nodes``: how many the fleet has. ``quorum``: see
+        ``Descriptor.settled_quorum``.
+        """
         if self.torn:
             return False
         others = (1 << nodes) - 1
         for node in self.heard:
             others &= ~(1 << node)
-        return scl >= max(self.heard.values(), default=0) and not any(part.satisfied(others) for part in write_parts)
+        return scl >= max(self.heard.values(), default=0) and not quorum.satisfied(others)
 
 
 def states_of(message: pb.GossipRequest | pb.GossipReply) -> dict[int, int]:
@@ -161,7 +164,12 @@ class HollowSegments:
     @property
     def unmet(self) -> bool:
         """Whether a segment cannot begin to fill before the node has been fenced."""
-        return not self._met and not all(filling.torn for filling in self.filling.values())
+        return not self._met and self.lacking
+
+    @property
+    def lacking(self) -> bool:
+        """Whether a segment may lack what the node held once."""
+        return not all(filling.torn for filling in self.filling.values())
 
     def adopted(self) -> None:
         """The node has adopted a newer epoch: its writer may count what the node acknowledged before a loss."""
@@ -190,6 +198,8 @@ class HollowSegments:
         node, descriptor = self._node, self._node.descriptor
         if not self.filling or descriptor is None or not self._met or state.volume_epoch != node.epoch:
             return
+        if (state.descriptor_epoch, state.descriptor_generation) > descriptor.version:
+            return  # by that one another quorum may have acknowledged; it is asked for
         index = descriptor.index_of.get(state.node_id)
         for pg, scl in states_of(state).items():
             if index is not None and pg in self.filling and state.node_id in descriptor.groups[pg].holders():
@@ -203,7 +213,7 @@ class HollowSegments:
             pg: filling
             for pg, filling in self.filling.items()
             if not node.refill.holds(pg)
-            and filling.filled(node.segments[pg].scl, len(descriptor.nodes), descriptor.write_parts(pg))
+            and filling.filled(node.segments[pg].scl, len(descriptor.nodes), descriptor.settled_quorum(pg))
         }
         if filled and self._lift(filled):
             for pg in filled:
@@ -268,6 +278,8 @@ class HollowSegments:
             self.filling.update(whole)
             self._node.refused_by_disk(error, "meta")
             return False
+        if whole:
+            self._node.recall()
         return True
 
 

@@ -255,6 +255,20 @@ class StorageNode(Generic[Token]):
         if self.forgetful and self.epoch:
             self.meta.value.told_epoch = self.epoch
             self.write_meta()
+            self.recall()
+
+    def recall(self) -> None:
+        """Nothing that the node held before a loss is unknown to it or hollow any more: it has forgotten nothing. While
+        it filled it heard, under its epoch, of whoever could have opened the volume with a newer one.
+        """
+        meta = self.meta.value
+        if not meta.lost_memory or self.forgetful or self.hollow.lacking or not self.pgs:
+            return
+        meta.lost_memory, meta.told_epoch = False, 0
+        try:
+            self.write_meta()
+        except OSError as error:
+            self.refused_by_disk(error, "meta")
 
     def _settled(self) -> bool:
         """Whether the range that the current epoch's recovery voided is known here; an epoch 0 has none."""

@@ -55,9 +55,13 @@ class SimCluster:
         survive its loss. A node that is down does not count as sound, nor one with rotten bits.
         """
         others = [other for other in self.nodes if other is not node and not other.rotten]
-        return all(
-            readable({other.name for other in others if other.sound(pg)}, descriptor, pg)
-            for descriptor in self.descriptors()
+        known = self.descriptors()
+        return bool(known) and all(
+            readable(sound := {other.name for other in others if other.sound(pg)}, descriptor, pg)
+            and not descriptor.settled_quorum(pg).satisfied(
+                sum(1 << index for index in descriptor.holders(pg) if descriptor.nodes[index].node_id not in sound)
+            )
+            for descriptor in known
             for pg in range(len(descriptor.groups))
         )
 

@@ -168,7 +168,7 @@ class SimWriter:
 
     def _recover(self, descriptor: Descriptor, epoch: int) -> None:
         self._descriptor = descriptor
-        self._recovery = Recovery(descriptor, epoch)
+        self._recovery = Recovery(descriptor, epoch, draw=lambda most: self._rng.randint(1, most))
         self._send(self._recovery.start())
 
     def _recovery_tick(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -238,7 +239,9 @@ async def recover(
     epoch = max(1, reading_epoch)
     while True:
         ticks = None if read_only_after_s is None else int(read_only_after_s / TICK_S)
-        recovery = Recovery(descriptor, epoch, ticks, reads=bool(reading_epoch))
+        recovery = Recovery(
+            descriptor, epoch, ticks, reads=bool(reading_epoch), draw=lambda most: random.randint(1, most)
+        )
         try:
             return await _run(recovery, calls_of(descriptor))
         except Outdated as error:

@@ -152,7 +152,11 @@ class Fleet:
         ]
         if self.proposal is None:
             candidates = {slot.candidate for group in latest.groups for slot in group.slots if slot.candidate}
-            effects += [AskStates(latest.index_of[candidate]) for candidate in sorted(candidates)]
+            asked = {latest.index_of[candidate] for candidate in candidates}
+            for pg, group in enumerate(latest.groups):
+                if group.changing:
+                    asked.update(node for node in latest.holders(pg) if pg not in self.core.links[node].sound)
+            effects += [AskStates(node) for node in sorted(asked)]
         return effects
 
     def _took(self, descriptor: Descriptor) -> int:
@@ -217,7 +221,17 @@ class Fleet:
             group = _regroup(group, slots)
         if group.away_next is not None and self.core.tracker.reached(pg) >= self._marks.get(pg, 0):
             group = replace(group, away=group.away_next, away_next=None, membership_epoch=group.membership_epoch + 1)
+        if group is not self.committed.groups[pg] and not self._serves(pg, group):
+            return self.committed.groups[pg]
         return group
+
+    def _serves(self, pg: int, group: Group) -> bool:
+        """Whether segments that count are a write quorum of the group as it is to be. Without one it could neither
+        write nor ever fill those that do not count.
+        """
+        groups = list(self.committed.groups)
+        groups[pg] = group
+        return replace(self.committed, groups=tuple(groups)).write_quorum(pg).satisfied(self.core.sound(pg))
 
     def _propose(self, step: Descriptor) -> None:
         if len(step.nodes) < len(self.committed.nodes) or step.version <= self.committed.version:

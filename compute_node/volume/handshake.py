@@ -60,7 +60,7 @@ class Handshake:
         by whether the node has the descriptor now.
         """
         if isinstance(effect, SendFence) and isinstance(answer, NoVolume):
-            return self._tell_descriptor() if self._told is None else None
+            return self._tell_descriptor(self._core.committed) if self._told is None else None
         if isinstance(effect, SendFence) and isinstance(answer, FenceAnswer):
             return self._on_fence(answer)
         if isinstance(effect, SendDescriptor) and isinstance(answer, bool):
@@ -74,17 +74,21 @@ class Handshake:
             self._refused(answer.epoch)
             return None
         latest = self._core.latest_for(self._node)
-        if self._told is not latest and (answer.descriptor is None or answer.descriptor.version < latest.version):
-            return self._tell_descriptor()
+        known = answer.descriptor is not None and answer.descriptor.version >= latest.version
+        if answer.forgetful and self._told is None and self._core.committed is not latest:
+            # The groups that the proposal adds are made later than what the node may have forgotten.
+            return self._tell_descriptor(self._core.committed)
+        if self._told is not latest and (answer.forgetful or not known):
+            return self._tell_descriptor(latest)
         self._missing = sorted(self._truncations - answer.truncations)
         if self._missing:
             return self._tell_range()
         self.answer = answer
         return None
 
-    def _tell_descriptor(self) -> HandshakeEffect:
-        self._told = self._core.latest_for(self._node)
-        return SendDescriptor(self._node, self._told)
+    def _tell_descriptor(self, descriptor: Descriptor) -> HandshakeEffect:
+        self._told = descriptor
+        return SendDescriptor(self._node, descriptor)
 
     def _tell_range(self) -> HandshakeEffect:
         span = self._missing.pop(0)

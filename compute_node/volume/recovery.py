@@ -20,6 +20,7 @@ an older writer had left half proposed. Source: Aurora 2018, sections 2.4 and 4;
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final, NamedTuple
@@ -210,11 +211,17 @@ class Recovery:
     before, an older self would not be fenced. ``read_only_ticks``: after so many ticks a read quorum of adopters is
     enough to open for reading (None: never). Nodes are node indexes of ``descriptor``. ``on_reply`` and ``tick`` raise
     ``Superseded`` when a newer writer has fenced the volume meanwhile, ``Outdated`` when a node has a newer descriptor.
-    ``reads``: this writer reads under ``epoch`` already; a node that has adopted a newer one supersedes it.
+    ``reads``: this writer reads under ``epoch`` already; a node that has adopted a newer one supersedes it. ``draw``:
+    a random number from 1 to its argument, for how long to hold back against other writers that recover.
     """
 
     def __init__(
-        self, descriptor: Descriptor, epoch: int = 1, read_only_ticks: int | None = None, reads: bool = False
+        self,
+        descriptor: Descriptor,
+        epoch: int = 1,
+        read_only_ticks: int | None = None,
+        reads: bool = False,
+        draw: Callable[[int], int] = lambda most: most,
     ) -> None:
         self.descriptor = descriptor
         self.epoch = epoch
@@ -226,6 +233,7 @@ class Recovery:
         self._reading = False
         """Whether patience is over, and a read quorum will do."""
         self._round = 0
+        self._draw = draw
         self._refusals = 0
         self._pause = 0
         """Ticks until everybody is fenced again; 0 = that has been done."""
@@ -371,15 +379,16 @@ class Recovery:
         return self._send([SendFence(self._round, node, self.epoch) for node in self.descriptor.active])
 
     def _fence_later(self) -> list[Effect]:
-        """Fence with the greater epoch: at once, or, against writers that do the same all the time, after a pause that
-        doubles. Without it none of them would leave the nodes an epoch long enough to fill hollow segments.
+        """Fence with the greater epoch: at once, or, against writers that do the same all the time, after a pause of
+        random length, whose bound doubles. Without it none of them would leave the nodes an epoch long enough to fill
+        hollow segments.
         """
         effects = self._fence()
         self._refusals += 1
         if self._refusals <= REFUSALS_AT_ONCE:
             return effects
         self._waiting.clear()
-        self._pause = min(1 << (self._refusals - REFUSALS_AT_ONCE - 1), PAUSE_TICKS_MAX)
+        self._pause = self._draw(min(1 << (self._refusals - REFUSALS_AT_ONCE), PAUSE_TICKS_MAX))
         return []
 
     def _on_fence(self, effect: SendFence, answer: FenceAnswer) -> list[Effect]:
@@ -408,10 +417,11 @@ class Recovery:
         self._round += 1
         self._waiting.clear()
         ranges = set(truncation.effective(self._truncations))
+        # The oldest first, each by itself: whoever knows a range knows those from before it.
         missing = [
-            SendTruncate(self._round, node, self.epoch, TruncationRange(*span))
+            SendTruncate(self._round, node, self.epoch, TruncationRange(*min(ranges - answer.truncations)))
             for node, answer in sorted(self._adopters.items())
-            for span in sorted(ranges - answer.truncations)
+            if ranges - answer.truncations
         ]
         return self._send(missing) if missing else self._collect()
 

@@ -66,6 +66,7 @@ class NodeLink:
         "pgs",
         "refused_epoch",
         "sent",
+        "sound",
         "taken",
         "told_vdl",
     )
@@ -81,6 +82,8 @@ class NodeLink:
         """PG → SCL that it had told before it was met anew: what people and page readers go by meanwhile."""
         self.leaves = False
         """It holds segments by the committed descriptor which it does not by the proposal."""
+        self.sound: set[int] = set()
+        """PGs of which it has said, since it was met, that its segment is not hollow."""
         self.connected = False
         self.behind = False
         self.in_flight = 0
@@ -168,6 +171,7 @@ class WriterCore:
             pgs |= before
             # A group that is new to it, or that it had before: what was said of its segment before does not count.
             self.tracker.forget(index, pgs ^ link.pgs)
+            link.sound -= pgs ^ link.pgs
             link.pgs = shared.setdefault(pgs, pgs)
         self._built.clear()
         return self.tracker.recount()
@@ -294,6 +298,7 @@ class WriterCore:
         link = self.links[node]
         if membership_epoch >= self.descriptor.membership_epoch:
             link.filled = set(scls)
+            link.sound |= scls.keys()
         return self.on_scls(node, scls.items())
 
     def on_scls(self, node: int, scls: Iterable[tuple[int, int]]) -> bool:
@@ -332,6 +337,19 @@ class WriterCore:
         link.nudge = True
         return advanced
 
+    @property
+    def committed(self) -> Descriptor:
+        """The descriptor that holds, while another may be proposed."""
+        return self._committed
+
+    def sound(self, pg: int) -> int:
+        """Mask of the nodes whose segments of the group count, as far as they have said so."""
+        return sum(
+            1 << node
+            for node, link in enumerate(self.links)
+            if pg in link.sound or (pg in link.pgs and self.tracker.scl(pg, node))
+        )
+
     def latest_for(self, node: int) -> Descriptor:
         """The descriptor that the node is to have: who leaves is told of the proposal by the fleet alone."""
         return self._committed if self.links[node].leaves else self.descriptor
@@ -344,6 +362,7 @@ class WriterCore:
         link.before = {pg: max(self.tracker.scl(pg, node), link.before.get(pg, 0)) for pg in link.pgs}
         self.tracker.forget(node, link.pgs)
         link.filled.clear()
+        link.sound.clear()
         link.taken = (0, 0)
 
     def on_met(self, node: int, answer: FenceAnswer) -> bool:

@@ -18,7 +18,7 @@ from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from compute_node.volume.fleet import AskStates, ChangeRefused, Fleet, SendDescriptor, describe
 from compute_node.volume.monitor import Monitor
-from compute_node.volume.recovery import Recovered
+from compute_node.volume.recovery import FenceAnswer, PgReport, Recovered
 from compute_node.volume.writer_core import WriterCore
 from storage_node.config import NodeConfig
 from storage_node.membership import Filling, joins_hollow
@@ -42,6 +42,7 @@ class Rig:
         self.log = mtr.RedoLog(16, 0, 4, {})
         for node in range(len(self.descriptor.nodes)):
             self.core.on_connected(node, {})
+            self.tell_states(node)
 
     def index(self, *node_ids: str) -> list[int]:
         return [self.core.descriptor.index_of[node_id] for node_id in node_ids]
@@ -55,6 +56,17 @@ class Rig:
         for node in self.index(*node_ids):
             self.core.on_scls(node, [(pg, lsn)])
 
+    def tell_states(self, node: int, filled: bool = True) -> bool:
+        """The node's status: members count, a candidate does when it is filled; whether that is news."""
+        core = self.core
+        groups, node_id = core.descriptor.groups, core.descriptor.nodes[node].node_id
+        scls = {pg: core.tracker.scl(pg, node) for pg in core.links[node].pgs if not groups[pg].is_candidate(node_id)}
+        if filled:
+            scls |= {pg: self.log.last_lsn for pg in core.links[node].pgs if groups[pg].is_candidate(node_id)}
+        before = set(core.links[node].filled)
+        core.on_states(node, core.descriptor.membership_epoch, scls)
+        return before != core.links[node].filled
+
     def settle(self, nodes: Iterable[int] = ALL, filled: bool = True) -> None:
         """Tick until nothing more happens, with these nodes taking descriptors; candidates are filled at once?"""
         for _ in range(20):
@@ -66,10 +78,8 @@ class Rig:
                     link = self.core.links[effect.node]
                     before = link.taken
                     moved |= self.fleet.on_taken(effect.node, effect.descriptor) or link.taken != before
-                elif filled:
-                    epoch = self.core.descriptor.membership_epoch
-                    self.core.on_states(effect.node, epoch, {0: self.log.last_lsn})
-                    moved = True
+                else:
+                    moved |= self.tell_states(effect.node, filled)
             if not moved:
                 return
 
@@ -535,7 +545,7 @@ def test_who_is_hollow() -> None:
 
 
 def test_filled_means_that_no_write_quorum_is_unheard() -> None:
-    parts = initial(VOLUME, SIX, 4).write_parts(0)
+    parts = initial(VOLUME, SIX, 4).settled_quorum(0)
     filling = Filling()
     for node, scl in ((1, 50), (2, 90)):
         filling.hear(node, scl)
@@ -777,10 +787,34 @@ def test_a_node_drops_what_it_does_not_hold_any_more() -> None:
     assert 1 not in again.segments and again.segment(0).scl == node.segment(0).scl
 
 
-def test_asking_for_states_is_only_for_candidates() -> None:
+def test_a_model_without_a_write_quorum_of_sound_segments_is_not_committed() -> None:
+    """Three of the four that would be left are hollow: then nothing could be written, and they never be filled."""
+    rig = Rig()
+    hollow = rig.index("az1-a", "az2-a", "az2-b")
+    for node in hollow:
+        rig.core.on_connected(node, {})
+        rig.core.on_meeting(node)
+        rig.core.on_met(node, FenceAnswer(True, 3, {0: PgReport(0, 0, 0, 0, hollow=True)}))
+    rig.fleet.set_away("az3")
+    sound = [node for node in ALL if node not in hollow]
+    for _ in range(5):
+        for effect in rig.fleet.tick():
+            if isinstance(effect, SendDescriptor):
+                rig.fleet.on_taken(effect.node, effect.descriptor)
+            elif effect.node in sound:
+                rig.tell_states(effect.node)
+    assert rig.fleet.committed.groups[0].away_next == "az3"
+    rig.settle()
+    assert rig.fleet.committed.groups[0].away == "az3", "they are filled by now"
+
+
+def test_states_are_asked_of_candidates_and_of_who_has_not_said_whether_it_counts() -> None:
     rig = Rig()
     rig.settle()
     assert rig.fleet.tick() == []
     rig.fleet.replace("az1-a", "az1-c")
     rig.settle(filled=False)
     assert rig.fleet.tick() == [AskStates(rig.index("az1-c")[0])]
+    member = rig.index("az2-a")[0]
+    rig.core.on_meeting(member)
+    assert rig.fleet.tick()[-2:] == [AskStates(member), AskStates(rig.index("az1-c")[0])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from dataclasses import replace
 
@@ -327,7 +328,8 @@ def test_an_adopter_lost_on_the_way_is_done_without() -> None:
 
 def test_writers_that_overtake_each_other_leave_one_the_time_to_fill_segments() -> None:
     answers_a_tick, ticks_to_fill = 100, 5
-    writers = {name: Recovery(DESCRIPTOR) for name in ("a", "b", "c")}
+    rng = random.Random(1)
+    writers = {name: Recovery(DESCRIPTOR, draw=lambda most: rng.randint(1, most)) for name in ("a", "b", "c")}
     adopted = [(0, "", 0)] * len(MEMBERS)
     """Epoch, writer, and the tick since when, of each node; three are hollow until they have kept an epoch for long."""
     due = deque((name, effect) for name, writer in writers.items() for effect in writer.start())
