@@ -694,6 +694,43 @@ def test_a_node_that_lost_its_disk_has_forgotten_which_groups_there_were() -> No
     assert set(lost.hollow) == {0, 1, 3}
 
 
+def test_a_node_that_is_told_and_filled_is_forgetful_no_longer() -> None:
+    clock, disk = StepClock(), SimDisk()
+    nodes = {f"n{i}": make_node(SimDisk(), clock, f"n{i}") for i in range(5)}
+    writer = Writer(random.Random(9))
+    for node in nodes.values():
+        append(node, writer.frames(5) if node is nodes["n0"] else [])
+    lost = make_node(disk, clock, "n5", install=False)
+    current = nodes["n0"].meta.value.descriptor
+    request = pb.WriteDescriptorRequest(descriptor=current, volume_epoch=1, writer_id="w1")
+    assert lost.on_write_descriptor(request).ok and not lost.forgetful and lost.meta.value.lost_memory
+    fence(lost)
+    Net({**nodes, "n5": lost}, clock).tick(60)
+    assert not lost.hollow and not lost.meta.value.lost_memory
+    assert (
+        not make_node(disk, clock, "n5", install=False)
+        .on_fence(pb.FenceRequest(volume_id=VOLUME, volume_epoch=2, writer_id="w2"))
+        .forgetful
+    )
+
+
+def test_a_peer_that_knows_a_newer_descriptor_is_heard_when_the_node_knows_it_too() -> None:
+    clock = StepClock()
+    nodes = {f"n{i}": make_node(SimDisk(), clock, f"n{i}") for i in range(4)}
+    lost = make_node(SimDisk(), clock, "n5", install=False)
+    lost.install_descriptor(nodes["n0"].meta.value.descriptor)
+    fence(lost)
+    for node in nodes.values():
+        fence(node)
+        state = node.gossip_request()
+        state.descriptor_generation += 1
+        lost.learn(state)
+    assert lost.hollow
+    for node in nodes.values():
+        lost.learn(node.gossip_request())
+    assert not lost.hollow
+
+
 def test_a_replacement_is_committed_while_a_zone_is_down() -> None:
     rig = Rig()
     rig.fleet.replace("az3-b", "az3-c")

@@ -91,6 +91,19 @@ def test_a_node_without_a_volume_gets_the_descriptor_once() -> None:
     assert rig.shake.answer is None
 
 
+def test_a_forgetful_node_is_told_what_holds_before_what_is_proposed() -> None:
+    """Groups that the proposal adds are made later than what the node may have forgotten."""
+    rig = Rig()
+    proposed = replace(DESCRIPTOR, generation=DESCRIPTOR.generation + 1)
+    rig.core.adopt(proposed, and_also=DESCRIPTOR)
+    forgot = replace(KNOWS_ALL, descriptor=OLDER, forgetful=True)
+    effects = rig.play(forgot, True, replace(KNOWS_ALL, descriptor=DESCRIPTOR), True, KNOWS_ALL)
+    assert effects[:4] == [FENCE, SendDescriptor(2, DESCRIPTOR), FENCE, SendDescriptor(2, proposed)]
+    rig = Rig()
+    known = replace(KNOWS_ALL, forgetful=True)
+    assert rig.play(known, True, KNOWS_ALL) == [FENCE, SendDescriptor(2, DESCRIPTOR), FENCE, None]
+
+
 def test_what_has_been_told_is_not_told_twice() -> None:
     """A node that goes on claiming to lack it cannot keep the handshake from ending."""
     rig = Rig()
