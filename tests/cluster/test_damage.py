@@ -159,7 +159,10 @@ def test_hundreds_of_flipped_bits_in_all_files_of_a_node(eager: Cluster, stopped
     assert_no_failures(pgbench(eager, "-n", "-M", "prepared", "-c", "4", "-t", "20"))
     status = scrub(sick.address, 60)
     assert (status.running, status.waiting) == (False, 0)
-    assert status.damaged == status.repaired > 50
+    assert status.damaged == status.repaired
+    # Log was hit that the peers have collected: a refill overwrites the damaged pages before they are counted.
+    refilled = "pages taken over" in (eager.data / "log" / f"{sick.id}.log").read_text()
+    assert refilled or status.damaged > 50
     wait_for(lambda: all_caught_up(eager), "the gaps in the log to be filled")
     eager.kill(eager.writer.id)  # nothing moves from here on
     disk = FolderDisk(folder)
