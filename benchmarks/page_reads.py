@@ -26,14 +26,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from aurora.cluster.supervisor import LOOPBACK, free_ports
 from aurora.geometry import Member
 from aurora.kernels import arena as arena_kernel
 from aurora.page import PAGE_BYTES
-from aurora.supervisor import LOOPBACK, free_ports
 from compute_node.__main__ import GC_THRESHOLD
 from compute_node.access.storage import Storage
-from compute_node.catalog.descriptors import ColumnDesc, RelationDesc
 from compute_node.hub import HUB
+from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.types import numeric  # noqa: F401 - the package fills the registry of types
 from compute_node.volume.volume import Volume
 

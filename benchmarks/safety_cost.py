@@ -18,7 +18,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from aurora import batch, certs, keys
+from aurora import batch, keys
+from aurora.cluster import certs
 from aurora.geometry import Member
 from aurora.kernels.python.mtr import RedoLog
 from aurora.kernels.python.redo import PUT, write_varint

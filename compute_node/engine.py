@@ -15,13 +15,13 @@ from compute_node.access.storage import Storage
 from compute_node.catalog.cache import Catalog, temp_schema_of
 from compute_node.catalog.ddl import Ddl
 from compute_node.catalog.ddl.sequence import Sequences
-from compute_node.catalog.descriptors import RelationDesc
 from compute_node.catalog.functions import advisory, catalog_function
 from compute_node.exec.context import ExecContext
 from compute_node.exec.copy_target import CopyTarget, input_columns
 from compute_node.exec.executable import Executable, build
 from compute_node.exec.explain import explain
 from compute_node.exec.statement_locks import statement_locks
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.dml import refuse_catalog
 from compute_node.sql.analyze.stored import default_of

@@ -7,8 +7,8 @@ from typing import Any
 from aurora.errors import UniqueViolation
 from aurora.kernels.python.btree import TID_BYTES
 from compute_node.access.index import LONG_ITEM_BYTES, Index
-from compute_node.catalog.descriptors import IndexDesc
 from compute_node.hub import HUB
+from compute_node.relations.descriptors import IndexDesc
 from compute_node.txn.transaction import Txn
 
 BATCH_ROWS = 4096

@@ -16,7 +16,7 @@ from aurora.kernels.python.heap import LIVE, UNDECIDED
 from compute_node.access.btree_write import BTreeWriter
 from compute_node.access.keys import key_codec
 from compute_node.access.read_ahead import FIRST_PAGES
-from compute_node.catalog.descriptors import IndexDesc
+from compute_node.relations.descriptors import IndexDesc
 from compute_node.txn.transaction import Txn
 
 Row = tuple[Any, ...]

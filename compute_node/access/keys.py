@@ -8,7 +8,7 @@ from typing import Any
 from aurora.errors import NotSupported, UndefinedObject
 from aurora.kernels import btree as btree_kernel
 from aurora.kernels import tuples as tuples_kernel
-from compute_node.catalog.descriptors import IndexDesc, RelationDesc
+from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.types.registry import PgType
 
 _NATIVE = "hiqI"

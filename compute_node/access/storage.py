@@ -19,9 +19,9 @@ from compute_node.access.extents import Extents, RelationFile
 from compute_node.access.give_back import give_back
 from compute_node.access.superblock import Superblock
 from compute_node.access.vacuum import VacuumStats, vacuum
-from compute_node.catalog.descriptors import RelationDesc
-from compute_node.catalog.storage_types import storage_type
 from compute_node.hub import HUB
+from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.storage_types import storage_type
 from compute_node.txn.manager import TransactionManager
 from compute_node.txn.transaction import Txn
 from compute_node.types.registry import PgType, TypeEnv

@@ -21,7 +21,7 @@ from compute_node.access.index import Index
 from compute_node.access.keys import row_codec
 from compute_node.access.read_ahead import ReadAhead
 from compute_node.access.vacuum_truncate import is_empty
-from compute_node.catalog.descriptors import IndexDesc, RelationDesc
+from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.txn.locks import FOR_KEY_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE, NOWAIT, SKIP_LOCKED, WAIT
 from compute_node.txn.transaction import Txn
 

@@ -36,7 +36,7 @@ from compute_node.access.memory_volume import MemoryVolume
 from compute_node.access.storage import Storage
 from compute_node.catalog.bootstrap_rows import bootstrap_rows
 from compute_node.catalog.rows import CatalogRows
-from compute_node.catalog.schema import CATALOGS
+from compute_node.relations.schema import CATALOGS
 
 CATALOG_VERSION = 1
 """Of the built-in rows; a newer program reconciles an older volume."""

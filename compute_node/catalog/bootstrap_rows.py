@@ -21,9 +21,10 @@ from compute_node.catalog.builders import (
     composite_type_row,
     index_row,
 )
-from compute_node.catalog.descriptors import ColumnDesc
 from compute_node.catalog.rows import Row, make_row
-from compute_node.catalog.schema import (
+from compute_node.catalog.views import view_sql
+from compute_node.relations.descriptors import ColumnDesc
+from compute_node.relations.schema import (
     CATALOGS,
     NAMESPACE_CATALOG,
     ROLE_POSTGRES,
@@ -31,7 +32,6 @@ from compute_node.catalog.schema import (
     SystemView,
     load_json,
 )
-from compute_node.catalog.views import view_sql
 from compute_node.types.registry import REGISTRY, Function, OperatorClass
 
 _FIRST_GENERATED_OID = 10000

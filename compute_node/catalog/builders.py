@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from compute_node.catalog.descriptors import ColumnDesc, IndexDesc
 from compute_node.catalog.rows import Row, make_row
-from compute_node.catalog.schema import BTREE_AM, HEAP_AM, ROLE_POSTGRES
+from compute_node.relations.descriptors import ColumnDesc, IndexDesc
+from compute_node.relations.schema import BTREE_AM, HEAP_AM, ROLE_POSTGRES
 from compute_node.types.registry import PgType
 
 RECORD_IN, RECORD_OUT, RECORD_RECV, RECORD_SEND = 2290, 2291, 2402, 2403

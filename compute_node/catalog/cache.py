@@ -12,10 +12,10 @@ from typing import Any
 
 import compute_node.catalog.system_functions  # noqa: F401  (adds to REGISTRY)
 from aurora.errors import InternalError, InvalidSchemaName
-from compute_node.catalog.descriptors import RelationDesc
 from compute_node.catalog.layer import CatalogLayer, Role
 from compute_node.catalog.rows import CatalogReader, CatalogRows, Record
-from compute_node.catalog.schema import NAMESPACE_CATALOG
+from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.schema import NAMESPACE_CATALOG
 from compute_node.types.registry import REGISTRY, Aggregate, Cast, Function, Operator, OperatorClass, PgType
 
 _TEXT, _VARCHAR = 25, 1043

@@ -13,9 +13,9 @@ from datetime import UTC
 from typing import Any
 
 from aurora.errors import InternalError
-from compute_node.catalog.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.catalog.rows import CatalogReader, Record
-from compute_node.catalog.schema import CATALOGS, CATALOGS_BY_OID
+from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
+from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
 _DESC_FLAG, _NULLS_FIRST_FLAG = 1, 2

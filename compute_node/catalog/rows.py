@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from aurora.errors import InvariantViolation
-from compute_node.catalog.schema import CATALOGS, CatalogTable
+from compute_node.relations.schema import CATALOGS, CatalogTable
 
 Row = tuple[Any, ...]
 

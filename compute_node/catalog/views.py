@@ -7,7 +7,7 @@ them to show.
 
 from __future__ import annotations
 
-from compute_node.catalog.schema import SYSTEM_VIEWS
+from compute_node.relations.schema import SYSTEM_VIEWS
 from compute_node.types.registry import REGISTRY
 
 _ROLES = {

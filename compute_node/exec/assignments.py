@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from compute_node.catalog.descriptors import RelationDesc
 from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.unit import Code, Scope, Unit
 from compute_node.exec.constraints import RowViolation, not_null_attnos, violation
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql import expressions as ex
 
 if TYPE_CHECKING:

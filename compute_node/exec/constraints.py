@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aurora.errors import CheckViolation, NotNullViolation, SqlError
-from compute_node.catalog.descriptors import RelationDesc
 from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.unit import Unit, row_scope
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.expressions import Expr
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aurora.errors import DuplicateColumn, SqlError, UndefinedColumn
-from compute_node.catalog.descriptors import ColumnDesc, RelationDesc
 from compute_node.exec.builder import Builder
 from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.constraints import row_verifier
 from compute_node.exec.context import ExecContext
+from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql import expressions as ex
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.plan import PlannedStmt, Result

@@ -8,12 +8,12 @@ from typing import Any
 
 from aurora.errors import UndefinedColumn
 from aurora.kernels import wire as wire_kernel
+from compute_node.protocol import messages
+from compute_node.protocol.messages import Column
 from compute_node.session.copy_input import SIGNATURE
 from compute_node.session.copy_options import CopyOptions
 from compute_node.session.results import binary_code, text_code, type_of
 from compute_node.types.registry import TypeEnv
-from compute_node.wire import messages
-from compute_node.wire.messages import Column
 
 _ESCAPES = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\\": "\\\\"}
 

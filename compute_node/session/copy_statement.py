@@ -17,6 +17,7 @@ from aurora.errors import (
     UndefinedTable,
     WrongObjectType,
 )
+from compute_node.protocol import messages
 from compute_node.session import prepare, transactions
 from compute_node.session.copy_input import BinaryReader, LineReader
 from compute_node.session.copy_options import CopyOptions, parse_options
@@ -25,7 +26,6 @@ from compute_node.session.output import FLUSH_BYTES
 from compute_node.session.portals import Portal
 from compute_node.session.results import decode_text
 from compute_node.sql.parse import RawStatement
-from compute_node.wire import messages
 
 if TYPE_CHECKING:
     from compute_node.session.session import Session

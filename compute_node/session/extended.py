@@ -15,13 +15,13 @@ from aurora.errors import (
     ProtocolViolation,
     SqlSyntaxError,
 )
+from compute_node.protocol import messages
 from compute_node.session import prepare, transactions, utility
 from compute_node.session.output import send_rows
 from compute_node.session.plans import Plan
 from compute_node.session.portals import Portal
 from compute_node.session.prepared import Prepared, current_plan
 from compute_node.session.results import decode_parameters
-from compute_node.wire import messages
 
 if TYPE_CHECKING:
     from compute_node.session.session import Session

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from compute_node.protocol.messages import Column
 from compute_node.session.results import ResultFormat, parameter_codes
-from compute_node.wire.messages import Column
 
 if TYPE_CHECKING:
     from compute_node.session.session import Session

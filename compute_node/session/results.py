@@ -17,9 +17,9 @@ from aurora.errors import (
     UndefinedFunction,
     UndefinedObject,
 )
+from compute_node.protocol import messages
+from compute_node.protocol.messages import Column
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
-from compute_node.wire import messages
-from compute_node.wire.messages import Column
 
 _SIGNED = {21: b"2", 23: b"4", 20: b"8"}
 _STRINGS = frozenset((25, 1043, 1042, 19, 705, 2275))

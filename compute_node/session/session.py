@@ -21,12 +21,12 @@ import greenlet
 from aurora.errors import InFailedSqlTransaction, InternalError, QueryCanceled, SqlError
 from aurora.kernels import wire as wire_kernel
 from compute_node.hub import HUB
+from compute_node.protocol import messages
 from compute_node.session import transactions
 from compute_node.session.engine import Engine
 from compute_node.session.plans import Plan, PlanCache, plan_depends_on
 from compute_node.session.settings import REPORTED, Settings, SettingValue, define_or_raise, show_value, zone_for
 from compute_node.types.registry import TypeEnv
-from compute_node.wire import messages
 
 LOGGER = logging.getLogger(__name__)
 

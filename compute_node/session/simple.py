@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from aurora.errors import UndefinedParameter
 from aurora.kernels import lifter
 from aurora.kernels import wire as wire_kernel
+from compute_node.protocol import messages
 from compute_node.session import prepare, transactions, utility
 from compute_node.session.output import send_rows
 from compute_node.session.plans import Plan
 from compute_node.session.portals import Portal
-from compute_node.wire import messages
 
 if TYPE_CHECKING:
     from compute_node.session.session import Session

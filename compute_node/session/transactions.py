@@ -15,7 +15,7 @@ from aurora.errors import (
     InvalidSavepoint,
     NoActiveSqlTransaction,
 )
-from compute_node.wire import messages
+from compute_node.protocol import messages
 
 if TYPE_CHECKING:
     from compute_node.session.session import Session

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pglast import ast, enums
 
 from aurora.errors import InvalidParameterValue, NotSupported, SqlSyntaxError
+from compute_node.protocol.messages import Column
 from compute_node.session import copy_statement, cursors, setting_statements, transactions
 from compute_node.session.plans import Plan
 from compute_node.session.settings import DEFINITIONS, define_or_raise
 from compute_node.sql.parse import RawStatement
-from compute_node.wire.messages import Column
 
 if TYPE_CHECKING:
     from compute_node.session.session import Session

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from compute_node.catalog.descriptors import RelationDesc
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.types.registry import Aggregate, Cast, Function, Operator, OperatorClass, PgType
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aurora.errors import InvariantViolation
-from compute_node.catalog.descriptors import RelationDesc
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze.context import DEFAULT_ENV
 from compute_node.sql.analyze.names import SYSTEM_NAMES
 from compute_node.sql.analyze.typenames import format_type

@@ -14,11 +14,12 @@ from aurora.ids import FIRST_NORMAL_XID
 from aurora.kernels import clog as clog_kernel
 from aurora.kernels.python.clog import ABORTED, XIDS_PER_PAGE
 from aurora.page import OFF_KIND, PageKind
-from compute_node.access.superblock import XID_RANGE
 from compute_node.txn.locks import LockManager
 from compute_node.txn.transaction import READ_COMMITTED, Level, Txn
 
 COMMIT_REDO_BYTES = 128
+XID_RANGE = 4096
+"""Xids reserved by one logged write of the superblock's limit."""
 WEAK_LOCKS_KEPT = 16
 """Statements whose weak locks a retired transaction keeps for its next life."""
 NO_LIMIT_LSN = (1 << 63) - 1

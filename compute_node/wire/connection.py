@@ -30,8 +30,8 @@ from aurora.errors import (
 )
 from aurora.kernels import wire as wire_kernel
 from compute_node.hub import HUB, Waiter
+from compute_node.protocol import messages
 from compute_node.session.session import MAX_MESSAGE_BYTES, Disconnected, Session
-from compute_node.wire import messages
 from compute_node.wire.startup import Action, Authenticated, Cancel, Send, StartTls, Startup
 
 if TYPE_CHECKING:

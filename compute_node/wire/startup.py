@@ -16,7 +16,8 @@ from aurora.errors import (
     NotSupported,
     ProtocolViolation,
 )
-from compute_node.wire import messages, scram
+from compute_node.protocol import messages
+from compute_node.wire import scram
 
 MAX_STARTUP_BYTES = 10000
 MAX_PASSWORD_BYTES = 65535

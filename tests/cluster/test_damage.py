@@ -12,11 +12,11 @@ from pathlib import Path
 import grpc
 import pytest
 
-from aurora.node_scrub import scrub
+from aurora.cluster.node_scrub import scrub
+from aurora.cluster.supervisor import NODES, Cluster
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc import storage_pb2_grpc
 from aurora.seams import LOCK_NAME, FolderDisk
-from aurora.supervisor import NODES, Cluster
 from tests.cluster.support import all_caught_up, assert_balanced, assert_no_failures, pgbench, wait_for
 from tests.conftest import SMALL_PAGES_PER_PG, needs
 from tests.unit.storage_tools import unsound_files

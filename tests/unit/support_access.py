@@ -10,8 +10,8 @@ from aurora.kernels import arena as arena_kernel
 from compute_node.access.build import build_index
 from compute_node.access.memory_volume import MemoryVolume
 from compute_node.access.storage import Storage
-from compute_node.catalog.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.hub import HUB
+from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.types.registry import PgType
 
 SIGN = {2: 1 << 15, 4: 1 << 31, 8: 1 << 63}

@@ -11,8 +11,8 @@ from typing import Any
 
 import compute_node.types  # noqa: F401 - fills the registry
 from aurora.errors import UniqueViolation
-from compute_node.catalog.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.exec.context import ExecContext
+from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.types.registry import REGISTRY, Aggregate, Function, Operator, PgType, TypeEnv
 
 Row = tuple[Any, ...]

@@ -7,9 +7,9 @@ from pglast import ast
 
 import compute_node.types  # noqa: F401  (fills the registry)
 from aurora.errors import InternalError, InvalidSchemaName
-from compute_node.catalog.descriptors import ColumnDesc, IndexDesc, RelationDesc
-from compute_node.catalog.schema import CATALOGS, SYSTEM_VIEWS
 from compute_node.catalog.views import view_sql
+from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
+from compute_node.relations.schema import CATALOGS, SYSTEM_VIEWS
 from compute_node.sql.parse import literal_location
 from compute_node.types.registry import REGISTRY, Aggregate, Cast, Function, Operator, OperatorClass, PgType
 

@@ -14,8 +14,8 @@ from aurora.errors import UniqueViolation
 from compute_node.access.build import build_index
 from compute_node.access.memory_volume import MemoryVolume
 from compute_node.access.vacuum import AutoVacuum, vacuum
-from compute_node.catalog.descriptors import IndexDesc
 from compute_node.hub import HUB
+from compute_node.relations.descriptors import IndexDesc
 
 DESC = describe(1000, [INT4, TEXT, INT4], [((1,), True), ((2,), False), ((3, 1), False)])
 

@@ -11,8 +11,8 @@ from aurora.errors import DataCorrupted
 from compute_node.access.memory_volume import MemoryVolume
 from compute_node.catalog.bootstrap import build_image, install, load_image, read_image
 from compute_node.catalog.bootstrap_rows import bootstrap_rows
-from compute_node.catalog.schema import CATALOGS, SYSTEM_VIEWS
 from compute_node.catalog.views import view_sql
+from compute_node.relations.schema import CATALOGS, SYSTEM_VIEWS
 from compute_node.types.registry import REGISTRY
 
 

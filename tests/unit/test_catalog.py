@@ -11,7 +11,7 @@ from aurora.errors import SqlError, UndefinedObject
 from compute_node.catalog.cache import split_path
 from compute_node.catalog.functions.call import quote_identifier
 from compute_node.catalog.functions.names import split_name
-from compute_node.catalog.schema import CATALOGS
+from compute_node.relations.schema import CATALOGS
 
 _SESSIONS: list[Session] = []
 

@@ -17,14 +17,14 @@ import pytest
 from cryptography import x509
 from storage_tools import VOLUME, Writer, descriptor
 
-from aurora import certs, cli
+from aurora.cluster import certs, cli
+from aurora.cluster.status import ask_nodes
+from aurora.cluster.supervisor import LOOPBACK, Cluster, ClusterError
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc import tls
 from aurora.rpc.channels import OPTIONS, open_blocking_channel, open_channel, storage_stub
 from aurora.rpc.stream import open_stream
 from aurora.rpc.tls import Tls, TlsFiles, TlsUnusable
-from aurora.status import ask_nodes
-from aurora.supervisor import LOOPBACK, Cluster, ClusterError
 from compute_node import config as compute_config
 from storage_node import config as storage_config
 from storage_node.config import NodeConfig, Peer

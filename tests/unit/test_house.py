@@ -21,6 +21,29 @@ ROOT = Path(__file__).parents[2]
 PROGRAMS = ("aurora", "compute_node", "storage_node")
 LINES_MAX = 1000
 
+STAGES = (
+    "hub",
+    "types",
+    "relations",
+    "protocol",
+    "volume",
+    "txn",
+    "sql",
+    "access",
+    "exec",
+    "session",
+    "catalog",
+    "wire",
+    "engine",
+    "health",
+    "metrics",
+    "config",
+    "server",
+    "__main__",
+)
+"""The stages of compute from below: each imports only stages before it, for type checkers too. Where a statement goes
+on upwards (a session runs an engine that stands on it), the lower one declares a protocol."""
+
 OUTSIDE_WORLD = frozenset(("time", "random", "socket", "asyncio", "grpc", "os", "threading", "subprocess"))
 """What a core may know only through what it is passed (design, wall 11)."""
 
@@ -44,7 +67,7 @@ CORES = (
     "compute_node/volume/monitor.py",
     "compute_node/volume/recovery.py",
     "compute_node/volume/writer_core.py",
-    "compute_node/wire/messages.py",
+    "compute_node/protocol/messages.py",
     "compute_node/wire/scram.py",
     "compute_node/wire/startup.py",
     "storage_node/backup.py",
@@ -161,6 +184,38 @@ def test_cores_do_not_import_the_glue_around_them(path: Path) -> None:
     assert [module for module, _ in imports(path) if module in glue] == []
 
 
+def test_every_part_of_compute_is_a_stage() -> None:
+    parts = {path.stem for path in (ROOT / "compute_node").iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert {part for part in parts if part not in ("__init__", "__pycache__")} == set(STAGES)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_imports_only_stages_below_it(stage: str) -> None:
+    folder = ROOT / "compute_node" / stage
+    below = STAGES[: STAGES.index(stage) + 1]
+    offenders = []
+    for path in sources(f"compute_node/{stage}" if folder.is_dir() else f"compute_node/{stage}.py"):
+        for node in ast.walk(tree(path)):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                modules = [node.module if node.module != "compute_node" else f"compute_node.{node.names[0].name}"]
+            for module in modules:
+                parts = module.split(".")
+                if parts[0] == "compute_node" and len(parts) > 1 and parts[1] not in below:
+                    offenders.append(f"{name_of(path)}:{node.lineno}: {module}")
+    assert offenders == []
+
+
+def test_the_library_imports_no_program() -> None:
+    """``aurora``'s shared part knows neither the cluster's programs nor the simulator."""
+    for path in sources("aurora"):
+        name = name_of(path)
+        if name.startswith(("aurora/cluster/", "aurora/sim/")):
+            continue
+        found = [m for m, top in imports(path) if m.startswith(("aurora.cluster", "aurora.sim"))]
+        assert found == [] or name == "aurora/__init__.py", name
+
+
 @pytest.mark.parametrize("folder", SYNCHRONOUS)
 def test_sql_code_waits_through_the_hub_alone(folder: str) -> None:
     offenders = {name_of(path): roots(path) & WAITING for path in sources(folder) if roots(path) & WAITING}
@@ -190,13 +245,13 @@ def test_aurora_imports_neither_but_to_embed_and_to_simulate() -> None:
     for path in sources("aurora"):
         name = name_of(path)
         found = [(m, top) for m, top in imports(path) if m.split(".")[0] in ("compute_node", "storage_node")]
-        if name == "aurora/embedded.py":
+        if name == "aurora/cluster/embedded.py":
             assert not any(top for _, top in found), "embedding must not load the programs before it is used"
         elif not name.startswith("aurora/sim/"):
             assert found == [], name
         if not name.startswith("aurora/sim/"):
             assert [m for m, _ in imports(path) if m.startswith("aurora.sim")] == [], name
-            assert [m for m, top in imports(path) if top and m == "aurora.embedded"] == [], name
+            assert [m for m, top in imports(path) if top and m == "aurora.cluster.embedded"] == [], name
 
 
 def test_the_simulator_runs_cores_only() -> None:

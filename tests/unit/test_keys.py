@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aurora import cli, keys
+from aurora import keys
+from aurora.cluster import cli
+from aurora.cluster.supervisor import LOOPBACK, Cluster, ClusterError
 from aurora.encryption import EncryptedDisk
 from aurora.errors import InvariantViolation
 from aurora.keys import FileKeyProvider, KeyRefused, KeySource, WrappedKey, open_disk
 from aurora.sealed_store import Rewrapped
 from aurora.seams import LOCK_NAME, FolderDisk
 from aurora.sim.disk import SimDisk
-from aurora.supervisor import LOOPBACK, Cluster, ClusterError
 from storage_node.config import NodeConfig
 from storage_node.server import NodeServer
 

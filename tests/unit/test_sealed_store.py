@@ -12,7 +12,9 @@ import pytest
 from backup_tools import TARGET, BackupFleet
 from storage_tools import VOLUME
 
-from aurora import cli, keys, sealed_store
+from aurora import keys, sealed_store
+from aurora.cluster import cli
+from aurora.cluster.supervisor import LOOPBACK, Cluster, ClusterError
 from aurora.encryption import SealBroken
 from aurora.errors import InvariantViolation
 from aurora.keys import EncryptedFolder, FileKeyProvider, KeyRefused, KeySource, open_disk
@@ -20,7 +22,6 @@ from aurora.object_store import FolderStore, MemoryStore, ObjectMissing, ObjectS
 from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
 from aurora.sealed_store import SealedStore, key_folders, rewrap
-from aurora.supervisor import LOOPBACK, Cluster, ClusterError
 from storage_node import backup_objects as objects
 from storage_node import restore as program
 from storage_node.backup_objects import Content, Kind, ObjectCorrupt

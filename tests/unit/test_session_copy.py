@@ -14,12 +14,12 @@ from test_session_protocol import connect
 from wire_fakes import FakeEngine, serve
 
 from aurora.errors import SqlError
+from compute_node.protocol.messages import Column
 from compute_node.session.copy_input import BinaryReader, LineReader
 from compute_node.session.copy_options import CopyOptions, parse_options
 from compute_node.session.copy_output import CopyWriter
 from compute_node.session.results import type_of
 from compute_node.types.registry import TypeEnv
-from compute_node.wire.messages import Column
 from compute_node.wire.server import Server
 
 ENV = TypeEnv(timezone=UTC)

@@ -10,7 +10,7 @@ import pytest
 from test_session_protocol import SYNC, Raw, bind, connect, execute, parse
 from wire_fakes import FakeEngine, fields, serve, tags
 
-from compute_node.wire.messages import message
+from compute_node.protocol.messages import message
 from compute_node.wire.server import Server
 
 

@@ -13,8 +13,9 @@ import pytest
 from psycopg import errors
 from wire_fakes import CLIENTS, FakeEngine, FakeRoles, fields, serve, tags
 
-from compute_node.wire import messages, scram
-from compute_node.wire.messages import message
+from compute_node.protocol import messages
+from compute_node.protocol.messages import message
+from compute_node.wire import scram
 from compute_node.wire.server import Server, WireConfig
 
 

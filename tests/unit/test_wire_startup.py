@@ -11,7 +11,8 @@ import pytest
 from wire_fakes import FakeRoles, fields
 
 from aurora.errors import InvalidAuthorizationSpecification, InvalidPassword, NotSupported, ProtocolViolation
-from compute_node.wire import messages, scram
+from compute_node.protocol import messages
+from compute_node.wire import scram
 from compute_node.wire.startup import Authenticated, Cancel, Send, StartTls, Startup
 
 RFC_SALT = b64decode("W22ZaJ0SNY7soEsUEjb6gQ==")

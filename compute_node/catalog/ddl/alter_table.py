@@ -32,8 +32,8 @@ from compute_node.catalog.ddl.expressions import default_text
 from compute_node.catalog.ddl.relation import attribute_record, class_record, relation, set_default
 from compute_node.catalog.ddl.rename import change_owner
 from compute_node.catalog.ddl.rewrite import default_value, rewrite_with_value
-from compute_node.catalog.descriptors import ColumnDesc, RelationDesc
 from compute_node.catalog.layer import NEUTRAL_ENV
+from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 
 _T = enums.AlterTableType
 _NOUNS = {

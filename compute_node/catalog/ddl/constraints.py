@@ -29,7 +29,7 @@ from compute_node.catalog.ddl.relation import (
     create_index,
     relation,
 )
-from compute_node.catalog.descriptors import IndexDesc, RelationDesc
+from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.txn.locks import SHARE
 from compute_node.types.registry import REGISTRY

@@ -23,9 +23,9 @@ from aurora.errors import (
 )
 from compute_node.access.build import build_index
 from compute_node.catalog.cache import TEMP_SCHEMA, Catalog, CatalogView, TxnCatalog, temp_schema_of
-from compute_node.catalog.descriptors import IndexDesc, RelationDesc
 from compute_node.catalog.rows import CatalogRows
-from compute_node.catalog.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID
+from compute_node.relations.descriptors import IndexDesc, RelationDesc
+from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID
 from compute_node.sql.parse import RawStatement
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 

@@ -17,7 +17,7 @@ from aurora.errors import (
 )
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, KINDS, DdlContext
 from compute_node.catalog.ddl.dependencies import Address, drop, refresh_has_index
-from compute_node.catalog.descriptors import RelationDesc
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 
 _RELATIONS = {

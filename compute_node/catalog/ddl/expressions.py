@@ -16,7 +16,7 @@ from pglast.stream import RawStream
 
 from aurora.errors import DatatypeMismatch, NotSupported
 from compute_node.catalog.ddl.context import DdlContext
-from compute_node.catalog.descriptors import ColumnDesc, RelationDesc
+from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.stored import analyze_default, analyze_expression
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.sql.deparse import deparse_stored

@@ -11,8 +11,8 @@ from aurora.errors import NotSupported, SqlSyntaxError, UndefinedColumn
 from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.relation import class_record
-from compute_node.catalog.descriptors import RelationDesc
-from compute_node.catalog.schema import CATALOGS_BY_OID
+from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.schema import CATALOGS_BY_OID
 from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE
 
 _SAMPLE_BLOCKS = 300

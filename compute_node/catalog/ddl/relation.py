@@ -14,8 +14,8 @@ from compute_node.catalog.ddl.context import (
     CLASS_TYPE,
     DdlContext,
 )
-from compute_node.catalog.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.catalog.rows import Record, Row, make_row
+from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 
 COLUMNS_MAX = 1600
 

@@ -32,8 +32,8 @@ from compute_node.catalog.ddl.context import (
 )
 from compute_node.catalog.ddl.drop import range_var_of
 from compute_node.catalog.ddl.relation import attribute_record, class_record
-from compute_node.catalog.descriptors import RelationDesc
-from compute_node.catalog.schema import CATALOGS, NAMESPACE_CATALOG
+from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.schema import CATALOGS, NAMESPACE_CATALOG
 from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.deparse import deparse_stored
 from compute_node.txn.locks import ACCESS_EXCLUSIVE

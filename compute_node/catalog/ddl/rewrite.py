@@ -13,7 +13,7 @@ from pglast import ast, enums
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.expressions import range_var, walk
 from compute_node.catalog.ddl.relation import class_record, relation
-from compute_node.catalog.descriptors import ColumnDesc, RelationDesc
+from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.parse import parse
 
 _BATCH = 2000

@@ -26,8 +26,8 @@ from aurora.errors import (
 )
 from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, cut_name
 from compute_node.catalog.ddl.relation import create_relation
-from compute_node.catalog.descriptors import ColumnDesc, RelationDesc
 from compute_node.catalog.rows import CatalogReader, Record
+from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.typenames import resolve_type_name
 from compute_node.types import oids
 

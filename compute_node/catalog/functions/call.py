@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from compute_node.catalog.cache import CatalogView
-from compute_node.catalog.descriptors import RelationDesc
 from compute_node.catalog.rows import CatalogReader
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.types.registry import REGISTRY
 

@@ -10,11 +10,11 @@ from pglast.parser import ParseError
 from pglast.stream import IndentedStream
 
 from aurora.errors import InvariantViolation, UndefinedColumn, UndefinedTable
-from compute_node.catalog.descriptors import IndexDesc, RelationDesc
 from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.functions.names import regclass_in
 from compute_node.catalog.rows import Record
-from compute_node.catalog.schema import CATALOGS
+from compute_node.relations.descriptors import IndexDesc, RelationDesc
+from compute_node.relations.schema import CATALOGS
 from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.deparse import deparse
 from compute_node.sql.expressions import Expr, Var

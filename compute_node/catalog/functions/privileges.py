@@ -15,7 +15,7 @@ from compute_node.catalog.functions.call import Call
 from compute_node.catalog.functions.names import regclass_in
 from compute_node.catalog.layer import Role
 from compute_node.catalog.rows import Record
-from compute_node.catalog.schema import FIRST_NORMAL_OID
+from compute_node.relations.schema import FIRST_NORMAL_OID
 
 _TABLE = ("select", "insert", "update", "delete", "truncate", "references", "trigger")
 _KINDS: dict[str, tuple[str, ...]] = {

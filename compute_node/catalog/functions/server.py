@@ -12,10 +12,10 @@ from aurora.errors import (
     UndefinedTable,
     WrongObjectType,
 )
-from compute_node.catalog.descriptors import RelationDesc
 from compute_node.catalog.functions import advisory
 from compute_node.catalog.functions.advisory import FIRST_KEY
 from compute_node.catalog.functions.call import Call, quote_identifier
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.session.settings import define_or_raise, show_value
 from compute_node.txn.locks import MODE_NAMES
 

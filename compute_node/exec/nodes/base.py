@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aurora.errors import InvariantViolation
-from compute_node.catalog.descriptors import RelationDesc
 from compute_node.exec.compile.runtime import concatenate
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql import expressions as ex
 from compute_node.sql.plan import Plan
 

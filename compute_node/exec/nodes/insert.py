@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from aurora.errors import CardinalityViolation
-from compute_node.catalog.descriptors import IndexDesc
 from compute_node.exec.assignments import RowChange
 from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.constraints import row_verifier
 from compute_node.exec.modify_source import SCANS
 from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.exec.plan_walk import plan_nodes
+from compute_node.relations.descriptors import IndexDesc
 from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aurora.errors import SerializationFailure
-from compute_node.catalog.descriptors import RelationDesc
 from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.modify_source import SCANS
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
 from compute_node.exec.plan_walk import plan_nodes
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
 

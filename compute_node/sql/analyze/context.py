@@ -8,7 +8,7 @@ from datetime import UTC
 from typing import Any
 
 from aurora.errors import SqlError
-from compute_node.catalog.descriptors import RelationDesc
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import AggregateCall, Expr, Var
 from compute_node.sql.query import CommonTable, Query, RangeEntry

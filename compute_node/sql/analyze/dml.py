@@ -20,8 +20,8 @@ from aurora.errors import (
     UndefinedObject,
     WrongObjectType,
 )
-from compute_node.catalog.descriptors import ColumnDesc, IndexDesc, RelationDesc
-from compute_node.catalog.schema import FIRST_NORMAL_OID
+from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
+from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.context import NameItem, Scope, fail
 from compute_node.sql.analyze.ctes import transform_with
 from compute_node.sql.analyze.expressions import subscript, transform, transform_where

@@ -19,7 +19,7 @@ from aurora.errors import (
     UndefinedTable,
     WrongObjectType,
 )
-from compute_node.catalog.descriptors import RelationDesc
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze.coercion import coerce_to_common, select_common_type
 from compute_node.sql.analyze.context import NameItem, Scope, fail
 from compute_node.sql.analyze.expressions import transform, transform_where

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from compute_node.catalog.descriptors import ColumnDesc, RelationDesc
+from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.coercion import coerce_to_boolean
 from compute_node.sql.analyze.context import Analysis, Scope, session_env
 from compute_node.sql.analyze.expressions import transform

@@ -8,7 +8,7 @@ from typing import Any
 from pglast import ast
 
 from aurora.errors import DatatypeMismatch, NotSupported, SqlSyntaxError, UndefinedColumn
-from compute_node.catalog.descriptors import ColumnDesc
+from compute_node.relations.descriptors import ColumnDesc
 from compute_node.sql.analyze.coercion import coerce
 from compute_node.sql.analyze.context import NameItem, Scope, fail
 from compute_node.sql.analyze.expressions import expression_location, transform

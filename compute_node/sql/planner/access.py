@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from compute_node.catalog.descriptors import IndexDesc, RelationDesc
+from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import ArrayOp, Call, Const, Expr, NullTest, SortKey, Var

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compute_node.catalog.descriptors import RelationDesc
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import (
     And,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aurora.errors import InvariantViolation, NotSupported
-from compute_node.catalog.descriptors import RelationDesc
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Column, Const, Expr, Var

@@ -1,6 +1,6 @@
 """The protection groups (PGs) as ``aurora status`` shows them: six segments each, worst groups first.
 
-Input: what each storage node says of itself (``aurora/status.py``), each PG's last durable LSN if a writer told →
+Input: what each storage node says of itself (``status.py``), each PG's last durable LSN if a writer told →
 output: for every PG its segments with SCL, lag, epochs, health, and what is being repaired. Pure.
 """
 

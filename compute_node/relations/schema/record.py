@@ -1,6 +1,6 @@
 """Records the facts of PostgreSQL 15's system catalogs from a live server: run once, by a developer, after a change.
 
-    python -m compute_node.catalog.schema.record "host=… user=postgres dbname=postgres"
+    python -m compute_node.relations.schema.record "host=… user=postgres dbname=postgres"
 
 Input: a pristine PostgreSQL 15. Output, beside this file: ``tables.json`` (catalogs: OIDs, columns, indexes),
 ``views.json`` (names and types of the system views' columns; their SQL is ours, in ``catalog/views.py``),

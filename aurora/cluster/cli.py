@@ -14,12 +14,12 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from aurora import certs, fleet
+from aurora.cluster import certs, fleet
+from aurora.cluster.supervisor import AZS, LOOPBACK, MASTER_KEY, Cluster, ClusterError
 from aurora.keys import KeyRefused, KeySource, rekey_folder
 from aurora.object_store import ObjectStoreError
 from aurora.rpc.tls import Tls, TlsUnusable, files_of
 from aurora.sealed_store import Rewrapped, rekey_store
-from aurora.supervisor import AZS, LOOPBACK, MASTER_KEY, Cluster, ClusterError
 
 PAGES_PER_PG_DEFAULT = (10 << 30) // 8192
 """10 GiB protection groups."""
@@ -277,8 +277,8 @@ def _down(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
-    from aurora.status import storage_status
-    from aurora.status_text import status_text
+    from aurora.cluster.status import storage_status
+    from aurora.cluster.status_text import status_text
 
     try:
         files = files_of(args.tls_ca, args.tls_cert, args.tls_key, "--tls-ca, --tls-cert and --tls-key")
@@ -361,7 +361,7 @@ def _quorum(args: argparse.Namespace) -> int:
 
 
 def _scrub(cluster: Cluster, node_id: str, timeout_s: float) -> int:
-    from aurora.node_scrub import scrub, scrub_text
+    from aurora.cluster.node_scrub import scrub, scrub_text
 
     status = scrub(cluster.required.node(node_id).address, timeout_s, cluster.tls())
     print(scrub_text(node_id, status))
@@ -385,7 +385,7 @@ def _instance(args: argparse.Namespace) -> int:
 
 
 def _restore(args: argparse.Namespace) -> int:
-    from aurora.restore import list_backup, restore_cluster
+    from aurora.cluster.restore import list_backup, restore_cluster
 
     source, keys = args.source, _keys(args.master_key_file, args.key_provider)
     if source is None:

@@ -26,7 +26,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aurora import certs, sealed_store
+from aurora import sealed_store
+from aurora.cluster import certs
 from aurora.errors import InvariantViolation
 from aurora.keys import KeyRefused, KeySource, make_master_key_file, rekey_folder
 from aurora.object_store import ObjectStore, ObjectStoreError, open_store
@@ -718,6 +719,6 @@ class Cluster:
 
     def status(self) -> dict[str, Any]:
         """The form of ``aurora status --json``."""
-        from aurora.status import cluster_status
+        from aurora.cluster.status import cluster_status
 
         return cluster_status(self)

@@ -3,7 +3,7 @@
 ::
 
     instances ─ aurora_status() ─┐ (the writer gets a head start, so that its durable LSNs are older than the answers)
-    storage nodes ─ Status ──────┴─► volume, storage_nodes, instances, protection_groups (aurora/status_groups.py)
+    storage nodes ─ Status ──────┴─► volume, storage_nodes, instances, protection_groups (status_groups.py)
 
 Nobody is waited for longer than ``TIMEOUT_S``, however many do not answer.
 """
@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 import psycopg
 
+from aurora.cluster.status_groups import behind_writer, protection_groups
 from aurora.rpc import storage_pb2, storage_pb2_grpc
 from aurora.rpc.channels import open_blocking_channel
 from aurora.rpc.tls import Tls
-from aurora.status_groups import behind_writer, protection_groups
 
 if TYPE_CHECKING:
-    from aurora.supervisor import Cluster
+    from aurora.cluster.supervisor import Cluster
 
 TIMEOUT_S: Final = 2.0
 HEAD_START_S: Final = 1.0

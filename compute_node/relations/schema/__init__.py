@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from compute_node.catalog.descriptors import ColumnDesc, IndexDesc, RelationDesc
+from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 
 _HERE = Path(__file__).parent
 
