@@ -386,7 +386,8 @@ class LockManager:
             if txn.session is not None:
                 txn.session.lock_waiter = None
 
-    def _blockers(self, txn: Txn) -> list[Txn]:
+    def blockers(self, txn: Txn) -> list[Txn]:
+        """Whom ``txn`` waits for; nobody when it does not wait."""
         waiting = txn.waiting
         if waiting is None or waiting.waiter.done:
             return []
@@ -408,7 +409,7 @@ class LockManager:
         """Depth-first over the waits-for graph; a way back to ``txn`` is 40P01."""
         path: list[Txn] = [txn]
         seen: set[Txn] = {txn}
-        stack: list[Iterator[Txn]] = [iter(self._blockers(txn))]
+        stack: list[Iterator[Txn]] = [iter(self.blockers(txn))]
         while stack:
             blocker = next(stack[-1], None)
             if blocker is None:
@@ -420,7 +421,7 @@ class LockManager:
             elif blocker not in seen:
                 seen.add(blocker)
                 path.append(blocker)
-                stack.append(iter(self._blockers(blocker)))
+                stack.append(iter(self.blockers(blocker)))
 
     @staticmethod
     def _deadlock(path: list[Txn]) -> SqlError:
