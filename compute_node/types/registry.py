@@ -125,6 +125,8 @@ class PgType:
     preferred: bool = False
     kind: str = "b"
     element: int = 0
+    element_type: PgType | None = None
+    """the type of OID ``element``, of arrays and vectors"""
     array: int = 0
     align: str = "i"
     storage: str = "p"
@@ -142,6 +144,9 @@ class PgType:
     namespace: int = 11
 
 
+Specialize = Callable[[tuple[PgType, ...], PgType], Callable[..., Any]]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Function:
     """One row of pg_proc with its code.
@@ -155,7 +160,7 @@ class Function:
 
     Functions whose code depends on the actual types of polymorphic or "any" arguments have ``specialize``: called
     once per
-    call site with the actual argument type OIDs (variadic arguments already gathered: the call passes one list for a
+    call site with the actual argument types (variadic arguments already gathered: the call passes one list for a
     typed VARIADIC parameter, and the separate values for VARIADIC "any") and the result type, it gives the callable
     to use in place of
     ``implementation``, with the same calling convention.
@@ -179,7 +184,7 @@ class Function:
     defaults: tuple[Value, ...] = ()
     source: str = ""
     namespace: int = 11
-    specialize: Callable[[tuple[int, ...], int], Callable[..., Any]] | None = None
+    specialize: Specialize | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
