@@ -63,7 +63,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     up.add_argument("--tails", action="store_true", help="a new cluster: three of each six segments keep log only")
     up.add_argument("--password-file", type=Path, default=None, help="superuser password (or AURORA_PASSWORD)")
-
+    up.add_argument(
+        "--hba-file",
+        type=Path,
+        default=None,
+        help="who may connect and how: rules in the form of pg_hba.conf (default: everybody with a password; without "
+        "a superuser's password this machine alone, unasked)",
+    )
     up.add_argument(
         "--backup",
         default=None,
@@ -228,6 +234,9 @@ def _up(args: argparse.Namespace) -> int:
             cluster.move_writer(args.host or writer.host, writer.port if args.port is None else args.port)
         if args.backup is not None:
             cluster.set_backup(args.backup)
+    if args.hba_file is not None:
+        with cluster.changing() as spec:
+            spec.settings["hba-file"] = str(args.hba_file.absolute())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     ready = False

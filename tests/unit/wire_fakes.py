@@ -273,9 +273,13 @@ class FakeRoles:
     def __init__(self, **verifiers: str | None) -> None:
         self.roles = {name: Role(text, name == "postgres", True) for name, text in verifiers.items()}
         self.roles.setdefault("postgres", Role(None, True, True))
+        self.groups: dict[str, tuple[str, ...]] = {}
 
     def lookup(self, user: str) -> Role | None:
         return self.roles.get(user)
+
+    def is_member(self, user: str, role: str) -> bool:
+        return role in self.groups.get(user, ())
 
 
 CLIENTS: list[Callable[[], Awaitable[Any]]] = []
