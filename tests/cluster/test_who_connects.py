@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from aurora.cluster.supervisor import LOOPBACK, Cluster
+from aurora.programs.supervisor import LOOPBACK, Cluster
 
 PASSWORD = "correct horse"
 RULES = """\

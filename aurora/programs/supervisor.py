@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import Any
 
 from aurora import sealed_store
-from aurora.cluster import certs
 from aurora.errors import InvariantViolation
 from aurora.keys import KeyRefused, KeySource, make_master_key_file, rekey_folder
 from aurora.object_store import ObjectStore, ObjectStoreError, open_store
+from aurora.programs import certs
 from aurora.rpc.tls import Tls, TlsUnusable
 from aurora.sealed_store import Rewrapped
 
@@ -728,6 +728,6 @@ class Cluster:
 
     def status(self) -> dict[str, Any]:
         """The form of ``aurora status --json``."""
-        from aurora.cluster.status import cluster_status
+        from aurora.programs.status import cluster_status
 
         return cluster_status(self)

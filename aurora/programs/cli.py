@@ -14,10 +14,10 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from aurora.cluster import certs, fleet
-from aurora.cluster.supervisor import AZS, LOOPBACK, MASTER_KEY, Cluster, ClusterError
 from aurora.keys import KeyRefused, KeySource, rekey_folder
 from aurora.object_store import ObjectStoreError
+from aurora.programs import certs, fleet
+from aurora.programs.supervisor import AZS, LOOPBACK, MASTER_KEY, Cluster, ClusterError
 from aurora.rpc.tls import Tls, TlsUnusable, files_of
 from aurora.sealed_store import Rewrapped, rekey_store
 
@@ -286,8 +286,8 @@ def _down(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
-    from aurora.cluster.status import storage_status
-    from aurora.cluster.status_text import status_text
+    from aurora.programs.status import storage_status
+    from aurora.programs.status_text import status_text
 
     try:
         files = files_of(args.tls_ca, args.tls_cert, args.tls_key, "--tls-ca, --tls-cert and --tls-key")
@@ -370,7 +370,7 @@ def _quorum(args: argparse.Namespace) -> int:
 
 
 def _scrub(cluster: Cluster, node_id: str, timeout_s: float) -> int:
-    from aurora.cluster.node_scrub import scrub, scrub_text
+    from aurora.programs.node_scrub import scrub, scrub_text
 
     status = scrub(cluster.required.node(node_id).address, timeout_s, cluster.tls())
     print(scrub_text(node_id, status))
@@ -394,7 +394,7 @@ def _instance(args: argparse.Namespace) -> int:
 
 
 def _restore(args: argparse.Namespace) -> int:
-    from aurora.cluster.restore import list_backup, restore_cluster
+    from aurora.programs.restore import list_backup, restore_cluster
 
     source, keys = args.source, _keys(args.master_key_file, args.key_provider)
     if source is None:
