@@ -236,8 +236,8 @@ class Bench:
             print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
 
     def _scan(self) -> int:
-        snapshot = self.storage.txns.latest_snapshot()
-        return sum(len(batch) for batch in self.table.scan(snapshot, (1,), False))
+        with self.storage.txns.reading("benchmark") as snapshot:
+            return sum(len(batch) for batch in self.table.scan(snapshot, (1,), False))
 
 
 async def run(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:

@@ -88,6 +88,9 @@ class FakeTxns:
             self.engine.table.remove(value)
         del txn.inserted[size:]
 
+    def hold(self, lsn: int, owner: str, txn: Any) -> Any:
+        return SimpleNamespace(release=lambda: None)
+
     def savepoint(self, txn: Any, name: str) -> None:
         txn.marks.append((name, len(txn.inserted)))
 
@@ -157,7 +160,7 @@ class FakeEngine:
         return None
 
     def begin_statement(self, session: Any) -> Any:
-        return SimpleNamespace(session=session, txn=session.txn)
+        return SimpleNamespace(session=session, txn=session.txn, snapshot=SimpleNamespace(lsn=self.volume.vdl))
 
     def session_function(self, session: Any, name: str, *args: Any) -> Any:
         if name == "check_database" and args[0] == "nowhere":
