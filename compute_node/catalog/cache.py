@@ -260,7 +260,7 @@ class Catalog:
     def changes(self, txn: Any) -> TxnCatalog:
         """The transaction's own side of the catalog, begun at its first change."""
         if txn.catalog is None:
-            txn.catalog = TxnCatalog(self, txn)
+            txn.tie().catalog = TxnCatalog(self, txn)
         return txn.catalog  # type: ignore[no-any-return]
 
     def new_version(self) -> int:

@@ -48,6 +48,7 @@ def declare(session: Session, node: Any, source: str) -> None:
     portal.with_hold = hold
     # The cursor sees the database as of now, so it starts now.
     portal.start(session)
+    portal.keep(session)
     session.portals[name.encode()] = portal
 
 
@@ -71,9 +72,12 @@ def fetch(session: Session, node: Any) -> list[tuple[Any, ...]]:
 def close(session: Session, name: str | None) -> str:
     """CLOSE one or ALL; returns the tag."""
     if name is None:
-        session.portals = {key: portal for key, portal in session.portals.items() if not portal.declared}
+        for key, portal in list(session.portals.items()):
+            if portal.declared:
+                portal.close()
+                del session.portals[key]
         return "CLOSE CURSOR ALL"
-    find(session, name)
+    find(session, name).close()
     del session.portals[name.encode()]
     return "CLOSE CURSOR"
 

@@ -88,6 +88,9 @@ class FakeTxns:
             self.engine.table.remove(value)
         del txn.inserted[size:]
 
+    def hold(self, lsn: int, owner: str, txn: Any) -> Any:
+        return SimpleNamespace(release=lambda: None)
+
     def savepoint(self, txn: Any, name: str) -> None:
         txn.marks.append((name, len(txn.inserted)))
 
@@ -167,7 +170,7 @@ class FakeEngine:
         return None
 
     def begin_statement(self, session: Any) -> Any:
-        return SimpleNamespace(session=session, txn=session.txn)
+        return SimpleNamespace(session=session, txn=session.txn, snapshot=SimpleNamespace(lsn=self.volume.vdl))
 
     def session_function(self, session: Any, name: str, *args: Any) -> Any:
         if name == "check_database" and args[0] == "nowhere":
@@ -288,9 +291,13 @@ class FakeRoles:
     def __init__(self, **verifiers: str | None) -> None:
         self.roles = {name: Role(text, name == "postgres", True) for name, text in verifiers.items()}
         self.roles.setdefault("postgres", Role(None, True, True))
+        self.groups: dict[str, tuple[str, ...]] = {}
 
     def lookup(self, user: str) -> Role | None:
         return self.roles.get(user)
+
+    def is_member(self, user: str, role: str) -> bool:
+        return role in self.groups.get(user, ())
 
 
 CLIENTS: list[Callable[[], Awaitable[Any]]] = []
