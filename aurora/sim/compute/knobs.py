@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
-FAULT_NAMES: Final = ("crash", "cancel", "slow-log", "slow-pages", "lose-clients")
+FAULT_NAMES: Final = ("crash", "cancel", "slow-log", "slow-pages")
 WORKLOAD_NAMES: Final = (
     "bank", "keys", "savepoints", "row-locks", "cursors", "tables", "table-locks", "big-rows", "bulk", "scans",
 )  # fmt: skip

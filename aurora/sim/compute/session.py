@@ -50,7 +50,7 @@ class Cursor:
 
 
 class SimSession:
-    """What transactions use of a session (``pid`` to ``txn``), and its statements. ``busy``: it may be cancelled."""
+    """What transactions use of a session (``pid`` to ``txn``), and its statements."""
 
     def __init__(self, instance: Instance, number: int, rng: random.Random) -> None:
         self.instance = instance
@@ -63,6 +63,7 @@ class SimSession:
         self.greenlet: Any = None
         self.interrupt_error: SqlError | None = None
         self.model: ModelTxn
+        self.active = False
         self.changed_catalog = False
         self.own_commit_lsn = 0
         self.cursors: list[Cursor] = []
@@ -440,7 +441,9 @@ class SimSession:
         return self.open(oid, ROW_EXCLUSIVE)
 
     def cancel(self) -> None:
-        """What a cancel request does."""
+        """What a cancel request does; nothing between two transactions."""
+        if not self.active:
+            return
         error = QueryCanceled("canceling statement due to user request")
         self.interrupt_error = error
         if self.greenlet is not None and self.instance.interrupt(self.greenlet, error):
