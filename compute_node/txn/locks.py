@@ -10,10 +10,10 @@ The relation locks of SELECT and DML conflict with few others, so a statement ju
 transaction (``take_weak``). Who wants a mode that conflicts with them marks the relation in ``strong`` and first turns
 what the running transactions have left into ordinary locks; as long as the mark stays, everybody takes ordinary ones.
 
-A lock passes on when its holder's commit LSN is allocated, and who takes it must see what the holder did: he depends on
-that LSN (``Txn.depend``), so that his next snapshot has it. For a row version the holder's xmax tells the LSN. For a
-lock of SELECT … FOR … and for a strong relation lock it is kept here (``released_lsn``) until the VDL has passed it; who
-takes a strong relation lock depends on the last commit of all.
+A lock passes on when its holder's commit LSN is allocated, and who takes it must see what the holder did: the taker
+depends on that LSN (``Txn.depend``), so that its next snapshot has it. For a row version the holder's xmax tells the
+LSN. For a lock of SELECT … FOR … and for a strong relation lock it is kept here (``released_lsn``) until the VDL has
+passed it; who takes a strong relation lock depends on the last commit of all.
 Sources: PostgreSQL manual, chapter 13.3 (lock modes and their conflicts).
 """
 
@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from aurora.errors import DeadlockDetected, LockNotAvailable, OutOfMemory, SqlError
+from aurora.errors import DeadlockDetected, InvariantViolation, LockNotAvailable, OutOfMemory, SqlError
 from compute_node.hub import HUB, Waiter
 from compute_node.txn.transaction import Ties, Txn
 
@@ -271,7 +271,7 @@ class LockManager:
         """
         holder = self._manager.by_xid.get(holder_xid)
         if holder is None:
-            return turn
+            raise InvariantViolation(f"transaction {holder_xid} is in progress, and nobody runs it")
         return self._wait_with(txn, holder, (relfile, tid), f"transaction {holder_xid}", name, turn)
 
     def wait_for_lockers(
@@ -392,8 +392,10 @@ class LockManager:
     def wait_for_xid(self, txn: Txn, xid: int, name: str, again: bool = False) -> None:
         """Wait until the transaction of ``xid`` ends (a unique key that it is inserting). Errors: 40P01, 57014."""
         holder = self._manager.by_xid.get(xid)
-        if holder is None or holder is txn:
+        if holder is txn:
             return
+        if holder is None:
+            raise InvariantViolation(f"transaction {xid} is in progress, and nobody runs it")
         waiter = Waiter()
         waiters = holder.tie().waiters
         waiters.append(waiter)

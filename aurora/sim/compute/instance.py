@@ -30,7 +30,7 @@ from aurora.sim.compute.tables import (
 from aurora.sim.compute.volume import SimVolume
 from aurora.sim.world import World
 from compute_node.access.build import build_index
-from compute_node.access.extents import FIRST_DIRECTORY_PAGE
+from compute_node.access.extents import CLEAN, FIRST_DIRECTORY_PAGE
 from compute_node.access.storage import CLOG_RELFILE, Storage
 from compute_node.hub import HUB
 
@@ -65,8 +65,8 @@ class Instance:
         self.busy = 0
         """greenlets that have work under way"""
         self._storage: Storage | None = None
-        self._free: dict[int, int] = {}
-        """start of each free extent → since when"""
+        self._free: dict[int, tuple[int, bool]] = {}
+        """start of each free extent → since when, whether its pages hold nothing"""
 
     @property
     def storage(self) -> Storage:
@@ -94,11 +94,13 @@ class Instance:
         self.make_files(session, CATALOG_DESC)
         for at, shape in enumerate((0, 1, 2)):
             self.create_table(session, FIRST_TABLE_OID + at * OIDS_A_TABLE, shape)
-        bank, _ = session.find(FIRST_TABLE_OID) or (None, None)
+        found = session.find(FIRST_TABLE_OID)
+        assert found is not None
+        bank = found[0]
         for number in range(BANK_ACCOUNTS):
             row = (number + 1, number, "account", BANK_START)
             self.storage.table(bank).insert(session.txn, row)
-            self.oracle.wrote(session.model, bank.relfile, row[0], row)  # type: ignore[union-attr]
+            self.oracle.wrote(session.model, bank.relfile, row[0], row)
         session.commit()
         session.gate(0)
         self.oracle.acknowledged(session.own_commit_lsn)
@@ -189,7 +191,7 @@ class Instance:
 
     def look_at_horizon(self) -> None:
         """The row horizon is at or below everybody's snapshot."""
-        horizon = self.storage.row_horizon()
+        horizon = self.storage.txns.row_horizon()
         for reading in self.readings:
             self.checks.require(
                 HORIZON, horizon <= reading.lsn, f"the horizon is {horizon}, {reading.what} reads at {reading.lsn}"
@@ -229,11 +231,11 @@ class Instance:
             yield f"{used} pages are in use, {extents.used_pages} are said to be"
 
     def look_at_extents(self) -> None:
-        """Free extents that have an owner now were free since an LSN that no reader needs."""
-        now = {entry.start: int(entry.freed) for entry in self.storage.extents._free}
+        """Free extents that have an owner now, or were given back, were free since an LSN that no reader needs."""
+        now = {each.start: (int(each.freed), bool(each.flags & CLEAN)) for each in self.storage.extents._free}
         oldest = min([self.volume.vdl, *(reading.lsn for reading in self.readings)])
-        for start, freed in self._free.items():
-            if start not in now:
+        for start, (freed, clean) in self._free.items():
+            if start not in now or now[start][1] != clean:
                 self.checks.require(
                     EXTENTS, freed <= oldest, f"the extent at page {start}, free since {freed}, is used again: {oldest}"
                 )

@@ -1,5 +1,5 @@
-"""The settings of one run, all drawn from its seed; see ``aurora/sim/knobs.py`` for why they are as extreme as they are:
-caches of a few pages, keys of a small range, commits that take long to be durable.
+"""The settings of one run, all drawn from its seed: caches of a few pages, keys of a small range, commits that take
+long to be durable. ``aurora/sim/knobs.py`` says why they are extreme.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The hub's event loop on virtual time.
 
 ``Hub`` asks four things of its loop: ``call_soon``, ``call_later``, ``create_task`` (a read-ahead) and
-``call_exception_handler``. Here they are events of the ``World``; whoever is ready runs in an order drawn from the seed.
+``call_exception_handler``. Here they are events of the ``World``; those that are ready run in an order drawn from the
+seed.
 """
 
 from __future__ import annotations

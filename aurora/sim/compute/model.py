@@ -1,8 +1,8 @@
 """The serial oracle: every row's versions in commit order, and what a snapshot, a write or a lock must meet there.
 
 It knows nothing of pages, xids or chains. A row is a relation file and a number that its table never gives twice
-(column ``a``). Its committed versions are in the order of their commit LSNs; what a running transaction has written lies
-over them for itself alone. Generations of a table (TRUNCATE, a rewrite) are relation files of their own.
+(column ``a``). Its committed versions are in the order of their commit LSNs; what a running transaction has written
+lies over them for itself alone. Generations of a table (TRUNCATE, a rewrite) are relation files of their own.
 """
 
 from __future__ import annotations
@@ -157,11 +157,9 @@ class Oracle:
             if other is txn:
                 continue
             held = other.row_locks.get((relfile, number))
-            if held is not None and held[0] in conflicts:
-                found.append(other.name)
-            elif any(
+            if (held is not None and held[0] in conflicts) or any(
                 (w.relfile, w.number) == (relfile, number) and w.strength in conflicts for w in other.writes
-            ):  # fmt: skip
+            ):
                 found.append(other.name)
         return found
 

@@ -1,7 +1,7 @@
 """One client's session: statements on production's tables, each with what the oracle expects of it.
 
-A statement is: catalog row → lock → catalog row again → snapshot → rows. ``Reading`` is whoever reads at a snapshot, for
-as long as he may read on. Answers go through ``gate``, as a connection's do: nothing is shown before the session's
+A statement is: catalog row → lock → catalog row again → snapshot → rows. A ``Reading`` is a reader at a snapshot, for
+as long as it may read on. Answers go through ``gate``, as a connection's do: nothing is shown before the session's
 ``dep_lsn`` is durable.
 """
 

@@ -1,7 +1,7 @@
 """What clients do, one class a kind of transaction, and what the writer does beside them.
 
-A workload's ``script`` is one transaction's statements; errors that PostgreSQL may give too end it, and the session rolls
-back. A service's ``turn`` is one round of background work in a greenlet of its own.
+A workload's ``script`` is one transaction's statements; errors that PostgreSQL may give too end it, and the session
+rolls back. A service's ``turn`` is one round of background work in a greenlet of its own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from typing import Any, ClassVar, Final
 
-from aurora.errors import SqlError, UniqueViolation
+from aurora.errors import UniqueViolation
 from aurora.sim.compute.checks import NEWEST, SNAPSHOT_ROWS
 from aurora.sim.compute.instance import BANK_ACCOUNTS, BANK_START, FIRST_TABLE_OID, OIDS_A_TABLE, Instance
 from aurora.sim.compute.model import Row
@@ -31,7 +31,6 @@ from compute_node.hub import HUB
 from compute_node.txn.locks import (
     ACCESS_EXCLUSIVE,
     NOWAIT,
-    ROW_EXCLUSIVE,
     SHARE,
     SHARE_ROW_EXCLUSIVE,
     SHARE_UPDATE_EXCLUSIVE,
@@ -185,9 +184,7 @@ class RowLocks(Workload):
             if rng.random() < 0.2:
                 session.update(opened[0], number, lambda row: (*row[:2], "locked", row[3]))
 
-    def _under_the_lock(
-        self, session: SimSession, rng: random.Random, table: Any, parent: int, strength: int
-    ) -> None:
+    def _under_the_lock(self, session: SimSession, rng: random.Random, table: Any, parent: int, strength: int) -> None:
         seen = [row for row in session.scan(table) if row[2] == f"child of {parent}"]
         if strength == 3 and not session.model.repeatable and rng.random() < 0.7:
             turn = max((row[3] for row in seen), default=0) + 1
@@ -261,7 +258,8 @@ class BigRows(Workload):
                 session.insert(table, self.row(rng, rng.randint(*BIG_BYTES)))
             else:
                 pad = "big" * (rng.randint(*BIG_BYTES) // 3)
-                session.update(table, self.some_number(rng, table.relfile), lambda row: (*row[:2], pad, row[3]))
+                number = self.some_number(rng, table.relfile)
+                session.update(table, number, lambda row, pad=pad: (*row[:2], pad, row[3]))  # type: ignore[misc]
 
 
 class Bulk(Workload):
@@ -296,9 +294,8 @@ class TableLocks(Workload):
         if opened is None:
             return
         session.scan(opened[0])
-        if mode != SHARE and rng.random() < 0.7:
-            self.change(session, rng, opened[0])
-        elif rng.random() < 0.3 and session.open_for_write(opened[0].desc.oid):
+        may_write = mode != SHARE or session.open_for_write(opened[0].desc.oid) is not None
+        if may_write and rng.random() < 0.7:
             self.change(session, rng, opened[0])
 
 
@@ -310,7 +307,7 @@ class Tables(Workload):
     def script(self, session: SimSession, rng: random.Random) -> None:
         oid = rng.choice(OTHER_OIDS)
         kind = rng.random()
-        opened = session.open(oid, SHARE if kind < 0.25 else ACCESS_EXCLUSIVE)
+        opened = session.open(oid, SHARE_ROW_EXCLUSIVE if kind < 0.25 else ACCESS_EXCLUSIVE)
         if opened is None:
             session.lock_table(oid, ACCESS_EXCLUSIVE)
             if session.find(oid) is None:
