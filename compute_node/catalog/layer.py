@@ -13,14 +13,20 @@ from datetime import UTC
 from typing import Any
 
 from aurora.errors import InternalError
+from compute_node.catalog.rights import OBJECTS, Rights, effective
+from compute_node.catalog.roles import RoleGraph, load_graph
 from compute_node.catalog.rows import CatalogReader, Record
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID
+from compute_node.types.acl import Acl, decode_all
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
 _DESC_FLAG, _NULLS_FIRST_FLAG = 1, 2
 _RECORD_TYPE = 2249
 _AUTHID = CATALOGS["pg_authid"].desc.oid
+_PROC = CATALOGS["pg_proc"].desc.oid
+DATABASE = 5
+"""OID of the database postgres"""
 _MISSING = object()
 NEUTRAL_ENV = TypeEnv(timezone=UTC)
 """Settings under which values are kept as text in the catalog (attmissingval)."""
@@ -62,6 +68,12 @@ class CatalogLayer:
         self._roles: dict[str, Role | None] = {}
         self._role_names: dict[int, str | None] = {}
         self._databases: dict[str, Record | None] = {}
+        self.database_oid = DATABASE
+        """the database whose catalogs these are"""
+        self._graph: RoleGraph | None = None
+        self._rights: dict[int, Rights] = {}
+        self._acls: dict[tuple[str, int], tuple[str, int, Acl]] = {}
+        self._restricted: dict[int, tuple[str, int, Acl]] | None = None
 
     def successor(self, reader: CatalogReader, version: int, changed: set[int]) -> CatalogLayer:
         """The layer after a change of the relations ``changed``; it keeps the other descriptors."""
@@ -70,7 +82,50 @@ class CatalogLayer:
         new._databases = self._databases
         if _AUTHID not in changed:
             new._roles, new._role_names = self._roles, self._role_names
+            new._graph = self._graph
+        if _PROC not in changed:
+            new._restricted = self._restricted
         return new
+
+    # privileges
+
+    @property
+    def role_graph(self) -> RoleGraph:
+        """Who is a member of whom."""
+        if self._graph is None:
+            database = self.reader.one("pg_database", oid=self.database_oid)
+            self._graph = load_graph(self.reader, 0 if database is None else database.datdba)
+        return self._graph
+
+    def rights(self, role: int) -> Rights:
+        """What a role may do."""
+        found = self._rights.get(role)
+        if found is None:
+            found = self._rights[role] = Rights(self, role)
+        return found
+
+    def acl_of(self, kind: str, oid: int) -> tuple[str, int, Acl]:
+        """(name, owner, access control list) of an object of a kind in ``rights.OBJECTS``."""
+        key = (kind, oid)
+        found = self._acls.get(key)
+        if found is None:
+            catalog, key_column, name, owner, items = OBJECTS[kind]
+            row = self.reader.one(catalog, **{key_column: oid})
+            if row is None:
+                raise InternalError(f"cache lookup failed for {kind} {oid}")
+            holder = getattr(row, owner)
+            found = self._acls[key] = (getattr(row, name), holder, effective(kind, holder, getattr(row, items)))
+        return found
+
+    def restricted_functions(self) -> dict[int, tuple[str, int, Acl]]:
+        """(name, owner, list) of the functions that have a list of their own: everybody may call the others."""
+        if self._restricted is None:
+            self._restricted = {
+                row.oid: (row.proname, row.proowner, effective("function", row.proowner, row.proacl))
+                for row in self.reader.all("pg_proc")
+                if row.proacl is not None
+            }
+        return self._restricted
 
     # namespaces
 
@@ -112,7 +167,15 @@ class CatalogLayer:
         if row is None:
             return None
         if oid in CATALOGS_BY_OID:
-            return replace(CATALOGS_BY_OID[oid].desc, rows=row.reltuples, pages=row.relpages)
+            mapped = CATALOGS_BY_OID[oid].desc
+            lists = {each.attnum: each.attacl for each in self.reader.find("pg_attribute", attrelid=oid)}
+            columns = mapped.columns
+            if any(items is not None for items in lists.values()):
+                columns = tuple(replace(each, acl=decode_all(lists.get(each.attno))) for each in columns)
+            return replace(
+                mapped, rows=row.reltuples, pages=row.relpages, columns=columns, acl=decode_all(row.relacl),
+                owner=row.relowner,
+            )  # fmt: skip
         columns = self._load_columns(oid)
         return RelationDesc(
             oid=oid,
@@ -133,6 +196,7 @@ class CatalogLayer:
             is_shared=row.relisshared,
             fillfactor=_fillfactor(row.reloptions),
             options=tuple(row.reloptions or ()),
+            acl=decode_all(row.relacl),
         )
 
     def _load_columns(self, oid: int) -> tuple[ColumnDesc, ...]:
@@ -158,6 +222,7 @@ class CatalogLayer:
                 identity=row.attidentity,
                 generated=row.attgenerated,
                 collation=row.attcollation,
+                acl=decode_all(row.attacl),
             )
             for row in found
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from aurora.errors import InsufficientPrivilege
 from compute_node.exec.builder import Builder
 from compute_node.exec.compile.compiler import too_complex
 from compute_node.exec.compile.runtime import concatenate
@@ -35,6 +36,7 @@ class Executable:
     __slots__ = (
         "_builder",
         "_modifying_ctes",
+        "_refused",
         "_root",
         "columns",
         "fetch_all",
@@ -54,6 +56,7 @@ class Executable:
         self.tag = planned.command.upper()
         self._builder = Builder(planned, catalog, wrap)
         self._root: Node | None = None
+        self._refused: Callable[..., Any] | None = None
         self._modifying_ctes = [
             number for number, plan in enumerate(planned.ctes) if isinstance(plan, (Insert, Update, Delete))
         ]
@@ -90,8 +93,23 @@ class Executable:
             self._root = self._builder.node(self.planned.plan)
         return self._root
 
+    def refuse(self, message: str) -> None:
+        """Whoever it is for may not run it: it raises 42501 with this message, in whatever form it is run."""
+
+        def refused(*_: Any) -> Any:
+            raise InsufficientPrivilege(message)
+
+        self.is_point = False
+        self._refused = refused
+        self.run = self.fetch_all = refused
+
     def rows(self, ctx: ExecContext, params: Params) -> Iterator[Batch]:
         """Batches of result rows."""
+        if self._refused is not None:
+            self._refused()
+        return self._batches(ctx, params)
+
+    def _batches(self, ctx: ExecContext, params: Params) -> Iterator[Batch]:
         if self.is_point:
             batch = self.fetch_all(ctx, params)
             if batch:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from compute_node.types.acl import Acl
+
 
 @dataclass(frozen=True, slots=True)
 class ColumnDesc:
@@ -25,6 +27,7 @@ class ColumnDesc:
     identity: str = ""
     generated: str = ""
     collation: int = 0
+    acl: Acl | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,8 @@ class RelationDesc:
     is_shared: bool = False
     fillfactor: int = 100
     options: tuple[str, ...] = ()
+    acl: Acl | None = None
+    """who may do what; None is the default (``types/acl.acl_default``)"""
     extra: dict[str, Any] = field(default_factory=dict)
 
     def column(self, name: str) -> ColumnDesc | None:

@@ -8,6 +8,7 @@ it was made under, and is made again under another one. Bounded: the oldest half
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from compute_node.protocol.messages import Column
@@ -112,6 +113,14 @@ class Plan:
             if len(self.formats) < 8:
                 self.formats[raw_formats] = found
         return found
+
+    def outdated(self) -> Plan:
+        """The same plan as one to be made again before it runs; a utility statement's as it is."""
+        if self.node is not None:
+            return self
+        old = copy(self)
+        old.version = -2
+        return old
 
     def same_result(self, other: Plan) -> bool:
         """Whether two plans promise the client the same columns."""
