@@ -166,7 +166,9 @@ class FakeEngine:
         if name == "check_database" and args[0] == "nowhere":
             raise InvalidCatalogName('database "nowhere" does not exist', severity="FATAL")
         if name == "find_role":
-            return object() if args[0] in ("postgres", "alice") else None
+            return {"postgres": 10, "alice": 11}.get(args[0])
+        if name == "role_is_superuser":
+            return args[0] == 10
         return None
 
     def explain(self, session: Any, statement: Any, options: Any, param_types: Any, source: str) -> list[str]:
