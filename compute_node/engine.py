@@ -116,7 +116,7 @@ class Engine:
     ) -> tuple[Executable, set[int]]:
         """Analyze, plan and build; see ``session.engine.Engine.compile``."""
         planned, view = self._plan(statement.node, session, param_types, source, lifted)
-        executable = build(planned, view)
+        executable = build(planned, view, param_types)
         try:
             check_required(view.layer, session.user_oid, planned.privileges)
         except InsufficientPrivilege as error:

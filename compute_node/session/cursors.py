@@ -19,7 +19,6 @@ from compute_node.session import prepare, transactions
 from compute_node.session.plans import Plan
 from compute_node.session.portals import Portal
 from compute_node.session.prepared import Prepared, current_plan
-from compute_node.session.results import type_of
 from compute_node.sql.analyze.typenames import resolve_type_name
 from compute_node.sql.parse import RawStatement
 
@@ -126,7 +125,7 @@ def execute_arguments(session: Session, node: Any, prepared: Prepared, source: s
         return ()
     targets = []
     for argument, oid in zip(arguments, types, strict=True):
-        names = (ast.String("pg_catalog"), ast.String(type_of(oid).name))
+        names = tuple(map(ast.String, session.engine.catalog.view(session).type_name(oid)))
         cast = ast.TypeCast(arg=argument, typeName=ast.TypeName(names=names, typemod=-1), location=-1)
         targets.append(ast.ResTarget(val=cast, location=-1))
     select = ast.SelectStmt(

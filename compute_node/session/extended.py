@@ -92,7 +92,7 @@ def _bind(session: Session, data: bytes, start: int, end: int) -> None:
     if bind.values:
         transactions.ensure(session)
     try:
-        params = decode_parameters(bind, prepared.param_types, session.env)
+        params = decode_parameters(bind, prepared.kinds(session), session.env)
     except Exception:
         session.query = prepared.source
         raise
