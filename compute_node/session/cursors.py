@@ -19,7 +19,6 @@ from aurora.errors import (
 from compute_node.session import door, prepare, transactions
 from compute_node.session.portals import Portal
 from compute_node.session.prepared import Prepared, current_statement
-from compute_node.session.results import type_of
 from compute_node.session.sinks import RowList, Sink
 from compute_node.session.statement import Params, Statement
 from compute_node.sql.analyze.typenames import resolve_type_name
@@ -58,6 +57,7 @@ def declare(session: Session, node: Any, source: str, param_types: tuple[int, ..
     portal.start(session)
     if node.options & _SCROLL:
         portal.keep_rows()
+    portal.hold_horizon(session)
     session.add_portal(portal)
 
 
@@ -123,7 +123,7 @@ def prepare_statement(session: Session, node: Any, source: str) -> None:
     if prepare.is_query(node.query):
         statement, _ = prepare.compile_statement(session, raw, source, declared)
     else:
-        statement = prepare.utility_statement(node.query, source, tuple(declared))
+        statement = prepare.utility_statement(session, node.query, source, tuple(declared))
     prepared = Prepared(node.name, b"", source, tuple(declared), statement)
     prepared.from_sql, prepared.raw, prepared.created = True, raw, session.clock()
     session.statements[name] = prepared
@@ -152,7 +152,7 @@ def execute_arguments(session: Session, node: Any, prepared: Prepared, source: s
         return ()
     targets = []
     for argument, oid in zip(arguments, types, strict=True):
-        names = (ast.String("pg_catalog"), ast.String(type_of(oid).name))
+        names = tuple(map(ast.String, session.engine.catalog.view(session).type_name(oid)))
         cast = ast.TypeCast(arg=argument, typeName=ast.TypeName(names=names, typemod=-1), location=-1)
         targets.append(ast.ResTarget(val=cast, location=-1))
     select = ast.SelectStmt(

@@ -88,7 +88,7 @@ def _bind(session: Session, data: bytes, start: int, end: int) -> None:
     if bind.values:
         transactions.ensure(session)
     try:
-        params = prepared.bind(bind, session.env)
+        params = prepared.bind(session, bind)
     except Exception:
         session.query = prepared.source
         raise
@@ -168,6 +168,7 @@ def _execute_query(session: Session, portal: Portal, statement: Statement, limit
         portal.read_all()
     sent = portal.forward(limit, WireRows(session, statement.format_for(portal.formats)))
     if not portal.at_end:
+        portal.hold_horizon(session)
         session.out.append(messages.PORTAL_SUSPENDED)
         return
     # A query's count is of this Execute; what changes rows runs to its end at the first, and counts all of them.

@@ -15,7 +15,6 @@ from pglast import ast
 
 from aurora.errors import SqlError
 from aurora.kernels import lifter
-from compute_node.session.results import type_of
 from compute_node.session.statement import Params, Statement
 from compute_node.sql.parse import RawStatement, literal_location
 from compute_node.types.registry import TypeEnv
@@ -27,10 +26,10 @@ MAX_VARIANTS = 256
 
 class LiftedBinding:
     """A statement whose lifted literals are its parameters. ``plain`` when the literals are the parameters as they are;
-    otherwise ``negated`` and ``types`` say, per slot, how to make one from the other (type 0: the slot is in the key,
+    otherwise ``negated`` and ``kinds`` say, per slot, how to make one from the other (None: the slot is in the key,
     unused)."""
 
-    __slots__ = ("negated", "plain", "statement", "types")
+    __slots__ = ("kinds", "negated", "plain", "statement")
 
     def __init__(
         self, statement: Statement, literals: list[Any], pinned: frozenset[int], negated: frozenset[int]
@@ -41,7 +40,7 @@ class LiftedBinding:
         for index, literal in enumerate(literals):
             if index in pinned or (type(literal) is int and types[index] in _INTEGERS) or types[index] in _TEXTS:
                 types[index] = 0
-        self.types = tuple(types)
+        self.kinds = tuple([statement.kinds[index] if oid else None for index, oid in enumerate(types)])
         self.plain = not negated and not any(types)
 
     def bind(self, literals: list[Any], env: TypeEnv, sql: bytes) -> Params:
@@ -52,10 +51,10 @@ class LiftedBinding:
         for index in self.negated:
             value = values[index]
             values[index] = -value if type(value) is int else f"-{value}"
-        for index, oid in enumerate(self.types):
-            if oid:
+        for index, kind in enumerate(self.kinds):
+            if kind is not None:
                 try:
-                    values[index] = type_of(oid).input(str(values[index]), -1, env)
+                    values[index] = kind.input(str(values[index]), -1, env)
                 except SqlError as error:
                     places = lifter.positions(sql)
                     if error.position is None and places is not None:

@@ -20,6 +20,7 @@ from compute_node.session.statement import Params, Statement
 
 if TYPE_CHECKING:
     from compute_node.session.session import Session
+    from compute_node.txn.horizon import Hold
 
 Row = tuple[Any, ...]
 
@@ -30,9 +31,9 @@ class Portal:
     ``result``: of a utility statement that has run; ``total``: rows that a statement which changes rows gave."""
 
     __slots__ = (
-        "_base", "_execution", "_kept", "at_end", "at_start", "created", "declared", "failed", "formats",
-        "held", "level", "name", "params", "position", "result", "scroll", "sql", "statement", "tag", "total",
-        "with_hold",
+        "_base", "_execution", "_hold", "_kept", "_started", "at_end", "at_start", "created", "declared", "failed",
+        "formats", "held", "level", "name", "params", "position", "result", "scroll", "sql", "statement", "tag",
+        "total", "with_hold",
     )  # fmt: skip
 
     def __init__(
@@ -40,8 +41,10 @@ class Portal:
     ) -> None:
         self.name, self.statement, self.params, self.formats, self.sql = name, statement, params, formats, sql
         self._execution: Execution | None = None
+        self._hold: Hold | None = None
         self._kept: list[Row] | None = None
         self._base = 0
+        self._started = False
         self.tag: str | None = None
         self.result: ResultFormat | None = None
         self.position = self.total = 0
@@ -49,9 +52,16 @@ class Portal:
         self.scroll = self.with_hold = self.held = self.declared = self.failed = False
         self.created = self.level = 0
 
+    def hold_horizon(self, session: Session) -> None:
+        """Its statement ends and rows are left: from now on it holds the row horizon itself, until it has given its
+        last row, is closed, or the transaction ends."""
+        if self._execution is not None and self._hold is None and not (self.at_end and not self.scroll):
+            self._hold = session.engine.txns.hold(self._execution.context.snapshot.lsn, "portal", session.txn)
+
     def start(self, session: Session) -> None:
         """Begin execution, once."""
-        if self._execution is None and self._kept is None and self.statement is not None:
+        if not self._started and self.statement is not None:
+            self._started = True
             self._execution = door.start(session, self.statement, self.params)
 
     def keep_rows(self) -> None:
@@ -81,6 +91,7 @@ class Portal:
         while (missing := number - self._base - len(kept)) > 0:
             batch = self._execution.take(min(missing, BATCH_ROWS))
             if not batch:
+                self.close()
                 return
             kept += batch
 
@@ -93,6 +104,8 @@ class Portal:
             batch = self._next(min(count - sent, BATCH_ROWS))
             if not batch:
                 self.at_end = True
+                if not self.scroll:
+                    self.close()
                 break
             sent += len(batch)
             self.position += len(batch)
@@ -216,6 +229,9 @@ class Portal:
 
     def close(self) -> None:
         """Nothing more is read from the executor."""
+        if self._hold is not None:
+            self._hold.release()
+            self._hold = None
         execution, self._execution = self._execution, None
         if execution is not None:
             execution.close()

@@ -14,6 +14,7 @@ from compute_node.session.plans import bounded_put
 from compute_node.session.results import decode_text
 from compute_node.session.statement import Params, Statement
 from compute_node.sql.parse import RawStatement, parse
+from compute_node.types.oids import UNKNOWN
 
 if TYPE_CHECKING:
     from compute_node.session.session import Session
@@ -78,9 +79,10 @@ def _fast(node: Any) -> Any:
     return None
 
 
-def utility_statement(node: Any, source: str, param_types: tuple[int, ...] = ()) -> Statement:
+def utility_statement(session: Session, node: Any, source: str, param_types: tuple[int, ...] = ()) -> Statement:
     """A utility statement."""
-    return Statement(source, 0, param_types, node=node, fast=_fast(node))
+    kinds = [session.type_of(oid or UNKNOWN) for oid in param_types]
+    return Statement(source, 0, param_types, node=node, fast=_fast(node), kinds=kinds)
 
 
 def compile_statement(
@@ -134,7 +136,7 @@ def single(session: Session, sql: bytes, statement: RawStatement, source: str, o
     """One parsed statement that is all of its text, put into the caches."""
     node = statement.node
     if not is_query(node):
-        utility = utility_statement(node, source, _inner_types(session, statement, source, oids))
+        utility = utility_statement(session, node, source, _inner_types(session, statement, source, oids))
         if isinstance(node, _KEPT_UTILITIES) and len(sql) <= 256 and not oids:
             bounded_put(session.plans.utilities, sql, utility)
         return utility

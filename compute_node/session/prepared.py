@@ -10,7 +10,6 @@ from compute_node.session import prepare
 from compute_node.session.results import decode_parameters
 from compute_node.session.statement import Params, Statement
 from compute_node.sql.parse import RawStatement
-from compute_node.types.registry import TypeEnv
 
 if TYPE_CHECKING:
     from compute_node.session.session import Session
@@ -46,9 +45,11 @@ class Prepared:
                 f' "{message.statement.decode()}" requires {expected}'
             )
 
-    def bind(self, message: messages.Bind, env: TypeEnv) -> Params:
+    def bind(self, session: Session, message: messages.Bind) -> Params:
         """The parameters of a Bind message. Raises what the types' input raises."""
-        return decode_parameters(message, self.param_types, env)
+        statement = self.statement
+        kinds = statement.kinds if statement is not None else tuple(map(session.type_of, self.declared))
+        return decode_parameters(message, kinds, session.env)
 
 
 def current_statement(session: Session, prepared: Prepared) -> Statement | None:

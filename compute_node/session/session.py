@@ -29,7 +29,7 @@ from compute_node.session.portals import Portal
 from compute_node.session.prepared import Prepared
 from compute_node.session.settings import REPORTED, Settings, SettingValue, define_or_raise, show_value, zone_for
 from compute_node.session.statement import Statement
-from compute_node.types.registry import TypeEnv
+from compute_node.types.registry import PgType, TypeEnv
 
 LOGGER = logging.getLogger(__name__)
 
@@ -588,6 +588,11 @@ class Session:
         """current_schemas."""
         found: list[str] = self.engine.session_function(self, "search_path_schemas", include_implicit)
         return found
+
+    def type_of(self, oid: int) -> PgType:
+        """A type by OID, as this session's catalog has it; raises 42704."""
+        kind: PgType = self.engine.catalog.view(self).type(oid)
+        return kind
 
     def current_xid(self, assign: bool) -> int | None:
         """The transaction's xid."""

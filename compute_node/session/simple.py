@@ -90,7 +90,7 @@ def _general(session: Session, sql: bytes) -> None:
             _run_query(session, made, ())
         else:
             text = source[statement.start : statement.start + statement.length]
-            _run_utility(session, prepare.utility_statement(statement.node, text))
+            _run_utility(session, prepare.utility_statement(session, statement.node, text))
 
 
 def _check(session: Session, statement: RawStatement) -> None:

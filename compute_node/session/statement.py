@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from compute_node.protocol.messages import Column
 from compute_node.session.results import ResultFormat, parameter_codes
+from compute_node.types.registry import PgType
 
 if TYPE_CHECKING:
     from compute_node.session.session import Session
@@ -26,15 +27,15 @@ class Statement:
     """A query (``executable``) or a utility statement (``node``).
 
     ``columns`` is None when it gives no rows (of a utility statement: see ``utility.columns_of``). ``fast`` is set for
-    plain BEGIN, COMMIT and ROLLBACK and runs them. ``codes`` are the kernel's parameter codes. ``locks`` are the
-    relation locks that a transaction must hold before the statement's snapshot is taken. ``shareable``: other
-    statements of the same text may use it. ``point``: the one generated function that is the whole statement
-    (``exec.point``), or for one without a result what counts its rows; None for all others.
+    plain BEGIN, COMMIT and ROLLBACK and runs them. ``kinds`` are the parameters' types, ``codes`` the kernel's
+    codes. ``locks`` are the relation locks that a transaction must hold before the statement's snapshot is taken.
+    ``shareable``: other statements of the same text may use it. ``point``: the one generated function that is the whole
+    statement (``exec.point``), or for one without a result what counts its rows; None for all others.
     """
 
     __slots__ = (
-        "codes", "columns", "executable", "fast", "formats", "is_point", "locks", "node", "param_types", "point",
-        "shareable", "source", "tag", "version", "writes",
+        "codes", "columns", "executable", "fast", "formats", "is_point", "kinds", "locks", "node", "param_types",
+        "point", "shareable", "source", "tag", "version", "writes",
     )  # fmt: skip
 
     def __init__(
@@ -46,11 +47,13 @@ class Statement:
         node: Any = None,
         fast: Callable[[Session], bytes] | None = None,
         shareable: bool = True,
+        kinds: Sequence[PgType] = (),
     ) -> None:
         self.source = source
         self.version = version
         self.param_types = tuple(param_types)
-        self.codes = parameter_codes(self.param_types)
+        self.kinds = tuple(kinds if executable is None else executable.param_kinds)
+        self.codes = parameter_codes(self.kinds)
         self.executable = executable
         self.node = node
         self.fast = fast
@@ -70,7 +73,10 @@ class Statement:
             if executable.columns is None:
                 self.point = executable.run
             else:
-                self.columns = tuple(Column(c.name, c.type, c.typmod, c.table, c.column) for c in executable.columns)
+                self.columns = tuple(
+                    Column(column.name, kind, column.typmod, column.table, column.column)
+                    for column, kind in zip(executable.columns, executable.column_kinds, strict=True)
+                )
                 self.point = executable.fetch_all if self.is_point else None
 
     def format_for(self, raw_formats: bytes) -> ResultFormat:
@@ -87,4 +93,4 @@ class Statement:
         mine, theirs = self.columns, other.columns
         if mine is None or theirs is None:
             return mine is theirs
-        return [c[:3] for c in mine] == [c[:3] for c in theirs]
+        return [(c.name, c.type_oid, c.typmod) for c in mine] == [(c.name, c.type_oid, c.typmod) for c in theirs]

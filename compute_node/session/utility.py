@@ -7,6 +7,7 @@ catalog goes to ``engine.ddl``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pglast import ast, enums
@@ -23,7 +24,8 @@ from compute_node.sql.parse import RawStatement
 if TYPE_CHECKING:
     from compute_node.session.session import Session
 
-_TEXT, _JSON, _XML = 25, 114, 142
+_TEXT = 25
+_FORMAT_TYPES = {"json": 114, "xml": 142}
 
 
 class Call(NamedTuple):
@@ -44,14 +46,16 @@ def columns_of(session: Session, statement: Statement) -> Sequence[Column] | Non
     kind = type(node)
     if kind is ast.VariableShowStmt:
         if node.name.lower() == "all":
-            return [Column("name", _TEXT), Column("setting", _TEXT), Column("description", _TEXT)]
+            return [Column(name, session.type_of(_TEXT)) for name in ("name", "setting", "description")]
         setting = DEFINITIONS.get(node.name.lower())
         if setting is None and "." not in node.name:
             define_or_raise(node.name)
-        return [Column(setting.name if setting is not None else node.name, _TEXT)]
+        return [Column(setting.name if setting is not None else node.name, session.type_of(_TEXT))]
     if kind is ast.ExplainStmt:
         form = str(_options(node).get("format", "text")).lower()
-        return [Column("QUERY PLAN", {"json": _JSON, "xml": _XML}.get(form, _TEXT))]
+        # json and xml go out as text does.
+        text = session.type_of(_TEXT)
+        return [Column("QUERY PLAN", replace(text, oid=_FORMAT_TYPES.get(form, _TEXT)))]
     if kind is ast.FetchStmt and not node.ismove:
         found = cursors.find(session, node.portalname).statement
         return None if found is None else columns_of(session, found)
