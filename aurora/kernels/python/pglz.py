@@ -12,7 +12,7 @@ PostgreSQL's is, so that a value takes as many bytes here as there.
 
 from __future__ import annotations
 
-from aurora.errors import DataCorrupted
+from aurora.errors import DataCorrupted, SqlError
 
 INPUT_BYTES_MIN = 32
 LITERALS_BYTES_MAX = 1024
@@ -146,6 +146,6 @@ def decompress(data: bytes, raw_bytes: int, upto: int = -1) -> bytes:
     return bytes(out[:wanted])
 
 
-def corrupt() -> DataCorrupted:
+def corrupt() -> SqlError:
     """XX001, as PostgreSQL words it."""
     return DataCorrupted("compressed pglz data is corrupt")

@@ -30,7 +30,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from aurora.errors import DataCorrupted, NumericValueOutOfRange, ProgramLimitExceeded
+from aurora.errors import DataCorrupted, NumericValueOutOfRange, ProgramLimitExceeded, SqlError
 
 TUPLE_HEADER_BYTES = 32
 MAX_TUPLE_BYTES = 8160
@@ -62,7 +62,7 @@ _RANGE_NAMES = {"h": "smallint", "i": "integer", "q": "bigint", "I": "OID"}
 Hook = Callable[[Any], Any] | None
 
 
-def too_big(size: int) -> ProgramLimitExceeded:
+def too_big(size: int) -> SqlError:
     """54000 for a tuple image of that size."""
     return ProgramLimitExceeded(f"row is too big: size {size}, maximum size {MAX_TUPLE_BYTES}")
 
