@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from aurora.cluster import cli
-from aurora.cluster.restore import restore_cluster
-from aurora.cluster.supervisor import _GATE, LETTERS, LOOPBACK, NODES, Cluster, ClusterError, free_ports, process_start
 from aurora.object_store import FolderStore
+from aurora.programs import cli
+from aurora.programs.restore import restore_cluster
+from aurora.programs.supervisor import _GATE, LETTERS, LOOPBACK, NODES, Cluster, ClusterError, free_ports, process_start
 from compute_node import config as compute_config
 from storage_node import config as storage_config
 
@@ -50,7 +50,7 @@ class Spawned:
 @pytest.fixture
 def spawned(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     Spawned.commands = []
-    monkeypatch.setattr("aurora.cluster.supervisor.subprocess.Popen", Spawned)
+    monkeypatch.setattr("aurora.programs.supervisor.subprocess.Popen", Spawned)
     return Spawned.commands
 
 
@@ -229,7 +229,7 @@ def test_verbs_at_the_same_time_lose_no_node(tmp_path: Path, spawned: list[list[
 def test_changes_by_several_processes_follow_one_another(tmp_path: Path) -> None:
     make(tmp_path)
     program = (
-        "import sys; from pathlib import Path; from aurora.cluster.supervisor import Cluster\n"
+        "import sys; from pathlib import Path; from aurora.programs.supervisor import Cluster\n"
         "for turn in range(20):\n"
         "    with Cluster(Path(sys.argv[1])).changing() as spec: spec.settings[f'{sys.argv[2]}-{turn}'] = 'x'\n"
     )
@@ -285,7 +285,7 @@ def test_a_master_key_is_not_replaced_while_a_node_makes_its_key(tmp_path: Path,
 KILLED_VERB = """
 import os, signal, sys
 from pathlib import Path
-from aurora.cluster.supervisor import Cluster
+from aurora.programs.supervisor import Cluster
 
 def killed(path, text):
     print(text, flush=True)
@@ -369,7 +369,7 @@ def test_a_restore_is_refused_before_it_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: dict[str, Any], told: str
 ) -> None:
     ran: list[list[str]] = []
-    monkeypatch.setattr("aurora.cluster.restore._run", lambda arguments, *_: ran.append(arguments))
+    monkeypatch.setattr("aurora.programs.restore._run", lambda arguments, *_: ran.append(arguments))
     options = {"host": LOOPBACK, "port": 0, "cache_mb": 64, "password": None, "backup": "", **option}
     with pytest.raises(ClusterError, match=told):
         restore_cluster(Cluster(tmp_path / "new"), "file:///backup", None, None, options)
@@ -419,8 +419,8 @@ def test_psql_gets_its_arguments_and_no_password_among_them(
     make(tmp_path, password="it's \\ secret")
     ran: list[list[str]] = []
     monkeypatch.setenv("PGPASSWORD", "other")
-    monkeypatch.setattr("aurora.cluster.cli.shutil.which", lambda name: f"/bin/{name}")
-    monkeypatch.setattr("aurora.cluster.cli.os.execv", lambda _path, command: ran.append(command))
+    monkeypatch.setattr("aurora.programs.cli.shutil.which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr("aurora.programs.cli.os.execv", lambda _path, command: ran.append(command))
     cli.main(["psql", "--data", str(tmp_path), *dashes, "-Atc", "select 1"])
     assert ran == [["/bin/psql", f"host={LOOPBACK} port=5999 user=postgres dbname=postgres", "-Atc", "select 1"]]
     assert os.environ["PGPASSWORD"] == "it's \\ secret"

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 import psycopg
 
-from aurora.cluster.status_groups import behind_writer, protection_groups
+from aurora.programs.status_groups import behind_writer, protection_groups
 from aurora.rpc import storage_pb2, storage_pb2_grpc
 from aurora.rpc.channels import open_blocking_channel
 from aurora.rpc.tls import Tls
 
 if TYPE_CHECKING:
-    from aurora.cluster.supervisor import Cluster
+    from aurora.programs.supervisor import Cluster
 
 TIMEOUT_S: Final = 2.0
 HEAD_START_S: Final = 1.0

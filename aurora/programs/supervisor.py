@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import Any
 
 from aurora import sealed_store
-from aurora.cluster import certs
 from aurora.errors import InvariantViolation
 from aurora.keys import KeyRefused, KeySource, make_master_key_file, rekey_folder
 from aurora.object_store import ObjectStore, ObjectStoreError, open_store
+from aurora.programs import certs
 from aurora.rpc.tls import Tls, TlsUnusable
 from aurora.sealed_store import Rewrapped
 
@@ -38,6 +38,15 @@ AZS = ("az1", "az2", "az3")
 NODES = tuple((f"{az}-{letter}", az) for az in AZS for letter in "ab")
 """The storage nodes of a cluster of six: (id, availability zone)."""
 
+INSTANCE_SETTINGS = (
+    "replace-after-s",
+    "zone-away-after-s",
+    "read-only-after-s",
+    "max-connections",
+    "authentication-timeout-s",
+    "hba-file",
+)
+"""Flags of an instance that the cluster's settings may hold."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 LOOPBACK = "127.0.0.1"
 CERTIFICATE_DAYS = 3650
@@ -540,7 +549,7 @@ class Cluster:
         ]
         if spec.settings.get("tails") == "on":
             arguments.append("--tails")
-        for name in ("replace-after-s", "zone-away-after-s", "read-only-after-s"):
+        for name in INSTANCE_SETTINGS:
             if name in spec.settings:
                 arguments += [f"--{name}", spec.settings[name]]
         if instance.metrics:
@@ -719,6 +728,6 @@ class Cluster:
 
     def status(self) -> dict[str, Any]:
         """The form of ``aurora status --json``."""
-        from aurora.cluster.status import cluster_status
+        from aurora.programs.status import cluster_status
 
         return cluster_status(self)

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any, Final
 
-from aurora.cluster.status_groups import worst_first
+from aurora.programs.status_groups import worst_first
 
 GROUPS_SHOWN: Final = 8
 LINE_CHARACTERS: Final = 110
