@@ -60,7 +60,6 @@ class Executable:
     __slots__ = (
         "_builder",
         "_modifying_ctes",
-        "_refused",
         "_root",
         "column_kinds",
         "columns",
@@ -69,6 +68,7 @@ class Executable:
         "locks",
         "param_kinds",
         "planned",
+        "refused",
         "run",
         "tag",
     )
@@ -84,7 +84,8 @@ class Executable:
         self.tag = planned.command.upper()
         self._builder = Builder(planned, catalog, wrap)
         self._root: Node | None = None
-        self._refused: Callable[..., Any] | None = None
+        self.refused: Callable[[], None] | None = None
+        """raises 42501, where the check of privileges has failed"""
         self._modifying_ctes = [
             number for number, plan in enumerate(planned.ctes) if isinstance(plan, (Insert, Update, Delete))
         ]
@@ -117,22 +118,17 @@ class Executable:
         return self._root
 
     def refuse(self, message: str) -> None:
-        """Whoever it is for may not run it: it raises 42501 with this message, in whatever form it is run."""
+        """Whoever it is for may not run it: the door raises 42501 with this message, and so do its functions."""
 
         def refused(*_: Any) -> Any:
             raise InsufficientPrivilege(message)
 
+        self.refused = refused
         self.is_point = False
-        self._refused = refused
         self.run = self.fetch_all = refused
 
     def rows(self, ctx: ExecContext, params: Params) -> Iterator[Batch]:
         """Batches of result rows."""
-        if self._refused is not None:
-            self._refused()
-        return self._batches(ctx, params)
-
-    def _batches(self, ctx: ExecContext, params: Params) -> Iterator[Batch]:
         if self.is_point:
             batch = self.fetch_all(ctx, params)
             if batch:

@@ -11,9 +11,9 @@ from typing import Any
 from aurora.errors import InvalidParameterValue, InvalidTextRepresentation, NotSupported
 from compute_node.types import acl
 from compute_node.types.acl import LETTERS, NAMES, AclItem, acl_default, decode, encode
-from compute_node.types.declare import fn
+from compute_node.types.declare import fn, operators
 from compute_node.types.oids import TYPE_OIDS
-from compute_node.types.registry import REGISTRY, Operator, TypeEnv
+from compute_node.types.registry import TypeEnv
 from compute_node.types.text import string_type
 
 _KEY_WORDS = ("group", "user")
@@ -187,8 +187,9 @@ fn(
     ),
 )
 
-_ITEM, _ITEMS, _BOOL = TYPE_OIDS["aclitem"], TYPE_OIDS["aclitem[]"], TYPE_OIDS["bool"]
-REGISTRY.add_operator(Operator(966, "+", _ITEMS, _ITEM, _ITEMS, 1035))
-REGISTRY.add_operator(Operator(967, "-", _ITEMS, _ITEM, _ITEMS, 1036))
-REGISTRY.add_operator(Operator(968, "@>", _ITEMS, _ITEM, _BOOL, 1037))
-REGISTRY.add_operator(Operator(974, "=", _ITEM, _ITEM, _BOOL, 1062, commutator=974, can_hash=True))
+operators("""
+966 aclitem[] + aclitem aclitem[] 1035
+967 aclitem[] - aclitem aclitem[] 1036
+968 aclitem[] @> aclitem bool 1037
+974 aclitem = aclitem bool 1062 commutator=974 hashes
+""")

@@ -22,9 +22,10 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.access.build import build_index
-from compute_node.catalog.cache import TEMP_SCHEMA, Catalog, CatalogView, TxnCatalog, temp_schema_of
+from compute_node.catalog.cache import TEMP_SCHEMA, Catalog, TxnCatalog, temp_schema_of
 from compute_node.catalog.rights import Rights
 from compute_node.catalog.rows import CatalogRows
+from compute_node.catalog.view import CatalogView
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID
 from compute_node.session import door, prepare
