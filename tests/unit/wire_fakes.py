@@ -108,6 +108,8 @@ class FakeExecutable:
     locks = None
     can_go_back = False
 
+    refused = None
+
     def __init__(self, columns: Any, tag: str, function: Any, is_point: bool = True) -> None:
         self.columns, self.tag, self.is_point, self._function = columns, tag, is_point, function
         self.column_kinds = tuple(REGISTRY.types[column.type] for column in columns or ())
