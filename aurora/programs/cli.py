@@ -344,6 +344,8 @@ def _process(cluster: Cluster, action: str, process_id: str, start: Callable[[st
         cluster.stop(process_id)
     else:
         start(process_id)
+        if any(node.id == process_id for node in cluster.required.nodes):
+            cluster.wait_node(process_id)
 
 
 def _node(args: argparse.Namespace) -> int:
@@ -380,7 +382,13 @@ def _scrub(cluster: Cluster, node_id: str, timeout_s: float) -> int:
 def _az(args: argparse.Namespace) -> int:
     cluster = Cluster(args.data)
     for node_id in cluster.nodes_of(args.az):
-        _process(cluster, "kill" if args.action == "down" else "start", node_id, cluster.start_node)
+        if args.action == "down":
+            cluster.kill(node_id)
+        else:
+            cluster.start_node(node_id)
+    if args.action == "up":
+        for node_id in cluster.nodes_of(args.az):
+            cluster.wait_node(node_id)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -17,8 +18,9 @@ from psycopg.conninfo import conninfo_to_dict
 
 from aurora.object_store import FolderStore
 from aurora.programs import cli
+from aurora.programs.processes import SHELL, process_start
 from aurora.programs.restore import restore_cluster
-from aurora.programs.supervisor import _GATE, LETTERS, LOOPBACK, NODES, Cluster, ClusterError, free_ports, process_start
+from aurora.programs.supervisor import LETTERS, LOOPBACK, NODES, Cluster, ClusterError, free_ports
 from compute_node import config as compute_config
 from storage_node import config as storage_config
 
@@ -39,9 +41,11 @@ class Spawned:
     commands: list[list[str]] = []
 
     def __init__(self, command: list[str], **_: Any) -> None:
-        assert command[: len(_GATE)] == list(_GATE)
-        Spawned.commands.append(command[len(_GATE) :])
+        assert command[: len(SHELL)] == list(SHELL)
+        assert command[len(SHELL)].endswith(".exit")
+        Spawned.commands.append(command[len(SHELL) + 1 :])
         self.pid = os.getpid()
+        self.stdout = io.BytesIO(f"{self.pid}\n".encode())
 
     def poll(self) -> None:
         return None
@@ -50,7 +54,7 @@ class Spawned:
 @pytest.fixture
 def spawned(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     Spawned.commands = []
-    monkeypatch.setattr("aurora.programs.supervisor.subprocess.Popen", Spawned)
+    monkeypatch.setattr("aurora.programs.processes.subprocess.Popen", Spawned)
     return Spawned.commands
 
 
@@ -285,6 +289,7 @@ def test_a_master_key_is_not_replaced_while_a_node_makes_its_key(tmp_path: Path,
 KILLED_VERB = """
 import os, signal, sys
 from pathlib import Path
+from aurora.programs import processes
 from aurora.programs.supervisor import Cluster
 
 def killed(path, text):
@@ -292,7 +297,7 @@ def killed(path, text):
     os.kill(os.getpid(), signal.SIGKILL)
 
 cluster = Cluster(Path(sys.argv[1]))
-Cluster._atomic = staticmethod(killed)
+processes.atomic = killed
 sys.executable = sys.argv[2]
 cluster.start_node("az1-a")
 """
@@ -447,7 +452,7 @@ def test_status_of_a_cluster_that_is_down(tmp_path: Path, capsys: pytest.Capture
 def test_node_and_az_verbs_reach_the_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path)
     done: list[tuple[str, str]] = []
-    for action in ("kill", "stop", "start_node", "start_instance", "wait_ready"):
+    for action in ("kill", "stop", "start_node", "start_instance", "wait_ready", "wait_node"):
         monkeypatch.setattr(Cluster, action, lambda _self, name="", action=action: done.append((action, name)))
     data = ["--data", str(tmp_path)]
     assert cli.main(["node", "kill", "az1-a", *data]) == 0
@@ -457,6 +462,7 @@ def test_node_and_az_verbs_reach_the_supervisor(tmp_path: Path, monkeypatch: pyt
     assert cli.main(["instance", "stop", "instance-1", *data]) == 0
     assert cli.main(["instance", "start", "instance-1", *data]) == 0
     assert done == [
-        ("kill", "az1-a"), ("start_node", "az1-a"), ("kill", "az2-a"), ("kill", "az2-b"), ("start_node", "az2-a"),
-        ("start_node", "az2-b"), ("stop", "instance-1"), ("start_instance", "instance-1"), ("wait_ready", ""),
+        ("kill", "az1-a"), ("start_node", "az1-a"), ("wait_node", "az1-a"), ("kill", "az2-a"), ("kill", "az2-b"),
+        ("start_node", "az2-a"), ("start_node", "az2-b"), ("wait_node", "az2-a"), ("wait_node", "az2-b"),
+        ("stop", "instance-1"), ("start_instance", "instance-1"), ("wait_ready", ""),
     ]  # fmt: skip
