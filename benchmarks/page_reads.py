@@ -26,10 +26,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from aurora.cluster.supervisor import LOOPBACK, free_ports
 from aurora.geometry import Member
 from aurora.kernels import arena as arena_kernel
 from aurora.page import PAGE_BYTES
+from aurora.programs.supervisor import LOOPBACK, free_ports
 from compute_node.__main__ import GC_THRESHOLD
 from compute_node.access.storage import Storage
 from compute_node.hub import HUB

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from aurora.errors import InvariantViolation
 
@@ -78,6 +78,22 @@ class FunctionContext:
     session: SessionView
 
 
+class Wire(NamedTuple):
+    """The codes with which kernels and COPY handle a type faster than through its functions; empty: through them."""
+
+    text: bytes = b""
+    """row code (``kernels/python/wire.py``) of the text form; empty: ``text_bytes``, else ``output``"""
+    binary: bytes = b""
+    """row code of the binary form; empty: ``send``"""
+    parameter: bytes = b"?"
+    """code with which ``match_point`` decodes a parameter; ``?``: the general decoding"""
+    copy: str = ""
+    """how COPY FROM reads a column: ``i`` as an integer of the type's length, ``s`` as it stands"""
+
+
+_NO_CODES = Wire()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PgType:
     """One row of pg_type with its code.
@@ -109,6 +125,8 @@ class PgType:
     preferred: bool = False
     kind: str = "b"
     element: int = 0
+    element_type: PgType | None = None
+    """the type of OID ``element``, of arrays and vectors"""
     array: int = 0
     align: str = "i"
     storage: str = "p"
@@ -122,6 +140,16 @@ class PgType:
     """format_type's spelling, e.g. ``timestamp with time zone``; None: the name"""
     text_bytes: Callable[[Value], bytes] | None = None
     """fast text output that needs no env (ints, text, bool); None: ``output``"""
+    wire: Wire = _NO_CODES
+    namespace: int = 11
+    element_bytes: Callable[[Value], bytes] | None = None
+    """form of an element in a stored array, where that is not the binary form; with ``element_value``, its inverse"""
+    element_value: Callable[[bytes], Value] | None = None
+    members: tuple[Value, ...] = ()
+    """an enum's values, in order"""
+
+
+Specialize = Callable[[tuple[PgType, ...], PgType], Callable[..., Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,7 +165,7 @@ class Function:
 
     Functions whose code depends on the actual types of polymorphic or "any" arguments have ``specialize``: called
     once per
-    call site with the actual argument type OIDs (variadic arguments already gathered: the call passes one list for a
+    call site with the actual argument types (variadic arguments already gathered: the call passes one list for a
     typed VARIADIC parameter, and the separate values for VARIADIC "any") and the result type, it gives the callable
     to use in place of
     ``implementation``, with the same calling convention.
@@ -161,7 +189,12 @@ class Function:
     defaults: tuple[Value, ...] = ()
     source: str = ""
     namespace: int = 11
-    specialize: Callable[[tuple[int, ...], int], Callable[..., Any]] | None = None
+    specialize: Specialize | None = None
+
+    @property
+    def signature(self) -> tuple[int, ...]:
+        """What tells it from others of its name."""
+        return self.arguments
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,6 +211,8 @@ class Aggregate:
     batch: Callable[[Any, list[Value]], Any] | None = None
     transition_type: int = 2281
     ordered_set: bool = False
+    specialize: Callable[[tuple[PgType, ...]], Aggregate] | None = None
+    """how it runs over arguments of these types, for polymorphic ones"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,6 +229,12 @@ class Operator:
     negator: int = 0
     can_merge: bool = False
     can_hash: bool = False
+    namespace: int = 11
+
+    @property
+    def signature(self) -> tuple[int, ...]:
+        """What tells it from others of its name."""
+        return self.left, self.right
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -222,6 +263,7 @@ class OperatorClass:
     default: bool = True
     operators: tuple[int, ...] = ()
     support: tuple[int, ...] = ()
+    namespace: int = 11
 
 
 @dataclass(slots=True)

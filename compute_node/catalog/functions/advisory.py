@@ -96,7 +96,7 @@ def end_session(engine: Any, session: Any) -> None:
     """Release the session's own locks."""
     mine = None if session.extra is None else session.extra.pop(_EXTRA, None)
     if mine is not None:
-        engine.storage.locks.release_all(mine.owner, mine.owner.tie())
+        engine.storage.locks.release_all(mine.owner, mine.owner.tie(), 0)
 
 
 def _functions(suffix: str, mode: int) -> dict[str, Callable[..., Any]]:
