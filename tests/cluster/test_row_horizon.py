@@ -97,7 +97,7 @@ def test_a_portal_with_rows_left_gives_all_of_them(cluster: Any, table: str, pru
 def test_the_horizon_goes_on_when_a_cursor_has_given_its_last_row_or_is_closed(cluster: Any, table: str) -> None:
     with psycopg.connect(cluster.dsn) as one:
         holds = cluster._compute.engine.txns.holds.current
-        one.execute("declare a cursor for select id from held")
+        one.execute("declare a no scroll cursor for select id from held")
         one.execute("declare b cursor for select id from held")
         one.execute("declare c cursor for select id from held")
         assert len(holds) == 3

@@ -118,8 +118,8 @@ def _diagnosis(result: pq.abc.PGresult, severity: str) -> str:
 
 
 class Player:
-    """Plays scripts on the server of ``dsn``. ``settle_s``: how long to let a step wait before the next one begins
-    (PostgreSQL looks for deadlocks only after ``deadlock_timeout``; the recorder gives it the time)."""
+    """Plays scripts on the server of ``dsn``. ``settle_s``: how long the recorder lets a step wait before it is
+    said to wait: PostgreSQL looks for deadlocks only after ``deadlock_timeout``."""
 
     def __init__(self, dsn: str, settle_s: float = 0.0) -> None:
         self._dsn = dsn
@@ -151,8 +151,9 @@ class Player:
         turn = _Turn(self._control, list(sessions.values()), self._settle_s)
         try:
             for name, sql in script.in_order(order):
-                pids = {f"{{pid:{each.name}}}": str(each.pid) for each in sessions.values()}
-                bound = re.sub(r"\{pid:\w\}", lambda match: pids[match.group()], sql)
+                bound = sql
+                for each in sessions.values():
+                    bound = bound.replace(f"{{pid:{each.name}}}", str(each.pid))
                 turn.step(sessions[name], sql, bound)
             turn.finish()
         finally:
@@ -192,13 +193,15 @@ class _Turn:
         session.send(bound)
         session.running = written
         self.lines.append(f"{session.name}: {written}")
-        if self._answers(session):
+        answers = self._answers(session)
+        if not answers and self._settle_s:
+            time.sleep(self._settle_s)
+            answers = session.answered()
+        if answers:
             self._show(session)
         else:
             self.lines.append("   waits")
             self._waiting.append(session)
-            if self._settle_s:
-                time.sleep(self._settle_s)
         self._sweep()
 
     def finish(self) -> None:

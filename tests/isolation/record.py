@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aurora.cluster.supervisor import LOOPBACK, free_ports
+from aurora.programs.supervisor import LOOPBACK, free_ports
 from tests.isolation.player import Player
 from tests.isolation.script import FOLDER, families, scripts
 

@@ -29,8 +29,8 @@ def test_sessions_see_what_they_see_in_postgresql(player: Player, family: str, s
     """What waits, for how long, and what each step shows."""
     recorded = expected(family)[script.name]
     shown = player.play(script)
-    difference = difflib.unified_diff(recorded.splitlines(), shown.splitlines(), "PostgreSQL", "here", lineterm="", n=30)
-    assert shown == recorded, "\n".join(difference)
+    lines = recorded.splitlines(), shown.splitlines()
+    assert shown == recorded, "\n".join(difflib.unified_diff(*lines, "PostgreSQL", "here", lineterm="", n=30))
 
 
 @pytest.mark.parametrize("family", families())

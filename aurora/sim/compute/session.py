@@ -382,7 +382,7 @@ class SimSession:
             if found is None:
                 return False
             with self._serializing(reading, number):
-                done = table.delete(self.txn, reading.snapshot, found[1], lambda row: True, COLUMNS)
+                done = table.delete(self.txn, reading.snapshot, found[1], lambda row, at: True, COLUMNS)
             newest = self.oracle.newest(table.relfile, number, self.model)
             if not done:
                 self._gone(reading, number)
