@@ -172,6 +172,18 @@ class CatalogView:
         """The pg_cast row."""
         return REGISTRY.casts.get((source, target))
 
+    def operator_class(self, oid: int) -> OperatorClass | None:
+        """By OID."""
+        return REGISTRY.operator_classes.get(oid)
+
+    def operator_strategy(self, family: int, operator: int) -> int:
+        """The operator's strategy in an operator family; 0 when it is not a member."""
+        return REGISTRY.strategies.get((family, operator), 0)
+
+    def family_operator(self, family: int, left: int, right: int, strategy: int) -> int:
+        """The operator of a family for two types and a strategy; 0 without one."""
+        return REGISTRY.family_operators.get((family, left, right, strategy), 0)
+
     def default_operator_class(self, type_oid: int, method: int = 403) -> OperatorClass | None:
         """The default operator class for a type (binary-coercible types and arrays too)."""
         found = self._classes.get((type_oid, method))

@@ -14,6 +14,7 @@ from typing import Any
 
 from aurora.errors import InternalError
 from compute_node.catalog.rows import CatalogReader, Record
+from compute_node.relations.access_methods import METHODS_BY_OID
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
@@ -207,7 +208,7 @@ class CatalogLayer:
             predicate=row.indpred,
             nulls_not_distinct=row.indnullsnotdistinct,
             constraint=constraint,
-            method="btree" if entry.relam == 403 else "hash",
+            method=METHODS_BY_OID[entry.relam].name,
         )
 
     def _load_checks(self, oid: int) -> tuple[tuple[str, str], ...]:

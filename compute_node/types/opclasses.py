@@ -6,7 +6,7 @@ pg_amop, pg_amproc). A B-tree orders by ``PgType.sort_key``; the rows exist for 
 from __future__ import annotations
 
 from compute_node.types.oids import TYPE_OIDS
-from compute_node.types.registry import REGISTRY, OperatorClass
+from compute_node.types.registry import REGISTRY, FamilyOperators, OperatorClass
 
 _OPERATOR_CLASSES = """
 1978 int4_ops 1976 integer_ops int4 403 default 97,523,96,525,521 351,3130,4128,5051
@@ -21,6 +21,7 @@ _OPERATOR_CLASSES = """
 3128 timestamp_ops 434 datetime_ops timestamp 403 default 2062,2063,2060,2065,2064 2045,3137,0,5051
 4217 text_pattern_ops 2095 text_pattern_ops text 403 extra 2314,2315,98,2317,2318 2166,3332,0,5051
 4218 varchar_pattern_ops 2095 text_pattern_ops text 403 extra 2314,2315,98,2317,2318 2166,3332,0,5051
+4219 bpchar_pattern_ops 2097 bpchar_pattern_ops bpchar 403 extra 2326,2327,1054,2329,2330 2180,0,0,5051
 10000 array_ops 397 array_ops anyarray 403 default 1072,1074,1070,1075,1073 382
 10001 array_ops 627 array_ops anyarray 405 default 1070 626,782
 10003 bool_ops 424 bool_ops bool 403 default 58,1694,91,1695,59 1693,0,0,5051
@@ -72,6 +73,36 @@ _OPERATOR_CLASSES = """
 10068 pg_lsn_ops 3254 pg_lsn_ops pg_lsn 405 default 3222 3252,3413
 """
 
+_CROSS_TYPE = """
+434 403 date timestamp 2345,2346,2347,2348,2349
+434 403 date timestamptz 2358,2359,2360,2361,2362
+434 403 timestamp date 2371,2372,2373,2374,2375
+434 403 timestamp timestamptz 2534,2535,2536,2537,2538
+434 403 timestamptz date 2384,2385,2386,2387,2388
+434 403 timestamptz timestamp 2540,2541,2542,2543,2544
+1970 403 float4 float8 1122,1124,1120,1125,1123
+1970 403 float8 float4 1132,1134,1130,1135,1133
+1976 403 int8 int2 1870,1872,1868,1873,1871
+1976 403 int8 int4 418,420,416,430,419
+1976 403 int2 int8 1864,1866,1862,1867,1865
+1976 403 int2 int4 534,540,532,542,536
+1976 403 int4 int8 37,80,15,82,76
+1976 403 int4 int2 535,541,533,543,537
+1994 403 name text 255,256,254,257,258
+1994 403 text name 261,262,260,263,264
+1971 405 float4 float8 1120
+1971 405 float8 float4 1130
+1977 405 int8 int2 1868
+1977 405 int8 int4 416
+1977 405 int2 int8 1862
+1977 405 int2 int4 532
+1977 405 int4 int8 15
+1977 405 int4 int2 533
+1995 405 name text 254
+1995 405 text name 260
+"""
+"""Members of a family between its types: family, access method, left and right type, operators by strategy."""
+
 
 def _oids(text: str) -> tuple[int, ...]:
     return tuple(int(each) for each in text.split(",")) if text != "-" else ()
@@ -91,4 +122,10 @@ for _line in _OPERATOR_CLASSES.strip().splitlines():
             operators=_oids(_operators),
             support=_oids(_support),
         )
+    )
+
+for _line in _CROSS_TYPE.strip().splitlines():
+    _family, _method, _left, _right, _operators = _line.split()
+    REGISTRY.add_family_operators(
+        FamilyOperators(int(_family), int(_method), TYPE_OIDS[_left], TYPE_OIDS[_right], _oids(_operators))
     )

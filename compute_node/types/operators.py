@@ -359,6 +359,10 @@ _OPERATORS = """
 2315 text ~<=~ text bool 2161 commutator=2317 negator=2318
 2317 text ~>=~ text bool 2163 commutator=2315 negator=2314
 2318 text ~>~ text bool 2164 commutator=2314 negator=2315
+2326 bpchar ~<~ bpchar bool 2174 commutator=2330 negator=2329
+2327 bpchar ~<=~ bpchar bool 2175 commutator=2329 negator=2330
+2329 bpchar ~>=~ bpchar bool 2177 commutator=2327 negator=2326
+2330 bpchar ~>~ bpchar bool 2178 commutator=2326 negator=2327
 2345 date < timestamp bool 2338 commutator=2375 negator=2348
 2346 date <= timestamp bool 2339 commutator=2374 negator=2349
 2347 date = timestamp bool 2340 commutator=2373 negator=2350 merges

@@ -139,6 +139,16 @@ comparisons(
 """,
     without_padding,
 )
+comparisons(
+    """
+2174 bpchar_pattern_lt(bpchar, bpchar) bool
+2175 bpchar_pattern_le(bpchar, bpchar) bool
+2178 bpchar_pattern_gt(bpchar, bpchar) bool
+2177 bpchar_pattern_ge(bpchar, bpchar) bool
+2180 btbpchar_pattern_cmp(bpchar, bpchar) int4
+""",
+    without_padding,
+)
 fns(
     """
 2160 text_pattern_lt(text, text) bool
