@@ -113,7 +113,7 @@ class Engine:
     ) -> tuple[Executable, set[int]]:
         """Analyze, plan and build; see ``session.engine.Engine.compile``."""
         planned, view = self._plan(statement.node, session, param_types, source, lifted)
-        return build(planned, view), set(planned.kept_literals)
+        return build(planned, view, param_types), set(planned.kept_literals)
 
     def explain(
         self, session: Any, statement: RawStatement, options: dict[str, Any], param_types: list[int], source: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from compute_node.exec.builder import Builder
@@ -18,6 +18,8 @@ from compute_node.exec.point import Link, point_modify, point_select
 from compute_node.exec.statement_locks import statement_locks
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.plan import Delete, Insert, Plan, PlannedStmt, ResultColumn, Update
+from compute_node.types.oids import UNKNOWN
+from compute_node.types.registry import PgType
 
 Params = tuple[Any, ...]
 
@@ -29,17 +31,20 @@ class Executable:
     ``fetch_all`` (with ``columns``) or ``run`` (without) is one generated function, cheaper than ``rows``.
     ``rows(ctx, params)`` gives batches of result rows lazily (RETURNING: after all changes are made), ``fetch_all`` all
     rows at once, ``run`` the number of rows that a statement without result affected. ``locks``: the relation locks
-    that the transaction must hold before the statement's snapshot is taken.
+    that the transaction must hold before the statement's snapshot is taken. ``column_kinds`` and ``param_kinds``: the
+    types of the columns and of the parameters, as the catalog gave them.
     """
 
     __slots__ = (
         "_builder",
         "_modifying_ctes",
         "_root",
+        "column_kinds",
         "columns",
         "fetch_all",
         "is_point",
         "locks",
+        "param_kinds",
         "planned",
         "run",
         "tag",
@@ -51,6 +56,8 @@ class Executable:
         self.planned = planned
         self.locks = statement_locks(planned)
         self.columns: tuple[ResultColumn, ...] | None = planned.columns
+        self.column_kinds = tuple([catalog.type(column.type) for column in planned.columns or ()])
+        self.param_kinds: tuple[PgType, ...] = ()
         self.tag = planned.command.upper()
         self._builder = Builder(planned, catalog, wrap)
         self._root: Node | None = None
@@ -123,9 +130,11 @@ class Executable:
         return sum(len(batch) for batch in root.batches(ctx))
 
 
-def build(planned: PlannedStmt, catalog: CatalogView) -> Executable:
+def build(planned: PlannedStmt, catalog: CatalogView, param_types: Sequence[int] = ()) -> Executable:
     """Compile a planned statement. 54001 for an expression nested too deeply, 0A000 for what is not supported."""
     try:
-        return Executable(planned, catalog)
+        executable = Executable(planned, catalog)
     except RecursionError:
         raise too_complex() from None
+    executable.param_kinds = tuple([catalog.type(oid or UNKNOWN) for oid in param_types])
+    return executable

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from aurora.errors import ProtocolViolation, SqlError
+from compute_node.types.registry import PgType
 
 PROTOCOL_3 = 196608
 SSL_REQUEST = 80877103
@@ -39,10 +40,15 @@ class Column(NamedTuple):
     """One column of a result: what RowDescription says of it."""
 
     name: str
-    type_oid: int
+    kind: PgType
     typmod: int = -1
     table_oid: int = 0
     attnum: int = 0
+
+    @property
+    def type_oid(self) -> int:
+        """The OID that the client sees."""
+        return self.kind.oid
 
 
 def message(kind: bytes, payload: bytes) -> bytes:

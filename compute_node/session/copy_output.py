@@ -12,14 +12,14 @@ from compute_node.protocol import messages
 from compute_node.protocol.messages import Column
 from compute_node.session.copy_input import SIGNATURE
 from compute_node.session.copy_options import CopyOptions
-from compute_node.session.results import binary_code, text_code, type_of
-from compute_node.types.registry import TypeEnv
+from compute_node.session.results import binary_code, text_code
+from compute_node.types.registry import PgType, TypeEnv
 
 _ESCAPES = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\\": "\\\\"}
 
 
-def _to_text(oid: int, env: TypeEnv) -> Callable[[Any], str]:
-    code, converter = text_code(type_of(oid))
+def _to_text(kind: PgType, env: TypeEnv) -> Callable[[Any], str]:
+    code, converter = text_code(kind)
     if code == b"i":
         return str
     if code == b"s":
@@ -41,13 +41,13 @@ class CopyWriter:
         self._env = env
         self._columns = columns
         self.binary = options.format == "binary"
-        self._numbers = [column.type_oid in (20, 21, 23, 26) for column in columns]
+        self._numbers = [column.kind.wire.text == b"i" for column in columns]
         if self.binary:
-            pairs = [binary_code(type_of(column.type_oid)) for column in columns]
+            pairs = [binary_code(column.kind) for column in columns]
             self._codes = b"".join(code for code, _ in pairs)
             self._binary_converters = tuple(converter for _, converter in pairs)
         else:
-            self._convert = [_to_text(column.type_oid, env) for column in columns]
+            self._convert = [_to_text(column.kind, env) for column in columns]
         escaped = "".join(_ESCAPES) + options.delimiter
         self._escaped = re.compile(f"[{re.escape(escaped)}]")
         self._quoted = re.compile(f"[{re.escape(options.delimiter + options.quote)}\r\n]")

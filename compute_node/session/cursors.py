@@ -19,7 +19,6 @@ from compute_node.session import prepare, transactions
 from compute_node.session.plans import Plan
 from compute_node.session.portals import Portal
 from compute_node.session.prepared import Prepared, current_plan
-from compute_node.session.results import type_of
 from compute_node.sql.analyze.typenames import resolve_type_name
 from compute_node.sql.parse import RawStatement
 
@@ -49,6 +48,7 @@ def declare(session: Session, node: Any, source: str) -> None:
     portal.with_hold = hold
     # The cursor sees the database as of now, so it starts now.
     portal.start(session)
+    portal.keep(session)
     session.portals[name.encode()] = portal
 
 
@@ -72,9 +72,12 @@ def fetch(session: Session, node: Any) -> list[tuple[Any, ...]]:
 def close(session: Session, name: str | None) -> str:
     """CLOSE one or ALL; returns the tag."""
     if name is None:
-        session.portals = {key: portal for key, portal in session.portals.items() if not portal.declared}
+        for key, portal in list(session.portals.items()):
+            if portal.declared:
+                portal.close()
+                del session.portals[key]
         return "CLOSE CURSOR ALL"
-    find(session, name)
+    find(session, name).close()
     del session.portals[name.encode()]
     return "CLOSE CURSOR"
 
@@ -122,7 +125,7 @@ def execute_arguments(session: Session, node: Any, prepared: Prepared, source: s
         return ()
     targets = []
     for argument, oid in zip(arguments, types, strict=True):
-        names = (ast.String("pg_catalog"), ast.String(type_of(oid).name))
+        names = tuple(map(ast.String, session.engine.catalog.view(session).type_name(oid)))
         cast = ast.TypeCast(arg=argument, typeName=ast.TypeName(names=names, typemod=-1), location=-1)
         targets.append(ast.ResTarget(val=cast, location=-1))
     select = ast.SelectStmt(

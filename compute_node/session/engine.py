@@ -39,6 +39,9 @@ class Transactions(Protocol):
     def abort(self, txn: Any) -> None:
         """Roll back and release everything; never fails."""
 
+    def hold(self, lsn: int, owner: str, txn: Any) -> Any:
+        """Keep what a snapshot at ``lsn`` sees until the hold's ``release()``, at the latest to the end of ``txn``."""
+
     def savepoint(self, txn: Any, name: str) -> None:
         """Open a subtransaction."""
 

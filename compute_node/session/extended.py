@@ -92,12 +92,14 @@ def _bind(session: Session, data: bytes, start: int, end: int) -> None:
     if bind.values:
         transactions.ensure(session)
     try:
-        params = decode_parameters(bind, prepared.param_types, session.env)
+        params = decode_parameters(bind, prepared.kinds(session), session.env)
     except Exception:
         session.query = prepared.source
         raise
     if plan is not None and plan.columns is not None:
         plan.format_for(bind.result_formats)
+    if not bind.portal and b"" in session.portals:
+        session.portals[b""].close()
     session.portals[bind.portal] = Portal(bind.portal.decode(), plan, params, bind.result_formats, prepared.source)
     session.out.append(messages.BIND_COMPLETE)
 
@@ -177,6 +179,7 @@ def _send_portal(session: Session, portal: Portal, plan: Plan, limit: int, tag: 
     sent = send_rows(session, portal, plan.format_for(portal.formats), limit)
     if limit and sent == limit and portal.has_more():
         portal.count += sent
+        portal.keep(session)
         session.out.append(messages.PORTAL_SUSPENDED)
         return
     # The count is of this Execute, as PostgreSQL counts it.
@@ -191,7 +194,9 @@ def _close(session: Session, data: bytes, start: int, end: int) -> None:
     if kind == 83:
         session.statements.pop(name, None)
     elif kind == 80:
-        session.portals.pop(name, None)
+        closed = session.portals.pop(name, None)
+        if closed is not None:
+            closed.close()
     else:
         raise messages.malformed(f"invalid CLOSE message subtype {kind}")
     session.out.append(messages.CLOSE_COMPLETE)

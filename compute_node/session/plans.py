@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from compute_node.protocol.messages import Column
 from compute_node.session.results import ResultFormat, parameter_codes
+from compute_node.types.registry import PgType
 
 if TYPE_CHECKING:
     from compute_node.session.session import Session
@@ -58,13 +59,13 @@ class Plan:
     """One statement, ready to run: a query (``executable``) or a utility statement (``node``).
 
     ``columns`` is None when it gives no rows. ``fast`` is set for plain BEGIN, COMMIT and ROLLBACK and runs them.
-    ``codes`` are the kernel's parameter codes. ``locks`` are the executable's relation locks. ``shareable``: other
-    statements of the same text may use it.
+    ``kinds`` are the parameters' types, ``codes`` the kernel's codes for them. ``locks`` are the executable's relation
+    locks. ``shareable``: other statements of the same text may use it.
     """
 
     __slots__ = (
-        "codes", "columns", "executable", "fast", "fetch_all", "formats", "is_point", "locks", "node", "param_types",
-        "rows", "run", "shareable", "source", "tag", "version", "writes",
+        "codes", "columns", "executable", "fast", "fetch_all", "formats", "is_point", "kinds", "locks", "node",
+        "param_types", "rows", "run", "shareable", "source", "tag", "version", "writes",
     )  # fmt: skip
 
     def __init__(
@@ -76,11 +77,13 @@ class Plan:
         node: Any = None,
         columns: Sequence[Column] | None = None,
         fast: Callable[[Session], bytes] | None = None,
+        kinds: Sequence[PgType] = (),
     ) -> None:
         self.source = source
         self.version = version
         self.param_types = tuple(param_types)
-        self.codes = parameter_codes(self.param_types)
+        self.kinds = tuple(kinds if executable is None else executable.param_kinds)
+        self.codes = parameter_codes(self.kinds)
         self.executable = executable
         self.node = node
         self.fast = fast
@@ -102,7 +105,10 @@ class Plan:
             self.run, self.rows = executable.run, executable.rows
             self.fetch_all = executable.fetch_all if self.is_point else None
             if executable.columns is not None:
-                self.columns = [Column(c.name, c.type, c.typmod, c.table, c.column) for c in executable.columns]
+                self.columns = [
+                    Column(column.name, kind, column.typmod, column.table, column.column)
+                    for column, kind in zip(executable.columns, executable.column_kinds, strict=True)
+                ]
 
     def format_for(self, raw_formats: bytes) -> ResultFormat:
         """The result format for Bind's raw format codes."""
@@ -118,7 +124,7 @@ class Plan:
         mine, theirs = self.columns, other.columns
         if mine is None or theirs is None:
             return mine is theirs
-        return [c[:3] for c in mine] == [c[:3] for c in theirs]
+        return [(c.name, c.type_oid, c.typmod) for c in mine] == [(c.name, c.type_oid, c.typmod) for c in theirs]
 
 
 def bounded_put(table: dict[Any, Any], key: Any, value: Any, limit: int = MAX_PLANS) -> None:

@@ -15,6 +15,7 @@ from compute_node.session.plans import Plan
 
 if TYPE_CHECKING:
     from compute_node.session.session import Session
+    from compute_node.txn.horizon import Hold
 
 ALL = 9223372036854775807
 
@@ -23,8 +24,8 @@ class Portal:
     """One open portal. ``outcome`` holds a utility statement's rows once it has run; ``done``: it ran to its end."""
 
     __slots__ = (
-        "_batches", "_pending", "count", "created", "declared", "done", "formats", "held", "name", "outcome", "params",
-        "plan", "position", "rows", "scroll", "sql", "with_hold",
+        "_batches", "_hold", "_lsn", "_pending", "count", "created", "declared", "done", "formats", "held", "name",
+        "outcome", "params", "plan", "position", "rows", "scroll", "sql", "with_hold",
     )  # fmt: skip
 
     def __init__(
@@ -33,6 +34,8 @@ class Portal:
         self.name, self.plan, self.params, self.formats, self.sql = name, plan, params, formats, sql
         self._batches: Iterator[list[tuple[Any, ...]]] | None = None
         self._pending: list[tuple[Any, ...]] = []
+        self._lsn = 0
+        self._hold: Hold | None = None
         self.rows: list[tuple[Any, ...]] | None = None
         self.outcome: Any = None
         self.position = 0
@@ -51,13 +54,32 @@ class Portal:
     def run_in(self, context: Any) -> None:
         """Begin execution in a statement that has begun."""
         if self.plan is not None:
+            self._lsn = context.snapshot.lsn
             self._batches = iter(self.plan.rows(context, self.params))
+
+    def keep(self, session: Session) -> None:
+        """Its statement ends and rows are left: from now on it holds the row horizon itself, until it has given its
+        last row, is closed, or the transaction ends."""
+        if self._batches is not None and self._hold is None:
+            self._hold = session.engine.txns.hold(self._lsn, "portal", session.txn)
+
+    def _end_scan(self) -> None:
+        self._batches = None
+        if self._hold is not None:
+            self._hold.release()
+            self._hold = None
+
+    def close(self) -> None:
+        """It gives no more rows."""
+        self._end_scan()
+        self._pending = []
 
     def _materialize(self) -> None:
         rows = list(self._pending)
         for batch in self._batches or ():
             rows += batch
-        self.rows, self._pending, self._batches = rows, [], None
+        self.rows, self._pending = rows, []
+        self._end_scan()
 
     def next_batch(self, limit: int) -> list[tuple[Any, ...]]:
         """At most ``limit`` more rows; an empty list is the end."""
@@ -70,7 +92,7 @@ class Portal:
                 return []
             following = next(self._batches, None)
             if following is None:
-                self._batches = None
+                self._end_scan()
                 return []
             self._pending = following
         batch = self._pending[:limit]
@@ -85,7 +107,7 @@ class Portal:
         while not self._pending and self._batches is not None:
             following = next(self._batches, None)
             if following is None:
-                self._batches = None
+                self._end_scan()
             else:
                 self._pending = following
         return bool(self._pending)

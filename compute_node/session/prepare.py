@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pglast import ast, enums
@@ -12,6 +13,8 @@ from compute_node.session.lifting import MAX_VARIANTS, LiftedPlan, Shape, places
 from compute_node.session.plans import Plan, bounded_put
 from compute_node.session.results import decode_text
 from compute_node.sql.parse import RawStatement, parse
+from compute_node.types.oids import UNKNOWN
+from compute_node.types.registry import PgType
 
 if TYPE_CHECKING:
     from compute_node.session.session import Session
@@ -55,9 +58,9 @@ def _fast(node: Any) -> Any:
     return None
 
 
-def utility_plan(node: Any, source: str, param_types: tuple[int, ...] = ()) -> Plan:
+def utility_plan(node: Any, source: str, param_types: tuple[int, ...] = (), kinds: Sequence[PgType] = ()) -> Plan:
     """The plan of a utility statement."""
-    return Plan(source, 0, param_types, node=node, fast=_fast(node))
+    return Plan(source, 0, param_types, node=node, fast=_fast(node), kinds=kinds)
 
 
 def compile_plan(
@@ -112,7 +115,7 @@ def single(session: Session, sql: bytes, statement: RawStatement, source: str, o
     """The plan of one parsed statement that is all of its text, put into the caches."""
     node = statement.node
     if not is_query(node):
-        plan = utility_plan(node, source, oids)
+        plan = utility_plan(node, source, oids, [session.type_of(oid or UNKNOWN) for oid in oids])
         if isinstance(node, _KEPT_UTILITIES) and len(sql) <= 256 and not oids:
             bounded_put(session.plans.utilities, sql, plan)
         return plan

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from aurora.errors import NotSupported
 from compute_node.session import prepare
 from compute_node.session.plans import Plan
+from compute_node.types.registry import PgType
 
 if TYPE_CHECKING:
     from compute_node.session.session import Session
@@ -30,6 +31,10 @@ class Prepared:
     def param_types(self) -> tuple[int, ...]:
         """The parameters' types."""
         return self.plan.param_types if self.plan is not None else self.declared
+
+    def kinds(self, session: Session) -> tuple[PgType, ...]:
+        """The same as types."""
+        return self.plan.kinds if self.plan is not None else tuple(map(session.type_of, self.declared))
 
 
 def current_plan(session: Session, prepared: Prepared) -> Plan | None:

@@ -26,7 +26,7 @@ from compute_node.session import transactions
 from compute_node.session.engine import Engine
 from compute_node.session.plans import Plan, PlanCache, plan_depends_on
 from compute_node.session.settings import REPORTED, Settings, SettingValue, define_or_raise, show_value, zone_for
-from compute_node.types.registry import TypeEnv
+from compute_node.types.registry import PgType, TypeEnv
 
 LOGGER = logging.getLogger(__name__)
 
@@ -554,6 +554,11 @@ class Session:
         """current_schemas."""
         found: list[str] = self.engine.session_function(self, "search_path_schemas", include_implicit)
         return found
+
+    def type_of(self, oid: int) -> PgType:
+        """A type by OID, as this session's catalog has it; raises 42704."""
+        kind: PgType = self.engine.catalog.view(self).type(oid)
+        return kind
 
     def current_xid(self, assign: bool) -> int | None:
         """The transaction's xid."""

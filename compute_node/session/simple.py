@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 def query(session: Session, sql: bytes) -> None:
     """Run a Query message to ReadyForQuery. Errors go to the caller, which answers them and says ready."""
-    session.portals.pop(b"", None)
+    unnamed = session.portals.pop(b"", None)
+    if unnamed is not None:
+        unnamed.close()
     session.statements.pop(b"", None)
     session.interrupt_error = None
     if session.guarded:

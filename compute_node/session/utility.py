@@ -7,6 +7,7 @@ catalog goes to ``engine.ddl``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pglast import ast, enums
@@ -21,7 +22,8 @@ from compute_node.sql.parse import RawStatement
 if TYPE_CHECKING:
     from compute_node.session.session import Session
 
-_TEXT, _JSON, _XML = 25, 114, 142
+_TEXT = 25
+_FORMAT_TYPES = {"json": 114, "xml": 142}
 
 
 class Outcome(NamedTuple):
@@ -50,15 +52,17 @@ def describe(session: Session, plan: Plan) -> None:
     kind = type(node)
     if kind is ast.VariableShowStmt:
         if node.name.lower() == "all":
-            columns = [Column("name", _TEXT), Column("setting", _TEXT), Column("description", _TEXT)]
+            columns = [Column(name, session.type_of(_TEXT)) for name in ("name", "setting", "description")]
         else:
             setting = DEFINITIONS.get(node.name.lower())
             if setting is None and "." not in node.name:
                 define_or_raise(node.name)
-            columns = [Column(setting.name if setting is not None else node.name, _TEXT)]
+            columns = [Column(setting.name if setting is not None else node.name, session.type_of(_TEXT))]
     elif kind is ast.ExplainStmt:
         form = str(_options(node).get("format", "text")).lower()
-        columns = [Column("QUERY PLAN", {"json": _JSON, "xml": _XML}.get(form, _TEXT))]
+        # json and xml go out as text does.
+        text = session.type_of(_TEXT)
+        columns = [Column("QUERY PLAN", replace(text, oid=_FORMAT_TYPES.get(form, _TEXT)))]
     elif kind is ast.FetchStmt and not node.ismove:
         found = cursors.find(session, node.portalname).plan
         columns = found.columns if found is not None else None
