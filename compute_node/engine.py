@@ -19,7 +19,7 @@ from compute_node.catalog.functions import advisory, catalog_function
 from compute_node.exec.context import ExecContext
 from compute_node.exec.copy_target import CopyTarget, input_columns
 from compute_node.exec.executable import Executable, build
-from compute_node.exec.explain import explain
+from compute_node.exec.explain import Explanation
 from compute_node.exec.statement_locks import statement_locks
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze import analyze
@@ -117,10 +117,10 @@ class Engine:
 
     def explain(
         self, session: Any, statement: RawStatement, options: dict[str, Any], param_types: list[int], source: str
-    ) -> list[str]:
-        """The lines of EXPLAIN."""
+    ) -> Explanation:
+        """A statement to be explained, and with ANALYZE to be run."""
         planned, view = self._plan(statement.node, session, param_types, source, None)
-        return explain(planned, options, view, self.begin_statement(session))
+        return Explanation(planned, options, view, session.env)
 
     def copy_target(self, session: Any, txn: Any, relation: Any, columns: list[str] | None) -> CopyTarget:
         """Open a relation for COPY FROM: locked, with the defaults of the columns that the input lacks. Errors: 42P01,

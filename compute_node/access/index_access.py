@@ -209,7 +209,7 @@ class IndexAccess(ABC):
             return "null"
         attno = self.desc.columns[position]
         oid = self.table.desc.columns[attno - 1].type if attno else self.desc.key_types[position]
-        item = self._storage.type_lookup(oid)
+        item = self.table.desc.type_lookup(self._storage.type_lookup)(oid)
         if item.text_bytes is not None:
             return str(item.text_bytes(value).decode())
         return str(item.output(value, self._storage.type_env))

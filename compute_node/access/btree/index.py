@@ -35,7 +35,7 @@ class BTreeIndex(IndexAccess):
     def __init__(self, table: Any, desc: IndexDesc) -> None:
         super().__init__(table, desc)
         storage = table.storage
-        self.codec: Any = key_codec(desc, table.desc, storage.type_lookup)
+        self.codec: Any = key_codec(desc, table.desc, table.desc.type_lookup(storage.type_lookup))
         self.tree: Any = btree_kernel.BTree(storage.arena, storage.mtr, self.file.map, desc.relfile)
         self.writer = BTreeWriter(storage, self.tree, self.file, desc.name)
         self._conflicts = ConflictCheck(storage, table.heap, self.tree, desc.name)

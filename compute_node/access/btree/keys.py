@@ -11,7 +11,7 @@ from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.types.registry import PgType
 
 _NATIVE = "hiqI"
-_FIXED_KEYS = "?fdc"
+_FIXED_KEYS = "?fdcI"
 
 
 def key_codec(index: IndexDesc, desc: RelationDesc, type_lookup: Callable[[int], PgType]) -> Any:
@@ -21,7 +21,7 @@ def key_codec(index: IndexDesc, desc: RelationDesc, type_lookup: Callable[[int],
     for position, attno in enumerate(index.columns):
         oid = index.key_types[position] if index.key_types else desc.columns[attno - 1].type
         item = type_lookup(oid)
-        if item.disk in _NATIVE:
+        if item.disk in _NATIVE and item.sort_value is None:
             kinds.append(item.disk)
             sort_keys.append(None)
             continue

@@ -247,11 +247,10 @@ def lock_status(call: Call) -> Iterator[tuple[Any, ...]]:
 
 def prepared_statements(call: Call) -> Iterator[tuple[Any, ...]]:
     """pg_prepared_statement: the session's named statements."""
-    for name, prepared in list(getattr(call.session, "statements", {}).items()):
+    for name, prepared in list(call.session.statements.items()):
         if name:
-            plan = getattr(prepared, "plan", prepared)
-            types = list(getattr(plan, "param_types", ()))
-            yield (name.decode(), getattr(plan, "source", ""), None, types, getattr(prepared, "from_sql", False), 0, 0)
+            types = list(prepared.param_types)
+            yield (name.decode(), prepared.source, prepared.created, types, prepared.from_sql, 0, 0)
 
 
 def cursors(call: Call) -> Iterator[tuple[Any, ...]]:
