@@ -210,7 +210,7 @@ class CatalogView:
     def operator_strategy(self, family: int, operator: int) -> int:
         """The operator's strategy in an operator family; 0 when it is not a member."""
         found = REGISTRY.strategies.get((family, operator), 0)
-        if not found and operator:
+        if not found and max(family, operator) >= FIRST_NORMAL_OID:
             for item in self._ask("operator classes"):
                 if item.family == family and operator in item.operators:
                     return int(item.operators.index(operator)) + 1
@@ -219,7 +219,7 @@ class CatalogView:
     def family_operator(self, family: int, left: int, right: int, strategy: int) -> int:
         """The operator of a family for two types and a strategy; 0 without one."""
         found = REGISTRY.family_operators.get((family, left, right, strategy), 0)
-        if not found and left == right:
+        if not found and left == right and max(family, left) >= FIRST_NORMAL_OID:
             for item in self._ask("operator classes"):
                 if item.family == family and item.input_type == left and len(item.operators) >= strategy:
                     return int(item.operators[strategy - 1])
