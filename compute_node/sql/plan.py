@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.sql.expressions import AggregateCall, Expr, SortKey
+from compute_node.sql.required import NOTHING, Required
 
 
 @dataclass(slots=True, kw_only=True)
@@ -325,3 +326,5 @@ class PlannedStmt:
     kept_literals: frozenset[int] = frozenset()
     decisive_slots: frozenset[int] = frozenset()
     """slots of lifted literals whose values would decide about an index"""
+    privileges: Required = NOTHING
+    """what its user must hold"""
