@@ -263,9 +263,9 @@ class SimSession:
                 and (high is None or (row[at] is not None and row[at] < high))
             ]
             self.checks.rows(SNAPSHOT_ROWS, f"{reading.what} by {index.desc.name}", rows, wanted)
-            order = [tuple((row[attno - 1] is None, row[attno - 1]) for attno in attnos) for row in rows]
+            seen = [tuple((row[attno - 1] is None, row[attno - 1]) for attno in attnos) for row in rows]
             self.checks.require(
-                SNAPSHOT_ROWS, order == sorted(order, reverse=backward), f"{reading.what} by {index.desc.name}: disorder"
+                SNAPSHOT_ROWS, seen == sorted(seen, reverse=backward), f"{reading.what} by {index.desc.name}: disorder"
             )
 
     def lookup(self, reading: Reading, number: int) -> tuple[Row, int] | None:
