@@ -140,7 +140,7 @@ def _recovery_forgets_who_was_cut_off() -> Iterable[Any]:
 
 
 def _vacuum_leaves_index_entries() -> Iterable[Any]:
-    yield _replace(Vacuum, "_clean_index", lambda _: lambda self, writer, tids: 0)
+    yield _replace(BTreeIndex, "remove", lambda _: lambda self, dead, breathe: 0)
 
 
 def _orphans_stay() -> Iterable[Any]:
