@@ -21,9 +21,11 @@ def on_hub(body: Callable[[Hub], None]) -> None:
     async def main() -> None:
         hub = Hub()
         hub.bind(asyncio.get_running_loop())
-        body(hub)
-        for _ in range(10):
-            await asyncio.sleep(0)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("compute_node.hub.HUB", hub)
+            body(hub)
+            for _ in range(10):
+                await asyncio.sleep(0)
 
     asyncio.run(main())
 
