@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aurora.cluster.embedded import EmbeddedCluster, cluster
+    from aurora.programs.embedded import EmbeddedCluster, cluster
 
 __all__ = ["EmbeddedCluster", "cluster"]
 
@@ -18,7 +18,7 @@ __all__ = ["EmbeddedCluster", "cluster"]
 def __getattr__(name: str) -> Any:
     # Storage nodes import this package too and need none of it.
     if name in __all__:
-        from aurora.cluster import embedded
+        from aurora.programs import embedded
 
         return getattr(embedded, name)
     raise AttributeError(f"module 'aurora' has no attribute {name!r}")

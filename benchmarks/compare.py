@@ -27,8 +27,8 @@ from typing import Any
 
 import psycopg
 
-from aurora.cluster.supervisor import LOOPBACK
 from aurora.kernels import IMPLEMENTATION
+from aurora.programs.supervisor import LOOPBACK
 from benchmarks.servers import STANDBYS, Aurora, Postgres, Server, postgres_bin
 
 SCRIPTS = ("tpcb-like", "select-only")

@@ -26,10 +26,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from aurora.cluster.supervisor import LOOPBACK, free_ports
 from aurora.geometry import Member
 from aurora.kernels import arena as arena_kernel
 from aurora.page import PAGE_BYTES
+from aurora.programs.supervisor import LOOPBACK, free_ports
 from compute_node.__main__ import GC_THRESHOLD
 from compute_node.access.storage import Storage
 from compute_node.hub import HUB
@@ -236,8 +236,8 @@ class Bench:
             print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
 
     def _scan(self) -> int:
-        snapshot = self.storage.txns.latest_snapshot()
-        return sum(len(batch) for batch in self.table.scan(snapshot, (1,), False))
+        with self.storage.txns.reading("benchmark") as snapshot:
+            return sum(len(batch) for batch in self.table.scan(snapshot, (1,), False))
 
 
 async def run(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:

@@ -31,10 +31,10 @@ from typing import Any
 
 import psycopg
 
-from aurora.cluster.status import ask_nodes
-from aurora.cluster.supervisor import LOOPBACK, NODES, Cluster, ClusterError
 from aurora.kernels import redo
 from aurora.page import PAGE_BYTES
+from aurora.programs.status import ask_nodes
+from aurora.programs.supervisor import LOOPBACK, NODES, Cluster, ClusterError
 from benchmarks.compare import machine
 from benchmarks.servers import Aurora
 from compute_node.volume.volume import Volume

@@ -19,12 +19,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from aurora import batch, keys
-from aurora.cluster import certs
 from aurora.geometry import Member
 from aurora.kernels.python.mtr import RedoLog
 from aurora.kernels.python.redo import PUT, write_varint
 from aurora.page import PAGE_BYTES
 from aurora.placement import initial
+from aurora.programs import certs
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.channels import open_channel, storage_stub
 from aurora.rpc.stream import open_stream

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 
-from aurora.cluster.supervisor import LOOPBACK, Cluster, free_ports
+from aurora.programs.supervisor import LOOPBACK, Cluster, free_ports
 
 STANDBYS = 5
 ANY = 3

@@ -55,6 +55,7 @@ def main() -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stop)
         loop.add_signal_handler(signal.SIGUSR1, _show_waiting)
+        loop.add_signal_handler(signal.SIGHUP, server.reload)
 
     def ready(address: str) -> None:
         gc.collect()

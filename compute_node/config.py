@@ -39,6 +39,8 @@ class Config:
     tls_key: Path | None = None
     storage_tls: TlsFiles | None = None
     max_connections: int = 10_000
+    authentication_timeout_s: float = 60.0
+    hba_file: Path | None = None
     verify_redo: bool = False
     tails: bool = False
     replace_after_s: float = 30.0
@@ -100,6 +102,14 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     flag("--storage-tls-cert", type=Path, default=None, help="this instance's certificate (PEM) for storage")
     flag("--storage-tls-key", type=Path, default=None, help="its private key (PEM)")
     flag("--max-connections", type=int, default=10_000)
+    flag("--authentication-timeout-s", type=float, default=60.0, help="how long a client may take to log in")
+    flag(
+        "--hba-file",
+        type=Path,
+        default=None,
+        help="rules of who may connect, in the form of pg_hba.conf; without it everybody needs a password, but on "
+        "loopback when the superuser has none. Read again at SIGHUP and by pg_reload_conf()",
+    )
     flag("--metrics-listen", default="", help="HOST:PORT for /metrics and /healthz, port 0 a free one; off by default")
     parser.add_argument("--verify-redo", action="store_true", help="replay each mini-transaction and compare (slow)")
     return parser
@@ -132,6 +142,10 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         raise ConfigError(str(error)) from error
     if int(args.cache_mb) < CACHE_MB_MIN:
         raise ConfigError(f"--cache-mb is at least {CACHE_MB_MIN}")
+    if int(args.max_connections) < 1:
+        raise ConfigError("--max-connections is at least 1")
+    if not 1 <= float(args.authentication_timeout_s) <= 600:
+        raise ConfigError("--authentication-timeout-s is from 1 to 600")
     if int(args.pages_per_pg) < 16:
         raise ConfigError("--pages-per-pg is at least 16")
     if args.metrics_listen:
@@ -152,6 +166,8 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         tls_key=args.tls_key,
         storage_tls=storage_tls,
         max_connections=int(args.max_connections),
+        authentication_timeout_s=float(args.authentication_timeout_s),
+        hba_file=args.hba_file,
         tails=args.tails or bool(environment.get("AURORA_TAILS")),
         replace_after_s=float(args.replace_after_s),
         zone_away_after_s=float(args.zone_away_after_s),

@@ -19,7 +19,7 @@ from compute_node.catalog.functions import advisory, catalog_function
 from compute_node.exec.context import ExecContext
 from compute_node.exec.copy_target import CopyTarget, input_columns
 from compute_node.exec.executable import Executable, build
-from compute_node.exec.explain import explain
+from compute_node.exec.explain import Explanation
 from compute_node.exec.statement_locks import statement_locks
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze import analyze
@@ -113,14 +113,14 @@ class Engine:
     ) -> tuple[Executable, set[int]]:
         """Analyze, plan and build; see ``session.engine.Engine.compile``."""
         planned, view = self._plan(statement.node, session, param_types, source, lifted)
-        return build(planned, view), set(planned.kept_literals)
+        return build(planned, view, param_types), set(planned.kept_literals)
 
     def explain(
         self, session: Any, statement: RawStatement, options: dict[str, Any], param_types: list[int], source: str
-    ) -> list[str]:
-        """The lines of EXPLAIN."""
+    ) -> Explanation:
+        """A statement to be explained, and with ANALYZE to be run."""
         planned, view = self._plan(statement.node, session, param_types, source, None)
-        return explain(planned, options, view, self.begin_statement(session))
+        return Explanation(planned, options, view, session.env)
 
     def copy_target(self, session: Any, txn: Any, relation: Any, columns: list[str] | None) -> CopyTarget:
         """Open a relation for COPY FROM: locked, with the defaults of the columns that the input lacks. Errors: 42P01,

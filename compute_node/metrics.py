@@ -94,6 +94,13 @@ INSTANCE_METRICS: Final[tuple[_InstanceMetric, ...]] = (
         ("instance", "role", "volume"),
     ),
     # Sessions and transactions
+    _InstanceMetric(
+        "aurora_compute_wrong_passwords_total",
+        "counter",
+        "Log-ins with a wrong password, and those refused unheard because too many waited before them",
+        lambda s: {("wrong",): s.wire.throttle.failures, ("refused",): s.wire.throttle.refusals},
+        ("answer",),
+    ),
     _InstanceMetric("aurora_compute_sessions", "gauge", "Client connections by state", _sessions, ("state",)),
     _InstanceMetric(
         "aurora_compute_statements_total", "counter", "Statements begun", lambda s: s.wire.plans.statements

@@ -31,9 +31,10 @@ from compute_node.config import Config
 from compute_node.engine import Engine
 from compute_node.hub import HUB
 from compute_node.metrics import INSTANCE_METRICS, InstanceSource, describe_turn
+from compute_node.session.settings import SettingValue
 from compute_node.volume.commands import FleetCommands
 from compute_node.volume.volume import Volume, VolumeNotFound
-from compute_node.wire import scram
+from compute_node.wire import hba, scram
 from compute_node.wire.server import Server, WireConfig
 from compute_node.wire.startup import Role
 
@@ -43,6 +44,9 @@ POSTGRES_EPOCH_US = 946_684_800_000_000
 """2000-01-01 UTC in µs since 1970."""
 FIND_TIMEOUT_S = 60.0
 SUPERUSER = "postgres"
+DEFAULT_PORT = 5432
+RESERVED_CONNECTIONS = 3
+"""Of ``max_connections``, for superusers alone."""
 VACUUM_NAP_S = 5.0
 """Between two looks for tables that need vacuuming."""
 
@@ -139,9 +143,27 @@ class ComputeServer:
             host=config.host,
             port=config.port,
             max_connections=config.max_connections,
+            reserved_connections=min(RESERVED_CONNECTIONS, config.max_connections - 1),
+            authentication_timeout_s=config.authentication_timeout_s,
+            hba_file=config.hba_file,
+            default_rules=hba.DEFAULT_PASSWORD if config.password else hba.DEFAULT_TRUST,
             tls_cert=config.tls_cert,
             tls_key=config.tls_key,
+            settings=self._settings(),
         )
+
+    def _settings(self) -> dict[str, SettingValue]:
+        """What SHOW tells of this instance's own configuration."""
+        config = self.config
+        return {
+            "listen_addresses": config.host,
+            "port": config.port or DEFAULT_PORT,
+            "max_connections": config.max_connections,
+            "superuser_reserved_connections": min(RESERVED_CONNECTIONS, config.max_connections - 1),
+            "authentication_timeout": int(config.authentication_timeout_s),
+            "hba_file": str(config.hba_file or ""),
+            "ssl": config.tls_cert is not None,
+        }
 
     async def _open_volume(self) -> Volume:
         config = self.config
@@ -210,6 +232,11 @@ class ComputeServer:
             },
         }
 
+    def reload(self) -> None:
+        """SIGHUP: read again what may change while the instance runs."""
+        if self._wire is not None:
+            self._wire.reload()
+
     def stop(self) -> None:
         """End ``wait``."""
         self._done.set()
@@ -249,7 +276,22 @@ class _Authenticator:
         verifier = role.verifier
         if user == SUPERUSER and self._verifier is not None:
             verifier = self._verifier
-        return Role(verifier, role.superuser, role.can_login, role.oid)
+        if role.valid_until is not None and role.valid_until <= now_us():
+            verifier = None
+        return Role(verifier, role.superuser, role.can_login, role.oid, role.connection_limit)
+
+    def is_member(self, user: str, role: str) -> bool:
+        """Whether a role belongs to another, directly or through others; called in a greenlet."""
+        member, wanted = self._engine.catalog.role(user), self._engine.catalog.role(role)
+        if member is None or wanted is None:
+            return False
+        seen, queue = {member.oid}, [member.oid]
+        while queue:
+            for record in self._engine.catalog.shared().reader.find("pg_auth_members", member=queue.pop()):
+                if record.roleid not in seen:
+                    seen.add(record.roleid)
+                    queue.append(record.roleid)
+        return wanted.oid in seen
 
 
 async def member_at(address: str) -> Member:

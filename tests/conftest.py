@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from aurora.cluster.supervisor import LOOPBACK, Cluster
+from aurora.programs.supervisor import LOOPBACK, Cluster
 
 settings.register_profile("aurora", deadline=None)
 settings.load_profile("aurora")

@@ -2,7 +2,7 @@
 
 Either side shows a certificate of the one authority, or there is no connection. TLS 1.2 or newer; ALPN ``h2``, as gRPC
 wants it. The files are read once, when a process starts (``load``); new certificates count from its next start.
-``aurora.cluster.certs`` makes them. Next stage: ``aurora.rpc.channels``, ``aurora.rpc.stream_server``.
+``aurora.programs.certs`` makes them. Next stage: ``aurora.rpc.channels``, ``aurora.rpc.stream_server``.
 """
 
 from __future__ import annotations

@@ -65,21 +65,20 @@ class Vacuum:
         """Do all of it; in a greenlet, with a SHARE UPDATE EXCLUSIVE lock on the table held."""
         table, storage = self._table, self._storage
         file = table.file
-        snapshot = storage.txns.latest_snapshot()
-        count = table.projection((), False)
         # Blocks that nobody was given yet stay out: they must not be found free here and given out there as well.
         ahead = ReadAhead(storage.cache, file.map.page_no, file.fresh)
         try:
-            self._pass(ahead, snapshot, count)
+            self._pass(ahead)
         finally:
             ahead.close()
         self._clean()
         return self.stats
 
-    def _pass(self, ahead: ReadAhead, snapshot: Any, count: Any) -> None:
+    def _pass(self, ahead: ReadAhead) -> None:
         """Over the heap: prune, freeze, gather dead line pointers, count."""
         table, storage = self._table, self._storage
         file, arena = table.file, storage.arena
+        count = table.projection((), False)
         for block in range(file.fresh):
             self._breathe()
             if block >= ahead.mark:
@@ -98,7 +97,9 @@ class Vacuum:
                 if self._dead_count >= DEAD_TIDS_MAX:
                     self._clean()
             self.stats.pages += 1
-            self.stats.rows += len(self._list(table.heap.scan_page, snapshot, block, count, False))
+            # Rows are counted as of their page's moment: one snapshot for all would keep what dies meanwhile.
+            with storage.txns.reading("vacuum") as snapshot:
+                self.stats.rows += len(self._list(table.heap.scan_page, snapshot, block, count, False))
             self._note_room(block)
 
     def _breathe(self) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import compute_node.catalog.system_functions  # noqa: F401  (adds to REGISTRY)
-from aurora.errors import InternalError, InvalidSchemaName
+from aurora.errors import InternalError, InvalidSchemaName, UndefinedObject
 from compute_node.catalog.layer import CatalogLayer, Role
 from compute_node.catalog.rows import CatalogReader, CatalogRows, Record
 from compute_node.relations.descriptors import RelationDesc
@@ -128,11 +128,16 @@ class CatalogView:
         return None
 
     def type(self, oid: int) -> PgType:
-        """By OID; XX000 for an unknown one."""
+        """By OID; 42704 for an unknown one."""
         found = REGISTRY.types.get(oid) or self.layer.user_type(oid)
         if found is None:
-            raise InternalError(f"cache lookup failed for type {oid}")
+            raise UndefinedObject(f"type with OID {oid} does not exist")
         return found
+
+    def type_name(self, oid: int) -> tuple[str, str]:
+        """Schema and internal name of a type."""
+        kind = self.type(oid)
+        return self.layer.namespace_name(kind.namespace) or "", kind.name
 
     # functions, operators, casts
 
@@ -255,7 +260,7 @@ class Catalog:
     def changes(self, txn: Any) -> TxnCatalog:
         """The transaction's own side of the catalog, begun at its first change."""
         if txn.catalog is None:
-            txn.catalog = TxnCatalog(self, txn)
+            txn.tie().catalog = TxnCatalog(self, txn)
         return txn.catalog  # type: ignore[no-any-return]
 
     def new_version(self) -> int:

@@ -294,6 +294,7 @@ def _type_from_row(row: Record) -> PgType:
         element=row.typelem,
         array=row.typarray,
         formatted_name=None,
+        namespace=row.typnamespace,
     )
 
 

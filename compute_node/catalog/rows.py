@@ -53,23 +53,27 @@ class Record:
 
 
 class CatalogReader:
-    """Reads catalogs as of what ``snapshot()`` gives at each call."""
+    """Reads catalogs as of ``snapshot``, which its owner holds; without one each ``find`` sees the committed state of
+    its moment."""
 
-    def __init__(self, storage: Any) -> None:
+    def __init__(self, storage: Any, snapshot: Any = None) -> None:
         self.storage = storage
-
-    def snapshot(self) -> Any:
-        """The committed state now."""
-        return self.storage.txns.latest_snapshot()
+        self._snapshot = snapshot
 
     def find(self, catalog: str, **key: Any) -> list[Record]:
         """The rows whose columns equal ``key``: by the index on exactly these leading columns, else by a scan."""
+        if self._snapshot is not None:
+            return self._find(self._snapshot, catalog, key)
+        # A page may have to be waited for, and meanwhile the rows may be replaced and pruned.
+        with self.storage.txns.reading("catalog") as snapshot:
+            return self._find(snapshot, catalog, key)
+
+    def _find(self, snapshot: Any, catalog: str, key: dict[str, Any]) -> list[Record]:
         table = CATALOGS[catalog]
         heap = self.storage.table(table.desc)
         every = tuple(range(1, len(table.desc.columns) + 1))
         names = tuple(key)
         index = next((each for each in table.desc.indexes if self._leads(table, each.columns, names)), None)
-        snapshot = self.snapshot()
         if index is None:
             wanted = [(table.position[name], value) for name, value in key.items()]
             rows: Iterable[Row] = (
@@ -112,8 +116,12 @@ class CatalogRows(CatalogReader):
         self.txn = txn
 
     def snapshot(self) -> Any:
-        """The committed state now, and this transaction's own changes."""
+        """The committed state now, and this transaction's own changes; the transaction holds it."""
         return self.storage.txns.latest_snapshot(self.txn)
+
+    def find(self, catalog: str, **key: Any) -> list[Record]:
+        """As ``CatalogReader.find``, as the transaction sees it."""
+        return self._find(self.snapshot(), catalog, key)
 
     def insert(self, catalog: str, **values: Any) -> None:
         """Add one row."""

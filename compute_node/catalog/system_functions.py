@@ -32,6 +32,8 @@ _COLUMNS = {
     " backend_xmin xid, backend_type text, ssl bool, sslversion text, sslcipher text, sslbits int4, ssl_client_dn text,"
     " ssl_client_serial numeric, ssl_issuer_dn text, gss_auth bool, gss_princ text, gss_enc bool, leader_pid int4,"
     " query_id int8",
+    "pg_hba_file_rules": "line_number int4, type text, database text[], user_name text[], address text, netmask text,"
+    " auth_method text, options text[], error text",
 }
 _FUNCTIONS = (
     (2084, "pg_show_all_settings", ()),
@@ -39,6 +41,7 @@ _FUNCTIONS = (
     (2510, "pg_prepared_statement", ()),
     (2511, "pg_cursor", ()),
     (2022, "pg_stat_get_activity", ("int4",)),
+    (3401, "pg_hba_file_rules", ()),
 )
 _RECORD, _TEXT = 2249, 25
 
@@ -62,7 +65,7 @@ for _oid, _name, _arguments in _FUNCTIONS:
             result=_RECORD,
             implementation=_forward(_name),
             strict=_name != "pg_stat_get_activity",
-            volatility="v" if _name == "pg_lock_status" else "s",
+            volatility="v" if _name in ("pg_lock_status", "pg_hba_file_rules") else "s",
             returns_set=True,
             needs_context=True,
             out_columns=_columns(_COLUMNS[_name]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from compute_node.exec.builder import Builder
@@ -14,12 +14,35 @@ from compute_node.exec.nodes.cte_scan import shared_rows
 from compute_node.exec.nodes.delete import DeleteNode
 from compute_node.exec.nodes.insert import InsertNode
 from compute_node.exec.nodes.update import UpdateNode
-from compute_node.exec.point import Link, point_modify, point_select
+from compute_node.exec.point import Link, PointFunction, point_modify, point_select
 from compute_node.exec.statement_locks import statement_locks
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.plan import Delete, Insert, Plan, PlannedStmt, ResultColumn, Update
+from compute_node.sql.plan import (
+    Append,
+    CteScan,
+    Delete,
+    FunctionScan,
+    IndexScan,
+    Insert,
+    Limit,
+    Materialize,
+    Plan,
+    PlannedStmt,
+    Result,
+    ResultColumn,
+    SeqScan,
+    Sort,
+    SubqueryScan,
+    TidScan,
+    Update,
+    ValuesScan,
+)
+from compute_node.types.oids import UNKNOWN
+from compute_node.types.registry import PgType
 
 Params = tuple[Any, ...]
+_SCANS = (SeqScan, IndexScan, TidScan, FunctionScan, ValuesScan, CteScan, Materialize, Sort)
+"""plans whose rows PostgreSQL can read backwards"""
 
 
 class Executable:
@@ -29,17 +52,20 @@ class Executable:
     ``fetch_all`` (with ``columns``) or ``run`` (without) is one generated function, cheaper than ``rows``.
     ``rows(ctx, params)`` gives batches of result rows lazily (RETURNING: after all changes are made), ``fetch_all`` all
     rows at once, ``run`` the number of rows that a statement without result affected. ``locks``: the relation locks
-    that the transaction must hold before the statement's snapshot is taken.
+    that the transaction must hold before the statement's snapshot is taken. ``column_kinds`` and ``param_kinds``: the
+    types of the columns and of the parameters, as the catalog gave them.
     """
 
     __slots__ = (
         "_builder",
         "_modifying_ctes",
         "_root",
+        "column_kinds",
         "columns",
         "fetch_all",
         "is_point",
         "locks",
+        "param_kinds",
         "planned",
         "run",
         "tag",
@@ -51,6 +77,8 @@ class Executable:
         self.planned = planned
         self.locks = statement_locks(planned)
         self.columns: tuple[ResultColumn, ...] | None = planned.columns
+        self.column_kinds = tuple([catalog.type(column.type) for column in planned.columns or ()])
+        self.param_kinds: tuple[PgType, ...] = ()
         self.tag = planned.command.upper()
         self._builder = Builder(planned, catalog, wrap)
         self._root: Node | None = None
@@ -64,26 +92,21 @@ class Executable:
             self._make_root()
             return
         if planned.columns is None:
-            self._use_point(point_modify(planned, self._builder), "run")
+            link = point_modify(planned, self._builder)
+            if link is not None:
+                self.is_point, self.run = True, _linked_at_first_run(link)
         else:
-            self._use_point(point_select(planned, self._builder), "fetch_all")
+            link = point_select(planned, self._builder)
+            if link is not None:
+                self.is_point, self.fetch_all = True, _linked_at_first_run(link)
         if not self.is_point:
             self._make_root()
 
-    def _use_point(self, link: Link | None, name: str) -> None:
-        if link is None:
-            return
-        self.is_point = True
-        linked: Callable[[ExecContext, Params], Any] | None = None
-
-        def run_linked(ctx: ExecContext, params: Params) -> Any:
-            # Plans hold on to this function, so it must be cheap for ever, not only until the first call.
-            nonlocal linked
-            if linked is None:
-                linked = link(ctx.storage)
-            return linked(ctx, params)
-
-        setattr(self, name, run_linked)
+    @property
+    def can_go_back(self) -> bool:
+        """Whether PostgreSQL's executor could run this plan backwards (ExecSupportsBackwardScan), so that a cursor may
+        scroll without having been declared so."""
+        return self.planned.read_only and _can_go_back(self.planned.plan)
 
     def _make_root(self) -> Node:
         if self._root is None:
@@ -123,9 +146,34 @@ class Executable:
         return sum(len(batch) for batch in root.batches(ctx))
 
 
-def build(planned: PlannedStmt, catalog: CatalogView) -> Executable:
+def _linked_at_first_run(link: Link) -> PointFunction:
+    """The statement's function. Plans hold on to it, so it must be cheap for ever, not only until the first call."""
+    linked: PointFunction | None = None
+
+    def run_linked(ctx: ExecContext, params: Params) -> Any:
+        nonlocal linked
+        if linked is None:
+            linked = link(ctx.storage)
+        return linked(ctx, params)
+
+    return run_linked
+
+
+def _can_go_back(plan: Plan) -> bool:
+    if isinstance(plan, _SCANS):
+        return True
+    if isinstance(plan, (Result, Limit, SubqueryScan)):
+        return plan.child is not None and _can_go_back(plan.child)
+    if isinstance(plan, Append):
+        return all(_can_go_back(child) for child in plan.children)
+    return False
+
+
+def build(planned: PlannedStmt, catalog: CatalogView, param_types: Sequence[int] = ()) -> Executable:
     """Compile a planned statement. 54001 for an expression nested too deeply, 0A000 for what is not supported."""
     try:
-        return Executable(planned, catalog)
+        executable = Executable(planned, catalog)
     except RecursionError:
         raise too_complex() from None
+    executable.param_kinds = tuple([catalog.type(oid or UNKNOWN) for oid in param_types])
+    return executable

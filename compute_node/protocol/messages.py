@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from aurora.errors import ProtocolViolation, SqlError
+from compute_node.types.registry import PgType
 
 PROTOCOL_3 = 196608
 SSL_REQUEST = 80877103
@@ -39,10 +40,15 @@ class Column(NamedTuple):
     """One column of a result: what RowDescription says of it."""
 
     name: str
-    type_oid: int
+    kind: PgType
     typmod: int = -1
     table_oid: int = 0
     attnum: int = 0
+
+    @property
+    def type_oid(self) -> int:
+        """The OID that the client sees."""
+        return self.kind.oid
 
 
 def message(kind: bytes, payload: bytes) -> bytes:
@@ -109,8 +115,12 @@ def command_complete(tag: str, count: int) -> bytes:
     ready = _COMPLETIONS.get(tag)
     if ready is not None and count < 128:
         return ready[count]
-    text = "INSERT 0" if tag == "INSERT" else tag
-    return message(b"C", f"{text} {count}\0".encode())
+    return command_tag(completion_text(tag, count))
+
+
+def completion_text(tag: str, count: int) -> str:
+    """A command tag with its row count; INSERT's has an OID before it, which is always 0."""
+    return f"{'INSERT 0' if tag == 'INSERT' else tag} {count}"
 
 
 def command_tag(tag: str) -> bytes:

@@ -15,8 +15,6 @@ from compute_node.session.copy_options import CopyOptions
 from compute_node.session.results import decode_text
 from compute_node.types.registry import PgType, TypeEnv
 
-INT_BITS = {21: 15, 23: 31, 20: 63}
-_STRINGS = frozenset((25, 1043))
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _ESCAPED = re.compile(r"\\(x[0-9A-Fa-f]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
 _MEMO_LIMIT = 1024
@@ -60,8 +58,8 @@ class _Batch:
 
     def _column(self, index: int, values: tuple[str | None, ...]) -> Sequence[Any]:
         _, item, typmod = self._columns[index]
-        bits = INT_BITS.get(item.oid)
-        if bits is not None:
+        if item.wire.copy == "i":
+            bits = 8 * item.length - 1
             numbers = [None if value is None else int(value) for value in values]
             present = [number for number in numbers if number is not None]
             if present and (min(present) < -(1 << bits) or max(present) >= 1 << bits):
@@ -71,7 +69,7 @@ class _Batch:
                 if value is not None and ("_" in value or not value.isascii()):
                     raise ValueError(value)
             return numbers
-        if item.oid in _STRINGS and typmod < 0:
+        if item.wire.copy == "s" and typmod < 0:
             return values
         memo, convert, env = self._memos[index], item.input, self._env
         out: list[Any] = []

@@ -12,14 +12,14 @@ from compute_node.protocol import messages
 from compute_node.protocol.messages import Column
 from compute_node.session.copy_input import SIGNATURE
 from compute_node.session.copy_options import CopyOptions
-from compute_node.session.results import binary_code, text_code, type_of
-from compute_node.types.registry import TypeEnv
+from compute_node.session.results import binary_code, text_code
+from compute_node.types.registry import PgType, TypeEnv
 
 _ESCAPES = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\\": "\\\\"}
 
 
-def _to_text(oid: int, env: TypeEnv) -> Callable[[Any], str]:
-    code, converter = text_code(type_of(oid))
+def _to_text(kind: PgType, env: TypeEnv) -> Callable[[Any], str]:
+    code, converter = text_code(kind)
     if code == b"i":
         return str
     if code == b"s":
@@ -41,13 +41,15 @@ class CopyWriter:
         self._env = env
         self._columns = columns
         self.binary = options.format == "binary"
-        self._numbers = [column.type_oid in (20, 21, 23, 26) for column in columns]
+        self._signature = SIGNATURE + bytes(8)
+        """the binary format's header, which goes out in one message with what follows it"""
+        self._numbers = [column.kind.wire.text == b"i" for column in columns]
         if self.binary:
-            pairs = [binary_code(type_of(column.type_oid)) for column in columns]
+            pairs = [binary_code(column.kind) for column in columns]
             self._codes = b"".join(code for code, _ in pairs)
             self._binary_converters = tuple(converter for _, converter in pairs)
         else:
-            self._convert = [_to_text(column.type_oid, env) for column in columns]
+            self._convert = [_to_text(column.kind, env) for column in columns]
         escaped = "".join(_ESCAPES) + options.delimiter
         self._escaped = re.compile(f"[{re.escape(escaped)}]")
         self._quoted = re.compile(f"[{re.escape(options.delimiter + options.quote)}\r\n]")
@@ -59,9 +61,7 @@ class CopyWriter:
 
     def start(self) -> bytes:
         """What comes before the rows."""
-        if self.binary:
-            return messages.message(b"d", SIGNATURE + bytes(8))
-        if self._options.header == "none":
+        if self.binary or self._options.header == "none":
             return b""
         names = [column.name for column in self._columns]
         if self._options.format == "csv":
@@ -72,7 +72,10 @@ class CopyWriter:
 
     def end(self) -> bytes:
         """What comes after the rows."""
-        return messages.message(b"d", b"\xff\xff") if self.binary else b""
+        if not self.binary:
+            return b""
+        signature, self._signature = self._signature, b""
+        return messages.message(b"d", signature + b"\xff\xff")
 
     def rows(self, rows: list[tuple[Any, ...]]) -> bytes:
         """The messages of a batch."""
@@ -129,4 +132,8 @@ class CopyWriter:
         while at < len(data):
             out[at] = 100
             at += 1 + int.from_bytes(data[at + 1 : at + 5], "big")
-        return bytes(out)
+        signature, self._signature = self._signature, b""
+        if not signature:
+            return bytes(out)
+        first_bytes = 1 + int.from_bytes(data[1:5], "big")
+        return messages.message(b"d", signature + bytes(out[5:first_bytes])) + bytes(out[first_bytes:])

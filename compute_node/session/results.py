@@ -15,35 +15,16 @@ from aurora.errors import (
     NotSupported,
     ProtocolViolation,
     UndefinedFunction,
-    UndefinedObject,
 )
 from compute_node.protocol import messages
 from compute_node.protocol.messages import Column
-from compute_node.types.registry import REGISTRY, PgType, TypeEnv
-
-_SIGNED = {21: b"2", 23: b"4", 20: b"8"}
-_STRINGS = frozenset((25, 1043, 1042, 19, 705, 2275))
-_OID = 26
-_RECORD = REGISTRY.types[2249]
-"""How the row of a table goes out, whose type has no code of its own."""
-
-
-def type_of(oid: int) -> PgType:
-    """The type of an OID; raises 42704."""
-    found = REGISTRY.types.get(oid)
-    if found is None:
-        raise UndefinedObject(f"type with OID {oid} does not exist")
-    return found
+from compute_node.types.registry import PgType, TypeEnv
 
 
 def text_code(item: PgType) -> tuple[bytes, Callable[..., Any] | None]:
     """The kernel's row code and converter for a type's text form."""
-    if item.oid in _SIGNED or item.oid == _OID:
-        return b"i", None
-    if item.oid in _STRINGS:
-        return b"s", None
-    if item.oid == 16:
-        return b"b", None
+    if item.wire.text:
+        return item.wire.text, None
     if item.text_bytes is not None:
         return b"t", item.text_bytes
     return b"o", item.output
@@ -51,13 +32,8 @@ def text_code(item: PgType) -> tuple[bytes, Callable[..., Any] | None]:
 
 def binary_code(item: PgType) -> tuple[bytes, Callable[..., Any] | None]:
     """The kernel's row code and converter for a type's binary form; raises 42883 when it has none."""
-    if item.oid in _SIGNED:
-        return _SIGNED[item.oid], None
-    if item.oid in _STRINGS:
-        return b"s", None
-    simple = {_OID: b"U", 16: b"B", 701: b"d", 700: b"f", 17: b"y"}.get(item.oid)
-    if simple is not None:
-        return simple, None
+    if item.wire.binary:
+        return item.wire.binary, None
     if item.send is None:
         raise UndefinedFunction(f"no binary output function available for type {item.formatted_name or item.name}")
     return b"t", item.send
@@ -83,7 +59,7 @@ class ResultFormat:
 
     def __init__(self, columns: Sequence[Column], raw_formats: bytes) -> None:
         formats = expand_formats(raw_formats, len(columns))
-        types = [REGISTRY.types.get(column.type_oid, _RECORD) for column in columns]
+        types = [column.kind for column in columns]
         pairs = [binary_code(t) if fmt else text_code(t) for t, fmt in zip(types, formats, strict=True)]
         self.codes = b"".join(code for code, _ in pairs)
         self.converters = tuple(converter for _, converter in pairs)
@@ -91,21 +67,9 @@ class ResultFormat:
         self.bound_described = messages.BIND_COMPLETE + self.row_description
 
 
-def parameter_codes(oids: Sequence[int]) -> bytes:
+def parameter_codes(types: Sequence[PgType]) -> bytes:
     """The kernel's parameter codes; ``?`` for a type that only the general decoding knows."""
-    codes = b""
-    for oid in oids:
-        if oid in _SIGNED:
-            codes += _SIGNED[oid]
-        elif oid == _OID:
-            codes += b"U"
-        elif oid == 16:
-            codes += b"b"
-        elif oid in (25, 1043, 705):
-            codes += b"s"
-        else:
-            codes += b"?"
-    return codes
+    return b"".join(item.wire.parameter for item in types)
 
 
 def decode_text(raw: bytes) -> str:
@@ -121,16 +85,15 @@ def decode_text(raw: bytes) -> str:
     return text
 
 
-def decode_parameters(bind: messages.Bind, oids: Sequence[int], env: TypeEnv) -> tuple[Any, ...]:
+def decode_parameters(bind: messages.Bind, types: Sequence[PgType], env: TypeEnv) -> tuple[Any, ...]:
     """The typed parameters of a Bind; errors are those of the types' input and receive functions."""
     values: list[Any] = []
-    for raw, fmt, oid in zip(bind.values, bind.formats, oids, strict=True):
+    for raw, fmt, item in zip(bind.values, bind.formats, types, strict=True):
         if fmt > 1:
             raise InvalidParameterValue(f"unsupported format code: {fmt}")
         if raw is None:
             values.append(None)
             continue
-        item = type_of(oid)
         if fmt == 0:
             values.append(item.input(decode_text(raw), -1, env))
         elif item.receive is None:

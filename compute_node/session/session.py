@@ -24,9 +24,12 @@ from compute_node.hub import HUB
 from compute_node.protocol import messages
 from compute_node.session import transactions
 from compute_node.session.engine import Engine
-from compute_node.session.plans import Plan, PlanCache, plan_depends_on
+from compute_node.session.plans import PlanCache, plan_depends_on
+from compute_node.session.portals import Portal
+from compute_node.session.prepared import Prepared
 from compute_node.session.settings import REPORTED, Settings, SettingValue, define_or_raise, show_value, zone_for
-from compute_node.types.registry import TypeEnv
+from compute_node.session.statement import Statement
+from compute_node.types.registry import PgType, TypeEnv
 
 LOGGER = logging.getLogger(__name__)
 
@@ -67,7 +70,7 @@ class Session:
         "client_address",
         "client_port",
         "clock",
-        "cursors",
+        "commit_at_once",
         "database",
         "default_deferrable",
         "default_isolation",
@@ -90,6 +93,7 @@ class Session:
         "notice_level",
         "out",
         "pid",
+        "pipelined",
         "plain_defaults",
         "plans",
         "point_context",
@@ -155,10 +159,13 @@ class Session:
         self.savepoints: list[tuple[str, int]] | None = None
         self.statements_in_txn = 0
         self.several_statements = False
+        """the simple query that runs has several statements, and so an implicit transaction block"""
+        self.pipelined = False
+        """an Execute has ended since the last Sync"""
+        self.commit_at_once = False
         self.skipping = False
-        self.statements: dict[bytes, Any] = {}
-        self.portals: dict[bytes, Any] = {}
-        self.cursors: dict[str, Any] | None = None
+        self.statements: dict[bytes, Prepared] = {}
+        self.portals: dict[bytes, Portal] = {}
         self.extra: dict[str, Any] | None = None
         """per-session state of other stages (temporary objects, sequences' currval, …)"""
         self.greenlet: greenlet.greenlet | None = None
@@ -204,9 +211,9 @@ class Session:
             if at >= len(data):
                 return
             if data[at] == 66 and not self.skipping:
-                point = match_point(data, at, self.statements)
-                if point is not None and self._run_point(point):
-                    port.position = point[4]
+                packet = match_point(data, at, self.statements)
+                if packet is not None and self._run_point(packet):
+                    port.position = packet[4]
                     continue
             try:
                 found = next_message(data, at, MAX_MESSAGE_BYTES)
@@ -251,10 +258,10 @@ class Session:
                 self.skipping = True
         return not self.terminating
 
-    def _run_point(self, point: tuple[Any, tuple[Any, ...], bytes, bool, int]) -> bool:
+    def _run_point(self, packet: tuple[Any, tuple[Any, ...], bytes, bool, int]) -> bool:
         """Bind, Describe, Execute, Sync at once; False leaves them to the general way."""
-        statement, params, formats, described, _ = point
-        plan: Plan | None = statement.plan
+        prepared, params, formats, described, _ = packet
+        plan: Statement | None = prepared.statement
         engine = self.engine
         out = self.out
         if plan is None:
@@ -270,11 +277,12 @@ class Session:
                 self.fail(error)
             out.append(READY[self.block])
             return True
+        point = plan.point
         if (
-            plan.version != engine.catalog.version
+            point is None
+            or plan.version != engine.catalog.version
             or self.block == 2
             or self.guarded
-            or plan.node is not None
             or (self.txn is not None and self.txn.catalog_changed)
         ):
             return False
@@ -283,7 +291,7 @@ class Session:
         if columns is not None:
             # The general way makes the format and any error of it; from then on it is here.
             result = plan.formats.get(formats)
-            if result is None or not plan.is_point:
+            if result is None:
                 return False
         self.query = plan.source
         self.query_start = self.env.statement_timestamp = self.clock()
@@ -304,11 +312,11 @@ class Session:
                 context.txn, context.snapshot = txn, engine.snapshot(txn)
             if result is None:
                 out.append(messages.BIND_COMPLETE_NO_DATA if described else messages.BIND_COMPLETE)
-                count = plan.run(context, params)
+                count = point(context, params)
                 out.append(messages.command_complete(plan.tag, count))
             else:
                 out.append(result.bound_described if described else messages.BIND_COMPLETE)
-                rows = plan.fetch_all(context, params)
+                rows = point(context, params)
                 count = len(rows)
                 if count:
                     self.gated = True
@@ -338,7 +346,7 @@ class Session:
         """ReadyForQuery, after reports of changed settings."""
         if self.status_changes:
             self._report_status()
-        self.several_statements = False
+        self.several_statements = self.pipelined = self.commit_at_once = False
         self.out.append(READY[self.block])
         self.state_change = self.clock()
 
@@ -421,14 +429,40 @@ class Session:
         self.timer = None
         self.interrupt(QueryCanceled("canceling statement due to statement timeout"))
 
+    def add_portal(self, portal: Portal) -> None:
+        """Open a portal; an unnamed one replaces the last."""
+        name = portal.name.encode()
+        self.drop_portal(name)
+        portal.level = len(self.savepoints or ())
+        self.portals[name] = portal
+
+    def drop_portal(self, name: bytes) -> None:
+        """Close one, if it is there."""
+        portal = self.portals.pop(name, None)
+        if portal is not None:
+            portal.close()
+
+    def drop_portals(self, level: int = 0) -> None:
+        """Close those that were opened with at least so many savepoints, except those that their transaction left."""
+        for name, portal in list(self.portals.items()):
+            if portal.level >= level and not (portal.held and level):
+                self.drop_portal(name)
+
     def close_portals(self, committed: bool) -> None:
         """At a transaction's end: portals end; cursors WITH HOLD of a committed transaction stay, materialized
         before."""
-        kept = {}
-        for name, portal in self.portals.items():
-            if portal.held or (committed and portal.hold_rows(self)):
-                kept[name] = portal
-        self.portals = kept
+        for name, portal in list(self.portals.items()):
+            if not (portal.held or (committed and portal.hold_rows(self))):
+                self.drop_portal(name)
+
+    def end_of_execute(self) -> None:
+        """After an Execute: what must be alone in its transaction is committed at once, all else with Sync."""
+        if self.commit_at_once:
+            self.commit_at_once = False
+            if self.block == transactions.IDLE:
+                transactions.commit(self)
+        else:
+            self.pipelined = True
 
     def characteristics(self) -> tuple[str, bool, bool]:
         """(isolation, read only, deferrable) of the transaction, or those that the next would have."""
@@ -440,7 +474,7 @@ class Session:
         """The client is gone and nothing of the session runs: give everything back."""
         self.terminating = True
         self.disarm_timeout()
-        self.portals.clear()
+        self.drop_portals()
         self.statements.clear()
         transactions.abort(self)
         self.engine.end_session(self)
@@ -554,6 +588,11 @@ class Session:
         """current_schemas."""
         found: list[str] = self.engine.session_function(self, "search_path_schemas", include_implicit)
         return found
+
+    def type_of(self, oid: int) -> PgType:
+        """A type by OID, as this session's catalog has it; raises 42704."""
+        kind: PgType = self.engine.catalog.view(self).type(oid)
+        return kind
 
     def current_xid(self, assign: bool) -> int | None:
         """The transaction's xid."""

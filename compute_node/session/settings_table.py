@@ -115,6 +115,9 @@ trace_sort|bool|off|user||||
 wal_consistency_checking|string||superuser||||
 zero_damaged_pages|bool|off|superuser||||
 """,
+    "File Locations": """
+hba_file|string||postmaster||||
+""",
     "Lock Management": """
 deadlock_timeout|integer|1000|superuser|ms|1|2147483647|
 max_locks_per_transaction|integer|64|postmaster||10|2147483647|

@@ -25,7 +25,10 @@ class CatalogView(Protocol):
         """By PostgreSQL's internal name (int4, not integer)."""
 
     def type(self, oid: int) -> PgType:
-        """By OID; raises XX000 for an unknown one."""
+        """By OID; raises 42704 for an unknown one."""
+
+    def type_name(self, oid: int) -> tuple[str, str]:
+        """Schema and internal name of a type; raises 42704 for an unknown one."""
 
     def functions(self, schema: str | None, name: str) -> list[Function]:
         """All of that name that the search path reaches."""

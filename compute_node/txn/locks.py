@@ -20,7 +20,7 @@ from typing import Any
 
 from aurora.errors import DeadlockDetected, LockNotAvailable, OutOfMemory, SqlError
 from compute_node.hub import HUB, Waiter
-from compute_node.txn.transaction import Txn
+from compute_node.txn.transaction import Ties, Txn
 
 ACCESS_SHARE, ROW_SHARE, ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE = 1, 2, 3, 4
 SHARE, SHARE_ROW_EXCLUSIVE, EXCLUSIVE, ACCESS_EXCLUSIVE = 5, 6, 7, 8
@@ -212,7 +212,7 @@ class LockManager:
 
     def _grant(self, lock: RelationLock, txn: Txn, mode: int) -> None:
         modes = lock.holders.get(txn, 0) | 1 << mode
-        lock.holders[txn] = txn.table_locks[lock.oid] = modes
+        lock.holders[txn] = txn.tie().table_locks[lock.oid] = modes
         lock.held |= 1 << mode
 
     def _grant_waiters(self, lock: RelationLock) -> None:
@@ -250,9 +250,10 @@ class LockManager:
     def _wait_with(
         self, txn: Txn, holder: Txn, key: tuple[int, int], text: str, name: str, turn: RowQueue | None
     ) -> RowQueue:
-        queue = holder.row_queues.get(key)
+        queues = holder.tie().row_queues
+        queue = queues.get(key)
         if queue is None:
-            queue = holder.row_queues[key] = RowQueue(holder)
+            queue = queues[key] = RowQueue(holder)
         waiter = Waiter()
         me = Waiting(txn, queue, waiter, "ShareLock", text)
         if turn is None:
@@ -300,7 +301,7 @@ class LockManager:
         """``txn`` has superseded version ``tid`` by ``new_tid`` (0: deleted the row, ``tid``: locked it): who waits,
         waits for it now, and locks beside the update move to the new version."""
         if turn is not None and turn.waiting:
-            held = txn.row_queues.setdefault((relfile, tid), turn)
+            held = txn.tie().row_queues.setdefault((relfile, tid), turn)
             if held is turn:
                 turn.holder, turn.attached = txn, True
             else:
@@ -331,7 +332,7 @@ class LockManager:
         if held is None or held[0] < strength:
             level = len(txn.levels) - 1 if held is None else held[1]
             locked.holders[txn] = (strength, level)
-            txn.row_locks[locked] = level
+            txn.tie().row_locks[locked] = level
         if strength >= FOR_NO_KEY_UPDATE:
             # A weaker lock leaves the turn to the next, who may share it.
             self.row_taken(txn, relfile, tid, tid, turn)
@@ -351,12 +352,13 @@ class LockManager:
         if holder is None or holder is txn:
             return
         waiter = Waiter()
-        holder.waiters.append(waiter)
+        waiters = holder.tie().waiters
+        waiters.append(waiter)
         try:
             self._wait(txn, Waiting(txn, holder, waiter, "ShareLock", f"transaction {xid}"))
         except BaseException as error:
-            if waiter in holder.waiters:
-                holder.waiters.remove(waiter)
+            if waiter in waiters:
+                waiters.remove(waiter)
             if isinstance(error, DeadlockDetected):
                 error.where = f'while inserting index tuple in relation "{name}"'
             raise
@@ -437,7 +439,7 @@ class LockManager:
     def release_relation(self, txn: Txn, oid: int) -> None:
         """Give one lock back before the end."""
         lock = self.relations[oid]
-        del lock.holders[txn], txn.table_locks[oid]
+        del lock.holders[txn], txn.tie().table_locks[oid]
         self._settle(lock)
         if lock.queue:
             self._grant_waiters(lock)
@@ -449,43 +451,46 @@ class LockManager:
         if not modes:
             self.release_relation(txn, oid)
             return
-        lock.holders[txn] = txn.table_locks[oid] = modes
+        lock.holders[txn] = txn.tie().table_locks[oid] = modes
         self._settle(lock)
         if lock.queue:
             self._grant_waiters(lock)
 
-    def release_all(self, txn: Txn, commit_lsn: int) -> None:
-        """The transaction ended (``commit_lsn`` 0: aborted or read-only): everybody who waited for it goes on."""
-        for oid in txn.table_locks:
+    def release_all(self, txn: Txn, ties: Ties) -> None:
+        """The transaction has ended: everybody who waited for it goes on."""
+        for oid in ties.table_locks:
             lock = self.relations[oid]
             del lock.holders[txn]
             self._settle(lock)
             if lock.queue:
                 self._grant_waiters(lock)
-        txn.table_locks.clear()
-        for waiter in txn.waiters:
-            waiter.wake()
-        txn.waiters.clear()
-        for locked in txn.row_locks:
+        ties.table_locks.clear()
+        self._wake_waiters(ties)
+        for locked in ties.row_locks:
             self._release_row(txn, locked)
-        txn.row_locks.clear()
-        self._wake_queues(txn)
+        ties.row_locks.clear()
+        self._wake_queues(ties)
 
-    def _wake_queues(self, txn: Txn) -> None:
-        if txn.row_queues:
-            queues = list(txn.row_queues.values())
-            txn.row_queues.clear()
+    @staticmethod
+    def _wake_waiters(ties: Ties) -> None:
+        for waiter in ties.waiters:
+            waiter.wake()
+        ties.waiters.clear()
+
+    def _wake_queues(self, ties: Ties) -> None:
+        if ties.row_queues:
+            queues = list(ties.row_queues.values())
+            ties.row_queues.clear()
             for queue in queues:
                 self._wake_head(queue)
 
     def release_rows_of_level(self, txn: Txn, index: int) -> None:
         """A rollback to savepoint level ``index``: its row locks go, and who waits looks again."""
-        for locked, level in list(txn.row_locks.items()):
+        ties = txn.tie()
+        for locked, level in list(ties.row_locks.items()):
             if level >= index:
-                del txn.row_locks[locked]
+                del ties.row_locks[locked]
                 self._release_row(txn, locked)
         # Whether a row itself was given back only its version tells: the heads look, and wait again if not.
-        self._wake_queues(txn)
-        for waiter in txn.waiters:
-            waiter.wake()
-        txn.waiters.clear()
+        self._wake_queues(ties)
+        self._wake_waiters(ties)

@@ -7,6 +7,8 @@ into the commit log. Nothing waits for durability here: locks pass on at once, a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from aurora.errors import InvalidSavepoint, InvariantViolation
@@ -14,6 +16,7 @@ from aurora.ids import FIRST_NORMAL_XID
 from aurora.kernels import clog as clog_kernel
 from aurora.kernels.python.clog import ABORTED, XIDS_PER_PAGE
 from aurora.page import OFF_KIND, PageKind
+from compute_node.txn.horizon import Hold, Holds
 from compute_node.txn.locks import LockManager
 from compute_node.txn.transaction import READ_COMMITTED, Level, Txn
 
@@ -22,7 +25,6 @@ XID_RANGE = 4096
 """Xids reserved by one logged write of the superblock's limit."""
 WEAK_LOCKS_KEPT = 16
 """Statements whose weak locks a retired transaction keeps for its next life."""
-NO_LIMIT_LSN = (1 << 63) - 1
 
 
 class TransactionManager:
@@ -38,6 +40,7 @@ class TransactionManager:
         self._cache = storage.cache
         self.active: dict[Txn, None] = {}
         self.by_xid: dict[int, Txn] = {}
+        self.holds = Holds()
         self.commits = 0
         self.rollbacks = 0
         self.locks = LockManager(self)
@@ -63,23 +66,9 @@ class TransactionManager:
         return txn
 
     def retire(self, txn: Txn) -> bool:
-        """End a READ COMMITTED transaction that wrote nothing, locked no row and has nobody waiting, so that ``resume``
-        can begin it again: most transactions are single reads. False: it is not one of these, and goes on."""
-        if (
-            txn.own
-            or txn.table_locks
-            or txn.row_locks
-            or txn.row_queues
-            or txn.waiters
-            or txn.held
-            or txn.catalog is not None
-            or txn._on_commit
-            or txn._on_abort
-            or txn.read_only
-            or not txn.follow
-            or len(txn.levels) > 1
-            or len(txn.weak_locks) > WEAK_LOCKS_KEPT
-        ):
+        """End a READ COMMITTED transaction that nothing is tied to, so that ``resume`` can begin it again: most
+        transactions are single reads. False: it is not one of these, and goes on."""
+        if txn.ties is not None or txn.read_only or not txn.follow or len(txn.weak_locks) > WEAK_LOCKS_KEPT:
             return False
         del self.active[txn]
         self.commits += 1
@@ -97,6 +86,7 @@ class TransactionManager:
 
     def assign(self, txn: Txn) -> int:
         """The xid that the current level writes with, taken now if need be (levels below get theirs first)."""
+        txn.tie()
         for level in txn.levels:
             if not level.xid:
                 while self.next_xid >= self._storage.superblock.xid_limit:
@@ -144,17 +134,32 @@ class TransactionManager:
             lsn = txn.dep_lsn
         if not txn.follow:
             txn.snapshot_lsn = lsn
-        txn.oldest_lsn = lsn if not txn.held else min(lsn, *txn.held)
+        txn.oldest_lsn = lsn
         return clog_kernel.Snapshot(lsn, txn.own, txn.cid)
 
-    def latest_snapshot(self, txn: Txn | None = None) -> Any:
+    def latest_snapshot(self, txn: Txn) -> Any:
         """Everything committed so far, durable or not, and all that ``txn`` has written, its current command
         included. Who shows what it read must depend on the LSN of the changes (``Txn.depend``)."""
-        if txn is None:
-            return clog_kernel.Snapshot(self._log.next_lsn, set(), 0)
         if not txn.oldest_lsn:
             txn.oldest_lsn = self._volume.vdl
         return clog_kernel.Snapshot(self._log.next_lsn, txn.own, txn.cid + 1)
+
+    @contextmanager
+    def reading(self, owner: str) -> Iterator[Any]:
+        """A snapshot of everything committed so far, durable or not, for a reader without a transaction (catalog,
+        vacuum); it holds the row horizon as long as the ``with`` lasts. As for ``latest_snapshot``, who shows what it
+        read must depend on the LSN of the changes."""
+        lsn = int(self._log.next_lsn)
+        with self.holds.add(lsn, owner):
+            yield clog_kernel.Snapshot(lsn, set(), 0)
+
+    def hold(self, lsn: int, owner: str, txn: Txn | None = None) -> Hold:
+        """Keep the versions that a snapshot at ``lsn`` sees until the hold is released, at the latest when ``txn``
+        ends. Take it while the statement of that snapshot is still ``txn``'s newest."""
+        hold = self.holds.add(lsn, owner)
+        if txn is not None:
+            txn.tie().holds.append(hold)
+        return hold
 
     def row_horizon(self) -> int:
         """LSN of the oldest snapshot that may still be in use: versions deleted at or below it are seen by nobody."""
@@ -162,7 +167,7 @@ class TransactionManager:
         for txn in self.active:
             if txn.oldest_lsn and txn.oldest_lsn < horizon:
                 horizon = txn.oldest_lsn
-        return int(horizon)
+        return self.holds.oldest(int(horizon))
 
     def is_aborted(self, xid: int) -> bool:
         """Whether ``xid`` aborted, or was cut off by a restart; may wait for a page of the commit log."""
@@ -184,8 +189,9 @@ class TransactionManager:
         self.commits += 1
         if lsn:
             txn.depend(lsn)
-            for committed in txn._on_commit:
-                committed(lsn)
+            if txn.ties is not None:
+                for committed in txn.ties.on_commit:
+                    committed(lsn)
             self._volume.flush_soon("commit")
         return lsn
 
@@ -226,8 +232,6 @@ class TransactionManager:
         self._end(txn, 0)
         # One that never looked at anything was only begun anew (SET TRANSACTION), or might as well not have begun.
         self.rollbacks += bool(txn.oldest_lsn or txn.own)
-        for aborted in txn._on_abort:
-            aborted()
 
     def _write_aborts(self, xids: Any, created: list[int]) -> None:
         self._load_states(xids)
@@ -243,12 +247,17 @@ class TransactionManager:
         del self.active[txn]
         for xid in txn.own:
             del self.by_xid[xid]
-        self.locks.release_all(txn, lsn)
+        ties = txn.ties
+        if ties is not None:
+            for hold in ties.holds:
+                hold.release()
+            self.locks.release_all(txn, ties)
 
     # Savepoints
 
     def savepoint(self, txn: Txn, name: str) -> None:
         """Open a subtransaction; its xid comes with its first write."""
+        txn.tie()
         txn.levels.append(Level(name))
         txn.write_xid = 0
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from compute_node.hub import Waiter
+from compute_node.txn.horizon import Hold
 
 READ_COMMITTED = "read committed"
+_NO_LOCKS: Mapping[int, int] = MappingProxyType({})
 
 
 class Level:
@@ -24,34 +27,47 @@ class Level:
         self.dropped: list[int] = []
 
 
+class Ties:
+    """What a transaction has to give back or tell when it ends, and who hangs on it. Most transactions are single reads
+    and never have any: they end without a look at it (``TransactionManager.retire``). Whatever outlives a statement
+    belongs here, so that its being there is the one thing to ask."""
+
+    __slots__ = ("catalog", "holds", "on_commit", "row_locks", "row_queues", "table_locks", "waiters")
+
+    def __init__(self) -> None:
+        self.table_locks: dict[int, int] = {}
+        """relation or advisory key → mask of modes (1 << mode)"""
+        self.row_locks: dict[Any, int] = {}
+        self.row_queues: dict[tuple[int, int], Any] = {}
+        self.waiters: list[Waiter] = []
+        self.holds: list[Hold] = []
+        self.catalog: Any = None
+        self.on_commit: list[Callable[[int], None]] = []
+
+
 class Txn:
     """``write_xid`` is the current level's xid, 0 before its first write; ``own`` the set of all its live xids,
     shared with its snapshots; ``cid`` the current command. ``follow``: rows changed since the snapshot are followed
-    (READ COMMITTED) instead of failing with 40001. ``dep_lsn``: output depends on this LSN being durable."""
+    (READ COMMITTED) instead of failing with 40001. ``dep_lsn``: output depends on this LSN being durable.
+    ``oldest_lsn``: the snapshot of its current statement; snapshots that outlive it are holds. ``ties`` is None until
+    something is attached; ``tie`` makes it."""
 
     __slots__ = (
-        "_on_abort",
-        "_on_commit",
-        "catalog",
         "catalog_changed",
         "cid",
         "deferrable",
         "dep_lsn",
         "ended",
         "follow",
-        "held",
         "isolation",
         "levels",
         "oldest_lsn",
         "own",
         "read_only",
-        "row_locks",
-        "row_queues",
         "session",
         "snapshot_lsn",
         "start_us",
-        "table_locks",
-        "waiters",
+        "ties",
         "waiting",
         "weak_locks",
         "write_xid",
@@ -69,20 +85,13 @@ class Txn:
         self.dep_lsn: int = 0 if session is None else session.dep_lsn
         self.snapshot_lsn = 0
         self.oldest_lsn = 0
-        self.held: list[int] = []
         self.levels = [Level("")]
-        self.catalog: Any = None
         self.catalog_changed = False
-        self.table_locks: dict[int, int] = {}
         self.weak_locks: set[Any] = set()
-        self.row_locks: dict[Any, int] = {}
-        self.row_queues: dict[tuple[int, int], Any] = {}
-        self.waiters: list[Waiter] = []
+        self.ties: Ties | None = None
         self.waiting: Any = None
         self.ended = False
         self.start_us = 0
-        self._on_commit: list[Callable[[int], None]] = []
-        self._on_abort: list[Callable[[], None]] = []
 
     @property
     def xid(self) -> int | None:
@@ -94,6 +103,23 @@ class Txn:
         """The session's process id in messages; 0 without a session."""
         return int(getattr(self.session, "pid", 0) or 0)
 
+    def tie(self) -> Ties:
+        """Its ties, made if there are none."""
+        ties = self.ties
+        if ties is None:
+            ties = self.ties = Ties()
+        return ties
+
+    @property
+    def table_locks(self) -> Mapping[int, int]:
+        """Relation and advisory locks that it holds: key → mask of modes."""
+        return _NO_LOCKS if self.ties is None else self.ties.table_locks
+
+    @property
+    def catalog(self) -> Any:
+        """Its own side of the catalog, None when it has changed nothing there."""
+        return None if self.ties is None else self.ties.catalog
+
     def depend(self, lsn: int) -> None:
         """What this transaction shows from now on depends on ``lsn`` being durable."""
         if lsn > self.dep_lsn:
@@ -104,16 +130,4 @@ class Txn:
 
     def on_commit(self, callback: Callable[[int], None]) -> None:
         """Call with the commit LSN right after the commit record is in the log. It must neither raise nor wait."""
-        self._on_commit.append(callback)
-
-    def on_abort(self, callback: Callable[[], None]) -> None:
-        """Call after an abort of the whole transaction. It must neither raise nor wait."""
-        self._on_abort.append(callback)
-
-    def hold(self, lsn: int) -> None:
-        """A cursor keeps reading at snapshot ``lsn`` beyond this statement."""
-        self.held.append(lsn)
-
-    def unhold(self, lsn: int) -> None:
-        """The cursor is closed."""
-        self.held.remove(lsn)
+        self.tie().on_commit.append(callback)

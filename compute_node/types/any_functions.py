@@ -10,23 +10,23 @@ from typing import Any
 
 from aurora.errors import InvalidParameterValue, NullValueNotAllowed
 from compute_node.types.declare import fn, specialized
-from compute_node.types.oids import BOOL, TEXT
-from compute_node.types.registry import REGISTRY, FunctionContext, PgType, TypeEnv
+from compute_node.types.oids import BOOL
+from compute_node.types.registry import FunctionContext, PgType, Specialize, TypeEnv
 from compute_node.types.string_functions import quote_identifier, quote_literal
 
 Writer = Callable[[Any, TypeEnv], str]
+Types = tuple[PgType, ...]
 
 
-def writer(oid: int) -> Writer:
-    """Text output for a type; types that are not built in have text's."""
-    item: PgType = REGISTRY.types.get(oid) or REGISTRY.types[TEXT]
-    if oid == BOOL:
+def writer(item: PgType) -> Writer:
+    """Text output for a type."""
+    if item.oid == BOOL:
         return lambda value, env: "t" if value else "f"
     return item.output
 
 
-def _concat(types: tuple[int, ...], result: int) -> Callable[..., str]:
-    writers = [writer(oid) for oid in types]
+def _concat(types: Types, result: PgType) -> Callable[..., str]:
+    writers = [writer(item) for item in types]
 
     def concat(context: FunctionContext, *values: Any) -> str:
         env = context.env
@@ -37,8 +37,8 @@ def _concat(types: tuple[int, ...], result: int) -> Callable[..., str]:
     return concat
 
 
-def _concat_ws(types: tuple[int, ...], result: int) -> Callable[..., str | None]:
-    writers = [writer(oid) for oid in types]
+def _concat_ws(types: Types, result: PgType) -> Callable[..., str | None]:
+    writers = [writer(item) for item in types]
 
     def concat_ws(context: FunctionContext, separator: str | None, *values: Any) -> str | None:
         if separator is None:
@@ -99,8 +99,8 @@ def _format_one(match: re.Match[str], arguments: _Arguments) -> str:
     return text.ljust(abs(width)) if left else text.rjust(abs(width))
 
 
-def _format(types: tuple[int, ...], result: int) -> Callable[..., str | None]:
-    writers = [writer(oid) for oid in types[1:]]
+def _format(types: Types, result: PgType) -> Callable[..., str | None]:
+    writers = [writer(item) for item in types[1:]]
 
     def render(context: FunctionContext, template: str | None, *values: Any) -> str | None:
         if template is None:
@@ -115,12 +115,12 @@ specialized(3539, "format(text, variadic any) text stable nullable", _format, ne
 specialized(3540, "format(text) text stable nullable", _format, needs_context=True)
 
 
-def _text_any(types: tuple[int, ...], result: int) -> Callable[..., str]:
+def _text_any(types: Types, result: PgType) -> Callable[..., str]:
     write = writer(types[1])
     return lambda context, text, value: text + write(value, context.env)
 
 
-def _any_text(types: tuple[int, ...], result: int) -> Callable[..., str]:
+def _any_text(types: Types, result: PgType) -> Callable[..., str]:
     write = writer(types[0])
     return lambda context, value, text: write(value, context.env) + text
 
@@ -129,16 +129,16 @@ specialized(2003, "textanycat(text, anynonarray) text stable", _text_any, needs_
 specialized(2004, "anytextcat(anynonarray, text) text stable", _any_text, needs_context=True)
 
 
-def _typeof(types: tuple[int, ...], result: int) -> Callable[..., int]:
-    oid = types[0]
+def _typeof(types: Types, result: PgType) -> Callable[..., int]:
+    oid = types[0].oid
     return lambda value: oid
 
 
 specialized(1619, "pg_typeof(any) regtype stable nullable", _typeof)
 
 
-def _quote_any(null_text: str | None) -> Callable[[tuple[int, ...], int], Callable[..., str | None]]:
-    def specialize(types: tuple[int, ...], result: int) -> Callable[..., str | None]:
+def _quote_any(null_text: str | None) -> Specialize:
+    def specialize(types: Types, result: PgType) -> Callable[..., str | None]:
         write = writer(types[0])
         return lambda context, value: null_text if value is None else quote_literal(write(value, context.env))
 
@@ -151,10 +151,9 @@ fn(438, "num_nulls(variadic any) int4 nullable", lambda *values: sum(1 for each 
 fn(440, "num_nonnulls(variadic any) int4 nullable", lambda *values: sum(1 for each in values if each is not None))
 
 
-def _larger(pick_larger: bool) -> Callable[[tuple[int, ...], int], Callable[..., Any]]:
-    def specialize(types: tuple[int, ...], result: int) -> Callable[..., Any]:
-        item = REGISTRY.types.get(types[0])
-        key = (item.sort_value if item is not None else None) or (lambda value: value)
+def _larger(pick_larger: bool) -> Specialize:
+    def specialize(types: Types, result: PgType) -> Callable[..., Any]:
+        key = types[0].sort_value or (lambda value: value)
         return lambda a, b: (a if key(a) >= key(b) else b) if pick_larger else (a if key(a) <= key(b) else b)
 
     return specialize
@@ -164,8 +163,8 @@ specialized(515, "array_larger(anyarray, anyarray) anyarray", _larger(True))
 specialized(516, "array_smaller(anyarray, anyarray) anyarray", _larger(False))
 
 
-def _column_size(types: tuple[int, ...], result: int) -> Callable[..., int]:
-    item = REGISTRY.types.get(types[0], REGISTRY.types[TEXT])
+def _column_size(types: Types, result: PgType) -> Callable[..., int]:
+    item = types[0]
     if item.length > 0:
         return lambda value: item.length
     send = item.send or str.encode

@@ -14,24 +14,21 @@ from aurora.errors import (
 )
 from compute_node.types.array import array_order, dimensions, flatten, nest
 from compute_node.types.declare import fn, fns, specialized
-from compute_node.types.registry import REGISTRY, FunctionContext, PgType
+from compute_node.types.registry import REGISTRY, FunctionContext, PgType, Specialize
 
 Array = list[Any]
 
 
-def element_type(array_oid: int) -> PgType | None:
-    """The element type of a built-in array type; None for others."""
-    item = REGISTRY.types.get(array_oid)
-    return REGISTRY.types.get(item.element) if item is not None else None
+Types = tuple[PgType, ...]
 
 
-def _order(array_oid: int) -> Callable[[Array], Any]:
-    element = element_type(array_oid)
+def _order(array: PgType) -> Callable[[Array], Any]:
+    element = array.element_type
     return array_order(element if element is not None else REGISTRY.types_by_name["text"])
 
 
-def _compare(test: Callable[[Any, Any], Any]) -> Callable[[tuple[int, ...], int], Callable[..., Any]]:
-    def specialize(types: tuple[int, ...], result: int) -> Callable[..., Any]:
+def _compare(test: Callable[[Any, Any], Any]) -> Specialize:
+    def specialize(types: Types, result: PgType) -> Callable[..., Any]:
         order = _order(types[0])
         return lambda a, b: test(order(a), order(b))
 
@@ -47,13 +44,13 @@ specialized(396, "array_ge(anyarray, anyarray) bool", _compare(lambda a, b: a >=
 specialized(382, "btarraycmp(anyarray, anyarray) int4", _compare(lambda a, b: (a > b) - (a < b)))
 
 
-def _keys(array_oid: int) -> Callable[[Array], list[Any]]:
-    element = element_type(array_oid)
+def _keys(array: PgType) -> Callable[[Array], list[Any]]:
+    element = array.element_type
     key = element.sort_value if element is not None else None
     return lambda value: [each if each is None or key is None else key(each) for each in flatten(value)]
 
 
-def _contains(types: tuple[int, ...], result: int) -> Callable[..., bool]:
+def _contains(types: Types, result: PgType) -> Callable[..., bool]:
     keys = _keys(types[0])
 
     def contains(whole: Array, part: Array) -> bool:
@@ -63,12 +60,12 @@ def _contains(types: tuple[int, ...], result: int) -> Callable[..., bool]:
     return contains
 
 
-def _contained(types: tuple[int, ...], result: int) -> Callable[..., bool]:
+def _contained(types: Types, result: PgType) -> Callable[..., bool]:
     contains = _contains(types, result)
     return lambda part, whole: contains(whole, part)
 
 
-def _overlap(types: tuple[int, ...], result: int) -> Callable[..., bool]:
+def _overlap(types: Types, result: PgType) -> Callable[..., bool]:
     keys = _keys(types[0])
 
     def overlap(a: Array, b: Array) -> bool:
@@ -95,17 +92,15 @@ def _lower(value: Array, dimension: int) -> int | None:
 fn(2176, "array_length(anyarray, int4) int4", _length)
 
 
-def _specialized_lower(types: tuple[int, ...], result: int) -> Callable[..., int | None]:
+def _specialized_lower(types: Types, result: PgType) -> Callable[..., int | None]:
     """oidvector and int2vector start at 0, every other array at 1."""
-    vector = REGISTRY.types.get(types[0])
-    if vector is not None and vector.name in ("oidvector", "int2vector"):
+    if types[0].name in ("oidvector", "int2vector"):
         return lambda value, dimension: 0 if dimension == 1 else None
     return _lower
 
 
-def _specialized_upper(types: tuple[int, ...], result: int) -> Callable[..., int | None]:
-    vector = REGISTRY.types.get(types[0])
-    if vector is not None and vector.name in ("oidvector", "int2vector"):
+def _specialized_upper(types: Types, result: PgType) -> Callable[..., int | None]:
+    if types[0].name in ("oidvector", "int2vector"):
         return lambda value, dimension: len(value) - 1 if dimension == 1 else None
     return _length
 
@@ -234,9 +229,8 @@ def _subscripts(value: Array, dimension: int, backwards: bool = False) -> Iterat
     return iter(range(length, 0, -1) if backwards else range(1, length + 1))
 
 
-def _specialized_subscripts(types: tuple[int, ...], result: int) -> Callable[..., Iterator[int]]:
-    vector = REGISTRY.types.get(types[0])
-    if vector is not None and vector.name in ("oidvector", "int2vector"):
+def _specialized_subscripts(types: Types, result: PgType) -> Callable[..., Iterator[int]]:
+    if types[0].name in ("oidvector", "int2vector"):
         return lambda value, dimension, backwards=False: (each - 1 for each in _subscripts(value, dimension, backwards))
     return _subscripts
 
@@ -245,8 +239,8 @@ specialized(1192, "generate_subscripts(anyarray, int4) setof int4", _specialized
 specialized(1191, "generate_subscripts(anyarray, int4, bool) setof int4", _specialized_subscripts)
 
 
-def _to_string(types: tuple[int, ...], result: int) -> Callable[..., str | None]:
-    element = element_type(types[0])
+def _to_string(types: Types, result: PgType) -> Callable[..., str | None]:
+    element = types[0].element_type
     write = element.output if element is not None else lambda value, env: str(value)
 
     def join(

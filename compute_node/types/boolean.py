@@ -7,7 +7,7 @@ import operator
 from compute_node.types.common import WHITESPACE, fixed_codec, invalid_syntax
 from compute_node.types.declare import fn, fns
 from compute_node.types.oids import BOOL
-from compute_node.types.registry import REGISTRY, PgType, TypeEnv
+from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
 
 _WORDS: dict[str, bool] = {}
 for _word, _shortest, _value in (
@@ -50,6 +50,7 @@ REGISTRY.add_type(
         receive=_receive,
         send=_send,
         disk="?",
+        wire=Wire(b"b", b"B", b"b"),
         sort_key=lambda value: b"\x01" if value else b"\x00",
     )
 )

@@ -9,7 +9,7 @@ from aurora.errors import ArraySubscriptError, InvalidParameterValue, InvalidTex
 from compute_node.types.common import bytes_key
 from compute_node.types.declare import comparisons, fn, fns
 from compute_node.types.oids import BYTEA
-from compute_node.types.registry import REGISTRY, PgType, TypeEnv
+from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
 
 _ESCAPE = re.compile(rb"\\(?:\\|[0-3][0-7][0-7])")
 _HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
@@ -74,6 +74,7 @@ REGISTRY.add_type(
         send=bytes,
         disk="y",
         sort_key=bytes_key,
+        wire=Wire(binary=b"y"),
     )
 )
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from aurora.errors import InvariantViolation
 from compute_node.types.oids import TYPE_OIDS
-from compute_node.types.registry import REGISTRY, Aggregate, Function
+from compute_node.types.registry import REGISTRY, Aggregate, Function, Specialize
 
 _SIGNATURE = re.compile(r"(\w+)\(([^)]*)\) (setof )?([\w\[\]]+)((?: \w+)*)")
 _VOLATILITY = {"stable": "s", "volatile": "v"}
@@ -72,9 +72,7 @@ def fns(block: str, implementation: Callable[..., Any], inline: str | None = Non
         fn(int(oid), signature, implementation, inline, **extra)
 
 
-def specialized(
-    oid: int, signature: str, specialize: Callable[[tuple[int, ...], int], Callable[..., Any]], **extra: Any
-) -> None:
+def specialized(oid: int, signature: str, specialize: Specialize, **extra: Any) -> None:
     """Declare a function whose code depends on the actual argument types (see ``Function.specialize``)."""
 
     def unspecialized(*_: Any) -> Any:

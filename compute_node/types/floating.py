@@ -20,7 +20,7 @@ from aurora.errors import InvalidArgumentForLog, InvalidArgumentForPower, Numeri
 from compute_node.types.common import GREATEST, WHITESPACE, division_by_zero, fixed_codec, invalid_syntax
 from compute_node.types.declare import comparisons, fn, fns
 from compute_node.types.integer import HIGH, LOW, overflow
-from compute_node.types.registry import REGISTRY, PgType, TypeEnv
+from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
 
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _WORDS = {"nan": math.nan, "inf": math.inf, "infinity": math.inf}
@@ -181,6 +181,7 @@ REGISTRY.add_type(
         output=lambda value, env: float4_text(value, env.extra_float_digits),
         receive=_receive4,
         send=_send4,
+        wire=Wire(binary=b"f"),
         disk="f",
         sort_value=float_order,
         sort_key=float_key,
@@ -201,6 +202,7 @@ REGISTRY.add_type(
         output=lambda value, env: float8_text(value, env.extra_float_digits),
         receive=_receive8,
         send=_send8,
+        wire=Wire(binary=b"d"),
         disk="d",
         sort_value=float_order,
         sort_key=float_key,

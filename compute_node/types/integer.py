@@ -16,7 +16,7 @@ from typing import NoReturn
 from aurora.errors import NumericValueOutOfRange
 from compute_node.types.common import division_by_zero, fixed_codec, invalid_syntax, value_out_of_range
 from compute_node.types.declare import fn, fns
-from compute_node.types.registry import REGISTRY, PgType, TypeEnv
+from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
 
 _INTEGER = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]+[ \t\n\v\f\r]*")
 FORMATTED = {2: "smallint", 4: "integer", 8: "bigint"}
@@ -88,6 +88,7 @@ for _size, _oid, _array, _disk in ((2, 21, 1005, "h"), (4, 23, 1007, "i"), (8, 2
             send=_send,
             disk=_disk,
             sort_key=_sort_key(_size),
+            wire=Wire(b"i", b"%d" % _size, b"%d" % _size, "i"),
         )
     )
 

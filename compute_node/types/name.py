@@ -9,7 +9,7 @@ from compute_node.types.common import receive_text, wrong_length
 from compute_node.types.declare import comparisons, fn, fns
 from compute_node.types.oids import CHAR
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
-from compute_node.types.text import string_type
+from compute_node.types.text import STRING_WIRE, string_type
 
 NAME_BYTES_MAX = 63
 
@@ -57,6 +57,7 @@ string_type(
     align="c",
     storage="p",
     collation=950,
+    wire=STRING_WIRE,
     array=1003,
     element=18,
     input=lambda text, typmod, env: truncate_name(text),

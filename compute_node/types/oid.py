@@ -20,7 +20,7 @@ from aurora.errors import (
 from aurora.ids import make_tid, tid_text
 from compute_node.types.common import fixed_codec, invalid_syntax, string_key, value_out_of_range, wrong_length
 from compute_node.types.declare import comparisons, fn, fns
-from compute_node.types.registry import REGISTRY, PgType, TypeEnv
+from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
 from compute_node.types.text import string_type
 
 _UNSIGNED = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)[ \t\n\v\f\r]*")
@@ -61,7 +61,7 @@ def _u32_type(oid: int, name: str, array: int, read: Callable[[str, int, TypeEnv
     REGISTRY.add_type(PgType(oid=oid, name=name, array=array, input=read, **{**fields, **extra}))  # type: ignore[arg-type]
 
 
-_u32_type(26, "oid", 1028, oid_in, preferred=True)
+_u32_type(26, "oid", 1028, oid_in, preferred=True, wire=Wire(b"i", b"U", b"U"))
 _u32_type(28, "xid", 1011, _xid_in, category="U")
 _u32_type(29, "cid", 1012, _xid_in, category="U")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from compute_node.types.common import receive_text, refuse_input, refuse_output
-from compute_node.types.registry import REGISTRY, PgType
-from compute_node.types.text import text_in, text_out
+from compute_node.types.registry import REGISTRY, PgType, Wire
+from compute_node.types.text import STRING_WIRE, text_in, text_out
 
 
 def _pseudo(oid: int, name: str, **extra: Any) -> None:
@@ -35,8 +35,8 @@ _TEXT: dict[str, Any] = {
     "send": str.encode,
 }
 
-_pseudo(705, "unknown", **{**_TEXT, "category": "X"})
-_pseudo(2275, "cstring", array=1263, **_TEXT)
+_pseudo(705, "unknown", **{**_TEXT, "category": "X", "wire": Wire(b"s", b"s", b"s")})
+_pseudo(2275, "cstring", array=1263, **_TEXT, wire=STRING_WIRE)
 _pseudo(2278, "void", input=lambda text, typmod, env: "", output=lambda value, env: "", send=lambda value: b"")
 _pseudo(2276, "any", formatted_name='"any"')
 _pseudo(2277, "anyarray", length=-1, by_value=False, align="d", storage="x")

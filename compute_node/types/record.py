@@ -12,26 +12,25 @@ from typing import Any
 from aurora.errors import DatatypeMismatch, NotSupported
 from compute_node.types.common import refuse_input
 from compute_node.types.declare import comparisons
-from compute_node.types.oids import TEXT
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
 _SPECIAL = frozenset('(),"\\ \t\n\r\v\f')
 
 
 class Record(tuple[Any, ...]):
-    """A row value with its column types (OIDs)."""
+    """A row value with its column types."""
 
-    types: tuple[int, ...]
+    types: tuple[PgType, ...]
 
     @classmethod
-    def of(cls, values: Iterable[Any], types: Iterable[int]) -> Record:
+    def of(cls, values: Iterable[Any], types: Iterable[PgType]) -> Record:
         """A record from its values and their types."""
         record = cls(values)
         record.types = tuple(types)
         return record
 
 
-def column_types(value: tuple[Any, ...]) -> tuple[int, ...]:
+def column_types(value: tuple[Any, ...]) -> tuple[PgType, ...]:
     """The column types of a record; a plain tuple's are unknown: 0A000."""
     types = getattr(value, "types", None)
     if types is None:
@@ -42,11 +41,10 @@ def column_types(value: tuple[Any, ...]) -> tuple[int, ...]:
 def record_out(value: tuple[Any, ...], env: TypeEnv) -> str:
     """``(a,"b c",)``: NULL is nothing, the empty string is quoted."""
     parts = []
-    for each, oid in zip(value, column_types(value), strict=True):
+    for each, item in zip(value, column_types(value), strict=True):
         if each is None:
             parts.append("")
             continue
-        item = REGISTRY.types.get(oid, REGISTRY.types[TEXT])
         text = record_out(each, env) if isinstance(each, Record) else item.output(each, env)
         if not text or not _SPECIAL.isdisjoint(text):
             text = '"' + text.replace("\\", "\\\\").replace('"', '""') + '"'
@@ -58,24 +56,20 @@ def record_send(value: tuple[Any, ...]) -> bytes:
     """i32 columns, then for each: u32 type, i32 length or -1, bytes."""
     types = column_types(value)
     parts = [struct.pack(">i", len(types))]
-    for each, oid in zip(value, types, strict=True):
+    for each, item in zip(value, types, strict=True):
         if each is None:
-            parts.append(struct.pack(">Ii", oid, -1))
+            parts.append(struct.pack(">Ii", item.oid, -1))
             continue
-        send = REGISTRY.types[oid].send
-        if send is None:
-            raise NotSupported(f"no binary output function available for type {REGISTRY.types[oid].name}")
-        data = send(each)
-        parts.append(struct.pack(">Ii", oid, len(data)) + data)
+        if item.send is None:
+            raise NotSupported(f"no binary output function available for type {item.name}")
+        data = item.send(each)
+        parts.append(struct.pack(">Ii", item.oid, len(data)) + data)
     return b"".join(parts)
 
 
 def record_order(value: tuple[Any, ...]) -> tuple[Any, ...]:
     """Column by column, NULLs last and equal to each other."""
-    types = getattr(value, "types", ())
-    keys: list[Callable[[Any], Any] | None] = [
-        REGISTRY.types[oid].sort_value if oid in REGISTRY.types else None for oid in types
-    ]
+    keys: list[Callable[[Any], Any] | None] = [item.sort_value for item in getattr(value, "types", ())]
     if len(keys) != len(value):
         keys = [None] * len(value)
     return tuple(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from aurora.errors import InvariantViolation
 
@@ -78,6 +78,22 @@ class FunctionContext:
     session: SessionView
 
 
+class Wire(NamedTuple):
+    """The codes with which kernels and COPY handle a type faster than through its functions; empty: through them."""
+
+    text: bytes = b""
+    """row code (``kernels/python/wire.py``) of the text form; empty: ``text_bytes``, else ``output``"""
+    binary: bytes = b""
+    """row code of the binary form; empty: ``send``"""
+    parameter: bytes = b"?"
+    """code with which ``match_point`` decodes a parameter; ``?``: the general decoding"""
+    copy: str = ""
+    """how COPY FROM reads a column: ``i`` as an integer of the type's length, ``s`` as it stands"""
+
+
+_NO_CODES = Wire()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PgType:
     """One row of pg_type with its code.
@@ -109,6 +125,8 @@ class PgType:
     preferred: bool = False
     kind: str = "b"
     element: int = 0
+    element_type: PgType | None = None
+    """the type of OID ``element``, of arrays and vectors"""
     array: int = 0
     align: str = "i"
     storage: str = "p"
@@ -122,6 +140,11 @@ class PgType:
     """format_type's spelling, e.g. ``timestamp with time zone``; None: the name"""
     text_bytes: Callable[[Value], bytes] | None = None
     """fast text output that needs no env (ints, text, bool); None: ``output``"""
+    wire: Wire = _NO_CODES
+    namespace: int = 11
+
+
+Specialize = Callable[[tuple[PgType, ...], PgType], Callable[..., Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,7 +160,7 @@ class Function:
 
     Functions whose code depends on the actual types of polymorphic or "any" arguments have ``specialize``: called
     once per
-    call site with the actual argument type OIDs (variadic arguments already gathered: the call passes one list for a
+    call site with the actual argument types (variadic arguments already gathered: the call passes one list for a
     typed VARIADIC parameter, and the separate values for VARIADIC "any") and the result type, it gives the callable
     to use in place of
     ``implementation``, with the same calling convention.
@@ -161,7 +184,7 @@ class Function:
     defaults: tuple[Value, ...] = ()
     source: str = ""
     namespace: int = 11
-    specialize: Callable[[tuple[int, ...], int], Callable[..., Any]] | None = None
+    specialize: Specialize | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

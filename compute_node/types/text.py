@@ -11,7 +11,7 @@ from typing import Any
 from aurora.errors import InvalidParameterValue, ProgramLimitExceeded, StringDataRightTruncation
 from compute_node.types.common import parse_typmod_int, receive_text, string_key
 from compute_node.types.declare import comparisons, fn, fns
-from compute_node.types.registry import REGISTRY, PgType, TypeEnv
+from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
 
 MAX_LENGTH = 10485760
 
@@ -74,6 +74,11 @@ def without_padding(value: str) -> str:
     return value.rstrip(" ")
 
 
+STRING_WIRE = Wire(b"s", b"s")
+"""a value that goes out as it is, and whose input checks or changes it"""
+TEXT_WIRE = Wire(b"s", b"s", b"s", "s")
+
+
 def string_type(oid: int, name: str, **extra: Any) -> PgType:
     """Declare a type whose value is a str and whose text form is the value."""
     fields: dict[str, Any] = {
@@ -93,11 +98,12 @@ def string_type(oid: int, name: str, **extra: Any) -> PgType:
     return REGISTRY.add_type(PgType(oid=oid, name=name, **{**fields, **extra}))
 
 
-string_type(25, "text", array=1009, preferred=True)
+string_type(25, "text", array=1009, preferred=True, wire=TEXT_WIRE)
 string_type(
     1043,
     "varchar",
     formatted_name="character varying",
+    wire=TEXT_WIRE,
     array=1015,
     input=lambda text, typmod, env: varchar_typmod(text, typmod, False),
     typmod_in=_typmod_in("varchar"),
@@ -108,6 +114,7 @@ string_type(
     1042,
     "bpchar",
     formatted_name="character",
+    wire=STRING_WIRE,
     array=1014,
     input=lambda text, typmod, env: bpchar_typmod(text, typmod, False),
     sort_value=without_padding,

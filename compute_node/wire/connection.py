@@ -26,13 +26,14 @@ from aurora.errors import (
     ProtocolViolation,
     QueryCanceled,
     SqlError,
+    TooManyConnections,
     TransactionResolutionUnknown,
 )
 from aurora.kernels import wire as wire_kernel
 from compute_node.hub import HUB, Waiter
 from compute_node.protocol import messages
 from compute_node.session.session import MAX_MESSAGE_BYTES, Disconnected, Session
-from compute_node.wire.startup import Action, Authenticated, Cancel, Send, StartTls, Startup
+from compute_node.wire.startup import Action, Authenticated, Cancel, Drop, Send, StartTls, Startup, Wait
 
 if TYPE_CHECKING:
     from compute_node.wire.server import Server
@@ -80,6 +81,9 @@ class Connection(asyncio.Protocol):
         """A client has connected, or TLS is up."""
         self._transport = transport
         if self._startup is None:
+            if self._server.is_crowded:
+                self._end_with(TooManyConnections("sorry, too many clients already", severity="FATAL"))
+                return
             self._startup = self._server.make_startup(transport)
             self._authentication_timer = HUB.loop.call_later(
                 self._server.config.authentication_timeout_s, self._authentication_timed_out
@@ -207,8 +211,7 @@ class Connection(asyncio.Protocol):
             if startup is None:
                 return
             data, self.data, self.position = self.data[self.position :], b"", 0
-            for action in startup.feed(data):
-                self._act(action)
+            self._greet(startup, data)
         except Disconnected:
             self._lost = True
         except SqlError as error:
@@ -225,6 +228,19 @@ class Connection(asyncio.Protocol):
             rest, self.data, self.position = self.data[self.position :], b"", 0
             self.data_received(rest)
 
+    def _greet(self, startup: Startup, data: bytes) -> None:
+        """Feed the machine, and again after each wait that it asks for."""
+        more: bytes | None = data
+        while more is not None and not self._closing:
+            fed, more = more, None
+            for action in startup.feed(fed):
+                if isinstance(action, Wait):
+                    if action.seconds:
+                        HUB.sleep(action.seconds)
+                    more = b""
+                else:
+                    self._act(action)
+
     def _act(self, action: Action) -> None:
         if isinstance(action, Send):
             self._transport.write(action.data)
@@ -232,6 +248,10 @@ class Connection(asyncio.Protocol):
             self._transport.write(b"S")
             self._transport.pause_reading()
             HUB.loop.create_task(self._start_tls())
+        elif isinstance(action, Drop):
+            LOGGER.info("connection closed: %s", action.reason)
+            self._closing = True
+            self._finish()
         elif isinstance(action, Cancel):
             self._server.cancel(action.pid, action.secret)
             self._closing = True

@@ -36,6 +36,10 @@ class Verifier:
         salt, stored, server = (b64encode(part).decode() for part in (self.salt, self.stored_key, self.server_key))
         return f"{MECHANISM}${self.iterations}:{salt}${stored}:{server}"
 
+    def fits(self, password: str) -> bool:
+        """Whether a password in the clear is the one."""
+        return hmac.compare_digest(make_verifier(password, self.salt, self.iterations).stored_key, self.stored_key)
+
     @staticmethod
     def parse(text: str) -> Verifier | None:
         """The verifier in a stored text, None when it has another form."""

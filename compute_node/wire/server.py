@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import itertools
 import logging
 import secrets
@@ -14,12 +13,15 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from aurora.errors import (
     AdminShutdown,
     CannotConnectNow,
     InsufficientPrivilege,
+    InvalidAuthorizationSpecification,
+    InvalidPassword,
     SqlError,
     SqlSyntaxError,
     TooManyConnections,
@@ -29,8 +31,10 @@ from compute_node.session.engine import Engine
 from compute_node.session.plans import PlanCache
 from compute_node.session.session import Session
 from compute_node.session.settings import REPORTED, SettingValue
+from compute_node.wire import hba
 from compute_node.wire.connection import Connection
 from compute_node.wire.startup import Authenticated, Authenticator, Startup
+from compute_node.wire.throttle import Throttle
 
 LOGGER = logging.getLogger(__name__)
 
@@ -39,7 +43,7 @@ LOGGER = logging.getLogger(__name__)
 class WireConfig:
     """What the wire needs of the configuration.
 
-    ``trust_loopback``: no password from 127.0.0.0/8, ::1 and unix sockets; every other address needs SCRAM-SHA-256.
+    ``hba_file`` holds the rules of who may connect (``hba``); ``default_rules`` stand in for it when there is none.
     ``settings``: the server's own values by lower-cased name (config file, command line), already parsed.
     """
 
@@ -48,7 +52,8 @@ class WireConfig:
     max_connections: int = 10000
     reserved_connections: int = 3
     authentication_timeout_s: float = 60.0
-    trust_loopback: bool = True
+    hba_file: Path | None = None
+    default_rules: str = hba.DEFAULT_TRUST
     tls_cert: Path | None = None
     tls_key: Path | None = None
     settings: dict[str, SettingValue] = field(default_factory=dict)
@@ -69,6 +74,10 @@ class Server:
         self.commit_wait_seconds = Histogram()
         """How long answers were held back until what they depend on was durable."""
         self.tls_context = _tls(config)
+        self.throttle = Throttle()
+        self.rules = hba.parse(self._rules_text())
+        if self.rules.errors:
+            raise HbaUnusable(f"{config.hba_file}: {'; '.join(self.rules.errors)}")
         self._authenticator = authenticator
         self._clock = clock
         self._pids = itertools.count(1001)
@@ -109,13 +118,16 @@ class Server:
 
     # ---- for connections ----
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether even a client that has proved nothing yet is one too many, as PostgreSQL's postmaster counts."""
+        return len(self.connections) >= 2 * self.config.max_connections
+
     def make_startup(self, transport: Any) -> Startup:
         """The startup machine of a new connection."""
-        peer = transport.get_extra_info("peername")
-        trusted = self.config.trust_loopback and _is_loopback(peer)
         return Startup(
             self._authenticator,
-            trusted,
+            ClientDoor(self, transport.get_extra_info("peername")),
             self.tls_context is not None,
             lambda: secrets.token_urlsafe(18),
             self._mock_secret,
@@ -132,6 +144,10 @@ class Server:
             raise TooManyConnections(
                 "remaining connection slots are reserved for non-replication superuser connections", severity="FATAL"
             )
+        if who.role.connection_limit >= 0 and not who.role.superuser:
+            held = sum(session.session_user == who.user for session in self.sessions.values())
+            if held >= who.role.connection_limit:
+                raise TooManyConnections(f'too many connections for role "{who.user}"', severity="FATAL")
         self.engine.session_function(None, "check_database", who.database)
         pid = next(self._pids)
         session = Session(
@@ -179,6 +195,35 @@ class Server:
             connection.cancel()
         return True
 
+    def _rules_text(self) -> str:
+        file = self.config.hba_file
+        try:
+            return self.config.default_rules if file is None else file.read_text()
+        except OSError as error:
+            raise HbaUnusable(f"{file}: {error.strerror or error}") from error
+
+    def reload(self) -> None:
+        """Read the rules again (SIGHUP, pg_reload_conf); rules that cannot be used leave those in force as they
+        are."""
+        try:
+            rules = hba.parse(self._rules_text())
+        except HbaUnusable as error:
+            LOGGER.error("%s; the rules stay as they were", error)
+            return
+        if rules.errors:
+            LOGGER.error("%s: %s; the rules stay as they were", self.config.hba_file, "; ".join(rules.errors))
+            return
+        self.rules = rules
+        LOGGER.info("rules of who may connect were read: %d", len(rules.rules))
+
+    def file_rules(self) -> hba.Rules:
+        """The rules as the file has them now, wrong lines included: what pg_hba_file_rules shows."""
+        return hba.parse(self._rules_text())
+
+    def is_member(self, user: str, role: str) -> bool:
+        """Whether a user belongs to a role."""
+        return self._authenticator.is_member(user, role)
+
     def activity(self) -> list[dict[str, Any]]:
         """One dict a session, keys as pg_stat_activity's columns; times are µs since 2000-01-01 UTC."""
         rows = []
@@ -211,6 +256,47 @@ class Server:
         return rows
 
 
+class HbaUnusable(Exception):
+    """The rules of who may connect cannot be read or used."""
+
+
+class ClientDoor:
+    """What one client, seen from its address, has to show. See ``startup.Door``."""
+
+    def __init__(self, server: Server, peer: Any) -> None:
+        self._server = server
+        self._address = hba.address_of(peer[0]) if isinstance(peer, tuple) else None
+        self._shown = str(self._address) if self._address is not None else "[local]"
+
+    def method(self, user: str, database: str, tls: bool) -> str:
+        """See ``startup.Door``."""
+        client = hba.Client(user, database, self._address, tls, lambda role: self._server.is_member(user, role))
+        rule = self._server.rules.match(client)
+        if rule is not None and rule.method != "reject":
+            # A stored password is a SCRAM secret, so what md5 asks for is SCRAM, as in PostgreSQL.
+            return "scram-sha-256" if rule.method == "md5" else rule.method
+        what = f'host "{self._shown}", user "{user}", database "{database}", '
+        what += "SSL encryption" if tls else "no encryption"
+        verb = "pg_hba.conf rejects connection for" if rule is not None else "no pg_hba.conf entry for"
+        raise InvalidAuthorizationSpecification(f"{verb} {what}", severity="FATAL")
+
+    def wait_s(self, user: str) -> float:
+        """See ``startup.Door``."""
+        wait = self._server.throttle.wait_s(user, self._shown, monotonic())
+        if wait is None:
+            LOGGER.info("role %s from %s: refused, too many attempts wait before it", user, self._shown)
+            raise InvalidPassword(f'password authentication failed for user "{user}"', severity="FATAL")
+        return wait
+
+    def heard(self, user: str, right: bool) -> None:
+        """See ``startup.Door``."""
+        if right:
+            self._server.throttle.succeeded(user, self._shown)
+            return
+        LOGGER.info("role %s from %s: wrong password", user, self._shown)
+        self._server.throttle.failed(user, self._shown, monotonic())
+
+
 def _tls(config: WireConfig) -> ssl.SSLContext | None:
     if config.tls_cert is None:
         return None
@@ -218,18 +304,6 @@ def _tls(config: WireConfig) -> ssl.SSLContext | None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(config.tls_cert, config.tls_key)
     return context
-
-
-def _is_loopback(peer: Any) -> bool:
-    if not isinstance(peer, tuple):
-        # A unix socket: the file system has already said who may.
-        return True
-    try:
-        address = ipaddress.ip_address(peer[0].split("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)
 
 
 def _command_line(text: str) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ import asyncpg
 import psycopg
 import pytest
 
-from aurora.cluster.supervisor import LOOPBACK, Cluster
+from aurora.programs.supervisor import LOOPBACK, Cluster
 
 pytestmark = pytest.mark.cluster
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from aurora.cluster.supervisor import Cluster
+from aurora.programs.supervisor import Cluster
 from tests.conftest import needs
 
 pytestmark = [pytest.mark.cluster, needs("psql")]

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from aurora.cluster.supervisor import LOOPBACK, Cluster
+from aurora.programs.supervisor import LOOPBACK, Cluster
 
 pytestmark = pytest.mark.cluster
 DEADLINE_S = 15.0

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from aurora.cluster.supervisor import LOOPBACK, Cluster
+from aurora.programs.supervisor import LOOPBACK, Cluster
 
 
 def pgbench(cluster: Cluster, *arguments: str, timeout_s: float = 300) -> str:

@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from aurora.cluster.supervisor import LOOPBACK, Cluster
+from aurora.programs.supervisor import LOOPBACK, Cluster
 from tests.cluster.support import wait_for
 
 pytestmark = pytest.mark.cluster

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from aurora.cluster.supervisor import NODES, Cluster
+from aurora.programs.supervisor import NODES, Cluster
 from tests.cluster.support import Ledger, all_caught_up, wait_for
 
 pytestmark = pytest.mark.cluster

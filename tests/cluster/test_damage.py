@@ -12,8 +12,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from aurora.cluster.node_scrub import scrub
-from aurora.cluster.supervisor import NODES, Cluster
+from aurora.programs.node_scrub import scrub
+from aurora.programs.supervisor import NODES, Cluster
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc import storage_pb2_grpc
 from aurora.seams import LOCK_NAME, FolderDisk

@@ -14,9 +14,9 @@ import psycopg
 import pytest
 
 from aurora import keys, sealed_store
-from aurora.cluster.status import ask_nodes
-from aurora.cluster.supervisor import LOOPBACK, NODES, Cluster
 from aurora.keys import KeySource
+from aurora.programs.status import ask_nodes
+from aurora.programs.supervisor import LOOPBACK, NODES, Cluster
 from aurora.seams import LOCK_NAME
 from tests.cluster.support import all_caught_up, wait_for
 from tests.conftest import SMALL_PAGES_PER_PG
@@ -113,7 +113,7 @@ def _staged(backup: Path, master_key: Path, vdl: int) -> bool:
 
 
 def _restore(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "aurora.cluster.cli", "restore", *arguments]
+    command = [sys.executable, "-m", "aurora.programs.cli", "restore", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 

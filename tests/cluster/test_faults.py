@@ -9,7 +9,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from aurora.cluster.supervisor import Cluster
+from aurora.programs.supervisor import Cluster
 from tests.cluster.support import (
     all_caught_up,
     assert_balanced,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from aurora.cluster.supervisor import LOOPBACK, Cluster, InstanceSpec, free_ports
+from aurora.programs.supervisor import LOOPBACK, Cluster, InstanceSpec, free_ports
 from tests.cluster.support import wait_for
 
 pytestmark = pytest.mark.cluster

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from aurora.cluster.supervisor import NODES, Cluster
+from aurora.programs.supervisor import NODES, Cluster
 from tests.cluster.support import Ledger, all_caught_up, wait_for
 from tests.conftest import SMALL_PAGES_PER_PG
 

@@ -15,9 +15,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from aurora.cluster import fleet
-from aurora.cluster.status import ask_nodes
-from aurora.cluster.supervisor import AZS, Cluster, ClusterError
+from aurora.programs import fleet
+from aurora.programs.status import ask_nodes
+from aurora.programs.supervisor import AZS, Cluster, ClusterError
 from tests.cluster.support import Ledger, wait_for
 from tests.conftest import SMALL_PAGES_PER_PG
 

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from aurora.cluster.supervisor import Cluster
+from aurora.programs.supervisor import Cluster
 from compute_node.metrics import INSTANCE_METRICS
 from storage_node.metrics import NODE_METRICS
 from tests.cluster.support import all_caught_up, wait_for
@@ -45,7 +45,7 @@ def _declared(samples: dict[str, float], metrics: Any) -> None:
 
 
 def _status(cluster: Cluster, *arguments: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "aurora.cluster.cli", "status", "--json", "--data", str(cluster.data), *arguments]
+    command = [sys.executable, "-m", "aurora.programs.cli", "status", "--json", "--data", str(cluster.data), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from aurora.cluster.supervisor import Cluster
+from aurora.programs.supervisor import Cluster
 from tests.cluster.support import assert_balanced, assert_no_failures, pgbench
 from tests.conftest import SMALL_PAGES_PER_PG, needs
 

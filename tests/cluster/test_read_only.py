@@ -8,7 +8,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from aurora.cluster.supervisor import Cluster
+from aurora.programs.supervisor import Cluster
 from tests.cluster.support import all_caught_up, wait_for
 
 pytestmark = pytest.mark.cluster

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from aurora.cluster.status import ask_nodes
-from aurora.cluster.supervisor import NODES, Cluster
+from aurora.programs.status import ask_nodes
+from aurora.programs.supervisor import NODES, Cluster
 from tests.cluster.support import Ledger, all_caught_up, assert_balanced, assert_no_failures, pgbench, wait_for
 from tests.conftest import needs
 

@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from aurora.cluster.supervisor import Cluster
+from aurora.programs.supervisor import Cluster
 from tests.cluster.support import wait_for
 
 pytestmark = pytest.mark.cluster
@@ -109,7 +109,7 @@ def present(cluster: Cluster) -> set[tuple[int, int]]:
 
 def restore(source: Path, target: Path, at: str | None) -> Cluster:
     """``aurora restore`` and ``aurora up``."""
-    command = [sys.executable, "-m", "aurora.cluster.cli", "restore", "--from", source.as_uri(), "--to", str(target)]
+    command = [sys.executable, "-m", "aurora.programs.cli", "restore", "--from", source.as_uri(), "--to", str(target)]
     command += ["--port", "0", "--cache-mb", "64", *(("--at", at) if at else ())]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -181,7 +181,7 @@ def _refusals(backup: Path, tmp_path: Path) -> None:
     """What cannot be restored is said, and leaves nothing behind."""
 
     def run(*arguments: str) -> str:
-        command = [sys.executable, "-m", "aurora.cluster.cli", "restore", *arguments]
+        command = [sys.executable, "-m", "aurora.programs.cli", "restore", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert done.returncode == 1, done.stdout
         return done.stderr

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from aurora.cluster.supervisor import Cluster
+from aurora.programs.supervisor import Cluster
 from tests.compat.replay import DESCRIBED, Outcome, Replay, describe, expected_path, families, statements
 from tests.conftest import needs
 

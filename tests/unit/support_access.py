@@ -78,9 +78,15 @@ def create(storage: Storage, desc: RelationDesc) -> Any:
     return storage.table(desc)
 
 
+def latest(storage: Any) -> Any:
+    """A snapshot of everything committed so far, that holds nothing: for a reader that nobody prunes beside."""
+    with storage.txns.reading("test") as snapshot:
+        return snapshot
+
+
 def rows_of(table: Any, txn: Any = None) -> list[tuple[Any, ...]]:
     """All rows as the latest snapshot has them, sorted."""
-    snapshot = table.storage.txns.latest_snapshot(txn)
+    snapshot = latest(table.storage) if txn is None else table.storage.txns.latest_snapshot(txn)
     columns = tuple(range(1, len(table.desc.columns) + 1))
     return sorted(row for batch in table.scan(snapshot, columns, False) for row in batch)
 

@@ -17,6 +17,9 @@ from compute_node.catalog.ddl.sequence import Sequences
 from compute_node.catalog.functions import catalog_function
 from compute_node.exec.context import ExecContext
 from compute_node.hub import HUB
+from compute_node.session import door
+from compute_node.session.prepare import compile_statement
+from compute_node.session.sinks import RowList
 from compute_node.session.transactions import IN_BLOCK
 from compute_node.sql.analyze import analyze
 from compute_node.sql.parse import RawStatement, parse
@@ -90,12 +93,14 @@ class Session:
         kind = type(statement.node).__name__
         is_query = kind in ("SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt")
         if is_query and not (kind == "SelectStmt" and statement.node.intoClause is not None):
-            executable, _ = self.engine.compile(statement, self, [], sql, {})
-            context = self.engine.begin_statement(self)
-            if executable.columns is None:
-                return executable.run(context, ())
-            return [row for batch in executable.rows(context, ()) for row in batch]
+            prepared, _ = compile_statement(self, statement, sql, [])
+            rows = RowList()
+            count = door.run(self, prepared, (), rows)
+            return count if prepared.columns is None else rows.found
         return self.engine.ddl.execute(self, self.txn, statement.node, sql)
+
+    def begin_statement(self, source: str) -> ExecContext:
+        return self.engine.begin_statement(self)
 
     def begin(self) -> None:
         self.txn = self.engine.storage.txns.begin(session=self)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support_access import INT4, TEXT, create, describe, make_storage, rows_of
+from support_access import INT4, TEXT, create, describe, latest, make_storage, rows_of
 
 from aurora.errors import UniqueViolation
 from compute_node.access.build import build_index
@@ -32,7 +32,7 @@ def check(table: Any, model: dict[int, tuple[Any, ...]]) -> None:
     """Heap and each index agree with the model, forwards and backwards."""
     storage = table.storage
     assert rows_of(table) == sorted(model.values())
-    snapshot = storage.txns.latest_snapshot()
+    snapshot = latest(storage)
     for index, order in zip(table.indexes, ((0,), (1,), (2, 0)), strict=True):
         rows = [row for batch in index.scan(snapshot, (), None, None, False, (1, 2, 3), False) for row in batch]
         keys = [tuple(row[i] for i in order) for row in rows]
@@ -120,7 +120,7 @@ def test_many_rows_in_bulk_and_index_build() -> None:
     txn = storage.txns.begin()
     index = build_index(txn, table, IndexDesc(2001, 2001, "i", (1,), True, True))
     storage.txns.commit(txn)
-    snapshot = storage.txns.latest_snapshot()
+    snapshot = latest(storage)
     found = [row for batch in index.scan(snapshot, (), None, None, False, (1, 2), False) for row in batch]
     assert found == sorted(rows)
     txn = storage.txns.begin()

@@ -17,9 +17,9 @@ import pytest
 from cryptography import x509
 from storage_tools import VOLUME, Writer, descriptor
 
-from aurora.cluster import certs, cli
-from aurora.cluster.status import ask_nodes
-from aurora.cluster.supervisor import LOOPBACK, Cluster, ClusterError
+from aurora.programs import certs, cli
+from aurora.programs.status import ask_nodes
+from aurora.programs.supervisor import LOOPBACK, Cluster, ClusterError
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc import tls
 from aurora.rpc.channels import OPTIONS, open_blocking_channel, open_channel, storage_stub

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from aurora.cluster.supervisor import NODES
+from aurora.programs.supervisor import NODES
 from aurora.quorum import SEGMENTS
 from compute_node import config as compute_config
 from storage_node import config as storage_config
@@ -108,7 +108,7 @@ def test_everybody_has_a_health_check_and_comes_back(compose: dict[str, Any]) ->
 
 
 def test_health_checks_call_programs_that_exist(compose: dict[str, Any]) -> None:
-    from aurora.cluster.cli import _parser
+    from aurora.programs.cli import _parser
 
     node = compose["services"]["az1-a"]["healthcheck"]["test"]
     assert node[1] == "aurora"

@@ -11,10 +11,10 @@ import psycopg
 import pytest
 from test_fleet import SIX, VOLUME, Rig
 
-from aurora.cluster import fleet
-from aurora.cluster.supervisor import LOOPBACK, Cluster, ClusterError
 from aurora.geometry import Member
 from aurora.placement import initial
+from aurora.programs import fleet
+from aurora.programs.supervisor import LOOPBACK, Cluster, ClusterError
 from compute_node.volume.fleet import ChangeRefused
 
 LOST = psycopg.OperationalError("server closed the connection unexpectedly")

@@ -16,7 +16,7 @@ from compute_node.access.memory_volume import MemoryVolume
 from compute_node.access.vacuum import AutoVacuum
 from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.txn.locks import ACCESS_SHARE, SHARE_UPDATE_EXCLUSIVE
-from tests.unit.support_access import INT4, TEXT, create, describe, make_storage, rows_of, run_greenlets
+from tests.unit.support_access import INT4, TEXT, create, describe, latest, make_storage, rows_of, run_greenlets
 
 ROWS = 6300
 
@@ -204,7 +204,7 @@ def test_a_reader_keeps_vacuum_from_cutting_and_a_little_is_not_worth_it() -> No
     assert _vacuum(storage, table) > 0
     # A block or two of many: the lock is not asked for.
     _fill(storage, table, 0, 20_000)
-    last = max(tid >> 16 for batch in table.scan(storage.txns.latest_snapshot(), (), True) for (tid,) in batch)
+    last = max(tid >> 16 for batch in table.scan(latest(storage), (), True) for (tid,) in batch)
     txn = storage.txns.begin()
     snapshot = storage.txns.snapshot(txn)
     for batch in table.scan_blocks(snapshot, (), True, last, last + 1):
@@ -268,7 +268,7 @@ def test_bulk_inserts_use_the_room_that_vacuum_found(wide: int) -> None:
         expected = [10_000 + n for n in range(0, 4000, 2)] + [20_000 + n for n in range(4000)]
         assert [row[0] for row in rows_of(table)] == expected
         for key in (10_000, 20_000, 23_999):
-            assert table.indexes[0].lookup(storage.txns.latest_snapshot(), (key,), (1,), False) == [(key,)]
+            assert table.indexes[0].lookup(latest(storage), (key,), (1,), False) == [(key,)]
 
     run_greenlets(scenario)
 

@@ -210,9 +210,9 @@ def test_the_library_imports_no_program() -> None:
     """``aurora``'s shared part knows neither the cluster's programs nor the simulator."""
     for path in sources("aurora"):
         name = name_of(path)
-        if name.startswith(("aurora/cluster/", "aurora/sim/")):
+        if name.startswith(("aurora/programs/", "aurora/sim/")):
             continue
-        found = [m for m, top in imports(path) if m.startswith(("aurora.cluster", "aurora.sim"))]
+        found = [m for m, top in imports(path) if m.startswith(("aurora.programs", "aurora.sim"))]
         assert found == [] or name == "aurora/__init__.py", name
 
 
@@ -245,13 +245,13 @@ def test_aurora_imports_neither_but_to_embed_and_to_simulate() -> None:
     for path in sources("aurora"):
         name = name_of(path)
         found = [(m, top) for m, top in imports(path) if m.split(".")[0] in ("compute_node", "storage_node")]
-        if name == "aurora/cluster/embedded.py":
+        if name == "aurora/programs/embedded.py":
             assert not any(top for _, top in found), "embedding must not load the programs before it is used"
         elif not name.startswith("aurora/sim/"):
             assert found == [], name
         if not name.startswith("aurora/sim/"):
             assert [m for m, _ in imports(path) if m.startswith("aurora.sim")] == [], name
-            assert [m for m, top in imports(path) if top and m == "aurora.cluster.embedded"] == [], name
+            assert [m for m, top in imports(path) if top and m == "aurora.programs.embedded"] == [], name
 
 
 def test_the_simulator_runs_cores_only() -> None:

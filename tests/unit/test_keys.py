@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aurora import keys
-from aurora.cluster import cli
-from aurora.cluster.supervisor import LOOPBACK, Cluster, ClusterError
 from aurora.encryption import EncryptedDisk
 from aurora.errors import InvariantViolation
 from aurora.keys import FileKeyProvider, KeyRefused, KeySource, WrappedKey, open_disk
+from aurora.programs import cli
+from aurora.programs.supervisor import LOOPBACK, Cluster, ClusterError
 from aurora.sealed_store import Rewrapped
 from aurora.seams import LOCK_NAME, FolderDisk
 from aurora.sim.disk import SimDisk

@@ -9,7 +9,7 @@ from typing import Any
 
 import greenlet
 import pytest
-from support_access import INT4, TEXT, create, describe, make_storage, rows_of, run_greenlets
+from support_access import INT4, TEXT, create, describe, latest, make_storage, rows_of, run_greenlets
 
 from aurora.errors import IoError
 from compute_node.access.build import build_index
@@ -73,7 +73,7 @@ def reopened(storage: Storage, frames: int) -> tuple[Storage, Any]:
 
 
 def scan_all(table: Any) -> int:
-    snapshot = table.storage.txns.latest_snapshot()
+    snapshot = latest(table.storage)
     return sum(len(batch) for batch in table.scan(snapshot, (1,), False))
 
 
@@ -99,7 +99,7 @@ def test_a_long_scan_has_a_request_on_its_way_while_it_works() -> None:
     def body() -> None:
         _, table = reopened(filled()[0], 512)
         volume, waits = table.storage.volume, table.storage.cache
-        snapshot = table.storage.txns.latest_snapshot()
+        snapshot = latest(table.storage)
         waited = 0
         for number, _ in enumerate(table.scan(snapshot, (1,), False)):
             before = waits.waits
@@ -116,7 +116,7 @@ def test_a_long_scan_has_a_request_on_its_way_while_it_works() -> None:
 def test_a_scan_that_ends_early_reads_little_and_cancels_the_rest() -> None:
     def body() -> None:
         storage, table = reopened(filled()[0], 512)
-        snapshot = storage.txns.latest_snapshot()
+        snapshot = latest(storage)
         rows = table.scan(snapshot, (1,), False)
         next(rows)
         asked = [page for request in storage.volume.requests for page in request]
@@ -138,7 +138,7 @@ def test_a_failed_read_ahead_is_nobodys_error_until_the_page_is_needed() -> None
         storage, table = reopened(filled()[0], 512)
         volume, pages = storage.volume, heap_pages(table)
         volume.broken = {pages[40]}
-        snapshot = storage.txns.latest_snapshot()
+        snapshot = latest(storage)
         rows = table.scan(snapshot, (1,), False)
         with pytest.raises(IoError):
             for number, _ in enumerate(rows):
@@ -242,7 +242,7 @@ def test_no_read_ahead_where_nobody_can_wait_and_none_when_turned_off() -> None:
 def test_index_scans_in_another_order_than_the_heap_fit_a_small_cache(frames: int, backward: bool) -> None:
     def body() -> None:
         storage, table = reopened(filled()[0], frames)
-        snapshot = storage.txns.latest_snapshot()
+        snapshot = latest(storage)
         index = table.indexes[1]
         got = [row for batch in index.scan(snapshot, (), None, None, backward, (2, 1), False) for row in batch]
         expected = sorted((n * 7919 % 1009, n) for n in range(ROWS))
@@ -258,7 +258,7 @@ def test_index_scans_in_another_order_than_the_heap_fit_a_small_cache(frames: in
 def test_an_index_scan_that_ends_early_reads_little() -> None:
     def body() -> None:
         storage, table = reopened(filled()[0], 512)
-        snapshot = storage.txns.latest_snapshot()
+        snapshot = latest(storage)
         rows = table.indexes[1].scan(snapshot, (), None, None, False, (1,), False)
         next(rows)
         rows.close()
@@ -280,11 +280,11 @@ def test_vacuum_index_build_and_estimate_read_ahead_and_see_everything() -> None
         txn = again.txns.begin()
         index = build_index(txn, table, replace(desc, oid=9100, relfile=9100))
         again.txns.commit(txn)
-        snapshot = again.txns.latest_snapshot()
+        snapshot = latest(again)
         assert len(index.lookup(snapshot, ("x" * 480,), (1,), False)) == ROWS
         assert max(map(len, again.volume.requests)) == 8
         again, table = reopened(storage, 512)
-        assert estimate(again, table.desc, again.txns.latest_snapshot()) == (table.file.map.blocks, float(ROWS))
+        assert estimate(again, table.desc, latest(again)) == (table.file.map.blocks, float(ROWS))
         assert max(map(len, again.volume.requests)) > 8
 
     run_greenlets(body)

@@ -13,13 +13,13 @@ from backup_tools import TARGET, BackupFleet
 from storage_tools import VOLUME
 
 from aurora import keys, sealed_store
-from aurora.cluster import cli
-from aurora.cluster.supervisor import LOOPBACK, Cluster, ClusterError
 from aurora.encryption import SealBroken
 from aurora.errors import InvariantViolation
 from aurora.keys import EncryptedFolder, FileKeyProvider, KeyRefused, KeySource, open_disk
 from aurora.object_store import FolderStore, MemoryStore, ObjectMissing, ObjectStoreError
 from aurora.page import PAGE_BYTES
+from aurora.programs import cli
+from aurora.programs.supervisor import LOOPBACK, Cluster, ClusterError
 from aurora.rpc import storage_pb2 as pb
 from aurora.sealed_store import SealedStore, key_folders, rewrap
 from storage_node import backup_objects as objects

@@ -18,13 +18,14 @@ from compute_node.protocol.messages import Column
 from compute_node.session.copy_input import BinaryReader, LineReader
 from compute_node.session.copy_options import CopyOptions, parse_options
 from compute_node.session.copy_output import CopyWriter
-from compute_node.session.results import type_of
+from compute_node.types import REGISTRY
 from compute_node.types.registry import TypeEnv
 from compute_node.wire.server import Server
 
 ENV = TypeEnv(timezone=UTC)
-COLUMNS = [("a", type_of(23), -1), ("b", type_of(25), -1)]
-OUTPUT = [Column("a", 23), Column("b", 25)]
+INT4, TEXT = REGISTRY.types[23], REGISTRY.types[25]
+COLUMNS = [("a", INT4, -1), ("b", TEXT, -1)]
+OUTPUT = [Column("a", INT4), Column("b", TEXT)]
 
 
 def options(text: str, is_from: bool = True) -> CopyOptions:

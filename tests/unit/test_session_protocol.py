@@ -16,6 +16,7 @@ from wire_fakes import CLIENTS, FakeEngine, FakeRoles, fields, serve, tags
 from compute_node.protocol import messages
 from compute_node.protocol.messages import message
 from compute_node.wire import scram
+from compute_node.wire.hba import DEFAULT_PASSWORD
 from compute_node.wire.server import Server, WireConfig
 
 
@@ -441,7 +442,7 @@ def test_scram_over_the_wire() -> None:
         other = await asyncpg.connect(host=host, port=port, user="alice", password="right", database="x", ssl=False)
         await other.close()
 
-    serve(body, WireConfig(port=0, trust_loopback=False), FakeRoles(alice=verifier))
+    serve(body, WireConfig(port=0, default_rules=DEFAULT_PASSWORD), FakeRoles(alice=verifier))
 
 
 def test_shutdown_says_goodbye() -> None:

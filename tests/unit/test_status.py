@@ -11,13 +11,13 @@ from typing import Any
 import grpc
 import pytest
 
-from aurora.cluster import cli
-from aurora.cluster.status import TIMEOUT_S, _Instances, node_view, storage_status
-from aurora.cluster.status_groups import behind_writer, protection_groups, worst_first
-from aurora.cluster.status_text import GROUPS_SHOWN, bytes_text, status_text
-from aurora.cluster.supervisor import NODES
 from aurora.geometry import Member
 from aurora.placement import initial
+from aurora.programs import cli
+from aurora.programs.status import TIMEOUT_S, _Instances, node_view, storage_status
+from aurora.programs.status_groups import behind_writer, protection_groups, worst_first
+from aurora.programs.status_text import GROUPS_SHOWN, bytes_text, status_text
+from aurora.programs.supervisor import NODES
 from aurora.rpc import storage_pb2 as pb
 
 MEMBERS = [Member(node, az, f"{node}:7000") for node, az in NODES]
@@ -244,7 +244,7 @@ def test_silent_nodes_are_waited_for_together(monkeypatch: pytest.MonkeyPatch) -
             events.append("asked")
             return Call()
 
-    monkeypatch.setattr("aurora.cluster.status.storage_pb2_grpc.StorageStub", Stub)
+    monkeypatch.setattr("aurora.programs.status.storage_pb2_grpc.StorageStub", Stub)
     status = storage_status(["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"])
     assert events == ["asked"] * 3 + ["waited"] * 3
     assert [(node["state"], node["error"]) for node in status["storage_nodes"]] == [("down", "deadline_exceeded")] * 3
@@ -254,7 +254,7 @@ def test_silent_nodes_are_waited_for_together(monkeypatch: pytest.MonkeyPatch) -
 def test_an_instance_that_hangs_is_not_waited_for_beyond_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     hang = threading.Event()
     monkeypatch.setattr(
-        "aurora.cluster.status.instance_status", lambda dsn: {"id": dsn} if dsn == "good" else hang.wait()
+        "aurora.programs.status.instance_status", lambda dsn: {"id": dsn} if dsn == "good" else hang.wait()
     )
     asked = _Instances({"one": "good", "two": "stuck"})
     asked.wait(time.monotonic() + 60, "one")
@@ -268,7 +268,7 @@ def test_the_verb_watches_until_it_is_stopped(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shown = status_of([answer(i, {0: 100}) for i in range(6)], {0: 100})
-    monkeypatch.setattr("aurora.cluster.status.storage_status", lambda addresses, tls: shown)
+    monkeypatch.setattr("aurora.programs.status.storage_status", lambda addresses, tls: shown)
     naps: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -276,7 +276,7 @@ def test_the_verb_watches_until_it_is_stopped(
         if len(naps) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("aurora.cluster.cli.time.sleep", sleep)
+    monkeypatch.setattr("aurora.programs.cli.time.sleep", sleep)
     assert cli.main(["status", "--storage", "x:1", "--watch", "0.5"]) == 130
     assert naps == [0.5] * 3
     assert capsys.readouterr().out.count("PG 0: ok") == 3
@@ -287,6 +287,6 @@ def test_check_is_ill_when_a_node_is_down(monkeypatch: pytest.MonkeyPatch) -> No
     bad = status_of([answer(i, {0: 100}) for i in range(5)] + [down(5)], {0: 100})
     for status, expected in ((good, 0), (bad, 1)):
         give: Callable[[Any, Any], Any] = lambda _, tls, told=status: told  # noqa: E731
-        monkeypatch.setattr("aurora.cluster.status.storage_status", give)
+        monkeypatch.setattr("aurora.programs.status.storage_status", give)
         assert cli.main(["status", "--storage", "x:1", "--check"]) == expected
         assert cli.main(["status", "--storage", "x:1"]) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -15,10 +16,11 @@ from typing import Any
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from aurora.cluster import cli
-from aurora.cluster.restore import restore_cluster
-from aurora.cluster.supervisor import _GATE, LETTERS, LOOPBACK, NODES, Cluster, ClusterError, free_ports, process_start
 from aurora.object_store import FolderStore
+from aurora.programs import cli
+from aurora.programs.processes import SHELL, process_start
+from aurora.programs.restore import restore_cluster
+from aurora.programs.supervisor import LETTERS, LOOPBACK, NODES, Cluster, ClusterError, free_ports
 from compute_node import config as compute_config
 from storage_node import config as storage_config
 
@@ -39,9 +41,11 @@ class Spawned:
     commands: list[list[str]] = []
 
     def __init__(self, command: list[str], **_: Any) -> None:
-        assert command[: len(_GATE)] == list(_GATE)
-        Spawned.commands.append(command[len(_GATE) :])
+        assert command[: len(SHELL)] == list(SHELL)
+        assert command[len(SHELL)].endswith(".exit")
+        Spawned.commands.append(command[len(SHELL) + 1 :])
         self.pid = os.getpid()
+        self.stdout = io.BytesIO(f"{self.pid}\n".encode())
 
     def poll(self) -> None:
         return None
@@ -50,7 +54,7 @@ class Spawned:
 @pytest.fixture
 def spawned(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     Spawned.commands = []
-    monkeypatch.setattr("aurora.cluster.supervisor.subprocess.Popen", Spawned)
+    monkeypatch.setattr("aurora.programs.processes.subprocess.Popen", Spawned)
     return Spawned.commands
 
 
@@ -229,7 +233,7 @@ def test_verbs_at_the_same_time_lose_no_node(tmp_path: Path, spawned: list[list[
 def test_changes_by_several_processes_follow_one_another(tmp_path: Path) -> None:
     make(tmp_path)
     program = (
-        "import sys; from pathlib import Path; from aurora.cluster.supervisor import Cluster\n"
+        "import sys; from pathlib import Path; from aurora.programs.supervisor import Cluster\n"
         "for turn in range(20):\n"
         "    with Cluster(Path(sys.argv[1])).changing() as spec: spec.settings[f'{sys.argv[2]}-{turn}'] = 'x'\n"
     )
@@ -285,14 +289,15 @@ def test_a_master_key_is_not_replaced_while_a_node_makes_its_key(tmp_path: Path,
 KILLED_VERB = """
 import os, signal, sys
 from pathlib import Path
-from aurora.cluster.supervisor import Cluster
+from aurora.programs import processes
+from aurora.programs.supervisor import Cluster
 
 def killed(path, text):
     print(text, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
 cluster = Cluster(Path(sys.argv[1]))
-Cluster._atomic = staticmethod(killed)
+processes.atomic = killed
 sys.executable = sys.argv[2]
 cluster.start_node("az1-a")
 """
@@ -369,7 +374,7 @@ def test_a_restore_is_refused_before_it_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: dict[str, Any], told: str
 ) -> None:
     ran: list[list[str]] = []
-    monkeypatch.setattr("aurora.cluster.restore._run", lambda arguments, *_: ran.append(arguments))
+    monkeypatch.setattr("aurora.programs.restore._run", lambda arguments, *_: ran.append(arguments))
     options = {"host": LOOPBACK, "port": 0, "cache_mb": 64, "password": None, "backup": "", **option}
     with pytest.raises(ClusterError, match=told):
         restore_cluster(Cluster(tmp_path / "new"), "file:///backup", None, None, options)
@@ -419,8 +424,8 @@ def test_psql_gets_its_arguments_and_no_password_among_them(
     make(tmp_path, password="it's \\ secret")
     ran: list[list[str]] = []
     monkeypatch.setenv("PGPASSWORD", "other")
-    monkeypatch.setattr("aurora.cluster.cli.shutil.which", lambda name: f"/bin/{name}")
-    monkeypatch.setattr("aurora.cluster.cli.os.execv", lambda _path, command: ran.append(command))
+    monkeypatch.setattr("aurora.programs.cli.shutil.which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr("aurora.programs.cli.os.execv", lambda _path, command: ran.append(command))
     cli.main(["psql", "--data", str(tmp_path), *dashes, "-Atc", "select 1"])
     assert ran == [["/bin/psql", f"host={LOOPBACK} port=5999 user=postgres dbname=postgres", "-Atc", "select 1"]]
     assert os.environ["PGPASSWORD"] == "it's \\ secret"
@@ -447,7 +452,7 @@ def test_status_of_a_cluster_that_is_down(tmp_path: Path, capsys: pytest.Capture
 def test_node_and_az_verbs_reach_the_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path)
     done: list[tuple[str, str]] = []
-    for action in ("kill", "stop", "start_node", "start_instance", "wait_ready"):
+    for action in ("kill", "stop", "start_node", "start_instance", "wait_ready", "wait_node"):
         monkeypatch.setattr(Cluster, action, lambda _self, name="", action=action: done.append((action, name)))
     data = ["--data", str(tmp_path)]
     assert cli.main(["node", "kill", "az1-a", *data]) == 0
@@ -457,6 +462,7 @@ def test_node_and_az_verbs_reach_the_supervisor(tmp_path: Path, monkeypatch: pyt
     assert cli.main(["instance", "stop", "instance-1", *data]) == 0
     assert cli.main(["instance", "start", "instance-1", *data]) == 0
     assert done == [
-        ("kill", "az1-a"), ("start_node", "az1-a"), ("kill", "az2-a"), ("kill", "az2-b"), ("start_node", "az2-a"),
-        ("start_node", "az2-b"), ("stop", "instance-1"), ("start_instance", "instance-1"), ("wait_ready", ""),
+        ("kill", "az1-a"), ("start_node", "az1-a"), ("wait_node", "az1-a"), ("kill", "az2-a"), ("kill", "az2-b"),
+        ("start_node", "az2-a"), ("start_node", "az2-b"), ("wait_node", "az2-a"), ("wait_node", "az2-b"),
+        ("stop", "instance-1"), ("start_instance", "instance-1"), ("wait_ready", ""),
     ]  # fmt: skip

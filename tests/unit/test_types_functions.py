@@ -31,7 +31,9 @@ def call(name: str, types: list[str], *values: Any) -> Any:
         if each.specialize and (len(each.arguments) == len(types) or each.variadic)
     )
     assert function.specialize is not None
-    implementation = function.specialize(tuple(TYPE_OIDS[each] for each in types), function.result)
+    implementation = function.specialize(
+        tuple(REGISTRY.types[TYPE_OIDS[each]] for each in types), REGISTRY.types[function.result]
+    )
     return implementation(CONTEXT, *values) if function.needs_context else implementation(*values)
 
 

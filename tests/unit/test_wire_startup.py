@@ -13,7 +13,7 @@ from wire_fakes import FakeRoles, fields
 from aurora.errors import InvalidAuthorizationSpecification, InvalidPassword, NotSupported, ProtocolViolation
 from compute_node.protocol import messages
 from compute_node.wire import scram
-from compute_node.wire.startup import Authenticated, Cancel, Send, StartTls, Startup
+from compute_node.wire.startup import Authenticated, Cancel, Drop, Send, StartTls, Startup, Wait
 
 RFC_SALT = b64decode("W22ZaJ0SNY7soEsUEjb6gQ==")
 RFC_NONCE = "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"
@@ -28,8 +28,28 @@ def parameters(**values: str) -> bytes:
     return packet(messages.PROTOCOL_3, pairs + b"\0")
 
 
-def machine(trusted: bool = True, tls: bool = False, **verifiers: str | None) -> Startup:
-    return Startup(FakeRoles(**verifiers), trusted, tls, lambda: RFC_NONCE, b"secret")
+class FakeDoor:
+    """Answers one method; keeps what it heard."""
+
+    def __init__(self, method: str, wait_s: float = 0.0) -> None:
+        self._method, self._wait_s = method, wait_s
+        self.seen: list[tuple[str, str, bool]] = []
+        self.passwords: list[tuple[str, bool]] = []
+
+    def method(self, user: str, database: str, tls: bool) -> str:
+        self.seen.append((user, database, tls))
+        return self._method
+
+    def wait_s(self, user: str) -> float:
+        return self._wait_s
+
+    def heard(self, user: str, right: bool) -> None:
+        self.passwords.append((user, right))
+
+
+def machine(trusted: bool = True, tls: bool = False, door: FakeDoor | None = None, **verifiers: str | None) -> Startup:
+    door = door or FakeDoor("trust" if trusted else "scram-sha-256")
+    return Startup(FakeRoles(**verifiers), door, tls, lambda: RFC_NONCE, b"secret")
 
 
 def test_verifier_is_postgresqls_form() -> None:
@@ -66,8 +86,10 @@ def proof_for(password: str, bare: str, answer: str) -> str:
 
 @pytest.mark.parametrize("user", ["alice", "nobody", "bare"])
 def test_every_user_goes_through_the_same_exchange(user: str) -> None:
-    start = machine(False, alice=scram.make_verifier("right", RFC_SALT).text(), bare=None)
-    (request,) = start.feed(parameters(user=user, database="db"))
+    door = FakeDoor("scram-sha-256", 0.5)
+    start = machine(False, door=door, alice=scram.make_verifier("right", RFC_SALT).text(), bare=None)
+    assert start.feed(parameters(user=user, database="db")) == [Wait(0.5)]
+    (request,) = start.feed(b"")
     assert isinstance(request, Send)
     assert request.data.endswith(b"SCRAM-SHA-256\0\0")
     bare = "n=,r=abc"
@@ -83,6 +105,39 @@ def test_every_user_goes_through_the_same_exchange(user: str) -> None:
     else:
         with pytest.raises(InvalidPassword, match=f'password authentication failed for user "{user}"'):
             start.feed(messages.message(b"p", final))
+    assert door.seen == [(user, "db", False)]
+    assert door.passwords == [(user, user == "alice")]
+
+
+@pytest.mark.parametrize(("password", "right"), [(b"right\0", True), (b"wrong\0", False), (b"\xff\0", False)])
+def test_a_password_in_the_clear(password: bytes, right: bool) -> None:
+    door = FakeDoor("password")
+    start = machine(door=door, alice=scram.make_verifier("right", RFC_SALT).text())
+    assert start.feed(parameters(user="alice")) == [Wait(0.0)]
+    assert start.feed(b"") == [Send(messages.authentication(3))]
+    if right:
+        (who,) = start.feed(messages.message(b"p", password))
+        assert isinstance(who, Authenticated)
+    else:
+        with pytest.raises(InvalidPassword):
+            start.feed(messages.message(b"p", password))
+    assert door.passwords == [("alice", right)]
+
+
+@pytest.mark.parametrize(
+    "first", [b"GET / HTTP/1.1\r\n\r\n", b"X\0\0\0\4", b"\0\0\0\5\0", b"\0\0\0\x0c\x04\xd2\x16.abcd"]
+)
+def test_what_is_no_startup_packet_is_closed_without_an_answer(first: bytes) -> None:
+    (action,) = machine().feed(first)
+    assert isinstance(action, Drop)
+
+
+def test_the_door_is_told_whether_tls_is_up() -> None:
+    door = FakeDoor("trust")
+    start = machine(tls=True, door=door)
+    assert start.feed(packet(messages.SSL_REQUEST)) == [StartTls()]
+    start.feed(parameters(user="postgres"))
+    assert door.seen == [("postgres", "postgres", True)]
 
 
 def test_wrong_password() -> None:
@@ -133,9 +188,8 @@ def test_refusals() -> None:
         machine().feed(parameters(database="x"))
     with pytest.raises(NotSupported, match="replication"):
         machine().feed(parameters(user="postgres", replication="true"))
-    for bad in (b"\0\0\0\x05\0", b"GET / HTTP/1.1\r\n\r\n", struct.pack("!ii", 9, 196608) + b"u"):
-        with pytest.raises(ProtocolViolation):
-            machine().feed(bad)
+    with pytest.raises(ProtocolViolation):
+        machine().feed(struct.pack("!ii", 9, 196608) + b"u")
 
 
 def test_error_response_has_every_field() -> None:

@@ -13,6 +13,7 @@ from test_session_protocol import connect
 from wire_fakes import FakeEngine, FakeRoles, serve
 
 from compute_node.wire import scram
+from compute_node.wire.hba import DEFAULT_PASSWORD, DEFAULT_TRUST
 from compute_node.wire.server import Server, WireConfig
 
 
@@ -45,4 +46,8 @@ def test_tls(certificate: tuple[Path, Path], trusted: bool) -> None:
         assert not plain.pgconn.ssl_in_use
 
     cert, key = certificate
-    serve(body, WireConfig(port=0, tls_cert=cert, tls_key=key, trust_loopback=trusted), FakeRoles(alice=verifier))
+    serve(
+        body,
+        WireConfig(port=0, tls_cert=cert, tls_key=key, default_rules=DEFAULT_TRUST if trusted else DEFAULT_PASSWORD),
+        FakeRoles(alice=verifier),
+    )

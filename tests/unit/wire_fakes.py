@@ -13,7 +13,7 @@ from typing import Any
 from pglast import ast
 
 import compute_node.types  # noqa: F401 - fills the registry
-from aurora.errors import DivisionByZero, InvalidCatalogName, UndefinedTable, UniqueViolation
+from aurora.errors import DivisionByZero, InvalidCatalogName, UndefinedObject, UndefinedTable, UniqueViolation
 from compute_node.hub import HUB, Waiter
 from compute_node.sql.parse import literal_location
 from compute_node.sql.plan import ResultColumn
@@ -88,6 +88,9 @@ class FakeTxns:
             self.engine.table.remove(value)
         del txn.inserted[size:]
 
+    def hold(self, lsn: int, owner: str, txn: Any) -> Any:
+        return SimpleNamespace(release=lambda: None)
+
     def savepoint(self, txn: Any, name: str) -> None:
         txn.marks.append((name, len(txn.inserted)))
 
@@ -103,9 +106,12 @@ class FakeTxns:
 
 class FakeExecutable:
     locks = None
+    can_go_back = False
 
     def __init__(self, columns: Any, tag: str, function: Any, is_point: bool = True) -> None:
         self.columns, self.tag, self.is_point, self._function = columns, tag, is_point, function
+        self.column_kinds = tuple(REGISTRY.types[column.type] for column in columns or ())
+        self.param_kinds: tuple[Any, ...] = ()
         self.planned = SimpleNamespace(read_only=columns is not None, momentary=False)
 
     def run(self, context: Any, params: tuple[Any, ...]) -> int:
@@ -122,6 +128,14 @@ class FakeExecutable:
 
 
 class FakeView:
+    def type(self, oid: int) -> Any:
+        if oid not in REGISTRY.types:
+            raise UndefinedObject(f"type with OID {oid} does not exist")
+        return REGISTRY.types[oid]
+
+    def type_name(self, oid: int) -> tuple[str, str]:
+        return "pg_catalog", self.type(oid).name
+
     def find_type(self, schema: str | None, name: str) -> Any:
         return REGISTRY.types_by_name.get(name)
 
@@ -142,7 +156,7 @@ class FakeEngine:
         self.copied: list[tuple[Any, ...]] = []
         self.copy_columns: list[tuple[str, Any, int]] = []
 
-    def execute(self, session: Any, txn: Any, node: Any, source: str) -> str:
+    def execute(self, session: Any, txn: Any, node: Any, source: str, types: Any, params: Any) -> str:
         self.catalog.version += 1
         txn.wrote = True
         return "CREATE TABLE"
@@ -157,7 +171,7 @@ class FakeEngine:
         return None
 
     def begin_statement(self, session: Any) -> Any:
-        return SimpleNamespace(session=session, txn=session.txn)
+        return SimpleNamespace(session=session, txn=session.txn, snapshot=SimpleNamespace(lsn=self.volume.vdl))
 
     def session_function(self, session: Any, name: str, *args: Any) -> Any:
         if name == "check_database" and args[0] == "nowhere":
@@ -166,8 +180,8 @@ class FakeEngine:
             return object() if args[0] in ("postgres", "alice") else None
         return None
 
-    def explain(self, session: Any, statement: Any, options: Any, param_types: Any, source: str) -> list[str]:
-        return ["Result", f"  {sorted(options)}"]
+    def explain(self, session: Any, statement: Any, options: Any, param_types: Any, source: str) -> Any:
+        return SimpleNamespace(executable=None, lines=lambda: ["Result", f"  {sorted(options)}"])
 
     def copy_target(self, session: Any, txn: Any, relation: Any, columns: Any) -> Any:
         if relation.relname == "nope":
@@ -178,6 +192,11 @@ class FakeEngine:
         )
 
     def compile(self, statement: Any, session: Any, param_types: list[int], source: str, lifted: Any) -> Any:
+        executable, kept = self._compile(statement, session, param_types, source, lifted)
+        executable.param_kinds = tuple(REGISTRY.types[oid or 705] for oid in param_types)
+        return executable, kept
+
+    def _compile(self, statement: Any, session: Any, param_types: list[int], source: str, lifted: Any) -> Any:
         node = statement.node
         self.compiled.append(source)
         if isinstance(node, ast.InsertStmt):
@@ -273,9 +292,13 @@ class FakeRoles:
     def __init__(self, **verifiers: str | None) -> None:
         self.roles = {name: Role(text, name == "postgres", True) for name, text in verifiers.items()}
         self.roles.setdefault("postgres", Role(None, True, True))
+        self.groups: dict[str, tuple[str, ...]] = {}
 
     def lookup(self, user: str) -> Role | None:
         return self.roles.get(user)
+
+    def is_member(self, user: str, role: str) -> bool:
+        return role in self.groups.get(user, ())
 
 
 CLIENTS: list[Callable[[], Awaitable[Any]]] = []

@@ -9,8 +9,10 @@ from aurora.errors import InvariantViolation
 from aurora.kernels.native.arena cimport Arena
 from aurora.kernels.native.clog cimport BlockMap, Clog, Snapshot
 from aurora.kernels.native.mtr cimport Mtr
+from aurora.kernels.native.tuples import too_big
 from aurora.kernels.native.tuples cimport (
     HEADER,
+    MAX_TUPLE,
     M_HEAP_ONLY,
     M_HOT_UPDATED,
     M_KEY_CHANGED,
@@ -46,6 +48,7 @@ UNUSED, NORMAL, REDIRECT, DEAD = 0, 1, 2, 3
 RETRY = -1
 OK, SELF, BUSY, MOVED, GONE = 0, 1, 2, 3, 4
 LIVE, NOT_LIVE, UNDECIDED = 0, 1, 2
+NEEDS_TOAST = -(1 << 62)
 
 
 cdef struct Line:
@@ -252,6 +255,38 @@ cdef class HeapFile:
             elif self.missing:
                 return self.missing
         return rows
+
+    def fetch_stored(self, tids, Projection proj not None):
+        """The versions at exactly ``tids`` whoever sees them, absent ones left out; a missing page."""
+        cdef list rows = []
+        cdef unsigned long long tid
+        cdef long long page_no, frame
+        cdef const unsigned char* page
+        cdef int offset, length
+        for each in tids:
+            tid = each
+            page_no = self.blocks.page_c(tid >> 16)
+            frame = self.arena.lookup_c(page_no)
+            if frame < 0:
+                return page_no
+            page = self.arena.base + frame * PAGE_BYTES
+            if line_of(page, <int>(tid & 0xFFFF), &offset, &length) == C_NORMAL:
+                rows.append(proj.row_c(page + offset, tid))
+        return rows
+
+    def externals(self, unsigned long long tid, positions):
+        """Handles of the values out of line among ``positions`` (from 0; None: all) of version ``tid``; a missing
+        page."""
+        cdef long long page_no = self.blocks.page_c(tid >> 16)
+        cdef long long frame = self.arena.lookup_c(page_no)
+        cdef const unsigned char* page
+        cdef int offset, length
+        if frame < 0:
+            return page_no
+        page = self.arena.base + frame * PAGE_BYTES
+        if line_of(page, <int>(tid & 0xFFFF), &offset, &length) != C_NORMAL:
+            return []
+        return self.codec.externals_c(page + offset, positions)
 
     def scan_page(self, Snapshot snap not None, unsigned long long block, Projection proj not None, bint roots):
         """Visible rows of a block, in slot order; with ``roots`` chain by chain, the tid being that of the chain's root."""
@@ -517,9 +552,9 @@ cdef class HeapFile:
 
     def update(
         self, unsigned long long tid, positions, values, unsigned long long xid, unsigned int cid, bint hot,
-        bint key_changed, long long block
+        bint key_changed, long long block, bint forced=False
     ):
-        """Supersede version ``tid``: the new tid, 0 without room, RETRY, or minus a missing page."""
+        """Supersede version ``tid``: the new tid, 0 without room, RETRY, NEEDS_TOAST, or minus a missing page."""
         cdef long long old_block = tid >> 16, target, page_no
         cdef Py_ssize_t frame, target_frame
         cdef int offset, length, n
@@ -529,6 +564,7 @@ cdef class HeapFile:
         cdef unsigned char* target_page
         cdef unsigned char* image
         cdef unsigned short infomask
+        cdef Py_ssize_t size
         cdef Place place
         if found < 0:
             return found
@@ -541,7 +577,12 @@ cdef class HeapFile:
             if target_frame < 0:
                 return -page_no
             target_page = self.arena.base + target_frame * PAGE_BYTES
-        n = <int>self.codec.replace_c(page + offset, positions, values)
+        size = self.codec.replace_c(page + offset, positions, values)
+        if self.codec.limit and not forced and size > self.codec.limit:
+            return NEEDS_TOAST
+        if size > MAX_TUPLE:
+            raise too_big(size)
+        n = <int>size
         image = self.codec.scratch
         hot = hot and same
         infomask = get16(image + O_INFOMASK) | (M_HEAP_ONLY if hot else 0)
@@ -616,17 +657,30 @@ cdef class HeapFile:
     def fill_page(self, rows, Py_ssize_t start, unsigned long long xid, unsigned int cid, int reserve):
         """The image of a fresh page with as many of ``rows[start:]`` as fit, and their number."""
         cdef unsigned char content[PAGE_BYTES]
+        cdef const unsigned char* image
+        cdef Py_ssize_t size
         cdef int lower = PAGE_HEADER, upper = PAGE_BYTES, n
         cdef Py_ssize_t i, count = 0
         cdef unsigned short words[2]
         memset(content, 0, PAGE_BYTES)
         header_c(content + OFF_KIND, self.relfile)
         for i in range(start, len(rows)):
-            n = <int>self.codec.encode_c(rows[i])
+            row = rows[i]
+            if type(row) is bytes:
+                size = PyBytes_GET_SIZE(row)
+                image = <const unsigned char*>PyBytes_AS_STRING(row)
+            else:
+                size = self.codec.encode_c(row)
+                image = self.codec.scratch
+                if self.codec.limit and size > self.codec.limit:
+                    break
+            if size > MAX_TUPLE:
+                raise too_big(size)
+            n = <int>size
             if upper - lower < n + 4 + (reserve if count else 0):
                 break
             upper -= n
-            memcpy(content + upper, self.codec.scratch, n)
+            memcpy(content + upper, image, n)
             memcpy(content + upper + O_XMIN, &xid, 8)
             memcpy(content + upper + O_CMIN, &cid, 4)
             words[0] = <unsigned short>upper

@@ -15,6 +15,23 @@ cdef enum:
     M_HEAP_ONLY = 0x1000
     M_HOT_UPDATED = 0x2000
     M_KEY_CHANGED = 0x4000
+    M_HAS_EXTERNAL = 0x8000
+    T_SHORT = 0x80
+    T_PLAIN = 0xC0
+    T_EXTERNAL = 0xE0
+    COMPRESSED_HEADER = 8
+    POINTER = 18
+
+
+cdef class Toasted:
+    cdef readonly RowCodec codec
+    cdef readonly Py_ssize_t column
+    cdef readonly int method
+    cdef readonly Py_ssize_t raw_bytes
+    cdef readonly Py_ssize_t stored_bytes
+    cdef readonly unsigned int value_id
+    cdef readonly unsigned int relation
+    cdef readonly bytes data
 
 
 cdef class RowCodec:
@@ -23,11 +40,16 @@ cdef class RowCodec:
     cdef readonly list to_disk
     cdef readonly list from_disk
     cdef readonly list missing
+    cdef readonly Py_ssize_t limit
+    cdef readonly long long handles
     cdef char* code
     cdef unsigned char scratch[8192]
     cdef Py_ssize_t encode_c(self, object values) except -1
+    cdef Py_ssize_t put_toasted(self, Toasted value, Py_ssize_t at) except -1
+    cdef object handle_c(self, Py_ssize_t i, const unsigned char* at)
     cdef Py_ssize_t put_value(self, Py_ssize_t i, object value, Py_ssize_t at) except -1
     cdef Py_ssize_t replace_c(self, const unsigned char* tup, object positions, object values) except -1
+    cdef list externals_c(self, const unsigned char* tup, object positions)
     cdef object value_c(self, Py_ssize_t i, const unsigned char* at, Py_ssize_t n)
 
 
@@ -36,6 +58,7 @@ cdef class Projection:
     cdef readonly tuple columns
     cdef readonly bint want_tid
     cdef readonly long long table_oid
+    cdef readonly tuple eager
     cdef int* attnos
     cdef int* first
     cdef int* following

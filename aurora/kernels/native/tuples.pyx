@@ -21,7 +21,46 @@ cdef extern from "Python.h":
     int PyLong_Check(object value)
     double PyFloat_AS_DOUBLE(object value)
 
-cdef object _too_big(Py_ssize_t size):
+cdef enum:
+    LAZY_MARK = 65536
+
+LAZY = LAZY_MARK
+"""Added to an attno of a projection: the value may come as its handle."""
+
+
+cdef bytes value_image(Toasted value):
+    # The bytes that stand in the row.
+    cdef unsigned char head[18]
+    cdef unsigned int word
+    cdef Py_ssize_t n
+    memset(head, 0, 18)
+    if value.data is None:
+        head[0] = <unsigned char>(T_EXTERNAL | value.method)
+        word = <unsigned int>value.raw_bytes
+        memcpy(head + 2, &word, 4)
+        word = <unsigned int>value.stored_bytes
+        memcpy(head + 6, &word, 4)
+        memcpy(head + 10, &value.value_id, 4)
+        memcpy(head + 14, &value.relation, 4)
+        return PyBytes_FromStringAndSize(<char*>head, POINTER)
+    n = PyBytes_GET_SIZE(value.data)
+    if value.method:
+        head[0] = <unsigned char>(T_PLAIN | value.method)
+        head[1] = <unsigned char>n
+        head[2] = <unsigned char>(n >> 8)
+        word = <unsigned int>value.raw_bytes
+        memcpy(head + 4, &word, 4)
+        return PyBytes_FromStringAndSize(<char*>head, COMPRESSED_HEADER) + value.data
+    if n < T_SHORT:
+        head[0] = <unsigned char>n
+        return PyBytes_FromStringAndSize(<char*>head, 1) + value.data
+    head[0] = <unsigned char>(0x80 | (n >> 8 & 0x3F))
+    head[1] = <unsigned char>n
+    return PyBytes_FromStringAndSize(<char*>head, 2) + value.data
+
+
+def too_big(Py_ssize_t size):
+    """54000 for a tuple image of that size."""
     return ProgramLimitExceeded(f"row is too big: size {size}, maximum size {<int>MAX_TUPLE}")
 
 
@@ -41,15 +80,58 @@ cdef inline Py_ssize_t value_width(char code, const unsigned char* at) noexcept:
     cdef Py_ssize_t width = fixed_width(code)
     if width:
         return width
-    if at[0] < 128:
+    if at[0] < T_SHORT:
         return 1 + at[0]
-    return 4 + ((<Py_ssize_t>(at[0] & 0x7F) << 24) | (<Py_ssize_t>at[1] << 16) | (<Py_ssize_t>at[2] << 8) | at[3])
+    if at[0] < T_PLAIN:
+        return 2 + ((<Py_ssize_t>(at[0] & 0x3F) << 8) | at[1])
+    if at[0] < T_EXTERNAL:
+        return COMPRESSED_HEADER + (at[1] | (<Py_ssize_t>at[2] << 8))
+    return POINTER
+
+
+cdef class Toasted:
+    """A value as it is stored: plain or compressed bytes in the row, or a pointer to chunks out of line."""
+
+    def __init__(
+        self, RowCodec codec not None, Py_ssize_t column, int method, Py_ssize_t raw_bytes, Py_ssize_t stored_bytes,
+        unsigned int value_id=0, unsigned int relation=0, bytes data=None
+    ):
+        self.codec = codec
+        self.column = column
+        self.method = method
+        self.raw_bytes = raw_bytes
+        self.stored_bytes = stored_bytes
+        self.value_id = value_id
+        self.relation = relation
+        self.data = data
+
+    @property
+    def is_external(self):
+        """Whether the bytes are out of line."""
+        return self.data is None
+
+    def value(self, bytes raw not None):
+        """The SQL value whose bytes are ``raw``."""
+        return self.codec.value_of(self.column, raw)
+
+    def image(self):
+        """The bytes that stand in the row."""
+        return value_image(self)
+
+    def _key(self):
+        return self.column, self.method, self.raw_bytes, self.stored_bytes, self.value_id, self.relation, self.data
+
+    def __eq__(self, other):
+        return type(other) is Toasted and self._key() == (<Toasted>other)._key()
+
+    def __hash__(self):
+        return hash(self._key())
 
 
 cdef class RowCodec:
     """Codec of one table's rows."""
 
-    def __init__(self, str codes, to_disk, from_disk, missing=None):
+    def __init__(self, str codes, to_disk, from_disk, missing=None, Py_ssize_t limit=0):
         cdef Py_ssize_t i
         cdef bytes text = codes.encode("ascii")
         self.codes = codes
@@ -57,8 +139,11 @@ cdef class RowCodec:
         self.to_disk = list(to_disk)
         self.from_disk = list(from_disk)
         self.missing = list(missing) if missing is not None else [None] * self.natts
+        self.limit = limit
         if not len(self.to_disk) == len(self.from_disk) == len(self.missing) == self.natts:
             raise ValueError("one entry a column is needed")
+        if self.natts > M_NATTS:
+            raise ValueError(f"{self.natts} columns")
         self.code = <char*>malloc(self.natts + 1)
         if self.code == NULL:
             raise MemoryError()
@@ -115,6 +200,8 @@ cdef class RowCodec:
                 data = (<str>value).encode("latin-1")
                 out[0] = <unsigned char>PyBytes_AS_STRING(data)[0] if PyBytes_GET_SIZE(data) else 0
             return at + width
+        if type(value) is Toasted:
+            return self.put_toasted(<Toasted>value, at)
         if code == c"s":
             text = PyUnicode_AsUTF8AndSize(value, &n)
         else:
@@ -127,19 +214,95 @@ cdef class RowCodec:
                 data = hook(value)
             text = PyBytes_AS_STRING(data)
             n = PyBytes_GET_SIZE(data)
-        width = n + (1 if n < 128 else 4)
+        width = n + (1 if n < T_SHORT else 2)
         if at + width > MAX_TUPLE:
             return at + width
-        if n < 128:
+        if n < T_SHORT:
             out[0] = <unsigned char>n
             memcpy(out + 1, text, n)
         else:
-            out[0] = <unsigned char>(0x80 | (n >> 24))
-            out[1] = <unsigned char>(n >> 16)
-            out[2] = <unsigned char>(n >> 8)
-            out[3] = <unsigned char>n
-            memcpy(out + 4, text, n)
+            out[0] = <unsigned char>(0x80 | (n >> 8))
+            out[1] = <unsigned char>n
+            memcpy(out + 2, text, n)
         return at + width
+
+    cdef Py_ssize_t put_toasted(self, Toasted value, Py_ssize_t at) except -1:
+        cdef bytes image = value_image(value)
+        cdef Py_ssize_t n = PyBytes_GET_SIZE(image)
+        cdef unsigned short infomask
+        if at + n <= MAX_TUPLE:
+            memcpy(self.scratch + at, PyBytes_AS_STRING(image), n)
+            if value.data is None:
+                memcpy(&infomask, self.scratch + O_INFOMASK, 2)
+                infomask |= M_HAS_EXTERNAL
+                memcpy(self.scratch + O_INFOMASK, &infomask, 2)
+        return at + n
+
+    cdef object handle_c(self, Py_ssize_t i, const unsigned char* at):
+        # The handle of a value that is stored compressed or out of line.
+        cdef unsigned int raw, stored, value_id, relation
+        cdef Py_ssize_t n
+        self.handles += 1
+        if at[0] < T_EXTERNAL:
+            memcpy(&raw, at + 4, 4)
+            n = at[1] | (<Py_ssize_t>at[2] << 8)
+            return Toasted(
+                self, i, at[0] & 0x1F, raw, n, 0, 0, PyBytes_FromStringAndSize(<const char*>at + COMPRESSED_HEADER, n)
+            )
+        memcpy(&raw, at + 2, 4)
+        memcpy(&stored, at + 6, 4)
+        memcpy(&value_id, at + 10, 4)
+        memcpy(&relation, at + 14, 4)
+        return Toasted(self, i, at[0] & 0x1F, raw, stored, value_id, relation)
+
+    cdef list externals_c(self, const unsigned char* tup, object positions):
+        # Handles of the values out of line among ``positions`` (None: all).
+        cdef unsigned short infomask
+        cdef Py_ssize_t i, natts
+        cdef const unsigned char* at = tup + HEADER
+        cdef const unsigned char* bits = NULL
+        cdef list found = []
+        memcpy(&infomask, tup + O_INFOMASK, 2)
+        if not infomask & M_HAS_EXTERNAL:
+            return found
+        natts = infomask & M_NATTS
+        if infomask & M_HAS_NULL:
+            bits = at
+            at += (natts + 7) >> 3
+        for i in range(natts):
+            if bits != NULL and (bits[i >> 3] >> (i & 7)) & 1:
+                continue
+            if fixed_width(self.code[i]) == 0 and at[0] >= T_EXTERNAL and (positions is None or i in positions):
+                found.append(self.handle_c(i, at))
+            at += value_width(self.code[i], at)
+        return found
+
+    def externals(self, page, Py_ssize_t offset, positions):
+        """Handles of the values out of line among ``positions`` (None: all) of the tuple at ``offset``."""
+        cdef const unsigned char[::1] view = page
+        return self.externals_c(&view[offset], positions)
+
+    def raw(self, Py_ssize_t i, value):
+        """The bytes of a variable-length column's value."""
+        if self.code[i] == c"s":
+            return value.encode()
+        if self.code[i] == c"y":
+            return bytes(value)
+        hook = self.to_disk[i]
+        if hook is None:
+            raise ValueError(f"column {i + 1} has disk code {self.codes[i]!r} and no hook")
+        return hook(value)
+
+    def value_of(self, Py_ssize_t i, bytes raw not None):
+        """Inverse of ``raw``."""
+        if self.code[i] == c"s":
+            return raw.decode()
+        if self.code[i] == c"y":
+            return raw
+        hook = self.from_disk[i]
+        if hook is None:
+            raise DataCorrupted(f"column {i + 1} has disk code {self.codes[i]!r} and no hook")
+        return hook(raw)
 
     def _range_error(self, char code):
         name = "integer" if code == c"i" else "bigint" if code == c"q" else "smallint" if code == c"h" else "OID"
@@ -176,13 +339,15 @@ cdef class RowCodec:
                 self.scratch[HEADER + (i >> 3)] |= <unsigned char>(1 << (i & 7))
             else:
                 at = self.put_value(i, value, at)
-        if at > MAX_TUPLE:
-            raise _too_big(at)
         return at
 
-    def encode(self, values):
-        """The tuple image of ``values``, its transaction fields zero. Errors: 22003, 54000."""
+    def encode(self, values, bint forced=False):
+        """The tuple image of ``values``, its transaction fields zero; None when it is longer than ``limit``."""
         cdef Py_ssize_t n = self.encode_c(values)
+        if self.limit and not forced and n > self.limit:
+            return None
+        if n > MAX_TUPLE:
+            raise too_big(n)
         return PyBytes_FromStringAndSize(<char*>self.scratch, n)
 
     cdef object value_c(self, Py_ssize_t i, const unsigned char* at, Py_ssize_t n):
@@ -197,9 +362,11 @@ cdef class RowCodec:
             memcpy(&small, at, 4)
             return PyLong_FromLongLong(small)
         if code == c"s":
-            if at[0] < 128:
+            if at[0] < T_SHORT:
                 return PyUnicode_DecodeUTF8(<const char*>at + 1, n - 1, NULL)
-            return PyUnicode_DecodeUTF8(<const char*>at + 4, n - 4, NULL)
+            if at[0] < T_PLAIN:
+                return PyUnicode_DecodeUTF8(<const char*>at + 2, n - 2, NULL)
+            return self.handle_c(i, at)
         if code == c"q":
             memcpy(&number, at, 8)
             return PyLong_FromLongLong(number)
@@ -219,10 +386,12 @@ cdef class RowCodec:
             return PyFloat_FromDouble(single)
         if code == c"c":
             return PyUnicode_DecodeLatin1(<const char*>at, 1, NULL) if at[0] else ""
-        if at[0] < 128:
+        if at[0] < T_SHORT:
             data = PyBytes_FromStringAndSize(<const char*>at + 1, n - 1)
+        elif at[0] < T_PLAIN:
+            data = PyBytes_FromStringAndSize(<const char*>at + 2, n - 2)
         else:
-            data = PyBytes_FromStringAndSize(<const char*>at + 4, n - 4)
+            return self.handle_c(i, at)
         if code == c"y":
             return data
         hook = self.from_disk[i]
@@ -240,7 +409,7 @@ cdef class RowCodec:
         cdef Py_ssize_t natts, i, k, width, at, start, bitmap = (self.natts + 7) >> 3
         cdef const unsigned char* source
         cdef const unsigned char* old_bits = NULL
-        cdef bint nulls = False
+        cdef bint nulls = False, external = False
         cdef bint replaced, is_null
         cdef Py_ssize_t n = len(positions)
         cdef object value
@@ -293,6 +462,8 @@ cdef class RowCodec:
             elif i >= natts:
                 value = self.missing[i]
             elif not is_null:
+                if width == POINTER and source[0] >= T_EXTERNAL and fixed_width(self.code[i]) == 0:
+                    external = True
                 if at + width <= MAX_TUPLE:
                     memcpy(self.scratch + at, source, width)
                 at += width
@@ -305,14 +476,21 @@ cdef class RowCodec:
                 self.scratch[HEADER + (i >> 3)] |= <unsigned char>(1 << (i & 7))
             else:
                 at = self.put_value(i, value, at)
-        if at > MAX_TUPLE:
-            raise _too_big(at)
+        if external:
+            memcpy(&infomask, self.scratch + O_INFOMASK, 2)
+            infomask |= M_HAS_EXTERNAL
+            memcpy(self.scratch + O_INFOMASK, &infomask, 2)
         return at
 
-    def replace(self, page, Py_ssize_t offset, positions, values):
-        """A new image of the tuple at ``offset`` with the columns ``positions`` (from 0) set to ``values``."""
+    def replace(self, page, Py_ssize_t offset, positions, values, bint forced=False):
+        """A new image of the tuple at ``offset`` with the columns ``positions`` (from 0) set to ``values``; None when it
+        is longer than ``limit``."""
         cdef const unsigned char[::1] view = page
         cdef Py_ssize_t n = self.replace_c(&view[offset], positions, values)
+        if self.limit and not forced and n > self.limit:
+            return None
+        if n > MAX_TUPLE:
+            raise too_big(n)
         return PyBytes_FromStringAndSize(<char*>self.scratch, n)
 
 
@@ -322,6 +500,7 @@ cdef class Projection:
     def __init__(self, RowCodec codec, columns, bint want_tid, long long table_oid=0):
         cdef Py_ssize_t i
         cdef int attno
+        cdef list eager = []
         self.codec = codec
         self.columns = tuple(columns)
         self.want_tid = want_tid
@@ -341,6 +520,10 @@ cdef class Projection:
             self.first[i] = -1
         for i in range(self.width):
             attno = self.columns[i]
+            if attno >= LAZY_MARK:
+                attno -= LAZY_MARK
+            elif 0 < attno <= codec.natts and fixed_width(codec.code[attno - 1]) == 0:
+                eager.append(i)
             if attno > codec.natts:
                 raise ValueError(f"column {attno} of {codec.natts}")
             if attno < -6 or attno == 0:
@@ -353,6 +536,7 @@ cdef class Projection:
                 self.limit = max(self.limit, attno)
             else:
                 self.has_system = True
+        self.eager = tuple(eager)
 
     def __dealloc__(self):
         free(self.attnos)

@@ -34,12 +34,15 @@ from aurora.kernels.python.tuples import (
     OFF_XMIN,
     Projection,
     RowCodec,
+    Toasted,
 )
 from aurora.page import HEADER_BYTES, OFF_KIND, OFF_LOWER, OFF_RELFILE, PAGE_BYTES, PageKind
 
 UNUSED, NORMAL, REDIRECT, DEAD = 0, 1, 2, 3
 RETRY = -1
 """The version changed since it was probed."""
+NEEDS_TOAST = -(1 << 62)
+"""The new version is longer than the codec's limit."""
 
 OK, SELF, BUSY, MOVED, GONE = 0, 1, 2, 3, 4
 """Outcomes of ``probe``."""
@@ -174,6 +177,31 @@ class HeapFile:
                 return row
             rows.append(row)
         return rows
+
+    def fetch_stored(self, tids: Sequence[int], proj: Projection) -> list[tuple[Any, ...]] | int:
+        """The versions at exactly ``tids`` whoever sees them, absent ones left out; a missing page."""
+        rows = []
+        for tid in tids:
+            page_no = self.blocks.page_no(tid >> 16)
+            frame = self.arena.lookup(page_no)
+            if frame == MISSING:
+                return page_no
+            page = self.arena.page(frame)
+            flags, offset, _ = self._line(page, tid & 0xFFFF)
+            if flags == NORMAL:
+                rows.append(proj.row(page, offset, tid))
+        return rows
+
+    def externals(self, tid: int, positions: Sequence[int] | None) -> list[Toasted] | int:
+        """Handles of the values out of line among ``positions`` (from 0; None: all) of version ``tid``; a missing
+        page."""
+        page_no = self.blocks.page_no(tid >> 16)
+        frame = self.arena.lookup(page_no)
+        if frame == MISSING:
+            return page_no
+        page = self.arena.page(frame)
+        flags, offset, _ = self._line(page, tid & 0xFFFF)
+        return self.codec.externals(page, offset, positions) if flags == NORMAL else []
 
     def scan_page(self, snap: Snapshot, block: int, proj: Projection, roots: bool) -> list[tuple[Any, ...]] | int:
         """Visible rows of a block, in slot order; with ``roots`` chain by chain, the tid being that of the chain's
@@ -399,12 +427,14 @@ class HeapFile:
         hot: bool,
         key_changed: bool,
         block: int,
+        forced: bool = False,
     ) -> int:
         """Supersede version ``tid`` by one with columns ``positions`` set to ``values``, on ``block`` (-1: the same
         one).
 
-        The new tid; 0 without room; RETRY when somebody else supersedes the version; minus a missing page. ``hot``: no
-        indexed column changes, so on the same page the new version is heap-only.
+        The new tid; 0 without room; RETRY when somebody else supersedes the version; NEEDS_TOAST when the new version
+        is longer than the codec's limit and not ``forced``; minus a missing page. ``hot``: no indexed column changes,
+        so on the same page the new version is heap-only.
         """
         old_block = tid >> 16
         page_no = self.blocks.page_no(old_block)
@@ -431,8 +461,10 @@ class HeapFile:
             if target_frame == MISSING:
                 return -page_no
             target_page = self.arena.page(target_frame)
-        image = self.codec.replace(page, offset, positions, values)
-        n = len(image)
+        made = self.codec.replace(page, offset, positions, values, forced)
+        if made is None:
+            return NEEDS_TOAST
+        image, n = made, len(made)
         hot = hot and same
         infomask = image[OFF_INFOMASK] | image[OFF_INFOMASK + 1] << 8 | (HEAP_ONLY if hot else 0)
         image = image[:OFF_INFOMASK] + struct.pack("<HQI", infomask, xid, cid) + image[OFF_CMIN + 4 :]
@@ -511,15 +543,19 @@ class HeapFile:
         return int(flags != NORMAL or bool(page[offset + OFF_INFOMASK + 1] << 8 & KEY_CHANGED))
 
     def fill_page(
-        self, rows: Sequence[Sequence[Any]], start: int, xid: int, cid: int, reserve: int
+        self, rows: Sequence[Sequence[Any] | bytes], start: int, xid: int, cid: int, reserve: int
     ) -> tuple[bytes, int]:
-        """The image of a fresh page with as many of ``rows[start:]`` as fit, and their number."""
+        """The image of a fresh page with as many of ``rows[start:]`` as fit, and their number. A row may be given as
+        its tuple image; one that is longer than the codec's limit ends the page before it."""
         content = bytearray(PAGE_BYTES)
         content[OFF_KIND:HEADER_BYTES] = empty_header(self.relfile)
         lower, upper, count = HEADER_BYTES, PAGE_BYTES, 0
         stamp = xid.to_bytes(8, "little") + cid.to_bytes(4, "little")
         for i in range(start, len(rows)):
-            image = self.codec.encode(rows[i])
+            row = rows[i]
+            image = row if isinstance(row, bytes) else self.codec.encode(row)
+            if image is None:
+                break
             n = len(image)
             if upper - lower < n + 4 + (reserve if count else 0):
                 break

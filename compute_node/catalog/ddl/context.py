@@ -26,6 +26,7 @@ from compute_node.catalog.cache import TEMP_SCHEMA, Catalog, CatalogView, TxnCat
 from compute_node.catalog.rows import CatalogRows
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID
+from compute_node.session import door, prepare
 from compute_node.sql.parse import RawStatement
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 
@@ -50,6 +51,8 @@ class DdlContext:
         self.session = session
         self.txn = txn
         self.source = source
+        self.param_types: tuple[int, ...] = ()
+        self.params: tuple[Any, ...] = ()
         self.catalog: Catalog = engine.catalog
         self.storage: Any = engine.storage
         self.changes: TxnCatalog = self.catalog.changes(txn)
@@ -227,9 +230,9 @@ class DdlContext:
     def run(self, node: ast.Node, source: str | None = None) -> tuple[Any, Any]:
         """Analyze, plan and start a query of this statement; returns (columns, iterator over batches of rows)."""
         text = self.source if source is None else source
-        executable, _ = self.engine.compile(RawStatement(node, 0, len(text)), self.session, [], text, {})
-        context = self.engine.begin_statement(self.session)
-        return executable.columns, executable.rows(context, ())
+        raw = RawStatement(node, 0, len(text))
+        statement, _ = prepare.compile_statement(self.session, raw, text, list(self.param_types))
+        return statement.executable.columns, door.start(self.session, statement, self.params).batches()
 
 
 CLASS_RELATION = CATALOGS["pg_class"].desc.oid

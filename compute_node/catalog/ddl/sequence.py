@@ -252,15 +252,21 @@ class Sequences:
     def _load(self, desc: RelationDesc, txn: Any) -> _Running:
         found = self._running.get(desc.oid)
         if found is None:
-            reader = CatalogReader(self._storage)
-            snapshot = self._storage.txns.latest_snapshot(txn)
-            reader.snapshot = lambda: snapshot  # type: ignore[method-assign]
-            record = reader.one("pg_sequence", seqrelid=desc.oid)
-            if record is None:
-                raise WrongObjectType(f'"{desc.name}" is not a sequence')
-            row = next(row for batch in self._storage.table(desc).scan(snapshot, _ATTNOS, False) for row in batch)
-            found = self._running[desc.oid] = _Running(from_record(record), row[0], row[2], 0)
+            txns = self._storage.txns
+            if txn is None:
+                with txns.reading("sequence") as snapshot:
+                    found = self._read(desc, snapshot)
+            else:
+                found = self._read(desc, txns.latest_snapshot(txn))
+            self._running[desc.oid] = found
         return found
+
+    def _read(self, desc: RelationDesc, snapshot: Any) -> _Running:
+        record = CatalogReader(self._storage, snapshot).one("pg_sequence", seqrelid=desc.oid)
+        if record is None:
+            raise WrongObjectType(f'"{desc.name}" is not a sequence')
+        row = next(row for batch in self._storage.table(desc).scan(snapshot, _ATTNOS, False) for row in batch)
+        return _Running(from_record(record), row[0], row[2], 0)
 
     def next(self, desc: RelationDesc, txn: Any = None) -> int:
         """nextval: 2200H when the end is reached and it does not cycle."""

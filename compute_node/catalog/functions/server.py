@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from aurora.errors import (
+    InsufficientPrivilege,
     InvalidCatalogName,
     InvalidParameterValue,
     ObjectNotInPrerequisiteState,
@@ -135,6 +136,41 @@ def _sessions(call: Call) -> list[Any]:
     return [call.session] if registry is None else list(registry.sessions.values())
 
 
+def _superuser(call: Call, function: str) -> None:
+    if not call.session.superuser:
+        raise InsufficientPrivilege(f"permission denied for function {function}")
+
+
+def reload_conf(call: Call) -> bool:
+    """pg_reload_conf: what may change while the instance runs is read again."""
+    _superuser(call, "pg_reload_conf")
+    if call.session.registry is not None:
+        call.session.registry.reload()
+    return True
+
+
+def hba_file_rules(call: Call) -> Iterator[tuple[Any, ...]]:
+    """pg_hba_file_rules: the rules of who may connect as their file has them now, wrong lines included."""
+    _superuser(call, "pg_hba_file_rules")
+    if call.session.registry is None:
+        return
+    for rule in call.session.registry.file_rules().rules:
+        if rule.error is not None:
+            yield (rule.line, *[None] * 7, rule.error)
+            continue
+        names = [[token.text for token in tokens] for tokens in (rule.databases, rule.users)]
+        yield (
+            rule.line,
+            rule.type,
+            *names,
+            rule.address,
+            rule.netmask,
+            rule.method,
+            list(rule.options) or None,
+            None,
+        )
+
+
 def stat_get_activity(call: Call, pid: int | None) -> Iterator[tuple[Any, ...]]:
     """pg_stat_get_activity: one row a session."""
     for session in _sessions(call):
@@ -211,11 +247,10 @@ def lock_status(call: Call) -> Iterator[tuple[Any, ...]]:
 
 def prepared_statements(call: Call) -> Iterator[tuple[Any, ...]]:
     """pg_prepared_statement: the session's named statements."""
-    for name, prepared in list(getattr(call.session, "statements", {}).items()):
+    for name, prepared in list(call.session.statements.items()):
         if name:
-            plan = getattr(prepared, "plan", prepared)
-            types = list(getattr(plan, "param_types", ()))
-            yield (name.decode(), getattr(plan, "source", ""), None, types, getattr(prepared, "from_sql", False), 0, 0)
+            types = list(prepared.param_types)
+            yield (name.decode(), prepared.source, prepared.created, types, prepared.from_sql, 0, 0)
 
 
 def cursors(call: Call) -> Iterator[tuple[Any, ...]]:
@@ -385,7 +420,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "pg_is_in_recovery": lambda call: bool(call.engine.in_recovery),
     "pg_postmaster_start_time": lambda call: call.engine.start_time_us,
     "pg_conf_load_time": lambda call: call.engine.start_time_us,
-    "pg_reload_conf": _constant(True),
+    "pg_reload_conf": reload_conf,
+    "pg_hba_file_rules": hba_file_rules,
     "pg_switch_wal": lambda call: int(call.engine.storage.log.next_lsn),
     "pg_last_wal_receive_lsn": _constant(None),
     "pg_last_wal_replay_lsn": _constant(None),

@@ -7,14 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from aurora.errors import NotSupported
 from compute_node.exec.compile.compiler import FALSITY_HANDLERS, TRUTH_HANDLERS, VALUE_HANDLERS, Compiler, handles
 from compute_node.exec.compile.unit import NULL, Code
 from compute_node.sql import expressions as ex
-from compute_node.types.oids import ANY
-from compute_node.types.registry import Function
+from compute_node.types.oids import ANY, UNKNOWN
+from compute_node.types.registry import Function, PgType
+
+
+class Types(Protocol):
+    """Where types are asked for."""
+
+    def type(self, oid: int) -> PgType:
+        """By OID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +35,12 @@ class GuardedCall:
     always_null: bool = False
 
 
-def implementation_of(function: Function, argument_types: tuple[int, ...], result: int) -> Callable[..., Any]:
+def implementation_of(
+    types: Types, function: Function, argument_types: tuple[int, ...], result: int
+) -> Callable[..., Any]:
     """The callable for one call site."""
     if function.specialize is not None:
-        return function.specialize(argument_types, result)
+        return function.specialize(tuple([types.type(oid or UNKNOWN) for oid in argument_types]), types.type(result))
     return function.implementation
 
 
@@ -59,7 +68,7 @@ def guarded(
         body = template.format(*atoms)
         nullable = "None" in template or not function.strict
     else:
-        name = unit.bind(implementation_of(function, types, result), "g")
+        name = unit.bind(implementation_of(compiler.linker, function, types, result), "g")
         if star:
             atoms[-1] = f"*{atoms[-1]}"
         body = f"{name}({', '.join(['c.function_context', *atoms] if function.needs_context else atoms)})"

@@ -27,7 +27,7 @@ def _array(compiler: Compiler, node: ex.ArrayExpr) -> Code:
 def _row(compiler: Compiler, node: ex.RowExpr) -> Code:
     codes = [compiler.value(argument) for argument in node.arguments]
     make = compiler.unit.bind(Record.of, "g")
-    types = compiler.unit.bind(tuple(argument.type for argument in node.arguments))
+    types = compiler.unit.bind(tuple(compiler.linker.type(argument.type) for argument in node.arguments))
     values = tuple_text([code.text for code in codes])
     return compiler.wrap(f"{make}({values}, {types})", codes, nullable=False, extra=3)
 
@@ -135,7 +135,7 @@ def _array_op(compiler: Compiler, node: ex.ArrayOp) -> Code:
         return strict_apply(compiler, test, left)
     right = compiler.value(node.right)
     element = compiler.linker.type(node.right.type).element
-    apply: Callable[..., Any] = implementation_of(function, (node.left.type, element), node.type)
+    apply: Callable[..., Any] = implementation_of(compiler.linker, function, (node.left.type, element), node.type)
     context = "c.function_context" if function.needs_context else "None"
     quantified = runtime.quantified(apply, function.strict, node.use_or, function.needs_context)
     text = f"{compiler.unit.bind(quantified, 'g')}({context}, {left.text}, {right.text})"

@@ -68,7 +68,8 @@ def _call(catalog: CatalogView, node: Call) -> Expr:
     values = [item.value for item in arguments if isinstance(item, Const)]
     implementation = function.implementation
     if function.specialize is not None:
-        implementation = function.specialize(tuple(item.type for item in arguments), node.type)
+        types = tuple([catalog.type(item.type) for item in arguments])
+        implementation = function.specialize(types, catalog.type(node.type))
     try:
         value: Any = implementation(*values)
     except SqlError:

@@ -19,8 +19,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from aurora.cluster.supervisor import LOOPBACK, MASTER_KEY, NODES, Cluster, ClusterError, free_ports
 from aurora.keys import KeySource
+from aurora.programs.supervisor import LOOPBACK, MASTER_KEY, NODES, Cluster, ClusterError, free_ports
 
 _MARKS = ("cluster.json", "storage", "backup")
 """What tells a cluster's folder from others; some of it may have been lost."""

@@ -14,10 +14,10 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from aurora.cluster import certs, fleet
-from aurora.cluster.supervisor import AZS, LOOPBACK, MASTER_KEY, Cluster, ClusterError
 from aurora.keys import KeyRefused, KeySource, rekey_folder
 from aurora.object_store import ObjectStoreError
+from aurora.programs import certs, fleet
+from aurora.programs.supervisor import AZS, LOOPBACK, MASTER_KEY, Cluster, ClusterError
 from aurora.rpc.tls import Tls, TlsUnusable, files_of
 from aurora.sealed_store import Rewrapped, rekey_store
 
@@ -63,7 +63,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     up.add_argument("--tails", action="store_true", help="a new cluster: three of each six segments keep log only")
     up.add_argument("--password-file", type=Path, default=None, help="superuser password (or AURORA_PASSWORD)")
-
+    up.add_argument(
+        "--hba-file",
+        type=Path,
+        default=None,
+        help="who may connect and how: rules in the form of pg_hba.conf (default: everybody with a password; without "
+        "a superuser's password this machine alone, unasked)",
+    )
     up.add_argument(
         "--backup",
         default=None,
@@ -228,6 +234,9 @@ def _up(args: argparse.Namespace) -> int:
             cluster.move_writer(args.host or writer.host, writer.port if args.port is None else args.port)
         if args.backup is not None:
             cluster.set_backup(args.backup)
+    if args.hba_file is not None:
+        with cluster.changing() as spec:
+            spec.settings["hba-file"] = str(args.hba_file.absolute())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     ready = False
@@ -277,8 +286,8 @@ def _down(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
-    from aurora.cluster.status import storage_status
-    from aurora.cluster.status_text import status_text
+    from aurora.programs.status import storage_status
+    from aurora.programs.status_text import status_text
 
     try:
         files = files_of(args.tls_ca, args.tls_cert, args.tls_key, "--tls-ca, --tls-cert and --tls-key")
@@ -335,6 +344,8 @@ def _process(cluster: Cluster, action: str, process_id: str, start: Callable[[st
         cluster.stop(process_id)
     else:
         start(process_id)
+        if any(node.id == process_id for node in cluster.required.nodes):
+            cluster.wait_node(process_id)
 
 
 def _node(args: argparse.Namespace) -> int:
@@ -361,7 +372,7 @@ def _quorum(args: argparse.Namespace) -> int:
 
 
 def _scrub(cluster: Cluster, node_id: str, timeout_s: float) -> int:
-    from aurora.cluster.node_scrub import scrub, scrub_text
+    from aurora.programs.node_scrub import scrub, scrub_text
 
     status = scrub(cluster.required.node(node_id).address, timeout_s, cluster.tls())
     print(scrub_text(node_id, status))
@@ -371,7 +382,13 @@ def _scrub(cluster: Cluster, node_id: str, timeout_s: float) -> int:
 def _az(args: argparse.Namespace) -> int:
     cluster = Cluster(args.data)
     for node_id in cluster.nodes_of(args.az):
-        _process(cluster, "kill" if args.action == "down" else "start", node_id, cluster.start_node)
+        if args.action == "down":
+            cluster.kill(node_id)
+        else:
+            cluster.start_node(node_id)
+    if args.action == "up":
+        for node_id in cluster.nodes_of(args.az):
+            cluster.wait_node(node_id)
     return 0
 
 
@@ -385,7 +402,7 @@ def _instance(args: argparse.Namespace) -> int:
 
 
 def _restore(args: argparse.Namespace) -> int:
-    from aurora.cluster.restore import list_backup, restore_cluster
+    from aurora.programs.restore import list_backup, restore_cluster
 
     source, keys = args.source, _keys(args.master_key_file, args.key_provider)
     if source is None:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from aurora.cluster.embedded import EmbeddedCluster
+    from aurora.programs.embedded import EmbeddedCluster
 
 
 @pytest.fixture(scope="session")
 def aurora_cluster() -> Iterator[EmbeddedCluster]:
     """An embedded cluster that lives as long as the test session."""
-    from aurora.cluster.embedded import cluster
+    from aurora.programs.embedded import cluster
 
     with cluster() as running:
         yield running

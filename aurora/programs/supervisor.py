@@ -1,9 +1,8 @@
 """The cluster supervisor: the storage nodes and the instances of one cluster, as processes on this machine.
 
-``DIR/cluster.json`` names the processes and their addresses, ``DIR/run/ID.json`` the running ones (pid and start time,
-so that a reused pid is not mistaken for ours), ``DIR/log/ID.log`` holds what they print. There is no daemon: every verb
-reads these files and acts. The processes are those that compose and Kubernetes run: ``python -m storage_node``,
-``python -m compute_node``.
+``DIR/cluster.json`` names the processes and their addresses; ``processes`` keeps what became of them. Every verb reads
+these files and acts; the keeper (``keeper``) starts again what has died and no verb has stopped. The processes are
+those that compose and Kubernetes run: ``python -m storage_node``, ``python -m compute_node``.
 
 Verbs may run at the same time. Invariants: ``cluster.json`` is changed, and a process started, only under the lock
 ``DIR/lock``, on the description as it is then (``Cluster.changing``); a process runs only after its run file stands.
@@ -17,8 +16,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,10 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from aurora import sealed_store
-from aurora.cluster import certs
 from aurora.errors import InvariantViolation
 from aurora.keys import KeyRefused, KeySource, make_master_key_file, rekey_folder
 from aurora.object_store import ObjectStore, ObjectStoreError, open_store
+from aurora.programs import certs
+from aurora.programs.processes import FILE_MODE, FOLDER_MODE, Processes, Run, atomic, end_text
 from aurora.rpc.tls import Tls, TlsUnusable
 from aurora.sealed_store import Rewrapped
 
@@ -38,6 +36,17 @@ AZS = ("az1", "az2", "az3")
 NODES = tuple((f"{az}-{letter}", az) for az in AZS for letter in "ab")
 """The storage nodes of a cluster of six: (id, availability zone)."""
 
+INSTANCE_SETTINGS = (
+    "replace-after-s",
+    "zone-away-after-s",
+    "read-only-after-s",
+    "max-connections",
+    "authentication-timeout-s",
+    "hba-file",
+)
+"""Flags of an instance that the cluster's settings may hold."""
+KEEPER = "keeper"
+"""The process that starts the others again when they die."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 LOOPBACK = "127.0.0.1"
 CERTIFICATE_DAYS = 3650
@@ -45,14 +54,6 @@ CERTIFICATE_DAYS = 3650
 BACKUP_OFF = "off"
 MASTER_KEY = "master.key"
 """The file in a cluster's folder that ``up --encrypt`` makes."""
-FOLDER_MODE, FILE_MODE = 0o700, 0o600
-
-
-_GATE = ("/bin/sh", "-c", 'read -r go && exec "$@" </dev/null', "sh")
-"""Becomes the command behind it when a line is on its input; ends when the input ends before, as when the verb that
-starts it is killed: no process runs that no run file names.
-"""
-
 
 class ClusterError(Exception):
     """Something the user of a verb should read; printed without a traceback."""
@@ -136,21 +137,6 @@ def free_ports(count: int) -> list[int]:
             probe.close()
 
 
-def process_start(pid: int) -> str | None:
-    """A token for the process's start time; None when there is no such process (a zombie counts as none)."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        if os.path.isdir("/proc/self"):
-            return None
-        shown = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
-        return shown.stdout.strip() or None
-    except ProcessLookupError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] == "Z" else fields[19]
-
-
 def _check_keys(keys: KeySource) -> None:
     try:
         keys.open()
@@ -164,7 +150,7 @@ class Cluster:
     def __init__(self, data: Path) -> None:
         self.data = data.absolute()
         self.spec: ClusterSpec | None = None
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self.processes = Processes(self.data)
         if self.config_path.exists():
             self.spec = self._read()
 
@@ -185,14 +171,7 @@ class Cluster:
             raise ClusterError(f"{self.config_path} does not describe a cluster: {error}") from error
 
     def _write(self) -> None:
-        self._atomic(self.config_path, json.dumps(asdict(self.required), indent=1))
-
-    @staticmethod
-    def _atomic(path: Path, text: str) -> None:
-        temporary = path.with_suffix(".tmp")
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE), "w") as file:
-            file.write(text)
-        os.replace(temporary, path)
+        atomic(self.config_path, json.dumps(asdict(self.required), indent=1))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -452,21 +431,18 @@ class Cluster:
 
     # -- processes -------------------------------------------------------------------------------------------------
 
-    def _run_path(self, process_id: str) -> Path:
-        return self.data / "run" / f"{process_id}.json"
+    def process_ids(self) -> list[str]:
+        """All processes that the cluster's description names, instances first."""
+        spec = self.required
+        return [*(i.id for i in spec.instances), *(n.id for n in spec.nodes)]
+
+    def read(self) -> None:
+        """Take the description as it is now."""
+        self.spec = self._read()
 
     def pid(self, process_id: str) -> int | None:
-        """The pid of a running process of ours; a file that a crash of the machine left empty names none."""
-        try:
-            run = json.loads(self._run_path(process_id).read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
-            return None
-        running = run["start"] is not None and process_start(run["pid"]) == run["start"]
-        child = self._children.get(process_id)
-        if child is not None and (child.poll() is not None or (not running and child.pid == run["pid"])):
-            child.wait()  # it has ended: reap it
-            del self._children[process_id]
-        return run["pid"] if running else None
+        """The pid of a running process of ours."""
+        return self.processes.pid(process_id)
 
     def _start(self, process_id: str, arguments: Callable[[str], list[str]]) -> None:
         _ = self.required
@@ -476,24 +452,34 @@ class Cluster:
             if self.pid(process_id) is None:
                 self._spawn(process_id, command)
 
-    def _spawn(self, process_id: str, arguments: list[str]) -> None:
-        for folder in ("run", "log"):
-            (self.data / folder).mkdir(mode=FOLDER_MODE, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        log = os.open(self.data / "log" / f"{process_id}.log", flags, FILE_MODE)
-        gate, key = os.pipe()
-        with open(log, "ab") as output, open(gate, "rb") as closed, open(key, "wb", buffering=0) as opener:
-            child = subprocess.Popen(
-                [*_GATE, sys.executable, "-m", *arguments],
-                stdin=closed,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-            self._children[process_id] = child
-            run = {"pid": child.pid, "start": process_start(child.pid)}
-            self._atomic(self._run_path(process_id), json.dumps(run))
-            opener.write(b"go\n")
+    def _spawn(self, process_id: str, arguments: list[str], before: Run | None = None) -> None:
+        self.processes.spawn(process_id, arguments, before)
+
+    def restart(self, process_id: str, last_end: str) -> None:
+        """Start again what has died; nothing happens when a verb has stopped, removed or started it meanwhile."""
+        with self._locked():
+            spec = self.spec = self._read()
+            if process_id not in self.process_ids():
+                return
+            run = self.processes.run(process_id)
+            if not run.wanted or self.pid(process_id) is not None:
+                return
+            is_node = any(node.id == process_id for node in spec.nodes)
+            command = self._node_command(process_id) if is_node else self._instance_command(process_id)
+            run.restarts, run.last_end, run.ended_at = run.restarts + 1, last_end, time.time()
+            self._spawn(process_id, command, run)
+
+    def give_up(self, process_id: str) -> None:
+        """A process that has died is not to be started again."""
+        with self._locked():
+            if self.pid(process_id) is None:
+                run = self.processes.run(process_id)
+                run.wanted, run.last_end, run.ended_at = False, self.last_end(process_id), time.time()
+                self.processes.write(process_id, run)
+
+    def last_end(self, process_id: str) -> str:
+        """How the process ended that ran last, in words; empty while it runs."""
+        return "" if self.pid(process_id) is not None else end_text(self.processes.exit_status(process_id))
 
     def start_node(self, node_id: str) -> None:
         """Start one storage node; nothing happens when it runs already."""
@@ -540,7 +526,7 @@ class Cluster:
         ]
         if spec.settings.get("tails") == "on":
             arguments.append("--tails")
-        for name in ("replace-after-s", "zone-away-after-s", "read-only-after-s"):
+        for name in INSTANCE_SETTINGS:
             if name in spec.settings:
                 arguments += [f"--{name}", spec.settings[name]]
         if instance.metrics:
@@ -554,34 +540,36 @@ class Cluster:
         return arguments
 
     def signal(self, process_id: str, number: signal.Signals) -> bool:
-        """Send a signal to a process of ours; False when it does not run."""
-        pid = self.pid(process_id)
-        if pid is None:
-            return False
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            return False
-        return True
+        """Send a signal to a process of ours; False when it does not run. One that it ends is started again."""
+        return self.processes.signal(process_id, number)
 
     def wait_gone(self, process_id: str, timeout_s: float = 30.0) -> bool:
         """Wait until the process has ended."""
-        deadline = time.monotonic() + timeout_s
-        while self.pid(process_id) is not None:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.01)
-        return True
+        return self.processes.wait_gone(process_id, timeout_s)
+
+    def _stay_down(self, process_ids: Sequence[str]) -> None:
+        """From now on nobody starts these again but a verb."""
+        with self._locked():
+            for process_id in process_ids:
+                self.processes.want(process_id, False)
 
     def kill(self, process_id: str) -> None:
-        """SIGKILL and wait for the end."""
+        """SIGKILL and wait for the end; it stays down."""
+        self._stay_down([process_id])
+        self._kill(process_id)
+
+    def _kill(self, process_id: str) -> None:
         if self.signal(process_id, signal.SIGKILL):
             self.wait_gone(process_id)
 
     def stop(self, process_id: str) -> None:
-        """SIGTERM, then SIGKILL when it does not end in time."""
+        """SIGTERM, then SIGKILL when it does not end in time; it stays down."""
+        self._stay_down([process_id])
+        self._stop(process_id)
+
+    def _stop(self, process_id: str) -> None:
         if self.signal(process_id, signal.SIGTERM) and not self.wait_gone(process_id, 10.0):
-            self.kill(process_id)
+            self._kill(process_id)
 
     def add_node(self, az: str) -> NodeSpec:
         """Describe and start one more node in a zone; the volume does not know it yet."""
@@ -606,7 +594,8 @@ class Cluster:
     def remove_node(self, node_id: str) -> None:
         """Stop a node that the volume does not need any more, and forget it; its files stay."""
         with self.changing() as spec:  # nobody starts it meanwhile
-            self.stop(node_id)
+            self.processes.want(node_id, False)
+            self._stop(node_id)
             spec.nodes = [node for node in spec.nodes if node.id != node_id]
 
     def nodes_of(self, az: str) -> list[str]:
@@ -628,10 +617,17 @@ class Cluster:
                 self._check_port(instance)
         try:
             self._start_all(timeout_s)
+            self.start_keeper()
         except BaseException:
             self._end([i.id for i in spec.instances if i.id not in running])
             self._end([n.id for n in spec.nodes if n.id not in running])
             raise
+
+    def start_keeper(self) -> None:
+        """Start what starts the others again when they die; nothing happens when it runs already."""
+        with self._locked():
+            if self.pid(KEEPER) is None:
+                self._spawn(KEEPER, ["aurora.programs.keeper", "--data", str(self.data)])
 
     def _check_port(self, instance: InstanceSpec) -> None:
         """Somebody else on the port could be taken for the writer, above all another PostgreSQL."""
@@ -654,6 +650,22 @@ class Cluster:
         for instance in spec.instances:
             self.start_instance(instance.id)
         self.wait_ready(timeout_s)
+
+    def wait_node(self, node_id: str, timeout_s: float = 60.0) -> None:
+        """Wait until a storage node listens; ClusterError with its log's end when it ends instead: then it stays
+        down."""
+        host, _, port = self.required.node(node_id).address.rpartition(":")
+        deadline = time.monotonic() + timeout_s
+        while self.pid(node_id) is not None:
+            try:
+                with socket.create_connection((host, int(port)), timeout=1):
+                    return
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise ClusterError(f"{node_id} does not listen after {timeout_s:g} s") from None
+                time.sleep(0.02)
+        self._stay_down([node_id])
+        raise ClusterError(f"{node_id} ended while starting:\n{self.log_tail(node_id)}")
 
     def wait_ready(self, timeout_s: float = 60.0) -> None:
         """Wait until the writer answers ``select 1``; ClusterError with its log's end when it dies or is too slow."""
@@ -699,26 +711,26 @@ class Cluster:
 
     def log_tail(self, process_id: str, lines: int = 15) -> str:
         """The end of a process's log."""
-        path = self.data / "log" / f"{process_id}.log"
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else "(no log)"
+        return self.processes.log_tail(process_id, lines)
 
     def down(self) -> None:
         """Stop everything: the instances first, so that they end in order. Nodes that other verbs have added, too."""
         if self.config_path.exists():
             self.spec = self._read()
         spec = self.required
-        for group in ([i.id for i in spec.instances], [n.id for n in spec.nodes]):
+        for group in ([KEEPER], [i.id for i in spec.instances], [n.id for n in spec.nodes]):
             self._end(group)
 
     def _end(self, process_ids: list[str]) -> None:
+        self._stay_down(process_ids)
         for process_id in process_ids:
             self.signal(process_id, signal.SIGTERM)
         for process_id in process_ids:
             if not self.wait_gone(process_id, 10.0):
-                self.kill(process_id)
+                self._kill(process_id)
 
     def status(self) -> dict[str, Any]:
         """The form of ``aurora status --json``."""
-        from aurora.cluster.status import cluster_status
+        from aurora.programs.status import cluster_status
 
         return cluster_status(self)

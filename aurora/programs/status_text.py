@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any, Final
 
-from aurora.cluster.status_groups import worst_first
+from aurora.programs.status_groups import worst_first
 
 GROUPS_SHOWN: Final = 8
 LINE_CHARACTERS: Final = 110
@@ -34,7 +34,7 @@ def _head(status: Mapping[str, Any]) -> list[str]:
     lines = [f"volume   {told[0] if told else 'nobody answers for it'}", *(f"         {line}" for line in told[1:])]
     lines.append(f"{'storage node':<14}{'az':<6}{'state':<15}{'scl':>14}  {'pid':>8}  address")
     for node in status["storage_nodes"]:
-        remark = node.get("note") or _DUTIES.get(node.get("duty", ""), "")
+        remark = "; ".join(filter(None, (node.get("note") or _DUTIES.get(node.get("duty", ""), ""), _ends(node))))
         note = f"  {remark}" if remark else ""
         lines.append(
             f"{node.get('id', '?'):<14}{node.get('az', '?'):<6}{node['state']:<15}{node.get('scl', '-'):>14}  "
@@ -43,9 +43,17 @@ def _head(status: Mapping[str, Any]) -> list[str]:
     for instance in status["instances"]:
         lines.append(
             f"{instance['id']:<14}{'':<6}{instance['state']:<15}{instance['role']:>14}  "
-            f"{instance['pid'] or '-':>8}  {instance['address']}"
+            f"{instance['pid'] or '-':>8}  {instance['address']}{'  ' + _ends(instance) if _ends(instance) else ''}"
         )
     return lines
+
+
+def _ends(process: Mapping[str, Any]) -> str:
+    """How often it was started again, and why."""
+    count, last_end = process.get("restarts", 0), process.get("last_end", "")
+    if count:
+        return f"started again {count} time{'s' if count > 1 else ''}, last: {last_end}"
+    return str(last_end) if process["state"] == "down" else ""
 
 
 def _groups(groups: list[dict[str, Any]], all_groups: bool) -> list[str]:

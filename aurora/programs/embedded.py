@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aurora.cluster.supervisor import LOOPBACK, NODES, free_ports
 from aurora.errors import InvariantViolation
+from aurora.programs.supervisor import LOOPBACK, NODES, free_ports
 
 PAGES_PER_PG_DEFAULT = (10 << 30) // 8192
 START_TIMEOUT_S = 60.0

@@ -16,8 +16,8 @@ from typing import Any
 
 import psycopg
 
-from aurora.cluster.status import ask_nodes
-from aurora.cluster.supervisor import Cluster, ClusterError, NodeSpec
+from aurora.programs.status import ask_nodes
+from aurora.programs.supervisor import Cluster, ClusterError, NodeSpec
 
 POLL_S = 0.2
 TELL_EVERY_S = 1.0

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 import psycopg
 
-from aurora.cluster.status_groups import behind_writer, protection_groups
+from aurora.programs.status_groups import behind_writer, protection_groups
 from aurora.rpc import storage_pb2, storage_pb2_grpc
 from aurora.rpc.channels import open_blocking_channel
 from aurora.rpc.tls import Tls
 
 if TYPE_CHECKING:
-    from aurora.cluster.supervisor import Cluster
+    from aurora.programs.supervisor import Cluster
 
 TIMEOUT_S: Final = 2.0
 HEAD_START_S: Final = 1.0
@@ -198,7 +198,7 @@ def cluster_status(cluster: Cluster) -> dict[str, Any]:
     nodes = []
     for node in spec.nodes:
         shown = {"address": node.address, "state": "down", **answers.get(node.address, {})}
-        shown.update(id=node.id, az=node.az, pid=pids[node.id], metrics=node.metrics)
+        shown.update(id=node.id, az=node.az, pid=pids[node.id], metrics=node.metrics, **_ends(cluster, node.id))
         if shown["pid"] is not None and shown["state"] == "down":
             shown["state"] = "not answering"
         nodes.append(shown)
@@ -216,10 +216,18 @@ def cluster_status(cluster: Cluster) -> dict[str, Any]:
             "state": "down" if pids[one.id] is None else "up" if asked.told.get(one.id) else "not answering",
             "lag_ms": 0,
             "metrics": one.metrics,
+            **_ends(cluster, one.id),
         }
         for one in spec.instances
     ]
     return {"volume": volume, "storage_nodes": nodes, "instances": instances, "protection_groups": groups}
+
+
+def _ends(cluster: Cluster, process_id: str) -> dict[str, Any]:
+    """How often a process was started again, how the one before ended, and when (s since 1970)."""
+    run = cluster.processes.run(process_id)
+    last_end = cluster.last_end(process_id) if run.pid else ""
+    return {"restarts": run.restarts, "last_end": last_end or run.last_end, "ended_at": run.ended_at}
 
 
 def storage_status(addresses: Sequence[str], tls: Tls | None = None) -> dict[str, Any]:
