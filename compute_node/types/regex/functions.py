@@ -291,6 +291,8 @@ fns(
 
 def _nth(regex: Regex, value: str, start: int, nth: int, group: int) -> Span | None:
     """The span of a group in the ``nth`` match from ``start`` (1 is the first character) on."""
+    if group == 1 and not regex.groups:
+        group = 0  # an expression without groups is its own first one
     if group > regex.groups:
         return None
     for number, spans in enumerate(regex.finditer(value, start - 1, group > 0), 1):

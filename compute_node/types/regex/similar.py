@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from aurora.errors import InvalidEscapeCharacter, InvalidEscapeSequence
+from aurora.errors import InvalidEscapeSequence, InvalidUseOfEscapeCharacter
 from compute_node.types.declare import fn, fns
 
 
 def similar_to_regex(pattern: str, escape: str | None) -> str:
-    """SIMILAR TO pattern → the regular expression PostgreSQL runs for it; 22019 / 22025 for a bad escape."""
+    """SIMILAR TO pattern → the regular expression PostgreSQL runs for it; 2200C / 22025 for a bad escape."""
     if escape is not None and len(escape) > 1:
         raise InvalidEscapeSequence("invalid escape string", hint="Escape string must be empty or one character.")
     mark = "\\" if escape is None else escape
@@ -26,7 +26,7 @@ def similar_to_regex(pattern: str, escape: str | None) -> str:
                 elif separators == 1:
                     out.append("){1,1}(?:")
                 else:
-                    raise InvalidEscapeCharacter(
+                    raise InvalidUseOfEscapeCharacter(
                         "SQL regular expression may not contain more than two escape-double-quote separators"
                     )
                 separators += 1
