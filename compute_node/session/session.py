@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import greenlet
 
-from aurora.errors import InFailedSqlTransaction, InternalError, QueryCanceled, SqlError
+from aurora.errors import InFailedSqlTransaction, InsufficientPrivilege, InternalError, QueryCanceled, SqlError
 from aurora.kernels import wire as wire_kernel
 from compute_node.hub import HUB
 from compute_node.protocol import messages
@@ -27,7 +27,16 @@ from compute_node.session.engine import Engine
 from compute_node.session.plans import PlanCache, plan_depends_on
 from compute_node.session.portals import Portal
 from compute_node.session.prepared import Prepared
-from compute_node.session.settings import REPORTED, Settings, SettingValue, define_or_raise, show_value, zone_for
+from compute_node.session.settings import (
+    GUARDED,
+    REPORTED,
+    Setting,
+    Settings,
+    SettingValue,
+    define_or_raise,
+    show_value,
+    zone_for,
+)
 from compute_node.session.statement import Statement
 from compute_node.types.registry import PgType, TypeEnv
 
@@ -90,6 +99,7 @@ class Session:
         "lift_literals",
         "lock_timeout_ms",
         "lock_waiter",
+        "login_superuser",
         "notice_level",
         "out",
         "pid",
@@ -106,6 +116,7 @@ class Session:
         "role_oid",
         "savepoints",
         "secret",
+        "session_oid",
         "session_user",
         "settings",
         "several_statements",
@@ -122,6 +133,7 @@ class Session:
         "timer",
         "txn",
         "user",
+        "user_oid",
         "xact_start",
     )  # fmt: skip
 
@@ -143,6 +155,9 @@ class Session:
         self.engine, self.port, self.plans, self.clock = engine, port, plans, clock
         self.user = self.session_user = user
         self.database, self.superuser, self.role_oid = database, superuser, role_oid
+        self.user_oid = self.session_oid = role_oid
+        """the current user's role and the session user's; ``role_oid`` is the one that logged in"""
+        self.login_superuser = superuser
         self.pid, self.secret, self.registry = pid, secret, registry
         self.client_address: str | None = None
         self.client_port = -1
@@ -189,7 +204,7 @@ class Session:
         self.notice_level = 6
         self.plain_defaults, self.default_isolation = True, "read committed"
         self.default_read_only = self.default_deferrable = False
-        self.settings = Settings(base_settings, superuser, self._setting_changed)
+        self.settings = Settings(base_settings, superuser, self._setting_changed, self._permit_setting)
         for name in base_settings:
             self._setting_changed(define_or_raise(name).name, base_settings[name])
         self.settings.force("session_authorization", user)
@@ -539,11 +554,8 @@ class Session:
             self.notice_level = _NOTICE_ORDER.get(str(value), 8)
         elif name == "application_name":
             self.application_name = str(value)
-        elif name in ("role", "session_authorization"):
-            if name == "session_authorization":
-                self.session_user = str(value)
-            self.user = self.session_user if name != "role" or value == "none" else str(value)
-            self._role_changed()
+        elif name in GUARDED:
+            self._identity_changed(name, str(value))
         elif name.startswith("default_transaction_"):
             if name == "default_transaction_isolation":
                 self.default_isolation = str(value)
@@ -559,15 +571,41 @@ class Session:
         if plan_depends_on(name) and hasattr(self, "space"):
             self.space = self.plans.space(self._environment())
 
-    def _role_changed(self) -> None:
-        """SET ROLE and SET SESSION AUTHORIZATION: the rights are those of the new current user."""
+    def _permit_setting(self, setting: Setting, value: SettingValue) -> None:
+        """Whether the session may change a setting that depends on who asks; 42501, 22023."""
+        if setting.name in GUARDED:
+            if setting.name == "session_authorization" or value != "none":
+                self.engine.session_function(self, "check_identity", setting.name, str(value))
+        elif not self.engine.session_function(self, "role_is_superuser", self.user_oid):
+            raise InsufficientPrivilege(f'permission denied to set parameter "{setting.name}"')
+
+    def _identity_changed(self, name: str, value: str) -> None:
+        """SET ROLE and SET SESSION AUTHORIZATION: the rights are those of the new current user, and no statement that
+        was prepared keeps those of the old one."""
         if not hasattr(self, "space"):
             # Still being made: whoever connects says what it is.
             return
-        superuser = bool(self.engine.session_function(self, "role_is_superuser", self.user))
+        before = self.user_oid
+        if name == "session_authorization":
+            self.session_user, self.session_oid = value, self._role_of(value)
+        if name == "session_authorization" or value == "none":
+            self.user, self.user_oid = self.session_user, self.session_oid
+        else:
+            self.user, self.user_oid = value, self._role_of(value)
+        if self.user_oid != before:
+            for prepared in self.statements.values():
+                if prepared.statement is not None:
+                    prepared.statement = prepared.statement.outdated()
+        superuser = bool(self.engine.session_function(self, "role_is_superuser", self.user_oid))
         if superuser != self.superuser:
             self.superuser = self.settings.superuser = superuser
             self.settings.force("is_superuser", superuser)
+
+    def _role_of(self, name: str) -> int:
+        """A role's OID, 0 for one that has been dropped; the log-in role's name may have been another one."""
+        if name == self.settings.default("session_authorization"):
+            return self.role_oid
+        return int(self.engine.session_function(self, "find_role", name) or 0)
 
     # ---- what functions see of the session (types.registry.SessionView) ----
 
@@ -610,7 +648,7 @@ class Session:
 
     def signal_backend(self, pid: int, terminate: bool) -> bool:
         """pg_cancel_backend and pg_terminate_backend."""
-        return self.registry is not None and bool(self.registry.signal(pid, terminate))
+        return bool(self.engine.session_function(self, "signal_backend", pid, terminate))
 
 
 # At the end: these modules are written against Session, and Session calls them.
