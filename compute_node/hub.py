@@ -130,8 +130,9 @@ class Hub:
             function, args = main.switch()  # type: ignore[union-attr]
 
     def in_greenlet(self) -> bool:
-        """Whether the caller may wait."""
-        return self._main is not None and greenlet.getcurrent() is not self._main
+        """Whether the caller may wait: it runs in one of the pool's greenlets, not on the loop's side, nor in another
+        thread."""
+        return self._main is not None and greenlet.getcurrent().parent is self._main
 
     def wait(self, waiter: Waiter) -> Any:
         """Wait until ``waiter`` completes; returns its value or raises its error."""
@@ -248,12 +249,7 @@ class Hub:
         Outside a session's greenlet, and while a mini-transaction is edited, it does nothing.
         """
         self.pulses += 1
-        if (
-            monotonic() >= self.turn_ends_s
-            and self._main is not None
-            and greenlet.getcurrent() is not self._main
-            and not (self.mtr is not None and self.mtr.active)
-        ):
+        if monotonic() >= self.turn_ends_s and self.in_greenlet() and not (self.mtr is not None and self.mtr.active):
             self.yield_turn()
 
 

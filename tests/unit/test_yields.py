@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -66,6 +67,16 @@ def test_pulse_does_nothing_where_waiting_is_not_allowed() -> None:
 
     on_hub(body)
     Hub().pulse()
+
+
+def test_pulse_does_nothing_in_another_thread() -> None:
+    def body(hub: Hub) -> None:
+        hub.turn_ends_s = 0.0
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(hub.pulse).result()
+            assert not threads.submit(hub.in_greenlet).result()
+
+    on_hub(body)
 
 
 @pytest.mark.parametrize("turns", [0, 1])
