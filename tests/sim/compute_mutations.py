@@ -15,7 +15,6 @@ from compute_node.access.btree.index import BTreeIndex
 from compute_node.access.btree.unique import ConflictCheck
 from compute_node.access.extents import Extents
 from compute_node.access.storage import Storage
-from compute_node.access.vacuum import Vacuum
 from compute_node.txn.horizon import Holds
 from compute_node.txn.locks import LockManager
 from compute_node.txn.manager import TransactionManager
