@@ -8,7 +8,6 @@ from __future__ import annotations
 from time import monotonic
 from typing import Any
 
-from aurora.errors import QueryCanceled
 from compute_node.hub import HUB
 from compute_node.types.registry import FunctionContext, TypeEnv
 
@@ -75,13 +74,11 @@ class ExecContext:
         return found
 
     def check(self) -> None:
-        """At batch boundaries: raises 57014 when the statement was cancelled; lets the loop turn when its time is
-        up."""
-        if self.session.cancel_requested:
-            raise QueryCanceled("canceling statement due to user request")
+        """At batch boundaries: raises what a cancel, a timeout or a shutdown has left for the session; lets the loop
+        turn when its time is up."""
+        self.session.check_interrupts()
         if monotonic() >= self._turn_ends:
             if HUB.in_greenlet():
                 HUB.yield_turn()
-                if self.session.cancel_requested:
-                    raise QueryCanceled("canceling statement due to user request")
+                self.session.check_interrupts()
             self._turn_ends = monotonic() + TURN_S

@@ -26,7 +26,7 @@ from compute_node.catalog.ddl.relation import class_record, create_relation
 from compute_node.catalog.ddl.rename import role_oid
 from compute_node.catalog.ddl.rewrite import truncate
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
-from compute_node.session.transactions import IDLE
+from compute_node.session.state import IDLE
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.types import oids
