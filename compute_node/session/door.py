@@ -31,6 +31,9 @@ ALL = 9223372036854775807
 def begin(session: SessionState, statement: Statement) -> Any:
     """Begin one run: who may, since when, under which snapshot. The statement is current, and its relation locks are
     held (``prepare.is_ready``)."""
+    refused = statement.executable.refused
+    if refused is not None:
+        refused()
     return begin_text(session, statement.source)
 
 

@@ -126,20 +126,36 @@ def _application_name(session: SessionState, value: SettingValue) -> None:
 
 
 def _session_authorization(session: SessionState, value: SettingValue) -> None:
-    session.session_user = str(value)
-    _become(session, session.session_user)
+    name = str(value)
+    if name != session.session_user:
+        session.session_user, session.session_oid = name, _role_of(session, name)
+    _become(session, session.session_user, session.session_oid)
 
 
 def _role(session: SessionState, value: SettingValue) -> None:
-    _become(session, session.session_user if value == "none" else str(value))
+    if value == "none":
+        _become(session, session.session_user, session.session_oid)
+    elif value != session.user:
+        _become(session, str(value), _role_of(session, str(value)))
 
 
-def _become(session: SessionState, user: str) -> None:
-    """SET ROLE and SET SESSION AUTHORIZATION: the rights are those of the new current user."""
-    if user == session.user:
+def _role_of(session: SessionState, name: str) -> int:
+    """A role's OID, 0 for one that has been dropped; the log-in role's name may have been another one."""
+    if name == session.settings.default("session_authorization"):
+        return session.role_oid
+    return int(session.catalog_function("find_role", name) or 0)
+
+
+def _become(session: SessionState, user: str, user_oid: int) -> None:
+    """SET ROLE and SET SESSION AUTHORIZATION: the rights are those of the new current user, and no statement that was
+    prepared keeps those of the old one."""
+    if user_oid == session.user_oid and user == session.user:
         return
-    session.user = user
-    superuser = bool(session.catalog_function("role_is_superuser", user))
+    session.user, session.user_oid = user, user_oid
+    for prepared in session.statements.values():
+        if prepared.statement is not None:
+            prepared.statement = prepared.statement.outdated()
+    superuser = bool(session.catalog_function("role_is_superuser", user_oid))
     if superuser != session.superuser:
         session.superuser = session.settings.superuser = superuser
         session.settings.force("is_superuser", superuser)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import greenlet
 
-from aurora.errors import InFailedSqlTransaction, QueryCanceled, SqlError
+from aurora.errors import InFailedSqlTransaction, InsufficientPrivilege, QueryCanceled, SqlError
 from compute_node.hub import HUB
 from compute_node.protocol import messages
 from compute_node.session import settings_effects
 from compute_node.session.engine import Engine
 from compute_node.session.plans import PlanCache
-from compute_node.session.settings import Settings, SettingValue
+from compute_node.session.settings import GUARDED, Setting, Settings, SettingValue
 from compute_node.txn.dependency import Dependency
 from compute_node.types.registry import PgType, TypeEnv
 
@@ -88,6 +88,7 @@ class SessionState:
         "lift_literals",
         "lock_timeout_ms",
         "lock_waiter",
+        "login_superuser",
         "notice_level",
         "out",
         "pid",
@@ -104,6 +105,7 @@ class SessionState:
         "role_oid",
         "savepoints",
         "secret",
+        "session_oid",
         "session_user",
         "settings",
         "several_statements",
@@ -120,6 +122,7 @@ class SessionState:
         "timer",
         "txn",
         "user",
+        "user_oid",
     )
 
     def __init__(
@@ -140,6 +143,9 @@ class SessionState:
         self.engine, self.port, self.plans, self.clock = engine, port, plans, clock
         self.user = self.session_user = user
         self.database, self.superuser, self.role_oid = database, superuser, role_oid
+        self.user_oid = self.session_oid = role_oid
+        """the current user's role and the session user's; ``role_oid`` is the one that logged in"""
+        self.login_superuser = superuser
         self.pid, self.secret, self.registry = pid, secret, registry
         self.client_address: str | None = None
         self.client_port = -1
@@ -184,7 +190,7 @@ class SessionState:
         self.notice_level = settings_effects.NOTICE_LEVELS["notice"]
         self.plain_defaults, self.default_isolation = True, "read committed"
         self.default_read_only = self.default_deferrable = False
-        self.settings = Settings(base_settings, superuser, self._setting_changed)
+        self.settings = Settings(base_settings, superuser, self._setting_changed, self._permit_setting)
         for name, value in base_settings.items():
             settings_effects.apply(self, name, value)
         self.settings.force("session_authorization", user)
@@ -197,6 +203,14 @@ class SessionState:
         settings_effects.apply(self, name, value)
         if settings_effects.plan_depends_on(name):
             self.space = self.plans.space(settings_effects.environment(self))
+
+    def _permit_setting(self, setting: Setting, value: SettingValue) -> None:
+        """Whether the session may change a setting that depends on who asks; 42501, 22023."""
+        if setting.name in GUARDED:
+            if setting.name == "session_authorization" or value != "none":
+                self.catalog_function("check_identity", setting.name, str(value))
+        elif not self.catalog_function("role_is_superuser", self.user_oid):
+            raise InsufficientPrivilege(f'permission denied to set parameter "{setting.name}"')
 
     # ---- interrupts ----
 

@@ -9,6 +9,7 @@ last found valid, and the table of formats, nothing of it ever changes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from compute_node.protocol.messages import Column
@@ -87,6 +88,14 @@ class Statement:
             if len(self.formats) < FORMATS_KEPT:
                 self.formats[raw_formats] = found
         return found
+
+    def outdated(self) -> Statement:
+        """The same statement as one to be planned again before it runs; a utility statement as it is."""
+        if self.node is not None:
+            return self
+        old = copy(self)
+        old.version = -2
+        return old
 
     def same_result(self, other: Statement) -> bool:
         """Whether two plans of a statement promise the client the same columns."""

@@ -42,6 +42,6 @@ class FunctionView(SessionState):
 
     def signal_backend(self, pid: int, terminate: bool) -> bool:
         """pg_cancel_backend and pg_terminate_backend; of the session itself they take effect at once."""
-        done = self.registry is not None and self.registry.signal(pid, terminate)
+        done = bool(self.catalog_function("signal_backend", pid, terminate))
         self.check_interrupts()
         return done

@@ -41,7 +41,8 @@ class Session:
     def __init__(self, engine: Engine, pid: int = 1, user: str = "postgres") -> None:
         self.engine, self.pid, self.user, self.session_user = engine, pid, user, user
         self.database = "postgres"
-        self.role_oid = 10
+        role = engine.catalog.role(user)
+        self.role_oid = self.user_oid = self.session_oid = 10 if role is None else role.oid
         self.txn: Any = None
         self.dependency = Dependency()
         self.extra: dict[str, Any] | None = None

@@ -109,6 +109,8 @@ class FakeExecutable:
     locks = None
     can_go_back = False
 
+    refused = None
+
     def __init__(self, columns: Any, tag: str, function: Any, is_point: bool = True) -> None:
         self.columns, self.tag, self.is_point, self._function = columns, tag, is_point, function
         self.column_kinds = tuple(REGISTRY.types[column.type] for column in columns or ())
@@ -178,7 +180,9 @@ class FakeEngine:
         if name == "check_database" and args[0] == "nowhere":
             raise InvalidCatalogName('database "nowhere" does not exist', severity="FATAL")
         if name == "find_role":
-            return object() if args[0] in ("postgres", "alice") else None
+            return {"postgres": 10, "alice": 11}.get(args[0])
+        if name == "role_is_superuser":
+            return args[0] == 10
         return None
 
     def explain(self, session: Any, statement: Any, options: Any, param_types: Any, source: str) -> Any:
