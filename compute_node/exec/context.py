@@ -5,14 +5,10 @@ The session makes one per portal; executables and nodes are shared and keep noth
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import Any
 
 from compute_node.hub import HUB
 from compute_node.types.registry import FunctionContext, TypeEnv
-
-TURN_S = 0.01
-"""how long a statement may hold the loop before it lets others run"""
 
 _NO_PARAMS: list[Any] = []
 
@@ -26,7 +22,6 @@ class ExecContext:
 
     __slots__ = (
         "_function_context",
-        "_turn_ends",
         "catalog",
         "env",
         "exec_params",
@@ -63,7 +58,6 @@ class ExecContext:
         self.params = params
         self.exec_params = [None] * exec_params
         self.scratch: dict[Any, Any] = {}
-        self._turn_ends = monotonic() + TURN_S
 
     @property
     def function_context(self) -> FunctionContext:
@@ -77,8 +71,4 @@ class ExecContext:
         """At batch boundaries: raises what a cancel, a timeout or a shutdown has left for the session; lets the loop
         turn when its time is up."""
         self.session.check_interrupts()
-        if monotonic() >= self._turn_ends:
-            if HUB.in_greenlet():
-                HUB.yield_turn()
-                self.session.check_interrupts()
-            self._turn_ends = monotonic() + TURN_S
+        HUB.pulse()
