@@ -138,6 +138,17 @@ class Hub:
         waiter.fail(error)
         return True
 
+    def current(self) -> greenlet.greenlet:
+        """The greenlet that asks, for ``interrupt``."""
+        return greenlet.getcurrent()
+
+    def abandon(self) -> None:
+        """The process has died (in a simulation): whoever waits ends where it stands."""
+        for waiting in list(self._waiting):
+            waiting.throw(greenlet.GreenletExit)
+        self._waiting.clear()
+        self._idle.clear()
+
     def waiting_stacks(self) -> list[str]:
         """Where each waiting greenlet stands, for diagnosis."""
         return ["".join(traceback.format_stack(each.gr_frame)) for each in self._waiting if each.gr_frame is not None]

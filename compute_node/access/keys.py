@@ -12,7 +12,7 @@ from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.types.registry import PgType
 
 _NATIVE = "hiqI"
-_FIXED_KEYS = "?fdc"
+_FIXED_KEYS = "?fdcI"
 
 
 def row_codec(desc: RelationDesc, type_lookup: Callable[[int], PgType]) -> Any:
@@ -41,7 +41,7 @@ def key_codec(index: IndexDesc, desc: RelationDesc, type_lookup: Callable[[int],
         else:
             raise NotSupported("indexes on expressions are not supported")
         item = type_lookup(oid)
-        if item.disk in _NATIVE:
+        if item.disk in _NATIVE and item.sort_value is None:
             kinds.append(item.disk)
             sort_keys.append(None)
             continue

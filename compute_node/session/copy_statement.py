@@ -18,13 +18,12 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.protocol import messages
-from compute_node.session import prepare, transactions
+from compute_node.session import door, prepare, transactions
 from compute_node.session.copy_input import BinaryReader, LineReader
 from compute_node.session.copy_options import CopyOptions, parse_options
 from compute_node.session.copy_output import CopyWriter
-from compute_node.session.output import FLUSH_BYTES
-from compute_node.session.portals import Portal
 from compute_node.session.results import decode_text
+from compute_node.session.sinks import CopyRows
 from compute_node.sql.parse import RawStatement
 
 if TYPE_CHECKING:
@@ -126,29 +125,9 @@ def _copy_out(session: Session, node: Any, source: str, options: CopyOptions) ->
     transactions.ensure(session)
     if node.query is None:
         _check_source(session, node.relation)
-    plan, _ = prepare.compile_plan(session, RawStatement(_query(node), 0, len(source)), source, [])
-    if plan.columns is None:
+    raw = RawStatement(_query(node), 0, len(source))
+    statement, _ = prepare.compile_statement(session, raw, source, [])
+    if statement.columns is None:
         raise SqlSyntaxError("COPY query must have a RETURNING clause")
-    writer = CopyWriter(plan.columns, options, session.env)
-    portal = Portal("", plan, ())
-    portal.start(session)
-    out = session.out
-    out.append(messages.copy_response(b"H", len(plan.columns), writer.binary))
-    out.append(writer.start())
-    count = unsent_bytes = 0
-    while True:
-        rows = portal.next_batch(BATCH_ROWS)
-        if not rows:
-            break
-        session.gated = True
-        count += len(rows)
-        data = writer.rows(rows)
-        out.append(data)
-        unsent_bytes += len(data)
-        if unsent_bytes >= FLUSH_BYTES:
-            unsent_bytes = 0
-            session.port.flush()
-            session.check_interrupts()
-    out.append(writer.end())
-    out.append(messages.COPY_DONE)
-    return count
+    writer = CopyWriter(statement.columns, options, session.env)
+    return door.run(session, statement, (), CopyRows(session, writer, len(statement.columns)))

@@ -18,14 +18,26 @@ from typing import Any, Protocol
 
 import greenlet
 
-from aurora.errors import InFailedSqlTransaction, InternalError, QueryCanceled, SqlError
+from aurora.errors import InFailedSqlTransaction, InsufficientPrivilege, InternalError, QueryCanceled, SqlError
 from aurora.kernels import wire as wire_kernel
 from compute_node.hub import HUB
 from compute_node.protocol import messages
 from compute_node.session import transactions
 from compute_node.session.engine import Engine
-from compute_node.session.plans import Plan, PlanCache, plan_depends_on
-from compute_node.session.settings import REPORTED, Settings, SettingValue, define_or_raise, show_value, zone_for
+from compute_node.session.plans import PlanCache, plan_depends_on
+from compute_node.session.portals import Portal
+from compute_node.session.prepared import Prepared
+from compute_node.session.settings import (
+    GUARDED,
+    REPORTED,
+    Setting,
+    Settings,
+    SettingValue,
+    define_or_raise,
+    show_value,
+    zone_for,
+)
+from compute_node.session.statement import Statement
 from compute_node.types.registry import PgType, TypeEnv
 
 LOGGER = logging.getLogger(__name__)
@@ -67,7 +79,7 @@ class Session:
         "client_address",
         "client_port",
         "clock",
-        "cursors",
+        "commit_at_once",
         "database",
         "default_deferrable",
         "default_isolation",
@@ -87,9 +99,11 @@ class Session:
         "lift_literals",
         "lock_timeout_ms",
         "lock_waiter",
+        "login_superuser",
         "notice_level",
         "out",
         "pid",
+        "pipelined",
         "plain_defaults",
         "plans",
         "point_context",
@@ -102,6 +116,7 @@ class Session:
         "role_oid",
         "savepoints",
         "secret",
+        "session_oid",
         "session_user",
         "settings",
         "several_statements",
@@ -118,6 +133,7 @@ class Session:
         "timer",
         "txn",
         "user",
+        "user_oid",
         "xact_start",
     )  # fmt: skip
 
@@ -139,6 +155,9 @@ class Session:
         self.engine, self.port, self.plans, self.clock = engine, port, plans, clock
         self.user = self.session_user = user
         self.database, self.superuser, self.role_oid = database, superuser, role_oid
+        self.user_oid = self.session_oid = role_oid
+        """the current user's role and the session user's; ``role_oid`` is the one that logged in"""
+        self.login_superuser = superuser
         self.pid, self.secret, self.registry = pid, secret, registry
         self.client_address: str | None = None
         self.client_port = -1
@@ -155,10 +174,13 @@ class Session:
         self.savepoints: list[tuple[str, int]] | None = None
         self.statements_in_txn = 0
         self.several_statements = False
+        """the simple query that runs has several statements, and so an implicit transaction block"""
+        self.pipelined = False
+        """an Execute has ended since the last Sync"""
+        self.commit_at_once = False
         self.skipping = False
-        self.statements: dict[bytes, Any] = {}
-        self.portals: dict[bytes, Any] = {}
-        self.cursors: dict[str, Any] | None = None
+        self.statements: dict[bytes, Prepared] = {}
+        self.portals: dict[bytes, Portal] = {}
         self.extra: dict[str, Any] | None = None
         """per-session state of other stages (temporary objects, sequences' currval, …)"""
         self.greenlet: greenlet.greenlet | None = None
@@ -182,7 +204,7 @@ class Session:
         self.notice_level = 6
         self.plain_defaults, self.default_isolation = True, "read committed"
         self.default_read_only = self.default_deferrable = False
-        self.settings = Settings(base_settings, superuser, self._setting_changed)
+        self.settings = Settings(base_settings, superuser, self._setting_changed, self._permit_setting)
         for name in base_settings:
             self._setting_changed(define_or_raise(name).name, base_settings[name])
         self.settings.force("session_authorization", user)
@@ -204,9 +226,9 @@ class Session:
             if at >= len(data):
                 return
             if data[at] == 66 and not self.skipping:
-                point = match_point(data, at, self.statements)
-                if point is not None and self._run_point(point):
-                    port.position = point[4]
+                packet = match_point(data, at, self.statements)
+                if packet is not None and self._run_point(packet):
+                    port.position = packet[4]
                     continue
             try:
                 found = next_message(data, at, MAX_MESSAGE_BYTES)
@@ -251,10 +273,10 @@ class Session:
                 self.skipping = True
         return not self.terminating
 
-    def _run_point(self, point: tuple[Any, tuple[Any, ...], bytes, bool, int]) -> bool:
+    def _run_point(self, packet: tuple[Any, tuple[Any, ...], bytes, bool, int]) -> bool:
         """Bind, Describe, Execute, Sync at once; False leaves them to the general way."""
-        statement, params, formats, described, _ = point
-        plan: Plan | None = statement.plan
+        prepared, params, formats, described, _ = packet
+        plan: Statement | None = prepared.statement
         engine = self.engine
         out = self.out
         if plan is None:
@@ -270,11 +292,12 @@ class Session:
                 self.fail(error)
             out.append(READY[self.block])
             return True
+        point = plan.point
         if (
-            plan.version != engine.catalog.version
+            point is None
+            or plan.version != engine.catalog.version
             or self.block == 2
             or self.guarded
-            or plan.node is not None
             or (self.txn is not None and self.txn.catalog_changed)
         ):
             return False
@@ -283,7 +306,7 @@ class Session:
         if columns is not None:
             # The general way makes the format and any error of it; from then on it is here.
             result = plan.formats.get(formats)
-            if result is None or not plan.is_point:
+            if result is None:
                 return False
         self.query = plan.source
         self.query_start = self.env.statement_timestamp = self.clock()
@@ -304,11 +327,11 @@ class Session:
                 context.txn, context.snapshot = txn, engine.snapshot(txn)
             if result is None:
                 out.append(messages.BIND_COMPLETE_NO_DATA if described else messages.BIND_COMPLETE)
-                count = plan.run(context, params)
+                count = point(context, params)
                 out.append(messages.command_complete(plan.tag, count))
             else:
                 out.append(result.bound_described if described else messages.BIND_COMPLETE)
-                rows = plan.fetch_all(context, params)
+                rows = point(context, params)
                 count = len(rows)
                 if count:
                     self.gated = True
@@ -338,7 +361,7 @@ class Session:
         """ReadyForQuery, after reports of changed settings."""
         if self.status_changes:
             self._report_status()
-        self.several_statements = False
+        self.several_statements = self.pipelined = self.commit_at_once = False
         self.out.append(READY[self.block])
         self.state_change = self.clock()
 
@@ -421,14 +444,40 @@ class Session:
         self.timer = None
         self.interrupt(QueryCanceled("canceling statement due to statement timeout"))
 
+    def add_portal(self, portal: Portal) -> None:
+        """Open a portal; an unnamed one replaces the last."""
+        name = portal.name.encode()
+        self.drop_portal(name)
+        portal.level = len(self.savepoints or ())
+        self.portals[name] = portal
+
+    def drop_portal(self, name: bytes) -> None:
+        """Close one, if it is there."""
+        portal = self.portals.pop(name, None)
+        if portal is not None:
+            portal.close()
+
+    def drop_portals(self, level: int = 0) -> None:
+        """Close those that were opened with at least so many savepoints, except those that their transaction left."""
+        for name, portal in list(self.portals.items()):
+            if portal.level >= level and not (portal.held and level):
+                self.drop_portal(name)
+
     def close_portals(self, committed: bool) -> None:
         """At a transaction's end: portals end; cursors WITH HOLD of a committed transaction stay, materialized
         before."""
-        kept = {}
-        for name, portal in self.portals.items():
-            if portal.held or (committed and portal.hold_rows(self)):
-                kept[name] = portal
-        self.portals = kept
+        for name, portal in list(self.portals.items()):
+            if not (portal.held or (committed and portal.hold_rows(self))):
+                self.drop_portal(name)
+
+    def end_of_execute(self) -> None:
+        """After an Execute: what must be alone in its transaction is committed at once, all else with Sync."""
+        if self.commit_at_once:
+            self.commit_at_once = False
+            if self.block == transactions.IDLE:
+                transactions.commit(self)
+        else:
+            self.pipelined = True
 
     def characteristics(self) -> tuple[str, bool, bool]:
         """(isolation, read only, deferrable) of the transaction, or those that the next would have."""
@@ -440,7 +489,7 @@ class Session:
         """The client is gone and nothing of the session runs: give everything back."""
         self.terminating = True
         self.disarm_timeout()
-        self.portals.clear()
+        self.drop_portals()
         self.statements.clear()
         transactions.abort(self)
         self.engine.end_session(self)
@@ -505,11 +554,8 @@ class Session:
             self.notice_level = _NOTICE_ORDER.get(str(value), 8)
         elif name == "application_name":
             self.application_name = str(value)
-        elif name in ("role", "session_authorization"):
-            if name == "session_authorization":
-                self.session_user = str(value)
-            self.user = self.session_user if name != "role" or value == "none" else str(value)
-            self._role_changed()
+        elif name in GUARDED:
+            self._identity_changed(name, str(value))
         elif name.startswith("default_transaction_"):
             if name == "default_transaction_isolation":
                 self.default_isolation = str(value)
@@ -525,15 +571,41 @@ class Session:
         if plan_depends_on(name) and hasattr(self, "space"):
             self.space = self.plans.space(self._environment())
 
-    def _role_changed(self) -> None:
-        """SET ROLE and SET SESSION AUTHORIZATION: the rights are those of the new current user."""
+    def _permit_setting(self, setting: Setting, value: SettingValue) -> None:
+        """Whether the session may change a setting that depends on who asks; 42501, 22023."""
+        if setting.name in GUARDED:
+            if setting.name == "session_authorization" or value != "none":
+                self.engine.session_function(self, "check_identity", setting.name, str(value))
+        elif not self.engine.session_function(self, "role_is_superuser", self.user_oid):
+            raise InsufficientPrivilege(f'permission denied to set parameter "{setting.name}"')
+
+    def _identity_changed(self, name: str, value: str) -> None:
+        """SET ROLE and SET SESSION AUTHORIZATION: the rights are those of the new current user, and no statement that
+        was prepared keeps those of the old one."""
         if not hasattr(self, "space"):
             # Still being made: whoever connects says what it is.
             return
-        superuser = bool(self.engine.session_function(self, "role_is_superuser", self.user))
+        before = self.user_oid
+        if name == "session_authorization":
+            self.session_user, self.session_oid = value, self._role_of(value)
+        if name == "session_authorization" or value == "none":
+            self.user, self.user_oid = self.session_user, self.session_oid
+        else:
+            self.user, self.user_oid = value, self._role_of(value)
+        if self.user_oid != before:
+            for prepared in self.statements.values():
+                if prepared.statement is not None:
+                    prepared.statement = prepared.statement.outdated()
+        superuser = bool(self.engine.session_function(self, "role_is_superuser", self.user_oid))
         if superuser != self.superuser:
             self.superuser = self.settings.superuser = superuser
             self.settings.force("is_superuser", superuser)
+
+    def _role_of(self, name: str) -> int:
+        """A role's OID, 0 for one that has been dropped; the log-in role's name may have been another one."""
+        if name == self.settings.default("session_authorization"):
+            return self.role_oid
+        return int(self.engine.session_function(self, "find_role", name) or 0)
 
     # ---- what functions see of the session (types.registry.SessionView) ----
 
@@ -576,7 +648,7 @@ class Session:
 
     def signal_backend(self, pid: int, terminate: bool) -> bool:
         """pg_cancel_backend and pg_terminate_backend."""
-        return self.registry is not None and bool(self.registry.signal(pid, terminate))
+        return bool(self.engine.session_function(self, "signal_backend", pid, terminate))
 
 
 # At the end: these modules are written against Session, and Session calls them.

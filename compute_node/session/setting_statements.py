@@ -39,9 +39,6 @@ def assign(session: Session, name: str, value: str | None, local: bool) -> None:
     if key in _TRANSACTION:
         _assign_transaction(session, key, value)
         return
-    if key in ("role", "session_authorization") and value is not None and value != "none":
-        if session.engine.session_function(session, "find_role", value) is None:
-            raise InvalidParameterValue(f'role "{value}" does not exist')
     if value is None:
         session.settings.reset(name, local)
     else:

@@ -25,6 +25,7 @@ IN_BLOCK = 1
 FAILED = 2
 
 BEGIN_TAG = messages.command_tag("BEGIN")
+START_TAG = messages.command_tag("START TRANSACTION")
 COMMIT_TAG = messages.command_tag("COMMIT")
 ROLLBACK_TAG = messages.command_tag("ROLLBACK")
 
@@ -109,13 +110,14 @@ def statement_failed(session: Session) -> None:
         return
     session.block = FAILED
     txn = session.txn
-    if session.portals:
-        session.close_portals(committed=False)
     if session.savepoints:
         name, mark = session.savepoints[-1]
+        session.drop_portals(len(session.savepoints))
         session.settings.rollback_to(mark)
         session.engine.txns.rollback_to(txn, name)
         return
+    if session.portals:
+        session.close_portals(committed=False)
     if session.settings.dirty:
         session.settings.end_transaction(False)
     session.txn = None
@@ -133,6 +135,12 @@ def plain_begin(session: Session) -> bytes:
     else:
         raise session.failed_block()
     return BEGIN_TAG
+
+
+def plain_start(session: Session) -> bytes:
+    """START TRANSACTION without options."""
+    plain_begin(session)
+    return START_TAG
 
 
 def plain_commit(session: Session) -> bytes:
@@ -241,6 +249,7 @@ def rollback_to(session: Session, name: str) -> str:
     index = _find(session, name)
     if session.savepoints is None:
         raise InvalidSavepoint(f'savepoint "{name}" does not exist')
+    session.drop_portals(index + 1)
     session.settings.rollback_to(session.savepoints[index][1])
     session.engine.txns.rollback_to(session.txn, name)
     del session.savepoints[index + 1 :]
@@ -255,6 +264,8 @@ def release(session: Session, name: str) -> str:
     session.engine.txns.release(session.txn, name)
     if session.savepoints is not None:
         del session.savepoints[index:]
+    for portal in session.portals.values():
+        portal.level = min(portal.level, index)
     return "RELEASE"
 
 
@@ -262,3 +273,6 @@ def forbid_in_block(session: Session, what: str) -> None:
     """25001 for statements that must be alone in their transaction."""
     if session.block != IDLE or session.several_statements:
         raise ActiveSqlTransaction(f"{what} cannot run inside a transaction block")
+    if session.pipelined:
+        raise ActiveSqlTransaction(f"{what} cannot be executed within a pipeline")
+    session.commit_at_once = True

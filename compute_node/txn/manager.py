@@ -161,6 +161,11 @@ class TransactionManager:
             txn.tie().holds.append(hold)
         return hold
 
+    @property
+    def vdl(self) -> int:
+        """The volume's VDL."""
+        return int(self._volume.vdl)
+
     def row_horizon(self) -> int:
         """LSN of the oldest snapshot that may still be in use: versions deleted at or below it are seen by nobody."""
         horizon = self._volume.vdl
@@ -185,6 +190,8 @@ class TransactionManager:
         if txn.ended:
             raise InvariantViolation("commit of a transaction that has ended")
         lsn = self._write_commit(txn) if txn.own else 0
+        if lsn:
+            self.locks.last_commit_lsn = lsn
         self._end(txn, lsn)
         self.commits += 1
         if lsn:
@@ -251,7 +258,7 @@ class TransactionManager:
         if ties is not None:
             for hold in ties.holds:
                 hold.release()
-            self.locks.release_all(txn, ties)
+            self.locks.release_all(txn, ties, lsn)
 
     # Savepoints
 
