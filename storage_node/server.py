@@ -22,7 +22,7 @@ from aurora.rpc.stream_server import serve_streams
 from aurora.rpc.tls import Tls
 from aurora.rpc.tls import use as use_tls
 from aurora.seams import SystemClock
-from aurora.stalls import Heartbeat, Stalls
+from aurora.stalls import Heartbeat, stalls_of_running_loop
 from storage_node.admission import CALLS_MAX
 from storage_node.append import Appends, LogPort, Replies
 from storage_node.background import Background
@@ -43,7 +43,7 @@ class NodeServer:
 
     def __init__(self, config: NodeConfig) -> None:
         self.config = config
-        self.stalls = Stalls()
+        self.stalls = stalls_of_running_loop()
         self.tls = Tls(config.tls) if config.tls is not None else None
         self.measured: MeasuredDisk
         self.disk = open_disk(config.data, config.key_source, self._measure)
