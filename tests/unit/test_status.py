@@ -247,7 +247,8 @@ def test_silent_nodes_are_waited_for_together(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("aurora.rpc.channels.storage_pb2_grpc.StorageStub", Stub)
     status = storage_status(["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"])
     assert events == ["asked"] * 3 + ["waited"] * 3
-    assert [(node["state"], node["error"]) for node in status["storage_nodes"]] == [("not answering", "deadline_exceeded")] * 3
+    silent = ("not answering", "deadline_exceeded")
+    assert [(node["state"], node["error"]) for node in status["storage_nodes"]] == [silent] * 3
     assert (status["volume"], status["protection_groups"]) == ({}, [])
 
 
