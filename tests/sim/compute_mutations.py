@@ -15,6 +15,7 @@ from compute_node.access.btree.index import BTreeIndex
 from compute_node.access.btree.unique import ConflictCheck
 from compute_node.access.extents import Extents
 from compute_node.access.storage import Storage
+from compute_node.txn.dependency import Dependency
 from compute_node.txn.horizon import Holds
 from compute_node.txn.locks import LockManager
 from compute_node.txn.manager import TransactionManager
@@ -78,7 +79,10 @@ def _snapshot_without_own_commits() -> Iterable[Any]:
 def _output_without_the_gate() -> Iterable[Any]:
     def make(depend: Any) -> Any:
         def mutated(self: Any, lsn: int) -> None:
-            self.dep_lsn = max(self.dep_lsn, lsn)
+            # The transaction's snapshots know of it, its session's output does not.
+            own = Dependency()
+            own.on(max(self.dependency.lsn, lsn))
+            self.dependency = own
 
         return mutated
 

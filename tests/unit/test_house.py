@@ -279,6 +279,7 @@ def test_the_simulator_runs_cores_only() -> None:
         "compute_node.hub",  # its loop is the simulator's
         "compute_node.relations.descriptors",
         "compute_node.relations.storage_types",
+        "compute_node.txn.dependency",
         "compute_node.txn.locks",
     }
     in_compute = {m for path in sources("aurora/sim/compute") for m, _ in imports(path)}

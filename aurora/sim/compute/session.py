@@ -1,8 +1,8 @@
 """One client's session: statements on production's tables, each with what the oracle expects of it.
 
 A statement is: catalog row → lock → catalog row again → snapshot → rows. A ``Reading`` is a reader at a snapshot, for
-as long as it may read on. Answers go through ``gate``, as a connection's do: nothing is shown before the session's
-``dep_lsn`` is durable.
+as long as it may read on. Answers go through ``gate``, as a connection's do: nothing is shown before what
+the session depends on is durable.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from aurora.sim.compute.checks import GATE, LOCKS, NEWEST, SNAPSHOT_ROWS, UNIQUE
 from aurora.sim.compute.model import ModelTxn, Row, Write
 from aurora.sim.compute.tables import CATALOG_DESC, COLUMNS, Shape, changed_columns, values_of
 from compute_node.access.index_access import IndexAccess, ScanKey
+from compute_node.txn.dependency import Dependency
 from compute_node.txn.locks import ACCESS_SHARE, FIRST_STRONG, ROW_EXCLUSIVE, WAIT, WeakLocks
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class SimSession:
     def __init__(self, instance: Instance, number: int, rng: random.Random) -> None:
         self.instance = instance
         self.pid = number
-        self.dep_lsn = 0
+        self.dependency = Dependency()
         self.lock_timeout_ms = 0
         self.lock_waiter: Any = None
         self.txn: Any = None
@@ -133,7 +134,7 @@ class SimSession:
     def gate(self, needs_lsn: int) -> None:
         """Show an answer that depends on the commit at ``needs_lsn``."""
         volume = self.instance.volume
-        volume.wait_durable(self.dep_lsn)
+        volume.wait_durable(self.dependency.lsn)
         self.checks.require(
             GATE, needs_lsn <= volume.vdl, f"s{self.pid} shows what depends on {needs_lsn}, the VDL is {volume.vdl}"
         )
@@ -154,7 +155,7 @@ class SimSession:
             ) as shared:  # fmt: skip
                 rows = catalog.indexes[0].lookup(snapshot, (oid,), COLUMNS, False)
                 self._same("catalog", rows, shared.expected.get(oid))
-            self.dep_lsn = max(self.dep_lsn, self.instance.catalog_lsn)
+            self.dependency.on(self.instance.catalog_lsn)
         return self.instance.descriptors.of(rows[0]) if rows else None
 
     def _same(self, what: str, rows: list[Row], expected: Row | None) -> None:
