@@ -29,7 +29,7 @@ from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.permissions import denied, denied_relation
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
-from compute_node.session.transactions import IDLE
+from compute_node.session.state import IDLE
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.txn.locks import ACCESS_SHARE, ROW_EXCLUSIVE
