@@ -55,6 +55,7 @@ BACKUP_OFF = "off"
 MASTER_KEY = "master.key"
 """The file in a cluster's folder that ``up --encrypt`` makes."""
 
+
 class ClusterError(Exception):
     """Something the user of a verb should read; printed without a traceback."""
 

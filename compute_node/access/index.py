@@ -88,7 +88,7 @@ class Index:
         while True:
             rows = self._lookup(snapshot, self.codec, key_values, self._heap, proj, self.unique)
             if type(rows) is list:
-                return rows
+                return rows if table.toast is None else [table.toast.row(row, proj.eager) for row in rows]
             if not self.unique:
                 # Many rows may have the key: not all of their pages need fit the cache at once.
                 found = self.scan(snapshot, key_values, None, None, False, columns, want_tid)
@@ -111,7 +111,7 @@ class Index:
         if limits is None:
             return
         low, high = limits
-        proj = self.table.projection(columns, want_tid)
+        proj, toast = self.table.projection(columns, want_tid), self.table.toast
         while True:
             found = self.tree.range_tids(low, high, backward)
             if isinstance(found, int):
@@ -119,7 +119,11 @@ class Index:
                 continue
             tids, following = found
             if tids:
-                yield from filter(None, self._rows(snapshot, tids, proj))
+                for rows in filter(None, self._rows(snapshot, tids, proj)):
+                    if toast is None or not proj.eager:
+                        yield rows
+                    else:
+                        yield from toast.resolved(rows, proj.eager)
             if following is None:
                 return
             if backward:

@@ -133,6 +133,7 @@ class CatalogLayer:
             is_shared=row.relisshared,
             fillfactor=_fillfactor(row.reloptions),
             options=tuple(row.reloptions or ()),
+            toast=self.relation(row.reltoastrelid) if row.reltoastrelid else None,
         )
 
     def _load_columns(self, oid: int) -> tuple[ColumnDesc, ...]:
@@ -158,6 +159,8 @@ class CatalogLayer:
                 identity=row.attidentity,
                 generated=row.attgenerated,
                 collation=row.attcollation,
+                storage=row.attstorage,
+                compression=row.attcompression,
             )
             for row in found
         )

@@ -25,6 +25,10 @@ class ColumnDesc:
     identity: str = ""
     generated: str = ""
     collation: int = 0
+    storage: str = ""
+    """p, e, x or m as pg_attribute.attstorage; empty: the type's"""
+    compression: str = ""
+    """p pglz, l lz4; empty: default_toast_compression"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,8 @@ class RelationDesc:
     is_shared: bool = False
     fillfactor: int = 100
     options: tuple[str, ...] = ()
+    toast: RelationDesc | None = None
+    """where its values out of line are"""
     extra: dict[str, Any] = field(default_factory=dict)
 
     def column(self, name: str) -> ColumnDesc | None:

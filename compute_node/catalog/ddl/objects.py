@@ -25,6 +25,7 @@ from compute_node.catalog.ddl.expressions import expression_text
 from compute_node.catalog.ddl.relation import class_record, create_relation
 from compute_node.catalog.ddl.rename import role_oid
 from compute_node.catalog.ddl.rewrite import truncate
+from compute_node.catalog.ddl.toast import ensure_toast
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.session.transactions import IDLE
 from compute_node.sql.analyze import analyze
@@ -223,6 +224,7 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
         persistence="t" if schema[0].startswith("pg_temp_") else "p",
         options=storage_options(into.options) or None,
     )
+    desc = ensure_toast(ctx, desc.oid)
     if into.skipData:
         return "CREATE TABLE AS"
     ctx.changes.touch(desc.oid)

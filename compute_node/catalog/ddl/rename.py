@@ -239,9 +239,10 @@ def role_oid(ctx: DdlContext, spec: ast.RoleSpec) -> int:
 
 
 def change_owner(ctx: DdlContext, desc: RelationDesc, spec: ast.RoleSpec) -> None:
-    """A relation and its indexes and row type get another owner."""
+    """A relation and its indexes, TOAST table and row type get another owner."""
     owner = role_oid(ctx, spec)
-    for oid in (desc.oid, *(index.oid for index in desc.indexes)):
+    tables = [desc] if desc.toast is None else [desc, desc.toast]
+    for oid in [oid for table in tables for oid in (table.oid, *(index.oid for index in table.indexes))]:
         ctx.rows.update("pg_class", class_record(ctx, oid), relowner=owner)
     for record in ctx.rows.find("pg_type", oid=desc.row_type):
         ctx.rows.update("pg_type", record, typowner=owner)
