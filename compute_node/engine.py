@@ -10,16 +10,17 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from aurora.errors import ReadOnlySqlTransaction, UndefinedTable, WrongObjectType
+from aurora.errors import InsufficientPrivilege, ReadOnlySqlTransaction, UndefinedTable, WrongObjectType
 from compute_node.access.storage import Storage
 from compute_node.catalog.cache import Catalog, temp_schema_of
 from compute_node.catalog.ddl import Ddl
 from compute_node.catalog.ddl.sequence import Sequences
 from compute_node.catalog.functions import advisory, catalog_function
+from compute_node.catalog.permissions import check_required
 from compute_node.exec.context import ExecContext
 from compute_node.exec.copy_target import CopyTarget, input_columns
 from compute_node.exec.executable import Executable, build
-from compute_node.exec.explain import explain
+from compute_node.exec.explain import Explanation
 from compute_node.exec.statement_locks import statement_locks
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze import analyze
@@ -29,7 +30,9 @@ from compute_node.sql.parse import RawStatement
 from compute_node.sql.plan import PlannedStmt
 from compute_node.sql.planner import plan
 from compute_node.sql.planner.modify import checks
+from compute_node.sql.required import RelationAccess, Required
 from compute_node.txn.locks import ROW_EXCLUSIVE, WeakLocks
+from compute_node.types.acl import INSERT
 from compute_node.volume.commands import FleetCommands
 
 
@@ -113,14 +116,21 @@ class Engine:
     ) -> tuple[Executable, set[int]]:
         """Analyze, plan and build; see ``session.engine.Engine.compile``."""
         planned, view = self._plan(statement.node, session, param_types, source, lifted)
-        return build(planned, view, param_types), set(planned.kept_literals)
+        executable = build(planned, view, param_types)
+        try:
+            check_required(view.layer, session.user_oid, planned.privileges)
+        except InsufficientPrivilege as error:
+            # The plan may be made (PREPARE, Parse) and described; it is not run.
+            executable.refuse(error.message)
+        return executable, set(planned.kept_literals)
 
     def explain(
         self, session: Any, statement: RawStatement, options: dict[str, Any], param_types: list[int], source: str
-    ) -> list[str]:
-        """The lines of EXPLAIN."""
+    ) -> Explanation:
+        """A statement to be explained, and with ANALYZE to be run."""
         planned, view = self._plan(statement.node, session, param_types, source, None)
-        return explain(planned, options, view, self.begin_statement(session))
+        check_required(view.layer, session.user_oid, planned.privileges)
+        return Explanation(planned, options, view, session.env)
 
     def copy_target(self, session: Any, txn: Any, relation: Any, columns: list[str] | None) -> CopyTarget:
         """Open a relation for COPY FROM: locked, with the defaults of the columns that the input lacks. Errors: 42P01,
@@ -132,6 +142,9 @@ class Engine:
             raise UndefinedTable(f'relation "{relation.relname}" does not exist')
         if desc.kind != "r":
             raise WrongObjectType(f'cannot copy to {_KIND_NAMES.get(desc.kind, "relation")} "{desc.name}"')
+        written = [column.attno for column in input_columns(desc, columns)]
+        access = RelationAccess(desc, INSERT, inserted=frozenset(written))
+        check_required(view.layer, session.user_oid, Required((access,)))
         refuse_catalog(desc)
         if txn.read_only:
             raise ReadOnlySqlTransaction("cannot execute COPY FROM in a read-only transaction")

@@ -42,7 +42,7 @@ class Index:
         self.unique = desc.unique
         self.relfile = desc.relfile
         self.file = storage.file(desc.relfile)
-        self.codec: Any = key_codec(desc, table.desc, storage.type_lookup)
+        self.codec: Any = key_codec(desc, table.desc, table.desc.type_lookup(storage.type_lookup))
         self.tree: Any = btree_kernel.BTree(storage.arena, storage.mtr, self.file.map, desc.relfile)
         self.writer = BTreeWriter(storage, self.tree, self.file, desc.name)
         self.attnos = desc.columns
@@ -323,7 +323,7 @@ class Index:
             return "null"
         attno = self.attnos[position]
         oid = self.table.desc.columns[attno - 1].type if attno else self.desc.key_types[position]
-        item = self._storage.type_lookup(oid)
+        item = self.table.desc.type_lookup(self._storage.type_lookup)(oid)
         if item.text_bytes is not None:
             return str(item.text_bytes(value).decode())
         return str(item.output(value, self._storage.type_env))

@@ -15,7 +15,7 @@ IMAGE_BYTES_MAX = 2038
 """A longer tuple image is for TOAST: PostgreSQL's 2032 bytes, eight more in the header, two fewer before a long
 value."""
 _NATIVE = "hiqI"
-_FIXED_KEYS = "?fdc"
+_FIXED_KEYS = "?fdcI"
 
 
 def row_codec(desc: RelationDesc, type_lookup: Callable[[int], PgType]) -> Any:
@@ -46,7 +46,7 @@ def key_codec(index: IndexDesc, desc: RelationDesc, type_lookup: Callable[[int],
         else:
             raise NotSupported("indexes on expressions are not supported")
         item = type_lookup(oid)
-        if item.disk in _NATIVE:
+        if item.disk in _NATIVE and item.sort_value is None:
             kinds.append(item.disk)
             sort_keys.append(None)
             continue

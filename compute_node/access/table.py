@@ -59,7 +59,7 @@ class Table:
         self.name = desc.name
         self.relfile = desc.relfile
         self.file = storage.file(desc.relfile)
-        self.codec: Any = row_codec(desc, storage.type_lookup)
+        self.codec: Any = row_codec(desc, desc.type_lookup(storage.type_lookup))
         self.heap: Any = heap_kernel.HeapFile(
             storage.arena, storage.mtr, storage.clog, self.file.map, self.codec, desc.relfile
         )

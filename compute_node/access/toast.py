@@ -125,7 +125,8 @@ class Toaster:
         self._load = table.storage.cache.load
         self._desc: RelationDesc = table.desc
         self._toast: RelationDesc = table.desc.toast
-        types = [table.storage.type_lookup(column.type) for column in table.desc.columns]
+        type_of = table.desc.type_lookup(table.storage.type_lookup)
+        types = [type_of(column.type) for column in table.desc.columns]
         self._modes = [
             (column.storage or item.storage) if item.disk not in _CODE_WIDTHS else "p"
             for column, item in zip(table.desc.columns, types, strict=True)

@@ -7,7 +7,7 @@ Types, functions, operators, casts and operator classes come from ``REGISTRY``; 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from compute_node.catalog.builders import (
     composite_type_row,
     index_row,
 )
+from compute_node.catalog.roles import PG_MONITOR, PG_READ_ALL_SETTINGS, PG_READ_ALL_STATS, PG_STAT_SCAN_TABLES
 from compute_node.catalog.rows import Row, make_row
 from compute_node.catalog.views import view_sql
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
@@ -29,6 +30,7 @@ from compute_node.relations.schema import (
     NAMESPACE_CATALOG,
     ROLE_POSTGRES,
     SYSTEM_VIEWS,
+    USUAL_ACL,
     SystemView,
     load_json,
 )
@@ -53,6 +55,7 @@ def bootstrap_rows() -> dict[str, list[Row]]:
     _operators(out)
     _operator_classes(out, seeds)
     _cluster(out, seeds)
+    _privileges(out, load_json("acls.json"))
     for name, rows in out.items():
         primary = next((index for index in CATALOGS[name].desc.indexes if index.primary), None)
         if primary is not None:
@@ -381,3 +384,29 @@ def _cluster(out: dict[str, list[Row]], seeds: dict[str, Any]) -> None:
         _add(out, "pg_description", objoid=oid, classoid=class_oid, description=text)
     for class_oid, oid, text in seeds["shared_descriptions"]:
         _add(out, "pg_shdescription", objoid=oid, classoid=class_oid, description=text)
+
+
+def _privileges(out: dict[str, list[Row]], acls: dict[str, dict[str, list[str]]]) -> None:
+    """What initdb grants and revokes; and pg_monitor's memberships."""
+    schemas = {oid: name for name, oid in _NAMESPACES.items()}
+    names = {row[0]: row[1] for row in out["pg_class"]}
+
+    def put(catalog: str, column: str, items_of: Callable[[dict[str, Any]], list[str] | None]) -> None:
+        position = CATALOGS[catalog].position
+        for number, row in enumerate(out[catalog]):
+            items = items_of({name: row[at] for name, at in position.items()})
+            if items is not None:
+                out[catalog][number] = (*row[: position[column]], items, *row[position[column] + 1 :])
+
+    def of_relation(row: dict[str, Any]) -> list[str] | None:
+        if row["relkind"] not in "rv" or row["relnamespace"] not in schemas:
+            return None
+        return acls["relation"].get(f"{schemas[row['relnamespace']]}.{row['relname']}", USUAL_ACL)
+
+    put("pg_class", "relacl", of_relation)
+    put("pg_attribute", "attacl", lambda row: acls["column"].get(f"{names[row['attrelid']]}.{row['attname']}"))
+    put("pg_proc", "proacl", lambda row: acls["function"].get(str(row["oid"])))
+    put("pg_namespace", "nspacl", lambda row: acls["schema"].get(row["nspname"]))
+    put("pg_database", "datacl", lambda row: acls["database"].get(row["datname"]))
+    for role in (PG_READ_ALL_SETTINGS, PG_READ_ALL_STATS, PG_STAT_SCAN_TABLES):
+        _add(out, "pg_auth_members", roleid=role, member=PG_MONITOR, grantor=ROLE_POSTGRES, admin_option=False)

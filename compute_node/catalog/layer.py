@@ -8,22 +8,42 @@ one state.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from typing import Any
 
 from aurora.errors import InternalError
+from compute_node.catalog import objects
+from compute_node.catalog.rights import OBJECTS, Rights, effective
+from compute_node.catalog.roles import RoleGraph, load_graph
 from compute_node.catalog.rows import CatalogReader, Record
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
-from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID
+from compute_node.relations.schema import CATALOGS_BY_OID
+from compute_node.types.acl import Acl, decode_all
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
 _DESC_FLAG, _NULLS_FIRST_FLAG = 1, 2
-_RECORD_TYPE = 2249
-_AUTHID = CATALOGS["pg_authid"].desc.oid
-_MISSING = object()
+Question = tuple[Any, ...]
+"""a kind and its key"""
+DATABASE = 5
+"""OID of the database postgres"""
 NEUTRAL_ENV = TypeEnv(timezone=UTC)
 """Settings under which values are kept as text in the catalog (attmissingval)."""
+
+
+@dataclass(slots=True)
+class Change:
+    """What a transaction has changed: ``relations`` whose descriptor is out of date, and for each catalog of which it
+    has ``written`` rows their OIDs (of pg_enum, pg_amop …: of the object that they belong to)."""
+
+    relations: set[int] = field(default_factory=set)
+    written: dict[str, set[int]] = field(default_factory=dict)
+
+    def alters(self, types: Iterable[int]) -> bool:
+        """Whether one of these types, or an enum's values, has changed."""
+        rows, labels = self.written.get("pg_type", ()), self.written.get("pg_enum", ())
+        return any(oid in rows or oid in labels for oid in types)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,73 +66,100 @@ class Role:
 
 
 class CatalogLayer:
-    """Lookups by OID and by name in one state of the catalog; ``version`` names that state."""
+    """Lookups by OID and by name in one state of the catalog; ``version`` names that state.
+
+    Every answer comes through ``ask``, which keeps it: an object is the same object (``is``) as long as its row is the
+    same, over later states too. So what a plan was told is still true if asking again gives the same.
+    """
 
     def __init__(self, reader: CatalogReader, version: int) -> None:
         self.reader = reader
         self.version = version
         self.views: dict[tuple[str, str, str | None], Any] = {}
         """the views made over this layer, by what decides the search path"""
-        self._relations: dict[int, RelationDesc | None] = {}
-        self._names: dict[tuple[int, str], int | None] = {}
-        self._namespaces: dict[str, int | None] = {}
-        self._namespace_names: dict[int, str] = {}
-        self._types: dict[int, PgType | None] = {}
-        self._type_names: dict[tuple[int, str], int | None] = {}
-        self._roles: dict[str, Role | None] = {}
-        self._role_names: dict[int, str | None] = {}
-        self._databases: dict[str, Record | None] = {}
+        self._answers: dict[Question, Any] = {}
+        self._rights: dict[int, Rights] = {}
+        self.database_oid = DATABASE
+        """the database whose catalogs these are"""
 
-    def successor(self, reader: CatalogReader, version: int, changed: set[int]) -> CatalogLayer:
-        """The layer after a change of the relations ``changed``; it keeps the other descriptors."""
+    def ask(self, kind: str, *key: Any) -> Any:
+        """The answer to a question of a kind in ``_LOADERS``; None when there is no such object."""
+        question = (kind, *key)
+        try:
+            return self._answers[question]
+        except KeyError:
+            # Loading may wait, and another session may have asked meanwhile.
+            return self._answers.setdefault(question, _LOADERS[kind](self, *key))
+
+    def successor(self, reader: CatalogReader, version: int, change: Change) -> CatalogLayer:
+        """The layer after a change; it keeps the answers that the change cannot have altered."""
         new = CatalogLayer(reader, version)
-        new._relations = {oid: desc for oid, desc in self._relations.items() if desc is not None and oid not in changed}
-        new._databases = self._databases
-        if _AUTHID not in changed:
-            new._roles, new._role_names = self._roles, self._role_names
+        new._answers = {
+            question: answer
+            for question, answer in self._answers.items()
+            if not _STALE[question[0]](question, answer, change)
+        }
         return new
+
+    # privileges
+
+    @property
+    def role_graph(self) -> RoleGraph:
+        """Who is a member of whom."""
+        return self.ask("role graph")  # type: ignore[no-any-return]
+
+    def rights(self, role: int) -> Rights:
+        """What a role may do."""
+        found = self._rights.get(role)
+        if found is None:
+            found = self._rights[role] = Rights(self, role)
+        return found
+
+    def acl_of(self, kind: str, oid: int) -> tuple[str, int, Acl]:
+        """(name, owner, access control list) of an object of a kind in ``rights.OBJECTS``."""
+        found = self.ask("acl", kind, oid)
+        if found is None:
+            raise InternalError(f"cache lookup failed for {kind} {oid}")
+        return found  # type: ignore[no-any-return]
+
+    def restricted_functions(self) -> dict[int, tuple[str, int, Acl]]:
+        """(name, owner, list) of the functions that have a list of their own: everybody may call the others."""
+        return self.ask("restricted functions")  # type: ignore[no-any-return]
 
     # namespaces
 
     def namespace_oid(self, name: str) -> int | None:
         """The schema's OID, None without one of that name."""
-        if name not in self._namespaces:
-            found = self.reader.one("pg_namespace", nspname=name)
-            self._namespaces[name] = None if found is None else found.oid
-        return self._namespaces[name]
+        return self.ask("namespace", name)  # type: ignore[no-any-return]
 
     def namespace_name(self, oid: int) -> str | None:
         """The schema's name, None for an unknown OID."""
-        if oid not in self._namespace_names:
-            found = self.reader.one("pg_namespace", oid=oid)
-            if found is None:
-                return None
-            self._namespace_names[oid] = found.nspname
-        return self._namespace_names[oid]
+        return self.ask("namespace name", oid)  # type: ignore[no-any-return]
 
     # relations
 
     def relation_oid(self, namespace: int, name: str) -> int | None:
         """The relation's OID by its schema and name."""
-        key = (namespace, name)
-        if key not in self._names:
-            found = self.reader.one("pg_class", relname=name, relnamespace=namespace)
-            self._names[key] = None if found is None else found.oid
-        return self._names[key]
+        return self.ask("relation name", namespace, name)  # type: ignore[no-any-return]
 
     def relation(self, oid: int) -> RelationDesc | None:
         """The descriptor of any kind of relation, indexes included; None for an unknown OID."""
-        found = self._relations.get(oid, _MISSING)
-        if found is _MISSING:
-            found = self._relations[oid] = self._load_relation(oid)
-        return found  # type: ignore[return-value]
+        return self.ask("relation", oid)  # type: ignore[no-any-return]
 
     def _load_relation(self, oid: int) -> RelationDesc | None:
         row = self.reader.one("pg_class", oid=oid)
         if row is None:
             return None
         if oid in CATALOGS_BY_OID:
-            return replace(CATALOGS_BY_OID[oid].desc, rows=row.reltuples, pages=row.relpages)
+            mapped = CATALOGS_BY_OID[oid].desc
+            lists = {each.attnum: each.attacl for each in self.reader.find("pg_attribute", attrelid=oid)}
+            columns = mapped.columns
+            if any(items is not None for items in lists.values()):
+                columns = tuple(replace(each, acl=decode_all(lists.get(each.attno))) for each in columns)
+            return replace(
+                mapped, rows=row.reltuples, pages=row.relpages, columns=columns, acl=decode_all(row.relacl),
+                owner=row.relowner,
+            )  # fmt: skip
         columns = self._load_columns(oid)
         return RelationDesc(
             oid=oid,
@@ -131,9 +178,11 @@ class CatalogLayer:
             checks=self._load_checks(oid) if row.relchecks else (),
             view_sql=self._load_view(oid) if row.relkind == "v" else None,
             is_shared=row.relisshared,
+            types=self._user_types(columns),
             fillfactor=_fillfactor(row.reloptions),
             options=tuple(row.reloptions or ()),
             toast=self.relation(row.reltoastrelid) if row.reltoastrelid else None,
+            acl=decode_all(row.relacl),
         )
 
     def _load_columns(self, oid: int) -> tuple[ColumnDesc, ...]:
@@ -161,12 +210,22 @@ class CatalogLayer:
                 collation=row.attcollation,
                 storage=row.attstorage,
                 compression=row.attcompression,
+                acl=decode_all(row.attacl),
             )
             for row in found
         )
 
+    def _user_types(self, columns: tuple[ColumnDesc, ...]) -> dict[int, PgType]:
+        """The types of the columns that are not declared."""
+        found = {}
+        for oid in {column.type for column in columns if column.type not in REGISTRY.types}:
+            item = self.user_type(oid)
+            if item is not None:
+                found[oid] = item
+        return found
+
     def _missing_value(self, row: Record) -> Any:
-        item = REGISTRY.types.get(row.atttypid) or self.user_type(row.atttypid)
+        item = self.type(row.atttypid)
         if item is None:
             raise InternalError(f"cache lookup failed for type {row.atttypid}")
         return item.input(row.attmissingval[0], row.atttypmod, NEUTRAL_ENV)
@@ -224,41 +283,30 @@ class CatalogLayer:
     # types
 
     def type_oid(self, namespace: int, name: str) -> int | None:
-        """A type's OID by its schema and name."""
-        key = (namespace, name)
-        if key not in self._type_names:
-            found = self.reader.one("pg_type", typname=name, typnamespace=namespace)
-            self._type_names[key] = None if found is None else found.oid
-        return self._type_names[key]
+        """A user type's OID by its schema and name."""
+        return self.ask("type name", namespace, name)  # type: ignore[no-any-return]
+
+    def type(self, oid: int) -> PgType | None:
+        """Any type: a declared one, or made of its row."""
+        return REGISTRY.types.get(oid) or self.user_type(oid)
 
     def user_type(self, oid: int) -> PgType | None:
-        """A type that is not declared in ``compute_node/types``: rows of tables, and arrays of them."""
-        if oid not in self._types:
-            row = self.reader.one("pg_type", oid=oid)
-            self._types[oid] = None if row is None else _type_from_row(row)
-        return self._types[oid]
+        """A type that is not declared in ``compute_node/types``; see ``objects.user_type``."""
+        return self.ask("type", oid)  # type: ignore[no-any-return]
 
     # roles and databases
 
     def role(self, name: str) -> Role | None:
         """A role by name."""
-        if name not in self._roles:
-            row = self.reader.one("pg_authid", rolname=name)
-            self._roles[name] = None if row is None else role_from_row(row)
-        return self._roles[name]
+        return self.ask("role", name)  # type: ignore[no-any-return]
 
     def role_name(self, oid: int) -> str | None:
         """A role's name, None for an unknown OID."""
-        if oid not in self._role_names:
-            row = self.reader.one("pg_authid", oid=oid)
-            self._role_names[oid] = None if row is None else row.rolname
-        return self._role_names[oid]
+        return self.ask("role name", oid)  # type: ignore[no-any-return]
 
     def database(self, name: str) -> Record | None:
         """A pg_database row by name."""
-        if name not in self._databases:
-            self._databases[name] = self.reader.one("pg_database", datname=name)
-        return self._databases[name]
+        return self.ask("database", name)  # type: ignore[no-any-return]
 
 
 def role_from_row(row: Record) -> Role:
@@ -279,28 +327,6 @@ def role_from_row(row: Record) -> Role:
     )
 
 
-def _type_from_row(row: Record) -> PgType:
-    if row.typtype == "c":
-        base = REGISTRY.types[_RECORD_TYPE]
-    elif row.typelem:
-        base = REGISTRY.types[2287]
-    else:
-        raise InternalError(f'type "{row.typname}" has kind "{row.typtype}", which is not known here')
-    return replace(
-        base,
-        oid=row.oid,
-        name=row.typname,
-        length=row.typlen,
-        by_value=row.typbyval,
-        category=row.typcategory,
-        kind=row.typtype,
-        element=row.typelem,
-        array=row.typarray,
-        formatted_name=None,
-        namespace=row.typnamespace,
-    )
-
-
 def _split_expressions(text: str | None) -> tuple[str, ...]:
     """Index expressions are stored one a line."""
     return () if text is None else tuple(text.split("\n"))
@@ -314,6 +340,110 @@ def _fillfactor(options: list[str] | None) -> int:
     return 100
 
 
-def is_mapped(oid: int) -> bool:
-    """Whether the relation is a system catalog, whose storage never changes its place."""
-    return oid in CATALOGS_BY_OID or any(index.oid == oid for each in CATALOGS.values() for index in each.desc.indexes)
+def _by(catalog: str, column: str, **names: str) -> Callable[..., Any]:
+    """A loader: the column of the one row whose columns equal the question's key."""
+    keys = tuple(names)
+
+    def load(layer: CatalogLayer, *key: Any) -> Any:
+        row = layer.reader.one(catalog, **dict(zip(keys, key, strict=True)))
+        return None if row is None else getattr(row, column)
+
+    return load
+
+
+def _role(layer: CatalogLayer, name: str) -> Role | None:
+    row = layer.reader.one("pg_authid", rolname=name)
+    return None if row is None else role_from_row(row)
+
+
+def _graph(layer: CatalogLayer) -> RoleGraph:
+    database = layer.reader.one("pg_database", oid=layer.database_oid)
+    return load_graph(layer.reader, 0 if database is None else database.datdba)
+
+
+def _acl(layer: CatalogLayer, kind: str, oid: int) -> tuple[str, int, Acl] | None:
+    catalog, key, name, owner, items = OBJECTS[kind]
+    row = layer.reader.one(catalog, **{key: oid})
+    if row is None:
+        return None
+    holder = getattr(row, owner)
+    return getattr(row, name), holder, effective(kind, holder, getattr(row, items))
+
+
+def _restricted(layer: CatalogLayer) -> dict[int, tuple[str, int, Acl]]:
+    return {
+        row.oid: (row.proname, row.proowner, effective("function", row.proowner, row.proacl))
+        for row in layer.reader.all("pg_proc")
+        if row.proacl is not None
+    }
+
+
+_LOADERS: dict[str, Callable[..., Any]] = {
+    "namespace": _by("pg_namespace", "oid", nspname="name"),
+    "namespace name": _by("pg_namespace", "nspname", oid="oid"),
+    "relation name": lambda layer, namespace, name: _oid_of(
+        layer.reader.one("pg_class", relname=name, relnamespace=namespace)
+    ),
+    "relation": CatalogLayer._load_relation,
+    "role": _role,
+    "role name": _by("pg_authid", "rolname", oid="oid"),
+    "database": lambda layer, name: layer.reader.one("pg_database", datname=name),
+    "role graph": _graph,
+    "acl": _acl,
+    "restricted functions": _restricted,
+    **objects.LOADERS,
+}
+
+
+def _oid_of(row: Record | None) -> int | None:
+    return None if row is None else row.oid
+
+
+def _of_catalog(*catalogs: str) -> Callable[[Question, Any, Change], bool]:
+    """Stale once any row of these has been written."""
+    return lambda question, answer, change: any(name in change.written for name in catalogs)
+
+
+def _of_row(catalog: str) -> Callable[[Question, Any, Change], bool]:
+    """Stale once the row of that OID has been written."""
+    return lambda question, answer, change: question[1] in change.written.get(catalog, ())
+
+
+def _found(catalog: str) -> Callable[[Question, Any, Change], bool]:
+    """The OID behind a name: stale once that row has been written; that there was none, once any has."""
+    return lambda question, answer, change: (
+        catalog in change.written if answer is None else answer in change.written.get(catalog, ())
+    )
+
+
+def _relation_name(question: Question, answer: Any, change: Change) -> bool:
+    return answer is None or answer in change.relations or answer in change.written.get("pg_class", ())
+
+
+def _relation(question: Question, answer: Any, change: Change) -> bool:
+    return answer is None or question[1] in change.relations or change.alters(answer.types)
+
+
+_STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
+    "namespace": _of_catalog("pg_namespace"),
+    "namespace name": _of_catalog("pg_namespace"),
+    "relation name": _relation_name,
+    "relation": _relation,
+    "role": _of_catalog("pg_authid"),
+    "role name": _of_catalog("pg_authid"),
+    "database": _of_catalog("pg_database"),
+    "role graph": _of_catalog("pg_authid", "pg_auth_members", "pg_database"),
+    "acl": lambda question, answer, change: OBJECTS[question[1]][0] in change.written,
+    "restricted functions": _of_catalog("pg_proc"),
+    "type name": _found("pg_type"),
+    "type": lambda question, answer, change: answer is None or change.alters((question[1], answer.element)),
+    "functions": _of_catalog("pg_proc"),
+    "function": _of_row("pg_proc"),
+    "operators": _of_catalog("pg_operator"),
+    "operator": _of_row("pg_operator"),
+    "casts": _of_catalog("pg_cast"),
+    "operator classes": _of_catalog("pg_opclass", "pg_opfamily", "pg_amop", "pg_amproc"),
+    "collation": _of_row("pg_collation"),
+    "collations": _of_catalog("pg_collation"),
+    "access method": _of_catalog("pg_am"),
+}

@@ -16,6 +16,8 @@ from compute_node.relations.schema import CATALOGS, CatalogTable
 
 Row = tuple[Any, ...]
 
+_OWNER = {"pg_enum": "enumtypid", "pg_amop": "amopfamily", "pg_amproc": "amprocfamily"}
+"""The column that says of which object a row is a part, in catalogs of parts."""
 _NEUTRAL: dict[int, Any] = {16: False, 18: "", 19: "", 25: "", 194: "", 22: [], 30: [], 700: 0.0, 701: 0.0}
 
 
@@ -114,6 +116,8 @@ class CatalogRows(CatalogReader):
     def __init__(self, storage: Any, txn: Any) -> None:
         super().__init__(storage)
         self.txn = txn
+        self.written: dict[str, set[int]] = {}
+        """by catalog, the OIDs of the rows written (of a part's row: of the object that it is a part of)"""
 
     def snapshot(self) -> Any:
         """The committed state now, and this transaction's own changes; the transaction holds it."""
@@ -130,6 +134,7 @@ class CatalogRows(CatalogReader):
     def insert_many(self, catalog: str, rows: list[Row]) -> None:
         """Add whole rows."""
         if rows:
+            self._note(catalog, rows)
             table = self.storage.table(CATALOGS[catalog].desc)
             if len(rows) < 8:
                 for row in rows:
@@ -142,6 +147,7 @@ class CatalogRows(CatalogReader):
         """Replace columns of a row. InvariantViolation when another transaction changed it: DDL locks what it
         changes."""
         table = CATALOGS[catalog]
+        self._note(catalog, [record.values])
         changed = tuple(table.position[name] + 1 for name in values)
         new = list(record.values)
         for name, value in values.items():
@@ -155,6 +161,7 @@ class CatalogRows(CatalogReader):
 
     def delete(self, catalog: str, record: Record) -> None:
         """Remove a row; one that another transaction removed first is as good as removed."""
+        self._note(catalog, [record.values])
         self.storage.table(CATALOGS[catalog].desc).delete(self.txn, self.snapshot(), record.tid, lambda _: True, ())
         self._advance()
 
@@ -164,6 +171,12 @@ class CatalogRows(CatalogReader):
         for record in found:
             self.delete(catalog, record)
         return len(found)
+
+    def _note(self, catalog: str, rows: Iterable[Row]) -> None:
+        position = CATALOGS[catalog].position.get(_OWNER.get(catalog, "oid"))
+        oids = self.written.setdefault(catalog, set())
+        if position is not None:
+            oids.update(row[position] for row in rows)
 
     def _advance(self) -> None:
         self.txn.cid += 1

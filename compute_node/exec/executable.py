@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from aurora.errors import InsufficientPrivilege
 from compute_node.exec.builder import Builder
 from compute_node.exec.compile.compiler import too_complex
 from compute_node.exec.compile.runtime import concatenate
@@ -14,14 +15,35 @@ from compute_node.exec.nodes.cte_scan import shared_rows
 from compute_node.exec.nodes.delete import DeleteNode
 from compute_node.exec.nodes.insert import InsertNode
 from compute_node.exec.nodes.update import UpdateNode
-from compute_node.exec.point import Link, point_modify, point_select
+from compute_node.exec.point import Link, PointFunction, point_modify, point_select
 from compute_node.exec.statement_locks import statement_locks
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.plan import Delete, Insert, Plan, PlannedStmt, ResultColumn, Update
+from compute_node.sql.plan import (
+    Append,
+    CteScan,
+    Delete,
+    FunctionScan,
+    IndexScan,
+    Insert,
+    Limit,
+    Materialize,
+    Plan,
+    PlannedStmt,
+    Result,
+    ResultColumn,
+    SeqScan,
+    Sort,
+    SubqueryScan,
+    TidScan,
+    Update,
+    ValuesScan,
+)
 from compute_node.types.oids import UNKNOWN
 from compute_node.types.registry import PgType
 
 Params = tuple[Any, ...]
+_SCANS = (SeqScan, IndexScan, TidScan, FunctionScan, ValuesScan, CteScan, Materialize, Sort)
+"""plans whose rows PostgreSQL can read backwards"""
 
 
 class Executable:
@@ -46,6 +68,7 @@ class Executable:
         "locks",
         "param_kinds",
         "planned",
+        "refused",
         "run",
         "tag",
     )
@@ -61,6 +84,8 @@ class Executable:
         self.tag = planned.command.upper()
         self._builder = Builder(planned, catalog, wrap)
         self._root: Node | None = None
+        self.refused: Callable[[], None] | None = None
+        """raises 42501, where the check of privileges has failed"""
         self._modifying_ctes = [
             number for number, plan in enumerate(planned.ctes) if isinstance(plan, (Insert, Update, Delete))
         ]
@@ -71,31 +96,36 @@ class Executable:
             self._make_root()
             return
         if planned.columns is None:
-            self._use_point(point_modify(planned, self._builder), "run")
+            link = point_modify(planned, self._builder)
+            if link is not None:
+                self.is_point, self.run = True, _linked_at_first_run(link)
         else:
-            self._use_point(point_select(planned, self._builder), "fetch_all")
+            link = point_select(planned, self._builder)
+            if link is not None:
+                self.is_point, self.fetch_all = True, _linked_at_first_run(link)
         if not self.is_point:
             self._make_root()
 
-    def _use_point(self, link: Link | None, name: str) -> None:
-        if link is None:
-            return
-        self.is_point = True
-        linked: Callable[[ExecContext, Params], Any] | None = None
-
-        def run_linked(ctx: ExecContext, params: Params) -> Any:
-            # Plans hold on to this function, so it must be cheap for ever, not only until the first call.
-            nonlocal linked
-            if linked is None:
-                linked = link(ctx.storage)
-            return linked(ctx, params)
-
-        setattr(self, name, run_linked)
+    @property
+    def can_go_back(self) -> bool:
+        """Whether PostgreSQL's executor could run this plan backwards (ExecSupportsBackwardScan), so that a cursor may
+        scroll without having been declared so."""
+        return self.planned.read_only and _can_go_back(self.planned.plan)
 
     def _make_root(self) -> Node:
         if self._root is None:
             self._root = self._builder.node(self.planned.plan)
         return self._root
+
+    def refuse(self, message: str) -> None:
+        """Whoever it is for may not run it: the door raises 42501 with this message, and so do its functions."""
+
+        def refused(*_: Any) -> Any:
+            raise InsufficientPrivilege(message)
+
+        self.refused = refused
+        self.is_point = False
+        self.run = self.fetch_all = refused
 
     def rows(self, ctx: ExecContext, params: Params) -> Iterator[Batch]:
         """Batches of result rows."""
@@ -128,6 +158,29 @@ class Executable:
         if self.columns is None and isinstance(root, (InsertNode, UpdateNode, DeleteNode)):
             return root.run(ctx)
         return sum(len(batch) for batch in root.batches(ctx))
+
+
+def _linked_at_first_run(link: Link) -> PointFunction:
+    """The statement's function. Plans hold on to it, so it must be cheap for ever, not only until the first call."""
+    linked: PointFunction | None = None
+
+    def run_linked(ctx: ExecContext, params: Params) -> Any:
+        nonlocal linked
+        if linked is None:
+            linked = link(ctx.storage)
+        return linked(ctx, params)
+
+    return run_linked
+
+
+def _can_go_back(plan: Plan) -> bool:
+    if isinstance(plan, _SCANS):
+        return True
+    if isinstance(plan, (Result, Limit, SubqueryScan)):
+        return plan.child is not None and _can_go_back(plan.child)
+    if isinstance(plan, Append):
+        return all(_can_go_back(child) for child in plan.children)
+    return False
 
 
 def build(planned: PlannedStmt, catalog: CatalogView, param_types: Sequence[int] = ()) -> Executable:

@@ -32,6 +32,8 @@ class Fold:
         aggregate = builder.aggregate(call.function)
         if aggregate is None:
             raise InvariantViolation(f"function {call.function} is not an aggregate")
+        if aggregate.specialize is not None:
+            aggregate = aggregate.specialize(tuple([builder.type(item.type) for item in call.arguments]))
         if aggregate.ordered_set:
             raise NotSupported("ordered-set aggregates are not supported")
         self._call = call

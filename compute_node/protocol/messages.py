@@ -115,8 +115,12 @@ def command_complete(tag: str, count: int) -> bytes:
     ready = _COMPLETIONS.get(tag)
     if ready is not None and count < 128:
         return ready[count]
-    text = "INSERT 0" if tag == "INSERT" else tag
-    return message(b"C", f"{text} {count}\0".encode())
+    return command_tag(completion_text(tag, count))
+
+
+def completion_text(tag: str, count: int) -> str:
+    """A command tag with its row count; INSERT's has an OID before it, which is always 0."""
+    return f"{'INSERT 0' if tag == 'INSERT' else tag} {count}"
 
 
 def command_tag(tag: str) -> bytes:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from compute_node.types.acl import Acl
+from compute_node.types.registry import PgType
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class ColumnDesc:
     """p, e, x or m as pg_attribute.attstorage; empty: the type's"""
     compression: str = ""
     """p pglz, l lz4; empty: default_toast_compression"""
+    acl: Acl | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,10 @@ class RelationDesc:
     options: tuple[str, ...] = ()
     toast: RelationDesc | None = None
     """where its values out of line are"""
+    acl: Acl | None = None
+    """who may do what; None is the default (``types/acl.acl_default``)"""
+    types: Mapping[int, PgType] = field(default_factory=dict)
+    """the types of its columns that are no built-in ones, by OID"""
     extra: dict[str, Any] = field(default_factory=dict)
 
     def column(self, name: str) -> ColumnDesc | None:
@@ -89,3 +98,8 @@ class RelationDesc:
             if item.name == name and not item.dropped:
                 return item
         return None
+
+    def type_lookup(self, builtin: Callable[[int], PgType]) -> Callable[[int], PgType]:
+        """The type of an OID, as this relation's columns have it; ``builtin`` knows the others."""
+        types = self.types
+        return builtin if not types else lambda oid: types.get(oid) or builtin(oid)

@@ -41,6 +41,8 @@ class CopyWriter:
         self._env = env
         self._columns = columns
         self.binary = options.format == "binary"
+        self._signature = SIGNATURE + bytes(8)
+        """the binary format's header, which goes out in one message with what follows it"""
         self._numbers = [column.kind.wire.text == b"i" for column in columns]
         if self.binary:
             pairs = [binary_code(column.kind) for column in columns]
@@ -59,9 +61,7 @@ class CopyWriter:
 
     def start(self) -> bytes:
         """What comes before the rows."""
-        if self.binary:
-            return messages.message(b"d", SIGNATURE + bytes(8))
-        if self._options.header == "none":
+        if self.binary or self._options.header == "none":
             return b""
         names = [column.name for column in self._columns]
         if self._options.format == "csv":
@@ -72,7 +72,10 @@ class CopyWriter:
 
     def end(self) -> bytes:
         """What comes after the rows."""
-        return messages.message(b"d", b"\xff\xff") if self.binary else b""
+        if not self.binary:
+            return b""
+        signature, self._signature = self._signature, b""
+        return messages.message(b"d", signature + b"\xff\xff")
 
     def rows(self, rows: list[tuple[Any, ...]]) -> bytes:
         """The messages of a batch."""
@@ -129,4 +132,8 @@ class CopyWriter:
         while at < len(data):
             out[at] = 100
             at += 1 + int.from_bytes(data[at + 1 : at + 5], "big")
-        return bytes(out)
+        signature, self._signature = self._signature, b""
+        if not signature:
+            return bytes(out)
+        first_bytes = 1 + int.from_bytes(data[1:5], "big")
+        return messages.message(b"d", signature + bytes(out[5:first_bytes])) + bytes(out[first_bytes:])

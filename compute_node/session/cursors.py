@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pglast import ast, enums
 
@@ -13,46 +13,73 @@ from aurora.errors import (
     InvalidCursorName,
     InvalidSqlStatementName,
     NoActiveSqlTransaction,
+    NotSupported,
     SqlSyntaxError,
 )
-from compute_node.session import prepare, transactions
-from compute_node.session.plans import Plan
+from compute_node.session import door, prepare, transactions
 from compute_node.session.portals import Portal
-from compute_node.session.prepared import Prepared, current_plan
+from compute_node.session.prepared import Prepared, current_statement
+from compute_node.session.sinks import RowList, Sink
+from compute_node.session.state import IDLE, SessionState
+from compute_node.session.statement import Params, Statement
 from compute_node.sql.analyze.typenames import resolve_type_name
 from compute_node.sql.parse import RawStatement
 
-if TYPE_CHECKING:
-    from compute_node.session.session import Session
-
 _BINARY, _SCROLL, _NO_SCROLL, _HOLD = 1, 2, 4, 32
+_STRENGTHS = {1: "FOR KEY SHARE", 2: "FOR SHARE", 3: "FOR NO KEY UPDATE", 4: "FOR UPDATE"}
 _DIRECTIONS = {0: "forward", 1: "backward", 2: "absolute", 3: "relative"}
 
 
-def declare(session: Session, node: Any, source: str) -> None:
+def declare(session: SessionState, node: Any, source: str, param_types: tuple[int, ...], params: Params) -> None:
     """DECLARE CURSOR."""
     hold = bool(node.options & _HOLD)
-    if session.block == transactions.IDLE and not hold:
+    if session.block == IDLE and not hold and not session.several_statements:
         raise NoActiveSqlTransaction("DECLARE CURSOR can only be used in transaction blocks")
-    if not prepare.is_query(node.query):
+    if not isinstance(node.query, ast.SelectStmt):
         raise InvalidCursorDefinition("DECLARE CURSOR must not contain data-modifying statements")
     name = node.portalname
+    if not name:
+        raise InvalidCursorName("invalid cursor name: must not be empty")
     if name.encode() in session.portals:
         raise DuplicateCursor(f'cursor "{name}" already exists')
-    plan, _ = prepare.compile_plan(session, RawStatement(node.query, 0, len(source)), source, [])
-    formats = b"\0\1" if node.options & _BINARY else b""
-    portal = Portal(name, plan, (), formats, source)
+    raw = RawStatement(node.query, 0, len(source))
+    statement, _ = prepare.compile_statement(session, raw, source, list(param_types))
+    if statement.writes and not node.query.lockingClause:
+        raise NotSupported("DECLARE CURSOR must not contain data-modifying statements in WITH")
+    portal = Portal(name, statement, params, b"\0\1" if node.options & _BINARY else b"", source)
     portal.declared = True
     portal.created = session.clock()
-    portal.scroll = bool(node.options & _SCROLL) and not node.options & _NO_SCROLL
     portal.with_hold = hold
+    portal.scroll = _scrolls(node, statement)
     # The cursor sees the database as of now, so it starts now.
     portal.start(session)
-    portal.keep(session)
-    session.portals[name.encode()] = portal
+    if node.options & _SCROLL:
+        portal.keep_rows()
+    portal.hold_horizon(session)
+    session.add_portal(portal)
 
 
-def find(session: Session, name: str) -> Portal:
+def _scrolls(node: Any, statement: Statement) -> bool:
+    """Whether the cursor may go back; without a word of DECLARE's, when its plan could do so in PostgreSQL."""
+    locking = node.query.lockingClause
+    if locking:
+        how = "WITH HOLD" if node.options & _HOLD else "SCROLL" if node.options & _SCROLL else ""
+        if how:
+            strength = _STRENGTHS[int(locking[0].strength)]
+            text = (
+                f"DECLARE CURSOR WITH HOLD ... {strength}"
+                if how == "WITH HOLD"
+                else f"DECLARE SCROLL CURSOR ... {strength}"
+            )
+            noun = "Holdable" if how == "WITH HOLD" else "Scrollable"
+            raise NotSupported(f"{text} is not supported", detail=f"{noun} cursors must be READ ONLY.")
+        return False
+    if node.options & (_SCROLL | _NO_SCROLL):
+        return bool(node.options & _SCROLL)
+    return bool(statement.executable.can_go_back)
+
+
+def find(session: SessionState, name: str) -> Portal:
     """An open cursor; raises 34000."""
     portal: Portal | None = session.portals.get(name.encode()) if name else None
     if portal is None:
@@ -60,29 +87,27 @@ def find(session: Session, name: str) -> Portal:
     return portal
 
 
-def fetch(session: Session, node: Any) -> list[tuple[Any, ...]]:
-    """The rows of FETCH or MOVE."""
+def fetch(session: SessionState, node: Any, sink: Sink) -> int:
+    """FETCH or MOVE; returns the number of rows of the tag."""
     portal = find(session, node.portalname)
-    kind, count = _DIRECTIONS[int(node.direction)], node.howMany
-    if kind in ("forward", "backward") and count < 0:
-        kind, count = ("backward" if kind == "forward" else "forward"), -count
-    return portal.fetch(kind, count)
+    try:
+        return portal.fetch(_DIRECTIONS[int(node.direction)], node.howMany, sink, bool(node.ismove))
+    except Exception:
+        portal.failed = True
+        raise
 
 
-def close(session: Session, name: str | None) -> str:
+def close(session: SessionState, name: str | None) -> str:
     """CLOSE one or ALL; returns the tag."""
     if name is None:
-        for key, portal in list(session.portals.items()):
-            if portal.declared:
-                portal.close()
-                del session.portals[key]
+        session.drop_portals()
         return "CLOSE CURSOR ALL"
-    find(session, name).close()
-    del session.portals[name.encode()]
+    find(session, name)
+    session.drop_portal(name.encode())
     return "CLOSE CURSOR"
 
 
-def prepare_statement(session: Session, node: Any, source: str) -> None:
+def prepare_statement(session: SessionState, node: Any, source: str) -> None:
     """PREPARE."""
     name = node.name.encode()
     if name in session.statements:
@@ -92,28 +117,28 @@ def prepare_statement(session: Session, node: Any, source: str) -> None:
         transactions.ensure(session)
         view = session.engine.catalog.view(session)
         declared = [resolve_type_name(view, item)[0] for item in node.argtypes]
-    statement = RawStatement(node.query, 0, len(source))
+    raw = RawStatement(node.query, 0, len(source))
     if prepare.is_query(node.query):
-        plan, _ = prepare.compile_plan(session, statement, source, declared)
+        statement, _ = prepare.compile_statement(session, raw, source, declared)
     else:
-        plan = prepare.utility_plan(node.query, source, tuple(declared))
-    prepared = Prepared(node.name, b"", source, tuple(declared), plan)
-    prepared.from_sql, prepared.statement, prepared.created = True, statement, session.clock()
+        statement = prepare.utility_statement(session, node.query, source, tuple(declared))
+    prepared = Prepared(node.name, b"", source, tuple(declared), statement)
+    prepared.from_sql, prepared.raw, prepared.created = True, raw, session.clock()
     session.statements[name] = prepared
 
 
-def find_prepared(session: Session, name: str) -> tuple[Prepared, Plan]:
-    """A prepared statement and its current plan; raises 26000."""
+def find_prepared(session: SessionState, name: str) -> tuple[Prepared, Statement]:
+    """A prepared statement, and it with a current plan; raises 26000."""
     prepared: Prepared | None = session.statements.get(name.encode())
     if prepared is None:
         raise InvalidSqlStatementName(f'prepared statement "{name}" does not exist')
-    plan = current_plan(session, prepared)
-    if plan is None:
+    statement = current_statement(session, prepared)
+    if statement is None:
         raise InvalidSqlStatementName(f'prepared statement "{name}" is empty')
-    return prepared, plan
+    return prepared, statement
 
 
-def execute_arguments(session: Session, node: Any, prepared: Prepared, source: str) -> tuple[Any, ...]:
+def execute_arguments(session: SessionState, node: Any, prepared: Prepared, source: str) -> tuple[Any, ...]:
     """Evaluate EXECUTE's arguments, coerced to the parameters' types."""
     arguments, types = node.params or (), prepared.param_types
     if len(arguments) != len(types):
@@ -131,18 +156,13 @@ def execute_arguments(session: Session, node: Any, prepared: Prepared, source: s
     select = ast.SelectStmt(
         targetList=tuple(targets), limitOption=enums.LimitOption.LIMIT_OPTION_DEFAULT, op=enums.SetOperation.SETOP_NONE
     )
-    plan, _ = prepare.compile_plan(session, RawStatement(select, 0, len(source)), source, [])
-    return collect(session, plan, ())[0]
+    statement, _ = prepare.compile_statement(session, RawStatement(select, 0, len(source)), source, [])
+    values = RowList()
+    door.run(session, statement, (), values)
+    return values.found[0]
 
 
-def collect(session: Session, plan: Plan, params: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-    """All rows of a query plan."""
-    portal = Portal("", plan, params)
-    portal.start(session)
-    return portal.forward(9223372036854775807)
-
-
-def deallocate(session: Session, name: str | None) -> str:
+def deallocate(session: SessionState, name: str | None) -> str:
     """DEALLOCATE one or ALL; returns the tag."""
     if name is None:
         session.statements.clear()

@@ -87,8 +87,24 @@ class CopyTarget(Protocol):
 class Ddl(Protocol):
     """Statements that change the catalog, and maintenance."""
 
-    def execute(self, session: Any, txn: Any, node: Any, source: str) -> str:
-        """Run it; returns the command tag."""
+    def execute(
+        self, session: Any, txn: Any, node: Any, source: str, param_types: tuple[int, ...], params: tuple[Any, ...]
+    ) -> str:
+        """Run it; returns the command tag. ``params``: the values of ``$1`` … in the query of CREATE TABLE AS."""
+
+
+class Explanation(Protocol):
+    """What EXPLAIN shows of a statement."""
+
+    @property
+    def executable(self) -> Any:
+        """With ANALYZE: the statement, to be run within ``measure``; else None."""
+
+    def measure(self, run: Callable[[], object]) -> None:
+        """Run it and take its time."""
+
+    def lines(self) -> list[str]:
+        """The rows of EXPLAIN's one column."""
 
 
 class Engine(Protocol):
@@ -125,5 +141,5 @@ class Engine(Protocol):
 
     def explain(
         self, session: Any, statement: Any, options: dict[str, Any], param_types: list[int], source: str
-    ) -> list[str]:
-        """The lines of EXPLAIN."""
+    ) -> Explanation:
+        """A statement to be explained, and with ANALYZE to be run."""

@@ -4,7 +4,6 @@ way."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from aurora.errors import (
     DuplicateCursor,
@@ -12,54 +11,53 @@ from aurora.errors import (
     IndeterminateDatatype,
     InvalidCursorName,
     InvalidSqlStatementName,
-    ProtocolViolation,
+    ObjectNotInPrerequisiteState,
     SqlSyntaxError,
 )
 from compute_node.protocol import messages
-from compute_node.session import prepare, transactions, utility
-from compute_node.session.output import send_rows
-from compute_node.session.plans import Plan
+from compute_node.session import door, prepare, transactions, utility
+from compute_node.session.door import ALL
 from compute_node.session.portals import Portal
-from compute_node.session.prepared import Prepared, current_plan
-from compute_node.session.results import decode_parameters
+from compute_node.session.prepared import Prepared, current_statement
+from compute_node.session.results import ResultFormat
+from compute_node.session.sinks import NO_ROWS, RowList, WireRows
+from compute_node.session.state import FAILED, SessionState
+from compute_node.session.statement import Statement
 
-if TYPE_CHECKING:
-    from compute_node.session.session import Session
 
-
-def _check_block(session: Session, plan: Plan | None) -> None:
-    if session.block == transactions.FAILED and not (plan is not None and prepare.is_exit(plan.node)):
+def _check_block(session: SessionState, statement: Statement | None) -> None:
+    if session.block == FAILED and not (statement is not None and prepare.is_exit(statement.node)):
         raise session.failed_block()
 
 
-def _parse(session: Session, data: bytes, start: int, end: int) -> None:
+def _parse(session: SessionState, data: bytes, start: int, end: int) -> None:
     name, sql, oids = messages.read_parse(data, start, end)
     if name and name in session.statements:
         raise DuplicatePreparedStatement(f'prepared statement "{name.decode()}" already exists')
     if not name:
         session.statements.pop(name, None)
-    plan = prepare.cached(session, sql, oids)
-    if plan is None:
+    statement = prepare.cached(session, sql, oids)
+    if statement is None:
         source, statements = prepare.parse_text(sql)
         if len(statements) > 1:
             raise SqlSyntaxError("cannot insert multiple commands into a prepared statement")
         if statements:
-            if session.block == transactions.FAILED and not prepare.is_exit(statements[0].node):
+            if session.block == FAILED and not prepare.is_exit(statements[0].node):
                 raise session.failed_block()
-            plan = prepare.single(session, sql, statements[0], source, oids)
-            for number, oid in enumerate(plan.param_types, 1):
+            statement = prepare.single(session, sql, statements[0], source, oids)
+            for number, oid in enumerate(statement.param_types, 1):
                 if not oid or oid == 705:
                     raise IndeterminateDatatype(f"could not determine data type of parameter ${number}")
     else:
-        source = plan.source
-        _check_block(session, plan)
-    prepared = Prepared(name.decode(), sql, source, oids, plan)
+        source = statement.source
+        _check_block(session, statement)
+    prepared = Prepared(name.decode(), sql, source, oids, statement)
     prepared.created = session.clock()
     session.statements[name] = prepared
     session.out.append(messages.PARSE_COMPLETE)
 
 
-def _find_statement(session: Session, name: bytes) -> Prepared:
+def _find_statement(session: SessionState, name: bytes) -> Prepared:
     prepared: Prepared | None = session.statements.get(name)
     if prepared is None:
         if name:
@@ -68,151 +66,154 @@ def _find_statement(session: Session, name: bytes) -> Prepared:
     return prepared
 
 
-def _find_portal(session: Session, name: bytes) -> Portal:
+def _find_portal(session: SessionState, name: bytes) -> Portal:
     portal: Portal | None = session.portals.get(name)
     if portal is None:
         raise InvalidCursorName(f'portal "{name.decode(errors="replace")}" does not exist')
     return portal
 
 
-def _bind(session: Session, data: bytes, start: int, end: int) -> None:
+def _bind(session: SessionState, data: bytes, start: int, end: int) -> None:
     bind = messages.read_bind(data, start, end)
     prepared = _find_statement(session, bind.statement)
-    expected = len(prepared.param_types)
-    if len(bind.values) != expected:
-        raise ProtocolViolation(
-            f"bind message supplies {len(bind.values)} parameters, but prepared statement"
-            f' "{bind.statement.decode()}" requires {expected}'
-        )
-    _check_block(session, prepared.plan)
-    plan = current_plan(session, prepared)
+    prepared.check_count(bind)
+    _check_block(session, prepared.statement)
+    statement = current_statement(session, prepared)
     if bind.portal:
         if bind.portal in session.portals:
             raise DuplicateCursor(f'cursor "{bind.portal.decode()}" already exists')
     if bind.values:
         transactions.ensure(session)
     try:
-        params = decode_parameters(bind, prepared.kinds(session), session.env)
+        params = prepared.bind(session, bind)
     except Exception:
         session.query = prepared.source
         raise
-    if plan is not None and plan.columns is not None:
-        plan.format_for(bind.result_formats)
-    if not bind.portal and b"" in session.portals:
-        session.portals[b""].close()
-    session.portals[bind.portal] = Portal(bind.portal.decode(), plan, params, bind.result_formats, prepared.source)
+    if statement is not None and statement.columns is not None:
+        statement.format_for(bind.result_formats)
+    session.add_portal(Portal(bind.portal.decode(), statement, params, bind.result_formats, prepared.source))
     session.out.append(messages.BIND_COMPLETE)
 
 
-def _describe(session: Session, data: bytes, start: int, end: int) -> None:
+def _describe(session: SessionState, data: bytes, start: int, end: int) -> None:
     kind, name = messages.read_target(data, start, end)
     if kind == 83:
         prepared = _find_statement(session, name)
-        plan = current_plan(session, prepared) if session.block != transactions.FAILED else prepared.plan
+        failed = session.block == FAILED
+        statement = prepared.statement if failed else current_statement(session, prepared)
         session.out.append(messages.parameter_description(prepared.param_types))
         formats = b""
     elif kind == 80:
         portal = _find_portal(session, name)
-        plan, formats = portal.plan, portal.formats
+        statement, formats = portal.statement, portal.formats
     else:
         raise messages.malformed(f"invalid DESCRIBE message subtype {kind}")
-    if plan is None:
+    if statement is None:
         session.out.append(messages.NO_DATA)
         return
-    if plan.node is not None and plan.fast is None:
-        utility.describe(session, plan)
-    if plan.columns is None:
+    result = _result(session, statement, formats)
+    if result is None:
         session.out.append(messages.NO_DATA)
         return
-    _check_block(session, plan)
-    session.out.append(plan.format_for(formats).row_description)
+    _check_block(session, statement)
+    session.out.append(result.row_description)
 
 
-def _execute(session: Session, data: bytes, start: int, end: int) -> None:
+def _result(session: SessionState, statement: Statement, formats: bytes) -> ResultFormat | None:
+    """How its rows go out; None when it gives none."""
+    if statement.node is None:
+        return None if statement.columns is None else statement.format_for(formats)
+    columns = utility.columns_of(session, statement)
+    return None if columns is None else ResultFormat(columns, formats)
+
+
+def _execute(session: SessionState, data: bytes, start: int, end: int) -> None:
     name, limit = messages.read_execute(data, start, end)
     portal = _find_portal(session, name)
-    plan = portal.plan
-    if plan is None:
+    statement = portal.statement
+    if statement is None:
         session.out.append(messages.EMPTY_QUERY)
         return
-    _check_block(session, plan)
+    _check_block(session, statement)
+    if portal.failed:
+        raise ObjectNotInPrerequisiteState(f'portal "{portal.name}" cannot be run')
     session.interrupt_error = None
     session.arm_timeout()
     try:
-        if plan.fast is not None:
-            session.out.append(plan.fast(session))
-        elif plan.node is not None:
-            _execute_utility(session, portal, plan, limit)
-        elif plan.columns is None:
-            _execute_once(session, portal, plan)
+        if statement.fast is not None:
+            session.out.append(statement.fast(session))
+        elif statement.node is not None:
+            _execute_utility(session, portal, statement, limit or ALL)
+        elif statement.columns is None:
+            # It runs once, whatever comes of it.
+            portal.failed = True
+            count = door.run(session, statement, portal.params, NO_ROWS)
+            session.out.append(messages.command_complete(statement.tag, count))
         else:
-            portal.start(session)
-            _send_portal(session, portal, plan, limit)
+            _execute_query(session, portal, statement, limit or ALL)
+    except Exception:
+        portal.failed = True
+        raise
     finally:
         session.disarm_timeout()
+    transactions.end_of_execute(session)
 
 
-def _execute_once(session: Session, portal: Portal, plan: Plan) -> None:
-    if portal.done:
-        session.out.append(messages.command_complete(plan.tag, 0))
-        return
-    portal.done = True
-    count = plan.run(session.begin_statement(plan.source), portal.params)
-    session.out.append(messages.command_complete(plan.tag, count))
-
-
-def _execute_utility(session: Session, portal: Portal, plan: Plan, limit: int) -> None:
-    if portal.outcome is None:
-        session.query = plan.source
-        session.query_start = session.clock()
-        session.plans.statements += 1
-        portal.outcome = utility.execute(session, plan, portal.params)
-        portal.rows = portal.outcome.rows
-    outcome = portal.outcome
-    if outcome.rows is None:
-        session.out.append(messages.command_tag(outcome.tag))
-        return
-    _send_portal(session, portal, plan, limit, outcome.tag)
-
-
-def _send_portal(session: Session, portal: Portal, plan: Plan, limit: int, tag: str = "") -> None:
-    sent = send_rows(session, portal, plan.format_for(portal.formats), limit)
-    if limit and sent == limit and portal.has_more():
-        portal.count += sent
-        portal.keep(session)
+def _execute_query(session: SessionState, portal: Portal, statement: Statement, limit: int) -> None:
+    portal.start(session)
+    if statement.writes:
+        portal.read_all()
+    sent = portal.forward(limit, WireRows(session, statement.format_for(portal.formats)))
+    if not portal.at_end:
+        portal.hold_horizon(session)
         session.out.append(messages.PORTAL_SUSPENDED)
         return
-    # The count is of this Execute, as PostgreSQL counts it.
-    if tag and not tag.endswith(" "):
-        session.out.append(messages.command_tag(tag))
-    else:
-        session.out.append(messages.command_complete(tag.strip() or plan.tag, sent))
+    # A query's count is of this Execute; what changes rows runs to its end at the first, and counts all of them.
+    count = portal.total if statement.writes else sent
+    session.out.append(messages.command_complete(statement.tag, count))
 
 
-def _close(session: Session, data: bytes, start: int, end: int) -> None:
+def _execute_utility(session: SessionState, portal: Portal, statement: Statement, limit: int) -> None:
+    if portal.tag is None:
+        session.query = statement.source
+        session.query_start = session.env.statement_timestamp = session.clock()
+        session.plans.statements += 1
+        result = _result(session, statement, portal.formats)
+        if result is None:
+            # It runs once, whatever comes of it.
+            portal.failed = True
+            session.out.append(messages.command_tag(utility.execute(session, statement, portal.params, NO_ROWS)))
+            return
+        rows = RowList()
+        portal.tag = utility.execute(session, statement, portal.params, rows)
+        portal.give(rows.found, result)
+    if portal.result is not None:
+        portal.forward(limit, WireRows(session, portal.result))
+    session.out.append(messages.command_tag(portal.tag) if portal.at_end else messages.PORTAL_SUSPENDED)
+
+
+def _close(session: SessionState, data: bytes, start: int, end: int) -> None:
     kind, name = messages.read_target(data, start, end)
     if kind == 83:
         session.statements.pop(name, None)
     elif kind == 80:
-        closed = session.portals.pop(name, None)
-        if closed is not None:
-            closed.close()
+        session.drop_portal(name)
     else:
         raise messages.malformed(f"invalid CLOSE message subtype {kind}")
     session.out.append(messages.CLOSE_COMPLETE)
 
 
-def _flush(session: Session, _data: bytes, start: int, end: int) -> None:
+def _flush(session: SessionState, _data: bytes, start: int, end: int) -> None:
     if start != end:
         raise messages.malformed()
     session.port.flush()
 
 
-def _ignore(_session: Session, _data: bytes, _start: int, _end: int) -> None:
+def _ignore(_session: SessionState, _data: bytes, _start: int, _end: int) -> None:
     """CopyData, CopyDone and CopyFail after a COPY that has ended already are dropped, as the protocol says."""
 
 
-HANDLERS: dict[int, Callable[[Session, bytes, int, int], None]] = {
+HANDLERS: dict[int, Callable[[SessionState, bytes, int, int], None]] = {
     ord("P"): _parse,
     ord("B"): _bind,
     ord("D"): _describe,

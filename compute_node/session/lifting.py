@@ -15,7 +15,7 @@ from pglast import ast
 
 from aurora.errors import SqlError
 from aurora.kernels import lifter
-from compute_node.session.plans import Plan
+from compute_node.session.statement import Params, Statement
 from compute_node.sql.parse import RawStatement, literal_location
 from compute_node.types.registry import TypeEnv
 
@@ -24,24 +24,26 @@ _TEXTS = frozenset((25, 705, 1043))
 MAX_VARIANTS = 256
 
 
-class LiftedPlan:
-    """A plan whose lifted literals are parameters. ``plain`` when the literals are the parameters as they are;
+class LiftedBinding:
+    """A statement whose lifted literals are its parameters. ``plain`` when the literals are the parameters as they are;
     otherwise ``negated`` and ``kinds`` say, per slot, how to make one from the other (None: the slot is in the key,
     unused)."""
 
-    __slots__ = ("kinds", "negated", "plain", "plan")
+    __slots__ = ("kinds", "negated", "plain", "statement")
 
-    def __init__(self, plan: Plan, literals: list[Any], pinned: frozenset[int], negated: frozenset[int]) -> None:
-        types = list(plan.param_types) + [0] * (len(literals) - len(plan.param_types))
-        self.plan = plan
+    def __init__(
+        self, statement: Statement, literals: list[Any], pinned: frozenset[int], negated: frozenset[int]
+    ) -> None:
+        types = list(statement.param_types) + [0] * (len(literals) - len(statement.param_types))
+        self.statement = statement
         self.negated = negated
         for index, literal in enumerate(literals):
             if index in pinned or (type(literal) is int and types[index] in _INTEGERS) or types[index] in _TEXTS:
                 types[index] = 0
-        self.kinds = tuple([plan.kinds[index] if oid else None for index, oid in enumerate(types)])
+        self.kinds = tuple([statement.kinds[index] if oid else None for index, oid in enumerate(types)])
         self.plain = not negated and not any(types)
 
-    def bind(self, literals: list[Any], env: TypeEnv, sql: bytes) -> tuple[Any, ...]:
+    def bind(self, literals: list[Any], env: TypeEnv, sql: bytes) -> Params:
         """The parameters that the literals stand for."""
         if self.plain:
             return tuple(literals)
@@ -62,14 +64,14 @@ class LiftedPlan:
 
 
 class Shape:
-    """All plans of one key. ``liftable`` False: texts of this key are analyzed as they are."""
+    """All statements of one key. ``liftable`` False: texts of this key are analyzed as they are."""
 
     __slots__ = ("liftable", "pinned", "variants")
 
     def __init__(self, liftable: bool = True, pinned: frozenset[int] = frozenset()) -> None:
         self.liftable = liftable
         self.pinned = tuple(sorted(pinned))
-        self.variants: dict[tuple[Any, ...], LiftedPlan] = {}
+        self.variants: dict[tuple[Any, ...], LiftedBinding] = {}
 
     def key_of(self, literals: list[Any]) -> tuple[Any, ...]:
         """The values that stay in the key."""

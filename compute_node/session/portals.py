@@ -1,189 +1,244 @@
-"""Portals and cursors: a plan, its parameters and how far the client has fetched.
+"""Portals and cursors: a statement, its parameters and how far the client has fetched.
 
 A portal of the extended protocol and a cursor of DECLARE are the same thing; they share one name space, as in
-PostgreSQL. Rows come in batches from the executor; what a row limit leaves over waits in ``_pending``. A cursor WITH
-HOLD keeps its rows when its transaction commits; a SCROLL cursor keeps all of them from the start.
+PostgreSQL. Rows come from the executor as they are fetched. A portal that has to go back keeps its rows as they pass:
+a SCROLL cursor from the start, another one that may scroll from the first time it does (its statement is then run
+again, under its own snapshot, up to where it stands). A cursor WITH HOLD takes its rows along when its transaction
+commits. Positions are counted as PostgreSQL's portals count them (src/backend/tcop/pquery.c, DoPortalRunFetch).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from aurora.errors import NotSupported, ObjectNotInPrerequisiteState
-from compute_node.session.plans import Plan
+from aurora.errors import InvariantViolation, ObjectNotInPrerequisiteState
+from compute_node.session import door
+from compute_node.session.door import ALL, BATCH_ROWS, Execution
+from compute_node.session.results import ResultFormat
+from compute_node.session.sinks import NO_ROWS, RowList, Sink
+from compute_node.session.state import SessionState
+from compute_node.session.statement import Params, Statement
 
 if TYPE_CHECKING:
-    from compute_node.session.session import Session
     from compute_node.txn.horizon import Hold
 
-ALL = 9223372036854775807
+Row = tuple[Any, ...]
 
 
 class Portal:
-    """One open portal. ``outcome`` holds a utility statement's rows once it has run; ``done``: it ran to its end."""
+    """One open portal. ``position`` is the number of the row it stands on, or with ``at_end`` of the last row;
+    ``level`` how many savepoints were open when it was made; ``failed``: it cannot be run (again); ``tag`` and
+    ``result``: of a utility statement that has run; ``total``: rows that a statement which changes rows gave."""
 
     __slots__ = (
-        "_batches", "_hold", "_lsn", "_pending", "count", "created", "declared", "done", "formats", "held", "name",
-        "outcome", "params", "plan", "position", "rows", "scroll", "sql", "with_hold",
+        "_base", "_execution", "_hold", "_kept", "_started", "at_end", "at_start", "created", "declared", "failed",
+        "formats", "held", "level", "name", "params", "position", "result", "scroll", "sql", "statement", "tag",
+        "total", "with_hold",
     )  # fmt: skip
 
     def __init__(
-        self, name: str, plan: Plan | None, params: tuple[Any, ...], formats: bytes = b"", sql: str = ""
+        self, name: str, statement: Statement | None, params: Params = (), formats: bytes = b"", sql: str = ""
     ) -> None:
-        self.name, self.plan, self.params, self.formats, self.sql = name, plan, params, formats, sql
-        self._batches: Iterator[list[tuple[Any, ...]]] | None = None
-        self._pending: list[tuple[Any, ...]] = []
-        self._lsn = 0
+        self.name, self.statement, self.params, self.formats, self.sql = name, statement, params, formats, sql
+        self._execution: Execution | None = None
         self._hold: Hold | None = None
-        self.rows: list[tuple[Any, ...]] | None = None
-        self.outcome: Any = None
-        self.position = 0
-        self.count = 0
-        self.done = False
-        self.scroll = self.with_hold = self.held = self.declared = False
-        self.created = 0
+        self._kept: list[Row] | None = None
+        self._base = 0
+        self._started = False
+        self.tag: str | None = None
+        self.result: ResultFormat | None = None
+        self.position = self.total = 0
+        self.at_start, self.at_end = True, False
+        self.scroll = self.with_hold = self.held = self.declared = self.failed = False
+        self.created = self.level = 0
 
-    def start(self, session: Session) -> None:
-        """Begin execution, once; a SCROLL cursor reads all its rows now."""
-        if self._batches is None and self.rows is None and self.plan is not None:
-            self.run_in(session.begin_statement(self.plan.source))
-            if self.scroll:
-                self._materialize()
-
-    def run_in(self, context: Any) -> None:
-        """Begin execution in a statement that has begun."""
-        if self.plan is not None:
-            self._lsn = context.snapshot.lsn
-            self._batches = iter(self.plan.rows(context, self.params))
-
-    def keep(self, session: Session) -> None:
+    def hold_horizon(self, session: SessionState) -> None:
         """Its statement ends and rows are left: from now on it holds the row horizon itself, until it has given its
         last row, is closed, or the transaction ends."""
-        if self._batches is not None and self._hold is None:
-            self._hold = session.engine.txns.hold(self._lsn, "portal", session.txn)
+        if self._execution is not None and self._hold is None and not (self.at_end and not self.scroll):
+            self._hold = session.engine.txns.hold(self._execution.context.snapshot.lsn, "portal", session.txn)
 
-    def _end_scan(self) -> None:
-        self._batches = None
-        if self._hold is not None:
-            self._hold.release()
-            self._hold = None
+    def start(self, session: SessionState) -> None:
+        """Begin execution, once."""
+        if not self._started and self.statement is not None:
+            self._started = True
+            self._execution = door.start(session, self.statement, self.params)
 
-    def close(self) -> None:
-        """It gives no more rows."""
-        self._end_scan()
-        self._pending = []
+    def keep_rows(self) -> None:
+        """From here on rows are kept as they pass; those passed already are computed again."""
+        if self._kept is not None:
+            return
+        self._kept = []
+        if self.position and self._execution is not None:
+            self._execution.restart()
+            self._read_to(self.position)
 
-    def _materialize(self) -> None:
-        rows = list(self._pending)
-        for batch in self._batches or ():
-            rows += batch
-        self.rows, self._pending = rows, []
-        self._end_scan()
+    def give(self, rows: list[Row], result: ResultFormat) -> None:
+        """The rows of a utility statement."""
+        self._kept, self.result = rows, result
 
-    def next_batch(self, limit: int) -> list[tuple[Any, ...]]:
-        """At most ``limit`` more rows; an empty list is the end."""
-        if self.rows is not None:
-            batch = self.rows[self.position : self.position + limit]
+    def read_all(self) -> None:
+        """Run to the end, and keep the rows."""
+        self.keep_rows()
+        self._read_to(ALL)
+        self.total = len(self._kept or ())
+
+    def _read_to(self, number: int) -> None:
+        """Keep rows up to that one, as far as there are."""
+        kept = self._kept
+        if kept is None or self._execution is None:
+            return
+        while (missing := number - self._base - len(kept)) > 0:
+            batch = self._execution.take(min(missing, BATCH_ROWS))
+            if not batch:
+                self.close()
+                return
+            kept += batch
+
+    def forward(self, count: int, sink: Sink) -> int:
+        """Give the sink at most ``count`` rows; returns how many."""
+        if self.at_end or count <= 0:
+            return 0
+        sent = 0
+        while sent < count:
+            batch = self._next(min(count - sent, BATCH_ROWS))
+            if not batch:
+                self.at_end = True
+                if not self.scroll:
+                    self.close()
+                break
+            sent += len(batch)
             self.position += len(batch)
-            return batch
-        while not self._pending:
-            if self._batches is None:
-                return []
-            following = next(self._batches, None)
-            if following is None:
-                self._end_scan()
-                return []
-            self._pending = following
-        batch = self._pending[:limit]
-        self._pending = self._pending[limit:]
-        self.position += len(batch)
-        return batch
+            self.at_start = False
+            sink.rows(batch)
+        return sent
+
+    def _next(self, limit: int) -> list[Row]:
+        if self._kept is None:
+            return [] if self._execution is None else self._execution.take(limit)
+        at = self.position - self._base
+        if at >= len(self._kept):
+            self._read_to(self.position + limit)
+        return self._kept[at : at + limit]
 
     def has_more(self) -> bool:
         """Whether another row follows; may read ahead."""
-        if self.rows is not None:
-            return self.position < len(self.rows)
-        while not self._pending and self._batches is not None:
-            following = next(self._batches, None)
-            if following is None:
-                self._end_scan()
-            else:
-                self._pending = following
-        return bool(self._pending)
+        if self.at_end:
+            return False
+        if self._kept is not None and self.position - self._base < len(self._kept):
+            return True
+        return self._execution is not None and self._execution.has_more()
 
-    def forward(self, count: int) -> list[tuple[Any, ...]]:
-        """FETCH FORWARD count."""
-        rows: list[tuple[Any, ...]] = []
-        while len(rows) < count:
-            batch = self.next_batch(count - len(rows))
-            if not batch:
-                self.done = True
-                break
-            rows += batch
-        return rows
-
-    def fetch(self, kind: str, count: int) -> list[tuple[Any, ...]]:
-        """FETCH's directions: forward, backward, absolute, relative. Raises 55000 for going back without SCROLL."""
-        if kind == "forward" and count >= 0:
-            if count == 0:
-                return self._here()
-            return self.forward(count)
-        if self.rows is None:
-            if kind == "relative" and count > 0:
-                return self.forward(count)[count - 1 : count]
-            if kind == "absolute" and count > self.position:
-                return self.forward(count - self.position)[-1:]
-            if kind == "relative" and count == 0:
-                return self._here()
+    def _must_scroll(self) -> None:
+        if not self.scroll:
             raise ObjectNotInPrerequisiteState(
                 "cursor can only scan forward", hint="Declare it with SCROLL option to enable backward scan."
             )
-        return self._scroll(kind, count)
 
-    def _here(self) -> list[tuple[Any, ...]]:
-        if self.rows is None:
-            if self.position == 0:
-                return []
-            raise NotSupported("reading a forward-only cursor's current row again is not supported: declare it SCROLL")
-        index = self.current() - 1
-        return [self.rows[index]] if 0 <= index < len(self.rows) else []
+    def backward(self, count: int, sink: Sink) -> int:
+        """As ``forward``, the other way. Raises 55000 for a cursor that cannot."""
+        self._must_scroll()
+        if self.at_start or count <= 0:
+            return 0
+        self.keep_rows()
+        if self._kept is None:
+            raise InvariantViolation("a portal that scrolls keeps no rows")
+        last = self.position if self.at_end else self.position - 1
+        passed = min(count, last)
+        if passed:
+            sink.rows(self._kept[last - passed : last][::-1])
+        if passed < count:
+            self.at_start, self.position = True, 0
+        else:
+            self.position = last - passed + 1
+        if passed:
+            self.at_end = False
+        return passed
 
-    def current(self) -> int:
-        """The number of the row the cursor is on: 0 before the first, rows + 1 after the last."""
-        total = len(self.rows or ())
-        return total + 1 if self.done and self.position >= total else self.position
+    def rewind(self) -> None:
+        """Back before the first row."""
+        if self.at_start and not self.at_end:
+            return
+        self._must_scroll()
+        self.keep_rows()
+        self.at_start, self.at_end, self.position = True, False, 0
 
-    def _scroll(self, kind: str, count: int) -> list[tuple[Any, ...]]:
-        rows = self.rows or []
-        here, total = self.current(), len(rows)
-        if kind in ("forward", "backward"):
-            steps = count if kind == "forward" else -count
-            if steps >= 0:
-                return self.forward(steps) if steps else self._here()
-            first = max(here + steps, 0) if -steps < ALL else 0
-            taken = rows[first if first else 0 : max(here - 1, 0)]
-            wanted = taken[::-1] if first == 0 else rows[first - 1 : here - 1][::-1]
-            self._move(first, total)
-            return wanted
-        target = here + count if kind == "relative" else count if count >= 0 else total + 1 + count
-        self._move(max(min(target, total + 1), 0), total)
-        return [rows[target - 1]] if 1 <= target <= total else []
+    def fetch(self, kind: str, count: int, sink: Sink, moving: bool = False) -> int:
+        """FETCH and MOVE: forward, backward, absolute or relative; returns the number of rows of the tag."""
+        if self.failed:
+            raise ObjectNotInPrerequisiteState(f'portal "{self.name}" cannot be run')
+        if kind == "absolute":
+            return self._absolute(count, sink)
+        if kind == "relative" and count:
+            step = self.forward if count > 0 else self.backward
+            if abs(count) > 1:
+                step(abs(count) - 1, NO_ROWS)
+            return step(1, sink)
+        if kind == "backward":
+            count = -count
+        if count == 0:
+            return self._again(sink, moving)
+        if count < 0 and -count == ALL and moving:
+            passed = self.position - (self.position > 0 and not self.at_end)
+            self.rewind()
+            return passed
+        return self.forward(count, sink) if count > 0 else self.backward(-count, sink)
 
-    def _move(self, number: int, total: int) -> None:
-        self.position, self.done = min(number, total), number > total
+    def _again(self, sink: Sink, moving: bool) -> int:
+        """FETCH 0: the row that it stands on, once more."""
+        on_row = not self.at_start and not self.at_end
+        if not on_row or moving:
+            return int(on_row)
+        self.backward(1, NO_ROWS)
+        return self.forward(1, sink)
 
-    def hold_rows(self, session: Session) -> bool:
-        """At commit: a WITH HOLD cursor takes its remaining rows along; True when it stays."""
-        if not self.with_hold:
-            return False
-        if self.rows is None:
-            self.start(session)
-            position = self.position
-            self._materialize()
-            if not self.scroll and self.rows is not None:
-                self.rows, self.position = self.rows, 0
+    def _absolute(self, count: int, sink: Sink) -> int:
+        if count == 0:
+            self.rewind()
+            return 0
+        if count < 0:
+            self.forward(ALL, NO_ROWS)
+            if count < -1:
+                self.backward(-count - 1, NO_ROWS)
+            return self.backward(1, sink)
+        if count - 1 <= self.position // 2:
+            self.rewind()
+            self.forward(count - 1, NO_ROWS)
+        else:
+            here = self.position + self.at_end
+            if count <= here:
+                self.backward(here - count + 1, NO_ROWS)
             else:
-                self.position = position
-        self.held = True
+                self.forward(count - here - 1, NO_ROWS)
+        return self.forward(1, sink)
+
+    def hold_rows(self, session: SessionState) -> bool:
+        """At commit: a WITH HOLD cursor takes its rows along, all of them when it may scroll; True when it stays."""
+        if not self.with_hold or self.failed:
+            return False
+        if not self.held:
+            self.start(session)
+            if self.scroll:
+                self.keep_rows()
+            elif self._kept is None:
+                self._kept, self._base = [], self.position
+            self._read_to(ALL)
+            self.close()
+            self.held = True
         return True
+
+    def close(self) -> None:
+        """Nothing more is read from the executor."""
+        if self._hold is not None:
+            self._hold.release()
+            self._hold = None
+        execution, self._execution = self._execution, None
+        if execution is not None:
+            execution.close()
+
+
+def all_rows(portal: Portal) -> list[Row]:
+    """The rows that are left."""
+    sink = RowList()
+    portal.forward(ALL, sink)
+    return sink.found

@@ -1,23 +1,21 @@
-"""From statement text to a plan: the caches first, then parse, analyze, plan and build."""
+"""From statement text to a ``Statement``: the caches first, then parse, analyze, plan and build."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from pglast import ast, enums
 
 from aurora.errors import ReadOnlySqlTransaction, SqlError
 from compute_node.session import transactions
-from compute_node.session.lifting import MAX_VARIANTS, LiftedPlan, Shape, places
-from compute_node.session.plans import Plan, bounded_put
+from compute_node.session.lifting import MAX_VARIANTS, LiftedBinding, Shape, places
+from compute_node.session.plans import bounded_put
 from compute_node.session.results import decode_text
+from compute_node.session.state import SessionState
+from compute_node.session.statement import Params, Statement
 from compute_node.sql.parse import RawStatement, parse
 from compute_node.types.oids import UNKNOWN
-from compute_node.types.registry import PgType
-
-if TYPE_CHECKING:
-    from compute_node.session.session import Session
 
 QUERIES = (ast.SelectStmt, ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt, ast.MergeStmt)
 _KEPT_UTILITIES = (
@@ -36,6 +34,25 @@ def is_query(node: Any) -> bool:
     return isinstance(node, QUERIES) and getattr(node, "intoClause", None) is None
 
 
+def inner_query(node: Any) -> Any:
+    """The query in a utility statement that is analyzed with it: of DECLARE, EXPLAIN, CREATE TABLE AS, SELECT INTO."""
+    if isinstance(node, (ast.DeclareCursorStmt, ast.ExplainStmt, ast.CreateTableAsStmt)):
+        return node.query
+    return node if isinstance(node, ast.SelectStmt) else None
+
+
+def parameters(node: Any) -> Iterator[ast.ParamRef]:
+    """The ``$n`` of a parse tree."""
+    if isinstance(node, tuple):
+        for item in node:
+            yield from parameters(item)
+    elif isinstance(node, ast.ParamRef):
+        yield node
+    elif isinstance(node, ast.Node):
+        for name in node:
+            yield from parameters(getattr(node, name))
+
+
 def is_exit(node: Any) -> bool:
     """Whether a failed block lets this statement through: COMMIT, ROLLBACK, ROLLBACK TO, PREPARE TRANSACTION."""
     kinds = enums.TransactionStmtKind
@@ -49,8 +66,10 @@ def _fast(node: Any) -> Any:
     kinds = enums.TransactionStmtKind
     if not isinstance(node, ast.TransactionStmt) or node.options or node.chain:
         return None
-    if node.kind in (kinds.TRANS_STMT_BEGIN, kinds.TRANS_STMT_START):
+    if node.kind == kinds.TRANS_STMT_BEGIN:
         return transactions.plain_begin
+    if node.kind == kinds.TRANS_STMT_START:
+        return transactions.plain_start
     if node.kind == kinds.TRANS_STMT_COMMIT:
         return transactions.plain_commit
     if node.kind == kinds.TRANS_STMT_ROLLBACK:
@@ -58,15 +77,20 @@ def _fast(node: Any) -> Any:
     return None
 
 
-def utility_plan(node: Any, source: str, param_types: tuple[int, ...] = (), kinds: Sequence[PgType] = ()) -> Plan:
-    """The plan of a utility statement."""
-    return Plan(source, 0, param_types, node=node, fast=_fast(node), kinds=kinds)
+def utility_statement(session: SessionState, node: Any, source: str, param_types: tuple[int, ...] = ()) -> Statement:
+    """A utility statement."""
+    kinds = [session.type_of(oid or UNKNOWN) for oid in param_types]
+    return Statement(source, 0, param_types, node=node, fast=_fast(node), kinds=kinds)
 
 
-def compile_plan(
-    session: Session, statement: RawStatement, source: str, param_types: list[int], lifted: dict[int, int] | None = None
-) -> tuple[Plan, set[int]]:
-    """Plan a query and take its relation locks; returns the plan and the offsets of the lifted literals that analysis
+def compile_statement(
+    session: SessionState,
+    statement: RawStatement,
+    source: str,
+    param_types: list[int],
+    lifted: dict[int, int] | None = None,
+) -> tuple[Statement, set[int]]:
+    """Plan a query and take its relation locks; returns it and the offsets of the lifted literals that analysis
     looked at."""
     transactions.ensure(session)
     given = list(param_types)
@@ -78,31 +102,30 @@ def compile_plan(
         param_types[:] = given
     # A transaction that has changed the catalog plans for itself.
     private = session.txn is not None and session.txn.catalog_changed
-    plan = Plan(source, -1 if private else version, param_types, executable)
-    plan.shareable = plan.shareable and not private
-    return plan, kept
+    made = Statement(source, -1 if private else version, param_types, executable, shareable=not private)
+    return made, kept
 
 
-def is_current(session: Session, plan: Plan) -> bool:
-    """Whether a plan may still run."""
-    if plan.node is not None:
+def is_current(session: SessionState, statement: Statement) -> bool:
+    """Whether its plan may still run."""
+    if statement.node is not None:
         return True
-    return plan.version == session.engine.catalog.version and not (
+    return statement.version == session.engine.catalog.version and not (
         session.txn is not None and session.txn.catalog_changed
     )
 
 
-def is_ready(session: Session, plan: Plan) -> bool:
-    """Whether a plan may run now: it is current, and the transaction has its relation locks. May wait for them.
+def is_ready(session: SessionState, statement: Statement) -> bool:
+    """Whether it may run now: it is current, and the transaction has its relation locks. May wait for them.
     Raises 25006."""
-    if not is_current(session, plan):
+    if not is_current(session, statement):
         return False
-    if plan.node is not None:
+    if statement.node is not None:
         return True
     txn = transactions.ensure(session)
-    if txn.read_only and plan.writes:
-        raise ReadOnlySqlTransaction(f"cannot execute {plan.tag} in a read-only transaction")
-    return plan.locks in txn.weak_locks or session.engine.lock_relations(session, plan.locks)
+    if txn.read_only and statement.writes:
+        raise ReadOnlySqlTransaction(f"cannot execute {statement.tag} in a read-only transaction")
+    return statement.locks in txn.weak_locks or session.engine.lock_relations(session, statement.locks)
 
 
 def parse_text(sql: bytes) -> tuple[str, list[RawStatement]]:
@@ -111,33 +134,46 @@ def parse_text(sql: bytes) -> tuple[str, list[RawStatement]]:
     return source, parse(source)
 
 
-def single(session: Session, sql: bytes, statement: RawStatement, source: str, oids: tuple[int, ...]) -> Plan:
-    """The plan of one parsed statement that is all of its text, put into the caches."""
+def single(session: SessionState, sql: bytes, statement: RawStatement, source: str, oids: tuple[int, ...]) -> Statement:
+    """One parsed statement that is all of its text, put into the caches."""
     node = statement.node
     if not is_query(node):
-        plan = utility_plan(node, source, oids, [session.type_of(oid or UNKNOWN) for oid in oids])
+        utility = utility_statement(session, node, source, _inner_types(session, statement, source, oids))
         if isinstance(node, _KEPT_UTILITIES) and len(sql) <= 256 and not oids:
-            bounded_put(session.plans.utilities, sql, plan)
-        return plan
-    plan, _ = compile_plan(session, statement, source, list(oids))
-    if plan.shareable:
-        bounded_put(session.space.texts, (sql, oids), plan)
-    return plan
+            bounded_put(session.plans.utilities, sql, utility)
+        return utility
+    made, _ = compile_statement(session, statement, source, list(oids))
+    if made.shareable:
+        bounded_put(session.space.texts, (sql, oids), made)
+    return made
 
 
-def cached(session: Session, sql: bytes, oids: tuple[int, ...]) -> Plan | None:
-    """A current plan for this very text."""
-    plan = session.plans.utilities.get(sql)
-    if plan is None:
-        plan = session.space.texts.get((sql, oids))
-        if plan is not None and not is_current(session, plan):
+def _inner_types(session: SessionState, statement: RawStatement, source: str, oids: tuple[int, ...]) -> tuple[int, ...]:
+    """The types of a utility statement's parameters, which are those of the query in it."""
+    inner = inner_query(statement.node)
+    if inner is None or "$" not in source or next(parameters(inner), None) is None:
+        return oids
+    if isinstance(inner, ast.SelectStmt) and inner.intoClause is not None:
+        fields = {name: getattr(inner, name) for name in inner if name != "intoClause"}
+        inner = ast.SelectStmt(**fields)
+    types = list(oids)
+    compile_statement(session, RawStatement(inner, statement.start, statement.length), source, types)
+    return tuple(types)
+
+
+def cached(session: SessionState, sql: bytes, oids: tuple[int, ...]) -> Statement | None:
+    """A current statement of this very text."""
+    found = session.plans.utilities.get(sql)
+    if found is None:
+        found = session.space.texts.get((sql, oids))
+        if found is not None and not is_current(session, found):
             return None
-    return plan
+    return found
 
 
 def lift_first_sight(
-    session: Session, sql: bytes, key: bytes, literals: list[Any]
-) -> tuple[Plan, tuple[Any, ...]] | None:
+    session: SessionState, sql: bytes, key: bytes, literals: list[Any]
+) -> tuple[Statement, Params] | None:
     """Analyze a text with its literals' places, and remember the shape. None: analyze the text as it is (and if it is
     wrong, that gives the right error)."""
     shapes = session.space.shapes
@@ -151,7 +187,7 @@ def lift_first_sight(
         return None
     param_types: list[int] = []
     try:
-        plan, kept = compile_plan(session, statements[0], source, param_types, found.slots)
+        made, kept = compile_statement(session, statements[0], source, param_types, found.slots)
     except SqlError as error:
         if error.sqlstate.startswith(_OF_WAITS):
             raise
@@ -165,10 +201,10 @@ def lift_first_sight(
         or index >= len(param_types)
         or not param_types[index]
     }
-    lifted = LiftedPlan(plan, literals, frozenset(pinned), found.negated)
-    if plan.shareable:
+    lifted = LiftedBinding(made, literals, frozenset(pinned), found.negated)
+    if made.shareable:
         if shape is None or shape.pinned != tuple(sorted(pinned)):
             shape = Shape(pinned=frozenset(pinned))
             bounded_put(shapes, key, shape)
         bounded_put(shape.variants, shape.key_of(literals), lifted, MAX_VARIANTS)
-    return plan, lifted.bind(literals, session.env, sql)
+    return made, lifted.bind(literals, session.env, sql)

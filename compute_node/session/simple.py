@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aurora.errors import UndefinedParameter
 from aurora.kernels import lifter
-from aurora.kernels import wire as wire_kernel
 from compute_node.protocol import messages
-from compute_node.session import prepare, transactions, utility
-from compute_node.session.output import send_rows
-from compute_node.session.plans import Plan
-from compute_node.session.portals import Portal
+from compute_node.session import door, prepare, transactions, utility
+from compute_node.session.results import ResultFormat
+from compute_node.session.sinks import NO_ROWS, Sink, WireRows
+from compute_node.session.state import FAILED, SessionState
+from compute_node.session.statement import Params, Statement
 
 if TYPE_CHECKING:
-    from compute_node.session.session import Session
     from compute_node.sql.parse import RawStatement
 
 
-def query(session: Session, sql: bytes) -> None:
-    """Run a Query message to ReadyForQuery. Errors go to the caller, which answers them and says ready."""
-    unnamed = session.portals.pop(b"", None)
-    if unnamed is not None:
-        unnamed.close()
+def query(session: SessionState, sql: bytes) -> None:
+    """Run a Query message. The caller answers errors and says ready."""
+    session.drop_portal(b"")
     session.statements.pop(b"", None)
     session.interrupt_error = None
     if session.guarded:
@@ -35,16 +32,14 @@ def query(session: Session, sql: bytes) -> None:
         _query(session, sql)
     if session.block == 0 and session.txn is not None:
         transactions.commit(session)
-    session.ready()
 
 
-def _query(session: Session, sql: bytes) -> None:
-    plan = session.plans.utilities.get(sql)
-    if plan is not None:
-        _run_utility(session, plan)
+def _query(session: SessionState, sql: bytes) -> None:
+    found = session.plans.utilities.get(sql)
+    if found is not None:
+        _run_utility(session, found)
         return
-    if session.block != transactions.FAILED:
-        params: tuple[Any, ...] = ()
+    if session.block != FAILED:
         if session.lift_literals:
             lifted = lifter.lift(sql)
             if lifted is not None:
@@ -52,24 +47,24 @@ def _query(session: Session, sql: bytes) -> None:
                 shape = session.space.shapes.get(key)
                 if shape is not None and shape.liftable:
                     variant = shape.variants.get(shape.key_of(literals))
-                    if variant is not None and prepare.is_ready(session, variant.plan):
-                        session.query = variant.plan.source
-                        run_query(session, variant.plan, variant.bind(literals, session.env, sql))
+                    if variant is not None and prepare.is_ready(session, variant.statement):
+                        session.query = variant.statement.source
+                        _run_query(session, variant.statement, variant.bind(literals, session.env, sql))
                         return
                 if shape is None or shape.liftable:
                     first = prepare.lift_first_sight(session, sql, key, literals)
                     if first is not None:
-                        plan, params = first
-                        run_query(session, plan, params)
+                        _run_query(session, *first)
                         return
-        plan = session.space.texts.get((sql, ()))
-        if plan is not None and prepare.is_ready(session, plan):
-            run_query(session, plan, ())
+        found = session.space.texts.get((sql, ()))
+        # One with parameters is Parse's: a simple query has none, and says so when it is analyzed.
+        if found is not None and not found.param_types and prepare.is_ready(session, found):
+            _run_query(session, found, ())
             return
     _general(session, sql)
 
 
-def _general(session: Session, sql: bytes) -> None:
+def _general(session: SessionState, sql: bytes) -> None:
     source, statements = prepare.parse_text(sql)
     session.query = source
     if not statements:
@@ -79,81 +74,58 @@ def _general(session: Session, sql: bytes) -> None:
         statement = statements[0]
         _check(session, statement)
         _refuse_parameters(statement, source)
-        plan = prepare.single(session, sql, statement, source, ())
-        if plan.node is not None:
-            _run_utility(session, plan)
+        single = prepare.single(session, sql, statement, source, ())
+        if single.node is not None:
+            _run_utility(session, single)
         else:
-            run_query(session, plan, ())
+            _run_query(session, single, ())
         return
     session.several_statements = True
     for statement in statements:
         _check(session, statement)
+        _refuse_parameters(statement, source)
         if prepare.is_query(statement.node):
-            _refuse_parameters(statement, source)
-            plan, _ = prepare.compile_plan(session, statement, source, [])
-            run_query(session, plan, ())
+            made, _ = prepare.compile_statement(session, statement, source, [])
+            _run_query(session, made, ())
         else:
             text = source[statement.start : statement.start + statement.length]
-            _run_utility(session, prepare.utility_plan(statement.node, text))
+            _run_utility(session, prepare.utility_statement(session, statement.node, text))
 
 
-def _check(session: Session, statement: RawStatement) -> None:
-    if session.block == transactions.FAILED and not prepare.is_exit(statement.node):
+def _check(session: SessionState, statement: RawStatement) -> None:
+    if session.block == FAILED and not prepare.is_exit(statement.node):
         raise session.failed_block()
 
 
 def _refuse_parameters(statement: RawStatement, source: str) -> None:
     """42P02: a simple query has no parameters; those of PREPARE are its own."""
-    if "$" in source and prepare.is_query(statement.node):
-        for node in utility.parameters(statement.node):
+    if "$" in source and (prepare.is_query(statement.node) or prepare.inner_query(statement.node) is not None):
+        for node in prepare.parameters(statement.node):
             raise UndefinedParameter(f"there is no parameter ${node.number}", position=(node.location or 0) + 1)
 
 
-def run_query(session: Session, plan: Plan, params: tuple[Any, ...]) -> None:
+def _run_query(session: SessionState, statement: Statement, params: Params) -> None:
     """Run a planned query and send everything of it."""
-    out = session.out
-    context = session.begin_statement(plan.source)
-    if plan.columns is None:
-        out.append(messages.command_complete(plan.tag, plan.run(context, params)))
-        return
-    result = plan.formats.get(b"")
-    if result is None:
-        result = plan.format_for(b"")
-    out.append(result.row_description)
-    if plan.is_point:
-        rows = plan.fetch_all(context, params)
-        count = len(rows)
-        if count:
-            session.gated = True
-            out.append(wire_kernel.encode_rows(rows, result.codes, result.converters, session.env))
+    if statement.columns is None:
+        count = door.run(session, statement, params, NO_ROWS)
     else:
-        portal = Portal("", plan, params)
-        portal.run_in(context)
-        count = send_rows(session, portal, result, 0)
-    out.append(messages.command_complete(plan.tag, count))
+        result = statement.formats.get(b"") or statement.format_for(b"")
+        count = door.run(session, statement, params, WireRows(session, result, described=True))
+    session.out.append(messages.command_complete(statement.tag, count))
 
 
-def _run_utility(session: Session, plan: Plan) -> None:
+def _run_utility(session: SessionState, statement: Statement) -> None:
     session.plans.statements += 1
-    if plan.fast is not None:
-        session.out.append(plan.fast(session))
+    if statement.fast is not None:
+        session.out.append(statement.fast(session))
         return
-    if session.block == transactions.FAILED and not prepare.is_exit(plan.node):
+    if session.block == FAILED and not prepare.is_exit(statement.node):
         raise session.failed_block()
-    session.query = plan.source
+    session.query = statement.source
     session.query_start = session.env.statement_timestamp = session.clock()
-    utility.describe(session, plan)
-    columns = plan.columns
-    outcome = utility.execute(session, plan, ())
-    if outcome.rows is None or columns is None:
-        session.out.append(messages.command_tag(outcome.tag))
-        return
-    result = plan.format_for(b"")
-    session.out.append(result.row_description)
-    portal = Portal("", plan, ())
-    portal.rows = outcome.rows
-    count = send_rows(session, portal, result, 0)
-    tag = outcome.tag
-    session.out.append(
-        messages.command_complete(tag.strip(), count) if tag.endswith(" ") else messages.command_tag(tag)
-    )
+    columns = utility.columns_of(session, statement)
+    sink: Sink = NO_ROWS
+    if columns is not None:
+        sink = WireRows(session, ResultFormat(columns, utility.formats_of(session, statement)), described=True)
+        sink.begin()
+    session.out.append(messages.command_tag(utility.execute(session, statement, (), sink)))

@@ -1,7 +1,12 @@
-"""What analysis and planning ask of the catalog."""
+"""What analysis, planning and execution ask of the catalog: everything that SQL can name.
+
+Built-in declarations are the first source of an answer, users' rows the second; nobody above ``types`` asks the
+declarations themselves. An answer is the same object as long as what it describes is.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from compute_node.relations.descriptors import RelationDesc
@@ -30,8 +35,11 @@ class CatalogView(Protocol):
     def type_name(self, oid: int) -> tuple[str, str]:
         """Schema and internal name of a type; raises 42704 for an unknown one."""
 
-    def functions(self, schema: str | None, name: str) -> list[Function]:
-        """All of that name that the search path reaches."""
+    def type_is_visible(self, oid: int) -> bool:
+        """Whether its bare name finds it."""
+
+    def functions(self, schema: str | None, name: str) -> Sequence[Function]:
+        """All of that name that the search path reaches; of equal signatures the first on the path."""
 
     def function(self, oid: int) -> Function:
         """By OID."""
@@ -39,8 +47,8 @@ class CatalogView(Protocol):
     def aggregate(self, oid: int) -> Aggregate | None:
         """How aggregate ``oid`` runs; None for a plain function."""
 
-    def operators(self, schema: str | None, name: str) -> list[Operator]:
-        """All of that name."""
+    def operators(self, schema: str | None, name: str) -> Sequence[Operator]:
+        """All of that name that the search path reaches; of equal signatures the first on the path."""
 
     def operator(self, oid: int) -> Operator:
         """By OID."""
@@ -50,3 +58,15 @@ class CatalogView(Protocol):
 
     def default_operator_class(self, type_oid: int, method: int = 403) -> OperatorClass | None:
         """The default operator class for a type (binary-coercible types too: varchar → text_ops)."""
+
+    def operator_classes(self, method: int) -> Sequence[OperatorClass]:
+        """All of an access method."""
+
+    def operator_class(self, oid: int) -> OperatorClass | None:
+        """By OID."""
+
+    def find_operator_class(self, schema: str | None, name: str, method: int) -> OperatorClass | None:
+        """By name, along the search path without a schema."""
+
+    def access_method(self, name: str) -> int | None:
+        """An access method's OID."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.sql.expressions import AggregateCall, Expr, SortKey
+from compute_node.sql.required import NOTHING, Required
 
 
 @dataclass(slots=True, kw_only=True)
@@ -310,3 +311,5 @@ class PlannedStmt:
     momentary: bool = False
     """it holds a constant such as 'now', which is the time of its analysis"""
     kept_literals: frozenset[int] = frozenset()
+    privileges: Required = NOTHING
+    """what its user must hold"""

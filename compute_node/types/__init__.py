@@ -1,7 +1,7 @@
 """Built-in types, functions, operators, casts, operator classes and aggregates → ``REGISTRY``.
 
-One type family a file, its functions beside it; ``operators``, ``casts`` and ``opclasses`` tie them together and
-come last.
+One type family a file, with its functions, operators, casts, operator classes and wire codes; what ties two families
+together is declared in the later one.
 Importing the package fills the registry; every OID, name and volatility is PostgreSQL 15's (a test compares them).
 """
 
@@ -22,6 +22,7 @@ _FAMILIES = (
     "name",
     "bytea",
     "oid",
+    "aclitem",
     "pseudo",
     "datetime_",
     "interval",
@@ -39,10 +40,8 @@ _FAMILIES = (
     "sets",
     "system",
     "aurora_functions",
+    "enum",
     "aggregates",
-    "operators",
-    "casts",
-    "opclasses",
 )
 """In the order of their needs: a family may use those before it."""
 

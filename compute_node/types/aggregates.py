@@ -22,6 +22,7 @@ from compute_node.types.integer import HIGH, LOW, overflow
 from compute_node.types.interval import Interval, checked_interval, interval_span, timetz_order
 from compute_node.types.numeric import numeric_order
 from compute_node.types.numeric_functions import square_root
+from compute_node.types.registry import Aggregate, PgType
 from compute_node.types.text import without_padding
 
 Value = Any
@@ -505,6 +506,29 @@ def _string_step(state: list[Value] | None, value: Value, separator: Value) -> l
     return state
 
 
+def _ordered(oid: int, choose: Callable[..., Any]) -> Callable[[tuple[PgType, ...]], Aggregate]:
+    """max or min by the argument type's own order."""
+
+    def specialize(types: tuple[PgType, ...]) -> Aggregate:
+        key = types[0].sort_value
+
+        def step(state: Any, value: Any) -> Any:
+            return value if state is None else choose(state, value, key=key)
+
+        return Aggregate(oid=oid, initial=lambda: None, step=step, final=lambda state: state)
+
+    return specialize
+
+
+for _oid, _name, _choose in ((3526, "max", max), (3527, "min", min)):
+    agg(
+        _oid,
+        f"{_name}(anyenum) anyenum",
+        lambda: None,
+        lambda state, value: value,
+        lambda state: state,
+        specialize=_ordered(_oid, _choose),
+    )
 agg(2335, "array_agg(anynonarray) anyarray", list, _append, lambda state: state or None, strict=False)
 agg(4053, "array_agg(anyarray) anyarray", list, _array_concat, lambda state: state or None, strict=False)
 agg(

@@ -17,7 +17,7 @@ from typing import Any
 
 from aurora.errors import InvalidBinaryRepresentation, InvalidTextRepresentation, NotSupported, SqlError
 from compute_node.types.common import WHITESPACE
-from compute_node.types.declare import comparisons
+from compute_node.types.declare import comparisons, operator_classes, operators
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
 _QUOTED = frozenset('{}"\\' + WHITESPACE)
@@ -202,16 +202,23 @@ def array_input(element: PgType) -> Callable[[str, int, TypeEnv], list[Any]]:
     return lambda text, typmod, env: _Reader(text, element, typmod, env).read()
 
 
+def _stored_codec(element: PgType) -> tuple[Callable[[Any], bytes], Callable[[bytes, int], Any]]:
+    """(encode, decode) of one element for the stored form."""
+    encode, decode = element.element_bytes, element.element_value
+    if encode is None or decode is None:
+        return element_codec(element)
+    return encode, lambda data, typmod: decode(data)
+
+
 def element_codec(element: PgType) -> tuple[Callable[[Any], bytes], Callable[[bytes, int], Any]]:
-    """(encode, decode) of one element for the stored form: the binary one, or for types without it the text."""
+    """(encode, decode) of one element: its binary form, or for types without it the text."""
     if element.send is not None and element.receive is not None:
         return element.send, element.receive
     return str.encode, lambda data, typmod: data.decode()
 
 
-def array_send(element: PgType) -> Callable[[list[Any]], bytes]:
+def array_send(element: PgType, encode: Callable[[Any], bytes]) -> Callable[[list[Any]], bytes]:
     """Binary output for arrays of ``element``."""
-    encode = element_codec(element)[0]
 
     def send(value: list[Any]) -> bytes:
         lengths = dimensions(value)
@@ -230,9 +237,8 @@ def array_send(element: PgType) -> Callable[[list[Any]], bytes]:
     return send
 
 
-def array_receive(element: PgType) -> Callable[[bytes, int], list[Any]]:
+def array_receive(element: PgType, decode: Callable[[bytes, int], Any]) -> Callable[[bytes, int], list[Any]]:
     """Binary input for arrays of ``element``; 22P03 for a malformed value."""
-    decode = element_codec(element)[1]
 
     def receive(data: bytes, typmod: int = -1) -> list[Any]:
         if len(data) < 12:
@@ -318,7 +324,12 @@ def _typmod_cast(element: PgType) -> Callable[[list[Any], int, bool], list[Any]]
 
 def make_array_type(element: PgType) -> PgType:
     """The array type of ``element`` (also for types that users create)."""
-    send, receive = array_send(element), array_receive(element)
+    encode, decode = element_codec(element)
+    send, receive = array_send(element, encode), array_receive(element, decode)
+    keep, load = send, receive
+    if element.element_bytes is not None:
+        encode, decode = _stored_codec(element)
+        keep, load = array_send(element, encode), array_receive(element, decode)
     has_binary = element.send is not None and element.receive is not None
     return PgType(
         oid=element.array,
@@ -333,8 +344,8 @@ def make_array_type(element: PgType) -> PgType:
         receive=receive if has_binary else None,
         send=send if has_binary else None,
         disk="x",
-        to_disk=send,
-        from_disk=lambda data: receive(data, -1),
+        to_disk=keep,
+        from_disk=lambda data: load(data, -1),
         sort_value=array_order(element),
         sort_key=array_key(element),
         element=element.oid,
@@ -350,7 +361,8 @@ def make_array_type(element: PgType) -> PgType:
 
 
 def _vector(oid: int, name: str, element: PgType, array: int) -> None:
-    send, receive = array_send(element), array_receive(element)
+    encode, decode = element_codec(element)
+    send, receive = array_send(element, encode), array_receive(element, decode)
 
     def read(text: str, typmod: int, env: TypeEnv) -> list[int]:
         return [element.input(word, -1, env) for word in text.split()]
@@ -410,3 +422,23 @@ comparisons(
 
 for _type in [each for each in REGISTRY.types.values() if each.array]:
     REGISTRY.add_type(make_array_type(_type))
+operators("""
+349 anycompatiblearray || anycompatible anycompatiblearray 378
+374 anycompatible || anycompatiblearray anycompatiblearray 379
+375 anycompatiblearray || anycompatiblearray anycompatiblearray 383
+1070 anyarray = anyarray bool 744 commutator=1070 negator=1071 merges hashes
+1071 anyarray <> anyarray bool 390 commutator=1071 negator=1070
+1072 anyarray < anyarray bool 391 commutator=1073 negator=1075
+1073 anyarray > anyarray bool 392 commutator=1072 negator=1074
+1074 anyarray <= anyarray bool 393 commutator=1075 negator=1073
+1075 anyarray >= anyarray bool 396 commutator=1074 negator=1072
+2750 anyarray && anyarray bool 2747 commutator=2750
+2751 anyarray @> anyarray bool 2748 commutator=2752
+2752 anyarray <@ anyarray bool 2749 commutator=2751
+2779 text || anynonarray text 2003
+2780 anynonarray || text text 2004
+""")
+operator_classes("""
+10000 array_ops 397 array_ops anyarray 403 default 1072,1074,1070,1075,1073 382
+10001 array_ops 627 array_ops anyarray 405 default 1070 626,782
+""")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 
 from compute_node.types.common import WHITESPACE, fixed_codec, invalid_syntax
-from compute_node.types.declare import fn, fns
+from compute_node.types.declare import fn, fns, operator_classes, operators
 from compute_node.types.oids import BOOL
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
 
@@ -70,3 +70,15 @@ fns(
 )
 fn(2558, "int4(bool) int4", int, "int({0})", inline_names={"int": int})
 fn(2557, "bool(int4) bool", bool, "({0} != 0)")
+operators("""
+58 bool < bool bool 56 commutator=59 negator=1695
+59 bool > bool bool 57 commutator=58 negator=1694
+85 bool <> bool bool 84 commutator=85 negator=91
+91 bool = bool bool 60 commutator=91 negator=85 merges hashes
+1694 bool <= bool bool 1691 commutator=1695 negator=59
+1695 bool >= bool bool 1692 commutator=1694 negator=58
+""")
+operator_classes("""
+10003 bool_ops 424 bool_ops bool 403 default 58,1694,91,1695,59 1693,0,0,5051
+10048 bool_ops 2222 bool_ops bool 405 default 91 454,446
+""")

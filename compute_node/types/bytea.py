@@ -7,7 +7,7 @@ import re
 
 from aurora.errors import ArraySubscriptError, InvalidParameterValue, InvalidTextRepresentation, SubstringError
 from compute_node.types.common import bytes_key
-from compute_node.types.declare import comparisons, fn, fns
+from compute_node.types.declare import comparisons, fn, fns, operator_classes, operators
 from compute_node.types.oids import BYTEA
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
 
@@ -147,3 +147,16 @@ fns(
 )
 fn(6195, "ltrim(bytea, bytea) bytea", lambda value, cut: value.lstrip(cut))
 fn(6196, "rtrim(bytea, bytea) bytea", lambda value, cut: value.rstrip(cut))
+operators("""
+1955 bytea = bytea bool 1948 commutator=1955 negator=1956 merges hashes
+1956 bytea <> bytea bool 1953 commutator=1956 negator=1955
+1957 bytea < bytea bool 1949 commutator=1959 negator=1960
+1958 bytea <= bytea bool 1950 commutator=1960 negator=1959
+1959 bytea > bytea bool 1951 commutator=1957 negator=1958
+1960 bytea >= bytea bool 1952 commutator=1958 negator=1957
+2018 bytea || bytea bytea 2011
+""")
+operator_classes("""
+10006 bytea_ops 428 bytea_ops bytea 403 default 1957,1958,1955,1960,1959 1954,3331,0,5051
+10049 bytea_ops 2223 bytea_ops bytea 405 default 1955 456,772
+""")

@@ -29,7 +29,7 @@ from compute_node.types.calendar_ import (
 )
 from compute_node.types.common import fixed_codec, parse_typmod_int
 from compute_node.types.datetime_parse import DAY_NAMES, MONTH_NAMES, parse, syntax_error
-from compute_node.types.declare import comparisons, fn, fns
+from compute_node.types.declare import casts, comparisons, fn, fns, operator_classes, operators
 from compute_node.types.registry import REGISTRY, FunctionContext, PgType, TypeEnv
 
 _BEFORE = {
@@ -508,3 +508,83 @@ fns(
     lambda us: not is_infinite(us),
 )
 fn(1373, "isfinite(date) bool", lambda days: days not in (DATE_INFINITY, DATE_MINUS_INFINITY))
+operators("""
+1093 date = date bool 1086 commutator=1093 negator=1094 merges hashes
+1094 date <> date bool 1091 commutator=1094 negator=1093
+1095 date < date bool 1087 commutator=1097 negator=1098
+1096 date <= date bool 1088 commutator=1098 negator=1097
+1097 date > date bool 1089 commutator=1095 negator=1096
+1098 date >= date bool 1090 commutator=1096 negator=1095
+1099 date - date int4 1140
+1100 date + int4 date 1141 commutator=2555
+1101 date - int4 date 1142
+1320 timestamptz = timestamptz bool 1152 commutator=1320 negator=1321 merges hashes
+1321 timestamptz <> timestamptz bool 1153 commutator=1321 negator=1320
+1322 timestamptz < timestamptz bool 1154 commutator=1324 negator=1325
+1323 timestamptz <= timestamptz bool 1155 commutator=1325 negator=1324
+1324 timestamptz > timestamptz bool 1157 commutator=1322 negator=1323
+1325 timestamptz >= timestamptz bool 1156 commutator=1323 negator=1322
+1328 timestamptz - timestamptz interval 1188
+2060 timestamp = timestamp bool 2052 commutator=2060 negator=2061 merges hashes
+2061 timestamp <> timestamp bool 2053 commutator=2061 negator=2060
+2062 timestamp < timestamp bool 2054 commutator=2064 negator=2065
+2063 timestamp <= timestamp bool 2055 commutator=2065 negator=2064
+2064 timestamp > timestamp bool 2057 commutator=2062 negator=2063
+2065 timestamp >= timestamp bool 2056 commutator=2063 negator=2062
+2067 timestamp - timestamp interval 2031
+2345 date < timestamp bool 2338 commutator=2375 negator=2348
+2346 date <= timestamp bool 2339 commutator=2374 negator=2349
+2347 date = timestamp bool 2340 commutator=2373 negator=2350 merges
+2348 date >= timestamp bool 2342 commutator=2372 negator=2345
+2349 date > timestamp bool 2341 commutator=2371 negator=2346
+2350 date <> timestamp bool 2343 commutator=2376 negator=2347
+2358 date < timestamptz bool 2351 commutator=2388 negator=2361
+2359 date <= timestamptz bool 2352 commutator=2387 negator=2362
+2360 date = timestamptz bool 2353 commutator=2386 negator=2363 merges
+2361 date >= timestamptz bool 2355 commutator=2385 negator=2358
+2362 date > timestamptz bool 2354 commutator=2384 negator=2359
+2363 date <> timestamptz bool 2356 commutator=2389 negator=2360
+2371 timestamp < date bool 2364 commutator=2349 negator=2374
+2372 timestamp <= date bool 2365 commutator=2348 negator=2375
+2373 timestamp = date bool 2366 commutator=2347 negator=2376 merges
+2374 timestamp >= date bool 2368 commutator=2346 negator=2371
+2375 timestamp > date bool 2367 commutator=2345 negator=2372
+2376 timestamp <> date bool 2369 commutator=2350 negator=2373
+2384 timestamptz < date bool 2377 commutator=2362 negator=2387
+2385 timestamptz <= date bool 2378 commutator=2361 negator=2388
+2386 timestamptz = date bool 2379 commutator=2360 negator=2389 merges
+2387 timestamptz >= date bool 2381 commutator=2359 negator=2384
+2388 timestamptz > date bool 2380 commutator=2358 negator=2385
+2389 timestamptz <> date bool 2382 commutator=2363 negator=2386
+2534 timestamp < timestamptz bool 2520 commutator=2544 negator=2537
+2535 timestamp <= timestamptz bool 2521 commutator=2543 negator=2538
+2536 timestamp = timestamptz bool 2522 commutator=2542 negator=2539 merges
+2537 timestamp >= timestamptz bool 2524 commutator=2541 negator=2534
+2538 timestamp > timestamptz bool 2523 commutator=2540 negator=2535
+2539 timestamp <> timestamptz bool 2525 commutator=2545 negator=2536
+2540 timestamptz < timestamp bool 2527 commutator=2538 negator=2543
+2541 timestamptz <= timestamp bool 2528 commutator=2537 negator=2544
+2542 timestamptz = timestamp bool 2529 commutator=2536 negator=2545 merges
+2543 timestamptz >= timestamp bool 2531 commutator=2535 negator=2540
+2544 timestamptz > timestamp bool 2530 commutator=2534 negator=2541
+2545 timestamptz <> timestamp bool 2532 commutator=2539 negator=2542
+2555 int4 + date date 2550 commutator=1100
+""")
+casts("""
+10152 date timestamp 2024 i f
+10153 date timestamptz 1174 i f
+10156 timestamp date 2029 a f
+10158 timestamp timestamptz 2028 i f
+10159 timestamptz date 1178 a f
+10161 timestamptz timestamp 2027 a f
+10207 timestamp timestamp 1961 i f
+10208 timestamptz timestamptz 1967 i f
+""")
+operator_classes("""
+3122 date_ops 434 datetime_ops date 403 default 1095,1096,1093,1098,1097 1092,3136,0,5051
+3127 timestamptz_ops 434 datetime_ops timestamptz 403 default 1322,1323,1320,1325,1324 1314,3137,0,5051
+3128 timestamp_ops 434 datetime_ops timestamp 403 default 2062,2063,2060,2065,2064 2045,3137,0,5051
+10011 date_ops 435 date_ops date 405 default 1093 450,425
+10040 timestamptz_ops 1999 timestamptz_ops timestamptz 405 default 1320 2039,3411
+10046 timestamp_ops 2040 timestamp_ops timestamp 405 default 2060 2039,3411
+""")

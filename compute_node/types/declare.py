@@ -15,7 +15,7 @@ from typing import Any
 
 from aurora.errors import InvariantViolation
 from compute_node.types.oids import TYPE_OIDS
-from compute_node.types.registry import REGISTRY, Aggregate, Function, Specialize
+from compute_node.types.registry import REGISTRY, Aggregate, Cast, Function, Operator, OperatorClass, Specialize
 
 _SIGNATURE = re.compile(r"(\w+)\(([^)]*)\) (setof )?([\w\[\]]+)((?: \w+)*)")
 _VOLATILITY = {"stable": "s", "volatile": "v"}
@@ -147,3 +147,54 @@ def _through_keys(
     compare: Callable[[Any, Any], Any], left: Callable[[Any], Any], right: Callable[[Any], Any]
 ) -> Callable[[Any, Any], Any]:
     return lambda a, b: compare(left(a), right(b))
+
+
+def operators(block: str) -> None:
+    """Declare operators, one a line: OID, left type (``-`` for a prefix operator), name, right type, result, function
+    OID, then its ``commutator=`` and ``negator=``, and ``merges`` and ``hashes`` where it can join so (pg_operator)."""
+    for line in block.strip().splitlines():
+        oid, left, name, right, result, function, *flags = line.split()
+        links = dict(flag.split("=") for flag in flags if "=" in flag)
+        REGISTRY.add_operator(
+            Operator(
+                oid=int(oid),
+                name=name,
+                left=0 if left == "-" else TYPE_OIDS[left],
+                right=TYPE_OIDS[right],
+                result=TYPE_OIDS[result],
+                function=int(function),
+                commutator=int(links.get("commutator", 0)),
+                negator=int(links.get("negator", 0)),
+                can_merge="merges" in flags,
+                can_hash="hashes" in flags,
+            )
+        )
+
+
+def casts(block: str) -> None:
+    """Declare casts, one a line: OID, source, target, function OID (0 without one), context (``i`` implicit, ``a``
+    assignment, ``e`` explicit), method (``f`` function, ``b`` binary coercible, ``i`` through text I/O) (pg_cast)."""
+    for line in block.strip().splitlines():
+        oid, source, target, function, context, method = line.split()
+        REGISTRY.add_cast(Cast(int(oid), TYPE_OIDS[source], TYPE_OIDS[target], int(function), context, method))
+
+
+def operator_classes(block: str) -> None:
+    """Declare operator classes, one a line: OID, name, family OID, family name, input type, access method (403 btree,
+    405 hash), ``default`` or ``extra``, operators by strategy, support functions by number (0: none) (pg_opclass,
+    pg_amop, pg_amproc). A B-tree orders by ``PgType.sort_key``; the rows exist for resolution and the catalog."""
+    for line in block.strip().splitlines():
+        oid, name, family, family_name, input_type, method, default, strategies, support = line.split()
+        REGISTRY.add_operator_class(
+            OperatorClass(
+                oid=int(oid),
+                name=name,
+                family=int(family),
+                family_name=family_name,
+                input_type=TYPE_OIDS[input_type],
+                method=int(method),
+                default=default == "default",
+                operators=tuple(map(int, strategies.split(","))),
+                support=tuple(map(int, support.split(","))),
+            )
+        )

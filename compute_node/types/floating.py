@@ -18,7 +18,7 @@ import numpy
 
 from aurora.errors import InvalidArgumentForLog, InvalidArgumentForPower, NumericValueOutOfRange
 from compute_node.types.common import GREATEST, WHITESPACE, division_by_zero, fixed_codec, invalid_syntax
-from compute_node.types.declare import comparisons, fn, fns
+from compute_node.types.declare import casts, comparisons, fn, fns, operator_classes, operators
 from compute_node.types.integer import HIGH, LOW, overflow
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
 
@@ -554,3 +554,76 @@ fns(
 """,
     _to_integer(8),
 )
+operators("""
+584 - - float4 float4 206
+585 - - float8 float8 220
+586 float4 + float4 float4 204 commutator=586
+587 float4 - float4 float4 205
+588 float4 / float4 float4 203
+589 float4 * float4 float4 202 commutator=589
+590 - @ float4 float4 207
+591 float8 + float8 float8 218 commutator=591
+592 float8 - float8 float8 219
+593 float8 / float8 float8 217
+594 float8 * float8 float8 216 commutator=594
+595 - @ float8 float8 221
+596 - |/ float8 float8 230
+597 - ||/ float8 float8 231
+620 float4 = float4 bool 287 commutator=620 negator=621 merges hashes
+621 float4 <> float4 bool 288 commutator=621 negator=620
+622 float4 < float4 bool 289 commutator=623 negator=625
+623 float4 > float4 bool 291 commutator=622 negator=624
+624 float4 <= float4 bool 290 commutator=625 negator=623
+625 float4 >= float4 bool 292 commutator=624 negator=622
+670 float8 = float8 bool 293 commutator=670 negator=671 merges hashes
+671 float8 <> float8 bool 294 commutator=671 negator=670
+672 float8 < float8 bool 295 commutator=674 negator=675
+673 float8 <= float8 bool 296 commutator=675 negator=674
+674 float8 > float8 bool 297 commutator=672 negator=673
+675 float8 >= float8 bool 298 commutator=673 negator=672
+965 float8 ^ float8 float8 232
+1116 float4 + float8 float8 281 commutator=1126
+1117 float4 - float8 float8 282
+1118 float4 / float8 float8 280
+1119 float4 * float8 float8 279 commutator=1129
+1120 float4 = float8 bool 299 commutator=1130 negator=1121 merges hashes
+1121 float4 <> float8 bool 300 commutator=1131 negator=1120
+1122 float4 < float8 bool 301 commutator=1133 negator=1125
+1123 float4 > float8 bool 303 commutator=1132 negator=1124
+1124 float4 <= float8 bool 302 commutator=1135 negator=1123
+1125 float4 >= float8 bool 304 commutator=1134 negator=1122
+1126 float8 + float4 float8 285 commutator=1116
+1127 float8 - float4 float8 286
+1128 float8 / float4 float8 284
+1129 float8 * float4 float8 283 commutator=1119
+1130 float8 = float4 bool 305 commutator=1120 negator=1131 merges hashes
+1131 float8 <> float4 bool 306 commutator=1121 negator=1130
+1132 float8 < float4 bool 307 commutator=1123 negator=1135
+1133 float8 > float4 bool 309 commutator=1122 negator=1134
+1134 float8 <= float4 bool 308 commutator=1125 negator=1133
+1135 float8 >= float4 bool 310 commutator=1124 negator=1132
+1919 - + float4 float4 1913
+1920 - + float8 float8 1914
+""")
+casts("""
+10002 int8 float4 652 i f
+10003 int8 float8 482 i f
+10007 int2 float4 236 i f
+10008 int2 float8 235 i f
+10012 int4 float4 318 i f
+10013 int4 float8 316 i f
+10015 float4 int8 653 a f
+10016 float4 int2 238 a f
+10017 float4 int4 319 a f
+10018 float4 float8 311 i f
+10020 float8 int8 483 a f
+10021 float8 int2 237 a f
+10022 float8 int4 317 a f
+10023 float8 float4 312 a f
+""")
+operator_classes("""
+3123 float8_ops 1970 float_ops float8 403 default 672,673,670,675,674 355,3133,4139
+10012 float4_ops 1970 float_ops float4 403 default 622,624,620,625,623 354,3132
+10013 float4_ops 1971 float_ops float4 405 default 620 451,443
+10014 float8_ops 1971 float_ops float8 405 default 670 452,444
+""")

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from aurora.errors import NumericValueOutOfRange
 from compute_node.types.common import division_by_zero, fixed_codec, invalid_syntax, value_out_of_range
-from compute_node.types.declare import fn, fns
+from compute_node.types.declare import casts, fn, fns, operator_classes, operators
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
 
 _INTEGER = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]+[ \t\n\v\f\r]*")
@@ -486,3 +486,143 @@ fns(
 """,
     min,
 )
+operators("""
+15 int4 = int8 bool 852 commutator=416 negator=36 merges hashes
+36 int4 <> int8 bool 853 commutator=417 negator=15
+37 int4 < int8 bool 854 commutator=419 negator=82
+76 int4 > int8 bool 855 commutator=418 negator=80
+80 int4 <= int8 bool 856 commutator=430 negator=76
+82 int4 >= int8 bool 857 commutator=420 negator=37
+94 int2 = int2 bool 63 commutator=94 negator=519 merges hashes
+95 int2 < int2 bool 64 commutator=520 negator=524
+96 int4 = int4 bool 65 commutator=96 negator=518 merges hashes
+97 int4 < int4 bool 66 commutator=521 negator=525
+410 int8 = int8 bool 467 commutator=410 negator=411 merges hashes
+411 int8 <> int8 bool 468 commutator=411 negator=410
+412 int8 < int8 bool 469 commutator=413 negator=415
+413 int8 > int8 bool 470 commutator=412 negator=414
+414 int8 <= int8 bool 471 commutator=415 negator=413
+415 int8 >= int8 bool 472 commutator=414 negator=412
+416 int8 = int4 bool 474 commutator=15 negator=417 merges hashes
+417 int8 <> int4 bool 475 commutator=36 negator=416
+418 int8 < int4 bool 476 commutator=76 negator=430
+419 int8 > int4 bool 477 commutator=37 negator=420
+420 int8 <= int4 bool 478 commutator=82 negator=419
+430 int8 >= int4 bool 479 commutator=80 negator=418
+439 int8 % int8 int8 945
+473 - @ int8 int8 1230
+484 - - int8 int8 462
+514 int4 * int4 int4 141 commutator=514
+518 int4 <> int4 bool 144 commutator=518 negator=96
+519 int2 <> int2 bool 145 commutator=519 negator=94
+520 int2 > int2 bool 146 commutator=95 negator=522
+521 int4 > int4 bool 147 commutator=97 negator=523
+522 int2 <= int2 bool 148 commutator=524 negator=520
+523 int4 <= int4 bool 149 commutator=525 negator=521
+524 int2 >= int2 bool 151 commutator=522 negator=95
+525 int4 >= int4 bool 150 commutator=523 negator=97
+526 int2 * int2 int2 152 commutator=526
+527 int2 / int2 int2 153
+528 int4 / int4 int4 154
+529 int2 % int2 int2 155
+530 int4 % int4 int4 156
+532 int2 = int4 bool 158 commutator=533 negator=538 merges hashes
+533 int4 = int2 bool 159 commutator=532 negator=539 merges hashes
+534 int2 < int4 bool 160 commutator=537 negator=542
+535 int4 < int2 bool 161 commutator=536 negator=543
+536 int2 > int4 bool 162 commutator=535 negator=540
+537 int4 > int2 bool 163 commutator=534 negator=541
+538 int2 <> int4 bool 164 commutator=539 negator=532
+539 int4 <> int2 bool 165 commutator=538 negator=533
+540 int2 <= int4 bool 166 commutator=543 negator=536
+541 int4 <= int2 bool 167 commutator=542 negator=537
+542 int2 >= int4 bool 168 commutator=541 negator=534
+543 int4 >= int2 bool 169 commutator=540 negator=535
+544 int2 * int4 int4 170 commutator=545
+545 int4 * int2 int4 171 commutator=544
+546 int2 / int4 int4 172
+547 int4 / int2 int4 173
+550 int2 + int2 int2 176 commutator=550
+551 int4 + int4 int4 177 commutator=551
+552 int2 + int4 int4 178 commutator=553
+553 int4 + int2 int4 179 commutator=552
+554 int2 - int2 int2 180
+555 int4 - int4 int4 181
+556 int2 - int4 int4 182
+557 int4 - int2 int4 183
+558 - - int4 int4 212
+559 - - int2 int2 213
+682 - @ int2 int2 1253
+684 int8 + int8 int8 463 commutator=684
+685 int8 - int8 int8 464
+686 int8 * int8 int8 465 commutator=686
+687 int8 / int8 int8 466
+688 int8 + int4 int8 1274 commutator=692
+689 int8 - int4 int8 1275
+690 int8 * int4 int8 1276 commutator=694
+691 int8 / int4 int8 1277
+692 int4 + int8 int8 1278 commutator=688
+693 int4 - int8 int8 1279
+694 int4 * int8 int8 1280 commutator=690
+695 int4 / int8 int8 1281
+773 - @ int4 int4 1251
+818 int8 + int2 int8 837 commutator=822
+819 int8 - int2 int8 838
+820 int8 * int2 int8 839 commutator=824
+821 int8 / int2 int8 840
+822 int2 + int8 int8 841 commutator=818
+823 int2 - int8 int8 942
+824 int2 * int8 int8 943 commutator=820
+825 int2 / int8 int8 948
+1862 int2 = int8 bool 1850 commutator=1868 negator=1863 merges hashes
+1863 int2 <> int8 bool 1851 commutator=1869 negator=1862
+1864 int2 < int8 bool 1852 commutator=1871 negator=1867
+1865 int2 > int8 bool 1853 commutator=1870 negator=1866
+1866 int2 <= int8 bool 1854 commutator=1873 negator=1865
+1867 int2 >= int8 bool 1855 commutator=1872 negator=1864
+1868 int8 = int2 bool 1856 commutator=1862 negator=1869 merges hashes
+1869 int8 <> int2 bool 1857 commutator=1863 negator=1868
+1870 int8 < int2 bool 1858 commutator=1865 negator=1873
+1871 int8 > int2 bool 1859 commutator=1864 negator=1872
+1872 int8 <= int2 bool 1860 commutator=1867 negator=1871
+1873 int8 >= int2 bool 1861 commutator=1866 negator=1870
+1874 int2 & int2 int2 1892 commutator=1874
+1875 int2 | int2 int2 1893 commutator=1875
+1876 int2 # int2 int2 1894 commutator=1876
+1877 - ~ int2 int2 1895
+1878 int2 << int4 int2 1896
+1879 int2 >> int4 int2 1897
+1880 int4 & int4 int4 1898 commutator=1880
+1881 int4 | int4 int4 1899 commutator=1881
+1882 int4 # int4 int4 1900 commutator=1882
+1883 - ~ int4 int4 1901
+1884 int4 << int4 int4 1902
+1885 int4 >> int4 int4 1903
+1886 int8 & int8 int8 1904 commutator=1886
+1887 int8 | int8 int8 1905 commutator=1887
+1888 int8 # int8 int8 1906 commutator=1888
+1889 - ~ int8 int8 1907
+1890 int8 << int4 int8 1908
+1891 int8 >> int4 int8 1909
+1916 - + int8 int8 1910
+1917 - + int2 int2 1911
+1918 - + int4 int4 1912
+""")
+casts("""
+10000 int8 int2 714 a f
+10001 int8 int4 480 a f
+10005 int2 int8 754 i f
+10006 int2 int4 313 i f
+10010 int4 int8 481 i f
+10011 int4 int2 314 a f
+10034 int4 bool 2557 e f
+10035 bool int4 2558 e f
+""")
+operator_classes("""
+1978 int4_ops 1976 integer_ops int4 403 default 97,523,96,525,521 351,3130,4128,5051
+1979 int2_ops 1976 integer_ops int2 403 default 95,522,94,524,520 350,3129,4132,5051
+3124 int8_ops 1976 integer_ops int8 403 default 412,414,410,415,413 842,3131,4126,5051
+10019 int2_ops 1977 integer_ops int2 405 default 94 449,441
+10020 int4_ops 1977 integer_ops int4 405 default 96 450,425
+10021 int8_ops 1977 integer_ops int8 405 default 410 949,442
+""")

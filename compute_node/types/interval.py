@@ -22,7 +22,7 @@ from compute_node.types.calendar_ import DAY_US, HOUR_US, MINUTE_US, SECOND_US, 
 from compute_node.types.common import fixed_codec, wrong_length
 from compute_node.types.datetime_ import clock_text, offset_text, precision_typmod_in, round_fraction
 from compute_node.types.datetime_parse import parse, syntax_error
-from compute_node.types.declare import comparisons, fn
+from compute_node.types.declare import casts, comparisons, fn, operator_classes, operators
 from compute_node.types.numeric import EXACT
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
@@ -519,3 +519,65 @@ fn(
     lambda value, precision: TimeTz(round_fraction(value.us, precision), value.west_seconds),
 )
 fn(1200, "interval(interval, int4) interval", interval_typmod)
+operators("""
+1076 date + interval timestamp 2071 commutator=2551
+1077 date - interval timestamp 2072
+1108 time = time bool 1145 commutator=1108 negator=1109 merges hashes
+1109 time <> time bool 1106 commutator=1109 negator=1108
+1110 time < time bool 1102 commutator=1112 negator=1113
+1111 time <= time bool 1103 commutator=1113 negator=1112
+1112 time > time bool 1104 commutator=1110 negator=1111
+1113 time >= time bool 1105 commutator=1111 negator=1110
+1327 timestamptz + interval timestamptz 1189 commutator=2554
+1329 timestamptz - interval timestamptz 1190
+1330 interval = interval bool 1162 commutator=1330 negator=1331 merges hashes
+1331 interval <> interval bool 1163 commutator=1331 negator=1330
+1332 interval < interval bool 1164 commutator=1334 negator=1335
+1333 interval <= interval bool 1165 commutator=1335 negator=1334
+1334 interval > interval bool 1167 commutator=1332 negator=1333
+1335 interval >= interval bool 1166 commutator=1333 negator=1332
+1336 - - interval interval 1168
+1337 interval + interval interval 1169 commutator=1337
+1338 interval - interval interval 1170
+1360 date + time timestamp 1272 commutator=1363
+1361 date + timetz timestamptz 1297 commutator=1366
+1363 time + date timestamp 1296 commutator=1360
+1399 time - time interval 1690
+1550 timetz = timetz bool 1352 commutator=1550 negator=1551 merges hashes
+1551 timetz <> timetz bool 1353 commutator=1551 negator=1550
+1552 timetz < timetz bool 1354 commutator=1554 negator=1555
+1553 timetz <= timetz bool 1355 commutator=1555 negator=1554
+1554 timetz > timetz bool 1357 commutator=1552 negator=1553
+1555 timetz >= timetz bool 1356 commutator=1553 negator=1552
+1583 interval * float8 interval 1618 commutator=1584
+1584 float8 * interval interval 1624 commutator=1583
+1585 interval / float8 interval 1326
+1800 time + interval time 1747 commutator=1849
+1801 time - interval time 1748
+1849 interval + time time 1848 commutator=1800
+2066 timestamp + interval timestamp 2032 commutator=2553
+2068 timestamp - interval timestamp 2033
+2551 interval + date timestamp 2546 commutator=1076
+2553 interval + timestamp timestamp 2548 commutator=2066
+2554 interval + timestamptz timestamptz 2549 commutator=1327
+""")
+casts("""
+10154 time interval 1370 i f
+10155 time timetz 2047 i f
+10157 timestamp time 1316 a f
+10160 timestamptz time 2019 a f
+10162 timestamptz timetz 1388 a f
+10163 interval time 1419 a f
+10164 timetz time 2046 a f
+10206 time time 1968 i f
+10209 interval interval 1200 i f
+10210 timetz timetz 1969 i f
+""")
+operator_classes("""
+10022 interval_ops 1982 interval_ops interval 403 default 1332,1333,1330,1335,1334 1315,0,4136
+10023 interval_ops 1983 interval_ops interval 405 default 1330 1697,3418
+10038 time_ops 1996 time_ops time 403 default 1110,1111,1108,1113,1112 1107,0,0,5051
+10039 time_ops 1997 time_ops time 405 default 1108 1688,3409
+10041 timetz_ops 2000 timetz_ops timetz 403 default 1552,1553,1550,1555,1554 1358,0,0,5051
+10042 timetz_ops 2001 timetz_ops timetz 405 default 1550 1696,3410
+""")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from aurora.errors import NumericValueOutOfRange
 from compute_node.types.common import receive_text, wrong_length
-from compute_node.types.declare import comparisons, fn, fns
+from compute_node.types.declare import casts, comparisons, fn, fns, operator_classes, operators
 from compute_node.types.oids import CHAR
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 from compute_node.types.text import STRING_WIRE, string_type
@@ -186,3 +186,59 @@ fns(
     """,
     lambda value: value,
 )
+operators("""
+92 char = char bool 61 commutator=92 negator=630 merges hashes
+93 name = name bool 62 commutator=93 negator=643 merges hashes
+254 name = text bool 240 commutator=260 negator=259 merges hashes
+255 name < text bool 241 commutator=264 negator=257
+256 name <= text bool 242 commutator=263 negator=258
+257 name >= text bool 243 commutator=262 negator=255
+258 name > text bool 244 commutator=261 negator=256
+259 name <> text bool 245 commutator=265 negator=254
+260 text = name bool 247 commutator=254 negator=265 merges hashes
+261 text < name bool 248 commutator=258 negator=263
+262 text <= name bool 249 commutator=257 negator=264
+263 text >= name bool 250 commutator=256 negator=261
+264 text > name bool 251 commutator=255 negator=262
+265 text <> name bool 252 commutator=259 negator=260
+630 char <> char bool 70 commutator=630 negator=92
+631 char < char bool 1246 commutator=633 negator=634
+632 char <= char bool 72 commutator=634 negator=633
+633 char > char bool 73 commutator=631 negator=632
+634 char >= char bool 74 commutator=632 negator=631
+639 name ~ text bool 79 negator=640
+640 name !~ text bool 1252 negator=639
+643 name <> name bool 659 commutator=643 negator=93
+660 name < name bool 655 commutator=662 negator=663
+661 name <= name bool 656 commutator=663 negator=662
+662 name > name bool 657 commutator=660 negator=661
+663 name >= name bool 658 commutator=661 negator=660
+1207 name ~~ text bool 858 negator=1208
+1208 name !~~ text bool 859 negator=1207
+1226 name ~* text bool 1240 negator=1227
+1227 name !~* text bool 1241 negator=1226
+1625 name ~~* text bool 1635 negator=1626
+1626 name !~~* text bool 1636 negator=1625
+""")
+casts("""
+10131 char text 946 i f
+10132 char bpchar 860 a f
+10133 char varchar 946 a f
+10134 name text 406 i f
+10135 name bpchar 408 a f
+10136 name varchar 1401 a f
+10137 text char 944 a f
+10138 bpchar char 944 a f
+10139 varchar char 944 a f
+10140 text name 407 i f
+10141 bpchar name 409 i f
+10142 varchar name 1400 i f
+10143 char int4 77 e f
+10144 int4 char 78 e f
+""")
+operator_classes("""
+10007 char_ops 429 char_ops char 403 default 631,632,92,634,633 358,0,0,5051
+10008 char_ops 431 char_ops char 405 default 92 454,446
+10028 name_ops 1994 text_ops name 403 default 660,661,93,663,662 359,3135,0,5050
+10029 name_ops 1995 text_ops name 405 default 93 455,447
+""")

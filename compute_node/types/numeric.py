@@ -22,7 +22,7 @@ from aurora.errors import (
     SqlError,
 )
 from compute_node.types.common import GREATEST, WHITESPACE, division_by_zero, invalid_syntax, parse_typmod_int
-from compute_node.types.declare import comparisons, fn, fns
+from compute_node.types.declare import casts, comparisons, fn, fns, operator_classes, operators
 from compute_node.types.floating import parse_float, to_single
 from compute_node.types.integer import FORMATTED, HIGH, LOW, overflow
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
@@ -517,3 +517,37 @@ fn(1779, "int8(numeric) int8", to_integer(8))
 fn(1746, "float8(numeric) float8", _to_float8)
 fn(1745, "float4(numeric) float4", lambda value: to_single(_to_float8(value)))
 fn(1703, "numeric(numeric, int4) numeric", apply_typmod)
+operators("""
+1038 numeric ^ numeric numeric 1739
+1751 - - numeric numeric 1771
+1752 numeric = numeric bool 1718 commutator=1752 negator=1753 merges hashes
+1753 numeric <> numeric bool 1719 commutator=1753 negator=1752
+1754 numeric < numeric bool 1722 commutator=1756 negator=1757
+1755 numeric <= numeric bool 1723 commutator=1757 negator=1756
+1756 numeric > numeric bool 1720 commutator=1754 negator=1755
+1757 numeric >= numeric bool 1721 commutator=1755 negator=1754
+1758 numeric + numeric numeric 1724 commutator=1758
+1759 numeric - numeric numeric 1725
+1760 numeric * numeric numeric 1726 commutator=1760
+1761 numeric / numeric numeric 1727
+1762 numeric % numeric numeric 1729
+1763 - @ numeric numeric 1704
+1921 - + numeric numeric 1915
+""")
+casts("""
+10004 int8 numeric 1781 i f
+10009 int2 numeric 1782 i f
+10014 int4 numeric 1740 i f
+10019 float4 numeric 1742 a f
+10024 float8 numeric 1743 a f
+10025 numeric int8 1779 a f
+10026 numeric int2 1783 a f
+10027 numeric int4 1744 a f
+10028 numeric float4 1745 i f
+10029 numeric float8 1746 i f
+10213 numeric numeric 1703 i f
+""")
+operator_classes("""
+3125 numeric_ops 1988 numeric_ops numeric 403 default 1754,1755,1752,1757,1756 1769,3283,4141
+10030 numeric_ops 1998 numeric_ops numeric 405 default 1752 432,780
+""")

@@ -1,4 +1,4 @@
-"""oid, the reg* aliases, tid, xid, cid, xid8, pg_lsn, aclitem: I/O, comparison, casts (manual, 8.19, 8.20).
+"""oid, the reg* aliases, tid, xid, cid, xid8, pg_lsn: I/O, comparison, casts (manual, 8.19, 8.20).
 
 The reg* types hold an OID; their names go through ``TypeEnv.lookup``, the catalog's hook.
 """
@@ -11,17 +11,15 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from aurora.errors import (
-    InvalidTextRepresentation,
     NumericValueOutOfRange,
     UndefinedFunction,
     UndefinedObject,
     UndefinedTable,
 )
 from aurora.ids import make_tid, tid_text
-from compute_node.types.common import fixed_codec, invalid_syntax, string_key, value_out_of_range, wrong_length
-from compute_node.types.declare import comparisons, fn, fns
+from compute_node.types.common import fixed_codec, invalid_syntax, value_out_of_range, wrong_length
+from compute_node.types.declare import casts, comparisons, fn, fns, operator_classes, operators
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
-from compute_node.types.text import string_type
 
 _UNSIGNED = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)[ \t\n\v\f\r]*")
 _U32 = 0xFFFFFFFF
@@ -210,28 +208,6 @@ REGISTRY.add_type(
 )
 
 
-def aclitem_in(text: str, typmod: int, env: TypeEnv) -> str:
-    """``grantee=privileges/grantor``, kept as text; 22P02 without the two signs."""
-    if "=" not in text or "/" not in text:
-        raise InvalidTextRepresentation('missing "=" sign' if "=" not in text else 'a name must follow the "/" sign')
-    return text
-
-
-string_type(
-    1033,
-    "aclitem",
-    length=12,
-    category="U",
-    align="i",
-    storage="p",
-    collation=0,
-    array=1034,
-    input=aclitem_in,
-    receive=None,
-    send=None,
-    sort_key=string_key,
-)
-
 comparisons("""
 184 oideq(oid, oid) bool
 185 oidne(oid, oid) bool
@@ -300,3 +276,146 @@ fns(
 """,
     int,
 )
+operators("""
+352 xid = xid bool 68 commutator=352 negator=3315 hashes
+353 xid = int4 bool 1319 negator=3316
+385 cid = cid bool 69 commutator=385 hashes
+387 tid = tid bool 1292 commutator=387 negator=402 merges hashes
+402 tid <> tid bool 1265 commutator=402 negator=387
+607 oid = oid bool 184 commutator=607 negator=608 merges hashes
+608 oid <> oid bool 185 commutator=608 negator=607
+609 oid < oid bool 716 commutator=610 negator=612
+610 oid > oid bool 1638 commutator=609 negator=611
+611 oid <= oid bool 717 commutator=612 negator=610
+612 oid >= oid bool 1639 commutator=611 negator=609
+644 oidvector <> oidvector bool 619 commutator=644 negator=649
+645 oidvector < oidvector bool 677 commutator=646 negator=648
+646 oidvector > oidvector bool 681 commutator=645 negator=647
+647 oidvector <= oidvector bool 678 commutator=648 negator=646
+648 oidvector >= oidvector bool 680 commutator=647 negator=645
+649 oidvector = oidvector bool 679 commutator=649 negator=644 merges hashes
+2799 tid < tid bool 2791 commutator=2800 negator=2802
+2800 tid > tid bool 2790 commutator=2799 negator=2801
+2801 tid <= tid bool 2793 commutator=2802 negator=2800
+2802 tid >= tid bool 2792 commutator=2801 negator=2799
+3222 pg_lsn = pg_lsn bool 3233 commutator=3222 negator=3223 merges hashes
+3223 pg_lsn <> pg_lsn bool 3236 commutator=3223 negator=3222
+3224 pg_lsn < pg_lsn bool 3231 commutator=3225 negator=3227
+3225 pg_lsn > pg_lsn bool 3235 commutator=3224 negator=3226
+3226 pg_lsn <= pg_lsn bool 3232 commutator=3227 negator=3225
+3227 pg_lsn >= pg_lsn bool 3234 commutator=3226 negator=3224
+3228 pg_lsn - pg_lsn numeric 3237
+3315 xid <> xid bool 3308 commutator=3315 negator=352
+3316 xid <> int4 bool 3309 negator=353
+5068 xid8 = xid8 bool 5084 commutator=5068 negator=5072 merges hashes
+5072 xid8 <> xid8 bool 5085 commutator=5072 negator=5068
+5073 xid8 < xid8 bool 5034 commutator=5074 negator=5076
+5074 xid8 > xid8 bool 5035 commutator=5073 negator=5075
+5075 xid8 <= xid8 bool 5036 commutator=5076 negator=5074
+5076 xid8 >= xid8 bool 5037 commutator=5075 negator=5073
+""")
+casts("""
+10036 xid8 xid 5071 e f
+10037 int8 oid 1287 i f
+10038 int2 oid 313 i f
+10039 int4 oid 0 i b
+10040 oid int8 1288 a f
+10041 oid int4 0 a b
+10042 oid regproc 0 i b
+10043 regproc oid 0 i b
+10044 int8 regproc 1287 i f
+10045 int2 regproc 313 i f
+10046 int4 regproc 0 i b
+10047 regproc int8 1288 a f
+10048 regproc int4 0 a b
+10049 regproc regprocedure 0 i b
+10050 regprocedure regproc 0 i b
+10051 oid regprocedure 0 i b
+10052 regprocedure oid 0 i b
+10053 int8 regprocedure 1287 i f
+10054 int2 regprocedure 313 i f
+10055 int4 regprocedure 0 i b
+10056 regprocedure int8 1288 a f
+10057 regprocedure int4 0 a b
+10058 oid regoper 0 i b
+10059 regoper oid 0 i b
+10060 int8 regoper 1287 i f
+10061 int2 regoper 313 i f
+10062 int4 regoper 0 i b
+10063 regoper int8 1288 a f
+10064 regoper int4 0 a b
+10065 regoper regoperator 0 i b
+10066 regoperator regoper 0 i b
+10067 oid regoperator 0 i b
+10068 regoperator oid 0 i b
+10069 int8 regoperator 1287 i f
+10070 int2 regoperator 313 i f
+10071 int4 regoperator 0 i b
+10072 regoperator int8 1288 a f
+10073 regoperator int4 0 a b
+10074 oid regclass 0 i b
+10075 regclass oid 0 i b
+10076 int8 regclass 1287 i f
+10077 int2 regclass 313 i f
+10078 int4 regclass 0 i b
+10079 regclass int8 1288 a f
+10080 regclass int4 0 a b
+10081 oid regcollation 0 i b
+10082 regcollation oid 0 i b
+10083 int8 regcollation 1287 i f
+10084 int2 regcollation 313 i f
+10085 int4 regcollation 0 i b
+10086 regcollation int8 1288 a f
+10087 regcollation int4 0 a b
+10088 oid regtype 0 i b
+10089 regtype oid 0 i b
+10090 int8 regtype 1287 i f
+10091 int2 regtype 313 i f
+10092 int4 regtype 0 i b
+10093 regtype int8 1288 a f
+10094 regtype int4 0 a b
+10095 oid regconfig 0 i b
+10096 regconfig oid 0 i b
+10097 int8 regconfig 1287 i f
+10098 int2 regconfig 313 i f
+10099 int4 regconfig 0 i b
+10100 regconfig int8 1288 a f
+10101 regconfig int4 0 a b
+10102 oid regdictionary 0 i b
+10103 regdictionary oid 0 i b
+10104 int8 regdictionary 1287 i f
+10105 int2 regdictionary 313 i f
+10106 int4 regdictionary 0 i b
+10107 regdictionary int8 1288 a f
+10108 regdictionary int4 0 a b
+10109 text regclass 1079 i f
+10110 varchar regclass 1079 i f
+10111 oid regrole 0 i b
+10112 regrole oid 0 i b
+10113 int8 regrole 1287 i f
+10114 int2 regrole 313 i f
+10115 int4 regrole 0 i b
+10116 regrole int8 1288 a f
+10117 regrole int4 0 a b
+10118 oid regnamespace 0 i b
+10119 regnamespace oid 0 i b
+10120 int8 regnamespace 1287 i f
+10121 int2 regnamespace 313 i f
+10122 int4 regnamespace 0 i b
+10123 regnamespace int8 1288 a f
+10124 regnamespace int4 0 a b
+""")
+operator_classes("""
+1981 oid_ops 1989 oid_ops oid 403 default 609,611,607,612,610 356,3134,0,5051
+10031 oid_ops 1990 oid_ops oid 405 default 607 453,445
+10032 oidvector_ops 1991 oidvector_ops oidvector 403 default 645,647,649,648,646 404,0,0,5051
+10033 oidvector_ops 1992 oidvector_ops oidvector 405 default 649 457,776
+10050 tid_ops 2789 tid_ops tid 403 default 2799,2801,387,2802,2800 2794,0,0,5051
+10051 xid_ops 2225 xid_ops xid 405 default 352 450,425
+10052 xid8_ops 5032 xid8_ops xid8 405 default 5068 949,442
+10053 xid8_ops 5067 xid8_ops xid8 403 default 5073,5075,5068,5076,5074 5096,0,0,5051
+10054 cid_ops 2226 cid_ops cid 405 default 385 450,425
+10055 tid_ops 2227 tid_ops tid 405 default 387 2233,2234
+10067 pg_lsn_ops 3253 pg_lsn_ops pg_lsn 403 default 3224,3226,3222,3227,3225 3251,0,0,5051
+10068 pg_lsn_ops 3254 pg_lsn_ops pg_lsn 405 default 3222 3252,3413
+""")

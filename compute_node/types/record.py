@@ -11,7 +11,7 @@ from typing import Any
 
 from aurora.errors import DatatypeMismatch, NotSupported
 from compute_node.types.common import refuse_input
-from compute_node.types.declare import comparisons
+from compute_node.types.declare import comparisons, operator_classes, operators
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
 _SPECIAL = frozenset('(),"\\ \t\n\r\v\f')
@@ -115,3 +115,15 @@ comparisons(
 """,
     _checked_order,
 )
+operators("""
+2988 record = record bool 2981 commutator=2988 negator=2989 merges hashes
+2989 record <> record bool 2982 commutator=2989 negator=2988
+2990 record < record bool 2983 commutator=2991 negator=2993
+2991 record > record bool 2984 commutator=2990 negator=2992
+2992 record <= record bool 2985 commutator=2993 negator=2991
+2993 record >= record bool 2986 commutator=2992 negator=2990
+""")
+operator_classes("""
+10034 record_ops 2994 record_ops record 403 default 2990,2992,2988,2993,2991 2987
+10035 record_ops 6194 record_ops record 405 default 2988 6192,6193
+""")

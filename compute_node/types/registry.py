@@ -142,6 +142,11 @@ class PgType:
     """fast text output that needs no env (ints, text, bool); None: ``output``"""
     wire: Wire = _NO_CODES
     namespace: int = 11
+    element_bytes: Callable[[Value], bytes] | None = None
+    """form of an element in a stored array, where that is not the binary form; with ``element_value``, its inverse"""
+    element_value: Callable[[bytes], Value] | None = None
+    members: tuple[Value, ...] = ()
+    """an enum's values, in order"""
 
 
 Specialize = Callable[[tuple[PgType, ...], PgType], Callable[..., Any]]
@@ -186,6 +191,11 @@ class Function:
     namespace: int = 11
     specialize: Specialize | None = None
 
+    @property
+    def signature(self) -> tuple[int, ...]:
+        """What tells it from others of its name."""
+        return self.arguments
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Aggregate:
@@ -201,6 +211,8 @@ class Aggregate:
     batch: Callable[[Any, list[Value]], Any] | None = None
     transition_type: int = 2281
     ordered_set: bool = False
+    specialize: Callable[[tuple[PgType, ...]], Aggregate] | None = None
+    """how it runs over arguments of these types, for polymorphic ones"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,6 +229,12 @@ class Operator:
     negator: int = 0
     can_merge: bool = False
     can_hash: bool = False
+    namespace: int = 11
+
+    @property
+    def signature(self) -> tuple[int, ...]:
+        """What tells it from others of its name."""
+        return self.left, self.right
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -245,6 +263,7 @@ class OperatorClass:
     default: bool = True
     operators: tuple[int, ...] = ()
     support: tuple[int, ...] = ()
+    namespace: int = 11
 
 
 @dataclass(slots=True)

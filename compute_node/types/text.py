@@ -10,7 +10,7 @@ from typing import Any
 
 from aurora.errors import InvalidParameterValue, ProgramLimitExceeded, StringDataRightTruncation
 from compute_node.types.common import parse_typmod_int, receive_text, string_key
-from compute_node.types.declare import comparisons, fn, fns
+from compute_node.types.declare import casts, comparisons, fn, fns, operator_classes, operators
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
 
 MAX_LENGTH = 10485760
@@ -188,3 +188,66 @@ fn(1258, "textcat(text, text) text", lambda a, b: a + b, "({0} + {1})")
 fn(669, "varchar(varchar, int4, bool) varchar", varchar_typmod)
 fn(668, "bpchar(bpchar, int4, bool) bpchar", bpchar_typmod)
 fn(401, "text(bpchar) text", without_padding)
+operators("""
+98 text = text bool 67 commutator=98 negator=531 merges hashes
+531 text <> text bool 157 commutator=531 negator=98
+641 text ~ text bool 1254 negator=642
+642 text !~ text bool 1256 negator=641
+654 text || text text 1258
+664 text < text bool 740 commutator=666 negator=667
+665 text <= text bool 741 commutator=667 negator=666
+666 text > text bool 742 commutator=664 negator=665
+667 text >= text bool 743 commutator=665 negator=664
+1054 bpchar = bpchar bool 1048 commutator=1054 negator=1057 merges hashes
+1055 bpchar ~ text bool 1658 negator=1056
+1056 bpchar !~ text bool 1659 negator=1055
+1057 bpchar <> bpchar bool 1053 commutator=1057 negator=1054
+1058 bpchar < bpchar bool 1049 commutator=1060 negator=1061
+1059 bpchar <= bpchar bool 1050 commutator=1061 negator=1060
+1060 bpchar > bpchar bool 1051 commutator=1058 negator=1059
+1061 bpchar >= bpchar bool 1052 commutator=1059 negator=1058
+1209 text ~~ text bool 850 negator=1210
+1210 text !~~ text bool 851 negator=1209
+1211 bpchar ~~ text bool 1631 negator=1212
+1212 bpchar !~~ text bool 1632 negator=1211
+1228 text ~* text bool 1238 negator=1229
+1229 text !~* text bool 1239 negator=1228
+1234 bpchar ~* text bool 1656 negator=1235
+1235 bpchar !~* text bool 1657 negator=1234
+1627 text ~~* text bool 1633 negator=1628
+1628 text !~~* text bool 1634 negator=1627
+1629 bpchar ~~* text bool 1660 negator=1630
+1630 bpchar !~~* text bool 1661 negator=1629
+2314 text ~<~ text bool 2160 commutator=2318 negator=2317
+2315 text ~<=~ text bool 2161 commutator=2317 negator=2318
+2317 text ~>=~ text bool 2163 commutator=2315 negator=2314
+2318 text ~>~ text bool 2164 commutator=2314 negator=2315
+3877 text ^@ text bool 3696
+""")
+casts("""
+10125 text bpchar 0 i b
+10126 text varchar 0 i b
+10127 bpchar text 401 i f
+10128 bpchar varchar 401 i f
+10129 varchar text 0 i b
+10130 varchar bpchar 0 i b
+10145 pg_node_tree text 0 i b
+10191 bool text 2971 a f
+10196 bool varchar 2971 a f
+10201 bool bpchar 2971 a f
+10204 bpchar bpchar 668 i f
+10205 varchar varchar 669 i f
+""")
+operator_classes("""
+3126 text_ops 1994 text_ops text 403 default 664,665,98,667,666 360,3255,0,5050
+4217 text_pattern_ops 2095 text_pattern_ops text 403 extra 2314,2315,98,2317,2318 2166,3332,0,5051
+4218 varchar_pattern_ops 2095 text_pattern_ops text 403 extra 2314,2315,98,2317,2318 2166,3332,0,5051
+10004 bpchar_ops 426 bpchar_ops bpchar 403 default 1058,1059,1054,1061,1060 1078,3328,0,5050
+10005 bpchar_ops 427 bpchar_ops bpchar 405 default 1054 1080,972
+10037 text_ops 1995 text_ops text 405 default 98 400,448
+10044 varchar_ops 1994 text_ops text 403 extra 664,665,98,667,666 360,3255,0,5050
+10045 varchar_ops 1995 text_ops text 405 extra 98 400,448
+10056 text_pattern_ops 2229 text_pattern_ops text 405 extra 98 400,448
+10057 varchar_pattern_ops 2229 text_pattern_ops text 405 extra 98 400,448
+10058 bpchar_pattern_ops 2231 bpchar_pattern_ops bpchar 405 extra 1054 1080,972
+""")

@@ -6,7 +6,7 @@ import re
 import uuid
 
 from compute_node.types.common import invalid_syntax, wrong_length
-from compute_node.types.declare import comparisons, fn
+from compute_node.types.declare import comparisons, fn, operator_classes, operators
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -66,3 +66,15 @@ comparisons("""
 2960 uuid_cmp(uuid, uuid) int4
 """)
 fn(3432, "gen_random_uuid() uuid volatile", lambda: str(uuid.uuid4()))
+operators("""
+2972 uuid = uuid bool 2956 commutator=2972 negator=2973 merges hashes
+2973 uuid <> uuid bool 2959 commutator=2973 negator=2972
+2974 uuid < uuid bool 2954 commutator=2975 negator=2977
+2975 uuid > uuid bool 2958 commutator=2974 negator=2976
+2976 uuid <= uuid bool 2955 commutator=2977 negator=2975
+2977 uuid >= uuid bool 2957 commutator=2976 negator=2974
+""")
+operator_classes("""
+10065 uuid_ops 2968 uuid_ops uuid 403 default 2974,2976,2972,2977,2975 2960,3300,0,5051
+10066 uuid_ops 2969 uuid_ops uuid 405 default 2972 2963,3412
+""")

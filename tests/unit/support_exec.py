@@ -255,9 +255,13 @@ class FakeStorage:
 class FakeSession:
     """What the executor reads of a session."""
 
-    cancel_requested = False
+    interrupt: Exception | None = None
     user = session_user = database = "postgres"
     pid = 1
+
+    def check_interrupts(self) -> None:
+        if self.interrupt is not None:
+            raise self.interrupt
 
     def search_path_schemas(self, include_implicit: bool) -> list[str]:
         return ["public"]

@@ -397,6 +397,6 @@ def test_recursive_cte_is_lazy(fx: Fixture) -> None:
 def test_cancel(fx: Fixture) -> None:
     executable = build(planned(fx.scan()), FakeCatalog())
     ctx = context(fx.storage)
-    ctx.session.cancel_requested = True
+    ctx.session.interrupt = QueryCanceled("canceling statement due to user request")
     with pytest.raises(QueryCanceled):
         executable.fetch_all(ctx, ())

@@ -17,6 +17,7 @@ from compute_node.exec import ExecContext, build
 from compute_node.hub import HUB
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
+from compute_node.txn.dependency import Dependency
 from compute_node.types.registry import REGISTRY, TypeEnv
 from tests.unit.support_exec import FakeCatalog, FakeSession, relation
 from tests.unit.test_exec_nodes import INT4, TEXT, col, const, op, param, planned
@@ -28,9 +29,11 @@ TABLE = relation("t", [("a", INT4), ("b", INT4), ("c", TEXT)], 20000, ("a",), ((
 class Session(FakeSession):
     """What transactions use of a session besides."""
 
-    dep_lsn = 0
     lock_timeout_ms = 0
     lock_waiter: Any = None
+
+    def __init__(self) -> None:
+        self.dependency = Dependency()
 
 
 class Database:

@@ -9,7 +9,7 @@ import pytest
 
 from aurora.errors import InvalidParameterValue, NotNullViolation, NotSupported, SqlSyntaxError, UndefinedColumn
 from compute_node.exec.copy_target import CopyTarget
-from compute_node.exec.explain import explain
+from compute_node.exec.explain import Explanation
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
 from tests.unit.support_exec import FakeCatalog, context
@@ -20,7 +20,16 @@ CATALOG: Any = FakeCatalog()
 
 def lines(fx: Fixture, plan: pl.Plan, command: str = "select", /, **options: Any) -> list[str]:
     options.setdefault("costs", False)
-    return explain(planned(plan, command), options, CATALOG, context(fx.storage))
+    return explained(fx, planned(plan, command), options)
+
+
+def explained(fx: Fixture, statement: pl.PlannedStmt, options: dict[str, Any]) -> list[str]:
+    ctx = context(fx.storage)
+    explanation = Explanation(statement, options, CATALOG, ctx.env)
+    executable = explanation.executable
+    if executable is not None:
+        explanation.measure(lambda: executable.run(ctx, ()))
+    return explanation.lines()
 
 
 @pytest.fixture
@@ -85,7 +94,7 @@ def test_analyze_measures_and_runs(fx: Fixture) -> None:
 
 
 def test_json(fx: Fixture) -> None:
-    (text,) = explain(planned(join(fx, "inner")), {"format": "json"}, CATALOG, context(fx.storage))
+    (text,) = explained(fx, planned(join(fx, "inner")), {"format": "json"})
     top = json.loads(text)[0]["Plan"]
     assert (top["Node Type"], top["Join Type"], top["Hash Cond"]) == ("Hash Join", "Inner", "(t.a = u.a)")
     assert [child["Node Type"] for child in top["Plans"]] == ["Seq Scan", "Hash"]

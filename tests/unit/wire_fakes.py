@@ -61,6 +61,7 @@ class FakeTxns:
     ) -> Any:
         return SimpleNamespace(
             isolation=isolation,
+            deferrable=deferrable,
             read_only=read_only,
             catalog_changed=False,
             inserted=[],
@@ -106,6 +107,9 @@ class FakeTxns:
 
 class FakeExecutable:
     locks = None
+    can_go_back = False
+
+    refused = None
 
     def __init__(self, columns: Any, tag: str, function: Any, is_point: bool = True) -> None:
         self.columns, self.tag, self.is_point, self._function = columns, tag, is_point, function
@@ -155,7 +159,7 @@ class FakeEngine:
         self.copied: list[tuple[Any, ...]] = []
         self.copy_columns: list[tuple[str, Any, int]] = []
 
-    def execute(self, session: Any, txn: Any, node: Any, source: str) -> str:
+    def execute(self, session: Any, txn: Any, node: Any, source: str, types: Any, params: Any) -> str:
         self.catalog.version += 1
         txn.wrote = True
         return "CREATE TABLE"
@@ -176,11 +180,13 @@ class FakeEngine:
         if name == "check_database" and args[0] == "nowhere":
             raise InvalidCatalogName('database "nowhere" does not exist', severity="FATAL")
         if name == "find_role":
-            return object() if args[0] in ("postgres", "alice") else None
+            return {"postgres": 10, "alice": 11}.get(args[0])
+        if name == "role_is_superuser":
+            return args[0] == 10
         return None
 
-    def explain(self, session: Any, statement: Any, options: Any, param_types: Any, source: str) -> list[str]:
-        return ["Result", f"  {sorted(options)}"]
+    def explain(self, session: Any, statement: Any, options: Any, param_types: Any, source: str) -> Any:
+        return SimpleNamespace(executable=None, lines=lambda: ["Result", f"  {sorted(options)}"])
 
     def copy_target(self, session: Any, txn: Any, relation: Any, columns: Any) -> Any:
         if relation.relname == "nope":

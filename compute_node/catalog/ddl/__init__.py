@@ -103,15 +103,24 @@ class Ddl:
     def __init__(self, engine: Any) -> None:
         self._engine = engine
 
-    def execute(self, session: Any, txn: Any, node: Any, source: str) -> str:
+    def execute(
+        self,
+        session: Any,
+        txn: Any,
+        node: Any,
+        source: str,
+        param_types: tuple[int, ...] = (),
+        params: tuple[Any, ...] = (),
+    ) -> str:
         """Run one statement inside ``txn``; returns its command tag. ``source`` is the text its locations point
-        into."""
+        into; ``params`` are the values of ``$1`` … in the query of CREATE TABLE AS."""
         handler = _HANDLERS.get(type(node))
         if handler is None and not isinstance(node, ast.CreateSchemaStmt):
             raise NotSupported(f"{statement_name(node)} is not supported")
         if txn.read_only and not isinstance(node, _READ_ONLY):
             raise ReadOnlySqlTransaction(f"cannot execute {self._tag(node)} in a read-only transaction")
         ctx = DdlContext(self._engine, session, txn, source, drop.drop_temp_schema)
+        ctx.param_types, ctx.params = param_types, params
         if handler is None:
             tag = objects.create_schema(ctx, node, lambda each: self.execute(session, txn, each, source))
         else:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from compute_node.catalog.cache import CatalogView
 from compute_node.catalog.rows import CatalogReader
+from compute_node.catalog.view import CatalogView
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze.typenames import format_type
-from compute_node.types.registry import REGISTRY
 
 
 class Call:
@@ -42,7 +41,7 @@ class Call:
         """``format_type``; user types with their schema unless it is on the search path."""
         if oid == 0:
             return "-"
-        if oid not in REGISTRY.types and self.view.layer.user_type(oid) is None:
+        if self.view.layer.type(oid) is None:
             return "???"
         return format_type(self.view, oid, typmod)
 

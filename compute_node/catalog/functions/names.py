@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pglast.parser import ParseError
@@ -22,7 +22,7 @@ from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.rows import Record
 from compute_node.sql.analyze.typenames import resolve_type_name
 from compute_node.sql.parse import parse
-from compute_node.types.registry import REGISTRY
+from compute_node.types.registry import Function
 
 _PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^\s".(),]+))\s*')
 
@@ -85,7 +85,7 @@ def regtype_out(call: Call, oid: int) -> str | None:
     return None if name == "???" else name
 
 
-def _functions(call: Call, text: str) -> list[Any]:
+def _functions(call: Call, text: str) -> Sequence[Function]:
     schema, name = _qualified(text)
     return call.view.functions(schema, name)
 
@@ -162,10 +162,12 @@ def regoper_in(call: Call, text: str) -> int:
 
 def regoper_out(call: Call, oid: int) -> str | None:
     """With pg_catalog when there are several of that name."""
-    item = REGISTRY.operators.get(oid)
+    item = call.view.known_operator(oid)
     if item is None:
         return None
-    return item.name if len(call.view.operators(None, item.name)) == 1 else f"pg_catalog.{item.name}"
+    if len(call.view.operators(None, item.name)) == 1:
+        return item.name
+    return f"{quote_identifier(call.view.layer.namespace_name(item.namespace) or '')}.{item.name}"
 
 
 def regoperator_in(call: Call, text: str) -> int:
@@ -179,7 +181,7 @@ def regoperator_in(call: Call, text: str) -> int:
 
 def regoperator_out(call: Call, oid: int) -> str | None:
     """``+(integer,integer)``."""
-    item = REGISTRY.operators.get(oid)
+    item = call.view.known_operator(oid)
     if item is None:
         return None
     left = call.type_name(item.left) if item.left else "NONE"
@@ -214,6 +216,14 @@ def regrole_out(call: Call, oid: int) -> str | None:
     """The quoted name."""
     name = call.view.layer.role_name(oid)
     return None if name is None else quote_identifier(name)
+
+
+def acl_role_in(call: Call, name: str) -> int:
+    """A role by its bare name; 42704."""
+    role = call.view.role(name)
+    if role is None:
+        raise UndefinedObject(f'role "{name}" does not exist')
+    return role.oid
 
 
 def regcollation_in(call: Call, text: str) -> int:
@@ -253,13 +263,7 @@ def table_is_visible(call: Call, oid: int) -> bool | None:
 
 def type_is_visible(call: Call, oid: int) -> bool | None:
     """pg_type_is_visible."""
-    if oid in REGISTRY.types:
-        return "pg_catalog" in call.view.search_path
-    record = call.reader.one("pg_type", oid=oid)
-    if record is None:
-        return None
-    found = call.view.find_type(None, record.typname)
-    return found is not None and found.oid == oid
+    return call.view.type_is_visible(oid) if call.view.layer.type(oid) is not None else None
 
 
 def _in_path(catalog: str, column: str) -> Callable[[Call, int], bool | None]:
@@ -298,6 +302,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "regoperatorout": regoperator_out,
     "regnamespacein": regnamespace_in,
     "regnamespaceout": regnamespace_out,
+    "acl_role_in": acl_role_in,
+    "acl_role_out": lambda call, oid: call.view.layer.role_name(oid),
     "regrolein": regrole_in,
     "regroleout": regrole_out,
     "regcollationin": regcollation_in,

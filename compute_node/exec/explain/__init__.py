@@ -4,6 +4,6 @@
 a run for ANALYZE, ``render`` writes the tree out.
 """
 
-from compute_node.exec.explain.render import explain
+from compute_node.exec.explain.render import Explanation
 
-__all__ = ["explain"]
+__all__ = ["Explanation"]

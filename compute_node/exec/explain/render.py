@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
 from aurora.errors import InvalidParameterValue, NotSupported, SqlSyntaxError
 from compute_node.exec.builder import Builder
-from compute_node.exec.context import ExecContext
 from compute_node.exec.executable import Executable
 from compute_node.exec.explain.describe import Describer, Shown
 from compute_node.exec.explain.expressions import Wording
 from compute_node.exec.explain.instrument import MeasuredNode, Measurements
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.plan import PlannedStmt
+from compute_node.types.registry import TypeEnv
 
 _SWITCHES = {
     "analyze": False,
@@ -28,43 +29,49 @@ _SWITCHES = {
 }
 
 
-def explain(
-    planned: PlannedStmt,
-    options: dict[str, Any],
-    catalog: CatalogView,
-    ctx: ExecContext,
-    params: tuple[Any, ...] = (),
-    planning_s: float | None = None,
-) -> list[str]:
-    """The rows of EXPLAIN's one column. ``options`` are as written: lower-case names, True/False or text. With ANALYZE
-    the statement is run, in ``ctx``. 42601 for an unknown option, 22023 for a bad value, 0A000 for XML and YAML."""
-    settings, form = _settings(options)
-    wording = Wording(Builder(planned, catalog), ctx.env)
-    tree = Describer(planned, wording, bool(settings["verbose"])).tree()
-    measurements: Measurements | None = None
-    execution_s = 0.0
-    if settings["analyze"]:
-        kept: Measurements = {}
-        measurements = kept
-        executable = Executable(planned, catalog, lambda plan, node: MeasuredNode(plan, node, kept))
+class Explanation:
+    """A planned statement as EXPLAIN shows it. ``options`` are as written: lower-case names, True/False or text. 42601
+    for an unknown option, 22023 for a bad value, 0A000 for XML and YAML.
+
+    With ANALYZE ``executable`` is the statement with every node measured: whoever has it runs it, within ``measure``.
+    """
+
+    def __init__(self, planned: PlannedStmt, options: dict[str, Any], catalog: CatalogView, env: TypeEnv) -> None:
+        self._settings, self._form = _settings(options)
+        wording = Wording(Builder(planned, catalog), env)
+        self._tree = Describer(planned, wording, bool(self._settings["verbose"])).tree()
+        self._measurements: Measurements | None = None
+        self._execution_s = 0.0
+        self.executable: Executable | None = None
+        if self._settings["analyze"]:
+            kept: Measurements = {}
+            self._measurements = kept
+            self.executable = Executable(planned, catalog, lambda plan, node: MeasuredNode(plan, node, kept))
+
+    def measure(self, run: Callable[[], object]) -> None:
+        """Run the statement and take its time."""
         began = perf_counter()
-        executable.run(ctx, params)
-        execution_s = perf_counter() - began
-    writer = _Writer(settings, measurements)
-    summary = settings["summary"] if settings["summary"] is not None else settings["analyze"]
-    if form == "json":
-        document: dict[str, Any] = {"Plan": writer.json(tree)}
+        run()
+        self._execution_s = perf_counter() - began
+
+    def lines(self, planning_s: float | None = None) -> list[str]:
+        """The rows of EXPLAIN's one column."""
+        settings = self._settings
+        writer = _Writer(settings, self._measurements)
+        summary = settings["summary"] if settings["summary"] is not None else settings["analyze"]
+        if self._form == "json":
+            document: dict[str, Any] = {"Plan": writer.json(self._tree)}
+            if summary and planning_s is not None:
+                document["Planning Time"] = round(planning_s * 1000, 3)
+            if settings["analyze"]:
+                document["Execution Time"] = round(self._execution_s * 1000, 3)
+            return [json.dumps([document], indent=2, ensure_ascii=False)]
+        lines = writer.text(self._tree)
         if summary and planning_s is not None:
-            document["Planning Time"] = round(planning_s * 1000, 3)
-        if settings["analyze"]:
-            document["Execution Time"] = round(execution_s * 1000, 3)
-        return [json.dumps([document], indent=2, ensure_ascii=False)]
-    lines = writer.text(tree)
-    if summary and planning_s is not None:
-        lines.append(f"Planning Time: {planning_s * 1000:.3f} ms")
-    if settings["analyze"] and summary:
-        lines.append(f"Execution Time: {execution_s * 1000:.3f} ms")
-    return lines
+            lines.append(f"Planning Time: {planning_s * 1000:.3f} ms")
+        if settings["analyze"] and summary:
+            lines.append(f"Execution Time: {self._execution_s * 1000:.3f} ms")
+        return lines
 
 
 def _settings(options: dict[str, Any]) -> tuple[dict[str, Any], str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pglast import ast
 
 from aurora.errors import InvalidParameterValue, NotSupported, SqlSyntaxError, UndefinedObject
+from compute_node.relations.schema import NAMESPACE_CATALOG
 from compute_node.sql.analyze.context import fail
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.parse import literal_location
 from compute_node.types import oids
 from compute_node.types.registry import PgType
+from compute_node.types.string_functions import quote_identifier
 
 _INTERVAL_FULL_RANGE = 0x7FFF
 
@@ -21,6 +23,9 @@ def format_type(catalog: CatalogView, oid: int, typmod: int = -1) -> str:
     kind = catalog.type(oid)
     if is_true_array(kind):
         return format_type(catalog, kind.element, typmod) + "[]"
+    if kind.namespace != NAMESPACE_CATALOG:
+        name = quote_identifier(kind.name)
+        return name if catalog.type_is_visible(oid) else f"{quote_identifier(catalog.type_name(oid)[0])}.{name}"
     name = kind.formatted_name or kind.name
     if oid == oids.CHAR:
         name = '"char"'

@@ -1,0 +1,266 @@
+"""Users' types, functions, operators, casts, operator classes and collations: rows of the catalog → declarations.
+
+The built-in ones are declared in ``compute_node/types`` and are the catalog view's first source; these are its second.
+``LOADERS`` are the questions that a ``CatalogLayer`` answers with them. OIDs from 16384 are users'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from aurora.errors import InternalError, NotSupported
+from compute_node.catalog.rows import Record
+from compute_node.relations.schema import FIRST_NORMAL_OID
+from compute_node.types.array import make_array_type
+from compute_node.types.enum import Label, make_enum_type
+from compute_node.types.oids import RECORD
+from compute_node.types.registry import REGISTRY, Cast, Function, Operator, OperatorClass, PgType
+
+if TYPE_CHECKING:
+    from compute_node.catalog.layer import CatalogLayer
+
+INTERNAL_LANGUAGE = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Collation:
+    """One row of pg_collation."""
+
+    oid: int
+    name: str
+    namespace: int
+    provider: str
+    deterministic: bool
+
+
+# types
+
+
+def type_oid(layer: CatalogLayer, namespace: int, name: str) -> int | None:
+    """A type's OID by its schema and name."""
+    row = layer.reader.one("pg_type", typname=name, typnamespace=namespace)
+    return None if row is None else int(row.oid)
+
+
+def user_type(layer: CatalogLayer, oid: int) -> PgType | None:
+    """A type made of its row: of a table's rows, an enum, a domain, or an array of one of these."""
+    row = layer.reader.one("pg_type", oid=oid)
+    if row is None:
+        return None
+    if row.typtype == "e":
+        labels = [
+            Label(each.oid, each.enumsortorder, each.enumlabel) for each in layer.reader.find("pg_enum", enumtypid=oid)
+        ]
+        return make_enum_type(oid, row.typname, row.typnamespace, row.typarray, labels)
+    if row.typelem:
+        element = layer.type(row.typelem)
+        if element is None:
+            raise InternalError(f"cache lookup failed for type {row.typelem}")
+        return replace(
+            make_array_type(element), oid=oid, name=row.typname, namespace=row.typnamespace, category="A", kind="b"
+        )
+    if row.typtype == "c":
+        return _like(REGISTRY.types[RECORD], row)
+    raise InternalError(f'type "{row.typname}" has kind "{row.typtype}", which is not known here')
+
+
+def _like(base: PgType, row: Record) -> PgType:
+    return replace(
+        base,
+        oid=row.oid,
+        name=row.typname,
+        namespace=row.typnamespace,
+        length=row.typlen,
+        by_value=row.typbyval,
+        category=row.typcategory,
+        kind=row.typtype,
+        element=row.typelem,
+        array=row.typarray,
+        formatted_name=None,
+    )
+
+
+# functions
+
+
+def internal_function(symbol: str, arguments: int) -> Function | None:
+    """The built-in function behind a symbol (pg_proc.prosrc of LANGUAGE internal)."""
+    candidates = [
+        item
+        for item in (*REGISTRY.functions_by_name.get(symbol, ()), *_by_symbol().get(symbol, ()))
+        if item.kind == "f" and len(item.arguments) == arguments
+    ]
+    return candidates[0] if candidates else None
+
+
+_symbols: dict[str, list[Function]] = {}
+
+
+def _by_symbol() -> dict[str, list[Function]]:
+    if not _symbols:
+        for item in REGISTRY.functions.values():
+            if item.source:
+                _symbols.setdefault(item.source, []).append(item)
+    return _symbols
+
+
+def _no_code(name: str) -> Callable[..., Any]:
+    def call(*_: Any) -> Any:
+        raise NotSupported(f"function {name} is in a language that is not supported")
+
+    return call
+
+
+def _function(row: Record) -> Function:
+    arguments = tuple(row.proargtypes)
+    base = internal_function(row.prosrc, len(arguments)) if row.prolang == INTERNAL_LANGUAGE else None
+    values: dict[str, Any] = {
+        "oid": row.oid,
+        "name": row.proname,
+        "arguments": arguments,
+        "result": row.prorettype,
+        "strict": row.proisstrict,
+        "volatility": row.provolatile,
+        "kind": row.prokind,
+        "returns_set": row.proretset,
+        "variadic": row.provariadic,
+        "argument_names": tuple(row.proargnames or ()),
+        "source": row.prosrc,
+        "namespace": row.pronamespace,
+    }
+    if base is None:
+        return Function(implementation=_no_code(row.proname), **values)
+    return replace(base, out_columns=(), defaults=(), **values)
+
+
+def functions(layer: CatalogLayer, name: str) -> tuple[Function, ...]:
+    """Users' functions of that name, of all schemas."""
+    rows = [row for row in layer.reader.find("pg_proc", proname=name) if row.oid >= FIRST_NORMAL_OID]
+    return tuple(layer.ask("function", row.oid) for row in sorted(rows, key=lambda row: row.oid))
+
+
+def function(layer: CatalogLayer, oid: int) -> Function | None:
+    """A user's function."""
+    row = layer.reader.one("pg_proc", oid=oid)
+    return None if row is None else _function(row)
+
+
+# operators and casts
+
+
+def _operator(row: Record) -> Operator:
+    return Operator(
+        oid=row.oid,
+        name=row.oprname,
+        left=row.oprleft,
+        right=row.oprright,
+        result=row.oprresult,
+        function=row.oprcode,
+        commutator=row.oprcom,
+        negator=row.oprnegate,
+        can_merge=row.oprcanmerge,
+        can_hash=row.oprcanhash,
+        namespace=row.oprnamespace,
+    )
+
+
+def operators(layer: CatalogLayer, name: str) -> tuple[Operator, ...]:
+    """Users' operators of that name, of all schemas."""
+    rows = [row for row in layer.reader.find("pg_operator", oprname=name) if row.oid >= FIRST_NORMAL_OID]
+    return tuple(layer.ask("operator", row.oid) for row in sorted(rows, key=lambda row: row.oid))
+
+
+def operator(layer: CatalogLayer, oid: int) -> Operator | None:
+    """A user's operator."""
+    row = layer.reader.one("pg_operator", oid=oid)
+    return None if row is None else _operator(row)
+
+
+def casts(layer: CatalogLayer) -> dict[tuple[int, int], Cast]:
+    """All of users' casts by (source, target): there are few, and resolution asks for many that do not exist."""
+    return {
+        (row.castsource, row.casttarget): Cast(
+            row.oid, row.castsource, row.casttarget, row.castfunc, row.castcontext, row.castmethod
+        )
+        for row in layer.reader.all("pg_cast")
+        if row.oid >= FIRST_NORMAL_OID
+    }
+
+
+# operator classes
+
+
+def operator_classes(layer: CatalogLayer) -> tuple[OperatorClass, ...]:
+    """All of users' operator classes; there are few."""
+    return tuple(_operator_class(layer, row) for row in layer.reader.all("pg_opclass") if row.oid >= FIRST_NORMAL_OID)
+
+
+def _operator_class(layer: CatalogLayer, row: Record) -> OperatorClass:
+    kind = row.opcintype
+    members = {
+        each.amopstrategy: each.amopopr
+        for each in layer.reader.find("pg_amop", amopfamily=row.opcfamily)
+        if each.amoplefttype == each.amoprighttype == kind
+    }
+    support = {
+        each.amprocnum: each.amproc
+        for each in layer.reader.find("pg_amproc", amprocfamily=row.opcfamily)
+        if each.amproclefttype == each.amprocrighttype == kind
+    }
+    family = layer.reader.one("pg_opfamily", oid=row.opcfamily)
+    return OperatorClass(
+        oid=row.oid,
+        name=row.opcname,
+        family=row.opcfamily,
+        family_name="" if family is None else family.opfname,
+        input_type=kind,
+        method=row.opcmethod,
+        default=row.opcdefault,
+        operators=_dense(members),
+        support=_dense(support),
+        namespace=row.opcnamespace,
+    )
+
+
+def _dense(numbered: dict[int, int]) -> tuple[int, ...]:
+    return tuple(numbered.get(number, 0) for number in range(1, max(numbered, default=0) + 1))
+
+
+# collations
+
+
+def collation(layer: CatalogLayer, oid: int) -> Collation | None:
+    """A collation by OID."""
+    row = layer.reader.one("pg_collation", oid=oid)
+    if row is None:
+        return None
+    return Collation(row.oid, row.collname, row.collnamespace, row.collprovider, row.collisdeterministic)
+
+
+def collations(layer: CatalogLayer, name: str) -> tuple[Collation, ...]:
+    """The collations of that name, of all schemas."""
+    rows = layer.reader.find("pg_collation", collname=name)
+    return tuple(layer.ask("collation", row.oid) for row in rows)
+
+
+def access_method(layer: CatalogLayer, name: str) -> int | None:
+    """An access method's OID by its name."""
+    row = layer.reader.one("pg_am", amname=name)
+    return None if row is None else int(row.oid)
+
+
+LOADERS: dict[str, Callable[..., Any]] = {
+    "type name": type_oid,
+    "type": user_type,
+    "functions": functions,
+    "function": function,
+    "operators": operators,
+    "operator": operator,
+    "casts": casts,
+    "operator classes": operator_classes,
+    "collation": collation,
+    "collations": collations,
+    "access method": access_method,
+}

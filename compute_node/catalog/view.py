@@ -1,0 +1,266 @@
+"""The catalog as one session sees it: search path and names → descriptors and declarations.
+
+The contract is ``sql/catalog_view.py``. Every answer comes from the built-in declarations first (``REGISTRY``), then
+from users' rows, through the layer's ``ask``. ``traced()`` gives a view that notes each question to the layer with its
+answer: what a plan was told, and with ``still_true`` whether it would be told the same now.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
+
+import compute_node.catalog.system_functions  # noqa: F401  (adds to REGISTRY)
+from aurora.errors import InternalError, InvalidSchemaName, UndefinedObject
+from compute_node.catalog.layer import CatalogLayer, Question, Role
+from compute_node.catalog.objects import Collation
+from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_CATALOG
+from compute_node.types import oids
+from compute_node.types.registry import REGISTRY, Aggregate, Cast, Function, Operator, OperatorClass, PgType
+
+Trace = dict[Question, Any]
+_BINARY_COERCIBLE = {oids.VARCHAR: oids.TEXT}
+"""types whose default operator class is another type's"""
+_BINARY_COERCIBLE |= dict.fromkeys((24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191), oids.OID)
+_ANYENUM = 3500
+
+
+class _Overloaded(Protocol):
+    """What several of one name may be told apart by."""
+
+    @property
+    def namespace(self) -> int:
+        """Its schema."""
+
+    @property
+    def signature(self) -> tuple[int, ...]:
+        """Its argument types."""
+
+
+_T = TypeVar("_T", bound=_Overloaded)
+
+
+_BUILTIN_CLASSES = {(item.input_type, item.method): item for item in REGISTRY.operator_classes.values() if item.default}
+
+
+class CatalogView:
+    """One state of the catalog along one search path; see ``sql/catalog_view.CatalogView``."""
+
+    def __init__(
+        self, layer: CatalogLayer, path: tuple[tuple[str, int], ...], explicit: tuple[str, ...], creation: str | None
+    ) -> None:
+        self.layer = layer
+        self.version = layer.version
+        self.search_path = tuple(name for name, _ in path)
+        self.explicit_path = explicit
+        """the schemas that the setting itself names"""
+        self.creation_schema = creation
+        """where CREATE without a schema puts things; None when the path names no existing schema"""
+        self._path = path
+        self.trace: Trace | None = None
+
+    def traced(self) -> CatalogView:
+        """The same view, that notes what it is asked in ``trace``."""
+        view = copy.copy(self)
+        view.trace = {}
+        return view
+
+    def _ask(self, kind: str, *key: Any) -> Any:
+        answer = self.layer.ask(kind, *key)
+        if self.trace is not None:
+            self.trace[(kind, *key)] = answer
+        return answer
+
+    # relations
+
+    def find_relation(self, schema: str | None, name: str) -> RelationDesc | None:
+        """By name, along the search path without a schema; 3F000 for an unknown schema."""
+        namespaces = [self.namespace(schema)] if schema is not None else [oid for _, oid in self._path]
+        for namespace in namespaces:
+            oid = self._ask("relation name", namespace, name)
+            if oid is not None:
+                return self.relation(oid)
+        return None
+
+    def relation(self, oid: int) -> RelationDesc | None:
+        """By OID."""
+        return self._ask("relation", oid)  # type: ignore[no-any-return]
+
+    def namespace(self, name: str) -> int:
+        """A schema's OID; 3F000 without one. ``pg_temp`` is the session's own."""
+        if name == "pg_temp":
+            name = next((each for each in self.search_path if each.startswith("pg_temp_")), name)
+        oid: int | None = self._ask("namespace", name)
+        if oid is None:
+            raise InvalidSchemaName(f'schema "{name}" does not exist')
+        return oid
+
+    def relation_is_visible(self, desc: RelationDesc) -> bool:
+        """Whether its bare name finds it."""
+        for _, namespace in self._path:
+            oid = self._ask("relation name", namespace, desc.name)
+            if oid is not None:
+                return bool(oid == desc.oid)
+        return False
+
+    # types
+
+    def find_type(self, schema: str | None, name: str) -> PgType | None:
+        """By PostgreSQL's internal name (int4, not integer)."""
+        for namespace in [self.namespace(schema)] if schema is not None else [oid for _, oid in self._path]:
+            if namespace == NAMESPACE_CATALOG and name in REGISTRY.types_by_name:
+                return REGISTRY.types_by_name[name]
+            oid = self._ask("type name", namespace, name)
+            if oid is not None:
+                return self.type(oid)
+        return None
+
+    def type(self, oid: int) -> PgType:
+        """By OID; 42704 for an unknown one."""
+        found: PgType | None = REGISTRY.types.get(oid) or self._ask("type", oid)
+        if found is None:
+            raise UndefinedObject(f"type with OID {oid} does not exist")
+        return found
+
+    def type_name(self, oid: int) -> tuple[str, str]:
+        """Schema and internal name of a type."""
+        kind = self.type(oid)
+        return self._ask("namespace name", kind.namespace) or "", kind.name
+
+    def type_is_visible(self, oid: int) -> bool:
+        """Whether its bare name finds it."""
+        kind = self.type(oid)
+        found = self.find_type(None, kind.name)
+        return found is not None and found.oid == oid
+
+    # functions, operators, casts
+
+    def functions(self, schema: str | None, name: str) -> Sequence[Function]:
+        """All of that name that the search path reaches; of equal signatures the first on the path."""
+        return self._along(schema, REGISTRY.functions_by_name.get(name, ()), self._ask("functions", name))
+
+    def _along(self, schema: str | None, builtin: Sequence[_T], users: Sequence[_T]) -> Sequence[_T]:
+        if schema is not None:
+            namespace = self.namespace(schema)
+            return [item for item in (*builtin, *users) if item.namespace == namespace]
+        if not users:
+            return builtin if any(oid == NAMESPACE_CATALOG for _, oid in self._path) else ()
+        found: list[_T] = []
+        seen: set[Any] = set()
+        for _, namespace in self._path:
+            here = list(builtin) if namespace == NAMESPACE_CATALOG else []
+            here += [item for item in users if item.namespace == namespace]
+            for item in here:
+                if item.signature not in seen:
+                    seen.add(item.signature)
+                    found.append(item)
+        return found
+
+    def function(self, oid: int) -> Function:
+        """By OID; XX000 for an unknown one."""
+        found: Function | None = REGISTRY.functions.get(oid)
+        if found is None and oid >= FIRST_NORMAL_OID:
+            found = self._ask("function", oid)
+        if found is None:
+            raise InternalError(f"cache lookup failed for function {oid}")
+        return found
+
+    def aggregate(self, oid: int) -> Aggregate | None:
+        """How aggregate ``oid`` runs; None for a plain function."""
+        return REGISTRY.aggregates.get(oid)
+
+    def operators(self, schema: str | None, name: str) -> Sequence[Operator]:
+        """All of that name that the search path reaches; of equal signatures the first on the path."""
+        return self._along(schema, REGISTRY.operators_by_name.get(name, ()), self._ask("operators", name))
+
+    def known_operator(self, oid: int) -> Operator | None:
+        """By OID; None for an unknown one."""
+        found: Operator | None = REGISTRY.operators.get(oid)
+        if found is None and oid >= FIRST_NORMAL_OID:
+            found = self._ask("operator", oid)
+        return found
+
+    def operator(self, oid: int) -> Operator:
+        """By OID; XX000 for an unknown one."""
+        found = self.known_operator(oid)
+        if found is None:
+            raise InternalError(f"cache lookup failed for operator {oid}")
+        return found
+
+    def cast(self, source: int, target: int) -> Cast | None:
+        """The pg_cast row."""
+        return REGISTRY.casts.get((source, target)) or self._ask("casts").get((source, target))
+
+    # operator classes, collations, access methods
+
+    def operator_classes(self, method: int) -> list[OperatorClass]:
+        """All of an access method, of all schemas."""
+        users: tuple[OperatorClass, ...] = self._ask("operator classes")
+        return [item for item in (*REGISTRY.operator_classes.values(), *users) if item.method == method]
+
+    def operator_class(self, oid: int) -> OperatorClass | None:
+        """By OID."""
+        found = REGISTRY.operator_classes.get(oid)
+        if found is None and oid >= FIRST_NORMAL_OID:
+            found = next((item for item in self._ask("operator classes") if item.oid == oid), None)
+        return found
+
+    def find_operator_class(self, schema: str | None, name: str, method: int) -> OperatorClass | None:
+        """By name; the first on the search path without a schema."""
+        named = [item for item in self.operator_classes(method) if item.name == name]
+        for namespace in [self.namespace(schema)] if schema is not None else [oid for _, oid in self._path]:
+            for item in named:
+                if item.namespace == namespace:
+                    return item
+        return None
+
+    def default_operator_class(self, type_oid: int, method: int = 403) -> OperatorClass | None:
+        """The default operator class for a type (binary-coercible types, arrays and enums too)."""
+        for item in self._ask("operator classes"):
+            if item.default and item.method == method and item.input_type == type_oid:
+                return item  # type: ignore[no-any-return]
+        known = _BUILTIN_CLASSES
+        found = known.get((type_oid, method))
+        if found is None and type_oid in _BINARY_COERCIBLE:
+            found = known.get((_BINARY_COERCIBLE[type_oid], method))
+        if found is None and type_oid:
+            kind = self.type(type_oid)
+            if kind.kind == "e":
+                return known.get((_ANYENUM, method))
+            if kind.element and kind.length == -1:
+                return known.get((oids.ANYARRAY, method))
+        return found
+
+    def collation(self, oid: int) -> Collation | None:
+        """By OID."""
+        return self._ask("collation", oid)  # type: ignore[no-any-return]
+
+    def find_collation(self, schema: str | None, name: str) -> Collation | None:
+        """By name; the first on the search path without a schema."""
+        named: tuple[Collation, ...] = self._ask("collations", name)
+        for namespace in [self.namespace(schema)] if schema is not None else [oid for _, oid in self._path]:
+            for item in named:
+                if item.namespace == namespace:
+                    return item
+        return None
+
+    def access_method(self, name: str) -> int | None:
+        """An access method's OID."""
+        return self._ask("access method", name)  # type: ignore[no-any-return]
+
+    # the rest
+
+    def role(self, name: str) -> Role | None:
+        """A role by name."""
+        return self.layer.role(name)
+
+
+def still_true(layer: CatalogLayer, trace: Trace) -> bool:
+    """Whether each question of a trace has the same answer in ``layer``. May wait for pages."""
+    for question, answer in trace.items():
+        now = layer.ask(*question)
+        if now is not answer and (now != answer or not isinstance(answer, (int, str, tuple))):
+            return False
+    return True

@@ -1,0 +1,136 @@
+"""The one door: every statement that runs a plan goes through here.
+
+```
+Statement + parameters ─ begin ─► ExecContext ─ executable ─► batches ─► Sink
+```
+
+``begin`` is where a statement starts, whoever asked for it: the wire's two protocols, cursors, COPY, EXPLAIN ANALYZE,
+EXECUTE, DDL's own queries, functions. What must hold for each run (privileges; later statistics and row security) has
+its place there, once. ``run`` runs to the end; ``start`` gives an ``Execution``, of which a portal takes as much as the
+client asks for. ``turn.run_point`` is the inlined twin of ``run`` for the packet that prepared statements come as; a
+test holds the two equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from compute_node.session import transactions
+from compute_node.session.sinks import Sink
+from compute_node.session.state import SessionState
+from compute_node.session.statement import Params, Statement
+
+Row = tuple[Any, ...]
+BATCH_ROWS = 2048
+"""Rows that go to a sink at once."""
+ALL = 9223372036854775807
+"""FETCH ALL"""
+
+
+def begin(session: SessionState, statement: Statement) -> Any:
+    """Begin one run: who may, since when, under which snapshot. The statement is current, and its relation locks are
+    held (``prepare.is_ready``)."""
+    refused = statement.executable.refused
+    if refused is not None:
+        refused()
+    return begin_text(session, statement.source)
+
+
+def begin_text(session: SessionState, source: str) -> Any:
+    """Book-keeping at the start of a statement: its transaction, times, the engine's context."""
+    session.query = source
+    session.query_start = session.env.statement_timestamp = session.clock()
+    transactions.ensure(session)
+    session.statements_in_txn += 1
+    session.plans.statements += 1
+    return session.engine.begin_statement(session)
+
+
+def run(session: SessionState, statement: Statement, params: Params, sink: Sink) -> int:
+    """Run a statement to its end; returns how many rows it gave or, without a result, affected."""
+    context = begin(session, statement)
+    executable = statement.executable
+    if statement.columns is None:
+        return int(executable.run(context, params))
+    sink.begin()
+    if statement.is_point:
+        rows = executable.fetch_all(context, params)
+        if rows:
+            sink.rows(rows)
+        count = len(rows)
+    else:
+        count = Execution(context, statement, params).pump(sink, ALL)
+    sink.end()
+    return count
+
+
+def start(session: SessionState, statement: Statement, params: Params) -> Execution:
+    """Begin a statement with a result; its rows come as they are taken."""
+    return Execution(begin(session, statement), statement, params)
+
+
+class Execution:
+    """A statement under way: batches come from the executor as somebody takes rows."""
+
+    __slots__ = ("_at", "_batch", "_batches", "_params", "context", "statement")
+
+    def __init__(self, context: Any, statement: Statement, params: Params) -> None:
+        self.context = context
+        self.statement = statement
+        self._params = params
+        self._batches: Iterator[list[Row]] | None = iter(statement.executable.rows(context, params))
+        self._batch: list[Row] = []
+        self._at = 0
+
+    def restart(self) -> None:
+        """From the first row again, in the same context and so under the same snapshot."""
+        self.close()
+        self._batches = iter(self.statement.executable.rows(self.context, self._params))
+
+    def has_more(self) -> bool:
+        """Whether another row follows; may read ahead, by one batch of the executor."""
+        while self._at >= len(self._batch):
+            if self._batches is None:
+                return False
+            following = next(self._batches, None)
+            if following is None:
+                self.close()
+                return False
+            self._batch, self._at = following, 0
+        return True
+
+    def take(self, limit: int) -> list[Row]:
+        """At most ``limit`` more rows; none is the end."""
+        if not self.has_more():
+            return []
+        at, batch = self._at, self._batch
+        if not at and len(batch) <= limit:
+            self._at = len(batch)
+            return batch
+        taken = batch[at : at + limit]
+        self._at = at + len(taken)
+        return taken
+
+    def batches(self) -> Iterator[list[Row]]:
+        """The rows that are left, a batch at a time."""
+        while batch := self.take(BATCH_ROWS):
+            yield batch
+
+    def pump(self, sink: Sink, limit: int) -> int:
+        """Give the sink at most ``limit`` rows; returns how many it got."""
+        sent = 0
+        while sent < limit:
+            batch = self.take(min(limit - sent, BATCH_ROWS))
+            if not batch:
+                break
+            sent += len(batch)
+            sink.rows(batch)
+        return sent
+
+    def close(self) -> None:
+        """No more rows are wanted."""
+        batches, self._batches = self._batches, None
+        self._batch, self._at = [], 0
+        if batches is not None and (end := getattr(batches, "close", None)) is not None:
+            end()

@@ -1,0 +1,139 @@
+"""Where the rows of a statement go: the client, a list, COPY's formats, a count.
+
+A sink gets ``begin`` before the statement runs, ``rows`` with each batch (and may wait there, for a client that does
+not read), ``end`` after the last. Next stage: the wire, behind the session's output.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from aurora.kernels import wire as wire_kernel
+from compute_node.protocol import messages
+from compute_node.session.copy_output import CopyWriter
+from compute_node.session.results import ResultFormat
+from compute_node.session.state import SessionState
+
+Row = tuple[Any, ...]
+FLUSH_BYTES = 65536
+"""Output that goes out before the turn ends."""
+
+
+class Sink(Protocol):
+    """Takes the rows of one run, or of one part of it."""
+
+    def begin(self) -> None:
+        """Before the statement runs."""
+
+    def rows(self, batch: list[Row]) -> None:
+        """The next rows, never none. May wait."""
+
+    def end(self) -> None:
+        """After the last row; not called when an error ended the run."""
+
+
+class RowList:
+    """All rows, in ``found``: for what the server itself asks."""
+
+    __slots__ = ("found",)
+
+    def __init__(self) -> None:
+        self.found: list[Row] = []
+
+    def begin(self) -> None:
+        """Nothing to do."""
+
+    def rows(self, batch: list[Row]) -> None:
+        """Keep them."""
+        self.found += batch
+
+    def end(self) -> None:
+        """Nothing to do."""
+
+
+class NoRows:
+    """Nobody wants the rows; who runs the statement counts them."""
+
+    __slots__ = ()
+
+    def begin(self) -> None:
+        """Nothing to do."""
+
+    def rows(self, batch: list[Row]) -> None:
+        """Drop them."""
+
+    def end(self) -> None:
+        """Nothing to do."""
+
+
+NO_ROWS = NoRows()
+
+
+class _Output:
+    """Bytes into the session's output, sent on a piece at a time."""
+
+    __slots__ = ("_session", "_unsent_bytes")
+
+    def __init__(self, session: SessionState) -> None:
+        self._session = session
+        self._unsent_bytes = 0
+
+    def _put(self, data: bytes) -> None:
+        session = self._session
+        session.gated = True
+        session.out.append(data)
+        self._unsent_bytes += len(data)
+        if self._unsent_bytes >= FLUSH_BYTES:
+            self._unsent_bytes = 0
+            session.port.flush()
+            session.check_interrupts()
+
+
+class WireRows(_Output):
+    """DataRow messages in the client's formats; with ``described``, RowDescription before them."""
+
+    __slots__ = ("_described", "_result")
+
+    def __init__(self, session: SessionState, result: ResultFormat, described: bool = False) -> None:
+        super().__init__(session)
+        self._result = result
+        self._described = described
+
+    def begin(self) -> None:
+        """RowDescription, where it is asked for; once."""
+        if self._described:
+            self._described = False
+            self._session.out.append(self._result.row_description)
+
+    def rows(self, batch: list[Row]) -> None:
+        """One kernel call a batch."""
+        result = self._result
+        self._put(wire_kernel.encode_rows(batch, result.codes, result.converters, self._session.env))
+
+    def end(self) -> None:
+        """The tag is the caller's."""
+
+
+class CopyRows(_Output):
+    """COPY TO STDOUT: its messages around the rows in COPY's format."""
+
+    __slots__ = ("_columns", "_writer")
+
+    def __init__(self, session: SessionState, writer: CopyWriter, columns: int) -> None:
+        super().__init__(session)
+        self._writer = writer
+        self._columns = columns
+
+    def begin(self) -> None:
+        """CopyOutResponse and the format's header."""
+        out = self._session.out
+        out.append(messages.copy_response(b"H", self._columns, self._writer.binary))
+        out.append(self._writer.start())
+
+    def rows(self, batch: list[Row]) -> None:
+        """CopyData a row."""
+        self._put(self._writer.rows(batch))
+
+    def end(self) -> None:
+        """The format's trailer and CopyDone."""
+        self._session.out += [self._writer.end(), messages.COPY_DONE]

@@ -1,0 +1,105 @@
+"""``Statement``: one statement, ready to run in any session that plans alike.
+
+It holds what stays the same from run to run: what runs (an executable, or the parse tree of a utility statement) and
+what the wire, the transaction and the plan cache must know of it. Who runs it, with which values and where its rows
+go is the door's matter (``door``). Invariant: but for ``version`` and ``role_generation``, which say under what it was
+last found valid, and the table of formats, nothing of it ever changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+from compute_node.protocol.messages import Column
+from compute_node.session.results import ResultFormat, parameter_codes
+from compute_node.types.registry import PgType
+
+if TYPE_CHECKING:
+    from compute_node.session.state import SessionState
+
+Params = tuple[Any, ...]
+"""the values of $1 …"""
+FORMATS_KEPT = 8
+
+
+class Statement:
+    """A query (``executable``) or a utility statement (``node``).
+
+    ``columns`` is None when it gives no rows (of a utility statement: see ``utility.columns_of``). ``fast`` is set for
+    plain BEGIN, COMMIT and ROLLBACK and runs them. ``kinds`` are the parameters' types, ``codes`` the kernel's
+    codes. ``locks`` are the relation locks that a transaction must hold before the statement's snapshot is taken.
+    ``shareable``: other statements of the same text may use it. ``point``: the one generated function that is the whole
+    statement (``exec.point``), or for one without a result what counts its rows; None for all others.
+    """
+
+    __slots__ = (
+        "codes", "columns", "executable", "fast", "formats", "is_point", "kinds", "locks", "node", "param_types",
+        "point", "shareable", "source", "tag", "version", "writes",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        source: str,
+        version: int,
+        param_types: Sequence[int] = (),
+        executable: Any = None,
+        node: Any = None,
+        fast: Callable[[SessionState], bytes] | None = None,
+        shareable: bool = True,
+        kinds: Sequence[PgType] = (),
+    ) -> None:
+        self.source = source
+        self.version = version
+        self.param_types = tuple(param_types)
+        self.kinds = tuple(kinds if executable is None else executable.param_kinds)
+        self.codes = parameter_codes(self.kinds)
+        self.executable = executable
+        self.node = node
+        self.fast = fast
+        self.formats: dict[bytes, ResultFormat] = {}
+        self.tag: str = ""
+        self.is_point = self.writes = False
+        self.shareable = shareable
+        self.columns: tuple[Column, ...] | None = None
+        self.point: Callable[[Any, Params], Any] | None = None
+        self.locks: Any = None
+        if executable is not None:
+            self.tag = executable.tag
+            self.is_point = bool(executable.is_point)
+            self.locks = executable.locks
+            self.writes = not executable.planned.read_only
+            self.shareable = shareable and not executable.planned.momentary
+            if executable.columns is None:
+                self.point = executable.run
+            else:
+                self.columns = tuple(
+                    Column(column.name, kind, column.typmod, column.table, column.column)
+                    for column, kind in zip(executable.columns, executable.column_kinds, strict=True)
+                )
+                self.point = executable.fetch_all if self.is_point else None
+
+    def format_for(self, raw_formats: bytes) -> ResultFormat:
+        """The result format for Bind's raw format codes."""
+        found = self.formats.get(raw_formats)
+        if found is None:
+            found = ResultFormat(self.columns or (), raw_formats)
+            if len(self.formats) < FORMATS_KEPT:
+                self.formats[raw_formats] = found
+        return found
+
+    def outdated(self) -> Statement:
+        """The same statement as one to be planned again before it runs; a utility statement as it is."""
+        if self.node is not None:
+            return self
+        old = copy(self)
+        old.version = -2
+        return old
+
+    def same_result(self, other: Statement) -> bool:
+        """Whether two plans of a statement promise the client the same columns."""
+        mine, theirs = self.columns, other.columns
+        if mine is None or theirs is None:
+            return mine is theirs
+        return [(c.name, c.type_oid, c.typmod) for c in mine] == [(c.name, c.type_oid, c.typmod) for c in theirs]
