@@ -112,19 +112,8 @@ class CatalogLayer:
         """What a role may do."""
         found = self._rights.get(role)
         if found is None:
-            found = self._rights[role] = Rights(self, role)
+            found = self._rights[role] = Rights(self.ask, role, self.database_oid)
         return found
-
-    def acl_of(self, kind: str, oid: int) -> tuple[str, int, Acl]:
-        """(name, owner, access control list) of an object of a kind in ``rights.OBJECTS``."""
-        found = self.ask("acl", kind, oid)
-        if found is None:
-            raise InternalError(f"cache lookup failed for {kind} {oid}")
-        return found  # type: ignore[no-any-return]
-
-    def restricted_functions(self) -> dict[int, tuple[str, int, Acl]]:
-        """(name, owner, list) of the functions that have a list of their own: everybody may call the others."""
-        return self.ask("restricted functions")  # type: ignore[no-any-return]
 
     # namespaces
 

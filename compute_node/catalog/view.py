@@ -15,6 +15,7 @@ import compute_node.catalog.system_functions  # noqa: F401  (adds to REGISTRY)
 from aurora.errors import InternalError, InvalidSchemaName, UndefinedObject
 from compute_node.catalog.layer import CatalogLayer, Question, Role
 from compute_node.catalog.objects import Collation
+from compute_node.catalog.rights import Rights
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_CATALOG
 from compute_node.types import oids
@@ -72,6 +73,10 @@ class CatalogView:
         if self.trace is not None:
             self.trace[(kind, *key)] = answer
         return answer
+
+    def rights(self, role: int) -> Rights:
+        """What a role may do."""
+        return Rights(self._ask, role, self.layer.database_oid)
 
     # relations
 
