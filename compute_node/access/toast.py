@@ -24,9 +24,9 @@ import lz4.block
 from aurora.errors import DataCorrupted, InvariantViolation, ProgramLimitExceeded
 from aurora.kernels import pglz
 from aurora.kernels import tuples as tuples_kernel
-from aurora.kernels.python.btree import next_prefix
 from aurora.kernels.python.heap import RETRY
 from aurora.kernels.python.tuples import METHOD_LZ4, METHOD_PGLZ, METHOD_PLAIN, POINTER_BYTES
+from compute_node.access.index_access import ScanKey
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.txn.transaction import Txn
@@ -41,6 +41,8 @@ MAIN_BYTES_TARGET = 8160
 CHUNK_BYTES = 1996
 VALUE_BYTES_MAX = (1 << 30) - 5
 """PostgreSQL's limit of a palloc, less the length word."""
+AT_MOST, EQUAL, AT_LEAST = 2, 3, 4
+"""Strategies of a B-tree operator class."""
 CHUNKS_PER_TURN = 64
 VALUE_ID_MAX = 0xFFFFFFFF
 DELETE_REDO_BYTES = 256
@@ -268,21 +270,10 @@ class Toaster:
                     load.cancel()
 
     def _chunk_tids(self, value_id: int, first: int, last: int | None) -> Iterator[list[int]]:
-        index = self._chunks.indexes[0]
-        prefix = index.codec.encode((value_id,))
-        low = prefix + index.codec.column(1, first)
-        high = next_prefix(prefix if last is None else prefix + index.codec.column(1, last))
-        while True:
-            found = index.tree.range_tids(low, high, False)
-            if isinstance(found, int):
-                self._load(found)
-                continue
-            tids, following = found
-            if tids:
-                yield tids
-            if following is None:
-                return
-            low = following
+        keys = [ScanKey(0, EQUAL, value_id), ScanKey(1, AT_LEAST, first)]
+        if last is not None:
+            keys.append(ScanKey(1, AT_MOST, last))
+        return self._chunks.indexes[0].tids(keys)  # type: ignore[no-any-return]
 
     # Writing
 
@@ -326,21 +317,14 @@ class Toaster:
 
     def _last_id(self, chunks: Any) -> int:
         """The greatest id that any chunk, dead ones included, has; 0 without one."""
-        index, high = chunks.indexes[0], None
         projection = chunks.projection((1,), False)
-        while True:
-            found = index.tree.range_tids(b"", high, True)
-            if isinstance(found, int):
-                self._load(found)
-                continue
-            tids, high = found
+        for tids in chunks.indexes[0].tids((), True):
             for tid in tids:
                 while type(rows := chunks.heap.fetch_stored([tid], projection)) is int:
                     self._load(rows)
                 if rows:
                     return int(rows[0][0])
-            if high is None:
-                return 0
+        return 0
 
     def drop_version(self, txn: Txn, tid: int) -> None:
         """Version ``tid`` was deleted: so are its values out of line."""
