@@ -1,7 +1,8 @@
 """``python -m aurora.sim``: run seeds; a failure prints its seed, the promise broken, and how to run it again.
 
 ``--seeds N [--first F] [--jobs J]`` runs many, ``--seed S [--without A,B] [--log]`` one, ``--shrink`` makes a failure
-smaller, ``--points`` and ``--checks`` list what there is.
+smaller, ``--points`` and ``--checks`` list what there is. ``--compute`` runs the compute half's simulator
+(``aurora/sim/compute``) instead of the storage half's.
 """
 
 from __future__ import annotations
@@ -12,8 +13,12 @@ import multiprocessing
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from aurora.sim.checks import CATALOGUE
+from aurora.sim.compute import checks as compute_checks
+from aurora.sim.compute import knobs as compute_knobs
+from aurora.sim.compute import runner as compute_runner
 from aurora.sim.faults import FAULTS
 from aurora.sim.knobs import SWITCHES, draw
 from aurora.sim.points import points
@@ -26,6 +31,7 @@ TRACE_LINES = 60
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m aurora.sim", description=__doc__)
+    parser.add_argument("--compute", action="store_true", help="transactions, locks, cache, vacuum, extents")
     parser.add_argument("--seeds", type=int, default=100, help="how many seeds to run")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count(), help="processes (default: the cores)")
@@ -38,7 +44,10 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--checks", action="store_true", help="list the promises")
     arguments = parser.parse_args(argv)
     arguments.without = tuple(filter(None, arguments.without.split(",")))
-    unknown = set(arguments.without) - {*FAULTS, *WORKLOADS, *SWITCHES}
+    known = {*FAULTS, *WORKLOADS, *SWITCHES}
+    if arguments.compute:
+        known = {*compute_knobs.FAULT_NAMES, *compute_knobs.WORKLOAD_NAMES, *compute_knobs.SERVICE_NAMES}
+    unknown = set(arguments.without) - known
     if unknown:
         parser.error(f"--without does not know {', '.join(sorted(unknown))}")
     return arguments
@@ -51,15 +60,17 @@ def main(argv: list[str] | None = None) -> int:
         print("\n".join(f"{name:28} {where}" for name, where in points()))
         return 0
     if arguments.checks:
-        print("\n".join(f"{kind.name:28} {kind.promise}" for kind in CATALOGUE))
+        promises = compute_checks.CATALOGUE if arguments.compute else CATALOGUE
+        print("\n".join(f"{kind.name:28} {kind.promise}" for kind in promises))
         return 0
     if arguments.log:
         logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="           %(name)s: %(message)s")
     else:
         quiet()
     if arguments.seed is not None:
-        print(f"seed {arguments.seed}: {draw(arguments.seed, arguments.without)}")
-        outcome = run_one(arguments.seed, arguments.without)
+        knobs = compute_knobs.draw if arguments.compute else draw
+        print(f"seed {arguments.seed}: {knobs(arguments.seed, arguments.without)}")
+        outcome = (compute_runner.run_one if arguments.compute else run_one)(arguments.seed, arguments.without)
         if isinstance(outcome, Failure):
             _tell(outcome, arguments.shrink)
             return 1
@@ -70,9 +81,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     seeds = range(arguments.first, arguments.first + arguments.seeds)
-    totals, failed = Totals(), 0
+    failed = 0
+    totals: Any = compute_runner.Totals() if arguments.compute else Totals()
+    many = compute_runner.run_many if arguments.compute else run_many
     began = told = time.monotonic()
-    for outcome in run_many(seeds, arguments.jobs, arguments.without):
+    for outcome in many(seeds, arguments.jobs, arguments.without):
         if isinstance(outcome, Failure):
             failed += 1
             _tell(outcome, arguments.shrink)
@@ -93,7 +106,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _tell(failure: Failure, smaller: bool) -> None:
     if smaller:
-        failure = shrink(failure)
+        failure = (compute_runner.shrink if failure.which else shrink)(failure)
     sys.stderr.write("\n".join(_lines(failure)) + "\n")
 
 

@@ -37,12 +37,14 @@ class Failure:
     knobs: str
     recent: tuple[str, ...]
     stack: str
+    which: str = ""
+    """the simulator's flag, where it is not storage's"""
 
     @property
     def command(self) -> str:
         """What replays it."""
         less = f" --without {','.join(self.without)}" if self.without else ""
-        return f"python -m aurora.sim --seed {self.seed}{less} --log"
+        return f"python -m aurora.sim {self.which}--seed {self.seed}{less} --log"
 
 
 @dataclass

@@ -31,7 +31,10 @@ class MemoryVolume:
         self.history: list[tuple[int, int, int, int, int, bytes]] = []
         self.pages: dict[int, bytearray] = {}
         self.reads = 0
-        self._records: list[tuple[int, int, bytes, bool]] = []
+        self.pg_last: dict[int, int] = {}
+        """The last durable LSN of each protection group."""
+        self._records: list[tuple[int, int, int, bytes, bool]] = []
+        self._cpls: list[int] = []
         self.ensured: list[int] = []
         """What ``ensure_pages`` was asked for."""
         self._waiting: list[tuple[int, Done]] = []
@@ -44,36 +47,44 @@ class MemoryVolume:
     def advance(self, lsn: int | None = None) -> None:
         """Raise the VDL to the last CPL at or below ``lsn`` (None: all of the log) and apply the records up to
         there."""
-        cpl = self.vdl
-        for run in self.log.take():
-            if self.keep_history:
-                self.history.append(run)
-            _, prev, _, _, _, data = run
-            for at, _, page_no, page_prev, flags, offset, end in redo.scan(data, prev):
-                self._records.append((at, -1 if flags & 2 else page_no, data[offset:end], not page_prev))
-                if flags & 1:
-                    self._waiting.append((at, _nothing))
-        cpls = [at for at, done in self._waiting if done is _nothing and (lsn is None or at <= lsn)]
-        cpl = max(cpls, default=self.vdl)
-        self._records.sort()
-        applied = 0
-        for at, page_no, ops, starts_anew in self._records:
-            if at > cpl:
-                break
-            applied += 1
-            if page_no >= 0:
-                if starts_anew:
-                    self.pages.pop(page_no, None)
-                if starts_anew and not ops:
-                    continue  # FREE
-                page = self.pages.setdefault(page_no, bytearray(PAGE_BYTES))
-                redo.apply(page, ops, 0, len(ops), at)
-        del self._records[:applied]
-        self.vdl = max(self.vdl, cpl)
+        self._take()
+        upto = max((at for at in self._cpls if lsn is None or at <= lsn), default=self.vdl)
+        self._cpls = [at for at in self._cpls if at > upto]
+        self._apply(upto)
+        self.vdl = max(self.vdl, upto)
         ready = sorted((entry for entry in self._waiting if entry[0] <= self.vdl), key=lambda entry: entry[0])
         self._waiting = [entry for entry in self._waiting if entry[0] > self.vdl]
         for _, done in ready:
             done(None)
+
+    def _take(self) -> None:
+        """What is in the log's open end: its records in LSN order, its CPLs."""
+        for run in self.log.take():
+            if self.keep_history:
+                self.history.append(run)
+            pg, prev, _, _, _, data = run
+            for at, _, page_no, page_prev, flags, offset, end in redo.scan(data, prev):
+                self._records.append((at, pg, -1 if flags & 2 else page_no, data[offset:end], not page_prev))
+                if flags & 1:
+                    self._cpls.append(at)
+        self._records.sort()
+
+    def _apply(self, upto: int) -> None:
+        applied = 0
+        for at, pg, page_no, ops, starts_anew in self._records:
+            if at > upto:
+                break
+            applied += 1
+            self.pg_last[pg] = at
+            if page_no < 0:
+                continue
+            if starts_anew:
+                self.pages.pop(page_no, None)
+            if starts_anew and not ops:
+                continue  # FREE
+            page = self.pages.setdefault(page_no, bytearray(PAGE_BYTES))
+            redo.apply(page, ops, 0, len(ops), at)
+        del self._records[:applied]
 
     def when_durable(self, lsn: int, done: Done) -> None:
         """Call ``done(None)`` once ``vdl`` ≥ lsn."""
@@ -110,7 +121,3 @@ class MemoryVolume:
     async def read_pages(self, page_nos: Sequence[int]) -> list[bytes | None]:
         """Several pages as of the VDL."""
         return [self.read_page(page_no) for page_no in page_nos]
-
-
-def _nothing(_: Any) -> None:
-    """Marks a CPL among the waiters."""

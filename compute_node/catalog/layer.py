@@ -15,14 +15,20 @@ from typing import Any
 
 from aurora.errors import InternalError
 from compute_node.catalog import objects
+from compute_node.catalog.rights import OBJECTS, Rights, effective
+from compute_node.catalog.roles import RoleGraph, load_graph
 from compute_node.catalog.rows import CatalogReader, Record
+from compute_node.relations.access_methods import METHODS_BY_OID
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS_BY_OID
+from compute_node.types.acl import Acl, decode_all
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
 _DESC_FLAG, _NULLS_FIRST_FLAG = 1, 2
 Question = tuple[Any, ...]
 """a kind and its key"""
+DATABASE = 5
+"""OID of the database postgres"""
 NEUTRAL_ENV = TypeEnv(timezone=UTC)
 """Settings under which values are kept as text in the catalog (attmissingval)."""
 
@@ -73,6 +79,9 @@ class CatalogLayer:
         self.views: dict[tuple[str, str, str | None], Any] = {}
         """the views made over this layer, by what decides the search path"""
         self._answers: dict[Question, Any] = {}
+        self._rights: dict[int, Rights] = {}
+        self.database_oid = DATABASE
+        """the database whose catalogs these are"""
 
     def ask(self, kind: str, *key: Any) -> Any:
         """The answer to a question of a kind in ``_LOADERS``; None when there is no such object."""
@@ -92,6 +101,20 @@ class CatalogLayer:
             if not _STALE[question[0]](question, answer, change)
         }
         return new
+
+    # privileges
+
+    @property
+    def role_graph(self) -> RoleGraph:
+        """Who is a member of whom."""
+        return self.ask("role graph")  # type: ignore[no-any-return]
+
+    def rights(self, role: int) -> Rights:
+        """What a role may do."""
+        found = self._rights.get(role)
+        if found is None:
+            found = self._rights[role] = Rights(self.ask, role, self.database_oid)
+        return found
 
     # namespaces
 
@@ -118,7 +141,15 @@ class CatalogLayer:
         if row is None:
             return None
         if oid in CATALOGS_BY_OID:
-            return replace(CATALOGS_BY_OID[oid].desc, rows=row.reltuples, pages=row.relpages)
+            mapped = CATALOGS_BY_OID[oid].desc
+            lists = {each.attnum: each.attacl for each in self.reader.find("pg_attribute", attrelid=oid)}
+            columns = mapped.columns
+            if any(items is not None for items in lists.values()):
+                columns = tuple(replace(each, acl=decode_all(lists.get(each.attno))) for each in columns)
+            return replace(
+                mapped, rows=row.reltuples, pages=row.relpages, columns=columns, acl=decode_all(row.relacl),
+                owner=row.relowner,
+            )  # fmt: skip
         columns = self._load_columns(oid)
         return RelationDesc(
             oid=oid,
@@ -140,6 +171,8 @@ class CatalogLayer:
             types=self._user_types(columns),
             fillfactor=_fillfactor(row.reloptions),
             options=tuple(row.reloptions or ()),
+            toast=self.relation(row.reltoastrelid) if row.reltoastrelid else None,
+            acl=decode_all(row.relacl),
         )
 
     def _load_columns(self, oid: int) -> tuple[ColumnDesc, ...]:
@@ -165,6 +198,9 @@ class CatalogLayer:
                 identity=row.attidentity,
                 generated=row.attgenerated,
                 collation=row.attcollation,
+                storage=row.attstorage,
+                compression=row.attcompression,
+                acl=decode_all(row.attacl),
             )
             for row in found
         )
@@ -223,7 +259,7 @@ class CatalogLayer:
             predicate=row.indpred,
             nulls_not_distinct=row.indnullsnotdistinct,
             constraint=constraint,
-            method="btree" if entry.relam == 403 else "hash",
+            method=METHODS_BY_OID[entry.relam].name,
         )
 
     def _load_checks(self, oid: int) -> tuple[tuple[str, str], ...]:
@@ -310,6 +346,28 @@ def _role(layer: CatalogLayer, name: str) -> Role | None:
     return None if row is None else role_from_row(row)
 
 
+def _graph(layer: CatalogLayer) -> RoleGraph:
+    database = layer.reader.one("pg_database", oid=layer.database_oid)
+    return load_graph(layer.reader, 0 if database is None else database.datdba)
+
+
+def _acl(layer: CatalogLayer, kind: str, oid: int) -> tuple[str, int, Acl] | None:
+    catalog, key, name, owner, items = OBJECTS[kind]
+    row = layer.reader.one(catalog, **{key: oid})
+    if row is None:
+        return None
+    holder = getattr(row, owner)
+    return getattr(row, name), holder, effective(kind, holder, getattr(row, items))
+
+
+def _restricted(layer: CatalogLayer) -> dict[int, tuple[str, int, Acl]]:
+    return {
+        row.oid: (row.proname, row.proowner, effective("function", row.proowner, row.proacl))
+        for row in layer.reader.all("pg_proc")
+        if row.proacl is not None
+    }
+
+
 _LOADERS: dict[str, Callable[..., Any]] = {
     "namespace": _by("pg_namespace", "oid", nspname="name"),
     "namespace name": _by("pg_namespace", "nspname", oid="oid"),
@@ -320,6 +378,9 @@ _LOADERS: dict[str, Callable[..., Any]] = {
     "role": _role,
     "role name": _by("pg_authid", "rolname", oid="oid"),
     "database": lambda layer, name: layer.reader.one("pg_database", datname=name),
+    "role graph": _graph,
+    "acl": _acl,
+    "restricted functions": _restricted,
     **objects.LOADERS,
 }
 
@@ -361,6 +422,9 @@ _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
     "role": _of_catalog("pg_authid"),
     "role name": _of_catalog("pg_authid"),
     "database": _of_catalog("pg_database"),
+    "role graph": _of_catalog("pg_authid", "pg_auth_members", "pg_database"),
+    "acl": lambda question, answer, change: OBJECTS[question[1]][0] in change.written,
+    "restricted functions": _of_catalog("pg_proc"),
     "type name": _found("pg_type"),
     "type": lambda question, answer, change: answer is None or change.alters((question[1], answer.element)),
     "functions": _of_catalog("pg_proc"),

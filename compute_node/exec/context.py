@@ -5,15 +5,10 @@ The session makes one per portal; executables and nodes are shared and keep noth
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import Any
 
-from aurora.errors import QueryCanceled
 from compute_node.hub import HUB
 from compute_node.types.registry import FunctionContext, TypeEnv
-
-TURN_S = 0.01
-"""how long a statement may hold the loop before it lets others run"""
 
 _NO_PARAMS: list[Any] = []
 
@@ -27,7 +22,6 @@ class ExecContext:
 
     __slots__ = (
         "_function_context",
-        "_turn_ends",
         "catalog",
         "env",
         "exec_params",
@@ -64,7 +58,6 @@ class ExecContext:
         self.params = params
         self.exec_params = [None] * exec_params
         self.scratch: dict[Any, Any] = {}
-        self._turn_ends = monotonic() + TURN_S
 
     @property
     def function_context(self) -> FunctionContext:
@@ -75,13 +68,7 @@ class ExecContext:
         return found
 
     def check(self) -> None:
-        """At batch boundaries: raises 57014 when the statement was cancelled; lets the loop turn when its time is
-        up."""
-        if self.session.cancel_requested:
-            raise QueryCanceled("canceling statement due to user request")
-        if monotonic() >= self._turn_ends:
-            if HUB.in_greenlet():
-                HUB.yield_turn()
-                if self.session.cancel_requested:
-                    raise QueryCanceled("canceling statement due to user request")
-            self._turn_ends = monotonic() + TURN_S
+        """At batch boundaries: raises what a cancel, a timeout or a shutdown has left for the session; lets the loop
+        turn when its time is up."""
+        self.session.check_interrupts()
+        HUB.pulse()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from aurora.errors import InsufficientPrivilege
 from compute_node.exec.builder import Builder
 from compute_node.exec.compile.compiler import too_complex
 from compute_node.exec.compile.runtime import concatenate
@@ -67,8 +68,10 @@ class Executable:
         "locks",
         "param_kinds",
         "planned",
+        "refused",
         "run",
         "tag",
+        "told",
     )
 
     def __init__(
@@ -82,6 +85,10 @@ class Executable:
         self.tag = planned.command.upper()
         self._builder = Builder(planned, catalog, wrap)
         self._root: Node | None = None
+        self.told: Any = None
+        """what the catalog has told of the objects that the plan names; its maker's matter"""
+        self.refused: Callable[[], None] | None = None
+        """raises 42501, where the check of privileges has failed"""
         self._modifying_ctes = [
             number for number, plan in enumerate(planned.ctes) if isinstance(plan, (Insert, Update, Delete))
         ]
@@ -112,6 +119,16 @@ class Executable:
         if self._root is None:
             self._root = self._builder.node(self.planned.plan)
         return self._root
+
+    def refuse(self, message: str) -> None:
+        """Whoever it is for may not run it: the door raises 42501 with this message, and so do its functions."""
+
+        def refused(*_: Any) -> Any:
+            raise InsufficientPrivilege(message)
+
+        self.refused = refused
+        self.is_point = False
+        self.run = self.fetch_all = refused
 
     def rows(self, ctx: ExecContext, params: Params) -> Iterator[Batch]:
         """Batches of result rows."""

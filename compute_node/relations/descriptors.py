@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from compute_node.types.acl import Acl
 from compute_node.types.registry import PgType
 
 
@@ -28,6 +29,11 @@ class ColumnDesc:
     identity: str = ""
     generated: str = ""
     collation: int = 0
+    storage: str = ""
+    """p, e, x or m as pg_attribute.attstorage; empty: the type's"""
+    compression: str = ""
+    """p pglz, l lz4; empty: default_toast_compression"""
+    acl: Acl | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,10 @@ class RelationDesc:
     is_shared: bool = False
     fillfactor: int = 100
     options: tuple[str, ...] = ()
+    toast: RelationDesc | None = None
+    """where its values out of line are"""
+    acl: Acl | None = None
+    """who may do what; None is the default (``types/acl.acl_default``)"""
     types: Mapping[int, PgType] = field(default_factory=dict)
     """the types of its columns that are no built-in ones, by OID"""
     extra: dict[str, Any] = field(default_factory=dict)

@@ -52,6 +52,9 @@ REPORTED: Final = (
 )  # fmt: skip
 """Settings whose changes the client hears of, in the order of the first report."""
 
+GUARDED: Final = frozenset(("role", "session_authorization"))
+"""Settings that say whom the session acts as."""
+
 _BOOLEANS = {
     "on": True, "true": True, "yes": True, "1": True, "t": True, "y": True, "tr": True, "tru": True, "ye": True,
     "off": False, "false": False, "no": False, "0": False, "f": False, "n": False, "of": False, "fa": False,
@@ -339,13 +342,18 @@ class Settings:
     """One session's settings over the server's.
 
     ``base`` is the server's own dict (config file, command line), shared by all sessions. ``changed(name, value)`` is
-    called after each effective change, also by an undo.
+    called after each effective change, also by an undo. ``permit(setting, value)`` is asked before a change that
+    depends on who makes it (``GUARDED``, and settings for superusers): it raises 42501 or 22023.
     """
 
-    __slots__ = ("_base", "_changed", "_local", "_session", "_startup", "_undo", "superuser")
+    __slots__ = ("_base", "_changed", "_local", "_permit", "_session", "_startup", "_undo", "superuser")
 
     def __init__(
-        self, base: dict[str, SettingValue], superuser: bool, changed: Callable[[str, SettingValue], None]
+        self,
+        base: dict[str, SettingValue],
+        superuser: bool,
+        changed: Callable[[str, SettingValue], None],
+        permit: Callable[[Setting, SettingValue], None] | None = None,
     ) -> None:
         self._base = base
         self._session: dict[str, SettingValue] = {}
@@ -353,6 +361,7 @@ class Settings:
         self._local: dict[str, SettingValue] = {}
         self._undo: list[tuple[str, object, object]] = []
         self._changed = changed
+        self._permit = permit
         self.superuser = superuser
 
     def get(self, name: str) -> SettingValue:
@@ -399,8 +408,15 @@ class Settings:
             self._check_custom(name)
             self._put(key, text, local)
             return
-        self._check_permitted(setting)
-        self._put(key, parse_value(setting, text), local)
+        value = parse_value(setting, text)
+        self._check_permitted(setting, value)
+        self._assign(key, value, local)
+
+    def _assign(self, key: str, value: SettingValue, local: bool) -> None:
+        self._put(key, value, local)
+        if key == "session_authorization":
+            # Another user begins with no role set (manual, SET SESSION AUTHORIZATION).
+            self._put("role", "none", local)
 
     def force(self, name: str, value: SettingValue) -> None:
         """Put a value without checks and without undo: what the server itself knows (is_superuser and the like)."""
@@ -415,20 +431,24 @@ class Settings:
             self._check_custom(name)
             self._startup[key] = text
             return
+        value = parse_value(setting, text)
         if setting.context not in ("backend", "superuser-backend"):
-            self._check_permitted(setting)
-        self._startup[key] = value = parse_value(setting, text)
+            self._check_permitted(setting, value)
+        self._startup[key] = value
         self._changed(setting.name, value)
 
     def set_stored(self, name: str, text: str) -> None:
         """A setting that ALTER SYSTEM, DATABASE or ROLE has stored: it becomes what RESET gives. Whoever stored it
-        had the right to."""
+        had the right to; but whom the session may act as is asked now."""
         key = name.lower()
         setting = DEFINITIONS.get(key)
         if setting is None:
             self._startup[key] = text
             return
-        self._startup[key] = value = parse_value(setting, text)
+        value = parse_value(setting, text)
+        if self._permit is not None and setting.name in GUARDED:
+            self._permit(setting, value)
+        self._startup[key] = value
         self._changed(setting.name, value)
 
     def reset(self, name: str, local: bool = False) -> None:
@@ -440,8 +460,11 @@ class Settings:
                 raise UndefinedObject(f'unrecognized configuration parameter "{name}"')
             self._put(key, "", local)
             return
-        self._check_permitted(setting)
-        self._put(key, self.default(name), local)
+        value = self.default(name)
+        if key != "session_authorization":
+            # Whoever logged in may always be that again.
+            self._check_permitted(setting, value)
+        self._assign(key, value, local)
 
     def reset_all(self) -> None:
         """RESET ALL; transaction characteristics and the role stay."""
@@ -498,7 +521,7 @@ class Settings:
         if setting is not None:
             self._changed(setting.name, self.get(key))
 
-    def _check_permitted(self, setting: Setting) -> None:
+    def _check_permitted(self, setting: Setting, value: SettingValue) -> None:
         name = setting.name
         if setting.context == "internal":
             raise CannotChangeRuntimeParam(f'parameter "{name}" cannot be changed')
@@ -508,7 +531,9 @@ class Settings:
             raise CannotChangeRuntimeParam(f'parameter "{name}" cannot be changed now')
         if setting.context in ("backend", "superuser-backend"):
             raise CannotChangeRuntimeParam(f'parameter "{name}" cannot be set after connection start')
-        if setting.context == "superuser" and not self.superuser:
+        if self._permit is not None and (setting.context == "superuser" or name in GUARDED):
+            self._permit(setting, value)
+        elif setting.context == "superuser" and not self.superuser:
             raise InsufficientPrivilege(f'permission denied to set parameter "{name}"')
 
     @staticmethod

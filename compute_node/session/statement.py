@@ -9,6 +9,7 @@ last found valid, and the table of formats, nothing of it ever changes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from compute_node.protocol.messages import Column
@@ -16,11 +17,13 @@ from compute_node.session.results import ResultFormat, parameter_codes
 from compute_node.types.registry import PgType
 
 if TYPE_CHECKING:
-    from compute_node.session.session import Session
+    from compute_node.session.state import SessionState
 
 Params = tuple[Any, ...]
 """the values of $1 …"""
 FORMATS_KEPT = 8
+OUTDATED = -1
+"""the version of a statement whose plan was made under settings that are no longer the session's"""
 
 
 class Statement:
@@ -45,7 +48,7 @@ class Statement:
         param_types: Sequence[int] = (),
         executable: Any = None,
         node: Any = None,
-        fast: Callable[[Session], bytes] | None = None,
+        fast: Callable[[SessionState], bytes] | None = None,
         shareable: bool = True,
         kinds: Sequence[PgType] = (),
     ) -> None:
@@ -87,6 +90,35 @@ class Statement:
             if len(self.formats) < FORMATS_KEPT:
                 self.formats[raw_formats] = found
         return found
+
+    def validate(self, session: SessionState) -> bool:
+        """Whether its plan may run, as this session sees the catalog now.
+
+        The yes is an integer: ``Catalog.version`` moves with every committed change of the catalog, of roles and of
+        privileges. Behind it, what the plan was told of each object that it names is asked again, and the privileges
+        that it needs with it (``Engine.still_valid``): whatever forces statements to be looked at again (a change of
+        roles, of policies) only has to move that version. A transaction that has changed the catalog asks each time.
+        """
+        if self.node is not None:
+            return True
+        private = session.txn is not None and session.txn.catalog_changed
+        version = session.engine.catalog.version
+        if self.version == version and not private:
+            return True
+        if self.version == OUTDATED or not session.engine.still_valid(session, self.executable):
+            return False
+        if self.shareable and not private:
+            # Asking may have waited, and the catalog moved on meanwhile: then it is asked again next time.
+            self.version = version
+        return True
+
+    def outdated(self) -> Statement:
+        """The same statement as one to be planned again before it runs; a utility statement as it is."""
+        if self.node is not None:
+            return self
+        old = copy(self)
+        old.version = OUTDATED
+        return old
 
     def same_result(self, other: Statement) -> bool:
         """Whether two plans of a statement promise the client the same columns."""

@@ -9,6 +9,11 @@ address. Locks of SELECT … FOR … are kept by row version. Bounds: ``max_row_
 The relation locks of SELECT and DML conflict with few others, so a statement just leaves its ``WeakLocks`` in its
 transaction (``take_weak``). Who wants a mode that conflicts with them marks the relation in ``strong`` and first turns
 what the running transactions have left into ordinary locks; as long as the mark stays, everybody takes ordinary ones.
+
+A lock passes on when its holder's commit LSN is allocated, and who takes it must see what the holder did: the taker
+depends on that LSN (``Txn.depend``), so that its next snapshot has it. For a row version the holder's xmax tells the
+LSN. For a lock of SELECT … FOR … and for a strong relation lock it is kept here (``released_lsn``) until the VDL has
+passed it; who takes a strong relation lock depends on the last commit of all.
 Sources: PostgreSQL manual, chapter 13.3 (lock modes and their conflicts).
 """
 
@@ -18,7 +23,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from aurora.errors import DeadlockDetected, LockNotAvailable, OutOfMemory, SqlError
+from aurora.errors import DeadlockDetected, InvariantViolation, LockNotAvailable, OutOfMemory, SqlError
 from compute_node.hub import HUB, Waiter
 from compute_node.txn.transaction import Ties, Txn
 
@@ -68,10 +73,12 @@ class WeakLocks:
 class RelationLock:
     """Holders (transaction → mask of modes) and the queue of one relation."""
 
-    __slots__ = ("held", "holders", "oid", "queue")
+    __slots__ = ("held", "holders", "oid", "queue", "released_lsn")
 
     def __init__(self, oid: int) -> None:
         self.oid = oid
+        self.released_lsn = 0
+        """Commit LSN of the last holder of a strong mode"""
         self.holders: dict[Txn, int] = {}
         self.held = 0
         self.queue: deque[tuple[Txn, int, Waiter]] = deque()
@@ -92,10 +99,12 @@ class RowQueue:
 class RowHolders:
     """Who holds a row with SELECT … FOR (→ strength, savepoint level), and the versions by which it is known."""
 
-    __slots__ = ("holders", "keys")
+    __slots__ = ("holders", "keys", "released_lsn")
 
     def __init__(self, key: tuple[int, int]) -> None:
         self.keys = [key]
+        self.released_lsn = 0
+        """Commit LSN of the last one who held it and is gone"""
         self.holders: dict[Txn, tuple[int, int]] = {}
 
 
@@ -122,6 +131,9 @@ class LockManager:
         self.strong: set[int] = set()
         """relations on which a strong mode is held or waited for"""
         self.rows: dict[tuple[int, int], RowHolders] = {}
+        self.last_commit_lsn = 0
+        self._passing: deque[tuple[int, RelationLock | RowHolders]] = deque()
+        """Locks released by commits that were not durable yet, in the order of those"""
         self.waits = 0
         self.deadlocks = 0
 
@@ -130,6 +142,8 @@ class LockManager:
     def take_weak(self, txn: Txn, locks: WeakLocks) -> None:
         """Take a statement's relation locks until the transaction ends; may wait. Errors: 40P01, 55P03, 57014."""
         strong = self.strong
+        if self._passing:
+            self._pass()
         if strong and any(oid in strong for oid, _ in locks.modes):
             # During a wait for one, another may become strong: all of them as ordinary locks.
             for oid, mode in locks.modes:
@@ -155,6 +169,8 @@ class LockManager:
         lock.held = 0
         for modes in lock.holders.values():
             lock.held |= modes
+        if lock.released_lsn > self._manager.vdl or self.relations.get(lock.oid) is not lock:
+            return
         if lock.held < 1 << FIRST_STRONG and not any(mode >= FIRST_STRONG for _, mode, _ in lock.queue):
             self.strong.discard(lock.oid)
             if not lock.holders and not lock.queue:
@@ -214,6 +230,23 @@ class LockManager:
         modes = lock.holders.get(txn, 0) | 1 << mode
         lock.holders[txn] = txn.tie().table_locks[lock.oid] = modes
         lock.held |= 1 << mode
+        lsn = self.last_commit_lsn if mode >= FIRST_STRONG else lock.released_lsn
+        txn.depend(lsn)
+
+    def _released(self, lock: RelationLock | RowHolders, commit_lsn: int) -> None:
+        """A holder has let go by its commit."""
+        lock.released_lsn = commit_lsn
+        self._passing.append((commit_lsn, lock))
+
+    def _pass(self) -> None:
+        """Forget what was released by commits that are durable by now."""
+        vdl, passing = self._manager.vdl, self._passing
+        while passing and passing[0][0] <= vdl:
+            lock = passing.popleft()[1]
+            if isinstance(lock, RelationLock):
+                self._settle(lock)
+            elif not lock.holders and lock.released_lsn <= vdl:
+                self._forget_row(lock)
 
     def _grant_waiters(self, lock: RelationLock) -> None:
         for entry in list(lock.queue):
@@ -237,7 +270,7 @@ class LockManager:
         """
         holder = self._manager.by_xid.get(holder_xid)
         if holder is None:
-            return turn
+            raise InvariantViolation(f"transaction {holder_xid} is in progress, and nobody runs it")
         return self._wait_with(txn, holder, (relfile, tid), f"transaction {holder_xid}", name, turn)
 
     def wait_for_lockers(
@@ -314,9 +347,12 @@ class LockManager:
 
     def row_blockers(self, txn: Txn, relfile: int, tid: int, strength: int) -> list[Txn]:
         """Holders of SELECT … FOR locks that conflict with ``strength``."""
+        if self._passing:
+            self._pass()
         locked = self.rows.get((relfile, tid))
         if locked is None:
             return []
+        txn.depend(locked.released_lsn)
         conflicts = _ROW_CONFLICT[strength]
         return [other for other, (held, _) in locked.holders.items() if other is not txn and held in conflicts]
 
@@ -337,20 +373,27 @@ class LockManager:
             # A weaker lock leaves the turn to the next, who may share it.
             self.row_taken(txn, relfile, tid, tid, turn)
 
-    def _release_row(self, txn: Txn, locked: RowHolders) -> None:
+    def _release_row(self, txn: Txn, locked: RowHolders, commit_lsn: int = 0) -> None:
         del locked.holders[txn]
-        if not locked.holders:
-            for key in locked.keys:
-                if self.rows.get(key) is locked:
-                    del self.rows[key]
+        if commit_lsn:
+            self._released(locked, commit_lsn)
+        elif not locked.holders and locked.released_lsn <= self._manager.vdl:
+            self._forget_row(locked)
+
+    def _forget_row(self, locked: RowHolders) -> None:
+        for key in locked.keys:
+            if self.rows.get(key) is locked:
+                del self.rows[key]
 
     # Transactions
 
     def wait_for_xid(self, txn: Txn, xid: int, name: str, again: bool = False) -> None:
         """Wait until the transaction of ``xid`` ends (a unique key that it is inserting). Errors: 40P01, 57014."""
         holder = self._manager.by_xid.get(xid)
-        if holder is None or holder is txn:
+        if holder is txn:
             return
+        if holder is None:
+            raise InvariantViolation(f"transaction {xid} is in progress, and nobody runs it")
         waiter = Waiter()
         waiters = holder.tie().waiters
         waiters.append(waiter)
@@ -456,18 +499,20 @@ class LockManager:
         if lock.queue:
             self._grant_waiters(lock)
 
-    def release_all(self, txn: Txn, ties: Ties) -> None:
-        """The transaction has ended: everybody who waited for it goes on."""
-        for oid in ties.table_locks:
+    def release_all(self, txn: Txn, ties: Ties, commit_lsn: int) -> None:
+        """The transaction has ended (``commit_lsn`` 0: aborted or read-only): everybody who waited for it goes on."""
+        for oid, modes in ties.table_locks.items():
             lock = self.relations[oid]
             del lock.holders[txn]
+            if commit_lsn and modes >= 1 << FIRST_STRONG:
+                self._released(lock, commit_lsn)
             self._settle(lock)
             if lock.queue:
                 self._grant_waiters(lock)
         ties.table_locks.clear()
         self._wake_waiters(ties)
         for locked in ties.row_locks:
-            self._release_row(txn, locked)
+            self._release_row(txn, locked, commit_lsn)
         ties.row_locks.clear()
         self._wake_queues(ties)
 

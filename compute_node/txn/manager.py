@@ -2,7 +2,7 @@
 
 A commit is one mini-transaction that writes the commit LSN (the LSN of its first record) for the xid and its sub-xids
 into the commit log. Nothing waits for durability here: locks pass on at once, and the session gates its output on
-``dep_lsn``.
+its ``Dependency``.
 """
 
 from __future__ import annotations
@@ -79,7 +79,6 @@ class TransactionManager:
         now.
         """
         txn.oldest_lsn = 0
-        txn.dep_lsn = txn.session.dep_lsn
         if self.locks.strong:
             txn.weak_locks.clear()
         self.active[txn] = None
@@ -128,10 +127,9 @@ class TransactionManager:
         if txn.snapshot_lsn:
             return clog_kernel.Snapshot(txn.snapshot_lsn, txn.own, txn.cid)
         lsn = self._volume.vdl
-        if txn.session is not None and txn.session.dep_lsn > txn.dep_lsn:
-            txn.dep_lsn = txn.session.dep_lsn
-        if txn.dep_lsn > lsn:
-            lsn = txn.dep_lsn
+        depended_lsn = txn.dependency.lsn
+        if depended_lsn > lsn:
+            lsn = depended_lsn
         if not txn.follow:
             txn.snapshot_lsn = lsn
         txn.oldest_lsn = lsn
@@ -161,6 +159,11 @@ class TransactionManager:
             txn.tie().holds.append(hold)
         return hold
 
+    @property
+    def vdl(self) -> int:
+        """The volume's VDL."""
+        return int(self._volume.vdl)
+
     def row_horizon(self) -> int:
         """LSN of the oldest snapshot that may still be in use: versions deleted at or below it are seen by nobody."""
         horizon = self._volume.vdl
@@ -185,6 +188,8 @@ class TransactionManager:
         if txn.ended:
             raise InvariantViolation("commit of a transaction that has ended")
         lsn = self._write_commit(txn) if txn.own else 0
+        if lsn:
+            self.locks.last_commit_lsn = lsn
         self._end(txn, lsn)
         self.commits += 1
         if lsn:
@@ -251,7 +256,7 @@ class TransactionManager:
         if ties is not None:
             for hold in ties.holds:
                 hold.release()
-            self.locks.release_all(txn, ties)
+            self.locks.release_all(txn, ties, lsn)
 
     # Savepoints
 

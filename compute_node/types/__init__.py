@@ -22,6 +22,7 @@ _FAMILIES = (
     "name",
     "bytea",
     "oid",
+    "aclitem",
     "pseudo",
     "datetime_",
     "interval",

@@ -1,4 +1,4 @@
-"""oid, the reg* aliases, tid, xid, cid, xid8, pg_lsn, aclitem: I/O, comparison, casts (manual, 8.19, 8.20).
+"""oid, the reg* aliases, tid, xid, cid, xid8, pg_lsn: I/O, comparison, casts (manual, 8.19, 8.20).
 
 The reg* types hold an OID; their names go through ``TypeEnv.lookup``, the catalog's hook.
 """
@@ -11,17 +11,15 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from aurora.errors import (
-    InvalidTextRepresentation,
     NumericValueOutOfRange,
     UndefinedFunction,
     UndefinedObject,
     UndefinedTable,
 )
 from aurora.ids import make_tid, tid_text
-from compute_node.types.common import fixed_codec, invalid_syntax, string_key, value_out_of_range, wrong_length
+from compute_node.types.common import fixed_codec, invalid_syntax, value_out_of_range, wrong_length
 from compute_node.types.declare import casts, comparisons, fn, fns, operator_classes, operators
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
-from compute_node.types.text import string_type
 
 _UNSIGNED = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)[ \t\n\v\f\r]*")
 _U32 = 0xFFFFFFFF
@@ -209,28 +207,6 @@ REGISTRY.add_type(
     )
 )
 
-
-def aclitem_in(text: str, typmod: int, env: TypeEnv) -> str:
-    """``grantee=privileges/grantor``, kept as text; 22P02 without the two signs."""
-    if "=" not in text or "/" not in text:
-        raise InvalidTextRepresentation('missing "=" sign' if "=" not in text else 'a name must follow the "/" sign')
-    return text
-
-
-string_type(
-    1033,
-    "aclitem",
-    length=12,
-    category="U",
-    align="i",
-    storage="p",
-    collation=0,
-    array=1034,
-    input=aclitem_in,
-    receive=None,
-    send=None,
-    sort_key=string_key,
-)
 
 comparisons("""
 184 oideq(oid, oid) bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -175,7 +176,7 @@ def test_mapped_catalogs_describe_themselves() -> None:
         for name, table in CATALOGS.items():
             desc = view.find_relation("pg_catalog", name)
             assert desc is not None
-            assert desc.columns == table.desc.columns
+            assert tuple(replace(column, acl=None) for column in desc.columns) == table.desc.columns
             assert desc.relfile == table.desc.relfile
 
     in_greenlet(body)

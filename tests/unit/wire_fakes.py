@@ -61,6 +61,7 @@ class FakeTxns:
     ) -> Any:
         return SimpleNamespace(
             isolation=isolation,
+            deferrable=deferrable,
             read_only=read_only,
             catalog_changed=False,
             inserted=[],
@@ -107,6 +108,8 @@ class FakeTxns:
 class FakeExecutable:
     locks = None
     can_go_back = False
+
+    refused = None
 
     def __init__(self, columns: Any, tag: str, function: Any, is_point: bool = True) -> None:
         self.columns, self.tag, self.is_point, self._function = columns, tag, is_point, function
@@ -173,11 +176,16 @@ class FakeEngine:
     def begin_statement(self, session: Any) -> Any:
         return SimpleNamespace(session=session, txn=session.txn, snapshot=SimpleNamespace(lsn=self.volume.vdl))
 
+    def still_valid(self, session: Any, executable: Any) -> bool:
+        return False
+
     def session_function(self, session: Any, name: str, *args: Any) -> Any:
         if name == "check_database" and args[0] == "nowhere":
             raise InvalidCatalogName('database "nowhere" does not exist', severity="FATAL")
         if name == "find_role":
-            return object() if args[0] in ("postgres", "alice") else None
+            return {"postgres": 10, "alice": 11}.get(args[0])
+        if name == "role_is_superuser":
+            return args[0] == 10
         return None
 
     def explain(self, session: Any, statement: Any, options: Any, param_types: Any, source: str) -> Any:

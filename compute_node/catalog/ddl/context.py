@@ -21,8 +21,9 @@ from aurora.errors import (
     UndefinedTable,
     WrongObjectType,
 )
-from compute_node.access.build import build_index
+from compute_node.access.methods import build_index
 from compute_node.catalog.cache import TEMP_SCHEMA, Catalog, TxnCatalog, temp_schema_of
+from compute_node.catalog.rights import Rights
 from compute_node.catalog.rows import CatalogRows
 from compute_node.catalog.view import CatalogView, Trace
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
@@ -30,6 +31,7 @@ from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMA
 from compute_node.session import door, prepare
 from compute_node.sql.parse import RawStatement
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
+from compute_node.types.acl import CREATE, TEMPORARY, TRUNCATE
 
 KINDS = {"r": "table", "i": "index", "v": "view", "S": "sequence", "p": "table", "c": "composite type"}
 NAME_BYTES_MAX = 63
@@ -92,10 +94,12 @@ class DdlContext:
     @property
     def user_oid(self) -> int:
         """The current user."""
-        role = self.view.role(self.session.user)
-        if role is None:
-            raise InsufficientPrivilege(f'role "{self.session.user}" does not exist')
-        return role.oid
+        return int(self.session.user_oid)
+
+    @property
+    def rights(self) -> Rights:
+        """What the current user may do."""
+        return self.view.layer.rights(self.user_oid)
 
     def notice(self, message: str, *, severity: str = "NOTICE", sqlstate: str = "00000", **fields: Any) -> None:
         """Tell the client."""
@@ -120,6 +124,9 @@ class DdlContext:
         """An ordinary table for changing: locked, owned, no system catalog. 42P01, 42809, 42501."""
         desc = self.find(name)
         assert desc is not None
+        if desc.kind == "r":
+            # Before the wait: nobody queues up for a lock on what is not theirs.
+            self.check_owner(desc)
         self.lock(desc, mode)
         desc = self.view.relation(desc.oid)
         if desc is None:
@@ -127,6 +134,25 @@ class DdlContext:
         if desc.kind != "r":
             raise WrongObjectType(f'"{desc.name}" is not a table')
         self.check_owner(desc)
+        return desc
+
+    def truncatable(self, name: ast.RangeVar) -> RelationDesc:
+        """A table to be emptied: locked, with the privilege for it. 42P01, 42809, 42501."""
+        desc = self.find(name)
+        assert desc is not None
+        for _ in range(2):
+            # Before the wait for the lock and, as things may have changed meanwhile, after it.
+            if desc.kind != "r":
+                raise WrongObjectType(f'"{desc.name}" is not a table')
+            if desc.oid < FIRST_NORMAL_OID:
+                raise InsufficientPrivilege(f'permission denied: "{desc.name}" is a system catalog')
+            if not self.rights.relation(desc, TRUNCATE):
+                raise InsufficientPrivilege(f"permission denied for table {desc.name}")
+            self.lock(desc, ACCESS_EXCLUSIVE)
+            found = self.view.relation(desc.oid)
+            if found is None:
+                raise UndefinedTable(f'relation "{name.relname}" does not exist')
+            desc = found
         return desc
 
     def check_database(self, name: ast.RangeVar) -> None:
@@ -155,6 +181,8 @@ class DdlContext:
                 f'permission denied to create "{schema}.{name.relname}"',
                 detail="System catalog modifications are currently disallowed.",
             )
+        if not self.rights.schema(oid, CREATE):
+            raise InsufficientPrivilege(f"permission denied for schema {schema}", position=_position(name))
         return schema, oid
 
     def place(self, names: Sequence[ast.String]) -> tuple[int, str]:
@@ -166,6 +194,8 @@ class DdlContext:
             namespace = self.view.namespace(self.view.creation_schema)
         else:
             raise InvalidSchemaName("no schema has been selected to create in")
+        if not self.rights.schema(namespace, CREATE):
+            raise InsufficientPrivilege(f"permission denied for schema {self.view.namespace_name(namespace)}")
         return namespace, cut_name(parts[-1])
 
     def temp_schema(self) -> tuple[str, int]:
@@ -176,12 +206,16 @@ class DdlContext:
             self._clear_schema(self, name)
         oid = self.view.layer.namespace_oid(name)
         if oid is None:
+            database = self.session.database
+            if not self.rights.database(self.view.layer.database_oid, TEMPORARY):
+                raise InsufficientPrivilege(f'permission denied to create temporary tables in database "{database}"')
             oid = self.next_oid()
             self.rows.insert("pg_namespace", oid=oid, nspname=name, nspowner=10)
             self.changes.touch()
         if self.session.extra is None:
             self.session.extra = {}
         self.session.extra[TEMP_SCHEMA] = name
+        self.session.environment_changed()
         return name, oid
 
     def check_owner(self, desc: RelationDesc) -> None:
@@ -196,14 +230,12 @@ class DdlContext:
             raise InsufficientPrivilege(f"must be owner of {KINDS.get(desc.kind, 'relation')} {desc.name}")
 
     def owns(self, owner: int) -> bool:
-        """Whether the user is that role or a superuser."""
-        role = self.view.role(self.session.user)
-        return role is not None and (role.superuser or role.oid == owner)
+        """Whether the user is that role, a member of it or a superuser."""
+        return self.rights.owns(owner)
 
     def require_superuser(self, message: str) -> None:
         """42501 with that message for anybody else."""
-        role = self.view.role(self.session.user)
-        if role is None or not role.superuser:
+        if not self.rights.superuser:
             raise InsufficientPrivilege(message)
 
     def free_name(self, namespace: int, parts: list[str], label: str, taken: set[str] | None = None) -> str:
@@ -270,6 +302,10 @@ class DdlContext:
         raw = RawStatement(node, 0, len(text))
         statement, _ = prepare.compile_statement(self.session, raw, text, list(self.param_types))
         return statement.executable.columns, door.start(self.session, statement, self.params).batches()
+
+
+def _position(name: ast.RangeVar) -> int | None:
+    return None if name.location is None or name.location < 0 else name.location + 1
 
 
 CLASS_RELATION = CATALOGS["pg_class"].desc.oid

@@ -7,6 +7,7 @@ dependents go along silently; normal ones need CASCADE. Source: PostgreSQL manua
 from __future__ import annotations
 
 from aurora.errors import DependentObjectsStillExist, NotSupported
+from compute_node.catalog.ddl import shared_depend
 from compute_node.catalog.ddl.context import (
     CLASS_CAST,
     CLASS_CONSTRAINT,
@@ -24,12 +25,13 @@ from compute_node.catalog.ddl.context import (
 )
 from compute_node.catalog.ddl.relation import class_record
 from compute_node.catalog.rows import Record
-from compute_node.relations.schema import CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_PUBLIC
+from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_PUBLIC
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 from compute_node.types import oids
 
 Address = tuple[int, int, int]
+_CLASS_LANGUAGE = CATALOGS["pg_language"].desc.oid
 
 
 def describe(ctx: DdlContext, address: Address) -> str:
@@ -44,6 +46,15 @@ def describe(ctx: DdlContext, address: Address) -> str:
         return f"column {desc.columns[column - 1].name} of {text}" if column else text
     if class_oid == CLASS_NAMESPACE:
         return f"schema {ctx.view.layer.namespace_name(oid)}"
+    if class_oid == shared_depend.CLASS_DATABASE:
+        record = ctx.rows.one("pg_database", oid=oid)
+        return f"database {oid if record is None else record.datname}"
+    if class_oid == shared_depend.CLASS_TABLESPACE:
+        record = ctx.rows.one("pg_tablespace", oid=oid)
+        return f"tablespace {oid if record is None else record.spcname}"
+    if class_oid == _CLASS_LANGUAGE:
+        record = ctx.rows.one("pg_language", oid=oid)
+        return f"language {oid if record is None else record.lanname}"
     if class_oid == CLASS_TYPE:
         return f"type {format_type(ctx.view, oid)}"
     if class_oid in (CLASS_PROC, CLASS_OPERATOR, CLASS_CAST, CLASS_OPCLASS, CLASS_OPFAMILY):
@@ -192,6 +203,7 @@ def _remove(ctx: DdlContext, address: Address) -> None:
         ctx.rows.delete_where("pg_namespace", oid=oid)
     else:
         raise NotSupported(f"dropping objects of catalog {class_oid} is not supported")
+    shared_depend.forget(ctx, class_oid, oid)
     ctx.rows.delete_where("pg_depend", classid=class_oid, objid=oid)
     ctx.rows.delete_where("pg_depend", refclassid=class_oid, refobjid=oid)
     ctx.rows.delete_where("pg_description", objoid=oid, classoid=class_oid)
@@ -299,7 +311,9 @@ def _remove_column(ctx: DdlContext, oid: int, attno: int) -> None:
         atthasmissing=False,
         attmissingval=None,
         attidentity="",
+        attacl=None,
     )
+    shared_depend.forget(ctx, CLASS_RELATION, oid, attno)
     ctx.rows.delete_where("pg_depend", refclassid=CLASS_RELATION, refobjid=oid, refobjsubid=attno)
     ctx.rows.delete_where("pg_depend", classid=CLASS_RELATION, objid=oid, objsubid=attno)
     ctx.rows.delete_where("pg_description", objoid=oid, classoid=CLASS_RELATION, objsubid=attno)

@@ -21,6 +21,7 @@ from aurora.errors import (
 )
 from compute_node.catalog.builders import function_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_PROC, CLASS_TYPE, DdlContext
+from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.types import type_of
 from compute_node.catalog.objects import INTERNAL_LANGUAGE, internal_function
 from compute_node.relations.schema import FIRST_NORMAL_OID
@@ -117,6 +118,7 @@ def create_function(ctx: DdlContext, node: ast.CreateFunctionStmt) -> str:
         return "CREATE FUNCTION"
     oid = ctx.next_oid()
     ctx.rows.insert_many("pg_proc", [function_row(oid, name, namespace, arguments, values)])
+    record_owner(ctx, CLASS_PROC, oid, ctx.user_oid)
     ctx.depend((CLASS_PROC, oid, 0), (CLASS_NAMESPACE, namespace, 0), "n")
     for kind in {*arguments, values["prorettype"]}:
         ctx.depend((CLASS_PROC, oid, 0), (CLASS_TYPE, kind, 0), "n")

@@ -19,18 +19,24 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.builders import attribute_row
-from compute_node.catalog.ddl.context import CLASS_RELATION, CLASS_REWRITE, DdlContext, cut_name
+from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, CLASS_REWRITE, DdlContext, cut_name
 from compute_node.catalog.ddl.create_table import check_tablespace, storage_options
 from compute_node.catalog.ddl.expressions import expression_text
+from compute_node.catalog.ddl.ownership import check_new_owner
 from compute_node.catalog.ddl.relation import class_record, create_relation
-from compute_node.catalog.ddl.rename import role_oid
 from compute_node.catalog.ddl.rewrite import truncate
+from compute_node.catalog.ddl.role_names import role_oid
+from compute_node.catalog.ddl.shared_depend import record_owner
+from compute_node.catalog.ddl.toast import ensure_toast
+from compute_node.catalog.permissions import denied, denied_relation
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import NAMESPACE_CATALOG
-from compute_node.session.transactions import IDLE
+from compute_node.session.state import IDLE
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.typenames import format_type
+from compute_node.txn.locks import ACCESS_SHARE, ROW_EXCLUSIVE
 from compute_node.types import oids
+from compute_node.types.acl import CREATE, DELETE, INSERT, SELECT, TRUNCATE, UPDATE
 
 _BATCH = 2000
 
@@ -51,7 +57,12 @@ def create_schema(ctx: DdlContext, node: ast.CreateSchemaStmt, execute: Callable
             raise DuplicateSchema(f'schema "{name}" already exists')
         ctx.notice(f'schema "{name}" already exists, skipping', sqlstate="42P06")
         return "CREATE SCHEMA"
-    ctx.rows.insert("pg_namespace", oid=ctx.next_oid(), nspname=name, nspowner=owner)
+    if not ctx.rights.database(ctx.view.layer.database_oid, CREATE):
+        raise denied("database", ctx.session.database)
+    check_new_owner(ctx, owner)
+    oid = ctx.next_oid()
+    ctx.rows.insert("pg_namespace", oid=oid, nspname=name, nspowner=owner)
+    record_owner(ctx, CLASS_NAMESPACE, oid, owner)
     ctx.changes.touch()
     for element in node.schemaElts or ():
         for attribute in ("relation", "view"):
@@ -253,6 +264,7 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
         persistence="t" if schema[0].startswith("pg_temp_") else "p",
         options=storage_options(into.options) or None,
     )
+    desc = ensure_toast(ctx, desc.oid)
     if into.skipData:
         return "CREATE TABLE AS"
     ctx.changes.touch(desc.oid)
@@ -280,7 +292,7 @@ def select_into(ctx: DdlContext, node: ast.SelectStmt) -> str:
 
 def truncate_statement(ctx: DdlContext, node: ast.TruncateStmt) -> str:
     """TRUNCATE of one or more tables."""
-    tables = [ctx.table(name) for name in node.relations]
+    tables = [ctx.truncatable(name) for name in node.relations]
     seen: set[int] = set()
     for desc in tables:
         if desc.oid in seen:
@@ -301,6 +313,17 @@ def _restart_sequences(ctx: DdlContext, desc: RelationDesc) -> None:
                 ctx.engine.sequences.set(sequence, parameters.seqstart, False, ctx.txn)
 
 
+def _check_lock(ctx: DdlContext, desc: RelationDesc, mode: int) -> None:
+    """Weak modes go with SELECT or INSERT, the others take UPDATE, DELETE or TRUNCATE."""
+    wanted = UPDATE | DELETE | TRUNCATE
+    if mode == ACCESS_SHARE:
+        wanted |= SELECT
+    if mode <= ROW_EXCLUSIVE:
+        wanted |= INSERT
+    if not ctx.rights.relation(desc, wanted):
+        raise denied_relation(desc)
+
+
 def lock_statement(ctx: DdlContext, node: ast.LockStmt) -> str:
     """LOCK TABLE in the mode given; 25P01 outside a transaction block."""
     if ctx.session.block == IDLE and not ctx.session.several_statements:
@@ -310,6 +333,7 @@ def lock_statement(ctx: DdlContext, node: ast.LockStmt) -> str:
         assert desc is not None
         if desc.kind not in "rv":
             raise WrongObjectType(f'cannot lock relation "{desc.name}"')
+        _check_lock(ctx, desc, int(node.mode))
         wait = "nowait" if node.nowait else "wait"
         ctx.storage.locks.lock_relation(ctx.txn, desc.oid, int(node.mode), desc.name, wait)
     return "LOCK TABLE"

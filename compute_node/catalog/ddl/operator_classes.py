@@ -26,6 +26,7 @@ from compute_node.catalog.ddl.context import (
 )
 from compute_node.catalog.ddl.functions import argument_types, need_function
 from compute_node.catalog.ddl.operators import find_operator, shown_operator
+from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.types import type_of
 from compute_node.catalog.rows import Record
 from compute_node.relations.schema import BTREE_AM
@@ -72,6 +73,7 @@ def _make_family(ctx: DdlContext, method: int, method_name: str, namespace: int,
     ctx.rows.insert(
         "pg_opfamily", oid=oid, opfmethod=method, opfname=name, opfnamespace=namespace, opfowner=ctx.user_oid
     )
+    record_owner(ctx, CLASS_OPFAMILY, oid, ctx.user_oid)
     ctx.depend((CLASS_OPFAMILY, oid, 0), (CLASS_NAMESPACE, namespace, 0), "n")
     return oid
 
@@ -114,6 +116,7 @@ def create_operator_class(ctx: DdlContext, node: ast.CreateOpClassStmt) -> str:
             amprocnum=number, amproc=function,
         )  # fmt: skip
         ctx.depend((CLASS_OPCLASS, oid, 0), (CLASS_PROC, function, 0), "n")
+    record_owner(ctx, CLASS_OPCLASS, oid, ctx.user_oid)
     ctx.depend((CLASS_OPCLASS, oid, 0), (CLASS_NAMESPACE, namespace, 0), "n")
     ctx.depend((CLASS_OPCLASS, oid, 0), (CLASS_TYPE, kind, 0), "n")
     ctx.depend((CLASS_OPCLASS, oid, 0), (CLASS_OPFAMILY, family, 0), "a")

@@ -27,6 +27,7 @@ from compute_node.catalog.ddl.context import (
     DdlContext,
 )
 from compute_node.catalog.ddl.functions import argument_types, need_function
+from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.types import type_of
 from compute_node.catalog.rows import Record
 from compute_node.relations.schema import FIRST_NORMAL_OID
@@ -119,6 +120,7 @@ def create_operator(ctx: DdlContext, node: ast.DefineStmt) -> str:
             "pg_operator", oid=oid, oprname=name, oprnamespace=namespace, oprowner=ctx.user_oid,
             oprleft=left, oprright=right, **values,
         )  # fmt: skip
+        record_owner(ctx, CLASS_OPERATOR, oid, ctx.user_oid)
         ctx.depend((CLASS_OPERATOR, oid, 0), (CLASS_NAMESPACE, namespace, 0), "n")
     else:
         ctx.rows.update("pg_operator", existing, **values)
@@ -201,6 +203,7 @@ def _other(ctx: DdlContext, item: Any, own: tuple[int, str, int], left: int, rig
         "pg_operator", oid=shell, oprname=other, oprnamespace=other_namespace, oprowner=ctx.user_oid,
         oprkind="b" if left else "l", oprleft=left, oprright=right,
     )  # fmt: skip
+    record_owner(ctx, CLASS_OPERATOR, shell, ctx.user_oid)
     ctx.depend((CLASS_OPERATOR, shell, 0), (CLASS_NAMESPACE, other_namespace, 0), "n")
     for kind in {left, right} - {0}:
         ctx.depend((CLASS_OPERATOR, shell, 0), (CLASS_TYPE, kind, 0), "n")

@@ -17,6 +17,7 @@ from aurora.errors import (
 )
 from compute_node.catalog.builders import array_type_row, enum_type_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_TYPE, NAME_BYTES_MAX, DdlContext, cut_name
+from compute_node.catalog.ddl.shared_depend import change_owner, record_owner
 from compute_node.catalog.rows import Record
 from compute_node.sql.analyze.typenames import format_type, resolve_type_name
 from compute_node.types.registry import PgType
@@ -61,6 +62,7 @@ def create_enum(ctx: DdlContext, node: ast.CreateEnumStmt) -> str:
     )
     for number, label in enumerate(labels, 1):
         ctx.rows.insert("pg_enum", oid=ctx.next_oid(), enumtypid=oid, enumsortorder=float(number), enumlabel=label)
+    record_owner(ctx, CLASS_TYPE, oid, owner)
     ctx.depend((CLASS_TYPE, oid, 0), (CLASS_NAMESPACE, namespace, 0), "n")
     ctx.depend((CLASS_TYPE, array, 0), (CLASS_TYPE, oid, 0), "i")
     ctx.changes.touch(oid)
@@ -209,8 +211,11 @@ def set_type_owner(ctx: DdlContext, names: Any, owner: int) -> str:
     kind = find_type(ctx, ast.TypeName(names=names))
     assert kind is not None
     record = check_type_owner(ctx, kind.oid)
+    if not ctx.rights.superuser and not ctx.rights.graph.is_member(ctx.user_oid, owner):
+        raise InsufficientPrivilege(f'must be member of role "{ctx.view.layer.role_name(owner)}"')
     for oid in (kind.oid, record.typarray):
         if oid:
             ctx.rows.update("pg_type", type_record(ctx, oid), typowner=owner)
+    change_owner(ctx, CLASS_TYPE, kind.oid, owner)
     ctx.changes.touch(kind.oid)
     return "ALTER TYPE"

@@ -113,7 +113,7 @@ def end_session(engine: Any, session: Any) -> None:
     """Release the session's own locks."""
     mine = None if session.extra is None else session.extra.pop(_EXTRA, None)
     if mine is not None:
-        engine.storage.locks.release_all(mine.owner, 0)
+        engine.storage.locks.release_all(mine.owner, mine.owner.tie())
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {

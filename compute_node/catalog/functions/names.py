@@ -218,6 +218,14 @@ def regrole_out(call: Call, oid: int) -> str | None:
     return None if name is None else quote_identifier(name)
 
 
+def acl_role_in(call: Call, name: str) -> int:
+    """A role by its bare name; 42704."""
+    role = call.view.role(name)
+    if role is None:
+        raise UndefinedObject(f'role "{name}" does not exist')
+    return role.oid
+
+
 def regcollation_in(call: Call, text: str) -> int:
     """42704."""
     _, name = _qualified(text)
@@ -294,6 +302,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "regoperatorout": regoperator_out,
     "regnamespacein": regnamespace_in,
     "regnamespaceout": regnamespace_out,
+    "acl_role_in": acl_role_in,
+    "acl_role_out": lambda call, oid: call.view.layer.role_name(oid),
     "regrolein": regrole_in,
     "regroleout": regrole_out,
     "regcollationin": regcollation_in,

@@ -11,11 +11,13 @@ from aurora.errors import (
     InvalidParameterValue,
     ObjectNotInPrerequisiteState,
     UndefinedTable,
+    Warning_,
     WrongObjectType,
 )
 from compute_node.catalog.functions import advisory
 from compute_node.catalog.functions.advisory import FIRST_KEY
 from compute_node.catalog.functions.call import Call, quote_identifier
+from compute_node.catalog.roles import PG_READ_ALL_STATS, PG_SIGNAL_BACKEND
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.session.settings import define_or_raise, show_value
 from compute_node.txn.locks import MODE_NAMES
@@ -173,17 +175,21 @@ def hba_file_rules(call: Call) -> Iterator[tuple[Any, ...]]:
 
 def stat_get_activity(call: Call, pid: int | None) -> Iterator[tuple[Any, ...]]:
     """pg_stat_get_activity: one row a session."""
+    rights = call.view.layer.rights(call.session.user_oid)
     for session in _sessions(call):
         if pid is not None and session.pid != pid:
             continue
         database = call.view.layer.database(session.database)
         txn = session.txn
+        base = (None if database is None else database.oid, session.pid, session.role_oid, session.application_name)
+        xid = None if txn is None else txn.xid
+        if not (rights.has_role(session.role_oid) or rights.has_role(PG_READ_ALL_STATS)):
+            # What another role's session does is not for everybody to see.
+            yield (*base, None, "<insufficient privilege>", *(None,) * 9, xid, *(None,) * 14)
+            continue
         waiting = txn is not None and txn.waiting is not None
         yield (
-            None if database is None else database.oid,
-            session.pid,
-            session.role_oid,
-            session.application_name,
+            *base,
             "active" if session is call.session else session.state,
             session.query,
             "Lock" if waiting else None,
@@ -195,7 +201,7 @@ def stat_get_activity(call: Call, pid: int | None) -> Iterator[tuple[Any, ...]]:
             session.client_address,
             None,
             session.client_port,
-            None if txn is None else txn.xid,
+            xid,
             None,
             "client backend",
             False,
@@ -354,10 +360,41 @@ def stored_settings(call: Call, database: str, role: int) -> list[tuple[str, str
     return [] if record is None else call.engine.catalog.stored_settings(int(record.oid), role)
 
 
-def role_is_superuser(call: Call, name: str) -> bool:
-    """Whether a role, by name, is a superuser."""
+def role_is_superuser(call: Call, role: int) -> bool:
+    """Whether a role is a superuser."""
+    return call.view.layer.role_graph.is_superuser(role)
+
+
+def check_identity(call: Call, setting: str, name: str) -> None:
+    """Whether the session may act as a role from now on: SET ROLE takes membership of the session user, SET SESSION
+    AUTHORIZATION that whoever logged in is a superuser, or that role. 22023 for an unknown role, 42501."""
+    session = call.session
     role = call.view.role(name)
-    return role is not None and role.superuser
+    if role is None:
+        raise InvalidParameterValue(f'role "{name}" does not exist')
+    if setting == "role":
+        if not call.view.layer.role_graph.is_member(session.session_oid, role.oid):
+            raise InsufficientPrivilege(f'permission denied to set role "{name}"')
+    elif role.oid != session.role_oid and not session.login_superuser:
+        raise InsufficientPrivilege("permission denied to set session authorization")
+
+
+def signal_backend(call: Call, pid: int, terminate: bool) -> bool:
+    """pg_cancel_backend and pg_terminate_backend: of a superuser's session by superusers, of another's by members of
+    its role and of pg_signal_backend. False with a warning when there is none of that pid."""
+    registry = call.session.registry
+    target = None if registry is None else registry.sessions.get(pid)
+    if target is None:
+        call.session.notice(Warning_(f"PID {pid} is not a PostgreSQL backend process"), "WARNING")
+        return False
+    rights = call.view.layer.rights(call.session.user_oid)
+    what = "terminate" if terminate else "cancel"
+    if rights.graph.is_superuser(target.session_oid) and not rights.superuser:
+        raise InsufficientPrivilege(f"must be a superuser to {what} superuser {'process' if terminate else 'query'}")
+    if not (rights.has_role(target.session_oid) or rights.has_role(PG_SIGNAL_BACKEND)):
+        whose = "process is being terminated" if terminate else "query is being canceled"
+        raise InsufficientPrivilege(f"must be a member of the role whose {whose} or member of pg_signal_backend")
+    return bool(registry.signal(pid, terminate))
 
 
 def discard(call: Call, target: str) -> None:
@@ -449,6 +486,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "discard": discard,
     "stored_settings": stored_settings,
     "role_is_superuser": role_is_superuser,
+    "check_identity": check_identity,
+    "signal_backend": signal_backend,
     **{f"pg_stat_get_{name}": _constant(0) for name in _COUNTERS},
     **{f"pg_stat_get_{name}": _constant(None) for name in _TIMES},
 }

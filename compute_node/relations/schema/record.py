@@ -5,7 +5,7 @@
 Input: a pristine PostgreSQL 15. Output, beside this file: ``tables.json`` (catalogs: OIDs, columns, indexes),
 ``views.json`` (names and types of the system views' columns; their SQL is ours, in ``catalog/views.py``),
 ``seeds.json`` (rows of small catalogs that are not declared in ``compute_node/types``) and ``io.json`` (support
-functions of the types).
+functions of the types) and ``acls.json`` (what initdb grants and revokes; most relations have the default entry).
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+
+from compute_node.relations.schema import USUAL_ACL
+from compute_node.types.acl import NAMES, AclItem, encode_all
 
 _HERE = Path(__file__).parent
 
@@ -68,6 +71,34 @@ from pg_proc p where p.oid in (
     where opfmethod in (403, 405))
     or p.proname in ('enum_in', 'enum_out', 'enum_recv', 'enum_send', 'domain_in', 'domain_recv') order by p.oid"""
 
+_ACLS = """
+select kind, key, grantee::int, grantor::int, privilege_type, is_grantable from (
+  select 'relation' kind, nspname || '.' || relname key, relacl acl from pg_class c join pg_namespace n
+    on n.oid = relnamespace where nspname in ('pg_catalog', 'information_schema') and relkind in ('r', 'v')
+  union all select 'column', attrelid::regclass || '.' || attname, attacl from pg_attribute
+  union all select 'function', oid::text, proacl from pg_proc where oid < 16384
+  union all select 'schema', nspname, nspacl from pg_namespace where oid < 16384
+  union all select 'database', datname, datacl from pg_database where oid < 16384
+  union all select 'language', lanname, lanacl from pg_language where oid < 16384
+) o, aclexplode(acl) with ordinality x(grantor, grantee, privilege_type, is_grantable, number)
+order by kind, key, number"""
+
+
+def _acls(query: Any) -> dict[str, Any]:
+    """Kind → object → its items as the catalog keeps them; relations with the usual ones under ``relation`` are left
+    out."""
+    found: dict[str, dict[str, dict[tuple[int, int], AclItem]]] = {}
+    for kind, key, grantee, grantor, name, grantable in query(_ACLS):
+        items = found.setdefault(kind, {}).setdefault(key, {})
+        old = items.get((grantee, grantor), AclItem(grantee, grantor, 0))
+        bit = NAMES[name]
+        items[grantee, grantor] = old._replace(
+            privileges=old.privileges | bit, options=old.options | (bit if grantable else 0)
+        )
+    plain = {kind: {key: encode_all(items.values()) for key, items in each.items()} for kind, each in found.items()}
+    plain["relation"] = {key: items for key, items in plain["relation"].items() if items != USUAL_ACL}
+    return plain
+
 
 def _dump(name: str, content: dict[str, Any] | list[Any]) -> None:
     """One entry a line, so that a diff shows what changed."""
@@ -80,7 +111,7 @@ def _dump(name: str, content: dict[str, Any] | list[Any]) -> None:
 
 
 def record(dsn: str) -> None:
-    """Write the four files."""
+    """Write the files."""
     with psycopg.connect(dsn) as connection:
         query = connection.execute
         tables: dict[str, Any] = {}
@@ -116,7 +147,9 @@ def record(dsn: str) -> None:
         }
         seeds = {name: [list(row) for row in query(text)] for name, text in _SEEDS.items()}
         io = {"types": {row[0]: list(row[1:]) for row in query(_IO)}, "functions": [list(row) for row in query(_PROCS)]}
+        acls = _acls(query)
     _dump("tables.json", tables)
+    _dump("acls.json", acls)
     _dump("views.json", views)
     _dump("seeds.json", seeds)
     _dump("io.json", {"types": io["types"], "functions": io["functions"]})

@@ -19,6 +19,7 @@ from compute_node.sql.analyze.select import analyze_select
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.parse import character_offsets
 from compute_node.sql.query import Query
+from compute_node.sql.required import required_privileges
 from compute_node.types import oids
 
 __all__ = ["analyze"]
@@ -41,7 +42,7 @@ def analyze(
     at becomes ``Param(slot)`` of its resolved type; the others stay constants and their offsets are in
     ``query.kept_literals``. ``session`` gives ``env`` (TypeEnv) for literals that depend on settings; such a query has
     ``extra["env_dependent"]``. With ``allow_params`` false, ``$n`` raises 42P02. ``query.extra["relations"]`` holds
-    the OIDs of what it reads, views too.
+    the OIDs of what it reads, views too, ``query.extra["privileges"]`` what its user must hold (``sql/required``).
 
     Raises PostgreSQL's errors: 42P01, 42703, 42702, 42883, 42804, 42803, 42P18 …, with ``position`` in characters.
     """
@@ -67,6 +68,7 @@ def analyze(
         kept = {bytes_of[location] for location in kept}
     query.kept_literals = kept
     query.extra["relations"] = frozenset(analysis.relations)
+    query.extra["privileges"] = required_privileges(query)
     if analysis.env_dependent:
         query.extra["env_dependent"] = True
     if analysis.momentary:

@@ -79,6 +79,8 @@ def analyze_insert(scope: Scope, node: ast.InsertStmt) -> Query:
         rows = transform_rows(scope.child(), node.selectStmt.valuesLists, allow_default=True)
     else:
         rows = []
+    width = max((len(row) for row in rows), default=len(columns))
+    query.extra["inserted"] = [column.attno for column in columns[:width]]
     if node.selectStmt is not None and not rows:
         query.source = _insert_from_query(scope, node, relation, columns)
     else:
@@ -87,6 +89,7 @@ def analyze_insert(scope: Scope, node: ast.InsertStmt) -> Query:
     query.result_rte = target.rte
     scope.items = [target]
     if node.onConflictClause is not None:
+        query.extra["arbiter_columns"] = _arbiter_columns(node.onConflictClause, relation)
         query.on_conflict = _on_conflict(scope, node.onConflictClause, relation, target)
     scope.items = [target]
     query.returning = _returning(scope, node.returningClause)
@@ -241,6 +244,17 @@ def _on_conflict(scope: Scope, node: ast.OnConflictClause, relation: RelationDes
     where = transform_where(scope, node.whereClause, "WHERE")
     scope.items = saved
     return OnConflict(action, arbiters, assignments, where)
+
+
+def _arbiter_columns(node: ast.OnConflictClause, relation: RelationDesc) -> set[int]:
+    """The columns that finding a conflict reads, so far as the statement names them or their constraint."""
+    infer = node.infer
+    if infer is None:
+        return set()
+    if infer.conname:
+        return {attno for index in relation.indexes if index.name == infer.conname for attno in index.columns if attno}
+    named = (relation.column(item.name) for item in infer.indexElems if item.name is not None)
+    return {column.attno for column in named if column is not None}
 
 
 def _arbiters(scope: Scope, node: ast.OnConflictClause, relation: RelationDesc) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from compute_node.sql.planner.modify import plan_modify
 from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.sql.planner.state import Statement
 from compute_node.sql.query import Query, Target
+from compute_node.sql.required import NOTHING
 
 RULES = (
     "query_planner.plan_ctes: plan or mark for inlining each WITH item",
@@ -55,6 +56,8 @@ def plan(query: Query, catalog: CatalogView, settings: Any = None) -> PlannedStm
         relations=frozenset(statement.relations) | query.extra.get("relations", frozenset()),
         momentary=query.extra.get("momentary", False),
         kept_literals=frozenset(query.kept_literals),
+        decisive_slots=frozenset(param.number for param in statement.decisive_literals),
+        privileges=query.extra.get("privileges", NOTHING),
     )
 
 

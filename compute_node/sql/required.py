@@ -1,0 +1,186 @@
+"""What a statement asks of whom: analyzed ``Query`` → the privileges that must be held when it runs (wall 13).
+
+One ``RelationAccess`` for each use of a table, view or sequence: its modes, and the columns that are read, inserted and
+updated. What a view reads is asked of the view's owner, unless the view is ``security_invoker``. The check itself is
+made by the catalog (``catalog/permissions``), which has the lists. Source: PostgreSQL manual, ch. 5.7, 41.5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from compute_node.relations.descriptors import RelationDesc
+from compute_node.sql.expressions import Expr, SubLink, Var, walk
+from compute_node.sql.query import FromItem, JoinItem, Query
+from compute_node.types.acl import DELETE, INSERT, SELECT, UPDATE
+
+WHOLE_ROW: Final = 0
+"""attno of a reference to all columns"""
+
+
+class RelationAccess(NamedTuple):
+    """One use of a relation. ``check_as``: the role that must hold the privileges, 0 for the current user. Columns are
+    attnos, ``WHOLE_ROW`` among them; a mode without columns is content with the privilege on any one."""
+
+    relation: RelationDesc
+    modes: int
+    selected: frozenset[int] = frozenset()
+    inserted: frozenset[int] = frozenset()
+    updated: frozenset[int] = frozenset()
+    check_as: int = 0
+
+
+class Required(NamedTuple):
+    """All that a statement needs: relations in the order in which they are checked, and functions by OID."""
+
+    relations: tuple[RelationAccess, ...] = ()
+    functions: frozenset[int] = frozenset()
+
+
+NOTHING: Final = Required()
+
+
+@dataclass(slots=True)
+class _Use:
+    relation: RelationDesc
+    modes: int
+    check_as: int
+    selected: set[int] = field(default_factory=set)
+    inserted: set[int] = field(default_factory=set)
+    updated: set[int] = field(default_factory=set)
+
+
+_Level = list["_Use | None"]
+
+
+def required_privileges(query: Query) -> Required:
+    """The privileges that running an analyzed statement needs."""
+    collector = _Collector()
+    collector.visit(query, [], 0, False)
+    return Required(
+        tuple(
+            RelationAccess(
+                use.relation,
+                use.modes,
+                frozenset(use.selected),
+                frozenset(use.inserted),
+                frozenset(use.updated),
+                use.check_as,
+            )
+            for use in collector.uses
+            if use.modes
+        ),
+        frozenset(collector.functions),
+    )
+
+
+def is_security_invoker(view: RelationDesc) -> bool:
+    """Whether a view reads as whoever selects from it."""
+    for option in view.options:
+        name, _, value = option.partition("=")
+        if name == "security_invoker":
+            return value.lower() in ("", "true", "on", "1", "yes")
+    return False
+
+
+class _Collector:
+    def __init__(self) -> None:
+        self.uses: list[_Use] = []
+        self.functions: set[int] = set()
+
+    def visit(self, query: Query, outer: list[_Level], check_as: int, locked: bool) -> None:
+        """One query level. ``outer``: the levels around it, innermost last; ``locked``: a FOR UPDATE outside means its
+        tables too."""
+        level: _Level = []
+        locked_here = {rte for _, _, entries in query.locking for rte in entries}
+        for number, entry in enumerate(query.range_table):
+            if entry.relation is None:
+                level.append(None)
+                continue
+            modes = SELECT
+            if query.target is not None and entry.relation is query.target and number >= query.result_rte >= 0:
+                # The target, and ``excluded`` after it, are read only where an expression says so.
+                modes = 0 if number == query.result_rte or entry.alias == "excluded" else SELECT
+            if locked or number in locked_here:
+                modes |= UPDATE
+            use = _Use(entry.relation, modes, check_as)
+            level.append(use)
+            self.uses.append(use)
+        levels = [*outer, level]
+        self._target(query, level)
+        for expr in _expressions(query):
+            self._expression(expr, levels, check_as)
+        for cte in query.ctes:
+            self.visit(cte.query, levels, check_as, False)
+        for number, entry in enumerate(query.range_table):
+            if entry.query is not None:
+                inner = check_as
+                if entry.relation is not None:
+                    inner = 0 if is_security_invoker(entry.relation) else entry.relation.owner
+                self.visit(entry.query, levels, inner, locked or number in locked_here)
+        if query.set_op is not None:
+            self.visit(query.set_op[2], levels, check_as, locked)
+            self.visit(query.set_op[3], levels, check_as, locked)
+        if query.source is not None:
+            self.visit(query.source, levels, check_as, False)
+
+    @staticmethod
+    def _target(query: Query, level: _Level) -> None:
+        use = level[query.result_rte] if query.target is not None and query.result_rte >= 0 else None
+        if use is None:
+            return
+        if query.command == "delete":
+            use.modes |= DELETE
+        elif query.command == "update":
+            use.modes |= UPDATE
+            use.updated |= {attno for attno, _ in query.assignments}
+        else:
+            use.modes |= INSERT
+            use.inserted |= set(query.extra.get("inserted", ()))
+            if query.on_conflict is not None:
+                arbiters = query.extra.get("arbiter_columns", ())
+                if arbiters:
+                    use.modes |= SELECT
+                    use.selected |= set(arbiters)
+                if query.on_conflict.action == "update":
+                    use.modes |= UPDATE
+                    use.updated |= {attno for attno, _ in query.on_conflict.assignments}
+
+    def _expression(self, expr: Expr, levels: list[_Level], check_as: int) -> None:
+        for node in walk(expr):
+            if isinstance(node, Var):
+                use = levels[-1 - node.levels_up][node.rte]
+                if use is not None:
+                    use.modes |= SELECT
+                    use.selected.add(node.attno)
+            elif isinstance(node, SubLink):
+                self.visit(node.query, levels, check_as, False)
+            else:
+                function = getattr(node, "function", 0)
+                if function:
+                    self.functions.add(function)
+
+
+def _expressions(query: Query) -> list[Expr]:
+    """The top expressions of this level alone; a join's aliases stand for columns that somebody names, or nobody."""
+    found = [target.expression for target in (*query.targets, *query.returning)]
+    found += [expr for expr in (query.where, query.having, query.limit, query.offset) if expr is not None]
+    found += [expr for _, expr in query.assignments]
+    if query.on_conflict is not None:
+        found += [expr for _, expr in query.on_conflict.assignments]
+        if query.on_conflict.where is not None:
+            found.append(query.on_conflict.where)
+    for entry in query.range_table:
+        if entry.function is not None:
+            found.append(entry.function)
+        for row in entry.values:
+            found += row
+    waiting: list[FromItem | JoinItem] = list(query.from_items)
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, JoinItem):
+            if item.condition is not None:
+                found.append(item.condition)
+            waiting += [item.left, item.right]
+    return found
