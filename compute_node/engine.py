@@ -22,7 +22,7 @@ from compute_node.exec.context import ExecContext
 from compute_node.exec.copy_target import CopyTarget, input_columns
 from compute_node.exec.executable import Executable, build
 from compute_node.exec.explain import Explanation
-from compute_node.exec.statement_locks import statement_locks
+from compute_node.exec.statement_locks import planned_tag, statement_locks
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.dml import refuse_catalog
@@ -113,7 +113,7 @@ class Engine:
             view = self.catalog.view(session).traced()
             planned = plan(analyze(node, view, param_types, source, lifted, session), view, session.settings)
             if not planned.read_only and session.txn is not None and session.txn.read_only:
-                raise ReadOnlySqlTransaction(f"cannot execute {planned.command.upper()} in a read-only transaction")
+                raise ReadOnlySqlTransaction(f"cannot execute {planned_tag(planned)} in a read-only transaction")
             if session.txn is None or (
                 self.lock_relations(session, statement_locks(planned)) and self.catalog.version == version
             ):
