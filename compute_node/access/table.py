@@ -20,7 +20,8 @@ from compute_node.access.index_access import IndexAccess
 from compute_node.access.keys import row_codec
 from compute_node.access.methods import open_index
 from compute_node.access.read_ahead import ReadAhead
-from compute_node.access.toast import LAZY, Toaster
+from compute_node.access.stored import LAZY, resolved, resolved_row
+from compute_node.access.toast import Toaster
 from compute_node.access.vacuum_truncate import is_empty
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.txn.locks import FOR_KEY_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE, NOWAIT, SKIP_LOCKED, WAIT
@@ -135,7 +136,7 @@ class Table:
                         ahead.missed(at)
                     self._load(rows)
                 if toast is not None and codec.handles != handles:
-                    yield from toast.resolved(rows, proj.eager)
+                    yield from resolved(rows, proj.eager)
                 elif rows:
                     yield rows
         finally:
@@ -151,7 +152,7 @@ class Table:
             elif row is None or self.toast is None:
                 return row  # type: ignore[no-any-return]
             else:
-                return self.toast.row(row, proj.eager)
+                return resolved_row(row, proj.eager)
 
     # Inserting
 
@@ -365,10 +366,10 @@ class Table:
 
     def _resolving(self, compute: Callable[[Row], Any], proj: Any) -> Callable[[Row], Any]:
         """``compute`` with values in place of the handles that the projection may give."""
-        toast, eager = self.toast, proj.eager
-        if toast is None or not eager:
+        eager = proj.eager
+        if not eager:
             return compute
-        return lambda row: compute(toast.row(row, eager))
+        return lambda row: compute(resolved_row(row, eager))
 
     def _update_elsewhere(self, txn: Txn, tid: int, plan: UpdatePlan, values: Sequence[Any], outcome: int) -> int:
         """Go on with an update whose page was missing or full, or whose new version is too long: TOAST, prune, else put
@@ -503,7 +504,7 @@ class Table:
             if not txn.write_xid:
                 self._assign(txn)
             self._locks.hold_row(txn, self.relfile, found[1], level, entry)
-            return found[1], found[3] if self.toast is None else self.toast.row(found[3], proj.eager)
+            return found[1], found[3] if self.toast is None else resolved_row(found[3], proj.eager)
         finally:
             if entry is not None:
                 self._locks.turn_over(entry)

@@ -147,6 +147,8 @@ class RowCodec:
     ) -> None:
         self.limit = limit
         self.handles = 0
+        self.reader: Any = None
+        """who resolves handles of this codec"""
         if len(codes) > NATTS_MASK:
             raise ValueError(f"{len(codes)} columns")
         self.codes = codes
