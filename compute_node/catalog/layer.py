@@ -18,6 +18,7 @@ from compute_node.catalog import objects
 from compute_node.catalog.rights import OBJECTS, Rights, effective
 from compute_node.catalog.roles import RoleGraph, load_graph
 from compute_node.catalog.rows import CatalogReader, Record
+from compute_node.relations.access_methods import METHODS_BY_OID
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS_BY_OID
 from compute_node.types.acl import Acl, decode_all
@@ -255,7 +256,7 @@ class CatalogLayer:
             predicate=row.indpred,
             nulls_not_distinct=row.indnullsnotdistinct,
             constraint=constraint,
-            method="btree" if entry.relam == 403 else "hash",
+            method=METHODS_BY_OID[entry.relam].name,
         )
 
     def _load_checks(self, oid: int) -> tuple[tuple[str, str], ...]:

@@ -212,6 +212,24 @@ class CatalogView:
             found = next((item for item in self._ask("operator classes") if item.oid == oid), None)
         return found
 
+    def operator_strategy(self, family: int, operator: int) -> int:
+        """The operator's strategy in an operator family; 0 when it is not a member."""
+        found = REGISTRY.strategies.get((family, operator), 0)
+        if not found and max(family, operator) >= FIRST_NORMAL_OID:
+            for item in self._ask("operator classes"):
+                if item.family == family and operator in item.operators:
+                    return int(item.operators.index(operator)) + 1
+        return found
+
+    def family_operator(self, family: int, left: int, right: int, strategy: int) -> int:
+        """The operator of a family for two types and a strategy; 0 without one."""
+        found = REGISTRY.family_operators.get((family, left, right, strategy), 0)
+        if not found and left == right and max(family, left) >= FIRST_NORMAL_OID:
+            for item in self._ask("operator classes"):
+                if item.family == family and item.input_type == left and len(item.operators) >= strategy:
+                    return int(item.operators[strategy - 1])
+        return found
+
     def find_operator_class(self, schema: str | None, name: str, method: int) -> OperatorClass | None:
         """By name; the first on the search path without a schema."""
         named = [item for item in self.operator_classes(method) if item.name == name]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from aurora.kernels import arena as arena_kernel
-from compute_node.access.build import build_index
 from compute_node.access.memory_volume import MemoryVolume
+from compute_node.access.methods import build_index
 from compute_node.access.storage import Storage
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc

@@ -10,8 +10,8 @@ import pytest
 
 from aurora.errors import UniqueViolation
 from aurora.kernels import arena as arena_kernel
-from compute_node.access.build import build_index
 from compute_node.access.memory_volume import MemoryVolume
+from compute_node.access.methods import build_index
 from compute_node.access.storage import Storage
 from compute_node.exec import ExecContext, build
 from compute_node.hub import HUB
@@ -78,7 +78,8 @@ def scan(**extra: Any) -> pl.SeqScan:
 def by_key(key: ex.Expr, **extra: Any) -> pl.IndexScan:
     extra.setdefault("output", (col(0), col(1), col(2, TEXT)))
     return pl.IndexScan(
-        relation=TABLE, index=TABLE.indexes[0], columns=(1, 2, 3), equal=(key,), unique=True, **extra
+        relation=TABLE, index=TABLE.indexes[0], columns=(1, 2, 3), keys=(pl.IndexKey(0, 3, key),), unique=True,
+        point=True, **extra
     )  # fmt: skip
 
 

@@ -16,12 +16,15 @@ from aurora.errors import LockNotAvailable, QueryCanceled, SerializationFailure,
 from aurora.sim.compute.checks import GATE, LOCKS, NEWEST, SNAPSHOT_ROWS, UNIQUE
 from aurora.sim.compute.model import ModelTxn, Row, Write
 from aurora.sim.compute.tables import CATALOG_DESC, COLUMNS, Shape, changed_columns, values_of
-from compute_node.access.index import Index
+from compute_node.access.index_access import IndexAccess, ScanKey
 from compute_node.txn.dependency import Dependency
 from compute_node.txn.locks import ACCESS_SHARE, FIRST_STRONG, ROW_EXCLUSIVE, WAIT, WeakLocks
 
 if TYPE_CHECKING:
     from aurora.sim.compute.instance import Instance
+
+_LESS, _GREATER_EQUAL = 1, 4
+"""B-tree strategies"""
 
 
 class Reading:
@@ -236,7 +239,7 @@ class SimSession:
             self.checks.rows(SNAPSHOT_ROWS, reading.what, rows, reading.expected.values())
         return rows
 
-    def usable(self, table: Any, lsn: int) -> list[Index]:
+    def usable(self, table: Any, lsn: int) -> list[IndexAccess]:
         """Its indexes that have all rows that a snapshot at ``lsn`` sees."""
         made = self.instance.index_lsn
         return [index for index in table.indexes if made.get(index.relfile, 0) <= lsn]
@@ -248,11 +251,12 @@ class SimSession:
             if not indexes:
                 return
             index, backward = self.rng.choice(indexes), self.rng.random() < 0.5
-            lower = None if low is None else (low, True)
-            upper = None if high is None else (high, False)
-            found = index.scan(reading.snapshot, (), lower, upper, backward, COLUMNS, False)
+            keys = [] if low is None else [ScanKey(0, _GREATER_EQUAL, low)]
+            keys += [] if high is None else [ScanKey(0, _LESS, high)]
+            found = index.scan(reading.snapshot, keys, backward, COLUMNS, False)
             rows = [row for batch in found for row in batch]
-            at = index.attnos[0] - 1
+            attnos = index.desc.columns
+            at = attnos[0] - 1
             wanted = [
                 row
                 for row in reading.expected.values()
@@ -260,9 +264,9 @@ class SimSession:
                 and (high is None or (row[at] is not None and row[at] < high))
             ]
             self.checks.rows(SNAPSHOT_ROWS, f"{reading.what} by {index.desc.name}", rows, wanted)
-            keys = [tuple((row[attno - 1] is None, row[attno - 1]) for attno in index.attnos) for row in rows]
+            seen = [tuple((row[attno - 1] is None, row[attno - 1]) for attno in attnos) for row in rows]
             self.checks.require(
-                SNAPSHOT_ROWS, keys == sorted(keys, reverse=backward), f"{reading.what} by {index.desc.name}: disorder"
+                SNAPSHOT_ROWS, seen == sorted(seen, reverse=backward), f"{reading.what} by {index.desc.name}: disorder"
             )
 
     def lookup(self, reading: Reading, number: int) -> tuple[Row, int] | None:
