@@ -10,9 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from compute_node.catalog.layer import CatalogLayer, Change, Role
+from compute_node.catalog.rights import Rights
 from compute_node.catalog.rows import CatalogReader, CatalogRows, Record
-from compute_node.catalog.view import CatalogView
+from compute_node.catalog.view import CatalogView, Trace
 from compute_node.relations.schema import NAMESPACE_CATALOG
+from compute_node.types.acl import USAGE
 
 TEMP_SCHEMA = "temp_schema"
 """key of ``session.extra`` for the name of the session's schema of temporary relations"""
@@ -74,7 +76,7 @@ class Catalog:
     def view(self, session: Any) -> CatalogView:
         """The session's view: the same object as long as neither catalog nor search path change."""
         layer = self.layer(session)
-        key = (session.get_setting("search_path", True), session.user, temp_schema_of(session))
+        key = (session.get_setting("search_path", True), session.user, session.user_oid, temp_schema_of(session))
         view = layer.views.get(key)
         if view is None:
             view = layer.views[key] = self.make_view(layer, *key)
@@ -83,23 +85,36 @@ class Catalog:
     snapshot_for = view
 
     @staticmethod
-    def make_view(layer: CatalogLayer, path_text: str, user: str, temp_schema: str | None = None) -> CatalogView:
-        """A view along ``path_text``: temporary schema and pg_catalog come first unless the path names them."""
+    def make_view(
+        layer: CatalogLayer, path_text: str, user: str, user_oid: int, temp_schema: str | None = None
+    ) -> CatalogView:
+        """A view along ``path_text``: temporary schema and pg_catalog come first unless the path names them; schemas
+        that the user may not use are not on it."""
+        asked: Trace = {}
+
+        def ask(*question: Any) -> Any:
+            answer = asked[question] = layer.ask(*question)
+            return answer
+
+        rights = Rights(ask, user_oid, layer.database_oid)
         explicit: list[tuple[str, int]] = []
         for name in split_path(path_text):
             actual = user if name == "$user" else temp_schema if name == "pg_temp" else name
-            oid = None if actual is None else layer.namespace_oid(actual)
-            if actual is not None and oid is not None and (actual, oid) not in explicit:
+            oid = None if actual is None else ask("namespace", actual)
+            if actual is None or oid is None or (actual, oid) in explicit:
+                continue
+            if actual == temp_schema or rights.schema(oid, USAGE):
                 explicit.append((actual, oid))
         creation = explicit[0][0] if explicit else None
         path = list(explicit)
         if not any(oid == NAMESPACE_CATALOG for _, oid in path):
             path.insert(0, ("pg_catalog", NAMESPACE_CATALOG))
         if temp_schema is not None and not any(name == temp_schema for name, _ in path):
-            oid = layer.namespace_oid(temp_schema)
+            oid = ask("namespace", temp_schema)
             if oid is not None:
                 path.insert(0, (temp_schema, oid))
-        return CatalogView(layer, tuple(path), tuple(name for name, _ in explicit), creation)
+        names = tuple(name for name, _ in explicit)
+        return CatalogView(layer, tuple(path), names, creation, user_oid, asked)
 
     def changes(self, txn: Any) -> TxnCatalog:
         """The transaction's own side of the catalog, begun at its first change."""
