@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from compute_node.catalog.layer import CatalogLayer, Change, Role
-from compute_node.catalog.rights import Rights
 from compute_node.catalog.rows import CatalogReader, CatalogRows, Record
-from compute_node.catalog.view import CatalogView, Trace
+from compute_node.catalog.view import CatalogView
 from compute_node.relations.schema import NAMESPACE_CATALOG
 from compute_node.types.acl import USAGE
 
@@ -51,14 +50,11 @@ class Catalog:
         self._reader = CatalogReader(storage)
         self._next_version = 2
         self._shared = CatalogLayer(self._reader, 1)
+        self.version = 1
+        """moves on with every committed catalog change"""
         self._stored_settings: tuple[CatalogLayer, dict[tuple[int, int], list[str]]] | None = None
         self.changed_lsn = 0
         """commit LSN of the last catalog change: what depends on it may not be shown before it is durable"""
-
-    @property
-    def version(self) -> int:
-        """Moves on with every committed catalog change."""
-        return self._shared.version
 
     def shared(self) -> CatalogLayer:
         """The layer of the committed state."""
@@ -90,17 +86,11 @@ class Catalog:
     ) -> CatalogView:
         """A view along ``path_text``: temporary schema and pg_catalog come first unless the path names them; schemas
         that the user may not use are not on it."""
-        asked: Trace = {}
-
-        def ask(*question: Any) -> Any:
-            answer = asked[question] = layer.ask(*question)
-            return answer
-
-        rights = Rights(ask, user_oid, layer.database_oid)
+        rights = layer.rights(user_oid)
         explicit: list[tuple[str, int]] = []
         for name in split_path(path_text):
             actual = user if name == "$user" else temp_schema if name == "pg_temp" else name
-            oid = None if actual is None else ask("namespace", actual)
+            oid = None if actual is None else layer.namespace_oid(actual)
             if actual is None or oid is None or (actual, oid) in explicit:
                 continue
             if actual == temp_schema or rights.schema(oid, USAGE):
@@ -110,11 +100,10 @@ class Catalog:
         if not any(oid == NAMESPACE_CATALOG for _, oid in path):
             path.insert(0, ("pg_catalog", NAMESPACE_CATALOG))
         if temp_schema is not None and not any(name == temp_schema for name, _ in path):
-            oid = ask("namespace", temp_schema)
+            oid = layer.namespace_oid(temp_schema)
             if oid is not None:
                 path.insert(0, (temp_schema, oid))
-        names = tuple(name for name, _ in explicit)
-        return CatalogView(layer, tuple(path), names, creation, user_oid, asked)
+        return CatalogView(layer, tuple(path), tuple(name for name, _ in explicit), creation, user_oid)
 
     def changes(self, txn: Any) -> TxnCatalog:
         """The transaction's own side of the catalog, begun at its first change."""
@@ -130,6 +119,7 @@ class Catalog:
     def committed(self, change: Change, commit_lsn: int) -> None:
         """A transaction that changed the catalog has committed: everybody sees a new state from now on."""
         self._shared = self._shared.successor(self._reader, self.new_version(), change)
+        self.version = self._shared.version
         self.changed_lsn = max(self.changed_lsn, commit_lsn)
 
     def warm(self) -> None:

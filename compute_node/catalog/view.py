@@ -57,7 +57,6 @@ class CatalogView:
         explicit: tuple[str, ...],
         creation: str | None,
         user: int,
-        asked: Trace,
     ) -> None:
         self.layer = layer
         self.version = layer.version
@@ -69,14 +68,17 @@ class CatalogView:
         self._path = path
         self._user: int | None = user
         """whose schemas are used by name; None: whoever wrote the stored text that is being read had the right"""
-        self._asked = asked
-        """what decided the path"""
         self.trace: Trace | None = None
+
+    @property
+    def path(self) -> tuple[tuple[str, int], ...]:
+        """(name, OID) of each schema of the effective search path."""
+        return self._path
 
     def traced(self) -> CatalogView:
         """The same view, that notes what it is asked in ``trace``."""
         view = copy.copy(self)
-        view.trace = dict(self._asked)
+        view.trace = {}
         return view
 
     def of_stored_text(self) -> CatalogView:

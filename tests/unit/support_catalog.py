@@ -32,7 +32,7 @@ class Settings:
     """A session's settings."""
 
     def __init__(self) -> None:
-        self.values = {"search_path": '"$user", public'}
+        self.values = {"search_path": '"$user", public', "default_toast_compression": "pglz"}
 
 
 class Session:
@@ -59,6 +59,9 @@ class Session:
 
     def get_setting(self, name: str, missing_ok: bool) -> str | None:
         return self.settings.values[name]
+
+    def environment_changed(self) -> None:
+        pass
 
     def clock(self) -> int:
         return 0
