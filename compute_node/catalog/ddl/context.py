@@ -71,7 +71,7 @@ class DdlContext:
     def stored_view(self) -> CatalogView:
         """The same, with pg_catalog alone on its path: to write names that are kept as text."""
         view = self.view
-        return self.catalog.make_view(view.layer, "pg_catalog", self.session.user)
+        return self.catalog.make_view(view.layer, "pg_catalog", self.session.user, self.user_oid)
 
     def tracing(self) -> CatalogView:
         """A view for analyzing an expression that is kept; see ``keep``."""
