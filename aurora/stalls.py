@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from collections.abc import Callable
 from time import monotonic
 from typing import Final
@@ -59,6 +60,22 @@ class Stalls:
         self._unlogged = 0
         self._lines += 1
         self._log(f"the event loop stood still for {took_s * 1000:.0f} ms in {what[:WHAT_MAX] or 'unknown work'}{more}")
+
+
+_of_loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Stalls] = weakref.WeakKeyDictionary()
+
+
+def stalls_of_running_loop() -> Stalls:
+    """The one count of the running loop: a writer and six nodes that share a loop (embedded mode) see each stall
+    once. Without a running loop a count of its own."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return Stalls()
+    found = _of_loops.get(loop)
+    if found is None:
+        found = _of_loops[loop] = Stalls()
+    return found
 
 
 class Heartbeat:

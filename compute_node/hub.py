@@ -2,8 +2,9 @@
 
 SQL runs as ordinary code inside a greenlet taken from a pool; ``run`` starts it, and it goes straight to its end unless
 something calls ``wait``. Waiting switches back to the loop's greenlet; the awaited thing's completion switches in
-again. Nothing waits while a mini-transaction is in its edit phase (``Hub.mtr.active``): that is an
-``InvariantViolation``.
+again. Long work calls ``pulse`` at short intervals of rows or bytes: that lets the loop turn when the turn has lasted
+long enough, and raises what interrupts the session meanwhile. Nothing waits while a mini-transaction is in its edit
+phase (``Hub.mtr.active``): that is an ``InvariantViolation``.
 """
 
 from __future__ import annotations
@@ -13,18 +14,24 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 import greenlet
 
 from aurora.errors import InvariantViolation, SqlError
 from aurora.stalls import STALL_S, Stalls
 
+TURN_S: Final = 0.01
+"""How long a greenlet may hold the loop before it lets others run."""
+
 
 class Waiter:
     """One-shot event that a greenlet waits on and anybody completes: ``wake(value)`` or ``fail(exception)``."""
 
     __slots__ = ("_greenlet", "done", "error", "value")
+
+    takes_late_error = False
+    """Whether an interrupt may replace a value that is there and not yet taken: true where the value means nothing."""
 
     def __init__(self) -> None:
         self.done = False
@@ -51,12 +58,23 @@ class Waiter:
             HUB.loop.call_soon(HUB.resume, self._greenlet)
 
 
+class _Turn(Waiter):
+    """What ``yield_turn`` waits for."""
+
+    __slots__ = ()
+    takes_late_error = True
+
+
 class Hub:
     """The loop's side: pool of greenlets and the wait primitive. One per process, at ``HUB``."""
 
     def __init__(self) -> None:
         self.mtr: Any = None
         """The process's mini-transaction object, once there is one; its ``active`` forbids waiting."""
+        self.turn_ends_s = float("inf")
+        """when the running greenlet has held the loop long enough (``time.monotonic``)"""
+        self.pulses = 0
+        """how often long work looked at the clock; tests read it"""
         self.stalls = Stalls()
         self.describe: Callable[[greenlet.greenlet, Callable[..., Any] | None], str] = lambda _worker, _function: ""
         """What a greenlet ran, in words, for the line about a turn that took too long; the function where known."""
@@ -83,6 +101,7 @@ class Hub:
         """Run ``function(*args)`` in a pooled greenlet until it ends or first waits. It must handle its exceptions."""
         worker = self._idle.pop() if self._idle else greenlet.greenlet(self._work, parent=self._main)
         start_s = monotonic()
+        self.turn_ends_s = start_s + TURN_S
         worker.switch(function, args)
         if (end_s := monotonic()) - start_s > STALL_S:
             self.stalls.note(start_s, end_s, self.describe(worker, function))
@@ -90,6 +109,7 @@ class Hub:
     def resume(self, worker: greenlet.greenlet) -> None:
         """Let a greenlet go on that waits, until it ends or waits again; called by the loop."""
         start_s = monotonic()
+        self.turn_ends_s = start_s + TURN_S
         worker.switch()
         if (end_s := monotonic()) - start_s > STALL_S:
             self.stalls.note(start_s, end_s, self.describe(worker, None))
@@ -112,8 +132,9 @@ class Hub:
             function, args = main.switch()  # type: ignore[union-attr]
 
     def in_greenlet(self) -> bool:
-        """Whether the caller may wait."""
-        return self._main is not None and greenlet.getcurrent() is not self._main
+        """Whether the caller may wait: it runs in one of the pool's greenlets, not on the loop's side, nor in another
+        thread."""
+        return self._main is not None and greenlet.getcurrent().parent is self._main
 
     def wait(self, waiter: Waiter) -> Any:
         """Wait until ``waiter`` completes; returns its value or raises its error."""
@@ -136,7 +157,12 @@ class Hub:
         """Fail what ``target`` waits on, so that it goes on with ``error``; False when it waits on nothing, or for
         something that has to come to its end."""
         waiter = self._waiting.get(target)
-        if waiter is None or waiter.done or target in self._shielded:
+        if waiter is None or target in self._shielded:
+            return False
+        if waiter.done:
+            if waiter.takes_late_error:
+                waiter.error = error
+                return True
             return False
         waiter.fail(error)
         return True
@@ -229,10 +255,20 @@ class Hub:
         return await future
 
     def yield_turn(self) -> None:
-        """Let the loop run other work; called by long statements at batch boundaries."""
-        waiter = Waiter()
+        """Let the loop run other work. Raises what interrupts this greenlet's session meanwhile."""
+        waiter = _Turn()
         self.loop.call_soon(waiter.wake)
         self.wait(waiter)
+
+    def pulse(self) -> None:
+        """Long work calls this at least once a millisecond or so (every few thousand cheap steps): when the turn has
+        lasted ``TURN_S`` it lets the loop turn, and raises a cancel, a timeout, a shutdown that came meanwhile.
+
+        Outside a session's greenlet, and while a mini-transaction is edited, it does nothing.
+        """
+        self.pulses += 1
+        if monotonic() >= self.turn_ends_s and self.in_greenlet() and not (self.mtr is not None and self.mtr.active):
+            self.yield_turn()
 
 
 HUB = Hub()

@@ -23,7 +23,7 @@ from aurora.kernels import arena as arena_kernel
 from aurora.metrics import MetricsServer
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.channels import open_channel, storage_stub
-from aurora.stalls import Heartbeat
+from aurora.stalls import Heartbeat, stalls_of_running_loop
 from compute_node.access.storage import Storage
 from compute_node.access.vacuum import AUTOVACUUM_NAP_S, AutoVacuum
 from compute_node.catalog import bootstrap
@@ -107,6 +107,7 @@ class ComputeServer:
 
     def _measure(self, volume: Volume, engine: Engine, wire: Server) -> None:
         config = self.config
+        HUB.stalls = stalls_of_running_loop()
         source = InstanceSource(config.id, config.role, volume, engine.storage, wire, HUB.stalls)
         self.metrics.add(INSTANCE_METRICS, source)
         HUB.describe = lambda worker, function: describe_turn(wire, worker, function)

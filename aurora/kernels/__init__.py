@@ -15,7 +15,7 @@ import importlib
 import os
 from types import ModuleType
 
-MODULES = ("redo", "arena", "mtr", "pglz", "tuples", "clog", "heap", "btree", "wire", "lifter")
+MODULES = ("redo", "arena", "mtr", "pglz", "tuples", "clog", "heap", "btree", "wire", "lifter", "regex")
 """Every kernel, in import order."""
 
 

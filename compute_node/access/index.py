@@ -12,7 +12,7 @@ from typing import Any
 from aurora.errors import NotSupported, SqlError, UniqueViolation
 from aurora.kernels import btree as btree_kernel
 from aurora.kernels.python.btree import DUPLICATE, NEEDS_SPLIT, TID_BYTES, next_prefix
-from aurora.kernels.python.heap import LIVE, UNDECIDED
+from aurora.kernels.python.heap import LIVE, NOT_LIVE, UNDECIDED
 from compute_node.access.btree_write import BTreeWriter
 from compute_node.access.keys import key_codec
 from compute_node.access.read_ahead import FIRST_PAGES
@@ -255,7 +255,8 @@ class Index:
             if outcome == UNDECIDED:
                 self._storage.locks.wait_for_xid(txn, extra, self.desc.name)
                 continue
-            if outcome == LIVE:
+            # The row found, or the commits that removed the rows of this key: the next snapshot must know of them.
+            if extra > txn.dep_lsn:
                 txn.depend(extra)
             return bool(outcome == LIVE)
 
@@ -264,7 +265,7 @@ class Index:
         while True:
             waits = self._cache.waits
             lower: bytes | None = key
-            outcome: tuple[int, int] = (-1, 0)
+            outcome, removed_lsn = (-1, 0), 0
             while lower is not None and outcome[0] not in (LIVE, UNDECIDED):
                 found = self.tree.range_tids(lower, upper, False)
                 if isinstance(found, int):
@@ -277,8 +278,9 @@ class Index:
                     outcome = self._state(other, txn.own)
                     if outcome[0] in (LIVE, UNDECIDED):
                         break
+                    removed_lsn = max(removed_lsn, outcome[1])
             if self._cache.waits == waits:
-                return outcome
+                return outcome if outcome[0] in (LIVE, UNDECIDED) else (NOT_LIVE, removed_lsn)
 
     def _state(self, tid: int, own: set[int]) -> tuple[int, int]:
         while True:

@@ -5,15 +5,11 @@ The session makes one per portal; executables and nodes are shared and keep noth
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import Any
 
 from aurora.errors import QueryCanceled
 from compute_node.hub import HUB
 from compute_node.types.registry import FunctionContext, TypeEnv
-
-TURN_S = 0.01
-"""how long a statement may hold the loop before it lets others run"""
 
 _NO_PARAMS: list[Any] = []
 
@@ -27,7 +23,6 @@ class ExecContext:
 
     __slots__ = (
         "_function_context",
-        "_turn_ends",
         "catalog",
         "env",
         "exec_params",
@@ -64,7 +59,6 @@ class ExecContext:
         self.params = params
         self.exec_params = [None] * exec_params
         self.scratch: dict[Any, Any] = {}
-        self._turn_ends = monotonic() + TURN_S
 
     @property
     def function_context(self) -> FunctionContext:
@@ -79,9 +73,4 @@ class ExecContext:
         up."""
         if self.session.cancel_requested:
             raise QueryCanceled("canceling statement due to user request")
-        if monotonic() >= self._turn_ends:
-            if HUB.in_greenlet():
-                HUB.yield_turn()
-                if self.session.cancel_requested:
-                    raise QueryCanceled("canceling statement due to user request")
-            self._turn_ends = monotonic() + TURN_S
+        HUB.pulse()

@@ -1,16 +1,26 @@
-"""LIKE, ILIKE and SIMILAR TO (manual, 9.7.1, 9.7.2).
+"""LIKE and ILIKE (manual, 9.7.1).
 
-A pattern becomes a compiled test once (cached); simple ones become comparisons, prefixes, suffixes or containment.
+A pattern becomes a compiled test once (cached); simple ones become comparisons, prefixes, suffixes or containment, and
+the others take one pass over the value: no pattern takes more than linear time. ILIKE compares both sides in lower
+case.
 """
 
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable
 
-from aurora.errors import InvalidEscapeCharacter, InvalidEscapeSequence
-from compute_node.types.declare import fn, fns
+from aurora.errors import InvalidEscapeSequence
+from aurora.kernels import regex as kernel
+from aurora.kernels.python import regex
+from compute_node.hub import HUB
+from compute_node.types.ctype import MAX_CODE, lower
+from compute_node.types.declare import fns
+from compute_node.types.regex.automaton import Assembler, Palette
+from compute_node.types.regex.parse import Ast
+
+AT_ONCE_MAX = 1 << 20
+"""Characters that may be searched without a pulse."""
 
 
 def _pieces(pattern: str) -> list[str | None]:
@@ -58,24 +68,72 @@ def _unfinished(reaches_end: Callable[[str], bool]) -> Callable[[str], bool]:
 @functools.lru_cache(maxsize=1024)
 def like_test(pattern: str, ignore_case: bool = False) -> Callable[[str], bool]:
     """The test a LIKE (ILIKE) pattern stands for (see ``_unfinished`` for 22025)."""
+    if ignore_case:
+        test = like_test(lower(pattern))
+        return lambda value: test(lower(value))
     if _ends_in_escape(pattern):
-        return _unfinished(like_test(pattern[:-1] + "_%", ignore_case))
+        return _unfinished(like_test(pattern[:-1] + "_%"))
     pieces = _pieces(pattern)
-    if not ignore_case:
-        literals = [each for each in pieces if each]
-        if not pieces:
-            return lambda value: not value
-        if len(pieces) == 1 and literals:
-            return literals[0].__eq__
-        if len(pieces) == 2 and len(literals) == 1 and None in pieces:
-            text = literals[0]
-            return (lambda value: value.startswith(text)) if pieces[1] is None else (lambda value: value.endswith(text))
-        if len(pieces) == 3 and len(literals) == 1 and pieces[0] is None and pieces[2] is None:
-            inner = literals[0]
-            return lambda value: inner in value
-    expression = "".join(".*" if each is None else "." if each == "" else re.escape(each) for each in pieces)
-    match = re.compile(expression, re.DOTALL | (re.IGNORECASE if ignore_case else 0)).fullmatch
-    return lambda value: match(value) is not None
+    literals = [each for each in pieces if each]
+    if not pieces:
+        return lambda value: not value
+    if len(pieces) == 1 and literals:
+        return literals[0].__eq__
+    if len(pieces) == 2 and len(literals) == 1 and None in pieces:
+        text = literals[0]
+        return (lambda value: value.startswith(text)) if pieces[1] is None else (lambda value: value.endswith(text))
+    if len(pieces) == 3 and len(literals) == 1 and pieces[0] is None and pieces[2] is None:
+        inner = literals[0]
+        return lambda value: inner in value
+    automaton = _automaton(tuple(pieces))
+    if "" in pieces:
+        return automaton
+    ordered = _in_order(pieces, literals)
+    return lambda value: ordered(value) if len(value) <= AT_ONCE_MAX else automaton(value)
+
+
+def _in_order(pieces: list[str | None], literals: list[str]) -> Callable[[str], bool]:
+    """Literals and ``%`` alone: each literal is taken at its first place after the one before."""
+    first = literals.pop(0) if pieces[0] is not None else ""
+    last = literals.pop() if literals and pieces[-1] is not None else ""
+
+    def test(value: str) -> bool:
+        if not value.startswith(first) or not value.endswith(last):
+            return False
+        at, end = len(first), len(value) - len(last)
+        for literal in literals:
+            at = value.find(literal, at, end)
+            if at < 0:
+                return False
+            at += len(literal)
+        return at <= end
+
+    return test
+
+
+def _automaton(pieces: tuple[str | None, ...]) -> Callable[[str], bool]:
+    """Any pattern, in one pass over the value that pulses."""
+    anything: Ast = ("set", ((0, MAX_CODE),))
+    parts: list[Ast] = []
+    for piece in pieces:
+        if piece is None:
+            parts.append(("rep", anything, 0, None))
+        elif piece == "":
+            parts.append(anything)
+        else:
+            parts += [("set", ((ord(sign), ord(sign)),)) for sign in piece]
+    ast: Ast = ("cat", tuple(parts))
+    made: list[regex.Dfa] = []
+
+    def test(value: str) -> bool:
+        if not made:
+            palette = Palette([ast])
+            assembler = Assembler(palette)
+            made.append(kernel.Dfa(assembler.nodes, assembler.add(ast, 0), palette.colors))
+        end = len(value)
+        return made[0].shortest(value, 0, end, end, None, HUB.pulse) == end
+
+    return test
 
 
 def like_prefix(pattern: str) -> tuple[str, bool]:
@@ -158,56 +216,3 @@ fns(
 """,
     _like_escape,
 )
-
-
-def similar_to_regex(pattern: str, escape: str | None) -> str:
-    """SIMILAR TO pattern → the regular expression PostgreSQL runs for it; 22019 / 22025 for a bad escape."""
-    if escape is not None and len(escape) > 1:
-        raise InvalidEscapeSequence("invalid escape string", hint="Escape string must be empty or one character.")
-    mark = "\\" if escape is None else escape
-    out = ["^(?:"]
-    separators, in_class, at = 0, False, 0
-    while at < len(pattern):
-        sign = pattern[at]
-        if mark and sign == mark:
-            at += 1
-            following = pattern[at : at + 1]
-            if following == '"' and not in_class:
-                if separators == 0:
-                    out.append("){1,1}?(")
-                elif separators == 1:
-                    out.append("){1,1}(?:")
-                else:
-                    raise InvalidEscapeCharacter(
-                        "SQL regular expression may not contain more than two escape-double-quote separators"
-                    )
-                separators += 1
-            else:
-                out.append("\\" + following)
-        elif in_class:
-            out.append("\\\\" if sign == "\\" else sign)
-            in_class = sign != "]"
-        elif sign == "[":
-            in_class = True
-            out.append(sign)
-        elif sign == "%":
-            out.append(".*")
-        elif sign == "_":
-            out.append(".")
-        elif sign == "(":
-            out.append("(?:")
-        else:
-            out.append("\\" + sign if sign in "\\.^$" else sign)
-        at += 1
-    out.append(")$")
-    return "".join(out)
-
-
-fns(
-    """
-1623 similar_escape(text, text) text nullable
-""",
-    lambda pattern, escape: None if pattern is None else similar_to_regex(pattern, escape),
-)
-fn(1986, "similar_to_escape(text, text) text", similar_to_regex)
-fn(1987, "similar_to_escape(text) text", lambda pattern: similar_to_regex(pattern, None))

@@ -13,8 +13,10 @@ import unicodedata
 from collections.abc import Callable
 
 from aurora.errors import CharacterNotInRepertoire, InvalidParameterValue, ProgramLimitExceeded, SubstringError
+from compute_node.types import ctype
 from compute_node.types.bytea import decode_escape, decode_hex, encode_escape
 from compute_node.types.declare import fn, fns
+from compute_node.types.regex import compile_regex
 
 _MAX_BYTES = 0x3FFFFFFF
 _SAFE_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_$]*")
@@ -46,13 +48,22 @@ fns(
     lambda value: len(value.encode()),
 )
 fn(1811, "bit_length(text) int4", lambda value: len(value.encode()) * 8)
-fn(870, "lower(text) text", str.lower)
-fn(871, "upper(text) text", str.upper)
-fn(
-    872,
-    "initcap(text) text",
-    lambda value: re.sub(r"[^\W_]+", lambda match: match[0][:1].upper() + match[0][1:].lower(), value),
-)
+fn(870, "lower(text) text", ctype.lower)
+fn(871, "upper(text) text", ctype.upper)
+
+
+def _initcap(value: str) -> str:
+    words = compile_regex("[[:alnum:]]+")
+    out: list[str] = []
+    done = 0
+    for spans in words.finditer(value):
+        begin, end = spans[0]
+        out += [value[done:begin], ctype.upper(value[begin]), ctype.lower(value[begin + 1 : end])]
+        done = end
+    return "".join((*out, value[done:]))
+
+
+fn(872, "initcap(text) text", _initcap)
 
 
 def _trim(cut_left: bool, cut_right: bool) -> Callable[..., str]:

@@ -413,7 +413,7 @@ def test_both_sides_have_the_same_methods(name: str) -> None:
         if not inspect.isclass(ours) or _is_error(ours):
             continue
         theirs = getattr(native, class_name)
-        methods = {n for n, value in vars(ours).items() if callable(value) and not n.startswith("_")}
+        methods = {n for n in dir(ours) if not n.startswith("_") and callable(getattr(ours, n))}
         compiled = {n for n in dir(theirs) if not n.startswith("_") and callable(getattr(theirs, n))}
         assert methods - compiled == _inner(name, class_name), f"{class_name}: only in the specification"
         assert compiled - methods == set(), f"{class_name}: only compiled"
