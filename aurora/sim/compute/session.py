@@ -382,6 +382,8 @@ class SimSession:
             if tid is None:
                 self._gone(reading, number)
                 return None
+            holders = self.oracle.row_holders(self.model, reading.relfile, number, strength)
+            self.checks.require(LOCKS, not holders, f"{reading.what} has changed row {number} beside {holders}")
             self.oracle.wrote(self.model, table.relfile, number, new, strength)
             return new
 
