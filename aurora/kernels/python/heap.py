@@ -276,7 +276,7 @@ class HeapFile:
 
     def conflict(self, tid: int, own: set[int]) -> tuple[int, int] | int:
         """Whether the chain at root ``tid`` holds a row that forbids an equal unique key: ``(LIVE, commit LSN)``,
-        ``(NOT_LIVE, commit LSN of the last who removed one, 0: nobody)``, or ``(UNDECIDED, xid)`` to wait for; a missing
+        ``(NOT_LIVE, commit LSN of the last removal, 0 without one)``, or ``(UNDECIDED, xid)`` to wait for; a missing
         page."""
         block, slot = tid >> 16, tid & 0xFFFF
         page_no = self.blocks.page_no(block)
