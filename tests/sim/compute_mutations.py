@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 from unittest import mock
 
@@ -123,18 +123,6 @@ def _removed_keys_are_forgotten() -> Iterable[Any]:
     yield _replace(ConflictCheck, "_state", make)
 
 
-def _latest_snapshot_sees_the_next_commit() -> Iterable[Any]:
-    def make(reading: Any) -> Any:
-        @contextmanager
-        def mutated(self: Any, owner: str) -> Iterator[Any]:
-            with reading(self, owner) as found:
-                yield clog_kernel.Snapshot(found.lsn + 1, set(), 0)
-
-        return mutated
-
-    yield _replace(TransactionManager, "reading", make)
-
-
 def _cancels_cut_rollbacks_short() -> Iterable[Any]:
     yield _replace(Hub, "shield", lambda _: lambda self: nullcontext())
 
@@ -206,7 +194,6 @@ MUTATIONS = (
     Mutation("unique check does not wait", (UNIQUE,), _unique_check_does_not_wait),
     Mutation("unique check does not look", (UNIQUE,), _unique_check_does_not_look),
     Mutation("unique check forgets who removed a key", (UNIQUE,), _removed_keys_are_forgotten),
-    Mutation("latest snapshot sees the next commit", (SNAPSHOT_ROWS,), _latest_snapshot_sees_the_next_commit),
     Mutation("cancels cut rollbacks short", (CORES_OWN, LOCKS, HORIZON), _cancels_cut_rollbacks_short),
     Mutation("extent reused before the horizon", (EXTENTS, CORES_OWN), _extent_reused_at_once),
     Mutation("pages given back before the horizon", (EXTENTS, CORES_OWN), _pages_given_back_at_once),
