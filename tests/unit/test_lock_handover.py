@@ -64,7 +64,7 @@ def test_who_takes_a_row_lock_sees_what_its_last_holder_committed(strength: int)
     assert seen(storage, table, other) == [1]
     table.lock(other, snapshot, tid, strength)
     assert seen(storage, table, other) == [1, 2]
-    assert session.dep_lsn >= lsn  # and what it shows waits for that
+    assert session.dependency.lsn >= lsn  # and what it shows waits for that
     volume.advance()
     storage.txns.abort(other)
     assert seen(storage, table, storage.txns.begin()) == [1, 2]
