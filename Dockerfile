@@ -10,11 +10,12 @@ RUN python -m venv /opt/aurora \
 
 FROM python:3.11-slim-bookworm
 RUN useradd --system --create-home --home-dir /var/lib/aurora aurora \
- && mkdir -p /data /backup && chown aurora:aurora /data /backup
+ && mkdir -p /data /backup /certs && chown aurora:aurora /data /backup /certs
 COPY --from=build /opt/aurora /opt/aurora
 ENV PATH=/opt/aurora/bin:$PATH PYTHONUNBUFFERED=1
 USER aurora
 VOLUME /data
 VOLUME /backup
+VOLUME /certs
 EXPOSE 5432 7000
 CMD ["python", "-m", "compute_node", "--help"]

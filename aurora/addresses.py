@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Final
 
 LOOPBACK: Final = "127.0.0.1"
 PORT_MAX: Final = 65535
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a host."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def parse_listen(text: str) -> tuple[str, int]:

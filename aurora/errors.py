@@ -67,6 +67,8 @@ def _condition(sqlstate: str, name: str) -> type[SqlError]:
 
 # One line a condition, in the order of appendix A.
 Warning_ = _condition("01000", "Warning_")
+PrivilegeNotRevoked = _condition("01006", "PrivilegeNotRevoked")
+PrivilegeNotGranted = _condition("01007", "PrivilegeNotGranted")
 NoData = _condition("02000", "NoData")
 ConnectionException = _condition("08000", "ConnectionException")
 ConnectionFailure = _condition("08006", "ConnectionFailure")
@@ -74,6 +76,7 @@ TransactionResolutionUnknown = _condition("08007", "TransactionResolutionUnknown
 ProtocolViolation = _condition("08P01", "ProtocolViolation")
 NotSupported = _condition("0A000", "NotSupported")
 InvalidGrantor = _condition("0L000", "InvalidGrantor")
+InvalidGrantOperation = _condition("0LP01", "InvalidGrantOperation")
 CardinalityViolation = _condition("21000", "CardinalityViolation")
 DataException = _condition("22000", "DataException")
 StringDataRightTruncation = _condition("22001", "StringDataRightTruncation")

@@ -11,7 +11,7 @@ import signal
 import sys
 
 from aurora.kernels import IMPLEMENTATION
-from aurora.rpc import tls
+from aurora.rpc import secret, tls
 from compute_node import config as configuration
 from compute_node.hub import HUB
 from compute_node.server import ComputeServer, serve
@@ -42,6 +42,7 @@ def main() -> int:
     try:
         config = configuration.load()
         tls.use(tls.Tls(config.storage_tls) if config.storage_tls is not None else None)
+        secret.use(config.storage_secret)
     except (configuration.ConfigError, tls.TlsUnusable) as error:
         print(f"compute_node: {error}", file=sys.stderr)
         return 1

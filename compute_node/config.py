@@ -8,10 +8,11 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aurora.addresses import parse_listen
+from aurora.rpc import secret
 from aurora.rpc.tls import TlsFiles, files_of
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -38,6 +39,7 @@ class Config:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     storage_tls: TlsFiles | None = None
+    storage_secret: str | None = field(default=None, repr=False)
     max_connections: int = 10_000
     authentication_timeout_s: float = 60.0
     hba_file: Path | None = None
@@ -101,6 +103,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     flag("--storage-tls-ca", type=Path, default=None, help="storage speaks TLS: certificate (PEM) of its authority")
     flag("--storage-tls-cert", type=Path, default=None, help="this instance's certificate (PEM) for storage")
     flag("--storage-tls-key", type=Path, default=None, help="its private key (PEM)")
+    flag("--storage-secret-file", type=Path, default=None, help="the secret that storage asks for without mutual TLS")
     flag("--max-connections", type=int, default=10_000)
     flag("--authentication-timeout-s", type=float, default=60.0, help="how long a client may take to log in")
     flag(
@@ -138,7 +141,8 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
             args.storage_tls_key,
             "--storage-tls-ca, --storage-tls-cert and --storage-tls-key",
         )
-    except ValueError as error:
+        storage_secret = secret.read(Path(args.storage_secret_file)) if args.storage_secret_file else None
+    except (ValueError, secret.SecretUnusable) as error:
         raise ConfigError(str(error)) from error
     if int(args.cache_mb) < CACHE_MB_MIN:
         raise ConfigError(f"--cache-mb is at least {CACHE_MB_MIN}")
@@ -165,6 +169,7 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         tls_cert=args.tls_cert,
         tls_key=args.tls_key,
         storage_tls=storage_tls,
+        storage_secret=storage_secret,
         max_connections=int(args.max_connections),
         authentication_timeout_s=float(args.authentication_timeout_s),
         hba_file=args.hba_file,

@@ -118,7 +118,7 @@ class Engine:
         planned, view = self._plan(statement.node, session, param_types, source, lifted)
         executable = build(planned, view, param_types)
         try:
-            check_required(view.layer, session.user_oid, planned.privileges)
+            check_required(view, session.user_oid, planned.privileges)
         except InsufficientPrivilege as error:
             # The plan may be made (PREPARE, Parse) and described; it is not run.
             executable.refuse(error.message)
@@ -129,7 +129,7 @@ class Engine:
     ) -> Explanation:
         """A statement to be explained, and with ANALYZE to be run."""
         planned, view = self._plan(statement.node, session, param_types, source, None)
-        check_required(view.layer, session.user_oid, planned.privileges)
+        check_required(view, session.user_oid, planned.privileges)
         return Explanation(planned, options, view, session.env)
 
     def copy_target(self, session: Any, txn: Any, relation: Any, columns: list[str] | None) -> CopyTarget:
@@ -144,7 +144,7 @@ class Engine:
             raise WrongObjectType(f'cannot copy to {_KIND_NAMES.get(desc.kind, "relation")} "{desc.name}"')
         written = [column.attno for column in input_columns(desc, columns)]
         access = RelationAccess(desc, INSERT, inserted=frozenset(written))
-        check_required(view.layer, session.user_oid, Required((access,)))
+        check_required(view, session.user_oid, Required((access,)))
         refuse_catalog(desc)
         if txn.read_only:
             raise ReadOnlySqlTransaction("cannot execute COPY FROM in a read-only transaction")

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aurora.addresses import parse_listen
+from aurora.addresses import is_loopback, parse_listen
 from aurora.errors import InvariantViolation
 from aurora.keys import KeySource
+from aurora.rpc import secret
 from aurora.rpc.tls import TlsFiles, files_of
 
 PROCESS_MB = 64
@@ -65,6 +66,8 @@ class NodeConfig:
     """Longest stretch of background work between two turns of the append path."""
     slow_ms: float = 0
     """Fault drill: every answer to compute is held back this long."""
+    secret: str | None = field(default=None, repr=False)
+    """What clients and peers must show when they show no certificate; None: nothing."""
     tls_ca: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -98,7 +101,7 @@ class NodeConfig:
 
     @property
     def tls(self) -> TlsFiles | None:
-        """This node's TLS identity; None: everybody is served, in the clear."""
+        """This node's TLS identity; None: in the clear."""
         return files_of(self.tls_ca, self.tls_cert, self.tls_key, "--tls-ca, --tls-cert and --tls-key")
 
     @property
@@ -184,6 +187,7 @@ _FLAGS: tuple[tuple[str, type, str], ...] = (
     ("refill-range-kb", float, "size of one range of pages taken over from a peer"),
     ("slice-ms", float, "longest slice of background work"),
     ("slow-ms", float, "fault drill: hold every answer back this long"),
+    ("secret-file", Path, "file with the cluster's secret, which clients and peers must show without mutual TLS"),
     ("tls-ca", Path, "certificate (PEM) of the authority whose certificates clients and peers must show"),
     ("tls-cert", Path, "this node's certificate (PEM)"),
     ("tls-key", Path, "its private key (PEM)"),
@@ -217,7 +221,31 @@ def load(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> NodeCo
     given = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
     given["node_id"] = given.pop("id")
     try:
+        file = given.pop("secret_file", None)
+        if file is not None:
+            given["secret"] = secret.read(file)
         given["peers"] = tuple(p for p in parse_peers(given.get("peers", "")) if p.node_id != given["node_id"])
-        return NodeConfig(**given)
-    except (argparse.ArgumentTypeError, InvariantViolation) as error:
+        config = NodeConfig(**given)
+        _check_port(config)
+        return config
+    except (argparse.ArgumentTypeError, InvariantViolation, secret.SecretUnusable) as error:
         parser.error(str(error))
+
+
+def _check_port(config: NodeConfig) -> None:
+    """Whoever reaches a node's port could read and void the volume. InvariantViolation for a port that would ask for
+    nothing, or for a secret that others can read on the way.
+    """
+    if config.tls is not None or config.listen.startswith("unix:"):
+        return
+    host = config.listen.rpartition(":")[0]
+    if not is_loopback(host):
+        raise InvariantViolation(
+            f"--listen {config.listen} is beyond loopback: that needs mutual TLS (--tls-ca, --tls-cert, --tls-key; "
+            "aurora certs makes the files)"
+        )
+    if config.secret is None:
+        raise InvariantViolation(
+            f"--listen {config.listen} asks its clients for nothing: give the cluster's secret (--secret-file) or "
+            "mutual TLS (--tls-ca, --tls-cert, --tls-key)"
+        )

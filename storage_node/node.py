@@ -23,6 +23,7 @@ from aurora.rpc import storage_pb2 as pb
 from aurora.seams import Clock, Disk, Rng
 from storage_node import node_status
 from storage_node.backup import Stager
+from storage_node.bounds import EPOCH_MAX, Refused, check_epoch, check_lsn
 from storage_node.coalesce import Coalescer
 from storage_node.config import NodeConfig
 from storage_node.effects import Call, Effect, StoreEffect
@@ -48,10 +49,6 @@ INDEX_BACKLOG = 256
 __all__ = ["Refused", "StorageFailed", "StorageNode"]
 
 logger = logging.getLogger(__name__)
-
-
-class Refused(Exception):
-    """The request is stale, names another volume, or comes before there is one."""
 
 
 class StorageNode(Generic[Token]):
@@ -232,9 +229,16 @@ class StorageNode(Generic[Token]):
         if volume_id != self.volume_id:
             raise Refused(f"node {self.config.node_id} belongs to volume {self.volume_id.hex()}, not {volume_id.hex()}")
 
-    def _adopt(self, epoch: int, writer_id: str) -> bool:
-        """Fence: take a strictly greater epoch, durably. True when (epoch, writer) is what the node then holds."""
-        if epoch > self.epoch:
+    def _adopt(self, epoch: int, writer_id: str, opened: bool = False) -> bool:
+        """Fence: take a strictly greater epoch, durably. True when (epoch, writer) is what the node then holds.
+
+        Two writers may have fenced with one epoch, each a part of the nodes. Only one of them can have got a write
+        quorum; it says so (``opened``), and is then adopted in the place of the other. That one never wrote anything
+        under the epoch, nor will: those that adopted the first leave it for greater epochs only.
+        """
+        other = epoch == self.epoch and writer_id != self.meta.value.writer_id
+        check_epoch(epoch, self.epoch)
+        if epoch > self.epoch or (opened and other):
             if self._settled():
                 self.meta.value.settled_vdl = self.vdl
             self.meta.value.volume_epoch = epoch
@@ -276,8 +280,10 @@ class StorageNode(Generic[Token]):
 
     def _hint(self, vdl: int, pgmrpl: int) -> None:
         if vdl > self.vdl:
+            check_lsn(vdl)
             self.vdl = vdl
         if pgmrpl > self.pgmrpl:
+            check_lsn(pgmrpl)
             self.pgmrpl = pgmrpl
 
     def _check_membership(self, epoch: int) -> None:
@@ -289,12 +295,15 @@ class StorageNode(Generic[Token]):
 
     def on_append(self, request: pb.AppendRequest, token: Token) -> pb.AppendReply | None:
         """Check and stage an append; the reply comes from ``flush``, or at once when the node refuses."""
+        try:
+            return self._stage(request, token)
+        except Refused as error:
+            return pb.AppendReply(sequence=request.sequence, error=str(error))
+
+    def _stage(self, request: pb.AppendRequest, token: Token) -> pb.AppendReply | None:
         sequence = request.sequence
         if request.volume_id != self.volume_id or not self.volume_id:
-            try:
-                self._check_volume(request.volume_id)
-            except Refused as error:
-                return pb.AppendReply(sequence=sequence, error=str(error))
+            self._check_volume(request.volume_id)
         epoch = request.volume_epoch
         if epoch != self.epoch or request.writer_id != self.meta.value.writer_id:
             if not self._adopt(epoch, request.writer_id):
@@ -477,7 +486,7 @@ class StorageNode(Generic[Token]):
     def on_fence(self, request: pb.FenceRequest) -> pb.FenceReply:
         """Adopt (epoch, writer) when strictly greater; what this node holds either way."""
         self._check_volume(request.volume_id)
-        adopted = self._adopt(request.volume_epoch, request.writer_id)
+        adopted = self._adopt(request.volume_epoch, request.writer_id, request.opened)
         if adopted:
             self.hollow.fenced()
         return pb.FenceReply(
@@ -491,6 +500,7 @@ class StorageNode(Generic[Token]):
         self._check_volume(request.volume_id)
         if request.volume_epoch != self.epoch or request.writer_id != self.meta.value.writer_id:
             return pb.TruncateReply(ok=False, epoch=self.epoch)
+        check_lsn(request.range.upper)
         if request.range.upper < request.range.vdl or request.range.epoch > self.epoch:
             raise Refused(f"truncation ({request.range.vdl}, {request.range.upper}] of epoch {request.range.epoch}")
         if request.HasField("descriptor"):
@@ -543,6 +553,10 @@ class StorageNode(Generic[Token]):
         volume's descriptor, or a newer one.
         """
         created = not request.volume_epoch
+        told = request.descriptor
+        for number in (told.membership_epoch, told.geometry_epoch, told.generation, told.proposer_epoch):
+            if number > EPOCH_MAX:
+                raise Refused(f"a descriptor's epoch {number} is out of range")
         if created and self.descriptor is not None:
             ok = self.descriptor == Descriptor.from_proto(request.descriptor)
         elif not created and self.descriptor is None:
@@ -595,6 +609,8 @@ class StorageNode(Generic[Token]):
         if state.volume_epoch > self.epoch:
             self._adopt(state.volume_epoch, state.writer_id)
         if state.truncations:
+            for span in state.truncations:
+                check_lsn(span.upper)
             self._truncate((t.epoch, t.vdl, t.upper) for t in state.truncations)
         self._hint(state.vdl, state.pgmrpl)
         self.stager.heard(state)

@@ -16,6 +16,8 @@ from aurora.keys import EncryptedFolder, open_disk
 from aurora.metrics import MetricsServer
 from aurora.rpc import storage_pb2_grpc
 from aurora.rpc.channels import OPTIONS, GrpcNet, listen
+from aurora.rpc.secret import SecretCheck
+from aurora.rpc.secret import use as use_secret
 from aurora.rpc.stream_server import serve_streams
 from aurora.rpc.tls import Tls
 from aurora.rpc.tls import use as use_tls
@@ -50,13 +52,14 @@ class NodeServer:
             self.node.scrub.mend_keys = self.disk.mend_keys
         self.address = ""
         self._done = asyncio.Event()
-        self._net = GrpcNet(self.tls)
+        self._net = GrpcNet(self.tls, config.secret)
         self._appends = Appends(self.node, self.stop)
         reads = PageReads(self.node)
         self._log_port = LogPort(self._appends, reads)
         self._log_server: asyncio.Server | None = None
         self._service = StorageService(self.node, self._appends, reads)
-        self._server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=CALLS_MAX)
+        checks = [SecretCheck(config.secret)] if config.secret is not None else []
+        self._server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=CALLS_MAX, interceptors=checks)
         self._background: asyncio.Task[None] | None = None
         self.metrics = MetricsServer(lambda: f"the disk refuses: {self.node.note}" if self.node.note else "")
         self._heartbeat: Heartbeat | None = None
@@ -71,7 +74,9 @@ class NodeServer:
         port = listen(self._server, self.config.listen, self.tls)
         host = self.config.listen.rpartition(":")[0]
         if not self.config.listen.startswith("unix:"):
-            self._log_server = await serve_streams(host.strip("[]"), self.config.log_port, self._log_port, self.tls)
+            self._log_server = await serve_streams(
+                host.strip("[]"), self.config.log_port, self._log_port, self.tls, self.config.secret
+            )
             self._service.log_port = self._log_server.sockets[0].getsockname()[1]
         await self._server.start()
         self.address = f"{host}:{port}" if host else self.config.listen
@@ -114,6 +119,7 @@ async def serve(config: NodeConfig, ready: Callable[[str], None]) -> None:
     """Run a node until SIGTERM or SIGINT; ``ready`` is told the address once it serves."""
     server = NodeServer(config)
     use_tls(server.tls)
+    use_secret(config.secret)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from aurora.programs.supervisor import LOOPBACK, Cluster
+from aurora.rpc import secret
 
 settings.register_profile("aurora", deadline=None)
 settings.load_profile("aurora")
@@ -72,3 +73,15 @@ def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster
 def needs(program: str) -> pytest.MarkDecorator:
     """Skip, with the reason, where a PostgreSQL client program is missing."""
     return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _secret_of_lone_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Storage nodes that a test starts as processes of their own, and the test's clients, share a secret."""
+    file = tmp_path_factory.mktemp("secret") / "secret"
+    secret.use(secret.make(file))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AURORA_NODE_SECRET_FILE", str(file))
+        patch.setenv("AURORA_STORAGE_SECRET_FILE", str(file))
+        yield
+    secret.use(None)

@@ -47,6 +47,15 @@ def tls_files(folder: Path, role: str) -> TlsFiles:
     return TlsFiles(folder / f"{AUTHORITY}.crt", folder / f"{role}.crt", folder / f"{role}.key")
 
 
+def complete(folder: Path) -> bool:
+    """Whether a folder holds all that ``make`` writes."""
+    return all(path.exists() for path in _files(folder))
+
+
+def _files(folder: Path) -> list[Path]:
+    return [folder / f"{stem}.{kind}" for stem in (AUTHORITY, *ROLES) for kind in ("crt", "key")]
+
+
 def make(folder: Path, names: Sequence[str] = (), days: int = DAYS_DEFAULT) -> list[Path]:
     """Write a new authority and a certificate for each role, good for loopback and ``names`` (host names or IP
     addresses) and for ``days``; the files written. CertificatesExist when one of them is there already, ValueError for
@@ -55,7 +64,7 @@ def make(folder: Path, names: Sequence[str] = (), days: int = DAYS_DEFAULT) -> l
     if days < 1:
         raise ValueError(f"certificates must be good for a day at least, not for {days}")
     alternatives = [_general_name(name) for name in dict.fromkeys((*LOOPBACK_NAMES, *names))]
-    files = [folder / f"{stem}.{kind}" for stem in (AUTHORITY, *ROLES) for kind in ("crt", "key")]
+    files = _files(folder)
     present = [path.name for path in files if path.exists()]
     if present:
         raise CertificatesExist(f"{folder} holds {', '.join(present)} already; nothing was written")

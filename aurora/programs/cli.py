@@ -18,6 +18,8 @@ from aurora.keys import KeyRefused, KeySource, rekey_folder
 from aurora.object_store import ObjectStoreError
 from aurora.programs import certs, fleet
 from aurora.programs.supervisor import AZS, LOOPBACK, MASTER_KEY, Cluster, ClusterError
+from aurora.rpc import secret
+from aurora.rpc.channels import Access
 from aurora.rpc.tls import Tls, TlsUnusable, files_of
 from aurora.sealed_store import Rewrapped, rekey_store
 
@@ -92,6 +94,8 @@ def _parser() -> argparse.ArgumentParser:
         "--name", action="append", default=[], metavar="HOST", help="host name or IP address of a node; may be repeated"
     )
 
+    made.add_argument("--if-missing", action="store_true", help="do nothing when they are all there")
+
     rekey = verbs.add_parser(
         "rekey", parents=[shared], help="wrap the data keys by a new master key (by default a new DIR/master.key)"
     )
@@ -120,6 +124,9 @@ def _parser() -> argparse.ArgumentParser:
         status.add_argument(
             f"--tls-{name}", type=Path, default=None, help=f"with --storage, for nodes that speak TLS: {text} (PEM)"
         )
+    status.add_argument(
+        "--secret-file", type=Path, default=None, help="with --storage, for nodes that ask for the cluster's secret"
+    )
     status.add_argument("--check", action="store_true", help="exit status 1 when something is down (for health checks)")
 
     node = verbs.add_parser("node", help="one storage node")
@@ -292,10 +299,11 @@ def _status(args: argparse.Namespace) -> int:
     try:
         files = files_of(args.tls_ca, args.tls_cert, args.tls_key, "--tls-ca, --tls-cert and --tls-key")
         tls = Tls(files) if files is not None else None
-    except (ValueError, TlsUnusable) as error:
+        access = Access(tls, secret.read(args.secret_file) if args.secret_file is not None else None)
+    except (ValueError, TlsUnusable, secret.SecretUnusable) as error:
         raise ClusterError(str(error)) from error
     while True:
-        status = storage_status(args.storage.split(","), tls) if args.storage else Cluster(args.data).status()
+        status = storage_status(args.storage.split(","), access) if args.storage else Cluster(args.data).status()
         text = json.dumps(status) if args.json else status_text(status, args.pgs)
         redraw = args.watch is not None and not args.json and sys.stdout.isatty()
         print(CLEAR_SCREEN + text if redraw else text, flush=True)
@@ -307,6 +315,8 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _certs(args: argparse.Namespace) -> int:
+    if args.if_missing and certs.complete(args.dir):
+        return 0
     try:
         written = certs.make(args.dir, args.name, args.days)
     except (certs.CertificatesExist, ValueError) as error:
@@ -374,7 +384,7 @@ def _quorum(args: argparse.Namespace) -> int:
 def _scrub(cluster: Cluster, node_id: str, timeout_s: float) -> int:
     from aurora.programs.node_scrub import scrub, scrub_text
 
-    status = scrub(cluster.required.node(node_id).address, timeout_s, cluster.tls())
+    status = scrub(cluster.required.node(node_id).address, timeout_s, cluster.access())
     print(scrub_text(node_id, status))
     return 1 if status.running or status.waiting else 0
 

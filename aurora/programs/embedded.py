@@ -8,6 +8,7 @@ thread.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import shutil
 import tempfile
 import threading
@@ -33,6 +34,8 @@ class EmbeddedCluster:
         self.address = (LOOPBACK, 0)
         self._pages_per_pg = pages_per_pg
         self._cache_mb = cache_mb
+        self._secret = secrets.token_urlsafe(32)
+        """What the nodes ask for: another program of this machine is to find nothing open."""
         self._ready = threading.Event()
         self._error: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -81,19 +84,27 @@ class EmbeddedCluster:
             self._ready.set()
 
     async def _serve(self) -> None:
+        from aurora.rpc.secret import held as held_secret
+        from aurora.rpc.secret import use as use_secret
         from compute_node.config import Config
         from compute_node.server import ComputeServer
         from storage_node.config import NodeConfig, Peer
         from storage_node.server import NodeServer
 
         self._loop = asyncio.get_running_loop()
+        before = held_secret()
+        use_secret(self._secret)
         self._stop = asyncio.Event()
         ports = free_ports(len(NODES))
         places = [(node, az, f"{LOOPBACK}:{port}") for (node, az), port in zip(NODES, ports, strict=True)]
         try:
             for node, az, address in places:
                 peers = tuple(Peer(other, zone, where) for other, zone, where in places if other != node)
-                server = NodeServer(NodeConfig(node_id=node, az=az, listen=address, data=self.data / node, peers=peers))
+                server = NodeServer(
+                    NodeConfig(
+                        node_id=node, az=az, listen=address, data=self.data / node, peers=peers, secret=self._secret
+                    )
+                )
                 await server.start()
                 self._nodes[node] = server
             config = Config(
@@ -116,6 +127,7 @@ class EmbeddedCluster:
             for server in self._nodes.values():
                 server.stop()
                 await server.wait()
+            use_secret(before)
 
 
 def _loop_factory() -> Any:

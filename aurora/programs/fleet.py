@@ -94,7 +94,7 @@ def _check_open(cluster: Cluster) -> None:
 
 
 def _answers(cluster: Cluster, node: NodeSpec) -> bool:
-    (shown,) = ask_nodes([node.address], cluster.tls())
+    (shown,) = ask_nodes([node.address], cluster.access())
     return bool(shown["state"] != "down")
 
 
@@ -152,7 +152,7 @@ def _check_replaceable(cluster: Cluster, lost: str) -> None:
     """ClusterError for what the writer would refuse, before a node is started for it: by the newest descriptor that
     the nodes have.
     """
-    told = ask_nodes([node.address for node in cluster.required.nodes], cluster.tls())
+    told = ask_nodes([node.address for node in cluster.required.nodes], cluster.access())
     newest = max(told, key=lambda node: node.get("descriptor_version", [0, 0]))
     held = [slot for group in newest.get("groups", ()) for slot in group["slots"] if slot["member"] == lost]
     candidates = sorted({slot["candidate"] for slot in held} - {""})
@@ -205,7 +205,7 @@ def _is_changing(cluster: Cluster) -> bool:
 
 def progress(cluster: Cluster, node_id: str) -> str:
     """How far a node is filled, in words."""
-    (shown,) = ask_nodes([cluster.required.node(node_id).address], cluster.tls())
+    (shown,) = ask_nodes([cluster.required.node(node_id).address], cluster.access())
     if shown["state"] == "down":
         return f"{node_id} does not answer"
     segments = shown["pgs"].values()

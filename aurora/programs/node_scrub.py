@@ -10,19 +10,18 @@ import time
 
 import grpc
 
-from aurora.rpc import storage_pb2, storage_pb2_grpc
-from aurora.rpc.channels import open_blocking_channel
-from aurora.rpc.tls import Tls
+from aurora.rpc import storage_pb2
+from aurora.rpc.channels import NO_ACCESS, Access, open_blocking_channel, storage_stub
 
 CALL_TIMEOUT_S = 5.0
 POLL_S = 0.05
 
 
-def scrub(address: str, timeout_s: float, tls: Tls | None = None) -> storage_pb2.ScrubStatus:
+def scrub(address: str, timeout_s: float, access: Access = NO_ACCESS) -> storage_pb2.ScrubStatus:
     """Demand a full pass and wait for it; ConnectionError when the node does not answer."""
     deadline = time.monotonic() + timeout_s
-    with open_blocking_channel(address, tls) as channel:
-        stub = storage_pb2_grpc.StorageStub(channel)
+    with open_blocking_channel(address, access.tls) as channel:
+        stub = storage_stub(channel, access.secret)
         try:
             status: storage_pb2.ScrubStatus = stub.Scrub(storage_pb2.ScrubRequest(start=True), timeout=CALL_TIMEOUT_S)
             wanted = status.passes + 1

@@ -20,10 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 import psycopg
 
-from aurora.programs.status_groups import behind_writer, protection_groups
-from aurora.rpc import storage_pb2, storage_pb2_grpc
-from aurora.rpc.channels import open_blocking_channel
-from aurora.rpc.tls import Tls
+from aurora.programs.status_groups import UNREACHABLE, behind_writer, protection_groups
+from aurora.rpc import storage_pb2
+from aurora.rpc.channels import NO_ACCESS, Access, open_blocking_channel, storage_stub
 
 if TYPE_CHECKING:
     from aurora.programs.supervisor import Cluster
@@ -35,12 +34,13 @@ _STATES = {"serving": "up", "behind": "catching up"}
 """A storage node's own word for what it does → what is shown."""
 
 
-def ask_nodes(addresses: Sequence[str], tls: Tls | None = None) -> list[dict[str, Any]]:
-    """Each node's own account, in the order of the addresses; ``state`` is ``down`` for one that does not answer."""
-    channels = [open_blocking_channel(address, tls) for address in addresses]
+def ask_nodes(addresses: Sequence[str], access: Access = NO_ACCESS) -> list[dict[str, Any]]:
+    """Each node's own account, in the order of the addresses; ``state`` is ``down`` for one that cannot be reached or
+    refuses, ``not answering`` for one that does not answer within ``TIMEOUT_S``."""
+    channels = [open_blocking_channel(address, access.tls) for address in addresses]
     try:
         calls = [
-            storage_pb2_grpc.StorageStub(channel).Status.future(storage_pb2.StatusRequest(), timeout=TIMEOUT_S)
+            storage_stub(channel, access.secret).Status.future(storage_pb2.StatusRequest(), timeout=TIMEOUT_S)
             for channel in channels
         ]
         return [_answer(address, call) for address, call in zip(addresses, calls, strict=True)]
@@ -53,7 +53,8 @@ def _answer(address: str, call: Any) -> dict[str, Any]:
     try:
         return node_view(address, call.result())
     except grpc.RpcError as error:
-        return {"address": address, "state": "down", "error": error.code().name.lower()}
+        slow = error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        return {"address": address, "state": "not answering" if slow else "down", "error": error.code().name.lower()}
 
 
 def node_view(address: str, reply: storage_pb2.StatusReply) -> dict[str, Any]:
@@ -191,7 +192,7 @@ def cluster_status(cluster: Cluster) -> dict[str, Any]:
     early = (asked.told.get(writer) or {}).get("volume", {})
     durable = {int(pg): lsn for pg, lsn in early.get("pg_durable", {}).items()}
     running = [node.address for node in spec.nodes if pids[node.id] is not None]
-    answers = dict(zip(running, ask_nodes(running, cluster.tls()), strict=True))
+    answers = dict(zip(running, ask_nodes(running, cluster.access()), strict=True))
     asked.wait(start_s + HEAD_START_S + TIMEOUT_S)
     volume = (asked.told.get(writer) or {}).get("volume", {})
 
@@ -230,10 +231,10 @@ def _ends(cluster: Cluster, process_id: str) -> dict[str, Any]:
     return {"restarts": run.restarts, "last_end": last_end or run.last_end, "ended_at": run.ended_at}
 
 
-def storage_status(addresses: Sequence[str], tls: Tls | None = None) -> dict[str, Any]:
+def storage_status(addresses: Sequence[str], access: Access = NO_ACCESS) -> dict[str, Any]:
     """The same, as far as the storage nodes alone can tell it: no writer is needed."""
-    nodes = ask_nodes(addresses, tls)
-    up = [node for node in nodes if node["state"] != "down"]
+    nodes = ask_nodes(addresses, access)
+    up = [node for node in nodes if node["state"] not in UNREACHABLE]
     _name_the_silent(nodes)
     volume = {}
     if up:

@@ -148,6 +148,9 @@ def _state(segments: Sequence[Mapping[str, Any]], group: Mapping[str, Any]) -> s
     serving = sum(segment["health"] in SERVING for segment in counted)
     read, write = (AWAY_READ, AWAY_WRITE) if group["away"] else (READ_SEGMENTS, WRITE_SEGMENTS)
     full = [segment["health"] in SERVING for segment in counted if segment["role"] == "full"]
+    silent = sum(segment["health"] == "not answering" for segment in counted)
+    if silent and serving < write <= serving + silent:
+        return "not answering"  # they may be slow, and serve the writer all the same
     if serving < read or not any(full):
         return "no read quorum"
     if serving < write and not (len(full) < len(counted) and all(full) and not group["away"]):

@@ -11,6 +11,7 @@ The folder is its owner's alone.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -29,6 +30,8 @@ from aurora.keys import KeyRefused, KeySource, make_master_key_file, rekey_folde
 from aurora.object_store import ObjectStore, ObjectStoreError, open_store
 from aurora.programs import certs
 from aurora.programs.processes import FILE_MODE, FOLDER_MODE, Processes, Run, atomic, end_text
+from aurora.rpc import secret
+from aurora.rpc.channels import Access
 from aurora.rpc.tls import Tls, TlsUnusable
 from aurora.sealed_store import Rewrapped
 
@@ -286,6 +289,25 @@ class Cluster:
         except TlsUnusable as error:
             raise ClusterError(str(error)) from error
 
+    def access(self) -> Access:
+        """What the cluster's storage nodes are shown by who asks them from outside."""
+        return Access(self.tls(), self.secret())
+
+    @property
+    def secret_path(self) -> Path:
+        """The file of the cluster's secret."""
+        return self.data / "secret"
+
+    def secret(self) -> str:
+        """What the storage nodes ask for; a cluster that has none yet gets one."""
+        if not self.secret_path.exists():
+            with contextlib.suppress(FileExistsError):  # another verb has just made it
+                return secret.make(self.secret_path)
+        try:
+            return secret.read(self.secret_path)
+        except secret.SecretUnusable as error:
+            raise ClusterError(str(error)) from error
+
     @property
     def keys(self) -> KeySource | None:
         """Where the master key is; None: nothing is encrypted."""
@@ -499,7 +521,8 @@ class Cluster:
 
     def _node_safety(self) -> list[str]:
         """A storage node's flags for TLS and encryption."""
-        spec, flags = self.required, []
+        self.secret()
+        spec, flags = self.required, ["--secret-file", str(self.secret_path)]
         if spec.storage_tls:
             files = certs.tls_files(self.certs, "storage")
             flags += ["--tls-ca", str(files.ca), "--tls-cert", str(files.certificate), "--tls-key", str(files.key)]
@@ -534,6 +557,8 @@ class Cluster:
             arguments += ["--metrics-listen", instance.metrics]
         if spec.password_file:
             arguments += ["--password-file", spec.password_file]
+        self.secret()
+        arguments += ["--storage-secret-file", str(self.secret_path)]
         if spec.storage_tls:
             files = certs.tls_files(self.certs, "compute")
             arguments += ["--storage-tls-ca", str(files.ca), "--storage-tls-cert", str(files.certificate)]

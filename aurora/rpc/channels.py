@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import grpc
 import grpc.aio
 
 from aurora.rpc import storage_pb2_grpc
+from aurora.rpc.secret import SecretStub, held
 from aurora.rpc.tls import Tls, identity
 
 MESSAGE_MAX_BYTES: Final = 64 << 20
@@ -32,6 +33,16 @@ OPTIONS: Final[list[tuple[str, int | str]]] = [
     ("grpc.use_local_subchannel_pool", 1),
 ]
 """Options of every channel and server: a dead peer is noticed in seconds, a returned one is reached within one."""
+
+
+class Access(NamedTuple):
+    """What a client outside the cluster's processes shows its nodes."""
+
+    tls: Tls | None = None
+    secret: str | None = None
+
+
+NO_ACCESS: Final = Access()
 
 
 def open_channel(address: str, tls: Tls | None = None) -> grpc.aio.Channel:
@@ -62,22 +73,27 @@ def listen(server: grpc.aio.Server, address: str, tls: Tls | None) -> int:
         raise OSError(f"cannot listen on {address}: {error}") from error
 
 
-def storage_stub(channel: grpc.aio.Channel) -> Any:
-    """The typed calls of one node: ``stub.ReadPages(request, timeout=s)`` and so on."""
-    return storage_pb2_grpc.StorageStub(channel)  # type: ignore[no-untyped-call]
+def storage_stub(channel: grpc.aio.Channel | grpc.Channel, secret: str | None = None) -> Any:
+    """The typed calls of one node: ``stub.ReadPages(request, timeout=s)`` and so on. They show the secret, else the
+    process's (``secret.use``), if there is one.
+    """
+    secret = secret or held()
+    stub = storage_pb2_grpc.StorageStub(channel)  # type: ignore[no-untyped-call]
+    return stub if secret is None else SecretStub(stub, secret)
 
 
 class GrpcNet:
     """The real ``Net`` seam: calls by method name over one cached channel an address."""
 
-    def __init__(self, tls: Tls | None = None) -> None:
+    def __init__(self, tls: Tls | None = None, secret: str | None = None) -> None:
         self._tls = tls
+        self._secret = secret
         self._stubs: dict[str, tuple[grpc.aio.Channel, Any]] = {}
 
     def _stub(self, address: str) -> Any:
         if address not in self._stubs:
             channel = open_channel(address, self._tls)
-            self._stubs[address] = (channel, storage_stub(channel))
+            self._stubs[address] = (channel, storage_stub(channel, self._secret))
         return self._stubs[address][1]
 
     async def unary(self, address: str, method: str, request: Any, timeout_s: float) -> Any:

@@ -151,14 +151,16 @@ class ReadPagesReply(_message.Message):
     def __init__(self, pages: _Optional[_Iterable[_Union[PageImage, _Mapping]]] = ..., request_id: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
 
 class FenceRequest(_message.Message):
-    __slots__ = ("volume_id", "volume_epoch", "writer_id")
+    __slots__ = ("volume_id", "volume_epoch", "writer_id", "opened")
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
     VOLUME_EPOCH_FIELD_NUMBER: _ClassVar[int]
     WRITER_ID_FIELD_NUMBER: _ClassVar[int]
+    OPENED_FIELD_NUMBER: _ClassVar[int]
     volume_id: bytes
     volume_epoch: int
     writer_id: str
-    def __init__(self, volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ...) -> None: ...
+    opened: bool
+    def __init__(self, volume_id: _Optional[bytes] = ..., volume_epoch: _Optional[int] = ..., writer_id: _Optional[str] = ..., opened: _Optional[bool] = ...) -> None: ...
 
 class Truncation(_message.Message):
     __slots__ = ("epoch", "vdl", "upper")

@@ -11,16 +11,18 @@ from collections.abc import Callable
 
 from aurora.rpc import http2
 from aurora.rpc.http2 import GrpcPeer, frame, setting, text, u32
+from aurora.rpc.secret import HEADER, header, held
 from aurora.rpc.tls import Tls, identity
 
 
-def _request_headers(authority: str, method: str, secure: bool) -> bytes:
+def _request_headers(authority: str, method: str, secure: bool, secret: str | None) -> bytes:
     """The header block: static table entries and literals that are never indexed, so that there is no state."""
     return (
         (b"\x83\x87\x04" if secure else b"\x83\x86\x04") + text(method)  # :method POST, :scheme http(s), :path
         + b"\x01" + text(authority)
         + b"\x0f\x10" + text("application/grpc")  # content-type
         + b"\x00" + text("te") + text("trailers")
+        + (b"" if secret is None else b"\x10" + text(HEADER) + text(header(secret)))  # never indexed
     )  # fmt: skip
 
 
@@ -36,9 +38,10 @@ class GrpcStream(GrpcPeer):
         on_message: Callable[[bytes], None],
         on_closed: Callable[[str], None],
         secure: bool = False,
+        secret: str | None = None,
     ) -> None:
         super().__init__()
-        self._headers = _request_headers(authority, method, secure)
+        self._headers = _request_headers(authority, method, secure, secret)
         self._tell_message = on_message
         self._tell_closed = on_closed
 
@@ -78,7 +81,7 @@ async def open_stream(
     tls: Tls | None = None,
 ) -> GrpcStream:
     """Connect to ``host:port`` or ``unix:path`` and open ``method`` (``/package.Service/Name``). TLS as with
-    ``open_channel``.
+    ``open_channel``; the process's secret is shown.
 
     ConnectionError when that does not succeed in time.
     """
@@ -87,7 +90,7 @@ async def open_stream(
     context = tls.client_context if tls is not None else None
 
     def make() -> GrpcStream:
-        return GrpcStream(address, method, on_message, on_closed, tls is not None)
+        return GrpcStream(address, method, on_message, on_closed, tls is not None, held())
 
     try:
         async with asyncio.timeout(timeout_s):

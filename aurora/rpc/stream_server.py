@@ -14,6 +14,7 @@ import hpack
 
 from aurora.rpc import http2
 from aurora.rpc.http2 import GrpcPeer, frame, setting, text, u32
+from aurora.rpc.secret import HEADER, REFUSAL, fits
 from aurora.rpc.tls import HANDSHAKE_TIMEOUT_S, SHUTDOWN_TIMEOUT_S, Tls
 
 _OPENING = (
@@ -29,6 +30,9 @@ _OPENING = (
 )  # fmt: skip
 _RESPONSE = b"\x88\x0f\x10" + text("application/grpc")  # :status 200, content-type
 _TRAILERS = b"\x00" + text("grpc-status") + text("0")
+_UNAUTHENTICATED = (
+    _RESPONSE + b"\x00" + text("grpc-status") + text("16") + b"\x00" + text("grpc-message") + text(REFUSAL)
+)
 _UNIMPLEMENTED = _RESPONSE + b"\x00" + text("grpc-status") + text("12")
 HEADER_BYTES_MAX = 8192
 
@@ -50,10 +54,10 @@ MakeReceiver = Callable[["ServedStream", str], Receiver | None]
 """Gives the receiver of a stream by the method's path (``/package.Service/Name``); None: not served here."""
 
 
-def request_path(flags: int, payload: bytes) -> str | None:
-    """The ``:path`` of a request's HEADERS frame; None when it cannot be decoded or goes on in another frame."""
+def request_headers(flags: int, payload: bytes) -> dict[str, str]:
+    """A request's HEADERS frame; empty when it cannot be decoded or goes on in another frame."""
     if not flags & http2.END_HEADERS:
-        return None
+        return {}
     start, end = 0, len(payload)
     if flags & http2.PADDED and payload:
         start, end = 1, end - payload[0]
@@ -62,15 +66,16 @@ def request_path(flags: int, payload: bytes) -> str | None:
     try:
         headers = hpack.Decoder(max_header_list_size=HEADER_BYTES_MAX).decode(payload[start:end])
     except hpack.HPACKError:
-        return None
-    return next((str(value) for name, value, *_ in headers if name == ":path"), None)
+        return {}
+    return {str(name): str(value) for name, value, *_ in headers}
 
 
 class ServedStream(GrpcPeer):
     """One connection of a client, its messages given to the receiver that ``make_receiver`` returns for its method."""
 
-    def __init__(self, make_receiver: MakeReceiver) -> None:
+    def __init__(self, make_receiver: MakeReceiver, secret: str | None = None) -> None:
         super().__init__()
+        self._secret = secret
         self._stream = 0
         self._preface = http2.PREFACE
         self._make_receiver = make_receiver
@@ -106,13 +111,15 @@ class ServedStream(GrpcPeer):
     def _on_headers(self, flags: int, stream: int) -> None:
         if not self._stream:
             self._stream = stream
-            path = request_path(flags, self._header_block)
-            if path is None:
+            headers = request_headers(flags, self._header_block)
+            if ":path" not in headers:
                 self._end(f"a request without a path, HTTP/2 error {http2.PROTOCOL_ERROR}")
                 return
-            self._receiver = self._make_receiver(self, path)
+            allowed = fits(self._secret, headers.get(HEADER))
+            self._receiver = self._make_receiver(self, headers[":path"]) if allowed else None
             if self._receiver is None:
-                self._write(frame(http2.HEADERS, http2.END_HEADERS | http2.END_STREAM, stream, _UNIMPLEMENTED))
+                refusal = _UNIMPLEMENTED if allowed else _UNAUTHENTICATED
+                self._write(frame(http2.HEADERS, http2.END_HEADERS | http2.END_STREAM, stream, refusal))
                 return
             self._write(frame(http2.HEADERS, http2.END_HEADERS, stream, _RESPONSE))
         elif stream != self._stream:
@@ -142,10 +149,14 @@ class ServedStream(GrpcPeer):
             self._receiver.ended()
 
 
-async def serve_streams(host: str, port: int, make_receiver: MakeReceiver, tls: Tls | None = None) -> asyncio.Server:
-    """Listen on ``host:port`` (0: a free one), with TLS when there is one; OSError when that cannot be had."""
+async def serve_streams(
+    host: str, port: int, make_receiver: MakeReceiver, tls: Tls | None = None, secret: str | None = None
+) -> asyncio.Server:
+    """Listen on ``host:port`` (0: a free one), with TLS when there is one; OSError when that cannot be had. With a
+    secret, streams that do not show it are refused.
+    """
     return await asyncio.get_running_loop().create_server(
-        lambda: ServedStream(make_receiver),
+        lambda: ServedStream(make_receiver, secret),
         host or None,
         port,
         ssl=None if tls is None else tls.server_context,

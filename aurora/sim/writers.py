@@ -210,7 +210,8 @@ class SimWriter:
 
         requests = self._requests
         if isinstance(effect, SendFence):
-            self._call(effect.node, "Fence", requests.fence(effect.epoch), _if_there(read_fence, answered))
+            request = requests.fence(effect.epoch, effect.opened)
+            self._call(effect.node, "Fence", request, _if_there(read_fence, answered))
         elif isinstance(effect, SendFetch):
             self._call(effect.node, "FetchLog", requests.fetch(effect), _if_there(read_log, answered))
         elif isinstance(effect, SendAppend):
@@ -370,7 +371,7 @@ class SimWriter:
             def fenced(reply: Any) -> None:
                 answered(reply if reply is None or isinstance(reply, NoVolume) else read_fence(reply))
 
-            self._call(node, "Fence", requests.fence(effect.epoch), fenced, NoVolume())
+            self._call(node, "Fence", requests.fence(effect.epoch, effect.opened), fenced, NoVolume())
         elif isinstance(effect, SendDescriptor):
             self._tell(node, effect.descriptor, answered)
         else:

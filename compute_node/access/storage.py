@@ -26,6 +26,9 @@ from compute_node.txn.manager import TransactionManager
 from compute_node.txn.transaction import Txn
 from compute_node.types.registry import PgType, TypeEnv
 
+RowCompiler = Callable[[RelationDesc, str], tuple[Callable[[tuple[Any, ...]], Any], frozenset[int]]]
+"""SQL text over a relation's columns → function of a whole row, and the columns that it reads (0: the whole row)"""
+
 CLOG_RELFILE = 2
 METADATA_REDO_BYTES = 16_384
 """Log space reserved before a change of superblock or extent directory."""
@@ -44,8 +47,8 @@ class Storage:
         self.type_lookup = type_lookup or storage_type
         self.type_env = TypeEnv(timezone=UTC)
         """how values are shown in error details"""
-        self.compile_row_expression: Callable[[RelationDesc, str], Callable[[tuple[Any, ...]], Any]] | None = None
-        """SQL text over a relation's columns → function of a whole row; for indexes on expressions and partial ones"""
+        self.compile_row_expression: RowCompiler | None = None
+        """for indexes on expressions and partial ones; set by the engine"""
         self.superblock = Superblock(self.cache, self.mtr)
         self.is_new = self.superblock.is_new
         self.extents = Extents(self.cache, self.mtr, self.superblock, self.row_horizon)

@@ -9,7 +9,6 @@ waits at the row and goes on with the newest version (READ COMMITTED) or fails w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from operator import itemgetter
 from typing import Any
 
 from aurora.errors import LockNotAvailable, SerializationFailure, SqlError
@@ -17,8 +16,9 @@ from aurora.kernels import heap as heap_kernel
 from aurora.kernels import tuples as tuples_kernel
 from aurora.kernels.python.heap import BUSY, GONE, OK, RETRY, SELF
 from aurora.page import PAGE_BYTES
-from compute_node.access.index import Index
+from compute_node.access.index_access import IndexAccess
 from compute_node.access.keys import row_codec
+from compute_node.access.methods import open_index
 from compute_node.access.read_ahead import ReadAhead
 from compute_node.access.vacuum_truncate import is_empty
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
@@ -42,9 +42,9 @@ class UpdatePlan:
         self.positions = tuple(attno - 1 for attno in changed)
         self.projection = table.projection(needed, False)
         touched = set(changed)
-        affected = {index for index in table.indexes if index.uses_all_columns or touched & set(index.attnos)}
+        affected = {index for index in table.indexes if index.keys.depends_on(touched)}
         self.hot = not affected
-        self.key_changed = any(index.unique for index in affected)
+        self.key_changed = any(index.is_row_key for index in affected)
         self.strength = FOR_UPDATE if self.key_changed else FOR_NO_KEY_UPDATE
         self.unchanged = [index not in affected for index in table.indexes]
 
@@ -75,13 +75,17 @@ class Table:
         self._update = self.heap.update
         self._encode = self.codec.encode
         self._insert = self.heap.insert
-        self.indexes = [Index(self, each) for each in desc.indexes if each.ready]
+        self.indexes = [open_index(self, each) for each in desc.indexes if each.ready]
         self._by_oid = {each.desc.oid: each for each in self.indexes}
 
-    def index(self, desc: IndexDesc) -> Index:
+    def index(self, desc: IndexDesc) -> IndexAccess:
         """The index of that descriptor."""
         found = self._by_oid.get(desc.oid)
-        return found if found is not None else Index(self, desc)
+        return found if found is not None else open_index(self, desc)
+
+    def reserve_write(self) -> None:
+        """Reserve the log space of one row's change on a page, before it; may wait."""
+        self._reserve(WRITE_REDO_BYTES)
 
     def projection(self, columns: tuple[int, ...], want_tid: bool) -> Any:
         """The kernel's form of a column list."""
@@ -169,7 +173,7 @@ class Table:
                 return block
         return int(self.storage.extents.new_block(self.file))
 
-    def insert_or_find(self, txn: Txn, values: Sequence[Any], arbiters: Sequence[Index]) -> tuple[int, int]:
+    def insert_or_find(self, txn: Txn, values: Sequence[Any], arbiters: Sequence[IndexAccess]) -> tuple[int, int]:
         """Insert unless a live row has an equal key in one of ``arbiters``: ``(tid, 0)``, or ``(0, that row's tid)``
         after waiting for rows in doubt. The row found may be newer than the statement's snapshot."""
         while True:
@@ -202,16 +206,7 @@ class Table:
             return len(rows)
         tids = self._insert_pages(txn, rows)
         for index in self.indexes:
-            keyed = [(*key, tid) for row, tid in zip(rows, tids, strict=True) if (key := index.key_of(row)) is not None]
-            # In key order, neighbours go to the same leaf.
-            order = sorted(zip(index.codec.encode_many(keyed), keyed, strict=True), key=itemgetter(0))
-            for item, entry in order:
-                self._reserve(WRITE_REDO_BYTES)
-                try:
-                    index.add_item(txn, entry[:-1], item, entry[-1])
-                except SqlError as error:
-                    error.row = tids.index(entry[-1])
-                    raise
+            index.add_many(txn, rows, tids)
         return len(rows)
 
     def _insert_pages(self, txn: Txn, rows: Sequence[Sequence[Any]]) -> list[int]:

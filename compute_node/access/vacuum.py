@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from aurora.page import PAGE_BYTES
-from compute_node.access.btree_write import BTreeWriter
 from compute_node.access.read_ahead import ReadAhead
 from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.hub import HUB
@@ -135,7 +134,7 @@ class Vacuum:
         table = self._table
         tids = {block << 16 | slot for block, slots in self._dead.items() for slot in slots}
         for index in table.indexes:
-            self.stats.index_entries += self._clean_index(index.writer, tids)
+            self.stats.index_entries += index.remove(tids, self._breathe)
         for block, slots in self._dead.items():
             self._breathe()
             self._storage.volume.reserve(PAGE_BYTES)
@@ -143,15 +142,6 @@ class Vacuum:
             self._note_room(block)
         self._dead.clear()
         self._dead_count = 0
-
-    def _clean_index(self, writer: BTreeWriter, tids: set[int]) -> int:
-        removed = 0
-        block = writer.first_leaf()
-        while block:
-            self._breathe()
-            count, block = writer.remove(block, tids)
-            removed += count
-        return removed
 
 
 def vacuum(table: Any, freeze_all: bool = False, nap_s: float = 0.0) -> VacuumStats:

@@ -31,8 +31,8 @@ from aurora.errors import DataCorrupted, InvariantViolation
 from aurora.ids import FIRST_LSN
 from aurora.kernels import arena as arena_kernel
 from aurora.page import HEADER_BYTES, OFF_LOWER, PAGE_BYTES
-from compute_node.access.build import build_index
 from compute_node.access.memory_volume import MemoryVolume
+from compute_node.access.methods import build_index
 from compute_node.access.storage import Storage
 from compute_node.catalog.bootstrap_rows import bootstrap_rows
 from compute_node.catalog.rows import CatalogRows

@@ -34,7 +34,7 @@ from compute_node.relations.schema import (
     SystemView,
     load_json,
 )
-from compute_node.types.registry import REGISTRY, Function, OperatorClass
+from compute_node.types.registry import REGISTRY, FamilyOperators, Function, OperatorClass
 
 _FIRST_GENERATED_OID = 10000
 _NAMESPACES = {"pg_catalog": 11, "information_schema": 13207}
@@ -282,22 +282,28 @@ def _operator_classes(out: dict[str, list[Row]], seeds: dict[str, Any]) -> None:
         if (item.family, item.input_type, item.method) not in seen:
             seen.add((item.family, item.input_type, item.method))
             _family_members(out, item, oids)
+    for members in REGISTRY.cross_type_operators:
+        _members(out, members, oids)
 
 
-def _family_members(out: dict[str, list[Row]], item: OperatorClass, oids: Iterator[int]) -> None:
+def _members(out: dict[str, list[Row]], item: FamilyOperators, oids: Iterator[int]) -> None:
     for strategy, operator in enumerate(item.operators, 1):
         _add(
             out,
             "pg_amop",
             oid=next(oids),
             amopfamily=item.family,
-            amoplefttype=item.input_type,
-            amoprighttype=item.input_type,
+            amoplefttype=item.left,
+            amoprighttype=item.right,
             amopstrategy=strategy,
             amoppurpose="s",
             amopopr=operator,
             amopmethod=item.method,
         )
+
+
+def _family_members(out: dict[str, list[Row]], item: OperatorClass, oids: Iterator[int]) -> None:
+    _members(out, FamilyOperators(item.family, item.method, item.input_type, item.input_type, item.operators), oids)
     for number, function in enumerate(item.support, 1):
         if function:
             _add(

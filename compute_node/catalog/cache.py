@@ -67,8 +67,8 @@ class Catalog:
         txn = session.txn
         if txn is not None and txn.catalog_changed:
             return txn.catalog.layer()  # type: ignore[no-any-return]
-        if self.changed_lsn > self.storage.volume.vdl and session.dep_lsn < self.changed_lsn:
-            session.dep_lsn = self.changed_lsn
+        if self.changed_lsn > self.storage.volume.vdl:
+            session.dependency.on(self.changed_lsn)
         return self._shared
 
     def view(self, session: Any) -> CatalogView:

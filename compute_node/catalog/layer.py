@@ -18,6 +18,7 @@ from compute_node.catalog import objects
 from compute_node.catalog.rights import OBJECTS, Rights, effective
 from compute_node.catalog.roles import RoleGraph, load_graph
 from compute_node.catalog.rows import CatalogReader, Record
+from compute_node.relations.access_methods import METHODS_BY_OID
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS_BY_OID
 from compute_node.types.acl import Acl, decode_all
@@ -112,19 +113,8 @@ class CatalogLayer:
         """What a role may do."""
         found = self._rights.get(role)
         if found is None:
-            found = self._rights[role] = Rights(self, role)
+            found = self._rights[role] = Rights(self.ask, role, self.database_oid)
         return found
-
-    def acl_of(self, kind: str, oid: int) -> tuple[str, int, Acl]:
-        """(name, owner, access control list) of an object of a kind in ``rights.OBJECTS``."""
-        found = self.ask("acl", kind, oid)
-        if found is None:
-            raise InternalError(f"cache lookup failed for {kind} {oid}")
-        return found  # type: ignore[no-any-return]
-
-    def restricted_functions(self) -> dict[int, tuple[str, int, Acl]]:
-        """(name, owner, list) of the functions that have a list of their own: everybody may call the others."""
-        return self.ask("restricted functions")  # type: ignore[no-any-return]
 
     # namespaces
 
@@ -266,7 +256,7 @@ class CatalogLayer:
             predicate=row.indpred,
             nulls_not_distinct=row.indnullsnotdistinct,
             constraint=constraint,
-            method="btree" if entry.relam == 403 else "hash",
+            method=METHODS_BY_OID[entry.relam].name,
         )
 
     def _load_checks(self, oid: int) -> tuple[tuple[str, str], ...]:

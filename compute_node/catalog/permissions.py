@@ -7,11 +7,11 @@ need not be asked again. Sources: PostgreSQL manual, ch. 5.7; messages as Postgr
 from __future__ import annotations
 
 from aurora.errors import InsufficientPrivilege, SqlError
-from compute_node.catalog.layer import CatalogLayer
 from compute_node.catalog.rights import Rights
+from compute_node.catalog.view import CatalogView
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.required import WHOLE_ROW, RelationAccess, Required
-from compute_node.types.acl import EXECUTE, INSERT, SELECT, UPDATE, acl_mask
+from compute_node.types.acl import INSERT, SELECT, UPDATE
 
 _KINDS = {
     "r": "table",
@@ -37,18 +37,15 @@ def denied(kind: str, name: str) -> SqlError:
     return InsufficientPrivilege(f"permission denied for {kind} {name}")
 
 
-def check_required(layer: CatalogLayer, user: int, required: Required) -> None:
+def check_required(view: CatalogView, user: int, required: Required) -> None:
     """Raise 42501 unless the user (and for views their owners) may do all that the statement needs."""
+    rights = view.rights(user)
     for access in required.relations:
-        if not may_access(layer.rights(access.check_as or user), access):
+        if not may_access(view.rights(access.check_as) if access.check_as else rights, access):
             raise denied_relation(access.relation)
-    rights = layer.rights(user)
-    if required.functions and not rights.superuser:
-        restricted = layer.restricted_functions()
-        for oid in sorted(required.functions & restricted.keys()):
-            name, owner, items = restricted[oid]
-            if not acl_mask(items, owner, user, rights.graph, EXECUTE):
-                raise denied("function", name)
+    for oid in sorted(required.functions):
+        if not rights.function(oid):
+            raise denied("function", view.function(oid).name)
 
 
 def may_access(rights: Rights, access: RelationAccess) -> bool:

@@ -1,21 +1,20 @@
 """What a role may do in one state of the catalog: objects' ACLs, ownership, membership, predefined roles.
 
-``Rights`` is for one role and one layer; a layer keeps one for each role that asked. It answers with the privileges
-held, as bits of ``types/acl``; whoever asks words the error. Source: PostgreSQL manual, ch. 5.7 and 22.5.
+``Rights`` is for one role and one state, of which it asks what it needs to know (``CatalogLayer.ask``). It answers with
+the privileges held, as bits of ``types/acl``; whoever asks words the error. Source: PostgreSQL manual, ch. 5.7, 22.5.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Any, Final
 
+from aurora.errors import InternalError
 from compute_node.catalog.roles import PG_READ_ALL_DATA, PG_WRITE_ALL_DATA, RoleGraph
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS_BY_OID
 from compute_node.types import acl
 from compute_node.types.acl import Acl, acl_default, acl_mask, decode_all
-
-if TYPE_CHECKING:
-    from compute_node.catalog.layer import CatalogLayer
 
 _CHANGES: Final = acl.INSERT | acl.UPDATE | acl.DELETE | acl.TRUNCATE | acl.USAGE
 _WRITES: Final = acl.INSERT | acl.UPDATE | acl.DELETE
@@ -36,11 +35,24 @@ OBJECTS: Final[dict[str, tuple[str, str, str, str, str]]] = {
 class Rights:
     """See the module. ``role`` 0, of a role that has been dropped, holds what PUBLIC holds."""
 
-    def __init__(self, layer: CatalogLayer, role: int) -> None:
+    def __init__(self, ask: Callable[..., Any], role: int, database: int) -> None:
         self.role = role
-        self.graph: RoleGraph = layer.role_graph
+        self.graph: RoleGraph = ask("role graph")
         self.superuser = self.graph.is_superuser(role)
-        self._layer = layer
+        self._ask = ask
+        self._database = database
+
+    def acl_of(self, kind: str, oid: int) -> tuple[str, int, Acl]:
+        """(name, owner, access control list) of an object of a kind in ``OBJECTS``."""
+        found: tuple[str, int, Acl] | None = self._ask("acl", kind, oid)
+        if found is None:
+            raise InternalError(f"cache lookup failed for {kind} {oid}")
+        return found
+
+    def function(self, oid: int) -> bool:
+        """Whether the role may call a function."""
+        found = None if self.superuser else self._ask("restricted functions").get(oid)
+        return found is None or bool(acl_mask(found[2], found[1], self.role, self.graph, acl.EXECUTE))
 
     def owns(self, owner: int) -> bool:
         """Whether the role has the owner's privileges."""
@@ -86,10 +98,10 @@ class Rights:
         write all data."""
         if self.superuser:
             return wanted
-        name, owner, items = self._layer.acl_of("schema", oid)
+        name, owner, items = self.acl_of("schema", oid)
         if name.startswith(("pg_temp_", "pg_toast_temp_")):
             own = wanted & acl.USAGE
-            return wanted if self.database(self._layer.database_oid, acl.TEMPORARY) else own
+            return wanted if self.database(self._database, acl.TEMPORARY) else own
         found = acl_mask(items, owner, self.role, self.graph, wanted, options)
         if wanted & acl.USAGE & ~found and not options:
             if self.has_role(PG_READ_ALL_DATA) or self.has_role(PG_WRITE_ALL_DATA):
@@ -106,7 +118,7 @@ class Rights:
             return self.schema(oid, wanted, options)
         if self.superuser:
             return wanted
-        _, owner, items = self._layer.acl_of(kind, oid)
+        _, owner, items = self.acl_of(kind, oid)
         return acl_mask(items, owner, self.role, self.graph, wanted, options)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from aurora.errors import InvariantViolation
+from compute_node.access.index_access import equality_keys
 from compute_node.relations.schema import CATALOGS, CatalogTable
 
 Row = tuple[Any, ...]
@@ -91,7 +92,9 @@ class CatalogReader:
             if len(values) == len(index.columns):
                 rows = access.lookup(snapshot, values, every, True)
             else:
-                rows = (row for batch in access.scan(snapshot, values, None, None, False, every, True) for row in batch)
+                rows = (
+                    row for batch in access.scan(snapshot, equality_keys(values), False, every, True) for row in batch
+                )
         return [Record(table.position, row[:-1], row[-1]) for row in rows]
 
     @staticmethod

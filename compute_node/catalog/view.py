@@ -15,6 +15,7 @@ import compute_node.catalog.system_functions  # noqa: F401  (adds to REGISTRY)
 from aurora.errors import InternalError, InvalidSchemaName, UndefinedObject
 from compute_node.catalog.layer import CatalogLayer, Question, Role
 from compute_node.catalog.objects import Collation
+from compute_node.catalog.rights import Rights
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_CATALOG
 from compute_node.types import oids
@@ -72,6 +73,10 @@ class CatalogView:
         if self.trace is not None:
             self.trace[(kind, *key)] = answer
         return answer
+
+    def rights(self, role: int) -> Rights:
+        """What a role may do."""
+        return Rights(self._ask, role, self.layer.database_oid)
 
     # relations
 
@@ -205,6 +210,24 @@ class CatalogView:
         found = REGISTRY.operator_classes.get(oid)
         if found is None and oid >= FIRST_NORMAL_OID:
             found = next((item for item in self._ask("operator classes") if item.oid == oid), None)
+        return found
+
+    def operator_strategy(self, family: int, operator: int) -> int:
+        """The operator's strategy in an operator family; 0 when it is not a member."""
+        found = REGISTRY.strategies.get((family, operator), 0)
+        if not found and max(family, operator) >= FIRST_NORMAL_OID:
+            for item in self._ask("operator classes"):
+                if item.family == family and operator in item.operators:
+                    return int(item.operators.index(operator)) + 1
+        return found
+
+    def family_operator(self, family: int, left: int, right: int, strategy: int) -> int:
+        """The operator of a family for two types and a strategy; 0 without one."""
+        found = REGISTRY.family_operators.get((family, left, right, strategy), 0)
+        if not found and left == right and max(family, left) >= FIRST_NORMAL_OID:
+            for item in self._ask("operator classes"):
+                if item.family == family and item.input_type == left and len(item.operators) >= strategy:
+                    return int(item.operators[strategy - 1])
         return found
 
     def find_operator_class(self, schema: str | None, name: str, method: int) -> OperatorClass | None:

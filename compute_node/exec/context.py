@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from aurora.errors import QueryCanceled
 from compute_node.hub import HUB
 from compute_node.types.registry import FunctionContext, TypeEnv
 from compute_node.work.account import KB, Account, Area
@@ -121,8 +120,7 @@ class ExecContext:
         return found
 
     def check(self) -> None:
-        """At batch boundaries: raises 57014 when the statement was cancelled; lets the loop turn when its time is
-        up."""
-        if self.session.cancel_requested:
-            raise QueryCanceled("canceling statement due to user request")
+        """At batch boundaries: raises what a cancel, a timeout or a shutdown has left for the session; lets the loop
+        turn when its time is up."""
+        self.session.check_interrupts()
         HUB.pulse()

@@ -1,147 +1,110 @@
-"""Keys of an index scan: evaluates the bounds, knows when nothing can match, and fits values to the key's type.
+"""Keys of an index scan: evaluates the values, knows when nothing can match, and fits values to the key's type.
 
 Integers of another width may lie outside the key column's range (``int4col = int8value``): such an equality matches
-nothing, and such a bound is either everything or nothing.
+nothing, and such a bound is either everything or nothing. Arrays are probed element by element, in the index's order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from aurora.errors import InvariantViolation
+from compute_node.access.index_access import ScanKey
 from compute_node.exec.compile.rows import row_function
 from compute_node.exec.compile.runtime import flat
+from compute_node.relations.access_methods import METHODS, NOT_NULL
 from compute_node.sql import expressions as ex
-from compute_node.sql.plan import IndexScan
+from compute_node.sql.plan import IndexKey
 from compute_node.types.oids import INT2, INT4, INT8
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
-
-Bound = tuple[Any, bool] | None
+    from compute_node.relations.descriptors import IndexDesc, RelationDesc
 
 _RANGES = {INT2: (-(2**15), 2**15 - 1), INT4: (-(2**31), 2**31 - 1), INT8: (-(2**63), 2**63 - 1)}
+Limits = tuple[int, int] | None
 
 
-@dataclass(slots=True)
-class Probe:
-    """One descent: ``full`` when ``equal`` covers every key column."""
-
-    equal: tuple[Any, ...]
-    lower: Bound = None
-    upper: Bound = None
-    full: bool = False
-
-
-def narrowing(source: int, key: int) -> tuple[int, int] | None:
+def narrowing(source: int, key: int) -> Limits:
     """The range that a value of type ``source`` must lie in to be a key of type ``key``; None when every value fits."""
     if source not in _RANGES or key not in _RANGES or _RANGES[source][1] <= _RANGES[key][1]:
         return None
     return _RANGES[key]
 
 
+def key_types(relation: RelationDesc, index: IndexDesc) -> tuple[int, ...]:
+    """The types of an index's key columns."""
+    return index.key_types or tuple(relation.columns[attno - 1].type for attno in index.columns)
+
+
 class IndexKeys:
-    """The compiled bounds of one IndexScan."""
+    """The compiled keys of one index scan: ``probes`` are the scans to make for them. ``is_lookup``: one value for each
+    key column, so a single ``lookup`` of ``lookup_key`` will do."""
 
-    __slots__ = (
-        "_any_array",
-        "_bounds",
-        "_equal",
-        "_full",
-        "_has_bounds",
-        "_lower_inclusive",
-        "_ranges",
-        "_sort_value",
-        "_upper_inclusive",
-        "is_lookup",
-    )
+    __slots__ = ("_descending", "_equality", "_keys", "_limits", "_sort_values", "_values", "is_lookup", "is_point")
 
-    def __init__(self, plan: IndexScan, builder: Builder) -> None:
-        types = plan.index.key_types or tuple(plan.relation.columns[attno - 1].type for attno in plan.index.columns)
-        self._full = len(plan.equal) == len(plan.index.columns)
-        self._any_array = plan.any_array
-        self.is_lookup = self._full and not plan.any_array
-        self._equal: Callable[..., tuple[Any, ...]] = row_function(builder, plan.equal)
-        self._ranges = []
-        for position, node in enumerate(plan.equal):
-            source = node.type
-            if plan.any_array and position == len(plan.equal) - 1:
-                source = builder.type(node.type).element
-            self._ranges.append(narrowing(source, types[position]))
-        self._has_bounds = plan.lower is not None or plan.upper is not None
-        if self._has_bounds and self._full:
-            raise InvariantViolation("an index scan with all keys given and bounds besides")
-        bounds: list[ex.Expr] = []
-        for bound in (plan.lower, plan.upper):
-            bounds.append(bound[0] if bound is not None else ex.Const(type=types[0], value=None))
-            if bound is not None:
-                self._ranges.append(narrowing(bound[0].type, types[len(plan.equal)]))
-            else:
-                self._ranges.append(None)
-        self._bounds: Callable[..., tuple[Any, ...]] = row_function(builder, bounds)
-        self._lower_inclusive = None if plan.lower is None else plan.lower[1]
-        self._upper_inclusive = None if plan.upper is None else plan.upper[1]
-        self._sort_value = builder.type(types[len(plan.equal) - 1]).sort_value if plan.equal else None
+    def __init__(
+        self, relation: RelationDesc, index: IndexDesc, keys: tuple[IndexKey, ...], point: bool, builder: Builder
+    ) -> None:
+        types = key_types(relation, index)
+        self._keys = keys
+        self._equality = METHODS[index.method].equality
+        self.is_point = point
+        self.is_lookup = point and not any(key.array for key in keys)
+        null = ex.Const(type=types[0], value=None)
+        values = [null if key.value is None else key.value for key in keys]
+        self._values: Callable[..., tuple[Any, ...]] = row_function(builder, values)
+        self._limits: list[Limits] = []
+        self._sort_values = [builder.type(types[key.column]).sort_value for key in keys]
+        self._descending = [bool(index.descending) and index.descending[key.column] for key in keys]
+        for key, node in zip(keys, values, strict=True):
+            source = builder.type(node.type).element if key.array else node.type
+            self._limits.append(narrowing(source, types[key.column]) if key.width == 1 else None)
 
     def lookup_key(self, ctx: ExecContext) -> tuple[Any, ...] | None:
         """The full key; None when nothing can match."""
-        key = self._equal(ctx)
-        for value, limits in zip(key, self._ranges, strict=False):
+        key = self._values(ctx)
+        for value, limits in zip(key, self._limits, strict=True):
             if value is None or (limits is not None and not limits[0] <= value <= limits[1]):
                 return None
         return key
 
-    def probes(self, ctx: ExecContext, backward: bool) -> Iterator[Probe]:
-        """The descents to make, in the order of the index."""
-        if self._any_array:
-            yield from self._array_probes(ctx, backward)
-            return
-        key = self.lookup_key(ctx)
-        if key is None:
-            return
-        bounds = self._range(ctx)
-        if bounds is not None:
-            yield Probe(key, bounds[0], bounds[1], self._full)
+    def probes(self, ctx: ExecContext, backward: bool) -> Iterator[list[ScanKey]]:
+        """The keys of each scan to make, in the order of the index."""
+        choices: list[list[ScanKey]] = []
+        for at, (key, value) in enumerate(zip(self._keys, self._values(ctx), strict=True)):
+            found = self._elements(at, key, value, backward) if key.array else self._fitted(at, key, value)
+            if not found:
+                return
+            choices.append(found)
+        for probe in product(*choices):
+            yield list(probe)
 
-    def _array_probes(self, ctx: ExecContext, backward: bool) -> Iterator[Probe]:
-        *prefix, array = self._equal(ctx)
-        if array is None or any(value is None for value in prefix):
-            return
-        bounds = self._range(ctx)
-        if bounds is None:
-            return
-        limits = self._ranges[len(prefix)]
+    def _fitted(self, at: int, key: IndexKey, value: Any) -> list[ScanKey]:
+        """The scan key; none when nothing can match."""
+        if key.value is None:
+            return [ScanKey(key.column, key.strategy)]
+        if value is None:
+            return []
+        limits = self._limits[at]
+        if limits is None or limits[0] <= value <= limits[1]:
+            return [ScanKey(key.column, key.strategy, value, key.width)]
+        if key.strategy == self._equality:
+            return []
+        is_above = value > limits[1]
+        # Less than something above every key, or greater than something below: all but NULL.
+        return [ScanKey(key.column, NOT_NULL)] if is_above == (key.strategy < self._equality) else []
+
+    def _elements(self, at: int, key: IndexKey, array: Any, backward: bool) -> list[ScanKey]:
+        if array is None:
+            return []
+        limits = self._limits[at]
         values = [v for v in flat(array) if v is not None and (limits is None or limits[0] <= v <= limits[1])]
-        values.sort(key=self._sort_value, reverse=backward)
-        previous: Any = None
+        values.sort(key=self._sort_values[at], reverse=backward != self._descending[at])
+        found: list[ScanKey] = []
         for value in values:
-            if previous is None or value != previous:
-                yield Probe((*prefix, value), bounds[0], bounds[1], self._full)
-            previous = value
-
-    def _range(self, ctx: ExecContext) -> tuple[Bound, Bound] | None:
-        """(lower, upper) for the column behind the equal ones; None when the range is empty."""
-        if not self._has_bounds:
-            return None, None
-        low, high = self._bounds(ctx)
-        lower = upper = None
-        if self._lower_inclusive is not None:
-            if low is None:
-                return None
-            limits = self._ranges[-2]
-            if limits is not None and low > limits[1]:
-                return None
-            if limits is None or low >= limits[0]:
-                lower = (low, self._lower_inclusive)
-        if self._upper_inclusive is not None:
-            if high is None:
-                return None
-            limits = self._ranges[-1]
-            if limits is not None and high < limits[0]:
-                return None
-            if limits is None or high <= limits[1]:
-                upper = (high, self._upper_inclusive)
-        return lower, upper
+            if not found or value != found[-1].value:
+                found.append(ScanKey(key.column, key.strategy, value))
+        return found

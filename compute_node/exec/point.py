@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from aurora.errors import InvariantViolation
 from compute_node.exec.assignments import RowChange, columns_used, is_volatile
 from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.rows import column_index, is_identity
 from compute_node.exec.compile.unit import Scope, Unit, row_scope
 from compute_node.exec.constraints import RowViolation, row_verifier
-from compute_node.exec.index_keys import narrowing
+from compute_node.exec.index_keys import key_types, narrowing
 from compute_node.exec.nodes.base import scan_nullable
+from compute_node.exec.nodes.index_scan import scan_condition
 from compute_node.exec.plan_walk import plan_expressions, plan_nodes
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
@@ -80,16 +82,19 @@ def point_modify(planned: pl.PlannedStmt, builder: Builder) -> Link | None:
 
 
 def _is_lookup(plan: pl.IndexScan) -> bool:
-    return len(plan.equal) == len(plan.index.columns) and not plan.any_array and bool(plan.equal)
+    return plan.point and not any(key.array for key in plan.keys)
 
 
 def _key_lines(plan: pl.IndexScan, builder: Builder, unit: Unit, nothing: str) -> tuple[list[str], str]:
     """Lines that return early when no row can match, and the source of the key tuple."""
     compiler = Compiler(unit, Scope(), builder)
-    types = plan.index.key_types or tuple(plan.relation.columns[attno - 1].type for attno in plan.index.columns)
+    types = key_types(plan.relation, plan.index)
     lines: list[str] = []
     parts: list[str] = []
-    for node, key_type in zip(plan.equal, types, strict=True):
+    for key, key_type in zip(plan.keys, types, strict=True):
+        node = key.value
+        if node is None:
+            raise InvariantViolation("a lookup by a key without a value")
         code = compiler.value(node)
         text = code.text
         if not code.simple or code.nullable:
@@ -111,7 +116,8 @@ def _lookup_select(plan: pl.IndexScan, builder: Builder) -> Link:
     lines, key = _key_lines(plan, builder, unit, "[]")
     columns = plan.columns
     positions = [column_index(node) for node in plan.output]
-    if plan.filter is None and positions and min(positions) >= 0:
+    condition = scan_condition(plan)
+    if condition is None and positions and min(positions) >= 0:
         # The kernel projects: its tuples are the result.
         columns = tuple(plan.columns[position] for position in positions)
         shape = "{}"
@@ -119,7 +125,7 @@ def _lookup_select(plan: pl.IndexScan, builder: Builder) -> Link:
         compiler = Compiler(unit, row_scope(scan_nullable(plan.relation, columns, False)), builder)
         whole = is_identity(plan.output, len(columns))
         row = "r" if whole else compiler.tuple_of(plan.output) if plan.output else "()"
-        where = f" if {compiler.truth(plan.filter).text}" if plan.filter is not None else ""
+        where = f" if {compiler.truth(condition).text}" if condition is not None else ""
         shape = f"[{row} for r in {{}}{where}]"
     call = f"lookup(c.snapshot, {key}, {unit.bind(columns)}, False)"
     name = unit.function("c, p", [*lines, "return " + shape.format(call)])

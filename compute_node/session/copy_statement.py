@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pglast import ast, enums
 
@@ -24,10 +24,8 @@ from compute_node.session.copy_options import CopyOptions, parse_options
 from compute_node.session.copy_output import CopyWriter
 from compute_node.session.results import decode_text
 from compute_node.session.sinks import CopyRows
+from compute_node.session.state import SessionState
 from compute_node.sql.parse import RawStatement
-
-if TYPE_CHECKING:
-    from compute_node.session.session import Session
 
 BATCH_ROWS = 1000
 _SEEN_AT_THE_LINE = (NotNullViolation, CheckViolation)
@@ -35,7 +33,7 @@ _SEEN_AT_THE_LINE = (NotNullViolation, CheckViolation)
 _COPY_DATA, _COPY_DONE, _COPY_FAIL, _FLUSH, _SYNC = 100, 99, 102, 72, 83
 
 
-def run(session: Session, node: Any, source: str) -> int:
+def run(session: SessionState, node: Any, source: str) -> int:
     """Run COPY; returns the number of rows."""
     if node.is_program or node.filename is not None:
         raise NotSupported(
@@ -50,9 +48,9 @@ def run(session: Session, node: Any, source: str) -> int:
     return _copy_out(session, node, source, options)
 
 
-def _copy_in(session: Session, node: Any, options: CopyOptions) -> int:
+def _copy_in(session: SessionState, node: Any, options: CopyOptions) -> int:
     txn = transactions.ensure(session)
-    session.begin_statement(session.query)
+    door.begin_text(session, session.query)
     names = [item.sval for item in node.attlist] if node.attlist else None
     target = session.engine.copy_target(session, txn, node.relation, names)
     relation = node.relation.relname
@@ -108,7 +106,7 @@ def _query(node: Any) -> Any:
     )
 
 
-def _check_source(session: Session, name: ast.RangeVar) -> None:
+def _check_source(session: SessionState, name: ast.RangeVar) -> None:
     """``COPY name TO`` takes tables only. Raises 42P01, 42809."""
     relation = session.engine.catalog.view(session).find_relation(name.schemaname, name.relname)
     if relation is None:
@@ -121,7 +119,7 @@ def _check_source(session: Session, name: ast.RangeVar) -> None:
         raise WrongObjectType(f'cannot copy from {what} "{relation.name}"')
 
 
-def _copy_out(session: Session, node: Any, source: str, options: CopyOptions) -> int:
+def _copy_out(session: SessionState, node: Any, source: str, options: CopyOptions) -> int:
     transactions.ensure(session)
     if node.query is None:
         _check_source(session, node.relation)

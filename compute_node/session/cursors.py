@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pglast import ast, enums
 
@@ -20,22 +20,20 @@ from compute_node.session import door, prepare, transactions
 from compute_node.session.portals import Portal
 from compute_node.session.prepared import Prepared, current_statement
 from compute_node.session.sinks import RowList, Sink
+from compute_node.session.state import IDLE, SessionState
 from compute_node.session.statement import Params, Statement
 from compute_node.sql.analyze.typenames import resolve_type_name
 from compute_node.sql.parse import RawStatement
-
-if TYPE_CHECKING:
-    from compute_node.session.session import Session
 
 _BINARY, _SCROLL, _NO_SCROLL, _HOLD = 1, 2, 4, 32
 _STRENGTHS = {1: "FOR KEY SHARE", 2: "FOR SHARE", 3: "FOR NO KEY UPDATE", 4: "FOR UPDATE"}
 _DIRECTIONS = {0: "forward", 1: "backward", 2: "absolute", 3: "relative"}
 
 
-def declare(session: Session, node: Any, source: str, param_types: tuple[int, ...], params: Params) -> None:
+def declare(session: SessionState, node: Any, source: str, param_types: tuple[int, ...], params: Params) -> None:
     """DECLARE CURSOR."""
     hold = bool(node.options & _HOLD)
-    if session.block == transactions.IDLE and not hold and not session.several_statements:
+    if session.block == IDLE and not hold and not session.several_statements:
         raise NoActiveSqlTransaction("DECLARE CURSOR can only be used in transaction blocks")
     if not isinstance(node.query, ast.SelectStmt):
         raise InvalidCursorDefinition("DECLARE CURSOR must not contain data-modifying statements")
@@ -81,7 +79,7 @@ def _scrolls(node: Any, statement: Statement) -> bool:
     return bool(statement.executable.can_go_back)
 
 
-def find(session: Session, name: str) -> Portal:
+def find(session: SessionState, name: str) -> Portal:
     """An open cursor; raises 34000."""
     portal: Portal | None = session.portals.get(name.encode()) if name else None
     if portal is None:
@@ -89,7 +87,7 @@ def find(session: Session, name: str) -> Portal:
     return portal
 
 
-def fetch(session: Session, node: Any, sink: Sink) -> int:
+def fetch(session: SessionState, node: Any, sink: Sink) -> int:
     """FETCH or MOVE; returns the number of rows of the tag."""
     portal = find(session, node.portalname)
     try:
@@ -99,7 +97,7 @@ def fetch(session: Session, node: Any, sink: Sink) -> int:
         raise
 
 
-def close(session: Session, name: str | None) -> str:
+def close(session: SessionState, name: str | None) -> str:
     """CLOSE one or ALL; returns the tag."""
     if name is None:
         session.drop_portals()
@@ -109,7 +107,7 @@ def close(session: Session, name: str | None) -> str:
     return "CLOSE CURSOR"
 
 
-def prepare_statement(session: Session, node: Any, source: str) -> None:
+def prepare_statement(session: SessionState, node: Any, source: str) -> None:
     """PREPARE."""
     name = node.name.encode()
     if name in session.statements:
@@ -129,7 +127,7 @@ def prepare_statement(session: Session, node: Any, source: str) -> None:
     session.statements[name] = prepared
 
 
-def find_prepared(session: Session, name: str) -> tuple[Prepared, Statement]:
+def find_prepared(session: SessionState, name: str) -> tuple[Prepared, Statement]:
     """A prepared statement, and it with a current plan; raises 26000."""
     prepared: Prepared | None = session.statements.get(name.encode())
     if prepared is None:
@@ -140,7 +138,7 @@ def find_prepared(session: Session, name: str) -> tuple[Prepared, Statement]:
     return prepared, statement
 
 
-def execute_arguments(session: Session, node: Any, prepared: Prepared, source: str) -> tuple[Any, ...]:
+def execute_arguments(session: SessionState, node: Any, prepared: Prepared, source: str) -> tuple[Any, ...]:
     """Evaluate EXECUTE's arguments, coerced to the parameters' types."""
     arguments, types = node.params or (), prepared.param_types
     if len(arguments) != len(types):
@@ -164,7 +162,7 @@ def execute_arguments(session: Session, node: Any, prepared: Prepared, source: s
     return values.found[0]
 
 
-def deallocate(session: Session, name: str | None) -> str:
+def deallocate(session: SessionState, name: str | None) -> str:
     """DEALLOCATE one or ALL; returns the tag."""
     if name is None:
         session.statements.clear()

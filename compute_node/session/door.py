@@ -7,20 +7,19 @@ Statement + parameters ─ begin ─► ExecContext ─ executable ─► batche
 ``begin`` is where a statement starts, whoever asked for it: the wire's two protocols, cursors, COPY, EXPLAIN ANALYZE,
 EXECUTE, DDL's own queries, functions. What must hold for each run (privileges; later statistics and row security) has
 its place there, once. ``run`` runs to the end; ``start`` gives an ``Execution``, of which a portal takes as much as the
-client asks for. ``Session.run_point`` is the inlined twin of ``run`` for the packet that prepared statements come as; a
+client asks for. ``turn.run_point`` is the inlined twin of ``run`` for the packet that prepared statements come as; a
 test holds the two equal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from compute_node.session import transactions
 from compute_node.session.sinks import Sink
+from compute_node.session.state import SessionState
 from compute_node.session.statement import Params, Statement
-
-if TYPE_CHECKING:
-    from compute_node.session.session import Session
 
 Row = tuple[Any, ...]
 BATCH_ROWS = 2048
@@ -29,16 +28,26 @@ ALL = 9223372036854775807
 """FETCH ALL"""
 
 
-def begin(session: Session, statement: Statement) -> Any:
+def begin(session: SessionState, statement: Statement) -> Any:
     """Begin one run: who may, since when, under which snapshot. The statement is current, and its relation locks are
     held (``prepare.is_ready``)."""
     refused = statement.executable.refused
     if refused is not None:
         refused()
-    return session.begin_statement(statement.source)
+    return begin_text(session, statement.source)
 
 
-def run(session: Session, statement: Statement, params: Params, sink: Sink) -> int:
+def begin_text(session: SessionState, source: str) -> Any:
+    """Book-keeping at the start of a statement: its transaction, times, the engine's context."""
+    session.query = source
+    session.query_start = session.env.statement_timestamp = session.clock()
+    transactions.ensure(session)
+    session.statements_in_txn += 1
+    session.plans.statements += 1
+    return session.engine.begin_statement(session)
+
+
+def run(session: SessionState, statement: Statement, params: Params, sink: Sink) -> int:
     """Run a statement to its end; returns how many rows it gave or, without a result, affected."""
     context = begin(session, statement)
     executable = statement.executable
@@ -56,7 +65,7 @@ def run(session: Session, statement: Statement, params: Params, sink: Sink) -> i
     return count
 
 
-def start(session: Session, statement: Statement, params: Params) -> Execution:
+def start(session: SessionState, statement: Statement, params: Params) -> Execution:
     """Begin a statement with a result; its rows come as they are taken."""
     return Execution(begin(session, statement), statement, params)
 

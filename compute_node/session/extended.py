@@ -4,7 +4,6 @@ way."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from aurora.errors import (
     DuplicateCursor,
@@ -22,18 +21,16 @@ from compute_node.session.portals import Portal
 from compute_node.session.prepared import Prepared, current_statement
 from compute_node.session.results import ResultFormat
 from compute_node.session.sinks import NO_ROWS, RowList, WireRows
+from compute_node.session.state import FAILED, SessionState
 from compute_node.session.statement import Statement
 
-if TYPE_CHECKING:
-    from compute_node.session.session import Session
 
-
-def _check_block(session: Session, statement: Statement | None) -> None:
-    if session.block == transactions.FAILED and not (statement is not None and prepare.is_exit(statement.node)):
+def _check_block(session: SessionState, statement: Statement | None) -> None:
+    if session.block == FAILED and not (statement is not None and prepare.is_exit(statement.node)):
         raise session.failed_block()
 
 
-def _parse(session: Session, data: bytes, start: int, end: int) -> None:
+def _parse(session: SessionState, data: bytes, start: int, end: int) -> None:
     name, sql, oids = messages.read_parse(data, start, end)
     if name and name in session.statements:
         raise DuplicatePreparedStatement(f'prepared statement "{name.decode()}" already exists')
@@ -45,7 +42,7 @@ def _parse(session: Session, data: bytes, start: int, end: int) -> None:
         if len(statements) > 1:
             raise SqlSyntaxError("cannot insert multiple commands into a prepared statement")
         if statements:
-            if session.block == transactions.FAILED and not prepare.is_exit(statements[0].node):
+            if session.block == FAILED and not prepare.is_exit(statements[0].node):
                 raise session.failed_block()
             statement = prepare.single(session, sql, statements[0], source, oids)
             for number, oid in enumerate(statement.param_types, 1):
@@ -60,7 +57,7 @@ def _parse(session: Session, data: bytes, start: int, end: int) -> None:
     session.out.append(messages.PARSE_COMPLETE)
 
 
-def _find_statement(session: Session, name: bytes) -> Prepared:
+def _find_statement(session: SessionState, name: bytes) -> Prepared:
     prepared: Prepared | None = session.statements.get(name)
     if prepared is None:
         if name:
@@ -69,14 +66,14 @@ def _find_statement(session: Session, name: bytes) -> Prepared:
     return prepared
 
 
-def _find_portal(session: Session, name: bytes) -> Portal:
+def _find_portal(session: SessionState, name: bytes) -> Portal:
     portal: Portal | None = session.portals.get(name)
     if portal is None:
         raise InvalidCursorName(f'portal "{name.decode(errors="replace")}" does not exist')
     return portal
 
 
-def _bind(session: Session, data: bytes, start: int, end: int) -> None:
+def _bind(session: SessionState, data: bytes, start: int, end: int) -> None:
     bind = messages.read_bind(data, start, end)
     prepared = _find_statement(session, bind.statement)
     prepared.check_count(bind)
@@ -98,11 +95,11 @@ def _bind(session: Session, data: bytes, start: int, end: int) -> None:
     session.out.append(messages.BIND_COMPLETE)
 
 
-def _describe(session: Session, data: bytes, start: int, end: int) -> None:
+def _describe(session: SessionState, data: bytes, start: int, end: int) -> None:
     kind, name = messages.read_target(data, start, end)
     if kind == 83:
         prepared = _find_statement(session, name)
-        failed = session.block == transactions.FAILED
+        failed = session.block == FAILED
         statement = prepared.statement if failed else current_statement(session, prepared)
         session.out.append(messages.parameter_description(prepared.param_types))
         formats = b""
@@ -122,7 +119,7 @@ def _describe(session: Session, data: bytes, start: int, end: int) -> None:
     session.out.append(result.row_description)
 
 
-def _result(session: Session, statement: Statement, formats: bytes) -> ResultFormat | None:
+def _result(session: SessionState, statement: Statement, formats: bytes) -> ResultFormat | None:
     """How its rows go out; None when it gives none."""
     if statement.node is None:
         return None if statement.columns is None else statement.format_for(formats)
@@ -130,7 +127,7 @@ def _result(session: Session, statement: Statement, formats: bytes) -> ResultFor
     return None if columns is None else ResultFormat(columns, formats)
 
 
-def _execute(session: Session, data: bytes, start: int, end: int) -> None:
+def _execute(session: SessionState, data: bytes, start: int, end: int) -> None:
     name, limit = messages.read_execute(data, start, end)
     portal = _find_portal(session, name)
     statement = portal.statement
@@ -159,10 +156,10 @@ def _execute(session: Session, data: bytes, start: int, end: int) -> None:
         raise
     finally:
         session.disarm_timeout()
-    session.end_of_execute()
+    transactions.end_of_execute(session)
 
 
-def _execute_query(session: Session, portal: Portal, statement: Statement, limit: int) -> None:
+def _execute_query(session: SessionState, portal: Portal, statement: Statement, limit: int) -> None:
     portal.start(session)
     if statement.writes:
         portal.read_all()
@@ -176,7 +173,7 @@ def _execute_query(session: Session, portal: Portal, statement: Statement, limit
     session.out.append(messages.command_complete(statement.tag, count))
 
 
-def _execute_utility(session: Session, portal: Portal, statement: Statement, limit: int) -> None:
+def _execute_utility(session: SessionState, portal: Portal, statement: Statement, limit: int) -> None:
     if portal.tag is None:
         session.query = statement.source
         session.query_start = session.env.statement_timestamp = session.clock()
@@ -195,7 +192,7 @@ def _execute_utility(session: Session, portal: Portal, statement: Statement, lim
     session.out.append(messages.command_tag(portal.tag) if portal.at_end else messages.PORTAL_SUSPENDED)
 
 
-def _close(session: Session, data: bytes, start: int, end: int) -> None:
+def _close(session: SessionState, data: bytes, start: int, end: int) -> None:
     kind, name = messages.read_target(data, start, end)
     if kind == 83:
         session.statements.pop(name, None)
@@ -206,17 +203,17 @@ def _close(session: Session, data: bytes, start: int, end: int) -> None:
     session.out.append(messages.CLOSE_COMPLETE)
 
 
-def _flush(session: Session, _data: bytes, start: int, end: int) -> None:
+def _flush(session: SessionState, _data: bytes, start: int, end: int) -> None:
     if start != end:
         raise messages.malformed()
     session.port.flush()
 
 
-def _ignore(_session: Session, _data: bytes, _start: int, _end: int) -> None:
+def _ignore(_session: SessionState, _data: bytes, _start: int, _end: int) -> None:
     """CopyData, CopyDone and CopyFail after a COPY that has ended already are dropped, as the protocol says."""
 
 
-HANDLERS: dict[int, Callable[[Session, bytes, int, int], None]] = {
+HANDLERS: dict[int, Callable[[SessionState, bytes, int, int], None]] = {
     ord("P"): _parse,
     ord("B"): _bind,
     ord("D"): _describe,

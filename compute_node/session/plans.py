@@ -15,39 +15,6 @@ MAX_PLANS = 4096
 """Entries of each table of a space."""
 MAX_SPACES = 64
 
-PLAN_SETTINGS = frozenset(
-    [
-        "search_path",
-        "DateStyle",
-        "IntervalStyle",
-        "TimeZone",
-        "transform_null_equals",
-        "extra_float_digits",
-        "array_nulls",
-        "work_mem",
-        "constraint_exclusion",
-        "from_collapse_limit",
-        "join_collapse_limit",
-        "session_authorization",
-        "role",
-        "bytea_output",
-        "standard_conforming_strings",
-        "row_security",
-        "seq_page_cost",
-        "random_page_cost",
-        "cpu_tuple_cost",
-        "cpu_index_tuple_cost",
-        "cpu_operator_cost",
-        "effective_cache_size",
-        "jit",
-    ]
-)
-
-
-def plan_depends_on(name: str) -> bool:
-    """Whether analysis or planning looks at this setting."""
-    return name in PLAN_SETTINGS or name.startswith("enable_")
-
 
 def bounded_put(table: dict[Any, Any], key: Any, value: Any, limit: int = MAX_PLANS) -> None:
     """Insert; when the table is full, drop its older half first."""

@@ -16,10 +16,10 @@ from compute_node.session import door
 from compute_node.session.door import ALL, BATCH_ROWS, Execution
 from compute_node.session.results import ResultFormat
 from compute_node.session.sinks import NO_ROWS, RowList, Sink
+from compute_node.session.state import SessionState
 from compute_node.session.statement import Params, Statement
 
 if TYPE_CHECKING:
-    from compute_node.session.session import Session
     from compute_node.txn.horizon import Hold
 
 Row = tuple[Any, ...]
@@ -52,13 +52,13 @@ class Portal:
         self.scroll = self.with_hold = self.held = self.declared = self.failed = False
         self.created = self.level = 0
 
-    def hold_horizon(self, session: Session) -> None:
+    def hold_horizon(self, session: SessionState) -> None:
         """Its statement ends and rows are left: from now on it holds the row horizon itself, until it has given its
         last row, is closed, or the transaction ends."""
         if self._execution is not None and self._hold is None and not (self.at_end and not self.scroll):
             self._hold = session.engine.txns.hold(self._execution.context.snapshot.lsn, "portal", session.txn)
 
-    def start(self, session: Session) -> None:
+    def start(self, session: SessionState) -> None:
         """Begin execution, once."""
         if not self._started and self.statement is not None:
             self._started = True
@@ -212,7 +212,7 @@ class Portal:
                 self.forward(count - here - 1, NO_ROWS)
         return self.forward(1, sink)
 
-    def hold_rows(self, session: Session) -> bool:
+    def hold_rows(self, session: SessionState) -> bool:
         """At commit: a WITH HOLD cursor takes its rows along, all of them when it may scroll; True when it stays."""
         if not self.with_hold or self.failed:
             return False

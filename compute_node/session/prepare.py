@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pglast import ast, enums
 
@@ -12,12 +12,10 @@ from compute_node.session import transactions
 from compute_node.session.lifting import MAX_VARIANTS, LiftedBinding, Shape, places
 from compute_node.session.plans import bounded_put
 from compute_node.session.results import decode_text
+from compute_node.session.state import SessionState
 from compute_node.session.statement import Params, Statement
 from compute_node.sql.parse import RawStatement, parse
 from compute_node.types.oids import UNKNOWN
-
-if TYPE_CHECKING:
-    from compute_node.session.session import Session
 
 QUERIES = (ast.SelectStmt, ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt, ast.MergeStmt)
 _KEPT_UTILITIES = (
@@ -79,14 +77,18 @@ def _fast(node: Any) -> Any:
     return None
 
 
-def utility_statement(session: Session, node: Any, source: str, param_types: tuple[int, ...] = ()) -> Statement:
+def utility_statement(session: SessionState, node: Any, source: str, param_types: tuple[int, ...] = ()) -> Statement:
     """A utility statement."""
     kinds = [session.type_of(oid or UNKNOWN) for oid in param_types]
     return Statement(source, 0, param_types, node=node, fast=_fast(node), kinds=kinds)
 
 
 def compile_statement(
-    session: Session, statement: RawStatement, source: str, param_types: list[int], lifted: dict[int, int] | None = None
+    session: SessionState,
+    statement: RawStatement,
+    source: str,
+    param_types: list[int],
+    lifted: dict[int, int] | None = None,
 ) -> tuple[Statement, set[int]]:
     """Plan a query and take its relation locks; returns it and the offsets of the lifted literals that analysis
     looked at."""
@@ -104,7 +106,7 @@ def compile_statement(
     return made, kept
 
 
-def is_current(session: Session, statement: Statement) -> bool:
+def is_current(session: SessionState, statement: Statement) -> bool:
     """Whether its plan may still run."""
     if statement.node is not None:
         return True
@@ -113,7 +115,7 @@ def is_current(session: Session, statement: Statement) -> bool:
     )
 
 
-def is_ready(session: Session, statement: Statement) -> bool:
+def is_ready(session: SessionState, statement: Statement) -> bool:
     """Whether it may run now: it is current, and the transaction has its relation locks. May wait for them.
     Raises 25006."""
     if not is_current(session, statement):
@@ -132,7 +134,7 @@ def parse_text(sql: bytes) -> tuple[str, list[RawStatement]]:
     return source, parse(source)
 
 
-def single(session: Session, sql: bytes, statement: RawStatement, source: str, oids: tuple[int, ...]) -> Statement:
+def single(session: SessionState, sql: bytes, statement: RawStatement, source: str, oids: tuple[int, ...]) -> Statement:
     """One parsed statement that is all of its text, put into the caches."""
     node = statement.node
     if not is_query(node):
@@ -146,7 +148,7 @@ def single(session: Session, sql: bytes, statement: RawStatement, source: str, o
     return made
 
 
-def _inner_types(session: Session, statement: RawStatement, source: str, oids: tuple[int, ...]) -> tuple[int, ...]:
+def _inner_types(session: SessionState, statement: RawStatement, source: str, oids: tuple[int, ...]) -> tuple[int, ...]:
     """The types of a utility statement's parameters, which are those of the query in it."""
     inner = inner_query(statement.node)
     if inner is None or "$" not in source or next(parameters(inner), None) is None:
@@ -159,7 +161,7 @@ def _inner_types(session: Session, statement: RawStatement, source: str, oids: t
     return tuple(types)
 
 
-def cached(session: Session, sql: bytes, oids: tuple[int, ...]) -> Statement | None:
+def cached(session: SessionState, sql: bytes, oids: tuple[int, ...]) -> Statement | None:
     """A current statement of this very text."""
     found = session.plans.utilities.get(sql)
     if found is None:
@@ -169,7 +171,9 @@ def cached(session: Session, sql: bytes, oids: tuple[int, ...]) -> Statement | N
     return found
 
 
-def lift_first_sight(session: Session, sql: bytes, key: bytes, literals: list[Any]) -> tuple[Statement, Params] | None:
+def lift_first_sight(
+    session: SessionState, sql: bytes, key: bytes, literals: list[Any]
+) -> tuple[Statement, Params] | None:
     """Analyze a text with its literals' places, and remember the shape. None: analyze the text as it is (and if it is
     wrong, that gives the right error)."""
     shapes = session.space.shapes

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from aurora.errors import NotSupported, ProtocolViolation
 from compute_node.protocol import messages
 from compute_node.session import prepare
 from compute_node.session.results import decode_parameters
+from compute_node.session.state import SessionState
 from compute_node.session.statement import Params, Statement
 from compute_node.sql.parse import RawStatement
-
-if TYPE_CHECKING:
-    from compute_node.session.session import Session
 
 
 class Prepared:
@@ -45,14 +41,14 @@ class Prepared:
                 f' "{message.statement.decode()}" requires {expected}'
             )
 
-    def bind(self, session: Session, message: messages.Bind) -> Params:
+    def bind(self, session: SessionState, message: messages.Bind) -> Params:
         """The parameters of a Bind message. Raises what the types' input raises."""
         statement = self.statement
         kinds = statement.kinds if statement is not None else tuple(map(session.type_of, self.declared))
         return decode_parameters(message, kinds, session.env)
 
 
-def current_statement(session: Session, prepared: Prepared) -> Statement | None:
+def current_statement(session: SessionState, prepared: Prepared) -> Statement | None:
     """The statement with its relation locks taken, planned again when what it names has changed; 0A000 when its
     columns would differ."""
     statement = prepared.statement

@@ -4,21 +4,19 @@ TRANSACTION)."""
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pglast import ast, enums
 
 from aurora.errors import InvalidParameterValue, NoActiveSqlTransaction, NotSupported, UndefinedObject
 from compute_node.session import transactions
 from compute_node.session.settings import DEFINITIONS, define_or_raise, join_arguments, show_value
-
-if TYPE_CHECKING:
-    from compute_node.session.session import Session
+from compute_node.session.state import IDLE, SessionState
 
 _TRANSACTION = ("transaction_isolation", "transaction_read_only", "transaction_deferrable")
 
 
-def show(session: Session, name: str, missing_ok: bool = False) -> str | None:
+def show(session: SessionState, name: str, missing_ok: bool = False) -> str | None:
     """SHOW's text. Raises 42704 unless ``missing_ok``."""
     key = name.lower()
     if key in _TRANSACTION:
@@ -32,7 +30,7 @@ def show(session: Session, name: str, missing_ok: bool = False) -> str | None:
     return session.settings.show(name)
 
 
-def assign(session: Session, name: str, value: str | None, local: bool) -> None:
+def assign(session: SessionState, name: str, value: str | None, local: bool) -> None:
     """SET (LOCAL) name = value; None is the default."""
     key = name.lower()
     transactions.ensure(session)
@@ -45,7 +43,7 @@ def assign(session: Session, name: str, value: str | None, local: bool) -> None:
         session.settings.set(name, value, local)
 
 
-def _assign_transaction(session: Session, key: str, value: str | None) -> None:
+def _assign_transaction(session: SessionState, key: str, value: str | None) -> None:
     setting = define_or_raise(key)
     if value is None:
         value = show_value(setting, setting.boot)
@@ -83,7 +81,7 @@ def _argument(node: Any) -> str:
     return str(value.sval)
 
 
-def run_set(session: Session, node: Any) -> str:
+def run_set(session: SessionState, node: Any) -> str:
     """SET and RESET; returns the tag."""
     kinds = enums.VariableSetKind
     transactions.ensure(session)
@@ -96,7 +94,7 @@ def run_set(session: Session, node: Any) -> str:
     if node.kind == kinds.VAR_SET_CURRENT:
         assign(session, node.name, show(session, node.name), node.is_local)
         return "SET"
-    if node.is_local and session.block == transactions.IDLE:
+    if node.is_local and session.block == IDLE:
         session.notice(NoActiveSqlTransaction("SET LOCAL can only be used in transaction blocks"), "WARNING")
     if node.kind == kinds.VAR_SET_MULTI:
         return _set_multi(session, node)
@@ -108,12 +106,12 @@ def run_set(session: Session, node: Any) -> str:
     return "SET"
 
 
-def _set_multi(session: Session, node: Any) -> str:
+def _set_multi(session: SessionState, node: Any) -> str:
     if node.name == "TRANSACTION SNAPSHOT":
         raise NotSupported("SET TRANSACTION SNAPSHOT is not supported")
     values = transactions.option_values(node.args)
     if node.name == "TRANSACTION":
-        if session.block == transactions.IDLE:
+        if session.block == IDLE:
             session.notice(NoActiveSqlTransaction("SET TRANSACTION can only be used in transaction blocks"), "WARNING")
         transactions.apply_options(session, values)
         return "SET"
@@ -123,7 +121,7 @@ def _set_multi(session: Session, node: Any) -> str:
     return "SET"
 
 
-def show_rows(session: Session, name: str) -> list[tuple[Any, ...]]:
+def show_rows(session: SessionState, name: str) -> list[tuple[Any, ...]]:
     """The rows of SHOW; ``all`` has three columns."""
     if name.lower() != "all":
         return [(show(session, name),)]

@@ -10,15 +10,15 @@ from compute_node.protocol import messages
 from compute_node.session import door, prepare, transactions, utility
 from compute_node.session.results import ResultFormat
 from compute_node.session.sinks import NO_ROWS, Sink, WireRows
+from compute_node.session.state import FAILED, SessionState
 from compute_node.session.statement import Params, Statement
 
 if TYPE_CHECKING:
-    from compute_node.session.session import Session
     from compute_node.sql.parse import RawStatement
 
 
-def query(session: Session, sql: bytes) -> None:
-    """Run a Query message to ReadyForQuery. Errors go to the caller, which answers them and says ready."""
+def query(session: SessionState, sql: bytes) -> None:
+    """Run a Query message. The caller answers errors and says ready."""
     session.drop_portal(b"")
     session.statements.pop(b"", None)
     session.interrupt_error = None
@@ -32,15 +32,14 @@ def query(session: Session, sql: bytes) -> None:
         _query(session, sql)
     if session.block == 0 and session.txn is not None:
         transactions.commit(session)
-    session.ready()
 
 
-def _query(session: Session, sql: bytes) -> None:
+def _query(session: SessionState, sql: bytes) -> None:
     found = session.plans.utilities.get(sql)
     if found is not None:
         _run_utility(session, found)
         return
-    if session.block != transactions.FAILED:
+    if session.block != FAILED:
         if session.lift_literals:
             lifted = lifter.lift(sql)
             if lifted is not None:
@@ -65,7 +64,7 @@ def _query(session: Session, sql: bytes) -> None:
     _general(session, sql)
 
 
-def _general(session: Session, sql: bytes) -> None:
+def _general(session: SessionState, sql: bytes) -> None:
     source, statements = prepare.parse_text(sql)
     session.query = source
     if not statements:
@@ -93,8 +92,8 @@ def _general(session: Session, sql: bytes) -> None:
             _run_utility(session, prepare.utility_statement(session, statement.node, text))
 
 
-def _check(session: Session, statement: RawStatement) -> None:
-    if session.block == transactions.FAILED and not prepare.is_exit(statement.node):
+def _check(session: SessionState, statement: RawStatement) -> None:
+    if session.block == FAILED and not prepare.is_exit(statement.node):
         raise session.failed_block()
 
 
@@ -105,7 +104,7 @@ def _refuse_parameters(statement: RawStatement, source: str) -> None:
             raise UndefinedParameter(f"there is no parameter ${node.number}", position=(node.location or 0) + 1)
 
 
-def _run_query(session: Session, statement: Statement, params: Params) -> None:
+def _run_query(session: SessionState, statement: Statement, params: Params) -> None:
     """Run a planned query and send everything of it."""
     if statement.columns is None:
         count = door.run(session, statement, params, NO_ROWS)
@@ -115,12 +114,12 @@ def _run_query(session: Session, statement: Statement, params: Params) -> None:
     session.out.append(messages.command_complete(statement.tag, count))
 
 
-def _run_utility(session: Session, statement: Statement) -> None:
+def _run_utility(session: SessionState, statement: Statement) -> None:
     session.plans.statements += 1
     if statement.fast is not None:
         session.out.append(statement.fast(session))
         return
-    if session.block == transactions.FAILED and not prepare.is_exit(statement.node):
+    if session.block == FAILED and not prepare.is_exit(statement.node):
         raise session.failed_block()
     session.query = statement.source
     session.query_start = session.env.statement_timestamp = session.clock()

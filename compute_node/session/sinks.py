@@ -6,15 +6,13 @@ not read), ``end`` after the last. Next stage: the wire, behind the session's ou
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from aurora.kernels import wire as wire_kernel
 from compute_node.protocol import messages
 from compute_node.session.copy_output import CopyWriter
 from compute_node.session.results import ResultFormat
-
-if TYPE_CHECKING:
-    from compute_node.session.session import Session
+from compute_node.session.state import SessionState
 
 Row = tuple[Any, ...]
 FLUSH_BYTES = 65536
@@ -76,7 +74,7 @@ class _Output:
 
     __slots__ = ("_session", "_unsent_bytes")
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: SessionState) -> None:
         self._session = session
         self._unsent_bytes = 0
 
@@ -96,7 +94,7 @@ class WireRows(_Output):
 
     __slots__ = ("_described", "_result")
 
-    def __init__(self, session: Session, result: ResultFormat, described: bool = False) -> None:
+    def __init__(self, session: SessionState, result: ResultFormat, described: bool = False) -> None:
         super().__init__(session)
         self._result = result
         self._described = described
@@ -121,7 +119,7 @@ class CopyRows(_Output):
 
     __slots__ = ("_columns", "_writer")
 
-    def __init__(self, session: Session, writer: CopyWriter, columns: int) -> None:
+    def __init__(self, session: SessionState, writer: CopyWriter, columns: int) -> None:
         super().__init__(session)
         self._writer = writer
         self._columns = columns

@@ -17,7 +17,7 @@ from compute_node.session.results import ResultFormat, parameter_codes
 from compute_node.types.registry import PgType
 
 if TYPE_CHECKING:
-    from compute_node.session.session import Session
+    from compute_node.session.state import SessionState
 
 Params = tuple[Any, ...]
 """the values of $1 …"""
@@ -46,7 +46,7 @@ class Statement:
         param_types: Sequence[int] = (),
         executable: Any = None,
         node: Any = None,
-        fast: Callable[[Session], bytes] | None = None,
+        fast: Callable[[SessionState], bytes] | None = None,
         shareable: bool = True,
         kinds: Sequence[PgType] = (),
     ) -> None:

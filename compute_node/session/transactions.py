@@ -7,7 +7,7 @@ the innermost subtransaction at once, so that its locks are free, and leaves the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aurora.errors import (
     ActiveSqlTransaction,
@@ -16,13 +16,7 @@ from aurora.errors import (
     NoActiveSqlTransaction,
 )
 from compute_node.protocol import messages
-
-if TYPE_CHECKING:
-    from compute_node.session.session import Session
-
-IDLE = 0
-IN_BLOCK = 1
-FAILED = 2
+from compute_node.session.state import FAILED, IDLE, IN_BLOCK, SessionState
 
 BEGIN_TAG = messages.command_tag("BEGIN")
 START_TAG = messages.command_tag("START TRANSACTION")
@@ -30,7 +24,7 @@ COMMIT_TAG = messages.command_tag("COMMIT")
 ROLLBACK_TAG = messages.command_tag("ROLLBACK")
 
 
-def ensure(session: Session) -> Any:
+def ensure(session: SessionState) -> Any:
     """The session's transaction, begun if there is none."""
     txn = session.txn
     if txn is None:
@@ -48,7 +42,7 @@ def ensure(session: Session) -> Any:
     return txn
 
 
-def commit(session: Session) -> None:
+def commit(session: SessionState) -> None:
     """Commit what there is; on an error the transaction is rolled back, and the error goes on."""
     txn = session.txn
     session.block = IDLE
@@ -64,8 +58,8 @@ def commit(session: Session) -> None:
         return
     try:
         if session.portals:
-            session.close_portals(committed=True)
-        depended = session.dep_lsn
+            _close_portals(session, committed=True)
+        before_lsn = session.dependency.gate_lsn
         lsn = session.engine.txns.commit(txn)
     except BaseException:
         abort(session)
@@ -77,16 +71,17 @@ def commit(session: Session) -> None:
         session.settings.end_transaction(True)
     if lsn:
         session.gated = True
-        if lsn > session.dep_lsn:
-            session.dep_lsn = lsn
-        if not session.sync_commit:
-            # Its answer waits for what it depended on before, not for itself.
-            if depended != session.free_lsn:
-                session.held_lsn = depended
-            session.free_lsn = lsn
+        session.dependency.committed(lsn, before_lsn, session.sync_commit)
 
 
-def abort(session: Session) -> None:
+def _close_portals(session: SessionState, committed: bool) -> None:
+    """Portals end; cursors WITH HOLD of a committed transaction stay, materialized before."""
+    for name, portal in list(session.portals.items()):
+        if not (portal.held or (committed and portal.hold_rows(session))):
+            session.drop_portal(name)
+
+
+def abort(session: SessionState) -> None:
     """Roll back what there is."""
     txn = session.txn
     session.block = IDLE
@@ -94,14 +89,14 @@ def abort(session: Session) -> None:
     session.savepoints = None
     session.statements_in_txn = 0
     if session.portals:
-        session.close_portals(committed=False)
+        _close_portals(session, committed=False)
     if session.settings.dirty:
         session.settings.end_transaction(False)
     if txn is not None:
         session.engine.txns.abort(txn)
 
 
-def statement_failed(session: Session) -> None:
+def statement_failed(session: SessionState) -> None:
     """After an error: roll an implicit transaction back; fail a block."""
     if session.block == IDLE:
         abort(session)
@@ -117,7 +112,7 @@ def statement_failed(session: Session) -> None:
         session.engine.txns.rollback_to(txn, name)
         return
     if session.portals:
-        session.close_portals(committed=False)
+        _close_portals(session, committed=False)
     if session.settings.dirty:
         session.settings.end_transaction(False)
     session.txn = None
@@ -125,7 +120,7 @@ def statement_failed(session: Session) -> None:
         session.engine.txns.abort(txn)
 
 
-def plain_begin(session: Session) -> bytes:
+def plain_begin(session: SessionState) -> bytes:
     """BEGIN without options."""
     if session.block == IN_BLOCK:
         session.notice(ActiveSqlTransaction("there is already a transaction in progress"), "WARNING")
@@ -137,13 +132,13 @@ def plain_begin(session: Session) -> bytes:
     return BEGIN_TAG
 
 
-def plain_start(session: Session) -> bytes:
+def plain_start(session: SessionState) -> bytes:
     """START TRANSACTION without options."""
     plain_begin(session)
     return START_TAG
 
 
-def plain_commit(session: Session) -> bytes:
+def plain_commit(session: SessionState) -> bytes:
     """COMMIT; in a failed block it rolls back and says so."""
     session.gated = True
     if session.block == FAILED:
@@ -155,7 +150,7 @@ def plain_commit(session: Session) -> bytes:
     return COMMIT_TAG
 
 
-def plain_rollback(session: Session) -> bytes:
+def plain_rollback(session: SessionState) -> bytes:
     """ROLLBACK."""
     session.gated = True
     if session.block == IDLE:
@@ -176,7 +171,7 @@ def option_values(options: Any) -> dict[str, Any]:
     return values
 
 
-def apply_options(session: Session, values: dict[str, Any]) -> None:
+def apply_options(session: SessionState, values: dict[str, Any]) -> None:
     """Give the current transaction these characteristics; 25001 when it is too late."""
     txn = ensure(session)
     isolation = values.get("transaction_isolation")
@@ -187,7 +182,7 @@ def apply_options(session: Session, values: dict[str, Any]) -> None:
             raise ActiveSqlTransaction("SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction")
         # Nothing has run in it, so a new one takes its place.
         session.engine.txns.abort(txn)
-        txn = session.txn = session.engine.txns.begin(isolation, txn.read_only, False, session)
+        txn = session.txn = session.engine.txns.begin(isolation, txn.read_only, txn.deferrable, session)
     read_only = values.get("transaction_read_only")
     if read_only is not None and read_only != txn.read_only:
         if not read_only and session.statements_in_txn:
@@ -195,9 +190,16 @@ def apply_options(session: Session, values: dict[str, Any]) -> None:
         if not read_only and session.engine.in_recovery:
             raise InvalidParameterValue("cannot set transaction read-write mode during recovery")
         txn.read_only = read_only
+    deferrable = values.get("transaction_deferrable")
+    if deferrable is not None and deferrable != txn.deferrable:
+        if session.statements_in_txn:
+            raise ActiveSqlTransaction("SET TRANSACTION [NOT] DEFERRABLE must be called before any query")
+        if session.savepoints:
+            raise ActiveSqlTransaction("SET TRANSACTION [NOT] DEFERRABLE cannot be called within a subtransaction")
+        txn.deferrable = deferrable
 
 
-def begin(session: Session, values: dict[str, Any]) -> bytes:
+def begin(session: SessionState, values: dict[str, Any]) -> bytes:
     """BEGIN with options."""
     tag = plain_begin(session)
     if values:
@@ -205,7 +207,7 @@ def begin(session: Session, values: dict[str, Any]) -> bytes:
     return tag
 
 
-def end(session: Session, committing: bool, chain: bool) -> bytes:
+def end(session: SessionState, committing: bool, chain: bool) -> bytes:
     """COMMIT or ROLLBACK, perhaps AND CHAIN."""
     if not chain:
         return plain_commit(session) if committing else plain_rollback(session)
@@ -220,12 +222,12 @@ def end(session: Session, committing: bool, chain: bool) -> bytes:
     return tag
 
 
-def _require_block(session: Session, what: str) -> None:
+def _require_block(session: SessionState, what: str) -> None:
     if session.block == IDLE:
         raise NoActiveSqlTransaction(f"{what} can only be used in transaction blocks")
 
 
-def _find(session: Session, name: str) -> int:
+def _find(session: SessionState, name: str) -> int:
     stack = session.savepoints or []
     for index in range(len(stack) - 1, -1, -1):
         if stack[index][0] == name:
@@ -233,7 +235,7 @@ def _find(session: Session, name: str) -> int:
     raise InvalidSavepoint(f'savepoint "{name}" does not exist')
 
 
-def savepoint(session: Session, name: str) -> str:
+def savepoint(session: SessionState, name: str) -> str:
     """SAVEPOINT."""
     _require_block(session, "SAVEPOINT")
     session.engine.txns.savepoint(ensure(session), name)
@@ -243,7 +245,7 @@ def savepoint(session: Session, name: str) -> str:
     return "SAVEPOINT"
 
 
-def rollback_to(session: Session, name: str) -> str:
+def rollback_to(session: SessionState, name: str) -> str:
     """ROLLBACK TO SAVEPOINT; a failed block works again."""
     _require_block(session, "ROLLBACK TO SAVEPOINT")
     index = _find(session, name)
@@ -257,7 +259,7 @@ def rollback_to(session: Session, name: str) -> str:
     return "ROLLBACK"
 
 
-def release(session: Session, name: str) -> str:
+def release(session: SessionState, name: str) -> str:
     """RELEASE SAVEPOINT."""
     _require_block(session, "RELEASE SAVEPOINT")
     index = _find(session, name)
@@ -269,7 +271,17 @@ def release(session: Session, name: str) -> str:
     return "RELEASE"
 
 
-def forbid_in_block(session: Session, what: str) -> None:
+def end_of_execute(session: SessionState) -> None:
+    """After an Execute: what must be alone in its transaction is committed at once, all else with Sync."""
+    if session.commit_at_once:
+        session.commit_at_once = False
+        if session.block == IDLE:
+            commit(session)
+    else:
+        session.pipelined = True
+
+
+def forbid_in_block(session: SessionState, what: str) -> None:
     """25001 for statements that must be alone in their transaction."""
     if session.block != IDLE or session.several_statements:
         raise ActiveSqlTransaction(f"{what} cannot run inside a transaction block")

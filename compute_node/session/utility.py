@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from pglast import ast, enums
 
@@ -18,11 +18,9 @@ from compute_node.protocol.messages import Column
 from compute_node.session import copy_statement, cursors, door, setting_statements, transactions
 from compute_node.session.settings import DEFINITIONS, define_or_raise
 from compute_node.session.sinks import NO_ROWS, Sink
+from compute_node.session.state import SessionState
 from compute_node.session.statement import Params, Statement
 from compute_node.sql.parse import RawStatement
-
-if TYPE_CHECKING:
-    from compute_node.session.session import Session
 
 _TEXT = 25
 _FORMAT_TYPES = {"json": 114, "xml": 142}
@@ -38,7 +36,7 @@ class Call(NamedTuple):
     params: Params
 
 
-def columns_of(session: Session, statement: Statement) -> Sequence[Column] | None:
+def columns_of(session: SessionState, statement: Statement) -> Sequence[Column] | None:
     """The columns of what it will answer, which may depend on the session; None when it gives no rows."""
     if statement.node is None:
         return statement.columns
@@ -65,19 +63,19 @@ def columns_of(session: Session, statement: Statement) -> Sequence[Column] | Non
     return None
 
 
-def formats_of(session: Session, statement: Statement) -> bytes:
+def formats_of(session: SessionState, statement: Statement) -> bytes:
     """The formats of its rows in the simple protocol: those of FETCH are its cursor's."""
     node = statement.node
     return cursors.find(session, node.portalname).formats if isinstance(node, ast.FetchStmt) else b""
 
 
-def execute(session: Session, statement: Statement, params: Params, sink: Sink) -> str:
+def execute(session: SessionState, statement: Statement, params: Params, sink: Sink) -> str:
     """Run it, its rows to the sink; returns the command tag."""
     call = Call(statement.node, statement.source, sink, statement.param_types, params)
     return _HANDLERS.get(type(call.node), _ddl)(session, call)
 
 
-def _transaction(session: Session, call: Call) -> str:
+def _transaction(session: SessionState, call: Call) -> str:
     kinds = enums.TransactionStmtKind
     node = call.node
     kind = node.kind
@@ -96,16 +94,16 @@ def _transaction(session: Session, call: Call) -> str:
     raise NotSupported("prepared transactions are not supported")
 
 
-def _set(session: Session, call: Call) -> str:
+def _set(session: SessionState, call: Call) -> str:
     return setting_statements.run_set(session, call.node)
 
 
-def _show(session: Session, call: Call) -> str:
+def _show(session: SessionState, call: Call) -> str:
     call.sink.rows(setting_statements.show_rows(session, call.node.name))
     return "SHOW"
 
 
-def _discard(session: Session, call: Call) -> str:
+def _discard(session: SessionState, call: Call) -> str:
     modes = enums.DiscardMode
     target = call.node.target
     if target == modes.DISCARD_ALL:
@@ -121,26 +119,26 @@ def _discard(session: Session, call: Call) -> str:
     return f"DISCARD {name}"
 
 
-def _declare(session: Session, call: Call) -> str:
+def _declare(session: SessionState, call: Call) -> str:
     cursors.declare(session, call.node, call.source, call.param_types, call.params)
     return "DECLARE CURSOR"
 
 
-def _fetch(session: Session, call: Call) -> str:
+def _fetch(session: SessionState, call: Call) -> str:
     moving = bool(call.node.ismove)
     return f"{'MOVE' if moving else 'FETCH'} {cursors.fetch(session, call.node, NO_ROWS if moving else call.sink)}"
 
 
-def _close(session: Session, call: Call) -> str:
+def _close(session: SessionState, call: Call) -> str:
     return cursors.close(session, call.node.portalname)
 
 
-def _prepare(session: Session, call: Call) -> str:
+def _prepare(session: SessionState, call: Call) -> str:
     cursors.prepare_statement(session, call.node, call.source)
     return "PREPARE"
 
 
-def _execute(session: Session, call: Call) -> str:
+def _execute(session: SessionState, call: Call) -> str:
     prepared, statement = cursors.find_prepared(session, call.node.name)
     params = cursors.execute_arguments(session, call.node, prepared, call.source)
     if statement.node is not None:
@@ -149,11 +147,11 @@ def _execute(session: Session, call: Call) -> str:
     return messages.completion_text(statement.tag, count)
 
 
-def _deallocate(session: Session, call: Call) -> str:
+def _deallocate(session: SessionState, call: Call) -> str:
     return cursors.deallocate(session, call.node.name)
 
 
-def _copy(session: Session, call: Call) -> str:
+def _copy(session: SessionState, call: Call) -> str:
     return f"COPY {copy_statement.run(session, call.node, call.source)}"
 
 
@@ -175,7 +173,7 @@ def _options(node: Any) -> dict[str, Any]:
     return values
 
 
-def _explain(session: Session, call: Call) -> str:
+def _explain(session: SessionState, call: Call) -> str:
     transactions.ensure(session)
     statement = RawStatement(call.node.query, 0, len(call.source))
     types = list(call.param_types)
@@ -194,16 +192,16 @@ def _explain(session: Session, call: Call) -> str:
     return "EXPLAIN"
 
 
-def _unlisten(_session: Session, _call: Call) -> str:
+def _unlisten(_session: SessionState, _call: Call) -> str:
     # Nothing can be listened to, so there is nothing to stop; connection pools send this on every reset.
     return "UNLISTEN"
 
 
-def _no_notifications(_session: Session, call: Call) -> str:
+def _no_notifications(_session: SessionState, call: Call) -> str:
     raise NotSupported(f"{'LISTEN' if isinstance(call.node, ast.ListenStmt) else 'NOTIFY'} is not supported")
 
 
-def _checkpoint(_session: Session, _call: Call) -> str:
+def _checkpoint(_session: SessionState, _call: Call) -> str:
     # The log is the database: there are no dirty pages to write.
     return "CHECKPOINT"
 
@@ -218,7 +216,7 @@ _ALONE: dict[type, str] = {
 """Statements that may not run in a transaction block."""
 
 
-def _ddl(session: Session, call: Call) -> str:
+def _ddl(session: SessionState, call: Call) -> str:
     node = call.node
     name = _ALONE.get(type(node))
     if isinstance(node, ast.VacuumStmt) and node.is_vacuumcmd:
@@ -234,7 +232,7 @@ def _ddl(session: Session, call: Call) -> str:
     return session.engine.ddl.execute(session, txn, node, call.source, call.param_types, call.params)
 
 
-_HANDLERS: dict[type, Callable[[Session, Call], str]] = {
+_HANDLERS: dict[type, Callable[[SessionState, Call], str]] = {
     ast.TransactionStmt: _transaction,
     ast.VariableSetStmt: _set,
     ast.VariableShowStmt: _show,

@@ -56,6 +56,12 @@ class CatalogView(Protocol):
     def cast(self, source: int, target: int) -> Cast | None:
         """The pg_cast row."""
 
+    def operator_strategy(self, family: int, operator: int) -> int:
+        """The operator's strategy in an operator family; 0 when it is not a member."""
+
+    def family_operator(self, family: int, left: int, right: int, strategy: int) -> int:
+        """The operator of a family for two types and a strategy; 0 without one."""
+
     def default_operator_class(self, type_oid: int, method: int = 403) -> OperatorClass | None:
         """The default operator class for a type (binary-coercible types too: varchar → text_ops)."""
 

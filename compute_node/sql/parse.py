@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from pglast import ast
 from pglast.parser import ParseError, parse_sql, parse_sql_json
 
-from aurora.errors import InvalidEscapeSequence, SqlError, SqlSyntaxError
+from aurora.errors import InvalidEscapeSequence, NotSupported, ReservedName, SqlError, SqlSyntaxError
 
 
 class RawStatement(NamedTuple):
@@ -37,6 +37,12 @@ _LITERAL = re.compile(
 _GRAMMAR_ERRORS: dict[str, tuple[type[SqlError], str | None]] = {
     "invalid Unicode escape": (InvalidEscapeSequence, "Unicode escapes must be \\uXXXX or \\UXXXXXXXX."),
     "LIMIT #,# syntax is not supported": (SqlSyntaxError, "Use separate LIMIT and OFFSET clauses."),
+    "UNENCRYPTED PASSWORD is no longer supported": (
+        NotSupported,
+        "Remove UNENCRYPTED to store the password in encrypted form instead.",
+    ),
+    'role name "public" is reserved': (ReservedName, None),
+    'role name "none" is reserved': (ReservedName, None),
 }
 """Errors of the grammar that are more than 42601 and a message."""
 _SLOTS: dict[type, tuple[str, ...]] = {}

@@ -7,6 +7,7 @@ Expressions within a node refer to input rows by ``Column(side, index)``. Costs 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.sql.expressions import AggregateCall, Expr, SortKey
@@ -55,25 +56,37 @@ class SeqScan(Plan):
     want_tid: bool = False
 
 
+class IndexKey(NamedTuple):
+    """A scan key: key column (from 0), strategy of its operator class (or IS_NULL, NOT_NULL, without a value), and the
+    value's expression, which names no column of the table. ``array``: its elements one after the other. ``width``
+    columns are compared as a row, whose values are a row expression."""
+
+    column: int
+    strategy: int
+    value: Expr | None = None
+    array: bool = False
+    width: int = 1
+
+
 @dataclass(slots=True, kw_only=True)
 class IndexScan(Plan):
-    """Reads a table through a B-tree.
+    """Reads a table through an index.
 
-    ``equal``: expressions for the leading key columns (no Vars of this relation: constants, params, ExecParams, outer
-    Columns never); ``lower``/``upper``: (expression, inclusive) on the next key column; ``any_array``: the last of
-    ``equal`` is an array to probe element by element. ``filter`` re-checks the rest. ``unique``: at most one row.
+    ``keys``: what the access method looks for, sorted by column. ``conditions`` are what EXPLAIN shows for them, over
+    ``Column(index=attno - 1)``. ``recheck``: conditions of the index that the rows found need not meet; ``filter``: all
+    others; both over the scan row. ``unique``: at most one row; ``point``: every key column equals one value.
     ``backward``: reverse order.
     """
 
     relation: RelationDesc
     index: IndexDesc
     columns: tuple[int, ...] = ()
-    equal: tuple[Expr, ...] = ()
-    lower: tuple[Expr, bool] | None = None
-    upper: tuple[Expr, bool] | None = None
-    any_array: bool = False
+    keys: tuple[IndexKey, ...] = ()
+    conditions: tuple[Expr, ...] = ()
+    recheck: Expr | None = None
     filter: Expr | None = None
     unique: bool = False
+    point: bool = False
     backward: bool = False
     alias: str = ""
     want_tid: bool = False
@@ -311,5 +324,7 @@ class PlannedStmt:
     momentary: bool = False
     """it holds a constant such as 'now', which is the time of its analysis"""
     kept_literals: frozenset[int] = frozenset()
+    decisive_slots: frozenset[int] = frozenset()
+    """slots of lifted literals whose values would decide about an index"""
     privileges: Required = NOTHING
     """what its user must hold"""

@@ -231,8 +231,7 @@ class LockManager:
         lock.holders[txn] = txn.tie().table_locks[lock.oid] = modes
         lock.held |= 1 << mode
         lsn = self.last_commit_lsn if mode >= FIRST_STRONG else lock.released_lsn
-        if lsn > txn.dep_lsn:
-            txn.depend(lsn)
+        txn.depend(lsn)
 
     def _released(self, lock: RelationLock | RowHolders, commit_lsn: int) -> None:
         """A holder has let go by its commit."""
@@ -353,8 +352,7 @@ class LockManager:
         locked = self.rows.get((relfile, tid))
         if locked is None:
             return []
-        if locked.released_lsn > txn.dep_lsn:
-            txn.depend(locked.released_lsn)
+        txn.depend(locked.released_lsn)
         conflicts = _ROW_CONFLICT[strength]
         return [other for other, (held, _) in locked.holders.items() if other is not txn and held in conflicts]
 

@@ -2,7 +2,7 @@
 
 A commit is one mini-transaction that writes the commit LSN (the LSN of its first record) for the xid and its sub-xids
 into the commit log. Nothing waits for durability here: locks pass on at once, and the session gates its output on
-``dep_lsn``.
+its ``Dependency``.
 """
 
 from __future__ import annotations
@@ -79,7 +79,6 @@ class TransactionManager:
         now.
         """
         txn.oldest_lsn = 0
-        txn.dep_lsn = txn.session.dep_lsn
         if self.locks.strong:
             txn.weak_locks.clear()
         self.active[txn] = None
@@ -128,10 +127,9 @@ class TransactionManager:
         if txn.snapshot_lsn:
             return clog_kernel.Snapshot(txn.snapshot_lsn, txn.own, txn.cid)
         lsn = self._volume.vdl
-        if txn.session is not None and txn.session.dep_lsn > txn.dep_lsn:
-            txn.dep_lsn = txn.session.dep_lsn
-        if txn.dep_lsn > lsn:
-            lsn = txn.dep_lsn
+        depended_lsn = txn.dependency.lsn
+        if depended_lsn > lsn:
+            lsn = depended_lsn
         if not txn.follow:
             txn.snapshot_lsn = lsn
         txn.oldest_lsn = lsn

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from compute_node.hub import Waiter
+from compute_node.txn.dependency import Dependency
 from compute_node.txn.horizon import Hold
 
 READ_COMMITTED = "read committed"
@@ -48,7 +49,7 @@ class Ties:
 class Txn:
     """``write_xid`` is the current level's xid, 0 before its first write; ``own`` the set of all its live xids,
     shared with its snapshots; ``cid`` the current command. ``follow``: rows changed since the snapshot are followed
-    (READ COMMITTED) instead of failing with 40001. ``dep_lsn``: output depends on this LSN being durable.
+    (READ COMMITTED) instead of failing with 40001. ``dependency``: what its output depends on, shared with its session.
     ``oldest_lsn``: the snapshot of its current statement; snapshots that outlive it are holds. ``ties`` is None until
     something is attached; ``tie`` makes it."""
 
@@ -56,7 +57,7 @@ class Txn:
         "catalog_changed",
         "cid",
         "deferrable",
-        "dep_lsn",
+        "dependency",
         "ended",
         "follow",
         "isolation",
@@ -82,7 +83,7 @@ class Txn:
         self.write_xid = 0
         self.own: set[int] = set()
         self.cid = 0
-        self.dep_lsn: int = 0 if session is None else session.dep_lsn
+        self.dependency: Dependency = Dependency() if session is None else session.dependency
         self.snapshot_lsn = 0
         self.oldest_lsn = 0
         self.levels = [Level("")]
@@ -122,11 +123,7 @@ class Txn:
 
     def depend(self, lsn: int) -> None:
         """What this transaction shows from now on depends on ``lsn`` being durable."""
-        if lsn > self.dep_lsn:
-            self.dep_lsn = lsn
-        session = self.session
-        if session is not None and lsn > session.dep_lsn:
-            session.dep_lsn = lsn
+        self.dependency.on(lsn)
 
     def on_commit(self, callback: Callable[[int], None]) -> None:
         """Call with the commit LSN right after the commit record is in the log. It must neither raise nor wait."""

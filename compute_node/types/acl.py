@@ -158,23 +158,23 @@ class CircularGrant(Exception):
     """A grant option would come back to the one who gave it."""
 
 
-def grant(acl: Acl, owner: int, item: AclItem) -> Acl:
+def grant(acl: Acl, owner: int, item: AclItem, roles: RoleRights) -> Acl:
     """The list after ``item.grantor`` gave ``item`` to its grantee. Raises CircularGrant."""
     if item.options and item.grantee != PUBLIC:
-        _check_circularity(acl, owner, item)
-    return _changed(acl, item, item.privileges, item.options, adding=True)
+        _check_circularity(acl, owner, item, roles)
+    return _changed(acl, item, adding=True)
 
 
-def revoke(acl: Acl, owner: int, item: AclItem, cascade: bool) -> Acl:
+def revoke(acl: Acl, owner: int, item: AclItem, roles: RoleRights, cascade: bool) -> Acl:
     """The list after ``item.grantor`` took ``item`` back: privileges, and the grant options in it. What the grantee
     gave others with an option that is gone goes too with ``cascade``; else DependentPrivileges is raised."""
-    before = _options_of(acl, owner, item.grantee)
-    result = _changed(acl, item, item.privileges, item.options, adding=False)
-    lost = before & ~_options_of(result, owner, item.grantee)
-    return _revoke_dependents(result, owner, item.grantee, lost, cascade) if lost else result
+    before = sum(old.options for old in acl if old[:2] == item[:2])
+    result = _changed(acl, item, adding=False)
+    lost = before & item.options
+    return _revoke_dependents(result, owner, item.grantee, lost, roles, cascade) if lost else result
 
 
-def _changed(acl: Acl, item: AclItem, privileges: int, options: int, *, adding: bool) -> Acl:
+def _changed(acl: Acl, item: AclItem, *, adding: bool) -> Acl:
     found = list(acl)
     keys = [(old.grantee, old.grantor) for old in found]
     if (item.grantee, item.grantor) in keys:
@@ -186,9 +186,9 @@ def _changed(acl: Acl, item: AclItem, privileges: int, options: int, *, adding: 
         return acl
     old = found[at]
     if adding:
-        new = old._replace(privileges=old.privileges | privileges, options=old.options | options)
+        new = old._replace(privileges=old.privileges | item.privileges, options=old.options | item.options)
     else:
-        new = old._replace(privileges=old.privileges & ~privileges, options=old.options & ~options)
+        new = old._replace(privileges=old.privileges & ~item.privileges, options=old.options & ~item.options)
     if new.privileges or new.options:
         found[at] = new
     else:
@@ -207,33 +207,32 @@ def _options_of(acl: Acl, owner: int, role: int) -> int:
     return bits
 
 
-def _revoke_dependents(acl: Acl, owner: int, grantee: int, lost: int, cascade: bool) -> Acl:
-    """Take back what ``grantee`` gave with options that it no longer holds."""
+def _revoke_dependents(acl: Acl, owner: int, grantee: int, lost: int, roles: RoleRights, cascade: bool) -> Acl:
+    """Take back what ``grantee`` gave with options that it holds from nobody any more."""
     if grantee == owner:
         return acl
-    lost &= ~_options_of(acl, owner, grantee)
+    lost &= ~acl_mask(acl, owner, grantee, roles, lost, options=True)
     for item in acl:
-        if lost and item.grantor == grantee and item.privileges & lost:
+        if item.grantor == grantee and item.privileges & lost:
             if not cascade:
                 raise DependentPrivileges
-            taken = AclItem(item.grantee, grantee, lost, lost)
-            return _revoke_dependents(revoke(acl, owner, taken, cascade), owner, grantee, lost, cascade)
+            rest = revoke(acl, owner, AclItem(item.grantee, grantee, lost, lost), roles, cascade)
+            return _revoke_dependents(rest, owner, grantee, lost, roles, cascade)
     return acl
 
 
-def _check_circularity(acl: Acl, owner: int, item: AclItem) -> None:
+def _check_circularity(acl: Acl, owner: int, item: AclItem, roles: RoleRights) -> None:
     """The grantor must hold its options without help of the new grantee: they are revoked on trial."""
     if item.grantor == owner:
         return
     trial = acl
     while True:
-        for held in trial:
-            if held.grantee == item.grantee and held.options:
-                trial = revoke(trial, owner, AclItem(held.grantee, held.grantor, held.options, held.options), True)
-                break
-        else:
+        held = next((each for each in trial if each.grantee == item.grantee and each.options), None)
+        if held is None:
             break
-    if item.options & ~_options_of(trial, owner, item.grantor):
+        taken = AclItem(held.grantee, held.grantor, held.options, held.options)
+        trial = revoke(trial, owner, taken, roles, cascade=True)
+    if item.options & ~acl_mask(trial, owner, item.grantor, roles, item.options, options=True):
         raise CircularGrant
 
 

@@ -29,7 +29,7 @@ from compute_node.types.calendar_ import (
 )
 from compute_node.types.common import fixed_codec, parse_typmod_int
 from compute_node.types.datetime_parse import DAY_NAMES, MONTH_NAMES, parse, syntax_error
-from compute_node.types.declare import casts, comparisons, fn, fns, operator_classes, operators
+from compute_node.types.declare import casts, comparisons, family_operators, fn, fns, operator_classes, operators
 from compute_node.types.registry import REGISTRY, FunctionContext, PgType, TypeEnv
 
 _BEFORE = {
@@ -587,4 +587,12 @@ operator_classes("""
 10011 date_ops 435 date_ops date 405 default 1093 450,425
 10040 timestamptz_ops 1999 timestamptz_ops timestamptz 405 default 1320 2039,3411
 10046 timestamp_ops 2040 timestamp_ops timestamp 405 default 2060 2039,3411
+""")
+family_operators("""
+434 403 date timestamp 2345,2346,2347,2348,2349
+434 403 date timestamptz 2358,2359,2360,2361,2362
+434 403 timestamp date 2371,2372,2373,2374,2375
+434 403 timestamp timestamptz 2534,2535,2536,2537,2538
+434 403 timestamptz date 2384,2385,2386,2387,2388
+434 403 timestamptz timestamp 2540,2541,2542,2543,2544
 """)

@@ -15,7 +15,16 @@ from typing import Any
 
 from aurora.errors import InvariantViolation
 from compute_node.types.oids import TYPE_OIDS
-from compute_node.types.registry import REGISTRY, Aggregate, Cast, Function, Operator, OperatorClass, Specialize
+from compute_node.types.registry import (
+    REGISTRY,
+    Aggregate,
+    Cast,
+    FamilyOperators,
+    Function,
+    Operator,
+    OperatorClass,
+    Specialize,
+)
 
 _SIGNATURE = re.compile(r"(\w+)\(([^)]*)\) (setof )?([\w\[\]]+)((?: \w+)*)")
 _VOLATILITY = {"stable": "s", "volatile": "v"}
@@ -196,5 +205,17 @@ def operator_classes(block: str) -> None:
                 default=default == "default",
                 operators=tuple(map(int, strategies.split(","))),
                 support=tuple(map(int, support.split(","))),
+            )
+        )
+
+
+def family_operators(block: str) -> None:
+    """Declare members of operator families between two types, one a line: family OID, access method, left and right
+    type, operators by strategy (pg_amop)."""
+    for line in block.strip().splitlines():
+        family, method, left, right, strategies = line.split()
+        REGISTRY.add_family_operators(
+            FamilyOperators(
+                int(family), int(method), TYPE_OIDS[left], TYPE_OIDS[right], tuple(map(int, strategies.split(",")))
             )
         )

@@ -18,7 +18,7 @@ import numpy
 
 from aurora.errors import InvalidArgumentForLog, InvalidArgumentForPower, NumericValueOutOfRange
 from compute_node.types.common import GREATEST, WHITESPACE, division_by_zero, fixed_codec, invalid_syntax
-from compute_node.types.declare import casts, comparisons, fn, fns, operator_classes, operators
+from compute_node.types.declare import casts, comparisons, family_operators, fn, fns, operator_classes, operators
 from compute_node.types.integer import HIGH, LOW, overflow
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
 
@@ -626,4 +626,10 @@ operator_classes("""
 10012 float4_ops 1970 float_ops float4 403 default 622,624,620,625,623 354,3132
 10013 float4_ops 1971 float_ops float4 405 default 620 451,443
 10014 float8_ops 1971 float_ops float8 405 default 670 452,444
+""")
+family_operators("""
+1970 403 float4 float8 1122,1124,1120,1125,1123
+1970 403 float8 float4 1132,1134,1130,1135,1133
+1971 405 float4 float8 1120
+1971 405 float8 float4 1130
 """)

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from aurora.errors import NumericValueOutOfRange
 from compute_node.types.common import division_by_zero, fixed_codec, invalid_syntax, value_out_of_range
-from compute_node.types.declare import casts, fn, fns, operator_classes, operators
+from compute_node.types.declare import casts, family_operators, fn, fns, operator_classes, operators
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
 
 _INTEGER = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]+[ \t\n\v\f\r]*")
@@ -625,4 +625,18 @@ operator_classes("""
 10019 int2_ops 1977 integer_ops int2 405 default 94 449,441
 10020 int4_ops 1977 integer_ops int4 405 default 96 450,425
 10021 int8_ops 1977 integer_ops int8 405 default 410 949,442
+""")
+family_operators("""
+1976 403 int8 int2 1870,1872,1868,1873,1871
+1976 403 int8 int4 418,420,416,430,419
+1976 403 int2 int8 1864,1866,1862,1867,1865
+1976 403 int2 int4 534,540,532,542,536
+1976 403 int4 int8 37,80,15,82,76
+1976 403 int4 int2 535,541,533,543,537
+1977 405 int8 int2 1868
+1977 405 int8 int4 416
+1977 405 int2 int8 1862
+1977 405 int2 int4 532
+1977 405 int4 int8 15
+1977 405 int4 int2 533
 """)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from aurora.errors import NumericValueOutOfRange
 from compute_node.types.common import receive_text, wrong_length
-from compute_node.types.declare import casts, comparisons, fn, fns, operator_classes, operators
+from compute_node.types.declare import casts, comparisons, family_operators, fn, fns, operator_classes, operators
 from compute_node.types.oids import CHAR
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 from compute_node.types.text import STRING_WIRE, string_type
@@ -241,4 +241,10 @@ operator_classes("""
 10008 char_ops 431 char_ops char 405 default 92 454,446
 10028 name_ops 1994 text_ops name 403 default 660,661,93,663,662 359,3135,0,5050
 10029 name_ops 1995 text_ops name 405 default 93 455,447
+""")
+family_operators("""
+1994 403 name text 255,256,254,257,258
+1994 403 text name 261,262,260,263,264
+1995 405 name text 254
+1995 405 text name 260
 """)

@@ -266,6 +266,17 @@ class OperatorClass:
     namespace: int = 11
 
 
+@dataclass(frozen=True, slots=True)
+class FamilyOperators:
+    """Members of an operator family between two types; ``operators`` by strategy from 1."""
+
+    family: int
+    method: int
+    left: int
+    right: int
+    operators: tuple[int, ...]
+
+
 @dataclass(slots=True)
 class Registry:
     """All declarations, with the indexes that resolution needs."""
@@ -280,6 +291,11 @@ class Registry:
     operators_by_signature: dict[tuple[str, int, int], Operator] = field(default_factory=dict)
     casts: dict[tuple[int, int], Cast] = field(default_factory=dict)
     operator_classes: dict[int, OperatorClass] = field(default_factory=dict)
+    cross_type_operators: list[FamilyOperators] = field(default_factory=list)
+    strategies: dict[tuple[int, int], int] = field(default_factory=dict)
+    """(family, operator) → the operator's strategy there"""
+    family_operators: dict[tuple[int, int, int, int], int] = field(default_factory=dict)
+    """(family, left type, right type, strategy) → operator"""
 
     def add_type(self, item: PgType) -> PgType:
         """Declare a type; returns it."""
@@ -313,7 +329,18 @@ class Registry:
     def add_operator_class(self, item: OperatorClass) -> OperatorClass:
         """Declare an operator class; returns it."""
         self._once(self.operator_classes, item.oid, item)
+        self._add_members(item.family, item.input_type, item.input_type, item.operators)
         return item
+
+    def add_family_operators(self, item: FamilyOperators) -> None:
+        """Declare members of a family between two of its types."""
+        self.cross_type_operators.append(item)
+        self._add_members(item.family, item.left, item.right, item.operators)
+
+    def _add_members(self, family: int, left: int, right: int, operators: tuple[int, ...]) -> None:
+        for strategy, operator in enumerate(operators, 1):
+            self.strategies[family, operator] = strategy
+            self.family_operators[family, left, right, strategy] = operator
 
     @staticmethod
     def _once(table: dict[Any, Any], key: Any, item: Any) -> None:

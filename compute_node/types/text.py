@@ -146,6 +146,16 @@ comparisons(
 """,
     without_padding,
 )
+comparisons(
+    """
+2174 bpchar_pattern_lt(bpchar, bpchar) bool
+2175 bpchar_pattern_le(bpchar, bpchar) bool
+2178 bpchar_pattern_gt(bpchar, bpchar) bool
+2177 bpchar_pattern_ge(bpchar, bpchar) bool
+2180 btbpchar_pattern_cmp(bpchar, bpchar) int4
+""",
+    without_padding,
+)
 fns(
     """
 2160 text_pattern_lt(text, text) bool
@@ -222,6 +232,10 @@ operators("""
 2315 text ~<=~ text bool 2161 commutator=2317 negator=2318
 2317 text ~>=~ text bool 2163 commutator=2315 negator=2314
 2318 text ~>~ text bool 2164 commutator=2314 negator=2315
+2326 bpchar ~<~ bpchar bool 2174 commutator=2330 negator=2329
+2327 bpchar ~<=~ bpchar bool 2175 commutator=2329 negator=2330
+2329 bpchar ~>=~ bpchar bool 2177 commutator=2327 negator=2326
+2330 bpchar ~>~ bpchar bool 2178 commutator=2326 negator=2327
 3877 text ^@ text bool 3696
 """)
 casts("""
@@ -242,6 +256,7 @@ operator_classes("""
 3126 text_ops 1994 text_ops text 403 default 664,665,98,667,666 360,3255,0,5050
 4217 text_pattern_ops 2095 text_pattern_ops text 403 extra 2314,2315,98,2317,2318 2166,3332,0,5051
 4218 varchar_pattern_ops 2095 text_pattern_ops text 403 extra 2314,2315,98,2317,2318 2166,3332,0,5051
+4219 bpchar_pattern_ops 2097 bpchar_pattern_ops bpchar 403 extra 2326,2327,1054,2329,2330 2180,0,0,5051
 10004 bpchar_ops 426 bpchar_ops bpchar 403 default 1058,1059,1054,1061,1060 1078,3328,0,5050
 10005 bpchar_ops 427 bpchar_ops bpchar 405 default 1054 1080,972
 10037 text_ops 1995 text_ops text 405 default 98 400,448

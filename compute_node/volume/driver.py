@@ -178,9 +178,9 @@ class NodeCalls:
         self.requests = requests
         self.stub = storage_stub(channel)
 
-    async def fence(self, epoch: int) -> FenceAnswer:
-        """Have the node adopt ``epoch``."""
-        return read_fence(await self.stub.Fence(self.requests.fence(epoch), timeout=RPC_TIMEOUT_S))
+    async def fence(self, epoch: int, opened: bool = False) -> FenceAnswer:
+        """Have the node adopt ``epoch``; ``opened``: the volume is open under it."""
+        return read_fence(await self.stub.Fence(self.requests.fence(epoch, opened), timeout=RPC_TIMEOUT_S))
 
     async def truncate(self, epoch: int, span: TruncationRange, descriptor: Descriptor | None = None) -> TruncateAnswer:
         """Have the node write a truncation range, and take the descriptor."""
@@ -218,7 +218,7 @@ class NodeCalls:
     async def perform(self, effect: Effect) -> Answer:
         """Carry one effect out."""
         if isinstance(effect, SendFence):
-            return await self.fence(effect.epoch)
+            return await self.fence(effect.epoch, effect.opened)
         if isinstance(effect, SendFetch):
             return await self.fetch(effect)
         if isinstance(effect, SendAppend):

@@ -53,7 +53,7 @@ class Handshake:
         return self._fence()
 
     def _fence(self) -> HandshakeEffect:
-        return SendFence(0, self._node, self._core.epoch)
+        return SendFence(0, self._node, self._core.epoch, opened=True)
 
     def on_reply(self, effect: HandshakeEffect, answer: HandshakeAnswer) -> HandshakeEffect | None:
         """The answer to the effect before; returns the next one, None when it is over. A ``SendDescriptor`` is answered

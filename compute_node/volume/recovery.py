@@ -132,11 +132,12 @@ Answer = FenceAnswer | LogAnswer | AppendAnswer | TruncateAnswer
 
 @dataclass(frozen=True, slots=True)
 class SendFence:
-    """Ask ``node`` to adopt ``epoch``."""
+    """Ask ``node`` to adopt ``epoch``; ``opened``: from the writer that has opened the volume under it."""
 
     round: int
     node: int
     epoch: int
+    opened: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,7 +207,7 @@ class NodeStream:
     async def _perform(self, effect: HandshakeEffect) -> HandshakeAnswer:
         if isinstance(effect, SendFence):
             try:
-                return await self.calls.fence(effect.epoch)
+                return await self.calls.fence(effect.epoch, effect.opened)
             except grpc.aio.AioRpcError as error:
                 if error.code() != grpc.StatusCode.FAILED_PRECONDITION:
                     raise

@@ -32,7 +32,9 @@ from aurora.errors import (
 from aurora.kernels import wire as wire_kernel
 from compute_node.hub import HUB, Waiter
 from compute_node.protocol import messages
-from compute_node.session.session import MAX_MESSAGE_BYTES, Disconnected, Session
+from compute_node.session.session import Session
+from compute_node.session.state import Disconnected
+from compute_node.session.turn import MAX_MESSAGE_BYTES
 from compute_node.wire.startup import Action, Authenticated, Cancel, Drop, Send, StartTls, Startup, Wait
 
 if TYPE_CHECKING:
@@ -347,8 +349,9 @@ class Connection(asyncio.Protocol):
         out.clear()
         if session.gated:
             session.gated = False
-            lsn = session.dep_lsn
-            if lsn > session.engine.volume.vdl and (lsn := session.gate_lsn) > session.engine.volume.vdl:
+            dependency = session.dependency
+            lsn = dependency.lsn
+            if lsn > session.engine.volume.vdl and (lsn := dependency.gate_lsn) > session.engine.volume.vdl:
                 self._hold(session, lsn, payload)
                 return
         if self._outbox:

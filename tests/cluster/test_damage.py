@@ -15,7 +15,7 @@ import pytest
 from aurora.programs.node_scrub import scrub
 from aurora.programs.supervisor import NODES, Cluster
 from aurora.rpc import storage_pb2 as pb
-from aurora.rpc import storage_pb2_grpc
+from aurora.rpc.channels import storage_stub
 from aurora.seams import LOCK_NAME, FolderDisk
 from tests.cluster.support import all_caught_up, assert_balanced, assert_no_failures, pgbench, wait_for
 from tests.conftest import SMALL_PAGES_PER_PG, needs
@@ -131,11 +131,11 @@ def _flip(folder: Path, rng: random.Random, count: int) -> set[str]:
     return hit
 
 
-def _images(address: str, volume_id: bytes, asked: list[pb.PageAt]) -> list[bytes] | None:
+def _images(cluster: Cluster, address: str, volume_id: bytes, asked: list[pb.PageAt]) -> list[bytes] | None:
     """The pages as that node has them; None when it cannot give one of them now."""
     got: list[pb.PageImage] = []
     with grpc.insecure_channel(address) as channel:
-        stub = storage_pb2_grpc.StorageStub(channel)
+        stub = storage_stub(channel, cluster.secret())
         for at in range(0, len(asked), 256):
             request = pb.ReadPagesRequest(volume_id=volume_id, pages=asked[at : at + 256])
             got += stub.ReadPages(request, timeout=10).pages
@@ -159,7 +159,7 @@ def test_hundreds_of_flipped_bits_in_all_files_of_a_node(eager: Cluster, stopped
         eager.start_node(sick.id)
         wait_for(lambda: all_caught_up(eager), "the node to be level")
     assert_no_failures(pgbench(eager, "-n", "-M", "prepared", "-c", "4", "-t", "20"))
-    status = scrub(sick.address, 60)
+    status = scrub(sick.address, 60, eager.access())
     assert (status.running, status.waiting) == (False, 0)
     assert status.damaged == status.repaired
     told = log.read_bytes()[told_before:].decode()
@@ -176,7 +176,7 @@ def test_hundreds_of_flipped_bits_in_all_files_of_a_node(eager: Cluster, stopped
     scls = {pg: state["scl"] for pg, state in node["pgs"].items()}
     asked = [pb.PageAt(page_no=n, pg_lsn=scls.get(n // SMALL_PAGES_PER_PG, 0)) for n in page_numbers]
     volume_id = bytes.fromhex(node["volume_id"])
-    ours = _images(sick.address, volume_id, asked)
+    ours = _images(eager, sick.address, volume_id, asked)
     assert ours is not None
     assert sum(map(bool, ours)) > 1000
-    assert ours == _images(healthy.address, volume_id, asked)
+    assert ours == _images(eager, healthy.address, volume_id, asked)

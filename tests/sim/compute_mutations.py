@@ -11,10 +11,11 @@ from aurora.kernels.python.btree import DUPLICATE
 from aurora.kernels.python.heap import NOT_LIVE, UNDECIDED
 from aurora.sim.compute.checks import DURABLE, EXTENTS, GATE, HORIZON, INDEXES, LOCKS, NEWEST, SNAPSHOT_ROWS, UNIQUE
 from aurora.sim.runner import CORES_OWN
+from compute_node.access.btree.index import BTreeIndex
+from compute_node.access.btree.unique import ConflictCheck
 from compute_node.access.extents import Extents
-from compute_node.access.index import Index
 from compute_node.access.storage import Storage
-from compute_node.access.vacuum import Vacuum
+from compute_node.txn.dependency import Dependency
 from compute_node.txn.horizon import Holds
 from compute_node.txn.locks import LockManager
 from compute_node.txn.manager import TransactionManager
@@ -78,7 +79,10 @@ def _snapshot_without_own_commits() -> Iterable[Any]:
 def _output_without_the_gate() -> Iterable[Any]:
     def make(depend: Any) -> Any:
         def mutated(self: Any, lsn: int) -> None:
-            self.dep_lsn = max(self.dep_lsn, lsn)
+            # The transaction's snapshots know of it, its session's output does not.
+            own = Dependency()
+            own.on(max(self.dependency.lsn, lsn))
+            self.dependency = own
 
         return mutated
 
@@ -93,17 +97,17 @@ def _unique_check_does_not_wait() -> Iterable[Any]:
 
         return mutated
 
-    yield _replace(Index, "_state", make)
+    yield _replace(ConflictCheck, "_state", make)
 
 
 def _unique_check_does_not_look() -> Iterable[Any]:
     def make(add_item: Any) -> Any:
-        def mutated(self: Any, txn: Any, key: Any, item: Any, tid: int, check: bool = True, raises: bool = True) -> Any:
-            return add_item(self, txn, key, item, tid, check and DUPLICATE > 1, raises)
+        def mutated(self: Any, txn: Any, key: Any, item: Any, tid: int, unique: bool, raises: bool) -> Any:
+            return add_item(self, txn, key, item, tid, unique and DUPLICATE > 1, raises)
 
         return mutated
 
-    yield _replace(Index, "add_item", make)
+    yield _replace(BTreeIndex, "_add_item", make)
 
 
 def _extent_reused_at_once() -> Iterable[Any]:
@@ -139,7 +143,7 @@ def _recovery_forgets_who_was_cut_off() -> Iterable[Any]:
 
 
 def _vacuum_leaves_index_entries() -> Iterable[Any]:
-    yield _replace(Vacuum, "_clean_index", lambda _: lambda self, writer, tids: 0)
+    yield _replace(BTreeIndex, "remove", lambda _: lambda self, dead, breathe: 0)
 
 
 def _orphans_stay() -> Iterable[Any]:

@@ -96,9 +96,19 @@ def _staged_appends_outlive_a_fence() -> Iterable[Any]:
 
 def _epoch_not_durable() -> Iterable[Any]:
     def make(adopt: Any) -> Any:
-        def mutated(self: Any, epoch: int, writer_id: str) -> Any:
+        def mutated(self: Any, epoch: int, writer_id: str, opened: bool = False) -> Any:
             with mock.patch.object(meta.MetaStore, "write"):
-                return adopt(self, epoch, writer_id)
+                return adopt(self, epoch, writer_id, opened)
+
+        return mutated
+
+    yield _replace(node.StorageNode, "_adopt", make)
+
+
+def _any_writer_of_the_epoch_is_adopted() -> Iterable[Any]:
+    def make(adopt: Any) -> Any:
+        def mutated(self: Any, epoch: int, writer_id: str, opened: bool = False) -> Any:
+            return adopt(self, epoch, writer_id, True)
 
         return mutated
 
@@ -354,6 +364,7 @@ MUTATIONS = (
     Mutation("collection above PGMRPL", (PGMRPL,), _collect_above_pgmrpl),
     Mutation("staged appends outlive a fence", (ONE,), _staged_appends_outlive_a_fence),
     Mutation("epoch not durable", (ONE, LOST), _epoch_not_durable),
+    Mutation("any writer of the epoch is adopted", (ONE, LOST, HALF, SAME), _any_writer_of_the_epoch_is_adopted),
     Mutation("coalescing above the VDL", (PGMRPL, CORES_OWN), _coalesce_above_vdl),
     Mutation("truncation not durable", (HALF, LOST, VDL), _truncation_not_durable),
     Mutation("truncation not applied", (HALF,), _truncation_not_applied),

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from aurora.kernels import arena as arena_kernel
-from compute_node.access.build import build_index
 from compute_node.access.memory_volume import MemoryVolume
+from compute_node.access.methods import build_index
 from compute_node.access.storage import Storage
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
+from compute_node.txn.dependency import Dependency
 from compute_node.types.registry import PgType
 
 SIGN = {2: 1 << 15, 4: 1 << 31, 8: 1 << 63}
@@ -39,7 +40,7 @@ class FakeSession:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self.dep_lsn = 0
+        self.dependency = Dependency()
         self.lock_timeout_ms = 0
         self.lock_waiter: Any = None
 

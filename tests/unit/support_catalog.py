@@ -18,11 +18,13 @@ from compute_node.catalog.functions import catalog_function
 from compute_node.exec.context import ExecContext
 from compute_node.hub import HUB
 from compute_node.session import door
+from compute_node.session.plans import PlanCache
 from compute_node.session.prepare import compile_statement
 from compute_node.session.sinks import RowList
-from compute_node.session.transactions import IN_BLOCK
+from compute_node.session.state import IN_BLOCK
 from compute_node.sql.analyze import analyze
 from compute_node.sql.parse import RawStatement, parse
+from compute_node.txn.dependency import Dependency
 from compute_node.types.registry import TypeEnv
 
 
@@ -42,20 +44,24 @@ class Session:
         role = engine.catalog.role(user)
         self.role_oid = self.user_oid = self.session_oid = 10 if role is None else role.oid
         self.txn: Any = None
-        self.dep_lsn = 0
+        self.dependency = Dependency()
         self.extra: dict[str, Any] | None = None
         self.env = TypeEnv(timezone=UTC)
         self.env.lookup = self.catalog_function
         self.settings = Settings()
         self.notices: list[tuple[str, str]] = []
         self.details: list[str | None] = []
-        self.cancel_requested = False
         self.block = IN_BLOCK
         self.several_statements = False
+        self.query, self.query_start, self.statements_in_txn = "", 0, 0
+        self.plans = PlanCache()
         self.interrupt_error = None
 
     def get_setting(self, name: str, missing_ok: bool) -> str | None:
         return self.settings.values[name]
+
+    def clock(self) -> int:
+        return 0
 
     def notice(self, notice: Any, severity: str = "NOTICE") -> None:
         self.notices.append((severity, notice.message))
@@ -99,9 +105,6 @@ class Session:
             count = door.run(self, prepared, (), rows)
             return count if prepared.columns is None else rows.found
         return self.engine.ddl.execute(self, self.txn, statement.node, sql)
-
-    def begin_statement(self, source: str) -> ExecContext:
-        return self.engine.begin_statement(self)
 
     def begin(self) -> None:
         self.txn = self.engine.storage.txns.begin(session=self)

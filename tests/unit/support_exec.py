@@ -5,12 +5,14 @@ Versions carry the numbers of the changes that made and ended them; a snapshot i
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from datetime import UTC
 from typing import Any
 
 import compute_node.types  # noqa: F401 - fills the registry
 from aurora.errors import UniqueViolation
+from compute_node.access.index_access import ScanKey
 from compute_node.exec.context import ExecContext
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.types.registry import REGISTRY, Aggregate, Function, Operator, PgType, TypeEnv
@@ -183,7 +185,7 @@ class FakeTable:
 
 
 class FakeIndex:
-    """The interface of ``compute_node.access.index.Index``."""
+    """The interface of ``compute_node.access.index_access.IndexAccess``."""
 
     def __init__(self, table: FakeTable, desc: IndexDesc) -> None:
         self.table, self.desc = table, desc
@@ -200,29 +202,16 @@ class FakeIndex:
         ]
 
     def scan(
-        self,
-        snapshot: int,
-        equal: Row,
-        lower: tuple[Any, bool] | None,
-        upper: tuple[Any, bool] | None,
-        backward: bool,
-        columns: tuple[int, ...],
-        want_tid: bool,
+        self, snapshot: int, keys: list[ScanKey], backward: bool, columns: tuple[int, ...], want_tid: bool
     ) -> Iterator[list[Row]]:
+        tests = {1: operator.lt, 2: operator.le, 3: operator.eq, 4: operator.ge, 5: operator.gt}
         found = []
         for version in self.table.versions:
-            key = self._key(version)
-            if not version.visible(snapshot) or key[: len(equal)] != equal:
+            row = self._key(version)
+            if not version.visible(snapshot) or any(row[key.column] is None for key in keys):
                 continue
-            if lower is not None or upper is not None:
-                value = key[len(equal)]
-                if value is None:
-                    continue
-                if lower is not None and not (value > lower[0] or (lower[1] and value == lower[0])):
-                    continue
-                if upper is not None and not (value < upper[0] or (upper[1] and value == upper[0])):
-                    continue
-            found.append(version)
+            if all(key.strategy == -2 or tests[key.strategy](row[key.column], key.value) for key in keys):
+                found.append(version)
         found.sort(key=lambda version: [(item is None, item) for item in self._key(version)], reverse=backward)
         for start in range(0, len(found), BATCH):
             yield [self.table._take(version, columns, want_tid) for version in found[start : start + BATCH]]
@@ -255,9 +244,13 @@ class FakeStorage:
 class FakeSession:
     """What the executor reads of a session."""
 
-    cancel_requested = False
+    interrupt: Exception | None = None
     user = session_user = database = "postgres"
     pid = 1
+
+    def check_interrupts(self) -> None:
+        if self.interrupt is not None:
+            raise self.interrupt
 
     def search_path_schemas(self, include_implicit: bool) -> list[str]:
         return ["public"]

@@ -173,6 +173,15 @@ class FakeCatalog:
     def cast(self, source: int, target: int) -> Cast | None:
         return REGISTRY.casts.get((source, target))
 
+    def operator_class(self, oid: int) -> OperatorClass | None:
+        return REGISTRY.operator_classes.get(oid)
+
+    def operator_strategy(self, family: int, operator: int) -> int:
+        return REGISTRY.strategies.get((family, operator), 0)
+
+    def family_operator(self, family: int, left: int, right: int, strategy: int) -> int:
+        return REGISTRY.family_operators.get((family, left, right, strategy), 0)
+
     def default_operator_class(self, type_oid: int, method: int = 403) -> OperatorClass | None:
         for item in REGISTRY.operator_classes.values():
             if item.method == method and item.default and item.input_type == type_oid:

@@ -11,8 +11,8 @@ import pytest
 from support_access import INT4, TEXT, create, describe, latest, make_storage, rows_of
 
 from aurora.errors import UniqueViolation
-from compute_node.access.build import build_index
 from compute_node.access.memory_volume import MemoryVolume
+from compute_node.access.methods import build_index
 from compute_node.access.vacuum import AutoVacuum, vacuum
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import IndexDesc
@@ -34,10 +34,10 @@ def check(table: Any, model: dict[int, tuple[Any, ...]]) -> None:
     assert rows_of(table) == sorted(model.values())
     snapshot = latest(storage)
     for index, order in zip(table.indexes, ((0,), (1,), (2, 0)), strict=True):
-        rows = [row for batch in index.scan(snapshot, (), None, None, False, (1, 2, 3), False) for row in batch]
+        rows = [row for batch in index.scan(snapshot, [], False, (1, 2, 3), False) for row in batch]
         keys = [tuple(row[i] for i in order) for row in rows]
         assert keys == sorted(tuple(row[i] for i in order) for row in model.values())
-        back = [row for batch in index.scan(snapshot, (), None, None, True, (1, 2, 3), False) for row in batch]
+        back = [row for batch in index.scan(snapshot, [], True, (1, 2, 3), False) for row in batch]
         assert back == rows[::-1]
 
 
@@ -121,7 +121,7 @@ def test_many_rows_in_bulk_and_index_build() -> None:
     index = build_index(txn, table, IndexDesc(2001, 2001, "i", (1,), True, True))
     storage.txns.commit(txn)
     snapshot = latest(storage)
-    found = [row for batch in index.scan(snapshot, (), None, None, False, (1, 2), False) for row in batch]
+    found = [row for batch in index.scan(snapshot, [], False, (1, 2), False) for row in batch]
     assert found == sorted(rows)
     txn = storage.txns.begin()
     with pytest.raises(UniqueViolation) as caught:

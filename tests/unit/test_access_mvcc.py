@@ -211,7 +211,7 @@ def test_locks_pass_on_before_the_commit_is_durable() -> None:
         lsn = bench.storage.txns.commit(first)
         assert await task
         assert bench.volume.vdl == vdl < lsn
-        assert second.session.dep_lsn >= lsn
+        assert second.session.dependency.lsn >= lsn
         third = bench.begin()
         snapshot = bench.storage.txns.snapshot(third)
         assert bench.table.indexes[0].lookup(snapshot, (1,), (2,), False) == [(0,)]

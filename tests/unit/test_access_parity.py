@@ -166,7 +166,7 @@ def test_heap(operations: list[tuple[Any, ...]]) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(-50, 50), st.text("ab\0\xff", max_size=4)), max_size=60), st.data())
 def test_btree(rows: list[tuple[int, str]], data: st.DataObject) -> None:
-    from compute_node.access.btree_write import build_meta, build_page
+    from compute_node.access.btree.writer import build_meta, build_page
 
     sides = [Side(side, "is") for side in SIDES]
     for side in sides:

@@ -6,6 +6,7 @@ import pytest
 from support_access import INT4, TEXT, create, describe, make_storage, rows_of
 
 from aurora.errors import UniqueViolation
+from compute_node.access.index_access import ScanKey
 
 
 def test_rows_come_and_go() -> None:
@@ -35,9 +36,11 @@ def test_rows_come_and_go() -> None:
     snapshot = txns.snapshot(txn)
     assert index.lookup(snapshot, (1,), (1,), False) == []
     assert index.lookup(snapshot, (7,), (2,), False) == [("row 7!",)]
-    found = [r for batch in index.scan(snapshot, (), (100, True), (200, False), False, (1,), False) for r in batch]
+    keys = [ScanKey(0, 4, 100), ScanKey(0, 1, 200)]
+    found = [r for batch in index.scan(snapshot, keys, False, (1,), False) for r in batch]
     assert found == [(i,) for i in range(100, 200) if i % 7 != 1]
-    found = [r for batch in index.scan(snapshot, (), (100, False), (900, True), True, (1,), False) for r in batch]
+    keys = [ScanKey(0, 5, 100), ScanKey(0, 2, 900)]
+    found = [r for batch in index.scan(snapshot, keys, True, (1,), False) for r in batch]
     assert found == [(i,) for i in range(900, 100, -1) if i % 7 != 1]
     with pytest.raises(UniqueViolation) as caught:
         table.insert(txn, (7, "again"))

@@ -31,9 +31,20 @@ def _flags(service: dict[str, Any], module: str) -> list[str]:
     return words[3:]
 
 
+def _environment(service: dict[str, Any]) -> dict[str, str]:
+    """What the file itself sets, without what it takes from outside."""
+    given = {name: str(value) for name, value in service["environment"].items() if value is not None}
+    return {name: value for name, value in given.items() if "$" not in value}
+
+
+def _running(compose: dict[str, Any]) -> dict[str, Any]:
+    """The services that stay up."""
+    return {name: service for name, service in compose["services"].items() if name != "certs"}
+
+
 def _nodes(compose: dict[str, Any]) -> dict[str, storage_config.NodeConfig]:
     return {
-        name: storage_config.load(_flags(service, "storage_node"), {})
+        name: storage_config.load(_flags(service, "storage_node"), _environment(service))
         for name, service in compose["services"].items()
         if "storage_node" in service["command"]
     }
@@ -66,11 +77,11 @@ def test_each_node_knows_the_other_five(compose: dict[str, Any]) -> None:
 def test_each_node_keeps_its_files_on_a_named_volume(compose: dict[str, Any]) -> None:
     used = []
     for name, node in _nodes(compose).items():
-        own, _shared = compose["services"][name]["volumes"]
+        own, _shared, _certs = compose["services"][name]["volumes"]
         volume, _, target = own.partition(":")
         assert target == str(node.data)
         used.append(volume)
-    assert sorted([*used, "backup"]) == sorted(compose["volumes"])
+    assert sorted([*used, "backup", "certs"]) == sorted(compose["volumes"])
     assert len(set(used)) == SEGMENTS
 
 
@@ -80,7 +91,8 @@ def test_the_nodes_stage_the_backup_to_one_place(compose: dict[str, Any]) -> Non
         assert "backup:/backup" in service["volumes"]
         given = re.fullmatch(r"\$\{AURORA_BACKUP:-(.+)\}", service["environment"]["AURORA_NODE_BACKUP"])
         assert given
-        config = storage_config.load(_flags(service, "storage_node"), {"AURORA_NODE_BACKUP": given[1]})
+        environment = {**_environment(service), "AURORA_NODE_BACKUP": given[1]}
+        config = storage_config.load(_flags(service, "storage_node"), environment)
         assert config.backup == "file:///backup"
     made = re.search(r"mkdir -p (.+?) &&", (ROOT / "Dockerfile").read_text())
     assert made and "/backup" in made[1].split()  # a named volume takes its owner from the image's folder
@@ -102,7 +114,7 @@ def test_the_password_comes_from_the_environment_or_not_at_all(compose: dict[str
 
 
 def test_everybody_has_a_health_check_and_comes_back(compose: dict[str, Any]) -> None:
-    for name, service in compose["services"].items():
+    for name, service in _running(compose).items():
         assert service["healthcheck"]["test"][0] == "CMD", name
         assert service["restart"] == "unless-stopped", name
 
@@ -121,6 +133,28 @@ def test_health_checks_call_programs_that_exist(compose: dict[str, Any]) -> None
     assert writer[4] == f"127.0.0.1:{port}"
 
 
+def test_storage_speaks_mutual_tls_with_certificates_that_are_made_first(compose: dict[str, Any]) -> None:
+    from aurora.programs import certs
+    from aurora.programs.cli import _parser
+
+    words = shlex.split(compose["services"]["certs"]["command"])
+    arguments = _parser().parse_args(words[1:])
+    assert words[0] == "aurora" and arguments.verb == "certs" and arguments.if_missing
+    assert set(arguments.name) == set(_nodes(compose))
+    storage, client = certs.tls_files(arguments.dir, "storage"), certs.tls_files(arguments.dir, "compute")
+    for name, node in _nodes(compose).items():
+        assert node.tls == storage
+        service = compose["services"][name]
+        assert service["depends_on"]["certs"]["condition"] == "service_completed_successfully"
+        assert "certs:/certs:ro" in service["volumes"]
+        check = _parser().parse_args(service["healthcheck"]["test"][2:])
+        assert (check.tls_ca, check.tls_cert, check.tls_key) == (client.ca, client.certificate, client.key)
+    given = {**_environment(_writer(compose)), "AURORA_PASSWORD": "x"}
+    assert compute_config.load(_flags(_writer(compose), "compute_node"), given).storage_tls == client
+    made = re.search(r"mkdir -p (.+?) &&", (ROOT / "Dockerfile").read_text())
+    assert made and str(arguments.dir) in made[1].split()
+
+
 def test_the_writer_waits_for_healthy_nodes(compose: dict[str, Any]) -> None:
     waits = _writer(compose)["depends_on"]
     assert set(waits) == set(_nodes(compose))
@@ -133,11 +167,11 @@ def test_storage_is_not_published(compose: dict[str, Any]) -> None:
 
 
 def test_everybody_serves_metrics_inside_the_network_alone(compose: dict[str, Any]) -> None:
-    for name, service in compose["services"].items():
+    for name, service in _running(compose).items():
         environment = service["environment"]
         listen = environment.get("AURORA_METRICS_LISTEN") or environment["AURORA_NODE_METRICS_LISTEN"]
         assert service["expose"] == [listen.rpartition(":")[2]], name
-    flags = ["--id", "n", "--data", "d"]
+    flags = ["--id", "n", "--data", "d", "--listen", "unix:/n"]
     given = {"AURORA_NODE_METRICS_LISTEN": "0.0.0.0:9100"}
     assert storage_config.load(flags, given).metrics_listen == "0.0.0.0:9100"
     given = {"AURORA_METRICS_LISTEN": "0.0.0.0:9100", "AURORA_PASSWORD": "x"}

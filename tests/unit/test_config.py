@@ -11,7 +11,7 @@ from compute_node.config import Config, ConfigError
 from storage_node import config as storage_config
 
 WRITER = ["--id", "i", "--storage", "a:1,b:2"]
-NODE = ["--id", "az1-a", "--data", "/d"]
+NODE = ["--id", "az1-a", "--data", "/d", "--listen", "unix:/n"]
 
 
 def compute(*flags: str, **environment: str) -> Config:
@@ -104,6 +104,7 @@ def test_a_nodes_flags() -> None:
 
 def test_a_nodes_environment() -> None:
     environment = {"AURORA_NODE_ID": "n", "AURORA_NODE_DATA": "/x", "AURORA_NODE_CACHE_MB": "3"}
+    environment["AURORA_NODE_LISTEN"] = "unix:/n"
     config = storage_config.load([], environment)
     assert (config.node_id, config.data, config.cache_mb) == ("n", Path("/x"), 3.0)
 

@@ -67,7 +67,10 @@ class Fixture:
     def by_key(self, key: ex.Expr, **extra: Any) -> pl.IndexScan:
         extra.setdefault("columns", (1, 2, 3))
         extra.setdefault("output", (col(0), col(1), col(2, TEXT)))
-        return pl.IndexScan(relation=self.t, index=self.t.indexes[0], equal=(key,), unique=True, **extra)
+        return pl.IndexScan(
+            relation=self.t, index=self.t.indexes[0], keys=(pl.IndexKey(0, 3, key),), unique=True, point=True,
+            conditions=(op("=", col(0), key),), **extra,
+        )  # fmt: skip
 
     def query(self, plan: pl.Plan, params: Row = (), **extra: Any) -> list[Row]:
         executable = build(planned(plan, **extra), FakeCatalog())
@@ -117,13 +120,18 @@ def test_point_select_with_filter_and_expression(fx: Fixture) -> None:
 
 def test_index_range_and_array(fx: Fixture) -> None:
     plan = pl.IndexScan(
-        relation=fx.t, index=fx.t.indexes[0], columns=(1,), output=(col(0),), lower=(const(3), True),
-        upper=(const(6), False), backward=True,
+        relation=fx.t, index=fx.t.indexes[0], columns=(1,), output=(col(0),),
+        keys=(pl.IndexKey(0, 4, const(3)), pl.IndexKey(0, 1, const(6))), backward=True,
     )  # fmt: skip
     assert fx.query(plan) == [(5,), (4,), (3,)]
     array = ex.ArrayExpr(type=1007, element_type=INT4, elements=(const(9), const(None), const(2), const(2)))
     plan = pl.IndexScan(
-        relation=fx.t, index=fx.t.indexes[0], columns=(1,), output=(col(0),), equal=(array,), any_array=True
+        relation=fx.t,
+        index=fx.t.indexes[0],
+        columns=(1,),
+        output=(col(0),),
+        keys=(pl.IndexKey(0, 3, array, array=True),),
+        point=True,
     )
     assert fx.query(plan) == [(2,), (9,)]
 
@@ -397,6 +405,6 @@ def test_recursive_cte_is_lazy(fx: Fixture) -> None:
 def test_cancel(fx: Fixture) -> None:
     executable = build(planned(fx.scan()), FakeCatalog())
     ctx = context(fx.storage)
-    ctx.session.cancel_requested = True
+    ctx.session.interrupt = QueryCanceled("canceling statement due to user request")
     with pytest.raises(QueryCanceled):
         executable.fetch_all(ctx, ())

@@ -10,13 +10,14 @@ import pytest
 
 from aurora.errors import UniqueViolation
 from aurora.kernels import arena as arena_kernel
-from compute_node.access.build import build_index
 from compute_node.access.memory_volume import MemoryVolume
+from compute_node.access.methods import build_index
 from compute_node.access.storage import Storage
 from compute_node.exec import ExecContext, build
 from compute_node.hub import HUB
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
+from compute_node.txn.dependency import Dependency
 from compute_node.types.registry import REGISTRY, TypeEnv
 from tests.unit.support_exec import FakeCatalog, FakeSession, relation
 from tests.unit.test_exec_nodes import INT4, TEXT, col, const, op, param, planned
@@ -28,9 +29,11 @@ TABLE = relation("t", [("a", INT4), ("b", INT4), ("c", TEXT)], 20000, ("a",), ((
 class Session(FakeSession):
     """What transactions use of a session besides."""
 
-    dep_lsn = 0
     lock_timeout_ms = 0
     lock_waiter: Any = None
+
+    def __init__(self) -> None:
+        self.dependency = Dependency()
 
 
 class Database:
@@ -75,7 +78,8 @@ def scan(**extra: Any) -> pl.SeqScan:
 def by_key(key: ex.Expr, **extra: Any) -> pl.IndexScan:
     extra.setdefault("output", (col(0), col(1), col(2, TEXT)))
     return pl.IndexScan(
-        relation=TABLE, index=TABLE.indexes[0], columns=(1, 2, 3), equal=(key,), unique=True, **extra
+        relation=TABLE, index=TABLE.indexes[0], columns=(1, 2, 3), keys=(pl.IndexKey(0, 3, key),), unique=True,
+        point=True, **extra
     )  # fmt: skip
 
 

@@ -270,16 +270,17 @@ def test_the_simulator_runs_cores_only() -> None:
         "storage_node.node",
     }
     compute = {
-        "compute_node.access.build",
         "compute_node.access.extents",
-        "compute_node.access.index",
+        "compute_node.access.index_access",
         "compute_node.access.memory_volume",
+        "compute_node.access.methods",
         "compute_node.access.storage",
         "compute_node.access.vacuum",
         "compute_node.access.vacuum_truncate",
         "compute_node.hub",  # its loop is the simulator's
         "compute_node.relations.descriptors",
         "compute_node.relations.storage_types",
+        "compute_node.txn.dependency",
         "compute_node.txn.locks",
     }
     in_compute = {m for path in sources("aurora/sim/compute") for m, _ in imports(path)}

@@ -45,7 +45,7 @@ def test_point_select_is_one_lookup_without_projection_or_filter() -> None:
     assert scan.columns == (3,)
     assert scan.filter is None
     assert scan.output == (Column(type=23, index=0),)
-    assert scan.equal == (Param(type=23, number=1),)
+    assert [key.value for key in scan.keys] == [Param(type=23, number=1)]
 
 
 def test_point_update() -> None:
@@ -111,7 +111,7 @@ def test_parameterised_inner_scan() -> None:
     assert isinstance(join, pl.NestLoop)
     assert isinstance(join.inner, pl.IndexScan)
     (number, value) = join.parameters[0]
-    assert join.inner.equal == (ExecParam(type=23, number=number),)
+    assert [key.value for key in join.inner.keys] == [ExecParam(type=23, number=number)]
     assert isinstance(value, Column)
 
 

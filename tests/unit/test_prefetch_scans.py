@@ -12,8 +12,8 @@ import pytest
 from support_access import INT4, TEXT, create, describe, latest, make_storage, rows_of, run_greenlets
 
 from aurora.errors import IoError
-from compute_node.access.build import build_index
 from compute_node.access.memory_volume import MemoryVolume
+from compute_node.access.methods import build_index
 from compute_node.access.storage import Storage
 from compute_node.access.vacuum import vacuum
 from compute_node.catalog.ddl.maintenance import estimate
@@ -244,7 +244,7 @@ def test_index_scans_in_another_order_than_the_heap_fit_a_small_cache(frames: in
         storage, table = reopened(filled()[0], frames)
         snapshot = latest(storage)
         index = table.indexes[1]
-        got = [row for batch in index.scan(snapshot, (), None, None, backward, (2, 1), False) for row in batch]
+        got = [row for batch in index.scan(snapshot, [], backward, (2, 1), False) for row in batch]
         expected = sorted((n * 7919 % 1009, n) for n in range(ROWS))
         assert [key for key, _ in got] == sorted((key for key, _ in expected), reverse=backward)
         assert sorted(got) == expected
@@ -259,7 +259,7 @@ def test_an_index_scan_that_ends_early_reads_little() -> None:
     def body() -> None:
         storage, table = reopened(filled()[0], 512)
         snapshot = latest(storage)
-        rows = table.indexes[1].scan(snapshot, (), None, None, False, (1,), False)
+        rows = table.indexes[1].scan(snapshot, [], False, (1,), False)
         next(rows)
         rows.close()
         HUB.yield_turn()

@@ -20,7 +20,7 @@ from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.channels import open_channel, storage_stub
 from aurora.rpc.http2 import END_HEADERS, HEADERS, PREFACE, frame
 from aurora.rpc.stream import open_stream
-from aurora.rpc.stream_server import request_path
+from aurora.rpc.stream_server import request_headers
 from compute_node.volume import read_channel
 from compute_node.volume.read_channel import METHOD, MUTE_PAUSE_S, PENDING_MAX, RECONNECT_S, ReadChannel
 from storage_node.config import NodeConfig, load
@@ -157,9 +157,10 @@ def test_a_request_without_a_path_loses_its_connection(tmp_path: Path, said: byt
 
 def test_the_path_is_found_behind_padding_and_priority() -> None:
     block = b"\x83\x86\x04\x05/a/b/"
-    assert request_path(END_HEADERS, block) == "/a/b/"
-    assert request_path(END_HEADERS | 8 | 32, b"\x03" + b"\0\0\0\0\x10" + block + b"\0\0\0") == "/a/b/"
-    assert request_path(0, block) is None
+    assert request_headers(END_HEADERS, block)[":path"] == "/a/b/"
+    padded = b"\x03" + b"\0\0\0\0\x10" + block + b"\0\0\0"
+    assert request_headers(END_HEADERS | 8 | 32, padded)[":path"] == "/a/b/"
+    assert request_headers(0, block) == {}
 
 
 async def ask(channel: ReadChannel, request: pb.ReadPagesRequest) -> Any:
@@ -325,7 +326,8 @@ def test_a_slowed_node_still_answers_everything(tmp_path: Path) -> None:
 
 
 def test_the_flag_of_fault_drills() -> None:
-    assert load(["--id", "a", "--data", "d"], {}).slow_ms == 0
-    assert load(["--id", "a", "--data", "d", "--slow-ms", "50"], {}).slow_ms == 50
+    flags = ["--id", "a", "--data", "d", "--listen", "unix:/a"]
+    assert load(flags, {}).slow_ms == 0
+    assert load([*flags, "--slow-ms", "50"], {}).slow_ms == 50
     with pytest.raises(SystemExit):
-        load(["--id", "a", "--data", "d", "--slow-ms", "-1"], {})
+        load([*flags, "--slow-ms", "-1"], {})

@@ -63,14 +63,14 @@ def test_overtaken_commit_gates_rows_but_not_progress() -> None:
         raw = await Raw.open(server)
         await raw.query("begin")
         (session,) = server.sessions.values()
-        session.dep_lsn = engine.volume.append()
+        session.dependency.on(engine.volume.append())
         # The count of an update says nothing that outlives a crash; a row or an error does.
         assert tags(await raw.query("insert into t values (1)")) == "CZ"
         raw.send(message(b"Q", b"select 1\0"))
         await held(server)
         engine.volume.advance()
         assert tags(await raw.until_ready()) == "TDCZ"
-        session.dep_lsn = engine.volume.append()
+        session.dependency.on(engine.volume.append())
         raw.send(message(b"Q", b"select reciprocal(0)\0"))
         await held(server)
         engine.volume.advance()
@@ -87,7 +87,7 @@ def test_synchronous_commit_off() -> None:
         assert tags(await raw.query("insert into t values (1)")) == "CZ"
         assert tags(await raw.query("select v from t")) == "TDCZ"
         (session,) = server.sessions.values()
-        session.dep_lsn = engine.volume.append()
+        session.dependency.on(engine.volume.append())
         raw.send(message(b"Q", b"insert into t values (2)\0"))
         await held(server)
         engine.volume.advance()

@@ -181,7 +181,7 @@ az3-a         az3   up                       5000       104  az3-a:7000
 az3-b         az3   not answering               -       105  az3-b:7000
 instance-1          up                     writer        99  127.0.0.1:5432
 segment       az               scl       lag     collected  epoch  health
-PG 0: no write quorum, durable to 5000, membership epoch 1
+PG 0: not answering, durable to 5000, membership epoch 1
   0 az1-a     az1             5000         0            50      3  up
   1 az1-b     az1             2952    2.0 kB            50      3  behind by 2.0 kB, fetching log 25% from az2-a (3.0 MB in 4 s)
   2 az2-a     az2               10    4.9 kB            50      3  filling 25% from az2-a (3.0 MB in 4 s), 2 broken pages wait for a copy
@@ -239,15 +239,16 @@ def test_silent_nodes_are_waited_for_together(monkeypatch: pytest.MonkeyPatch) -
         def __init__(self, _channel: Any) -> None:
             self.Status = self
 
-        def future(self, _request: Any, timeout: float) -> Call:
+        def future(self, _request: Any, timeout: float, **_: Any) -> Call:
             assert timeout == TIMEOUT_S
             events.append("asked")
             return Call()
 
-    monkeypatch.setattr("aurora.programs.status.storage_pb2_grpc.StorageStub", Stub)
+    monkeypatch.setattr("aurora.rpc.channels.storage_pb2_grpc.StorageStub", Stub)
     status = storage_status(["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"])
     assert events == ["asked"] * 3 + ["waited"] * 3
-    assert [(node["state"], node["error"]) for node in status["storage_nodes"]] == [("down", "deadline_exceeded")] * 3
+    silent = ("not answering", "deadline_exceeded")
+    assert [(node["state"], node["error"]) for node in status["storage_nodes"]] == [silent] * 3
     assert (status["volume"], status["protection_groups"]) == ({}, [])
 
 
@@ -290,3 +291,13 @@ def test_check_is_ill_when_a_node_is_down(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr("aurora.programs.status.storage_status", give)
         assert cli.main(["status", "--storage", "x:1", "--check"]) == expected
         assert cli.main(["status", "--storage", "x:1"]) == 0
+
+
+def test_nodes_that_do_not_answer_in_time_are_no_lost_quorum() -> None:
+    def shown(gone: int) -> str:
+        nodes = [answer(i, {0: 100}) for i in range(2)]
+        nodes += [down(i, "not answering") for i in range(2, 6 - gone)] + [down(i) for i in range(6 - gone, 6)]
+        state: str = status_of(nodes, {0: 100})["protection_groups"][0]["state"]
+        return state
+
+    assert [shown(gone) for gone in range(5)] == ["not answering"] * 3 + ["no read quorum"] * 2

@@ -31,7 +31,7 @@ DESCRIPTOR = replace(OLDER, generation=OLDER.generation + 1)
 NEWER = replace(DESCRIPTOR, generation=DESCRIPTOR.generation + 1)
 FIRST, SECOND = TruncationRange(1, 100, 200), TruncationRange(2, 300, 400)
 RANGES = frozenset((FIRST, SECOND))
-FENCE = SendFence(0, 2, EPOCH)
+FENCE = SendFence(0, 2, EPOCH, opened=True)
 KNOWS_ALL = FenceAnswer(True, EPOCH, truncations=RANGES, descriptor=DESCRIPTOR)
 
 

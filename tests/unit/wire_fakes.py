@@ -61,6 +61,7 @@ class FakeTxns:
     ) -> Any:
         return SimpleNamespace(
             isolation=isolation,
+            deferrable=deferrable,
             read_only=read_only,
             catalog_changed=False,
             inserted=[],

@@ -29,8 +29,8 @@ from aurora.sim.compute.tables import (
 )
 from aurora.sim.compute.volume import SimVolume
 from aurora.sim.world import World
-from compute_node.access.build import build_index
 from compute_node.access.extents import CLEAN, FIRST_DIRECTORY_PAGE
+from compute_node.access.methods import build_index
 from compute_node.access.storage import CLOG_RELFILE, Storage
 from compute_node.hub import HUB
 

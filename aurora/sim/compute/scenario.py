@@ -150,7 +150,7 @@ class Scenario:
             self.oracle.acknowledged(lsn)
 
         if session.rng.random() < self.knobs.pipelined:
-            session.instance.volume.when_durable(session.dep_lsn, told)
+            session.instance.volume.when_durable(session.dependency.lsn, told)
             return
         session.interrupt_error = None
         try:

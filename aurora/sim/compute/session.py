@@ -1,8 +1,8 @@
 """One client's session: statements on production's tables, each with what the oracle expects of it.
 
 A statement is: catalog row → lock → catalog row again → snapshot → rows. A ``Reading`` is a reader at a snapshot, for
-as long as it may read on. Answers go through ``gate``, as a connection's do: nothing is shown before the session's
-``dep_lsn`` is durable.
+as long as it may read on. Answers go through ``gate``, as a connection's do: nothing is shown before what
+the session depends on is durable.
 """
 
 from __future__ import annotations
@@ -16,11 +16,15 @@ from aurora.errors import LockNotAvailable, QueryCanceled, SerializationFailure,
 from aurora.sim.compute.checks import GATE, LOCKS, NEWEST, SNAPSHOT_ROWS, UNIQUE
 from aurora.sim.compute.model import ModelTxn, Row, Write
 from aurora.sim.compute.tables import CATALOG_DESC, COLUMNS, Shape, changed_columns, values_of
-from compute_node.access.index import Index
+from compute_node.access.index_access import IndexAccess, ScanKey
+from compute_node.txn.dependency import Dependency
 from compute_node.txn.locks import ACCESS_SHARE, FIRST_STRONG, ROW_EXCLUSIVE, WAIT, WeakLocks
 
 if TYPE_CHECKING:
     from aurora.sim.compute.instance import Instance
+
+_LESS, _GREATER_EQUAL = 1, 4
+"""B-tree strategies"""
 
 
 class Reading:
@@ -55,7 +59,7 @@ class SimSession:
     def __init__(self, instance: Instance, number: int, rng: random.Random) -> None:
         self.instance = instance
         self.pid = number
-        self.dep_lsn = 0
+        self.dependency = Dependency()
         self.lock_timeout_ms = 0
         self.lock_waiter: Any = None
         self.txn: Any = None
@@ -130,7 +134,7 @@ class SimSession:
     def gate(self, needs_lsn: int) -> None:
         """Show an answer that depends on the commit at ``needs_lsn``."""
         volume = self.instance.volume
-        volume.wait_durable(self.dep_lsn)
+        volume.wait_durable(self.dependency.lsn)
         self.checks.require(
             GATE, needs_lsn <= volume.vdl, f"s{self.pid} shows what depends on {needs_lsn}, the VDL is {volume.vdl}"
         )
@@ -151,7 +155,7 @@ class SimSession:
             ) as shared:  # fmt: skip
                 rows = catalog.indexes[0].lookup(snapshot, (oid,), COLUMNS, False)
                 self._same("catalog", rows, shared.expected.get(oid))
-            self.dep_lsn = max(self.dep_lsn, self.instance.catalog_lsn)
+            self.dependency.on(self.instance.catalog_lsn)
         return self.instance.descriptors.of(rows[0]) if rows else None
 
     def _same(self, what: str, rows: list[Row], expected: Row | None) -> None:
@@ -235,7 +239,7 @@ class SimSession:
             self.checks.rows(SNAPSHOT_ROWS, reading.what, rows, reading.expected.values())
         return rows
 
-    def usable(self, table: Any, lsn: int) -> list[Index]:
+    def usable(self, table: Any, lsn: int) -> list[IndexAccess]:
         """Its indexes that have all rows that a snapshot at ``lsn`` sees."""
         made = self.instance.index_lsn
         return [index for index in table.indexes if made.get(index.relfile, 0) <= lsn]
@@ -247,11 +251,12 @@ class SimSession:
             if not indexes:
                 return
             index, backward = self.rng.choice(indexes), self.rng.random() < 0.5
-            lower = None if low is None else (low, True)
-            upper = None if high is None else (high, False)
-            found = index.scan(reading.snapshot, (), lower, upper, backward, COLUMNS, False)
+            keys = [] if low is None else [ScanKey(0, _GREATER_EQUAL, low)]
+            keys += [] if high is None else [ScanKey(0, _LESS, high)]
+            found = index.scan(reading.snapshot, keys, backward, COLUMNS, False)
             rows = [row for batch in found for row in batch]
-            at = index.attnos[0] - 1
+            attnos = index.desc.columns
+            at = attnos[0] - 1
             wanted = [
                 row
                 for row in reading.expected.values()
@@ -259,9 +264,9 @@ class SimSession:
                 and (high is None or (row[at] is not None and row[at] < high))
             ]
             self.checks.rows(SNAPSHOT_ROWS, f"{reading.what} by {index.desc.name}", rows, wanted)
-            keys = [tuple((row[attno - 1] is None, row[attno - 1]) for attno in index.attnos) for row in rows]
+            seen = [tuple((row[attno - 1] is None, row[attno - 1]) for attno in attnos) for row in rows]
             self.checks.require(
-                SNAPSHOT_ROWS, keys == sorted(keys, reverse=backward), f"{reading.what} by {index.desc.name}: disorder"
+                SNAPSHOT_ROWS, seen == sorted(seen, reverse=backward), f"{reading.what} by {index.desc.name}: disorder"
             )
 
     def lookup(self, reading: Reading, number: int) -> tuple[Row, int] | None:

@@ -24,7 +24,7 @@ from aurora.sim.compute.tables import (
     index_desc,
     relfiles,
 )
-from compute_node.access.build import build_index
+from compute_node.access.methods import build_index
 from compute_node.access.vacuum import AutoVacuum
 from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.hub import HUB

@@ -29,8 +29,8 @@ from compute_node.catalog.ddl.create_table import (
 )
 from compute_node.catalog.ddl.dependencies import drop, refresh_has_index
 from compute_node.catalog.ddl.expressions import default_text
+from compute_node.catalog.ddl.ownership import change_relation_owner
 from compute_node.catalog.ddl.relation import attribute_record, class_record, relation, set_default
-from compute_node.catalog.ddl.rename import change_owner
 from compute_node.catalog.ddl.rewrite import default_value, rewrite_with_value
 from compute_node.catalog.layer import NEUTRAL_ENV
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
@@ -188,7 +188,7 @@ def _drop_constraint(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
 
 
 def _change_owner(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
-    change_owner(ctx, desc, command.newowner)
+    change_relation_owner(ctx, desc, command.newowner)
 
 
 def _set_options(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:

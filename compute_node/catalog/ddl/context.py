@@ -21,7 +21,7 @@ from aurora.errors import (
     UndefinedTable,
     WrongObjectType,
 )
-from compute_node.access.build import build_index
+from compute_node.access.methods import build_index
 from compute_node.catalog.cache import TEMP_SCHEMA, Catalog, TxnCatalog, temp_schema_of
 from compute_node.catalog.rights import Rights
 from compute_node.catalog.rows import CatalogRows

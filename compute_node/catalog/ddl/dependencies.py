@@ -7,6 +7,7 @@ dependents go along silently; normal ones need CASCADE. Source: PostgreSQL manua
 from __future__ import annotations
 
 from aurora.errors import DependentObjectsStillExist, NotSupported
+from compute_node.catalog.ddl import shared_depend
 from compute_node.catalog.ddl.context import (
     CLASS_CONSTRAINT,
     CLASS_DEFAULT,
@@ -19,9 +20,13 @@ from compute_node.catalog.ddl.context import (
 )
 from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.rows import Record
+from compute_node.relations.schema import CATALOGS
+from compute_node.sql.analyze.typenames import format_type
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 
 Address = tuple[int, int, int]
+_CLASS_LANGUAGE = CATALOGS["pg_language"].desc.oid
+_CLASS_PROC = CATALOGS["pg_proc"].desc.oid
 
 
 def describe(ctx: DdlContext, address: Address) -> str:
@@ -36,8 +41,22 @@ def describe(ctx: DdlContext, address: Address) -> str:
         return f"column {desc.columns[column - 1].name} of {text}" if column else text
     if class_oid == CLASS_NAMESPACE:
         return f"schema {ctx.view.layer.namespace_name(oid)}"
+    if class_oid == shared_depend.CLASS_DATABASE:
+        record = ctx.rows.one("pg_database", oid=oid)
+        return f"database {oid if record is None else record.datname}"
+    if class_oid == shared_depend.CLASS_TABLESPACE:
+        record = ctx.rows.one("pg_tablespace", oid=oid)
+        return f"tablespace {oid if record is None else record.spcname}"
+    if class_oid == _CLASS_LANGUAGE:
+        record = ctx.rows.one("pg_language", oid=oid)
+        return f"language {oid if record is None else record.lanname}"
+    if class_oid == _CLASS_PROC:
+        record = ctx.rows.one("pg_proc", oid=oid)
+        if record is not None:
+            types = ",".join(format_type(ctx.view, each) for each in record.proargtypes)
+            return f"function {record.proname}({types})"
     if class_oid == CLASS_TYPE:
-        return f"type {ctx.view.type(oid).name}"
+        return f"type {format_type(ctx.view, oid)}"
     if class_oid == CLASS_CONSTRAINT:
         record = ctx.rows.one("pg_constraint", oid=oid)
         if record is not None:
@@ -150,6 +169,7 @@ def _remove(ctx: DdlContext, address: Address) -> None:
         ctx.rows.delete_where("pg_namespace", oid=oid)
     else:
         raise NotSupported(f"dropping objects of catalog {class_oid} is not supported")
+    shared_depend.forget(ctx, class_oid, oid)
     ctx.rows.delete_where("pg_depend", classid=class_oid, objid=oid)
     ctx.rows.delete_where("pg_depend", refclassid=class_oid, refobjid=oid)
     ctx.rows.delete_where("pg_description", objoid=oid, classoid=class_oid)
@@ -214,7 +234,9 @@ def _remove_column(ctx: DdlContext, oid: int, attno: int) -> None:
         attisdropped=True,
         atthasdef=False,
         attidentity="",
+        attacl=None,
     )
+    shared_depend.forget(ctx, CLASS_RELATION, oid, attno)
     ctx.rows.delete_where("pg_depend", refclassid=CLASS_RELATION, refobjid=oid, refobjsubid=attno)
     ctx.rows.delete_where("pg_depend", classid=CLASS_RELATION, objid=oid, objsubid=attno)
     ctx.rows.delete_where("pg_description", objoid=oid, classoid=CLASS_RELATION, objsubid=attno)

@@ -19,15 +19,17 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.builders import attribute_row
-from compute_node.catalog.ddl.context import CLASS_RELATION, CLASS_REWRITE, DdlContext, cut_name
+from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, CLASS_REWRITE, DdlContext, cut_name
 from compute_node.catalog.ddl.create_table import check_tablespace, storage_options
 from compute_node.catalog.ddl.expressions import expression_text
+from compute_node.catalog.ddl.ownership import check_new_owner
 from compute_node.catalog.ddl.relation import class_record, create_relation
-from compute_node.catalog.ddl.rename import role_oid
 from compute_node.catalog.ddl.rewrite import truncate
+from compute_node.catalog.ddl.role_names import role_oid
+from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.permissions import denied, denied_relation
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
-from compute_node.session.transactions import IDLE
+from compute_node.session.state import IDLE
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.txn.locks import ACCESS_SHARE, ROW_EXCLUSIVE
@@ -55,7 +57,10 @@ def create_schema(ctx: DdlContext, node: ast.CreateSchemaStmt, execute: Callable
         return "CREATE SCHEMA"
     if not ctx.rights.database(ctx.view.layer.database_oid, CREATE):
         raise denied("database", ctx.session.database)
-    ctx.rows.insert("pg_namespace", oid=ctx.next_oid(), nspname=name, nspowner=owner)
+    check_new_owner(ctx, owner)
+    oid = ctx.next_oid()
+    ctx.rows.insert("pg_namespace", oid=oid, nspname=name, nspowner=owner)
+    record_owner(ctx, CLASS_NAMESPACE, oid, owner)
     ctx.changes.touch()
     for element in node.schemaElts or ():
         for attribute in ("relation", "view"):

@@ -14,6 +14,7 @@ from compute_node.catalog.ddl.context import (
     CLASS_TYPE,
     DdlContext,
 )
+from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.rows import Record, Row, make_row
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 
@@ -78,6 +79,7 @@ def create_relation(
             )
         ],
     )
+    record_owner(ctx, CLASS_RELATION, oid, owner)
     # A default's text is written by ``set_default``, which also raises atthasdef.
     plain = [replace(column, has_default=False, default=None) for column in columns]
     view = ctx.view

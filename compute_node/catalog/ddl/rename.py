@@ -22,7 +22,6 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.ddl.context import (
-    CLASS_AUTHID,
     CLASS_CONSTRAINT,
     CLASS_NAMESPACE,
     CLASS_RELATION,
@@ -32,11 +31,14 @@ from compute_node.catalog.ddl.context import (
 )
 from compute_node.catalog.ddl.drop import range_var_of
 from compute_node.catalog.ddl.relation import attribute_record, class_record
+from compute_node.catalog.ddl.roles import may_create_roles, rename_role
+from compute_node.catalog.permissions import denied
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS, NAMESPACE_CATALOG
 from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.deparse import deparse_stored
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
+from compute_node.types.acl import CREATE
 
 _O = enums.ObjectType
 _RELATIONS = {
@@ -53,7 +55,7 @@ def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
     if node.renameType == _O.OBJECT_SCHEMA:
         return _rename_schema(ctx, node.subname, new)
     if node.renameType == _O.OBJECT_ROLE:
-        return _rename_role(ctx, node.subname, new)
+        return rename_role(ctx, node.subname, new)
     kinds = (*_RELATIONS, _O.OBJECT_COLUMN, _O.OBJECT_TABCONSTRAINT)
     if node.renameType not in kinds:
         what = node.renameType.name.removeprefix("OBJECT_").replace("_", " ")
@@ -70,6 +72,8 @@ def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
     elif node.renameType == _O.OBJECT_TABCONSTRAINT:
         _rename_constraint(ctx, desc, node.subname, new)
     else:
+        if not ctx.rights.schema(desc.namespace, CREATE):
+            raise denied("schema", desc.schema)
         rename_relation(ctx, desc, new)
     return f"ALTER {noun}"
 
@@ -151,6 +155,8 @@ def _rename_schema(ctx: DdlContext, old: str, new: str) -> str:
         raise ReservedName(
             f'unacceptable schema name "{new}"', detail='The prefix "pg_" is reserved for system schemas.'
         )
+    if not ctx.rights.database(ctx.view.layer.database_oid, CREATE):
+        raise denied("database", ctx.session.database)
     ctx.rows.update("pg_namespace", record, nspname=new)
     ctx.changes.touch(*(each.oid for each in ctx.rows.find("pg_class") if each.relnamespace == record.oid))
     return "ALTER SCHEMA"
@@ -165,18 +171,6 @@ def _schema(ctx: DdlContext, name: str) -> Any:
     return record
 
 
-def _rename_role(ctx: DdlContext, old: str, new: str) -> str:
-    record = ctx.rows.one("pg_authid", rolname=old)
-    if record is None:
-        raise UndefinedObject(f'role "{old}" does not exist')
-    ctx.require_superuser("permission denied to rename role")
-    if ctx.rows.one("pg_authid", rolname=new) is not None:
-        raise DuplicateObject(f'role "{new}" already exists')
-    ctx.rows.update("pg_authid", record, rolname=new)
-    ctx.changes.touch(CLASS_AUTHID)
-    return "ALTER ROLE"
-
-
 def set_schema(ctx: DdlContext, node: ast.AlterObjectSchemaStmt) -> str:
     """ALTER TABLE … SET SCHEMA: the relation, its indexes, types, constraints and owned sequences."""
     if node.objectType not in _RELATIONS:
@@ -189,6 +183,8 @@ def set_schema(ctx: DdlContext, node: ast.AlterObjectSchemaStmt) -> str:
     ctx.check_owner(desc)
     ctx.lock(desc, ACCESS_EXCLUSIVE)
     namespace = ctx.view.namespace(node.newschema)
+    if not ctx.rights.schema(namespace, CREATE):
+        raise denied("schema", node.newschema)
     if ctx.view.layer.relation_oid(namespace, desc.name) is not None:
         raise DuplicateTable(f'relation "{desc.name}" already exists in schema "{node.newschema}"')
     moved = [desc.oid, *(index.oid for index in desc.indexes)]
@@ -209,43 +205,6 @@ def set_schema(ctx: DdlContext, node: ast.AlterObjectSchemaStmt) -> str:
             ctx.rows.update("pg_depend", record, refobjid=namespace)
     ctx.changes.touch(*moved)
     return tag
-
-
-def alter_owner(ctx: DdlContext, node: ast.AlterOwnerStmt) -> str:
-    """ALTER SCHEMA / DATABASE … OWNER TO; relations come as ALTER TABLE."""
-    if node.objectType != _O.OBJECT_SCHEMA:
-        what = node.objectType.name.removeprefix("OBJECT_").replace("_", " ")
-        raise NotSupported(f"ALTER {what} ... OWNER TO is not supported")
-    record = _schema(ctx, node.object.sval)
-    ctx.rows.update("pg_namespace", record, nspowner=role_oid(ctx, node.newowner))
-    ctx.changes.touch()
-    return "ALTER SCHEMA"
-
-
-def role_oid(ctx: DdlContext, spec: ast.RoleSpec) -> int:
-    """The role that a RoleSpec names; 42704."""
-    if spec.roletype == enums.RoleSpecType.ROLESPEC_CSTRING:
-        name = spec.rolename
-    elif spec.roletype == enums.RoleSpecType.ROLESPEC_SESSION_USER:
-        name = ctx.session.session_user
-    elif spec.roletype == enums.RoleSpecType.ROLESPEC_PUBLIC:
-        raise UndefinedObject('role "public" does not exist')
-    else:
-        name = ctx.session.user
-    role = ctx.view.role(name)
-    if role is None:
-        raise UndefinedObject(f'role "{name}" does not exist')
-    return role.oid
-
-
-def change_owner(ctx: DdlContext, desc: RelationDesc, spec: ast.RoleSpec) -> None:
-    """A relation and its indexes and row type get another owner."""
-    owner = role_oid(ctx, spec)
-    for oid in (desc.oid, *(index.oid for index in desc.indexes)):
-        ctx.rows.update("pg_class", class_record(ctx, oid), relowner=owner)
-    for record in ctx.rows.find("pg_type", oid=desc.row_type):
-        ctx.rows.update("pg_type", record, typowner=owner)
-    ctx.changes.touch(desc.oid)
 
 
 def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
@@ -281,6 +240,7 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
         if record is None:
             what = "database" if kind == _O.OBJECT_DATABASE else "role"
             raise UndefinedObject(f'{what} "{node.object.sval}" does not exist')
+        _check_comment(ctx, record, node.object.sval, kind == _O.OBJECT_ROLE)
         class_oid, oid, shared = CATALOGS[catalog].desc.oid, record.oid, True
     else:
         what = kind.name.removeprefix("OBJECT_").replace("_", " ")
@@ -292,6 +252,16 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
         ctx.rows.insert(catalog, **key_values, description=node.comment)
     ctx.changes.touch()
     return "COMMENT"
+
+
+def _check_comment(ctx: DdlContext, record: Any, name: str, is_role: bool) -> None:
+    if not is_role:
+        if not ctx.owns(record.datdba):
+            raise InsufficientPrivilege(f"must be owner of database {name}")
+    elif record.rolsuper:
+        ctx.require_superuser("must be superuser")
+    elif not may_create_roles(ctx):
+        raise InsufficientPrivilege("must have CREATEROLE privilege")
 
 
 def _commented(ctx: DdlContext, name: ast.RangeVar) -> RelationDesc:

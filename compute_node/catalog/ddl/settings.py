@@ -10,9 +10,10 @@ from typing import Any
 
 from pglast import ast, enums
 
-from aurora.errors import InvalidCatalogName, NotSupported
+from aurora.errors import InsufficientPrivilege, InvalidCatalogName, NotSupported
 from compute_node.catalog.ddl.context import DdlContext
-from compute_node.catalog.ddl.rename import role_oid
+from compute_node.catalog.ddl.role_names import role_oid
+from compute_node.catalog.ddl.roles import check_not_reserved, may_create_roles
 from compute_node.session.settings import define_or_raise, parse_value
 
 _KINDS = enums.VariableSetKind
@@ -40,8 +41,7 @@ def _store(ctx: DdlContext, database: int, role: int, change: ast.VariableSetStm
         items.pop(change.name, None)
     elif change.kind == _KINDS.VAR_SET_VALUE:
         value = ", ".join(_value(argument) for argument in change.args)
-        if "." not in change.name:
-            parse_value(define_or_raise(change.name), value)
+        _check_value(ctx, change.name, value)
         items[change.name] = value
     else:
         raise NotSupported("SET FROM CURRENT is not supported here")
@@ -57,6 +57,22 @@ def _store(ctx: DdlContext, database: int, role: int, change: ast.VariableSetStm
         ctx.rows.insert("pg_db_role_setting", setdatabase=database, setrole=role, setconfig=config)
 
 
+def _check_value(ctx: DdlContext, name: str, value: str) -> None:
+    """Whether the user may store the setting. A role that it may not become is told of; the log-in refuses it."""
+    if "." in name:
+        return
+    setting = define_or_raise(name)
+    parse_value(setting, value)
+    if setting.context in ("superuser", "superuser-backend"):
+        ctx.require_superuser(f'permission denied to set parameter "{name}"')
+    elif setting.name == "role" and value != "none":
+        role = ctx.view.role(value)
+        if role is None:
+            ctx.notice(f'role "{value}" does not exist', sqlstate="22023")
+        elif not ctx.rights.graph.is_member(ctx.session.session_oid, role.oid):
+            ctx.notice(f'permission will be denied to set role "{value}"', sqlstate="42501")
+
+
 def alter_system(ctx: DdlContext, node: ast.AlterSystemStmt) -> str:
     """ALTER SYSTEM SET / RESET."""
     ctx.require_superuser("must be superuser to execute ALTER SYSTEM command")
@@ -69,21 +85,32 @@ def alter_database_set(ctx: DdlContext, node: ast.AlterDatabaseSetStmt) -> str:
     record = ctx.rows.one("pg_database", datname=node.dbname)
     if record is None:
         raise InvalidCatalogName(f'database "{node.dbname}" does not exist')
-    ctx.require_superuser(f"must be owner of database {node.dbname}")
+    if not ctx.owns(record.datdba):
+        raise InsufficientPrivilege(f"must be owner of database {node.dbname}")
     _store(ctx, record.oid, 0, node.setstmt)
     return "ALTER DATABASE"
 
 
 def alter_role_set(ctx: DdlContext, node: ast.AlterRoleSetStmt) -> str:
     """ALTER ROLE … [IN DATABASE …] SET / RESET."""
-    role = 0 if node.role is None else role_oid(ctx, node.role)
-    if role != ctx.user_oid:
-        ctx.require_superuser("permission denied")
+    role = 0
+    if node.role is not None:
+        check_not_reserved(node.role)
+        role = role_oid(ctx, node.role)
+        record = ctx.rows.one("pg_authid", oid=role)
+        if record is not None and record.rolsuper:
+            ctx.require_superuser("must be superuser to alter superusers")
+        elif role != ctx.user_oid and not may_create_roles(ctx):
+            raise InsufficientPrivilege("permission denied")
     database = 0
     if node.database:
-        record = ctx.rows.one("pg_database", datname=node.database)
-        if record is None:
+        found = ctx.rows.one("pg_database", datname=node.database)
+        if found is None:
             raise InvalidCatalogName(f'database "{node.database}" does not exist')
-        database = record.oid
+        database = found.oid
+        if not role and not ctx.owns(found.datdba):
+            raise InsufficientPrivilege(f"must be owner of database {node.database}")
+    elif not role:
+        ctx.require_superuser("must be superuser to alter settings globally")
     _store(ctx, database, role, node.setstmt)
     return "ALTER ROLE"

@@ -172,24 +172,14 @@ class Describer:
                     extra.append(child)
         shown.children += extra
 
-    def _conditions(self, plan: pl.IndexScan) -> str:
-        wording, alias = self._wording, quoted(plan.alias or plan.relation.name) + "." if self._qualify else ""
+    def _conditions(self, plan: Any, conditions: Sequence[ex.Expr]) -> str:
+        """Conditions over the columns of a scan's table, joined."""
+        alias = quoted(plan.alias or plan.relation.name) + "." if self._qualify else ""
 
-        def column(position: int) -> str:
-            attno = plan.index.columns[position]
-            return alias + (quoted(plan.relation.columns[attno - 1].name) if attno else f"key{position + 1}")
+        def name(side: int, index: int) -> str:
+            return alias + quoted(plan.relation.columns[index].name)
 
-        none: Names = lambda side, index: f"column{index + 1}"  # noqa: E731
-        tests = []
-        for position, node in enumerate(plan.equal):
-            value = wording.text(node, none)
-            if plan.any_array and position == len(plan.equal) - 1:
-                value = f"ANY ({value})"
-            tests.append(f"({column(position)} = {value})")
-        for bound, sign in ((plan.lower, ">"), (plan.upper, "<")):
-            if bound is not None:
-                equals = "=" if bound[1] else ""
-                tests.append(f"({column(len(plan.equal))} {sign}{equals} {wording.text(bound[0], none)})")
+        tests = [self._wording.text(item, name) for item in conditions]
         return tests[0] if len(tests) == 1 else f"({' AND '.join(tests)})" if tests else ""
 
     def _on(self, name: str, alias: str) -> str:
@@ -222,7 +212,7 @@ class Describer:
                     "Index Name": plan.index.name,
                     **shown.facts,
                 }
-                condition = self._conditions(plan)
+                condition = self._conditions(plan, plan.conditions)
                 if condition:
                     shown.properties.append(("Index Cond", condition))
                 return shown

@@ -1,4 +1,4 @@
-"""B-tree scan: full-key lookups, ranges over a key prefix, and ``= ANY`` element by element."""
+"""Index scan: full-key lookups, scans by keys, and ``= ANY`` element by element."""
 
 from __future__ import annotations
 
@@ -8,16 +8,26 @@ from typing import TYPE_CHECKING
 from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.index_keys import IndexKeys
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable, scan_nullable
+from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
+from compute_node.types.oids import BOOL
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
 
 
+def scan_condition(plan: pl.IndexScan) -> ex.Expr | None:
+    """What each row found must meet."""
+    if plan.recheck is None or plan.filter is None:
+        return plan.filter if plan.recheck is None else plan.recheck
+    return ex.And(type=BOOL, arguments=(plan.recheck, plan.filter))
+
+
 @executes(pl.IndexScan)
 class IndexScanNode(Node):
-    """A scan whose keys are all given is one ``lookup``; others restart by key inside ``Index.scan``."""
+    """A scan whose keys are all given is one ``lookup``; others are ``IndexAccess.scan``. What the index does not
+    promise (``recheck``) is tested with the filter."""
 
     __slots__ = ("_backward", "_columns", "_index", "_keys", "_relation", "_shape", "_want_tid")
 
@@ -27,21 +37,21 @@ class IndexScanNode(Node):
         self._columns = plan.columns
         self._want_tid = plan.want_tid
         self._backward = plan.backward
-        self._keys = IndexKeys(plan, builder)
+        self._keys = IndexKeys(plan.relation, plan.index, plan.keys, plan.point, builder)
         source = scan_nullable(plan.relation, plan.columns, plan.want_tid)
         self.nullable = output_nullable(plan.output, source)
-        self._shape = batch_function(builder, plan.output, plan.filter, len(source), source)
+        self._shape = batch_function(builder, plan.output, scan_condition(plan), len(source), source)
 
     def _raw(self, ctx: ExecContext) -> Iterator[Batch]:
         """Batches of unfiltered scan rows."""
         index = ctx.storage.table(self._relation).index(self._index)
-        for probe in self._keys.probes(ctx, self._backward):
-            if probe.full:
-                yield index.lookup(ctx.snapshot, probe.equal, self._columns, self._want_tid)
+        is_point = self._keys.is_point
+        for keys in self._keys.probes(ctx, self._backward):
+            if is_point:
+                values = tuple([key.value for key in keys])
+                yield index.lookup(ctx.snapshot, values, self._columns, self._want_tid)
             else:
-                yield from index.scan(
-                    ctx.snapshot, probe.equal, probe.lower, probe.upper, self._backward, self._columns, self._want_tid
-                )
+                yield from index.scan(ctx.snapshot, keys, self._backward, self._columns, self._want_tid)
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """In the index's order (reversed when backward)."""

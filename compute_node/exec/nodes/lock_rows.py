@@ -100,7 +100,7 @@ class LockRowsNode(Node):
             columns = scan.columns
             conditions = scan.filter
             if isinstance(scan, pl.IndexScan):
-                conditions = _with_index_conditions(scan, builder)
+                conditions = _with_index_conditions(scan)
             if conditions is not None:
                 identity = tuple(ex.Column(type=0, index=index) for index in range(len(columns)))
                 recheck = batch_function(builder, identity, conditions, len(columns))
@@ -154,17 +154,18 @@ def _column(row: Row, attno: int) -> Any:
     return row[attno - 1]
 
 
-def _with_index_conditions(scan: pl.IndexScan, builder: Builder) -> ex.Expr | None:
-    """The scan's filter AND its equalities on key columns, for as far as those columns are read."""
+def _over_scan_row(scan: pl.IndexScan, node: ex.Expr) -> ex.Expr:
+    if isinstance(node, ex.Column):
+        return ex.Column(type=node.type, typmod=node.typmod, index=scan.columns.index(node.index + 1))
+    return ex.map_children(node, lambda child: _over_scan_row(scan, child))
+
+
+def _with_index_conditions(scan: pl.IndexScan) -> ex.Expr | None:
+    """The scan's filter AND the conditions of the index, for as far as their columns are read."""
     tests: list[ex.Expr] = [] if scan.filter is None else [scan.filter]
-    for attno, node in zip(scan.index.columns, scan.equal, strict=False):
-        if attno not in scan.columns or scan.any_array:
-            continue
-        column = scan.relation.columns[attno - 1]
-        key = ex.Column(type=column.type, index=scan.columns.index(attno))
-        equality = builder.equality(column.type, node.type)
-        if equality is not None:
-            tests.append(ex.Call(type=16, function=equality, arguments=(key, node)))
+    for condition in scan.conditions:
+        if all(item.index + 1 in scan.columns for item in ex.walk(condition) if isinstance(item, ex.Column)):
+            tests.append(_over_scan_row(scan, condition))
     if not tests:
         return None
     return tests[0] if len(tests) == 1 else ex.And(type=16, arguments=tuple(tests))

@@ -56,6 +56,7 @@ def plan(query: Query, catalog: CatalogView, settings: Any = None) -> PlannedStm
         relations=frozenset(statement.relations) | query.extra.get("relations", frozenset()),
         momentary=query.extra.get("momentary", False),
         kept_literals=frozenset(query.kept_literals),
+        decisive_slots=frozenset(param.number for param in statement.decisive_literals),
         privileges=query.extra.get("privileges", NOTHING),
     )
 

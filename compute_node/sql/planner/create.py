@@ -16,6 +16,7 @@ from compute_node.sql.plan import (
     CteScan,
     FunctionScan,
     HashJoin,
+    IndexKey,
     Materialize,
     NestLoop,
     Plan,
@@ -101,7 +102,7 @@ class Creator:
             raise InvariantViolation("a table scan without a table")
         columns: list[int] = []
         mapping: dict[tuple[int, int], Expr] = {}
-        for item in (*needs, *path.filter):
+        for item in (*needs, *path.filter, *path.recheck):
             for var in local_vars(item):
                 if var.rte == path.rte and (var.rte, var.attno) not in mapping:
                     mapping[var.rte, var.attno] = Column(type=var.type, typmod=var.typmod, index=len(columns))
@@ -128,21 +129,29 @@ class Creator:
                 want_tid=want_tid,
                 output=output,
             )
-        scan = path.index
-
-        def bound(item: tuple[Expr, bool] | None) -> tuple[Expr, bool] | None:
-            return None if item is None else (self._bind(item[0], {}), item[1])
-
         return replace(
-            scan,
+            path.index,
             columns=tuple(columns),
-            equal=self._bound(scan.equal, {}),
-            lower=bound(scan.lower),
-            upper=bound(scan.upper),
+            keys=self._keys(path.index.keys),
+            conditions=self._shown(path.conditions, path.rte),
+            recheck=self._filter(path.recheck, mapping),
             filter=condition,
             want_tid=want_tid,
             output=output,
         )
+
+    def _keys(self, keys: Sequence[IndexKey]) -> tuple[IndexKey, ...]:
+        return tuple(key if key.value is None else key._replace(value=self._bind(key.value, {})) for key in keys)
+
+    def _shown(self, conditions: Sequence[Expr], rte: int) -> tuple[Expr, ...]:
+        """Conditions of an index, over the columns of the table."""
+
+        def lookup(var: Var) -> Expr:
+            if var.rte == rte:
+                return Column(type=var.type, typmod=var.typmod, index=var.attno - 1)
+            return self._lookup(var, {})
+
+        return tuple(replace_columns(item, lookup) for item in conditions)
 
     def _sub(self, path: SubPath, needs: Sequence[Expr]) -> Plan:
         entry, rte = path.entry, path.rte

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from aurora.errors import InvariantViolation, NotSupported
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Call, Expr
-from compute_node.sql.planner.access import index_paths
+from compute_node.sql.planner.access import Access
 from compute_node.sql.planner.estimate import selectivity
 from compute_node.sql.planner.paths import CPU_OPERATOR_COST, CPU_TUPLE_COST, JoinPath, Path, ScanPath
 from compute_node.sql.planner.quals import relids
-from compute_node.sql.query import RangeEntry
 
 EXHAUSTIVE_MAX = 5
 
@@ -41,13 +40,13 @@ class JoinSearch:
 
     def __init__(
         self,
-        catalog: CatalogView,
-        entries: list[RangeEntry],
+        access: Access,
         items: Sequence[Item],
         quals: Sequence[tuple[Expr, frozenset[int]]],
     ) -> None:
-        self.catalog = catalog
-        self.entries = entries
+        self.access = access
+        self.catalog = access.catalog
+        self.entries = access.entries
         self.items = list(items)
         self.quals = list(quals)
         self.universe = frozenset().union(*(item.relids for item in items))
@@ -224,7 +223,7 @@ class JoinSearch:
             return None
         usable = item.quals + [qual for qual in condition if qual not in item.quals]
         best: ScanPath | None = None
-        for scan, _ in index_paths(self.catalog, path.rte, path.entry, self.entries, usable, item.quals):
+        for scan, _ in self.access.index_paths(path.rte, path.entry, usable, item.quals):
             needed = frozenset(var.rte for var in scan.required)
             if not needed or not needed <= outer.relids:
                 continue

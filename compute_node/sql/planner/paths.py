@@ -17,6 +17,8 @@ RANDOM_PAGE_COST = 4.0
 CPU_TUPLE_COST = 0.01
 CPU_INDEX_TUPLE_COST = 0.005
 CPU_OPERATOR_COST = 0.0025
+DISABLED_COST = 1.0e10
+"""added to a path of a kind that is turned off (enable_seqscan and its like)"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,7 +47,11 @@ class ScanPath(Path):
     filter: list[Expr] = field(default_factory=list)
     index: IndexScan | None = None
     keys: list[Expr] = field(default_factory=list)
-    """the conditions that the index keys make true"""
+    """the conditions that the index scan makes true"""
+    conditions: list[Expr] = field(default_factory=list)
+    """those and what follows from others, as EXPLAIN shows them"""
+    recheck: list[Expr] = field(default_factory=list)
+    """the conditions among ``keys`` that the rows found need not meet"""
     tid: Expr | None = None
 
 

@@ -22,7 +22,7 @@ from compute_node.sql.expressions import (
     walk,
 )
 from compute_node.sql.plan import Plan, RecursiveUnion
-from compute_node.sql.planner.access import best_scan, index_paths
+from compute_node.sql.planner.access import Access
 from compute_node.sql.planner.create import Creator, identity
 from compute_node.sql.planner.estimate import selectivity
 from compute_node.sql.planner.fold import fold
@@ -257,7 +257,7 @@ class QueryPlanner:
             ordered = self._ordered_scan(items[0], order)
             if ordered is not None:
                 return self._gated(ordered, constant), True
-        path = JoinSearch(self.catalog, self.query.range_table, items, [(q, relids(q)) for q in quals]).best()
+        path = JoinSearch(Access(self.statement, self.query), items, [(q, relids(q)) for q in quals]).best()
         return self._gated(path, constant), False
 
     def _gated(self, path: Path, constant: list[Expr]) -> Path:
@@ -269,9 +269,9 @@ class QueryPlanner:
         path = item.path
         if not isinstance(path, ScanPath):
             return None
-        entries = self.query.range_table
         best: ScanPath | None = None
-        for scan, ordered in index_paths(self.catalog, path.rte, path.entry, entries, item.quals, item.quals, order):
+        access = Access(self.statement, self.query)
+        for scan, ordered in access.index_paths(path.rte, path.entry, item.quals, item.quals, order):
             if ordered and (best is None or scan.cost < best.cost):
                 best = scan
         if best is None:
@@ -332,7 +332,7 @@ class QueryPlanner:
         if tree.kind == "full":
             return self._full_join(tree, quals)
         items, rest = self._flatten([tree], quals)
-        return JoinSearch(self.catalog, self.query.range_table, items, [(q, relids(q)) for q in rest]).best()
+        return JoinSearch(Access(self.statement, self.query), items, [(q, relids(q)) for q in rest]).best()
 
     def _full_join(self, tree: JoinItem, quals: list[Expr]) -> Path:
         outer, inner = self._tree_path(tree.left, []), self._tree_path(tree.right, [])
@@ -360,7 +360,7 @@ class QueryPlanner:
         entry = self._inlined(self.query.range_table[rte])
         if entry.kind == "relation" and entry.relation is not None:
             self.statement.relations.add(entry.relation.oid)
-            return best_scan(self.catalog, rte, entry, self.query.range_table, quals)
+            return Access(self.statement, self.query).best_scan(rte, entry, quals)
         path = SubPath(relids=frozenset({rte}), rte=rte, entry=entry, filter=quals, rows=1000.0, cost=10.0)
         if entry.kind == "subquery":
             self._plan_subquery(path, entry)
@@ -449,7 +449,7 @@ class QueryPlanner:
             path = self._tree_path(trees[0], mine)
         else:
             items, rest = self._flatten(trees, mine)
-            path = JoinSearch(self.catalog, self.query.range_table, items, [(q, relids(q)) for q in rest]).best()
+            path = JoinSearch(Access(self.statement, self.query), items, [(q, relids(q)) for q in rest]).best()
         lateral = frozenset(var.rte for var in path.required) - own
         outer = frozenset[int]().union(*(leaves(tree) for tree in self.query.from_items))
         return Item(kind, path, mine, others, ((mentioned | lateral) & outer) or outer)

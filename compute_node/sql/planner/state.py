@@ -9,7 +9,7 @@ from typing import Any
 
 from aurora.errors import InvariantViolation
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.expressions import AggregateCall, ExecParam, Expr, Var
+from compute_node.sql.expressions import AggregateCall, ExecParam, Expr, Param, Var
 from compute_node.sql.plan import Plan
 from compute_node.sql.query import CommonTable, Query
 
@@ -25,6 +25,13 @@ class Statement:
     ctes: list[Plan] = field(default_factory=list)
     relations: set[int] = field(default_factory=set)
     writes: bool = False
+    decisive_literals: list[Param] = field(default_factory=list)
+    """literals that were lifted out and whose value would decide about an index: the statement is analyzed again with
+    them in place"""
+
+    def enabled(self, name: str) -> bool:
+        """Whether a planner setting such as ``enable_seqscan`` is on."""
+        return self.settings is None or bool(self.settings.get(name))
 
     def new_param(self) -> int:
         """A fresh execution parameter number (from 0)."""

@@ -8,7 +8,18 @@ import math
 from collections.abc import Callable, Sequence
 
 from aurora.errors import InvariantViolation
-from compute_node.sql.expressions import AggregateCall, Column, Const, Expr, SortKey, Var, children, map_children
+from compute_node.sql.expressions import (
+    AggregateCall,
+    Column,
+    Const,
+    Expr,
+    SortKey,
+    SubPlan,
+    Var,
+    children,
+    map_children,
+    walk,
+)
 from compute_node.sql.plan import (
     AggregatePlan,
     Append,
@@ -24,7 +35,7 @@ from compute_node.sql.plan import (
 from compute_node.sql.planner.create import identity, replace_columns
 from compute_node.sql.planner.fold import fold
 from compute_node.sql.planner.paths import row_width
-from compute_node.sql.planner.quals import conjunction, contains_set, local_vars
+from compute_node.sql.planner.quals import conjunction, contains_set, contains_volatile, local_vars
 from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.types import oids
 
@@ -87,11 +98,15 @@ def _gate(planner: QueryPlanner, emit: Emit) -> Emit:
 
 
 def _simple_order(planner: QueryPlanner, targets: list[Expr]) -> tuple[SortKey, ...]:
-    """ORDER BY as keys over Vars, when an index might give it."""
+    """ORDER BY as keys over the table's columns, when an index might give it."""
     keys = []
     for key in planner.query.order_by:
         expr = targets[key.expression]
-        if not isinstance(expr, Var) or expr.levels_up or expr.attno <= 0:
+        if isinstance(expr, Var) and expr.attno <= 0:
+            return ()
+        if not local_vars(expr) or any(isinstance(item, SubPlan) for item in walk(expr)):
+            return ()
+        if contains_set(planner.catalog, expr) or contains_volatile(planner.catalog, expr):
             return ()
         keys.append(SortKey(expr, key.type, key.descending, key.nulls_first))
     return tuple(keys)

@@ -1,52 +1,43 @@
-"""Builds an index over the rows that a table has: scan, sort by key bytes, unique check, bottom-up load."""
+"""Builds a B-tree over the rows that a table has: scan, sort by key bytes, unique check, bottom-up load."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aurora.errors import UniqueViolation
 from aurora.kernels.python.btree import TID_BYTES
-from compute_node.access.index import LONG_ITEM_BYTES, Index
 from compute_node.hub import HUB
-from compute_node.relations.descriptors import IndexDesc
 from compute_node.txn.transaction import Txn
+
+if TYPE_CHECKING:
+    from compute_node.access.btree.index import BTreeIndex
 
 BATCH_ROWS = 4096
 
 
-def build_index(txn: Txn, table: Any, desc: IndexDesc) -> Index:
-    """Fill ``desc``'s relation file (created in ``txn`` when missing) from the rows of ``table``; the caller holds a
-    lock that keeps writers out. Entries are made for the latest committed versions and the transaction's own; a
-    snapshot older than those must not use the index. Errors: 23505 "could not create unique index", 54000.
-    """
-    storage = table.storage
-    if not storage.exists(desc.relfile):
-        storage.create_storage(txn, desc.relfile)
-    index = Index(table, desc)
-    items = _items(txn, table, index)
+def build_tree(index: BTreeIndex, txn: Txn) -> None:
+    """See ``IndexAccess.build``."""
+    items = _items(txn, index)
     items.sort()
-    if desc.unique:
+    if index.unique:
         _check_unique(txn, index, items)
     for item in items:
-        if len(item) > LONG_ITEM_BYTES:
-            index.writer.check_size(item)
+        index.writer.check_size(item)
     index.writer.load(items)
-    return index
 
 
-def _items(txn: Txn, table: Any, index: Index) -> list[bytes]:
+def _items(txn: Txn, index: BTreeIndex) -> list[bytes]:
     """Leaf items of all live chains, unsorted."""
+    table, keys = index.table, index.keys
     snapshot = table.storage.txns.latest_snapshot(txn)
-    plain = not index.uses_all_columns
-    columns = tuple(index.attnos) if plain else tuple(range(1, len(table.desc.columns) + 1))
     items: list[bytes] = []
     batch: list[tuple[Any, ...]] = []
-    for rows in table.scan_blocks(snapshot, columns, True, 0, None, True):
-        if plain:
+    for rows in table.scan_blocks(snapshot, keys.columns, True, 0, None, True):
+        if keys.is_plain:
             batch += rows
         else:
             for row in rows:
-                key = index.key_of(row[:-1])
+                key = keys.of(row[:-1])
                 if key is not None:
                     batch.append((*key, row[-1]))
         if len(batch) >= BATCH_ROWS:
@@ -58,7 +49,7 @@ def _items(txn: Txn, table: Any, index: Index) -> list[bytes]:
     return items
 
 
-def _check_unique(txn: Txn, index: Index, items: list[bytes]) -> None:
+def _check_unique(txn: Txn, index: BTreeIndex, items: list[bytes]) -> None:
     previous = b""
     for item in items:
         key = item[:-TID_BYTES]
@@ -67,16 +58,16 @@ def _check_unique(txn: Txn, index: Index, items: list[bytes]) -> None:
         previous = key
 
 
-def _report(txn: Txn, index: Index, item: bytes) -> None:
+def _report(txn: Txn, index: BTreeIndex, item: bytes) -> None:
     """Raise 23505 for a repeated key, unless it has NULLs, which are distinct."""
-    desc = index.desc
-    storage, table = index.table.storage, index.table
+    desc, table = index.desc, index.table
+    storage = table.storage
     tid = int.from_bytes(item[-TID_BYTES:], "big")
     every = table.projection(tuple(range(1, len(table.desc.columns) + 1)), False)
     snapshot = storage.txns.latest_snapshot(txn)
     while isinstance(row := table.heap.fetch_chain(snapshot, tid, every), int):
         storage.cache.load(row)
-    key = None if row is None else index.key_of(row)
+    key = None if row is None else index.keys.of(row)
     if key is None or (None in key and not desc.nulls_not_distinct):
         return
     detail = (index.violation(key).detail or "").replace(" already exists.", " is duplicated.")

@@ -1,0 +1,179 @@
+"""A B-tree index of a table: lookups and scans by key, entries for new row versions, unique checks.
+
+key values → memcmp bytes → B-tree leaf items → chains in the heap → visible rows. Scans go leaf by leaf and find
+their place again by key, so nothing is pinned across a wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
+from typing import Any
+
+from aurora.errors import SqlError
+from aurora.kernels import btree as btree_kernel
+from aurora.kernels.python.btree import DUPLICATE, NEEDS_SPLIT, TID_BYTES
+from compute_node.access.btree.build import build_tree
+from compute_node.access.btree.keys import key_codec
+from compute_node.access.btree.ranges import byte_range
+from compute_node.access.btree.unique import ConflictCheck
+from compute_node.access.btree.writer import BTreeWriter
+from compute_node.access.index_access import IndexAccess, Row, ScanKey, equality_keys
+from compute_node.relations.access_methods import BTREE
+from compute_node.relations.descriptors import IndexDesc
+from compute_node.txn.transaction import Txn
+
+LONG_ITEM_BYTES = 2000
+"""An item longer than this is measured before it is inserted."""
+
+
+class BTreeIndex(IndexAccess):
+    """One B-tree of ``table``."""
+
+    method = BTREE
+
+    def __init__(self, table: Any, desc: IndexDesc) -> None:
+        super().__init__(table, desc)
+        storage = table.storage
+        self.codec: Any = key_codec(desc, table.desc, table.desc.type_lookup(storage.type_lookup))
+        self.tree: Any = btree_kernel.BTree(storage.arena, storage.mtr, self.file.map, desc.relfile)
+        self.writer = BTreeWriter(storage, self.tree, self.file, desc.name)
+        self._conflicts = ConflictCheck(storage, table.heap, self.tree, desc.name)
+        self._lookup = self.tree.lookup_key
+        self._insert = self.tree.insert
+        self._item = self.codec.item
+        self._key_of = self.keys.of
+        positions = self.keys.positions
+        self._one = positions[0] if self.keys.is_plain and len(positions) == 1 else -1
+
+    def build(self, txn: Txn) -> None:
+        """See ``IndexAccess``: scan, sort by key bytes, unique check, load bottom up."""
+        build_tree(self, txn)
+
+    # Reading
+
+    def lookup(self, snapshot: Any, key_values: Row, columns: tuple[int, ...], want_tid: bool) -> list[Row]:
+        """See ``IndexAccess``."""
+        table = self.table
+        proj = table.projections.get((columns, want_tid)) or table.projection(columns, want_tid)
+        while True:
+            rows = self._lookup(snapshot, self.codec, key_values, self._heap, proj, self.unique)
+            if type(rows) is list:
+                return rows
+            if not self.unique:
+                # Many rows may have the key: not all of their pages need fit the cache at once.
+                found = self.scan(snapshot, equality_keys(key_values), False, columns, want_tid)
+                return [row for batch in found for row in batch]
+            self._load(rows)
+
+    def tids(self, keys: Sequence[ScanKey], backward: bool = False) -> Iterator[list[int]]:
+        """See ``IndexAccess``: equality (or IS NULL) on leading columns, then bounds on the next one. A batch a
+        leaf."""
+        limits = byte_range(self.codec, keys)
+        if limits is None:
+            return
+        low, high = limits
+        while True:
+            found = self.tree.range_tids(low, high, backward)
+            if isinstance(found, int):
+                self._load(found)
+                continue
+            tids, following = found
+            if tids:
+                yield tids
+            if following is None:
+                return
+            if backward:
+                high = following
+            else:
+                low = following
+
+    # Writing
+
+    def add(self, txn: Txn, values: Sequence[Any], tid: int, check: bool = True) -> int:
+        """See ``IndexAccess``."""
+        return self._add(txn, values, tid, check and self.unique, True)
+
+    def try_add(self, txn: Txn, values: Sequence[Any], tid: int) -> int:
+        """See ``IndexAccess``."""
+        return self._add(txn, values, tid, self.unique, False)
+
+    def _add(self, txn: Txn, values: Sequence[Any], tid: int, unique: bool, raises: bool) -> int:
+        if self._one >= 0:
+            key: Row = (values[self._one],)
+        else:
+            found = self._key_of(values)
+            if found is None:
+                return 0
+            key = found
+        return self._add_item(txn, key, self._item(key, tid), tid, unique, raises)
+
+    def add_many(self, txn: Txn, rows: Sequence[Sequence[Any]], tids: Sequence[int]) -> None:
+        """See ``IndexAccess``: in key order, so that neighbours go to the same leaf."""
+        keyed = [(*key, tid) for row, tid in zip(rows, tids, strict=True) if (key := self._key_of(row)) is not None]
+        order = sorted(zip(self.codec.encode_many(keyed), keyed, strict=True), key=itemgetter(0))
+        for item, entry in order:
+            self.table.reserve_write()
+            try:
+                self._add_item(txn, entry[:-1], item, entry[-1], self.unique, True)
+            except SqlError as error:
+                error.row = tids.index(entry[-1])
+                raise
+
+    def _add_item(self, txn: Txn, key: Row, item: bytes, tid: int, unique: bool, raises: bool) -> int:
+        """Enter an encoded item; 1 when it is not entered because of a conflict."""
+        if unique and None in key and not self.desc.nulls_not_distinct:
+            unique = False
+        if len(item) > LONG_ITEM_BYTES:
+            self.writer.check_size(item)
+        outcome = self._insert(item, unique)
+        while outcome:
+            conflict = 0
+            if outcome == NEEDS_SPLIT:
+                self.writer.insert_splitting(item)
+                # The split may have waited, so somebody may have come in between: look once more.
+                conflict = self._conflicts.find(txn, item[:-TID_BYTES], tid) if unique else 0
+                outcome = 0
+            elif outcome == DUPLICATE:
+                conflict = self._conflicts.find(txn, item[:-TID_BYTES], tid)
+                if not conflict:
+                    # No wait since the check.
+                    outcome = self._insert(item, False)
+                    if outcome < NEEDS_SPLIT:
+                        self._load(-outcome)
+                        outcome = self._insert(item, unique)
+            else:
+                self._load(-outcome)
+                outcome = self._insert(item, unique)
+            if conflict:
+                if raises:
+                    raise self.violation(key)
+                return 1
+        return 0
+
+    def find_conflict(self, txn: Txn, values: Sequence[Any]) -> int:
+        """See ``IndexAccess``."""
+        key = self._key_of(values)
+        if key is None or (None in key and not self.desc.nulls_not_distinct):
+            return 0
+        root = self._conflicts.find(txn, self._item(key, 0)[:-TID_BYTES], 0)
+        if not root:
+            return 0
+        # The entry names the chain's root; the row is the version of it that is live now.
+        proj = self.table.projection((), True)
+        snapshot = self._storage.txns.latest_snapshot(txn)
+        while isinstance(row := self._heap.fetch_chain(snapshot, root, proj), int):
+            self._load(row)
+        return int(row[-1]) if row is not None else 0
+
+    # Vacuum
+
+    def remove(self, dead: set[int], breathe: Callable[[], None]) -> int:
+        """See ``IndexAccess``: leaf after leaf by their right links."""
+        removed = 0
+        block = self.writer.first_leaf()
+        while block:
+            breathe()
+            count, block = self.writer.remove(block, dead)
+            removed += count
+        return removed

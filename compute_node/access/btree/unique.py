@@ -1,0 +1,62 @@
+"""Unique checks: whether a live row other than this one has the key; waits for rows in doubt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aurora.kernels.python.btree import next_prefix
+from aurora.kernels.python.heap import LIVE, UNDECIDED
+from compute_node.txn.transaction import Txn
+
+
+class ConflictCheck:
+    """The unique checks of one B-tree. ``name`` is the index's, for messages of lock waits."""
+
+    def __init__(self, storage: Any, heap: Any, tree: Any, name: str) -> None:
+        self._storage = storage
+        self._cache = storage.cache
+        self._load = storage.cache.load
+        self._heap = heap
+        self._tree = tree
+        self._name = name
+
+    def find(self, txn: Txn, key: bytes, tid: int) -> int:
+        """The entry's row address of a live row other than ``tid`` with the key; 0: there is none, and nothing else ran
+        since it looked."""
+        while True:
+            outcome, extra, other = self._look(txn, key, tid)
+            if outcome == UNDECIDED:
+                self._storage.locks.wait_for_xid(txn, extra, self._name)
+                continue
+            if outcome == LIVE:
+                txn.depend(extra)
+                return other
+            return 0
+
+    def _look(self, txn: Txn, key: bytes, tid: int) -> tuple[int, int, int]:
+        upper = next_prefix(key)
+        while True:
+            waits = self._cache.waits
+            lower: bytes | None = key
+            outcome: tuple[int, int, int] = (-1, 0, 0)
+            while lower is not None and outcome[0] not in (LIVE, UNDECIDED):
+                found = self._tree.range_tids(lower, upper, False)
+                if isinstance(found, int):
+                    self._load(found)
+                    continue
+                tids, lower = found
+                for other in tids:
+                    if other == tid:
+                        continue
+                    outcome = (*self._state(other, txn.own), other)
+                    if outcome[0] in (LIVE, UNDECIDED):
+                        break
+            if self._cache.waits == waits:
+                return outcome
+
+    def _state(self, tid: int, own: set[int]) -> tuple[int, int]:
+        while True:
+            state = self._heap.conflict(tid, own)
+            if not isinstance(state, int):
+                return state  # type: ignore[no-any-return]
+            self._load(state)

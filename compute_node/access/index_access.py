@@ -1,0 +1,230 @@
+"""The protocol of index access methods: what tables, vacuum, DDL and the executor ask of any index.
+
+row values → ``RowKeys`` → keys → the method's entries; scan keys → row addresses → ``HeapReader`` → visible rows. A
+method is a subclass of ``IndexAccess`` in a folder of its own (``btree``, ``hash``); ``methods.py`` finds it by the
+index's access method. What a method can do is data: ``relations/access_methods.py``.
+
+A scan may be lossy: it then gives rows that need not meet the keys, and the executor checks the conditions again. An
+entry may stand for a row that no snapshot sees any more; only vacuum takes entries out.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+from aurora.errors import InvariantViolation, NotSupported, SqlError, UniqueViolation
+from compute_node.access.read_ahead import FIRST_PAGES
+from compute_node.relations.access_methods import AccessMethod
+from compute_node.relations.descriptors import IndexDesc, RelationDesc
+from compute_node.txn.transaction import Txn
+
+Row = tuple[Any, ...]
+
+
+class ScanKey(NamedTuple):
+    """One condition on key columns: ``column`` (from 0) ``strategy`` of its operator class ``value``, or
+    ``IS_NULL``/``NOT_NULL``. A comparison of rows covers ``width`` columns from there on, and ``value`` is a tuple."""
+
+    column: int
+    strategy: int
+    value: Any = None
+    width: int = 1
+
+
+def equality_keys(values: Sequence[Any], strategy: int = 3) -> list[ScanKey]:
+    """Equality on the leading columns (``strategy``: the method's number of equality)."""
+    return [ScanKey(column, strategy, value) for column, value in enumerate(values)]
+
+
+class RowKeys:
+    """From a row to its key in one index: columns, expressions over the row, and the predicate of a partial index."""
+
+    def __init__(self, storage: Any, table: RelationDesc, desc: IndexDesc) -> None:
+        self.positions = tuple(attno - 1 for attno in desc.columns)
+        self.is_plain = not desc.expressions and desc.predicate is None
+        self._expressions: list[Callable[[Row], Any]] = []
+        self._predicate: Callable[[Row], Any] | None = None
+        used = {attno for attno in desc.columns if attno > 0}
+        if not self.is_plain:
+            compile_row = storage.compile_row_expression
+            if compile_row is None:
+                raise NotSupported("indexes on expressions and partial indexes are not supported")
+            for text in desc.expressions:
+                function, attnos = compile_row(table, text)
+                self._expressions.append(function)
+                used |= attnos
+            if desc.predicate is not None:
+                self._predicate, attnos = compile_row(table, desc.predicate)
+                used |= attnos
+        self.attnos = frozenset(used)
+        """the columns on which the row's entries depend; 0: on all of them"""
+        self.columns = tuple(desc.columns) if self.is_plain else tuple(range(1, len(table.columns) + 1))
+        """what ``of`` needs of a row when only some columns are read, in order"""
+
+    def depends_on(self, changed: set[int]) -> bool:
+        """Whether a change of these columns may change the row's entries."""
+        return 0 in self.attnos or not self.attnos.isdisjoint(changed)
+
+    def of(self, values: Sequence[Any]) -> Row | None:
+        """The key of a whole row; None when the index's predicate leaves it out."""
+        if self.is_plain:
+            return tuple([values[position] for position in self.positions])
+        row = tuple(values)
+        if self._predicate is not None and self._predicate(row) is not True:
+            return None
+        if not self._expressions:
+            return tuple([row[position] for position in self.positions])
+        expressions = iter(self._expressions)
+        return tuple([row[position] if position >= 0 else next(expressions)(row) for position in self.positions])
+
+
+class HeapReader:
+    """Visible rows of row addresses, in the order of the addresses."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+        self._cache = table.storage.cache
+        self._fetch_many = table.heap.fetch_many
+
+    def rows(self, snapshot: Any, tids: list[int], proj: Any) -> Iterator[list[Row]]:
+        """All in one batch when their pages are here."""
+        rows = self._fetch_many(snapshot, tids, proj)
+        if type(rows) is list:
+            yield rows
+            return
+        # Parts, so that they fit a small cache, and so that each is on its way while the one before is looked at.
+        page_no = self._table.file.map.page_no
+        parts = list(_parts(tids, self._cache.read_ahead_pages))
+        loads: list[Any] = []
+        try:
+            for at, part in enumerate(parts):
+                for wanted in parts[at : at + 2] if not at else parts[at + 1 : at + 2]:
+                    loads.append(self._cache.read_ahead(dict.fromkeys(page_no(tid >> 16) for tid in wanted)))
+                while type(rows := self._fetch_many(snapshot, part, proj)) is not list:
+                    self._cache.load(rows)
+                yield rows
+        finally:
+            for load in loads:
+                if load is not None:
+                    load.cancel()
+
+
+class IndexAccess(ABC):
+    """One index of ``table``. Constructed for an index whose relation file exists; ``build`` fills a new one."""
+
+    method: ClassVar[AccessMethod]
+
+    def __init__(self, table: Any, desc: IndexDesc) -> None:
+        storage = table.storage
+        self.table = table
+        self.desc = desc
+        self.unique = desc.unique
+        self.relfile = desc.relfile
+        self.file = storage.file(desc.relfile)
+        self.keys = RowKeys(storage, table.desc, desc)
+        self.is_row_key = desc.unique and self.keys.is_plain
+        """a change of its columns is a change of the row's key, which FOR KEY SHARE holds against"""
+        self._storage = storage
+        self._cache = storage.cache
+        self._load = storage.cache.load
+        self._heap = table.heap
+        self._reader = HeapReader(table)
+
+    # Building
+
+    @abstractmethod
+    def build(self, txn: Txn) -> None:
+        """Fill the new, empty index from the rows of the table; the caller holds a lock that keeps writers out.
+        Entries are made for the latest committed versions and the transaction's own; a snapshot older than those must
+        not use the index. Errors: 23505 "could not create unique index", 54000."""
+
+    # Reading
+
+    @abstractmethod
+    def lookup(self, snapshot: Any, key_values: Row, columns: tuple[int, ...], want_tid: bool) -> list[Row]:
+        """Rows whose whole key equals ``key_values``; ``columns`` are attnos, the tid comes last with ``want_tid``."""
+
+    @abstractmethod
+    def tids(self, keys: Sequence[ScanKey], backward: bool = False) -> Iterator[list[int]]:
+        """Row addresses of the entries that meet the keys, some at a time; in key order if the method is ordered. Not
+        all of them have a visible row. May wait between batches."""
+
+    def scan(
+        self, snapshot: Any, keys: Sequence[ScanKey], backward: bool, columns: tuple[int, ...], want_tid: bool
+    ) -> Iterator[list[Row]]:
+        """Visible rows of the entries that meet the keys, in the order of ``tids``."""
+        proj = self.table.projection(columns, want_tid)
+        for tids in self.tids(keys, backward):
+            yield from filter(None, self._reader.rows(snapshot, tids, proj))
+
+    # Writing
+
+    @abstractmethod
+    def add(self, txn: Txn, values: Sequence[Any], tid: int, check: bool = True) -> int:
+        """Enter the row at ``tid``. Errors: 23505, 40P01, 54000. ``check`` False: the key is known not to be a new
+        one."""
+
+    @abstractmethod
+    def add_many(self, txn: Txn, rows: Sequence[Sequence[Any]], tids: Sequence[int]) -> None:
+        """Enter many rows at once, in the order that suits the method. Errors as for ``add``, with ``row`` where it
+        is known which one it was."""
+
+    def try_add(self, txn: Txn, values: Sequence[Any], tid: int) -> int:
+        """``add`` that answers a unique conflict with 1 instead of an error; 0 when entered."""
+        raise InvariantViolation(f'index "{self.desc.name}" of method {self.method.name} finds no conflicts')
+
+    def find_conflict(self, txn: Txn, values: Sequence[Any]) -> int:
+        """The tid of the live row (committed or own) with the key of ``values``, 0 without; waits for rows in doubt."""
+        raise InvariantViolation(f'index "{self.desc.name}" of method {self.method.name} finds no conflicts')
+
+    # Vacuum
+
+    @abstractmethod
+    def remove(self, dead: set[int], breathe: Callable[[], None]) -> int:
+        """Remove the entries of dead row addresses; how many. ``breathe`` is called at each page and may wait."""
+
+    # Errors
+
+    def violation(self, key: Row) -> SqlError:
+        """The 23505 of a key."""
+        desc = self.desc
+        shown = ", ".join(self._text(position, value) for position, value in enumerate(key))
+        return UniqueViolation(
+            f'duplicate key value violates unique constraint "{desc.name}"',
+            detail=f"Key ({', '.join(self._column_texts())})=({shown}) already exists.",
+            schema=self.table.desc.schema,
+            table=self.table.desc.name,
+            constraint=desc.name,
+        )
+
+    def _column_texts(self) -> list[str]:
+        texts = iter(self.desc.expressions)
+        columns = self.table.desc.columns
+        return [columns[attno - 1].name if attno else next(texts) for attno in self.desc.columns]
+
+    def _text(self, position: int, value: Any) -> str:
+        if value is None:
+            return "null"
+        attno = self.desc.columns[position]
+        oid = self.table.desc.columns[attno - 1].type if attno else self.desc.key_types[position]
+        item = self.table.desc.type_lookup(self._storage.type_lookup)(oid)
+        if item.text_bytes is not None:
+            return str(item.text_bytes(value).decode())
+        return str(item.output(value, self._storage.type_env))
+
+
+def _parts(tids: list[int], pages_max: int) -> Iterator[list[int]]:
+    """``tids`` cut where they come to more pages than ``FIRST_PAGES``, then twice as many, up to ``pages_max``."""
+    pages = min(FIRST_PAGES, max(1, pages_max))
+    part: list[int] = []
+    blocks: set[int] = set()
+    for tid in tids:
+        blocks.add(tid >> 16)
+        if len(blocks) > pages:
+            yield part
+            part, blocks = [], {tid >> 16}
+            pages = min(2 * pages, max(1, pages_max))
+        part.append(tid)
+    yield part

@@ -1,0 +1,55 @@
+"""What each index access method can do (PostgreSQL's IndexAmRoutine): asked by DDL, the planner and the executor.
+
+The code of a method is in a folder of ``compute_node/access``; ``access/methods.py`` names its class. Next stage: the
+planner, which matches conditions with operator class strategies, and DDL, which refuses what a method cannot do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+IS_NULL, NOT_NULL = -1, -2
+"""Scan keys beside an operator class's strategies: the column is NULL, or is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessMethod:
+    """One row of pg_am of type ``i``. ``equality`` is the strategy number of ``=`` in its operator classes."""
+
+    oid: int
+    name: str
+    handler: int
+    equality: int
+    strategies: int
+    ordered: bool = False
+    """scans give rows in key order; ASC, DESC and NULLS FIRST, LAST mean something"""
+    backward: bool = False
+    unique: bool = False
+    multi_column: bool = False
+    include: bool = False
+    search_null: bool = False
+    search_array: bool = False
+    whole_scan: bool = False
+    """a scan without keys gives every row"""
+    lossy: bool = False
+    """a scan may give rows that do not meet its keys: the executor checks the conditions again"""
+
+
+BTREE = AccessMethod(
+    oid=403,
+    name="btree",
+    handler=330,
+    equality=3,
+    strategies=5,
+    ordered=True,
+    backward=True,
+    unique=True,
+    multi_column=True,
+    include=True,
+    search_null=True,
+    search_array=True,
+    whole_scan=True,
+)
+
+METHODS: dict[str, AccessMethod] = {method.name: method for method in (BTREE,)}
+METHODS_BY_OID: dict[int, AccessMethod] = {method.oid: method for method in METHODS.values()}

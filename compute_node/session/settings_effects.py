@@ -1,0 +1,210 @@
+"""What a changed setting does to its session: setting → effect, in one table.
+
+Settings that only code elsewhere looks up have no row. ``environment`` names what analysis and planning depend on;
+sessions with equal environments share plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from compute_node.session.settings import DEFINITIONS, REPORTED, SettingValue, define_or_raise, show_value, zone_for
+
+if TYPE_CHECKING:
+    from compute_node.session.state import SessionState
+
+Effect = Callable[["SessionState", SettingValue], None]
+
+PLAN_SETTINGS = frozenset(
+    [
+        "search_path",
+        "DateStyle",
+        "IntervalStyle",
+        "TimeZone",
+        "transform_null_equals",
+        "extra_float_digits",
+        "array_nulls",
+        "work_mem",
+        "constraint_exclusion",
+        "from_collapse_limit",
+        "join_collapse_limit",
+        "session_authorization",
+        "role",
+        "bytea_output",
+        "standard_conforming_strings",
+        "row_security",
+        "seq_page_cost",
+        "random_page_cost",
+        "cpu_tuple_cost",
+        "cpu_index_tuple_cost",
+        "cpu_operator_cost",
+        "effective_cache_size",
+        "jit",
+    ]
+)
+
+
+def plan_depends_on(name: str) -> bool:
+    """Whether analysis or planning looks at this setting."""
+    return name in PLAN_SETTINGS or name.startswith("enable_")
+
+
+def environment(session: SessionState) -> tuple[object, ...]:
+    """What analysis depends on; equal environments share plans."""
+    changed = session.settings.overridden()
+    relevant = tuple(sorted((key, value) for key, value in changed.items() if plan_depends_on(DEFINITIONS[key].name)))
+    return (session.user, session.database, relevant)
+
+
+def apply(session: SessionState, name: str, value: SettingValue) -> None:
+    """Bring a setting's new value into the session, and tell the client if it is one that clients hear of."""
+    setting = define_or_raise(name)
+    if setting.name in REPORTED:
+        if session.status_changes is None:
+            session.status_changes = {}
+        session.status_changes[setting.name] = show_value(setting, value)
+    effect = _EFFECTS.get(setting.name)
+    if effect is not None:
+        effect(session, value)
+
+
+def _time_zone(session: SessionState, value: SettingValue) -> None:
+    zone = zone_for(str(value))
+    if zone is not None:
+        session.env.timezone, session.env.timezone_name = zone, str(value)
+
+
+def _date_style(session: SessionState, value: SettingValue) -> None:
+    session.env.datestyle = str(value)
+
+
+def _interval_style(session: SessionState, value: SettingValue) -> None:
+    session.env.intervalstyle = str(value)
+
+
+def _float_digits(session: SessionState, value: SettingValue) -> None:
+    session.env.extra_float_digits = int(value)
+
+
+def _bytea_output(session: SessionState, value: SettingValue) -> None:
+    session.env.bytea_output = str(value)
+
+
+def _synchronous_commit(session: SessionState, value: SettingValue) -> None:
+    session.sync_commit = value != "off"
+
+
+def _statement_timeout(session: SessionState, value: SettingValue) -> None:
+    session.statement_timeout_ms = int(value)
+    session.guarded = bool(value)
+
+
+def _lock_timeout(session: SessionState, value: SettingValue) -> None:
+    session.lock_timeout_ms = int(value)
+
+
+def _idle_timeout(session: SessionState, value: SettingValue) -> None:
+    session.idle_timeout_ms = int(value)
+
+
+def _idle_in_txn_timeout(session: SessionState, value: SettingValue) -> None:
+    session.idle_in_txn_timeout_ms = int(value)
+
+
+def _lifting(session: SessionState, _value: SettingValue) -> None:
+    get = session.settings.get
+    session.lift_literals = bool(get("aurora.lift_literals")) and bool(get("standard_conforming_strings"))
+
+
+def _notice_level(session: SessionState, value: SettingValue) -> None:
+    session.notice_level = NOTICE_LEVELS.get(str(value), 8)
+
+
+def _application_name(session: SessionState, value: SettingValue) -> None:
+    session.application_name = str(value)
+
+
+def _session_authorization(session: SessionState, value: SettingValue) -> None:
+    name = str(value)
+    if name != session.session_user:
+        session.session_user, session.session_oid = name, _role_of(session, name)
+    _become(session, session.session_user, session.session_oid)
+
+
+def _role(session: SessionState, value: SettingValue) -> None:
+    if value == "none":
+        _become(session, session.session_user, session.session_oid)
+    elif value != session.user:
+        _become(session, str(value), _role_of(session, str(value)))
+
+
+def _role_of(session: SessionState, name: str) -> int:
+    """A role's OID, 0 for one that has been dropped; the log-in role's name may have been another one."""
+    if name == session.settings.default("session_authorization"):
+        return session.role_oid
+    return int(session.catalog_function("find_role", name) or 0)
+
+
+def _become(session: SessionState, user: str, user_oid: int) -> None:
+    """SET ROLE and SET SESSION AUTHORIZATION: the rights are those of the new current user, and no statement that was
+    prepared keeps those of the old one."""
+    if user_oid == session.user_oid and user == session.user:
+        return
+    session.user, session.user_oid = user, user_oid
+    for prepared in session.statements.values():
+        if prepared.statement is not None:
+            prepared.statement = prepared.statement.outdated()
+    superuser = bool(session.catalog_function("role_is_superuser", user_oid))
+    if superuser != session.superuser:
+        session.superuser = session.settings.superuser = superuser
+        session.settings.force("is_superuser", superuser)
+
+
+def _default_isolation(session: SessionState, value: SettingValue) -> None:
+    session.default_isolation = str(value)
+    _defaults(session)
+
+
+def _default_read_only(session: SessionState, value: SettingValue) -> None:
+    session.default_read_only = bool(value)
+    _defaults(session)
+
+
+def _default_deferrable(session: SessionState, value: SettingValue) -> None:
+    session.default_deferrable = bool(value)
+    _defaults(session)
+
+
+def _defaults(session: SessionState) -> None:
+    session.plain_defaults = (
+        session.default_isolation == "read committed"
+        and not session.default_read_only
+        and not session.default_deferrable
+    )
+
+
+NOTICE_LEVELS = {"debug5": 0, "debug4": 1, "debug3": 2, "debug2": 3, "debug1": 4, "log": 5, "notice": 6, "warning": 7}
+"""client_min_messages → the least severity that goes out; above all of them: errors alone."""
+
+_EFFECTS: dict[str, Effect] = {
+    "TimeZone": _time_zone,
+    "DateStyle": _date_style,
+    "IntervalStyle": _interval_style,
+    "extra_float_digits": _float_digits,
+    "bytea_output": _bytea_output,
+    "synchronous_commit": _synchronous_commit,
+    "statement_timeout": _statement_timeout,
+    "lock_timeout": _lock_timeout,
+    "idle_session_timeout": _idle_timeout,
+    "idle_in_transaction_session_timeout": _idle_in_txn_timeout,
+    "aurora.lift_literals": _lifting,
+    "standard_conforming_strings": _lifting,
+    "client_min_messages": _notice_level,
+    "application_name": _application_name,
+    "session_authorization": _session_authorization,
+    "role": _role,
+    "default_transaction_isolation": _default_isolation,
+    "default_transaction_read_only": _default_read_only,
+    "default_transaction_deferrable": _default_deferrable,
+}

@@ -1,0 +1,302 @@
+"""``SessionState``: what one session is made of. Data, and the few operations that keep parts of it in step.
+
+``turn`` runs the client's messages over it, ``transactions`` its transaction block, ``settings_effects`` brings changed
+settings into it; ``view`` is what SQL functions see of it, ``session`` the whole. An idle session owns no greenlet and
+no buffer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC
+from typing import TYPE_CHECKING, Any, Protocol
+
+import greenlet
+
+from aurora.errors import InFailedSqlTransaction, InsufficientPrivilege, QueryCanceled, SqlError
+from compute_node.hub import HUB
+from compute_node.protocol import messages
+from compute_node.session import settings_effects
+from compute_node.session.engine import Engine
+from compute_node.session.plans import PlanCache
+from compute_node.session.settings import GUARDED, Setting, Settings, SettingValue
+from compute_node.txn.dependency import Dependency
+from compute_node.types.registry import PgType, TypeEnv
+
+if TYPE_CHECKING:
+    from compute_node.session.portals import Portal
+    from compute_node.session.prepared import Prepared
+
+IDLE, IN_BLOCK, FAILED = 0, 1, 2
+"""States of the transaction block."""
+
+
+class Disconnected(BaseException):
+    """The client has gone while its session waited. Not an Exception: nothing on the way may take it for an error."""
+
+
+class Port(Protocol):
+    """What a session uses of its connection. ``data`` from ``position`` on is input that is not yet consumed."""
+
+    data: bytes
+    position: int
+
+    def flush(self) -> None:
+        """Send what the session has put out so far; waits when the client does not read."""
+
+    def next_message(self) -> tuple[int, bytes]:
+        """The next message (type, payload); waits for it. Raises Disconnected."""
+
+    def close(self) -> None:
+        """Close after the output."""
+
+
+class Backends(Protocol):
+    """All sessions of this instance."""
+
+    def signal(self, pid: int, terminate: bool) -> bool:
+        """Cancel or end one; False when there is none of that pid."""
+
+
+class SessionState:
+    """One connection's session. ``clock`` gives µs since 2000-01-01 UTC. Output gathers in ``out``; ``gated`` says that
+    it holds a row, an error or a transaction's end, which waits for what ``dependency`` says."""
+
+    __slots__ = (
+        "__weakref__",
+        "application_name",
+        "backend_start",
+        "block",
+        "client_address",
+        "client_port",
+        "clock",
+        "commit_at_once",
+        "database",
+        "default_deferrable",
+        "default_isolation",
+        "default_read_only",
+        "dependency",
+        "engine",
+        "env",
+        "extra",
+        "gated",
+        "greenlet",
+        "guarded",
+        "idle_in_txn_timeout_ms",
+        "idle_timeout_ms",
+        "interrupt_error",
+        "lift_literals",
+        "lock_timeout_ms",
+        "lock_waiter",
+        "login_superuser",
+        "notice_level",
+        "out",
+        "pid",
+        "pipelined",
+        "plain_defaults",
+        "plans",
+        "point_context",
+        "port",
+        "portals",
+        "query",
+        "query_start",
+        "registry",
+        "retired_txn",
+        "role_oid",
+        "savepoints",
+        "secret",
+        "session_oid",
+        "session_user",
+        "settings",
+        "several_statements",
+        "skipping",
+        "space",
+        "state_change",
+        "statement_timeout_ms",
+        "statements",
+        "statements_in_txn",
+        "status_changes",
+        "superuser",
+        "sync_commit",
+        "terminating",
+        "timer",
+        "txn",
+        "user",
+        "user_oid",
+    )
+
+    def __init__(
+        self,
+        engine: Engine,
+        port: Port,
+        plans: PlanCache,
+        clock: Callable[[], int],
+        user: str,
+        database: str,
+        superuser: bool,
+        base_settings: dict[str, SettingValue],
+        pid: int = 0,
+        secret: int = 0,
+        role_oid: int = 10,
+        registry: Backends | None = None,
+    ) -> None:
+        self.engine, self.port, self.plans, self.clock = engine, port, plans, clock
+        self.user = self.session_user = user
+        self.database, self.superuser, self.role_oid = database, superuser, role_oid
+        self.user_oid = self.session_oid = role_oid
+        """the current user's role and the session user's; ``role_oid`` is the one that logged in"""
+        self.login_superuser = superuser
+        self.pid, self.secret, self.registry = pid, secret, registry
+        self.client_address: str | None = None
+        self.client_port = -1
+        self.out: list[bytes] = []
+        self.gated = False
+        self.dependency = Dependency()
+        self.block = IDLE
+        self.txn: Any = None
+        self.retired_txn: Any = None
+        """a transaction that has ended without a trace and can begin again"""
+        self.point_context: Any = None
+        """the context of point statements, used again and again"""
+        self.savepoints: list[tuple[str, int]] | None = None
+        self.statements_in_txn = 0
+        self.several_statements = False
+        """the simple query that runs has several statements, and so an implicit transaction block"""
+        self.pipelined = False
+        """an Execute has ended since the last Sync"""
+        self.commit_at_once = False
+        self.skipping = False
+        self.statements: dict[bytes, Prepared] = {}
+        self.portals: dict[bytes, Portal] = {}
+        self.extra: dict[str, Any] | None = None
+        """per-session state of other stages (temporary objects, sequences' currval, …)"""
+        self.greenlet: greenlet.greenlet | None = None
+        """what its turn runs in"""
+        self.interrupt_error: SqlError | Disconnected | None = None
+        self.lock_waiter: Any = None
+        """what the lock manager has this session wait on; its own"""
+        self.terminating = False
+        self.timer: Any = None
+        self.query = ""
+        self.backend_start = self.query_start = self.state_change = clock()
+        self.application_name = ""
+        self.env = TypeEnv(timezone=UTC, lookup=self.catalog_function)
+        self.status_changes: dict[str, str] | None = None
+        self.statement_timeout_ms = self.lock_timeout_ms = 0
+        self.idle_timeout_ms = self.idle_in_txn_timeout_ms = 0
+        self.guarded = False
+        self.sync_commit = True
+        self.lift_literals = True
+        self.notice_level = settings_effects.NOTICE_LEVELS["notice"]
+        self.plain_defaults, self.default_isolation = True, "read committed"
+        self.default_read_only = self.default_deferrable = False
+        self.settings = Settings(base_settings, superuser, self._setting_changed, self._permit_setting)
+        for name, value in base_settings.items():
+            settings_effects.apply(self, name, value)
+        self.settings.force("session_authorization", user)
+        self.settings.force("is_superuser", superuser)
+        self.settings.force("in_hot_standby", engine.in_recovery)
+        self.status_changes = None
+        self.space = plans.space(settings_effects.environment(self))
+
+    def _setting_changed(self, name: str, value: SettingValue) -> None:
+        settings_effects.apply(self, name, value)
+        if settings_effects.plan_depends_on(name):
+            self.space = self.plans.space(settings_effects.environment(self))
+
+    def _permit_setting(self, setting: Setting, value: SettingValue) -> None:
+        """Whether the session may change a setting that depends on who asks; 42501, 22023."""
+        if setting.name in GUARDED:
+            if setting.name == "session_authorization" or value != "none":
+                self.catalog_function("check_identity", setting.name, str(value))
+        elif not self.catalog_function("role_is_superuser", self.user_oid):
+            raise InsufficientPrivilege(f'permission denied to set parameter "{setting.name}"')
+
+    # ---- interrupts ----
+
+    def check_interrupts(self) -> None:
+        """Raise what a cancel, timeout or shutdown has left for this session; called at batch boundaries."""
+        error = self.interrupt_error
+        if error is not None:
+            self.interrupt_error = None
+            raise error
+
+    def interrupt(self, error: SqlError | Disconnected) -> None:
+        """Make the running statement end with ``error``: at once if it waits, else at its next batch boundary."""
+        self.interrupt_error = error
+        if self.greenlet is not None and HUB.interrupt(self.greenlet, error):
+            self.interrupt_error = None
+
+    def arm_timeout(self) -> None:
+        """Start statement_timeout for a statement."""
+        if self.statement_timeout_ms and self.timer is None:
+            self.timer = HUB.loop.call_later(self.statement_timeout_ms / 1000, self._timed_out)
+
+    def disarm_timeout(self) -> None:
+        """Stop statement_timeout."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def _timed_out(self) -> None:
+        self.timer = None
+        self.interrupt(QueryCanceled("canceling statement due to statement timeout"))
+
+    # ---- portals ----
+
+    def add_portal(self, portal: Portal) -> None:
+        """Open a portal; an unnamed one replaces the last."""
+        name = portal.name.encode()
+        self.drop_portal(name)
+        portal.level = len(self.savepoints or ())
+        self.portals[name] = portal
+
+    def drop_portal(self, name: bytes) -> None:
+        """Close one, if it is there."""
+        portal = self.portals.pop(name, None)
+        if portal is not None:
+            portal.close()
+
+    def drop_portals(self, level: int = 0) -> None:
+        """Close those that were opened with at least so many savepoints, except those that their transaction left."""
+        for name, portal in list(self.portals.items()):
+            if portal.level >= level and not (portal.held and level):
+                self.drop_portal(name)
+
+    # ---- what is asked of it ----
+
+    def notice(self, notice: SqlError, severity: str = "NOTICE") -> None:
+        """Send a notice or warning, if client_min_messages lets it through."""
+        if settings_effects.NOTICE_LEVELS.get(severity.lower(), 7) >= self.notice_level:
+            self.out.append(messages.notice_response(notice, severity))
+
+    def failed_block(self) -> SqlError:
+        """25P02."""
+        return InFailedSqlTransaction("current transaction is aborted, commands ignored until end of transaction block")
+
+    def characteristics(self) -> tuple[str, bool, bool]:
+        """(isolation, read only, deferrable) of the transaction, or those that the next would have."""
+        if self.txn is None:
+            return self.default_isolation, self.default_read_only, self.default_deferrable
+        return self.txn.isolation, self.txn.read_only, self.txn.deferrable
+
+    @property
+    def state(self) -> str:
+        """pg_stat_activity.state."""
+        if self.greenlet is not None:
+            return "active"
+        return ("idle", "idle in transaction", "idle in transaction (aborted)")[self.block]
+
+    @property
+    def xact_start(self) -> int:
+        """When its transaction began; 0 without one."""
+        return 0 if self.txn is None else self.env.transaction_timestamp
+
+    def catalog_function(self, name: str, *args: Any) -> Any:
+        """A function that the catalog answers."""
+        return self.engine.session_function(self, name, *args)
+
+    def type_of(self, oid: int) -> PgType:
+        """A type by OID, as this session's catalog has it; raises 42704."""
+        kind: PgType = self.engine.catalog.view(self).type(oid)
+        return kind

@@ -1,0 +1,224 @@
+"""The turn: the client's messages → what runs them, from the connection's data callback straight to the end of the
+complete messages at hand.
+
+``process`` runs in a greenlet. It starts with the packet that prepared statements come as (Bind, Describe, Execute,
+Sync), decoded by a kernel in one go and run by ``run_point`` without the general machinery; everything that the fast
+way is not sure about goes the general way. Output gathers in ``SessionState.out`` and leaves at the end of the turn.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import greenlet
+
+from aurora.errors import InternalError, SqlError, StatementTooComplex
+from aurora.kernels import wire as wire_kernel
+from compute_node.protocol import messages
+from compute_node.session import extended, simple, transactions
+from compute_node.session.state import FAILED, IDLE, SessionState
+from compute_node.session.statement import Statement
+
+LOGGER = logging.getLogger(__name__)
+
+MAX_MESSAGE_BYTES = 1 << 30
+READY = (messages.READY_IDLE, messages.READY_IN_BLOCK, messages.READY_FAILED)
+_SELECTED = tuple(messages.command_complete("SELECT", count) for count in range(128))
+
+
+def process(session: SessionState) -> None:
+    """Run every complete message of the port's input. Raises ProtocolViolation for bytes that are no message, and
+    Disconnected."""
+    session.greenlet = greenlet.getcurrent()
+    port = session.port
+    match_point, next_message = wire_kernel.match_point, wire_kernel.next_message
+    while True:
+        data, at = port.data, port.position
+        if at >= len(data):
+            return
+        if data[at] == 66 and not session.skipping:
+            packet = match_point(data, at, session.statements)
+            if packet is not None and run_point(session, packet):
+                port.position = packet[4]
+                continue
+        try:
+            found = next_message(data, at, MAX_MESSAGE_BYTES)
+        except ValueError:
+            raise messages.malformed("invalid message length") from None
+        if found is None:
+            return
+        kind, start, end = found
+        port.position = end
+        if not _dispatch(session, kind, data, start, end):
+            return
+
+
+def _dispatch(session: SessionState, kind: int, data: bytes, start: int, end: int) -> bool:
+    """One message the general way; False ends the session."""
+    if kind == 88:
+        session.port.close()
+        return False
+    if session.skipping and kind != 83:
+        return True
+    try:
+        if kind == 83:
+            if start != end:
+                raise messages.malformed()
+            sync(session)
+        elif kind == 81:
+            simple.query(session, messages.read_string(data, start, end))
+            ready(session)
+        else:
+            handler = extended.HANDLERS.get(kind)
+            if handler is None:
+                raise messages.malformed(f"invalid frontend message type {kind}")
+            if session.guarded:
+                # From the first message of a sequence to the end of its Execute.
+                session.arm_timeout()
+            handler(session, data, start, end)
+    except Exception as error:
+        session.disarm_timeout()
+        fail(session, error)
+        if kind == 81 or kind == 83:
+            session.skipping = False
+            ready(session)
+        else:
+            session.skipping = True
+    return not session.terminating
+
+
+def run_point(session: SessionState, packet: tuple[Any, tuple[Any, ...], bytes, bool, int]) -> bool:
+    """Bind, Describe, Execute, Sync at once; False leaves them to the general way."""
+    prepared, params, formats, described, _ = packet
+    plan: Statement | None = prepared.statement
+    engine = session.engine
+    out = session.out
+    if plan is None:
+        return False
+    if plan.fast is not None:
+        if session.status_changes or session.guarded or len(formats) > 2:
+            return False
+        session.plans.statements += 1
+        out.append(messages.BIND_COMPLETE_NO_DATA if described else messages.BIND_COMPLETE)
+        try:
+            out.append(plan.fast(session))
+        except Exception as error:
+            fail(session, error)
+        out.append(READY[session.block])
+        return True
+    point = plan.point
+    if (
+        point is None
+        or plan.version != engine.catalog.version
+        or session.block == FAILED
+        or session.guarded
+        or (session.txn is not None and session.txn.catalog_changed)
+    ):
+        return False
+    columns = plan.columns
+    result = None
+    if columns is not None:
+        # The general way makes the format and any error of it; from then on it is here.
+        result = plan.formats.get(formats)
+        if result is None:
+            return False
+    session.query = plan.source
+    session.query_start = session.env.statement_timestamp = session.clock()
+    try:
+        txn = session.txn
+        if txn is None:
+            txn = transactions.ensure(session)
+        if plan.writes and txn.read_only:
+            return False
+        if plan.locks not in txn.weak_locks and not engine.lock_relations(session, plan.locks):
+            return False
+        session.statements_in_txn += 1
+        session.plans.statements += 1
+        context = session.point_context
+        if context is None:
+            context = session.point_context = engine.begin_statement(session)
+        else:
+            context.txn, context.snapshot = txn, engine.snapshot(txn)
+        if result is None:
+            out.append(messages.BIND_COMPLETE_NO_DATA if described else messages.BIND_COMPLETE)
+            count = point(context, params)
+            out.append(messages.command_complete(plan.tag, count))
+        else:
+            out.append(result.bound_described if described else messages.BIND_COMPLETE)
+            rows = point(context, params)
+            count = len(rows)
+            if count:
+                session.gated = True
+                out.append(wire_kernel.encode_rows(rows, result.codes, result.converters, session.env))
+            if count < 128 and plan.tag == "SELECT":
+                out.append(_SELECTED[count])
+            else:
+                out.append(messages.command_complete(plan.tag, count))
+        if session.block == IDLE:
+            transactions.commit(session)
+    except Exception as error:
+        fail(session, error)
+    if session.status_changes:
+        _report_status(session)
+    out.append(READY[session.block])
+    return True
+
+
+def sync(session: SessionState) -> None:
+    """End of an extended-query sequence: commit what is not in a block, then say ready."""
+    session.skipping = False
+    session.disarm_timeout()
+    if session.block == IDLE and session.txn is not None:
+        transactions.commit(session)
+    ready(session)
+
+
+def ready(session: SessionState) -> None:
+    """ReadyForQuery, after reports of changed settings."""
+    if session.status_changes:
+        _report_status(session)
+    session.several_statements = session.pipelined = session.commit_at_once = False
+    session.out.append(READY[session.block])
+    session.state_change = session.clock()
+
+
+def fail(session: SessionState, error: Exception) -> None:
+    """Answer an error, and fail or end the transaction."""
+    if isinstance(error, SqlError):
+        reported = error
+    elif isinstance(error, RecursionError):
+        reported = too_deep()
+    else:
+        LOGGER.error("internal error in a session", exc_info=error, extra={"query": session.query})
+        reported = InternalError(f"internal error: {type(error).__name__}: {error}")
+    session.interrupt_error = None
+    session.gated = True
+    # The transaction ends first: what it still waits for must not hold up the others.
+    try:
+        transactions.statement_failed(session)
+    except Exception as second:
+        LOGGER.exception("rollback failed")
+        session.terminating = True
+        reported = InternalError(f"could not roll back: {second}", severity="FATAL")
+        session.txn, session.block = None, IDLE
+    session.out.append(messages.error_response(reported))
+    if reported.severity in ("FATAL", "PANIC"):
+        session.terminating = True
+        session.port.close()
+
+
+def _report_status(session: SessionState) -> None:
+    """Tell the client of settings that have changed."""
+    for name, text in (session.status_changes or {}).items():
+        session.out.append(messages.parameter_status(name, text))
+    session.status_changes = None
+
+
+def too_deep() -> SqlError:
+    """54001, as PostgreSQL words it."""
+    return StatementTooComplex(
+        "stack depth limit exceeded",
+        hint='Increase the configuration parameter "max_stack_depth" (currently 2048kB), '
+        "after ensuring the platform's stack depth limit is adequate.",
+    )

@@ -1,0 +1,47 @@
+"""What SQL functions see of the session that runs them: ``types.registry.SessionView`` over ``SessionState``."""
+
+from __future__ import annotations
+
+from compute_node.hub import HUB
+from compute_node.session import setting_statements
+from compute_node.session.state import SessionState
+
+
+class FunctionView(SessionState):
+    """See ``types.registry.SessionView``."""
+
+    __slots__ = ()
+
+    def get_setting(self, name: str, missing_ok: bool) -> str | None:
+        """current_setting."""
+        return setting_statements.show(self, name, missing_ok)
+
+    def set_setting(self, name: str, value: str | None, is_local: bool) -> str:
+        """set_config."""
+        setting_statements.assign(self, name, value, is_local)
+        return setting_statements.show(self, name, False) or ""
+
+    def search_path_schemas(self, include_implicit: bool) -> list[str]:
+        """current_schemas."""
+        found: list[str] = self.catalog_function("search_path_schemas", include_implicit)
+        return found
+
+    def current_xid(self, assign: bool) -> int | None:
+        """The transaction's xid."""
+        found: int | None = self.catalog_function("current_xid", assign)
+        return found
+
+    def wal_lsn(self) -> int:
+        """The end of the log."""
+        return int(self.catalog_function("wal_lsn"))
+
+    def sleep(self, seconds: float) -> None:
+        """pg_sleep."""
+        HUB.sleep(seconds)
+        self.check_interrupts()
+
+    def signal_backend(self, pid: int, terminate: bool) -> bool:
+        """pg_cancel_backend and pg_terminate_backend; of the session itself they take effect at once."""
+        done = bool(self.catalog_function("signal_backend", pid, terminate))
+        self.check_interrupts()
+        return done

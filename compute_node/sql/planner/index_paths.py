@@ -1,0 +1,228 @@
+"""Rule: the ways to read one table through its indexes.
+
+index → its columns in the query's terms → clauses (``index_match``) → the scan keys that its method can use → paths
+with costs. Partial indexes take part when the conditions imply their predicate (``index_proof``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from compute_node.relations.access_methods import IS_NULL, METHODS, AccessMethod
+from compute_node.relations.descriptors import IndexDesc
+from compute_node.sql.expressions import Expr, SortKey
+from compute_node.sql.plan import IndexKey, IndexScan
+from compute_node.sql.planner.estimate import selectivity, table_pages, table_rows
+from compute_node.sql.planner.index_columns import column_class, index_columns
+from compute_node.sql.planner.index_cost import STARTUP, ScanSize, index_scan_cost
+from compute_node.sql.planner.index_match import IndexClause, IndexMatcher
+from compute_node.sql.planner.index_proof import Proof
+from compute_node.sql.planner.paths import ScanPath
+from compute_node.sql.planner.quals import local_vars
+from compute_node.sql.planner.state import Statement
+from compute_node.sql.query import RangeEntry
+
+
+@dataclass(slots=True)
+class Choice:
+    """The clauses that one scan uses. ``keys`` are those that the method applies itself; the rest of ``clauses`` are
+    checked on the rows. ``fixed``: leading columns that equal one value; ``point``: all columns do."""
+
+    keys: list[IndexClause]
+    clauses: list[IndexClause]
+    fixed: int
+    point: bool
+
+
+def choose(method: AccessMethod, columns: int, clauses: Sequence[Sequence[IndexClause]]) -> Choice | None:
+    """The scan keys for clauses by column; None when the method needs one that is not there.
+
+    Columns are taken from the first on: equality (or IS NULL, or an array of values) lets the scan go on to the next
+    column, bounds end it."""
+    keys: list[IndexClause] = []
+    fixed, single = 0, True
+    for found in clauses:
+        exact = next((each for each in found if each.strategy == method.equality and not each.array), None)
+        exact = exact or next((each for each in found if each.strategy == IS_NULL), None)
+        exact = exact or next((each for each in found if each.array), None)
+        if exact is not None:
+            keys.append(exact)
+            single = single and not exact.array
+            fixed += 1
+            continue
+        if method.ordered:
+            keys += [each for each in found if each.strategy != method.equality]
+        break
+    if not keys and not method.whole_scan:
+        return None
+    point = single and fixed == columns and all(key.strategy == method.equality for key in keys)
+    every = [each for found in clauses for each in found if each.exact or each in keys]
+    return Choice(keys, every, fixed if single else 0, point)
+
+
+class IndexPaths:
+    """The index paths of one statement's tables. ``keep_implied``: conditions that a partial index's predicate makes
+    true are checked all the same, because a newer version of the row may be locked or changed."""
+
+    def __init__(self, statement: Statement, entries: list[RangeEntry], keep_implied: bool) -> None:
+        self._statement = statement
+        self._catalog = statement.catalog
+        self._entries = entries
+        self._keep_implied = keep_implied
+
+    def paths(
+        self, rte: int, entry: RangeEntry, quals: Sequence[Expr], filter_quals: Sequence[Expr], order: Sequence[SortKey]
+    ) -> Iterator[tuple[ScanPath, bool]]:
+        """(path, whether its order is ``order``, whose expressions are the table's). ``quals``: conditions that may
+        become keys (with join conditions for a parameterised scan); ``filter_quals``: those that must hold of the rows
+        in any case."""
+        relation = entry.relation
+        if relation is None:
+            return
+        for index in relation.indexes:
+            if index.valid and index.ready:
+                yield from self._of_index(index, rte, entry, quals, filter_quals, order)
+
+    def _of_index(
+        self,
+        index: IndexDesc,
+        rte: int,
+        entry: RangeEntry,
+        quals: Sequence[Expr],
+        filter_quals: Sequence[Expr],
+        order: Sequence[SortKey],
+    ) -> Iterator[tuple[ScanPath, bool]]:
+        found = self.match(index, rte, entry, quals, filter_quals)
+        if found is None:
+            return
+        choice, predicate, columns = found
+        method = METHODS[index.method]
+        ordered, backward = self._order(index, method, columns, choice, order)
+        if not choice.keys and not ordered and not predicate:
+            return
+        path = self._path(index, rte, entry, choice, predicate, filter_quals)
+        if path.index is not None:
+            path.index.backward = backward
+        yield path, ordered
+
+    def match(
+        self, index: IndexDesc, rte: int, entry: RangeEntry, quals: Sequence[Expr], filter_quals: Sequence[Expr]
+    ) -> tuple[Choice, tuple[Expr, ...], tuple[Expr, ...]] | None:
+        """(the clauses to use, the predicate, the index's columns); None when the index cannot be used."""
+        relation = entry.relation
+        if relation is None:
+            return None
+        known = index_columns(self._catalog, relation, index, rte)
+        literals = self._statement.decisive_literals
+        if known.predicate and not Proof(self._catalog, filter_quals, literals).implies(known.predicate):
+            return None
+        matcher = IndexMatcher(self._catalog, index, known.columns, rte, literals)
+        method = METHODS[index.method]
+        clauses = [matcher.clauses(position, quals) for position in range(len(known.columns))]
+        choice = choose(method, len(known.columns), clauses)
+        return None if choice is None else (choice, known.predicate, known.columns)
+
+    def _path(
+        self,
+        index: IndexDesc,
+        rte: int,
+        entry: RangeEntry,
+        choice: Choice,
+        predicate: tuple[Expr, ...],
+        filter_quals: Sequence[Expr],
+    ) -> ScanPath:
+        relation = entry.relation
+        assert relation is not None
+        method = METHODS[index.method]
+        total = table_rows(relation)
+        used = [each.qual for each in choice.clauses if each.exact]
+        implied = [] if self._keep_implied else [item for item in filter_quals if item in predicate]
+        rest = [item for item in filter_quals if item not in used and item not in implied]
+        unique = index.unique and choice.point
+        fraction = 1.0
+        for item in _distinct([*(each.qual for each in choice.keys), *predicate]):
+            fraction *= selectivity(self._catalog, item, self._entries, total)
+        matched = 1.0 if unique else max(1.0, total * fraction)
+        rows = matched
+        checked = [each.qual for each in choice.clauses if each.exact and each not in choice.keys]
+        for item in _distinct([*rest, *checked]):
+            if item not in predicate:
+                rows *= selectivity(self._catalog, item, self._entries, total)
+        rows = min(matched, max(rows, 1.0))
+        size = ScanSize(total, table_pages(relation), matched, len(rest) + len(checked))
+        scan = IndexScan(
+            relation=relation,
+            index=index,
+            keys=tuple(
+                IndexKey(each.column, each.strategy, each.value, each.array, each.width) for each in choice.keys
+            ),
+            unique=unique,
+            point=choice.point,
+            alias=entry.alias,
+        )
+        return ScanPath(
+            relids=frozenset({rte}),
+            rows=rows,
+            startup=STARTUP,
+            cost=index_scan_cost(size),
+            required=frozenset(item for each in choice.clauses for item in local_vars(each.qual) if item.rte != rte),
+            rte=rte,
+            entry=entry,
+            filter=rest,
+            index=scan,
+            keys=used,
+            conditions=_distinct(each.shown for each in choice.clauses),
+            recheck=_distinct(used if method.lossy else checked),
+        )
+
+    def _order(
+        self,
+        index: IndexDesc,
+        method: AccessMethod,
+        columns: tuple[Expr, ...],
+        choice: Choice,
+        order: Sequence[SortKey],
+    ) -> tuple[bool, bool]:
+        """(the index gives the order, by reading backward). Columns fixed by equality may stand anywhere before."""
+        if not order or not method.ordered or any(key.array for key in choice.keys):
+            return False, False
+        position, direction, fixed = 0, None, choice.fixed
+        for key in order:
+            while position < len(columns) and columns[position] != key.expression and position < fixed:
+                position += 1
+            if key.expression in columns[:fixed]:
+                continue
+            position = max(position, fixed)
+            if position >= len(columns) or columns[position] != key.expression:
+                return False, False
+            if not self._sorts(index, position, columns[position]):
+                return False, False
+            descending = index.descending[position] if index.descending else False
+            nulls_first = index.nulls_first[position] if index.nulls_first else False
+            if (key.descending, key.nulls_first) == (descending, nulls_first):
+                backward = False
+            elif (key.descending, key.nulls_first) == (not descending, not nulls_first):
+                backward = True
+            else:
+                return False, False
+            if direction is not None and direction != backward:
+                return False, False
+            direction = backward
+            position += 1
+        return True, bool(direction)
+
+    def _sorts(self, index: IndexDesc, position: int, column: Expr) -> bool:
+        """Whether the column's order is its type's own: ORDER BY knows no other."""
+        opclass = column_class(self._catalog, index, position, column)
+        default = self._catalog.default_operator_class(column.type)
+        return opclass is not None and default is not None and opclass.family == default.family
+
+
+def _distinct(nodes: Iterable[Expr]) -> list[Expr]:
+    """Each once, in order; constants need not be hashable."""
+    found: list[Expr] = []
+    for node in nodes:
+        if node not in found:
+            found.append(node)
+    return found
