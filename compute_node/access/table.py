@@ -11,15 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from aurora.errors import LockNotAvailable, SerializationFailure, SqlError
+from aurora.errors import InvariantViolation, LockNotAvailable, SerializationFailure, SqlError
 from aurora.kernels import heap as heap_kernel
 from aurora.kernels import tuples as tuples_kernel
-from aurora.kernels.python.heap import BUSY, GONE, OK, RETRY, SELF
+from aurora.kernels.python.heap import BUSY, GONE, NEEDS_TOAST, OK, RETRY, SELF
 from aurora.page import PAGE_BYTES
 from compute_node.access.index_access import IndexAccess
 from compute_node.access.keys import row_codec
 from compute_node.access.methods import open_index
 from compute_node.access.read_ahead import ReadAhead
+from compute_node.access.toast import LAZY, Toaster
 from compute_node.access.vacuum_truncate import is_empty
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.txn.locks import FOR_KEY_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE, NOWAIT, SKIP_LOCKED, WAIT
@@ -62,6 +63,7 @@ class Table:
         self.heap: Any = heap_kernel.HeapFile(
             storage.arena, storage.mtr, storage.clog, self.file.map, self.codec, desc.relfile
         )
+        self.toast: Toaster | None = None if desc.toast is None else Toaster(self)
         self.projections: dict[tuple[tuple[int, ...], bool], Any] = {}
         self.fill_reserve = PAGE_BYTES * (100 - desc.fillfactor) // 100
         self._plans: dict[tuple[tuple[int, ...], tuple[int, ...]], UpdatePlan] = {}
@@ -77,6 +79,11 @@ class Table:
         self._insert = self.heap.insert
         self.indexes = [open_index(self, each) for each in desc.indexes if each.ready]
         self._by_oid = {each.desc.oid: each for each in self.indexes}
+        self._keyed = self._every
+        """every column, those that no index needs as they are stored"""
+        keys = {attno for index in self.indexes for attno in index.keys.attnos}
+        if self.toast is not None and 0 not in keys:
+            self._keyed = tuple(each % LAZY if each % LAZY in keys else each for each in self.toast.lazy_columns)
 
     def index(self, desc: IndexDesc) -> IndexAccess:
         """The index of that descriptor."""
@@ -114,6 +121,7 @@ class Table:
         """``scan`` of every ``step``-th block from ``start`` to before ``end``; with ``roots`` the tids are those of
         the chains' roots."""
         proj = self.projection(columns, want_tid)
+        codec, toast = self.codec, self.toast
         scan_page, page_no = self.heap.scan_page, self.file.map.page_no
         blocks = range(start, self.file.map.blocks if end is None else min(end, self.file.map.blocks), step)
         ahead = ReadAhead(self._cache, lambda at: page_no(blocks[at]), len(blocks))
@@ -121,11 +129,14 @@ class Table:
             for at, block in enumerate(blocks):
                 if at >= ahead.mark:
                     ahead.advance(at)
+                handles = codec.handles
                 while type(rows := scan_page(snapshot, block, proj, roots)) is not list:
                     if rows == page_no(block):
                         ahead.missed(at)
                     self._load(rows)
-                if rows:
+                if toast is not None and codec.handles != handles:
+                    yield from toast.resolved(rows, proj.eager)
+                elif rows:
                     yield rows
         finally:
             ahead.close()
@@ -135,9 +146,12 @@ class Table:
         proj = self.projections.get((columns, False)) or self.projection(columns, False)
         while True:
             row = self.heap.fetch(snapshot, tid, proj)
-            if type(row) is not int:
+            if type(row) is int:
+                self._load(row)
+            elif row is None or self.toast is None:
                 return row  # type: ignore[no-any-return]
-            self._load(row)
+            else:
+                return self.toast.row(row, proj.eager)
 
     # Inserting
 
@@ -150,6 +164,8 @@ class Table:
 
     def _insert_heap(self, txn: Txn, values: Sequence[Any]) -> int:
         image = self._encode(values)
+        if image is None:
+            image = self._toast_image(txn, values)
         self._reserve(WRITE_REDO_BYTES)
         xid = txn.write_xid or self._assign(txn)
         file = self.file
@@ -163,6 +179,12 @@ class Table:
                     self._load(-tid)
                     continue
             file.target = self._next_block(len(image) + self.fill_reserve)
+
+    def _toast_image(self, txn: Txn, values: Sequence[Any]) -> bytes:
+        """The image of a row that the codec found too long."""
+        if self.toast is None:
+            raise InvariantViolation(f"table {self.name} has a limit and no TOAST table")
+        return self.toast.image(txn, values)
 
     def _next_block(self, need: int) -> int:
         """A block with at least ``need`` free bytes as far as is known, else a new one."""
@@ -189,6 +211,8 @@ class Table:
                     # Somebody came in between: take the row back and look again.
                     while (outcome := self.heap.delete(tid, txn.write_xid, txn.cid)) < RETRY:
                         self._load(-outcome)
+                    if self.toast is not None:
+                        self.toast.drop_version(txn, tid)
                     break
             else:
                 return tid, 0
@@ -214,13 +238,18 @@ class Table:
         xid = txn.write_xid or self._assign(txn)
         tids: list[int] = []
         at, total = 0, len(rows)
+        rows = list(rows) if self.toast is not None else rows
         while at < total:
+            image = rows[at] if type(rows[at]) is bytes else self._encode(rows[at])
+            if image is None:
+                # ``fill_page`` ends a page before a row that needs TOAST; from here on it is given as its image.
+                image = rows[at] = self._toast_image(txn, rows[at])  # type: ignore[index]
             # The open page takes what it can, then those in which vacuum found room; the rest goes to fresh pages. A
             # page without a row is logged as one image.
             block = file.target
             if block >= 0:
                 self._reserve(WRITE_REDO_BYTES)
-                tid = self._insert(block, self._encode(rows[at]), xid, txn.cid, self.fill_reserve)
+                tid = self._insert(block, image, xid, txn.cid, self.fill_reserve)
                 if tid > 0:
                     tids.append(tid)
                     at += 1
@@ -229,19 +258,19 @@ class Table:
                     self._load(-tid)
                     continue
             self._reserve(WRITE_REDO_BYTES)
-            block = self._next_block(len(self._encode(rows[at])) + self.fill_reserve if file.free else 0)
+            block = self._next_block(len(image) + self.fill_reserve)
             frame = self._cache.get(file.map.page_no(block))
             if not is_empty(self._cache.arena.page(frame), self.relfile):
                 file.target = block
                 continue
-            image, count = heap.fill_page(rows, at, xid, txn.cid, self.fill_reserve)
+            page, count = heap.fill_page(rows, at, xid, txn.cid, self.fill_reserve)
             with storage.mtr:
-                storage.mtr.image(frame, image)
+                storage.mtr.image(frame, page)
             first = block << 16 | 1
             tids += range(first, first + count)
             at += count
             file.rows += count
-            file.target = block if at >= total else -1
+            file.target = block if at >= total or self.toast is not None else -1
         return tids
 
     # Meeting others
@@ -300,6 +329,8 @@ class Table:
         plan = self._plans.get((changed, needed))
         if plan is None:
             plan = self._plans[changed, needed] = UpdatePlan(self, changed, needed)
+        if self.toast is not None:
+            compute = self._resolving(compute, plan.projection)
         self._reserve(WRITE_REDO_BYTES)
         found = self._probe(tid, snapshot, plan.projection, txn.follow)
         entry = None
@@ -316,7 +347,7 @@ class Table:
                 xid = txn.write_xid or self._assign(txn)
                 new_tid: int = self._update(at, plan.positions, values, xid, txn.cid, plan.hot, plan.key_changed, -1)
                 if new_tid <= 0:
-                    new_tid = self._update_elsewhere(at, plan, values, xid, txn.cid, new_tid)
+                    new_tid = self._update_elsewhere(txn, at, plan, values, new_tid)
                 if new_tid != RETRY:
                     break
                 found = self._probe(tid, snapshot, plan.projection, txn.follow)
@@ -325,18 +356,32 @@ class Table:
         finally:
             if entry is not None:
                 self._locks.turn_over(entry)
+        if self.toast is not None:
+            self.toast.drop_superseded(txn, at, plan.positions, new_tid)
         if not (plan.hot and new_tid >> 16 == at >> 16):
             self.file.dead_rows += 1
             self._enter(txn, new_tid, plan)
         return new_tid
 
-    def _update_elsewhere(
-        self, tid: int, plan: UpdatePlan, values: Sequence[Any], xid: int, cid: int, outcome: int
-    ) -> int:
-        """Go on with an update whose page was missing or full: prune it, else put the new version on another page."""
-        block, pruned = -1, False
+    def _resolving(self, compute: Callable[[Row], Any], proj: Any) -> Callable[[Row], Any]:
+        """``compute`` with values in place of the handles that the projection may give."""
+        toast, eager = self.toast, proj.eager
+        if toast is None or not eager:
+            return compute
+        return lambda row: compute(toast.row(row, eager))
+
+    def _update_elsewhere(self, txn: Txn, tid: int, plan: UpdatePlan, values: Sequence[Any], outcome: int) -> int:
+        """Go on with an update whose page was missing or full, or whose new version is too long: TOAST, prune, else put
+        the new version on another page."""
+        block, pruned, positions, toasted = -1, False, plan.positions, False
         while outcome <= 0 and outcome != RETRY:
-            if outcome < 0:
+            if outcome == NEEDS_TOAST:
+                stored = self._toast_version(txn, tid, positions, values)
+                if stored is None:
+                    return RETRY
+                positions, values, toasted = tuple(range(len(stored))), stored, True
+                self._reserve(WRITE_REDO_BYTES)
+            elif outcome < 0:
                 self._load(-outcome)
             elif not pruned:
                 pruned = True
@@ -349,8 +394,30 @@ class Table:
                     self._reserve(WRITE_REDO_BYTES)
                     self.file.target = self._next_block(256 + self.fill_reserve)
                 block = self.file.target
-            outcome = self._update(tid, plan.positions, values, xid, cid, plan.hot, plan.key_changed, block)
+            xid, cid = txn.write_xid, txn.cid
+            outcome = self._update(tid, positions, values, xid, cid, plan.hot, plan.key_changed, block, toasted)
+        if outcome == RETRY and toasted and self.toast is not None:
+            # Somebody changed the row meanwhile: what was moved out of line belongs to no version.
+            old = {handle.value_id for handle in self.toast.externals(tid)}
+            for value in values:
+                if self.toast.is_external(value) and value.value_id not in old:
+                    self.toast.delete(txn, value)
         return outcome
+
+    def _toast_version(
+        self, txn: Txn, tid: int, positions: Sequence[int], values: Sequence[Any]
+    ) -> Sequence[Any] | None:
+        """The columns of version ``tid`` with ``positions`` set to ``values``, stored so that the row is short; None
+        when the version is gone."""
+        if self.toast is None:
+            raise InvariantViolation(f"table {self.name} has a limit and no TOAST table")
+        old = self.toast.version(tid)
+        if old is None:
+            return None
+        cells = list(old)
+        for position, value in zip(positions, values, strict=True):
+            cells[position] = value
+        return self.toast.shrink(txn, cells)
 
     def _enter(self, txn: Txn, tid: int, plan: UpdatePlan) -> None:
         """Index entries of a new version that is not heap-only."""
@@ -363,7 +430,7 @@ class Table:
 
     def _own_row(self, txn: Txn, tid: int) -> Row:
         snapshot = self.storage.txns.latest_snapshot(txn)
-        row = self.fetch(snapshot, tid, self._every)
+        row = self.fetch(snapshot, tid, self._keyed)
         if row is None:
             raise SerializationFailure("could not serialize access due to concurrent update")
         return row
@@ -393,6 +460,8 @@ class Table:
         """Delete the row whose version ``tid`` the snapshot sees; ``recheck`` gets the columns ``needed`` of a
         version newer than that. Whether it was deleted. Errors: 40001, 40P01, 55P03."""
         proj = self.projection(needed, False)
+        if self.toast is not None:
+            recheck = self._resolving(recheck, proj)
         self._reserve(WRITE_REDO_BYTES)
         entry = None
         try:
@@ -407,6 +476,8 @@ class Table:
                     self.file.dead_rows += 1
                     if entry is not None:
                         self._locks.row_taken(txn, self.relfile, at, 0, entry)
+                    if self.toast is not None:
+                        self.toast.drop_version(txn, at)
                     return True
                 if outcome < RETRY:
                     self._load(-outcome)
@@ -424,14 +495,15 @@ class Table:
             row = self._lock_beside_update(txn, snapshot, tid)
             if row is not None:
                 return row
-        found, entry = self._settle(txn, snapshot, tid, self.projection(self._every, False), level, wait)
+        proj = self.projection(self._every, False)
+        found, entry = self._settle(txn, snapshot, tid, proj, level, wait)
         try:
             if found is None:
                 return None
             if not txn.write_xid:
                 self._assign(txn)
             self._locks.hold_row(txn, self.relfile, found[1], level, entry)
-            return found[1], found[3]
+            return found[1], found[3] if self.toast is None else self.toast.row(found[3], proj.eager)
         finally:
             if entry is not None:
                 self._locks.turn_over(entry)

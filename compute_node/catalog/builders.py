@@ -35,9 +35,10 @@ def class_row(
     rows: float = -1.0,
     pages: int = 0,
     options: list[str] | None = None,
+    toast: int = 0,
 ) -> Row:
-    """A pg_class row. ``kind``: r, i, v or S."""
-    is_heap = kind == "r"
+    """A pg_class row. ``kind``: r, t, i, v or S."""
+    is_heap = kind in "rt"
     return make_row(
         "pg_class",
         {
@@ -50,6 +51,7 @@ def class_row(
             "relfilenode": relfile,
             "relpages": pages,
             "reltuples": rows,
+            "reltoastrelid": toast,
             "relhasindex": has_index,
             "relisshared": shared,
             "relpersistence": persistence,
@@ -58,7 +60,7 @@ def class_row(
             "relchecks": checks,
             "relhasrules": kind == "v",
             "relispopulated": True,
-            "relreplident": ("d" if namespace != 11 else "n") if is_heap else "n",
+            "relreplident": "d" if kind == "r" and namespace != 11 else "n",
             "relfrozenxid": 3 if is_heap else 0,
             "relminmxid": 1 if is_heap else 0,
             "reloptions": options,
@@ -90,7 +92,8 @@ def attribute_row(relation: int, column: ColumnDesc, item: PgType | None, *, dim
             "atttypmod": column.typmod,
             "attbyval": by_value,
             "attalign": align,
-            "attstorage": storage,
+            "attstorage": column.storage or storage,
+            "attcompression": column.compression,
             "attnotnull": column.not_null,
             "atthasdef": column.has_default,
             "attidentity": column.identity,

@@ -32,7 +32,7 @@ class Settings:
     """A session's settings."""
 
     def __init__(self) -> None:
-        self.values = {"search_path": '"$user", public'}
+        self.values = {"search_path": '"$user", public', "default_toast_compression": "pglz"}
 
 
 class Session:

@@ -27,6 +27,7 @@ from compute_node.catalog.ddl.relation import class_record, create_relation
 from compute_node.catalog.ddl.rewrite import truncate
 from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.shared_depend import record_owner
+from compute_node.catalog.ddl.toast import ensure_toast
 from compute_node.catalog.permissions import denied, denied_relation
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.session.state import IDLE
@@ -233,6 +234,7 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
         persistence="t" if schema[0].startswith("pg_temp_") else "p",
         options=storage_options(into.options) or None,
     )
+    desc = ensure_toast(ctx, desc.oid)
     if into.skipData:
         return "CREATE TABLE AS"
     ctx.changes.touch(desc.oid)
