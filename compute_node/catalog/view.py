@@ -62,6 +62,11 @@ class CatalogView:
         self._path = path
         self.trace: Trace | None = None
 
+    @property
+    def path(self) -> tuple[tuple[str, int], ...]:
+        """(name, OID) of each schema of the effective search path."""
+        return self._path
+
     def traced(self) -> CatalogView:
         """The same view, that notes what it is asked in ``trace``."""
         view = copy.copy(self)

@@ -136,6 +136,10 @@ class Engine(Protocol):
         """Analyze, plan and build one statement (``sql.parse.RawStatement``). Fills ``param_types``, also for the
         lifted literals' slots; returns ``(executable, set of literal offsets that were looked at)``."""
 
+    def still_valid(self, session: Any, executable: Any) -> bool:
+        """Whether an executable's plan may still run, for this session now: all objects that it names are what they
+        were, and the user holds the privileges that it needs. May wait for pages."""
+
     def session_function(self, session: Any, name: str, *args: Any) -> Any:
         """What SessionView's catalog_function, search_path_schemas, current_xid and wal_lsn ask of the engine."""
 

@@ -64,6 +64,9 @@ class Session:
     def get_setting(self, name: str, missing_ok: bool) -> str | None:
         return self.settings.values[name]
 
+    def environment_changed(self) -> None:
+        pass
+
     def clock(self) -> int:
         return 0
 

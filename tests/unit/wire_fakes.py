@@ -176,6 +176,9 @@ class FakeEngine:
     def begin_statement(self, session: Any) -> Any:
         return SimpleNamespace(session=session, txn=session.txn, snapshot=SimpleNamespace(lsn=self.volume.vdl))
 
+    def still_valid(self, session: Any, executable: Any) -> bool:
+        return False
+
     def session_function(self, session: Any, name: str, *args: Any) -> Any:
         if name == "check_database" and args[0] == "nowhere":
             raise InvalidCatalogName('database "nowhere" does not exist', severity="FATAL")

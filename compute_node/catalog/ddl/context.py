@@ -177,6 +177,7 @@ class DdlContext:
         if self.session.extra is None:
             self.session.extra = {}
         self.session.extra[TEMP_SCHEMA] = name
+        self.session.environment_changed()
         return name, oid
 
     def check_owner(self, desc: RelationDesc) -> None:
