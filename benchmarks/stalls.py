@@ -50,7 +50,9 @@ def statements(scale: float) -> dict[str, Heavy]:
         "sort": sql(f"select count(*) from (select md5(g::text) m from {source} order by m offset 0) s"),
         "sort of rows": sql("select count(*) from (select * from wide order by b, a offset 0) s"),
         "hash join": sql(f"select count(*) from {source} join generate_series(1, {big}) h on g = h"),
-        "nested loop": sql(f"select count(*) from generate_series(1, {times(3000)}) a, generate_series(1, {times(3000)}) b"),
+        "nested loop": sql(
+            f"select count(*) from generate_series(1, {times(3000)}) a, generate_series(1, {times(3000)}) b"
+        ),
         "aggregate": sql(f"select count(*) from (select g % 300000, count(*), sum(g) from {source} group by 1) s"),
         "distinct": sql(f"select count(*) from (select distinct g / 2 from {source}) s"),
         "set operation": sql(f"select count(*) from (select g from {source} except select g from {source}) s"),
@@ -83,7 +85,9 @@ def statements(scale: float) -> dict[str, Heavy]:
         "upper": sql(f"select length(upper(repeat('xé', {text // 4})))"),
         "string_to_array": sql(f"select cardinality(string_to_array(repeat('a,', {text // 20}), ','))"),
         "factorial": sql(f"select length(factorial({times(20_000)})::text)"),
-        "numeric power": sql("select length((1.0000001::numeric ^ 1000000.5)::text), length((7::numeric ^ 100000)::text)"),
+        "numeric power": sql(
+            "select length((1.0000001::numeric ^ 1000000.5)::text), length((7::numeric ^ 100000)::text)"
+        ),
     }
 
 
