@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from aurora.errors import SqlError
 from compute_node.types.registry import PgType
 
 
@@ -59,6 +60,12 @@ class Volume(Protocol):
 
     def when_durable(self, lsn: int, callback: Callable[..., None]) -> None:
         """Call back (with whatever arguments) once ``vdl`` ≥ lsn."""
+
+    def holds_back(self, now_s: float) -> bool:
+        """Whether nothing may be shown now: this process stood still, and another writer may have opened the volume."""
+
+    def when_sure(self, done: Callable[[SqlError | None], None]) -> None:
+        """Call ``done(None)`` once nothing is held back any more, ``done(error)`` when this instance is over."""
 
 
 class Catalog(Protocol):

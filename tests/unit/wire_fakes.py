@@ -38,6 +38,15 @@ class FakeVolume:
             self.vdl = lsn
         return lsn
 
+    late = False
+    sure: list[Any] = []
+
+    def holds_back(self, _now_s: float) -> bool:
+        return self.late
+
+    def when_sure(self, done: Any) -> None:
+        self.sure.append(done)
+
     def when_durable(self, lsn: int, callback: Any) -> None:
         if lsn <= self.vdl:
             callback(None)
