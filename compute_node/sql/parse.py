@@ -20,6 +20,7 @@ from pglast import ast
 from pglast.parser import ParseError, parse_sql, parse_sql_json
 
 from aurora.errors import InvalidEscapeSequence, NotSupported, ReservedName, SqlError, SqlSyntaxError
+from compute_node.sql.long_literals import Cut, cut, moved, restore
 from compute_node.work.account import Account
 from compute_node.work.workers import NoCollection, run_in_thread
 
@@ -126,9 +127,23 @@ def _parse_long(source: str) -> list[RawStatement]:
     account.charge(TREE_BYTES * source.count(",") + 3 * len(source))
     try:
         with NoCollection():
-            return _parse(source)
+            shorter = cut(source)
+            if shorter is None:
+                return _parse(source)
+            try:
+                raw = parse_sql(shorter.text)
+            except ParseError as error:
+                raise _moved(_syntax_error(shorter.text, error), shorter) from None
+            restore(shorter, raw, _slots)
+            return _statements(source, raw)
     finally:
         account.close()
+
+
+def _moved(error: SqlError, shorter: Cut) -> SqlError:
+    if error.position is not None:
+        error.position = moved(shorter, error.position - 1) + 1
+    return error
 
 
 def _parse(source: str) -> list[RawStatement]:
