@@ -57,7 +57,7 @@ class Session:
         self.details: list[str | None] = []
         self.block = IN_BLOCK
         self.several_statements = False
-        self.query, self.query_start, self.statements_in_txn = "", 0, 0
+        self.query, self.query_start, self.statements_in_txn, self.depth = "", 0, 0, 0
         self.plans = PlanCache()
         self.interrupt_error = None
 
@@ -152,7 +152,7 @@ class Engine:
         query = analyze(statement.node, view, param_types, source, session=session)
         return build(plan(query, view, {}), view), set()
 
-    def begin_statement(self, session: Any) -> ExecContext:
+    def begin_statement(self, session: Any, snapshot: Any = None) -> ExecContext:
         snapshot = self.storage.txns.snapshot(session.txn)
         return ExecContext(session, session.txn, snapshot, session.env, self.storage, self.catalog.view(session))
 

@@ -74,13 +74,15 @@ class NestLoopNode(Node):
                     joined = join(ctx, row, inner_rows)
                     if joined:
                         hit = True
+                        if kind == "semi":
+                            out.append(joined[0])
                         if kind in ("semi", "anti"):
                             break
                         out += joined
                         if len(out) >= BATCH_ROWS:
                             yield out
                             out = []
-                if (kind == "semi" and hit) or (not hit and kind in ("left", "anti")):
+                if not hit and kind in ("left", "anti"):
                     out.append(self._pad(ctx, row, self._nulls))
                 if len(out) >= BATCH_ROWS:
                     ctx.check()
