@@ -44,10 +44,10 @@ class TinySession(support_exec.FakeSession):
         self.checks = 0
         self.canceled_after = -1
 
-    @property
-    def cancel_requested(self) -> bool:  # type: ignore[override]
+    def check_interrupts(self) -> None:
         self.checks += 1
-        return self.checks == self.canceled_after
+        if self.checks == self.canceled_after:
+            raise QueryCanceled("canceled")
 
 
 class Database:
