@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -530,5 +531,20 @@ def test_a_filter_is_applied_before_the_rest_is_read(monkeypatch: pytest.MonkeyP
         assert len(read) == 2
         rows, read = fetched(session, monkeypatch, "select id from t where a like '%" + NOISE[8990:9000] + "'")
         assert len(rows) == len(read) == 10
+
+    on_engine(body)
+
+
+def test_handles_in_a_temporary_file_come_back() -> None:
+    def body(session: Session) -> None:
+        session.run("create table t (id int primary key, a text)")
+        put(session, NOISE[:9000])
+        put(session, WORDS * 200, 2)
+        table = session.engine.storage.table(session.engine.catalog.view(session).find_relation(None, "t"))
+        with session.engine.storage.txns.reading("test") as snapshot:
+            [rows] = list(table.scan(snapshot, (2 + stored.LAZY,), False))
+        again = pickle.loads(pickle.dumps(rows))
+        assert again == rows
+        assert [stored.resolved_row(row, (0,)) for row in again] == [(NOISE[:9000],), (WORDS * 200,)]
 
     on_engine(body)

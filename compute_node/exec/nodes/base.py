@@ -37,6 +37,11 @@ class Node(ABC):
         some from now on. Asked once, before the node runs; see ``exec/stored_values.py``."""
         return frozenset()
 
+    @property
+    def is_lookup(self) -> bool:
+        """Whether ``fetch`` is a look-up of few rows, cheaper than ``batches``."""
+        return False
+
     def fetch(self, ctx: ExecContext) -> Batch:
         """All rows at once."""
         return concatenate(self.batches(ctx))
