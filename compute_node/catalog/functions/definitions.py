@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,44 +11,23 @@ from pglast.stream import IndentedStream
 from aurora.errors import InvariantViolation, UndefinedColumn, UndefinedTable
 from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.functions.names import regclass_in
+from compute_node.catalog.layer import split_expressions
 from compute_node.catalog.rows import Record
+from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS
 from compute_node.sql.analyze.stored import analyze_stored
-from compute_node.sql.deparse import deparse
+from compute_node.sql.deparse import deparse, quote_literal
+from compute_node.sql.deparse_pretty import deparse_pretty
 from compute_node.sql.expressions import Expr, Var
 
-_QUOTED = re.compile(r"('(?:[^']|'')*')")
-_CAST_NUMBER = re.compile(r"\((\d+(?:\.\d+)?)\)::")
 _CLASS_RELATION = CATALOGS["pg_class"].desc.oid
 
 
-def _bare(text: str, pretty: bool) -> str:
-    """Stored expressions carry all their parentheses; pretty output leaves out the outer ones, and those around a
-    number that is cast."""
-    if pretty:
-        parts = _QUOTED.split(text)
-        parts[::2] = [_CAST_NUMBER.sub(r"\1::", part) for part in parts[::2]]
-        text = "".join(parts)
-    if pretty and text.startswith("(") and text.endswith(")") and _closes_at_end(text):
-        return text[1:-1]
-    return text
-
-
-def _closes_at_end(text: str) -> bool:
-    depth, quote = 0, ""
-    for at, character in enumerate(text):
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "'\"":
-            quote = character
-        elif character == "(":
-            depth += 1
-        elif character == ")":
-            depth -= 1
-            if depth == 0 and at < len(text) - 1:
-                return False
-    return depth == 0
+def _pretty(call: Call, desc: RelationDesc | None, text: str) -> str:
+    """A stored expression with only the parentheses that it needs."""
+    found = analyze_stored(call.view, desc, text, "INDEX", session=call.session)
+    return deparse_pretty(found, call.view, desc, call.session.env)
 
 
 def get_expr(call: Call, text: str, oid: int, pretty: bool = False) -> str:
@@ -58,7 +36,12 @@ def get_expr(call: Call, text: str, oid: int, pretty: bool = False) -> str:
         desc = call.view.relation(oid)
         expr = analyze_stored(call.view, desc, text, "DEFAULT", session=call.session)
         text = deparse(expr, call.view, lambda leaf: _column_name(desc, leaf), call.session.env)
-    return _bare(text, pretty)
+    if "\n" in text:
+        texts = [each[1:-1] if each.startswith("(") else each for each in split_expressions(text)]
+        return ", ".join(_pretty(call, call.view.relation(oid), each) if pretty else each for each in texts)
+    if text.startswith("((") and text.endswith("))"):
+        text = text[1:-1]
+    return _pretty(call, call.view.relation(oid), text) if pretty else text
 
 
 def _column_name(desc: RelationDesc | None, leaf: Expr) -> str:
@@ -75,24 +58,44 @@ def _index(call: Call, oid: int) -> tuple[RelationDesc, IndexDesc] | None:
     return next(((table, index) for index in table.indexes if index.oid == oid), None)
 
 
-def _column_texts(table: RelationDesc, index: IndexDesc, *, alone: bool = False, pretty: bool = False) -> list[str]:
-    """Key columns as CREATE INDEX writes them; ``alone``: without order, as pg_get_indexdef's second form gives
-    them."""
+def _column_texts(
+    call: Call, table: RelationDesc, index: IndexDesc, *, alone: bool = False, pretty: bool = False
+) -> list[str]:
+    """Key columns as CREATE INDEX writes them; ``alone``: without collation, class and order, as pg_get_indexdef's
+    second form gives them."""
     expressions = iter(index.expressions)
     texts = []
     for place, attno in enumerate(index.columns):
-        if attno:
-            text = quote_identifier(table.columns[attno - 1].name)
-        else:
-            text = next(expressions)
-            if alone and pretty:
-                text = _bare(text, True)
+        text = quote_identifier(table.columns[attno - 1].name) if attno else next(expressions)
+        if not attno and pretty:
+            shown = _pretty(call, table, text)
+            text = f"({shown})" if text.startswith("(") else shown
         if not alone:
+            text += _collation_text(call, table, index, place) + _class_text(call, index, place)
             descending, first = index.descending[place], index.nulls_first[place]
-            text += " DESC" if descending else ""
-            text += " NULLS FIRST" if first and not descending else " NULLS LAST" if descending and not first else ""
+            if METHODS[index.method].ordered:
+                text += " DESC" if descending else ""
+                text += " NULLS FIRST" if first and not descending else ""
+                text += " NULLS LAST" if descending and not first else ""
         texts.append(text)
     return texts
+
+
+def _collation_text(call: Call, table: RelationDesc, index: IndexDesc, place: int) -> str:
+    attno, collation = index.columns[place], index.collations[place]
+    usual = table.columns[attno - 1].collation if attno else call.view.type(index.key_types[place]).collation
+    found = call.view.collation(collation) if collation and collation != usual else None
+    return "" if found is None else f" COLLATE {quote_identifier(found.name)}"
+
+
+def _class_text(call: Call, index: IndexDesc, place: int) -> str:
+    """The operator class, where it is not the type's default."""
+    method = METHODS[index.method].oid
+    default = call.view.default_operator_class(index.key_types[place], method)
+    if default is not None and default.oid == index.operator_classes[place]:
+        return ""
+    found = call.view.operator_class(index.operator_classes[place])
+    return "" if found is None else f" {quote_identifier(found.name)}"
 
 
 def get_indexdef(call: Call, oid: int, column: int = 0, pretty: bool = False) -> str | None:
@@ -102,23 +105,28 @@ def get_indexdef(call: Call, oid: int, column: int = 0, pretty: bool = False) ->
         return None
     table, index = found
     if column:
-        texts = _column_texts(table, index, alone=True, pretty=pretty)
+        texts = _column_texts(call, table, index, alone=True, pretty=pretty)
         texts += [quote_identifier(table.columns[attno - 1].name) for attno in index.included]
         return texts[column - 1] if column <= len(texts) else ""
     desc = call.view.relation(oid)
     name = call.relation_name(table) if pretty else f"{quote_identifier(table.schema)}.{quote_identifier(table.name)}"
     text = f"CREATE {'UNIQUE ' if index.unique else ''}INDEX {quote_identifier(index.name)} ON {name}"
-    text += f" USING {index.method} ({', '.join(_column_texts(table, index))})"
+    text += f" USING {index.method} ({', '.join(_column_texts(call, table, index, pretty=pretty))})"
     if index.included:
         text += f" INCLUDE ({', '.join(quote_identifier(table.columns[attno - 1].name) for attno in index.included)})"
     if index.nulls_not_distinct:
         text += " NULLS NOT DISTINCT"
     if desc is not None and desc.options:
         pairs = (option.partition("=") for option in desc.options)
-        text += " WITH (" + ", ".join(f"{key}='{value}'" for key, _, value in pairs) + ")"
+        text += " WITH (" + ", ".join(f"{key}={_option_value(value)}" for key, _, value in pairs) + ")"
     if index.predicate is not None:
-        text += f" WHERE {_bare(index.predicate, pretty)}"
+        text += f" WHERE {_pretty(call, table, index.predicate) if pretty else index.predicate}"
     return text
+
+
+def _option_value(value: str) -> str:
+    """The value as it is where it could be a name, else as a literal."""
+    return value if quote_identifier(value) == value else quote_literal(value)
 
 
 def get_constraintdef(call: Call, oid: int, pretty: bool = False) -> str | None:
@@ -128,7 +136,7 @@ def get_constraintdef(call: Call, oid: int, pretty: bool = False) -> str | None:
     if row is None or table is None:
         return None
     if row.contype == "c":
-        text = f"CHECK ({_bare(row.conbin, pretty)})"
+        text = f"CHECK ({_pretty(call, table, row.conbin) if pretty else row.conbin})"
         return text + (" NO INHERIT" if row.connoinherit else "") + ("" if row.convalidated else " NOT VALID")
     names = ", ".join(quote_identifier(table.columns[attno - 1].name) for attno in row.conkey or ())
     text = "PRIMARY KEY" if row.contype == "p" else "UNIQUE"
