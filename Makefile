@@ -19,11 +19,13 @@ PYTEST_ARGS ?=
 
 install: $(STAMP)
 
+# The kernels are compiled while pip fetches and unpacks: neither waits for the other.
 $(STAMP): pyproject.toml setup.py $(KERNELS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade "setuptools>=77" "Cython>=3.1" wheel
-	AURORA_BUILD_KERNELS=0 $(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[dev]"
-	$(BIN)/python setup.py --quiet build_ext --inplace --parallel $(JOBS)
+	$(BIN)/python -m pip install --quiet --no-compile "setuptools>=77" "Cython>=3.1" wheel
+	@$(BIN)/python setup.py --quiet build_ext --inplace --parallel $(JOBS) & kernels=$$!; \
+	AURORA_BUILD_KERNELS=0 $(BIN)/python -m pip install --quiet --no-compile --no-build-isolation --editable ".[dev]" \
+	|| { kill $$kernels; exit 1; }; wait $$kernels
 	$(BIN)/python -c "import aurora.kernels as k; print('kernels:', k.IMPLEMENTATION)"
 	$(BIN)/python -m compute_node.catalog.bootstrap
 	touch $(STAMP)
@@ -40,7 +42,9 @@ lint: install
 types: install
 	$(BIN)/mypy
 
-check: lint types test
+check:
+	$(MAKE) lint types
+	$(MAKE) test
 
 bench: install
 	$(BIN)/python -m benchmarks.compare

@@ -57,11 +57,12 @@ def kernels() -> list[Extension]:
         Extension(
             f"aurora.kernels.native.{path.stem}",
             [path.relative_to(HERE).as_posix()],
-            extra_compile_args=["-O3", "-fno-strict-aliasing", "-g0"],
+            extra_compile_args=["-O2", "-fno-strict-aliasing", "-g0"],
         )
         for path in sources
     ]
-    return list(cythonize(extensions, language_level=3, nthreads=0))
+    jobs = int(os.environ.get("AURORA_BUILD_JOBS") or os.cpu_count() or 1)
+    return list(cythonize(extensions, language_level=3, nthreads=jobs if jobs > 1 else 0, quiet=True))
 
 
 setup(ext_modules=kernels(), cmdclass={"build_ext": BuildKernels})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from aurora.errors import InsufficientPrivilege, ReadOnlySqlTransaction, UndefinedTable, WrongObjectType
 from compute_node.access.storage import Storage
@@ -17,6 +17,7 @@ from compute_node.catalog.ddl import Ddl
 from compute_node.catalog.ddl.sequence import Sequences
 from compute_node.catalog.functions import advisory, catalog_function
 from compute_node.catalog.permissions import check_required
+from compute_node.catalog.view import Trace, still_true
 from compute_node.exec.context import ExecContext
 from compute_node.exec.copy_target import CopyTarget, input_columns
 from compute_node.exec.executable import Executable, build
@@ -35,6 +36,14 @@ from compute_node.sql.required import RelationAccess, Required
 from compute_node.txn.locks import ROW_EXCLUSIVE, WeakLocks
 from compute_node.types.acl import INSERT
 from compute_node.volume.commands import FleetCommands
+
+
+class Told(NamedTuple):
+    """What the catalog has told of the objects that a plan names: the plan is valid as long as it would be told the
+    same, along the same search path."""
+
+    path: tuple[tuple[str, int], ...]
+    answers: Trace
 
 
 class Engine:
@@ -76,10 +85,11 @@ class Engine:
             session.txn = None
             self.txns.abort(txn)
 
-    def begin_statement(self, session: Any) -> ExecContext:
-        """The context of the session's next statement, with a snapshot of now."""
+    def begin_statement(self, session: Any, snapshot: Any = None) -> ExecContext:
+        """The context of the session's next statement, with that snapshot or one of now."""
         txn = session.txn
-        return ExecContext(session, txn, self.snapshot(txn), session.env, self.storage, self.catalog)
+        reading = self.snapshot(txn) if snapshot is None else snapshot
+        return ExecContext(session, txn, reading, session.env, self.storage, self.catalog)
 
     def lock_relations(self, session: Any, locks: WeakLocks) -> bool:
         """Take a statement's relation locks for the session's transaction; may wait. False: the catalog has changed
@@ -105,7 +115,7 @@ class Engine:
         slots, decisive = lifted or {}, set[int]()
         while True:
             version = self.catalog.version
-            view = self.catalog.view(session)
+            view = self.catalog.view(session).traced()
             planned = plan(analyze(node, view, param_types, source, slots, session), view, session.settings)
             if found := {offset for offset, slot in slots.items() if slot in planned.decisive_slots}:
                 # Their values decide whether an index can be used: they stay literals.
@@ -128,12 +138,30 @@ class Engine:
         """Analyze, plan and build; see ``session.engine.Engine.compile``."""
         planned, view = self._plan(statement.node, session, param_types, source, lifted)
         executable = build(planned, view, param_types)
+        executable.told = Told(view.path, dict(view.trace or {}))
         try:
             check_required(view, session.user_oid, planned.privileges)
         except InsufficientPrivilege as error:
             # The plan may be made (PREPARE, Parse) and described; it is not run.
             executable.refuse(error.message)
         return executable, set(planned.kept_literals)
+
+    def still_valid(self, session: Any, executable: Executable) -> bool:
+        """See ``session.engine.Engine.still_valid``."""
+        told = executable.told
+        if executable.refused is not None or not isinstance(told, Told):
+            return False
+        while True:
+            view = self.catalog.view(session)
+            if told.path != view.path or not still_true(view.layer, told.answers):
+                return False
+            if self.catalog.layer(session) is view.layer:
+                break
+        try:
+            check_required(view, session.user_oid, executable.planned.privileges)
+        except InsufficientPrivilege:
+            return False
+        return True
 
     def explain(
         self, session: Any, statement: RawStatement, options: dict[str, Any], param_types: list[int], source: str

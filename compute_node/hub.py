@@ -204,6 +204,11 @@ class Hub:
         task.add_done_callback(finished)
         return self.wait(waiter)
 
+    def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Run ``function(*args)``, which releases the interpreter's lock and touches nothing shared, in a thread and
+        wait for its result. An interrupt ends the wait, not the work."""
+        return self.await_(asyncio.to_thread(function, *args))
+
     def beside(self, awaitable: Any, done: Callable[[Any], None]) -> asyncio.Future[Any]:
         """Run an asyncio awaitable that no greenlet waits for. ``done`` gets its result, on the loop's side where
         nothing may wait; None when it was cancelled or failed. An error that is no SqlError is a defect, and told.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,6 +14,7 @@ from hypothesis import settings
 
 from aurora.programs.supervisor import LOOPBACK, Cluster
 from aurora.rpc import secret
+from tests.log_rule import WATCH, unexpected
 
 settings.register_profile("aurora", deadline=None)
 settings.load_profile("aurora")
@@ -43,8 +46,25 @@ def start_cluster(
     )
     with cluster.changing() as spec:
         spec.settings.update(settings or {})
+    WATCH.follow(cluster.data / "log")
     cluster.up()
     return cluster
+
+
+@pytest.fixture(autouse=True)
+def _no_unexpected_log_lines(request: pytest.FixtureRequest) -> Iterator[None]:
+    """See ``log_rule``."""
+    root = logging.getLogger()
+    root.addHandler(WATCH)
+    yield
+    root.removeHandler(WATCH)
+    lines = unexpected(request.node, WATCH.take())
+    report = os.environ.get("AURORA_LOG_REPORT")
+    if report and lines:
+        with open(report, "a") as file:
+            file.writelines(f"{request.node.nodeid}\t{line}\n" for line in lines)
+    elif lines and os.environ.get("AURORA_LOG_RULE"):
+        pytest.fail("log lines that the test does not expect:\n" + "\n".join(lines), pytrace=False)
 
 
 @pytest.fixture

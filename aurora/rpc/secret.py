@@ -67,9 +67,7 @@ class SecretCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         # On the wire a refusal is the same for every kind of call.
         self._refuse = grpc.stream_stream_rpc_method_handler(_refuse)
 
-    async def intercept_service(
-        self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
-    ) -> Any:
+    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any) -> Any:
         """See ``grpc.aio.ServerInterceptor``."""
         shown = dict(handler_call_details.invocation_metadata).get(HEADER)
         return await continuation(handler_call_details) if fits(self._secret, shown) else self._refuse

@@ -91,6 +91,9 @@ class RelationFile:
         """blocks handed out and not used after all"""
         self.free: dict[int, int] = {}
         """blocks with room → bytes, as found by vacuum; a hint"""
+        self.next_value_id = 0
+        """of a TOAST table: the id of its next value, 0 not known yet"""
+        self.value_ids_wrapped = False
 
     @property
     def creator(self) -> int:

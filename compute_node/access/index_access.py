@@ -104,7 +104,13 @@ class HeapReader:
         self._fetch_many = table.heap.fetch_many
 
     def rows(self, snapshot: Any, tids: list[int], proj: Any) -> Iterator[list[Row]]:
-        """All in one batch when their pages are here."""
+        """All in one batch when their pages are here and their values not too long."""
+        found, toast = self._rows(snapshot, tids, proj), self._table.toast
+        if toast is None or not proj.eager:
+            return found
+        return (part for rows in found for part in toast.resolved(rows, proj.eager))
+
+    def _rows(self, snapshot: Any, tids: list[int], proj: Any) -> Iterator[list[Row]]:
         rows = self._fetch_many(snapshot, tids, proj)
         if type(rows) is list:
             yield rows

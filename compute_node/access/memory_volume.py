@@ -86,6 +86,14 @@ class MemoryVolume:
             redo.apply(page, ops, 0, len(ops), at)
         del self._records[:applied]
 
+    def holds_back(self, _now_s: float) -> bool:
+        """No other writer can open it."""
+        return False
+
+    def when_sure(self, done: Done) -> None:
+        """It always is."""
+        done(None)
+
     def when_durable(self, lsn: int, done: Done) -> None:
         """Call ``done(None)`` once ``vdl`` ≥ lsn."""
         if self.vdl >= lsn:

@@ -11,21 +11,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from aurora.errors import LockNotAvailable, SerializationFailure, SqlError
+from aurora.errors import InvariantViolation, LockNotAvailable, SerializationFailure, SqlError
 from aurora.kernels import heap as heap_kernel
 from aurora.kernels import tuples as tuples_kernel
-from aurora.kernels.python.heap import BUSY, GONE, OK, RETRY, SELF
+from aurora.kernels.python.heap import BUSY, GONE, NEEDS_TOAST, OK, RETRY, SELF
 from aurora.page import PAGE_BYTES
 from compute_node.access.index_access import IndexAccess
 from compute_node.access.keys import row_codec
 from compute_node.access.methods import open_index
 from compute_node.access.read_ahead import ReadAhead
+from compute_node.access.toast import LAZY, Toaster
 from compute_node.access.vacuum_truncate import is_empty
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.txn.locks import FOR_KEY_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE, NOWAIT, SKIP_LOCKED, WAIT
 from compute_node.txn.transaction import Txn
 
 Row = tuple[Any, ...]
+Compute = Callable[[Row], Sequence[Any] | None]
 
 WRITE_REDO_BYTES = 2 * PAGE_BYTES
 """Log space reserved for one row's heap change: at most two page images' worth."""
@@ -62,6 +64,7 @@ class Table:
         self.heap: Any = heap_kernel.HeapFile(
             storage.arena, storage.mtr, storage.clog, self.file.map, self.codec, desc.relfile
         )
+        self.toast: Toaster | None = None if desc.toast is None else Toaster(self)
         self.projections: dict[tuple[tuple[int, ...], bool], Any] = {}
         self.fill_reserve = PAGE_BYTES * (100 - desc.fillfactor) // 100
         self._plans: dict[tuple[tuple[int, ...], tuple[int, ...]], UpdatePlan] = {}
@@ -77,6 +80,11 @@ class Table:
         self._insert = self.heap.insert
         self.indexes = [open_index(self, each) for each in desc.indexes if each.ready]
         self._by_oid = {each.desc.oid: each for each in self.indexes}
+        self._keyed = self._every
+        """every column, those that no index needs as they are stored"""
+        keys = {attno for index in self.indexes for attno in index.keys.attnos}
+        if self.toast is not None and 0 not in keys:
+            self._keyed = tuple(each % LAZY if each % LAZY in keys else each for each in self.toast.lazy_columns)
 
     def index(self, desc: IndexDesc) -> IndexAccess:
         """The index of that descriptor."""
@@ -114,6 +122,7 @@ class Table:
         """``scan`` of every ``step``-th block from ``start`` to before ``end``; with ``roots`` the tids are those of
         the chains' roots."""
         proj = self.projection(columns, want_tid)
+        codec, toast = self.codec, self.toast
         scan_page, page_no = self.heap.scan_page, self.file.map.page_no
         blocks = range(start, self.file.map.blocks if end is None else min(end, self.file.map.blocks), step)
         ahead = ReadAhead(self._cache, lambda at: page_no(blocks[at]), len(blocks))
@@ -121,11 +130,14 @@ class Table:
             for at, block in enumerate(blocks):
                 if at >= ahead.mark:
                     ahead.advance(at)
+                handles = codec.handles
                 while type(rows := scan_page(snapshot, block, proj, roots)) is not list:
                     if rows == page_no(block):
                         ahead.missed(at)
                     self._load(rows)
-                if rows:
+                if toast is not None and codec.handles != handles:
+                    yield from toast.resolved(rows, proj.eager)
+                elif rows:
                     yield rows
         finally:
             ahead.close()
@@ -135,9 +147,12 @@ class Table:
         proj = self.projections.get((columns, False)) or self.projection(columns, False)
         while True:
             row = self.heap.fetch(snapshot, tid, proj)
-            if type(row) is not int:
+            if type(row) is int:
+                self._load(row)
+            elif row is None or self.toast is None:
                 return row  # type: ignore[no-any-return]
-            self._load(row)
+            else:
+                return self.toast.row(row, proj.eager)
 
     # Inserting
 
@@ -150,6 +165,8 @@ class Table:
 
     def _insert_heap(self, txn: Txn, values: Sequence[Any]) -> int:
         image = self._encode(values)
+        if image is None:
+            image = self._toast_image(txn, values)
         self._reserve(WRITE_REDO_BYTES)
         xid = txn.write_xid or self._assign(txn)
         file = self.file
@@ -163,6 +180,12 @@ class Table:
                     self._load(-tid)
                     continue
             file.target = self._next_block(len(image) + self.fill_reserve)
+
+    def _toast_image(self, txn: Txn, values: Sequence[Any]) -> bytes:
+        """The image of a row that the codec found too long."""
+        if self.toast is None:
+            raise InvariantViolation(f"table {self.name} has a limit and no TOAST table")
+        return self.toast.image(txn, values)
 
     def _next_block(self, need: int) -> int:
         """A block with at least ``need`` free bytes as far as is known, else a new one."""
@@ -189,6 +212,8 @@ class Table:
                     # Somebody came in between: take the row back and look again.
                     while (outcome := self.heap.delete(tid, txn.write_xid, txn.cid)) < RETRY:
                         self._load(-outcome)
+                    if self.toast is not None:
+                        self.toast.drop_version(txn, tid)
                     break
             else:
                 return tid, 0
@@ -214,13 +239,18 @@ class Table:
         xid = txn.write_xid or self._assign(txn)
         tids: list[int] = []
         at, total = 0, len(rows)
+        rows = list(rows) if self.toast is not None else rows
         while at < total:
+            image = rows[at] if type(rows[at]) is bytes else self._encode(rows[at])
+            if image is None:
+                # ``fill_page`` ends a page before a row that needs TOAST; from here on it is given as its image.
+                image = rows[at] = self._toast_image(txn, rows[at])  # type: ignore[index]
             # The open page takes what it can, then those in which vacuum found room; the rest goes to fresh pages. A
             # page without a row is logged as one image.
             block = file.target
             if block >= 0:
                 self._reserve(WRITE_REDO_BYTES)
-                tid = self._insert(block, self._encode(rows[at]), xid, txn.cid, self.fill_reserve)
+                tid = self._insert(block, image, xid, txn.cid, self.fill_reserve)
                 if tid > 0:
                     tids.append(tid)
                     at += 1
@@ -229,19 +259,19 @@ class Table:
                     self._load(-tid)
                     continue
             self._reserve(WRITE_REDO_BYTES)
-            block = self._next_block(len(self._encode(rows[at])) + self.fill_reserve if file.free else 0)
+            block = self._next_block(len(image) + self.fill_reserve)
             frame = self._cache.get(file.map.page_no(block))
             if not is_empty(self._cache.arena.page(frame), self.relfile):
                 file.target = block
                 continue
-            image, count = heap.fill_page(rows, at, xid, txn.cid, self.fill_reserve)
+            page, count = heap.fill_page(rows, at, xid, txn.cid, self.fill_reserve)
             with storage.mtr:
-                storage.mtr.image(frame, image)
+                storage.mtr.image(frame, page)
             first = block << 16 | 1
             tids += range(first, first + count)
             at += count
             file.rows += count
-            file.target = block if at >= total else -1
+            file.target = block if at >= total or self.toast is not None else -1
         return tids
 
     # Meeting others
@@ -250,7 +280,8 @@ class Table:
         self, txn: Txn, snapshot: Any, tid: int, proj: Any, strength: int, wait: str = WAIT, turn: Any = None
     ) -> tuple[tuple[int, int, int, Any] | None, Any]:
         """Wait until nobody else is changing the row or holds it against ``strength``: the ``OK`` probe (None: the
-        row is gone) and the row's queue, if this transaction had its turn there. Errors: 40001, 40P01, 55P03."""
+        row is gone) and the row's queue, if this transaction had its turn there. A change that leaves the key alone is
+        no obstacle to FOR KEY SHARE: the probe is ``BUSY`` then. Errors: 40001, 40P01, 55P03."""
         try:
             while True:
                 found = self._probe(tid, snapshot, proj, txn.follow)
@@ -266,7 +297,7 @@ class Table:
                 if code in (GONE, SELF):
                     return None, turn
                 blockers = None
-                if code == OK:
+                if code == OK or (strength == FOR_KEY_SHARE and not self._key_is_changing(at)):
                     blockers = self._locks.row_blockers(txn, self.relfile, at, strength) if self._locks.rows else None
                     if not blockers:
                         return found, turn
@@ -274,10 +305,10 @@ class Table:
                     return None, turn
                 if wait == NOWAIT:
                     raise LockNotAvailable(f'could not obtain lock on row in relation "{self.name}"')
-                if code == BUSY:
-                    turn = self._locks.wait_for_row(txn, self.relfile, at, extra, self.name, turn)
-                elif blockers:
+                if blockers:
                     turn = self._locks.wait_for_lockers(txn, self.relfile, at, blockers, self.name, turn)
+                else:
+                    turn = self._locks.wait_for_row(txn, self.relfile, at, extra, self.name, turn)
         except BaseException:
             if turn is not None:
                 self._locks.turn_over(turn)
@@ -291,12 +322,14 @@ class Table:
         snapshot: Any,
         tid: int,
         changed: tuple[int, ...],
-        compute: Callable[[Row], Sequence[Any] | None],
+        compute: Compute,
         needed: tuple[int, ...],
+        recheck: Callable[[int, Row], Compute | None] | None = None,
     ) -> int | None:
         """Update the row whose version ``tid`` the snapshot sees: ``compute`` gets the columns ``needed`` of its
-        newest version and gives the new values of ``changed``, or None when the row no longer qualifies. The new tid,
-        None when not updated. Errors: 23505, 40001, 40P01, 54000, 55P03."""
+        newest version and gives the new values of ``changed``, or None when the row no longer qualifies. ``recheck``
+        is asked when that version (tid, columns) is newer than the snapshot: it gives the function to take instead, or
+        None. The new tid, None when not updated. Errors: 23505, 40001, 40P01, 54000, 55P03."""
         plan = self._plans.get((changed, needed))
         if plan is None:
             plan = self._plans[changed, needed] = UpdatePlan(self, changed, needed)
@@ -309,14 +342,16 @@ class Table:
                     found, entry = self._settle(txn, snapshot, tid, plan.projection, plan.strength, WAIT, entry)
                     if found is None:
                         return None
-                values = compute(found[3])
+                row = found[3] if self.toast is None else self._resolved(found[3], plan.projection)
+                again = compute if not found[2] or recheck is None else recheck(found[1], row)
+                values = None if again is None else again(row)
                 if values is None:
                     return None
                 at = found[1]
                 xid = txn.write_xid or self._assign(txn)
                 new_tid: int = self._update(at, plan.positions, values, xid, txn.cid, plan.hot, plan.key_changed, -1)
                 if new_tid <= 0:
-                    new_tid = self._update_elsewhere(at, plan, values, xid, txn.cid, new_tid)
+                    new_tid = self._update_elsewhere(txn, at, plan, values, new_tid)
                 if new_tid != RETRY:
                     break
                 found = self._probe(tid, snapshot, plan.projection, txn.follow)
@@ -325,18 +360,29 @@ class Table:
         finally:
             if entry is not None:
                 self._locks.turn_over(entry)
+        if self.toast is not None:
+            self.toast.drop_superseded(txn, at, plan.positions, new_tid)
         if not (plan.hot and new_tid >> 16 == at >> 16):
             self.file.dead_rows += 1
             self._enter(txn, new_tid, plan)
         return new_tid
 
-    def _update_elsewhere(
-        self, tid: int, plan: UpdatePlan, values: Sequence[Any], xid: int, cid: int, outcome: int
-    ) -> int:
-        """Go on with an update whose page was missing or full: prune it, else put the new version on another page."""
-        block, pruned = -1, False
+    def _resolved(self, row: Row, proj: Any) -> Row:
+        """The row with values in place of the handles that the projection may give."""
+        return row if self.toast is None or not proj.eager else self.toast.row(row, proj.eager)
+
+    def _update_elsewhere(self, txn: Txn, tid: int, plan: UpdatePlan, values: Sequence[Any], outcome: int) -> int:
+        """Go on with an update whose page was missing or full, or whose new version is too long: TOAST, prune, else put
+        the new version on another page."""
+        block, pruned, positions, toasted = -1, False, plan.positions, False
         while outcome <= 0 and outcome != RETRY:
-            if outcome < 0:
+            if outcome == NEEDS_TOAST:
+                stored = self._toast_version(txn, tid, positions, values)
+                if stored is None:
+                    return RETRY
+                positions, values, toasted = tuple(range(len(stored))), stored, True
+                self._reserve(WRITE_REDO_BYTES)
+            elif outcome < 0:
                 self._load(-outcome)
             elif not pruned:
                 pruned = True
@@ -349,8 +395,30 @@ class Table:
                     self._reserve(WRITE_REDO_BYTES)
                     self.file.target = self._next_block(256 + self.fill_reserve)
                 block = self.file.target
-            outcome = self._update(tid, plan.positions, values, xid, cid, plan.hot, plan.key_changed, block)
+            xid, cid = txn.write_xid, txn.cid
+            outcome = self._update(tid, positions, values, xid, cid, plan.hot, plan.key_changed, block, toasted)
+        if outcome == RETRY and toasted and self.toast is not None:
+            # Somebody changed the row meanwhile: what was moved out of line belongs to no version.
+            old = {handle.value_id for handle in self.toast.externals(tid)}
+            for value in values:
+                if self.toast.is_external(value) and value.value_id not in old:
+                    self.toast.delete(txn, value)
         return outcome
+
+    def _toast_version(
+        self, txn: Txn, tid: int, positions: Sequence[int], values: Sequence[Any]
+    ) -> Sequence[Any] | None:
+        """The columns of version ``tid`` with ``positions`` set to ``values``, stored so that the row is short; None
+        when the version is gone."""
+        if self.toast is None:
+            raise InvariantViolation(f"table {self.name} has a limit and no TOAST table")
+        old = self.toast.version(tid)
+        if old is None:
+            return None
+        cells = list(old)
+        for position, value in zip(positions, values, strict=True):
+            cells[position] = value
+        return self.toast.shrink(txn, cells)
 
     def _enter(self, txn: Txn, tid: int, plan: UpdatePlan) -> None:
         """Index entries of a new version that is not heap-only."""
@@ -363,7 +431,7 @@ class Table:
 
     def _own_row(self, txn: Txn, tid: int) -> Row:
         snapshot = self.storage.txns.latest_snapshot(txn)
-        row = self.fetch(snapshot, tid, self._every)
+        row = self.fetch(snapshot, tid, self._keyed)
         if row is None:
             raise SerializationFailure("could not serialize access due to concurrent update")
         return row
@@ -388,17 +456,17 @@ class Table:
         return self.update_columns(txn, snapshot, tid, changed, compute, self._every)
 
     def delete(
-        self, txn: Txn, snapshot: Any, tid: int, recheck: Callable[[Row], bool], needed: tuple[int, ...]
+        self, txn: Txn, snapshot: Any, tid: int, recheck: Callable[[Row, int], bool], needed: tuple[int, ...]
     ) -> bool:
-        """Delete the row whose version ``tid`` the snapshot sees; ``recheck`` gets the columns ``needed`` of a
-        version newer than that. Whether it was deleted. Errors: 40001, 40P01, 55P03."""
+        """Delete the row whose version ``tid`` the snapshot sees; ``recheck`` gets the columns ``needed`` and the tid
+        of a version newer than that. Whether it was deleted. Errors: 40001, 40P01, 55P03."""
         proj = self.projection(needed, False)
         self._reserve(WRITE_REDO_BYTES)
         entry = None
         try:
             while True:
                 found, entry = self._settle(txn, snapshot, tid, proj, FOR_UPDATE, WAIT, entry)
-                if found is None or (found[2] and not recheck(found[3])):
+                if found is None or (found[2] and not recheck(self._resolved(found[3], proj), found[1])):
                     return False
                 at = found[1]
                 xid = txn.write_xid or self._assign(txn)
@@ -407,6 +475,8 @@ class Table:
                     self.file.dead_rows += 1
                     if entry is not None:
                         self._locks.row_taken(txn, self.relfile, at, 0, entry)
+                    if self.toast is not None:
+                        self.toast.drop_version(txn, at)
                     return True
                 if outcome < RETRY:
                     self._load(-outcome)
@@ -414,40 +484,74 @@ class Table:
             if entry is not None:
                 self._locks.turn_over(entry)
 
-    def lock(self, txn: Txn, snapshot: Any, tid: int, strength: int | str, wait: str = WAIT) -> tuple[int, Row] | None:
-        """Lock the row whose version ``tid`` the snapshot sees: the newest version's tid and whole row, None when it
-        is gone (or is locked, with ``wait`` "skip"). ``strength`` as SQL writes it ("update", "no key update",
-        "share", "key share") or 3–0. Errors: 40001, 40P01, 53200, 55P03."""
+    def lock(
+        self, txn: Txn, snapshot: Any, tid: int, strength: int | str, wait: str = WAIT
+    ) -> tuple[int, Row, bool] | None:
+        """Lock the row whose version ``tid`` the snapshot sees: ``(tid, whole row, moved)`` of the version that the
+        lock is for, ``moved`` when it is newer than the snapshot's; None when the row is gone (or is locked, with
+        ``wait`` "skip"). ``strength`` as SQL writes it ("update", "no key update", "share", "key share") or 3–0.
+        Errors: 40001, 40P01, 53200, 55P03."""
         level = STRENGTHS[strength] if isinstance(strength, str) else strength
         wait = WAIT if wait == "block" else wait
         if level == FOR_KEY_SHARE:
-            row = self._lock_beside_update(txn, snapshot, tid)
-            if row is not None:
-                return row
-        found, entry = self._settle(txn, snapshot, tid, self.projection(self._every, False), level, wait)
+            versions = self._versions(tid, snapshot)
+            if versions and not self._key_is_held(txn, versions):
+                row = self.fetch(snapshot, tid, self._every)
+                if row is not None:
+                    self._hold(txn, versions, level, None)
+                    return tid, row, False
+        proj = self.projection(self._every, False)
+        found, entry = self._settle(txn, snapshot, tid, proj, level, wait)
         try:
             if found is None:
                 return None
-            if not txn.write_xid:
-                self._assign(txn)
-            self._locks.hold_row(txn, self.relfile, found[1], level, entry)
-            return found[1], found[3]
+            code, at, lsn, row = found
+            if code == BUSY:
+                row = self.fetch(self.storage.txns.latest_snapshot(txn), at, self._every)
+                versions = self._versions(at, snapshot)
+                if row is None or not versions:
+                    raise SerializationFailure("could not serialize access due to concurrent update")
+                self._hold(txn, versions, level, entry)
+            else:
+                self._hold(txn, [at], level, entry)
+                row = self._resolved(row, proj)
+            return at, row, lsn != 0
         finally:
             if entry is not None:
                 self._locks.turn_over(entry)
 
-    def _lock_beside_update(self, txn: Txn, snapshot: Any, tid: int) -> tuple[int, Row] | None:
-        """FOR KEY SHARE of a row that another transaction is updating without changing its key."""
-        proj = self.projection(self._every, False)
-        found = self._probe(tid, snapshot, proj, txn.follow)
-        if type(found) is int or found[0] != BUSY or self.heap.key_is_changing(found[1]):
-            return None
-        if self._locks.row_blockers(txn, self.relfile, found[1], FOR_KEY_SHARE):
-            return None
-        row = self.fetch(snapshot, found[1], self._every)
-        if row is None:
-            return None
+    def _hold(self, txn: Txn, versions: list[int], level: int, entry: Any) -> None:
         if not txn.write_xid:
             self._assign(txn)
-        self._locks.hold_row(txn, self.relfile, found[1], FOR_KEY_SHARE)
-        return found[1], row
+        self._locks.hold_row(txn, self.relfile, versions, level, entry)
+
+    def _key_is_held(self, txn: Txn, versions: list[int]) -> bool:
+        """Whether somebody holds one of a row's versions FOR UPDATE."""
+        locks = self._locks
+        return bool(locks.rows) and any(locks.row_blockers(txn, self.relfile, at, FOR_KEY_SHARE) for at in versions)
+
+    def _key_is_changing(self, tid: int) -> bool:
+        while (changing := self.heap.key_is_changing(tid)) < 0:
+            self._load(-changing)
+        return bool(changing)
+
+    def _versions(self, tid: int, snapshot: Any) -> list[int] | None:
+        """The version ``tid`` and those after it, committed or not, as long as none of them changes the key or deletes
+        the row: what FOR KEY SHARE locks. None when one does, or this transaction itself changed the row."""
+        proj = self.projection((), False)
+        versions = [tid]
+        while True:
+            at = versions[-1]
+            found = self._probe(at, snapshot, proj, False)
+            if type(found) is int:
+                self._load(found)
+                continue
+            if found[0] == OK:
+                return versions
+            if (found[0] == SELF and len(versions) == 1) or self._key_is_changing(at):
+                return None
+            while (following := self.heap.successor(at)) < 0:
+                self._load(-following)
+            if not following:
+                return None
+            versions.append(following)

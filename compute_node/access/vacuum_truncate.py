@@ -11,7 +11,9 @@ import struct
 from typing import Any
 
 from aurora.page import HEADER_BYTES, OFF_KIND, OFF_LOWER, OFF_RELFILE, PAGE_BYTES, PageKind
+from compute_node.access.superblock import FIRST_NORMAL_OID
 from compute_node.hub import HUB
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, SKIP_LOCKED
 from compute_node.txn.transaction import Txn
 
@@ -38,27 +40,32 @@ def is_empty(page: Any, relfile: int) -> bool:
 def truncate_tail(txn: Txn, table: Any) -> int:
     """Cut the empty blocks off the table's end, when that pays and its lock is free; how many. The transaction holds
     SHARE UPDATE EXCLUSIVE on the table and goes on with that alone."""
-    if table.desc.namespace == CATALOG_NAMESPACE:
+    oid = _locked_oid(table.desc)
+    if table.desc.namespace == CATALOG_NAMESPACE or (oid != table.desc.oid and oid < FIRST_NORMAL_OID):
         return 0
     blocks = int(table.file.map.blocks)
     freeable = blocks - _blocks_in_use(table)
     if not freeable or freeable < min(FREEABLE_MIN_BLOCKS, blocks // FREEABLE_MIN_FRACTION):
         return 0
-    locks, oid = table.storage.locks, table.desc.oid
-    if not _lock(txn, table):
+    if not _lock(txn, table, oid):
         return 0
     try:
         return _cut(table)
     finally:
-        locks.release_mode(txn, oid, ACCESS_EXCLUSIVE)
+        table.storage.locks.release_mode(txn, oid, ACCESS_EXCLUSIVE)
 
 
-def _lock(txn: Txn, table: Any) -> bool:
+def _locked_oid(desc: RelationDesc) -> int:
+    """The relation that readers and writers of this one lock: of a TOAST table, pg_toast_<oid>, its table."""
+    return int(desc.name.removeprefix("pg_toast_")) if desc.kind == "t" else desc.oid
+
+
+def _lock(txn: Txn, table: Any, oid: int) -> bool:
     tries = round(LOCK_PATIENCE_S / LOCK_RETRY_S) if HUB.in_greenlet() else 1
     for attempt in range(tries):
         if attempt:
             HUB.sleep(LOCK_RETRY_S)
-        if table.storage.locks.lock_relation(txn, table.desc.oid, ACCESS_EXCLUSIVE, table.name, SKIP_LOCKED):
+        if table.storage.locks.lock_relation(txn, oid, ACCESS_EXCLUSIVE, table.name, SKIP_LOCKED):
             return True
     return False
 

@@ -36,6 +36,7 @@ from compute_node.access.methods import build_index
 from compute_node.access.storage import Storage
 from compute_node.catalog.bootstrap_rows import bootstrap_rows
 from compute_node.catalog.rows import CatalogRows
+from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS
 
 CATALOG_VERSION = 1
@@ -52,6 +53,7 @@ _FLAG_CPL = 1
 _FOLDER = Path(__file__).parent / "image"
 _SOURCES = (
     "compute_node/catalog",
+    "compute_node/relations",
     "compute_node/types",
     "compute_node/access",
     "aurora/kernels/python",
@@ -64,6 +66,9 @@ def bootstrap(storage: Any) -> None:
     txn = storage.txns.begin()
     rows = bootstrap_rows()
     counts = {}
+    for table in CATALOGS.values():
+        if table.desc.toast is not None:
+            _create_toast(storage, txn, table.desc.toast)
     for name, table in CATALOGS.items():
         desc = table.desc
         storage.create_storage(txn, desc.relfile)
@@ -84,6 +89,13 @@ def bootstrap(storage: Any) -> None:
     with storage.mtr:
         if storage.clog.set(xid, FIRST_LSN):
             raise InvariantViolation("the commit log's first page went away during bootstrap")
+
+
+def _create_toast(storage: Any, txn: Any, desc: RelationDesc) -> None:
+    """A catalog's TOAST table, which must be there before the catalog's long rows."""
+    storage.create_storage(txn, desc.relfile)
+    storage.create_storage(txn, desc.indexes[0].relfile)
+    build_index(txn, storage.table(replace(desc, indexes=())), desc.indexes[0])
 
 
 def _statistics(storage: Any, txn: Any, counts: dict[int, float]) -> None:

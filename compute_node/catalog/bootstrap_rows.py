@@ -24,7 +24,7 @@ from compute_node.catalog.builders import (
 from compute_node.catalog.roles import PG_MONITOR, PG_READ_ALL_SETTINGS, PG_READ_ALL_STATS, PG_STAT_SCAN_TABLES
 from compute_node.catalog.rows import Row, make_row
 from compute_node.catalog.views import view_sql
-from compute_node.relations.descriptors import ColumnDesc
+from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import (
     CATALOGS,
     NAMESPACE_CATALOG,
@@ -90,8 +90,11 @@ def _relations(out: dict[str, list[Row]]) -> None:
                 relfile=desc.relfile,
                 has_index=bool(desc.indexes),
                 shared=desc.is_shared,
+                toast=0 if desc.toast is None else desc.toast.oid,
             )
         )
+        if desc.toast is not None:
+            _toast(out, desc.toast)
         for column in desc.columns:
             out["pg_attribute"].append(attribute_row(desc.oid, column, types.get(column.type)))
         if desc.row_type not in types:
@@ -120,6 +123,17 @@ def _relations(out: dict[str, list[Row]]) -> None:
             for number, key in enumerate(keys, 1):
                 entry = ColumnDesc(number, key.name, key.type, -1, False, collation=key.collation)
                 out["pg_attribute"].append(attribute_row(index.oid, entry, types.get(key.type)))
+
+
+def _toast(out: dict[str, list[Row]], desc: RelationDesc) -> None:
+    index, shared = desc.indexes[0], desc.is_shared
+    out["pg_class"] += [
+        class_row(desc.oid, desc.name, desc.namespace, "t", 3, relfile=desc.relfile, has_index=True, shared=shared),
+        class_row(index.oid, index.name, desc.namespace, "i", 2, relfile=index.relfile, shared=shared),
+    ]
+    for oid, columns in ((desc.oid, desc.columns), (index.oid, desc.columns[:2])):
+        out["pg_attribute"] += [attribute_row(oid, column, REGISTRY.types[column.type]) for column in columns]
+    out["pg_index"].append(index_row(desc.oid, index, (0, 0)))
 
 
 def _views(out: dict[str, list[Row]]) -> None:

@@ -36,9 +36,10 @@ def class_row(
     pages: int = 0,
     options: list[str] | None = None,
     access_method: int = BTREE_AM,
+    toast: int = 0,
 ) -> Row:
-    """A pg_class row. ``kind``: r, i, v or S; ``access_method`` is an index's."""
-    is_heap = kind == "r"
+    """A pg_class row. ``kind``: r, t, i, v or S; ``access_method`` is an index's."""
+    is_heap = kind in "rt"
     return make_row(
         "pg_class",
         {
@@ -51,6 +52,7 @@ def class_row(
             "relfilenode": relfile,
             "relpages": pages,
             "reltuples": rows,
+            "reltoastrelid": toast,
             "relhasindex": has_index,
             "relisshared": shared,
             "relpersistence": persistence,
@@ -59,7 +61,7 @@ def class_row(
             "relchecks": checks,
             "relhasrules": kind == "v",
             "relispopulated": True,
-            "relreplident": ("d" if namespace != 11 else "n") if is_heap else "n",
+            "relreplident": "d" if kind == "r" and namespace != 11 else "n",
             "relfrozenxid": 3 if is_heap else 0,
             "relminmxid": 1 if is_heap else 0,
             "reloptions": options,
@@ -91,7 +93,8 @@ def attribute_row(relation: int, column: ColumnDesc, item: PgType | None, *, dim
             "atttypmod": column.typmod,
             "attbyval": by_value,
             "attalign": align,
-            "attstorage": storage,
+            "attstorage": column.storage or storage,
+            "attcompression": column.compression,
             "attnotnull": column.not_null,
             "atthasdef": column.has_default,
             "attidentity": column.identity,
@@ -166,7 +169,38 @@ def composite_type_row(
     )
 
 
-def array_type_row(oid: int, name: str, namespace: int, element: int, owner: int = ROLE_POSTGRES) -> Row:
+def enum_type_row(oid: int, name: str, namespace: int, array: int, owner: int) -> Row:
+    """An enumerated type."""
+    return make_row(
+        "pg_type",
+        _type_values(oid, name, namespace, owner)
+        | {
+            "typlen": 4,
+            "typbyval": True,
+            "typtype": "e",
+            "typcategory": "E",
+            "typdelim": ",",
+            "typarray": array,
+            "typinput": 3506,
+            "typoutput": 3507,
+            "typreceive": 3532,
+            "typsend": 3533,
+            "typalign": "i",
+            "typstorage": "p",
+        },
+    )
+
+
+def function_row(oid: int, name: str, namespace: int, arguments: list[int], values: dict[str, Any]) -> Row:
+    """A function; ``values`` are the columns that say what it is."""
+    neutral = {"procost": 1.0, "proparallel": "u"}
+    own = {"oid": oid, "proname": name, "pronamespace": namespace, "pronargs": len(arguments), "proargtypes": arguments}
+    return make_row("pg_proc", neutral | own | values)
+
+
+def array_type_row(
+    oid: int, name: str, namespace: int, element: int, owner: int = ROLE_POSTGRES, align: str = "d"
+) -> Row:
     """The array type over ``element``."""
     return make_row(
         "pg_type",
@@ -182,7 +216,7 @@ def array_type_row(oid: int, name: str, namespace: int, element: int, owner: int
             "typoutput": ARRAY_OUT,
             "typreceive": ARRAY_RECV,
             "typsend": ARRAY_SEND,
-            "typalign": "d",
+            "typalign": align,
             "typstorage": "x",
         },
     )

@@ -49,14 +49,11 @@ class Catalog:
         self._reader = CatalogReader(storage)
         self._next_version = 2
         self._shared = CatalogLayer(self._reader, 1)
+        self.version = 1
+        """moves on with every committed catalog change"""
         self._stored_settings: tuple[CatalogLayer, dict[tuple[int, int], list[str]]] | None = None
         self.changed_lsn = 0
         """commit LSN of the last catalog change: what depends on it may not be shown before it is durable"""
-
-    @property
-    def version(self) -> int:
-        """Moves on with every committed catalog change."""
-        return self._shared.version
 
     def shared(self) -> CatalogLayer:
         """The layer of the committed state."""
@@ -115,6 +112,7 @@ class Catalog:
     def committed(self, change: Change, commit_lsn: int) -> None:
         """A transaction that changed the catalog has committed: everybody sees a new state from now on."""
         self._shared = self._shared.successor(self._reader, self.new_version(), change)
+        self.version = self._shared.version
         self.changed_lsn = max(self.changed_lsn, commit_lsn)
 
     def warm(self) -> None:

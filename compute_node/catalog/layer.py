@@ -171,6 +171,7 @@ class CatalogLayer:
             types=self._user_types(columns),
             fillfactor=_fillfactor(row.reloptions),
             options=tuple(row.reloptions or ()),
+            toast=self.relation(row.reltoastrelid) if row.reltoastrelid else None,
             acl=decode_all(row.relacl),
         )
 
@@ -197,6 +198,8 @@ class CatalogLayer:
                 identity=row.attidentity,
                 generated=row.attgenerated,
                 collation=row.attcollation,
+                storage=row.attstorage,
+                compression=row.attcompression,
                 acl=decode_all(row.attacl),
             )
             for row in found

@@ -22,6 +22,7 @@ class ExecContext:
 
     __slots__ = (
         "_function_context",
+        "_stable_context",
         "catalog",
         "env",
         "exec_params",
@@ -52,6 +53,7 @@ class ExecContext:
         self.params = params
         self.exec_params = _NO_PARAMS
         self._function_context: FunctionContext | None = None
+        self._stable_context: FunctionContext | None = None
 
     def start(self, params: tuple[Any, ...], exec_params: int) -> None:
         """Begin a statement that is more than a point access: fresh scratch state and execution parameters."""
@@ -61,10 +63,18 @@ class ExecContext:
 
     @property
     def function_context(self) -> FunctionContext:
-        """What functions with ``needs_context`` get; made at first need."""
+        """What volatile functions with ``needs_context`` get; made at first need."""
         found = self._function_context
         if found is None:
             found = self._function_context = FunctionContext(env=self.env, session=self.session)
+        return found
+
+    @property
+    def stable_context(self) -> FunctionContext:
+        """What the others get: they see what this execution sees."""
+        found = self._stable_context
+        if found is None:
+            found = self._stable_context = FunctionContext(env=self.env, session=self.session, caller=self)
         return found
 
     def check(self) -> None:

@@ -71,6 +71,7 @@ class Executable:
         "refused",
         "run",
         "tag",
+        "told",
     )
 
     def __init__(
@@ -84,6 +85,8 @@ class Executable:
         self.tag = planned.command.upper()
         self._builder = Builder(planned, catalog, wrap)
         self._root: Node | None = None
+        self.told: Any = None
+        """what the catalog has told of the objects that the plan names; its maker's matter"""
         self.refused: Callable[[], None] | None = None
         """raises 42501, where the check of privileges has failed"""
         self._modifying_ctes = [

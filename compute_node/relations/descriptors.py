@@ -29,6 +29,10 @@ class ColumnDesc:
     identity: str = ""
     generated: str = ""
     collation: int = 0
+    storage: str = ""
+    """p, e, x or m as pg_attribute.attstorage; empty: the type's"""
+    compression: str = ""
+    """p pglz, l lz4; empty: default_toast_compression"""
     acl: Acl | None = None
 
 
@@ -81,6 +85,8 @@ class RelationDesc:
     is_shared: bool = False
     fillfactor: int = 100
     options: tuple[str, ...] = ()
+    toast: RelationDesc | None = None
+    """where its values out of line are"""
     acl: Acl | None = None
     """who may do what; None is the default (``types/acl.acl_default``)"""
     types: Mapping[int, PgType] = field(default_factory=dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from aurora.errors import SqlError
 from compute_node.types.registry import PgType
 
 
@@ -59,6 +60,12 @@ class Volume(Protocol):
 
     def when_durable(self, lsn: int, callback: Callable[..., None]) -> None:
         """Call back (with whatever arguments) once ``vdl`` ≥ lsn."""
+
+    def holds_back(self, now_s: float) -> bool:
+        """Whether nothing may be shown now: this process stood still, and another writer may have opened the volume."""
+
+    def when_sure(self, done: Callable[[SqlError | None], None]) -> None:
+        """Call ``done(None)`` once nothing is held back any more, ``done(error)`` when this instance is over."""
 
 
 class Catalog(Protocol):
@@ -122,8 +129,9 @@ class Engine(Protocol):
     def snapshot(self, txn: Any) -> Any:
         """A snapshot of now for the transaction's next statement."""
 
-    def begin_statement(self, session: Any) -> Any:
-        """The execution context of the session's next statement: its transaction, a snapshot, the session."""
+    def begin_statement(self, session: Any, snapshot: Any = None) -> Any:
+        """The execution context of the session's next statement: its transaction, the session, and that snapshot or
+        one of now."""
 
     def lock_relations(self, session: Any, locks: Any) -> bool:
         """Take what an executable names as its ``locks`` for the session's transaction; may wait. False: the catalog
@@ -135,6 +143,10 @@ class Engine(Protocol):
     def compile(self, statement: Any, session: Any, param_types: list[int], source: str, lifted: dict[int, int]) -> Any:
         """Analyze, plan and build one statement (``sql.parse.RawStatement``). Fills ``param_types``, also for the
         lifted literals' slots; returns ``(executable, set of literal offsets that were looked at)``."""
+
+    def still_valid(self, session: Any, executable: Any) -> bool:
+        """Whether an executable's plan may still run, for this session now: all objects that it names are what they
+        were, and the user holds the privileges that it needs. May wait for pages."""
 
     def session_function(self, session: Any, name: str, *args: Any) -> Any:
         """What SessionView's catalog_function, search_path_schemas, current_xid and wal_lsn ask of the engine."""

@@ -97,35 +97,28 @@ def compile_statement(
     while True:
         version = session.engine.catalog.version
         executable, kept = session.engine.compile(statement, session, param_types, source, lifted or {})
-        if session.engine.catalog.version == version:
-            break
+        # A transaction that has changed the catalog plans for itself.
+        private = session.txn is not None and session.txn.catalog_changed
+        made = Statement(source, version, param_types, executable, shareable=not private)
+        if private or made.validate(session):
+            return made, kept
         param_types[:] = given
-    # A transaction that has changed the catalog plans for itself.
-    private = session.txn is not None and session.txn.catalog_changed
-    made = Statement(source, -1 if private else version, param_types, executable, shareable=not private)
-    return made, kept
-
-
-def is_current(session: SessionState, statement: Statement) -> bool:
-    """Whether its plan may still run."""
-    if statement.node is not None:
-        return True
-    return statement.version == session.engine.catalog.version and not (
-        session.txn is not None and session.txn.catalog_changed
-    )
 
 
 def is_ready(session: SessionState, statement: Statement) -> bool:
-    """Whether it may run now: it is current, and the transaction has its relation locks. May wait for them.
+    """Whether it may run now: its plan is valid, and the transaction has its relation locks. May wait for them.
     Raises 25006."""
-    if not is_current(session, statement):
+    if not statement.validate(session):
         return False
     if statement.node is not None:
         return True
     txn = transactions.ensure(session)
     if txn.read_only and statement.writes:
         raise ReadOnlySqlTransaction(f"cannot execute {statement.tag} in a read-only transaction")
-    return statement.locks in txn.weak_locks or session.engine.lock_relations(session, statement.locks)
+    if statement.locks in txn.weak_locks or session.engine.lock_relations(session, statement.locks):
+        return True
+    # The locks are held, but the catalog has changed while it waited for them.
+    return statement.validate(session)
 
 
 def parse_text(sql: bytes) -> tuple[str, list[RawStatement]]:
@@ -166,7 +159,7 @@ def cached(session: SessionState, sql: bytes, oids: tuple[int, ...]) -> Statemen
     found = session.plans.utilities.get(sql)
     if found is None:
         found = session.space.texts.get((sql, oids))
-        if found is not None and not is_current(session, found):
+        if found is not None and not found.validate(session):
             return None
     return found
 

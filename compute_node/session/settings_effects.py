@@ -51,10 +51,12 @@ def plan_depends_on(name: str) -> bool:
 
 
 def environment(session: SessionState) -> tuple[object, ...]:
-    """What analysis depends on; equal environments share plans."""
+    """What analysis depends on; equal environments share plans. A schema for temporary tables is on its session's
+    search path alone."""
     changed = session.settings.overridden()
     relevant = tuple(sorted((key, value) for key, value in changed.items() if plan_depends_on(DEFINITIONS[key].name)))
-    return (session.user, session.database, relevant)
+    temp_schema = None if session.extra is None else session.extra.get("temp_schema")
+    return (session.user, session.user_oid, session.database, temp_schema, relevant)
 
 
 def apply(session: SessionState, name: str, value: SettingValue) -> None:
@@ -147,14 +149,10 @@ def _role_of(session: SessionState, name: str) -> int:
 
 
 def _become(session: SessionState, user: str, user_oid: int) -> None:
-    """SET ROLE and SET SESSION AUTHORIZATION: the rights are those of the new current user, and no statement that was
-    prepared keeps those of the old one."""
+    """SET ROLE and SET SESSION AUTHORIZATION: the rights are those of the new current user."""
     if user_oid == session.user_oid and user == session.user:
         return
     session.user, session.user_oid = user, user_oid
-    for prepared in session.statements.values():
-        if prepared.statement is not None:
-            prepared.statement = prepared.statement.outdated()
     superuser = bool(session.catalog_function("role_is_superuser", user_oid))
     if superuser != session.superuser:
         session.superuser = session.settings.superuser = superuser

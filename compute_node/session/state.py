@@ -18,7 +18,7 @@ from compute_node.hub import HUB
 from compute_node.protocol import messages
 from compute_node.session import settings_effects
 from compute_node.session.engine import Engine
-from compute_node.session.plans import PlanCache
+from compute_node.session.plans import PlanCache, PlanSpace
 from compute_node.session.settings import GUARDED, Setting, Settings, SettingValue
 from compute_node.txn.dependency import Dependency
 from compute_node.types.registry import PgType, TypeEnv
@@ -76,6 +76,7 @@ class SessionState:
         "default_isolation",
         "default_read_only",
         "dependency",
+        "depth",
         "engine",
         "env",
         "extra",
@@ -160,6 +161,8 @@ class SessionState:
         """the context of point statements, used again and again"""
         self.savepoints: list[tuple[str, int]] | None = None
         self.statements_in_txn = 0
+        self.depth = 0
+        """how many functions deep the statement is that runs (``nested``)"""
         self.several_statements = False
         """the simple query that runs has several statements, and so an implicit transaction block"""
         self.pipelined = False
@@ -190,6 +193,7 @@ class SessionState:
         self.notice_level = settings_effects.NOTICE_LEVELS["notice"]
         self.plain_defaults, self.default_isolation = True, "read committed"
         self.default_read_only = self.default_deferrable = False
+        self.space = PlanSpace()
         self.settings = Settings(base_settings, superuser, self._setting_changed, self._permit_setting)
         for name, value in base_settings.items():
             settings_effects.apply(self, name, value)
@@ -197,12 +201,22 @@ class SessionState:
         self.settings.force("is_superuser", superuser)
         self.settings.force("in_hot_standby", engine.in_recovery)
         self.status_changes = None
-        self.space = plans.space(settings_effects.environment(self))
+        self.environment_changed()
 
     def _setting_changed(self, name: str, value: SettingValue) -> None:
         settings_effects.apply(self, name, value)
         if settings_effects.plan_depends_on(name):
-            self.space = self.plans.space(settings_effects.environment(self))
+            self.environment_changed()
+
+    def environment_changed(self) -> None:
+        """What plans depend on has changed: other plans are shared with other sessions from now on, and what was
+        prepared is planned again."""
+        space = self.plans.space(settings_effects.environment(self))
+        if space is not self.space:
+            self.space = space
+            for prepared in self.statements.values():
+                if prepared.statement is not None:
+                    prepared.statement = prepared.statement.outdated()
 
     def _permit_setting(self, setting: Setting, value: SettingValue) -> None:
         """Whether the session may change a setting that depends on who asks; 42501, 22023."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Params = tuple[Any, ...]
 """the values of $1 …"""
 FORMATS_KEPT = 8
+OUTDATED = -1
+"""the version of a statement whose plan was made under settings that are no longer the session's"""
 
 
 class Statement:
@@ -89,12 +91,33 @@ class Statement:
                 self.formats[raw_formats] = found
         return found
 
+    def validate(self, session: SessionState) -> bool:
+        """Whether its plan may run, as this session sees the catalog now.
+
+        The yes is an integer: ``Catalog.version`` moves with every committed change of the catalog, of roles and of
+        privileges. Behind it, what the plan was told of each object that it names is asked again, and the privileges
+        that it needs with it (``Engine.still_valid``): whatever forces statements to be looked at again (a change of
+        roles, of policies) only has to move that version. A transaction that has changed the catalog asks each time.
+        """
+        if self.node is not None:
+            return True
+        private = session.txn is not None and session.txn.catalog_changed
+        version = session.engine.catalog.version
+        if self.version == version and not private:
+            return True
+        if self.version == OUTDATED or not session.engine.still_valid(session, self.executable):
+            return False
+        if self.shareable and not private:
+            # Asking may have waited, and the catalog moved on meanwhile: then it is asked again next time.
+            self.version = version
+        return True
+
     def outdated(self) -> Statement:
         """The same statement as one to be planned again before it runs; a utility statement as it is."""
         if self.node is not None:
             return self
         old = copy(self)
-        old.version = -2
+        old.version = OUTDATED
         return old
 
     def same_result(self, other: Statement) -> bool:

@@ -13,8 +13,9 @@ from typing import Any
 
 import greenlet
 
-from aurora.errors import InternalError, SqlError, StatementTooComplex
+from aurora.errors import InternalError, SqlError
 from aurora.kernels import wire as wire_kernel
+from compute_node.exec.compile.compiler import too_complex
 from compute_node.protocol import messages
 from compute_node.session import extended, simple, transactions
 from compute_node.session.state import FAILED, IDLE, SessionState
@@ -188,7 +189,7 @@ def fail(session: SessionState, error: Exception) -> None:
     if isinstance(error, SqlError):
         reported = error
     elif isinstance(error, RecursionError):
-        reported = too_deep()
+        reported = too_complex()
     else:
         LOGGER.error("internal error in a session", exc_info=error, extra={"query": session.query})
         reported = InternalError(f"internal error: {type(error).__name__}: {error}")
@@ -213,12 +214,3 @@ def _report_status(session: SessionState) -> None:
     for name, text in (session.status_changes or {}).items():
         session.out.append(messages.parameter_status(name, text))
     session.status_changes = None
-
-
-def too_deep() -> SqlError:
-    """54001, as PostgreSQL words it."""
-    return StatementTooComplex(
-        "stack depth limit exceeded",
-        hint='Increase the configuration parameter "max_stack_depth" (currently 2048kB), '
-        "after ensuring the platform's stack depth limit is adequate.",
-    )

@@ -38,9 +38,7 @@ class Requests:
 
     def fence(self, epoch: int, opened: bool = False) -> pb.FenceRequest:
         """Have a node adopt ``epoch``; ``opened``: the volume is open under it."""
-        return pb.FenceRequest(
-            volume_id=self.volume_id, volume_epoch=epoch, writer_id=self.writer_id, opened=opened
-        )
+        return pb.FenceRequest(volume_id=self.volume_id, volume_epoch=epoch, writer_id=self.writer_id, opened=opened)
 
     def truncate(self, epoch: int, span: TruncationRange, descriptor: Descriptor | None = None) -> pb.TruncateRequest:
         """Have a node write a truncation range, and take the descriptor if there is one."""

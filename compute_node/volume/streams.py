@@ -249,6 +249,14 @@ class NodeStream:
         if self._volume.core.on_polled(self.index, reply.volume_epoch, reply.membership_epoch, scls):
             self._volume.on_vdl()
 
+    async def newest_epoch(self) -> int | None:
+        """The volume epoch that the node has adopted; None when it does not answer."""
+        try:
+            reply = await self.calls.stub.Status(pb.StatusRequest(), timeout=1.0)
+        except grpc.aio.AioRpcError:
+            return None
+        return int(reply.volume_epoch) if reply.volume_id == self._volume.descriptor.volume_id else None
+
     async def _tell(self, descriptor: Descriptor) -> None:
         try:
             await self._write_descriptor(descriptor)

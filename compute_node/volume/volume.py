@@ -29,6 +29,7 @@ from aurora.histogram import Histogram
 from aurora.kernels import mtr
 from compute_node.hub import HUB, Waiter
 from compute_node.volume import driver
+from compute_node.volume.doubt import Doubt
 from compute_node.volume.durable import Done, DurableQueue
 from compute_node.volume.fleet import AskStates, Fleet, SendDescriptor
 from compute_node.volume.flusher import FLUSH_BYTES, Flushed, Flusher
@@ -111,6 +112,7 @@ class Volume:
         self._flushed: deque[tuple[int, float]] = deque()
         self._in_flight_max = in_flight_max
         self._durable = DurableQueue()
+        self.doubt = Doubt(monotonic())
         self._space: OrderedDict[Waiter, int] = OrderedDict()
         """Who waits for log space, in turn, and for how many bytes; one that is cancelled leaves."""
         self._loop = asyncio.get_running_loop()
@@ -361,6 +363,10 @@ class Volume:
             self._armed = True
             self._loop.call_soon(self._flush)
 
+    def when_sure(self, done: Done) -> None:
+        """Call ``done(None)`` once nothing is held back any more (``holds_back``), ``done(error)`` when it is over."""
+        self.doubt.when_sure(done)
+
     def wait_durable(self, lsn: int) -> None:
         """Wait in a session greenlet until ``lsn`` is durable. ``over_error`` when it is over."""
         if lsn > self.vdl:
@@ -479,6 +485,11 @@ class Volume:
         flushes = -1
         while True:
             await asyncio.sleep(HOUSEKEEPING_S)
+            now_s = monotonic()
+            if self.read_only:
+                self.doubt.settle(now_s)
+            elif not self.holds_back(now_s):
+                self.doubt.beat(now_s)
             if self.read_only or self.over:
                 continue
             rounds += 1
@@ -501,6 +512,30 @@ class Volume:
                     stream.ask()
             self.monitor.tick(monotonic())
             self._step_fleet()
+
+    # After a pause
+
+    def holds_back(self, now_s: float) -> bool:
+        """Whether sessions must show nothing now: this process stood still, and the nodes have not said yet that no
+        other writer has opened the volume meanwhile.
+        """
+        doubt = self.doubt
+        if not doubt.is_late(now_s) or self.read_only:
+            return False
+        if doubt.beat(now_s):
+            self.background(self._ask_who_writes())
+        return True
+
+    async def _ask_who_writes(self) -> None:
+        """Ask the nodes until they settle the doubt, or this writer is found to be superseded."""
+        while not self.over:
+            core = self.core
+            said = await asyncio.gather(*(stream.newest_epoch() for stream in self.streams))
+            sure = sum(1 << index for index, epoch in enumerate(said) if epoch is not None and epoch <= core.epoch)
+            if core is self.core and core.excludes_others(sure):
+                self.doubt.settle(monotonic())
+                return
+            await asyncio.sleep(HOUSEKEEPING_S)
 
     def background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run beside the rest until ``close``. What it raises is a defect: see ``on_defect``."""
@@ -560,6 +595,7 @@ class Volume:
 
     def _fail_waiters(self) -> None:
         self._durable.fail(self.over_error())
+        self.doubt.fail(self.over_error())
         for waiter in (*self._space, *self._growing):
             waiter.fail(self.over_error())
         self._space.clear()

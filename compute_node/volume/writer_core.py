@@ -427,6 +427,12 @@ class WriterCore:
         left = sum(1 << index for index, link in enumerate(self.links) if not link.refused_epoch)
         return 0 if all(quorum.satisfied(left) for quorum in self._quorums) else max(refused)
 
+    def excludes_others(self, sure: int) -> bool:
+        """Whether the nodes of the mask ``sure``, which have adopted no newer epoch, leave another writer no write
+        quorum."""
+        others = ((1 << len(self.links)) - 1) & ~sure
+        return not all(quorum.satisfied(others) for quorum in self._quorums)
+
     @property
     def retained_bytes(self) -> int:
         """Memory held by flushes that may have to be sent (again)."""

@@ -55,7 +55,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_authentication_timer", "_closing", "_gate_timer", "_idle_timer", "_lost", "_missing_bytes", "_outbox",
         "_outbox_bytes", "_parts", "_paused_reading", "_paused_writing", "_room", "_running", "_server", "_startup",
-        "_transport", "_waiting_input", "data", "position", "session",
+        "_transport", "_unsure", "_waiting_input", "data", "position", "session",
     )  # fmt: skip
 
     def __init__(self, server: Server) -> None:
@@ -76,6 +76,8 @@ class Connection(asyncio.Protocol):
         self._authentication_timer: asyncio.TimerHandle | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
         self._gate_timer: asyncio.TimerHandle | None = None
+        self._unsure = False
+        """whether output waits until it is clear that no other writer has opened the volume"""
 
     # ---- asyncio's side ----
 
@@ -347,14 +349,18 @@ class Connection(asyncio.Protocol):
             return
         payload = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
+        volume = session.engine.volume
+        if volume.holds_back(monotonic()) and not self._unsure:
+            self._unsure = True
+            volume.when_sure(self._sure)
         if session.gated:
             session.gated = False
             dependency = session.dependency
             lsn = dependency.lsn
-            if lsn > session.engine.volume.vdl and (lsn := dependency.gate_lsn) > session.engine.volume.vdl:
+            if lsn > volume.vdl and (lsn := dependency.gate_lsn) > volume.vdl:
                 self._hold(session, lsn, payload)
                 return
-        if self._outbox:
+        if self._outbox or self._unsure:
             self._hold(session, 0, payload)
         elif self._transport is not None:
             self._transport.write(payload)
@@ -369,13 +375,22 @@ class Connection(asyncio.Protocol):
             if session.statement_timeout_ms and self._gate_timer is None:
                 self._gate_timer = HUB.loop.call_later(session.statement_timeout_ms / 1000, self._give_up_gate)
 
+    def _sure(self, error: SqlError | None) -> None:
+        """After a pause of this process: it still is the writer, and what was held may go; or it is over."""
+        self._unsure = False
+        if error is None:
+            self._release()
+        elif self._outbox:
+            self._outbox, self._outbox_bytes = None, 0
+            self._end_with(error)
+
     def _release(self, error: Any = None) -> None:
         """VDL has advanced: send what it covers. With an error (this writer is fenced) nothing more will be durable."""
         if isinstance(error, BaseException):
             self._give_up_gate()
             return
         outbox, session = self._outbox, self.session
-        if not outbox or session is None:
+        if not outbox or session is None or self._unsure:
             return
         vdl = session.engine.volume.vdl
         ready = []

@@ -12,7 +12,7 @@ import pytest
 from aurora.programs.supervisor import LOOPBACK, Cluster, InstanceSpec, free_ports
 from tests.cluster.support import wait_for
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.logs("is fenced by epoch")]
 
 SECOND = "instance-2"
 
@@ -43,6 +43,10 @@ def test_a_paused_writer_that_wakes_up(make_cluster: Callable[..., Cluster]) -> 
     open_transaction = psycopg.connect(cluster.dsn())
     open_transaction.execute("INSERT INTO writes VALUES ('old', 2)")
 
+    readers = [psycopg.connect(cluster.dsn(), autocommit=True) for _ in range(8)]
+    for reader in readers:
+        reader.execute("SELECT count(*) FROM writes")
+
     assert cluster.signal(old, signal.SIGSTOP)
     outcomes: list[BaseException | str] = []
 
@@ -53,8 +57,19 @@ def test_a_paused_writer_that_wakes_up(make_cluster: Callable[..., Cluster]) -> 
         except psycopg.Error as error:
             outcomes.append(error)
 
+    shown: list[object] = []
+
+    def read_while_paused(reader: psycopg.Connection) -> None:
+        try:
+            shown.append(reader.execute("SELECT who, n FROM writes").fetchall())
+        except psycopg.Error:
+            shown.append("nothing")
+
     sleeper = threading.Thread(target=write_while_paused, daemon=True)
     sleeper.start()
+    readings = [threading.Thread(target=read_while_paused, args=(reader,), daemon=True) for reader in readers]
+    for reading in readings:
+        reading.start()
     _start_second(cluster)
     with psycopg.connect(cluster.dsn(SECOND), autocommit=True) as second:
         second.execute("INSERT INTO writes VALUES ('new', 1)")
@@ -64,15 +79,39 @@ def test_a_paused_writer_that_wakes_up(make_cluster: Callable[..., Cluster]) -> 
         sleeper.join(60)
         assert not sleeper.is_alive()
         assert len(outcomes) == 1 and isinstance(outcomes[0], psycopg.Error), outcomes
+        for reading in readings:
+            reading.join(60)
+        assert shown == ["nothing"] * len(readers), "what a superseded writer reads is not shown"
         with pytest.raises(psycopg.Error):
             open_transaction.commit()
-        first.close()
-        open_transaction.close()
+        for connection in (first, open_transaction, *readers):
+            connection.close()
         wait_for(lambda: cluster.pid(old) is None, "the fenced writer to end")
         assert "another writer has taken over" in cluster.log_tail(old)
         second.execute("INSERT INTO writes VALUES ('new', 2)")
         rows = second.execute("SELECT who, n FROM writes ORDER BY 1, 2").fetchall()
         assert rows == [("new", 1), ("new", 2), ("old", 1)]
+
+
+def test_a_paused_writer_that_was_not_superseded_goes_on(make_cluster: Callable[..., Cluster]) -> None:
+    cluster = make_cluster()
+    with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+        connection.execute("CREATE TABLE here AS SELECT 1 AS n")
+        for missing in ((), ("az3-a", "az3-b", "az2-b")):
+            for node in missing:
+                cluster.kill(node)
+            assert cluster.signal(cluster.writer.id, signal.SIGSTOP)
+            shown: list[object] = []
+
+            def read(shown: list[object] = shown) -> None:
+                shown.append(connection.execute("SELECT n FROM here").fetchone())
+
+            reading = threading.Thread(target=read, daemon=True)
+            reading.start()
+            reading.join(1.0)
+            assert cluster.signal(cluster.writer.id, signal.SIGCONT)
+            reading.join(60)
+            assert shown == [(1,)]
 
 
 def test_a_second_writer_takes_over_from_a_busy_one(make_cluster: Callable[..., Cluster]) -> None:

@@ -32,7 +32,7 @@ class Settings:
     """A session's settings."""
 
     def __init__(self) -> None:
-        self.values = {"search_path": '"$user", public'}
+        self.values = {"search_path": '"$user", public', "default_toast_compression": "pglz"}
 
 
 class Session:
@@ -53,12 +53,15 @@ class Session:
         self.details: list[str | None] = []
         self.block = IN_BLOCK
         self.several_statements = False
-        self.query, self.query_start, self.statements_in_txn = "", 0, 0
+        self.query, self.query_start, self.statements_in_txn, self.depth = "", 0, 0, 0
         self.plans = PlanCache()
         self.interrupt_error = None
 
     def get_setting(self, name: str, missing_ok: bool) -> str | None:
         return self.settings.values[name]
+
+    def environment_changed(self) -> None:
+        pass
 
     def clock(self) -> int:
         return 0
@@ -145,7 +148,7 @@ class Engine:
         query = analyze(statement.node, view, param_types, source, session=session)
         return build(plan(query, view, {}), view), set()
 
-    def begin_statement(self, session: Any) -> ExecContext:
+    def begin_statement(self, session: Any, snapshot: Any = None) -> ExecContext:
         snapshot = self.storage.txns.snapshot(session.txn)
         return ExecContext(session, session.txn, snapshot, session.env, self.storage, self.catalog.view(session))
 

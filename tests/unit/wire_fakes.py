@@ -38,6 +38,15 @@ class FakeVolume:
             self.vdl = lsn
         return lsn
 
+    late = False
+    sure: list[Any] = []
+
+    def holds_back(self, _now_s: float) -> bool:
+        return self.late
+
+    def when_sure(self, done: Any) -> None:
+        self.sure.append(done)
+
     def when_durable(self, lsn: int, callback: Any) -> None:
         if lsn <= self.vdl:
             callback(None)
@@ -173,8 +182,11 @@ class FakeEngine:
     def snapshot(self, txn: Any) -> Any:
         return None
 
-    def begin_statement(self, session: Any) -> Any:
+    def begin_statement(self, session: Any, snapshot: Any = None) -> Any:
         return SimpleNamespace(session=session, txn=session.txn, snapshot=SimpleNamespace(lsn=self.volume.vdl))
+
+    def still_valid(self, session: Any, executable: Any) -> bool:
+        return False
 
     def session_function(self, session: Any, name: str, *args: Any) -> Any:
         if name == "check_database" and args[0] == "nowhere":

@@ -67,6 +67,8 @@ def _report(txn: Txn, index: BTreeIndex, item: bytes) -> None:
     snapshot = storage.txns.latest_snapshot(txn)
     while isinstance(row := table.heap.fetch_chain(snapshot, tid, every), int):
         storage.cache.load(row)
+    if row is not None and table.toast is not None:
+        row = table.toast.row(row, every.eager)
     key = None if row is None else index.keys.of(row)
     if key is None or (None in key and not desc.nulls_not_distinct):
         return

@@ -59,7 +59,7 @@ class BTreeIndex(IndexAccess):
         while True:
             rows = self._lookup(snapshot, self.codec, key_values, self._heap, proj, self.unique)
             if type(rows) is list:
-                return rows
+                return rows if table.toast is None else [table.toast.row(row, proj.eager) for row in rows]
             if not self.unique:
                 # Many rows may have the key: not all of their pages need fit the cache at once.
                 found = self.scan(snapshot, equality_keys(key_values), False, columns, want_tid)

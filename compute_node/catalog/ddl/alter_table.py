@@ -13,6 +13,7 @@ from aurora.errors import (
     InvalidTableDefinition,
     NotNullViolation,
     NotSupported,
+    TooManyColumns,
     UndefinedColumn,
     UndefinedObject,
 )
@@ -30,8 +31,9 @@ from compute_node.catalog.ddl.dependencies import drop, refresh_has_index
 from compute_node.catalog.ddl.expressions import default_text
 from compute_node.catalog.ddl.indexes import option_text
 from compute_node.catalog.ddl.ownership import change_relation_owner
-from compute_node.catalog.ddl.relation import attribute_record, class_record, relation, set_default
+from compute_node.catalog.ddl.relation import COLUMNS_MAX, attribute_record, class_record, relation, set_default
 from compute_node.catalog.ddl.rewrite import default_value, rewrite_with_value
+from compute_node.catalog.ddl.toast import compression_letter, ensure_toast, storage_letter
 from compute_node.catalog.layer import NEUTRAL_ENV
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 
@@ -65,6 +67,8 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
         if found.kind != "r" and command.subtype not in _ANY_KIND:
             raise NotSupported(f"this form of ALTER {noun} is not supported")
         handler(ctx, relation(ctx, found.oid), command)
+    if found.kind == "r":
+        ensure_toast(ctx, found.oid)
     return f"ALTER {noun}"
 
 
@@ -83,6 +87,8 @@ def _add_column(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
             ctx.notice(f'column "{node.colname}" of relation "{desc.name}" already exists, skipping', sqlstate="42701")
             return
         raise DuplicateColumn(f'column "{node.colname}" of relation "{desc.name}" already exists')
+    if len(desc.columns) >= COLUMNS_MAX:
+        raise TooManyColumns(f"tables can have at most {COLUMNS_MAX} columns")
     spec = column_spec(ctx, desc.name, node, len(desc.columns) + 1)
     column = spec.column
     plain = replace(column, not_null=False, has_default=False)
@@ -217,12 +223,16 @@ def _set_statistics(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
 
 def _set_storage(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
     column = live_column(desc, command.name)
-    letters = {"plain": "p", "external": "e", "extended": "x", "main": "m"}
-    word = option_text(ast.DefElem(arg=command.def_)).lower()
-    if word not in letters:
-        raise InvalidTableDefinition(f'invalid storage type "{word}"')
-    record = attribute_record(ctx, desc.oid, column.attno)
-    ctx.rows.update("pg_attribute", record, attstorage=letters[word])
+    letter = storage_letter(option_text(ast.DefElem(arg=command.def_)), ctx.view.type(column.type))
+    ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, column.attno), attstorage=letter)
+    ctx.changes.touch(desc.oid)
+
+
+def _set_compression(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+    column = live_column(desc, command.name)
+    letter = compression_letter(command.def_.sval, ctx.view.type(column.type))
+    ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, column.attno), attcompression=letter)
+    ctx.changes.touch(desc.oid)
 
 
 def _nothing(_ctx: DdlContext, _desc: RelationDesc, _command: Any) -> None:
@@ -242,6 +252,7 @@ _COMMANDS: dict[Any, Callable[[DdlContext, RelationDesc, Any], None]] = {
     _T.AT_ResetRelOptions: _reset_options,
     _T.AT_SetStatistics: _set_statistics,
     _T.AT_SetStorage: _set_storage,
+    _T.AT_SetCompression: _set_compression,
     _T.AT_SetLogged: _nothing,
     _T.AT_SetUnLogged: _nothing,
     _T.AT_DropCluster: _nothing,

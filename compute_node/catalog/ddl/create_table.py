@@ -24,6 +24,7 @@ from compute_node.catalog.ddl.expressions import default_text
 from compute_node.catalog.ddl.indexes import copy_index, option_text
 from compute_node.catalog.ddl.relation import create_constraint, create_relation, relation, set_default
 from compute_node.catalog.ddl.sequence import SERIAL_TYPES, create_owned_sequence
+from compute_node.catalog.ddl.toast import compression_letter, ensure_toast, storage_letter
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.typenames import resolve_type_name
 
@@ -73,6 +74,10 @@ def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int) ->
         dimensions=len(node.typeName.arrayBounds or ()),
         serial=serial,
     )
+    if node.storage_name:
+        spec.column = replace(spec.column, storage=storage_letter(node.storage_name, item))
+    if node.compression:
+        spec.column = replace(spec.column, compression=compression_letter(node.compression, item))
     nullable: bool | None = False if serial is not None else None
     for constraint in node.constraints or ():
         nullable = _column_constraint(spec, table, constraint, nullable)
@@ -150,7 +155,17 @@ def storage_options(options: Sequence[ast.DefElem] | None) -> list[str]:
                     detail='Valid values are between "10" and "100".',
                 )
             result.append(f"fillfactor={value}")
-        elif name.startswith("autovacuum_") or name in ("parallel_workers", "toast_tuple_target", "user_catalog_table"):
+        elif name == "toast_tuple_target":
+            value = option_text(option)
+            if not value.lstrip("-").isdigit():
+                raise InvalidParameterValue(f'invalid value for integer option "toast_tuple_target": {value}')
+            if not 128 <= int(value) <= 8160:
+                raise InvalidParameterValue(
+                    f'value {value} out of bounds for option "toast_tuple_target"',
+                    detail='Valid values are between "128" and "8160".',
+                )
+            result.append(f"toast_tuple_target={value}")
+        elif name.startswith("autovacuum_") or name in ("parallel_workers", "user_catalog_table"):
             result.append(f"{name}={option_text(option)}")
         elif name != "oids":
             raise InvalidParameterValue(f'unrecognized parameter "{name}"')
@@ -205,6 +220,7 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         add_check(ctx, relation(ctx, desc.oid), check, column, validate=False)
     for source, options in likes:
         _copy_like_extras(ctx, desc.oid, source, options)
+    ensure_toast(ctx, desc.oid)
     return "CREATE TABLE"
 
 
@@ -278,6 +294,10 @@ def _like_columns(source: RelationDesc, options: int, count: int) -> list[Column
         spec = ColumnSpec(
             ColumnDesc(count, column.name, column.type, column.typmod, column.not_null, collation=column.collation)
         )
+        if options & enums.TableLikeOption.CREATE_TABLE_LIKE_STORAGE:
+            spec.column = replace(spec.column, storage=column.storage)
+        if options & enums.TableLikeOption.CREATE_TABLE_LIKE_COMPRESSION:
+            spec.column = replace(spec.column, compression=column.compression)
         if options & enums.TableLikeOption.CREATE_TABLE_LIKE_DEFAULTS:
             spec.default_text = column.default
         result.append(spec)

@@ -64,8 +64,11 @@ def references(node: ast.Node) -> tuple[list[tuple[str, int]], list[int]]:
     return columns, subqueries
 
 
-def _analyzed(ctx: DdlContext, node: ast.Node, desc: RelationDesc | None, clause: str) -> Expr:
-    return analyze_expression(ctx.view, desc, node, ctx.source, clause, session=ctx.session)
+def _analyzed(ctx: DdlContext, node: ast.Node, desc: RelationDesc | None, clause: str) -> tuple[Expr, str]:
+    """The expression, and its text for keeping."""
+    view = ctx.tracing()
+    found = analyze_expression(view, desc, node, ctx.source, clause, session=ctx.session)
+    return found, ctx.keep(deparse_stored(found, ctx.stored_view, desc), view)
 
 
 def expression_text(node: ast.Node) -> str:
@@ -80,8 +83,9 @@ def default_text(ctx: DdlContext, node: ast.Node, column: ColumnDesc) -> str:
         raise NotSupported("cannot use column reference in DEFAULT expression", position=columns[0][1] + 1)
     if subqueries:
         raise NotSupported("cannot use subquery in DEFAULT expression", position=subqueries[0] + 1)
-    view = ctx.view
-    return deparse_stored(analyze_default(view, column, node, ctx.source, session=ctx.session), view, None)
+    view = ctx.tracing()
+    found = analyze_default(view, column, node, ctx.source, session=ctx.session)
+    return ctx.keep(deparse_stored(found, ctx.stored_view, None), view)
 
 
 def range_var(desc: RelationDesc) -> ast.RangeVar:
@@ -100,7 +104,7 @@ def check_text(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> str:
     _, subqueries = references(node)
     if subqueries:
         raise NotSupported("cannot use subquery in check constraint", position=subqueries[0] + 1)
-    return deparse_stored(_analyzed(ctx, node, desc, "CHECK"), ctx.view, desc)
+    return _analyzed(ctx, node, desc, "CHECK")[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,7 @@ def predicate_text(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> Store
     _, subqueries = references(node)
     if subqueries:
         raise NotSupported("cannot use subquery in index predicate", position=subqueries[0] + 1)
-    found = _analyzed(ctx, node, desc, "INDEX")
+    found, text = _analyzed(ctx, node, desc, "INDEX")
     if found.type != oids.BOOL:
         raise DatatypeMismatch(
             f"argument of WHERE must be type boolean, not type {format_type(ctx.view, found.type)}",
@@ -127,7 +131,7 @@ def predicate_text(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> Store
         )
     if not is_immutable(ctx.view, found):
         raise InvalidObjectDefinition("functions in index predicate must be marked IMMUTABLE")
-    return StoredIndexExpression(deparse_stored(found, ctx.view, desc), found.type, uses(found))
+    return StoredIndexExpression(text, found.type, uses(found))
 
 
 def index_expression(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> StoredIndexExpression:
@@ -135,17 +139,18 @@ def index_expression(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> Sto
     _, subqueries = references(node)
     if subqueries:
         raise NotSupported("cannot use subquery in index expression", position=subqueries[0] + 1)
-    found = _analyzed(ctx, node, desc, "INDEX")
+    found, text = _analyzed(ctx, node, desc, "INDEX")
     if isinstance(found, Var) and found.attno > 0:
         return StoredIndexExpression("", found.type, (found.attno,), found.attno)
     if not is_immutable(ctx.view, found):
         raise InvalidObjectDefinition("functions in index expression must be marked IMMUTABLE")
-    return StoredIndexExpression(index_text(found, ctx.view, desc), found.type, uses(found))
+    written = index_text(found, text)
+    ctx.keep_as(written, text)
+    return StoredIndexExpression(written, found.type, uses(found))
 
 
-def index_text(node: Expr, view: CatalogView, desc: RelationDesc) -> str:
+def index_text(node: Expr, text: str) -> str:
     """An index expression as CREATE INDEX takes it: in parentheses, unless it looks like a function call."""
-    text = deparse_stored(node, view, desc)
     is_call = isinstance(node, Call) and not node.operator and node.display not in ("cast", "coercion")
     return text if is_call or isinstance(node, (Coalesce, MinMax, NullIf)) else f"({text})"
 

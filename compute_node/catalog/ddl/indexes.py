@@ -27,11 +27,12 @@ from compute_node.catalog.ddl.expressions import StoredIndexExpression, index_ex
 from compute_node.catalog.ddl.relation import create_constraint, create_index
 from compute_node.relations.access_methods import BTREE, METHODS, AccessMethod
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
+from compute_node.relations.schema import FIRST_NORMAL_OID
+from compute_node.sql.analyze.coercion import is_binary_coercible
 from compute_node.sql.analyze.naming import column_name
 from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.txn.locks import SHARE
-from compute_node.types import oids
 from compute_node.types.registry import OperatorClass
 
 _KEYS_MAX = 32
@@ -77,8 +78,10 @@ def operator_class(ctx: DdlContext, kind: int, named: Sequence[Any] | None = Non
         if found is None:
             shown = f"{schema}.{name}" if schema else name
             raise UndefinedObject(f'operator class "{shown}" does not exist for access method "{method.name}"')
-        if not _accepts(ctx, found, kind):
+        if not is_binary_coercible(view, kind, found.input_type):
             raise DatatypeMismatch(f'operator class "{name}" does not accept data type {format_type(view, kind)}')
+        if found.oid >= FIRST_NORMAL_OID and not _is_in_usual_order(ctx, kind, found, method):
+            raise NotSupported(f'an index in the order of operator class "{name}" is not supported')
         return found.oid
     default = view.default_operator_class(kind, method.oid)
     if default is None or (method is BTREE and view.type(kind).sort_key is None):
@@ -90,15 +93,10 @@ def operator_class(ctx: DdlContext, kind: int, named: Sequence[Any] | None = Non
     return default.oid
 
 
-def _accepts(ctx: DdlContext, found: OperatorClass, kind: int) -> bool:
-    """Whether a class takes values of a type: its own, or one that is binary-coercible to it."""
-    item = ctx.view.type(kind)
-    if found.input_type in (kind, oids.ANYELEMENT):
-        return True
-    if found.input_type == oids.ANYARRAY:
-        return bool(item.element) and item.length == -1
-    cast = ctx.view.cast(kind, found.input_type)
-    return (cast is not None and cast.method == "b") or (found.input_type == oids.RECORD and item.kind == "c")
+def _is_in_usual_order(ctx: DdlContext, kind: int, found: OperatorClass, method: AccessMethod) -> bool:
+    """Whether a user's class compares (hashes) as the type's default does: indexes go by the type itself."""
+    default = ctx.view.default_operator_class(kind, method.oid)
+    return default is not None and found.support[:1] == default.support[:1]
 
 
 def make_index(

@@ -95,11 +95,14 @@ def _tables(ctx: DdlContext, node: ast.VacuumStmt) -> list[RelationDesc]:
 
 
 def vacuum_table(ctx: DdlContext, desc: RelationDesc, truncate: bool = True) -> None:
-    """Prune a table and its indexes; with ``truncate`` empty blocks at its end go."""
-    table = ctx.storage.table(desc)
-    ctx.storage.vacuum(table)
-    if truncate:
-        truncate_tail(ctx.txn, table)
+    """Prune a table, its TOAST table and their indexes; with ``truncate`` empty blocks at their ends go."""
+    for each in (desc,) if desc.toast is None else (desc, desc.toast):
+        if each is desc.toast:
+            ctx.lock(each, SHARE_UPDATE_EXCLUSIVE)
+        table = ctx.storage.table(each)
+        ctx.storage.vacuum(table)
+        if truncate:
+            truncate_tail(ctx.txn, table)
 
 
 def estimate(storage: Any, desc: RelationDesc, snapshot: Any) -> tuple[int, float]:

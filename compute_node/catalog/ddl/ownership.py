@@ -28,6 +28,7 @@ from compute_node.catalog.ddl.dependencies import Address, drop
 from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.shared_depend import ACL, CLASS_DATABASE, FIRST_UNPINNED_OID, OWNER
+from compute_node.catalog.ddl.types import set_type_owner
 from compute_node.catalog.permissions import denied
 from compute_node.catalog.rights import OBJECTS
 from compute_node.relations.descriptors import RelationDesc
@@ -59,9 +60,12 @@ def change_relation_owner(ctx: DdlContext, desc: RelationDesc, spec: ast.RoleSpe
 
 
 def give_relation(ctx: DdlContext, desc: RelationDesc, owner: int) -> None:
-    """A relation, its indexes, row type and the sequences of its columns belong to another role."""
-    for index in desc.indexes:
-        ctx.rows.update("pg_class", class_record(ctx, index.oid), relowner=owner)
+    """A relation, its indexes, TOAST table, row type and the sequences of its columns belong to another role."""
+    parts = [index.oid for index in desc.indexes]
+    if desc.toast is not None:
+        parts += [desc.toast.oid, *(index.oid for index in desc.toast.indexes)]
+    for oid in parts:
+        ctx.rows.update("pg_class", class_record(ctx, oid), relowner=owner)
     record = class_record(ctx, desc.oid)
     values: dict[str, Any] = {"relowner": owner}
     if desc.acl is not None:
@@ -78,7 +82,7 @@ def give_relation(ctx: DdlContext, desc: RelationDesc, owner: int) -> None:
         for array in ctx.rows.find("pg_type", oid=row.typarray):
             ctx.rows.update("pg_type", array, typowner=owner)
     shared_depend.change_owner(ctx, CLASS_RELATION, desc.oid, owner)
-    ctx.changes.touch(desc.oid, *(index.oid for index in desc.indexes))
+    ctx.changes.touch(desc.oid, *parts)
     for row in ctx.rows.find("pg_depend", refclassid=CLASS_RELATION, refobjid=desc.oid):
         owned = ctx.view.relation(row.objid) if row.classid == CLASS_RELATION and row.refobjsubid else None
         if owned is not None and owned.kind == "S" and row.deptype in "ai":
@@ -145,6 +149,8 @@ def alter_owner(ctx: DdlContext, node: ast.AlterOwnerStmt) -> str:
     if node.objectType == _O.OBJECT_DATABASE:
         alter_database_owner(ctx, node.object.sval, node.newowner)
         return "ALTER DATABASE"
+    if node.objectType == _O.OBJECT_TYPE:
+        return set_type_owner(ctx, node.object, role_oid(ctx, node.newowner))
     what = node.objectType.name.removeprefix("OBJECT_").replace("_", " ")
     raise NotSupported(f"ALTER {what} ... OWNER TO is not supported")
 

@@ -15,20 +15,30 @@ from compute_node.catalog.ddl.expressions import range_var, walk
 from compute_node.catalog.ddl.relation import class_record, relation
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.parse import parse
+from compute_node.txn.locks import ACCESS_EXCLUSIVE
 
 _BATCH = 2000
 
 
 def new_relfiles(ctx: DdlContext, desc: RelationDesc) -> RelationDesc:
     """Give a table and its indexes new, empty storage; returns the new descriptor."""
-    for oid in (desc.oid, *(index.oid for index in desc.indexes)):
+    toast = desc.toast
+    if toast is not None:
+        # Vacuum may be at work there, under a lock of the TOAST table alone.
+        ctx.lock(toast, ACCESS_EXCLUSIVE)
+    tables = [desc] if toast is None else [desc, toast]
+    for oid in [oid for table in tables for oid in (table.oid, *(index.oid for index in table.indexes))]:
         record = class_record(ctx, oid)
         relfile = ctx.new_storage()
         ctx.drop_storage(record.relfilenode)
         ctx.rows.update("pg_class", record, relfilenode=relfile, relpages=0, reltuples=-1.0)
         ctx.changes.touch(oid)
     ctx.changes.touch(desc.oid)
-    return relation(ctx, desc.oid)
+    fresh = relation(ctx, desc.oid)
+    if fresh.toast is not None:
+        for index in fresh.toast.indexes:
+            ctx.build_index(fresh.toast, index)
+    return fresh
 
 
 def truncate(ctx: DdlContext, desc: RelationDesc) -> None:
@@ -51,7 +61,7 @@ def default_value(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc) -> tu
 def _cast(ctx: DdlContext, node: Any, column: ColumnDesc) -> Any:
     """The SELECT's only target, cast to the column's type."""
     kind = ctx.view.type(column.type)
-    schema = "pg_catalog" if column.type < 16384 else None
+    schema = ctx.view.type_name(column.type)[0]
     names = tuple(ast.String(sval=name) for name in (schema, kind.name) if name)
     target = node.targetList[0]
     type_name = ast.TypeName(names=names, typemod=column.typmod, location=-1)

@@ -8,7 +8,7 @@ from typing import Any
 from pglast.parser import ParseError
 from pglast.stream import IndentedStream
 
-from aurora.errors import InvariantViolation, UndefinedColumn, UndefinedTable
+from aurora.errors import UndefinedColumn, UndefinedTable
 from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.functions.names import regclass_in
 from compute_node.catalog.layer import split_expressions
@@ -17,9 +17,8 @@ from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS
 from compute_node.sql.analyze.stored import analyze_stored
-from compute_node.sql.deparse import deparse, quote_literal
+from compute_node.sql.deparse import deparse_stored, quote_literal
 from compute_node.sql.deparse_pretty import deparse_pretty
-from compute_node.sql.expressions import Expr, Var
 
 _CLASS_RELATION = CATALOGS["pg_class"].desc.oid
 
@@ -31,23 +30,38 @@ def _pretty(call: Call, desc: RelationDesc | None, text: str) -> str:
 
 
 def get_expr(call: Call, text: str, oid: int, pretty: bool = False) -> str:
-    """pg_get_expr: expressions are stored as their text, with OIDs where names may change."""
-    if "::reg" in text:
-        desc = call.view.relation(oid)
-        expr = analyze_stored(call.view, desc, text, "DEFAULT", session=call.session)
-        text = deparse(expr, call.view, lambda leaf: _column_name(desc, leaf), call.session.env)
-    if "\n" in text:
-        texts = [each[1:-1] if each.startswith("(") else each for each in split_expressions(text)]
-        return ", ".join(_pretty(call, call.view.relation(oid), each) if pretty else each for each in texts)
-    if text.startswith("((") and text.endswith("))"):
-        text = text[1:-1]
-    return _pretty(call, call.view.relation(oid), text) if pretty else text
+    """pg_get_expr; an index's expressions are given one after the other."""
+    desc = call.view.relation(oid)
+    return ", ".join(_expression(call, desc, each, pretty) for each in split_expressions(text))
 
 
-def _column_name(desc: RelationDesc | None, leaf: Expr) -> str:
-    if not isinstance(leaf, Var) or desc is None or leaf.attno <= 0:
-        raise InvariantViolation(f"{type(leaf).__name__} in a stored expression")
-    return quote_identifier(desc.columns[leaf.attno - 1].name)
+def _expression(call: Call, desc: RelationDesc | None, text: str, pretty: bool) -> str:
+    """A stored expression, without the parentheses that CREATE INDEX puts around what is no function call."""
+    inner = text[1:-1] if text.startswith("((") and _is_wrapped(text) else text
+    return _pretty(call, desc, inner) if pretty else _shown(call, desc, inner)
+
+
+def _is_wrapped(text: str) -> bool:
+    """Whether the first parenthesis closes at the end, and the second just before it."""
+    depth, quote, closed = 0, "", []
+    for at, character in enumerate(text):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character in "()":
+            depth += 1 if character == "(" else -1
+            if depth < 2 and character == ")":
+                closed.append((depth, at))
+    return closed == [(1, len(text) - 2), (0, len(text) - 1)]
+
+
+def _shown(call: Call, desc: RelationDesc | None, text: str) -> str:
+    """A stored expression, whose names are whole and may be OIDs, as the session's search path lets one write it."""
+    if "::reg" not in text and "." not in text:
+        return text
+    expr = analyze_stored(call.view, desc, text, "DEFAULT", session=call.session)
+    return deparse_stored(expr, call.view, desc, call.session.env)
 
 
 def _index(call: Call, oid: int) -> tuple[RelationDesc, IndexDesc] | None:
@@ -67,8 +81,9 @@ def _column_texts(
     texts = []
     for place, attno in enumerate(index.columns):
         text = quote_identifier(table.columns[attno - 1].name) if attno else next(expressions)
-        if not attno and pretty:
-            shown = _pretty(call, table, text)
+        if not attno:
+            inner = text[1:-1] if text.startswith("(") else text
+            shown = _pretty(call, table, inner) if pretty else _shown(call, table, inner)
             text = f"({shown})" if text.startswith("(") else shown
         if not alone:
             text += _collation_text(call, table, index, place) + _class_text(call, index, place)
@@ -120,7 +135,7 @@ def get_indexdef(call: Call, oid: int, column: int = 0, pretty: bool = False) ->
         pairs = (option.partition("=") for option in desc.options)
         text += " WITH (" + ", ".join(f"{key}={_option_value(value)}" for key, _, value in pairs) + ")"
     if index.predicate is not None:
-        text += f" WHERE {_pretty(call, table, index.predicate) if pretty else index.predicate}"
+        text += f" WHERE {_expression(call, table, index.predicate, pretty)}"
     return text
 
 
@@ -136,7 +151,7 @@ def get_constraintdef(call: Call, oid: int, pretty: bool = False) -> str | None:
     if row is None or table is None:
         return None
     if row.contype == "c":
-        text = f"CHECK ({_pretty(call, table, row.conbin) if pretty else row.conbin})"
+        text = f"CHECK ({_expression(call, table, row.conbin, pretty)})"
         return text + (" NO INHERIT" if row.connoinherit else "") + ("" if row.convalidated else " NOT VALID")
     names = ", ".join(quote_identifier(table.columns[attno - 1].name) for attno in row.conkey or ())
     text = "PRIMARY KEY" if row.contype == "p" else "UNIQUE"

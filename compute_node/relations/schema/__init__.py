@@ -31,6 +31,90 @@ USUAL_ACL: Final = ["10=arwdDxt/10", "=r/10"]
 _DOMAIN_BASES: Final = {13221: (23, -1), 13224: (1043, -1), 13226: (19, -1), 13232: (1184, 2), 13234: (1043, 7)}
 """information_schema's domains, which stand here as their base types (type, typmod)."""
 
+_TOAST: Final = {
+    "pg_aggregate": (4159, 4160),
+    "pg_attrdef": (2830, 2831),
+    "pg_authid": (4175, 4176),
+    "pg_collation": (6175, 6176),
+    "pg_constraint": (2832, 2833),
+    "pg_database": (4177, 4178),
+    "pg_db_role_setting": (2966, 2967),
+    "pg_default_acl": (4143, 4144),
+    "pg_description": (2834, 2835),
+    "pg_event_trigger": (4145, 4146),
+    "pg_extension": (4147, 4148),
+    "pg_foreign_data_wrapper": (4149, 4150),
+    "pg_foreign_server": (4151, 4152),
+    "pg_foreign_table": (4153, 4154),
+    "pg_init_privs": (4155, 4156),
+    "pg_language": (4157, 4158),
+    "pg_namespace": (4163, 4164),
+    "pg_parameter_acl": (6244, 6245),
+    "pg_partitioned_table": (4165, 4166),
+    "pg_policy": (4167, 4168),
+    "pg_proc": (2836, 2837),
+    "pg_publication_rel": (6228, 6229),
+    "pg_replication_origin": (4181, 4182),
+    "pg_rewrite": (2838, 2839),
+    "pg_seclabel": (3598, 3599),
+    "pg_shdescription": (2846, 2847),
+    "pg_shseclabel": (4060, 4061),
+    "pg_statistic": (2840, 2841),
+    "pg_statistic_ext": (3439, 3440),
+    "pg_statistic_ext_data": (3430, 3431),
+    "pg_subscription": (4183, 4184),
+    "pg_tablespace": (4185, 4186),
+    "pg_trigger": (2336, 2337),
+    "pg_ts_dict": (4169, 4170),
+    "pg_type": (4171, 4172),
+    "pg_user_mapping": (4173, 4174),
+}
+"""System catalogs with a TOAST table: its OID and its index's."""
+
+TOAST_COLUMNS: Final = (
+    ColumnDesc(1, "chunk_id", 26, -1, False, storage="p"),
+    ColumnDesc(2, "chunk_seq", 23, -1, False, storage="p"),
+    ColumnDesc(3, "chunk_data", 17, -1, False, storage="p"),
+)
+
+
+def toast_name(oid: int) -> str:
+    """The name of a table's TOAST table."""
+    return f"pg_toast_{oid}"
+
+
+def toast_index(oid: int, relfile: int, name: str) -> IndexDesc:
+    """The index of the TOAST table ``name``."""
+    return IndexDesc(
+        oid=oid,
+        relfile=relfile,
+        name=f"{name}_index",
+        columns=(1, 2),
+        unique=True,
+        primary=True,
+        descending=(False, False),
+        nulls_first=(False, False),
+        key_types=(26, 23),
+        operator_classes=(1981, 1978),
+    )
+
+
+def _toast(name: str, fact: dict[str, Any]) -> RelationDesc | None:
+    if name not in _TOAST:
+        return None
+    oid, index = _TOAST[name]
+    return RelationDesc(
+        oid=oid,
+        relfile=oid,
+        name=toast_name(fact["oid"]),
+        schema="pg_toast",
+        namespace=NAMESPACE_TOAST,
+        kind="t",
+        columns=TOAST_COLUMNS,
+        indexes=(toast_index(index, index, toast_name(fact["oid"])),),
+        is_shared=fact["shared"],
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class CatalogTable:
@@ -97,6 +181,7 @@ def _table(name: str, fact: dict[str, Any]) -> CatalogTable:
         indexes=indexes,
         row_type=fact["type"],
         is_shared=fact["shared"],
+        toast=_toast(name, fact),
     )
     return CatalogTable(desc, fact["array"], {column.name: column.attno - 1 for column in columns})
 
