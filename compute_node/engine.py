@@ -17,7 +17,7 @@ from compute_node.catalog.ddl import Ddl
 from compute_node.catalog.ddl.sequence import Sequences
 from compute_node.catalog.functions import advisory, catalog_function
 from compute_node.catalog.permissions import check_required
-from compute_node.catalog.view import Trace, still_true
+from compute_node.catalog.view import CatalogView, Trace, still_true
 from compute_node.exec.context import ExecContext
 from compute_node.exec.copy_target import CopyTarget, input_columns
 from compute_node.exec.executable import Executable, build
@@ -25,6 +25,7 @@ from compute_node.exec.explain import Explanation
 from compute_node.exec.row_expressions import RowExpressions
 from compute_node.exec.statement_locks import statement_locks
 from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.schema import ROLE_POSTGRES
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.dml import refuse_catalog
 from compute_node.sql.analyze.stored import default_of
@@ -69,8 +70,11 @@ class Engine:
         self._status = status
         self._fleet = fleet
         self.snapshot = storage.txns.snapshot
-        expressions = RowExpressions(storage, lambda: self.catalog.make_view(self.catalog.shared(), "", "postgres"))
-        storage.compile_row_expression = expressions.compile
+        storage.compile_row_expression = RowExpressions(storage, self._neutral_view).compile
+
+    def _neutral_view(self) -> CatalogView:
+        """The committed catalog as no session in particular sees it."""
+        return self.catalog.make_view(self.catalog.shared(), "", "postgres", ROLE_POSTGRES)
 
     def end_session(self, session: Any) -> None:
         """The client is gone and its transaction ended: drop the session's temporary relations, release its locks."""
