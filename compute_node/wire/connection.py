@@ -54,8 +54,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_authentication_timer", "_closing", "_gate_timer", "_held_input", "_idle_timer", "_lost", "_missing_bytes",
-        "_outbox", "_outbox_bytes", "_parts", "_paused_reading", "_paused_writing", "_room", "_running", "_server", "_startup",
-        "_transport", "_unsure", "_waiting_input", "data", "position", "session",
+        "_outbox", "_outbox_bytes", "_parts", "_paused_reading", "_paused_writing", "_room", "_running", "_server",
+        "_startup", "_transport", "_unsure", "_waiting_input", "data", "position", "session",
     )  # fmt: skip
 
     def __init__(self, server: Server) -> None:
