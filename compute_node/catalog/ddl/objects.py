@@ -253,7 +253,8 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
         return "CREATE TABLE AS"
     check_tablespace(ctx, into.tableSpaceName)
     names = [item.sval for item in into.colNames or ()]
-    query = analyze(query_node, ctx.view, [], ctx.source, session=ctx.session, allow_params=False)
+    types = list(ctx.param_types)
+    query = analyze(query_node, ctx.view, types, ctx.source, session=ctx.session, allow_params=bool(types))
     columns = _query_columns(ctx, query, names, "table")
     desc = create_relation(
         ctx,
