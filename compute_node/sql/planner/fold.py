@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from aurora.errors import SqlError
+from compute_node.hub import HUB
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import (
     And,
@@ -44,6 +45,7 @@ def fold(catalog: CatalogView, node: Expr) -> Expr:
         return node
     if isinstance(node, Case):
         return _case(catalog, node)
+    HUB.pulse()
     node = map_children(node, lambda child: fold(catalog, child))
     handler = _HANDLERS.get(type(node))
     return node if handler is None else handler(catalog, node)
