@@ -285,4 +285,5 @@ class FakeCatalog:
 
 def context(storage: FakeStorage, params: Row = ()) -> ExecContext:
     """A context whose snapshot is now."""
-    return ExecContext(FakeSession(), SimpleNamespace(follow=True), storage.now, TypeEnv(timezone=UTC), storage, FakeCatalog(), params)
+    txn = SimpleNamespace(follow=True)
+    return ExecContext(FakeSession(), txn, storage.now, TypeEnv(timezone=UTC), storage, FakeCatalog(), params)
