@@ -179,10 +179,14 @@ class LockManager:
 
     def lock_relation(self, txn: Txn, oid: int, mode: int, name: str = "", wait: str = WAIT) -> bool:
         """Take a relation lock until the transaction ends; False only with SKIP_LOCKED. Errors: 40P01, 55P03, 57014."""
-        bit = 1 << mode
-        mine = txn.table_locks.get(oid, 0)
-        if mine & bit:
+        if txn.table_locks.get(oid, 0) >> mode & 1:
             return True
+        taken = self._take_relation(txn, oid, mode, name, wait)
+        if taken and mode == ACCESS_EXCLUSIVE:
+            self._manager.log_lock(txn, oid)
+        return taken
+
+    def _take_relation(self, txn: Txn, oid: int, mode: int, name: str, wait: str) -> bool:
         lock = self._mark_strong(oid) if mode >= FIRST_STRONG else self.relations.get(oid)
         if lock is None:
             lock = self.relations[oid] = RelationLock(oid)
