@@ -42,4 +42,5 @@ class PageKind(IntEnum):
     HEAP = 3
     BTREE = 4
     CLOG = 5
-    SPACE_MAP = 6
+    HASH = 6
+    SPACE_MAP = 7

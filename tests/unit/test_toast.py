@@ -13,6 +13,7 @@ from support_catalog import Engine, Session, in_greenlet
 
 from aurora.errors import DataCorrupted, InvalidParameterValue, NotSupported, ProgramLimitExceeded, TooManyColumns
 from compute_node.access import toast
+from compute_node.access.free_space import UNIT_BYTES
 from compute_node.access.memory_volume import MemoryVolume
 from compute_node.catalog.bootstrap import install
 from compute_node.hub import HUB
