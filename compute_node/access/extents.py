@@ -235,6 +235,8 @@ class Extents:
     @staticmethod
     def counters_are_old(file: RelationFile) -> bool:
         """Whether the relation has changed so much since its counters were kept that the difference matters."""
+        rows: int
+        dead_rows: int
         rows, dead_rows = COUNTERS.unpack(file.entries[0].freed.to_bytes(8, "little"))
         far = max(COUNTERS_APART_MIN, dead_rows // 10, rows // 10)
         return abs(_u32(file.dead_rows) - dead_rows) > far or abs(_u32(file.rows) - rows) > far

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from aurora.errors import InvariantViolation, NotSupported, SqlError, UniqueViolation
 from compute_node.access.read_ahead import FIRST_PAGES
+from compute_node.access.stored import resolved
 from compute_node.relations.access_methods import AccessMethod
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.txn.transaction import Txn
@@ -108,7 +109,7 @@ class HeapReader:
         found, toast = self._rows(snapshot, tids, proj), self._table.toast
         if toast is None or not proj.eager:
             return found
-        return (part for rows in found for part in toast.resolved(rows, proj.eager))
+        return (part for rows in found for part in resolved(rows, proj.eager))
 
     def _rows(self, snapshot: Any, tids: list[int], proj: Any) -> Iterator[list[Row]]:
         rows = self._fetch_many(snapshot, tids, proj)
