@@ -26,8 +26,7 @@ from aurora.rpc.channels import open_channel, storage_stub
 from aurora.stalls import Heartbeat, stalls_of_running_loop
 from compute_node.access.storage import Storage
 from compute_node.access.vacuum import AUTOVACUUM_NAP_S, AutoVacuum
-from compute_node.catalog import statistics
-from compute_node.catalog import bootstrap
+from compute_node.catalog import bootstrap, statistics
 from compute_node.config import Config
 from compute_node.engine import Engine
 from compute_node.hub import HUB

@@ -1,4 +1,4 @@
-"""What VACUUM leaves in pg_class: relpages and reltuples, and where autovacuum finds a table that nobody has opened yet."""
+"""What VACUUM leaves in pg_class: relpages and reltuples; where autovacuum finds a table that nobody has opened yet."""
 
 from __future__ import annotations
 
