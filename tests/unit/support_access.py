@@ -45,7 +45,7 @@ class FakeSession:
         self.lock_waiter: Any = None
 
     def catalog_function(self, name: str, *args: Any) -> Any:
-        """Everything is readable."""
+        """What the access layer asks of a session: it is a superuser's."""
 
 
 def make_storage(volume: Any = None, frames: int = 512, verify: bool = True) -> Storage:
