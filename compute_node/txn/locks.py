@@ -482,7 +482,9 @@ class LockManager:
         return holder.session.txn or holder
 
     def _check_deadlock(self, txn: Txn) -> None:
-        """Depth-first over the waits-for graph; a way back to ``txn`` is 40P01."""
+        """Depth-first over the waits-for graph; a way back to ``txn`` is 40P01. Another circle on the way is one that
+        was closed just now: ``txn`` has taken those who waited behind it along to the queue that it waits in. The last
+        on that circle fails."""
         path: list[Txn] = [txn]
         seen: set[Txn] = {txn}
         stack: list[Iterator[Txn]] = [iter(self.blockers(txn))]
@@ -494,6 +496,10 @@ class LockManager:
             elif blocker is txn:
                 self.deadlocks += 1
                 raise self._deadlock(path)
+            elif blocker in path:
+                self.deadlocks += 1
+                circle = path[path.index(blocker) :]
+                circle[-1].waiting.waiter.fail(self._deadlock(circle))
             elif blocker not in seen:
                 seen.add(blocker)
                 path.append(blocker)
