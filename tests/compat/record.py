@@ -2,7 +2,8 @@
 
 Writes `expected/<family>.json`: a list of {"sql", "simple", "extended"}; "extended" only where that protocol's outcome
 is another one; and `expected/plain/<family>.json`: a plain role's answers where they differ. Without names of families
-also `expected/describe.out`, what psql prints for `describe.psql`. Review the diff: these files are the specification.
+also `expected/describe.out`, what psql prints for `describe.psql`, and `expected/protocol.json`, the answers to the
+packets of `protocol.txt`. Review the diff: these files are the specification.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 
+from tests.compat import protocol
 from tests.compat.replay import (
     DESCRIBED,
     Outcome,
@@ -56,7 +58,9 @@ def record_plain(dsn: str, family: str, usual: list[Outcome]) -> None:
 
 
 if __name__ == "__main__":
-    for name in sys.argv[2:] or families():
+    for name in [name for name in sys.argv[2:] or families() if name != "protocol"]:
         record(sys.argv[1], name)
     if not sys.argv[2:]:
         DESCRIBED.write_text(describe(sys.argv[1]))
+    if not sys.argv[2:] or "protocol" in sys.argv[2:]:
+        protocol.write(sys.argv[1])

@@ -34,6 +34,10 @@ class Settings:
     def __init__(self) -> None:
         self.values = {"search_path": '"$user", public', "default_toast_compression": "pglz"}
 
+    def get(self, name: str) -> Any:
+        """Memory and its files are not limited here."""
+        return {"work_mem": 4096, "hash_mem_multiplier": 2.0, "maintenance_work_mem": 65536}.get(name, -1)
+
 
 class Session:
     """What the catalog and DDL use of a session."""
