@@ -10,7 +10,14 @@ from typing import Any
 
 from pglast import ast, enums
 
-from aurora.errors import NotSupported, SqlSyntaxError, UndefinedObject, UndefinedTable, WrongObjectType
+from aurora.errors import (
+    InsufficientPrivilege,
+    NotSupported,
+    SqlSyntaxError,
+    UndefinedObject,
+    UndefinedTable,
+    WrongObjectType,
+)
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.indexes import option_text
 from compute_node.catalog.ddl.relation import class_record, relation
