@@ -66,3 +66,15 @@ def unexpected(item: pytest.Item, lines: Iterable[str]) -> list[str]:
     """The lines that no ``logs`` mark of the test expects."""
     patterns = [re.compile(pattern) for mark in item.iter_markers("logs") for pattern in mark.args]
     return [line for line in lines if not any(pattern.search(line) for pattern in patterns)]
+
+
+DAMAGE = (
+    r"storage_node\.\w+: .*(damaged|does not match its checksum|repaired from|not what was written|has moved; deleted"
+    r"|torn tail|cannot be read|Input/output error|could not be set aside|its log goes on from|no sound batch)"
+)
+"""What a storage node says of damage that a test has planted."""
+DISK_REFUSES = r"storage_node\.\w+: .*(the disk refuses|No space left on device)"
+DAMAGED_KEYS = r"aurora\.keys: .*damaged"
+STORE_FAILS = r"storage_node\.node: the backup's object store fails"
+FLEET_CHANGES = r"compute_node\.volume\.monitor: "
+"""What the monitor does by itself about silent nodes and zones."""
