@@ -53,6 +53,7 @@ _FLAG_CPL = 1
 _FOLDER = Path(__file__).parent / "image"
 _SOURCES = (
     "compute_node/catalog",
+    "compute_node/relations",
     "compute_node/types",
     "compute_node/access",
     "aurora/kernels/python",

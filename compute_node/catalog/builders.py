@@ -168,7 +168,38 @@ def composite_type_row(
     )
 
 
-def array_type_row(oid: int, name: str, namespace: int, element: int, owner: int = ROLE_POSTGRES) -> Row:
+def enum_type_row(oid: int, name: str, namespace: int, array: int, owner: int) -> Row:
+    """An enumerated type."""
+    return make_row(
+        "pg_type",
+        _type_values(oid, name, namespace, owner)
+        | {
+            "typlen": 4,
+            "typbyval": True,
+            "typtype": "e",
+            "typcategory": "E",
+            "typdelim": ",",
+            "typarray": array,
+            "typinput": 3506,
+            "typoutput": 3507,
+            "typreceive": 3532,
+            "typsend": 3533,
+            "typalign": "i",
+            "typstorage": "p",
+        },
+    )
+
+
+def function_row(oid: int, name: str, namespace: int, arguments: list[int], values: dict[str, Any]) -> Row:
+    """A function; ``values`` are the columns that say what it is."""
+    neutral = {"procost": 1.0, "proparallel": "u"}
+    own = {"oid": oid, "proname": name, "pronamespace": namespace, "pronargs": len(arguments), "proargtypes": arguments}
+    return make_row("pg_proc", neutral | own | values)
+
+
+def array_type_row(
+    oid: int, name: str, namespace: int, element: int, owner: int = ROLE_POSTGRES, align: str = "d"
+) -> Row:
     """The array type over ``element``."""
     return make_row(
         "pg_type",
@@ -184,7 +215,7 @@ def array_type_row(oid: int, name: str, namespace: int, element: int, owner: int
             "typoutput": ARRAY_OUT,
             "typreceive": ARRAY_RECV,
             "typsend": ARRAY_SEND,
-            "typalign": "d",
+            "typalign": align,
             "typstorage": "x",
         },
     )

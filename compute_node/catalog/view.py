@@ -137,7 +137,11 @@ class CatalogView:
     def type_name(self, oid: int) -> tuple[str, str]:
         """Schema and internal name of a type."""
         kind = self.type(oid)
-        return self._ask("namespace name", kind.namespace) or "", kind.name
+        return self.namespace_name(kind.namespace), kind.name
+
+    def namespace_name(self, oid: int) -> str:
+        """A schema's name; empty for an unknown OID."""
+        return self._ask("namespace name", oid) or ""
 
     def type_is_visible(self, oid: int) -> bool:
         """Whether its bare name finds it."""

@@ -55,18 +55,16 @@ class ModifySource:
             child = dataclasses.replace(child, output=(*child.output, tid), want_tid=True)
         self._node = builder.node(child, original)
 
-    def rows(self, ctx: ExecContext) -> Iterator[tuple[int, Any]]:
-        """A joined row may name the same target several times: only the first counts, as in PostgreSQL."""
+    def rows(self, ctx: ExecContext, changed: set[int]) -> Iterator[tuple[int, Any]]:
+        """A joined row may name the same target several times: once it is in ``changed``, the others are left out."""
         if self.scanned:
             for batch in self._node.batches(ctx):
                 for row in batch:
                     yield row[0], None
             return
-        seen: set[int] = set()
         position = self._tid
         for batch in self._node.batches(ctx):
             for row in batch:
                 tid = row[position]
-                if tid is not None and tid not in seen:
-                    seen.add(tid)
+                if tid is not None and tid not in changed:
                     yield tid, row

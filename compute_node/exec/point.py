@@ -224,7 +224,8 @@ def _delete(plan: pl.Delete, child: pl.IndexScan, builder: Builder) -> Link:
     lines, key = _key_lines(child, builder, unit, "0")
     compiler = Compiler(unit, change.old_row_scope(proposed=False), builder)
     test = compiler.truth(plan.recheck).text if plan.recheck is not None else "True"
-    lines += [f"m = lookup(c.snapshot, {key}, (), True)", "if not m: return 0", "def recheck(r):", f"    return {test}"]
+    lines += [f"m = lookup(c.snapshot, {key}, (), True)", "if not m: return 0"]
+    lines += ["def recheck(r, at):", f"    return {test}"]
     lines.append(f"return 1 if delete(c.txn, c.snapshot, m[0][0], recheck, {unit.bind(change.needed)}) else 0")
     name = unit.function("c, p", lines)
 

@@ -35,6 +35,9 @@ class CatalogView(Protocol):
     def type_name(self, oid: int) -> tuple[str, str]:
         """Schema and internal name of a type; raises 42704 for an unknown one."""
 
+    def namespace_name(self, oid: int) -> str:
+        """A schema's name; empty for an unknown OID."""
+
     def type_is_visible(self, oid: int) -> bool:
         """Whether its bare name finds it."""
 

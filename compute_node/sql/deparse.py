@@ -12,6 +12,7 @@ from typing import Any
 
 from aurora.errors import InvariantViolation
 from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.schema import NAMESPACE_CATALOG
 from compute_node.sql.analyze.context import DEFAULT_ENV
 from compute_node.sql.analyze.names import SYSTEM_NAMES
 from compute_node.sql.analyze.typenames import format_type
@@ -49,7 +50,7 @@ from compute_node.sql.expressions import (
     Var,
 )
 from compute_node.types import oids
-from compute_node.types.registry import TypeEnv
+from compute_node.types.registry import Function, TypeEnv
 
 Namer = Callable[[Expr], str]
 
@@ -148,13 +149,13 @@ class Deparser:
     def call(self, node: Call, show_implicit: bool) -> str:
         arguments = node.arguments
         if node.operator:
-            return self.operator(self.catalog.operator(node.operator).name, arguments)
+            return self.operator(self.operator_name(node.operator), arguments)
         if node.display in ("cast", "coercion"):
             if node.display == "coercion" and not show_implicit:
                 return self.text(arguments[0], show_implicit)
             return self.cast(arguments[0], node.type, node.typmod)
         function = self.catalog.function(node.function)
-        name = quote_identifier(function.name)
+        name = self.function_name(function)
         if node.display == "extract":
             field = arguments[0].value if isinstance(arguments[0], Const) else self.text(arguments[0])
             return f"EXTRACT({field} FROM {self.text(arguments[1])})"
@@ -168,13 +169,31 @@ class Deparser:
             texts[-1] = "VARIADIC " + texts[-1]
         return f"{name}({', '.join(texts)})"
 
+    def function_name(self, function: Function) -> str:
+        """Its name, with the schema where the bare name would not find it."""
+        name = quote_identifier(function.name)
+        if function.namespace == NAMESPACE_CATALOG or any(
+            item.oid == function.oid for item in self.catalog.functions(None, function.name)
+        ):
+            return name
+        return f"{quote_identifier(self.catalog.namespace_name(function.namespace))}.{name}"
+
+    def operator_name(self, oid: int) -> str:
+        """The same for an operator."""
+        item = self.catalog.operator(oid)
+        if item.namespace == NAMESPACE_CATALOG or any(
+            each.oid == oid for each in self.catalog.operators(None, item.name)
+        ):
+            return item.name
+        return f"OPERATOR({quote_identifier(self.catalog.namespace_name(item.namespace))}.{item.name})"
+
     def operator(self, name: str, arguments: tuple[Expr, ...]) -> str:
         """An operator application in parentheses."""
         texts = [self.text(item, True) for item in arguments]
         return f"({name} {texts[0]})" if len(texts) == 1 else f"({texts[0]} {name} {texts[1]})"
 
     def aggregate(self, node: AggregateCall, _: bool) -> str:
-        name = quote_identifier(self.catalog.function(node.function).name)
+        name = self.function_name(self.catalog.function(node.function))
         inner = "*" if node.star else ("DISTINCT " if node.distinct else "") + self.list(node.arguments)
         if node.order_by:
             keys = [self.text(key.expression) + (" DESC" if key.descending else "") for key in node.order_by]
@@ -184,7 +203,7 @@ class Deparser:
 
     def array_op(self, node: ArrayOp, _: bool) -> str:
         quantifier = "ANY" if node.use_or else "ALL"
-        operator = self.catalog.operator(node.operator).name
+        operator = self.operator_name(node.operator)
         return f"({self.text(node.left, True)} {operator} {quantifier} ({self.text(node.right, True)}))"
 
     # --- boolean ----------------------------------------------------------------------------------------------------
@@ -326,8 +345,9 @@ def deparse(node: Expr, catalog: CatalogView, name: Namer, env: TypeEnv = DEFAUL
     return Deparser(catalog, name, env).text(node)
 
 
-def deparse_stored(node: Expr, catalog: CatalogView, relation: RelationDesc | None) -> str:
-    """The text of an expression over one relation's columns (``Var(rte=0)``), as pg_get_expr gives it."""
+def deparse_stored(node: Expr, catalog: CatalogView, relation: RelationDesc | None, env: TypeEnv = DEFAULT_ENV) -> str:
+    """The text of an expression over one relation's columns (``Var(rte=0)``), as pg_get_expr gives it. For keeping it,
+    ``catalog`` is a view whose search path is pg_catalog alone, so that all other names are written whole."""
 
     def name(leaf: Expr) -> str:
         if isinstance(leaf, Var) and relation is not None:
@@ -336,4 +356,4 @@ def deparse_stored(node: Expr, catalog: CatalogView, relation: RelationDesc | No
             return SYSTEM_NAMES[leaf.attno] if leaf.attno else quote_identifier(relation.name) + ".*"
         raise InvariantViolation(f"{type(leaf).__name__} in a stored expression")
 
-    return deparse(node, catalog, name)
+    return deparse(node, catalog, name, env)

@@ -282,6 +282,7 @@ class TransactionManager:
             parent.dropped += level.dropped
         del txn.levels[index:]
         txn.write_xid = parent.xid
+        self.locks.keep_rows_of_level(txn, index)
 
     def rollback_to(self, txn: Txn, name: str) -> None:
         """Undo back to the newest savepoint ``name``, which stays open; row locks taken since are released. Error:

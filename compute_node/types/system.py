@@ -321,6 +321,16 @@ _delegate("""
 2888 pg_try_advisory_lock(int4, int4) bool volatile
 3091 pg_try_advisory_xact_lock(int8) bool volatile
 3095 pg_try_advisory_xact_lock(int4, int4) bool volatile
+2881 pg_advisory_lock_shared(int8) void volatile
+2887 pg_advisory_lock_shared(int4, int4) void volatile
+3090 pg_advisory_xact_lock_shared(int8) void volatile
+3094 pg_advisory_xact_lock_shared(int4, int4) void volatile
+2885 pg_advisory_unlock_shared(int8) bool volatile
+2891 pg_advisory_unlock_shared(int4, int4) bool volatile
+2883 pg_try_advisory_lock_shared(int8) bool volatile
+2889 pg_try_advisory_lock_shared(int4, int4) bool volatile
+3092 pg_try_advisory_xact_lock_shared(int8) bool volatile
+3096 pg_try_advisory_xact_lock_shared(int4, int4) bool volatile
 1922 has_table_privilege(name, text, text) bool stable
 1923 has_table_privilege(name, oid, text) bool stable
 1924 has_table_privilege(oid, text, text) bool stable

@@ -41,6 +41,10 @@ _REPEATABLE = re.compile(r"\s*(SELECT|VALUES|TABLE|WITH)\b", re.IGNORECASE)
 _STATEFUL = re.compile(r"nextval|setval|set_config|for update|for share|insert|update|delete|\binto\b", re.IGNORECASE)
 
 
+_USER_TYPE = 16384
+"""What stands for the OID of any type that a user has made: they are numbered as they come."""
+
+
 @dataclass(frozen=True)
 class Statement:
     """One statement of a file: its text without the last `;`, data for COPY, and why its answer differs, if so."""
@@ -196,7 +200,8 @@ def _outcome(result: Any) -> Outcome:
     outcome: Outcome = {"tag": (result.command_status or b"").decode()}
     if result.status == pq.ExecStatus.TUPLES_OK:
         outcome["columns"] = [
-            [(result.fname(i) or b"").decode(), result.ftype(i), result.fmod(i)] for i in range(result.nfields)
+            [(result.fname(i) or b"").decode(), min(result.ftype(i), _USER_TYPE), result.fmod(i)]
+            for i in range(result.nfields)
         ]
         outcome["rows"] = [
             [_text(result.get_value(row, i)) for i in range(result.nfields)] for row in range(result.ntuples)

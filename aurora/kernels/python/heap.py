@@ -542,6 +542,28 @@ class HeapFile:
         flags, offset, _ = self._line(page, tid & 0xFFFF)
         return int(flags != NORMAL or bool(page[offset + OFF_INFOMASK + 1] << 8 & KEY_CHANGED))
 
+    def successor(self, tid: int) -> int:
+        """The version that the one at ``tid`` was updated to, committed or not: 0 when there is none (any more), minus
+        a missing page."""
+        found, writer = 0, 0
+        for at in (tid, 0):
+            at = at or found
+            page_no = self.blocks.page_no(at >> 16)
+            frame = self.arena.lookup(page_no)
+            if frame == MISSING:
+                return -page_no
+            page = self.arena.page(frame)
+            flags, offset, _ = self._line(page, at & 0xFFFF)
+            if flags != NORMAL:
+                return 0
+            if found:
+                return found if struct.unpack_from("<Q", page, offset + OFF_XMIN)[0] == writer else 0
+            writer, next_block, next_slot = struct.unpack_from("<QIH", page, offset)
+            if not writer or not next_slot:
+                return 0
+            found = next_block << 16 | next_slot
+        return 0
+
     def fill_page(
         self, rows: Sequence[Sequence[Any] | bytes], start: int, xid: int, cid: int, reserve: int
     ) -> tuple[bytes, int]:

@@ -324,6 +324,9 @@ class SimSession:
             NEWEST, not self.model.repeatable or newest.lsn <= reading.lsn,
             f"{reading.what} at {reading.lsn} goes on with a version of {newest.lsn}",
         )  # fmt: skip
+        self._held(reading, number, strength)
+
+    def _held(self, reading: Reading, number: int, strength: int) -> None:
         holders = self.oracle.row_holders(self.model, reading.relfile, number, strength)
         self.checks.require(LOCKS, not holders, f"{reading.what} has row {number} beside {holders}")
 
@@ -387,7 +390,7 @@ class SimSession:
             if found is None:
                 return False
             with self._serializing(reading, number):
-                done = table.delete(self.txn, reading.snapshot, found[1], lambda row: True, COLUMNS)
+                done = table.delete(self.txn, reading.snapshot, found[1], lambda row, at: True, COLUMNS)
             newest = self.oracle.newest(table.relfile, number, self.model)
             if not done:
                 self._gone(reading, number)
@@ -437,7 +440,12 @@ class SimSession:
                 if wait == WAIT:
                     self._gone(reading, number)
                 return None
-            self._met(reading, number, locked[1], strength)
+            if strength == 0 and not locked[2]:
+                # FOR KEY SHARE goes on with the version that it saw when only other columns have changed since.
+                self._same(f"lock of {number}", [locked[1]], found[0])
+                self._held(reading, number, strength)
+            else:
+                self._met(reading, number, locked[1], strength)
             self.oracle.locked(self.model, table.relfile, number, strength)
             return locked[1]  # type: ignore[no-any-return]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pglast import ast
+from pglast import ast, enums
 
 from aurora.errors import NotSupported, ReadOnlySqlTransaction
 from compute_node.catalog.cache import temp_schema_of
@@ -20,18 +20,31 @@ from compute_node.catalog.ddl import (
     constraints,
     create_table,
     drop,
+    functions,
     grants,
     maintenance,
     objects,
+    operator_classes,
+    operators,
     ownership,
     rename,
     roles,
     sequence,
+    types,
 )
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.settings import alter_database_set, alter_role_set, alter_system
 
 Handler = Callable[[DdlContext, Any], str]
+
+
+def define(ctx: DdlContext, node: ast.DefineStmt) -> str:
+    """CREATE OPERATOR, AGGREGATE, COLLATION …: what the grammar makes one node of."""
+    if node.kind != enums.ObjectType.OBJECT_OPERATOR:
+        what = node.kind.name.removeprefix("OBJECT_").replace("_", " ")
+        raise NotSupported(f"CREATE {what} is not supported")
+    return operators.create_operator(ctx, node)
+
 
 _HANDLERS: dict[type, Handler] = {
     ast.CreateStmt: create_table.create_table,
@@ -60,6 +73,13 @@ _HANDLERS: dict[type, Handler] = {
     ast.AlterSystemStmt: alter_system,
     ast.AlterDatabaseSetStmt: alter_database_set,
     ast.AlterRoleSetStmt: alter_role_set,
+    ast.CreateEnumStmt: types.create_enum,
+    ast.AlterEnumStmt: types.alter_enum,
+    ast.CreateFunctionStmt: functions.create_function,
+    ast.DefineStmt: define,
+    ast.CreateCastStmt: operators.create_cast,
+    ast.CreateOpClassStmt: operator_classes.create_operator_class,
+    ast.CreateOpFamilyStmt: operator_classes.create_operator_family,
 }
 
 _READ_ONLY = (ast.LockStmt, ast.VacuumStmt)
@@ -67,10 +87,14 @@ _READ_ONLY = (ast.LockStmt, ast.VacuumStmt)
 _NAMES = {
     "CreatedbStmt": "CREATE DATABASE",
     "DropdbStmt": "DROP DATABASE",
-    "CreateFunctionStmt": "CREATE FUNCTION",
     "CreateTrigStmt": "CREATE TRIGGER",
-    "DefineStmt": "CREATE of this object",
-    "CreateEnumStmt": "CREATE TYPE ... AS ENUM",
+    "DefineStmt": "CREATE OPERATOR",
+    "CreateEnumStmt": "CREATE TYPE",
+    "AlterEnumStmt": "ALTER TYPE",
+    "CreateFunctionStmt": "CREATE FUNCTION",
+    "CreateCastStmt": "CREATE CAST",
+    "CreateOpClassStmt": "CREATE OPERATOR CLASS",
+    "CreateOpFamilyStmt": "CREATE OPERATOR FAMILY",
     "CompositeTypeStmt": "CREATE TYPE",
     "CreateDomainStmt": "CREATE DOMAIN",
     "CreateExtensionStmt": "CREATE EXTENSION",

@@ -13,6 +13,7 @@ from pglast import ast, enums
 
 from aurora.errors import (
     CheckViolation,
+    DatatypeMismatch,
     DuplicateColumn,
     InvalidParameterValue,
     InvalidTableDefinition,
@@ -30,9 +31,10 @@ from compute_node.catalog.ddl.relation import (
     relation,
 )
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
+from compute_node.relations.schema import BTREE_AM
+from compute_node.sql.analyze.coercion import is_binary_coercible
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.txn.locks import SHARE
-from compute_node.types.registry import REGISTRY
 
 _KEYS_MAX = 32
 
@@ -55,13 +57,16 @@ def operator_class(ctx: DdlContext, kind: int, named: Sequence[Any] | None = Non
     view = ctx.view
     default = view.default_operator_class(kind)
     if named:
-        name = named[-1].sval
-        for item in REGISTRY.operator_classes.values():
-            if item.method == 403 and item.name == name:
-                if default is not None and item.oid != default.oid:
-                    raise NotSupported(f'operator class "{name}" is not supported')
-                return item.oid
-        raise UndefinedObject(f'operator class "{name}" does not exist for access method "btree"')
+        name = ".".join(item.sval for item in named)
+        chosen = view.find_operator_class(named[-2].sval if len(named) > 1 else None, named[-1].sval, BTREE_AM)
+        if chosen is None:
+            raise UndefinedObject(f'operator class "{name}" does not exist for access method "btree"')
+        if chosen.input_type != kind and not is_binary_coercible(view, kind, chosen.input_type):
+            raise DatatypeMismatch(f'operator class "{name}" does not accept data type {format_type(view, kind)}')
+        if default is not None and chosen.support[:1] != default.support[:1]:
+            # A B-tree orders by the type itself.
+            raise NotSupported(f'an index in the order of operator class "{name}" is not supported')
+        return chosen.oid
     if default is None or view.type(kind).sort_key is None:
         raise UndefinedObject(
             f'data type {format_type(view, kind)} has no default operator class for access method "btree"',

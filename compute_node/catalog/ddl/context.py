@@ -6,7 +6,7 @@ creating and dropping storage, locking and building indexes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pglast import ast
@@ -25,7 +25,7 @@ from compute_node.access.methods import build_index
 from compute_node.catalog.cache import TEMP_SCHEMA, Catalog, TxnCatalog, temp_schema_of
 from compute_node.catalog.rights import Rights
 from compute_node.catalog.rows import CatalogRows
-from compute_node.catalog.view import CatalogView
+from compute_node.catalog.view import CatalogView, Trace
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID
 from compute_node.session import door, prepare
@@ -60,11 +60,36 @@ class DdlContext:
         self.storage: Any = engine.storage
         self.changes: TxnCatalog = self.catalog.changes(txn)
         self.rows: CatalogRows = self.changes.rows
+        self._uses: dict[str, set[tuple[int, int, int]]] = {}
 
     @property
     def view(self) -> CatalogView:
         """The catalog as this transaction sees it now."""
         return self.catalog.view(self.session)
+
+    @property
+    def stored_view(self) -> CatalogView:
+        """The same, with pg_catalog alone on its path: to write names that are kept as text."""
+        view = self.view
+        return self.catalog.make_view(view.layer, "pg_catalog", self.session.user)
+
+    def tracing(self) -> CatalogView:
+        """A view for analyzing an expression that is kept; see ``keep``."""
+        return self.view.traced()
+
+    def keep(self, text: str, view: CatalogView) -> str:
+        """Note what a text names that is kept, for ``depend_on_text``; ``view`` analyzed it. Returns the text."""
+        self._uses[text] = uses(view.trace or {})
+        return text
+
+    def keep_as(self, written: str, text: str) -> None:
+        """A kept text is written in another way, too."""
+        self._uses[written] = self._uses[text]
+
+    def depend_on_text(self, dependent: tuple[int, int, int], text: str) -> None:
+        """The user functions, operators and types that a kept text names."""
+        for address in self._uses.get(text, ()):
+            self.depend(dependent, address, "n")
 
     @property
     def user_oid(self) -> int:
@@ -159,6 +184,19 @@ class DdlContext:
         if not self.rights.schema(oid, CREATE):
             raise InsufficientPrivilege(f"permission denied for schema {schema}", position=_position(name))
         return schema, oid
+
+    def place(self, names: Sequence[ast.String]) -> tuple[int, str]:
+        """(schema OID, name) of a new object that is no relation; 3F000 without a schema to put it in."""
+        parts = [item.sval for item in names]
+        if len(parts) > 1:
+            namespace = self.view.namespace(parts[-2])
+        elif self.view.creation_schema is not None:
+            namespace = self.view.namespace(self.view.creation_schema)
+        else:
+            raise InvalidSchemaName("no schema has been selected to create in")
+        if not self.rights.schema(namespace, CREATE):
+            raise InsufficientPrivilege(f"permission denied for schema {self.view.namespace_name(namespace)}")
+        return namespace, cut_name(parts[-1])
 
     def temp_schema(self) -> tuple[str, int]:
         """The session's schema for temporary tables, made when first needed; it goes when the session ends."""
@@ -277,6 +315,24 @@ CLASS_NAMESPACE = CATALOGS["pg_namespace"].desc.oid
 CLASS_CONSTRAINT = CATALOGS["pg_constraint"].desc.oid
 CLASS_DEFAULT = CATALOGS["pg_attrdef"].desc.oid
 CLASS_REWRITE = CATALOGS["pg_rewrite"].desc.oid
+CLASS_PROC = CATALOGS["pg_proc"].desc.oid
+CLASS_OPERATOR = CATALOGS["pg_operator"].desc.oid
+CLASS_CAST = CATALOGS["pg_cast"].desc.oid
+CLASS_OPCLASS = CATALOGS["pg_opclass"].desc.oid
+CLASS_OPFAMILY = CATALOGS["pg_opfamily"].desc.oid
+
+
+def uses(trace: Trace) -> set[tuple[int, int, int]]:
+    """The user functions, operators and types that an analysis has chosen."""
+    found = set()
+    for (kind, *key), answer in trace.items():
+        if kind == "function":
+            found.add((CLASS_PROC, key[0], 0))
+        elif kind == "operator":
+            found.add((CLASS_OPERATOR, key[0], 0))
+        elif kind == "type name" and answer is not None:
+            found.add((CLASS_TYPE, answer, 0))
+    return found
 
 
 def cut_name(name: str, length: int = NAME_BYTES_MAX) -> str:

@@ -9,24 +9,29 @@ from __future__ import annotations
 from aurora.errors import DependentObjectsStillExist, NotSupported
 from compute_node.catalog.ddl import shared_depend
 from compute_node.catalog.ddl.context import (
+    CLASS_CAST,
     CLASS_CONSTRAINT,
     CLASS_DEFAULT,
     CLASS_NAMESPACE,
+    CLASS_OPCLASS,
+    CLASS_OPERATOR,
+    CLASS_OPFAMILY,
+    CLASS_PROC,
     CLASS_RELATION,
     CLASS_REWRITE,
     CLASS_TYPE,
     KINDS,
     DdlContext,
 )
-from compute_node.catalog.ddl.relation import attribute_record, class_record
+from compute_node.catalog.ddl.relation import class_record
 from compute_node.catalog.rows import Record
-from compute_node.relations.schema import CATALOGS
+from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_PUBLIC
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
+from compute_node.types import oids
 
 Address = tuple[int, int, int]
 _CLASS_LANGUAGE = CATALOGS["pg_language"].desc.oid
-_CLASS_PROC = CATALOGS["pg_proc"].desc.oid
 
 
 def describe(ctx: DdlContext, address: Address) -> str:
@@ -50,13 +55,10 @@ def describe(ctx: DdlContext, address: Address) -> str:
     if class_oid == _CLASS_LANGUAGE:
         record = ctx.rows.one("pg_language", oid=oid)
         return f"language {oid if record is None else record.lanname}"
-    if class_oid == _CLASS_PROC:
-        record = ctx.rows.one("pg_proc", oid=oid)
-        if record is not None:
-            types = ",".join(format_type(ctx.view, each) for each in record.proargtypes)
-            return f"function {record.proname}({types})"
     if class_oid == CLASS_TYPE:
         return f"type {format_type(ctx.view, oid)}"
+    if class_oid in (CLASS_PROC, CLASS_OPERATOR, CLASS_CAST, CLASS_OPCLASS, CLASS_OPFAMILY):
+        return _describe_object(ctx, class_oid, oid)
     if class_oid == CLASS_CONSTRAINT:
         record = ctx.rows.one("pg_constraint", oid=oid)
         if record is not None:
@@ -70,6 +72,27 @@ def describe(ctx: DdlContext, address: Address) -> str:
         if record is not None:
             return describe(ctx, (CLASS_RELATION, record.ev_class, 0))
     return f"object {oid} of catalog {class_oid}"
+
+
+def _describe_object(ctx: DdlContext, class_oid: int, oid: int) -> str:
+    record = ctx.rows.one(CATALOGS_BY_OID[class_oid].desc.name, oid=oid)
+    if record is None:
+        return f"object {oid} of catalog {class_oid}"
+
+    def types(*kinds: int) -> str:
+        return ",".join(format_type(ctx.view, kind) if kind else "NONE" for kind in kinds)
+
+    if class_oid == CLASS_PROC:
+        return f"function {record.proname}({types(*record.proargtypes)})"
+    if class_oid == CLASS_OPERATOR:
+        return f"operator {record.oprname}({types(record.oprleft, record.oprright)})"
+    if class_oid == CLASS_CAST:
+        return f"cast from {types(record.castsource)} to {types(record.casttarget)}"
+    prefix = "opc" if class_oid == CLASS_OPCLASS else "opf"
+    method = ctx.rows.one("pg_am", oid=getattr(record, f"{prefix}method"))
+    what = "class" if class_oid == CLASS_OPCLASS else "family"
+    name = getattr(record, f"{prefix}name")
+    return f"operator {what} {name} for access method {'' if method is None else method.amname}"
 
 
 def _dependents(ctx: DdlContext, address: Address) -> list[tuple[Address, str]]:
@@ -113,6 +136,10 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
             visit(dependent, address, dependency)
 
     for target in targets:
+        if target[1] < FIRST_NORMAL_OID and target[:2] != (CLASS_NAMESPACE, NAMESPACE_PUBLIC):
+            raise DependentObjectsStillExist(
+                f"cannot drop {describe(ctx, target)} because it is required by the database system"
+            )
         _check_not_internal(ctx, target, named)
         visit(target, None, "")
     if blocked and not cascade:
@@ -140,7 +167,7 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
 
 def _check_not_internal(ctx: DdlContext, target: Address, named: set[Address]) -> None:
     """An index of a constraint is dropped by dropping the constraint."""
-    if target[0] != CLASS_RELATION or target[2]:
+    if target[0] not in (CLASS_RELATION, CLASS_TYPE) or target[2]:
         return
     for record in ctx.rows.find("pg_depend", classid=target[0], objid=target[1]):
         owner = (record.refclassid, record.refobjid, record.refobjsubid)
@@ -164,7 +191,14 @@ def _remove(ctx: DdlContext, address: Address) -> None:
     elif class_oid == CLASS_DEFAULT:
         _remove_default(ctx, oid)
     elif class_oid == CLASS_TYPE:
+        ctx.rows.delete_where("pg_enum", enumtypid=oid)
         ctx.rows.delete_where("pg_type", oid=oid)
+    elif class_oid == CLASS_OPERATOR:
+        _remove_operator(ctx, oid)
+    elif class_oid in (CLASS_OPCLASS, CLASS_OPFAMILY):
+        _remove_members(ctx, class_oid, oid)
+    elif class_oid in (CLASS_PROC, CLASS_CAST):
+        ctx.rows.delete_where(CATALOGS_BY_OID[class_oid].desc.name, oid=oid)
     elif class_oid == CLASS_NAMESPACE:
         ctx.rows.delete_where("pg_namespace", oid=oid)
     else:
@@ -201,6 +235,39 @@ def _remove_relation(ctx: DdlContext, oid: int) -> None:
     ctx.rows.delete("pg_class", record)
 
 
+def _remove_operator(ctx: DdlContext, oid: int) -> None:
+    """Its commutator and negator forget it."""
+    record = ctx.rows.one("pg_operator", oid=oid)
+    if record is None:
+        return
+    for column in ("oprcom", "oprnegate"):
+        other = ctx.rows.one("pg_operator", oid=getattr(record, column)) if getattr(record, column) else None
+        if other is not None and other.oid != oid and getattr(other, column) == oid:
+            ctx.rows.update("pg_operator", other, **{column: 0})
+            ctx.changes.touch(other.oid)
+    ctx.rows.delete("pg_operator", record)
+
+
+def _remove_members(ctx: DdlContext, class_oid: int, oid: int) -> None:
+    """An operator class takes the members of its own type along, a family all that are left."""
+    if class_oid == CLASS_OPFAMILY:
+        ctx.rows.delete_where("pg_amop", amopfamily=oid)
+        ctx.rows.delete_where("pg_amproc", amprocfamily=oid)
+        ctx.rows.delete_where("pg_opfamily", oid=oid)
+        return
+    record = ctx.rows.one("pg_opclass", oid=oid)
+    if record is None:
+        return
+    kind = record.opcintype
+    for row in ctx.rows.find("pg_amop", amopfamily=record.opcfamily):
+        if row.amoplefttype == row.amoprighttype == kind:
+            ctx.rows.delete("pg_amop", row)
+    for row in ctx.rows.find("pg_amproc", amprocfamily=record.opcfamily):
+        if row.amproclefttype == row.amprocrighttype == kind:
+            ctx.rows.delete("pg_amproc", row)
+    ctx.rows.delete("pg_opclass", record)
+
+
 def _remove_constraint(ctx: DdlContext, oid: int) -> None:
     record = ctx.rows.one("pg_constraint", oid=oid)
     if record is None:
@@ -225,14 +292,24 @@ def _remove_default(ctx: DdlContext, oid: int) -> None:
 
 def _remove_column(ctx: DdlContext, oid: int, attno: int) -> None:
     """The column keeps its place and its type, so that rows written before can still be read."""
-    record = attribute_record(ctx, oid, attno)
+    record = ctx.rows.one("pg_attribute", attrelid=oid, attnum=attno)
+    if record is None:
+        # Its table has gone before it.
+        return
+    kept = record.atttypid
+    if kept >= FIRST_NORMAL_OID:
+        # The type may be dropped: one that is stored alike stands for it.
+        kept = oids.OID if record.attlen == 4 else oids.BYTEA
     ctx.rows.update(
         "pg_attribute",
         record,
+        atttypid=kept,
         attname=f"........pg.dropped.{attno}........",
         attnotnull=False,
         attisdropped=True,
         atthasdef=False,
+        atthasmissing=False,
+        attmissingval=None,
         attidentity="",
         attacl=None,
     )

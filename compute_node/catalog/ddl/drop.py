@@ -17,6 +17,7 @@ from aurora.errors import (
 )
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, KINDS, DdlContext
 from compute_node.catalog.ddl.dependencies import Address, drop, refresh_has_index
+from compute_node.catalog.ddl.drop_objects import OBJECTS
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 
@@ -43,13 +44,21 @@ def range_var_of(names: Sequence[ast.String]) -> ast.RangeVar:
 
 
 def drop_statement(ctx: DdlContext, node: ast.DropStmt) -> str:
-    """DROP of relations and schemas."""
+    """DROP of relations, schemas, types, functions, operators, casts and operator classes."""
     cascade = node.behavior == enums.DropBehavior.DROP_CASCADE
     if node.removeType == enums.ObjectType.OBJECT_SCHEMA:
         targets = _schemas(ctx, node)
         if targets:
             drop(ctx, targets, cascade=cascade)
         return "DROP SCHEMA"
+    finder = OBJECTS.get(node.removeType)
+    if finder is not None:
+        found = [target for item in node.objects if (target := finder(ctx, item, bool(node.missing_ok))) is not None]
+        if found:
+            drop(ctx, list(dict.fromkeys(found)), cascade=cascade)
+        return f"DROP {node.removeType.name.removeprefix('OBJECT_').replace('_', ' ')}".replace(
+            "OPCLASS", "OPERATOR CLASS"
+        ).replace("OPFAMILY", "OPERATOR FAMILY")
     if node.removeType not in _RELATIONS:
         what = node.removeType.name.removeprefix("OBJECT_").replace("_", " ")
         raise NotSupported(f"DROP {what} is not supported")

@@ -48,8 +48,11 @@ def references(node: ast.Node) -> tuple[list[tuple[str, int]], list[int]]:
     return columns, subqueries
 
 
-def _analyzed(ctx: DdlContext, node: ast.Node, desc: RelationDesc | None, clause: str) -> Expr:
-    return analyze_expression(ctx.view, desc, node, ctx.source, clause, session=ctx.session)
+def _analyzed(ctx: DdlContext, node: ast.Node, desc: RelationDesc | None, clause: str) -> tuple[Expr, str]:
+    """The expression, and its text for keeping."""
+    view = ctx.tracing()
+    found = analyze_expression(view, desc, node, ctx.source, clause, session=ctx.session)
+    return found, ctx.keep(deparse_stored(found, ctx.stored_view, desc), view)
 
 
 def expression_text(node: ast.Node) -> str:
@@ -64,8 +67,9 @@ def default_text(ctx: DdlContext, node: ast.Node, column: ColumnDesc) -> str:
         raise NotSupported("cannot use column reference in DEFAULT expression", position=columns[0][1] + 1)
     if subqueries:
         raise NotSupported("cannot use subquery in DEFAULT expression", position=subqueries[0] + 1)
-    view = ctx.view
-    return deparse_stored(analyze_default(view, column, node, ctx.source, session=ctx.session), view, None)
+    view = ctx.tracing()
+    found = analyze_default(view, column, node, ctx.source, session=ctx.session)
+    return ctx.keep(deparse_stored(found, ctx.stored_view, None), view)
 
 
 def range_var(desc: RelationDesc) -> ast.RangeVar:
@@ -84,7 +88,7 @@ def check_text(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> str:
     _, subqueries = references(node)
     if subqueries:
         raise NotSupported("cannot use subquery in check constraint", position=subqueries[0] + 1)
-    return deparse_stored(_analyzed(ctx, node, desc, "CHECK"), ctx.view, desc)
+    return _analyzed(ctx, node, desc, "CHECK")[1]
 
 
 def predicate_text(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> str:
@@ -92,10 +96,10 @@ def predicate_text(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> str:
     _, subqueries = references(node)
     if subqueries:
         raise NotSupported("cannot use subquery in index predicate", position=subqueries[0] + 1)
-    found = _analyzed(ctx, node, desc, "INDEX")
+    found, text = _analyzed(ctx, node, desc, "INDEX")
     if found.type != oids.BOOL:
         raise DatatypeMismatch(f"argument of WHERE must be type boolean, not type {format_type(ctx.view, found.type)}")
-    return deparse_stored(found, ctx.view, desc)
+    return text
 
 
 def index_expression(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> tuple[str, int]:
@@ -103,7 +107,8 @@ def index_expression(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> tup
     _, subqueries = references(node)
     if subqueries:
         raise NotSupported("cannot use subquery in index expression", position=subqueries[0] + 1)
-    found = _analyzed(ctx, node, desc, "INDEX")
-    text = deparse_stored(found, ctx.view, desc)
+    found, text = _analyzed(ctx, node, desc, "INDEX")
     is_call = isinstance(node, ast.FuncCall) and not text.startswith("(")
-    return (text if is_call else f"({text})"), found.type
+    written = text if is_call else f"({text})"
+    ctx.keep_as(written, text)
+    return written, found.type

@@ -30,6 +30,7 @@ from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.toast import ensure_toast
 from compute_node.catalog.permissions import denied, denied_relation
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
+from compute_node.relations.schema import NAMESPACE_CATALOG
 from compute_node.session.state import IDLE
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.typenames import format_type
@@ -89,7 +90,7 @@ def _query_columns(ctx: DdlContext, query: Any, names: list[str], what: str) -> 
             raise DuplicateColumn(f'column "{name}" specified more than once')
         seen.add(name)
         kind = oids.TEXT if target.expression.type == oids.UNKNOWN else target.expression.type
-        if kind >= 16384 or ctx.view.type(kind).kind == "p":
+        if ctx.view.type(kind).kind == "p":
             raise InvalidTableDefinition(f'column "{name}" has pseudo-type {ctx.view.type(kind).name}')
         typmod = getattr(target.expression, "typmod", -1)
         columns.append(ColumnDesc(number, name, kind, typmod, False, collation=ctx.view.type(kind).collation))
@@ -101,7 +102,8 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
     if node.withCheckOption != enums.ViewCheckOption.NO_CHECK_OPTION:
         raise NotSupported("WITH CHECK OPTION is not supported")
     name = cut_name(node.view.relname)
-    query = analyze(node.query, ctx.view, [], ctx.source, session=ctx.session, allow_params=False)
+    analyzing = ctx.tracing()
+    query = analyze(node.query, analyzing, [], ctx.source, session=ctx.session, allow_params=False)
     columns = _query_columns(ctx, query, [item.sval for item in node.aliases or ()], "view")
     if not columns:
         raise InvalidTableDefinition("view must have at least one column")
@@ -114,7 +116,7 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
         node.view.relpersistence = "t"
     schema = ctx.creation_schema(node.view)
     _qualify(ctx, node.query)
-    text = expression_text(node.query)
+    text = ctx.keep(expression_text(node.query), analyzing)
     existing = view.layer.relation_oid(schema[1], name)
     if existing is not None and node.replace:
         desc = view.relation(existing)
@@ -137,6 +139,7 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
         ev_action=text,
     )
     ctx.depend((CLASS_REWRITE, rule, 0), (CLASS_RELATION, oid, 0), "i")
+    ctx.depend_on_text((CLASS_REWRITE, rule, 0), text)
     for used in sorted(relations):
         _depend_on_columns(ctx, rule, used, query)
     ctx.changes.touch(oid)
@@ -200,10 +203,37 @@ def _qualify(ctx: DdlContext, node: Any, hidden: frozenset[str] = frozenset()) -
             if node.alias is None:
                 node.alias = ast.Alias(aliasname=node.relname)
             node.schemaname = found.schema
+    _qualify_object(ctx, node)
     for attribute in node:
         value = getattr(node, attribute)
         if isinstance(value, (tuple, ast.Node)):
             _qualify(ctx, value, hidden)
+
+
+def _qualify_object(ctx: DdlContext, node: ast.Node) -> None:
+    """The schema of a user's type, function or operator, where its bare name can mean no other."""
+    if isinstance(node, ast.TypeName):
+        attribute = "names"
+    elif isinstance(node, ast.FuncCall):
+        attribute = "funcname"
+    elif isinstance(node, ast.A_Expr):
+        attribute = "name"
+    else:
+        return
+    names = getattr(node, attribute)
+    if names is None or len(names) != 1:
+        return
+    view, name = ctx.view, names[0].sval
+    if isinstance(node, ast.TypeName):
+        kind = view.find_type(None, name)
+        namespaces = set() if kind is None else {kind.namespace}
+    elif isinstance(node, ast.FuncCall):
+        namespaces = {item.namespace for item in view.functions(None, name)}
+    else:
+        namespaces = {item.namespace for item in view.operators(None, name)}
+    if len(namespaces) == 1 and NAMESPACE_CATALOG not in namespaces:
+        schema = view.namespace_name(namespaces.pop())
+        setattr(node, attribute, (ast.String(sval=schema), ast.String(sval=name)))
 
 
 def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:

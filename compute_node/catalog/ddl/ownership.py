@@ -28,6 +28,7 @@ from compute_node.catalog.ddl.dependencies import Address, drop
 from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.shared_depend import ACL, CLASS_DATABASE, FIRST_UNPINNED_OID, OWNER
+from compute_node.catalog.ddl.types import set_type_owner
 from compute_node.catalog.permissions import denied
 from compute_node.catalog.rights import OBJECTS
 from compute_node.relations.descriptors import RelationDesc
@@ -148,6 +149,8 @@ def alter_owner(ctx: DdlContext, node: ast.AlterOwnerStmt) -> str:
     if node.objectType == _O.OBJECT_DATABASE:
         alter_database_owner(ctx, node.object.sval, node.newowner)
         return "ALTER DATABASE"
+    if node.objectType == _O.OBJECT_TYPE:
+        return set_type_owner(ctx, node.object, role_oid(ctx, node.newowner))
     what = node.objectType.name.removeprefix("OBJECT_").replace("_", " ")
     raise NotSupported(f"ALTER {what} ... OWNER TO is not supported")
 

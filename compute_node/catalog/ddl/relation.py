@@ -10,11 +10,13 @@ from compute_node.catalog.ddl.context import (
     CLASS_CONSTRAINT,
     CLASS_DEFAULT,
     CLASS_NAMESPACE,
+    CLASS_OPCLASS,
     CLASS_RELATION,
     CLASS_TYPE,
     DdlContext,
 )
 from compute_node.catalog.ddl.shared_depend import record_owner
+from compute_node.catalog.ddl.types import array_name
 from compute_node.catalog.rows import Record, Row, make_row
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 
@@ -52,12 +54,12 @@ def create_relation(
     owner = ctx.user_oid
     if has_type:
         row_type, array_type = ctx.next_oid(), ctx.next_oid()
-        array_name = _array_name(ctx, namespace, name)
+        array_type_name = array_name(ctx, namespace, name)
         ctx.rows.insert_many(
             "pg_type",
             [
                 composite_type_row(row_type, name, namespace, oid, array_type, owner),
-                array_type_row(array_type, array_name, namespace, row_type, owner),
+                array_type_row(array_type, array_type_name, namespace, row_type, owner),
             ],
         )
         ctx.depend((CLASS_TYPE, row_type, 0), (CLASS_RELATION, oid, 0), "i")
@@ -95,13 +97,6 @@ def create_relation(
     return relation(ctx, oid)
 
 
-def _array_name(ctx: DdlContext, namespace: int, name: str) -> str:
-    candidate = f"_{name}"[:63]
-    while ctx.view.layer.type_oid(namespace, candidate) is not None:
-        candidate = f"_{candidate}"[:63]
-    return candidate
-
-
 def relation(ctx: DdlContext, oid: int) -> RelationDesc:
     """The descriptor of a relation that must be there, as the transaction sees it now."""
     found = ctx.view.relation(oid)
@@ -135,6 +130,7 @@ def set_default(ctx: DdlContext, oid: int, attno: int, text: str | None, sequenc
         default = ctx.next_oid()
         ctx.rows.insert("pg_attrdef", oid=default, adrelid=oid, adnum=attno, adbin=text)
         ctx.depend((CLASS_DEFAULT, default, 0), (CLASS_RELATION, oid, attno), "a")
+        ctx.depend_on_text((CLASS_DEFAULT, default, 0), text)
         if sequence is not None:
             ctx.depend((CLASS_DEFAULT, default, 0), (CLASS_RELATION, sequence, 0), "n")
     ctx.rows.update("pg_attribute", attribute_record(ctx, oid, attno), atthasdef=text is not None)
@@ -178,6 +174,10 @@ def create_index(ctx: DdlContext, table: RelationDesc, index: IndexDesc, column_
         rows.append(attribute_row(oid, entry, view.type(kind)))
     ctx.rows.insert_many("pg_attribute", rows)
     ctx.rows.insert_many("pg_index", [index_row(table.oid, made, collations[: len(made.columns)])])
+    for text in (*made.expressions, *([made.predicate] if made.predicate else [])):
+        ctx.depend_on_text((CLASS_RELATION, oid, 0), text)
+    for each in made.operator_classes:
+        ctx.depend((CLASS_RELATION, oid, 0), (CLASS_OPCLASS, each, 0), "n")
     record = class_record(ctx, table.oid)
     if not record.relhasindex:
         ctx.rows.update("pg_class", record, relhasindex=True)
@@ -222,6 +222,8 @@ def create_constraint(
         ctx.depend((CLASS_RELATION, index, 0), (CLASS_CONSTRAINT, oid, 0), "i")
     for attno in columns or (0,):
         ctx.depend((CLASS_CONSTRAINT, oid, 0), (CLASS_RELATION, table.oid, attno), "a")
+    if check is not None:
+        ctx.depend_on_text((CLASS_CONSTRAINT, oid, 0), check)
     if kind == "c":
         record = class_record(ctx, table.oid)
         ctx.rows.update("pg_class", record, relchecks=record.relchecks + 1)

@@ -25,6 +25,7 @@ from compute_node.catalog.ddl.context import (
     CLASS_CONSTRAINT,
     CLASS_NAMESPACE,
     CLASS_RELATION,
+    CLASS_TYPE,
     KINDS,
     DdlContext,
     cut_name,
@@ -32,6 +33,7 @@ from compute_node.catalog.ddl.context import (
 from compute_node.catalog.ddl.drop import range_var_of
 from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.ddl.roles import may_create_roles, rename_role
+from compute_node.catalog.ddl.types import find_type, rename_type, set_type_schema
 from compute_node.catalog.permissions import denied
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS, NAMESPACE_CATALOG
@@ -56,6 +58,8 @@ def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
         return _rename_schema(ctx, node.subname, new)
     if node.renameType == _O.OBJECT_ROLE:
         return rename_role(ctx, node.subname, new)
+    if node.renameType == _O.OBJECT_TYPE:
+        return rename_type(ctx, node.object, new)
     kinds = (*_RELATIONS, _O.OBJECT_COLUMN, _O.OBJECT_TABCONSTRAINT)
     if node.renameType not in kinds:
         what = node.renameType.name.removeprefix("OBJECT_").replace("_", " ")
@@ -111,7 +115,7 @@ def _rename_column(ctx: DdlContext, desc: RelationDesc, old: str, new: str) -> N
     renamed = replace(desc, columns=tuple(replace(each, name=new) if each is column else each for each in desc.columns))
 
     def follow(text: str, clause: str) -> str:
-        return deparse_stored(analyze_stored(view, desc, text, clause, session=ctx.session), view, renamed)
+        return deparse_stored(analyze_stored(view, desc, text, clause, session=ctx.session), ctx.stored_view, renamed)
 
     for record in ctx.rows.find("pg_constraint", conrelid=desc.oid):
         if record.contype == "c":
@@ -173,6 +177,8 @@ def _schema(ctx: DdlContext, name: str) -> Any:
 
 def set_schema(ctx: DdlContext, node: ast.AlterObjectSchemaStmt) -> str:
     """ALTER TABLE … SET SCHEMA: the relation, its indexes, types, constraints and owned sequences."""
+    if node.objectType == _O.OBJECT_TYPE:
+        return set_type_schema(ctx, node.object, node.newschema)
     if node.objectType not in _RELATIONS:
         raise NotSupported("this form of ALTER ... SET SCHEMA is not supported")
     tag = f"ALTER {_RELATIONS[node.objectType]}"
@@ -234,6 +240,10 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
         if not oid:
             raise UndefinedObject(f'constraint "{name}" for table "{desc.name}" does not exist')
         class_oid = CLASS_CONSTRAINT
+    elif kind == _O.OBJECT_TYPE:
+        found_type = find_type(ctx, node.object)
+        assert found_type is not None
+        class_oid, oid = CLASS_TYPE, found_type.oid
     elif kind in (_O.OBJECT_DATABASE, _O.OBJECT_ROLE):
         catalog, key = ("pg_database", "datname") if kind == _O.OBJECT_DATABASE else ("pg_authid", "rolname")
         record = ctx.rows.one(catalog, **{key: node.object.sval})

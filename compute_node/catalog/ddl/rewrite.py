@@ -61,7 +61,7 @@ def default_value(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc) -> tu
 def _cast(ctx: DdlContext, node: Any, column: ColumnDesc) -> Any:
     """The SELECT's only target, cast to the column's type."""
     kind = ctx.view.type(column.type)
-    schema = "pg_catalog" if column.type < 16384 else None
+    schema = ctx.view.type_name(column.type)[0]
     names = tuple(ast.String(sval=name) for name in (schema, kind.name) if name)
     target = node.targetList[0]
     type_name = ast.TypeName(names=names, typemod=column.typmod, location=-1)

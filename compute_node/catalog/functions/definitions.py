@@ -9,15 +9,14 @@ from typing import Any
 from pglast.parser import ParseError
 from pglast.stream import IndentedStream
 
-from aurora.errors import InvariantViolation, UndefinedColumn, UndefinedTable
+from aurora.errors import UndefinedColumn, UndefinedTable
 from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.functions.names import regclass_in
 from compute_node.catalog.rows import Record
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS
 from compute_node.sql.analyze.stored import analyze_stored
-from compute_node.sql.deparse import deparse
-from compute_node.sql.expressions import Expr, Var
+from compute_node.sql.deparse import deparse_stored
 
 _QUOTED = re.compile(r"('(?:[^']|'')*')")
 _CAST_NUMBER = re.compile(r"\((\d+(?:\.\d+)?)\)::")
@@ -53,18 +52,16 @@ def _closes_at_end(text: str) -> bool:
 
 
 def get_expr(call: Call, text: str, oid: int, pretty: bool = False) -> str:
-    """pg_get_expr: expressions are stored as their text, with OIDs where names may change."""
-    if "::reg" in text:
-        desc = call.view.relation(oid)
-        expr = analyze_stored(call.view, desc, text, "DEFAULT", session=call.session)
-        text = deparse(expr, call.view, lambda leaf: _column_name(desc, leaf), call.session.env)
-    return _bare(text, pretty)
+    """pg_get_expr."""
+    return _bare(_shown(call, call.view.relation(oid), text), pretty)
 
 
-def _column_name(desc: RelationDesc | None, leaf: Expr) -> str:
-    if not isinstance(leaf, Var) or desc is None or leaf.attno <= 0:
-        raise InvariantViolation(f"{type(leaf).__name__} in a stored expression")
-    return quote_identifier(desc.columns[leaf.attno - 1].name)
+def _shown(call: Call, desc: RelationDesc | None, text: str) -> str:
+    """A stored expression, whose names are whole and may be OIDs, as the session's search path lets one write it."""
+    if "::reg" not in text and "." not in text:
+        return text
+    expr = analyze_stored(call.view, desc, text, "DEFAULT", session=call.session)
+    return deparse_stored(expr, call.view, desc, call.session.env)
 
 
 def _index(call: Call, oid: int) -> tuple[RelationDesc, IndexDesc] | None:
@@ -75,7 +72,9 @@ def _index(call: Call, oid: int) -> tuple[RelationDesc, IndexDesc] | None:
     return next(((table, index) for index in table.indexes if index.oid == oid), None)
 
 
-def _column_texts(table: RelationDesc, index: IndexDesc, *, alone: bool = False, pretty: bool = False) -> list[str]:
+def _column_texts(
+    call: Call, table: RelationDesc, index: IndexDesc, *, alone: bool = False, pretty: bool = False
+) -> list[str]:
     """Key columns as CREATE INDEX writes them; ``alone``: without order, as pg_get_indexdef's second form gives
     them."""
     expressions = iter(index.expressions)
@@ -84,7 +83,7 @@ def _column_texts(table: RelationDesc, index: IndexDesc, *, alone: bool = False,
         if attno:
             text = quote_identifier(table.columns[attno - 1].name)
         else:
-            text = next(expressions)
+            text = _shown(call, table, next(expressions))
             if alone and pretty:
                 text = _bare(text, True)
         if not alone:
@@ -102,13 +101,13 @@ def get_indexdef(call: Call, oid: int, column: int = 0, pretty: bool = False) ->
         return None
     table, index = found
     if column:
-        texts = _column_texts(table, index, alone=True, pretty=pretty)
+        texts = _column_texts(call, table, index, alone=True, pretty=pretty)
         texts += [quote_identifier(table.columns[attno - 1].name) for attno in index.included]
         return texts[column - 1] if column <= len(texts) else ""
     desc = call.view.relation(oid)
     name = call.relation_name(table) if pretty else f"{quote_identifier(table.schema)}.{quote_identifier(table.name)}"
     text = f"CREATE {'UNIQUE ' if index.unique else ''}INDEX {quote_identifier(index.name)} ON {name}"
-    text += f" USING {index.method} ({', '.join(_column_texts(table, index))})"
+    text += f" USING {index.method} ({', '.join(_column_texts(call, table, index))})"
     if index.included:
         text += f" INCLUDE ({', '.join(quote_identifier(table.columns[attno - 1].name) for attno in index.included)})"
     if index.nulls_not_distinct:
@@ -117,7 +116,7 @@ def get_indexdef(call: Call, oid: int, column: int = 0, pretty: bool = False) ->
         pairs = (option.partition("=") for option in desc.options)
         text += " WITH (" + ", ".join(f"{key}='{value}'" for key, _, value in pairs) + ")"
     if index.predicate is not None:
-        text += f" WHERE {_bare(index.predicate, pretty)}"
+        text += f" WHERE {_bare(_shown(call, table, index.predicate), pretty)}"
     return text
 
 
@@ -128,7 +127,7 @@ def get_constraintdef(call: Call, oid: int, pretty: bool = False) -> str | None:
     if row is None or table is None:
         return None
     if row.contype == "c":
-        text = f"CHECK ({_bare(row.conbin, pretty)})"
+        text = f"CHECK ({_bare(_shown(call, table, row.conbin), pretty)})"
         return text + (" NO INHERIT" if row.connoinherit else "") + ("" if row.convalidated else " NOT VALID")
     names = ", ".join(quote_identifier(table.columns[attno - 1].name) for attno in row.conkey or ())
     text = "PRIMARY KEY" if row.contype == "p" else "UNIQUE"

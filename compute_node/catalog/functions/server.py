@@ -425,8 +425,13 @@ def blocking_pids(call: Call, pid: int) -> list[int]:
     storage = call.engine.storage
     for txn in storage.txns.active:
         if txn.pid == pid and txn.waiting is not None:
-            return [blocker.pid for blocker in storage.locks._blockers(txn)]
+            return list(dict.fromkeys(blocker.pid for blocker in storage.locks.blockers(txn)))
     return []
+
+
+def is_blocked_by(call: Call, pid: int, others: list[int]) -> bool:
+    """pg_isolation_test_session_is_blocked: whether the session of ``pid`` waits for one of ``others``."""
+    return not set(others).isdisjoint(blocking_pids(call, pid))
 
 
 def _constant(value: Any) -> Callable[..., Any]:
@@ -465,7 +470,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "pg_last_xact_replay_timestamp": _constant(None),
     "pg_blocking_pids": blocking_pids,
     "pg_safe_snapshot_blocking_pids": _constant([]),
-    "pg_isolation_test_session_is_blocked": _constant(False),
+    "pg_isolation_test_session_is_blocked": is_blocked_by,
     "pg_listening_channels": lambda call: [],
     "pg_stat_get_live_tuples": live_tuples,
     "pg_stat_get_activity": stat_get_activity,

@@ -78,8 +78,10 @@ class NestLoopNode(Node):
             joined = join(ctx, row, inner_rows)
             if joined:
                 hit = True
+                if kind == "semi":
+                    out.append(joined[0])
                 if kind in ("semi", "anti"):
                     break
                 out += joined
-        if (kind == "semi" and hit) or (not hit and kind in ("left", "anti")):
+        if not hit and kind in ("left", "anti"):
             out.append(self._pad(ctx, row, self._nulls))

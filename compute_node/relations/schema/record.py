@@ -66,7 +66,10 @@ select p.oid::int, p.proname, p.proargtypes::text, p.prorettype::int, p.proisstr
 from pg_proc p where p.oid in (
     select unnest(array[typinput, typoutput, typreceive, typsend, typmodin, typmodout, typsubscript]::oid[])
     from pg_type where oid < 10000
-    union select amhandler::oid from pg_am) order by p.oid"""
+    union select amhandler::oid from pg_am
+    union select amproc::oid from pg_amproc m join pg_opfamily f on f.oid = m.amprocfamily
+    where opfmethod in (403, 405))
+    or p.proname in ('enum_in', 'enum_out', 'enum_recv', 'enum_send', 'domain_in', 'domain_recv') order by p.oid"""
 
 _ACLS = """
 select kind, key, grantee::int, grantor::int, privilege_type, is_grantable from (

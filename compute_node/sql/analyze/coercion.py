@@ -99,6 +99,8 @@ def is_binary_coercible(catalog: CatalogView, source: int, target: int) -> bool:
         return is_true_array(catalog.type(source))
     if target in (oids.ANYNONARRAY, ANYCOMPATIBLENONARRAY):
         return not is_true_array(catalog.type(source))
+    if target == ANYENUM:
+        return catalog.type(source).kind == "e"
     cast = catalog.cast(source, target)
     return cast is not None and cast.method == "b" and cast.context == "i"
 

@@ -185,7 +185,7 @@ def call_function(
         if star and functions:
             raise fail(UndefinedFunction, f"function {shown_name}() does not exist", location, hint=_NO_MATCH)
         raise fail(UndefinedFunction, f"function {shown} does not exist", location, hint=_NO_MATCH)
-    function = chosen.function
+    function = scope.catalog.function(chosen.function.oid)
     values, result = match_declared(scope, arguments, chosen.types, function.result, location)
     if chosen.order is not None:
         given = values

@@ -55,7 +55,7 @@ def find_operator(
         first = second = right if left == oids.UNKNOWN else left
     for item in candidates:
         if item.left == first and item.right == second:
-            return item
+            return catalog.operator(item.oid)
     if left:
         matching = [item for item in candidates if item.left]
         types: tuple[int, ...] = (left, right)
@@ -67,10 +67,10 @@ def find_operator(
     if (first, second) != (left, right):
         for item in candidates:
             if item.left == left and item.right == right:
-                return item
+                return catalog.operator(item.oid)
     chosen, ambiguous = select_candidate(catalog, types, signatures)
     if chosen is not None:
-        return matching[chosen]
+        return catalog.operator(matching[chosen].oid)
     if missing_ok:
         return None
     shown = signature(scope, schema, name, left, right)
@@ -163,7 +163,10 @@ def make_array_operator(
     if not array:
         shown = format_type(catalog, target)
         raise fail(WrongObjectType, f"could not find array type for data type {shown}", location)
-    left = left if operator.left in POLYMORPHIC else coerce_type(scope, left, operator.left, -1, "i")
+    if operator.left not in POLYMORPHIC:
+        left = coerce_type(scope, left, operator.left, -1, "i")
+    elif left.type == oids.UNKNOWN and element != oids.UNKNOWN:
+        left = coerce_type(scope, left, element, -1, "i")
     if right.type != array and not can_coerce(catalog, (right.type,), (array,), "i"):
         shown = signature(scope, schema, name, left.type, right.type)
         raise fail(UndefinedFunction, f"operator does not exist: {shown}", location, hint=_NO_MATCH)

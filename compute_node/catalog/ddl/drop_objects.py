@@ -1,0 +1,137 @@
+"""Finding what DROP TYPE, FUNCTION, OPERATOR, CAST, OPERATOR CLASS and OPERATOR FAMILY name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pglast import ast, enums
+
+from aurora.errors import InsufficientPrivilege, UndefinedFunction, UndefinedObject
+from compute_node.catalog.ddl.context import (
+    CLASS_CAST,
+    CLASS_OPCLASS,
+    CLASS_OPERATOR,
+    CLASS_OPFAMILY,
+    CLASS_PROC,
+    CLASS_TYPE,
+    DdlContext,
+)
+from compute_node.catalog.ddl.dependencies import Address
+from compute_node.catalog.ddl.functions import argument_types, find_function, need_function
+from compute_node.catalog.ddl.operator_classes import find_family
+from compute_node.catalog.ddl.operators import check_operator_owner, find_operator, shown_operator
+from compute_node.catalog.ddl.types import check_type_owner, find_type, type_of
+from compute_node.sql.analyze.typenames import format_type
+
+
+def _skips_schema(ctx: DdlContext, names: Sequence[ast.String]) -> bool:
+    """IF EXISTS: whether it is the schema that does not exist; says so."""
+    if len(names) < 2 or ctx.view.layer.namespace_oid(names[-2].sval) is not None:
+        return False
+    ctx.notice(f'schema "{names[-2].sval}" does not exist, skipping')
+    return True
+
+
+def _type(ctx: DdlContext, node: ast.TypeName, missing_ok: bool) -> Address | None:
+    found = find_type(ctx, node, missing_ok=missing_ok)
+    if found is None and _skips_schema(ctx, node.names):
+        return None
+    if found is None:
+        ctx.notice(f'type "{".".join(item.sval for item in node.names)}" does not exist, skipping')
+        return None
+    check_type_owner(ctx, found.oid)
+    return CLASS_TYPE, found.oid, 0
+
+
+def _function(ctx: DdlContext, node: ast.ObjectWithArgs, missing_ok: bool) -> Address | None:
+    types = argument_types(ctx, node)
+    found = find_function(ctx, node.objname, types) if missing_ok else need_function(ctx, node.objname, types)
+    name = ".".join(item.sval for item in node.objname)
+    if found is None:
+        written = ",".join(item.names[-1].sval for item in node.objargs or ())
+        shown = f"{name}({written})"
+        ctx.notice(f"function {shown} does not exist, skipping")
+        return None
+    record = ctx.rows.one("pg_proc", oid=found.oid)
+    if record is None or not ctx.owns(record.proowner):
+        raise InsufficientPrivilege(f"must be owner of function {name}")
+    return CLASS_PROC, found.oid, 0
+
+
+def _operator(ctx: DdlContext, node: ast.ObjectWithArgs, missing_ok: bool) -> Address | None:
+    left, right = argument_types(ctx, node) or [0, 0]
+    found = find_operator(ctx, node.objname, left, right)
+    if found is None:
+        name = ".".join(item.sval for item in node.objname)
+        if not missing_ok:
+            raise UndefinedFunction(f"operator does not exist: {shown_operator(ctx, name, left, right)}")
+        ctx.notice(f"operator {name} does not exist, skipping")
+        return None
+    check_operator_owner(ctx, found.oid)
+    return CLASS_OPERATOR, found.oid, 0
+
+
+def _cast(ctx: DdlContext, names: Sequence[ast.TypeName], missing_ok: bool) -> Address | None:
+    source, target = (type_of(ctx, each) for each in names)
+    record = ctx.rows.one("pg_cast", castsource=source, casttarget=target)
+    shown = f"cast from type {format_type(ctx.view, source)} to type {format_type(ctx.view, target)}"
+    if record is None:
+        if not missing_ok:
+            raise UndefinedObject(f"{shown} does not exist")
+        written = [each.names[-1].sval for each in names]
+        ctx.notice(f"cast from type {written[0]} to type {written[1]} does not exist, skipping")
+        return None
+    if not any(
+        (row := ctx.rows.one("pg_type", oid=oid)) is not None and ctx.owns(row.typowner) for oid in (source, target)
+    ):
+        raise InsufficientPrivilege(
+            f"must be owner of type {format_type(ctx.view, source)} or type {format_type(ctx.view, target)}"
+        )
+    return CLASS_CAST, record.oid, 0
+
+
+def _class(ctx: DdlContext, names: Sequence[ast.String], missing_ok: bool) -> Address | None:
+    method, *rest = [item.sval for item in names]
+    access_method = ctx.view.access_method(method)
+    if access_method is None:
+        raise UndefinedObject(f'access method "{method}" does not exist')
+    found = ctx.view.find_operator_class(rest[-2] if len(rest) > 1 else None, rest[-1], access_method)
+    if found is None:
+        text = f'operator class "{".".join(rest)}" does not exist for access method "{method}"'
+        if not missing_ok:
+            raise UndefinedObject(text)
+        ctx.notice(f"{text}, skipping")
+        return None
+    record = ctx.rows.one("pg_opclass", oid=found.oid)
+    if record is None or not ctx.owns(record.opcowner):
+        raise InsufficientPrivilege(f"must be owner of operator class {rest[-1]}")
+    return CLASS_OPCLASS, found.oid, 0
+
+
+def _family(ctx: DdlContext, names: Sequence[ast.String], missing_ok: bool) -> Address | None:
+    method = names[0].sval
+    access_method = ctx.view.access_method(method)
+    if access_method is None:
+        raise UndefinedObject(f'access method "{method}" does not exist')
+    record = find_family(ctx, names[1:], access_method)
+    if record is None:
+        shown = ".".join(item.sval for item in names[1:])
+        text = f'operator family "{shown}" does not exist for access method "{method}"'
+        if not missing_ok:
+            raise UndefinedObject(text)
+        ctx.notice(f"{text}, skipping")
+        return None
+    if not ctx.owns(record.opfowner):
+        raise InsufficientPrivilege(f"must be owner of operator family {record.opfname}")
+    return CLASS_OPFAMILY, record.oid, 0
+
+
+OBJECTS: dict[enums.ObjectType, Callable[[DdlContext, Any, bool], Address | None]] = {
+    enums.ObjectType.OBJECT_TYPE: _type,
+    enums.ObjectType.OBJECT_FUNCTION: _function,
+    enums.ObjectType.OBJECT_OPERATOR: _operator,
+    enums.ObjectType.OBJECT_CAST: _cast,
+    enums.ObjectType.OBJECT_OPCLASS: _class,
+    enums.ObjectType.OBJECT_OPFAMILY: _family,
+}

@@ -1,0 +1,221 @@
+"""CREATE OPERATOR CLASS and OPERATOR FAMILY over existing operators and functions (PostgreSQL manual, ch. 38.16)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pglast import ast
+
+from aurora.errors import (
+    DuplicateObject,
+    InsufficientPrivilege,
+    InvalidObjectDefinition,
+    NotSupported,
+    UndefinedFunction,
+    UndefinedObject,
+)
+from compute_node.catalog.ddl.context import (
+    CLASS_NAMESPACE,
+    CLASS_OPCLASS,
+    CLASS_OPERATOR,
+    CLASS_OPFAMILY,
+    CLASS_PROC,
+    CLASS_TYPE,
+    DdlContext,
+)
+from compute_node.catalog.ddl.functions import argument_types, need_function
+from compute_node.catalog.ddl.operators import find_operator, shown_operator
+from compute_node.catalog.ddl.shared_depend import record_owner
+from compute_node.catalog.ddl.types import type_of
+from compute_node.catalog.rows import Record
+from compute_node.relations.schema import BTREE_AM
+from compute_node.sql.analyze.typenames import format_type
+from compute_node.types import oids
+
+_LIMITS = {403: (5, 5), 405: (1, 3)}
+"""(strategies, support functions) of an access method"""
+_OPERATOR, _FUNCTION, _STORAGE = 1, 2, 3
+
+
+def _method(ctx: DdlContext, name: str) -> int:
+    found = ctx.view.access_method(name)
+    if found is None:
+        raise UndefinedObject(f'access method "{name}" does not exist')
+    if found not in _LIMITS:
+        raise NotSupported(f'operator classes of access method "{name}" are not supported')
+    return found
+
+
+def _superuser(ctx: DdlContext, what: str) -> None:
+    ctx.require_superuser(f"must be superuser to create an operator {what}")
+
+
+def find_family(ctx: DdlContext, names: Sequence[ast.String], method: int) -> Record | None:
+    """The pg_opfamily row of that name, along the search path without a schema."""
+    parts = [item.sval for item in names]
+    rows = ctx.rows.find("pg_opfamily", opfmethod=method, opfname=parts[-1])
+    if len(parts) > 1:
+        namespace = ctx.view.namespace(parts[-2])
+        return next((row for row in rows if row.opfnamespace == namespace), None)
+    for schema in ctx.view.search_path:
+        namespace = ctx.view.namespace(schema)
+        for row in rows:
+            if row.opfnamespace == namespace:
+                return row
+    return None
+
+
+def _make_family(ctx: DdlContext, method: int, method_name: str, namespace: int, name: str) -> int:
+    if ctx.rows.one("pg_opfamily", opfmethod=method, opfname=name, opfnamespace=namespace) is not None:
+        raise DuplicateObject(f'operator family "{name}" for access method "{method_name}" already exists')
+    oid = ctx.next_oid()
+    ctx.rows.insert(
+        "pg_opfamily", oid=oid, opfmethod=method, opfname=name, opfnamespace=namespace, opfowner=ctx.user_oid
+    )
+    record_owner(ctx, CLASS_OPFAMILY, oid, ctx.user_oid)
+    ctx.depend((CLASS_OPFAMILY, oid, 0), (CLASS_NAMESPACE, namespace, 0), "n")
+    return oid
+
+
+def create_operator_family(ctx: DdlContext, node: ast.CreateOpFamilyStmt) -> str:
+    """CREATE OPERATOR FAMILY."""
+    method = _method(ctx, node.amname)
+    _superuser(ctx, "family")
+    _make_family(ctx, method, node.amname, *ctx.place(node.opfamilyname))
+    ctx.changes.touch()
+    return "CREATE OPERATOR FAMILY"
+
+
+def create_operator_class(ctx: DdlContext, node: ast.CreateOpClassStmt) -> str:
+    """CREATE OPERATOR CLASS."""
+    namespace, name = ctx.place(node.opclassname)
+    method = _method(ctx, node.amname)
+    _superuser(ctx, "class")
+    kind = type_of(ctx, node.datatype)
+    if ctx.rows.one("pg_opclass", opcmethod=method, opcname=name, opcnamespace=namespace) is not None:
+        raise DuplicateObject(f'operator class "{name}" for access method "{node.amname}" already exists')
+    if node.isDefault:
+        _check_default(ctx, name, kind, method, node.datatype.names[-1].sval)
+    family = _family_of(ctx, node, method, namespace, name)
+    operators, functions = _items(ctx, node.items, kind, method)
+    oid = ctx.next_oid()
+    ctx.rows.insert(
+        "pg_opclass", oid=oid, opcmethod=method, opcname=name, opcnamespace=namespace, opcowner=ctx.user_oid,
+        opcfamily=family, opcintype=kind, opcdefault=bool(node.isDefault),
+    )  # fmt: skip
+    for strategy, operator, left, right in operators:
+        ctx.rows.insert(
+            "pg_amop", oid=ctx.next_oid(), amopfamily=family, amoplefttype=left, amoprighttype=right,
+            amopstrategy=strategy, amoppurpose="s", amopopr=operator, amopmethod=method,
+        )  # fmt: skip
+        ctx.depend((CLASS_OPCLASS, oid, 0), (CLASS_OPERATOR, operator, 0), "n")
+    for number, function, left, right in functions:
+        ctx.rows.insert(
+            "pg_amproc", oid=ctx.next_oid(), amprocfamily=family, amproclefttype=left, amprocrighttype=right,
+            amprocnum=number, amproc=function,
+        )  # fmt: skip
+        ctx.depend((CLASS_OPCLASS, oid, 0), (CLASS_PROC, function, 0), "n")
+    record_owner(ctx, CLASS_OPCLASS, oid, ctx.user_oid)
+    ctx.depend((CLASS_OPCLASS, oid, 0), (CLASS_NAMESPACE, namespace, 0), "n")
+    ctx.depend((CLASS_OPCLASS, oid, 0), (CLASS_TYPE, kind, 0), "n")
+    ctx.depend((CLASS_OPCLASS, oid, 0), (CLASS_OPFAMILY, family, 0), "a")
+    ctx.changes.touch(oid)
+    return "CREATE OPERATOR CLASS"
+
+
+def _check_default(ctx: DdlContext, name: str, kind: int, method: int, written: str) -> None:
+    for item in ctx.view.operator_classes(method):
+        if item.default and item.input_type == kind:
+            raise DuplicateObject(
+                f'could not make operator class "{name}" be default for type {written}',
+                detail=f'Operator class "{item.name}" already is the default.',
+            )
+
+
+def _family_of(ctx: DdlContext, node: ast.CreateOpClassStmt, method: int, namespace: int, name: str) -> int:
+    """The family named, else one of the class's own name, made when it is not there."""
+    if node.opfamilyname:
+        row = find_family(ctx, node.opfamilyname, method)
+        if row is None:
+            shown = ".".join(item.sval for item in node.opfamilyname)
+            raise UndefinedObject(f'operator family "{shown}" does not exist for access method "{node.amname}"')
+    else:
+        row = ctx.rows.one("pg_opfamily", opfmethod=method, opfname=name, opfnamespace=namespace)
+        if row is None:
+            return _make_family(ctx, method, node.amname, namespace, name)
+    if not ctx.owns(row.opfowner):
+        raise InsufficientPrivilege(f"must be owner of operator family {row.opfname}")
+    return int(row.oid)
+
+
+_Member = tuple[int, int, int, int]
+
+
+def _items(ctx: DdlContext, items: Sequence[Any], kind: int, method: int) -> tuple[list[_Member], list[_Member]]:
+    """(strategy, operator, left, right) and (number, function, left, right) of the AS list."""
+    operators: list[_Member] = []
+    functions: list[_Member] = []
+    strategies, supports = _LIMITS[method]
+    for item in items:
+        if item.itemtype == _STORAGE:
+            if type_of(ctx, item.storedtype) != kind:
+                name = "btree" if method == BTREE_AM else "hash"
+                raise InvalidObjectDefinition(
+                    f'storage type cannot be different from data type for access method "{name}"'
+                )
+            continue
+        if item.itemtype == _OPERATOR:
+            if not 0 < item.number <= strategies:
+                raise InvalidObjectDefinition(
+                    f"invalid operator number {item.number}, must be between 1 and {strategies}"
+                )
+            operators.append((item.number, *_member_operator(ctx, item, kind)))
+        else:
+            if not 0 < item.number <= supports:
+                raise InvalidObjectDefinition(
+                    f"invalid function number {item.number}, must be between 1 and {supports}"
+                )
+            functions.append((item.number, *_member_function(ctx, item, kind, method)))
+    for members, what in ((operators, "operator"), (functions, "function")):
+        seen = set()
+        for number, _, left, right in members:
+            if (number, left, right) in seen:
+                shown = f"{format_type(ctx.view, left)},{format_type(ctx.view, right)}"
+                raise InvalidObjectDefinition(f"{what} number {number} for ({shown}) appears more than once")
+            seen.add((number, left, right))
+    return operators, functions
+
+
+def _member_operator(ctx: DdlContext, item: Any, kind: int) -> tuple[int, int, int]:
+    if item.order_family:
+        raise NotSupported("ordering operators are not supported")
+    given = argument_types(ctx, item.name) if item.name.objargs else None
+    left, right = (kind, kind) if given is None else given
+    found = find_operator(ctx, item.name.objname, left, right)
+    if found is None:
+        shown = shown_operator(ctx, ".".join(each.sval for each in item.name.objname), left, right)
+        raise UndefinedFunction(f"operator does not exist: {shown}")
+    if found.result != oids.BOOL:
+        raise InvalidObjectDefinition("index search operators must return boolean")
+    return found.oid, left, right
+
+
+def _member_function(ctx: DdlContext, item: Any, kind: int, method: int) -> tuple[int, int, int]:
+    function = need_function(ctx, item.name.objname, argument_types(ctx, item.name))
+    given = [type_of(ctx, each) for each in item.class_args or ()]
+    left = given[0] if given else kind
+    right = given[-1] if given else kind
+    if method == 403 and item.number == 1:
+        if len(function.arguments) != 2:
+            raise InvalidObjectDefinition("btree comparison functions must have two arguments")
+        if function.result != oids.INT4:
+            raise InvalidObjectDefinition("btree comparison functions must return integer")
+        if not given:
+            left, right = function.arguments
+    if method == 405 and item.number == 1:
+        if len(function.arguments) != 1:
+            raise InvalidObjectDefinition("hash function 1 must have one argument")
+        if function.result != oids.INT4:
+            raise InvalidObjectDefinition("hash function 1 must return integer")
+    return function.oid, left, right

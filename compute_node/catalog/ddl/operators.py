@@ -1,0 +1,316 @@
+"""CREATE OPERATOR and CREATE CAST over existing functions. Source: PostgreSQL manual, ch. 38.14 and 38.15."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pglast import ast, enums
+
+from aurora.errors import (
+    DuplicateFunction,
+    DuplicateObject,
+    InsufficientPrivilege,
+    InvalidFunctionDefinition,
+    InvalidObjectDefinition,
+    NotSupported,
+    SqlSyntaxError,
+    UndefinedFunction,
+    WrongObjectType,
+)
+from compute_node.catalog.ddl.context import (
+    CLASS_CAST,
+    CLASS_NAMESPACE,
+    CLASS_OPERATOR,
+    CLASS_PROC,
+    CLASS_TYPE,
+    DdlContext,
+)
+from compute_node.catalog.ddl.functions import argument_types, need_function
+from compute_node.catalog.ddl.shared_depend import record_owner
+from compute_node.catalog.ddl.types import type_of
+from compute_node.catalog.rows import Record
+from compute_node.relations.schema import FIRST_NORMAL_OID
+from compute_node.sql.analyze.coercion import is_binary_coercible
+from compute_node.sql.analyze.typenames import format_type, is_true_array
+from compute_node.types import oids
+from compute_node.types.registry import Operator
+
+_ESTIMATORS = {
+    "eqsel": 101, "neqsel": 102, "scalarltsel": 103, "scalargtsel": 104, "scalarlesel": 336, "scalargesel": 337,
+    "areasel": 139, "positionsel": 1300, "contsel": 1302, "matchingsel": 5040, "regexeqsel": 1818, "likesel": 1819,
+    "eqjoinsel": 105, "neqjoinsel": 106, "scalarltjoinsel": 107, "scalargtjoinsel": 108, "scalarlejoinsel": 386,
+    "scalargejoinsel": 398, "areajoinsel": 140, "positionjoinsel": 1301, "contjoinsel": 1303, "matchingjoinsel": 5041,
+    "regexeqjoinsel": 1824, "likejoinsel": 1825,
+}  # fmt: skip
+"""Built-in selectivity estimators; they are recorded, the planner has its own estimates."""
+_CONTEXTS = {
+    enums.CoercionContext.COERCION_IMPLICIT: "i",
+    enums.CoercionContext.COERCION_ASSIGNMENT: "a",
+    enums.CoercionContext.COERCION_EXPLICIT: "e",
+}
+
+
+def find_operator(ctx: DdlContext, names: Sequence[ast.String], left: int, right: int) -> Operator | None:
+    """The operator of that name for exactly these types (``left`` 0: a prefix operator)."""
+    parts = [item.sval for item in names]
+    if len(parts) > 1 and ctx.view.layer.namespace_oid(parts[-2]) is None:
+        return None
+    found = ctx.view.operators(parts[-2] if len(parts) > 1 else None, parts[-1])
+    return next((item for item in found if (item.left, item.right) == (left, right)), None)
+
+
+def shown_operator(ctx: DdlContext, name: str, left: int, right: int) -> str:
+    """``integer + text`` as messages show it."""
+    text = f"{name} {format_type(ctx.view, right)}"
+    return f"{format_type(ctx.view, left)} {text}" if left else text
+
+
+def _names(value: Any) -> Sequence[ast.String]:
+    """The qualified name that a DefElem's value is: operators are lists, words type names."""
+    names: Sequence[ast.String] = value.names if isinstance(value, ast.TypeName) else value
+    return (names,) if isinstance(names, ast.String) else names
+
+
+def create_operator(ctx: DdlContext, node: ast.DefineStmt) -> str:
+    """CREATE OPERATOR."""
+    given: dict[str, Any] = {item.defname.lower(): item for item in node.definition or ()}
+    for word in given:
+        if word not in _ATTRIBUTES:
+            ctx.notice(f'operator attribute "{word}" not recognized', severity="WARNING", sqlstate="42601")
+    namespace, name = ctx.place(node.defnames)
+    function_name = given.get("function", given.get("procedure"))
+    if function_name is None:
+        raise InvalidFunctionDefinition("operator function must be specified")
+    left = type_of(ctx, given["leftarg"].arg) if "leftarg" in given else 0
+    right = type_of(ctx, given["rightarg"].arg) if "rightarg" in given else 0
+    if not left and not right:
+        raise InvalidFunctionDefinition("operator argument types must be specified")
+    if not right:
+        raise InvalidFunctionDefinition(
+            "operator right argument type must be specified", detail="Postfix operators are not supported."
+        )
+    types = [left, right] if left else [right]
+    function = need_function(ctx, _names(function_name.arg), types)
+    result = function.result
+    flags = {word: _flag(given[word]) if word in given else False for word in ("merges", "hashes")}
+    _check_attributes(given, bool(left), result == oids.BOOL, flags)
+    existing = ctx.rows.one("pg_operator", oprname=name, oprleft=left, oprright=right, oprnamespace=namespace)
+    if existing is not None and existing.oprcode:
+        raise DuplicateFunction(f"operator {name} already exists")
+    oid = ctx.next_oid() if existing is None else existing.oid
+    own = (namespace, name, oid)
+    commutator = _other(ctx, given.get("commutator"), own, right, left)
+    negator = _other(ctx, given.get("negator"), own, left, right)
+    if negator == oid:
+        raise InvalidFunctionDefinition("operator cannot be its own negator")
+    values = {
+        "oprkind": "b" if left else "l",
+        "oprcanmerge": flags["merges"],
+        "oprcanhash": flags["hashes"],
+        "oprresult": result,
+        "oprcom": commutator,
+        "oprnegate": negator,
+        "oprcode": function.oid,
+        "oprrest": _estimator(given.get("restrict")),
+        "oprjoin": _estimator(given.get("join")),
+    }
+    if existing is None:
+        ctx.rows.insert(
+            "pg_operator", oid=oid, oprname=name, oprnamespace=namespace, oprowner=ctx.user_oid,
+            oprleft=left, oprright=right, **values,
+        )  # fmt: skip
+        record_owner(ctx, CLASS_OPERATOR, oid, ctx.user_oid)
+        ctx.depend((CLASS_OPERATOR, oid, 0), (CLASS_NAMESPACE, namespace, 0), "n")
+    else:
+        ctx.rows.update("pg_operator", existing, **values)
+    for kind in {left, right, result} - {0}:
+        ctx.depend((CLASS_OPERATOR, oid, 0), (CLASS_TYPE, kind, 0), "n")
+    ctx.depend((CLASS_OPERATOR, oid, 0), (CLASS_PROC, function.oid, 0), "n")
+    _link_back(ctx, oid, commutator, "oprcom")
+    _link_back(ctx, oid, negator, "oprnegate")
+    ctx.changes.touch(oid)
+    return "CREATE OPERATOR"
+
+
+_ATTRIBUTES = frozenset(
+    ("leftarg", "rightarg", "function", "procedure", "commutator", "negator", "restrict", "join", "hashes", "merges")
+)
+
+
+def _flag(item: Any) -> bool:
+    value = item.arg
+    if value is None:
+        return True
+    text = str(getattr(value, "sval", getattr(value, "boolval", getattr(value, "ival", "")))).lower()
+    if text in ("true", "on", "1", "false", "off", "0"):
+        return text in ("true", "on", "1")
+    raise SqlSyntaxError(f"{item.defname} requires a Boolean value")
+
+
+def _check_attributes(given: dict[str, Any], binary: bool, boolean: bool, flags: dict[str, bool]) -> None:
+    """42P13 for attributes that only binary, or only boolean, operators have."""
+    if not binary:
+        for word, what in (("commutator", "have commutators"), ("join", "have join selectivity")):
+            if word in given:
+                raise InvalidFunctionDefinition(f"only binary operators can {what}")
+        for word, what in (("merges", "merge join"), ("hashes", "hash")):
+            if flags[word]:
+                raise InvalidFunctionDefinition(f"only binary operators can {what}")
+    if not boolean:
+        for word, what in (
+            ("negator", "have negators"),
+            ("restrict", "have restriction selectivity"),
+            ("join", "have join selectivity"),
+        ):  # fmt: skip
+            if word in given:
+                raise InvalidFunctionDefinition(f"only boolean operators can {what}")
+        for word, what in (("merges", "merge join"), ("hashes", "hash")):
+            if flags[word]:
+                raise InvalidFunctionDefinition(f"only boolean operators can {what}")
+
+
+def _estimator(item: Any) -> int:
+    if item is None:
+        return 0
+    name = _names(item.arg)[-1].sval
+    found = _ESTIMATORS.get(name)
+    if found is None:
+        arguments = "internal, oid, internal, " + ("integer" if item.defname == "restrict" else "smallint, internal")
+        raise UndefinedFunction(f"function {name}({arguments}) does not exist")
+    return found
+
+
+def _other(ctx: DdlContext, item: Any, own: tuple[int, str, int], left: int, right: int) -> int:
+    """The commutator or negator: itself, an existing operator, or a shell that a later CREATE OPERATOR fills."""
+    if item is None:
+        return 0
+    names = _names(item.arg)
+    namespace, name, oid = own
+    found = find_operator(ctx, names, left, right)
+    if found is not None:
+        return found.oid
+    other_namespace, other = ctx.place(names)
+    if (other_namespace, other, left, right) == (namespace, name, right, left) and left == right:
+        return oid
+    row = ctx.rows.one("pg_operator", oprname=other, oprleft=left, oprright=right, oprnamespace=other_namespace)
+    if row is not None:
+        return int(row.oid)
+    if (other_namespace, other) == (namespace, name) and item.defname == "commutator" and left == right:
+        return oid
+    shell = ctx.next_oid()
+    ctx.rows.insert(
+        "pg_operator", oid=shell, oprname=other, oprnamespace=other_namespace, oprowner=ctx.user_oid,
+        oprkind="b" if left else "l", oprleft=left, oprright=right,
+    )  # fmt: skip
+    record_owner(ctx, CLASS_OPERATOR, shell, ctx.user_oid)
+    ctx.depend((CLASS_OPERATOR, shell, 0), (CLASS_NAMESPACE, other_namespace, 0), "n")
+    for kind in {left, right} - {0}:
+        ctx.depend((CLASS_OPERATOR, shell, 0), (CLASS_TYPE, kind, 0), "n")
+    return shell
+
+
+def _link_back(ctx: DdlContext, oid: int, other: int, column: str) -> None:
+    """The other operator's link to this one, where it has none."""
+    if not other or other == oid or other < FIRST_NORMAL_OID:
+        return
+    record = ctx.rows.one("pg_operator", oid=other)
+    if record is not None and not getattr(record, column):
+        ctx.rows.update("pg_operator", record, **{column: oid})
+        ctx.changes.touch(other)
+
+
+def check_operator_owner(ctx: DdlContext, oid: int) -> Record:
+    """42501 unless the user owns the operator."""
+    record = ctx.rows.one("pg_operator", oid=oid)
+    if record is None or not ctx.owns(record.oprowner):
+        raise InsufficientPrivilege(f"must be owner of operator {'' if record is None else record.oprname}")
+    return record
+
+
+# casts
+
+
+def create_cast(ctx: DdlContext, node: ast.CreateCastStmt) -> str:
+    """CREATE CAST."""
+    source, target = type_of(ctx, node.sourcetype), type_of(ctx, node.targettype)
+    view = ctx.view
+    shown = format_type(view, source), format_type(view, target)
+    for kind, what, name in ((source, "source", shown[0]), (target, "target", shown[1])):
+        if view.type(kind).kind == "p":
+            raise WrongObjectType(f"{what} data type {name} is a pseudo-type")
+    if not _owns_type(ctx, source) and not _owns_type(ctx, target):
+        raise InsufficientPrivilege(f"must be owner of type {shown[0]} or type {shown[1]}")
+    function = arguments = 0
+    if node.func is not None:
+        method = "f"
+        function, arguments = _cast_function(ctx, node.func, source, target)
+    elif node.inout:
+        method = "i"
+    else:
+        method = "b"
+        _check_binary(ctx, source, target)
+    if source == target and arguments < 2:
+        raise InvalidObjectDefinition("source data type and target data type are the same")
+    if ctx.rows.one("pg_cast", castsource=source, casttarget=target) is not None:
+        raise DuplicateObject(f"cast from type {shown[0]} to type {shown[1]} already exists")
+    oid = ctx.next_oid()
+    ctx.rows.insert(
+        "pg_cast", oid=oid, castsource=source, casttarget=target, castfunc=function,
+        castcontext=_CONTEXTS[node.context], castmethod=method,
+    )  # fmt: skip
+    for kind in {source, target}:
+        ctx.depend((CLASS_CAST, oid, 0), (CLASS_TYPE, kind, 0), "n")
+    if function:
+        ctx.depend((CLASS_CAST, oid, 0), (CLASS_PROC, function, 0), "n")
+    ctx.changes.touch(oid)
+    return "CREATE CAST"
+
+
+def _owns_type(ctx: DdlContext, oid: int) -> bool:
+    record = ctx.rows.one("pg_type", oid=oid)
+    return record is not None and ctx.owns(record.typowner)
+
+
+def _cast_function(ctx: DdlContext, node: ast.ObjectWithArgs, source: int, target: int) -> tuple[int, int]:
+    function = need_function(ctx, node.objname, argument_types(ctx, node))
+    view, types = ctx.view, function.arguments
+    if not 1 <= len(types) <= 3:
+        raise InvalidObjectDefinition("cast function must take one to three arguments")
+    if not is_binary_coercible(view, source, types[0]):
+        raise InvalidObjectDefinition(
+            "argument of cast function must match or be binary-coercible from source data type"
+        )
+    if len(types) > 1 and types[1] != oids.INT4:
+        raise InvalidObjectDefinition("second argument of cast function must be type integer")
+    if len(types) > 2 and types[2] != oids.BOOL:
+        raise InvalidObjectDefinition("third argument of cast function must be type boolean")
+    if not is_binary_coercible(view, function.result, target):
+        raise InvalidObjectDefinition(
+            "return data type of cast function must match or be binary-coercible to target data type"
+        )
+    if function.kind != "f":
+        raise InvalidObjectDefinition("cast function must be a normal function")
+    if function.returns_set:
+        raise InvalidObjectDefinition("cast function must not return a set")
+    return function.oid, len(types)
+
+
+def _check_binary(ctx: DdlContext, source: int, target: int) -> None:
+    """WITHOUT FUNCTION: the two types' values are the same bytes (42P17), and here also the same in memory (0A000)."""
+    role = ctx.view.role(ctx.session.user)
+    if role is None or not role.superuser:
+        raise InsufficientPrivilege("must be superuser to create a cast WITHOUT FUNCTION")
+    one, other = ctx.view.type(source), ctx.view.type(target)
+    if (one.length, one.by_value, one.align) != (other.length, other.by_value, other.align):
+        raise InvalidObjectDefinition("source and target data types are not physically compatible")
+    for kind, what in (("c", "composite"), ("e", "enum")):
+        if kind in (one.kind, other.kind):
+            raise InvalidObjectDefinition(f"{what} data types are not binary-compatible")
+    if is_true_array(one) or is_true_array(other):
+        raise InvalidObjectDefinition("array data types are not binary-compatible")
+    if "d" in (one.kind, other.kind):
+        raise InvalidObjectDefinition("domain data types must not be marked binary-compatible")
+    if one.disk != other.disk or one.disk == "x":
+        shown = f"{format_type(ctx.view, source)} and {format_type(ctx.view, target)}"
+        raise NotSupported(f"a cast WITHOUT FUNCTION between {shown} is not supported")

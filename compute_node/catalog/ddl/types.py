@@ -1,0 +1,221 @@
+"""CREATE TYPE … AS ENUM, ALTER TYPE of enums, and finding types for DROP TYPE. Source: PostgreSQL manual, ch. 8.7."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pglast import ast
+
+from aurora.errors import (
+    DuplicateObject,
+    InsufficientPrivilege,
+    InvalidName,
+    InvalidParameterValue,
+    UndefinedObject,
+    UniqueViolation,
+    WrongObjectType,
+)
+from compute_node.catalog.builders import array_type_row, enum_type_row
+from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_TYPE, NAME_BYTES_MAX, DdlContext, cut_name
+from compute_node.catalog.ddl.shared_depend import change_owner, record_owner
+from compute_node.catalog.rows import Record
+from compute_node.sql.analyze.typenames import format_type, resolve_type_name
+from compute_node.types.registry import PgType
+
+
+def array_name(ctx: DdlContext, namespace: int, name: str) -> str:
+    """A free name for the array type of a type."""
+    candidate = f"_{name}"[:NAME_BYTES_MAX]
+    while ctx.view.layer.type_oid(namespace, candidate) is not None:
+        candidate = f"_{candidate}"[:NAME_BYTES_MAX]
+    return candidate
+
+
+def _check_label(label: str) -> None:
+    if len(label.encode()) > NAME_BYTES_MAX or not label:
+        raise InvalidName(f'invalid enum label "{label}"', detail=f"Labels must be {NAME_BYTES_MAX} bytes or less.")
+
+
+def create_enum(ctx: DdlContext, node: ast.CreateEnumStmt) -> str:
+    """CREATE TYPE … AS ENUM."""
+    namespace, name = ctx.place(node.typeName)
+    labels = [item.sval for item in node.vals or ()]
+    if ctx.view.layer.type_oid(namespace, name) is not None:
+        raise DuplicateObject(f'type "{name}" already exists')
+    oid, array = ctx.next_oid(), ctx.next_oid()
+    seen: set[str] = set()
+    for label in labels:
+        _check_label(label)
+        if label in seen:
+            raise UniqueViolation(
+                'duplicate key value violates unique constraint "pg_enum_typid_label_index"',
+                detail=f"Key (enumtypid, enumlabel)=({oid}, {label}) already exists.",
+            )
+        seen.add(label)
+    owner = ctx.user_oid
+    ctx.rows.insert_many(
+        "pg_type",
+        [
+            enum_type_row(oid, name, namespace, array, owner),
+            array_type_row(array, array_name(ctx, namespace, name), namespace, oid, owner, align="i"),
+        ],
+    )
+    for number, label in enumerate(labels, 1):
+        ctx.rows.insert("pg_enum", oid=ctx.next_oid(), enumtypid=oid, enumsortorder=float(number), enumlabel=label)
+    record_owner(ctx, CLASS_TYPE, oid, owner)
+    ctx.depend((CLASS_TYPE, oid, 0), (CLASS_NAMESPACE, namespace, 0), "n")
+    ctx.depend((CLASS_TYPE, array, 0), (CLASS_TYPE, oid, 0), "i")
+    ctx.changes.touch(oid)
+    return "CREATE TYPE"
+
+
+def find_type(ctx: DdlContext, node: ast.TypeName, *, missing_ok: bool = False) -> PgType | None:
+    """The type that a TypeName names, not its array; 42704 unless ``missing_ok``."""
+    names = [item.sval for item in node.names]
+    schema = names[-2] if len(names) > 1 else None
+    if schema is not None and missing_ok and ctx.view.layer.namespace_oid(schema) is None:
+        return None
+    found = ctx.view.find_type(schema, names[-1])
+    if found is None and not missing_ok:
+        raise UndefinedObject(f'type "{".".join(names)}" does not exist')
+    return found
+
+
+def type_of(ctx: DdlContext, node: ast.TypeName) -> int:
+    """The OID of a written type, arrays too; 42704 without a position."""
+    node.location = -1
+    return resolve_type_name(ctx.view, node)[0]
+
+
+def type_record(ctx: DdlContext, oid: int) -> Record:
+    """The pg_type row of a type that must be there."""
+    found = ctx.rows.one("pg_type", oid=oid)
+    if found is None:
+        raise UndefinedObject(f"type with OID {oid} does not exist")
+    return found
+
+
+def check_type_owner(ctx: DdlContext, oid: int) -> Record:
+    """42501 unless the user owns the type."""
+    record = type_record(ctx, oid)
+    if not ctx.owns(record.typowner):
+        raise InsufficientPrivilege(f"must be owner of type {format_type(ctx.view, oid)}")
+    return record
+
+
+def alter_enum(ctx: DdlContext, node: ast.AlterEnumStmt) -> str:
+    """ALTER TYPE … ADD VALUE and RENAME VALUE."""
+    kind = find_type(ctx, ast.TypeName(names=node.typeName))
+    assert kind is not None
+    if kind.kind != "e":
+        raise WrongObjectType(f"{format_type(ctx.view, kind.oid)} is not an enum")
+    check_type_owner(ctx, kind.oid)
+    labels = sorted(ctx.rows.find("pg_enum", enumtypid=kind.oid), key=lambda row: float(row.enumsortorder))
+    if node.oldVal is not None:
+        _rename_value(ctx, labels, node)
+    else:
+        _add_value(ctx, kind.oid, labels, node)
+    ctx.changes.touch(kind.oid)
+    return "ALTER TYPE"
+
+
+def _rename_value(ctx: DdlContext, labels: list[Record], node: ast.AlterEnumStmt) -> None:
+    _check_label(node.newVal)
+    record = next((row for row in labels if row.enumlabel == node.oldVal), None)
+    if record is None:
+        raise InvalidParameterValue(f'"{node.oldVal}" is not an existing enum label')
+    if any(row.enumlabel == node.newVal for row in labels):
+        raise DuplicateObject(f'enum label "{node.newVal}" already exists')
+    ctx.rows.update("pg_enum", record, enumlabel=node.newVal)
+
+
+def _add_value(ctx: DdlContext, oid: int, labels: list[Record], node: ast.AlterEnumStmt) -> None:
+    _check_label(node.newVal)
+    if any(row.enumlabel == node.newVal for row in labels):
+        if not node.skipIfNewValExists:
+            raise DuplicateObject(f'enum label "{node.newVal}" already exists')
+        ctx.notice(f'enum label "{node.newVal}" already exists, skipping', sqlstate="42710")
+        return
+    orders = [float(row.enumsortorder) for row in labels]
+    if node.newValNeighbor is None:
+        order = orders[-1] + 1 if orders else 1.0
+    else:
+        at = next((index for index, row in enumerate(labels) if row.enumlabel == node.newValNeighbor), None)
+        if at is None:
+            raise InvalidParameterValue(f'"{node.newValNeighbor}" is not an existing enum label')
+        low, high = (at, at + 1) if node.newValIsAfter else (at - 1, at)
+        if low < 0:
+            order = orders[high] - 1
+        elif high == len(orders):
+            order = orders[low] + 1
+        else:
+            order = _between(ctx, labels, low, high)
+    ctx.rows.insert("pg_enum", oid=ctx.next_oid(), enumtypid=oid, enumsortorder=order, enumlabel=node.newVal)
+
+
+def _between(ctx: DdlContext, labels: list[Record], low: int, high: int) -> float:
+    """A float4 between two labels' orders. Without one between them 22023: orders are part of index keys, so that the
+    labels may not be numbered anew."""
+    import struct
+
+    first, second = float(labels[low].enumsortorder), float(labels[high].enumsortorder)
+    (middle,) = struct.unpack("<f", struct.pack("<f", (first + second) / 2))
+    if not first < middle < second:
+        raise InvalidParameterValue(
+            f'there is no room for a label between "{labels[low].enumlabel}" and "{labels[high].enumlabel}"',
+            hint="Create a new type with the labels in the order wanted.",
+        )
+    return float(middle)
+
+
+def rename_type(ctx: DdlContext, names: Any, new: str) -> str:
+    """ALTER TYPE … RENAME TO."""
+    kind = find_type(ctx, ast.TypeName(names=names))
+    assert kind is not None
+    record = check_type_owner(ctx, kind.oid)
+    if record.typtype == "c":
+        raise WrongObjectType(
+            f"{format_type(ctx.view, kind.oid)} is a table's row type", hint="Use ALTER TABLE instead."
+        )
+    new = cut_name(new)
+    if ctx.view.layer.type_oid(record.typnamespace, new) is not None:
+        raise DuplicateObject(f'type "{new}" already exists')
+    ctx.rows.update("pg_type", record, typname=new)
+    if record.typarray:
+        array = type_record(ctx, record.typarray)
+        ctx.rows.update("pg_type", array, typname=array_name(ctx, record.typnamespace, new))
+    ctx.changes.touch(kind.oid)
+    return "ALTER TYPE"
+
+
+def set_type_schema(ctx: DdlContext, names: Any, schema: str) -> str:
+    """ALTER TYPE … SET SCHEMA."""
+    kind = find_type(ctx, ast.TypeName(names=names))
+    assert kind is not None
+    record = check_type_owner(ctx, kind.oid)
+    namespace = ctx.view.namespace(schema)
+    if ctx.view.layer.type_oid(namespace, kind.name) is not None:
+        raise DuplicateObject(f'type "{kind.name}" already exists in schema "{schema}"')
+    for oid in (kind.oid, record.typarray):
+        if oid:
+            ctx.rows.update("pg_type", type_record(ctx, oid), typnamespace=namespace)
+    for row in ctx.rows.find("pg_depend", classid=CLASS_TYPE, objid=kind.oid, objsubid=0):
+        if row.refclassid == CLASS_NAMESPACE:
+            ctx.rows.update("pg_depend", row, refobjid=namespace)
+    ctx.changes.touch(kind.oid)
+    return "ALTER TYPE"
+
+
+def set_type_owner(ctx: DdlContext, names: Any, owner: int) -> str:
+    """ALTER TYPE … OWNER TO."""
+    kind = find_type(ctx, ast.TypeName(names=names))
+    assert kind is not None
+    record = check_type_owner(ctx, kind.oid)
+    if not ctx.rights.superuser and not ctx.rights.graph.is_member(ctx.user_oid, owner):
+        raise InsufficientPrivilege(f'must be member of role "{ctx.view.layer.role_name(owner)}"')
+    for oid in (kind.oid, record.typarray):
+        if oid:
+            ctx.rows.update("pg_type", type_record(ctx, oid), typowner=owner)
+    change_owner(ctx, CLASS_TYPE, kind.oid, owner)
+    ctx.changes.touch(kind.oid)
+    return "ALTER TYPE"
