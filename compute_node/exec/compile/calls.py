@@ -104,7 +104,10 @@ def compile_call(compiler: Compiler, node: ex.Call) -> GuardedCall:
         raise NotSupported("set-valued function called in context that cannot accept a set")
     args = [compiler.value(argument) for argument in node.arguments]
     types = tuple(argument.type for argument in node.arguments)
-    return guarded(compiler, function, args, types, node.type, star=node.variadic and function.variadic == ANY)
+    star = node.variadic and function.variadic == ANY
+    if star:  # what the function gets are the array's elements
+        types = (*types[:-1], compiler.linker.type(types[-1]).element or UNKNOWN)
+    return guarded(compiler, function, args, types, node.type, star=star)
 
 
 @handles(VALUE_HANDLERS, ex.Call)
