@@ -121,6 +121,7 @@ InvalidAuthorizationSpecification = _condition("28000", "InvalidAuthorizationSpe
 InvalidPassword = _condition("28P01", "InvalidPassword")
 DependentObjectsStillExist = _condition("2BP01", "DependentObjectsStillExist")
 InvalidCursorName = _condition("34000", "InvalidCursorName")
+InvalidTransactionTermination = _condition("2D000", "InvalidTransactionTermination")
 InvalidSavepoint = _condition("3B001", "InvalidSavepoint")
 InvalidCatalogName = _condition("3D000", "InvalidCatalogName")
 InvalidSchemaName = _condition("3F000", "InvalidSchemaName")

@@ -82,10 +82,11 @@ class Engine:
             session.txn = None
             self.txns.abort(txn)
 
-    def begin_statement(self, session: Any) -> ExecContext:
-        """The context of the session's next statement, with a snapshot of now."""
+    def begin_statement(self, session: Any, snapshot: Any = None) -> ExecContext:
+        """The context of the session's next statement, with that snapshot or one of now."""
         txn = session.txn
-        return ExecContext(session, txn, self.snapshot(txn), session.env, self.storage, self.catalog)
+        reading = self.snapshot(txn) if snapshot is None else snapshot
+        return ExecContext(session, txn, reading, session.env, self.storage, self.catalog)
 
     def lock_relations(self, session: Any, locks: WeakLocks) -> bool:
         """Take a statement's relation locks for the session's transaction; may wait. False: the catalog has changed

@@ -8,7 +8,6 @@ from typing import Any
 from aurora.errors import InsufficientPrivilege
 from compute_node.exec.builder import Builder
 from compute_node.exec.compile.compiler import too_complex
-from compute_node.exec.compile.runtime import concatenate
 from compute_node.exec.context import ExecContext
 from compute_node.exec.nodes.base import Batch, Node
 from compute_node.exec.nodes.cte_scan import shared_rows
@@ -40,6 +39,7 @@ from compute_node.sql.plan import (
 )
 from compute_node.types.oids import UNKNOWN
 from compute_node.types.registry import PgType
+from compute_node.work.account import batch_bytes
 
 Params = tuple[Any, ...]
 _SCANS = (SeqScan, IndexScan, TidScan, FunctionScan, ValuesScan, CteScan, Materialize, Sort)
@@ -137,12 +137,18 @@ class Executable:
             if batch:
                 yield batch
             return
-        root = self._start(ctx, params)
-        if isinstance(self.planned.plan, (Insert, Update, Delete)):
-            # What RETURNING shows is only sent once every row is changed, however few the client asks for.
-            yield from list(root.batches(ctx))
-        else:
-            yield from root.batches(ctx)
+        try:
+            root = self._start(ctx, params)
+            if isinstance(self.planned.plan, (Insert, Update, Delete)):
+                # What RETURNING shows is only sent once every row is changed, however few the client asks for.
+                store = ctx.tuplestore()
+                for batch in root.batches(ctx):
+                    store.append(batch)
+                yield from store.batches()
+            else:
+                yield from root.batches(ctx)
+        finally:
+            ctx.finish()
 
     def _start(self, ctx: ExecContext, params: Params) -> Node:
         ctx.start(params, self.planned.exec_params)
@@ -153,14 +159,24 @@ class Executable:
         return root
 
     def _fetch_all(self, ctx: ExecContext, params: Params) -> Batch:
-        root = self._start(ctx, params)
-        return concatenate(root.batches(ctx))
+        rows: Batch = []
+        try:
+            root = self._start(ctx, params)
+            for batch in root.batches(ctx):
+                ctx.account.charge(batch_bytes(batch))
+                rows += batch
+        finally:
+            ctx.finish()
+        return rows
 
     def _run(self, ctx: ExecContext, params: Params) -> int:
-        root = self._start(ctx, params)
-        if self.columns is None and isinstance(root, (InsertNode, UpdateNode, DeleteNode)):
-            return root.run(ctx)
-        return sum(len(batch) for batch in root.batches(ctx))
+        try:
+            root = self._start(ctx, params)
+            if self.columns is None and isinstance(root, (InsertNode, UpdateNode, DeleteNode)):
+                return root.run(ctx)
+            return sum(len(batch) for batch in root.batches(ctx))
+        finally:
+            ctx.finish()
 
 
 def _linked_at_first_run(link: Link) -> PointFunction:

@@ -141,6 +141,7 @@ def _execute(session: SessionState, data: bytes, start: int, end: int) -> None:
     session.arm_timeout()
     try:
         if statement.fast is not None:
+            session.plans.statements += 1
             session.out.append(statement.fast(session))
         elif statement.node is not None:
             _execute_utility(session, portal, statement, limit or ALL)

@@ -76,6 +76,7 @@ class SessionState:
         "default_isolation",
         "default_read_only",
         "dependency",
+        "depth",
         "engine",
         "env",
         "extra",
@@ -160,6 +161,8 @@ class SessionState:
         """the context of point statements, used again and again"""
         self.savepoints: list[tuple[str, int]] | None = None
         self.statements_in_txn = 0
+        self.depth = 0
+        """how many functions deep the statement is that runs (``nested``)"""
         self.several_statements = False
         """the simple query that runs has several statements, and so an implicit transaction block"""
         self.pipelined = False

@@ -283,6 +283,8 @@ def end_of_execute(session: SessionState) -> None:
 
 def forbid_in_block(session: SessionState, what: str) -> None:
     """25001 for statements that must be alone in their transaction."""
+    if session.depth:
+        raise ActiveSqlTransaction(f"{what} cannot be executed from a function")
     if session.block != IDLE or session.several_statements:
         raise ActiveSqlTransaction(f"{what} cannot run inside a transaction block")
     if session.pipelined:

@@ -182,7 +182,7 @@ class FakeEngine:
     def snapshot(self, txn: Any) -> Any:
         return None
 
-    def begin_statement(self, session: Any) -> Any:
+    def begin_statement(self, session: Any, snapshot: Any = None) -> Any:
         return SimpleNamespace(session=session, txn=session.txn, snapshot=SimpleNamespace(lsn=self.volume.vdl))
 
     def still_valid(self, session: Any, executable: Any) -> bool:

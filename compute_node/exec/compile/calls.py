@@ -44,6 +44,11 @@ def implementation_of(
     return function.implementation
 
 
+def context_text(function: Function) -> str:
+    """How generated code spells the context that a function with ``needs_context`` gets."""
+    return "c.function_context" if function.volatility == "v" else "c.stable_context"
+
+
 def guarded(
     compiler: Compiler, function: Function, args: list[Code], types: tuple[int, ...], result: int, star: bool = False
 ) -> GuardedCall:
@@ -71,7 +76,7 @@ def guarded(
         name = unit.bind(implementation_of(compiler.linker, function, types, result), "g")
         if star:
             atoms[-1] = f"*{atoms[-1]}"
-        body = f"{name}({', '.join(['c.function_context', *atoms] if function.needs_context else atoms)})"
+        body = f"{name}({', '.join([context_text(function), *atoms] if function.needs_context else atoms)})"
         nullable = True
     return GuardedCall(tuple(guards), body, tuple(args), nullable)
 

@@ -13,6 +13,8 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
+from compute_node.hub import HUB
+
 NESTING_MAX = 40
 """parentheses in one generated function; CPython's tokenizer refuses 200"""
 
@@ -113,6 +115,7 @@ class Unit:
 
     def link(self, name: str) -> Callable[..., Any]:
         """Compile what was defined and return one of the functions."""
+        HUB.pulse()
         space = dict(self.names)
         exec(_compiled("\n".join(self._functions)), space)
         self._space = space

@@ -32,6 +32,11 @@ class Node(ABC):
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """The rows, lazily."""
 
+    @property
+    def is_lookup(self) -> bool:
+        """Whether ``fetch`` is a look-up of few rows, cheaper than ``batches``."""
+        return False
+
     def fetch(self, ctx: ExecContext) -> Batch:
         """All rows at once."""
         return concatenate(self.batches(ctx))

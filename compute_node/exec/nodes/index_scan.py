@@ -62,6 +62,11 @@ class IndexScanNode(Node):
             if rows:
                 yield rows
 
+    @property
+    def is_lookup(self) -> bool:
+        """By a whole key."""
+        return self._keys.is_lookup
+
     def fetch(self, ctx: ExecContext) -> Batch:
         """All rows; the inner side of a parameterised join spends most of its time here."""
         shape = self._shape

@@ -15,6 +15,7 @@ from aurora.errors import (
     SqlSyntaxError,
     UndefinedTable,
 )
+from compute_node.hub import HUB
 from compute_node.sql.analyze.aggregates import check_grouping
 from compute_node.sql.analyze.coercion import coerce_to, coerce_to_common, common_typmod, select_common_type
 from compute_node.sql.analyze.context import Scope, fail
@@ -359,6 +360,7 @@ def _values(scope: Scope, node: ast.SelectStmt, resolve_unknowns: bool) -> Query
             continue
         common = select_common_type(scope, column, "VALUES")
         for row, value in zip(rows, column, strict=True):
+            HUB.pulse()
             row[index] = coerce_to_common(scope, value, common, "VALUES")
         types.append(common)
         typmods.append(common_typmod([row[index] for row in rows], common))

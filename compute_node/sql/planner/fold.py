@@ -11,6 +11,7 @@ import dataclasses
 from typing import Any
 
 from aurora.errors import SqlError
+from compute_node.hub import HUB
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import (
     And,
@@ -38,6 +39,7 @@ def fold(catalog: CatalogView, node: Expr) -> Expr:
         return node
     if isinstance(node, Case):
         return _case(catalog, node)
+    HUB.pulse()
     node = map_children(node, lambda child: fold(catalog, child))
     handler = _HANDLERS.get(type(node))
     return node if handler is None else handler(catalog, node)
