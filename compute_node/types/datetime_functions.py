@@ -679,7 +679,7 @@ fn(
 )
 fn(
     2037,
-    "timezone(text, timetz) timetz",
+    "timezone(text, timetz) timetz stable",
     lambda context, name, value: _timetz_at(value, _zone(name, context), context),
     needs_context=True,
 )
