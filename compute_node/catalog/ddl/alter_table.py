@@ -25,11 +25,11 @@ from compute_node.catalog.ddl.create_table import (
     add_column_default,
     add_table_constraint,
     column_spec,
-    option_text,
     storage_options,
 )
 from compute_node.catalog.ddl.dependencies import drop, refresh_has_index
 from compute_node.catalog.ddl.expressions import default_text
+from compute_node.catalog.ddl.indexes import option_text
 from compute_node.catalog.ddl.ownership import change_relation_owner
 from compute_node.catalog.ddl.relation import COLUMNS_MAX, attribute_record, class_record, relation, set_default
 from compute_node.catalog.ddl.rewrite import default_value, rewrite_with_value
