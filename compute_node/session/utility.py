@@ -55,11 +55,13 @@ def columns_of(session: SessionState, statement: Statement) -> Sequence[Column] 
         text = session.type_of(_TEXT)
         return [Column("QUERY PLAN", replace(text, oid=_FORMAT_TYPES.get(form, _TEXT)))]
     if kind is ast.FetchStmt and not node.ismove:
-        found = cursors.find(session, node.portalname).statement
+        portal = session.portals.get(node.portalname.encode())
+        found = None if portal is None else portal.statement
         return None if found is None else columns_of(session, found)
     if kind is ast.ExecuteStmt:
-        _, prepared = cursors.find_prepared(session, node.name)
-        return columns_of(session, prepared)
+        if node.name.encode() not in session.statements:
+            return None
+        return columns_of(session, cursors.find_prepared(session, node.name)[1])
     return None
 
 
