@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = ("aurora", "compute_node", "storage_node", "keeper", "asyncio")
+PROJECT = ("aurora", "compute_node", "storage_node", "keeper")
 """Loggers whose lines count, by the first part of their name."""
 STALLS = "aurora.stalls"
 _LINE = re.compile(r"^\d{4}-\d\d-\d\d \S+ (?:\S+ )?(WARNING|ERROR|CRITICAL) (.*)$")
@@ -69,8 +69,9 @@ def unexpected(item: pytest.Item, lines: Iterable[str]) -> list[str]:
 
 
 DAMAGE = (
-    r"storage_node\.\w+: .*(damaged|does not match its checksum|repaired from|not what was written|has moved; deleted"
-    r"|torn tail|cannot be read|Input/output error|could not be set aside|its log goes on from|no sound batch)"
+    r"(storage_node\.\w+|aurora\.medium): .*(damaged|does not match its checksum|repaired from|not what was written"
+    r"|has moved; deleted|torn tail|cannot be read|Input/output error|could not be set aside|its log goes on from"
+    r"|no sound batch)"
 )
 """What a storage node says of damage that a test has planted."""
 DISK_REFUSES = r"storage_node\.\w+: .*(the disk refuses|No space left on device)"

@@ -16,6 +16,9 @@ from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from storage_node.config import NodeConfig
 from storage_node.node import StorageNode
+from tests.log_rule import DAMAGE
+
+pytestmark = pytest.mark.logs(DAMAGE)
 
 
 def _cluster(count: int, **settings: float) -> tuple[Net, dict[str, SimDisk]]:
