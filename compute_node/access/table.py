@@ -16,6 +16,7 @@ from aurora.kernels import heap as heap_kernel
 from aurora.kernels import tuples as tuples_kernel
 from aurora.kernels.python.heap import BUSY, GONE, NEEDS_TOAST, OK, RETRY, SELF
 from aurora.page import PAGE_BYTES
+from compute_node.access import free_space
 from compute_node.access.index_access import IndexAccess
 from compute_node.access.keys import row_codec
 from compute_node.access.methods import open_index
@@ -189,13 +190,27 @@ class Table:
         return self.toast.image(txn, values)
 
     def _next_block(self, need: int) -> int:
-        """A block with at least ``need`` free bytes as far as is known, else a new one."""
-        free: dict[int, int] = self.file.free
-        while free:
-            block, room = free.popitem()
-            if room >= need:
-                return block
-        return int(self.storage.extents.new_block(self.file))
+        """A block with at least ``need`` free bytes as far as is known, else a new one. May wait."""
+        file = self.file
+        if not file.free.loaded:
+            self._find_room()
+        elif file.target >= 0:
+            # What is left there is too little for this row, and may do for others.
+            room = self.heap.free_space(file.target)
+            if 0 <= room < need:
+                file.free.note(file.target, room)
+        block = file.free.take(need, file.fresh)
+        return block if block >= 0 else int(self.storage.extents.new_block(file))
+
+    def _find_room(self) -> None:
+        """The first insert after a restart: what the space map says, and the last block, or all blocks of a few."""
+        file = self.file
+        free_space.load(self.storage, file)
+        few = file.fresh <= free_space.BLOCKS_WITHOUT_MAP
+        for block in range(0 if few else file.fresh - 1, file.fresh):
+            while (room := self.heap.free_space(block)) < 0:
+                self._load(-room)
+            file.free.note(block, room)
 
     def insert_or_find(self, txn: Txn, values: Sequence[Any], arbiters: Sequence[IndexAccess]) -> tuple[int, int]:
         """Insert unless a live row has an equal key in one of ``arbiters``: ``(tid, 0)``, or ``(0, that row's tid)``
@@ -278,7 +293,15 @@ class Table:
     # Meeting others
 
     def _settle(
-        self, txn: Txn, snapshot: Any, tid: int, proj: Any, strength: int, wait: str = WAIT, turn: Any = None
+        self,
+        txn: Txn,
+        snapshot: Any,
+        tid: int,
+        proj: Any,
+        strength: int,
+        wait: str = WAIT,
+        turn: Any = None,
+        locking: bool = False,
     ) -> tuple[tuple[int, int, int, Any] | None, Any]:
         """Wait until nobody else is changing the row or holds it against ``strength``: the ``OK`` probe (None: the
         row is gone) and the row's queue, if this transaction had its turn there. A change that leaves the key alone is
@@ -292,7 +315,8 @@ class Table:
                 code, at, lsn, extra = found
                 if lsn:
                     if not txn.follow:
-                        what = "delete" if code == GONE else "update"
+                        # To SELECT … FOR, PostgreSQL says "update" of a deleted row too.
+                        what = "delete" if code == GONE and not locking else "update"
                         raise SerializationFailure(f"could not serialize access due to concurrent {what}")
                     txn.depend(lsn)
                 if code in (GONE, SELF):
@@ -502,7 +526,7 @@ class Table:
                     self._hold(txn, versions, level, None)
                     return tid, row, False
         proj = self.projection(self._every, False)
-        found, entry = self._settle(txn, snapshot, tid, proj, level, wait)
+        found, entry = self._settle(txn, snapshot, tid, proj, level, wait, None, True)
         try:
             if found is None:
                 return None
