@@ -329,6 +329,7 @@ def test_startup_options_make_nobody_another(
     assert expected in str(caught.value)
 
 
+@pytest.mark.logs(r'stored setting role of mallory: permission denied to set role "alice"')
 def test_a_stored_role_is_asked_for_at_log_in(
     people: dict[str, psycopg.Connection[Any]], shared_cluster: Cluster
 ) -> None:
