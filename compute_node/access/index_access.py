@@ -193,17 +193,26 @@ class IndexAccess(ABC):
 
     # Errors
 
-    def violation(self, key: Row) -> SqlError:
-        """The 23505 of a key."""
+    def violation(self, key: Row, txn: Txn | None = None) -> SqlError:
+        """The 23505 of a key, which is not shown to a user who may not read its columns."""
         desc = self.desc
-        shown = ", ".join(self._text(position, value) for position, value in enumerate(key))
+        detail = None
+        if txn is None or self._is_readable(txn):
+            shown = ", ".join(self._text(position, value) for position, value in enumerate(key))
+            detail = f"Key ({', '.join(self._column_texts())})=({shown}) already exists."
         return UniqueViolation(
             f'duplicate key value violates unique constraint "{desc.name}"',
-            detail=f"Key ({', '.join(self._column_texts())})=({shown}) already exists.",
+            detail=detail,
             schema=self.table.desc.schema,
             table=self.table.desc.name,
             constraint=desc.name,
         )
+
+    def _is_readable(self, txn: Txn) -> bool:
+        if txn.session is None:
+            return True
+        columns = txn.session.catalog_function("readable_columns", self.table.desc.oid)
+        return columns is None or all(attno in columns for attno in self.desc.columns)
 
     def _column_texts(self) -> list[str]:
         texts = iter(self.desc.expressions)

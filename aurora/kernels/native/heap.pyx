@@ -363,7 +363,7 @@ cdef class HeapFile:
         cdef const unsigned char* page
         cdef const unsigned char* tup
         cdef unsigned long long expected = 0, xmin, xmax
-        cdef long long born, died
+        cdef long long born, died, removed = 0
         cdef int flags, offset, length, slot
         if frame < 0:
             return page_no
@@ -392,12 +392,13 @@ cdef class HeapFile:
                 return 0, born
             if died == 0 and xmax not in own:
                 return 2, xmax
+            removed = max(removed, died)
             slot = get16(tup + O_NEXT_SLOT)
             if not slot or not get16(tup + O_INFOMASK) & M_HOT_UPDATED:
                 break
             expected = xmax
             flags = line_of(page, slot, &offset, &length)
-        return 1, 0
+        return 1, removed
 
     def free_space(self, unsigned long long block):
         """Bytes that tuples could take on ``block``, gaps included; minus a missing page."""

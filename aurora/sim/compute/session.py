@@ -228,9 +228,19 @@ class SimSession:
         """A statement that reads ``table``; its answer is shown at the end, unless the client is far ahead."""
         self.check_interrupts()
         with self.reading(what, table, self.snapshot(), None) as found:
+            if not self.model.repeatable:
+                self.checks.none(UNIQUE, self._twice(found))
             yield found
         if self.rng.random() >= self.instance.knobs.pipelined:
             self.gate(self.oracle.last_change_lsn(found.relfile, found.lsn))
+
+    def _twice(self, reading: Reading) -> Iterator[str]:
+        """Keys that READ COMMITTED sees twice. (REPEATABLE READ may: a row that was deleted since its snapshot, and its
+        own.)"""
+        for position in self.oracle.unique[reading.relfile]:
+            values = [row[position] for row in reading.expected.values() if row[position] is not None]
+            if len(values) != len(set(values)):
+                yield f"{reading.what} at {reading.lsn} sees keys of column {position + 1} twice"
 
     def scan(self, table: Any) -> list[Row]:
         """SELECT without a condition."""
@@ -380,6 +390,8 @@ class SimSession:
             if tid is None:
                 self._gone(reading, number)
                 return None
+            holders = self.oracle.row_holders(self.model, reading.relfile, number, strength)
+            self.checks.require(LOCKS, not holders, f"{reading.what} has changed row {number} beside {holders}")
             self.oracle.wrote(self.model, table.relfile, number, new, strength)
             return new
 

@@ -147,7 +147,7 @@ class BTreeIndex(IndexAccess):
                 outcome = self._insert(item, unique)
             if conflict:
                 if raises:
-                    raise self.violation(key)
+                    raise self.violation(key, txn)
                 return 1
         return 0
 

@@ -10,6 +10,7 @@ from pglast import ast, enums
 
 from aurora.errors import (
     DuplicateColumn,
+    InsufficientPrivilege,
     InvalidParameterValue,
     InvalidSchemaName,
     InvalidTableDefinition,
@@ -203,9 +204,8 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         raise NotSupported("ON COMMIT DELETE ROWS and ON COMMIT DROP are not supported")
     try:
         schema = ctx.creation_schema(node.relation)
-    except (InvalidSchemaName, InvalidTableDefinition) as error:
-        if node.relation.schemaname:
-            error.position = node.relation.location + 1
+    except (InvalidSchemaName, InvalidTableDefinition, InsufficientPrivilege) as error:
+        error.position = node.relation.location + 1
         raise
     if ctx.view.layer.relation_oid(schema[1], name) is not None and node.if_not_exists:
         ctx.notice(f'relation "{name}" already exists, skipping', sqlstate="42P07")

@@ -188,7 +188,7 @@ def set_schema(ctx: DdlContext, node: ast.AlterObjectSchemaStmt) -> str:
         return tag
     ctx.check_owner(desc)
     ctx.lock(desc, ACCESS_EXCLUSIVE)
-    namespace = ctx.view.namespace(node.newschema)
+    namespace = ctx.view.schema_oid(node.newschema)
     if not ctx.rights.schema(namespace, CREATE):
         raise denied("schema", node.newschema)
     if ctx.view.layer.relation_oid(namespace, desc.name) is not None:
@@ -225,7 +225,7 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
             raise WrongObjectType(f'"{desc.name}" is not {"an" if wanted == "index" else "a"} {wanted}')
         class_oid, oid = CLASS_RELATION, desc.oid
     elif kind == _O.OBJECT_COLUMN:
-        desc = _commented(ctx, range_var_of(node.object[:-1]))
+        desc = _commented(ctx, range_var_of(node.object[:-1]), "relation")
         name = node.object[-1].sval
         found = desc.column(name)
         if found is None:
@@ -274,9 +274,9 @@ def _check_comment(ctx: DdlContext, record: Any, name: str, is_role: bool) -> No
         raise InsufficientPrivilege("must have CREATEROLE privilege")
 
 
-def _commented(ctx: DdlContext, name: ast.RangeVar) -> RelationDesc:
+def _commented(ctx: DdlContext, name: ast.RangeVar, noun: str | None = None) -> RelationDesc:
     desc = ctx.find(name)
     if desc is None:
         raise UndefinedTable(f'relation "{name.relname}" does not exist')
-    ctx.check_owner(desc)
+    ctx.check_owner(desc, noun)
     return desc
