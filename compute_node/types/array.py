@@ -16,10 +16,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from aurora.errors import InvalidBinaryRepresentation, InvalidTextRepresentation, NotSupported, SqlError
+from compute_node.hub import HUB
 from compute_node.types.common import WHITESPACE
 from compute_node.types.declare import comparisons, operator_classes, operators
+from compute_node.types.long_text import STEPS, paced
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
+PULSE_ITEMS = 256
 _QUOTED = frozenset('{}"\\' + WHITESPACE)
 _HEADER = struct.Struct(">iiI")
 _DIMENSION = struct.Struct(">ii")
@@ -38,7 +41,7 @@ def dimensions(value: list[Any]) -> list[int]:
 
 def flatten(value: list[Any]) -> Iterator[Any]:
     """The elements in storage order."""
-    for each in value:
+    for each in value if len(value) <= STEPS else paced(value):
         if isinstance(each, list):
             yield from flatten(each)
         else:
@@ -72,7 +75,7 @@ def array_output(element: PgType) -> Callable[[list[Any], TypeEnv], str]:
             else output(each, env)
             if isinstance(each, list)
             else quote_element(write(each, env), delimiter)
-            for each in value
+            for each in (value if len(value) <= STEPS else paced(value))
         )
         return "{" + delimiter.join(parts) + "}"
 
@@ -131,6 +134,8 @@ class _Reader:
             self.at += 1
             return self.checked(items, depth)
         while True:
+            if not len(items) % PULSE_ITEMS:
+                HUB.pulse()
             self.skip_space()
             if self.peek() == "{":
                 if items and not isinstance(items[-1], list):

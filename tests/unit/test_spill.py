@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from aurora.errors import ConfigurationLimitExceeded, OutOfMemory, QueryCanceled
 from compute_node.exec import build
 from compute_node.exec.context import ExecContext
-from compute_node.exec.sorting import Sorter, sort_rows, sorted_batches
 from compute_node.hub import HUB
 from compute_node.sql.analyze import analyze
 from compute_node.sql.parse import parse
 from compute_node.sql.planner import plan
 from compute_node.types.registry import TypeEnv
 from compute_node.work.account import INSTANCE, Account, Area, Instance, batch_bytes
+from compute_node.work.sorting import Sorter, sort_rows, sorted_batches
 from compute_node.work.spill import TEMP_STATISTICS, TempFile, TempUsage, Tuplestore
 from tests.unit import support_exec, support_sql
 

@@ -9,9 +9,9 @@ from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.rows import batch_function, value_function
 from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
-from compute_node.exec.sorting import BATCH_ROWS, Pass, Sorter
 from compute_node.sql import plan as pl
 from compute_node.sql.expressions import SortKey
+from compute_node.work.sorting import BATCH_ROWS, Pass, Sorter
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder

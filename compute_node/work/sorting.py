@@ -30,10 +30,15 @@ Pass = tuple[Callable[[Any], Any], bool]
 """(key function of a row, reverse): stable sorts to apply one after the other"""
 
 
+def itself(item: Any) -> Any:
+    """The key of what is its own key; ``sort_rows`` knows that it need not be called."""
+    return item
+
+
 def sort_rows(rows: list[Any], passes: list[Pass]) -> None:
     """Sort in place, in one step: for few rows."""
     for key, reverse in passes:
-        rows.sort(key=key, reverse=reverse)
+        rows.sort(key=None if key is itself else key, reverse=reverse)
 
 
 def sorted_batches(rows: Batch, passes: list[Pass]) -> Iterator[Batch]:
@@ -102,11 +107,18 @@ class _FileRun:
 
 
 class Sorter:
-    """``add`` rows, then ``finish`` gives them in order. ``least``: how many of the first rows are wanted at most."""
+    """``add`` rows, then ``finish`` gives them in order. ``least``: how many of the first rows are wanted at most.
+    Without ``tuples`` they are byte strings."""
 
     def __init__(
-        self, passes: list[Pass], area: Area, open_file: Callable[[], TempFile], least: int | None = None
+        self,
+        passes: list[Pass],
+        area: Area,
+        open_file: Callable[[], TempFile],
+        least: int | None = None,
+        tuples: bool = True,
     ) -> None:
+        self._tuples = tuples
         self._passes, self._area, self._open_file, self._least = passes, area, open_file, least
         self._pending: Batch = []
         self._runs: list[Batch] = []
@@ -115,12 +127,12 @@ class Sorter:
         """what was written to files for the sort"""
         self.rows = 0
 
-    def add(self, batch: Batch) -> None:
-        """More rows; the list is not kept."""
+    def add(self, batch: list[Any], size: int | None = None) -> None:
+        """More rows, or other things that the passes know, of ``size`` bytes; the list is not kept."""
         self.rows += len(batch)
         pending = self._pending
         pending += batch
-        full = self._area.add(batch_bytes(batch))
+        full = self._area.add(batch_bytes(batch) if size is None else size)
         least = self._least
         if least is not None and 2 * least + BATCH_ROWS <= RUN_ROWS and len(pending) > 2 * least + BATCH_ROWS:
             self._cut(least)
@@ -155,7 +167,7 @@ class Sorter:
     def _write(self, batches: Iterator[Batch]) -> TempFile:
         writer = Writer(self._open_file())
         for batch in batches:
-            writer.add(batch, batch_bytes(batch))
+            writer.add(batch, batch_bytes(batch) if self._tuples else sum(map(len, batch)))
         writer.flush()
         self.file_bytes += writer.file.bytes
         return writer.file
