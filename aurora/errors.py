@@ -21,6 +21,8 @@ class SqlError(Exception):
     """
 
     sqlstate: ClassVar[str] = "XX000"
+    routine: str | None = None
+    """where PostgreSQL raises it, for errors that drivers know by this; None: where this code does"""
     row: int | None = None
     """of a batch of rows: the index of the one that it is about"""
 

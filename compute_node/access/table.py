@@ -20,7 +20,8 @@ from compute_node.access.index_access import IndexAccess
 from compute_node.access.keys import row_codec
 from compute_node.access.methods import open_index
 from compute_node.access.read_ahead import ReadAhead
-from compute_node.access.toast import LAZY, Toaster
+from compute_node.access.stored import LAZY, resolved, resolved_row
+from compute_node.access.toast import Toaster
 from compute_node.access.vacuum_truncate import is_empty
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.txn.locks import FOR_KEY_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE, NOWAIT, SKIP_LOCKED, WAIT
@@ -136,7 +137,7 @@ class Table:
                         ahead.missed(at)
                     self._load(rows)
                 if toast is not None and codec.handles != handles:
-                    yield from toast.resolved(rows, proj.eager)
+                    yield from resolved(rows, proj.eager)
                 elif rows:
                     yield rows
         finally:
@@ -152,7 +153,7 @@ class Table:
             elif row is None or self.toast is None:
                 return row  # type: ignore[no-any-return]
             else:
-                return self.toast.row(row, proj.eager)
+                return resolved_row(row, proj.eager)
 
     # Inserting
 
@@ -369,7 +370,7 @@ class Table:
 
     def _resolved(self, row: Row, proj: Any) -> Row:
         """The row with values in place of the handles that the projection may give."""
-        return row if self.toast is None or not proj.eager else self.toast.row(row, proj.eager)
+        return row if self.toast is None or not proj.eager else resolved_row(row, proj.eager)
 
     def _update_elsewhere(self, txn: Txn, tid: int, plan: UpdatePlan, values: Sequence[Any], outcome: int) -> int:
         """Go on with an update whose page was missing or full, or whose new version is too long: TOAST, prune, else put

@@ -14,9 +14,11 @@ from compute_node.exec.nodes.cte_scan import shared_rows
 from compute_node.exec.nodes.delete import DeleteNode
 from compute_node.exec.nodes.insert import InsertNode
 from compute_node.exec.nodes.update import UpdateNode
+from compute_node.exec.plan_walk import plan_expressions, plan_nodes
 from compute_node.exec.point import Link, PointFunction, point_modify, point_select
 from compute_node.exec.statement_locks import statement_locks
 from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.expressions import Const
 from compute_node.sql.plan import (
     Append,
     CteScan,
@@ -37,6 +39,7 @@ from compute_node.sql.plan import (
     Update,
     ValuesScan,
 )
+from compute_node.sql.planner.fold import failing
 from compute_node.types.oids import UNKNOWN
 from compute_node.types.registry import PgType
 from compute_node.work.account import batch_bytes
@@ -59,6 +62,7 @@ class Executable:
 
     __slots__ = (
         "_builder",
+        "_failing",
         "_modifying_ctes",
         "_root",
         "column_kinds",
@@ -87,6 +91,7 @@ class Executable:
         self._root: Node | None = None
         self.told: Any = None
         """what the catalog has told of the objects that the plan names; its maker's matter"""
+        self._failing = _failing_constants(planned, catalog)
         self.refused: Callable[[], None] | None = None
         """raises 42501, where the check of privileges has failed"""
         self._modifying_ctes = [
@@ -119,6 +124,16 @@ class Executable:
         if self._root is None:
             self._root = self._builder.node(self.planned.plan)
         return self._root
+
+    @property
+    def fails(self) -> bool:
+        """Whether it has a constant part that raises an error, whatever the rows are."""
+        return self._failing is not None
+
+    def check_constants(self) -> None:
+        """Raise that error."""
+        if self._failing is not None:
+            self._failing()
 
     def refuse(self, message: str) -> None:
         """Whoever it is for may not run it: the door raises 42501 with this message, and so do its functions."""
@@ -190,6 +205,16 @@ def _linked_at_first_run(link: Link) -> PointFunction:
         return linked(ctx, params)
 
     return run_linked
+
+
+def _failing_constants(planned: PlannedStmt, catalog: CatalogView) -> Callable[[], None] | None:
+    for plan in (planned.plan, *planned.subplans, *planned.ctes):
+        for node in plan_nodes(plan):
+            for top in plan_expressions(node):
+                found = None if type(top) is Const else failing(catalog, top)
+                if found is not None:
+                    return found
+    return None
 
 
 def _can_go_back(plan: Plan) -> bool:

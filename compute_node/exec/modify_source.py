@@ -20,8 +20,9 @@ SCANS = (pl.SeqScan, pl.IndexScan, pl.TidScan)
 
 
 def tid_scan(scan: Scan) -> Scan:
-    """The scan, reading only what its filter needs and giving rows ``(tid,)``."""
-    used = sorted(columns_used([scan.filter]))
+    """The scan, reading only what its conditions need and giving rows ``(tid,)``."""
+    recheck = scan.recheck if isinstance(scan, pl.IndexScan) else None
+    used = sorted(columns_used([scan.filter, recheck]))
     columns = tuple(scan.columns[index] for index in used)
     moved = {old: new for new, old in enumerate(used)}
 
@@ -30,6 +31,8 @@ def tid_scan(scan: Scan) -> Scan:
             return dataclasses.replace(node, index=moved[node.index])
         return ex.map_children(node, renumber)
 
+    if isinstance(scan, pl.IndexScan) and recheck is not None:
+        scan = dataclasses.replace(scan, recheck=renumber(recheck))
     return dataclasses.replace(
         scan,
         columns=columns,

@@ -31,9 +31,10 @@ ALL = 9223372036854775807
 def begin(session: SessionState, statement: Statement, snapshot: Any = None) -> Any:
     """Begin one run: who may, since when, under which snapshot. The statement is current, and its relation locks are
     held (``prepare.is_ready``). ``snapshot``: run under this one; None: under one of now."""
-    refused = statement.executable.refused
-    if refused is not None:
-        refused()
+    executable = statement.executable
+    if executable.refused is not None:
+        executable.refused()
+    executable.check_constants()
     return begin_text(session, statement.source, snapshot)
 
 
@@ -64,6 +65,8 @@ def run(session: SessionState, statement: Statement, params: Params, sink: Sink,
     else:
         count = Execution(context, statement, params).pump(sink, ALL)
     sink.end()
+    # One that has come since the last batch, or that the statement asked for itself.
+    session.check_interrupts()
     return count
 
 

@@ -10,7 +10,7 @@ from compute_node.protocol import messages
 from compute_node.session import door, prepare, transactions, utility
 from compute_node.session.long_insert import LONG_BYTES, LongInsert, long_insert
 from compute_node.session.results import ResultFormat, decode_text
-from compute_node.session.sinks import NO_ROWS, Sink, WireRows
+from compute_node.session.sinks import NO_ROWS, UtilityRows, WireRows
 from compute_node.session.state import FAILED, SessionState
 from compute_node.session.statement import Params, Statement
 
@@ -156,8 +156,10 @@ def _run_utility(session: SessionState, statement: Statement) -> None:
     session.query = statement.source
     session.query_start = session.env.statement_timestamp = session.clock()
     columns = utility.columns_of(session, statement)
-    sink: Sink = NO_ROWS
-    if columns is not None:
-        sink = WireRows(session, ResultFormat(columns, utility.formats_of(session, statement)), described=True)
-        sink.begin()
-    session.out.append(messages.command_tag(utility.execute(session, statement, (), sink)))
+    if columns is None:
+        session.out.append(messages.command_tag(utility.execute(session, statement, (), NO_ROWS)))
+        return
+    sink = UtilityRows(session, ResultFormat(columns, utility.formats_of(session, statement)), described=True)
+    tag = utility.execute(session, statement, (), sink)
+    sink.describe()
+    session.out.append(messages.command_tag(tag))

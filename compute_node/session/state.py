@@ -102,6 +102,7 @@ class SessionState:
         "query",
         "query_start",
         "registry",
+        "reported",
         "retired_txn",
         "role_oid",
         "savepoints",
@@ -185,6 +186,8 @@ class SessionState:
         self.application_name = ""
         self.env = TypeEnv(timezone=UTC, lookup=self.catalog_function)
         self.status_changes: dict[str, str] | None = None
+        self.reported: dict[str, str] = {}
+        """what the client was last told of its settings"""
         self.statement_timeout_ms = self.lock_timeout_ms = 0
         self.idle_timeout_ms = self.idle_in_txn_timeout_ms = 0
         self.guarded = False

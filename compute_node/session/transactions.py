@@ -47,6 +47,8 @@ def commit(session: SessionState) -> None:
     txn = session.txn
     session.block = IDLE
     if txn is None:
+        if session.portals:
+            _close_portals(session, committed=True)
         return
     if not session.portals and session.engine.txns.retire(txn):
         session.retired_txn = txn

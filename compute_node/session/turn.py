@@ -106,7 +106,8 @@ def _dispatch(session: SessionState, kind: int, data: bytes, start: int, end: in
         fail(session, error)
         if kind == 81 or kind == 83:
             session.skipping = False
-            ready(session)
+            if not session.terminating:
+                ready(session)
         else:
             session.skipping = True
     return not session.terminating
@@ -179,6 +180,8 @@ def run_point(session: SessionState, packet: tuple[Any, tuple[Any, ...], bytes, 
                 out.append(_SELECTED[count])
             else:
                 out.append(messages.command_complete(plan.tag, count))
+        if session.interrupt_error is not None:
+            session.check_interrupts()
         if session.block == IDLE:
             transactions.commit(session)
     except Exception as error:
@@ -193,7 +196,7 @@ def sync(session: SessionState) -> None:
     """End of an extended-query sequence: commit what is not in a block, then say ready."""
     session.skipping = False
     session.disarm_timeout()
-    if session.block == IDLE and session.txn is not None:
+    if session.block == IDLE and (session.txn is not None or session.portals):
         transactions.commit(session)
     ready(session)
 
@@ -233,7 +236,9 @@ def fail(session: SessionState, error: Exception) -> None:
 
 
 def _report_status(session: SessionState) -> None:
-    """Tell the client of settings that have changed."""
+    """Tell the client of settings that differ from what it last heard."""
     for name, text in (session.status_changes or {}).items():
-        session.out.append(messages.parameter_status(name, text))
+        if session.reported.get(name) != text:
+            session.reported[name] = text
+            session.out.append(messages.parameter_status(name, text))
     session.status_changes = None

@@ -55,11 +55,13 @@ def columns_of(session: SessionState, statement: Statement) -> Sequence[Column] 
         text = session.type_of(_TEXT)
         return [Column("QUERY PLAN", replace(text, oid=_FORMAT_TYPES.get(form, _TEXT)))]
     if kind is ast.FetchStmt and not node.ismove:
-        found = cursors.find(session, node.portalname).statement
+        portal = session.portals.get(node.portalname.encode())
+        found = None if portal is None else portal.statement
         return None if found is None else columns_of(session, found)
     if kind is ast.ExecuteStmt:
-        _, prepared = cursors.find_prepared(session, node.name)
-        return columns_of(session, prepared)
+        if node.name.encode() not in session.statements:
+            return None
+        return columns_of(session, cursors.find_prepared(session, node.name)[1])
     return None
 
 
@@ -219,6 +221,18 @@ _ALONE: dict[type, str] = {
 """Statements that may not run in a transaction block."""
 
 
+def _reindex_alone(node: Any) -> str | None:
+    """REINDEX of many tables, or CONCURRENTLY, as messages name it; None for the others."""
+    kind = node.kind.name.removeprefix("REINDEX_OBJECT_")
+    if kind in ("SCHEMA", "SYSTEM", "DATABASE"):
+        return f"REINDEX {kind}"
+    for option in node.params or ():
+        if option.defname == "concurrently":
+            off = option.arg is not None and str(getattr(option.arg, "sval", "")) in ("false", "off", "0")
+            return None if off else "REINDEX CONCURRENTLY"
+    return None
+
+
 def _ddl(session: SessionState, call: Call) -> str:
     node = call.node
     name = _ALONE.get(type(node))
@@ -226,6 +240,8 @@ def _ddl(session: SessionState, call: Call) -> str:
         name = "VACUUM"
     elif isinstance(node, ast.IndexStmt) and node.concurrent:
         name = "CREATE INDEX CONCURRENTLY"
+    elif isinstance(node, ast.ReindexStmt):
+        name = _reindex_alone(node)
     elif isinstance(node, ast.DropStmt) and node.concurrent:
         name = "DROP INDEX CONCURRENTLY"
     if name is not None:

@@ -53,7 +53,5 @@ class FunctionView(SessionState):
         self.check_interrupts()
 
     def signal_backend(self, pid: int, terminate: bool) -> bool:
-        """pg_cancel_backend and pg_terminate_backend; of the session itself they take effect at once."""
-        done = bool(self.catalog_function("signal_backend", pid, terminate))
-        self.check_interrupts()
-        return done
+        """pg_cancel_backend and pg_terminate_backend; of the session itself they end the statement that asked."""
+        return bool(self.catalog_function("signal_backend", pid, terminate))

@@ -300,7 +300,8 @@ class Connection(asyncio.Protocol):
         self.session = session
         session.greenlet = greenlet.getcurrent()
         out = [messages.AUTHENTICATION_OK]
-        out += [messages.parameter_status(name, session.settings.show(name)) for name in self._server.reported]
+        session.reported = {name: session.settings.show(name) for name in self._server.reported}
+        out += [messages.parameter_status(name, text) for name, text in session.reported.items()]
         out += [messages.backend_key(session.pid, session.secret), messages.READY_IDLE]
         session.status_changes = None
         self._transport.write(b"".join(out))

@@ -59,6 +59,9 @@ def drop_statement(ctx: DdlContext, node: ast.DropStmt) -> str:
         return f"DROP {node.removeType.name.removeprefix('OBJECT_').replace('_', ' ')}".replace(
             "OPCLASS", "OPERATOR CLASS"
         ).replace("OPFAMILY", "OPERATOR FAMILY")
+    if node.concurrent and (len(node.objects) > 1 or cascade):
+        what = "CASCADE" if len(node.objects) == 1 else "dropping multiple objects"
+        raise NotSupported(f"DROP INDEX CONCURRENTLY does not support {what}")
     if node.removeType not in _RELATIONS:
         what = node.removeType.name.removeprefix("OBJECT_").replace("_", " ")
         raise NotSupported(f"DROP {what} is not supported")

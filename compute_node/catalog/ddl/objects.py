@@ -248,7 +248,8 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
     if isinstance(query_node, ast.ExecuteStmt):
         raise NotSupported("CREATE TABLE AS EXECUTE is not supported")
     name = cut_name(into.rel.relname)
-    query = analyze(query_node, ctx.view, [], ctx.source, session=ctx.session, allow_params=False)
+    types = list(ctx.param_types)
+    query = analyze(query_node, ctx.view, types, ctx.source, session=ctx.session, allow_params=bool(types))
     check_required(ctx.view, ctx.user_oid, query.extra["privileges"])
     schema = ctx.creation_schema(into.rel)
     if ctx.view.layer.relation_oid(schema[1], name) is not None:

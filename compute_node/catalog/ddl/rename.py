@@ -31,6 +31,7 @@ from compute_node.catalog.ddl.context import (
     cut_name,
 )
 from compute_node.catalog.ddl.drop import range_var_of
+from compute_node.catalog.ddl.expressions import index_text
 from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.ddl.roles import may_create_roles, rename_role
 from compute_node.catalog.ddl.types import find_type, rename_type, set_type_schema
@@ -122,16 +123,14 @@ def _rename_column(ctx: DdlContext, desc: RelationDesc, old: str, new: str) -> N
             ctx.rows.update("pg_constraint", record, conbin=follow(record.conbin, "CHECK"))
     for record in ctx.rows.find("pg_index", indrelid=desc.oid):
         if record.indexprs is not None:
-            texts = [f"({follow(text, 'INDEX')})" for text in record.indexprs.split("\n")]
+            known = next(index.expressions for index in desc.indexes if index.oid == record.indexrelid)
+            found = (analyze_stored(view, desc, text, "INDEX", session=ctx.session) for text in known)
+            texts = [index_text(each, deparse_stored(each, ctx.stored_view, renamed)) for each in found]
             ctx.rows.update("pg_index", record, indexprs="\n".join(texts))
     for record in ctx.rows.find("pg_index", indrelid=desc.oid):
         if record.indpred is not None:
             ctx.rows.update("pg_index", record, indpred=follow(record.indpred, "INDEX"))
     ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, column.attno), attname=new)
-    for index in desc.indexes:
-        for place, attno in enumerate((*index.columns, *index.included), 1):
-            if attno == column.attno:
-                ctx.rows.update("pg_attribute", attribute_record(ctx, index.oid, place), attname=new)
     ctx.changes.touch(desc.oid)
 
 

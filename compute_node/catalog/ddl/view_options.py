@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pglast import ast
 
 from aurora.errors import InvalidParameterValue, NotSupported
-from compute_node.catalog.ddl.create_table import option_text
+from compute_node.catalog.ddl.indexes import option_text
 
 _WORDS = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
 

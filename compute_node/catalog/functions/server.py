@@ -52,9 +52,20 @@ def indexes_size(call: Call, oid: int) -> int | None:
     return None if desc is None else sum(_bytes(call, index.relfile) for index in desc.indexes)
 
 
+def table_size(call: Call, oid: int) -> int | None:
+    """pg_table_size: with the TOAST table and its index."""
+    desc = _desc(call, oid)
+    if desc is None:
+        return None
+    toast = 0
+    if desc.toast is not None:
+        toast = _bytes(call, desc.toast.relfile) + sum(_bytes(call, index.relfile) for index in desc.toast.indexes)
+    return _bytes(call, desc.relfile) + toast
+
+
 def total_size(call: Call, oid: int) -> int | None:
     """pg_total_relation_size."""
-    size = relation_size(call, oid)
+    size = table_size(call, oid)
     return None if size is None else size + (indexes_size(call, oid) or 0)
 
 
@@ -485,7 +496,7 @@ _TIMES = ["last_vacuum_time", "last_autovacuum_time", "last_analyze_time", "last
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "pg_get_userbyid": lambda call, oid: call.view.layer.role_name(oid) or f"unknown (OID={oid})",
     "pg_relation_size": relation_size,
-    "pg_table_size": relation_size,
+    "pg_table_size": table_size,
     "pg_indexes_size": indexes_size,
     "pg_total_relation_size": total_size,
     "pg_database_size": database_size,

@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from compute_node.exec.compile.compiler import Compiler, tuple_text
-from compute_node.exec.compile.rows import batch_function, key_text
+from compute_node.exec.compile.rows import batch_function, column_index, key_text
 from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.distinct import ENTRY_BYTES
 from compute_node.exec.folds import Fold
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
+from compute_node.exec.stored_values import passed_on
+from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
+from compute_node.types.oids import BOOL
 from compute_node.work.account import batch_bytes, value_bytes
 from compute_node.work.spill import Partitions
 
@@ -26,6 +29,20 @@ if TYPE_CHECKING:
 BATCH_ROWS = 1000
 PARTITIONS = 16
 LEVELS_MAX = 5
+COUNT_ANY = 2147
+NOTHING = ex.Const(type=BOOL, value=None)
+
+
+def aggregate_inputs(plan: pl.AggregatePlan) -> list[ex.Expr]:
+    """What it needs the values of: all but a column that is only counted."""
+    needed = list(plan.keys)
+    for call in plan.aggregates:
+        counted = call.function == COUNT_ANY and not call.distinct and column_index(call.arguments[0]) >= 0
+        needed += [] if counted else call.arguments
+        needed += [key.expression for key in call.order_by]
+        if call.filter is not None:
+            needed.append(call.filter)
+    return needed
 
 
 @executes(pl.AggregatePlan)
@@ -38,6 +55,8 @@ class AggregateNode(Node):
         self._child = builder.node(plan.child)
         self._plain = plan.plain or not plan.keys
         source = self._child.nullable
+        width = len(plan.child.output)
+        stored, _ = passed_on(self._child, width, (NOTHING,), aggregate_inputs(plan))
         folds = [Fold(call, builder) for call in plan.aggregates]
         self._grows = any(fold.grows for fold in folds)
         self._keys: Any = None
@@ -46,7 +65,7 @@ class AggregateNode(Node):
             text = key_text(Compiler(unit, row_scope(source), builder), plan.keys)
             self._keys = unit.linked(unit.function("c, b", [f"return [{text} for r in b]"]))
         unit = Unit()
-        compiler = Compiler(unit, row_scope(source), builder)
+        compiler = Compiler(unit, row_scope(source, stored=stored), builder)
         initial = ", ".join(["()", *(f"{unit.bind(fold.initial, 'g')}()" for fold in folds)])
         if self._plain:
             body = [line for number, fold in enumerate(folds, 1) for line in fold.batch_lines(compiler, number)]

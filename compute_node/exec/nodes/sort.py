@@ -9,6 +9,7 @@ from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.rows import batch_function, value_function
 from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
+from compute_node.exec.stored_values import passed_on
 from compute_node.sql import plan as pl
 from compute_node.sql.expressions import SortKey
 from compute_node.work.sorting import BATCH_ROWS, Pass, Sorter
@@ -58,15 +59,21 @@ class SortNode(Node):
     """With a short ``limit``, only about twice as many rows are kept at any time; past ``work_mem`` rows go to
     files."""
 
-    __slots__ = ("_child", "_limit", "_passes", "_shape")
+    __slots__ = ("_child", "_limit", "_passes", "_shape", "_stored")
 
     def __init__(self, plan: pl.Sort, builder: Builder) -> None:
         self._child = builder.node(plan.child)
         self._passes = sort_passes(builder, plan.keys, self._child.nullable)
         self._limit = None if plan.limit is None else value_function(builder, plan.limit)
         width = len(plan.child.output)
-        self._shape = batch_function(builder, plan.output, None, width) if plan.output else None
+        keys = [key.expression for key in plan.keys]
+        stored, self._stored = passed_on(self._child, width, plan.output, keys)
+        self._shape = batch_function(builder, plan.output, None, width, None, stored) if plan.output else None
         self.nullable = output_nullable(plan.output, self._child.nullable) if plan.output else self._child.nullable
+
+    def keep_stored(self, positions: frozenset[int]) -> frozenset[int]:
+        """See ``Node``."""
+        return self._stored.keep(positions)
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """Everything is read before the first row comes."""
@@ -85,6 +92,11 @@ class SortNode(Node):
                     left -= len(part)
                 if part:
                     ctx.check()
-                    yield part if shape is None else shape(ctx, part)
+                    if shape is not None:
+                        part = shape(ctx, part)
+                    if self._stored:
+                        yield from self._stored.resolved(part)
+                    else:
+                        yield part
             if left == 0:
                 return

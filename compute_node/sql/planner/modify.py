@@ -10,6 +10,7 @@ from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Column, Const, Expr, Var
 from compute_node.sql.plan import Delete, IndexScan, Insert, Plan, Result, SeqScan, TidScan, Update, ValuesScan
+from compute_node.sql.planner.arbiters import infer_arbiters
 from compute_node.sql.planner.create import identity, replace_columns
 from compute_node.sql.planner.fold import fold
 from compute_node.sql.planner.paths import row_width
@@ -98,6 +99,8 @@ def _insert(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         lookup = _new_row(relation, rte, dict(excluded))
         plan.conflict = conflict.action
         plan.arbiters = conflict.arbiters
+        if conflict.inference is not None:
+            plan.arbiters = infer_arbiters(planner.statement, relation, rte, conflict.inference)
         plan.conflict_assignments = tuple(
             (attno, replace_columns(planner.prepare(value), lookup)) for attno, value in conflict.assignments
         )
