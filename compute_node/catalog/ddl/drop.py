@@ -108,6 +108,11 @@ def _relation(ctx: DdlContext, name: ast.RangeVar, noun: str, kind: str, missing
             hint=f"Use DROP {actual.upper()} to remove {_ARTICLES.get(actual, 'a ' + actual)}.",
         )
     ctx.check_owner(desc)
+    if kind == "i":
+        # Who reads the table may be using the index.
+        table = ctx.view.relation(_table_of(ctx, desc.oid))
+        if table is not None:
+            ctx.lock(table, ACCESS_EXCLUSIVE)
     ctx.lock(desc, ACCESS_EXCLUSIVE)
     if ctx.view.relation(desc.oid) is None:
         raise UndefinedTable(f'{noun} "{name.relname}" does not exist')

@@ -233,35 +233,44 @@ def stat_get_activity(call: Call, pid: int | None) -> Iterator[tuple[Any, ...]]:
 
 
 def lock_status(call: Call) -> Iterator[tuple[Any, ...]]:
-    """pg_lock_status: table-level locks that transactions hold."""
+    """pg_lock_status: relation and advisory locks that transactions hold or wait for."""
     database = call.view.layer.database(call.session.database)
-    for txn in list(call.engine.storage.txns.active):
+    database_oid = None if database is None else database.oid
+    storage = call.engine.storage
+    for txn in list(storage.txns.active):
         masks = dict(txn.table_locks)
         for locks in txn.weak_locks:
             for oid, mode in locks.modes:
                 masks[oid] = masks.get(oid, 0) | 1 << mode
         for oid, mask in masks.items():
-            advisory = oid >= FIRST_KEY
-            for mode, name in enumerate(MODE_NAMES):
-                if mode and mask >> mode & 1:
-                    yield (
-                        "advisory" if advisory else "relation",
-                        None if database is None else database.oid,
-                        None if advisory else oid,
-                        None,
-                        None,
-                        None,
-                        None,
-                        (oid & 0xFFFFFFFF) if advisory else None,
-                        0 if advisory else None,
-                        1 if advisory else None,
-                        f"{txn.pid}/{txn.xid or 0}",
-                        txn.pid,
-                        name,
-                        True,
-                        False,
-                        None,
-                    )
+            for mode in range(1, len(MODE_NAMES)):
+                if mask >> mode & 1:
+                    yield _lock_row(database_oid, txn, oid, mode, granted=True)
+    for lock in list(storage.locks.relations.values()):
+        for txn, mode, _ in lock.queue:
+            yield _lock_row(database_oid, txn, lock.oid, mode, granted=False)
+
+
+def _lock_row(database: int | None, txn: Any, oid: int, mode: int, granted: bool) -> tuple[Any, ...]:
+    advisory = oid >= FIRST_KEY
+    return (
+        "advisory" if advisory else "relation",
+        database,
+        None if advisory else oid,
+        None,
+        None,
+        None,
+        None,
+        (oid & 0xFFFFFFFF) if advisory else None,
+        0 if advisory else None,
+        1 if advisory else None,
+        f"{txn.pid}/{txn.xid or 0}",
+        txn.pid,
+        MODE_NAMES[mode],
+        granted,
+        False,
+        None,
+    )
 
 
 def prepared_statements(call: Call) -> Iterator[tuple[Any, ...]]:
