@@ -134,9 +134,13 @@ class Sorter:
         pending += batch
         full = self._area.add(batch_bytes(batch) if size is None else size)
         least = self._least
-        if least is not None and 2 * least + BATCH_ROWS <= RUN_ROWS and len(pending) > 2 * least + BATCH_ROWS:
-            self._cut(least)
-        elif len(pending) >= RUN_ROWS or full:
+        if least is not None and 2 * least + BATCH_ROWS <= RUN_ROWS:
+            if len(pending) > 2 * least + (0 if full else BATCH_ROWS):
+                self._cut(least)
+                return
+            if not full:
+                return
+        if len(pending) >= RUN_ROWS or full:
             self._end_run()
         if full and self._runs:
             self._spill()
@@ -176,9 +180,25 @@ class Sorter:
     def _part(runs: int) -> int:
         return max(MERGE_ROWS // max(runs, 1), 16)
 
+    @property
+    def method(self) -> str:
+        """As PostgreSQL calls it."""
+        if self.file_bytes:
+            return "external merge"
+        least = self._least
+        return "top-N heapsort" if least is not None and self.rows > 2 * least else "quicksort"
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most that was kept in memory."""
+        return self._area.peak_bytes
+
     def finish(self) -> Iterator[Batch]:
         """The rows in order, in batches of some thousand at most."""
         self._end_run()
+        return self._finished()
+
+    def _finished(self) -> Iterator[Batch]:
         fan_in = max(FAN_IN_MIN, self._area.limit_bytes // BLOCK_BYTES)
         while len(self._files) > fan_in:
             files, self._files = self._files, []
