@@ -89,7 +89,7 @@ def _bind(session: SessionState, data: bytes, start: int, end: int) -> None:
     except Exception:
         session.query = prepared.source
         raise
-    if statement is not None and statement.executable is not None:
+    if statement is not None and statement.node is None:
         statement.executable.check_constants()
     if statement is not None and statement.columns is not None:
         statement.format_for(bind.result_formats)

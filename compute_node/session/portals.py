@@ -59,7 +59,8 @@ class Portal:
         """Its statement ends and rows are left: from now on it holds the row horizon itself, until it has given its
         last row, is closed, or the transaction ends."""
         if self._execution is not None and self._hold is None and not (self.at_end and not self.scroll):
-            self._hold = session.engine.txns.hold(self._execution.context.snapshot.lsn, "portal", session.txn)
+            context = self._execution.context
+            self._hold = session.engine.txns.hold(context.snapshot.lsn, "portal", context.txn)
 
     def start(self, session: SessionState) -> None:
         """Begin execution, once."""
