@@ -26,7 +26,7 @@ from aurora.rpc.channels import open_channel, storage_stub
 from aurora.stalls import Heartbeat, stalls_of_running_loop
 from compute_node.access.storage import Storage
 from compute_node.access.vacuum import AUTOVACUUM_NAP_S, AutoVacuum
-from compute_node.catalog import bootstrap
+from compute_node.catalog import bootstrap, statistics
 from compute_node.config import Config
 from compute_node.engine import Engine
 from compute_node.hub import HUB
@@ -37,6 +37,7 @@ from compute_node.volume.volume import Volume, VolumeNotFound
 from compute_node.wire import hba, scram
 from compute_node.wire.server import Server, WireConfig
 from compute_node.wire.startup import Role
+from compute_node.work.account import INSTANCE
 
 LOGGER = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ SUPERUSER = "postgres"
 DEFAULT_PORT = 5432
 RESERVED_CONNECTIONS = 3
 """Of ``max_connections``, for superusers alone."""
+KEEP_PATIENCE_S = 1.0
 VACUUM_NAP_S = 5.0
 """Between two looks for tables that need vacuuming."""
 
@@ -74,6 +76,8 @@ class ComputeServer:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        if config.memory_mb:
+            INSTANCE.limit_bytes = config.memory_mb << 20
         self.address = ""
         self.engine: Engine | None = None
         self._done = asyncio.Event()
@@ -100,7 +104,7 @@ class ComputeServer:
         self._wire = Server(engine, _Authenticator(engine, config.password), self._wire_config(), now_us)
         await self._wire.start()
         self._measure(volume, engine, self._wire)
-        self._tasks.append(asyncio.ensure_future(self._autovacuum(engine.storage)))
+        self._tasks.append(asyncio.ensure_future(self._autovacuum(engine)))
         host, port = self._wire.addresses[0]
         self.address = f"{host}:{port}"
         return self.address
@@ -159,6 +163,7 @@ class ComputeServer:
             "listen_addresses": config.host,
             "port": config.port or DEFAULT_PORT,
             "max_connections": config.max_connections,
+            "aurora.memory_limit": INSTANCE.limit_bytes // 1024,
             "superuser_reserved_connections": min(RESERVED_CONNECTIONS, config.max_connections - 1),
             "authentication_timeout": int(config.authentication_timeout_s),
             "hba_file": str(config.hba_file or ""),
@@ -186,8 +191,13 @@ class ComputeServer:
             away_after_s=config.zone_away_after_s,
         )
 
-    async def _autovacuum(self, storage: Storage) -> None:
-        vacuum = AutoVacuum(storage)
+    async def _autovacuum(self, engine: Engine) -> None:
+        storage, catalog = engine.storage, engine.catalog
+        vacuum = AutoVacuum(
+            storage,
+            find=lambda relfile: statistics.table_of(catalog, relfile),
+            vacuumed=lambda table, stats: statistics.vacuumed(catalog, table.desc, stats),
+        )
         while True:
             await asyncio.sleep(VACUUM_NAP_S)
             try:
@@ -257,8 +267,24 @@ class ComputeServer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._wire is not None:
             await self._wire.shutdown()
+        await self._keep_counters()
         if self._volume is not None:
             await self._volume.close()
+
+    async def _keep_counters(self) -> None:
+        """At a clean stop: what autovacuum and free-space maps know is logged, if that takes no time."""
+        engine, volume = self.engine, self._volume
+        if engine is None or volume is None or volume.over or volume.read_only:
+            return
+
+        def keep() -> None:
+            AutoVacuum(engine.storage).keep(True)
+            volume.wait_durable(engine.storage.log.last_cpl)
+
+        done, _ = await asyncio.wait({asyncio.ensure_future(HUB.call(keep))}, timeout=KEEP_PATIENCE_S)
+        for task in done:
+            if task.exception() is not None:
+                LOGGER.warning("counters were not kept: %s", task.exception())
 
 
 class _Authenticator:

@@ -12,15 +12,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aurora.errors import InvariantViolation, ObjectNotInPrerequisiteState
-from compute_node.exec.context import temp_usage
 from compute_node.session import door
 from compute_node.session.door import ALL, BATCH_ROWS, Execution
+from compute_node.session.kept_rows import KeptRows
 from compute_node.session.results import ResultFormat
 from compute_node.session.sinks import NO_ROWS, Sink
 from compute_node.session.state import SessionState
 from compute_node.session.statement import Params, Statement
-from compute_node.work.account import KB, Account, Area
-from compute_node.work.spill import TempFile, Tuplestore
 
 if TYPE_CHECKING:
     from compute_node.txn.horizon import Hold
@@ -45,7 +43,7 @@ class Portal:
         self.name, self.statement, self.params, self.formats, self.sql = name, statement, params, formats, sql
         self._execution: Execution | None = None
         self._hold: Hold | None = None
-        self._kept: Tuplestore | None = None
+        self._kept: KeptRows | None = None
         self._base = 0
         self._started = False
         self.tag: str | None = None
@@ -73,16 +71,16 @@ class Portal:
         computed again."""
         if self._kept is not None:
             return
-        self._kept = row_store(session)
+        self._kept = KeptRows(session)
         if self.position and self._execution is not None:
             self._execution.restart()
             self._read_to(self.position)
 
     def give(self, session: SessionState, rows: list[Row], result: ResultFormat) -> None:
         """The rows of a utility statement."""
-        self._kept, self.result = row_store(session), result
+        self._kept, self.result = KeptRows(session), result
         for at in range(0, len(rows), BATCH_ROWS):
-            self._kept.append(rows[at : at + BATCH_ROWS])
+            self._kept.add(rows[at : at + BATCH_ROWS])
 
     def read_all(self, session: SessionState) -> None:
         """Run to the end, and keep the rows."""
@@ -99,7 +97,7 @@ class Portal:
             if not batch:
                 self.end_scan()
                 return
-            kept.append(batch)
+            kept.add(batch)
 
     def forward(self, count: int, sink: Sink) -> int:
         """Give the sink at most ``count`` rows; returns how many."""
@@ -230,7 +228,7 @@ class Portal:
             if self.scroll:
                 self.keep_rows(session)
             elif self._kept is None:
-                self._kept, self._base = row_store(session), self.position
+                self._kept, self._base = KeptRows(session), self.position
             self._read_to(ALL)
             self.end_scan()
             self.held = True
@@ -250,11 +248,3 @@ class Portal:
         execution, self._execution = self._execution, None
         if execution is not None:
             execution.close()
-
-
-def row_store(session: SessionState) -> Tuplestore:
-    """Room for a portal's rows: in memory up to ``work_mem``, then in a file, until the portal is closed."""
-    account = Account()
-    return Tuplestore(
-        Area(account, int(session.settings.get("work_mem")) * KB), lambda: TempFile(account, temp_usage(session))
-    )

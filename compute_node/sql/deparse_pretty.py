@@ -129,9 +129,7 @@ def _keeps_apart(parent: Expr) -> bool:
     return isinstance(parent, _BRACKETS)
 
 
-def deparse_pretty(
-    node: Expr, catalog: CatalogView, relation: RelationDesc | None, env: TypeEnv = DEFAULT_ENV
-) -> str:
+def deparse_pretty(node: Expr, catalog: CatalogView, relation: RelationDesc | None, env: TypeEnv = DEFAULT_ENV) -> str:
     """The text of an expression over one relation's columns (``Var(rte=0)``), as pretty pg_get_expr gives it."""
 
     def name(leaf: Expr) -> str:

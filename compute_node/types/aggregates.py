@@ -14,12 +14,13 @@ from typing import Any
 
 from aurora.errors import ArraySubscriptError, NullValueNotAllowed, NumericValueOutOfRange
 from compute_node.types import numeric
-from compute_node.types.array import dimensions
+from compute_node.types.array_value import bounded, dimensions, lower_bounds
 from compute_node.types.datetime_functions import multiply as multiply_interval
 from compute_node.types.declare import agg, aggs
 from compute_node.types.floating import float_order, to_single
 from compute_node.types.integer import HIGH, LOW, overflow
 from compute_node.types.interval import Interval, checked_interval, interval_span, timetz_order
+from compute_node.types.long_text import joined, joined_bytes
 from compute_node.types.numeric import numeric_order
 from compute_node.types.numeric_functions import square_root
 from compute_node.types.registry import Aggregate, PgType
@@ -494,6 +495,10 @@ def _array_concat(state: list[Value], value: Value) -> list[Value]:
     return _append(state, value)
 
 
+def _array_of(state: list[Value]) -> Value:
+    return bounded([list(each) for each in state], (1, *lower_bounds(state[0]))) if state else None
+
+
 def _string_step(state: list[Value] | None, value: Value, separator: Value) -> list[Value] | None:
     """The first separator is not used; a NULL separator is empty."""
     if value is None:
@@ -520,23 +525,28 @@ def _ordered(oid: int, choose: Callable[..., Any]) -> Callable[[tuple[PgType, ..
     return specialize
 
 
-for _oid, _name, _choose in ((3526, "max", max), (3527, "min", min)):
+for _oid, _name, _type, _choose in (
+    (3526, "max", "anyenum", max),
+    (3527, "min", "anyenum", min),
+    (2050, "max", "anyarray", max),
+    (2051, "min", "anyarray", min),
+):
     agg(
         _oid,
-        f"{_name}(anyenum) anyenum",
+        f"{_name}({_type}) {_type}",
         lambda: None,
         lambda state, value: value,
         lambda state: state,
         specialize=_ordered(_oid, _choose),
     )
 agg(2335, "array_agg(anynonarray) anyarray", list, _append, lambda state: state or None, strict=False)
-agg(4053, "array_agg(anyarray) anyarray", list, _array_concat, lambda state: state or None, strict=False)
+agg(4053, "array_agg(anyarray) anyarray", list, _array_concat, _array_of, strict=False)
 agg(
     3538,
     "string_agg(text, text) text",
     _nothing,
     _string_step,
-    lambda state: None if state is None else "".join(state),
+    lambda state: None if state is None else joined(state),
     strict=False,
 )
 agg(
@@ -544,7 +554,7 @@ agg(
     "string_agg(bytea, bytea) bytea",
     _nothing,
     _string_step,
-    lambda state: None if state is None else b"".join(state),
+    lambda state: None if state is None else joined_bytes(state),
     strict=False,
 )
 
