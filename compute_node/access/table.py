@@ -332,7 +332,7 @@ class Table:
                 if code in (GONE, SELF):
                     return None, turn
                 blockers = None
-                if code == OK or (strength == FOR_KEY_SHARE and not self._key_is_changing(at)):
+                if code == OK or (strength == FOR_KEY_SHARE and self._versions(at, snapshot)):
                     blockers = self._locks.row_blockers(txn, self.relfile, at, strength) if self._locks.rows else None
                     if not blockers:
                         return found, turn
@@ -562,7 +562,8 @@ class Table:
                 row = self.fetch(self.storage.txns.latest_snapshot(txn), at, self._every)
                 versions = self._versions(at, snapshot)
                 if row is None or not versions:
-                    raise SerializationFailure("could not serialize access due to concurrent update")
+                    # It has changed while its page was waited for.
+                    return self.lock(txn, snapshot, tid, level, wait)
                 self._hold(txn, versions, level, entry)
             else:
                 self._hold(txn, [at], level, entry)
