@@ -59,9 +59,10 @@ def _circle(locks: Waits, txn: Txn) -> list[Txn] | None:
 
 
 def _reordered(locks: Waits, txn: Txn, circle: list[Txn]) -> bool:
-    """Whether the circle is gone once one of it goes before the next."""
-    for place, waits in enumerate(circle):
-        decide = locks.put_ahead(waits, circle[(place + 1) % len(circle)])
+    """Whether the circle is gone once one of it goes before the next: the farthest from ``txn`` first, as in PostgreSQL.
+    """
+    for place in reversed(range(len(circle))):
+        decide = locks.put_ahead(circle[place], circle[(place + 1) % len(circle)])
         if decide is not None:
             helps = _circle(locks, txn) is None
             decide(helps)
