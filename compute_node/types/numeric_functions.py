@@ -209,7 +209,6 @@ fns(
 
 
 FACTORIAL_STEP = 500
-EXACT = decimal.Context(prec=200_000, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
 
 
 def _factorial(number: int) -> Decimal:
