@@ -74,8 +74,11 @@ from compute_node.sql.parse import literal_location
 from compute_node.sql.query import FromItem, Query, RangeEntry, Target
 from compute_node.sql.rewrite import nested_query
 from compute_node.types import oids
+from compute_node.types.long_text import paced
 
 _COLLATIONS = {"default", "C", "POSIX", "C.UTF-8", "C.utf8", "ucs_basic"}
+LONG_LIST = 1000
+"""Constants of an IN list that become one array at once."""
 _INT4_MAX, _INT8_MAX = 2**31 - 1, 2**63 - 1
 
 
@@ -284,9 +287,7 @@ def _distinct_from(scope: Scope, node: ast.A_Expr) -> Expr:
     for one, other in ((node.lexpr, node.rexpr), (node.rexpr, node.lexpr)):
         if isinstance(one, ast.A_Const) and one.isnull:
             argument = transform(scope, other)
-            return NullTest(
-                type=oids.BOOL, argument=argument, negated=not negated, as_value=True, location=location
-            )
+            return NullTest(type=oids.BOOL, argument=argument, negated=not negated, as_value=True, location=location)
     left, right = transform(scope, node.lexpr), transform(scope, node.rexpr)
     return _distinct_test(scope, schema, name, left, right, negated, location)
 
@@ -371,8 +372,13 @@ def _in_array(
     array = scope.catalog.type(common).array
     if not array:
         return None
-    elements = tuple(coerce_to_common(scope, item, common, "IN") for item in values)
-    right = ArrayExpr(type=array, elements=elements, element_type=common, location=values[0].location)
+    elements = tuple([coerce_to_common(scope, item, common, "IN") for item in paced(values)])
+    right: Expr = ArrayExpr(type=array, elements=elements, element_type=common, location=values[0].location)
+    if len(elements) > LONG_LIST:
+        constants = [item.value for item in elements if isinstance(item, Const)]
+        if len(constants) == len(elements):
+            # As it will be folded: until then every walk would look at each of them.
+            right = Const(type=array, value=constants, location=right.location)
     return make_array_operator(scope, schema, name, left, right, use_or, location)
 
 
