@@ -59,7 +59,7 @@ def _circle(locks: Waits, txn: Txn) -> list[Txn] | None:
 
 
 def _reordered(locks: Waits, txn: Txn, circle: list[Txn]) -> bool:
-    """Whether the circle is gone once one of it goes before the next: first the farthest from ``txn``, as PostgreSQL."""
+    """Whether the circle is gone once one of it goes before the next; the farthest from ``txn`` is tried first."""
     for place in reversed(range(len(circle))):
         decide = locks.put_ahead(circle[place], circle[(place + 1) % len(circle)])
         if decide is not None:
