@@ -21,7 +21,9 @@ class Session(FakeSession):
 
     def __init__(self, memory_kb: int, checks_left: int = -1) -> None:
         super().__init__(1)
-        self.settings: dict[str, Any] = {"maintenance_work_mem": memory_kb}
+        self.settings: dict[str, Any] = {
+            "maintenance_work_mem": memory_kb, "temp_file_limit": -1, "log_temp_files": -1,
+        }  # fmt: skip
         self.checks_left = checks_left
 
     def check_interrupts(self) -> None:
