@@ -271,6 +271,8 @@ def test_sizes_are_about_right() -> None:
             r"Batches: 17  Memory Usage: \d+kB  Disk Usage: \d+kB",
         ),
         ("select grp, count(*) from t group by grp", 1 << 20, r"Batches: 1  Memory Usage: \d+kB"),
+        ("select * from t join u on u.t = t.grp", 64, r"^        Buckets: 2048  Batches: 16  Memory Usage: \d+kB"),
+        ("select * from t join u on u.t = t.grp", 1 << 20, r"^        Buckets: 2048  Batches: 1  Memory"),
     ],
 )
 def test_explain_analyze_tells_of_memory(database: Database, sql: str, work_mem: int, expected: str) -> None:
