@@ -17,7 +17,7 @@ from aurora.kernels import tuples as tuples_kernel
 from aurora.kernels.python.heap import BUSY, GONE, NEEDS_TOAST, OK, RETRY, SELF
 from aurora.page import PAGE_BYTES
 from compute_node.access import free_space
-from compute_node.access.index_access import IndexAccess
+from compute_node.access.index_access import HeapReader, IndexAccess
 from compute_node.access.keys import row_codec
 from compute_node.access.methods import open_index
 from compute_node.access.read_ahead import ReadAhead
@@ -40,7 +40,7 @@ STRENGTHS = {"key share": 0, "share": 1, "no key update": 2, "update": 3}
 class UpdatePlan:
     """What an update of certain columns means for this table's rows and indexes."""
 
-    __slots__ = ("hot", "key_changed", "positions", "projection", "strength", "unchanged")
+    __slots__ = ("hot", "key_positions", "keys", "positions", "projection", "unchanged")
 
     def __init__(self, table: Table, changed: tuple[int, ...], needed: tuple[int, ...]) -> None:
         self.positions = tuple(attno - 1 for attno in changed)
@@ -48,8 +48,11 @@ class UpdatePlan:
         touched = set(changed)
         affected = {index for index in table.indexes if index.keys.depends_on(touched)}
         self.hot = not affected
-        self.key_changed = any(index.is_row_key for index in affected)
-        self.strength = FOR_UPDATE if self.key_changed else FOR_NO_KEY_UPDATE
+        keys = {attno for index in affected if index.is_row_key for attno in index.desc.columns if attno in touched}
+        named = [(place, attno) for place, attno in enumerate(changed) if attno in keys]
+        self.key_positions = tuple(place for place, _ in named)
+        """Which of the new values are of columns that make a row known; they may be what they were."""
+        self.keys = table.projection(tuple(attno for _, attno in named), False) if named else None
         self.unchanged = [index not in affected for index in table.indexes]
 
 
@@ -80,6 +83,7 @@ class Table:
         self._update = self.heap.update
         self._encode = self.codec.encode
         self._insert = self.heap.insert
+        self._chains = HeapReader(self)
         self.indexes = [open_index(self, each) for each in desc.indexes if each.ready]
         self._by_oid = {each.desc.oid: each for each in self.indexes}
         self._keyed = self._every
@@ -155,6 +159,12 @@ class Table:
                 return row  # type: ignore[no-any-return]
             else:
                 return resolved_row(row, proj.eager)
+
+    def fetch_chains(
+        self, snapshot: Any, roots: list[int], columns: tuple[int, ...], want_tid: bool
+    ) -> Iterator[list[Row]]:
+        """The visible rows of chains by the addresses of their roots (what index entries name), in that order."""
+        return self._chains.rows(snapshot, roots, self.projection(columns, want_tid))
 
     # Inserting
 
@@ -322,7 +332,7 @@ class Table:
                 if code in (GONE, SELF):
                     return None, turn
                 blockers = None
-                if code == OK or (strength == FOR_KEY_SHARE and not self._key_is_changing(at)):
+                if code == OK or (strength == FOR_KEY_SHARE and self._versions(at, snapshot)):
                     blockers = self._locks.row_blockers(txn, self.relfile, at, strength) if self._locks.rows else None
                     if not blockers:
                         return found, turn
@@ -363,10 +373,11 @@ class Table:
             self._assign(txn)  # now: between the look at the row and its change nothing may wait
         found = self._probe(tid, snapshot, plan.projection, txn.follow)
         entry = None
+        strength, new_key = FOR_NO_KEY_UPDATE, False
         try:
             while True:
                 if type(found) is int or found[0] != OK or found[2] or self._locks.rows:
-                    found, entry = self._settle(txn, snapshot, tid, plan.projection, plan.strength, WAIT, entry)
+                    found, entry = self._settle(txn, snapshot, tid, plan.projection, strength, WAIT, entry)
                     if found is None:
                         return None
                 row = found[3] if self.toast is None else self._resolved(found[3], plan.projection)
@@ -375,14 +386,17 @@ class Table:
                 if values is None:
                     return None
                 at = found[1]
-                if self._locks.rows and self._locks.row_blockers(txn, self.relfile, at, plan.strength):
-                    # Locked while the values were computed.
+                if plan.keys is not None:
+                    new_key = self._has_new_key(plan, snapshot, at, values)
+                # Who holds it FOR KEY SHARE is in the way of a new key only.
+                strength = FOR_UPDATE if new_key else FOR_NO_KEY_UPDATE
+                if self._locks.rows and self._locks.row_blockers(txn, self.relfile, at, strength):
                     found = self._probe(tid, snapshot, plan.projection, txn.follow)
                     continue
                 xid = txn.write_xid
-                new_tid: int = self._update(at, plan.positions, values, xid, txn.cid, plan.hot, plan.key_changed, -1)
+                new_tid: int = self._update(at, plan.positions, values, xid, txn.cid, plan.hot, new_key, -1)
                 if new_tid <= 0:
-                    new_tid = self._update_elsewhere(txn, at, plan, values, new_tid)
+                    new_tid = self._update_elsewhere(txn, at, plan, values, new_key, new_tid)
                 if new_tid != RETRY:
                     break
                 found = self._probe(tid, snapshot, plan.projection, txn.follow)
@@ -398,11 +412,21 @@ class Table:
             self._enter(txn, new_tid, plan)
         return new_tid
 
+    def _has_new_key(self, plan: UpdatePlan, snapshot: Any, tid: int, values: Sequence[Any]) -> bool:
+        """Whether the new values of the columns that make a row known are others than those of version ``tid``."""
+        while type(found := self._probe(tid, snapshot, plan.keys, False)) is int:
+            self._load(found)
+        if found[0] != OK:
+            return True  # it has changed while its page was waited for: the update will notice
+        return self._resolved(found[3], plan.keys) != tuple(values[place] for place in plan.key_positions)
+
     def _resolved(self, row: Row, proj: Any) -> Row:
         """The row with values in place of the handles that the projection may give."""
         return row if self.toast is None or not proj.eager else resolved_row(row, proj.eager)
 
-    def _update_elsewhere(self, txn: Txn, tid: int, plan: UpdatePlan, values: Sequence[Any], outcome: int) -> int:
+    def _update_elsewhere(
+        self, txn: Txn, tid: int, plan: UpdatePlan, values: Sequence[Any], new_key: bool, outcome: int
+    ) -> int:
         """Go on with an update whose page was missing or full, or whose new version is too long: TOAST, prune, else put
         the new version on another page."""
         block, pruned, positions, toasted = -1, False, plan.positions, False
@@ -426,11 +450,12 @@ class Table:
                     self._reserve(WRITE_REDO_BYTES)
                     self.file.target = self._next_block(256 + self.fill_reserve)
                 block = self.file.target
-            if self._locks.rows and self._locks.row_blockers(txn, self.relfile, tid, plan.strength):
+            strength = FOR_UPDATE if new_key else FOR_NO_KEY_UPDATE
+            if self._locks.rows and self._locks.row_blockers(txn, self.relfile, tid, strength):
                 outcome = RETRY  # locked while this waited
                 break
             xid, cid = txn.write_xid, txn.cid
-            outcome = self._update(tid, positions, values, xid, cid, plan.hot, plan.key_changed, block, toasted)
+            outcome = self._update(tid, positions, values, xid, cid, plan.hot, new_key, block, toasted)
         if outcome == RETRY and toasted and self.toast is not None:
             # Somebody changed the row meanwhile: what was moved out of line belongs to no version.
             old = {handle.value_id for handle in self.toast.externals(tid)}
