@@ -115,7 +115,7 @@ class Engine:
             if not planned.read_only and session.txn is not None and session.txn.read_only:
                 raise ReadOnlySqlTransaction(f"cannot execute {planned.command.upper()} in a read-only transaction")
             if session.txn is None or (
-                self.lock_relations(session, statement_locks(planned)) and self.catalog.version == version
+                self.lock_relations(session, statement_locks(planned, view)) and self.catalog.version == version
             ):
                 return planned, view
             param_types[:] = given
@@ -175,7 +175,7 @@ class Engine:
         refuse_catalog(desc)
         if txn.read_only:
             raise ReadOnlySqlTransaction("cannot execute COPY FROM in a read-only transaction")
-        self.storage.locks.lock_relation(txn, desc.oid, ROW_EXCLUSIVE, desc.name)
+        self.storage.locks.lock_relation(txn, desc.lock_id, ROW_EXCLUSIVE, desc.name)
         view = self.catalog.view(session)
         if view.find_relation(relation.schemaname, relation.relname) is not desc:
             # Changed, or dropped, while this waited for the lock.

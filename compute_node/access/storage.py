@@ -67,13 +67,13 @@ class Storage:
 
     def table(self, desc: RelationDesc) -> Any:
         """The ``Table`` of a descriptor; the same object as long as the descriptor is."""
-        known = self._tables.get(desc.oid)
+        known = self._tables.get(desc.relfile)
         if known is not None and known[0] is desc:
             return known[1]
         from compute_node.access.table import Table
 
         table = Table(self, desc)
-        self._tables[desc.oid] = (desc, table)
+        self._tables[desc.relfile] = (desc, table)
         return table
 
     def open_tables(self) -> list[tuple[RelationDesc, Any]]:
@@ -122,9 +122,7 @@ class Storage:
     def release_storage(self, relfile: int, lsn: int) -> None:
         """Part of a commit's or abort's MTR: the relation file is gone as of ``lsn``."""
         self.extents.free(relfile, lsn)
-        for oid, (_, table) in list(self._tables.items()):
-            if table.relfile == relfile:
-                del self._tables[oid]
+        self._tables.pop(relfile, None)
 
     def vacuum(self, table: Any, freeze_all: bool = False) -> VacuumStats:
         """Vacuum a table; the caller holds SHARE UPDATE EXCLUSIVE on it and no snapshot."""

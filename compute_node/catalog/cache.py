@@ -7,12 +7,13 @@ Invariants: ``version`` never repeats; a view of a transaction's own layer is ne
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from compute_node.catalog.layer import CatalogLayer, Change, Role
 from compute_node.catalog.rows import CatalogReader, CatalogRows, Record
 from compute_node.catalog.view import CatalogView
-from compute_node.relations.schema import NAMESPACE_CATALOG
+from compute_node.relations.schema import CATALOGS, INITIAL, NAMESPACE_CATALOG, SystemCatalogs
 
 TEMP_SCHEMA = "temp_schema"
 """key of ``session.extra`` for the name of the session's schema of temporary relations"""
@@ -38,15 +39,18 @@ def split_path(text: str) -> list[str]:
 
 
 class Catalog:
-    """The process's catalog: shared layer, version, and who sees what.
+    """One database's catalog: shared layer, version, and who sees what.
 
     ``storage`` is the access layer's ``Storage``. A transaction's own layer hangs on ``txn.catalog`` (a
     ``TxnCatalog``), None as long as it has changed nothing.
     """
 
-    def __init__(self, storage: Any) -> None:
+    def __init__(self, storage: Any, catalogs: SystemCatalogs = INITIAL) -> None:
         self.storage = storage
-        self._reader = CatalogReader(storage)
+        self.catalogs = catalogs
+        self._reader = CatalogReader(storage, None, catalogs)
+        self.others: Callable[[], Iterable[Catalog]] = tuple
+        """the catalogs of the other open databases, which share some tables with this one"""
         self._next_version = 2
         self._shared = CatalogLayer(self._reader, 1)
         self.version = 1
@@ -111,6 +115,13 @@ class Catalog:
 
     def committed(self, change: Change, commit_lsn: int) -> None:
         """A transaction that changed the catalog has committed: everybody sees a new state from now on."""
+        self._replace(change, commit_lsn)
+        shared = {name: oids for name, oids in change.written.items() if CATALOGS[name].desc.is_shared}
+        if shared:
+            for other in self.others():
+                other._replace(Change(written=shared), commit_lsn)
+
+    def _replace(self, change: Change, commit_lsn: int) -> None:
         self._shared = self._shared.successor(self._reader, self.new_version(), change)
         self.version = self._shared.version
         self.changed_lsn = max(self.changed_lsn, commit_lsn)
@@ -155,7 +166,7 @@ class TxnCatalog:
 
     def __init__(self, catalog: Catalog, txn: Any) -> None:
         self.catalog = catalog
-        self.rows = CatalogRows(catalog.storage, txn)
+        self.rows = CatalogRows(catalog.storage, txn, catalog.catalogs)
         self.change = Change(written=self.rows.written)
         self._layer: CatalogLayer | None = None
         self._layer_xids: frozenset[int] = frozenset()

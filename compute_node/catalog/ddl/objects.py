@@ -335,5 +335,5 @@ def lock_statement(ctx: DdlContext, node: ast.LockStmt) -> str:
             raise WrongObjectType(f'cannot lock relation "{desc.name}"')
         _check_lock(ctx, desc, int(node.mode))
         wait = "nowait" if node.nowait else "wait"
-        ctx.storage.locks.lock_relation(ctx.txn, desc.oid, int(node.mode), desc.name, wait)
+        ctx.storage.locks.lock_relation(ctx.txn, desc.lock_id, int(node.mode), desc.name, wait)
     return "LOCK TABLE"

@@ -11,11 +11,11 @@ from typing import Any
 
 from aurora.errors import SqlError
 from compute_node.catalog.functions.call import Call
-from compute_node.txn.locks import EXCLUSIVE, SKIP_LOCKED, WAIT
+from compute_node.txn.locks import EXCLUSIVE, FIRST_ADVISORY, SKIP_LOCKED, WAIT
 from compute_node.txn.transaction import READ_COMMITTED, Txn
 
-FIRST_KEY = 1 << 40
-"""Keys of advisory locks start here; OIDs are below."""
+TWO_NUMBERS = 1 << 97
+"""the bit of keys that were given as two numbers"""
 _EXTRA = "advisory_locks"
 
 
@@ -35,10 +35,12 @@ class SessionLocks:
         self.counts: dict[int, int] = {}
 
 
-def _key(args: tuple[int, ...]) -> int:
+def _key(call: Call, args: tuple[int, ...]) -> int:
+    """Every database has keys of its own."""
+    base = FIRST_ADVISORY << 34 | call.view.layer.database_oid << 64
     if len(args) == 1:
-        return FIRST_KEY + (args[0] & 0xFFFFFFFFFFFFFFFF)
-    return (FIRST_KEY << 40) + ((args[0] & 0xFFFFFFFF) << 32) + (args[1] & 0xFFFFFFFF)
+        return base + (args[0] & 0xFFFFFFFFFFFFFFFF)
+    return base + TWO_NUMBERS + ((args[0] & 0xFFFFFFFF) << 32) + (args[1] & 0xFFFFFFFF)
 
 
 def _session_locks(session: Any) -> SessionLocks:
@@ -52,14 +54,14 @@ def _session_locks(session: Any) -> SessionLocks:
 
 def xact_lock(call: Call, *args: int) -> str:
     """pg_advisory_xact_lock: held to the end of the transaction."""
-    call.engine.storage.locks.lock_relation(call.session.txn, _key(args), EXCLUSIVE, "advisory lock")
+    call.engine.storage.locks.lock_relation(call.session.txn, _key(call, args), EXCLUSIVE, "advisory lock")
     return ""
 
 
 def try_xact_lock(call: Call, *args: int) -> bool:
     """pg_try_advisory_xact_lock."""
     locks = call.engine.storage.locks
-    return bool(locks.lock_relation(call.session.txn, _key(args), EXCLUSIVE, "advisory lock", SKIP_LOCKED))
+    return bool(locks.lock_relation(call.session.txn, _key(call, args), EXCLUSIVE, "advisory lock", SKIP_LOCKED))
 
 
 def _lock(call: Call, key: int, wait: str) -> bool:
@@ -79,18 +81,18 @@ def _lock(call: Call, key: int, wait: str) -> bool:
 
 def lock(call: Call, *args: int) -> str:
     """pg_advisory_lock: held until the session unlocks it as often as it has locked it, or ends."""
-    _lock(call, _key(args), WAIT)
+    _lock(call, _key(call, args), WAIT)
     return ""
 
 
 def try_lock(call: Call, *args: int) -> bool:
     """pg_try_advisory_lock."""
-    return _lock(call, _key(args), SKIP_LOCKED)
+    return _lock(call, _key(call, args), SKIP_LOCKED)
 
 
 def unlock(call: Call, *args: int) -> bool:
     """pg_advisory_unlock; false, with a warning, for a lock that the session does not have."""
-    key, mine = _key(args), _session_locks(call.session)
+    key, mine = _key(call, args), _session_locks(call.session)
     count = mine.counts.get(key, 0)
     if not count:
         call.session.notice(NotOwned("you don't own a lock of type ExclusiveLock"), "WARNING")

@@ -15,12 +15,12 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.functions import advisory
-from compute_node.catalog.functions.advisory import FIRST_KEY
+from compute_node.catalog.functions.advisory import TWO_NUMBERS
 from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.roles import PG_READ_ALL_STATS, PG_SIGNAL_BACKEND
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.session.settings import define_or_raise, show_value
-from compute_node.txn.locks import MODE_NAMES
+from compute_node.txn.locks import FIRST_ADVISORY, MODE_NAMES
 
 _PAGE_BYTES = 8192
 
@@ -220,28 +220,28 @@ def stat_get_activity(call: Call, pid: int | None) -> Iterator[tuple[Any, ...]]:
 
 
 def lock_status(call: Call) -> Iterator[tuple[Any, ...]]:
-    """pg_lock_status: table-level locks that transactions hold."""
-    database = call.view.layer.database(call.session.database)
+    """pg_lock_status: table-level and advisory locks that transactions hold, in all databases."""
     for txn in list(call.engine.storage.txns.active):
         masks = dict(txn.table_locks)
         for locks in txn.weak_locks:
-            for oid, mode in locks.modes:
-                masks[oid] = masks.get(oid, 0) | 1 << mode
-        for oid, mask in masks.items():
-            advisory = oid >= FIRST_KEY
+            for lock, mode in locks.modes:
+                masks[lock] = masks.get(lock, 0) | 1 << mode
+        for lock, mask in masks.items():
+            advisory = lock >= FIRST_ADVISORY
+            database, high, low = (lock >> 64) & 0xFFFFFFFF, (lock >> 32) & 0xFFFFFFFF, lock & 0xFFFFFFFF
             for mode, name in enumerate(MODE_NAMES):
                 if mode and mask >> mode & 1:
                     yield (
                         "advisory" if advisory else "relation",
-                        None if database is None else database.oid,
-                        None if advisory else oid,
+                        database if advisory else high,
+                        None if advisory else low,
                         None,
                         None,
                         None,
                         None,
-                        (oid & 0xFFFFFFFF) if advisory else None,
-                        0 if advisory else None,
-                        1 if advisory else None,
+                        high if advisory else None,
+                        low if advisory else None,
+                        (2 if lock & TWO_NUMBERS else 1) if advisory else None,
                         f"{txn.pid}/{txn.xid or 0}",
                         txn.pid,
                         name,
