@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from aurora.errors import InsufficientPrivilege, ReadOnlySqlTransaction, UndefinedTable, WrongObjectType
 from compute_node.access.storage import Storage
 from compute_node.catalog.cache import Catalog, temp_schema_of
+from compute_node.catalog.databases import Databases
 from compute_node.catalog.ddl import Ddl
 from compute_node.catalog.ddl.sequence import Sequences
 from compute_node.catalog.functions import advisory, catalog_function
@@ -24,6 +26,7 @@ from compute_node.exec.executable import Executable, build
 from compute_node.exec.explain import Explanation
 from compute_node.exec.statement_locks import statement_locks
 from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.schema import INITIAL, SystemCatalogs
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.dml import refuse_catalog
 from compute_node.sql.analyze.stored import default_of
@@ -55,14 +58,17 @@ class Engine:
         status: Callable[[], dict[str, Any]],
         start_time_us: int = 0,
         fleet: FleetCommands | None = None,
+        catalogs: SystemCatalogs = INITIAL,
     ) -> None:
         self.storage = storage
         self.volume = storage.volume
         self.txns = storage.txns
         self._locks = storage.locks
-        self.catalog = Catalog(storage)
-        self.sequences = Sequences(storage)
+        self.catalog = Catalog(storage, catalogs)
+        self.sequences = Sequences(storage, catalogs)
         self.ddl = Ddl(self)
+        self.databases: Databases
+        """those of the volume; set by ``Databases``"""
         self.in_recovery = False
         self.start_time_us = start_time_us
         self._status = status
@@ -81,6 +87,10 @@ class Engine:
         finally:
             session.txn = None
             self.txns.abort(txn)
+
+    def connecting(self, database: str, role: int, superuser: bool) -> AbstractContextManager[Engine]:
+        """See ``session.engine.Engine.connecting``."""
+        return self.databases.connecting(database, role, superuser)
 
     def begin_statement(self, session: Any) -> ExecContext:
         """The context of the session's next statement, with a snapshot of now."""

@@ -27,6 +27,7 @@ from aurora.stalls import Heartbeat, stalls_of_running_loop
 from compute_node.access.storage import Storage
 from compute_node.access.vacuum import AUTOVACUUM_NAP_S, AutoVacuum
 from compute_node.catalog import bootstrap
+from compute_node.catalog.databases import Databases
 from compute_node.config import Config
 from compute_node.engine import Engine
 from compute_node.hub import HUB
@@ -98,6 +99,7 @@ class ComputeServer:
             await HUB.call(bootstrap.install, volume)
         engine = self.engine = await HUB.call(self._open_engine, arena, volume)
         self._wire = Server(engine, _Authenticator(engine, config.password), self._wire_config(), now_us)
+        engine.databases.sessions = lambda: list(self._wire.sessions.values()) if self._wire is not None else []
         await self._wire.start()
         self._measure(volume, engine, self._wire)
         self._tasks.append(asyncio.ensure_future(self._autovacuum(engine.storage)))
@@ -124,7 +126,9 @@ class ComputeServer:
         storage = Storage(arena, volume)
         storage.mtr.verify = self.config.verify_redo
         volume.siblings = storage.txns.by_xid.__len__
-        engine = Engine(storage, self.status, now_us(), FleetCommands(volume, member_at))
+        started, fleet = now_us(), FleetCommands(volume, member_at)
+        databases = Databases(storage, lambda catalogs: Engine(storage, self.status, started, fleet, catalogs))
+        engine: Engine = databases.initial
         orphans = storage.orphans()
         if not volume.read_only:
             storage.reclaim(orphans)

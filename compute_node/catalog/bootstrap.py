@@ -31,6 +31,7 @@ from aurora.errors import DataCorrupted, InvariantViolation
 from aurora.ids import FIRST_LSN
 from aurora.kernels import arena as arena_kernel
 from aurora.page import HEADER_BYTES, OFF_LOWER, PAGE_BYTES
+from compute_node.access.extents import file_pages
 from compute_node.access.memory_volume import MemoryVolume
 from compute_node.access.methods import build_index
 from compute_node.access.storage import Storage
@@ -228,6 +229,17 @@ def install(volume: Any) -> int:
             volume.flush_soon("install")
     volume.wait_durable(last)
     return int(last)
+
+
+def image_files() -> dict[int, list[bytes]]:
+    """The pages of each relation file of a new volume, by block."""
+    volume = MemoryVolume()
+    for page_no, ops in read_image(load_image()):
+        volume.log.append(page_no, 0, ops, _FLAG_CPL)
+    volume.advance()
+    return {
+        relfile: [bytes(volume.pages[page]) for page in pages] for relfile, pages in file_pages(volume.pages).items()
+    }
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ Invariants: ``version`` never repeats; a view of a transaction's own layer is ne
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -38,6 +39,9 @@ def split_path(text: str) -> list[str]:
     return names
 
 
+_VERSIONS = itertools.count(1)
+
+
 class Catalog:
     """One database's catalog: shared layer, version, and who sees what.
 
@@ -51,10 +55,9 @@ class Catalog:
         self._reader = CatalogReader(storage, None, catalogs)
         self.others: Callable[[], Iterable[Catalog]] = tuple
         """the catalogs of the other open databases, which share some tables with this one"""
-        self._next_version = 2
-        self._shared = CatalogLayer(self._reader, 1)
-        self.version = 1
+        self.version = self.new_version()
         """moves on with every committed catalog change"""
+        self._shared = CatalogLayer(self._reader, self.version)
         self._stored_settings: tuple[CatalogLayer, dict[tuple[int, int], list[str]]] | None = None
         self.changed_lsn = 0
         """commit LSN of the last catalog change: what depends on it may not be shown before it is durable"""
@@ -109,9 +112,9 @@ class Catalog:
         return txn.catalog  # type: ignore[no-any-return]
 
     def new_version(self) -> int:
-        """A version that nothing has had yet."""
-        self._next_version += 1
-        return self._next_version
+        """A version that nothing has had yet, in no database: plans are kept under a database's name, and another may
+        have had that name."""
+        return next(_VERSIONS)
 
     def committed(self, change: Change, commit_lsn: int) -> None:
         """A transaction that changed the catalog has committed: everybody sees a new state from now on."""

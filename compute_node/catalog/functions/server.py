@@ -57,21 +57,19 @@ def total_size(call: Call, oid: int) -> int | None:
 
 
 def database_size(call: Call, database: int | str) -> int | None:
-    """pg_database_size: everything in the volume belongs to the one database in use."""
+    """pg_database_size: the relation files that are its own; shared catalogs are in none."""
     key = {"oid": database} if isinstance(database, int) else {"datname": database}
     record = call.reader.one("pg_database", **key)
     if record is None:
         if isinstance(database, str):
             raise InvalidCatalogName(f'database "{database}" does not exist')
         return None
-    if record.datname != call.session.database:
-        return 0
-    return sum(int(file.map.blocks) for file in call.engine.storage.extents.files.values()) * _PAGE_BYTES
+    return sum(_bytes(call, relfile) for relfile in call.engine.databases.files(int(record.oid)))
 
 
 def tablespace_size(call: Call, _tablespace: int | str) -> int:
     """pg_tablespace_size: there is one."""
-    return database_size(call, call.session.database) or 0
+    return sum(int(file.map.blocks) for file in call.engine.storage.extents.files.values()) * _PAGE_BYTES
 
 
 def filenode(call: Call, oid: int) -> int | None:
@@ -342,18 +340,6 @@ def find_role(call: Call, name: str) -> int | None:
     return None if role is None else role.oid
 
 
-def check_database(call: Call, name: str) -> int:
-    """A new connection's database: 3D000 when there is none, 55000 when it takes no connections."""
-    record = call.engine.catalog.database(name)
-    if record is None:
-        raise InvalidCatalogName(f'database "{name}" does not exist', severity="FATAL")
-    if not record.datallowconn:
-        raise ObjectNotInPrerequisiteState(
-            f'database "{name}" is not currently accepting connections', severity="FATAL"
-        )
-    return int(record.oid)
-
-
 def stored_settings(call: Call, database: str, role: int) -> list[tuple[str, str]]:
     """What ALTER SYSTEM, DATABASE and ROLE have set for a new session, the strongest last."""
     record = call.engine.catalog.database(database)
@@ -482,7 +468,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "current_xid": current_xid,
     "wal_lsn": lambda call: int(call.engine.storage.log.next_lsn),
     "find_role": find_role,
-    "check_database": check_database,
     "discard": discard,
     "stored_settings": stored_settings,
     "role_is_superuser": role_is_superuser,

@@ -1,8 +1,9 @@
 """The shape of the system catalogs: recorded facts → descriptors that need no catalog to be read.
 
 Input: the JSON files beside this module (made by ``record``). Output: ``CATALOGS``, by relation name, and
-``SYSTEM_VIEWS``. Every system catalog and its indexes are mapped relations: in the initial database their relfile is their OID, for
-ever, so the first read of a volume needs nothing but this module; ``SystemCatalogs`` are those of another database. Source: PostgreSQL manual, ch. 53 "System Catalogs".
+``SYSTEM_VIEWS``. Every system catalog and its indexes are mapped relations: in the initial database their relfile is
+their OID, for ever, so the first read of a volume needs nothing but this module; ``SystemCatalogs`` are those of
+another database. Source: PostgreSQL manual, ch. 53 "System Catalogs".
 """
 
 from __future__ import annotations
@@ -226,6 +227,7 @@ class SystemCatalogs:
 
     def __init__(self, database: int = INITIAL_DATABASE, relfiles: Mapping[int, int] | None = None) -> None:
         self.database = database
+        self.relfiles: Mapping[int, int] = dict(zip(MAPPED, MAPPED, strict=True)) if relfiles is None else relfiles
         self.tables: Mapping[str, CatalogTable] = CATALOGS
         self.by_oid: Mapping[int, CatalogTable] = CATALOGS_BY_OID
         if relfiles is not None:
