@@ -21,6 +21,8 @@ class SqlError(Exception):
     """
 
     sqlstate: ClassVar[str] = "XX000"
+    routine: str | None = None
+    """where PostgreSQL raises it, for errors that drivers know by this; None: where this code does"""
     row: int | None = None
     """of a batch of rows: the index of the one that it is about"""
 
@@ -121,6 +123,7 @@ InvalidAuthorizationSpecification = _condition("28000", "InvalidAuthorizationSpe
 InvalidPassword = _condition("28P01", "InvalidPassword")
 DependentObjectsStillExist = _condition("2BP01", "DependentObjectsStillExist")
 InvalidCursorName = _condition("34000", "InvalidCursorName")
+InvalidTransactionTermination = _condition("2D000", "InvalidTransactionTermination")
 InvalidSavepoint = _condition("3B001", "InvalidSavepoint")
 InvalidCatalogName = _condition("3D000", "InvalidCatalogName")
 InvalidSchemaName = _condition("3F000", "InvalidSchemaName")

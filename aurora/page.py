@@ -42,3 +42,4 @@ class PageKind(IntEnum):
     HEAP = 3
     BTREE = 4
     CLOG = 5
+    HASH = 6

@@ -19,14 +19,15 @@ from compute_node.catalog.ddl import Ddl
 from compute_node.catalog.ddl.sequence import Sequences
 from compute_node.catalog.functions import advisory, catalog_function
 from compute_node.catalog.permissions import check_required
-from compute_node.catalog.view import Trace, still_true
+from compute_node.catalog.view import CatalogView, Trace, still_true
 from compute_node.exec.context import ExecContext
 from compute_node.exec.copy_target import CopyTarget, input_columns
 from compute_node.exec.executable import Executable, build
 from compute_node.exec.explain import Explanation
+from compute_node.exec.row_expressions import RowExpressions
 from compute_node.exec.statement_locks import statement_locks
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.relations.schema import INITIAL, SystemCatalogs
+from compute_node.relations.schema import INITIAL, ROLE_POSTGRES, SystemCatalogs
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.dml import refuse_catalog
 from compute_node.sql.analyze.stored import default_of
@@ -74,6 +75,12 @@ class Engine:
         self._status = status
         self._fleet = fleet
         self.snapshot = storage.txns.snapshot
+        self.row_expressions = RowExpressions(storage, self._neutral_view)
+        storage.compile_row_expression = self.row_expressions.compile
+
+    def _neutral_view(self) -> CatalogView:
+        """The committed catalog as no session in particular sees it."""
+        return self.catalog.make_view(self.catalog.shared(), "", "postgres", ROLE_POSTGRES)
 
     def end_session(self, session: Any) -> None:
         """The client is gone and its transaction ended: drop the session's temporary relations, release its locks."""
@@ -92,10 +99,11 @@ class Engine:
         """See ``session.engine.Engine.connecting``."""
         return self.databases.connecting(database, role, superuser)
 
-    def begin_statement(self, session: Any) -> ExecContext:
-        """The context of the session's next statement, with a snapshot of now."""
+    def begin_statement(self, session: Any, snapshot: Any = None) -> ExecContext:
+        """The context of the session's next statement, with that snapshot or one of now."""
         txn = session.txn
-        return ExecContext(session, txn, self.snapshot(txn), session.env, self.storage, self.catalog)
+        reading = self.snapshot(txn) if snapshot is None else snapshot
+        return ExecContext(session, txn, reading, session.env, self.storage, self.catalog)
 
     def lock_relations(self, session: Any, locks: WeakLocks) -> bool:
         """Take a statement's relation locks for the session's transaction; may wait. False: the catalog has changed
@@ -118,10 +126,18 @@ class Engine:
         self, node: Any, session: Any, param_types: list[int], source: str, lifted: dict[int, int] | None
     ) -> tuple[PlannedStmt, Any]:
         given = list(param_types)
+        slots, decisive = lifted or {}, set[int]()
         while True:
             version = self.catalog.version
             view = self.catalog.view(session).traced()
-            planned = plan(analyze(node, view, param_types, source, lifted, session), view, session.settings)
+            planned = plan(analyze(node, view, param_types, source, slots, session), view, session.settings)
+            if found := {offset for offset, slot in slots.items() if slot in planned.decisive_slots}:
+                # Their values decide whether an index can be used: they stay literals.
+                decisive |= found
+                slots = {offset: slot for offset, slot in slots.items() if offset not in found}
+                param_types[:] = given
+                continue
+            planned.kept_literals |= decisive
             if not planned.read_only and session.txn is not None and session.txn.read_only:
                 raise ReadOnlySqlTransaction(f"cannot execute {planned.command.upper()} in a read-only transaction")
             if session.txn is None or (

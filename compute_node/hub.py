@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Final
 
@@ -81,6 +82,7 @@ class Hub:
         self._main: greenlet.greenlet | None = None
         self._idle: list[greenlet.greenlet] = []
         self._waiting: dict[greenlet.greenlet, Waiter] = {}
+        self._shielded: set[greenlet.greenlet] = set()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -152,9 +154,10 @@ class Hub:
         return waiter.value
 
     def interrupt(self, target: greenlet.greenlet, error: BaseException) -> bool:
-        """Fail what ``target`` waits on, so that it goes on with ``error``; False when it waits on nothing."""
+        """Fail what ``target`` waits on, so that it goes on with ``error``; False when it waits on nothing, or for
+        something that has to come to its end."""
         waiter = self._waiting.get(target)
-        if waiter is None:
+        if waiter is None or target in self._shielded:
             return False
         if waiter.done:
             if waiter.takes_late_error:
@@ -163,6 +166,20 @@ class Hub:
             return False
         waiter.fail(error)
         return True
+
+    @contextmanager
+    def shield(self) -> Iterator[None]:
+        """What runs inside has to come to its end: no ``interrupt`` until then. A rollback that a cancel cut short
+        would leave its locks to nobody."""
+        me = greenlet.getcurrent()
+        if me in self._shielded:
+            yield
+            return
+        self._shielded.add(me)
+        try:
+            yield
+        finally:
+            self._shielded.discard(me)
 
     def current(self) -> greenlet.greenlet:
         """The greenlet that asks, for ``interrupt``."""
@@ -173,6 +190,7 @@ class Hub:
         for waiting in list(self._waiting):
             waiting.throw(greenlet.GreenletExit)
         self._waiting.clear()
+        self._shielded.clear()
         self._idle.clear()
 
     def waiting_stacks(self) -> list[str]:

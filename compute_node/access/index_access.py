@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from aurora.errors import InvariantViolation, NotSupported, SqlError, UniqueViolation
 from compute_node.access.read_ahead import FIRST_PAGES
+from compute_node.access.stored import resolved
 from compute_node.relations.access_methods import AccessMethod
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.txn.transaction import Txn
@@ -38,6 +39,15 @@ def equality_keys(values: Sequence[Any], strategy: int = 3) -> list[ScanKey]:
     return [ScanKey(column, strategy, value) for column, value in enumerate(values)]
 
 
+class RowExpression(NamedTuple):
+    """A compiled expression of an index: its value for a whole row, the columns it reads (0: the whole row), and the
+    text that messages show."""
+
+    value: Callable[[Row], Any]
+    attnos: frozenset[int]
+    shown: str
+
+
 class RowKeys:
     """From a row to its key in one index: columns, expressions over the row, and the predicate of a partial index."""
 
@@ -47,17 +57,23 @@ class RowKeys:
         self._expressions: list[Callable[[Row], Any]] = []
         self._predicate: Callable[[Row], Any] | None = None
         used = {attno for attno in desc.columns if attno > 0}
+        shown: list[str] = []
         if not self.is_plain:
             compile_row = storage.compile_row_expression
             if compile_row is None:
                 raise NotSupported("indexes on expressions and partial indexes are not supported")
             for text in desc.expressions:
-                function, attnos = compile_row(table, text)
-                self._expressions.append(function)
-                used |= attnos
+                expression = compile_row(table, text)
+                self._expressions.append(expression.value)
+                shown.append(f"({expression.shown})" if text.startswith("(") else expression.shown)
+                used |= expression.attnos
             if desc.predicate is not None:
-                self._predicate, attnos = compile_row(table, desc.predicate)
-                used |= attnos
+                predicate = compile_row(table, desc.predicate)
+                self._predicate = predicate.value
+                used |= predicate.attnos
+        texts = iter(shown)
+        self.names = [table.columns[attno - 1].name if attno else next(texts) for attno in desc.columns]
+        """the key columns as messages name them"""
         self.attnos = frozenset(used)
         """the columns on which the row's entries depend; 0: on all of them"""
         self.columns = tuple(desc.columns) if self.is_plain else tuple(range(1, len(table.columns) + 1))
@@ -93,7 +109,7 @@ class HeapReader:
         found, toast = self._rows(snapshot, tids, proj), self._table.toast
         if toast is None or not proj.eager:
             return found
-        return (part for rows in found for part in toast.resolved(rows, proj.eager))
+        return (part for rows in found for part in resolved(rows, proj.eager))
 
     def _rows(self, snapshot: Any, tids: list[int], proj: Any) -> Iterator[list[Row]]:
         rows = self._fetch_many(snapshot, tids, proj)
@@ -193,22 +209,26 @@ class IndexAccess(ABC):
 
     # Errors
 
-    def violation(self, key: Row) -> SqlError:
-        """The 23505 of a key."""
+    def violation(self, key: Row, txn: Txn | None = None) -> SqlError:
+        """The 23505 of a key, which is not shown to a user who may not read its columns."""
         desc = self.desc
-        shown = ", ".join(self._text(position, value) for position, value in enumerate(key))
+        detail = None
+        if txn is None or self._is_readable(txn):
+            shown = ", ".join(self._text(position, value) for position, value in enumerate(key))
+            detail = f"Key ({', '.join(self.keys.names)})=({shown}) already exists."
         return UniqueViolation(
             f'duplicate key value violates unique constraint "{desc.name}"',
-            detail=f"Key ({', '.join(self._column_texts())})=({shown}) already exists.",
+            detail=detail,
             schema=self.table.desc.schema,
             table=self.table.desc.name,
             constraint=desc.name,
         )
 
-    def _column_texts(self) -> list[str]:
-        texts = iter(self.desc.expressions)
-        columns = self.table.desc.columns
-        return [columns[attno - 1].name if attno else next(texts) for attno in self.desc.columns]
+    def _is_readable(self, txn: Txn) -> bool:
+        if txn.session is None:
+            return True
+        columns = txn.session.catalog_function("readable_columns", self.table.desc.oid)
+        return columns is None or all(attno in columns for attno in self.desc.columns)
 
     def _text(self, position: int, value: Any) -> str:
         if value is None:

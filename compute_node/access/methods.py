@@ -11,11 +11,12 @@ from typing import Any
 
 from aurora.errors import NotSupported
 from compute_node.access.btree.index import BTreeIndex
+from compute_node.access.hash.index import HashIndex
 from compute_node.access.index_access import IndexAccess
 from compute_node.relations.descriptors import IndexDesc
 from compute_node.txn.transaction import Txn
 
-IMPLEMENTATIONS: dict[str, type[IndexAccess]] = {each.method.name: each for each in (BTreeIndex,)}
+IMPLEMENTATIONS: dict[str, type[IndexAccess]] = {each.method.name: each for each in (BTreeIndex, HashIndex)}
 
 
 def open_index(table: Any, desc: IndexDesc) -> IndexAccess:

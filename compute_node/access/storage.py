@@ -17,6 +17,7 @@ from aurora.page import PAGE_BYTES
 from compute_node.access.cache import PageCache
 from compute_node.access.extents import Extents, RelationFile
 from compute_node.access.give_back import give_back
+from compute_node.access.index_access import RowExpression
 from compute_node.access.superblock import Superblock
 from compute_node.access.vacuum import VacuumStats, vacuum
 from compute_node.hub import HUB
@@ -26,8 +27,8 @@ from compute_node.txn.manager import TransactionManager
 from compute_node.txn.transaction import Txn
 from compute_node.types.registry import PgType, TypeEnv
 
-RowCompiler = Callable[[RelationDesc, str], tuple[Callable[[tuple[Any, ...]], Any], frozenset[int]]]
-"""SQL text over a relation's columns → function of a whole row, and the columns that it reads (0: the whole row)"""
+RowCompiler = Callable[[RelationDesc, str], RowExpression]
+"""SQL text over a relation's columns → its function of a whole row"""
 
 CLOG_RELFILE = 2
 METADATA_REDO_BYTES = 16_384

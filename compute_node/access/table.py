@@ -20,13 +20,15 @@ from compute_node.access.index_access import IndexAccess
 from compute_node.access.keys import row_codec
 from compute_node.access.methods import open_index
 from compute_node.access.read_ahead import ReadAhead
-from compute_node.access.toast import LAZY, Toaster
+from compute_node.access.stored import LAZY, resolved, resolved_row
+from compute_node.access.toast import Toaster
 from compute_node.access.vacuum_truncate import is_empty
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.txn.locks import FOR_KEY_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE, NOWAIT, SKIP_LOCKED, WAIT
 from compute_node.txn.transaction import Txn
 
 Row = tuple[Any, ...]
+Compute = Callable[[Row], Sequence[Any] | None]
 
 WRITE_REDO_BYTES = 2 * PAGE_BYTES
 """Log space reserved for one row's heap change: at most two page images' worth."""
@@ -135,7 +137,7 @@ class Table:
                         ahead.missed(at)
                     self._load(rows)
                 if toast is not None and codec.handles != handles:
-                    yield from toast.resolved(rows, proj.eager)
+                    yield from resolved(rows, proj.eager)
                 elif rows:
                     yield rows
         finally:
@@ -151,7 +153,7 @@ class Table:
             elif row is None or self.toast is None:
                 return row  # type: ignore[no-any-return]
             else:
-                return self.toast.row(row, proj.eager)
+                return resolved_row(row, proj.eager)
 
     # Inserting
 
@@ -279,7 +281,8 @@ class Table:
         self, txn: Txn, snapshot: Any, tid: int, proj: Any, strength: int, wait: str = WAIT, turn: Any = None
     ) -> tuple[tuple[int, int, int, Any] | None, Any]:
         """Wait until nobody else is changing the row or holds it against ``strength``: the ``OK`` probe (None: the
-        row is gone) and the row's queue, if this transaction had its turn there. Errors: 40001, 40P01, 55P03."""
+        row is gone) and the row's queue, if this transaction had its turn there. A change that leaves the key alone is
+        no obstacle to FOR KEY SHARE: the probe is ``BUSY`` then. Errors: 40001, 40P01, 55P03."""
         try:
             while True:
                 found = self._probe(tid, snapshot, proj, txn.follow)
@@ -295,7 +298,7 @@ class Table:
                 if code in (GONE, SELF):
                     return None, turn
                 blockers = None
-                if code == OK:
+                if code == OK or (strength == FOR_KEY_SHARE and not self._key_is_changing(at)):
                     blockers = self._locks.row_blockers(txn, self.relfile, at, strength) if self._locks.rows else None
                     if not blockers:
                         return found, turn
@@ -303,10 +306,10 @@ class Table:
                     return None, turn
                 if wait == NOWAIT:
                     raise LockNotAvailable(f'could not obtain lock on row in relation "{self.name}"')
-                if code == BUSY:
-                    turn = self._locks.wait_for_row(txn, self.relfile, at, extra, self.name, turn)
-                elif blockers:
+                if blockers:
                     turn = self._locks.wait_for_lockers(txn, self.relfile, at, blockers, self.name, turn)
+                else:
+                    turn = self._locks.wait_for_row(txn, self.relfile, at, extra, self.name, turn)
         except BaseException:
             if turn is not None:
                 self._locks.turn_over(turn)
@@ -320,17 +323,17 @@ class Table:
         snapshot: Any,
         tid: int,
         changed: tuple[int, ...],
-        compute: Callable[[Row], Sequence[Any] | None],
+        compute: Compute,
         needed: tuple[int, ...],
+        recheck: Callable[[int, Row], Compute | None] | None = None,
     ) -> int | None:
         """Update the row whose version ``tid`` the snapshot sees: ``compute`` gets the columns ``needed`` of its
-        newest version and gives the new values of ``changed``, or None when the row no longer qualifies. The new tid,
-        None when not updated. Errors: 23505, 40001, 40P01, 54000, 55P03."""
+        newest version and gives the new values of ``changed``, or None when the row no longer qualifies. ``recheck``
+        is asked when that version (tid, columns) is newer than the snapshot: it gives the function to take instead, or
+        None. The new tid, None when not updated. Errors: 23505, 40001, 40P01, 54000, 55P03."""
         plan = self._plans.get((changed, needed))
         if plan is None:
             plan = self._plans[changed, needed] = UpdatePlan(self, changed, needed)
-        if self.toast is not None:
-            compute = self._resolving(compute, plan.projection)
         self._reserve(WRITE_REDO_BYTES)
         found = self._probe(tid, snapshot, plan.projection, txn.follow)
         entry = None
@@ -340,7 +343,9 @@ class Table:
                     found, entry = self._settle(txn, snapshot, tid, plan.projection, plan.strength, WAIT, entry)
                     if found is None:
                         return None
-                values = compute(found[3])
+                row = found[3] if self.toast is None else self._resolved(found[3], plan.projection)
+                again = compute if not found[2] or recheck is None else recheck(found[1], row)
+                values = None if again is None else again(row)
                 if values is None:
                     return None
                 at = found[1]
@@ -363,12 +368,9 @@ class Table:
             self._enter(txn, new_tid, plan)
         return new_tid
 
-    def _resolving(self, compute: Callable[[Row], Any], proj: Any) -> Callable[[Row], Any]:
-        """``compute`` with values in place of the handles that the projection may give."""
-        toast, eager = self.toast, proj.eager
-        if toast is None or not eager:
-            return compute
-        return lambda row: compute(toast.row(row, eager))
+    def _resolved(self, row: Row, proj: Any) -> Row:
+        """The row with values in place of the handles that the projection may give."""
+        return row if self.toast is None or not proj.eager else resolved_row(row, proj.eager)
 
     def _update_elsewhere(self, txn: Txn, tid: int, plan: UpdatePlan, values: Sequence[Any], outcome: int) -> int:
         """Go on with an update whose page was missing or full, or whose new version is too long: TOAST, prune, else put
@@ -455,19 +457,17 @@ class Table:
         return self.update_columns(txn, snapshot, tid, changed, compute, self._every)
 
     def delete(
-        self, txn: Txn, snapshot: Any, tid: int, recheck: Callable[[Row], bool], needed: tuple[int, ...]
+        self, txn: Txn, snapshot: Any, tid: int, recheck: Callable[[Row, int], bool], needed: tuple[int, ...]
     ) -> bool:
-        """Delete the row whose version ``tid`` the snapshot sees; ``recheck`` gets the columns ``needed`` of a
-        version newer than that. Whether it was deleted. Errors: 40001, 40P01, 55P03."""
+        """Delete the row whose version ``tid`` the snapshot sees; ``recheck`` gets the columns ``needed`` and the tid
+        of a version newer than that. Whether it was deleted. Errors: 40001, 40P01, 55P03."""
         proj = self.projection(needed, False)
-        if self.toast is not None:
-            recheck = self._resolving(recheck, proj)
         self._reserve(WRITE_REDO_BYTES)
         entry = None
         try:
             while True:
                 found, entry = self._settle(txn, snapshot, tid, proj, FOR_UPDATE, WAIT, entry)
-                if found is None or (found[2] and not recheck(found[3])):
+                if found is None or (found[2] and not recheck(self._resolved(found[3], proj), found[1])):
                     return False
                 at = found[1]
                 xid = txn.write_xid or self._assign(txn)
@@ -485,41 +485,74 @@ class Table:
             if entry is not None:
                 self._locks.turn_over(entry)
 
-    def lock(self, txn: Txn, snapshot: Any, tid: int, strength: int | str, wait: str = WAIT) -> tuple[int, Row] | None:
-        """Lock the row whose version ``tid`` the snapshot sees: the newest version's tid and whole row, None when it
-        is gone (or is locked, with ``wait`` "skip"). ``strength`` as SQL writes it ("update", "no key update",
-        "share", "key share") or 3–0. Errors: 40001, 40P01, 53200, 55P03."""
+    def lock(
+        self, txn: Txn, snapshot: Any, tid: int, strength: int | str, wait: str = WAIT
+    ) -> tuple[int, Row, bool] | None:
+        """Lock the row whose version ``tid`` the snapshot sees: ``(tid, whole row, moved)`` of the version that the
+        lock is for, ``moved`` when it is newer than the snapshot's; None when the row is gone (or is locked, with
+        ``wait`` "skip"). ``strength`` as SQL writes it ("update", "no key update", "share", "key share") or 3–0.
+        Errors: 40001, 40P01, 53200, 55P03."""
         level = STRENGTHS[strength] if isinstance(strength, str) else strength
         wait = WAIT if wait == "block" else wait
         if level == FOR_KEY_SHARE:
-            row = self._lock_beside_update(txn, snapshot, tid)
-            if row is not None:
-                return row
+            versions = self._versions(tid, snapshot)
+            if versions and not self._key_is_held(txn, versions):
+                row = self.fetch(snapshot, tid, self._every)
+                if row is not None:
+                    self._hold(txn, versions, level, None)
+                    return tid, row, False
         proj = self.projection(self._every, False)
         found, entry = self._settle(txn, snapshot, tid, proj, level, wait)
         try:
             if found is None:
                 return None
-            if not txn.write_xid:
-                self._assign(txn)
-            self._locks.hold_row(txn, self.relfile, found[1], level, entry)
-            return found[1], found[3] if self.toast is None else self.toast.row(found[3], proj.eager)
+            code, at, lsn, row = found
+            if code == BUSY:
+                row = self.fetch(self.storage.txns.latest_snapshot(txn), at, self._every)
+                versions = self._versions(at, snapshot)
+                if row is None or not versions:
+                    raise SerializationFailure("could not serialize access due to concurrent update")
+                self._hold(txn, versions, level, entry)
+            else:
+                self._hold(txn, [at], level, entry)
+                row = self._resolved(row, proj)
+            return at, row, lsn != 0
         finally:
             if entry is not None:
                 self._locks.turn_over(entry)
 
-    def _lock_beside_update(self, txn: Txn, snapshot: Any, tid: int) -> tuple[int, Row] | None:
-        """FOR KEY SHARE of a row that another transaction is updating without changing its key."""
-        proj = self.projection(self._every, False)
-        found = self._probe(tid, snapshot, proj, txn.follow)
-        if type(found) is int or found[0] != BUSY or self.heap.key_is_changing(found[1]):
-            return None
-        if self._locks.row_blockers(txn, self.relfile, found[1], FOR_KEY_SHARE):
-            return None
-        row = self.fetch(snapshot, found[1], self._every)
-        if row is None:
-            return None
+    def _hold(self, txn: Txn, versions: list[int], level: int, entry: Any) -> None:
         if not txn.write_xid:
             self._assign(txn)
-        self._locks.hold_row(txn, self.relfile, found[1], FOR_KEY_SHARE)
-        return found[1], row
+        self._locks.hold_row(txn, self.relfile, versions, level, entry)
+
+    def _key_is_held(self, txn: Txn, versions: list[int]) -> bool:
+        """Whether somebody holds one of a row's versions FOR UPDATE."""
+        locks = self._locks
+        return bool(locks.rows) and any(locks.row_blockers(txn, self.relfile, at, FOR_KEY_SHARE) for at in versions)
+
+    def _key_is_changing(self, tid: int) -> bool:
+        while (changing := self.heap.key_is_changing(tid)) < 0:
+            self._load(-changing)
+        return bool(changing)
+
+    def _versions(self, tid: int, snapshot: Any) -> list[int] | None:
+        """The version ``tid`` and those after it, committed or not, as long as none of them changes the key or deletes
+        the row: what FOR KEY SHARE locks. None when one does, or this transaction itself changed the row."""
+        proj = self.projection((), False)
+        versions = [tid]
+        while True:
+            at = versions[-1]
+            found = self._probe(at, snapshot, proj, False)
+            if type(found) is int:
+                self._load(found)
+                continue
+            if found[0] == OK:
+                return versions
+            if (found[0] == SELF and len(versions) == 1) or self._key_is_changing(at):
+                return None
+            while (following := self.heap.successor(at)) < 0:
+                self._load(-following)
+            if not following:
+                return None
+            versions.append(following)

@@ -27,13 +27,10 @@ from aurora.kernels import tuples as tuples_kernel
 from aurora.kernels.python.heap import RETRY
 from aurora.kernels.python.tuples import METHOD_LZ4, METHOD_PGLZ, METHOD_PLAIN, POINTER_BYTES
 from compute_node.access.index_access import ScanKey
+from compute_node.access.stored import LAZY, Row, Toasted
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.txn.transaction import Txn
-
-Row = tuple[Any, ...]
-Toasted: Any = tuples_kernel.Toasted
-LAZY: int = tuples_kernel.LAZY
 
 TUPLE_BYTES_TARGET = 2032
 """PostgreSQL's TOAST_TUPLE_THRESHOLD and default toast_tuple_target."""
@@ -48,8 +45,6 @@ VALUE_ID_MAX = 0xFFFFFFFF
 DELETE_REDO_BYTES = 256
 WORKER_BYTES_MIN = 1 << 18
 """A longer value is (de)compressed in a worker thread."""
-BATCH_BYTES = 8 << 20
-"""A scan gives its rows in batches of about so many resolved bytes."""
 METHODS = {"pglz": METHOD_PGLZ, "lz4": METHOD_LZ4}
 METHOD_LETTERS = {"p": METHOD_PGLZ, "l": METHOD_LZ4}
 METHOD_NAMES = {METHOD_PGLZ: "pglz", METHOD_LZ4: "lz4"}
@@ -124,6 +119,7 @@ class Toaster:
         self._storage = table.storage
         self._heap = table.heap
         self._codec = table.codec
+        self._codec.reader = self
         self._load = table.storage.cache.load
         self._desc: RelationDesc = table.desc
         self._toast: RelationDesc = table.desc.toast
@@ -147,31 +143,6 @@ class Toaster:
         return self._storage.table(self._toast)
 
     # Reading
-
-    def resolved(self, rows: list[Row], positions: Sequence[int]) -> Iterator[list[Row]]:
-        """The rows with values in place of the handles at ``positions``, in batches of bounded size."""
-        part: list[Row] = []
-        size = 0
-        for row in rows:
-            for at in positions:
-                if type(row[at]) is Toasted:
-                    size += row[at].raw_bytes
-            if part and size > BATCH_BYTES:
-                yield part
-                part, size = [], 0
-            part.append(self.row(row, positions))
-        if part:
-            yield part
-
-    def row(self, row: Row, positions: Sequence[int]) -> Row:
-        """One row with values in place of the handles at ``positions``."""
-        cells: list[Any] | None = None
-        for at in positions:
-            if type(row[at]) is Toasted:
-                if cells is None:
-                    cells = list(row)
-                cells[at] = self.value(row[at])
-        return row if cells is None else tuple(cells)
 
     def value(self, handle: Any) -> Any:
         """The SQL value of a handle."""

@@ -171,6 +171,9 @@ def _types(out: dict[str, list[Row]], io: dict[str, Any]) -> None:
 
 def _functions(out: dict[str, list[Row]], io: dict[str, Any]) -> None:
     for item in REGISTRY.functions.values():
+        if not item.namespace:
+            # One that only analysis puts into plans.
+            continue
         out["pg_proc"].append(_function_row(item))
         if item.kind == "a":
             aggregate = REGISTRY.aggregates[item.oid]

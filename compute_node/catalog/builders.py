@@ -35,9 +35,10 @@ def class_row(
     rows: float = -1.0,
     pages: int = 0,
     options: list[str] | None = None,
+    access_method: int = BTREE_AM,
     toast: int = 0,
 ) -> Row:
-    """A pg_class row. ``kind``: r, t, i, v or S."""
+    """A pg_class row. ``kind``: r, t, i, v or S; ``access_method`` is an index's."""
     is_heap = kind in "rt"
     return make_row(
         "pg_class",
@@ -47,7 +48,7 @@ def class_row(
             "relnamespace": namespace,
             "reltype": row_type,
             "relowner": owner,
-            "relam": HEAP_AM if is_heap else BTREE_AM if kind == "i" else 0,
+            "relam": HEAP_AM if is_heap else access_method if kind == "i" else 0,
             "relfilenode": relfile,
             "relpages": pages,
             "reltuples": rows,

@@ -15,6 +15,7 @@ from compute_node.catalog.layer import CatalogLayer, Change, Role
 from compute_node.catalog.rows import CatalogReader, CatalogRows, Record
 from compute_node.catalog.view import CatalogView
 from compute_node.relations.schema import CATALOGS, INITIAL, NAMESPACE_CATALOG, SystemCatalogs
+from compute_node.types.acl import USAGE
 
 TEMP_SCHEMA = "temp_schema"
 """key of ``session.extra`` for the name of the session's schema of temporary relations"""
@@ -78,7 +79,7 @@ class Catalog:
     def view(self, session: Any) -> CatalogView:
         """The session's view: the same object as long as neither catalog nor search path change."""
         layer = self.layer(session)
-        key = (session.get_setting("search_path", True), session.user, temp_schema_of(session))
+        key = (session.get_setting("search_path", True), session.user, session.user_oid, temp_schema_of(session))
         view = layer.views.get(key)
         if view is None:
             view = layer.views[key] = self.make_view(layer, *key)
@@ -87,13 +88,19 @@ class Catalog:
     snapshot_for = view
 
     @staticmethod
-    def make_view(layer: CatalogLayer, path_text: str, user: str, temp_schema: str | None = None) -> CatalogView:
-        """A view along ``path_text``: temporary schema and pg_catalog come first unless the path names them."""
+    def make_view(
+        layer: CatalogLayer, path_text: str, user: str, user_oid: int, temp_schema: str | None = None
+    ) -> CatalogView:
+        """A view along ``path_text``: temporary schema and pg_catalog come first unless the path names them; schemas
+        that the user may not use are not on it."""
+        rights = layer.rights(user_oid)
         explicit: list[tuple[str, int]] = []
         for name in split_path(path_text):
             actual = user if name == "$user" else temp_schema if name == "pg_temp" else name
             oid = None if actual is None else layer.namespace_oid(actual)
-            if actual is not None and oid is not None and (actual, oid) not in explicit:
+            if actual is None or oid is None or (actual, oid) in explicit:
+                continue
+            if actual == temp_schema or rights.schema(oid, USAGE):
                 explicit.append((actual, oid))
         creation = explicit[0][0] if explicit else None
         path = list(explicit)
@@ -103,7 +110,7 @@ class Catalog:
             oid = layer.namespace_oid(temp_schema)
             if oid is not None:
                 path.insert(0, (temp_schema, oid))
-        return CatalogView(layer, tuple(path), tuple(name for name, _ in explicit), creation)
+        return CatalogView(layer, tuple(path), tuple(name for name, _ in explicit), creation, user_oid)
 
     def changes(self, txn: Any) -> TxnCatalog:
         """The transaction's own side of the catalog, begun at its first change."""

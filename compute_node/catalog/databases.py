@@ -68,8 +68,13 @@ class Databases:
     def _add(self, catalogs: SystemCatalogs) -> Any:
         engine = self._engines[catalogs.database] = self._make_engine(catalogs)
         engine.databases = self
+        # An index's expressions are compiled with the catalog of its table's database.
+        self._storage.compile_row_expression = self._compile_row
         engine.catalog.others = lambda: [other.catalog for other in list(self._engines.values()) if other is not engine]
         return engine
+
+    def _compile_row(self, relation: RelationDesc, text: str) -> Any:
+        return self.engine(relation.database or INITIAL_DATABASE).row_expressions.compile(relation, text)
 
     @property
     def initial(self) -> Any:
@@ -228,7 +233,7 @@ class Databases:
                 tid for batch in table.scan(snapshot, _EVERY, True) for database, _, _, tid in batch if database == oid
             ]
             for tid in gone:
-                table.delete(txn, snapshot, tid, lambda _: True, ())
+                table.delete(txn, snapshot, tid, lambda row, at: True, ())
             txn.cid += 1
 
     def close(self, oid: int) -> None:

@@ -73,7 +73,7 @@ class CatalogLayer:
     def __init__(self, reader: CatalogReader, version: int) -> None:
         self.reader = reader
         self.version = version
-        self.views: dict[tuple[str, str, str | None], Any] = {}
+        self.views: dict[tuple[str, str, int, str | None], Any] = {}
         """the views made over this layer, by what decides the search path"""
         self._answers: dict[Question, Any] = {}
         self._rights: dict[int, Rights] = {}
@@ -253,8 +253,9 @@ class CatalogLayer:
             nulls_first=tuple(bool(option & _NULLS_FIRST_FLAG) for option in row.indoption),
             key_types=tuple(types[number] for number in range(1, keys + 1)),
             operator_classes=tuple(row.indclass),
+            collations=tuple(row.indcollation),
             included=tuple(row.indkey[keys:]),
-            expressions=_split_expressions(row.indexprs),
+            expressions=split_expressions(row.indexprs),
             predicate=row.indpred,
             nulls_not_distinct=row.indnullsnotdistinct,
             constraint=constraint,
@@ -316,9 +317,17 @@ def role_from_row(row: Record) -> Role:
     )
 
 
-def _split_expressions(text: str | None) -> tuple[str, ...]:
-    """Index expressions are stored one a line."""
-    return () if text is None else tuple(text.split("\n"))
+def split_expressions(text: str | None) -> tuple[str, ...]:
+    """Index expressions are stored one a line; a line may end within a string literal or a quoted name."""
+    if text is None:
+        return ()
+    parts: list[str] = []
+    for line in text.split("\n"):
+        if parts and (parts[-1].count("'") % 2 or parts[-1].count('"') % 2):
+            parts[-1] += "\n" + line
+        else:
+            parts.append(line)
+    return tuple(parts)
 
 
 def _fillfactor(options: list[str] | None) -> int:

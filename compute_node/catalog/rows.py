@@ -166,9 +166,8 @@ class CatalogRows(CatalogReader):
     def delete(self, catalog: str, record: Record) -> None:
         """Remove a row; one that another transaction removed first is as good as removed."""
         self._note(catalog, [record.values])
-        self.storage.table(self.catalogs.tables[catalog].desc).delete(
-            self.txn, self.snapshot(), record.tid, lambda _: True, ()
-        )
+        table = self.storage.table(self.catalogs.tables[catalog].desc)
+        table.delete(self.txn, self.snapshot(), record.tid, lambda row, at: True, ())
         self._advance()
 
     def delete_where(self, catalog: str, **key: Any) -> int:

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
 import compute_node.catalog.system_functions  # noqa: F401  (adds to REGISTRY)
-from aurora.errors import InternalError, InvalidSchemaName, UndefinedObject
+from aurora.errors import InsufficientPrivilege, InternalError, InvalidSchemaName, UndefinedObject
 from compute_node.catalog.layer import CatalogLayer, Question, Role
 from compute_node.catalog.objects import Collation
 from compute_node.catalog.rights import Rights
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_CATALOG
 from compute_node.types import oids
+from compute_node.types.acl import USAGE
 from compute_node.types.registry import REGISTRY, Aggregate, Cast, Function, Operator, OperatorClass, PgType
 
 Trace = dict[Question, Any]
@@ -50,7 +51,12 @@ class CatalogView:
     """One state of the catalog along one search path; see ``sql/catalog_view.CatalogView``."""
 
     def __init__(
-        self, layer: CatalogLayer, path: tuple[tuple[str, int], ...], explicit: tuple[str, ...], creation: str | None
+        self,
+        layer: CatalogLayer,
+        path: tuple[tuple[str, int], ...],
+        explicit: tuple[str, ...],
+        creation: str | None,
+        user: int,
     ) -> None:
         self.layer = layer
         self.version = layer.version
@@ -60,6 +66,8 @@ class CatalogView:
         self.creation_schema = creation
         """where CREATE without a schema puts things; None when the path names no existing schema"""
         self._path = path
+        self._user: int | None = user
+        """whose schemas are used by name; None: whoever wrote the stored text that is being read had the right"""
         self.trace: Trace | None = None
 
     @property
@@ -71,6 +79,12 @@ class CatalogView:
         """The same view, that notes what it is asked in ``trace``."""
         view = copy.copy(self)
         view.trace = {}
+        return view
+
+    def of_stored_text(self) -> CatalogView:
+        """The same view for what the catalog stores as SQL text: its names were allowed when it was stored."""
+        view = copy.copy(self)
+        view._user = None
         return view
 
     def _ask(self, kind: str, *key: Any) -> Any:
@@ -99,7 +113,16 @@ class CatalogView:
         return self._ask("relation", oid)  # type: ignore[no-any-return]
 
     def namespace(self, name: str) -> int:
-        """A schema's OID; 3F000 without one. ``pg_temp`` is the session's own."""
+        """A schema's OID; 3F000 without one, 42501 for one that the user may not use. ``pg_temp`` is the session's
+        own."""
+        oid = self.schema_oid(name)
+        if self._user is not None and oid not in (NAMESPACE_CATALOG, *(each for _, each in self._path)):
+            if not self.rights(self._user).schema(oid, USAGE):
+                raise InsufficientPrivilege(f"permission denied for schema {name}")
+        return oid
+
+    def schema_oid(self, name: str) -> int:
+        """The same, whoever asks."""
         if name == "pg_temp":
             name = next((each for each in self.search_path if each.startswith("pg_temp_")), name)
         oid: int | None = self._ask("namespace", name)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 Assignments = Sequence[tuple[int, ex.Expr]]
+FindAgain = Callable[["ExecContext", Row, int, Row], Row | None]
+"""(context, joined row, tid and columns of the target's newest version) → what the joined row has become, or None"""
 
 
 @dataclass(slots=True)
@@ -51,8 +53,8 @@ def is_volatile(builder: Builder, node: ex.Expr) -> bool:
 class RowChange:
     """The compiled change of one UPDATE (or ON CONFLICT DO UPDATE, whose ``proposed`` row is side 1).
 
-    ``changed``: assigned attnos. ``needed``: attnos that ``compute`` takes. ``uses_joined``: expressions refer to
-    columns of the child's row behind the target's.
+    ``changed``: assigned attnos. ``needed``: attnos that ``compute`` takes (all with ``whole``). ``uses_joined``:
+    expressions refer to columns of the child's row behind the target's.
     """
 
     __slots__ = ("_builder", "_make", "_relation", "_returning", "changed", "needed", "uses_joined")
@@ -66,6 +68,7 @@ class RowChange:
         checks: Sequence[tuple[str, ex.Expr]],
         returning: Sequence[ex.Expr],
         proposed: bool = False,
+        whole: bool = False,
     ) -> None:
         self._builder = builder
         self._relation = relation
@@ -77,7 +80,7 @@ class RowChange:
         self.uses_joined = any(index >= width for index in used | columns_used(returning))
         columns = {index for index in used if index < width}
         columns |= {index for index in columns_used([node for _, node in checks]) if index + 1 not in self.changed}
-        if returning:
+        if returning or whole:
             columns |= set(range(width))
         self.needed = tuple(sorted(index + 1 for index in columns))
         unit = Unit()
@@ -171,12 +174,27 @@ class RowChange:
             lines.append("keep[0] = (r, n)")
         return [*lines, "return n"]
 
-    def apply(self, ctx: ExecContext, table: Any, tid: int, joined: Row | None) -> Outcome:
-        """Update the row at ``tid``, as the snapshot found it."""
+    def apply(
+        self, ctx: ExecContext, table: Any, tid: int, joined: Row | None, find_again: FindAgain | None = None
+    ) -> Outcome:
+        """Update the row at ``tid``, as the snapshot found it. ``find_again``: what a joined row has become, given the
+        target's newest version."""
         keep: list[Any] = [None]
-        compute = self._make(ctx, joined, keep)
+        compute: Callable[[Row], Row | None] = self._make(ctx, joined, keep)
+
+        def recheck(at: int, row: Row) -> Callable[[Row], Row | None] | None:
+            nonlocal joined
+            if find_again is None or joined is None:
+                return compute
+            fresh = find_again(ctx, joined, at, row)
+            if fresh is None:
+                return None
+            joined = fresh
+            again: Callable[[Row], Row | None] = self._make(ctx, fresh, keep)
+            return again
+
         try:
-            new_tid = table.update_columns(ctx.txn, ctx.snapshot, tid, self.changed, compute, self.needed)
+            new_tid = table.update_columns(ctx.txn, ctx.snapshot, tid, self.changed, compute, self.needed, recheck)
         except RowViolation as failure:
             raise self.explain(ctx, table, tid, failure) from None
         if new_tid is None:

@@ -31,19 +31,34 @@ class RowViolation(Exception):
         self.changed = changed
 
 
-def failing_row(ctx: ExecContext, builder: Builder, relation: RelationDesc, row: Row) -> str:
-    """The detail line."""
-    shown = []
+def failing_row(ctx: ExecContext, builder: Builder, relation: RelationDesc, row: Row) -> str | None:
+    """The detail line. Of columns that the user may not read only those are shown that the statement sets; None when
+    there are none."""
+    readable = ctx.session.catalog_function("readable_columns", relation.oid)
+    visible = None if readable is None else {*readable, *_set_columns(builder, relation)}
+    names, shown = [], []
     for column, value in zip(relation.columns, row, strict=True):
-        if column.dropped:
+        if column.dropped or (visible is not None and column.attno not in visible):
             continue
+        names.append(column.name)
         if value is None:
             shown.append("null")
             continue
         text = builder.type(column.type).output(value, ctx.env)
         data = text.encode()
         shown.append(text if len(data) <= SHOWN_BYTES else data[:SHOWN_BYTES].decode(errors="ignore") + "...")
-    return f"Failing row contains ({', '.join(shown)})."
+    if visible is None:
+        return f"Failing row contains ({', '.join(shown)})."
+    return f"Failing row contains ({', '.join(names)}) = ({', '.join(shown)})." if shown else None
+
+
+def _set_columns(builder: Builder, relation: RelationDesc) -> set[int]:
+    return {
+        attno
+        for access in builder.planned.privileges.relations
+        if access.relation.oid == relation.oid
+        for attno in access.inserted | access.updated
+    }
 
 
 def violation(ctx: ExecContext, builder: Builder, relation: RelationDesc, row: Row, reason: int | str) -> SqlError:

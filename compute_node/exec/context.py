@@ -6,11 +6,31 @@ The session makes one per portal; executables and nodes are shared and keep noth
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from compute_node.hub import HUB
 from compute_node.types.registry import FunctionContext, TypeEnv
+from compute_node.work.account import KB, Account, Area
+from compute_node.work.spill import TempFile, TempUsage, Tuplestore
 
 _NO_PARAMS: list[Any] = []
+_DEFAULTS: dict[str, Any] = {"work_mem": 4096, "hash_mem_multiplier": 2.0, "temp_file_limit": -1, "log_temp_files": -1}
+_usages: WeakKeyDictionary[Any, TempUsage] = WeakKeyDictionary()
+"""the temporary files of each session"""
+
+
+def _setting(session: Any, name: str) -> Any:
+    settings = getattr(session, "settings", None)
+    return _DEFAULTS[name] if settings is None else settings.get(name)
+
+
+def temp_usage(session: Any) -> TempUsage:
+    """The session's temporary files, under its limits of now."""
+    usage = _usages.get(session)
+    if usage is None:
+        usage = _usages[session] = TempUsage()
+    usage.limit_kb, usage.log_kb = _setting(session, "temp_file_limit"), _setting(session, "log_temp_files")
+    return usage
 
 
 class ExecContext:
@@ -21,7 +41,9 @@ class ExecContext:
     """
 
     __slots__ = (
+        "_account",
         "_function_context",
+        "_stable_context",
         "catalog",
         "env",
         "exec_params",
@@ -51,7 +73,9 @@ class ExecContext:
         self.catalog = catalog
         self.params = params
         self.exec_params = _NO_PARAMS
+        self._account: Account | None = None
         self._function_context: FunctionContext | None = None
+        self._stable_context: FunctionContext | None = None
 
     def start(self, params: tuple[Any, ...], exec_params: int) -> None:
         """Begin a statement that is more than a point access: fresh scratch state and execution parameters."""
@@ -59,12 +83,50 @@ class ExecContext:
         self.exec_params = [None] * exec_params
         self.scratch: dict[Any, Any] = {}
 
+    def finish(self) -> None:
+        """The statement has ended, well or not: nothing of it stays in memory or in files."""
+        account, self._account = self._account, None
+        if account is not None:
+            self.scratch = {}
+            account.close()
+
+    @property
+    def account(self) -> Account:
+        """The statement's memory."""
+        found = self._account
+        if found is None:
+            found = self._account = Account()
+        return found
+
+    def area(self, hashed: bool = False) -> Area:
+        """Memory for one operator: ``work_mem``, times ``hash_mem_multiplier`` where it hashes."""
+        limit_bytes = _setting(self.session, "work_mem") * KB
+        if hashed:
+            limit_bytes = int(limit_bytes * _setting(self.session, "hash_mem_multiplier"))
+        return Area(self.account, limit_bytes)
+
+    def open_file(self) -> TempFile:
+        """A temporary file, gone at the latest with the statement."""
+        return TempFile(self.account, temp_usage(self.session))
+
+    def tuplestore(self) -> Tuplestore:
+        """Room for rows that are read again."""
+        return Tuplestore(self.area(), self.open_file)
+
     @property
     def function_context(self) -> FunctionContext:
-        """What functions with ``needs_context`` get; made at first need."""
+        """What volatile functions with ``needs_context`` get; made at first need."""
         found = self._function_context
         if found is None:
             found = self._function_context = FunctionContext(env=self.env, session=self.session)
+        return found
+
+    @property
+    def stable_context(self) -> FunctionContext:
+        """What the others get: they see what this execution sees."""
+        found = self._stable_context
+        if found is None:
+            found = self._stable_context = FunctionContext(env=self.env, session=self.session, caller=self)
         return found
 
     def check(self) -> None:

@@ -14,6 +14,8 @@ from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql import expressions as ex
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.plan import PlannedStmt, Result
+from compute_node.sql.required import RelationAccess, Required
+from compute_node.types.acl import INSERT
 from compute_node.types.registry import PgType
 
 Row = tuple[Any, ...]
@@ -51,7 +53,9 @@ class CopyTarget:
         checks: Sequence[tuple[str, ex.Expr]],
     ) -> None:
         given = input_columns(relation, names)
-        builder = Builder(PlannedStmt(command="copy", plan=Result(), columns=None), catalog)
+        writes = RelationAccess(relation, INSERT, inserted=frozenset(column.attno for column in given))
+        planned = PlannedStmt(command="copy", plan=Result(), columns=None, privileges=Required((writes,)))
+        builder = Builder(planned, catalog)
         self.columns: list[tuple[str, PgType, int]] = [
             (column.name, builder.type(column.type), column.typmod) for column in given
         ]

@@ -8,16 +8,17 @@ from typing import Any
 from aurora.errors import InsufficientPrivilege
 from compute_node.exec.builder import Builder
 from compute_node.exec.compile.compiler import too_complex
-from compute_node.exec.compile.runtime import concatenate
 from compute_node.exec.context import ExecContext
 from compute_node.exec.nodes.base import Batch, Node
 from compute_node.exec.nodes.cte_scan import shared_rows
 from compute_node.exec.nodes.delete import DeleteNode
 from compute_node.exec.nodes.insert import InsertNode
 from compute_node.exec.nodes.update import UpdateNode
+from compute_node.exec.plan_walk import plan_expressions, plan_nodes
 from compute_node.exec.point import Link, PointFunction, point_modify, point_select
 from compute_node.exec.statement_locks import statement_locks
 from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.expressions import Const
 from compute_node.sql.plan import (
     Append,
     CteScan,
@@ -38,8 +39,10 @@ from compute_node.sql.plan import (
     Update,
     ValuesScan,
 )
+from compute_node.sql.planner.fold import failing
 from compute_node.types.oids import UNKNOWN
 from compute_node.types.registry import PgType
+from compute_node.work.account import batch_bytes
 
 Params = tuple[Any, ...]
 _SCANS = (SeqScan, IndexScan, TidScan, FunctionScan, ValuesScan, CteScan, Materialize, Sort)
@@ -59,6 +62,7 @@ class Executable:
 
     __slots__ = (
         "_builder",
+        "_failing",
         "_modifying_ctes",
         "_root",
         "column_kinds",
@@ -87,6 +91,7 @@ class Executable:
         self._root: Node | None = None
         self.told: Any = None
         """what the catalog has told of the objects that the plan names; its maker's matter"""
+        self._failing = _failing_constants(planned, catalog)
         self.refused: Callable[[], None] | None = None
         """raises 42501, where the check of privileges has failed"""
         self._modifying_ctes = [
@@ -120,6 +125,16 @@ class Executable:
             self._root = self._builder.node(self.planned.plan)
         return self._root
 
+    @property
+    def fails(self) -> bool:
+        """Whether it has a constant part that raises an error, whatever the rows are."""
+        return self._failing is not None
+
+    def check_constants(self) -> None:
+        """Raise that error."""
+        if self._failing is not None:
+            self._failing()
+
     def refuse(self, message: str) -> None:
         """Whoever it is for may not run it: the door raises 42501 with this message, and so do its functions."""
 
@@ -137,12 +152,18 @@ class Executable:
             if batch:
                 yield batch
             return
-        root = self._start(ctx, params)
-        if isinstance(self.planned.plan, (Insert, Update, Delete)):
-            # What RETURNING shows is only sent once every row is changed, however few the client asks for.
-            yield from list(root.batches(ctx))
-        else:
-            yield from root.batches(ctx)
+        try:
+            root = self._start(ctx, params)
+            if isinstance(self.planned.plan, (Insert, Update, Delete)):
+                # What RETURNING shows is only sent once every row is changed, however few the client asks for.
+                store = ctx.tuplestore()
+                for batch in root.batches(ctx):
+                    store.append(batch)
+                yield from store.batches()
+            else:
+                yield from root.batches(ctx)
+        finally:
+            ctx.finish()
 
     def _start(self, ctx: ExecContext, params: Params) -> Node:
         ctx.start(params, self.planned.exec_params)
@@ -153,14 +174,24 @@ class Executable:
         return root
 
     def _fetch_all(self, ctx: ExecContext, params: Params) -> Batch:
-        root = self._start(ctx, params)
-        return concatenate(root.batches(ctx))
+        rows: Batch = []
+        try:
+            root = self._start(ctx, params)
+            for batch in root.batches(ctx):
+                ctx.account.charge(batch_bytes(batch))
+                rows += batch
+        finally:
+            ctx.finish()
+        return rows
 
     def _run(self, ctx: ExecContext, params: Params) -> int:
-        root = self._start(ctx, params)
-        if self.columns is None and isinstance(root, (InsertNode, UpdateNode, DeleteNode)):
-            return root.run(ctx)
-        return sum(len(batch) for batch in root.batches(ctx))
+        try:
+            root = self._start(ctx, params)
+            if self.columns is None and isinstance(root, (InsertNode, UpdateNode, DeleteNode)):
+                return root.run(ctx)
+            return sum(len(batch) for batch in root.batches(ctx))
+        finally:
+            ctx.finish()
 
 
 def _linked_at_first_run(link: Link) -> PointFunction:
@@ -174,6 +205,16 @@ def _linked_at_first_run(link: Link) -> PointFunction:
         return linked(ctx, params)
 
     return run_linked
+
+
+def _failing_constants(planned: PlannedStmt, catalog: CatalogView) -> Callable[[], None] | None:
+    for plan in (planned.plan, *planned.subplans, *planned.ctes):
+        for node in plan_nodes(plan):
+            for top in plan_expressions(node):
+                found = None if type(top) is Const else failing(catalog, top)
+                if found is not None:
+                    return found
+    return None
 
 
 def _can_go_back(plan: Plan) -> bool:

@@ -13,6 +13,7 @@ from aurora.errors import InvariantViolation, NotSupported
 from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.rows import key_text
 from compute_node.exec.compile.unit import Code, Unit
+from compute_node.exec.sorting import sorted_batches
 from compute_node.sql import expressions as ex
 from compute_node.types.registry import Aggregate
 
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
 
 _NEVER_NULL = frozenset((2147, 2803))
 """the two counts"""
+_GROWS = frozenset((2335, 4053, 3538, 3545, 3175, 3197, 3267, 3270, 2901))
+"""aggregates whose state keeps every row: arrays, strings, JSON"""
 
 
 class Fold:
     """``initial`` gives the state of no rows."""
 
-    __slots__ = ("_aggregate", "_call", "_collects", "_finish", "initial", "nullable")
+    __slots__ = ("_aggregate", "_call", "_collects", "_finish", "grows", "initial", "nullable")
 
     def __init__(self, call: ex.AggregateCall, builder: Builder) -> None:
         aggregate = builder.aggregate(call.function)
@@ -39,6 +42,8 @@ class Fold:
         self._call = call
         self._aggregate: Aggregate = aggregate
         self._collects = call.distinct or bool(call.order_by)
+        self.grows = self._collects or call.function in _GROWS
+        """whether a state takes more memory with every row"""
         self.nullable = call.function not in _NEVER_NULL
         self._finish: Callable[[Any], Any] = aggregate.final
         if self._collects:
@@ -70,13 +75,12 @@ class Fold:
 
         def finish(collected: Any) -> Any:
             rows = list(collected.values()) if isinstance(collected, dict) else collected
-            for key, reverse in passes:
-                rows.sort(key=key, reverse=reverse)
             state = aggregate.initial()
-            for row in rows:
-                arguments = row[:count]
-                if not (strict and None in arguments):
-                    state = step(state, *arguments)
+            for batch in sorted_batches(rows, passes):
+                for row in batch:
+                    arguments = row[:count]
+                    if not (strict and None in arguments):
+                        state = step(state, *arguments)
             return aggregate.final(state)
 
         return finish

@@ -20,8 +20,9 @@ SCANS = (pl.SeqScan, pl.IndexScan, pl.TidScan)
 
 
 def tid_scan(scan: Scan) -> Scan:
-    """The scan, reading only what its filter needs and giving rows ``(tid,)``."""
-    used = sorted(columns_used([scan.filter]))
+    """The scan, reading only what its conditions need and giving rows ``(tid,)``."""
+    recheck = scan.recheck if isinstance(scan, pl.IndexScan) else None
+    used = sorted(columns_used([scan.filter, recheck]))
     columns = tuple(scan.columns[index] for index in used)
     moved = {old: new for new, old in enumerate(used)}
 
@@ -30,6 +31,8 @@ def tid_scan(scan: Scan) -> Scan:
             return dataclasses.replace(node, index=moved[node.index])
         return ex.map_children(node, renumber)
 
+    if isinstance(scan, pl.IndexScan) and recheck is not None:
+        scan = dataclasses.replace(scan, recheck=renumber(recheck))
     return dataclasses.replace(
         scan,
         columns=columns,
@@ -55,18 +58,16 @@ class ModifySource:
             child = dataclasses.replace(child, output=(*child.output, tid), want_tid=True)
         self._node = builder.node(child, original)
 
-    def rows(self, ctx: ExecContext) -> Iterator[tuple[int, Any]]:
-        """A joined row may name the same target several times: only the first counts, as in PostgreSQL."""
+    def rows(self, ctx: ExecContext, changed: set[int]) -> Iterator[tuple[int, Any]]:
+        """A joined row may name the same target several times: once it is in ``changed``, the others are left out."""
         if self.scanned:
             for batch in self._node.batches(ctx):
                 for row in batch:
                     yield row[0], None
             return
-        seen: set[int] = set()
         position = self._tid
         for batch in self._node.batches(ctx):
             for row in batch:
                 tid = row[position]
-                if tid is not None and tid not in seen:
-                    seen.add(tid)
+                if tid is not None and tid not in changed:
                     yield tid, row

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
+from compute_node.hub import HUB
 from compute_node.sql.expressions import ExecParam, Expr, SortKey, SubPlan, walk
 from compute_node.sql.plan import CteScan, NestLoop, Plan, PlannedStmt
 
@@ -28,6 +29,7 @@ def _items(value: Any) -> Iterator[Plan | Expr]:
     elif isinstance(value, SortKey):
         yield from _items(value.expression)
     elif isinstance(value, tuple):
+        HUB.pulse()
         for item in value:
             yield from _items(item)
 

@@ -20,6 +20,7 @@ from compute_node.exec.index_keys import key_types, narrowing
 from compute_node.exec.nodes.base import scan_nullable
 from compute_node.exec.nodes.index_scan import scan_condition
 from compute_node.exec.plan_walk import plan_expressions, plan_nodes
+from compute_node.exec.stored_values import scan_columns
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
 
@@ -114,15 +115,17 @@ def _key_lines(plan: pl.IndexScan, builder: Builder, unit: Unit, nothing: str) -
 def _lookup_select(plan: pl.IndexScan, builder: Builder) -> Link:
     unit = Unit()
     lines, key = _key_lines(plan, builder, unit, "[]")
-    columns = plan.columns
     positions = [column_index(node) for node in plan.output]
     condition = scan_condition(plan)
+    read = scan_columns(builder, plan.relation, plan.columns, plan.output, condition, as_values=True)
+    columns = read.columns
     if condition is None and positions and min(positions) >= 0:
         # The kernel projects: its tuples are the result.
         columns = tuple(plan.columns[position] for position in positions)
         shape = "{}"
     else:
-        compiler = Compiler(unit, row_scope(scan_nullable(plan.relation, columns, False)), builder)
+        scope = row_scope(scan_nullable(plan.relation, plan.columns, False), stored=read.stored)
+        compiler = Compiler(unit, scope, builder)
         whole = is_identity(plan.output, len(columns))
         row = "r" if whole else compiler.tuple_of(plan.output) if plan.output else "()"
         where = f" if {compiler.truth(condition).text}" if condition is not None else ""
@@ -224,7 +227,8 @@ def _delete(plan: pl.Delete, child: pl.IndexScan, builder: Builder) -> Link:
     lines, key = _key_lines(child, builder, unit, "0")
     compiler = Compiler(unit, change.old_row_scope(proposed=False), builder)
     test = compiler.truth(plan.recheck).text if plan.recheck is not None else "True"
-    lines += [f"m = lookup(c.snapshot, {key}, (), True)", "if not m: return 0", "def recheck(r):", f"    return {test}"]
+    lines += [f"m = lookup(c.snapshot, {key}, (), True)", "if not m: return 0"]
+    lines += ["def recheck(r, at):", f"    return {test}"]
     lines.append(f"return 1 if delete(c.txn, c.snapshot, m[0][0], recheck, {unit.bind(change.needed)}) else 0")
     name = unit.function("c, p", lines)
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from aurora.errors import CardinalityViolation
 from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.rows import hash_text, row_function
-from compute_node.exec.compile.runtime import concatenate
 from compute_node.exec.compile.unit import Code, Scope, Unit
 from compute_node.sql import expressions as ex
+from compute_node.work.account import batch_bytes
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
@@ -113,7 +113,7 @@ class SubplanRunner:
         if self._kind == "EXISTS":
             result: Any = next(iter(self._node.batches(ctx)), None) is not None
         elif self._kind == "ARRAY":
-            result = [row[0] for batch in self._node.batches(ctx) for row in batch]
+            result = [row[0] for row in self._gathered(ctx)]
         else:
             result = self._scalar(ctx)
         if self._cached:
@@ -146,7 +146,23 @@ class SubplanRunner:
             return self._node.batches(ctx)
         rows = ctx.scratch.get(self)
         if rows is None:
-            rows = ctx.scratch[self] = [concatenate(self._node.batches(ctx))]
+            rows = ctx.scratch[self] = ctx.tuplestore()
+            for batch in self._node.batches(ctx):
+                ctx.check()
+                rows.append(batch)
+        return rows.batches()
+
+    def _gathered(self, ctx: ExecContext) -> list[Row]:
+        """All rows, counted while they are gathered and as long as the result is kept."""
+        rows: list[Row] = []
+        size = 0
+        for batch in self._node.batches(ctx):
+            ctx.check()
+            ctx.account.charge(count := batch_bytes(batch))
+            size += count
+            rows += batch
+        if not self._cached:
+            ctx.account.release(size)
         return rows
 
     def probe(self, ctx: ExecContext, values: Row, key: Row) -> bool | None:
@@ -154,7 +170,7 @@ class SubplanRunner:
         table = ctx.scratch.get(self)
         if table is None:
             sub_key = self._sub_key
-            rows = [sub_key(ctx, row) for batch in self._node.batches(ctx) for row in batch]  # type: ignore[misc]
+            rows = [sub_key(ctx, row) for row in self._gathered(ctx)]  # type: ignore[misc]
             table = ctx.scratch[self] = HashedRows(rows)
         result: bool | None = table.probe(self._key(ctx, key))  # type: ignore[misc]
         return result

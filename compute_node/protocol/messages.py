@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import NamedTuple
 
 from aurora.errors import ProtocolViolation, SqlError
@@ -128,6 +129,17 @@ def command_tag(tag: str) -> bytes:
     return message(b"C", tag.encode() + b"\0")
 
 
+def _origin(error: SqlError) -> str:
+    """Fields F, L and R: the file, line and routine that raised it. Some drivers tell errors apart by R."""
+    trace = error.__traceback__
+    if trace is None:
+        return "" if error.routine is None else f"R{error.routine}\0"
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    return f"F{PurePath(code.co_filename).name}\0L{trace.tb_lineno}\0R{error.routine or code.co_name}\0"
+
+
 def _fields(error: SqlError, severity: str) -> bytes:
     parts = [f"S{severity}\0V{severity}\0C{error.sqlstate}\0M{error.message}\0"]
     for code, value in (
@@ -143,6 +155,7 @@ def _fields(error: SqlError, severity: str) -> bytes:
     ):
         if value is not None:
             parts.append(f"{code}{value}\0")
+    parts.append(_origin(error))
     # A message may quote the client's bytes; what is not valid UTF-8 there must not break the message that says so.
     return "".join(parts).encode("utf-8", "backslashreplace") + b"\0"
 

@@ -51,5 +51,7 @@ BTREE = AccessMethod(
     whole_scan=True,
 )
 
-METHODS: dict[str, AccessMethod] = {method.name: method for method in (BTREE,)}
+HASH = AccessMethod(oid=405, name="hash", handler=331, equality=1, strategies=1, lossy=True)
+
+METHODS: dict[str, AccessMethod] = {method.name: method for method in (BTREE, HASH)}
 METHODS_BY_OID: dict[int, AccessMethod] = {method.oid: method for method in METHODS.values()}

@@ -52,6 +52,7 @@ class IndexDesc:
     nulls_first: tuple[bool, ...] = ()
     key_types: tuple[int, ...] = ()
     operator_classes: tuple[int, ...] = ()
+    collations: tuple[int, ...] = ()
     included: tuple[int, ...] = ()
     expressions: tuple[str, ...] = ()
     predicate: str | None = None

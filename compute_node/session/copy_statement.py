@@ -8,6 +8,7 @@ from pglast import ast, enums
 
 from aurora.errors import (
     CheckViolation,
+    InsufficientPrivilege,
     NotNullViolation,
     NotSupported,
     ProtocolViolation,
@@ -36,6 +37,7 @@ _COPY_DATA, _COPY_DONE, _COPY_FAIL, _FLUSH, _SYNC = 100, 99, 102, 72, 83
 def run(session: SessionState, node: Any, source: str) -> int:
     """Run COPY; returns the number of rows."""
     if node.is_program or node.filename is not None:
+        _check_server_side(session, node)
         raise NotSupported(
             "COPY from or to a file or program of the server is not supported",
             hint="Use COPY FROM STDIN or COPY TO STDOUT; psql's \\copy does so.",
@@ -46,6 +48,20 @@ def run(session: SessionState, node: Any, source: str) -> int:
             raise NotSupported("COPY FROM with WHERE is not supported")
         return _copy_in(session, node, options)
     return _copy_out(session, node, source, options)
+
+
+def _check_server_side(session: SessionState, node: Any) -> None:
+    """42501 for those who may not touch the server's files and programs."""
+    role, what = "pg_execute_server_program", "COPY to or from an external program"
+    if not node.is_program:
+        role = "pg_read_server_files" if node.is_from else "pg_write_server_files"
+        what = "COPY from a file" if node.is_from else "COPY to a file"
+    transactions.ensure(session)
+    if not session.engine.session_function(session, "has_predefined_role", role):
+        raise InsufficientPrivilege(
+            f"must be superuser or have privileges of the {role} role to {what}",
+            hint="Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone.",
+        )
 
 
 def _copy_in(session: SessionState, node: Any, options: CopyOptions) -> int:

@@ -28,28 +28,31 @@ ALL = 9223372036854775807
 """FETCH ALL"""
 
 
-def begin(session: SessionState, statement: Statement) -> Any:
+def begin(session: SessionState, statement: Statement, snapshot: Any = None) -> Any:
     """Begin one run: who may, since when, under which snapshot. The statement is current, and its relation locks are
-    held (``prepare.is_ready``)."""
-    refused = statement.executable.refused
-    if refused is not None:
-        refused()
-    return begin_text(session, statement.source)
+    held (``prepare.is_ready``). ``snapshot``: run under this one; None: under one of now."""
+    executable = statement.executable
+    if executable.refused is not None:
+        executable.refused()
+    executable.check_constants()
+    return begin_text(session, statement.source, snapshot)
 
 
-def begin_text(session: SessionState, source: str) -> Any:
-    """Book-keeping at the start of a statement: its transaction, times, the engine's context."""
-    session.query = source
-    session.query_start = session.env.statement_timestamp = session.clock()
-    transactions.ensure(session)
-    session.statements_in_txn += 1
+def begin_text(session: SessionState, source: str, snapshot: Any = None) -> Any:
+    """Book-keeping at the start of a statement: its transaction, times, the engine's context. Those of a function's
+    statements are their caller's."""
+    if not session.depth:
+        session.query = source
+        session.query_start = session.env.statement_timestamp = session.clock()
+        transactions.ensure(session)
+        session.statements_in_txn += 1
     session.plans.statements += 1
-    return session.engine.begin_statement(session)
+    return session.engine.begin_statement(session, snapshot)
 
 
-def run(session: SessionState, statement: Statement, params: Params, sink: Sink) -> int:
+def run(session: SessionState, statement: Statement, params: Params, sink: Sink, snapshot: Any = None) -> int:
     """Run a statement to its end; returns how many rows it gave or, without a result, affected."""
-    context = begin(session, statement)
+    context = begin(session, statement, snapshot)
     executable = statement.executable
     if statement.columns is None:
         return int(executable.run(context, params))
@@ -62,12 +65,14 @@ def run(session: SessionState, statement: Statement, params: Params, sink: Sink)
     else:
         count = Execution(context, statement, params).pump(sink, ALL)
     sink.end()
+    # One that has come since the last batch, or that the statement asked for itself.
+    session.check_interrupts()
     return count
 
 
-def start(session: SessionState, statement: Statement, params: Params) -> Execution:
+def start(session: SessionState, statement: Statement, params: Params, snapshot: Any = None) -> Execution:
     """Begin a statement with a result; its rows come as they are taken."""
-    return Execution(begin(session, statement), statement, params)
+    return Execution(begin(session, statement, snapshot), statement, params)
 
 
 class Execution:

@@ -134,8 +134,9 @@ class Engine(Protocol):
     def snapshot(self, txn: Any) -> Any:
         """A snapshot of now for the transaction's next statement."""
 
-    def begin_statement(self, session: Any) -> Any:
-        """The execution context of the session's next statement: its transaction, a snapshot, the session."""
+    def begin_statement(self, session: Any, snapshot: Any = None) -> Any:
+        """The execution context of the session's next statement: its transaction, the session, and that snapshot or
+        one of now."""
 
     def lock_relations(self, session: Any, locks: Any) -> bool:
         """Take what an executable names as its ``locks`` for the session's transaction; may wait. False: the catalog

@@ -89,6 +89,8 @@ def _bind(session: SessionState, data: bytes, start: int, end: int) -> None:
     except Exception:
         session.query = prepared.source
         raise
+    if statement is not None and statement.executable is not None:
+        statement.executable.check_constants()
     if statement is not None and statement.columns is not None:
         statement.format_for(bind.result_formats)
     session.add_portal(Portal(bind.portal.decode(), statement, params, bind.result_formats, prepared.source))
@@ -141,6 +143,8 @@ def _execute(session: SessionState, data: bytes, start: int, end: int) -> None:
     session.arm_timeout()
     try:
         if statement.fast is not None:
+            portal.failed = True
+            session.plans.statements += 1
             session.out.append(statement.fast(session))
         elif statement.node is not None:
             _execute_utility(session, portal, statement, limit or ALL)
@@ -164,13 +168,13 @@ def _execute_query(session: SessionState, portal: Portal, statement: Statement, 
     if statement.writes:
         portal.read_all()
     sent = portal.forward(limit, WireRows(session, statement.format_for(portal.formats)))
+    session.check_interrupts()
     if not portal.at_end:
         portal.hold_horizon(session)
         session.out.append(messages.PORTAL_SUSPENDED)
         return
-    # A query's count is of this Execute; what changes rows runs to its end at the first, and counts all of them.
-    count = portal.total if statement.writes else sent
-    session.out.append(messages.command_complete(statement.tag, count))
+    # The count is of this Execute, as PostgreSQL counts it.
+    session.out.append(messages.command_complete(statement.tag, sent))
 
 
 def _execute_utility(session: SessionState, portal: Portal, statement: Statement, limit: int) -> None:
@@ -187,9 +191,12 @@ def _execute_utility(session: SessionState, portal: Portal, statement: Statement
         rows = RowList()
         portal.tag = utility.execute(session, statement, portal.params, rows)
         portal.give(rows.found, result)
-    if portal.result is not None:
-        portal.forward(limit, WireRows(session, portal.result))
-    session.out.append(messages.command_tag(portal.tag) if portal.at_end else messages.PORTAL_SUSPENDED)
+    sent = 0 if portal.result is None else portal.forward(limit, WireRows(session, portal.result))
+    if not portal.at_end:
+        session.out.append(messages.PORTAL_SUSPENDED)
+        return
+    word, _, count = portal.tag.rpartition(" ")
+    session.out.append(messages.command_tag(f"{word} {sent}" if count.isdigit() else portal.tag))
 
 
 def _close(session: SessionState, data: bytes, start: int, end: int) -> None:

@@ -28,12 +28,12 @@ Row = tuple[Any, ...]
 class Portal:
     """One open portal. ``position`` is the number of the row it stands on, or with ``at_end`` of the last row;
     ``level`` how many savepoints were open when it was made; ``failed``: it cannot be run (again); ``tag`` and
-    ``result``: of a utility statement that has run; ``total``: rows that a statement which changes rows gave."""
+    ``result``: of a utility statement that has run."""
 
     __slots__ = (
         "_base", "_execution", "_hold", "_kept", "_started", "at_end", "at_start", "created", "declared", "failed",
         "formats", "held", "level", "name", "params", "position", "result", "scroll", "sql", "statement", "tag",
-        "total", "with_hold",
+        "with_hold",
     )  # fmt: skip
 
     def __init__(
@@ -47,7 +47,7 @@ class Portal:
         self._started = False
         self.tag: str | None = None
         self.result: ResultFormat | None = None
-        self.position = self.total = 0
+        self.position = 0
         self.at_start, self.at_end = True, False
         self.scroll = self.with_hold = self.held = self.declared = self.failed = False
         self.created = self.level = 0
@@ -81,7 +81,6 @@ class Portal:
         """Run to the end, and keep the rows."""
         self.keep_rows()
         self._read_to(ALL)
-        self.total = len(self._kept or ())
 
     def _read_to(self, number: int) -> None:
         """Keep rows up to that one, as far as there are."""

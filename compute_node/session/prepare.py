@@ -8,6 +8,7 @@ from typing import Any
 from pglast import ast, enums
 
 from aurora.errors import ReadOnlySqlTransaction, SqlError
+from compute_node.hub import HUB
 from compute_node.session import transactions
 from compute_node.session.lifting import MAX_VARIANTS, LiftedBinding, Shape, places
 from compute_node.session.plans import bounded_put
@@ -25,6 +26,8 @@ _KEPT_UTILITIES = (
 """Utility statements whose parse tree is kept: clients repeat them."""
 
 
+KEPT_TEXT_BYTES = 64 << 10
+"""Longer texts are not kept with their plans."""
 _OF_WAITS = ("40", "55P03", "57")
 """Errors that are no matter of the text: a deadlock, a lock that cannot be had, a cancel."""
 
@@ -44,6 +47,7 @@ def inner_query(node: Any) -> Any:
 def parameters(node: Any) -> Iterator[ast.ParamRef]:
     """The ``$n`` of a parse tree."""
     if isinstance(node, tuple):
+        HUB.pulse()
         for item in node:
             yield from parameters(item)
     elif isinstance(node, ast.ParamRef):
@@ -136,7 +140,7 @@ def single(session: SessionState, sql: bytes, statement: RawStatement, source: s
             bounded_put(session.plans.utilities, sql, utility)
         return utility
     made, _ = compile_statement(session, statement, source, list(oids))
-    if made.shareable:
+    if made.shareable and len(sql) <= KEPT_TEXT_BYTES:
         bounded_put(session.space.texts, (sql, oids), made)
     return made
 

@@ -65,7 +65,9 @@ def current_statement(session: SessionState, prepared: Prepared) -> Statement | 
             source, statements = prepare.parse_text(prepared.sql)
             fresh = prepare.single(session, prepared.sql, statements[0], source, statement.param_types)
     if not statement.same_result(fresh):
-        raise NotSupported("cached plan must not change result type")
+        error = NotSupported("cached plan must not change result type")
+        error.routine = "RevalidateCachedQuery"
+        raise error
     prepared.statement = fresh
     prepared.codes = fresh.codes
     return fresh

@@ -94,7 +94,7 @@ def run_set(session: SessionState, node: Any) -> str:
     if node.kind == kinds.VAR_SET_CURRENT:
         assign(session, node.name, show(session, node.name), node.is_local)
         return "SET"
-    if node.is_local and session.block == IDLE:
+    if node.is_local and session.block == IDLE and not session.several_statements:
         session.notice(NoActiveSqlTransaction("SET LOCAL can only be used in transaction blocks"), "WARNING")
     if node.kind == kinds.VAR_SET_MULTI:
         return _set_multi(session, node)
@@ -111,7 +111,7 @@ def _set_multi(session: SessionState, node: Any) -> str:
         raise NotSupported("SET TRANSACTION SNAPSHOT is not supported")
     values = transactions.option_values(node.args)
     if node.name == "TRANSACTION":
-        if session.block == IDLE:
+        if session.block == IDLE and not session.several_statements:
             session.notice(NoActiveSqlTransaction("SET TRANSACTION can only be used in transaction blocks"), "WARNING")
         transactions.apply_options(session, values)
         return "SET"

@@ -490,6 +490,7 @@ class Settings:
             for layer, old in ((self._session, session), (self._local, local)):
                 if old is _MISSING:
                     layer.pop(key, None)
+                    self._stays(key)
                 else:
                     layer[key] = old  # type: ignore[assignment]
             self._notify(key)
@@ -504,7 +505,13 @@ class Settings:
         self._undo.clear()
         local, self._local = self._local, {}
         for key in local:
+            self._stays(key)
             self._notify(key)
+
+    def _stays(self, key: str) -> None:
+        """A custom setting that was ever set is there from then on, empty."""
+        if key not in DEFINITIONS and key not in self._startup:
+            self._session.setdefault(key, "")
 
     def _put(self, key: str, value: SettingValue, local: bool) -> None:
         old = (key, self._session.get(key, _MISSING), self._local.get(key, _MISSING))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aurora.errors import UndefinedParameter
+from aurora.errors import SqlError, UndefinedParameter
 from aurora.kernels import lifter
 from compute_node.protocol import messages
 from compute_node.session import door, prepare, transactions, utility
-from compute_node.session.results import ResultFormat
-from compute_node.session.sinks import NO_ROWS, Sink, WireRows
+from compute_node.session.long_insert import LONG_BYTES, LongInsert, long_insert
+from compute_node.session.results import ResultFormat, decode_text
+from compute_node.session.sinks import NO_ROWS, UtilityRows, WireRows
 from compute_node.session.state import FAILED, SessionState
 from compute_node.session.statement import Params, Statement
 
@@ -41,27 +42,58 @@ def _query(session: SessionState, sql: bytes) -> None:
         return
     if session.block != FAILED:
         if session.lift_literals:
-            lifted = lifter.lift(sql)
-            if lifted is not None:
-                key, literals = lifted
-                shape = session.space.shapes.get(key)
-                if shape is not None and shape.liftable:
-                    variant = shape.variants.get(shape.key_of(literals))
-                    if variant is not None and prepare.is_ready(session, variant.statement):
-                        session.query = variant.statement.source
-                        _run_query(session, variant.statement, variant.bind(literals, session.env, sql))
-                        return
-                if shape is None or shape.liftable:
-                    first = prepare.lift_first_sight(session, sql, key, literals)
-                    if first is not None:
-                        _run_query(session, *first)
-                        return
+            ready = _lifted(session, sql)
+            if ready is not None:
+                _run_query(session, *ready)
+                return
+            if len(sql) > LONG_BYTES and session.settings.get("standard_conforming_strings"):
+                insert = long_insert(decode_text(sql))
+                if insert is not None:
+                    _run_pieces(session, insert)
+                    return
         found = session.space.texts.get((sql, ()))
         # One with parameters is Parse's: a simple query has none, and says so when it is analyzed.
         if found is not None and not found.param_types and prepare.is_ready(session, found):
             _run_query(session, found, ())
             return
     _general(session, sql)
+
+
+def _lifted(session: SessionState, sql: bytes) -> tuple[Statement, Params] | None:
+    """The plan of a text without its literals, and the literals as its parameters; None when it cannot be lifted."""
+    lifted = lifter.lift(sql)
+    if lifted is None:
+        return None
+    key, literals = lifted
+    shape = session.space.shapes.get(key)
+    if shape is not None and shape.liftable:
+        variant = shape.variants.get(shape.key_of(literals))
+        if variant is not None and prepare.is_ready(session, variant.statement):
+            session.query = variant.statement.source
+            return variant.statement, variant.bind(literals, session.env, sql)
+    if shape is None or shape.liftable:
+        return prepare.lift_first_sight(session, sql, key, literals)
+    return None
+
+
+def _run_pieces(session: SessionState, insert: LongInsert) -> None:
+    """Run a long INSERT piece by piece, as one statement of the client."""
+    count = 0
+    for piece, moved in insert.pieces():
+        try:
+            ready = _lifted(session, piece) or _unlifted(session, piece)
+            count += door.run(session, *ready, NO_ROWS)
+        except SqlError as error:
+            if error.position is not None and error.position > len(insert.head):
+                error.position += moved
+            raise
+    session.out.append(messages.command_complete("INSERT", count))
+
+
+def _unlifted(session: SessionState, sql: bytes) -> tuple[Statement, Params]:
+    source, statements = prepare.parse_text(sql)
+    made, _ = prepare.compile_statement(session, statements[0], source, [])
+    return made, ()
 
 
 def _general(session: SessionState, sql: bytes) -> None:
@@ -124,8 +156,10 @@ def _run_utility(session: SessionState, statement: Statement) -> None:
     session.query = statement.source
     session.query_start = session.env.statement_timestamp = session.clock()
     columns = utility.columns_of(session, statement)
-    sink: Sink = NO_ROWS
-    if columns is not None:
-        sink = WireRows(session, ResultFormat(columns, utility.formats_of(session, statement)), described=True)
-        sink.begin()
-    session.out.append(messages.command_tag(utility.execute(session, statement, (), sink)))
+    if columns is None:
+        session.out.append(messages.command_tag(utility.execute(session, statement, (), NO_ROWS)))
+        return
+    sink = UtilityRows(session, ResultFormat(columns, utility.formats_of(session, statement)), described=True)
+    tag = utility.execute(session, statement, (), sink)
+    sink.describe()
+    session.out.append(messages.command_tag(tag))

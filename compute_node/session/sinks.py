@@ -114,6 +114,24 @@ class WireRows(_Output):
         """The tag is the caller's."""
 
 
+class UtilityRows(WireRows):
+    """As WireRows, for utility statements: RowDescription comes when they have run, or with their first rows."""
+
+    __slots__ = ()
+
+    def begin(self) -> None:
+        """Not yet: what fails before it gives a row gives no description."""
+
+    def rows(self, batch: list[Row]) -> None:
+        """Described at the first."""
+        super().begin()
+        super().rows(batch)
+
+    def describe(self) -> None:
+        """It has run, perhaps without a row."""
+        super().begin()
+
+
 class CopyRows(_Output):
     """COPY TO STDOUT: its messages around the rows in COPY's format."""
 

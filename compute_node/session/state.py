@@ -76,6 +76,7 @@ class SessionState:
         "default_isolation",
         "default_read_only",
         "dependency",
+        "depth",
         "engine",
         "env",
         "extra",
@@ -101,6 +102,7 @@ class SessionState:
         "query",
         "query_start",
         "registry",
+        "reported",
         "retired_txn",
         "role_oid",
         "savepoints",
@@ -160,6 +162,8 @@ class SessionState:
         """the context of point statements, used again and again"""
         self.savepoints: list[tuple[str, int]] | None = None
         self.statements_in_txn = 0
+        self.depth = 0
+        """how many functions deep the statement is that runs (``nested``)"""
         self.several_statements = False
         """the simple query that runs has several statements, and so an implicit transaction block"""
         self.pipelined = False
@@ -182,6 +186,8 @@ class SessionState:
         self.application_name = ""
         self.env = TypeEnv(timezone=UTC, lookup=self.catalog_function)
         self.status_changes: dict[str, str] | None = None
+        self.reported: dict[str, str] = {}
+        """what the client was last told of its settings"""
         self.statement_timeout_ms = self.lock_timeout_ms = 0
         self.idle_timeout_ms = self.idle_in_txn_timeout_ms = 0
         self.guarded = False

@@ -47,6 +47,8 @@ def commit(session: SessionState) -> None:
     txn = session.txn
     session.block = IDLE
     if txn is None:
+        if session.portals:
+            _close_portals(session, committed=True)
         return
     if not session.portals and session.engine.txns.retire(txn):
         session.retired_txn = txn
@@ -283,6 +285,8 @@ def end_of_execute(session: SessionState) -> None:
 
 def forbid_in_block(session: SessionState, what: str) -> None:
     """25001 for statements that must be alone in their transaction."""
+    if session.depth:
+        raise ActiveSqlTransaction(f"{what} cannot be executed from a function")
     if session.block != IDLE or session.several_statements:
         raise ActiveSqlTransaction(f"{what} cannot run inside a transaction block")
     if session.pipelined:

@@ -13,8 +13,10 @@ from typing import Any
 
 import greenlet
 
-from aurora.errors import InternalError, SqlError, StatementTooComplex
+from aurora.errors import InternalError, QueryCanceled, SqlError
 from aurora.kernels import wire as wire_kernel
+from compute_node.exec.compile.compiler import too_complex
+from compute_node.hub import HUB
 from compute_node.protocol import messages
 from compute_node.session import extended, simple, transactions
 from compute_node.session.state import FAILED, IDLE, SessionState
@@ -23,6 +25,9 @@ from compute_node.session.statement import Statement
 LOGGER = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 1 << 30
+OUT_PARTS = 32
+OUT_BYTES = 1 << 16
+"""Output of several messages that goes out before the turn ends: so many parts and bytes, or one part that large."""
 READY = (messages.READY_IDLE, messages.READY_IN_BLOCK, messages.READY_FAILED)
 _SELECTED = tuple(messages.command_complete("SELECT", count) for count in range(128))
 
@@ -33,10 +38,16 @@ def process(session: SessionState) -> None:
     session.greenlet = greenlet.getcurrent()
     port = session.port
     match_point, next_message = wire_kernel.match_point, wire_kernel.next_message
+    first = True
     while True:
         data, at = port.data, port.position
         if at >= len(data):
             return
+        if first:
+            first = False
+        else:
+            _between(session)
+            data, at = port.data, port.position
         if data[at] == 66 and not session.skipping:
             packet = match_point(data, at, session.statements)
             if packet is not None and run_point(session, packet):
@@ -52,6 +63,19 @@ def process(session: SessionState) -> None:
         port.position = end
         if not _dispatch(session, kind, data, start, end):
             return
+
+
+def _between(session: SessionState) -> None:
+    """Between two messages of one turn: others run when the turn is long, and a client that does not read is waited
+    for when much is to be sent."""
+    out = session.out
+    try:
+        HUB.pulse()
+        if (len(out) > OUT_PARTS or (len(out) > 2 and len(out[-2]) > OUT_BYTES)) and sum(map(len, out)) > OUT_BYTES:
+            session.port.flush()
+    except QueryCanceled:
+        # It came between two statements: there is none to end.
+        return
 
 
 def _dispatch(session: SessionState, kind: int, data: bytes, start: int, end: int) -> bool:
@@ -82,7 +106,8 @@ def _dispatch(session: SessionState, kind: int, data: bytes, start: int, end: in
         fail(session, error)
         if kind == 81 or kind == 83:
             session.skipping = False
-            ready(session)
+            if not session.terminating:
+                ready(session)
         else:
             session.skipping = True
     return not session.terminating
@@ -155,6 +180,8 @@ def run_point(session: SessionState, packet: tuple[Any, tuple[Any, ...], bytes, 
                 out.append(_SELECTED[count])
             else:
                 out.append(messages.command_complete(plan.tag, count))
+        if session.interrupt_error is not None:
+            session.check_interrupts()
         if session.block == IDLE:
             transactions.commit(session)
     except Exception as error:
@@ -169,7 +196,7 @@ def sync(session: SessionState) -> None:
     """End of an extended-query sequence: commit what is not in a block, then say ready."""
     session.skipping = False
     session.disarm_timeout()
-    if session.block == IDLE and session.txn is not None:
+    if session.block == IDLE and (session.txn is not None or session.portals):
         transactions.commit(session)
     ready(session)
 
@@ -188,7 +215,7 @@ def fail(session: SessionState, error: Exception) -> None:
     if isinstance(error, SqlError):
         reported = error
     elif isinstance(error, RecursionError):
-        reported = too_deep()
+        reported = too_complex()
     else:
         LOGGER.error("internal error in a session", exc_info=error, extra={"query": session.query})
         reported = InternalError(f"internal error: {type(error).__name__}: {error}")
@@ -209,16 +236,9 @@ def fail(session: SessionState, error: Exception) -> None:
 
 
 def _report_status(session: SessionState) -> None:
-    """Tell the client of settings that have changed."""
+    """Tell the client of settings that differ from what it last heard."""
     for name, text in (session.status_changes or {}).items():
-        session.out.append(messages.parameter_status(name, text))
+        if session.reported.get(name) != text:
+            session.reported[name] = text
+            session.out.append(messages.parameter_status(name, text))
     session.status_changes = None
-
-
-def too_deep() -> SqlError:
-    """54001, as PostgreSQL words it."""
-    return StatementTooComplex(
-        "stack depth limit exceeded",
-        hint='Increase the configuration parameter "max_stack_depth" (currently 2048kB), '
-        "after ensuring the platform's stack depth limit is adequate.",
-    )

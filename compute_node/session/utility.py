@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from pglast import ast, enums
 
-from aurora.errors import InvalidParameterValue, NotSupported, SqlSyntaxError
+from aurora.errors import InsufficientPrivilege, InvalidParameterValue, NotSupported, SqlSyntaxError
 from compute_node.protocol import messages
 from compute_node.protocol.messages import Column
 from compute_node.session import copy_statement, cursors, door, setting_statements, transactions
@@ -55,11 +55,13 @@ def columns_of(session: SessionState, statement: Statement) -> Sequence[Column] 
         text = session.type_of(_TEXT)
         return [Column("QUERY PLAN", replace(text, oid=_FORMAT_TYPES.get(form, _TEXT)))]
     if kind is ast.FetchStmt and not node.ismove:
-        found = cursors.find(session, node.portalname).statement
+        portal = session.portals.get(node.portalname.encode())
+        found = None if portal is None else portal.statement
         return None if found is None else columns_of(session, found)
     if kind is ast.ExecuteStmt:
-        _, prepared = cursors.find_prepared(session, node.name)
-        return columns_of(session, prepared)
+        if node.name.encode() not in session.statements:
+            return None
+        return columns_of(session, cursors.find_prepared(session, node.name)[1])
     return None
 
 
@@ -201,7 +203,10 @@ def _no_notifications(_session: SessionState, call: Call) -> str:
     raise NotSupported(f"{'LISTEN' if isinstance(call.node, ast.ListenStmt) else 'NOTIFY'} is not supported")
 
 
-def _checkpoint(_session: SessionState, _call: Call) -> str:
+def _checkpoint(session: SessionState, _call: Call) -> str:
+    transactions.ensure(session)
+    if not session.engine.session_function(session, "has_predefined_role", "pg_checkpoint"):
+        raise InsufficientPrivilege("must be superuser or have privileges of pg_checkpoint to do CHECKPOINT")
     # The log is the database: there are no dirty pages to write.
     return "CHECKPOINT"
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from compute_node.hub import HUB
-from compute_node.session import setting_statements
+from compute_node.session import nested, setting_statements
 from compute_node.session.state import SessionState
+from compute_node.types.registry import SqlResult
 
 
 class FunctionView(SessionState):
@@ -35,13 +39,19 @@ class FunctionView(SessionState):
         """The end of the log."""
         return int(self.catalog_function("wal_lsn"))
 
+    def run_sql(self, text: str, params: tuple[Any, ...], types: tuple[int, ...], snapshot: Any) -> SqlResult:
+        """Statements of a function; see ``nested``."""
+        return nested.run(self, text, params, types, snapshot)
+
+    def read_sql(self, text: str, params: tuple[Any, ...], types: tuple[int, ...], snapshot: Any) -> Iterator[Any]:
+        """A query of a function, row by row; see ``nested``."""
+        return nested.open_rows(self, text, params, types, snapshot)
+
     def sleep(self, seconds: float) -> None:
         """pg_sleep."""
         HUB.sleep(seconds)
         self.check_interrupts()
 
     def signal_backend(self, pid: int, terminate: bool) -> bool:
-        """pg_cancel_backend and pg_terminate_backend; of the session itself they take effect at once."""
-        done = bool(self.catalog_function("signal_backend", pid, terminate))
-        self.check_interrupts()
-        return done
+        """pg_cancel_backend and pg_terminate_backend; of the session itself they end the statement that asked."""
+        return bool(self.catalog_function("signal_backend", pid, terminate))

@@ -20,6 +20,10 @@ class CatalogView(Protocol):
     version: int
     search_path: tuple[str, ...]
 
+    def of_stored_text(self) -> CatalogView:
+        """The same view for SQL text that the catalog stores (views, defaults, checks): the schemas that it names were
+        allowed to whoever stored it."""
+
     def find_relation(self, schema: str | None, name: str) -> RelationDesc | None:
         """By name, along the search path without a schema; raises 3F000 for an unknown schema."""
 

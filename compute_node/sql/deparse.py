@@ -87,7 +87,8 @@ class Deparser:
         handler = _HANDLERS.get(type(node))
         if handler is None:
             return self.name(node)
-        result: str = handler(self, node, show_implicit)
+        # By name, so that a subclass may write some of them in another way.
+        result: str = getattr(self, handler.__name__)(node, show_implicit)
         return result
 
     def list(self, nodes: tuple[Expr, ...]) -> str:
@@ -121,7 +122,7 @@ class Deparser:
         inner = self.text(argument, True)
         if isinstance(argument, Const):
             inner = inner if inner.startswith("'") and "::" not in inner else f"({inner})"
-        elif not (inner.startswith("(") and _balanced(inner)):
+        else:
             inner = f"({inner})"
         return f"{inner}::{self.type(type_oid, typmod)}"
 
@@ -290,22 +291,6 @@ class Deparser:
 
     def sub_column(self, node: SubColumn, _: bool) -> str:
         return f"${node.index}"
-
-
-def _balanced(text: str) -> bool:
-    """Whether the first parenthesis closes at the very end."""
-    depth = 0
-    quoted = False
-    for index, character in enumerate(text):
-        if character == "'":
-            quoted = not quoted
-        elif not quoted and character == "(":
-            depth += 1
-        elif not quoted and character == ")":
-            depth -= 1
-            if depth == 0 and index < len(text) - 1:
-                return False
-    return depth == 0
 
 
 _HANDLERS: dict[type, Callable[[Deparser, Any, bool], str]] = {

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from compute_node.hub import HUB
 from compute_node.types import oids
 
 if TYPE_CHECKING:
@@ -368,6 +369,7 @@ def children(node: Expr) -> Iterator[Expr]:
 
 def walk(node: Expr) -> Iterator[Expr]:
     """The node and everything below it, parents first."""
+    HUB.pulse()
     stack = [node]
     while stack:
         item = stack.pop()

@@ -20,6 +20,9 @@ from pglast import ast
 from pglast.parser import ParseError, parse_sql, parse_sql_json
 
 from aurora.errors import InvalidEscapeSequence, NotSupported, ReservedName, SqlError, SqlSyntaxError
+from compute_node.sql.long_literals import Cut, cut, moved, restore
+from compute_node.work.account import Account
+from compute_node.work.workers import NoCollection, run_in_thread
 
 
 class RawStatement(NamedTuple):
@@ -31,7 +34,7 @@ class RawStatement(NamedTuple):
 
 
 _LITERAL = re.compile(
-    r'"A_Const":\{(?:"(?:ival|fval|boolval|sval|bsval)":\{(?:"\w+":(?:"(?:[^"\\]|\\.)*"|[^"}]*))?\}|"isnull":true)?'
+    r'"A_Const":\{(?:"(?:ival|fval|boolval|sval|bsval)":\{(?:"\w+":(?:"[^"\\]*(?:\\.[^"\\]*)*"|[^"}]*))?\}|"isnull":true)?'
     r',?(?:"location":(-?\d+))?\}'
 )
 _GRAMMAR_ERRORS: dict[str, tuple[type[SqlError], str | None]] = {
@@ -45,6 +48,12 @@ _GRAMMAR_ERRORS: dict[str, tuple[type[SqlError], str | None]] = {
     'role name "none" is reserved': (ReservedName, None),
 }
 """Errors of the grammar that are more than 42601 and a message."""
+LONG_TEXT = 64 << 10
+"""Characters above which a text is parsed in a thread."""
+LOCATED_TEXT_MAX = 1 << 20
+"""Characters up to which literals know their places; errors about a literal of a longer text have no position."""
+TREE_BYTES = 1000
+"""What a comma of a list stands for, about: an element's nodes."""
 _SLOTS: dict[type, tuple[str, ...]] = {}
 
 
@@ -108,12 +117,50 @@ def parse(source: str) -> list[RawStatement]:
     """
     if "\0" in source:
         raise SqlSyntaxError('invalid byte sequence for encoding "UTF8": 0x00')
+    if len(source) > LONG_TEXT:
+        return run_in_thread(_parse_long, source)
+    return _parse(source)
+
+
+def _parse_long(source: str) -> list[RawStatement]:
+    account = Account()
+    account.charge(TREE_BYTES * source.count(",") + 3 * len(source))
+    try:
+        with NoCollection():
+            shorter = cut(source)
+            if shorter is None:
+                return _parse(source)
+            try:
+                raw = parse_sql(shorter.text)
+            except ParseError as error:
+                raise _moved(_syntax_error(shorter.text, error), shorter) from None
+            restore(shorter, raw, _slots)
+            return _statements(source, raw)
+    finally:
+        account.close()
+
+
+def _moved(error: SqlError, shorter: Cut) -> SqlError:
+    if error.position is not None:
+        error.position = moved(shorter, error.position - 1) + 1
+    return error
+
+
+def _parse(source: str) -> list[RawStatement]:
     try:
         raw = parse_sql(source)
     except ParseError as error:
         raise _syntax_error(source, error) from None
     if not raw:
         return []
+    _located(source, raw)
+    return _statements(source, raw)
+
+
+def _located(source: str, raw: Any) -> None:
+    """Tell the literals where they are."""
+    if len(source) > LOCATED_TEXT_MAX:
+        return
     try:
         found: list[ast.A_Const] = []
         for statement in raw:
@@ -121,12 +168,16 @@ def parse(source: str) -> list[RawStatement]:
     except RecursionError:
         found = []
     if found:
-        locations = _LITERAL.findall(parse_sql_json(source))
+        # One by one: in a thread others get their turn between two of them.
+        locations = [match[1] for match in _LITERAL.finditer(parse_sql_json(source))]
         if len(locations) == len(found):
             offsets = character_offsets(source)
             for node, text in zip(found, locations, strict=True):
                 byte = int(text) if text else -1
                 node.ancestors = byte if offsets is None else offsets.get(byte, -1)
+
+
+def _statements(source: str, raw: Any) -> list[RawStatement]:
     statements = []
     for statement in raw:
         start = statement.stmt_location or 0

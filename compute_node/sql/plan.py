@@ -234,12 +234,38 @@ class Limit(Plan):
 
 
 @dataclass(slots=True, kw_only=True)
+class HeldRow(Plan):
+    """The one row of ``source`` (a range entry's number) that the execution holds while it finds a row again; none when
+    it holds none. ``columns``: attnos of the row that ``filter`` and ``output`` see; ``relation``: of a table's row."""
+
+    source: int
+    relation: RelationDesc | None = None
+    columns: tuple[int, ...] = ()
+    filter: Expr | None = None
+
+
+@dataclass(slots=True)
+class Recheck:
+    """How a row is found again after one of the rows it is made of has changed: ``plan`` gives it from held rows.
+
+    ``tids``: (source, table, column of the row with the tid); ``values``: (source, ((attno, column of the row), …)).
+    """
+
+    plan: Plan
+    tids: tuple[tuple[int, RelationDesc, int], ...]
+    values: tuple[tuple[int, tuple[tuple[int, int], ...]], ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
 class LockRows(Plan):
-    """FOR UPDATE and friends: the child's rows end with one tid column per locked relation."""
+    """FOR UPDATE and friends: the child's rows have a tid column per locked relation."""
 
     child: Plan
     locks: tuple[tuple[RelationDesc, int, str, str], ...] = ()
     """(relation, column with the tid, strength, wait)"""
+    sources: tuple[int, ...] = ()
+    """the range entry's number of each lock"""
+    recheck: Recheck | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -271,7 +297,8 @@ class Update(Plan):
     The child's output row is: every column of the target in attno order (dropped ones None), then the columns of the
     other FROM items that the expressions need; its tid is handed on beside it (``want_tid`` of the target's scan;
     under a join, as the last output column, ``tid_column``). ``assignments``: attno ← expression over that row.
-    ``recheck``: the WHERE over that row, for a row that changed while we waited for its lock (READ COMMITTED).
+    ``recheck``: the WHERE over that row, for a row that changed while we waited for its lock (READ COMMITTED); of a
+    join it is None, and ``again`` finds the row again.
     ``returning`` is over the same layout, with the target's columns as they are after the change.
     """
 
@@ -279,6 +306,9 @@ class Update(Plan):
     child: Plan
     assignments: tuple[tuple[int, Expr], ...] = ()
     recheck: Expr | None = None
+    again: Recheck | None = None
+    source: int = -1
+    """the target's range entry"""
     tid_column: int = -1
     """-1: the tid comes beside the row from the only scan"""
     checks: tuple[tuple[str, Expr], ...] = ()
@@ -292,6 +322,8 @@ class Delete(Plan):
     relation: RelationDesc
     child: Plan
     recheck: Expr | None = None
+    again: Recheck | None = None
+    source: int = -1
     tid_column: int = -1
     returning: tuple[Expr, ...] = ()
 

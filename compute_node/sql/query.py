@@ -73,14 +73,25 @@ class CommonTable:
     materialized: bool | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ArbiterInference:
+    """ON CONFLICT (columns, expressions) WHERE …: which unique indexes are meant, over the target's range entry."""
+
+    attnos: frozenset[int]
+    expressions: tuple[Expr, ...]
+    where: Expr | None
+
+
 @dataclass(slots=True)
 class OnConflict:
-    """INSERT … ON CONFLICT: ``action`` nothing or update; ``arbiters`` index OIDs (empty: any)."""
+    """INSERT … ON CONFLICT: ``action`` nothing or update; ``arbiters`` index OIDs, or ``inference`` to find them
+    (neither: any)."""
 
     action: str
     arbiters: tuple[int, ...]
     assignments: tuple[tuple[int, Expr], ...] = ()
     where: Expr | None = None
+    inference: ArbiterInference | None = None
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 
+from compute_node.hub import HUB
 from compute_node.sql.expressions import AggregateCall, Expr, SubLink, Var, map_children, walk
 from compute_node.sql.query import CommonTable, FromItem, JoinItem, OnConflict, Query, RangeEntry, Target
 
@@ -36,6 +37,7 @@ def map_query_expressions(
         return map_query_expressions(inner, function, depth + 1, entry_hook, hook_depth + 1)
 
     def one(expr: Expr) -> Expr:
+        HUB.pulse()
         return function(expr, depth)
 
     def optional(expr: Expr | None) -> Expr | None:

@@ -106,7 +106,8 @@ class RowQueue:
 
 
 class RowHolders:
-    """Who holds a row with SELECT … FOR (→ strength, savepoint level), and the versions by which it is known."""
+    """Who holds a row with SELECT … FOR, and the versions by which it is known. Each holder has a list of (strength,
+    savepoint level), the strongest last: a rollback to a savepoint undoes an upgrade, not the lock before it."""
 
     __slots__ = ("holders", "keys", "released_lsn")
 
@@ -114,7 +115,7 @@ class RowHolders:
         self.keys = [key]
         self.released_lsn = 0
         """Commit LSN of the last one who held it and is gone"""
-        self.holders: dict[Txn, tuple[int, int]] = {}
+        self.holders: dict[Txn, list[tuple[int, int]]] = {}
 
 
 class Waiting:
@@ -299,7 +300,12 @@ class LockManager:
         waiter = Waiter()
         me = Waiting(txn, queue, waiter, "ShareLock", text)
         if turn is None:
-            queue.waiting.append(me)
+            locked = self.rows.get(key)
+            if locked is not None and txn in locked.holders:
+                # Who holds the row and wants more of it goes first: the others wait for it as well.
+                queue.waiting.appendleft(me)
+            else:
+                queue.waiting.append(me)
         else:
             self._put_before(queue, turn)
             queue.waiting.appendleft(me)
@@ -363,24 +369,47 @@ class LockManager:
             return []
         txn.depend(locked.released_lsn)
         conflicts = _ROW_CONFLICT[strength]
-        return [other for other, (held, _) in locked.holders.items() if other is not txn and held in conflicts]
+        return [other for other, held in locked.holders.items() if other is not txn and held[-1][0] in conflicts]
 
-    def hold_row(self, txn: Txn, relfile: int, tid: int, strength: int, turn: RowQueue | None = None) -> None:
-        """Record a SELECT … FOR lock. Error: 53200."""
-        key = (relfile, tid)
-        locked = self.rows.get(key)
-        if locked is None:
-            if len(self.rows) >= self._max_row_locks:
-                raise OutOfMemory("out of shared memory", hint="You might need to increase max_locks_per_transaction.")
-            locked = self.rows[key] = RowHolders(key)
+    def hold_row(
+        self, txn: Txn, relfile: int, versions: list[int], strength: int, turn: RowQueue | None = None
+    ) -> None:
+        """Record a SELECT … FOR lock of a row, known by these versions. Error: 53200."""
+        locked = self._locked(relfile, versions)
         held = locked.holders.get(txn)
-        if held is None or held[0] < strength:
-            level = len(txn.levels) - 1 if held is None else held[1]
-            locked.holders[txn] = (strength, level)
-            txn.tie().row_locks[locked] = level
+        if held is None or held[-1][0] < strength:
+            held = locked.holders.setdefault(txn, [])
+            held.append((strength, len(txn.levels) - 1))
+            txn.tie().row_locks[locked] = None
         if strength >= FOR_NO_KEY_UPDATE:
             # A weaker lock leaves the turn to the next, who may share it.
-            self.row_taken(txn, relfile, tid, tid, turn)
+            self.row_taken(txn, relfile, versions[0], versions[0], turn)
+
+    def _locked(self, relfile: int, versions: list[int]) -> RowHolders:
+        """The holders of a row, the same for all its versions; made when there are none."""
+        keys = [(relfile, version) for version in versions]
+        known = list(dict.fromkeys(filter(None, map(self.rows.get, keys))))
+        if not known:
+            if len(self.rows) >= self._max_row_locks:
+                raise OutOfMemory("out of shared memory", hint="You might need to increase max_locks_per_transaction.")
+            known = [RowHolders(keys[0])]
+        locked, *others = known
+        for other in others:
+            # Two snapshots have found the row at different versions, and nobody had followed it from one to the other.
+            for holder, held in other.holders.items():
+                mine = locked.holders.setdefault(holder, [])
+                mine[:] = sorted({*mine, *held})
+                ties = holder.tie()
+                ties.row_locks.pop(other, None)
+                ties.row_locks[locked] = None
+            locked.released_lsn = max(locked.released_lsn, other.released_lsn)
+            keys += other.keys
+        for key in keys:
+            if self.rows.get(key) is not locked:
+                self.rows[key] = locked
+                if key not in locked.keys:
+                    locked.keys.append(key)
+        return locked
 
     def _release_row(self, txn: Txn, locked: RowHolders, commit_lsn: int = 0) -> None:
         del locked.holders[txn]
@@ -438,7 +467,8 @@ class LockManager:
             if txn.session is not None:
                 txn.session.lock_waiter = None
 
-    def _blockers(self, txn: Txn) -> list[Txn]:
+    def blockers(self, txn: Txn) -> list[Txn]:
+        """Whom ``txn`` waits for; nobody when it does not wait."""
         waiting = txn.waiting
         if waiting is None or waiting.waiter.done:
             return []
@@ -460,7 +490,7 @@ class LockManager:
         """Depth-first over the waits-for graph; a way back to ``txn`` is 40P01."""
         path: list[Txn] = [txn]
         seen: set[Txn] = {txn}
-        stack: list[Iterator[Txn]] = [iter(self._blockers(txn))]
+        stack: list[Iterator[Txn]] = [iter(self.blockers(txn))]
         while stack:
             blocker = next(stack[-1], None)
             if blocker is None:
@@ -472,7 +502,7 @@ class LockManager:
             elif blocker not in seen:
                 seen.add(blocker)
                 path.append(blocker)
-                stack.append(iter(self._blockers(blocker)))
+                stack.append(iter(self.blockers(blocker)))
 
     @staticmethod
     def _deadlock(path: list[Txn]) -> SqlError:
@@ -538,11 +568,23 @@ class LockManager:
             for queue in queues:
                 self._wake_head(queue)
 
+    def keep_rows_of_level(self, txn: Txn, index: int) -> None:
+        """Savepoint level ``index`` is released: what it locked is the parent's."""
+        for locked in txn.tie().row_locks:
+            held = locked.holders[txn]
+            if held[-1][1] >= index:
+                # An upgrade inside is the parent's now: one entry a level is enough.
+                below = [entry for entry in held if entry[1] < index - 1]
+                strongest = max(strength for strength, _ in held)
+                held[:] = [*below, (strongest, index - 1)]
+
     def release_rows_of_level(self, txn: Txn, index: int) -> None:
         """A rollback to savepoint level ``index``: its row locks go, and who waits looks again."""
         ties = txn.tie()
-        for locked, level in list(ties.row_locks.items()):
-            if level >= index:
+        for locked in list(ties.row_locks):
+            held = locked.holders[txn]
+            held[:] = [entry for entry in held if entry[1] < index]
+            if not held:
                 del ties.row_locks[locked]
                 self._release_row(txn, locked)
         # Whether a row itself was given back only its version tells: the heads look, and wait again if not.

@@ -16,6 +16,7 @@ from aurora.ids import FIRST_NORMAL_XID
 from aurora.kernels import clog as clog_kernel
 from aurora.kernels.python.clog import ABORTED, XIDS_PER_PAGE
 from aurora.page import OFF_KIND, PageKind
+from compute_node.hub import HUB, Waiter
 from compute_node.txn.horizon import Hold, Holds
 from compute_node.txn.locks import LockManager
 from compute_node.txn.transaction import READ_COMMITTED, Level, Txn
@@ -41,6 +42,8 @@ class TransactionManager:
         self.active: dict[Txn, None] = {}
         self.by_xid: dict[int, Txn] = {}
         self.holds = Holds()
+        self.xid_range = XID_RANGE
+        self._reserving: list[Waiter] | None = None
         self.commits = 0
         self.rollbacks = 0
         self.locks = LockManager(self)
@@ -99,22 +102,37 @@ class TransactionManager:
         return txn.write_xid
 
     def _reserve_xids(self) -> None:
+        """Raise the limit, once for all who need it now."""
+        if self._reserving is not None:
+            waiter = Waiter()
+            self._reserving.append(waiter)
+            HUB.wait(waiter)
+            return
+        self._reserving = []
+        try:
+            self._raise_xid_limit()
+        finally:
+            waiting, self._reserving = self._reserving, None
+            for waiter in waiting:
+                waiter.wake()
+
+    def _raise_xid_limit(self) -> None:
         storage = self._storage
         self._volume.reserve(4096)
-        if self.next_xid < storage.superblock.xid_limit:
-            return  # somebody else did it while this one waited for log space
-        limit = self.next_xid + XID_RANGE
+        limit = self.next_xid + self.xid_range
         file = storage.clog_file
         last_block = limit // XIDS_PER_PAGE
         if file.map.blocks <= last_block:
             storage.extents.reserve_blocks(file, last_block + 1 - file.map.blocks)
         while file.fresh <= last_block:
-            page_no = file.map.page_no(storage.extents.new_block(file))
-            frame = self._cache.get(page_no)
+            block = file.fresh
+            try:
+                frame = self._cache.get(file.map.page_no(storage.extents.new_block(file)))
+            except BaseException:
+                file.fresh = block  # cancelled: the block is none of the commit log's yet
+                raise
             with self._mtr:
                 self._mtr.put_u8(frame, OFF_KIND, PageKind.CLOG)
-        if storage.superblock.xid_limit >= limit:
-            return  # somebody else did it meanwhile
         with self._mtr:
             storage.superblock.put_xid_limit(limit)
         storage.superblock.xid_limit = limit
@@ -140,14 +158,14 @@ class TransactionManager:
         included. Who shows what it read must depend on the LSN of the changes (``Txn.depend``)."""
         if not txn.oldest_lsn:
             txn.oldest_lsn = self._volume.vdl
-        return clog_kernel.Snapshot(self._log.next_lsn, txn.own, txn.cid + 1)
+        return clog_kernel.Snapshot(self._log.next_lsn - 1, txn.own, txn.cid + 1)
 
     @contextmanager
     def reading(self, owner: str) -> Iterator[Any]:
         """A snapshot of everything committed so far, durable or not, for a reader without a transaction (catalog,
         vacuum); it holds the row horizon as long as the ``with`` lasts. As for ``latest_snapshot``, who shows what it
         read must depend on the LSN of the changes."""
-        lsn = int(self._log.next_lsn)
+        lsn = int(self._log.next_lsn) - 1  # the next record may be a commit's
         with self.holds.add(lsn, owner):
             yield clog_kernel.Snapshot(lsn, set(), 0)
 
@@ -239,7 +257,8 @@ class TransactionManager:
         self.rollbacks += bool(txn.oldest_lsn or txn.own)
 
     def _write_aborts(self, xids: Any, created: list[int]) -> None:
-        self._load_states(xids)
+        with HUB.shield():
+            self._load_states(xids)
         with self._mtr:
             lsn = int(self._log.next_lsn)
             for xid in sorted(xids):
@@ -282,6 +301,7 @@ class TransactionManager:
             parent.dropped += level.dropped
         del txn.levels[index:]
         txn.write_xid = parent.xid
+        self.locks.keep_rows_of_level(txn, index)
 
     def rollback_to(self, txn: Txn, name: str) -> None:
         """Undo back to the newest savepoint ``name``, which stays open; row locks taken since are released. Error:

@@ -38,7 +38,7 @@ class Ties:
     def __init__(self) -> None:
         self.table_locks: dict[int, int] = {}
         """relation or advisory key → mask of modes (1 << mode)"""
-        self.row_locks: dict[Any, int] = {}
+        self.row_locks: dict[Any, None] = {}
         self.row_queues: dict[tuple[int, int], Any] = {}
         self.waiters: list[Waiter] = []
         self.holds: list[Hold] = []

@@ -106,7 +106,7 @@ def encode_all(acl: Iterable[AclItem]) -> list[str]:
 
 def acl_default(kind: str, owner: int) -> Acl:
     """What an object has as long as nobody granted or revoked anything on it."""
-    if kind in ("column", "parameter"):
+    if kind == "column":
         return ()
     everything, public = KINDS[kind]
     own = AclItem(owner, owner, everything)

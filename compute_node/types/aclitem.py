@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from aurora.errors import InvalidParameterValue, InvalidTextRepresentation, NotSupported
+from aurora.errors import InternalError, InvalidParameterValue, InvalidTextRepresentation, NotSupported
 from compute_node.types import acl
 from compute_node.types.acl import LETTERS, NAMES, AclItem, acl_default, decode, encode
 from compute_node.types.declare import fn, operators
@@ -49,7 +49,7 @@ def _take_name(text: str, at: int) -> tuple[str, int]:
 def aclitem_in(text: str, typmod: int, env: TypeEnv) -> str:
     """``grantee=privileges/grantor``; 22P02 for other text, 42704 for an unknown role."""
     name, at = _take_name(text, 0)
-    if at < len(text) and text[at] != "=":
+    if text[at : at + 1] != "=":
         if name not in _KEY_WORDS:
             raise InvalidTextRepresentation(
                 f'unrecognized key word: "{name}"', hint='ACL key word must be "group" or "user".'
@@ -124,14 +124,12 @@ string_type(
 )
 
 
-def _make(grantee: int, grantor: int, names: str, grantable: bool) -> str:
-    bits = 0
-    for part in names.split(","):
-        bit = NAMES.get({"TEMP": "TEMPORARY"}.get(part.strip().upper(), part.strip().upper()))
-        if bit is None:
-            raise InvalidParameterValue(f'unrecognized privilege type: "{part.strip()}"')
-        bits |= bit
-    return encode(AclItem(grantee, grantor, bits, bits if grantable else 0))
+def _make(grantee: int, grantor: int, name: str, grantable: bool) -> str:
+    upper = name.upper()
+    bit = NAMES.get("TEMPORARY" if upper == "TEMP" else upper)
+    if bit is None:
+        raise InvalidParameterValue(f'unrecognized privilege type: "{name}"')
+    return encode(AclItem(grantee, grantor, bit, bit if grantable else 0))
 
 
 _DEFAULTS = {
@@ -143,7 +141,7 @@ _DEFAULTS = {
 
 def _default(kind: str, owner: int) -> list[str]:
     if kind not in _DEFAULTS:
-        raise InvalidParameterValue(f"unrecognized object type abbreviation: {kind}")
+        raise InternalError(f"unrecognized objtype abbreviation: {kind}")
     return acl.encode_all(acl_default(_DEFAULTS[kind], owner))
 
 

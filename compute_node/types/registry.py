@@ -7,7 +7,7 @@ names are PostgreSQL 15's. Objects that users create are looked up in the catalo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any, NamedTuple, Protocol
@@ -63,6 +63,12 @@ class SessionView(Protocol):
     def wal_lsn(self) -> int:
         """The position after the last allocated log byte."""
 
+    def run_sql(self, text: str, params: tuple[Value, ...], types: tuple[int, ...], snapshot: Any) -> SqlResult:
+        """Statements of a function, in this session's transaction; see ``FunctionContext.run``."""
+
+    def read_sql(self, text: str, params: tuple[Value, ...], types: tuple[int, ...], snapshot: Any) -> Iterator[Any]:
+        """One query of a function, row by row."""
+
     def sleep(self, seconds: float) -> None:
         """Wait without holding up the loop; ends early with 57014 on cancel."""
 
@@ -70,12 +76,40 @@ class SessionView(Protocol):
         """Cancel or end another session; False when there is no such session."""
 
 
+@dataclass(frozen=True, slots=True)
+class SqlResult:
+    """What a function's statement gave: its rows, how many it gave or affected, its command tag."""
+
+    rows: list[tuple[Value, ...]]
+    count: int
+    tag: str
+
+
+class Caller(Protocol):
+    """The execution that calls a function."""
+
+    snapshot: Any
+    """what it reads with"""
+
+
 @dataclass(slots=True)
 class FunctionContext:
-    """Passed first to functions with ``needs_context``."""
+    """Passed first to functions with ``needs_context``. ``caller`` is set for a function that is not volatile: it sees
+    what the statement that calls it sees."""
 
     env: TypeEnv
     session: SessionView
+    caller: Caller | None = None
+
+    def run(self, text: str, params: tuple[Value, ...] = (), types: tuple[int, ...] = ()) -> SqlResult:
+        """Run SQL in the caller's transaction; ``types`` are the parameters' type OIDs, found out without them. A
+        volatile function sees the database as of each statement; another one what its caller sees, and may not change
+        anything (0A000). Errors go on to the caller. 54001: functions nested too deeply."""
+        return self.session.run_sql(text, params, types, None if self.caller is None else self.caller.snapshot)
+
+    def read(self, text: str, params: tuple[Value, ...] = (), types: tuple[int, ...] = ()) -> Iterator[Any]:
+        """As ``run``, for one query that changes nothing: its rows as they are taken."""
+        return self.session.read_sql(text, params, types, None if self.caller is None else self.caller.snapshot)
 
 
 class Wire(NamedTuple):

@@ -15,7 +15,8 @@ from compute_node.types.datetime_functions import add_interval_zoned, clock_us
 from compute_node.types.declare import fn, fns
 from compute_node.types.interval import Interval
 from compute_node.types.numeric import quotient, round_scale
-from compute_node.types.registry import FunctionContext
+from compute_node.types.oids import TYPE_OIDS
+from compute_node.types.registry import REGISTRY, Function, FunctionContext
 
 SERVER_VERSION = "15.18"
 VERSION_TEXT = f"PostgreSQL {SERVER_VERSION} (Aurora-architecture storage) on python, 64-bit"
@@ -321,6 +322,16 @@ _delegate("""
 2888 pg_try_advisory_lock(int4, int4) bool volatile
 3091 pg_try_advisory_xact_lock(int8) bool volatile
 3095 pg_try_advisory_xact_lock(int4, int4) bool volatile
+2881 pg_advisory_lock_shared(int8) void volatile
+2887 pg_advisory_lock_shared(int4, int4) void volatile
+3090 pg_advisory_xact_lock_shared(int8) void volatile
+3094 pg_advisory_xact_lock_shared(int4, int4) void volatile
+2885 pg_advisory_unlock_shared(int8) bool volatile
+2891 pg_advisory_unlock_shared(int4, int4) bool volatile
+2883 pg_try_advisory_lock_shared(int8) bool volatile
+2889 pg_try_advisory_lock_shared(int4, int4) bool volatile
+3092 pg_try_advisory_xact_lock_shared(int8) bool volatile
+3096 pg_try_advisory_xact_lock_shared(int4, int4) bool volatile
 1922 has_table_privilege(name, text, text) bool stable
 1923 has_table_privilege(name, oid, text) bool stable
 1924 has_table_privilege(oid, text, text) bool stable
@@ -409,3 +420,16 @@ _delegate("""
 6206 has_parameter_privilege(oid, text, text) bool stable
 6207 has_parameter_privilege(text, text) bool stable
 """)
+
+IDENTITY_NEXTVAL = 8010
+"""nextval for an identity column, which asks for no privilege on the sequence. No name leads to it."""
+REGISTRY.functions[IDENTITY_NEXTVAL] = Function(
+    oid=IDENTITY_NEXTVAL,
+    name="aurora_identity_nextval",
+    arguments=(TYPE_OIDS["regclass"],),
+    result=TYPE_OIDS["int8"],
+    implementation=_forward("identity_nextval"),
+    volatility="v",
+    needs_context=True,
+    namespace=0,
+)

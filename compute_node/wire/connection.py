@@ -53,9 +53,9 @@ class Connection(asyncio.Protocol):
     """A client's connection; it is the session's ``Port``."""
 
     __slots__ = (
-        "_authentication_timer", "_closing", "_gate_timer", "_idle_timer", "_lost", "_missing_bytes", "_outbox",
-        "_outbox_bytes", "_parts", "_paused_reading", "_paused_writing", "_room", "_running", "_server", "_startup",
-        "_transport", "_unsure", "_waiting_input", "data", "position", "session",
+        "_authentication_timer", "_closing", "_gate_timer", "_held_input", "_idle_timer", "_lost", "_missing_bytes",
+        "_outbox", "_outbox_bytes", "_parts", "_paused_reading", "_paused_writing", "_room", "_running", "_server",
+        "_startup", "_transport", "_unsure", "_waiting_input", "data", "position", "session",
     )  # fmt: skip
 
     def __init__(self, server: Server) -> None:
@@ -68,7 +68,7 @@ class Connection(asyncio.Protocol):
         self._parts: list[bytes] | None = None
         self._missing_bytes = 0
         self._running = self._closing = self._lost = False
-        self._paused_reading = self._paused_writing = False
+        self._paused_reading = self._paused_writing = self._held_input = False
         self._waiting_input: Waiter | None = None
         self._room: Waiter | None = None
         self._outbox: deque[tuple[int, bytes, float]] | None = None
@@ -113,19 +113,34 @@ class Connection(asyncio.Protocol):
             if waiter is not None:
                 self._waiting_input = None
                 waiter.wake()
-            elif len(self.data) > READ_LIMIT_BYTES and not self._paused_reading:
-                self._paused_reading = True
-                self._transport.pause_reading()
+            else:
+                self._limit_input()
         elif self.session is not None:
             if self._idle_timer is not None:
                 self._idle_timer.cancel()
                 self._idle_timer = None
+            if self._is_full:
+                # The client sends more while it does not read what it asked for before.
+                self._held_input = True
+                self._limit_input()
+                return
             self._running = True
             HUB.run(self._turn)
         elif self._startup is not None and not self._closing:
             # Looking up a role may read pages, so this too runs where it may wait.
             self._running = True
             HUB.run(self._startup_turn)
+
+    def _limit_input(self) -> None:
+        """Input that nobody takes yet is bounded."""
+        if len(self.data) > READ_LIMIT_BYTES and not self._paused_reading:
+            self._paused_reading = True
+            self._transport.pause_reading()
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether so much output waits, for the client or for the log, that no more should be made."""
+        return self._paused_writing or self._outbox_bytes > OUTBOX_LIMIT_BYTES
 
     def pause_writing(self) -> None:
         """The client does not read."""
@@ -285,7 +300,8 @@ class Connection(asyncio.Protocol):
         self.session = session
         session.greenlet = greenlet.getcurrent()
         out = [messages.AUTHENTICATION_OK]
-        out += [messages.parameter_status(name, session.settings.show(name)) for name in self._server.reported]
+        session.reported = {name: session.settings.show(name) for name in self._server.reported}
+        out += [messages.parameter_status(name, text) for name, text in session.reported.items()]
         out += [messages.backend_key(session.pid, session.secret), messages.READY_IDLE]
         session.status_changes = None
         self._transport.write(b"".join(out))
@@ -300,7 +316,7 @@ class Connection(asyncio.Protocol):
         if session is None:
             return
         self._write_out(session)
-        while (self._paused_writing or self._outbox_bytes > OUTBOX_LIMIT_BYTES) and not self._lost:
+        while self._is_full and not self._lost:
             self._room = Waiter()
             try:
                 HUB.wait(self._room)
@@ -418,6 +434,10 @@ class Connection(asyncio.Protocol):
     def _wake_writer(self) -> None:
         if self._room is not None:
             self._room.wake()
+        elif self._held_input and not self._running and not self._closing and not self._is_full:
+            self._held_input = False
+            self._running = True
+            HUB.run(self._turn)
 
     def _finish(self) -> None:
         """Close the transport when nothing is held back any more."""

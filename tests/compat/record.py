@@ -1,8 +1,9 @@
 """Records PostgreSQL 15's answers to the .sql files: `python -m tests.compat.record DSN [family …]`.
 
 Writes `expected/<family>.json`: a list of {"sql", "simple", "extended"}; "extended" only where that protocol's outcome
-is another one. Without names of families also `expected/describe.out`, what psql prints for `describe.psql`. Review the
-diff: these files are the specification.
+is another one. Without names of families also `expected/describe.out`, what psql prints for `describe.psql`, and
+`expected/protocol.json`, the answers to the packets of `protocol.txt`. Review the diff: these files are the
+specification.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 
+from tests.compat import protocol
 from tests.compat.replay import DESCRIBED, Replay, describe, expected_path, families, statements
 
 
@@ -30,7 +32,9 @@ def record(dsn: str, family: str) -> None:
 
 
 if __name__ == "__main__":
-    for name in sys.argv[2:] or families():
+    for name in [name for name in sys.argv[2:] or families() if name != "protocol"]:
         record(sys.argv[1], name)
     if not sys.argv[2:]:
         DESCRIBED.write_text(describe(sys.argv[1]))
+    if not sys.argv[2:] or "protocol" in sys.argv[2:]:
+        protocol.write(sys.argv[1])

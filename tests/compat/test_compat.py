@@ -7,6 +7,7 @@ import json
 import pytest
 
 from aurora.programs.supervisor import Cluster
+from tests.compat import protocol
 from tests.compat.replay import DESCRIBED, Outcome, Replay, describe, expected_path, families, statements
 from tests.conftest import needs
 
@@ -24,6 +25,15 @@ def test_answers_are_postgresqls(shared_cluster: Cluster, family: str, protocol:
     replay.close()
     found = differences(family, protocol, outcomes)
     assert not found, f"{len(found)} differences\n" + "\n".join(found[:_SHOWN])
+
+
+def test_packets_are_answered_as_by_postgresql(shared_cluster: Cluster) -> None:
+    """Every message that answers the packets of `protocol.txt`."""
+    expected = json.loads(protocol.EXPECTED.read_text())
+    found = protocol.replay(shared_cluster.dsn())
+    assert [entry["packet"] for entry in expected] == protocol.steps(), "protocol.json is older than protocol.txt"
+    differing = [(mine, theirs) for theirs, mine in zip(expected, found, strict=True) if mine != theirs]
+    assert not differing, "\n".join(f"ours {mine}\nPostgreSQL {theirs['answer']}" for mine, theirs in differing)
 
 
 @needs("psql")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 from unittest import mock
 
@@ -15,6 +16,7 @@ from compute_node.access.btree.index import BTreeIndex
 from compute_node.access.btree.unique import ConflictCheck
 from compute_node.access.extents import Extents
 from compute_node.access.storage import Storage
+from compute_node.hub import Hub
 from compute_node.txn.dependency import Dependency
 from compute_node.txn.horizon import Holds
 from compute_node.txn.locks import LockManager
@@ -110,6 +112,21 @@ def _unique_check_does_not_look() -> Iterable[Any]:
     yield _replace(BTreeIndex, "_add_item", make)
 
 
+def _removed_keys_are_forgotten() -> Iterable[Any]:
+    def make(state: Any) -> Any:
+        def mutated(self: Any, tid: int, own: set[int]) -> tuple[int, int]:
+            found: tuple[int, int] = state(self, tid, own)
+            return (NOT_LIVE, 0) if found[0] == NOT_LIVE else found
+
+        return mutated
+
+    yield _replace(ConflictCheck, "_state", make)
+
+
+def _cancels_cut_rollbacks_short() -> Iterable[Any]:
+    yield _replace(Hub, "shield", lambda _: lambda self: nullcontext())
+
+
 def _extent_reused_at_once() -> Iterable[Any]:
     def make(take: Any) -> Any:
         def mutated(self: Any, pages: int) -> Any:
@@ -176,6 +193,8 @@ MUTATIONS = (
     Mutation("output without the gate", (GATE, DURABLE), _output_without_the_gate),
     Mutation("unique check does not wait", (UNIQUE,), _unique_check_does_not_wait),
     Mutation("unique check does not look", (UNIQUE,), _unique_check_does_not_look),
+    Mutation("unique check forgets who removed a key", (UNIQUE,), _removed_keys_are_forgotten),
+    Mutation("cancels cut rollbacks short", (CORES_OWN, LOCKS, HORIZON), _cancels_cut_rollbacks_short),
     Mutation("extent reused before the horizon", (EXTENTS, CORES_OWN), _extent_reused_at_once),
     Mutation("pages given back before the horizon", (EXTENTS, CORES_OWN), _pages_given_back_at_once),
     Mutation("recovery forgets who was cut off", (DURABLE, INDEXES, CORES_OWN), _recovery_forgets_who_was_cut_off),

@@ -36,6 +36,10 @@ class Settings:
     def __init__(self) -> None:
         self.values = {"search_path": '"$user", public', "default_toast_compression": "pglz"}
 
+    def get(self, name: str) -> Any:
+        """Memory and its files are not limited here."""
+        return {"work_mem": 4096, "hash_mem_multiplier": 2.0, "maintenance_work_mem": 65536}.get(name, -1)
+
 
 class Session:
     """What the catalog and DDL use of a session."""
@@ -55,7 +59,7 @@ class Session:
         self.details: list[str | None] = []
         self.block = IN_BLOCK
         self.several_statements = False
-        self.query, self.query_start, self.statements_in_txn = "", 0, 0
+        self.query, self.query_start, self.statements_in_txn, self.depth = "", 0, 0, 0
         self.plans = PlanCache()
         self.interrupt_error = None
 
@@ -153,7 +157,7 @@ class Engine:
         query = analyze(statement.node, view, param_types, source, session=session)
         return build(plan(query, view, {}), view), set()
 
-    def begin_statement(self, session: Any) -> ExecContext:
+    def begin_statement(self, session: Any, snapshot: Any = None) -> ExecContext:
         snapshot = self.storage.txns.snapshot(session.txn)
         return ExecContext(session, session.txn, snapshot, session.env, self.storage, self.catalog.view(session))
 

@@ -143,6 +143,7 @@ class FakeTable:
         changed: tuple[int, ...],
         compute: Callable[[Row], Row | None],
         needed: tuple[int, ...],
+        recheck: Callable[[int, Row], Any] | None = None,
     ) -> int | None:
         if self.before_update is not None:
             action, self.before_update = self.before_update, None
@@ -150,7 +151,9 @@ class FakeTable:
         version = self._latest(self._at(tid))
         if version is None:
             return None
-        values = compute(self._take(version, needed, False))
+        found = self._take(version, needed, False)
+        again = compute if version.tid == tid or recheck is None else recheck(version.tid, found)
+        values = None if again is None else again(found)
         if values is None:
             return None
         row = list(version.row)
@@ -166,22 +169,22 @@ class FakeTable:
         return self.versions[-1].tid
 
     def delete(
-        self, txn: Any, snapshot: int, tid: int, recheck: Callable[[Row], bool], needed: tuple[int, ...]
+        self, txn: Any, snapshot: int, tid: int, recheck: Callable[[Row, int], bool], needed: tuple[int, ...]
     ) -> bool:
         version = self._latest(self._at(tid))
         if version is None:
             return False
-        if version.tid != tid and not recheck(self._take(version, needed, False)):
+        if version.tid != tid and not recheck(self._take(version, needed, False), version.tid):
             return False
         version.ended = self.storage.tick()
         return True
 
-    def lock(self, txn: Any, snapshot: int, tid: int, strength: str, wait: str) -> tuple[int, Row] | None:
+    def lock(self, txn: Any, snapshot: int, tid: int, strength: str, wait: str) -> tuple[int, Row, bool] | None:
         if self.before_update is not None:
             action, self.before_update = self.before_update, None
             action()
         version = self._latest(self._at(tid))
-        return None if version is None else (version.tid, version.row)
+        return None if version is None else (version.tid, version.row, version.tid != tid)
 
 
 class FakeIndex:
@@ -247,6 +250,10 @@ class FakeSession:
     interrupt: Exception | None = None
     user = session_user = database = "postgres"
     pid = 1
+
+    def catalog_function(self, name: str, *args: Any) -> Any:
+        """Nothing is hidden from it."""
+        assert name == "readable_columns"
 
     def check_interrupts(self) -> None:
         if self.interrupt is not None:

@@ -3,6 +3,8 @@ memory."""
 
 from __future__ import annotations
 
+from typing import Self
+
 from pglast import ast
 
 import compute_node.types  # noqa: F401  (fills the registry)
@@ -130,6 +132,9 @@ class FakeCatalog:
         for desc in (*system_views(), *TABLES, *extra):
             self._relations[desc.schema, desc.name] = desc
         self._by_oid = {item.oid: item for item in self._relations.values()}
+
+    def of_stored_text(self) -> Self:
+        return self
 
     def find_relation(self, schema: str | None, name: str) -> RelationDesc | None:
         if schema is not None and schema not in _SCHEMAS:

@@ -94,7 +94,7 @@ def test_random_work(seed: int) -> None:
         snapshot = storage.txns.snapshot(txn)
         [(tid,)] = table.indexes[0].lookup(snapshot, (key,), (), True)
         if kind < 0.6:
-            assert table.delete(txn, snapshot, tid, lambda row: True, (1,))
+            assert table.delete(txn, snapshot, tid, lambda row, at: True, (1,))
             del draft[key]
         elif kind < 0.8:
             text = rng.choice("xyz") * rng.randrange(900)
@@ -162,7 +162,7 @@ def test_vacuum_gives_space_back_and_autovacuum_finds_the_table() -> None:
         snapshot = storage.txns.snapshot(txn)
         for batch in list(table.scan(snapshot, (), True)):
             for (tid,) in batch:
-                assert table.delete(txn, snapshot, tid, lambda row: True, ())
+                assert table.delete(txn, snapshot, tid, lambda row, at: True, ())
         storage.txns.commit(txn)
         stats = AutoVacuum(storage).step()
         assert stats is not None

@@ -150,7 +150,7 @@ def test_deleted_row_is_gone_for_the_waiter_and_aborted_delete_is_not() -> None:
         for end, expected in ((bench.storage.txns.abort, True), (bench.storage.txns.commit, False)):
             first, second = bench.begin(), bench.begin()
             snapshot, tid = bench.find(first, 2)
-            assert bench.table.delete(first, snapshot, tid, lambda row: True, ())
+            assert bench.table.delete(first, snapshot, tid, lambda row, at: True, ())
             task = asyncio.ensure_future(HUB.call(bench.add, second, 2, 1))
             await turns()
             end(first)
@@ -295,9 +295,9 @@ def test_row_locks() -> None:
     async def main() -> None:
         first, second, third = bench.begin(), bench.begin(), bench.begin()
         snapshot, tid = bench.find(first, 1)
-        assert table.lock(first, snapshot, tid, "share") == (tid, (1, 0))
+        assert table.lock(first, snapshot, tid, "share") == (tid, (1, 0), False)
         snapshot, tid = bench.find(second, 1)
-        assert table.lock(second, snapshot, tid, "share") == (tid, (1, 0))
+        assert table.lock(second, snapshot, tid, "share") == (tid, (1, 0), False)
         snapshot, tid = bench.find(third, 1)
         assert table.lock(third, snapshot, tid, "update", "skip") is None
         with pytest.raises(LockNotAvailable):

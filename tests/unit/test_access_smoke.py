@@ -27,7 +27,7 @@ def test_rows_come_and_go() -> None:
         assert table.update_columns(txn, snapshot, tid, (2,), lambda row: (row[0] + "!",), (2,))
     for i in range(1, 2000, 7):
         [(tid,)] = index.lookup(snapshot, (i,), (), True)
-        assert table.delete(txn, snapshot, tid, lambda row: True, ())
+        assert table.delete(txn, snapshot, tid, lambda row, at: True, ())
     expected = [(i, f"row {i}" + "!" * (i % 7 == 0)) for i in range(2000) if i % 7 != 1]
     assert rows_of(table, txn) == expected
     txns.commit(txn)

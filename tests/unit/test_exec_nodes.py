@@ -364,7 +364,20 @@ def test_delete(fx: Fixture) -> None:
 
 def test_lock_rows_follows_the_changed_row(fx: Fixture) -> None:
     scan = fx.scan(filter=op("=", col(1), const(2)), want_tid=True, output=(col(0), col(1), col(3, 27)))
-    plan = pl.LockRows(child=scan, locks=((fx.t, 2, "update", "block"),), output=(col(0), col(1)))
+    held = pl.HeldRow(
+        source=0,
+        relation=fx.t,
+        columns=(1, 2, -1),
+        filter=op("=", col(1), const(2)),
+        output=(col(0), col(1), col(2, 27)),
+    )
+    plan = pl.LockRows(
+        child=scan,
+        locks=((fx.t, 2, "update", "block"),),
+        sources=(0,),
+        recheck=pl.Recheck(plan=held, tids=((0, fx.t, 2),)),
+        output=(col(0), col(1)),
+    )
     executable = build(planned(plan), FakeCatalog())
     table = fx.storage.table(fx.t)
     tid = next(version.tid for version in table.versions if version.row[0] == 2)

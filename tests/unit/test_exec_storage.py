@@ -168,7 +168,17 @@ def test_concurrent_updates_lose_nothing_and_recheck(db: Database) -> None:
 
 def test_locked_row_is_read_again(db: Database) -> None:
     child = scan(filter=op("=", col(1), const(3)), want_tid=True, output=(col(0), col(1), col(3, 27)))
-    locking = pl.LockRows(child=child, locks=((TABLE, 2, "update", "block"),), output=(col(0), col(1)))
+    held = pl.HeldRow(
+        source=0,
+        relation=TABLE,
+        columns=(1, 2, -1),
+        filter=op("=", col(1), const(3)),
+        output=(col(0), col(1), col(2, 27)),
+    )
+    recheck = pl.Recheck(plan=held, tids=((0, TABLE, 2),))
+    locking = pl.LockRows(
+        child=child, locks=((TABLE, 2, "update", "block"),), sources=(0,), recheck=recheck, output=(col(0), col(1))
+    )
     found: list[Any] = []
 
     def writer() -> None:

@@ -42,7 +42,7 @@ def _delete(storage: Any, table: Any, above: int) -> None:
     for batch in list(table.scan(snapshot, (1,), True)):
         for value, tid in batch:
             if value >= above:
-                assert table.delete(txn, snapshot, tid, lambda row: True, ())
+                assert table.delete(txn, snapshot, tid, lambda row, at: True, ())
     storage.txns.commit(txn)
 
 
@@ -209,7 +209,7 @@ def test_a_reader_keeps_vacuum_from_cutting_and_a_little_is_not_worth_it() -> No
     snapshot = storage.txns.snapshot(txn)
     for batch in table.scan_blocks(snapshot, (), True, last, last + 1):
         for (tid,) in list(batch):
-            table.delete(txn, snapshot, tid, lambda row: True, ())
+            table.delete(txn, snapshot, tid, lambda row, at: True, ())
     storage.txns.commit(txn)
     table.file.map.blocks = table.file.fresh  # without what is merely reserved
     assert _vacuum(storage, table) == 0
@@ -260,7 +260,7 @@ def test_bulk_inserts_use_the_room_that_vacuum_found(wide: int) -> None:
         for batch in list(table.scan(snapshot, (1,), True)):
             for value, tid in batch:
                 if value < 4000 or value % 2:
-                    table.delete(txn, snapshot, tid, lambda row: True, ())
+                    table.delete(txn, snapshot, tid, lambda row, at: True, ())
         storage.txns.commit(txn)
         storage.vacuum(table)
         fill(20_000)

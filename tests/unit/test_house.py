@@ -23,6 +23,7 @@ LINES_MAX = 1000
 
 STAGES = (
     "hub",
+    "work",
     "types",
     "relations",
     "protocol",

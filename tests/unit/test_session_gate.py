@@ -163,3 +163,64 @@ def test_large_results_wait_for_the_reader() -> None:
         assert size > 10_000_000
 
     serve(body)
+
+
+async def quiet(server: Server) -> None:
+    """Until nothing more happens: what the server does for one connection is done within some turns of the loop."""
+    for _ in range(200):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("packets", [1, 400])
+def test_output_of_pipelined_queries_is_bounded_when_the_client_does_not_read(packets: int) -> None:
+    """400 queries of 40 KB each, in one packet or in 400."""
+
+    async def body(server: Server, engine: FakeEngine) -> None:
+        raw = await Raw.open(server)
+        raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        query = message(b"Q", b"select series(4000)\0")
+        for _ in range(packets):
+            raw.send(query * (400 // packets))
+            await quiet(server)
+        (connection,) = server.connections
+        (session,) = server.sessions.values()
+        held_bytes = connection._transport.get_write_buffer_size() + sum(map(len, session.out))
+        assert held_bytes < 1 << 20
+        assert len(connection.data) <= (1 << 20) + len(query) * 400
+        raw.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        for _ in range(400):
+            assert tags(await raw.until_ready())[-2:] == "CZ"
+
+    serve(body)
+
+
+def test_a_client_that_is_gone_ends_its_pipelined_queries() -> None:
+    async def body(server: Server, engine: FakeEngine) -> None:
+        raw = await Raw.open(server)
+        raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        raw.send(message(b"Q", b"select series(4000)\0") * 400)
+        await quiet(server)
+        raw.writer.transport.abort()
+        while server.connections:
+            await asyncio.sleep(0)
+        while server.sessions:
+            await asyncio.sleep(0)
+        assert len(engine.compiled) <= 1
+
+    serve(body)
+
+
+def test_a_cancel_between_two_pipelined_queries_ends_neither() -> None:
+    async def body(server: Server, engine: FakeEngine) -> None:
+        raw = await Raw.open(server)
+        raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        raw.send(message(b"Q", b"select 7\0") + message(b"Q", b"select series(4000)\0") * 100)
+        await quiet(server)
+        (connection,) = server.connections
+        connection.cancel()
+        raw.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        found = [tags(await raw.until_ready()) for _ in range(101)]
+        assert found[0] == "TDCZ"
+        assert sum("E" in each for each in found) <= 1
+
+    serve(body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from support_catalog import Engine, Session, in_greenlet
 
 from aurora.errors import DataCorrupted, InvalidParameterValue, NotSupported, ProgramLimitExceeded, TooManyColumns
-from compute_node.access import toast
+from compute_node.access import stored, toast
 from compute_node.access.memory_volume import MemoryVolume
 from compute_node.catalog.bootstrap import install
 from compute_node.hub import HUB
@@ -199,7 +200,7 @@ def test_compression_methods(method: str) -> None:
         for name in ("t", "u"):
             table = session.engine.storage.table(session.engine.catalog.view(session).find_relation(None, name))
             with session.engine.storage.txns.reading("test") as snapshot:
-                [[(handle,)]] = list(table.scan(snapshot, (2 + toast.LAZY,), False))
+                [[(handle,)]] = list(table.scan(snapshot, (2 + stored.LAZY,), False))
             assert handle.method == handle_kinds[method]
             assert session.run(f"select a from {name}") == [(WORDS * 200,)]
         with pytest.raises(InvalidParameterValue, match='invalid compression method "zip"'):
@@ -384,12 +385,12 @@ def test_a_flipped_bit_in_a_compressed_value_is_told(method: str) -> None:
         put(session, WORDS * 200)
         table = session.engine.storage.table(session.engine.catalog.view(session).find_relation(None, "t"))
         with session.engine.storage.txns.reading("test") as snapshot:
-            [[(handle,)]] = list(table.scan(snapshot, (2 + toast.LAZY,), False))
+            [[(handle,)]] = list(table.scan(snapshot, (2 + stored.LAZY,), False))
         told: set[str] = set()
         for at in range(len(handle.data)):
             for bit in (1, 128):
                 data = handle.data[:at] + bytes((handle.data[at] ^ bit,)) + handle.data[at + 1 :]
-                broken = toast.Toasted(
+                broken = stored.Toasted(
                     handle.codec, handle.column, handle.method, handle.raw_bytes, len(data), data=data
                 )
                 try:
@@ -407,7 +408,7 @@ def test_a_pointer_to_another_toast_table_is_told() -> None:
         put(session, NOISE[:9000])
         desc = session.engine.catalog.view(session).find_relation(None, "t")
         table = session.engine.storage.table(desc)
-        handle = toast.Toasted(table.codec, 1, 0, 9000, 9000, 1, 4711)
+        handle = stored.Toasted(table.codec, 1, 0, 9000, 9000, 1, 4711)
         with pytest.raises(DataCorrupted, match="TOAST pointer of t names relation 4711"):
             table.toast.value(handle)
 
@@ -459,5 +460,91 @@ def test_a_column_of_its_own_descriptor_has_no_toast() -> None:
         with pytest.raises(ProgramLimitExceeded, match="row is too big"):
             table.insert(txn, (1, NOISE[:9000]))
         session.engine.storage.txns.abort(txn)
+
+    on_engine(body)
+
+
+# -- who reads what
+
+
+def fetched(session: Session, monkeypatch: pytest.MonkeyPatch, query: str) -> tuple[Any, list[tuple[int, int]]]:
+    """The query's rows, and the stored bytes that it read out of line, as (start, end)."""
+    ranges: list[tuple[int, int]] = []
+    original = toast.Toaster._fetch
+
+    def fetch(self: Any, handle: Any, start: int, end: int) -> bytes:
+        ranges.append((start, end))
+        return original(self, handle, start, end)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(toast.Toaster, "_fetch", fetch)
+        return session.run(query), ranges
+
+
+def test_only_what_is_looked_at_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def body(session: Session) -> None:
+        session.run("create table t (id int primary key, a text, b bytea)")
+        session.run("alter table t alter a set storage external; alter table t alter b set storage external")
+        for i in range(5):
+            session.run(f"insert into t values ({i}, '{NOISE[i:100_000]}', '\\x{NOISE[:40_000]}')")
+        whole = [(i, NOISE[i:100_000]) for i in range(5)]
+        for query, rows, ranges in (
+            ("select id from t order by id", [(i,) for i in range(5)], []),
+            ("select count(a), count(*) from t", [(5, 5)], []),
+            ("select id from t where a is not null and id > 3", [(4,)], []),
+            ("select octet_length(a) from t where id = 2", [(99_998,)], []),
+            ("select pg_column_size(a), octet_length(b) from t where id = 0", [(100_000, 20_000)], []),
+            ("select substr(a, 50001, 5) from t where id = 0", [(NOISE[50000:50005],)], [(0, 200_020)]),
+            ("select left(a, 3) from t where id = 1", [(NOISE[1:4],)], [(0, 12)]),
+            (
+                "select get_byte(b, 10000) from t where id = 1",
+                [(bytes.fromhex(NOISE[:40_000])[10000],)],
+                [(10000, 10001)],
+            ),
+            ("select id, a from t where id = 3", [whole[3]], [(0, 99_997)]),
+            ("select id, a from t order by id desc limit 1", [whole[4]], [(0, 99_996)]),
+            ("select id, left(a, 2) from t order by id desc limit 2", [(4, NOISE[4:6]), (3, NOISE[3:5])], [(0, 8)] * 5),
+            ("select x from (select id, a as x from t order by id offset 2) s limit 1", [whole[2][1:]], [(0, 99_998)]),
+            ("select length(a), pg_column_size(a) from t where id = 0", [(100_000, 100_000)], [(0, 100_000)]),
+        ):
+            found, read = fetched(session, monkeypatch, query)
+            assert found == rows, query
+            # A slice ends with the value.
+            assert [(start, min(end, 100_000)) for start, end in read] == [
+                (start, min(end, 100_000)) for start, end in ranges
+            ], query
+        _, read = fetched(session, monkeypatch, "update t set id = id + 10 where id = 1")
+        assert read == []
+        _, read = fetched(session, monkeypatch, "delete from t where id = 11")
+        assert read == []
+
+    on_engine(body)
+
+
+def test_a_filter_is_applied_before_the_rest_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def body(session: Session) -> None:
+        session.run("create table t (id int, a text, n int)")
+        for i in range(10):
+            session.run(f"insert into t values ({i}, '{NOISE[i:9000]}', {i % 5})")
+        rows, read = fetched(session, monkeypatch, "select a from t where n = 3")
+        assert sorted(rows) == sorted([(NOISE[3:9000],), (NOISE[8:9000],)])
+        assert len(read) == 2
+        rows, read = fetched(session, monkeypatch, "select id from t where a like '%" + NOISE[8990:9000] + "'")
+        assert len(rows) == len(read) == 10
+
+    on_engine(body)
+
+
+def test_handles_in_a_temporary_file_come_back() -> None:
+    def body(session: Session) -> None:
+        session.run("create table t (id int primary key, a text)")
+        put(session, NOISE[:9000])
+        put(session, WORDS * 200, 2)
+        table = session.engine.storage.table(session.engine.catalog.view(session).find_relation(None, "t"))
+        with session.engine.storage.txns.reading("test") as snapshot:
+            [rows] = list(table.scan(snapshot, (2 + stored.LAZY,), False))
+        again = pickle.loads(pickle.dumps(rows))
+        assert again == rows
+        assert [stored.resolved_row(row, (0,)) for row in again] == [(NOISE[:9000],), (WORDS * 200,)]
 
     on_engine(body)

@@ -120,12 +120,16 @@ class FakeExecutable:
     can_go_back = False
 
     refused = None
+    fails = False
 
     def __init__(self, columns: Any, tag: str, function: Any, is_point: bool = True) -> None:
         self.columns, self.tag, self.is_point, self._function = columns, tag, is_point, function
         self.column_kinds = tuple(REGISTRY.types[column.type] for column in columns or ())
         self.param_kinds: tuple[Any, ...] = ()
         self.planned = SimpleNamespace(read_only=columns is not None, momentary=False)
+
+    def check_constants(self) -> None:
+        pass
 
     def run(self, context: Any, params: tuple[Any, ...]) -> int:
         return int(self._function(context, params))
@@ -189,7 +193,7 @@ class FakeEngine:
     def snapshot(self, txn: Any) -> Any:
         return None
 
-    def begin_statement(self, session: Any) -> Any:
+    def begin_statement(self, session: Any, snapshot: Any = None) -> Any:
         return SimpleNamespace(session=session, txn=session.txn, snapshot=SimpleNamespace(lsn=self.volume.vdl))
 
     def still_valid(self, session: Any, executable: Any) -> bool:

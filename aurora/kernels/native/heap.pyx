@@ -363,7 +363,7 @@ cdef class HeapFile:
         cdef const unsigned char* page
         cdef const unsigned char* tup
         cdef unsigned long long expected = 0, xmin, xmax
-        cdef long long born, died
+        cdef long long born, died, removed = 0
         cdef int flags, offset, length, slot
         if frame < 0:
             return page_no
@@ -392,12 +392,13 @@ cdef class HeapFile:
                 return 0, born
             if died == 0 and xmax not in own:
                 return 2, xmax
+            removed = max(removed, died)
             slot = get16(tup + O_NEXT_SLOT)
             if not slot or not get16(tup + O_INFOMASK) & M_HOT_UPDATED:
                 break
             expected = xmax
             flags = line_of(page, slot, &offset, &length)
-        return 1, 0
+        return 1, removed
 
     def free_space(self, unsigned long long block):
         """Bytes that tuples could take on ``block``, gaps included; minus a missing page."""
@@ -653,6 +654,33 @@ cdef class HeapFile:
         if line_of(page, <int>(tid & 0xFFFF), &offset, &length) != C_NORMAL:
             return 1
         return 1 if get16(page + offset + O_INFOMASK) & M_KEY_CHANGED else 0
+
+    def successor(self, unsigned long long tid):
+        """The version that the one at ``tid`` was updated to, committed or not: 0 when there is none (any more), minus
+        a missing page."""
+        cdef long long page_no, frame
+        cdef const unsigned char* page
+        cdef int offset, length
+        cdef unsigned long long xmax, found
+        page_no = self.blocks.page_c(tid >> 16)
+        frame = self.arena.lookup_c(page_no)
+        if frame < 0:
+            return -page_no
+        page = self.arena.base + frame * PAGE_BYTES
+        if line_of(page, <int>(tid & 0xFFFF), &offset, &length) != C_NORMAL:
+            return 0
+        xmax = get64(page + offset)
+        if not xmax or not get16(page + offset + 12):
+            return 0
+        found = <unsigned long long>get32(page + offset + 8) << 16 | get16(page + offset + 12)
+        page_no = self.blocks.page_c(found >> 16)
+        frame = self.arena.lookup_c(page_no)
+        if frame < 0:
+            return -page_no
+        page = self.arena.base + frame * PAGE_BYTES
+        if line_of(page, <int>(found & 0xFFFF), &offset, &length) != C_NORMAL:
+            return 0
+        return found if get64(page + offset + O_XMIN) == xmax else 0
 
     def fill_page(self, rows, Py_ssize_t start, unsigned long long xid, unsigned int cid, int reserve):
         """The image of a fresh page with as many of ``rows[start:]`` as fit, and their number."""

@@ -42,6 +42,7 @@ cdef class RowCodec:
     cdef readonly list missing
     cdef readonly Py_ssize_t limit
     cdef readonly long long handles
+    cdef public object reader
     cdef char* code
     cdef unsigned char scratch[8192]
     cdef Py_ssize_t encode_c(self, object values) except -1

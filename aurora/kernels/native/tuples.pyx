@@ -25,6 +25,7 @@ cdef enum:
     LAZY_MARK = 65536
 
 LAZY = LAZY_MARK
+HANDLE_BYTES = 120
 """Added to an attno of a projection: the value may come as its handle."""
 
 
@@ -109,6 +110,9 @@ cdef class Toasted:
     def is_external(self):
         """Whether the bytes are out of line."""
         return self.data is None
+
+    def __len__(self):
+        return HANDLE_BYTES + (0 if self.data is None else len(self.data))
 
     def value(self, bytes raw not None):
         """The SQL value whose bytes are ``raw``."""

@@ -276,7 +276,8 @@ class HeapFile:
 
     def conflict(self, tid: int, own: set[int]) -> tuple[int, int] | int:
         """Whether the chain at root ``tid`` holds a row that forbids an equal unique key: ``(LIVE, commit LSN)``,
-        ``(NOT_LIVE, 0)``, or ``(UNDECIDED, xid)`` to wait for; a missing page."""
+        ``(NOT_LIVE, commit LSN of the last removal, 0 without one)``, or ``(UNDECIDED, xid)`` to wait for; a missing
+        page."""
         block, slot = tid >> 16, tid & 0xFFFF
         page_no = self.blocks.page_no(block)
         frame = self.arena.lookup(page_no)
@@ -286,7 +287,7 @@ class HeapFile:
         flags, offset, _ = self._line(page, slot)
         if flags == REDIRECT:
             flags, offset, _ = self._line(page, offset)
-        expected = 0
+        expected = removed = 0
         while flags == NORMAL:
             xmin = struct.unpack_from("<Q", page, offset + OFF_XMIN)[0]
             if expected and xmin != expected:
@@ -306,11 +307,12 @@ class HeapFile:
                 return LIVE, born
             if died == IN_PROGRESS and xmax not in own:
                 return UNDECIDED, xmax
+            removed = max(removed, died)
             if not slot or not page[offset + OFF_INFOMASK + 1] << 8 & HOT_UPDATED:
                 break
             expected = xmax
             flags, offset, _ = self._line(page, slot)
-        return NOT_LIVE, 0
+        return NOT_LIVE, removed
 
     def free_space(self, block: int) -> int:
         """Bytes that tuples could take on ``block``, gaps included; minus a missing page."""
@@ -541,6 +543,28 @@ class HeapFile:
         page = self.arena.page(frame)
         flags, offset, _ = self._line(page, tid & 0xFFFF)
         return int(flags != NORMAL or bool(page[offset + OFF_INFOMASK + 1] << 8 & KEY_CHANGED))
+
+    def successor(self, tid: int) -> int:
+        """The version that the one at ``tid`` was updated to, committed or not: 0 when there is none (any more), minus
+        a missing page."""
+        found, writer = 0, 0
+        for at in (tid, 0):
+            at = at or found
+            page_no = self.blocks.page_no(at >> 16)
+            frame = self.arena.lookup(page_no)
+            if frame == MISSING:
+                return -page_no
+            page = self.arena.page(frame)
+            flags, offset, _ = self._line(page, at & 0xFFFF)
+            if flags != NORMAL:
+                return 0
+            if found:
+                return found if struct.unpack_from("<Q", page, offset + OFF_XMIN)[0] == writer else 0
+            writer, next_block, next_slot = struct.unpack_from("<QIH", page, offset)
+            if not writer or not next_slot:
+                return 0
+            found = next_block << 16 | next_slot
+        return 0
 
     def fill_page(
         self, rows: Sequence[Sequence[Any] | bytes], start: int, xid: int, cid: int, reserve: int

@@ -53,6 +53,7 @@ METHOD_PLAIN, METHOD_PGLZ, METHOD_LZ4 = 0, 1, 2
 SHORT, PLAIN, EXTERNAL = 0x80, 0xC0, 0xE0
 """First bytes of variable-length values: below ``SHORT`` and ``PLAIN`` plain, below ``EXTERNAL`` compressed."""
 COMPRESSED_HEADER_BYTES, POINTER_BYTES = 8, 18
+HANDLE_BYTES = 120
 LAZY = 1 << 16
 """Added to an attno of a projection: the value may come as its handle."""
 
@@ -98,6 +99,10 @@ class Toasted:
     def is_external(self) -> bool:
         """Whether the bytes are out of line."""
         return self.data is None
+
+    def __len__(self) -> int:
+        """The memory that it takes: who counts rows takes it for a value of that length."""
+        return HANDLE_BYTES + (0 if self.data is None else len(self.data))
 
     def value(self, raw: bytes) -> Any:
         """The SQL value whose bytes are ``raw``."""
@@ -147,6 +152,8 @@ class RowCodec:
     ) -> None:
         self.limit = limit
         self.handles = 0
+        self.reader: Any = None
+        """who resolves handles of this codec"""
         if len(codes) > NATTS_MASK:
             raise ValueError(f"{len(codes)} columns")
         self.codes = codes

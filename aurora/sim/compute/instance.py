@@ -80,6 +80,7 @@ class Instance:
         """Open the volume as the server does, or make what a new one needs. In a greenlet."""
         storage = self._storage = Storage(arena_kernel.Arena(self.knobs.frames), self.volume)
         storage.mtr.verify = self.knobs.verify
+        storage.txns.xid_range = self.knobs.xid_range
         if storage.is_new:
             self._create()
         else:

@@ -45,6 +45,8 @@ class Knobs:
     """Share of commits whose answer the client does not wait for."""
     verify: bool
     """Replay every mini-transaction on the before-images."""
+    xid_range: int
+    """Xids that one write of the superblock reserves."""
     faults: tuple[str, ...]
     workloads: tuple[str, ...]
     services: tuple[str, ...]
@@ -57,7 +59,7 @@ def draw(seed: int, without: Collection[str] = ()) -> Knobs:
     """The settings of a seed's run, ``without`` some of its faults, workloads and services."""
     rng = random.Random(f"{seed}/compute knobs")
     knobs = Knobs(
-        frames=rng.choice((40, 56, 80, 200)),
+        frames=rng.choice((24, 32, 48, 200)),
         sessions=rng.randint(2, 6),
         pages_per_pg=rng.choice((16, 64, 512)),
         page_wait=rng.choice((0.2, 0.6, 1.0)),
@@ -74,6 +76,7 @@ def draw(seed: int, without: Collection[str] = ()) -> Knobs:
         repeatable=rng.choice((0.0, 0.2, 0.5)),
         pipelined=rng.choice((0.0, 0.3, 0.8)),
         verify=rng.random() < 0.3,
+        xid_range=rng.choice((20, 2000, 4096)),
         faults=_subset(seed, FAULT_NAMES, rng.choice((0.3, 0.6, 0.9))),
         workloads=_subset(seed, WORKLOAD_NAMES, 0.5) or ("keys",),
         services=_subset(seed, SERVICE_NAMES, 0.7),

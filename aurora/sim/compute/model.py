@@ -48,8 +48,8 @@ class ModelTxn:
     repeatable: bool
     writes: list[Write] = field(default_factory=list)
     savepoints: list[tuple[str, int]] = field(default_factory=list)
-    row_locks: dict[Key, tuple[int, int]] = field(default_factory=dict)
-    """→ (strength, how many savepoints there were)"""
+    row_locks: dict[Key, list[tuple[int, int]]] = field(default_factory=dict)
+    """→ (strength, how many savepoints there were), the strongest last"""
     table_locks: dict[int, set[int]] = field(default_factory=dict)
     must_see_lsn: int = 0
     snapshot_lsn: int = 0
@@ -134,8 +134,8 @@ class Oracle:
         """It has locked a row (SELECT … FOR)."""
         key = (relfile, number)
         held = txn.row_locks.get(key)
-        if held is None or held[0] < strength:
-            txn.row_locks[key] = (strength, len(txn.savepoints) if held is None else held[1])
+        if held is None or held[-1][0] < strength:
+            txn.row_locks.setdefault(key, []).append((strength, len(txn.savepoints)))
         self._take_over(txn, key, strength)
 
     def _take_over(self, txn: ModelTxn, key: Key, strength: int) -> None:
@@ -157,7 +157,7 @@ class Oracle:
             if other is txn:
                 continue
             held = other.row_locks.get((relfile, number))
-            if (held is not None and held[0] in conflicts) or any(
+            if (held is not None and held[-1][0] in conflicts) or any(
                 (w.relfile, w.number) == (relfile, number) and w.strength in conflicts for w in other.writes
             ):
                 found.append(other.name)
@@ -181,14 +181,18 @@ class Oracle:
 
     def release(self, txn: ModelTxn, name: str) -> None:
         """RELEASE of the newest savepoint of that name."""
-        del txn.savepoints[self._level(txn, name) :]
+        level = self._level(txn, name)
+        del txn.savepoints[level:]
+        for held in txn.row_locks.values():
+            held[:] = [(strength, min(depth, level)) for strength, depth in held]
 
     def rollback_to(self, txn: ModelTxn, name: str) -> None:
         """ROLLBACK TO the newest savepoint of that name."""
         level = self._level(txn, name)
         del txn.writes[txn.savepoints[level][1] :]
         del txn.savepoints[level + 1 :]
-        txn.row_locks = {key: held for key, held in txn.row_locks.items() if held[1] <= level}
+        kept = {key: [each for each in held if each[1] <= level] for key, held in txn.row_locks.items()}
+        txn.row_locks = {key: held for key, held in kept.items() if held}
 
     def aborted(self, txn: ModelTxn) -> None:
         """It has rolled back."""
@@ -210,8 +214,8 @@ class Oracle:
             self.files[relfile].setdefault(number, []).append(Version(lsn, row))
         for write in txn.writes:
             self._released(self._row_released, (write.relfile, write.number), write.strength, lsn)
-        for key, (strength, _) in txn.row_locks.items():
-            self._released(self._row_released, key, strength, lsn)
+        for key, held in txn.row_locks.items():
+            self._released(self._row_released, key, held[-1][0], lsn)
         for oid, modes in txn.table_locks.items():
             for mode in modes:
                 self._released(self._table_released, oid, mode, lsn)

@@ -100,16 +100,20 @@ class Scenario:
             instance.run(lambda service=service: self._serve(service))  # type: ignore[misc]
 
     def crash(self) -> None:
-        """The writer dies, and another one opens what its log has left."""
+        """The writer dies, and another one opens what its log has left; maybe that one dies over it, too."""
+        self.evictions += int(self.instance.storage.arena.evictions)
+        self._next_life()
+        while self.rng.random() < 0.2:
+            self.instance.run(self.instance.open)
+            self.world.run(self.world.now + self.rng.random() * 10 * self.knobs.page_s)
+            self._next_life()
+        self._begin()
+
+    def _next_life(self) -> None:
         before = self.instance
         self.crashes += 1
-        self.evictions += int(before.storage.arena.evictions)
-        vdl = before.die()
-        self.world.note(f"crash: the log ends at {vdl}")
-        self.instance = Instance(
-            self.world, self.knobs, self.oracle, self.checks, before.life + 1, before.volume
-        )  # fmt: skip
-        self._begin()
+        self.world.note(f"crash: the log ends at {before.die()}")
+        self.instance = Instance(self.world, self.knobs, self.oracle, self.checks, before.life + 1, before.volume)
 
     def _client(self, session: SimSession) -> None:
         """Transactions one after the other."""

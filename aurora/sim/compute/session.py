@@ -228,9 +228,19 @@ class SimSession:
         """A statement that reads ``table``; its answer is shown at the end, unless the client is far ahead."""
         self.check_interrupts()
         with self.reading(what, table, self.snapshot(), None) as found:
+            if not self.model.repeatable:
+                self.checks.none(UNIQUE, self._twice(found))
             yield found
         if self.rng.random() >= self.instance.knobs.pipelined:
             self.gate(self.oracle.last_change_lsn(found.relfile, found.lsn))
+
+    def _twice(self, reading: Reading) -> Iterator[str]:
+        """Keys that READ COMMITTED sees twice. (REPEATABLE READ may: a row that was deleted since its snapshot, and its
+        own.)"""
+        for position in self.oracle.unique[reading.relfile]:
+            values = [row[position] for row in reading.expected.values() if row[position] is not None]
+            if len(values) != len(set(values)):
+                yield f"{reading.what} at {reading.lsn} sees keys of column {position + 1} twice"
 
     def scan(self, table: Any) -> list[Row]:
         """SELECT without a condition."""
@@ -324,6 +334,9 @@ class SimSession:
             NEWEST, not self.model.repeatable or newest.lsn <= reading.lsn,
             f"{reading.what} at {reading.lsn} goes on with a version of {newest.lsn}",
         )  # fmt: skip
+        self._held(reading, number, strength)
+
+    def _held(self, reading: Reading, number: int, strength: int) -> None:
         holders = self.oracle.row_holders(self.model, reading.relfile, number, strength)
         self.checks.require(LOCKS, not holders, f"{reading.what} has row {number} beside {holders}")
 
@@ -377,6 +390,8 @@ class SimSession:
             if tid is None:
                 self._gone(reading, number)
                 return None
+            holders = self.oracle.row_holders(self.model, reading.relfile, number, strength)
+            self.checks.require(LOCKS, not holders, f"{reading.what} has changed row {number} beside {holders}")
             self.oracle.wrote(self.model, table.relfile, number, new, strength)
             return new
 
@@ -387,7 +402,7 @@ class SimSession:
             if found is None:
                 return False
             with self._serializing(reading, number):
-                done = table.delete(self.txn, reading.snapshot, found[1], lambda row: True, COLUMNS)
+                done = table.delete(self.txn, reading.snapshot, found[1], lambda row, at: True, COLUMNS)
             newest = self.oracle.newest(table.relfile, number, self.model)
             if not done:
                 self._gone(reading, number)
@@ -437,7 +452,12 @@ class SimSession:
                 if wait == WAIT:
                     self._gone(reading, number)
                 return None
-            self._met(reading, number, locked[1], strength)
+            if strength == 0 and not locked[2]:
+                # FOR KEY SHARE goes on with the version that it saw when only other columns have changed since.
+                self._same(f"lock of {number}", [locked[1]], found[0])
+                self._held(reading, number, strength)
+            else:
+                self._met(reading, number, locked[1], strength)
             self.oracle.locked(self.model, table.relfile, number, strength)
             return locked[1]  # type: ignore[no-any-return]
 

@@ -10,7 +10,7 @@ import random
 from typing import Any, ClassVar, Final
 
 from aurora.errors import UniqueViolation
-from aurora.sim.compute.checks import NEWEST, SNAPSHOT_ROWS
+from aurora.sim.compute.checks import LOCKS, NEWEST, SNAPSHOT_ROWS
 from aurora.sim.compute.instance import BANK_ACCOUNTS, BANK_START, FIRST_TABLE_OID, OIDS_A_TABLE, Instance
 from aurora.sim.compute.model import Row
 from aurora.sim.compute.session import SimSession
@@ -185,16 +185,17 @@ class RowLocks(Workload):
                 session.update(opened[0], number, lambda row: (*row[:2], "locked", row[3]))
 
     def _under_the_lock(self, session: SimSession, rng: random.Random, table: Any, parent: int, strength: int) -> None:
-        seen = [row for row in session.scan(table) if row[2] == f"child of {parent}"]
+        mine = f"child of {parent}: "
+        seen = [int(row[2][len(mine) :]) for row in session.scan(table) if row[2].startswith(mine)]
         if strength == 3 and not session.model.repeatable and rng.random() < 0.7:
-            turn = max((row[3] for row in seen), default=0) + 1
+            turn = max(seen, default=0) + 1
             others = [
                 row
                 for row in self.oracle.visible(table.relfile, 1 << 62, session.model.writes).values()
-                if row[2] == f"child of {parent}" and row[3] >= turn
+                if row[2].startswith(mine) and int(row[2][len(mine) :]) >= turn
             ]
-            session.checks.require(NEWEST, not others, f"{session.model.name} is child {turn} of {parent}: {others}")
-            session.insert(table, (self.oracle.next_number(), None, f"child of {parent}", turn))
+            session.checks.require(LOCKS, not others, f"{session.model.name} is child {turn} of {parent}: {others}")
+            session.insert(table, (self.oracle.next_number(), None, f"{mine}{turn}", 0))
 
 
 class Cursors(Workload):
@@ -369,7 +370,7 @@ class Tables(Workload):
             rows = catalog.indexes[0].lookup(found.snapshot, (oid,), COLUMNS, True)
             session._same("catalog update", [each[:-1] for each in rows], found.expected.get(oid))
             if row is None:
-                done = catalog.delete(txn, found.snapshot, rows[0][-1], lambda _: False, COLUMNS)
+                done = catalog.delete(txn, found.snapshot, rows[0][-1], lambda row, at: False, COLUMNS)
             else:
                 done = catalog.update(txn, found.snapshot, rows[0][-1], row, (2, 3, 4), lambda _: None)
         session.checks.require(NEWEST, bool(done), f"the catalog row of table {oid} changed under its lock")

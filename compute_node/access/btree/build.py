@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aurora.errors import UniqueViolation
 from aurora.kernels.python.btree import TID_BYTES
+from compute_node.access.stored import resolved_row
 from compute_node.hub import HUB
 from compute_node.txn.transaction import Txn
 
@@ -68,7 +69,7 @@ def _report(txn: Txn, index: BTreeIndex, item: bytes) -> None:
     while isinstance(row := table.heap.fetch_chain(snapshot, tid, every), int):
         storage.cache.load(row)
     if row is not None and table.toast is not None:
-        row = table.toast.row(row, every.eager)
+        row = resolved_row(row, every.eager)
     key = None if row is None else index.keys.of(row)
     if key is None or (None in key and not desc.nulls_not_distinct):
         return

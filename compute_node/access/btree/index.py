@@ -19,6 +19,7 @@ from compute_node.access.btree.ranges import byte_range
 from compute_node.access.btree.unique import ConflictCheck
 from compute_node.access.btree.writer import BTreeWriter
 from compute_node.access.index_access import IndexAccess, Row, ScanKey, equality_keys
+from compute_node.access.stored import resolved_row
 from compute_node.relations.access_methods import BTREE
 from compute_node.relations.descriptors import IndexDesc
 from compute_node.txn.transaction import Txn
@@ -59,7 +60,7 @@ class BTreeIndex(IndexAccess):
         while True:
             rows = self._lookup(snapshot, self.codec, key_values, self._heap, proj, self.unique)
             if type(rows) is list:
-                return rows if table.toast is None else [table.toast.row(row, proj.eager) for row in rows]
+                return rows if table.toast is None else [resolved_row(row, proj.eager) for row in rows]
             if not self.unique:
                 # Many rows may have the key: not all of their pages need fit the cache at once.
                 found = self.scan(snapshot, equality_keys(key_values), False, columns, want_tid)
@@ -147,7 +148,7 @@ class BTreeIndex(IndexAccess):
                 outcome = self._insert(item, unique)
             if conflict:
                 if raises:
-                    raise self.violation(key)
+                    raise self.violation(key, txn)
                 return 1
         return 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aurora.kernels.python.btree import next_prefix
-from aurora.kernels.python.heap import LIVE, UNDECIDED
+from aurora.kernels.python.heap import LIVE, NOT_LIVE, UNDECIDED
 from compute_node.txn.transaction import Txn
 
 
@@ -28,17 +28,17 @@ class ConflictCheck:
             if outcome == UNDECIDED:
                 self._storage.locks.wait_for_xid(txn, extra, self._name)
                 continue
-            if outcome == LIVE:
-                txn.depend(extra)
-                return other
-            return 0
+            # The row found, or the commits that removed the rows of this key: the next snapshot must know of them.
+            txn.depend(extra)
+            return other if outcome == LIVE else 0
 
     def _look(self, txn: Txn, key: bytes, tid: int) -> tuple[int, int, int]:
         upper = next_prefix(key)
         while True:
             waits = self._cache.waits
             lower: bytes | None = key
-            outcome: tuple[int, int, int] = (-1, 0, 0)
+            outcome: tuple[int, int, int] = (NOT_LIVE, 0, 0)
+            removed_lsn = 0
             while lower is not None and outcome[0] not in (LIVE, UNDECIDED):
                 found = self._tree.range_tids(lower, upper, False)
                 if isinstance(found, int):
@@ -51,8 +51,9 @@ class ConflictCheck:
                     outcome = (*self._state(other, txn.own), other)
                     if outcome[0] in (LIVE, UNDECIDED):
                         break
+                    removed_lsn = max(removed_lsn, outcome[1])
             if self._cache.waits == waits:
-                return outcome
+                return outcome if outcome[0] in (LIVE, UNDECIDED) else (NOT_LIVE, removed_lsn, 0)
 
     def _state(self, tid: int, own: set[int]) -> tuple[int, int]:
         while True:

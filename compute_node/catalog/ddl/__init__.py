@@ -17,12 +17,12 @@ from aurora.errors import NotSupported, ReadOnlySqlTransaction
 from compute_node.catalog.cache import temp_schema_of
 from compute_node.catalog.ddl import (
     alter_table,
-    constraints,
     create_table,
     database,
     drop,
     functions,
     grants,
+    indexes,
     maintenance,
     objects,
     operator_classes,
@@ -51,7 +51,7 @@ _HANDLERS: dict[type, Handler] = {
     ast.CreateStmt: create_table.create_table,
     ast.CreateTableAsStmt: objects.create_table_as,
     ast.SelectStmt: objects.select_into,
-    ast.IndexStmt: constraints.create_index_statement,
+    ast.IndexStmt: indexes.create_index_statement,
     ast.ViewStmt: objects.create_view,
     ast.CreateSeqStmt: sequence.create_sequence,
     ast.AlterSeqStmt: sequence.alter_sequence,

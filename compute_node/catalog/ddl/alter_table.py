@@ -25,15 +25,16 @@ from compute_node.catalog.ddl.create_table import (
     add_column_default,
     add_table_constraint,
     column_spec,
-    option_text,
     storage_options,
 )
 from compute_node.catalog.ddl.dependencies import drop, refresh_has_index
 from compute_node.catalog.ddl.expressions import default_text
+from compute_node.catalog.ddl.indexes import option_text
 from compute_node.catalog.ddl.ownership import change_relation_owner
 from compute_node.catalog.ddl.relation import COLUMNS_MAX, attribute_record, class_record, relation, set_default
 from compute_node.catalog.ddl.rewrite import default_value, rewrite_with_value
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast, storage_letter
+from compute_node.catalog.ddl.view_options import view_options
 from compute_node.catalog.layer import NEUTRAL_ENV
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 
@@ -198,7 +199,8 @@ def _change_owner(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
 
 
 def _set_options(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
-    changed = dict(item.split("=", 1) for item in storage_options(command.def_))
+    known = view_options if desc.kind == "v" else storage_options
+    changed = dict(item.split("=", 1) for item in known(command.def_))
     options = dict(item.split("=", 1) for item in desc.options) | changed
     _store_options(ctx, desc, options)
 

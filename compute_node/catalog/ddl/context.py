@@ -71,7 +71,7 @@ class DdlContext:
     def stored_view(self) -> CatalogView:
         """The same, with pg_catalog alone on its path: to write names that are kept as text."""
         view = self.view
-        return self.catalog.make_view(view.layer, "pg_catalog", self.session.user)
+        return self.catalog.make_view(view.layer, "pg_catalog", self.session.user, self.user_oid)
 
     def tracing(self) -> CatalogView:
         """A view for analyzing an expression that is kept; see ``keep``."""
@@ -175,14 +175,14 @@ class DdlContext:
             schema = view.creation_schema
         else:
             raise InvalidSchemaName("no schema has been selected to create in")
-        oid = view.namespace(schema)
+        oid = view.schema_oid(schema)
         if schema in ("pg_catalog", "pg_toast"):
             raise InsufficientPrivilege(
                 f'permission denied to create "{schema}.{name.relname}"',
                 detail="System catalog modifications are currently disallowed.",
             )
         if not self.rights.schema(oid, CREATE):
-            raise InsufficientPrivilege(f"permission denied for schema {schema}", position=_position(name))
+            raise InsufficientPrivilege(f"permission denied for schema {schema}")
         return schema, oid
 
     def place(self, names: Sequence[ast.String]) -> tuple[int, str]:
@@ -218,7 +218,7 @@ class DdlContext:
         self.session.environment_changed()
         return name, oid
 
-    def check_owner(self, desc: RelationDesc) -> None:
+    def check_owner(self, desc: RelationDesc, noun: str | None = None) -> None:
         """42501 unless the user owns the relation or is a superuser; system catalogs belong to nobody."""
         if desc.oid < FIRST_NORMAL_OID:
             raise InsufficientPrivilege(
@@ -227,7 +227,7 @@ class DdlContext:
                 else f'permission denied: "{desc.name}" is a system object'
             )
         if not self.owns(desc.owner):
-            raise InsufficientPrivilege(f"must be owner of {KINDS.get(desc.kind, 'relation')} {desc.name}")
+            raise InsufficientPrivilege(f"must be owner of {noun or KINDS.get(desc.kind, 'relation')} {desc.name}")
 
     def owns(self, owner: int) -> bool:
         """Whether the user is that role, a member of it or a superuser."""
@@ -302,10 +302,6 @@ class DdlContext:
         raw = RawStatement(node, 0, len(text))
         statement, _ = prepare.compile_statement(self.session, raw, text, list(self.param_types))
         return statement.executable.columns, door.start(self.session, statement, self.params).batches()
-
-
-def _position(name: ast.RangeVar) -> int | None:
-    return None if name.location is None or name.location < 0 else name.location + 1
 
 
 CLASS_RELATION = CATALOGS["pg_class"].desc.oid

@@ -10,6 +10,7 @@ from pglast import ast, enums
 
 from aurora.errors import (
     DuplicateColumn,
+    InsufficientPrivilege,
     InvalidParameterValue,
     InvalidSchemaName,
     InvalidTableDefinition,
@@ -18,9 +19,10 @@ from aurora.errors import (
     UndefinedObject,
     WrongObjectType,
 )
-from compute_node.catalog.ddl.constraints import KeyColumn, add_check, add_key, make_index, operator_class
+from compute_node.catalog.ddl.constraints import add_check, add_key
 from compute_node.catalog.ddl.context import DdlContext, cut_name
 from compute_node.catalog.ddl.expressions import default_text
+from compute_node.catalog.ddl.indexes import copy_index, option_text
 from compute_node.catalog.ddl.relation import create_constraint, create_relation, relation, set_default
 from compute_node.catalog.ddl.sequence import SERIAL_TYPES, create_owned_sequence
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast, storage_letter
@@ -171,22 +173,6 @@ def storage_options(options: Sequence[ast.DefElem] | None) -> list[str]:
     return result
 
 
-def option_text(option: ast.DefElem) -> str:
-    """An option's value as text; true without one."""
-    value = option.arg
-    if value is None:
-        return "true"
-    if isinstance(value, ast.Integer):
-        return str(value.ival)
-    if isinstance(value, ast.Float):
-        return str(value.fval)
-    if isinstance(value, ast.Boolean):
-        return "true" if value.boolval else "false"
-    if isinstance(value, ast.TypeName):
-        return str(value.names[-1].sval)
-    return str(value.sval)
-
-
 def check_tablespace(ctx: DdlContext, name: str | None) -> None:
     """Tablespaces are accepted and mean nothing; an unknown one is 42704."""
     if name and ctx.rows.one("pg_tablespace", spcname=name) is None:
@@ -203,9 +189,8 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         raise NotSupported("ON COMMIT DELETE ROWS and ON COMMIT DROP are not supported")
     try:
         schema = ctx.creation_schema(node.relation)
-    except (InvalidSchemaName, InvalidTableDefinition) as error:
-        if node.relation.schemaname:
-            error.position = node.relation.location + 1
+    except (InvalidSchemaName, InvalidTableDefinition, InsufficientPrivilege) as error:
+        error.position = node.relation.location + 1
         raise
     if ctx.view.layer.relation_oid(schema[1], name) is not None and node.if_not_exists:
         ctx.notice(f'relation "{name}" already exists, skipping', sqlstate="42P07")
@@ -327,36 +312,4 @@ def _copy_like_extras(ctx: DdlContext, oid: int, source: RelationDesc, options: 
     if not options & enums.TableLikeOption.CREATE_TABLE_LIKE_INDEXES:
         return
     for index in source.indexes:
-        desc = relation(ctx, oid)
-        names = [source.columns[attno - 1].name if attno else "expr" for attno in index.columns]
-        expressions = iter(index.expressions)
-        keys = []
-        for place, name in enumerate(names):
-            column = desc.column(name)
-            attno = column.attno if column is not None and index.columns[place] else 0
-            kind = index.key_types[place]
-            key = KeyColumn(
-                attno,
-                kind,
-                operator_class(ctx, kind),
-                index.descending[place],
-                index.nulls_first[place],
-                None if attno else next(expressions),
-                name,
-            )
-            keys.append(key)
-        label = "pkey" if index.primary else "key" if index.constraint else "idx"
-        parts = [desc.name] if index.primary else [desc.name, *names]
-        made = make_index(
-            ctx,
-            desc,
-            ctx.free_name(desc.namespace, parts, label),
-            keys,
-            unique=index.unique,
-            primary=index.primary,
-            predicate=index.predicate,
-            nulls_not_distinct=index.nulls_not_distinct,
-        )
-        if index.constraint:
-            columns = tuple(key.attno for key in keys)
-            create_constraint(ctx, desc, made.name, "p" if index.primary else "u", columns, index=made.oid)
+        copy_index(ctx, relation(ctx, oid), source, index)

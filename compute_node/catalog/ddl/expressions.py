@@ -9,18 +9,34 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from pglast import ast
 from pglast.stream import RawStream
 
-from aurora.errors import DatatypeMismatch, NotSupported
+from aurora.errors import DatatypeMismatch, InvalidObjectDefinition, NotSupported
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.stored import analyze_default, analyze_expression
 from compute_node.sql.analyze.typenames import format_type
+from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.deparse import deparse_stored
-from compute_node.sql.expressions import Expr
+from compute_node.sql.expressions import (
+    AggregateCall,
+    ArrayOp,
+    Call,
+    Coalesce,
+    CoerceViaIO,
+    DistinctTest,
+    Expr,
+    MinMax,
+    NullIf,
+    RowCompare,
+    SqlValue,
+    Var,
+)
+from compute_node.sql.expressions import walk as walk_expression
 from compute_node.types import oids
 
 
@@ -91,24 +107,83 @@ def check_text(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> str:
     return _analyzed(ctx, node, desc, "CHECK")[1]
 
 
-def predicate_text(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> str:
-    """A partial index's WHERE."""
+@dataclass(frozen=True, slots=True)
+class StoredIndexExpression:
+    """An index column's expression, or a partial index's predicate: its text, type, and the columns it reads (0: the
+    whole row). ``attno``: the column that it simply is, 0 for any other expression."""
+
+    text: str
+    type: int
+    uses: tuple[int, ...]
+    attno: int = 0
+
+
+def predicate_text(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> StoredIndexExpression:
+    """A partial index's WHERE. Errors: 0A000 for a sub-select, 42804, 42P17 unless it is immutable."""
     _, subqueries = references(node)
     if subqueries:
         raise NotSupported("cannot use subquery in index predicate", position=subqueries[0] + 1)
     found, text = _analyzed(ctx, node, desc, "INDEX")
     if found.type != oids.BOOL:
-        raise DatatypeMismatch(f"argument of WHERE must be type boolean, not type {format_type(ctx.view, found.type)}")
-    return text
+        raise DatatypeMismatch(
+            f"argument of WHERE must be type boolean, not type {format_type(ctx.view, found.type)}",
+            position=found.location + 1 if found.location >= 0 else None,
+        )
+    if not is_immutable(ctx.view, found):
+        raise InvalidObjectDefinition("functions in index predicate must be marked IMMUTABLE")
+    return StoredIndexExpression(text, found.type, uses(found))
 
 
-def index_expression(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> tuple[str, int]:
-    """An index column's expression: its text and type. 0A000 for a sub-select."""
+def index_expression(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> StoredIndexExpression:
+    """An index column's expression. Errors: 0A000 for a sub-select, 42P17 unless it is immutable."""
     _, subqueries = references(node)
     if subqueries:
         raise NotSupported("cannot use subquery in index expression", position=subqueries[0] + 1)
     found, text = _analyzed(ctx, node, desc, "INDEX")
-    is_call = isinstance(node, ast.FuncCall) and not text.startswith("(")
-    written = text if is_call else f"({text})"
+    if isinstance(found, Var) and found.attno > 0:
+        return StoredIndexExpression("", found.type, (found.attno,), found.attno)
+    if not is_immutable(ctx.view, found):
+        raise InvalidObjectDefinition("functions in index expression must be marked IMMUTABLE")
+    written = index_text(found, text)
     ctx.keep_as(written, text)
-    return written, found.type
+    return StoredIndexExpression(written, found.type, uses(found))
+
+
+def index_text(node: Expr, text: str) -> str:
+    """An index expression as CREATE INDEX takes it: in parentheses, unless it looks like a function call."""
+    is_call = isinstance(node, Call) and not node.operator and node.display not in ("cast", "coercion")
+    return text if is_call or isinstance(node, (Coalesce, MinMax, NullIf)) else f"({text})"
+
+
+def uses(node: Expr) -> tuple[int, ...]:
+    """The columns that an expression over one table reads (0: the whole row)."""
+    return tuple(dict.fromkeys(item.attno for item in walk_expression(node) if isinstance(item, Var)))
+
+
+_STABLE_INPUT = frozenset(
+    {
+        oids.REGPROC, 142, 790, 1033, oids.DATE, oids.TIME, oids.TIMESTAMP, oids.TIMESTAMPTZ, oids.INTERVAL,
+        oids.TIMETZ, 2202, 2203, 2204, oids.REGCLASS, 4191, oids.REGTYPE, 4096, oids.REGNAMESPACE, 3734, 3769,
+    }
+)  # fmt: skip
+"""Types whose text input depends on settings or the catalog: xml, money, aclitem, times, reg types."""
+_STABLE_OUTPUT = _STABLE_INPUT - {142, oids.TIME, oids.INTERVAL, oids.TIMETZ}
+
+
+def is_immutable(view: CatalogView, node: Expr) -> bool:
+    """Whether the expression gives the same value for the same row at any time, whatever the settings."""
+    for item in walk_expression(node):
+        if isinstance(item, SqlValue):
+            return False
+        if isinstance(item, CoerceViaIO) and (item.argument.type in _STABLE_OUTPUT or item.type in _STABLE_INPUT):
+            return False
+        functions: tuple[int, ...] = ()
+        if isinstance(item, (Call, ArrayOp, AggregateCall)):
+            functions = (item.function,)
+        elif isinstance(item, (DistinctTest, NullIf)):
+            functions = (item.equality,)
+        elif isinstance(item, RowCompare):
+            functions = (*item.less, *item.equal)
+        if any(function and view.function(function).volatility != "i" for function in functions):
+            return False
+    return True

@@ -76,7 +76,7 @@ def _all_in_schemas(ctx: DdlContext, schemas: list[str], kind: enums.ObjectType)
 
 def _named(ctx: DdlContext, name: str, kind: enums.ObjectType) -> Target:
     if kind == _O.OBJECT_SCHEMA:
-        return Target("schema", ctx.view.namespace(name), "schema")
+        return Target("schema", ctx.view.schema_oid(name), "schema")
     if kind == _O.OBJECT_DATABASE:
         record = ctx.rows.one("pg_database", datname=name)
         if record is None:

@@ -12,7 +12,7 @@ from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.relation import class_record
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.relations.schema import CATALOGS_BY_OID
+from compute_node.relations.schema import CATALOGS_BY_OID, NAMESPACE_CATALOG
 from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE
 
 _SAMPLE_BLOCKS = 300
@@ -69,16 +69,18 @@ def _is_on(option: ast.DefElem) -> bool:
 def _tables(ctx: DdlContext, node: ast.VacuumStmt) -> list[RelationDesc]:
     result = []
     view = ctx.view
+    verb = "vacuum" if node.is_vacuumcmd else "analyze"
     if not node.rels:
         for record in ctx.rows.find("pg_class"):
             desc = view.relation(record.oid) if record.relkind == "r" else None
-            if desc is not None and ctx.owns(desc.owner):
+            if desc is not None and _may_maintain(ctx, desc, verb):
                 result.append(desc)
         return result
-    verb = "vacuum" if node.is_vacuumcmd else "analyze"
     for item in node.rels:
         desc = ctx.find(item.relation)
         assert desc is not None
+        if not _may_maintain(ctx, desc, verb):
+            continue
         if desc.kind != "r":
             ctx.notice(
                 f'skipping "{desc.name}" --- cannot {verb} non-tables or special system tables', severity="WARNING"
@@ -87,11 +89,21 @@ def _tables(ctx: DdlContext, node: ast.VacuumStmt) -> list[RelationDesc]:
         for name in item.va_cols or ():
             if desc.column(name.sval) is None:
                 raise UndefinedColumn(f'column "{name.sval}" of relation "{desc.name}" does not exist')
-        if not ctx.owns(desc.owner):
-            ctx.notice(f'permission denied to {verb} "{desc.name}", skipping it', severity="WARNING", sqlstate="42501")
-            continue
         result.append(desc)
     return result
+
+
+def _may_maintain(ctx: DdlContext, desc: RelationDesc, verb: str) -> bool:
+    """Owners of the table, and of the database for all but shared catalogs; others are warned and passed over."""
+    if ctx.owns(desc.owner) or (not desc.is_shared and ctx.owns(ctx.rights.graph.database_owner)):
+        return True
+    who = "table or database owner"
+    if desc.is_shared:
+        who = "superuser"
+    elif desc.namespace == NAMESPACE_CATALOG:
+        who = "superuser or database owner"
+    ctx.notice(f'skipping "{desc.name}" --- only {who} can {verb} it', severity="WARNING", sqlstate="01000")
+    return False
 
 
 def vacuum_table(ctx: DdlContext, desc: RelationDesc, truncate: bool = True) -> None:

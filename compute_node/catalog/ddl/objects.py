@@ -28,7 +28,8 @@ from compute_node.catalog.ddl.rewrite import truncate
 from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.toast import ensure_toast
-from compute_node.catalog.permissions import denied, denied_relation
+from compute_node.catalog.ddl.view_options import view_options
+from compute_node.catalog.permissions import check_required, denied, denied_relation
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import NAMESPACE_CATALOG
 from compute_node.session.state import IDLE
@@ -114,6 +115,7 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
     ):
         ctx.notice(f'view "{name}" will be a temporary view')
         node.view.relpersistence = "t"
+    options = view_options(node.options)
     schema = ctx.creation_schema(node.view)
     _qualify(ctx, node.query)
     text = ctx.keep(expression_text(node.query), analyzing)
@@ -122,10 +124,11 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
         desc = view.relation(existing)
         assert desc is not None
         _replace_view(ctx, desc, columns)
+        ctx.rows.update("pg_class", class_record(ctx, desc.oid), reloptions=options or None)
         oid = existing
     else:
         persistence = "t" if schema[0].startswith("pg_temp_") else "p"
-        oid = create_relation(ctx, schema, name, "v", columns, persistence=persistence).oid
+        oid = create_relation(ctx, schema, name, "v", columns, persistence=persistence, options=options or None).oid
     rule = ctx.next_oid()
     ctx.rows.insert(
         "pg_rewrite",
@@ -245,6 +248,9 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
     if isinstance(query_node, ast.ExecuteStmt):
         raise NotSupported("CREATE TABLE AS EXECUTE is not supported")
     name = cut_name(into.rel.relname)
+    types = list(ctx.param_types)
+    query = analyze(query_node, ctx.view, types, ctx.source, session=ctx.session, allow_params=bool(types))
+    check_required(ctx.view, ctx.user_oid, query.extra["privileges"])
     schema = ctx.creation_schema(into.rel)
     if ctx.view.layer.relation_oid(schema[1], name) is not None:
         if not node.if_not_exists:
@@ -253,7 +259,6 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
         return "CREATE TABLE AS"
     check_tablespace(ctx, into.tableSpaceName)
     names = [item.sval for item in into.colNames or ()]
-    query = analyze(query_node, ctx.view, [], ctx.source, session=ctx.session, allow_params=False)
     columns = _query_columns(ctx, query, names, "table")
     desc = create_relation(
         ctx,
@@ -314,11 +319,11 @@ def _restart_sequences(ctx: DdlContext, desc: RelationDesc) -> None:
 
 
 def _check_lock(ctx: DdlContext, desc: RelationDesc, mode: int) -> None:
-    """Weak modes go with SELECT or INSERT, the others take UPDATE, DELETE or TRUNCATE."""
+    """ACCESS SHARE takes SELECT, ROW EXCLUSIVE any right to change rows, the others one that is more than INSERT."""
     wanted = UPDATE | DELETE | TRUNCATE
     if mode == ACCESS_SHARE:
-        wanted |= SELECT
-    if mode <= ROW_EXCLUSIVE:
+        wanted = SELECT
+    elif mode == ROW_EXCLUSIVE:
         wanted |= INSERT
     if not ctx.rights.relation(desc, wanted):
         raise denied_relation(desc)

@@ -18,6 +18,7 @@ from compute_node.catalog.ddl.context import (
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.types import array_name
 from compute_node.catalog.rows import Record, Row, make_row
+from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 
 COLUMNS_MAX = 1600
@@ -137,7 +138,9 @@ def set_default(ctx: DdlContext, oid: int, attno: int, text: str | None, sequenc
     ctx.changes.touch(oid)
 
 
-def create_index(ctx: DdlContext, table: RelationDesc, index: IndexDesc, column_names: list[str]) -> IndexDesc:
+def create_index(
+    ctx: DdlContext, table: RelationDesc, index: IndexDesc, column_names: list[str], options: list[str]
+) -> IndexDesc:
     """Make and fill an index. ``index`` comes without OID and relfile; 42P07, 23505. Returns it complete."""
     if ctx.view.layer.relation_oid(table.namespace, index.name) is not None:
         raise DuplicateTable(f'relation "{index.name}" already exists')
@@ -146,10 +149,7 @@ def create_index(ctx: DdlContext, table: RelationDesc, index: IndexDesc, column_
     numbers = [*made.columns, *made.included]
     types = [*made.key_types, *(table.columns[attno - 1].type for attno in made.included)]
     view = ctx.view
-    collations = [
-        (table.columns[attno - 1].collation if attno else view.type(kind).collation)
-        for attno, kind in zip(numbers, types, strict=True)
-    ]
+    collations = [*made.collations, *(table.columns[attno - 1].collation for attno in made.included)]
     ctx.rows.insert_many(
         "pg_class",
         [
@@ -163,12 +163,14 @@ def create_index(ctx: DdlContext, table: RelationDesc, index: IndexDesc, column_
                 relfile=made.relfile,
                 persistence=table.persistence,
                 rows=0.0,
+                options=options or None,
+                access_method=METHODS[made.method].oid,
             )
         ],
     )
     rows: list[Row] = []
     for number, (attno, kind, collation) in enumerate(zip(numbers, types, collations, strict=True), 1):
-        name = table.columns[attno - 1].name if attno else column_names[number - 1]
+        name = column_names[number - 1]
         typmod = table.columns[attno - 1].typmod if attno else -1
         entry = ColumnDesc(number, name, kind, typmod, False, collation=collation)
         rows.append(attribute_row(oid, entry, view.type(kind)))

@@ -32,6 +32,7 @@ from compute_node.catalog.ddl.context import (
 )
 from compute_node.catalog.ddl.database import rename_database
 from compute_node.catalog.ddl.drop import range_var_of
+from compute_node.catalog.ddl.expressions import index_text
 from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.ddl.roles import may_create_roles, rename_role
 from compute_node.catalog.ddl.types import find_type, rename_type, set_type_schema
@@ -125,16 +126,14 @@ def _rename_column(ctx: DdlContext, desc: RelationDesc, old: str, new: str) -> N
             ctx.rows.update("pg_constraint", record, conbin=follow(record.conbin, "CHECK"))
     for record in ctx.rows.find("pg_index", indrelid=desc.oid):
         if record.indexprs is not None:
-            texts = [f"({follow(text, 'INDEX')})" for text in record.indexprs.split("\n")]
+            known = next(index.expressions for index in desc.indexes if index.oid == record.indexrelid)
+            found = (analyze_stored(view, desc, text, "INDEX", session=ctx.session) for text in known)
+            texts = [index_text(each, deparse_stored(each, ctx.stored_view, renamed)) for each in found]
             ctx.rows.update("pg_index", record, indexprs="\n".join(texts))
     for record in ctx.rows.find("pg_index", indrelid=desc.oid):
         if record.indpred is not None:
             ctx.rows.update("pg_index", record, indpred=follow(record.indpred, "INDEX"))
     ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, column.attno), attname=new)
-    for index in desc.indexes:
-        for place, attno in enumerate((*index.columns, *index.included), 1):
-            if attno == column.attno:
-                ctx.rows.update("pg_attribute", attribute_record(ctx, index.oid, place), attname=new)
     ctx.changes.touch(desc.oid)
 
 
@@ -191,7 +190,7 @@ def set_schema(ctx: DdlContext, node: ast.AlterObjectSchemaStmt) -> str:
         return tag
     ctx.check_owner(desc)
     ctx.lock(desc, ACCESS_EXCLUSIVE)
-    namespace = ctx.view.namespace(node.newschema)
+    namespace = ctx.view.schema_oid(node.newschema)
     if not ctx.rights.schema(namespace, CREATE):
         raise denied("schema", node.newschema)
     if ctx.view.layer.relation_oid(namespace, desc.name) is not None:
@@ -228,7 +227,7 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
             raise WrongObjectType(f'"{desc.name}" is not {"an" if wanted == "index" else "a"} {wanted}')
         class_oid, oid = CLASS_RELATION, desc.oid
     elif kind == _O.OBJECT_COLUMN:
-        desc = _commented(ctx, range_var_of(node.object[:-1]))
+        desc = _commented(ctx, range_var_of(node.object[:-1]), "relation")
         name = node.object[-1].sval
         found = desc.column(name)
         if found is None:
@@ -277,9 +276,9 @@ def _check_comment(ctx: DdlContext, record: Any, name: str, is_role: bool) -> No
         raise InsufficientPrivilege("must have CREATEROLE privilege")
 
 
-def _commented(ctx: DdlContext, name: ast.RangeVar) -> RelationDesc:
+def _commented(ctx: DdlContext, name: ast.RangeVar, noun: str | None = None) -> RelationDesc:
     desc = ctx.find(name)
     if desc is None:
         raise UndefinedTable(f'relation "{name.relname}" does not exist')
-    ctx.check_owner(desc)
+    ctx.check_owner(desc, noun)
     return desc

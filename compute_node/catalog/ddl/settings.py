@@ -75,7 +75,12 @@ def _check_value(ctx: DdlContext, name: str, value: str) -> None:
 
 def alter_system(ctx: DdlContext, node: ast.AlterSystemStmt) -> str:
     """ALTER SYSTEM SET / RESET."""
-    ctx.require_superuser("must be superuser to execute ALTER SYSTEM command")
+    name = node.setstmt.name
+    ctx.require_superuser(
+        f'permission denied to set parameter "{name}"'
+        if name
+        else "permission denied to perform ALTER SYSTEM RESET ALL"
+    )
     _store(ctx, 0, 0, node.setstmt)
     return "ALTER SYSTEM"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from aurora.errors import SqlError
 from compute_node.catalog.functions.call import Call
-from compute_node.txn.locks import EXCLUSIVE, FIRST_ADVISORY, SKIP_LOCKED, WAIT
+from compute_node.txn.locks import EXCLUSIVE, FIRST_ADVISORY, MODE_NAMES, SHARE, SKIP_LOCKED, WAIT
 from compute_node.txn.transaction import READ_COMMITTED, Txn
 
 TWO_NUMBERS = 1 << 97
@@ -26,13 +26,13 @@ class NotOwned(SqlError):
 
 
 class SessionLocks:
-    """A session's own locks and how often it has taken each."""
+    """A session's own locks and how often it has taken each (key, mode)."""
 
     __slots__ = ("counts", "owner")
 
     def __init__(self, session: Any) -> None:
         self.owner = Txn(READ_COMMITTED, True, False, session)
-        self.counts: dict[int, int] = {}
+        self.counts: dict[tuple[int, int], int] = {}
 
 
 def _key(call: Call, args: tuple[int, ...]) -> int:
@@ -52,56 +52,39 @@ def _session_locks(session: Any) -> SessionLocks:
     return found  # type: ignore[no-any-return]
 
 
-def xact_lock(call: Call, *args: int) -> str:
-    """pg_advisory_xact_lock: held to the end of the transaction."""
-    call.engine.storage.locks.lock_relation(call.session.txn, _key(call, args), EXCLUSIVE, "advisory lock")
-    return ""
+def _xact_lock(call: Call, key: int, mode: int, wait: str) -> bool:
+    """Held to the end of the transaction."""
+    return bool(call.engine.storage.locks.lock_relation(call.session.txn, key, mode, "advisory lock", wait))
 
 
-def try_xact_lock(call: Call, *args: int) -> bool:
-    """pg_try_advisory_xact_lock."""
-    locks = call.engine.storage.locks
-    return bool(locks.lock_relation(call.session.txn, _key(call, args), EXCLUSIVE, "advisory lock", SKIP_LOCKED))
-
-
-def _lock(call: Call, key: int, wait: str) -> bool:
+def _lock(call: Call, key: int, mode: int, wait: str) -> bool:
+    """Held until the session unlocks it as often as it has locked it, or ends."""
     mine = _session_locks(call.session)
-    if key not in mine.counts:
+    if (key, mode) not in mine.counts:
         txn, locks = call.session.txn, call.engine.storage.locks
-        had = key in txn.table_locks
+        had = txn.table_locks.get(key, 0) >> mode & 1
         # The transaction waits, for it is what deadlock detection and timeouts know; then the session takes over.
-        if not locks.lock_relation(txn, key, EXCLUSIVE, "advisory lock", wait):
+        if not locks.lock_relation(txn, key, mode, "advisory lock", wait):
             return False
-        locks.lock_relation(mine.owner, key, EXCLUSIVE, "advisory lock")
+        locks.lock_relation(mine.owner, key, mode, "advisory lock")
         if not had:
-            locks.release_relation(txn, key)
-    mine.counts[key] = mine.counts.get(key, 0) + 1
+            locks.release_mode(txn, key, mode)
+    mine.counts[key, mode] = mine.counts.get((key, mode), 0) + 1
     return True
 
 
-def lock(call: Call, *args: int) -> str:
-    """pg_advisory_lock: held until the session unlocks it as often as it has locked it, or ends."""
-    _lock(call, _key(call, args), WAIT)
-    return ""
-
-
-def try_lock(call: Call, *args: int) -> bool:
-    """pg_try_advisory_lock."""
-    return _lock(call, _key(call, args), SKIP_LOCKED)
-
-
-def unlock(call: Call, *args: int) -> bool:
-    """pg_advisory_unlock; false, with a warning, for a lock that the session does not have."""
-    key, mine = _key(call, args), _session_locks(call.session)
-    count = mine.counts.get(key, 0)
+def _unlock(call: Call, key: int, mode: int) -> bool:
+    """False, with a warning, for a lock that the session does not have."""
+    mine = _session_locks(call.session)
+    count = mine.counts.get((key, mode), 0)
     if not count:
-        call.session.notice(NotOwned("you don't own a lock of type ExclusiveLock"), "WARNING")
+        call.session.notice(NotOwned(f"you don't own a lock of type {MODE_NAMES[mode]}"), "WARNING")
         return False
     if count > 1:
-        mine.counts[key] = count - 1
+        mine.counts[key, mode] = count - 1
     else:
-        del mine.counts[key]
-        call.engine.storage.locks.release_relation(mine.owner, key)
+        del mine.counts[key, mode]
+        call.engine.storage.locks.release_mode(mine.owner, key, mode)
     return True
 
 
@@ -115,14 +98,31 @@ def end_session(engine: Any, session: Any) -> None:
     """Release the session's own locks."""
     mine = None if session.extra is None else session.extra.pop(_EXTRA, None)
     if mine is not None:
-        engine.storage.locks.release_all(mine.owner, mine.owner.tie())
+        engine.storage.locks.release_all(mine.owner, mine.owner.tie(), 0)
+
+
+def _functions(suffix: str, mode: int) -> dict[str, Callable[..., Any]]:
+    """The five functions of one mode."""
+
+    def lock(call: Call, *args: int) -> str:
+        _lock(call, _key(call, args), mode, WAIT)
+        return ""
+
+    def xact_lock(call: Call, *args: int) -> str:
+        _xact_lock(call, _key(call, args), mode, WAIT)
+        return ""
+
+    return {
+        f"pg_advisory_lock{suffix}": lock,
+        f"pg_advisory_xact_lock{suffix}": xact_lock,
+        f"pg_try_advisory_lock{suffix}": lambda call, *args: _lock(call, _key(call, args), mode, SKIP_LOCKED),
+        f"pg_try_advisory_xact_lock{suffix}": lambda call, *args: _xact_lock(call, _key(call, args), mode, SKIP_LOCKED),
+        f"pg_advisory_unlock{suffix}": lambda call, *args: _unlock(call, _key(call, args), mode),
+    }
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "pg_advisory_xact_lock": xact_lock,
-    "pg_try_advisory_xact_lock": try_xact_lock,
-    "pg_advisory_lock": lock,
-    "pg_try_advisory_lock": try_lock,
-    "pg_advisory_unlock": unlock,
+    **_functions("", EXCLUSIVE),
+    **_functions("_shared", SHARE),
     "pg_advisory_unlock_all": unlock_all,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,48 +11,49 @@ from pglast.stream import IndentedStream
 from aurora.errors import UndefinedColumn, UndefinedTable
 from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.functions.names import regclass_in
+from compute_node.catalog.layer import split_expressions
 from compute_node.catalog.rows import Record
+from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS
 from compute_node.sql.analyze.stored import analyze_stored
-from compute_node.sql.deparse import deparse_stored
+from compute_node.sql.deparse import deparse_stored, quote_literal
+from compute_node.sql.deparse_pretty import deparse_pretty
 
-_QUOTED = re.compile(r"('(?:[^']|'')*')")
-_CAST_NUMBER = re.compile(r"\((\d+(?:\.\d+)?)\)::")
 _CLASS_RELATION = CATALOGS["pg_class"].desc.oid
 
 
-def _bare(text: str, pretty: bool) -> str:
-    """Stored expressions carry all their parentheses; pretty output leaves out the outer ones, and those around a
-    number that is cast."""
-    if pretty:
-        parts = _QUOTED.split(text)
-        parts[::2] = [_CAST_NUMBER.sub(r"\1::", part) for part in parts[::2]]
-        text = "".join(parts)
-    if pretty and text.startswith("(") and text.endswith(")") and _closes_at_end(text):
-        return text[1:-1]
-    return text
+def _pretty(call: Call, desc: RelationDesc | None, text: str) -> str:
+    """A stored expression with only the parentheses that it needs."""
+    found = analyze_stored(call.view, desc, text, "INDEX", session=call.session)
+    return deparse_pretty(found, call.view, desc, call.session.env)
 
 
-def _closes_at_end(text: str) -> bool:
-    depth, quote = 0, ""
+def get_expr(call: Call, text: str, oid: int, pretty: bool = False) -> str:
+    """pg_get_expr; an index's expressions are given one after the other."""
+    desc = call.view.relation(oid)
+    return ", ".join(_expression(call, desc, each, pretty) for each in split_expressions(text))
+
+
+def _expression(call: Call, desc: RelationDesc | None, text: str, pretty: bool) -> str:
+    """A stored expression, without the parentheses that CREATE INDEX puts around what is no function call."""
+    inner = text[1:-1] if text.startswith("((") and _is_wrapped(text) else text
+    return _pretty(call, desc, inner) if pretty else _shown(call, desc, inner)
+
+
+def _is_wrapped(text: str) -> bool:
+    """Whether the first parenthesis closes at the end, and the second just before it."""
+    depth, quote, closed = 0, "", []
     for at, character in enumerate(text):
         if quote:
             quote = "" if character == quote else quote
         elif character in "'\"":
             quote = character
-        elif character == "(":
-            depth += 1
-        elif character == ")":
-            depth -= 1
-            if depth == 0 and at < len(text) - 1:
-                return False
-    return depth == 0
-
-
-def get_expr(call: Call, text: str, oid: int, pretty: bool = False) -> str:
-    """pg_get_expr."""
-    return _bare(_shown(call, call.view.relation(oid), text), pretty)
+        elif character in "()":
+            depth += 1 if character == "(" else -1
+            if depth < 2 and character == ")":
+                closed.append((depth, at))
+    return closed == [(1, len(text) - 2), (0, len(text) - 1)]
 
 
 def _shown(call: Call, desc: RelationDesc | None, text: str) -> str:
@@ -75,23 +75,42 @@ def _index(call: Call, oid: int) -> tuple[RelationDesc, IndexDesc] | None:
 def _column_texts(
     call: Call, table: RelationDesc, index: IndexDesc, *, alone: bool = False, pretty: bool = False
 ) -> list[str]:
-    """Key columns as CREATE INDEX writes them; ``alone``: without order, as pg_get_indexdef's second form gives
-    them."""
+    """Key columns as CREATE INDEX writes them; ``alone``: without collation, class and order, as pg_get_indexdef's
+    second form gives them."""
     expressions = iter(index.expressions)
     texts = []
     for place, attno in enumerate(index.columns):
-        if attno:
-            text = quote_identifier(table.columns[attno - 1].name)
-        else:
-            text = _shown(call, table, next(expressions))
-            if alone and pretty:
-                text = _bare(text, True)
+        text = quote_identifier(table.columns[attno - 1].name) if attno else next(expressions)
+        if not attno:
+            inner = text[1:-1] if text.startswith("(") else text
+            shown = _pretty(call, table, inner) if pretty else _shown(call, table, inner)
+            text = f"({shown})" if text.startswith("(") else shown
         if not alone:
+            text += _collation_text(call, table, index, place) + _class_text(call, index, place)
             descending, first = index.descending[place], index.nulls_first[place]
-            text += " DESC" if descending else ""
-            text += " NULLS FIRST" if first and not descending else " NULLS LAST" if descending and not first else ""
+            if METHODS[index.method].ordered:
+                text += " DESC" if descending else ""
+                text += " NULLS FIRST" if first and not descending else ""
+                text += " NULLS LAST" if descending and not first else ""
         texts.append(text)
     return texts
+
+
+def _collation_text(call: Call, table: RelationDesc, index: IndexDesc, place: int) -> str:
+    attno, collation = index.columns[place], index.collations[place]
+    usual = table.columns[attno - 1].collation if attno else call.view.type(index.key_types[place]).collation
+    found = call.view.collation(collation) if collation and collation != usual else None
+    return "" if found is None else f" COLLATE {quote_identifier(found.name)}"
+
+
+def _class_text(call: Call, index: IndexDesc, place: int) -> str:
+    """The operator class, where it is not the type's default."""
+    method = METHODS[index.method].oid
+    default = call.view.default_operator_class(index.key_types[place], method)
+    if default is not None and default.oid == index.operator_classes[place]:
+        return ""
+    found = call.view.operator_class(index.operator_classes[place])
+    return "" if found is None else f" {quote_identifier(found.name)}"
 
 
 def get_indexdef(call: Call, oid: int, column: int = 0, pretty: bool = False) -> str | None:
@@ -107,17 +126,22 @@ def get_indexdef(call: Call, oid: int, column: int = 0, pretty: bool = False) ->
     desc = call.view.relation(oid)
     name = call.relation_name(table) if pretty else f"{quote_identifier(table.schema)}.{quote_identifier(table.name)}"
     text = f"CREATE {'UNIQUE ' if index.unique else ''}INDEX {quote_identifier(index.name)} ON {name}"
-    text += f" USING {index.method} ({', '.join(_column_texts(call, table, index))})"
+    text += f" USING {index.method} ({', '.join(_column_texts(call, table, index, pretty=pretty))})"
     if index.included:
         text += f" INCLUDE ({', '.join(quote_identifier(table.columns[attno - 1].name) for attno in index.included)})"
     if index.nulls_not_distinct:
         text += " NULLS NOT DISTINCT"
     if desc is not None and desc.options:
         pairs = (option.partition("=") for option in desc.options)
-        text += " WITH (" + ", ".join(f"{key}='{value}'" for key, _, value in pairs) + ")"
+        text += " WITH (" + ", ".join(f"{key}={_option_value(value)}" for key, _, value in pairs) + ")"
     if index.predicate is not None:
-        text += f" WHERE {_bare(_shown(call, table, index.predicate), pretty)}"
+        text += f" WHERE {_expression(call, table, index.predicate, pretty)}"
     return text
+
+
+def _option_value(value: str) -> str:
+    """The value as it is where it could be a name, else as a literal."""
+    return value if quote_identifier(value) == value else quote_literal(value)
 
 
 def get_constraintdef(call: Call, oid: int, pretty: bool = False) -> str | None:
@@ -127,7 +151,7 @@ def get_constraintdef(call: Call, oid: int, pretty: bool = False) -> str | None:
     if row is None or table is None:
         return None
     if row.contype == "c":
-        text = f"CHECK ({_bare(_shown(call, table, row.conbin), pretty)})"
+        text = f"CHECK ({_expression(call, table, row.conbin, pretty)})"
         return text + (" NO INHERIT" if row.connoinherit else "") + ("" if row.convalidated else " NOT VALID")
     names = ", ".join(quote_identifier(table.columns[attno - 1].name) for attno in row.conkey or ())
     text = "PRIMARY KEY" if row.contype == "p" else "UNIQUE"

@@ -1,8 +1,7 @@
-"""has_…_privilege and pg_has_role.
+"""has_…_privilege, pg_has_role: what a role may do, as the check of statements would find it.
 
-There is no GRANT on objects yet: an owner and a superuser may do everything; others may use schemas, connect, read
-the system catalogs and execute functions, as PostgreSQL's defaults for PUBLIC have it. Source: PostgreSQL manual,
-ch. 5.7.
+The role is a name (``public`` is everybody), an OID or left out: the current user; the object a name or an OID, which
+gives NULL when there is none. Source: PostgreSQL manual, 9.26.2.
 """
 
 from __future__ import annotations
@@ -10,137 +9,203 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from aurora.errors import InvalidParameterValue, UndefinedColumn, UndefinedObject, UndefinedTable
+from aurora.errors import (
+    InvalidCatalogName,
+    InvalidParameterValue,
+    InvalidSchemaName,
+    UndefinedColumn,
+    UndefinedObject,
+    WrongObjectType,
+)
 from compute_node.catalog.functions.call import Call
-from compute_node.catalog.functions.names import regclass_in
-from compute_node.catalog.layer import Role
-from compute_node.catalog.rows import Record
-from compute_node.relations.schema import FIRST_NORMAL_OID
+from compute_node.catalog.functions.names import regclass_in, regprocedure_in, regtype_in
+from compute_node.catalog.rights import OBJECTS, Rights
+from compute_node.relations.descriptors import RelationDesc
+from compute_node.types.acl import KINDS, NAMES, PUBLIC
 
-_TABLE = ("select", "insert", "update", "delete", "truncate", "references", "trigger")
-_KINDS: dict[str, tuple[str, ...]] = {
-    "table": _TABLE,
-    "column": ("select", "insert", "update", "references"),
-    "any_column": ("select", "insert", "update", "references"),
-    "sequence": ("usage", "select", "update"),
-    "database": ("create", "temporary", "temp", "connect"),
-    "schema": ("create", "usage"),
-    "function": ("execute",),
-    "language": ("usage",),
-    "tablespace": ("create",),
-    "type": ("usage",),
-    "foreign_data_wrapper": ("usage",),
-    "server": ("usage",),
-    "parameter": ("set", "alter system"),
-}
-_PUBLIC = {
-    "database": ("temporary", "temp", "connect"),
-    "schema": ("usage",),
-    "function": ("execute",),
-    "language": ("usage",),
-    "type": ("usage",),
-}
+Wanted = list[tuple[int, bool]]
+"""(privilege, with grant option), of which one is enough"""
+
+_GRANT_OPTION = " WITH GRANT OPTION"
 
 
-def _role(call: Call, who: str | int) -> Role | None:
-    name = call.view.layer.role_name(who) if isinstance(who, int) else who
-    role = None if name is None else call.view.role(name)
-    if role is None and isinstance(who, str):
-        raise UndefinedObject(f'role "{who}" does not exist')
-    return role
+def _names(kind: str) -> dict[str, int]:
+    found = {name: bit for name, bit in NAMES.items() if bit & KINDS[kind][0]}
+    return found | ({"TEMP": NAMES["TEMPORARY"]} if kind == "database" else {})
 
 
-def _wanted(kind: str, text: str) -> list[str]:
-    words = []
+_PRIVILEGES = {kind: _names(kind) for kind in KINDS}
+
+
+def _wanted(kind: str, text: str) -> Wanted:
+    """The privileges of a comma list; 22023 for one that this kind of object does not have."""
+    found = []
     for part in text.split(","):
-        word = part.strip().lower()
-        base = word.removesuffix(" with grant option")
-        if base not in _KINDS[kind]:
-            raise InvalidParameterValue(f'unrecognized privilege type: "{part.strip()}"')
-        words.append(word)
-    return words
+        word = part.strip()
+        upper = word.upper()
+        name = upper.removesuffix(_GRANT_OPTION)
+        if name not in _PRIVILEGES[kind]:
+            raise InvalidParameterValue(f'unrecognized privilege type: "{word}"')
+        found.append((_PRIVILEGES[kind][name], name != upper))
+    return found
 
 
-def _owner_and_public(call: Call, kind: str, what: str | int) -> tuple[int, tuple[str, ...]] | None:
-    """(owner, what everybody may do); None for an unknown OID."""
-    if kind in ("table", "column", "any_column", "sequence"):
-        oid = regclass_in(call, what) if isinstance(what, str) else what
-        desc = call.view.relation(oid)
+def _role(call: Call, who: str | int) -> int:
+    return PUBLIC if who == "public" else _named_role(call, who)
+
+
+def _named_role(call: Call, who: str | int) -> int:
+    if isinstance(who, int):
+        return who
+    role = call.view.role(who)
+    if role is None:
+        raise UndefinedObject(f'role "{who}" does not exist')
+    return role.oid
+
+
+def _rights(call: Call, who: list[Any]) -> Rights:
+    return call.view.rights(_role(call, who[0]) if who else int(call.session.user_oid))
+
+
+def _relation(call: Call, what: str | int) -> RelationDesc | None:
+    return call.view.relation(regclass_in(call, what) if isinstance(what, str) else what)
+
+
+def has_table_privilege(call: Call, *args: Any) -> bool | None:
+    """On the whole relation."""
+    *who, what, text = args
+    desc = _relation(call, what)
+    wanted = _wanted("table", text)
+    rights = _rights(call, who)
+    if desc is None:
+        return None
+    return any(rights.relation(desc, bit, option) for bit, option in wanted)
+
+
+def has_sequence_privilege(call: Call, *args: Any) -> bool | None:
+    """On a sequence; 42809 for another relation."""
+    *who, what, text = args
+    wanted = _wanted("sequence", text)
+    rights = _rights(call, who)
+    desc = _relation(call, what)
+    if desc is None:
+        return None
+    if desc.kind != "S":
+        raise WrongObjectType(f'"{desc.name}" is not a sequence')
+    return any(rights.relation(desc, bit, option) for bit, option in wanted)
+
+
+def has_any_column_privilege(call: Call, *args: Any) -> bool | None:
+    """On the relation, or on one of its columns."""
+    *who, what, text = args
+    desc = _relation(call, what)
+    wanted = _wanted("column", text)
+    rights = _rights(call, who)
+    if desc is None:
+        return None
+    return any(rights.relation(desc, bit, option) or rights.any_column(desc, bit, option) for bit, option in wanted)
+
+
+def has_column_privilege(call: Call, *args: Any) -> bool | None:
+    """On the relation, or on this column."""
+    *who, what, column, text = args
+    desc = _relation(call, what)
+    if isinstance(column, str):
         if desc is None:
             return None
-        readable = desc.oid < FIRST_NORMAL_OID and desc.name not in ("pg_authid", "pg_shadow", "pg_statistic")
-        return desc.owner, ("select",) if readable else ()
-    public = _PUBLIC.get(kind, ())
-    if kind in ("schema", "database"):
-        catalog, column, owner = (
-            ("pg_namespace", "nspname", "nspowner") if kind == "schema" else ("pg_database", "datname", "datdba")
-        )
-        record: Record | None = call.reader.one(catalog, **({"oid": what} if isinstance(what, int) else {column: what}))
-        if record is None:
-            if isinstance(what, str):
-                raise UndefinedObject(f'{kind} "{what}" does not exist')
-            return None
-        return int(getattr(record, owner)), public
-    return 10, public
+        found = desc.column(column)
+        if found is None:
+            raise UndefinedColumn(f'column "{column}" of relation "{desc.name}" does not exist')
+        attno = found.attno
+    else:
+        attno = column
+    wanted = _wanted("column", text)
+    rights = _rights(call, who)
+    if desc is None or not 0 < attno <= len(desc.columns) or desc.columns[attno - 1].dropped:
+        return None
+    return any(rights.relation(desc, bit, option) or rights.column(desc, attno, bit, option) for bit, option in wanted)
 
 
-def _has(kind: str) -> Callable[..., bool | None]:
-    extra = 1 if kind == "column" else 0
+def _by_name(call: Call, kind: str, name: str) -> int:
+    """The OID of an object that is no relation; what PostgreSQL raises when there is none."""
+    if kind == "schema":
+        oid = call.view.layer.namespace_oid(name)
+        if oid is None:
+            raise InvalidSchemaName(f'schema "{name}" does not exist')
+        return oid
+    if kind == "function":
+        return regprocedure_in(call, name)
+    if kind == "type":
+        return regtype_in(call, name)
+    catalog, _, column, *_ = OBJECTS[kind]
+    record = call.reader.one(catalog, **{column: name})
+    if record is None:
+        if kind == "database":
+            raise InvalidCatalogName(f'database "{name}" does not exist')
+        shown = "server" if kind == "foreign server" else kind
+        raise UndefinedObject(f'{shown} "{name}" does not exist')
+    return int(record.oid)
+
+
+def _has_object(kind: str) -> Callable[..., bool | None]:
+    catalog = OBJECTS[kind][0]
 
     def has(call: Call, *args: Any) -> bool | None:
-        *who, what = args[: len(args) - 1 - extra]
-        role = _role(call, who[0] if who else call.session.user)
-        wanted = _wanted(kind, args[-1])
-        found = _owner_and_public(call, kind, what)
-        if found is None:
+        *who, what, text = args
+        oid = _by_name(call, kind, what) if isinstance(what, str) else what
+        wanted = _wanted(kind, text)
+        rights = _rights(call, who)
+        if not isinstance(what, str) and call.reader.one(catalog, oid=oid) is None:
             return None
-        if extra:
-            _check_column(call, what, args[-2])
-        if role is None:
-            return False
-        owner, public = found
-        if role.superuser or role.oid == owner:
-            return True
-        return any(word in public for word in wanted)
+        return any(rights.object(kind, oid, bit, option) for bit, option in wanted)
 
     return has
 
 
-def _check_column(call: Call, what: str | int, column: str | int) -> None:
-    desc = call.view.relation(regclass_in(call, what) if isinstance(what, str) else what)
-    if desc is None:
-        raise UndefinedTable(f"relation with OID {what} does not exist")
-    if isinstance(column, str) and desc.column(column) is None:
-        raise UndefinedColumn(f'column "{column}" of relation "{desc.name}" does not exist')
+def has_parameter_privilege(call: Call, *args: Any) -> bool:
+    """SET and ALTER SYSTEM on a setting, which nobody can be granted here: superusers have them."""
+    *who, _name, text = args
+    _wanted("parameter", text)
+    return bool(_rights(call, who).superuser)
+
+
+_OPTIONS = (" WITH GRANT OPTION", " WITH ADMIN OPTION")
 
 
 def pg_has_role(call: Call, *args: Any) -> bool:
-    """Membership, direct or not; a superuser is a member of every role."""
-    *who, target, wanted = args
-    member = _role(call, who[0] if who else call.session.user)
-    role = _role(call, target)
-    if member is None or role is None:
-        return False
-    for part in wanted.split(","):
-        if part.strip().lower().removesuffix(" with grant option").removesuffix(" with admin option") not in (
-            "member",
-            "usage",
-            "set",
-        ):
+    """USAGE: the role's privileges without SET ROLE; MEMBER: with it; … WITH ADMIN OPTION: may grant it."""
+    *who, target, text = args
+    member = _named_role(call, who[0]) if who else call.session.user_oid
+    role = _named_role(call, target)
+    graph = call.view.layer.role_graph
+    found: bool = False
+    for part in text.split(","):
+        word = part.strip().upper()
+        base = word.removesuffix(_OPTIONS[0]).removesuffix(_OPTIONS[1])
+        if base not in ("USAGE", "MEMBER"):
             raise InvalidParameterValue(f'unrecognized privilege type: "{part.strip()}"')
-    if member.superuser or member.oid == role.oid:
-        return True
-    seen, waiting = {member.oid}, [member.oid]
-    while waiting:
-        for row in call.reader.find("pg_auth_members", member=waiting.pop()):
-            if row.roleid == role.oid:
-                return True
-            if row.roleid not in seen:
-                seen.add(row.roleid)
-                waiting.append(row.roleid)
-    return False
+        if base != word:
+            found |= graph.is_admin(member, role)
+        elif base == "USAGE":
+            found |= graph.has_privileges_of(member, role)
+        else:
+            found |= graph.is_member(member, role)
+    return found
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {f"has_{kind}_privilege": _has(kind) for kind in _KINDS} | {
-    "pg_has_role": pg_has_role
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "has_table_privilege": has_table_privilege,
+    "has_sequence_privilege": has_sequence_privilege,
+    "has_any_column_privilege": has_any_column_privilege,
+    "has_column_privilege": has_column_privilege,
+    "has_database_privilege": _has_object("database"),
+    "has_schema_privilege": _has_object("schema"),
+    "has_function_privilege": _has_object("function"),
+    "has_language_privilege": _has_object("language"),
+    "has_tablespace_privilege": _has_object("tablespace"),
+    "has_type_privilege": _has_object("type"),
+    "has_foreign_data_wrapper_privilege": _has_object("foreign-data wrapper"),
+    "has_server_privilege": _has_object("foreign server"),
+    "has_parameter_privilege": has_parameter_privilege,
+    "pg_has_role": pg_has_role,
 }

@@ -17,10 +17,12 @@ from aurora.errors import (
 from compute_node.catalog.functions import advisory
 from compute_node.catalog.functions.advisory import TWO_NUMBERS
 from compute_node.catalog.functions.call import Call, quote_identifier
+from compute_node.catalog.permissions import denied_relation
 from compute_node.catalog.roles import PG_READ_ALL_STATS, PG_SIGNAL_BACKEND
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.session.settings import define_or_raise, show_value
 from compute_node.txn.locks import FIRST_ADVISORY, MODE_NAMES
+from compute_node.types.acl import SELECT, UPDATE, USAGE
 
 _PAGE_BYTES = 8192
 
@@ -50,9 +52,20 @@ def indexes_size(call: Call, oid: int) -> int | None:
     return None if desc is None else sum(_bytes(call, index.relfile) for index in desc.indexes)
 
 
+def table_size(call: Call, oid: int) -> int | None:
+    """pg_table_size: with the TOAST table and its index."""
+    desc = _desc(call, oid)
+    if desc is None:
+        return None
+    toast = 0
+    if desc.toast is not None:
+        toast = _bytes(call, desc.toast.relfile) + sum(_bytes(call, index.relfile) for index in desc.toast.indexes)
+    return _bytes(call, desc.relfile) + toast
+
+
 def total_size(call: Call, oid: int) -> int | None:
     """pg_total_relation_size."""
-    size = relation_size(call, oid)
+    size = table_size(call, oid)
     return None if size is None else size + (indexes_size(call, oid) or 0)
 
 
@@ -282,8 +295,13 @@ def _session_values(call: Call) -> dict[int, int]:
     return values
 
 
-def nextval(call: Call, oid: int) -> int:
-    """nextval; remembered for currval and lastval."""
+def _check_sequence(call: Call, desc: RelationDesc, wanted: int) -> None:
+    if not call.view.rights(call.session.user_oid).relation(desc, wanted):
+        raise denied_relation(desc)
+
+
+def identity_nextval(call: Call, oid: int) -> int:
+    """nextval, whoever asks; remembered for currval and lastval."""
     desc = _sequence(call, oid)
     value: int = call.engine.sequences.next(desc, call.session.txn)
     _session_values(call)[oid] = value
@@ -291,9 +309,16 @@ def nextval(call: Call, oid: int) -> int:
     return value
 
 
+def nextval(call: Call, oid: int) -> int:
+    """nextval: takes USAGE or UPDATE."""
+    _check_sequence(call, _sequence(call, oid), USAGE | UPDATE)
+    return identity_nextval(call, oid)
+
+
 def currval(call: Call, oid: int) -> int:
-    """currval; 55000 before nextval in this session."""
+    """currval: takes USAGE or SELECT; 55000 before nextval in this session."""
     desc = _sequence(call, oid)
+    _check_sequence(call, desc, USAGE | SELECT)
     values = _session_values(call)
     if oid not in values:
         raise ObjectNotInPrerequisiteState(f'currval of sequence "{desc.name}" is not yet defined in this session')
@@ -301,26 +326,43 @@ def currval(call: Call, oid: int) -> int:
 
 
 def lastval(call: Call) -> int:
-    """lastval; 55000 before nextval in this session."""
+    """lastval: takes USAGE or SELECT; 55000 before nextval in this session."""
     values = _session_values(call)
     oid = call.session.extra.get("lastval")
     if oid is None or oid not in values:
         raise ObjectNotInPrerequisiteState("lastval is not yet defined in this session")
+    _check_sequence(call, _sequence(call, oid), USAGE | SELECT)
     return values[oid]
 
 
 def setval(call: Call, oid: int, value: int, called: bool = True) -> int:
-    """setval."""
-    call.engine.sequences.set(_sequence(call, oid), value, called, call.session.txn)
+    """setval: takes UPDATE."""
+    desc = _sequence(call, oid)
+    _check_sequence(call, desc, UPDATE)
+    call.engine.sequences.set(desc, value, called, call.session.txn)
     if called:
         _session_values(call)[oid] = value
     return value
 
 
 def sequence_last_value(call: Call, oid: int) -> int | None:
-    """pg_sequence_last_value."""
-    found: int | None = call.engine.sequences.last_value(_sequence(call, oid))
+    """pg_sequence_last_value: takes USAGE or SELECT, NULL without."""
+    desc = _sequence(call, oid)
+    if not call.view.rights(call.session.user_oid).relation(desc, USAGE | SELECT):
+        return None
+    found: int | None = call.engine.sequences.last_value(desc)
     return found
+
+
+def readable_columns(call: Call, oid: int) -> list[int] | None:
+    """The columns of a relation whose values an error may show to the current user; None: all."""
+    desc = _desc(call, oid)
+    if desc is None:
+        return []
+    rights = call.view.rights(call.session.user_oid)
+    if rights.relation(desc, SELECT):
+        return None
+    return [column.attno for column in desc.columns if rights.column(desc, column.attno, SELECT)]
 
 
 def current_xid(call: Call, assign: bool) -> int | None:
@@ -349,6 +391,12 @@ def stored_settings(call: Call, database: str, role: int) -> list[tuple[str, str
 def role_is_superuser(call: Call, role: int) -> bool:
     """Whether a role is a superuser."""
     return call.view.layer.role_graph.is_superuser(role)
+
+
+def has_predefined_role(call: Call, name: str) -> bool:
+    """Whether the current user has the privileges of a role that every cluster has."""
+    role = call.view.role(name)
+    return role is not None and call.view.rights(call.session.user_oid).has_role(role.oid)
 
 
 def check_identity(call: Call, setting: str, name: str) -> None:
@@ -411,8 +459,13 @@ def blocking_pids(call: Call, pid: int) -> list[int]:
     storage = call.engine.storage
     for txn in storage.txns.active:
         if txn.pid == pid and txn.waiting is not None:
-            return [blocker.pid for blocker in storage.locks._blockers(txn)]
+            return list(dict.fromkeys(blocker.pid for blocker in storage.locks.blockers(txn)))
     return []
+
+
+def is_blocked_by(call: Call, pid: int, others: list[int]) -> bool:
+    """pg_isolation_test_session_is_blocked: whether the session of ``pid`` waits for one of ``others``."""
+    return not set(others).isdisjoint(blocking_pids(call, pid))
 
 
 def _constant(value: Any) -> Callable[..., Any]:
@@ -429,7 +482,7 @@ _TIMES = ["last_vacuum_time", "last_autovacuum_time", "last_analyze_time", "last
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "pg_get_userbyid": lambda call, oid: call.view.layer.role_name(oid) or f"unknown (OID={oid})",
     "pg_relation_size": relation_size,
-    "pg_table_size": relation_size,
+    "pg_table_size": table_size,
     "pg_indexes_size": indexes_size,
     "pg_total_relation_size": total_size,
     "pg_database_size": database_size,
@@ -451,7 +504,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "pg_last_xact_replay_timestamp": _constant(None),
     "pg_blocking_pids": blocking_pids,
     "pg_safe_snapshot_blocking_pids": _constant([]),
-    "pg_isolation_test_session_is_blocked": _constant(False),
+    "pg_isolation_test_session_is_blocked": is_blocked_by,
     "pg_listening_channels": lambda call: [],
     "pg_stat_get_live_tuples": live_tuples,
     "pg_stat_get_activity": stat_get_activity,
@@ -460,6 +513,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "pg_prepared_statement": prepared_statements,
     "pg_cursor": cursors,
     "nextval": nextval,
+    "identity_nextval": identity_nextval,
+    "readable_columns": readable_columns,
     "currval": currval,
     "lastval": lastval,
     "setval": setval,
@@ -472,6 +527,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "stored_settings": stored_settings,
     "role_is_superuser": role_is_superuser,
     "check_identity": check_identity,
+    "has_predefined_role": has_predefined_role,
     "signal_backend": signal_backend,
     **{f"pg_stat_get_{name}": _constant(0) for name in _COUNTERS},
     **{f"pg_stat_get_{name}": _constant(None) for name in _TIMES},

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from aurora.errors import NotSupported
 from compute_node.exec.compile.compiler import FALSITY_HANDLERS, TRUTH_HANDLERS, VALUE_HANDLERS, Compiler, handles
+from compute_node.exec.compile.rows import column_index
 from compute_node.exec.compile.unit import NULL, Code
 from compute_node.sql import expressions as ex
 from compute_node.types.oids import ANY, UNKNOWN
@@ -44,12 +45,24 @@ def implementation_of(
     return function.implementation
 
 
+def context_text(function: Function) -> str:
+    """How generated code spells the context that a function with ``needs_context`` gets."""
+    return "c.function_context" if function.volatility == "v" else "c.stable_context"
+
+
 def guarded(
-    compiler: Compiler, function: Function, args: list[Code], types: tuple[int, ...], result: int, star: bool = False
+    compiler: Compiler,
+    function: Function,
+    args: list[Code],
+    types: tuple[int, ...],
+    result: int,
+    star: bool = False,
+    instead: Callable[..., Any] | None = None,
 ) -> GuardedCall:
-    """A call over compiled arguments. ``star``: the last one is an array given with VARIADIC to a variadic "any"."""
+    """A call over compiled arguments. ``star``: the last one is an array given with VARIADIC to a variadic "any".
+    ``instead``: a function of (context, arguments …) to call in place of the function's code."""
     unit = compiler.unit
-    template = function.inline if function.specialize is None and not star else None
+    template = function.inline if function.specialize is None and not star and instead is None else None
     if template is not None and not unit.bind_named(function.inline_names):
         template = None
     guards: list[str] = []
@@ -67,11 +80,14 @@ def guarded(
     if template is not None:
         body = template.format(*atoms)
         nullable = "None" in template or not function.strict
+    elif instead is not None:
+        body = f"{unit.bind(instead, 'g')}({', '.join(['c', *atoms])})"
+        nullable = True
     else:
         name = unit.bind(implementation_of(compiler.linker, function, types, result), "g")
         if star:
             atoms[-1] = f"*{atoms[-1]}"
-        body = f"{name}({', '.join(['c.function_context', *atoms] if function.needs_context else atoms)})"
+        body = f"{name}({', '.join([context_text(function), *atoms] if function.needs_context else atoms)})"
         nullable = True
     return GuardedCall(tuple(guards), body, tuple(args), nullable)
 
@@ -104,7 +120,13 @@ def compile_call(compiler: Compiler, node: ex.Call) -> GuardedCall:
         raise NotSupported("set-valued function called in context that cannot accept a set")
     args = [compiler.value(argument) for argument in node.arguments]
     types = tuple(argument.type for argument in node.arguments)
-    return guarded(compiler, function, args, types, node.type, star=node.variadic and function.variadic == ANY)
+    star = node.variadic and function.variadic == ANY
+    instead = None
+    if compiler.scope.stored is not None:
+        instead = compiler.scope.stored.call(node, implementation_of(compiler.linker, function, types, node.type))
+        if instead is not None:
+            args[0] = compiler.scope.column(0, column_index(node.arguments[0]))
+    return guarded(compiler, function, args, types, node.type, star, instead)
 
 
 @handles(VALUE_HANDLERS, ex.Call)

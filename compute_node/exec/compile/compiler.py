@@ -174,7 +174,10 @@ def _exec_param(compiler: Compiler, node: ex.ExecParam) -> Code:
 
 @handles(VALUE_HANDLERS, ex.Column)
 def _column(compiler: Compiler, node: ex.Column) -> Code:
-    return compiler.scope.column(node.side, node.index)
+    code, stored = compiler.scope.column(node.side, node.index), compiler.scope.stored
+    if stored is None or node.side != 0 or node.index not in stored.mixed:
+        return code
+    return compiler.wrap(f"{compiler.unit.bind(stored.value, 'g')}({code.text})", (code,), nullable=code.nullable)
 
 
 @handles(VALUE_HANDLERS, ex.SubColumn)

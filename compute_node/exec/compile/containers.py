@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from compute_node.exec.compile import runtime
-from compute_node.exec.compile.calls import implementation_of, strict_apply
+from compute_node.exec.compile.calls import context_text, implementation_of, strict_apply
 from compute_node.exec.compile.compiler import TRUTH_HANDLERS, VALUE_HANDLERS, Compiler, handles, tuple_text
 from compute_node.exec.compile.unit import Code
 from compute_node.sql import expressions as ex
@@ -136,7 +136,7 @@ def _array_op(compiler: Compiler, node: ex.ArrayOp) -> Code:
     right = compiler.value(node.right)
     element = compiler.linker.type(node.right.type).element
     apply: Callable[..., Any] = implementation_of(compiler.linker, function, (node.left.type, element), node.type)
-    context = "c.function_context" if function.needs_context else "None"
+    context = context_text(function) if function.needs_context else "None"
     quantified = runtime.quantified(apply, function.strict, node.use_or, function.needs_context)
     text = f"{compiler.unit.bind(quantified, 'g')}({context}, {left.text}, {right.text})"
     return compiler.wrap(text, (left, right), nullable=True, extra=3)

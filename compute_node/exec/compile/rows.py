@@ -8,7 +8,7 @@ from typing import Any
 
 from compute_node.exec.compile.compiler import Compiler, Linker, tuple_text
 from compute_node.exec.compile.runtime import freeze
-from compute_node.exec.compile.unit import Code, Scope, Unit, row_scope
+from compute_node.exec.compile.unit import Code, Scope, StoredValues, Unit, row_scope
 from compute_node.sql import expressions as ex
 
 Batch = list[Any]
@@ -36,6 +36,7 @@ def batch_function(
     filter_: ex.Expr | None,
     width: int,
     nullable: Nullable = None,
+    stored: StoredValues | None = None,
 ) -> BatchFunction | None:
     """``[(output) for row in batch if filter]`` over rows of ``width`` columns; None when rows pass unchanged."""
     whole = is_identity(output, width)
@@ -46,7 +47,7 @@ def batch_function(
         getter = itemgetter(*indexes)
         return lambda c, b: list(map(getter, b))
     unit = Unit()
-    compiler = Compiler(unit, row_scope(nullable), linker)
+    compiler = Compiler(unit, row_scope(nullable, stored=stored), linker)
     row = "r" if whole else compiler.tuple_of(output) if output else "()"
     where = f" if {compiler.truth(filter_).text}" if filter_ is not None else ""
     return unit.link(unit.function("c, b", [f"return [{row} for r in b{where}]"]))

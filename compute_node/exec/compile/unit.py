@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import CodeType
-from typing import Any
+from typing import Any, Protocol
+
+from compute_node.hub import HUB
 
 NESTING_MAX = 40
 """parentheses in one generated function; CPython's tokenizer refuses 200"""
@@ -34,6 +36,21 @@ def _no_columns(side: int, index: int) -> Code:
     raise LookupError(f"no input row here for column {index} of side {side}")
 
 
+class StoredValues(Protocol):
+    """Columns that may be handles of stored values; see ``compute_node.exec.stored_values``."""
+
+    @property
+    def mixed(self) -> frozenset[int]:
+        """Those to be resolved by ``value`` where an expression uses them."""
+
+    def value(self, value: Any) -> Any:
+        """The value of what may be a handle."""
+
+    def call(self, node: Any, whole: Callable[..., Any]) -> Callable[..., Any] | None:
+        """The function of (context, arguments …) to call in place of ``whole``, the code of Call ``node``, when its
+        first argument may be a handle; else None."""
+
+
 @dataclass(slots=True)
 class Scope:
     """What an expression may refer to: how columns are spelled, which row variables exist, the open elements."""
@@ -41,6 +58,8 @@ class Scope:
     column: Callable[[int, int], Code] = _no_columns
     variables: tuple[str, ...] = ()
     elements: list[str] = field(default_factory=list)
+    stored: StoredValues | None = None
+    """for a scan's columns that may be handles of stored values"""
 
     @property
     def arguments(self) -> str:
@@ -48,7 +67,7 @@ class Scope:
         return ", ".join(("c", "p", "x", *self.variables, *self.elements))
 
 
-def row_scope(*nullable: Sequence[bool] | None) -> Scope:
+def row_scope(*nullable: Sequence[bool] | None, stored: StoredValues | None = None) -> Scope:
     """The usual scope: one row variable per side (``r``, ``s``); ``nullable`` is per column, None: all may be NULL."""
     names = ("r", "s")[: len(nullable)]
 
@@ -57,7 +76,7 @@ def row_scope(*nullable: Sequence[bool] | None) -> Scope:
         may_be_null = known is None or index >= len(known) or known[index]
         return Code(f"{names[side]}[{index}]", may_be_null, True)
 
-    return Scope(column, names)
+    return Scope(column, names, stored=stored)
 
 
 class Unit:
@@ -113,6 +132,7 @@ class Unit:
 
     def link(self, name: str) -> Callable[..., Any]:
         """Compile what was defined and return one of the functions."""
+        HUB.pulse()
         space = dict(self.names)
         exec(_compiled("\n".join(self._functions)), space)
         self._space = space

@@ -62,8 +62,7 @@ class Wording:
             case ex.Call():
                 return self._call(node, word)
             case ex.Relabel():
-                inner = word(node.argument)
-                return inner if node.implicit else f"({inner})::{self.type_name(node.type)}"
+                return f"({word(node.argument)})::{self.type_name(node.type)}"
             case ex.CoerceViaIO() | ex.ArrayCoerce():
                 return f"({word(node.argument)})::{self.type_name(node.type)}"
             case ex.CoerceTypmod():

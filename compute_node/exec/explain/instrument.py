@@ -59,6 +59,11 @@ class MeasuredNode(Node):
             measured.rows += len(batch)
             yield batch
 
+    @property
+    def is_lookup(self) -> bool:
+        """The node's."""
+        return self._node.is_lookup
+
     def fetch(self, ctx: ExecContext) -> Batch:
         """The node's rows at once."""
         measured = self._measured

@@ -1,4 +1,8 @@
-"""Aggregation: by hashing the group keys; without keys, whole batches are folded at once (PostgreSQL manual, 4.2.7)."""
+"""Aggregation: by hashing the group keys; without keys, whole batches are folded at once (PostgreSQL manual, 4.2.7).
+
+When the groups outgrow their memory, no more are begun: rows of new groups go to files by a hash of their key, and each
+file is aggregated by itself once the groups at hand are given out.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +10,62 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from compute_node.exec.compile.compiler import Compiler, tuple_text
-from compute_node.exec.compile.rows import batch_function, key_text
+from compute_node.exec.compile.rows import batch_function, column_index, key_text
 from compute_node.exec.compile.unit import Unit, row_scope
+from compute_node.exec.distinct import ENTRY_BYTES
 from compute_node.exec.folds import Fold
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
+from compute_node.exec.stored_values import passed_on
+from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
+from compute_node.types.oids import BOOL
+from compute_node.work.account import batch_bytes, value_bytes
+from compute_node.work.spill import Partitions
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
 
 BATCH_ROWS = 1000
+PARTITIONS = 16
+LEVELS_MAX = 5
+COUNT_ANY = 2147
+NOTHING = ex.Const(type=BOOL, value=None)
+
+
+def aggregate_inputs(plan: pl.AggregatePlan) -> list[ex.Expr]:
+    """What it needs the values of: all but a column that is only counted."""
+    needed = list(plan.keys)
+    for call in plan.aggregates:
+        counted = call.function == COUNT_ANY and not call.distinct and column_index(call.arguments[0]) >= 0
+        needed += [] if counted else call.arguments
+        needed += [key.expression for key in call.order_by]
+        if call.filter is not None:
+            needed.append(call.filter)
+    return needed
 
 
 @executes(pl.AggregatePlan)
 class AggregateNode(Node):
     """A group's state is a list: the key values, then one state per aggregate."""
 
-    __slots__ = ("_child", "_finish", "_initial", "_plain", "_shape", "_step")
+    __slots__ = ("_child", "_finish", "_grows", "_initial", "_keys", "_plain", "_shape", "_step")
 
     def __init__(self, plan: pl.AggregatePlan, builder: Builder) -> None:
         self._child = builder.node(plan.child)
         self._plain = plan.plain or not plan.keys
         source = self._child.nullable
+        width = len(plan.child.output)
+        stored, _ = passed_on(self._child, width, (NOTHING,), aggregate_inputs(plan))
         folds = [Fold(call, builder) for call in plan.aggregates]
+        self._grows = any(fold.grows for fold in folds)
+        self._keys: Any = None
+        if not self._plain:
+            unit = Unit()
+            text = key_text(Compiler(unit, row_scope(source), builder), plan.keys)
+            self._keys = unit.linked(unit.function("c, b", [f"return [{text} for r in b]"]))
         unit = Unit()
-        compiler = Compiler(unit, row_scope(source), builder)
+        compiler = Compiler(unit, row_scope(source, stored=stored), builder)
         initial = ", ".join(["()", *(f"{unit.bind(fold.initial, 'g')}()" for fold in folds)])
         if self._plain:
             body = [line for number, fold in enumerate(folds, 1) for line in fold.batch_lines(compiler, number)]
@@ -58,22 +92,68 @@ class AggregateNode(Node):
         self.nullable = output_nullable(plan.output, known)
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
-        """Groups in the order of their first rows."""
-        step = self._step
-        if self._plain:
-            state = self._initial(ctx)
-            for batch in self._child.batches(ctx):
-                step(ctx, batch, state)
-            states = [state]
-        else:
-            groups: dict[Any, list[Any]] = {}
-            for batch in self._child.batches(ctx):
-                ctx.check()
-                step(ctx, batch, groups)
-            states = list(groups.values())
-        for start in range(0, len(states), BATCH_ROWS):
-            rows = self._finish(ctx, states[start : start + BATCH_ROWS])
+        """Groups in the order of their first rows, as far as they fit into memory."""
+        if not self._plain:
+            yield from self._grouped(ctx, self._child.batches(ctx), 0)
+            return
+        step, grows = self._step, self._grows
+        area = ctx.area()
+        state = self._initial(ctx)
+        for batch in self._child.batches(ctx):
+            if grows:
+                area.add(batch_bytes(batch))
+            ctx.check()
+            step(ctx, batch, state)
+        yield from self._results(ctx, [state])
+        area.clear()
+
+    def _results(self, ctx: ExecContext, states: list[Any]) -> Iterator[Batch]:
+        """The rows of finished groups; with states that grow few at a time, as each may be long work."""
+        size = 50 if self._grows else BATCH_ROWS
+        for start in range(0, len(states), size):
+            ctx.check()
+            rows = self._finish(ctx, states[start : start + size])
             if self._shape is not None:
                 rows = self._shape(ctx, rows)
             if rows:
                 yield rows
+
+    def _grouped(self, ctx: ExecContext, source: Iterator[Batch], level: int) -> Iterator[Batch]:
+        step, grows = self._step, self._grows
+        area = ctx.area(hashed=True)
+        groups: dict[Any, list[Any]] = {}
+        parts: Partitions | None = None
+        for batch in source:
+            ctx.check()
+            if parts is not None:
+                known = self._sift(ctx, batch, groups, parts)
+                if grows:
+                    area.add(batch_bytes(known))
+                step(ctx, known, groups)
+                continue
+            before = len(groups)
+            step(ctx, batch, groups)
+            size = batch_bytes(batch) if grows else 0
+            if len(groups) > before:
+                size += (value_bytes(next(reversed(groups.values()))) + ENTRY_BYTES) * (len(groups) - before)
+            if size and area.add(size) and level < LEVELS_MAX:
+                parts = Partitions(ctx.open_file, PARTITIONS, level)
+        states = list(groups.values())
+        groups.clear()
+        yield from self._results(ctx, states)
+        del states
+        area.clear()
+        if parts is not None:
+            parts.flush()
+            for writer in parts.files:
+                yield from self._grouped(ctx, writer.file.batches(), level + 1)
+                writer.file.close()
+
+    def _sift(self, ctx: ExecContext, batch: Batch, groups: dict[Any, list[Any]], parts: Partitions) -> Batch:
+        """The rows of known groups; the others are put into files."""
+        keys = self._keys(ctx, batch)
+        known = [row for row, key in zip(batch, keys, strict=True) if key in groups]
+        if len(known) < len(batch):
+            fresh = [number for number, key in enumerate(keys) if key not in groups]
+            parts.add([keys[number] for number in fresh], [batch[number] for number in fresh])
+        return known

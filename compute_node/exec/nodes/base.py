@@ -32,6 +32,16 @@ class Node(ABC):
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """The rows, lazily."""
 
+    def keep_stored(self, positions: frozenset[int]) -> frozenset[int]:
+        """The parent can do with handles of stored values in the output columns ``positions``: in which there may be
+        some from now on. Asked once, before the node runs; see ``exec/stored_values.py``."""
+        return frozenset()
+
+    @property
+    def is_lookup(self) -> bool:
+        """Whether ``fetch`` is a look-up of few rows, cheaper than ``batches``."""
+        return False
+
     def fetch(self, ctx: ExecContext) -> Batch:
         """All rows at once."""
         return concatenate(self.batches(ctx))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
 from compute_node.sql import plan as pl
+from compute_node.work.spill import Tuplestore
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
@@ -17,25 +18,32 @@ if TYPE_CHECKING:
 class SharedRows:
     """The batches of a CTE so far, and where further ones come from; several readers follow it."""
 
-    __slots__ = ("_source", "batches", "key")
+    __slots__ = ("_source", "_store", "key")
 
-    def __init__(self, key: list[Any], source: Iterator[Batch]) -> None:
+    def __init__(self, key: list[Any], source: Iterator[Batch], store: Tuplestore) -> None:
         self.key = key
-        self.batches: list[Batch] = []
+        self._store = store
         self._source: Iterator[Batch] | None = source
 
     def read(self) -> Iterator[Batch]:
         """All batches from the first."""
         position = 0
+        store = self._store
         while True:
-            if position == len(self.batches):
+            batch = store.entry(position)
+            if batch is None:
                 batch = next(self._source, None) if self._source is not None else None
                 if batch is None:
                     self._source = None
                     return
-                self.batches.append(batch)
-            yield self.batches[position]
+                store.append(batch)
+            yield batch
             position += 1
+
+    def close(self) -> None:
+        """Nobody reads any more."""
+        self._source = None
+        self._store.close()
 
 
 def shared_rows(ctx: ExecContext, builder: Builder, number: int, free: list[int]) -> SharedRows:
@@ -43,7 +51,9 @@ def shared_rows(ctx: ExecContext, builder: Builder, number: int, free: list[int]
     key = [ctx.exec_params[index] for index in free]
     state: SharedRows | None = ctx.scratch.get(("cte", number))
     if state is None or state.key != key:
-        state = ctx.scratch[("cte", number)] = SharedRows(key, builder.cte(number).batches(ctx))
+        if state is not None:
+            state.close()
+        state = ctx.scratch[("cte", number)] = SharedRows(key, builder.cte(number).batches(ctx), ctx.tuplestore())
     return state
 
 
@@ -70,8 +80,7 @@ class CteScanNode(Node):
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """The projected rows."""
         if self._working:
-            working = ctx.scratch[("working", self._cte)]
-            source: Iterator[Batch] = iter((working,) if working else ())
+            source: Iterator[Batch] = ctx.scratch[("working", self._cte)].batches()
         else:
             source = shared_rows(ctx, self._builder, self._cte, self._free).read()
         shape = self._shape

@@ -9,7 +9,8 @@ from compute_node.exec.assignments import RowChange, columns_used, is_volatile
 from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.unit import Unit
 from compute_node.exec.modify_source import ModifySource
-from compute_node.exec.nodes.base import Batch, Node, executes
+from compute_node.exec.nodes.base import Batch, Node, Row, executes
+from compute_node.exec.recheck import find_target_again
 from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:
@@ -23,14 +24,16 @@ BATCH_ROWS = 256
 class DeleteNode(Node):
     """``run`` gives the number of rows, ``batches`` those of RETURNING."""
 
-    __slots__ = ("_make", "_needed", "_relation", "_returning", "_source")
+    __slots__ = ("_again", "_make", "_needed", "_relation", "_returning", "_source")
 
     def __init__(self, plan: pl.Delete, builder: Builder) -> None:
         self._relation = plan.relation
         recheck = plan.recheck
         if recheck is not None and is_volatile(builder, recheck):
             recheck = None
-        change = RowChange(builder, plan.relation, (), recheck, (), plan.returning)
+        self._again = find_target_again(plan.again, plan.source, builder)
+        whole = self._again is not None
+        change = RowChange(builder, plan.relation, (), recheck, (), plan.returning, whole=whole)
         self._needed = change.needed
         width = len(plan.relation.columns)
         uses_joined = any(index >= width for index in columns_used([recheck, *plan.returning]))
@@ -38,7 +41,7 @@ class DeleteNode(Node):
         unit = Unit()
         scope = change.old_row_scope(proposed=False)
         check = Compiler(unit, scope, builder).truth(recheck).text if recheck is not None else "True"
-        lines = ["def recheck(r):"]
+        lines = ["def recheck(r, at):"]
         if plan.returning:
             lines.append("    keep[0] = r")
         lines += [f"    return {check}", "return recheck"]
@@ -55,13 +58,30 @@ class DeleteNode(Node):
         delete = ctx.storage.table(self._relation).delete
         recheck = self._make(ctx, None, None) if self._source.scanned else None
         count = 0
-        for number, (tid, row) in enumerate(self._source.rows(ctx)):
-            test = recheck if recheck is not None else self._make(ctx, row, None)
+        done: set[int] = set()
+        for number, (tid, row) in enumerate(self._source.rows(ctx, done)):
+            test = recheck if recheck is not None else self._test(ctx, row, [None])
             if delete(ctx.txn, ctx.snapshot, tid, test, self._needed):
                 count += 1
+                if recheck is None:
+                    done.add(tid)
             if not number & 63:
                 ctx.check()
         return count
+
+    def _test(self, ctx: ExecContext, joined: Row | None, keep: list[Any]) -> Callable[[Row, int], bool]:
+        """Whether a row that has changed is to be deleted still; leaves what it has become in ``keep``."""
+        if self._again is None or joined is None:
+            test: Callable[[Row, int], bool] = self._make(ctx, joined, keep)
+            return test
+        find_again = self._again
+
+        def found_again(row: Row, at: int) -> bool:
+            fresh = find_again(ctx, joined, at, row)
+            keep[:] = [row, fresh]
+            return fresh is not None
+
+        return found_again
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """RETURNING's rows: the deleted ones."""
@@ -70,11 +90,13 @@ class DeleteNode(Node):
             return
         table = ctx.storage.table(self._relation)
         out: Batch = []
-        for tid, row in self._source.rows(ctx):
+        done: set[int] = set()
+        for tid, row in self._source.rows(ctx, done):
             # The re-check only sees versions newer than the snapshot's.
-            keep: list[Any] = [table.fetch(ctx.snapshot, tid, self._needed)]
-            if table.delete(ctx.txn, ctx.snapshot, tid, self._make(ctx, row, keep), self._needed):
-                out.append(self._returning(ctx, keep[0], row))
+            keep: list[Any] = [table.fetch(ctx.snapshot, tid, self._needed), row]
+            if table.delete(ctx.txn, ctx.snapshot, tid, self._test(ctx, row, keep), self._needed):
+                done.add(tid)
+                out.append(self._returning(ctx, *keep))
             if len(out) >= BATCH_ROWS:
                 ctx.check()
                 yield out

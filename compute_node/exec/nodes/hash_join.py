@@ -1,4 +1,8 @@
-"""Hash join: the inner side in a dict by key, the outer side streamed through it."""
+"""Hash join: the inner side in a dict by key, the outer side streamed through it.
+
+When the inner side outgrows its memory, both sides are put into files by a hash of their keys, and each pair of files
+is joined by itself; a file that is still too large is divided again, by another hash.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +14,31 @@ from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.rows import is_identity, key_text
 from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.nodes.base import Batch, Node, executes
+from compute_node.hub import HUB
 from compute_node.sql import plan as pl
+from compute_node.work.account import batch_bytes
+from compute_node.work.spill import Partitions, TempFile
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
 
 Probe = Callable[..., Any]
+PARTITIONS = 16
+LEVELS_MAX = 5
+"""So often is divided; what is larger then has too many rows of one key, and stays in memory."""
+OUT_ROWS = 4000
 
 
 def _probe_source(kind: str, key: str, row: str, condition: str, null_aware: bool) -> list[str]:
-    """Body of the probe function: a batch of outer rows → joined rows. ``m`` are the inner rows of the key; right and
-    full joins keep (row, number) pairs and mark the numbers they met in ``met``."""
+    """Body of the probe function, a generator: a batch of outer rows → batches of joined rows. ``m`` are the inner rows
+    of the key; right and full joins keep (row, number) pairs and mark the numbers they met in ``met``. No batch grows
+    far beyond ``OUT_ROWS``, and a key with many inner rows lets others run between them."""
     keep_numbers = kind in ("right", "full")
     each = "for s, n in m:" if keep_numbers else "for s in m:"
     body = ["o = []", "a = o.append", "for r in b:"]
-    body += [f"    k = {key}", "    m = get(k)"]
+    body += [f"    if len(o) > {OUT_ROWS}:", "        yield o", "        o = []", "        a = o.append"]
+    body += [f"    k = {key}", "    m = get(k)", f"    if m and len(m) > {OUT_ROWS}: m = paced(m)"]
     if kind in ("semi", "anti"):
         body.append("    hit = False")
         body += ["    if m:", "        for s in m:", f"            if {condition}:"]
@@ -36,20 +49,27 @@ def _probe_source(kind: str, key: str, row: str, condition: str, null_aware: boo
             # NOT IN: an outer NULL matches nothing that is certain, unless the inner side is empty (handled outside).
             known = "not hit and not has_null(k)" if null_aware else "not hit"
             body.append(f"    if {known}: a({row})")
-        return [*body, "return o"]
+        return [*body, "yield o"]
     if kind in ("inner", "right"):
         body += ["    if m:", f"        {each}"]
         body.append(f"            if {condition}:")
         if keep_numbers:
             body.append("                met[n] = 1")
         body.append(f"                a({row})")
-        return [*body, "return o"]
+        return [*body, "yield o"]
     body += ["    hit = False", "    if m:", f"        {each}", f"            if {condition}:"]
     body.append("                hit = True")
     if keep_numbers:
         body.append("                met[n] = 1")
     body += [f"                a({row})", "    if not hit:", "        s = nulls", f"        a({row})"]
-    return [*body, "return o"]
+    return [*body, "yield o"]
+
+
+def _paced(rows: list[Any]) -> Iterator[Any]:
+    """The rows, with time for others between them."""
+    for start in range(0, len(rows), OUT_ROWS):
+        HUB.pulse()
+        yield from rows[start : start + OUT_ROWS]
 
 
 def _has_null(key: Any) -> bool:
@@ -60,7 +80,9 @@ def _has_null(key: Any) -> bool:
 class HashJoinNode(Node):
     """Keys with NULLs never match and are not stored."""
 
-    __slots__ = ("_inner", "_kind", "_load", "_null_aware", "_outer", "_probe", "_unmatched")
+    __slots__ = (
+        "_inner", "_inner_keys", "_kind", "_load", "_null_aware", "_outer", "_outer_keys", "_probe", "_unmatched",
+    )  # fmt: skip
 
     def __init__(self, plan: pl.HashJoin, builder: Builder) -> None:
         if plan.kind not in ("inner", "left", "right", "full", "semi", "anti"):
@@ -89,6 +111,16 @@ class HashJoinNode(Node):
         lines += [f"    k = {inner_text}", f"    if {some_null}:", "        null = True", "        continue"]
         lines += ["    m = get(k)", "    if m is None: table[k] = [i]", "    else: m.append(i)", "return null"]
         self._load: Probe = unit.link(unit.function("c, b, table, numbered", lines))
+        unit = Unit()
+        scope = row_scope(None, None)
+        inner_plain = scope.column
+        scope.column = lambda side, index: inner_plain(0, index)
+        scope.variables = ("r",)
+        text = key_text(Compiler(unit, scope, builder), plan.inner_keys)
+        self._inner_keys: Probe = unit.link(unit.function("c, b", [f"return [{text} for r in b]"]))
+        unit = Unit()
+        text = key_text(Compiler(unit, row_scope(self._outer.nullable), builder), plan.outer_keys)
+        self._outer_keys: Probe = unit.link(unit.function("c, b", [f"return [{text} for r in b]"]))
 
         unit = Unit()
         key = key_text(Compiler(unit, row_scope(self._outer.nullable), builder), plan.outer_keys)
@@ -102,6 +134,7 @@ class HashJoinNode(Node):
         body = _probe_source(plan.kind, key, row, condition, self._null_aware)
         if plan.kind in ("left", "full"):
             body.insert(0, f"nulls = {nulls}")
+        body.insert(0, f"paced = {unit.bind(_paced, 'g')}")
         if self._null_aware:
             body.insert(0, f"has_null = {tester}")
         self._probe: Probe = unit.link(unit.function("c, b, get, met", body))
@@ -115,15 +148,25 @@ class HashJoinNode(Node):
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """Inner side first, as a whole; then the outer side batch by batch."""
+        area = ctx.area(hashed=True)
         table: dict[Any, list[Any]] = {}
-        load = self._load
         numbered: list[Any] = []
+        parts: Partitions | None = None
         saw_null = False
         count = 0
         for batch in self._inner.batches(ctx):
             ctx.check()
             count += len(batch)
-            saw_null |= load(ctx, batch, table, numbered)
+            if parts is not None:
+                keys = self._inner_keys(ctx, batch)
+                saw_null = saw_null or any(map(_has_null, keys))
+                parts.add(keys, batch)
+                continue
+            saw_null |= self._load(ctx, batch, table, numbered)
+            if area.add(batch_bytes(batch)):
+                parts = self._divide(ctx, 0, table, numbered)
+                table, numbered = {}, []
+                area.clear()
         if count == 0 and self._kind in ("inner", "semi", "right"):
             return
         if self._null_aware:
@@ -132,14 +175,77 @@ class HashJoinNode(Node):
                 return
             if saw_null:
                 return
+        if parts is not None:
+            yield from self._joined_parts(ctx, parts, self._outer.batches(ctx), 0)
+        else:
+            yield from self._joined(ctx, self._outer.batches(ctx), table, numbered)
+        area.clear()
+
+    def _joined(
+        self, ctx: ExecContext, outer: Iterator[Batch], table: dict[Any, list[Any]], numbered: list[Any]
+    ) -> Iterator[Batch]:
         met = bytearray(len(numbered))
         get, probe = table.get, self._probe
-        for batch in self._outer.batches(ctx):
+        for batch in outer:
             ctx.check()
-            rows = probe(ctx, batch, get, met)
-            if rows:
-                yield rows
+            for rows in probe(ctx, batch, get, met):
+                if rows:
+                    yield rows
         if self._unmatched is not None:
-            missed = [row for row, flag in zip(numbered, met, strict=True) if not flag]
-            if missed:
-                yield self._unmatched(ctx, missed)
+            for start in range(0, len(numbered), 1000):
+                ctx.check()
+                flags = met[start : start + 1000]
+                missed = [row for row, flag in zip(numbered[start : start + 1000], flags, strict=True) if not flag]
+                if missed:
+                    yield self._unmatched(ctx, missed)
+
+    def _divide(self, ctx: ExecContext, level: int, table: dict[Any, list[Any]], numbered: list[Any]) -> Partitions:
+        """Move the rows of the dict to files; of right and full joins those too that match nothing."""
+        parts = Partitions(ctx.open_file, PARTITIONS, level)
+        if self._kind in ("right", "full"):
+            for start in range(0, len(numbered), 1000):
+                rows = numbered[start : start + 1000]
+                parts.add(self._inner_keys(ctx, rows), rows)
+                ctx.check()
+            return parts
+        gathered: list[Any] = []
+        for rows in table.values():
+            gathered += rows
+            if len(gathered) >= 1000:
+                parts.add(self._inner_keys(ctx, gathered), gathered)
+                gathered = []
+                ctx.check()
+        parts.add(self._inner_keys(ctx, gathered), gathered)
+        return parts
+
+    def _joined_parts(self, ctx: ExecContext, inner: Partitions, outer: Iterator[Batch], level: int) -> Iterator[Batch]:
+        inner.flush()
+        outer_parts = Partitions(ctx.open_file, PARTITIONS, level)
+        for batch in outer:
+            ctx.check()
+            outer_parts.add(self._outer_keys(ctx, batch), batch)
+        outer_parts.flush()
+        for left, right in zip(inner.files, outer_parts.files, strict=True):
+            yield from self._joined_part(ctx, left.file, right.file, level + 1)
+            left.file.close()
+            right.file.close()
+
+    def _joined_part(self, ctx: ExecContext, inner: TempFile, outer: TempFile, level: int) -> Iterator[Batch]:
+        area = ctx.area(hashed=True)
+        table: dict[Any, list[Any]] = {}
+        numbered: list[Any] = []
+        parts: Partitions | None = None
+        for batch in inner.batches():
+            if parts is not None:
+                parts.add(self._inner_keys(ctx, batch), batch)
+                continue
+            self._load(ctx, batch, table, numbered)
+            if area.add(batch_bytes(batch)) and level < LEVELS_MAX:
+                parts = self._divide(ctx, level, table, numbered)
+                table, numbered = {}, []
+                area.clear()
+        if parts is not None:
+            yield from self._joined_parts(ctx, parts, outer.batches(), level)
+        else:
+            yield from self._joined(ctx, outer.batches(), table, numbered)
+        area.clear()

@@ -9,6 +9,7 @@ from aurora.errors import InvalidRowCountInLimit, InvalidRowCountInOffset
 from compute_node.exec.compile.rows import batch_function, row_function, value_function
 from compute_node.exec.compile.unit import row_scope
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
+from compute_node.exec.stored_values import passed_on
 from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class LimitNode(Node):
     """A NULL limit is none; negative ones are 2201W and 2201X."""
 
-    __slots__ = ("_child", "_limit", "_offset", "_shape", "_tie_key")
+    __slots__ = ("_child", "_limit", "_offset", "_shape", "_stored", "_tie_key")
 
     def __init__(self, plan: pl.Limit, builder: Builder) -> None:
         self._child = builder.node(plan.child)
@@ -31,7 +32,9 @@ class LimitNode(Node):
             keys = [key.expression for key in plan.with_ties]
             self._tie_key = row_function(builder, keys, row_scope(None), "c, r")
         width = len(plan.child.output)
-        self._shape = batch_function(builder, plan.output, None, width) if plan.output else None
+        ties = [key.expression for key in plan.with_ties]
+        stored, self._stored = passed_on(self._child, width, plan.output, ties)
+        self._shape = batch_function(builder, plan.output, None, width, None, stored) if plan.output else None
         self.nullable = output_nullable(plan.output, self._child.nullable) if plan.output else self._child.nullable
 
     def bounds(self, ctx: ExecContext) -> tuple[int, int | None]:
@@ -44,11 +47,19 @@ class LimitNode(Node):
             raise InvalidRowCountInLimit("LIMIT must not be negative")
         return offset, limit
 
+    def keep_stored(self, positions: frozenset[int]) -> frozenset[int]:
+        """See ``Node``."""
+        return self._stored.keep(positions)
+
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """The child is not asked for more than needed."""
         shape = self._shape
         for batch in self._cut(ctx):
-            yield batch if shape is None else shape(ctx, batch)
+            rows = batch if shape is None else shape(ctx, batch)
+            if self._stored:
+                yield from self._stored.resolved(rows)
+            else:
+                yield rows
 
     def _cut(self, ctx: ExecContext) -> Iterator[Batch]:
         skip, left = self.bounds(ctx)

@@ -1,12 +1,13 @@
-"""Materialize: keeps the child's rows, for repeated reading within one execution."""
+"""Materialize: keeps the child's rows, for repeated reading within one execution, in files past ``work_mem``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.sql import plan as pl
+from compute_node.work.spill import Tuplestore
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
@@ -25,16 +26,14 @@ class MaterializeNode(Node):
         self.nullable = self._child.nullable
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
-        """All rows in one batch."""
-        rows = self.fetch(ctx)
-        if rows:
-            yield rows
-
-    def fetch(self, ctx: ExecContext) -> Batch:
         """The kept rows."""
         key = [ctx.exec_params[number] for number in self._free]
-        kept = ctx.scratch.get(self)
+        kept: tuple[list[Any], Tuplestore] | None = ctx.scratch.get(self)
         if kept is None or kept[0] != key:
-            kept = ctx.scratch[self] = (key, self._child.fetch(ctx))
-        rows: Batch = kept[1]
-        return rows
+            if kept is not None:
+                kept[1].close()
+            store = ctx.tuplestore()
+            for batch in self._child.batches(ctx):
+                store.append(batch)
+            kept = ctx.scratch[self] = (key, store)
+        return kept[1].batches()

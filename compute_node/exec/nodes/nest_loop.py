@@ -11,6 +11,7 @@ from compute_node.exec.compile.rows import row_function
 from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.sql import plan as pl
+from compute_node.work.spill import Tuplestore
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
@@ -48,20 +49,41 @@ class NestLoopNode(Node):
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """In the outer side's order."""
-        kept: list[Batch] | None = None
+        kept: Tuplestore | None = None
         numbers, values, inner = self._numbers, self._values, self._inner
+        kind, join = self._kind, self._join
+        looks_up = inner.is_lookup and kind not in ("semi", "anti")
         out: Batch = []
         for batch in self._outer.batches(ctx):
             for row in batch:
                 if numbers:
                     for number, value in zip(numbers, values(ctx, row), strict=True):
                         ctx.exec_params[number] = value
-                    runs: Any = inner.batches(ctx) if self._kind in ("semi", "anti") else (inner.fetch(ctx),)
+                    runs = iter((inner.fetch(ctx),)) if looks_up else inner.batches(ctx)
+                elif kept is None:
+                    kept = ctx.tuplestore()
+                    for inner_rows in inner.batches(ctx):
+                        ctx.check()
+                        kept.append(inner_rows)
+                    runs = kept.batches()
                 else:
-                    if kept is None:
-                        kept = list(inner.batches(ctx))
-                    runs = kept
-                self._match(ctx, row, runs, out)
+                    runs = kept.batches()
+                hit = False
+                for inner_rows in runs:
+                    ctx.check()
+                    joined = join(ctx, row, inner_rows)
+                    if joined:
+                        hit = True
+                        if kind == "semi":
+                            out.append(joined[0])
+                        if kind in ("semi", "anti"):
+                            break
+                        out += joined
+                        if len(out) >= BATCH_ROWS:
+                            yield out
+                            out = []
+                if not hit and kind in ("left", "anti"):
+                    out.append(self._pad(ctx, row, self._nulls))
                 if len(out) >= BATCH_ROWS:
                     ctx.check()
                     yield out
@@ -69,17 +91,3 @@ class NestLoopNode(Node):
             ctx.check()
         if out:
             yield out
-
-    def _match(self, ctx: ExecContext, row: tuple[Any, ...], runs: Any, out: Batch) -> None:
-        """Append the joined rows of one outer row."""
-        kind, join = self._kind, self._join
-        hit = False
-        for inner_rows in runs:
-            joined = join(ctx, row, inner_rows)
-            if joined:
-                hit = True
-                if kind in ("semi", "anti"):
-                    break
-                out += joined
-        if (kind == "semi" and hit) or (not hit and kind in ("left", "anti")):
-            out.append(self._pad(ctx, row, self._nulls))

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from compute_node.exec.compile.rows import row_key_function
+from compute_node.exec.distinct import ENTRY_BYTES
 from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.sql import plan as pl
+from compute_node.work.account import Area, batch_bytes
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
@@ -33,26 +35,31 @@ class RecursiveUnionNode(Node):
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """The initial rows, then each step's."""
         seen: set[Any] = set()
-        step: Batch = []
+        area = ctx.area(hashed=True)
+        step = ctx.tuplestore()
         for batch in self._initial.batches(ctx):
-            rows = self._new(batch, seen)
-            step += rows
+            ctx.check()
+            rows = self._new(batch, seen, area)
+            step.append(rows)
             if rows:
                 yield rows
-        while step:
+        while len(step):
             ctx.check()
-            following: Batch = []
+            following = ctx.tuplestore()
             ctx.scratch[("working", self._cte)] = step
             for batch in self._recursive.batches(ctx):
-                rows = self._new(batch, seen)
-                following += rows
+                ctx.check()
+                rows = self._new(batch, seen, area)
+                following.append(rows)
                 if rows:
                     yield rows
                     # A reader between two batches may have run another recursion of the same CTE.
                     ctx.scratch[("working", self._cte)] = step
+            step.close()
             step = following
+        area.clear()
 
-    def _new(self, batch: Batch, seen: set[Any]) -> Batch:
+    def _new(self, batch: Batch, seen: set[Any], area: Area) -> Batch:
         if not self._distinct:
             return batch
         rows = []
@@ -61,4 +68,7 @@ class RecursiveUnionNode(Node):
             if value not in seen:
                 seen.add(value)
                 rows.append(row)
+        if rows:
+            # As in PostgreSQL these keys stay in memory; they count against the instance's limit.
+            area.add(batch_bytes(rows) + ENTRY_BYTES * len(rows))
         return rows

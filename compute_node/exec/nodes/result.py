@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from compute_node.exec.compile.rows import batch_function, row_function, truth_function
 from compute_node.exec.compile.unit import Scope
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
+from compute_node.hub import HUB
+from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:
@@ -53,6 +55,12 @@ class ResultNode(Node):
                 yield rows
 
 
+def _evaluator(builder: Builder, flat: tuple[ex.Expr, ...]) -> Any:
+    """The values, where all are constants; else a function that computes them."""
+    values = tuple([node.value for node in flat if isinstance(node, ex.Const)])
+    return values if len(values) == len(flat) else row_function(builder, flat)
+
+
 @executes(pl.ValuesScan)
 class ValuesScanNode(Node):
     """VALUES lists: each row is evaluated when its turn comes, a few hundred a batch."""
@@ -63,9 +71,10 @@ class ValuesScanNode(Node):
         size = 200
         self._rows = []
         for start in range(0, len(plan.values), size):
+            HUB.pulse()
             group = plan.values[start : start + size]
-            flat = tuple(expression for row in group for expression in row)
-            self._rows.append((row_function(builder, flat), len(group)))
+            flat = tuple([expression for row in group for expression in row])
+            self._rows.append((_evaluator(builder, flat), len(group)))
         width = len(plan.values[0]) if plan.values else 0
         output = plan.output
         self._shape = batch_function(builder, output, plan.filter, width) if output or plan.filter else None
@@ -73,9 +82,9 @@ class ValuesScanNode(Node):
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """The rows in order."""
-        for evaluate, count in self._rows:
+        for source, count in self._rows:
             ctx.check()
-            values = evaluate(ctx)
+            values = source(ctx) if callable(source) else source
             width = len(values) // count
             rows = [values[start : start + width] for start in range(0, len(values), width)] if width else [()] * count
             if self._shape is not None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from compute_node.exec.compile.rows import batch_function, row_key_function
+from compute_node.exec.distinct import combined_rows, distinct_rows
 from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.sql import plan as pl
 
@@ -35,7 +35,7 @@ class SetOpNode(Node):
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """The combined rows."""
         if self._kind == "union":
-            source = self._union_all(ctx) if self._all else self._distinct(ctx, self._union_all(ctx))
+            source = self._union_all(ctx) if self._all else distinct_rows(ctx, self._key, self._union_all(ctx))
         else:
             source = self._combined(ctx)
         shape = self._shape
@@ -47,38 +47,9 @@ class SetOpNode(Node):
         yield from self._left.batches(ctx)
         yield from self._right.batches(ctx)
 
-    def _distinct(self, ctx: ExecContext, source: Iterator[Batch]) -> Iterator[Batch]:
-        seen: set[Any] = set()
-        key = self._key
-        for batch in source:
-            ctx.check()
-            rows = []
-            for row in batch:
-                value = key(row)
-                if value not in seen:
-                    seen.add(value)
-                    rows.append(row)
-            yield rows
-
     def _combined(self, ctx: ExecContext) -> Iterator[Batch]:
         key = self._key
-        counts = Counter(key(row) for batch in self._right.batches(ctx) for row in batch)
-        wanted = self._kind == "intersect"
-        done: set[Any] = set()
-        for batch in self._left.batches(ctx):
-            ctx.check()
-            rows = []
-            for row in batch:
-                value = key(row)
-                if self._all:
-                    present = counts[value] > 0
-                    if present:
-                        counts[value] -= 1
-                elif value in done:
-                    continue
-                else:
-                    done.add(value)
-                    present = value in counts
-                if present is wanted:
-                    rows.append(row)
-            yield rows
+        right = ([key(row) for row in batch] for batch in self._right.batches(ctx))
+        return combined_rows(
+            ctx, key, self._left.batches(ctx), right, wanted=self._kind == "intersect", keep_duplicates=self._all
+        )

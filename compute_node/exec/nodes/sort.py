@@ -1,14 +1,16 @@
-"""Sort in memory, by PostgreSQL's order: NULLs where the key says, NaN above all numbers, C collation (manual, 7.5)."""
+"""Sort, by PostgreSQL's order: NULLs where the key says, NaN above all numbers, C collation (manual, 7.5)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.rows import batch_function, value_function
 from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
+from compute_node.exec.sorting import BATCH_ROWS, Pass, Sorter
+from compute_node.exec.stored_values import passed_on
 from compute_node.sql import plan as pl
 from compute_node.sql.expressions import SortKey
 
@@ -16,9 +18,6 @@ if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
     from compute_node.exec.compile.compiler import Linker
     from compute_node.exec.context import ExecContext
-
-BATCH_ROWS = 1000
-Pass = tuple[Callable[[Any], Any], bool]
 
 
 def sort_passes(linker: Linker, keys: Sequence[SortKey], nullable: Sequence[bool] | None) -> list[Pass]:
@@ -55,41 +54,49 @@ def _key_parts(compiler: Compiler, key: SortKey) -> list[str]:
     return [flag, f"(None if {again} is None else {name}({again}))" if name else again]
 
 
-def sort_rows(rows: Batch, passes: list[Pass]) -> None:
-    """Sort in place."""
-    for key, reverse in passes:
-        rows.sort(key=key, reverse=reverse)
-
-
 @executes(pl.Sort)
 class SortNode(Node):
-    """With a ``limit``, only about twice as many rows are kept at any time."""
+    """With a short ``limit``, only about twice as many rows are kept at any time; past ``work_mem`` rows go to
+    files."""
 
-    __slots__ = ("_child", "_limit", "_passes", "_shape")
+    __slots__ = ("_child", "_limit", "_passes", "_shape", "_stored")
 
     def __init__(self, plan: pl.Sort, builder: Builder) -> None:
         self._child = builder.node(plan.child)
         self._passes = sort_passes(builder, plan.keys, self._child.nullable)
         self._limit = None if plan.limit is None else value_function(builder, plan.limit)
         width = len(plan.child.output)
-        self._shape = batch_function(builder, plan.output, None, width) if plan.output else None
+        keys = [key.expression for key in plan.keys]
+        stored, self._stored = passed_on(self._child, width, plan.output, keys)
+        self._shape = batch_function(builder, plan.output, None, width, None, stored) if plan.output else None
         self.nullable = output_nullable(plan.output, self._child.nullable) if plan.output else self._child.nullable
+
+    def keep_stored(self, positions: frozenset[int]) -> frozenset[int]:
+        """See ``Node``."""
+        return self._stored.keep(positions)
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """Everything is read before the first row comes."""
         limit = self._limit(ctx) if self._limit is not None else None
-        keep = None if limit is None or limit < 0 else 2 * limit + 1000
-        rows: Batch = []
+        left = limit if limit is not None and limit >= 0 else None
+        sorter = Sorter(self._passes, ctx.area(), ctx.open_file, left)
         for batch in self._child.batches(ctx):
-            rows += batch
-            if keep is not None and limit is not None and len(rows) > keep:
-                sort_rows(rows, self._passes)
-                del rows[limit:]
-        ctx.check()
-        sort_rows(rows, self._passes)
-        if limit is not None and limit >= 0:
-            del rows[limit:]
+            ctx.check()
+            sorter.add(batch)
         shape = self._shape
-        for start in range(0, len(rows), BATCH_ROWS):
-            part = rows if len(rows) <= BATCH_ROWS else rows[start : start + BATCH_ROWS]
-            yield part if shape is None else shape(ctx, part)
+        for rows in sorter.finish():
+            for start in range(0, len(rows), BATCH_ROWS):
+                part = rows if len(rows) <= BATCH_ROWS else rows[start : start + BATCH_ROWS]
+                if left is not None:
+                    part = part[:left]
+                    left -= len(part)
+                if part:
+                    ctx.check()
+                    if shape is not None:
+                        part = shape(ctx, part)
+                    if self._stored:
+                        yield from self._stored.resolved(part)
+                    else:
+                        yield part
+            if left == 0:
+                return

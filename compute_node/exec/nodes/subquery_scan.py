@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
+from compute_node.exec.stored_values import passed_on
 from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:
@@ -18,18 +19,27 @@ if TYPE_CHECKING:
 class SubqueryScanNode(Node):
     """Passes batches through when there is nothing to do."""
 
-    __slots__ = ("_child", "_shape")
+    __slots__ = ("_child", "_shape", "_stored")
 
     def __init__(self, plan: pl.SubqueryScan, builder: Builder) -> None:
         self._child = builder.node(plan.child)
         source = self._child.nullable
-        self._shape = batch_function(builder, plan.output, plan.filter, len(plan.child.output), source)
+        width = len(plan.child.output)
+        needed = () if plan.filter is None else (plan.filter,)
+        stored, self._stored = passed_on(self._child, width, plan.output, needed)
+        self._shape = batch_function(builder, plan.output, plan.filter, width, source, stored)
         self.nullable = output_nullable(plan.output, source)
+
+    def keep_stored(self, positions: frozenset[int]) -> frozenset[int]:
+        """See ``Node``."""
+        return self._stored.keep(positions)
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """The projected rows."""
         shape = self._shape
         for batch in self._child.batches(ctx):
             rows = batch if shape is None else shape(ctx, batch)
-            if rows:
+            if self._stored:
+                yield from self._stored.resolved(rows)
+            elif rows:
                 yield rows

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.rows import batch_function, key_text
 from compute_node.exec.compile.unit import Unit, row_scope
+from compute_node.exec.distinct import distinct_rows
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
 from compute_node.sql import plan as pl
 from compute_node.sql.expressions import Column
@@ -43,21 +44,13 @@ class UniqueNode(Node):
                 yield rows if shape is None else shape(ctx, rows)
 
     def _hashed(self, ctx: ExecContext) -> Iterator[Batch]:
-        seen: set[Any] = set()
-        key = self._key
-        for batch in self._child.batches(ctx):
-            rows = []
-            for row in batch:
-                value = key(row)
-                if value not in seen:
-                    seen.add(value)
-                    rows.append(row)
-            yield rows
+        return distinct_rows(ctx, self._key, self._child.batches(ctx))
 
     def _runs(self, ctx: ExecContext) -> Iterator[Batch]:
         previous: Any = self
         key = self._key
         for batch in self._child.batches(ctx):
+            ctx.check()
             rows = []
             for row in batch:
                 value = key(row)

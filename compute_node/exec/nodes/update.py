@@ -9,6 +9,7 @@ from compute_node.exec.assignments import RowChange
 from compute_node.exec.constraints import RowViolation
 from compute_node.exec.modify_source import ModifySource
 from compute_node.exec.nodes.base import Batch, Node, executes
+from compute_node.exec.recheck import find_target_again
 from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:
@@ -22,11 +23,15 @@ BATCH_ROWS = 256
 class UpdateNode(Node):
     """``run`` gives the number of rows, ``batches`` those of RETURNING."""
 
-    __slots__ = ("_change", "_relation", "_returns", "_source")
+    __slots__ = ("_again", "_change", "_relation", "_returns", "_source")
 
     def __init__(self, plan: pl.Update, builder: Builder) -> None:
         self._relation = plan.relation
-        self._change = RowChange(builder, plan.relation, plan.assignments, plan.recheck, plan.checks, plan.returning)
+        self._again = find_target_again(plan.again, plan.source, builder)
+        whole = self._again is not None
+        self._change = RowChange(
+            builder, plan.relation, plan.assignments, plan.recheck, plan.checks, plan.returning, whole=whole
+        )
         self._returns = bool(plan.returning)
         self._source = ModifySource(plan.child, plan.tid_column, builder, self._change.uses_joined)
         self.nullable = None
@@ -37,14 +42,16 @@ class UpdateNode(Node):
         change = self._change
         count = 0
         if not self._source.scanned:
-            for tid, row in self._source.rows(ctx):
+            done: set[int] = set()
+            for tid, row in self._source.rows(ctx, done):
                 ctx.check()
-                count += change.apply(ctx, table, tid, row).tid is not None
-            return count
+                if change.apply(ctx, table, tid, row, self._again).tid is not None:
+                    done.add(tid)
+            return len(done)
         compute = change.computer(ctx)
         update, changed, needed = table.update_columns, change.changed, change.needed
         txn, snapshot = ctx.txn, ctx.snapshot
-        for tid, _ in self._source.rows(ctx):
+        for tid, _ in self._source.rows(ctx, set()):
             try:
                 if update(txn, snapshot, tid, changed, compute, needed) is not None:
                     count += 1
@@ -61,9 +68,11 @@ class UpdateNode(Node):
             return
         table = ctx.storage.table(self._relation)
         out: Batch = []
-        for tid, row in self._source.rows(ctx):
-            outcome = self._change.apply(ctx, table, tid, row)
+        done: set[int] = set()
+        for tid, row in self._source.rows(ctx, done):
+            outcome = self._change.apply(ctx, table, tid, row, self._again)
             if outcome.tid is not None and outcome.returned is not None:
+                done.add(tid)
                 out.append(outcome.returned)
             if len(out) >= BATCH_ROWS:
                 ctx.check()

@@ -12,7 +12,6 @@ from aurora.errors import (
     DuplicateColumn,
     GeneratedAlways,
     InsufficientPrivilege,
-    InvalidColumnReference,
     NotSupported,
     ObjectNotInPrerequisiteState,
     SqlSyntaxError,
@@ -20,7 +19,7 @@ from aurora.errors import (
     UndefinedObject,
     WrongObjectType,
 )
-from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
+from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.context import NameItem, Scope, fail
 from compute_node.sql.analyze.ctes import transform_with
@@ -31,7 +30,7 @@ from compute_node.sql.analyze.select import analyze_select, transform_rows
 from compute_node.sql.analyze.stored import column_default
 from compute_node.sql.analyze.targets import assign, target_column, transform_targets
 from compute_node.sql.expressions import Const, Expr, SetDefault, Var
-from compute_node.sql.query import FromItem, OnConflict, Query, RangeEntry, Target
+from compute_node.sql.query import ArbiterInference, FromItem, OnConflict, Query, RangeEntry, Target
 
 
 def _target(scope: Scope, node: ast.RangeVar, verb: str) -> RelationDesc:
@@ -226,9 +225,10 @@ def _insert_from_query(scope: Scope, node: ast.InsertStmt, relation: RelationDes
 def _on_conflict(scope: Scope, node: ast.OnConflictClause, relation: RelationDesc, target: NameItem) -> OnConflict:
     """``excluded`` is the range entry after the target's own."""
     action = "nothing" if node.action.name == "ONCONFLICT_NOTHING" else "update"
-    arbiters = _arbiters(scope, node, relation)
+    arbiters = _arbiters(node, relation)
+    inference = _inference(scope, node, relation, target)
     if action == "nothing":
-        return OnConflict(action, arbiters)
+        return OnConflict(action, arbiters, inference=inference)
     if node.infer is None:
         raise fail(
             SqlSyntaxError,
@@ -243,7 +243,7 @@ def _on_conflict(scope: Scope, node: ast.OnConflictClause, relation: RelationDes
     assignments = _assignments(scope, node.targetList, relation)
     where = transform_where(scope, node.whereClause, "WHERE")
     scope.items = saved
-    return OnConflict(action, arbiters, assignments, where)
+    return OnConflict(action, arbiters, assignments, where, inference)
 
 
 def _arbiter_columns(node: ast.OnConflictClause, relation: RelationDesc) -> set[int]:
@@ -257,40 +257,49 @@ def _arbiter_columns(node: ast.OnConflictClause, relation: RelationDesc) -> set[
     return {column.attno for column in named if column is not None}
 
 
-def _arbiters(scope: Scope, node: ast.OnConflictClause, relation: RelationDesc) -> tuple[int, ...]:
+def _arbiters(node: ast.OnConflictClause, relation: RelationDesc) -> tuple[int, ...]:
+    """The index of the constraint that the statement names; none when it names none."""
     infer = node.infer
-    if infer is None:
-        return ()
-    if infer.conname:
+    if infer is not None and infer.conname:
         for index in relation.indexes:
             if index.name == infer.conname and index.constraint:
                 return (index.oid,)
         raise UndefinedObject(f'constraint "{infer.conname}" for table "{relation.name}" does not exist')
-    wanted: set[int] = set()
-    for item in infer.indexElems:
-        if item.name is None:
-            raise fail(NotSupported, "ON CONFLICT with index expressions is not supported yet", infer.location or -1)
-        location = infer.location if infer.location is not None else -1
-        column = relation.column(item.name)
-        if column is None:
-            raise fail(UndefinedColumn, f'column "{item.name}" does not exist', location)
-        wanted.add(column.attno)
-    if infer.whereClause is not None:
-        scope.analysis.keep_depth += 1
-        transform_where(scope, infer.whereClause, "WHERE")
+    return ()
+
+
+def _inference(
+    scope: Scope, node: ast.OnConflictClause, relation: RelationDesc, target: NameItem
+) -> ArbiterInference | None:
+    """What the statement says of its arbiter indexes: the planner finds them. Their literals stay literals."""
+    infer = node.infer
+    if infer is None or infer.conname:
+        return None
+    attnos: set[int] = set()
+    expressions: list[Expr] = []
+    where: Expr | None = None
+    saved, scope.items = scope.items, [target]
+    scope.analysis.keep_depth += 1
+    try:
+        for item in infer.indexElems:
+            if item.name is None:
+                found = transform(scope, item.expr)
+                if isinstance(found, Var) and found.attno > 0:
+                    attnos.add(found.attno)
+                else:
+                    expressions.append(resolve_unknown(scope, found))
+                continue
+            location = infer.location if infer.location is not None else -1
+            column = relation.column(item.name)
+            if column is None:
+                raise fail(UndefinedColumn, f'column "{item.name}" does not exist', location)
+            attnos.add(column.attno)
+        if infer.whereClause is not None:
+            where = transform_where(scope, infer.whereClause, "WHERE")
+    finally:
         scope.analysis.keep_depth -= 1
-
-    def fits(index: IndexDesc) -> bool:
-        keys = index.columns[: len(index.columns) - len(index.included)]
-        partial_ok = index.predicate is None or infer.whereClause is not None
-        return index.unique and index.valid and set(keys) == wanted and partial_ok
-
-    found = tuple(index.oid for index in relation.indexes if fits(index))
-    if not found:
-        raise InvalidColumnReference(
-            "there is no unique or exclusion constraint matching the ON CONFLICT specification"
-        )
-    return found
+        scope.items = saved
+    return ArbiterInference(frozenset(attnos), tuple(expressions), where)
 
 
 # --- UPDATE, DELETE -------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from aurora.errors import (
     UndefinedObject,
     UndefinedParameter,
 )
+from compute_node.hub import HUB
 from compute_node.sql.analyze.coercion import (
     cannot_cast,
     coerce,
@@ -83,6 +84,7 @@ def transform(scope: Scope, node: Any) -> Expr:
     handler = _HANDLERS.get(type(node))
     if handler is None:
         raise NotSupported(f"{type(node).__name__} expressions are not supported")
+    HUB.pulse()
     try:
         return handler(scope, node)
     except RecursionError:

@@ -10,6 +10,7 @@ from aurora.errors import (
     AmbiguousColumn,
     DatatypeMismatch,
     DuplicateAlias,
+    InsufficientPrivilege,
     InvalidColumnReference,
     InvalidSchemaName,
     NotSupported,
@@ -130,6 +131,8 @@ def open_relation(scope: Scope, node: ast.RangeVar) -> RelationDesc:
         relation = scope.catalog.find_relation(node.schemaname, node.relname)
     except InvalidSchemaName:
         relation = None  # a query's answer to an unknown schema is that there is no such relation
+    except InsufficientPrivilege as error:
+        raise fail(InsufficientPrivilege, error.message, location) from None
     if relation is None:
         shown = f"{node.schemaname}.{node.relname}" if node.schemaname else node.relname
         pending = any(node.relname in level.pending_cte for level in _scopes(scope)) and not node.schemaname
@@ -204,11 +207,13 @@ def _view_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None) -
     statement = parse(relation.view_sql or "")[0].node
     lifted, source, allowed = analysis.lifted, analysis.source, analysis.allow_params
     analysis.lifted, analysis.source, analysis.allow_params = {}, relation.view_sql or "", False
+    catalog, analysis.catalog = analysis.catalog, analysis.catalog.of_stored_text()
     analysis.view_depth += 1
     try:
         query = analyze_select(Scope(analysis, Query("select")), statement, resolve_unknowns=True)
     finally:
         analysis.lifted, analysis.source, analysis.allow_params = lifted, source, allowed
+        analysis.catalog = catalog
         analysis.view_depth -= 1
     shown = alias.aliasname if alias is not None else relation.name
     visible = [item for item in query.targets if not item.junk]

@@ -11,6 +11,7 @@ from aurora.errors import (
     AmbiguousFunction,
     DatatypeMismatch,
     GroupingError,
+    InsufficientPrivilege,
     InvalidColumnReference,
     InvariantViolation,
     NotSupported,
@@ -266,7 +267,10 @@ def transform_call(scope: Scope, node: ast.FuncCall) -> Expr:
     if node.over is not None:
         raise fail(NotSupported, "window functions are not supported yet", location)
     aggregate_syntax = bool(node.agg_star or node.agg_distinct or node.agg_order or node.agg_filter)
-    is_aggregate = any(item.kind == "a" for item in scope.catalog.functions(schema, name))
+    try:
+        is_aggregate = any(item.kind == "a" for item in scope.catalog.functions(schema, name))
+    except InsufficientPrivilege as error:
+        raise fail(InsufficientPrivilege, error.message, location) from None
     outer = scope.in_aggregate
     if is_aggregate:
         scope.in_aggregate = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from aurora.errors import (
     SqlSyntaxError,
     UndefinedTable,
 )
+from compute_node.hub import HUB
 from compute_node.sql.analyze.aggregates import check_grouping
 from compute_node.sql.analyze.coercion import coerce_to, coerce_to_common, common_typmod, select_common_type
 from compute_node.sql.analyze.context import Scope, fail
@@ -267,9 +269,37 @@ def _no_columns(expr: Expr, clause: str) -> None:
             raise fail(InvalidColumnReference, f"argument of {clause} must not contain variables", item.location)
 
 
+_LOCKED_KINDS = ("relation", "subquery")
+_NOT_LOCKED = {"join": "a join", "function": "a function", "values": "VALUES", "cte": "a WITH query"}
+
+
 def _locking(scope: Scope, node: ast.LockingClause) -> None:
     query = scope.query
     strength, wait = _STRENGTH[int(node.strength)], _WAIT[int(node.waitPolicy)]
+    shown = f"FOR {strength.upper()}"
+    entries = None
+    if node.lockedRels:
+        entries = []
+        for item in node.lockedRels:
+            location = item.location if item.location is not None else -1
+            if item.schemaname:
+                raise fail(SqlSyntaxError, f"{shown} must specify unqualified relation names", location)
+            for index, entry in enumerate(query.range_table):
+                if entry.alias == item.relname:
+                    if entry.kind not in _LOCKED_KINDS:
+                        what = _NOT_LOCKED.get(entry.kind, f"a {entry.kind}")
+                        raise fail(NotSupported, f"{shown} cannot be applied to {what}", location)
+                    entries.append(index)
+                    break
+            else:
+                message = f'relation "{item.relname}" in {shown} clause not found in FROM clause'
+                raise fail(UndefinedTable, message, location)
+    _lock_entries(query, strength, wait, entries)
+
+
+def _lock_entries(query: Query, strength: str, wait: str, entries: list[int] | None) -> None:
+    """Lock the rows of these range entries (None: of all tables and sub-selects); those of a sub-select are the rows of
+    all that it reads."""
     shown = f"FOR {strength.upper()}"
     for condition, what in (
         (query.set_op is not None, "UNION/INTERSECT/EXCEPT"),
@@ -281,22 +311,15 @@ def _locking(scope: Scope, node: ast.LockingClause) -> None:
     ):
         if condition:
             raise NotSupported(f"{shown} is not allowed with {what}")
-    entries = []
-    if not node.lockedRels:
-        entries = [index for index, entry in enumerate(query.range_table) if entry.kind == "relation"]
-    for item in node.lockedRels or ():
-        location = item.location if item.location is not None else -1
-        if item.schemaname:
-            raise fail(SqlSyntaxError, f"{shown} must specify unqualified relation names", location)
-        for index, entry in enumerate(query.range_table):
-            if entry.alias == item.relname:
-                if entry.kind != "relation":
-                    raise fail(NotSupported, f"{shown} cannot be applied to a {entry.kind}", location)
-                entries.append(index)
-                break
-        else:
-            message = f'relation "{item.relname}" in {shown} clause not found in FROM clause'
-            raise fail(UndefinedTable, message, location)
+    if entries is None:
+        entries = [index for index, entry in enumerate(query.range_table) if entry.kind in _LOCKED_KINDS]
+    for index in entries:
+        entry = query.range_table[index]
+        if entry.kind == "subquery" and entry.query is not None:
+            # A view's query is shared: the locked one is a copy.
+            inner = dataclasses.replace(entry.query, range_table=list(entry.query.range_table))
+            _lock_entries(inner, strength, wait, None)
+            query.range_table[index] = dataclasses.replace(entry, query=inner)
     query.locking += ((strength, wait, tuple(entries)),)
 
 
@@ -335,6 +358,7 @@ def _values(scope: Scope, node: ast.SelectStmt, resolve_unknowns: bool) -> Query
             continue
         common = select_common_type(scope, column, "VALUES")
         for row, value in zip(rows, column, strict=True):
+            HUB.pulse()
             row[index] = coerce_to_common(scope, value, common, "VALUES")
         types.append(common)
         typmods.append(common_typmod([row[index] for row in rows], common))

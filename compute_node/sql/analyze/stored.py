@@ -6,6 +6,7 @@ catalog.
 
 from __future__ import annotations
 
+import dataclasses
 from functools import lru_cache
 from typing import Any
 
@@ -17,9 +18,10 @@ from compute_node.sql.analyze.from_clause import relation_entry
 from compute_node.sql.analyze.functions import resolve_unknown
 from compute_node.sql.analyze.targets import assign
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.expressions import Const, Expr
+from compute_node.sql.expressions import Call, Const, Expr
 from compute_node.sql.parse import parse
 from compute_node.sql.query import Query
+from compute_node.types.system import IDENTITY_NEXTVAL
 
 
 @lru_cache(maxsize=1024)
@@ -28,7 +30,7 @@ def _expression_node(text: str) -> Any:
 
 
 def _stored_scope(analysis: Analysis, clause: str) -> Scope:
-    inner = Analysis(analysis.catalog, [], "", analysis.env, allow_params=False)
+    inner = Analysis(analysis.catalog.of_stored_text(), [], "", analysis.env, allow_params=False)
     return Scope(inner, Query("select"), clause=clause)
 
 
@@ -38,7 +40,11 @@ def column_default(scope: Scope, column: ColumnDesc) -> Expr:
     if column.dropped or column.default is None:
         return Const(type=column.type, typmod=column.typmod, value=None)
     stored = _stored_scope(scope.analysis, "DEFAULT")
-    return assign(stored, transform(stored, _expression_node(column.default)), column, -1)
+    value = transform(stored, _expression_node(column.default))
+    if column.identity and isinstance(value, Call):
+        # Whoever may insert into the column may take its sequence's values.
+        value = dataclasses.replace(value, function=IDENTITY_NEXTVAL)
+    return assign(stored, value, column, -1)
 
 
 def analyze_stored(
@@ -46,7 +52,8 @@ def analyze_stored(
 ) -> Expr:
     """A stored expression of a relation, its columns as ``Var(rte=0)``. ``clause``: CHECK (must be boolean), DEFAULT,
     INDEX."""
-    scope = Scope(Analysis(catalog, [], "", session_env(session), allow_params=False), Query("select"), clause=clause)
+    analysis = Analysis(catalog.of_stored_text(), [], "", session_env(session), allow_params=False)
+    scope = Scope(analysis, Query("select"), clause=clause)
     if relation is not None:
         scope.items = [relation_entry(scope, relation, None)]
     expr = transform(scope, _expression_node(text))

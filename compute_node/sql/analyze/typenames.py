@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pglast import ast
 
-from aurora.errors import InvalidParameterValue, NotSupported, SqlSyntaxError, UndefinedObject
+from aurora.errors import InsufficientPrivilege, InvalidParameterValue, NotSupported, SqlSyntaxError, UndefinedObject
 from compute_node.relations.schema import NAMESPACE_CATALOG
 from compute_node.sql.analyze.context import fail
 from compute_node.sql.catalog_view import CatalogView
@@ -82,6 +82,10 @@ def _quoted(kind: PgType, catalog: CatalogView) -> str:
     return format_type(catalog, kind.oid)
 
 
+def _location(node: ast.TypeName) -> int:
+    return node.location if node.location is not None else -1
+
+
 def resolve_type_name(catalog: CatalogView, node: ast.TypeName) -> tuple[int, int]:
     """OID and typmod of a type name; arrays by their bounds. Raises 42704 ``type "x" does not exist``, 22023 from
     typmods."""
@@ -94,7 +98,10 @@ def resolve_type_name(catalog: CatalogView, node: ast.TypeName) -> tuple[int, in
         names = names[1:]
     schema = names[0] if len(names) == 2 else None
     name = names[-1]
-    kind = catalog.find_type(schema, name)
+    try:
+        kind = catalog.find_type(schema, name)
+    except InsufficientPrivilege as error:
+        raise fail(InsufficientPrivilege, error.message, _location(node)) from None
     if kind is None and name.startswith("_"):
         kind = _array_by_name(catalog, schema, name[1:])
     if kind is None and name.endswith("[]"):

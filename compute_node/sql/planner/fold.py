@@ -1,16 +1,20 @@
 """Rule: evaluate what needs no row. Immutable functions of constants become constants, boolean expressions are
 simplified.
 
-Params (declared or lifted) are never looked into. A fold that raises is left to run time, where it may never be
-reached.
+Params (declared or lifted) are never looked into. A fold that raises leaves the expression as it is; ``failing`` finds
+it in the finished plan, and whoever runs the plan gets its error before anything else, as in PostgreSQL, whose planner
+raises it.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from aurora.errors import SqlError
+from compute_node.hub import HUB
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import (
     And,
@@ -25,9 +29,12 @@ from compute_node.sql.expressions import (
     Not,
     NullTest,
     Or,
+    Param,
     Relabel,
+    children,
     map_children,
     sign_change,
+    walk,
 )
 from compute_node.types import oids
 
@@ -38,9 +45,60 @@ def fold(catalog: CatalogView, node: Expr) -> Expr:
         return node
     if isinstance(node, Case):
         return _case(catalog, node)
+    HUB.pulse()
     node = map_children(node, lambda child: fold(catalog, child))
     handler = _HANDLERS.get(type(node))
     return node if handler is None else handler(catalog, node)
+
+
+def failing(catalog: CatalogView, node: Expr) -> Callable[[], None] | None:
+    """What raises the error of the first constant part that could not be evaluated; None when there is none."""
+    for part in _certain(node):
+        if isinstance(part, (Call, CoerceTypmod)):
+            evaluate = _evaluation(catalog, part)
+            if evaluate is not None:
+                try:
+                    evaluate()
+                except SqlError:
+                    return evaluate
+    return None
+
+
+def _certain(node: Expr) -> Iterator[Expr]:
+    """The expression and all of its parts, but for those that a parameter's value may make unreachable."""
+    waiting = [(node, False)]
+    while waiting:
+        item, free = waiting.pop()
+        if not free and isinstance(item, (Case, Coalesce, And, Or)):
+            if any(isinstance(part, Param) for part in walk(item)):
+                continue
+            free = True
+        yield item
+        waiting += [(child, free) for child in children(item)]
+
+
+def _evaluation(catalog: CatalogView, node: Call | CoerceTypmod) -> Callable[[], Any] | None:
+    """How to evaluate a node whose arguments are all constants; None for what is not for now."""
+    if isinstance(node, CoerceTypmod):
+        argument, cast = node.argument, catalog.type(node.type).typmod_cast
+        if not isinstance(argument, Const) or cast is None or argument.value is None:
+            return None
+        return partial(cast, argument.value, node.typmod, node.explicit)
+    function = catalog.function(node.function)
+    if function.volatility != "i" or function.needs_context or function.returns_set or function.kind != "f":
+        return None
+    if not all(isinstance(item, Const) for item in node.arguments):
+        return None
+    if node.variadic and function.variadic == oids.ANY:
+        return None
+    values = [item.value for item in node.arguments if isinstance(item, Const)]
+    if function.strict and None in values:
+        return None
+    implementation = function.implementation
+    if function.specialize is not None:
+        types = tuple([catalog.type(item.type) for item in node.arguments])
+        implementation = function.specialize(types, catalog.type(node.type))
+    return partial(implementation, *values)
 
 
 def _boolean(value: bool | None) -> Const:
@@ -61,17 +119,11 @@ def _call(catalog: CatalogView, node: Call) -> Expr:
         if function.volatility != "v":
             return Const(type=node.type, typmod=node.typmod, value=None, location=node.location)
         return node
-    if function.volatility != "i" or function.needs_context or not all(isinstance(item, Const) for item in arguments):
+    evaluate = _evaluation(catalog, node)
+    if evaluate is None:
         return node
-    if node.variadic and function.variadic == oids.ANY:
-        return node
-    values = [item.value for item in arguments if isinstance(item, Const)]
-    implementation = function.implementation
-    if function.specialize is not None:
-        types = tuple([catalog.type(item.type) for item in arguments])
-        implementation = function.specialize(types, catalog.type(node.type))
     try:
-        value: Any = implementation(*values)
+        value: Any = evaluate()
     except SqlError:
         return node
     return Const(type=node.type, typmod=node.typmod, value=value, location=node.location)

@@ -17,6 +17,18 @@ def leaves(item: FromTree) -> frozenset[int]:
     return leaves(item.left) | leaves(item.right)
 
 
+def nullable(item: FromTree) -> frozenset[int]:
+    """The range entries whose rows an outer join may replace by NULLs."""
+    if isinstance(item, FromItem):
+        return frozenset()
+    below = nullable(item.left) | nullable(item.right)
+    if item.kind in ("left", "full"):
+        below |= leaves(item.right)
+    if item.kind in ("right", "full"):
+        below |= leaves(item.left)
+    return below
+
+
 def reduce_outer(catalog: CatalogView, item: FromTree, nonnull: frozenset[int]) -> FromTree:
     """The tree with outer joins reduced, given that columns of ``nonnull`` must be non-null in every result row."""
     if isinstance(item, FromItem):

@@ -47,7 +47,8 @@ _MIRRORED = {1: 5, 2: 4, 3: 3, 4: 2, 5: 1}
 
 class IndexClause(NamedTuple):
     """One condition as a scan key. ``value`` None: a test for NULL. ``qual`` is the condition of the query, ``shown``
-    the same with the index column on the left. ``exact``: the clause says all that the condition says."""
+    the same with the index column on the left. ``exact``: the clause says all that the condition says. ``lossy``: the
+    key may let a row through that does not meet it."""
 
     column: int
     strategy: int
@@ -57,6 +58,7 @@ class IndexClause(NamedTuple):
     array: bool = False
     width: int = 1
     exact: bool = True
+    lossy: bool = False
 
 
 class IndexMatcher:
@@ -190,7 +192,8 @@ class IndexMatcher:
                 found = {1: 2, 5: 4}.get(found, found)
             keys = values[:count]
             value = keys[0] if count == 1 else RowExpr(type=oids.RECORD, arguments=tuple(keys))
-            yield IndexClause(position, found, value, qual, qual, width=count, exact=False)
+            exact = count == len(columns)
+            yield IndexClause(position, found, value, qual, qual, width=count, exact=exact, lossy=True)
             return
 
     def _row_run(

@@ -145,7 +145,7 @@ class IndexPaths:
             fraction *= selectivity(self._catalog, item, self._entries, total)
         matched = 1.0 if unique else max(1.0, total * fraction)
         rows = matched
-        checked = [each.qual for each in choice.clauses if each.exact and each not in choice.keys]
+        checked = [each.qual for each in choice.clauses if each.exact and (each.lossy or each not in choice.keys)]
         for item in _distinct([*rest, *checked]):
             if item not in predicate:
                 rows *= selectivity(self._catalog, item, self._entries, total)

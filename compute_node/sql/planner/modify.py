@@ -10,11 +10,13 @@ from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Column, Const, Expr, Var
 from compute_node.sql.plan import Delete, IndexScan, Insert, Plan, Result, SeqScan, TidScan, Update, ValuesScan
+from compute_node.sql.planner.arbiters import infer_arbiters
 from compute_node.sql.planner.create import identity, replace_columns
 from compute_node.sql.planner.fold import fold
 from compute_node.sql.planner.paths import row_width
 from compute_node.sql.planner.quals import conjunction, local_vars
 from compute_node.sql.planner.query_planner import QueryPlanner
+from compute_node.sql.planner.recheck import RecheckCreator, carried, describe
 from compute_node.sql.query import Query
 from compute_node.types import oids
 
@@ -97,6 +99,8 @@ def _insert(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         lookup = _new_row(relation, rte, dict(excluded))
         plan.conflict = conflict.action
         plan.arbiters = conflict.arbiters
+        if conflict.inference is not None:
+            plan.arbiters = infer_arbiters(planner.statement, relation, rte, conflict.inference)
         plan.conflict_assignments = tuple(
             (attno, replace_columns(planner.prepare(value), lookup)) for attno, value in conflict.assignments
         )
@@ -147,7 +151,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         else Var(type=column.type, typmod=column.typmod, rte=rte, attno=column.attno)
         for column in relation.columns
     ]
-    recheck_parts = _recheckable(where, path.relids)
+    recheck_parts = _recheckable(where, path.relids) if single else []
     others: list[Var] = []
     for item in (*(value for _, value in assignments), *returning, *recheck_parts):
         for var in local_vars(item):
@@ -164,7 +168,10 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
         tid_column = len(needs)
         needs.append(Var(type=oids.TID, rte=rte, attno=-1))
         extra[rte, -1] = Column(type=oids.TID, index=tid_column)
+        needs += [var for var in carried(path, needs) if var not in needs]
     child = planner.creator.create(path, needs)
+    rechecks = RecheckCreator(planner.catalog, planner.level)
+    again = None if single else describe(path, needs, rechecks.create(path, needs))
     condition = conjunction(planner.constant_quals)
     if condition is not None:
         child = _one_time(child, condition, single)
@@ -178,13 +185,21 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
             child=child,
             assignments=tuple((attno, replace_columns(value, lookup)) for attno, value in assignments),
             recheck=bound_recheck,
+            again=again,
+            source=rte,
             tid_column=tid_column,
             checks=checks(planner.catalog, relation),
             returning=bound_returning,
         )
     else:
         plan = Delete(
-            relation=relation, child=child, recheck=bound_recheck, tid_column=tid_column, returning=bound_returning
+            relation=relation,
+            child=child,
+            recheck=bound_recheck,
+            again=again,
+            source=rte,
+            tid_column=tid_column,
+            returning=bound_returning,
         )
     plan.output = bound_returning
     plan.rows = child.rows if returning else 0.0

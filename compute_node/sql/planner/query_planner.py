@@ -26,7 +26,7 @@ from compute_node.sql.planner.access import Access
 from compute_node.sql.planner.create import Creator, identity
 from compute_node.sql.planner.estimate import selectivity
 from compute_node.sql.planner.fold import fold
-from compute_node.sql.planner.from_tree import FromTree, leaves, reduce_outer
+from compute_node.sql.planner.from_tree import FromTree, leaves, nullable, reduce_outer
 from compute_node.sql.planner.joins import Item, JoinSearch, hash_keys
 from compute_node.sql.planner.paths import EmptyPath, JoinPath, Path, ScanPath, SubPath
 from compute_node.sql.planner.pull_up import pull_up
@@ -47,6 +47,8 @@ class QueryPlanner:
         self.level = Level(statement, query, parent)
         self.query = query
         self.creator = Creator(self.catalog, self.level)
+        self.path: Path | None = None
+        """of FROM and WHERE, once it is chosen"""
         self.constant_quals: list[Expr] = []
         """conditions without columns, found by ``join_path``: they gate the whole level"""
         self.where_quals: list[Expr] = []
@@ -151,7 +153,8 @@ class QueryPlanner:
     def _cte(self, item: CommonTable) -> CtePlan:
         if not item.recursive and item.materialized is not True:
             count = _references(self.query, item.name)
-            if item.materialized is False or (count <= 1 and not self._has_volatile(item.query)):
+            wanted = item.materialized is False or (count <= 1 and not self._has_volatile(item.query))
+            if wanted and not _locks_rows(item.query):
                 return CtePlan(item, None)
         if item.recursive:
             return self._recursive(item)
@@ -246,6 +249,10 @@ class QueryPlanner:
         self.where_quals = prepared
         nonnull = frozenset[int]().union(*(nonnullable(self.catalog, item) for item in prepared))
         trees = [reduce_outer(self.catalog, item, nonnull) for item in query.from_items]
+        for strength, _, entries in query.locking:
+            if any(nullable(tree) & frozenset(entries) for tree in trees):
+                shown = f"FOR {strength.upper()}"
+                raise NotSupported(f"{shown} cannot be applied to the nullable side of an outer join")
         constant = [item for item in prepared if not relids(item)]
         rest = [item for item in prepared if relids(item)]
         if not trees and not extra_items:
@@ -456,6 +463,13 @@ class QueryPlanner:
 
 
 _PLACEHOLDER = Plan()
+
+
+def _locks_rows(query: Query) -> bool:
+    """Whether a WITH query locks rows, which it must do once."""
+    if query.locking or any(entry.query is not None and _locks_rows(entry.query) for entry in query.range_table):
+        return True
+    return query.set_op is not None and any(_locks_rows(side) for side in query.set_op[2:])
 
 
 def _references(query: Query, name: str) -> int:

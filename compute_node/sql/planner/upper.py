@@ -37,6 +37,9 @@ from compute_node.sql.planner.fold import fold
 from compute_node.sql.planner.paths import row_width
 from compute_node.sql.planner.quals import conjunction, contains_set, contains_volatile, local_vars
 from compute_node.sql.planner.query_planner import QueryPlanner
+from compute_node.sql.planner.recheck import RecheckCreator, carried
+from compute_node.sql.planner.recheck import describe as describe_recheck
+from compute_node.sql.query import Query
 from compute_node.types import oids
 
 Emit = Callable[[Sequence[Expr]], Plan]
@@ -56,6 +59,7 @@ def plan_upper(planner: QueryPlanner) -> Plan:
         grouped = query.has_aggregates or bool(query.group_by) or having is not None
         order = () if grouped or query.distinct else _simple_order(planner, targets)
         path, ordered = planner.join_path(order)
+        planner.path = path
         emit = _gate(planner, lambda needs: planner.creator.create(path, needs))
         if grouped:
             emit = _grouping(planner, emit, targets, having)
@@ -229,7 +233,7 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: boo
         )
         for key in query.order_by
     )
-    locks = [(strength, wait, rte) for strength, wait, entries in query.locking for rte in entries]
+    locks = _row_locks(query)
     with_ties = keys if query.with_ties else ()
     if query.distinct and not query.distinct_on:
         child = emit(visible)
@@ -249,20 +253,37 @@ def _finish(planner: QueryPlanner, emit: Emit, targets: list[Expr], ordered: boo
             tid = Var(type=oids.TID, rte=rte, attno=-1)
             if tid not in tids:
                 tids.append(tid)
+        if locks and planner.path is not None:
+            tids += [var for var in carried(planner.path, targets) if var not in tids]
         if keys and not ordered:
             child = emit([*visible, *tids, *targets[count:]])
             moved = _moved_keys(keys, count, len(tids))
             kept = identity([*visible, *tids])
             plan = _sort(planner, child, moved, kept, limit if offset is None and not locks and not with_ties else None)
         elif with_ties:
-            plan = emit(targets)
+            plan = emit([*visible, *tids] if locks else targets)
         else:
             plan = emit([*visible, *tids])
         if locks:
-            plan = _lock(planner, plan, locks, tids, visible)
+            plan = _lock(planner, plan, emit, locks, tids, visible)
     if limit is not None or offset is not None:
         plan = _limit(planner, plan, limit, offset, with_ties, count)
     return plan
+
+
+_STRENGTHS = ("key share", "share", "no key update", "update")
+_WAITS = ("block", "skip", "nowait")
+
+
+def _row_locks(query: Query) -> list[tuple[str, str, int]]:
+    """(strength, wait, range entry) of the tables whose rows are locked; of several clauses for one the strongest."""
+    found: dict[int, tuple[str, str]] = {}
+    for strength, wait, entries in query.locking:
+        for rte in entries:
+            if query.range_table[rte].kind == "relation":
+                known = found.get(rte, (strength, wait))
+                found[rte] = max(strength, known[0], key=_STRENGTHS.index), max(wait, known[1], key=_WAITS.index)
+    return [(strength, wait, rte) for rte, (strength, wait) in sorted(found.items())]
 
 
 def _moved_keys(keys: tuple[SortKey, ...], count: int, added: int) -> tuple[SortKey, ...]:
@@ -285,16 +306,30 @@ def _sort(
 
 
 def _lock(
-    planner: QueryPlanner, child: Plan, locks: list[tuple[str, str, int]], tids: list[Expr], visible: list[Expr]
+    planner: QueryPlanner,
+    child: Plan,
+    emit: Emit,
+    locks: list[tuple[str, str, int]],
+    tids: list[Expr],
+    visible: list[Expr],
 ) -> Plan:
-    described = []
+    """``tids``: what the child's rows have behind the visible columns, so that they can be locked and found again."""
+    described, numbers = [], []
     for strength, wait, rte in locks:
         relation = planner.query.range_table[rte].relation
         if relation is not None:
             position = len(visible) + tids.index(Var(type=oids.TID, rte=rte, attno=-1))
             described.append((relation, position, strength, wait))
+            numbers.append(rte)
     planner.statement.writes = True
-    plan = LockRows(child=child, locks=tuple(described), output=identity(visible))
+    plan = LockRows(child=child, locks=tuple(described), sources=tuple(numbers), output=identity(visible))
+    if planner.path is not None:
+        row = [*visible, *tids]
+        # The sources' places come from the carried columns, wherever a target shows the same column.
+        carried_row = [*(Const(type=item.type, value=None) for item in visible), *tids]
+        planner.creator, creator = RecheckCreator(planner.catalog, planner.level), planner.creator
+        plan.recheck = describe_recheck(planner.path, carried_row, emit(row))
+        planner.creator = creator
     return _widen(planner, _cost(plan, child, child.rows, child.rows * 0.01))
 
 

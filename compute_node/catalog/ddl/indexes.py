@@ -1,0 +1,361 @@
+"""Indexes: CREATE INDEX, REINDEX, and the options of an index.
+
+statement → key columns (columns or expressions, operator class, collation, order) → descriptor → rows of pg_class,
+pg_attribute, pg_index and pg_depend, and a filled index. What an access method cannot do is refused by what
+``relations/access_methods.py`` says of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pglast import ast, enums
+
+from aurora.errors import (
+    DatatypeMismatch,
+    InvalidObjectDefinition,
+    InvalidParameterValue,
+    NotSupported,
+    TooManyColumns,
+    UndefinedColumn,
+    UndefinedObject,
+)
+from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, cut_name
+from compute_node.catalog.ddl.expressions import StoredIndexExpression, index_expression, predicate_text, uses
+from compute_node.catalog.ddl.relation import create_constraint, create_index
+from compute_node.relations.access_methods import BTREE, METHODS, AccessMethod
+from compute_node.relations.descriptors import IndexDesc, RelationDesc
+from compute_node.relations.schema import FIRST_NORMAL_OID
+from compute_node.sql.analyze.coercion import is_binary_coercible
+from compute_node.sql.analyze.naming import column_name
+from compute_node.sql.analyze.stored import analyze_stored
+from compute_node.sql.analyze.typenames import format_type
+from compute_node.txn.locks import SHARE
+from compute_node.types.registry import OperatorClass
+
+_KEYS_MAX = 32
+_FIRST_LETTERS_MAX = 63
+
+
+@dataclass(slots=True)
+class KeyColumn:
+    """One column of an index: an attno, or an expression (attno 0) that reads the columns ``uses``."""
+
+    attno: int
+    type: int
+    operator_class: int
+    descending: bool = False
+    nulls_first: bool = False
+    expression: str | None = None
+    name: str = ""
+    collation: int = 0
+    uses: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class IndexOptions:
+    """What is said of an index beside its key columns."""
+
+    unique: bool
+    primary: bool = False
+    included: tuple[int, ...] = ()
+    predicate: str | None = None
+    predicate_uses: tuple[int, ...] = ()
+    nulls_not_distinct: bool = False
+    method: AccessMethod = BTREE
+    storage: list[str] = field(default_factory=list)
+
+
+def operator_class(ctx: DdlContext, kind: int, named: Sequence[Any] | None = None, method: AccessMethod = BTREE) -> int:
+    """The operator class of an index column: the named one, or the type's default. 42704, 42804."""
+    view = ctx.view
+    if named:
+        schema = named[-2].sval if len(named) > 1 else None
+        name = named[-1].sval
+        found = view.find_operator_class(schema, name, method.oid)
+        if found is None:
+            shown = f"{schema}.{name}" if schema else name
+            raise UndefinedObject(f'operator class "{shown}" does not exist for access method "{method.name}"')
+        if not is_binary_coercible(view, kind, found.input_type):
+            raise DatatypeMismatch(f'operator class "{name}" does not accept data type {format_type(view, kind)}')
+        if found.oid >= FIRST_NORMAL_OID and not _is_in_usual_order(ctx, kind, found, method):
+            raise NotSupported(f'an index in the order of operator class "{name}" is not supported')
+        return found.oid
+    default = view.default_operator_class(kind, method.oid)
+    if default is None or (method is BTREE and view.type(kind).sort_key is None):
+        raise UndefinedObject(
+            f'data type {format_type(view, kind)} has no default operator class for access method "{method.name}"',
+            hint="You must specify an operator class for the index or define a default operator class for the"
+            " data type.",
+        )
+    return default.oid
+
+
+def _is_in_usual_order(ctx: DdlContext, kind: int, found: OperatorClass, method: AccessMethod) -> bool:
+    """Whether a user's class compares (hashes) as the type's default does: indexes go by the type itself."""
+    default = ctx.view.default_operator_class(kind, method.oid)
+    return default is not None and found.support[:1] == default.support[:1]
+
+
+def make_index(
+    ctx: DdlContext, desc: RelationDesc, name: str, keys: Sequence[KeyColumn], options: IndexOptions
+) -> IndexDesc:
+    """Create and fill an index over ``keys``."""
+    if len(keys) + len(options.included) > _KEYS_MAX:
+        raise TooManyColumns(f"cannot use more than {_KEYS_MAX} columns in an index")
+    index = IndexDesc(
+        oid=0,
+        relfile=0,
+        name=name,
+        columns=tuple(key.attno for key in keys),
+        unique=options.unique,
+        primary=options.primary,
+        descending=tuple(key.descending for key in keys),
+        nulls_first=tuple(key.nulls_first for key in keys),
+        key_types=tuple(key.type for key in keys),
+        operator_classes=tuple(key.operator_class for key in keys),
+        collations=tuple(key.collation for key in keys),
+        included=options.included,
+        expressions=tuple(key.expression for key in keys if key.expression is not None),
+        predicate=options.predicate,
+        nulls_not_distinct=options.nulls_not_distinct,
+        method=options.method.name,
+    )
+    names = _column_names([key.name for key in keys] + [desc.columns[attno - 1].name for attno in options.included])
+    made = create_index(ctx, desc, index, names, options.storage)
+    used = [*made.columns, *made.included, *(attno for key in keys for attno in key.uses), *options.predicate_uses]
+    for attno in dict.fromkeys(used):
+        if attno:
+            ctx.depend((CLASS_RELATION, made.oid, 0), (CLASS_RELATION, desc.oid, attno), "a")
+    if not any(used):
+        # Nothing else would take the index along when the table is dropped.
+        ctx.depend((CLASS_RELATION, made.oid, 0), (CLASS_RELATION, desc.oid, 0), "a")
+    return made
+
+
+def _column_names(names: Iterable[str]) -> list[str]:
+    """The names of an index's columns: each once, numbered where they repeat (``lower``, ``lower1``)."""
+    taken: list[str] = []
+    for name in names:
+        candidate, number = name, 0
+        while candidate in taken:
+            number += 1
+            suffix = str(number)
+            candidate = cut_name(name, _FIRST_LETTERS_MAX - len(suffix)) + suffix
+        taken.append(candidate)
+    return taken
+
+
+def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index: IndexDesc) -> None:
+    """An index of ``source``, with its constraint, for a table with columns of the same names."""
+    attno_of = {column.attno: desc.column(column.name) for column in source.columns if not column.dropped}
+
+    def copied(attno: int) -> int:
+        column = attno_of[attno]
+        return column.attno if column is not None else 0
+
+    texts = iter(index.expressions)
+    stored = {text: _restored(ctx, desc, text) for text in index.expressions}
+    names = [record.attname for record in _attributes(ctx, index.oid)]
+    keys = []
+    for place, attno in enumerate(index.columns):
+        text = None if attno else next(texts)
+        keys.append(
+            KeyColumn(
+                copied(attno) if attno else 0,
+                index.key_types[place],
+                index.operator_classes[place],
+                index.descending[place],
+                index.nulls_first[place],
+                text,
+                names[place],
+                index.collations[place],
+                stored[text] if text is not None else (),
+            )
+        )
+    label = "pkey" if index.primary else "key" if index.constraint else "idx"
+    parts = [desc.name] if index.primary else [desc.name, *names]
+    found = ctx.view.relation(index.oid)
+    options = IndexOptions(
+        unique=index.unique,
+        primary=index.primary,
+        included=tuple(copied(attno) for attno in index.included),
+        predicate=index.predicate,
+        predicate_uses=() if index.predicate is None else _restored(ctx, desc, index.predicate),
+        nulls_not_distinct=index.nulls_not_distinct,
+        method=METHODS[index.method],
+        storage=list(found.options) if found is not None else [],
+    )
+    made = make_index(ctx, desc, ctx.free_name(desc.namespace, parts, label), keys, options)
+    if index.constraint:
+        columns = tuple(key.attno for key in keys)
+        create_constraint(ctx, desc, made.name, "p" if index.primary else "u", columns, index=made.oid)
+
+
+def _restored(ctx: DdlContext, desc: RelationDesc, text: str) -> tuple[int, ...]:
+    """The columns that a stored expression reads, of a table that has them by name."""
+    return uses(analyze_stored(ctx.view, desc, text, "INDEX", session=ctx.session))
+
+
+def _attributes(ctx: DdlContext, oid: int) -> list[Any]:
+    return sorted(ctx.rows.find("pg_attribute", attrelid=oid), key=lambda record: int(record.attnum))
+
+
+def create_index_statement(ctx: DdlContext, node: ast.IndexStmt) -> str:
+    """CREATE [UNIQUE] INDEX; CONCURRENTLY builds it like any other, which locks the table's writers out meanwhile."""
+    desc = ctx.table(node.relation, SHARE)
+    method = _method(ctx, node.accessMethod or "btree")
+    if node.idxname and node.if_not_exists:
+        if ctx.view.layer.relation_oid(desc.namespace, cut_name(node.idxname)) is not None:
+            ctx.notice(f'relation "{node.idxname}" already exists, skipping', sqlstate="42P07")
+            return "CREATE INDEX"
+    _check_method(method, node)
+    storage = index_options(method, node.options)
+    predicate = None if node.whereClause is None else predicate_text(ctx, node.whereClause, desc)
+    keys = [_index_key(ctx, desc, element, method) for element in node.indexParams]
+    included = tuple(_included(desc, element) for element in node.indexIncludingParams or ())
+    if node.idxname:
+        name = cut_name(node.idxname)
+    else:
+        names = _column_names([key.name for key in keys] + [desc.columns[attno - 1].name for attno in included])
+        name = ctx.free_name(desc.namespace, [desc.name, *names], "idx")
+    options = IndexOptions(
+        unique=bool(node.unique),
+        included=included,
+        nulls_not_distinct=bool(node.nulls_not_distinct),
+        method=method,
+        storage=storage,
+    )
+    if predicate is not None:
+        options.predicate, options.predicate_uses = predicate.text, predicate.uses
+    make_index(ctx, desc, name, keys, options)
+    return "CREATE INDEX"
+
+
+def _method(ctx: DdlContext, name: str) -> AccessMethod:
+    if ctx.view.access_method(name) is None:
+        raise UndefinedObject(f'access method "{name}" does not exist')
+    if name not in METHODS:
+        raise NotSupported(f'access method "{name}" is not supported')
+    return METHODS[name]
+
+
+def _check_method(method: AccessMethod, node: ast.IndexStmt) -> None:
+    """0A000 for what the access method cannot do."""
+    for asked, able, what in (
+        (node.unique, method.unique, "unique indexes"),
+        (node.indexIncludingParams, method.include, "included columns"),
+        (len(node.indexParams) > 1, method.multi_column, "multicolumn indexes"),
+    ):
+        if asked and not able:
+            raise NotSupported(f'access method "{method.name}" does not support {what}')
+
+
+def index_options(method: AccessMethod, options: Sequence[ast.DefElem] | None) -> list[str]:
+    """WITH (…) of an index as reloptions; 22023 for what the method does not know."""
+    result = []
+    for option in options or ():
+        name, value = option.defname, option_text(option)
+        if name == "fillfactor":
+            if not value.lstrip("-").isdigit():
+                raise InvalidParameterValue(f'invalid value for integer option "fillfactor": {value}')
+            if not 10 <= int(value) <= 100:
+                raise InvalidParameterValue(
+                    f'value {value} out of bounds for option "fillfactor"',
+                    detail='Valid values are between "10" and "100".',
+                )
+        elif name == "deduplicate_items" and method is BTREE:
+            if value.lower() not in ("true", "false", "on", "off", "yes", "no", "1", "0"):
+                raise InvalidParameterValue(f'invalid value for boolean option "deduplicate_items": {value}')
+        else:
+            raise InvalidParameterValue(f'unrecognized parameter "{name}"')
+        result.append(f"{name}={value}")
+    return result
+
+
+def option_text(option: ast.DefElem) -> str:
+    """An option's value as text; true without one."""
+    value = option.arg
+    if value is None:
+        return "true"
+    if isinstance(value, ast.Integer):
+        return str(value.ival)
+    if isinstance(value, ast.Float):
+        return str(value.fval)
+    if isinstance(value, ast.Boolean):
+        return "true" if value.boolval else "false"
+    if isinstance(value, ast.TypeName):
+        return str(value.names[-1].sval)
+    return str(value.sval)
+
+
+def _column(desc: RelationDesc, name: str) -> int:
+    column = desc.column(name)
+    if column is None:
+        raise UndefinedColumn(f'column "{name}" does not exist')
+    return column.attno
+
+
+def _included(desc: RelationDesc, element: ast.IndexElem) -> int:
+    if element.expr is not None:
+        raise NotSupported("expressions are not supported in included columns")
+    for asked, what in (
+        (element.collation, "a collation"),
+        (element.opclass, "an operator class"),
+        (element.ordering != enums.SortByDir.SORTBY_DEFAULT, "ASC/DESC options"),
+        (element.nulls_ordering != enums.SortByNulls.SORTBY_NULLS_DEFAULT, "NULLS FIRST/LAST options"),
+    ):
+        if asked:
+            raise InvalidObjectDefinition(f"including column does not support {what}")
+    return _column(desc, element.name)
+
+
+def _index_key(ctx: DdlContext, desc: RelationDesc, element: ast.IndexElem, method: AccessMethod) -> KeyColumn:
+    expression: StoredIndexExpression | None = None
+    if element.name is not None:
+        attno = _column(desc, element.name)
+        kind, name, collation = desc.columns[attno - 1].type, element.name, desc.columns[attno - 1].collation
+    else:
+        expression = index_expression(ctx, element.expr, desc)
+        attno, kind = expression.attno, expression.type
+        found = column_name(element.expr)
+        name = "expr" if found == "?column?" else found
+        collation = ctx.view.type(kind).collation
+        if attno:
+            name = desc.columns[attno - 1].name
+            expression = None
+    if element.collation:
+        collation = _collation(ctx, element.collation, kind)
+    chosen = operator_class(ctx, kind, element.opclass, method)
+    descending = element.ordering == enums.SortByDir.SORTBY_DESC
+    nulls = element.nulls_ordering
+    if not method.ordered:
+        if element.ordering != enums.SortByDir.SORTBY_DEFAULT:
+            raise NotSupported(f'access method "{method.name}" does not support ASC/DESC options')
+        if nulls != enums.SortByNulls.SORTBY_NULLS_DEFAULT:
+            raise NotSupported(f'access method "{method.name}" does not support NULLS FIRST/LAST options')
+    default = nulls == enums.SortByNulls.SORTBY_NULLS_DEFAULT
+    return KeyColumn(
+        attno,
+        kind,
+        chosen,
+        descending,
+        descending if default else nulls == enums.SortByNulls.SORTBY_NULLS_FIRST,
+        expression.text if expression is not None else None,
+        name,
+        collation,
+        expression.uses if expression is not None else (),
+    )
+
+
+def _collation(ctx: DdlContext, names: Sequence[Any], kind: int) -> int:
+    schema = names[-2].sval if len(names) > 1 else None
+    name = names[-1].sval
+    found = ctx.view.find_collation(schema, name)
+    if found is None:
+        raise UndefinedObject(f'collation "{name}" for encoding "UTF8" does not exist')
+    if not ctx.view.type(kind).collation:
+        raise DatatypeMismatch(f"collations are not supported by type {format_type(ctx.view, kind)}")
+    return found.oid

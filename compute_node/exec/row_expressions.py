@@ -1,0 +1,75 @@
+"""Expressions of indexes as functions of a whole row: stored SQL text → analyzed expression → compiled function.
+
+What an index is made of is immutable, so the functions run without a session: in neutral settings, whoever writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aurora.errors import InvariantViolation
+from compute_node.access.index_access import RowExpression
+from compute_node.exec.builder import Builder
+from compute_node.exec.compile.rows import value_function
+from compute_node.exec.compile.unit import row_scope
+from compute_node.exec.context import ExecContext
+from compute_node.relations.descriptors import RelationDesc
+from compute_node.sql.analyze.stored import analyze_stored
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.deparse_pretty import deparse_pretty
+from compute_node.sql.expressions import Column, Expr, RowExpr, Var, map_children, walk
+from compute_node.sql.plan import PlannedStmt, Result
+from compute_node.sql.planner.fold import fold
+from compute_node.types.registry import PgType
+
+Row = tuple[Any, ...]
+
+
+class _Linker(Builder):
+    """Links to the catalog, and to the types of the table's own columns."""
+
+    def __init__(self, catalog: CatalogView, relation: RelationDesc) -> None:
+        super().__init__(PlannedStmt(command="select", plan=Result(), columns=None), catalog)
+        self._types = relation.types
+
+    def type(self, oid: int) -> PgType:
+        """By OID."""
+        return self._types.get(oid) or self.catalog.type(oid)
+
+
+class RowExpressions:
+    """Compiles the expressions and predicates of indexes; ``view`` gives the catalog as it is committed now."""
+
+    def __init__(self, storage: Any, view: Callable[[], CatalogView]) -> None:
+        self._storage = storage
+        self._view = view
+
+    def compile(self, relation: RelationDesc, text: str) -> RowExpression:
+        """See ``RowExpression``."""
+        view = self._view()
+        analyzed = analyze_stored(view, relation, text, "INDEX")
+        expression = fold(view, analyzed)
+        attnos = frozenset(item.attno for item in walk(expression) if isinstance(item, Var))
+        nullable = [not column.not_null for column in relation.columns]
+        compiled = value_function(_Linker(view, relation), _over_row(relation, expression), row_scope(nullable), "c, r")
+        context = ExecContext(None, None, None, self._storage.type_env, self._storage)
+        return RowExpression(lambda row: compiled(context, row), attnos, deparse_pretty(analyzed, view, relation))
+
+
+def _over_row(relation: RelationDesc, node: Expr) -> Expr:
+    """The expression with the table's columns as columns of the row."""
+    if isinstance(node, Var):
+        if node.attno > 0:
+            return Column(type=node.type, typmod=node.typmod, index=node.attno - 1)
+        if node.attno < 0:
+            raise InvariantViolation(f"system column {node.attno} in an index of {relation.name}")
+        columns = [column for column in relation.columns if not column.dropped]
+        return RowExpr(
+            type=node.type,
+            arguments=tuple(
+                Column(type=column.type, typmod=column.typmod, index=column.attno - 1) for column in columns
+            ),
+            names=tuple(column.name for column in columns),
+        )
+    return map_children(node, lambda child: _over_row(relation, child))

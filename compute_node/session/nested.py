@@ -1,0 +1,117 @@
+"""Statements run by functions that a statement calls: in its transaction, through the same door (``door``).
+
+A volatile function sees the database as of each statement that it runs, its caller's changes so far included: the
+command counter moves on, and the snapshot is of now. A stable or immutable one sees what its caller sees, and changes
+nothing. The caller goes on under its own snapshot, which holds the row horizon meanwhile. An error goes through to the
+caller's statement and undoes it with the rest. Sources: PostgreSQL manual, chapters 38.7 and 47 (SPI).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pglast import ast
+
+from aurora.errors import InvalidTransactionTermination, NotSupported
+from compute_node.exec.compile.compiler import too_complex
+from compute_node.hub import HUB
+from compute_node.session import door, prepare, utility
+from compute_node.session.sinks import RowList
+from compute_node.session.state import SessionState
+from compute_node.session.statement import Params, Statement
+from compute_node.types.registry import SqlResult
+
+DEPTH_MAX = 300
+"""Functions within functions; PostgreSQL's bound is its stack (max_stack_depth), and so is this one's reason."""
+
+
+def run(session: SessionState, text: str, params: Params, types: tuple[int, ...], snapshot: Any) -> SqlResult:
+    """Run the statements of a text; the answer is the last one's. ``types`` are the parameters', where they are not to
+    be found out. ``snapshot``: read with this one, and only read; None: with a new one for each statement. Errors:
+    what the statements raise, 0A000 and 2D000 for those that a function cannot run, 54001 for functions nested too
+    deeply."""
+    result = SqlResult([], 0, "")
+    with _nested(session):
+        # A caller may do nothing else for a whole batch of its rows.
+        session.check_interrupts()
+        HUB.pulse()
+        for statement in _statements(session, text, types):
+            result = _one(session, statement, params, snapshot)
+    return result
+
+
+@contextmanager
+def _nested(session: SessionState) -> Iterator[None]:
+    """The caller's statement stands still: its snapshot is held, and what says which statement runs is put back."""
+    if session.depth >= DEPTH_MAX:
+        raise too_complex()
+    txn = session.txn
+    query, oldest_lsn = session.query, txn.oldest_lsn
+    session.depth += 1
+    hold = session.engine.txns.hold(oldest_lsn, "calling statement", txn)
+    try:
+        yield
+    finally:
+        hold.release()
+        session.depth -= 1
+        session.query = query
+        txn.oldest_lsn = oldest_lsn
+
+
+def _statements(session: SessionState, text: str, types: tuple[int, ...]) -> Iterator[Statement]:
+    """Each is planned when the one before has run: it may name what that made."""
+    sql = text.encode()
+    known = prepare.cached(session, sql, types)
+    if known is not None and prepare.is_ready(session, known):
+        yield known
+        return
+    source, raws = prepare.parse_text(sql)
+    if len(raws) == 1:
+        yield prepare.single(session, sql, raws[0], source, types)
+        return
+    for raw in raws:
+        if prepare.is_query(raw.node):
+            yield prepare.compile_statement(session, raw, source, list(types))[0]
+        else:
+            yield prepare.utility_statement(session, raw.node, source[raw.start : raw.start + raw.length])
+
+
+def _one(session: SessionState, statement: Statement, params: Params, snapshot: Any) -> SqlResult:
+    if snapshot is not None and (statement.writes or statement.node is not None):
+        name = statement.tag or _command_name(statement.source)
+        raise NotSupported(f"{name} is not allowed in a non-volatile function")
+    rows = RowList()
+    if statement.node is None:
+        count = door.run(session, statement, params[: len(statement.param_types)], rows, snapshot)
+        return SqlResult(rows.found, count, statement.tag)
+    if isinstance(statement.node, ast.TransactionStmt):
+        raise InvalidTransactionTermination("invalid transaction termination")
+    if isinstance(statement.node, ast.CopyStmt):
+        raise NotSupported("COPY from or to the client is not supported in a function")
+    return SqlResult(rows.found, len(rows.found), utility.execute(session, statement, params, rows))
+
+
+def _command_name(source: str) -> str:
+    """How messages name a utility statement: by its first words."""
+    words = re.findall(r"[A-Za-z]+", source)[:2]
+    long = words and words[0].upper() in ("CREATE", "ALTER", "DROP")
+    return " ".join(words if long else words[:1]).upper()
+
+
+def open_rows(session: SessionState, text: str, params: Params, types: tuple[int, ...], snapshot: Any) -> Iterator[Any]:
+    """The rows of one query, as they are taken: for functions that stop early, or return as they read."""
+    with _nested(session):
+        (statement,) = _statements(session, text, types)
+        if statement.columns is None or statement.writes:
+            raise NotSupported("only a query that changes nothing can be read row by row")
+        execution = door.start(session, statement, params, snapshot)
+        hold = session.engine.txns.hold(execution.context.snapshot.lsn, "function", session.txn)
+    try:
+        for batch in execution.batches():
+            yield from batch
+    finally:
+        execution.close()
+        hold.release()

@@ -1,0 +1,97 @@
+"""How a row is found again after it had to be waited for (READ COMMITTED; PostgreSQL's EvalPlanQual).
+
+Somebody else has changed a row between the statement's snapshot and its lock. Whether its newest version still belongs
+to the result, and with which values, is decided by the same joins, filters and targets over one row of each source: the
+newest version of what was locked, and of the other sources the row that the result was made of. So each result row
+carries what tells those: a table's tid, another source's columns. The plan that finds it again is made from the same
+paths, with a ``HeldRow`` in the place of each scan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from aurora.errors import InvariantViolation
+from compute_node.sql.expressions import Column, Expr, Var
+from compute_node.sql.plan import HeldRow, Plan, Recheck
+from compute_node.sql.planner.create import Creator
+from compute_node.sql.planner.paths import JoinPath, Path, ScanPath, SubPath
+from compute_node.sql.planner.quals import local_vars
+from compute_node.types import oids
+
+Source = ScanPath | SubPath
+
+
+def sources(path: Path) -> Iterator[Source]:
+    """The scans of a join tree whose rows a result row is made of; what an anti join looks for is none."""
+    if isinstance(path, JoinPath):
+        yield from sources(path.outer)
+        if path.kind != "anti":
+            yield from sources(path.inner)
+    elif isinstance(path, (ScanPath, SubPath)):
+        yield path
+
+
+def _conditions(path: Path) -> Iterator[Expr]:
+    if isinstance(path, JoinPath):
+        yield from (*path.condition, *path.outer_keys, *path.inner_keys, *path.filter)
+        yield from _conditions(path.outer)
+        yield from _conditions(path.inner)
+    elif isinstance(path, ScanPath):
+        yield from (*path.filter, *path.keys)
+    elif isinstance(path, SubPath):
+        yield from path.filter
+    yield from path.required
+
+
+def carried(path: Path, needs: Sequence[Expr]) -> list[Var]:
+    """What a row of ``path`` must carry beside ``needs`` for the row to be found again."""
+    mentioned = dict.fromkeys(var for item in (*needs, *_conditions(path)) for var in local_vars(item))
+    found: dict[Var, None] = {}
+    for source in sources(path):
+        if isinstance(source, ScanPath):
+            found[Var(type=oids.TID, rte=source.rte, attno=-1)] = None
+        else:
+            found |= dict.fromkeys(var for var in mentioned if var.rte == source.rte)
+    return list(found)
+
+
+def describe(path: Path, row: Sequence[Expr], plan: Plan) -> Recheck:
+    """The recheck of rows ``row``, by ``plan``."""
+    position = {(item.rte, item.attno): at for at, item in enumerate(row) if isinstance(item, Var)}
+    tids, values = [], []
+    for source in sources(path):
+        if isinstance(source, ScanPath):
+            if source.entry.relation is None:
+                raise InvariantViolation("a table scan without a table")
+            tids.append((source.rte, source.entry.relation, position[source.rte, -1]))
+        else:
+            mine = tuple((attno, at) for (rte, attno), at in position.items() if rte == source.rte)
+            values.append((source.rte, mine))
+    return Recheck(plan=plan, tids=tuple(tids), values=tuple(values))
+
+
+class RecheckCreator(Creator):
+    """Makes the plan that finds a row again: as ``Creator``, with held rows for scans."""
+
+    def _scan(self, path: ScanPath, needs: Sequence[Expr]) -> Plan:
+        return self._held(path, needs, [*path.keys, *path.filter])
+
+    def _sub(self, path: SubPath, needs: Sequence[Expr]) -> Plan:
+        return self._held(path, needs, path.filter)
+
+    def _held(self, path: Source, needs: Sequence[Expr], conditions: Sequence[Expr]) -> Plan:
+        columns: list[int] = []
+        mapping: dict[tuple[int, int], Expr] = {}
+        for item in (*needs, *conditions):
+            for var in local_vars(item):
+                if var.rte == path.rte and (var.rte, var.attno) not in mapping:
+                    mapping[var.rte, var.attno] = Column(type=var.type, typmod=var.typmod, index=len(columns))
+                    columns.append(var.attno)
+        return HeldRow(
+            source=path.rte,
+            relation=path.entry.relation if isinstance(path, ScanPath) else None,
+            columns=tuple(columns),
+            filter=self._filter(conditions, mapping),
+            output=self._bound(needs, mapping),
+        )

@@ -1,0 +1,63 @@
+"""Work in threads: what releases the interpreter's lock, or can be switched away from, and cannot pulse.
+
+A session's greenlet waits for the result; a cancel or timeout ends the wait at once, and the thread's result is dropped
+when it comes. Nothing in such a thread may touch what the event loop's thread owns.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+from compute_node.hub import HUB, Waiter
+
+THREADS_MAX: Final = 2
+
+_T = TypeVar("_T")
+_threads: ThreadPoolExecutor | None = None
+_collecting = 0
+
+
+def run_in_thread(function: Callable[..., _T], *args: Any) -> _T:
+    """``function(*args)`` in a thread, while this greenlet waits; outside a session's greenlet it runs at once."""
+    global _threads
+    if not HUB.in_greenlet() or (HUB.mtr is not None and HUB.mtr.active):
+        return function(*args)
+    if _threads is None:
+        _threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="work")
+    waiter, loop = Waiter(), HUB.loop
+
+    def finished(future: Future[_T]) -> None:
+        if future.cancelled():
+            return
+        error = future.exception()
+        if error is not None:
+            loop.call_soon_threadsafe(waiter.fail, error)
+        else:
+            loop.call_soon_threadsafe(waiter.wake, future.result())
+
+    future = _threads.submit(function, *args)
+    future.add_done_callback(finished)
+    try:
+        result: _T = HUB.wait(waiter)
+    finally:
+        future.cancel()
+    return result
+
+
+class NoCollection:
+    """``with NoCollection():`` the cycle collector pauses: making millions of objects must not stop everybody to look
+    at them again and again. May nest, in any threads."""
+
+    def __enter__(self) -> None:
+        global _collecting
+        _collecting += 1
+        gc.disable()
+
+    def __exit__(self, *_: object) -> None:
+        global _collecting
+        _collecting -= 1
+        if not _collecting:
+            gc.enable()

@@ -1,0 +1,257 @@
+"""Plans in bounded memory: with a tiny work_mem they spill and give the same rows; every node lets others run and can
+be canceled; nothing stays behind.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+from collections.abc import Iterator
+from datetime import UTC
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aurora.errors import ConfigurationLimitExceeded, OutOfMemory, QueryCanceled
+from compute_node.exec import build
+from compute_node.exec.context import ExecContext
+from compute_node.exec.sorting import Sorter, sort_rows, sorted_batches
+from compute_node.hub import HUB
+from compute_node.sql.analyze import analyze
+from compute_node.sql.parse import parse
+from compute_node.sql.planner import plan
+from compute_node.types.registry import TypeEnv
+from compute_node.work.account import INSTANCE, Account, Area, Instance, batch_bytes
+from compute_node.work.spill import TEMP_STATISTICS, TempFile, TempUsage, Tuplestore
+from tests.unit import support_exec, support_sql
+
+ROWS = 2000
+T = support_sql.table(31000, "t", "id int4, grp int4, name text, amount numeric", primary="id", rows=ROWS)
+U = support_sql.table(31010, "u", "id int4, t int4, label text", primary="id", rows=ROWS)
+
+
+class TinySession(support_exec.FakeSession):
+    """Settings of a session; ``canceled_after`` raises in that check."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings: dict[str, Any] = {
+            "work_mem": 64, "hash_mem_multiplier": 1.0, "temp_file_limit": -1, "log_temp_files": -1,
+        } | settings  # fmt: skip
+        self.checks = 0
+        self.canceled_after = -1
+
+    def check_interrupts(self) -> None:
+        self.checks += 1
+        if self.checks == self.canceled_after:
+            raise QueryCanceled("canceled")
+
+
+class Database:
+    """Two tables under the real planner."""
+
+    def __init__(self) -> None:
+        chance = random.Random(5)
+        self.catalog = support_sql.FakeCatalog((T, U))
+        self.storage = support_exec.FakeStorage()
+        names = [None, *(f"name {number} " + "x" * (number % 50) for number in range(300))]
+        self.storage.table(T).versions = []
+        for number in range(ROWS):
+            row = (number, chance.choice([None, *range(700)]), chance.choice(names), Decimal(chance.randrange(100)))
+            self.storage.table(T)._append(row, 0)
+            self.storage.table(U)._append((number, chance.choice([None, *range(ROWS)]), chance.choice(names)), 0)
+
+    def run(self, sql: str, session: Any) -> Iterator[tuple[Any, ...]]:
+        (statement,) = parse(sql)
+        planned = plan(analyze(statement.node, self.catalog, [], sql), self.catalog, None)
+        executable = build(planned, self.catalog)
+        ctx = ExecContext(session, object(), 0, TypeEnv(timezone=UTC), self.storage, self.catalog, ())
+        for batch in executable.rows(ctx, ()):
+            yield from batch
+
+
+@pytest.fixture(scope="module")
+def database() -> Database:
+    return Database()
+
+
+SPILLING = [
+    "select * from t order by name desc, grp nulls first, id",
+    "select name, id from t order by grp desc nulls last, name",
+    "select grp, count(*), sum(amount), min(name) from t group by grp",
+    "select name, string_agg(id::text, ',' order by id) from t group by name",
+    "select distinct grp, name from t",
+    "select grp, name from t union select t, label from u",
+    "select grp from t intersect select t from u",
+    "select grp from t intersect all select t from u",
+    "select grp from t except select t from u",
+    "select grp from t except all select t from u",
+    "select t.id, u.label from t join u on u.t = t.grp",
+    "select t.id, u.label from t left join u on u.t = t.grp and u.id > 1000",
+    "select t.id, u.label from t right join u on u.t = t.grp",
+    "select t.id, u.label from t full join u on u.t = t.grp and u.label = t.name",
+    "select id from t where grp in (select t from u)",
+    "select id from t where exists (select 1 from u where u.t = t.grp and u.id <> t.id)",
+    "select id from t where not exists (select 1 from u where u.t = t.grp)",
+    "select id from t where grp not in (select t from u where t is not null)",
+    "with c as materialized (select id, name from t) select a.id, b.name from c a join c b on a.id = b.id + 1",
+    "with recursive r(n, s) as (select 1, repeat('y', 200) union all select n + 1, s from r where n < 1000)"
+    " select n, length(s) from r",
+    "select a.id, b.id from t a, u b where a.id < 4 and b.id % 250 = a.id and a.name || b.label is not null",
+    "select array(select id from t where grp = 5 order by id)",
+    "select count(*) from t a where a.amount <= all (select amount from t)",
+]
+NOT_SPILLING = ("array(", "<= all", "not in", "t a, u b")
+
+
+@pytest.mark.parametrize("sql", SPILLING)
+def test_spilled_plans_give_the_same_rows(database: Database, sql: str) -> None:
+    in_memory = list(database.run(sql, TinySession(work_mem=1 << 20)))
+    before = TEMP_STATISTICS.files
+    spilled = list(database.run(sql, TinySession()))
+    if not any(words in sql for words in NOT_SPILLING):
+        assert TEMP_STATISTICS.files > before, "nothing was spilled"
+    if "order by" in sql and "group by" not in sql:
+        assert spilled == in_memory
+    assert sorted(map(repr, spilled)) == sorted(map(repr, in_memory))
+    assert len(in_memory) > 0
+    assert INSTANCE.used_bytes == 0
+
+
+@pytest.mark.parametrize("sql", SPILLING)
+def test_every_node_checks_often_and_leaves_nothing_when_canceled(
+    database: Database, sql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = TinySession()
+    list(database.run(sql, session))
+    checks = session.checks
+    assert checks > 20, "2000 rows and fewer than 20 checks"
+    gc.collect()
+    files = len(os.listdir("/proc/self/fd"))
+    for at in {1, checks // 4, checks // 2, checks - 1}:
+        session = TinySession()
+        session.canceled_after = at
+        with pytest.raises(QueryCanceled):
+            list(database.run(sql, session))
+        assert INSTANCE.used_bytes == 0
+    assert len(os.listdir("/proc/self/fd")) <= files
+
+
+def test_a_portal_that_is_dropped_leaves_nothing(database: Database) -> None:
+    files = len(os.listdir("/proc/self/fd"))
+    rows = database.run("select * from t order by name", TinySession())
+    next(rows)
+    assert INSTANCE.used_bytes > 0 or len(os.listdir("/proc/self/fd")) > files
+    del rows
+    gc.collect()
+    assert INSTANCE.used_bytes == 0
+    assert len(os.listdir("/proc/self/fd")) == files
+
+
+def test_temp_file_limit(database: Database) -> None:
+    with pytest.raises(ConfigurationLimitExceeded, match=r"temporary file size exceeds temp_file_limit \(32kB\)"):
+        list(database.run("select * from t order by name, id", TinySession(temp_file_limit=32)))
+
+
+def test_the_instance_ends_the_statement_that_would_go_over_its_limit(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(INSTANCE, "limit_bytes", 200_000)
+    sql = "select string_agg(name || repeat('z', 500), '') from t"
+    with pytest.raises(OutOfMemory):
+        list(database.run(sql, TinySession()))
+    assert INSTANCE.used_bytes == 0
+    assert len(list(database.run("select * from t order by name, id", TinySession()))) == ROWS
+
+
+def test_the_largest_step_between_two_pulses_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sort of 200,000 rows in memory: how many rows' keys are computed between two looks at the clock."""
+    since = most = 0
+
+    def pulse() -> None:
+        nonlocal since, most
+        most, since = max(most, since), 0
+
+    def key(row: tuple[Any, ...]) -> Any:
+        nonlocal since
+        since += 1
+        return row[0]
+
+    monkeypatch.setattr(HUB, "pulse", pulse)
+    chance = random.Random(3)
+    rows = [(chance.random(), number) for number in range(200_000)]
+    sorter = Sorter([(key, False)], Area(Account(), 1 << 40), lambda: pytest.fail("no file"))
+    for start in range(0, len(rows), 1000):
+        sorter.add(rows[start : start + 1000])
+    out = [row for batch in sorter.finish() for row in batch]
+    assert out == sorted(rows, key=lambda row: row[0])
+    assert most <= 25_000
+
+
+KEYED = st.tuples(st.one_of(st.none(), st.integers(0, 5)), st.text("ab", max_size=2), st.integers(0, 10**6))
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=st.lists(KEYED, max_size=300), limit=st.integers(1, 5000), reverse=st.tuples(st.booleans(), st.booleans()))
+def test_external_sort_is_the_stable_sort(rows: list[tuple[Any, ...]], limit: int, reverse: tuple[bool, bool]) -> None:
+    passes = [
+        (lambda row: row[1], reverse[0]),
+        (lambda row: (row[0] is None, row[0]), reverse[1]),
+    ]
+    expected = list(rows)
+    sort_rows(expected, passes)
+    account = Account(Instance(1 << 40))
+    sorter = Sorter(passes, Area(account, limit), lambda: TempFile(account, TempUsage()))
+    for start in range(0, len(rows), 7):
+        sorter.add(rows[start : start + 7])
+    assert [row for batch in sorter.finish() for row in batch] == expected
+    assert [row for batch in sorted_batches(list(rows), passes) for row in batch] == expected
+    account.close()
+
+
+@settings(max_examples=40, deadline=None)
+@given(sizes=st.lists(st.integers(0, 20), max_size=30), limit=st.integers(1, 20_000), data=st.data())
+def test_tuplestore_reads_what_was_added(sizes: list[int], limit: int, data: st.DataObject) -> None:
+    account = Account(Instance(1 << 40))
+    store = Tuplestore(Area(account, limit), lambda: TempFile(account, TempUsage()))
+    rows: list[tuple[Any, ...]] = []
+    reader = store.batches()
+    seen: list[tuple[Any, ...]] = []
+    for size in sizes:
+        batch = [(len(rows) + number, "v" * number) for number in range(size)]
+        rows += batch
+        store.append(batch)
+        if batch:
+            seen += next(reader)
+    assert seen == rows == [row for batch in store.batches() for row in batch]
+    start = data.draw(st.integers(0, len(rows) + 2))
+    stop = data.draw(st.integers(0, len(rows) + 2))
+    assert store.rows(start, stop) == rows[start:stop]
+    assert len(store) == len(rows)
+    store.close()
+    assert account.used_bytes == 0
+    account.close()
+
+
+def test_files_have_no_name_and_hold_no_plain_text(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    account = Account(Instance(1 << 40))
+    file = TempFile(account, TempUsage())
+    rows = [("secret " * 20, number) for number in range(100)]
+    file.write(rows)
+    assert os.listdir(tmp_path) == []
+    raw = os.pread(file._fd, file.bytes, 0)
+    assert len(raw) == file.bytes
+    assert b"secret" not in raw
+    assert file.read(0) == rows
+    account.close()
+
+
+def test_sizes_are_about_right() -> None:
+    rows = [(number, "x" * 1000, None, [1, 2, 3]) for number in range(100)]
+    assert 100 * 1000 < batch_bytes(rows) < 100 * 1500
+    lone = [(1, "x")] * 99 + [(1, "x" * 1_000_000)]
+    assert batch_bytes(lone) > 1_000_000
