@@ -25,7 +25,7 @@ from compute_node.exec.copy_target import CopyTarget, input_columns
 from compute_node.exec.executable import Executable, build
 from compute_node.exec.explain import Explanation
 from compute_node.exec.row_expressions import RowExpressions
-from compute_node.exec.statement_locks import statement_locks
+from compute_node.exec.statement_locks import planned_tag, statement_locks
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import INITIAL, ROLE_POSTGRES, SystemCatalogs
 from compute_node.sql.analyze import analyze
@@ -139,7 +139,7 @@ class Engine:
                 continue
             planned.kept_literals |= decisive
             if not planned.read_only and session.txn is not None and session.txn.read_only:
-                raise ReadOnlySqlTransaction(f"cannot execute {planned.command.upper()} in a read-only transaction")
+                raise ReadOnlySqlTransaction(f"cannot execute {planned_tag(planned)} in a read-only transaction")
             if session.txn is None or (
                 self.lock_relations(session, statement_locks(planned, view)) and self.catalog.version == version
             ):

@@ -278,7 +278,15 @@ class Table:
     # Meeting others
 
     def _settle(
-        self, txn: Txn, snapshot: Any, tid: int, proj: Any, strength: int, wait: str = WAIT, turn: Any = None
+        self,
+        txn: Txn,
+        snapshot: Any,
+        tid: int,
+        proj: Any,
+        strength: int,
+        wait: str = WAIT,
+        turn: Any = None,
+        locking: bool = False,
     ) -> tuple[tuple[int, int, int, Any] | None, Any]:
         """Wait until nobody else is changing the row or holds it against ``strength``: the ``OK`` probe (None: the
         row is gone) and the row's queue, if this transaction had its turn there. A change that leaves the key alone is
@@ -292,7 +300,8 @@ class Table:
                 code, at, lsn, extra = found
                 if lsn:
                     if not txn.follow:
-                        what = "delete" if code == GONE else "update"
+                        # To SELECT … FOR, PostgreSQL says "update" of a deleted row too.
+                        what = "delete" if code == GONE and not locking else "update"
                         raise SerializationFailure(f"could not serialize access due to concurrent {what}")
                     txn.depend(lsn)
                 if code in (GONE, SELF):
@@ -502,7 +511,7 @@ class Table:
                     self._hold(txn, versions, level, None)
                     return tid, row, False
         proj = self.projection(self._every, False)
-        found, entry = self._settle(txn, snapshot, tid, proj, level, wait)
+        found, entry = self._settle(txn, snapshot, tid, proj, level, wait, None, True)
         try:
             if found is None:
                 return None

@@ -74,6 +74,7 @@ class Executable:
         "planned",
         "refused",
         "run",
+        "sound",
         "tag",
         "told",
     )
@@ -94,6 +95,8 @@ class Executable:
         self._failing = _failing_constants(planned, catalog)
         self.refused: Callable[[], None] | None = None
         """raises 42501, where the check of privileges has failed"""
+        self.sound = self._failing is None
+        """nothing forbids it to run: neither privileges nor a constant part that raises an error"""
         self._modifying_ctes = [
             number for number, plan in enumerate(planned.ctes) if isinstance(plan, (Insert, Update, Delete))
         ]
@@ -125,13 +128,14 @@ class Executable:
             self._root = self._builder.node(self.planned.plan)
         return self._root
 
-    @property
-    def fails(self) -> bool:
-        """Whether it has a constant part that raises an error, whatever the rows are."""
-        return self._failing is not None
+    def check(self) -> None:
+        """Raise what forbids it to run."""
+        if self.refused is not None:
+            self.refused()
+        self.check_constants()
 
     def check_constants(self) -> None:
-        """Raise that error."""
+        """Raise the error of a constant part, which comes whatever the rows are."""
         if self._failing is not None:
             self._failing()
 
@@ -142,6 +146,7 @@ class Executable:
             raise InsufficientPrivilege(message)
 
         self.refused = refused
+        self.sound = False
         self.is_point = False
         self.run = self.fetch_all = refused
 

@@ -21,3 +21,11 @@ def statement_locks(planned: PlannedStmt, catalog: CatalogView) -> WeakLocks:
                 for relation, *_ in node.locks:
                     modes[relation.lock_id] = max(modes.get(relation.lock_id, 0), ROW_SHARE)
     return WeakLocks(tuple(sorted(modes.items())))
+
+
+def planned_tag(planned: PlannedStmt) -> str:
+    """The statement's name in messages: SELECT FOR UPDATE and the like are told from SELECT."""
+    locking = next((node for node in plan_nodes(planned.plan) if isinstance(node, LockRows)), None)
+    if planned.command != "select" or locking is None:
+        return planned.command.upper()
+    return f"SELECT FOR {locking.locks[0][2].upper()}"

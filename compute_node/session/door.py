@@ -31,10 +31,8 @@ ALL = 9223372036854775807
 def begin(session: SessionState, statement: Statement, snapshot: Any = None) -> Any:
     """Begin one run: who may, since when, under which snapshot. The statement is current, and its relation locks are
     held (``prepare.is_ready``). ``snapshot``: run under this one; None: under one of now."""
-    executable = statement.executable
-    if executable.refused is not None:
-        executable.refused()
-    executable.check_constants()
+    if not statement.executable.sound:
+        statement.executable.check()
     return begin_text(session, statement.source, snapshot)
 
 
@@ -44,7 +42,8 @@ def begin_text(session: SessionState, source: str, snapshot: Any = None) -> Any:
     if not session.depth:
         session.query = source
         session.query_start = session.env.statement_timestamp = session.clock()
-        transactions.ensure(session)
+        if session.txn is None:
+            transactions.ensure(session)
         session.statements_in_txn += 1
     session.plans.statements += 1
     return session.engine.begin_statement(session, snapshot)
@@ -66,7 +65,8 @@ def run(session: SessionState, statement: Statement, params: Params, sink: Sink,
         count = Execution(context, statement, params).pump(sink, ALL)
     sink.end()
     # One that has come since the last batch, or that the statement asked for itself.
-    session.check_interrupts()
+    if session.interrupt_error is not None:
+        session.check_interrupts()
     return count
 
 

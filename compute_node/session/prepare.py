@@ -112,11 +112,15 @@ def compile_statement(
 def is_ready(session: SessionState, statement: Statement) -> bool:
     """Whether it may run now: its plan is valid, and the transaction has its relation locks. May wait for them.
     Raises 25006."""
-    if not statement.validate(session):
-        return False
+    txn = session.txn
+    if statement.version != session.engine.catalog.version or (txn is not None and txn.catalog_changed):
+        # Not at once: validate asks what is behind the version.
+        if not statement.validate(session):
+            return False
     if statement.node is not None:
         return True
-    txn = transactions.ensure(session)
+    if txn is None:
+        txn = transactions.ensure(session)
     if txn.read_only and statement.writes:
         raise ReadOnlySqlTransaction(f"cannot execute {statement.tag} in a read-only transaction")
     if statement.locks in txn.weak_locks or session.engine.lock_relations(session, statement.locks):

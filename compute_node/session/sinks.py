@@ -95,7 +95,8 @@ class WireRows(_Output):
     __slots__ = ("_described", "_result")
 
     def __init__(self, session: SessionState, result: ResultFormat, described: bool = False) -> None:
-        super().__init__(session)
+        self._session = session
+        self._unsent_bytes = 0
         self._result = result
         self._described = described
 
@@ -107,8 +108,15 @@ class WireRows(_Output):
 
     def rows(self, batch: list[Row]) -> None:
         """One kernel call a batch."""
-        result = self._result
-        self._put(wire_kernel.encode_rows(batch, result.codes, result.converters, self._session.env))
+        result, session = self._result, self._session
+        data = wire_kernel.encode_rows(batch, result.codes, result.converters, session.env)
+        if len(data) + self._unsent_bytes < FLUSH_BYTES:
+            # What _put would do: most results are small.
+            session.gated = True
+            session.out.append(data)
+            self._unsent_bytes += len(data)
+        else:
+            self._put(data)
 
     def end(self) -> None:
         """The tag is the caller's."""

@@ -74,13 +74,13 @@ class Statement:
             self.writes = not executable.planned.read_only
             self.shareable = shareable and not executable.planned.momentary
             if executable.columns is None:
-                self.point = executable.run if not executable.fails else None
+                self.point = executable.run if executable.sound else None
             else:
                 self.columns = tuple(
                     Column(column.name, kind, column.typmod, column.table, column.column)
                     for column, kind in zip(executable.columns, executable.column_kinds, strict=True)
                 )
-                self.point = executable.fetch_all if self.is_point and not executable.fails else None
+                self.point = executable.fetch_all if self.is_point and executable.sound else None
 
     def format_for(self, raw_formats: bytes) -> ResultFormat:
         """The result format for Bind's raw format codes."""

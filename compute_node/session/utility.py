@@ -221,6 +221,18 @@ _ALONE: dict[type, str] = {
 """Statements that may not run in a transaction block."""
 
 
+def _reindex_alone(node: Any) -> str | None:
+    """REINDEX of many tables, or CONCURRENTLY, as messages name it; None for the others."""
+    kind = node.kind.name.removeprefix("REINDEX_OBJECT_")
+    if kind in ("SCHEMA", "SYSTEM", "DATABASE"):
+        return f"REINDEX {kind}"
+    for option in node.params or ():
+        if option.defname == "concurrently":
+            off = option.arg is not None and str(getattr(option.arg, "sval", "")) in ("false", "off", "0")
+            return None if off else "REINDEX CONCURRENTLY"
+    return None
+
+
 def _ddl(session: SessionState, call: Call) -> str:
     node = call.node
     name = _ALONE.get(type(node))
@@ -228,6 +240,8 @@ def _ddl(session: SessionState, call: Call) -> str:
         name = "VACUUM"
     elif isinstance(node, ast.IndexStmt) and node.concurrent:
         name = "CREATE INDEX CONCURRENTLY"
+    elif isinstance(node, ast.ReindexStmt):
+        name = _reindex_alone(node)
     elif isinstance(node, ast.DropStmt) and node.concurrent:
         name = "DROP INDEX CONCURRENTLY"
     if name is not None:

@@ -20,7 +20,7 @@ Sources: PostgreSQL manual, chapter 13.3 (lock modes and their conflicts).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aurora.errors import DeadlockDetected, InvariantViolation, LockNotAvailable, OutOfMemory, SqlError
@@ -537,6 +537,25 @@ class LockManager:
         self._settle(lock)
         if lock.queue:
             self._grant_waiters(lock)
+
+    def release_tables(self, txn: Txn, kept: Mapping[int, int], weak: frozenset[WeakLocks]) -> None:
+        """A rollback to a savepoint: the relation and advisory locks that were not held before it go."""
+        txn.weak_locks &= weak
+        table_locks = txn.tie().table_locks
+        if not table_locks:
+            return
+        masks = dict(kept)
+        for locks in weak:
+            for oid, mode in locks.modes:
+                masks[oid] = masks.get(oid, 0) | 1 << mode
+        for oid, modes in list(table_locks.items()):
+            for mode in range(ACCESS_SHARE, ACCESS_EXCLUSIVE + 1):
+                if (modes & ~masks.get(oid, 0)) >> mode & 1:
+                    self.release_mode(txn, oid, mode)
+
+    def hand_over(self, txn: Txn, owner: Txn, key: int, mode: int) -> None:
+        """``owner`` has from now on what ``txn`` holds too: nobody comes in between."""
+        self._grant(self.relations[key], owner, mode)
 
     def release_all(self, txn: Txn, ties: Ties, commit_lsn: int) -> None:
         """The transaction has ended (``commit_lsn`` 0: aborted or read-only): everybody who waited for it goes on."""

@@ -182,6 +182,10 @@ class TransactionManager:
         """The volume's VDL."""
         return int(self._volume.vdl)
 
+    def own_snapshot(self, txn: Txn, snapshot: Any) -> Any:
+        """What ``snapshot`` sees, and all that ``txn`` has written since."""
+        return clog_kernel.Snapshot(snapshot.lsn, txn.own, txn.cid + 1)
+
     def row_horizon(self) -> int:
         """LSN of the oldest snapshot that may still be in use: versions deleted at or below it are seen by nobody."""
         horizon = self._volume.vdl
@@ -252,6 +256,8 @@ class TransactionManager:
         created = [relfile for level in txn.levels for relfile in level.created]
         if txn.own:
             self._write_aborts(txn.own, created)
+        if txn.ties is not None:
+            txn.undone(0)
         self._end(txn, 0)
         # One that never looked at anything was only begun anew (SET TRANSACTION), or might as well not have begun.
         self.rollbacks += bool(txn.oldest_lsn or txn.own)
@@ -281,8 +287,7 @@ class TransactionManager:
 
     def savepoint(self, txn: Txn, name: str) -> None:
         """Open a subtransaction; its xid comes with its first write."""
-        txn.tie()
-        txn.levels.append(Level(name))
+        txn.levels.append(Level(name, dict(txn.tie().table_locks), frozenset(txn.weak_locks)))
         txn.write_xid = 0
 
     def _level(self, txn: Txn, name: str) -> int:
@@ -301,11 +306,11 @@ class TransactionManager:
             parent.dropped += level.dropped
         del txn.levels[index:]
         txn.write_xid = parent.xid
+        txn.kept(index)
         self.locks.keep_rows_of_level(txn, index)
 
     def rollback_to(self, txn: Txn, name: str) -> None:
-        """Undo back to the newest savepoint ``name``, which stays open; row locks taken since are released. Error:
-        3B001."""
+        """Undo back to the newest savepoint ``name``, which stays open; locks taken since go. Error: 3B001."""
         index = self._level(txn, name)
         undone = txn.levels[index:]
         xids = [xid for level in undone for xid in level.xids]
@@ -314,6 +319,9 @@ class TransactionManager:
             for xid in xids:
                 txn.own.discard(xid)
                 del self.by_xid[xid]
-        txn.levels[index:] = [Level(name)]
+        before = undone[0]
+        txn.levels[index:] = [Level(name, before.table_locks, before.weak_locks)]
         txn.write_xid = 0
+        txn.undone(index)
         self.locks.release_rows_of_level(txn, index)
+        self.locks.release_tables(txn, before.table_locks, before.weak_locks)

@@ -16,12 +16,16 @@ _NO_LOCKS: Mapping[int, int] = MappingProxyType({})
 
 class Level:
     """A transaction or savepoint level: ``xid`` 0 until its first write, ``xids`` with those of released levels
-    below."""
+    below. ``table_locks`` and ``weak_locks``: what the transaction held when the savepoint was set."""
 
-    __slots__ = ("created", "dropped", "name", "xid", "xids")
+    __slots__ = ("created", "dropped", "name", "table_locks", "weak_locks", "xid", "xids")
 
-    def __init__(self, name: str) -> None:
+    def __init__(
+        self, name: str, table_locks: Mapping[int, int] = _NO_LOCKS, weak_locks: frozenset[Any] = frozenset()
+    ) -> None:
         self.name = name
+        self.table_locks = table_locks
+        self.weak_locks = weak_locks
         self.xid = 0
         self.xids: list[int] = []
         self.created: list[int] = []
@@ -33,7 +37,7 @@ class Ties:
     and never have any: they end without a look at it (``TransactionManager.retire``). Whatever outlives a statement
     belongs here, so that its being there is the one thing to ask."""
 
-    __slots__ = ("catalog", "holds", "on_commit", "row_locks", "row_queues", "table_locks", "waiters")
+    __slots__ = ("catalog", "holds", "on_commit", "on_undo", "row_locks", "row_queues", "table_locks", "waiters")
 
     def __init__(self) -> None:
         self.table_locks: dict[int, int] = {}
@@ -44,6 +48,8 @@ class Ties:
         self.holds: list[Hold] = []
         self.catalog: Any = None
         self.on_commit: list[Callable[[int], None]] = []
+        self.on_undo: list[tuple[int, Callable[[], None]]] = []
+        """(savepoint level, callback)"""
 
 
 class Txn:
@@ -128,3 +134,19 @@ class Txn:
     def on_commit(self, callback: Callable[[int], None]) -> None:
         """Call with the commit LSN right after the commit record is in the log. It must neither raise nor wait."""
         self.tie().on_commit.append(callback)
+
+    def on_undo(self, callback: Callable[[], None]) -> None:
+        """Call when what the current level has done is undone: by its savepoint's rollback or the transaction's. It
+        must neither raise nor wait."""
+        self.tie().on_undo.append((len(self.levels) - 1, callback))
+
+    def undone(self, level: int) -> None:
+        """Savepoint level ``level`` and those below it are undone."""
+        callbacks = self.tie().on_undo
+        while callbacks and callbacks[-1][0] >= level:
+            callbacks.pop()[1]()
+
+    def kept(self, level: int) -> None:
+        """Savepoint level ``level`` is released: what it did is its parent's."""
+        ties = self.tie()
+        ties.on_undo[:] = [(min(each, level - 1), callback) for each, callback in ties.on_undo]

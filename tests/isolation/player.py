@@ -148,13 +148,14 @@ class Player:
         login = f" user={script.role}" if script.role else ""
         options = " options='-c search_path=iso -c client_min_messages=notice'"
         sessions = {name: Session(name, self._dsn + login + options) for name in script.sessions}
-        turn = _Turn(self._control, list(sessions.values()), self._settle_s)
+        turn = _Turn(self._control, list(sessions.values()), self._settle_s, bool(script.orders))
         try:
             for name, sql in script.in_order(order):
                 bound = sql
                 for each in sessions.values():
                     bound = bound.replace(f"{{pid:{each.name}}}", str(each.pid))
-                turn.step(sessions[name], sql, bound)
+                if not turn.step(sessions[name], sql, bound):
+                    return turn.lines
             turn.finish()
         finally:
             for session in sessions.values():
@@ -180,14 +181,20 @@ class Player:
 class _Turn:
     """The steps of one order, and their transcript."""
 
-    def __init__(self, control: Session, sessions: list[Session], settle_s: float) -> None:
+    def __init__(self, control: Session, sessions: list[Session], settle_s: float, several_orders: bool) -> None:
         self._control, self._sessions, self._settle_s = control, sessions, settle_s
+        self._several_orders = several_orders
         self._pids = ",".join(str(session.pid) for session in sessions)
         self._waiting: list[Session] = []
         self.lines: list[str] = []
 
-    def step(self, session: Session, written: str, bound: str) -> None:
-        """Send one step, and see it answer or wait."""
+    def step(self, session: Session, written: str, bound: str) -> bool:
+        """Send one step, and see it answer or wait. False ends the order: its session waits for another one still."""
+        if session.running:
+            self._sweep()
+        if session.running and self._several_orders:
+            self.lines.append(f"{session.name}: cannot go on")
+            return False
         if session.running:
             self._until(session)
         session.send(bound)
@@ -203,6 +210,7 @@ class _Turn:
             self.lines.append("   waits")
             self._waiting.append(session)
         self._sweep()
+        return True
 
     def finish(self) -> None:
         """Wait for the last ones."""

@@ -10,8 +10,9 @@ line that begins with two spaces goes on with the one before:
                                                           ``all`` is every interleaving; without: as written
     role: plain                                           optional: sessions log in as this role, made for the script
 
-In SQL ``{pid:a}`` is the process id of session a. Names of sessions are single letters. A step whose session waits for
-another one is waited for at its next step, or at the end. Tables need no teardown: each script has a schema of its own.
+In SQL ``{pid:a}`` is the process id of session a. Names of sessions are single letters. A step whose session waits is
+waited for at its next step, or at the end; of several orders, one ends where a session that waits would have to go on.
+Tables need no teardown: each script has a schema of its own.
 """
 
 from __future__ import annotations

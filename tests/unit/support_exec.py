@@ -8,6 +8,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator
 from datetime import UTC
+from types import SimpleNamespace
 from typing import Any
 
 import compute_node.types  # noqa: F401 - fills the registry
@@ -284,4 +285,5 @@ class FakeCatalog:
 
 def context(storage: FakeStorage, params: Row = ()) -> ExecContext:
     """A context whose snapshot is now."""
-    return ExecContext(FakeSession(), object(), storage.now, TypeEnv(timezone=UTC), storage, FakeCatalog(), params)
+    txn = SimpleNamespace(follow=True)
+    return ExecContext(FakeSession(), txn, storage.now, TypeEnv(timezone=UTC), storage, FakeCatalog(), params)

@@ -120,7 +120,7 @@ class FakeExecutable:
     can_go_back = False
 
     refused = None
-    fails = False
+    sound = True
 
     def __init__(self, columns: Any, tag: str, function: Any, is_point: bool = True) -> None:
         self.columns, self.tag, self.is_point, self._function = columns, tag, is_point, function

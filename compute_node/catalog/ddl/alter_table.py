@@ -16,6 +16,7 @@ from aurora.errors import (
     TooManyColumns,
     UndefinedColumn,
     UndefinedObject,
+    WrongObjectType,
 )
 from compute_node.catalog.builders import attribute_row
 from compute_node.catalog.ddl.constraints import require_not_null
@@ -29,13 +30,14 @@ from compute_node.catalog.ddl.create_table import (
 )
 from compute_node.catalog.ddl.dependencies import drop, refresh_has_index
 from compute_node.catalog.ddl.expressions import default_text
-from compute_node.catalog.ddl.indexes import option_text
+from compute_node.catalog.ddl.indexes import index_options, option_text
 from compute_node.catalog.ddl.ownership import change_relation_owner
 from compute_node.catalog.ddl.relation import COLUMNS_MAX, attribute_record, class_record, relation, set_default
 from compute_node.catalog.ddl.rewrite import default_value, rewrite_with_value
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast, storage_letter
 from compute_node.catalog.ddl.view_options import view_options
 from compute_node.catalog.layer import NEUTRAL_ENV
+from compute_node.relations.access_methods import METHODS_BY_OID, AccessMethod
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 
 _T = enums.AlterTableType
@@ -56,6 +58,8 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
     if found is None:
         ctx.notice(f'relation "{node.relation.relname}" does not exist, skipping')
         return f"ALTER {noun}"
+    if node.objtype == enums.ObjectType.OBJECT_INDEX and found.kind != "i":
+        raise WrongObjectType(f'"{found.name}" is not an index')
     if found.kind == "r":
         found = ctx.table(node.relation)
     else:
@@ -65,7 +69,8 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
         if handler is None:
             what = command.subtype.name.removeprefix("AT_")
             raise NotSupported(f"ALTER {noun} ... {what} is not supported")
-        if found.kind != "r" and command.subtype not in _ANY_KIND:
+        of_index = found.kind == "i" and command.subtype == _T.AT_SetStatistics
+        if found.kind != "r" and command.subtype not in _ANY_KIND and not of_index:
             raise NotSupported(f"this form of ALTER {noun} is not supported")
         handler(ctx, relation(ctx, found.oid), command)
     if found.kind == "r":
@@ -199,10 +204,17 @@ def _change_owner(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
 
 
 def _set_options(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
-    known = view_options if desc.kind == "v" else storage_options
-    changed = dict(item.split("=", 1) for item in known(command.def_))
+    if desc.kind == "i":
+        given = index_options(_method_of(ctx, desc), command.def_)
+    else:
+        given = (view_options if desc.kind == "v" else storage_options)(command.def_)
+    changed = dict(item.split("=", 1) for item in given)
     options = dict(item.split("=", 1) for item in desc.options) | changed
     _store_options(ctx, desc, options)
+
+
+def _method_of(ctx: DdlContext, desc: RelationDesc) -> AccessMethod:
+    return METHODS_BY_OID[class_record(ctx, desc.oid).relam]
 
 
 def _reset_options(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
@@ -218,9 +230,23 @@ def _store_options(ctx: DdlContext, desc: RelationDesc, options: dict[str, str])
 
 
 def _set_statistics(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
-    column = live_column(desc, command.name)
+    attno = _index_column(ctx, desc, command.num or 0) if desc.kind == "i" else live_column(desc, command.name).attno
     target = command.def_.ival or 0
-    ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, column.attno), attstattarget=target)
+    ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, attno), attstattarget=target)
+
+
+def _index_column(ctx: DdlContext, desc: RelationDesc, number: int) -> int:
+    """An index's column by number, which must be an expression; 42703, 0A000."""
+    record = ctx.rows.one("pg_index", indexrelid=desc.oid)
+    if record is None or not 0 < number <= len(record.indkey):
+        raise UndefinedColumn(f'column number {number} of relation "{desc.name}" does not exist')
+    if record.indkey[number - 1]:
+        raise NotSupported(
+            f'cannot alter statistics on non-expression column "{desc.columns[number - 1].name}" of index'
+            f' "{desc.name}"',
+            hint="Alter statistics on table column instead.",
+        )
+    return number
 
 
 def _set_storage(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:

@@ -59,6 +59,9 @@ def drop_statement(ctx: DdlContext, node: ast.DropStmt) -> str:
         return f"DROP {node.removeType.name.removeprefix('OBJECT_').replace('_', ' ')}".replace(
             "OPCLASS", "OPERATOR CLASS"
         ).replace("OPFAMILY", "OPERATOR FAMILY")
+    if node.concurrent and (len(node.objects) > 1 or cascade):
+        what = "CASCADE" if len(node.objects) == 1 else "dropping multiple objects"
+        raise NotSupported(f"DROP INDEX CONCURRENTLY does not support {what}")
     if node.removeType not in _RELATIONS:
         what = node.removeType.name.removeprefix("OBJECT_").replace("_", " ")
         raise NotSupported(f"DROP {what} is not supported")
@@ -105,6 +108,11 @@ def _relation(ctx: DdlContext, name: ast.RangeVar, noun: str, kind: str, missing
             hint=f"Use DROP {actual.upper()} to remove {_ARTICLES.get(actual, 'a ' + actual)}.",
         )
     ctx.check_owner(desc)
+    if kind == "i":
+        # Who reads the table may be using the index.
+        table = ctx.view.relation(_table_of(ctx, desc.oid))
+        if table is not None:
+            ctx.lock(table, ACCESS_EXCLUSIVE)
     ctx.lock(desc, ACCESS_EXCLUSIVE)
     if ctx.view.relation(desc.oid) is None:
         raise UndefinedTable(f'{noun} "{name.relname}" does not exist')

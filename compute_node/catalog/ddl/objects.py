@@ -35,7 +35,7 @@ from compute_node.relations.schema import NAMESPACE_CATALOG
 from compute_node.session.state import IDLE
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.typenames import format_type
-from compute_node.txn.locks import ACCESS_SHARE, ROW_EXCLUSIVE
+from compute_node.txn.locks import ACCESS_EXCLUSIVE, ACCESS_SHARE, ROW_EXCLUSIVE
 from compute_node.types import oids
 from compute_node.types.acl import CREATE, DELETE, INSERT, SELECT, TRUNCATE, UPDATE
 
@@ -315,7 +315,8 @@ def _restart_sequences(ctx: DdlContext, desc: RelationDesc) -> None:
         if sequence is not None and sequence.kind == "S":
             parameters = ctx.rows.one("pg_sequence", seqrelid=sequence.oid)
             if parameters is not None:
-                ctx.engine.sequences.set(sequence, parameters.seqstart, False, ctx.txn)
+                ctx.lock(sequence, ACCESS_EXCLUSIVE)
+                ctx.engine.sequences.alter(sequence, ctx.txn, restart=parameters.seqstart)
 
 
 def _check_lock(ctx: DdlContext, desc: RelationDesc, mode: int) -> None:
@@ -339,6 +340,18 @@ def lock_statement(ctx: DdlContext, node: ast.LockStmt) -> str:
         if desc.kind not in "rv":
             raise WrongObjectType(f'cannot lock relation "{desc.name}"')
         _check_lock(ctx, desc, int(node.mode))
-        wait = "nowait" if node.nowait else "wait"
-        ctx.storage.locks.lock_relation(ctx.txn, desc.lock_id, int(node.mode), desc.name, wait)
+        _lock_with_sources(ctx, desc, int(node.mode), "nowait" if node.nowait else "wait", set())
     return "LOCK TABLE"
+
+
+def _lock_with_sources(ctx: DdlContext, desc: RelationDesc, mode: int, wait: str, seen: set[int]) -> None:
+    """A relation, and if it is a view what it reads."""
+    seen.add(desc.oid)
+    ctx.storage.locks.lock_relation(ctx.txn, desc.lock_id, mode, desc.name, wait)
+    if desc.kind != "v":
+        return
+    for rule in ctx.rows.find("pg_rewrite", ev_class=desc.oid):
+        for record in ctx.rows.find("pg_depend", classid=CLASS_REWRITE, objid=rule.oid):
+            source = ctx.view.relation(record.refobjid) if record.refclassid == CLASS_RELATION else None
+            if source is not None and source.kind in "rv" and source.oid not in seen:
+                _lock_with_sources(ctx, source, mode, wait, seen)

@@ -30,6 +30,7 @@ from compute_node.catalog.rows import CatalogReader, Record
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import INITIAL, SystemCatalogs
 from compute_node.sql.analyze.typenames import resolve_type_name
+from compute_node.txn.locks import ROW_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, WeakLocks
 from compute_node.types import oids
 
 SERIAL_TYPES = {
@@ -193,8 +194,10 @@ def alter_sequence(ctx: DdlContext, node: ast.AlterSeqStmt) -> str:
     if desc.kind != "S":
         raise WrongObjectType(f'"{desc.name}" is not a sequence')
     ctx.check_owner(desc)
+    ctx.lock(desc, SHARE_ROW_EXCLUSIVE)
     record = ctx.rows.one("pg_sequence", seqrelid=desc.oid)
-    assert record is not None
+    if record is None:
+        raise UndefinedTable(f'relation "{desc.name}" does not exist')
     wanted = parameters(ctx, node.options, None, from_record(record))
     ctx.rows.update(
         "pg_sequence",
@@ -208,10 +211,10 @@ def alter_sequence(ctx: DdlContext, node: ast.AlterSeqStmt) -> str:
         seqcycle=wanted.cycle,
     )
     given = {option.defname: option for option in node.options or ()}
+    value = None
     if "restart" in given:
         value = wanted.start if given["restart"].arg is None else _number(given["restart"])
-        ctx.engine.sequences.set(desc, value, False)
-    ctx.engine.sequences.forget(desc.oid)
+    ctx.engine.sequences.alter(desc, ctx.txn, wanted, value)
     _owner(ctx, desc, given.get("owned_by"))
     ctx.changes.touch(desc.oid)
     return "ALTER SEQUENCE"
@@ -237,6 +240,8 @@ class _Running:
     called: bool
     written: int
     """values that may still be handed out before the row must be written again"""
+    changed_by: Any = None
+    """the transaction that has altered it and has not ended: nobody else uses it meanwhile"""
 
 
 class Sequences:
@@ -246,6 +251,32 @@ class Sequences:
         self._storage = storage
         self._catalogs = catalogs
         self._running: dict[int, _Running] = {}
+        self._locks: dict[int, WeakLocks] = {}
+
+    def _lock(self, desc: RelationDesc, txn: Any) -> None:
+        """Who takes a value keeps ALTER and DROP SEQUENCE out until its transaction ends."""
+        locks = self._locks.get(desc.oid)
+        if locks is None:
+            locks = self._locks[desc.oid] = WeakLocks(((desc.oid, ROW_EXCLUSIVE),))
+        if locks not in txn.weak_locks:
+            self._storage.locks.take_weak(txn, locks)
+
+    def alter(self, desc: RelationDesc, txn: Any, wanted: Parameters | None = None, restart: int | None = None) -> None:
+        """ALTER SEQUENCE and TRUNCATE … RESTART IDENTITY, as part of ``txn``, which has the sequence for itself."""
+        before = self._load(desc, txn)
+        last, called = (before.last, before.called) if restart is None else (restart, False)
+        after = _Running(wanted or before.parameters, last, called, 0, txn)
+
+        def undone() -> None:
+            self._running[desc.oid] = before
+
+        def committed(_lsn: int) -> None:
+            after.changed_by = None
+
+        self._write_in(desc, last, called, txn)
+        self._running[desc.oid] = after
+        txn.on_undo(undone)
+        txn.on_commit(committed)
 
     def forget(self, oid: int) -> None:
         """Read the sequence anew at its next use: it was altered, or a rollback undid its making."""
@@ -266,12 +297,14 @@ class Sequences:
     def _read(self, desc: RelationDesc, snapshot: Any) -> _Running:
         record = CatalogReader(self._storage, snapshot, self._catalogs).one("pg_sequence", seqrelid=desc.oid)
         if record is None:
-            raise WrongObjectType(f'"{desc.name}" is not a sequence')
+            raise UndefinedTable(f'relation "{desc.name}" does not exist')
         row = next(row for batch in self._storage.table(desc).scan(snapshot, _ATTNOS, False) for row in batch)
         return _Running(from_record(record), row[0], row[2], 0)
 
     def next(self, desc: RelationDesc, txn: Any = None) -> int:
         """nextval: 2200H when the end is reached and it does not cycle."""
+        if txn is not None:
+            self._lock(desc, txn)
         state = self._load(desc, txn)
         wanted = state.parameters
         value = state.last
@@ -296,13 +329,16 @@ class Sequences:
 
     def set(self, desc: RelationDesc, value: int, called: bool, txn: Any = None) -> None:
         """setval: 22003 out of the sequence's bounds."""
+        if txn is not None:
+            self._lock(desc, txn)
         wanted = self._load(desc, txn).parameters
         if not wanted.least <= value <= wanted.greatest:
             raise NumericValueOutOfRange(
                 f'setval: value {value} is out of bounds for sequence "{desc.name}" ({wanted.least}..{wanted.greatest})'
             )
         self._write(desc, value, called, txn)
-        self._running[desc.oid] = _Running(wanted, value, called, 0)
+        state = self._running[desc.oid]
+        state.last, state.called, state.written = value, called, 0
 
     def row(self, desc: RelationDesc, txn: Any) -> tuple[int, int, bool]:
         """What ``SELECT * FROM sequence`` shows: last_value, log_cnt, is_called."""
@@ -314,19 +350,27 @@ class Sequences:
         state = self._load(desc, None)
         return state.last if state.called else None
 
+    def _write_in(self, desc: RelationDesc, value: int, called: bool, txn: Any) -> None:
+        """Replace the row as part of ``txn``."""
+        table = self._storage.table(desc)
+        snapshot = self._storage.txns.latest_snapshot(txn)
+        found = [row for batch in table.scan(snapshot, _ATTNOS, True) for row in batch]
+        table.update(txn, snapshot, found[0][-1], (value, 0, called), _ATTNOS, lambda _: None)
+        txn.cid += 1
+
     def _write(self, desc: RelationDesc, value: int, called: bool, txn: Any) -> None:
         """Replace the row, in a transaction of its own when the sequence is committed, else in the one that made it."""
         txns = self._storage.txns
         table = self._storage.table(desc)
+        if txn is not None and self._load(desc, txn).changed_by is txn:
+            self._write_in(desc, value, called, txn)
+            return
         own = txns.begin()
         snapshot = txns.latest_snapshot(own)
         found = [row for batch in table.scan(snapshot, _ATTNOS, True) for row in batch]
         if not found and txn is not None:
             txns.abort(own)
-            snapshot = txns.latest_snapshot(txn)
-            found = [row for batch in table.scan(snapshot, _ATTNOS, True) for row in batch]
-            table.update(txn, snapshot, found[0][-1], (value, 0, called), _ATTNOS, lambda _: None)
-            txn.cid += 1
+            self._write_in(desc, value, called, txn)
             return
         if not found:
             txns.abort(own)

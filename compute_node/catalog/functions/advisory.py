@@ -66,7 +66,7 @@ def _lock(call: Call, key: int, mode: int, wait: str) -> bool:
         # The transaction waits, for it is what deadlock detection and timeouts know; then the session takes over.
         if not locks.lock_relation(txn, key, mode, "advisory lock", wait):
             return False
-        locks.lock_relation(mine.owner, key, mode, "advisory lock")
+        locks.hand_over(txn, mine.owner, key, mode)
         if not had:
             locks.release_mode(txn, key, mode)
     mine.counts[key, mode] = mine.counts.get((key, mode), 0) + 1

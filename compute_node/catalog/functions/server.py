@@ -231,35 +231,43 @@ def stat_get_activity(call: Call, pid: int | None) -> Iterator[tuple[Any, ...]]:
 
 
 def lock_status(call: Call) -> Iterator[tuple[Any, ...]]:
-    """pg_lock_status: table-level and advisory locks that transactions hold, in all databases."""
-    for txn in list(call.engine.storage.txns.active):
+    """pg_lock_status: relation and advisory locks that transactions hold or wait for."""
+    storage = call.engine.storage
+    for txn in list(storage.txns.active):
         masks = dict(txn.table_locks)
         for locks in txn.weak_locks:
-            for lock, mode in locks.modes:
-                masks[lock] = masks.get(lock, 0) | 1 << mode
-        for lock, mask in masks.items():
-            advisory = lock >= FIRST_ADVISORY
-            database, high, low = (lock >> 64) & 0xFFFFFFFF, (lock >> 32) & 0xFFFFFFFF, lock & 0xFFFFFFFF
-            for mode, name in enumerate(MODE_NAMES):
-                if mode and mask >> mode & 1:
-                    yield (
-                        "advisory" if advisory else "relation",
-                        database if advisory else high,
-                        None if advisory else low,
-                        None,
-                        None,
-                        None,
-                        None,
-                        high if advisory else None,
-                        low if advisory else None,
-                        (2 if lock & TWO_NUMBERS else 1) if advisory else None,
-                        f"{txn.pid}/{txn.xid or 0}",
-                        txn.pid,
-                        name,
-                        True,
-                        False,
-                        None,
-                    )
+            for key, mode in locks.modes:
+                masks[key] = masks.get(key, 0) | 1 << mode
+        for key, mask in masks.items():
+            for mode in range(1, len(MODE_NAMES)):
+                if mask >> mode & 1:
+                    yield _lock_row(txn, key, mode, granted=True)
+    for lock in list(storage.locks.relations.values()):
+        for txn, mode, _ in lock.queue:
+            yield _lock_row(txn, lock.oid, mode, granted=False)
+
+
+def _lock_row(txn: Any, key: int, mode: int, granted: bool) -> tuple[Any, ...]:
+    advisory = key >= FIRST_ADVISORY
+    high, low = (key >> 32) & 0xFFFFFFFF, key & 0xFFFFFFFF
+    return (
+        "advisory" if advisory else "relation",
+        (key >> 64) & 0xFFFFFFFF if advisory else high,
+        None if advisory else low,
+        None,
+        None,
+        None,
+        None,
+        high if advisory else None,
+        low if advisory else None,
+        (2 if key & TWO_NUMBERS else 1) if advisory else None,
+        f"{txn.pid}/{txn.xid or 0}",
+        txn.pid,
+        MODE_NAMES[mode],
+        granted,
+        False,
+        None,
+    )
 
 
 def prepared_statements(call: Call) -> Iterator[tuple[Any, ...]]:

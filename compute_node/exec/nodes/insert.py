@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from aurora.errors import CardinalityViolation
+from aurora.errors import CardinalityViolation, SerializationFailure
 from compute_node.exec.assignments import RowChange
 from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.constraints import row_verifier
@@ -129,6 +129,7 @@ class InsertNode(Node):
                 touched.add(tid)
                 return self._returning(ctx, [row])[0] if self._returning is not None else ()
             if self._on_conflict is None:
+                self._check_seen(ctx, table, found)
                 return None
             if found in touched:
                 raise CardinalityViolation(
@@ -136,6 +137,7 @@ class InsertNode(Node):
                     hint="Ensure that no rows proposed for insertion within the same command have "
                     "duplicate constrained values.",
                 )
+            self._check_seen(ctx, table, found)
             outcome = self._on_conflict.apply_latest(ctx, table, found, row)
             if outcome.gone:
                 # Deleted between the probe and the lock: the insertion may succeed now.
@@ -144,3 +146,12 @@ class InsertNode(Node):
                 return None
             touched.add(outcome.tid)
             return outcome.returned if outcome.returned is not None else ()
+
+    @staticmethod
+    def _check_seen(ctx: ExecContext, table: Any, found: int) -> None:
+        """40001 in REPEATABLE READ for a conflict with a row that the snapshot does not see."""
+        if ctx.txn.follow:
+            return
+        seen = ctx.storage.txns.own_snapshot(ctx.txn, ctx.snapshot)
+        if table.fetch(seen, found, ()) is None:
+            raise SerializationFailure("could not serialize access due to concurrent update")

@@ -1,0 +1,153 @@
+"""REINDEX: an index gets new storage, filled anew from its table.
+
+CONCURRENTLY does the same, and locks the table's writers out meanwhile. System catalogs are left out: their storage has
+a fixed place. Source: PostgreSQL manual, REINDEX.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pglast import ast, enums
+
+from aurora.errors import NotSupported, SqlSyntaxError, UndefinedObject, UndefinedTable, WrongObjectType
+from compute_node.catalog.ddl.context import DdlContext
+from compute_node.catalog.ddl.indexes import option_text
+from compute_node.catalog.ddl.relation import class_record, relation
+from compute_node.relations.descriptors import IndexDesc, RelationDesc
+from compute_node.relations.schema import CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_CATALOG
+from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE
+
+_T = enums.ReindexObjectType
+_BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+
+
+def reindex_statement(ctx: DdlContext, node: ast.ReindexStmt) -> str:
+    """REINDEX [(options)] INDEX | TABLE | SCHEMA | DATABASE | SYSTEM [CONCURRENTLY] name."""
+    options = _options(ctx, node)
+    concurrently, verbose = options.get("concurrently", False), options.get("verbose", False)
+    if node.kind == _T.REINDEX_OBJECT_INDEX:
+        table, index = _find_index(ctx, node, concurrently)
+        _rebuild(ctx, table, [index], verbose)
+    elif node.kind == _T.REINDEX_OBJECT_TABLE:
+        _reindex_table(ctx, _find_table(ctx, node, concurrently), concurrently, verbose)
+    else:
+        for desc in _tables(ctx, node, concurrently):
+            ctx.lock(desc, SHARE)
+            now = ctx.view.relation(desc.oid)
+            if now is not None and (now.indexes or now.toast is not None):
+                _rebuild(ctx, now, list(now.indexes), verbose)
+                if now.toast is not None:
+                    _rebuild(ctx, now.toast, list(now.toast.indexes), verbose)
+                    ctx.changes.touch(now.oid)
+    return "REINDEX"
+
+
+def _options(ctx: DdlContext, node: ast.ReindexStmt) -> dict[str, bool]:
+    found: dict[str, bool] = {}
+    for option in node.params or ():
+        name = option.defname
+        if name == "tablespace":
+            wanted = option_text(option)
+            if ctx.rows.one("pg_tablespace", spcname=wanted) is None:
+                raise UndefinedObject(f'tablespace "{wanted}" does not exist')
+            if wanted != "pg_default":
+                raise NotSupported("moving an index to another tablespace is not supported")
+        elif name in ("verbose", "concurrently"):
+            found[name] = _is_on(option)
+        else:
+            position = option.location + 1 if option.location is not None and option.location >= 0 else None
+            raise SqlSyntaxError(f'unrecognized REINDEX option "{name}"', position=position)
+    return found
+
+
+def _is_on(option: Any) -> bool:
+    text = option_text(option).lower()
+    if text not in _BOOLEANS:
+        raise SqlSyntaxError(f"{option.defname} requires a Boolean value")
+    return _BOOLEANS[text]
+
+
+def _refuse_catalogs(desc: RelationDesc, concurrently: bool) -> None:
+    if desc.oid < FIRST_NORMAL_OID or desc.oid in CATALOGS_BY_OID:
+        if concurrently:
+            raise NotSupported("cannot reindex system catalogs concurrently")
+        raise NotSupported("reindexing system catalogs is not supported")
+
+
+def _find_index(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> tuple[RelationDesc, IndexDesc]:
+    """The index and its table, the table locked against writers, the index against readers."""
+    desc = ctx.find(node.relation)
+    assert desc is not None
+    if desc.kind != "i":
+        raise WrongObjectType(f'"{desc.name}" is not an index')
+    _refuse_catalogs(desc, concurrently)
+    ctx.check_owner(desc)
+    record = ctx.rows.one("pg_index", indexrelid=desc.oid)
+    table = None if record is None else ctx.view.relation(record.indrelid)
+    if table is None:
+        raise UndefinedTable(f'relation "{node.relation.relname}" does not exist')
+    ctx.lock(table, SHARE)
+    ctx.lock(desc, ACCESS_EXCLUSIVE)
+    table = ctx.view.relation(table.oid)
+    for index in table.indexes if table is not None else ():
+        if index.oid == desc.oid and table is not None:
+            return table, index
+    raise UndefinedTable(f'relation "{node.relation.relname}" does not exist')
+
+
+def _find_table(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> RelationDesc:
+    desc = ctx.find(node.relation)
+    assert desc is not None
+    if desc.kind != "r":
+        raise WrongObjectType(f'"{desc.name}" is not a table or materialized view')
+    _refuse_catalogs(desc, concurrently)
+    return ctx.table(node.relation, SHARE)
+
+
+def _reindex_table(ctx: DdlContext, desc: RelationDesc, concurrently: bool, verbose: bool) -> None:
+    if not desc.indexes:
+        how = "that can be reindexed concurrently" if concurrently else "to reindex"
+        ctx.notice(f'table "{desc.name}" has no indexes {how}')
+    _rebuild(ctx, desc, list(desc.indexes), verbose)
+    if desc.toast is not None:
+        _rebuild(ctx, desc.toast, list(desc.toast.indexes), verbose)
+        ctx.changes.touch(desc.oid)
+
+
+def _tables(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> list[RelationDesc]:
+    """The user's tables of a schema or of the database."""
+    namespace = None
+    if node.kind == _T.REINDEX_OBJECT_SCHEMA:
+        namespace = ctx.view.namespace(node.name)
+        if namespace == NAMESPACE_CATALOG:
+            raise NotSupported("reindexing system catalogs is not supported")
+    elif node.name is not None and node.name != ctx.session.database:
+        raise NotSupported("can only reindex the currently open database")
+    elif node.kind == _T.REINDEX_OBJECT_SYSTEM:
+        raise NotSupported("reindexing system catalogs is not supported")
+    found = []
+    for record in ctx.rows.find("pg_class"):
+        if record.relkind != "r" or record.oid < FIRST_NORMAL_OID:
+            continue
+        if namespace is None or record.relnamespace == namespace:
+            desc = ctx.view.relation(record.oid)
+            if desc is not None and ctx.owns(desc.owner):
+                found.append(desc)
+    return found
+
+
+def _rebuild(ctx: DdlContext, table: RelationDesc, indexes: list[IndexDesc], verbose: bool) -> None:
+    for index in indexes:
+        record = class_record(ctx, index.oid)
+        relfile = ctx.new_storage()
+        ctx.drop_storage(record.relfilenode)
+        ctx.rows.update("pg_class", record, relfilenode=relfile)
+        ctx.changes.touch(index.oid, table.oid)
+    fresh = relation(ctx, table.oid)
+    wanted = {index.oid for index in indexes}
+    for index in fresh.indexes:
+        if index.oid in wanted:
+            ctx.build_index(fresh, index)
+            if verbose:
+                ctx.notice(f'index "{index.name}" was reindexed', severity="INFO")
