@@ -43,3 +43,4 @@ class PageKind(IntEnum):
     BTREE = 4
     CLOG = 5
     HASH = 6
+    SPACE_MAP = 7

@@ -48,6 +48,7 @@ SUPERUSER = "postgres"
 DEFAULT_PORT = 5432
 RESERVED_CONNECTIONS = 3
 """Of ``max_connections``, for superusers alone."""
+KEEP_PATIENCE_S = 1.0
 VACUUM_NAP_S = 5.0
 """Between two looks for tables that need vacuuming."""
 
@@ -102,7 +103,7 @@ class ComputeServer:
         engine.databases.sessions = lambda: list(self._wire.sessions.values()) if self._wire is not None else []
         await self._wire.start()
         self._measure(volume, engine, self._wire)
-        self._tasks.append(asyncio.ensure_future(self._autovacuum(engine.storage)))
+        self._tasks.append(asyncio.ensure_future(self._autovacuum(engine)))
         host, port = self._wire.addresses[0]
         self.address = f"{host}:{port}"
         return self.address
@@ -190,8 +191,13 @@ class ComputeServer:
             away_after_s=config.zone_away_after_s,
         )
 
-    async def _autovacuum(self, storage: Storage) -> None:
-        vacuum = AutoVacuum(storage)
+    async def _autovacuum(self, engine: Engine) -> None:
+        storage, databases = engine.storage, engine.databases
+        vacuum = AutoVacuum(
+            storage,
+            find=databases.table_of,
+            vacuumed=lambda table, stats: databases.vacuumed(table.desc, stats),
+        )
         while True:
             await asyncio.sleep(VACUUM_NAP_S)
             try:
@@ -261,8 +267,24 @@ class ComputeServer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._wire is not None:
             await self._wire.shutdown()
+        await self._keep_counters()
         if self._volume is not None:
             await self._volume.close()
+
+    async def _keep_counters(self) -> None:
+        """At a clean stop: what autovacuum and free-space maps know is logged, if that takes no time."""
+        engine, volume = self.engine, self._volume
+        if engine is None or volume is None or volume.over or volume.read_only:
+            return
+
+        def keep() -> None:
+            AutoVacuum(engine.storage).keep(True)
+            volume.wait_durable(engine.storage.log.last_cpl)
+
+        done, _ = await asyncio.wait({asyncio.ensure_future(HUB.call(keep))}, timeout=KEEP_PATIENCE_S)
+        for task in done:
+            if task.exception() is not None:
+                LOGGER.warning("counters were not kept: %s", task.exception())
 
 
 class _Authenticator:

@@ -13,9 +13,10 @@ Directory pages are linked; page 1 is the first. They are few and stay pinned.
                          its pages may hold content, 0 all
 24  28  flags       u32  bit 0: its pages may hold old content, an earlier owner's or from before the relation was cut
                          bit 1: free, and none of its pages holds anything: given back to storage, or never used
-28  32  zero
+28  32  fork        u32  0 the relation's blocks, 1 its space map (``free_space.py``)
 32  40  creator     u64  xid that created the relation; 0 once it committed or when the relation is older
-40  48  freed       u64  LSN at which it became free
+40  48  freed       u64  LSN at which it became free; of a relation's first extent, as last noted: u32 rows, u32 dead
+                         rows
 ```
 A free extent is taken again once its ``freed`` LSN is at or below the row horizon; that is also when its pages are
 given back to storage (``compute_node/access/give_back.py``), which makes ``freed`` the LSN of that.
@@ -32,8 +33,9 @@ from typing import Any
 
 from aurora.errors import DataCorrupted, InvariantViolation
 from aurora.kernels import clog as clog_kernel
-from aurora.kernels.python.clog import extent_first, extent_pages
-from aurora.page import HEADER_BYTES, OFF_KIND, OFF_LOWER, PAGE_BYTES, PageKind
+from aurora.kernels.python.clog import extent_first, extent_of, extent_pages
+from aurora.page import HEADER_BYTES, OFF_KIND, OFF_LOWER, OFF_RELFILE, PAGE_BYTES, PageKind
+from compute_node.access.free_space import FreeSpace
 
 ENTRY = struct.Struct("<QIIIIIIQQ")
 ENTRY_BYTES = ENTRY.size
@@ -42,19 +44,40 @@ ENTRIES_PER_PAGE = (PAGE_BYTES - FIRST_ENTRY) // ENTRY_BYTES
 FIRST_DIRECTORY_PAGE = 1
 RECYCLED, CLEAN = 1, 2
 GROW_BLOCKS_MAX = 64
+MAIN_FORK, SPACE_MAP_FORK = 0, 1
+COUNTERS = struct.Struct("<II")
+COUNTERS_APART_MIN = 50
+"""Rows by which kept counters may be off: what autovacuum's thresholds do not notice."""
+_RELFILE = struct.Struct("<I")
 _BLANK = bytes(OFF_LOWER) + struct.pack("<HH", HEADER_BYTES, PAGE_BYTES) + bytes(PAGE_BYTES - OFF_LOWER - 4)
 """A free page whose bounds let its image be logged without the empty middle."""
+
+
+def _u32(value: float) -> int:
+    return min(max(0, int(value)), 0xFFFFFFFF)
 
 
 class Entry:
     """One directory entry and where it is."""
 
-    __slots__ = ("creator", "first_block", "flags", "frame", "freed", "offset", "pages", "relfile", "start", "used")
+    __slots__ = (
+        "creator",
+        "first_block",
+        "flags",
+        "fork",
+        "frame",
+        "freed",
+        "offset",
+        "pages",
+        "relfile",
+        "start",
+        "used",
+    )
 
     def __init__(self, frame: int, offset: int, values: tuple[int, ...]) -> None:
         self.frame = frame
         self.offset = offset
-        self.start, self.pages, self.relfile, self.first_block, self.used, self.flags = values[:6]
+        self.start, self.pages, self.relfile, self.first_block, self.used, self.flags, self.fork = values[:7]
         self.creator, self.freed = values[7:]
 
     def pack(self) -> bytes:
@@ -66,7 +89,7 @@ class Entry:
             self.first_block,
             self.used,
             self.flags,
-            0,
+            self.fork,
             self.creator,
             self.freed,
         )
@@ -75,25 +98,34 @@ class Entry:
 class RelationFile:
     """One relation's storage: its extents, and how far it is used and known to be initialised."""
 
-    def __init__(self, relfile: int) -> None:
+    def __init__(self, relfile: int, fork: int = 0) -> None:
         self.relfile = relfile
+        self.fork = fork
         self.map: Any = clog_kernel.BlockMap()
         self.entries: list[Entry] = []
         self.fresh = 0
-        """blocks from here to ``map.blocks`` were reserved by this process and never handed out"""
+        """blocks from here to ``map.blocks`` were reserved and never handed out"""
+        self.end_known = False
+        """``fresh`` is right: made in this process, or looked at since the restart"""
         self.target = -1
         """block that inserts go to, -1 none yet"""
         self.dead_rows = 0
-        """row versions superseded since the last vacuum, by this process's reckoning"""
+        """row versions superseded since the last vacuum, about"""
         self.rows = 0
-        """rows inserted by this process or counted by the last vacuum"""
+        """rows counted by the last vacuum, and inserted in bulk since"""
         self.spare: list[int] = []
         """blocks handed out and not used after all"""
-        self.free: dict[int, int] = {}
-        """blocks with room → bytes, as found by vacuum; a hint"""
+        self.free = FreeSpace()
+        """blocks with room"""
+        self.space_map: RelationFile | None = None
+        """the fork that keeps ``free`` over a restart"""
         self.next_value_id = 0
         """of a TOAST table: the id of its next value, 0 not known yet"""
         self.value_ids_wrapped = False
+
+    def every_entry(self) -> list[Entry]:
+        """Its extents and those of its space map."""
+        return [*self.entries, *(self.space_map.entries if self.space_map is not None else ())]
 
     @property
     def creator(self) -> int:
@@ -121,7 +153,7 @@ class Extents:
 
     def _read(self) -> None:
         page_no = FIRST_DIRECTORY_PAGE
-        owned: dict[int, list[Entry]] = {}
+        owned: dict[tuple[int, int], list[Entry]] = {}
         while page_no:
             frame = self._cache.get(page_no)
             self._cache.arena.pin(frame)
@@ -140,20 +172,33 @@ class Extents:
                     self._unused.append((frame, offset))
                 elif entry.relfile:
                     self.used_pages += entry.pages
-                    owned.setdefault(entry.relfile, []).append(entry)
+                    owned.setdefault((entry.fork, entry.relfile), []).append(entry)
                 else:
                     self._free.append(entry)
             page_no = struct.unpack_from("<Q", page, 24)[0]
         self._unused.reverse()
-        for relfile, entries in owned.items():
-            entries.sort(key=lambda entry: entry.first_block)
-            file = self.files[relfile] = RelationFile(relfile)
-            for entry in entries:
-                if entry.first_block != file.map.capacity():
-                    raise DataCorrupted(f"extents of relation file {relfile} have a gap at block {file.map.capacity()}")
-                file.map.add_extent(entry.start)
-                file.entries.append(entry)
-            file.map.blocks = file.fresh = max(entry.used for entry in entries)
+        for (fork, relfile), entries in sorted(owned.items()):
+            file = self._file(RelationFile(relfile, fork), entries)
+            if fork == MAIN_FORK:
+                self.files[relfile] = file
+                file.rows, file.dead_rows = COUNTERS.unpack(entries[0].freed.to_bytes(8, "little"))
+            elif relfile in self.files:
+                self.files[relfile].space_map = file
+            else:
+                raise DataCorrupted(f"fork {fork} of relation file {relfile} is there without the file")
+
+    @staticmethod
+    def _file(file: RelationFile, entries: list[Entry]) -> RelationFile:
+        entries.sort(key=lambda entry: entry.first_block)
+        for entry in entries:
+            if entry.first_block != file.map.capacity():
+                raise DataCorrupted(
+                    f"extents of relation file {file.relfile} have a gap at block {file.map.capacity()}"
+                )
+            file.map.add_extent(entry.start)
+            file.entries.append(entry)
+        file.map.blocks = file.fresh = max(entry.used for entry in entries)
+        return file
 
     def create(self, relfile: int, creator: int) -> RelationFile:
         """A new relation file without blocks, in the name of xid ``creator`` (0: for good)."""
@@ -164,7 +209,59 @@ class Extents:
         with self._mtr:
             self._add_extent(file, creator)
         self.files[relfile] = file
+        file.end_known = file.free.loaded = True
         return file
+
+    def create_map(self, file: RelationFile) -> RelationFile:
+        """An empty space map for the relation."""
+        fork = RelationFile(file.relfile, SPACE_MAP_FORK)
+        self._gather(fork, 1)
+        if file.space_map is None and self.files.get(file.relfile) is file:
+            with self._mtr:
+                self._add_extent(fork, file.creator)
+            fork.end_known = True
+            file.space_map = fork
+        return file.space_map or fork
+
+    def note_counters(self, file: RelationFile) -> None:
+        """Keep the relation's rows and dead rows over a restart. An MTR; the caller has reserved log."""
+        entry = file.entries[0]
+        kept = int.from_bytes(COUNTERS.pack(_u32(file.rows), _u32(file.dead_rows)), "little")
+        if entry.freed != kept:
+            entry.freed = kept
+            with self._mtr:
+                self._mtr.put_u64(entry.frame, entry.offset + 40, kept)
+
+    @staticmethod
+    def counters_are_old(file: RelationFile) -> bool:
+        """Whether the relation has changed so much since its counters were kept that the difference matters."""
+        rows: int
+        dead_rows: int
+        rows, dead_rows = COUNTERS.unpack(file.entries[0].freed.to_bytes(8, "little"))
+        far = max(COUNTERS_APART_MIN, dead_rows // 10, rows // 10)
+        return abs(_u32(file.dead_rows) - dead_rows) > far or abs(_u32(file.rows) - rows) > far
+
+    def find_end(self, file: RelationFile) -> None:
+        """After a restart: blocks at the end that were reserved and never written are handed out once more. May
+        wait."""
+        if file.end_known:
+            return
+        block = end = file.fresh
+        while block and end - block < GROW_BLOCKS_MAX and self._is_unused(file, block - 1):
+            block -= 1
+        if not file.end_known:
+            file.fresh, file.end_known = block, True
+
+    def _is_unused(self, file: RelationFile, block: int) -> bool:
+        frame = self._cache.get(file.map.page_no(block))
+        page = self._cache.arena.page(frame)
+        if self._entry_of(file, block).flags & RECYCLED:
+            return bool(page[OFF_KIND] == PageKind.FREE or _RELFILE.unpack_from(page, OFF_RELFILE)[0] != file.relfile)
+        return not int(self._cache.arena.page_lsn(frame))
+
+    @staticmethod
+    def _entry_of(file: RelationFile, block: int) -> Entry:
+        return file.entries[extent_of(block)]
 
     def _write(self, entry: Entry) -> None:
         self._mtr.put(entry.frame, entry.offset, entry.pack())
@@ -207,7 +304,7 @@ class Extents:
         else:
             entry.flags = 0 if entry.flags & CLEAN else RECYCLED
             self.used_pages += pages
-        entry.relfile, entry.first_block, entry.used = file.relfile, first_block, file.map.blocks
+        entry.relfile, entry.fork, entry.first_block, entry.used = file.relfile, file.fork, first_block, file.map.blocks
         entry.creator, entry.freed = creator, 0
         self._write(entry)
         file.map.add_extent(entry.start)
@@ -260,12 +357,15 @@ class Extents:
 
     def new_block(self, file: RelationFile) -> int:
         """The next block that nobody was given yet; its page is resident and, unless it had an earlier owner, zero."""
-        while file.fresh >= file.map.blocks:
-            self.reserve_blocks(file)
+        while not file.end_known or file.fresh >= file.map.blocks:
+            if file.end_known:
+                self.reserve_blocks(file)
+            else:
+                self.find_end(file)
         block = file.fresh
         file.fresh += 1
         page_no = file.map.page_no(block)
-        entry = file.entries[(block.bit_length() if block < 1024 else 10 + block // 1024)]
+        entry = self._entry_of(file, block)
         if entry.flags & RECYCLED:
             frame = self._cache.get(page_no)
             if self._cache.arena.page(frame)[OFF_KIND] != PageKind.FREE:
@@ -283,7 +383,7 @@ class Extents:
         """The creator of ``relfile`` commits: its extents belong to the relation for good. Part of the current MTR."""
         file = self.files.get(relfile)
         if file is not None:
-            for entry in file.entries:
+            for entry in file.every_entry():
                 entry.creator = 0
                 self._mtr.put_u64(entry.frame, entry.offset + 32, 0)
 
@@ -292,13 +392,15 @@ class Extents:
         file = self.files.pop(relfile, None)
         if file is None:
             return
-        for entry in file.entries:
-            self._release(entry, file.map.blocks, lsn)
+        for each in (file, file.space_map):
+            if each is not None:
+                for entry in each.entries:
+                    self._release(entry, each.map.blocks, lsn)
 
     def _release(self, entry: Entry, blocks: int, lsn: int) -> None:
         """Free an extent of a relation of ``blocks`` blocks as of ``lsn``. Part of the current MTR."""
         used = entry.pages if entry.flags & RECYCLED else max(0, min(entry.pages, blocks - entry.first_block))
-        entry.relfile = entry.first_block = entry.creator = 0
+        entry.relfile = entry.fork = entry.first_block = entry.creator = 0
         entry.used, entry.flags, entry.freed = used, 0 if used else CLEAN, lsn
         self._write(entry)
         self._free.append(entry)
@@ -319,7 +421,7 @@ class Extents:
         last.used = blocks
         last.flags |= RECYCLED
         self._write(last)
-        file.free = {block: room for block, room in file.free.items() if block < blocks}
+        file.free.cut(blocks)
         if file.target >= blocks:
             file.target = -1
 

@@ -54,6 +54,7 @@ class Storage:
         self.is_new = self.superblock.is_new
         self.extents = Extents(self.cache, self.mtr, self.superblock, self.row_horizon)
         self.clog_file = self.extents.files.get(CLOG_RELFILE) or self.extents.create(CLOG_RELFILE, 0)
+        self.clog_file.end_known = True  # TransactionManager knows it
         self.clog: Any = clog_kernel.Clog(arena, self.mtr, self.clog_file.map)
         self.txns = TransactionManager(self)
         self.locks = self.txns.locks

@@ -16,6 +16,7 @@ from aurora.kernels import heap as heap_kernel
 from aurora.kernels import tuples as tuples_kernel
 from aurora.kernels.python.heap import BUSY, GONE, NEEDS_TOAST, OK, RETRY, SELF
 from aurora.page import PAGE_BYTES
+from compute_node.access import free_space
 from compute_node.access.index_access import IndexAccess
 from compute_node.access.keys import row_codec
 from compute_node.access.methods import open_index
@@ -189,13 +190,27 @@ class Table:
         return self.toast.image(txn, values)
 
     def _next_block(self, need: int) -> int:
-        """A block with at least ``need`` free bytes as far as is known, else a new one."""
-        free: dict[int, int] = self.file.free
-        while free:
-            block, room = free.popitem()
-            if room >= need:
-                return block
-        return int(self.storage.extents.new_block(self.file))
+        """A block with at least ``need`` free bytes as far as is known, else a new one. May wait."""
+        file = self.file
+        if not file.free.loaded:
+            self._find_room()
+        elif file.target >= 0:
+            # What is left there is too little for this row, and may do for others.
+            room = self.heap.free_space(file.target)
+            if 0 <= room < need:
+                file.free.note(file.target, room)
+        block = file.free.take(need, file.fresh)
+        return block if block >= 0 else int(self.storage.extents.new_block(file))
+
+    def _find_room(self) -> None:
+        """The first insert after a restart: what the space map says, and the last block, or all blocks of a few."""
+        file = self.file
+        free_space.load(self.storage, file)
+        few = file.fresh <= free_space.BLOCKS_WITHOUT_MAP
+        for block in range(0 if few else file.fresh - 1, file.fresh):
+            while (room := self.heap.free_space(block)) < 0:
+                self._load(-room)
+            file.free.note(block, room)
 
     def insert_or_find(self, txn: Txn, values: Sequence[Any], arbiters: Sequence[IndexAccess]) -> tuple[int, int]:
         """Insert unless a live row has an equal key in one of ``arbiters``: ``(tid, 0)``, or ``(0, that row's tid)``

@@ -10,10 +10,12 @@ everything else.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from aurora.page import PAGE_BYTES
+from compute_node.access import free_space
 from compute_node.access.read_ahead import ReadAhead
 from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.hub import HUB
@@ -23,11 +25,10 @@ logger = logging.getLogger(__name__)
 
 DEAD_TIDS_MAX = 500_000
 PAGES_PER_TURN = 16
+COUNTERS_REDO_BYTES = 64
 FREEZE_AGE_XIDS = 50_000_000
 AUTOVACUUM_NAP_S = 0.004
 """As autovacuum_vacuum_cost_delay does in PostgreSQL: the background leaves room for the foreground."""
-FREE_BYTES_MIN = PAGE_BYTES // 16
-"""A page with less room is not offered to inserts."""
 
 
 @dataclass(slots=True)
@@ -64,6 +65,7 @@ class Vacuum:
         """Do all of it; in a greenlet, with a SHARE UPDATE EXCLUSIVE lock on the table held."""
         table, storage = self._table, self._storage
         file = table.file
+        free_space.load(storage, file)
         # Blocks that nobody was given yet stay out: they must not be found free here and given out there as well.
         ahead = ReadAhead(storage.cache, file.map.page_no, file.fresh)
         try:
@@ -71,6 +73,7 @@ class Vacuum:
         finally:
             ahead.close()
         self._clean()
+        free_space.write(storage, file)
         return self.stats
 
     def _pass(self, ahead: ReadAhead) -> None:
@@ -121,11 +124,8 @@ class Vacuum:
 
     def _note_room(self, block: int) -> None:
         room = self._retry(self._table.heap.free_space, block)
-        free = self._table.file.free
-        if room >= FREE_BYTES_MIN and block != self._table.file.target:
-            free[block] = room
-        else:
-            free.pop(block, None)
+        file = self._table.file
+        file.free.note(block, 0 if block == file.target else room)
 
     def _clean(self) -> None:
         """Index entries of the gathered dead line pointers, then the line pointers."""
@@ -146,36 +146,76 @@ class Vacuum:
 
 def vacuum(table: Any, freeze_all: bool = False, nap_s: float = 0.0) -> VacuumStats:
     """Vacuum a table; see ``Vacuum``."""
+    file, storage = table.file, table.storage
+    before = file.dead_rows
     stats = Vacuum(table, freeze_all, nap_s).run()
-    table.file.dead_rows = 0
+    # Those that died meanwhile are the next one's.
+    file.dead_rows = max(0, file.dead_rows - before)
+    file.rows = stats.rows
+    storage.volume.reserve(COUNTERS_REDO_BYTES)
+    if storage.extents.files.get(file.relfile) is file:
+        storage.extents.note_counters(file)
     return stats
 
 
 class AutoVacuum:
     """Vacuums tables when PostgreSQL's thresholds are passed: dead rows > 50 + 20 % of the rows.
 
-    ``step`` is called now and then in a greenlet and vacuums at most one table. Tables that some transaction holds a
-    conflicting lock on are left for later.
+    ``step`` is called now and then in a greenlet: it keeps counters and space maps, and vacuums at most one table.
+    Tables that some transaction holds a conflicting lock on are left for later. ``find`` gives the table of a relation
+    file that this process has not opened yet; ``vacuumed`` is told what each vacuum found (pg_class.reltuples).
     """
 
-    def __init__(self, storage: Any, threshold: int = 50, scale: float = 0.2) -> None:
+    def __init__(
+        self,
+        storage: Any,
+        threshold: int = 50,
+        scale: float = 0.2,
+        find: Callable[[int], Any] = lambda _: None,
+        vacuumed: Callable[[Any, VacuumStats], None] = lambda _table, _stats: None,
+    ) -> None:
         self._storage = storage
+        self._find = find
+        self._vacuumed = vacuumed
         self._threshold = threshold
         self._scale = scale
         self.runs = 0
 
     def step(self) -> VacuumStats | None:
         """Vacuum the table that needs it most; None when none does."""
-        candidates = [
-            (table.file.dead_rows, table)
-            for _, table in self._storage.open_tables()
-            if table.file.dead_rows > self._threshold + self._scale * max(table.file.rows, 0)
-        ]
-        for _, table in sorted(candidates, key=lambda entry: -entry[0]):
-            stats = self._vacuum_one(table)
+        self.keep()
+        for relfile in self._needy():
+            table = self._table(relfile)
+            stats = self._vacuum_one(table) if table is not None else None
             if stats is not None:
                 return stats
         return None
+
+    def keep(self, all_of_them: bool = False) -> None:
+        """Log what has changed in counters and space maps; at a clean stop ``all_of_them``, else what matters."""
+        storage, extents = self._storage, self._storage.extents
+        for file in list(extents.files.values()):
+            if all_of_them or extents.counters_are_old(file):
+                storage.volume.reserve(COUNTERS_REDO_BYTES)
+                if extents.files.get(file.relfile) is file:
+                    extents.note_counters(file)
+            if file.free.changed:
+                free_space.write(storage, file)
+
+    def _needy(self) -> list[int]:
+        """Relation files past their threshold, those with the most dead rows first."""
+        found = [
+            (-file.dead_rows, relfile)
+            for relfile, file in self._storage.extents.files.items()
+            if file.dead_rows > self._threshold + self._scale * max(file.rows, 0)
+        ]
+        return [relfile for _, relfile in sorted(found)]
+
+    def _table(self, relfile: int) -> Any:
+        for _, table in self._storage.open_tables():
+            if table.relfile == relfile:
+                return table
+        return self._find(relfile)
 
     def _vacuum_one(self, table: Any) -> VacuumStats | None:
         storage = self._storage
@@ -187,9 +227,9 @@ class AutoVacuum:
                 return None
             stats = vacuum(table, nap_s=AUTOVACUUM_NAP_S)
             stats.truncated = truncate_tail(txn, table)
-            table.file.rows = stats.rows
             self.runs += 1
             logger.debug("autovacuum of %s: %s", table.name, stats)
-            return stats
         finally:
             storage.txns.abort(txn)
+        self._vacuumed(table, stats)
+        return stats

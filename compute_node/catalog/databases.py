@@ -25,7 +25,8 @@ from aurora.errors import (
     TooManyConnections,
 )
 from compute_node.access.clone import pages_of, write_pages
-from compute_node.catalog import bootstrap
+from compute_node.access.vacuum import VacuumStats
+from compute_node.catalog import bootstrap, statistics
 from compute_node.catalog.cache import Catalog
 from compute_node.catalog.rows import CatalogReader, Record
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
@@ -183,6 +184,21 @@ class Databases:
             return INITIAL
         relfiles = self.relfiles(oid)
         return None if relfiles is None else SystemCatalogs(oid, relfiles)
+
+    # vacuum
+
+    def table_of(self, relfile: int) -> Any:
+        """The ``Table`` of a relation file, whatever its database; None when it is no table's. May wait."""
+        for record in CatalogReader(self._storage).all("pg_database"):
+            if record.oid == INITIAL_DATABASE or self.relfiles(record.oid) is not None:
+                found = statistics.table_of(self.engine(int(record.oid)).catalog, relfile)
+                if found is not None:
+                    return found
+        return None
+
+    def vacuumed(self, desc: RelationDesc, stats: VacuumStats) -> None:
+        """Note a table's size after a vacuum; a shared catalog's in the initial database. May wait."""
+        statistics.vacuumed(self.engine(desc.database or INITIAL_DATABASE).catalog, desc, stats)
 
     # making and dropping
 

@@ -44,6 +44,9 @@ class FakeSession:
         self.lock_timeout_ms = 0
         self.lock_waiter: Any = None
 
+    def catalog_function(self, name: str, *args: Any) -> Any:
+        """What the access layer asks of a session: it is a superuser's."""
+
 
 def make_storage(volume: Any = None, frames: int = 512, verify: bool = True) -> Storage:
     """Open (or initialise) a storage with pages verified at each MTR."""

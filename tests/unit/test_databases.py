@@ -158,3 +158,23 @@ def test_a_restart_finds_the_databases() -> None:
         assert not set(files) & set(after._storage.extents.files)
 
     in_greenlet(body)
+
+
+def test_vacuum_finds_the_tables_of_every_database() -> None:
+    def body() -> None:
+        databases = open_databases()
+        session(databases).run("create database first")
+        first = session(databases, "first")
+        first.run("create table t (a int); insert into t select generate_series(1, 100)")
+        record = databases.catalog.database("first")
+        assert record is not None
+        after = open_databases(cut_off(databases._storage.volume))
+        names = {
+            table.desc.name: table.desc.database
+            for relfile in databases.files(record.oid)
+            if (table := after.table_of(relfile)) is not None
+        }
+        assert names["t"] == names["pg_class"] == record.oid
+        assert "pg_authid" not in names
+
+    in_greenlet(body)

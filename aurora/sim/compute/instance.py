@@ -218,7 +218,7 @@ class Instance:
             yield from own(page_no, 1, "the directory")
             page_no = struct.unpack_from("<Q", arena.page(page_no), 24)[0]
         for relfile, file in extents.files.items():
-            for entry in file.entries:
+            for entry in file.every_entry():
                 used += entry.pages
                 yield from own(entry.start, entry.pages, f"relation file {relfile}")
                 if entry.pack() != bytes(arena.page(int(storage.arena.page_of[entry.frame]))[entry.offset :][:48]):

@@ -420,7 +420,8 @@ class Auto(Service):
     name = "autovacuum"
 
     def turn(self, rng: random.Random) -> None:
-        AutoVacuum(self.instance.storage, threshold=3, scale=0.05).step()
+        tables = {table.relfile: table for _, table in self.instance.tables()}
+        AutoVacuum(self.instance.storage, threshold=3, scale=0.05, find=tables.get).step()
 
 
 class GiveBack(Service):

@@ -9,6 +9,7 @@ from pglast import ast
 
 from aurora.errors import NotSupported, SqlSyntaxError, UndefinedColumn
 from compute_node.access.vacuum_truncate import truncate_tail
+from compute_node.catalog import statistics
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.relation import class_record
 from compute_node.relations.descriptors import RelationDesc
@@ -112,9 +113,10 @@ def vacuum_table(ctx: DdlContext, desc: RelationDesc, truncate: bool = True) -> 
         if each is desc.toast:
             ctx.lock(each, SHARE_UPDATE_EXCLUSIVE)
         table = ctx.storage.table(each)
-        ctx.storage.vacuum(table)
+        stats = ctx.storage.vacuum(table)
         if truncate:
             truncate_tail(ctx.txn, table)
+        statistics.vacuumed(ctx.catalog, each, stats)
 
 
 def estimate(storage: Any, desc: RelationDesc, snapshot: Any) -> tuple[int, float]:
