@@ -314,6 +314,7 @@ transform_null_equals|bool|off|user||||
     "Version and Platform Compatibility / Previous PostgreSQL Versions": """
 array_nulls|bool|on|user||||
 backslash_quote|enum|safe_encoding|user||||safe_encoding,on,off
+default_with_oids|bool|off|user||||
 escape_string_warning|bool|on|user||||
 lo_compat_privileges|bool|off|superuser||||
 quote_all_identifiers|bool|off|user||||

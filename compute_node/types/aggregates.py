@@ -14,7 +14,7 @@ from typing import Any
 
 from aurora.errors import ArraySubscriptError, NullValueNotAllowed, NumericValueOutOfRange
 from compute_node.types import numeric
-from compute_node.types.array import dimensions
+from compute_node.types.array_value import bounded, dimensions, lower_bounds
 from compute_node.types.datetime_functions import multiply as multiply_interval
 from compute_node.types.declare import agg, aggs
 from compute_node.types.floating import float_order, to_single
@@ -494,6 +494,10 @@ def _array_concat(state: list[Value], value: Value) -> list[Value]:
     return _append(state, value)
 
 
+def _array_of(state: list[Value]) -> Value:
+    return bounded([list(each) for each in state], (1, *lower_bounds(state[0]))) if state else None
+
+
 def _string_step(state: list[Value] | None, value: Value, separator: Value) -> list[Value] | None:
     """The first separator is not used; a NULL separator is empty."""
     if value is None:
@@ -520,17 +524,22 @@ def _ordered(oid: int, choose: Callable[..., Any]) -> Callable[[tuple[PgType, ..
     return specialize
 
 
-for _oid, _name, _choose in ((3526, "max", max), (3527, "min", min)):
+for _oid, _name, _type, _choose in (
+    (3526, "max", "anyenum", max),
+    (3527, "min", "anyenum", min),
+    (2050, "max", "anyarray", max),
+    (2051, "min", "anyarray", min),
+):
     agg(
         _oid,
-        f"{_name}(anyenum) anyenum",
+        f"{_name}({_type}) {_type}",
         lambda: None,
         lambda state, value: value,
         lambda state: state,
         specialize=_ordered(_oid, _choose),
     )
 agg(2335, "array_agg(anynonarray) anyarray", list, _append, lambda state: state or None, strict=False)
-agg(4053, "array_agg(anyarray) anyarray", list, _array_concat, lambda state: state or None, strict=False)
+agg(4053, "array_agg(anyarray) anyarray", list, _array_concat, _array_of, strict=False)
 agg(
     3538,
     "string_agg(text, text) text",

@@ -1,7 +1,6 @@
 """Arrays of every type, oidvector and int2vector: text and binary I/O, storage, comparison (manual, 8.15).
 
-A value is a Python list, nested lists for more dimensions; lower bounds are 1 (other bounds: 0A000). Both vectors
-are flat lists.
+A value is a list as ``array_value`` says. Both vectors are flat lists, their lower bound is 0.
 
 Binary and stored form::
 
@@ -11,11 +10,30 @@ Binary and stored form::
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-from aurora.errors import InvalidBinaryRepresentation, InvalidTextRepresentation, NotSupported, SqlError
+from aurora.errors import (
+    ArraySubscriptError,
+    InvalidBinaryRepresentation,
+    InvalidTextRepresentation,
+    ProgramLimitExceeded,
+    SqlError,
+)
+from compute_node.types.array_value import (
+    DIMENSIONS_MAX,
+    INDEX_MAX,
+    BoundedArray,
+    bounded,
+    dimensions,
+    flatten,
+    lower_bounds,
+    map_elements,
+    nest,
+    too_many_dimensions,
+)
 from compute_node.types.common import WHITESPACE
 from compute_node.types.declare import comparisons, operator_classes, operators
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
@@ -24,32 +42,6 @@ _QUOTED = frozenset('{}"\\' + WHITESPACE)
 _HEADER = struct.Struct(">iiI")
 _DIMENSION = struct.Struct(">ii")
 _LENGTH = struct.Struct(">i")
-
-
-def dimensions(value: list[Any]) -> list[int]:
-    """Lengths by dimension; [] of the empty array."""
-    lengths: list[int] = []
-    level: Any = value
-    while isinstance(level, list) and level:
-        lengths.append(len(level))
-        level = level[0]
-    return lengths
-
-
-def flatten(value: list[Any]) -> Iterator[Any]:
-    """The elements in storage order."""
-    for each in value:
-        if isinstance(each, list):
-            yield from flatten(each)
-        else:
-            yield each
-
-
-def nest(elements: list[Any], lengths: list[int]) -> list[Any]:
-    """Inverse of ``flatten``."""
-    for length in reversed(lengths[1:]):
-        elements = [elements[at : at + length] for at in range(0, len(elements), length)]
-    return elements
 
 
 def quote_element(text: str, delimiter: str) -> str:
@@ -65,16 +57,22 @@ def array_output(element: PgType) -> Callable[[list[Any], TypeEnv], str]:
     """Text output for arrays of ``element``."""
     write, delimiter = element.output, element.delimiter
 
-    def output(value: list[Any], env: TypeEnv) -> str:
+    def braces(value: list[Any], env: TypeEnv) -> str:
         parts = (
             "NULL"
             if each is None
-            else output(each, env)
+            else braces(each, env)
             if isinstance(each, list)
             else quote_element(write(each, env), delimiter)
             for each in value
         )
         return "{" + delimiter.join(parts) + "}"
+
+    def output(value: list[Any], env: TypeEnv) -> str:
+        if type(value) is not BoundedArray:
+            return braces(value, env)
+        sizes = zip(value.bounds, dimensions(value), strict=True)
+        return "".join(f"[{low}:{low + length - 1}]" for low, length in sizes) + "=" + braces(value, env)
 
     return output
 
@@ -82,6 +80,15 @@ def array_output(element: PgType) -> Callable[[list[Any], TypeEnv], str]:
 def malformed(text: str, detail: str) -> SqlError:
     """22P02 with the detail that names what is wrong."""
     return InvalidTextRepresentation(f'malformed array literal: "{text}"', detail=detail)
+
+
+_DIMENSION_ITEM = re.compile(r"\[([0-9+-]+)?(?:(:)([0-9+-]*))?(\])?")
+
+
+def _integer(text: str) -> int:
+    """As C's atoi: what does not read as a number counts as far as it does."""
+    found = re.match(r"[+-]?[0-9]+", text)
+    return int(found[0]) if found is not None else 0
 
 
 class _Reader:
@@ -105,29 +112,61 @@ class _Reader:
         return self.text[self.at]
 
     def read(self) -> list[Any]:
-        self.skip_space()
-        if self.text[self.at : self.at + 1] == "[":
-            end = self.text.find("=", self.at)
-            bounds = self.text[self.at : end] if end > 0 else ""
-            if not bounds or any(not part.startswith("1:") for part in bounds.strip("[]").split("][")):
-                raise NotSupported("array lower bounds other than 1 are not supported")
-            self.at = end + 1
+        bounds, sizes = self.dimension_items()
+        if not bounds:
+            if self.text[self.at : self.at + 1] != "{":
+                raise self.fail('Array value must start with "{" or dimension information.')
+        else:
+            if self.text[self.at : self.at + 1] != "=":
+                raise self.fail('Missing "=" after array dimensions.')
+            self.at += 1
             self.skip_space()
-        if self.text[self.at : self.at + 1] != "{":
-            raise self.fail('Array value must start with "{" or dimension information.')
+            if self.text[self.at : self.at + 1] != "{":
+                raise self.fail('Array contents must start with "{".')
         value = self.level(0)
         self.skip_space()
         if self.at < len(self.text):
             raise self.fail("Junk after closing right brace.")
-        return [] if not any(True for _ in flatten(value)) else value
+        if bounds and sizes != self.lengths:
+            raise self.fail("Specified array dimensions do not match array contents.")
+        if not any(True for _ in flatten(value)):
+            return []
+        return bounded(value, bounds) if bounds else value
+
+    def dimension_items(self) -> tuple[list[int], list[int]]:
+        """Lower bounds and lengths as ``[m:n]`` or ``[n]`` items give them."""
+        bounds: list[int] = []
+        sizes: list[int] = []
+        while True:
+            self.skip_space()
+            if self.text[self.at : self.at + 1] != "[":
+                return bounds, sizes
+            if len(bounds) == DIMENSIONS_MAX:
+                raise too_many_dimensions(len(bounds) + 1)
+            found = _DIMENSION_ITEM.match(self.text, self.at)
+            if found is None or found[1] is None:
+                raise self.fail('"[" must introduce explicitly-specified array dimensions.')
+            low, colon, high, end = found.groups()
+            if colon and not high:
+                raise self.fail("Missing array dimension value.")
+            if not end:
+                raise self.fail('Missing "]" after array dimensions.')
+            first, last = (_integer(low), _integer(high)) if colon else (1, _integer(low))
+            if last < first:
+                raise ArraySubscriptError("upper bound cannot be less than lower bound")
+            bounds.append(first)
+            sizes.append(last - first + 1)
+            self.at = found.end()
 
     def level(self, depth: int) -> list[Any]:
         self.at += 1
         if depth == len(self.lengths):
+            if depth == DIMENSIONS_MAX:
+                raise too_many_dimensions(depth + 1)
             self.lengths.append(None)
         items: list[Any] = []
         self.skip_space()
-        if self.peek() == "}" and (depth == 0 or not items):
+        if self.peek() == "}" and depth == 0:
             self.at += 1
             return self.checked(items, depth)
         while True:
@@ -224,7 +263,7 @@ def array_send(element: PgType, encode: Callable[[Any], bytes]) -> Callable[[lis
         lengths = dimensions(value)
         flat = list(flatten(value))
         parts = [_HEADER.pack(len(lengths), None in flat, element.oid)]
-        parts.extend(_DIMENSION.pack(length, 1) for length in lengths)
+        parts.extend(map(_DIMENSION.pack, lengths, lower_bounds(value)))
         for each in flat:
             if each is None:
                 parts.append(b"\xff\xff\xff\xff")
@@ -248,14 +287,15 @@ def array_receive(element: PgType, decode: Callable[[bytes, int], Any]) -> Calla
             raise InvalidBinaryRepresentation(f"invalid number of dimensions: {count}")
         if element_oid != element.oid:
             raise InvalidBinaryRepresentation("wrong element type")
-        lengths, total, at = [], 1, 12
+        lengths, bounds, total, at = [], [], 1, 12
         for _dimension in range(count):
             length, lower = _DIMENSION.unpack_from(data, at)
             if length < 0:
                 raise InvalidBinaryRepresentation("incorrect binary data format")
-            if lower != 1 and length and count:
-                raise NotSupported("array lower bounds other than 1 are not supported")
+            if lower + length > INDEX_MAX:
+                raise ProgramLimitExceeded(f"array lower bound is too large: {lower}")
             lengths.append(length)
+            bounds.append(lower)
             total *= length
             at += 8
         elements: list[Any] = []
@@ -273,33 +313,45 @@ def array_receive(element: PgType, decode: Callable[[bytes, int], Any]) -> Calla
                 at += size
         if at != len(data):
             raise InvalidBinaryRepresentation("incorrect binary data format")
-        return nest(elements, lengths) if elements else []
+        return bounded(nest(elements, lengths), bounds) if elements else []
 
     return receive
 
 
 def array_order(element: PgType) -> Callable[[list[Any]], Any]:
-    """A comparable object: elements first (NULLs last), then the dimensions."""
+    """A comparable and hashable object: elements first (NULLs last), then dimensions and lower bounds."""
     key = element.sort_value
 
     def order(value: list[Any]) -> Any:
         flat = tuple((1, 0) if each is None else (0, each if key is None else key(each)) for each in flatten(value))
-        lengths = dimensions(value)
-        return flat, len(lengths), lengths
+        lengths = tuple(dimensions(value))
+        return flat, len(lengths), lengths, lower_bounds(value)
 
     return order
 
 
 def array_key(element: PgType) -> Callable[[list[Any]], bytes] | None:
-    """memcmp key: 01 and the key of each element (02 for NULL), 00, the dimensions."""
+    """memcmp key: 01 and the key of each element (02 for NULL), 00, the dimensions, the lower bounds. An element's key
+    of variable length ends with two zero bytes, and zeros in it are followed by FF."""
     key = element.sort_key
     if key is None:
         return None
+    escaped = element.length < 0
 
     def encode(value: list[Any]) -> bytes:
         lengths = dimensions(value)
-        parts = [b"\x02" if each is None else b"\x01" + key(each) for each in flatten(value)]
-        return b"".join(parts) + bytes((0, len(lengths))) + b"".join(length.to_bytes(4, "big") for length in lengths)
+        parts = []
+        for each in flatten(value):
+            if each is None:
+                parts.append(b"\x02")
+            elif escaped:
+                parts.append(b"\x01" + key(each).replace(b"\0", b"\0\xff") + b"\0\0")
+            else:
+                parts.append(b"\x01" + key(each))
+        parts.append(bytes((0, len(lengths))))
+        parts.extend(length.to_bytes(4, "big") for length in lengths)
+        parts.extend((bound + (1 << 31)).to_bytes(4, "big") for bound in lower_bounds(value))
+        return b"".join(parts)
 
     return encode
 
@@ -310,14 +362,7 @@ def _typmod_cast(element: PgType) -> Callable[[list[Any], int, bool], list[Any]]
         return None
 
     def apply(value: list[Any], typmod: int, explicit: bool) -> list[Any]:
-        return [
-            None
-            if each is None
-            else apply(each, typmod, explicit)
-            if isinstance(each, list)
-            else cast(each, typmod, explicit)
-            for each in value
-        ]
+        return map_elements(value, lambda each: None if each is None else cast(each, typmod, explicit))
 
     return apply
 
@@ -361,6 +406,8 @@ def make_array_type(element: PgType) -> PgType:
 
 
 def _vector(oid: int, name: str, element: PgType, array: int) -> None:
+    # oidvector has an order of its own; int2vector is compared as an array.
+    is_array = name == "int2vector"
     encode, decode = element_codec(element)
     send, receive = array_send(element, encode), array_receive(element, decode)
 
@@ -399,8 +446,10 @@ def _vector(oid: int, name: str, element: PgType, array: int) -> None:
             disk="x",
             to_disk=send,
             from_disk=lambda data: receive(data, -1),
-            sort_value=lambda value: (len(value), value),
-            sort_key=lambda value: len(value).to_bytes(4, "big") + b"".join(map(element.sort_key or bytes, value)),
+            sort_value=tuple if is_array else lambda value: (len(value), tuple(value)),
+            sort_key=array_key(element)
+            if is_array
+            else lambda value: len(value).to_bytes(4, "big") + b"".join(map(element.sort_key or bytes, value)),
         )
     )
 

@@ -7,17 +7,29 @@ from typing import Any
 
 from aurora.errors import (
     ArraySubscriptError,
-    InvalidParameterValue,
+    DataException,
     NotSupported,
     NullValueNotAllowed,
     ProgramLimitExceeded,
 )
-from compute_node.types.array import array_order, dimensions, flatten, nest
+from compute_node.types.array import array_order
+from compute_node.types.array_value import (
+    DIMENSIONS_MAX,
+    ELEMENTS_MAX,
+    INDEX_MAX,
+    Array,
+    BoundedArray,
+    bounded,
+    dimensions,
+    flatten,
+    lower_bound,
+    lower_bounds,
+    map_elements,
+    nest,
+    too_many_dimensions,
+)
 from compute_node.types.declare import fn, fns, specialized
 from compute_node.types.registry import REGISTRY, FunctionContext, PgType, Specialize
-
-Array = list[Any]
-
 
 Types = tuple[PgType, ...]
 
@@ -85,45 +97,68 @@ def _length(value: Array, dimension: int) -> int | None:
     return lengths[dimension - 1] if 1 <= dimension <= len(lengths) else None
 
 
-def _lower(value: Array, dimension: int) -> int | None:
-    return None if _length(value, dimension) is None else 1
-
-
 fn(2176, "array_length(anyarray, int4) int4", _length)
 
 
+def _bound(value: Array, dimension: int, base: int) -> int | None:
+    bounds = value.bounds if type(value) is BoundedArray else (base,) * len(dimensions(value))
+    return bounds[dimension - 1] if 1 <= dimension <= len(bounds) else None
+
+
+def _base(array: PgType) -> int:
+    """The lower bound of a plain list: oidvector and int2vector start at 0, every other array at 1."""
+    return 0 if array.name in ("oidvector", "int2vector") else 1
+
+
 def _specialized_lower(types: Types, result: PgType) -> Callable[..., int | None]:
-    """oidvector and int2vector start at 0, every other array at 1."""
-    if types[0].name in ("oidvector", "int2vector"):
-        return lambda value, dimension: 0 if dimension == 1 else None
-    return _lower
+    base = _base(types[0])
+    return lambda value, dimension: _bound(value, dimension, base)
 
 
 def _specialized_upper(types: Types, result: PgType) -> Callable[..., int | None]:
-    if types[0].name in ("oidvector", "int2vector"):
-        return lambda value, dimension: len(value) - 1 if dimension == 1 else None
-    return _length
+    base = _base(types[0])
+
+    def upper(value: Array, dimension: int) -> int | None:
+        low, length = _bound(value, dimension, base), _length(value, dimension)
+        return None if low is None or length is None else low + length - 1
+
+    return upper
+
+
+def _specialized_dims(types: Types, result: PgType) -> Callable[..., str | None]:
+    base = _base(types[0])
+
+    def dims(value: Array) -> str | None:
+        lengths = dimensions(value)
+        bounds = value.bounds if type(value) is BoundedArray else (base,) * len(lengths)
+        return "".join(f"[{low}:{low + length - 1}]" for low, length in zip(bounds, lengths, strict=True)) or None
+
+    return dims
 
 
 specialized(2091, "array_lower(anyarray, int4) int4", _specialized_lower)
 specialized(2092, "array_upper(anyarray, int4) int4", _specialized_upper)
 fn(3179, "cardinality(anyarray) int4", lambda value: sum(1 for _each in flatten(value)))
 fn(748, "array_ndims(anyarray) int4", lambda value: len(dimensions(value)) or None)
-fn(747, "array_dims(anyarray) text", lambda value: "".join(f"[1:{length}]" for length in dimensions(value)) or None)
+specialized(747, "array_dims(anyarray) text", _specialized_dims)
+
+
+def _one_dimensional(value: Array | None) -> Array:
+    if value and isinstance(value[0], list):
+        raise DataException("argument must be empty or one-dimensional array")
+    return value or []
 
 
 def array_append(value: Array | None, element: Any) -> Array:
     """array || element."""
-    if value and isinstance(value[0], list):
-        raise ArraySubscriptError("argument must be empty or one-dimensional array")
-    return [*(value or ()), element]
+    old = _one_dimensional(value)
+    return bounded([*old, element], lower_bounds(old) or (1,))
 
 
 def array_prepend(element: Any, value: Array | None) -> Array:
-    """element || array."""
-    if value and isinstance(value[0], list):
-        raise ArraySubscriptError("argument must be empty or one-dimensional array")
-    return [element, *(value or ())]
+    """element || array; the lower bound stays."""
+    old = _one_dimensional(value)
+    return bounded([element, *old], lower_bounds(old) or (1,))
 
 
 def array_cat(a: Array | None, b: Array | None) -> Array | None:
@@ -131,17 +166,27 @@ def array_cat(a: Array | None, b: Array | None) -> Array | None:
     if not a or not b:
         return b if not a and b is not None else a
     depth_a, depth_b = dimensions(a), dimensions(b)
-    if len(depth_a) == len(depth_b) and depth_a[1:] == depth_b[1:]:
-        return [*a, *b]
-    if depth_a[1:] == depth_b:
-        return [*a, b]
-    if depth_b[1:] == depth_a:
-        return [a, *b]
-    if abs(len(depth_a) - len(depth_b)) > 1:
-        detail = f"Arrays of {len(depth_a)} and {len(depth_b)} dimensions are not compatible for concatenation."
+    low_a, low_b = lower_bounds(a), lower_bounds(b)
+    differing = "dimensions"
+    if len(depth_a) == len(depth_b):
+        if (depth_a[1:], low_a[1:]) == (depth_b[1:], low_b[1:]):
+            return bounded([*a, *b], low_a)
+        differing = "element dimensions"
+    elif len(depth_a) == len(depth_b) + 1:
+        if (depth_a[1:], low_a[1:]) == (depth_b, low_b):
+            return bounded([*a, list(b)], low_a)
+    elif len(depth_b) == len(depth_a) + 1:
+        if (depth_b[1:], low_b[1:]) == (depth_a, low_a):
+            return bounded([list(a), *b], low_b)
     else:
-        detail = "Arrays with differing element dimensions are not compatible for concatenation."
-    raise ArraySubscriptError("cannot concatenate incompatible arrays", detail=detail)
+        raise ArraySubscriptError(
+            "cannot concatenate incompatible arrays",
+            detail=f"Arrays of {len(depth_a)} and {len(depth_b)} dimensions are not compatible for concatenation.",
+        )
+    raise ArraySubscriptError(
+        "cannot concatenate incompatible arrays",
+        detail=f"Arrays with differing {differing} are not compatible for concatenation.",
+    )
 
 
 fn(378, "array_append(anycompatiblearray, anycompatible) anycompatiblearray nullable", array_append)
@@ -149,17 +194,26 @@ fn(379, "array_prepend(anycompatible, anycompatiblearray) anycompatiblearray nul
 fn(383, "array_cat(anycompatiblearray, anycompatiblearray) anycompatiblearray nullable", array_cat)
 
 
-def _position(value: Array | None, element: Any, start: int | None = 1) -> int | None:
+def _position(value: Array | None, element: Any, start: int | None = -INDEX_MAX) -> int | None:
     if value is None:
         return None
     if start is None:
         raise NullValueNotAllowed("initial position must not be null")
     if value and isinstance(value[0], list):
         raise NotSupported("searching for elements in multidimensional arrays is not supported")
-    for at in range(max(start, 1) - 1, len(value)):
+    low = lower_bound(value)
+    for at in range(max(start - low, 0), len(value)):
         if value[at] == element:
-            return at + 1
+            return at + low
     return None
+
+
+def _positions(value: Array | None, element: Any) -> Array | None:
+    if value is None:
+        return None
+    if value and isinstance(value[0], list):
+        raise NotSupported("searching for elements in multidimensional arrays is not supported")
+    return [at for at, each in enumerate(value, lower_bound(value)) if each == element]
 
 
 def _one_dimension(value: Array, action: str) -> None:
@@ -171,13 +225,13 @@ def _remove(value: Array | None, element: Any) -> Array | None:
     if value is None:
         return None
     _one_dimension(value, "removing")
-    return [each for each in value if each != element]
+    return bounded([each for each in value if each != element], lower_bounds(value))
 
 
 def _replace(value: Array | None, old: Any, new: Any) -> Array | None:
     if value is None:
         return None
-    return [_replace(each, old, new) if isinstance(each, list) else new if each == old else each for each in value]
+    return map_elements(value, lambda each: new if each == old else each)
 
 
 fn(3277, "array_position(anycompatiblearray, anycompatible) int4 nullable", _position)
@@ -185,29 +239,40 @@ fn(3278, "array_position(anycompatiblearray, anycompatible, int4) int4 nullable"
 fn(
     3279,
     "array_positions(anycompatiblearray, anycompatible) int4[] nullable",
-    lambda value, element: None if value is None else [at for at, each in enumerate(value, 1) if each == element],
+    _positions,
 )
 fn(3167, "array_remove(anycompatiblearray, anycompatible) anycompatiblearray nullable", _remove)
 fn(3168, "array_replace(anycompatiblearray, anycompatible, anycompatible) anycompatiblearray nullable", _replace)
 
 
-def _fill(element: Any, lengths: Array | None, lower: Array | None = None) -> Array:
-    if lengths is None or None in lengths:
-        raise NullValueNotAllowed(
-            "dimension array or low bound array cannot be null"
-            if lengths is None
-            else "dimension values cannot be null"
+_ONES: Array = [1]
+
+
+def _fill(element: Any, lengths: Array | None, lower: Array | None = _ONES) -> Array:
+    if lengths is None or lower is None:
+        raise NullValueNotAllowed("dimension array or low bound array cannot be null")
+    for array, name in ((lengths, "dimension"), (lower, "low bound")):
+        if array is not _ONES and len(dimensions(array)) > 1:
+            raise ArraySubscriptError(
+                "wrong number of array subscripts", detail=f"{name.capitalize()} array must be one dimensional."
+            )
+        if None in array:
+            raise NullValueNotAllowed("dimension values cannot be null")
+    if len(lengths) > DIMENSIONS_MAX:
+        raise too_many_dimensions(len(lengths))
+    bounds = [1] * len(lengths) if lower is _ONES else lower
+    if len(bounds) != len(lengths):
+        raise ArraySubscriptError(
+            "wrong number of array subscripts", detail="Low bound array has different size than dimensions array."
         )
-    if lower is not None and any(each != 1 for each in lower):
-        raise NotSupported("array lower bounds other than 1 are not supported")
     total = 1
     for length in lengths:
         if length < 0:
-            raise InvalidParameterValue("array size must not be negative")
+            raise ProgramLimitExceeded(f"array size exceeds the maximum allowed ({ELEMENTS_MAX})")
         total *= length
-    if total > 134217727:
-        raise ProgramLimitExceeded("array size exceeds the maximum allowed (134217727)")
-    return nest([element] * total, lengths) if lengths and total else []
+    if total > ELEMENTS_MAX:
+        raise ProgramLimitExceeded(f"array size exceeds the maximum allowed ({ELEMENTS_MAX})")
+    return bounded(nest([element] * total, lengths), bounds) if lengths and total else []
 
 
 fn(1193, "array_fill(anyelement, int4[]) anyarray nullable", _fill)
@@ -217,22 +282,22 @@ fn(1286, "array_fill(anyelement, int4[], int4[]) anyarray nullable", _fill)
 def _trim_array(value: Array, count: int) -> Array:
     if not 0 <= count <= len(value):
         raise ArraySubscriptError(f"number of elements to trim must be between 0 and {len(value)}")
-    return value[: len(value) - count]
+    return list(value[: len(value) - count])
 
 
 fn(6172, "trim_array(anyarray, int4) anyarray", _trim_array)
 fn(2331, "unnest(anyarray) setof anyelement", flatten)
 
 
-def _subscripts(value: Array, dimension: int, backwards: bool = False) -> Iterator[int]:
-    length = _length(value, dimension) or 0
-    return iter(range(length, 0, -1) if backwards else range(1, length + 1))
-
-
 def _specialized_subscripts(types: Types, result: PgType) -> Callable[..., Iterator[int]]:
-    if types[0].name in ("oidvector", "int2vector"):
-        return lambda value, dimension, backwards=False: (each - 1 for each in _subscripts(value, dimension, backwards))
-    return _subscripts
+    base = _base(types[0])
+
+    def subscripts(value: Array, dimension: int, backwards: bool = False) -> Iterator[int]:
+        low, length = _bound(value, dimension, base), _length(value, dimension)
+        found = range(low, low + length) if low is not None and length is not None else range(0)
+        return reversed(found) if backwards else iter(found)
+
+    return subscripts
 
 
 specialized(1192, "generate_subscripts(anyarray, int4) setof int4", _specialized_subscripts)

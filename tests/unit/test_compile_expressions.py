@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from aurora.errors import ArraySubscriptError, DivisionByZero, NotSupported, StatementTooComplex
 from compute_node.exec import build
-from compute_node.exec.compile import runtime
 from compute_node.exec.compile.rows import batch_function, truth_function, value_function
 from compute_node.exec.compile.unit import row_scope
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
+from compute_node.types.array_value import array_of_arrays
 from tests.unit.support_exec import FakeCatalog, FakeStorage, context
 from tests.unit.test_exec_nodes import col, const, op, planned
 
@@ -211,7 +211,7 @@ def test_subscripts_and_slices() -> None:
     assert value(cut((1, None)), (items,)) is None
     assert value(cut((1, 2), (2, 2)), ([[1, 2], [3, 4]],)) == [[2], [4]]
     with pytest.raises(ArraySubscriptError):
-        runtime.nest([[1, 2], [3]])
+        array_of_arrays([[1, 2], [3]])
 
 
 @pytest.mark.parametrize(

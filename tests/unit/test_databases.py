@@ -51,7 +51,7 @@ def test_a_copy_has_everything_and_is_its_own() -> None:
         copy = session(databases, "copy")
         assert copy.run("select count(*), sum(length(b)) from t") == src.run("select count(*), sum(length(b)) from t")
         assert copy.run("select a from t where b = repeat('x', 80)") == [(10,)]
-        assert [row[0] for row in copy.run("select * from v")] == [299, 300]
+        assert copy.run("select a from v order by a") == [(299,), (300,)]
         assert copy.run("select 't'::regclass::oid") == src.run("select 't'::regclass::oid")
         copy.run("insert into t values (1000, 'new', 'sad')")
         copy.run("alter table t add column c int default 7")

@@ -6,7 +6,7 @@ creating and dropping storage, locking and building indexes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pglast import ast
@@ -77,9 +77,10 @@ class DdlContext:
         """A view for analyzing an expression that is kept; see ``keep``."""
         return self.view.traced()
 
-    def keep(self, text: str, view: CatalogView) -> str:
-        """Note what a text names that is kept, for ``depend_on_text``; ``view`` analyzed it. Returns the text."""
-        self._uses[text] = uses(view.trace or {})
+    def keep(self, text: str, view: CatalogView, relations: Iterable[int] = ()) -> str:
+        """Note what a text names that is kept, for ``depend_on_text``; ``view`` analyzed it, ``relations`` stand in it
+        as constants (``'s'::regclass``). Returns the text."""
+        self._uses[text] = uses(view.trace or {}) | {(CLASS_RELATION, oid, 0) for oid in relations}
         return text
 
     def keep_as(self, written: str, text: str) -> None:

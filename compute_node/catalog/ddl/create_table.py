@@ -244,10 +244,10 @@ def add_column_default(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) ->
         options = spec.identity.options if spec.identity is not None else None
         is_identity = spec.identity is not None
         sequence = create_owned_sequence(ctx, desc, spec.column, options, identity=is_identity)
-        # By OID, so that neither renaming nor the search path matters; pg_get_expr shows the name. An identity's
-        # sequence belongs to its column and needs no second dependency.
-        text = f"nextval('{sequence}'::regclass)"
-        set_default(ctx, desc.oid, attno, text, None if is_identity else sequence)
+        if not is_identity:
+            # By OID, so that neither renaming nor the search path matters; pg_get_expr shows the name. An identity has
+            # no default of its own (``CatalogLayer``).
+            set_default(ctx, desc.oid, attno, f"nextval('{sequence}'::regclass)", sequence)
     elif spec.default is not None:
         set_default(ctx, desc.oid, attno, default_text(ctx, spec.default, spec.column))
     elif spec.default_text is not None:

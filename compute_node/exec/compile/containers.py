@@ -10,6 +10,7 @@ from compute_node.exec.compile.calls import context_text, implementation_of, str
 from compute_node.exec.compile.compiler import TRUTH_HANDLERS, VALUE_HANDLERS, Compiler, handles, tuple_text
 from compute_node.exec.compile.unit import Code
 from compute_node.sql import expressions as ex
+from compute_node.types.array_value import OPEN, array_of_arrays, array_slice, element_at, map_elements
 from compute_node.types.oids import INT2VECTOR, OIDVECTOR
 from compute_node.types.record import Record
 
@@ -19,7 +20,7 @@ def _array(compiler: Compiler, node: ex.ArrayExpr) -> Code:
     codes = [compiler.value(element) for element in node.elements]
     text = f"[{', '.join(code.text for code in codes)}]"
     if node.nested:
-        return compiler.wrap(f"{compiler.unit.bind(runtime.nest, 'g')}({text})", codes, nullable=False, extra=3)
+        return compiler.wrap(f"{compiler.unit.bind(array_of_arrays, 'g')}({text})", codes, nullable=False, extra=3)
     return compiler.wrap(text, codes, nullable=False, extra=2)
 
 
@@ -48,17 +49,17 @@ def _subscript(compiler: Compiler, node: ex.Subscript) -> Code:
 
     def bound(item: ex.Expr | None) -> str:
         if item is None:
-            return compiler.unit.bind(runtime.OPEN, "g")
+            return compiler.unit.bind(OPEN, "g")
         code = compiler.value(item)
         parts.append(code)
         return code.text
 
     if node.slices is not None:
         pairs = tuple_text([f"({bound(low)}, {bound(high)})" for low, high in node.slices])
-        text = f"{compiler.unit.bind(runtime.array_slice, 'g')}({container.text}, {base}, {pairs})"
+        text = f"{compiler.unit.bind(array_slice, 'g')}({container.text}, {base}, {pairs})"
     else:
         items = tuple_text([bound(item) for item in node.indexes])
-        text = f"{compiler.unit.bind(runtime.subscript, 'g')}({container.text}, {base}, {items})"
+        text = f"{compiler.unit.bind(element_at, 'g')}({container.text}, {base}, {items})"
     return compiler.wrap(text, parts, nullable=True, extra=4)
 
 
@@ -74,7 +75,7 @@ def _array_coerce(compiler: Compiler, node: ex.ArrayCoerce) -> Code:
     scope.elements.pop()
     unit.uses_params = unit.uses_exec_params = True
     maker = unit.helper(outer, [f"return lambda {element}: {call}"])
-    return strict_apply(compiler, runtime.map_array, compiler.value(node.argument), f"{maker}({outer})")
+    return strict_apply(compiler, map_elements, compiler.value(node.argument), f"{maker}({outer})")
 
 
 @handles(VALUE_HANDLERS, ex.MinMax)
