@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from aurora.errors import SqlError
+from aurora.errors import SqlError, VolumeTooNew
 from aurora.geometry import Member
 from aurora.kernels import arena as arena_kernel
 from aurora.metrics import MetricsServer
@@ -26,7 +26,7 @@ from aurora.rpc.channels import open_channel, storage_stub
 from aurora.stalls import Heartbeat, stalls_of_running_loop
 from compute_node.access.storage import Storage
 from compute_node.access.vacuum import AUTOVACUUM_NAP_S, AutoVacuum
-from compute_node.catalog import bootstrap
+from compute_node.catalog import bootstrap, reconcile
 from compute_node.catalog.databases import Databases
 from compute_node.config import Config
 from compute_node.engine import Engine
@@ -55,6 +55,8 @@ VACUUM_NAP_S = 5.0
 
 STATUS_FENCED = 3
 """Exit status of a process whose volume another writer has taken over."""
+STATUS_TOO_NEW = 5
+"""Exit status of a process whose volume a newer program has had open: this one must not."""
 STATUS_BROKEN = 4
 """Exit status of a process whose background work met a defect: start it again."""
 
@@ -131,12 +133,21 @@ class ComputeServer:
         databases = Databases(storage, lambda catalogs: Engine(storage, self.status, started, fleet, catalogs))
         engine: Engine = databases.initial
         orphans = storage.orphans()
-        if not volume.read_only:
+        current = reconcile.is_current(databases)
+
+        def tidy() -> None:
             storage.reclaim(orphans)
-        elif orphans:
+            if not current:
+                reconcile.reconcile(databases)
+
+        if not volume.read_only:
+            tidy()
+        elif orphans or not current:
+            if not current:
+                LOGGER.warning("the volume's built-in catalog rows are another program's until it can be written")
 
             def writable() -> None:
-                volume.background(HUB.call(storage.reclaim, orphans))
+                volume.background(HUB.call(tidy))
 
             volume.on_writable = writable
         engine.catalog.warm()
@@ -344,6 +355,9 @@ async def serve(config: Config, ready: Callable[[str], None], server_made: Calla
         ready(await server.start())
     except BaseException as error:
         await server.close()
+        if isinstance(error, VolumeTooNew):
+            LOGGER.error("%s", error)
+            return Ended(STATUS_TOO_NEW, error.message)
         if isinstance(error, SqlError) and server.ended.status:
             return server.ended
         raise

@@ -57,7 +57,7 @@ class Databases:
     that sessions are connected to, one a session."""
 
     def __init__(self, storage: Any, make_engine: Callable[[SystemCatalogs], Any]) -> None:
-        self._storage = storage
+        self.storage = storage
         self._make_engine = make_engine
         self._engines: dict[int, Any] = {}
         self._arriving: list[str] = []
@@ -70,7 +70,7 @@ class Databases:
         engine = self._engines[catalogs.database] = self._make_engine(catalogs)
         engine.databases = self
         # An index's expressions are compiled with the catalog of its table's database.
-        self._storage.compile_row_expression = self._compile_row
+        self.storage.compile_row_expression = self._compile_row
         engine.catalog.others = lambda: [other.catalog for other in list(self._engines.values()) if other is not engine]
         return engine
 
@@ -92,12 +92,12 @@ class Databases:
     def connecting(self, name: str, role: int, superuser: bool) -> Iterator[Any]:
         """The engine for a new session of a role, which is known to ``sessions`` when the block ends. Waits while the
         database is being copied or dropped. 3D000, 55000, 42501, 53300; all FATAL."""
-        txns = self._storage.txns
+        txns = self.storage.txns
         txn = txns.begin()
         self._arriving.append(name)
         try:
             record = self._find(name)
-            self._storage.locks.lock_relation(txn, record.oid, ROW_EXCLUSIVE, name)
+            self.storage.locks.lock_relation(txn, record.oid, ROW_EXCLUSIVE, name)
             record = self._find(name)
             self._admit(record, role, superuser)
             txns.abort(txn)
@@ -144,11 +144,11 @@ class Databases:
         return found
 
     def _write_unused(self, oid: int) -> dict[int, int]:
-        txns = self._storage.txns
+        txns = self.storage.txns
         txn = txns.begin()
         try:
             # One session writes them; the others find them written.
-            self._storage.locks.lock_relation(txn, oid, SHARE_UPDATE_EXCLUSIVE)
+            self.storage.locks.lock_relation(txn, oid, SHARE_UPDATE_EXCLUSIVE)
             relfiles = self.relfiles(oid)
             if relfiles is None:
                 relfiles = dict(self.write_catalogs(txn, oid, None).relfiles)
@@ -161,9 +161,9 @@ class Databases:
 
     def relfiles(self, oid: int, txn: Txn | None = None) -> dict[int, int] | None:
         """Relation file in the initial database → relation file here; None of a database that was never used."""
-        if not self._storage.exists(MAP_RELFILE):
+        if not self.storage.exists(MAP_RELFILE):
             return None
-        table = self._storage.table(_MAP)
+        table = self.storage.table(_MAP)
 
         def rows(snapshot: Any) -> dict[int, int]:
             return {
@@ -174,9 +174,20 @@ class Databases:
             }
 
         if txn is not None:
-            return rows(self._storage.txns.latest_snapshot(txn)) or None
-        with self._storage.txns.reading("database map") as snapshot:
+            return rows(self.storage.txns.latest_snapshot(txn)) or None
+        with self.storage.txns.reading("database map") as snapshot:
             return rows(snapshot) or None
+
+    def extended_catalogs(self, txn: Txn, oid: int) -> SystemCatalogs | None:
+        """The same for a program that has other catalogs than the one which wrote the map: new ones are mapped."""
+        relfiles = self.relfiles(oid)
+        if relfiles is None:
+            return None
+        missing = {file: int(self.storage.new_relfile()) for file in MAPPED if file not in relfiles}
+        if missing:
+            self.storage.table(_MAP).insert_many(txn, [(oid, file, here) for file, here in missing.items()])
+            txn.cid += 1
+        return SystemCatalogs(oid, relfiles | missing)
 
     def catalogs(self, oid: int) -> SystemCatalogs | None:
         """The system catalogs of a database; None of one that was never used."""
@@ -189,7 +200,7 @@ class Databases:
 
     def table_of(self, relfile: int) -> Any:
         """The ``Table`` of a relation file, whatever its database; None when it is no table's. May wait."""
-        for record in CatalogReader(self._storage).all("pg_database"):
+        for record in CatalogReader(self.storage).all("pg_database"):
             if record.oid == INITIAL_DATABASE or self.relfiles(record.oid) is not None:
                 found = statistics.table_of(self.engine(int(record.oid)).catalog, relfile)
                 if found is not None:
@@ -204,7 +215,7 @@ class Databases:
 
     def write_catalogs(self, txn: Txn, oid: int, template: SystemCatalogs | None) -> SystemCatalogs:
         """Write the catalogs of a new database: a copy of the template's, or (None) those of a new volume."""
-        storage = self._storage
+        storage = self.storage
         if not storage.exists(MAP_RELFILE):
             storage.create_storage(txn, MAP_RELFILE)
         image = bootstrap.image_files() if template is None else {}
@@ -220,11 +231,11 @@ class Databases:
 
     def lock_tables(self, txn: Txn, catalogs: SystemCatalogs) -> None:
         """Keep vacuum, and whoever else would change its pages, away from a database without sessions."""
-        reader = CatalogReader(self._storage, None, catalogs)
+        reader = CatalogReader(self.storage, None, catalogs)
         for row in reader.all("pg_class"):
             if row.relkind in "rtm" and not row.relisshared:
                 lock = catalogs.database << 32 | row.oid
-                self._storage.locks.lock_relation(txn, lock, SHARE_UPDATE_EXCLUSIVE, row.relname)
+                self.storage.locks.lock_relation(txn, lock, SHARE_UPDATE_EXCLUSIVE, row.relname)
 
     def files(self, oid: int) -> Iterator[int]:
         """The relation files of a database, shared catalogs not among them."""
@@ -232,13 +243,13 @@ class Databases:
         if catalogs is None:
             return
         yield from catalogs.relfiles.values()
-        for row in CatalogReader(self._storage, None, catalogs).all("pg_class"):
+        for row in CatalogReader(self.storage, None, catalogs).all("pg_class"):
             if row.relfilenode and row.oid not in catalogs.relfiles and not row.relisshared:
                 yield int(row.relfilenode)
 
     def drop_files(self, txn: Txn, oid: int) -> None:
         """Give a database's relation files back when ``txn`` commits."""
-        storage = self._storage
+        storage = self.storage
         for relfile in list(self.files(oid)):
             if storage.exists(relfile):
                 storage.drop_storage(txn, relfile)

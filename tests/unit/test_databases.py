@@ -103,7 +103,7 @@ def test_shared_catalogs_are_everybodys_at_once() -> None:
 def test_a_transaction_that_is_rolled_back_leaves_nothing() -> None:
     def body() -> None:
         databases = open_databases()
-        storage = databases._storage
+        storage = databases.storage
         one = session(databases)
         one.run("create database first")
         files = set(storage.extents.files)
@@ -124,7 +124,7 @@ def test_a_transaction_that_is_rolled_back_leaves_nothing() -> None:
 def test_a_crash_before_the_commit_leaves_nothing(statement: str) -> None:
     def body() -> None:
         databases = open_databases()
-        storage = databases._storage
+        storage = databases.storage
         one = session(databases)
         one.run("create database first")
         session(databases, "first").run("create table t (a int); insert into t values (1), (2)")
@@ -134,7 +134,7 @@ def test_a_crash_before_the_commit_leaves_nothing(statement: str) -> None:
         volume = cut_off(storage.volume)
         one.rollback()
         after = open_databases(volume)
-        again = after._storage
+        again = after.storage
         assert set(again.extents.files) == files
         assert after.catalog.database("second") is None
         assert session(after, "first").run("select sum(a) from t") == [(3,)]
@@ -151,11 +151,11 @@ def test_a_restart_finds_the_databases() -> None:
         first = session(databases, "first")
         first.run("create table t (a int primary key); insert into t values (7)")
         files = sorted(databases.files(databases.catalog.database("first").oid))  # type: ignore[union-attr]
-        after = open_databases(cut_off(databases._storage.volume))
+        after = open_databases(cut_off(databases.storage.volume))
         assert session(after, "first").run("select a from t") == [(7,)]
         assert sorted(after.files(after.catalog.database("first").oid)) == files  # type: ignore[union-attr]
         session(after).run("drop database first")
-        assert not set(files) & set(after._storage.extents.files)
+        assert not set(files) & set(after.storage.extents.files)
 
     in_greenlet(body)
 
@@ -168,7 +168,7 @@ def test_vacuum_finds_the_tables_of_every_database() -> None:
         first.run("create table t (a int); insert into t select generate_series(1, 100)")
         record = databases.catalog.database("first")
         assert record is not None
-        after = open_databases(cut_off(databases._storage.volume))
+        after = open_databases(cut_off(databases.storage.volume))
         names = {
             table.desc.name: table.desc.database
             for relfile in databases.files(record.oid)
