@@ -53,6 +53,16 @@ REPORTED: Final = (
 )  # fmt: skip
 """Settings whose changes the client hears of, in the order of the first report."""
 
+SECRET: Final = frozenset(
+    (  # noqa: SIM905
+        "config_file data_directory dynamic_library_path external_pid_file hba_file ident_file jit_provider "
+        "krb_server_keyfile log_directory log_filename primary_conninfo session_preload_libraries "
+        "shared_preload_libraries ssl_ciphers ssl_dh_params_file ssl_ecdh_curve ssl_max_protocol_version "
+        "ssl_min_protocol_version ssl_passphrase_command unix_socket_directories"
+    ).split()
+)
+"""Settings that only superusers and members of pg_read_all_settings see."""
+
 GUARDED: Final = frozenset(("role", "session_authorization"))
 """Settings that say whom the session acts as."""
 

@@ -177,13 +177,13 @@ class DdlContext:
         else:
             raise InvalidSchemaName("no schema has been selected to create in")
         oid = view.schema_oid(schema)
+        if not self.rights.schema(oid, CREATE):
+            raise InsufficientPrivilege(f"permission denied for schema {schema}")
         if schema in ("pg_catalog", "pg_toast"):
             raise InsufficientPrivilege(
                 f'permission denied to create "{schema}.{name.relname}"',
                 detail="System catalog modifications are currently disallowed.",
             )
-        if not self.rights.schema(oid, CREATE):
-            raise InsufficientPrivilege(f"permission denied for schema {schema}")
         return schema, oid
 
     def place(self, names: Sequence[ast.String]) -> tuple[int, str]:
@@ -221,7 +221,7 @@ class DdlContext:
 
     def check_owner(self, desc: RelationDesc, noun: str | None = None) -> None:
         """42501 unless the user owns the relation or is a superuser; system catalogs belong to nobody."""
-        if desc.oid < FIRST_NORMAL_OID:
+        if desc.oid < FIRST_NORMAL_OID and self.owns(desc.owner):
             raise InsufficientPrivilege(
                 f'permission denied: "{desc.name}" is a system catalog'
                 if desc.oid in CATALOGS_BY_OID

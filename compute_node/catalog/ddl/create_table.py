@@ -26,8 +26,10 @@ from compute_node.catalog.ddl.indexes import copy_index, option_text
 from compute_node.catalog.ddl.relation import create_constraint, create_relation, relation, set_default
 from compute_node.catalog.ddl.sequence import SERIAL_TYPES, create_owned_sequence
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast, storage_letter
+from compute_node.catalog.permissions import denied_relation
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.typenames import resolve_type_name
+from compute_node.types.acl import SELECT
 
 SYSTEM_COLUMNS = ("ctid", "xmin", "cmin", "xmax", "cmax", "tableoid")
 _KEYS = (enums.ConstrType.CONSTR_PRIMARY, enums.ConstrType.CONSTR_UNIQUE)
@@ -190,7 +192,8 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
     try:
         schema = ctx.creation_schema(node.relation)
     except (InvalidSchemaName, InvalidTableDefinition, InsufficientPrivilege) as error:
-        error.position = node.relation.location + 1
+        if error.detail is None:
+            error.position = node.relation.location + 1
         raise
     if ctx.view.layer.relation_oid(schema[1], name) is not None and node.if_not_exists:
         ctx.notice(f'relation "{name}" already exists, skipping', sqlstate="42P07")
@@ -267,6 +270,8 @@ def _elements(
         elif isinstance(element, ast.TableLikeClause):
             source = ctx.find(element.relation)
             assert source is not None
+            if not ctx.rights.relation(source, SELECT):
+                raise denied_relation(source)
             likes.append((source, element.options))
             added = _like_columns(source, element.options, len(specs))
         else:

@@ -20,7 +20,7 @@ from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.permissions import denied_relation
 from compute_node.catalog.roles import PG_READ_ALL_STATS, PG_SIGNAL_BACKEND
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.session.settings import define_or_raise, show_value
+from compute_node.session.settings import SECRET, define_or_raise, show_value
 from compute_node.txn.locks import FIRST_ADVISORY, MODE_NAMES
 from compute_node.types.acl import SELECT, UPDATE, USAGE
 
@@ -106,7 +106,10 @@ def live_tuples(call: Call, oid: int) -> int:
 def show_all_settings(call: Call) -> Iterator[tuple[Any, ...]]:
     """pg_show_all_settings: the rows of pg_settings."""
     settings = call.session.settings
+    hidden = frozenset() if has_predefined_role(call, "pg_read_all_settings") else SECRET
     for name in settings.names():
+        if name in hidden:
+            continue
         setting = define_or_raise(name)
         value = settings.get(name)
         boot = show_value(setting, setting.boot)
