@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import struct
+import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +23,9 @@ from compute_node.catalog.bootstrap_rows import bootstrap_rows
 from compute_node.catalog.databases import Databases
 from compute_node.catalog.rows import CatalogReader, Row, make_row
 from compute_node.relations.schema import CATALOGS
+from compute_node.server import ComputeServer, serve
 
+VOLUMES = Path(__file__).parents[1] / "golden" / "volumes"
 Rows = dict[str, list[Row]]
 ABS, LENGTH, PI = 1397, 1317, 1610
 """pg_proc: abs(int4), length(text), pi()"""
@@ -169,3 +175,52 @@ def test_a_newer_volume_is_refused() -> None:
             open_databases(cut_off(databases.storage.volume))
 
     in_greenlet(body)
+
+
+def recorded(path: Path) -> MemoryVolume:
+    """A volume that an earlier program has left."""
+    content = zlib.decompress(path.read_bytes())
+    volume, at = MemoryVolume(), 0
+    while at < len(content):
+        page_no, length = struct.unpack_from("<QI", content, at)
+        at += 12
+        volume.log.append(page_no, 0, content[at : at + length], 1)
+        at += length
+    return cut_off(volume)
+
+
+@pytest.mark.parametrize("path", sorted(VOLUMES.glob("*.bin")), ids=lambda path: path.stem)
+def test_a_volume_of_an_earlier_commit_is_opened(path: Path) -> None:
+    def body() -> None:
+        databases = open_databases(recorded(path))
+        if not reconcile.is_current(databases):
+            reconcile.reconcile(databases)
+        assert built_in(databases, 5) == built_in(open_databases(), 5)
+        one = session(databases)
+        assert one.run("select count(*), sum(length(b)) from kept") == [(200, 20100)]
+        assert one.run("select a from kept where b = repeat('x', 7)") == [(7,)]
+        assert one.run("select a, n from seen order by a") == [(199, 199), (200, 200)]
+        one.run("insert into kept (a, b) values (201, 'new')")
+        assert one.run("select c from kept where a = 201") == one.run("select c from kept where a = 1")
+        one.run("create database second")
+        assert session(databases, "second").run("select count(*) from pg_roles where rolname = 'someone'") == [(1,)]
+
+    in_greenlet(body)
+
+
+@pytest.mark.logs("catalog version 9")
+def test_a_process_that_is_too_old_ends_with_a_status_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def start(server: ComputeServer) -> str:
+        raise VolumeTooNew("the volume has catalog version 9, this program knows 1")
+
+    async def close(server: ComputeServer) -> None:
+        pass
+
+    monkeypatch.setattr(ComputeServer, "start", start)
+    monkeypatch.setattr(ComputeServer, "close", close)
+    monkeypatch.setattr(ComputeServer, "__init__", lambda server, config: None)
+    ended = asyncio.run(serve(None, print, lambda server: None))  # type: ignore[arg-type]
+    assert ended == (5, "the volume has catalog version 9, this program knows 1")
+    assert "catalog version 9" in caplog.text
