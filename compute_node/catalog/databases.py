@@ -31,7 +31,7 @@ from compute_node.catalog.cache import Catalog
 from compute_node.catalog.rows import CatalogReader, Record
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import INITIAL, INITIAL_DATABASE, MAPPED, SystemCatalogs
-from compute_node.txn.locks import ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
+from compute_node.txn.locks import EXCLUSIVE, ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from compute_node.txn.transaction import Txn
 from compute_node.types.acl import CONNECT
 
@@ -94,17 +94,18 @@ class Databases:
         database is being copied or dropped. 3D000, 55000, 42501, 53300; all FATAL."""
         txns = self.storage.txns
         txn = txns.begin()
-        self._arriving.append(name)
         try:
+            # Who drops or copies the database has its lock; after that it may be another one, or none.
+            self.storage.locks.lock_relation(txn, self._find(name).oid, ROW_EXCLUSIVE, name)
             record = self._find(name)
-            self.storage.locks.lock_relation(txn, record.oid, ROW_EXCLUSIVE, name)
-            record = self._find(name)
-            self._admit(record, role, superuser)
+            self._arriving.append(name)
+        finally:
             txns.abort(txn)
+        try:
+            self._admit(record, role, superuser)
             yield self.engine(int(record.oid))
         finally:
             self._arriving.remove(name)
-            txns.abort(txn)
 
     def _admit(self, record: Record, role: int, superuser: bool) -> None:
         name = record.datname
@@ -216,6 +217,8 @@ class Databases:
     def write_catalogs(self, txn: Txn, oid: int, template: SystemCatalogs | None) -> SystemCatalogs:
         """Write the catalogs of a new database: a copy of the template's, or (None) those of a new volume."""
         storage = self.storage
+        # Nobody writes to the map before the transaction that makes its file has ended.
+        storage.locks.lock_relation(txn, _MAP.lock_id, EXCLUSIVE, _MAP.name)
         if not storage.exists(MAP_RELFILE):
             storage.create_storage(txn, MAP_RELFILE)
         image = bootstrap.image_files() if template is None else {}
@@ -229,13 +232,13 @@ class Databases:
         txn.cid += 1
         return SystemCatalogs(oid, relfiles)
 
-    def lock_tables(self, txn: Txn, catalogs: SystemCatalogs) -> None:
+    def lock_tables(self, txn: Txn, catalogs: SystemCatalogs, mode: int) -> None:
         """Keep vacuum, and whoever else would change its pages, away from a database without sessions."""
         reader = CatalogReader(self.storage, None, catalogs)
         for row in reader.all("pg_class"):
             if row.relkind in "rtm" and not row.relisshared:
                 lock = catalogs.database << 32 | row.oid
-                self.storage.locks.lock_relation(txn, lock, SHARE_UPDATE_EXCLUSIVE, row.relname)
+                self.storage.locks.lock_relation(txn, lock, mode, row.relname)
 
     def files(self, oid: int) -> Iterator[int]:
         """The relation files of a database, shared catalogs not among them."""

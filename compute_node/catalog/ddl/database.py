@@ -31,7 +31,7 @@ from compute_node.catalog.rows import CatalogRows, Record
 from compute_node.hub import HUB
 from compute_node.relations.schema import CATALOGS, FIRST_NORMAL_OID, INITIAL_DATABASE, SystemCatalogs
 from compute_node.session.transactions import forbid_in_block
-from compute_node.txn.locks import ACCESS_EXCLUSIVE, EXCLUSIVE, SHARE
+from compute_node.txn.locks import ACCESS_EXCLUSIVE, EXCLUSIVE, SHARE, SHARE_UPDATE_EXCLUSIVE
 
 UTF8 = 6
 LOCALE = "C.UTF-8"
@@ -139,7 +139,7 @@ def create_database(ctx: DdlContext, node: ast.CreatedbStmt) -> str:
     shared_depend.record_owner(ctx, _CLASS_DATABASE, oid, owner)
     source = databases.catalogs(template.oid)
     if source is not None:
-        databases.lock_tables(ctx.txn, source)
+        databases.lock_tables(ctx.txn, source, SHARE_UPDATE_EXCLUSIVE)
     made = databases.write_catalogs(ctx.txn, oid, source)
     if source is not None:
         _copy_relations(ctx, made)
@@ -346,6 +346,9 @@ def drop_database(ctx: DdlContext, node: ast.DropdbStmt) -> str:
             if session.database == name and session is not ctx.session:
                 ctx.session.signal_backend(session.pid, True)
     _wait_until_left(ctx, name, f'database "{name}"')
+    catalogs = databases.catalogs(record.oid)
+    if catalogs is not None:
+        databases.lock_tables(ctx.txn, catalogs, ACCESS_EXCLUSIVE)
     databases.drop_files(ctx.txn, record.oid)
     ctx.rows.delete("pg_database", record)
     ctx.rows.delete_where("pg_db_role_setting", setdatabase=record.oid)

@@ -20,6 +20,7 @@ from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.permissions import denied_relation
 from compute_node.catalog.roles import PG_READ_ALL_STATS, PG_SIGNAL_BACKEND
 from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID
 from compute_node.session.settings import SECRET, define_or_raise, show_value
 from compute_node.txn.locks import FIRST_ADVISORY, MODE_NAMES
 from compute_node.types.acl import SELECT, UPDATE, USAGE
@@ -251,19 +252,29 @@ def lock_status(call: Call) -> Iterator[tuple[Any, ...]]:
 
 
 def _lock_row(txn: Any, key: int, mode: int, granted: bool) -> tuple[Any, ...]:
-    advisory = key >= FIRST_ADVISORY
+    """A lock's key is (database, OID) of a relation, the OID of a database, or an advisory key of a database."""
     high, low = (key >> 32) & 0xFFFFFFFF, key & 0xFFFFFFFF
+    kind, database = "relation", high
+    relation: int | None = low
+    classid: int | None = None
+    objid: int | None = None
+    part: int | None = None
+    if key >= FIRST_ADVISORY:
+        kind, database, relation = "advisory", (key >> 64) & 0xFFFFFFFF, None
+        classid, objid, part = high, low, 2 if key & TWO_NUMBERS else 1
+    elif not high and low not in CATALOGS_BY_OID:
+        kind, relation, classid, objid, part = "object", None, CATALOGS["pg_database"].desc.oid, low, 0
     return (
-        "advisory" if advisory else "relation",
-        (key >> 64) & 0xFFFFFFFF if advisory else high,
-        None if advisory else low,
+        kind,
+        database,
+        relation,
         None,
         None,
         None,
         None,
-        high if advisory else None,
-        low if advisory else None,
-        (2 if key & TWO_NUMBERS else 1) if advisory else None,
+        classid,
+        objid,
+        part,
         f"{txn.pid}/{txn.xid or 0}",
         txn.pid,
         MODE_NAMES[mode],
