@@ -258,8 +258,10 @@ def image_files() -> dict[int, list[bytes]]:
     for page_no, ops in read_image(load_image()):
         volume.log.append(page_no, 0, ops, _FLAG_CPL)
     volume.advance()
+    unwritten = bytes(PAGE_BYTES)
+    files = file_pages(volume.pages)
     return {
-        relfile: [bytes(volume.pages[page]) for page in pages] for relfile, pages in file_pages(volume.pages).items()
+        relfile: [bytes(volume.pages.get(page_no, unwritten)) for page_no in found] for relfile, found in files.items()
     }
 
 
