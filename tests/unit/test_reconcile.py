@@ -15,6 +15,7 @@ from test_databases import cut_off, session
 
 from aurora.errors import VolumeTooNew
 from aurora.kernels import arena as arena_kernel
+from aurora.page import PAGE_BYTES
 from compute_node.access.memory_volume import MemoryVolume
 from compute_node.access.storage import Storage
 from compute_node.access.superblock import FORMAT_VERSION
@@ -64,11 +65,12 @@ def old_volume(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Databases]:
         databases = open_databases(cut_off(volume))
         storage = databases.storage
         # What CREATE DATABASE copied then was the older program's image.
-        files = bootstrap.file_pages(image)
+        older_files = {
+            file: [image.get(page_no, bytes(PAGE_BYTES)) for page_no in pages]
+            for file, pages in bootstrap.file_pages(image).items()
+        }
         with monkeypatch.context() as patch:
-            patch.setattr(
-                bootstrap, "image_files", lambda: {each: [image[at] for at in pages] for each, pages in files.items()}
-            )
+            patch.setattr(bootstrap, "image_files", lambda: older_files)
             session(databases).run("create database second")
         for name in ("postgres", "second"):
             one = session(databases, name)
