@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from aurora.notes import Invalidations
 from compute_node.catalog.layer import CatalogLayer, Change, Role
 from compute_node.catalog.rows import CatalogReader, CatalogRows, Record
 from compute_node.catalog.view import CatalogView
@@ -197,6 +198,11 @@ class TxnCatalog:
             self._layer_xids = frozenset(own)
             self._layer = self.catalog.shared().successor(self.rows, self.catalog.new_version(), self.change)
         return self._layer
+
+    def invalidations(self) -> Invalidations:
+        """What those who follow the log have to forget."""
+        rows = {CATALOGS[name].desc.oid: frozenset(oids) for name, oids in self.change.written.items()}
+        return Invalidations(self.catalog.catalogs.database, frozenset(self.change.relations), rows)
 
     def _committed(self, commit_lsn: int) -> None:
         if self._txn.catalog_changed:
