@@ -132,7 +132,10 @@ class Storage:
     def release_storage(self, relfile: int, lsn: int) -> None:
         """Part of a commit's or abort's MTR: the relation file is gone as of ``lsn``."""
         self.extents.free(relfile, lsn)
-        self._tables.pop(relfile, None)
+        for key, (_, table) in list(self._tables.items()):
+            # A table whose index it was is out of date, too: its transaction has dropped the index, or not made it.
+            if table.relfile == relfile or any(index.relfile == relfile for index in table.indexes):
+                del self._tables[key]
 
     def vacuum(self, table: Any, freeze_all: bool = False) -> VacuumStats:
         """Vacuum a table; the caller holds SHARE UPDATE EXCLUSIVE on it and no snapshot."""
