@@ -102,6 +102,7 @@ _NAMES = {
     "CreateOpClassStmt": "CREATE OPERATOR CLASS",
     "CreateOpFamilyStmt": "CREATE OPERATOR FAMILY",
     "CompositeTypeStmt": "CREATE TYPE",
+    "CreateRangeStmt": "CREATE TYPE ... AS RANGE",
     "CreateDomainStmt": "CREATE DOMAIN",
     "CreateExtensionStmt": "CREATE EXTENSION",
     "RuleStmt": "CREATE RULE",
