@@ -259,9 +259,7 @@ class Sequences:
         if locks not in txn.weak_locks:
             self._storage.locks.take_weak(txn, locks)
 
-    def alter(
-        self, desc: RelationDesc, txn: Any, wanted: Parameters | None = None, restart: int | None = None
-    ) -> None:
+    def alter(self, desc: RelationDesc, txn: Any, wanted: Parameters | None = None, restart: int | None = None) -> None:
         """ALTER SEQUENCE and TRUNCATE … RESTART IDENTITY, as part of ``txn``, which has the sequence for itself."""
         before = self._load(desc, txn)
         last, called = (before.last, before.called) if restart is None else (restart, False)
