@@ -49,7 +49,7 @@ def main() -> int:
     if IMPLEMENTATION != "native":
         logging.getLogger(__name__).warning("running on the pure-Python kernels: several times slower")
     _allow_open_files()
-    gc.set_threshold(GC_THRESHOLD, 50, 100)
+    gc.set_threshold(GC_THRESHOLD, 5, 1000)
 
     def prepared(server: ComputeServer) -> None:
         loop = asyncio.get_running_loop()

@@ -18,6 +18,7 @@ from aurora.rpc.tls import TlsFiles, files_of
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 PAGES_PER_PG_DEFAULT = (10 << 30) // 8192
 CACHE_MB_MIN = 8
+MEMORY_MB_MIN = 16
 
 
 class ConfigError(Exception):
@@ -41,6 +42,7 @@ class Config:
     storage_tls: TlsFiles | None = None
     storage_secret: str | None = field(default=None, repr=False)
     max_connections: int = 10_000
+    memory_mb: int = 0
     authentication_timeout_s: float = 60.0
     hba_file: Path | None = None
     verify_redo: bool = False
@@ -105,6 +107,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     flag("--storage-tls-key", type=Path, default=None, help="its private key (PEM)")
     flag("--storage-secret-file", type=Path, default=None, help="the secret that storage asks for without mutual TLS")
     flag("--max-connections", type=int, default=10_000)
+    flag("--memory-mb", type=int, default=0, help="what all statements together may use; 0: half of the machine's")
     flag("--authentication-timeout-s", type=float, default=60.0, help="how long a client may take to log in")
     flag(
         "--hba-file",
@@ -148,6 +151,8 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         raise ConfigError(f"--cache-mb is at least {CACHE_MB_MIN}")
     if int(args.max_connections) < 1:
         raise ConfigError("--max-connections is at least 1")
+    if int(args.memory_mb) and int(args.memory_mb) < MEMORY_MB_MIN:
+        raise ConfigError(f"--memory-mb is 0 or at least {MEMORY_MB_MIN}")
     if not 1 <= float(args.authentication_timeout_s) <= 600:
         raise ConfigError("--authentication-timeout-s is from 1 to 600")
     if int(args.pages_per_pg) < 16:
@@ -171,6 +176,7 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         storage_tls=storage_tls,
         storage_secret=storage_secret,
         max_connections=int(args.max_connections),
+        memory_mb=int(args.memory_mb),
         authentication_timeout_s=float(args.authentication_timeout_s),
         hba_file=args.hba_file,
         tails=args.tails or bool(environment.get("AURORA_TAILS")),

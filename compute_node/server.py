@@ -37,6 +37,7 @@ from compute_node.volume.volume import Volume, VolumeNotFound
 from compute_node.wire import hba, scram
 from compute_node.wire.server import Server, WireConfig
 from compute_node.wire.startup import Role
+from compute_node.work.account import INSTANCE
 
 LOGGER = logging.getLogger(__name__)
 
@@ -75,6 +76,8 @@ class ComputeServer:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        if config.memory_mb:
+            INSTANCE.limit_bytes = config.memory_mb << 20
         self.address = ""
         self.engine: Engine | None = None
         self._done = asyncio.Event()
@@ -160,6 +163,7 @@ class ComputeServer:
             "listen_addresses": config.host,
             "port": config.port or DEFAULT_PORT,
             "max_connections": config.max_connections,
+            "aurora.memory_limit": INSTANCE.limit_bytes // 1024,
             "superuser_reserved_connections": min(RESERVED_CONNECTIONS, config.max_connections - 1),
             "authentication_timeout": int(config.authentication_timeout_s),
             "hba_file": str(config.hba_file or ""),

@@ -63,7 +63,7 @@ def _no_unexpected_log_lines(request: pytest.FixtureRequest) -> Iterator[None]:
     if report and lines:
         with open(report, "a") as file:
             file.writelines(f"{request.node.nodeid}\t{line}\n" for line in lines)
-    elif lines and os.environ.get("AURORA_LOG_RULE"):
+    elif lines:
         pytest.fail("log lines that the test does not expect:\n" + "\n".join(lines), pytrace=False)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = ("aurora", "compute_node", "storage_node", "keeper", "asyncio")
+PROJECT = ("aurora", "compute_node", "storage_node", "keeper")
 """Loggers whose lines count, by the first part of their name."""
 STALLS = "aurora.stalls"
 _LINE = re.compile(r"^\d{4}-\d\d-\d\d \S+ (?:\S+ )?(WARNING|ERROR|CRITICAL) (.*)$")
@@ -66,3 +66,16 @@ def unexpected(item: pytest.Item, lines: Iterable[str]) -> list[str]:
     """The lines that no ``logs`` mark of the test expects."""
     patterns = [re.compile(pattern) for mark in item.iter_markers("logs") for pattern in mark.args]
     return [line for line in lines if not any(pattern.search(line) for pattern in patterns)]
+
+
+DAMAGE = (
+    r"(storage_node\.\w+|aurora\.medium): .*(damaged|does not match its checksum|repaired from|not what was written"
+    r"|has moved; deleted|torn tail|cannot be read|Input/output error|could not be set aside|its log goes on from"
+    r"|no sound batch)"
+)
+"""What a storage node says of damage that a test has planted."""
+DISK_REFUSES = r"storage_node\.\w+: .*(the disk refuses|No space left on device)"
+DAMAGED_KEYS = r"aurora\.keys: .*damaged"
+STORE_FAILS = r"storage_node\.node: the backup's object store fails"
+FLEET_CHANGES = r"compute_node\.volume\.monitor: "
+"""What the monitor does by itself about silent nodes and zones."""

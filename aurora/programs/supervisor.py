@@ -44,6 +44,7 @@ INSTANCE_SETTINGS = (
     "zone-away-after-s",
     "read-only-after-s",
     "max-connections",
+    "memory-mb",
     "authentication-timeout-s",
     "hba-file",
 )

@@ -17,7 +17,7 @@ from aurora.kernels import tuples as tuples_kernel
 from aurora.kernels.python.heap import BUSY, GONE, NEEDS_TOAST, OK, RETRY, SELF
 from aurora.page import PAGE_BYTES
 from compute_node.access import free_space
-from compute_node.access.index_access import IndexAccess
+from compute_node.access.index_access import HeapReader, IndexAccess
 from compute_node.access.keys import row_codec
 from compute_node.access.methods import open_index
 from compute_node.access.read_ahead import ReadAhead
@@ -80,6 +80,7 @@ class Table:
         self._update = self.heap.update
         self._encode = self.codec.encode
         self._insert = self.heap.insert
+        self._chains = HeapReader(self)
         self.indexes = [open_index(self, each) for each in desc.indexes if each.ready]
         self._by_oid = {each.desc.oid: each for each in self.indexes}
         self._keyed = self._every
@@ -155,6 +156,12 @@ class Table:
                 return row  # type: ignore[no-any-return]
             else:
                 return resolved_row(row, proj.eager)
+
+    def fetch_chains(
+        self, snapshot: Any, roots: list[int], columns: tuple[int, ...], want_tid: bool
+    ) -> Iterator[list[Row]]:
+        """The visible rows of chains by the addresses of their roots (what index entries name), in that order."""
+        return self._chains.rows(snapshot, roots, self.projection(columns, want_tid))
 
     # Inserting
 

@@ -20,7 +20,7 @@ from compute_node.catalog.roles import RoleGraph, load_graph
 from compute_node.catalog.rows import CatalogReader, Record
 from compute_node.relations.access_methods import METHODS_BY_OID
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
-from compute_node.relations.schema import CATALOGS_BY_OID
+from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID
 from compute_node.types.acl import Acl, decode_all
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
@@ -183,6 +183,8 @@ class CatalogLayer:
         defaults: dict[int, str] = {}
         if any(row.atthasdef for row in found):
             defaults = {row.adnum: row.adbin for row in self.reader.find("pg_attrdef", adrelid=oid)}
+        if any(row.attidentity for row in found):
+            defaults |= self._identity_defaults(oid)
         return tuple(
             ColumnDesc(
                 attno=row.attnum,
@@ -191,7 +193,7 @@ class CatalogLayer:
                 typmod=row.atttypmod,
                 not_null=row.attnotnull,
                 dropped=row.attisdropped,
-                has_default=row.atthasdef,
+                has_default=row.atthasdef or bool(row.attidentity),
                 default=defaults.get(row.attnum),
                 missing=self._missing_value(row) if row.atthasmissing else None,
                 has_missing=row.atthasmissing,
@@ -204,6 +206,16 @@ class CatalogLayer:
             )
             for row in found
         )
+
+    def _identity_defaults(self, oid: int) -> dict[int, str]:
+        """Identity columns have no row in pg_attrdef: their value is the next one of the sequence that belongs to
+        them."""
+        relations = CATALOGS["pg_class"].desc.oid
+        return {
+            row.refobjsubid: f"nextval('{row.objid}'::regclass)"
+            for row in self.reader.find("pg_depend", refclassid=relations, refobjid=oid)
+            if row.classid == relations and row.deptype == "i" and row.refobjsubid
+        }
 
     def _user_types(self, columns: tuple[ColumnDesc, ...]) -> dict[int, PgType]:
         """The types of the columns that are not declared."""

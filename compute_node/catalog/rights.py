@@ -94,14 +94,11 @@ class Rights:
         return any(not column.dropped and self.column(desc, column.attno, wanted, options) for column in desc.columns)
 
     def schema(self, oid: int, wanted: int, options: bool = False) -> int:
-        """Privileges on a schema. Temporary ones take TEMPORARY on the database; USAGE is with whoever may read or
-        write all data."""
+        """Privileges on a schema; USAGE is with whoever may read or write all data. (A session finds its own temporary
+        schema on its path; nobody uses another's.)"""
         if self.superuser:
             return wanted
-        name, owner, items = self.acl_of("schema", oid)
-        if name.startswith(("pg_temp_", "pg_toast_temp_")):
-            own = wanted & acl.USAGE
-            return wanted if self.database(self._database, acl.TEMPORARY) else own
+        _, owner, items = self.acl_of("schema", oid)
         found = acl_mask(items, owner, self.role, self.graph, wanted, options)
         if wanted & acl.USAGE & ~found and not options:
             if self.has_role(PG_READ_ALL_DATA) or self.has_role(PG_WRITE_ALL_DATA):

@@ -177,10 +177,11 @@ SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema
  domain_schema, NULL::name AS domain_name, pg_catalog.current_database() AS udt_catalog, nt.nspname AS udt_schema,
  t.typname AS udt_name, NULL::name AS scope_catalog, NULL::name AS scope_schema, NULL::name AS scope_name,
  NULL::integer AS maximum_cardinality, a.attnum::text::name AS dtd_identifier, 'NO'::varchar AS is_self_referencing,
- CASE WHEN a.attidentity IN ('a', 'd') THEN 'YES' ELSE 'NO' END::varchar AS is_identity,
+ CASE WHEN a.attidentity IN ('a', 'd') THEN 'YES' ELSE 'NO' END::varchar(3) AS is_identity,
  CASE a.attidentity WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT' END::varchar AS identity_generation,
- NULL::varchar AS identity_start, NULL::varchar AS identity_increment, NULL::varchar AS identity_maximum,
- NULL::varchar AS identity_minimum, 'NO'::varchar AS identity_cycle,
+ s.seqstart::text::varchar AS identity_start, s.seqincrement::text::varchar AS identity_increment,
+ s.seqmax::text::varchar AS identity_maximum, s.seqmin::text::varchar AS identity_minimum,
+ CASE WHEN s.seqcycle THEN 'YES' ELSE 'NO' END::varchar(3) AS identity_cycle,
  CASE WHEN a.attgenerated <> '' THEN 'ALWAYS' ELSE 'NEVER' END::varchar AS is_generated,
  NULL::varchar AS generation_expression,
  CASE WHEN c.relkind IN ('r', 'p') THEN 'YES' ELSE 'NO' END::varchar AS is_updatable
@@ -188,6 +189,9 @@ FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON a.attrelid = c.oid
  JOIN pg_catalog.pg_namespace n ON c.relnamespace = n.oid JOIN pg_catalog.pg_type t ON a.atttypid = t.oid
  JOIN pg_catalog.pg_namespace nt ON t.typnamespace = nt.oid
  LEFT JOIN pg_catalog.pg_attrdef d ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+ LEFT JOIN (pg_catalog.pg_depend dep JOIN pg_catalog.pg_sequence s
+  ON dep.classid = 'pg_catalog.pg_class'::regclass AND dep.objid = s.seqrelid AND dep.deptype = 'i')
+  ON dep.refclassid = 'pg_catalog.pg_class'::regclass AND dep.refobjid = c.oid AND dep.refobjsubid = a.attnum
 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'v', 'f', 'p')""",
     "information_schema.views": """
 SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
@@ -238,7 +242,8 @@ SELECT pg_catalog.current_database() AS sequence_catalog, n.nspname AS sequence_
  CASE WHEN s.seqcycle THEN 'YES' ELSE 'NO' END::varchar AS cycle_option
 FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid
  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE {_NOT_TEMPORARY}""",
+WHERE {_NOT_TEMPORARY} AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend
+ WHERE classid = 'pg_catalog.pg_class'::regclass AND objid = c.oid AND deptype = 'i')""",
 }
 
 EMPTY = (  # noqa: SIM905

@@ -109,6 +109,15 @@ class ExecContext:
         """A temporary file, gone at the latest with the statement."""
         return TempFile(self.account, temp_usage(self.session))
 
+    def tell(self, node: object, **facts: Any) -> None:
+        """A node tells EXPLAIN ANALYZE of its memory; names with blanks for underscores."""
+        self.scratch["told", node] = {name.replace("_", " "): value for name, value in facts.items()}
+
+    def told(self, node: object) -> dict[str, Any]:
+        """What a node has told."""
+        found: dict[str, Any] = self.scratch.get(("told", node), {})
+        return found
+
     def tuplestore(self) -> Tuplestore:
         """Room for rows that are read again."""
         return Tuplestore(self.area(), self.open_file)

@@ -13,9 +13,9 @@ from aurora.errors import InvariantViolation, NotSupported
 from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.rows import key_text
 from compute_node.exec.compile.unit import Code, Unit
-from compute_node.exec.sorting import sorted_batches
 from compute_node.sql import expressions as ex
 from compute_node.types.registry import Aggregate
+from compute_node.work.sorting import sorted_batches
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder

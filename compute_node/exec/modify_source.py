@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
 
-Scan = pl.SeqScan | pl.IndexScan | pl.TidScan
-SCANS = (pl.SeqScan, pl.IndexScan, pl.TidScan)
+Scan = pl.SeqScan | pl.IndexScan | pl.BitmapHeapScan | pl.TidScan
+SCANS = (pl.SeqScan, pl.IndexScan, pl.BitmapHeapScan, pl.TidScan)
 
 
 def tid_scan(scan: Scan) -> Scan:
     """The scan, reading only what its conditions need and giving rows ``(tid,)``."""
-    recheck = scan.recheck if isinstance(scan, pl.IndexScan) else None
+    recheck = scan.recheck if isinstance(scan, (pl.IndexScan, pl.BitmapHeapScan)) else None
     used = sorted(columns_used([scan.filter, recheck]))
     columns = tuple(scan.columns[index] for index in used)
     moved = {old: new for new, old in enumerate(used)}
@@ -31,7 +31,7 @@ def tid_scan(scan: Scan) -> Scan:
             return dataclasses.replace(node, index=moved[node.index])
         return ex.map_children(node, renumber)
 
-    if isinstance(scan, pl.IndexScan) and recheck is not None:
+    if isinstance(scan, (pl.IndexScan, pl.BitmapHeapScan)) and recheck is not None:
         scan = dataclasses.replace(scan, recheck=renumber(recheck))
     return dataclasses.replace(
         scan,

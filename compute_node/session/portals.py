@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from aurora.errors import InvariantViolation, ObjectNotInPrerequisiteState
 from compute_node.session import door
 from compute_node.session.door import ALL, BATCH_ROWS, Execution
+from compute_node.session.kept_rows import KeptRows
 from compute_node.session.results import ResultFormat
 from compute_node.session.sinks import NO_ROWS, RowList, Sink
 from compute_node.session.state import SessionState
@@ -42,7 +43,7 @@ class Portal:
         self.name, self.statement, self.params, self.formats, self.sql = name, statement, params, formats, sql
         self._execution: Execution | None = None
         self._hold: Hold | None = None
-        self._kept: list[Row] | None = None
+        self._kept: KeptRows | list[Row] | None = None
         self._base = 0
         self._started = False
         self.tag: str | None = None
@@ -68,7 +69,7 @@ class Portal:
         """From here on rows are kept as they pass; those passed already are computed again."""
         if self._kept is not None:
             return
-        self._kept = []
+        self._kept = [] if self._execution is None else KeptRows(self._execution.context.session)
         if self.position and self._execution is not None:
             self._execution.restart()
             self._read_to(self.position)
@@ -92,7 +93,10 @@ class Portal:
             if not batch:
                 self.close()
                 return
-            kept += batch
+            if isinstance(kept, KeptRows):
+                kept.add(batch)
+            else:
+                kept += batch
 
     def forward(self, count: int, sink: Sink) -> int:
         """Give the sink at most ``count`` rows; returns how many."""
@@ -118,7 +122,7 @@ class Portal:
         at = self.position - self._base
         if at >= len(self._kept):
             self._read_to(self.position + limit)
-        return self._kept[at : at + limit]
+        return _part(self._kept, at, at + limit)
 
     def has_more(self) -> bool:
         """Whether another row follows; may read ahead."""
@@ -144,8 +148,8 @@ class Portal:
             raise InvariantViolation("a portal that scrolls keeps no rows")
         last = self.position if self.at_end else self.position - 1
         passed = min(count, last)
-        if passed:
-            sink.rows(self._kept[last - passed : last][::-1])
+        for end in range(last, last - passed, -BATCH_ROWS):
+            sink.rows(_part(self._kept, max(end - BATCH_ROWS, last - passed), end)[::-1])
         if passed < count:
             self.at_start, self.position = True, 0
         else:
@@ -220,7 +224,7 @@ class Portal:
             if self.scroll:
                 self.keep_rows()
             elif self._kept is None:
-                self._kept, self._base = [], self.position
+                self._kept, self._base = KeptRows(session), self.position
             self._read_to(ALL)
             self.close()
             self.held = True
@@ -234,6 +238,10 @@ class Portal:
         execution, self._execution = self._execution, None
         if execution is not None:
             execution.close()
+
+
+def _part(kept: KeptRows | list[Row], start: int, stop: int) -> list[Row]:
+    return kept.rows(start, stop) if isinstance(kept, KeptRows) else kept[start:stop]
 
 
 def all_rows(portal: Portal) -> list[Row]:

@@ -8,9 +8,15 @@ from typing import Any
 
 from pglast import ast, enums
 
-from aurora.errors import InvalidParameterValue, NoActiveSqlTransaction, NotSupported, UndefinedObject
+from aurora.errors import (
+    InsufficientPrivilege,
+    InvalidParameterValue,
+    NoActiveSqlTransaction,
+    NotSupported,
+    UndefinedObject,
+)
 from compute_node.session import transactions
-from compute_node.session.settings import DEFINITIONS, define_or_raise, join_arguments, show_value
+from compute_node.session.settings import DEFINITIONS, SECRET, define_or_raise, join_arguments, show_value
 from compute_node.session.state import IDLE, SessionState
 
 _TRANSACTION = ("transaction_isolation", "transaction_read_only", "transaction_deferrable")
@@ -22,12 +28,19 @@ def show(session: SessionState, name: str, missing_ok: bool = False) -> str | No
     if key in _TRANSACTION:
         value = session.characteristics()[_TRANSACTION.index(key)]
         return value if isinstance(value, str) else "on" if value else "off"
+    if key in SECRET and not may_see_secrets(session):
+        raise InsufficientPrivilege(f'must be superuser or have privileges of pg_read_all_settings to examine "{name}"')
     if missing_ok and key not in DEFINITIONS:
         try:
             return session.settings.show(name)
         except UndefinedObject:
             return None
     return session.settings.show(name)
+
+
+def may_see_secrets(session: SessionState) -> bool:
+    """Whether the session may look at the settings in ``SECRET``."""
+    return bool(session.engine.session_function(session, "has_predefined_role", "pg_read_all_settings"))
 
 
 def assign(session: SessionState, name: str, value: str | None, local: bool) -> None:
@@ -125,4 +138,5 @@ def show_rows(session: SessionState, name: str) -> list[tuple[Any, ...]]:
     """The rows of SHOW; ``all`` has three columns."""
     if name.lower() != "all":
         return [(show(session, name),)]
-    return [(setting, show(session, setting), "") for setting in session.settings.names()]
+    hidden = frozenset() if may_see_secrets(session) else SECRET
+    return [(setting, show(session, setting), "") for setting in session.settings.names() if setting not in hidden]

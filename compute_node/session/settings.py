@@ -13,7 +13,7 @@ import re
 import zoneinfo
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta, timezone, tzinfo
+from datetime import tzinfo
 from typing import Final
 
 from aurora.errors import (
@@ -26,6 +26,7 @@ from aurora.errors import (
     UndefinedObject,
 )
 from compute_node.session.settings_table import CATEGORIES, ENUMS
+from compute_node.types.calendar_ import posix_zone
 
 SettingValue = bool | int | float | str
 
@@ -51,6 +52,16 @@ REPORTED: Final = (
     "standard_conforming_strings", "TimeZone",
 )  # fmt: skip
 """Settings whose changes the client hears of, in the order of the first report."""
+
+SECRET: Final = frozenset(
+    (  # noqa: SIM905
+        "config_file data_directory dynamic_library_path external_pid_file hba_file ident_file jit_provider "
+        "krb_server_keyfile log_directory log_filename primary_conninfo session_preload_libraries "
+        "shared_preload_libraries ssl_ciphers ssl_dh_params_file ssl_ecdh_curve ssl_max_protocol_version "
+        "ssl_min_protocol_version ssl_passphrase_command unix_socket_directories"
+    ).split()
+)
+"""Settings that only superusers and members of pg_read_all_settings see."""
 
 GUARDED: Final = frozenset(("role", "session_authorization"))
 """Settings that say whom the session acts as."""
@@ -122,6 +133,8 @@ def parse_value(setting: Setting, text: str) -> SettingValue:
         value = _BOOLEANS.get(text.strip().lower())
         if value is None:
             raise InvalidParameterValue(f'parameter "{setting.name}" requires a Boolean value')
+        if value and setting.name == "default_with_oids":
+            raise NotSupported("tables declared WITH OIDS are not supported")
         return value
     if setting.type == "enum":
         lowered = text.strip().lower()
@@ -158,17 +171,14 @@ def show_value(setting: Setting, value: SettingValue) -> str:
 
 
 def _check_datestyle(setting: Setting, text: str) -> str:
-    style, order = "ISO", "MDY"
+    """``style, order``, either part empty when the text does not say it: see ``_complete``."""
+    style = order = ""
     for word in (part.strip() for part in text.split(",")):
         lowered = word.lower()
-        if lowered == "iso":
-            style = "ISO"
-        elif lowered == "sql":
-            style = "SQL"
+        if lowered in ("iso", "sql", "german"):
+            style = {"iso": "ISO", "sql": "SQL", "german": "German"}[lowered]
         elif lowered.startswith("postgres"):
             style = "Postgres"
-        elif lowered == "german":
-            style, order = "German", "DMY" if order == "MDY" else order
         elif lowered == "ymd":
             order = "YMD"
         elif lowered == "dmy" or lowered.startswith("euro"):
@@ -176,27 +186,28 @@ def _check_datestyle(setting: Setting, text: str) -> str:
         elif lowered in ("mdy", "us") or lowered.startswith("noneuro"):
             order = "MDY"
         elif lowered == "default":
-            style, order = "ISO", "MDY"
+            style, order = style or "ISO", order or "MDY"
         else:
             raise _invalid(setting, text, detail=f'Unrecognized key word: "{word}".')
+    if style == "German":
+        order = order or "DMY"
     return f"{style}, {order}"
 
 
+def _complete(setting: Setting, value: SettingValue, held: SettingValue) -> SettingValue:
+    """A DateStyle that names a style or an order alone leaves the other as it is."""
+    if setting.name != "DateStyle":
+        return value
+    parts = zip(str(value).split(", "), str(held).split(", "), strict=True)
+    return ", ".join(mine or theirs for mine, theirs in parts)
+
+
 _ZONE_NAMES: dict[str, str] = {}
-_POSIX_ZONE = re.compile(r"(?:<([^>]+)>|([A-Za-z]{3,}))([+-]?\d{1,2})(?::(\d{2}))?\Z")
 
 
 def zone_for(name: str) -> tzinfo | None:
     """The tzinfo of a time zone name as ``SHOW TimeZone`` gives it; None when there is no such zone."""
-    if name in _ZONE_NAMES.values():
-        return zoneinfo.ZoneInfo(name)
-    match = _POSIX_ZONE.match(name)
-    if match is None:
-        return None
-    # POSIX signs count hours west of Greenwich.
-    hours, minutes = int(match[3]), int(match[4] or 0)
-    offset = timedelta(hours=abs(hours), minutes=minutes)
-    return timezone(offset if match[3].startswith("-") else -offset, match[1] or match[2])
+    return zoneinfo.ZoneInfo(name) if name in _ZONE_NAMES.values() else posix_zone(name)
 
 
 def _check_timezone(setting: Setting, text: str) -> str:
@@ -214,7 +225,7 @@ def _check_timezone(setting: Setting, text: str) -> str:
         tail = f":{rest:02d}" if rest else ""
         east, west = ("+", "-") if minutes >= 0 else ("-", "+")
         return f"<{east}{hours:02d}{tail}>{west}{hours:02d}{tail}"
-    if _POSIX_ZONE.match(text):
+    if posix_zone(text) is not None:
         return text
     raise _invalid(setting, text)
 
@@ -338,6 +349,10 @@ def split_list(text: str) -> list[str]:
     return names
 
 
+_NOT_LISTED = frozenset(("seed", "role", "session_authorization", "default_with_oids"))
+"""Settings that SHOW ALL leaves out."""
+
+
 class Settings:
     """One session's settings over the server's.
 
@@ -389,7 +404,7 @@ class Settings:
     def names(self) -> list[str]:
         """Every setting that SHOW ALL lists, in its order."""
         return [
-            s.name for _, s in sorted(DEFINITIONS.items()) if s.name not in ("seed", "role", "session_authorization")
+            s.name for _, s in sorted(DEFINITIONS.items()) if s.name not in _NOT_LISTED
         ]
 
     def default(self, name: str) -> SettingValue:
@@ -408,7 +423,7 @@ class Settings:
             self._check_custom(name)
             self._put(key, text, local)
             return
-        value = parse_value(setting, text)
+        value = _complete(setting, parse_value(setting, text), self.get(name))
         self._check_permitted(setting, value)
         self._assign(key, value, local)
 
@@ -431,7 +446,7 @@ class Settings:
             self._check_custom(name)
             self._startup[key] = text
             return
-        value = parse_value(setting, text)
+        value = _complete(setting, parse_value(setting, text), self.get(name))
         if setting.context not in ("backend", "superuser-backend"):
             self._check_permitted(setting, value)
         self._startup[key] = value
@@ -445,7 +460,7 @@ class Settings:
         if setting is None:
             self._startup[key] = text
             return
-        value = parse_value(setting, text)
+        value = _complete(setting, parse_value(setting, text), self.get(name))
         if self._permit is not None and setting.name in GUARDED:
             self._permit(setting, value)
         self._startup[key] = value

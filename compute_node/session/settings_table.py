@@ -278,6 +278,7 @@ temp_file_limit|integer|-1|superuser|kB|-1|2147483647|
 max_files_per_process|integer|1000|postmaster||64|2147483647|
 """,
     "Resource Usage / Memory": """
+aurora.memory_limit|integer|0|postmaster|kB|0|2147483647|
 autovacuum_work_mem|integer|-1|sighup|kB|-1|2147483647|
 hash_mem_multiplier|real|2|user||1|1000|
 huge_pages|enum|try|postmaster||||off,on,try
@@ -314,6 +315,7 @@ transform_null_equals|bool|off|user||||
     "Version and Platform Compatibility / Previous PostgreSQL Versions": """
 array_nulls|bool|on|user||||
 backslash_quote|enum|safe_encoding|user||||safe_encoding,on,off
+default_with_oids|bool|off|user||||
 escape_string_warning|bool|on|user||||
 lo_compat_privileges|bool|off|superuser||||
 quote_all_identifiers|bool|off|user||||

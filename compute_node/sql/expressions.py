@@ -156,10 +156,11 @@ class Not(Expr):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NullTest(Expr):
-    """IS [NOT] NULL."""
+    """IS [NOT] NULL. ``as_value``: a row counts as one value, whatever its fields are (IS DISTINCT FROM NULL)."""
 
     argument: Expr
     negated: bool
+    as_value: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

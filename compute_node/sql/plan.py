@@ -93,6 +93,47 @@ class IndexScan(Plan):
 
 
 @dataclass(slots=True, kw_only=True)
+class BitmapIndexScan(Plan):
+    """Row addresses by an index; as ``IndexScan``. It gives no rows."""
+
+    relation: RelationDesc
+    index: IndexDesc
+    keys: tuple[IndexKey, ...] = ()
+    conditions: tuple[Expr, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class BitmapAnd(Plan):
+    """Row addresses that all children give."""
+
+    children: tuple[Plan, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class BitmapOr(Plan):
+    """Row addresses that any child gives."""
+
+    children: tuple[Plan, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class BitmapHeapScan(Plan):
+    """Reads the rows of the ``child`` bitmap in the order of the table's pages. ``conditions`` are what EXPLAIN shows
+    that the bitmap stands for, over ``Column(index=attno - 1)``; ``recheck``: those conditions where the rows found
+    need
+    not meet them; ``filter``: all others; both over the scan row."""
+
+    relation: RelationDesc
+    child: Plan
+    columns: tuple[int, ...] = ()
+    conditions: tuple[Expr, ...] = ()
+    recheck: Expr | None = None
+    filter: Expr | None = None
+    alias: str = ""
+    want_tid: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
 class TidScan(Plan):
     """WHERE ctid = …"""
 

@@ -20,6 +20,7 @@ from compute_node.types.declare import agg, aggs
 from compute_node.types.floating import float_order, to_single
 from compute_node.types.integer import HIGH, LOW, overflow
 from compute_node.types.interval import Interval, checked_interval, interval_span, timetz_order
+from compute_node.types.long_text import joined, joined_bytes
 from compute_node.types.numeric import numeric_order
 from compute_node.types.numeric_functions import square_root
 from compute_node.types.registry import Aggregate, PgType
@@ -545,7 +546,7 @@ agg(
     "string_agg(text, text) text",
     _nothing,
     _string_step,
-    lambda state: None if state is None else "".join(state),
+    lambda state: None if state is None else joined(state),
     strict=False,
 )
 agg(
@@ -553,7 +554,7 @@ agg(
     "string_agg(bytea, bytea) bytea",
     _nothing,
     _string_step,
-    lambda state: None if state is None else b"".join(state),
+    lambda state: None if state is None else joined_bytes(state),
     strict=False,
 )
 

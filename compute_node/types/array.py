@@ -22,6 +22,7 @@ from aurora.errors import (
     ProgramLimitExceeded,
     SqlError,
 )
+from compute_node.hub import HUB
 from compute_node.types.array_value import (
     DIMENSIONS_MAX,
     INDEX_MAX,
@@ -36,8 +37,10 @@ from compute_node.types.array_value import (
 )
 from compute_node.types.common import WHITESPACE
 from compute_node.types.declare import comparisons, operator_classes, operators
+from compute_node.types.long_text import STEPS, paced
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
+PULSE_ITEMS = 256
 _QUOTED = frozenset('{}"\\' + WHITESPACE)
 _HEADER = struct.Struct(">iiI")
 _DIMENSION = struct.Struct(">ii")
@@ -64,7 +67,7 @@ def array_output(element: PgType) -> Callable[[list[Any], TypeEnv], str]:
             else braces(each, env)
             if isinstance(each, list)
             else quote_element(write(each, env), delimiter)
-            for each in value
+            for each in (value if len(value) <= STEPS else paced(value))
         )
         return "{" + delimiter.join(parts) + "}"
 
@@ -170,6 +173,8 @@ class _Reader:
             self.at += 1
             return self.checked(items, depth)
         while True:
+            if not len(items) % PULSE_ITEMS:
+                HUB.pulse()
             self.skip_space()
             if self.peek() == "{":
                 if items and not isinstance(items[-1], list):

@@ -29,6 +29,7 @@ from compute_node.types.array_value import (
     too_many_dimensions,
 )
 from compute_node.types.declare import fn, fns, specialized
+from compute_node.types.long_text import STEPS, joined, paced, split
 from compute_node.types.registry import REGISTRY, FunctionContext, PgType, Specialize
 
 Types = tuple[PgType, ...]
@@ -319,7 +320,7 @@ def _to_string(types: Types, result: PgType) -> Callable[..., str | None]:
                 parts.append(write(each, context.env))
             elif null_text is not None:
                 parts.append(null_text)
-        return separator.join(parts)
+        return joined(parts, separator)
 
     return join
 
@@ -333,8 +334,10 @@ def _string_to_array(value: str | None, separator: str | None, null_text: str | 
         return None
     if not value:
         return []
-    parts = list(value) if separator is None else value.split(separator) if separator else [value]
-    return [None if null_text is not None and each == null_text else each for each in parts]
+    parts = list(value) if separator is None else split(value, separator) if separator else [value]
+    if null_text is None:
+        return list(parts)
+    return [None if each == null_text else each for each in (parts if len(parts) <= STEPS else paced(parts))]
 
 
 fns(

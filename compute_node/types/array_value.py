@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from aurora.errors import ArraySubscriptError, ProgramLimitExceeded
+from compute_node.types.long_text import STEPS, paced
 
 DIMENSIONS_MAX = 6
 ELEMENTS_MAX = 134217727
@@ -74,7 +75,7 @@ def bounded(elements: Array, bounds: Sequence[int]) -> Array:
 
 def flatten(value: Array) -> Iterator[Any]:
     """The elements in storage order."""
-    for each in value:
+    for each in value if len(value) <= STEPS else paced(value):
         if isinstance(each, list):
             yield from flatten(each)
         else:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 from aurora.errors import ArraySubscriptError, InvalidParameterValue, InvalidTextRepresentation, SubstringError
 from compute_node.types.common import bytes_key
 from compute_node.types.declare import comparisons, fn, fns, operator_classes, operators
+from compute_node.types.long_text import digest
 from compute_node.types.oids import BYTEA
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
 
@@ -95,11 +95,11 @@ fns(
 """,
     len,
 )
-fn(2321, "md5(bytea) text", lambda value: hashlib.md5(value, usedforsecurity=False).hexdigest())
-fn(3419, "sha224(bytea) bytea", lambda value: hashlib.sha224(value).digest())
-fn(3420, "sha256(bytea) bytea", lambda value: hashlib.sha256(value).digest())
-fn(3421, "sha384(bytea) bytea", lambda value: hashlib.sha384(value).digest())
-fn(3422, "sha512(bytea) bytea", lambda value: hashlib.sha512(value).digest())
+fn(2321, "md5(bytea) text", lambda value: digest("md5", value).hex())
+fn(3419, "sha224(bytea) bytea", lambda value: digest("sha224", value))
+fn(3420, "sha256(bytea) bytea", lambda value: digest("sha256", value))
+fn(3421, "sha384(bytea) bytea", lambda value: digest("sha384", value))
+fn(3422, "sha512(bytea) bytea", lambda value: digest("sha512", value))
 fn(6163, "bit_count(bytea) int8", lambda value: int.from_bytes(value, "big").bit_count())
 fn(2014, "position(bytea, bytea) int4", lambda whole, part: whole.find(part) + 1)
 

@@ -7,6 +7,7 @@ same place in a 400-year cycle, which repeats days of the week and leap years.
 from __future__ import annotations
 
 import functools
+import re
 import zoneinfo
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Final
@@ -72,10 +73,14 @@ def iso_week(days: int) -> tuple[int, int, int]:
     return year, (days - (first - (first + 5) % 7)) // 7 + 1, weekday + 1
 
 
+_EARLIEST_US = -62_000_000_000_000_000
+"""In the first century: years that ``datetime`` has, with room for offsets."""
+
+
 def _into_datetime(us: int) -> tuple[int, int]:
     """(µs shifted by whole 400-year cycles into years 1970…2369 when outside 1…9999, the shift in cycles)."""
     cycle_us = _CYCLE_DAYS * DAY_US
-    if -62_000_000_000_000_000 < us < 252_000_000_000_000_000:
+    if _EARLIEST_US <= us < 252_000_000_000_000_000:
         return us, 0
     cycles = us // cycle_us
     return us - cycles * cycle_us, cycles
@@ -83,7 +88,8 @@ def _into_datetime(us: int) -> tuple[int, int]:
 
 def utc_offset_seconds(us: int, zone: tzinfo) -> int:
     """The zone's offset east of UTC at an instant (µs since 2000-01-01 UTC)."""
-    shifted, _ = _into_datetime(us)
+    # Before the first rule a zone has its local mean time.
+    shifted, _ = _into_datetime(max(us, _EARLIEST_US))
     offset = (_EPOCH + timedelta(microseconds=shifted)).astimezone(zone).utcoffset()
     return round(offset.total_seconds()) if offset is not None else 0
 
@@ -171,4 +177,19 @@ def find_zone(name: str) -> tzinfo | None:
     if lowered in ABBREVIATIONS:
         return fixed_zone(ABBREVIATIONS[lowered])
     official = _names_by_lower().get(lowered)
-    return zoneinfo.ZoneInfo(official) if official is not None else None
+    return zoneinfo.ZoneInfo(official) if official is not None else posix_zone(name)
+
+
+_POSIX_ZONE: Final = re.compile(r"(?:<([^>]+)>|([A-Za-z]{3,}))?([+-]?\d{1,3})(?::(\d{2}))?(?::(\d{2}))?")
+
+
+def posix_zone(name: str) -> tzinfo | None:
+    """``[NAME]±hh[:mm[:ss]]`` with POSIX' sign, which counts west of Greenwich (manual, appendix B.5); None for
+    another text."""
+    match = _POSIX_ZONE.fullmatch(name)
+    if match is None or abs(int(match[3])) > 167 or int(match[4] or 0) > 59 or int(match[5] or 0) > 59:
+        return None
+    seconds = abs(int(match[3])) * 3600 + int(match[4] or 0) * 60 + int(match[5] or 0)
+    if seconds >= 86400:
+        return None
+    return fixed_zone(seconds if match[3].startswith("-") else -seconds)

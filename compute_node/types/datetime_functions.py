@@ -39,7 +39,7 @@ from compute_node.types.common import division_by_zero
 from compute_node.types.datetime_ import check_date, check_timestamp, date_plus, date_to_timestamp, is_infinite
 from compute_node.types.datetime_parse import DAY_NAMES, MONTH_NAMES
 from compute_node.types.declare import fn, fns
-from compute_node.types.interval import Interval, TimeTz, checked_interval, interval_span
+from compute_node.types.interval import Interval, TimeTz, checked_interval, interval_out, interval_span
 from compute_node.types.numeric import EXACT, quotient
 from compute_node.types.registry import FunctionContext, TypeEnv
 
@@ -479,7 +479,7 @@ def _time_part(field: str, us: int, west_seconds: int | None, type_name: str) ->
         return {
             "timezone": -west_seconds,
             "timezone_hour": _truncate(-west_seconds, 3600),
-            "timezone_minute": _truncate(-west_seconds, 60) % 60,
+            "timezone_minute": _truncate(int(math.fmod(-west_seconds, 3600)), 60),
         }[unit], 0
     part = _clock_part(unit, us)
     if part is None:
@@ -612,11 +612,6 @@ def _no_truncation(field: str, type_name: str) -> SqlError:
 
 def _zone(name: str, context: FunctionContext) -> Any:
     zone = find_zone(name)
-    if zone is None and name[:1] in "+-0123456789":
-        sign = 1 if name[:1] == "-" else -1
-        hour, _, minute = name.lstrip("+-").partition(":")
-        if hour.isdigit() and (minute or "0").isdigit():
-            return fixed_zone(sign * (int(hour) * 3600 + int(minute or 0) * 60))
     if zone is None:
         raise InvalidParameterValue(f'time zone "{name}" not recognized')
     return zone
@@ -649,6 +644,23 @@ def _trunc_interval(field: str, span: Interval) -> Interval:
     raise _no_truncation(field, "interval")
 
 
+def _timetz_shifted(value: TimeTz, offset_seconds: int) -> TimeTz:
+    """The same moment of the day at another offset east of UTC."""
+    return TimeTz((value.us + (value.west_seconds + offset_seconds) * SECOND_US) % DAY_US, -offset_seconds)
+
+
+def _timetz_at(value: TimeTz, zone: Any, context: FunctionContext) -> TimeTz:
+    return _timetz_shifted(value, utc_offset_seconds(context.env.transaction_timestamp, zone))
+
+
+def _zone_span(span: Interval, env: TypeEnv) -> int:
+    if span.months or span.days:
+        raise InvalidParameterValue(
+            f'interval time zone "{interval_out(span, env)}" must not include months or days'
+        )
+    return span.us // SECOND_US
+
+
 fn(2020, "date_trunc(text, timestamp) timestamp", truncate_timestamp)
 fn(1217, "date_trunc(text, timestamptz) timestamptz stable", _trunc_zoned, needs_context=True)
 fn(1284, "date_trunc(text, timestamptz, text) timestamptz stable", _trunc_zoned, needs_context=True)
@@ -663,6 +675,18 @@ fn(
     2069,
     "timezone(text, timestamp) timestamptz",
     lambda context, name, us: us if is_infinite(us) else local_to_utc(us, _zone(name, context)),
+    needs_context=True,
+)
+fn(
+    2037,
+    "timezone(text, timetz) timetz stable",
+    lambda context, name, value: _timetz_at(value, _zone(name, context), context),
+    needs_context=True,
+)
+fn(
+    2038,
+    "timezone(interval, timetz) timetz",
+    lambda context, span, value: _timetz_shifted(value, _zone_span(span, context.env)),
     needs_context=True,
 )
 fn(1026, "timezone(interval, timestamptz) timestamp", lambda span, us: us if is_infinite(us) else us + span.us)
@@ -701,8 +725,24 @@ def _make_timestamp(year: int, month: int, day: int, hour: int, minute: int, sec
     return check_timestamp(_make_date(year, month, day) * DAY_US + _make_time(hour, minute, second))
 
 
+def _made_zone(name: str, context: FunctionContext) -> Any:
+    """The zone of make_timestamptz: a number with a sign counts hours *east*, as in the text of a timestamp."""
+    text = name.strip()
+    if text[:1] in ("+", "-"):
+        hour, _, minute = text[1:].partition(":")
+        if hour.isdigit() and (minute or "0").isdigit() and int(hour) < 16 and int(minute or 0) < 60:
+            return fixed_zone((-1 if text[0] == "-" else 1) * (int(hour) * 3600 + int(minute or 0) * 60))
+        raise InvalidParameterValue(f'invalid input syntax for type numeric time zone: "{name}"')
+    if text[:1].isdigit():
+        raise InvalidParameterValue(
+            f'invalid input syntax for type numeric time zone: "{name}"',
+            hint='Numeric time zones must have "-" or "+" as first character.',
+        )
+    return _zone(name, context)
+
+
 def _make_timestamptz(context: FunctionContext, *fields: Any) -> int:
-    zone = _zone(fields[6], context) if len(fields) == 7 else context.env.timezone
+    zone = _made_zone(fields[6], context) if len(fields) == 7 else context.env.timezone
     return local_to_utc(_make_timestamp(*fields[:6]), zone)
 
 

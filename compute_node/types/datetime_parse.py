@@ -215,7 +215,8 @@ class _Parser:
             self.us = round(float("0." + fraction) * DAY_US)
 
     def take_zone(self, token: str) -> None:
-        if self.us is None and self.type_name not in ("time with time zone",):
+        dated = self.days is not None or self.year is not None
+        if self.us is None and not dated and self.type_name not in ("time with time zone",):
             raise self.error()
         sign = -1 if token[0] == "-" else 1
         parts = token[1:].split(":")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import re
 import unicodedata
 from collections.abc import Callable
@@ -16,9 +15,9 @@ from aurora.errors import CharacterNotInRepertoire, InvalidParameterValue, Progr
 from compute_node.types import ctype
 from compute_node.types.bytea import decode_escape, decode_hex, encode_escape
 from compute_node.types.declare import fn, fns
+from compute_node.types.long_text import VALUE_BYTES_MAX, by_pieces, digest, replace, split
 from compute_node.types.regex import compile_regex
 
-_MAX_BYTES = 0x3FFFFFFF
 _SAFE_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_$]*")
 
 fns(
@@ -48,8 +47,8 @@ fns(
     lambda value: len(value.encode()),
 )
 fn(1811, "bit_length(text) int4", lambda value: len(value.encode()) * 8)
-fn(870, "lower(text) text", ctype.lower)
-fn(871, "upper(text) text", ctype.upper)
+fn(870, "lower(text) text", by_pieces(ctype.lower))
+fn(871, "upper(text) text", by_pieces(ctype.upper))
 
 
 def _initcap(value: str) -> str:
@@ -126,7 +125,7 @@ fns(
 
 
 def _limited(value: str, copies: int = 1) -> None:
-    if len(value) * copies > _MAX_BYTES:
+    if len(value) * copies > VALUE_BYTES_MAX:
         raise ProgramLimitExceeded("requested length too large")
 
 
@@ -148,7 +147,7 @@ def _pad(value: str, length: int, fill: str, left: bool) -> str:
 
 
 fn(1622, "repeat(text, int4) text", _repeat)
-fn(2087, "replace(text, text, text) text", lambda value, old, new: value.replace(old, new) if old else value)
+fn(2087, "replace(text, text, text) text", replace)
 fn(3062, "reverse(text) text", lambda value: value[::-1])
 fn(3060, "left(text, int4) text", lambda value, count: value[:count])
 fn(
@@ -167,13 +166,13 @@ def _split_part(value: str, delimiter: str, field: int) -> str:
         raise InvalidParameterValue("field position must not be zero")
     if not value:
         return ""
-    parts = value.split(delimiter) if delimiter else [value]
+    parts = split(value, delimiter) if delimiter else [value]
     index = field - 1 if field > 0 else len(parts) + field
     return parts[index] if 0 <= index < len(parts) else ""
 
 
 fn(2088, "split_part(text, text, int4) text", _split_part)
-fn(2311, "md5(text) text", lambda value: hashlib.md5(value.encode(), usedforsecurity=False).hexdigest())
+fn(2311, "md5(text) text", lambda value: digest("md5", value).hex())
 fn(1620, "ascii(text) int4", lambda value: ord(value[0]) if value else 0)
 
 
@@ -198,7 +197,7 @@ def _translate(value: str, old: str, new: str) -> str:
     table: dict[int, str | None] = {}
     for at, character in enumerate(old):
         table.setdefault(ord(character), new[at] if at < len(new) else None)
-    return value.translate(table)
+    return by_pieces(lambda piece: piece.translate(table))(value)
 
 
 fn(878, "translate(text, text, text) text", _translate)

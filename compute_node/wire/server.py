@@ -148,7 +148,7 @@ class Server:
             held = sum(session.session_user == who.user for session in self.sessions.values())
             if held >= who.role.connection_limit:
                 raise TooManyConnections(f'too many connections for role "{who.user}"', severity="FATAL")
-        self.engine.session_function(None, "check_database", who.database)
+        self.engine.session_function(None, "check_database", who.database, who.role.oid)
         pid = next(self._pids)
         session = Session(
             self.engine, connection, self.plans, self._clock, who.user, who.database, who.role.superuser,

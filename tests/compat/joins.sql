@@ -9,6 +9,7 @@ INSERT INTO c VALUES (NULL, 'none'), (3, 'three again');
 CREATE INDEX a_k ON a (k);
 CREATE INDEX b_a ON b (a_id);
 CREATE INDEX a_v ON a (v DESC NULLS LAST, id);
+--differs for a plain role: PostgreSQL warns of views, indexes and TOAST tables too
 ANALYZE;
 SELECT count(*), sum(b.w), min(a.v), max(a.v) FROM a JOIN b ON b.a_id = a.id;
 SELECT count(*), count(b.id), count(a.id) FROM a LEFT JOIN b ON b.a_id = a.id;

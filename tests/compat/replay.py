@@ -3,7 +3,9 @@
 A file holds statements that end with `;` at the end of a line. A `COPY … FROM STDIN;` is followed by its data up to a
 line `\\.`. Each file runs in a schema of its own (`compat_<name>`), which is made before and dropped after. A line
 `--differs: reason` before a statement says that its answer is known not to be PostgreSQL's; it still must not be an
-internal error.
+internal error. `--differs for a plain role: reason` says so of the second run alone.
+
+Most files run once more as a plain role, which owns that schema and may create schemas, and no more.
 
 An outcome has what the wire shows: columns (name, type OID, typmod), rows in text format, the command tag, the fields
 of an error, and notices. Bytes that are copied out are under `copy`.
@@ -23,6 +25,13 @@ FOLDER = Path(__file__).parent
 DESCRIBED = FOLDER / "expected" / "describe.out"
 """What psql prints for `describe.psql` with PostgreSQL 15."""
 Outcome = dict[str, Any]
+
+PLAIN_ROLE = "compat_plain"
+"""who runs the files a second time: no superuser"""
+SWITCHING = ("privileges", "roles")
+"""files that change roles themselves, so that a second role would not be another test"""
+
+_DIFFERS_PLAIN = "--differs for a plain role:"
 
 _ERROR_FIELDS = {
     "severity": pq.DiagnosticField.SEVERITY,
@@ -52,6 +61,7 @@ class Statement:
     sql: str
     data: str | None = None
     differs: str | None = None
+    differs_plain: str | None = None
 
     @property
     def repeatable(self) -> bool:
@@ -69,15 +79,29 @@ def expected_path(family: str) -> Path:
     return FOLDER / "expected" / f"{family}.json"
 
 
+def plain_families() -> list[str]:
+    """The files that a plain role runs too."""
+    return [family for family in families() if family not in SWITCHING]
+
+
+def plain_path(family: str) -> Path:
+    """Where PostgreSQL's answers to a plain role are, so far as they differ from those to a superuser."""
+    return FOLDER / "expected" / "plain" / f"{family}.json"
+
+
 def statements(family: str) -> list[Statement]:
     """The statements of one file, in order."""
     found: list[Statement] = []
     lines = iter((FOLDER / f"{family}.sql").read_text().splitlines())
     text: list[str] = []
     differs: str | None = None
+    differs_plain: str | None = None
     for line in lines:
         if not text and line.startswith("--differs:"):
             differs = line.removeprefix("--differs:").strip()
+            continue
+        if not text and line.startswith(_DIFFERS_PLAIN):
+            differs_plain = line.removeprefix(_DIFFERS_PLAIN).strip()
             continue
         if not text and (not line.strip() or line.startswith("--")):
             continue
@@ -93,8 +117,8 @@ def statements(family: str) -> list[Statement]:
                     break
                 rows.append(row + "\n")
             data = "".join(rows)
-        found.append(Statement(sql, data, differs))
-        text, differs = [], None
+        found.append(Statement(sql, data, differs, differs_plain))
+        text, differs, differs_plain = [], None, None
     if text:
         raise ValueError(f"{family}.sql ends inside a statement: {text[0]}")
     return found
@@ -111,8 +135,9 @@ def describe(dsn: str) -> str:
 class Replay:
     """One connection that runs statements by the simple or the extended protocol."""
 
-    def __init__(self, dsn: str, extended: bool, settings: dict[str, str]) -> None:
+    def __init__(self, dsn: str, extended: bool, settings: dict[str, str], plain: bool = False) -> None:
         self._extended = extended
+        self._plain = plain
         self._notices: list[Outcome] = []
         self._connection = pq.PGconn.connect(dsn.encode())
         if self._connection.status != pq.ConnStatus.OK:
@@ -129,6 +154,8 @@ class Replay:
         self._must("SET client_min_messages = warning")
         self._must(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
         self._must(f"CREATE SCHEMA {schema}")
+        if self._plain:
+            self._become_plain(schema)
         self._must(f"SET search_path = {schema}")
         self._must("SET client_min_messages = notice")
         outcomes = []
@@ -141,8 +168,19 @@ class Replay:
         if self._connection.transaction_status != pq.TransactionStatus.IDLE:
             self._must("ROLLBACK")
         self._must("SET client_min_messages = warning")
-        self._must(f"DROP SCHEMA {schema} CASCADE")
+        self._must("RESET SESSION AUTHORIZATION")
+        self._must(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+        if self._plain:
+            self._must(f"DROP OWNED BY {PLAIN_ROLE} CASCADE")
+            self._must(f"DROP ROLE {PLAIN_ROLE}")
         return outcomes
+
+    def _become_plain(self, schema: str) -> None:
+        """Go on as a role that may do what it needs in its own schema, and what everybody may."""
+        self._must(f"CREATE ROLE {PLAIN_ROLE} LOGIN")
+        self._must(f"GRANT CREATE ON DATABASE {self._connection.db.decode()} TO {PLAIN_ROLE}")
+        self._must(f"ALTER SCHEMA {schema} OWNER TO {PLAIN_ROLE}")
+        self._must(f"SET SESSION AUTHORIZATION {PLAIN_ROLE}")
 
     def execute(self, statement: Statement) -> Outcome:
         """One statement's outcome."""

@@ -17,6 +17,9 @@ from storage_node.config import NodeConfig, Peer
 from storage_node.node import StorageNode
 from storage_node.restore import restore
 from storage_node.restore_plan import Survey
+from tests.log_rule import DAMAGE, DISK_REFUSES, STORE_FAILS
+
+pytestmark = pytest.mark.logs(DAMAGE, STORE_FAILS, DISK_REFUSES)
 
 SEEDS = range(8)
 STAGE_S = 14.0

@@ -11,7 +11,12 @@ from aurora.sim.__main__ import main
 from aurora.sim.checks import CATALOGUE, CheckFailed
 from aurora.sim.points import points
 from aurora.sim.runner import CORES_OWN, Failure, quiet, run_one, shrink
+from tests.log_rule import DAMAGE, DISK_REFUSES, FLEET_CHANGES
 from tests.sim.mutations import MUTATIONS, Mutation
+
+pytestmark = pytest.mark.logs(
+    DAMAGE, DISK_REFUSES, FLEET_CHANGES, r"^(WARNING|ERROR|CRITICAL) (storage_node|compute_node)"
+)
 
 SEEDS_MAX = 500
 MUST_BE_CAUGHT = {"write quorum 3", "ack before sync", "no epoch check", "collection above PGMRPL"}

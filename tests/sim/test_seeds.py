@@ -17,6 +17,9 @@ from aurora.sim.model import STEPS
 from aurora.sim.points import points
 from aurora.sim.runner import Failure, Totals, run_many, run_one
 from aurora.sim.workloads import WORKLOADS
+from tests.log_rule import DAMAGE, DISK_REFUSES, FLEET_CHANGES
+
+pytestmark = pytest.mark.logs(DAMAGE, DISK_REFUSES, FLEET_CHANGES)
 
 SEEDS = 300
 KEPT = Path(__file__).with_name("seeds.txt")

@@ -164,6 +164,47 @@ def test_heap(operations: list[tuple[Any, ...]]) -> None:
 
 
 @settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.tuples(st.integers(-50, 50), st.text("ab\0\xff", max_size=400)), max_size=60), max_size=5))
+def test_btree_runs(runs: list[list[tuple[int, str]]]) -> None:
+    """Runs of items, some of which may be there once only, go in as single ones would."""
+    from compute_node.access.btree.writer import build_meta, build_page
+
+    sides = [Side(side, "is") for side in SIDES]
+    for side in sides:
+        for block, image in enumerate((build_meta(78, 1), build_page(78, 1, 0, 0, b"", []))):
+            side.mtr.image(side.arena.lookup(7 + block), image)
+        side.mtr.commit()
+    model: set[bytes] = set()
+    number = 0
+    for run in runs:
+        items = []
+        for row in run:
+            number += 1
+            items.append(sides[0].keys.item(row, number))
+        items.sort()
+        checks = bytes(item[-1] % 2 for item in items)
+        at = 0
+        while at < len(items):
+            answers = {side.tree.insert_run(items, at, checks) for side in sides}
+            assert len(answers) == 1
+            done = answers.pop()
+            for index in range(at, at + done):
+                key = items[index][:-6]
+                assert not (checks[index] and any(each[:-6] == key for each in model))
+                model.add(items[index])
+            at += done
+            if not done:
+                key, room = items[at][:-6], 8184 - 24 - 4 - sum(len(item) + 4 for item in model)
+                repeated = any(each[:-6] == key for each in model)
+                assert room < len(items[at]) + 4 or (checks[at] and repeated)
+                at += 1
+    assert sides[0].tree.page_items(1)[4] == sorted(model)
+    assert sides[0].tree.page_items(1) == sides[1].tree.page_items(1)
+    assert sides[0].pages() == sides[1].pages()
+    assert sides[0].log.take() == sides[1].log.take()
+
+
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(-50, 50), st.text("ab\0\xff", max_size=4)), max_size=60), st.data())
 def test_btree(rows: list[tuple[int, str]], data: st.DataObject) -> None:
     from compute_node.access.btree.writer import build_meta, build_page

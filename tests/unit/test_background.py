@@ -15,6 +15,9 @@ from aurora.seams import SystemClock
 from aurora.sim.disk import SimDisk
 from storage_node.background import Background
 from storage_node.node import StorageFailed, StorageNode
+from tests.log_rule import DAMAGE, DISK_REFUSES
+
+pytestmark = pytest.mark.logs(DAMAGE, DISK_REFUSES, r"gave what cannot be used")
 
 WAIT_S = 20.0
 Node = StorageNode[int]

@@ -29,6 +29,9 @@ from storage_node.effects import StoreEffect
 from storage_node.restore import parse_at, restore, survey_of
 from storage_node.restore_plan import PgObjects, Points, RestoreError, Survey
 from storage_node.snapshots import Snapshot, Snapshots
+from tests.log_rule import STORE_FAILS
+
+pytestmark = pytest.mark.logs(r"is no object of a backup: passed over", STORE_FAILS)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -25,6 +25,14 @@ from storage_node.config import NodeConfig
 from storage_node.effects import Call, PutObject, SyncFile
 from storage_node.node import StorageNode
 from storage_node.restore_plan import Survey
+from tests.log_rule import DAMAGE, STORE_FAILS
+
+pytestmark = pytest.mark.logs(
+    STORE_FAILS,
+    DAMAGE,
+    r"storage_node\.backup: (the backup is stuck|backup: log of PG)",
+    r"kept for the backup: nothing sound",
+)
 
 
 def _whole(fleet: BackupFleet) -> list[tuple[int, int]]:

@@ -30,6 +30,8 @@ from storage_node import config as storage_config
 from storage_node.config import NodeConfig, Peer
 from storage_node.server import NodeServer
 
+pytestmark = pytest.mark.logs(r"aurora\.rpc\.tls: log port: a client is refused")
+
 METHOD = "/aurora.storage.v1.Storage/AppendLog"
 
 

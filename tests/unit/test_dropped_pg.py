@@ -17,6 +17,9 @@ from aurora.rpc import storage_pb2 as pb
 from storage_node.effects import Effect, ListObjects, PutObject, StoreEffect, SyncFile
 from storage_node.node import StorageNode
 from storage_node.snapshots import Snapshot
+from tests.log_rule import DISK_REFUSES
+
+pytestmark = pytest.mark.logs(DISK_REFUSES)
 
 
 class World:

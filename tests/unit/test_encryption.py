@@ -26,6 +26,9 @@ from storage_node.hot_log import HotLog, LogDamaged, file_name
 from storage_node.meta import MetaStore
 from storage_node.node import StorageNode
 from storage_node.page_store import PageDamaged, PageStore
+from tests.log_rule import DAMAGE
+
+pytestmark = pytest.mark.logs(DAMAGE, r"aurora\.encryption: .* is damaged")
 
 KEY = bytes(range(32))
 

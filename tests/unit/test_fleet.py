@@ -24,6 +24,9 @@ from storage_node.config import NodeConfig
 from storage_node.membership import Filling, joins_hollow
 from storage_node.node import StorageNode
 from storage_node.node_status import states
+from tests.log_rule import DISK_REFUSES, FLEET_CHANGES
+
+pytestmark = pytest.mark.logs(FLEET_CHANGES, DISK_REFUSES, r"a change of the fleet cannot be planned: no place for it")
 
 SIX = [Member(f"az{z}-{n}", f"az{z}", f"az{z}-{n}:1") for z in (1, 2, 3) for n in "ab"]
 SPARES = [Member(f"az{z}-c", f"az{z}", f"az{z}-c:1") for z in (1, 2, 3)]

@@ -16,7 +16,10 @@ from aurora.sim.disk import SimDisk
 from storage_node.effects import Call, Effect
 from storage_node.node import StorageNode
 from storage_node.page_store import PageStore
+from tests.log_rule import DAMAGE, DISK_REFUSES
 from tests.unit import storage_tools as tools
+
+pytestmark = pytest.mark.logs(DAMAGE, DISK_REFUSES)
 
 NODES = 3
 EAGER = {"coalesce_log_mb": 0.0001, "coalesce_age_s": 0.1, "slice_ms": 1000.0}

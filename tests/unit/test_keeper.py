@@ -16,6 +16,8 @@ from aurora.programs.processes import Processes, Run, end_text
 from aurora.programs.supervisor import LOOPBACK, Cluster
 from compute_node.server import STATUS_FENCED
 
+pytestmark = pytest.mark.logs(r"keeper: a has ended", r"keeper: .* cannot be started")
+
 DEADLINE_S = 30.0
 
 

@@ -22,6 +22,9 @@ from aurora.seams import LOCK_NAME, FolderDisk
 from aurora.sim.disk import SimDisk
 from storage_node.config import NodeConfig
 from storage_node.server import NodeServer
+from tests.log_rule import DAMAGED_KEYS
+
+pytestmark = pytest.mark.logs(DAMAGED_KEYS, r"a key file: not what was written")
 
 
 class Vault:

@@ -19,6 +19,8 @@ from aurora.errors import InvariantViolation
 from aurora.histogram import LATENCY_BOUNDS_S, Histogram
 from aurora.metrics import PIECE_SAMPLES, REQUEST_MAX_BYTES, Exporter, Metric, MetricsServer, pieces
 
+pytestmark = pytest.mark.logs(r"aurora\.metrics: (metric aurora_broken|no metrics: cannot listen)")
+
 # -- histograms
 
 

@@ -21,6 +21,9 @@ from compute_node.metrics import INSTANCE_METRICS, describe_turn
 from storage_node.append import Appends
 from storage_node.measured_disk import MeasuredDisk
 from storage_node.metrics import NODE_METRICS, NodeSource, ReadCounts
+from tests.log_rule import DISK_REFUSES
+
+pytestmark = pytest.mark.logs(DISK_REFUSES)
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 _ROW = re.compile(r"^\| `(aurora_\w+)` \| (\w+) \| ([\w, ]*) \| (.+) \|$", re.MULTILINE)

@@ -21,6 +21,8 @@ from storage_node.node import INDEX_ENTRIES, StorageNode
 from storage_node.page_reads import SLICE_PAGES, PageReads
 from storage_node.service import StorageService
 
+pytestmark = pytest.mark.logs(r"read stream ended: the client leaves")
+
 PAGES = 40
 
 

@@ -27,6 +27,8 @@ from storage_node.config import NodeConfig, load
 from storage_node.page_reads import SLICE_PAGES
 from storage_node.server import NodeServer
 
+pytestmark = pytest.mark.logs(r"read stream ended: Error parsing message")
+
 
 class Served:
     """A node served in this process, with some pages in it."""

@@ -15,6 +15,9 @@ from aurora.sim.disk import SimDisk
 from storage_node import refill
 from storage_node.effects import Call, Effect
 from storage_node.node import Refused, StorageNode
+from tests.log_rule import DAMAGE, DISK_REFUSES
+
+pytestmark = pytest.mark.logs(DAMAGE, DISK_REFUSES, r"gave what cannot be used")
 
 Node = StorageNode[int]
 SETTINGS = {"coalesce_log_mb": 0.004, "refill_range_kb": 32}

@@ -27,6 +27,9 @@ from aurora.sim.disk import SimDisk
 from storage_node import evidence
 from storage_node.hot_log import file_name
 from storage_node.node import Refused, StorageNode
+from tests.log_rule import DAMAGE, DISK_REFUSES
+
+pytestmark = pytest.mark.logs(DAMAGE, DISK_REFUSES)
 
 SETTINGS = {"coalesce_log_mb": 0.01, "log_file_mb": 0.004, "log_cache_mb": 0.002}
 

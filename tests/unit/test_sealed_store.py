@@ -27,6 +27,9 @@ from storage_node import restore as program
 from storage_node.backup_objects import Content, Kind, ObjectCorrupt
 from storage_node.restore import restore, survey_of
 from storage_node.restore_plan import RestoreError
+from tests.log_rule import DAMAGED_KEYS
+
+pytestmark = pytest.mark.logs(DAMAGED_KEYS)
 
 V = VOLUME.hex()
 SECRET = b"the row that nobody is to read"

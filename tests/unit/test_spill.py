@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+import re
 from collections.abc import Iterator
 from datetime import UTC
 from decimal import Decimal
@@ -19,13 +20,14 @@ from hypothesis import strategies as st
 from aurora.errors import ConfigurationLimitExceeded, OutOfMemory, QueryCanceled
 from compute_node.exec import build
 from compute_node.exec.context import ExecContext
-from compute_node.exec.sorting import Sorter, sort_rows, sorted_batches
+from compute_node.exec.explain import Explanation
 from compute_node.hub import HUB
 from compute_node.sql.analyze import analyze
 from compute_node.sql.parse import parse
 from compute_node.sql.planner import plan
 from compute_node.types.registry import TypeEnv
 from compute_node.work.account import INSTANCE, Account, Area, Instance, batch_bytes
+from compute_node.work.sorting import Sorter, sort_rows, sorted_batches
 from compute_node.work.spill import TEMP_STATISTICS, TempFile, TempUsage, Tuplestore
 from tests.unit import support_exec, support_sql
 
@@ -255,3 +257,30 @@ def test_sizes_are_about_right() -> None:
     assert 100 * 1000 < batch_bytes(rows) < 100 * 1500
     lone = [(1, "x")] * 99 + [(1, "x" * 1_000_000)]
     assert batch_bytes(lone) > 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("sql", "work_mem", "expected"),
+    [
+        ("select * from t order by name, id", 64, r"Sort Method: external merge  Disk: \d+kB"),
+        ("select * from t order by name, id", 1 << 20, r"Sort Method: quicksort  Memory: \d+kB"),
+        ("select * from t order by name, id limit 5", 64, r"Sort Method: top-N heapsort  Memory: \d+kB"),
+        (
+            "select id, count(*) from t group by id",
+            64,
+            r"Batches: 17  Memory Usage: \d+kB  Disk Usage: \d+kB",
+        ),
+        ("select grp, count(*) from t group by grp", 1 << 20, r"Batches: 1  Memory Usage: \d+kB"),
+    ],
+)
+def test_explain_analyze_tells_of_memory(database: Database, sql: str, work_mem: int, expected: str) -> None:
+    (statement,) = parse(sql)
+    planned = plan(analyze(statement.node, database.catalog, [], sql), database.catalog, None)
+    env = TypeEnv(timezone=UTC)
+    shown = Explanation(planned, {"analyze": True, "costs": False}, database.catalog, env)
+    session = TinySession(work_mem=work_mem)
+    ctx = ExecContext(session, object(), 0, env, database.storage, database.catalog, ())
+    executable = shown.executable
+    assert executable is not None
+    shown.measure(lambda: list(executable.rows(ctx, ())))
+    assert any(re.search(expected, line) for line in shown.lines()), shown.lines()

@@ -16,6 +16,9 @@ from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from storage_node.config import NodeConfig
 from storage_node.node import StorageNode
+from tests.log_rule import DAMAGE
+
+pytestmark = pytest.mark.logs(DAMAGE)
 
 
 def _cluster(count: int, **settings: float) -> tuple[Net, dict[str, SimDisk]]:
@@ -144,7 +147,7 @@ def test_config_from_flags_and_environment() -> None:
     from storage_node.config import load
 
     environ = {"AURORA_NODE_AZ": "az1", "AURORA_NODE_CACHE_MB": "5", "AURORA_NODE_PEERS": "n0=az1=h:1,n1=az1=h:2"}
-    config = load(["--id", "n0", "--data", "d", "--cache-mb", "7"], environ)
+    config = load(["--id", "n0", "--data", "d", "--listen", "unix:d/n0", "--cache-mb", "7"], environ)
     assert (config.az, config.cache_mb, [p.node_id for p in config.peers]) == ("az1", 7, ["n1"])
     assert config == replace(config)
     for wrong in (

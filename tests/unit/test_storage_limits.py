@@ -31,6 +31,11 @@ from storage_node.node import StorageNode
 from storage_node.page_reads import PageReads
 from storage_node.server import NodeServer
 from storage_node.service import AppendStream
+from tests.log_rule import DISK_REFUSES
+
+pytestmark = pytest.mark.logs(
+    DISK_REFUSES, r"storage_node\.(node: node n0: memory limit|append: (append )?stream ended)"
+)
 
 
 def _state(node: StorageNode[int]) -> tuple[str, str]:

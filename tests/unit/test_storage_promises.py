@@ -29,6 +29,11 @@ from aurora.sim.disk import SimDisk
 from storage_node.append import Appends
 from storage_node.effects import Call
 from storage_node.node import StorageFailed
+from tests.log_rule import DAMAGE, DISK_REFUSES
+
+pytestmark = pytest.mark.logs(
+    DAMAGE, DISK_REFUSES, r"storage_node\.node: append 7 refused", r"storage_node\.append: nothing can be acknowledged"
+)
 
 
 def test_what_was_staged_before_a_fence_is_not_acknowledged_after_it() -> None:

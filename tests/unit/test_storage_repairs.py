@@ -6,12 +6,16 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from storage_tools import Net, StepClock, Writer, append, make_node
 
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.disk import SimDisk
 from storage_node.node import StorageNode
 from storage_node.node_status import states
+from tests.log_rule import DAMAGE
+
+pytestmark = pytest.mark.logs(DAMAGE)
 
 
 class WatchedNet(Net):

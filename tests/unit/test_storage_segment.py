@@ -15,6 +15,9 @@ from aurora.sim.disk import SimDisk
 from storage_node.coverage import Coverage
 from storage_node.effects import SyncFile
 from storage_node.node import Refused, StorageNode
+from tests.log_rule import DAMAGE, DISK_REFUSES
+
+pytestmark = pytest.mark.logs(DAMAGE, DISK_REFUSES)
 
 
 def _check_reads(

@@ -22,6 +22,9 @@ from aurora.sim.disk import SECTOR_BYTES, SimDisk
 from storage_node.hot_log import HotLog
 from storage_node.membership import Filling
 from storage_node.snapshots import Snapshot
+from tests.log_rule import DAMAGE, DAMAGED_KEYS, DISK_REFUSES
+
+pytestmark = pytest.mark.logs(DAMAGE, DISK_REFUSES, DAMAGED_KEYS)
 
 
 def _lose(fleet: Fleet, names: Iterable[str]) -> None:

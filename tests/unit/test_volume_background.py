@@ -26,6 +26,10 @@ from compute_node.volume.recovery import Recovered
 from compute_node.volume.streams import NodeStream
 from compute_node.volume.volume import HOUSEKEEPING_S, Volume
 
+pytestmark = pytest.mark.logs(
+    r"the writer is broken", r"autovacuum met a defect", r"a stream could not be closed", r"is fenced by epoch"
+)
+
 SIX = [Member(f"az{zone}-{name}", f"az{zone}", "127.0.0.1:1") for zone in (1, 2, 3) for name in "ab"]
 
 

@@ -18,6 +18,8 @@ from aurora.placement import initial
 from aurora.rpc import storage_pb2 as pb
 from compute_node.volume import driver
 
+pytestmark = pytest.mark.logs(r"some storage nodes belong to another volume")
+
 SIX = [Member(f"az{zone}-{name}", f"az{zone}", f"az{zone}-{name}:1") for zone in (1, 2, 3) for name in "ab"]
 OURS = replace(initial(b"v" * 16, SIX, 4), proposer_epoch=3, generation=7)
 OLDER = replace(OURS, generation=6)

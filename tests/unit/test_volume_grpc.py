@@ -24,6 +24,8 @@ from compute_node.hub import HUB
 from compute_node.volume.driver import TICK_S
 from compute_node.volume.volume import Volume, VolumeNotFound
 
+pytestmark = pytest.mark.logs(r"is fenced by epoch")
+
 PAGES_PER_PG = 4
 READY_S = 30.0
 

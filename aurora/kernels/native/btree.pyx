@@ -486,6 +486,102 @@ cdef class BTree:
                     return C_DUPLICATE
         return self._put_item(frame, position, item, True)
 
+    def insert_run(self, list items not None, Py_ssize_t start, bytes checks):
+        """Add leaf items from ``start`` on that go to one page: how many, 0 when the first needs a split or a look at
+        its key, or minus a missing page."""
+        cdef bytes entry = items[start]
+        cdef const unsigned char* key = <const unsigned char*>PyBytes_AS_STRING(entry)
+        cdef const unsigned char* flags = NULL
+        cdef Py_ssize_t n = PyBytes_GET_SIZE(entry), total = len(items), m, i, room, key_n
+        cdef long long frame, block
+        cdef const unsigned char* page
+        cdef const unsigned char* high
+        cdef const unsigned char* other
+        cdef const unsigned char* before = NULL
+        cdef Py_ssize_t high_n, before_n = 0
+        cdef int count, position = 0, lower, upper, added = 0, first = 0, at, index, taken
+        cdef unsigned char body[8192]
+        cdef unsigned short lines[4096]
+        cdef int places[2048]
+        cdef int sizes[2048]
+        cdef int offset, words
+        cdef unsigned short head[2]
+        cdef bint checked
+        if checks is not None:
+            flags = <const unsigned char*>PyBytes_AS_STRING(checks)
+        block = self.descend_c(key, n - (TID if flags != NULL and flags[start] else 0), 0, False, &frame)
+        if block < 0:
+            return -self.missing
+        page = self.arena.base + frame * PAGE_BYTES
+        count = count_of(page)
+        lower = get16(page + OFF_LOWER)
+        upper = get16(page + OFF_UPPER)
+        room = upper - lower
+        high = item_of(page, 0, &high_n)
+        offset = upper
+        for i in range(start, total):
+            entry = items[i]
+            key = <const unsigned char*>PyBytes_AS_STRING(entry)
+            n = PyBytes_GET_SIZE(entry)
+            if room < n + 4 or (high_n and compare(key, n, high, high_n) >= 0):
+                break
+            position = lower_bound(page, key, n, 0)
+            checked = flags != NULL and flags[i] != 0
+            if checked:
+                key_n = n - TID
+                if before != NULL and before_n >= key_n and memcmp(before, key, key_n) == 0:
+                    break
+                if position < count:
+                    other = item_of(page, position + 1, &m)
+                    if m >= key_n and memcmp(other, key, key_n) == 0:
+                        break
+                elif high_n >= key_n and memcmp(high, key, key_n) == 0:
+                    break
+                if position > 0:
+                    other = item_of(page, position, &m)
+                    if m >= key_n and memcmp(other, key, key_n) == 0:
+                        break
+            if not added:
+                first = position
+            places[added] = position
+            sizes[added] = <int>n
+            offset -= <int>n
+            memcpy(body + offset, key, n)
+            room -= n + 4
+            before = key
+            before_n = n
+            added += 1
+        if not added:
+            return 0
+        # The line pointers from the first new one on: old and new ones in order.
+        words = 0
+        index = first
+        at = upper
+        for taken in range(added):
+            while index < places[taken]:
+                memcpy(&lines[words], page + PAGE_HEADER + 4 * (index + 1), 4)
+                words += 2
+                index += 1
+            at -= sizes[taken]
+            lines[words] = <unsigned short>at
+            lines[words + 1] = <unsigned short>sizes[taken]
+            words += 2
+        while index < count:
+            memcpy(&lines[words], page + PAGE_HEADER + 4 * (index + 1), 4)
+            words += 2
+            index += 1
+        try:
+            head[0] = <unsigned short>(lower + 4 * added)
+            head[1] = <unsigned short>offset
+            self.mtr.put_c(frame, OFF_LOWER, <unsigned char*>head, 4)
+            self.mtr.put_c(frame, PAGE_HEADER + 4 * (first + 1), <unsigned char*>lines, 2 * words)
+            self.mtr.put_c(frame, offset, body + offset, upper - offset)
+            self.mtr.commit_c()
+        except BaseException:
+            self.mtr.rollback()
+            raise
+        return added
+
     def insert_inner(self, long long block, bytes item not None):
         """Add an inner item to ``block``: ``DONE``, ``NEEDS_SPLIT``, or minus a missing page. Part of the current MTR."""
         cdef long long frame = self.frame_c(block)

@@ -270,6 +270,58 @@ class BTree:
                 return DUPLICATE
         return self._put_item(frame, page, position, item)
 
+    def insert_run(self, items: list[bytes], start: int, checks: bytes | None) -> int:
+        """Add leaf items, which are sorted, from ``start`` on, as many as go to the page of the first one: how many, in
+        one mini-transaction. 0 when the first one needs a split, or ``checks`` (a byte an item, 1: its key may be there
+        once only) asks for a look at its key; or minus a missing page."""
+        item = items[start]
+        found = self.descend(item[:-TID_BYTES] if checks and checks[start] else item, 0, False)
+        if isinstance(found, int):
+            return -found
+        frame, page, page_no = self._page(found[0])
+        if page is None:
+            return -page_no
+        old = self._items(page)
+        high = self._item(page, 0)
+        lower, upper = struct.unpack_from("<HH", page, OFF_LOWER)
+        room = upper - lower
+        added: list[tuple[int, bytes]] = []
+        for at in range(start, len(items)):
+            item = items[at]
+            if room < len(item) + 4 or (high and item >= high):
+                break
+            position = bisect_left(old, item)
+            if checks and checks[at]:
+                around = [old[position] if position < len(old) else high, *old[max(0, position - 1) : position]]
+                if added:
+                    around.append(added[-1][1])
+                if any(other.startswith(item[:-TID_BYTES]) for other in around):
+                    break
+            added.append((position, item))
+            room -= len(item) + 4
+        if not added:
+            return 0
+        self._put_run(frame, page, added, len(old))
+        return len(added)
+
+    def _put_run(self, frame: int, page: memoryview, added: list[tuple[int, bytes]], count: int) -> None:
+        lower, upper = struct.unpack_from("<HH", page, OFF_LOWER)
+        first = added[0][0]
+        lines = [bytes(page[at : at + 4]) for at in range(HEADER_BYTES + 4 * (first + 1), lower, 4)]
+        offset = upper
+        for number, (position, item) in enumerate(added):
+            offset -= len(item)
+            lines.insert(position - first + number, struct.pack("<HH", offset, len(item)))
+        body = b"".join(item for _, item in reversed(added))
+        try:
+            self.mtr.put(frame, OFF_LOWER, struct.pack("<HH", lower + 4 * len(added), offset))
+            self.mtr.put(frame, HEADER_BYTES + 4 * (first + 1), b"".join(lines))
+            self.mtr.put(frame, offset, body)
+            self.mtr.commit()
+        except BaseException:
+            self.mtr.rollback()
+            raise
+
     def insert_inner(self, block: int, item: bytes) -> int:
         """Add an inner item to ``block``: ``DONE``, ``NEEDS_SPLIT``, or minus a missing page. Part of the current
         MTR."""

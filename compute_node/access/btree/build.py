@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from aurora.errors import UniqueViolation
@@ -9,29 +10,49 @@ from aurora.kernels.python.btree import TID_BYTES
 from compute_node.access.stored import resolved_row
 from compute_node.hub import HUB
 from compute_node.txn.transaction import Txn
+from compute_node.work.account import KB, Account, Area
+from compute_node.work.sorting import Sorter, itself
+from compute_node.work.spill import TempFile, TempUsage
 
 if TYPE_CHECKING:
     from compute_node.access.btree.index import BTreeIndex
 
-BATCH_ROWS = 4096
+BATCH_ROWS = 2048
+MEMORY_KB = 65536
+ENTRY_BYTES = 48
+"""What an entry takes beside its bytes."""
 
 
 def build_tree(index: BTreeIndex, txn: Txn) -> None:
-    """See ``IndexAccess.build``."""
-    items = _items(txn, index)
-    items.sort()
-    if index.unique:
-        _check_unique(txn, index, items)
-    for item in items:
-        index.writer.check_size(item)
-    index.writer.load(items)
+    """See ``IndexAccess.build``. Entries past ``maintenance_work_mem`` are sorted in files."""
+    account = Account()
+    settings = getattr(txn.session, "settings", None)
+    memory_kb = MEMORY_KB if settings is None else settings.get("maintenance_work_mem")
+    sorter = Sorter(
+        [(itself, False)], Area(account, memory_kb * KB), lambda: TempFile(account, TempUsage()), tuples=False
+    )
+    try:
+        for batch in _items(txn, index):
+            sorter.add(batch, sum(map(len, batch)) + ENTRY_BYTES * len(batch))
+            _turn(txn)
+        batches: Iterator[Any] = sorter.finish()
+        index.writer.load(_checked(txn, index, batches))
+    finally:
+        account.close()
 
 
-def _items(txn: Txn, index: BTreeIndex) -> list[bytes]:
+def _turn(txn: Txn) -> None:
+    """Others run, and a cancel ends the build."""
+    check = getattr(txn.session, "check_interrupts", None)
+    if check is not None:
+        check()
+    HUB.pulse()
+
+
+def _items(txn: Txn, index: BTreeIndex) -> Iterator[list[bytes]]:
     """Leaf items of all live chains, unsorted."""
     table, keys = index.table, index.keys
     snapshot = table.storage.txns.latest_snapshot(txn)
-    items: list[bytes] = []
     batch: list[tuple[Any, ...]] = []
     for rows in table.scan_blocks(snapshot, keys.columns, True, 0, None, True):
         if keys.is_plain:
@@ -42,21 +63,25 @@ def _items(txn: Txn, index: BTreeIndex) -> list[bytes]:
                 if key is not None:
                     batch.append((*key, row[-1]))
         if len(batch) >= BATCH_ROWS:
-            items += index.codec.encode_many(batch)
+            yield index.codec.encode_many(batch)
             batch = []
-            if HUB.in_greenlet():
-                HUB.yield_turn()
-    items += index.codec.encode_many(batch)
-    return items
+    yield index.codec.encode_many(batch)
 
 
-def _check_unique(txn: Txn, index: BTreeIndex, items: list[bytes]) -> None:
+def _checked(txn: Txn, index: BTreeIndex, batches: Iterator[list[bytes]]) -> Iterator[bytes]:
+    """The sorted items one by one; 23505 for a repeated key of a unique index, 54000 for one that is too long."""
     previous = b""
-    for item in items:
-        key = item[:-TID_BYTES]
-        if key == previous:
-            _report(txn, index, item)
-        previous = key
+    unique, check_size = index.unique, index.writer.check_size
+    for batch in batches:
+        _turn(txn)
+        for item in batch:
+            if unique:
+                key = item[:-TID_BYTES]
+                if key == previous:
+                    _report(txn, index, item)
+                previous = key
+            check_size(item)
+            yield item
 
 
 def _report(txn: Txn, index: BTreeIndex, item: bytes) -> None:

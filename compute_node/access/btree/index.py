@@ -113,13 +113,35 @@ class BTreeIndex(IndexAccess):
         """See ``IndexAccess``: in key order, so that neighbours go to the same leaf."""
         keyed = [(*key, tid) for row, tid in zip(rows, tids, strict=True) if (key := self._key_of(row)) is not None]
         order = sorted(zip(self.codec.encode_many(keyed), keyed, strict=True), key=itemgetter(0))
-        for item, entry in order:
+        items = [item for item, _ in order]
+        checks = bytes(self._is_checked(entry) for _, entry in order) if self.unique else None
+        if max(map(len, items), default=0) > LONG_ITEM_BYTES:
+            for item in items:
+                self.writer.check_size(item)
+        insert_run, at = self.tree.insert_run, 0
+        while at < len(items):
             self.table.reserve_write()
-            try:
-                self._add_item(txn, entry[:-1], item, entry[-1], self.unique, True)
-            except SqlError as error:
-                error.row = tids.index(entry[-1])
-                raise
+            done = insert_run(items, at, checks)
+            if done < 0:
+                self._load(-done)
+            elif done:
+                at += done
+            else:
+                self._add_one(txn, order[at], tids)
+                at += 1
+
+    def _is_checked(self, entry: Row) -> bool:
+        """Whether the key (followed by the tid) may be there once only."""
+        return None not in entry or self.desc.nulls_not_distinct
+
+    def _add_one(self, txn: Txn, keyed: tuple[bytes, Row], tids: Sequence[int]) -> None:
+        """An item of a run that needs a split, or a look at its key."""
+        item, entry = keyed
+        try:
+            self._add_item(txn, entry[:-1], item, entry[-1], self.unique, True)
+        except SqlError as error:
+            error.row = tids.index(entry[-1])
+            raise
 
     def _add_item(self, txn: Txn, key: Row, item: bytes, tid: int, unique: bool, raises: bool) -> int:
         """Enter an encoded item; 1 when it is not entered because of a conflict."""

@@ -8,7 +8,7 @@ mini-transaction. Source: Lehman and Yao 1981 (right links and high keys).
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from aurora.errors import InvariantViolation, ProgramLimitExceeded
@@ -25,6 +25,7 @@ from aurora.kernels.python.btree import (
     TID_BYTES,
 )
 from aurora.page import HEADER_BYTES, OFF_FLAGS, OFF_KIND, PAGE_BYTES, PageKind
+from compute_node.hub import HUB
 
 FILL_BYTES = PAGE_BYTES * 9 // 10
 """Bytes used on a page of a fresh index."""
@@ -85,23 +86,18 @@ class BTreeWriter:
 
     def create(self) -> None:
         """Meta page and an empty root leaf."""
-        self.write_level_pages([build_page(self._file.relfile, LEAF, 0, 0, b"", [])], 1)
+        self.load(iter(()))
 
-    def write_level_pages(self, pages: list[bytes], root: int) -> None:
-        """Write the whole tree: block 0 points at ``root``, ``pages[i]`` is block i + 1."""
+    def _append(self, block: int, image: bytes) -> None:
+        """Write the next block of a tree under construction."""
         storage, file = self._storage, self._file
-        blocks = len(pages) + 1
-        if file.map.blocks < blocks:
-            storage.volume.reserve(SPLIT_REDO_BYTES)
-            storage.extents.reserve_blocks(file, blocks - file.map.blocks)
-        for i, image in enumerate([build_meta(file.relfile, root), *pages]):
-            storage.volume.reserve(PAGE_BYTES)
-            block = storage.extents.new_block(file)
-            if block != i:
-                raise InvariantViolation(f"block {block} of new index {self._name}, expected {i}")
-            frame = self._cache.get(file.map.page_no(block))
-            with self._mtr:
-                self._mtr.image(frame, image)
+        storage.volume.reserve(SPLIT_REDO_BYTES)
+        made = storage.extents.new_block(file)
+        if made != block:
+            raise InvariantViolation(f"block {made} of new index {self._name}, expected {block}")
+        frame = self._cache.get(file.map.page_no(block))
+        with self._mtr:
+            self._mtr.image(frame, image)
 
     def insert_splitting(self, item: bytes) -> None:
         """Insert after the kernel found no room; splits as needed."""
@@ -232,29 +228,42 @@ class BTreeWriter:
 
     # Bulk load
 
-    def load(self, items: list[bytes]) -> None:
-        """Build the tree of sorted leaf items, bottom up."""
+    def load(self, items: Iterable[bytes]) -> None:
+        """Build the tree of sorted leaf items, bottom up: level by level, each page written once its right neighbour's
+        first item is known. Block 0 points at the root at last: nobody reads the tree before."""
         relfile = self._file.relfile
-        pages: list[bytes] = []
-        level, flags = 0, LEAF
-        groups = [(b"", group) for group in _groups(items)] or [(b"", [])]
+        self._append(0, build_meta(relfile, 0))
+        level, flags, block = 0, LEAF, 1
+        entries: Iterable[bytes] = items
         while True:
-            first = len(pages) + 1
-            separators = [group[0] if group else b"" for _, group in groups]
-            if level:
-                separators = [separator[:-4] for separator in separators]
             parents: list[bytes] = []
-            for i, (_, group) in enumerate(groups):
-                last = i == len(groups) - 1
-                high = b"" if last else separators[i + 1]
-                right = 0 if last else first + i + 1
-                pages.append(build_page(relfile, flags, level, right, high, group))
-                parents.append((separators[i] if i else b"") + (first + i).to_bytes(4, "little"))
-            if len(groups) == 1:
-                self.write_level_pages(pages, first)
+            first = block
+            groups = _groups(entries)
+            group = next(groups, [])
+            separator = b""
+            while True:
+                following = next(groups, None)
+                high = b""
+                if following is not None:
+                    high = following[0][:-4] if level else following[0]
+                right = 0 if following is None else block + 1
+                self._append(block, build_page(relfile, flags, level, right, high, group))
+                parents.append(separator + block.to_bytes(4, "little"))
+                block += 1
+                if following is None:
+                    break
+                group, separator = following, high
+                HUB.pulse()
+            if len(parents) == 1:
+                self._set_root(first)
                 return
-            groups = [(b"", group) for group in _groups(parents)]
-            level, flags = level + 1, 0
+            entries, level, flags = parents, level + 1, 0
+
+    def _set_root(self, root: int) -> None:
+        self._storage.volume.reserve(PAGE_BYTES)
+        frame = self._cache.get(self._file.map.page_no(0))
+        with self._mtr:
+            self._mtr.image(frame, build_meta(self._file.relfile, root))
 
     # Vacuum
 
@@ -281,18 +290,22 @@ class BTreeWriter:
         return self._descend(b"", 0)
 
 
-def _groups(items: list[bytes]) -> list[list[bytes]]:
+def _groups(items: Iterable[bytes]) -> Iterator[list[bytes]]:
     """Items cut into pages filled to ``FILL_BYTES``, a high key's room kept."""
     room = OFF_RIGHT - HEADER_BYTES
-    groups: list[list[bytes]] = []
-    start, used = 0, 0
-    for i, item in enumerate(items):
+    group: list[bytes] = []
+    used = 0
+    source = iter(items)
+    item = next(source, None)
+    while item is not None:
+        following = next(source, None)
         n = len(item) + 4
-        high = len(items[i + 1]) + 4 if i + 1 < len(items) else 4
-        if i > start and (used + n > FILL_BYTES or used + n + high > room):
-            groups.append(items[start:i])
-            start, used = i, 0
+        high = 4 if following is None else len(following) + 4
+        if group and (used + n > FILL_BYTES or used + n + high > room):
+            yield group
+            group, used = [], 0
+        group.append(item)
         used += n
-    if start < len(items):
-        groups.append(items[start:])
-    return groups
+        item = following
+    if group:
+        yield group

@@ -6,7 +6,7 @@ creating and dropping storage, locking and building indexes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pglast import ast
@@ -77,9 +77,10 @@ class DdlContext:
         """A view for analyzing an expression that is kept; see ``keep``."""
         return self.view.traced()
 
-    def keep(self, text: str, view: CatalogView) -> str:
-        """Note what a text names that is kept, for ``depend_on_text``; ``view`` analyzed it. Returns the text."""
-        self._uses[text] = uses(view.trace or {})
+    def keep(self, text: str, view: CatalogView, relations: Iterable[int] = ()) -> str:
+        """Note what a text names that is kept, for ``depend_on_text``; ``view`` analyzed it, ``relations`` stand in it
+        as constants (``'s'::regclass``). Returns the text."""
+        self._uses[text] = uses(view.trace or {}) | {(CLASS_RELATION, oid, 0) for oid in relations}
         return text
 
     def keep_as(self, written: str, text: str) -> None:
@@ -176,13 +177,13 @@ class DdlContext:
         else:
             raise InvalidSchemaName("no schema has been selected to create in")
         oid = view.schema_oid(schema)
+        if not self.rights.schema(oid, CREATE):
+            raise InsufficientPrivilege(f"permission denied for schema {schema}")
         if schema in ("pg_catalog", "pg_toast"):
             raise InsufficientPrivilege(
                 f'permission denied to create "{schema}.{name.relname}"',
                 detail="System catalog modifications are currently disallowed.",
             )
-        if not self.rights.schema(oid, CREATE):
-            raise InsufficientPrivilege(f"permission denied for schema {schema}")
         return schema, oid
 
     def place(self, names: Sequence[ast.String]) -> tuple[int, str]:
@@ -220,7 +221,7 @@ class DdlContext:
 
     def check_owner(self, desc: RelationDesc, noun: str | None = None) -> None:
         """42501 unless the user owns the relation or is a superuser; system catalogs belong to nobody."""
-        if desc.oid < FIRST_NORMAL_OID:
+        if desc.oid < FIRST_NORMAL_OID and self.owns(desc.owner):
             raise InsufficientPrivilege(
                 f'permission denied: "{desc.name}" is a system catalog'
                 if desc.oid in CATALOGS_BY_OID

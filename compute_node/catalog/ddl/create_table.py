@@ -26,8 +26,10 @@ from compute_node.catalog.ddl.indexes import copy_index, option_text
 from compute_node.catalog.ddl.relation import create_constraint, create_relation, relation, set_default
 from compute_node.catalog.ddl.sequence import SERIAL_TYPES, create_owned_sequence
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast, storage_letter
+from compute_node.catalog.permissions import denied_relation
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.typenames import resolve_type_name
+from compute_node.types.acl import SELECT
 
 SYSTEM_COLUMNS = ("ctid", "xmin", "cmin", "xmax", "cmax", "tableoid")
 _KEYS = (enums.ConstrType.CONSTR_PRIMARY, enums.ConstrType.CONSTR_UNIQUE)
@@ -190,7 +192,8 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
     try:
         schema = ctx.creation_schema(node.relation)
     except (InvalidSchemaName, InvalidTableDefinition, InsufficientPrivilege) as error:
-        error.position = node.relation.location + 1
+        if error.detail is None:
+            error.position = node.relation.location + 1
         raise
     if ctx.view.layer.relation_oid(schema[1], name) is not None and node.if_not_exists:
         ctx.notice(f'relation "{name}" already exists, skipping', sqlstate="42P07")
@@ -244,10 +247,10 @@ def add_column_default(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) ->
         options = spec.identity.options if spec.identity is not None else None
         is_identity = spec.identity is not None
         sequence = create_owned_sequence(ctx, desc, spec.column, options, identity=is_identity)
-        # By OID, so that neither renaming nor the search path matters; pg_get_expr shows the name. An identity's
-        # sequence belongs to its column and needs no second dependency.
-        text = f"nextval('{sequence}'::regclass)"
-        set_default(ctx, desc.oid, attno, text, None if is_identity else sequence)
+        if not is_identity:
+            # By OID, so that neither renaming nor the search path matters; pg_get_expr shows the name. An identity has
+            # no default of its own (``CatalogLayer``).
+            set_default(ctx, desc.oid, attno, f"nextval('{sequence}'::regclass)", sequence)
     elif spec.default is not None:
         set_default(ctx, desc.oid, attno, default_text(ctx, spec.default, spec.column))
     elif spec.default_text is not None:
@@ -267,6 +270,8 @@ def _elements(
         elif isinstance(element, ast.TableLikeClause):
             source = ctx.find(element.relation)
             assert source is not None
+            if not ctx.rights.relation(source, SELECT):
+                raise denied_relation(source)
             likes.append((source, element.options))
             added = _like_columns(source, element.options, len(specs))
         else:

@@ -31,6 +31,8 @@ from compute_node.txn.locks import ACCESS_EXCLUSIVE
 from compute_node.types import oids
 
 Address = tuple[int, int, int]
+_TAKEN_ALONG = "aiPS"
+"""Kinds of pg_depend.deptype whose dependent goes with what it depends on: auto, internal, partition."""
 _CLASS_LANGUAGE = CATALOGS["pg_language"].desc.oid
 
 
@@ -117,21 +119,19 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
     """Drop the objects with what depends on them; 2BP01 when that needs CASCADE and it was not said. ``silent``: no
     notice of
     what else went."""
-    order: list[Address] = []
+    order: dict[Address, None] = {}
     named = set(targets)
-    blocked: list[tuple[Address, Address]] = []
-    cascaded: list[Address] = []
+    normal: list[tuple[Address, Address]] = []
+    taken_along: set[Address] = set()
 
     def visit(address: Address, via: Address | None, kind: str) -> None:
-        if address in order:
+        if via is not None and kind in _TAKEN_ALONG:
+            taken_along.add(address)
+        if address in order or (address[0], address[1], 0) in order:
             return
-        whole = (address[0], address[1], 0)
-        if whole in order:
-            return
-        if via is not None and address not in named and kind not in "ai":
-            blocked.append((address, via))
-            cascaded.append(address)
-        order.append(address)
+        if via is not None and address not in named and kind not in _TAKEN_ALONG:
+            normal.append((address, via))
+        order[address] = None
         for dependent, dependency in _dependents(ctx, address):
             visit(dependent, address, dependency)
 
@@ -142,6 +142,10 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
             )
         _check_not_internal(ctx, target, named)
         visit(target, None, "")
+    # What goes along with one of the objects by some way is not in the way by another: the default of a serial column
+    # uses the sequence, and belongs to the column.
+    blocked = [(address, via) for address, via in normal if address not in taken_along]
+    cascaded = [address for address, _ in blocked]
     if blocked and not cascade:
         first = describe(ctx, targets[0])
         subject = first if len(targets) == 1 else "desired object(s)"

@@ -18,6 +18,7 @@ from pglast.stream import RawStream
 from aurora.errors import DatatypeMismatch, InvalidObjectDefinition, NotSupported
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
+from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.stored import analyze_default, analyze_expression
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.sql.catalog_view import CatalogView
@@ -28,6 +29,7 @@ from compute_node.sql.expressions import (
     Call,
     Coalesce,
     CoerceViaIO,
+    Const,
     DistinctTest,
     Expr,
     MinMax,
@@ -68,7 +70,16 @@ def _analyzed(ctx: DdlContext, node: ast.Node, desc: RelationDesc | None, clause
     """The expression, and its text for keeping."""
     view = ctx.tracing()
     found = analyze_expression(view, desc, node, ctx.source, clause, session=ctx.session)
-    return found, ctx.keep(deparse_stored(found, ctx.stored_view, desc), view)
+    return found, ctx.keep(deparse_stored(found, ctx.stored_view, desc), view, named_relations(found))
+
+
+def named_relations(expr: Expr) -> set[int]:
+    """The users' relations that stand in an expression as constants."""
+    return {
+        node.value
+        for node in walk_expression(expr)
+        if isinstance(node, Const) and node.type == oids.REGCLASS and (node.value or 0) >= FIRST_NORMAL_OID
+    }
 
 
 def expression_text(node: ast.Node) -> str:
@@ -85,7 +96,7 @@ def default_text(ctx: DdlContext, node: ast.Node, column: ColumnDesc) -> str:
         raise NotSupported("cannot use subquery in DEFAULT expression", position=subqueries[0] + 1)
     view = ctx.tracing()
     found = analyze_default(view, column, node, ctx.source, session=ctx.session)
-    return ctx.keep(deparse_stored(found, ctx.stored_view, None), view)
+    return ctx.keep(deparse_stored(found, ctx.stored_view, None), view, named_relations(found))
 
 
 def range_var(desc: RelationDesc) -> ast.RangeVar:

@@ -35,6 +35,7 @@ from compute_node.relations.schema import NAMESPACE_CATALOG
 from compute_node.session.state import IDLE
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.typenames import format_type
+from compute_node.sql.required import Required
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, ACCESS_SHARE, ROW_EXCLUSIVE
 from compute_node.types import oids
 from compute_node.types.acl import CREATE, DELETE, INSERT, SELECT, TRUNCATE, UPDATE
@@ -143,21 +144,22 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
     )
     ctx.depend((CLASS_REWRITE, rule, 0), (CLASS_RELATION, oid, 0), "i")
     ctx.depend_on_text((CLASS_REWRITE, rule, 0), text)
-    for used in sorted(relations):
-        _depend_on_columns(ctx, rule, used, query)
+    for address in sorted(_used_columns(query)):
+        ctx.depend((CLASS_REWRITE, rule, 0), address, "n")
     ctx.changes.touch(oid)
     return "CREATE VIEW"
 
 
-def _depend_on_columns(ctx: DdlContext, rule: int, used: int, query: Any) -> None:
-    desc = ctx.view.relation(used)
-    ctx.depend((CLASS_REWRITE, rule, 0), (CLASS_RELATION, used, 0), "n")
-    if desc is None or desc.kind != "r":
-        return
-    # Every column counts as used: the stored text may name any of them.
-    for column in desc.columns:
-        if not column.dropped:
-            ctx.depend((CLASS_REWRITE, rule, 0), (CLASS_RELATION, used, column.attno), "n")
+def _used_columns(query: Any) -> set[tuple[int, int, int]]:
+    """The relations that a query itself reads, and the columns that it names of them; what a view reads in its turn is
+    that view's matter."""
+    required: Required = query.extra["privileges"]
+    used = set()
+    for access in required.relations:
+        if not access.check_as:
+            used.add((CLASS_RELATION, access.relation.oid, 0))
+            used |= {(CLASS_RELATION, access.relation.oid, attno) for attno in access.selected if attno > 0}
+    return used
 
 
 def _replace_view(ctx: DdlContext, desc: RelationDesc, columns: list[ColumnDesc]) -> None:

@@ -10,7 +10,14 @@ from typing import Any
 
 from pglast import ast, enums
 
-from aurora.errors import NotSupported, SqlSyntaxError, UndefinedObject, UndefinedTable, WrongObjectType
+from aurora.errors import (
+    InsufficientPrivilege,
+    NotSupported,
+    SqlSyntaxError,
+    UndefinedObject,
+    UndefinedTable,
+    WrongObjectType,
+)
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.indexes import option_text
 from compute_node.catalog.ddl.relation import class_record, relation
@@ -68,7 +75,9 @@ def _is_on(option: Any) -> bool:
     return _BOOLEANS[text]
 
 
-def _refuse_catalogs(desc: RelationDesc, concurrently: bool) -> None:
+def _refuse_catalogs(ctx: DdlContext, desc: RelationDesc, concurrently: bool) -> None:
+    if not ctx.owns(desc.owner):
+        ctx.check_owner(desc)
     if desc.oid < FIRST_NORMAL_OID or desc.oid in CATALOGS_BY_OID:
         if concurrently:
             raise NotSupported("cannot reindex system catalogs concurrently")
@@ -81,7 +90,7 @@ def _find_index(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> t
     assert desc is not None
     if desc.kind != "i":
         raise WrongObjectType(f'"{desc.name}" is not an index')
-    _refuse_catalogs(desc, concurrently)
+    _refuse_catalogs(ctx, desc, concurrently)
     ctx.check_owner(desc)
     record = ctx.rows.one("pg_index", indexrelid=desc.oid)
     table = None if record is None else ctx.view.relation(record.indrelid)
@@ -101,7 +110,7 @@ def _find_table(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> R
     assert desc is not None
     if desc.kind != "r":
         raise WrongObjectType(f'"{desc.name}" is not a table or materialized view')
-    _refuse_catalogs(desc, concurrently)
+    _refuse_catalogs(ctx, desc, concurrently)
     return ctx.table(node.relation, SHARE)
 
 
@@ -119,11 +128,16 @@ def _tables(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> list[
     """The user's tables of a schema or of the database."""
     namespace = None
     if node.kind == _T.REINDEX_OBJECT_SCHEMA:
-        namespace = ctx.view.namespace(node.name)
+        namespace = ctx.view.schema_oid(node.name)
+        record = ctx.rows.one("pg_namespace", oid=namespace)
+        if record is None or not ctx.owns(record.nspowner):
+            raise InsufficientPrivilege(f"must be owner of schema {node.name}")
         if namespace == NAMESPACE_CATALOG:
             raise NotSupported("reindexing system catalogs is not supported")
     elif node.name is not None and node.name != ctx.session.database:
         raise NotSupported("can only reindex the currently open database")
+    elif not ctx.owns(ctx.rights.graph.database_owner):
+        raise InsufficientPrivilege(f"must be owner of database {ctx.session.database}")
     elif node.kind == _T.REINDEX_OBJECT_SYSTEM:
         raise NotSupported("reindexing system catalogs is not supported")
     found = []
@@ -132,7 +146,7 @@ def _tables(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> list[
             continue
         if namespace is None or record.relnamespace == namespace:
             desc = ctx.view.relation(record.oid)
-            if desc is not None and ctx.owns(desc.owner):
+            if desc is not None:
                 found.append(desc)
     return found
 

@@ -25,6 +25,7 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, cut_name
+from compute_node.catalog.ddl.ownership import give_relation
 from compute_node.catalog.ddl.relation import create_relation
 from compute_node.catalog.rows import CatalogReader, Record
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
@@ -150,6 +151,8 @@ def create_owned_sequence(
     wanted = parameters(ctx, options, column.type, None)
     made = make_sequence(ctx, (table.schema, table.namespace), name, wanted)
     ctx.depend((CLASS_RELATION, made.oid, 0), (CLASS_RELATION, table.oid, column.attno), "i" if identity else "a")
+    if made.owner != table.owner:
+        give_relation(ctx, made, table.owner)
     return made.oid
 
 
@@ -169,6 +172,10 @@ def _owner(ctx: DdlContext, desc: RelationDesc, option: ast.DefElem | None) -> N
     column = table.column(names[-1])
     if column is None:
         raise UndefinedTable(f'column "{names[-1]}" of relation "{table.name}" does not exist')
+    if table.owner != desc.owner:
+        raise ObjectNotInPrerequisiteState("sequence must have same owner as table it is linked to")
+    if table.namespace != desc.namespace:
+        raise ObjectNotInPrerequisiteState("sequence must be in same schema as table it is linked to")
     ctx.depend((CLASS_RELATION, desc.oid, 0), (CLASS_RELATION, table.oid, column.attno), "a")
 
 

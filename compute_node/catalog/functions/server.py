@@ -20,9 +20,9 @@ from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.permissions import denied_relation
 from compute_node.catalog.roles import PG_READ_ALL_STATS, PG_SIGNAL_BACKEND
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.session.settings import define_or_raise, show_value
+from compute_node.session.settings import SECRET, define_or_raise, show_value
 from compute_node.txn.locks import MODE_NAMES
-from compute_node.types.acl import SELECT, UPDATE, USAGE
+from compute_node.types.acl import CONNECT, SELECT, UPDATE, USAGE
 
 _PAGE_BYTES = 8192
 
@@ -108,7 +108,10 @@ def live_tuples(call: Call, oid: int) -> int:
 def show_all_settings(call: Call) -> Iterator[tuple[Any, ...]]:
     """pg_show_all_settings: the rows of pg_settings."""
     settings = call.session.settings
+    hidden = frozenset() if has_predefined_role(call, "pg_read_all_settings") else SECRET
     for name in settings.names():
+        if name in hidden:
+            continue
         setting = define_or_raise(name)
         value = settings.get(name)
         boot = show_value(setting, setting.boot)
@@ -393,14 +396,21 @@ def find_role(call: Call, name: str) -> int | None:
     return None if role is None else role.oid
 
 
-def check_database(call: Call, name: str) -> int:
-    """A new connection's database: 3D000 when there is none, 55000 when it takes no connections."""
+def check_database(call: Call, name: str, role: int | None = None) -> int:
+    """A new connection's database: 3D000 when there is none, 55000 when it takes no connections, 42501 when the role
+    may not connect to it."""
     record = call.engine.catalog.database(name)
     if record is None:
         raise InvalidCatalogName(f'database "{name}" does not exist', severity="FATAL")
     if not record.datallowconn:
         raise ObjectNotInPrerequisiteState(
             f'database "{name}" is not currently accepting connections', severity="FATAL"
+        )
+    if role is not None and not call.engine.catalog.shared().rights(role).database(record.oid, CONNECT):
+        raise InsufficientPrivilege(
+            f'permission denied for database "{name}"',
+            detail="User does not have CONNECT privilege.",
+            severity="FATAL",
         )
     return int(record.oid)
 

@@ -121,6 +121,8 @@ def compile_call(compiler: Compiler, node: ex.Call) -> GuardedCall:
     args = [compiler.value(argument) for argument in node.arguments]
     types = tuple(argument.type for argument in node.arguments)
     star = node.variadic and function.variadic == ANY
+    if star:  # what the function gets are the array's elements
+        types = (*types[:-1], compiler.linker.type(types[-1]).element or UNKNOWN)
     instead = None
     if compiler.scope.stored is not None:
         instead = compiler.scope.stored.call(node, implementation_of(compiler.linker, function, types, node.type))

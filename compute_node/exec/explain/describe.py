@@ -13,7 +13,7 @@ from compute_node.sql import plan as pl
 
 SYSTEM_COLUMNS = {-1: "ctid", -2: "xmin", -3: "cmin", -4: "xmax", -5: "cmax", -6: "tableoid"}
 _JOINS = {"inner": "", "left": " Left", "right": " Right", "full": " Full", "semi": " Semi", "anti": " Anti"}
-_LEAVES = (pl.SeqScan, pl.IndexScan, pl.TidScan)
+_LEAVES = (pl.SeqScan, pl.IndexScan, pl.BitmapHeapScan, pl.TidScan)
 
 
 @dataclass(slots=True)
@@ -182,6 +182,17 @@ class Describer:
         tests = [self._wording.text(item, name) for item in conditions]
         return tests[0] if len(tests) == 1 else f"({' AND '.join(tests)})" if tests else ""
 
+    def _bitmap(self, plan: pl.Plan, heap: pl.BitmapHeapScan) -> Shown:
+        """What gives the row addresses of a bitmap scan."""
+        if isinstance(plan, pl.BitmapIndexScan):
+            name = plan.index.name
+            shown = Shown(plan, f"Bitmap Index Scan on {quoted(name)}", "Bitmap Index Scan", {"Index Name": name})
+            shown.properties.append(("Index Cond", self._conditions(heap, plan.conditions)))
+            return shown
+        kind = type(plan).__name__
+        children = plan.children if isinstance(plan, (pl.BitmapAnd, pl.BitmapOr)) else ()
+        return Shown(plan, kind, kind, children=[self._bitmap(child, heap) for child in children])
+
     def _on(self, name: str, alias: str) -> str:
         return f" on {quoted(name)}" + (f" {quoted(alias)}" if alias and alias != name else "")
 
@@ -215,6 +226,11 @@ class Describer:
                 condition = self._conditions(plan, plan.conditions)
                 if condition:
                     shown.properties.append(("Index Cond", condition))
+                return shown
+            case pl.BitmapHeapScan():
+                shown = self._scan(plan, "Bitmap Heap Scan")
+                shown.properties.append(("Recheck Cond", self._conditions(plan, plan.conditions)))
+                shown.children.append(self._bitmap(plan.child, plan))
                 return shown
             case pl.FunctionScan():
                 name = "function"

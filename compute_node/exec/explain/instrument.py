@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compute_node.exec.nodes.base import Batch, Node
 from compute_node.sql.plan import Plan
@@ -22,6 +22,8 @@ class Measured:
     rows: int = 0
     first_s: float = 0.0
     total_s: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
+    """what the node told of its memory, in the JSON form's words"""
 
 
 Measurements = dict[int, Measured]
@@ -54,7 +56,9 @@ class MeasuredNode(Node):
             if not seen:
                 seen = True
                 measured.first_s += spent
+                measured.facts = ctx.told(self._node)
             if batch is None:
+                measured.facts = ctx.told(self._node)
                 return
             measured.rows += len(batch)
             yield batch

@@ -115,6 +115,7 @@ class _Writer:
         for name, value in shown.properties:
             text = ", ".join(value) if isinstance(value, list) else value
             lines.append(f"{' ' * (column + 2)}{name}: {text}")
+        lines += [f"{' ' * (column + 2)}{line}" for line in _memory(self._facts(shown))]
         for child in shown.children:
             if child.label:
                 lines.append(f"{' ' * (column + 2)}{child.label}")
@@ -138,6 +139,11 @@ class _Writer:
             return text + f"(actual {rows})"
         return text
 
+    def _facts(self, shown: Shown) -> dict[str, Any]:
+        """What the node told of its memory when it ran."""
+        measured = None if self._measurements is None else self._measurements.get(id(shown.plan))
+        return {} if measured is None else measured.facts
+
     def json(self, shown: Shown) -> dict[str, Any]:
         plan = shown.plan
         item: dict[str, Any] = {"Node Type": shown.kind}
@@ -160,6 +166,18 @@ class _Writer:
             item["Actual Rows"] = round(measured.rows / loops) if measured is not None and loops else 0
             item["Actual Loops"] = loops
         item |= dict(shown.properties)
+        item |= self._facts(shown)
         if shown.children:
             item["Plans"] = [self.json(child) for child in shown.children]
         return item
+
+
+def _memory(facts: dict[str, Any]) -> list[str]:
+    """A node's memory in the text form."""
+    if "Sort Method" in facts:
+        used = f"{facts['Sort Space Type']}: {facts['Sort Space Used']}kB"
+        return [f"Sort Method: {facts['Sort Method']}  {used}"]
+    if "HashAgg Batches" in facts:
+        disk = f"  Disk Usage: {facts['Disk Usage']}kB" if "Disk Usage" in facts else ""
+        return [f"Batches: {facts['HashAgg Batches']}  Memory Usage: {facts['Peak Memory Usage']}kB{disk}"]
+    return []

@@ -3,6 +3,7 @@
 from compute_node.exec.nodes import (
     aggregate,
     append,
+    bitmap_scan,
     cte_scan,
     delete,
     function_scan,
@@ -29,6 +30,7 @@ from compute_node.exec.nodes import (
 __all__ = [
     "aggregate",
     "append",
+    "bitmap_scan",
     "cte_scan",
     "delete",
     "function_scan",

@@ -19,7 +19,7 @@ from compute_node.exec.stored_values import passed_on
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
 from compute_node.types.oids import BOOL
-from compute_node.work.account import batch_bytes, value_bytes
+from compute_node.work.account import KB, batch_bytes, value_bytes
 from compute_node.work.spill import Partitions
 
 if TYPE_CHECKING:
@@ -140,6 +140,14 @@ class AggregateNode(Node):
                 parts = Partitions(ctx.open_file, PARTITIONS, level)
         states = list(groups.values())
         groups.clear()
+        files = [writer.file for writer in parts.files] if parts is not None else []
+        if not level:
+            ctx.tell(
+                self,
+                HashAgg_Batches=1 + len(files),
+                Peak_Memory_Usage=-(-area.peak_bytes // KB),
+                **({"Disk_Usage": -(-sum(file.bytes for file in files) // KB)} if files else {}),
+            )
         yield from self._results(ctx, states)
         del states
         area.clear()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from compute_node.exec.context import ExecContext
 
 
-def scan_condition(plan: pl.IndexScan) -> ex.Expr | None:
+def scan_condition(plan: pl.IndexScan | pl.BitmapHeapScan) -> ex.Expr | None:
     """What each row found must meet."""
     if plan.recheck is None or plan.filter is None:
         return plan.filter if plan.recheck is None else plan.recheck

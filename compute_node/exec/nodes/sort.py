@@ -9,10 +9,11 @@ from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.rows import batch_function, value_function
 from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
-from compute_node.exec.sorting import BATCH_ROWS, Pass, Sorter
 from compute_node.exec.stored_values import passed_on
 from compute_node.sql import plan as pl
 from compute_node.sql.expressions import SortKey
+from compute_node.work.account import KB
+from compute_node.work.sorting import BATCH_ROWS, Pass, Sorter
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
@@ -84,7 +85,14 @@ class SortNode(Node):
             ctx.check()
             sorter.add(batch)
         shape = self._shape
-        for rows in sorter.finish():
+        ordered = sorter.finish()
+        ctx.tell(
+            self,
+            Sort_Method=sorter.method,
+            Sort_Space_Used=-(-(sorter.file_bytes or sorter.peak_bytes) // KB),
+            Sort_Space_Type="Disk" if sorter.file_bytes else "Memory",
+        )
+        for rows in ordered:
             for start in range(0, len(rows), BATCH_ROWS):
                 part = rows if len(rows) <= BATCH_ROWS else rows[start : start + BATCH_ROWS]
                 if left is not None:

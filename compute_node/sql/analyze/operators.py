@@ -13,6 +13,7 @@ from aurora.errors import (
     UndefinedFunction,
     WrongObjectType,
 )
+from compute_node.hub import HUB
 from compute_node.sql.analyze.candidates import select_candidate
 from compute_node.sql.analyze.coercion import (
     POLYMORPHIC,
@@ -83,6 +84,7 @@ def find_operator(
 
 def make_operator(scope: Scope, schema: str | None, name: str, left: Expr | None, right: Expr, location: int) -> Expr:
     """``left op right`` (or ``op right``) as a call, operands coerced."""
+    HUB.pulse()
     left_type = left.type if left is not None else 0
     operator = find_operator(scope, schema, name, left_type, right.type, location)
     if operator is None:

@@ -188,6 +188,8 @@ def _distinct(scope: Scope, node: ast.SelectStmt, order: list[SortKey]) -> None:
     if not clause:
         return
     items = [item for item in clause if item is not None]
+    for target in query.targets:
+        target.expression = resolve_unknown(scope, target.expression)
     if not items:
         query.distinct = True
         for key in order:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from compute_node.sql.expressions import Call, Expr, SortKey, Var
+from compute_node.sql.planner.bitmap_paths import BitmapPaths
 from compute_node.sql.planner.estimate import selectivity, table_pages, table_rows
 from compute_node.sql.planner.index_paths import IndexPaths
 from compute_node.sql.planner.paths import CPU_OPERATOR_COST, CPU_TUPLE_COST, DISABLED_COST, SEQ_PAGE_COST, ScanPath
@@ -22,6 +23,8 @@ class Access:
         self.entries = query.range_table
         keeps = bool(query.locking) or query.command != "select"
         self._indexes = IndexPaths(statement, query.range_table, keeps)
+        self._bitmaps = BitmapPaths(statement, query.range_table, self._indexes, keeps)
+        self._wants_few = query.limit is not None
 
     def index_paths(
         self,
@@ -82,4 +85,12 @@ class Access:
                 return path
             if path.cost < best.cost and best.tid is None:
                 best = path
+        if best.tid is None and not self._wants_few:
+            # Under a LIMIT an index that gives its first rows at once is better.
+            bitmap = self._bitmaps.best(rte, entry, quals)
+            if bitmap is not None and not self.statement.enabled("enable_bitmapscan"):
+                bitmap.startup += DISABLED_COST
+                bitmap.cost += DISABLED_COST
+            if bitmap is not None and bitmap.cost < best.cost:
+                return bitmap
         return best

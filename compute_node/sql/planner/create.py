@@ -13,6 +13,10 @@ from aurora.errors import InvariantViolation
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Column, Const, ExecParam, Expr, Var, map_children
 from compute_node.sql.plan import (
+    BitmapAnd,
+    BitmapHeapScan,
+    BitmapIndexScan,
+    BitmapOr,
     CteScan,
     FunctionScan,
     HashJoin,
@@ -26,6 +30,8 @@ from compute_node.sql.plan import (
     TidScan,
     ValuesScan,
 )
+from compute_node.sql.planner.bitmap_paths import Bitmap
+from compute_node.sql.planner.estimate import table_rows
 from compute_node.sql.planner.paths import EmptyPath, JoinPath, Path, ScanPath, SubPath, row_width
 from compute_node.sql.planner.quals import conjunction, local_vars
 from compute_node.sql.planner.state import Level
@@ -120,6 +126,18 @@ class Creator:
                 want_tid=want_tid,
                 output=output,
             )
+        if path.bitmap is not None:
+            return BitmapHeapScan(
+                relation=relation,
+                child=self._bitmap(path, path.bitmap),
+                columns=tuple(columns),
+                conditions=self._shown(path.conditions, path.rte),
+                recheck=self._filter(path.recheck, mapping),
+                filter=condition,
+                alias=path.entry.alias,
+                want_tid=want_tid,
+                output=output,
+            )
         if path.index is None:
             return SeqScan(
                 relation=relation,
@@ -139,6 +157,24 @@ class Creator:
             want_tid=want_tid,
             output=output,
         )
+
+    def _bitmap(self, path: ScanPath, bitmap: Bitmap) -> Plan:
+        relation = path.entry.relation
+        if relation is None:
+            raise InvariantViolation("a bitmap without a table")
+        rows = max(1.0, round(bitmap.fraction * table_rows(relation)))
+        if bitmap.index is not None:
+            return BitmapIndexScan(
+                relation=relation,
+                index=bitmap.index,
+                keys=self._keys(bitmap.keys),
+                conditions=self._shown(bitmap.conditions, path.rte),
+                rows=rows,
+                total_cost=bitmap.cost,
+            )
+        kind = BitmapAnd if bitmap.kind == "and" else BitmapOr
+        children = tuple(self._bitmap(path, part) for part in bitmap.parts)
+        return kind(children=children, rows=rows, startup_cost=bitmap.cost, total_cost=bitmap.cost)
 
     def _keys(self, keys: Sequence[IndexKey]) -> tuple[IndexKey, ...]:
         return tuple(key if key.value is None else key._replace(value=self._bind(key.value, {})) for key in keys)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.catalog_view import CatalogView
@@ -59,7 +60,7 @@ def column_class(catalog: CatalogView, index: IndexDesc, position: int, column: 
     """The operator class of an index column; its type's default one where the descriptor names none."""
     if index.operator_classes:
         return catalog.operator_class(index.operator_classes[position])
-    return catalog.default_operator_class(column.type)
+    return catalog.default_operator_class(column.type, METHODS[index.method].oid)
 
 
 def same_but_literals(stored: Expr, written: Expr, literals: list[Param]) -> bool:

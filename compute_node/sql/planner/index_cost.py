@@ -29,6 +29,8 @@ class ScanSize:
     pages: float
     matched: float
     tests: int
+    correlated: bool = False
+    """rows lie in the table in the index's order, as they mostly do by primary keys"""
 
 
 def heap_pages(size: ScanSize) -> float:
@@ -39,8 +41,12 @@ def heap_pages(size: ScanSize) -> float:
 
 
 def index_scan_cost(size: ScanSize) -> float:
-    """A scan that fetches each row as it finds its entry: pages come in no order."""
-    cost = STARTUP + RANDOM_PAGE_COST + heap_pages(size) * RANDOM_PAGE_COST
+    """A scan that fetches each row as it finds its entry: pages come in no order, unless that is the index's."""
+    cost = STARTUP + RANDOM_PAGE_COST
+    if size.correlated:
+        cost += RANDOM_PAGE_COST + (math.ceil(size.pages * size.matched / size.rows) - 1) * SEQ_PAGE_COST
+    else:
+        cost += heap_pages(size) * RANDOM_PAGE_COST
     cost += size.matched * (CPU_INDEX_TUPLE_COST + CPU_TUPLE_COST)
     return cost + size.matched * CPU_OPERATOR_COST * size.tests
 

@@ -33,7 +33,7 @@ from compute_node.sql.planner.quals import contains_volatile, relids, strip_rela
 from compute_node.types import oids
 from compute_node.types.registry import OperatorClass
 
-_SAME_KEYS = (
+SAME_KEYS = (
     frozenset({oids.INT2, oids.INT4, oids.INT8}),
     frozenset({oids.TEXT, oids.VARCHAR, oids.NAME}),
     frozenset({oids.FLOAT4, oids.FLOAT8}),
@@ -141,7 +141,7 @@ class IndexMatcher:
             if opclass.input_type in (oids.ANYARRAY, oids.RECORD):
                 return value if value.type == self._columns[position].type else None
             return value
-        for family in _SAME_KEYS:
+        for family in SAME_KEYS:
             if {declared.left, declared.right} <= family:
                 return value
         target = self._columns[position].type
@@ -157,7 +157,7 @@ class IndexMatcher:
             if opclass.input_type in (oids.ANYARRAY, oids.RECORD):
                 return None
             return qual.right
-        return qual.right if any({declared.left, declared.right} <= family for family in _SAME_KEYS) else None
+        return qual.right if any({declared.left, declared.right} <= family for family in SAME_KEYS) else None
 
     def _match_boolean(self, position: int, opclass: OperatorClass, qual: Expr) -> Iterator[IndexClause]:
         """``column``, ``NOT column``, ``column IS TRUE`` and ``IS FALSE`` are equalities."""

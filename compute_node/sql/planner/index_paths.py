@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from compute_node.relations.access_methods import IS_NULL, METHODS, AccessMethod
-from compute_node.relations.descriptors import IndexDesc
+from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.sql.expressions import Expr, SortKey
 from compute_node.sql.plan import IndexKey, IndexScan
 from compute_node.sql.planner.estimate import selectivity, table_pages, table_rows
@@ -150,7 +150,8 @@ class IndexPaths:
             if item not in predicate:
                 rows *= selectivity(self._catalog, item, self._entries, total)
         rows = min(matched, max(rows, 1.0))
-        size = ScanSize(total, table_pages(relation), matched, len(rest) + len(checked))
+        size = ScanSize(total, table_pages(relation), matched, len(rest) + len(checked), _is_correlated(relation,
+        index))
         scan = IndexScan(
             relation=relation,
             index=index,
@@ -226,3 +227,9 @@ def _distinct(nodes: Iterable[Expr]) -> list[Expr]:
         if node not in found:
             found.append(node)
     return found
+
+
+def _is_correlated(relation: RelationDesc, index: IndexDesc) -> bool:
+    """Whether rows may be taken to lie in the index's order: it begins as the primary key does."""
+    leading = index.columns[0]
+    return any(each.primary and each.columns[0] == leading for each in relation.indexes)

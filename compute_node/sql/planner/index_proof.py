@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import And, ArrayExpr, ArrayOp, Call, Const, Expr, NullTest, Or, Param
 from compute_node.sql.planner.index_columns import commuted, same_but_literals
+from compute_node.sql.planner.index_match import SAME_KEYS
 from compute_node.sql.planner.quals import conjuncts, strip_relabel
 
 _BTREE = 403
@@ -34,6 +35,11 @@ _IMPLIED_BY: dict[int, dict[int, tuple[str, ...]]] = {
         _NOT_EQUAL: ("=",),
     },
 }
+
+
+def _compare(one: int, other: int) -> bool:
+    """Whether values of the two types compare as they are."""
+    return one == other or any({one, other} <= family for family in SAME_KEYS)
 
 
 class Proof:
@@ -113,7 +119,7 @@ class Proof:
             if isinstance(value, Param):
                 self._literals.append(value)
                 return False
-            if not isinstance(bound, Const) or not isinstance(value, Const) or bound.type != value.type:
+            if not isinstance(bound, Const) or not isinstance(value, Const) or not _compare(bound.type, value.type):
                 return False
             if bound.value is None or value.value is None:
                 return False

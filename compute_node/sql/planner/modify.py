@@ -9,7 +9,18 @@ from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Column, Const, Expr, Var
-from compute_node.sql.plan import Delete, IndexScan, Insert, Plan, Result, SeqScan, TidScan, Update, ValuesScan
+from compute_node.sql.plan import (
+    BitmapHeapScan,
+    Delete,
+    IndexScan,
+    Insert,
+    Plan,
+    Result,
+    SeqScan,
+    TidScan,
+    Update,
+    ValuesScan,
+)
 from compute_node.sql.planner.arbiters import infer_arbiters
 from compute_node.sql.planner.create import identity, replace_columns
 from compute_node.sql.planner.fold import fold
@@ -215,7 +226,7 @@ def _recheckable(where: list[Expr], available: frozenset[int]) -> list[Expr]:
 def _one_time(child: Plan, condition: Expr, single: bool) -> Plan:
     """A condition without columns in front of the scan. The scan itself takes it, since a node between would lose the
     tid."""
-    if single and isinstance(child, (SeqScan, IndexScan, TidScan)):
+    if single and isinstance(child, (SeqScan, IndexScan, BitmapHeapScan, TidScan)):
         child.filter = conjunction([condition, *([child.filter] if child.filter is not None else [])])
         return child
     return Result(

@@ -6,11 +6,15 @@ A path speaks of the query's Vars; ``create`` turns it into plan nodes that spea
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Expr, Var
 from compute_node.sql.plan import IndexScan, Plan
 from compute_node.sql.query import RangeEntry
+
+if TYPE_CHECKING:
+    from compute_node.sql.planner.bitmap_paths import Bitmap
 
 SEQ_PAGE_COST = 1.0
 RANDOM_PAGE_COST = 4.0
@@ -52,6 +56,8 @@ class ScanPath(Path):
     """those and what follows from others, as EXPLAIN shows them"""
     recheck: list[Expr] = field(default_factory=list)
     """the conditions among ``keys`` that the rows found need not meet"""
+    bitmap: Bitmap | None = None
+    """instead of ``index``: row addresses first, then the rows"""
     tid: Expr | None = None
 
 

@@ -10,9 +10,11 @@ from aurora.errors import InvariantViolation, NotSupported
 from compute_node.sql.expressions import (
     AggregateCall,
     Call,
+    Case,
     Const,
     Expr,
     Not,
+    NullTest,
     RowExpr,
     SortKey,
     SubLink,
@@ -36,6 +38,9 @@ from compute_node.sql.planner.sublinks import pull_up_exists
 from compute_node.sql.query import CommonTable, FromItem, JoinItem, Query, RangeEntry, Target
 from compute_node.sql.rewrite import deep_walk, nested_query, query_expressions
 from compute_node.types import oids
+
+_CTID = -1
+"""attno of the system column that no row lacks"""
 
 
 class QueryPlanner:
@@ -86,8 +91,15 @@ class QueryPlanner:
             )
             if entry.relation is None or entry.kind != "relation" or not entry.relation.columns[index].dropped
         ]
-        return RowExpr(
+        row = RowExpr(
             type=node.type, arguments=tuple(column for _, column in columns), names=tuple(name for name, _ in columns)
+        )
+        if entry.kind != "relation" or not any(node.rte in nullable(item) for item in self.query.from_items):
+            return row
+        # Where an outer join found no row the whole row is NULL, not a row of NULLs: it has no ctid.
+        missing = NullTest(type=oids.BOOL, argument=Var(type=oids.TID, rte=node.rte, attno=_CTID), negated=False)
+        return Case(
+            type=node.type, operand=None, branches=((missing, Const(type=node.type, value=None)),), default=row
         )
 
     def _sublink(self, node: SubLink) -> Expr:

@@ -30,10 +30,15 @@ Pass = tuple[Callable[[Any], Any], bool]
 """(key function of a row, reverse): stable sorts to apply one after the other"""
 
 
+def itself(item: Any) -> Any:
+    """The key of what is its own key; ``sort_rows`` knows that it need not be called."""
+    return item
+
+
 def sort_rows(rows: list[Any], passes: list[Pass]) -> None:
     """Sort in place, in one step: for few rows."""
     for key, reverse in passes:
-        rows.sort(key=key, reverse=reverse)
+        rows.sort(key=None if key is itself else key, reverse=reverse)
 
 
 def sorted_batches(rows: Batch, passes: list[Pass]) -> Iterator[Batch]:
@@ -102,11 +107,18 @@ class _FileRun:
 
 
 class Sorter:
-    """``add`` rows, then ``finish`` gives them in order. ``least``: how many of the first rows are wanted at most."""
+    """``add`` rows, then ``finish`` gives them in order. ``least``: how many of the first rows are wanted at most.
+    Without ``tuples`` they are byte strings."""
 
     def __init__(
-        self, passes: list[Pass], area: Area, open_file: Callable[[], TempFile], least: int | None = None
+        self,
+        passes: list[Pass],
+        area: Area,
+        open_file: Callable[[], TempFile],
+        least: int | None = None,
+        tuples: bool = True,
     ) -> None:
+        self._tuples = tuples
         self._passes, self._area, self._open_file, self._least = passes, area, open_file, least
         self._pending: Batch = []
         self._runs: list[Batch] = []
@@ -115,16 +127,20 @@ class Sorter:
         """what was written to files for the sort"""
         self.rows = 0
 
-    def add(self, batch: Batch) -> None:
-        """More rows; the list is not kept."""
+    def add(self, batch: list[Any], size: int | None = None) -> None:
+        """More rows, or other things that the passes know, of ``size`` bytes; the list is not kept."""
         self.rows += len(batch)
         pending = self._pending
         pending += batch
-        full = self._area.add(batch_bytes(batch))
+        full = self._area.add(batch_bytes(batch) if size is None else size)
         least = self._least
-        if least is not None and 2 * least + BATCH_ROWS <= RUN_ROWS and len(pending) > 2 * least + BATCH_ROWS:
-            self._cut(least)
-        elif len(pending) >= RUN_ROWS or full:
+        if least is not None and 2 * least + BATCH_ROWS <= RUN_ROWS:
+            if len(pending) > 2 * least + (0 if full else BATCH_ROWS):
+                self._cut(least)
+                return
+            if not full:
+                return
+        if len(pending) >= RUN_ROWS or full:
             self._end_run()
         if full and self._runs:
             self._spill()
@@ -155,7 +171,7 @@ class Sorter:
     def _write(self, batches: Iterator[Batch]) -> TempFile:
         writer = Writer(self._open_file())
         for batch in batches:
-            writer.add(batch, batch_bytes(batch))
+            writer.add(batch, batch_bytes(batch) if self._tuples else sum(map(len, batch)))
         writer.flush()
         self.file_bytes += writer.file.bytes
         return writer.file
@@ -164,9 +180,25 @@ class Sorter:
     def _part(runs: int) -> int:
         return max(MERGE_ROWS // max(runs, 1), 16)
 
+    @property
+    def method(self) -> str:
+        """As PostgreSQL calls it."""
+        if self.file_bytes:
+            return "external merge"
+        least = self._least
+        return "top-N heapsort" if least is not None and self.rows > 2 * least else "quicksort"
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most that was kept in memory."""
+        return self._area.peak_bytes
+
     def finish(self) -> Iterator[Batch]:
         """The rows in order, in batches of some thousand at most."""
         self._end_run()
+        return self._finished()
+
+    def _finished(self) -> Iterator[Batch]:
         fan_in = max(FAN_IN_MIN, self._area.limit_bytes // BLOCK_BYTES)
         while len(self._files) > fan_in:
             files, self._files = self._files, []

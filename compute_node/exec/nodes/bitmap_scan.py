@@ -1,0 +1,116 @@
+"""Bitmap scans: row addresses from one or several indexes, then the rows in the order of their pages.
+
+``BitmapIndexScan``, ``BitmapAnd`` and ``BitmapOr`` hand on batches of row addresses, not rows; ``BitmapHeapScan``
+gathers them, sorts them and fetches. Where an index promises less than its condition, the condition is tested again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compute_node.exec.compile.rows import batch_function
+from compute_node.exec.index_keys import IndexKeys
+from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable, scan_nullable
+from compute_node.exec.nodes.index_scan import scan_condition
+from compute_node.sql import plan as pl
+
+if TYPE_CHECKING:
+    from compute_node.exec.builder import Builder
+    from compute_node.exec.context import ExecContext
+
+FETCH_TIDS = 1024
+"""Row addresses looked up at a time."""
+
+
+@executes(pl.BitmapIndexScan)
+class BitmapIndexScanNode(Node):
+    """The row addresses that an index gives for its keys."""
+
+    __slots__ = ("_index", "_keys", "_relation")
+
+    def __init__(self, plan: pl.BitmapIndexScan, builder: Builder) -> None:
+        self._relation = plan.relation
+        self._index = plan.index
+        self._keys = IndexKeys(plan.relation, plan.index, plan.keys, False, builder)
+        self.nullable = None
+
+    def batches(self, ctx: ExecContext) -> Iterator[Batch]:
+        """Row addresses, in no order, perhaps more than once."""
+        index = ctx.storage.table(self._relation).index(self._index)
+        for keys in self._keys.probes(ctx, False):
+            for tids in index.tids(keys):
+                ctx.check()
+                yield tids
+
+
+class _CombiningNode(Node):
+    __slots__ = ("_children",)
+
+    def __init__(self, plan: Any, builder: Builder) -> None:
+        self._children = [builder.node(child) for child in plan.children]
+        self.nullable = None
+
+
+@executes(pl.BitmapOr)
+class BitmapOrNode(_CombiningNode):
+    """The row addresses of any child."""
+
+    def batches(self, ctx: ExecContext) -> Iterator[Batch]:
+        """In no order, perhaps more than once."""
+        for child in self._children:
+            yield from child.batches(ctx)
+
+
+@executes(pl.BitmapAnd)
+class BitmapAndNode(_CombiningNode):
+    """The row addresses of all children."""
+
+    def batches(self, ctx: ExecContext) -> Iterator[Batch]:
+        """Sorted, each once. A child is not looked at when those before have nothing in common."""
+        common: NDArray[np.int64] | None = None
+        for child in self._children:
+            tids = gathered(child, ctx)
+            common = tids if common is None else np.intersect1d(common, tids, assume_unique=True)
+            if not len(common):
+                return
+        if common is not None:
+            yield common.tolist()
+
+
+def gathered(node: Node, ctx: ExecContext) -> NDArray[np.int64]:
+    """All row addresses of a bitmap node, sorted, each once."""
+    parts = [np.array(tids, dtype=np.int64) for tids in node.batches(ctx)]
+    return np.unique(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)
+
+
+@executes(pl.BitmapHeapScan)
+class BitmapHeapScanNode(Node):
+    """The visible rows of a bitmap, filtered and projected."""
+
+    __slots__ = ("_bitmap", "_columns", "_relation", "_shape", "_want_tid")
+
+    def __init__(self, plan: pl.BitmapHeapScan, builder: Builder) -> None:
+        self._relation = plan.relation
+        self._bitmap = builder.node(plan.child)
+        self._columns = plan.columns
+        self._want_tid = plan.want_tid
+        source = scan_nullable(plan.relation, plan.columns, plan.want_tid)
+        self.nullable = output_nullable(plan.output, source)
+        self._shape = batch_function(builder, plan.output, scan_condition(plan), len(source), source)
+
+    def batches(self, ctx: ExecContext) -> Iterator[Batch]:
+        """In the order of the table's pages."""
+        tids = gathered(self._bitmap, ctx)
+        table = ctx.storage.table(self._relation)
+        shape = self._shape
+        for start in range(0, len(tids), FETCH_TIDS):
+            part = tids[start : start + FETCH_TIDS].tolist()
+            for batch in table.fetch_chains(ctx.snapshot, part, self._columns, self._want_tid):
+                ctx.check()
+                rows = batch if shape is None or not batch else shape(ctx, batch)
+                if rows:
+                    yield rows

@@ -1,0 +1,38 @@
+"""Rows that a portal keeps: in memory up to ``work_mem``, then in a temporary file, for as long as the portal lives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from compute_node.exec.context import temp_usage
+from compute_node.session.state import SessionState
+from compute_node.work.account import KB, Account, Area
+from compute_node.work.spill import TempFile, Tuplestore
+
+Row = tuple[Any, ...]
+
+
+class KeptRows:
+    """A list of rows, counted from 0, in an account of its own."""
+
+    __slots__ = ("_account", "_store")
+
+    def __init__(self, session: SessionState) -> None:
+        account = self._account = Account()
+        work_mem = session.settings.get("work_mem")
+        area = Area(account, (work_mem if isinstance(work_mem, int) else 4096) * KB)
+        self._store = Tuplestore(area, lambda: TempFile(account, temp_usage(session)))
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def add(self, batch: list[Row]) -> None:
+        """More rows. 53200, 53400."""
+        self._store.append(batch)
+
+    def rows(self, start: int, stop: int) -> list[Row]:
+        """The rows from ``start`` up to ``stop``, as far as there are."""
+        return self._store.rows(start, stop)
+
+    def __del__(self) -> None:
+        self._account.close()

@@ -1,0 +1,216 @@
+"""Rule: reading a table through bitmaps of row addresses, of one index or of several under AND and OR.
+
+A top-level OR can be served when each of its branches can. Bitmaps are put together under AND as long as one more makes
+the whole cheaper. Source: PostgreSQL's ``choose_bitmap_and``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from compute_node.relations.access_methods import METHODS
+from compute_node.relations.descriptors import IndexDesc
+from compute_node.sql.expressions import Expr, Or
+from compute_node.sql.plan import IndexKey
+from compute_node.sql.planner.estimate import selectivity, table_pages, table_rows
+from compute_node.sql.planner.index_cost import ScanSize, bitmap_heap_cost, bitmap_index_cost
+from compute_node.sql.planner.index_paths import Choice, IndexPaths
+from compute_node.sql.planner.paths import ScanPath
+from compute_node.sql.planner.quals import conjunction, conjuncts, local_vars
+from compute_node.sql.planner.state import Statement
+from compute_node.sql.query import RangeEntry
+from compute_node.types import oids
+
+COMBINED_MAX = 4
+"""Bitmaps under one AND."""
+
+
+@dataclass(slots=True)
+class Bitmap:
+    """A bitmap: of an index, or of ``parts`` under ``kind`` and/or. ``meets``: conditions that it stands for, over the
+    table's columns; ``shown`` the same as EXPLAIN shows them. ``lossy``: its rows need not meet them."""
+
+    fraction: float
+    cost: float
+    meets: list[Expr]
+    shown: list[Expr]
+    lossy: bool
+    quals: list[Expr]
+    """the top-level conditions of the query that it makes true"""
+    index: IndexDesc | None = None
+    keys: tuple[IndexKey, ...] = ()
+    conditions: tuple[Expr, ...] = ()
+    kind: str = ""
+    parts: tuple[Bitmap, ...] = ()
+
+
+class BitmapPaths:
+    """Bitmap paths of one statement's tables."""
+
+    def __init__(
+        self, statement: Statement, entries: list[RangeEntry], indexes: IndexPaths, keep_implied: bool
+    ) -> None:
+        self._catalog = statement.catalog
+        self._entries = entries
+        self._indexes = indexes
+        self._keep_implied = keep_implied
+
+    def best(self, rte: int, entry: RangeEntry, quals: Sequence[Expr]) -> ScanPath | None:
+        """The cheapest path; None when no index serves a condition."""
+        found = list(self._bitmaps(rte, entry, quals, quals))
+        for qual in quals:
+            if isinstance(qual, Or):
+                found += self._of_or(rte, entry, qual, quals)
+        best: ScanPath | None = None
+        found.sort(key=lambda bitmap: bitmap.cost)
+        for first in range(len(found)):
+            path = self._combined(rte, entry, found[first:], quals)
+            if best is None or path.cost < best.cost:
+                best = path
+        return best
+
+    def _bitmaps(
+        self, rte: int, entry: RangeEntry, quals: Sequence[Expr], filter_quals: Sequence[Expr]
+    ) -> Iterator[Bitmap]:
+        """Of each index that serves one of ``quals``."""
+        for index in entry.relation.indexes if entry.relation is not None else ():
+            if not index.valid or not index.ready:
+                continue
+            found = self._indexes.match(index, rte, entry, quals, filter_quals)
+            if found is not None and found[0].keys:
+                yield self._of_index(index, rte, entry, found[0], found[1])
+
+    def _of_index(
+        self, index: IndexDesc, rte: int, entry: RangeEntry, choice: Choice, predicate: tuple[Expr, ...]
+    ) -> Bitmap:
+        relation = entry.relation
+        assert relation is not None
+        keyed = _distinct([each.qual for each in choice.keys])
+        total = table_rows(relation)
+        fraction = 1.0
+        for item in [*keyed, *(each for each in predicate if each not in keyed)]:
+            fraction *= selectivity(self._catalog, item, self._entries, total)
+        if index.unique and choice.point:
+            fraction = 1.0 / total
+        size = ScanSize(total, table_pages(relation), max(1.0, total * fraction), 0)
+        exact = [each for each in choice.clauses if each.exact]
+        checked = METHODS[index.method].lossy or any(each.lossy or each not in choice.keys for each in exact)
+        derived = [each.shown for each in choice.keys if not each.exact]
+        conditions = _distinct([each.shown for each in choice.clauses])
+        return Bitmap(
+            fraction=fraction,
+            cost=bitmap_index_cost(size),
+            meets=_distinct([*(each.qual for each in exact), *derived, *predicate]),
+            shown=[*conditions, *(item for item in predicate if item not in conditions)],
+            lossy=checked,
+            quals=_distinct([*(each.qual for each in exact), *([] if self._keep_implied else predicate)]),
+            index=index,
+            keys=tuple(
+                IndexKey(each.column, each.strategy, each.value, each.array, each.width) for each in choice.keys
+            ),
+            conditions=tuple(conditions),
+        )
+
+    def _of_or(self, rte: int, entry: RangeEntry, qual: Or, quals: Sequence[Expr]) -> list[Bitmap]:
+        """The OR of the cheapest bitmaps of its branches; empty when a branch has none."""
+        parts: list[Bitmap] = []
+        rest = [item for item in quals if item is not qual]
+        for branch in qual.arguments:
+            wanted = conjuncts(branch)
+            found = list(self._bitmaps(rte, entry, wanted, [*wanted, *rest]))
+            if not found:
+                return []
+            parts.append(min(found, key=lambda bitmap: bitmap.cost + bitmap.fraction * 1e6))
+        missing = 1.0
+        for part in parts:
+            missing *= 1.0 - part.fraction
+        whole = all(
+            set_equal(part.quals, conjuncts(branch)) for part, branch in zip(parts, qual.arguments, strict=True)
+        )
+        return [
+            Bitmap(
+                fraction=max(1.0 - missing, 1e-9),
+                cost=sum(part.cost for part in parts),
+                meets=[_any_of([part.meets for part in parts])],
+                shown=[_any_of([part.shown for part in parts])],
+                lossy=any(part.lossy for part in parts),
+                quals=[qual] if whole else [],
+                kind="or",
+                parts=tuple(parts),
+            )
+        ]
+
+    def _combined(self, rte: int, entry: RangeEntry, found: Sequence[Bitmap], quals: Sequence[Expr]) -> ScanPath:
+        """The first bitmap, with those of the others that make it cheaper."""
+        chosen = [found[0]]
+        path = self._path(rte, entry, chosen, quals)
+        for other in found[1:]:
+            known = [qual for each in chosen for qual in each.meets]
+            if len(chosen) >= COMBINED_MAX or any(qual in known for qual in other.meets):
+                continue
+            longer = self._path(rte, entry, [*chosen, other], quals)
+            if longer.cost < path.cost:
+                chosen.append(other)
+                path = longer
+        return path
+
+    def _path(self, rte: int, entry: RangeEntry, chosen: Sequence[Bitmap], quals: Sequence[Expr]) -> ScanPath:
+        relation = entry.relation
+        assert relation is not None
+        total = table_rows(relation)
+        fraction = 1.0
+        for bitmap in chosen:
+            fraction *= bitmap.fraction
+        met = [qual for bitmap in chosen for qual in bitmap.quals]
+        rest = [item for item in quals if item not in met]
+        matched = max(1.0, total * fraction)
+        rows = matched
+        for item in rest:
+            rows *= selectivity(self._catalog, item, self._entries, total)
+        size = ScanSize(total, table_pages(relation), matched, len(rest))
+        startup = sum(bitmap.cost for bitmap in chosen)
+        whole = chosen[0]
+        if len(chosen) > 1:
+            whole = Bitmap(
+                fraction=fraction,
+                cost=startup,
+                meets=[item for bitmap in chosen for item in bitmap.meets],
+                shown=[item for bitmap in chosen for item in bitmap.shown],
+                lossy=any(bitmap.lossy for bitmap in chosen),
+                quals=met,
+                kind="and",
+                parts=tuple(chosen),
+            )
+        return ScanPath(
+            relids=frozenset({rte}),
+            rows=min(matched, max(rows, 1.0)),
+            startup=startup,
+            cost=startup + bitmap_heap_cost(size),
+            required=frozenset(item for qual in whole.meets for item in local_vars(qual) if item.rte != rte),
+            rte=rte,
+            entry=entry,
+            filter=rest,
+            keys=met,
+            bitmap=whole,
+            conditions=whole.shown,
+            recheck=whole.meets if whole.lossy else [],
+        )
+
+
+def _any_of(branches: Sequence[Sequence[Expr]]) -> Expr:
+    parts = [part for part in (conjunction(items) for items in branches) if part is not None]
+    return parts[0] if len(parts) == 1 else Or(type=oids.BOOL, arguments=tuple(parts))
+
+
+def set_equal(one: Sequence[Expr], other: Sequence[Expr]) -> bool:
+    """Whether both have the same expressions, which need not be hashable."""
+    return all(item in other for item in one) and all(item in one for item in other)
+
+
+def _distinct(nodes: Sequence[Expr]) -> list[Expr]:
+    found: list[Expr] = []
+    for node in nodes:
+        if node not in found:
+            found.append(node)
+    return found
