@@ -403,9 +403,7 @@ class Settings:
 
     def names(self) -> list[str]:
         """Every setting that SHOW ALL lists, in its order."""
-        return [
-            s.name for _, s in sorted(DEFINITIONS.items()) if s.name not in _NOT_LISTED
-        ]
+        return [s.name for _, s in sorted(DEFINITIONS.items()) if s.name not in _NOT_LISTED]
 
     def default(self, name: str) -> SettingValue:
         """What RESET would give."""

@@ -655,9 +655,7 @@ def _timetz_at(value: TimeTz, zone: Any, context: FunctionContext) -> TimeTz:
 
 def _zone_span(span: Interval, env: TypeEnv) -> int:
     if span.months or span.days:
-        raise InvalidParameterValue(
-            f'interval time zone "{interval_out(span, env)}" must not include months or days'
-        )
+        raise InvalidParameterValue(f'interval time zone "{interval_out(span, env)}" must not include months or days')
     return span.us // SECOND_US
 
 

@@ -11,7 +11,13 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-from aurora.errors import CharacterNotInRepertoire, InvalidParameterValue, ProgramLimitExceeded, SubstringError
+from aurora.errors import (
+    CharacterNotInRepertoire,
+    InvalidParameterValue,
+    ProgramLimitExceeded,
+    SqlSyntaxError,
+    SubstringError,
+)
 from compute_node.types import ctype
 from compute_node.types.bytea import decode_escape, decode_hex, encode_escape
 from compute_node.types.declare import fn, fns
@@ -449,12 +455,39 @@ def _normalize(value: str, form: str) -> str:
 
 
 fn(4350, "normalize(text, text) text", _normalize)
-fn(
-    6198,
-    "unistr(text) text",
-    lambda value: re.sub(
-        r"\\(?:([0-9a-fA-F]{4})|\+([0-9a-fA-F]{6})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(\\))",
-        lambda match: "\\" if match[5] else chr(int(match[1] or match[2] or match[3] or match[4], 16)),
-        value,
-    ),
-)
+_UNICODE_ESCAPE = re.compile(r"\\(?:([0-9a-fA-F]{4})|\+([0-9a-fA-F]{6})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(\\))")
+
+
+def _unistr(value: str) -> str:
+    """Unicode escapes undone, surrogate pairs too; 42601 and 22023 for what is none."""
+    out: list[str] = []
+    at, high = 0, 0
+    while at < len(value):
+        match = _UNICODE_ESCAPE.match(value, at)
+        if value[at] == "\\" and match is None:
+            raise SqlSyntaxError(
+                "invalid Unicode escape",
+                hint="Unicode escapes must be \\XXXX, \\+XXXXXX, \\uXXXX, or \\UXXXXXXXX.",
+            )
+        code = -1 if match is None or match[5] else int(match[1] or match[2] or match[3] or match[4], 16)
+        if code >= 0 and not 0 < code <= 0x10FFFF:
+            raise InvalidParameterValue(f"invalid Unicode code point: {code:04X}")
+        is_low = 0xDC00 <= code < 0xE000
+        if bool(high) != is_low:
+            raise SqlSyntaxError("invalid Unicode surrogate pair")
+        if 0xD800 <= code < 0xDC00:
+            high = code
+        elif is_low:
+            out.append(chr(0x10000 + ((high & 0x3FF) << 10 | code & 0x3FF)))
+            high = 0
+        elif code >= 0:
+            out.append(chr(code))
+        else:
+            out.append(value[at])
+        at = at + 1 if match is None else match.end()
+    if high:
+        raise SqlSyntaxError("invalid Unicode surrogate pair")
+    return "".join(out)
+
+
+fn(6198, "unistr(text) text", _unistr)

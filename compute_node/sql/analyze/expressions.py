@@ -284,9 +284,7 @@ def _distinct_from(scope: Scope, node: ast.A_Expr) -> Expr:
     for one, other in ((node.lexpr, node.rexpr), (node.rexpr, node.lexpr)):
         if isinstance(one, ast.A_Const) and one.isnull:
             argument = transform(scope, other)
-            return NullTest(
-                type=oids.BOOL, argument=argument, negated=not negated, as_value=True, location=location
-            )
+            return NullTest(type=oids.BOOL, argument=argument, negated=not negated, as_value=True, location=location)
     left, right = transform(scope, node.lexpr), transform(scope, node.rexpr)
     return _distinct_test(scope, schema, name, left, right, negated, location)
 

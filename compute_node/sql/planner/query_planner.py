@@ -98,9 +98,7 @@ class QueryPlanner:
             return row
         # Where an outer join found no row the whole row is NULL, not a row of NULLs: it has no ctid.
         missing = NullTest(type=oids.BOOL, argument=Var(type=oids.TID, rte=node.rte, attno=_CTID), negated=False)
-        return Case(
-            type=node.type, operand=None, branches=((missing, Const(type=node.type, value=None)),), default=row
-        )
+        return Case(type=node.type, operand=None, branches=((missing, Const(type=node.type, value=None)),), default=row)
 
     def _sublink(self, node: SubLink) -> Expr:
         child = QueryPlanner(self.statement, node.query, self.level)
