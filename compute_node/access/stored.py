@@ -12,6 +12,7 @@ from typing import Any
 
 from aurora.errors import InvariantViolation
 from aurora.kernels import tuples as tuples_kernel
+from compute_node.hub import HUB
 
 Row = tuple[Any, ...]
 Toasted: Any = tuples_kernel.Toasted
@@ -30,6 +31,7 @@ def resolved(rows: list[Row], positions: Sequence[int]) -> Iterator[list[Row]]:
         for at in positions:
             if type(row[at]) is Toasted:
                 size += row[at].raw_bytes
+        HUB.pulse()
         if part and size > BATCH_BYTES:
             yield part
             part, size = [], 0

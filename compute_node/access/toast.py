@@ -239,8 +239,7 @@ class Toaster:
                     if len(waiting) > PARTS_AHEAD:
                         yield waiting.pop(0)
                         del loads[:-PARTS_AHEAD]
-                        if HUB.in_greenlet():
-                            HUB.yield_turn()
+                        HUB.pulse()
             yield from waiting
         finally:
             for load in loads:
@@ -263,6 +262,7 @@ class Toaster:
     def shrink(self, txn: Txn, values: Sequence[Any]) -> list[Any]:
         """The row with handles in place of values, so that it is as short as PostgreSQL would make it. ``values`` may
         hold handles already: they are kept."""
+        HUB.pulse()
         plan = _Plan(self, txn, values)
         plan.run()
         return plan.cells
@@ -273,8 +273,7 @@ class Toaster:
         value_id = self._new_id(chunks)
         step = CHUNKS_PER_TURN * CHUNK_BYTES
         for start in range(0, len(data), step):
-            if start and HUB.in_greenlet():
-                HUB.yield_turn()
+            HUB.pulse()
             seq = start // CHUNK_BYTES
             ends = range(start, min(start + step, len(data)), CHUNK_BYTES)
             chunks.insert_many(txn, [(value_id, seq + i, data[at : at + CHUNK_BYTES]) for i, at in enumerate(ends)])
