@@ -18,13 +18,14 @@ PYTEST_ARGS ?=
 .PHONY: install run test check lint types bench sim proto clean
 
 install: $(STAMP)
+	@$(BIN)/python -m compileall -q aurora compute_node storage_node
 
 # The kernels are compiled while pip fetches and unpacks: neither waits for the other.
 $(STAMP): pyproject.toml setup.py $(KERNELS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile "setuptools>=77" "Cython>=3.1" wheel
+	$(BIN)/python -m pip install --quiet "setuptools>=77" "Cython>=3.1" wheel
 	@$(BIN)/python setup.py --quiet build_ext --inplace --parallel $(JOBS) & kernels=$$!; \
-	AURORA_BUILD_KERNELS=0 $(BIN)/python -m pip install --quiet --no-compile --no-build-isolation --editable ".[dev]" \
+	AURORA_BUILD_KERNELS=0 $(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[dev]" \
 	|| { kill $$kernels; exit 1; }; wait $$kernels
 	$(BIN)/python -c "import aurora.kernels as k; print('kernels:', k.IMPLEMENTATION)"
 	$(BIN)/python -m compute_node.catalog.bootstrap

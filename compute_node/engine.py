@@ -10,7 +10,15 @@ import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from aurora.errors import InsufficientPrivilege, ReadOnlySqlTransaction, UndefinedTable, WrongObjectType
+from pglast import ast
+
+from aurora.errors import (
+    InsufficientPrivilege,
+    InvariantViolation,
+    ReadOnlySqlTransaction,
+    UndefinedTable,
+    WrongObjectType,
+)
 from compute_node.access.storage import Storage
 from compute_node.catalog.cache import Catalog, temp_schema_of
 from compute_node.catalog.ddl import Ddl
@@ -18,7 +26,7 @@ from compute_node.catalog.ddl.sequence import Sequences
 from compute_node.catalog.functions import advisory, catalog_function
 from compute_node.catalog.permissions import check_required
 from compute_node.catalog.view import CatalogView, Trace, still_true
-from compute_node.exec.context import ExecContext
+from compute_node.exec.context import ExecContext, Snapshot
 from compute_node.exec.copy_target import CopyTarget, input_columns
 from compute_node.exec.executable import Executable, build
 from compute_node.exec.explain import Explanation
@@ -26,15 +34,18 @@ from compute_node.exec.row_expressions import RowExpressions
 from compute_node.exec.statement_locks import planned_tag, statement_locks
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import ROLE_POSTGRES
+from compute_node.session.state import SessionState
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.dml import refuse_catalog
 from compute_node.sql.analyze.stored import default_of
+from compute_node.sql.expressions import Expr
 from compute_node.sql.parse import RawStatement
 from compute_node.sql.plan import PlannedStmt
 from compute_node.sql.planner import plan
 from compute_node.sql.planner.modify import checks
 from compute_node.sql.required import RelationAccess, Required
 from compute_node.txn.locks import ROW_EXCLUSIVE, WeakLocks
+from compute_node.txn.transaction import Txn
 from compute_node.types.acl import INSERT
 from compute_node.volume.commands import FleetCommands
 
@@ -76,7 +87,7 @@ class Engine:
         """The committed catalog as no session in particular sees it."""
         return self.catalog.make_view(self.catalog.shared(), "", "postgres", ROLE_POSTGRES)
 
-    def end_session(self, session: Any) -> None:
+    def end_session(self, session: SessionState) -> None:
         """The client is gone and its transaction ended: drop the session's temporary relations, release its locks."""
         advisory.end_session(self, session)
         if temp_schema_of(session) is None:
@@ -89,16 +100,22 @@ class Engine:
             session.txn = None
             self.txns.abort(txn)
 
-    def begin_statement(self, session: Any, snapshot: Any = None) -> ExecContext:
+    def begin_statement(self, session: SessionState, snapshot: Snapshot | None = None) -> ExecContext:
         """The context of the session's next statement, with that snapshot or one of now."""
         txn = session.txn
+        if txn is None:
+            raise InvariantViolation("a statement without a transaction")
         reading = self.snapshot(txn) if snapshot is None else snapshot
-        return ExecContext(session, txn, reading, session.env, self.storage, self.catalog)
+        # Every session is a FunctionView; its base alone does not know.
+        running: Any = session
+        return ExecContext(running, txn, reading, session.env, self.storage, self.catalog)
 
-    def lock_relations(self, session: Any, locks: WeakLocks) -> bool:
+    def lock_relations(self, session: SessionState, locks: WeakLocks) -> bool:
         """Take a statement's relation locks for the session's transaction; may wait. False: the catalog has changed
         meanwhile, so its plan must be made again. Errors: 40P01, 55P03, 57014."""
         txn = session.txn
+        if txn is None:
+            raise InvariantViolation("relation locks without a transaction")
         if not self._locks.strong:
             # What take_weak would do, without a wait in it.
             txn.weak_locks.add(locks)
@@ -113,8 +130,8 @@ class Engine:
         return False
 
     def _plan(
-        self, node: Any, session: Any, param_types: list[int], source: str, lifted: dict[int, int] | None
-    ) -> tuple[PlannedStmt, Any]:
+        self, node: ast.Node, session: SessionState, param_types: list[int], source: str, lifted: dict[int, int] | None
+    ) -> tuple[PlannedStmt, CatalogView]:
         given = list(param_types)
         slots, decisive = lifted or {}, set[int]()
         while True:
@@ -137,7 +154,12 @@ class Engine:
             param_types[:] = given
 
     def compile(
-        self, statement: RawStatement, session: Any, param_types: list[int], source: str, lifted: dict[int, int]
+        self,
+        statement: RawStatement,
+        session: SessionState,
+        param_types: list[int],
+        source: str,
+        lifted: dict[int, int],
     ) -> tuple[Executable, set[int]]:
         """Analyze, plan and build; see ``session.engine.Engine.compile``."""
         planned, view = self._plan(statement.node, session, param_types, source, lifted)
@@ -150,7 +172,7 @@ class Engine:
             executable.refuse(error.message)
         return executable, set(planned.kept_literals)
 
-    def still_valid(self, session: Any, executable: Executable) -> bool:
+    def still_valid(self, session: SessionState, executable: Executable) -> bool:
         """See ``session.engine.Engine.still_valid``."""
         told = executable.told
         if executable.refused is not None or not isinstance(told, Told):
@@ -168,14 +190,21 @@ class Engine:
         return True
 
     def explain(
-        self, session: Any, statement: RawStatement, options: dict[str, Any], param_types: list[int], source: str
+        self,
+        session: SessionState,
+        statement: RawStatement,
+        options: dict[str, Any],
+        param_types: list[int],
+        source: str,
     ) -> Explanation:
         """A statement to be explained, and with ANALYZE to be run."""
         planned, view = self._plan(statement.node, session, param_types, source, None)
         check_required(view, session.user_oid, planned.privileges)
         return Explanation(planned, options, view, session.env)
 
-    def copy_target(self, session: Any, txn: Any, relation: Any, columns: list[str] | None) -> CopyTarget:
+    def copy_target(
+        self, session: SessionState, txn: Txn, relation: ast.RangeVar, columns: list[str] | None
+    ) -> CopyTarget:
         """Open a relation for COPY FROM: locked, with the defaults of the columns that the input lacks. Errors: 42P01,
         42809.
         """
@@ -202,7 +231,9 @@ class Engine:
         )
 
     @staticmethod
-    def _defaults(session: Any, view: Any, desc: RelationDesc, columns: list[str] | None) -> dict[int, Any]:
+    def _defaults(
+        session: SessionState, view: CatalogView, desc: RelationDesc, columns: list[str] | None
+    ) -> dict[int, Expr]:
         given = {column.attno for column in input_columns(desc, columns)}
         return {
             column.attno: default_of(view, column, session)
@@ -210,7 +241,7 @@ class Engine:
             if column.attno not in given and column.has_default and not column.dropped
         }
 
-    def session_function(self, session: Any, name: str, *args: Any) -> Any:
+    def session_function(self, session: SessionState | None, name: str, *args: Any) -> Any:
         """What sessions and functions ask by name."""
         if name == "aurora_status":
             return json.dumps(self._status())

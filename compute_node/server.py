@@ -125,7 +125,7 @@ class ComputeServer:
         return volume.state if volume.over else "read only: no write quorum yet" if volume.read_only else ""
 
     def _open_engine(self, arena: Any, volume: Volume) -> Engine:
-        storage = Storage(arena, volume)
+        storage = Storage(arena, volume, clock=now_us)
         storage.mtr.verify = self.config.verify_redo
         volume.siblings = storage.txns.by_xid.__len__
         engine = Engine(storage, self.status, now_us(), FleetCommands(volume, member_at))

@@ -36,12 +36,20 @@ METADATA_REDO_BYTES = 16_384
 
 
 class Storage:
-    """Opens (or initialises) the volume's pages; call it in a greenlet. ``type_lookup`` gives the PgType of an OID."""
+    """Opens (or initialises) the volume's pages; call it in a greenlet. ``type_lookup`` gives the PgType of an OID,
+    ``clock`` µs since 2000-01-01 UTC, for the log."""
 
-    def __init__(self, arena: Any, volume: Any, type_lookup: Callable[[int], PgType] | None = None) -> None:
+    def __init__(
+        self,
+        arena: Any,
+        volume: Any,
+        type_lookup: Callable[[int], PgType] | None = None,
+        clock: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.arena = arena
         self.volume = volume
         self.log = volume.log
+        self.clock = clock
         self.mtr: Any = mtr_kernel.Mtr(arena, volume.log)
         HUB.mtr = self.mtr
         self.cache = PageCache(arena, volume)

@@ -40,7 +40,7 @@ STRENGTHS = {"key share": 0, "share": 1, "no key update": 2, "update": 3}
 class UpdatePlan:
     """What an update of certain columns means for this table's rows and indexes."""
 
-    __slots__ = ("hot", "key_changed", "positions", "projection", "strength", "unchanged")
+    __slots__ = ("hot", "key_positions", "keys", "positions", "projection", "unchanged")
 
     def __init__(self, table: Table, changed: tuple[int, ...], needed: tuple[int, ...]) -> None:
         self.positions = tuple(attno - 1 for attno in changed)
@@ -48,8 +48,11 @@ class UpdatePlan:
         touched = set(changed)
         affected = {index for index in table.indexes if index.keys.depends_on(touched)}
         self.hot = not affected
-        self.key_changed = any(index.is_row_key for index in affected)
-        self.strength = FOR_UPDATE if self.key_changed else FOR_NO_KEY_UPDATE
+        keys = {attno for index in affected if index.is_row_key for attno in index.desc.columns if attno in touched}
+        named = [(place, attno) for place, attno in enumerate(changed) if attno in keys]
+        self.key_positions = tuple(place for place, _ in named)
+        """Which of the new values are of columns that make a row known; they may be what they were."""
+        self.keys = table.projection(tuple(attno for _, attno in named), False) if named else None
         self.unchanged = [index not in affected for index in table.indexes]
 
 
@@ -329,7 +332,7 @@ class Table:
                 if code in (GONE, SELF):
                     return None, turn
                 blockers = None
-                if code == OK or (strength == FOR_KEY_SHARE and not self._key_is_changing(at)):
+                if code == OK or (strength == FOR_KEY_SHARE and self._versions(at, snapshot)):
                     blockers = self._locks.row_blockers(txn, self.relfile, at, strength) if self._locks.rows else None
                     if not blockers:
                         return found, turn
@@ -368,10 +371,11 @@ class Table:
         self._reserve(WRITE_REDO_BYTES)
         found = self._probe(tid, snapshot, plan.projection, txn.follow)
         entry = None
+        strength, new_key = FOR_NO_KEY_UPDATE, False
         try:
             while True:
                 if type(found) is int or found[0] != OK or found[2] or self._locks.rows:
-                    found, entry = self._settle(txn, snapshot, tid, plan.projection, plan.strength, WAIT, entry)
+                    found, entry = self._settle(txn, snapshot, tid, plan.projection, strength, WAIT, entry)
                     if found is None:
                         return None
                 row = found[3] if self.toast is None else self._resolved(found[3], plan.projection)
@@ -380,10 +384,16 @@ class Table:
                 if values is None:
                     return None
                 at = found[1]
+                if plan.keys is not None:
+                    new_key = self._has_new_key(plan, snapshot, at, values)
+                    if new_key and strength != FOR_UPDATE and self._locks.rows:
+                        # Who holds it FOR KEY SHARE is in the way of a new key only.
+                        strength, found = FOR_UPDATE, self._probe(tid, snapshot, plan.projection, txn.follow)
+                        continue
                 xid = txn.write_xid or self._assign(txn)
-                new_tid: int = self._update(at, plan.positions, values, xid, txn.cid, plan.hot, plan.key_changed, -1)
+                new_tid: int = self._update(at, plan.positions, values, xid, txn.cid, plan.hot, new_key, -1)
                 if new_tid <= 0:
-                    new_tid = self._update_elsewhere(txn, at, plan, values, new_tid)
+                    new_tid = self._update_elsewhere(txn, at, plan, values, new_key, new_tid)
                 if new_tid != RETRY:
                     break
                 found = self._probe(tid, snapshot, plan.projection, txn.follow)
@@ -399,11 +409,21 @@ class Table:
             self._enter(txn, new_tid, plan)
         return new_tid
 
+    def _has_new_key(self, plan: UpdatePlan, snapshot: Any, tid: int, values: Sequence[Any]) -> bool:
+        """Whether the new values of the columns that make a row known are others than those of version ``tid``."""
+        while type(found := self._probe(tid, snapshot, plan.keys, False)) is int:
+            self._load(found)
+        if found[0] != OK:
+            return True  # it has changed while its page was waited for: the update will notice
+        return self._resolved(found[3], plan.keys) != tuple(values[place] for place in plan.key_positions)
+
     def _resolved(self, row: Row, proj: Any) -> Row:
         """The row with values in place of the handles that the projection may give."""
         return row if self.toast is None or not proj.eager else resolved_row(row, proj.eager)
 
-    def _update_elsewhere(self, txn: Txn, tid: int, plan: UpdatePlan, values: Sequence[Any], outcome: int) -> int:
+    def _update_elsewhere(
+        self, txn: Txn, tid: int, plan: UpdatePlan, values: Sequence[Any], new_key: bool, outcome: int
+    ) -> int:
         """Go on with an update whose page was missing or full, or whose new version is too long: TOAST, prune, else put
         the new version on another page."""
         block, pruned, positions, toasted = -1, False, plan.positions, False
@@ -428,7 +448,7 @@ class Table:
                     self.file.target = self._next_block(256 + self.fill_reserve)
                 block = self.file.target
             xid, cid = txn.write_xid, txn.cid
-            outcome = self._update(tid, positions, values, xid, cid, plan.hot, plan.key_changed, block, toasted)
+            outcome = self._update(tid, positions, values, xid, cid, plan.hot, new_key, block, toasted)
         if outcome == RETRY and toasted and self.toast is not None:
             # Somebody changed the row meanwhile: what was moved out of line belongs to no version.
             old = {handle.value_id for handle in self.toast.externals(tid)}
@@ -542,7 +562,8 @@ class Table:
                 row = self.fetch(self.storage.txns.latest_snapshot(txn), at, self._every)
                 versions = self._versions(at, snapshot)
                 if row is None or not versions:
-                    raise SerializationFailure("could not serialize access due to concurrent update")
+                    # It has changed while its page was waited for.
+                    return self.lock(txn, snapshot, tid, level, wait)
                 self._hold(txn, versions, level, entry)
             else:
                 self._hold(txn, [at], level, entry)

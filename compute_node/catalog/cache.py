@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from compute_node.catalog.layer import CatalogLayer, Change, Role
+from aurora.notes import Invalidations
+from compute_node.catalog.layer import DATABASE, CatalogLayer, Change, Role
 from compute_node.catalog.rows import CatalogReader, CatalogRows, Record
 from compute_node.catalog.view import CatalogView
-from compute_node.relations.schema import NAMESPACE_CATALOG
+from compute_node.relations.schema import CATALOGS, NAMESPACE_CATALOG
 from compute_node.types.acl import USAGE
 
 TEMP_SCHEMA = "temp_schema"
@@ -183,6 +184,11 @@ class TxnCatalog:
             self._layer_xids = frozenset(own)
             self._layer = self.catalog.shared().successor(self.rows, self.catalog.new_version(), self.change)
         return self._layer
+
+    def invalidations(self) -> Invalidations:
+        """What those who follow the log have to forget."""
+        rows = {CATALOGS[name].desc.oid: frozenset(oids) for name, oids in self.change.written.items()}
+        return Invalidations(DATABASE, frozenset(self.change.relations), rows)
 
     def _committed(self, commit_lsn: int) -> None:
         if self._txn.catalog_changed:

@@ -7,6 +7,14 @@ them to show.
 
 from __future__ import annotations
 
+from compute_node.catalog.privilege_views import (
+    MAY_CHANGE_TABLE,
+    MAY_SEE_COLUMN,
+    MAY_SEE_SEQUENCE,
+    MAY_SEE_TABLE,
+    OWNS_TABLE,
+    PRIVILEGE_VIEWS,
+)
 from compute_node.relations.schema import SYSTEM_VIEWS
 from compute_node.types.registry import REGISTRY
 
@@ -142,8 +150,9 @@ _INFORMATION_SCHEMA = {
 SELECT pg_catalog.current_database() AS catalog_name, n.nspname AS schema_name, u.rolname AS schema_owner,
  NULL::name AS default_character_set_catalog, NULL::name AS default_character_set_schema,
  NULL::name AS default_character_set_name, NULL::varchar AS sql_path
-FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_authid u ON n.nspowner = u.oid""",
-    "information_schema.tables": """
+FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_authid u ON n.nspowner = u.oid
+WHERE pg_catalog.pg_has_role(n.nspowner, 'USAGE') OR pg_catalog.has_schema_privilege(n.oid, 'CREATE, USAGE')""",
+    "information_schema.tables": f"""
 SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
  CASE WHEN pg_catalog.starts_with(n.nspname::text, 'pg_temp_') THEN 'LOCAL TEMPORARY' WHEN c.relkind IN ('r', 'p')
   THEN 'BASE TABLE' WHEN c.relkind = 'v' THEN 'VIEW' WHEN c.relkind = 'f' THEN 'FOREIGN' ELSE NULL END::varchar AS
@@ -152,8 +161,8 @@ SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema
  CASE WHEN c.relkind IN ('r', 'p') THEN 'YES' ELSE 'NO' END::varchar AS is_insertable_into, 'NO'::varchar AS is_typed,
  NULL::varchar AS commit_action
 FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'v', 'f', 'p')""",
-    "information_schema.columns": """
+WHERE c.relkind IN ('r', 'v', 'f', 'p') AND {MAY_SEE_TABLE}""",
+    "information_schema.columns": f"""
 SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
  a.attname AS column_name, a.attnum::integer AS ordinal_position,
  pg_catalog.pg_get_expr(d.adbin, d.adrelid)::varchar AS column_default,
@@ -192,14 +201,16 @@ FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON a.attrelid = c.oid
  LEFT JOIN (pg_catalog.pg_depend dep JOIN pg_catalog.pg_sequence s
   ON dep.classid = 'pg_catalog.pg_class'::regclass AND dep.objid = s.seqrelid AND dep.deptype = 'i')
   ON dep.refclassid = 'pg_catalog.pg_class'::regclass AND dep.refobjid = c.oid AND dep.refobjsubid = a.attnum
-WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'v', 'f', 'p')""",
-    "information_schema.views": """
+WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'v', 'f', 'p') AND {MAY_SEE_COLUMN}""",
+    "information_schema.views": f"""
 SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
- pg_catalog.pg_get_viewdef(c.oid)::varchar AS view_definition, 'NONE'::varchar AS check_option,
+ CASE WHEN {OWNS_TABLE} THEN pg_catalog.pg_get_viewdef(c.oid) END::varchar AS view_definition,
+ 'NONE'::varchar AS check_option,
  'NO'::varchar AS is_updatable, 'NO'::varchar AS is_insertable_into, 'NO'::varchar AS is_trigger_updatable,
  'NO'::varchar AS is_trigger_deletable, 'NO'::varchar AS is_trigger_insertable_into
-FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON n.oid = c.relnamespace WHERE c.relkind = 'v'""",
-    "information_schema.table_constraints": """
+FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON n.oid = c.relnamespace
+WHERE c.relkind = 'v' AND {MAY_SEE_TABLE}""",
+    "information_schema.table_constraints": f"""
 SELECT pg_catalog.current_database() AS constraint_catalog, nc.nspname AS constraint_schema,
  k.conname AS constraint_name, pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema,
  c.relname AS table_name,
@@ -210,8 +221,8 @@ SELECT pg_catalog.current_database() AS constraint_catalog, nc.nspname AS constr
  CASE WHEN k.contype = 'u' THEN 'YES' END::varchar AS nulls_distinct
 FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_namespace nc ON nc.oid = k.connamespace
-WHERE k.contype IN ('c', 'f', 'p', 'u')""",
-    "information_schema.key_column_usage": """
+WHERE k.contype IN ('c', 'f', 'p', 'u') AND {MAY_CHANGE_TABLE}""",
+    "information_schema.key_column_usage": f"""
 SELECT pg_catalog.current_database() AS constraint_catalog, nc.nspname AS constraint_schema, k.conname AS
  constraint_name, pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
  a.attname AS column_name, pg_catalog.array_position(k.conkey, a.attnum) AS ordinal_position,
@@ -219,20 +230,21 @@ SELECT pg_catalog.current_database() AS constraint_catalog, nc.nspname AS constr
 FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_namespace nc ON nc.oid = k.connamespace
  JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (k.conkey)
-WHERE k.contype IN ('p', 'u', 'f')""",
-    "information_schema.constraint_column_usage": """
+WHERE k.contype IN ('p', 'u', 'f') AND {MAY_SEE_COLUMN}""",
+    "information_schema.constraint_column_usage": f"""
 SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
  a.attname AS column_name, pg_catalog.current_database() AS constraint_catalog, nc.nspname AS constraint_schema,
  k.conname AS constraint_name
 FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_namespace nc ON nc.oid = k.connamespace
  JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (k.conkey)
-WHERE k.contype IN ('p', 'u', 'c')""",
-    "information_schema.check_constraints": """
+WHERE k.contype IN ('p', 'u', 'c') AND {OWNS_TABLE}""",
+    "information_schema.check_constraints": f"""
 SELECT pg_catalog.current_database() AS constraint_catalog, nc.nspname AS constraint_schema, k.conname AS
  constraint_name, pg_catalog.pg_get_expr(k.conbin, k.conrelid)::varchar AS check_clause
 FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace nc ON nc.oid = k.connamespace
-WHERE k.contype = 'c'""",
+ JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+WHERE k.contype = 'c' AND {OWNS_TABLE}""",
     "information_schema.sequences": f"""
 SELECT pg_catalog.current_database() AS sequence_catalog, n.nspname AS sequence_schema, c.relname AS sequence_name,
  pg_catalog.format_type(s.seqtypid, NULL)::varchar AS data_type,
@@ -242,7 +254,7 @@ SELECT pg_catalog.current_database() AS sequence_catalog, n.nspname AS sequence_
  CASE WHEN s.seqcycle THEN 'YES' ELSE 'NO' END::varchar AS cycle_option
 FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid
  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE {_NOT_TEMPORARY} AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend
+WHERE {_NOT_TEMPORARY} AND {MAY_SEE_SEQUENCE} AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend
  WHERE classid = 'pg_catalog.pg_class'::regclass AND objid = c.oid AND deptype = 'i')""",
 }
 
@@ -273,5 +285,5 @@ def _empty(name: str) -> str:
 
 def view_sql() -> dict[str, str]:
     """Each system view's SELECT. The declared types must be loaded."""
-    written = _ROLES | _RELATIONS | _SESSIONS | _STATISTICS | _INFORMATION_SCHEMA
+    written = _ROLES | _RELATIONS | _SESSIONS | _STATISTICS | _INFORMATION_SCHEMA | PRIVILEGE_VIEWS
     return {name: text.strip() for name, text in written.items()} | {name: _empty(name) for name in EMPTY}

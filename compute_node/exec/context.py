@@ -5,11 +5,14 @@ The session makes one per portal; executables and nodes are shared and keep noth
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from compute_node.hub import HUB
-from compute_node.types.registry import FunctionContext, TypeEnv
+from compute_node.relations.descriptors import RelationDesc
+from compute_node.txn.manager import TransactionManager
+from compute_node.txn.transaction import Txn
+from compute_node.types.registry import FunctionContext, SessionView, TypeEnv
 from compute_node.work.account import KB, Account, Area
 from compute_node.work.spill import TempFile, TempUsage, Tuplestore
 
@@ -31,6 +34,31 @@ def temp_usage(session: Any) -> TempUsage:
         usage = _usages[session] = TempUsage()
     usage.limit_kb, usage.log_kb = _setting(session, "temp_file_limit"), _setting(session, "log_temp_files")
     return usage
+
+
+class Snapshot(Protocol):
+    """What a statement reads with: everything committed at or below ``lsn``, and its own transaction's earlier
+    commands."""
+
+    @property
+    def lsn(self) -> int:
+        """The LSN."""
+
+
+class Storage(Protocol):
+    """Where tables are (``access.storage.Storage``)."""
+
+    txns: TransactionManager
+
+    def table(self, desc: RelationDesc) -> Any:
+        """A table's access methods (``access.table.Table``)."""
+
+
+class ExecSession(SessionView, Protocol):
+    """The session that runs a statement: what functions see of it, and what the executor asks of it besides."""
+
+    def check_interrupts(self) -> None:
+        """Raise what a cancel, a timeout or a shutdown has left for it."""
 
 
 class ExecContext:
@@ -57,11 +85,11 @@ class ExecContext:
 
     def __init__(
         self,
-        session: Any,
-        txn: Any,
-        snapshot: Any,
+        session: ExecSession,
+        txn: Txn,
+        snapshot: Snapshot,
         env: TypeEnv,
-        storage: Any,
+        storage: Storage,
         catalog: Any = None,
         params: tuple[Any, ...] = (),
     ) -> None:

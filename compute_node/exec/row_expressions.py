@@ -53,7 +53,9 @@ class RowExpressions:
         attnos = frozenset(item.attno for item in walk(expression) if isinstance(item, Var))
         nullable = [not column.not_null for column in relation.columns]
         compiled = value_function(_Linker(view, relation), _over_row(relation, expression), row_scope(nullable), "c, r")
-        context = ExecContext(None, None, None, self._storage.type_env, self._storage)
+        # Immutable functions of the row alone: nobody runs it, and it reads nothing.
+        nobody: Any = None
+        context = ExecContext(nobody, nobody, nobody, self._storage.type_env, self._storage)
         return RowExpression(lambda row: compiled(context, row), attnos, deparse_pretty(analyzed, view, relation))
 
 

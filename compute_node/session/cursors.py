@@ -54,7 +54,7 @@ def declare(session: SessionState, node: Any, source: str, param_types: tuple[in
     # The cursor sees the database as of now, so it starts now.
     portal.start(session)
     if node.options & _SCROLL:
-        portal.keep_rows()
+        portal.keep_rows(session)
     portal.hold_horizon(session)
     session.add_portal(portal)
 
@@ -91,7 +91,7 @@ def fetch(session: SessionState, node: Any, sink: Sink) -> int:
     """FETCH or MOVE; returns the number of rows of the tag."""
     portal = find(session, node.portalname)
     try:
-        return portal.fetch(_DIRECTIONS[int(node.direction)], node.howMany, sink, bool(node.ismove))
+        return portal.fetch(session, _DIRECTIONS[int(node.direction)], node.howMany, sink, bool(node.ismove))
     except Exception:
         portal.failed = True
         raise

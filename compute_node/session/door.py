@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from compute_node.exec.context import ExecContext, Snapshot
 from compute_node.session import transactions
 from compute_node.session.sinks import Sink
 from compute_node.session.state import SessionState
@@ -28,7 +29,7 @@ ALL = 9223372036854775807
 """FETCH ALL"""
 
 
-def begin(session: SessionState, statement: Statement, snapshot: Any = None) -> Any:
+def begin(session: SessionState, statement: Statement, snapshot: Snapshot | None = None) -> ExecContext:
     """Begin one run: who may, since when, under which snapshot. The statement is current, and its relation locks are
     held (``prepare.is_ready``). ``snapshot``: run under this one; None: under one of now."""
     if not statement.executable.sound:
@@ -36,7 +37,7 @@ def begin(session: SessionState, statement: Statement, snapshot: Any = None) -> 
     return begin_text(session, statement.source, snapshot)
 
 
-def begin_text(session: SessionState, source: str, snapshot: Any = None) -> Any:
+def begin_text(session: SessionState, source: str, snapshot: Snapshot | None = None) -> ExecContext:
     """Book-keeping at the start of a statement: its transaction, times, the engine's context. Those of a function's
     statements are their caller's."""
     if not session.depth:
@@ -49,7 +50,9 @@ def begin_text(session: SessionState, source: str, snapshot: Any = None) -> Any:
     return session.engine.begin_statement(session, snapshot)
 
 
-def run(session: SessionState, statement: Statement, params: Params, sink: Sink, snapshot: Any = None) -> int:
+def run(
+    session: SessionState, statement: Statement, params: Params, sink: Sink, snapshot: Snapshot | None = None
+) -> int:
     """Run a statement to its end; returns how many rows it gave or, without a result, affected."""
     context = begin(session, statement, snapshot)
     executable = statement.executable
@@ -70,7 +73,7 @@ def run(session: SessionState, statement: Statement, params: Params, sink: Sink,
     return count
 
 
-def start(session: SessionState, statement: Statement, params: Params, snapshot: Any = None) -> Execution:
+def start(session: SessionState, statement: Statement, params: Params, snapshot: Snapshot | None = None) -> Execution:
     """Begin a statement with a result; its rows come as they are taken."""
     return Execution(begin(session, statement, snapshot), statement, params)
 
@@ -80,7 +83,7 @@ class Execution:
 
     __slots__ = ("_at", "_batch", "_batches", "_params", "context", "statement")
 
-    def __init__(self, context: Any, statement: Statement, params: Params) -> None:
+    def __init__(self, context: ExecContext, statement: Statement, params: Params) -> None:
         self.context = context
         self.statement = statement
         self._params = params

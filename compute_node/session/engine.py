@@ -3,53 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pglast import ast
 
 from aurora.errors import SqlError
+from compute_node.exec.context import ExecContext, Snapshot
+from compute_node.exec.executable import Executable
+from compute_node.sql.catalog_view import CatalogView
+from compute_node.sql.parse import RawStatement
+from compute_node.txn.horizon import Hold
+from compute_node.txn.locks import WeakLocks
+from compute_node.txn.transaction import Txn
 from compute_node.types.registry import PgType
 
-
-class Transaction(Protocol):
-    """A transaction; cheap until its first write gives it an xid."""
-
-    catalog_changed: bool
-    """it has changed the catalog, so shared plans are not for it"""
-    weak_locks: set[Any]
-    """the executables' ``locks`` that it holds"""
-    isolation: str
-    read_only: bool
+if TYPE_CHECKING:
+    from compute_node.session.state import SessionState
 
 
 class Transactions(Protocol):
     """Begins and ends transactions."""
 
     def begin(
-        self, isolation: str = "read committed", read_only: bool = False, deferrable: bool = False, session: Any = None
-    ) -> Transaction:
+        self,
+        isolation: str = "read committed",
+        read_only: bool = False,
+        deferrable: bool = False,
+        session: SessionState | None = None,
+    ) -> Txn:
         """A new transaction of the session."""
 
-    def retire(self, txn: Any) -> bool:
+    def retire(self, txn: Txn) -> bool:
         """End a transaction that left no trace, so that ``resume`` may begin it again; False: it goes on."""
 
-    def resume(self, txn: Any) -> None:
+    def resume(self, txn: Txn) -> None:
         """Begin a retired transaction anew."""
 
-    def commit(self, txn: Any) -> int:
+    def commit(self, txn: Txn) -> int:
         """Commit; returns the commit LSN, 0 when nothing was written. An exception means that it did not commit."""
 
-    def abort(self, txn: Any) -> None:
+    def abort(self, txn: Txn) -> None:
         """Roll back and release everything; never fails."""
 
-    def hold(self, lsn: int, owner: str, txn: Any) -> Any:
+    def hold(self, lsn: int, owner: str, txn: Txn) -> Hold:
         """Keep what a snapshot at ``lsn`` sees until the hold's ``release()``, at the latest to the end of ``txn``."""
 
-    def savepoint(self, txn: Any, name: str) -> None:
+    def savepoint(self, txn: Txn, name: str) -> None:
         """Open a subtransaction."""
 
-    def rollback_to(self, txn: Any, name: str) -> None:
+    def rollback_to(self, txn: Txn, name: str) -> None:
         """Undo back to the newest savepoint of that name, which stays open; its later locks are released."""
 
-    def release(self, txn: Any, name: str) -> None:
+    def release(self, txn: Txn, name: str) -> None:
         """Merge the newest savepoint of that name, and those after it, into their parent."""
 
 
@@ -74,7 +79,7 @@ class Catalog(Protocol):
     version: int
     """of the committed catalog; plans made under another one are made again"""
 
-    def view(self, session: Any) -> Any:
+    def view(self, session: SessionState) -> CatalogView:
         """The view that analysis and planning use: this session's search path, and its transaction's own changes."""
 
 
@@ -95,7 +100,13 @@ class Ddl(Protocol):
     """Statements that change the catalog, and maintenance."""
 
     def execute(
-        self, session: Any, txn: Any, node: Any, source: str, param_types: tuple[int, ...], params: tuple[Any, ...]
+        self,
+        session: SessionState,
+        txn: Txn,
+        node: ast.Node,
+        source: str,
+        param_types: tuple[int, ...],
+        params: tuple[Any, ...],
     ) -> str:
         """Run it; returns the command tag. ``params``: the values of ``$1`` … in the query of CREATE TABLE AS."""
 
@@ -104,7 +115,7 @@ class Explanation(Protocol):
     """What EXPLAIN shows of a statement."""
 
     @property
-    def executable(self) -> Any:
+    def executable(self) -> Executable | None:
         """With ANALYZE: the statement, to be run within ``measure``; else None."""
 
     def measure(self, run: Callable[[], object]) -> None:
@@ -123,35 +134,49 @@ class Engine(Protocol):
     ddl: Ddl
     in_recovery: bool
 
-    def end_session(self, session: Any) -> None:
+    def end_session(self, session: SessionState) -> None:
         """The client is gone and its transaction has ended: give back what the session itself holds. May wait."""
 
-    def snapshot(self, txn: Any) -> Any:
+    def snapshot(self, txn: Txn) -> Snapshot:
         """A snapshot of now for the transaction's next statement."""
 
-    def begin_statement(self, session: Any, snapshot: Any = None) -> Any:
+    def begin_statement(self, session: SessionState, snapshot: Snapshot | None = None) -> ExecContext:
         """The execution context of the session's next statement: its transaction, the session, and that snapshot or
         one of now."""
 
-    def lock_relations(self, session: Any, locks: Any) -> bool:
+    def lock_relations(self, session: SessionState, locks: WeakLocks) -> bool:
         """Take what an executable names as its ``locks`` for the session's transaction; may wait. False: the catalog
         has changed meanwhile. ``compile`` has done it for what it returns."""
 
-    def copy_target(self, session: Any, txn: Any, relation: Any, columns: list[str] | None) -> CopyTarget:
+    def copy_target(
+        self, session: SessionState, txn: Txn, relation: ast.RangeVar, columns: list[str] | None
+    ) -> CopyTarget:
         """Open a relation (pglast RangeVar) for COPY FROM; None is all columns."""
 
-    def compile(self, statement: Any, session: Any, param_types: list[int], source: str, lifted: dict[int, int]) -> Any:
+    def compile(
+        self,
+        statement: RawStatement,
+        session: SessionState,
+        param_types: list[int],
+        source: str,
+        lifted: dict[int, int],
+    ) -> tuple[Executable, set[int]]:
         """Analyze, plan and build one statement (``sql.parse.RawStatement``). Fills ``param_types``, also for the
         lifted literals' slots; returns ``(executable, set of literal offsets that were looked at)``."""
 
-    def still_valid(self, session: Any, executable: Any) -> bool:
+    def still_valid(self, session: SessionState, executable: Executable) -> bool:
         """Whether an executable's plan may still run, for this session now: all objects that it names are what they
         were, and the user holds the privileges that it needs. May wait for pages."""
 
-    def session_function(self, session: Any, name: str, *args: Any) -> Any:
+    def session_function(self, session: SessionState | None, name: str, *args: Any) -> Any:
         """What SessionView's catalog_function, search_path_schemas, current_xid and wal_lsn ask of the engine."""
 
     def explain(
-        self, session: Any, statement: Any, options: dict[str, Any], param_types: list[int], source: str
+        self,
+        session: SessionState,
+        statement: RawStatement,
+        options: dict[str, Any],
+        param_types: list[int],
+        source: str,
     ) -> Explanation:
         """A statement to be explained, and with ANALYZE to be run."""

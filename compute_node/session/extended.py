@@ -89,7 +89,7 @@ def _bind(session: SessionState, data: bytes, start: int, end: int) -> None:
     except Exception:
         session.query = prepared.source
         raise
-    if statement is not None and statement.executable is not None:
+    if statement is not None and statement.node is None:
         statement.executable.check_constants()
     if statement is not None and statement.columns is not None:
         statement.format_for(bind.result_formats)
@@ -166,7 +166,7 @@ def _execute(session: SessionState, data: bytes, start: int, end: int) -> None:
 def _execute_query(session: SessionState, portal: Portal, statement: Statement, limit: int) -> None:
     portal.start(session)
     if statement.writes:
-        portal.read_all()
+        portal.read_all(session)
     sent = portal.forward(limit, WireRows(session, statement.format_for(portal.formats)))
     session.check_interrupts()
     if not portal.at_end:
@@ -190,7 +190,7 @@ def _execute_utility(session: SessionState, portal: Portal, statement: Statement
             return
         rows = RowList()
         portal.tag = utility.execute(session, statement, portal.params, rows)
-        portal.give(rows.found, result)
+        portal.give(session, rows.found, result)
     sent = 0 if portal.result is None else portal.forward(limit, WireRows(session, portal.result))
     if not portal.at_end:
         session.out.append(messages.PORTAL_SUSPENDED)

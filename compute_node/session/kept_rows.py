@@ -34,5 +34,15 @@ class KeptRows:
         """The rows from ``start`` up to ``stop``, as far as there are."""
         return self._store.rows(start, stop)
 
+    @property
+    def spilled(self) -> bool:
+        """Whether rows are in a file."""
+        return self._store.spilled
+
+    def close(self) -> None:
+        """Give memory and file back."""
+        self._store.close()
+        self._account.close()
+
     def __del__(self) -> None:
         self._account.close()

@@ -18,7 +18,7 @@ from pglast import ast
 from aurora.errors import InvalidTransactionTermination, NotSupported
 from compute_node.exec.compile.compiler import too_complex
 from compute_node.hub import HUB
-from compute_node.session import door, prepare, utility
+from compute_node.session import door, prepare, transactions, utility
 from compute_node.session.sinks import RowList
 from compute_node.session.state import SessionState
 from compute_node.session.statement import Params, Statement
@@ -48,7 +48,7 @@ def _nested(session: SessionState) -> Iterator[None]:
     """The caller's statement stands still: its snapshot is held, and what says which statement runs is put back."""
     if session.depth >= DEPTH_MAX:
         raise too_complex()
-    txn = session.txn
+    txn = transactions.ensure(session)
     query, oldest_lsn = session.query, txn.oldest_lsn
     session.depth += 1
     hold = session.engine.txns.hold(oldest_lsn, "calling statement", txn)
@@ -108,7 +108,7 @@ def open_rows(session: SessionState, text: str, params: Params, types: tuple[int
         if statement.columns is None or statement.writes:
             raise NotSupported("only a query that changes nothing can be read row by row")
         execution = door.start(session, statement, params, snapshot)
-        hold = session.engine.txns.hold(execution.context.snapshot.lsn, "function", session.txn)
+        hold = session.engine.txns.hold(execution.context.snapshot.lsn, "function", execution.context.txn)
     try:
         for batch in execution.batches():
             yield from batch

@@ -16,7 +16,7 @@ from compute_node.session import door
 from compute_node.session.door import ALL, BATCH_ROWS, Execution
 from compute_node.session.kept_rows import KeptRows
 from compute_node.session.results import ResultFormat
-from compute_node.session.sinks import NO_ROWS, RowList, Sink
+from compute_node.session.sinks import NO_ROWS, Sink
 from compute_node.session.state import SessionState
 from compute_node.session.statement import Params, Statement
 
@@ -43,7 +43,7 @@ class Portal:
         self.name, self.statement, self.params, self.formats, self.sql = name, statement, params, formats, sql
         self._execution: Execution | None = None
         self._hold: Hold | None = None
-        self._kept: KeptRows | list[Row] | None = None
+        self._kept: KeptRows | None = None
         self._base = 0
         self._started = False
         self.tag: str | None = None
@@ -57,7 +57,8 @@ class Portal:
         """Its statement ends and rows are left: from now on it holds the row horizon itself, until it has given its
         last row, is closed, or the transaction ends."""
         if self._execution is not None and self._hold is None and not (self.at_end and not self.scroll):
-            self._hold = session.engine.txns.hold(self._execution.context.snapshot.lsn, "portal", session.txn)
+            context = self._execution.context
+            self._hold = session.engine.txns.hold(context.snapshot.lsn, "portal", context.txn)
 
     def start(self, session: SessionState) -> None:
         """Begin execution, once."""
@@ -65,22 +66,25 @@ class Portal:
             self._started = True
             self._execution = door.start(session, self.statement, self.params)
 
-    def keep_rows(self) -> None:
-        """From here on rows are kept as they pass; those passed already are computed again."""
+    def keep_rows(self, session: SessionState) -> None:
+        """From here on rows are kept as they pass, in memory or past ``work_mem`` in a file; those passed already are
+        computed again."""
         if self._kept is not None:
             return
-        self._kept = [] if self._execution is None else KeptRows(self._execution.context.session)
+        self._kept = KeptRows(session)
         if self.position and self._execution is not None:
             self._execution.restart()
             self._read_to(self.position)
 
-    def give(self, rows: list[Row], result: ResultFormat) -> None:
+    def give(self, session: SessionState, rows: list[Row], result: ResultFormat) -> None:
         """The rows of a utility statement."""
-        self._kept, self.result = rows, result
+        self._kept, self.result = KeptRows(session), result
+        for at in range(0, len(rows), BATCH_ROWS):
+            self._kept.add(rows[at : at + BATCH_ROWS])
 
-    def read_all(self) -> None:
+    def read_all(self, session: SessionState) -> None:
         """Run to the end, and keep the rows."""
-        self.keep_rows()
+        self.keep_rows(session)
         self._read_to(ALL)
 
     def _read_to(self, number: int) -> None:
@@ -91,12 +95,9 @@ class Portal:
         while (missing := number - self._base - len(kept)) > 0:
             batch = self._execution.take(min(missing, BATCH_ROWS))
             if not batch:
-                self.close()
+                self.end_scan()
                 return
-            if isinstance(kept, KeptRows):
-                kept.add(batch)
-            else:
-                kept += batch
+            kept.add(batch)
 
     def forward(self, count: int, sink: Sink) -> int:
         """Give the sink at most ``count`` rows; returns how many."""
@@ -108,7 +109,7 @@ class Portal:
             if not batch:
                 self.at_end = True
                 if not self.scroll:
-                    self.close()
+                    self.end_scan()
                 break
             sent += len(batch)
             self.position += len(batch)
@@ -122,7 +123,7 @@ class Portal:
         at = self.position - self._base
         if at >= len(self._kept):
             self._read_to(self.position + limit)
-        return _part(self._kept, at, at + limit)
+        return self._kept.rows(at, at + limit)
 
     def has_more(self) -> bool:
         """Whether another row follows; may read ahead."""
@@ -138,18 +139,18 @@ class Portal:
                 "cursor can only scan forward", hint="Declare it with SCROLL option to enable backward scan."
             )
 
-    def backward(self, count: int, sink: Sink) -> int:
+    def backward(self, session: SessionState, count: int, sink: Sink) -> int:
         """As ``forward``, the other way. Raises 55000 for a cursor that cannot."""
         self._must_scroll()
         if self.at_start or count <= 0:
             return 0
-        self.keep_rows()
+        self.keep_rows(session)
         if self._kept is None:
             raise InvariantViolation("a portal that scrolls keeps no rows")
         last = self.position if self.at_end else self.position - 1
         passed = min(count, last)
         for end in range(last, last - passed, -BATCH_ROWS):
-            sink.rows(_part(self._kept, max(end - BATCH_ROWS, last - passed), end)[::-1])
+            sink.rows(self._kept.rows(max(end - BATCH_ROWS, last - passed), end)[::-1])
         if passed < count:
             self.at_start, self.position = True, 0
         else:
@@ -158,59 +159,62 @@ class Portal:
             self.at_end = False
         return passed
 
-    def rewind(self) -> None:
+    def rewind(self, session: SessionState) -> None:
         """Back before the first row."""
         if self.at_start and not self.at_end:
             return
         self._must_scroll()
-        self.keep_rows()
+        self.keep_rows(session)
         self.at_start, self.at_end, self.position = True, False, 0
 
-    def fetch(self, kind: str, count: int, sink: Sink, moving: bool = False) -> int:
+    def fetch(self, session: SessionState, kind: str, count: int, sink: Sink, moving: bool = False) -> int:
         """FETCH and MOVE: forward, backward, absolute or relative; returns the number of rows of the tag."""
         if self.failed:
             raise ObjectNotInPrerequisiteState(f'portal "{self.name}" cannot be run')
+        self.start(session)
         if kind == "absolute":
-            return self._absolute(count, sink)
-        if kind == "relative" and count:
-            step = self.forward if count > 0 else self.backward
-            if abs(count) > 1:
-                step(abs(count) - 1, NO_ROWS)
-            return step(1, sink)
+            return self._absolute(session, count, sink)
+        if kind == "relative" and count > 0:
+            self.forward(count - 1, NO_ROWS)
+            return self.forward(1, sink)
+        if kind == "relative" and count < 0:
+            if count < -1:
+                self.backward(session, -count - 1, NO_ROWS)
+            return self.backward(session, 1, sink)
         if kind == "backward":
             count = -count
         if count == 0:
-            return self._again(sink, moving)
+            return self._again(session, sink, moving)
         if count < 0 and -count == ALL and moving:
             passed = self.position - (self.position > 0 and not self.at_end)
-            self.rewind()
+            self.rewind(session)
             return passed
-        return self.forward(count, sink) if count > 0 else self.backward(-count, sink)
+        return self.forward(count, sink) if count > 0 else self.backward(session, -count, sink)
 
-    def _again(self, sink: Sink, moving: bool) -> int:
+    def _again(self, session: SessionState, sink: Sink, moving: bool) -> int:
         """FETCH 0: the row that it stands on, once more."""
         on_row = not self.at_start and not self.at_end
         if not on_row or moving:
             return int(on_row)
-        self.backward(1, NO_ROWS)
+        self.backward(session, 1, NO_ROWS)
         return self.forward(1, sink)
 
-    def _absolute(self, count: int, sink: Sink) -> int:
+    def _absolute(self, session: SessionState, count: int, sink: Sink) -> int:
         if count == 0:
-            self.rewind()
+            self.rewind(session)
             return 0
         if count < 0:
             self.forward(ALL, NO_ROWS)
             if count < -1:
-                self.backward(-count - 1, NO_ROWS)
-            return self.backward(1, sink)
+                self.backward(session, -count - 1, NO_ROWS)
+            return self.backward(session, 1, sink)
         if count - 1 <= self.position // 2:
-            self.rewind()
+            self.rewind(session)
             self.forward(count - 1, NO_ROWS)
         else:
             here = self.position + self.at_end
             if count <= here:
-                self.backward(here - count + 1, NO_ROWS)
+                self.backward(session, here - count + 1, NO_ROWS)
             else:
                 self.forward(count - here - 1, NO_ROWS)
         return self.forward(1, sink)
@@ -222,15 +226,21 @@ class Portal:
         if not self.held:
             self.start(session)
             if self.scroll:
-                self.keep_rows()
+                self.keep_rows(session)
             elif self._kept is None:
                 self._kept, self._base = KeptRows(session), self.position
             self._read_to(ALL)
-            self.close()
+            self.end_scan()
             self.held = True
         return True
 
     def close(self) -> None:
+        """It gives no more rows."""
+        self.end_scan()
+        if self._kept is not None:
+            self._kept.close()
+
+    def end_scan(self) -> None:
         """Nothing more is read from the executor."""
         if self._hold is not None:
             self._hold.release()
@@ -238,14 +248,3 @@ class Portal:
         execution, self._execution = self._execution, None
         if execution is not None:
             execution.close()
-
-
-def _part(kept: KeptRows | list[Row], start: int, stop: int) -> list[Row]:
-    return kept.rows(start, stop) if isinstance(kept, KeptRows) else kept[start:stop]
-
-
-def all_rows(portal: Portal) -> list[Row]:
-    """The rows that are left."""
-    sink = RowList()
-    portal.forward(ALL, sink)
-    return sink.found

@@ -132,6 +132,7 @@ def is_ready(session: SessionState, statement: Statement) -> bool:
 def parse_text(sql: bytes) -> tuple[str, list[RawStatement]]:
     """Text and statements. Raises 22021, 42601."""
     source = decode_text(sql)
+    HUB.pulse()
     return source, parse(source)
 
 

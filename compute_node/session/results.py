@@ -6,6 +6,7 @@ knows every type, format and error (manual, chapter 55.2.3).
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,9 +17,12 @@ from aurora.errors import (
     ProtocolViolation,
     UndefinedFunction,
 )
+from compute_node.hub import HUB
 from compute_node.protocol import messages
 from compute_node.protocol.messages import Column
 from compute_node.types.registry import PgType, TypeEnv
+
+LONG_TEXT_BYTES = 1 << 20
 
 
 def text_code(item: PgType) -> tuple[bytes, Callable[..., Any] | None]:
@@ -72,11 +76,26 @@ def parameter_codes(types: Sequence[PgType]) -> bytes:
     return b"".join(item.wire.parameter for item in types)
 
 
+def _decode_pieces(raw: bytes) -> str:
+    """``raw.decode()``, with others in between."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    parts = []
+    try:
+        for start in range(0, len(raw), LONG_TEXT_BYTES):
+            HUB.pulse()
+            end = start + LONG_TEXT_BYTES
+            parts.append(decoder.decode(raw[start:end], end >= len(raw)))
+    except UnicodeDecodeError:
+        # Once more as a whole, for the error's place.
+        return raw.decode()
+    return "".join(parts)
+
+
 def decode_text(raw: bytes) -> str:
     """UTF-8 text from the client; raises 22021."""
     zero = raw.find(b"\0")
     try:
-        text = raw.decode()
+        text = raw.decode() if len(raw) <= LONG_TEXT_BYTES else _decode_pieces(raw)
     except UnicodeDecodeError as error:
         shown = " ".join(f"0x{byte:02x}" for byte in raw[error.start : max(error.end, error.start + 1)])
         raise CharacterNotInRepertoire(f'invalid byte sequence for encoding "UTF8": {shown}') from None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aurora.errors import SqlError, UndefinedParameter
 from aurora.kernels import lifter
+from compute_node.hub import HUB
 from compute_node.protocol import messages
 from compute_node.session import door, prepare, transactions, utility
 from compute_node.session.long_insert import LONG_BYTES, LongInsert, long_insert
@@ -36,7 +37,11 @@ def query(session: SessionState, sql: bytes) -> None:
 
 
 def _query(session: SessionState, sql: bytes) -> None:
-    found = session.plans.utilities.get(sql)
+    long = len(sql) > LONG_BYTES
+    if long:
+        # No long text is kept: to look for it would only cost its hash.
+        HUB.pulse()
+    found = None if long else session.plans.utilities.get(sql)
     if found is not None:
         _run_utility(session, found)
         return
@@ -46,12 +51,12 @@ def _query(session: SessionState, sql: bytes) -> None:
             if ready is not None:
                 _run_query(session, *ready)
                 return
-            if len(sql) > LONG_BYTES and session.settings.get("standard_conforming_strings"):
+            if long and sql[:256].lstrip()[:6].lower() == b"insert":
                 insert = long_insert(decode_text(sql))
                 if insert is not None:
                     _run_pieces(session, insert)
                     return
-        found = session.space.texts.get((sql, ()))
+        found = None if long else session.space.texts.get((sql, ()))
         # One with parameters is Parse's: a simple query has none, and says so when it is analyzed.
         if found is not None and not found.param_types and prepare.is_ready(session, found):
             _run_query(session, found, ())

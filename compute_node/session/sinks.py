@@ -9,12 +9,17 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from aurora.kernels import wire as wire_kernel
+from compute_node.hub import HUB
 from compute_node.protocol import messages
 from compute_node.session.copy_output import CopyWriter
 from compute_node.session.results import ResultFormat
 from compute_node.session.state import SessionState
 
 Row = tuple[Any, ...]
+FIRST_ROWS = 32
+"""Rows that tell how large the others are, about."""
+CALL_BYTES = 1 << 18
+"""Output of one call of the kernel, about."""
 FLUSH_BYTES = 65536
 """Output that goes out before the turn ends."""
 
@@ -107,8 +112,17 @@ class WireRows(_Output):
             self._session.out.append(self._result.row_description)
 
     def rows(self, batch: list[Row]) -> None:
-        """One kernel call a batch."""
+        """One kernel call a batch, or several where rows are large."""
         result, session = self._result, self._session
+        if len(batch) > FIRST_ROWS:
+            data = wire_kernel.encode_rows(batch[:FIRST_ROWS], result.codes, result.converters, session.env)
+            self._put(data)
+            size = max(1, FIRST_ROWS * CALL_BYTES // max(len(data), 1))
+            for start in range(FIRST_ROWS, len(batch), size):
+                part = batch[start : start + size]
+                self._put(wire_kernel.encode_rows(part, result.codes, result.converters, session.env))
+                HUB.pulse()
+            return
         data = wire_kernel.encode_rows(batch, result.codes, result.converters, session.env)
         if len(data) + self._unsent_bytes < FLUSH_BYTES:
             # What _put would do: most results are small.

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import greenlet
 
 from aurora.errors import InFailedSqlTransaction, InsufficientPrivilege, QueryCanceled, SqlError
-from compute_node.hub import HUB
+from compute_node.exec.context import ExecContext
+from compute_node.hub import HUB, Waiter
 from compute_node.protocol import messages
 from compute_node.session import settings_effects
 from compute_node.session.engine import Engine
 from compute_node.session.plans import PlanCache, PlanSpace
 from compute_node.session.settings import GUARDED, Setting, Settings, SettingValue
 from compute_node.txn.dependency import Dependency
+from compute_node.txn.transaction import Txn
 from compute_node.types.registry import PgType, TypeEnv
 
 if TYPE_CHECKING:
@@ -49,6 +51,13 @@ class Port(Protocol):
 
     def close(self) -> None:
         """Close after the output."""
+
+
+class Timer(Protocol):
+    """What stops a timeout."""
+
+    def cancel(self) -> None:
+        """It does not happen."""
 
 
 class Backends(Protocol):
@@ -155,10 +164,10 @@ class SessionState:
         self.gated = False
         self.dependency = Dependency()
         self.block = IDLE
-        self.txn: Any = None
-        self.retired_txn: Any = None
+        self.txn: Txn | None = None
+        self.retired_txn: Txn | None = None
         """a transaction that has ended without a trace and can begin again"""
-        self.point_context: Any = None
+        self.point_context: ExecContext | None = None
         """the context of point statements, used again and again"""
         self.savepoints: list[tuple[str, int]] | None = None
         self.statements_in_txn = 0
@@ -177,10 +186,10 @@ class SessionState:
         self.greenlet: greenlet.greenlet | None = None
         """what its turn runs in"""
         self.interrupt_error: SqlError | Disconnected | None = None
-        self.lock_waiter: Any = None
+        self.lock_waiter: Waiter | None = None
         """what the lock manager has this session wait on; its own"""
         self.terminating = False
-        self.timer: Any = None
+        self.timer: Timer | None = None
         self.query = ""
         self.backend_start = self.query_start = self.state_change = clock()
         self.application_name = ""

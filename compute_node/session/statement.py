@@ -12,8 +12,12 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
+from pglast import ast
+
+from compute_node.exec.executable import Executable
 from compute_node.protocol.messages import Column
 from compute_node.session.results import ResultFormat, parameter_codes
+from compute_node.txn.locks import WeakLocks
 from compute_node.types.registry import PgType
 
 if TYPE_CHECKING:
@@ -41,13 +45,17 @@ class Statement:
         "point", "shareable", "source", "tag", "version", "writes",
     )  # fmt: skip
 
+    executable: Executable
+    """of a query; a utility statement has none"""
+    locks: WeakLocks
+
     def __init__(
         self,
         source: str,
         version: int,
         param_types: Sequence[int] = (),
-        executable: Any = None,
-        node: Any = None,
+        executable: Executable | None = None,
+        node: ast.Node | None = None,
         fast: Callable[[SessionState], bytes] | None = None,
         shareable: bool = True,
         kinds: Sequence[PgType] = (),
@@ -57,7 +65,6 @@ class Statement:
         self.param_types = tuple(param_types)
         self.kinds = tuple(kinds if executable is None else executable.param_kinds)
         self.codes = parameter_codes(self.kinds)
-        self.executable = executable
         self.node = node
         self.fast = fast
         self.formats: dict[bytes, ResultFormat] = {}
@@ -66,8 +73,8 @@ class Statement:
         self.shareable = shareable
         self.columns: tuple[Column, ...] | None = None
         self.point: Callable[[Any, Params], Any] | None = None
-        self.locks: Any = None
         if executable is not None:
+            self.executable = executable
             self.tag = executable.tag
             self.is_point = bool(executable.is_point)
             self.locks = executable.locks

@@ -17,6 +17,7 @@ from aurora.errors import (
 )
 from compute_node.protocol import messages
 from compute_node.session.state import FAILED, IDLE, IN_BLOCK, SessionState
+from compute_node.txn.transaction import Txn
 
 BEGIN_TAG = messages.command_tag("BEGIN")
 START_TAG = messages.command_tag("START TRANSACTION")
@@ -24,7 +25,7 @@ COMMIT_TAG = messages.command_tag("COMMIT")
 ROLLBACK_TAG = messages.command_tag("ROLLBACK")
 
 
-def ensure(session: SessionState) -> Any:
+def ensure(session: SessionState) -> Txn:
     """The session's transaction, begun if there is none."""
     txn = session.txn
     if txn is None:
@@ -111,7 +112,7 @@ def statement_failed(session: SessionState) -> None:
         name, mark = session.savepoints[-1]
         session.drop_portals(len(session.savepoints))
         session.settings.rollback_to(mark)
-        session.engine.txns.rollback_to(txn, name)
+        session.engine.txns.rollback_to(ensure(session), name)
         return
     if session.portals:
         _close_portals(session, committed=False)
@@ -255,7 +256,7 @@ def rollback_to(session: SessionState, name: str) -> str:
         raise InvalidSavepoint(f'savepoint "{name}" does not exist')
     session.drop_portals(index + 1)
     session.settings.rollback_to(session.savepoints[index][1])
-    session.engine.txns.rollback_to(session.txn, name)
+    session.engine.txns.rollback_to(ensure(session), name)
     del session.savepoints[index + 1 :]
     session.block = IN_BLOCK
     return "ROLLBACK"
@@ -265,7 +266,7 @@ def release(session: SessionState, name: str) -> str:
     """RELEASE SAVEPOINT."""
     _require_block(session, "RELEASE SAVEPOINT")
     index = _find(session, name)
-    session.engine.txns.release(session.txn, name)
+    session.engine.txns.release(ensure(session), name)
     if session.savepoints is not None:
         del session.savepoints[index:]
     for portal in session.portals.values():

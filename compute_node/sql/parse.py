@@ -182,7 +182,10 @@ def _statements(source: str, raw: Any) -> list[RawStatement]:
     for statement in raw:
         start = statement.stmt_location or 0
         length = statement.stmt_len or len(source) - start
-        text = source[start : start + length]
-        skipped = len(text) - len(text.lstrip())
-        statements.append(RawStatement(statement.stmt, start + skipped, len(text.strip())))
+        end = start + length
+        while start < end and source[start].isspace():
+            start += 1
+        while end > start and source[end - 1].isspace():
+            end -= 1
+        statements.append(RawStatement(statement.stmt, start, end - start))
     return statements

@@ -179,10 +179,14 @@ class LockManager:
 
     def lock_relation(self, txn: Txn, oid: int, mode: int, name: str = "", wait: str = WAIT) -> bool:
         """Take a relation lock until the transaction ends; False only with SKIP_LOCKED. Errors: 40P01, 55P03, 57014."""
-        bit = 1 << mode
-        mine = txn.table_locks.get(oid, 0)
-        if mine & bit:
+        if txn.table_locks.get(oid, 0) >> mode & 1:
             return True
+        taken = self._take_relation(txn, oid, mode, name, wait)
+        if taken and mode == ACCESS_EXCLUSIVE:
+            self._manager.log_lock(txn, oid)
+        return taken
+
+    def _take_relation(self, txn: Txn, oid: int, mode: int, name: str, wait: str) -> bool:
         lock = self._mark_strong(oid) if mode >= FIRST_STRONG else self.relations.get(oid)
         if lock is None:
             lock = self.relations[oid] = RelationLock(oid)
@@ -478,7 +482,9 @@ class LockManager:
         return holder.session.txn or holder
 
     def _check_deadlock(self, txn: Txn) -> None:
-        """Depth-first over the waits-for graph; a way back to ``txn`` is 40P01."""
+        """Depth-first over the waits-for graph; a way back to ``txn`` is 40P01. Another circle on the way is one that
+        was closed just now: ``txn`` has taken those who waited behind it along to the queue that it waits in. The last
+        on that circle fails."""
         path: list[Txn] = [txn]
         seen: set[Txn] = {txn}
         stack: list[Iterator[Txn]] = [iter(self.blockers(txn))]
@@ -490,6 +496,10 @@ class LockManager:
             elif blocker is txn:
                 self.deadlocks += 1
                 raise self._deadlock(path)
+            elif blocker in path:
+                self.deadlocks += 1
+                circle = path[path.index(blocker) :]
+                circle[-1].waiting.waiter.fail(self._deadlock(circle))
             elif blocker not in seen:
                 seen.add(blocker)
                 path.append(blocker)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pglast import ast
 
-from aurora.errors import OutOfMemory, SqlSyntaxError
+from aurora.errors import CharacterNotInRepertoire, OutOfMemory, SqlSyntaxError
+from compute_node.session import results
 from compute_node.session.long_insert import PIECE_CHARS, PIECE_LITERALS, long_insert
 from compute_node.sql import long_literals, parse
 from compute_node.work.account import INSTANCE
@@ -39,7 +40,8 @@ def test_pieces_are_the_insert(rows: list[tuple[str, ...]], space: str, end: str
         assert len(lists) * len(rows[0]) <= PIECE_LITERALS
         assert len(lists) == 1 or len(piece) <= len(head) + 2 * PIECE_CHARS
         at = len(found.head)
-        assert text[at + moved : at + moved + 5] == piece.decode()[at : at + 5]
+        rows_text = piece.decode()[at:]
+        assert text[at + moved : at + moved + len(rows_text)] == rows_text
     assert tuple(pieces) == tuple(whole)
 
 
@@ -111,3 +113,13 @@ def test_a_tree_that_cannot_fit_is_refused_before_it_is_made(monkeypatch: pytest
     with pytest.raises(OutOfMemory):
         parse._parse_long("select " + ",".join(["1"] * 2000))
     assert INSTANCE.used_bytes == 0
+
+
+@given(text=st.text(alphabet="aé€\U0001f600", max_size=40), piece=st.integers(1, 7))
+def test_long_texts_are_decoded_in_pieces(text: str, piece: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "LONG_TEXT_BYTES", piece)
+        assert results.decode_text(text.encode()) == text
+        broken = b"a" * piece + text.encode()[:-1] + b"\xff"
+        with pytest.raises(CharacterNotInRepertoire):
+            results.decode_text(broken)

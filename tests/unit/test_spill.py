@@ -284,3 +284,27 @@ def test_explain_analyze_tells_of_memory(database: Database, sql: str, work_mem:
     assert executable is not None
     shown.measure(lambda: list(executable.rows(ctx, ())))
     assert any(re.search(expected, line) for line in shown.lines()), shown.lines()
+
+
+def test_functions_over_many_rows_let_others_run(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    pulses = 0
+
+    def pulse() -> None:
+        nonlocal pulses
+        pulses += 1
+
+    sql = "select md5(g::text) from generate_series(1, 20000) g where md5(g::text) <> 'x'"
+    monkeypatch.setattr(HUB, "pulse", pulse)
+    assert len(list(database.run(sql, TinySession()))) == 20_000
+    assert pulses >= 20_000 // 64
+
+
+def test_batches_of_large_rows_are_small(database: Database) -> None:
+    (statement,) = parse("select repeat('x', 1000000) from generate_series(1, 400) g")
+    planned = plan(analyze(statement.node, database.catalog, [], ""), database.catalog, None)
+    executable = build(planned, database.catalog)
+    ctx = ExecContext(TinySession(), object(), 0, TypeEnv(timezone=UTC), database.storage, database.catalog, ())
+    sizes = [len(batch) for batch in executable.rows(ctx, ())]
+    assert sum(sizes) == 400
+    assert max(sizes) <= 32
+    assert sizes[-1] <= 4

@@ -12,7 +12,15 @@ from typing import Any
 import pytest
 from support_catalog import Engine, Session, in_greenlet
 
-from aurora.errors import DataCorrupted, InvalidParameterValue, NotSupported, ProgramLimitExceeded, TooManyColumns
+from aurora.errors import (
+    DataCorrupted,
+    InsufficientPrivilege,
+    InvalidParameterValue,
+    NotSupported,
+    ProgramLimitExceeded,
+    TooManyColumns,
+    WrongObjectType,
+)
 from compute_node.access import stored, toast
 from compute_node.access.free_space import UNIT_BYTES
 from compute_node.access.memory_volume import MemoryVolume
@@ -547,5 +555,26 @@ def test_handles_in_a_temporary_file_come_back() -> None:
         again = pickle.loads(pickle.dumps(rows))
         assert again == rows
         assert [stored.resolved_row(row, (0,)) for row in again] == [(NOISE[:9000],), (WORDS * 200,)]
+
+    on_engine(body)
+
+
+def test_a_toast_table_is_nobodys_to_change() -> None:
+    def body(session: Session) -> None:
+        session.run("create table t (a text) with (toast.autovacuum_enabled = false, fillfactor = 50)")
+        session.run(f"insert into t values ('{NOISE[:9000]}')")
+        name = session.run("select reltoastrelid::regclass::text from pg_class where relname = 't'")[0][0]
+        for statement, error in (
+            (f"drop index {name}_index", InsufficientPrivilege),
+            (f"alter table {name} rename to y", InsufficientPrivilege),
+            (f"drop table {name}", WrongObjectType),
+            (f"select * from {name} for update", WrongObjectType),
+            (f"delete from {name}", WrongObjectType),
+        ):
+            with pytest.raises(error):
+                session.run(statement)
+        options = f"select reloptions from pg_class where oid in ('t'::regclass, '{name}'::regclass) order by relkind"
+        assert session.run(options) == [(["fillfactor=50"],), (["autovacuum_enabled=false"],)]
+        session.run("drop table t")
 
     on_engine(body)

@@ -374,14 +374,16 @@ class SimSession:
                 return None
             sample = change(found[0])
             columns = changed_columns(found[0], sample)
-            strength = 3 if 2 in columns and 1 in self.oracle.unique[table.relfile] else 2
+            strength = 2
             new: Row = ()
 
             def compute(row: Row) -> list[Any]:
-                nonlocal new
-                self._met(reading, number, row, strength)
+                nonlocal new, strength
+                # Whoever holds it FOR KEY SHARE is waited for once the new row turns out to have another key.
+                self._met(reading, number, row, 2)
                 changed = change(row)
                 new = tuple(changed[at] if at + 1 in columns else row[at] for at in range(4))
+                strength = 3 if new[1] != row[1] and 1 in self.oracle.unique[table.relfile] else 2
                 return values_of(new, columns)
 
             try:

@@ -359,6 +359,12 @@ def setval(call: Call, oid: int, value: int, called: bool = True) -> int:
     return value
 
 
+def sequence_row(call: Call, oid: int) -> tuple[int, int, bool]:
+    """What a scan of a sequence reads: the values handed out, which the stored row is ahead of."""
+    row: tuple[int, int, bool] = call.engine.sequences.row(_sequence(call, oid), call.session.txn)
+    return row
+
+
 def sequence_last_value(call: Call, oid: int) -> int | None:
     """pg_sequence_last_value: takes USAGE or SELECT, NULL without."""
     desc = _sequence(call, oid)
@@ -552,6 +558,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "lastval": lastval,
     "setval": setval,
     "pg_sequence_last_value": sequence_last_value,
+    "sequence_row": sequence_row,
     "row_security_active": _constant(False),
     "current_xid": current_xid,
     "wal_lsn": lambda call: int(call.engine.storage.log.next_lsn),

@@ -9,8 +9,11 @@ from typing import Any
 from compute_node.exec.compile.compiler import Compiler, Linker, tuple_text
 from compute_node.exec.compile.runtime import freeze
 from compute_node.exec.compile.unit import Code, Scope, StoredValues, Unit, row_scope
+from compute_node.hub import HUB
 from compute_node.sql import expressions as ex
 
+STEP_ROWS = 64
+"""Rows whose functions are called without a pulse in between."""
 Batch = list[Any]
 BatchFunction = Callable[[Any, Batch], Batch]
 Nullable = Sequence[bool] | None
@@ -50,7 +53,32 @@ def batch_function(
     compiler = Compiler(unit, row_scope(nullable, stored=stored), linker)
     row = "r" if whole else compiler.tuple_of(output) if output else "()"
     where = f" if {compiler.truth(filter_).text}" if filter_ is not None else ""
-    return unit.link(unit.function("c, b", [f"return [{row} for r in b{where}]"]))
+    function = unit.link(unit.function("c, b", [f"return [{row} for r in b{where}]"]))
+    return _in_steps(function) if _calls(linker, [*output, *([] if filter_ is None else [filter_])]) else function
+
+
+def _calls(linker: Linker, expressions: Sequence[ex.Expr]) -> bool:
+    """Whether a function is called for each row: one that has no template may take long."""
+    return any(
+        isinstance(item, ex.Call) and linker.function(item.function).inline is None
+        for expression in expressions
+        for item in ex.walk(expression)
+    )
+
+
+def _in_steps(function: BatchFunction) -> BatchFunction:
+    """The function over a batch, with others in between."""
+
+    def apply(ctx: Any, batch: Batch) -> Batch:
+        if len(batch) <= STEP_ROWS:
+            return function(ctx, batch)
+        rows: Batch = []
+        for start in range(0, len(batch), STEP_ROWS):
+            rows += function(ctx, batch[start : start + STEP_ROWS])
+            HUB.pulse()
+        return rows
+
+    return apply
 
 
 def row_function(linker: Linker, output: Sequence[ex.Expr], scope: Scope | None = None, arguments: str = "c") -> Any:

@@ -11,12 +11,15 @@ from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.exec.set_functions import set_function
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
+from compute_node.work.account import value_bytes
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
 
 BATCH_ROWS = 1000
+FIRST_ROWS = 32
+BATCH_BYTES = 4 << 20
 
 
 @executes(pl.FunctionScan)
@@ -50,11 +53,12 @@ class FunctionScanNode(Node):
             yield value
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
-        """A thousand rows a batch."""
+        """A thousand rows a batch, but few at first, and fewer where they are large."""
         values = self._values(ctx)
         shape = self._shape
         number = 1
-        while chunk := list(islice(values, BATCH_ROWS)):
+        size = FIRST_ROWS
+        while chunk := list(islice(values, size)):
             ctx.check()
             if not self._composite:
                 rows: Batch = [(value,) for value in chunk]
@@ -67,3 +71,5 @@ class FunctionScanNode(Node):
                 rows = shape(ctx, rows)
             if rows:
                 yield rows
+                large = value_bytes(rows[-1]) * size > BATCH_BYTES
+                size = max(size // 2, 1) if large else min(2 * size, BATCH_ROWS)

@@ -33,7 +33,7 @@ class SeqScanNode(Node):
     def _source(self, ctx: ExecContext) -> Iterator[Batch]:
         if self._relation.kind == "S" and not self._want_tid and min(self._columns, default=1) > 0:
             # The stored row is ahead of the values handed out.
-            row = ctx.session.engine.sequences.row(self._relation, ctx.txn)
+            row = ctx.session.catalog_function("sequence_row", self._relation.oid)
             yield [tuple(row[attno - 1] for attno in self._columns)]
         else:
             yield from ctx.storage.table(self._relation).scan(ctx.snapshot, self._columns, self._want_tid)

@@ -74,8 +74,11 @@ from compute_node.sql.parse import literal_location
 from compute_node.sql.query import FromItem, Query, RangeEntry, Target
 from compute_node.sql.rewrite import nested_query
 from compute_node.types import oids
+from compute_node.types.long_text import paced
 
 _COLLATIONS = {"default", "C", "POSIX", "C.UTF-8", "C.utf8", "ucs_basic"}
+LONG_LIST = 1000
+"""Constants of an IN list that become one array at once."""
 _INT4_MAX, _INT8_MAX = 2**31 - 1, 2**63 - 1
 
 
@@ -369,8 +372,13 @@ def _in_array(
     array = scope.catalog.type(common).array
     if not array:
         return None
-    elements = tuple(coerce_to_common(scope, item, common, "IN") for item in values)
-    right = ArrayExpr(type=array, elements=elements, element_type=common, location=values[0].location)
+    elements = tuple([coerce_to_common(scope, item, common, "IN") for item in paced(values)])
+    right: Expr = ArrayExpr(type=array, elements=elements, element_type=common, location=values[0].location)
+    if len(elements) > LONG_LIST:
+        constants = [item.value for item in elements if isinstance(item, Const)]
+        if len(constants) == len(elements):
+            # As it will be folded: until then every walk would look at each of them.
+            right = Const(type=array, value=constants, location=right.location)
     return make_array_operator(scope, schema, name, left, right, use_or, location)
 
 
