@@ -133,7 +133,8 @@ class Storage:
         """Part of a commit's or abort's MTR: the relation file is gone as of ``lsn``."""
         self.extents.free(relfile, lsn)
         for oid, (_, table) in list(self._tables.items()):
-            if table.relfile == relfile:
+            # A table whose index it was is out of date, too: its transaction has dropped the index, or not made it.
+            if table.relfile == relfile or any(index.relfile == relfile for index in table.indexes):
                 del self._tables[oid]
 
     def vacuum(self, table: Any, freeze_all: bool = False) -> VacuumStats:

@@ -264,7 +264,7 @@ class CatalogLayer:
             ready=row.indisready,
             descending=tuple(bool(option & _DESC_FLAG) for option in row.indoption),
             nulls_first=tuple(bool(option & _NULLS_FIRST_FLAG) for option in row.indoption),
-            key_types=tuple(types[number] for number in range(1, keys + 1)),
+            key_types=tuple(stored_key_type(row.indclass[at], types[at + 1]) for at in range(keys)),
             operator_classes=tuple(row.indclass),
             collations=tuple(row.indcollation),
             included=tuple(row.indkey[keys:]),
@@ -328,6 +328,14 @@ def role_from_row(row: Record) -> Role:
         verifier=row.rolpassword,
         valid_until=row.rolvaliduntil,
     )
+
+
+def stored_key_type(operator_class: int, column_type: int) -> int:
+    """The type as which an index keeps a column's values: its operator class's, unless that takes several."""
+    found = REGISTRY.operator_classes.get(operator_class)
+    if found is None or REGISTRY.types[found.input_type].kind == "p":
+        return column_type
+    return found.input_type
 
 
 def split_expressions(text: str | None) -> tuple[str, ...]:

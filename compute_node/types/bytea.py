@@ -136,26 +136,18 @@ def _set_byte(value: bytes, index: int, byte: int) -> bytes:
     return value[:index] + bytes((byte & 0xFF,)) + value[index + 1 :]
 
 
-fn(721, "get_byte(bytea, int4) int4", _get_byte)
-fn(722, "set_byte(bytea, int4, int4) bytea", _set_byte)
-
-
-def _check_bit(value: bytes, index: int) -> None:
+def _bit_place(value: bytes, index: int) -> int:
     if not 0 <= index < 8 * len(value):
         raise ArraySubscriptError(f"index {index} out of valid range, 0..{8 * len(value) - 1}")
-
-
-def _get_bit(value: bytes, index: int) -> int:
-    _check_bit(value, index)
-    return value[index >> 3] >> (index & 7) & 1
+    return index >> 3
 
 
 def _set_bit(value: bytes, index: int, bit: int) -> bytes:
-    _check_bit(value, index)
+    at = _bit_place(value, index)
     if bit not in (0, 1):
         raise InvalidParameterValue("new bit must be 0 or 1")
-    at, mask = index >> 3, 1 << (index & 7)
-    return value[:at] + bytes((value[at] & ~mask | (mask if bit else 0),)) + value[at + 1 :]
+    mask = 1 << (index & 7)
+    return value[:at] + bytes((value[at] | mask if bit else value[at] & ~mask,)) + value[at + 1 :]
 
 
 def _overlay(value: bytes, new: bytes, start: int, count: int | None = None) -> bytes:
@@ -164,7 +156,6 @@ def _overlay(value: bytes, new: bytes, start: int, count: int | None = None) -> 
     return value[: start - 1] + new + value[max(start - 1 + (len(new) if count is None else count), 0) :]
 
 
-fn(723, "get_bit(bytea, int8) int4", _get_bit)
 fn(724, "set_bit(bytea, int8, int4) bytea", _set_bit)
 fns(
     """
@@ -173,6 +164,9 @@ fns(
 """,
     _overlay,
 )
+fn(721, "get_byte(bytea, int4) int4", _get_byte)
+fn(722, "set_byte(bytea, int4, int4) bytea", _set_byte)
+fn(723, "get_bit(bytea, int8) int4", lambda value, index: value[_bit_place(value, index)] >> (index & 7) & 1)
 fns(
     """
 2015 btrim(bytea, bytea) bytea

@@ -171,6 +171,27 @@ fns(
 """,
     lambda value, pattern: not like_test(pattern)(value),
 )
+
+
+def _bytea_like(value: bytes, pattern: bytes) -> bool:
+    """Byte by byte: each stands for the character of its number."""
+    return like_test(pattern.decode("latin-1"))(value.decode("latin-1"))
+
+
+fns(
+    """
+2005 bytealike(bytea, bytea) bool
+2007 like(bytea, bytea) bool
+""",
+    _bytea_like,
+)
+fns(
+    """
+2006 byteanlike(bytea, bytea) bool
+2008 notlike(bytea, bytea) bool
+""",
+    lambda value, pattern: not _bytea_like(value, pattern),
+)
 fns(
     """
 1633 texticlike(text, text) bool
@@ -215,28 +236,6 @@ fns(
 1637 like_escape(text, text) text
 """,
     _like_escape,
-)
-
-# bytea: byte by byte, as characters of Latin-1.
-
-
-def _bytes_like(value: bytes, pattern: bytes) -> bool:
-    return like_test(pattern.decode("latin-1"))(value.decode("latin-1"))
-
-
-fns(
-    """
-2005 bytealike(bytea, bytea) bool
-2007 like(bytea, bytea) bool
-""",
-    _bytes_like,
-)
-fns(
-    """
-2006 byteanlike(bytea, bytea) bool
-2008 notlike(bytea, bytea) bool
-""",
-    lambda value, pattern: not _bytes_like(value, pattern),
 )
 fns(
     """

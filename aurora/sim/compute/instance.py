@@ -54,7 +54,7 @@ class Instance:
         self.life = life
         self.rng: random.Random = world.stream(f"life {life}")
         self.loop = SimLoop(world, world.stream(f"loop {life}"), knobs.jitter_s)
-        HUB.bind(self.loop)  # type: ignore[arg-type]
+        HUB.bind(self.loop, turn_s=float("inf"))  # type: ignore[arg-type]
         self.volume = SimVolume(self.loop, world.stream(f"volume {life}"), knobs, before)
         self.readings: dict[Reading, None] = {}
         self.descriptors = Descriptors()
