@@ -52,6 +52,27 @@ def resolved_row(row: Row, positions: Sequence[int]) -> Row:
     return row if cells is None else tuple(cells)
 
 
+def adopted(rows: list[Row], positions: Sequence[int], reader: Any) -> Iterator[list[Row]]:
+    """The rows with handles of other tables at ``positions`` made ones of ``reader``'s table, compressed as they are,
+    in batches of bounded size."""
+    part: list[Row] = []
+    size = 0
+    for row in rows:
+        HUB.pulse()
+        cells: list[Any] | None = None
+        for at in positions:
+            if type(row[at]) is Toasted:
+                cells = list(row) if cells is None else cells
+                cells[at] = reader.adopt(row[at], at)
+                size += row[at].stored_bytes
+        part.append(row if cells is None else tuple(cells))
+        if size > BATCH_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
 # Rows that a statement moves to a temporary file may hold handles; only this process reads them again.
 
 _codecs: dict[int, Any] = {}

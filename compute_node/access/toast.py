@@ -152,7 +152,7 @@ class Toaster:
 
     def raw(self, handle: Any) -> bytes:
         """The bytes of a handle's value."""
-        data = handle.data if handle.data is not None else self._fetch(handle, 0, handle.stored_bytes)
+        data = self.stored(handle)
         if handle.method == METHOD_PLAIN and len(data) != handle.raw_bytes:
             raise DataCorrupted(f"value of {len(data)} bytes, where {handle.raw_bytes} are expected")
         return decompress(handle.method, data, handle.raw_bytes)
@@ -253,6 +253,25 @@ class Toaster:
         return self._chunks.indexes[0].tids(keys)  # type: ignore[no-any-return]
 
     # Writing
+
+    def adopt(self, handle: Any, column: int) -> Any:
+        """What to store in ``column`` (from 0) for a value of another table: its bytes as they are stored there, or the
+        value where the column must be plain."""
+        if self._modes[column] == "p":
+            return handle.codec.reader.value(handle)
+        return Toasted(
+            self._codec,
+            column,
+            handle.method,
+            handle.raw_bytes,
+            handle.stored_bytes,
+            data=handle.codec.reader.stored(handle),
+        )
+
+    def stored(self, handle: Any) -> bytes:
+        """The stored bytes of a handle."""
+        found: bytes = handle.data if handle.data is not None else self._fetch(handle, 0, handle.stored_bytes)
+        return found
 
     def image(self, txn: Txn, values: Sequence[Any]) -> bytes:
         """The tuple image of a row that is longer than the codec's limit; its long values are stored by then."""

@@ -16,6 +16,7 @@ from aurora.errors import (
     DataCorrupted,
     InsufficientPrivilege,
     InvalidParameterValue,
+    NotNullViolation,
     NotSupported,
     ProgramLimitExceeded,
     TooManyColumns,
@@ -579,5 +580,35 @@ def test_a_toast_table_is_nobodys_to_change() -> None:
         options = f"select reloptions from pg_class where oid in ('t'::regclass, '{name}'::regclass) order by relkind"
         assert session.run(options) == [(["fillfactor=50"],), (["autovacuum_enabled=false"],)]
         session.run("drop table t")
+
+    on_engine(body)
+
+
+def test_insert_of_a_select_copies_what_is_stored() -> None:
+    def body(session: Session) -> None:
+        session.run("create table t (id int primary key, a text compression lz4)")
+        session.run("create table u (id int, a text)")
+        session.run("create table v (id int, a text not null, unique (id))")
+        session.run("create table w (id int, a text check (length(a) > 3))")
+        session.run("create table p (id int, a text); alter table p alter a set storage plain")
+        rows = [(1, WORDS * 200), (2, NOISE[:9000]), (3, (WORDS + NOISE[:400]) * 60), (4, "short")]
+        for key, text in rows:
+            put(session, text, key)
+        for name in ("u", "v", "w"):
+            session.run(f"insert into {name} select * from t order by id")
+            assert session.run(f"select * from {name} order by id") == rows
+            kinds = [row[0] for row in session.run(f"select pg_column_compression(a) from {name} order by id")]
+            # A check looks at the value, which is compressed anew.
+            assert kinds == (["pglz", None, "pglz", None] if name == "w" else ["lz4", None, "lz4", None])
+        assert chunks(session, "u") == chunks(session, "t")
+        session.run("insert into u select id + 10, a from u")
+        session.run("delete from t")
+        session.run("vacuum t")
+        assert session.run("select id, a from u where id > 10 order by id") == [(key + 10, text) for key, text in rows]
+        with pytest.raises(NotNullViolation) as caught:
+            session.run("create table n (id int not null, a text); insert into n select null, a from u where id = 1")
+        assert caught.value.detail == f"Failing row contains (null, {(WORDS * 200)[:64]}...)."
+        session.run("insert into p select * from u where id = 1")
+        assert session.run("select a, pg_column_compression(a) from p") == [(WORDS * 200, None)]
 
     on_engine(body)
