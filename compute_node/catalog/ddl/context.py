@@ -272,7 +272,7 @@ class DdlContext:
     def lock(self, desc: RelationDesc, mode: int) -> None:
         """Take a table-level lock until the end of the transaction; may wait, and then ``desc`` may be out of date."""
         version = self.catalog.version
-        self.storage.locks.lock_relation(self.txn, desc.oid, mode, desc.name)
+        self.storage.locks.lock_relation(self.txn, desc.lock_id, mode, desc.name)
         if self.catalog.version != version and self.txn.catalog_changed:
             # The transaction's own layer stands on the shared one of before.
             self.changes.touch()
