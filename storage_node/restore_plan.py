@@ -31,10 +31,12 @@ from aurora import batch as frames
 from aurora import truncation
 from aurora.batch import Batch, BatchCorrupt
 from aurora.kernels import redo
+from aurora.kernels.python.mtr import NOTE_PG
 from aurora.object_store import ObjectMissing, ObjectStore
 from aurora.rpc import storage_pb2 as pb
 from storage_node import backup_objects as objects
 from storage_node.backup_objects import Kind, LogName, ObjectCorrupt, SnapshotName
+from storage_node.restore_times import CommitTimes
 
 READ_AHEAD = 4
 """Objects fetched at once; with their size, the memory that a restore needs."""
@@ -158,7 +160,7 @@ class PgPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """How to bring the volume to ``lsn``, a consistency point; ``wall_ms``: when it was first known to be durable."""
+    """How to bring the volume to ``lsn``, a consistency point; ``wall_ms``: see ``Survey.wall_ms_of``."""
 
     lsn: int
     wall_ms: int
@@ -180,8 +182,17 @@ class Survey:
         self.descriptor: pb.Descriptor | None = None
         self.truncations: list[truncation.Range] = []
         self._read_names(store.list(volume_id.hex()))
+        held = self.pgs.get(NOTE_PG)
+        self.times = CommitTimes([] if held is None else list(held.logs), self._read_log, self.truncations)
         for pg in self.points.pgs:
             self.pgs.setdefault(pg, PgObjects(pg))
+
+    def _read_log(self, log: LogName) -> list[Batch] | None:
+        try:
+            return read_log(self.store, log, self.volume_id)
+        except Damaged:
+            # The plan names it, if it needs it.
+            return None
 
     def _read_names(self, names: Iterable[str]) -> None:
         timeline: list[str] = []
@@ -278,11 +289,24 @@ class Survey:
         return found
 
     def wall_ms_of(self, lsn: int) -> int:
-        """When ``lsn`` was first known to be durable; 0 when no moment says."""
+        """When the last commit at or below ``lsn`` was made, by the writer's clock; of a log without commits when
+        ``lsn`` was first known to be durable. 0 when nothing says."""
+        when = self.times.at(lsn)
+        if when:
+            return when
         return next((moment.wall_ms for moment in self.moments if moment.vdl >= lsn), 0)
 
     def at_time(self, wall_ms: int) -> int:
-        """The VDL as of that time."""
+        """The LSN that has every commit up to that time, by the writer's clock, and none after it. In a log without
+        commits: the VDL as of then."""
+        if self.times.any:
+            found = self.times.first_after(wall_ms)
+            if found is None:
+                return self.ranges()[-1][1]
+            lsn, nothing_before = found
+            if nothing_before:
+                raise RestoreError(f"the backup begins after {time_text(wall_ms)}. {self.summary()}")
+            return lsn - 1
         vdl = max((moment.vdl for moment in self.moments if moment.wall_ms <= wall_ms), default=0)
         if not vdl:
             raise RestoreError(f"the backup begins after {time_text(wall_ms)}. {self.summary()}")

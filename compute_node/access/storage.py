@@ -36,12 +36,20 @@ METADATA_REDO_BYTES = 16_384
 
 
 class Storage:
-    """Opens (or initialises) the volume's pages; call it in a greenlet. ``type_lookup`` gives the PgType of an OID."""
+    """Opens (or initialises) the volume's pages; call it in a greenlet. ``type_lookup`` gives the PgType of an OID,
+    ``clock`` µs since 2000-01-01 UTC, for the log."""
 
-    def __init__(self, arena: Any, volume: Any, type_lookup: Callable[[int], PgType] | None = None) -> None:
+    def __init__(
+        self,
+        arena: Any,
+        volume: Any,
+        type_lookup: Callable[[int], PgType] | None = None,
+        clock: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.arena = arena
         self.volume = volume
         self.log = volume.log
+        self.clock = clock
         self.mtr: Any = mtr_kernel.Mtr(arena, volume.log)
         HUB.mtr = self.mtr
         self.cache = PageCache(arena, volume)
@@ -69,13 +77,13 @@ class Storage:
 
     def table(self, desc: RelationDesc) -> Any:
         """The ``Table`` of a descriptor; the same object as long as the descriptor is."""
-        known = self._tables.get(desc.oid)
+        known = self._tables.get(desc.relfile)
         if known is not None and known[0] is desc:
             return known[1]
         from compute_node.access.table import Table
 
         table = Table(self, desc)
-        self._tables[desc.oid] = (desc, table)
+        self._tables[desc.relfile] = (desc, table)
         return table
 
     def open_tables(self) -> list[tuple[RelationDesc, Any]]:
@@ -124,9 +132,10 @@ class Storage:
     def release_storage(self, relfile: int, lsn: int) -> None:
         """Part of a commit's or abort's MTR: the relation file is gone as of ``lsn``."""
         self.extents.free(relfile, lsn)
-        for oid, (_, table) in list(self._tables.items()):
-            if table.relfile == relfile:
-                del self._tables[oid]
+        for key, (_, table) in list(self._tables.items()):
+            # A table whose index it was is out of date, too: its transaction has dropped the index, or not made it.
+            if table.relfile == relfile or any(index.relfile == relfile for index in table.indexes):
+                del self._tables[key]
 
     def vacuum(self, table: Any, freeze_all: bool = False) -> VacuumStats:
         """Vacuum a table; the caller holds SHARE UPDATE EXCLUSIVE on it and no snapshot."""

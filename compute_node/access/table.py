@@ -40,7 +40,7 @@ STRENGTHS = {"key share": 0, "share": 1, "no key update": 2, "update": 3}
 class UpdatePlan:
     """What an update of certain columns means for this table's rows and indexes."""
 
-    __slots__ = ("hot", "key_changed", "positions", "projection", "strength", "unchanged")
+    __slots__ = ("hot", "key_positions", "keys", "positions", "projection", "unchanged")
 
     def __init__(self, table: Table, changed: tuple[int, ...], needed: tuple[int, ...]) -> None:
         self.positions = tuple(attno - 1 for attno in changed)
@@ -48,8 +48,11 @@ class UpdatePlan:
         touched = set(changed)
         affected = {index for index in table.indexes if index.keys.depends_on(touched)}
         self.hot = not affected
-        self.key_changed = any(index.is_row_key for index in affected)
-        self.strength = FOR_UPDATE if self.key_changed else FOR_NO_KEY_UPDATE
+        keys = {attno for index in affected if index.is_row_key for attno in index.desc.columns if attno in touched}
+        named = [(place, attno) for place, attno in enumerate(changed) if attno in keys]
+        self.key_positions = tuple(place for place, _ in named)
+        """Which of the new values are of columns that make a row known; they may be what they were."""
+        self.keys = table.projection(tuple(attno for _, attno in named), False) if named else None
         self.unchanged = [index not in affected for index in table.indexes]
 
 
@@ -329,7 +332,7 @@ class Table:
                 if code in (GONE, SELF):
                     return None, turn
                 blockers = None
-                if code == OK or (strength == FOR_KEY_SHARE and not self._key_is_changing(at)):
+                if code == OK or (strength == FOR_KEY_SHARE and self._versions(at, snapshot)):
                     blockers = self._locks.row_blockers(txn, self.relfile, at, strength) if self._locks.rows else None
                     if not blockers:
                         return found, turn
@@ -366,12 +369,15 @@ class Table:
         if plan is None:
             plan = self._plans[changed, needed] = UpdatePlan(self, changed, needed)
         self._reserve(WRITE_REDO_BYTES)
+        if not txn.write_xid:
+            self._assign(txn)  # now: between the look at the row and its change nothing may wait
         found = self._probe(tid, snapshot, plan.projection, txn.follow)
         entry = None
+        strength, new_key = FOR_NO_KEY_UPDATE, False
         try:
             while True:
                 if type(found) is int or found[0] != OK or found[2] or self._locks.rows:
-                    found, entry = self._settle(txn, snapshot, tid, plan.projection, plan.strength, WAIT, entry)
+                    found, entry = self._settle(txn, snapshot, tid, plan.projection, strength, WAIT, entry)
                     if found is None:
                         return None
                 row = found[3] if self.toast is None else self._resolved(found[3], plan.projection)
@@ -380,10 +386,17 @@ class Table:
                 if values is None:
                     return None
                 at = found[1]
-                xid = txn.write_xid or self._assign(txn)
-                new_tid: int = self._update(at, plan.positions, values, xid, txn.cid, plan.hot, plan.key_changed, -1)
+                if plan.keys is not None:
+                    new_key = self._has_new_key(plan, snapshot, at, values)
+                # Who holds it FOR KEY SHARE is in the way of a new key only.
+                strength = FOR_UPDATE if new_key else FOR_NO_KEY_UPDATE
+                if self._locks.rows and self._locks.row_blockers(txn, self.relfile, at, strength):
+                    found = self._probe(tid, snapshot, plan.projection, txn.follow)
+                    continue
+                xid = txn.write_xid
+                new_tid: int = self._update(at, plan.positions, values, xid, txn.cid, plan.hot, new_key, -1)
                 if new_tid <= 0:
-                    new_tid = self._update_elsewhere(txn, at, plan, values, new_tid)
+                    new_tid = self._update_elsewhere(txn, at, plan, values, new_key, new_tid)
                 if new_tid != RETRY:
                     break
                 found = self._probe(tid, snapshot, plan.projection, txn.follow)
@@ -399,11 +412,21 @@ class Table:
             self._enter(txn, new_tid, plan)
         return new_tid
 
+    def _has_new_key(self, plan: UpdatePlan, snapshot: Any, tid: int, values: Sequence[Any]) -> bool:
+        """Whether the new values of the columns that make a row known are others than those of version ``tid``."""
+        while type(found := self._probe(tid, snapshot, plan.keys, False)) is int:
+            self._load(found)
+        if found[0] != OK:
+            return True  # it has changed while its page was waited for: the update will notice
+        return self._resolved(found[3], plan.keys) != tuple(values[place] for place in plan.key_positions)
+
     def _resolved(self, row: Row, proj: Any) -> Row:
         """The row with values in place of the handles that the projection may give."""
         return row if self.toast is None or not proj.eager else resolved_row(row, proj.eager)
 
-    def _update_elsewhere(self, txn: Txn, tid: int, plan: UpdatePlan, values: Sequence[Any], outcome: int) -> int:
+    def _update_elsewhere(
+        self, txn: Txn, tid: int, plan: UpdatePlan, values: Sequence[Any], new_key: bool, outcome: int
+    ) -> int:
         """Go on with an update whose page was missing or full, or whose new version is too long: TOAST, prune, else put
         the new version on another page."""
         block, pruned, positions, toasted = -1, False, plan.positions, False
@@ -427,8 +450,12 @@ class Table:
                     self._reserve(WRITE_REDO_BYTES)
                     self.file.target = self._next_block(256 + self.fill_reserve)
                 block = self.file.target
+            strength = FOR_UPDATE if new_key else FOR_NO_KEY_UPDATE
+            if self._locks.rows and self._locks.row_blockers(txn, self.relfile, tid, strength):
+                outcome = RETRY  # locked while this waited
+                break
             xid, cid = txn.write_xid, txn.cid
-            outcome = self._update(tid, positions, values, xid, cid, plan.hot, plan.key_changed, block, toasted)
+            outcome = self._update(tid, positions, values, xid, cid, plan.hot, new_key, block, toasted)
         if outcome == RETRY and toasted and self.toast is not None:
             # Somebody changed the row meanwhile: what was moved out of line belongs to no version.
             old = {handle.value_id for handle in self.toast.externals(tid)}
@@ -494,15 +521,21 @@ class Table:
         of a version newer than that. Whether it was deleted. Errors: 40001, 40P01, 55P03."""
         proj = self.projection(needed, False)
         self._reserve(WRITE_REDO_BYTES)
+        if not txn.write_xid:
+            self._assign(txn)  # now, as in ``update_columns``
         entry = None
         try:
             while True:
                 found, entry = self._settle(txn, snapshot, tid, proj, FOR_UPDATE, WAIT, entry)
-                if found is None or (found[2] and not recheck(self._resolved(found[3], proj), found[1])):
+                if found is None:
                     return False
                 at = found[1]
-                xid = txn.write_xid or self._assign(txn)
-                outcome = self.heap.delete(at, xid, txn.cid)
+                if found[2]:
+                    if not recheck(self._resolved(found[3], proj), at):
+                        return False
+                    if self._locks.rows and self._locks.row_blockers(txn, self.relfile, at, FOR_UPDATE):
+                        continue  # locked meanwhile
+                outcome = self.heap.delete(at, txn.write_xid, txn.cid)
                 if outcome == 1:
                     self.file.dead_rows += 1
                     if entry is not None:
@@ -525,37 +558,50 @@ class Table:
         Errors: 40001, 40P01, 53200, 55P03."""
         level = STRENGTHS[strength] if isinstance(strength, str) else strength
         wait = WAIT if wait == "block" else wait
+        if not txn.write_xid:
+            self._assign(txn)  # now: between the look at the row and its lock nothing may wait
         if level == FOR_KEY_SHARE:
-            versions = self._versions(tid, snapshot)
-            if versions and not self._key_is_held(txn, versions):
-                row = self.fetch(snapshot, tid, self._every)
-                if row is not None:
-                    self._hold(txn, versions, level, None)
-                    return tid, row, False
+            row = self._lock_key(txn, snapshot, tid)
+            if row is not None:
+                return tid, row, False
         proj = self.projection(self._every, False)
-        found, entry = self._settle(txn, snapshot, tid, proj, level, wait, None, True)
+        entry = None
         try:
-            if found is None:
-                return None
-            code, at, lsn, row = found
-            if code == BUSY:
+            while True:
+                found, entry = self._settle(txn, snapshot, tid, proj, level, wait, entry, True)
+                if found is None:
+                    return None
+                code, at, lsn, row = found
+                if code != BUSY:
+                    self._locks.hold_row(txn, self.relfile, [at], level, entry)
+                    return at, self._resolved(row, proj), lsn != 0
+                waits = self._cache.waits
                 row = self.fetch(self.storage.txns.latest_snapshot(txn), at, self._every)
                 versions = self._versions(at, snapshot)
+                if self._cache.waits != waits:
+                    continue
                 if row is None or not versions:
                     raise SerializationFailure("could not serialize access due to concurrent update")
-                self._hold(txn, versions, level, entry)
-            else:
-                self._hold(txn, [at], level, entry)
-                row = self._resolved(row, proj)
-            return at, row, lsn != 0
+                self._locks.hold_row(txn, self.relfile, versions, level, entry)
+                return at, row, lsn != 0
         finally:
             if entry is not None:
                 self._locks.turn_over(entry)
 
-    def _hold(self, txn: Txn, versions: list[int], level: int, entry: Any) -> None:
-        if not txn.write_xid:
-            self._assign(txn)
-        self._locks.hold_row(txn, self.relfile, versions, level, entry)
+    def _lock_key(self, txn: Txn, snapshot: Any, tid: int) -> Row | None:
+        """FOR KEY SHARE of a row beside changes that leave its key alone: the snapshot's row; None when there is more
+        to it."""
+        while True:
+            waits = self._cache.waits
+            versions = self._versions(tid, snapshot)
+            if not versions or self._key_is_held(txn, versions):
+                return None
+            row = self.fetch(snapshot, tid, self._every)
+            if row is None:
+                return None
+            if self._cache.waits == waits:
+                self._locks.hold_row(txn, self.relfile, versions, FOR_KEY_SHARE, None)
+                return row
 
     def _key_is_held(self, txn: Txn, versions: list[int]) -> bool:
         """Whether somebody holds one of a row's versions FOR UPDATE."""

@@ -58,6 +58,8 @@ CONFLICT_MASK = {mode: sum(1 << other for other in others) for mode, others in _
 FOR_KEY_SHARE, FOR_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE = 0, 1, 2, 3
 _ROW_CONFLICT = {0: (3,), 1: (2, 3), 2: (1, 2, 3), 3: (0, 1, 2, 3)}
 
+FIRST_ADVISORY = 1 << 64
+"""Relations are known to the lock table by (database << 32 | OID), advisory locks by numbers from here."""
 WAIT, NOWAIT, SKIP_LOCKED = "wait", "nowait", "skip"
 
 
@@ -68,6 +70,13 @@ class WeakLocks:
 
     def __init__(self, modes: tuple[tuple[int, int], ...]) -> None:
         self.modes = modes
+
+
+def _described(lock_id: int) -> str:
+    """A lock as a deadlock's detail names it."""
+    if lock_id >= FIRST_ADVISORY:
+        return f"advisory lock [{lock_id >> 32 & 0xFFFFFFFF},{lock_id & 0xFFFFFFFF}]"
+    return f"relation {lock_id & 0xFFFFFFFF} of database {lock_id >> 32}"
 
 
 class RelationLock:
@@ -179,10 +188,14 @@ class LockManager:
 
     def lock_relation(self, txn: Txn, oid: int, mode: int, name: str = "", wait: str = WAIT) -> bool:
         """Take a relation lock until the transaction ends; False only with SKIP_LOCKED. Errors: 40P01, 55P03, 57014."""
-        bit = 1 << mode
-        mine = txn.table_locks.get(oid, 0)
-        if mine & bit:
+        if txn.table_locks.get(oid, 0) >> mode & 1:
             return True
+        taken = self._take_relation(txn, oid, mode, name, wait)
+        if taken and mode == ACCESS_EXCLUSIVE:
+            self._manager.log_lock(txn, oid)
+        return taken
+
+    def _take_relation(self, txn: Txn, oid: int, mode: int, name: str, wait: str) -> bool:
         lock = self._mark_strong(oid) if mode >= FIRST_STRONG else self.relations.get(oid)
         if lock is None:
             lock = self.relations[oid] = RelationLock(oid)
@@ -198,7 +211,7 @@ class LockManager:
         waiter = Waiter()
         lock.queue.append((txn, mode, waiter))
         try:
-            self._wait(txn, Waiting(txn, (lock, mode), waiter, MODE_NAMES[mode], f"relation {oid} of database 5"))
+            self._wait(txn, Waiting(txn, (lock, mode), waiter, MODE_NAMES[mode], _described(oid)))
         except BaseException:
             if waiter.done and waiter.error is None:
                 return True
@@ -478,7 +491,9 @@ class LockManager:
         return holder.session.txn or holder
 
     def _check_deadlock(self, txn: Txn) -> None:
-        """Depth-first over the waits-for graph; a way back to ``txn`` is 40P01."""
+        """Depth-first over the waits-for graph; a way back to ``txn`` is 40P01. Another circle on the way is one that
+        was closed just now: ``txn`` has taken those who waited behind it along to the queue that it waits in. The last
+        on that circle fails."""
         path: list[Txn] = [txn]
         seen: set[Txn] = {txn}
         stack: list[Iterator[Txn]] = [iter(self.blockers(txn))]
@@ -490,6 +505,10 @@ class LockManager:
             elif blocker is txn:
                 self.deadlocks += 1
                 raise self._deadlock(path)
+            elif blocker in path:
+                self.deadlocks += 1
+                circle = path[path.index(blocker) :]
+                circle[-1].waiting.waiter.fail(self._deadlock(circle))
             elif blocker not in seen:
                 seen.add(blocker)
                 path.append(blocker)

@@ -1,16 +1,17 @@
 """Begins and ends transactions, hands out xids and snapshots, knows the row horizon.
 
-A commit is one mini-transaction that writes the commit LSN (the LSN of its first record) for the xid and its sub-xids
-into the commit log. Nothing waits for durability here: locks pass on at once, and the session gates its output on
-its ``Dependency``.
+A commit is one mini-transaction: a note for those who follow the log (``aurora/notes.py``), whose LSN is the commit
+LSN, and that LSN in the commit log for the xid and its sub-xids. Nothing waits for durability here: locks pass on at
+once, and the session gates its output on its ``Dependency``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from aurora import notes
 from aurora.errors import InvalidSavepoint, InvariantViolation
 from aurora.ids import FIRST_NORMAL_XID
 from aurora.kernels import clog as clog_kernel
@@ -21,7 +22,8 @@ from compute_node.txn.horizon import Hold, Holds
 from compute_node.txn.locks import LockManager
 from compute_node.txn.transaction import READ_COMMITTED, Level, Txn
 
-COMMIT_REDO_BYTES = 128
+COMMIT_REDO_BYTES = 160
+LOCK_REDO_BYTES = 64
 XID_RANGE = 4096
 """Xids reserved by one logged write of the superblock's limit."""
 WEAK_LOCKS_KEPT = 16
@@ -39,6 +41,7 @@ class TransactionManager:
         self._clog = storage.clog
         self._mtr = storage.mtr
         self._cache = storage.cache
+        self._clock: Callable[[], int] = storage.clock
         self.active: dict[Txn, None] = {}
         self.by_xid: dict[int, Txn] = {}
         self.holds = Holds()
@@ -226,10 +229,14 @@ class TransactionManager:
         levels = txn.levels
         created = [relfile for level in levels for relfile in level.created]
         dropped = [relfile for level in levels for relfile in level.dropped]
-        self._volume.reserve(COMMIT_REDO_BYTES + 16 * len(txn.own) + 1024 * (len(created) + len(dropped)))
+        changed = txn.catalog.invalidations() if txn.catalog_changed else None
+        note_bytes = 0 if changed is None else 8 * changed.numbers
+        self._volume.reserve(COMMIT_REDO_BYTES + 24 * len(txn.own) + note_bytes + 1024 * (len(created) + len(dropped)))
         self._load_states(txn.own)
         with self._mtr:
+            # The note comes first, so that its LSN is the commit LSN.
             lsn = int(self._log.next_lsn)
+            self._mtr.note(self._ended(notes.COMMIT, txn, txn.own, changed))
             for xid in sorted(txn.own):
                 if self._clog.set(xid, lsn):
                     raise InvariantViolation(f"the commit log's page of xid {xid} went away")
@@ -238,6 +245,19 @@ class TransactionManager:
             for relfile in dropped:
                 self._storage.release_storage(relfile, lsn)
         return lsn
+
+    def _ended(self, kind: int, txn: Txn, xids: Collection[int], changed: notes.Invalidations | None = None) -> bytes:
+        """The note of an end: of the transaction, or of what a savepoint undoes."""
+        xid = txn.levels[0].xid
+        subxids = [] if len(xids) == 1 and xid in xids else sorted(each for each in xids if each != xid)
+        return notes.encode_end(kind, xid, subxids, self._clock(), changed)
+
+    def log_lock(self, txn: Txn, oid: int) -> None:
+        """Tell those who follow the log of an ACCESS EXCLUSIVE lock, before anything that it protects. May wait."""
+        xid = txn.write_xid or self.assign(txn)
+        self._volume.reserve(LOCK_REDO_BYTES)
+        with self._mtr:
+            self._mtr.note(notes.encode_lock(xid, (oid,)))
 
     def _load_states(self, xids: Any) -> None:
         again = True
@@ -255,18 +275,19 @@ class TransactionManager:
             return
         created = [relfile for level in txn.levels for relfile in level.created]
         if txn.own:
-            self._write_aborts(txn.own, created)
+            self._write_aborts(notes.ABORT, txn, txn.own, created)
         if txn.ties is not None:
             txn.undone(0)
         self._end(txn, 0)
         # One that never looked at anything was only begun anew (SET TRANSACTION), or might as well not have begun.
         self.rollbacks += bool(txn.oldest_lsn or txn.own)
 
-    def _write_aborts(self, xids: Any, created: list[int]) -> None:
+    def _write_aborts(self, kind: int, txn: Txn, xids: Collection[int], created: list[int]) -> None:
         with HUB.shield():
             self._load_states(xids)
         with self._mtr:
             lsn = int(self._log.next_lsn)
+            self._mtr.note(self._ended(kind, txn, xids))
             for xid in sorted(xids):
                 self._clog.set(xid, ABORTED)
             for relfile in created:
@@ -315,7 +336,7 @@ class TransactionManager:
         undone = txn.levels[index:]
         xids = [xid for level in undone for xid in level.xids]
         if xids:
-            self._write_aborts(xids, [relfile for level in undone for relfile in level.created])
+            self._write_aborts(notes.UNDO, txn, xids, [relfile for level in undone for relfile in level.created])
             for xid in xids:
                 txn.own.discard(xid)
                 del self.by_xid[xid]

@@ -163,3 +163,20 @@ def test_a_build_takes_the_rows_of_the_predicate() -> None:
         storage.txns.abort(txn)
 
     run_greenlets(body)
+
+
+def test_a_table_whose_index_was_not_made_is_not_kept() -> None:
+    """What autovacuum would else go on with."""
+
+    def body() -> None:
+        storage = make_storage()
+        bare = describe(2000, [INT4, TEXT])
+        table = create(storage, bare)
+        txn = storage.txns.begin()
+        made = describe(2000, [INT4, TEXT], [((1,), False)])
+        build_index(txn, table, made.indexes[0])
+        assert storage.table(made) in [table for _, table in storage.open_tables()]
+        storage.txns.abort(txn)
+        assert all(not table.indexes for _, table in storage.open_tables())
+
+    run_greenlets(body)

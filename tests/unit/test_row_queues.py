@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 
+from aurora.errors import DeadlockDetected
 from compute_node.hub import HUB
 from tests.unit.support_access import INT4, FakeSession, create, describe, make_storage, rows_of, spawn
 
@@ -61,3 +63,54 @@ def test_contended_updates_all_finish(seed: int) -> None:
         assert not storage.txns.active
 
     asyncio.run(scenario())
+
+
+def test_a_circle_closed_by_those_who_move_along_is_found() -> None:
+    """One holds row 1, on which two and three wait; three holds row 2. A rollback to a savepoint has two look again,
+    and meanwhile one waits for row 2: only when two takes three along to the queue of one is the circle closed."""
+
+    async def scenario() -> None:
+        HUB.bind(asyncio.get_running_loop())
+        storage = await HUB.call(make_storage)
+        table = await HUB.call(create, storage, describe(100, [INT4, INT4], [((1,), True)]))
+        txns = storage.txns
+        tids: list[int] = []
+
+        def fill() -> None:
+            txn = txns.begin()
+            tids.extend(table.insert(txn, (key, 0)) for key in (1, 2))
+            txns.commit(txn)
+
+        await HUB.call(fill)
+        one, two, three = (txns.begin(session=FakeSession(number)) for number in (1, 2, 3))
+
+        def change(txn: Any, row: int) -> Any:
+            return table.update_columns(txn, txns.snapshot(txn), tids[row], (2,), lambda _: (txn.pid,), ())
+
+        await HUB.call(change, one, 0)
+        await HUB.call(change, three, 1)
+        waits = [asyncio.ensure_future(HUB.call(change, txn, 0)) for txn in (two, three)]
+        await turns(waits)
+
+        def go_back_and_wait() -> Any:
+            txns.savepoint(one, "s")
+            txns.rollback_to(one, "s")
+            return change(one, 1)
+
+        last = asyncio.ensure_future(HUB.call(go_back_and_wait))
+        with pytest.raises(DeadlockDetected, match="deadlock detected"):
+            await asyncio.wait_for(waits[1], 20)
+        await HUB.call(txns.abort, three)
+        assert await asyncio.wait_for(last, 20)
+        await HUB.call(txns.commit, one)
+        assert await asyncio.wait_for(waits[0], 20)
+        await HUB.call(txns.commit, two)
+        assert not txns.active
+
+    asyncio.run(scenario())
+
+
+async def turns(waits: list[asyncio.Future[Any]]) -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not any(each.done() for each in waits)

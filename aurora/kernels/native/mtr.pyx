@@ -278,6 +278,9 @@ cdef class Mtr:
     def note(self, bytes payload):
         """Add a note, opaque to storage."""
         self.active = True
+        self.total_bytes += len(payload)
+        if self.total_bytes > C_MTR_MAX:
+            raise InvariantViolation(f"mini-transaction exceeds {C_MTR_MAX} bytes")
         self._notes.append(payload)
 
     def free_page(self, long long page_no):

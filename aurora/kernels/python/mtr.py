@@ -179,6 +179,9 @@ class Mtr:
     def note(self, payload: bytes) -> None:
         """Add a note, opaque to storage."""
         self.active = True
+        self._bytes += len(payload)
+        if self._bytes > MTR_MAX_BYTES:
+            raise InvariantViolation(f"mini-transaction exceeds {MTR_MAX_BYTES} bytes")
         self._notes.append(payload)
 
     def free_page(self, page_no: int) -> None:

@@ -264,6 +264,8 @@ class SimSession:
             if not indexes:
                 return
             index, backward = self.rng.choice(indexes), self.rng.random() < 0.5
+            if index.desc.columns[0] == 3:
+                low = high = None
             keys = [] if low is None else [ScanKey(0, _GREATER_EQUAL, low)]
             keys += [] if high is None else [ScanKey(0, _LESS, high)]
             found = index.scan(reading.snapshot, keys, backward, COLUMNS, False)
@@ -374,14 +376,16 @@ class SimSession:
                 return None
             sample = change(found[0])
             columns = changed_columns(found[0], sample)
-            strength = 3 if 2 in columns and 1 in self.oracle.unique[table.relfile] else 2
+            strength = 2
             new: Row = ()
 
             def compute(row: Row) -> list[Any]:
-                nonlocal new
-                self._met(reading, number, row, strength)
+                nonlocal new, strength
+                # Whoever holds it FOR KEY SHARE is waited for once the new row turns out to have another key.
+                self._met(reading, number, row, 2)
                 changed = change(row)
                 new = tuple(changed[at] if at + 1 in columns else row[at] for at in range(4))
+                strength = 3 if new[1] != row[1] and 1 in self.oracle.unique[table.relfile] else 2
                 return values_of(new, columns)
 
             try:

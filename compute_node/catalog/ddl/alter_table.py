@@ -65,6 +65,12 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
     else:
         ctx.check_owner(found)
     for command in node.cmds:
+        if found.kind == "i" and command.subtype in (_T.AT_SetOptions, _T.AT_ResetOptions):
+            verb = "SET" if command.subtype == _T.AT_SetOptions else "RESET"
+            raise WrongObjectType(
+                f'ALTER action ALTER COLUMN ... {verb} cannot be performed on relation "{found.name}"',
+                detail="This operation is not supported for indexes.",
+            )
         handler = _COMMANDS.get(command.subtype)
         if handler is None:
             what = command.subtype.name.removeprefix("AT_")

@@ -25,7 +25,8 @@ from aurora.errors import (
 from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, cut_name
 from compute_node.catalog.ddl.expressions import StoredIndexExpression, index_expression, predicate_text, uses
 from compute_node.catalog.ddl.relation import create_constraint, create_index
-from compute_node.relations.access_methods import BTREE, METHODS, AccessMethod
+from compute_node.catalog.layer import stored_key_type
+from compute_node.relations.access_methods import BTREE, HASH, METHODS, AccessMethod
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.coercion import is_binary_coercible
@@ -33,6 +34,7 @@ from compute_node.sql.analyze.naming import column_name
 from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.txn.locks import SHARE
+from compute_node.types import oids
 from compute_node.types.registry import OperatorClass
 
 _KEYS_MAX = 32
@@ -114,7 +116,7 @@ def make_index(
         primary=options.primary,
         descending=tuple(key.descending for key in keys),
         nulls_first=tuple(key.nulls_first for key in keys),
-        key_types=tuple(key.type for key in keys),
+        key_types=tuple(stored_key_type(key.operator_class, key.type) for key in keys),
         operator_classes=tuple(key.operator_class for key in keys),
         collations=tuple(key.collation for key in keys),
         included=options.included,
@@ -124,7 +126,8 @@ def make_index(
         method=options.method.name,
     )
     names = _column_names([key.name for key in keys] + [desc.columns[attno - 1].name for attno in options.included])
-    made = create_index(ctx, desc, index, names, options.storage)
+    types = [_attribute_type(ctx, key, options.method) for key in keys]
+    made = create_index(ctx, desc, index, names, types, options.storage)
     used = [*made.columns, *made.included, *(attno for key in keys for attno in key.uses), *options.predicate_uses]
     for attno in dict.fromkeys(used):
         if attno:
@@ -133,6 +136,14 @@ def make_index(
         # Nothing else would take the index along when the table is dropped.
         ctx.depend((CLASS_RELATION, made.oid, 0), (CLASS_RELATION, desc.oid, 0), "a")
     return made
+
+
+def _attribute_type(ctx: DdlContext, key: KeyColumn, method: AccessMethod) -> int:
+    """An index column's type in pg_attribute: a hash index keeps a number (but of several types only one tells)."""
+    found = ctx.view.operator_class(key.operator_class)
+    if method is not HASH or found is None or ctx.view.type(found.input_type).kind == "p":
+        return key.type
+    return oids.INT4
 
 
 def _column_names(names: Iterable[str]) -> list[str]:
@@ -158,6 +169,7 @@ def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index:
 
     texts = iter(index.expressions)
     stored = {text: _restored(ctx, desc, text) for text in index.expressions}
+    kinds = {text: kind for text, (kind, _) in stored.items()}
     names = [record.attname for record in _attributes(ctx, index.oid)]
     keys = []
     for place, attno in enumerate(index.columns):
@@ -165,14 +177,14 @@ def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index:
         keys.append(
             KeyColumn(
                 copied(attno) if attno else 0,
-                index.key_types[place],
+                source.columns[attno - 1].type if text is None else kinds[text],
                 index.operator_classes[place],
                 index.descending[place],
                 index.nulls_first[place],
                 text,
                 names[place],
                 index.collations[place],
-                stored[text] if text is not None else (),
+                stored[text][1] if text is not None else (),
             )
         )
     label = "pkey" if index.primary else "key" if index.constraint else "idx"
@@ -183,7 +195,7 @@ def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index:
         primary=index.primary,
         included=tuple(copied(attno) for attno in index.included),
         predicate=index.predicate,
-        predicate_uses=() if index.predicate is None else _restored(ctx, desc, index.predicate),
+        predicate_uses=() if index.predicate is None else _restored(ctx, desc, index.predicate)[1],
         nulls_not_distinct=index.nulls_not_distinct,
         method=METHODS[index.method],
         storage=list(found.options) if found is not None else [],
@@ -194,9 +206,10 @@ def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index:
         create_constraint(ctx, desc, made.name, "p" if index.primary else "u", columns, index=made.oid)
 
 
-def _restored(ctx: DdlContext, desc: RelationDesc, text: str) -> tuple[int, ...]:
-    """The columns that a stored expression reads, of a table that has them by name."""
-    return uses(analyze_stored(ctx.view, desc, text, "INDEX", session=ctx.session))
+def _restored(ctx: DdlContext, desc: RelationDesc, text: str) -> tuple[int, tuple[int, ...]]:
+    """The type of a stored expression and the columns that it reads, of a table that has them by name."""
+    found = analyze_stored(ctx.view, desc, text, "INDEX", session=ctx.session)
+    return found.type, uses(found)
 
 
 def _attributes(ctx: DdlContext, oid: int) -> list[Any]:
@@ -329,6 +342,9 @@ def _index_key(ctx: DdlContext, desc: RelationDesc, element: ast.IndexElem, meth
     if element.collation:
         collation = _collation(ctx, element.collation, kind)
     chosen = operator_class(ctx, kind, element.opclass, method)
+    if element.opclassopts:
+        name = ctx.view.operator_class(chosen)
+        raise InvalidParameterValue(f"operator class {name.name if name is not None else chosen} has no options")
     descending = element.ordering == enums.SortByDir.SORTBY_DESC
     nulls = element.nulls_ordering
     if not method.ordered:

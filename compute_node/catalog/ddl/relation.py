@@ -139,7 +139,12 @@ def set_default(ctx: DdlContext, oid: int, attno: int, text: str | None, sequenc
 
 
 def create_index(
-    ctx: DdlContext, table: RelationDesc, index: IndexDesc, column_names: list[str], options: list[str]
+    ctx: DdlContext,
+    table: RelationDesc,
+    index: IndexDesc,
+    column_names: list[str],
+    column_types: list[int],
+    options: list[str],
 ) -> IndexDesc:
     """Make and fill an index. ``index`` comes without OID and relfile; 42P07, 23505. Returns it complete."""
     if ctx.view.layer.relation_oid(table.namespace, index.name) is not None:
@@ -147,7 +152,7 @@ def create_index(
     oid = ctx.next_oid()
     made = replace(index, oid=oid, relfile=ctx.new_storage())
     numbers = [*made.columns, *made.included]
-    types = [*made.key_types, *(table.columns[attno - 1].type for attno in made.included)]
+    types = [*column_types, *(table.columns[attno - 1].type for attno in made.included)]
     view = ctx.view
     collations = [*made.collations, *(table.columns[attno - 1].collation for attno in made.included)]
     ctx.rows.insert_many(

@@ -86,7 +86,7 @@ def _column_texts(
             shown = _pretty(call, table, inner) if pretty else _shown(call, table, inner)
             text = f"({shown})" if text.startswith("(") else shown
         if not alone:
-            text += _collation_text(call, table, index, place) + _class_text(call, index, place)
+            text += _collation_text(call, table, index, place) + _class_text(call, table, index, place)
             descending, first = index.descending[place], index.nulls_first[place]
             if METHODS[index.method].ordered:
                 text += " DESC" if descending else ""
@@ -96,17 +96,29 @@ def _column_texts(
     return texts
 
 
+def _column_type(call: Call, table: RelationDesc, index: IndexDesc, place: int) -> int:
+    """The type of an index column's values in the table."""
+    if index.columns[place]:
+        return table.columns[index.columns[place] - 1].type
+    text = index.expressions[index.columns[:place].count(0)]
+    return analyze_stored(call.view, table, text, "INDEX", session=call.session).type
+
+
 def _collation_text(call: Call, table: RelationDesc, index: IndexDesc, place: int) -> str:
     attno, collation = index.columns[place], index.collations[place]
-    usual = table.columns[attno - 1].collation if attno else call.view.type(index.key_types[place]).collation
+    usual = (
+        table.columns[attno - 1].collation
+        if attno
+        else call.view.type(_column_type(call, table, index, place)).collation
+    )
     found = call.view.collation(collation) if collation and collation != usual else None
     return "" if found is None else f" COLLATE {quote_identifier(found.name)}"
 
 
-def _class_text(call: Call, index: IndexDesc, place: int) -> str:
+def _class_text(call: Call, table: RelationDesc, index: IndexDesc, place: int) -> str:
     """The operator class, where it is not the type's default."""
     method = METHODS[index.method].oid
-    default = call.view.default_operator_class(index.key_types[place], method)
+    default = call.view.default_operator_class(_column_type(call, table, index, place), method)
     if default is not None and default.oid == index.operator_classes[place]:
         return ""
     found = call.view.operator_class(index.operator_classes[place])

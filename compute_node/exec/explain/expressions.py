@@ -9,7 +9,7 @@ from typing import Any
 
 from compute_node.exec.compile.compiler import Linker
 from compute_node.sql import expressions as ex
-from compute_node.types.oids import BOOL, FLOAT8, INT4, NUMERIC
+from compute_node.types.oids import BOOL, BPCHAR, FLOAT8, INT4, NUMERIC
 from compute_node.types.registry import TypeEnv
 
 Names = Callable[[int, int], str]
@@ -34,6 +34,8 @@ class Wording:
     def type_name(self, oid: int) -> str:
         """The type as format_type spells it."""
         item = self._linker.type(oid)
+        if oid == BPCHAR:
+            return "bpchar"
         if item.formatted_name is not None:
             return item.formatted_name
         if item.element and item.name.startswith("_"):

@@ -33,7 +33,8 @@ def prefix_conditions(
 ) -> Iterator[Call]:
     """Conditions on ``column`` by operators of the class that follow from the pattern match ``qual``."""
     prefix_of = _PREFIXES.get(catalog.operator(qual.operator).function)
-    if prefix_of is None or opclass.input_type not in (oids.TEXT, oids.NAME, oids.BPCHAR):
+    if prefix_of is None or opclass.input_type != column.type:
+        # A text that is indexed as bpchar, say, has another order.
         return
     pattern = qual.arguments[1]
     if isinstance(pattern, Param):
