@@ -85,3 +85,6 @@ SET default_with_oids = false;
 SET default_with_oids = true;
 SELECT min(x), max(x) FROM (VALUES ('0/1'::pg_lsn), ('16/B374D848')) v(x);
 SELECT bit_count('\x1234567890'::bytea), unistr('\0064at\+000061');
+SELECT concat(VARIADIC NULL::int[]), num_nulls(VARIADIC NULL::text[]), format('none', VARIADIC NULL::int[]), concat_ws(',', VARIADIC NULL::text[]);
+CREATE INDEX ON parent ((ctid >= '(1000,0)'));
+CREATE INDEX ON parent (id) WHERE ctid >= '(1000,0)';

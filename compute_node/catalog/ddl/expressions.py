@@ -135,6 +135,7 @@ def predicate_text(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> Store
     if subqueries:
         raise NotSupported("cannot use subquery in index predicate", position=subqueries[0] + 1)
     found, text = _analyzed(ctx, node, desc, "INDEX")
+    _refuse_system_columns(found)
     if found.type != oids.BOOL:
         raise DatatypeMismatch(
             f"argument of WHERE must be type boolean, not type {format_type(ctx.view, found.type)}",
@@ -153,11 +154,17 @@ def index_expression(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> Sto
     found, text = _analyzed(ctx, node, desc, "INDEX")
     if isinstance(found, Var) and found.attno > 0:
         return StoredIndexExpression("", found.type, (found.attno,), found.attno)
+    _refuse_system_columns(found)
     if not is_immutable(ctx.view, found):
         raise InvalidObjectDefinition("functions in index expression must be marked IMMUTABLE")
     written = index_text(found, text)
     ctx.keep_as(written, text)
     return StoredIndexExpression(written, found.type, uses(found))
+
+
+def _refuse_system_columns(node: Expr) -> None:
+    if any(attno < 0 for attno in uses(node)):
+        raise NotSupported("index creation on system columns is not supported")
 
 
 def index_text(node: Expr, text: str) -> str:

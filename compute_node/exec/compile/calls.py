@@ -85,8 +85,12 @@ def guarded(
         nullable = True
     else:
         name = unit.bind(implementation_of(compiler.linker, function, types, result), "g")
-        if star:
-            atoms[-1] = f"*{atoms[-1]}"
+        if star and function.name == "format":
+            atoms[-1] = f"*({atoms[-1]} or ())"
+        elif star:
+            first, again = compiler.named(args[-1])
+            guards.append(first)
+            atoms[-1] = f"*{again}"
         body = f"{name}({', '.join([context_text(function), *atoms] if function.needs_context else atoms)})"
         nullable = True
     return GuardedCall(tuple(guards), body, tuple(args), nullable)
