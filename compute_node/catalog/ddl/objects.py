@@ -33,6 +33,7 @@ from compute_node.catalog.ddl.view_options import view_options
 from compute_node.catalog.permissions import check_required, denied, denied_relation
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import NAMESPACE_CATALOG
+from compute_node.session import cursors, prepare
 from compute_node.session.state import IDLE
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.typenames import format_type
@@ -255,6 +256,17 @@ def _qualify_object(ctx: DdlContext, node: ast.Node) -> None:
         setattr(node, attribute, (ast.String(sval=schema), ast.String(sval=name)))
 
 
+def _prepared_query(ctx: DdlContext, node: ast.ExecuteStmt) -> ast.SelectStmt:
+    """The query of EXECUTE; the context is then about its text and its parameters. 26000, 42809."""
+    prepared, statement = cursors.find_prepared(ctx.session, node.name)
+    raw = prepared.raw or prepare.parse_text(prepared.sql)[1][0]
+    if statement.node is not None or not isinstance(raw.node, ast.SelectStmt):
+        raise WrongObjectType("prepared statement is not a SELECT")
+    ctx.params = cursors.execute_arguments(ctx.session, node, prepared, ctx.source)
+    ctx.source, ctx.param_types = prepared.source, prepared.param_types
+    return raw.node
+
+
 def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
     """CREATE TABLE AS and SELECT INTO; the tag counts the rows."""
     if node.objtype != enums.ObjectType.OBJECT_TABLE:
@@ -262,7 +274,7 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
     into = node.into
     query_node = node.query
     if isinstance(query_node, ast.ExecuteStmt):
-        raise NotSupported("CREATE TABLE AS EXECUTE is not supported")
+        query_node = _prepared_query(ctx, query_node)
     name = cut_name(into.rel.relname)
     types = list(ctx.param_types)
     query = analyze(query_node, ctx.view, types, ctx.source, session=ctx.session, allow_params=bool(types))
@@ -287,7 +299,8 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
     )
     desc = ensure_toast(ctx, desc.oid)
     if into.skipData:
-        return "CREATE TABLE AS"
+        # EXECUTE is run all the same, for no row.
+        return "SELECT 0" if isinstance(node.query, ast.ExecuteStmt) else "CREATE TABLE AS"
     ctx.changes.touch(desc.oid)
     table = ctx.storage.table(desc)
     count = 0
