@@ -376,7 +376,7 @@ def lock_statement(ctx: DdlContext, node: ast.LockStmt) -> str:
 def _lock_with_sources(ctx: DdlContext, desc: RelationDesc, mode: int, wait: str, seen: set[int]) -> None:
     """A relation, and if it is a view what it reads."""
     seen.add(desc.oid)
-    ctx.storage.locks.lock_relation(ctx.txn, desc.oid, mode, desc.name, wait)
+    ctx.storage.locks.lock_relation(ctx.txn, desc.lock_id, mode, desc.name, wait)
     if desc.kind != "v":
         return
     for rule in ctx.rows.find("pg_rewrite", ev_class=desc.oid):
