@@ -32,6 +32,7 @@ from compute_node.exec.context import ExecContext, Snapshot
 from compute_node.exec.copy_target import CopyTarget, input_columns
 from compute_node.exec.executable import Executable, build
 from compute_node.exec.explain import Explanation
+from compute_node.exec.explain.instrument import timed
 from compute_node.exec.row_expressions import RowExpressions
 from compute_node.exec.statement_locks import planned_tag, statement_locks
 from compute_node.relations.descriptors import RelationDesc
@@ -208,9 +209,9 @@ class Engine:
         source: str,
     ) -> Explanation:
         """A statement to be explained, and with ANALYZE to be run."""
-        planned, view = self._plan(statement.node, session, param_types, source, None)
+        (planned, view), planning_s = timed(lambda: self._plan(statement.node, session, param_types, source, None))
         check_required(view, session.user_oid, planned.privileges)
-        return Explanation(planned, options, view, session.env)
+        return Explanation(planned, options, view, session.env, planning_s)
 
     def copy_target(
         self, session: SessionState, txn: Txn, relation: ast.RangeVar, columns: list[str] | None

@@ -461,3 +461,15 @@ def test_what_callers_use_exists_on_both_sides() -> None:
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases:
                 for side in _sides(aliases[node.value.id]):
                     assert hasattr(side, node.attr), f"{name_of(path)}:{node.lineno}: {side.__name__}.{node.attr}"
+
+
+@pytest.mark.parametrize("path", sources("compute_node/session"), ids=name_of)
+def test_the_session_is_in_one_order(path: Path) -> None:
+    """No import after code, which would hide a circle, and no attribute that may or may not be there."""
+    code = [node for node in tree(path).body if not isinstance(node, (ast.Import, ast.ImportFrom, ast.Expr, ast.If))]
+    after = [node.lineno for node in tree(path).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    assert not code or all(line < code[0].lineno for line in after)
+    calls = [
+        node.func.id for node in ast.walk(tree(path)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    ]
+    assert "hasattr" not in calls

@@ -36,7 +36,15 @@ class Explanation:
     With ANALYZE ``executable`` is the statement with every node measured: whoever has it runs it, within ``measure``.
     """
 
-    def __init__(self, planned: PlannedStmt, options: dict[str, Any], catalog: CatalogView, env: TypeEnv) -> None:
+    def __init__(
+        self,
+        planned: PlannedStmt,
+        options: dict[str, Any],
+        catalog: CatalogView,
+        env: TypeEnv,
+        planning_s: float | None = None,
+    ) -> None:
+        self._planning_s = planning_s
         self._settings, self._form = _settings(options)
         wording = Wording(Builder(planned, catalog), env)
         self._tree = Describer(planned, wording, bool(self._settings["verbose"])).tree()
@@ -54,21 +62,21 @@ class Explanation:
         run()
         self._execution_s = perf_counter() - began
 
-    def lines(self, planning_s: float | None = None) -> list[str]:
+    def lines(self) -> list[str]:
         """The rows of EXPLAIN's one column."""
         settings = self._settings
         writer = _Writer(settings, self._measurements)
         summary = settings["summary"] if settings["summary"] is not None else settings["analyze"]
         if self._form == "json":
             document: dict[str, Any] = {"Plan": writer.json(self._tree)}
-            if summary and planning_s is not None:
-                document["Planning Time"] = round(planning_s * 1000, 3)
+            if summary and self._planning_s is not None:
+                document["Planning Time"] = round(self._planning_s * 1000, 3)
             if settings["analyze"]:
                 document["Execution Time"] = round(self._execution_s * 1000, 3)
             return [json.dumps([document], indent=2, ensure_ascii=False)]
         lines = writer.text(self._tree)
-        if summary and planning_s is not None:
-            lines.append(f"Planning Time: {planning_s * 1000:.3f} ms")
+        if summary and self._planning_s is not None:
+            lines.append(f"Planning Time: {self._planning_s * 1000:.3f} ms")
         if settings["analyze"] and summary:
             lines.append(f"Execution Time: {self._execution_s * 1000:.3f} ms")
         return lines
