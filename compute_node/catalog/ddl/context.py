@@ -30,7 +30,7 @@ from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID
 from compute_node.session import door, prepare
 from compute_node.sql.parse import RawStatement
-from compute_node.txn.locks import ACCESS_EXCLUSIVE
+from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from compute_node.types.acl import CREATE, TEMPORARY, TRUNCATE
 
 KINDS = {"r": "table", "i": "index", "v": "view", "S": "sequence", "p": "table", "c": "composite type"}
@@ -270,8 +270,16 @@ class DdlContext:
 
     def lock(self, desc: RelationDesc, mode: int) -> None:
         """Take a table-level lock until the end of the transaction; may wait, and then ``desc`` may be out of date."""
+        self._lock(desc.oid, mode, desc.name)
+
+    def lock_object(self, oid: int, name: str) -> None:
+        """Keep others from changing the catalog row of an object that is no relation, until the end of the
+        transaction; may wait."""
+        self._lock(oid, SHARE_UPDATE_EXCLUSIVE, name)
+
+    def _lock(self, oid: int, mode: int, name: str) -> None:
         version = self.catalog.version
-        self.storage.locks.lock_relation(self.txn, desc.oid, mode, desc.name)
+        self.storage.locks.lock_relation(self.txn, oid, mode, name)
         if self.catalog.version != version and self.txn.catalog_changed:
             # The transaction's own layer stands on the shared one of before.
             self.changes.touch()
