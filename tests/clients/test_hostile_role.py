@@ -109,6 +109,8 @@ delete from shown.half where a = 1
 truncate shown.t
 truncate shown.half
 begin; lock table shown.t
+create temp view mine as select * from shown.t; begin; lock table mine
+begin; lock table shown.wrapped in access share mode
 explain select * from shown.t
 explain analyze select * from shown.t
 create table pg_temp.mine as select * from shown.t
