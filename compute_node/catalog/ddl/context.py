@@ -230,6 +230,11 @@ class DdlContext:
         if not self.owns(desc.owner):
             raise InsufficientPrivilege(f"must be owner of {noun or KINDS.get(desc.kind, 'relation')} {desc.name}")
 
+    def owns_schema(self, oid: int) -> bool:
+        """Whether the user may drop what the schema holds; what belongs to the system aside."""
+        record = self.rows.one("pg_namespace", oid=oid)
+        return record is not None and self.owns(record.nspowner)
+
     def owns(self, owner: int) -> bool:
         """Whether the user is that role, a member of it or a superuser."""
         return self.rights.owns(owner)
