@@ -264,6 +264,8 @@ class SimSession:
             if not indexes:
                 return
             index, backward = self.rng.choice(indexes), self.rng.random() < 0.5
+            if index.desc.columns[0] == 3:
+                low = high = None
             keys = [] if low is None else [ScanKey(0, _GREATER_EQUAL, low)]
             keys += [] if high is None else [ScanKey(0, _LESS, high)]
             found = index.scan(reading.snapshot, keys, backward, COLUMNS, False)

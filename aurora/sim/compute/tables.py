@@ -20,6 +20,10 @@ _COLUMNS = tuple(
 )
 
 
+TEXT_BYTES_MAX: Final = 2000
+"""Longer texts have no room in an index."""
+
+
 @dataclass(frozen=True)
 class Shape:
     """``keys``: the columns of each index; those in ``unique`` (positions in ``keys``) are unique ones."""
@@ -39,6 +43,7 @@ SHAPES: Final = (
     Shape("plain", ((1,), (2,), (4, 1)), (0,)),
     Shape("keyed", ((1,), (2,)), (0, 1), 80),
     Shape("narrow", ((1,),), (0,)),
+    Shape("texts", ((1,), (3,)), (0,)),
 )
 CATALOG_SHAPE: Final = Shape("catalog", ((1,),), (0,))
 

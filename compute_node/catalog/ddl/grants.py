@@ -256,7 +256,7 @@ def _grant_object(ctx: DdlContext, target: Target, change: Change) -> None:
         raise NotSupported(f"{target.kind} {target.oid} has been dropped meanwhile")
     owner, name = getattr(record, owner_column), getattr(record, name_column)
     if _may_grant(ctx, owner, decode_all(getattr(record, acl_column)) or ()):
-        ctx.lock_object(target.oid, name)
+        ctx.lock_object(target.oid, name, shared=target.kind in ("database", "tablespace"))
         record = ctx.rows.one(catalog, **{key: target.oid})
         if record is None:
             raise UndefinedObject(f'{target.noun} "{name}" does not exist')

@@ -363,7 +363,7 @@ def _lock_with_sources(ctx: DdlContext, desc: RelationDesc, mode: int, wait: str
     """A relation, as a role; and if it is a view what it reads, as its owner or who invokes it."""
     seen.add(desc.oid)
     _check_lock(ctx, desc, mode, role)
-    ctx.storage.locks.lock_relation(ctx.txn, desc.oid, mode, desc.name, wait)
+    ctx.storage.locks.lock_relation(ctx.txn, desc.lock_id, mode, desc.name, wait)
     if desc.kind != "v":
         return
     reader = ctx.user_oid if is_security_invoker(desc) else desc.owner

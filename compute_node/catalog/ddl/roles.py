@@ -36,7 +36,6 @@ from compute_node.catalog.ddl.shared_depend import FIRST_UNPINNED_OID, OWNER, de
 from compute_node.catalog.roles import PG_DATABASE_OWNER
 from compute_node.catalog.rows import Record
 from compute_node.relations.schema import CATALOGS
-from compute_node.types.registry import REGISTRY
 
 _CLASS_MEMBERS = CATALOGS["pg_auth_members"].desc.oid
 _ITERATIONS = 4096
@@ -91,7 +90,7 @@ def _options(ctx: DdlContext, options: Sequence[ast.DefElem]) -> dict[str, Any]:
                 raise InvalidParameterValue(f"invalid connection limit: {limit}")
             values["rolconnlimit"] = limit
         elif name == "validUntil":
-            values["rolvaliduntil"] = REGISTRY.types[_TIMESTAMPTZ].input(option.arg.sval, -1, ctx.session.env)
+            values["rolvaliduntil"] = ctx.view.type(_TIMESTAMPTZ).input(option.arg.sval, -1, ctx.session.env)
         elif name == "sysid":
             ctx.notice("SYSID can no longer be specified")
         elif name not in _MEMBERSHIPS:
@@ -182,7 +181,7 @@ def add_members(ctx: DdlContext, role: int, members: Sequence[int], grantor: int
         raise InternalError(f'role "{_name(ctx, role)}" cannot have explicit members')
     if grantor != ctx.user_oid:
         ctx.require_superuser("must be superuser to set grantor")
-    ctx.lock_object(_CLASS_MEMBERS, "pg_auth_members")
+    ctx.lock_object(_CLASS_MEMBERS, "pg_auth_members", shared=True)
     for member in members:
         if member == PG_DATABASE_OWNER:
             raise InternalError(f'role "{_name(ctx, member)}" cannot be a member of any role')
@@ -204,7 +203,7 @@ def remove_members(ctx: DdlContext, role: int, members: Sequence[int], admin_onl
     if not members:
         return
     _check_membership(ctx, role, ctx.user_oid)
-    ctx.lock_object(_CLASS_MEMBERS, "pg_auth_members")
+    ctx.lock_object(_CLASS_MEMBERS, "pg_auth_members", shared=True)
     for member in members:
         known = ctx.rows.one("pg_auth_members", roleid=role, member=member)
         if known is None:
@@ -252,7 +251,7 @@ def alter_role(ctx: DdlContext, node: ast.AlterRoleStmt) -> str:
 
 def _locked(ctx: DdlContext, record: Record) -> Record:
     """The role's row, which nobody else changes from now on."""
-    ctx.lock_object(record.oid, record.rolname)
+    ctx.lock_object(record.oid, record.rolname, shared=True)
     found = ctx.rows.one("pg_authid", oid=record.oid)
     if found is None:
         raise UndefinedObject(f'role "{record.rolname}" does not exist')
@@ -300,7 +299,7 @@ def drop_role(ctx: DdlContext, node: ast.DropRoleStmt) -> str:
         if record.oid not in [each.oid for each in dropped]:
             dropped.append(_locked(ctx, record))
     if dropped:
-        ctx.lock_object(_CLASS_MEMBERS, "pg_auth_members")
+        ctx.lock_object(_CLASS_MEMBERS, "pg_auth_members", shared=True)
     for record in dropped:
         for member in ctx.rows.find("pg_auth_members"):
             if record.oid in (member.roleid, member.member):
