@@ -195,3 +195,7 @@ IoError = _condition("58030", "IoError")
 InternalError = _condition("XX000", "InternalError")
 DataCorrupted = _condition("XX001", "DataCorrupted")
 IndexCorrupted = _condition("XX002", "IndexCorrupted")
+
+
+class VolumeTooNew(InternalError):  # type: ignore[misc, valid-type]
+    """The volume was made, or last opened, by a newer program, and means more than this one knows."""

@@ -67,7 +67,7 @@ class Ended:
 
 @dataclass(slots=True)
 class Locked:
-    """A LOCK note: ``xid`` has ACCESS EXCLUSIVE locks on ``relations``."""
+    """A LOCK note: ``xid`` has ACCESS EXCLUSIVE locks on ``relations``, each database OID << 32 | OID."""
 
     xid: int
     relations: tuple[int, ...]

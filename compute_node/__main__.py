@@ -36,7 +36,7 @@ def _show_waiting() -> None:
 
 def main() -> int:
     """Run until SIGTERM or SIGINT; exit status 1 for a bad flag, 3 when another writer has taken over, 4 after a defect
-    in the background.
+    in the background, 5 when the volume is a newer program's.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:

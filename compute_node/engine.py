@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from pglast import ast
@@ -21,6 +22,7 @@ from aurora.errors import (
 )
 from compute_node.access.storage import Storage
 from compute_node.catalog.cache import Catalog, temp_schema_of
+from compute_node.catalog.databases import Databases
 from compute_node.catalog.ddl import Ddl
 from compute_node.catalog.ddl.sequence import Sequences
 from compute_node.catalog.functions import advisory, catalog_function
@@ -30,10 +32,11 @@ from compute_node.exec.context import ExecContext, Snapshot
 from compute_node.exec.copy_target import CopyTarget, input_columns
 from compute_node.exec.executable import Executable, build
 from compute_node.exec.explain import Explanation
+from compute_node.exec.explain.instrument import timed
 from compute_node.exec.row_expressions import RowExpressions
 from compute_node.exec.statement_locks import planned_tag, statement_locks
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.relations.schema import ROLE_POSTGRES
+from compute_node.relations.schema import INITIAL, ROLE_POSTGRES, SystemCatalogs
 from compute_node.session.state import SessionState
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.dml import refuse_catalog
@@ -68,20 +71,24 @@ class Engine:
         status: Callable[[], dict[str, Any]],
         start_time_us: int = 0,
         fleet: FleetCommands | None = None,
+        catalogs: SystemCatalogs = INITIAL,
     ) -> None:
         self.storage = storage
         self.volume = storage.volume
         self.txns = storage.txns
         self._locks = storage.locks
-        self.catalog = Catalog(storage)
-        self.sequences = Sequences(storage)
+        self.catalog = Catalog(storage, catalogs)
+        self.sequences = Sequences(storage, catalogs)
         self.ddl = Ddl(self)
+        self.databases: Databases
+        """those of the volume; set by ``Databases``"""
         self.in_recovery = False
         self.start_time_us = start_time_us
         self._status = status
         self._fleet = fleet
         self.snapshot = storage.txns.snapshot
-        storage.compile_row_expression = RowExpressions(storage, self._neutral_view).compile
+        self.row_expressions = RowExpressions(storage, self._neutral_view)
+        storage.compile_row_expression = self.row_expressions.compile
 
     def _neutral_view(self) -> CatalogView:
         """The committed catalog as no session in particular sees it."""
@@ -99,6 +106,10 @@ class Engine:
         finally:
             session.txn = None
             self.txns.abort(txn)
+
+    def connecting(self, database: str, role: int, superuser: bool) -> AbstractContextManager[Engine]:
+        """See ``session.engine.Engine.connecting``."""
+        return self.databases.connecting(database, role, superuser)
 
     def begin_statement(self, session: SessionState, snapshot: Snapshot | None = None) -> ExecContext:
         """The context of the session's next statement, with that snapshot or one of now."""
@@ -148,7 +159,7 @@ class Engine:
             if not planned.read_only and session.txn is not None and session.txn.read_only:
                 raise ReadOnlySqlTransaction(f"cannot execute {planned_tag(planned)} in a read-only transaction")
             if session.txn is None or (
-                self.lock_relations(session, statement_locks(planned)) and self.catalog.version == version
+                self.lock_relations(session, statement_locks(planned, view)) and self.catalog.version == version
             ):
                 return planned, view
             param_types[:] = given
@@ -198,9 +209,9 @@ class Engine:
         source: str,
     ) -> Explanation:
         """A statement to be explained, and with ANALYZE to be run."""
-        planned, view = self._plan(statement.node, session, param_types, source, None)
+        (planned, view), planning_s = timed(lambda: self._plan(statement.node, session, param_types, source, None))
         check_required(view, session.user_oid, planned.privileges)
-        return Explanation(planned, options, view, session.env)
+        return Explanation(planned, options, view, session.env, planning_s)
 
     def copy_target(
         self, session: SessionState, txn: Txn, relation: ast.RangeVar, columns: list[str] | None
@@ -220,7 +231,7 @@ class Engine:
         refuse_catalog(desc)
         if txn.read_only:
             raise ReadOnlySqlTransaction("cannot execute COPY FROM in a read-only transaction")
-        self.storage.locks.lock_relation(txn, desc.oid, ROW_EXCLUSIVE, desc.name)
+        self.storage.locks.lock_relation(txn, desc.lock_id, ROW_EXCLUSIVE, desc.name)
         view = self.catalog.view(session)
         if view.find_relation(relation.schemaname, relation.relname) is not desc:
             # Changed, or dropped, while this waited for the lock.

@@ -71,6 +71,8 @@ class Hub:
     def __init__(self) -> None:
         self.mtr: Any = None
         """The process's mini-transaction object, once there is one; its ``active`` forbids waiting."""
+        self.turn_s = TURN_S
+        """how long a turn may last"""
         self.turn_ends_s = float("inf")
         """when the running greenlet has held the loop long enough (``time.monotonic``)"""
         self.pulses = 0
@@ -91,8 +93,10 @@ class Hub:
             raise InvariantViolation("the hub is not bound to an event loop")
         return self._loop
 
-    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Bind to the running loop; called in the loop's own greenlet, once per loop."""
+    def bind(self, loop: asyncio.AbstractEventLoop, turn_s: float = TURN_S) -> None:
+        """Bind to the running loop; called in the loop's own greenlet, once per loop. ``turn_s``: how long a turn may
+        last; infinite in a simulation, where no real clock may decide who runs."""
+        self.turn_s = turn_s
         self._loop = loop
         self._main = greenlet.getcurrent()
         self._idle.clear()
@@ -101,7 +105,7 @@ class Hub:
         """Run ``function(*args)`` in a pooled greenlet until it ends or first waits. It must handle its exceptions."""
         worker = self._idle.pop() if self._idle else greenlet.greenlet(self._work, parent=self._main)
         start_s = monotonic()
-        self.turn_ends_s = start_s + TURN_S
+        self.turn_ends_s = start_s + self.turn_s
         worker.switch(function, args)
         if (end_s := monotonic()) - start_s > STALL_S:
             self.stalls.note(start_s, end_s, self.describe(worker, function))
@@ -109,7 +113,7 @@ class Hub:
     def resume(self, worker: greenlet.greenlet) -> None:
         """Let a greenlet go on that waits, until it ends or waits again; called by the loop."""
         start_s = monotonic()
-        self.turn_ends_s = start_s + TURN_S
+        self.turn_ends_s = start_s + self.turn_s
         worker.switch()
         if (end_s := monotonic()) - start_s > STALL_S:
             self.stalls.note(start_s, end_s, self.describe(worker, None))

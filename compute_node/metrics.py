@@ -13,6 +13,8 @@ from aurora.stalls import Stalls
 from compute_node.access.storage import Storage
 from compute_node.volume.volume import Volume
 from compute_node.wire.server import Server
+from compute_node.work.account import INSTANCE
+from compute_node.work.spill import TEMP_STATISTICS
 
 SESSION_STATES: Final = (
     "active", "commit wait", "idle", "idle in transaction", "idle in transaction (aborted)", "starting"
@@ -244,6 +246,27 @@ INSTANCE_METRICS: Final[tuple[_InstanceMetric, ...]] = (
         "histogram",
         "Page reads from storage, hedges and retries included",
         lambda s: s.volume.read_seconds,
+    ),
+    _InstanceMetric(
+        "aurora_compute_statement_memory_bytes",
+        "gauge",
+        "Memory of running statements, as it is counted",
+        lambda s: INSTANCE.used_bytes,
+    ),
+    _InstanceMetric(
+        "aurora_compute_out_of_memory_total",
+        "counter",
+        "Statements ended with 53200 because all together used the limit",
+        lambda s: INSTANCE.refused,
+    ),
+    _InstanceMetric(
+        "aurora_compute_temp_files_total",
+        "counter",
+        "Temporary files of statements that outgrew work_mem",
+        lambda s: TEMP_STATISTICS.files,
+    ),
+    _InstanceMetric(
+        "aurora_compute_temp_bytes_total", "counter", "Bytes written to them", lambda s: TEMP_STATISTICS.bytes
     ),
     *stall_metrics("aurora_compute_loop", lambda s: s.stalls),
 )

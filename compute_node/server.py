@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from aurora.errors import SqlError
+from aurora.errors import SqlError, VolumeTooNew
 from aurora.geometry import Member
 from aurora.kernels import arena as arena_kernel
 from aurora.metrics import MetricsServer
@@ -26,7 +26,8 @@ from aurora.rpc.channels import open_channel, storage_stub
 from aurora.stalls import Heartbeat, stalls_of_running_loop
 from compute_node.access.storage import Storage
 from compute_node.access.vacuum import AUTOVACUUM_NAP_S, AutoVacuum
-from compute_node.catalog import bootstrap, statistics
+from compute_node.catalog import bootstrap, reconcile
+from compute_node.catalog.databases import Databases
 from compute_node.config import Config
 from compute_node.engine import Engine
 from compute_node.hub import HUB
@@ -55,6 +56,8 @@ VACUUM_NAP_S = 5.0
 
 STATUS_FENCED = 3
 """Exit status of a process whose volume another writer has taken over."""
+STATUS_TOO_NEW = 5
+"""Exit status of a process whose volume a newer program has had open: this one must not."""
 STATUS_BROKEN = 4
 """Exit status of a process whose background work met a defect: start it again."""
 
@@ -102,6 +105,7 @@ class ComputeServer:
             await HUB.call(bootstrap.install, volume)
         engine = self.engine = await HUB.call(self._open_engine, arena, volume)
         self._wire = Server(engine, _Authenticator(engine, config.password), self._wire_config(), now_us)
+        engine.databases.sessions = lambda: list(self._wire.sessions.values()) if self._wire is not None else []
         await self._wire.start()
         self._measure(volume, engine, self._wire)
         self._tasks.append(asyncio.ensure_future(self._autovacuum(engine)))
@@ -128,14 +132,25 @@ class ComputeServer:
         storage = Storage(arena, volume, clock=now_us)
         storage.mtr.verify = self.config.verify_redo
         volume.siblings = storage.txns.by_xid.__len__
-        engine = Engine(storage, self.status, now_us(), FleetCommands(volume, member_at))
+        started, fleet = now_us(), FleetCommands(volume, member_at)
+        databases = Databases(storage, lambda catalogs: Engine(storage, self.status, started, fleet, catalogs))
+        engine: Engine = databases.initial
         orphans = storage.orphans()
-        if not volume.read_only:
+        current = reconcile.is_current(databases)
+
+        def tidy() -> None:
             storage.reclaim(orphans)
-        elif orphans:
+            if not current:
+                reconcile.reconcile(databases)
+
+        if not volume.read_only:
+            tidy()
+        elif orphans or not current:
+            if not current:
+                LOGGER.warning("the volume's built-in catalog rows are another program's until it can be written")
 
             def writable() -> None:
-                volume.background(HUB.call(storage.reclaim, orphans))
+                volume.background(HUB.call(tidy))
 
             volume.on_writable = writable
         engine.catalog.warm()
@@ -192,11 +207,11 @@ class ComputeServer:
         )
 
     async def _autovacuum(self, engine: Engine) -> None:
-        storage, catalog = engine.storage, engine.catalog
+        storage, databases = engine.storage, engine.databases
         vacuum = AutoVacuum(
             storage,
-            find=lambda relfile: statistics.table_of(catalog, relfile),
-            vacuumed=lambda table, stats: statistics.vacuumed(catalog, table.desc, stats),
+            find=databases.table_of,
+            vacuumed=lambda table, stats: databases.vacuumed(table.desc, stats),
         )
         while True:
             await asyncio.sleep(VACUUM_NAP_S)
@@ -344,6 +359,9 @@ async def serve(config: Config, ready: Callable[[str], None], server_made: Calla
         ready(await server.start())
     except BaseException as error:
         await server.close()
+        if isinstance(error, VolumeTooNew):
+            LOGGER.error("%s", error)
+            return Ended(STATUS_TOO_NEW, error.message)
         if isinstance(error, SqlError) and server.ended.status:
             return server.ended
         raise

@@ -37,6 +37,7 @@ LOOK_S: Final = 0.5
 NOTED_S: Final = 0.01
 """Between two looks while a shell is noting an exit status."""
 STATUS_SUPERSEDED: Final = 3
+STATUS_TOO_NEW: Final = 5
 """Exit status of an instance whose volume another writer has taken over."""
 
 LOGGER = logging.getLogger("keeper")
@@ -99,6 +100,10 @@ class Keeper:
         """Set when it is started again; False: not at all."""
         if self._cluster.processes.exit_status(name) == STATUS_SUPERSEDED:
             LOGGER.info("%s was superseded by another writer: it stays down", name)
+            self._cluster.give_up(name)
+            return False
+        if self._cluster.processes.exit_status(name) == STATUS_TOO_NEW:
+            LOGGER.error("%s is older than the program that had the volume open last: it stays down", name)
             self._cluster.give_up(name)
             return False
         watched.due_s = now + watched.pause_s

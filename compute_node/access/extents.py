@@ -28,7 +28,7 @@ that it has the protection groups of all new pages (``volume.ensure_pages``).
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aurora.errors import DataCorrupted, InvariantViolation
@@ -441,3 +441,23 @@ class Extents:
     def orphans(self, is_aborted: Callable[[int], bool]) -> list[int]:
         """Relation files whose creator aborted or was cut off by a restart."""
         return [relfile for relfile, file in self.files.items() if file.creator and is_aborted(file.creator)]
+
+
+def file_pages(pages: Mapping[int, bytes | bytearray]) -> dict[int, list[int]]:
+    """Relation file → page number of each block in use, read from a volume's pages as they lie."""
+    found: dict[int, list[tuple[int, int, int, int]]] = {}
+    directory = FIRST_DIRECTORY_PAGE
+    while directory:
+        page = pages[directory]
+        for index in range(ENTRIES_PER_PAGE):
+            values = ENTRY.unpack_from(page, FIRST_ENTRY + index * ENTRY_BYTES)
+            start, count, relfile, first_block, used = values[:5]
+            if start and relfile:
+                found.setdefault(relfile, []).append((first_block, start, count, used))
+        directory = struct.unpack_from("<Q", page, 24)[0]
+    files = {}
+    for relfile, extents in found.items():
+        blocks = max(used for *_, used in extents)
+        every = [start + offset for _, start, count, _ in sorted(extents) for offset in range(count)]
+        files[relfile] = every[:blocks]
+    return files

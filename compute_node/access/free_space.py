@@ -14,6 +14,7 @@ PostgreSQL's HEAP_FSM_CREATION_THRESHOLD, doubled).
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -70,9 +71,9 @@ class FreeSpace:
     def take(self, need_bytes: int, limit: int) -> int:
         """A block below ``limit`` with so much room, which is offered no more; -1 when there is none. Blocks are tried
         in turn, so that inserts spread as little as the room lets them."""
-        if not self._offered:
+        wanted = -(-need_bytes // UNIT_BYTES)
+        if not self._offered or wanted > WHOLE_BLOCK:
             return -1
-        wanted = min(WHOLE_BLOCK, -(-need_bytes // UNIT_BYTES))
         for start, stop in ((self._next, limit), (0, min(self._next, limit))):
             fitting = np.frombuffer(self.rooms, np.uint8)[start:stop] >= max(1, wanted)
             if fitting.size and fitting[at := int(fitting.argmax())]:
@@ -95,8 +96,9 @@ class FreeSpace:
         )
 
 
-def load(storage: Any, file: RelationFile) -> None:
-    """Have a relation's hints in memory and its end known. May wait; in a gather phase."""
+def load(storage: Any, file: RelationFile, look: Callable[[Any], int] | None = None) -> None:
+    """Have a relation's hints in memory and its end known. ``look`` tells the category of a page; it is asked for those
+    of a relation so small that it has no map. May wait; in a gather phase."""
     storage.extents.find_end(file)
     free, fork = file.free, file.space_map
     if free.loaded:
@@ -107,6 +109,9 @@ def load(storage: Any, file: RelationFile) -> None:
         page = storage.arena.page(storage.cache.get(fork.map.page_no(number)))
         is_map = page[OFF_KIND] == PageKind.SPACE_MAP
         pages.append(bytes(page[HEADER_BYTES : HEADER_BYTES + BLOCKS_PER_PAGE]) if is_map else bytes(BLOCKS_PER_PAGE))
+    if fork is None and look is not None and file.fresh <= BLOCKS_WITHOUT_MAP:
+        blocks = (storage.cache.get(file.map.page_no(block)) for block in range(file.fresh))
+        pages.append(bytes(look(storage.arena.page(frame)) for frame in blocks))
     if free.loaded:
         return  # somebody else did it meanwhile
     free.loaded = True

@@ -77,13 +77,13 @@ class Storage:
 
     def table(self, desc: RelationDesc) -> Any:
         """The ``Table`` of a descriptor; the same object as long as the descriptor is."""
-        known = self._tables.get(desc.oid)
+        known = self._tables.get(desc.relfile)
         if known is not None and known[0] is desc:
             return known[1]
         from compute_node.access.table import Table
 
         table = Table(self, desc)
-        self._tables[desc.oid] = (desc, table)
+        self._tables[desc.relfile] = (desc, table)
         return table
 
     def open_tables(self) -> list[tuple[RelationDesc, Any]]:
@@ -132,10 +132,10 @@ class Storage:
     def release_storage(self, relfile: int, lsn: int) -> None:
         """Part of a commit's or abort's MTR: the relation file is gone as of ``lsn``."""
         self.extents.free(relfile, lsn)
-        for oid, (_, table) in list(self._tables.items()):
+        for key, (_, table) in list(self._tables.items()):
             # A table whose index it was is out of date, too: its transaction has dropped the index, or not made it.
             if table.relfile == relfile or any(index.relfile == relfile for index in table.indexes):
-                del self._tables[oid]
+                del self._tables[key]
 
     def vacuum(self, table: Any, freeze_all: bool = False) -> VacuumStats:
         """Vacuum a table; the caller holds SHARE UPDATE EXCLUSIVE on it and no snapshot."""

@@ -5,7 +5,7 @@
 32  36  format          u32
 36  40  catalog         u32  version of the built-in catalog rows
 40  44  next_relfile    u32  relation file numbers below are taken
-44  48  zero
+44  48  rows_hash       u32  of the built-in catalog rows, CRC-32C; 0 of a volume older than the hash
 48  56  xid_limit       u64  xids below are reserved; after a restart, the unmarked ones of them are aborted
 56  64  oid_limit       u64  OIDs below are reserved
 64  72  high_water      u64  pages below are allocated
@@ -18,7 +18,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from aurora.errors import DataCorrupted, InvariantViolation
+from aurora.errors import DataCorrupted, InvariantViolation, VolumeTooNew
 from aurora.ids import FIRST_NORMAL_XID
 from aurora.page import OFF_KIND, PageKind
 
@@ -29,7 +29,7 @@ FIRST_NORMAL_OID = 16384
 FIRST_FREE_RELFILE = 16384
 _HEADER = struct.Struct("<8sIIIIQQQ")
 _AT = 24
-OFF_CATALOG, OFF_RELFILE, OFF_XID_LIMIT, OFF_OID_LIMIT, OFF_HIGH_WATER = 36, 40, 48, 56, 64
+OFF_CATALOG, OFF_RELFILE, OFF_ROWS_HASH, OFF_XID_LIMIT, OFF_OID_LIMIT, OFF_HIGH_WATER = 36, 40, 44, 48, 56, 64
 FIRST_FREE_PAGE = 2
 
 
@@ -59,21 +59,27 @@ class Superblock:
                         FIRST_FREE_PAGE,
                     ),
                 )
-        magic, version, self.catalog_version, self.next_relfile, _, self.xid_limit, self.oid_limit, self.high_water = (
-            _HEADER.unpack_from(page, _AT)
-        )
+        values = _HEADER.unpack_from(page, _AT)
+        magic, version, self.catalog_version, self.next_relfile, self.rows_hash = values[:5]
+        self.xid_limit, self.oid_limit, self.high_water = values[5:]
         if magic != MAGIC:
             raise DataCorrupted("page 0 of the volume is not a superblock")
+        if version > FORMAT_VERSION:
+            raise VolumeTooNew(
+                f"the volume has format version {version}, this program knows {FORMAT_VERSION}",
+                hint="Start a program at least as new as the last one that had the volume open.",
+            )
         if version != FORMAT_VERSION:
             raise DataCorrupted(f"the volume has format version {version}, this program knows {FORMAT_VERSION}")
         self._next_oid = self.oid_limit
         """OIDs left of the range that an earlier process reserved are not used again."""
 
-    def set_catalog_version(self, version: int) -> None:
+    def set_catalog_version(self, version: int, rows_hash: int) -> None:
         """Record which built-in catalog rows the volume has."""
         with self._mtr:
             self._mtr.put_u32(self.frame, OFF_CATALOG, version)
-        self.catalog_version = version
+            self._mtr.put_u32(self.frame, OFF_ROWS_HASH, rows_hash)
+        self.catalog_version, self.rows_hash = version, rows_hash
 
     def take_relfile(self) -> int:
         """A new relation file number."""

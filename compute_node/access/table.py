@@ -369,6 +369,8 @@ class Table:
         if plan is None:
             plan = self._plans[changed, needed] = UpdatePlan(self, changed, needed)
         self._reserve(WRITE_REDO_BYTES)
+        if not txn.write_xid:
+            self._assign(txn)  # now: between the look at the row and its change nothing may wait
         found = self._probe(tid, snapshot, plan.projection, txn.follow)
         entry = None
         strength, new_key = FOR_NO_KEY_UPDATE, False
@@ -386,11 +388,12 @@ class Table:
                 at = found[1]
                 if plan.keys is not None:
                     new_key = self._has_new_key(plan, snapshot, at, values)
-                    if new_key and strength != FOR_UPDATE and self._locks.rows:
-                        # Who holds it FOR KEY SHARE is in the way of a new key only.
-                        strength, found = FOR_UPDATE, self._probe(tid, snapshot, plan.projection, txn.follow)
-                        continue
-                xid = txn.write_xid or self._assign(txn)
+                # Who holds it FOR KEY SHARE is in the way of a new key only.
+                strength = FOR_UPDATE if new_key else FOR_NO_KEY_UPDATE
+                if self._locks.rows and self._locks.row_blockers(txn, self.relfile, at, strength):
+                    found = self._probe(tid, snapshot, plan.projection, txn.follow)
+                    continue
+                xid = txn.write_xid
                 new_tid: int = self._update(at, plan.positions, values, xid, txn.cid, plan.hot, new_key, -1)
                 if new_tid <= 0:
                     new_tid = self._update_elsewhere(txn, at, plan, values, new_key, new_tid)
@@ -447,6 +450,10 @@ class Table:
                     self._reserve(WRITE_REDO_BYTES)
                     self.file.target = self._next_block(256 + self.fill_reserve)
                 block = self.file.target
+            strength = FOR_UPDATE if new_key else FOR_NO_KEY_UPDATE
+            if self._locks.rows and self._locks.row_blockers(txn, self.relfile, tid, strength):
+                outcome = RETRY  # locked while this waited
+                break
             xid, cid = txn.write_xid, txn.cid
             outcome = self._update(tid, positions, values, xid, cid, plan.hot, new_key, block, toasted)
         if outcome == RETRY and toasted and self.toast is not None:
@@ -514,15 +521,21 @@ class Table:
         of a version newer than that. Whether it was deleted. Errors: 40001, 40P01, 55P03."""
         proj = self.projection(needed, False)
         self._reserve(WRITE_REDO_BYTES)
+        if not txn.write_xid:
+            self._assign(txn)  # now, as in ``update_columns``
         entry = None
         try:
             while True:
                 found, entry = self._settle(txn, snapshot, tid, proj, FOR_UPDATE, WAIT, entry)
-                if found is None or (found[2] and not recheck(self._resolved(found[3], proj), found[1])):
+                if found is None:
                     return False
                 at = found[1]
-                xid = txn.write_xid or self._assign(txn)
-                outcome = self.heap.delete(at, xid, txn.cid)
+                if found[2]:
+                    if not recheck(self._resolved(found[3], proj), at):
+                        return False
+                    if self._locks.rows and self._locks.row_blockers(txn, self.relfile, at, FOR_UPDATE):
+                        continue  # locked meanwhile
+                outcome = self.heap.delete(at, txn.write_xid, txn.cid)
                 if outcome == 1:
                     self.file.dead_rows += 1
                     if entry is not None:
@@ -545,38 +558,50 @@ class Table:
         Errors: 40001, 40P01, 53200, 55P03."""
         level = STRENGTHS[strength] if isinstance(strength, str) else strength
         wait = WAIT if wait == "block" else wait
+        if not txn.write_xid:
+            self._assign(txn)  # now: between the look at the row and its lock nothing may wait
         if level == FOR_KEY_SHARE:
-            versions = self._versions(tid, snapshot)
-            if versions and not self._key_is_held(txn, versions):
-                row = self.fetch(snapshot, tid, self._every)
-                if row is not None:
-                    self._hold(txn, versions, level, None)
-                    return tid, row, False
+            row = self._lock_key(txn, snapshot, tid)
+            if row is not None:
+                return tid, row, False
         proj = self.projection(self._every, False)
-        found, entry = self._settle(txn, snapshot, tid, proj, level, wait, None, True)
+        entry = None
         try:
-            if found is None:
-                return None
-            code, at, lsn, row = found
-            if code == BUSY:
+            while True:
+                found, entry = self._settle(txn, snapshot, tid, proj, level, wait, entry, True)
+                if found is None:
+                    return None
+                code, at, lsn, row = found
+                if code != BUSY:
+                    self._locks.hold_row(txn, self.relfile, [at], level, entry)
+                    return at, self._resolved(row, proj), lsn != 0
+                waits = self._cache.waits
                 row = self.fetch(self.storage.txns.latest_snapshot(txn), at, self._every)
                 versions = self._versions(at, snapshot)
+                if self._cache.waits != waits:
+                    continue
                 if row is None or not versions:
-                    # It has changed while its page was waited for.
-                    return self.lock(txn, snapshot, tid, level, wait)
-                self._hold(txn, versions, level, entry)
-            else:
-                self._hold(txn, [at], level, entry)
-                row = self._resolved(row, proj)
-            return at, row, lsn != 0
+                    raise SerializationFailure("could not serialize access due to concurrent update")
+                self._locks.hold_row(txn, self.relfile, versions, level, entry)
+                return at, row, lsn != 0
         finally:
             if entry is not None:
                 self._locks.turn_over(entry)
 
-    def _hold(self, txn: Txn, versions: list[int], level: int, entry: Any) -> None:
-        if not txn.write_xid:
-            self._assign(txn)
-        self._locks.hold_row(txn, self.relfile, versions, level, entry)
+    def _lock_key(self, txn: Txn, snapshot: Any, tid: int) -> Row | None:
+        """FOR KEY SHARE of a row beside changes that leave its key alone: the snapshot's row; None when there is more
+        to it."""
+        while True:
+            waits = self._cache.waits
+            versions = self._versions(tid, snapshot)
+            if not versions or self._key_is_held(txn, versions):
+                return None
+            row = self.fetch(snapshot, tid, self._every)
+            if row is None:
+                return None
+            if self._cache.waits == waits:
+                self._locks.hold_row(txn, self.relfile, versions, FOR_KEY_SHARE, None)
+                return row
 
     def _key_is_held(self, txn: Txn, versions: list[int]) -> bool:
         """Whether somebody holds one of a row's versions FOR UPDATE."""

@@ -221,7 +221,9 @@ class AutoVacuum:
         storage = self._storage
         txn = storage.txns.begin()
         try:
-            if not storage.locks.lock_relation(txn, table.desc.oid, SHARE_UPDATE_EXCLUSIVE, table.name, SKIP_LOCKED):
+            if not storage.locks.lock_relation(
+                txn, table.desc.lock_id, SHARE_UPDATE_EXCLUSIVE, table.name, SKIP_LOCKED
+            ):
                 return None
             stats = vacuum(table, nap_s=AUTOVACUUM_NAP_S)
             stats.truncated = truncate_tail(txn, table)

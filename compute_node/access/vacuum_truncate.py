@@ -41,18 +41,19 @@ def truncate_tail(txn: Txn, table: Any) -> int:
     """Cut the empty blocks off the table's end, when that pays and its lock is free; how many. The transaction holds
     SHARE UPDATE EXCLUSIVE on the table and goes on with that alone."""
     oid = _locked_oid(table.desc)
+    lock = table.desc.database << 32 | oid
     if table.desc.namespace == CATALOG_NAMESPACE or (oid != table.desc.oid and oid < FIRST_NORMAL_OID):
         return 0
     blocks = int(table.file.map.blocks)
     freeable = blocks - _blocks_in_use(table)
     if not freeable or freeable < min(FREEABLE_MIN_BLOCKS, blocks // FREEABLE_MIN_FRACTION):
         return 0
-    if not _lock(txn, table, oid):
+    if not _lock(txn, table, lock):
         return 0
     try:
         return _cut(table)
     finally:
-        table.storage.locks.release_mode(txn, oid, ACCESS_EXCLUSIVE)
+        table.storage.locks.release_mode(txn, lock, ACCESS_EXCLUSIVE)
 
 
 def _locked_oid(desc: RelationDesc) -> int:
@@ -60,12 +61,12 @@ def _locked_oid(desc: RelationDesc) -> int:
     return int(desc.name.removeprefix("pg_toast_")) if desc.kind == "t" else desc.oid
 
 
-def _lock(txn: Txn, table: Any, oid: int) -> bool:
+def _lock(txn: Txn, table: Any, lock: int) -> bool:
     tries = round(LOCK_PATIENCE_S / LOCK_RETRY_S) if HUB.in_greenlet() else 1
     for attempt in range(tries):
         if attempt:
             HUB.sleep(LOCK_RETRY_S)
-        if table.storage.locks.lock_relation(txn, oid, ACCESS_EXCLUSIVE, table.name, SKIP_LOCKED):
+        if table.storage.locks.lock_relation(txn, lock, ACCESS_EXCLUSIVE, table.name, SKIP_LOCKED):
             return True
     return False
 

@@ -8,8 +8,9 @@ Image file::
 
     0   8  magic    "AURORAIM"
     8  12  format   u32
-   12  16  crc      u32  CRC-32C of the rest
-   16      zlib stream of: (u64 page number, u32 length, ops of an IMAGE record) …
+   12  16  crc      u32  CRC-32C of the stream
+   16  20  rows     u32  hash of the built-in rows
+   20      zlib stream of: (u64 page number, u32 length, ops of an IMAGE record) …
 
 Invariant: the bootstrap transaction's commit LSN is the first LSN, so its rows are visible in every volume at any time.
 """
@@ -31,20 +32,22 @@ from aurora.errors import DataCorrupted, InvariantViolation
 from aurora.ids import FIRST_LSN
 from aurora.kernels import arena as arena_kernel
 from aurora.page import HEADER_BYTES, OFF_LOWER, PAGE_BYTES
+from compute_node.access.extents import file_pages
 from compute_node.access.memory_volume import MemoryVolume
 from compute_node.access.methods import build_index
 from compute_node.access.storage import Storage
 from compute_node.catalog.bootstrap_rows import bootstrap_rows
-from compute_node.catalog.rows import CatalogRows
+from compute_node.catalog.rows import CatalogRows, Row
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS
 
 CATALOG_VERSION = 1
-"""Of the built-in rows; a newer program reconciles an older volume."""
+"""Of the built-in rows and what they mean. It is raised with a release whose volumes an older one must not open; what
+else changes in the rows is seen by their hash. ``reconcile`` compares both."""
 
 _MAGIC = b"AURORAIM"
-_FORMAT = 1
-_HEADER = struct.Struct("<8sII")
+_FORMAT = 2
+_HEADER = struct.Struct("<8sIII")
 _ENTRY = struct.Struct("<QI")
 _MTR_BYTES = 512 * 1024
 _ARENA_FRAMES = 4096
@@ -65,6 +68,7 @@ def bootstrap(storage: Any) -> None:
     """Make and fill every system catalog of an empty volume, in one transaction."""
     txn = storage.txns.begin()
     rows = bootstrap_rows()
+    rows_hash = hash_of(rows)
     counts = {}
     for table in CATALOGS.values():
         if table.desc.toast is not None:
@@ -85,10 +89,15 @@ def bootstrap(storage: Any) -> None:
     _statistics(storage, txn, counts)
     xid = txn.xid
     storage.txns.commit(txn)
-    storage.superblock.set_catalog_version(CATALOG_VERSION)
+    storage.superblock.set_catalog_version(CATALOG_VERSION, rows_hash)
     with storage.mtr:
         if storage.clog.set(xid, FIRST_LSN):
             raise InvariantViolation("the commit log's first page went away during bootstrap")
+
+
+def hash_of(rows: dict[str, list[Row]]) -> int:
+    """A number that tells these rows from others."""
+    return int(google_crc32c.value(repr(sorted(rows.items())).encode()))
 
 
 def _create_toast(storage: Any, txn: Any, desc: RelationDesc) -> None:
@@ -137,14 +146,14 @@ def build_image() -> bytes:
             ops = image_ops(page)
             parts.append(_ENTRY.pack(page_no, len(ops)) + ops)
     body = zlib.compress(b"".join(parts), 6)
-    return _HEADER.pack(_MAGIC, _FORMAT, google_crc32c.value(body)) + body
+    return _HEADER.pack(_MAGIC, _FORMAT, google_crc32c.value(body), storage.superblock.rows_hash) + body
 
 
 def read_image(data: bytes) -> list[tuple[int, bytes]]:
     """``(page number, IMAGE ops)`` of each page; XX001 when the bytes are not an image."""
     if len(data) < _HEADER.size:
         raise DataCorrupted("catalog image is cut off")
-    magic, version, crc = _HEADER.unpack_from(data)
+    magic, version, crc, _ = _HEADER.unpack_from(data)
     body = data[_HEADER.size :]
     if magic != _MAGIC or version != _FORMAT or google_crc32c.value(body) != crc:
         raise DataCorrupted("catalog image is damaged or of another version")
@@ -192,6 +201,19 @@ def load_image() -> bytes:
     return data
 
 
+def rows_hash() -> int:
+    """Of this program's built-in rows."""
+    name = f"{source_hash()}.bin"
+    for folder in _folders():
+        path = folder / name
+        if path.is_file():
+            with path.open("rb") as file:
+                head = file.read(_HEADER.size)
+            if len(head) == _HEADER.size and head[:8] == _MAGIC:
+                return int(_HEADER.unpack(head)[3])
+    return int(_HEADER.unpack_from(load_image())[3])
+
+
 def keep_image(data: bytes, name: str) -> Path | None:
     """Write the image into the first folder that can be written; None when there is none, which costs a build a
     start."""
@@ -228,6 +250,19 @@ def install(volume: Any) -> int:
             volume.flush_soon("install")
     volume.wait_durable(last)
     return int(last)
+
+
+def image_files() -> dict[int, list[bytes]]:
+    """The pages of each relation file of a new volume, by block."""
+    volume = MemoryVolume()
+    for page_no, ops in read_image(load_image()):
+        volume.log.append(page_no, 0, ops, _FLAG_CPL)
+    volume.advance()
+    unwritten = bytes(PAGE_BYTES)
+    files = file_pages(volume.pages)
+    return {
+        relfile: [bytes(volume.pages.get(page_no, unwritten)) for page_no in found] for relfile, found in files.items()
+    }
 
 
 if __name__ == "__main__":

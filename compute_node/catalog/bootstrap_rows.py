@@ -401,11 +401,18 @@ def _privileges(out: dict[str, list[Row]], acls: dict[str, dict[str, list[str]]]
     names = {row[0]: row[1] for row in out["pg_class"]}
 
     def put(catalog: str, column: str, items_of: Callable[[dict[str, Any]], list[str] | None]) -> None:
-        position = CATALOGS[catalog].position
+        position, class_oid = CATALOGS[catalog].position, CATALOGS[catalog].desc.oid
         for number, row in enumerate(out[catalog]):
             items = items_of({name: row[at] for name, at in position.items()})
             if items is not None:
                 out[catalog][number] = (*row[: position[column]], items, *row[position[column] + 1 :])
+                if catalog != "pg_database":
+                    # What pg_dump takes for given.
+                    oid, attno = (row[0], 0) if catalog != "pg_attribute" else (row[0], row[position["attnum"]])
+                    owner = CATALOGS["pg_class"].desc.oid if attno else class_oid
+                    _add(
+                        out, "pg_init_privs", objoid=oid, classoid=owner, objsubid=attno, privtype="i", initprivs=items
+                    )
 
     def of_relation(row: dict[str, Any]) -> list[str] | None:
         if row["relkind"] not in "rv" or row["relnamespace"] not in schemas:

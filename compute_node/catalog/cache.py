@@ -7,13 +7,15 @@ Invariants: ``version`` never repeats; a view of a transaction's own layer is ne
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from aurora.notes import Invalidations
-from compute_node.catalog.layer import DATABASE, CatalogLayer, Change, Role
+from compute_node.catalog.layer import CatalogLayer, Change, Role
 from compute_node.catalog.rows import CatalogReader, CatalogRows, Record
 from compute_node.catalog.view import CatalogView
-from compute_node.relations.schema import CATALOGS, NAMESPACE_CATALOG
+from compute_node.relations.schema import CATALOGS, INITIAL, NAMESPACE_CATALOG, SystemCatalogs
 from compute_node.types.acl import USAGE
 
 TEMP_SCHEMA = "temp_schema"
@@ -39,20 +41,25 @@ def split_path(text: str) -> list[str]:
     return names
 
 
+_VERSIONS = itertools.count(1)
+
+
 class Catalog:
-    """The process's catalog: shared layer, version, and who sees what.
+    """One database's catalog: shared layer, version, and who sees what.
 
     ``storage`` is the access layer's ``Storage``. A transaction's own layer hangs on ``txn.catalog`` (a
     ``TxnCatalog``), None as long as it has changed nothing.
     """
 
-    def __init__(self, storage: Any) -> None:
+    def __init__(self, storage: Any, catalogs: SystemCatalogs = INITIAL) -> None:
         self.storage = storage
-        self._reader = CatalogReader(storage)
-        self._next_version = 2
-        self._shared = CatalogLayer(self._reader, 1)
-        self.version = 1
+        self.catalogs = catalogs
+        self._reader = CatalogReader(storage, None, catalogs)
+        self.others: Callable[[], Iterable[Catalog]] = tuple
+        """the catalogs of the other open databases, which share some tables with this one"""
+        self.version = self.new_version()
         """moves on with every committed catalog change"""
+        self._shared = CatalogLayer(self._reader, self.version)
         self._stored_settings: tuple[CatalogLayer, dict[tuple[int, int], list[str]]] | None = None
         self.changed_lsn = 0
         """commit LSN of the last catalog change: what depends on it may not be shown before it is durable"""
@@ -113,12 +120,19 @@ class Catalog:
         return txn.catalog  # type: ignore[no-any-return]
 
     def new_version(self) -> int:
-        """A version that nothing has had yet."""
-        self._next_version += 1
-        return self._next_version
+        """A version that nothing has had yet, in no database: plans are kept under a database's name, and another may
+        have had that name."""
+        return next(_VERSIONS)
 
     def committed(self, change: Change, commit_lsn: int) -> None:
         """A transaction that changed the catalog has committed: everybody sees a new state from now on."""
+        self._replace(change, commit_lsn)
+        shared = {name: oids for name, oids in change.written.items() if CATALOGS[name].desc.is_shared}
+        if shared:
+            for other in self.others():
+                other._replace(Change(written=shared), commit_lsn)
+
+    def _replace(self, change: Change, commit_lsn: int) -> None:
         self._shared = self._shared.successor(self._reader, self.new_version(), change)
         self.version = self._shared.version
         self.changed_lsn = max(self.changed_lsn, commit_lsn)
@@ -163,7 +177,7 @@ class TxnCatalog:
 
     def __init__(self, catalog: Catalog, txn: Any) -> None:
         self.catalog = catalog
-        self.rows = CatalogRows(catalog.storage, txn)
+        self.rows = CatalogRows(catalog.storage, txn, catalog.catalogs)
         self.change = Change(written=self.rows.written)
         self._layer: CatalogLayer | None = None
         self._layer_xids: frozenset[int] = frozenset()
@@ -188,7 +202,7 @@ class TxnCatalog:
     def invalidations(self) -> Invalidations:
         """What those who follow the log have to forget."""
         rows = {CATALOGS[name].desc.oid: frozenset(oids) for name, oids in self.change.written.items()}
-        return Invalidations(DATABASE, frozenset(self.change.relations), rows)
+        return Invalidations(self.catalog.catalogs.database, frozenset(self.change.relations), rows)
 
     def _committed(self, commit_lsn: int) -> None:
         if self._txn.catalog_changed:

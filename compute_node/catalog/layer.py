@@ -20,15 +20,13 @@ from compute_node.catalog.roles import RoleGraph, load_graph
 from compute_node.catalog.rows import CatalogReader, Record
 from compute_node.relations.access_methods import METHODS_BY_OID
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
-from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID
+from compute_node.relations.schema import CATALOGS
 from compute_node.types.acl import Acl, decode_all
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
 _DESC_FLAG, _NULLS_FIRST_FLAG = 1, 2
 Question = tuple[Any, ...]
 """a kind and its key"""
-DATABASE = 5
-"""OID of the database postgres"""
 NEUTRAL_ENV = TypeEnv(timezone=UTC)
 """Settings under which values are kept as text in the catalog (attmissingval)."""
 
@@ -80,7 +78,7 @@ class CatalogLayer:
         """the views made over this layer, by what decides the search path"""
         self._answers: dict[Question, Any] = {}
         self._rights: dict[int, Rights] = {}
-        self.database_oid = DATABASE
+        self.database_oid = reader.catalogs.database
         """the database whose catalogs these are"""
 
     def ask(self, kind: str, *key: Any) -> Any:
@@ -140,8 +138,9 @@ class CatalogLayer:
         row = self.reader.one("pg_class", oid=oid)
         if row is None:
             return None
-        if oid in CATALOGS_BY_OID:
-            mapped = CATALOGS_BY_OID[oid].desc
+        known = self.reader.catalogs.by_oid.get(oid)
+        if known is not None:
+            mapped = known.desc
             lists = {each.attnum: each.attacl for each in self.reader.find("pg_attribute", attrelid=oid)}
             columns = mapped.columns
             if any(items is not None for items in lists.values()):
@@ -168,6 +167,7 @@ class CatalogLayer:
             checks=self._load_checks(oid) if row.relchecks else (),
             view_sql=self._load_view(oid) if row.relkind == "v" else None,
             is_shared=row.relisshared,
+            database=self.database_oid,
             types=self._user_types(columns),
             fillfactor=_fillfactor(row.reloptions),
             options=tuple(row.reloptions or ()),

@@ -13,7 +13,7 @@ from typing import Any
 
 from aurora.errors import InvariantViolation
 from compute_node.access.index_access import equality_keys
-from compute_node.relations.schema import CATALOGS, CatalogTable
+from compute_node.relations.schema import CATALOGS, INITIAL, CatalogTable, SystemCatalogs
 
 Row = tuple[Any, ...]
 
@@ -59,8 +59,9 @@ class CatalogReader:
     """Reads catalogs as of ``snapshot``, which its owner holds; without one each ``find`` sees the committed state of
     its moment."""
 
-    def __init__(self, storage: Any, snapshot: Any = None) -> None:
+    def __init__(self, storage: Any, snapshot: Any = None, catalogs: SystemCatalogs = INITIAL) -> None:
         self.storage = storage
+        self.catalogs = catalogs
         self._snapshot = snapshot
 
     def find(self, catalog: str, **key: Any) -> list[Record]:
@@ -72,7 +73,7 @@ class CatalogReader:
             return self._find(snapshot, catalog, key)
 
     def _find(self, snapshot: Any, catalog: str, key: dict[str, Any]) -> list[Record]:
-        table = CATALOGS[catalog]
+        table = self.catalogs.tables[catalog]
         heap = self.storage.table(table.desc)
         every = tuple(range(1, len(table.desc.columns) + 1))
         names = tuple(key)
@@ -116,8 +117,8 @@ class CatalogReader:
 class CatalogRows(CatalogReader):
     """Reads and writes as one transaction, which sees its own changes."""
 
-    def __init__(self, storage: Any, txn: Any) -> None:
-        super().__init__(storage)
+    def __init__(self, storage: Any, txn: Any, catalogs: SystemCatalogs = INITIAL) -> None:
+        super().__init__(storage, None, catalogs)
         self.txn = txn
         self.written: dict[str, set[int]] = {}
         """by catalog, the OIDs of the rows written (of a part's row: of the object that it is a part of)"""
@@ -138,7 +139,7 @@ class CatalogRows(CatalogReader):
         """Add whole rows."""
         if rows:
             self._note(catalog, rows)
-            table = self.storage.table(CATALOGS[catalog].desc)
+            table = self.storage.table(self.catalogs.tables[catalog].desc)
             if len(rows) < 8:
                 for row in rows:
                     table.insert(self.txn, row)
@@ -149,7 +150,7 @@ class CatalogRows(CatalogReader):
     def update(self, catalog: str, record: Record, **values: Any) -> None:
         """Replace columns of a row. InvariantViolation when another transaction changed it: DDL locks what it
         changes."""
-        table = CATALOGS[catalog]
+        table = self.catalogs.tables[catalog]
         self._note(catalog, [record.values])
         changed = tuple(table.position[name] + 1 for name in values)
         new = list(record.values)
@@ -165,7 +166,7 @@ class CatalogRows(CatalogReader):
     def delete(self, catalog: str, record: Record) -> None:
         """Remove a row; one that another transaction removed first is as good as removed."""
         self._note(catalog, [record.values])
-        table = self.storage.table(CATALOGS[catalog].desc)
+        table = self.storage.table(self.catalogs.tables[catalog].desc)
         table.delete(self.txn, self.snapshot(), record.tid, lambda row, at: True, ())
         self._advance()
 
@@ -177,7 +178,7 @@ class CatalogRows(CatalogReader):
         return len(found)
 
     def _note(self, catalog: str, rows: Iterable[Row]) -> None:
-        position = CATALOGS[catalog].position.get(_OWNER.get(catalog, "oid"))
+        position = self.catalogs.tables[catalog].position.get(_OWNER.get(catalog, "oid"))
         oids = self.written.setdefault(catalog, set())
         if position is not None:
             oids.update(row[position] for row in rows)

@@ -10,7 +10,6 @@ from compute_node.catalog.cache import Catalog
 from compute_node.catalog.layer import Change
 from compute_node.catalog.rows import CatalogReader
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.relations.schema import CATALOGS
 
 
 def vacuumed(catalog: Catalog, desc: RelationDesc, stats: VacuumStats) -> None:
@@ -18,7 +17,7 @@ def vacuumed(catalog: Catalog, desc: RelationDesc, stats: VacuumStats) -> None:
     storage = catalog.storage
     sizes = [(desc.oid, desc.relfile, float(stats.rows))]
     sizes += [(index.oid, index.relfile, float(stats.rows)) for index in desc.indexes]
-    pg_class = CATALOGS["pg_class"]
+    pg_class = catalog.catalogs.tables["pg_class"]
     pages, rows = pg_class.position["relpages"] + 1, pg_class.position["reltuples"] + 1
     changed = set()
     for oid, relfile, count in sizes:
@@ -26,7 +25,7 @@ def vacuumed(catalog: Catalog, desc: RelationDesc, stats: VacuumStats) -> None:
             continue
         blocks = int(storage.blocks(relfile))
         with storage.txns.reading("statistics") as snapshot:
-            record = CatalogReader(storage, snapshot).one("pg_class", oid=oid)
+            record = CatalogReader(storage, snapshot, catalog.catalogs).one("pg_class", oid=oid)
             if record is None or (record.relpages, record.reltuples) == (blocks, count):
                 continue
             if overwrite(storage.table(pg_class.desc), snapshot, record.tid, {pages: blocks, rows: count}):
@@ -36,8 +35,12 @@ def vacuumed(catalog: Catalog, desc: RelationDesc, stats: VacuumStats) -> None:
 
 
 def table_of(catalog: Catalog, relfile: int) -> Any:
-    """The ``Table`` of a relation file of a table; None when it is no table's."""
-    for record in CatalogReader(catalog.storage).find("pg_class", relfilenode=relfile):
+    """The ``Table`` of a relation file of a table of this database; None when it is no table's."""
+    for known in catalog.catalogs.tables.values():
+        for desc in (known.desc, known.desc.toast):
+            if desc is not None and desc.relfile == relfile:
+                return catalog.storage.table(desc)
+    for record in CatalogReader(catalog.storage, None, catalog.catalogs).find("pg_class", relfilenode=relfile):
         desc = catalog.shared().relation(record.oid) if record.relkind in ("r", "t") else None
         if desc is not None and desc.relfile == relfile:
             return catalog.storage.table(desc)

@@ -83,7 +83,7 @@ class Executable:
         self, planned: PlannedStmt, catalog: CatalogView, wrap: Callable[[Plan, Node], Node] | None = None
     ) -> None:
         self.planned = planned
-        self.locks = statement_locks(planned)
+        self.locks = statement_locks(planned, catalog)
         self.columns: tuple[ResultColumn, ...] | None = planned.columns
         self.column_kinds = tuple([catalog.type(column.type) for column in planned.columns or ()])
         self.param_kinds: tuple[PgType, ...] = ()

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from compute_node.exec.plan_walk import plan_nodes
+from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.plan import Delete, Insert, LockRows, PlannedStmt, Update
 from compute_node.txn.locks import ACCESS_SHARE, ROW_EXCLUSIVE, ROW_SHARE, WeakLocks
 
 
-def statement_locks(planned: PlannedStmt) -> WeakLocks:
+def statement_locks(planned: PlannedStmt, catalog: CatalogView) -> WeakLocks:
     """ROW EXCLUSIVE on what it changes, ROW SHARE on what it locks rows of, ACCESS SHARE on the other relations (views
-    too); in OID order."""
-    modes = dict.fromkeys(planned.relations, ACCESS_SHARE)
+    too); in the order of their lock ids."""
+    used = [catalog.relation(oid) for oid in planned.relations]
+    modes = dict.fromkeys([desc.lock_id for desc in used if desc is not None], ACCESS_SHARE)
     for plan in (planned.plan, *planned.subplans, *planned.ctes):
         for node in plan_nodes(plan):
             if isinstance(node, (Insert, Update, Delete)):
-                modes[node.relation.oid] = ROW_EXCLUSIVE
+                modes[node.relation.lock_id] = ROW_EXCLUSIVE
             elif isinstance(node, LockRows):
                 for relation, *_ in node.locks:
-                    modes[relation.oid] = max(modes.get(relation.oid, 0), ROW_SHARE)
+                    modes[relation.lock_id] = max(modes.get(relation.lock_id, 0), ROW_SHARE)
     return WeakLocks(tuple(sorted(modes.items())))
 
 

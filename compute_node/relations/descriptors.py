@@ -89,6 +89,8 @@ class RelationDesc:
     """where its values out of line are"""
     acl: Acl | None = None
     """who may do what; None is the default (``types/acl.acl_default``)"""
+    database: int = 5
+    """OID of the database that it belongs to, 0 for a shared catalog"""
     types: Mapping[int, PgType] = field(default_factory=dict)
     """the types of its columns that are no built-in ones, by OID"""
     extra: dict[str, Any] = field(default_factory=dict)
@@ -99,6 +101,11 @@ class RelationDesc:
             if item.name == name and not item.dropped:
                 return item
         return None
+
+    @property
+    def lock_id(self) -> int:
+        """What it is called in the lock table: its OID alone is not its own in every database."""
+        return self.database << 32 | self.oid
 
     def type_lookup(self, builtin: Callable[[int], PgType]) -> Callable[[int], PgType]:
         """The type of an OID, as this relation's columns have it; ``builtin`` knows the others."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pglast import ast
@@ -133,6 +134,10 @@ class Engine(Protocol):
     catalog: Catalog
     ddl: Ddl
     in_recovery: bool
+
+    def connecting(self, database: str, role: int, superuser: bool) -> AbstractContextManager[Engine]:
+        """The engine of a database, for a new session that is known by the end of the block. May wait. 3D000, 55000,
+        42501, 53300; all FATAL."""
 
     def end_session(self, session: SessionState) -> None:
         """The client is gone and its transaction has ended: give back what the session itself holds. May wait."""

@@ -15,7 +15,7 @@ from pglast import ast, enums
 from aurora.errors import InsufficientPrivilege, InvalidParameterValue, NotSupported, SqlSyntaxError
 from compute_node.protocol import messages
 from compute_node.protocol.messages import Column
-from compute_node.session import copy_statement, cursors, door, setting_statements, transactions
+from compute_node.session import copy_statement, cursors, door, prepare, setting_statements, transactions
 from compute_node.session.settings import DEFINITIONS, define_or_raise
 from compute_node.session.sinks import NO_ROWS, Sink
 from compute_node.session.state import SessionState
@@ -177,10 +177,15 @@ def _options(node: Any) -> dict[str, Any]:
 
 def _explain(session: SessionState, call: Call) -> str:
     transactions.ensure(session)
-    statement = RawStatement(call.node.query, 0, len(call.source))
-    types = list(call.param_types)
+    statement, source = RawStatement(call.node.query, 0, len(call.source)), call.source
+    types, params = list(call.param_types), call.params
+    if isinstance(call.node.query, ast.ExecuteStmt):
+        prepared, _ = cursors.find_prepared(session, call.node.query.name)
+        params = cursors.execute_arguments(session, call.node.query, prepared, source)
+        types, source = list(prepared.param_types), prepared.source
+        statement = prepared.raw or prepare.parse_text(prepared.sql)[1][0]
     try:
-        explanation = session.engine.explain(session, statement, _options(call.node), types, call.source)
+        explanation = session.engine.explain(session, statement, _options(call.node), types, source)
     except (SqlSyntaxError, InvalidParameterValue) as error:
         # The engine knows options by name; where they are in the text is known here.
         for option in call.node.options or ():
@@ -188,8 +193,8 @@ def _explain(session: SessionState, call: Call) -> str:
                 error.position = option.location + 1
         raise
     if explanation.executable is not None:
-        measured = Statement(call.source, 0, types, explanation.executable)
-        explanation.measure(lambda: door.run(session, measured, call.params, NO_ROWS))
+        measured = Statement(source, 0, types, explanation.executable)
+        explanation.measure(lambda: door.run(session, measured, params, NO_ROWS))
     call.sink.rows([(line,) for line in explanation.lines()])
     return "EXPLAIN"
 

@@ -58,6 +58,8 @@ CONFLICT_MASK = {mode: sum(1 << other for other in others) for mode, others in _
 FOR_KEY_SHARE, FOR_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE = 0, 1, 2, 3
 _ROW_CONFLICT = {0: (3,), 1: (2, 3), 2: (1, 2, 3), 3: (0, 1, 2, 3)}
 
+FIRST_ADVISORY = 1 << 64
+"""Relations are known to the lock table by (database << 32 | OID), advisory locks by numbers from here."""
 WAIT, NOWAIT, SKIP_LOCKED = "wait", "nowait", "skip"
 
 
@@ -68,6 +70,13 @@ class WeakLocks:
 
     def __init__(self, modes: tuple[tuple[int, int], ...]) -> None:
         self.modes = modes
+
+
+def _described(lock_id: int) -> str:
+    """A lock as a deadlock's detail names it."""
+    if lock_id >= FIRST_ADVISORY:
+        return f"advisory lock [{lock_id >> 32 & 0xFFFFFFFF},{lock_id & 0xFFFFFFFF}]"
+    return f"relation {lock_id & 0xFFFFFFFF} of database {lock_id >> 32}"
 
 
 class RelationLock:
@@ -202,7 +211,7 @@ class LockManager:
         waiter = Waiter()
         lock.queue.append((txn, mode, waiter))
         try:
-            self._wait(txn, Waiting(txn, (lock, mode), waiter, MODE_NAMES[mode], f"relation {oid} of database 5"))
+            self._wait(txn, Waiting(txn, (lock, mode), waiter, MODE_NAMES[mode], _described(oid)))
         except BaseException:
             if waiter.done and waiter.error is None:
                 return True

@@ -136,9 +136,37 @@ def _set_byte(value: bytes, index: int, byte: int) -> bytes:
     return value[:index] + bytes((byte & 0xFF,)) + value[index + 1 :]
 
 
+def _bit_place(value: bytes, index: int) -> int:
+    if not 0 <= index < 8 * len(value):
+        raise ArraySubscriptError(f"index {index} out of valid range, 0..{8 * len(value) - 1}")
+    return index >> 3
+
+
+def _set_bit(value: bytes, index: int, bit: int) -> bytes:
+    at = _bit_place(value, index)
+    if bit not in (0, 1):
+        raise InvalidParameterValue("new bit must be 0 or 1")
+    mask = 1 << (index & 7)
+    return value[:at] + bytes((value[at] | mask if bit else value[at] & ~mask,)) + value[at + 1 :]
+
+
+def _overlay(value: bytes, new: bytes, start: int, count: int | None = None) -> bytes:
+    if start <= 0:
+        raise SubstringError("negative substring length not allowed")
+    return value[: start - 1] + new + value[max(start - 1 + (len(new) if count is None else count), 0) :]
+
+
+fn(724, "set_bit(bytea, int8, int4) bytea", _set_bit)
+fns(
+    """
+749 overlay(bytea, bytea, int4, int4) bytea
+752 overlay(bytea, bytea, int4) bytea
+""",
+    _overlay,
+)
 fn(721, "get_byte(bytea, int4) int4", _get_byte)
 fn(722, "set_byte(bytea, int4, int4) bytea", _set_byte)
-fn(723, "get_bit(bytea, int8) int4", lambda value, index: _get_byte(value, index >> 3) >> (index & 7) & 1)
+fn(723, "get_bit(bytea, int8) int4", lambda value, index: value[_bit_place(value, index)] >> (index & 7) & 1)
 fns(
     """
 2015 btrim(bytea, bytea) bytea

@@ -15,7 +15,7 @@ from aurora.kernels import regex as kernel
 from aurora.kernels.python import regex
 from compute_node.hub import HUB
 from compute_node.types.ctype import MAX_CODE, lower
-from compute_node.types.declare import fns
+from compute_node.types.declare import fns, operators
 from compute_node.types.regex.automaton import Assembler, Palette
 from compute_node.types.regex.parse import Ast
 
@@ -171,6 +171,27 @@ fns(
 """,
     lambda value, pattern: not like_test(pattern)(value),
 )
+
+
+def _bytea_like(value: bytes, pattern: bytes) -> bool:
+    """Byte by byte: each stands for the character of its number."""
+    return like_test(pattern.decode("latin-1"))(value.decode("latin-1"))
+
+
+fns(
+    """
+2005 bytealike(bytea, bytea) bool
+2007 like(bytea, bytea) bool
+""",
+    _bytea_like,
+)
+fns(
+    """
+2006 byteanlike(bytea, bytea) bool
+2008 notlike(bytea, bytea) bool
+""",
+    lambda value, pattern: not _bytea_like(value, pattern),
+)
 fns(
     """
 1633 texticlike(text, text) bool
@@ -216,3 +237,13 @@ fns(
 """,
     _like_escape,
 )
+fns(
+    """
+2009 like_escape(bytea, bytea) bytea
+""",
+    lambda pattern, escape: _like_escape(pattern.decode("latin-1"), escape.decode("latin-1")).encode("latin-1"),
+)
+operators("""
+2016 bytea ~~ bytea bool 2005 negator=2017
+2017 bytea !~~ bytea bool 2006 negator=2016
+""")

@@ -18,6 +18,7 @@ from aurora.errors import (
     InvalidParameterValue,
     NumericValueOutOfRange,
 )
+from compute_node.hub import HUB
 from compute_node.types.common import division_by_zero
 from compute_node.types.declare import fn, fns
 from compute_node.types.numeric import (
@@ -207,12 +208,22 @@ fns(
 )
 
 
+FACTORIAL_STEP = 500
+
+
 def _factorial(number: int) -> Decimal:
     if number < 0:
         raise NumericValueOutOfRange("factorial of a negative number is undefined")
     if number > 32177:
         raise overflow_error()
-    return in_format(Decimal(math.factorial(number)))
+    if number <= FACTORIAL_STEP:
+        return in_format(Decimal(math.factorial(number)))
+    product = Decimal(math.factorial(FACTORIAL_STEP))
+    for start in range(FACTORIAL_STEP + 1, number + 1, FACTORIAL_STEP):
+        part = math.prod(range(start, min(start + FACTORIAL_STEP, number + 1)))
+        product = EXACT.multiply(product, Decimal(part))
+        HUB.pulse()
+    return in_format(product)
 
 
 fn(1376, "factorial(int8) numeric", _factorial)

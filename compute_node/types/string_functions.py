@@ -11,7 +11,13 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-from aurora.errors import CharacterNotInRepertoire, InvalidParameterValue, ProgramLimitExceeded, SubstringError
+from aurora.errors import (
+    CharacterNotInRepertoire,
+    InvalidParameterValue,
+    ProgramLimitExceeded,
+    SqlSyntaxError,
+    SubstringError,
+)
 from compute_node.types import ctype
 from compute_node.types.bytea import decode_escape, decode_hex, encode_escape
 from compute_node.types.declare import fn, fns
@@ -449,12 +455,44 @@ def _normalize(value: str, form: str) -> str:
 
 
 fn(4350, "normalize(text, text) text", _normalize)
-fn(
-    6198,
-    "unistr(text) text",
-    lambda value: re.sub(
-        r"\\(?:([0-9a-fA-F]{4})|\+([0-9a-fA-F]{6})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(\\))",
-        lambda match: "\\" if match[5] else chr(int(match[1] or match[2] or match[3] or match[4], 16)),
-        value,
-    ),
-)
+_UNICODE = re.compile(r"\\(?:([0-9a-fA-F]{4})|\+([0-9a-fA-F]{6})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(\\))")
+
+
+def _unistr(value: str) -> str:
+    """Text with Unicode escapes, pairs of surrogates too. 42601 or 22023 for what is none."""
+    out: list[str] = []
+    at, high = 0, 0
+    while at < len(value):
+        mark = value.find("\\", at)
+        plain = value[at : mark if mark >= 0 else len(value)]
+        if plain:
+            out.append(plain)
+            at += len(plain)
+        escape = _UNICODE.match(value, at) if mark >= 0 else None
+        if mark >= 0 and escape is None:
+            raise SqlSyntaxError(
+                "invalid Unicode escape", hint="Unicode escapes must be \\XXXX, \\+XXXXXX, \\uXXXX, or \\UXXXXXXXX."
+            )
+        digits = None if escape is None else escape[1] or escape[2] or escape[3] or escape[4]
+        code = int(digits, 16) if digits else 0
+        if digits and not 0 < code <= 0x10FFFF:
+            raise InvalidParameterValue(f"invalid Unicode code point: {code:04X}")
+        low = 0xDC00 <= code < 0xE000
+        if (high and (plain or not low)) or (low and not high):
+            raise SqlSyntaxError("invalid Unicode surrogate pair")
+        if escape is None:
+            break
+        at = escape.end()
+        if 0xD800 <= code < 0xDC00:
+            high = code
+        else:
+            out.append(
+                chr(0x10000 + ((high & 0x3FF) << 10) + (code & 0x3FF)) if high else chr(code) if digits else "\\"
+            )
+            high = 0
+    if high:
+        raise SqlSyntaxError("invalid Unicode surrogate pair")
+    return "".join(out)
+
+
+fn(6198, "unistr(text) text", _unistr)

@@ -148,10 +148,13 @@ class Server:
             held = sum(session.session_user == who.user for session in self.sessions.values())
             if held >= who.role.connection_limit:
                 raise TooManyConnections(f'too many connections for role "{who.user}"', severity="FATAL")
-        self.engine.session_function(None, "check_database", who.database, who.role.oid)
+        with self.engine.connecting(who.database, who.role.oid, who.role.superuser) as engine:
+            return self._new_session(engine, connection, who)
+
+    def _new_session(self, engine: Engine, connection: Connection, who: Authenticated) -> Session:
         pid = next(self._pids)
         session = Session(
-            self.engine, connection, self.plans, self._clock, who.user, who.database, who.role.superuser,
+            engine, connection, self.plans, self._clock, who.user, who.database, who.role.superuser,
             self.config.settings, pid, secrets.randbits(32), who.role.oid, self,
         )  # fmt: skip
         peer = connection.peer

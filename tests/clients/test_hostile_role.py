@@ -283,6 +283,26 @@ def test_errors_do_not_show_rows(people: dict[str, psycopg.Connection[Any]]) -> 
     people["superuser"].execute("grant select (a) on shown.half to mallory")
 
 
+@pytest.mark.parametrize("attempt", ["truncate shown.t", "drop table shown.t", "lock table shown.t", "vacuum shown.t"])
+def test_nobody_waits_for_what_is_not_theirs(people: dict[str, psycopg.Connection[Any]], attempt: str) -> None:
+    """Refused at once, while another transaction has the table locked: else she would hold up whoever comes next."""
+    mallory, admin = people["mallory"], people["superuser"]
+    admin.execute("begin; lock table shown.t in access exclusive mode")
+    try:
+        mallory.execute("set lock_timeout = '10s'")
+        if attempt.startswith("vacuum"):
+            mallory.execute(attempt)
+            return
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            if attempt.startswith("lock"):
+                mallory.execute("begin")
+            mallory.execute(attempt)
+    finally:
+        mallory.rollback()
+        mallory.execute("reset lock_timeout")
+        admin.execute("rollback")
+
+
 def test_a_prepared_statement_loses_what_is_revoked(people: dict[str, psycopg.Connection[Any]]) -> None:
     """The check is made when the statement runs, with the rights of then."""
     mallory, admin = people["mallory"], people["superuser"]

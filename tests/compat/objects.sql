@@ -157,6 +157,8 @@ DROP OPERATOR === (int4, int4);
 DROP OPERATOR nosuch.=== (int4, int4);
 DROP OPERATOR ==== (int4, int4);
 DROP OPERATOR IF EXISTS ==== (int4, int4);
+DROP OPERATOR === (int4, NONE);
+CREATE OPERATOR ==== (LEFTARG = SETOF int4, RIGHTARG = int4, FUNCTION = int4eq);
 DROP OPERATOR <+> (NONE, int4);
 DROP OPERATOR = (int4, int4);
 DROP FUNCTION nosuch(int4);

@@ -12,11 +12,13 @@ from compute_node.access.memory_volume import MemoryVolume
 from compute_node.access.storage import Storage
 from compute_node.catalog.bootstrap import install
 from compute_node.catalog.cache import Catalog
+from compute_node.catalog.databases import Databases
 from compute_node.catalog.ddl import Ddl
 from compute_node.catalog.ddl.sequence import Sequences
 from compute_node.catalog.functions import catalog_function
 from compute_node.exec.context import ExecContext
 from compute_node.hub import HUB
+from compute_node.relations.schema import INITIAL, SystemCatalogs
 from compute_node.session import door
 from compute_node.session.plans import PlanCache
 from compute_node.session.prepare import compile_statement
@@ -128,15 +130,18 @@ class Session:
 class Engine:
     """Storage, catalog and DDL of one instance."""
 
-    def __init__(self, volume: Any = None, frames: int = 4096) -> None:
-        if volume is None:
+    def __init__(
+        self, volume: Any = None, frames: int = 4096, storage: Any = None, catalogs: SystemCatalogs = INITIAL
+    ) -> None:
+        if volume is None and storage is None:
             volume = MemoryVolume()
             install(volume)
-        self.volume = volume
-        self.storage = Storage(arena_kernel.Arena(frames), volume)
-        self.catalog = Catalog(self.storage)
-        self.sequences = Sequences(self.storage)
+        self.storage = storage or Storage(arena_kernel.Arena(frames), volume)
+        self.volume = self.storage.volume
+        self.catalog = Catalog(self.storage, catalogs)
+        self.sequences = Sequences(self.storage, catalogs)
         self.ddl = Ddl(self)
+        self.databases: Any = None
 
     def session(self, pid: int = 1, user: str = "postgres") -> Session:
         return Session(self, pid, user)
@@ -155,6 +160,16 @@ class Engine:
     def begin_statement(self, session: Any, snapshot: Any = None) -> ExecContext:
         snapshot = self.storage.txns.snapshot(session.txn)
         return ExecContext(session, session.txn, snapshot, session.env, self.storage, self.catalog.view(session))
+
+
+def open_databases(volume: Any = None) -> Databases:
+    """The databases of a volume, a new one without one."""
+    if volume is None:
+        volume = MemoryVolume()
+        install(volume)
+    storage = Storage(arena_kernel.Arena(4096), volume)
+    storage.reclaim(storage.orphans())
+    return Databases(storage, lambda catalogs: Engine(storage=storage, catalogs=catalogs))
 
 
 def in_greenlet(function: Callable[[], Any]) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support_catalog import Engine, Session, in_greenlet
+from support_catalog import Engine, Session, in_greenlet, open_databases
 
 from aurora.errors import SqlError, UndefinedObject
 from compute_node.catalog.cache import split_path
@@ -184,16 +184,18 @@ def test_mapped_catalogs_describe_themselves() -> None:
 
 def test_roles_and_databases_without_a_session() -> None:
     def body() -> None:
-        engine = Engine()
+        engine = open_databases().initial
         engine.catalog.warm()
         role = engine.catalog.role("postgres")
         assert role is not None
         assert (role.oid, role.superuser, role.can_login, role.verifier) == (10, True, True, None)
         assert engine.catalog.role("nobody") is None
-        assert engine.functions(None, "check_database", "postgres") == 5
+        databases = engine.databases
+        with databases.connecting("postgres", 10, True) as found:
+            assert found is engine
         for name, sqlstate in (("nope", "3D000"), ("template0", "55000")):
-            with pytest.raises(SqlError) as caught:
-                engine.functions(None, "check_database", name)
+            with pytest.raises(SqlError) as caught, databases.connecting(name, 10, True):
+                pass
             assert caught.value.sqlstate == sqlstate
         with pytest.raises(UndefinedObject):
             engine.session().run("alter role nobody login")

@@ -165,7 +165,7 @@ T = "create table t (a int, b int)"
         ([T, "comment on column t.zz is 'x'"], "42703", 'column "zz" of relation "t" does not exist'),
         ([T, "create sequence t"], "42P07", 'relation "t" already exists'),
         (["drop sequence nope"], "42P01", 'sequence "nope" does not exist'),
-        (["create database d"], "0A000", "CREATE DATABASE is not supported"),
+        (["create database d"], "25001", "CREATE DATABASE cannot run inside a transaction block"),
         ([T, "create index on t using gist(a)"], "0A000", 'access method "gist" is not supported'),
         (
             [T, "alter table t add foreign key (a) references t(b)"],

@@ -106,6 +106,18 @@ SYNCHRONOUS = (
     "compute_node/types",
 )
 """Ordinary synchronous code, which waits through ``compute_node.hub`` alone (wall 7)."""
+DECLARATIONS = frozenset(
+    (
+        "compute_node/catalog/bootstrap_rows.py",
+        "compute_node/catalog/layer.py",
+        "compute_node/catalog/objects.py",
+        "compute_node/catalog/system_functions.py",
+        "compute_node/catalog/view.py",
+        "compute_node/catalog/views.py",
+        "compute_node/relations/storage_types.py",
+    )
+)
+"""Who knows the built-in declarations besides ``types``: all others ask the catalog view (wall 6)."""
 WAITING = frozenset(("asyncio", "grpc", "socket", "threading", "subprocess"))
 
 MEASURES_TIME = frozenset(
@@ -205,6 +217,15 @@ def test_a_stage_imports_only_stages_below_it(stage: str) -> None:
                 if parts[0] == "compute_node" and len(parts) > 1 and parts[1] not in below:
                     offenders.append(f"{name_of(path)}:{node.lineno}: {module}")
     assert offenders == []
+
+
+def test_the_catalog_view_answers_for_types_functions_and_operators() -> None:
+    names = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "compute_node").rglob("*.py")
+        if "types" not in path.relative_to(ROOT).parts and "REGISTRY" in path.read_text()
+    }
+    assert names == DECLARATIONS
 
 
 def test_the_library_imports_no_program() -> None:
@@ -442,3 +463,15 @@ def test_what_callers_use_exists_on_both_sides() -> None:
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases:
                 for side in _sides(aliases[node.value.id]):
                     assert hasattr(side, node.attr), f"{name_of(path)}:{node.lineno}: {side.__name__}.{node.attr}"
+
+
+@pytest.mark.parametrize("path", sources("compute_node/session"), ids=name_of)
+def test_the_session_is_in_one_order(path: Path) -> None:
+    """No import after code, which would hide a circle, and no attribute that may or may not be there."""
+    code = [node for node in tree(path).body if not isinstance(node, (ast.Import, ast.ImportFrom, ast.Expr, ast.If))]
+    after = [node.lineno for node in tree(path).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    assert not code or all(line < code[0].lineno for line in after)
+    calls = [
+        node.func.id for node in ast.walk(tree(path)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    ]
+    assert "hasattr" not in calls

@@ -213,7 +213,7 @@ def test_xids_are_reserved_by_one_for_all() -> None:
 
         storage = make_storage(SlowPages())
         table = create(storage, DESC)
-        storage.txns.xid_range = 1
+        storage.txns.xid_range, storage.txns.next_xid = 1, storage.superblock.xid_limit
 
         def work(number: int) -> None:
             txn = storage.txns.begin()
@@ -225,3 +225,52 @@ def test_xids_are_reserved_by_one_for_all() -> None:
         assert storage.superblock.xid_limit >= storage.txns.next_xid
 
     asyncio.run(go())
+
+
+def _writes_of_two_sessions(change: Any) -> list[str]:
+    """What two sessions do to row 1, each of which has to wait for an xid first: ``has`` it, then ``ends``."""
+    log: list[str] = []
+
+    async def go() -> None:
+        HUB.bind(asyncio.get_running_loop())
+
+        class SlowLog(MemoryVolume):
+            def reserve(self, nbytes: int) -> None:
+                if HUB.in_greenlet():
+                    HUB.sleep(0.0001)
+
+        storage = make_storage(SlowLog())
+        table = create(storage, DESC)
+        txn = storage.txns.begin()
+        table.insert(txn, (1, 0))
+        storage.txns.commit(txn)
+        storage.txns.xid_range, storage.txns.next_xid = 1, storage.superblock.xid_limit
+
+        def work(number: int) -> None:
+            txn = storage.txns.begin()
+            snapshot, tid = tid_of(storage, table, txn)
+            if number == 0:
+                table.lock(txn, snapshot, tid, FOR_UPDATE)
+            else:
+                change(table, txn, snapshot, tid)
+            log.append("has")
+            HUB.sleep(0.003)
+            log.append("ends")
+            storage.txns.commit(txn)
+
+        assert await spawn(*(lambda number=number: work(number) for number in range(3))) == [None] * 3  # type: ignore[misc]
+
+    asyncio.run(go())
+    return log
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table, txn, snapshot, tid: table.lock(txn, snapshot, tid, FOR_UPDATE),
+        lambda table, txn, snapshot, tid: table.update_columns(txn, snapshot, tid, (2,), lambda row: (1,), ()),
+    ],
+    ids=["for update", "update"],
+)
+def test_nothing_comes_between_the_look_at_a_row_and_its_lock(change: Any) -> None:
+    assert _writes_of_two_sessions(change) == ["has", "ends"] * 3

@@ -190,3 +190,17 @@ def test_rights_are_asked_again_when_roles_change() -> None:
         assert await rows(db, "select b from t where a = %s", 1) == [("one",)]
 
     serve_engine(body)
+
+
+def test_explain_of_a_prepared_statement() -> None:
+    async def body(server: Server, engine: CountingEngine) -> None:
+        db = await prepare_all(server, engine)
+        await db.execute("prepare p (int) as select b from t where a = $1")
+        assert (await rows(db, "explain (costs off) execute p(1)"))[0] == ("Index Scan using t_pkey on t",)
+        lines = [line for (line,) in await rows(db, "explain (analyze, costs off) execute p(1)")]
+        assert "rows=1 loops=1" in lines[0]
+        assert [line.split(":")[0] for line in lines[-2:]] == ["Planning Time", "Execution Time"]
+        with pytest.raises(errors.InvalidSqlStatementName):
+            await db.execute("explain execute nosuch(1)")
+
+    serve_engine(body)

@@ -89,6 +89,29 @@ def execute(portal: str = "", limit: int = 0) -> bytes:
 SYNC = message(b"S", b"")
 
 
+def test_deep_recursion_is_postgresqls_error() -> None:
+    async def body(server: Server, engine: FakeEngine) -> None:
+        def deeper(*_: Any) -> Any:
+            return deeper()
+
+        compiled = engine.compile
+
+        def compile_deep(*args: Any) -> Any:
+            executable, kept = compiled(*args)
+            executable.fetch_all = deeper
+            return executable, kept
+
+        engine.compile = compile_deep  # type: ignore[method-assign]
+        raw = await Raw.open(server)
+        found = fields(await raw.query("select 1"))
+        assert (found["C"], found["M"]) == ("54001", "stack depth limit exceeded")
+        assert "max_stack_depth" in found["H"]
+        engine.compile = compiled  # type: ignore[method-assign]
+        assert tags(await raw.query("select 'x'")) == "TDCZ"
+
+    serve(body)
+
+
 def test_psycopg_round() -> None:
     async def body(server: Server, engine: FakeEngine) -> None:
         db = await connect(server)

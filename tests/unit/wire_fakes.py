@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import contextmanager
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -180,6 +181,12 @@ class FakeEngine:
     def lock_relations(self, session: Any, locks: Any) -> bool:
         return True
 
+    @contextmanager
+    def connecting(self, database: str, role: int, superuser: bool) -> Any:
+        if database == "nowhere":
+            raise InvalidCatalogName('database "nowhere" does not exist', severity="FATAL")
+        yield self
+
     def end_session(self, session: Any) -> None:
         pass
 
@@ -193,8 +200,6 @@ class FakeEngine:
         return False
 
     def session_function(self, session: Any, name: str, *args: Any) -> Any:
-        if name == "check_database" and args[0] == "nowhere":
-            raise InvalidCatalogName('database "nowhere" does not exist', severity="FATAL")
         if name == "find_role":
             return {"postgres": 10, "alice": 11}.get(args[0])
         if name == "role_is_superuser":

@@ -2,7 +2,7 @@
 
 ```
  0  24  page header (aurora/page.py), kind BTREE; flags bit 0 leaf, bit 1 incomplete split: the right sibling has no
-        downlink yet
+        downlink yet; bit 2: the page has left the tree
 24      line pointers, 4 bytes each: u16 offset, u16 length. The first is the high key, of length 0 on the rightmost
         page; the others are the items in key order
 lower   free space
@@ -34,7 +34,7 @@ from aurora.kernels.python.mtr import Mtr
 from aurora.kernels.python.tuples import Projection
 from aurora.page import HEADER_BYTES, OFF_FLAGS, OFF_KIND, OFF_LOWER, PAGE_BYTES, PageKind
 
-LEAF, INCOMPLETE_SPLIT = 1, 2
+LEAF, INCOMPLETE_SPLIT, DELETED = 1, 2, 4
 SPECIAL_BYTES = 8
 OFF_RIGHT = PAGE_BYTES - SPECIAL_BYTES
 OFF_LEVEL = OFF_RIGHT + 4

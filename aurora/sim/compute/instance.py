@@ -54,7 +54,7 @@ class Instance:
         self.life = life
         self.rng: random.Random = world.stream(f"life {life}")
         self.loop = SimLoop(world, world.stream(f"loop {life}"), knobs.jitter_s)
-        HUB.bind(self.loop)  # type: ignore[arg-type]
+        HUB.bind(self.loop, turn_s=float("inf"))  # type: ignore[arg-type]
         self.volume = SimVolume(self.loop, world.stream(f"volume {life}"), knobs, before)
         self.readings: dict[Reading, None] = {}
         self.descriptors = Descriptors()
@@ -93,7 +93,7 @@ class Instance:
         session.begin("read committed")
         self.oracle.file(CATALOG_RELFILE, CATALOG_SHAPE.unique_columns)
         self.make_files(session, CATALOG_DESC)
-        for at, shape in enumerate((0, 1, 2)):
+        for at, shape in enumerate((0, 1, 2, 3)):
             self.create_table(session, FIRST_TABLE_OID + at * OIDS_A_TABLE, shape)
         found = session.find(FIRST_TABLE_OID)
         assert found is not None
@@ -189,6 +189,11 @@ class Instance:
                 self.checks.rows(INDEXES, what, structure.rows_by(index, now), expected.values())
                 self.checks.none(INDEXES, structure.dangling(index))
                 self.checks.none(INDEXES, structure.disorder(index))
+
+    def trim(self) -> None:
+        """Let the oracle forget what nobody can see any more, after a crash neither."""
+        held = [txn.snapshot_lsn for txn in self.oracle.running if txn.repeatable and txn.snapshot_lsn]
+        self.oracle.trim(min([self.volume.vdl, *held, *(reading.lsn for reading in self.readings)]))
 
     def look_at_horizon(self) -> None:
         """The row horizon is at or below everybody's snapshot."""

@@ -7,6 +7,7 @@ lies over them for itself alone. Generations of a table (TRUNCATE, a rewrite) ar
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -65,6 +66,8 @@ class Oracle:
         self.commits = 0
         self.last_commit_lsn = 0
         self.acknowledged_lsn = 0
+        self._changes: dict[int, list[int]] = {}
+        """commit LSNs that changed each file"""
         self._number = 100
         self._row_released: dict[Key, dict[int, int]] = {}
         self._table_released: dict[int, dict[int, int]] = {}
@@ -113,9 +116,9 @@ class Oracle:
 
     def last_change_lsn(self, relfile: int, upto_lsn: int) -> int:
         """The newest commit at or below ``upto_lsn`` that changed the file."""
-        return max(
-            (v.lsn for versions in self.files[relfile].values() for v in versions if v.lsn <= upto_lsn), default=0
-        )
+        changes = self._changes.get(relfile, [])
+        at = bisect_right(changes, upto_lsn)
+        return changes[at - 1] if at else 0
 
     # What happens
 
@@ -212,6 +215,8 @@ class Oracle:
         final = {(write.relfile, write.number): write.row for write in txn.writes}
         for (relfile, number), row in final.items():
             self.files[relfile].setdefault(number, []).append(Version(lsn, row))
+        for relfile in {relfile for relfile, _ in final}:
+            self._changes.setdefault(relfile, []).append(lsn)
         for write in txn.writes:
             self._released(self._row_released, (write.relfile, write.number), write.strength, lsn)
         for key, held in txn.row_locks.items():
@@ -233,6 +238,15 @@ class Oracle:
                 if value is not None and others != [number]:
                     yield f"rows {others} of file {relfile} all have {value} in column {position + 1}"
 
+    def trim(self, oldest_lsn: int) -> None:
+        """Forget versions that no snapshot at or after ``oldest_lsn`` sees."""
+        for rows in self.files.values():
+            for number, versions in list(rows.items()):
+                while len(versions) > 1 and versions[1].lsn <= oldest_lsn:
+                    del versions[0]
+                if len(versions) == 1 and versions[0].row is None and versions[0].lsn <= oldest_lsn:
+                    del rows[number]
+
     def acknowledged(self, lsn: int) -> None:
         """A client has been told that the commit at ``lsn`` is done."""
         self.acknowledged_lsn = max(self.acknowledged_lsn, lsn)
@@ -243,6 +257,8 @@ class Oracle:
         self._row_released.clear()
         self._table_released.clear()
         self.last_commit_lsn = min(self.last_commit_lsn, vdl)
+        for changes in self._changes.values():
+            del changes[bisect_right(changes, vdl) :]
         for rows in self.files.values():
             for number, versions in list(rows.items()):
                 rows[number] = [version for version in versions if version.lsn <= vdl]

@@ -212,6 +212,7 @@ class Scenario:
                 if fault.strike():
                     self.struck[fault.name] = self.struck.get(fault.name, 0) + 1
             self._run(self.world.now + STEP_S)
+            self.instance.trim()
             if self.rng.random() < self.knobs.inspect:
                 self.instance.inspect()
 

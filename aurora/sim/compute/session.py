@@ -267,6 +267,8 @@ class SimSession:
             if index.desc.method == "hash":
                 self._scan_hash(reading, index, low)
                 return
+            if index.desc.columns[0] == 3:
+                low = high = None
             keys = [] if low is None else [ScanKey(0, _GREATER_EQUAL, low)]
             keys += [] if high is None else [ScanKey(0, _LESS, high)]
             found = index.scan(reading.snapshot, keys, backward, COLUMNS, False)

@@ -20,6 +20,10 @@ _COLUMNS = tuple(
 )
 
 
+TEXT_BYTES_MAX: Final = 2000
+"""Longer texts have no room in an index."""
+
+
 @dataclass(frozen=True)
 class Shape:
     """``keys``: the columns of each index; those in ``unique`` (positions in ``keys``) are unique ones, those in
@@ -42,6 +46,7 @@ SHAPES: Final = (
     Shape("keyed", ((1,), (2,)), (0, 1), 80),
     Shape("narrow", ((1,),), (0,)),
     Shape("hashed", ((1,), (2,), (4,)), (0,), hashed=(1, 2)),
+    Shape("texts", ((1,), (3,)), (0,)),
 )
 CATALOG_SHAPE: Final = Shape("catalog", ((1,),), (0,))
 

@@ -19,6 +19,7 @@ from aurora.sim.compute.tables import (
     CATALOG_RELFILE,
     COLUMNS,
     SHAPES,
+    TEXT_BYTES_MAX,
     Shape,
     catalog_row,
     index_desc,
@@ -253,12 +254,13 @@ class BigRows(Workload):
         opened = session.open_for_write(rng.choice(OTHER_OIDS))
         if opened is None:
             return
-        table = opened[0]
+        table, shape = opened
+        longest = TEXT_BYTES_MAX if shape.name == "texts" else BIG_BYTES[1]
         for _ in range(rng.randint(1, 3)):
             if rng.random() < 0.5 and len(self.oracle.files[table.relfile]) < ROWS_MAX:
-                session.insert(table, self.row(rng, rng.randint(*BIG_BYTES)))
+                session.insert(table, self.row(rng, min(longest, rng.randint(*BIG_BYTES))))
             else:
-                pad = "big" * (rng.randint(*BIG_BYTES) // 3)
+                pad = "big" * (min(longest, rng.randint(*BIG_BYTES)) // 3)
                 number = self.some_number(rng, table.relfile)
                 session.update(table, number, lambda row, pad=pad: (*row[:2], pad, row[3]))  # type: ignore[misc]
 

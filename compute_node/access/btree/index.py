@@ -16,6 +16,7 @@ from aurora.kernels.python.btree import DUPLICATE, NEEDS_SPLIT, TID_BYTES
 from compute_node.access.btree.build import build_tree
 from compute_node.access.btree.keys import key_codec
 from compute_node.access.btree.ranges import byte_range
+from compute_node.access.btree.shrink import TreeShrinker
 from compute_node.access.btree.unique import ConflictCheck
 from compute_node.access.btree.writer import BTreeWriter
 from compute_node.access.index_access import IndexAccess, Row, ScanKey, equality_keys
@@ -39,6 +40,7 @@ class BTreeIndex(IndexAccess):
         self.codec: Any = key_codec(desc, table.desc, table.desc.type_lookup(storage.type_lookup))
         self.tree: Any = btree_kernel.BTree(storage.arena, storage.mtr, self.file.map, desc.relfile)
         self.writer = BTreeWriter(storage, self.tree, self.file, desc.name)
+        self._shrinker = TreeShrinker(storage, self.tree, self.file, self.writer)
         self._conflicts = ConflictCheck(storage, table.heap, self.tree, desc.name)
         self._lookup = self.tree.lookup_key
         self._insert = self.tree.insert
@@ -57,10 +59,14 @@ class BTreeIndex(IndexAccess):
         """See ``IndexAccess``."""
         table = self.table
         proj = table.projections.get((columns, want_tid)) or table.projection(columns, want_tid)
+        codec = None if table.toast is None else table.codec
+        handles = 0 if codec is None else codec.handles
         while True:
             rows = self._lookup(snapshot, self.codec, key_values, self._heap, proj, self.unique)
             if type(rows) is list:
-                return rows if table.toast is None else [resolved_row(row, proj.eager) for row in rows]
+                if codec is None or codec.handles == handles:
+                    return rows
+                return [resolved_row(row, proj.eager) for row in rows]
             if not self.unique:
                 # Many rows may have the key: not all of their pages need fit the cache at once.
                 found = self.scan(snapshot, equality_keys(key_values), False, columns, want_tid)
@@ -197,6 +203,8 @@ class BTreeIndex(IndexAccess):
         block = self.writer.first_leaf()
         while block:
             breathe()
-            count, block = self.writer.remove(block, dead)
+            count, following, is_empty = self.writer.remove(block, dead)
             removed += count
+            block = self._shrinker.drop_empty(block) if is_empty else following
+        self._shrinker.finish()
         return removed

@@ -13,6 +13,7 @@ from typing import Any
 
 from aurora.errors import InvariantViolation, ProgramLimitExceeded
 from aurora.kernels.python.btree import (
+    DELETED,
     DONE,
     INCOMPLETE_SPLIT,
     LEAF,
@@ -25,6 +26,7 @@ from aurora.kernels.python.btree import (
     TID_BYTES,
 )
 from aurora.page import HEADER_BYTES, OFF_FLAGS, OFF_KIND, PAGE_BYTES, PageKind
+from compute_node.access import free_space
 from compute_node.hub import HUB
 
 FILL_BYTES = PAGE_BYTES * 9 // 10
@@ -62,6 +64,10 @@ def build_meta(relfile: int, root: int) -> bytes:
 def page_bytes(items: Sequence[bytes]) -> int:
     """Room that items take, line pointers included."""
     return sum(map(len, items)) + 4 * len(items)
+
+
+def _is_deleted(page: Any) -> bool:
+    return bool(page[OFF_KIND] == PageKind.BTREE and page[OFF_FLAGS] & DELETED)
 
 
 class BTreeWriter:
@@ -103,7 +109,7 @@ class BTreeWriter:
         """Insert after the kernel found no room; splits as needed."""
         while True:
             found = self._descend(item, 0)
-            if self._finish_split(found):
+            if self.finish_split(found):
                 continue
             outcome = self._tree.insert(item, False)
             if outcome == DONE:
@@ -120,17 +126,20 @@ class BTreeWriter:
                 return int(found[0])
             self._cache.load(found)
 
-    def _page(self, block: int) -> tuple[int, int, int, bytes, list[bytes]]:
+    def page(self, block: int) -> tuple[int, int, int, bytes, list[bytes]]:
+        """``(flags, level, right sibling, high key, items)``; may wait."""
         while True:
             found = self._tree.page_items(block)
             if not isinstance(found, int):
                 return found  # type: ignore[no-any-return]
             self._cache.load(found)
 
-    def _frame(self, block: int) -> int:
+    def frame(self, block: int) -> int:
+        """The block's frame; may wait."""
         return int(self._cache.get(self._file.map.page_no(block)))
 
-    def _root(self) -> int:
+    def root(self) -> int:
+        """Block of the root; may wait."""
         while True:
             root: int = self._tree.root()
             if root > 0:
@@ -138,8 +147,36 @@ class BTreeWriter:
             self._cache.load(-root)
 
     def _new_block(self) -> int:
-        spare: list[int] = self._file.spare
-        return spare.pop() if spare else int(self._storage.extents.new_block(self._file))
+        """A block for a new page: one given back, one whose page has left the tree long ago, or a fresh one."""
+        storage, file = self._storage, self._file
+        spare: list[int] = file.spare
+        if spare:
+            return spare.pop()
+        if not file.free.loaded:
+            self.find_deleted()
+        block: int = file.free.take(0, file.fresh)
+        if block < 0:
+            return int(storage.extents.new_block(file))
+        try:
+            frame = self.frame(block)
+        except BaseException:
+            file.free.put(block, free_space.WHOLE_BLOCK)
+            raise
+        page = self._cache.arena.page(frame)
+        is_deleted = _is_deleted(page)
+        if is_deleted and self._cache.arena.page_lsn(frame) <= storage.row_horizon():
+            return block
+        if is_deleted:
+            file.free.put(block, free_space.WHOLE_BLOCK)
+        return int(storage.extents.new_block(file))
+
+    def find_deleted(self) -> None:
+        """Have the blocks in memory whose pages have left the tree. May wait."""
+        free_space.load(self._storage, self._file, lambda page: free_space.WHOLE_BLOCK if _is_deleted(page) else 0)
+
+    def put_flags(self, frame: int, flags: int) -> None:
+        """Part of the current MTR."""
+        self._mtr.put_u8(frame, OFF_FLAGS, flags)
 
     def _split(self, block: int, new_item: bytes) -> None:
         """Split ``block`` so that ``new_item`` will fit on one of the halves, then add the downlink.
@@ -147,29 +184,42 @@ class BTreeWriter:
         Does nothing when the tree changed during the gather phase so that this split is not the one needed.
         """
         self._storage.volume.reserve(SPLIT_REDO_BYTES)
-        is_root = self._root() == block
-        new_blocks = [self._new_block() for _ in range(2 if is_root else 1)]
-        blocks = [block, *new_blocks, *([0] if is_root else [])]
+        is_root = self.root() == block
+        new_blocks: list[int] = []
         pinned: list[int] = []
         try:
+            for _ in range(2 if is_root else 1):
+                new_blocks.append(self._new_block())
+            blocks = [block, *new_blocks, *([0] if is_root else [])]
             for each in blocks:
-                frame = self._frame(each)
+                frame = self.frame(each)
                 self._cache.arena.pin(frame)
                 pinned.append(frame)
-            flags, _, _, high, _ = self._page(block)
-            if flags & INCOMPLETE_SPLIT or (self._tree.root() == block) != is_root or (high and new_item >= high):
-                self._file.spare.extend(new_blocks)
+            if not self._still_needs_split(block, new_item, is_root):
                 return
             self._write_split(blocks, pinned, new_item)
+            new_blocks.clear()
         finally:
+            self._file.spare.extend(new_blocks)
             for frame in pinned:
                 self._cache.arena.unpin(frame)
         if not is_root:
-            self._finish_split(block)
+            self.finish_split(block)
+
+    def _still_needs_split(self, block: int, new_item: bytes, is_root: bool) -> bool:
+        """Whether the block is still where the item belongs, and full, after the gather phase's last wait."""
+        while True:
+            waits = self._cache.waits
+            flags, level, _, high, items = self.page(block)
+            place = self._descend(new_item[:-4] if level else new_item, level)
+            is_right = place == block and not flags & (INCOMPLETE_SPLIT | DELETED) and not (high and new_item >= high)
+            is_right = is_right and (self.root() == block) == is_root and len(items) > 1
+            if self._cache.waits == waits:
+                return is_right
 
     def _write_split(self, blocks: list[int], frames: list[int], new_item: bytes) -> None:
         """The edit phase: ``blocks`` are left, right and, for the root, the new root and the meta page."""
-        flags, level, right, high, items = self._page(blocks[0])
+        flags, level, right, high, items = self.page(blocks[0])
         cut = self._cut(items, new_item, not high)
         boundary = items[cut][:-4] if level else items[cut]
         relfile, is_root = self._file.relfile, len(blocks) > 2
@@ -194,21 +244,21 @@ class BTreeWriter:
                 return min(max(i, 1), len(items) - 1)
         raise InvariantViolation("split of a page without items")
 
-    def _finish_split(self, block: int) -> bool:
+    def finish_split(self, block: int) -> bool:
         """Add the missing downlink to ``block``'s right sibling, if it is missing; whether it was."""
-        flags, level, right, high, _ = self._page(block)
-        if not flags & INCOMPLETE_SPLIT:
+        if not self.page(block)[0] & INCOMPLETE_SPLIT:
             return False
-        entry = high + right.to_bytes(4, "little")
         while True:
             self._storage.volume.reserve(SPLIT_REDO_BYTES)
             waits = self._cache.waits
-            parent = self._descend(high, level + 1)
-            if self._finish_split(parent):
-                continue
-            frame = self._frame(block)
-            if not self._cache.arena.page(frame)[OFF_FLAGS] & INCOMPLETE_SPLIT:
+            flags, level, right, high, _ = self.page(block)
+            if not flags & INCOMPLETE_SPLIT or flags & DELETED:
                 return True
+            entry = high + right.to_bytes(4, "little")
+            parent = self._descend(high, level + 1)
+            if self.finish_split(parent):
+                continue
+            frame = self.frame(block)
             if self._cache.waits != waits:
                 continue
             outcome = self._add_downlink(parent, frame, entry, flags)
@@ -267,23 +317,23 @@ class BTreeWriter:
 
     # Vacuum
 
-    def remove(self, block: int, dead: set[int]) -> tuple[int, int]:
-        """Remove the entries of dead row addresses from a leaf: (how many, right sibling)."""
+    def remove(self, block: int, dead: set[int]) -> tuple[int, int, bool]:
+        """Remove the entries of dead row addresses from a leaf: (how many, right sibling, whether none is left)."""
         while True:
-            flags, level, right, high, items = self._page(block)
+            flags, level, right, high, items = self.page(block)
             if level:
                 raise InvariantViolation(f"block {block} of index {self._name} is not a leaf")
             kept = [item for item in items if int.from_bytes(item[-TID_BYTES:], "big") not in dead]
             if len(kept) == len(items):
-                return 0, right
+                return 0, right, not items
             waits = self._cache.waits
             self._storage.volume.reserve(PAGE_BYTES)
-            frame = self._frame(block)
-            if self._cache.waits != waits or self._page(block)[4] != items:
+            frame = self.frame(block)
+            if self._cache.waits != waits or self.page(block)[4] != items:
                 continue
             with self._mtr:
                 self._mtr.image(frame, build_page(self._file.relfile, flags, level, right, high, kept))
-            return len(items) - len(kept), right
+            return len(items) - len(kept), right, not kept
 
     def first_leaf(self) -> int:
         """Block of the leftmost leaf."""

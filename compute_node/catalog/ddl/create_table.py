@@ -26,10 +26,11 @@ from compute_node.catalog.ddl.indexes import copy_index, option_text
 from compute_node.catalog.ddl.relation import create_constraint, create_relation, relation, set_default
 from compute_node.catalog.ddl.sequence import SERIAL_TYPES, create_owned_sequence
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast, storage_letter
-from compute_node.catalog.permissions import denied_relation
+from compute_node.catalog.permissions import denied, denied_relation
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
-from compute_node.sql.analyze.typenames import resolve_type_name
-from compute_node.types.acl import SELECT
+from compute_node.sql.analyze.typenames import format_type, resolve_type_name
+from compute_node.types.acl import SELECT, USAGE
+from compute_node.types.registry import PgType
 
 SYSTEM_COLUMNS = ("ctid", "xmin", "cmin", "xmax", "cmax", "tableoid")
 _KEYS = (enums.ConstrType.CONSTR_PRIMARY, enums.ConstrType.CONSTR_UNIQUE)
@@ -55,6 +56,15 @@ class ColumnSpec:
     checks: list[ast.Constraint] = field(default_factory=list)
 
 
+def check_type_usage(ctx: DdlContext, item: PgType) -> None:
+    """42501 for a column of a type that the user may not use; an array is as its elements."""
+    if ctx.rights.superuser:
+        return
+    oid = item.element if item.element and item.length == -1 else item.oid
+    if not ctx.rights.object("type", oid, USAGE):
+        raise denied("type", format_type(ctx.view, oid))
+
+
 def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int) -> ColumnSpec:
     """Take one column definition apart; 42704, 42601, 42701 and 0A000 for what is not supported."""
     name = cut_name(node.colname)
@@ -69,6 +79,7 @@ def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int) ->
     item = view.type(kind)
     if item.kind == "p":
         raise InvalidTableDefinition(f'column "{name}" has pseudo-type {item.name}')
+    check_type_usage(ctx, item)
     collation = item.collation
     if node.collClause is not None:
         collation = _collation(ctx, node.collClause, item.collation != 0, name)
@@ -143,11 +154,17 @@ def _column_constraint(spec: ColumnSpec, table: str, node: ast.Constraint, nulla
     return nullable
 
 
-def storage_options(options: Sequence[ast.DefElem] | None) -> list[str]:
-    """WITH (…) as reloptions; 22023 for unknown ones."""
+def storage_options(options: Sequence[ast.DefElem] | None, namespace: str | None = None) -> list[str]:
+    """WITH (…) as reloptions; 22023 for unknown ones. ``namespace`` "toast": those of the TOAST table."""
     result = []
     for option in options or ():
         name = option.defname
+        if option.defnamespace not in (None, "toast"):
+            raise InvalidParameterValue(f'unrecognized parameter namespace "{option.defnamespace}"')
+        if option.defnamespace != namespace:
+            continue
+        if namespace == "toast" and not name.startswith("autovacuum_"):
+            raise InvalidParameterValue(f'unrecognized parameter "{name}"')
         if name == "fillfactor":
             value = option_text(option)
             if not value.lstrip("-").isdigit():
@@ -223,7 +240,7 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         add_check(ctx, relation(ctx, desc.oid), check, column, validate=False)
     for source, options in likes:
         _copy_like_extras(ctx, desc.oid, source, options)
-    ensure_toast(ctx, desc.oid)
+    ensure_toast(ctx, desc.oid, storage_options(node.options, "toast"))
     return "CREATE TABLE"
 
 

@@ -85,7 +85,9 @@ def _describe_object(ctx: DdlContext, class_oid: int, oid: int) -> str:
         return ",".join(format_type(ctx.view, kind) if kind else "NONE" for kind in kinds)
 
     if class_oid == CLASS_PROC:
-        return f"function {record.proname}({types(*record.proargtypes)})"
+        schema = ctx.view.layer.namespace_name(record.pronamespace) or ""
+        dot = "" if schema in ctx.view.search_path else f"{schema}."
+        return f"function {dot}{record.proname}({types(*record.proargtypes)})"
     if class_oid == CLASS_OPERATOR:
         return f"operator {record.oprname}({types(record.oprleft, record.oprright)})"
     if class_oid == CLASS_CAST:
@@ -129,7 +131,8 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
             taken_along.add(address)
         if address in order or (address[0], address[1], 0) in order:
             return
-        if via is not None and address not in named and kind not in _TAKEN_ALONG:
+        whole = (address[0], address[1], 0)
+        if via is not None and not named & {address, whole} and kind not in _TAKEN_ALONG:
             normal.append((address, via))
         order[address] = None
         for dependent, dependency in _dependents(ctx, address):

@@ -7,7 +7,7 @@ from typing import Any
 
 from pglast import ast, enums
 
-from aurora.errors import InsufficientPrivilege, UndefinedFunction, UndefinedObject
+from aurora.errors import InsufficientPrivilege, SqlSyntaxError, UndefinedFunction, UndefinedObject
 from compute_node.catalog.ddl.context import (
     CLASS_CAST,
     CLASS_OPCLASS,
@@ -61,6 +61,8 @@ def _function(ctx: DdlContext, node: ast.ObjectWithArgs, missing_ok: bool) -> Ad
 
 def _operator(ctx: DdlContext, node: ast.ObjectWithArgs, missing_ok: bool) -> Address | None:
     left, right = argument_types(ctx, node) or [0, 0]
+    if not right:
+        raise SqlSyntaxError("postfix operators are not supported")
     found = find_operator(ctx, node.objname, left, right)
     if found is None:
         name = ".".join(item.sval for item in node.objname)

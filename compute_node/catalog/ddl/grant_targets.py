@@ -21,7 +21,7 @@ from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze.typenames import format_type, resolve_type_name
 
 _O = enums.ObjectType
-_ROUTINES = {_O.OBJECT_FUNCTION: "faw", _O.OBJECT_PROCEDURE: "p", _O.OBJECT_ROUTINE: "fpaw"}
+ROUTINES = {_O.OBJECT_FUNCTION: "faw", _O.OBJECT_PROCEDURE: "p", _O.OBJECT_ROUTINE: "fpaw"}
 """type of object → pg_proc.prokind"""
 
 
@@ -41,7 +41,7 @@ def grant_targets(ctx: DdlContext, node: ast.GrantStmt) -> list[Target]:
         return _all_in_schemas(ctx, [item.sval for item in node.objects], node.objtype)
     if node.objtype in (_O.OBJECT_TABLE, _O.OBJECT_SEQUENCE):
         return [_relation(ctx, item) for item in node.objects]
-    if node.objtype in _ROUTINES:
+    if node.objtype in ROUTINES:
         noun = node.objtype.name.removeprefix("OBJECT_").lower()
         return [Target("function", find_routine(ctx, item, node.objtype).oid, noun) for item in node.objects]
     if node.objtype in (_O.OBJECT_TYPE, _O.OBJECT_DOMAIN):
@@ -60,9 +60,9 @@ def _all_in_schemas(ctx: DdlContext, schemas: list[str], kind: enums.ObjectType)
     found = []
     for schema in schemas:
         namespace = ctx.view.namespace(schema)
-        if kind in _ROUTINES:
+        if kind in ROUTINES:
             for row in ctx.rows.find("pg_proc"):
-                if row.pronamespace == namespace and row.prokind in _ROUTINES[kind]:
+                if row.pronamespace == namespace and row.prokind in ROUTINES[kind]:
                     found.append(Target("function", row.oid, kind.name.removeprefix("OBJECT_").lower()))
             continue
         kinds = "S" if kind == _O.OBJECT_SEQUENCE else "rvmfp"
@@ -127,7 +127,7 @@ def find_routine(ctx: DdlContext, node: ast.ObjectWithArgs, kind: enums.ObjectTy
     spaces = [ctx.view.namespace(schema)] if schema else [ctx.view.namespace(each) for each in ctx.view.search_path]
     noun = kind.name.removeprefix("OBJECT_").lower()
     rows = [row for space in spaces for row in ctx.rows.find("pg_proc", proname=name) if row.pronamespace == space]
-    fitting = [row for row in rows if row.prokind in _ROUTINES[kind]]
+    fitting = [row for row in rows if row.prokind in ROUTINES[kind]]
     if node.args_unspecified:
         if len(fitting) > 1:
             raise AmbiguousFunction(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pglast import ast, enums
@@ -66,13 +67,26 @@ def create_schema(ctx: DdlContext, node: ast.CreateSchemaStmt, execute: Callable
     ctx.rows.insert("pg_namespace", oid=oid, nspname=name, nspowner=owner)
     record_owner(ctx, CLASS_NAMESPACE, oid, owner)
     ctx.changes.touch()
-    for element in node.schemaElts or ():
-        for attribute in ("relation", "view"):
-            target = getattr(element, attribute, None)
-            if isinstance(target, ast.RangeVar) and target.schemaname is None:
-                target.schemaname = name
-        execute(element)
+    with _acting_as(ctx, owner):
+        for element in node.schemaElts or ():
+            for attribute in ("relation", "view"):
+                target = getattr(element, attribute, None)
+                if isinstance(target, ast.RangeVar) and target.schemaname is None:
+                    target.schemaname = name
+            execute(element)
     return "CREATE SCHEMA"
+
+
+@contextmanager
+def _acting_as(ctx: DdlContext, owner: int) -> Iterator[None]:
+    """What a new schema holds from the start belongs to its owner, and is made with the owner's rights."""
+    session = ctx.session
+    saved = session.user, session.user_oid
+    session.user, session.user_oid = ctx.view.layer.role_name(owner), owner
+    try:
+        yield
+    finally:
+        session.user, session.user_oid = saved
 
 
 def _query_columns(ctx: DdlContext, query: Any, names: list[str], what: str) -> list[ColumnDesc]:
@@ -349,7 +363,7 @@ def lock_statement(ctx: DdlContext, node: ast.LockStmt) -> str:
 def _lock_with_sources(ctx: DdlContext, desc: RelationDesc, mode: int, wait: str, seen: set[int]) -> None:
     """A relation, and if it is a view what it reads."""
     seen.add(desc.oid)
-    ctx.storage.locks.lock_relation(ctx.txn, desc.oid, mode, desc.name, wait)
+    ctx.storage.locks.lock_relation(ctx.txn, desc.lock_id, mode, desc.name, wait)
     if desc.kind != "v":
         return
     for rule in ctx.rows.find("pg_rewrite", ev_class=desc.oid):

@@ -82,6 +82,9 @@ def create_operator(ctx: DdlContext, node: ast.DefineStmt) -> str:
     function_name = given.get("function", given.get("procedure"))
     if function_name is None:
         raise InvalidFunctionDefinition("operator function must be specified")
+    for word in ("leftarg", "rightarg"):
+        if word in given and given[word].arg.setof:
+            raise InvalidFunctionDefinition("SETOF type not allowed for operator argument")
     left = type_of(ctx, given["leftarg"].arg) if "leftarg" in given else 0
     right = type_of(ctx, given["rightarg"].arg) if "rightarg" in given else 0
     if not left and not right:

@@ -20,15 +20,20 @@ from aurora.errors import (
 from compute_node.catalog.ddl import shared_depend
 from compute_node.catalog.ddl.context import (
     CLASS_NAMESPACE,
+    CLASS_OPCLASS,
+    CLASS_OPERATOR,
+    CLASS_OPFAMILY,
+    CLASS_PROC,
     CLASS_RELATION,
     CLASS_TYPE,
     DdlContext,
 )
 from compute_node.catalog.ddl.dependencies import Address, drop
+from compute_node.catalog.ddl.grant_targets import ROUTINES, find_routine
 from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.shared_depend import ACL, CLASS_DATABASE, FIRST_UNPINNED_OID, OWNER
-from compute_node.catalog.ddl.types import set_type_owner
+from compute_node.catalog.ddl.types import check_type_owner, find_type
 from compute_node.catalog.permissions import denied
 from compute_node.catalog.rights import OBJECTS
 from compute_node.relations.descriptors import RelationDesc
@@ -37,6 +42,13 @@ from compute_node.types import acl
 from compute_node.types.acl import CREATE, Acl, decode_all
 
 _O = enums.ObjectType
+_WITHOUT_LIST = {
+    CLASS_OPERATOR: ("pg_operator", "oprowner"),
+    CLASS_OPCLASS: ("pg_opclass", "opcowner"),
+    CLASS_OPFAMILY: ("pg_opfamily", "opfowner"),
+}
+"""Classes of objects that have an owner and no privileges → their catalog, and there the owner's column."""
+_DROPPED = (CLASS_RELATION, CLASS_NAMESPACE, CLASS_TYPE, CLASS_PROC, *_WITHOUT_LIST)
 _KIND_OF = {CATALOGS[catalog].desc.oid: kind for kind, (catalog, *_) in OBJECTS.items()}
 
 
@@ -141,6 +153,29 @@ def alter_database_owner(ctx: DdlContext, name: str, spec: ast.RoleSpec) -> None
     give_object(ctx, "database", record.oid, owner)
 
 
+def alter_type_owner(ctx: DdlContext, names: Any, spec: ast.RoleSpec) -> None:
+    """ALTER TYPE … OWNER TO."""
+    owner = role_oid(ctx, spec)
+    kind = find_type(ctx, ast.TypeName(names=names))
+    assert kind is not None
+    record = check_type_owner(ctx, kind.oid)
+    if record.typowner != owner:
+        check_new_owner(ctx, owner, record.typnamespace)
+        give_object(ctx, "type", kind.oid, owner)
+        ctx.changes.touch(kind.oid)
+
+
+def alter_routine_owner(ctx: DdlContext, node: ast.ObjectWithArgs, kind: enums.ObjectType, spec: ast.RoleSpec) -> None:
+    """ALTER FUNCTION / PROCEDURE / ROUTINE … OWNER TO."""
+    owner = role_oid(ctx, spec)
+    record = find_routine(ctx, node, kind)
+    if not ctx.owns(record.proowner):
+        raise InsufficientPrivilege(f"must be owner of function {record.proname}")
+    if record.proowner != owner:
+        check_new_owner(ctx, owner, record.pronamespace)
+        give_object(ctx, "function", record.oid, owner)
+
+
 def alter_owner(ctx: DdlContext, node: ast.AlterOwnerStmt) -> str:
     """ALTER SCHEMA / DATABASE / TYPE / DOMAIN … OWNER TO; relations come as ALTER TABLE."""
     if node.objectType == _O.OBJECT_SCHEMA:
@@ -149,10 +184,22 @@ def alter_owner(ctx: DdlContext, node: ast.AlterOwnerStmt) -> str:
     if node.objectType == _O.OBJECT_DATABASE:
         alter_database_owner(ctx, node.object.sval, node.newowner)
         return "ALTER DATABASE"
-    if node.objectType == _O.OBJECT_TYPE:
-        return set_type_owner(ctx, node.object, role_oid(ctx, node.newowner))
+    if node.objectType in (_O.OBJECT_TYPE, _O.OBJECT_DOMAIN):
+        alter_type_owner(ctx, node.object, node.newowner)
+        return f"ALTER {node.objectType.name.removeprefix('OBJECT_')}"
+    if node.objectType in ROUTINES:
+        alter_routine_owner(ctx, node.object, node.objectType, node.newowner)
+        return f"ALTER {node.objectType.name.removeprefix('OBJECT_')}"
     what = node.objectType.name.removeprefix("OBJECT_").replace("_", " ")
     raise NotSupported(f"ALTER {what} ... OWNER TO is not supported")
+
+
+def _give_plain(ctx: DdlContext, class_oid: int, oid: int, owner: int) -> None:
+    catalog, column = _WITHOUT_LIST[class_oid]
+    record = ctx.rows.one(catalog, oid=oid)
+    if record is not None:
+        ctx.rows.update(catalog, record, **{column: owner})
+        shared_depend.change_owner(ctx, class_oid, oid, owner)
 
 
 def _owned_roles(ctx: DdlContext, specs: Any, what: str) -> list[int]:
@@ -185,6 +232,8 @@ def reassign_owned(ctx: DdlContext, node: ast.ReassignOwnedStmt) -> str:
                 give_relation(ctx, desc, owner)
         elif row.classid in _KIND_OF:
             give_object(ctx, _KIND_OF[row.classid], row.objid, owner)
+        elif row.classid in _WITHOUT_LIST:
+            _give_plain(ctx, row.classid, row.objid, owner)
         else:
             raise NotSupported(f"REASSIGN OWNED of objects of catalog {row.classid} is not supported")
     ctx.changes.touch()
@@ -200,7 +249,7 @@ def drop_owned(ctx: DdlContext, node: ast.DropOwnedStmt) -> str:
             continue
         if row.deptype == ACL:
             _revoke_all(ctx, row.classid, row.objid, row.objsubid, row.refobjid)
-        elif row.classid in (CLASS_RELATION, CLASS_NAMESPACE, CLASS_TYPE):
+        elif row.classid in _DROPPED:
             targets.append((row.classid, row.objid, row.objsubid))
         elif row.classid != CLASS_DATABASE:
             raise NotSupported(f"DROP OWNED of objects of catalog {row.classid} is not supported")

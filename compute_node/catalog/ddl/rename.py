@@ -30,6 +30,7 @@ from compute_node.catalog.ddl.context import (
     DdlContext,
     cut_name,
 )
+from compute_node.catalog.ddl.database import rename_database
 from compute_node.catalog.ddl.drop import range_var_of
 from compute_node.catalog.ddl.expressions import index_text
 from compute_node.catalog.ddl.relation import attribute_record, class_record
@@ -59,6 +60,8 @@ def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
         return _rename_schema(ctx, node.subname, new)
     if node.renameType == _O.OBJECT_ROLE:
         return rename_role(ctx, node.subname, new)
+    if node.renameType == _O.OBJECT_DATABASE:
+        return rename_database(ctx, node.subname, new)
     if node.renameType == _O.OBJECT_TYPE:
         return rename_type(ctx, node.object, new)
     kinds = (*_RELATIONS, _O.OBJECT_COLUMN, _O.OBJECT_TABCONSTRAINT)

@@ -35,7 +35,6 @@ from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.shared_depend import FIRST_UNPINNED_OID, OWNER, dependents
 from compute_node.catalog.roles import PG_DATABASE_OWNER
 from compute_node.catalog.rows import Record
-from compute_node.types.registry import REGISTRY
 
 _ITERATIONS = 4096
 _FLAGS = {
@@ -89,7 +88,7 @@ def _options(ctx: DdlContext, options: Sequence[ast.DefElem]) -> dict[str, Any]:
                 raise InvalidParameterValue(f"invalid connection limit: {limit}")
             values["rolconnlimit"] = limit
         elif name == "validUntil":
-            values["rolvaliduntil"] = REGISTRY.types[_TIMESTAMPTZ].input(option.arg.sval, -1, ctx.session.env)
+            values["rolvaliduntil"] = ctx.view.type(_TIMESTAMPTZ).input(option.arg.sval, -1, ctx.session.env)
         elif name == "sysid":
             ctx.notice("SYSID can no longer be specified")
         elif name not in _MEMBERSHIPS:

@@ -29,6 +29,7 @@ from compute_node.catalog.ddl.ownership import give_relation
 from compute_node.catalog.ddl.relation import create_relation
 from compute_node.catalog.rows import CatalogReader, Record
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
+from compute_node.relations.schema import INITIAL, SystemCatalogs
 from compute_node.sql.analyze.typenames import resolve_type_name
 from compute_node.txn.locks import ROW_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, WeakLocks
 from compute_node.types import oids
@@ -253,8 +254,9 @@ class _Running:
 class Sequences:
     """The running sequences of this process; one per engine."""
 
-    def __init__(self, storage: Any) -> None:
+    def __init__(self, storage: Any, catalogs: SystemCatalogs = INITIAL) -> None:
         self._storage = storage
+        self._catalogs = catalogs
         self._running: dict[int, _Running] = {}
         self._locks: dict[int, WeakLocks] = {}
 
@@ -300,7 +302,7 @@ class Sequences:
         return found
 
     def _read(self, desc: RelationDesc, snapshot: Any) -> _Running:
-        record = CatalogReader(self._storage, snapshot).one("pg_sequence", seqrelid=desc.oid)
+        record = CatalogReader(self._storage, snapshot, self._catalogs).one("pg_sequence", seqrelid=desc.oid)
         if record is None:
             raise UndefinedTable(f'relation "{desc.name}" does not exist')
         row = next(row for batch in self._storage.table(desc).scan(snapshot, _ATTNOS, False) for row in batch)

@@ -17,7 +17,7 @@ from aurora.errors import (
 )
 from compute_node.catalog.builders import array_type_row, enum_type_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_TYPE, NAME_BYTES_MAX, DdlContext, cut_name
-from compute_node.catalog.ddl.shared_depend import change_owner, record_owner
+from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.rows import Record
 from compute_node.sql.analyze.typenames import format_type, resolve_type_name
 from compute_node.types.registry import PgType
@@ -202,20 +202,5 @@ def set_type_schema(ctx: DdlContext, names: Any, schema: str) -> str:
     for row in ctx.rows.find("pg_depend", classid=CLASS_TYPE, objid=kind.oid, objsubid=0):
         if row.refclassid == CLASS_NAMESPACE:
             ctx.rows.update("pg_depend", row, refobjid=namespace)
-    ctx.changes.touch(kind.oid)
-    return "ALTER TYPE"
-
-
-def set_type_owner(ctx: DdlContext, names: Any, owner: int) -> str:
-    """ALTER TYPE … OWNER TO."""
-    kind = find_type(ctx, ast.TypeName(names=names))
-    assert kind is not None
-    record = check_type_owner(ctx, kind.oid)
-    if not ctx.rights.superuser and not ctx.rights.graph.is_member(ctx.user_oid, owner):
-        raise InsufficientPrivilege(f'must be member of role "{ctx.view.layer.role_name(owner)}"')
-    for oid in (kind.oid, record.typarray):
-        if oid:
-            ctx.rows.update("pg_type", type_record(ctx, oid), typowner=owner)
-    change_owner(ctx, CLASS_TYPE, kind.oid, owner)
     ctx.changes.touch(kind.oid)
     return "ALTER TYPE"

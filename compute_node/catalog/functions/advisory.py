@@ -11,11 +11,11 @@ from typing import Any
 
 from aurora.errors import SqlError
 from compute_node.catalog.functions.call import Call
-from compute_node.txn.locks import EXCLUSIVE, MODE_NAMES, SHARE, SKIP_LOCKED, WAIT
+from compute_node.txn.locks import EXCLUSIVE, FIRST_ADVISORY, MODE_NAMES, SHARE, SKIP_LOCKED, WAIT
 from compute_node.txn.transaction import READ_COMMITTED, Txn
 
-FIRST_KEY = 1 << 40
-"""Keys of advisory locks start here; OIDs are below."""
+TWO_NUMBERS = 1 << 97
+"""the bit of keys that were given as two numbers"""
 _EXTRA = "advisory_locks"
 
 
@@ -35,10 +35,12 @@ class SessionLocks:
         self.counts: dict[tuple[int, int], int] = {}
 
 
-def _key(args: tuple[int, ...]) -> int:
+def _key(call: Call, args: tuple[int, ...]) -> int:
+    """Every database has keys of its own."""
+    base = FIRST_ADVISORY << 34 | call.view.layer.database_oid << 64
     if len(args) == 1:
-        return FIRST_KEY + (args[0] & 0xFFFFFFFFFFFFFFFF)
-    return (FIRST_KEY << 40) + ((args[0] & 0xFFFFFFFF) << 32) + (args[1] & 0xFFFFFFFF)
+        return base + (args[0] & 0xFFFFFFFFFFFFFFFF)
+    return base + TWO_NUMBERS + ((args[0] & 0xFFFFFFFF) << 32) + (args[1] & 0xFFFFFFFF)
 
 
 def _session_locks(session: Any) -> SessionLocks:
@@ -103,19 +105,19 @@ def _functions(suffix: str, mode: int) -> dict[str, Callable[..., Any]]:
     """The five functions of one mode."""
 
     def lock(call: Call, *args: int) -> str:
-        _lock(call, _key(args), mode, WAIT)
+        _lock(call, _key(call, args), mode, WAIT)
         return ""
 
     def xact_lock(call: Call, *args: int) -> str:
-        _xact_lock(call, _key(args), mode, WAIT)
+        _xact_lock(call, _key(call, args), mode, WAIT)
         return ""
 
     return {
         f"pg_advisory_lock{suffix}": lock,
         f"pg_advisory_xact_lock{suffix}": xact_lock,
-        f"pg_try_advisory_lock{suffix}": lambda call, *args: _lock(call, _key(args), mode, SKIP_LOCKED),
-        f"pg_try_advisory_xact_lock{suffix}": lambda call, *args: _xact_lock(call, _key(args), mode, SKIP_LOCKED),
-        f"pg_advisory_unlock{suffix}": lambda call, *args: _unlock(call, _key(args), mode),
+        f"pg_try_advisory_lock{suffix}": lambda call, *args: _lock(call, _key(call, args), mode, SKIP_LOCKED),
+        f"pg_try_advisory_xact_lock{suffix}": lambda call, *args: _xact_lock(call, _key(call, args), mode, SKIP_LOCKED),
+        f"pg_advisory_unlock{suffix}": lambda call, *args: _unlock(call, _key(call, args), mode),
     }
 
 

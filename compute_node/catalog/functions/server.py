@@ -15,14 +15,15 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.functions import advisory
-from compute_node.catalog.functions.advisory import FIRST_KEY
+from compute_node.catalog.functions.advisory import TWO_NUMBERS
 from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.permissions import denied_relation
 from compute_node.catalog.roles import PG_READ_ALL_STATS, PG_SIGNAL_BACKEND
 from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID
 from compute_node.session.settings import SECRET, define_or_raise, show_value
-from compute_node.txn.locks import MODE_NAMES
-from compute_node.types.acl import CONNECT, SELECT, UPDATE, USAGE
+from compute_node.txn.locks import FIRST_ADVISORY, MODE_NAMES
+from compute_node.types.acl import SELECT, UPDATE, USAGE
 
 _PAGE_BYTES = 8192
 
@@ -70,21 +71,19 @@ def total_size(call: Call, oid: int) -> int | None:
 
 
 def database_size(call: Call, database: int | str) -> int | None:
-    """pg_database_size: everything in the volume belongs to the one database in use."""
+    """pg_database_size: the relation files that are its own; shared catalogs are in none."""
     key = {"oid": database} if isinstance(database, int) else {"datname": database}
     record = call.reader.one("pg_database", **key)
     if record is None:
         if isinstance(database, str):
             raise InvalidCatalogName(f'database "{database}" does not exist')
         return None
-    if record.datname != call.session.database:
-        return 0
-    return sum(int(file.map.blocks) for file in call.engine.storage.extents.files.values()) * _PAGE_BYTES
+    return sum(_bytes(call, relfile) for relfile in call.engine.databases.files(int(record.oid)))
 
 
 def tablespace_size(call: Call, _tablespace: int | str) -> int:
     """pg_tablespace_size: there is one."""
-    return database_size(call, call.session.database) or 0
+    return sum(int(file.map.blocks) for file in call.engine.storage.extents.files.values()) * _PAGE_BYTES
 
 
 def filenode(call: Call, oid: int) -> int | None:
@@ -237,36 +236,45 @@ def stat_get_activity(call: Call, pid: int | None) -> Iterator[tuple[Any, ...]]:
 
 def lock_status(call: Call) -> Iterator[tuple[Any, ...]]:
     """pg_lock_status: relation and advisory locks that transactions hold or wait for."""
-    database = call.view.layer.database(call.session.database)
-    database_oid = None if database is None else database.oid
     storage = call.engine.storage
     for txn in list(storage.txns.active):
         masks = dict(txn.table_locks)
         for locks in txn.weak_locks:
-            for oid, mode in locks.modes:
-                masks[oid] = masks.get(oid, 0) | 1 << mode
-        for oid, mask in masks.items():
+            for key, mode in locks.modes:
+                masks[key] = masks.get(key, 0) | 1 << mode
+        for key, mask in masks.items():
             for mode in range(1, len(MODE_NAMES)):
                 if mask >> mode & 1:
-                    yield _lock_row(database_oid, txn, oid, mode, granted=True)
+                    yield _lock_row(txn, key, mode, granted=True)
     for lock in list(storage.locks.relations.values()):
         for txn, mode, _ in lock.queue:
-            yield _lock_row(database_oid, txn, lock.oid, mode, granted=False)
+            yield _lock_row(txn, lock.oid, mode, granted=False)
 
 
-def _lock_row(database: int | None, txn: Any, oid: int, mode: int, granted: bool) -> tuple[Any, ...]:
-    advisory = oid >= FIRST_KEY
+def _lock_row(txn: Any, key: int, mode: int, granted: bool) -> tuple[Any, ...]:
+    """A lock's key is (database, OID) of a relation, the OID of a database, or an advisory key of a database."""
+    high, low = (key >> 32) & 0xFFFFFFFF, key & 0xFFFFFFFF
+    kind, database = "relation", high
+    relation: int | None = low
+    classid: int | None = None
+    objid: int | None = None
+    part: int | None = None
+    if key >= FIRST_ADVISORY:
+        kind, database, relation = "advisory", (key >> 64) & 0xFFFFFFFF, None
+        classid, objid, part = high, low, 2 if key & TWO_NUMBERS else 1
+    elif not high and low not in CATALOGS_BY_OID:
+        kind, relation, classid, objid, part = "object", None, CATALOGS["pg_database"].desc.oid, low, 0
     return (
-        "advisory" if advisory else "relation",
+        kind,
         database,
-        None if advisory else oid,
+        relation,
         None,
         None,
         None,
         None,
-        (oid & 0xFFFFFFFF) if advisory else None,
-        0 if advisory else None,
-        1 if advisory else None,
+        classid,
+        objid,
+        part,
         f"{txn.pid}/{txn.xid or 0}",
         txn.pid,
         MODE_NAMES[mode],
@@ -400,25 +408,6 @@ def find_role(call: Call, name: str) -> int | None:
     """A role's OID by name, for SET ROLE."""
     role = call.view.role(name)
     return None if role is None else role.oid
-
-
-def check_database(call: Call, name: str, role: int | None = None) -> int:
-    """A new connection's database: 3D000 when there is none, 55000 when it takes no connections, 42501 when the role
-    may not connect to it."""
-    record = call.engine.catalog.database(name)
-    if record is None:
-        raise InvalidCatalogName(f'database "{name}" does not exist', severity="FATAL")
-    if not record.datallowconn:
-        raise ObjectNotInPrerequisiteState(
-            f'database "{name}" is not currently accepting connections', severity="FATAL"
-        )
-    if role is not None and not call.engine.catalog.shared().rights(role).database(record.oid, CONNECT):
-        raise InsufficientPrivilege(
-            f'permission denied for database "{name}"',
-            detail="User does not have CONNECT privilege.",
-            severity="FATAL",
-        )
-    return int(record.oid)
 
 
 def stored_settings(call: Call, database: str, role: int) -> list[tuple[str, str]]:
@@ -563,7 +552,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "current_xid": current_xid,
     "wal_lsn": lambda call: int(call.engine.storage.log.next_lsn),
     "find_role": find_role,
-    "check_database": check_database,
     "discard": discard,
     "stored_settings": stored_settings,
     "role_is_superuser": role_is_superuser,

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from compute_node.exec.nodes.base import Batch, Node
 from compute_node.sql.plan import Plan
 
 if TYPE_CHECKING:
     from compute_node.exec.context import ExecContext
+
+_T = TypeVar("_T")
+
+
+def timed(work: Callable[[], _T]) -> tuple[_T, float]:
+    """What ``work`` gives, and the seconds that it took."""
+    began = perf_counter()
+    result = work()
+    return result, perf_counter() - began
 
 
 @dataclass(slots=True)

@@ -1,14 +1,16 @@
 """The shape of the system catalogs: recorded facts → descriptors that need no catalog to be read.
 
 Input: the JSON files beside this module (made by ``record``). Output: ``CATALOGS``, by relation name, and
-``SYSTEM_VIEWS``. Every system catalog and its indexes are mapped relations: their relfile is their OID, for ever, so
-the first read of a volume needs nothing but this module. Source: PostgreSQL manual, ch. 53 "System Catalogs".
+``SYSTEM_VIEWS``. Every system catalog and its indexes are mapped relations: in the initial database their relfile is
+their OID, for ever, so the first read of a volume needs nothing but this module; ``SystemCatalogs`` are those of
+another database. Source: PostgreSQL manual, ch. 53 "System Catalogs".
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +24,8 @@ NAMESPACE_PUBLIC: Final = 2200
 NAMESPACE_INFORMATION_SCHEMA: Final = 13207
 ROLE_POSTGRES: Final = 10
 FIRST_NORMAL_OID: Final = 16384
+INITIAL_DATABASE: Final = 5
+"""The database whose catalogs' relation files are their OIDs: postgres, which every volume begins with."""
 HEAP_AM: Final = 2
 BTREE_AM: Final = 403
 
@@ -182,6 +186,7 @@ def _table(name: str, fact: dict[str, Any]) -> CatalogTable:
         row_type=fact["type"],
         is_shared=fact["shared"],
         toast=_toast(name, fact),
+        database=0 if fact["shared"] else INITIAL_DATABASE,
     )
     return CatalogTable(desc, fact["array"], {column.name: column.attno - 1 for column in columns})
 
@@ -200,3 +205,48 @@ CATALOGS: Final[dict[str, CatalogTable]] = {name: _table(name, fact) for name, f
 CATALOGS_BY_OID: Final[dict[int, CatalogTable]] = {table.desc.oid: table for table in CATALOGS.values()}
 
 SYSTEM_VIEWS: Final[dict[str, SystemView]] = {name: _view(name, fact) for name, fact in load_json("views.json").items()}
+
+
+def storage_oids(desc: RelationDesc) -> list[int]:
+    """The relation files of a catalog of the initial database: its own, its indexes', its TOAST table's and index's."""
+    found = [desc.relfile, *(index.relfile for index in desc.indexes)]
+    if desc.toast is not None:
+        found += storage_oids(desc.toast)
+    return found
+
+
+MAPPED: Final = tuple(
+    sorted(oid for table in CATALOGS.values() if not table.desc.is_shared for oid in storage_oids(table.desc))
+)
+"""Those that every database has of its own."""
+
+
+class SystemCatalogs:
+    """The system catalogs of one database: ``tables`` by name, ``by_oid``. Shared ones are the same in all databases;
+    ``relfiles`` says for each of ``MAPPED`` which relation file it is here, nothing for the initial database."""
+
+    def __init__(self, database: int = INITIAL_DATABASE, relfiles: Mapping[int, int] | None = None) -> None:
+        self.database = database
+        self.relfiles: Mapping[int, int] = dict(zip(MAPPED, MAPPED, strict=True)) if relfiles is None else relfiles
+        self.tables: Mapping[str, CatalogTable] = CATALOGS
+        self.by_oid: Mapping[int, CatalogTable] = CATALOGS_BY_OID
+        if relfiles is not None:
+            self.tables = {name: self._moved(table, relfiles) for name, table in CATALOGS.items()}
+            self.by_oid = {table.desc.oid: table for table in self.tables.values()}
+
+    def _moved(self, table: CatalogTable, relfiles: Mapping[int, int]) -> CatalogTable:
+        if table.desc.is_shared:
+            return table
+        return replace(table, desc=self._desc(table.desc, relfiles))
+
+    def _desc(self, desc: RelationDesc, relfiles: Mapping[int, int]) -> RelationDesc:
+        return replace(
+            desc,
+            database=self.database,
+            relfile=relfiles[desc.relfile],
+            indexes=tuple(replace(index, relfile=relfiles[index.relfile]) for index in desc.indexes),
+            toast=None if desc.toast is None else self._desc(desc.toast, relfiles),
+        )
+
+
+INITIAL: Final = SystemCatalogs()

@@ -150,8 +150,9 @@ class IndexPaths:
             if item not in predicate:
                 rows *= selectivity(self._catalog, item, self._entries, total)
         rows = min(matched, max(rows, 1.0))
-        size = ScanSize(total, table_pages(relation), matched, len(rest) + len(checked), _is_correlated(relation,
-        index))
+        size = ScanSize(
+            total, table_pages(relation), matched, len(rest) + len(checked), _is_correlated(relation, index)
+        )
         scan = IndexScan(
             relation=relation,
             index=index,

@@ -1,0 +1,271 @@
+"""The databases of one volume: whose relation files are whose, and one engine for each that is in use.
+
+Shared catalogs (pg_database, pg_authid …) are everybody's. Of the others every database has its own relation files: in
+the initial database they are the catalogs' OIDs, of the others the map says which. The map is a heap table of the
+volume that no catalog lists, written in the same transaction as pg_database:
+
+    database oid | catalog's relation file in the initial database | relation file here
+
+A database is locked under its OID: ROW EXCLUSIVE by who connects, SHARE while it is copied, ACCESS EXCLUSIVE while it
+is dropped. A database without rows in the map has never been used: template0, and template1 at first. Its catalogs are
+those of the image that a new volume is made of, and they are written when somebody connects to it. So a new volume need
+not hold them three times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from aurora.errors import (
+    InsufficientPrivilege,
+    InvalidCatalogName,
+    ObjectNotInPrerequisiteState,
+    TooManyConnections,
+)
+from compute_node.access.clone import pages_of, write_pages
+from compute_node.access.vacuum import VacuumStats
+from compute_node.catalog import bootstrap, statistics
+from compute_node.catalog.cache import Catalog
+from compute_node.catalog.rows import CatalogReader, Record
+from compute_node.relations.descriptors import ColumnDesc, RelationDesc
+from compute_node.relations.schema import INITIAL, INITIAL_DATABASE, MAPPED, SystemCatalogs
+from compute_node.txn.locks import EXCLUSIVE, ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
+from compute_node.txn.transaction import Txn
+from compute_node.types.acl import CONNECT
+
+MAP_RELFILE: Final = 3
+_MAP = RelationDesc(
+    oid=MAP_RELFILE,
+    relfile=MAP_RELFILE,
+    name="database_map",
+    schema="",
+    namespace=0,
+    kind="r",
+    columns=tuple(
+        ColumnDesc(number, name, 26, -1, True) for number, name in enumerate(("database", "file", "here"), 1)
+    ),
+    is_shared=True,
+    database=0,
+)
+_EVERY = (1, 2, 3)
+
+
+class Databases:
+    """``make_engine`` opens the engine of a database over its catalogs. ``sessions`` gives the names of the databases
+    that sessions are connected to, one a session."""
+
+    def __init__(self, storage: Any, make_engine: Callable[[SystemCatalogs], Any]) -> None:
+        self.storage = storage
+        self._make_engine = make_engine
+        self._engines: dict[int, Any] = {}
+        self._arriving: list[str] = []
+        """the databases of clients that are being let in"""
+        self.sessions: Callable[[], list[Any]] = list
+        initial = self._add(INITIAL)
+        self.catalog: Catalog = initial.catalog
+
+    def _add(self, catalogs: SystemCatalogs) -> Any:
+        engine = self._engines[catalogs.database] = self._make_engine(catalogs)
+        engine.databases = self
+        # An index's expressions are compiled with the catalog of its table's database.
+        self.storage.compile_row_expression = self._compile_row
+        engine.catalog.others = lambda: [other.catalog for other in list(self._engines.values()) if other is not engine]
+        return engine
+
+    def _compile_row(self, relation: RelationDesc, text: str) -> Any:
+        return self.engine(relation.database or INITIAL_DATABASE).row_expressions.compile(relation, text)
+
+    @property
+    def initial(self) -> Any:
+        """The engine of the initial database."""
+        return self._engines[INITIAL_DATABASE]
+
+    def engines(self) -> list[Any]:
+        """The engines of the databases in use."""
+        return list(self._engines.values())
+
+    # connecting
+
+    @contextmanager
+    def connecting(self, name: str, role: int, superuser: bool) -> Iterator[Any]:
+        """The engine for a new session of a role, which is known to ``sessions`` when the block ends. Waits while the
+        database is being copied or dropped. 3D000, 55000, 42501, 53300; all FATAL."""
+        txns = self.storage.txns
+        txn = txns.begin()
+        try:
+            # Who drops or copies the database has its lock; after that it may be another one, or none.
+            self.storage.locks.lock_relation(txn, self._find(name).oid, ROW_EXCLUSIVE, name)
+            record = self._find(name)
+            self._arriving.append(name)
+        finally:
+            txns.abort(txn)
+        try:
+            self._admit(record, role, superuser)
+            yield self.engine(int(record.oid))
+        finally:
+            self._arriving.remove(name)
+
+    def _admit(self, record: Record, role: int, superuser: bool) -> None:
+        name = record.datname
+        if not record.datallowconn:
+            raise ObjectNotInPrerequisiteState(
+                f'database "{name}" is not currently accepting connections', severity="FATAL"
+            )
+        if superuser:
+            return
+        if not self.catalog.shared().rights(role).database(record.oid, CONNECT):
+            raise InsufficientPrivilege(
+                f'permission denied for database "{name}"',
+                detail="User does not have CONNECT privilege.",
+                severity="FATAL",
+            )
+        if 0 <= record.datconnlimit < self.connected(name):
+            raise TooManyConnections(f'too many connections for database "{name}"', severity="FATAL")
+
+    def _find(self, name: str) -> Record:
+        record = self.catalog.database(name)
+        if record is None:
+            raise InvalidCatalogName(f'database "{name}" does not exist', severity="FATAL")
+        return record
+
+    def connected(self, name: str, but: Any = None) -> int:
+        """How many sessions are connected to a database or about to be, ``but`` one."""
+        there = [session for session in self.sessions() if session.database == name and session is not but]
+        return len(there) + self._arriving.count(name)
+
+    def engine(self, oid: int) -> Any:
+        """The engine of a database; its catalogs are written if it has never been used."""
+        found = self._engines.get(oid)
+        if found is None:
+            relfiles = self.relfiles(oid) or self._write_unused(oid)
+            # Reading the map may have waited, and another session may have opened it.
+            found = self._engines.get(oid) or self._add(SystemCatalogs(oid, relfiles))
+        return found
+
+    def _write_unused(self, oid: int) -> dict[int, int]:
+        txns = self.storage.txns
+        txn = txns.begin()
+        try:
+            # One session writes them; the others find them written.
+            self.storage.locks.lock_relation(txn, oid, SHARE_UPDATE_EXCLUSIVE)
+            relfiles = self.relfiles(oid)
+            if relfiles is None:
+                relfiles = dict(self.write_catalogs(txn, oid, None).relfiles)
+                txns.commit(txn)
+            return relfiles
+        finally:
+            txns.abort(txn)
+
+    # the map
+
+    def relfiles(self, oid: int, txn: Txn | None = None) -> dict[int, int] | None:
+        """Relation file in the initial database → relation file here; None of a database that was never used."""
+        if not self.storage.exists(MAP_RELFILE):
+            return None
+        table = self.storage.table(_MAP)
+
+        def rows(snapshot: Any) -> dict[int, int]:
+            return {
+                file: here
+                for batch in table.scan(snapshot, _EVERY, False)
+                for database, file, here in batch
+                if database == oid
+            }
+
+        if txn is not None:
+            return rows(self.storage.txns.latest_snapshot(txn)) or None
+        with self.storage.txns.reading("database map") as snapshot:
+            return rows(snapshot) or None
+
+    def extended_catalogs(self, txn: Txn, oid: int) -> SystemCatalogs | None:
+        """The same for a program that has other catalogs than the one which wrote the map: new ones are mapped."""
+        relfiles = self.relfiles(oid)
+        if relfiles is None:
+            return None
+        missing = {file: int(self.storage.new_relfile()) for file in MAPPED if file not in relfiles}
+        if missing:
+            self.storage.table(_MAP).insert_many(txn, [(oid, file, here) for file, here in missing.items()])
+            txn.cid += 1
+        return SystemCatalogs(oid, relfiles | missing)
+
+    def catalogs(self, oid: int) -> SystemCatalogs | None:
+        """The system catalogs of a database; None of one that was never used."""
+        if oid == INITIAL_DATABASE:
+            return INITIAL
+        relfiles = self.relfiles(oid)
+        return None if relfiles is None else SystemCatalogs(oid, relfiles)
+
+    # vacuum
+
+    def table_of(self, relfile: int) -> Any:
+        """The ``Table`` of a relation file, whatever its database; None when it is no table's. May wait."""
+        for record in CatalogReader(self.storage).all("pg_database"):
+            if record.oid == INITIAL_DATABASE or self.relfiles(record.oid) is not None:
+                found = statistics.table_of(self.engine(int(record.oid)).catalog, relfile)
+                if found is not None:
+                    return found
+        return None
+
+    def vacuumed(self, desc: RelationDesc, stats: VacuumStats) -> None:
+        """Note a table's size after a vacuum; a shared catalog's in the initial database. May wait."""
+        statistics.vacuumed(self.engine(desc.database or INITIAL_DATABASE).catalog, desc, stats)
+
+    # making and dropping
+
+    def write_catalogs(self, txn: Txn, oid: int, template: SystemCatalogs | None) -> SystemCatalogs:
+        """Write the catalogs of a new database: a copy of the template's, or (None) those of a new volume."""
+        storage = self.storage
+        # Nobody writes to the map before the transaction that makes its file has ended.
+        storage.locks.lock_relation(txn, _MAP.lock_id, EXCLUSIVE, _MAP.name)
+        if not storage.exists(MAP_RELFILE):
+            storage.create_storage(txn, MAP_RELFILE)
+        image = bootstrap.image_files() if template is None else {}
+        source = {} if template is None else template.relfiles
+        relfiles = {}
+        for file in MAPPED:
+            here = relfiles[file] = int(storage.new_relfile())
+            pages = image.get(file, ()) if template is None else pages_of(storage, storage.file(source[file]))
+            write_pages(storage, txn, here, pages)
+        storage.table(_MAP).insert_many(txn, [(oid, file, here) for file, here in relfiles.items()])
+        txn.cid += 1
+        return SystemCatalogs(oid, relfiles)
+
+    def lock_tables(self, txn: Txn, catalogs: SystemCatalogs, mode: int) -> None:
+        """Keep vacuum, and whoever else would change its pages, away from a database without sessions."""
+        reader = CatalogReader(self.storage, None, catalogs)
+        for row in reader.all("pg_class"):
+            if row.relkind in "rtm" and not row.relisshared:
+                lock = catalogs.database << 32 | row.oid
+                self.storage.locks.lock_relation(txn, lock, mode, row.relname)
+
+    def files(self, oid: int) -> Iterator[int]:
+        """The relation files of a database, shared catalogs not among them."""
+        catalogs = self.catalogs(oid)
+        if catalogs is None:
+            return
+        yield from catalogs.relfiles.values()
+        for row in CatalogReader(self.storage, None, catalogs).all("pg_class"):
+            if row.relfilenode and row.oid not in catalogs.relfiles and not row.relisshared:
+                yield int(row.relfilenode)
+
+    def drop_files(self, txn: Txn, oid: int) -> None:
+        """Give a database's relation files back when ``txn`` commits."""
+        storage = self.storage
+        for relfile in list(self.files(oid)):
+            if storage.exists(relfile):
+                storage.drop_storage(txn, relfile)
+        if storage.exists(MAP_RELFILE):
+            table = storage.table(_MAP)
+            snapshot = storage.txns.latest_snapshot(txn)
+            gone = [
+                tid for batch in table.scan(snapshot, _EVERY, True) for database, _, _, tid in batch if database == oid
+            ]
+            for tid in gone:
+                table.delete(txn, snapshot, tid, lambda row, at: True, ())
+            txn.cid += 1
+
+    def close(self, oid: int) -> None:
+        """A database has been dropped."""
+        self._engines.pop(oid, None)
