@@ -62,7 +62,7 @@ def describe(oid: int, relfile: int, indexes: tuple[int, ...], shape: Shape) -> 
     """The descriptor of a table with these relation files."""
     made = tuple(index_desc(oid, at, each, shape) for at, each in enumerate(indexes))
     return RelationDesc(
-        oid, relfile, f"t{oid}", "public", 2200, "r", _COLUMNS, made, fillfactor=shape.fillfactor
+        oid, relfile, f"t{oid}", "public", 2200, "r", _COLUMNS, made, fillfactor=shape.fillfactor, database=0
     )  # fmt: skip
 
 
