@@ -242,8 +242,8 @@ class Scenario:
 
     def _vacuum_all(self) -> None:
         storage = self.instance.storage
-        for oid, table in self.instance.tables():
+        for _, table in self.instance.tables():
             txn = storage.txns.begin()
-            storage.locks.lock_relation(txn, oid, SHARE_UPDATE_EXCLUSIVE)
+            storage.locks.lock_relation(txn, table.desc.lock_id, SHARE_UPDATE_EXCLUSIVE)
             storage.vacuum(table, True)
             storage.txns.abort(txn)
