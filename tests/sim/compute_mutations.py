@@ -207,7 +207,7 @@ MUTATIONS = (
     Mutation("vacuum removes at the VDL", (SNAPSHOT_ROWS,), _vacuum_at_the_vdl),
     Mutation("locks released before the commit LSN", (LOCKS, NEWEST, UNIQUE), _locks_before_the_commit_lsn),
     Mutation("locks pass on without their LSN", (LOCKS,), _locks_forget_the_commit),
-    Mutation("snapshot without its session's commits", (SNAPSHOT_ROWS,), _snapshot_without_own_commits),
+    Mutation("snapshot without its session's commits", (SNAPSHOT_ROWS, LOCKS), _snapshot_without_own_commits),
     Mutation("output without the gate", (GATE, DURABLE), _output_without_the_gate),
     Mutation("unique check does not wait", (UNIQUE,), _unique_check_does_not_wait),
     Mutation("unique check does not look", (UNIQUE,), _unique_check_does_not_look),

@@ -187,8 +187,8 @@ class Scenario:
 
     def _look(self) -> None:
         if self.instance.opened:
-            self.instance.look_at_extents()
             self.instance.look_at_horizon()
+            self.instance.look_at_extents()
 
     def _run(self, until_s: float) -> None:
         while self.world.now < until_s:
