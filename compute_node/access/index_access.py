@@ -109,7 +109,18 @@ class HeapReader:
         found, toast = self._rows(snapshot, tids, proj), self._table.toast
         if toast is None or not proj.eager:
             return found
-        return (part for rows in found for part in resolved(rows, proj.eager))
+        return self._resolving(found, proj)
+
+    def _resolving(self, found: Iterator[list[Row]], proj: Any) -> Iterator[list[Row]]:
+        """Batches with values in place of handles; one without handles passes unseen."""
+        codec = self._table.codec
+        seen = codec.handles
+        for rows in found:
+            if codec.handles == seen:
+                yield rows
+            else:
+                seen = codec.handles
+                yield from resolved(rows, proj.eager)
 
     def _rows(self, snapshot: Any, tids: list[int], proj: Any) -> Iterator[list[Row]]:
         rows = self._fetch_many(snapshot, tids, proj)

@@ -12,6 +12,7 @@ from typing import Any
 
 from aurora.errors import InvariantViolation
 from aurora.kernels import tuples as tuples_kernel
+from compute_node.hub import HUB
 
 Row = tuple[Any, ...]
 Toasted: Any = tuples_kernel.Toasted
@@ -30,6 +31,7 @@ def resolved(rows: list[Row], positions: Sequence[int]) -> Iterator[list[Row]]:
         for at in positions:
             if type(row[at]) is Toasted:
                 size += row[at].raw_bytes
+        HUB.pulse()
         if part and size > BATCH_BYTES:
             yield part
             part, size = [], 0
@@ -48,6 +50,27 @@ def resolved_row(row: Row, positions: Sequence[int]) -> Row:
                 cells = list(row)
             cells[at] = value.codec.reader.value(value)
     return row if cells is None else tuple(cells)
+
+
+def adopted(rows: list[Row], positions: Sequence[int], reader: Any) -> Iterator[list[Row]]:
+    """The rows with handles of other tables at ``positions`` made ones of ``reader``'s table, compressed as they are,
+    in batches of bounded size."""
+    part: list[Row] = []
+    size = 0
+    for row in rows:
+        HUB.pulse()
+        cells: list[Any] | None = None
+        for at in positions:
+            if type(row[at]) is Toasted:
+                cells = list(row) if cells is None else cells
+                cells[at] = reader.adopt(row[at], at)
+                size += row[at].stored_bytes
+        part.append(row if cells is None else tuple(cells))
+        if size > BATCH_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
 
 
 # Rows that a statement moves to a temporary file may hold handles; only this process reads them again.

@@ -41,6 +41,8 @@ VALUE_BYTES_MAX = (1 << 30) - 5
 AT_MOST, EQUAL, AT_LEAST = 2, 3, 4
 """Strategies of a B-tree operator class."""
 CHUNKS_PER_TURN = 64
+PARTS_AHEAD = 2
+"""So many times CHUNKS_PER_TURN chunks are read ahead."""
 VALUE_ID_MAX = 0xFFFFFFFF
 DELETE_REDO_BYTES = 256
 WORKER_BYTES_MIN = 1 << 18
@@ -150,7 +152,7 @@ class Toaster:
 
     def raw(self, handle: Any) -> bytes:
         """The bytes of a handle's value."""
-        data = handle.data if handle.data is not None else self._fetch(handle, 0, handle.stored_bytes)
+        data = self.stored(handle)
         if handle.method == METHOD_PLAIN and len(data) != handle.raw_bytes:
             raise DataCorrupted(f"value of {len(data)} bytes, where {handle.raw_bytes} are expected")
         return decompress(handle.method, data, handle.raw_bytes)
@@ -212,29 +214,33 @@ class Toaster:
         return b"".join(parts)
 
     def _chunk_rows(self, value_id: int, first: int, last: int) -> Iterator[list[Row]]:
-        """The chunks ``first`` to ``last`` of a value, in order, a few pages' at a time: not all need fit the cache at
-        once. Each batch's pages are on their way while the one before is looked at."""
-        chunks, cache = self._chunks, self._storage.cache
+        """The chunks ``first`` to ``last`` of a value, in order, a few pages' at a time."""
+        chunks = self._chunks
         projection = chunks.projection((1, 2, 3), False)
+        for tids in self._parts(value_id, first, last):
+            while type(rows := chunks.heap.fetch_stored(tids, projection)) is int:
+                self._load(rows)
+            # A line pointer may be another chunk's by now where the index was read before a wait.
+            yield [row for row in rows if row[0] == value_id and first <= row[1] <= last]
+
+    def _parts(self, value_id: int, first: int, last: int | None) -> Iterator[list[int]]:
+        """Row addresses of chunks, in order, so few at a time that their pages fit the cache; others run in between.
+        The pages of each part are on their way while the one before is looked at."""
+        chunks, cache = self._chunks, self._storage.cache
         page_no = chunks.file.map.page_no
         loads: list[Any] = []
-
-        def load_ahead(tids: Sequence[int]) -> None:
-            loads.append(cache.read_ahead(dict.fromkeys(page_no(tid >> 16) for tid in tids)))
-
+        waiting: list[list[int]] = []
         try:
             for tids in self._chunk_tids(value_id, first, last):
                 for start in range(0, len(tids), CHUNKS_PER_TURN):
                     part = tids[start : start + CHUNKS_PER_TURN]
-                    if start and HUB.in_greenlet():
-                        HUB.yield_turn()
-                    if type(rows := chunks.heap.fetch_stored(part, projection)) is int:
-                        load_ahead(tids[start : start + 2 * CHUNKS_PER_TURN])
-                        while type(rows) is int:
-                            self._load(rows)
-                            rows = chunks.heap.fetch_stored(part, projection)
-                    # A line pointer may be another chunk's by now where the index was read before a wait.
-                    yield [row for row in rows if row[0] == value_id and first <= row[1] <= last]
+                    loads.append(cache.read_ahead(dict.fromkeys(page_no(tid >> 16) for tid in part)))
+                    waiting.append(part)
+                    if len(waiting) > PARTS_AHEAD:
+                        yield waiting.pop(0)
+                        del loads[:-PARTS_AHEAD]
+                        HUB.pulse()
+            yield from waiting
         finally:
             for load in loads:
                 if load is not None:
@@ -248,6 +254,25 @@ class Toaster:
 
     # Writing
 
+    def adopt(self, handle: Any, column: int) -> Any:
+        """What to store in ``column`` (from 0) for a value of another table: its bytes as they are stored there, or the
+        value where the column must be plain."""
+        if self._modes[column] == "p":
+            return handle.codec.reader.value(handle)
+        return Toasted(
+            self._codec,
+            column,
+            handle.method,
+            handle.raw_bytes,
+            handle.stored_bytes,
+            data=handle.codec.reader.stored(handle),
+        )
+
+    def stored(self, handle: Any) -> bytes:
+        """The stored bytes of a handle."""
+        found: bytes = handle.data if handle.data is not None else self._fetch(handle, 0, handle.stored_bytes)
+        return found
+
     def image(self, txn: Txn, values: Sequence[Any]) -> bytes:
         """The tuple image of a row that is longer than the codec's limit; its long values are stored by then."""
         image: bytes = self._codec.encode(self.shrink(txn, values), True)
@@ -256,6 +281,7 @@ class Toaster:
     def shrink(self, txn: Txn, values: Sequence[Any]) -> list[Any]:
         """The row with handles in place of values, so that it is as short as PostgreSQL would make it. ``values`` may
         hold handles already: they are kept."""
+        HUB.pulse()
         plan = _Plan(self, txn, values)
         plan.run()
         return plan.cells
@@ -266,8 +292,7 @@ class Toaster:
         value_id = self._new_id(chunks)
         step = CHUNKS_PER_TURN * CHUNK_BYTES
         for start in range(0, len(data), step):
-            if start and HUB.in_greenlet():
-                HUB.yield_turn()
+            HUB.pulse()
             seq = start // CHUNK_BYTES
             ends = range(start, min(start + step, len(data)), CHUNK_BYTES)
             chunks.insert_many(txn, [(value_id, seq + i, data[at : at + CHUNK_BYTES]) for i, at in enumerate(ends)])
@@ -328,15 +353,13 @@ class Toaster:
         chunks = self._chunks
         xid = txn.write_xid or self._storage.txns.assign(txn)
         done = 0
-        for tids in self._chunk_tids(handle.value_id, 0, None):
+        for tids in self._parts(handle.value_id, 0, None):
+            self._storage.volume.reserve(DELETE_REDO_BYTES * len(tids))
             for tid in tids:
-                if done and not done % CHUNKS_PER_TURN and HUB.in_greenlet():
-                    HUB.yield_turn()
-                done += 1
-                self._storage.volume.reserve(DELETE_REDO_BYTES)
                 while (outcome := chunks.heap.delete(tid, xid, txn.cid)) < RETRY:
                     self._load(-outcome)
                 # RETRY: a dead version that an index entry still names, or one that is deleted already.
+                done += outcome == 1
         chunks.file.dead_rows += done
 
     def version(self, tid: int) -> Row | None:

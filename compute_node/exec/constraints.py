@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aurora.errors import CheckViolation, NotNullViolation, SqlError
+from compute_node.access.stored import resolved_row
 from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.relations.descriptors import RelationDesc
@@ -37,6 +38,8 @@ def failing_row(ctx: ExecContext, builder: Builder, relation: RelationDesc, row:
     readable = ctx.session.catalog_function("readable_columns", relation.oid)
     visible = None if readable is None else {*readable, *_set_columns(builder, relation)}
     names, shown = [], []
+    # A copied row has handles of stored values.
+    row = resolved_row(row, range(len(row)))
     for column, value in zip(relation.columns, row, strict=True):
         if column.dropped or (visible is not None and column.attno not in visible):
             continue

@@ -6,7 +6,6 @@ The session makes one per portal; executables and nodes are shared and keep noth
 from __future__ import annotations
 
 from typing import Any, Protocol
-from weakref import WeakKeyDictionary
 
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import RelationDesc
@@ -14,26 +13,9 @@ from compute_node.txn.manager import TransactionManager
 from compute_node.txn.transaction import Txn
 from compute_node.types.registry import FunctionContext, SessionView, TypeEnv
 from compute_node.work.account import KB, Account, Area
-from compute_node.work.spill import TempFile, TempUsage, Tuplestore
+from compute_node.work.spill import TempFile, Tuplestore, setting_of, temp_usage
 
 _NO_PARAMS: list[Any] = []
-_DEFAULTS: dict[str, Any] = {"work_mem": 4096, "hash_mem_multiplier": 2.0, "temp_file_limit": -1, "log_temp_files": -1}
-_usages: WeakKeyDictionary[Any, TempUsage] = WeakKeyDictionary()
-"""the temporary files of each session"""
-
-
-def _setting(session: Any, name: str) -> Any:
-    settings = getattr(session, "settings", None)
-    return _DEFAULTS[name] if settings is None else settings.get(name)
-
-
-def temp_usage(session: Any) -> TempUsage:
-    """The session's temporary files, under its limits of now."""
-    usage = _usages.get(session)
-    if usage is None:
-        usage = _usages[session] = TempUsage()
-    usage.limit_kb, usage.log_kb = _setting(session, "temp_file_limit"), _setting(session, "log_temp_files")
-    return usage
 
 
 class Snapshot(Protocol):
@@ -128,9 +110,9 @@ class ExecContext:
 
     def area(self, hashed: bool = False) -> Area:
         """Memory for one operator: ``work_mem``, times ``hash_mem_multiplier`` where it hashes."""
-        limit_bytes = _setting(self.session, "work_mem") * KB
+        limit_bytes = setting_of(self.session, "work_mem") * KB
         if hashed:
-            limit_bytes = int(limit_bytes * _setting(self.session, "hash_mem_multiplier"))
+            limit_bytes = int(limit_bytes * setting_of(self.session, "hash_mem_multiplier"))
         return Area(self.account, limit_bytes)
 
     def open_file(self) -> TempFile:

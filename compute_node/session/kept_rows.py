@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from compute_node.exec.context import temp_usage
 from compute_node.session.state import SessionState
 from compute_node.work.account import KB, Account, Area
-from compute_node.work.spill import TempFile, Tuplestore
+from compute_node.work.spill import TempFile, Tuplestore, setting_of, temp_usage
 
 Row = tuple[Any, ...]
 
@@ -19,8 +18,7 @@ class KeptRows:
 
     def __init__(self, session: SessionState) -> None:
         account = self._account = Account()
-        work_mem = session.settings.get("work_mem")
-        area = Area(account, (work_mem if isinstance(work_mem, int) else 4096) * KB)
+        area = Area(account, setting_of(session, "work_mem") * KB)
         self._store = Tuplestore(area, lambda: TempFile(account, temp_usage(session)))
 
     def __len__(self) -> int:

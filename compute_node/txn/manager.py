@@ -246,9 +246,7 @@ class TransactionManager:
                 self._storage.release_storage(relfile, lsn)
         return lsn
 
-    def _ended(
-        self, kind: int, txn: Txn, xids: Collection[int], changed: notes.Invalidations | None = None
-    ) -> bytes:
+    def _ended(self, kind: int, txn: Txn, xids: Collection[int], changed: notes.Invalidations | None = None) -> bytes:
         """The note of an end: of the transaction, or of what a savepoint undoes."""
         xid = txn.levels[0].xid
         subxids = [] if len(xids) == 1 and xid in xids else sorted(each for each in xids if each != xid)

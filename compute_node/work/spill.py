@@ -22,6 +22,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import lz4.block
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -51,6 +52,30 @@ class TempUsage:
     def __init__(self) -> None:
         self.bytes = 0
         self.limit_kb = self.log_kb = -1
+
+
+_DEFAULTS: dict[str, Any] = {
+    "work_mem": 4096, "maintenance_work_mem": 65536, "hash_mem_multiplier": 2.0, "temp_file_limit": -1,
+    "log_temp_files": -1,
+}  # fmt: skip
+_usages: WeakKeyDictionary[Any, TempUsage] = WeakKeyDictionary()
+
+
+def setting_of(session: Any, name: str) -> Any:
+    """A session's setting of memory or files; its default without a session."""
+    settings = getattr(session, "settings", None)
+    return _DEFAULTS[name] if settings is None else settings.get(name)
+
+
+def temp_usage(session: Any) -> TempUsage:
+    """The session's temporary files, under its limits of now."""
+    if session is None:
+        return TempUsage()
+    usage = _usages.get(session)
+    if usage is None:
+        usage = _usages[session] = TempUsage()
+    usage.limit_kb, usage.log_kb = setting_of(session, "temp_file_limit"), setting_of(session, "log_temp_files")
+    return usage
 
 
 class TempStatistics:

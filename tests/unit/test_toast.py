@@ -12,7 +12,16 @@ from typing import Any
 import pytest
 from support_catalog import Engine, Session, in_greenlet
 
-from aurora.errors import DataCorrupted, InvalidParameterValue, NotSupported, ProgramLimitExceeded, TooManyColumns
+from aurora.errors import (
+    DataCorrupted,
+    InsufficientPrivilege,
+    InvalidParameterValue,
+    NotNullViolation,
+    NotSupported,
+    ProgramLimitExceeded,
+    TooManyColumns,
+    WrongObjectType,
+)
 from compute_node.access import stored, toast
 from compute_node.access.free_space import UNIT_BYTES
 from compute_node.access.memory_volume import MemoryVolume
@@ -137,8 +146,11 @@ def test_chunks_live_and_die_with_their_row() -> None:
         put(session, NOISE, 7)
         session.rollback()
         assert chunks(session) == [(3, 5000)]
-        blocks = storage.blocks(file.relfile)
+        blocks, room = storage.blocks(file.relfile), sum(file.free.rooms)
+        session.run("vacuum (process_toast false) t")
+        assert sum(file.free.rooms) == room
         session.run("vacuum t")
+        assert sum(file.free.rooms) > room
         put(session, NOISE, 8)
         assert storage.blocks(file.relfile) == blocks
         assert session.run("select id, a from t order by 1") == [(1, NOISE[:5000]), (8, NOISE)]
@@ -547,5 +559,56 @@ def test_handles_in_a_temporary_file_come_back() -> None:
         again = pickle.loads(pickle.dumps(rows))
         assert again == rows
         assert [stored.resolved_row(row, (0,)) for row in again] == [(NOISE[:9000],), (WORDS * 200,)]
+
+    on_engine(body)
+
+
+def test_a_toast_table_is_nobodys_to_change() -> None:
+    def body(session: Session) -> None:
+        session.run("create table t (a text) with (toast.autovacuum_enabled = false, fillfactor = 50)")
+        session.run(f"insert into t values ('{NOISE[:9000]}')")
+        name = session.run("select reltoastrelid::regclass::text from pg_class where relname = 't'")[0][0]
+        for statement, error in (
+            (f"drop index {name}_index", InsufficientPrivilege),
+            (f"alter table {name} rename to y", InsufficientPrivilege),
+            (f"drop table {name}", WrongObjectType),
+            (f"select * from {name} for update", WrongObjectType),
+            (f"delete from {name}", WrongObjectType),
+        ):
+            with pytest.raises(error):
+                session.run(statement)
+        options = f"select reloptions from pg_class where oid in ('t'::regclass, '{name}'::regclass) order by relkind"
+        assert session.run(options) == [(["fillfactor=50"],), (["autovacuum_enabled=false"],)]
+        session.run("drop table t")
+
+    on_engine(body)
+
+
+def test_insert_of_a_select_copies_what_is_stored() -> None:
+    def body(session: Session) -> None:
+        session.run("create table t (id int primary key, a text compression lz4)")
+        session.run("create table u (id int, a text)")
+        session.run("create table v (id int, a text not null, unique (id))")
+        session.run("create table w (id int, a text check (length(a) > 3))")
+        session.run("create table p (id int, a text); alter table p alter a set storage plain")
+        rows = [(1, WORDS * 200), (2, NOISE[:9000]), (3, (WORDS + NOISE[:400]) * 60), (4, "short")]
+        for key, text in rows:
+            put(session, text, key)
+        for name in ("u", "v", "w"):
+            session.run(f"insert into {name} select * from t order by id")
+            assert session.run(f"select * from {name} order by id") == rows
+            kinds = [row[0] for row in session.run(f"select pg_column_compression(a) from {name} order by id")]
+            # A check looks at the value, which is compressed anew.
+            assert kinds == (["pglz", None, "pglz", None] if name == "w" else ["lz4", None, "lz4", None])
+        assert chunks(session, "u") == chunks(session, "t")
+        session.run("insert into u select id + 10, a from u")
+        session.run("delete from t")
+        session.run("vacuum t")
+        assert session.run("select id, a from u where id > 10 order by id") == [(key + 10, text) for key, text in rows]
+        with pytest.raises(NotNullViolation) as caught:
+            session.run("create table n (id int not null, a text); insert into n select null, a from u where id = 1")
+        assert caught.value.detail == f"Failing row contains (null, {(WORDS * 200)[:64]}...)."
+        session.run("insert into p select * from u where id = 1")
+        assert session.run("select a, pg_column_compression(a) from p") == [(WORDS * 200, None)]
 
     on_engine(body)

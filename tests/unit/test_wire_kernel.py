@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aurora.errors import ProgramLimitExceeded
 from aurora.kernels.python import wire as python_wire
 
 native_wire = pytest.importorskip("aurora.kernels.native.wire", reason="kernels are not built")
@@ -104,3 +105,15 @@ def test_join_copy_data_parity(payloads: list[bytes], tail: bytes, cut: int) -> 
     data = (whole + tail)[: max(0, len(whole + tail) - cut)]
     outcomes = [kernel.join_copy_data(data, 0) for kernel in BOTH]
     assert outcomes.count(outcomes[0]) == len(outcomes)
+
+
+@pytest.mark.parametrize("kernel", [python_wire, native_wire])
+def test_a_row_longer_than_a_message_may_be_is_an_error(kernel: Any) -> None:
+    rows = [(b"a" * 50, b"b" * 30)]
+    fits = kernel.encode_rows(rows, b"yy", (None, None), None, 95)
+    assert fits == kernel.encode_rows(rows, b"yy", (None, None), None)
+    # The limit is a row's, not the batch's.
+    assert kernel.encode_rows(rows * 3, b"yy", (None, None), None, 95) == fits * 3
+    with pytest.raises(ProgramLimitExceeded, match="out of memory") as caught:
+        kernel.encode_rows(rows, b"yy", (None, None), None, 94)
+    assert caught.value.detail == "Cannot enlarge string buffer containing 61 bytes by 34 more bytes."

@@ -7,6 +7,11 @@ from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.string cimport memchr, memcmp, memcpy
 
+from aurora.kernels.python.wire import message_too_large
+
+cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
+
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
     long long PyLong_AsLongLong(object value) except? -1
@@ -206,6 +211,8 @@ cdef class Out:
     cdef unsigned char* data
     cdef Py_ssize_t size
     cdef Py_ssize_t room
+    cdef Py_ssize_t start
+    cdef Py_ssize_t limit
 
     def __cinit__(self, Py_ssize_t room):
         self.data = <unsigned char*>PyMem_Malloc(room)
@@ -213,6 +220,8 @@ cdef class Out:
             raise MemoryError
         self.size = 0
         self.room = room
+        self.start = 0
+        self.limit = PY_SSIZE_T_MAX
 
     def __dealloc__(self):
         PyMem_Free(self.data)
@@ -231,6 +240,8 @@ cdef class Out:
 
     cdef int value(self, const char* data, Py_ssize_t length) except -1:
         """A length word and the bytes."""
+        if self.size - self.start + length + 4 > self.limit:
+            raise message_too_large(self.size - self.start, length + 4)
         self.reserve(length + 4)
         put32(self.data + self.size, <unsigned int>length)
         memcpy(self.data + self.size + 4, data, length)
@@ -320,16 +331,17 @@ cdef int put_value(Out out, object value, unsigned char code, object converter, 
     return out.value(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
 
 
-def encode_rows(list rows, bytes codes, tuple converters, object env):
+def encode_rows(list rows, bytes codes, tuple converters, object env, Py_ssize_t limit=0x3FFFFFFF):
     cdef Py_ssize_t width = PyBytes_GET_SIZE(codes)
     cdef const unsigned char* code = <const unsigned char*>PyBytes_AS_STRING(codes)
     cdef Out out = Out(64 + 24 * width)
     cdef Py_ssize_t start, index
     cdef tuple row
+    out.limit = limit
     for row in rows:
         if PyTuple_GET_SIZE(row) != width:
             raise ValueError(f"row of {len(row)} columns where {width} were announced")
-        start = out.size
+        start = out.start = out.size
         out.reserve(7)
         out.data[start] = 68
         out.data[start + 5] = (width >> 8) & 255

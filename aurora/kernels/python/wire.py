@@ -16,6 +16,8 @@ import struct
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from aurora.errors import ProgramLimitExceeded, SqlError
+
 _INT_BYTES = {50: 2, 52: 4, 56: 8, 85: 4}
 
 
@@ -179,11 +181,23 @@ def _encode_value(value: Any, code: int, converter: Callable[..., Any] | None, e
     raise ValueError(f"row code {code}")
 
 
+def message_too_large(size: int, more: int) -> SqlError:
+    """54000: what would be sent is larger than any message may be."""
+    return ProgramLimitExceeded(
+        "out of memory", detail=f"Cannot enlarge string buffer containing {size} bytes by {more} more bytes."
+    )
+
+
 def encode_rows(
-    rows: Iterable[tuple[Any, ...]], codes: bytes, converters: tuple[Callable[..., Any] | None, ...], env: Any
+    rows: Iterable[tuple[Any, ...]],
+    codes: bytes,
+    converters: tuple[Callable[..., Any] | None, ...],
+    env: Any,
+    limit: int = 0x3FFFFFFF,
 ) -> bytes:
     """One DataRow message a row, concatenated. ``rows`` is a list; ``converters`` has one entry a column (None unless
-    its code is ``t`` or ``o``). Raises ValueError when a row's width is not that of ``codes``."""
+    its code is ``t`` or ``o``). Raises ValueError when a row's width is not that of ``codes``; 54000 for a message of
+    more than ``limit`` bytes, 1 GB as in PostgreSQL."""
     out = bytearray()
     width = len(codes)
     for row in rows:
@@ -196,6 +210,8 @@ def encode_rows(
                 body += b"\xff\xff\xff\xff"
             else:
                 data = _encode_value(value, codes[index], converters[index], env)
+                if len(body) + 5 + len(data) + 4 > limit:
+                    raise message_too_large(len(body) + 5, len(data) + 4)
                 body += struct.pack("!i", len(data))
                 body += data
         out += b"D"

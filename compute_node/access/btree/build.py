@@ -12,13 +12,12 @@ from compute_node.hub import HUB
 from compute_node.txn.transaction import Txn
 from compute_node.work.account import KB, Account, Area
 from compute_node.work.sorting import Sorter, itself
-from compute_node.work.spill import TempFile, TempUsage
+from compute_node.work.spill import TempFile, setting_of, temp_usage
 
 if TYPE_CHECKING:
     from compute_node.access.btree.index import BTreeIndex
 
 BATCH_ROWS = 2048
-MEMORY_KB = 65536
 ENTRY_BYTES = 48
 """What an entry takes beside its bytes."""
 
@@ -26,11 +25,9 @@ ENTRY_BYTES = 48
 def build_tree(index: BTreeIndex, txn: Txn) -> None:
     """See ``IndexAccess.build``. Entries past ``maintenance_work_mem`` are sorted in files."""
     account = Account()
-    settings = getattr(txn.session, "settings", None)
-    memory_kb = MEMORY_KB if settings is None else settings.get("maintenance_work_mem")
-    sorter = Sorter(
-        [(itself, False)], Area(account, memory_kb * KB), lambda: TempFile(account, TempUsage()), tuples=False
-    )
+    area = Area(account, setting_of(txn.session, "maintenance_work_mem") * KB)
+    usage = temp_usage(txn.session)
+    sorter = Sorter([(itself, False)], area, lambda: TempFile(account, usage), tuples=False)
     try:
         for batch in _items(txn, index):
             sorter.add(batch, sum(map(len, batch)) + ENTRY_BYTES * len(batch))

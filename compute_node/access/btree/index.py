@@ -59,10 +59,14 @@ class BTreeIndex(IndexAccess):
         """See ``IndexAccess``."""
         table = self.table
         proj = table.projections.get((columns, want_tid)) or table.projection(columns, want_tid)
+        codec = None if table.toast is None else table.codec
+        handles = 0 if codec is None else codec.handles
         while True:
             rows = self._lookup(snapshot, self.codec, key_values, self._heap, proj, self.unique)
             if type(rows) is list:
-                return rows if table.toast is None else [resolved_row(row, proj.eager) for row in rows]
+                if codec is None or codec.handles == handles:
+                    return rows
+                return [resolved_row(row, proj.eager) for row in rows]
             if not self.unique:
                 # Many rows may have the key: not all of their pages need fit the cache at once.
                 found = self.scan(snapshot, equality_keys(key_values), False, columns, want_tid)

@@ -27,7 +27,7 @@ from compute_node.catalog.rights import Rights
 from compute_node.catalog.rows import CatalogRows
 from compute_node.catalog.view import CatalogView, Trace
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
-from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID
+from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_TOAST
 from compute_node.session import door, prepare
 from compute_node.sql.parse import RawStatement
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
@@ -221,10 +221,11 @@ class DdlContext:
 
     def check_owner(self, desc: RelationDesc, noun: str | None = None) -> None:
         """42501 unless the user owns the relation or is a superuser; system catalogs belong to nobody."""
-        if desc.oid < FIRST_NORMAL_OID and self.owns(desc.owner):
+        is_toast = desc.namespace == NAMESPACE_TOAST
+        if (desc.oid < FIRST_NORMAL_OID or is_toast) and self.owns(desc.owner):
             raise InsufficientPrivilege(
                 f'permission denied: "{desc.name}" is a system catalog'
-                if desc.oid in CATALOGS_BY_OID
+                if desc.oid in CATALOGS_BY_OID or is_toast
                 else f'permission denied: "{desc.name}" is a system object'
             )
         if not self.owns(desc.owner):

@@ -154,11 +154,17 @@ def _column_constraint(spec: ColumnSpec, table: str, node: ast.Constraint, nulla
     return nullable
 
 
-def storage_options(options: Sequence[ast.DefElem] | None) -> list[str]:
-    """WITH (…) as reloptions; 22023 for unknown ones."""
+def storage_options(options: Sequence[ast.DefElem] | None, namespace: str | None = None) -> list[str]:
+    """WITH (…) as reloptions; 22023 for unknown ones. ``namespace`` "toast": those of the TOAST table."""
     result = []
     for option in options or ():
         name = option.defname
+        if option.defnamespace not in (None, "toast"):
+            raise InvalidParameterValue(f'unrecognized parameter namespace "{option.defnamespace}"')
+        if option.defnamespace != namespace:
+            continue
+        if namespace == "toast" and not name.startswith("autovacuum_"):
+            raise InvalidParameterValue(f'unrecognized parameter "{name}"')
         if name == "fillfactor":
             value = option_text(option)
             if not value.lstrip("-").isdigit():
@@ -234,7 +240,7 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         add_check(ctx, relation(ctx, desc.oid), check, column, validate=False)
     for source, options in likes:
         _copy_like_extras(ctx, desc.oid, source, options)
-    ensure_toast(ctx, desc.oid)
+    ensure_toast(ctx, desc.oid, storage_options(node.options, "toast"))
     return "CREATE TABLE"
 
 

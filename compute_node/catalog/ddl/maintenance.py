@@ -38,6 +38,9 @@ def vacuum_statement(ctx: DdlContext, node: ast.VacuumStmt) -> str:
         if name not in _BOOLEAN_OPTIONS:
             raise NotSupported(f"the option {name.upper()} is not supported")
     truncate = "truncate" not in options or _is_on(options["truncate"])
+    toast = "process_toast" not in options or _is_on(options["process_toast"])
+    if not toast and "full" in options and _is_on(options["full"]):
+        raise NotSupported("PROCESS_TOAST required with VACUUM FULL")
     analyze_too = not node.is_vacuumcmd or "analyze" in options
     for table in _tables(ctx, node):
         ctx.lock(table, SHARE_UPDATE_EXCLUSIVE)
@@ -46,7 +49,7 @@ def vacuum_statement(ctx: DdlContext, node: ast.VacuumStmt) -> str:
             # Dropped while this waited for the lock.
             continue
         if node.is_vacuumcmd:
-            vacuum_table(ctx, desc, truncate)
+            vacuum_table(ctx, desc, truncate, toast)
         if analyze_too:
             analyze_table(ctx, desc)
     if node.is_vacuumcmd:
@@ -107,9 +110,10 @@ def _may_maintain(ctx: DdlContext, desc: RelationDesc, verb: str) -> bool:
     return False
 
 
-def vacuum_table(ctx: DdlContext, desc: RelationDesc, truncate: bool = True) -> None:
-    """Prune a table, its TOAST table and their indexes; with ``truncate`` empty blocks at their ends go."""
-    for each in (desc,) if desc.toast is None else (desc, desc.toast):
+def vacuum_table(ctx: DdlContext, desc: RelationDesc, truncate: bool = True, toast: bool = True) -> None:
+    """Prune a table, with ``toast`` its TOAST table, and their indexes; with ``truncate`` empty blocks at their ends
+    go."""
+    for each in (desc,) if desc.toast is None or not toast else (desc, desc.toast):
         if each is desc.toast:
             ctx.lock(each, SHARE_UPDATE_EXCLUSIVE)
         table = ctx.storage.table(each)

@@ -20,8 +20,8 @@ from compute_node.types.registry import PgType
 _UTF8_BYTES_MAX = 4
 
 
-def ensure_toast(ctx: DdlContext, oid: int) -> RelationDesc:
-    """Give the table a TOAST table when it needs one and has none; returns its descriptor."""
+def ensure_toast(ctx: DdlContext, oid: int, options: list[str] | None = None) -> RelationDesc:
+    """Give the table a TOAST table, with these reloptions, when it needs one and has none; returns its descriptor."""
     desc = relation(ctx, oid)
     if desc.kind != "r" or desc.toast is not None or not needs_toast(ctx, desc):
         return desc
@@ -43,6 +43,7 @@ def ensure_toast(ctx: DdlContext, oid: int) -> RelationDesc:
                 relfile=relfile,
                 has_index=True,
                 persistence=persistence,
+                options=options or None,
             ),
             class_row(
                 index_oid,

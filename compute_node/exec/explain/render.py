@@ -112,22 +112,24 @@ class _Writer:
 
     def text(self, tree: Shown) -> list[str]:
         lines: list[str] = []
-        self._text(tree, 0, lines)
+        self._text(tree, 0, lines, self._facts(tree))
         return lines
 
-    def _text(self, shown: Shown, column: int, lines: list[str]) -> None:
-        """``column``: where the title starts. A child's title stands six further in than its parent's, behind an arrow;
-        under a label of its own eight."""
+    def _text(self, shown: Shown, column: int, lines: list[str], facts: dict[str, Any]) -> None:
+        """``facts``: what the node told of its memory. ``column``: where the title starts. A child's title stands six
+        further in than its parent's, behind an arrow; under a label of its own eight."""
         arrow = f"{' ' * (column - 4)}->  " if column else ""
         lines.append(f"{arrow}{shown.title}{self._numbers(shown)}")
         for name, value in shown.properties:
             text = ", ".join(value) if isinstance(value, list) else value
             lines.append(f"{' ' * (column + 2)}{name}: {text}")
-        lines += [f"{' ' * (column + 2)}{line}" for line in _memory(self._facts(shown))]
+        lines += [f"{' ' * (column + 2)}{line}" for line in _memory(shown, facts)]
         for child in shown.children:
             if child.label:
                 lines.append(f"{' ' * (column + 2)}{child.label}")
-            self._text(child, column + (8 if child.label else 6), lines)
+            # What a hash join told is of its Hash.
+            told = facts if child.kind == "Hash" else self._facts(child)
+            self._text(child, column + (8 if child.label else 6), lines, told)
 
     def _numbers(self, shown: Shown) -> str:
         plan = shown.plan
@@ -174,14 +176,18 @@ class _Writer:
             item["Actual Rows"] = round(measured.rows / loops) if measured is not None and loops else 0
             item["Actual Loops"] = loops
         item |= dict(shown.properties)
-        item |= self._facts(shown)
+        if shown.kind != "Hash":
+            item |= self._facts(shown)
         if shown.children:
             item["Plans"] = [self.json(child) for child in shown.children]
         return item
 
 
-def _memory(facts: dict[str, Any]) -> list[str]:
+def _memory(shown: Shown, facts: dict[str, Any]) -> list[str]:
     """A node's memory in the text form."""
+    if "Hash Batches" in facts:
+        buckets = f"Buckets: {facts['Hash Buckets']}  Batches: {facts['Hash Batches']}"
+        return [f"{buckets}  Memory Usage: {facts['Peak Memory Usage']}kB"] if shown.kind == "Hash" else []
     if "Sort Method" in facts:
         used = f"{facts['Sort Space Type']}: {facts['Sort Space Used']}kB"
         return [f"Sort Method: {facts['Sort Method']}  {used}"]

@@ -16,7 +16,7 @@ from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.hub import HUB
 from compute_node.sql import plan as pl
-from compute_node.work.account import batch_bytes
+from compute_node.work.account import KB, batch_bytes
 from compute_node.work.spill import Partitions, TempFile
 
 if TYPE_CHECKING:
@@ -167,6 +167,12 @@ class HashJoinNode(Node):
                 parts = self._divide(ctx, 0, table, numbered)
                 table, numbered = {}, []
                 area.clear()
+        ctx.tell(
+            self,
+            Hash_Buckets=max(1024, 1 << (count - 1).bit_length() if count else 0),
+            Hash_Batches=1 if parts is None else PARTITIONS,
+            Peak_Memory_Usage=-(-area.peak_bytes // KB),
+        )
         if count == 0 and self._kind in ("inner", "semi", "right"):
             return
         if self._null_aware:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from aurora.errors import CardinalityViolation, SerializationFailure
+from compute_node.access.stored import adopted
 from compute_node.exec.assignments import RowChange
 from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.constraints import row_verifier
@@ -32,6 +33,7 @@ class InsertNode(Node):
         "_reads_itself",
         "_relation",
         "_returning",
+        "_stored",
         "_verify",
     )
 
@@ -60,7 +62,18 @@ class InsertNode(Node):
         self._reads_itself = any(
             node.relation.oid == plan.relation.oid for node in plan_nodes(plan.child) if isinstance(node, SCANS)
         )
+        self._stored = tuple(sorted(self._child.keep_stored(self._copied_columns(plan))))
         self.nullable = None
+
+    @staticmethod
+    def _copied_columns(plan: pl.Insert) -> frozenset[int]:
+        """Positions of the columns that nothing here looks at: what is stored of another table's value is copied."""
+        relation = plan.relation
+        keyed = {attno for index in relation.indexes for attno in index.columns}
+        looked_at = plan.returning or plan.conflict or plan.checks or 0 in keyed
+        if looked_at or relation.toast is None or any(index.predicate is not None for index in relation.indexes):
+            return frozenset()
+        return frozenset(column.attno - 1 for column in relation.columns if column.attno not in keyed)
 
     def _source(self, ctx: ExecContext) -> Iterator[Batch]:
         """The child's rows, checked. A table that is read while it grows is read to its end first."""
@@ -70,7 +83,10 @@ class InsertNode(Node):
         for batch in source:
             if self._verify is not None:
                 self._verify(ctx, batch)
-            yield batch
+            if self._stored:
+                yield from adopted(batch, self._stored, ctx.storage.table(self._relation).toast)
+            else:
+                yield batch
 
     def run(self, ctx: ExecContext) -> int:
         """Inserts everything; the number of rows inserted (or updated by ON CONFLICT)."""

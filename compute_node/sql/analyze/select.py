@@ -14,6 +14,7 @@ from aurora.errors import (
     NotSupported,
     SqlSyntaxError,
     UndefinedTable,
+    WrongObjectType,
 )
 from compute_node.hub import HUB
 from compute_node.sql.analyze.aggregates import check_grouping
@@ -317,6 +318,8 @@ def _lock_entries(query: Query, strength: str, wait: str, entries: list[int] | N
         entries = [index for index, entry in enumerate(query.range_table) if entry.kind in _LOCKED_KINDS]
     for index in entries:
         entry = query.range_table[index]
+        if entry.relation is not None and entry.relation.kind == "t":
+            raise WrongObjectType(f'cannot lock rows in TOAST relation "{entry.relation.name}"')
         if entry.kind == "subquery" and entry.query is not None:
             # A view's query is shared: the locked one is a copy.
             inner = dataclasses.replace(entry.query, range_table=list(entry.query.range_table))

@@ -1,0 +1,26 @@
+-- bytea as text is: LIKE, bits, overlay; Unicode escapes
+SELECT unistr('\0064at\+000061'), unistr('d\u0061t\U00000061'), unistr('a\\b'), unistr('\D83D\DE00'), unistr('\+00D83D\uDE00'), unistr('x');
+SELECT unistr('wrong: \db99');
+SELECT unistr('wrong: \db99\0061');
+SELECT unistr('wrong: \+00db99\+000061');
+SELECT unistr('wrong: \+2FFFFF');
+SELECT unistr('wrong: \udb99\u0061');
+SELECT unistr('wrong: \U0000db99\U00000061');
+SELECT unistr('wrong: \U002FFFFF');
+SELECT unistr('wrong: \xyz');
+SELECT unistr('wrong: \de00');
+SELECT unistr('wrong: \0000');
+SELECT unistr('wrong: \');
+SELECT unistr('wrong: \D83D');
+SELECT 'abc'::bytea LIKE '_b_'::bytea, 'abc'::bytea NOT LIKE '_b_'::bytea, 'a_c'::bytea LIKE 'a$__'::bytea ESCAPE '$'::bytea, 'a_c'::bytea NOT LIKE 'a$__'::bytea ESCAPE '$'::bytea, '\x00ff01'::bytea LIKE '\x00255f'::bytea, 'a%'::bytea LIKE 'a\%'::bytea, ''::bytea LIKE '%';
+SELECT 'abc'::bytea LIKE 'ab\'::bytea;
+SELECT like_escape('a$%'::bytea, '$$'::bytea);
+SELECT set_bit('\x1234567890abcdef00'::bytea, 43, 0), set_bit('\x00'::bytea, 7, 1), get_bit('\x1234567890abcdef00'::bytea, 43);
+SELECT set_bit('\x1234567890abcdef00'::bytea, 99, 0);
+SELECT set_bit('\x1234567890abcdef00'::bytea, 3, 2);
+SELECT set_bit(''::bytea, 0, 1);
+SELECT get_bit('\x12'::bytea, 8);
+SELECT overlay('Thomas'::bytea placing 'xx'::bytea from 2), overlay('Thomas'::bytea placing 'xx'::bytea from 8), overlay('Thomas'::bytea placing 'xyz'::bytea from 5 for 1), overlay('Thomas'::bytea placing 'x' from 2 for 0);
+SELECT overlay('Thomas'::bytea placing 'x' from 0);
+SELECT get_byte('\x12'::bytea, -1);
+SELECT set_byte('\x12'::bytea, 1, 1);
