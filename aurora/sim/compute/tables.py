@@ -91,6 +91,11 @@ class Descriptors:
         return known
 
 
+def lock_id(oid: int) -> int:
+    """What the table is called in the lock table."""
+    return CATALOG_DESC.database << 32 | oid
+
+
 def relfiles(desc: RelationDesc) -> list[int]:
     """The relation files of a table and its indexes."""
     return [desc.relfile, *(index.relfile for index in desc.indexes)]
