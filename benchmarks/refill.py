@@ -99,16 +99,16 @@ class Bench:
 
     def level(self, lsn: int) -> bool:
         """Whether the victim has all at or below ``lsn`` and fetches nothing."""
-        shown = ask_nodes([self.address])[0]
+        shown = ask_nodes([self.address], self.cluster.access())[0]
         return bool(shown["state"] == "up" and shown["scl"] >= lsn)
 
     def durable(self) -> int:
         """What the other nodes know to be durable."""
-        return max(int(ask_nodes([address])[0].get("vdl", 0)) for address in self.others)
+        return max(int(ask_nodes([address], self.cluster.access())[0].get("vdl", 0)) for address in self.others)
 
     def scl(self) -> int:
         """The greatest SCL of the other nodes."""
-        return max(int(ask_nodes([address])[0].get("scl", 0)) for address in self.others)
+        return max(int(ask_nodes([address], self.cluster.access())[0].get("scl", 0)) for address in self.others)
 
     def kill(self) -> None:
         """SIGKILL the victim."""
@@ -123,7 +123,9 @@ class Bench:
     def start(self) -> float:
         """Start the victim; when it began to answer."""
         self.cluster.start_node(VICTIM)
-        wait_for(lambda: ask_nodes([self.address])[0]["state"] != "down", "the node to answer", 0.02)
+        wait_for(
+            lambda: ask_nodes([self.address], self.cluster.access())[0]["state"] != "down", "the node to answer", 0.02
+        )
         return time.monotonic()
 
     def cpu_s(self, node_ids: list[str]) -> float:
@@ -148,7 +150,7 @@ class Bench:
                 raise TimeoutError("the refill")
             if show and time.monotonic() > said + 1.0:
                 said = time.monotonic()
-                for refill in ask_nodes([self.address])[0].get("refills", []):
+                for refill in ask_nodes([self.address], self.cluster.access())[0].get("refills", []):
                     print(f"    {said - began:5.1f} s  {refill}", flush=True)
             time.sleep(0.05)
         return began, time.monotonic(), self.page_bytes()
@@ -263,7 +265,9 @@ def run(server: Aurora, args: argparse.Namespace) -> None:
     bench = Bench(cluster)
 
     def collected() -> bool:
-        shown = [ask_nodes([node.address])[0].get("pgs", {}).get(0) for node in cluster.required.nodes]
+        shown = [
+            ask_nodes([node.address], cluster.access())[0].get("pgs", {}).get(0) for node in cluster.required.nodes
+        ]
         return all(pg is not None and pg["collected"] > lsn - 96 * MIB for pg in shown)
 
     wait_for(collected, "the nodes to coalesce")

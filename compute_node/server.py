@@ -296,10 +296,12 @@ class ComputeServer:
             AutoVacuum(engine.storage).keep(True)
             volume.wait_durable(engine.storage.log.last_cpl)
 
-        done, _ = await asyncio.wait({asyncio.ensure_future(HUB.call(keep))}, timeout=KEEP_PATIENCE_S)
-        for task in done:
-            if task.exception() is not None:
-                LOGGER.warning("counters were not kept: %s", task.exception())
+        keeping = asyncio.ensure_future(HUB.call(keep))
+        done, _ = await asyncio.wait({keeping}, timeout=KEEP_PATIENCE_S)
+        if not done:  # without a write quorum it ends with the volume, and there is nobody to hear of it
+            keeping.add_done_callback(lambda task: task.cancelled() or task.exception())
+        elif keeping.exception() is not None:
+            LOGGER.warning("counters were not kept: %s", keeping.exception())
 
 
 class _Authenticator:

@@ -74,7 +74,7 @@ DAMAGE = (
     r"|no sound batch)"
 )
 """What a storage node says of damage that a test has planted."""
-DISK_REFUSES = r"storage_node\.\w+: .*(the disk refuses|No space left on device)"
+DISK_REFUSES = r"storage_node\.\w+: .*(the disk refuses|No space left on device|File too large)"
 DAMAGED_KEYS = r"aurora\.keys: .*damaged"
 STORE_FAILS = r"storage_node\.node: the backup's object store fails"
 FLEET_CHANGES = r"compute_node\.volume\.monitor: "

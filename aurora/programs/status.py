@@ -54,7 +54,8 @@ def _answer(address: str, call: Any) -> dict[str, Any]:
         return node_view(address, call.result())
     except grpc.RpcError as error:
         slow = error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-        return {"address": address, "state": "not answering" if slow else "down", "error": error.code().name.lower()}
+        shown = {"address": address, "state": "not answering" if slow else "down", "error": error.code().name.lower()}
+        return shown | ({"note": error.details()} if error.code() == grpc.StatusCode.UNAUTHENTICATED else {})
 
 
 def node_view(address: str, reply: storage_pb2.StatusReply) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import signal
 import socket
 import time
@@ -51,6 +52,7 @@ INSTANCE_SETTINGS = (
 """Flags of an instance that the cluster's settings may hold."""
 KEEPER = "keeper"
 """The process that starts the others again when they die."""
+_PORTS = (10_000, 32_000)
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 LOOPBACK = "127.0.0.1"
 CERTIFICATE_DAYS = 3650
@@ -129,16 +131,23 @@ class ClusterSpec:
 
 
 def free_ports(count: int) -> list[int]:
-    """``count`` different ports that are free on loopback right now."""
-    sockets = []
+    """``count`` different ports that are free on loopback right now. They are none of those that the system gives to
+    outgoing connections, one of which would take them before the process that is to listen there starts."""
+    found: dict[int, socket.socket] = {}
+    draw = secrets.SystemRandom()
     try:
-        for _ in range(count):
+        while len(found) < count:
+            port = draw.randrange(*_PORTS)
             probe = socket.socket()
-            probe.bind((LOOPBACK, 0))
-            sockets.append(probe)
-        return [s.getsockname()[1] for s in sockets]
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                probe.close()
+                continue
+            found[port] = probe
+        return list(found)
     finally:
-        for probe in sockets:
+        for probe in found.values():
             probe.close()
 
 

@@ -62,22 +62,22 @@ def test_psycopg_transactions_and_errors(shared_cluster: Cluster) -> None:
 
 def test_psycopg_copy_pipeline_and_server_cursor(shared_cluster: Cluster) -> None:
     with psycopg.connect(shared_cluster.dsn()) as connection:
-        connection.execute("CREATE TABLE copied (a int, b text)")
-        with connection.cursor().copy("COPY copied FROM STDIN") as copy:
+        connection.execute("CREATE TABLE copied_by_driver (a int, b text)")
+        with connection.cursor().copy("COPY copied_by_driver FROM STDIN") as copy:
             for i in range(1000):
                 copy.write_row((i, f"row\t{i}\n" if i % 2 else None))
         with connection.cursor().copy(
-            "COPY (SELECT * FROM copied WHERE a < 3 ORDER BY a) TO STDOUT (FORMAT csv)"
+            "COPY (SELECT * FROM copied_by_driver WHERE a < 3 ORDER BY a) TO STDOUT (FORMAT csv)"
         ) as copy:
             text = b"".join(copy)
         assert text == b'0,\n1,"row\t1\n"\n2,\n'
         with connection.pipeline():
-            first = connection.execute("SELECT count(*) FROM copied")
-            second = connection.execute("SELECT sum(a) FROM copied")
+            first = connection.execute("SELECT count(*) FROM copied_by_driver")
+            second = connection.execute("SELECT sum(a) FROM copied_by_driver")
         assert (first.fetchone(), second.fetchone()) == ((1000,), (499500,))
         with connection.cursor("reader") as cursor:
             cursor.itersize = 100
-            cursor.execute("SELECT a FROM copied ORDER BY a")
+            cursor.execute("SELECT a FROM copied_by_driver ORDER BY a")
             assert [row[0] for row in cursor] == list(range(1000))
 
 

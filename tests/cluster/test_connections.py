@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import resource
 import socket
 import threading
@@ -70,15 +71,14 @@ def guarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
 def test_tls_and_passwords(guarded: Cluster) -> None:
     port = guarded.writer.port
     base = f"port={port} user=postgres dbname=postgres connect_timeout=10"
-    with psycopg.connect(f"{base} host={LOOPBACK} sslmode=require") as connection:
+    asked = f"{base} password='{PASSWORD}'"
+    with psycopg.connect(f"{asked} host={LOOPBACK} sslmode=require") as connection:
         assert connection.pgconn.ssl_in_use
         assert connection.execute("SELECT sum(g) FROM generate_series(1, 20000) AS g").fetchone() == (200010000,)
-    with psycopg.connect(f"{base} host={LOOPBACK} sslmode=disable") as connection:
+    with psycopg.connect(f"{asked} host={LOOPBACK} sslmode=disable") as connection:
         assert not connection.pgconn.ssl_in_use
-    address = _own_address()
-    if address is None:
-        pytest.skip("this machine has no address but loopback: passwords cannot be asked for")
-    for sslmode in ("require", "disable"):
+    addresses = [LOOPBACK, *([own] if (own := _own_address()) is not None else [])]
+    for address, sslmode in itertools.product(addresses, ("require", "disable")):
         where = f"{base} host={address} sslmode={sslmode}"
         with psycopg.connect(where, password=PASSWORD) as connection:
             assert connection.pgconn.used_password

@@ -19,9 +19,10 @@ from aurora.rpc.channels import storage_stub
 from aurora.seams import LOCK_NAME, FolderDisk
 from tests.cluster.support import all_caught_up, assert_balanced, assert_no_failures, pgbench, wait_for
 from tests.conftest import SMALL_PAGES_PER_PG, needs
+from tests.log_rule import DAMAGE
 from tests.unit.storage_tools import unsound_files
 
-pytestmark = [pytest.mark.cluster, needs("pgbench")]
+pytestmark = [pytest.mark.cluster, needs("pgbench"), pytest.mark.logs(DAMAGE, r"kept for the backup: nothing sound")]
 
 PAGE_BYTES = 8192
 

@@ -17,6 +17,7 @@ from aurora import keys, sealed_store
 from aurora.keys import KeySource
 from aurora.programs.status import ask_nodes
 from aurora.programs.supervisor import LOOPBACK, NODES, Cluster
+from aurora.rpc.channels import Access
 from aurora.seams import LOCK_NAME
 from tests.cluster.support import all_caught_up, wait_for
 from tests.conftest import SMALL_PAGES_PER_PG
@@ -58,7 +59,9 @@ def test_tls_and_encryption_from_end_to_end(safe: Cluster, tmp_path: Path) -> No
                 "INSERT INTO secrets SELECT n, md5(n::text) || %s || n FROM generate_series(%s::int, %s::int) n",
                 (MARKER, start, start + 999),
             )
-    assert all(ask_nodes([node.address])[0]["state"] == "down" for node in safe.required.nodes), "in the clear"
+    assert all(
+        ask_nodes([node.address], Access(secret=safe.secret()))[0]["state"] == "down" for node in safe.required.nodes
+    ), "in the clear"
     wait_for(lambda: any(p.name.startswith("pages-") for p in _files(safe)), "pages to be written")
     everyone = [safe.writer.id, *(node_id for node_id, _ in NODES)]
     for process_id in everyone:

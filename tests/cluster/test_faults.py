@@ -19,8 +19,9 @@ from tests.cluster.support import (
     wait_for,
 )
 from tests.conftest import needs
+from tests.log_rule import FLEET_CHANGES
 
-pytestmark = [pytest.mark.cluster, needs("pgbench")]
+pytestmark = [pytest.mark.cluster, needs("pgbench"), pytest.mark.logs(FLEET_CHANGES)]
 
 
 def _vdl(cluster: Cluster) -> int:

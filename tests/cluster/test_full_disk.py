@@ -12,11 +12,13 @@ import pytest
 from aurora.programs.supervisor import Cluster
 from tests.cluster.support import all_caught_up, assert_balanced, assert_no_failures, pgbench, wait_for
 from tests.conftest import needs
+from tests.log_rule import DISK_REFUSES
 
 pytestmark = [
     pytest.mark.cluster,
     needs("pgbench"),
     pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the system cannot limit a running process"),
+    pytest.mark.logs(DISK_REFUSES),
 ]
 
 

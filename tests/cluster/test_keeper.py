@@ -16,6 +16,9 @@ import psycopg
 import pytest
 
 from aurora.programs.supervisor import KEEPER, Cluster
+from tests.log_rule import DAMAGE
+
+pytestmark = pytest.mark.logs(r"has ended \(", r"storage_node: meta", DAMAGE)
 
 DEADLINE_S = 60.0
 

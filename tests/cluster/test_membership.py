@@ -20,8 +20,9 @@ from aurora.programs.status import ask_nodes
 from aurora.programs.supervisor import AZS, Cluster, ClusterError
 from tests.cluster.support import Ledger, wait_for
 from tests.conftest import SMALL_PAGES_PER_PG
+from tests.log_rule import FLEET_CHANGES
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.logs(FLEET_CHANGES)]
 
 REPLACE_S = 60.0
 
@@ -142,8 +143,8 @@ def test_the_monitor_replaces_a_silent_node_by_spares(make_cluster: Callable[...
     # What comes back has lost its place: it hears so from its peers, and drops what it held.
     cluster.start_node(lost)
     address = cluster.required.node(lost).address
-    wait_for(lambda: ask_nodes([address])[0].get("pgs") == {}, "the old node to drop its segments")
-    assert ask_nodes([address])[0]["duty"] == "replaced"
+    wait_for(lambda: ask_nodes([address], cluster.access())[0].get("pgs") == {}, "the old node to drop its segments")
+    assert ask_nodes([address], cluster.access())[0]["duty"] == "replaced"
     cluster.kill("az1-b")
     restart_writer(cluster)
     ledger.check()
@@ -192,7 +193,7 @@ def test_tails_keep_no_pages_and_reads_go_on_without_a_full_node(
     for name, value in (("COALESCE_LOG_MB", "0.25"), ("COALESCE_AGE_S", "1"), ("LOG_FILE_MB", "0.25")):
         monkeypatch.setenv(f"AURORA_NODE_{name}", value)
     cluster = make_cluster(cache_mb=8, tails=True)
-    slots = ask_nodes([cluster.required.nodes[0].address])[0]["groups"][0]["slots"]
+    slots = ask_nodes([cluster.required.nodes[0].address], cluster.access())[0]["groups"][0]["slots"]
     full = [slot["member"] for slot in slots if not slot["tail"]]
     tails = [slot["member"] for slot in slots if slot["tail"]]
     assert len(full) == len(tails) == len(AZS)

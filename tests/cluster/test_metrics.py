@@ -110,13 +110,19 @@ def test_load_moves_the_metrics_and_a_killed_node_is_seen(make_cluster: Callable
         wait_for(lambda: _scrape(writer)["aurora_compute_node_state|az2|az2-b|down"] == 1, "the writer to see it")
         assert _scrape(writer)["aurora_compute_node_lag_bytes|az2|az2-b"] > 100_000
 
-    told = _status(cluster, "--storage", spec.storage)
+    told = _status(cluster, "--storage", spec.storage, "--secret-file", str(cluster.secret_path))
     assert _healths(told)["az2-b"] == "down"
     cluster.stop(cluster.writer.id)
-    told = _status(cluster, "--storage", spec.storage)
+    told = _status(cluster, "--storage", spec.storage, "--secret-file", str(cluster.secret_path))
     assert (told["instances"], told["protection_groups"][0]["durable_from"]) == ([], "segments")
     cluster.start_node("az2-b")
-    wait_for(lambda: _healths(_status(cluster, "--storage", spec.storage))["az2-b"] == "up", "the node to catch up")
+    wait_for(
+        lambda: (
+            _healths(_status(cluster, "--storage", spec.storage, "--secret-file", str(cluster.secret_path)))["az2-b"]
+            == "up"
+        ),
+        "the node to catch up",
+    )
     assert sum(v for n, v in _scrape(spec.node("az2-b").metrics).items() if n.startswith("aurora_storage_fetched")) > 0
 
 

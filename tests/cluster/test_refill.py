@@ -11,8 +11,9 @@ from aurora.programs.status import ask_nodes
 from aurora.programs.supervisor import NODES, Cluster
 from tests.cluster.support import Ledger, all_caught_up, assert_balanced, assert_no_failures, pgbench, wait_for
 from tests.conftest import needs
+from tests.log_rule import FLEET_CHANGES
 
-pytestmark = [pytest.mark.cluster, needs("pgbench")]
+pytestmark = [pytest.mark.cluster, needs("pgbench"), pytest.mark.logs(FLEET_CHANGES)]
 
 
 def test_an_emptied_node_is_refilled_under_load(
@@ -41,9 +42,11 @@ def test_an_emptied_node_is_refilled_under_load(
     wait_for(lambda: len(ledger.acknowledged) > held + 100, "commits with five nodes")
     cluster.start_node(victim)
     address = cluster.required.node(victim).address
-    wait_for(lambda: bool(ask_nodes([address])[0].get("refills")), "the refill to begin")
-    shown = ask_nodes([address])[0]["refills"]
-    wait_for(lambda: all_caught_up(cluster) and not ask_nodes([address])[0]["refills"], "the refill", 120)
+    wait_for(lambda: bool(ask_nodes([address], cluster.access())[0].get("refills")), "the refill to begin")
+    shown = ask_nodes([address], cluster.access())[0]["refills"]
+    wait_for(
+        lambda: all_caught_up(cluster) and not ask_nodes([address], cluster.access())[0]["refills"], "the refill", 120
+    )
     ledger.stop()
     assert not ledger.errors
     assert shown[0]["pages_total"] == 0 or shown[0]["pages_done"] <= shown[0]["pages_total"]

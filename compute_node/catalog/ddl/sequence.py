@@ -264,7 +264,7 @@ class Sequences:
         """Who takes a value keeps ALTER and DROP SEQUENCE out until its transaction ends."""
         locks = self._locks.get(desc.oid)
         if locks is None:
-            locks = self._locks[desc.oid] = WeakLocks(((desc.oid, ROW_EXCLUSIVE),))
+            locks = self._locks[desc.oid] = WeakLocks(((desc.lock_id, ROW_EXCLUSIVE),))
         if locks not in txn.weak_locks:
             self._storage.locks.take_weak(txn, locks)
 
