@@ -20,11 +20,12 @@ Sources: PostgreSQL manual, chapter 13.3 (lock modes and their conflicts).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from aurora.errors import DeadlockDetected, InvariantViolation, LockNotAvailable, OutOfMemory, SqlError
+from aurora.errors import DeadlockDetected, InvariantViolation, LockNotAvailable, OutOfMemory
 from compute_node.hub import HUB, Waiter
+from compute_node.txn import deadlocks
 from compute_node.txn.transaction import Ties, Txn
 
 ACCESS_SHARE, ROW_SHARE, ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE = 1, 2, 3, 4
@@ -455,7 +456,7 @@ class LockManager:
         timer = None
         self.waits += 1
         try:
-            self._check_deadlock(txn)
+            deadlocks.check(self, txn)
             session = txn.session
             timeout_ms = 0 if session is None else int(getattr(session, "lock_timeout_ms", 0) or 0)
             if timeout_ms > 0:
@@ -490,41 +491,27 @@ class LockManager:
             return holder
         return holder.session.txn or holder
 
-    def _check_deadlock(self, txn: Txn) -> None:
-        """Depth-first over the waits-for graph; a way back to ``txn`` is 40P01. Another circle on the way is one that
-        was closed just now: ``txn`` has taken those who waited behind it along to the queue that it waits in. The last
-        on that circle fails."""
-        path: list[Txn] = [txn]
-        seen: set[Txn] = {txn}
-        stack: list[Iterator[Txn]] = [iter(self.blockers(txn))]
-        while stack:
-            blocker = next(stack[-1], None)
-            if blocker is None:
-                stack.pop()
-                path.pop()
-            elif blocker is txn:
-                self.deadlocks += 1
-                raise self._deadlock(path)
-            elif blocker in path:
-                self.deadlocks += 1
-                circle = path[path.index(blocker) :]
-                circle[-1].waiting.waiter.fail(self._deadlock(circle))
-            elif blocker not in seen:
-                seen.add(blocker)
-                path.append(blocker)
-                stack.append(iter(self.blockers(blocker)))
+    def put_ahead(self, waits: Txn, ahead: Txn) -> Callable[[bool], None] | None:
+        """See ``deadlocks.Waits``."""
+        entry = waits.waiting.entry
+        if not isinstance(entry, tuple):
+            return None
+        lock, mode = entry
+        if any(modes & CONFLICT_MASK[mode] and self._agent(each) is ahead for each, modes in lock.holders.items()):
+            return None
+        before = lock.queue
+        mine = next(each for each in before if each[2] is waits.waiting.waiter)
+        others = [each for each in before if each is not mine]
+        at = next((number for number, each in enumerate(others) if each[0] is ahead), len(others))
+        lock.queue = deque([*others[:at], mine, *others[at:]])
 
-    @staticmethod
-    def _deadlock(path: list[Txn]) -> SqlError:
-        lines = []
-        for i, txn in enumerate(path):
-            blocker = path[(i + 1) % len(path)]
-            waiting = txn.waiting
-            lines.append(
-                f"Process {txn.pid} waits for {waiting.what} on {waiting.object_text};"
-                f" blocked by process {blocker.pid}."
-            )
-        return DeadlockDetected("deadlock detected", detail="\n".join(lines), hint="See server log for query details.")
+        def decide(stays: bool) -> None:
+            if stays:
+                self._grant_waiters(lock)
+            else:
+                lock.queue = before
+
+        return decide
 
     # Release
 
