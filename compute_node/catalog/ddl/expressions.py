@@ -142,6 +142,7 @@ def predicate_text(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> Store
         )
     if not is_immutable(ctx.view, found):
         raise InvalidObjectDefinition("functions in index predicate must be marked IMMUTABLE")
+    _refuse_system_columns(found)
     return StoredIndexExpression(text, found.type, uses(found))
 
 
@@ -155,9 +156,15 @@ def index_expression(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> Sto
         return StoredIndexExpression("", found.type, (found.attno,), found.attno)
     if not is_immutable(ctx.view, found):
         raise InvalidObjectDefinition("functions in index expression must be marked IMMUTABLE")
+    _refuse_system_columns(found)
     written = index_text(found, text)
     ctx.keep_as(written, text)
     return StoredIndexExpression(written, found.type, uses(found))
+
+
+def _refuse_system_columns(node: Expr) -> None:
+    if any(attno < 0 for attno in uses(node)):
+        raise NotSupported("index creation on system columns is not supported")
 
 
 def index_text(node: Expr, text: str) -> str:
