@@ -18,7 +18,7 @@ from compute_node.exec.plan_walk import plan_expressions, plan_nodes
 from compute_node.exec.point import Link, PointFunction, point_modify, point_select
 from compute_node.exec.statement_locks import statement_locks
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.expressions import Const
+from compute_node.sql.expressions import Const, walk
 from compute_node.sql.plan import (
     Append,
     CteScan,
@@ -40,7 +40,7 @@ from compute_node.sql.plan import (
     ValuesScan,
 )
 from compute_node.sql.planner.fold import failing
-from compute_node.types.oids import UNKNOWN
+from compute_node.types.oids import REGCLASS, UNKNOWN
 from compute_node.types.registry import PgType
 from compute_node.work.account import batch_bytes
 
@@ -92,7 +92,7 @@ class Executable:
         self._root: Node | None = None
         self.told: Any = None
         """what the catalog has told of the objects that the plan names; its maker's matter"""
-        self._failing = _failing_constants(planned, catalog)
+        self._failing = _look_at_constants(planned, catalog)
         self.refused: Callable[[], None] | None = None
         """raises 42501, where the check of privileges has failed"""
         self.sound = self._failing is None
@@ -212,14 +212,19 @@ def _linked_at_first_run(link: Link) -> PointFunction:
     return run_linked
 
 
-def _failing_constants(planned: PlannedStmt, catalog: CatalogView) -> Callable[[], None] | None:
+def _look_at_constants(planned: PlannedStmt, catalog: CatalogView) -> Callable[[], None] | None:
+    """What raises the error of the first constant part that could not be evaluated, if any. Relations that a constant
+    names (``'s'::regclass``) are asked for, so that the plan depends on them as on those that it reads."""
+    found: Callable[[], None] | None = None
     for plan in (planned.plan, *planned.subplans, *planned.ctes):
         for node in plan_nodes(plan):
             for top in plan_expressions(node):
-                found = None if type(top) is Const else failing(catalog, top)
-                if found is not None:
-                    return found
-    return None
+                for part in walk(top):
+                    if type(part) is Const and part.type == REGCLASS and part.value is not None:
+                        catalog.relation(part.value)
+                if found is None and type(top) is not Const:
+                    found = failing(catalog, top)
+    return found
 
 
 def _can_go_back(plan: Plan) -> bool:

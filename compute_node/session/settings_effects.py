@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from compute_node.session import audit
 from compute_node.session.settings import DEFINITIONS, REPORTED, SettingValue, define_or_raise, show_value, zone_for
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ def _become(session: SessionState, user: str, user_oid: int) -> None:
     if user_oid == session.user_oid and user == session.user:
         return
     session.user, session.user_oid = user, user_oid
+    audit.becomes(session, user)
     superuser = bool(session.catalog_function("role_is_superuser", user_oid))
     if superuser != session.superuser:
         session.superuser = session.settings.superuser = superuser

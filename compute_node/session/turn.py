@@ -13,12 +13,12 @@ from typing import Any
 
 import greenlet
 
-from aurora.errors import InternalError, QueryCanceled, SqlError
+from aurora.errors import InsufficientPrivilege, InternalError, QueryCanceled, SqlError
 from aurora.kernels import wire as wire_kernel
 from compute_node.exec.compile.compiler import too_complex
 from compute_node.hub import HUB
 from compute_node.protocol import messages
-from compute_node.session import extended, simple, transactions
+from compute_node.session import audit, extended, simple, transactions
 from compute_node.session.state import FAILED, IDLE, SessionState
 from compute_node.session.statement import Statement
 
@@ -219,6 +219,8 @@ def fail(session: SessionState, error: Exception) -> None:
     else:
         LOGGER.error("internal error in a session", exc_info=error, extra={"query": session.query})
         reported = InternalError(f"internal error: {type(error).__name__}: {error}")
+    if isinstance(reported, InsufficientPrivilege):
+        audit.refused(session, reported.message)
     session.interrupt_error = None
     session.gated = True
     # The transaction ends first: what it still waits for must not hold up the others.

@@ -27,6 +27,7 @@ from aurora.errors import (
     TooManyConnections,
 )
 from aurora.histogram import Histogram
+from compute_node.session import audit
 from compute_node.session.engine import Engine
 from compute_node.session.plans import PlanCache
 from compute_node.session.session import Session
@@ -172,6 +173,7 @@ class Server:
             else:
                 session.settings.set_startup(name, value)
         self.sessions[pid] = session
+        audit.logged_in(session)
         return session
 
     def forget(self, session: Session) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import psycopg
@@ -108,6 +109,8 @@ delete from shown.half where a = 1
 truncate shown.t
 truncate shown.half
 begin; lock table shown.t
+create temp view mine as select * from shown.t; begin; lock table mine
+begin; lock table shown.wrapped in access share mode
 explain select * from shown.t
 explain analyze select * from shown.t
 create table pg_temp.mine as select * from shown.t
@@ -347,6 +350,68 @@ def test_startup_options_make_nobody_another(
         psycopg.connect(shared_cluster.dsn(), user="mallory", options=options)
     expected = {"42501": "permission denied to set", "22023": 'role "nobody" does not exist'}[sqlstate]
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "query", "expected"),
+    [
+        (
+            "grant select on shown.t to bystander",
+            "grant insert on shown.t to mallory",
+            "select has_table_privilege('bystander', 'shown.t', 'select'),"
+            " has_table_privilege('mallory', 'shown.t', 'insert')",
+            (True, True),
+        ),
+        (
+            "grant usage on schema vault to bystander",
+            "grant create on schema vault to mallory",
+            "select has_schema_privilege('bystander', 'vault', 'usage'),"
+            " has_schema_privilege('mallory', 'vault', 'create')",
+            (True, True),
+        ),
+        (
+            "alter role bystander createdb",
+            "alter role bystander createrole",
+            "select rolcreatedb, rolcreaterole from pg_roles where rolname = 'bystander'",
+            (True, True),
+        ),
+        (
+            "grant bystander to mallory",
+            "grant bystander to mallory",
+            "select count(*) from pg_auth_members where roleid = 'bystander'::regrole",
+            (1,),
+        ),
+        (
+            "alter role bystander set work_mem = '1MB'",
+            "alter role bystander set statement_timeout = '1s'",
+            "select cardinality(setconfig) from pg_db_role_setting where setrole = 'bystander'::regrole",
+            (2,),
+        ),
+    ],
+)
+def test_two_grants_at_once_both_count(
+    people: dict[str, psycopg.Connection[Any]],
+    shared_cluster: Cluster,
+    first: str,
+    second: str,
+    query: str,
+    expected: tuple[object, ...],
+) -> None:
+    """The second waits for the first, and adds to what it finds."""
+    admin = people["superuser"]
+    with connect(shared_cluster, "postgres") as other, ThreadPoolExecutor(1) as threads:
+        admin.execute("begin")
+        admin.execute(first)
+        waiting = threads.submit(other.execute, second)
+        pid = other.info.backend_pid
+        while admin.execute("select cardinality(pg_blocking_pids(%s)) > 0", (pid,)).fetchone() != (True,):
+            assert not waiting.done()
+        admin.execute("commit")
+        waiting.result(30)
+    assert admin.execute(query).fetchone() == expected
+    admin.execute("revoke bystander from mallory")
+    admin.execute("revoke all on schema vault from bystander, mallory; revoke all on shown.t from bystander, mallory")
+    admin.execute("alter role bystander reset all; alter role bystander nocreatedb nocreaterole")
 
 
 @pytest.mark.logs(r'stored setting role of mallory: permission denied to set role "alice"')

@@ -3,6 +3,7 @@ CREATE DATABASE compat_one;
 CREATE DATABASE compat_one;
 SELECT datname, pg_get_userbyid(datdba), encoding, datcollate, datctype, datistemplate, datallowconn, datconnlimit, dattablespace, datlocprovider FROM pg_database WHERE datname LIKE 'compat%';
 CREATE DATABASE compat_two TEMPLATE nosuch;
+--differs for a plain role: refused too, but the checks come in another order
 CREATE DATABASE compat_two ENCODING 'nope';
 CREATE DATABASE compat_two ENCODING 'latin1';
 CREATE DATABASE compat_two LOCALE 'C';
@@ -11,8 +12,11 @@ CREATE DATABASE compat_two LOCALE 'C' LC_COLLATE 'C';
 CREATE DATABASE compat_two CONNECTION LIMIT -5;
 CREATE DATABASE compat_two FOO 1;
 CREATE DATABASE compat_two OWNER nosuch;
+--differs for a plain role: refused too, but the checks come in another order
 CREATE DATABASE compat_two TABLESPACE nosuch;
+--differs for a plain role: refused too, but the checks come in another order
 CREATE DATABASE compat_two STRATEGY zz;
+--differs for a plain role: refused too, but the checks come in another order
 CREATE DATABASE compat_two OID 100;
 CREATE DATABASE compat_two IS_TEMPLATE maybe;
 CREATE DATABASE compat_two IS_TEMPLATE true IS_TEMPLATE true;
@@ -23,6 +27,7 @@ ALTER DATABASE compat_two WITH IS_TEMPLATE false CONNECTION LIMIT 3;
 ALTER DATABASE compat_two ALLOW_CONNECTIONS true;
 ALTER DATABASE compat_two FOO 1;
 ALTER DATABASE nosuch IS_TEMPLATE true;
+--differs for a plain role: refused too, but the checks come in another order
 ALTER DATABASE compat_two CONNECTION LIMIT -7;
 ALTER DATABASE postgres ALLOW_CONNECTIONS false;
 SELECT datname, datistemplate, datallowconn, datconnlimit FROM pg_database WHERE datname LIKE 'compat%' ORDER BY 1;

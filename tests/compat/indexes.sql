@@ -278,3 +278,5 @@ SELECT c || '|' FROM bp WHERE c LIKE 'foo%' ORDER BY 1;
 SELECT c || '|' FROM bp WHERE c = 'foo' ORDER BY 1;
 CREATE INDEX ON bp (a text_ops(foo = 1));
 ALTER INDEX bp_a ALTER COLUMN a SET (n_distinct = 100);
+CREATE INDEX ON bp ((ctid >= '(1000,0)'));
+CREATE INDEX ON bp (a) WHERE ctid >= '(1000,0)';

@@ -8,11 +8,12 @@ from typing import Any
 from unittest import mock
 
 from aurora.kernels import clog as clog_kernel
-from aurora.kernels.python.btree import DUPLICATE
+from aurora.kernels.python.btree import DUPLICATE, LEAF
 from aurora.kernels.python.heap import NOT_LIVE, UNDECIDED
 from aurora.sim.compute.checks import DURABLE, EXTENTS, GATE, HORIZON, INDEXES, LOCKS, NEWEST, SNAPSHOT_ROWS, UNIQUE
 from aurora.sim.runner import CORES_OWN
 from compute_node.access.btree.index import BTreeIndex
+from compute_node.access.btree.shrink import TreeShrinker
 from compute_node.access.btree.unique import ConflictCheck
 from compute_node.access.extents import Extents
 from compute_node.access.storage import Storage
@@ -163,6 +164,23 @@ def _vacuum_leaves_index_entries() -> Iterable[Any]:
     yield _replace(BTreeIndex, "remove", lambda _: lambda self, dead, breathe: 0)
 
 
+def _merges_lose_what_they_take_over() -> Iterable[Any]:
+    def make(absorb: Any) -> Any:
+        def mutated(self: Any, left: int, right: int) -> Any:
+            page = self._writer.page
+
+            def without_items(block: int) -> Any:
+                found = page(block)
+                return (*found[:4], found[4][:-1]) if block == right and found[0] & LEAF else found
+
+            with mock.patch.object(self._writer, "page", without_items):
+                return absorb(self, left, right)
+
+        return mutated
+
+    yield _replace(TreeShrinker, "_absorb", make)
+
+
 def _orphans_stay() -> Iterable[Any]:
     yield _replace(Extents, "orphans", lambda _: lambda self, is_aborted: [])
 
@@ -189,7 +207,7 @@ MUTATIONS = (
     Mutation("vacuum removes at the VDL", (SNAPSHOT_ROWS,), _vacuum_at_the_vdl),
     Mutation("locks released before the commit LSN", (LOCKS, NEWEST, UNIQUE), _locks_before_the_commit_lsn),
     Mutation("locks pass on without their LSN", (LOCKS,), _locks_forget_the_commit),
-    Mutation("snapshot without its session's commits", (SNAPSHOT_ROWS,), _snapshot_without_own_commits),
+    Mutation("snapshot without its session's commits", (SNAPSHOT_ROWS, LOCKS), _snapshot_without_own_commits),
     Mutation("output without the gate", (GATE, DURABLE), _output_without_the_gate),
     Mutation("unique check does not wait", (UNIQUE,), _unique_check_does_not_wait),
     Mutation("unique check does not look", (UNIQUE,), _unique_check_does_not_look),
@@ -199,6 +217,11 @@ MUTATIONS = (
     Mutation("pages given back before the horizon", (EXTENTS, CORES_OWN), _pages_given_back_at_once),
     Mutation("recovery forgets who was cut off", (DURABLE, INDEXES, CORES_OWN), _recovery_forgets_who_was_cut_off),
     Mutation("vacuum leaves index entries", (INDEXES, SNAPSHOT_ROWS), _vacuum_leaves_index_entries),
+    Mutation(
+        "a leaf loses an entry when it takes over its neighbour's",
+        (INDEXES, SNAPSHOT_ROWS),
+        _merges_lose_what_they_take_over,
+    ),
     Mutation("orphans stay", (EXTENTS,), _orphans_stay),
     Mutation("a released savepoint is forgotten", (SNAPSHOT_ROWS, CORES_OWN), _savepoints_share_one_fate),
 )

@@ -67,14 +67,16 @@ def describe(
         IndexDesc(oid + 1 + i, oid + 1 + i, f"t{oid}_i{i}", attnos, unique, False)
         for i, (attnos, unique) in enumerate(keys)
     )
-    return RelationDesc(oid, oid, f"t{oid}", "public", 2200, "r", columns, indexes, fillfactor=fillfactor)
+    return RelationDesc(oid, oid, f"t{oid}", "public", 2200, "r", columns, indexes, fillfactor=fillfactor, database=0)
 
 
 def create(storage: Storage, desc: RelationDesc) -> Any:
     """Make the storage of a table and its indexes, committed."""
     txn = storage.txns.begin()
     storage.create_storage(txn, desc.relfile)
-    bare = RelationDesc(desc.oid, desc.relfile, desc.name, desc.schema, desc.namespace, desc.kind, desc.columns)
+    bare = RelationDesc(
+        desc.oid, desc.relfile, desc.name, desc.schema, desc.namespace, desc.kind, desc.columns, database=0
+    )
     table = storage.table(bare)
     for index in desc.indexes:
         build_index(txn, table, index)

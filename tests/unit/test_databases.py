@@ -47,12 +47,15 @@ def test_a_copy_has_everything_and_is_its_own() -> None:
         src.run("create index on t (b)")
         src.run("create view v as select a, m from t where a > 298")
         src.run("delete from t where a = 5")
+        src.run("create table big as select string_agg(md5(i::text), '') as v from generate_series(1, 3000) i")
         one.run("create database copy template src")
         copy = session(databases, "copy")
         assert copy.run("select count(*), sum(length(b)) from t") == src.run("select count(*), sum(length(b)) from t")
         assert copy.run("select a from t where b = repeat('x', 80)") == [(10,)]
         assert copy.run("select a from v order by a") == [(299,), (300,)]
         assert copy.run("select 't'::regclass::oid") == src.run("select 't'::regclass::oid")
+        src.run("drop table big")
+        assert copy.run("select length(v), right(v, 32) = md5('3000') from big") == [(96000, True)]
         copy.run("insert into t values (1000, 'new', 'sad')")
         copy.run("alter table t add column c int default 7")
         src.run("drop view v")

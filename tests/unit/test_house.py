@@ -292,6 +292,8 @@ def test_the_simulator_runs_cores_only() -> None:
     }
     compute = {
         "compute_node.access.extents",
+        "compute_node.access.hash",
+        "compute_node.access.hash.pages",
         "compute_node.access.index_access",
         "compute_node.access.memory_volume",
         "compute_node.access.methods",

@@ -11,7 +11,7 @@ import pytest
 from aurora.errors import IndexCorrupted, UndefinedObject
 from aurora.kernels import mtr as mtr_kernel
 from aurora.kernels import redo
-from compute_node.access.hash import build, pages
+from compute_node.access.hash import pages
 from compute_node.access.hash.pages import POPULATING, SPLITTING, bucket_of, newest_child_of, parent_of
 from compute_node.access.hash.values import value_hash
 from compute_node.access.index_access import ScanKey
@@ -35,8 +35,6 @@ def described(*types: int) -> RelationDesc:
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four entries a page."""
     monkeypatch.setattr(pages, "CAPACITY", 4)
-    monkeypatch.setattr(build, "CAPACITY", 4)
-    monkeypatch.setattr(build, "FILL_ENTRIES", 3)
 
 
 def found(table: Any, key: Any) -> list[Any]:

@@ -204,3 +204,22 @@ def test_explain_of_a_prepared_statement() -> None:
             await db.execute("explain execute nosuch(1)")
 
     serve_engine(body)
+
+
+def test_a_relation_that_a_constant_names_is_one_of_the_plans() -> None:
+    async def body(server: Server, engine: CountingEngine) -> None:
+        db = await connect(server)
+        await db.execute("create sequence s")
+        await db.execute("create table filled (a int default nextval('s'), b int)")
+        for _ in range(2):
+            assert (await rows(db, "select nextval('s') where %s::int4 = 1", 1)) != []
+            await db.execute("insert into filled (b) values (%s)", (1,), prepare=True)
+        await db.execute("drop table filled")
+        await db.execute("drop sequence s")
+        await db.execute("create sequence s start 100")
+        await db.execute("create table filled (a int default nextval('s'), b int)")
+        assert await rows(db, "select nextval('s') where %s::int4 = 1", 1) == [(100,)]
+        await db.execute("insert into filled (b) values (%s)", (1,), prepare=True)
+        assert await rows(db, "select a from filled") == [(101,)]
+
+    serve_engine(body)

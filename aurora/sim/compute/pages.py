@@ -13,6 +13,7 @@ from typing import Any
 from aurora.kernels.python import btree, clog, heap, tuples
 from aurora.kernels.python.btree import INCOMPLETE_SPLIT, LEAF, TID_BYTES
 from aurora.page import PAGE_BYTES
+from aurora.sim.compute.hash_pages import HashPages
 from aurora.sim.compute.model import Row
 from aurora.sim.compute.session import Reading
 from aurora.sim.compute.tables import COLUMNS
@@ -72,13 +73,20 @@ class Structure:
     def rows_by(self, index: Any, snapshot: Any) -> list[Row]:
         """What a scan of an index sees."""
         rows = (self.heap.fetch_chain(snapshot, tid, self.proj) for tid in self.tids(index))
-        return [row for row in rows if row is not None]  # type: ignore[misc]
+        found: list[Row] = [row for row in rows if row is not None]  # type: ignore[misc]
+        if index.desc.method == "hash":
+            # NULLs have no entries.
+            found += [row for row in self.rows(snapshot) if row[index.desc.columns[0] - 1] is None]
+        return found
 
     def _tree(self, index: Any) -> btree.BTree:
         return btree.BTree(self.arena, None, index.file.map, index.relfile)  # type: ignore[arg-type]
 
     def tids(self, index: Any) -> Iterator[int]:
-        """The row addresses of all leaf items, from left to right."""
+        """The row addresses of all entries; a B-tree's from left to right."""
+        if index.desc.method == "hash":
+            yield from HashPages(self.arena, index.file.map, index.relfile).tids()
+            return
         tree = self._tree(index)
         found: Any = tree.descend(b"", 0, False)
         block = found[0]
@@ -104,6 +112,9 @@ class Structure:
 
     def disorder(self, index: Any) -> Iterator[str]:
         """Pages whose items are not in order, not below their high key, or that no downlink leads to."""
+        if index.desc.method == "hash":
+            yield from HashPages(self.arena, index.file.map, index.relfile).disorder()
+            return
         tree = self._tree(index)
         level_start = tree.root()
         while level_start:

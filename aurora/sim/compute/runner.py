@@ -9,6 +9,7 @@ import traceback
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from aurora.errors import InvariantViolation
@@ -17,6 +18,9 @@ from aurora.sim.compute.checks import CATALOGUE
 from aurora.sim.compute.knobs import draw
 from aurora.sim.compute.scenario import Outcome, Scenario
 from aurora.sim.runner import CHUNK_SEEDS, CORES_OWN, Failure, quiet
+from compute_node.access.hash import pages
+
+HASH_PAGE_ENTRIES = 4
 
 
 @dataclass
@@ -59,7 +63,8 @@ def run_one(seed: int, without: Collection[str] = ()) -> Outcome | Failure:
     try:
         scenario = Scenario(seed, without)
         try:
-            return scenario.run()
+            with small_hash_pages():
+                return scenario.run()
         except Exception:
             recent = tuple(scenario.world.recent)
             raise
@@ -70,6 +75,17 @@ def run_one(seed: int, without: Collection[str] = ()) -> Outcome | Failure:
             seed, tuple(without), checker, f"{kind}{error}", str(draw(seed, without)), recent, traceback.format_exc(),
             "--compute ",
         )  # fmt: skip
+
+
+@contextmanager
+def small_hash_pages() -> Iterator[None]:
+    """Hash indexes with few entries a page, so that a few rows make them split."""
+    usual = pages.CAPACITY
+    pages.CAPACITY = HASH_PAGE_ENTRIES
+    try:
+        yield
+    finally:
+        pages.CAPACITY = usual
 
 
 def run_many(seeds: Iterable[int], jobs: int, without: Collection[str] = ()) -> Iterator[Outcome | Failure]:

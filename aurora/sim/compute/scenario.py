@@ -187,8 +187,8 @@ class Scenario:
 
     def _look(self) -> None:
         if self.instance.opened:
-            self.instance.look_at_extents()
             self.instance.look_at_horizon()
+            self.instance.look_at_extents()
 
     def _run(self, until_s: float) -> None:
         while self.world.now < until_s:
@@ -242,8 +242,8 @@ class Scenario:
 
     def _vacuum_all(self) -> None:
         storage = self.instance.storage
-        for oid, table in self.instance.tables():
+        for _, table in self.instance.tables():
             txn = storage.txns.begin()
-            storage.locks.lock_relation(txn, oid, SHARE_UPDATE_EXCLUSIVE)
+            storage.locks.lock_relation(txn, table.desc.lock_id, SHARE_UPDATE_EXCLUSIVE)
             storage.vacuum(table, True)
             storage.txns.abort(txn)

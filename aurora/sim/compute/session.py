@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from aurora.errors import LockNotAvailable, QueryCanceled, SerializationFailure, SqlError, UniqueViolation
 from aurora.sim.compute.checks import GATE, LOCKS, NEWEST, SNAPSHOT_ROWS, UNIQUE
 from aurora.sim.compute.model import ModelTxn, Row, Write
-from aurora.sim.compute.tables import CATALOG_DESC, COLUMNS, Shape, changed_columns, values_of
+from aurora.sim.compute.tables import CATALOG_DESC, COLUMNS, Shape, changed_columns, lock_id, values_of
 from compute_node.access.index_access import IndexAccess, ScanKey
 from compute_node.txn.dependency import Dependency
 from compute_node.txn.locks import ACCESS_SHARE, FIRST_STRONG, ROW_EXCLUSIVE, WAIT, WeakLocks
@@ -178,8 +178,8 @@ class SimSession:
     def lock_table(self, oid: int, mode: int, wait: str = WAIT) -> None:
         """LOCK TABLE, or what a statement does before it reads. Error: 55P03."""
         if mode < FIRST_STRONG - 1:
-            self.storage.locks.take_weak(self.txn, WeakLocks(((oid, mode),)))
-        elif not self.storage.locks.lock_relation(self.txn, oid, mode, f"t{oid}", wait):
+            self.storage.locks.take_weak(self.txn, WeakLocks(((lock_id(oid), mode),)))
+        elif not self.storage.locks.lock_relation(self.txn, lock_id(oid), mode, f"t{oid}", wait):
             raise LockNotAvailable("skipped")
         holders = self.oracle.table_holders(self.model, oid, mode)
         self.checks.require(LOCKS, not holders, f"{self.model.name} has table {oid} in mode {mode} beside {holders}")
@@ -264,6 +264,9 @@ class SimSession:
             if not indexes:
                 return
             index, backward = self.rng.choice(indexes), self.rng.random() < 0.5
+            if index.desc.method == "hash":
+                self._scan_hash(reading, index, low)
+                return
             if index.desc.columns[0] == 3:
                 low = high = None
             keys = [] if low is None else [ScanKey(0, _GREATER_EQUAL, low)]
@@ -283,6 +286,14 @@ class SimSession:
             self.checks.require(
                 SNAPSHOT_ROWS, seen == sorted(seen, reverse=backward), f"{reading.what} by {index.desc.name}: disorder"
             )
+
+    def _scan_hash(self, reading: Reading, index: IndexAccess, value: int | None) -> None:
+        """SELECT by equality: what a lossy scan gives is checked again, as the executor does."""
+        at = index.desc.columns[0] - 1
+        found = index.scan(reading.snapshot, [ScanKey(0, 1, value)], False, COLUMNS, False)
+        rows = [row for batch in found for row in batch if value is not None and row[at] == value]
+        wanted = [row for row in reading.expected.values() if value is not None and row[at] == value]
+        self.checks.rows(SNAPSHOT_ROWS, f"{reading.what} by {index.desc.name}", rows, wanted)
 
     def lookup(self, reading: Reading, number: int) -> tuple[Row, int] | None:
         """A row and its tid by its number, in the statement's snapshot."""

@@ -26,12 +26,14 @@ TEXT_BYTES_MAX: Final = 2000
 
 @dataclass(frozen=True)
 class Shape:
-    """``keys``: the columns of each index; those in ``unique`` (positions in ``keys``) are unique ones."""
+    """``keys``: the columns of each index; those in ``unique`` (positions in ``keys``) are unique ones, those in
+    ``hashed`` hash indexes."""
 
     name: str
     keys: tuple[tuple[int, ...], ...]
     unique: tuple[int, ...]
     fillfactor: int = 100
+    hashed: tuple[int, ...] = ()
 
     @property
     def unique_columns(self) -> tuple[int, ...]:
@@ -43,6 +45,7 @@ SHAPES: Final = (
     Shape("plain", ((1,), (2,), (4, 1)), (0,)),
     Shape("keyed", ((1,), (2,)), (0, 1), 80),
     Shape("narrow", ((1,),), (0,)),
+    Shape("hashed", ((1,), (2,), (4,)), (0,), hashed=(1, 2)),
     Shape("texts", ((1,), (3,)), (0,)),
 )
 CATALOG_SHAPE: Final = Shape("catalog", ((1,),), (0,))
@@ -51,14 +54,15 @@ CATALOG_SHAPE: Final = Shape("catalog", ((1,),), (0,))
 def index_desc(oid: int, at: int, relfile: int, shape: Shape) -> IndexDesc:
     """The index that is number ``at`` of its shape; from ``len(shape.keys)`` on, one on ``d`` made later."""
     keys = shape.keys[at] if at < len(shape.keys) else (4,)
-    return IndexDesc(oid + 1 + at, relfile, f"t{oid}_{at}", keys, at in shape.unique, at == 0)
+    method = "hash" if at in shape.hashed else "btree"
+    return IndexDesc(oid + 1 + at, relfile, f"t{oid}_{at}", keys, at in shape.unique, at == 0, method=method)
 
 
 def describe(oid: int, relfile: int, indexes: tuple[int, ...], shape: Shape) -> RelationDesc:
     """The descriptor of a table with these relation files."""
     made = tuple(index_desc(oid, at, each, shape) for at, each in enumerate(indexes))
     return RelationDesc(
-        oid, relfile, f"t{oid}", "public", 2200, "r", _COLUMNS, made, fillfactor=shape.fillfactor
+        oid, relfile, f"t{oid}", "public", 2200, "r", _COLUMNS, made, fillfactor=shape.fillfactor, database=0
     )  # fmt: skip
 
 
@@ -85,6 +89,11 @@ class Descriptors:
             files = tuple(int(each) for each in indexes.split(","))
             known = self._known[row] = (describe(oid, relfile, files, shape), shape)
         return known
+
+
+def lock_id(oid: int) -> int:
+    """What the table is called in the lock table."""
+    return CATALOG_DESC.database << 32 | oid
 
 
 def relfiles(desc: RelationDesc) -> list[int]:

@@ -23,6 +23,7 @@ from aurora.sim.compute.tables import (
     Shape,
     catalog_row,
     index_desc,
+    lock_id,
     relfiles,
 )
 from compute_node.access.methods import build_index
@@ -404,7 +405,7 @@ class ManualVacuum(Service):
         oid = rng.choice([*oids, CATALOG_DESC.oid])
         txn = storage.txns.begin()
         try:
-            if not storage.locks.lock_relation(txn, oid, SHARE_UPDATE_EXCLUSIVE, f"t{oid}", SKIP_LOCKED):
+            if not storage.locks.lock_relation(txn, lock_id(oid), SHARE_UPDATE_EXCLUSIVE, f"t{oid}", SKIP_LOCKED):
                 return
             tables = dict(self.instance.tables())
             table = storage.table(CATALOG_DESC) if oid == CATALOG_DESC.oid else tables.get(oid)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from aurora.errors import InvariantViolation
 from aurora.page import PAGE_BYTES
+from compute_node.access.hash import pages
 from compute_node.access.hash.pages import (
-    CAPACITY,
     MAP_ENTRIES,
     MAP_PAGES_MAX,
     bucket_of,
@@ -24,18 +24,21 @@ from compute_node.txn.transaction import Txn
 if TYPE_CHECKING:
     from compute_node.access.hash.index import HashIndex
 
-FILL_ENTRIES = CAPACITY * 3 // 4
-"""Entries a bucket of a fresh index."""
 _ROWS_PER_TURN = 4096
 
 
 def build_hash(index: HashIndex, txn: Txn) -> None:
     """See ``IndexAccess.build``."""
     items = _items(index, txn)
-    last = min(max(1, -(-len(items) // FILL_ENTRIES)), MAP_ENTRIES * MAP_PAGES_MAX) - 1
+    last = min(max(1, -(-len(items) // _fill_entries())), MAP_ENTRIES * MAP_PAGES_MAX) - 1
     items.sort(key=lambda item: (bucket_of(hash_of(item), last), item))
     for number, image in enumerate(_images(index.relfile, items, last)):
         _write(index, number, image)
+
+
+def _fill_entries() -> int:
+    """Entries a bucket of a fresh index."""
+    return pages.CAPACITY * 3 // 4
 
 
 def _items(index: HashIndex, txn: Txn) -> list[bytes]:
@@ -59,6 +62,7 @@ def _items(index: HashIndex, txn: Txn) -> list[bytes]:
 def _images(relfile: int, items: list[bytes], last: int) -> Iterator[bytes]:
     """The pages in the order of their blocks: meta, maps, primary pages, overflow pages."""
     maps = -(-(last + 1) // MAP_ENTRIES)
+    capacity = pages.CAPACITY
     first = 1 + maps
     yield meta_page(relfile, last, range(1, first))
     for number in range(maps):
@@ -71,13 +75,13 @@ def _images(relfile: int, items: list[bytes], last: int) -> Iterator[bytes]:
         start = at
         while at < len(items) and bucket_of(hash_of(items[at]), last) == bucket:
             at += 1
-        pages = [
-            items[start + offset : min(at, start + offset + CAPACITY)] for offset in range(0, at - start, CAPACITY)
+        chain = [
+            items[start + offset : min(at, start + offset + capacity)] for offset in range(0, at - start, capacity)
         ]
-        following = following_block if len(pages) > 1 else 0
-        yield bucket_page(relfile, 0, following, bucket, pages[0] if pages else [])
-        overflow += [(bucket, page) for page in pages[1:]]
-        following_block += max(0, len(pages) - 1)
+        following = following_block if len(chain) > 1 else 0
+        yield bucket_page(relfile, 0, following, bucket, chain[0] if chain else [])
+        overflow += [(bucket, page) for page in chain[1:]]
+        following_block += max(0, len(chain) - 1)
     for number, (bucket, page) in enumerate(overflow):
         block = first + last + 1 + number
         has_more = number + 1 < len(overflow) and overflow[number + 1][0] == bucket

@@ -41,7 +41,7 @@ MAP_PAGES_MAX = (PAGE_BYTES - OFF_MAP_BLOCKS) // 4
 OFF_NEXT = PAGE_BYTES - 8
 ENTRY_BYTES = 10
 CAPACITY = (OFF_NEXT - HEADER_BYTES) // ENTRY_BYTES
-"""Entries of a page."""
+"""Entries of a page. The simulator makes it smaller."""
 
 
 def entry(hash_: int, tid: int) -> bytes:

@@ -107,7 +107,7 @@ class HashWriter:
         block = self.primary(bucket)
         page = self.page(block)
         if page.flags & (SPLITTING | POPULATING):
-            self.finish_split(bucket if page.flags & POPULATING else newest_child_of(bucket, last))
+            self._go_on_with_split(bucket, page.flags)
             return 0
         target = block
         if not page.room and page.following:
@@ -201,10 +201,16 @@ class HashWriter:
         block = self.primary(parent)
         flags = self.page(block).flags
         if flags & (SPLITTING | POPULATING):
-            self.finish_split(parent if flags & POPULATING else newest_child_of(parent, last))
+            self._go_on_with_split(parent, flags)
             return
         if self._begin_split(bucket, block):
             self.finish_split(bucket)
+
+    def _go_on_with_split(self, bucket: int, flags: int) -> None:
+        """Finish the split that a bucket's flags tell of; it may have begun after the caller read the last bucket."""
+        child = bucket if flags & POPULATING else newest_child_of(bucket, self.last_bucket)
+        if child:
+            self.finish_split(child)
 
     def _begin_split(self, bucket: int, parent_block: int) -> bool:
         """See the module; False when the index changed during the gather phase so that it is not this one's turn."""

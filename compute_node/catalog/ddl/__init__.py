@@ -36,6 +36,7 @@ from compute_node.catalog.ddl import (
 )
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.settings import alter_database_set, alter_role_set, alter_system
+from compute_node.session import audit
 
 Handler = Callable[[DdlContext, Any], str]
 
@@ -88,6 +89,17 @@ _HANDLERS: dict[type, Handler] = {
     ast.CreateOpFamilyStmt: operator_classes.create_operator_family,
 }
 
+_AUDITED = (
+    ast.CreateRoleStmt,
+    ast.AlterRoleStmt,
+    ast.AlterRoleSetStmt,
+    ast.DropRoleStmt,
+    ast.GrantRoleStmt,
+    ast.GrantStmt,
+    ast.AlterOwnerStmt,
+    ast.ReassignOwnedStmt,
+    ast.DropOwnedStmt,
+)
 _READ_ONLY = (ast.LockStmt, ast.VacuumStmt)
 
 _NAMES = {
@@ -159,6 +171,8 @@ class Ddl:
             tag = objects.create_schema(ctx, node, lambda each: self.execute(session, txn, each, source))
         else:
             tag = handler(ctx, node)
+        if isinstance(node, _AUDITED):
+            audit.changed(session, tag)
         txn.cid += 1
         return tag
 

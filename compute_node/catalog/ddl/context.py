@@ -30,7 +30,7 @@ from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_TOAST
 from compute_node.session import door, prepare
 from compute_node.sql.parse import RawStatement
-from compute_node.txn.locks import ACCESS_EXCLUSIVE
+from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from compute_node.types.acl import CREATE, TEMPORARY, TRUNCATE
 
 KINDS = {"r": "table", "i": "index", "v": "view", "S": "sequence", "p": "table", "c": "composite type"}
@@ -231,6 +231,11 @@ class DdlContext:
         if not self.owns(desc.owner):
             raise InsufficientPrivilege(f"must be owner of {noun or KINDS.get(desc.kind, 'relation')} {desc.name}")
 
+    def owns_schema(self, oid: int) -> bool:
+        """Whether the user may drop what the schema holds; what belongs to the system aside."""
+        record = self.rows.one("pg_namespace", oid=oid)
+        return record is not None and self.owns(record.nspowner)
+
     def owns(self, owner: int) -> bool:
         """Whether the user is that role, a member of it or a superuser."""
         return self.rights.owns(owner)
@@ -271,8 +276,17 @@ class DdlContext:
 
     def lock(self, desc: RelationDesc, mode: int) -> None:
         """Take a table-level lock until the end of the transaction; may wait, and then ``desc`` may be out of date."""
+        self._lock(desc.lock_id, mode, desc.name)
+
+    def lock_object(self, oid: int, name: str, *, shared: bool = False) -> None:
+        """Keep others from changing the catalog row of an object that is no relation, until the end of the
+        transaction; may wait. ``shared``: by all databases."""
+        database = 0 if shared else self.view.layer.database_oid
+        self._lock(database << 32 | oid, SHARE_UPDATE_EXCLUSIVE, name)
+
+    def _lock(self, key: int, mode: int, name: str) -> None:
         version = self.catalog.version
-        self.storage.locks.lock_relation(self.txn, desc.lock_id, mode, desc.name)
+        self.storage.locks.lock_relation(self.txn, key, mode, name)
         if self.catalog.version != version and self.txn.catalog_changed:
             # The transaction's own layer stands on the shared one of before.
             self.changes.touch()

@@ -41,6 +41,8 @@ _OTHER_ENCODINGS = re.compile(
     r"euc(jp|cn|kr|tw|jis2004)|muleinternal|latin([1-9]|10)|win(125[0-8]|866|874)|koi8[ru]|iso8859[5-8]|sjis|big5|gbk|uhc"
     r"|gb18030|johab|shiftjis2004"
 )
+_OTHER = -1
+"""an encoding of PostgreSQL's that is not here"""
 _LEAVE_S = 5.0
 _LOOK_S = 0.05
 """How long a database's sessions are waited for, and how often is looked."""
@@ -119,7 +121,8 @@ def create_database(ctx: DdlContext, node: ast.CreatedbStmt) -> str:
     forbid_in_block(ctx.session, "CREATE DATABASE")
     options = _options(node, _CREATE)
     name = cut_name(node.dbname)
-    values = _described(ctx, options)
+    values = _described(options)
+    oid = _wanted_oid(options)
     owner = _owner(ctx, options)
     _lock(ctx)
     template_name = _text(options["template"]) if "template" in options else None
@@ -128,10 +131,14 @@ def create_database(ctx: DdlContext, node: ast.CreatedbStmt) -> str:
         raise InvalidCatalogName(f'template database "{template_name or "template1"}" does not exist')
     if not template.datistemplate and not ctx.owns(template.datdba):
         raise InsufficientPrivilege(f'permission denied to copy database "{template.datname}"')
+    _check_place(ctx, options)
     _check_locale(options, template, values)
     if _find(ctx, name) is not None:
         raise DuplicateDatabase(f'database "{name}" already exists')
-    oid = _wanted_oid(ctx, options)
+    if not oid:
+        oid = ctx.next_oid()
+    elif (other := ctx.rows.one("pg_database", oid=oid)) is not None:
+        raise InvalidParameterValue(f'database OID {oid} is already in use by database "{other.datname}"')
     databases = ctx.engine.databases
     ctx.storage.locks.lock_relation(ctx.txn, template.oid, SHARE, template.datname)
     _wait_until_left(ctx, template.datname, f'source database "{template.datname}"')
@@ -163,19 +170,8 @@ def _owner(ctx: DdlContext, options: dict[str, Any]) -> int:
     return owner
 
 
-def _described(ctx: DdlContext, options: dict[str, Any]) -> dict[str, Any]:
+def _described(options: dict[str, Any]) -> dict[str, Any]:
     """Columns of the new pg_database row that the options say; the locale comes from the template later."""
-    space = _text(options["tablespace"]) if "tablespace" in options else None
-    if space is not None and space != "pg_default":
-        if ctx.rows.one("pg_tablespace", spcname=space) is None:
-            raise UndefinedObject(f'tablespace "{space}" does not exist')
-        raise NotSupported("tablespaces are not supported")
-    strategy = _text(options["strategy"]) if "strategy" in options else None
-    if strategy is not None and strategy.lower() not in ("wal_log", "file_copy"):
-        raise InvalidParameterValue(
-            f'invalid create database strategy "{strategy}"',
-            hint='Valid strategies are "wal_log" and "file_copy".',
-        )
     provider = (_text(options["locale_provider"]) if "locale_provider" in options else None) or "libc"
     if provider.lower() == "icu":
         raise NotSupported("the locale provider icu is not supported")
@@ -183,6 +179,8 @@ def _described(ctx: DdlContext, options: dict[str, Any]) -> dict[str, Any]:
         raise InvalidParameterValue(f"unrecognized locale provider: {provider}")
     if "icu_locale" in options:
         raise InvalidParameterValue("ICU locale cannot be specified unless locale provider is ICU")
+    if (item := options.get("encoding")) is not None and (text := _text(item)) is not None:
+        _encoding(text, item)
     return {
         "datlocprovider": "c",
         "datistemplate": _flag(options["is_template"]) if "is_template" in options else False,
@@ -194,11 +192,30 @@ def _described(ctx: DdlContext, options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _check_place(ctx: DdlContext, options: dict[str, Any]) -> None:
+    space = _text(options["tablespace"]) if "tablespace" in options else None
+    if space is not None and space != "pg_default":
+        if ctx.rows.one("pg_tablespace", spcname=space) is None:
+            raise UndefinedObject(f'tablespace "{space}" does not exist')
+        raise NotSupported("tablespaces are not supported")
+    strategy = _text(options["strategy"]) if "strategy" in options else None
+    if strategy is not None and strategy.lower() not in ("wal_log", "file_copy"):
+        raise InvalidParameterValue(
+            f'invalid create database strategy "{strategy}"',
+            hint='Valid strategies are "wal_log" and "file_copy".',
+        )
+
+
 def _check_locale(options: dict[str, Any], template: Record, values: dict[str, Any]) -> None:
     """Encoding and locale, given or the template's: UTF-8 with C.UTF-8, C or POSIX, which sort alike here."""
     encoding = template.encoding
     if (item := options.get("encoding")) is not None and (text := _text(item)) is not None:
         encoding = _encoding(text, item)
+        if encoding == _OTHER:
+            raise InvalidParameterValue(
+                f'encoding "{text.upper()}" does not match locale "{LOCALE}"',
+                detail='The chosen LC_CTYPE setting requires encoding "UTF8".',
+            )
     locales = {"collate": template.datcollate, "ctype": template.datctype}
     for option, columns in (("locale", ("collate", "ctype")), ("lc_collate", ("collate",)), ("lc_ctype", ("ctype",))):
         text = _text(options[option]) if option in options else None
@@ -229,23 +246,16 @@ def _encoding(text: str, item: Any) -> int:
     if plain in _ENCODINGS:
         return _ENCODINGS[plain]
     if _OTHER_ENCODINGS.fullmatch(plain):
-        raise InvalidParameterValue(
-            f'encoding "{text.upper()}" does not match locale "{LOCALE}"',
-            detail='The chosen LC_CTYPE setting requires encoding "UTF8".',
-        )
+        return _OTHER
     raise UndefinedObject(f"{text} is not a valid encoding name", position=(item.location or 0) + 1)
 
 
-def _wanted_oid(ctx: DdlContext, options: dict[str, Any]) -> int:
+def _wanted_oid(options: dict[str, Any]) -> int:
+    """The OID option; 0 without one."""
     text = _text(options["oid"]) if "oid" in options else None
-    if text is None:
-        return ctx.next_oid()
-    oid = int(text)
-    if oid < FIRST_NORMAL_OID:
+    oid = 0 if text is None else int(text)
+    if text is not None and oid < FIRST_NORMAL_OID:
         raise InvalidParameterValue(f"OIDs less than {FIRST_NORMAL_OID} are reserved for system objects")
-    record = ctx.rows.one("pg_database", oid=oid)
-    if record is not None:
-        raise InvalidParameterValue(f'database OID {oid} is already in use by database "{record.datname}"')
     return oid
 
 
@@ -276,21 +286,21 @@ def alter_database(ctx: DdlContext, node: ast.AlterDatabaseStmt) -> str:
     if "tablespace" in options:
         forbid_in_block(ctx.session, "ALTER DATABASE SET TABLESPACE")
         raise NotSupported("tablespaces are not supported")
+    values: dict[str, Any] = {}
+    if "is_template" in options:
+        values["datistemplate"] = _flag(options["is_template"])
+    if "allow_connections" in options:
+        values["datallowconn"] = _flag(options["allow_connections"])
+    if "connection_limit" in options:
+        values["datconnlimit"] = _limit(options["connection_limit"])
     _lock(ctx)
     record = _find(ctx, node.dbname)
     if record is None:
         raise InvalidCatalogName(f'database "{node.dbname}" does not exist')
     if not ctx.owns(record.datdba):
         raise InsufficientPrivilege(f"must be owner of database {node.dbname}")
-    values: dict[str, Any] = {}
-    if "is_template" in options:
-        values["datistemplate"] = _flag(options["is_template"])
-    if "allow_connections" in options:
-        values["datallowconn"] = _flag(options["allow_connections"])
-        if not values["datallowconn"] and node.dbname == ctx.session.database:
-            raise InvalidParameterValue("cannot disallow connections for current database")
-    if "connection_limit" in options:
-        values["datconnlimit"] = _limit(options["connection_limit"])
+    if values.get("datallowconn") is False and node.dbname == ctx.session.database:
+        raise InvalidParameterValue("cannot disallow connections for current database")
     if values:
         ctx.rows.update("pg_database", record, **values)
         ctx.changes.touch()

@@ -22,6 +22,7 @@ from compute_node.catalog.ddl.functions import argument_types, find_function, ne
 from compute_node.catalog.ddl.operator_classes import find_family
 from compute_node.catalog.ddl.operators import check_operator_owner, find_operator, shown_operator
 from compute_node.catalog.ddl.types import check_type_owner, find_type, type_of
+from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.typenames import format_type
 
 
@@ -40,7 +41,8 @@ def _type(ctx: DdlContext, node: ast.TypeName, missing_ok: bool) -> Address | No
     if found is None:
         ctx.notice(f'type "{".".join(item.sval for item in node.names)}" does not exist, skipping')
         return None
-    check_type_owner(ctx, found.oid)
+    if found.oid < FIRST_NORMAL_OID or not ctx.owns_schema(found.namespace):
+        check_type_owner(ctx, found.oid)
     return CLASS_TYPE, found.oid, 0
 
 
@@ -54,7 +56,7 @@ def _function(ctx: DdlContext, node: ast.ObjectWithArgs, missing_ok: bool) -> Ad
         ctx.notice(f"function {shown} does not exist, skipping")
         return None
     record = ctx.rows.one("pg_proc", oid=found.oid)
-    if record is None or not ctx.owns(record.proowner):
+    if record is None or not (ctx.owns(record.proowner) or ctx.owns_schema(record.pronamespace)):
         raise InsufficientPrivilege(f"must be owner of function {name}")
     return CLASS_PROC, found.oid, 0
 

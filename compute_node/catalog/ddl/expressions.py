@@ -143,6 +143,7 @@ def predicate_text(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> Store
         )
     if not is_immutable(ctx.view, found):
         raise InvalidObjectDefinition("functions in index predicate must be marked IMMUTABLE")
+    _refuse_system_columns(found)
     return StoredIndexExpression(text, found.type, uses(found))
 
 
@@ -157,6 +158,7 @@ def index_expression(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> Sto
     _refuse_system_columns(found)
     if not is_immutable(ctx.view, found):
         raise InvalidObjectDefinition("functions in index expression must be marked IMMUTABLE")
+    _refuse_system_columns(found)
     written = index_text(found, text)
     ctx.keep_as(written, text)
     return StoredIndexExpression(written, found.type, uses(found))

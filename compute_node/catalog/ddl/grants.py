@@ -6,6 +6,7 @@ that the user can be. Source: PostgreSQL manual, reference pages of GRANT and RE
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +19,8 @@ from aurora.errors import (
     NotSupported,
     SqlSyntaxError,
     UndefinedColumn,
+    UndefinedObject,
+    UndefinedTable,
     WrongObjectType,
 )
 from compute_node.catalog.ddl import shared_depend
@@ -31,6 +34,7 @@ from compute_node.catalog.rows import Record
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS
 from compute_node.sql.analyze.names import SYSTEM_NAMES
+from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE
 from compute_node.types import acl
 from compute_node.types.acl import KINDS, PUBLIC, Acl, AclItem, acl_default, acl_mask, best_grantor, decode_all
 
@@ -150,6 +154,7 @@ def _grant_relation(
     sequence = desc.kind == "S"
     if kind == _O.OBJECT_SEQUENCE and not sequence:
         raise WrongObjectType(f'"{desc.name}" is not a sequence')
+    desc = _locked(ctx, desc)
     change = replace(change, privileges=_fitting(ctx, desc, change, kind))
     wanted: dict[int, int] = {}
     if not change.is_grant and change.privileges & _COLUMN_ALL:
@@ -175,6 +180,23 @@ def _grant_relation(
         everything = change.everything or any(not each for each, names in columns if name in names)
         _grant_column(ctx, desc, attno, name, replace(change, privileges=bits, everything=everything))
     ctx.changes.touch(desc.oid)
+
+
+def _locked(ctx: DdlContext, desc: RelationDesc) -> RelationDesc:
+    """The relation, its lists changed by nobody else from now on; only who may grant something on it waits for that."""
+    lists = [desc.acl, *(column.acl for column in desc.columns)]
+    if not _may_grant(ctx, desc.owner, [item for items in lists for item in items or ()]):
+        return desc
+    ctx.lock(desc, SHARE_UPDATE_EXCLUSIVE)
+    found = ctx.view.relation(desc.oid)
+    if found is None:
+        raise UndefinedTable(f'relation "{desc.name}" does not exist')
+    return found
+
+
+def _may_grant(ctx: DdlContext, owner: int, items: Iterable[AclItem]) -> bool:
+    rights = ctx.rights
+    return rights.owns(owner) or any(item.options and rights.has_role(item.grantee) for item in items if item.grantee)
 
 
 def _fitting(ctx: DdlContext, desc: RelationDesc, change: Change, kind: enums.ObjectType) -> int:
@@ -233,6 +255,12 @@ def _grant_object(ctx: DdlContext, target: Target, change: Change) -> None:
     if record is None:
         raise NotSupported(f"{target.kind} {target.oid} has been dropped meanwhile")
     owner, name = getattr(record, owner_column), getattr(record, name_column)
+    if _may_grant(ctx, owner, decode_all(getattr(record, acl_column)) or ()):
+        ctx.lock_object(target.oid, name, shared=target.kind in ("database", "tablespace"))
+        record = ctx.rows.one(catalog, **{key: target.oid})
+        if record is None:
+            raise UndefinedObject(f'{target.noun} "{name}" does not exist')
+        owner = getattr(record, owner_column)
     stored = decode_all(getattr(record, acl_column))
     old = acl_default(target.kind, owner) if stored is None else stored
     whole = KINDS[target.kind][0]

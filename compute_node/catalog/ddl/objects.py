@@ -33,10 +33,11 @@ from compute_node.catalog.ddl.view_options import view_options
 from compute_node.catalog.permissions import check_required, denied, denied_relation
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import NAMESPACE_CATALOG
+from compute_node.session import cursors, prepare
 from compute_node.session.state import IDLE
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.typenames import format_type
-from compute_node.sql.required import Required
+from compute_node.sql.required import Required, is_security_invoker
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, ACCESS_SHARE, ROW_EXCLUSIVE
 from compute_node.types import oids
 from compute_node.types.acl import CREATE, DELETE, INSERT, SELECT, TRUNCATE, UPDATE
@@ -255,6 +256,17 @@ def _qualify_object(ctx: DdlContext, node: ast.Node) -> None:
         setattr(node, attribute, (ast.String(sval=schema), ast.String(sval=name)))
 
 
+def _prepared_query(ctx: DdlContext, node: ast.ExecuteStmt) -> ast.SelectStmt:
+    """The query of EXECUTE; the context is then about its text and its parameters. 26000, 42809."""
+    prepared, statement = cursors.find_prepared(ctx.session, node.name)
+    raw = prepared.raw or prepare.parse_text(prepared.sql)[1][0]
+    if statement.node is not None or not isinstance(raw.node, ast.SelectStmt):
+        raise WrongObjectType("prepared statement is not a SELECT")
+    ctx.params = cursors.execute_arguments(ctx.session, node, prepared, ctx.source)
+    ctx.source, ctx.param_types = prepared.source, prepared.param_types
+    return raw.node
+
+
 def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
     """CREATE TABLE AS and SELECT INTO; the tag counts the rows."""
     if node.objtype != enums.ObjectType.OBJECT_TABLE:
@@ -262,7 +274,7 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
     into = node.into
     query_node = node.query
     if isinstance(query_node, ast.ExecuteStmt):
-        raise NotSupported("CREATE TABLE AS EXECUTE is not supported")
+        query_node = _prepared_query(ctx, query_node)
     name = cut_name(into.rel.relname)
     types = list(ctx.param_types)
     query = analyze(query_node, ctx.view, types, ctx.source, session=ctx.session, allow_params=bool(types))
@@ -287,7 +299,8 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
     )
     desc = ensure_toast(ctx, desc.oid)
     if into.skipData:
-        return "CREATE TABLE AS"
+        # EXECUTE is run all the same, for no row.
+        return "SELECT 0" if isinstance(node.query, ast.ExecuteStmt) else "CREATE TABLE AS"
     ctx.changes.touch(desc.oid)
     table = ctx.storage.table(desc)
     count = 0
@@ -335,14 +348,14 @@ def _restart_sequences(ctx: DdlContext, desc: RelationDesc) -> None:
                 ctx.engine.sequences.alter(sequence, ctx.txn, restart=parameters.seqstart)
 
 
-def _check_lock(ctx: DdlContext, desc: RelationDesc, mode: int) -> None:
+def _check_lock(ctx: DdlContext, desc: RelationDesc, mode: int, role: int) -> None:
     """ACCESS SHARE takes SELECT, ROW EXCLUSIVE any right to change rows, the others one that is more than INSERT."""
     wanted = UPDATE | DELETE | TRUNCATE
     if mode == ACCESS_SHARE:
         wanted = SELECT
     elif mode == ROW_EXCLUSIVE:
         wanted |= INSERT
-    if not ctx.rights.relation(desc, wanted):
+    if not ctx.view.rights(role).relation(desc, wanted):
         raise denied_relation(desc)
 
 
@@ -355,19 +368,20 @@ def lock_statement(ctx: DdlContext, node: ast.LockStmt) -> str:
         assert desc is not None
         if desc.kind not in "rv":
             raise WrongObjectType(f'cannot lock relation "{desc.name}"')
-        _check_lock(ctx, desc, int(node.mode))
-        _lock_with_sources(ctx, desc, int(node.mode), "nowait" if node.nowait else "wait", set())
+        _lock_with_sources(ctx, desc, int(node.mode), "nowait" if node.nowait else "wait", set(), ctx.user_oid)
     return "LOCK TABLE"
 
 
-def _lock_with_sources(ctx: DdlContext, desc: RelationDesc, mode: int, wait: str, seen: set[int]) -> None:
-    """A relation, and if it is a view what it reads."""
+def _lock_with_sources(ctx: DdlContext, desc: RelationDesc, mode: int, wait: str, seen: set[int], role: int) -> None:
+    """A relation, as a role; and if it is a view what it reads, as its owner or who invokes it."""
     seen.add(desc.oid)
+    _check_lock(ctx, desc, mode, role)
     ctx.storage.locks.lock_relation(ctx.txn, desc.lock_id, mode, desc.name, wait)
     if desc.kind != "v":
         return
+    reader = ctx.user_oid if is_security_invoker(desc) else desc.owner
     for rule in ctx.rows.find("pg_rewrite", ev_class=desc.oid):
         for record in ctx.rows.find("pg_depend", classid=CLASS_REWRITE, objid=rule.oid):
             source = ctx.view.relation(record.refobjid) if record.refclassid == CLASS_RELATION else None
             if source is not None and source.kind in "rv" and source.oid not in seen:
-                _lock_with_sources(ctx, source, mode, wait, seen)
+                _lock_with_sources(ctx, source, mode, wait, seen, reader)

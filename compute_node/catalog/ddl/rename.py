@@ -249,9 +249,12 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
     elif kind in (_O.OBJECT_DATABASE, _O.OBJECT_ROLE):
         catalog, key = ("pg_database", "datname") if kind == _O.OBJECT_DATABASE else ("pg_authid", "rolname")
         record = ctx.rows.one(catalog, **{key: node.object.sval})
+        if record is None and kind == _O.OBJECT_DATABASE:
+            # A dump of another cluster goes on.
+            ctx.notice(f'database "{node.object.sval}" does not exist', severity="WARNING", sqlstate="3D000")
+            return "COMMENT"
         if record is None:
-            what = "database" if kind == _O.OBJECT_DATABASE else "role"
-            raise UndefinedObject(f'{what} "{node.object.sval}" does not exist')
+            raise UndefinedObject(f'role "{node.object.sval}" does not exist')
         _check_comment(ctx, record, node.object.sval, kind == _O.OBJECT_ROLE)
         class_oid, oid, shared = CATALOGS[catalog].desc.oid, record.oid, True
     else:

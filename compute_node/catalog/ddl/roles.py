@@ -35,7 +35,9 @@ from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.shared_depend import FIRST_UNPINNED_OID, OWNER, dependents
 from compute_node.catalog.roles import PG_DATABASE_OWNER
 from compute_node.catalog.rows import Record
+from compute_node.relations.schema import CATALOGS
 
+_CLASS_MEMBERS = CATALOGS["pg_auth_members"].desc.oid
 _ITERATIONS = 4096
 _FLAGS = {
     "superuser": "rolsuper",
@@ -179,6 +181,7 @@ def add_members(ctx: DdlContext, role: int, members: Sequence[int], grantor: int
         raise InternalError(f'role "{_name(ctx, role)}" cannot have explicit members')
     if grantor != ctx.user_oid:
         ctx.require_superuser("must be superuser to set grantor")
+    ctx.lock_object(_CLASS_MEMBERS, "pg_auth_members", shared=True)
     for member in members:
         if member == PG_DATABASE_OWNER:
             raise InternalError(f'role "{_name(ctx, member)}" cannot be a member of any role')
@@ -200,6 +203,7 @@ def remove_members(ctx: DdlContext, role: int, members: Sequence[int], admin_onl
     if not members:
         return
     _check_membership(ctx, role, ctx.user_oid)
+    ctx.lock_object(_CLASS_MEMBERS, "pg_auth_members", shared=True)
     for member in members:
         known = ctx.rows.one("pg_auth_members", roleid=role, member=member)
         if known is None:
@@ -233,7 +237,7 @@ def alter_role(ctx: DdlContext, node: ast.AlterRoleStmt) -> str:
         raise UndefinedObject(f'role "{node.role.rolename}" does not exist')
     _check_alter(ctx, record, values, [option.defname for option in options])
     if values:
-        ctx.rows.update("pg_authid", record, **values)
+        ctx.rows.update("pg_authid", _locked(ctx, record), **values)
     for option in options:
         if option.defname == "rolemembers":
             members = [role_oid(ctx, spec) for spec in option.arg]
@@ -243,6 +247,15 @@ def alter_role(ctx: DdlContext, node: ast.AlterRoleStmt) -> str:
                 remove_members(ctx, oid, members, False)
     ctx.changes.touch()
     return "ALTER ROLE"
+
+
+def _locked(ctx: DdlContext, record: Record) -> Record:
+    """The role's row, which nobody else changes from now on."""
+    ctx.lock_object(record.oid, record.rolname, shared=True)
+    found = ctx.rows.one("pg_authid", oid=record.oid)
+    if found is None:
+        raise UndefinedObject(f'role "{record.rolname}" does not exist')
+    return found
 
 
 def _check_alter(ctx: DdlContext, record: Record, values: dict[str, Any], names: list[str]) -> None:
@@ -284,7 +297,9 @@ def drop_role(ctx: DdlContext, node: ast.DropRoleStmt) -> str:
                 f"cannot drop role {record.rolname} because it is required by the database system"
             )
         if record.oid not in [each.oid for each in dropped]:
-            dropped.append(record)
+            dropped.append(_locked(ctx, record))
+    if dropped:
+        ctx.lock_object(_CLASS_MEMBERS, "pg_auth_members", shared=True)
     for record in dropped:
         for member in ctx.rows.find("pg_auth_members"):
             if record.oid in (member.roleid, member.member):
@@ -346,7 +361,7 @@ def rename_role(ctx: DdlContext, old: str, new: str) -> str:
         # It is salted with the name.
         values["rolpassword"] = None
         ctx.notice("MD5 password cleared because of role rename")
-    ctx.rows.update("pg_authid", record, **values)
+    ctx.rows.update("pg_authid", _locked(ctx, record), **values)
     ctx.changes.touch()
     return "ALTER ROLE"
 

@@ -14,8 +14,10 @@ from aurora.errors import InsufficientPrivilege, InvalidCatalogName, NotSupporte
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.roles import check_not_reserved, may_create_roles
+from compute_node.relations.schema import CATALOGS
 from compute_node.session.settings import define_or_raise, parse_value
 
+_CLASS_SETTINGS = CATALOGS["pg_db_role_setting"].desc.oid
 _KINDS = enums.VariableSetKind
 
 
@@ -33,6 +35,7 @@ def _value(node: Any) -> str:
 
 
 def _store(ctx: DdlContext, database: int, role: int, change: ast.VariableSetStmt) -> None:
+    ctx.lock_object(_CLASS_SETTINGS, "pg_db_role_setting", shared=True)
     record = ctx.rows.one("pg_db_role_setting", setdatabase=database, setrole=role)
     items = dict(item.split("=", 1) for item in (record.setconfig if record is not None else None) or ())
     if change.kind == _KINDS.VAR_RESET_ALL:
