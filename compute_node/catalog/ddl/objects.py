@@ -22,7 +22,7 @@ from aurora.errors import (
 from compute_node.catalog.builders import attribute_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, CLASS_REWRITE, DdlContext, cut_name
 from compute_node.catalog.ddl.create_table import check_tablespace, storage_options
-from compute_node.catalog.ddl.expressions import expression_text
+from compute_node.catalog.ddl.expressions import expression_text, walk
 from compute_node.catalog.ddl.ownership import check_new_owner
 from compute_node.catalog.ddl.relation import class_record, create_relation
 from compute_node.catalog.ddl.rewrite import truncate
@@ -133,6 +133,7 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
         node.view.relpersistence = "t"
     options = view_options(node.options)
     schema = ctx.creation_schema(node.view)
+    _write_stars(node.query, query.extra["stars"])
     _qualify(ctx, node.query)
     text = ctx.keep(expression_text(node.query), analyzing)
     existing = view.layer.relation_oid(schema[1], name)
@@ -202,6 +203,24 @@ def _replace_view(ctx: DdlContext, desc: RelationDesc, columns: list[ColumnDesc]
     for record in ctx.rows.find("pg_rewrite", ev_class=desc.oid):
         ctx.rows.delete_where("pg_depend", classid=CLASS_REWRITE, objid=record.oid)
         ctx.rows.delete("pg_rewrite", record)
+
+
+def _write_stars(node: Any, stars: dict[int, tuple[Any, list[tuple[str | None, str]]]]) -> None:
+    """Write the columns that stars of a query stand for: a view keeps those that there were when it was made."""
+    for each in walk(node):
+        targets = getattr(each, "targetList", None)
+        if not isinstance(each, ast.SelectStmt) or not targets:
+            continue
+        written: list[ast.ResTarget] = []
+        for target in targets:
+            _, columns = stars.get(id(target.val), (None, None))
+            if columns is None:
+                written.append(target)
+                continue
+            for qualifier, name in columns:
+                fields = [ast.String(sval=part) for part in (qualifier, name) if part is not None]
+                written.append(ast.ResTarget(val=ast.ColumnRef(fields=tuple(fields), location=-1), location=-1))
+        each.targetList = tuple(written)
 
 
 def _qualify(ctx: DdlContext, node: Any, hidden: frozenset[str] = frozenset()) -> None:

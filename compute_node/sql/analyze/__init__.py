@@ -68,6 +68,7 @@ def analyze(
         kept = {bytes_of[location] for location in kept}
     query.kept_literals = kept
     query.extra["relations"] = frozenset(analysis.relations)
+    query.extra["stars"] = analysis.stars
     query.extra["privileges"] = required_privileges(query)
     if analysis.env_dependent:
         query.extra["env_dependent"] = True

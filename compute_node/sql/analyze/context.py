@@ -38,6 +38,8 @@ class Analysis:
     """a literal such as 'now' was converted: the query holds the time of its analysis"""
     view_depth: int = 0
     relations: set[int] = field(default_factory=set)
+    stars: dict[int, tuple[Any, list[tuple[str | None, str]]]] = field(default_factory=dict)
+    """each ``*`` of the statement itself: by its node's id, the node and (qualifier, column) of what it stands for"""
 
     def slot(self, location: int) -> int:
         """The parameter slot of the literal at ``location``; 0 when it stays a literal."""

@@ -44,6 +44,18 @@ def make_target(scope: Scope, expr: Expr, name: str) -> Target:
     return Target(expr, name, table=table, column=column)
 
 
+def _note_star(scope: Scope, node: ast.ColumnRef, items: Iterable[NameItem]) -> None:
+    """What a star stands for now: who keeps the text writes the columns instead."""
+    if not scope.analysis.view_depth:
+        columns = [
+            (item.alias if item.table_visible else None, name)
+            for item in items
+            for index, name in enumerate(item.names)
+            if index not in item.dropped
+        ]
+        scope.analysis.stars[id(node)] = (node, columns)
+
+
 def _star_columns(item: NameItem, level: int, location: int) -> Iterator[tuple[str, Expr]]:
     for index, (name, column) in enumerate(zip(item.names, item.columns, strict=True)):
         if index not in item.dropped:
@@ -57,11 +69,13 @@ def expand_star(scope: Scope, node: ast.ColumnRef) -> list[tuple[str, Expr]]:
         visible = [item for item in scope.items if item.columns_visible and not item.lateral_only]
         if not visible:
             raise fail(SqlSyntaxError, "SELECT * with no tables specified is not valid", location)
+        _note_star(scope, node, visible)
         return [pair for item in visible for pair in _star_columns(item, 0, location)]
     schema, table, _ = split_fields(scope, node)
     entry = find_table(scope, schema, table or "", location)
     if entry is None:
         raise missing_table(scope, table or "", location, schema)
+    _note_star(scope, node, entry[:1])
     return list(_star_columns(entry[0], entry[1], location))
 
 
