@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from aurora.errors import InvariantViolation
 from aurora.page import HEADER_BYTES, OFF_KIND, PAGE_BYTES, PageKind
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ def load(storage: Any, file: RelationFile, look: Callable[[Any], int] | None = N
         return
     pages = []
     for number in range(int(fork.map.blocks) if fork is not None else 0):
-        assert fork is not None
+        if fork is None:
+            raise InvariantViolation("fork is not there")
         page = storage.arena.page(storage.cache.get(fork.map.page_no(number)))
         is_map = page[OFF_KIND] == PageKind.SPACE_MAP
         pages.append(bytes(page[HEADER_BYTES : HEADER_BYTES + BLOCKS_PER_PAGE]) if is_map else bytes(BLOCKS_PER_PAGE))

@@ -356,6 +356,18 @@ def test_no_error_is_swallowed(program: str) -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
+def test_invariants_stay_on(program: str) -> None:
+    """``assert`` vanishes under ``-O``; what must hold raises ``InvariantViolation``."""
+    found = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in sources(program)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Assert)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_every_module_says_what_it_is(program: str) -> None:
     assert [name_of(path) for path in sources(program) if not ast.get_docstring(tree(path))] == []
 

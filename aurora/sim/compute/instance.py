@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from aurora.errors import SqlError
+from aurora.errors import InvariantViolation, SqlError
 from aurora.kernels import arena as arena_kernel
 from aurora.kernels.python.clog import Snapshot
 from aurora.sim.compute.checks import DURABLE, EXTENTS, HORIZON, INDEXES, LOG, SNAPSHOT_ROWS, Checks
@@ -71,7 +71,8 @@ class Instance:
     @property
     def storage(self) -> Storage:
         """The storage, once it is open."""
-        assert self._storage is not None
+        if self._storage is None:
+            raise InvariantViolation("self._storage is not there")
         return self._storage
 
     # Opening and dying
@@ -96,7 +97,8 @@ class Instance:
         for at, shape in enumerate((0, 1, 2, 3)):
             self.create_table(session, FIRST_TABLE_OID + at * OIDS_A_TABLE, shape)
         found = session.find(FIRST_TABLE_OID)
-        assert found is not None
+        if found is None:
+            raise InvariantViolation("found is not there")
         bank = found[0]
         for number in range(BANK_ACCOUNTS):
             row = (number + 1, number, "account", BANK_START)

@@ -16,6 +16,7 @@ from aurora.errors import (
     InsufficientPrivilege,
     InvalidSchemaName,
     InvalidTableDefinition,
+    InvariantViolation,
     NotSupported,
     SqlError,
     UndefinedTable,
@@ -124,7 +125,8 @@ class DdlContext:
     def table(self, name: ast.RangeVar, mode: int = ACCESS_EXCLUSIVE) -> RelationDesc:
         """An ordinary table for changing: locked, owned, no system catalog. 42P01, 42809, 42501."""
         desc = self.find(name)
-        assert desc is not None
+        if desc is None:
+            raise InvariantViolation("desc is not there")
         if desc.kind == "r":
             # Before the wait: nobody queues up for a lock on what is not theirs.
             self.check_owner(desc)
@@ -140,7 +142,8 @@ class DdlContext:
     def truncatable(self, name: ast.RangeVar) -> RelationDesc:
         """A table to be emptied: locked, with the privilege for it. 42P01, 42809, 42501."""
         desc = self.find(name)
-        assert desc is not None
+        if desc is None:
+            raise InvariantViolation("desc is not there")
         for _ in range(2):
             # Before the wait for the lock and, as things may have changed meanwhile, after it.
             if desc.kind != "r":

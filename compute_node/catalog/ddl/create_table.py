@@ -14,6 +14,7 @@ from aurora.errors import (
     InvalidParameterValue,
     InvalidSchemaName,
     InvalidTableDefinition,
+    InvariantViolation,
     NotSupported,
     SqlSyntaxError,
     UndefinedObject,
@@ -286,7 +287,8 @@ def _elements(
             added = [column_spec(ctx, table, element, len(specs) + 1)]
         elif isinstance(element, ast.TableLikeClause):
             source = ctx.find(element.relation)
-            assert source is not None
+            if source is None:
+                raise InvariantViolation("source is not there")
             if not ctx.rights.relation(source, SELECT):
                 raise denied_relation(source)
             likes.append((source, element.options))

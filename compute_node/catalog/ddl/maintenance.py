@@ -7,7 +7,7 @@ from typing import Any
 
 from pglast import ast
 
-from aurora.errors import NotSupported, SqlSyntaxError, UndefinedColumn
+from aurora.errors import InvariantViolation, NotSupported, SqlSyntaxError, UndefinedColumn
 from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.catalog import statistics
 from compute_node.catalog.ddl.context import DdlContext
@@ -82,7 +82,8 @@ def _tables(ctx: DdlContext, node: ast.VacuumStmt) -> list[RelationDesc]:
         return result
     for item in node.rels:
         desc = ctx.find(item.relation)
-        assert desc is not None
+        if desc is None:
+            raise InvariantViolation("desc is not there")
         if not _may_maintain(ctx, desc, verb):
             continue
         if desc.kind != "r":

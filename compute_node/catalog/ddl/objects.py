@@ -13,6 +13,7 @@ from aurora.errors import (
     DuplicateSchema,
     DuplicateTable,
     InvalidTableDefinition,
+    InvariantViolation,
     NoActiveSqlTransaction,
     NotSupported,
     ReservedName,
@@ -139,7 +140,8 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
     existing = view.layer.relation_oid(schema[1], name)
     if existing is not None and node.replace:
         desc = view.relation(existing)
-        assert desc is not None
+        if desc is None:
+            raise InvariantViolation("desc is not there")
         _replace_view(ctx, desc, columns)
         ctx.rows.update("pg_class", class_record(ctx, desc.oid), reloptions=options or None)
         oid = existing
@@ -384,7 +386,8 @@ def lock_statement(ctx: DdlContext, node: ast.LockStmt) -> str:
         raise NoActiveSqlTransaction("LOCK TABLE can only be used in transaction blocks")
     for name in node.relations:
         desc = ctx.find(name)
-        assert desc is not None
+        if desc is None:
+            raise InvariantViolation("desc is not there")
         if desc.kind not in "rv":
             raise WrongObjectType(f'cannot lock relation "{desc.name}"')
         _lock_with_sources(ctx, desc, int(node.mode), "nowait" if node.nowait else "wait", set(), ctx.user_oid)

@@ -15,6 +15,7 @@ from aurora.errors import (
     InsufficientPrivilege,
     InvalidCatalogName,
     InvalidSchemaName,
+    InvariantViolation,
     NotSupported,
 )
 from compute_node.catalog.ddl import shared_depend
@@ -157,7 +158,8 @@ def alter_type_owner(ctx: DdlContext, names: Any, spec: ast.RoleSpec) -> None:
     """ALTER TYPE … OWNER TO."""
     owner = role_oid(ctx, spec)
     kind = find_type(ctx, ast.TypeName(names=names))
-    assert kind is not None
+    if kind is None:
+        raise InvariantViolation("kind is not there")
     record = check_type_owner(ctx, kind.oid)
     if record.typowner != owner:
         check_new_owner(ctx, owner, record.typnamespace)

@@ -12,6 +12,7 @@ from pglast import ast, enums
 
 from aurora.errors import (
     InsufficientPrivilege,
+    InvariantViolation,
     NotSupported,
     SqlSyntaxError,
     UndefinedObject,
@@ -87,7 +88,8 @@ def _refuse_catalogs(ctx: DdlContext, desc: RelationDesc, concurrently: bool) ->
 def _find_index(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> tuple[RelationDesc, IndexDesc]:
     """The index and its table, the table locked against writers, the index against readers."""
     desc = ctx.find(node.relation)
-    assert desc is not None
+    if desc is None:
+        raise InvariantViolation("desc is not there")
     if desc.kind != "i":
         raise WrongObjectType(f'"{desc.name}" is not an index')
     _refuse_catalogs(ctx, desc, concurrently)
@@ -107,7 +109,8 @@ def _find_index(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> t
 
 def _find_table(ctx: DdlContext, node: ast.ReindexStmt, concurrently: bool) -> RelationDesc:
     desc = ctx.find(node.relation)
-    assert desc is not None
+    if desc is None:
+        raise InvariantViolation("desc is not there")
     if desc.kind != "r":
         raise WrongObjectType(f'"{desc.name}" is not a table or materialized view')
     _refuse_catalogs(ctx, desc, concurrently)

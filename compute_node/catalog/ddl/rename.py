@@ -14,6 +14,7 @@ from aurora.errors import (
     DuplicateTable,
     InsufficientPrivilege,
     InvalidSchemaName,
+    InvariantViolation,
     NotSupported,
     ReservedName,
     UndefinedColumn,
@@ -244,7 +245,8 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
         class_oid = CLASS_CONSTRAINT
     elif kind == _O.OBJECT_TYPE:
         found_type = find_type(ctx, node.object)
-        assert found_type is not None
+        if found_type is None:
+            raise InvariantViolation("found_type is not there")
         class_oid, oid = CLASS_TYPE, found_type.oid
     elif kind in (_O.OBJECT_DATABASE, _O.OBJECT_ROLE):
         catalog, key = ("pg_database", "datname") if kind == _O.OBJECT_DATABASE else ("pg_authid", "rolname")

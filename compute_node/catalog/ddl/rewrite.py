@@ -10,6 +10,7 @@ from typing import Any
 
 from pglast import ast, enums
 
+from aurora.errors import InvariantViolation
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.expressions import range_var, walk
 from compute_node.catalog.ddl.relation import class_record, relation
@@ -50,7 +51,8 @@ def truncate(ctx: DdlContext, desc: RelationDesc) -> None:
 
 def default_value(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc) -> tuple[Any, bool]:
     """(value of the column's default now, whether it is volatile, in which case the value means nothing)."""
-    assert column.default is not None
+    if column.default is None:
+        raise InvariantViolation("column.default is not there")
     text = f"SELECT {column.default}"
     node = parse(text)[0].node
     if _is_volatile(ctx, node):
@@ -83,7 +85,8 @@ def _is_volatile(ctx: DdlContext, node: Any) -> bool:
 
 def rewrite_with_value(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc) -> None:
     """Write every row anew with the column's default, evaluated for each."""
-    assert column.default is not None
+    if column.default is None:
+        raise InvariantViolation("column.default is not there")
     text = f"SELECT {column.default}"
     live = [each for each in desc.columns if not each.dropped and each.attno != column.attno]
     select = _cast(ctx, parse(text)[0].node, column)

@@ -11,6 +11,7 @@ from aurora.errors import (
     InsufficientPrivilege,
     InvalidName,
     InvalidParameterValue,
+    InvariantViolation,
     UndefinedObject,
     UniqueViolation,
     WrongObjectType,
@@ -106,7 +107,8 @@ def check_type_owner(ctx: DdlContext, oid: int) -> Record:
 def alter_enum(ctx: DdlContext, node: ast.AlterEnumStmt) -> str:
     """ALTER TYPE … ADD VALUE and RENAME VALUE."""
     kind = find_type(ctx, ast.TypeName(names=node.typeName))
-    assert kind is not None
+    if kind is None:
+        raise InvariantViolation("kind is not there")
     if kind.kind != "e":
         raise WrongObjectType(f"{format_type(ctx.view, kind.oid)} is not an enum")
     check_type_owner(ctx, kind.oid)
@@ -171,7 +173,8 @@ def _between(ctx: DdlContext, labels: list[Record], low: int, high: int) -> floa
 def rename_type(ctx: DdlContext, names: Any, new: str) -> str:
     """ALTER TYPE … RENAME TO."""
     kind = find_type(ctx, ast.TypeName(names=names))
-    assert kind is not None
+    if kind is None:
+        raise InvariantViolation("kind is not there")
     record = check_type_owner(ctx, kind.oid)
     if record.typtype == "c":
         raise WrongObjectType(
@@ -191,7 +194,8 @@ def rename_type(ctx: DdlContext, names: Any, new: str) -> str:
 def set_type_schema(ctx: DdlContext, names: Any, schema: str) -> str:
     """ALTER TYPE … SET SCHEMA."""
     kind = find_type(ctx, ast.TypeName(names=names))
-    assert kind is not None
+    if kind is None:
+        raise InvariantViolation("kind is not there")
     record = check_type_owner(ctx, kind.oid)
     namespace = ctx.view.namespace(schema)
     if ctx.view.layer.type_oid(namespace, kind.name) is not None:

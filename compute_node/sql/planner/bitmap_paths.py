@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from aurora.errors import InvariantViolation
 from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import IndexDesc
 from compute_node.sql.expressions import Expr, Or
@@ -85,7 +86,8 @@ class BitmapPaths:
         self, index: IndexDesc, rte: int, entry: RangeEntry, choice: Choice, predicate: tuple[Expr, ...]
     ) -> Bitmap:
         relation = entry.relation
-        assert relation is not None
+        if relation is None:
+            raise InvariantViolation("relation is not there")
         keyed = _distinct([each.qual for each in choice.keys])
         total = table_rows(relation)
         fraction = 1.0
@@ -157,7 +159,8 @@ class BitmapPaths:
 
     def _path(self, rte: int, entry: RangeEntry, chosen: Sequence[Bitmap], quals: Sequence[Expr]) -> ScanPath:
         relation = entry.relation
-        assert relation is not None
+        if relation is None:
+            raise InvariantViolation("relation is not there")
         total = table_rows(relation)
         fraction = 1.0
         for bitmap in chosen:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from aurora.errors import InvariantViolation
 from compute_node.relations.access_methods import IS_NULL, METHODS, AccessMethod
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.sql.expressions import Expr, SortKey
@@ -133,7 +134,8 @@ class IndexPaths:
         filter_quals: Sequence[Expr],
     ) -> ScanPath:
         relation = entry.relation
-        assert relation is not None
+        if relation is None:
+            raise InvariantViolation("relation is not there")
         method = METHODS[index.method]
         total = table_rows(relation)
         used = [each.qual for each in choice.clauses if each.exact]
