@@ -23,7 +23,7 @@ from aurora.rpc import storage_pb2 as pb
 from aurora.seams import Clock, Disk, Rng
 from storage_node import node_status
 from storage_node.backup import Stager
-from storage_node.bounds import EPOCH_MAX, Refused, check_epoch, check_lsn
+from storage_node.bounds import EPOCH_MAX, LSN_MAX, Refused, check_epoch, check_lsn
 from storage_node.coalesce import Coalescer
 from storage_node.config import NodeConfig
 from storage_node.effects import Call, Effect, StoreEffect
@@ -280,10 +280,12 @@ class StorageNode(Generic[Token]):
 
     def _hint(self, vdl: int, pgmrpl: int) -> None:
         if vdl > self.vdl:
-            check_lsn(vdl)
+            if vdl > LSN_MAX:
+                check_lsn(vdl)
             self.vdl = vdl
         if pgmrpl > self.pgmrpl:
-            check_lsn(pgmrpl)
+            if pgmrpl > LSN_MAX:
+                check_lsn(pgmrpl)
             self.pgmrpl = pgmrpl
 
     def _check_membership(self, epoch: int) -> None:

@@ -15,6 +15,7 @@ from aurora.kernels import mtr as mtr_kernel
 from aurora.kernels import redo
 from aurora.page import PAGE_BYTES
 from compute_node.hub import HUB, Waiter
+from compute_node.volume.doubt import Doubt
 
 Done = Callable[[Any], None]
 
@@ -85,6 +86,8 @@ class MemoryVolume:
             page = self.pages.setdefault(page_no, bytearray(PAGE_BYTES))
             redo.apply(page, ops, 0, len(ops), at)
         del self._records[:applied]
+
+    doubt = Doubt(float("inf"))
 
     def holds_back(self, _now_s: float) -> bool:
         """No other writer can open it."""

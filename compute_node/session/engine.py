@@ -17,6 +17,7 @@ from compute_node.txn.horizon import Hold
 from compute_node.txn.locks import WeakLocks
 from compute_node.txn.transaction import Txn
 from compute_node.types.registry import PgType
+from compute_node.volume.doubt import Doubt
 
 if TYPE_CHECKING:
     from compute_node.session.state import SessionState
@@ -66,6 +67,8 @@ class Volume(Protocol):
 
     def when_durable(self, lsn: int, callback: Callable[..., None]) -> None:
         """Call back (with whatever arguments) once ``vdl`` ≥ lsn."""
+
+    doubt: Doubt
 
     def holds_back(self, now_s: float) -> bool:
         """Whether nothing may be shown now: this process stood still, and another writer may have opened the volume."""

@@ -28,6 +28,8 @@ class Doubt:
 
     def __init__(self, now_s: float) -> None:
         self.beat_s = now_s
+        self.late_s = now_s + PAUSE_S
+        """from when on nothing may be shown without ``is_late`` being asked; each answer to a client looks at it"""
         self.since_s: float | None = None
         self.times = 0
         """How often there was a pause."""
@@ -41,9 +43,12 @@ class Doubt:
         """The process runs. True when a pause has just ended: ask the nodes."""
         late = now_s - self.beat_s > PAUSE_S
         self.beat_s = now_s
-        if not late or self.since_s is not None:
+        if self.since_s is not None:
             return False
-        self.since_s = now_s
+        self.late_s = now_s + PAUSE_S
+        if not late:
+            return False
+        self.since_s, self.late_s = now_s, float("-inf")
         self.times += 1
         return True
 
@@ -53,7 +58,7 @@ class Doubt:
 
     def settle(self, now_s: float) -> None:
         """No other writer was open when the nodes were asked."""
-        self.beat_s, self.since_s = now_s, None
+        self.beat_s, self.late_s, self.since_s = now_s, now_s + PAUSE_S, None
         self._tell(None)
 
     def fail(self, error: SqlError) -> None:

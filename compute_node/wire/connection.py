@@ -119,7 +119,7 @@ class Connection(asyncio.Protocol):
             if self._idle_timer is not None:
                 self._idle_timer.cancel()
                 self._idle_timer = None
-            if self._is_full:
+            if self._paused_writing or self._outbox_bytes > OUTBOX_LIMIT_BYTES:  # ``_is_full``, without a call
                 # The client sends more while it does not read what it asked for before.
                 self._held_input = True
                 self._limit_input()
@@ -366,7 +366,7 @@ class Connection(asyncio.Protocol):
         payload = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
         volume = session.engine.volume
-        if volume.holds_back(monotonic()) and not self._unsure:
+        if (now_s := monotonic()) > volume.doubt.late_s and volume.holds_back(now_s) and not self._unsure:
             self._unsure = True
             volume.when_sure(self._sure)
         if session.gated:

@@ -22,6 +22,7 @@ def test_a_late_beat_begins_one_round_of_asking() -> None:
     assert doubt.is_late(late), "whoever looks first sees it, also before the beat"
     assert doubt.beat(late)
     assert not doubt.beat(late + 0.1), "it is being asked already"
+    assert doubt.late_s < late, "whoever looks at the time alone sees it too"
     assert doubt.is_late(late + 0.1)
     told: list[SqlError | None] = []
     doubt.when_sure(told.append)

@@ -19,6 +19,7 @@ from compute_node.hub import HUB, Waiter
 from compute_node.sql.parse import literal_location
 from compute_node.sql.plan import ResultColumn
 from compute_node.types.registry import REGISTRY
+from compute_node.volume.doubt import Doubt
 from compute_node.wire.server import Server, WireConfig
 from compute_node.wire.startup import Role
 
@@ -40,6 +41,7 @@ class FakeVolume:
         return lsn
 
     late = False
+    doubt = Doubt(float("-inf"))
     sure: list[Any] = []
 
     def holds_back(self, _now_s: float) -> bool:
