@@ -71,6 +71,12 @@ class CatalogView:
         self.trace: Trace | None = None
 
     @property
+    def database(self) -> str | None:
+        """The name of the database."""
+        record = self.layer.reader.one("pg_database", oid=self.layer.database_oid)
+        return None if record is None else str(record.datname)
+
+    @property
     def path(self) -> tuple[tuple[str, int], ...]:
         """(name, OID) of each schema of the effective search path."""
         return self._path

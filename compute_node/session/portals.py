@@ -60,6 +60,12 @@ class Portal:
             context = self._execution.context
             self._hold = session.engine.txns.hold(context.snapshot.lsn, "portal", context.txn)
 
+    def reads(self, lock_id: int) -> bool:
+        """Whether it has rows yet to take from the relation with that lock."""
+        if self._execution is None or self.statement is None:
+            return False
+        return any(lock_id == held for held, _ in self.statement.locks.modes)
+
     def start(self, session: SessionState) -> None:
         """Begin execution, once."""
         if not self._started and self.statement is not None:

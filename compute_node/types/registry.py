@@ -7,6 +7,7 @@ names are PostgreSQL 15's. Objects that users create are looked up in the catalo
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import tzinfo
@@ -384,3 +385,27 @@ class Registry:
 
 
 REGISTRY = Registry()
+
+
+# Row values that a statement moves to a temporary file name their columns' types; only this process reads them again.
+
+TYPES_KEPT = 4096
+_kept: dict[int, PgType] = {}
+
+
+def _reduced(item: PgType) -> tuple[Any, ...]:
+    if _kept.get(id(item)) is not item:
+        if len(_kept) >= TYPES_KEPT:
+            del _kept[next(iter(_kept))]
+        _kept[id(item)] = item
+    return _restored, (id(item),)
+
+
+def _restored(number: int) -> PgType:
+    found = _kept.get(number)
+    if found is None:
+        raise InvariantViolation("the type of a row value in a temporary file is not known any more")
+    return found
+
+
+copyreg.pickle(PgType, _reduced)

@@ -53,9 +53,9 @@ class Connection(asyncio.Protocol):
     """A client's connection; it is the session's ``Port``."""
 
     __slots__ = (
-        "_authentication_timer", "_closing", "_gate_timer", "_held_input", "_idle_timer", "_lost", "_missing_bytes",
-        "_outbox", "_outbox_bytes", "_parts", "_paused_reading", "_paused_writing", "_room", "_running", "_server",
-        "_startup", "_transport", "_unsure", "_waiting_input", "data", "position", "session",
+        "_authentication_timer", "_closing", "_gate_timer", "_held_input", "_idle_timer", "_is_ended", "_lost",
+        "_missing_bytes", "_outbox", "_outbox_bytes", "_parts", "_paused_reading", "_paused_writing", "_room",
+        "_running", "_server", "_startup", "_transport", "_unsure", "_waiting_input", "data", "position", "session",
     )  # fmt: skip
 
     def __init__(self, server: Server) -> None:
@@ -67,7 +67,7 @@ class Connection(asyncio.Protocol):
         self.position = 0
         self._parts: list[bytes] | None = None
         self._missing_bytes = 0
-        self._running = self._closing = self._lost = False
+        self._running = self._closing = self._lost = self._is_ended = False
         self._paused_reading = self._paused_writing = self._held_input = False
         self._waiting_input: Waiter | None = None
         self._room: Waiter | None = None
@@ -442,6 +442,16 @@ class Connection(asyncio.Protocol):
     def _finish(self) -> None:
         """Close the transport when nothing is held back any more."""
         if self._transport is not None and not self._outbox:
+            self._close_transport()
+
+    def _close_transport(self) -> None:
+        """Close once the output is sent; of a session that was told to end and whose client does not read, at once:
+        what it would wait for may never come."""
+        if self._transport is None:
+            return
+        if self._is_ended and self._is_full:
+            self._transport.abort()
+        else:
             self._transport.close()
 
     def _bury(self) -> None:
@@ -488,6 +498,7 @@ class Connection(asyncio.Protocol):
         error = error or AdminShutdown("terminating connection due to administrator command")
         error.severity = "FATAL"
         session = self.session
+        self._is_ended = True
         if self._running and session is not None:
             session.interrupt(error)
         elif self._outbox:
@@ -504,7 +515,7 @@ class Connection(asyncio.Protocol):
         self._closing = True
         if self._transport is not None:
             self._transport.write(messages.error_response(error))
-            self._transport.close()
+            self._close_transport()
 
     def _refuse(self, error: SqlError) -> None:
         if isinstance(error, ProtocolViolation):

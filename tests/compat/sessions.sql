@@ -237,3 +237,43 @@ DISCARD ALL;
 ROLLBACK;
 CHECKPOINT;
 UNLISTEN *;
+-- what an open cursor reads is not changed in its shape
+CREATE TABLE read_by_cursor (a int, b text);
+CREATE INDEX read_by_cursor_b ON read_by_cursor (b);
+INSERT INTO read_by_cursor SELECT g, 'x' || g FROM generate_series(1, 2000) g;
+BEGIN;
+DECLARE reading CURSOR FOR SELECT a FROM read_by_cursor;
+FETCH 1 FROM reading;
+SAVEPOINT s;
+DROP TABLE read_by_cursor;
+ROLLBACK TO s;
+TRUNCATE read_by_cursor;
+ROLLBACK TO s;
+ALTER TABLE read_by_cursor DROP COLUMN b;
+ROLLBACK TO s;
+CREATE INDEX ON read_by_cursor (a);
+ROLLBACK TO s;
+DELETE FROM read_by_cursor WHERE a = 2;
+ALTER TABLE read_by_cursor RENAME TO read_by_cursor_too;
+FETCH 2 FROM reading;
+CLOSE reading;
+DROP TABLE read_by_cursor_too;
+ROLLBACK;
+-- row values in temporary files
+SET work_mem = '64kB';
+SELECT count(*), max(md5(v::text)), min(v::text) FROM (SELECT read_by_cursor v FROM read_by_cursor, generate_series(1, 5) ORDER BY b) x;
+SELECT count(*) FROM (SELECT read_by_cursor FROM read_by_cursor UNION SELECT read_by_cursor FROM read_by_cursor) x;
+SELECT v FROM (SELECT row(a, row(b, true), ARRAY[a]) v FROM read_by_cursor ORDER BY 1 DESC) x LIMIT 1;
+BEGIN;
+DECLARE kept SCROLL CURSOR FOR SELECT read_by_cursor FROM read_by_cursor, generate_series(1, 5) ORDER BY a;
+FETCH ABSOLUTE 9000 FROM kept;
+FETCH PRIOR FROM kept;
+COMMIT;
+RESET work_mem;
+--differs: columns do not hold rows, 0A000
+CREATE TABLE of_rows (a read_by_cursor);
+--differs: columns do not hold rows, 0A000
+CREATE TABLE of_rows_arrays (a read_by_cursor[]);
+--differs: columns do not hold rows, 0A000
+CREATE TABLE of_rows_selected AS SELECT read_by_cursor FROM read_by_cursor;
+SELECT a FROM nosuch.public.read_by_cursor;

@@ -55,3 +55,13 @@ SET default_toast_compression = 'zip';
 TRUNCATE toasted;
 SELECT count(*) FROM toasted;
 DROP TABLE toasted, toast_like, toast_opt, toast_small, toast_as;
+-- a new column's value of more than a page
+CREATE TABLE widened (a int);
+INSERT INTO widened VALUES (1), (2);
+ALTER TABLE widened ADD COLUMN w text DEFAULT repeat('w', 10000);
+INSERT INTO widened VALUES (3);
+ALTER TABLE widened ADD COLUMN short text DEFAULT repeat('s', 500) NOT NULL;
+SELECT a, length(w), left(w, 2), length(short) FROM widened ORDER BY a;
+UPDATE widened SET a = a + 1;
+SELECT a, length(w), length(short) FROM widened ORDER BY a;
+DROP TABLE widened;

@@ -61,6 +61,7 @@ class Session:
         self.several_statements = False
         self.query, self.query_start, self.statements_in_txn, self.depth = "", 0, 0, 0
         self.plans = PlanCache()
+        self.portals: dict[bytes, Any] = {}
         self.interrupt_error = None
 
     def get_setting(self, name: str, missing_ok: bool) -> str | None:

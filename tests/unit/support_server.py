@@ -12,8 +12,10 @@ from aurora.kernels import arena as arena_kernel
 from compute_node.access.memory_volume import MemoryVolume
 from compute_node.access.storage import Storage
 from compute_node.catalog.bootstrap import install
+from compute_node.catalog.databases import Databases
 from compute_node.engine import Engine
 from compute_node.hub import HUB
+from compute_node.relations.schema import SystemCatalogs
 from compute_node.wire.server import Server, WireConfig
 
 Test = Callable[[Server, Engine], Awaitable[Any]]
@@ -22,8 +24,8 @@ Test = Callable[[Server, Engine], Awaitable[Any]]
 class CountingEngine(Engine):
     """Keeps the texts that were compiled."""
 
-    def __init__(self, storage: Storage) -> None:
-        super().__init__(storage, dict)
+    def __init__(self, storage: Storage, catalogs: SystemCatalogs) -> None:
+        super().__init__(storage, dict, catalogs=catalogs)
         self.compiled: list[str] = []
 
     def compile(self, statement: Any, session: Any, param_types: Any, source: str, lifted: Any) -> Any:
@@ -40,7 +42,8 @@ def serve_engine(test: Test, config: WireConfig | None = None) -> Any:
         def open_engine() -> CountingEngine:
             volume = MemoryVolume()
             install(volume)
-            engine = CountingEngine(Storage(arena_kernel.Arena(4096), volume))
+            storage = Storage(arena_kernel.Arena(4096), volume)
+            engine: CountingEngine = Databases(storage, lambda catalogs: CountingEngine(storage, catalogs)).initial
             engine.catalog.warm()
             return engine
 

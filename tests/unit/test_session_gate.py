@@ -165,6 +165,23 @@ def test_large_results_wait_for_the_reader() -> None:
     serve(body)
 
 
+def test_who_is_told_to_end_does_not_wait_for_a_client_that_never_reads() -> None:
+    async def body(server: Server, _: FakeEngine) -> None:
+        raw = await Raw.open(server)
+        raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        raw.send(message(b"Q", b"select series(700000)\0"))
+        while not any(connection._paused_writing for connection in server.connections):
+            await asyncio.sleep(0)
+        (pid,) = server.sessions
+        assert server.signal(pid, True)
+        async with asyncio.timeout(20):
+            while server.connections or server.sessions:
+                await asyncio.sleep(0)
+        raw.writer.transport.abort()
+
+    serve(body)
+
+
 async def quiet(server: Server) -> None:
     """Until nothing more happens: what the server does for one connection is done within some turns of the loop."""
     for _ in range(200):

@@ -48,6 +48,9 @@ _NOUNS = {
     enums.ObjectType.OBJECT_SEQUENCE: "SEQUENCE",
 }
 
+MISSING_VALUE_BYTES = 2048
+"""A longer value of a new column is not kept once in pg_attribute, which has no TOAST: the rows get it."""
+
 
 def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
     """ALTER TABLE (INDEX, VIEW, SEQUENCE …) with its list of subcommands."""
@@ -62,6 +65,7 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
         raise WrongObjectType(f'"{found.name}" is not an index')
     if found.kind == "r":
         found = ctx.table(node.relation)
+        ctx.check_unused(found, "ALTER TABLE")
     else:
         ctx.check_owner(found)
     for command in node.cmds:
@@ -111,6 +115,7 @@ def _add_column(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
     ctx.depend((CLASS_RELATION, desc.oid, column.attno), (CLASS_TYPE, column.type, 0), "n")
     ctx.changes.touch(desc.oid)
     add_column_default(ctx, desc, spec)
+    ensure_toast(ctx, desc.oid)
     _fill_column(ctx, relation(ctx, desc.oid), spec)
     desc = relation(ctx, desc.oid)
     if column.not_null:
@@ -138,6 +143,9 @@ def _fill_column(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) -> None:
         rewrite_with_value(ctx, desc, column)
     elif value is not None:
         text = ctx.view.type(column.type).output(value, NEUTRAL_ENV)
+        if len(text.encode()) > MISSING_VALUE_BYTES:
+            rewrite_with_value(ctx, desc, column)
+            return
         record = attribute_record(ctx, desc.oid, column.attno)
         ctx.rows.update("pg_attribute", record, atthasmissing=True, attmissingval=[text])
         ctx.changes.touch(desc.oid)

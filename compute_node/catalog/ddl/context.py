@@ -18,6 +18,7 @@ from aurora.errors import (
     InvalidTableDefinition,
     InvariantViolation,
     NotSupported,
+    ObjectInUse,
     SqlError,
     UndefinedTable,
     WrongObjectType,
@@ -293,6 +294,13 @@ class DdlContext:
         if self.catalog.version != version and self.txn.catalog_changed:
             # The transaction's own layer stands on the shared one of before.
             self.changes.touch()
+
+    def check_unused(self, desc: RelationDesc, statement: str) -> None:
+        """55006 while an open cursor of this session reads the table: its lock is no obstacle to ourselves."""
+        if self.session.portals and any(portal.reads(desc.lock_id) for portal in self.session.portals.values()):
+            raise ObjectInUse(
+                f'cannot {statement} "{desc.name}" because it is being used by active queries in this session'
+            )
 
     # catalog rows that several statements write
 

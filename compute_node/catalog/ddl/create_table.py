@@ -66,6 +66,13 @@ def check_type_usage(ctx: DdlContext, item: PgType) -> None:
         raise denied("type", format_type(ctx.view, oid))
 
 
+def check_storable(ctx: DdlContext, column: str, item: PgType) -> None:
+    """0A000 for a column of a composite type, or of an array of one: rows in columns are not stored."""
+    element = ctx.view.type(item.element) if item.element and item.length == -1 else item
+    if element.kind == "c":
+        raise NotSupported(f'column "{column}" of composite type {format_type(ctx.view, item.oid)} is not supported')
+
+
 def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int) -> ColumnSpec:
     """Take one column definition apart; 42704, 42601, 42701 and 0A000 for what is not supported."""
     name = cut_name(node.colname)
@@ -80,6 +87,7 @@ def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int) ->
     item = view.type(kind)
     if item.kind == "p":
         raise InvalidTableDefinition(f'column "{name}" has pseudo-type {item.name}')
+    check_storable(ctx, name, item)
     check_type_usage(ctx, item)
     collation = item.collation
     if node.collClause is not None:

@@ -219,6 +219,7 @@ def _attributes(ctx: DdlContext, oid: int) -> list[Any]:
 def create_index_statement(ctx: DdlContext, node: ast.IndexStmt) -> str:
     """CREATE [UNIQUE] INDEX; CONCURRENTLY builds it like any other, which locks the table's writers out meanwhile."""
     desc = ctx.table(node.relation, SHARE)
+    ctx.check_unused(desc, "CREATE INDEX")
     method = _method(ctx, node.accessMethod or "btree")
     if node.idxname and node.if_not_exists:
         if ctx.view.layer.relation_oid(desc.namespace, cut_name(node.idxname)) is not None:
