@@ -94,6 +94,12 @@ class FakeTable:
         version = self._at(tid)
         return self._take(version, columns, False) if version.visible(snapshot) else None
 
+    def fetch_chains(
+        self, snapshot: int, roots: list[int], columns: tuple[int, ...], want_tid: bool
+    ) -> Iterator[list[Row]]:
+        found = [version for version in map(self._at, roots) if version.visible(snapshot)]
+        yield [self._take(version, columns, want_tid) for version in found]
+
     def index(self, desc: IndexDesc) -> FakeIndex:
         return FakeIndex(self, desc)
 
@@ -205,18 +211,28 @@ class FakeIndex:
             if version.visible(snapshot) and self._key(version) == key
         ]
 
-    def scan(
-        self, snapshot: int, keys: list[ScanKey], backward: bool, columns: tuple[int, ...], want_tid: bool
-    ) -> Iterator[list[Row]]:
+    def _found(self, keys: list[ScanKey], backward: bool) -> list[Version]:
+        """The versions that meet the keys, visible or not, in key order."""
         tests = {1: operator.lt, 2: operator.le, 3: operator.eq, 4: operator.ge, 5: operator.gt}
         found = []
         for version in self.table.versions:
             row = self._key(version)
-            if not version.visible(snapshot) or any(row[key.column] is None for key in keys):
+            if any(row[key.column] is None for key in keys):
                 continue
             if all(key.strategy == -2 or tests[key.strategy](row[key.column], key.value) for key in keys):
                 found.append(version)
         found.sort(key=lambda version: [(item is None, item) for item in self._key(version)], reverse=backward)
+        return found
+
+    def tids(self, keys: list[ScanKey], backward: bool = False) -> Iterator[list[int]]:
+        found = self._found(keys, backward)
+        for start in range(0, len(found), BATCH):
+            yield [version.tid for version in found[start : start + BATCH]]
+
+    def scan(
+        self, snapshot: int, keys: list[ScanKey], backward: bool, columns: tuple[int, ...], want_tid: bool
+    ) -> Iterator[list[Row]]:
+        found = [version for version in self._found(keys, backward) if version.visible(snapshot)]
         for start in range(0, len(found), BATCH):
             yield [self.table._take(version, columns, want_tid) for version in found[start : start + BATCH]]
 

@@ -19,7 +19,7 @@ from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, KI
 from compute_node.catalog.ddl.dependencies import Address, drop, refresh_has_index
 from compute_node.catalog.ddl.drop_objects import OBJECTS
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.relations.schema import FIRST_NORMAL_OID
+from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_TOAST
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 
 _RELATIONS = {
@@ -108,7 +108,8 @@ def _relation(ctx: DdlContext, name: ast.RangeVar, noun: str, kind: str, missing
             f'"{desc.name}" is not {_ARTICLES.get(noun, "a " + noun)}',
             hint=f"Use DROP {actual.upper()} to remove {_ARTICLES.get(actual, 'a ' + actual)}.",
         )
-    if desc.oid < FIRST_NORMAL_OID or not ctx.owns_schema(desc.namespace):
+    is_system = desc.oid < FIRST_NORMAL_OID or desc.namespace == NAMESPACE_TOAST
+    if is_system or not ctx.owns_schema(desc.namespace):
         ctx.check_owner(desc)
     if kind == "i":
         # Who reads the table may be using the index.
