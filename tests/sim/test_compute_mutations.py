@@ -27,12 +27,12 @@ def _quiet() -> Iterator[None]:
 
 
 def _first_failure(mutation: Mutation) -> Failure:
-    for seed in range(mutation.first, SEEDS_MAX):
+    for seed in range(mutation.first, mutation.first + SEEDS_MAX):
         with mutation.applied():
             outcome = run_one(seed)
         if isinstance(outcome, Failure):
             return outcome
-    pytest.fail(f"{mutation.name} is not caught by {SEEDS_MAX} seeds")
+    pytest.fail(f"{mutation.name} is not caught by {SEEDS_MAX} seeds from {mutation.first} on")
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
