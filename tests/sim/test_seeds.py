@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +15,7 @@ from aurora.sim.points import points
 from aurora.sim.runner import Failure, Totals, run_many, run_one
 from aurora.sim.workloads import WORKLOADS
 from tests.log_rule import DAMAGE, DISK_REFUSES, FLEET_CHANGES
+from tests.sim.seeds import kept, told, traces
 
 pytestmark = pytest.mark.logs(DAMAGE, DISK_REFUSES, FLEET_CHANGES)
 
@@ -28,24 +26,10 @@ HARDLY_EVER = {"fetch-log-cut", "recovery-looks-again", "recovery-fetches-part"}
 """Points that only some hundred seeds reach."""
 
 
-def _kept() -> Iterator[int]:
-    for line in KEPT.read_text().splitlines():
-        if line and not line.startswith("#"):
-            seed, _, why = line.partition("#")
-            assert why.strip(), f"seed {seed} is kept, and nobody says why"
-            yield int(seed)
-
-
-def _text(failure: Failure) -> str:
-    return "\n".join(
-        [*failure.recent[-30:], failure.stack, failure.knobs, failure.message, f"again: {failure.command}"]
-    )
-
-
 def test_seeds_keep_every_promise_and_try_it() -> None:
     totals = Totals()
     for outcome in run_many(range(SEEDS), os.cpu_count() or 1):
-        assert not isinstance(outcome, Failure), _text(outcome)
+        assert not isinstance(outcome, Failure), told(outcome)
         totals.add(outcome)
     report = "\n".join(totals.report())
     assert all(totals.checked[kind.name] > SEEDS for kind in CATALOGUE), report
@@ -54,27 +38,17 @@ def test_seeds_keep_every_promise_and_try_it() -> None:
     assert {name for name, _ in points()} - set(totals.fired) <= HARDLY_EVER, report
 
 
-@pytest.mark.parametrize("seed", list(_kept()))
+@pytest.mark.parametrize("seed", list(kept(KEPT)))
 def test_seeds_kept(seed: int) -> None:
     outcome = run_one(seed)
-    assert not isinstance(outcome, Failure), _text(outcome)
+    assert not isinstance(outcome, Failure), told(outcome)
 
 
 def test_same_seed_same_trace_whatever_the_hash_seed_and_whatever_ran_before() -> None:
-    traces = {
-        subprocess.run(
-            [sys.executable, "-m", "aurora.sim", "--seed", str(REPLAYED)],
-            env={**os.environ, "PYTHONHASHSEED": hash_seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.splitlines()[-1]
-        for hash_seed in ("0", "1", "12345")
-    }
     run_one(REPLAYED + 1)
     here = run_one(REPLAYED)
     assert not isinstance(here, Failure)
-    assert traces == {f"seed {REPLAYED}: trace {here.trace:08x}"}
+    assert traces(REPLAYED) == {f"seed {REPLAYED}: trace {here.trace:08x}"}
 
 
 def test_names_in_the_knobs_are_those_of_the_classes() -> None:
