@@ -86,8 +86,6 @@ class Catalog:
             view = layer.views[key] = self.make_view(layer, *key)
         return view
 
-    snapshot_for = view
-
     @staticmethod
     def make_view(
         layer: CatalogLayer, path_text: str, user: str, user_oid: int, temp_schema: str | None = None

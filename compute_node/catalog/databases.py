@@ -82,10 +82,6 @@ class Databases:
         """The engine of the initial database."""
         return self._engines[INITIAL_DATABASE]
 
-    def engines(self) -> list[Any]:
-        """The engines of the databases in use."""
-        return list(self._engines.values())
-
     # connecting
 
     @contextmanager

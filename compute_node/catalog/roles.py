@@ -11,7 +11,6 @@ from typing import Final
 
 from compute_node.catalog.rows import CatalogReader
 
-BOOTSTRAP_SUPERUSER: Final = 10
 PG_DATABASE_OWNER: Final = 6171
 PG_READ_ALL_DATA: Final = 6181
 PG_WRITE_ALL_DATA: Final = 6182
@@ -20,10 +19,6 @@ PG_READ_ALL_SETTINGS: Final = 3374
 PG_READ_ALL_STATS: Final = 3375
 PG_STAT_SCAN_TABLES: Final = 3377
 PG_SIGNAL_BACKEND: Final = 4200
-PG_CHECKPOINT: Final = 4544
-PG_READ_SERVER_FILES: Final = 4569
-PG_WRITE_SERVER_FILES: Final = 4570
-PG_EXECUTE_SERVER_PROGRAM: Final = 4571
 
 _GENERATIONS = itertools.count(1)
 

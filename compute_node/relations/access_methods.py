@@ -28,7 +28,6 @@ class AccessMethod:
     multi_column: bool = False
     include: bool = False
     search_null: bool = False
-    search_array: bool = False
     whole_scan: bool = False
     """a scan without keys gives every row"""
     lossy: bool = False
@@ -47,7 +46,6 @@ BTREE = AccessMethod(
     multi_column=True,
     include=True,
     search_null=True,
-    search_array=True,
     whole_scan=True,
 )
 

@@ -13,10 +13,8 @@ from collections.abc import Sequence
 from sys import getsizeof
 from typing import Any, Final, Protocol
 
-from aurora.errors import InvariantViolation, OutOfMemory, ProgramLimitExceeded
+from aurora.errors import InvariantViolation, OutOfMemory
 
-VALUE_BYTES_MAX: Final = 0x3FFFFFFF
-"""No value is larger: PostgreSQL's limit of 1 GB less one byte."""
 SAMPLE_ROWS: Final = 16
 KB: Final = 1024
 
@@ -162,9 +160,3 @@ def batch_bytes(batch: Sequence[tuple[Any, ...]]) -> int:
     for index in strings:
         total += sum([len(row[index]) for row in batch if row[index] is not None])
     return total
-
-
-def check_value_bytes(count: int) -> None:
-    """54000 for a value that no type can hold, in PostgreSQL's words."""
-    if count > VALUE_BYTES_MAX:
-        raise ProgramLimitExceeded(f"invalid memory alloc request size {count}")

@@ -26,6 +26,7 @@ from compute_node.txn.locks import FIRST_ADVISORY, MODE_NAMES
 from compute_node.types.acl import SELECT, UPDATE, USAGE
 
 _PAGE_BYTES = 8192
+_DEFAULT_TABLESPACE = 1663
 
 
 def _desc(call: Call, oid: int) -> RelationDesc | None:
@@ -90,6 +91,14 @@ def filenode(call: Call, oid: int) -> int | None:
     """pg_relation_filenode."""
     desc = _desc(call, oid)
     return None if desc is None or not desc.relfile else desc.relfile
+
+
+def filenode_relation(call: Call, tablespace: int, relfile: int) -> int | None:
+    """pg_filenode_relation; 0 stands for the database's tablespace, of which there is one."""
+    if tablespace not in (0, _DEFAULT_TABLESPACE) or not relfile:
+        return None
+    record = call.reader.one("pg_class", relfilenode=relfile)
+    return None if record is None else int(record.oid)
 
 
 def filepath(call: Call, oid: int) -> str | None:
@@ -518,7 +527,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "pg_tablespace_location": _constant(""),
     "pg_relation_filenode": filenode,
     "pg_relation_filepath": filepath,
-    "pg_filenode_relation": lambda call, tablespace, relfile: None,
+    "pg_filenode_relation": filenode_relation,
     "pg_relation_is_publishable": _constant(False),
     "pg_describe_object": describe_object,
     "pg_is_in_recovery": lambda call: bool(call.engine.in_recovery),

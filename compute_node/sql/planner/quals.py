@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import (
-    AggregateCall,
     And,
     ArrayOp,
     BooleanTest,
@@ -18,8 +17,6 @@ from compute_node.sql.expressions import (
     Not,
     NullTest,
     Relabel,
-    SqlValue,
-    SubPlan,
     Var,
     walk,
 )
@@ -68,13 +65,6 @@ def contains_set(catalog: CatalogView, node: Expr) -> bool:
     return any(isinstance(item, Call) and catalog.function(item.function).returns_set for item in walk(node))
 
 
-def is_plain_value(node: Expr) -> bool:
-    """Free of columns, aggregates and sub-plans with parameters: has one value for the whole statement."""
-    return not any(
-        isinstance(item, (Var, AggregateCall)) or (isinstance(item, SubPlan) and item.parameters) for item in walk(node)
-    )
-
-
 def strip_relabel(node: Expr) -> Expr:
     """The expression below binary-coercible casts."""
     while isinstance(node, Relabel):
@@ -103,8 +93,3 @@ def nonnullable(catalog: CatalogView, node: Expr, top: bool = True) -> frozenset
     if isinstance(node, BooleanTest) and top and not node.negated and node.target is not None:
         return nonnullable(catalog, node.argument, False)
     return frozenset()
-
-
-def is_stable_value(catalog: CatalogView, node: Expr) -> bool:
-    """Usable as an index key: nothing volatile inside."""
-    return isinstance(node, (Const, SqlValue)) or not contains_volatile(catalog, node)
