@@ -15,6 +15,7 @@ from typing import Any
 
 from aurora.errors import InternalError
 from compute_node.catalog import objects
+from compute_node.catalog.reloptions import fillfactor
 from compute_node.catalog.rights import OBJECTS, Rights, effective
 from compute_node.catalog.roles import RoleGraph, load_graph
 from compute_node.catalog.rows import CatalogReader, Record
@@ -169,7 +170,7 @@ class CatalogLayer:
             is_shared=row.relisshared,
             database=self.database_oid,
             types=self._user_types(columns),
-            fillfactor=_fillfactor(row.reloptions),
+            fillfactor=fillfactor(row.reloptions or ()),
             options=tuple(row.reloptions or ()),
             toast=self.relation(row.reltoastrelid) if row.reltoastrelid else None,
             acl=decode_all(row.relacl),
@@ -349,14 +350,6 @@ def split_expressions(text: str | None) -> tuple[str, ...]:
         else:
             parts.append(line)
     return tuple(parts)
-
-
-def _fillfactor(options: list[str] | None) -> int:
-    for option in options or ():
-        name, _, value = option.partition("=")
-        if name == "fillfactor":
-            return int(value)
-    return 100
 
 
 def _by(catalog: str, column: str, **names: str) -> Callable[..., Any]:

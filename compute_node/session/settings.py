@@ -26,6 +26,7 @@ from aurora.errors import (
     UndefinedObject,
 )
 from compute_node.session.settings_table import CATEGORIES, ENUMS
+from compute_node.types.boolean import boolean_word
 from compute_node.types.calendar_ import posix_zone
 
 SettingValue = bool | int | float | str
@@ -65,12 +66,6 @@ SECRET: Final = frozenset(
 
 GUARDED: Final = frozenset(("role", "session_authorization"))
 """Settings that say whom the session acts as."""
-
-_BOOLEANS = {
-    "on": True, "true": True, "yes": True, "1": True, "t": True, "y": True, "tr": True, "tru": True, "ye": True,
-    "off": False, "false": False, "no": False, "0": False, "f": False, "n": False, "of": False, "fa": False,
-    "fal": False, "fals": False,
-}  # fmt: skip
 
 _MEMORY_UNITS = {"B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 _TIME_UNITS = {"us": 1, "ms": 1000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
@@ -130,7 +125,7 @@ def _parse_number(setting: Setting, text: str) -> int | float:
 def parse_value(setting: Setting, text: str) -> SettingValue:
     """The value that a text means for a setting (22023 when it means none)."""
     if setting.type == "bool":
-        value = _BOOLEANS.get(text.strip().lower())
+        value = boolean_word(text.strip())
         if value is None:
             raise InvalidParameterValue(f'parameter "{setting.name}" requires a Boolean value')
         if value and setting.name == "default_with_oids":
@@ -141,8 +136,9 @@ def parse_value(setting: Setting, text: str) -> SettingValue:
         for choice in setting.enum:
             if choice.lower() == lowered:
                 return choice
-        if "on" in setting.enum and lowered in _BOOLEANS:
-            return "on" if _BOOLEANS[lowered] else "off"
+        truth = boolean_word(lowered) if "on" in setting.enum else None
+        if truth is not None:
+            return "on" if truth else "off"
         raise _invalid(setting, text, f"Available values: {', '.join(setting.enum)}.")
     if setting.type in ("integer", "real"):
         return _parse_number(setting, text)
@@ -311,7 +307,7 @@ def _load() -> dict[str, Setting]:
             choices = tuple(choice for choice in ENUMS.get(enum, enum).split(",") if choice)
             value: SettingValue = boot
             if kind == "bool":
-                value = _BOOLEANS[boot]
+                value = boot == "on"
             elif kind == "integer":
                 value = int(boot)
             elif kind == "real":

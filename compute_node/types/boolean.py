@@ -23,9 +23,14 @@ for _word, _shortest, _value in (
 _WORDS |= {"1": True, "0": False}
 
 
+def boolean_word(text: str) -> bool | None:
+    """true, yes, on, 1, false, no, off, 0 and their unique prefixes in any case; None otherwise."""
+    return _WORDS.get(text.lower())
+
+
 def bool_in(text: str, typmod: int, env: TypeEnv) -> bool:
     """true, yes, on, 1 and their unique prefixes; 22P02 otherwise."""
-    value = _WORDS.get(text.strip(WHITESPACE).lower())
+    value = boolean_word(text.strip(WHITESPACE))
     if value is None:
         raise invalid_syntax("boolean", text)
     return value

@@ -26,17 +26,24 @@ from compute_node.catalog.ddl.create_table import (
     add_column_default,
     add_table_constraint,
     column_spec,
-    storage_options,
 )
 from compute_node.catalog.ddl.dependencies import drop, refresh_has_index
 from compute_node.catalog.ddl.expressions import default_text
-from compute_node.catalog.ddl.indexes import index_options, option_text
 from compute_node.catalog.ddl.ownership import change_relation_owner
 from compute_node.catalog.ddl.relation import COLUMNS_MAX, attribute_record, class_record, relation, set_default
 from compute_node.catalog.ddl.rewrite import default_value, rewrite_with_value
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast, storage_letter
-from compute_node.catalog.ddl.view_options import view_options
 from compute_node.catalog.layer import NEUTRAL_ENV
+from compute_node.catalog.reloptions import (
+    TABLE,
+    TOAST,
+    VIEW,
+    changed,
+    index_options,
+    option_text,
+    options_of,
+    reset,
+)
 from compute_node.relations.access_methods import METHODS_BY_OID, AccessMethod
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 
@@ -221,10 +228,13 @@ def _set_options(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
     if desc.kind == "i":
         given = index_options(_method_of(ctx, desc), command.def_)
     else:
-        given = (view_options if desc.kind == "v" else storage_options)(command.def_)
-    changed = dict(item.split("=", 1) for item in given)
-    options = dict(item.split("=", 1) for item in desc.options) | changed
-    _store_options(ctx, desc, options)
+        given = options_of(VIEW if desc.kind == "v" else TABLE, command.def_)
+    _store_options(ctx, desc, changed(desc.options, given))
+    if desc.kind == "r":
+        given = options_of(TOAST, command.def_)
+        if given and desc.toast is not None:
+            _store_options(ctx, desc.toast, changed(desc.toast.options, given))
+            ctx.changes.touch(desc.oid)  # its descriptor holds the other's
 
 
 def _method_of(ctx: DdlContext, desc: RelationDesc) -> AccessMethod:
@@ -232,15 +242,16 @@ def _method_of(ctx: DdlContext, desc: RelationDesc) -> AccessMethod:
 
 
 def _reset_options(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
-    names = {option.defname for option in command.def_}
-    options = dict(item.split("=", 1) for item in desc.options)
-    _store_options(ctx, desc, {name: value for name, value in options.items() if name not in names})
+    _store_options(ctx, desc, reset(desc.options, command.def_, None))
+    if desc.toast is not None:
+        _store_options(ctx, desc.toast, reset(desc.toast.options, command.def_, "toast"))
+        ctx.changes.touch(desc.oid)
 
 
-def _store_options(ctx: DdlContext, desc: RelationDesc, options: dict[str, str]) -> None:
-    texts = [f"{name}={value}" for name, value in options.items()] or None
-    ctx.rows.update("pg_class", class_record(ctx, desc.oid), reloptions=texts)
-    ctx.changes.touch(desc.oid)
+def _store_options(ctx: DdlContext, desc: RelationDesc, options: list[str]) -> None:
+    if options != list(desc.options):
+        ctx.rows.update("pg_class", class_record(ctx, desc.oid), reloptions=options or None)
+        ctx.changes.touch(desc.oid)
 
 
 def _set_statistics(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:

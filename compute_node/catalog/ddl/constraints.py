@@ -19,12 +19,13 @@ from aurora.errors import (
 )
 from compute_node.catalog.ddl.context import DdlContext, cut_name
 from compute_node.catalog.ddl.expressions import attnos, check_text, range_var
-from compute_node.catalog.ddl.indexes import IndexOptions, KeyColumn, index_options, make_index, operator_class
+from compute_node.catalog.ddl.indexes import IndexOptions, KeyColumn, make_index, operator_class
 from compute_node.catalog.ddl.relation import (
     attribute_record,
     create_constraint,
     relation,
 )
+from compute_node.catalog.reloptions import index_options
 from compute_node.relations.access_methods import BTREE
 from compute_node.relations.descriptors import RelationDesc
 

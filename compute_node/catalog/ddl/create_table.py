@@ -11,7 +11,6 @@ from pglast import ast, enums
 from aurora.errors import (
     DuplicateColumn,
     InsufficientPrivilege,
-    InvalidParameterValue,
     InvalidSchemaName,
     InvalidTableDefinition,
     InvariantViolation,
@@ -23,11 +22,12 @@ from aurora.errors import (
 from compute_node.catalog.ddl.constraints import add_check, add_key
 from compute_node.catalog.ddl.context import DdlContext, cut_name
 from compute_node.catalog.ddl.expressions import default_text
-from compute_node.catalog.ddl.indexes import copy_index, option_text
+from compute_node.catalog.ddl.indexes import copy_index
 from compute_node.catalog.ddl.relation import create_constraint, create_relation, relation, set_default
 from compute_node.catalog.ddl.sequence import SERIAL_TYPES, create_owned_sequence
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast, storage_letter
 from compute_node.catalog.permissions import denied, denied_relation
+from compute_node.catalog.reloptions import TABLE, TOAST, options_of
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.typenames import format_type, resolve_type_name
 from compute_node.types.acl import SELECT, USAGE
@@ -163,44 +163,6 @@ def _column_constraint(spec: ColumnSpec, table: str, node: ast.Constraint, nulla
     return nullable
 
 
-def storage_options(options: Sequence[ast.DefElem] | None, namespace: str | None = None) -> list[str]:
-    """WITH (…) as reloptions; 22023 for unknown ones. ``namespace`` "toast": those of the TOAST table."""
-    result = []
-    for option in options or ():
-        name = option.defname
-        if option.defnamespace not in (None, "toast"):
-            raise InvalidParameterValue(f'unrecognized parameter namespace "{option.defnamespace}"')
-        if option.defnamespace != namespace:
-            continue
-        if namespace == "toast" and not name.startswith("autovacuum_"):
-            raise InvalidParameterValue(f'unrecognized parameter "{name}"')
-        if name == "fillfactor":
-            value = option_text(option)
-            if not value.lstrip("-").isdigit():
-                raise InvalidParameterValue(f'invalid value for integer option "fillfactor": {value}')
-            if not 10 <= int(value) <= 100:
-                raise InvalidParameterValue(
-                    f'value {value} out of bounds for option "fillfactor"',
-                    detail='Valid values are between "10" and "100".',
-                )
-            result.append(f"fillfactor={value}")
-        elif name == "toast_tuple_target":
-            value = option_text(option)
-            if not value.lstrip("-").isdigit():
-                raise InvalidParameterValue(f'invalid value for integer option "toast_tuple_target": {value}')
-            if not 128 <= int(value) <= 8160:
-                raise InvalidParameterValue(
-                    f'value {value} out of bounds for option "toast_tuple_target"',
-                    detail='Valid values are between "128" and "8160".',
-                )
-            result.append(f"toast_tuple_target={value}")
-        elif name.startswith("autovacuum_") or name in ("parallel_workers", "user_catalog_table"):
-            result.append(f"{name}={option_text(option)}")
-        elif name != "oids":
-            raise InvalidParameterValue(f'unrecognized parameter "{name}"')
-    return result
-
-
 def check_tablespace(ctx: DdlContext, name: str | None) -> None:
     """Tablespaces are accepted and mean nothing; an unknown one is 42704."""
     if name and ctx.rows.one("pg_tablespace", spcname=name) is None:
@@ -234,7 +196,7 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         "r",
         [spec.column for spec in specs],
         persistence=persistence,
-        options=storage_options(node.options) or None,
+        options=options_of(TABLE, node.options) or None,
         dimensions={spec.column.attno: spec.dimensions for spec in specs},
     )
     for spec in specs:
@@ -249,7 +211,7 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         add_check(ctx, relation(ctx, desc.oid), check, column, validate=False)
     for source, options in likes:
         _copy_like_extras(ctx, desc.oid, source, options)
-    ensure_toast(ctx, desc.oid, storage_options(node.options, "toast"))
+    ensure_toast(ctx, desc.oid, options_of(TOAST, node.options))
     return "CREATE TABLE"
 
 

@@ -26,6 +26,7 @@ from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, cut_nam
 from compute_node.catalog.ddl.expressions import StoredIndexExpression, index_expression, predicate_text, uses
 from compute_node.catalog.ddl.relation import create_constraint, create_index
 from compute_node.catalog.layer import stored_key_type
+from compute_node.catalog.reloptions import index_options
 from compute_node.relations.access_methods import BTREE, HASH, METHODS, AccessMethod
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
@@ -265,44 +266,6 @@ def _check_method(method: AccessMethod, node: ast.IndexStmt) -> None:
     ):
         if asked and not able:
             raise NotSupported(f'access method "{method.name}" does not support {what}')
-
-
-def index_options(method: AccessMethod, options: Sequence[ast.DefElem] | None) -> list[str]:
-    """WITH (…) of an index as reloptions; 22023 for what the method does not know."""
-    result = []
-    for option in options or ():
-        name, value = option.defname, option_text(option)
-        if name == "fillfactor":
-            if not value.lstrip("-").isdigit():
-                raise InvalidParameterValue(f'invalid value for integer option "fillfactor": {value}')
-            if not 10 <= int(value) <= 100:
-                raise InvalidParameterValue(
-                    f'value {value} out of bounds for option "fillfactor"',
-                    detail='Valid values are between "10" and "100".',
-                )
-        elif name == "deduplicate_items" and method is BTREE:
-            if value.lower() not in ("true", "false", "on", "off", "yes", "no", "1", "0"):
-                raise InvalidParameterValue(f'invalid value for boolean option "deduplicate_items": {value}')
-        else:
-            raise InvalidParameterValue(f'unrecognized parameter "{name}"')
-        result.append(f"{name}={value}")
-    return result
-
-
-def option_text(option: ast.DefElem) -> str:
-    """An option's value as text; true without one."""
-    value = option.arg
-    if value is None:
-        return "true"
-    if isinstance(value, ast.Integer):
-        return str(value.ival)
-    if isinstance(value, ast.Float):
-        return str(value.fval)
-    if isinstance(value, ast.Boolean):
-        return "true" if value.boolval else "false"
-    if isinstance(value, ast.TypeName):
-        return str(value.names[-1].sval)
-    return str(value.sval)
 
 
 def _column(desc: RelationDesc, name: str) -> int:

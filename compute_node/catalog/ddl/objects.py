@@ -22,7 +22,7 @@ from aurora.errors import (
 )
 from compute_node.catalog.builders import attribute_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, CLASS_REWRITE, DdlContext, cut_name
-from compute_node.catalog.ddl.create_table import check_storable, check_tablespace, storage_options
+from compute_node.catalog.ddl.create_table import check_storable, check_tablespace
 from compute_node.catalog.ddl.expressions import expression_text, walk
 from compute_node.catalog.ddl.ownership import check_new_owner
 from compute_node.catalog.ddl.relation import class_record, create_relation
@@ -30,8 +30,8 @@ from compute_node.catalog.ddl.rewrite import truncate
 from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.toast import ensure_toast
-from compute_node.catalog.ddl.view_options import view_options
 from compute_node.catalog.permissions import check_required, denied, denied_relation
+from compute_node.catalog.reloptions import TABLE, TOAST, VIEW, options_of
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import NAMESPACE_CATALOG
 from compute_node.session import cursors, prepare
@@ -134,7 +134,7 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
     ):
         ctx.notice(f'view "{name}" will be a temporary view')
         node.view.relpersistence = "t"
-    options = view_options(node.options)
+    options = options_of(VIEW, node.options)
     schema = ctx.creation_schema(node.view)
     _write_stars(node.query, query.extra["stars"])
     _qualify(ctx, node.query)
@@ -318,9 +318,9 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
         "r",
         columns,
         persistence="t" if schema[0].startswith("pg_temp_") else "p",
-        options=storage_options(into.options) or None,
+        options=options_of(TABLE, into.options) or None,
     )
-    desc = ensure_toast(ctx, desc.oid)
+    desc = ensure_toast(ctx, desc.oid, options_of(TOAST, into.options))
     if into.skipData:
         # EXECUTE is run all the same, for no row.
         return "SELECT 0" if isinstance(node.query, ast.ExecuteStmt) else "CREATE TABLE AS"

@@ -20,8 +20,8 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.ddl.context import DdlContext
-from compute_node.catalog.ddl.indexes import option_text
 from compute_node.catalog.ddl.relation import class_record, relation
+from compute_node.catalog.reloptions import option_text
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_CATALOG
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE

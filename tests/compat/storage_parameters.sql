@@ -1,0 +1,41 @@
+-- WITH (…) of tables, TOAST tables, indexes and views.
+create table a (t text) with (fillfactor = abc);
+create table a (t text) with (fillfactor);
+create table a (t text) with (fillfactor = 5);
+create table a (t text) with (fillfactor = 40, fillfactor = 50);
+create table a (t text) with ("FillFactor" = 10);
+create table a (t text) with (autovacuum_foo = 1);
+create table a (t text) with (autovacuum_vacuum_scale_factor = 101);
+create table a (t text) with (autovacuum_vacuum_scale_factor = x);
+create table a (t text) with (autovacuum_enabled = maybe);
+create table a (t text) with (vacuum_index_cleanup = maybe);
+create table a (t text) with (parallel_workers = 2000);
+create table a (t text) with (toast_tuple_target = 100);
+create table a (t text) with (toast.fillfactor = 50);
+create table a (t text) with (toast.autovacuum_analyze_threshold = 50);
+create table a (t text) with (nope.fillfactor = 50);
+create table a (t text) with (oids = true);
+create table a (t text) with (fillfactor = ' 50 ', oids = false, vacuum_index_cleanup = AUTO, vacuum_truncate = f,
+  autovacuum_enabled = of, autovacuum_vacuum_cost_delay = 2.5, toast.vacuum_truncate = false);
+create table b (t text) with (fillfactor = 50.4);
+create table c with (toast.autovacuum_enabled = off, autovacuum_vacuum_threshold = '0x10') as select 'x'::text as t;
+insert into a values ('x');
+insert into b values ('x');
+alter table a set (fillfactor = 60, toast.autovacuum_enabled = off);
+alter table a set (fillfactor = 60, toast.fillfactor = 3);
+alter table a set (nope.fillfactor = 60);
+alter table a reset (nope);
+alter table a reset (vacuum_truncate, toast.vacuum_truncate);
+alter table a reset (autovacuum_enabled = on);
+alter table b set (toast.vacuum_truncate = on);
+alter table b reset (toast.vacuum_truncate);
+create index on a (t) with (fillfactor = 1);
+create index on a using hash (t) with (deduplicate_items = on);
+create index a_i on a (t) with (deduplicate_items = f, fillfactor = 80);
+alter index a_i set (deduplicate_items = on);
+create view v with (security_barrier = maybe) as select 1;
+create view v with (fillfactor = 10) as select 1;
+create view v with (security_barrier = on, security_invoker) as select 1 as one;
+alter view v reset (security_barrier);
+select c.relname, c.reloptions, t.reloptions as toast from pg_class c left join pg_class t on t.oid = c.reltoastrelid
+  where c.relname in ('a', 'b', 'c', 'a_i', 'v') order by 1;
