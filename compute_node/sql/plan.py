@@ -325,6 +325,7 @@ class Insert(Plan):
     child: Plan
     checks: tuple[tuple[str, Expr], ...] = ()
     returning: tuple[Expr, ...] = ()
+    alias: str = ""
     conflict: str = ""
     arbiters: tuple[int, ...] = ()
     conflict_assignments: tuple[tuple[int, Expr], ...] = ()
@@ -354,6 +355,7 @@ class Update(Plan):
     """-1: the tid comes beside the row from the only scan"""
     checks: tuple[tuple[str, Expr], ...] = ()
     returning: tuple[Expr, ...] = ()
+    alias: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -367,6 +369,7 @@ class Delete(Plan):
     source: int = -1
     tid_column: int = -1
     returning: tuple[Expr, ...] = ()
+    alias: str = ""
 
 
 @dataclass(slots=True)

@@ -38,7 +38,8 @@ class Describer:
         self._wording = wording
         self._verbose = verbose
         plans = [planned.plan, *planned.subplans, *planned.ctes]
-        leaves = [node for plan in plans for node in plan_nodes(plan) if hasattr(node, "alias")]
+        named = [node for plan in plans for node in plan_nodes(plan) if hasattr(node, "alias")]
+        leaves = [node for node in named if not isinstance(node, (pl.Insert, pl.Update, pl.Delete))]
         self._qualify = verbose or len(leaves) > 1
         self._shown_subplans: set[int] = set()
         self._shown_ctes: set[int] = set()
@@ -236,23 +237,29 @@ class Describer:
                 name = "function"
                 if isinstance(plan.call, ex.Call):
                     name = self._wording.function_name(plan.call.function)
-                return Shown(plan, "Function Scan" + self._on(name, plan.alias), "Function Scan", {"Alias": plan.alias})
+                facts = {"Function Name": name, "Alias": plan.alias}
+                return Shown(plan, "Function Scan" + self._on(name, plan.alias), "Function Scan", facts)
             case pl.ValuesScan() if len(plan.values) == 1:
                 return Shown(plan, "Result", "Result")
             case pl.ValuesScan():
-                return Shown(plan, 'Values Scan on "*VALUES*"', "Values Scan")
+                return Shown(plan, 'Values Scan on "*VALUES*"', "Values Scan", {"Alias": "*VALUES*"})
             case pl.SubqueryScan():
-                return self._over(plan, f"Subquery Scan on {quoted(plan.alias)}", plan.child, kind="Subquery Scan")
+                title = f"Subquery Scan on {quoted(plan.alias)}"
+                return self._over(plan, title, plan.child, kind="Subquery Scan", Alias=plan.alias)
             case pl.CteScan():
                 kind = "WorkTable Scan" if plan.working else "CTE Scan"
-                return Shown(plan, kind + self._on(self._cte_name(plan.cte), plan.alias), kind)
+                name = self._cte_name(plan.cte)
+                return Shown(
+                    plan, kind + self._on(name, plan.alias), kind, {"CTE Name": name, "Alias": plan.alias or name}
+                )
             case pl.NestLoop() | pl.HashJoin():
                 return self._join(plan)
             case pl.Insert() | pl.Update() | pl.Delete():
                 verb = type(plan).__name__
-                title = f"{verb} on {quoted(plan.relation.name)}"
-                facts = {"Operation": verb, "Relation Name": plan.relation.name}
-                return self._over(plan, title, plan.child, kind="ModifyTable", **facts)
+                shown = self._scan(plan, verb)
+                shown.kind, shown.facts = "ModifyTable", {"Operation": verb, **shown.facts}
+                shown.children.append(self._node(plan.child))
+                return shown
         return self._upper(plan)
 
     def _join(self, plan: pl.NestLoop | pl.HashJoin) -> Shown:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 from aurora.errors import InvalidParameterValue, NotSupported, SqlSyntaxError
 from compute_node.exec.builder import Builder
@@ -70,10 +70,12 @@ class Explanation:
         if self._form == "json":
             document: dict[str, Any] = {"Plan": writer.json(self._tree)}
             if summary and self._planning_s is not None:
-                document["Planning Time"] = round(self._planning_s * 1000, 3)
+                document["Planning Time"] = _Number(f"{self._planning_s * 1000:.3f}")
             if settings["analyze"]:
-                document["Execution Time"] = round(self._execution_s * 1000, 3)
-            return [json.dumps([document], indent=2, ensure_ascii=False)]
+                document["Triggers"] = []
+            if settings["analyze"] and summary:
+                document["Execution Time"] = _Number(f"{self._execution_s * 1000:.3f}")
+            return [_json_text([document], "")]
         lines = writer.text(self._tree)
         if summary and self._planning_s is not None:
             lines.append(f"Planning Time: {self._planning_s * 1000:.3f} ms")
@@ -103,6 +105,11 @@ def _settings(options: dict[str, Any]) -> tuple[dict[str, Any], str]:
     if settings["wal"] and not settings["analyze"]:
         raise InvalidParameterValue("EXPLAIN option WAL requires ANALYZE")
     return settings, form
+
+
+_STRATEGIES: Final = {"Aggregate": "Plain", "GroupAggregate": "Sorted", "HashAggregate": "Hashed"}
+_FIRST_FACTS: Final = ("Operation",)
+_CHILDREN: Final = {"Append": "Member", "BitmapAnd": "Member", "BitmapOr": "Member", "Subquery Scan": "Subquery"}
 
 
 class _Writer:
@@ -154,16 +161,21 @@ class _Writer:
         measured = None if self._measurements is None else self._measurements.get(id(shown.plan))
         return {} if measured is None else measured.facts
 
-    def json(self, shown: Shown) -> dict[str, Any]:
+    def json(self, shown: Shown, relationship: str = "") -> dict[str, Any]:
         plan = shown.plan
         item: dict[str, Any] = {"Node Type": shown.kind}
+        if shown.kind == "Aggregate":
+            item |= {"Strategy": _STRATEGIES[shown.title], "Partial Mode": "Simple"}
+        item |= {name: shown.facts[name] for name in _FIRST_FACTS if name in shown.facts}
+        if relationship:
+            item["Parent Relationship"] = relationship
         if shown.label:
             item["Subplan Name"] = shown.label
         item |= {"Parallel Aware": False, "Async Capable": False} | shown.facts
         if self._settings["costs"]:
             item |= {
-                "Startup Cost": round(plan.startup_cost, 2),
-                "Total Cost": round(plan.total_cost, 2),
+                "Startup Cost": _Number(f"{plan.startup_cost:.2f}"),
+                "Total Cost": _Number(f"{plan.total_cost:.2f}"),
                 "Plan Rows": round(plan.rows),
                 "Plan Width": plan.width,
             }
@@ -171,16 +183,48 @@ class _Writer:
             measured = self._measurements.get(id(plan))
             loops = measured.loops if measured is not None else 0
             if measured is not None and loops and self._settings["timing"]:
-                item["Actual Startup Time"] = round(measured.first_s / loops * 1000, 3)
-                item["Actual Total Time"] = round(measured.total_s / loops * 1000, 3)
+                item["Actual Startup Time"] = _Number(f"{measured.first_s / loops * 1000:.3f}")
+                item["Actual Total Time"] = _Number(f"{measured.total_s / loops * 1000:.3f}")
             item["Actual Rows"] = round(measured.rows / loops) if measured is not None and loops else 0
             item["Actual Loops"] = loops
         item |= dict(shown.properties)
         if shown.kind != "Hash":
             item |= self._facts(shown)
+        if shown.kind == "Append":
+            item["Subplans Removed"] = 0
         if shown.children:
-            item["Plans"] = [self.json(child) for child in shown.children]
+            named = zip(shown.children, _relationships(shown), strict=True)
+            item["Plans"] = [self.json(child, relationship) for child, relationship in named]
         return item
+
+
+def _relationships(shown: Shown) -> Iterator[str]:
+    """What each child is to the node."""
+    sides = iter(("Outer", "Inner"))
+    for child in shown.children:
+        if child.label:
+            yield "SubPlan" if child.label.startswith("SubPlan") else "InitPlan"
+        else:
+            yield _CHILDREN.get(shown.kind) or next(sides)
+
+
+class _Number(str):
+    """A number with the digits to be shown."""
+
+
+def _json_text(value: Any, indent: str) -> str:
+    """PostgreSQL's layout: lists of texts on one line, all else on lines of their own."""
+    if isinstance(value, _Number):
+        return value
+    deeper = indent + "  "
+    if isinstance(value, dict):
+        lines = [f"{deeper}{json.dumps(name)}: {_json_text(item, deeper)}" for name, item in value.items()]
+        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+    if isinstance(value, list) and not all(isinstance(item, str) for item in value):
+        return "[\n" + ",\n".join(deeper + _json_text(item, deeper) for item in value) + f"\n{indent}]"
+    if isinstance(value, list) and not value:
+        return f"[\n{indent}]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _memory(shown: Shown, facts: dict[str, Any]) -> list[str]:

@@ -100,7 +100,13 @@ def _insert(planner: QueryPlanner, relation: RelationDesc) -> Plan:
     returning = tuple(
         replace_columns(planner.prepare(item.expression), _new_row(relation, rte, {})) for item in query.returning
     )
-    plan = Insert(relation=relation, child=child, checks=checks(planner.catalog, relation), returning=returning)
+    plan = Insert(
+        relation=relation,
+        child=child,
+        checks=checks(planner.catalog, relation),
+        returning=returning,
+        alias=query.range_table[rte].alias,
+    )
     conflict = query.on_conflict
     if conflict is not None:
         excluded = {
@@ -201,6 +207,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
             tid_column=tid_column,
             checks=checks(planner.catalog, relation),
             returning=bound_returning,
+            alias=query.range_table[rte].alias,
         )
     else:
         plan = Delete(
@@ -211,6 +218,7 @@ def _change(planner: QueryPlanner, relation: RelationDesc) -> Plan:
             source=rte,
             tid_column=tid_column,
             returning=bound_returning,
+            alias=query.range_table[rte].alias,
         )
     plan.output = bound_returning
     plan.rows = child.rows if returning else 0.0
