@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import grpc
 
+from aurora import exit_status
 from aurora.errors import SqlError, VolumeTooNew
 from aurora.geometry import Member
 from aurora.kernels import arena as arena_kernel
@@ -52,14 +53,6 @@ RESERVED_CONNECTIONS = 3
 KEEP_PATIENCE_S = 1.0
 VACUUM_NAP_S = 5.0
 """Between two looks for tables that need vacuuming."""
-
-
-STATUS_FENCED = 3
-"""Exit status of a process whose volume another writer has taken over."""
-STATUS_TOO_NEW = 5
-"""Exit status of a process whose volume a newer program has had open: this one must not."""
-STATUS_BROKEN = 4
-"""Exit status of a process whose background work met a defect: start it again."""
 
 
 class Ended(NamedTuple):
@@ -229,9 +222,9 @@ class ComputeServer:
     def _over(self) -> None:
         volume = self._volume
         if volume is not None and volume.broken:
-            self.ended = Ended(STATUS_BROKEN, "the writer met a defect")
+            self.ended = Ended(exit_status.BROKEN, "the writer met a defect")
         else:
-            self.ended = Ended(STATUS_FENCED, "another writer has taken over the volume")
+            self.ended = Ended(exit_status.FENCED, "another writer has taken over the volume")
         self._done.set()
 
     def status(self) -> dict[str, Any]:
@@ -363,7 +356,7 @@ async def serve(config: Config, ready: Callable[[str], None], server_made: Calla
         await server.close()
         if isinstance(error, VolumeTooNew):
             LOGGER.error("%s", error)
-            return Ended(STATUS_TOO_NEW, error.message)
+            return Ended(exit_status.TOO_NEW, error.message)
         if isinstance(error, SqlError) and server.ended.status:
             return server.ended
         raise

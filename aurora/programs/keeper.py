@@ -26,6 +26,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from aurora import exit_status
 from aurora.programs.processes import FILE_MODE, process_start
 from aurora.programs.supervisor import KEEPER, Cluster, ClusterError
 
@@ -36,9 +37,6 @@ LOOK_S: Final = 0.5
 """Between two looks at the run files."""
 NOTED_S: Final = 0.01
 """Between two looks while a shell is noting an exit status."""
-STATUS_SUPERSEDED: Final = 3
-STATUS_TOO_NEW: Final = 5
-"""Exit status of an instance whose volume another writer has taken over."""
 
 LOGGER = logging.getLogger("keeper")
 
@@ -98,11 +96,11 @@ class Keeper:
 
     def _died(self, name: str, watched: Watched, now: float) -> bool:
         """Set when it is started again; False: not at all."""
-        if self._cluster.processes.exit_status(name) == STATUS_SUPERSEDED:
+        if self._cluster.processes.exit_status(name) == exit_status.FENCED:
             LOGGER.info("%s was superseded by another writer: it stays down", name)
             self._cluster.give_up(name)
             return False
-        if self._cluster.processes.exit_status(name) == STATUS_TOO_NEW:
+        if self._cluster.processes.exit_status(name) == exit_status.TOO_NEW:
             LOGGER.error("%s is older than the program that had the volume open last: it stays down", name)
             self._cluster.give_up(name)
             return False

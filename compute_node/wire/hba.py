@@ -238,19 +238,15 @@ def _address(rest: list[list[Token]]) -> tuple[str, str | None, Network | None]:
         raise ValueError("end-of-line before netmask specification")
     mask = _single(rest.pop(0), "netmask")
     try:
-        if ipaddress.ip_address(mask).version != address.version:
-            raise ValueError("IP address and mask do not match")
-        return base, mask, ipaddress.ip_network(f"{base}/{_prefix(mask)}", strict=False)
-    except ipaddress.AddressValueError as error:
+        bits = ipaddress.ip_address(mask)
+    except ValueError as error:
         raise ValueError(f'invalid IP mask "{mask}": {error}') from error
-
-
-def _prefix(mask: str) -> int:
-    address = ipaddress.ip_address(mask)
-    bits = bin(int(address))[2:].zfill(address.max_prefixlen)
-    if "01" in bits:
+    if bits.version != address.version:
+        raise ValueError("IP address and mask do not match")
+    digits = f"{int(bits):0{bits.max_prefixlen}b}"
+    if "01" in digits:
         raise ValueError(f'invalid IP mask "{mask}": it has a gap')
-    return bits.count("1")
+    return base, mask, ipaddress.ip_network((base, digits.count("1")), strict=False)
 
 
 def _fits(rule: Rule, client: Client) -> bool:

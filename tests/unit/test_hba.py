@@ -77,6 +77,10 @@ def test_a_file_is_shown_as_postgresql_shows_it() -> None:
         ("host all all 10.0.0.0/40 trust", 'invalid CIDR mask in address "10.0.0.0/40"'),
         ("host all all 10.0.0.0 ffff:: trust", "IP address and mask do not match"),
         ("host all all 10.0.0.0 255.0.255.0 trust", 'invalid IP mask "255.0.255.0": it has a gap'),
+        (
+            "host all all 10.0.0.0 255.0 trust",
+            "invalid IP mask \"255.0\": '255.0' does not appear to be an IPv4 or IPv6 address",
+        ),
         ("host all all example.org trust", 'host names are not looked up: "example.org"; give an address'),
         ("host all all all nothing", 'invalid authentication method "nothing"'),
         ("local all all peer", 'authentication method "peer" is not supported by this server'),

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from aurora.programs.keeper import PAUSE_MAX_S, PAUSE_S, SETTLED_S, STATUS_SUPERSEDED, Keeper
+from aurora import exit_status
+from aurora.programs.keeper import PAUSE_MAX_S, PAUSE_S, SETTLED_S, Keeper
 from aurora.programs.processes import Processes, Run, end_text
 from aurora.programs.supervisor import LOOPBACK, Cluster
-from compute_node.server import STATUS_FENCED
 
 pytestmark = pytest.mark.logs(r"keeper: a has ended", r"keeper: .* cannot be started")
 
@@ -94,10 +94,6 @@ class World:
             self.now_s += max(self.keeper.look(), 1e-6)
 
 
-def test_the_kernel_of_the_keeper_knows_the_status_of_a_superseded_instance() -> None:
-    assert STATUS_SUPERSEDED == STATUS_FENCED
-
-
 def test_what_dies_is_started_again_and_it_is_known_why() -> None:
     world = World()
     world.run(1)
@@ -143,7 +139,7 @@ def test_the_pause_grows_while_it_dies_young_and_is_short_again_after_a_quiet_li
 def test_a_superseded_writer_is_not_started_again() -> None:
     world = World()
     world.run(1)
-    world.die(STATUS_SUPERSEDED)
+    world.die(exit_status.FENCED)
     world.run(100)
     assert world.started == []
     assert world.cluster.given_up == ["a"]
@@ -157,7 +153,7 @@ def test_nothing_is_decided_before_the_exit_status_is_noted() -> None:
     world.run(0.2)
     assert world.started == []
     world.cluster.processes.noting.clear()
-    world.cluster.processes.statuses["a"] = STATUS_SUPERSEDED
+    world.cluster.processes.statuses["a"] = exit_status.FENCED
     world.run(1)
     assert world.cluster.given_up == ["a"]
 

@@ -12,6 +12,7 @@ import greenlet
 import pytest
 from storage_tools import VOLUME
 
+from aurora import exit_status
 from aurora.errors import CrashShutdown
 from aurora.geometry import Member
 from aurora.kernels import mtr, redo
@@ -20,7 +21,7 @@ from aurora.rpc import storage_pb2 as pb
 from compute_node import server as server_module
 from compute_node.config import Config
 from compute_node.hub import HUB
-from compute_node.server import STATUS_BROKEN, STATUS_FENCED, ComputeServer, Ended
+from compute_node.server import ComputeServer, Ended
 from compute_node.volume import driver
 from compute_node.volume.recovery import Recovered
 from compute_node.volume.streams import NodeStream
@@ -203,8 +204,8 @@ def test_a_volume_opened_for_reading_starts_again_when_there_is_more_log(
 @pytest.mark.parametrize(
     ("broken", "ended"),
     [
-        (True, Ended(STATUS_BROKEN, "the writer met a defect")),
-        (False, Ended(STATUS_FENCED, "another writer has taken over the volume")),
+        (True, Ended(exit_status.BROKEN, "the writer met a defect")),
+        (False, Ended(exit_status.FENCED, "another writer has taken over the volume")),
     ],
 )
 def test_the_process_ends_with_a_status_of_its_own(broken: bool, ended: Ended) -> None:
