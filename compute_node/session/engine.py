@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pglast import ast
 
 from aurora.errors import SqlError
-from compute_node.exec.context import ExecContext, Snapshot
+from compute_node.exec.context import ExecContext
 from compute_node.exec.executable import Executable
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.parse import RawStatement
@@ -20,6 +20,7 @@ from compute_node.types.registry import PgType
 from compute_node.volume.doubt import Doubt
 
 if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
     from compute_node.session.state import SessionState
 
 

@@ -160,7 +160,7 @@ class Engine:
 
     def begin_statement(self, session: Any, snapshot: Any = None) -> ExecContext:
         snapshot = self.storage.txns.snapshot(session.txn)
-        return ExecContext(session, session.txn, snapshot, session.env, self.storage, self.catalog.view(session))
+        return ExecContext(session, session.txn, snapshot, session.env, self.storage)
 
 
 def open_databases(volume: Any = None) -> Databases:
