@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pglast import ast
 
@@ -24,11 +24,15 @@ from compute_node.session.state import SessionState
 from compute_node.session.statement import Params, Statement
 from compute_node.types.registry import SqlResult
 
+if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
+
+
 DEPTH_MAX = 300
 """Functions within functions; PostgreSQL's bound is its stack (max_stack_depth), and so is this one's reason."""
 
 
-def run(session: SessionState, text: str, params: Params, types: tuple[int, ...], snapshot: Any) -> SqlResult:
+def run(session: SessionState, text: str, params: Params, types: tuple[int, ...], snapshot: Snapshot) -> SqlResult:
     """Run the statements of a text; the answer is the last one's. ``types`` are the parameters', where they are not to
     be found out. ``snapshot``: read with this one, and only read; None: with a new one for each statement. Errors:
     what the statements raise, 0A000 and 2D000 for those that a function cannot run, 54001 for functions nested too
@@ -79,7 +83,7 @@ def _statements(session: SessionState, text: str, types: tuple[int, ...]) -> Ite
             yield prepare.utility_statement(session, raw.node, source[raw.start : raw.start + raw.length])
 
 
-def _one(session: SessionState, statement: Statement, params: Params, snapshot: Any) -> SqlResult:
+def _one(session: SessionState, statement: Statement, params: Params, snapshot: Snapshot) -> SqlResult:
     if snapshot is not None and (statement.writes or statement.node is not None):
         name = statement.tag or _command_name(statement.source)
         raise NotSupported(f"{name} is not allowed in a non-volatile function")
@@ -101,7 +105,9 @@ def _command_name(source: str) -> str:
     return " ".join(words if long else words[:1]).upper()
 
 
-def open_rows(session: SessionState, text: str, params: Params, types: tuple[int, ...], snapshot: Any) -> Iterator[Any]:
+def open_rows(
+    session: SessionState, text: str, params: Params, types: tuple[int, ...], snapshot: Snapshot
+) -> Iterator[Any]:
     """The rows of one query, as they are taken: for functions that stop early, or return as they read."""
     with _nested(session):
         (statement,) = _statements(session, text, types)

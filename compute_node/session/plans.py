@@ -7,16 +7,19 @@ it was made under, and is made again under another one. Bounded: the oldest half
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from compute_node.session.statement import Statement
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 MAX_PLANS = 4096
 """Entries of each table of a space."""
 MAX_SPACES = 64
 
 
-def bounded_put(table: dict[Any, Any], key: Any, value: Any, limit: int = MAX_PLANS) -> None:
+def bounded_put(table: dict[_Key, _Value], key: _Key, value: _Value, limit: int = MAX_PLANS) -> None:
     """Insert; when the table is full, drop its older half first."""
     if len(table) >= limit:
         for old in list(table)[: limit // 2]:
@@ -42,9 +45,9 @@ class PlanCache:
         """Utility statements by text; they depend on no setting."""
         self.statements = 0
         """Statements begun, by all sessions."""
-        self._spaces: dict[tuple[Any, ...], PlanSpace] = {}
+        self._spaces: dict[tuple[object, ...], PlanSpace] = {}
 
-    def space(self, environment: tuple[Any, ...]) -> PlanSpace:
+    def space(self, environment: tuple[object, ...]) -> PlanSpace:
         """The plans for this combination of settings."""
         found = self._spaces.get(environment)
         if found is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from pglast import ast, enums
 
@@ -110,7 +109,7 @@ def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int) ->
 
 
 def _serial(node: ast.TypeName) -> str | None:
-    names: Sequence[Any] = node.names or ()
+    names: Sequence[ast.Node] = node.names or ()
     if len(names) == 1 and names[0].sval in SERIAL_TYPES:
         if node.arrayBounds:
             raise NotSupported("array of serial is not implemented", position=(node.location or 0) + 1)
@@ -246,7 +245,7 @@ def add_column_default(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) ->
 
 
 def _elements(
-    ctx: DdlContext, table: str, elements: Sequence[Any]
+    ctx: DdlContext, table: str, elements: Sequence[ast.Node]
 ) -> tuple[list[ColumnSpec], list[ast.Constraint], list[tuple[RelationDesc, int]]]:
     specs: list[ColumnSpec] = []
     constraints: list[ast.Constraint] = []

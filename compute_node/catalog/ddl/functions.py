@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pglast import ast, enums
 
+from aurora.datum import Datum
 from aurora.errors import (
     AmbiguousFunction,
     DuplicateFunction,
@@ -27,6 +28,10 @@ from compute_node.catalog.objects import INTERNAL_LANGUAGE, internal_function
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.types.registry import Function
+
+if TYPE_CHECKING:
+    from compute_node.catalog.rows import Record
+
 
 _VOLATILITY = {"immutable": "i", "stable": "s", "volatile": "v"}
 _IN = (enums.FunctionParameterMode.FUNC_PARAM_IN, enums.FunctionParameterMode.FUNC_PARAM_DEFAULT)
@@ -73,7 +78,7 @@ def argument_types(ctx: DdlContext, node: ast.ObjectWithArgs) -> list[int] | Non
 
 def create_function(ctx: DdlContext, node: ast.CreateFunctionStmt) -> str:
     """CREATE FUNCTION in the language internal; the others are 0A000."""
-    options: dict[str, Any] = {item.defname: item.arg for item in node.options or ()}
+    options: dict[str, ast.Node] = {item.defname: item.arg for item in node.options or ()}
     language = options["language"].sval.lower() if "language" in options else "sql"
     if ctx.rows.one("pg_language", lanname=language) is None:
         raise UndefinedObject(f'language "{language}" does not exist')
@@ -130,7 +135,7 @@ def _named(node: ast.CreateFunctionStmt) -> bool:
     return any(each.name for each in node.parameters or ())
 
 
-def _replace(ctx: DdlContext, node: ast.CreateFunctionStmt, existing: Any, values: dict[str, Any]) -> None:
+def _replace(ctx: DdlContext, node: ast.CreateFunctionStmt, existing: Record, values: dict[str, Datum]) -> None:
     if not node.replace:
         raise DuplicateFunction(f'function "{existing.proname}" already exists with same argument types')
     if existing.oid < FIRST_NORMAL_OID or not ctx.owns(existing.proowner):
