@@ -294,6 +294,8 @@ class Aggregate:
     batch: Callable[[Any, list[Value]], Any] | None = None
     transition_type: int = 2281
     ordered_set: bool = False
+    needs_context: bool = False
+    """``step`` gets a ``FunctionContext`` first, then the state and the arguments"""
     specialize: Callable[[tuple[PgType, ...]], Aggregate] | None = None
     """how it runs over arguments of these types, for polymorphic ones"""
 
