@@ -7,9 +7,14 @@ it was made under, and is made again under another one. Bounded: the oldest half
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from compute_node.session.statement import Statement
+
+if TYPE_CHECKING:
+    from compute_node.session.routines import RoutinePlan
+
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -30,9 +35,11 @@ def bounded_put(table: dict[_Key, _Value], key: _Key, value: _Value, limit: int 
 class PlanSpace:
     """The plans of one combination of settings."""
 
-    __slots__ = ("shapes", "texts")
+    __slots__ = ("routines", "shapes", "texts")
 
     def __init__(self) -> None:
+        self.routines: dict[Hashable, RoutinePlan] = {}
+        """functions in the language SQL, by call site (``session/routines``)"""
         self.texts: dict[tuple[bytes, tuple[int, ...]], Statement] = {}
         self.shapes: dict[bytes, Any] = {}
 

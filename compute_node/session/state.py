@@ -7,7 +7,7 @@ no buffer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from datetime import UTC
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,6 +29,7 @@ from compute_node.types.registry import PgType, TypeEnv
 if TYPE_CHECKING:
     from compute_node.session.portals import Portal
     from compute_node.session.prepared import Prepared
+    from compute_node.session.routines import RoutinePlan
 
 IDLE, IN_BLOCK, FAILED = 0, 1, 2
 """States of the transaction block."""
@@ -43,6 +44,8 @@ class Port(Protocol):
 
     data: bytes
     position: int
+    eager: bool
+    """Whether the turn has waited, so that each answer is sent as it is complete."""
 
     def flush(self) -> None:
         """Send what the session has put out so far; waits when the client does not read."""
@@ -137,6 +140,7 @@ class SessionState:
         "reported",
         "retired_txn",
         "role_oid",
+        "routine_plans",
         "savepoints",
         "secret",
         "sequence_values",
@@ -212,6 +216,8 @@ class SessionState:
         """currval by the sequence's OID"""
         self.last_sequence: int | None = None
         """lastval's sequence"""
+        self.routine_plans: tuple[Txn | None, dict[Hashable, RoutinePlan]] | None = None
+        """what a transaction that has changed the catalog has planned for its functions"""
         self.advisory_locks: HeldLocks | None = None
         """its own ones, not its transaction's"""
         self.greenlet: greenlet.greenlet | None = None

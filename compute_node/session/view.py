@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Row
 from compute_node.hub import HUB
-from compute_node.session import nested, setting_statements
+from compute_node.session import nested, routines, setting_statements
 from compute_node.session.state import SessionState
-from compute_node.types.registry import SqlResult
+from compute_node.types.registry import RoutineCall, SqlResult
 
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
@@ -50,6 +50,10 @@ class FunctionView(SessionState):
     def read_sql(self, text: str, params: Row, types: tuple[int, ...], snapshot: Snapshot) -> Iterator[Any]:
         """A query of a function, row by row; see ``nested``."""
         return nested.open_rows(self, text, params, types, snapshot)
+
+    def call_routine(self, call: RoutineCall, arguments: tuple[Any, ...], snapshot: Any) -> Any:
+        """A function in the language SQL; see ``routines``."""
+        return routines.call(self, call, arguments, snapshot)
 
     def sleep(self, seconds: float) -> None:
         """pg_sleep."""

@@ -56,6 +56,7 @@ class Session:
         self.txn: Any = None
         self.dependency = Dependency()
         self.temp_schema = self.sequence_values = self.last_sequence = self.advisory_locks = self.registry = None
+        self.routine_plans = None
         self.env = TypeEnv(timezone=UTC)
         self.env.lookup = self.catalog_function
         self.settings = Settings()
@@ -154,7 +155,15 @@ class Engine:
     def functions(self, session: Session, name: str, *args: Any) -> Any:
         return catalog_function(self, session, name, *args)
 
-    def compile(self, statement: Any, session: Any, param_types: list[int], source: str, lifted: dict[int, int]) -> Any:
+    def compile(
+        self,
+        statement: Any,
+        session: Any,
+        param_types: list[int],
+        source: str,
+        lifted: dict[int, int],
+        routine: Any = None,
+    ) -> Any:
         from compute_node.exec.executable import build
         from compute_node.sql.planner import plan
 

@@ -16,6 +16,7 @@ from compute_node.sql.rewrite import deep_map
 from compute_node.types.registry import TypeEnv
 
 if TYPE_CHECKING:
+    from compute_node.sql.analyze.routines import RoutineBody
     from compute_node.sql.query import Stars
 
 
@@ -39,6 +40,8 @@ class Analysis:
     momentary: bool = False
     """a literal such as 'now' was converted: the query holds the time of its analysis"""
     view_depth: int = 0
+    routine: RoutineBody | None = None
+    """the function whose statement this is; ``param_types`` are its arguments'"""
     relations: set[int] = field(default_factory=set)
     stars: Stars = field(default_factory=dict)
     """each ``*`` of the statement itself: by its node's id, the node and (qualifier, column) of what it stands for"""
