@@ -136,6 +136,8 @@ class Engine(Protocol):
     volume: Volume
     catalog: Catalog
     ddl: Ddl
+    storage: Any
+    """the access layer's root: tables by descriptor"""
     in_recovery: bool
 
     def connecting(self, database: str, role: int, superuser: bool) -> AbstractContextManager[Engine]:

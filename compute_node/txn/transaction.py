@@ -37,7 +37,9 @@ class Ties:
     and never have any: they end without a look at it (``TransactionManager.retire``). Whatever outlives a statement
     belongs here, so that its being there is the one thing to ask."""
 
-    __slots__ = ("catalog", "holds", "on_commit", "on_undo", "row_locks", "row_queues", "table_locks", "waiters")
+    __slots__ = (
+        "catalog", "events", "holds", "on_commit", "on_undo", "row_locks", "row_queues", "table_locks", "waiters",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.table_locks: dict[int, int] = {}
@@ -47,6 +49,8 @@ class Ties:
         self.waiters: list[Waiter] = []
         self.holds: list[Hold] = []
         self.catalog: Any = None
+        self.events: Any = None
+        """changes of rows that foreign keys have yet to look at (``access/row_events.py``)"""
         self.on_commit: list[Callable[[int], None]] = []
         self.on_undo: list[tuple[int, Callable[[], None]]] = []
         """(savepoint level, callback)"""

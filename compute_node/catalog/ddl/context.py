@@ -301,6 +301,9 @@ class DdlContext:
             raise ObjectInUse(
                 f'cannot {statement} "{desc.name}" because it is being used by active queries in this session'
             )
+        ties = self.txn.ties
+        if ties is not None and ties.events is not None and ties.events.touches(desc.oid):
+            raise ObjectInUse(f'cannot {statement} "{desc.name}" because it has pending trigger events')
 
     # catalog rows that several statements write
 
@@ -338,6 +341,7 @@ CLASS_NAMESPACE = CATALOGS["pg_namespace"].desc.oid
 CLASS_CONSTRAINT = CATALOGS["pg_constraint"].desc.oid
 CLASS_DEFAULT = CATALOGS["pg_attrdef"].desc.oid
 CLASS_REWRITE = CATALOGS["pg_rewrite"].desc.oid
+CLASS_TRIGGER = CATALOGS["pg_trigger"].desc.oid
 CLASS_PROC = CATALOGS["pg_proc"].desc.oid
 CLASS_OPERATOR = CATALOGS["pg_operator"].desc.oid
 CLASS_CAST = CATALOGS["pg_cast"].desc.oid

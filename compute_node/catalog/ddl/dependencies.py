@@ -19,10 +19,12 @@ from compute_node.catalog.ddl.context import (
     CLASS_PROC,
     CLASS_RELATION,
     CLASS_REWRITE,
+    CLASS_TRIGGER,
     CLASS_TYPE,
     KINDS,
     DdlContext,
 )
+from compute_node.catalog.ddl.foreign_keys import remove_trigger
 from compute_node.catalog.ddl.relation import class_record
 from compute_node.catalog.rows import Record
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_PUBLIC
@@ -65,6 +67,10 @@ def describe(ctx: DdlContext, address: Address) -> str:
         record = ctx.rows.one("pg_constraint", oid=oid)
         if record is not None:
             return f"constraint {record.conname} on {describe(ctx, (CLASS_RELATION, record.conrelid, 0))}"
+    if class_oid == CLASS_TRIGGER:
+        record = ctx.rows.one("pg_trigger", oid=oid)
+        if record is not None:
+            return f"trigger {record.tgname} on {describe(ctx, (CLASS_RELATION, record.tgrelid, 0))}"
     if class_oid == CLASS_DEFAULT:
         record = ctx.rows.one("pg_attrdef", oid=oid)
         if record is not None:
@@ -135,7 +141,8 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
         if via is not None and not named & {address, whole} and kind not in _TAKEN_ALONG:
             normal.append((address, via))
         order[address] = None
-        for dependent, dependency in _dependents(ctx, address):
+        # What is in the way comes first, so that it is told as depending on this and not on what goes along with it.
+        for dependent, dependency in sorted(_dependents(ctx, address), key=lambda each: each[1] in _TAKEN_ALONG):
             visit(dependent, address, dependency)
 
     for target in targets:
@@ -195,6 +202,8 @@ def _remove(ctx: DdlContext, address: Address) -> None:
         _remove_relation(ctx, oid)
     elif class_oid == CLASS_CONSTRAINT:
         _remove_constraint(ctx, oid)
+    elif class_oid == CLASS_TRIGGER:
+        remove_trigger(ctx, oid)
     elif class_oid == CLASS_DEFAULT:
         _remove_default(ctx, oid)
     elif class_oid == CLASS_TYPE:
@@ -281,7 +290,7 @@ def _remove_constraint(ctx: DdlContext, oid: int) -> None:
     record = ctx.rows.one("pg_constraint", oid=oid)
     if record is None:
         return
-    ctx.changes.touch(record.conrelid)
+    ctx.changes.touch(record.conrelid, *([record.confrelid] if record.confrelid else []))
     table = ctx.rows.one("pg_class", oid=record.conrelid)
     if record.contype == "c" and table is not None:
         ctx.rows.update("pg_class", table, relchecks=table.relchecks - 1)
