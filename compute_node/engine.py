@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pglast import ast
 
@@ -28,7 +28,7 @@ from compute_node.catalog.ddl.sequence import Sequences
 from compute_node.catalog.functions import advisory, catalog_function
 from compute_node.catalog.permissions import check_required
 from compute_node.catalog.view import CatalogView, Trace, still_true
-from compute_node.exec.context import ExecContext, Snapshot
+from compute_node.exec.context import ExecContext
 from compute_node.exec.copy_target import CopyTarget, input_columns
 from compute_node.exec.executable import Executable, build
 from compute_node.exec.explain import Explanation
@@ -40,6 +40,7 @@ from compute_node.relations.schema import INITIAL, ROLE_POSTGRES, SystemCatalogs
 from compute_node.session.state import SessionState
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.dml import refuse_catalog
+from compute_node.sql.analyze.routines import RoutineBody
 from compute_node.sql.analyze.stored import default_of
 from compute_node.sql.expressions import Expr
 from compute_node.sql.parse import RawStatement
@@ -51,6 +52,9 @@ from compute_node.txn.locks import ROW_EXCLUSIVE, WeakLocks
 from compute_node.txn.transaction import Txn
 from compute_node.types.acl import INSERT
 from compute_node.volume.commands import FleetCommands
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
 
 
 class Told(NamedTuple):
@@ -119,7 +123,7 @@ class Engine:
         reading = self.snapshot(txn) if snapshot is None else snapshot
         # Every session is a FunctionView; its base alone does not know.
         running: Any = session
-        return ExecContext(running, txn, reading, session.env, self.storage, self.catalog)
+        return ExecContext(running, txn, reading, session.env, self.storage)
 
     def lock_relations(self, session: SessionState, locks: WeakLocks) -> bool:
         """Take a statement's relation locks for the session's transaction; may wait. False: the catalog has changed
@@ -135,20 +139,28 @@ class Engine:
         self._locks.take_weak(txn, locks)
         if self.catalog.version == version:
             return True
-        if txn.catalog_changed:
-            # Its own layer stands on the shared one of before.
-            txn.catalog.touch()
+        if txn.catalog_changed and txn.catalog is not None:
+            txn.catalog.touch()  # its own layer stands on the shared one of before
         return False
 
     def _plan(
-        self, node: ast.Node, session: SessionState, param_types: list[int], source: str, lifted: dict[int, int] | None
+        self,
+        node: ast.Node,
+        session: SessionState,
+        param_types: list[int],
+        source: str,
+        lifted: dict[int, int] | None,
+        routine: RoutineBody | None = None,
     ) -> tuple[PlannedStmt, CatalogView]:
         given = list(param_types)
         slots, decisive = lifted or {}, set[int]()
         while True:
             version = self.catalog.version
             view = self.catalog.view(session).traced()
-            planned = plan(analyze(node, view, param_types, source, slots, session), view, session.settings)
+            if routine is not None and routine.stored:
+                view = view.of_stored_text()
+            query = analyze(node, view, param_types, source, slots, session, routine=routine)
+            planned = plan(query, view, session.settings)
             if found := {offset for offset, slot in slots.items() if slot in planned.decisive_slots}:
                 # Their values decide whether an index can be used: they stay literals.
                 decisive |= found
@@ -171,9 +183,10 @@ class Engine:
         param_types: list[int],
         source: str,
         lifted: dict[int, int],
+        routine: RoutineBody | None = None,
     ) -> tuple[Executable, set[int]]:
         """Analyze, plan and build; see ``session.engine.Engine.compile``."""
-        planned, view = self._plan(statement.node, session, param_types, source, lifted)
+        planned, view = self._plan(statement.node, session, param_types, source, lifted, routine)
         executable = build(planned, view, param_types)
         executable.told = Told(view.path, dict(view.trace or {}))
         try:

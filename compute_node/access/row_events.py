@@ -13,12 +13,15 @@ Source: PostgreSQL manual, chapter 39.1, and SET CONSTRAINTS.
 from __future__ import annotations
 
 from array import array
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from aurora.datum import Row
 from compute_node.relations.descriptors import ForeignKeyDesc, RelationDesc
-from compute_node.txn.transaction import Txn
+from compute_node.txn.transaction import Level, Txn
 
-Row = tuple[Any, ...]
+if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
 
 
 class NewReferences:
@@ -61,8 +64,8 @@ class RowEvents:
         self.deferred_all: bool | None = None
         self.deferred_of: dict[int, bool] = {}
         self.firing = False
-        self.crosscheck: Any = None
-        self._marked: Any = None
+        self.crosscheck: Snapshot | None = None
+        self._marked: Level | None = None
 
     def is_deferred(self, key: ForeignKeyDesc) -> bool:
         """Whether the key's checks wait for the commit."""
@@ -79,7 +82,7 @@ class RowEvents:
             txn.on_undo(self._back_to(len(self.deferred)))
         self.deferred.append(event)
 
-    def _back_to(self, count: int) -> Any:
+    def _back_to(self, count: int) -> Callable[[], None]:
         def undo() -> None:
             del self.deferred[count:]
             self._marked = None
@@ -96,15 +99,24 @@ class RowEvents:
 
         txn.on_undo(undo)
 
+    def forget_statement(self) -> None:
+        """The statement that made the events of ``now`` has failed."""
+        self.now.clear()
+
     def touches(self, relation: int) -> bool:
         """Whether an event is left that is about a row of that table."""
         return any(event.relation.oid == relation for event in (*self.now, *self.deferred))
 
 
+def known_events(txn: Txn) -> RowEvents | None:
+    """The transaction's, None where there have been none."""
+    events = None if txn.ties is None else txn.ties.events
+    return events if isinstance(events, RowEvents) else None
+
+
 def events_of(txn: Txn) -> RowEvents:
     """The transaction's, made if there are none."""
-    ties = txn.tie()
-    events: RowEvents | None = ties.events
+    events = known_events(txn)
     if events is None:
-        events = ties.events = RowEvents()
+        events = txn.tie().events = RowEvents()
     return events

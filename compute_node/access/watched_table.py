@@ -8,23 +8,28 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Datum, Row
 from aurora.errors import SerializationFailure
 from compute_node.access.index_access import IndexAccess
-from compute_node.access.row_events import LostKey, NewReferences, events_of
-from compute_node.access.table import BULK_ROWS_MIN, Compute, Row, Table
+from compute_node.access.row_events import LostKey, NewReferences, events_of, known_events
+from compute_node.access.table import BULK_ROWS_MIN, Compute, Table
 from compute_node.relations.descriptors import ForeignKeyDesc, RelationDesc
 from compute_node.txn.transaction import Txn
 
+if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
+    from compute_node.access.storage import Storage
 
-def is_checked(key: ForeignKeyDesc, values: Sequence[Any]) -> bool:
+
+def is_checked(key: ForeignKeyDesc, values: Sequence[Datum]) -> bool:
     """Whether a row with this key refers to one: with MATCH SIMPLE a NULL anywhere means that it does not."""
     nulls = sum(value is None for value in values)
     return nulls < len(values) if key.match_full else not nulls
 
 
-def _other_key(old: Any, new: Any) -> bool:
+def _other_key(old: Datum, new: Datum) -> bool:
     """Whether a referenced value has become another one; one that only is written in another way counts too."""
     return bool(old != new) or repr(old) != repr(new)
 
@@ -47,7 +52,7 @@ class _Watch:
 class WatchedTable(Table):
     """See ``Table``."""
 
-    def __init__(self, storage: Any, desc: RelationDesc) -> None:
+    def __init__(self, storage: Storage, desc: RelationDesc) -> None:
         super().__init__(storage, desc)
         self._watches: dict[tuple[tuple[int, ...], tuple[int, ...]], _Watch] = {}
         referenced = {attno for key in desc.referenced_by for attno in key.referenced_columns}
@@ -55,25 +60,25 @@ class WatchedTable(Table):
 
     # Inserting
 
-    def insert(self, txn: Txn, values: Sequence[Any]) -> int:
+    def insert(self, txn: Txn, values: Sequence[Datum]) -> int:
         """As ``Table.insert``."""
         tid = super().insert(txn, values)
         self._inserted(txn, values, tid)
         return tid
 
-    def _inserted(self, txn: Txn, values: Sequence[Any], tid: int) -> None:
+    def _inserted(self, txn: Txn, values: Sequence[Datum], tid: int) -> None:
         for key in self.desc.foreign_keys:
             if is_checked(key, [values[attno - 1] for attno in key.columns]):
                 events_of(txn).now.append(NewReferences(key, self.desc, array("Q", (tid,))))
 
-    def insert_or_find(self, txn: Txn, values: Sequence[Any], arbiters: Sequence[IndexAccess]) -> tuple[int, int]:
+    def insert_or_find(self, txn: Txn, values: Sequence[Datum], arbiters: Sequence[IndexAccess]) -> tuple[int, int]:
         """As ``Table.insert_or_find``."""
         tid, found = super().insert_or_find(txn, values, arbiters)
         if not found:
             self._inserted(txn, values, tid)
         return tid, found
 
-    def insert_many(self, txn: Txn, rows: Sequence[Sequence[Any]]) -> int:
+    def insert_many(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> int:
         """As ``Table.insert_many``."""
         if len(rows) < BULK_ROWS_MIN or not self.desc.foreign_keys:
             return super().insert_many(txn, rows)
@@ -87,7 +92,7 @@ class WatchedTable(Table):
                 events_of(txn).now.append(NewReferences(key, self.desc, array("Q", checked)))
         return len(rows)
 
-    def refill(self, txn: Txn, rows: Sequence[Sequence[Any]]) -> None:
+    def refill(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> None:
         """As ``Table.refill``: no events."""
         if len(rows) >= BULK_ROWS_MIN:
             self._insert_bulk(txn, rows)
@@ -99,15 +104,15 @@ class WatchedTable(Table):
 
     def _check_seen(self, txn: Txn, tid: int) -> None:
         """40001 for a referential action of a REPEATABLE READ transaction on a row that its snapshot does not see."""
-        ties = txn.ties
-        seen_by = None if ties is None or ties.events is None else ties.events.crosscheck
+        events = known_events(txn)
+        seen_by = None if events is None else events.crosscheck
         if seen_by is not None and self.fetch(seen_by, tid, ()) is None:
             raise SerializationFailure("could not serialize access due to concurrent update")
 
     def update_columns(
         self,
         txn: Txn,
-        snapshot: Any,
+        snapshot: Snapshot,
         tid: int,
         changed: tuple[int, ...],
         compute: Compute,
@@ -122,10 +127,10 @@ class WatchedTable(Table):
         if not watch.new and not watch.lost:
             return super().update_columns(txn, snapshot, tid, changed, compute, needed, recheck)
         width = len(needed)
-        kept: list[tuple[Row, Sequence[Any]]] = []
+        kept: list[tuple[Row, Sequence[Datum]]] = []
 
         def keeping(inner: Compute) -> Compute:
-            def computed(row: Row) -> Sequence[Any] | None:
+            def computed(row: Row) -> Sequence[Datum] | None:
                 values = inner(row[:width])
                 if values is not None:
                     kept[:] = [(row, values)]
@@ -150,7 +155,7 @@ class WatchedTable(Table):
         watch: _Watch,
         width: int,
         changed: tuple[int, ...],
-        kept: tuple[Row, Sequence[Any]],
+        kept: tuple[Row, Sequence[Datum]],
         tid: int,
     ) -> None:
         old = dict(zip(watch.needed[width:], kept[0][width:], strict=True))
@@ -166,7 +171,7 @@ class WatchedTable(Table):
                 events_of(txn).now.append(NewReferences(key, self.desc, array("Q", (tid,))))
 
     def delete(
-        self, txn: Txn, snapshot: Any, tid: int, recheck: Callable[[Row, int], bool], needed: tuple[int, ...]
+        self, txn: Txn, snapshot: Snapshot, tid: int, recheck: Callable[[Row, int], bool], needed: tuple[int, ...]
     ) -> int:
         """As ``Table.delete``."""
         self._check_seen(txn, tid)

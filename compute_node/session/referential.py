@@ -20,7 +20,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from aurora.errors import ForeignKeyViolation, InvariantViolation, SqlError
-from compute_node.access.row_events import Event, LostKey, NewReferences, RowEvents, events_of
+from compute_node.access.row_events import Event, LostKey, NewReferences, RowEvents, events_of, known_events
+from compute_node.access.watched_table import WatchedTable
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import ForeignKeyDesc, RelationDesc
 from compute_node.session import door, prepare, transactions
@@ -49,9 +50,7 @@ def fire(session: SessionState) -> None:
     """A statement has ended: what foreign keys want of its changes. Does nothing within an action's own statement:
     what that changes is looked at after it. Errors: 23503, and what the actions' statements raise."""
     txn = session.txn
-    if txn is None or txn.ties is None:
-        return
-    events: RowEvents | None = txn.ties.events
+    events = None if txn is None else known_events(txn)
     if events is None or events.firing or not events.now:
         return
     _drain(session, events, sorting=True)
@@ -59,7 +58,7 @@ def fire(session: SessionState) -> None:
 
 def fire_deferred(session: SessionState) -> None:
     """The transaction is about to commit: the checks that waited for that."""
-    events: RowEvents = _txn(session).tie().events
+    events = events_of(_txn(session))
     while events.deferred:
         events.now, events.deferred = events.deferred, []
         _drain(session, events, sorting=False)
@@ -176,6 +175,8 @@ class _Run:
         if relation is None or all(each.oid != key.oid for each in relation.foreign_keys):
             return  # dropped since
         table = self._session.engine.storage.table(relation)
+        if not isinstance(table, WatchedTable):
+            raise InvariantViolation(f"table {relation.name} has foreign keys and is not watched")
         for number, tid in enumerate(event.tids):
             values = table.current(self._txn, tid, key.columns)
             if values is not None and (key.oid, values) not in self._there:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from compute_node.hub import HUB
-from compute_node.session import nested, referential, setting_statements
+from compute_node.session import nested, referential, routines, setting_statements
 from compute_node.session.state import SessionState
-from compute_node.types.registry import SqlResult
+from compute_node.types.registry import RoutineCall, SqlResult
 
 
 class FunctionView(SessionState):
@@ -50,6 +50,10 @@ class FunctionView(SessionState):
     def follow_changes(self) -> None:
         """What foreign keys want of a statement's changes; see ``referential``."""
         referential.fire(self)
+
+    def call_routine(self, call: RoutineCall, arguments: tuple[Any, ...], snapshot: Any) -> Any:
+        """A function in the language SQL; see ``routines``."""
+        return routines.call(self, call, arguments, snapshot)
 
     def sleep(self, seconds: float) -> None:
         """pg_sleep."""

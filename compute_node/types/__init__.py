@@ -28,6 +28,7 @@ _FAMILIES = (
     "interval",
     "uuid_",
     "record",
+    "json.types",
     "array",
     "typenames",
     "array_functions",
@@ -37,11 +38,15 @@ _FAMILIES = (
     "like",
     "regex",
     "any_functions",
+    "json.functions",
+    "json.json_functions",
+    "json.construct",
     "sets",
     "system",
     "aurora_functions",
     "enum",
     "aggregates",
+    "json.aggregates",
 )
 """In the order of their needs: a family may use those before it."""
 

@@ -38,7 +38,11 @@ class Settings:
 
     def get(self, name: str) -> Any:
         """Memory and its files are not limited here."""
-        return {"work_mem": 4096, "hash_mem_multiplier": 2.0, "maintenance_work_mem": 65536}.get(name, -1)
+        memory = {"work_mem": 4096, "hash_mem_multiplier": 2.0, "maintenance_work_mem": 65536}
+        return self.values[name] if name in self.values else memory.get(name, -1)
+
+    def show(self, name: str) -> str:
+        return self.values[name]
 
 
 class Session:
@@ -150,7 +154,15 @@ class Engine:
     def functions(self, session: Session, name: str, *args: Any) -> Any:
         return catalog_function(self, session, name, *args)
 
-    def compile(self, statement: Any, session: Any, param_types: list[int], source: str, lifted: dict[int, int]) -> Any:
+    def compile(
+        self,
+        statement: Any,
+        session: Any,
+        param_types: list[int],
+        source: str,
+        lifted: dict[int, int],
+        routine: Any = None,
+    ) -> Any:
         from compute_node.exec.executable import build
         from compute_node.sql.planner import plan
 
@@ -160,7 +172,7 @@ class Engine:
 
     def begin_statement(self, session: Any, snapshot: Any = None) -> ExecContext:
         snapshot = self.storage.txns.snapshot(session.txn)
-        return ExecContext(session, session.txn, snapshot, session.env, self.storage, self.catalog.view(session))
+        return ExecContext(session, session.txn, snapshot, session.env, self.storage)
 
 
 def open_databases(volume: Any = None) -> Databases:

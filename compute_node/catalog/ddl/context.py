@@ -24,6 +24,7 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.access.methods import build_index
+from compute_node.access.row_events import known_events
 from compute_node.catalog.cache import TEMP_SCHEMA, Catalog, TxnCatalog, temp_schema_of
 from compute_node.catalog.rights import Rights
 from compute_node.catalog.rows import CatalogRows
@@ -301,8 +302,8 @@ class DdlContext:
             raise ObjectInUse(
                 f'cannot {statement} "{desc.name}" because it is being used by active queries in this session'
             )
-        ties = self.txn.ties
-        if ties is not None and ties.events is not None and ties.events.touches(desc.oid):
+        events = known_events(self.txn)
+        if events is not None and events.touches(desc.oid):
             raise ObjectInUse(f'cannot {statement} "{desc.name}" because it has pending trigger events')
 
     # catalog rows that several statements write

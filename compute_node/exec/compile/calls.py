@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from aurora.datum import Datum
 from aurora.errors import NotSupported
 from compute_node.exec.compile.compiler import FALSITY_HANDLERS, TRUTH_HANDLERS, VALUE_HANDLERS, Compiler, handles
 from compute_node.exec.compile.rows import column_index
@@ -16,6 +17,10 @@ from compute_node.exec.compile.unit import NULL, Code
 from compute_node.sql import expressions as ex
 from compute_node.types.oids import ANY, UNKNOWN
 from compute_node.types.registry import Function, PgType
+
+if TYPE_CHECKING:
+    from compute_node.exec.context import ExecContext
+    from compute_node.types.registry import TypeEnv
 
 
 class Types(Protocol):
@@ -37,9 +42,15 @@ class GuardedCall:
 
 
 def implementation_of(
-    types: Types, function: Function, argument_types: tuple[int, ...], result: int
-) -> Callable[..., Any]:
-    """The callable for one call site."""
+    types: Types,
+    function: Function,
+    argument_types: tuple[int, ...],
+    result: int,
+    columns: tuple[tuple[int, int], ...] = (),
+) -> Callable[..., Datum]:
+    """The callable for one call site; ``columns``: those of its rows, where the query says them."""
+    if columns and function.with_columns is not None:
+        return function.with_columns(argument_types, result, columns)
     if function.specialize is not None:
         return function.specialize(tuple([types.type(oid or UNKNOWN) for oid in argument_types]), types.type(result))
     return function.implementation
@@ -57,7 +68,8 @@ def guarded(
     types: tuple[int, ...],
     result: int,
     star: bool = False,
-    instead: Callable[..., Any] | None = None,
+    instead: Callable[..., Datum] | None = None,
+    columns: tuple[tuple[int, int], ...] = (),
 ) -> GuardedCall:
     """A call over compiled arguments. ``star``: the last one is an array given with VARIADIC to a variadic "any".
     ``instead``: a function of (context, arguments …) to call in place of the function's code."""
@@ -84,7 +96,7 @@ def guarded(
         body = f"{unit.bind(instead, 'g')}({', '.join(['c', *atoms])})"
         nullable = True
     else:
-        name = unit.bind(implementation_of(compiler.linker, function, types, result), "g")
+        name = unit.bind(implementation_of(compiler.linker, function, types, result, columns), "g")
         if star and function.name == "format":
             atoms[-1] = f"*({atoms[-1]} or ())"
         elif star:
@@ -132,7 +144,7 @@ def compile_call(compiler: Compiler, node: ex.Call) -> GuardedCall:
         instead = compiler.scope.stored.call(node, implementation_of(compiler.linker, function, types, node.type))
         if instead is not None:
             args[0] = compiler.scope.column(0, column_index(node.arguments[0]))
-    return guarded(compiler, function, args, types, node.type, star, instead)
+    return guarded(compiler, function, args, types, node.type, star, instead, node.columns)
 
 
 @handles(VALUE_HANDLERS, ex.Call)
@@ -150,7 +162,7 @@ def _call_falsity(compiler: Compiler, node: ex.Call) -> Code:
     return truth_of(compiler, compile_call(compiler, node), negated=True)
 
 
-def strict_apply(compiler: Compiler, function: Callable[..., Any], argument: Code, *others: str) -> Code:
+def strict_apply(compiler: Compiler, function: Callable[..., Datum], argument: Code, *others: str) -> Code:
     """``function(argument, *others)`` with NULL passed through."""
     name = compiler.unit.bind(function, "g")
     if argument is NULL:
@@ -168,7 +180,7 @@ def _coerce_via_io(compiler: Compiler, node: ex.CoerceViaIO) -> Code:
     target = compiler.linker.type(node.type)
     output, read = source.output, target.input
 
-    def convert(value: Any, env: Any) -> Any:
+    def convert(value: Datum, env: TypeEnv) -> Any:
         return read(output(value, env), -1, env)
 
     return strict_apply(compiler, convert, compiler.value(node.argument), "c.env")
@@ -200,12 +212,12 @@ def _sql_value(compiler: Compiler, node: ex.SqlValue) -> Code:
     return code
 
 
-def _current_schema(context: Any) -> str | None:
+def _current_schema(context: ExecContext) -> str | None:
     schemas = context.session.search_path_schemas(False)
     return schemas[0] if schemas else None
 
 
-_SESSION_VALUES: dict[str, Callable[[Any], Any]] = {
+_SESSION_VALUES: dict[str, Callable[[Datum], Datum]] = {
     "current_user": lambda context: context.session.user,
     "current_role": lambda context: context.session.user,
     "user": lambda context: context.session.user,
