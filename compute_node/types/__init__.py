@@ -33,6 +33,7 @@ _FAMILIES = (
     "array_functions",
     "datetime_functions",
     "numeric_functions",
+    "formatting",
     "string_functions",
     "like",
     "regex",
