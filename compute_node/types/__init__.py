@@ -43,11 +43,15 @@ _FAMILIES = (
     "like",
     "regex",
     "any_functions",
+    "json.functions",
+    "json.json_functions",
+    "json.construct",
     "sets",
     "system",
     "aurora_functions",
     "enum",
     "aggregates",
+    "json.aggregates",
 )
 """In the order of their needs: a family may use those before it."""
 
