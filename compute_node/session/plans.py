@@ -35,13 +35,15 @@ def bounded_put(table: dict[_Key, _Value], key: _Key, value: _Value, limit: int 
 class PlanSpace:
     """The plans of one combination of settings."""
 
-    __slots__ = ("routines", "shapes", "texts")
+    __slots__ = ("referential", "routines", "shapes", "texts")
 
     def __init__(self) -> None:
         self.routines: dict[Hashable, RoutinePlan] = {}
         """functions in the language SQL, by call site (``session/routines``)"""
         self.texts: dict[tuple[bytes, tuple[int, ...]], Statement] = {}
         self.shapes: dict[bytes, Any] = {}
+        self.referential: dict[tuple[int, str], Statement] = {}
+        """checks and actions of foreign keys, by constraint (``referential``)"""
 
 
 class PlanCache:
