@@ -17,9 +17,9 @@ from compute_node.hub import HUB
 from compute_node.server import ComputeServer, serve
 
 GC_THRESHOLDS = (50_000, 2, 2500)
-"""More objects before a collection of the youngest generation, such collections before one of the middle generation, and
-those before one of all: sessions and plans live long, rows die by reference count. The first two bound how long others
-wait for a collection, about 10 ms."""
+"""More objects before a collection of the youngest generation, such collections before one of the middle one, and those
+before one of all: sessions and plans live long, rows die by reference count. The first two bound how long others wait
+for a collection, about 10 ms."""
 
 
 def _allow_open_files() -> None:
