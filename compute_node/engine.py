@@ -273,7 +273,7 @@ class Engine:
         """What sessions and functions ask by name."""
         if name == "aurora_status":
             return json.dumps(self._status())
-        if self._fleet is not None and name in self._fleet:
+        if session is not None and self._fleet is not None and name in self._fleet:
             return self._fleet.call(session, name, *args)
         return catalog_function(self, session, name, *args)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pglast import ast
 
+from aurora.datum import Datum, Row
 from aurora.errors import NotSupported, SqlError
 from compute_node.hub import HUB
 from compute_node.session import door, nested, prepare, settings_effects
@@ -30,6 +31,7 @@ from compute_node.types.record import Record
 from compute_node.types.registry import Function, PgType, Routine, RoutineCall
 
 if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
     from compute_node.sql.catalog_view import CatalogView
 
 
@@ -50,7 +52,7 @@ class RoutinePlan:
             self.kinds = tuple([column.kind for column in columns])
             self.is_row = _makes_row(call, self.kinds)
 
-    def value(self, row: Sequence[Any]) -> Any:
+    def value(self, row: Row) -> Datum:
         """The result that one row of the final statement is."""
         return Record.of(row, self.kinds) if self.is_row else row[0]
 
@@ -67,12 +69,12 @@ class _FirstRow:
     __slots__ = ("found",)
 
     def __init__(self) -> None:
-        self.found: tuple[Any, ...] | None = None
+        self.found: Row | None = None
 
     def begin(self) -> None:
         """Nothing to do."""
 
-    def rows(self, batch: list[tuple[Any, ...]]) -> None:
+    def rows(self, batch: list[Row]) -> None:
         """Keep the first."""
         if self.found is None:
             self.found = batch[0]
@@ -81,7 +83,7 @@ class _FirstRow:
         """Nothing to do."""
 
 
-def call(session: SessionState, call: RoutineCall, arguments: Params, snapshot: Any) -> Any:
+def call(session: SessionState, call: RoutineCall, arguments: Params, snapshot: Snapshot | None) -> Datum:
     """Run a function: its value, or for one that returns a set the iterator of its values. ``snapshot``: what one that
     is not volatile reads with."""
     if call.function.returns_set:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable
-from typing import Any
 
+from aurora.datum import Datum, Row
 from aurora.errors import DatatypeMismatch, NotSupported
 from compute_node.types.common import refuse_input
 from compute_node.types.declare import comparisons, operator_classes, operators
@@ -17,7 +17,7 @@ from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 _SPECIAL = frozenset('(),"\\ \t\n\r\v\f')
 
 
-class Record(tuple[Any, ...]):
+class Record(tuple[Datum, ...]):
     """A row value with its column types."""
 
     types: tuple[PgType, ...]
@@ -25,7 +25,7 @@ class Record(tuple[Any, ...]):
     """of its columns, where they are known"""
 
     @classmethod
-    def of(cls, values: Iterable[Any], types: Iterable[PgType], names: tuple[str, ...] = ()) -> Record:
+    def of(cls, values: Iterable[Datum], types: Iterable[PgType], names: tuple[str, ...] = ()) -> Record:
         """A record from its values, their types and the columns' names."""
         record = cls(values)
         record.types = tuple(types)
@@ -34,7 +34,7 @@ class Record(tuple[Any, ...]):
         return record
 
 
-def column_types(value: tuple[Any, ...]) -> tuple[PgType, ...]:
+def column_types(value: Row) -> tuple[PgType, ...]:
     """The column types of a record; a plain tuple's are unknown: 0A000."""
     types = getattr(value, "types", None)
     if types is None:
@@ -42,7 +42,7 @@ def column_types(value: tuple[Any, ...]) -> tuple[PgType, ...]:
     return tuple(types)
 
 
-def record_out(value: tuple[Any, ...], env: TypeEnv) -> str:
+def record_out(value: Row, env: TypeEnv) -> str:
     """``(a,"b c",)``: NULL is nothing, the empty string is quoted."""
     parts = []
     for each, item in zip(value, column_types(value), strict=True):
@@ -56,7 +56,7 @@ def record_out(value: tuple[Any, ...], env: TypeEnv) -> str:
     return "(" + ",".join(parts) + ")"
 
 
-def record_send(value: tuple[Any, ...]) -> bytes:
+def record_send(value: Row) -> bytes:
     """i32 columns, then for each: u32 type, i32 length or -1, bytes."""
     types = column_types(value)
     parts = [struct.pack(">i", len(types))]
@@ -71,9 +71,9 @@ def record_send(value: tuple[Any, ...]) -> bytes:
     return b"".join(parts)
 
 
-def record_order(value: tuple[Any, ...]) -> tuple[Any, ...]:
+def record_order(value: Row) -> Row:
     """Column by column, NULLs last and equal to each other."""
-    keys: list[Callable[[Any], Any] | None] = [item.sort_value for item in getattr(value, "types", ())]
+    keys: list[Callable[[Datum], Datum] | None] = [item.sort_value for item in getattr(value, "types", ())]
     if len(keys) != len(value):
         keys = [None] * len(value)
     return tuple(
@@ -82,7 +82,7 @@ def record_order(value: tuple[Any, ...]) -> tuple[Any, ...]:
     )
 
 
-def _checked_order(value: tuple[Any, ...]) -> tuple[Any, ...]:
+def _checked_order(value: Row) -> Row:
     if not isinstance(value, tuple):
         raise DatatypeMismatch("cannot compare dissimilar column types")
     return record_order(value)

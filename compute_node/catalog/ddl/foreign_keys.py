@@ -325,7 +325,7 @@ def validate_foreign_key(ctx: DdlContext, record: Record) -> None:
     ctx.changes.touch(record.conrelid, record.confrelid)
 
 
-def alter_constraint(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+def alter_constraint(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
     """ALTER CONSTRAINT … [NOT] DEFERRABLE, INITIALLY …"""
     node = command.def_
     record = find_constraint(ctx, desc, node.conname)

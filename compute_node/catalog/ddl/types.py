@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from pglast import ast
 
@@ -170,7 +170,7 @@ def _between(ctx: DdlContext, labels: list[Record], low: int, high: int) -> floa
     return float(middle)
 
 
-def rename_type(ctx: DdlContext, names: Any, new: str) -> str:
+def rename_type(ctx: DdlContext, names: Sequence[ast.String], new: str) -> str:
     """ALTER TYPE … RENAME TO."""
     kind = find_type(ctx, ast.TypeName(names=names))
     if kind is None:
@@ -191,7 +191,7 @@ def rename_type(ctx: DdlContext, names: Any, new: str) -> str:
     return "ALTER TYPE"
 
 
-def set_type_schema(ctx: DdlContext, names: Any, schema: str) -> str:
+def set_type_schema(ctx: DdlContext, names: Sequence[ast.String], schema: str) -> str:
     """ALTER TYPE … SET SCHEMA."""
     kind = find_type(ctx, ast.TypeName(names=names))
     if kind is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from pglast import ast
@@ -37,7 +38,7 @@ from compute_node.types import oids
 _READABLE = frozenset("rvmptSf")
 
 
-def transform_from(scope: Scope, nodes: Any) -> None:
+def transform_from(scope: Scope, nodes: Sequence[ast.Node] | None) -> None:
     """The whole FROM list: fills the scope's range table, from_items and visible names."""
     items: list[NameItem] = []
     for node in nodes or ():

@@ -55,7 +55,7 @@ def argument_default(scope: Scope, text: str) -> Expr:
 
 
 def analyze_stored(
-    catalog: CatalogView, relation: RelationDesc | None, text: str, clause: str = "CHECK", session: Any = None
+    catalog: CatalogView, relation: RelationDesc | None, text: str, clause: str = "CHECK", session: object = None
 ) -> Expr:
     """A stored expression of a relation, its columns as ``Var(rte=0)``. ``clause``: CHECK (must be boolean), DEFAULT,
     INDEX."""
@@ -68,7 +68,12 @@ def analyze_stored(
 
 
 def analyze_expression(
-    catalog: CatalogView, relation: RelationDesc | None, node: ast.Node, source: str, clause: str, session: Any = None
+    catalog: CatalogView,
+    relation: RelationDesc | None,
+    node: ast.Node,
+    source: str,
+    clause: str,
+    session: object = None,
 ) -> Expr:
     """A parse node of DDL (DEFAULT, CHECK, index expression) checked against the relation; errors carry positions."""
     analysis = Analysis(catalog, [], source, session_env(session), allow_params=False)
@@ -79,7 +84,9 @@ def analyze_expression(
     return coerce_to_boolean(scope, expr, "CHECK") if clause == "CHECK" else resolve_unknown(scope, expr)
 
 
-def analyze_default(catalog: CatalogView, column: ColumnDesc, node: ast.Node, source: str, session: Any = None) -> Expr:
+def analyze_default(
+    catalog: CatalogView, column: ColumnDesc, node: ast.Node, source: str, session: object = None
+) -> Expr:
     """A DEFAULT of DDL, converted to its column's type; 42804 when it does not fit."""
     analysis = Analysis(catalog, [], source, session_env(session), allow_params=False)
     scope = Scope(analysis, Query("select"), clause="DEFAULT")
@@ -99,7 +106,7 @@ def analyze_default(catalog: CatalogView, column: ColumnDesc, node: ast.Node, so
     return result
 
 
-def default_of(catalog: CatalogView, column: ColumnDesc, session: Any = None) -> Expr:
+def default_of(catalog: CatalogView, column: ColumnDesc, session: object = None) -> Expr:
     """``column_default`` outside a statement, for COPY."""
     analysis = Analysis(catalog, [], "", session_env(session), allow_params=False)
     return column_default(Scope(analysis, Query("select"), clause="DEFAULT"), column)

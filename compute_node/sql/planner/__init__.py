@@ -6,7 +6,7 @@ query is never changed (rules copy); the result holds no Var, SubLink or join al
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aurora.errors import StatementTooComplex
 from compute_node.sql.catalog_view import CatalogView
@@ -16,6 +16,10 @@ from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.sql.planner.state import Statement
 from compute_node.sql.query import Query, Target
 from compute_node.sql.required import NOTHING
+
+if TYPE_CHECKING:
+    from compute_node.sql.planner.state import PlannerSettings
+
 
 RULES = (
     "query_planner.plan_ctes: plan or mark for inlining each WITH item",
@@ -31,7 +35,7 @@ RULES = (
 )
 
 
-def plan(query: Query, catalog: CatalogView, settings: Any = None) -> PlannedStmt:
+def plan(query: Query, catalog: CatalogView, settings: PlannerSettings | None = None) -> PlannedStmt:
     """Plan an analyzed statement. ``settings`` is kept for cost parameters and may be None.
 
     Raises NotSupported (0A000) for what no plan exists, 54001 for expressions nested too deeply.

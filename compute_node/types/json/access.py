@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
+from aurora.datum import Datum
 from aurora.errors import InvalidParameterValue
 from compute_node.hub import HUB
 from compute_node.types.array_value import flatten
@@ -85,7 +86,7 @@ def step_into(data: bytes, word: str) -> bytes | None:
     return None if index is None else _element(data, index)
 
 
-def _follow(data: bytes, path: list[Any]) -> bytes | None:
+def _follow(data: bytes, path: list[Datum]) -> bytes | None:
     words = list(flatten(path))
     if None in words:
         return None
@@ -97,13 +98,13 @@ def _follow(data: bytes, path: list[Any]) -> bytes | None:
     return found
 
 
-def extract_path(value: Jsonb, path: list[Any]) -> Jsonb | None:
+def extract_path(value: Jsonb, path: list[Datum]) -> Jsonb | None:
     """``value #> path``."""
     found = _follow(value.data, path)
     return None if found is None else Jsonb(found)
 
 
-def extract_path_text(value: Jsonb, path: list[Any]) -> str | None:
+def extract_path_text(value: Jsonb, path: list[Datum]) -> str | None:
     """``value #>> path``."""
     found = _follow(value.data, path)
     return None if found is None else text_of(found)
@@ -125,12 +126,12 @@ def _elements(data: bytes) -> Iterator[bytes]:
     return layout.elements(data) if layout.count_of(data) <= STEPS else paced(layout.elements(data))
 
 
-def exists_any(value: Jsonb, names: list[Any]) -> bool:
+def exists_any(value: Jsonb, names: list[Datum]) -> bool:
     """``value ?| names``."""
     return any(name is not None and exists(value, name) for name in flatten(names))
 
 
-def exists_all(value: Jsonb, names: list[Any]) -> bool:
+def exists_all(value: Jsonb, names: list[Datum]) -> bool:
     """``value ?& names``."""
     return all(name is None or exists(value, name) for name in flatten(names))
 

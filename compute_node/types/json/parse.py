@@ -10,6 +10,7 @@ import json
 import re
 from typing import Any, Final
 
+from aurora.datum import Datum
 from compute_node.types.json import layout
 from compute_node.types.json.lexer import DEPTH_MAX, END, NUMBER, STRING, Lexer, stack_depth_exceeded
 from compute_node.types.json.value import Jsonb, encode, number_data, string_data
@@ -37,7 +38,7 @@ def _object(found: list[tuple[str, Any]]) -> Jsonb:
     return Jsonb(layout.object_of({key.encode(): encode(value) for key, value in found}))
 
 
-def _refuse(text: str) -> Any:
+def _refuse(text: str) -> Datum:
     raise ValueError(text)
 
 
