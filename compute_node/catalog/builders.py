@@ -11,7 +11,7 @@ from typing import Any
 from compute_node.catalog.rows import Row, make_row
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc
 from compute_node.relations.schema import BTREE_AM, HEAP_AM, ROLE_POSTGRES
-from compute_node.types.registry import PgType
+from compute_node.types.registry import PgType, RangeForm
 
 RECORD_IN, RECORD_OUT, RECORD_RECV, RECORD_SEND = 2290, 2291, 2402, 2403
 ARRAY_IN, ARRAY_OUT, ARRAY_RECV, ARRAY_SEND, ARRAY_SUBSCRIPT = 750, 751, 2400, 2401, 6179
@@ -189,6 +189,19 @@ def enum_type_row(oid: int, name: str, namespace: int, array: int, owner: int) -
             "typstorage": "p",
         },
     )
+
+
+def range_values(form: RangeForm) -> dict[str, Any]:
+    """The columns of a pg_range row."""
+    return {
+        "rngtypid": form.range,
+        "rngsubtype": form.subtype.oid,
+        "rngmultitypid": form.multirange,
+        "rngcollation": form.collation,
+        "rngsubopc": form.operator_class,
+        "rngcanonical": form.canonical_function,
+        "rngsubdiff": form.difference_function,
+    }
 
 
 def function_row(oid: int, name: str, namespace: int, arguments: list[int], values: dict[str, Any]) -> Row:

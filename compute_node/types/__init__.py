@@ -28,6 +28,7 @@ _FAMILIES = (
     "interval",
     "uuid_",
     "record",
+    "ranges.types",
     "array",
     "typenames",
     "array_functions",
@@ -42,6 +43,9 @@ _FAMILIES = (
     "aurora_functions",
     "enum",
     "aggregates",
+    "ranges.functions",
+    "ranges.constructors",
+    "ranges.aggregates",
 )
 """In the order of their needs: a family may use those before it."""
 
