@@ -8,7 +8,7 @@ one state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from typing import Any
@@ -44,6 +44,18 @@ class Change:
         """Whether one of these types, or an enum's values, has changed."""
         rows, labels = self.written.get("pg_type", ()), self.written.get("pg_enum", ())
         return any(oid in rows or oid in labels for oid in types)
+
+    def alters_type(self, item: PgType) -> bool:
+        """Whether a type has changed, or one that it is made of."""
+        return any(self.alters((part.oid,)) for part in made_of(item))
+
+
+def made_of(item: PgType) -> Iterator[PgType]:
+    """A type, with those of its elements and bounds."""
+    inner: PgType | None = item
+    while inner is not None:
+        yield inner
+        inner = inner.element_type if inner.range_form is None else inner.range_form.subtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -433,7 +445,7 @@ def _relation_name(question: Question, answer: Any, change: Change) -> bool:
 
 
 def _relation(question: Question, answer: Any, change: Change) -> bool:
-    return answer is None or question[1] in change.relations or change.alters(answer.types)
+    return answer is None or question[1] in change.relations or any(map(change.alters_type, answer.types.values()))
 
 
 _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
@@ -448,7 +460,7 @@ _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
     "acl": lambda question, answer, change: OBJECTS[question[1]][0] in change.written,
     "restricted functions": _of_catalog("pg_proc"),
     "type name": _found("pg_type"),
-    "type": lambda question, answer, change: answer is None or change.alters((question[1], answer.element)),
+    "type": lambda question, answer, change: answer is None or change.alters_type(answer),
     "functions": _of_catalog("pg_proc"),
     "function": _of_row("pg_proc"),
     "operators": _of_catalog("pg_operator"),

@@ -227,6 +227,9 @@ def _coerce_array(scope: Scope, node: Expr, target: int, typmod: int, context: s
     if isinstance(node, ArrayExpr) and not node.nested:
         elements = tuple(coerce_type(scope, item, target_element, typmod, context, location) for item in node.elements)
         return ArrayExpr(type=target, elements=elements, element_type=target_element, location=node.location)
+    if not is_true_array(catalog.type(node.type)):
+        # A vector: as an array it keeps its lower bound.
+        node = Relabel(type=catalog.type(source_element).array, argument=node, location=location)
     element = coerce_type(scope, ElementValue(type=source_element), target_element, typmod, context, location)
     return ArrayCoerce(type=target, argument=node, element=element, location=location)
 
