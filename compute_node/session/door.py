@@ -14,13 +14,17 @@ test holds the two equal.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from compute_node.exec.context import ExecContext, Snapshot
+from compute_node.exec.context import ExecContext
 from compute_node.session import transactions
 from compute_node.session.sinks import Sink
 from compute_node.session.state import SessionState
 from compute_node.session.statement import Params, Statement
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
+
 
 Row = tuple[Any, ...]
 BATCH_ROWS = 2048
@@ -42,9 +46,9 @@ def begin_text(session: SessionState, source: str, snapshot: Snapshot | None = N
     statements are their caller's."""
     if not session.depth:
         session.query = source
-        session.query_start = session.env.statement_timestamp = session.clock()
+        session.query_start = session.env.statement_timestamp = now_us = session.clock()
         if session.txn is None:
-            transactions.ensure(session)
+            transactions.ensure(session, now_us)
         session.statements_in_txn += 1
     session.plans.statements += 1
     return session.engine.begin_statement(session, snapshot)

@@ -29,6 +29,7 @@ _FAMILIES = (
     "uuid_",
     "record",
     "ranges.types",
+    "json.types",
     "array",
     "typenames",
     "array_functions",
