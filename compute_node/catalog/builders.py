@@ -206,8 +206,8 @@ def range_values(form: RangeForm) -> dict[str, Any]:
 
 def range_type_row(oid: int, name: str, namespace: int, array: int, owner: int, kind: str, align: str) -> Row:
     """A range type (``kind`` r) or a multirange type (m)."""
-    functions = (3834, 3835, 3836, 3837, 3916) if kind == "r" else (4231, 4232, 4233, 4234, 4242)
-    names = ("typinput", "typoutput", "typreceive", "typsend", "typanalyze")
+    functions = (3834, 3835, 3836, 3837) if kind == "r" else (4231, 4232, 4233, 4234)
+    names = ("typinput", "typoutput", "typreceive", "typsend")
     return make_row(
         "pg_type",
         _type_values(oid, name, namespace, owner)

@@ -226,9 +226,9 @@ class _NewRange:
             self._function(symbol, self.namespace, self.name, self.oid, arguments, {"proisstrict": False})
         multi = self.multi_namespace, self.multi_name, self.multi_oid
         self._function("multirange_constructor0", *multi, [], {})
+        one = self._function("multirange_constructor1", *multi, [self.oid], {})
         variadic = {"provariadic": self.oid, "proargmodes": ["v"], "proallargtypes": [self.array]}
         self._function("multirange_constructor2", *multi, [self.array], variadic)
-        one = self._function("multirange_constructor1", *multi, [self.oid], {})
         ctx = self.ctx
         cast = ctx.next_oid()
         ctx.rows.insert(

@@ -21,6 +21,7 @@ from compute_node.sql.analyze.polymorphism import (
     ANYENUM,
     ANYMULTIRANGE,
     ANYRANGE,
+    ELEMENTS,
     POLYMORPHIC,
     fits,
 )
@@ -161,7 +162,7 @@ def coerce_type(scope: Scope, node: Expr, target: int, typmod: int, context: str
     source = node.type
     if source == target or target == oids.ANY or (target in POLYMORPHIC and source != oids.UNKNOWN):
         return node
-    if target in POLYMORPHIC:
+    if target in ELEMENTS:
         return node
     if source == oids.UNKNOWN:
         if isinstance(node, Const):

@@ -11,6 +11,7 @@ from aurora.errors import (
     NotSupported,
     SqlSyntaxError,
     UndefinedFunction,
+    UndefinedObject,
     WrongObjectType,
 )
 from compute_node.hub import HUB
@@ -147,7 +148,7 @@ def make_array_operator(
     array = right.type if element == target else catalog.type(target).array
     if not array:
         shown = format_type(catalog, target)
-        raise fail(WrongObjectType, f"could not find array type for data type {shown}", location)
+        raise fail(UndefinedObject, f"could not find array type for data type {shown}", location)
     left = coerce_type(scope, left, wanted, -1, "i")
     if right.type != array and not can_coerce(catalog, (right.type,), (array,), "i"):
         shown = signature(scope, schema, name, left.type, right.type)

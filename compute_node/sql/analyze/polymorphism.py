@@ -56,6 +56,8 @@ _PARTS: Final[dict[int, str]] = {
     ANYCOMPATIBLERANGE: _RANGE,
     ANYCOMPATIBLEMULTIRANGE: _MULTIRANGE,
 }
+ELEMENTS: Final = frozenset({oids.ANYELEMENT, oids.ANYNONARRAY, ANYCOMPATIBLE, ANYCOMPATIBLENONARRAY})
+"""those that an unknown literal passes for; the others have an input function, which refuses it"""
 
 
 class Mismatch(NamedTuple):

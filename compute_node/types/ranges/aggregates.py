@@ -34,7 +34,7 @@ def _add_multirange(state: list[Range], value: Multirange | None) -> list[Range]
 
 def _collecting(oid: int, step: Callable[..., Any]) -> Callable[[Types], Aggregate]:
     def specialize(types: Types) -> Aggregate:
-        form = form_of(types)
+        form = form_of(types[0])
 
         def final(state: list[Range]) -> Multirange | None:
             """NULL when there was no value; an empty one is a value."""
@@ -47,7 +47,7 @@ def _collecting(oid: int, step: Callable[..., Any]) -> Callable[[Types], Aggrega
 
 def _intersecting(oid: int, intersect: Callable[[RangeForm, Any, Any], Any]) -> Callable[[Types], Aggregate]:
     def specialize(types: Types) -> Aggregate:
-        form = form_of(types)
+        form = form_of(types[0])
 
         def step(state: Value, value: Value) -> Value:
             return value if state is None else intersect(form, state, value)

@@ -12,7 +12,6 @@ from typing import Any
 from aurora.errors import (
     CardinalityViolation,
     DataException,
-    InvariantViolation,
     NullValueNotAllowed,
     SqlSyntaxError,
 )
@@ -30,20 +29,14 @@ from compute_node.types.ranges.value import (
     make_multirange,
     make_range,
 )
-from compute_node.types.registry import PgType, RangeForm
+from compute_node.types.registry import PgType
 
 Types = tuple[PgType, ...]
 _FLAGS = {"[]": LOWER_INCLUSIVE | UPPER_INCLUSIVE, "[)": LOWER_INCLUSIVE, "(]": UPPER_INCLUSIVE, "()": 0}
 
 
-def _result_form(result: PgType) -> RangeForm:
-    if result.range_form is None:
-        raise InvariantViolation(f"type {result.name} is no range type")
-    return result.range_form
-
-
 def _constructor(types: Types, result: PgType) -> Callable[..., Range]:
-    form = _result_form(result)
+    form = form_of(result)
 
     def construct(lower: Any, upper: Any, bounds: str | None = "[)") -> Range:
         if bounds is None:
@@ -62,12 +55,12 @@ def _no_ranges(types: Types, result: PgType) -> Callable[[], Multirange]:
 
 
 def _one_range(types: Types, result: PgType) -> Callable[[Range], Multirange]:
-    form = _result_form(result)
+    form = form_of(result)
     return lambda value: make_multirange(form, (value,))
 
 
 def _several_ranges(types: Types, result: PgType) -> Callable[[Array], Multirange]:
-    form = _result_form(result)
+    form = form_of(result)
 
     def construct(ranges: Array) -> Multirange:
         if ranges and isinstance(ranges[0], list):
@@ -99,7 +92,7 @@ specialized(4298, "multirange(anyrange) anymultirange", _one_range, source="mult
 
 
 def _canonical(types: Types, result: PgType) -> Callable[[Range], Range]:
-    form = form_of(types)
+    form = form_of(types[0])
     return lambda value: make_range(form, value.lower, value.upper, value.flags)
 
 

@@ -25,19 +25,19 @@ from compute_node.types.registry import PgType, RangeForm, Specialize
 Types = tuple[PgType, ...]
 
 
-def form_of(types: Types) -> RangeForm:
-    """The form of the range or multirange among some types."""
-    for kind in types:
-        if kind.range_form is not None:
-            return kind.range_form
-    raise InvariantViolation("a range function was called without a range")
+def form_of(kind: PgType) -> RangeForm:
+    """The form of a range or multirange type."""
+    if kind.range_form is None:
+        raise InvariantViolation(f"a range function was called with type {kind.name}")
+    return kind.range_form
 
 
 def of_form(function: Callable[..., Any], swapped: bool = False) -> Specialize:
-    """A function of (form, values …) as one of the values; ``swapped``: of two values in the other order."""
+    """A function of (form, values …) as one of the values; ``swapped``: of two values in the other order. The first of
+    the function's values is a range, the second may be an element of it, and a range itself."""
 
     def specialize(types: Types, result: PgType) -> Callable[..., Any]:
-        bound = partial(function, form_of(types))
+        bound = partial(function, form_of(types[1 if swapped else 0]))
         return (lambda a, b: bound(b, a)) if swapped else bound
 
     return specialize
@@ -94,7 +94,7 @@ def _compared(test: Callable[[Any, Any], Any]) -> Specialize:
     return specialize
 
 
-for _oid, _multi_oid, _name, _result, _test in (
+for _oid, _multi_oid, _name, _result, _order in (
     (3855, 4244, "eq", "bool", lambda a, b: a == b),
     (3856, 4245, "ne", "bool", lambda a, b: a != b),
     (3871, 4274, "lt", "bool", lambda a, b: a < b),
@@ -103,8 +103,8 @@ for _oid, _multi_oid, _name, _result, _test in (
     (3873, 4276, "ge", "bool", lambda a, b: a >= b),
     (3870, 4273, "cmp", "int4", lambda a, b: (a > b) - (a < b)),
 ):
-    specialized(_oid, f"range_{_name}(anyrange, anyrange) {_result}", _compared(_test))
-    specialized(_multi_oid, f"multirange_{_name}(anymultirange, anymultirange) {_result}", _compared(_test))
+    specialized(_oid, f"range_{_name}(anyrange, anyrange) {_result}", _compared(_order))
+    specialized(_multi_oid, f"multirange_{_name}(anymultirange, anymultirange) {_result}", _compared(_order))
 
 
 # containment and overlap
@@ -122,7 +122,7 @@ def _contains_multirange(form: RangeForm, first: Range, second: Multirange) -> b
     return not second.ranges or arithmetic.contains(form, first, arithmetic.span(form, second))
 
 
-for _oid, _signature, _function, _swapped in (
+_PAIRS: tuple[tuple[int, str, Callable[..., bool], bool], ...] = (
     (3858, "range_contains_elem(anyrange, anyelement)", _contains_element, False),
     (3860, "elem_contained_by_range(anyelement, anyrange)", _contains_element, True),
     (3859, "range_contains(anyrange, anyrange)", arithmetic.contains, False),
@@ -139,8 +139,9 @@ for _oid, _signature, _function, _swapped in (
     (4246, "range_overlaps_multirange(anyrange, anymultirange)", arithmetic.multirange_overlaps_range, True),
     (4247, "multirange_overlaps_range(anymultirange, anyrange)", arithmetic.multirange_overlaps_range, False),
     (4248, "multirange_overlaps_multirange(anymultirange, anymultirange)", arithmetic.multirange_overlaps, False),
-):
-    specialized(_oid, f"{_signature} bool", of_form(_function, _swapped))
+)
+for _oid, _signature, _test, _swapped in _PAIRS:
+    specialized(_oid, f"{_signature} bool", of_form(_test, _swapped))
 
 
 # places: of a multirange those of its first and its last range count
@@ -174,7 +175,7 @@ def _adjacent(form: RangeForm, a: Range | Multirange, b: Range | Multirange) -> 
     return arithmetic.meets(form, one[1], other[0]) or arithmetic.meets(form, other[1], one[0])
 
 
-for _oids, _name, _function in (
+for _oids, _name, _test in (
     ((3863, 4258, 4259, 4260), "before", _placed(lambda a, b: a.high < b.low)),
     ((3864, 4261, 4262, 4263), "after", _placed(lambda a, b: a.low > b.high)),
     ((3865, 4264, 4265, 4266), "overleft", _placed(lambda a, b: a.high <= b.high)),
@@ -191,7 +192,7 @@ for _oids, _name, _function in (
         ),
         strict=True,
     ):
-        specialized(_oid, _signature.format(_name), of_form(_function))
+        specialized(_oid, _signature.format(_name), of_form(_test))
 
 
 # sets of points
