@@ -27,6 +27,10 @@ _FAMILIES = (
     "datetime_",
     "interval",
     "uuid_",
+    "bits",
+    "money",
+    "network",
+    "macaddr",
     "record",
     "ranges.types",
     "json.types",
@@ -35,10 +39,14 @@ _FAMILIES = (
     "array_functions",
     "datetime_functions",
     "numeric_functions",
+    "formatting",
     "string_functions",
     "like",
     "regex",
     "any_functions",
+    "json.functions",
+    "json.json_functions",
+    "json.construct",
     "sets",
     "system",
     "aurora_functions",
@@ -47,6 +55,7 @@ _FAMILIES = (
     "ranges.functions",
     "ranges.constructors",
     "ranges.aggregates",
+    "json.aggregates",
 )
 """In the order of their needs: a family may use those before it."""
 

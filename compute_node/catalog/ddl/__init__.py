@@ -20,7 +20,6 @@ from compute_node.catalog.ddl import (
     create_table,
     database,
     drop,
-    functions,
     grants,
     indexes,
     maintenance,
@@ -36,6 +35,7 @@ from compute_node.catalog.ddl import (
     types,
 )
 from compute_node.catalog.ddl.context import DdlContext
+from compute_node.catalog.ddl.routines import alter, create
 from compute_node.catalog.ddl.settings import alter_database_set, alter_role_set, alter_system
 from compute_node.session import audit
 
@@ -84,7 +84,9 @@ _HANDLERS: dict[type, Handler] = {
     ast.CreateEnumStmt: types.create_enum,
     ast.AlterEnumStmt: types.alter_enum,
     ast.CreateRangeStmt: range_types.create_range,
-    ast.CreateFunctionStmt: functions.create_function,
+    ast.CreateFunctionStmt: create.create_function,
+    ast.AlterFunctionStmt: alter.alter_function,
+    ast.AlterObjectDependsStmt: alter.alter_depends,
     ast.DefineStmt: define,
     ast.CreateCastStmt: operators.create_cast,
     ast.CreateOpClassStmt: operator_classes.create_operator_class,
@@ -112,6 +114,7 @@ _NAMES = {
     "CreateEnumStmt": "CREATE TYPE",
     "AlterEnumStmt": "ALTER TYPE",
     "CreateFunctionStmt": "CREATE FUNCTION",
+    "AlterFunctionStmt": "ALTER FUNCTION",
     "CreateCastStmt": "CREATE CAST",
     "CreateOpClassStmt": "CREATE OPERATOR CLASS",
     "CreateOpFamilyStmt": "CREATE OPERATOR FAMILY",
