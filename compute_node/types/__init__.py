@@ -37,6 +37,7 @@ _FAMILIES = (
     "string_functions",
     "like",
     "regex",
+    "jsonpath",
     "any_functions",
     "sets",
     "system",

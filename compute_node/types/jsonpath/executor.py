@@ -14,17 +14,16 @@ there; strict mode makes errors of these.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 from aurora.errors import InvalidParameterValue, SqlError, UndefinedObject
 from compute_node.hub import HUB
 from compute_node.types.json.value import Jsonb
-from compute_node.types.jsonpath.items import Item, Placed, is_array, is_container, is_object, item_of
+from compute_node.types.jsonpath.items import Item, Placed, is_array, is_container, item_of
 from compute_node.types.jsonpath.tree import JsonPath, Step, too_deep
 from compute_node.types.registry import TypeEnv
 
-if TYPE_CHECKING:
-    Found = list[Item] | None
+Found = list[Item] | None
+"""Where results go; None: only whether there is one"""
 
 VARIABLES_DOCUMENT = 1
 """The number of the document of variables, for ``keyvalue()``."""
@@ -51,6 +50,7 @@ class Execution:
         "places",
         "root",
         "steps",
+        "throws",
         "tolerant",
         "variables",
         "with_zone",
@@ -66,6 +66,8 @@ class Execution:
         self.tolerant = path.lax
         """whether what is not there is no error: in lax mode, and below ``**``"""
         self.places = path.has_keyvalue
+        self.throws = True
+        """whether an error ends the statement: not below predicates, not with ``silent``"""
         self.root: Item = item_of(document)
         if self.places and is_container(document):
             self.root = Placed(document.data, 0, 0)
@@ -148,7 +150,7 @@ def run(execution: Execution, path: JsonPath, found: Found) -> bool:
         raise too_deep() from None
 
 
-Handler = Callable[[Execution, Step, Item, "Found", bool], bool]
+Handler = Callable[[Execution, Step, Item, Found, bool], bool]
 HANDLERS: dict[str, Handler] = {}
 """Step → its code: ``steps`` and ``predicates`` fill it."""
 
@@ -162,6 +164,3 @@ def handles(*ops: str) -> Callable[[Handler], Handler]:
         return handler
 
     return register
-
-
-__all__ = ["HANDLERS", "Execution", "Found", "PathError", "handles", "is_object", "run"]

@@ -1,7 +1,8 @@
 """Items: what a path yields.
 
-null, booleans, numbers and strings are None, bool, Decimal and str; objects and arrays are ``Jsonb``; a date or time that
-``datetime()`` made is a ``Moment``. Where ``keyvalue()`` asks for the identity of objects, containers are ``Placed``.
+null, booleans, numbers and strings are None, bool, Decimal and str; objects and arrays are ``Jsonb``; a date or time
+that ``datetime()`` made is a ``Moment``. Where ``keyvalue()`` asks for the identity of objects, containers are
+``Placed``.
 """
 
 from __future__ import annotations

@@ -12,8 +12,10 @@ from typing import Final, NamedTuple
 from aurora.errors import InvalidTextRepresentation, SqlError, SqlSyntaxError, UntranslatableCharacter
 
 WORDS: Final = frozenset(
-    "is to abs lax flag last size type with floor double exists starts strict ceiling unknown datetime keyvalue"
-    " like_regex".split()
+    (
+        *("is", "to", "abs", "lax", "flag", "last", "size", "type", "with", "floor", "double", "exists", "starts"),
+        *("strict", "ceiling", "unknown", "datetime", "keyvalue", "like_regex"),
+    )
 )
 """Key words in any case; they are keys after a dot."""
 LOWER_WORDS: Final = frozenset(("null", "true", "false"))
@@ -49,7 +51,7 @@ _ESCAPES: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "
 
 
 class Token(NamedTuple):
-    """``kind``: a symbol, a key word, IDENT, STRING, NUMERIC, INT, VARIABLE, or END; ``near``: the scanner's last text."""
+    """``kind``: a symbol, a key word, IDENT, STRING, NUMERIC, INT, VARIABLE or END. ``near``: what errors name."""
 
     kind: str
     value: str
@@ -120,7 +122,7 @@ class Lexer:
             if match is not None and match.end() - self.at > longest:
                 longest, kind, found = match.end() - self.at, each, match[0]
         word = _WORD.match(self.text, self.at)
-        if not longest or word is not None and len(word[0].encode()) > longest:
+        if not longest or (word is not None and len(word[0].encode()) > longest):
             return None
         if kind == "invalid":
             raise syntax_error("invalid numeric literal", found)
@@ -131,7 +133,8 @@ class Lexer:
 
     def _word(self) -> Token | None:
         """An unquoted word. A comment that follows at once swallows it, as it does in PostgreSQL."""
-        text, parts, near = self.text, [], ""
+        text, near = self.text, ""
+        parts: list[str] = []
         while self.at < len(text):
             match = _WORD.match(text, self.at)
             if match is not None:
@@ -153,7 +156,8 @@ class Lexer:
         return Token(lowered if is_key_word else "IDENT", word, near)
 
     def _quoted(self) -> str:
-        text, parts = self.text, []
+        text = self.text
+        parts: list[str] = []
         while self.at < len(text):
             if text[self.at] == '"':
                 self.at += 1

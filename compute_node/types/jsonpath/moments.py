@@ -11,8 +11,6 @@ from compute_node.types.calendar_ import (
     DATE_INFINITY,
     DATE_MINUS_INFINITY,
     DAY_US,
-    HOUR_US,
-    MINUTE_US,
     SECOND_US,
     TIMESTAMP_END,
     TIMESTAMP_INFINITY,
@@ -21,6 +19,7 @@ from compute_node.types.calendar_ import (
     days_from_civil,
     local_to_utc,
     month_length,
+    utc_offset_seconds,
 )
 from compute_node.types.datetime_ import clock_text, is_infinite
 from compute_node.types.registry import TypeEnv
@@ -86,7 +85,9 @@ def read_iso(text: str) -> Moment | None:
     match = _ISO.fullmatch(text) if text.isascii() else None
     if match is None or not text:
         return None
-    fields = {name: int(value) for name, value in match.groupdict(default="0").items() if name not in ("sign", "fraction")}
+    fields = {
+        name: int(value) for name, value in match.groupdict(default="0").items() if name not in ("sign", "fraction")
+    }
     us = (fields["hour"] * 3600 + fields["minute"] * 60 + fields["second"]) * SECOND_US
     us += int((match["fraction"] or "0").ljust(6, "0"))
     if fields["hour"] > 23 or fields["minute"] > 59 or fields["second"] > 59:
@@ -112,8 +113,7 @@ def read_iso(text: str) -> Moment | None:
 
 
 def compare(one: Moment, other: Moment, env: TypeEnv, with_zone: bool) -> int | None:
-    """-1, 0 or 1; None for a time and a date. 0A000 when it takes the session's zone, which only the _tz functions use.
-    """
+    """-1, 0 or 1; None for a time and a date. 0A000 when it takes the session's zone, for all but the _tz functions."""
     if (one.type_name in _DATES) != (other.type_name in _DATES):
         return None
     is_time = one.type_name not in _DATES
@@ -143,10 +143,7 @@ def _time_place(moment: Moment, is_zoned: bool, env: TypeEnv, with_zone: bool) -
 
 def _west_today(env: TypeEnv) -> int:
     """The session zone's offset now, as casting a time to timetz takes it."""
-    now = env.transaction_timestamp
-    from compute_node.types.calendar_ import utc_offset_seconds
-
-    return -utc_offset_seconds(now, env.timezone)
+    return -utc_offset_seconds(env.transaction_timestamp, env.timezone)
 
 
 def _date_place(moment: Moment, is_zoned: bool, env: TypeEnv, with_zone: bool) -> tuple[int, int]:
@@ -159,6 +156,3 @@ def _date_place(moment: Moment, is_zoned: bool, env: TypeEnv, with_zone: bool) -
         if TIMESTAMP_MIN <= us < TIMESTAMP_END:
             us = local_to_utc(us, env.timezone)
     return us, 0
-
-
-__all__ = ["HOUR_US", "MINUTE_US", "Moment", "compare", "read_iso"]

@@ -1,7 +1,7 @@
 """Tree → text: PostgreSQL's canonical form, and a form for storage that reads back as the same tree.
 
-PostgreSQL writes ``(-$.a).abs() + 1`` as ``-$."a".abs() + 1``, which is another path. Its tables keep the tree; ours keep
-text, so that form has the parentheses that the canonical one lacks.
+PostgreSQL writes ``(-$.a).abs() + 1`` as ``-$."a".abs() + 1``, which is another path. Its tables keep the tree; ours
+keep text, so that form has the parentheses that the canonical one lacks.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-from compute_node.types.jsonpath.tree import METHODS, PRIORITY, UNBOUNDED, Step, JsonPath, too_deep
+from compute_node.types.jsonpath.tree import METHODS, PRIORITY, UNBOUNDED, JsonPath, Step, too_deep
 from compute_node.types.numeric import numeric_out
 
 _ESCAPED: Final = {ord(char): f"\\u{ord(char):04x}" for char in map(chr, range(32))} | {

@@ -19,11 +19,10 @@ from compute_node.types.jsonpath.tree import (
     COMPARISONS,
     DEPTH_MAX,
     METHODS,
-    PREDICATES,
     UNBOUNDED,
-    Step,
     JsonPath,
     Pattern,
+    Step,
     too_deep,
 )
 from compute_node.types.numeric import numeric_in
@@ -362,6 +361,3 @@ def _check(item: Step, filters: int, in_subscript: bool, depth: int) -> None:
             if operand is not None:
                 _check(operand, inside, in_subscript, depth)
         step = step.next
-
-
-__all__ = ["PREDICATES", "parse"]

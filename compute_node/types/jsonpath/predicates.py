@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any, Final
 
 from compute_node.types.json.value import Jsonb
@@ -12,7 +11,7 @@ from compute_node.types.jsonpath import moments
 from compute_node.types.jsonpath.executor import Execution, Found, PathError, handles
 from compute_node.types.jsonpath.items import Item, is_array, type_name
 from compute_node.types.jsonpath.moments import Moment
-from compute_node.types.jsonpath.tree import COMPARISONS, PREDICATES, Step
+from compute_node.types.jsonpath.tree import PREDICATES, Step
 
 _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "==": operator.eq,
@@ -74,6 +73,7 @@ def _connected(execution: Execution, decisive: bool, left: Step, right: Step, va
 
 
 def _exists(execution: Execution, operand: Step, value: Item) -> bool | None:
+    before, execution.throws = execution.throws, False
     try:
         if execution.lax:
             return execution.item(operand, value, None, True)
@@ -81,6 +81,8 @@ def _exists(execution: Execution, operand: Step, value: Item) -> bool | None:
         return bool(execution.operand(operand, value, unwrap=False))
     except PathError:
         return None
+    finally:
+        execution.throws = before
 
 
 def _pairs(
@@ -92,11 +94,14 @@ def _pairs(
     unwrap_right: bool = True,
 ) -> bool | None:
     """Whether a pair of items passes. In lax mode the first that does decides, in strict mode an unknown one does."""
+    before, execution.throws = execution.throws, False
     try:
         lefts = execution.operand(left, value)
         rights: list[Item] = [None] if right is None else execution.operand(right, value, unwrap_right)
     except PathError:
         return None
+    finally:
+        execution.throws = before
     passed = unknown = False
     for one in lefts:
         for other in rights:
@@ -136,6 +141,3 @@ def _starts(one: Item, other: Item) -> bool | None:
 
 def _matches(one: Item, step: Step) -> bool | None:
     return bool(step.value.regex.test(one)) if isinstance(one, str) else None
-
-
-__all__ = ["COMPARISONS", "Decimal", "compared", "truth"]

@@ -8,7 +8,6 @@ from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
 from typing import Final
 
 from aurora.errors import (
-    SQLSTATES,
     InvalidDatetimeArgument,
     InvalidSubscript,
     InvalidTextRepresentation,
@@ -21,13 +20,13 @@ from aurora.errors import (
     SingletonItemRequired,
     SqlError,
 )
+from compute_node.types.floating import parse_float
 from compute_node.types.json.value import Jsonb
 from compute_node.types.jsonpath.executor import Execution, Found, PathError, handles
 from compute_node.types.jsonpath.items import Item, Placed, is_array, is_object, item_of, jsonb_of, type_name
 from compute_node.types.jsonpath.moments import read_iso
 from compute_node.types.jsonpath.tree import UNBOUNDED, Step
 from compute_node.types.numeric import EXACT, add, divide, in_format, multiply, numeric_out, remainder, subtract
-from compute_node.types.floating import parse_float
 
 
 def fail(condition: type[SqlError], message: str, hint: str | None = None) -> PathError:
@@ -40,8 +39,6 @@ def fail(condition: type[SqlError], message: str, hint: str | None = None) -> Pa
 
 @handles("literal", "variable")
 def _literal(execution: Execution, step: Step, value: Item, found: Found, unwrap: bool) -> bool:
-    if step.next is None and found is None:
-        return True
     result = step.value if step.op == "literal" else execution.variable(step.value)
     return execution.after(step, result, found)
 
@@ -114,12 +111,15 @@ def _children(value: Jsonb) -> Iterator[Item]:
 
 @handles("any")
 def _any(execution: Execution, step: Step, value: Item, found: Found, unwrap: bool) -> bool:
-    first, last = step.value
     any_found = False
-    if first == 0:
+    if step.value[0] == 0:
         before, execution.tolerant = execution.tolerant, True
         try:
             any_found = execution.after(step, value, found)
+        except PathError:
+            # As in PostgreSQL: what is found below the item itself replaces an error that is not shown.
+            if execution.throws or not isinstance(value, Jsonb):
+                raise
         finally:
             execution.tolerant = before
         if any_found and found is None:
@@ -230,9 +230,7 @@ def _unary(execution: Execution, step: Step, value: Item, found: Found, unwrap: 
         if not isinstance(each, Decimal):
             if only_whether:
                 continue
-            raise fail(
-                JsonNumberNotFound, f"operand of unary jsonpath operator {step.op[-1]} is not a numeric value"
-            )
+            raise fail(JsonNumberNotFound, f"operand of unary jsonpath operator {step.op[-1]} is not a numeric value")
         result = each if step.op == "unary +" or not each else each.copy_negate()
         any_found |= execution.after(step, result, found)
         if any_found and found is None:
@@ -293,10 +291,8 @@ def _double(execution: Execution, step: Step, value: Item, found: Found, unwrap:
     except (InvalidTextRepresentation, NumericValueOutOfRange):
         number = math.nan
     if not math.isfinite(number):
-        message = (
-            "string argument of jsonpath item method .double() is not a valid representation of a double precision number"
-        )
-        raise fail(NonNumericItem, message)
+        message = "string argument of jsonpath item method .double() is not a valid representation"
+        raise fail(NonNumericItem, message + " of a double precision number")
     return execution.after(step, in_format(Decimal(f"{number:.15g}")), found)
 
 
@@ -334,6 +330,3 @@ def _datetime(execution: Execution, step: Step, value: Item, found: Found, unwra
             "Use a datetime template argument to specify the input data format.",
         )
     return execution.after(step, moment, found)
-
-
-__all__ = ["SQLSTATES"]

@@ -1,7 +1,7 @@
 """The tree of a path: what ``parser`` builds, ``output`` writes and ``executor`` walks.
 
-A path is a chain: ``$.a[0]`` is *root*, whose ``next`` is *key*, whose ``next`` is *subscripts*. Operators and predicates
-have their operands in ``left`` and ``right``, and a ``next`` where an accessor follows them in parentheses.
+A path is a chain: ``$.a[0]`` is *root*, whose ``next`` is *key*, whose ``next`` is *subscripts*. Operators and
+predicates have their operands in ``left`` and ``right``, and a ``next`` where an accessor follows them in parentheses.
 """
 
 from __future__ import annotations
@@ -89,6 +89,12 @@ class JsonPath:
 
             self._text = write(self)
         return self._text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from compute_node.types.jsonpath.output import write_for_storage
+        from compute_node.types.jsonpath.parser import parse
+
+        return parse, (write_for_storage(self),)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, JsonPath) and self.text == other.text
