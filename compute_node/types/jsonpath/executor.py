@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from aurora.errors import InvalidParameterValue, SqlError, UndefinedObject
+from aurora.errors import InvalidParameterValue, InvariantViolation, SqlError, UndefinedObject
 from compute_node.hub import HUB
 from compute_node.types.json.value import Jsonb
 from compute_node.types.jsonpath.items import Item, Placed, is_array, is_container, item_of
@@ -97,7 +97,8 @@ class Execution:
 
     def unwrapped(self, step: Step | None, array: Item, found: Found, unwrap: bool) -> bool:
         """A step on each element of an array; without one, the elements."""
-        assert isinstance(array, Jsonb)
+        if not isinstance(array, Jsonb):
+            raise InvariantViolation(f"{array!r} is taken for an array")
         return self.each(step, map(item_of, array.elements()), found, unwrap)
 
     def each(self, step: Step | None, values: Iterable[Item], found: Found, unwrap: bool) -> bool:

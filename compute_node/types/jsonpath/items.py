@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from compute_node.types.json.value import Jsonb
+from aurora.errors import InvariantViolation
+from compute_node.types.json.value import Jsonb, Scalar
 from compute_node.types.jsonpath.moments import Moment
 from compute_node.types.numeric import display_scale, numeric_send
 
@@ -75,9 +76,7 @@ def _form_bytes(value: Jsonb, at: int) -> int:
         return 0
     padding = -at % 4
     if kind == "number":
-        number = value.scalar()
-        assert isinstance(number, Decimal)
-        return padding + _numeric_bytes(number)
+        return padding + _numeric_bytes(value.scalar())
     inside = at + padding + 4
     if kind == "array":
         inside += 4 * len(value)
@@ -91,7 +90,9 @@ def _form_bytes(value: Jsonb, at: int) -> int:
     return inside - at
 
 
-def _numeric_bytes(number: Decimal) -> int:
+def _numeric_bytes(number: Scalar) -> int:
+    if not isinstance(number, Decimal):
+        raise InvariantViolation(f"{number!r} is taken for a number")
     sent = numeric_send(number)
     digits, weight = int.from_bytes(sent[0:2], "big"), int.from_bytes(sent[2:4], "big", signed=True)
     is_short = display_scale(number) < 64 and -64 <= weight < 64

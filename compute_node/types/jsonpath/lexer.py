@@ -10,6 +10,7 @@ import re
 from typing import Final, NamedTuple
 
 from aurora.errors import InvalidTextRepresentation, SqlError, SqlSyntaxError, UntranslatableCharacter
+from compute_node.hub import HUB
 
 WORDS: Final = frozenset(
     (
@@ -20,6 +21,7 @@ WORDS: Final = frozenset(
 """Key words in any case; they are keys after a dot."""
 LOWER_WORDS: Final = frozenset(("null", "true", "false"))
 
+_PULSE_TOKENS: Final = 512
 _OTHER = r"[^?%$.\[\]{}()|&!=<>@#,*:\-+/\\\" \t\n\r\f]"
 _INTEGER = r"(?:0|[1-9][0-9]*)"
 _DECIMAL = rf"(?:{_INTEGER}\.[0-9]*|\.[0-9]+)"
@@ -68,11 +70,14 @@ class Lexer:
     """``take`` gives the next token. 42601, 22P02 or 22P05 for text that is none."""
 
     def __init__(self, text: str) -> None:
-        self.text, self.at = text, 0
+        self.text, self.at, self.tokens = text, 0, 0
 
     def take(self) -> Token:
         """The next token; END at the end."""
         text = self.text
+        self.tokens += 1
+        if not self.tokens % _PULSE_TOKENS:
+            HUB.pulse()
         while self.at < len(text):
             blanks = _BLANKS.match(text, self.at)
             if blanks is not None:

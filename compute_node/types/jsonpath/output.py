@@ -69,12 +69,10 @@ class _Writer:
             self.parts.append(")" * loose)
             step, after, brackets = step.next, True, True
 
-    def _operand(self, item: Step | None, above: int) -> None:
-        assert item is not None
+    def _operand(self, item: Step, above: int) -> None:
         self.chain(item, False, PRIORITY.get(item.op, 6) <= above)
 
-    def _inner(self, item: Step | None) -> None:
-        assert item is not None
+    def _inner(self, item: Step) -> None:
         self.chain(item, False, False)
 
     def _item(self, item: Step, after: bool, brackets: bool) -> None:
@@ -107,15 +105,15 @@ class _Writer:
         add, op = self.parts.append, item.op
         if op in ("unary +", "unary -"):
             add(op[-1])
-            self._operand(item.left, priority)
+            self._operand(item.operand, priority)
             return
-        self._operand(item.left, priority)
+        self._operand(item.operand, priority)
         if op == "like_regex":
             pattern = item.value
             add(f" like_regex {quoted(pattern.text)}" + (f' flag "{pattern.flags}"' if pattern.flags else ""))
             return
         add(f" {op} ")
-        self._operand(item.right, priority)
+        self._operand(item.operands[1], priority)
 
     def _enclosed(self, item: Step) -> None:
         before, behind = {
@@ -126,7 +124,7 @@ class _Writer:
         }.get(item.op, (item.op, ""))
         self.parts.append(before)
         if behind:
-            self._inner(item.left)
+            self._inner(item.operand)
         self.parts.append(behind)
 
     def _subscripts(self, item: Step) -> None:

@@ -34,12 +34,18 @@ _ENV: Final = TypeEnv(timezone=UTC)
 _KEYS: Final = WORDS | LOWER_WORDS | {"IDENT", "STRING"}
 _CONSTANTS: Final = {"null": None, "true": True, "false": False}
 _STARTS: Final = frozenset((".", "[", "?"))
+_CACHED_CHARS: Final = 4096
 _FLAGS: Final = "ismxq"
 
 
-@lru_cache(maxsize=512)
 def parse(text: str) -> JsonPath:
-    """A path, from a cache. 22P02 for an empty text, 42601 for one that is no path, 54001 for one nested too deeply."""
+    """A path; short ones from a cache. 22P02 for an empty text, 42601 for one that is no path, 54001 for one nested too
+    deeply."""
+    return _parsed(text) if len(text) <= _CACHED_CHARS else _parsed.__wrapped__(text)
+
+
+@lru_cache(maxsize=512)
+def _parsed(text: str) -> JsonPath:
     try:
         return _Parser(text).path()
     except RecursionError:
@@ -62,10 +68,8 @@ class _Parser:
         return self._peeked.kind
 
     def _take(self) -> Token:
-        self._peek()
         token, self._peeked = self._peeked, None
-        assert token is not None
-        return token
+        return self._lexer.take() if token is None else token
 
     def _expect(self, kind: str) -> Token:
         if self._peek() != kind:
@@ -173,6 +177,7 @@ class _Parser:
     def _binary(self, priority: int, may_be_predicate: bool) -> tuple[Step, bool]:
         """An expression of operators that bind at least so tightly; or a predicate in parentheses."""
         left, is_predicate = self._unary(may_be_predicate)
+        length = 0
         while not is_predicate:
             kind = self._peek()
             binds = ARITHMETIC.get(kind, 0)
@@ -180,6 +185,9 @@ class _Parser:
                 break
             self._take()
             right, _ = self._binary(binds + 1, False)
+            length += 1
+            if length + self._depth > DEPTH_MAX:
+                raise too_deep()
             left = Step(kind, None, left, right)
         return left, is_predicate
 
@@ -225,11 +233,14 @@ class _Parser:
     # Accessors
 
     def _accessors(self, head: Step) -> Step:
-        end = head
+        end, length = head, self._depth
         while end.next is not None:
-            end = end.next
+            end, length = end.next, length + 1
         while self._peek() in _STARTS:
             end.next = end = self._accessor()
+            length += 1
+            if length > DEPTH_MAX:
+                raise too_deep()
         return head
 
     def _accessor(self) -> Step:

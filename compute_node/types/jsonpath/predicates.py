@@ -27,10 +27,9 @@ _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
 def _filter(execution: Execution, step: Step, value: Item, found: Found, unwrap: bool) -> bool:
     if unwrap and is_array(value):
         return execution.unwrapped(step, value, found, False)
-    assert step.left is not None
     before, execution.current = execution.current, value
     try:
-        passes = truth(execution, step.left, value)
+        passes = truth(execution, step.operand, value)
     finally:
         execution.current = before
     return bool(passes) and execution.after(step, value, found)
@@ -44,11 +43,9 @@ def _result(execution: Execution, step: Step, value: Item, found: Found, unwrap:
 
 def truth(execution: Execution, step: Step, value: Item) -> bool | None:
     """What a predicate is for an item."""
-    op, left, right = step.op, step.left, step.right
-    assert left is not None
+    op, left = step.op, step.operand
     if op in ("&&", "||"):
-        assert right is not None
-        return _connected(execution, op == "||", left, right, value)
+        return _connected(execution, op == "||", left, step.operands[1], value)
     if op == "!":
         inner = truth(execution, left, value)
         return None if inner is None else not inner
@@ -59,8 +56,8 @@ def truth(execution: Execution, step: Step, value: Item) -> bool | None:
     if op == "like_regex":
         return _pairs(execution, left, None, value, lambda one, _: _matches(one, step))
     if op == "starts with":
-        return _pairs(execution, left, right, value, _starts, unwrap_right=False)
-    return _pairs(execution, left, right, value, lambda one, other: compared(execution, op, one, other))
+        return _pairs(execution, left, step.operands[1], value, _starts, unwrap_right=False)
+    return _pairs(execution, left, step.operands[1], value, lambda one, other: compared(execution, op, one, other))
 
 
 def _connected(execution: Execution, decisive: bool, left: Step, right: Step, value: Item) -> bool | None:

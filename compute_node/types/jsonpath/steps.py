@@ -11,6 +11,7 @@ from aurora.errors import (
     InvalidDatetimeArgument,
     InvalidSubscript,
     InvalidTextRepresentation,
+    InvariantViolation,
     JsonArrayNotFound,
     JsonMemberNotFound,
     JsonNumberNotFound,
@@ -23,7 +24,7 @@ from aurora.errors import (
 from compute_node.types.floating import parse_float
 from compute_node.types.json.value import Jsonb
 from compute_node.types.jsonpath.executor import Execution, Found, PathError, handles
-from compute_node.types.jsonpath.items import Item, Placed, is_array, is_object, item_of, jsonb_of, type_name
+from compute_node.types.jsonpath.items import Item, Placed, is_array, item_of, jsonb_of, type_name
 from compute_node.types.jsonpath.moments import read_iso
 from compute_node.types.jsonpath.tree import UNBOUNDED, Step
 from compute_node.types.numeric import EXACT, add, divide, in_format, multiply, numeric_out, remainder, subtract
@@ -178,7 +179,8 @@ def _subscripts(execution: Execution, step: Step, value: Item, found: Found, unw
 
 def _element(array: Jsonb, index: int) -> Item:
     element = array.element(index)
-    assert element is not None
+    if element is None:
+        raise InvariantViolation(f"element {index} of {len(array)}")
     return item_of(element)
 
 
@@ -206,8 +208,7 @@ _BINARY: Final[dict[str, Callable[[Decimal, Decimal], Decimal]]] = {
 
 @handles(*_BINARY)
 def _binary(execution: Execution, step: Step, value: Item, found: Found, unwrap: bool) -> bool:
-    assert step.left is not None and step.right is not None
-    left, right = execution.operand(step.left, value), execution.operand(step.right, value)
+    left, right = (execution.operand(each, value) for each in step.operands)
     numbers = []
     for side, items in (("left", left), ("right", right)):
         if len(items) != 1 or not isinstance(items[0], Decimal):
@@ -223,10 +224,9 @@ def _binary(execution: Execution, step: Step, value: Item, found: Found, unwrap:
 
 @handles("unary +", "unary -")
 def _unary(execution: Execution, step: Step, value: Item, found: Found, unwrap: bool) -> bool:
-    assert step.left is not None
     only_whether = found is None and step.next is None
     any_found = False
-    for each in execution.operand(step.left, value):
+    for each in execution.operand(step.operand, value):
         if not isinstance(each, Decimal):
             if only_whether:
                 continue
@@ -300,9 +300,8 @@ def _double(execution: Execution, step: Step, value: Item, found: Found, unwrap:
 def _keyvalue(execution: Execution, step: Step, value: Item, found: Found, unwrap: bool) -> bool:
     if unwrap and is_array(value):
         return execution.unwrapped(step, value, found, False)
-    if not is_object(value):
+    if not isinstance(value, Placed) or value.kind != "object":
         raise fail(JsonObjectNotFound, "jsonpath item method .keyvalue() can only be applied to an object")
-    assert isinstance(value, Placed)
     identity = value.document * 10_000_000_000 + value.place
     any_found = False
     for key, member in value.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from aurora.errors import SqlError, StatementTooComplex
+from aurora.errors import InvariantViolation, SqlError, StatementTooComplex
 
 if TYPE_CHECKING:
     from compute_node.types.regex import Regex
@@ -59,6 +59,20 @@ class Step:
     def __init__(self, op: str, value: Any = None, left: Step | None = None, right: Step | None = None) -> None:
         self.op, self.value, self.left, self.right = op, value, left, right
         self.next: Step | None = None
+
+    @property
+    def operand(self) -> Step:
+        """The left or only operand of what has one."""
+        if self.left is None:
+            raise InvariantViolation(f"{self.op} has no operand")
+        return self.left
+
+    @property
+    def operands(self) -> tuple[Step, Step]:
+        """The operands of what has two."""
+        if self.right is None:
+            raise InvariantViolation(f"{self.op} has no right operand")
+        return self.operand, self.right
 
 
 @dataclass(frozen=True, slots=True)
