@@ -39,11 +39,15 @@ _FAMILIES = (
     "regex",
     "jsonpath",
     "any_functions",
+    "json.functions",
+    "json.json_functions",
+    "json.construct",
     "sets",
     "system",
     "aurora_functions",
     "enum",
     "aggregates",
+    "json.aggregates",
 )
 """In the order of their needs: a family may use those before it."""
 

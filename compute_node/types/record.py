@@ -21,12 +21,16 @@ class Record(tuple[Any, ...]):
     """A row value with its column types."""
 
     types: tuple[PgType, ...]
+    names: tuple[str, ...] = ()
+    """of its columns, where they are known"""
 
     @classmethod
-    def of(cls, values: Iterable[Any], types: Iterable[PgType]) -> Record:
-        """A record from its values and their types."""
+    def of(cls, values: Iterable[Any], types: Iterable[PgType], names: tuple[str, ...] = ()) -> Record:
+        """A record from its values, their types and the columns' names."""
         record = cls(values)
         record.types = tuple(types)
+        if names:
+            record.names = names
         return record
 
 

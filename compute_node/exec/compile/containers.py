@@ -29,8 +29,9 @@ def _row(compiler: Compiler, node: ex.RowExpr) -> Code:
     codes = [compiler.value(argument) for argument in node.arguments]
     make = compiler.unit.bind(Record.of, "g")
     types = compiler.unit.bind(tuple(compiler.linker.type(argument.type) for argument in node.arguments))
+    names = f", {compiler.unit.bind(node.names)}" if node.names else ""
     values = tuple_text([code.text for code in codes])
-    return compiler.wrap(f"{make}({values}, {types})", codes, nullable=False, extra=3)
+    return compiler.wrap(f"{make}({values}, {types}{names})", codes, nullable=False, extra=3)
 
 
 @handles(VALUE_HANDLERS, ex.FieldSelect)
