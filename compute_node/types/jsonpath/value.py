@@ -11,6 +11,7 @@ from __future__ import annotations
 from aurora.errors import DataCorrupted, InternalError, ProtocolViolation
 from compute_node.types.array import make_array_type
 from compute_node.types.common import decode_utf8
+from compute_node.types.declare import fn
 from compute_node.types.jsonpath.tree import JsonPath
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
@@ -76,3 +77,4 @@ JSONPATH = REGISTRY.add_type(
     )
 )
 REGISTRY.add_type(make_array_type(JSONPATH))
+fn(4004, "jsonpath_send(jsonpath) bytea", _send)
