@@ -13,8 +13,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC
 from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import InternalError
 from compute_node.catalog import objects
+from compute_node.catalog.foreign_keys import foreign_keys_of
 from compute_node.catalog.reloptions import fillfactor
 from compute_node.catalog.rights import OBJECTS, Rights, effective
 from compute_node.catalog.roles import RoleGraph, load_graph
@@ -26,7 +28,7 @@ from compute_node.types.acl import Acl, decode_all
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
 _DESC_FLAG, _NULLS_FIRST_FLAG = 1, 2
-Question = tuple[Any, ...]
+Question = tuple[Datum, ...]
 """a kind and its key"""
 NEUTRAL_ENV = TypeEnv(timezone=UTC)
 """Settings under which values are kept as text in the catalog (attmissingval)."""
@@ -151,6 +153,7 @@ class CatalogLayer:
                 owner=row.relowner,
             )  # fmt: skip
         columns = self._load_columns(oid)
+        foreign_keys, referenced_by = foreign_keys_of(self.reader, oid) if row.relhastriggers else ((), ())
         return RelationDesc(
             oid=oid,
             relfile=row.relfilenode,
@@ -174,6 +177,8 @@ class CatalogLayer:
             options=tuple(row.reloptions or ()),
             toast=self.relation(row.reltoastrelid) if row.reltoastrelid else None,
             acl=decode_all(row.relacl),
+            foreign_keys=foreign_keys,
+            referenced_by=referenced_by,
         )
 
     def _load_columns(self, oid: int) -> tuple[ColumnDesc, ...]:
@@ -352,7 +357,7 @@ def split_expressions(text: str | None) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def _by(catalog: str, column: str, **names: str) -> Callable[..., Any]:
+def _by(catalog: str, column: str, **names: str) -> Callable[..., Datum]:
     """A loader: the column of the one row whose columns equal the question's key."""
     keys = tuple(names)
 
@@ -390,7 +395,7 @@ def _restricted(layer: CatalogLayer) -> dict[int, tuple[str, int, Acl]]:
     }
 
 
-_LOADERS: dict[str, Callable[..., Any]] = {
+_LOADERS: dict[str, Callable[..., Datum]] = {
     "namespace": _by("pg_namespace", "oid", nspname="name"),
     "namespace name": _by("pg_namespace", "nspname", oid="oid"),
     "relation name": lambda layer, namespace, name: _oid_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from aurora.datum import Row
 from aurora.errors import DuplicateObject, DuplicateTable, InvariantViolation, TooManyColumns
 from compute_node.catalog.builders import array_type_row, attribute_row, class_row, composite_type_row, index_row
 from compute_node.catalog.ddl.context import (
@@ -17,7 +18,7 @@ from compute_node.catalog.ddl.context import (
 )
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.types import array_name
-from compute_node.catalog.rows import Record, Row, make_row
+from compute_node.catalog.rows import Record, make_row
 from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 
@@ -203,6 +204,7 @@ def create_constraint(
     index: int = 0,
     check: str | None = None,
     no_inherit: bool = False,
+    validated: bool = True,
 ) -> int:
     """A pg_constraint row of kind p, u or c with its dependencies; 42710. Returns its OID."""
     if any(record.conname == name for record in ctx.rows.find("pg_constraint", conrelid=table.oid)):
@@ -213,7 +215,7 @@ def create_constraint(
         "conname": name,
         "connamespace": table.namespace,
         "contype": kind,
-        "convalidated": True,
+        "convalidated": validated,
         "conrelid": table.oid,
         "conindid": index,
         "confupdtype": " ",
