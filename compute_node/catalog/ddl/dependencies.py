@@ -63,6 +63,8 @@ def describe(ctx: DdlContext, address: Address) -> str:
         return _describe_object(ctx, class_oid, oid)
     if class_oid == CLASS_CONSTRAINT:
         record = ctx.rows.one("pg_constraint", oid=oid)
+        if record is not None and record.contypid:
+            return f"constraint {record.conname}"
         if record is not None:
             return f"constraint {record.conname} on {describe(ctx, (CLASS_RELATION, record.conrelid, 0))}"
     if class_oid == CLASS_DEFAULT:
@@ -105,6 +107,8 @@ def _dependents(ctx: DdlContext, address: Address) -> list[tuple[Address, str]]:
     found: list[Record] = ctx.rows.find("pg_depend", **key)
     if address[2]:
         found = [record for record in found if record.refobjsubid == address[2]]
+    # In the order in which messages list them.
+    found.sort(key=lambda record: (record.objid, -record.classid, -record.objsubid))
     result = []
     for record in found:
         dependent = (record.classid, record.objid, record.objsubid)
@@ -281,7 +285,7 @@ def _remove_constraint(ctx: DdlContext, oid: int) -> None:
     record = ctx.rows.one("pg_constraint", oid=oid)
     if record is None:
         return
-    ctx.changes.touch(record.conrelid)
+    ctx.changes.touch(record.conrelid, record.contypid)
     table = ctx.rows.one("pg_class", oid=record.conrelid)
     if record.contype == "c" and table is not None:
         ctx.rows.update("pg_class", table, relchecks=table.relchecks - 1)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pglast import ast, enums
 
-from aurora.errors import InsufficientPrivilege, SqlSyntaxError, UndefinedFunction, UndefinedObject
+from aurora.errors import InsufficientPrivilege, SqlSyntaxError, UndefinedFunction, UndefinedObject, WrongObjectType
 from compute_node.catalog.ddl.context import (
     CLASS_CAST,
     CLASS_OPCLASS,
@@ -44,6 +44,13 @@ def _type(ctx: DdlContext, node: ast.TypeName, missing_ok: bool) -> Address | No
     if found.oid < FIRST_NORMAL_OID or not ctx.owns_schema(found.namespace):
         check_type_owner(ctx, found.oid)
     return CLASS_TYPE, found.oid, 0
+
+
+def _domain(ctx: DdlContext, node: ast.TypeName, missing_ok: bool) -> Address | None:
+    address = _type(ctx, node, missing_ok)
+    if address is not None and ctx.view.type(address[1]).kind != "d":
+        raise WrongObjectType(f'"{".".join(item.sval for item in node.names)}" is not a domain')
+    return address
 
 
 def _function(ctx: DdlContext, node: ast.ObjectWithArgs, missing_ok: bool) -> Address | None:
@@ -133,6 +140,7 @@ def _family(ctx: DdlContext, names: Sequence[ast.String], missing_ok: bool) -> A
 
 OBJECTS: dict[enums.ObjectType, Callable[[DdlContext, Any, bool], Address | None]] = {
     enums.ObjectType.OBJECT_TYPE: _type,
+    enums.ObjectType.OBJECT_DOMAIN: _domain,
     enums.ObjectType.OBJECT_FUNCTION: _function,
     enums.ObjectType.OBJECT_OPERATOR: _operator,
     enums.ObjectType.OBJECT_CAST: _cast,

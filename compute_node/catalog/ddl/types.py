@@ -170,12 +170,20 @@ def _between(ctx: DdlContext, labels: list[Record], low: int, high: int) -> floa
     return float(middle)
 
 
-def rename_type(ctx: DdlContext, names: Any, new: str) -> str:
-    """ALTER TYPE … RENAME TO."""
+def _altered(ctx: DdlContext, names: Any, domain: bool) -> tuple[PgType, Record]:
+    """The type that ALTER TYPE or ALTER DOMAIN names, and its row; 42809 when that is no domain."""
     kind = find_type(ctx, ast.TypeName(names=names))
     if kind is None:
         raise InvariantViolation("kind is not there")
     record = check_type_owner(ctx, kind.oid)
+    if domain and kind.kind != "d":
+        raise WrongObjectType(f"{format_type(ctx.view, kind.oid)} is not a domain")
+    return kind, record
+
+
+def rename_type(ctx: DdlContext, names: Any, new: str, *, domain: bool = False) -> str:
+    """ALTER TYPE … RENAME TO, ALTER DOMAIN … RENAME TO."""
+    kind, record = _altered(ctx, names, domain)
     if record.typtype == "c":
         raise WrongObjectType(
             f"{format_type(ctx.view, kind.oid)} is a table's row type", hint="Use ALTER TABLE instead."
@@ -188,15 +196,12 @@ def rename_type(ctx: DdlContext, names: Any, new: str) -> str:
         array = type_record(ctx, record.typarray)
         ctx.rows.update("pg_type", array, typname=array_name(ctx, record.typnamespace, new))
     ctx.changes.touch(kind.oid)
-    return "ALTER TYPE"
+    return "ALTER DOMAIN" if domain else "ALTER TYPE"
 
 
-def set_type_schema(ctx: DdlContext, names: Any, schema: str) -> str:
-    """ALTER TYPE … SET SCHEMA."""
-    kind = find_type(ctx, ast.TypeName(names=names))
-    if kind is None:
-        raise InvariantViolation("kind is not there")
-    record = check_type_owner(ctx, kind.oid)
+def set_type_schema(ctx: DdlContext, names: Any, schema: str, *, domain: bool = False) -> str:
+    """ALTER TYPE … SET SCHEMA, ALTER DOMAIN … SET SCHEMA."""
+    kind, record = _altered(ctx, names, domain)
     namespace = ctx.view.namespace(schema)
     if ctx.view.layer.type_oid(namespace, kind.name) is not None:
         raise DuplicateObject(f'type "{kind.name}" already exists in schema "{schema}"')
@@ -206,5 +211,7 @@ def set_type_schema(ctx: DdlContext, names: Any, schema: str) -> str:
     for row in ctx.rows.find("pg_depend", classid=CLASS_TYPE, objid=kind.oid, objsubid=0):
         if row.refclassid == CLASS_NAMESPACE:
             ctx.rows.update("pg_depend", row, refobjid=namespace)
+    for row in ctx.rows.find("pg_constraint", contypid=kind.oid):
+        ctx.rows.update("pg_constraint", row, connamespace=namespace)
     ctx.changes.touch(kind.oid)
-    return "ALTER TYPE"
+    return "ALTER DOMAIN" if domain else "ALTER TYPE"

@@ -23,6 +23,7 @@ from compute_node.sql.analyze.coercion import (
     coerce,
     coerce_to_boolean,
     coerce_to_common,
+    coerce_type,
     common_type_or_none,
     common_typmod,
     select_common_type,
@@ -607,7 +608,9 @@ def subscript(scope: Scope, value: Expr, indices: Sequence[ast.A_Indices], locat
     """``value[…]``; 42804 for a type that cannot be subscripted."""
     if not indices:
         return value
-    kind = scope.catalog.type(value.type)
+    kind = scope.catalog.type(value.type).root
+    if kind.oid != value.type:
+        value = coerce_type(scope, value, kind.oid, -1, "i", location)
     if not kind.element or kind.length == 64:
         shown = format_type(scope.catalog, value.type)
         raise fail(

@@ -10,17 +10,19 @@ import dataclasses
 from functools import lru_cache
 from typing import Any
 
+from aurora.errors import SqlError
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
-from compute_node.sql.analyze.coercion import coerce_to_boolean
-from compute_node.sql.analyze.context import Analysis, Scope, session_env
+from compute_node.sql.analyze.coercion import coerce_to_boolean, to_domain
+from compute_node.sql.analyze.context import DEFAULT_ENV, Analysis, NameItem, Scope, session_env
 from compute_node.sql.analyze.expressions import transform
 from compute_node.sql.analyze.from_clause import relation_entry
 from compute_node.sql.analyze.functions import resolve_unknown
 from compute_node.sql.analyze.targets import assign
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.expressions import Call, Const, Expr
+from compute_node.sql.expressions import Call, Const, DomainValue, Expr
 from compute_node.sql.parse import parse
 from compute_node.sql.query import Query
+from compute_node.types.registry import PgType
 from compute_node.types.system import IDENTITY_NEXTVAL
 
 
@@ -37,10 +39,18 @@ def _stored_scope(analysis: Analysis, clause: str) -> Scope:
 def column_default(scope: Scope, column: ColumnDesc) -> Expr:
     """The column's default as an expression of its type; NULL without one, nextval of its sequence for identity
     columns."""
-    if column.dropped or column.default is None:
+    if column.dropped:
+        return Const(type=column.type, typmod=column.typmod, value=None)
+    text = column.default
+    if text is None and (kind := scope.catalog.type(column.type)).domain is not None:
+        text = kind.domain.default
+        if text is None:
+            # Its constraints hold for a NULL that nobody gave, too.
+            return to_domain(scope, Const(type=kind.root.oid, value=None), kind, "i", -1)
+    if text is None:
         return Const(type=column.type, typmod=column.typmod, value=None)
     stored = _stored_scope(scope.analysis, "DEFAULT")
-    value = transform(stored, _expression_node(column.default))
+    value = transform(stored, _expression_node(text))
     if column.identity and isinstance(value, Call):
         # Whoever may insert into the column may take its sequence's values.
         value = dataclasses.replace(value, function=IDENTITY_NEXTVAL)
@@ -70,6 +80,32 @@ def analyze_expression(
         scope.items = [relation_entry(scope, relation, None)]
     expr = transform(scope, node)
     return coerce_to_boolean(scope, expr, "CHECK") if clause == "CHECK" else resolve_unknown(scope, expr)
+
+
+def _domain_scope(analysis: Analysis, base: PgType) -> Scope:
+    """VALUE is the only name that a domain's constraint knows."""
+    value = DomainValue(type=base.oid)
+    scope = Scope(analysis, Query("select"), clause="CHECK")
+    scope.items = [NameItem(-1, "", ("value",), (value,), table_visible=False)]
+    return scope
+
+
+def analyze_domain_check(catalog: CatalogView, base: int, text: str) -> Expr:
+    """A domain's stored CHECK over ``DomainValue``s of the base type."""
+    analysis = Analysis(catalog.of_stored_text(), [], "", DEFAULT_ENV, allow_params=False)
+    scope = _domain_scope(analysis, catalog.type(base))
+    return coerce_to_boolean(scope, transform(scope, _expression_node(text)), "CHECK")
+
+
+def analyze_new_domain_check(catalog: CatalogView, base: int, node: Any, session: Any = None) -> Expr:
+    """The CHECK of CREATE or ALTER DOMAIN; its errors carry no positions."""
+    analysis = Analysis(catalog, [], "", session_env(session), allow_params=False)
+    scope = _domain_scope(analysis, catalog.type(base))
+    try:
+        return coerce_to_boolean(scope, transform(scope, node), "CHECK")
+    except SqlError as error:
+        error.position = None
+        raise
 
 
 def analyze_default(catalog: CatalogView, column: ColumnDesc, node: Any, source: str, session: Any = None) -> Expr:

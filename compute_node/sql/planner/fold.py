@@ -23,6 +23,7 @@ from compute_node.sql.expressions import (
     Call,
     Case,
     Coalesce,
+    CoerceToDomain,
     CoerceTypmod,
     Const,
     Expr,
@@ -140,6 +141,15 @@ def _relabel(catalog: CatalogView, node: Relabel) -> Expr:
     if isinstance(argument, Relabel):
         return Relabel(type=node.type, typmod=node.typmod, argument=argument.argument, implicit=node.implicit)
     return node
+
+
+def _to_domain(catalog: CatalogView, node: CoerceToDomain) -> Expr:
+    """Constraints are tested when the statement runs; a domain without any is only another name."""
+    if catalog.type(node.type).check is not None:
+        return node
+    if isinstance(node.argument, Const):
+        return Const(type=node.type, value=node.argument.value, location=node.location)
+    return Relabel(type=node.type, argument=node.argument, implicit=node.implicit, location=node.location)
 
 
 def _typmod(catalog: CatalogView, node: CoerceTypmod) -> Expr:
@@ -267,6 +277,7 @@ def _case(catalog: CatalogView, node: Case) -> Expr:
 _HANDLERS: dict[type, Any] = {
     Call: _call,
     Relabel: _relabel,
+    CoerceToDomain: _to_domain,
     CoerceTypmod: _typmod,
     And: _and,
     Or: _or,
