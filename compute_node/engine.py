@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pglast import ast
 
@@ -28,7 +28,7 @@ from compute_node.catalog.ddl.sequence import Sequences
 from compute_node.catalog.functions import advisory, catalog_function
 from compute_node.catalog.permissions import check_required
 from compute_node.catalog.view import CatalogView, Trace, still_true
-from compute_node.exec.context import ExecContext, Snapshot
+from compute_node.exec.context import ExecContext
 from compute_node.exec.copy_target import CopyTarget, input_columns
 from compute_node.exec.executable import Executable, build
 from compute_node.exec.explain import Explanation
@@ -51,6 +51,9 @@ from compute_node.txn.locks import ROW_EXCLUSIVE, WeakLocks
 from compute_node.txn.transaction import Txn
 from compute_node.types.acl import INSERT
 from compute_node.volume.commands import FleetCommands
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
 
 
 class Told(NamedTuple):
@@ -119,7 +122,7 @@ class Engine:
         reading = self.snapshot(txn) if snapshot is None else snapshot
         # Every session is a FunctionView; its base alone does not know.
         running: Any = session
-        return ExecContext(running, txn, reading, session.env, self.storage, self.catalog)
+        return ExecContext(running, txn, reading, session.env, self.storage)
 
     def lock_relations(self, session: SessionState, locks: WeakLocks) -> bool:
         """Take a statement's relation locks for the session's transaction; may wait. False: the catalog has changed
@@ -135,9 +138,8 @@ class Engine:
         self._locks.take_weak(txn, locks)
         if self.catalog.version == version:
             return True
-        if txn.catalog_changed:
-            # Its own layer stands on the shared one of before.
-            txn.catalog.touch()
+        if txn.catalog_changed and txn.catalog is not None:
+            txn.catalog.touch()  # its own layer stands on the shared one of before
         return False
 
     def _plan(

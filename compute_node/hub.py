@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar, TypeVarTuple, Unpack
 
 import greenlet
 
@@ -23,6 +23,28 @@ from aurora.stalls import STALL_S, Stalls
 
 TURN_S: Final = 0.01
 """How long a greenlet may hold the loop before it lets others run."""
+
+
+_T = TypeVar("_T")
+_Args = TypeVarTuple("_Args")
+
+
+class Background(Protocol):
+    """Work that goes on beside the greenlets."""
+
+    def done(self) -> bool:
+        """Whether it has ended, well or not."""
+
+    def cancel(self) -> bool:
+        """Give it up; whether there was something to give up."""
+
+
+class PageEditor(Protocol):
+    """What the hub knows of mini-transactions."""
+
+    @property
+    def active(self) -> bool:
+        """Whether one is being edited, so that nothing may wait."""
 
 
 class Waiter:
@@ -69,8 +91,8 @@ class Hub:
     """The loop's side: pool of greenlets and the wait primitive. One per process, at ``HUB``."""
 
     def __init__(self) -> None:
-        self.mtr: Any = None
-        """The process's mini-transaction object, once there is one; its ``active`` forbids waiting."""
+        self.mtr: PageEditor | None = None
+        """The process's page editor, once there is one."""
         self.turn_s = TURN_S
         """how long a turn may last"""
         self.turn_ends_s = float("inf")
@@ -78,7 +100,7 @@ class Hub:
         self.pulses = 0
         """how often long work looked at the clock; tests read it"""
         self.stalls = Stalls()
-        self.describe: Callable[[greenlet.greenlet, Callable[..., Any] | None], str] = lambda _worker, _function: ""
+        self.describe: Callable[[greenlet.greenlet, Callable[..., object] | None], str] = lambda _worker, _function: ""
         """What a greenlet ran, in words, for the line about a turn that took too long; the function where known."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: greenlet.greenlet | None = None
@@ -101,7 +123,7 @@ class Hub:
         self._main = greenlet.getcurrent()
         self._idle.clear()
 
-    def run(self, function: Callable[..., Any], *args: Any) -> None:
+    def run(self, function: Callable[[Unpack[_Args]], object], *args: *_Args) -> None:
         """Run ``function(*args)`` in a pooled greenlet until it ends or first waits. It must handle its exceptions."""
         worker = self._idle.pop() if self._idle else greenlet.greenlet(self._work, parent=self._main)
         start_s = monotonic()
@@ -118,7 +140,7 @@ class Hub:
         if (end_s := monotonic()) - start_s > STALL_S:
             self.stalls.note(start_s, end_s, self.describe(worker, None))
 
-    def _work(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    def _work(self, function: Callable[..., object], args: tuple[object, ...]) -> None:
         main = self._main
         me = greenlet.getcurrent()
         while True:
@@ -210,12 +232,12 @@ class Hub:
         finally:
             timer.cancel()
 
-    def await_(self, awaitable: Any) -> Any:
+    def await_(self, awaitable: Awaitable[_T]) -> _T:
         """Wait for an asyncio awaitable from a session greenlet."""
         waiter = Waiter()
         task = asyncio.ensure_future(awaitable, loop=self.loop)
 
-        def finished(done: asyncio.Future[Any]) -> None:
+        def finished(done: asyncio.Future[_T]) -> None:
             if done.cancelled():
                 waiter.fail(asyncio.CancelledError())
             elif (error := done.exception()) is not None:
@@ -224,31 +246,32 @@ class Hub:
                 waiter.wake(done.result())
 
         task.add_done_callback(finished)
-        return self.wait(waiter)
+        result: _T = self.wait(waiter)
+        return result
 
-    def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+    def in_thread(self, function: Callable[[Unpack[_Args]], _T], *args: *_Args) -> _T:
         """Run ``function(*args)``, which releases the interpreter's lock and touches nothing shared, in a thread and
         wait for its result. An interrupt ends the wait, not the work."""
         return self.await_(asyncio.to_thread(function, *args))
 
-    def beside(self, awaitable: Any, done: Callable[[Any], None]) -> asyncio.Future[Any]:
+    def beside(self, awaitable: Awaitable[_T], done: Callable[[_T | None], None]) -> Background:
         """Run an asyncio awaitable that no greenlet waits for. ``done`` gets its result, on the loop's side where
         nothing may wait; None when it was cancelled or failed. An error that is no SqlError is a defect, and told.
         """
 
-        def finished(task: asyncio.Future[Any]) -> None:
+        def finished(task: asyncio.Future[_T]) -> None:
             error = None if task.cancelled() else task.exception()
             done(None if task.cancelled() or error is not None else task.result())
             if error is not None and not isinstance(error, SqlError):
                 self.loop.call_exception_handler({"message": "background work broke", "exception": error})
 
-        task: asyncio.Future[Any] = asyncio.ensure_future(awaitable, loop=self.loop)
+        task: asyncio.Future[_T] = asyncio.ensure_future(awaitable, loop=self.loop)
         task.add_done_callback(finished)
         return task
 
-    async def call(self, function: Callable[..., Any], *args: Any) -> Any:
+    async def call(self, function: Callable[[Unpack[_Args]], _T], *args: *_Args) -> _T:
         """Run ``function(*args)`` in a greenlet and await its result from asyncio code."""
-        future: asyncio.Future[Any] = self.loop.create_future()
+        future: asyncio.Future[_T] = self.loop.create_future()
 
         def body() -> None:
             try:

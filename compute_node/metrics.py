@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
 
+import greenlet
+
 from aurora.metrics import Metric, Scalar, stall_metrics
 from aurora.stalls import Stalls
 from compute_node.access.storage import Storage
@@ -272,14 +274,14 @@ INSTANCE_METRICS: Final[tuple[_InstanceMetric, ...]] = (
 )
 
 
-def describe_turn(wire: Server, greenlet: Any, function: Callable[..., Any] | None) -> str:
+def describe_turn(wire: Server, worker: greenlet.greenlet, function: Callable[..., object] | None) -> str:
     """What a session greenlet ran, for the line about a stall; empty when it was no session's.
 
     A session knows its greenlet until its turn ends; then the connection whose turn it was does, or, after a wait, it
     is the session that has last said ready.
     """
     sessions = list(wire.sessions.values())
-    waiting = [session for session in sessions if session.greenlet is greenlet]
+    waiting = [session for session in sessions if session.greenlet is worker]
     if waiting:
         session: Any = waiting[0]
     elif function is not None:

@@ -14,6 +14,11 @@ from __future__ import annotations
 import importlib
 import os
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # To the type checker both sides are their specification.
+    from aurora.kernels.python import arena, btree, clog, heap, lifter, mtr, pglz, redo, regex, tuples, wire  # noqa: F401
 
 MODULES = ("redo", "arena", "mtr", "pglz", "tuples", "clog", "heap", "btree", "wire", "lifter", "regex")
 """Every kernel, in import order."""

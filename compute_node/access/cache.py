@@ -9,11 +9,16 @@ anew while its load is under way (``create``) takes the place of what the load b
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aurora.errors import AdminShutdown, DataCorrupted, IoError
 from aurora.kernels.python.arena import MISSING, ArenaFull
-from compute_node.hub import HUB, Waiter
+from compute_node.hub import HUB, Background, Waiter
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.arena import Arena
+    from compute_node.volume.interface import PagedVolume
+
 
 READ_AHEAD_MAX = 64
 """Pages of one read-ahead at most."""
@@ -29,7 +34,7 @@ class Load:
     def __init__(self, pages: Sequence[int]) -> None:
         self.pages = pages
         self.waiting: list[Waiter] = []
-        self.task: Any = None
+        self.task: Background | None = None
 
     def is_reading(self, page_no: int) -> bool:
         """Whether the page is still on its way."""
@@ -45,7 +50,7 @@ class PageCache:
     """Loads pages of ``volume`` into ``arena``. ``waits`` counts the waits so far: equal before and after means that
     nothing else ran in between. ``read_ahead_max`` bounds a read-ahead in pages; 0 turns it off."""
 
-    def __init__(self, arena: Any, volume: Any) -> None:
+    def __init__(self, arena: Arena, volume: PagedVolume) -> None:
         self.arena = arena
         self.volume = volume
         self.waits = 0

@@ -9,25 +9,29 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aurora.page import OFF_KIND, OFF_RELFILE, PAGE_BYTES, PageKind
 from compute_node.access.extents import RelationFile
 from compute_node.hub import HUB
 from compute_node.txn.transaction import Txn
 
+if TYPE_CHECKING:
+    from compute_node.access.storage import Storage
+
+
 _REDO_BYTES = 2 * PAGE_BYTES
 """Log space reserved for a page."""
 
 
-def pages_of(storage: Any, file: RelationFile) -> Iterator[bytes]:
+def pages_of(storage: Storage, file: RelationFile) -> Iterator[bytes]:
     """The content of each block, in order."""
     for block in range(int(file.map.blocks)):
         frame = storage.cache.get(file.map.page_no(block))
         yield bytes(storage.arena.page(frame))
 
 
-def write_pages(storage: Any, txn: Txn, relfile: int, pages: Iterable[bytes]) -> None:
+def write_pages(storage: Storage, txn: Txn, relfile: int, pages: Iterable[bytes]) -> None:
     """A new relation file of these pages; it goes again when ``txn`` aborts."""
     file = storage.create_storage(txn, relfile)
     number = struct.pack("<I", relfile)

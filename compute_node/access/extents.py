@@ -29,13 +29,20 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aurora.errors import DataCorrupted, InvariantViolation
 from aurora.kernels import clog as clog_kernel
 from aurora.kernels.python.clog import extent_first, extent_of, extent_pages
 from aurora.page import HEADER_BYTES, OFF_KIND, OFF_LOWER, OFF_RELFILE, PAGE_BYTES, PageKind
 from compute_node.access.free_space import FreeSpace
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.clog import BlockMap
+    from aurora.kernels.python.mtr import Mtr
+    from compute_node.access.cache import PageCache
+    from compute_node.access.superblock import Superblock
+
 
 ENTRY = struct.Struct("<QIIIIIIQQ")
 ENTRY_BYTES = ENTRY.size
@@ -101,7 +108,7 @@ class RelationFile:
     def __init__(self, relfile: int, fork: int = 0) -> None:
         self.relfile = relfile
         self.fork = fork
-        self.map: Any = clog_kernel.BlockMap()
+        self.map: BlockMap = clog_kernel.BlockMap()
         self.entries: list[Entry] = []
         self.fresh = 0
         """blocks from here to ``map.blocks`` were reserved and never handed out"""
@@ -136,7 +143,7 @@ class RelationFile:
 class Extents:
     """The directory in memory. ``horizon`` gives the row horizon (an LSN) for the reuse of freed extents."""
 
-    def __init__(self, cache: Any, mtr: Any, superblock: Any, horizon: Callable[[], int]) -> None:
+    def __init__(self, cache: PageCache, mtr: Mtr, superblock: Superblock, horizon: Callable[[], int]) -> None:
         self._cache = cache
         self._mtr = mtr
         self._superblock = superblock

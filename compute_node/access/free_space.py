@@ -15,15 +15,17 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from aurora.datum import Datum
 from aurora.errors import InvariantViolation
 from aurora.page import HEADER_BYTES, OFF_KIND, PAGE_BYTES, PageKind
 
 if TYPE_CHECKING:
     from compute_node.access.extents import RelationFile
+    from compute_node.access.storage import Storage
 
 BLOCKS_PER_PAGE: Final = 7168
 UNIT_BYTES: Final = 32
@@ -97,7 +99,7 @@ class FreeSpace:
         )
 
 
-def load(storage: Any, file: RelationFile, look: Callable[[Any], int] | None = None) -> None:
+def load(storage: Storage, file: RelationFile, look: Callable[[Datum], int] | None = None) -> None:
     """Have a relation's hints in memory and its end known. ``look`` tells the category of a page; it is asked for those
     of a relation so small that it has no map. May wait; in a gather phase."""
     storage.extents.find_end(file)
@@ -123,7 +125,7 @@ def load(storage: Any, file: RelationFile, look: Callable[[Any], int] | None = N
     free.changed.clear()
 
 
-def write(storage: Any, file: RelationFile) -> None:
+def write(storage: Storage, file: RelationFile) -> None:
     """Bring the map's pages up to date, a mini-transaction each. May wait; leaves off when the relation is dropped."""
     free = file.free
     if not free.changed or not free.loaded or free.writing:
@@ -143,7 +145,7 @@ def write(storage: Any, file: RelationFile) -> None:
         free.writing = False
 
 
-def _frame(storage: Any, file: RelationFile, number: int) -> int:
+def _frame(storage: Storage, file: RelationFile, number: int) -> int:
     """The frame of a page of the map, made if need be. Its last wait is over when this returns."""
     extents = storage.extents
     storage.volume.reserve(2 * PAGE_BYTES)
@@ -153,7 +155,7 @@ def _frame(storage: Any, file: RelationFile, number: int) -> int:
     return int(storage.cache.get(fork.map.page_no(number)))
 
 
-def _write_page(storage: Any, file: RelationFile, frame: int, number: int) -> None:
+def _write_page(storage: Storage, file: RelationFile, frame: int, number: int) -> None:
     page, mtr = storage.arena.page(frame), storage.mtr
     wanted = file.free.page_of(number)
     with mtr:

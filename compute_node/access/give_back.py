@@ -8,16 +8,20 @@ its pages read as never written.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aurora.kernels.python.mtr import FREE_BYTES
 from compute_node.hub import HUB
+
+if TYPE_CHECKING:
+    from compute_node.access.storage import Storage
+
 
 ENTRY_REDO_BYTES = 256
 EXTENT_PAGES_MAX = 1024
 
 
-def give_back(storage: Any, nap_s: float = 0.0) -> int:
+def give_back(storage: Storage, nap_s: float = 0.0) -> int:
     """Give back what can be; how many pages. In a greenlet; ``nap_s`` is slept after each extent."""
     total = 0
     while storage.extents.next_to_give_back() is not None:
@@ -37,7 +41,7 @@ def give_back(storage: Any, nap_s: float = 0.0) -> int:
     return total
 
 
-def _give_one(storage: Any) -> int:
+def _give_one(storage: Storage) -> int:
     """Free the pages of one extent; how many, 0 when there is none or its pages are still in somebody's hands."""
     entry = storage.extents.next_to_give_back()
     if entry is None:

@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Datum
 from aurora.kernels.python import tuples
 from aurora.kernels.python.heap import OK
 from aurora.page import HEADER_BYTES
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
+    from compute_node.access.table import Table
+
 
 _FORMS = {"i": struct.Struct("<i"), "f": struct.Struct("<f"), "I": struct.Struct("<I"), "q": struct.Struct("<q")}
 REDO_BYTES = 256
 
 
-def overwrite(table: Any, snapshot: Any, tid: int, values: Mapping[int, Any]) -> bool:
+def overwrite(table: Table, snapshot: Snapshot, tid: int, values: Mapping[int, Datum]) -> bool:
     """Set columns (attno → value, none NULL before or after) of the version ``tid``. False: it is no longer the newest,
     or somebody is changing it. May wait before it writes."""
     storage = table.storage

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, NotSupported, SqlError, UniqueViolation
 from compute_node.access.read_ahead import FIRST_PAGES
 from compute_node.access.stored import resolved
@@ -21,7 +22,12 @@ from compute_node.relations.access_methods import AccessMethod
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.txn.transaction import Txn
 
-Row = tuple[Any, ...]
+if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
+    from aurora.kernels.python.tuples import Projection
+    from compute_node.access.cache import Load
+    from compute_node.access.storage import Storage
+    from compute_node.access.table import Table
 
 
 class ScanKey(NamedTuple):
@@ -30,11 +36,11 @@ class ScanKey(NamedTuple):
 
     column: int
     strategy: int
-    value: Any = None
+    value: Datum = None
     width: int = 1
 
 
-def equality_keys(values: Sequence[Any], strategy: int = 3) -> list[ScanKey]:
+def equality_keys(values: Sequence[Datum], strategy: int = 3) -> list[ScanKey]:
     """Equality on the leading columns (``strategy``: the method's number of equality)."""
     return [ScanKey(column, strategy, value) for column, value in enumerate(values)]
 
@@ -43,7 +49,7 @@ class RowExpression(NamedTuple):
     """A compiled expression of an index: its value for a whole row, the columns it reads (0: the whole row), and the
     text that messages show."""
 
-    value: Callable[[Row], Any]
+    value: Callable[[Row], Datum]
     attnos: frozenset[int]
     shown: str
 
@@ -51,11 +57,11 @@ class RowExpression(NamedTuple):
 class RowKeys:
     """From a row to its key in one index: columns, expressions over the row, and the predicate of a partial index."""
 
-    def __init__(self, storage: Any, table: RelationDesc, desc: IndexDesc) -> None:
+    def __init__(self, storage: Storage, table: RelationDesc, desc: IndexDesc) -> None:
         self.positions = tuple(attno - 1 for attno in desc.columns)
         self.is_plain = not desc.expressions and desc.predicate is None
-        self._expressions: list[Callable[[Row], Any]] = []
-        self._predicate: Callable[[Row], Any] | None = None
+        self._expressions: list[Callable[[Row], Datum]] = []
+        self._predicate: Callable[[Row], Datum] | None = None
         used = {attno for attno in desc.columns if attno > 0}
         shown: list[str] = []
         if not self.is_plain:
@@ -83,7 +89,7 @@ class RowKeys:
         """Whether a change of these columns may change the row's entries."""
         return 0 in self.attnos or not self.attnos.isdisjoint(changed)
 
-    def of(self, values: Sequence[Any]) -> Row | None:
+    def of(self, values: Sequence[Datum]) -> Row | None:
         """The key of a whole row; None when the index's predicate leaves it out."""
         if self.is_plain:
             return tuple([values[position] for position in self.positions])
@@ -99,19 +105,19 @@ class RowKeys:
 class HeapReader:
     """Visible rows of row addresses, in the order of the addresses."""
 
-    def __init__(self, table: Any) -> None:
+    def __init__(self, table: Table) -> None:
         self._table = table
         self._cache = table.storage.cache
         self._fetch_many = table.heap.fetch_many
 
-    def rows(self, snapshot: Any, tids: list[int], proj: Any) -> Iterator[list[Row]]:
+    def rows(self, snapshot: Snapshot, tids: list[int], proj: Projection) -> Iterator[list[Row]]:
         """All in one batch when their pages are here and their values not too long."""
         found, toast = self._rows(snapshot, tids, proj), self._table.toast
         if toast is None or not proj.eager:
             return found
         return self._resolving(found, proj)
 
-    def _resolving(self, found: Iterator[list[Row]], proj: Any) -> Iterator[list[Row]]:
+    def _resolving(self, found: Iterator[list[Row]], proj: Projection) -> Iterator[list[Row]]:
         """Batches with values in place of handles; one without handles passes unseen."""
         codec = self._table.codec
         seen = codec.handles
@@ -122,7 +128,7 @@ class HeapReader:
                 seen = codec.handles
                 yield from resolved(rows, proj.eager)
 
-    def _rows(self, snapshot: Any, tids: list[int], proj: Any) -> Iterator[list[Row]]:
+    def _rows(self, snapshot: Snapshot, tids: list[int], proj: Projection) -> Iterator[list[Row]]:
         rows = self._fetch_many(snapshot, tids, proj)
         if type(rows) is list:
             yield rows
@@ -130,12 +136,12 @@ class HeapReader:
         # Parts, so that they fit a small cache, and so that each is on its way while the one before is looked at.
         page_no = self._table.file.map.page_no
         parts = list(_parts(tids, self._cache.read_ahead_pages))
-        loads: list[Any] = []
+        loads: list[Load | None] = []
         try:
             for at, part in enumerate(parts):
                 for wanted in parts[at : at + 2] if not at else parts[at + 1 : at + 2]:
                     loads.append(self._cache.read_ahead(dict.fromkeys(page_no(tid >> 16) for tid in wanted)))
-                while type(rows := self._fetch_many(snapshot, part, proj)) is not list:
+                while isinstance(rows := self._fetch_many(snapshot, part, proj), int):
                     self._cache.load(rows)
                 yield rows
         finally:
@@ -149,7 +155,7 @@ class IndexAccess(ABC):
 
     method: ClassVar[AccessMethod]
 
-    def __init__(self, table: Any, desc: IndexDesc) -> None:
+    def __init__(self, table: Table, desc: IndexDesc) -> None:
         storage = table.storage
         self.table = table
         self.desc = desc
@@ -176,7 +182,7 @@ class IndexAccess(ABC):
     # Reading
 
     @abstractmethod
-    def lookup(self, snapshot: Any, key_values: Row, columns: tuple[int, ...], want_tid: bool) -> list[Row]:
+    def lookup(self, snapshot: Snapshot, key_values: Row, columns: tuple[int, ...], want_tid: bool) -> list[Row]:
         """Rows whose whole key equals ``key_values``; ``columns`` are attnos, the tid comes last with ``want_tid``."""
 
     @abstractmethod
@@ -185,7 +191,7 @@ class IndexAccess(ABC):
         all of them have a visible row. May wait between batches."""
 
     def scan(
-        self, snapshot: Any, keys: Sequence[ScanKey], backward: bool, columns: tuple[int, ...], want_tid: bool
+        self, snapshot: Snapshot, keys: Sequence[ScanKey], backward: bool, columns: tuple[int, ...], want_tid: bool
     ) -> Iterator[list[Row]]:
         """Visible rows of the entries that meet the keys, in the order of ``tids``."""
         proj = self.table.projection(columns, want_tid)
@@ -195,20 +201,20 @@ class IndexAccess(ABC):
     # Writing
 
     @abstractmethod
-    def add(self, txn: Txn, values: Sequence[Any], tid: int, check: bool = True) -> int:
+    def add(self, txn: Txn, values: Sequence[Datum], tid: int, check: bool = True) -> int:
         """Enter the row at ``tid``. Errors: 23505, 40P01, 54000. ``check`` False: the key is known not to be a new
         one."""
 
     @abstractmethod
-    def add_many(self, txn: Txn, rows: Sequence[Sequence[Any]], tids: Sequence[int]) -> None:
+    def add_many(self, txn: Txn, rows: Sequence[Sequence[Datum]], tids: Sequence[int]) -> None:
         """Enter many rows at once, in the order that suits the method. Errors as for ``add``, with ``row`` where it
         is known which one it was."""
 
-    def try_add(self, txn: Txn, values: Sequence[Any], tid: int) -> int:
+    def try_add(self, txn: Txn, values: Sequence[Datum], tid: int) -> int:
         """``add`` that answers a unique conflict with 1 instead of an error; 0 when entered."""
         raise InvariantViolation(f'index "{self.desc.name}" of method {self.method.name} finds no conflicts')
 
-    def find_conflict(self, txn: Txn, values: Sequence[Any]) -> int:
+    def find_conflict(self, txn: Txn, values: Sequence[Datum]) -> int:
         """The tid of the live row (committed or own) with the key of ``values``, 0 without; waits for rows in doubt."""
         raise InvariantViolation(f'index "{self.desc.name}" of method {self.method.name} finds no conflicts')
 
@@ -241,7 +247,7 @@ class IndexAccess(ABC):
         columns = txn.session.catalog_function("readable_columns", self.table.desc.oid)
         return columns is None or all(attno in columns for attno in self.desc.columns)
 
-    def _text(self, position: int, value: Any) -> str:
+    def _text(self, position: int, value: Datum) -> str:
         if value is None:
             return "null"
         attno = self.desc.columns[position]

@@ -7,9 +7,9 @@ as soon as it is flushed; else ``advance`` does, up to a chosen LSN.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
-from aurora.errors import InvariantViolation
+from aurora.errors import InvariantViolation, SqlError
 from aurora.ids import FIRST_LSN
 from aurora.kernels import mtr as mtr_kernel
 from aurora.kernels import redo
@@ -17,7 +17,11 @@ from aurora.page import PAGE_BYTES
 from compute_node.hub import HUB, Waiter
 from compute_node.volume.doubt import Doubt
 
-Done = Callable[[Any], None]
+if TYPE_CHECKING:
+    from aurora.kernels.python.mtr import RedoLog
+
+
+Done = Callable[[SqlError | None], None]
 
 
 class MemoryVolume:
@@ -25,9 +29,10 @@ class MemoryVolume:
     from the log when ``keep_history``."""
 
     def __init__(self, auto: bool = True, pages_per_pg: int = 512, keep_history: bool = False) -> None:
-        self.log: Any = mtr_kernel.RedoLog(FIRST_LSN, 0, pages_per_pg, {})
+        self.log: RedoLog = mtr_kernel.RedoLog(FIRST_LSN, 0, pages_per_pg, {})
         self.auto = auto
         self.vdl = 0
+        self.fenced = False
         self.keep_history = keep_history
         self.history: list[tuple[int, int, int, int, int, bytes]] = []
         self.pages: dict[int, bytearray] = {}

@@ -7,7 +7,7 @@ the class here. Storage need not know of it: its pages change by redo as all oth
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aurora.errors import NotSupported
 from compute_node.access.btree.index import BTreeIndex
@@ -16,10 +16,14 @@ from compute_node.access.index_access import IndexAccess
 from compute_node.relations.descriptors import IndexDesc
 from compute_node.txn.transaction import Txn
 
+if TYPE_CHECKING:
+    from compute_node.access.table import Table
+
+
 IMPLEMENTATIONS: dict[str, type[IndexAccess]] = {each.method.name: each for each in (BTreeIndex, HashIndex)}
 
 
-def open_index(table: Any, desc: IndexDesc) -> IndexAccess:
+def open_index(table: Table, desc: IndexDesc) -> IndexAccess:
     """The access to an index whose relation file exists. Errors: 0A000 for a method without an implementation."""
     implementation = IMPLEMENTATIONS.get(desc.method)
     if implementation is None:
@@ -27,7 +31,7 @@ def open_index(table: Any, desc: IndexDesc) -> IndexAccess:
     return implementation(table, desc)
 
 
-def build_index(txn: Txn, table: Any, desc: IndexDesc) -> IndexAccess:
+def build_index(txn: Txn, table: Table, desc: IndexDesc) -> IndexAccess:
     """Fill ``desc``'s relation file (created in ``txn`` when missing) from the rows of ``table``; see
     ``IndexAccess.build``."""
     storage = table.storage

@@ -18,7 +18,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from compute_node.access.cache import Load, PageCache
+
 
 FIRST_PAGES: Final = 4
 WINDOWS: Final = 2
@@ -35,7 +39,7 @@ class ReadAhead:
 
     __slots__ = ("_cache", "_end", "_loads", "_next", "_page_of", "_pages", "mark")
 
-    def __init__(self, cache: Any, page_of: Callable[[int], int], end: int) -> None:
+    def __init__(self, cache: PageCache, page_of: Callable[[int], int], end: int) -> None:
         self.mark = _NEVER
         """Block at which ``advance`` wants to be called."""
         self._cache = cache
@@ -43,7 +47,7 @@ class ReadAhead:
         self._end = end
         self._next = 0
         self._pages = 0
-        self._loads: list[Any] = []
+        self._loads: list[Load] = []
 
     def missed(self, block: int) -> None:
         """The scan needs ``block``'s page and it is not here, though it may be on its way."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aurora.errors import InvariantViolation
 from aurora.kernels import clog as clog_kernel
 from aurora.kernels import mtr as mtr_kernel
-from aurora.page import PAGE_BYTES
+from aurora.page import OFF_KIND, PAGE_BYTES, PageKind
 from compute_node.access.cache import PageCache
 from compute_node.access.extents import Extents, RelationFile
 from compute_node.access.give_back import give_back
@@ -26,6 +26,14 @@ from compute_node.relations.storage_types import storage_type
 from compute_node.txn.manager import TransactionManager
 from compute_node.txn.transaction import Txn
 from compute_node.types.registry import PgType, TypeEnv
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.arena import Arena
+    from aurora.kernels.python.clog import Clog
+    from aurora.kernels.python.mtr import Mtr
+    from compute_node.access.table import Table
+    from compute_node.volume.interface import PagedVolume
+
 
 RowCompiler = Callable[[RelationDesc, str], RowExpression]
 """SQL text over a relation's columns → its function of a whole row"""
@@ -41,8 +49,8 @@ class Storage:
 
     def __init__(
         self,
-        arena: Any,
-        volume: Any,
+        arena: Arena,
+        volume: PagedVolume,
         type_lookup: Callable[[int], PgType] | None = None,
         clock: Callable[[], int] = lambda: 0,
     ) -> None:
@@ -50,7 +58,7 @@ class Storage:
         self.volume = volume
         self.log = volume.log
         self.clock = clock
-        self.mtr: Any = mtr_kernel.Mtr(arena, volume.log)
+        self.mtr: Mtr = mtr_kernel.Mtr(arena, volume.log)
         HUB.mtr = self.mtr
         self.cache = PageCache(arena, volume)
         self.type_lookup = type_lookup or storage_type
@@ -63,10 +71,10 @@ class Storage:
         self.extents = Extents(self.cache, self.mtr, self.superblock, self.row_horizon)
         self.clog_file = self.extents.files.get(CLOG_RELFILE) or self.extents.create(CLOG_RELFILE, 0)
         self.clog_file.end_known = True  # TransactionManager knows it
-        self.clog: Any = clog_kernel.Clog(arena, self.mtr, self.clog_file.map)
+        self.clog: Clog = clog_kernel.Clog(arena, self.mtr, self.clog_file.map)
         self.txns = TransactionManager(self)
         self.locks = self.txns.locks
-        self._tables: dict[int, tuple[RelationDesc, Any]] = {}
+        self._tables: dict[int, tuple[RelationDesc, Table]] = {}
         volume.flush_soon("opened")
 
     def row_horizon(self) -> int:
@@ -75,7 +83,7 @@ class Storage:
 
     # Relations
 
-    def table(self, desc: RelationDesc) -> Any:
+    def table(self, desc: RelationDesc) -> Table:
         """The ``Table`` of a descriptor; the same object as long as the descriptor is."""
         known = self._tables.get(desc.relfile)
         if known is not None and known[0] is desc:
@@ -86,7 +94,7 @@ class Storage:
         self._tables[desc.relfile] = (desc, table)
         return table
 
-    def open_tables(self) -> list[tuple[RelationDesc, Any]]:
+    def open_tables(self) -> list[tuple[RelationDesc, Table]]:
         """The tables in use."""
         return list(self._tables.values())
 
@@ -115,6 +123,21 @@ class Storage:
         self.volume.reserve(METADATA_REDO_BYTES)
         return self.superblock.take_oid()
 
+    def extend_clog(self, last_block: int) -> None:
+        """Make the commit log's pages up to that block; may wait."""
+        file = self.clog_file
+        if file.map.blocks <= last_block:
+            self.extents.reserve_blocks(file, last_block + 1 - file.map.blocks)
+        while file.fresh <= last_block:
+            block = file.fresh
+            try:
+                frame = self.cache.get(file.map.page_no(self.extents.new_block(file)))
+            except BaseException:
+                file.fresh = block  # cancelled: the block is none of the commit log's yet
+                raise
+            with self.mtr:
+                self.mtr.put_u8(frame, OFF_KIND, PageKind.CLOG)
+
     def create_storage(self, txn: Txn, relfile: int) -> RelationFile:
         """An empty relation file, which goes away again if ``txn`` aborts."""
         self.volume.reserve(METADATA_REDO_BYTES)
@@ -137,7 +160,7 @@ class Storage:
             if table.relfile == relfile or any(index.relfile == relfile for index in table.indexes):
                 del self._tables[key]
 
-    def vacuum(self, table: Any, freeze_all: bool = False) -> VacuumStats:
+    def vacuum(self, table: Table, freeze_all: bool = False) -> VacuumStats:
         """Vacuum a table; the caller holds SHARE UPDATE EXCLUSIVE on it and no snapshot."""
         return vacuum(table, freeze_all)
 

@@ -7,15 +7,20 @@ reader (``toast.Toaster``) that knows its bytes.
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation
 from aurora.kernels import tuples as tuples_kernel
 from compute_node.hub import HUB
 
-Row = tuple[Any, ...]
-Toasted: Any = tuples_kernel.Toasted
+if TYPE_CHECKING:
+    from aurora.kernels.python.tuples import RowCodec
+    from compute_node.access.toast import Toaster
+
+
+Toasted = tuples_kernel.Toasted
 LAZY: int = tuples_kernel.LAZY
 """Added to an attno: the column may come as its handle."""
 CODECS_MAX = 1024
@@ -42,7 +47,7 @@ def resolved(rows: list[Row], positions: Sequence[int]) -> Iterator[list[Row]]:
 
 def resolved_row(row: Row, positions: Sequence[int]) -> Row:
     """One row with values in place of the handles at ``positions``."""
-    cells: list[Any] | None = None
+    cells: list[Datum] | None = None
     for at in positions:
         value = row[at]
         if type(value) is Toasted:
@@ -52,14 +57,14 @@ def resolved_row(row: Row, positions: Sequence[int]) -> Row:
     return row if cells is None else tuple(cells)
 
 
-def adopted(rows: list[Row], positions: Sequence[int], reader: Any) -> Iterator[list[Row]]:
+def adopted(rows: list[Row], positions: Sequence[int], reader: Toaster) -> Iterator[list[Row]]:
     """The rows with handles of other tables at ``positions`` made ones of ``reader``'s table, compressed as they are,
     in batches of bounded size."""
     part: list[Row] = []
     size = 0
     for row in rows:
         HUB.pulse()
-        cells: list[Any] | None = None
+        cells: list[Datum] | None = None
         for at in positions:
             if type(row[at]) is Toasted:
                 cells = list(row) if cells is None else cells
@@ -75,10 +80,10 @@ def adopted(rows: list[Row], positions: Sequence[int], reader: Any) -> Iterator[
 
 # Rows that a statement moves to a temporary file may hold handles; only this process reads them again.
 
-_codecs: dict[int, Any] = {}
+_codecs: dict[int, RowCodec] = {}
 
 
-def _reduced(handle: Any) -> tuple[Any, ...]:
+def _reduced(handle: Toasted) -> tuple[Callable[..., Toasted], tuple[object, ...]]:
     codec = handle.codec
     if _codecs.get(id(codec)) is not codec:
         if len(_codecs) >= CODECS_MAX:
@@ -88,7 +93,7 @@ def _reduced(handle: Any) -> tuple[Any, ...]:
     return _restored, (id(codec), *place, handle.data)
 
 
-def _restored(codec: int, *parts: Any) -> Any:
+def _restored(codec: int, *parts: Any) -> Toasted:
     found = _codecs.get(codec)
     if found is None:
         raise InvariantViolation("the table of a stored value in a temporary file is not known any more")

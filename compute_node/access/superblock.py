@@ -16,11 +16,16 @@ Numbers are reserved in ranges, so that taking one costs no redo.
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aurora.errors import DataCorrupted, InvariantViolation, VolumeTooNew
 from aurora.ids import FIRST_NORMAL_XID
 from aurora.page import OFF_KIND, PageKind
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.mtr import Mtr
+    from compute_node.access.cache import PageCache
+
 
 MAGIC = b"AURORAVL"
 FORMAT_VERSION = 2
@@ -36,7 +41,7 @@ FIRST_FREE_PAGE = 2
 class Superblock:
     """The decoded superblock and its edits; page 0 stays pinned."""
 
-    def __init__(self, cache: Any, mtr: Any) -> None:
+    def __init__(self, cache: PageCache, mtr: Mtr) -> None:
         self._mtr = mtr
         self.frame = cache.get(0)
         cache.arena.pin(self.frame)

@@ -9,8 +9,9 @@ waits at the row and goes on with the newest version (READ COMMITTED) or fails w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, LockNotAvailable, SerializationFailure, SqlError
 from aurora.kernels import heap as heap_kernel
 from aurora.kernels import tuples as tuples_kernel
@@ -25,11 +26,19 @@ from compute_node.access.stored import LAZY, resolved, resolved_row
 from compute_node.access.toast import Toaster
 from compute_node.access.vacuum_truncate import is_empty
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
-from compute_node.txn.locks import FOR_KEY_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE, NOWAIT, SKIP_LOCKED, WAIT
+from compute_node.txn.locks import FOR_KEY_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE, NOWAIT, SKIP_LOCKED, WAIT, RowQueue
 from compute_node.txn.transaction import Txn
 
-Row = tuple[Any, ...]
-Compute = Callable[[Row], Sequence[Any] | None]
+if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
+    from aurora.kernels.python.heap import HeapFile
+    from aurora.kernels.python.tuples import Projection, RowCodec
+    from compute_node.access.storage import Storage
+
+
+Probe = tuple[int, int, int, Datum]
+"""``(code, tid, LSN of the change, columns or who is changing it)``: see the heap kernel's ``probe``."""
+Compute = Callable[[Row], Sequence[Datum] | None]
 
 WRITE_REDO_BYTES = 2 * PAGE_BYTES
 """Log space reserved for one row's heap change: at most two page images' worth."""
@@ -59,18 +68,18 @@ class UpdatePlan:
 class Table:
     """The access methods of one relation descriptor; made by ``Storage.table``."""
 
-    def __init__(self, storage: Any, desc: RelationDesc) -> None:
+    def __init__(self, storage: Storage, desc: RelationDesc) -> None:
         self.storage = storage
         self.desc = desc
         self.name = desc.name
         self.relfile = desc.relfile
         self.file = storage.file(desc.relfile)
-        self.codec: Any = row_codec(desc, desc.type_lookup(storage.type_lookup))
-        self.heap: Any = heap_kernel.HeapFile(
+        self.codec: RowCodec = row_codec(desc, desc.type_lookup(storage.type_lookup))
+        self.heap: HeapFile = heap_kernel.HeapFile(
             storage.arena, storage.mtr, storage.clog, self.file.map, self.codec, desc.relfile
         )
         self.toast: Toaster | None = None if desc.toast is None else Toaster(self)
-        self.projections: dict[tuple[tuple[int, ...], bool], Any] = {}
+        self.projections: dict[tuple[tuple[int, ...], bool], Projection] = {}
         self.fill_reserve = PAGE_BYTES * (100 - desc.fillfactor) // 100
         self._plans: dict[tuple[tuple[int, ...], tuple[int, ...]], UpdatePlan] = {}
         self._every = tuple(range(1, len(desc.columns) + 1))
@@ -101,7 +110,7 @@ class Table:
         """Reserve the log space of one row's change on a page, before it; may wait."""
         self._reserve(WRITE_REDO_BYTES)
 
-    def projection(self, columns: tuple[int, ...], want_tid: bool) -> Any:
+    def projection(self, columns: tuple[int, ...], want_tid: bool) -> Projection:
         """The kernel's form of a column list."""
         key = (columns, want_tid)
         found = self.projections.get(key)
@@ -111,13 +120,13 @@ class Table:
 
     # Reading
 
-    def scan(self, snapshot: Any, columns: tuple[int, ...], want_tid: bool) -> Iterator[list[Row]]:
+    def scan(self, snapshot: Snapshot, columns: tuple[int, ...], want_tid: bool) -> Iterator[list[Row]]:
         """Visible rows, a batch a page (empty pages give none); the tid comes last with ``want_tid``."""
         return self.scan_blocks(snapshot, columns, want_tid, 0, None)
 
     def scan_blocks(
         self,
-        snapshot: Any,
+        snapshot: Snapshot,
         columns: tuple[int, ...],
         want_tid: bool,
         start: int,
@@ -137,7 +146,7 @@ class Table:
                 if at >= ahead.mark:
                     ahead.advance(at)
                 handles = codec.handles
-                while type(rows := scan_page(snapshot, block, proj, roots)) is not list:
+                while isinstance(rows := scan_page(snapshot, block, proj, roots), int):
                     if rows == page_no(block):
                         ahead.missed(at)
                     self._load(rows)
@@ -148,34 +157,34 @@ class Table:
         finally:
             ahead.close()
 
-    def fetch(self, snapshot: Any, tid: int, columns: tuple[int, ...]) -> Row | None:
+    def fetch(self, snapshot: Snapshot, tid: int, columns: tuple[int, ...]) -> Row | None:
         """The version at ``tid``, None when there is none that the snapshot sees."""
         proj = self.projections.get((columns, False)) or self.projection(columns, False)
         while True:
             row = self.heap.fetch(snapshot, tid, proj)
-            if type(row) is int:
+            if isinstance(row, int):
                 self._load(row)
             elif row is None or self.toast is None:
-                return row  # type: ignore[no-any-return]
+                return row
             else:
                 return resolved_row(row, proj.eager)
 
     def fetch_chains(
-        self, snapshot: Any, roots: list[int], columns: tuple[int, ...], want_tid: bool
+        self, snapshot: Snapshot, roots: list[int], columns: tuple[int, ...], want_tid: bool
     ) -> Iterator[list[Row]]:
         """The visible rows of chains by the addresses of their roots (what index entries name), in that order."""
         return self._chains.rows(snapshot, roots, self.projection(columns, want_tid))
 
     # Inserting
 
-    def insert(self, txn: Txn, values: Sequence[Any]) -> int:
+    def insert(self, txn: Txn, values: Sequence[Datum]) -> int:
         """Insert a row; its tid. Errors: 22003, 23505, 40P01, 54000."""
         tid = self._insert_heap(txn, values)
         for index in self.indexes:
             index.add(txn, values, tid)
         return tid
 
-    def _insert_heap(self, txn: Txn, values: Sequence[Any]) -> int:
+    def _insert_heap(self, txn: Txn, values: Sequence[Datum]) -> int:
         image = self._encode(values)
         if image is None:
             image = self._toast_image(txn, values)
@@ -193,7 +202,7 @@ class Table:
                     continue
             file.target = self._next_block(len(image) + self.fill_reserve)
 
-    def _toast_image(self, txn: Txn, values: Sequence[Any]) -> bytes:
+    def _toast_image(self, txn: Txn, values: Sequence[Datum]) -> bytes:
         """The image of a row that the codec found too long."""
         if self.toast is None:
             raise InvariantViolation(f"table {self.name} has a limit and no TOAST table")
@@ -222,7 +231,7 @@ class Table:
                 self._load(-room)
             file.free.note(block, room)
 
-    def insert_or_find(self, txn: Txn, values: Sequence[Any], arbiters: Sequence[IndexAccess]) -> tuple[int, int]:
+    def insert_or_find(self, txn: Txn, values: Sequence[Datum], arbiters: Sequence[IndexAccess]) -> tuple[int, int]:
         """Insert unless a live row has an equal key in one of ``arbiters``: ``(tid, 0)``, or ``(0, that row's tid)``
         after waiting for rows in doubt. The row found may be newer than the statement's snapshot."""
         while True:
@@ -244,7 +253,7 @@ class Table:
             else:
                 return tid, 0
 
-    def insert_many(self, txn: Txn, rows: Sequence[Sequence[Any]]) -> int:
+    def insert_many(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> int:
         """Insert rows, whole pages at a time where they fill some; their number. Errors as for ``insert``, with ``row``
         where it is known which one it was."""
         if len(rows) < BULK_ROWS_MIN:
@@ -260,14 +269,15 @@ class Table:
             index.add_many(txn, rows, tids)
         return len(rows)
 
-    def _insert_pages(self, txn: Txn, rows: Sequence[Sequence[Any]]) -> list[int]:
+    def _insert_pages(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> list[int]:
         storage, heap, file = self.storage, self.heap, self.file
         xid = txn.write_xid or self._assign(txn)
         tids: list[int] = []
         at, total = 0, len(rows)
         rows = list(rows) if self.toast is not None else rows
         while at < total:
-            image = rows[at] if type(rows[at]) is bytes else self._encode(rows[at])
+            row = rows[at]
+            image = row if isinstance(row, bytes) else self._encode(row)
             if image is None:
                 # ``fill_page`` ends a page before a row that needs TOAST; from here on it is given as its image.
                 image = rows[at] = self._toast_image(txn, rows[at])  # type: ignore[index]
@@ -305,21 +315,21 @@ class Table:
     def _settle(
         self,
         txn: Txn,
-        snapshot: Any,
+        snapshot: Snapshot,
         tid: int,
-        proj: Any,
+        proj: Projection,
         strength: int,
         wait: str = WAIT,
-        turn: Any = None,
+        turn: RowQueue | None = None,
         locking: bool = False,
-    ) -> tuple[tuple[int, int, int, Any] | None, Any]:
+    ) -> tuple[Probe | None, RowQueue | None]:
         """Wait until nobody else is changing the row or holds it against ``strength``: the ``OK`` probe (None: the
         row is gone) and the row's queue, if this transaction had its turn there. A change that leaves the key alone is
         no obstacle to FOR KEY SHARE: the probe is ``BUSY`` then. Errors: 40001, 40P01, 55P03."""
         try:
             while True:
                 found = self._probe(tid, snapshot, proj, txn.follow)
-                if type(found) is int:
+                if isinstance(found, int):
                     self._load(found)
                     continue
                 code, at, lsn, extra = found
@@ -354,7 +364,7 @@ class Table:
     def update_columns(
         self,
         txn: Txn,
-        snapshot: Any,
+        snapshot: Snapshot,
         tid: int,
         changed: tuple[int, ...],
         compute: Compute,
@@ -371,12 +381,12 @@ class Table:
         self._reserve(WRITE_REDO_BYTES)
         if not txn.write_xid:
             self._assign(txn)  # now: between the look at the row and its change nothing may wait
-        found = self._probe(tid, snapshot, plan.projection, txn.follow)
+        found: Probe | int | None = self._probe(tid, snapshot, plan.projection, txn.follow)
         entry = None
         strength, new_key = FOR_NO_KEY_UPDATE, False
         try:
             while True:
-                if type(found) is int or found[0] != OK or found[2] or self._locks.rows:
+                if not isinstance(found, tuple) or found[0] != OK or found[2] or self._locks.rows:
                     found, entry = self._settle(txn, snapshot, tid, plan.projection, strength, WAIT, entry)
                     if found is None:
                         return None
@@ -387,7 +397,7 @@ class Table:
                     return None
                 at = found[1]
                 if plan.keys is not None:
-                    new_key = self._has_new_key(plan, snapshot, at, values)
+                    new_key = self._has_new_key(plan, plan.keys, snapshot, at, values)
                 # Who holds it FOR KEY SHARE is in the way of a new key only.
                 strength = FOR_UPDATE if new_key else FOR_NO_KEY_UPDATE
                 if self._locks.rows and self._locks.row_blockers(txn, self.relfile, at, strength):
@@ -412,20 +422,22 @@ class Table:
             self._enter(txn, new_tid, plan)
         return new_tid
 
-    def _has_new_key(self, plan: UpdatePlan, snapshot: Any, tid: int, values: Sequence[Any]) -> bool:
+    def _has_new_key(
+        self, plan: UpdatePlan, keys: Projection, snapshot: Snapshot, tid: int, values: Sequence[Datum]
+    ) -> bool:
         """Whether the new values of the columns that make a row known are others than those of version ``tid``."""
-        while type(found := self._probe(tid, snapshot, plan.keys, False)) is int:
+        while isinstance(found := self._probe(tid, snapshot, keys, False), int):
             self._load(found)
         if found[0] != OK:
             return True  # it has changed while its page was waited for: the update will notice
-        return self._resolved(found[3], plan.keys) != tuple(values[place] for place in plan.key_positions)
+        return self._resolved(found[3], keys) != tuple(values[place] for place in plan.key_positions)
 
-    def _resolved(self, row: Row, proj: Any) -> Row:
+    def _resolved(self, row: Row, proj: Projection) -> Row:
         """The row with values in place of the handles that the projection may give."""
         return row if self.toast is None or not proj.eager else resolved_row(row, proj.eager)
 
     def _update_elsewhere(
-        self, txn: Txn, tid: int, plan: UpdatePlan, values: Sequence[Any], new_key: bool, outcome: int
+        self, txn: Txn, tid: int, plan: UpdatePlan, values: Sequence[Datum], new_key: bool, outcome: int
     ) -> int:
         """Go on with an update whose page was missing or full, or whose new version is too long: TOAST, prune, else put
         the new version on another page."""
@@ -465,8 +477,8 @@ class Table:
         return outcome
 
     def _toast_version(
-        self, txn: Txn, tid: int, positions: Sequence[int], values: Sequence[Any]
-    ) -> Sequence[Any] | None:
+        self, txn: Txn, tid: int, positions: Sequence[int], values: Sequence[Datum]
+    ) -> Sequence[Datum] | None:
         """The columns of version ``tid`` with ``positions`` set to ``values``, stored so that the row is short; None
         when the version is gone."""
         if self.toast is None:
@@ -498,24 +510,24 @@ class Table:
     def update(
         self,
         txn: Txn,
-        snapshot: Any,
+        snapshot: Snapshot,
         tid: int,
-        new_values: Sequence[Any],
+        new_values: Sequence[Datum],
         changed: tuple[int, ...],
-        recompute: Callable[[Row], Sequence[Any] | None],
+        recompute: Callable[[Row], Sequence[Datum] | None],
     ) -> int | None:
         """``update_columns`` with the whole new row at hand: ``recompute`` gets the newest version when the row has
         changed since the snapshot, and gives the new row or None."""
         seen = self.fetch(snapshot, tid, self._every)
 
-        def compute(row: Row) -> Sequence[Any] | None:
+        def compute(row: Row) -> Sequence[Datum] | None:
             new = new_values if row == seen else recompute(row)
             return None if new is None else [new[attno - 1] for attno in changed]
 
         return self.update_columns(txn, snapshot, tid, changed, compute, self._every)
 
     def delete(
-        self, txn: Txn, snapshot: Any, tid: int, recheck: Callable[[Row, int], bool], needed: tuple[int, ...]
+        self, txn: Txn, snapshot: Snapshot, tid: int, recheck: Callable[[Row, int], bool], needed: tuple[int, ...]
     ) -> bool:
         """Delete the row whose version ``tid`` the snapshot sees; ``recheck`` gets the columns ``needed`` and the tid
         of a version newer than that. Whether it was deleted. Errors: 40001, 40P01, 55P03."""
@@ -550,7 +562,7 @@ class Table:
                 self._locks.turn_over(entry)
 
     def lock(
-        self, txn: Txn, snapshot: Any, tid: int, strength: int | str, wait: str = WAIT
+        self, txn: Txn, snapshot: Snapshot, tid: int, strength: int | str, wait: str = WAIT
     ) -> tuple[int, Row, bool] | None:
         """Lock the row whose version ``tid`` the snapshot sees: ``(tid, whole row, moved)`` of the version that the
         lock is for, ``moved`` when it is newer than the snapshot's; None when the row is gone (or is locked, with
@@ -588,7 +600,7 @@ class Table:
             if entry is not None:
                 self._locks.turn_over(entry)
 
-    def _lock_key(self, txn: Txn, snapshot: Any, tid: int) -> Row | None:
+    def _lock_key(self, txn: Txn, snapshot: Snapshot, tid: int) -> Row | None:
         """FOR KEY SHARE of a row beside changes that leave its key alone: the snapshot's row; None when there is more
         to it."""
         while True:
@@ -613,7 +625,7 @@ class Table:
             self._load(-changing)
         return bool(changing)
 
-    def _versions(self, tid: int, snapshot: Any) -> list[int] | None:
+    def _versions(self, tid: int, snapshot: Snapshot) -> list[int] | None:
         """The version ``tid`` and those after it, committed or not, as long as none of them changes the key or deletes
         the row: what FOR KEY SHARE locks. None when one does, or this transaction itself changed the row."""
         proj = self.projection((), False)
@@ -621,7 +633,7 @@ class Table:
         while True:
             at = versions[-1]
             found = self._probe(at, snapshot, proj, False)
-            if type(found) is int:
+            if isinstance(found, int):
                 self._load(found)
                 continue
             if found[0] == OK:

@@ -17,20 +17,28 @@ between them; a value is compressed in a worker thread where that takes more tha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, TypeGuard, TypeVar, TypeVarTuple, Unpack
 
 import lz4.block
 
+from aurora.datum import Datum, Row
 from aurora.errors import DataCorrupted, InvariantViolation, ProgramLimitExceeded
 from aurora.kernels import pglz
 from aurora.kernels import tuples as tuples_kernel
 from aurora.kernels.python.heap import RETRY
 from aurora.kernels.python.tuples import METHOD_LZ4, METHOD_PGLZ, METHOD_PLAIN, POINTER_BYTES
 from compute_node.access.index_access import ScanKey
-from compute_node.access.stored import LAZY, Row, Toasted
+from compute_node.access.stored import LAZY, Toasted
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.txn.transaction import Txn
+from compute_node.work.spill import setting_of
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.tuples import Projection
+    from compute_node.access.cache import Load
+    from compute_node.access.table import Table
+
 
 TUPLE_BYTES_TARGET = 2032
 """PostgreSQL's TOAST_TUPLE_THRESHOLD and default toast_tuple_target."""
@@ -64,7 +72,7 @@ def plain_bytes(n: int) -> int:
     return n + (1 if n <= 126 else 4)
 
 
-def stored_bytes(value: Any) -> int:
+def stored_bytes(value: Datum) -> int:
     """What a stored value takes: pg_column_size of it, and its share of a row out of line apart."""
     if value.is_external:
         return int(value.stored_bytes)
@@ -106,7 +114,11 @@ def _lz4_decompress(data: bytes, raw_bytes: int) -> bytes:
     return bytes(lz4.block.decompress(data, uncompressed_size=raw_bytes))
 
 
-def _in_worker(size: int, function: Callable[..., Any], *args: Any) -> Any:
+_T = TypeVar("_T")
+_Args = TypeVarTuple("_Args")
+
+
+def _in_worker(size: int, function: Callable[[Unpack[_Args]], _T], *args: *_Args) -> _T:
     if size < WORKER_BYTES_MIN or not HUB.in_greenlet():
         return function(*args)
     return HUB.in_thread(function, *args)
@@ -115,7 +127,7 @@ def _in_worker(size: int, function: Callable[..., Any], *args: Any) -> Any:
 class Toaster:
     """TOAST of one table; ``Table.toast``. It reads and writes the rows of the TOAST table's own ``Table``."""
 
-    def __init__(self, table: Any) -> None:
+    def __init__(self, table: Table) -> None:
         if table.desc.toast is None:
             raise InvariantViolation(f"relation {table.name} has no TOAST table")
         self._storage = table.storage
@@ -141,27 +153,27 @@ class Toaster:
         """Every column, those of variable length as they are stored."""
 
     @property
-    def _chunks(self) -> Any:
+    def _chunks(self) -> Table:
         return self._storage.table(self._toast)
 
     # Reading
 
-    def value(self, handle: Any) -> Any:
+    def value(self, handle: Toasted) -> Datum:
         """The SQL value of a handle."""
         return decoded(handle, self.raw(handle))
 
-    def raw(self, handle: Any) -> bytes:
+    def raw(self, handle: Toasted) -> bytes:
         """The bytes of a handle's value."""
         data = self.stored(handle)
         if handle.method == METHOD_PLAIN and len(data) != handle.raw_bytes:
             raise DataCorrupted(f"value of {len(data)} bytes, where {handle.raw_bytes} are expected")
         return decompress(handle.method, data, handle.raw_bytes)
 
-    def prefix(self, handle: Any, upto: int) -> bytes:
+    def prefix(self, handle: Toasted, upto: int) -> bytes:
         """The first ``upto`` bytes of a handle's value, or all if it has fewer."""
         return self.slice(handle, 0, upto)
 
-    def slice(self, handle: Any, start: int, length: int) -> bytes:
+    def slice(self, handle: Toasted, start: int, length: int) -> bytes:
         """``length`` bytes of a handle's value from ``start`` on, fewer at its end. Of an uncompressed value only the
         chunks that hold them are read; of a pglz one only what lies before their end."""
         end = max(0, min(start + length, handle.raw_bytes))
@@ -178,7 +190,7 @@ class Toaster:
             return decompress(METHOD_PGLZ, data, handle.raw_bytes, end)[start:]
         return self.raw(handle)[start:end]
 
-    def _fetch(self, handle: Any, start: int, end: int) -> bytes:
+    def _fetch(self, handle: Toasted, start: int, end: int) -> bytes:
         """Stored bytes ``start`` to ``end`` of a value out of line."""
         if handle.relation != self._toast.oid:
             raise DataCorrupted(
@@ -218,7 +230,7 @@ class Toaster:
         chunks = self._chunks
         projection = chunks.projection((1, 2, 3), False)
         for tids in self._parts(value_id, first, last):
-            while type(rows := chunks.heap.fetch_stored(tids, projection)) is int:
+            while isinstance(rows := chunks.heap.fetch_stored(tids, projection), int):
                 self._load(rows)
             # A line pointer may be another chunk's by now where the index was read before a wait.
             yield [row for row in rows if row[0] == value_id and first <= row[1] <= last]
@@ -228,7 +240,7 @@ class Toaster:
         The pages of each part are on their way while the one before is looked at."""
         chunks, cache = self._chunks, self._storage.cache
         page_no = chunks.file.map.page_no
-        loads: list[Any] = []
+        loads: list[Load | None] = []
         waiting: list[list[int]] = []
         try:
             for tids in self._chunk_tids(value_id, first, last):
@@ -250,11 +262,11 @@ class Toaster:
         keys = [ScanKey(0, EQUAL, value_id), ScanKey(1, AT_LEAST, first)]
         if last is not None:
             keys.append(ScanKey(1, AT_MOST, last))
-        return self._chunks.indexes[0].tids(keys)  # type: ignore[no-any-return]
+        return self._chunks.indexes[0].tids(keys)
 
     # Writing
 
-    def adopt(self, handle: Any, column: int) -> Any:
+    def adopt(self, handle: Toasted, column: int) -> Datum:
         """What to store in ``column`` (from 0) for a value of another table: its bytes as they are stored there, or the
         value where the column must be plain."""
         if self._modes[column] == "p":
@@ -268,17 +280,19 @@ class Toaster:
             data=handle.codec.reader.stored(handle),
         )
 
-    def stored(self, handle: Any) -> bytes:
+    def stored(self, handle: Toasted) -> bytes:
         """The stored bytes of a handle."""
         found: bytes = handle.data if handle.data is not None else self._fetch(handle, 0, handle.stored_bytes)
         return found
 
-    def image(self, txn: Txn, values: Sequence[Any]) -> bytes:
+    def image(self, txn: Txn, values: Sequence[Datum]) -> bytes:
         """The tuple image of a row that is longer than the codec's limit; its long values are stored by then."""
-        image: bytes = self._codec.encode(self.shrink(txn, values), True)
+        image = self._codec.encode(self.shrink(txn, values), True)
+        if image is None:
+            raise InvariantViolation("a row without a limit was too long")
         return image
 
-    def shrink(self, txn: Txn, values: Sequence[Any]) -> list[Any]:
+    def shrink(self, txn: Txn, values: Sequence[Datum]) -> list[Datum]:
         """The row with handles in place of values, so that it is as short as PostgreSQL would make it. ``values`` may
         hold handles already: they are kept."""
         HUB.pulse()
@@ -286,7 +300,7 @@ class Toaster:
         plan.run()
         return plan.cells
 
-    def store(self, txn: Txn, column: int, method: int, raw_bytes: int, data: bytes) -> Any:
+    def store(self, txn: Txn, column: int, method: int, raw_bytes: int, data: bytes) -> Toasted:
         """Write a value's stored bytes out of line; its handle."""
         chunks = self._chunks
         value_id = self._new_id(chunks)
@@ -298,7 +312,7 @@ class Toaster:
             chunks.insert_many(txn, [(value_id, seq + i, data[at : at + CHUNK_BYTES]) for i, at in enumerate(ends)])
         return Toasted(self._codec, column, method, raw_bytes, len(data), value_id, self._toast.oid)
 
-    def _new_id(self, chunks: Any) -> int:
+    def _new_id(self, chunks: Table) -> int:
         file = chunks.file
         if not file.next_value_id:
             last = self._last_id(chunks)
@@ -311,12 +325,12 @@ class Toaster:
             if not file.value_ids_wrapped or not any(True for _ in self._chunk_tids(value_id, 0, None)):
                 return value_id
 
-    def _last_id(self, chunks: Any) -> int:
+    def _last_id(self, chunks: Table) -> int:
         """The greatest id that any chunk, dead ones included, has; 0 without one."""
         projection = chunks.projection((1,), False)
         for tids in chunks.indexes[0].tids((), True):
             for tid in tids:
-                while type(rows := chunks.heap.fetch_stored([tid], projection)) is int:
+                while isinstance(rows := chunks.heap.fetch_stored([tid], projection), int):
                     self._load(rows)
                 if rows:
                     return int(rows[0][0])
@@ -338,17 +352,17 @@ class Toaster:
                     self.delete(txn, handle)
 
     @staticmethod
-    def is_external(value: Any) -> bool:
+    def is_external(value: Datum) -> TypeGuard[Toasted]:
         """Whether a column's value is a handle of one out of line."""
         return type(value) is Toasted and bool(value.is_external)
 
-    def externals(self, tid: int, positions: Sequence[int] | None = None) -> list[Any]:
+    def externals(self, tid: int, positions: Sequence[int] | None = None) -> list[Toasted]:
         """Handles of the values out of line of version ``tid``, of all columns or those at ``positions``."""
         while isinstance(found := self._heap.externals(tid, positions), int):
             self._load(found)
-        return found  # type: ignore[no-any-return]
+        return found
 
-    def delete(self, txn: Txn, handle: Any) -> None:
+    def delete(self, txn: Txn, handle: Toasted) -> None:
         """Delete the chunks of a value out of line, as of the transaction's xid."""
         chunks = self._chunks
         xid = txn.write_xid or self._storage.txns.assign(txn)
@@ -369,7 +383,7 @@ class Toaster:
             self._load(rows)
         return rows[0] if rows else None
 
-    def _projection(self) -> Any:
+    def _projection(self) -> Projection:
         return tuples_kernel.Projection(self._codec, self.lazy_columns, False, self._desc.oid)
 
     def mode(self, column: int) -> str:
@@ -381,9 +395,7 @@ class Toaster:
         letter = self._desc.columns[column].compression
         if letter:
             return METHOD_LETTERS[letter]
-        session = txn.session
-        name = "pglz" if session is None else session.get_setting("default_toast_compression", True)
-        return METHODS.get(name, METHOD_PGLZ)
+        return METHODS.get(setting_of(txn.session, "default_toast_compression"), METHOD_PGLZ)
 
     @property
     def target(self) -> int:
@@ -394,11 +406,11 @@ class Toaster:
 class _Plan:
     """One row on its way to being short enough; sizes are PostgreSQL's."""
 
-    def __init__(self, toaster: Toaster, txn: Txn, values: Sequence[Any]) -> None:
+    def __init__(self, toaster: Toaster, txn: Txn, values: Sequence[Datum]) -> None:
         self._toaster = toaster
         self._txn = txn
         self._codec = toaster._codec
-        self.cells: list[Any] = list(values)
+        self.cells: list[Datum] = list(values)
         self._raw: list[bytes | None] = [None] * len(self.cells)
         self._sizes = [0] * len(self.cells)
         self._incompressible: set[int] = set()
@@ -472,7 +484,7 @@ class _Plan:
         self._sizes[i] = POINTER_BYTES
 
 
-def decoded(handle: Any, raw: bytes) -> Any:
+def decoded(handle: Toasted, raw: bytes) -> Datum:
     """The SQL value of a handle whose bytes are ``raw``; XX001 when they are not one."""
     try:
         return handle.value(raw)

@@ -12,14 +12,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Datum
 from aurora.page import PAGE_BYTES
 from compute_node.access import free_space
 from compute_node.access.read_ahead import ReadAhead
 from compute_node.access.vacuum_truncate import truncate_tail
 from compute_node.hub import HUB
 from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE, SKIP_LOCKED
+
+if TYPE_CHECKING:
+    from compute_node.access.storage import Storage
+    from compute_node.access.table import Table
+
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +55,7 @@ class Vacuum:
     """One vacuum of one table; ``freeze_all`` freezes whatever is old enough to be, not only what is very old.
     ``nap_s`` is slept every few pages, so that a vacuum nobody asked for leaves the processor to those who wait."""
 
-    def __init__(self, table: Any, freeze_all: bool = False, nap_s: float = 0.0) -> None:
+    def __init__(self, table: Table, freeze_all: bool = False, nap_s: float = 0.0) -> None:
         self._nap_s = nap_s
         self._table = table
         self._storage = table.storage
@@ -117,7 +123,7 @@ class Vacuum:
             self._load(-outcome)
         return int(outcome)
 
-    def _list(self, kernel: Any, *args: Any) -> list[Any]:
+    def _list(self, kernel: Any, *args: Any) -> list[Datum]:
         while isinstance(outcome := kernel(*args), int):
             self._load(outcome)
         return outcome  # type: ignore[no-any-return]
@@ -144,7 +150,7 @@ class Vacuum:
         self._dead_count = 0
 
 
-def vacuum(table: Any, freeze_all: bool = False, nap_s: float = 0.0) -> VacuumStats:
+def vacuum(table: Table, freeze_all: bool = False, nap_s: float = 0.0) -> VacuumStats:
     """Vacuum a table; see ``Vacuum``."""
     file, storage = table.file, table.storage
     before = file.dead_rows
@@ -168,11 +174,11 @@ class AutoVacuum:
 
     def __init__(
         self,
-        storage: Any,
+        storage: Storage,
         threshold: int = 50,
         scale: float = 0.2,
-        find: Callable[[int], Any] = lambda _: None,
-        vacuumed: Callable[[Any, VacuumStats], None] = lambda _table, _stats: None,
+        find: Callable[[int], Table | None] = lambda _: None,
+        vacuumed: Callable[[Table, VacuumStats], None] = lambda _table, _stats: None,
     ) -> None:
         self._storage = storage
         self._find = find
@@ -211,13 +217,13 @@ class AutoVacuum:
         ]
         return [relfile for _, relfile in sorted(found)]
 
-    def _table(self, relfile: int) -> Any:
+    def _table(self, relfile: int) -> Table | None:
         for _, table in self._storage.open_tables():
             if table.relfile == relfile:
                 return table
         return self._find(relfile)
 
-    def _vacuum_one(self, table: Any) -> VacuumStats | None:
+    def _vacuum_one(self, table: Table) -> VacuumStats | None:
         storage = self._storage
         txn = storage.txns.begin()
         try:

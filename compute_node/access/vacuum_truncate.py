@@ -8,7 +8,7 @@ the end on.
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aurora.page import HEADER_BYTES, OFF_KIND, OFF_LOWER, OFF_RELFILE, PAGE_BYTES, PageKind
 from compute_node.access.superblock import FIRST_NORMAL_OID
@@ -16,6 +16,10 @@ from compute_node.hub import HUB
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, SKIP_LOCKED
 from compute_node.txn.transaction import Txn
+
+if TYPE_CHECKING:
+    from compute_node.access.table import Table
+
 
 FREEABLE_MIN_BLOCKS = 1000
 FREEABLE_MIN_FRACTION = 16
@@ -27,7 +31,7 @@ CATALOG_NAMESPACE = 11
 """System catalogs are read without relation locks, so that nothing keeps a reader away from their end."""
 
 
-def is_empty(page: Any, relfile: int) -> bool:
+def is_empty(page: memoryview, relfile: int) -> bool:
     """Whether a heap page of that relation file holds no line pointer that is in use; a page of an earlier owner's, or
     one that was never used, is empty."""
     kind, owner = page[OFF_KIND], struct.unpack_from("<I", page, OFF_RELFILE)[0]
@@ -37,7 +41,7 @@ def is_empty(page: Any, relfile: int) -> bool:
     return not any(page[HEADER_BYTES : min(lower, PAGE_BYTES)])
 
 
-def truncate_tail(txn: Txn, table: Any) -> int:
+def truncate_tail(txn: Txn, table: Table) -> int:
     """Cut the empty blocks off the table's end, when that pays and its lock is free; how many. The transaction holds
     SHARE UPDATE EXCLUSIVE on the table and goes on with that alone."""
     oid = _locked_oid(table.desc)
@@ -61,7 +65,7 @@ def _locked_oid(desc: RelationDesc) -> int:
     return int(desc.name.removeprefix("pg_toast_")) if desc.kind == "t" else desc.oid
 
 
-def _lock(txn: Txn, table: Any, lock: int) -> bool:
+def _lock(txn: Txn, table: Table, lock: int) -> bool:
     tries = round(LOCK_PATIENCE_S / LOCK_RETRY_S) if HUB.in_greenlet() else 1
     for attempt in range(tries):
         if attempt:
@@ -71,7 +75,7 @@ def _lock(txn: Txn, table: Any, lock: int) -> bool:
     return False
 
 
-def _blocks_in_use(table: Any) -> int:
+def _blocks_in_use(table: Table) -> int:
     """Blocks up to the last one that is not empty."""
     cache, file = table.storage.cache, table.file
     block = int(file.map.blocks)
@@ -80,7 +84,7 @@ def _blocks_in_use(table: Any) -> int:
     return block
 
 
-def _cut(table: Any) -> int:
+def _cut(table: Table) -> int:
     storage, file = table.storage, table.file
     keep = _blocks_in_use(table)
     storage.volume.reserve(ENTRY_REDO_BYTES * (len(file.entries) + 1))

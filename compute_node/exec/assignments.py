@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Datum, Row
 from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.unit import Code, Scope, Unit
 from compute_node.exec.constraints import RowViolation, not_null_attnos, violation
@@ -17,10 +18,10 @@ from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql import expressions as ex
 
 if TYPE_CHECKING:
+    from compute_node.access.table import Table
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
 
-Row = tuple[Any, ...]
 Assignments = Sequence[tuple[int, ex.Expr]]
 FindAgain = Callable[["ExecContext", Row, int, Row], Row | None]
 """(context, joined row, tid and columns of the target's newest version) → what the joined row has become, or None"""
@@ -84,7 +85,7 @@ class RowChange:
             columns |= set(range(width))
         self.needed = tuple(sorted(index + 1 for index in columns))
         unit = Unit()
-        self._make: Callable[..., Any] = unit.link(
+        self._make: Callable[..., Datum] = unit.link(
             unit.function("c, s, keep", self.maker_lines(unit, assignments, recheck, checks, bool(returning), proposed))
         )
         self._returning: Callable[..., Row] | None = None
@@ -175,11 +176,11 @@ class RowChange:
         return [*lines, "return n"]
 
     def apply(
-        self, ctx: ExecContext, table: Any, tid: int, joined: Row | None, find_again: FindAgain | None = None
+        self, ctx: ExecContext, table: Table, tid: int, joined: Row | None, find_again: FindAgain | None = None
     ) -> Outcome:
         """Update the row at ``tid``, as the snapshot found it. ``find_again``: what a joined row has become, given the
         target's newest version."""
-        keep: list[Any] = [None]
+        keep: list[Datum] = [None]
         compute: Callable[[Row], Row | None] = self._make(ctx, joined, keep)
 
         def recheck(at: int, row: Row) -> Callable[[Row], Row | None] | None:
@@ -206,9 +207,9 @@ class RowChange:
         compute: Callable[[Row], Row | None] = self._make(ctx, None, None)
         return compute
 
-    def apply_latest(self, ctx: ExecContext, table: Any, tid: int, proposed: Row) -> Outcome:
+    def apply_latest(self, ctx: ExecContext, table: Table, tid: int, proposed: Row) -> Outcome:
         """ON CONFLICT DO UPDATE: update the conflicting row, which may be newer than the statement's snapshot."""
-        keep: list[Any] = [None]
+        keep: list[Datum] = [None]
         compute = self._make(ctx, proposed, keep)
         met: list[Row] = []
 
@@ -226,13 +227,13 @@ class RowChange:
             return Outcome(None, gone=not met)
         return Outcome(new_tid, self._returned(ctx, keep, proposed))
 
-    def _returned(self, ctx: ExecContext, keep: list[Any], joined: Row | None) -> Row | None:
+    def _returned(self, ctx: ExecContext, keep: list[Datum], joined: Row | None) -> Row | None:
         if self._returning is None:
             return None
         old, new = keep[0]
         return self._returning(ctx, old, new, joined)
 
-    def explain(self, ctx: ExecContext, table: Any, tid: int, failure: RowViolation) -> Exception:
+    def explain(self, ctx: ExecContext, table: Table, tid: int, failure: RowViolation) -> Exception:
         """The client's error: completes the row from the table."""
         columns = tuple(column.attno for column in self._relation.columns)
         row = list(table.fetch(ctx.snapshot, tid, columns) or (None,) * len(columns))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Row
 from aurora.errors import CheckViolation, NotNullViolation, SqlError
 from compute_node.access.stored import resolved_row
 from compute_node.exec.compile.compiler import Compiler
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
 
-Row = tuple[Any, ...]
 
 SHOWN_BYTES = 64
 """of a value in the detail text; longer ones are cut"""

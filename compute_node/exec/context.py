@@ -5,35 +5,23 @@ The session makes one per portal; executables and nodes are shared and keep noth
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from aurora.datum import Datum, Row
 from compute_node.hub import HUB
-from compute_node.relations.descriptors import RelationDesc
-from compute_node.txn.manager import TransactionManager
 from compute_node.txn.transaction import Txn
 from compute_node.types.registry import FunctionContext, SessionView, TypeEnv
 from compute_node.work.account import KB, Account, Area
 from compute_node.work.spill import TempFile, Tuplestore, setting_of, temp_usage
 
-_NO_PARAMS: list[Any] = []
+if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
+    from compute_node.access.storage import Storage
 
 
-class Snapshot(Protocol):
-    """What a statement reads with: everything committed at or below ``lsn``, and its own transaction's earlier
-    commands."""
-
-    @property
-    def lsn(self) -> int:
-        """The LSN."""
-
-
-class Storage(Protocol):
-    """Where tables are (``access.storage.Storage``)."""
-
-    txns: TransactionManager
-
-    def table(self, desc: RelationDesc) -> Any:
-        """A table's access methods (``access.table.Table``)."""
+Fact: TypeAlias = int | float | str
+"""What a node tells EXPLAIN ANALYZE"""
+_NO_PARAMS: list[Datum] = []
 
 
 class ExecSession(SessionView, Protocol):
@@ -54,7 +42,6 @@ class ExecContext:
         "_account",
         "_function_context",
         "_stable_context",
-        "catalog",
         "env",
         "exec_params",
         "params",
@@ -72,26 +59,24 @@ class ExecContext:
         snapshot: Snapshot,
         env: TypeEnv,
         storage: Storage,
-        catalog: Any = None,
-        params: tuple[Any, ...] = (),
+        params: Row = (),
     ) -> None:
         self.session = session
         self.txn = txn
         self.snapshot = snapshot
         self.env = env
         self.storage = storage
-        self.catalog = catalog
         self.params = params
         self.exec_params = _NO_PARAMS
         self._account: Account | None = None
         self._function_context: FunctionContext | None = None
         self._stable_context: FunctionContext | None = None
 
-    def start(self, params: tuple[Any, ...], exec_params: int) -> None:
+    def start(self, params: Row, exec_params: int) -> None:
         """Begin a statement that is more than a point access: fresh scratch state and execution parameters."""
         self.params = params
         self.exec_params = [None] * exec_params
-        self.scratch: dict[Any, Any] = {}
+        self.scratch: dict[object, Any] = {}
 
     def finish(self) -> None:
         """The statement has ended, well or not: nothing of it stays in memory or in files."""
@@ -119,13 +104,13 @@ class ExecContext:
         """A temporary file, gone at the latest with the statement."""
         return TempFile(self.account, temp_usage(self.session))
 
-    def tell(self, node: object, **facts: Any) -> None:
+    def tell(self, node: object, **facts: Fact) -> None:
         """A node tells EXPLAIN ANALYZE of its memory; names with blanks for underscores."""
         self.scratch["told", node] = {name.replace("_", " "): value for name, value in facts.items()}
 
-    def told(self, node: object) -> dict[str, Any]:
+    def told(self, node: object) -> dict[str, Fact]:
         """What a node has told."""
-        found: dict[str, Any] = self.scratch.get(("told", node), {})
+        found: dict[str, Fact] = self.scratch.get(("told", node), {})
         return found
 
     def tuplestore(self) -> Tuplestore:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
+from aurora.datum import Row
 from aurora.errors import DuplicateColumn, SqlError, UndefinedColumn
 from compute_node.exec.builder import Builder
 from compute_node.exec.compile.rows import batch_function
@@ -17,8 +17,6 @@ from compute_node.sql.plan import PlannedStmt, Result
 from compute_node.sql.required import RelationAccess, Required
 from compute_node.types.acl import INSERT
 from compute_node.types.registry import PgType
-
-Row = tuple[Any, ...]
 
 
 def input_columns(relation: RelationDesc, names: Sequence[str] | None) -> list[ColumnDesc]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Datum
 from compute_node.exec.nodes.base import Batch
 from compute_node.work.account import batch_bytes
 from compute_node.work.spill import Partitions
@@ -23,12 +24,12 @@ LEVELS_MAX = 5
 ENTRY_BYTES = 100
 """A key's place in a set or dict."""
 
-Key = Callable[[Any], Any]
+Key = Callable[[Datum], Datum]
 
 
 def distinct_rows(ctx: ExecContext, key: Key, source: Iterable[Batch], level: int = 0) -> Iterator[Batch]:
     """Rows with new keys, as they come; then those that had to wait in files."""
-    seen: set[Any] = set()
+    seen: set[Datum] = set()
     area = ctx.area(hashed=True)
     parts: Partitions | None = None
     for batch in source:
@@ -61,7 +62,7 @@ def combined_rows(
     ctx: ExecContext,
     key: Key,
     left: Iterable[Batch],
-    right: Iterable[list[Any]],
+    right: Iterable[list[Datum]],
     *,
     wanted: bool,
     keep_duplicates: bool,
@@ -69,7 +70,7 @@ def combined_rows(
 ) -> Iterator[Batch]:
     """INTERSECT (``wanted``: what is on the right too) and EXCEPT (what is not), with ALL's counting of duplicates.
     ``right`` gives keys."""
-    counts: Counter[Any] = Counter()
+    counts: Counter[Datum] = Counter()
     area = ctx.area(hashed=True)
     parts: Partitions | None = None
     for keys in right:
@@ -113,14 +114,14 @@ def combined_rows(
         theirs.file.close()
 
 
-def _chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
+def _chunks(values: Iterable[Datum]) -> Iterator[list[Datum]]:
     source = iter(values)
     while chunk := list(islice(source, 1000)):
         yield chunk
 
 
 def _counted(
-    ctx: ExecContext, key: Key, left: Iterable[Batch], counts: Counter[Any], wanted: bool, keep_duplicates: bool
+    ctx: ExecContext, key: Key, left: Iterable[Batch], counts: Counter[Datum], wanted: bool, keep_duplicates: bool
 ) -> Iterator[Batch]:
     for batch in left:
         ctx.check()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from aurora.datum import Row
 from aurora.errors import InsufficientPrivilege
 from compute_node.exec.builder import Builder
 from compute_node.exec.compile.compiler import too_complex
@@ -44,7 +45,7 @@ from compute_node.types.oids import REGCLASS, UNKNOWN
 from compute_node.types.registry import PgType
 from compute_node.work.account import batch_bytes
 
-Params = tuple[Any, ...]
+Params = Row
 _SCANS = (SeqScan, IndexScan, TidScan, FunctionScan, ValuesScan, CteScan, Materialize, Sort)
 """plans whose rows PostgreSQL can read backwards"""
 

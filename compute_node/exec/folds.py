@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Datum
 from aurora.errors import InvariantViolation, NotSupported
 from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.rows import key_text
@@ -45,14 +46,14 @@ class Fold:
         self.grows = self._collects or call.function in _GROWS
         """whether a state takes more memory with every row"""
         self.nullable = call.function not in _NEVER_NULL
-        self._finish: Callable[[Any], Any] = aggregate.final
+        self._finish: Callable[[Datum], Datum] = aggregate.final
         if self._collects:
             self.initial: Callable[[], Any] = dict if call.distinct else list
             self._finish = self._collected(builder)
         else:
             self.initial = aggregate.initial
 
-    def _collected(self, builder: Builder) -> Callable[[Any], Any]:
+    def _collected(self, builder: Builder) -> Callable[[Datum], Datum]:
         from compute_node.exec.nodes.sort import sort_passes
 
         call, aggregate = self._call, self._aggregate

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Datum, Row
 from compute_node.access.index_access import ScanKey
 from compute_node.exec.compile.rows import row_function
 from compute_node.exec.compile.runtime import flat
@@ -55,7 +56,7 @@ class IndexKeys:
         self.is_lookup = point and not any(key.array for key in keys)
         null = ex.Const(type=types[0], value=None)
         values = [null if key.value is None else key.value for key in keys]
-        self._values: Callable[..., tuple[Any, ...]] = row_function(builder, values)
+        self._values: Callable[..., Row] = row_function(builder, values)
         self._limits: list[Limits] = []
         self._sort_values = [builder.type(types[key.column]).sort_value for key in keys]
         self._descending = [bool(index.descending) and index.descending[key.column] for key in keys]
@@ -63,7 +64,7 @@ class IndexKeys:
             source = builder.type(node.type).element if key.array else node.type
             self._limits.append(narrowing(source, types[key.column]) if key.width == 1 else None)
 
-    def lookup_key(self, ctx: ExecContext) -> tuple[Any, ...] | None:
+    def lookup_key(self, ctx: ExecContext) -> Row | None:
         """The full key; None when nothing can match."""
         key = self._values(ctx)
         for value, limits in zip(key, self._limits, strict=True):
@@ -82,7 +83,7 @@ class IndexKeys:
         for probe in product(*choices):
             yield list(probe)
 
-    def _fitted(self, at: int, key: IndexKey, value: Any) -> list[ScanKey]:
+    def _fitted(self, at: int, key: IndexKey, value: Datum) -> list[ScanKey]:
         """The scan key; none when nothing can match."""
         if key.value is None:
             return [ScanKey(key.column, key.strategy)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
 
+from aurora.datum import Datum
 from compute_node.hub import HUB
 from compute_node.sql.expressions import ExecParam, Expr, SortKey, SubPlan, walk
 from compute_node.sql.plan import CteScan, NestLoop, Plan, PlannedStmt
@@ -14,7 +14,7 @@ _SKIPPED = frozenset({"relation", "index", "alias"})
 _FIELDS: dict[type, tuple[str, ...]] = {}
 
 
-def _values(plan: Plan) -> Iterator[Any]:
+def _values(plan: Plan) -> Iterator[Datum]:
     names = _FIELDS.get(type(plan))
     if names is None:
         fields = dataclasses.fields(plan)
@@ -23,7 +23,7 @@ def _values(plan: Plan) -> Iterator[Any]:
         yield getattr(plan, name)
 
 
-def _items(value: Any) -> Iterator[Plan | Expr]:
+def _items(value: Datum) -> Iterator[Plan | Expr]:
     if isinstance(value, (Plan, Expr)):
         yield value
     elif isinstance(value, SortKey):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Row
 from aurora.errors import InvariantViolation
 from compute_node.exec.assignments import RowChange, columns_used, is_volatile
 from compute_node.exec.compile.compiler import Compiler, tuple_text
@@ -25,9 +26,10 @@ from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:
+    from compute_node.access.storage import Storage
     from compute_node.exec.builder import Builder
 
-PointFunction = Callable[[Any, tuple[Any, ...]], Any]
+PointFunction = Callable[[Any, Row], Any]
 Link = Callable[[Any], PointFunction]
 """storage → the statement's function"""
 
@@ -133,7 +135,7 @@ def _lookup_select(plan: pl.IndexScan, builder: Builder) -> Link:
     call = f"lookup(c.snapshot, {key}, {unit.bind(columns)}, False)"
     name = unit.function("c, p", [*lines, "return " + shape.format(call)])
 
-    def link(storage: Any) -> PointFunction:
+    def link(storage: Storage) -> PointFunction:
         unit.names["lookup"] = storage.table(plan.relation).index(plan.index).lookup
         return unit.link(name)
 
@@ -182,7 +184,7 @@ def _insert(plan: pl.Insert, row: tuple[ex.Expr, ...], builder: Builder) -> Link
         lines += [f"{doubt}{unit.bind(verify, 'g')}(c, (r,))", "insert(c.txn, r)"]
     name = unit.function("c, p", [*lines, "return 1"])
 
-    def link(storage: Any) -> PointFunction:
+    def link(storage: Storage) -> PointFunction:
         unit.names["insert"] = storage.table(plan.relation).insert
         return unit.link(name)
 
@@ -208,7 +210,7 @@ def _update(plan: pl.Update, child: pl.IndexScan, builder: Builder) -> Link | No
         lines.append(f"return 0 if {call} is None else 1")
     name = unit.function("c, p", lines)
 
-    def link(storage: Any) -> PointFunction:
+    def link(storage: Storage) -> PointFunction:
         table = storage.table(plan.relation)
         unit.names |= {
             "lookup": table.index(child.index).lookup,
@@ -232,7 +234,7 @@ def _delete(plan: pl.Delete, child: pl.IndexScan, builder: Builder) -> Link:
     lines.append(f"return 1 if delete(c.txn, c.snapshot, m[0][0], recheck, {unit.bind(change.needed)}) else 0")
     name = unit.function("c, p", lines)
 
-    def link(storage: Any) -> PointFunction:
+    def link(storage: Storage) -> PointFunction:
         table = storage.table(plan.relation)
         unit.names |= {"lookup": table.index(child.index).lookup, "delete": table.delete}
         return unit.link(name)

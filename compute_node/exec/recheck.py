@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Row
 from compute_node.exec.assignments import FindAgain
-from compute_node.exec.nodes.base import Node, Row
+from compute_node.exec.nodes.base import Node
 from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:

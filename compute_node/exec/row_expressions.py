@@ -6,7 +6,7 @@ What an index is made of is immutable, so the functions run without a session: i
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aurora.errors import InvariantViolation
 from compute_node.access.index_access import RowExpression
@@ -23,7 +23,8 @@ from compute_node.sql.plan import PlannedStmt, Result
 from compute_node.sql.planner.fold import fold
 from compute_node.types.registry import PgType
 
-Row = tuple[Any, ...]
+if TYPE_CHECKING:
+    from compute_node.access.storage import Storage
 
 
 class _Linker(Builder):
@@ -41,7 +42,7 @@ class _Linker(Builder):
 class RowExpressions:
     """Compiles the expressions and predicates of indexes; ``view`` gives the catalog as it is committed now."""
 
-    def __init__(self, storage: Any, view: Callable[[], CatalogView]) -> None:
+    def __init__(self, storage: Storage, view: Callable[[], CatalogView]) -> None:
         self._storage = storage
         self._view = view
 

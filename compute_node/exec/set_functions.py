@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
+from aurora.datum import Datum
 from compute_node.exec.compile.calls import guarded
 from compute_node.exec.compile.compiler import Compiler, Linker
 from compute_node.exec.compile.unit import Scope, Unit, row_scope
@@ -26,14 +26,14 @@ def call_source(compiler: Compiler, call: ex.Call) -> str:
     return f"(() if {nulls} else {code.body})"
 
 
-def set_function(linker: Linker, call: ex.Call, scope: Scope | None) -> Callable[..., Iterable[Any]]:
+def set_function(linker: Linker, call: ex.Call, scope: Scope | None) -> Callable[..., Iterable[Datum]]:
     """A function of the context (and, with a scope, the row) that gives the iterable."""
     unit = Unit()
     text = call_source(Compiler(unit, scope or Scope(), linker), call)
     return unit.link(unit.function("c" if scope is None else "c, r", [f"return {text} or ()"]))
 
 
-def set_functions(linker: Linker, calls: list[ex.Call]) -> Callable[..., tuple[Iterable[Any], ...]]:
+def set_functions(linker: Linker, calls: list[ex.Call]) -> Callable[..., tuple[Iterable[Datum], ...]]:
     """A function of (context, row) that gives the iterables of several calls."""
     unit = Unit()
     compiler = Compiler(unit, row_scope(None), linker)

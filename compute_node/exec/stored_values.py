@@ -12,14 +12,16 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Datum, Row
 from aurora.errors import ArraySubscriptError
-from compute_node.access.stored import LAZY, Row, Toasted, resolved
+from compute_node.access.stored import LAZY, Toasted, resolved
 from compute_node.access.toast import METHOD_NAMES, stored_bytes
 from compute_node.exec.compile.rows import column_index
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql import expressions as ex
 
 if TYPE_CHECKING:
+    from compute_node.access.toast import Toaster
     from compute_node.exec.compile.compiler import Linker
     from compute_node.exec.context import ExecContext
     from compute_node.exec.nodes.base import Node
@@ -27,17 +29,17 @@ if TYPE_CHECKING:
 CHARACTER_BYTES_MAX = 4
 _FIXED_CODES = "?hiqIfdc"
 
-Whole = Callable[..., Any]
+Whole = Callable[..., Datum]
 """the function over values"""
-Stored = Callable[[Any, Any, Whole, tuple[Any, ...]], Any]
+Stored = Callable[[Any, Any, Whole, Row], Any]
 """(reader, handle, function over values, further arguments) → result"""
 
 
-def _size(reader: Any, handle: Any, whole: Whole, arguments: tuple[Any, ...]) -> int:
+def _size(reader: Toaster, handle: Toasted, whole: Whole, arguments: Row) -> int:
     return int(handle.raw_bytes)
 
 
-def _text_slice(reader: Any, handle: Any, whole: Whole, arguments: tuple[Any, ...]) -> Any:
+def _text_slice(reader: Toaster, handle: Toasted, whole: Whole, arguments: Row) -> Any:
     start, length = arguments
     end = start - 1 + length
     if length < 0:
@@ -45,18 +47,18 @@ def _text_slice(reader: Any, handle: Any, whole: Whole, arguments: tuple[Any, ..
     return whole(_characters(reader, handle, end), start, length)
 
 
-def _text_left(reader: Any, handle: Any, whole: Whole, arguments: tuple[Any, ...]) -> Any:
+def _text_left(reader: Toaster, handle: Toasted, whole: Whole, arguments: Row) -> Any:
     (count,) = arguments
     return whole(_characters(reader, handle, count) if count >= 0 else reader.value(handle), count)
 
 
-def _characters(reader: Any, handle: Any, count: int) -> str:
+def _characters(reader: Toaster, handle: Toasted, count: int) -> str:
     """At least the first ``count`` characters, or all if it has fewer."""
     data = reader.prefix(handle, CHARACTER_BYTES_MAX * max(count, 0))
     return str(data.decode(errors="ignore"))
 
 
-def _bytes_slice(reader: Any, handle: Any, whole: Whole, arguments: tuple[Any, ...]) -> Any:
+def _bytes_slice(reader: Toaster, handle: Toasted, whole: Whole, arguments: Row) -> Any:
     start, length = arguments
     if length < 0:
         return whole(b"", start, length)
@@ -64,18 +66,18 @@ def _bytes_slice(reader: Any, handle: Any, whole: Whole, arguments: tuple[Any, .
     return reader.slice(handle, first, max(start - 1 + length, 0) - first)
 
 
-def _byte(reader: Any, handle: Any, whole: Whole, arguments: tuple[Any, ...]) -> Any:
+def _byte(reader: Toaster, handle: Toasted, whole: Whole, arguments: Row) -> Any:
     (index,) = arguments
     if not 0 <= index < handle.raw_bytes:
         raise ArraySubscriptError(f"index {index} out of valid range, 0..{handle.raw_bytes - 1}")
     return reader.slice(handle, index, 1)[0]
 
 
-def _column_size(reader: Any, handle: Any, whole: Whole, arguments: tuple[Any, ...]) -> int:
+def _column_size(reader: Toaster, handle: Toasted, whole: Whole, arguments: Row) -> int:
     return stored_bytes(handle)
 
 
-def _compression(reader: Any, handle: Any, whole: Whole, arguments: tuple[Any, ...]) -> str | None:
+def _compression(reader: Toaster, handle: Toasted, whole: Whole, arguments: Row) -> str | None:
     return METHOD_NAMES.get(handle.method)
 
 
@@ -100,7 +102,7 @@ class StoredColumns:
     indexes: frozenset[int]
     mixed: frozenset[int] = frozenset()
 
-    def value(self, value: Any) -> Any:
+    def value(self, value: Datum) -> Any:
         """See ``compute_node.exec.compile.unit.StoredValues``."""
         return value.codec.reader.value(value) if type(value) is Toasted else value
 
@@ -111,7 +113,7 @@ class StoredColumns:
             return None
         over_values = whole if node.function != _COLUMN_SIZE else _short_size(whole)
 
-        def call(context: ExecContext, value: Any, *arguments: Any) -> Any:
+        def call(context: ExecContext, value: Datum, *arguments: Datum) -> Any:
             if type(value) is Toasted:
                 return function(value.codec.reader, value, whole, arguments)
             return over_values(value, *arguments)
@@ -122,7 +124,7 @@ class StoredColumns:
 def _short_size(whole: Whole) -> Whole:
     """pg_column_size of a table's column: a short value has one length byte in a row and four elsewhere."""
 
-    def size(value: Any) -> int:
+    def size(value: Datum) -> int:
         found: int = whole(value)
         return found - 3 if found <= 130 else found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Row
 from aurora.errors import CardinalityViolation
 from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.rows import hash_text, row_function
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
     from compute_node.exec.nodes.base import Node
-
-Row = tuple[Any, ...]
 
 
 def _has_sub_column(node: ex.Expr) -> bool:

@@ -14,13 +14,17 @@ test holds the two equal.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from compute_node.exec.context import ExecContext, Snapshot
+from compute_node.exec.context import ExecContext
 from compute_node.session import transactions
 from compute_node.session.sinks import Sink
 from compute_node.session.state import SessionState
 from compute_node.session.statement import Params, Statement
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
+
 
 Row = tuple[Any, ...]
 BATCH_ROWS = 2048

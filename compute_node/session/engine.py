@@ -8,73 +8,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pglast import ast
 
-from aurora.errors import SqlError
-from compute_node.exec.context import ExecContext, Snapshot
+from compute_node.exec.context import ExecContext
 from compute_node.exec.executable import Executable
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.parse import RawStatement
-from compute_node.txn.horizon import Hold
 from compute_node.txn.locks import WeakLocks
+from compute_node.txn.manager import TransactionManager
 from compute_node.txn.transaction import Txn
 from compute_node.types.registry import PgType
-from compute_node.volume.doubt import Doubt
+from compute_node.volume.interface import PagedVolume
 
 if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
     from compute_node.session.state import SessionState
-
-
-class Transactions(Protocol):
-    """Begins and ends transactions."""
-
-    def begin(
-        self,
-        isolation: str = "read committed",
-        read_only: bool = False,
-        deferrable: bool = False,
-        session: SessionState | None = None,
-    ) -> Txn:
-        """A new transaction of the session."""
-
-    def retire(self, txn: Txn) -> bool:
-        """End a transaction that left no trace, so that ``resume`` may begin it again; False: it goes on."""
-
-    def resume(self, txn: Txn) -> None:
-        """Begin a retired transaction anew."""
-
-    def commit(self, txn: Txn) -> int:
-        """Commit; returns the commit LSN, 0 when nothing was written. An exception means that it did not commit."""
-
-    def abort(self, txn: Txn) -> None:
-        """Roll back and release everything; never fails."""
-
-    def hold(self, lsn: int, owner: str, txn: Txn) -> Hold:
-        """Keep what a snapshot at ``lsn`` sees until the hold's ``release()``, at the latest to the end of ``txn``."""
-
-    def savepoint(self, txn: Txn, name: str) -> None:
-        """Open a subtransaction."""
-
-    def rollback_to(self, txn: Txn, name: str) -> None:
-        """Undo back to the newest savepoint of that name, which stays open; its later locks are released."""
-
-    def release(self, txn: Txn, name: str) -> None:
-        """Merge the newest savepoint of that name, and those after it, into their parent."""
-
-
-class Volume(Protocol):
-    """The log's durability."""
-
-    vdl: int
-
-    def when_durable(self, lsn: int, callback: Callable[..., None]) -> None:
-        """Call back (with whatever arguments) once ``vdl`` ≥ lsn."""
-
-    doubt: Doubt
-
-    def holds_back(self, now_s: float) -> bool:
-        """Whether nothing may be shown now: this process stood still, and another writer may have opened the volume."""
-
-    def when_sure(self, done: Callable[[SqlError | None], None]) -> None:
-        """Call ``done(None)`` once nothing is held back any more, ``done(error)`` when this instance is over."""
 
 
 class Catalog(Protocol):
@@ -132,11 +78,23 @@ class Explanation(Protocol):
 class Engine(Protocol):
     """One instance of the database."""
 
-    txns: Transactions
-    volume: Volume
-    catalog: Catalog
-    ddl: Ddl
     in_recovery: bool
+
+    @property
+    def txns(self) -> TransactionManager:
+        """Its transactions."""
+
+    @property
+    def volume(self) -> PagedVolume:
+        """Its log."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog of its database."""
+
+    @property
+    def ddl(self) -> Ddl:
+        """What changes that catalog."""
 
     def connecting(self, database: str, role: int, superuser: bool) -> AbstractContextManager[Engine]:
         """The engine of a database, for a new session that is known by the end of the block. May wait. 3D000, 55000,

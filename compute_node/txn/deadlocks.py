@@ -7,10 +7,13 @@ soft deadlock). Of any other one a transaction fails with 40P01: the one that be
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from aurora.errors import DeadlockDetected, SqlError
+from aurora.errors import DeadlockDetected, InvariantViolation, SqlError
 from compute_node.txn.transaction import Txn
+
+if TYPE_CHECKING:
+    from compute_node.txn.locks import Waiting
 
 
 class Waits(Protocol):
@@ -36,7 +39,7 @@ def check(locks: Waits, txn: Txn) -> None:
         locks.deadlocks += 1
         if circle[0] is txn:
             raise _error(circle)
-        circle[-1].waiting.waiter.fail(_error(circle))
+        _waiting(circle[-1]).waiter.fail(_error(circle))
 
 
 def _circle(locks: Waits, txn: Txn) -> list[Txn] | None:
@@ -70,11 +73,18 @@ def _reordered(locks: Waits, txn: Txn, circle: list[Txn]) -> bool:
     return False
 
 
+def _waiting(txn: Txn) -> Waiting:
+    """What a transaction of a circle waits for."""
+    if txn.waiting is None:
+        raise InvariantViolation("a transaction of a circle waits for nothing")
+    return txn.waiting
+
+
 def _error(circle: list[Txn]) -> SqlError:
     lines = []
     for place, txn in enumerate(circle):
         blocker = circle[(place + 1) % len(circle)]
-        waiting = txn.waiting
+        waiting = _waiting(txn)
         lines.append(
             f"Process {txn.pid} waits for {waiting.what} on {waiting.object_text}; blocked by process {blocker.pid}."
         )

@@ -21,12 +21,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aurora.errors import DeadlockDetected, InvariantViolation, LockNotAvailable, OutOfMemory
 from compute_node.hub import HUB, Waiter
 from compute_node.txn import deadlocks
 from compute_node.txn.transaction import Ties, Txn
+
+if TYPE_CHECKING:
+    from compute_node.txn.manager import TransactionManager
+
 
 ACCESS_SHARE, ROW_SHARE, ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE = 1, 2, 3, 4
 SHARE, SHARE_ROW_EXCLUSIVE, EXCLUSIVE, ACCESS_EXCLUSIVE = 5, 6, 7, 8
@@ -124,7 +128,9 @@ class Waiting:
 
     __slots__ = ("entry", "object_text", "txn", "waiter", "what")
 
-    def __init__(self, txn: Txn, entry: Any, waiter: Waiter, what: str, object_text: str) -> None:
+    def __init__(
+        self, txn: Txn, entry: tuple[RelationLock, int] | RowQueue | Txn, waiter: Waiter, what: str, object_text: str
+    ) -> None:
         self.txn = txn
         self.entry = entry
         self.waiter = waiter
@@ -135,7 +141,7 @@ class Waiting:
 class LockManager:
     """All locks of the process."""
 
-    def __init__(self, manager: Any, max_row_locks: int = 200_000) -> None:
+    def __init__(self, manager: TransactionManager, max_row_locks: int = 200_000) -> None:
         self._manager = manager
         self._max_row_locks = max_row_locks
         self.relations: dict[int, RelationLock] = {}
@@ -458,7 +464,7 @@ class LockManager:
         try:
             deadlocks.check(self, txn)
             session = txn.session
-            timeout_ms = 0 if session is None else int(getattr(session, "lock_timeout_ms", 0) or 0)
+            timeout_ms = 0 if session is None else session.lock_timeout_ms
             if timeout_ms > 0:
                 error = LockNotAvailable("canceling statement due to lock timeout")
                 timer = HUB.loop.call_later(timeout_ms / 1000, waiting.waiter.fail, error)
@@ -493,14 +499,14 @@ class LockManager:
 
     def put_ahead(self, waits: Txn, ahead: Txn) -> Callable[[bool], None] | None:
         """See ``deadlocks.Waits``."""
-        entry = waits.waiting.entry
-        if not isinstance(entry, tuple):
+        waiting = waits.waiting
+        if waiting is None or not isinstance(waiting.entry, tuple):
             return None
-        lock, mode = entry
+        lock, mode = waiting.entry
         if any(modes & CONFLICT_MASK[mode] and self._agent(each) is ahead for each, modes in lock.holders.items()):
             return None
         before = lock.queue
-        mine = next(each for each in before if each[2] is waits.waiting.waiter)
+        mine = next(each for each in before if each[2] is waiting.waiter)
         others = [each for each in before if each is not mine]
         at = next((number for number, each in enumerate(others) if each[0] is ahead), len(others))
         lock.queue = deque([*others[:at], mine, *others[at:]])

@@ -7,20 +7,24 @@ once, and the session gates its output on its ``Dependency``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aurora import notes
 from aurora.errors import InvalidSavepoint, InvariantViolation
 from aurora.ids import FIRST_NORMAL_XID
 from aurora.kernels import clog as clog_kernel
 from aurora.kernels.python.clog import ABORTED, XIDS_PER_PAGE
-from aurora.page import OFF_KIND, PageKind
 from compute_node.hub import HUB, Waiter
 from compute_node.txn.horizon import Hold, Holds
 from compute_node.txn.locks import LockManager
 from compute_node.txn.transaction import READ_COMMITTED, Level, Txn
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
+    from compute_node.txn.interface import TxnSession, TxnStorage
+
 
 COMMIT_REDO_BYTES = 160
 LOCK_REDO_BYTES = 64
@@ -31,10 +35,10 @@ WEAK_LOCKS_KEPT = 16
 
 
 class TransactionManager:
-    """``storage`` is the access layer's ``Storage``; ``active`` holds the transactions that have not ended, in begin
+    """``active`` holds the transactions that have not ended, in begin
     order."""
 
-    def __init__(self, storage: Any) -> None:
+    def __init__(self, storage: TxnStorage) -> None:
         self._storage = storage
         self._volume = storage.volume
         self._log = storage.volume.log
@@ -64,7 +68,7 @@ class TransactionManager:
         isolation: str = READ_COMMITTED,
         read_only: bool = False,
         deferrable: bool = False,
-        session: Any = None,
+        session: TxnSession | None = None,
     ) -> Txn:
         """A new transaction; it costs nothing until it writes. SERIALIZABLE runs as REPEATABLE READ."""
         txn = Txn(isolation, read_only, deferrable, session)
@@ -123,24 +127,12 @@ class TransactionManager:
         storage = self._storage
         self._volume.reserve(4096)
         limit = self.next_xid + self.xid_range
-        file = storage.clog_file
-        last_block = limit // XIDS_PER_PAGE
-        if file.map.blocks <= last_block:
-            storage.extents.reserve_blocks(file, last_block + 1 - file.map.blocks)
-        while file.fresh <= last_block:
-            block = file.fresh
-            try:
-                frame = self._cache.get(file.map.page_no(storage.extents.new_block(file)))
-            except BaseException:
-                file.fresh = block  # cancelled: the block is none of the commit log's yet
-                raise
-            with self._mtr:
-                self._mtr.put_u8(frame, OFF_KIND, PageKind.CLOG)
+        storage.extend_clog(limit // XIDS_PER_PAGE)
         with self._mtr:
             storage.superblock.put_xid_limit(limit)
         storage.superblock.xid_limit = limit
 
-    def snapshot(self, txn: Txn) -> Any:
+    def snapshot(self, txn: Txn) -> Snapshot:
         """The snapshot of the transaction's next statement. It begins a new command: it sees what the earlier ones
         wrote."""
         if txn.own:
@@ -156,7 +148,7 @@ class TransactionManager:
         txn.oldest_lsn = lsn
         return clog_kernel.Snapshot(lsn, txn.own, txn.cid)
 
-    def latest_snapshot(self, txn: Txn) -> Any:
+    def latest_snapshot(self, txn: Txn) -> Snapshot:
         """Everything committed so far, durable or not, and all that ``txn`` has written, its current command
         included. Who shows what it read must depend on the LSN of the changes (``Txn.depend``)."""
         if not txn.oldest_lsn:
@@ -164,7 +156,7 @@ class TransactionManager:
         return clog_kernel.Snapshot(self._log.next_lsn - 1, txn.own, txn.cid + 1)
 
     @contextmanager
-    def reading(self, owner: str) -> Iterator[Any]:
+    def reading(self, owner: str) -> Iterator[Snapshot]:
         """A snapshot of everything committed so far, durable or not, for a reader without a transaction (catalog,
         vacuum); it holds the row horizon as long as the ``with`` lasts. As for ``latest_snapshot``, who shows what it
         read must depend on the LSN of the changes."""
@@ -185,7 +177,7 @@ class TransactionManager:
         """The volume's VDL."""
         return int(self._volume.vdl)
 
-    def own_snapshot(self, txn: Txn, snapshot: Any) -> Any:
+    def own_snapshot(self, txn: Txn, snapshot: Snapshot) -> Snapshot:
         """What ``snapshot`` sees, and all that ``txn`` has written since."""
         return clog_kernel.Snapshot(snapshot.lsn, txn.own, txn.cid + 1)
 
@@ -229,7 +221,8 @@ class TransactionManager:
         levels = txn.levels
         created = [relfile for level in levels for relfile in level.created]
         dropped = [relfile for level in levels for relfile in level.dropped]
-        changed = txn.catalog.invalidations() if txn.catalog_changed else None
+        catalog = txn.catalog if txn.catalog_changed else None
+        changed = None if catalog is None else catalog.invalidations()
         note_bytes = 0 if changed is None else 8 * changed.numbers
         self._volume.reserve(COMMIT_REDO_BYTES + 24 * len(txn.own) + note_bytes + 1024 * (len(created) + len(dropped)))
         self._load_states(txn.own)
@@ -259,7 +252,7 @@ class TransactionManager:
         with self._mtr:
             self._mtr.note(notes.encode_lock(xid, (oid,)))
 
-    def _load_states(self, xids: Any) -> None:
+    def _load_states(self, xids: Iterable[int]) -> None:
         again = True
         while again:
             again = False

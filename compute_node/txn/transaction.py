@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from compute_node.hub import Waiter
 from compute_node.txn.dependency import Dependency
 from compute_node.txn.horizon import Hold
+
+if TYPE_CHECKING:
+    from compute_node.txn.interface import TxnChanges, TxnSession
+    from compute_node.txn.locks import RowHolders, RowQueue, Waiting, WeakLocks
+
 
 READ_COMMITTED = "read committed"
 _NO_LOCKS: Mapping[int, int] = MappingProxyType({})
@@ -21,7 +26,7 @@ class Level:
     __slots__ = ("created", "dropped", "name", "table_locks", "weak_locks", "xid", "xids")
 
     def __init__(
-        self, name: str, table_locks: Mapping[int, int] = _NO_LOCKS, weak_locks: frozenset[Any] = frozenset()
+        self, name: str, table_locks: Mapping[int, int] = _NO_LOCKS, weak_locks: frozenset[WeakLocks] = frozenset()
     ) -> None:
         self.name = name
         self.table_locks = table_locks
@@ -42,11 +47,11 @@ class Ties:
     def __init__(self) -> None:
         self.table_locks: dict[int, int] = {}
         """relation or advisory key → mask of modes (1 << mode)"""
-        self.row_locks: dict[Any, None] = {}
-        self.row_queues: dict[tuple[int, int], Any] = {}
+        self.row_locks: dict[RowHolders, None] = {}
+        self.row_queues: dict[tuple[int, int], RowQueue] = {}
         self.waiters: list[Waiter] = []
         self.holds: list[Hold] = []
-        self.catalog: Any = None
+        self.catalog: TxnChanges | None = None
         self.on_commit: list[Callable[[int], None]] = []
         self.on_undo: list[tuple[int, Callable[[], None]]] = []
         """(savepoint level, callback)"""
@@ -80,7 +85,7 @@ class Txn:
         "write_xid",
     )
 
-    def __init__(self, isolation: str, read_only: bool, deferrable: bool, session: Any) -> None:
+    def __init__(self, isolation: str, read_only: bool, deferrable: bool, session: TxnSession | None) -> None:
         self.session = session
         self.isolation = isolation
         self.read_only = read_only
@@ -94,9 +99,9 @@ class Txn:
         self.oldest_lsn = 0
         self.levels = [Level("")]
         self.catalog_changed = False
-        self.weak_locks: set[Any] = set()
+        self.weak_locks: set[WeakLocks] = set()
         self.ties: Ties | None = None
-        self.waiting: Any = None
+        self.waiting: Waiting | None = None
         self.ended = False
         self.start_us = 0
 
@@ -123,7 +128,7 @@ class Txn:
         return _NO_LOCKS if self.ties is None else self.ties.table_locks
 
     @property
-    def catalog(self) -> Any:
+    def catalog(self) -> TxnChanges | None:
         """Its own side of the catalog, None when it has changed nothing there."""
         return None if self.ties is None else self.ties.catalog
 

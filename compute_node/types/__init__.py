@@ -28,6 +28,7 @@ _FAMILIES = (
     "interval",
     "uuid_",
     "record",
+    "json.types",
     "array",
     "typenames",
     "array_functions",

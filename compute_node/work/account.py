@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from sys import getsizeof
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
+from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, OutOfMemory
 
 SAMPLE_ROWS: Final = 16
@@ -133,14 +134,14 @@ class Area:
         self.used_bytes = 0
 
 
-def value_bytes(value: Any) -> int:
+def value_bytes(value: Datum) -> int:
     """What a value takes in memory, about."""
     if isinstance(value, (list, tuple)):
         return 56 + 8 * len(value) + sum(map(value_bytes, value))
     return 0 if value is None or value is True or value is False else getsizeof(value)
 
 
-def batch_bytes(batch: Sequence[tuple[Any, ...]]) -> int:
+def batch_bytes(batch: Sequence[Row]) -> int:
     """What the rows take in memory: from a sample, but all strings are counted, which may differ most."""
     count = len(batch)
     if count <= SAMPLE_ROWS:

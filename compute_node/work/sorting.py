@@ -12,9 +12,10 @@ number of rows, and equal rows stay in the order in which they came.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
+from aurora.datum import Datum, Row
 from compute_node.hub import HUB
 from compute_node.work.account import Area, batch_bytes
 from compute_node.work.spill import BLOCK_BYTES, TempFile, Writer
@@ -24,18 +25,18 @@ MERGE_ROWS = 10_000
 FAN_IN_MIN = 6
 BATCH_ROWS = 1000
 
-Row = tuple[Any, ...]
-Batch = list[Row]
-Pass = tuple[Callable[[Any], Any], bool]
+Batch = list[Datum]
+"""Rows, or other things that the passes know"""
+Pass = tuple[Callable[[Datum], Datum], bool]
 """(key function of a row, reverse): stable sorts to apply one after the other"""
 
 
-def itself(item: Any) -> Any:
+def itself(item: Datum) -> Datum:
     """The key of what is its own key; ``sort_rows`` knows that it need not be called."""
     return item
 
 
-def sort_rows(rows: list[Any], passes: list[Pass]) -> None:
+def sort_rows(rows: Batch, passes: list[Pass]) -> None:
     """Sort in place, in one step: for few rows."""
     for key, reverse in passes:
         rows.sort(key=None if key is itself else key, reverse=reverse)
@@ -127,7 +128,7 @@ class Sorter:
         """what was written to files for the sort"""
         self.rows = 0
 
-    def add(self, batch: list[Any], size: int | None = None) -> None:
+    def add(self, batch: Batch, size: int | None = None) -> None:
         """More rows, or other things that the passes know, of ``size`` bytes; the list is not kept."""
         self.rows += len(batch)
         pending = self._pending
@@ -214,7 +215,7 @@ class Sorter:
             self._area.clear()
 
 
-def merge(sources: list[Any], passes: list[Pass]) -> Iterator[Batch]:
+def merge(sources: Sequence[_Source], passes: list[Pass]) -> Iterator[Batch]:
     """The rows of sorted sources in order; of equal ones those of earlier sources first."""
     if len(sources) == 1:
         only = sources[0]
@@ -254,7 +255,7 @@ def _sort_bounds(bounds: list[tuple[Row, int]], passes: list[Pass]) -> None:
         bounds.sort(key=lambda pair, key=key: key(pair[0]), reverse=reverse)  # type: ignore[misc]
 
 
-def _split(rows: Batch, start: int, order: list[Pass], bound: list[Any], with_equals: bool) -> int:
+def _split(rows: Batch, start: int, order: list[Pass], bound: Batch, with_equals: bool) -> int:
     """How far the rows come before the bound (or are equal to it, ``with_equals``)."""
     low, high = start, len(rows)
     while low < high:

@@ -27,6 +27,7 @@ from weakref import WeakKeyDictionary
 import lz4.block
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from aurora.datum import Datum, Row
 from aurora.errors import ConfigurationLimitExceeded, DiskFull
 from compute_node.hub import HUB
 from compute_node.work.account import KB, Account, Area, batch_bytes
@@ -36,7 +37,6 @@ LOGGER = logging.getLogger(__name__)
 BLOCK_BYTES: Final = 64 << 10
 """Rows are written when about that much of them is together."""
 
-Row = tuple[Any, ...]
 Batch = list[Row]
 
 _cipher = AESGCM(AESGCM.generate_key(bit_length=256))
@@ -56,18 +56,18 @@ class TempUsage:
 
 _DEFAULTS: dict[str, Any] = {
     "work_mem": 4096, "maintenance_work_mem": 65536, "hash_mem_multiplier": 2.0, "temp_file_limit": -1,
-    "log_temp_files": -1,
+    "log_temp_files": -1, "default_toast_compression": "pglz",
 }  # fmt: skip
-_usages: WeakKeyDictionary[Any, TempUsage] = WeakKeyDictionary()
+_usages: WeakKeyDictionary[object, TempUsage] = WeakKeyDictionary()
 
 
-def setting_of(session: Any, name: str) -> Any:
-    """A session's setting of memory or files; its default without a session."""
+def setting_of(session: object, name: str) -> Any:
+    """A session's setting of memory, files or storage; its default without a session."""
     settings = getattr(session, "settings", None)
     return _DEFAULTS[name] if settings is None else settings.get(name)
 
 
-def temp_usage(session: Any) -> TempUsage:
+def temp_usage(session: object) -> TempUsage:
     """The session's temporary files, under its limits of now."""
     if session is None:
         return TempUsage()
@@ -204,11 +204,11 @@ class Partitions:
         self.files = [Writer(open_file()) for _ in range(number)]
         self._level = level
 
-    def of(self, key: Any) -> int:
+    def of(self, key: Datum) -> int:
         """The partition of a key; another one at each level."""
         return hash((self._level, hash(key))) % len(self.files)
 
-    def add(self, keys: Sequence[Any], rows: Sequence[Row]) -> None:
+    def add(self, keys: Sequence[Datum], rows: Sequence[Row]) -> None:
         """Put rows where their keys belong."""
         files = self.files
         parts: list[Batch] = [[] for _ in files]

@@ -9,18 +9,19 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar, TypeVarTuple, Unpack
 
 from compute_node.hub import HUB, Waiter
 
 THREADS_MAX: Final = 2
 
 _T = TypeVar("_T")
+_Args = TypeVarTuple("_Args")
 _threads: ThreadPoolExecutor | None = None
 _collecting = 0
 
 
-def run_in_thread(function: Callable[..., _T], *args: Any) -> _T:
+def run_in_thread(function: Callable[[Unpack[_Args]], _T], *args: *_Args) -> _T:
     """``function(*args)`` in a thread, while this greenlet waits; outside a session's greenlet it runs at once."""
     global _threads
     if not HUB.in_greenlet() or (HUB.mtr is not None and HUB.mtr.active):

@@ -38,7 +38,11 @@ class Settings:
 
     def get(self, name: str) -> Any:
         """Memory and its files are not limited here."""
-        return {"work_mem": 4096, "hash_mem_multiplier": 2.0, "maintenance_work_mem": 65536}.get(name, -1)
+        memory = {"work_mem": 4096, "hash_mem_multiplier": 2.0, "maintenance_work_mem": 65536}
+        return self.values[name] if name in self.values else memory.get(name, -1)
+
+    def show(self, name: str) -> str:
+        return self.values[name]
 
 
 class Session:
@@ -160,7 +164,7 @@ class Engine:
 
     def begin_statement(self, session: Any, snapshot: Any = None) -> ExecContext:
         snapshot = self.storage.txns.snapshot(session.txn)
-        return ExecContext(session, session.txn, snapshot, session.env, self.storage, self.catalog.view(session))
+        return ExecContext(session, session.txn, snapshot, session.env, self.storage)
 
 
 def open_databases(volume: Any = None) -> Databases:

@@ -302,4 +302,4 @@ class FakeCatalog:
 def context(storage: FakeStorage, params: Row = ()) -> ExecContext:
     """A context whose snapshot is now."""
     txn = SimpleNamespace(follow=True)
-    return ExecContext(FakeSession(), txn, storage.now, TypeEnv(timezone=UTC), storage, FakeCatalog(), params)
+    return ExecContext(FakeSession(), txn, storage.now, TypeEnv(timezone=UTC), storage, params)

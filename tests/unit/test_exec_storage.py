@@ -53,7 +53,7 @@ class Database:
 
     def context(self, txn: Any) -> ExecContext:
         snapshot = self.storage.txns.snapshot(txn)
-        return ExecContext(Session(), txn, snapshot, TypeEnv(timezone=UTC), self.storage, CATALOG)
+        return ExecContext(Session(), txn, snapshot, TypeEnv(timezone=UTC), self.storage)
 
     def run(self, plan: pl.Plan, command: str, params: tuple[Any, ...] = (), txn: Any = None) -> Any:
         """In the transaction given, or in one of its own."""

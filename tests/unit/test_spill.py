@@ -70,7 +70,7 @@ class Database:
         (statement,) = parse(sql)
         planned = plan(analyze(statement.node, self.catalog, [], sql), self.catalog, None)
         executable = build(planned, self.catalog)
-        ctx = ExecContext(session, object(), 0, TypeEnv(timezone=UTC), self.storage, self.catalog, ())
+        ctx = ExecContext(session, object(), 0, TypeEnv(timezone=UTC), self.storage, ())
         for batch in executable.rows(ctx, ()):
             yield from batch
 
@@ -288,7 +288,7 @@ def test_explain_analyze_tells_of_memory(database: Database, sql: str, work_mem:
     env = TypeEnv(timezone=UTC)
     shown = Explanation(planned, {"analyze": True, "costs": False}, database.catalog, env)
     session = TinySession(work_mem=work_mem)
-    ctx = ExecContext(session, object(), 0, env, database.storage, database.catalog, ())
+    ctx = ExecContext(session, object(), 0, env, database.storage, ())
     executable = shown.executable
     assert executable is not None
     shown.measure(lambda: list(executable.rows(ctx, ())))
@@ -312,7 +312,7 @@ def test_batches_of_large_rows_are_small(database: Database) -> None:
     (statement,) = parse("select repeat('x', 1000000) from generate_series(1, 400) g")
     planned = plan(analyze(statement.node, database.catalog, [], ""), database.catalog, None)
     executable = build(planned, database.catalog)
-    ctx = ExecContext(TinySession(), object(), 0, TypeEnv(timezone=UTC), database.storage, database.catalog, ())
+    ctx = ExecContext(TinySession(), object(), 0, TypeEnv(timezone=UTC), database.storage, ())
     sizes = [len(batch) for batch in executable.rows(ctx, ())]
     assert sum(sizes) == 400
     assert max(sizes) <= 32

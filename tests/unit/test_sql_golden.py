@@ -55,7 +55,7 @@ def run(storage: FakeStorage, sql: str, lift: bool) -> dict[str, Any]:
     for where, (slot, text) in lifted.items():
         if where not in planned.kept_literals and slot <= len(types) and types[slot - 1]:
             values[slot - 1] = REGISTRY.types[types[slot - 1]].input(text, -1, DEFAULT_ENV)
-    context = ExecContext(FakeSession(), None, storage.now, DEFAULT_ENV, storage, CATALOG)
+    context = ExecContext(FakeSession(), None, storage.now, DEFAULT_ENV, storage)
     rows = build(planned, CATALOG).fetch_all(context, tuple(values))
     columns = planned.columns or ()
     return {

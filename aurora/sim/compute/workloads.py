@@ -373,7 +373,7 @@ class Tables(Workload):
             rows = catalog.indexes[0].lookup(found.snapshot, (oid,), COLUMNS, True)
             session._same("catalog update", [each[:-1] for each in rows], found.expected.get(oid))
             if row is None:
-                done = catalog.delete(txn, found.snapshot, rows[0][-1], lambda row, at: False, COLUMNS)
+                done: object = catalog.delete(txn, found.snapshot, rows[0][-1], lambda row, at: False, COLUMNS)
             else:
                 done = catalog.update(txn, found.snapshot, rows[0][-1], row, (2, 3, 4), lambda _: None)
         session.checks.require(NEWEST, bool(done), f"the catalog row of table {oid} changed under its lock")

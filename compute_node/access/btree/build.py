@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Row
 from aurora.errors import UniqueViolation
 from aurora.kernels.python.btree import TID_BYTES
 from compute_node.access.stored import resolved_row
@@ -32,7 +33,7 @@ def build_tree(index: BTreeIndex, txn: Txn) -> None:
         for batch in _items(txn, index):
             sorter.add(batch, sum(map(len, batch)) + ENTRY_BYTES * len(batch))
             _turn(txn)
-        batches: Iterator[Any] = sorter.finish()
+        batches: Iterator[list[bytes]] = sorter.finish()
         index.writer.load(_checked(txn, index, batches))
     finally:
         account.close()
@@ -50,7 +51,7 @@ def _items(txn: Txn, index: BTreeIndex) -> Iterator[list[bytes]]:
     """Leaf items of all live chains, unsorted."""
     table, keys = index.table, index.keys
     snapshot = table.storage.txns.latest_snapshot(txn)
-    batch: list[tuple[Any, ...]] = []
+    batch: list[Row] = []
     for rows in table.scan_blocks(snapshot, keys.columns, True, 0, None, True):
         if keys.is_plain:
             batch += rows

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Datum, Row
 from aurora.errors import SqlError
 from aurora.kernels import btree as btree_kernel
 from aurora.kernels.python.btree import DUPLICATE, NEEDS_SPLIT, TID_BYTES
@@ -19,11 +20,17 @@ from compute_node.access.btree.ranges import byte_range
 from compute_node.access.btree.shrink import TreeShrinker
 from compute_node.access.btree.unique import ConflictCheck
 from compute_node.access.btree.writer import BTreeWriter
-from compute_node.access.index_access import IndexAccess, Row, ScanKey, equality_keys
+from compute_node.access.index_access import IndexAccess, ScanKey, equality_keys
 from compute_node.access.stored import resolved_row
 from compute_node.relations.access_methods import BTREE
 from compute_node.relations.descriptors import IndexDesc
 from compute_node.txn.transaction import Txn
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.btree import BTree, KeyCodec
+    from aurora.kernels.python.clog import Snapshot
+    from compute_node.access.table import Table
+
 
 LONG_ITEM_BYTES = 2000
 """An item longer than this is measured before it is inserted."""
@@ -34,11 +41,11 @@ class BTreeIndex(IndexAccess):
 
     method = BTREE
 
-    def __init__(self, table: Any, desc: IndexDesc) -> None:
+    def __init__(self, table: Table, desc: IndexDesc) -> None:
         super().__init__(table, desc)
         storage = table.storage
-        self.codec: Any = key_codec(desc, table.desc, table.desc.type_lookup(storage.type_lookup))
-        self.tree: Any = btree_kernel.BTree(storage.arena, storage.mtr, self.file.map, desc.relfile)
+        self.codec: KeyCodec = key_codec(desc, table.desc, table.desc.type_lookup(storage.type_lookup))
+        self.tree: BTree = btree_kernel.BTree(storage.arena, storage.mtr, self.file.map, desc.relfile)
         self.writer = BTreeWriter(storage, self.tree, self.file, desc.name)
         self._shrinker = TreeShrinker(storage, self.tree, self.file, self.writer)
         self._conflicts = ConflictCheck(storage, table.heap, self.tree, desc.name)
@@ -55,7 +62,7 @@ class BTreeIndex(IndexAccess):
 
     # Reading
 
-    def lookup(self, snapshot: Any, key_values: Row, columns: tuple[int, ...], want_tid: bool) -> list[Row]:
+    def lookup(self, snapshot: Snapshot, key_values: Row, columns: tuple[int, ...], want_tid: bool) -> list[Row]:
         """See ``IndexAccess``."""
         table = self.table
         proj = table.projections.get((columns, want_tid)) or table.projection(columns, want_tid)
@@ -63,7 +70,7 @@ class BTreeIndex(IndexAccess):
         handles = 0 if codec is None else codec.handles
         while True:
             rows = self._lookup(snapshot, self.codec, key_values, self._heap, proj, self.unique)
-            if type(rows) is list:
+            if not isinstance(rows, int):
                 if codec is None or codec.handles == handles:
                     return rows
                 return [resolved_row(row, proj.eager) for row in rows]
@@ -97,15 +104,15 @@ class BTreeIndex(IndexAccess):
 
     # Writing
 
-    def add(self, txn: Txn, values: Sequence[Any], tid: int, check: bool = True) -> int:
+    def add(self, txn: Txn, values: Sequence[Datum], tid: int, check: bool = True) -> int:
         """See ``IndexAccess``."""
         return self._add(txn, values, tid, check and self.unique, True)
 
-    def try_add(self, txn: Txn, values: Sequence[Any], tid: int) -> int:
+    def try_add(self, txn: Txn, values: Sequence[Datum], tid: int) -> int:
         """See ``IndexAccess``."""
         return self._add(txn, values, tid, self.unique, False)
 
-    def _add(self, txn: Txn, values: Sequence[Any], tid: int, unique: bool, raises: bool) -> int:
+    def _add(self, txn: Txn, values: Sequence[Datum], tid: int, unique: bool, raises: bool) -> int:
         if self._one >= 0:
             key: Row = (values[self._one],)
         else:
@@ -115,7 +122,7 @@ class BTreeIndex(IndexAccess):
             key = found
         return self._add_item(txn, key, self._item(key, tid), tid, unique, raises)
 
-    def add_many(self, txn: Txn, rows: Sequence[Sequence[Any]], tids: Sequence[int]) -> None:
+    def add_many(self, txn: Txn, rows: Sequence[Sequence[Datum]], tids: Sequence[int]) -> None:
         """See ``IndexAccess``: in key order, so that neighbours go to the same leaf."""
         keyed = [(*key, tid) for row, tid in zip(rows, tids, strict=True) if (key := self._key_of(row)) is not None]
         order = sorted(zip(self.codec.encode_many(keyed), keyed, strict=True), key=itemgetter(0))
@@ -180,7 +187,7 @@ class BTreeIndex(IndexAccess):
                 return 1
         return 0
 
-    def find_conflict(self, txn: Txn, values: Sequence[Any]) -> int:
+    def find_conflict(self, txn: Txn, values: Sequence[Datum]) -> int:
         """See ``IndexAccess``."""
         key = self._key_of(values)
         if key is None or (None in key and not self.desc.nulls_not_distinct):

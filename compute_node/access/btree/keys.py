@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Datum
 from aurora.errors import UndefinedObject
 from aurora.kernels import btree as btree_kernel
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.types.registry import PgType
 
+if TYPE_CHECKING:
+    from aurora.kernels.python.btree import KeyCodec
+
+
 _NATIVE = "hiqI"
 _FIXED_KEYS = "?fdcI"
 
 
-def key_codec(index: IndexDesc, desc: RelationDesc, type_lookup: Callable[[int], PgType]) -> Any:
+def key_codec(index: IndexDesc, desc: RelationDesc, type_lookup: Callable[[int], PgType]) -> KeyCodec:
     """The codec of an index's key columns. Errors: 42704 for a type without B-tree order."""
     kinds: list[str] = []
-    sort_keys: list[Callable[[Any], bytes] | None] = []
+    sort_keys: list[Callable[[Datum], bytes] | None] = []
     for position, attno in enumerate(index.columns):
         oid = index.key_types[position] if index.key_types else desc.columns[attno - 1].type
         item = type_lookup(oid)

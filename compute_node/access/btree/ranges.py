@@ -9,12 +9,17 @@ another direction); the executor checks it again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Datum
 from aurora.errors import InvariantViolation
 from aurora.kernels.python.btree import next_prefix
 from compute_node.access.index_access import ScanKey
 from compute_node.relations.access_methods import IS_NULL, NOT_NULL
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.btree import KeyCodec
+
 
 LESS, LESS_EQUAL, EQUAL, GREATER_EQUAL, GREATER = 1, 2, 3, 4, 5
 _INTEGER_LIMITS = {
@@ -27,7 +32,7 @@ Range = tuple[bytes, bytes | None]
 """lower ≤ item < upper; None is no bound"""
 
 
-def byte_range(codec: Any, keys: Sequence[ScanKey]) -> Range | None:
+def byte_range(codec: KeyCodec, keys: Sequence[ScanKey]) -> Range | None:
     """The range of the keys, which are sorted by column; None when nothing can meet them."""
     prefix, column, rest = _prefix(codec, keys)
     if prefix is None:
@@ -51,7 +56,7 @@ def byte_range(codec: Any, keys: Sequence[ScanKey]) -> Range | None:
     return (low, high) if low < high else None
 
 
-def _prefix(codec: Any, keys: Sequence[ScanKey]) -> tuple[bytes | None, int, list[ScanKey]]:
+def _prefix(codec: KeyCodec, keys: Sequence[ScanKey]) -> tuple[bytes | None, int, list[ScanKey]]:
     """The bytes of the columns known exactly, how many they are, and the keys that are left; None: nothing matches."""
     parts: list[bytes] = []
     for at, key in enumerate(keys):
@@ -67,7 +72,7 @@ def _prefix(codec: Any, keys: Sequence[ScanKey]) -> tuple[bytes | None, int, lis
     return b"".join(parts), len(parts), []
 
 
-def _edge(codec: Any, prefix: bytes, key: ScanKey) -> tuple[bytes, bool] | None:
+def _edge(codec: KeyCodec, prefix: bytes, key: ScanKey) -> tuple[bytes, bool] | None:
     """(the key bytes that bound the range, whether from below); None when nothing can match."""
     values = key.value if key.width > 1 else (key.value,)
     descending = codec.descending[key.column]
@@ -94,7 +99,7 @@ def _edge(codec: Any, prefix: bytes, key: ScanKey) -> tuple[bytes, bool] | None:
     return None if edge is None else (edge, is_lower)
 
 
-def _clamp(codec: Any, column: int, value: Any, inclusive: bool, is_greater: bool) -> tuple[Any, bool]:
+def _clamp(codec: KeyCodec, column: int, value: Datum, inclusive: bool, is_greater: bool) -> tuple[Datum, bool]:
     """An integer bound outside the column's type becomes the type's limit, included or not as that makes no
     difference."""
     limits = _INTEGER_LIMITS.get(codec.kinds[column])

@@ -19,12 +19,18 @@ child. A root with a single child gives its place to the child.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aurora.kernels.python.btree import DELETED, INCOMPLETE_SPLIT, LEAF, MAX_ITEM_BYTES, META_ROOT, OFF_RIGHT
 from aurora.page import HEADER_BYTES, PAGE_BYTES
 from compute_node.access import free_space
 from compute_node.access.btree.writer import BTreeWriter, build_page, page_bytes
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.btree import BTree
+    from compute_node.access.extents import RelationFile
+    from compute_node.access.storage import Storage
+
 
 MERGE_REDO_BYTES = 4 * PAGE_BYTES
 MAP_EVERY_PAGES = 32
@@ -38,7 +44,7 @@ Page = tuple[int, int, int, bytes, list[bytes]]
 class TreeShrinker:
     """Takes pages out of one tree; used by vacuum alone, one at a time."""
 
-    def __init__(self, storage: Any, tree: Any, file: Any, writer: BTreeWriter) -> None:
+    def __init__(self, storage: Storage, tree: BTree, file: RelationFile, writer: BTreeWriter) -> None:
         self._storage = storage
         self._cache = storage.cache
         self._mtr = storage.mtr

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aurora.kernels.python.btree import next_prefix
 from aurora.kernels.python.heap import LIVE, NOT_LIVE, UNDECIDED
 from compute_node.txn.transaction import Txn
 
+if TYPE_CHECKING:
+    from aurora.kernels.python.btree import BTree
+    from aurora.kernels.python.heap import HeapFile
+    from compute_node.access.storage import Storage
+
 
 class ConflictCheck:
     """The unique checks of one B-tree. ``name`` is the index's, for messages of lock waits."""
 
-    def __init__(self, storage: Any, heap: Any, tree: Any, name: str) -> None:
+    def __init__(self, storage: Storage, heap: HeapFile, tree: BTree, name: str) -> None:
         self._storage = storage
         self._cache = storage.cache
         self._load = storage.cache.load
@@ -59,5 +64,5 @@ class ConflictCheck:
         while True:
             state = self._heap.conflict(tid, own)
             if not isinstance(state, int):
-                return state  # type: ignore[no-any-return]
+                return state
             self._load(state)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aurora.errors import InvariantViolation, ProgramLimitExceeded
 from aurora.kernels.python.btree import (
@@ -28,6 +28,12 @@ from aurora.kernels.python.btree import (
 from aurora.page import HEADER_BYTES, OFF_FLAGS, OFF_KIND, PAGE_BYTES, PageKind
 from compute_node.access import free_space
 from compute_node.hub import HUB
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.btree import BTree
+    from compute_node.access.extents import RelationFile
+    from compute_node.access.storage import Storage
+
 
 FILL_BYTES = PAGE_BYTES * 9 // 10
 """Bytes used on a page of a fresh index."""
@@ -66,14 +72,14 @@ def page_bytes(items: Sequence[bytes]) -> int:
     return sum(map(len, items)) + 4 * len(items)
 
 
-def _is_deleted(page: Any) -> bool:
+def _is_deleted(page: memoryview) -> bool:
     return bool(page[OFF_KIND] == PageKind.BTREE and page[OFF_FLAGS] & DELETED)
 
 
 class BTreeWriter:
     """Inserts with splits, for one index. ``storage`` gives cache, page editor and extents."""
 
-    def __init__(self, storage: Any, tree: Any, file: Any, name: str) -> None:
+    def __init__(self, storage: Storage, tree: BTree, file: RelationFile, name: str) -> None:
         self._storage = storage
         self._cache = storage.cache
         self._mtr = storage.mtr
@@ -131,7 +137,7 @@ class BTreeWriter:
         while True:
             found = self._tree.page_items(block)
             if not isinstance(found, int):
-                return found  # type: ignore[no-any-return]
+                return found
             self._cache.load(found)
 
     def frame(self, block: int) -> int:

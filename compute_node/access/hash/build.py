@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aurora.errors import InvariantViolation
 from aurora.page import PAGE_BYTES
@@ -23,6 +23,7 @@ from compute_node.txn.transaction import Txn
 
 if TYPE_CHECKING:
     from compute_node.access.hash.index import HashIndex
+    from compute_node.access.storage import Storage
 
 _ROWS_PER_TURN = 4096
 
@@ -89,7 +90,7 @@ def _images(relfile: int, items: list[bytes], last: int) -> Iterator[bytes]:
 
 
 def _write(index: HashIndex, number: int, image: bytes) -> None:
-    storage: Any = index.table.storage
+    storage: Storage = index.table.storage
     storage.volume.reserve(PAGE_BYTES)
     block = storage.extents.new_block(index.file)
     if block != number:

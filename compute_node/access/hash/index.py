@@ -7,17 +7,22 @@ with the same hash. NULLs have no entries.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation
 from compute_node.access.hash.build import build_hash
 from compute_node.access.hash.pages import POPULATING, bucket_of, entry, hash_of, parent_of
 from compute_node.access.hash.values import value_hash
 from compute_node.access.hash.writer import HashWriter
-from compute_node.access.index_access import IndexAccess, Row, ScanKey
+from compute_node.access.index_access import IndexAccess, ScanKey
 from compute_node.relations.access_methods import HASH
 from compute_node.relations.descriptors import IndexDesc
 from compute_node.txn.transaction import Txn
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
+    from compute_node.access.table import Table
 
 
 class HashIndex(IndexAccess):
@@ -25,11 +30,11 @@ class HashIndex(IndexAccess):
 
     method = HASH
 
-    def __init__(self, table: Any, desc: IndexDesc) -> None:
+    def __init__(self, table: Table, desc: IndexDesc) -> None:
         super().__init__(table, desc)
         storage = table.storage
         kind = desc.key_types[0] if desc.key_types else table.desc.columns[desc.columns[0] - 1].type
-        self.hash: Callable[[Any], int] = value_hash(table.desc.type_lookup(storage.type_lookup)(kind))
+        self.hash: Callable[[Datum], int] = value_hash(table.desc.type_lookup(storage.type_lookup)(kind))
         self.writer = HashWriter(storage, self.file, desc.name)
 
     def build(self, txn: Txn) -> None:
@@ -38,7 +43,7 @@ class HashIndex(IndexAccess):
 
     # Reading
 
-    def lookup(self, snapshot: Any, key_values: Row, columns: tuple[int, ...], want_tid: bool) -> list[Row]:
+    def lookup(self, snapshot: Snapshot, key_values: Row, columns: tuple[int, ...], want_tid: bool) -> list[Row]:
         """See ``IndexAccess``. Rows of other values with the same hash are among them."""
         proj = self.table.projection(columns, want_tid)
         tids = self._find(key_values[0])
@@ -52,7 +57,7 @@ class HashIndex(IndexAccess):
         if tids:
             yield tids
 
-    def _find(self, value: Any) -> list[int]:
+    def _find(self, value: Datum) -> list[int]:
         """Row addresses of the entries with the value's hash, each once."""
         if value is None:
             return []
@@ -79,14 +84,14 @@ class HashIndex(IndexAccess):
 
     # Writing
 
-    def add(self, txn: Txn, values: Sequence[Any], tid: int, check: bool = True) -> int:
+    def add(self, txn: Txn, values: Sequence[Datum], tid: int, check: bool = True) -> int:
         """See ``IndexAccess``."""
         key = self.keys.of(values)
         if key is not None and key[0] is not None:
             self.writer.insert([entry(self.hash(key[0]), tid)])
         return 0
 
-    def add_many(self, txn: Txn, rows: Sequence[Sequence[Any]], tids: Sequence[int]) -> None:
+    def add_many(self, txn: Txn, rows: Sequence[Sequence[Datum]], tids: Sequence[int]) -> None:
         """See ``IndexAccess``: those of a bucket together."""
         of, hash_value = self.keys.of, self.hash
         keyed = ((of(row), tid) for row, tid in zip(rows, tids, strict=True))

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import UndefinedObject
 from compute_node.types.registry import PgType
 
@@ -25,7 +25,7 @@ def _hash_integer(value: int) -> int:
     return _hash_bytes(value.to_bytes(9, "big", signed=True))
 
 
-def value_hash(kind: PgType) -> Callable[[Any], int]:
+def value_hash(kind: PgType) -> Callable[[Datum], int]:
     """The hash function of a type. Errors: 42704 for a type without one."""
     if kind.disk in _INTEGERS and kind.sort_value is None:
         return _hash_integer

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aurora.errors import IndexCorrupted, InvariantViolation, ProgramLimitExceeded
 from aurora.page import HEADER_BYTES, OFF_FLAGS, OFF_KIND, OFF_LOWER, PAGE_BYTES, PageKind
@@ -36,6 +36,11 @@ from compute_node.access.hash.pages import (
     parent_of,
 )
 
+if TYPE_CHECKING:
+    from compute_node.access.extents import RelationFile
+    from compute_node.access.storage import Storage
+
+
 CHANGE_REDO_BYTES = 5 * PAGE_BYTES
 """Log space reserved before a change: no mini-transaction here writes more than five pages."""
 RUN_MIN = 64
@@ -45,7 +50,7 @@ RUN_MIN = 64
 class HashWriter:
     """The pages of one hash index. ``storage`` gives cache, page editor and extents."""
 
-    def __init__(self, storage: Any, file: Any, name: str) -> None:
+    def __init__(self, storage: Storage, file: RelationFile, name: str) -> None:
         self._storage = storage
         self._cache = storage.cache
         self._arena = storage.cache.arena
@@ -60,7 +65,7 @@ class HashWriter:
 
     def _bytes(self, block: int) -> memoryview:
         """A page; valid until the next wait."""
-        return self._arena.page(self._frame(block))  # type: ignore[no-any-return]
+        return self._arena.page(self._frame(block))
 
     def page(self, block: int) -> BucketPage:
         """A bucket page; valid until the next wait. May wait itself."""

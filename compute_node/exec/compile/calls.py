@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from aurora.datum import Datum
 from aurora.errors import NotSupported
 from compute_node.exec.compile.compiler import FALSITY_HANDLERS, TRUTH_HANDLERS, VALUE_HANDLERS, Compiler, handles
 from compute_node.exec.compile.rows import column_index
@@ -16,6 +17,10 @@ from compute_node.exec.compile.unit import NULL, Code
 from compute_node.sql import expressions as ex
 from compute_node.types.oids import ANY, UNKNOWN
 from compute_node.types.registry import Function, PgType
+
+if TYPE_CHECKING:
+    from compute_node.exec.context import ExecContext
+    from compute_node.types.registry import TypeEnv
 
 
 class Types(Protocol):
@@ -38,7 +43,7 @@ class GuardedCall:
 
 def implementation_of(
     types: Types, function: Function, argument_types: tuple[int, ...], result: int
-) -> Callable[..., Any]:
+) -> Callable[..., Datum]:
     """The callable for one call site."""
     if function.specialize is not None:
         return function.specialize(tuple([types.type(oid or UNKNOWN) for oid in argument_types]), types.type(result))
@@ -57,7 +62,7 @@ def guarded(
     types: tuple[int, ...],
     result: int,
     star: bool = False,
-    instead: Callable[..., Any] | None = None,
+    instead: Callable[..., Datum] | None = None,
 ) -> GuardedCall:
     """A call over compiled arguments. ``star``: the last one is an array given with VARIADIC to a variadic "any".
     ``instead``: a function of (context, arguments …) to call in place of the function's code."""
@@ -150,7 +155,7 @@ def _call_falsity(compiler: Compiler, node: ex.Call) -> Code:
     return truth_of(compiler, compile_call(compiler, node), negated=True)
 
 
-def strict_apply(compiler: Compiler, function: Callable[..., Any], argument: Code, *others: str) -> Code:
+def strict_apply(compiler: Compiler, function: Callable[..., Datum], argument: Code, *others: str) -> Code:
     """``function(argument, *others)`` with NULL passed through."""
     name = compiler.unit.bind(function, "g")
     if argument is NULL:
@@ -168,7 +173,7 @@ def _coerce_via_io(compiler: Compiler, node: ex.CoerceViaIO) -> Code:
     target = compiler.linker.type(node.type)
     output, read = source.output, target.input
 
-    def convert(value: Any, env: Any) -> Any:
+    def convert(value: Datum, env: TypeEnv) -> Any:
         return read(output(value, env), -1, env)
 
     return strict_apply(compiler, convert, compiler.value(node.argument), "c.env")
@@ -214,12 +219,12 @@ def _sql_value(compiler: Compiler, node: ex.SqlValue) -> Code:
     return code
 
 
-def _current_schema(context: Any) -> str | None:
+def _current_schema(context: ExecContext) -> str | None:
     schemas = context.session.search_path_schemas(False)
     return schemas[0] if schemas else None
 
 
-_SESSION_VALUES: dict[str, Callable[[Any], Any]] = {
+_SESSION_VALUES: dict[str, Callable[[Datum], Datum]] = {
     "current_user": lambda context: context.session.user,
     "current_role": lambda context: context.session.user,
     "user": lambda context: context.session.user,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
+from aurora.datum import Datum
 from compute_node.exec.compile import runtime
 from compute_node.exec.compile.calls import context_text, implementation_of, strict_apply
 from compute_node.exec.compile.compiler import TRUTH_HANDLERS, VALUE_HANDLERS, Compiler, handles, tuple_text
@@ -96,7 +96,7 @@ def _plain_equality(compiler: Compiler, node: ex.ArrayOp) -> bool:
     return element is not None and element.sort_value is None and left.sort_value is None
 
 
-def _constants(node: ex.Expr) -> list[Any] | None:
+def _constants(node: ex.Expr) -> list[Datum] | None:
     """The elements of a constant one-dimensional array."""
     if isinstance(node, ex.ArrayExpr) and not node.nested:
         if all(isinstance(element, ex.Const) for element in node.elements):
@@ -136,7 +136,7 @@ def _array_op(compiler: Compiler, node: ex.ArrayOp) -> Code:
         return strict_apply(compiler, test, left)
     right = compiler.value(node.right)
     element = compiler.linker.type(node.right.type).element
-    apply: Callable[..., Any] = implementation_of(compiler.linker, function, (node.left.type, element), node.type)
+    apply: Callable[..., Datum] = implementation_of(compiler.linker, function, (node.left.type, element), node.type)
     context = context_text(function) if function.needs_context else "None"
     quantified = runtime.quantified(apply, function.strict, node.use_or, function.needs_context)
     text = f"{compiler.unit.bind(quantified, 'g')}({context}, {left.text}, {right.text})"

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Datum
 from compute_node.exec.compile.compiler import Compiler, Linker, tuple_text
 from compute_node.exec.compile.runtime import freeze
 from compute_node.exec.compile.unit import Code, Scope, StoredValues, Unit, row_scope
 from compute_node.hub import HUB
 from compute_node.sql import expressions as ex
 
+if TYPE_CHECKING:
+    from compute_node.exec.context import ExecContext
+
+
 STEP_ROWS = 64
 """Rows whose functions are called without a pulse in between."""
-Batch = list[Any]
+Batch = list[Datum]
 BatchFunction = Callable[[Any, Batch], Batch]
 Nullable = Sequence[bool] | None
 
@@ -69,7 +74,7 @@ def _calls(linker: Linker, expressions: Sequence[ex.Expr]) -> bool:
 def _in_steps(function: BatchFunction) -> BatchFunction:
     """The function over a batch, with others in between."""
 
-    def apply(ctx: Any, batch: Batch) -> Batch:
+    def apply(ctx: ExecContext, batch: Batch) -> Batch:
         if len(batch) <= STEP_ROWS:
             return function(ctx, batch)
         rows: Batch = []
@@ -122,7 +127,7 @@ def key_text(compiler: Compiler, keys: Sequence[ex.Expr]) -> str:
     return parts[0] if len(parts) == 1 else tuple_text(parts)
 
 
-def row_key_function(linker: Linker, types: Sequence[int]) -> Callable[[Any], Any] | None:
+def row_key_function(linker: Linker, types: Sequence[int]) -> Callable[[Datum], Datum] | None:
     """Row → hashable key over its first ``len(types)`` columns; None when the row itself will do."""
     unit = Unit()
     compiler = Compiler(unit, row_scope(None), linker)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from aurora.datum import Datum, Row
+
+if TYPE_CHECKING:
+    from compute_node.exec.context import ExecContext
 
 
-def row_is_null(row: tuple[Any, ...] | None) -> bool:
+def row_is_null(row: Row | None) -> bool:
     """Whether a row value IS NULL: it or all its fields are."""
     return row is None or all(field is None for field in row)
 
 
-def row_is_not_null(row: tuple[Any, ...] | None) -> bool:
+def row_is_not_null(row: Row | None) -> bool:
     """Whether a row value IS NOT NULL: no field is."""
     return row is not None and all(field is not None for field in row)
 
 
-def flat(value: list[Any]) -> Iterator[Any]:
+def flat(value: list[Datum]) -> Iterator[Datum]:
     """The elements of an array of any number of dimensions."""
     for item in value:
         if isinstance(item, list):
@@ -25,22 +30,22 @@ def flat(value: list[Any]) -> Iterator[Any]:
             yield item
 
 
-def membership(choices: frozenset[Any], has_null: bool) -> Callable[[Any], bool | None]:
+def membership(choices: frozenset[Datum], has_null: bool) -> Callable[[Any], bool | None]:
     """``= ANY`` over constants, for a left side that is not NULL."""
     missing = None if has_null else False
 
-    def test(value: Any) -> bool | None:
+    def test(value: Datum) -> bool | None:
         return True if value in choices else missing
 
     return test
 
 
 def quantified(
-    function: Callable[..., Any], strict: bool, use_or: bool, needs_context: bool
+    function: Callable[..., Datum], strict: bool, use_or: bool, needs_context: bool
 ) -> Callable[[Any, Any, Any], bool | None]:
     """``left op ANY/ALL (array)`` with three-valued logic. An empty array decides before a NULL left side does."""
 
-    def test(context: Any, left: Any, array: list[Any] | None) -> bool | None:
+    def test(context: ExecContext, left: Datum, array: list[Datum] | None) -> bool | None:
         if array is None:
             return None
         if not array:
@@ -62,11 +67,11 @@ def quantified(
     return test
 
 
-def extreme(greatest: bool, sort_value: Callable[[Any], Any] | None) -> Callable[[tuple[Any, ...]], Any]:
+def extreme(greatest: bool, sort_value: Callable[[Datum], Datum] | None) -> Callable[[Row], Datum]:
     """GREATEST or LEAST: the extreme of what is not NULL; the first of equals."""
-    choose: Callable[..., Any] = max if greatest else min
+    choose: Callable[..., Datum] = max if greatest else min
 
-    def pick(values: tuple[Any, ...]) -> Any:
+    def pick(values: Row) -> Any:
         known = [value for value in values if value is not None]
         if not known:
             return None
@@ -75,16 +80,16 @@ def extreme(greatest: bool, sort_value: Callable[[Any], Any] | None) -> Callable
     return pick
 
 
-def freeze(value: Any) -> Any:
+def freeze(value: Datum) -> Any:
     """A hashable form of lists within a value: equal values stay equal."""
     if isinstance(value, (list, tuple)):
         return tuple(freeze(item) for item in value)
     return value
 
 
-def concatenate(batches: Iterable[list[Any]]) -> list[Any]:
+def concatenate(batches: Iterable[list[Datum]]) -> list[Datum]:
     """All rows of the batches in one new list."""
-    rows: list[Any] = []
+    rows: list[Datum] = []
     for batch in batches:
         rows += batch
     return rows

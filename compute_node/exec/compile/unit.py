@@ -13,6 +13,7 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any, Protocol
 
+from aurora.datum import Datum
 from compute_node.hub import HUB
 
 NESTING_MAX = 40
@@ -43,10 +44,10 @@ class StoredValues(Protocol):
     def mixed(self) -> frozenset[int]:
         """Those to be resolved by ``value`` where an expression uses them."""
 
-    def value(self, value: Any) -> Any:
+    def value(self, value: Datum) -> Any:
         """The value of what may be a handle."""
 
-    def call(self, node: Any, whole: Callable[..., Any]) -> Callable[..., Any] | None:
+    def call(self, node: Any, whole: Callable[..., Datum]) -> Callable[..., Datum] | None:
         """The function of (context, arguments …) to call in place of ``whole``, the code of Call ``node``, when its
         first argument may be a handle; else None."""
 
@@ -91,7 +92,7 @@ class Unit:
         self.uses_params = False
         self.uses_exec_params = False
 
-    def bind(self, value: Any, prefix: str = "k") -> str:
+    def bind(self, value: Datum, prefix: str = "k") -> str:
         """The name under which generated code sees this very object."""
         name = self._bound.get(id(value))
         if name is None:
@@ -130,20 +131,20 @@ class Unit:
             prologue.append("x = c.exec_params")
         return self.helper(arguments, [*prologue, *body])
 
-    def link(self, name: str) -> Callable[..., Any]:
+    def link(self, name: str) -> Callable[..., Datum]:
         """Compile what was defined and return one of the functions."""
         HUB.pulse()
         space = dict(self.names)
         exec(_compiled("\n".join(self._functions)), space)
         self._space = space
-        function: Callable[..., Any] = space[name]
+        function: Callable[..., Datum] = space[name]
         return function
 
-    def linked(self, name: str) -> Callable[..., Any]:
+    def linked(self, name: str) -> Callable[..., Datum]:
         """Another function of the same linked unit."""
         if self._space is None:
             return self.link(name)
-        function: Callable[..., Any] = self._space[name]
+        function: Callable[..., Datum] = self._space[name]
         return function
 
     @property

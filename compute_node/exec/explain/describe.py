@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compute_node.exec.explain.expressions import Names, Wording, quoted
 from compute_node.exec.plan_walk import plan_expressions, plan_nodes
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
+
+if TYPE_CHECKING:
+    from compute_node.exec.context import Fact
+
 
 SYSTEM_COLUMNS = {-1: "ctid", -2: "xmin", -3: "cmin", -4: "xmax", -5: "cmax", -6: "tableoid"}
 _JOINS = {"inner": "", "left": " Left", "right": " Right", "full": " Full", "semi": " Semi", "anti": " Anti"}
@@ -24,8 +28,8 @@ class Shown:
     plan: pl.Plan
     title: str
     kind: str
-    facts: dict[str, Any] = field(default_factory=dict)
-    properties: list[tuple[str, Any]] = field(default_factory=list)
+    facts: dict[str, Fact] = field(default_factory=dict)
+    properties: list[tuple[str, object]] = field(default_factory=list)
     children: list[Shown] = field(default_factory=list)
     label: str = ""
 
@@ -204,7 +208,7 @@ class Describer:
         facts = {"Relation Name": name, "Alias": plan.alias or name}
         return Shown(plan, f"{kind}{using} on {schema}{quoted(name)}{alias}", kind, facts)
 
-    def _over(self, plan: pl.Plan, title: str, *children: pl.Plan, kind: str = "", **facts: Any) -> Shown:
+    def _over(self, plan: pl.Plan, title: str, *children: pl.Plan, kind: str = "", **facts: Fact) -> Shown:
         return Shown(plan, title, kind or title, facts, children=[self._node(child) for child in children])
 
     def _title(self, plan: pl.Plan) -> Shown:
@@ -237,7 +241,7 @@ class Describer:
                 name = "function"
                 if isinstance(plan.call, ex.Call):
                     name = self._wording.function_name(plan.call.function)
-                facts = {"Function Name": name, "Alias": plan.alias}
+                facts: dict[str, Fact] = {"Function Name": name, "Alias": plan.alias}
                 return Shown(plan, "Function Scan" + self._on(name, plan.alias), "Function Scan", facts)
             case pl.ValuesScan() if len(plan.values) == 1:
                 return Shown(plan, "Result", "Result")

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
+from aurora.datum import Datum
 from compute_node.exec.compile.compiler import Linker
 from compute_node.sql import expressions as ex
 from compute_node.types.oids import BOOL, BPCHAR, FLOAT8, INT4, NUMERIC
@@ -157,7 +157,7 @@ class Wording:
             text += f" FILTER (WHERE {word(node.filter)})"
         return text
 
-    def key(self, key: Any, names: Names) -> str:
+    def key(self, key: Datum, names: Names) -> str:
         """A sort key with its direction, where that is not the default."""
         text = self.text(key.expression, names)
         if key.descending:

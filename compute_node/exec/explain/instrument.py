@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from compute_node.exec.nodes.base import Batch, Node
 from compute_node.sql.plan import Plan
 
 if TYPE_CHECKING:
-    from compute_node.exec.context import ExecContext
+    from compute_node.exec.context import ExecContext, Fact
 
 _T = TypeVar("_T")
 
@@ -31,7 +31,7 @@ class Measured:
     rows: int = 0
     first_s: float = 0.0
     total_s: float = 0.0
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Fact] = field(default_factory=dict)
     """what the node told of its memory, in the JSON form's words"""
 
 

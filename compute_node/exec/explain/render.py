@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from time import perf_counter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from aurora.datum import Datum
 from aurora.errors import InvalidParameterValue, NotSupported, SqlSyntaxError
 from compute_node.exec.builder import Builder
 from compute_node.exec.executable import Executable
@@ -17,7 +18,15 @@ from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.plan import PlannedStmt
 from compute_node.types.registry import TypeEnv
 
-_SWITCHES = {
+if TYPE_CHECKING:
+    from compute_node.exec.context import Fact
+
+
+Settings: TypeAlias = dict[str, bool | None]
+"""EXPLAIN's switches"""
+Json: TypeAlias = dict[str, Any]
+"""A node of the JSON form: names → texts, numbers, lists, nodes"""
+_SWITCHES: Settings = {
     "analyze": False,
     "verbose": False,
     "costs": True,
@@ -39,7 +48,7 @@ class Explanation:
     def __init__(
         self,
         planned: PlannedStmt,
-        options: dict[str, Any],
+        options: Mapping[str, Any],
         catalog: CatalogView,
         env: TypeEnv,
         planning_s: float | None = None,
@@ -68,7 +77,7 @@ class Explanation:
         writer = _Writer(settings, self._measurements)
         summary = settings["summary"] if settings["summary"] is not None else settings["analyze"]
         if self._form == "json":
-            document: dict[str, Any] = {"Plan": writer.json(self._tree)}
+            document: Json = {"Plan": writer.json(self._tree)}
             if summary and self._planning_s is not None:
                 document["Planning Time"] = _Number(f"{self._planning_s * 1000:.3f}")
             if settings["analyze"]:
@@ -84,8 +93,8 @@ class Explanation:
         return lines
 
 
-def _settings(options: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    settings: dict[str, Any] = dict(_SWITCHES)
+def _settings(options: Mapping[str, Any]) -> tuple[Settings, str]:
+    settings: Settings = dict(_SWITCHES)
     form = "text"
     for name, value in options.items():
         if name == "format":
@@ -113,7 +122,7 @@ _CHILDREN: Final = {"Append": "Member", "BitmapAnd": "Member", "BitmapOr": "Memb
 
 
 class _Writer:
-    def __init__(self, settings: dict[str, Any], measurements: Measurements | None) -> None:
+    def __init__(self, settings: Settings, measurements: Measurements | None) -> None:
         self._settings = settings
         self._measurements = measurements
 
@@ -122,7 +131,7 @@ class _Writer:
         self._text(tree, 0, lines, self._facts(tree))
         return lines
 
-    def _text(self, shown: Shown, column: int, lines: list[str], facts: dict[str, Any]) -> None:
+    def _text(self, shown: Shown, column: int, lines: list[str], facts: dict[str, Fact]) -> None:
         """``facts``: what the node told of its memory. ``column``: where the title starts. A child's title stands six
         further in than its parent's, behind an arrow; under a label of its own eight."""
         arrow = f"{' ' * (column - 4)}->  " if column else ""
@@ -156,14 +165,14 @@ class _Writer:
             return text + f"(actual {rows})"
         return text
 
-    def _facts(self, shown: Shown) -> dict[str, Any]:
+    def _facts(self, shown: Shown) -> dict[str, Fact]:
         """What the node told of its memory when it ran."""
         measured = None if self._measurements is None else self._measurements.get(id(shown.plan))
         return {} if measured is None else measured.facts
 
-    def json(self, shown: Shown, relationship: str = "") -> dict[str, Any]:
+    def json(self, shown: Shown, relationship: str = "") -> Json:
         plan = shown.plan
-        item: dict[str, Any] = {"Node Type": shown.kind}
+        item: Json = {"Node Type": shown.kind}
         if shown.kind == "Aggregate":
             item |= {"Strategy": _STRATEGIES[shown.title], "Partial Mode": "Simple"}
         item |= {name: shown.facts[name] for name in _FIRST_FACTS if name in shown.facts}
@@ -212,7 +221,7 @@ class _Number(str):
     """A number with the digits to be shown."""
 
 
-def _json_text(value: Any, indent: str) -> str:
+def _json_text(value: Datum, indent: str) -> str:
     """PostgreSQL's layout: lists of texts on one line, all else on lines of their own."""
     if isinstance(value, _Number):
         return value
@@ -227,7 +236,7 @@ def _json_text(value: Any, indent: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _memory(shown: Shown, facts: dict[str, Any]) -> list[str]:
+def _memory(shown: Shown, facts: dict[str, Fact]) -> list[str]:
     """A node's memory in the text form."""
     if "Hash Batches" in facts:
         buckets = f"Buckets: {facts['Hash Buckets']}  Batches: {facts['Hash Batches']}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Datum
 from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.rows import batch_function, column_index, key_text
 from compute_node.exec.compile.unit import Unit, row_scope
@@ -107,7 +108,7 @@ class AggregateNode(Node):
         yield from self._results(ctx, [state])
         area.clear()
 
-    def _results(self, ctx: ExecContext, states: list[Any]) -> Iterator[Batch]:
+    def _results(self, ctx: ExecContext, states: list[Datum]) -> Iterator[Batch]:
         """The rows of finished groups; with states that grow few at a time, as each may be long work."""
         size = 50 if self._grows else BATCH_ROWS
         for start in range(0, len(states), size):
@@ -121,7 +122,7 @@ class AggregateNode(Node):
     def _grouped(self, ctx: ExecContext, source: Iterator[Batch], level: int) -> Iterator[Batch]:
         step, grows = self._step, self._grows
         area = ctx.area(hashed=True)
-        groups: dict[Any, list[Any]] = {}
+        groups: dict[Datum, list[Datum]] = {}
         parts: Partitions | None = None
         for batch in source:
             ctx.check()
@@ -157,7 +158,7 @@ class AggregateNode(Node):
                 yield from self._grouped(ctx, writer.file.batches(), level + 1)
                 writer.file.close()
 
-    def _sift(self, ctx: ExecContext, batch: Batch, groups: dict[Any, list[Any]], parts: Partitions) -> Batch:
+    def _sift(self, ctx: ExecContext, batch: Batch, groups: dict[Datum, list[Datum]], parts: Partitions) -> Batch:
         """The rows of known groups; the others are put into files."""
         keys = self._keys(ctx, batch)
         known = [row for row, key in zip(batch, keys, strict=True) if key in groups]

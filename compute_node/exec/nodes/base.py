@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from aurora.datum import Row
 from aurora.errors import InvariantViolation
 from compute_node.exec.compile.runtime import concatenate
 from compute_node.relations.descriptors import RelationDesc
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
 
-Row = tuple[Any, ...]
 Batch = list[Row]
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aurora.datum import Datum
 from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.index_keys import IndexKeys
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable, scan_nullable
@@ -39,12 +40,13 @@ class BitmapIndexScanNode(Node):
         self.nullable = None
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
-        """Row addresses, in no order, perhaps more than once."""
+        """Row addresses, in no order, perhaps more than once; where all other nodes give rows."""
         index = ctx.storage.table(self._relation).index(self._index)
         for keys in self._keys.probes(ctx, False):
             for tids in index.tids(keys):
                 ctx.check()
-                yield tids
+                batch: list[Datum] = tids
+                yield batch
 
 
 class _CombiningNode(Node):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Datum, Row
 from compute_node.exec.compile.rows import batch_function
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
 from compute_node.sql import plan as pl
@@ -20,7 +21,7 @@ class SharedRows:
 
     __slots__ = ("_source", "_store", "key")
 
-    def __init__(self, key: list[Any], source: Iterator[Batch], store: Tuplestore) -> None:
+    def __init__(self, key: list[Datum], source: Iterator[Batch], store: Tuplestore) -> None:
         self.key = key
         self._store = store
         self._source: Iterator[Batch] | None = source
@@ -90,7 +91,7 @@ class CteScanNode(Node):
                 yield rows
 
 
-def _columns(plan: pl.Plan) -> tuple[Any, ...]:
+def _columns(plan: pl.Plan) -> Row:
     """The output columns of a WITH query: RETURNING's for a data-modifying one."""
     if isinstance(plan, (pl.Insert, pl.Update, pl.Delete)):
         return plan.returning

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Datum, Row
 from compute_node.exec.assignments import RowChange, columns_used, is_volatile
 from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.unit import Unit
 from compute_node.exec.modify_source import ModifySource
-from compute_node.exec.nodes.base import Batch, Node, Row, executes
+from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.exec.recheck import find_target_again
 from compute_node.sql import plan as pl
 
@@ -45,8 +46,8 @@ class DeleteNode(Node):
         if plan.returning:
             lines.append("    keep[0] = r")
         lines += [f"    return {check}", "return recheck"]
-        self._make: Callable[..., Any] = unit.link(unit.function("c, s, keep", lines))
-        self._returning: Callable[..., Any] | None = None
+        self._make: Callable[..., Datum] = unit.link(unit.function("c, s, keep", lines))
+        self._returning: Callable[..., Datum] | None = None
         if plan.returning:
             unit = Unit()
             text = Compiler(unit, scope, builder).tuple_of(plan.returning)
@@ -69,7 +70,7 @@ class DeleteNode(Node):
                 ctx.check()
         return count
 
-    def _test(self, ctx: ExecContext, joined: Row | None, keep: list[Any]) -> Callable[[Row, int], bool]:
+    def _test(self, ctx: ExecContext, joined: Row | None, keep: list[Datum]) -> Callable[[Row, int], bool]:
         """Whether a row that has changed is to be deleted still; leaves what it has become in ``keep``."""
         if self._again is None or joined is None:
             test: Callable[[Row, int], bool] = self._make(ctx, joined, keep)
@@ -93,7 +94,7 @@ class DeleteNode(Node):
         done: set[int] = set()
         for tid, row in self._source.rows(ctx, done):
             # The re-check only sees versions newer than the snapshot's.
-            keep: list[Any] = [table.fetch(ctx.snapshot, tid, self._needed), row]
+            keep: list[Datum] = [table.fetch(ctx.snapshot, tid, self._needed), row]
             if table.delete(ctx.txn, ctx.snapshot, tid, self._test(ctx, row, keep), self._needed):
                 done.add(tid)
                 out.append(self._returning(ctx, *keep))

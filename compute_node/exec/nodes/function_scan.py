@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Datum
 from compute_node.exec.compile.rows import batch_function, value_function
 from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.exec.set_functions import set_function
@@ -36,14 +37,14 @@ class FunctionScanNode(Node):
         self._columns = plan.column_count
         self._ordinality = plan.with_ordinality
         if self._returns_set and isinstance(call, ex.Call):
-            self._call: Callable[..., Any] = set_function(builder, call, None)
+            self._call: Callable[..., Datum] = set_function(builder, call, None)
         else:
             self._call = value_function(builder, call)
         width = plan.column_count + (1 if plan.with_ordinality else 0)
         self._shape = batch_function(builder, plan.output, plan.filter, width)
         self.nullable = None
 
-    def _values(self, ctx: ExecContext) -> Iterator[Any]:
+    def _values(self, ctx: ExecContext) -> Iterator[Datum]:
         if self._returns_set:
             yield from self._call(ctx)
         else:

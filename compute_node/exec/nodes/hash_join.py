@@ -7,8 +7,9 @@ is joined by itself; a file that is still too large is divided again, by another
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Datum
 from aurora.errors import NotSupported
 from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.rows import is_identity, key_text
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
 
-Probe = Callable[..., Any]
+Probe = Callable[..., Datum]
 PARTITIONS = 16
 LEVELS_MAX = 5
 """So often is divided; what is larger then has too many rows of one key, and stays in memory."""
@@ -65,14 +66,14 @@ def _probe_source(kind: str, key: str, row: str, condition: str, null_aware: boo
     return [*body, "yield o"]
 
 
-def _paced(rows: list[Any]) -> Iterator[Any]:
+def _paced(rows: list[Datum]) -> Iterator[Datum]:
     """The rows, with time for others between them."""
     for start in range(0, len(rows), OUT_ROWS):
         HUB.pulse()
         yield from rows[start : start + OUT_ROWS]
 
 
-def _has_null(key: Any) -> bool:
+def _has_null(key: Datum) -> bool:
     return key is None or (isinstance(key, tuple) and None in key)
 
 
@@ -149,8 +150,8 @@ class HashJoinNode(Node):
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """Inner side first, as a whole; then the outer side batch by batch."""
         area = ctx.area(hashed=True)
-        table: dict[Any, list[Any]] = {}
-        numbered: list[Any] = []
+        table: dict[Datum, list[Datum]] = {}
+        numbered: list[Datum] = []
         parts: Partitions | None = None
         saw_null = False
         count = 0
@@ -188,7 +189,7 @@ class HashJoinNode(Node):
         area.clear()
 
     def _joined(
-        self, ctx: ExecContext, outer: Iterator[Batch], table: dict[Any, list[Any]], numbered: list[Any]
+        self, ctx: ExecContext, outer: Iterator[Batch], table: dict[Datum, list[Datum]], numbered: list[Datum]
     ) -> Iterator[Batch]:
         met = bytearray(len(numbered))
         get, probe = table.get, self._probe
@@ -205,7 +206,9 @@ class HashJoinNode(Node):
                 if missed:
                     yield self._unmatched(ctx, missed)
 
-    def _divide(self, ctx: ExecContext, level: int, table: dict[Any, list[Any]], numbered: list[Any]) -> Partitions:
+    def _divide(
+        self, ctx: ExecContext, level: int, table: dict[Datum, list[Datum]], numbered: list[Datum]
+    ) -> Partitions:
         """Move the rows of the dict to files; of right and full joins those too that match nothing."""
         parts = Partitions(ctx.open_file, PARTITIONS, level)
         if self._kind in ("right", "full"):
@@ -214,7 +217,7 @@ class HashJoinNode(Node):
                 parts.add(self._inner_keys(ctx, rows), rows)
                 ctx.check()
             return parts
-        gathered: list[Any] = []
+        gathered: list[Datum] = []
         for rows in table.values():
             gathered += rows
             if len(gathered) >= 1000:
@@ -238,8 +241,8 @@ class HashJoinNode(Node):
 
     def _joined_part(self, ctx: ExecContext, inner: TempFile, outer: TempFile, level: int) -> Iterator[Batch]:
         area = ctx.area(hashed=True)
-        table: dict[Any, list[Any]] = {}
-        numbered: list[Any] = []
+        table: dict[Datum, list[Datum]] = {}
+        numbered: list[Datum] = []
         parts: Partitions | None = None
         for batch in inner.batches():
             if parts is not None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from aurora.datum import Row
 from compute_node.exec.compile.rows import batch_function
-from compute_node.exec.nodes.base import Batch, Node, Row, executes, output_nullable
+from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
 from compute_node.exec.recheck import HELD, Held
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql import plan as pl

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Row
 from aurora.errors import CardinalityViolation, SerializationFailure
 from compute_node.access.stored import adopted
 from compute_node.exec.assignments import RowChange
@@ -17,6 +18,7 @@ from compute_node.relations.descriptors import IndexDesc
 from compute_node.sql import plan as pl
 
 if TYPE_CHECKING:
+    from compute_node.access.table import Table
     from compute_node.exec.builder import Builder
     from compute_node.exec.context import ExecContext
 
@@ -77,14 +79,15 @@ class InsertNode(Node):
 
     def _source(self, ctx: ExecContext) -> Iterator[Batch]:
         """The child's rows, checked. A table that is read while it grows is read to its end first."""
-        source: Any = self._child.batches(ctx)
+        source: Iterable[Batch] = self._child.batches(ctx)
         if self._reads_itself:
             source = list(source)
+        toast = ctx.storage.table(self._relation).toast if self._stored else None
         for batch in source:
             if self._verify is not None:
                 self._verify(ctx, batch)
-            if self._stored:
-                yield from adopted(batch, self._stored, ctx.storage.table(self._relation).toast)
+            if toast is not None:
+                yield from adopted(batch, self._stored, toast)
             else:
                 yield batch
 
@@ -122,7 +125,7 @@ class InsertNode(Node):
                 table.insert_many(ctx.txn, batch)
             yield self._returning(ctx, batch)
 
-    def _resolved(self, ctx: ExecContext, table: Any) -> Iterator[Batch]:
+    def _resolved(self, ctx: ExecContext, table: Table) -> Iterator[Batch]:
         """ON CONFLICT row by row; yields RETURNING's rows, or one empty row per row that counts."""
         touched: set[int] = set()
         for batch in self._source(ctx):
@@ -137,7 +140,7 @@ class InsertNode(Node):
     def _arbitrates(self, index: IndexDesc) -> bool:
         return index.unique and (not self._arbiters or index.oid in self._arbiters)
 
-    def _store(self, ctx: ExecContext, table: Any, row: tuple[Any, ...], touched: set[int]) -> tuple[Any, ...] | None:
+    def _store(self, ctx: ExecContext, table: Table, row: Row, touched: set[int]) -> Row | None:
         arbiters = [index for index in table.indexes if self._arbitrates(index.desc)]
         while True:
             tid, found = table.insert_or_find(ctx.txn, row, arbiters)
@@ -164,7 +167,7 @@ class InsertNode(Node):
             return outcome.returned if outcome.returned is not None else ()
 
     @staticmethod
-    def _check_seen(ctx: ExecContext, table: Any, found: int) -> None:
+    def _check_seen(ctx: ExecContext, table: Table, found: int) -> None:
         """40001 in REPEATABLE READ for a conflict with a row that the snapshot does not see."""
         if ctx.txn.follow:
             return

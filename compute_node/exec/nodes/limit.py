@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Datum
 from aurora.errors import InvalidRowCountInLimit, InvalidRowCountInOffset
 from compute_node.exec.compile.rows import batch_function, row_function, value_function
 from compute_node.exec.compile.unit import row_scope
@@ -27,7 +28,7 @@ class LimitNode(Node):
         self._child = builder.node(plan.child)
         self._limit = None if plan.limit is None else value_function(builder, plan.limit)
         self._offset = None if plan.offset is None else value_function(builder, plan.offset)
-        self._tie_key: Any = None
+        self._tie_key: Datum = None
         if plan.with_ties:
             keys = [key.expression for key in plan.with_ties]
             self._tie_key = row_function(builder, keys, row_scope(None), "c, r")

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aurora.datum import Row
 from aurora.errors import InvariantViolation
 from compute_node.exec.compile.rows import batch_function
-from compute_node.exec.nodes.base import Batch, Node, Row, executes, output_nullable
+from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
 from compute_node.exec.recheck import Held, Rechecker
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql import plan as pl

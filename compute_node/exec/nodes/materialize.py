@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Datum
 from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.sql import plan as pl
 from compute_node.work.spill import Tuplestore
@@ -28,7 +29,7 @@ class MaterializeNode(Node):
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """The kept rows."""
         key = [ctx.exec_params[number] for number in self._free]
-        kept: tuple[list[Any], Tuplestore] | None = ctx.scratch.get(self)
+        kept: tuple[list[Datum], Tuplestore] | None = ctx.scratch.get(self)
         if kept is None or kept[0] != key:
             if kept is not None:
                 kept[1].close()

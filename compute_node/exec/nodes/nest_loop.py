@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Datum
 from aurora.errors import NotSupported
 from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.rows import row_function
@@ -41,11 +42,11 @@ class NestLoopNode(Node):
         row = compiler.tuple_of(plan.output) if plan.output else "()"
         where = f" if {compiler.truth(plan.condition).text}" if plan.condition is not None else ""
         # One outer row against a batch of inner rows.
-        self._join: Callable[..., Any] = unit.link(unit.function("c, r, b", [f"return [{row} for s in b{where}]"]))
+        self._join: Callable[..., Datum] = unit.link(unit.function("c, r, b", [f"return [{row} for s in b{where}]"]))
         unit = Unit()
         row = Compiler(unit, row_scope(None, None), builder).tuple_of(plan.output) if plan.output else "()"
         self._nulls = (None,) * len(plan.inner.output)
-        self._pad: Callable[..., Any] = unit.link(unit.function("c, r, s", [f"return {row}"]))
+        self._pad: Callable[..., Datum] = unit.link(unit.function("c, r, s", [f"return {row}"]))
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """In the outer side's order."""

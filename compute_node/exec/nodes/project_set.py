@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Row
 from aurora.errors import NotSupported
 from compute_node.exec.compile.rows import row_function
 from compute_node.exec.compile.unit import row_scope
@@ -58,7 +59,7 @@ class ProjectSetNode(Node):
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """In the child's order."""
         project = self._project
-        out: list[tuple[Any, ...]] = []
+        out: list[Row] = []
         for batch in self._child.batches(ctx):
             for row in batch:
                 for values in zip_longest(*self._sets(ctx, row)):

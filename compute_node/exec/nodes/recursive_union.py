@@ -4,8 +4,9 @@ none."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Datum
 from compute_node.exec.compile.rows import row_key_function
 from compute_node.exec.distinct import ENTRY_BYTES
 from compute_node.exec.nodes.base import Batch, Node, executes
@@ -29,12 +30,12 @@ class RecursiveUnionNode(Node):
         self._initial = builder.node(plan.initial)
         self._recursive = builder.node(plan.recursive)
         key = row_key_function(builder, [item.type for item in plan.initial.output])
-        self._key: Callable[[Any], Any] = key if key is not None else lambda row: row
+        self._key: Callable[[Datum], Datum] = key if key is not None else lambda row: row
         self.nullable = None
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """The initial rows, then each step's."""
-        seen: set[Any] = set()
+        seen: set[Datum] = set()
         area = ctx.area(hashed=True)
         step = ctx.tuplestore()
         for batch in self._initial.batches(ctx):
@@ -59,7 +60,7 @@ class RecursiveUnionNode(Node):
             step = following
         area.clear()
 
-    def _new(self, batch: Batch, seen: set[Any], area: Area) -> Batch:
+    def _new(self, batch: Batch, seen: set[Datum], area: Area) -> Batch:
         if not self._distinct:
             return batch
         rows = []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Datum
 from compute_node.exec.compile.rows import batch_function, row_key_function
 from compute_node.exec.distinct import combined_rows, distinct_rows
 from compute_node.exec.nodes.base import Batch, Node, executes
@@ -28,7 +29,7 @@ class SetOpNode(Node):
         self._right = builder.node(plan.right)
         columns = plan.left.output
         key = row_key_function(builder, [item.type for item in columns])
-        self._key: Callable[[Any], Any] = key if key is not None else lambda row: row
+        self._key: Callable[[Datum], Datum] = key if key is not None else lambda row: row
         self._shape = batch_function(builder, plan.output, None, len(columns)) if plan.output else None
         self.nullable = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Datum
 from compute_node.exec.compile.compiler import Compiler
 from compute_node.exec.compile.rows import batch_function, key_text
 from compute_node.exec.compile.unit import Unit, row_scope
@@ -31,7 +32,7 @@ class UniqueNode(Node):
         unit = Unit()
         keys = [Column(type=plan.child.output[index].type, index=index) for index in columns]
         text = key_text(Compiler(unit, row_scope(None), builder), keys)
-        self._key: Any = unit.link(unit.helper("r", [f"return {text}"]))
+        self._key: Datum = unit.link(unit.helper("r", [f"return {text}"]))
         width = len(plan.child.output)
         self._shape = batch_function(builder, plan.output, None, width) if plan.output else None
         self.nullable = output_nullable(plan.output, self._child.nullable) if plan.output else self._child.nullable

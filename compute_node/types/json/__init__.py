@@ -1,0 +1,1 @@
+"""json and jsonb: types, operators, functions, aggregates (manual, 8.14 and 9.16)."""

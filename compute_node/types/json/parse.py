@@ -1,0 +1,209 @@
+"""JSON text → jsonb, and the check of a json text.
+
+Short texts go through Python's own scanner, with its results made into bytes level by level. Whatever that does not
+take, or takes and PostgreSQL does not, and every long text, is read by ``Lexer``, which pulses and words the errors.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+from compute_node.types.json import layout
+from compute_node.types.json.lexer import DEPTH_MAX, END, NUMBER, STRING, Lexer, stack_depth_exceeded
+from compute_node.types.json.value import Jsonb, encode, number_data, string_data
+from compute_node.types.numeric import numeric_in
+
+_SHORT: Final = 1 << 16
+_SHALLOW: Final = 500
+_WHOLE = re.compile(r"-?[1-9][0-9]{0,40}|0", re.ASCII)
+_SIMPLE = re.compile(r"-?[0-9]{1,40}\.[0-9]{1,40}", re.ASCII)
+_NO_ENV: Any = None
+
+
+def number_from(text: str) -> bytes:
+    """A number's bytes from its JSON text; 22003 beyond numeric's format."""
+    if _WHOLE.fullmatch(text) is not None or (_SIMPLE.fullmatch(text) is not None and text[0] != "-"):
+        return b"\2" + text.encode()
+    return number_data(numeric_in(text, -1, _NO_ENV))
+
+
+def _number(text: str) -> Jsonb:
+    return Jsonb(number_from(text))
+
+
+def _object(found: list[tuple[str, Any]]) -> Jsonb:
+    return Jsonb(layout.object_of({key.encode(): encode(value) for key, value in found}))
+
+
+def _refuse(text: str) -> Any:
+    raise ValueError(text)
+
+
+_SCANNER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_number, parse_int=_number, parse_constant=_refuse)
+_CHECKER = json.JSONDecoder(
+    object_pairs_hook=lambda found: None, parse_float=len, parse_int=len, parse_constant=_refuse
+)
+"""The same, keeping nothing."""
+
+
+def _scannable(text: str) -> bool:
+    return len(text) <= _SHORT and text.count("[") + text.count("{") <= _SHALLOW
+
+
+def parse(text: str) -> Jsonb:
+    """The value of a JSON text; 22P02, 22P05, 22003, 54000, 54001."""
+    if _scannable(text) and "\\u" not in text:
+        try:
+            return Jsonb(encode(_SCANNER.decode(text)))
+        except ValueError:
+            pass
+    return _Builder(text).read()
+
+
+def check(text: str) -> None:
+    """22P02 unless it is JSON: what the input of json asks."""
+    if _scannable(text):
+        try:
+            _CHECKER.decode(text)
+            return
+        except ValueError:
+            pass
+    lexer = Lexer(text, decode=False)
+    lexer.advance()
+    skip(lexer)
+    if lexer.kind != END:
+        raise lexer.unexpected("end")
+
+
+def skip(lexer: Lexer) -> None:
+    """Go past the value that begins at the current token."""
+    stack: list[str] = []
+    while True:
+        kind = lexer.kind
+        if kind == "{" or kind == "[":
+            if len(stack) >= DEPTH_MAX:
+                raise stack_depth_exceeded()
+            lexer.advance()
+            if kind == "{":
+                if lexer.kind == STRING:
+                    stack.append("}")
+                    _key(lexer)
+                    continue
+                if lexer.kind != "}":
+                    raise lexer.unexpected("object first")
+            elif lexer.kind != "]":
+                stack.append("]")
+                continue
+        elif kind not in _SCALARS:
+            raise lexer.unexpected("value")
+        lexer.advance()
+        while stack:
+            end = stack[-1]
+            if lexer.kind == ",":
+                lexer.advance()
+                if end == "}":
+                    if lexer.kind != STRING:
+                        raise lexer.unexpected("key")
+                    _key(lexer)
+                break
+            if lexer.kind != end:
+                raise lexer.unexpected("array next" if end == "]" else "object next")
+            stack.pop()
+            lexer.advance()
+        else:
+            return
+
+
+_SCALARS: Final = frozenset((STRING, NUMBER, "t", "f", "n"))
+
+
+def _key(lexer: Lexer) -> None:
+    """From a key to its value."""
+    lexer.advance()
+    if lexer.kind != ":":
+        raise lexer.unexpected("colon")
+    lexer.advance()
+
+
+class _Builder:
+    """Builds the value of a text, without recursion: an open container is a list of what it has so far."""
+
+    def __init__(self, text: str) -> None:
+        self.lexer = Lexer(text, decode=True)
+
+    def read(self) -> Jsonb:
+        lexer = self.lexer
+        lexer.advance()
+        open_: list[tuple[dict[bytes, bytes] | list[bytes], bytes]] = []
+        key = b""
+        while True:
+            kind = lexer.kind
+            if kind == "{" or kind == "[":
+                if len(open_) >= DEPTH_MAX:
+                    raise stack_depth_exceeded()
+                lexer.advance()
+                if kind == "{":
+                    if lexer.kind == STRING:
+                        open_.append(({}, key))
+                        key = self._key()
+                        continue
+                    if lexer.kind != "}":
+                        raise lexer.unexpected("object first")
+                    value = layout.EMPTY_OBJECT
+                else:
+                    if lexer.kind != "]":
+                        open_.append(([], key))
+                        continue
+                    value = layout.EMPTY_ARRAY
+            else:
+                value = self._scalar()
+            lexer.advance()
+            while open_:
+                inside, outer_key = open_[-1]
+                if isinstance(inside, list):
+                    inside.append(value)
+                    if lexer.kind == ",":
+                        lexer.advance()
+                        break
+                    if lexer.kind != "]":
+                        raise lexer.unexpected("array next")
+                    value = layout.array_of(inside)
+                else:
+                    inside[key] = value
+                    if lexer.kind == ",":
+                        lexer.advance()
+                        if lexer.kind != STRING:
+                            raise lexer.unexpected("key")
+                        key = self._key()
+                        break
+                    if lexer.kind != "}":
+                        raise lexer.unexpected("object next")
+                    value = layout.object_of(inside)
+                key = outer_key
+                open_.pop()
+                lexer.advance()
+            else:
+                if lexer.kind != END:
+                    raise lexer.unexpected("end")
+                return Jsonb(value)
+
+    def _key(self) -> bytes:
+        name = string_data(self.lexer.value)[1:]
+        _key(self.lexer)
+        return name
+
+    def _scalar(self) -> bytes:
+        lexer = self.lexer
+        if lexer.kind == STRING:
+            return string_data(lexer.value)
+        if lexer.kind == NUMBER:
+            return number_from(lexer.token())
+        found = _WORD_VALUES.get(lexer.kind)
+        if found is None:
+            raise lexer.unexpected("value")
+        return found
+
+
+_WORD_VALUES: Final = {"t": layout.TRUE_VALUE, "f": layout.FALSE_VALUE, "n": layout.NULL_VALUE}
