@@ -116,18 +116,17 @@ def _name(item: PgType) -> str:
 
 
 def _compare(left: tuple[Any, ...], right: tuple[Any, ...]) -> int:
-    found = 0
     for a, b, item in _pairs(left, right, _UNORDERED, "a comparison function"):
-        if found:
-            break
         if a is None or b is None:
             found = (a is None) - (b is None)
-            continue
-        key = item.sort_value
-        if key is not None:
-            a, b = key(a), key(b)
-        found = (a > b) - (a < b)
-    return found
+        else:
+            key = item.sort_value
+            if key is not None:
+                a, b = key(a), key(b)
+            found = (a > b) - (a < b)
+        if found:
+            return found
+    return 0
 
 
 def _equal(left: tuple[Any, ...], right: tuple[Any, ...]) -> bool:
@@ -160,16 +159,15 @@ def _image(value: Any, item: PgType) -> tuple[bytes, int]:
 
 
 def _compare_images(left: tuple[Any, ...], right: tuple[Any, ...]) -> int:
-    found = 0
     for a, b, item in _pairs(left, right, frozenset(), ""):
-        if found:
-            break
         if a is None or b is None:
             found = (a is None) - (b is None)
-            continue
-        one, other = _image(a, item), _image(b, item)
-        found = (one > other) - (one < other)
-    return found
+        else:
+            one, other = _image(a, item), _image(b, item)
+            found = (one > other) - (one < other)
+        if found:
+            return found
+    return 0
 
 
 def _refuse_input(text: str, typmod: int, env: TypeEnv) -> Any:

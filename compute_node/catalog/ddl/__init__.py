@@ -17,6 +17,7 @@ from aurora.errors import NotSupported, ReadOnlySqlTransaction
 from compute_node.catalog.cache import temp_schema_of
 from compute_node.catalog.ddl import (
     alter_table,
+    composites,
     create_table,
     database,
     domains,
@@ -81,6 +82,7 @@ _HANDLERS: dict[type, Handler] = {
     ast.CreatedbStmt: database.create_database,
     ast.AlterDatabaseStmt: database.alter_database,
     ast.DropdbStmt: database.drop_database,
+    ast.CompositeTypeStmt: composites.create_composite,
     ast.CreateDomainStmt: domains.create_domain,
     ast.AlterDomainStmt: domains.alter_domain,
     ast.CreateEnumStmt: types.create_enum,

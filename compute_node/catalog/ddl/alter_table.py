@@ -112,7 +112,7 @@ def _add_column(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
         raise DuplicateColumn(f'column "{node.colname}" of relation "{desc.name}" already exists')
     if len(desc.columns) >= COLUMNS_MAX:
         raise TooManyColumns(f"tables can have at most {COLUMNS_MAX} columns")
-    spec = column_spec(ctx, desc.name, node, len(desc.columns) + 1)
+    spec = column_spec(ctx, desc.name, node, len(desc.columns) + 1, desc.oid)
     column = spec.column
     plain = replace(column, not_null=False, has_default=False)
     ctx.rows.insert_many(

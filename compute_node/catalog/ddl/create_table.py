@@ -66,14 +66,17 @@ def check_type_usage(ctx: DdlContext, item: PgType) -> None:
         raise denied("type", format_type(ctx.view, oid))
 
 
-def check_storable(ctx: DdlContext, column: str, item: PgType) -> None:
-    """0A000 for a column of a composite type, or of an array of one: rows in columns are not stored."""
-    element = ctx.view.type(item.element) if item.element and item.length == -1 else item
-    if element.kind == "c":
-        raise NotSupported(f'column "{column}" of composite type {format_type(ctx.view, item.oid)} is not supported')
+def check_column_type(column: str, item: PgType, of: int = 0) -> None:
+    """42P16 for a pseudo-type or an array of one, and for what would contain itself: ``of`` is the OID of the relation
+    that gets the column."""
+    if item.kind == "p":
+        raise InvalidTableDefinition(f'column "{column}" has pseudo-type {item.formatted_name or item.name}')
+    if of and of in item.parts:
+        root = item if item.element_type is None else item.element_type
+        raise InvalidTableDefinition(f"composite type {root.root.name} cannot be made a member of itself")
 
 
-def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int) -> ColumnSpec:
+def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int, of: int = 0) -> ColumnSpec:
     """Take one column definition apart; 42704, 42601, 42701 and 0A000 for what is not supported."""
     name = cut_name(node.colname)
     if name in SYSTEM_COLUMNS:
@@ -85,9 +88,7 @@ def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int) ->
     else:
         kind, typmod = resolve_type_name(view, node.typeName)
     item = view.type(kind)
-    if item.kind == "p":
-        raise InvalidTableDefinition(f'column "{name}" has pseudo-type {item.name}')
-    check_storable(ctx, name, item)
+    check_column_type(name, item, of)
     check_type_usage(ctx, item)
     collation = item.collation
     if node.collClause is not None:

@@ -33,6 +33,8 @@ from compute_node.types import oids
 Address = tuple[int, int, int]
 _TAKEN_ALONG = "aiPS"
 """Kinds of pg_depend.deptype whose dependent goes with what it depends on: auto, internal, partition."""
+_STORED_ALIKE = {1: oids.BOOL, 2: oids.INT2, 4: oids.OID, 8: oids.INT8}
+"""By length: the type that stands for a dropped column's."""
 _CLASS_LANGUAGE = CATALOGS["pg_language"].desc.oid
 
 
@@ -312,7 +314,7 @@ def _remove_column(ctx: DdlContext, oid: int, attno: int) -> None:
     kept = record.atttypid
     if kept >= FIRST_NORMAL_OID:
         # The type may be dropped: one that is stored alike stands for it.
-        kept = oids.OID if record.attlen == 4 else oids.BYTEA
+        kept = _STORED_ALIKE[record.attlen] if record.attbyval else oids.BYTEA
     ctx.rows.update(
         "pg_attribute",
         record,

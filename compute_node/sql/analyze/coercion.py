@@ -293,7 +293,7 @@ def coerce_type(scope: Scope, node: Expr, target: int, typmod: int, context: str
             return Const(type=target, value=None, location=node.location)
         return Relabel(type=target, argument=node, implicit=context != "e", location=where)
     if target in (oids.RECORD, RECORD_ARRAY):
-        return Relabel(type=target, argument=node, implicit=context != "e", location=where)
+        return node
     if source == oids.RECORD and catalog.type(target).kind == "c":
         return _coerce_row(scope, node, target, context, where)
     raise cannot_cast(scope, source, target, where)

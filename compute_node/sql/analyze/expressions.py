@@ -648,7 +648,11 @@ def subscript(scope: Scope, value: Expr, indices: Sequence[ast.A_Indices], locat
 def _row(scope: Scope, node: ast.RowExpr) -> Expr:
     from compute_node.sql.analyze.targets import expand_row_items
 
-    arguments = tuple(resolve_unknown(scope, item) for item in expand_row_items(scope, node.args or ()))
+    arguments = tuple(expand_row_items(scope, node.args or ()))
+    for item in arguments:
+        if item.type == oids.UNKNOWN and isinstance(item, Const) and item.location >= 0:
+            # Its type is known only when the row gets one, if ever.
+            scope.analysis.kept.add(item.location)
     names = tuple(f"f{index + 1}" for index in range(len(arguments)))
     return RowExpr(type=oids.RECORD, arguments=arguments, names=names, location=_location(node))
 

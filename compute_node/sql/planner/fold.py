@@ -32,12 +32,14 @@ from compute_node.sql.expressions import (
     Or,
     Param,
     Relabel,
+    RowExpr,
     children,
     map_children,
     sign_change,
     walk,
 )
 from compute_node.types import oids
+from compute_node.types.record import Record
 
 
 def fold(catalog: CatalogView, node: Expr) -> Expr:
@@ -254,6 +256,15 @@ def _array(catalog: CatalogView, node: ArrayExpr) -> Expr:
     return Const(type=node.type, value=values, location=node.location)
 
 
+def _row(catalog: CatalogView, node: RowExpr) -> Expr:
+    if not all(isinstance(item, Const) for item in node.arguments):
+        return node
+    values = [item.value for item in node.arguments if isinstance(item, Const)]
+    fields = catalog.type(node.type).fields
+    types = [item.type for item in fields] or [catalog.type(item.type) for item in node.arguments]
+    return Const(type=node.type, value=Record.of(values, types), location=node.location)
+
+
 def _case(catalog: CatalogView, node: Case) -> Expr:
     """Branches are folded only when they can be reached."""
     operand = None if node.operand is None else fold(catalog, node.operand)
@@ -286,4 +297,5 @@ _HANDLERS: dict[type, Any] = {
     BooleanTest: _boolean_test,
     Coalesce: _coalesce,
     ArrayExpr: _array,
+    RowExpr: _row,
 }
