@@ -22,6 +22,7 @@ from aurora.errors import (
     UndefinedTable,
     WrongObjectType,
 )
+from compute_node.catalog.ddl.composites import find_composite
 from compute_node.catalog.ddl.context import (
     CLASS_CONSTRAINT,
     CLASS_NAMESPACE,
@@ -37,6 +38,7 @@ from compute_node.catalog.ddl.drop import range_var_of
 from compute_node.catalog.ddl.expressions import index_text
 from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.ddl.roles import may_create_roles, rename_role
+from compute_node.catalog.ddl.typed_tables import tables_of
 from compute_node.catalog.ddl.types import check_type_owner, find_type, rename_type, set_type_schema, type_record
 from compute_node.catalog.permissions import denied
 from compute_node.relations.descriptors import RelationDesc
@@ -69,6 +71,8 @@ def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
         return rename_type(ctx, node.object, new, domain=node.renameType == _O.OBJECT_DOMAIN)
     if node.renameType == _O.OBJECT_DOMCONSTRAINT:
         return rename_domain_constraint(ctx, node.object, node.subname, new)
+    if node.renameType == _O.OBJECT_ATTRIBUTE:
+        return _rename_attribute(ctx, node, new)
     kinds = (*_RELATIONS, _O.OBJECT_COLUMN, _O.OBJECT_TABCONSTRAINT)
     if node.renameType not in kinds:
         what = node.renameType.name.removeprefix("OBJECT_").replace("_", " ")
@@ -81,6 +85,8 @@ def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
     ctx.check_owner(desc)
     ctx.lock(desc, ACCESS_EXCLUSIVE)
     if node.renameType == _O.OBJECT_COLUMN:
+        if class_record(ctx, desc.oid).reloftype:
+            raise WrongObjectType("cannot rename column of typed table")
         _rename_column(ctx, desc, node.subname, new)
     elif node.renameType == _O.OBJECT_TABCONSTRAINT:
         _rename_constraint(ctx, desc, node.subname, new)
@@ -140,6 +146,15 @@ def _rename_column(ctx: DdlContext, desc: RelationDesc, old: str, new: str) -> N
             ctx.rows.update("pg_index", record, indpred=follow(record.indpred, "INDEX"))
     ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, column.attno), attname=new)
     ctx.changes.touch(desc.oid)
+
+
+def _rename_attribute(ctx: DdlContext, node: ast.RenameStmt, new: str) -> str:
+    """ALTER TYPE … RENAME ATTRIBUTE, with CASCADE of the tables of the type too."""
+    desc = find_composite(ctx, node.relation)
+    tables = tables_of(ctx, desc, node.behavior == enums.DropBehavior.DROP_CASCADE)
+    for each in (desc, *tables):
+        _rename_column(ctx, each, node.subname, new)
+    return "ALTER TYPE"
 
 
 def _rename_constraint(ctx: DdlContext, desc: RelationDesc, old: str, new: str) -> None:

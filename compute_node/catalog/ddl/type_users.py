@@ -37,7 +37,8 @@ def refuse_containers(ctx: DdlContext, oid: int, shown: str) -> None:
     """0A000 when a table's column is of a type, or of one that contains it."""
     for desc, column in uses_of_type(ctx, oid):
         if desc.kind in "rmp":
-            raise NotSupported(f'cannot alter {shown} because column "{desc.name}.{column.name}" uses it')
+            what = "its row type" if shown.startswith("table") else "it"
+            raise NotSupported(f'cannot alter {shown} because column "{desc.name}.{column.name}" uses {what}')
         if desc.row_type and desc.kind == "c":
             refuse_containers(ctx, desc.row_type, shown)
     for other in _made_of(ctx, oid):

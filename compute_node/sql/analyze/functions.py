@@ -249,6 +249,7 @@ _SRF_REFUSED = {
     "FILTER": "FILTER",
     "CASE": "CASE",
     "COALESCE": "COALESCE",
+    "TRANSFORM": "transform expressions",
 }
 
 
@@ -360,6 +361,7 @@ _PLACES = {
     "CHECK": "aggregate functions are not allowed in check constraints",
     "DEFAULT": "aggregate functions are not allowed in DEFAULT expressions",
     "INDEX": "aggregate functions are not allowed in index expressions",
+    "TRANSFORM": "aggregate functions are not allowed in transform expressions",
 }
 
 

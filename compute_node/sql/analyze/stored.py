@@ -12,7 +12,7 @@ from typing import Any
 
 from aurora.errors import SqlError
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
-from compute_node.sql.analyze.coercion import coerce_to_boolean, to_domain
+from compute_node.sql.analyze.coercion import coerce, coerce_to_boolean, to_domain
 from compute_node.sql.analyze.context import DEFAULT_ENV, Analysis, NameItem, Scope, session_env
 from compute_node.sql.analyze.expressions import transform
 from compute_node.sql.analyze.from_clause import relation_entry
@@ -113,7 +113,6 @@ def analyze_default(catalog: CatalogView, column: ColumnDesc, node: Any, source:
     analysis = Analysis(catalog, [], source, session_env(session), allow_params=False)
     scope = Scope(analysis, Query("select"), clause="DEFAULT")
     expr = transform(scope, node)
-    from compute_node.sql.analyze.coercion import coerce
     from compute_node.sql.analyze.typenames import format_type
 
     result = coerce(scope, expr, column.type, column.typmod, "a")
@@ -126,6 +125,23 @@ def analyze_default(catalog: CatalogView, column: ColumnDesc, node: Any, source:
             hint="You will need to rewrite or cast the expression.",
         )
     return result
+
+
+def analyze_assigned(
+    catalog: CatalogView, relation: RelationDesc, target: ColumnDesc, node: Any, source: str, session: Any = None
+) -> Expr | None:
+    """An expression over a relation's old columns as what a column of a new type takes; None without such a cast."""
+    analysis = Analysis(catalog, [], source, session_env(session), allow_params=False)
+    scope = Scope(analysis, Query("select"), clause="TRANSFORM")
+    scope.items = [relation_entry(scope, relation, None)]
+    return coerce(scope, transform(scope, node), target.type, target.typmod, "a")
+
+
+def assigned_default(catalog: CatalogView, target: ColumnDesc, text: str, session: Any = None) -> Expr | None:
+    """A stored default as what a column of a new type takes; None without such a cast."""
+    analysis = Analysis(catalog.of_stored_text(), [], "", session_env(session), allow_params=False)
+    scope = Scope(analysis, Query("select"), clause="DEFAULT")
+    return coerce(scope, transform(scope, _expression_node(text)), target.type, target.typmod, "a")
 
 
 def default_of(catalog: CatalogView, column: ColumnDesc, session: Any = None) -> Expr:
