@@ -25,6 +25,9 @@ class SqlError(Exception):
     """where PostgreSQL raises it, for errors that drivers know by this; None: where this code does"""
     row: int | None = None
     """of a batch of rows: the index of the one that it is about"""
+    internal_position: int | None = None
+    internal_query: str | None = None
+    """a text that the client did not send, a function's body say, and where in it the error is"""
 
     def __init__(
         self,
@@ -81,6 +84,7 @@ InvalidGrantor = _condition("0L000", "InvalidGrantor")
 InvalidGrantOperation = _condition("0LP01", "InvalidGrantOperation")
 CardinalityViolation = _condition("21000", "CardinalityViolation")
 DataException = _condition("22000", "DataException")
+StringDataLengthMismatch = _condition("22026", "StringDataLengthMismatch")
 StringDataRightTruncation = _condition("22001", "StringDataRightTruncation")
 NumericValueOutOfRange = _condition("22003", "NumericValueOutOfRange")
 NullValueNotAllowed = _condition("22004", "NullValueNotAllowed")

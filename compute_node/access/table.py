@@ -264,10 +264,19 @@ class Table:
                     error.row = number
                     raise
             return len(rows)
+        self._insert_bulk(txn, rows)
+        return len(rows)
+
+    def refill(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> None:
+        """``insert_many`` of rows that the table had before it was written anew: nothing is to follow from them."""
+        self.insert_many(txn, rows)
+
+    def _insert_bulk(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> list[int]:
+        """Whole pages, and the index entries in one go; the rows' tids."""
         tids = self._insert_pages(txn, rows)
         for index in self.indexes:
             index.add_many(txn, rows, tids)
-        return len(rows)
+        return tids
 
     def _insert_pages(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> list[int]:
         storage, heap, file = self.storage, self.heap, self.file
@@ -381,16 +390,17 @@ class Table:
         self._reserve(WRITE_REDO_BYTES)
         if not txn.write_xid:
             self._assign(txn)  # now: between the look at the row and its change nothing may wait
-        found: Probe | int | None = self._probe(tid, snapshot, plan.projection, txn.follow)
+        locks, projection = self._locks, plan.projection
+        found: Probe | int | None = self._probe(tid, snapshot, projection, txn.follow)
         entry = None
         strength, new_key = FOR_NO_KEY_UPDATE, False
         try:
             while True:
-                if not isinstance(found, tuple) or found[0] != OK or found[2] or self._locks.rows:
-                    found, entry = self._settle(txn, snapshot, tid, plan.projection, strength, WAIT, entry)
+                if not isinstance(found, tuple) or found[0] != OK or found[2] or locks.rows:
+                    found, entry = self._settle(txn, snapshot, tid, projection, strength, WAIT, entry)
                     if found is None:
                         return None
-                row = found[3] if self.toast is None else self._resolved(found[3], plan.projection)
+                row = found[3] if self.toast is None else self._resolved(found[3], projection)
                 again = compute if not found[2] or recheck is None else recheck(found[1], row)
                 values = None if again is None else again(row)
                 if values is None:
@@ -400,8 +410,8 @@ class Table:
                     new_key = self._has_new_key(plan, plan.keys, snapshot, at, values)
                 # Who holds it FOR KEY SHARE is in the way of a new key only.
                 strength = FOR_UPDATE if new_key else FOR_NO_KEY_UPDATE
-                if self._locks.rows and self._locks.row_blockers(txn, self.relfile, at, strength):
-                    found = self._probe(tid, snapshot, plan.projection, txn.follow)
+                if locks.rows and locks.row_blockers(txn, self.relfile, at, strength):
+                    found = self._probe(tid, snapshot, projection, txn.follow)
                     continue
                 xid = txn.write_xid
                 new_tid: int = self._update(at, plan.positions, values, xid, txn.cid, plan.hot, new_key, -1)
@@ -409,12 +419,12 @@ class Table:
                     new_tid = self._update_elsewhere(txn, at, plan, values, new_key, new_tid)
                 if new_tid != RETRY:
                     break
-                found = self._probe(tid, snapshot, plan.projection, txn.follow)
-            if entry is not None or self._locks.rows:
-                self._locks.row_taken(txn, self.relfile, at, new_tid, entry)
+                found = self._probe(tid, snapshot, projection, txn.follow)
+            if entry is not None or locks.rows:
+                locks.row_taken(txn, self.relfile, at, new_tid, entry)
         finally:
             if entry is not None:
-                self._locks.turn_over(entry)
+                locks.turn_over(entry)
         if self.toast is not None:
             self.toast.drop_superseded(txn, at, plan.positions, new_tid)
         if not (plan.hot and new_tid >> 16 == at >> 16):
@@ -528,9 +538,10 @@ class Table:
 
     def delete(
         self, txn: Txn, snapshot: Snapshot, tid: int, recheck: Callable[[Row, int], bool], needed: tuple[int, ...]
-    ) -> bool:
+    ) -> int:
         """Delete the row whose version ``tid`` the snapshot sees; ``recheck`` gets the columns ``needed`` and the tid
-        of a version newer than that. Whether it was deleted. Errors: 40001, 40P01, 55P03."""
+        of a version newer than that. The tid of the version that was deleted, 0 when none was. Errors: 40001, 40P01,
+        55P03."""
         proj = self.projection(needed, False)
         self._reserve(WRITE_REDO_BYTES)
         if not txn.write_xid:
@@ -540,11 +551,11 @@ class Table:
             while True:
                 found, entry = self._settle(txn, snapshot, tid, proj, FOR_UPDATE, WAIT, entry)
                 if found is None:
-                    return False
+                    return 0
                 at = found[1]
                 if found[2]:
                     if not recheck(self._resolved(found[3], proj), at):
-                        return False
+                        return 0
                     if self._locks.rows and self._locks.row_blockers(txn, self.relfile, at, FOR_UPDATE):
                         continue  # locked meanwhile
                 outcome = self.heap.delete(at, txn.write_xid, txn.cid)
@@ -554,7 +565,7 @@ class Table:
                         self._locks.row_taken(txn, self.relfile, at, 0, entry)
                     if self.toast is not None:
                         self.toast.drop_version(txn, at)
-                    return True
+                    return at
                 if outcome < RETRY:
                     self._load(-outcome)
         finally:

@@ -7,6 +7,7 @@ them at the end, in order: DISTINCT without ORDER BY sorts by the arguments, as 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Datum
@@ -15,7 +16,7 @@ from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.rows import key_text
 from compute_node.exec.compile.unit import Code, Unit
 from compute_node.sql import expressions as ex
-from compute_node.types.registry import Aggregate
+from compute_node.types.registry import Aggregate, FunctionContext
 from compute_node.work.sorting import sorted_batches
 
 if TYPE_CHECKING:
@@ -72,9 +73,10 @@ class Fold:
             types = [argument.type for argument in call.arguments]
             keys = [ex.SortKey(ex.Column(type=oid, index=index), oid) for index, oid in enumerate(types)]
         passes = sort_passes(builder, keys, None)
-        step, strict = aggregate.step, aggregate.strict
+        strict = aggregate.strict
 
-        def finish(collected: Any) -> Any:
+        def finish(collected: Any, context: FunctionContext | None = None) -> Any:
+            step = aggregate.step if context is None else partial(aggregate.step, context)
             rows = list(collected.values()) if isinstance(collected, dict) else collected
             state = aggregate.initial()
             for batch in sorted_batches(rows, passes):
@@ -96,7 +98,8 @@ class Fold:
         """Source of the result, from a group's state list ``s``."""
         if self._call.function in _NEVER_NULL and not self._collects:
             return f"s[{number}]"
-        return f"{unit.bind(self._finish, 'g')}(s[{number}])"
+        context = ", c.stable_context" if self._collects and self._aggregate.needs_context else ""
+        return f"{unit.bind(self._finish, 'g')}(s[{number}]{context})"
 
     def row_lines(self, compiler: Compiler, number: int) -> list[str]:
         """Statements for one row ``r`` and its group's state list ``s``."""
@@ -126,7 +129,8 @@ class Fold:
         if call.function in _NEVER_NULL:
             lines.append(f"{indent}s[{number}] += 1")
         else:
-            lines.append(f"{indent}s[{number}] = {step}({', '.join([f's[{number}]', *atoms])})")
+            before = ["c.stable_context"] if aggregate.needs_context else []
+            lines.append(f"{indent}s[{number}] = {step}({', '.join([*before, f's[{number}]', *atoms])})")
         return lines
 
     def _collect_text(self, compiler: Compiler, number: int) -> str:

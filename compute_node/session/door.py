@@ -46,9 +46,9 @@ def begin_text(session: SessionState, source: str, snapshot: Snapshot | None = N
     statements are their caller's."""
     if not session.depth:
         session.query = source
-        session.query_start = session.env.statement_timestamp = session.clock()
+        session.query_start = session.env.statement_timestamp = now_us = session.clock()
         if session.txn is None:
-            transactions.ensure(session)
+            transactions.ensure(session, now_us)
         session.statements_in_txn += 1
     session.plans.statements += 1
     return session.engine.begin_statement(session, snapshot)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Final
@@ -357,7 +357,7 @@ class Settings:
     depends on who makes it (``GUARDED``, and settings for superusers): it raises 42501 or 22023.
     """
 
-    __slots__ = ("_base", "_changed", "_local", "_permit", "_session", "_startup", "_undo", "superuser")
+    __slots__ = ("_base", "_changed", "_local", "_permit", "_session", "_startup", "superuser", "undo")
 
     def __init__(
         self,
@@ -370,7 +370,8 @@ class Settings:
         self._session: dict[str, SettingValue] = {}
         self._startup: dict[str, SettingValue] = {}
         self._local: dict[str, SettingValue] = {}
-        self._undo: list[tuple[str, object, object]] = []
+        self.undo: list[tuple[str, object, object]] = []
+        """What the transaction has changed; its end need look at nothing while this is empty."""
         self._changed = changed
         self._permit = permit
         self.superuser = superuser
@@ -483,19 +484,14 @@ class Settings:
             elif not key.startswith("transaction_") and key not in ("role", "session_authorization", "seed"):
                 self._put(key, self.default(key), False)
 
-    @property
-    def dirty(self) -> bool:
-        """Whether the transaction has changed something that its end must look at."""
-        return bool(self._undo)
-
     def mark(self) -> int:
         """A point for ``rollback_to``."""
-        return len(self._undo)
+        return len(self.undo)
 
     def rollback_to(self, mark: int) -> None:
         """Undo every change since ``mark``."""
-        while len(self._undo) > mark:
-            key, session, local = self._undo.pop()
+        while len(self.undo) > mark:
+            key, session, local = self.undo.pop()
             for layer, old in ((self._session, session), (self._local, local)):
                 if old is _MISSING:
                     layer.pop(key, None)
@@ -504,14 +500,31 @@ class Settings:
                     layer[key] = old  # type: ignore[assignment]
             self._notify(key)
 
+    def leave(self, mark: int, names: Iterable[str]) -> None:
+        """The SET clauses of a function end, which began at ``mark``: the named settings are what they were before,
+        unless the function has set them for the session. What else it has set stays."""
+        keys = {name.lower() for name in names}
+        before: dict[str, tuple[object, object]] = {}
+        for key, session, local in self.undo[mark:]:
+            before.setdefault(key, (session, local))
+        for key, (session, local) in before.items():
+            if key not in keys or self._session.get(key, _MISSING) != session:
+                continue
+            if local is _MISSING:
+                self._local.pop(key, None)
+                self._stays(key)
+            else:
+                self._local[key] = local  # type: ignore[assignment]
+            self._notify(key)
+
     def end_transaction(self, committed: bool) -> None:
         """Keep or undo what SET did in the transaction; SET LOCAL ends either way."""
-        if not self._undo:
+        if not self.undo:
             return
         if not committed:
             self.rollback_to(0)
             return
-        self._undo.clear()
+        self.undo.clear()
         local, self._local = self._local, {}
         for key in local:
             self._stays(key)
@@ -529,7 +542,7 @@ class Settings:
         else:
             self._session[key] = value
             self._local.pop(key, None)
-        self._undo.append(old)
+        self.undo.append(old)
         self._notify(key)
 
     def _notify(self, key: str) -> None:

@@ -42,6 +42,8 @@ class Port(Protocol):
 
     data: bytes
     position: int
+    eager: bool
+    """Whether the turn has waited, so that each answer is sent as it is complete."""
 
     def flush(self) -> None:
         """Send what the session has put out so far; waits when the client does not read."""

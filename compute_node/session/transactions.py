@@ -25,11 +25,11 @@ COMMIT_TAG = messages.command_tag("COMMIT")
 ROLLBACK_TAG = messages.command_tag("ROLLBACK")
 
 
-def ensure(session: SessionState) -> Txn:
-    """The session's transaction, begun if there is none."""
+def ensure(session: SessionState, now_us: int = 0) -> Txn:
+    """The session's transaction, begun if there is none, at ``now_us`` when the caller has just looked."""
     txn = session.txn
     if txn is None:
-        session.env.transaction_timestamp = session.clock()
+        session.env.transaction_timestamp = now_us or session.clock()
         if session.plain_defaults and session.retired_txn is not None:
             txn, session.retired_txn = session.retired_txn, None
             session.engine.txns.resume(txn)
@@ -56,10 +56,14 @@ def commit(session: SessionState) -> None:
         session.txn = None
         session.savepoints = None
         session.statements_in_txn = 0
-        if session.settings.dirty:
+        if session.settings.undo:
             session.settings.end_transaction(True)
         return
     try:
+        if txn.ties is not None and txn.ties.events is not None:
+            from compute_node.session import referential
+
+            referential.fire_deferred(session)
         if session.portals:
             _close_portals(session, committed=True)
         before_lsn = session.dependency.gate_lsn
@@ -70,7 +74,7 @@ def commit(session: SessionState) -> None:
     session.txn = None
     session.savepoints = None
     session.statements_in_txn = 0
-    if session.settings.dirty:
+    if session.settings.undo:
         session.settings.end_transaction(True)
     if lsn:
         session.gated = True
@@ -93,7 +97,7 @@ def abort(session: SessionState) -> None:
     session.statements_in_txn = 0
     if session.portals:
         _close_portals(session, committed=False)
-    if session.settings.dirty:
+    if session.settings.undo:
         session.settings.end_transaction(False)
     if txn is not None:
         session.engine.txns.abort(txn)
@@ -116,7 +120,7 @@ def statement_failed(session: SessionState) -> None:
         return
     if session.portals:
         _close_portals(session, committed=False)
-    if session.settings.dirty:
+    if session.settings.undo:
         session.settings.end_transaction(False)
     session.txn = None
     if txn is not None:

@@ -38,21 +38,21 @@ def process(session: SessionState) -> None:
     session.greenlet = greenlet.getcurrent()
     port = session.port
     match_point, next_message = wire_kernel.match_point, wire_kernel.next_message
-    first = True
     while True:
         data, at = port.data, port.position
         if at >= len(data):
             return
-        if first:
-            first = False
-        else:
-            _between(session)
-            data, at = port.data, port.position
         if data[at] == 66 and not session.skipping:
             packet = match_point(data, at, session.statements)
-            if packet is not None and run_point(session, packet):
-                port.position = packet[4]
-                continue
+            if packet is not None:
+                if run_point(session, packet):
+                    # Not ``packet[4]``: more input may have come while it waited, and then offsets have moved.
+                    port.position += packet[4] - at
+                    if port.position >= len(port.data):
+                        return
+                    _between(session)
+                    continue
+                data, at = port.data, port.position
         try:
             found = next_message(data, at, MAX_MESSAGE_BYTES)
         except ValueError:
@@ -63,15 +63,22 @@ def process(session: SessionState) -> None:
         port.position = end
         if not _dispatch(session, kind, data, start, end):
             return
+        if port.position < len(port.data):
+            _between(session)
+
+
+def _is_much(out: list[bytes]) -> bool:
+    """Whether the output should not wait for the end of the turn."""
+    return (len(out) > OUT_PARTS or (len(out) > 2 and len(out[-2]) > OUT_BYTES)) and sum(map(len, out)) > OUT_BYTES
 
 
 def _between(session: SessionState) -> None:
-    """Between two messages of one turn: others run when the turn is long, and a client that does not read is waited
-    for when much is to be sent."""
-    out = session.out
+    """Between two messages of one turn: others run when the turn is long, what a turn that has waited has answered is
+    sent, and a client that does not read is waited for when much is to be sent."""
     try:
         HUB.pulse()
-        if (len(out) > OUT_PARTS or (len(out) > 2 and len(out[-2]) > OUT_BYTES)) and sum(map(len, out)) > OUT_BYTES:
+        out = session.out
+        if (session.port.eager and out and out[-1] in READY) or _is_much(out):
             session.port.flush()
     except QueryCanceled:
         # It came between two statements: there is none to end.
@@ -149,11 +156,11 @@ def run_point(session: SessionState, packet: tuple[Any, tuple[Any, ...], bytes, 
         if result is None:
             return False
     session.query = plan.source
-    session.query_start = session.env.statement_timestamp = session.clock()
+    session.query_start = session.env.statement_timestamp = now_us = session.clock()
     try:
         txn = session.txn
         if txn is None:
-            txn = transactions.ensure(session)
+            txn = transactions.ensure(session, now_us)
         if plan.writes and txn.read_only:
             return False
         if plan.locks not in txn.weak_locks and not engine.lock_relations(session, plan.locks):

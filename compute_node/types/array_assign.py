@@ -75,9 +75,9 @@ def set_slice(value: Array | None, parts: tuple[tuple[Any, Any], ...], source: A
         raise ArraySubscriptError("wrong number of array subscripts")
     bounds: list[tuple[int, int]] = []
     for place, (low, length) in enumerate(zip(lows, lengths, strict=True)):
-        given_first, given_last = parts[place] if place < len(parts) else (OPEN, OPEN)
-        first = low if given_first is OPEN else int(given_first)
-        last = low + length - 1 if given_last is OPEN else int(given_last)
+        pair: tuple[Any, Any] = parts[place] if place < len(parts) else (OPEN, OPEN)
+        first = low if pair[0] is OPEN else int(pair[0])
+        last = low + length - 1 if pair[1] is OPEN else int(pair[1])
         if first > last + 1 or (len(lengths) > 1 and first > last):
             raise ArraySubscriptError("upper bound cannot be less than lower bound")
         bounds.append((first, last))

@@ -22,12 +22,16 @@ class Record(tuple[Any, ...]):
     """A row value with its column types."""
 
     types: tuple[PgType | None, ...]
+    names: tuple[str, ...] = ()
+    """of its columns, where they are known"""
 
     @classmethod
-    def of(cls, values: Iterable[Any], types: Iterable[PgType | None]) -> Record:
-        """A record from its values and their types, None for a dropped column."""
+    def of(cls, values: Iterable[Any], types: Iterable[PgType | None], names: tuple[str, ...] = ()) -> Record:
+        """A record from its values, their types (None for a dropped column) and the columns' names."""
         record = cls(values)
         record.types = tuple(types)
+        if names:
+            record.names = names
         return record
 
 

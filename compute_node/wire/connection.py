@@ -34,7 +34,7 @@ from compute_node.hub import HUB, Waiter
 from compute_node.protocol import messages
 from compute_node.session.session import Session
 from compute_node.session.state import Disconnected
-from compute_node.session.turn import MAX_MESSAGE_BYTES
+from compute_node.session.turn import MAX_MESSAGE_BYTES, READY
 from compute_node.wire.startup import Action, Authenticated, Cancel, Drop, Send, StartTls, Startup, Wait
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_authentication_timer", "_closing", "_gate_timer", "_held_input", "_idle_timer", "_is_ended", "_lost",
         "_missing_bytes", "_outbox", "_outbox_bytes", "_parts", "_paused_reading", "_paused_writing", "_room",
-        "_running", "_server", "_startup", "_transport", "_unsure", "_waiting_input", "data", "position", "session",
+        "_running", "_server", "_startup", "_transport", "_unsure", "_waiting_input", "data", "eager",
+        "position", "session",
     )  # fmt: skip
 
     def __init__(self, server: Server) -> None:
@@ -76,6 +77,7 @@ class Connection(asyncio.Protocol):
         self._authentication_timer: asyncio.TimerHandle | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
         self._gate_timer: asyncio.TimerHandle | None = None
+        self.eager = False
         self._unsure = False
         """whether output waits until it is clear that no other writer has opened the volume"""
 
@@ -126,6 +128,8 @@ class Connection(asyncio.Protocol):
                 return
             self._running = True
             HUB.run(self._turn)
+            if self._running:
+                self._send_answers()
         elif self._startup is not None and not self._closing:
             # Looking up a role may read pages, so this too runs where it may wait.
             self._running = True
@@ -209,7 +213,7 @@ class Connection(asyncio.Protocol):
             if self._paused_reading:
                 self._paused_reading = False
                 self._transport.resume_reading()
-        self._running = False
+        self._running = self.eager = False
         session.greenlet = None
         if self._lost:
             self._bury()
@@ -366,7 +370,7 @@ class Connection(asyncio.Protocol):
         payload = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
         volume = session.engine.volume
-        if (now_s := monotonic()) > volume.doubt.late_s and volume.holds_back(now_s) and not self._unsure:
+        if (now_s := monotonic()) > volume.doubt.late_s and not self._unsure and volume.holds_back(now_s):
             self._unsure = True
             volume.when_sure(self._sure)
         if session.gated:
@@ -380,6 +384,22 @@ class Connection(asyncio.Protocol):
             self._hold(session, 0, payload)
         elif self._transport is not None:
             self._transport.write(payload)
+
+    def _send_answers(self) -> None:
+        """The turn waits. The client may wait too, for the answers to what it sent before, so they go out: these now,
+        the following ones one by one."""
+        session = self.session
+        if session is None:
+            return
+        self.eager = True
+        out = session.out
+        end = next((at for at in range(len(out), 0, -1) if out[at - 1] in READY), 0)
+        if end:
+            rest, gated = out[end:], session.gated
+            del out[end:]
+            self._write_out(session)
+            out.extend(rest)
+            session.gated = gated
 
     def _hold(self, session: Session, lsn: int, payload: bytes) -> None:
         if self._outbox is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from typing import Any
 
@@ -148,3 +149,31 @@ def test_the_inlined_way_is_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
     for step, mine, theirs in zip((*STEPS, "at last"), fast, general, strict=True):
         assert mine == theirs, step
     assert effects == expected
+
+
+def test_input_that_comes_while_a_packet_waits() -> None:
+    """Two packets in one piece, the second waits for a row lock, and meanwhile a third comes: each is answered."""
+
+    async def body(server: Server, engine: CountingEngine) -> None:
+        raw, other = await Raw.open(server), await Raw.open(server)
+        await raw.query("create table t (a int primary key, b text not null default 'd', c numeric)")
+        await raw.query("insert into t values (1, 'x'), (2, 'y')")
+        for name in ("get", "set"):
+            raw.send(parse(name, STATEMENTS[name]) + SYNC)
+            await raw.until_ready()
+            raw.send(packet(name, ("0",) if name == "get" else ("0", "-")))
+            await raw.until_ready()
+        await other.query("begin")
+        await other.query("update t set b = 'z' where a = 1")
+        raw.send(packet("get", ("2",)) + packet("set", ("1", "!")))
+        await raw.until_ready()
+        (waiting,) = [each for each in server.sessions.values() if each.query == STATEMENTS["set"]]
+        third = packet("get", ("1",))
+        raw.send(third)
+        while not waiting.port.data.endswith(third) or waiting.port.data == third:
+            await asyncio.sleep(0)
+        await other.query("commit")
+        assert b"UPDATE 1" in await raw.until_ready()
+        assert b"z!" in await raw.until_ready()
+
+    serve_engine(body)

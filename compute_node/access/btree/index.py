@@ -66,12 +66,12 @@ class BTreeIndex(IndexAccess):
         """See ``IndexAccess``."""
         table = self.table
         proj = table.projections.get((columns, want_tid)) or table.projection(columns, want_tid)
-        codec = None if table.toast is None else table.codec
-        handles = 0 if codec is None else codec.handles
+        codec = table.codec
+        handles = codec.handles
         while True:
             rows = self._lookup(snapshot, self.codec, key_values, self._heap, proj, self.unique)
             if not isinstance(rows, int):
-                if codec is None or codec.handles == handles:
+                if codec.handles == handles:
                     return rows
                 return [resolved_row(row, proj.eager) for row in rows]
             if not self.unique:

@@ -22,7 +22,6 @@ from compute_node.catalog.ddl import (
     database,
     domains,
     drop,
-    functions,
     grants,
     indexes,
     maintenance,
@@ -37,6 +36,7 @@ from compute_node.catalog.ddl import (
     types,
 )
 from compute_node.catalog.ddl.context import DdlContext
+from compute_node.catalog.ddl.routines import alter, create
 from compute_node.catalog.ddl.settings import alter_database_set, alter_role_set, alter_system
 from compute_node.session import audit
 
@@ -87,7 +87,9 @@ _HANDLERS: dict[type, Handler] = {
     ast.AlterDomainStmt: domains.alter_domain,
     ast.CreateEnumStmt: types.create_enum,
     ast.AlterEnumStmt: types.alter_enum,
-    ast.CreateFunctionStmt: functions.create_function,
+    ast.CreateFunctionStmt: create.create_function,
+    ast.AlterFunctionStmt: alter.alter_function,
+    ast.AlterObjectDependsStmt: alter.alter_depends,
     ast.DefineStmt: define,
     ast.CreateCastStmt: operators.create_cast,
     ast.CreateOpClassStmt: operator_classes.create_operator_class,
@@ -115,6 +117,7 @@ _NAMES = {
     "CreateEnumStmt": "CREATE TYPE",
     "AlterEnumStmt": "ALTER TYPE",
     "CreateFunctionStmt": "CREATE FUNCTION",
+    "AlterFunctionStmt": "ALTER FUNCTION",
     "CreateCastStmt": "CREATE CAST",
     "CreateOpClassStmt": "CREATE OPERATOR CLASS",
     "CreateOpFamilyStmt": "CREATE OPERATOR FAMILY",

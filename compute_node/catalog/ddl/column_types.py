@@ -350,7 +350,7 @@ def _rewrite(
 
 
 def _context(ctx: DdlContext) -> ExecContext:
-    context = ExecContext(ctx.session, ctx.txn, ctx.rows.snapshot(), ctx.session.env, ctx.storage, ctx.view)
+    context = ExecContext(ctx.session, ctx.txn, ctx.rows.snapshot(), ctx.session.env, ctx.storage)
     context.start((), 0)
     return context
 

@@ -24,6 +24,7 @@ from compute_node.catalog.builders import attribute_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, CLASS_REWRITE, DdlContext, cut_name
 from compute_node.catalog.ddl.create_table import check_column_type, check_tablespace
 from compute_node.catalog.ddl.expressions import expression_text, walk
+from compute_node.catalog.ddl.foreign_keys import truncation
 from compute_node.catalog.ddl.ownership import check_new_owner
 from compute_node.catalog.ddl.relation import class_record, create_relation
 from compute_node.catalog.ddl.rewrite import truncate
@@ -133,8 +134,8 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
         node.view.relpersistence = "t"
     options = options_of(VIEW, node.options)
     schema = ctx.creation_schema(node.view)
-    _write_stars(node.query, query.extra["stars"])
-    _qualify(ctx, node.query)
+    write_stars(node.query, query.extra["stars"])
+    qualify(ctx, node.query)
     text = ctx.keep(expression_text(node.query), analyzing)
     existing = view.layer.relation_oid(schema[1], name)
     if existing is not None and node.replace:
@@ -161,13 +162,13 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
     )
     ctx.depend((CLASS_REWRITE, rule, 0), (CLASS_RELATION, oid, 0), "i")
     ctx.depend_on_text((CLASS_REWRITE, rule, 0), text)
-    for address in sorted(_used_columns(query)):
+    for address in sorted(used_columns(query)):
         ctx.depend((CLASS_REWRITE, rule, 0), address, "n")
     ctx.changes.touch(oid)
     return "CREATE VIEW"
 
 
-def _used_columns(query: Any) -> set[tuple[int, int, int]]:
+def used_columns(query: Any) -> set[tuple[int, int, int]]:
     """The relations that a query itself reads, and the columns that it names of them; what a view reads in its turn is
     that view's matter."""
     required: Required = query.extra["privileges"]
@@ -206,7 +207,7 @@ def _replace_view(ctx: DdlContext, desc: RelationDesc, columns: list[ColumnDesc]
         ctx.rows.delete("pg_rewrite", record)
 
 
-def _write_stars(node: Any, stars: dict[int, tuple[Any, list[tuple[str | None, str]]]]) -> None:
+def write_stars(node: Any, stars: dict[int, tuple[Any, list[tuple[str | None, str]]]]) -> None:
     """Write the columns that stars of a query stand for: a view keeps those that there were when it was made."""
     for each in walk(node):
         targets = getattr(each, "targetList", None)
@@ -224,13 +225,13 @@ def _write_stars(node: Any, stars: dict[int, tuple[Any, list[tuple[str | None, s
         each.targetList = tuple(written)
 
 
-def _qualify(ctx: DdlContext, node: Any, hidden: frozenset[str] = frozenset()) -> None:
+def qualify(ctx: DdlContext, node: Any, hidden: frozenset[str] = frozenset()) -> None:
     """Give every relation name of a query its schema, so that the stored text does not depend on the search path.
     ``hidden``:
     names of CTEs in scope."""
     if isinstance(node, tuple):
         for item in node:
-            _qualify(ctx, item, hidden)
+            qualify(ctx, item, hidden)
         return
     if not isinstance(node, ast.Node):
         return
@@ -247,7 +248,7 @@ def _qualify(ctx: DdlContext, node: Any, hidden: frozenset[str] = frozenset()) -
     for attribute in node:
         value = getattr(node, attribute)
         if isinstance(value, (tuple, ast.Node)):
-            _qualify(ctx, value, hidden)
+            qualify(ctx, value, hidden)
 
 
 def _qualify_object(ctx: DdlContext, node: ast.Node) -> None:
@@ -347,11 +348,7 @@ def select_into(ctx: DdlContext, node: ast.SelectStmt) -> str:
 def truncate_statement(ctx: DdlContext, node: ast.TruncateStmt) -> str:
     """TRUNCATE of one or more tables."""
     tables = [ctx.truncatable(name) for name in node.relations]
-    seen: set[int] = set()
-    for desc in tables:
-        if desc.oid in seen:
-            continue
-        seen.add(desc.oid)
+    for desc in truncation(ctx, tables, node.behavior == enums.DropBehavior.DROP_CASCADE):
         ctx.check_unused(desc, "TRUNCATE")
         if node.restart_seqs:
             _restart_sequences(ctx, desc)

@@ -32,8 +32,9 @@ def _row(compiler: Compiler, node: ex.RowExpr) -> Code:
     fields = compiler.linker.type(node.type).fields
     kinds = [item.type for item in fields] or [compiler.linker.type(argument.type) for argument in node.arguments]
     types = compiler.unit.bind(tuple(kinds))
+    names = f", {compiler.unit.bind(node.names)}" if node.names else ""
     values = tuple_text([code.text for code in codes])
-    return compiler.wrap(f"{make}({values}, {types})", codes, nullable=False, extra=3)
+    return compiler.wrap(f"{make}({values}, {types}{names})", codes, nullable=False, extra=3)
 
 
 @handles(VALUE_HANDLERS, ex.FieldSelect)

@@ -26,6 +26,7 @@ from compute_node.sql.analyze.coercion import (
     coerce_type,
     common_type_or_none,
     common_typmod,
+    literal_value,
     select_common_type,
 )
 from compute_node.sql.analyze.context import Scope, fail, shift_levels
@@ -137,7 +138,7 @@ def _constant(scope: Scope, node: ast.A_Const) -> Expr:
     if isinstance(value, ast.Boolean):
         return Const(type=oids.BOOL, value=bool(value.boolval), location=location)
     if isinstance(value, ast.BitString):
-        raise fail(NotSupported, "bit string literals are not supported yet", location)
+        return literal_value(scope.analysis, value.bsval, oids.BIT, -1, location)
     if isinstance(value, ast.Integer):
         text = str(value.ival or 0)
     else:
@@ -193,6 +194,8 @@ def _digits_location(scope: Scope, location: int) -> int:
 def _parameter(scope: Scope, node: ast.ParamRef) -> Expr:
     analysis, number, location = scope.analysis, node.number or 0, _location(node)
     if number < 1 or not analysis.allow_params:
+        raise fail(UndefinedParameter, f"there is no parameter ${number}", location)
+    if analysis.routine is not None and number > len(analysis.param_types):
         raise fail(UndefinedParameter, f"there is no parameter ${number}", location)
     while len(analysis.param_types) < number:
         analysis.param_types.append(0)

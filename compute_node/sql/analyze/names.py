@@ -15,6 +15,7 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.sql.analyze.context import NameItem, Scope, fail, shift_levels
+from compute_node.sql.analyze.routines import find_argument, output_columns
 from compute_node.sql.expressions import Call, Expr, FieldSelect, RowExpr, SubLink, Var
 from compute_node.types import oids
 
@@ -235,9 +236,16 @@ def resolve_column(scope: Scope, node: ast.ColumnRef) -> Expr:
         entry = find_table(scope, None, column, location)
         if entry is not None:
             return whole_row(entry[0], entry[1], location)
+        argument = find_argument(scope, (column,), location)
+        if argument is not None:
+            return argument
         raise missing_column(scope, column, None, location)
     entry = find_table(scope, schema, table, location)
+    parts = (table, column) if schema is None else (schema, table, column)
     if entry is None:
+        argument = find_argument(scope, parts, location)
+        if argument is not None:
+            return argument
         raise missing_table(scope, table, location, schema)
     item, level = entry
     expr = _column_of(item, column, location)
@@ -246,6 +254,9 @@ def resolve_column(scope: Scope, node: ast.ColumnRef) -> Expr:
     system = _system_column(item, column, level, location)
     if system is not None:
         return system
+    argument = find_argument(scope, parts, location)
+    if argument is not None:
+        return argument
     called = function_of_row(scope, whole_row(item, level, location), column, location)
     if called is not None:
         return called
@@ -291,7 +302,9 @@ def fields_of(scope: Scope, argument: Expr) -> list[tuple[str, Expr]] | None:
         if function.out_columns:
             return [
                 (name, FieldSelect(type=kind, argument=argument, index=index, location=location))
-                for index, (name, kind) in enumerate(function.out_columns)
+                for index, (name, kind) in enumerate(
+                    output_columns(scope.catalog, function, [item.type for item in argument.arguments])
+                )
             ]
     kind = scope.catalog.type(argument.type).root
     if kind.kind == "c":

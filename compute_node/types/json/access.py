@@ -1,0 +1,288 @@
+"""jsonb's operators that look: ``-> ->> #> #>> ? ?| ?& @>`` and the functions that list parts (manual, 9.16)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from aurora.errors import InvalidParameterValue
+from compute_node.hub import HUB
+from compute_node.types.array_value import flatten
+from compute_node.types.json import layout
+from compute_node.types.json.layout import ARRAY, NULL, NUMBER, OBJECT, STRING
+from compute_node.types.json.lexer import stack_depth_exceeded
+from compute_node.types.json.value import Jsonb, decimal_of, scalar_text, text
+from compute_node.types.long_text import STEPS, paced
+
+NESTED_MAX: Final = 5000
+"""Levels that recursive functions go down; 54001 below."""
+_INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)", re.ASCII)
+
+
+def text_of(data: bytes) -> str | None:
+    """What ``->>`` gives of a value: a string's content, NULL of null, JSON of all else."""
+    kind = data[0]
+    if kind == STRING:
+        return data[1:].decode()
+    return None if kind == NULL else text(data)
+
+
+def path_integer(word: str) -> int | None:
+    """A path's step as an array's subscript, as strtoint reads it; None when it is no int4."""
+    found = _INTEGER.fullmatch(word)
+    if found is None or len(found[1]) > 12:
+        return None
+    number = int(found[1])
+    return number if -(1 << 31) <= number < 1 << 31 else None
+
+
+def field(value: Jsonb, name: str) -> Jsonb | None:
+    """``object -> name``."""
+    data = value.data
+    if data[0] != OBJECT:
+        return None
+    found = layout.value_of(data, name.encode())
+    return None if found is None else Jsonb(found)
+
+
+def field_text(value: Jsonb, name: str) -> str | None:
+    """``object ->> name``."""
+    data = value.data
+    if data[0] != OBJECT:
+        return None
+    found = layout.value_of(data, name.encode())
+    return None if found is None else text_of(found)
+
+
+def _element(data: bytes, index: int) -> bytes | None:
+    if data[0] == ARRAY:
+        return layout.element_at(data, index + layout.count_of(data) if index < 0 else index)
+    if data[0] == OBJECT:
+        return None
+    return data if index in (0, -1) else None  # a scalar counts as an array of itself
+
+
+def element(value: Jsonb, index: int) -> Jsonb | None:
+    """``array -> index``; negative ones count from the end."""
+    found = _element(value.data, index)
+    return None if found is None else Jsonb(found)
+
+
+def element_text(value: Jsonb, index: int) -> str | None:
+    """``array ->> index``."""
+    found = _element(value.data, index)
+    return None if found is None else text_of(found)
+
+
+def step_into(data: bytes, word: str) -> bytes | None:
+    """One step of a path."""
+    if data[0] == OBJECT:
+        return layout.value_of(data, word.encode())
+    if data[0] != ARRAY:
+        return None
+    index = path_integer(word)
+    return None if index is None else _element(data, index)
+
+
+def _follow(data: bytes, path: list[Any]) -> bytes | None:
+    words = list(flatten(path))
+    if None in words:
+        return None
+    found: bytes | None = data
+    for word in words:
+        if found is None:
+            return None
+        found = step_into(found, word)
+    return found
+
+
+def extract_path(value: Jsonb, path: list[Any]) -> Jsonb | None:
+    """``value #> path``."""
+    found = _follow(value.data, path)
+    return None if found is None else Jsonb(found)
+
+
+def extract_path_text(value: Jsonb, path: list[Any]) -> str | None:
+    """``value #>> path``."""
+    found = _follow(value.data, path)
+    return None if found is None else text_of(found)
+
+
+# keys
+
+
+def exists(value: Jsonb, name: str) -> bool:
+    """``value ? name``: a key of an object, or a string that is an array's element or the value itself."""
+    data, wanted = value.data, name.encode()
+    if data[0] == OBJECT:
+        return layout.find_key(data, wanted) >= 0
+    string = b"\1" + wanted
+    return string in _elements(data) if data[0] == ARRAY else data == string
+
+
+def _elements(data: bytes) -> Iterator[bytes]:
+    return layout.elements(data) if layout.count_of(data) <= STEPS else paced(layout.elements(data))
+
+
+def exists_any(value: Jsonb, names: list[Any]) -> bool:
+    """``value ?| names``."""
+    return any(name is not None and exists(value, name) for name in flatten(names))
+
+
+def exists_all(value: Jsonb, names: list[Any]) -> bool:
+    """``value ?& names``."""
+    return all(name is None or exists(value, name) for name in flatten(names))
+
+
+# containment
+
+
+def contains(value: Jsonb, part: Jsonb) -> bool:
+    """``value @> part``."""
+    return _contains_top(value.data, part.data)
+
+
+def _contains_top(whole: bytes, part: bytes) -> bool:
+    if (whole[0] == OBJECT) != (part[0] == OBJECT):
+        return False
+    if whole[0] < ARRAY:
+        return part[0] < ARRAY and _same_scalar(whole, part)
+    if part[0] < ARRAY:  # an array contains a scalar that is an element, at the top only
+        return _has_scalar(whole, part)
+    return _contains(whole, part, 0)
+
+
+def _same_scalar(a: bytes, b: bytes) -> bool:
+    return a == b or (a[0] == NUMBER == b[0] and decimal_of(a) == decimal_of(b))
+
+
+def _has_scalar(array: bytes, part: bytes) -> bool:
+    if part[0] != NUMBER:
+        return part in _elements(array)
+    return any(_same_scalar(each, part) for each in _elements(array))
+
+
+def _contains(whole: bytes, part: bytes, depth: int) -> bool:
+    """Both are containers."""
+    if whole[0] != part[0]:
+        return False
+    if depth > NESTED_MAX:
+        raise stack_depth_exceeded()
+    if part[0] == OBJECT:
+        if layout.count_of(part) > layout.count_of(whole):
+            return False
+        for key, wanted in paced(layout.pairs(part)):
+            found = layout.value_of(whole, key)
+            if found is None:
+                return False
+            if wanted[0] < ARRAY:
+                if not _same_scalar(found, wanted):
+                    return False
+            elif found[0] < ARRAY or not _contains(found, wanted, depth + 1):
+                return False
+        return True
+    containers: list[bytes] | None = None
+    for wanted in paced(layout.elements(part)):
+        if wanted[0] < ARRAY:
+            if not _has_scalar(whole, wanted):
+                return False
+            continue
+        if containers is None:
+            containers = [each for each in _elements(whole) if each[0] >= ARRAY]
+        for each in paced(containers):
+            if _contains(each, wanted, depth + 1):
+                break
+        else:
+            return False
+    return True
+
+
+# lists of parts
+
+
+def array_length(value: Jsonb) -> int:
+    """jsonb_array_length; 22023 of what is no array."""
+    if value.data[0] != ARRAY:
+        what = "a non-array" if value.data[0] == OBJECT else "a scalar"
+        raise InvalidParameterValue(f"cannot get array length of {what}")
+    return layout.count_of(value.data)
+
+
+def object_keys(value: Jsonb) -> list[str]:
+    """jsonb_object_keys; 22023 of what is no object."""
+    if value.data[0] != OBJECT:
+        what = "an array" if value.data[0] == ARRAY else "a scalar"
+        raise InvalidParameterValue(f"cannot call jsonb_object_keys on {what}")
+    return [key.decode() for key in paced(layout.keys(value.data))]
+
+
+def _pairs(value: Jsonb, name: str) -> Iterator[tuple[bytes, bytes]]:
+    if value.data[0] != OBJECT:
+        raise InvalidParameterValue(f"cannot call {name} on a non-object")
+    return paced(layout.pairs(value.data))
+
+
+def each(value: Jsonb) -> Iterator[tuple[str, Jsonb]]:
+    """jsonb_each; 22023 of what is no object."""
+    return ((key.decode(), Jsonb(data)) for key, data in _pairs(value, "jsonb_each"))
+
+
+def each_text(value: Jsonb) -> Iterator[tuple[str, str | None]]:
+    """jsonb_each_text; 22023 of what is no object."""
+    return ((key.decode(), text_of(data)) for key, data in _pairs(value, "jsonb_each_text"))
+
+
+def _array_elements(value: Jsonb) -> Iterator[bytes]:
+    if value.data[0] != ARRAY:
+        what = "an object" if value.data[0] == OBJECT else "a scalar"
+        raise InvalidParameterValue(f"cannot extract elements from {what}")
+    return paced(layout.elements(value.data))
+
+
+def array_elements(value: Jsonb) -> Iterator[Jsonb]:
+    """jsonb_array_elements; 22023 of what is no array."""
+    return map(Jsonb, _array_elements(value))
+
+
+def array_elements_text(value: Jsonb) -> Iterator[str | None]:
+    """jsonb_array_elements_text; 22023 of what is no array."""
+    return map(text_of, _array_elements(value))
+
+
+def pretty(value: Jsonb) -> str:
+    """jsonb_pretty: a line for each key and element, four blanks a level."""
+    if value.data[0] < ARRAY:
+        return scalar_text(value.data)
+    out: list[str] = []
+    left: list[tuple[Iterator[tuple[bytes, bytes]], str]] = []
+    current: bytes | None = value.data
+    steps, first = 0, False
+    while True:
+        if current is not None:
+            kind = current[0]
+            first = kind >= ARRAY
+            if kind < ARRAY:
+                out.append(scalar_text(current))
+            elif kind == ARRAY:
+                out.append("[")
+                left.append((((b"", each) for each in layout.elements(current)), "]"))
+            else:
+                out.append("{")
+                left.append((layout.pairs(current), "}"))
+        if not left:
+            return "".join(out)
+        inside, end = left[-1]
+        found = next(inside, None)
+        if found is None:
+            left.pop()
+            out.append("\n" + "    " * len(left) + end)
+            current, first = None, False
+        else:
+            out.append(("\n" if first else ",\n") + "    " * len(left))
+            if end == "}":
+                out.append(scalar_text(b"\1" + found[0]) + ": ")
+            current = found[1]
+        steps += 1
+        if not steps % STEPS:
+            HUB.pulse()
