@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from pglast import ast
 
@@ -34,7 +34,7 @@ from compute_node.catalog.ddl.type_users import refuse_containers
 from compute_node.exec.builder import Builder
 from compute_node.exec.compile.rows import row_function
 from compute_node.exec.compile.unit import row_scope
-from compute_node.exec.context import ExecContext
+from compute_node.exec.context import ExecContext, ExecSession
 from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.sql.analyze.names import SYSTEM_COLUMNS
@@ -350,7 +350,9 @@ def _rewrite(
 
 
 def _context(ctx: DdlContext) -> ExecContext:
-    context = ExecContext(ctx.session, ctx.txn, ctx.rows.snapshot(), ctx.session.env, ctx.storage)
+    # A session that runs DDL is one that functions see: ``FunctionView`` is over the same state.
+    session = cast(ExecSession, ctx.session)
+    context = ExecContext(session, ctx.txn, ctx.rows.snapshot(), ctx.session.env, ctx.storage)
     context.start((), 0)
     return context
 

@@ -10,6 +10,8 @@ import dataclasses
 from functools import lru_cache
 from typing import Any
 
+from pglast import ast
+
 from aurora.errors import SqlError
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.coercion import coerce, coerce_to_boolean, to_domain
@@ -76,7 +78,7 @@ def analyze_stored(
 
 
 def analyze_expression(
-    catalog: CatalogView, relation: RelationDesc | None, node: Any, source: str, clause: str, session: Any = None
+    catalog: CatalogView, relation: RelationDesc | None, node: ast.Node, source: str, clause: str, session: Any = None
 ) -> Expr:
     """A parse node of DDL (DEFAULT, CHECK, index expression) checked against the relation; errors carry positions."""
     analysis = Analysis(catalog, [], source, session_env(session), allow_params=False)
@@ -102,7 +104,7 @@ def analyze_domain_check(catalog: CatalogView, base: int, text: str) -> Expr:
     return coerce_to_boolean(scope, transform(scope, _expression_node(text)), "CHECK")
 
 
-def analyze_new_domain_check(catalog: CatalogView, base: int, node: Any, session: Any = None) -> Expr:
+def analyze_new_domain_check(catalog: CatalogView, base: int, node: ast.Node, session: Any = None) -> Expr:
     """The CHECK of CREATE or ALTER DOMAIN; its errors carry no positions."""
     analysis = Analysis(catalog, [], "", session_env(session), allow_params=False)
     scope = _domain_scope(analysis, catalog.type(base))
@@ -113,7 +115,7 @@ def analyze_new_domain_check(catalog: CatalogView, base: int, node: Any, session
         raise
 
 
-def analyze_default(catalog: CatalogView, column: ColumnDesc, node: Any, source: str, session: Any = None) -> Expr:
+def analyze_default(catalog: CatalogView, column: ColumnDesc, node: ast.Node, source: str, session: Any = None) -> Expr:
     """A DEFAULT of DDL, converted to its column's type; 42804 when it does not fit."""
     analysis = Analysis(catalog, [], source, session_env(session), allow_params=False)
     scope = Scope(analysis, Query("select"), clause="DEFAULT")
