@@ -26,8 +26,8 @@ Trace = dict[Question, Any]
 _BINARY_COERCIBLE = {oids.VARCHAR: oids.TEXT}
 """types whose default operator class is another type's"""
 _BINARY_COERCIBLE |= dict.fromkeys((24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191), oids.OID)
-_CLASSES_OF_KINDS = {"e": 3500, "r": 3831, "m": 4537}
-"""types by their kind → the pseudo-type whose operator classes they have: anyenum, anyrange, anymultirange"""
+_CLASSES_OF_KINDS = {"e": 3500, "r": 3831, "m": 4537, "c": oids.RECORD}
+"""types by their kind → the type whose operator classes they have: anyenum, anyrange, anymultirange, record"""
 
 
 class _Overloaded(Protocol):
@@ -279,7 +279,9 @@ class CatalogView:
         return None
 
     def default_operator_class(self, type_oid: int, method: int = 403) -> OperatorClass | None:
-        """The default operator class for a type (binary-coercible types, arrays, enums and ranges too)."""
+        """The default operator class for a type (of binary-coercible types, arrays, enums, ranges, rows, domains)."""
+        if type_oid:
+            type_oid = self.type(type_oid).root.oid
         for item in self._ask("operator classes"):
             if item.default and item.method == method and item.input_type == type_oid:
                 return item  # type: ignore[no-any-return]

@@ -56,6 +56,11 @@ def find_operator(
     for item in candidates:
         if item.left == first and item.right == second:
             return catalog.operator(item.oid)
+    if (first, second) != (left, right):
+        root = catalog.type(first).root.oid
+        for item in candidates if root != first else ():
+            if item.left == root and item.right == root:
+                return catalog.operator(item.oid)
     if left:
         matching = [item for item in candidates if item.left]
         types: tuple[int, ...] = (left, right)
@@ -131,7 +136,9 @@ def make_array_operator(
     if right.type == oids.UNKNOWN:
         element = oids.UNKNOWN
     else:
-        kind = catalog.type(right.type)
+        kind = catalog.type(right.type).root
+        if kind.oid != right.type:
+            right = coerce_type(scope, right, kind.oid, -1, "i")
         element = kind.element if is_true_array(kind) or right.type in (oids.OIDVECTOR, oids.INT2VECTOR) else 0
         if not element:
             raise fail(WrongObjectType, "op ANY/ALL (array) requires array on right side", location)
@@ -218,6 +225,7 @@ def make_row_comparison(
 def equality_function(scope: Scope, type_oid: int, location: int) -> int:
     """The function behind ``=`` for two values of a type; 42883 when the type has no equality."""
     catalog = scope.catalog
+    type_oid = catalog.type(type_oid).root.oid
     for item in catalog.operators(None, "="):
         if item.left == type_oid and item.right == type_oid:
             return item.function
@@ -231,9 +239,9 @@ def equality_function(scope: Scope, type_oid: int, location: int) -> int:
 def check_sortable(scope: Scope, type_oid: int, location: int) -> None:
     """42883 when a type has no ordering."""
     catalog = scope.catalog
-    kind = catalog.type(type_oid)
+    kind = catalog.type(type_oid).root
     if is_true_array(kind):
-        kind = catalog.type(kind.element)
+        kind = catalog.type(kind.element).root
     if catalog.default_operator_class(kind.oid) is None and kind.oid != oids.RECORD and kind.kind not in ("c", "e"):
         raise fail(
             UndefinedFunction,
@@ -246,9 +254,9 @@ def check_sortable(scope: Scope, type_oid: int, location: int) -> None:
 def check_groupable(scope: Scope, type_oid: int, location: int) -> None:
     """42883 when a type has no equality (json, point …)."""
     catalog = scope.catalog
-    kind = catalog.type(type_oid)
+    kind = catalog.type(type_oid).root
     if is_true_array(kind):
-        kind = catalog.type(kind.element)
+        kind = catalog.type(kind.element).root
     if catalog.default_operator_class(kind.oid) is not None or kind.oid == oids.RECORD or kind.kind in ("c", "e"):
         return
     equality_function(scope, kind.oid, location)

@@ -91,6 +91,10 @@ def element_of(catalog: CatalogView, oid: int) -> int:
     return kind.element if kind.length == -1 else 0
 
 
+def _is_array(catalog: CatalogView, oid: int) -> bool:
+    return bool(element_of(catalog, catalog.type(oid).root.oid))
+
+
 def subtype_of(catalog: CatalogView, oid: int) -> int:
     """The subtype of a range type; 0 of another type."""
     kind = catalog.type(oid)
@@ -120,6 +124,9 @@ def _gather(catalog: CatalogView, family: Generics, pairs: Sequence[tuple[int, i
         part = _PARTS[target]
         if source == oids.UNKNOWN or source == target != oids.ANYARRAY:
             continue
+        if part != _ELEMENT:
+            # A domain over an array or a range is one.
+            source = catalog.type(source).root.oid
         if part == _ELEMENT and not exact:
             family.candidates.append(source)
         elif part == _ARRAY and not exact:
@@ -176,7 +183,7 @@ def _settle_exact(catalog: CatalogView, family: Generics) -> Mismatch | None:
         family.element = element
     if family.element:
         shown = format_type(catalog, family.element)
-        if oids.ANYNONARRAY in family.declared and element_of(catalog, family.element):
+        if oids.ANYNONARRAY in family.declared and _is_array(catalog, family.element):
             return Mismatch(f"type matched to anynonarray is an array type: {shown}")
         if ANYENUM in family.declared and catalog.type(family.element).kind != "e":
             return Mismatch(f"type matched to anyenum is not an enum type: {shown}")
@@ -207,7 +214,7 @@ def _settle_compatible(catalog: CatalogView, family: Generics) -> Mismatch | Non
             f"{family.name(part)} type {format_type(catalog, whole)} does not match anycompatible type "
             f"{format_type(catalog, found)}"
         )
-    if ANYCOMPATIBLENONARRAY in family.declared and element_of(catalog, found):
+    if ANYCOMPATIBLENONARRAY in family.declared and _is_array(catalog, found):
         return Mismatch(f"type matched to anycompatiblenonarray is an array type: {format_type(catalog, found)}")
     return None
 
@@ -304,7 +311,7 @@ def resolve(catalog: CatalogView, sources: Sequence[int], targets: Sequence[int]
         if target not in POLYMORPHIC:
             types.append(target)
         elif target in EXACT and source != oids.UNKNOWN:
-            types.append(source)
+            types.append(source if _PARTS[target] == _ELEMENT else catalog.type(source).root.oid)
         else:
             types.append(resolution.actual(target))
     if not family:

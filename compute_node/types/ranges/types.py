@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from aurora.errors import DatetimeFieldOverflow, NumericValueOutOfRange
 from compute_node.types.calendar_ import DATE_END, DATE_INFINITY, DATE_MINUS_INFINITY
@@ -21,13 +22,20 @@ from compute_node.types.ranges.binary import (
 )
 from compute_node.types.ranges.text import multirange_input, multirange_output, range_input, range_output
 from compute_node.types.ranges.value import (
+    EMPTY,
     LOWER_INCLUSIVE,
     LOWER_INFINITE,
     UPPER_INCLUSIVE,
+    UPPER_INFINITE,
+    Multirange,
+    Range,
     multirange_order,
     order,
 )
-from compute_node.types.registry import REGISTRY, Canonical, PgType, RangeForm
+from compute_node.types.registry import REGISTRY, Canonical, PgType, RangeForm, TypeEnv
+
+Check = Callable[[Any, TypeEnv], None]
+_NO_LOWER, _NO_UPPER = EMPTY | LOWER_INFINITE, EMPTY | UPPER_INFINITE
 
 
 def _sent(subtype: PgType) -> tuple[Encode, Decode]:
@@ -44,6 +52,32 @@ def _stored(subtype: PgType) -> tuple[Encode, Decode]:
         decode = load
         return subtype.element_bytes, lambda data, typmod: decode(data)
     return _sent(subtype)
+
+
+def _check(subtype: PgType) -> Check | None:
+    """What the bounds must satisfy, of a domain."""
+    test = subtype.check
+    if test is None:
+        return None
+
+    def check(value: Range | None, env: TypeEnv) -> None:
+        for bound, missing in () if value is None else ((value.lower, _NO_LOWER), (value.upper, _NO_UPPER)):
+            if value is not None and not value.flags & missing:
+                test(bound, env)
+
+    return check
+
+
+def _check_all(subtype: PgType) -> Check | None:
+    test = _check(subtype)
+    if test is None:
+        return None
+
+    def check(value: Multirange | None, env: TypeEnv) -> None:
+        for each in () if value is None else value.ranges:
+            test(each, env)
+
+    return check
 
 
 def make_range_type(form: RangeForm, name: str, array: int, namespace: int = 11) -> PgType:
@@ -75,6 +109,8 @@ def make_range_type(form: RangeForm, name: str, array: int, namespace: int = 11)
         sort_value=lambda value: order(form, value),
         sort_key=range_key(form),
         range_form=form,
+        check=_check(subtype),
+        parts=subtype.parts | {subtype.oid},
     )
 
 
@@ -108,6 +144,8 @@ def make_multirange_type(form: RangeForm, name: str, array: int, namespace: int 
         sort_value=lambda value: multirange_order(form, value),
         sort_key=multirange_key(form),
         range_form=form,
+        check=_check_all(subtype),
+        parts=subtype.parts | {subtype.oid},
     )
 
 
