@@ -43,6 +43,7 @@ _FAMILIES = (
     "string_functions",
     "like",
     "regex",
+    "jsonpath",
     "any_functions",
     "json.functions",
     "json.json_functions",

@@ -67,11 +67,11 @@ def _argument(scope: Scope, body: RoutineBody, name: str, location: int) -> Para
 
 
 def _field(scope: Scope, argument: Expr, names: Sequence[str], location: int) -> Expr | None:
-    from compute_node.sql.analyze.names import composite_fields, select_field
+    from compute_node.sql.analyze.names import fields_of, select_field
 
     if not names:
         return argument
-    fields = composite_fields(scope, argument)
+    fields = fields_of(scope, argument)
     if fields is None or all(name != names[0] for name, _ in fields):
         return None
     return select_field(scope, argument, names[0], location)
@@ -182,7 +182,7 @@ def _is_plain(query: Query) -> bool:
     """Whether no other clause refers to the columns of the result."""
     return not (
         query.set_op or query.group_by or query.order_by or query.distinct or query.distinct_on
-        or query.extra.get("has_srfs")
+        or query.has_srfs
     )  # fmt: skip
 
 
@@ -198,7 +198,8 @@ def _wrapped(query: Query, visible: list[Target]) -> Query:
     ]
     return Query(
         "select", range_table=[entry], from_items=[FromItem(0)], targets=targets,
-        param_types=query.param_types, extra=dict(query.extra),
+        param_types=query.param_types, relations=query.relations, privileges=query.privileges,
+        momentary=query.momentary,
     )  # fmt: skip
 
 
