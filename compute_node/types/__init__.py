@@ -38,6 +38,7 @@ _FAMILIES = (
     "typenames",
     "array_functions",
     "datetime_functions",
+    "overlaps",
     "numeric_functions",
     "formatting",
     "string_functions",

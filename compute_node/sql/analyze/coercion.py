@@ -176,7 +176,9 @@ def coerce_type(scope: Scope, node: Expr, target: int, typmod: int, context: str
         return to_domain(scope, node, kind, context, location)
     if source == oids.UNKNOWN:
         if isinstance(node, Const):
-            slot = analysis.slot(node.location) if node.value is not None else 0
+            # An interval's typmod says how its text is read, so that one stays a constant.
+            kept = node.value is None or (target == oids.INTERVAL and typmod >= 0)
+            slot = 0 if kept else analysis.slot(node.location)
             if slot:
                 analysis.used.add(node.location)
                 analysis.set_param_type(slot, target)
