@@ -28,7 +28,7 @@ def sql_function(row: Record) -> Function:
     parameters = parameters_of(row)
     outputs = [item for item in parameters if item.mode in _OUTPUT]
     defaults = split_texts(row.proargdefaults)
-    values: dict[str, Any] = {
+    values: dict[str, Datum] = {
         "oid": row.oid,
         "name": row.proname,
         "arguments": arguments,

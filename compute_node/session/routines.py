@@ -101,7 +101,12 @@ def call(session: SessionState, call: RoutineCall, arguments: Params, snapshot: 
 
 
 def _run(
-    session: SessionState, plan: RoutinePlan, number: int, params: Params, snapshot: Any, sink: Sink = NO_ROWS
+    session: SessionState,
+    plan: RoutinePlan,
+    number: int,
+    params: Params,
+    snapshot: Snapshot | None,
+    sink: Sink = NO_ROWS,
 ) -> None:
     try:
         nested.run_one(session, plan.statements[number], params, snapshot, sink)
@@ -109,7 +114,7 @@ def _run(
         raise placed(error, plan.function, f"statement {number + 1}") from None
 
 
-def _values(session: SessionState, call: RoutineCall, arguments: Params, snapshot: Any) -> Iterator[Any]:
+def _values(session: SessionState, call: RoutineCall, arguments: Params, snapshot: Snapshot | None) -> Iterator[Any]:
     """The final statement's rows come as they are taken."""
     routine = call.function.routine
     with nested.calling(session), acting(session, routine):
