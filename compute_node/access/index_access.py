@@ -266,7 +266,7 @@ class IndexAccess(ABC):
         """The 23505 of a key, which is not shown to a user who may not read its columns."""
         if txn is not None and txn.serial is not None:
             # It may have come after what this transaction has read, which is the better thing to tell.
-            txn.serial.check_doomed("conflict in checking")
+            txn.serial.check_doomed("write")
         desc = self.desc
         detail = None
         if txn is None or self._is_readable(txn):

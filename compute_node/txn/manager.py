@@ -156,12 +156,12 @@ class TransactionManager:
 
     def _first_serial_snapshot(self, txn: Txn, lsn: int) -> Snapshot:
         """A READ ONLY DEFERRABLE transaction waits for a snapshot under which it cannot fail."""
-        txn.serial = self.serials.begin(lsn, txn.read_only)
+        txn.serial = self.serials.begin(lsn, txn.read_only, txn.pid)
         while txn.read_only and txn.deferrable and not self.serials.wait_until_known(txn.serial):
             self.serials.ended(txn.serial, False, 0)
             txn.serial = None
             txn.snapshot_lsn = txn.oldest_lsn = max(self.vdl, txn.dependency.lsn)
-            txn.serial = self.serials.begin(txn.snapshot_lsn, True)
+            txn.serial = self.serials.begin(txn.snapshot_lsn, True, txn.pid)
         return serial_snapshot(txn.serial, txn.own, txn.cid)
 
     def latest_snapshot(self, txn: Txn) -> Snapshot:

@@ -88,11 +88,12 @@ class SerialTxn:
     check; 0 is not yet. ``earliest_out_lsn``: of a committed one, the commit LSN of the first of those that it depends
     on and that had committed before it. ``reads`` and ``writes``: it comes before whom, and after whom."""
 
-    def __init__(self, serials: Serializables, lsn: int, began: int, read_only: bool) -> None:
+    def __init__(self, serials: Serializables, lsn: int, began: int, read_only: bool, pid: int) -> None:
         self._serials = serials
         self.lsn = lsn
         self.began = began
         self.read_only = read_only
+        self.pid = pid
         self.prepared = self.ended = self.commit_lsn = self.earliest_out_lsn = 0
         self.doomed = False
         self.out: set[SerialTxn] = set()
@@ -238,11 +239,11 @@ class Serializables:
 
     # Life
 
-    def begin(self, lsn: int, read_only: bool) -> SerialTxn:
+    def begin(self, lsn: int, read_only: bool, pid: int = 0) -> SerialTxn:
         """A transaction that takes its snapshot at ``lsn``. A READ ONLY one is safe, and needs no notes, once no writer
         can come between it and one that committed before it."""
         self._forget()
-        made = SerialTxn(self, lsn, self._next(), read_only)
+        made = SerialTxn(self, lsn, self._next(), read_only, pid)
         if read_only:
             made.possible = {each for each in self.running if not each.read_only}
             for each in made.possible:
@@ -305,10 +306,17 @@ class Serializables:
 
     def _forget(self) -> None:
         """Those go that are concurrent with nobody who runs, nor with anybody who may begin."""
-        vdl = self._manager.vdl
-        for each in list(self.committed):
-            if each.commit_lsn > vdl or any(running.is_concurrent(each) for running in self.running):
-                continue
+        if not self.committed:
+            return
+        began = next(iter(self.running)).began if self.running else self._count + 1
+        lsn = min((each.lsn for each in self.running), default=self._manager.vdl)
+        gone = []
+        for each in self.committed:
+            if each.ended > began:
+                break  # and so did those that ended later
+            if each.commit_lsn <= lsn and each.commit_lsn <= self._manager.vdl:
+                gone.append(each)
+        for each in gone:
             del self.committed[each]
             self._drop(each)
 
@@ -334,6 +342,21 @@ class Serializables:
             self.writers_of_index.remove((index, 0), serial)
         serial.tables, serial.places, serial.spans = set(), {}, {}
         serial.written, serial.replaced, serial.entries = set(), [], {}
+
+    # Tables as a whole
+
+    def rewritten(self, table: int) -> None:
+        """The table's rows have got other addresses: who has read some has read the table."""
+        for each in (*self.running, *self.committed):
+            if table in each.places:
+                self.note_table(each, table)
+
+    def empties(self, serial: SerialTxn, table: int) -> None:
+        """A serializable transaction empties the table. Errors: 40001."""
+        serial.check_doomed("conflict in checking")
+        self.into(
+            serial, [each for each in (*self.running, *self.committed) if table in each.tables or table in each.places]
+        )
 
     # Notes
 
