@@ -222,7 +222,7 @@ def _function_row(item: Function) -> Row:
         more["provariadic"] = item.variadic
     if item.defaults:
         more["pronargdefaults"] = len(item.defaults)
-        more["proargdefaults"] = ", ".join(_default_text(value) for value in item.defaults)
+        more["proargdefaults"] = "\n".join(_default_text(value) for value in item.defaults)
     if item.out_columns:
         count = len(item.arguments)
         names = list(item.argument_names) + [""] * (count - len(item.argument_names))

@@ -58,6 +58,7 @@ def plan(query: Query, catalog: CatalogView, settings: Any = None) -> PlannedStm
         kept_literals=frozenset(query.kept_literals),
         decisive_slots=frozenset(param.number for param in statement.decisive_literals),
         privileges=query.extra.get("privileges", NOTHING),
+        procedure=query.extra.get("procedure"),
     )
 
 
