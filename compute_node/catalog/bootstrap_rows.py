@@ -227,7 +227,7 @@ def _function_row(item: Function) -> Row:
         count = len(item.arguments)
         names = list(item.argument_names) + [""] * (count - len(item.argument_names))
         more["proallargtypes"] = [*item.arguments, *(type_oid for _, type_oid in item.out_columns)]
-        more["proargmodes"] = ["i"] * count + ["t" if item.returns_set else "o"] * len(item.out_columns)
+        more["proargmodes"] = ["i"] * count + ["o"] * len(item.out_columns)
         more["proargnames"] = [*names, *(name for name, _ in item.out_columns)]
     elif item.argument_names:
         more["proargnames"] = list(item.argument_names)
