@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from aurora.errors import InternalError, NotSupported
+from compute_node.catalog.aggregates import aggregate
 from compute_node.catalog.routines import sql_function
 from compute_node.catalog.rows import Record
 from compute_node.relations.schema import FIRST_NORMAL_OID
@@ -260,6 +261,7 @@ LOADERS: dict[str, Callable[..., Any]] = {
     "type": user_type,
     "functions": functions,
     "function": function,
+    "aggregate": aggregate,
     "operators": operators,
     "operator": operator,
     "casts": casts,

@@ -46,6 +46,7 @@ _FAMILIES = (
     "aurora_functions",
     "enum",
     "aggregates",
+    "transitions",
     "json.aggregates",
 )
 """In the order of their needs: a family may use those before it."""

@@ -108,7 +108,8 @@ SYNCHRONOUS = (
 """Ordinary synchronous code, which waits through ``compute_node.hub`` alone (wall 7)."""
 DECLARATIONS = frozenset(
     (
-        "compute_node/catalog/bootstrap_rows.py",
+        "compute_node/catalog/aggregates.py",
+    "compute_node/catalog/bootstrap_rows.py",
         "compute_node/catalog/layer.py",
         "compute_node/catalog/objects.py",
         "compute_node/catalog/system_functions.py",

@@ -220,11 +220,9 @@ def choose_function(
     types = tuple(item.type for item in arguments)
     chosen, ambiguous = _choose(scope, candidates, types) if candidates else (None, False)
     if chosen is None:
-        shown = f"{shown_name}(*)" if star else function_signature(scope, shown_name, arguments, names)
+        shown = function_signature(scope, shown_name, arguments, names)
         if ambiguous:
             raise fail(AmbiguousFunction, f"{noun} {shown} is not unique", location, hint=_NO_BEST % noun)
-        if star and functions:
-            shown = f"{shown_name}()"
         raise fail(UndefinedFunction, f"{noun} {shown} does not exist", location, hint=_NO_MATCH % noun)
     function = chosen.function
     given, declared = _with_defaults(scope, function, chosen, list(arguments))
