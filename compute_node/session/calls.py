@@ -22,12 +22,12 @@ from compute_node.types.registry import RoutineCall
 def _statement(session: SessionState, node: ast.CallStmt, source: str, types: Sequence[int]) -> Statement:
     """The query of the arguments, planned for what the session sees now."""
     key = (source, node.funccall.location, tuple(types))
-    found = session.space.routines.get(key)
+    found = session.space.calls.get(key)
     if found is not None and prepare.is_ready(session, found):
-        return found  # type: ignore[no-any-return]
+        return found
     made, _ = prepare.compile_statement(session, RawStatement(node, 0, len(source)), source, list(types))
     if made.shareable:
-        bounded_put(session.space.routines, key, made)
+        bounded_put(session.space.calls, key, made)
     return made
 
 

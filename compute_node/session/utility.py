@@ -8,19 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pglast import ast, enums
 
-from aurora.errors import InsufficientPrivilege, InvalidParameterValue, NotSupported, SqlSyntaxError
+from aurora.errors import (
+    InsufficientPrivilege,
+    InvalidParameterValue,
+    NoActiveSqlTransaction,
+    NotSupported,
+    SqlSyntaxError,
+)
 from compute_node.protocol import messages
 from compute_node.protocol.messages import Column
-from compute_node.session import calls, copy_statement, cursors, door, prepare, setting_statements, transactions
+from compute_node.session import (
+    calls,
+    copy_statement,
+    cursors,
+    door,
+    prepare,
+    referential,
+    setting_statements,
+    transactions,
+)
 from compute_node.session.settings import DEFINITIONS, define_or_raise
 from compute_node.session.sinks import NO_ROWS, Sink
-from compute_node.session.state import SessionState
+from compute_node.session.state import IDLE, SessionState
 from compute_node.session.statement import Params, Statement
 from compute_node.sql.parse import RawStatement
+
+if TYPE_CHECKING:
+    from compute_node.session.engine import OptionValue
+
 
 _TEXT = 25
 _FORMAT_TYPES = {"json": 114, "xml": 142}
@@ -29,7 +48,7 @@ _FORMAT_TYPES = {"json": 114, "xml": 142}
 class Call(NamedTuple):
     """One run of a utility statement: what its handler gets."""
 
-    node: Any
+    node: ast.Node
     source: str
     sink: Sink
     param_types: tuple[int, ...]
@@ -40,7 +59,7 @@ def columns_of(session: SessionState, statement: Statement) -> Sequence[Column] 
     """The columns of what it will answer, which may depend on the session; None when it gives no rows."""
     if statement.node is None:
         return statement.columns
-    node: Any = statement.node
+    node: ast.Node = statement.node
     kind = type(node)
     if kind is ast.VariableShowStmt:
         if node.name.lower() == "all":
@@ -112,7 +131,8 @@ def _discard(session: SessionState, call: Call) -> str:
     target = call.node.target
     if target == modes.DISCARD_ALL:
         transactions.forbid_in_block(session, "DISCARD ALL")
-        transactions.ensure(session)
+    transactions.ensure(session)
+    if target == modes.DISCARD_ALL:
         session.drop_portals()
         session.statements.clear()
         session.settings.reset("session_authorization")
@@ -159,8 +179,8 @@ def _copy(session: SessionState, call: Call) -> str:
     return f"COPY {copy_statement.run(session, call.node, call.source)}"
 
 
-def _options(node: Any) -> dict[str, Any]:
-    values: dict[str, Any] = {}
+def _options(node: ast.Node) -> dict[str, OptionValue]:
+    values: dict[str, OptionValue] = {}
     for option in node.options or ():
         argument = option.arg
         if argument is None:
@@ -214,6 +234,15 @@ def _no_notifications(_session: SessionState, call: Call) -> str:
     raise NotSupported(f"{'LISTEN' if isinstance(call.node, ast.ListenStmt) else 'NOTIFY'} is not supported")
 
 
+def _set_constraints(session: SessionState, call: Call) -> str:
+    if session.block == IDLE and not session.several_statements and not session.depth:
+        session.notice(NoActiveSqlTransaction("SET CONSTRAINTS can only be used in transaction blocks"), "WARNING")
+    names = [(each.schemaname, each.relname) for each in call.node.constraints or ()]
+    found = session.engine.session_function(session, "deferrable_constraints", names) if names else None
+    referential.set_constraints(session, found, bool(call.node.deferred))
+    return "SET CONSTRAINTS"
+
+
 def _checkpoint(session: SessionState, _call: Call) -> str:
     transactions.ensure(session)
     if not session.engine.session_function(session, "has_predefined_role", "pg_checkpoint"):
@@ -232,7 +261,7 @@ _ALONE: dict[type, str] = {
 """Statements that may not run in a transaction block."""
 
 
-def _reindex_alone(node: Any) -> str | None:
+def _reindex_alone(node: ast.Node) -> str | None:
     """REINDEX of many tables, or CONCURRENTLY, as messages name it; None for the others."""
     kind = node.kind.name.removeprefix("REINDEX_OBJECT_")
     if kind in ("SCHEMA", "SYSTEM", "DATABASE"):
@@ -280,5 +309,6 @@ _HANDLERS: dict[type, Callable[[SessionState, Call], str]] = {
     ast.ListenStmt: _no_notifications,
     ast.NotifyStmt: _no_notifications,
     ast.CheckPointStmt: _checkpoint,
+    ast.ConstraintsSetStmt: _set_constraints,
 }
 """Parse node → handler; what is not here changes the catalog."""

@@ -39,6 +39,7 @@ _LITERAL = re.compile(
 )
 _GRAMMAR_ERRORS: dict[str, tuple[type[SqlError], str | None]] = {
     "invalid Unicode escape": (InvalidEscapeSequence, "Unicode escapes must be \\uXXXX or \\UXXXXXXXX."),
+    "MATCH PARTIAL not yet implemented": (NotSupported, None),
     "LIMIT #,# syntax is not supported": (SqlSyntaxError, "Use separate LIMIT and OFFSET clauses."),
     "UNENCRYPTED PASSWORD is no longer supported": (
         NotSupported,
@@ -61,13 +62,13 @@ def _slots(kind: type) -> tuple[str, ...]:
     names = _SLOTS.get(kind)
     if names is None:
         scalars = {"int", "bool", "char*", "ParseLoc", "int32", "Oid", "char"}
-        slots: dict[str, Any] = dict(kind.__slots__)  # type: ignore[attr-defined]
+        slots: dict[str, object] = dict(kind.__slots__)  # type: ignore[attr-defined]
         names = tuple(name for name, info in slots.items() if getattr(info, "c_type", "") not in scalars)
         _SLOTS[kind] = names
     return names
 
 
-def _literals(node: Any, found: list[ast.A_Const]) -> None:
+def _literals(node: ast.Node, found: list[ast.A_Const]) -> None:
     if isinstance(node, tuple):
         for item in node:
             if item is not None:

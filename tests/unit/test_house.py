@@ -109,7 +109,7 @@ SYNCHRONOUS = (
 DECLARATIONS = frozenset(
     (
         "compute_node/catalog/aggregates.py",
-    "compute_node/catalog/bootstrap_rows.py",
+        "compute_node/catalog/bootstrap_rows.py",
         "compute_node/catalog/layer.py",
         "compute_node/catalog/objects.py",
         "compute_node/catalog/system_functions.py",

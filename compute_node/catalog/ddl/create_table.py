@@ -16,16 +16,19 @@ from aurora.errors import (
     InvariantViolation,
     NotSupported,
     SqlSyntaxError,
+    UndefinedColumn,
     UndefinedObject,
     WrongObjectType,
 )
 from compute_node.catalog.ddl.constraints import add_check, add_key
 from compute_node.catalog.ddl.context import DdlContext, cut_name
 from compute_node.catalog.ddl.expressions import default_text
+from compute_node.catalog.ddl.foreign_keys import add_foreign_key
 from compute_node.catalog.ddl.indexes import copy_index
 from compute_node.catalog.ddl.relation import create_constraint, create_relation, relation, set_default
 from compute_node.catalog.ddl.sequence import SERIAL_TYPES, create_owned_sequence
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast, storage_letter
+from compute_node.catalog.ddl.typed_tables import composite_of, set_type
 from compute_node.catalog.permissions import denied, denied_relation
 from compute_node.catalog.reloptions import TABLE, TOAST, options_of
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
@@ -41,6 +44,13 @@ _ATTRIBUTES = (
     enums.ConstrType.CONSTR_ATTR_DEFERRED,
     enums.ConstrType.CONSTR_ATTR_IMMEDIATE,
 )
+_ATTRIBUTE_WORDS = {
+    enums.ConstrType.CONSTR_ATTR_DEFERRABLE: ("DEFERRABLE", "deferrable"),
+    enums.ConstrType.CONSTR_ATTR_NOT_DEFERRABLE: ("NOT DEFERRABLE", "deferrable"),
+    enums.ConstrType.CONSTR_ATTR_DEFERRED: ("INITIALLY DEFERRED", "initially"),
+    enums.ConstrType.CONSTR_ATTR_IMMEDIATE: ("INITIALLY IMMEDIATE", "initially"),
+}
+"""as messages name them, and what they are about"""
 
 
 @dataclass(slots=True)
@@ -55,6 +65,7 @@ class ColumnSpec:
     identity: ast.Constraint | None = None
     keys: list[ast.Constraint] = field(default_factory=list)
     checks: list[ast.Constraint] = field(default_factory=list)
+    foreign: list[ast.Constraint] = field(default_factory=list)
 
 
 def check_type_usage(ctx: DdlContext, item: PgType) -> None:
@@ -66,14 +77,29 @@ def check_type_usage(ctx: DdlContext, item: PgType) -> None:
         raise denied("type", format_type(ctx.view, oid))
 
 
-def check_storable(ctx: DdlContext, column: str, item: PgType) -> None:
-    """0A000 for a column of a composite type, or of an array of one: rows in columns are not stored."""
-    element = ctx.view.type(item.element) if item.element and item.length == -1 else item
-    if element.kind == "c":
-        raise NotSupported(f'column "{column}" of composite type {format_type(ctx.view, item.oid)} is not supported')
+def _name_within(item: PgType, of: int) -> str:
+    """The name of the row type of relation ``of`` that a type contains."""
+    waiting: list[PgType | None] = [item]
+    while waiting:
+        each = waiting.pop()
+        if each is None:
+            continue
+        if each.relation == of:
+            return each.name
+        waiting += [each.base, each.element_type, *(field.type for field in each.fields)]
+    return item.name
 
 
-def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int) -> ColumnSpec:
+def check_column_type(column: str, item: PgType, of: int = 0) -> None:
+    """42P16 for a pseudo-type or an array of one, and for what would contain itself: ``of`` is the OID of the relation
+    that gets the column."""
+    if item.kind == "p":
+        raise InvalidTableDefinition(f'column "{column}" has pseudo-type {item.formatted_name or item.name}')
+    if of and of in item.parts:
+        raise InvalidTableDefinition(f"composite type {_name_within(item, of)} cannot be made a member of itself")
+
+
+def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int, of: int = 0) -> ColumnSpec:
     """Take one column definition apart; 42704, 42601, 42701 and 0A000 for what is not supported."""
     name = cut_name(node.colname)
     if name in SYSTEM_COLUMNS:
@@ -85,9 +111,7 @@ def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int) ->
     else:
         kind, typmod = resolve_type_name(view, node.typeName)
     item = view.type(kind)
-    if item.kind == "p":
-        raise InvalidTableDefinition(f'column "{name}" has pseudo-type {item.name}')
-    check_storable(ctx, name, item)
+    check_column_type(name, item, of)
     check_type_usage(ctx, item)
     collation = item.collation
     if node.collClause is not None:
@@ -102,7 +126,7 @@ def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int) ->
     if node.compression:
         spec.column = replace(spec.column, compression=compression_letter(node.compression, item))
     nullable: bool | None = False if serial is not None else None
-    for constraint in node.constraints or ():
+    for constraint in with_attributes(node.constraints or ()):
         nullable = _column_constraint(spec, table, constraint, nullable)
     if nullable is False:
         spec.column = replace(spec.column, not_null=True)
@@ -110,7 +134,7 @@ def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int) ->
 
 
 def _serial(node: ast.TypeName) -> str | None:
-    names: Sequence[Any] = node.names or ()
+    names: Sequence[ast.Node] = node.names or ()
     if len(names) == 1 and names[0].sval in SERIAL_TYPES:
         if node.arrayBounds:
             raise NotSupported("array of serial is not implemented", position=(node.location or 0) + 1)
@@ -157,10 +181,45 @@ def _column_constraint(spec: ColumnSpec, table: str, node: ast.Constraint, nulla
     elif kind == enums.ConstrType.CONSTR_GENERATED:
         raise NotSupported("generated columns are not supported", position=position)
     elif kind == enums.ConstrType.CONSTR_FOREIGN:
-        raise NotSupported("foreign key constraints are not supported", position=position)
-    elif kind not in _ATTRIBUTES or kind == enums.ConstrType.CONSTR_ATTR_DEFERRABLE:
+        spec.foreign.append(node)
+    else:
         raise NotSupported("this column constraint is not supported", position=position)
     return nullable
+
+
+def _is_foreign(node: ast.Constraint) -> bool:
+    return bool(node.contype == enums.ConstrType.CONSTR_FOREIGN)
+
+
+def with_attributes(constraints: Sequence[Any]) -> list[Any]:
+    """A column's constraints, each with the DEFERRABLE, INITIALLY … that the grammar puts behind it. 42601."""
+    found: list[Any] = []
+    kinds = enums.ConstrType
+    said: set[str] = set()
+    for node in constraints:
+        kind = node.contype
+        if kind not in _ATTRIBUTES:
+            found.append(node)
+            said = set()
+            continue
+        target = found[-1] if found and found[-1].contype in (*_KEYS, kinds.CONSTR_FOREIGN) else None
+        word, what = _ATTRIBUTE_WORDS[kind]
+        position = (node.location or 0) + 1
+        if target is None:
+            raise SqlSyntaxError(f"misplaced {word} clause", position=position)
+        if what in said:
+            clause = "DEFERRABLE/NOT DEFERRABLE" if what == "deferrable" else "INITIALLY IMMEDIATE/DEFERRED"
+            raise SqlSyntaxError(f"multiple {clause} clauses not allowed", position=position)
+        said.add(what)
+        if kind == kinds.CONSTR_ATTR_DEFERRABLE:
+            target.deferrable = True
+        elif kind == kinds.CONSTR_ATTR_DEFERRED:
+            target.initdeferred = True
+            if "deferrable" not in said:
+                target.deferrable = True
+        if target.initdeferred and not target.deferrable:
+            raise SqlSyntaxError("constraint declared INITIALLY DEFERRED must be DEFERRABLE", position=position)
+    return found
 
 
 def check_tablespace(ctx: DdlContext, name: str | None) -> None:
@@ -172,9 +231,9 @@ def check_tablespace(ctx: DdlContext, name: str | None) -> None:
 def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
     """CREATE [TEMP|UNLOGGED] TABLE. An unlogged table is logged like any other."""
     name = cut_name(node.relation.relname)
-    if node.inhRelations or node.partspec or node.partbound or node.ofTypename:
+    if node.inhRelations or node.partspec or node.partbound:
         what = "partitioned tables" if node.partspec or node.partbound else "inheritance"
-        raise NotSupported(f"{'typed tables' if node.ofTypename else what} are not supported")
+        raise NotSupported(f"{what} are not supported")
     if node.oncommit not in (enums.OnCommitAction.ONCOMMIT_NOOP, enums.OnCommitAction.ONCOMMIT_PRESERVE_ROWS):
         raise NotSupported("ON COMMIT DELETE ROWS and ON COMMIT DROP are not supported")
     try:
@@ -187,7 +246,12 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         ctx.notice(f'relation "{name}" already exists, skipping', sqlstate="42P07")
         return "CREATE TABLE"
     check_tablespace(ctx, node.tablespacename)
-    specs, constraints, likes = _elements(ctx, name, node.tableElts or ())
+    composite = None if node.ofTypename is None else composite_of(ctx, node.ofTypename)
+    if composite is None:
+        specs, constraints, likes = _elements(ctx, name, node.tableElts or ())
+    else:
+        specs, constraints = _typed_elements(ctx, name, composite, node.tableElts or ())
+        likes = []
     persistence = "t" if schema[0].startswith("pg_temp_") else "p"
     desc = create_relation(
         ctx,
@@ -199,6 +263,8 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         options=options_of(TABLE, node.options) or None,
         dimensions={spec.column.attno: spec.dimensions for spec in specs},
     )
+    if composite is not None:
+        set_type(ctx, desc.oid, composite.row_type)
     for spec in specs:
         add_column_default(ctx, desc, spec)
     for spec in specs:
@@ -206,9 +272,15 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
             add_key(ctx, relation(ctx, desc.oid), key, [spec.column.name])
     checks = [(check, spec.column.name) for spec in specs for check in spec.checks]
     for constraint in constraints:
-        add_table_constraint(ctx, desc.oid, constraint, validate=False)
+        if not _is_foreign(constraint):
+            add_table_constraint(ctx, desc.oid, constraint, validate=False)
     for check, column in checks:
         add_check(ctx, relation(ctx, desc.oid), check, column, validate=False)
+    for foreign, columns in [
+        *((each, [spec.column.name]) for spec in specs for each in spec.foreign),
+        *((each, [item.sval for item in each.fk_attrs or ()]) for each in constraints if _is_foreign(each)),
+    ]:
+        add_foreign_key(ctx, relation(ctx, desc.oid), foreign, columns, validate=False)
     for source, options in likes:
         _copy_like_extras(ctx, desc.oid, source, options)
     ensure_toast(ctx, desc.oid, options_of(TOAST, node.options))
@@ -222,8 +294,8 @@ def add_table_constraint(ctx: DdlContext, oid: int, node: ast.Constraint, *, val
         add_key(ctx, desc, node, [key.sval for key in node.keys or ()])
     elif node.contype == enums.ConstrType.CONSTR_CHECK:
         add_check(ctx, desc, node, None, validate=validate)
-    elif node.contype == enums.ConstrType.CONSTR_FOREIGN:
-        raise NotSupported("foreign key constraints are not supported", position=(node.location or 0) + 1)
+    elif _is_foreign(node):
+        add_foreign_key(ctx, desc, node, [item.sval for item in node.fk_attrs or ()], validate=validate)
     else:
         raise NotSupported("this table constraint is not supported", position=(node.location or 0) + 1)
 
@@ -246,7 +318,7 @@ def add_column_default(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) ->
 
 
 def _elements(
-    ctx: DdlContext, table: str, elements: Sequence[Any]
+    ctx: DdlContext, table: str, elements: Sequence[ast.Node]
 ) -> tuple[list[ColumnSpec], list[ast.Constraint], list[tuple[RelationDesc, int]]]:
     specs: list[ColumnSpec] = []
     constraints: list[ast.Constraint] = []
@@ -277,6 +349,37 @@ def _elements(
         position = (primary[1].location or 0) + 1
         raise InvalidTableDefinition(f'multiple primary keys for table "{table}" are not allowed', position=position)
     return specs, constraints, likes
+
+
+def _typed_elements(
+    ctx: DdlContext, table: str, composite: RelationDesc, elements: Sequence[Any]
+) -> tuple[list[ColumnSpec], list[ast.Constraint]]:
+    """The columns of a composite type with what the statement says of them; 42703, 42701."""
+    live = [column for column in composite.columns if not column.dropped]
+    specs = {
+        column.name: ColumnSpec(
+            ColumnDesc(number, column.name, column.type, column.typmod, False, collation=column.collation)
+        )
+        for number, column in enumerate(live, 1)
+    }
+    constraints: list[ast.Constraint] = []
+    seen: set[str] = set()
+    for element in elements:
+        if not isinstance(element, ast.ColumnDef):
+            constraints.append(element)
+            continue
+        spec = specs.get(element.colname)
+        if spec is None:
+            raise UndefinedColumn(f'column "{element.colname}" does not exist')
+        if element.colname in seen:
+            raise DuplicateColumn(f'column "{element.colname}" specified more than once')
+        seen.add(element.colname)
+        nullable: bool | None = None
+        for constraint in element.constraints or ():
+            nullable = _column_constraint(spec, table, constraint, nullable)
+        if nullable is False:
+            spec.column = replace(spec.column, not_null=True)
+    return list(specs.values()), constraints
 
 
 def _like_columns(source: RelationDesc, options: int, count: int) -> list[ColumnSpec]:

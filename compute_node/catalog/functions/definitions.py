@@ -8,15 +8,17 @@ from typing import Any
 from pglast.parser import ParseError
 from pglast.stream import IndentedStream
 
+from aurora.datum import Datum
 from aurora.errors import UndefinedColumn, UndefinedTable
 from compute_node.catalog.functions import routines
 from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.functions.names import regclass_in
 from compute_node.catalog.layer import split_expressions
+from compute_node.catalog.rows import Record
 from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS
-from compute_node.sql.analyze.stored import analyze_stored
+from compute_node.sql.analyze.stored import analyze_domain_check, analyze_stored
 from compute_node.sql.deparse import deparse_stored, quote_literal
 from compute_node.sql.deparse_pretty import deparse_pretty
 
@@ -159,12 +161,16 @@ def _option_value(value: str) -> str:
 def get_constraintdef(call: Call, oid: int, pretty: bool = False) -> str | None:
     """pg_get_constraintdef; NULL for an unknown OID."""
     row = call.reader.one("pg_constraint", oid=oid)
+    if row is not None and row.contypid:
+        return f"CHECK ({_domain_check(call, row, pretty)})" + ("" if row.convalidated else " NOT VALID")
     table = None if row is None else call.view.relation(row.conrelid)
     if row is None or table is None:
         return None
     if row.contype == "c":
         text = f"CHECK ({_expression(call, table, row.conbin, pretty)})"
         return text + (" NO INHERIT" if row.connoinherit else "") + ("" if row.convalidated else " NOT VALID")
+    if row.contype == "f":
+        return _foreign_key_text(call, table, row)
     names = ", ".join(quote_identifier(table.columns[attno - 1].name) for attno in row.conkey or ())
     text = "PRIMARY KEY" if row.contype == "p" else "UNIQUE"
     index = next((each for each in table.indexes if each.oid == row.conindid), None)
@@ -174,6 +180,37 @@ def get_constraintdef(call: Call, oid: int, pretty: bool = False) -> str | None:
     if index is not None and index.included:
         text += f" INCLUDE ({', '.join(quote_identifier(table.columns[attno - 1].name) for attno in index.included)})"
     return text
+
+
+def _domain_check(call: Call, row: Record, pretty: bool) -> str:
+    """A domain's constraint, as the session's search path lets one write it."""
+    domain = call.view.type(row.contypid)
+    found = analyze_domain_check(call.view, 0 if domain.base is None else domain.base.oid, row.conbin)
+    write = deparse_pretty if pretty else deparse_stored
+    return write(found, call.view, None, call.session.env)
+
+
+_ACTIONS = {"r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+
+
+def _foreign_key_text(call: Call, table: RelationDesc, row: Record) -> str | None:
+    referenced = call.view.relation(row.confrelid)
+    if referenced is None:
+        return None
+
+    def names(desc: RelationDesc, attnos: list[int]) -> str:
+        return ", ".join(quote_identifier(desc.columns[attno - 1].name) for attno in attnos)
+
+    text = f"FOREIGN KEY ({names(table, row.conkey)}) REFERENCES {call.relation_name(referenced)}"
+    text += f"({names(referenced, row.confkey)})" + (" MATCH FULL" if row.confmatchtype == "f" else "")
+    if row.confupdtype in _ACTIONS:
+        text += f" ON UPDATE {_ACTIONS[row.confupdtype]}"
+    if row.confdeltype in _ACTIONS:
+        text += f" ON DELETE {_ACTIONS[row.confdeltype]}"
+    if row.confdelsetcols:
+        text += f" ({names(table, row.confdelsetcols)})"
+    text += (" DEFERRABLE" if row.condeferrable else "") + (" INITIALLY DEFERRED" if row.condeferred else "")
+    return text + ("" if row.convalidated else " NOT VALID")
 
 
 def get_viewdef(call: Call, view: int | str, pretty: bool | int = False) -> str | None:
@@ -245,7 +282,7 @@ def _none(call: Call, *_: Any) -> None:
     """NULL: objects of that kind do not exist here."""
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
+FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_get_expr": get_expr,
     "pg_get_indexdef": get_indexdef,
     "pg_get_constraintdef": get_constraintdef,

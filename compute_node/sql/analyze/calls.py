@@ -50,15 +50,15 @@ def analyze_call(scope: Scope, node: ast.CallStmt) -> Query:
     inputs = [value for value, item in zip(values, procedure.parameters, strict=True) if item.mode in "ibv"]
     query = scope.query
     query.targets = [Target(value, column_name(call)) for value in inputs]
-    query.extra["procedure"] = RoutineCall(procedure, tuple([value.type for value in inputs]), result)
+    query.procedure = RoutineCall(procedure, tuple([value.type for value in inputs]), result)
     return query
 
 
 def call_privileges(query: Query) -> Required:
     """What the arguments need, and the right to call the procedure."""
     found = required_privileges(query)
-    call: RoutineCall = query.extra["procedure"]
-    return found._replace(functions=found.functions | {call.function.oid})
+    called = set() if query.procedure is None else {query.procedure.function.oid}
+    return found._replace(functions=found.functions | called)
 
 
 def _whole(item: Function) -> Function:

@@ -23,6 +23,7 @@ from aurora.errors import (
 from compute_node.sql.analyze.candidates import select_candidate
 from compute_node.sql.analyze.coercion import coerce_to_boolean, coerce_type, find_pathway
 from compute_node.sql.analyze.context import Scope, fail
+from compute_node.sql.analyze.names import fields_of
 from compute_node.sql.analyze.operators import check_groupable, check_sortable, match_declared
 from compute_node.sql.analyze.typenames import format_type, is_true_array
 from compute_node.sql.expressions import (
@@ -190,7 +191,10 @@ def _type_coercion(scope: Scope, schema: str | None, name: str, argument: Expr, 
     pathway = find_pathway(scope.catalog, kind.oid, argument.type, "e")
     if pathway is None or pathway.method not in ("relabel", "io"):
         return None
-    if pathway.method == "io" and scope.catalog.type(argument.type).category == "S" == kind.category:
+    source = scope.catalog.type(argument.type).root
+    if pathway.method == "io" and source.category == "S" == kind.category:
+        return None
+    if pathway.method == "io" and kind.category == "S" and (source.kind == "c" or source.oid == oids.RECORD):
         return None
     if pathway.method == "relabel" or kind.category == "S":
         return coerce_type(scope, argument, kind.oid, -1, "e", location)
@@ -258,15 +262,24 @@ def call_function(
     """
     functions = scope.catalog.functions(schema, name)
     shown_name = f"{schema}.{name}" if schema else name
-    if len(arguments) == 1 and not names and not variadic and not aggregate_syntax and not star:
+    alone = len(arguments) == 1 and not (names or variadic or aggregate_syntax or star)
+    if alone:
         # A function for exactly this type comes first.
         if not any(item.types == (arguments[0].type,) for item in _candidates(functions, 1, (), False)):
             cast = _type_coercion(scope, schema, name, arguments[0], location)
             if cast is not None:
                 return _CAST, cast
-    chosen, values, result, is_variadic = choose_function(
-        scope, functions, schema, name, arguments, location, names=names, variadic=variadic, star=star
-    )
+    try:
+        chosen, values, result, is_variadic = choose_function(
+            scope, functions, schema, name, arguments, location, names=names, variadic=variadic, star=star
+        )
+    except UndefinedFunction:
+        # ``field(row)`` is ``row.field``, where there is no such function.
+        fields = fields_of(scope, arguments[0]) if alone and not schema else None
+        field = next((each for key, each in fields or () if key == name), None)
+        if field is None:
+            raise
+        return _CAST, field
     function = scope.catalog.function(chosen.oid)
     if function.kind == "p":
         shown = function_signature(scope, shown_name, arguments, names)
@@ -301,6 +314,7 @@ _SRF_REFUSED = {
     "FILTER": "FILTER",
     "CASE": "CASE",
     "COALESCE": "COALESCE",
+    "TRANSFORM": "transform expressions",
     "DEFAULT": "DEFAULT expressions",
     "CALL": "CALL arguments",
 }
@@ -415,6 +429,7 @@ _PLACES = {
     "CHECK": "aggregate functions are not allowed in check constraints",
     "DEFAULT": "aggregate functions are not allowed in DEFAULT expressions",
     "INDEX": "aggregate functions are not allowed in index expressions",
+    "TRANSFORM": "aggregate functions are not allowed in transform expressions",
     "CALL": "aggregate functions are not allowed in CALL arguments",
 }
 

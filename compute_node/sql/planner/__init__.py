@@ -59,12 +59,12 @@ def plan(query: Query, catalog: CatalogView, settings: Any = None, session: Any 
         ctes=statement.ctes,
         exec_params=statement.exec_params,
         read_only=not statement.writes,
-        relations=frozenset(statement.relations) | query.extra.get("relations", frozenset()) | inliner.relations,
-        momentary=query.extra.get("momentary", False) or inliner.momentary,
+        relations=frozenset(statement.relations) | query.relations | inliner.relations,
+        momentary=query.momentary or inliner.momentary,
         kept_literals=frozenset(query.kept_literals),
         decisive_slots=frozenset(param.number for param in statement.decisive_literals),
-        privileges=both(query.extra.get("privileges", NOTHING), inliner.required),
-        procedure=query.extra.get("procedure"),
+        privileges=both(query.privileges or NOTHING, inliner.required),
+        procedure=query.procedure,
     )
 
 

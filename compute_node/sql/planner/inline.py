@@ -44,7 +44,7 @@ from compute_node.sql.expressions import (
 from compute_node.sql.parse import parse
 from compute_node.sql.planner.quals import contains_volatile
 from compute_node.sql.query import Query, RangeEntry
-from compute_node.sql.required import NOTHING, Required, both
+from compute_node.sql.required import NOTHING, both
 from compute_node.sql.rewrite import deep_map, map_query_expressions
 from compute_node.types.oids import RECORD, VOID
 from compute_node.types.registry import Function
@@ -60,7 +60,7 @@ _NO_ROW = ("set_op", "group_by", "having", "has_aggregates", "distinct", "distin
 
 def names_routines(query: Query) -> bool:
     """Whether a query calls a user's function at all."""
-    required: Required = query.extra.get("privileges", NOTHING)
+    required = query.privileges or NOTHING
     return any(oid >= FIRST_NORMAL_OID for oid in required.functions)
 
 
@@ -227,9 +227,9 @@ class Inliner:
             raise
 
     def _use(self, body: Query) -> None:
-        self.required = both(self.required, body.extra.get("privileges", NOTHING))
-        self.relations |= body.extra.get("relations", frozenset())
-        self.momentary = self.momentary or bool(body.extra.get("momentary"))
+        self.required = both(self.required, body.privileges or NOTHING)
+        self.relations |= body.relations
+        self.momentary = self.momentary or body.momentary
 
 
 def _may_inline(function: Function) -> bool:
@@ -245,7 +245,7 @@ def _is_expression(body: Query) -> bool:
         return False
     if any(getattr(body, name) for name in _NO_ROW) or body.limit is not None or body.offset is not None:
         return False
-    if len(body.targets) != 1 or body.extra.get("has_srfs"):
+    if len(body.targets) != 1 or body.has_srfs:
         return False
     return not any(isinstance(item, (SubLink, AggregateCall)) for item in walk(body.targets[0].expression))
 
