@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from aurora.errors import InternalError
 from compute_node.catalog.rows import Record
-from compute_node.sql.analyze.coercion import POLYMORPHIC, consistent_generics, resolve_generic
 from compute_node.sql.analyze.context import DEFAULT_ENV
+from compute_node.sql.analyze.polymorphism import POLYMORPHIC, resolve
 from compute_node.types.registry import REGISTRY, Aggregate, Function, PgType
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def aggregate(layer: CatalogLayer, oid: int) -> Aggregate | None:
     def specialize(given: tuple[PgType, ...]) -> Aggregate:
         actual = tuple([kind.oid for kind in given])
         types: Any = _Types(layer)
-        generics = consistent_generics(types, actual, declared[: len(actual)]) or {}
-        resolved = [resolve_generic(types, kind, generics) or kind for kind in (row.aggtranstype, function.prorettype)]
-        return _made(layer, row, actual, resolved[0], resolved[1])
+        known = declared[: len(actual)]
+        state, result = (resolve(types, actual, known, kind)[1] for kind in (row.aggtranstype, function.prorettype))
+        return _made(layer, row, actual, state, result)
 
     base = _made(layer, row, declared, row.aggtranstype, function.prorettype, bound=False)
     return Aggregate(

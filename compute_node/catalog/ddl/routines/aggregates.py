@@ -32,12 +32,8 @@ from compute_node.catalog.ddl.types import type_of
 from compute_node.catalog.permissions import denied
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.candidates import select_candidate
-from compute_node.sql.analyze.coercion import (
-    POLYMORPHIC,
-    consistent_generics,
-    is_binary_coercible,
-    resolve_generic,
-)
+from compute_node.sql.analyze.coercion import is_binary_coercible
+from compute_node.sql.analyze.polymorphism import POLYMORPHIC, resolve
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.types.oids import ANY
 from compute_node.types.registry import Function, Parameter
@@ -349,11 +345,11 @@ class _Maker:
             raise DatatypeMismatch(f"function {shown} must accept VARIADIC ANY to be used in this aggregate")
         result = exact.result
         declared = list(exact.arguments)
-        if any(kind in POLYMORPHIC for kind in (*declared, result)):
-            generics = consistent_generics(view, types, declared)
-            if generics is not None and not any(kind in POLYMORPHIC for kind in types):
-                declared = [resolve_generic(view, kind, generics) or kind for kind in declared]
-                result = resolve_generic(view, result, generics) or result
+        if any(kind in POLYMORPHIC for kind in types):
+            # Of a polymorphic aggregate: what the result is follows from the argument that is declared alike.
+            result = next((have for have, wanted in zip(types, declared, strict=True) if wanted == result), result)
+        elif any(kind in POLYMORPHIC for kind in (*declared, result)):
+            declared, result = resolve(view, types, declared, result)
         for have, wanted in zip(types, declared, strict=True):
             if have != wanted and not is_binary_coercible(view, have, wanted):
                 if not (have in POLYMORPHIC and wanted in POLYMORPHIC):
