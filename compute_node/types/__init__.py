@@ -54,6 +54,7 @@ _FAMILIES = (
     "aurora_functions",
     "enum",
     "aggregates",
+    "transitions",
     "ranges.functions",
     "ranges.constructors",
     "ranges.aggregates",
