@@ -8,6 +8,7 @@ made by the catalog (``catalog/permissions``), which has the lists. Source: Post
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final, NamedTuple
 
 from compute_node.relations.descriptors import RelationDesc
@@ -39,6 +40,13 @@ class Required(NamedTuple):
 
 
 NOTHING: Final = Required()
+
+
+def both(one: Required, other: Required) -> Required:
+    """What two statements need together."""
+    if other is NOTHING:
+        return one
+    return Required(one.relations + other.relations, one.functions | other.functions)
 
 
 @dataclass(slots=True)
@@ -137,12 +145,11 @@ class _Collector:
             use.updated |= {attno for attno, _ in query.assignments}
         else:
             use.modes |= INSERT
-            use.inserted |= set(query.extra.get("inserted", ()))
+            use.inserted |= set(query.inserted)
             if query.on_conflict is not None:
-                arbiters = query.extra.get("arbiter_columns", ())
-                if arbiters:
+                if query.arbiter_columns:
                     use.modes |= SELECT
-                    use.selected |= set(arbiters)
+                    use.selected |= query.arbiter_columns
                 if query.on_conflict.action == "update":
                     use.modes |= UPDATE
                     use.updated |= {attno for attno, _ in query.on_conflict.assignments}
@@ -174,8 +181,7 @@ def _expressions(query: Query) -> list[Expr]:
     for entry in query.range_table:
         if entry.function is not None:
             found.append(entry.function)
-        for row in entry.values:
-            found += row
+        found += chain.from_iterable(entry.values)
     waiting: list[FromItem | JoinItem] = list(query.from_items)
     while waiting:
         item = waiting.pop()

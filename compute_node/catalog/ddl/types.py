@@ -20,6 +20,7 @@ from compute_node.catalog.builders import array_type_row, enum_type_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_TYPE, NAME_BYTES_MAX, DdlContext, cut_name
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.rows import Record
+from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.typenames import format_type, resolve_type_name
 from compute_node.types.registry import PgType
 
@@ -32,6 +33,20 @@ def array_name(ctx: DdlContext, namespace: int, name: str) -> str:
     return candidate
 
 
+def type_name_taken(ctx: DdlContext, namespace: int, name: str) -> bool:
+    """Whether a type has that name. An array type that was named after its elements gets another one instead."""
+    oid = ctx.view.layer.type_oid(namespace, name)
+    if oid is None:
+        return False
+    record = type_record(ctx, oid)
+    element = ctx.rows.one("pg_type", oid=record.typelem) if record.typelem else None
+    if element is None or element.typarray != oid or oid < FIRST_NORMAL_OID:
+        return True
+    ctx.rows.update("pg_type", record, typname=array_name(ctx, namespace, element.typname))
+    ctx.changes.touch(oid)
+    return False
+
+
 def _check_label(label: str) -> None:
     if len(label.encode()) > NAME_BYTES_MAX or not label:
         raise InvalidName(f'invalid enum label "{label}"', detail=f"Labels must be {NAME_BYTES_MAX} bytes or less.")
@@ -41,7 +56,7 @@ def create_enum(ctx: DdlContext, node: ast.CreateEnumStmt) -> str:
     """CREATE TYPE … AS ENUM."""
     namespace, name = ctx.place(node.typeName)
     labels = [item.sval for item in node.vals or ()]
-    if ctx.view.layer.type_oid(namespace, name) is not None:
+    if type_name_taken(ctx, namespace, name):
         raise DuplicateObject(f'type "{name}" already exists')
     oid, array = ctx.next_oid(), ctx.next_oid()
     seen: set[str] = set()
@@ -170,41 +185,71 @@ def _between(ctx: DdlContext, labels: list[Record], low: int, high: int) -> floa
     return float(middle)
 
 
-def rename_type(ctx: DdlContext, names: Any, new: str) -> str:
-    """ALTER TYPE … RENAME TO."""
+def _altered(ctx: DdlContext, names: Any, domain: bool) -> tuple[PgType, Record]:
+    """The type that ALTER TYPE or ALTER DOMAIN names, and its row; 42809 when that is no domain."""
     kind = find_type(ctx, ast.TypeName(names=names))
     if kind is None:
         raise InvariantViolation("kind is not there")
     record = check_type_owner(ctx, kind.oid)
-    if record.typtype == "c":
+    if domain and kind.kind != "d":
+        raise WrongObjectType(f"{format_type(ctx.view, kind.oid)} is not a domain")
+    return kind, record
+
+
+def _refuse_row_type(ctx: DdlContext, kind: PgType, record: Record) -> None:
+    """42809 for a table's row type and for an array type, which go with what they belong to."""
+    shown = format_type(ctx.view, kind.oid)
+    if kind.kind == "c":
+        row = ctx.rows.one("pg_class", oid=record.typrelid)
+        if row is not None and row.relkind != "c":
+            raise WrongObjectType(f"{shown} is a table's row type", hint="Use ALTER TABLE instead.")
+    if record.typelem and record.typcategory == "A":
+        element = format_type(ctx.view, record.typelem)
         raise WrongObjectType(
-            f"{format_type(ctx.view, kind.oid)} is a table's row type", hint="Use ALTER TABLE instead."
+            f"cannot alter array type {shown}",
+            hint=f"You can alter type {element}, which will alter the array type as well.",
         )
+
+
+def _update_relation(ctx: DdlContext, record: Record, **values: Any) -> None:
+    """The same change in pg_class of a composite type."""
+    row = ctx.rows.one("pg_class", oid=record.typrelid) if record.typtype == "c" else None
+    if row is not None:
+        ctx.rows.update("pg_class", row, **values)
+        ctx.changes.touch(row.oid)
+
+
+def rename_type(ctx: DdlContext, names: Any, new: str, *, domain: bool = False) -> str:
+    """ALTER TYPE … RENAME TO, ALTER DOMAIN … RENAME TO."""
+    kind, record = _altered(ctx, names, domain)
+    _refuse_row_type(ctx, kind, record)
     new = cut_name(new)
-    if ctx.view.layer.type_oid(record.typnamespace, new) is not None:
+    if type_name_taken(ctx, record.typnamespace, new):
         raise DuplicateObject(f'type "{new}" already exists')
     ctx.rows.update("pg_type", record, typname=new)
+    _update_relation(ctx, record, relname=new)
     if record.typarray:
         array = type_record(ctx, record.typarray)
         ctx.rows.update("pg_type", array, typname=array_name(ctx, record.typnamespace, new))
     ctx.changes.touch(kind.oid)
-    return "ALTER TYPE"
+    return "ALTER DOMAIN" if domain else "ALTER TYPE"
 
 
-def set_type_schema(ctx: DdlContext, names: Any, schema: str) -> str:
-    """ALTER TYPE … SET SCHEMA."""
-    kind = find_type(ctx, ast.TypeName(names=names))
-    if kind is None:
-        raise InvariantViolation("kind is not there")
-    record = check_type_owner(ctx, kind.oid)
+def set_type_schema(ctx: DdlContext, names: Any, schema: str, *, domain: bool = False) -> str:
+    """ALTER TYPE … SET SCHEMA, ALTER DOMAIN … SET SCHEMA."""
+    kind, record = _altered(ctx, names, domain)
     namespace = ctx.view.namespace(schema)
     if ctx.view.layer.type_oid(namespace, kind.name) is not None:
         raise DuplicateObject(f'type "{kind.name}" already exists in schema "{schema}"')
+    _refuse_row_type(ctx, kind, record)
     for oid in (kind.oid, record.typarray):
         if oid:
             ctx.rows.update("pg_type", type_record(ctx, oid), typnamespace=namespace)
+    _update_relation(ctx, record, relnamespace=namespace)
     for row in ctx.rows.find("pg_depend", classid=CLASS_TYPE, objid=kind.oid, objsubid=0):
         if row.refclassid == CLASS_NAMESPACE:
             ctx.rows.update("pg_depend", row, refobjid=namespace)
+    for row in ctx.rows.find("pg_constraint", contypid=kind.oid):
+        ctx.rows.update("pg_constraint", row, connamespace=namespace)
     ctx.changes.touch(kind.oid)
-    return "ALTER TYPE"
+    return "ALTER DOMAIN" if domain else "ALTER TYPE"
