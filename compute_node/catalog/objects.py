@@ -84,6 +84,7 @@ def _composite(layer: CatalogLayer, row: Record) -> PgType:
         else FieldDesc(each.attname, layer.type(each.atttypid), each.atttypmod, each.attcollation)
         for each in columns
     )
+    entry = layer.reader.one("pg_class", oid=row.typrelid)
     return make_composite_type(
         fields,
         oid=row.oid,
@@ -91,6 +92,7 @@ def _composite(layer: CatalogLayer, row: Record) -> PgType:
         namespace=row.typnamespace,
         array=row.typarray,
         relation=row.typrelid,
+        of_type=0 if entry is None else entry.reloftype,
     )
 
 

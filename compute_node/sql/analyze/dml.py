@@ -48,8 +48,10 @@ def _target(scope: Scope, node: ast.RangeVar, verb: str) -> RelationDesc:
     if relation.kind not in ("r", "p"):
         words = {"S": "sequence", "m": "materialized view", "t": "TOAST relation", "i": "index"}
         what = words.get(relation.kind, "relation")
+        if relation.kind == "c":
+            raise fail(WrongObjectType, f'"{relation.name}" is a composite type', node.location or 0)
         if relation.kind == "i":
-            raise fail(WrongObjectType, f'cannot open relation "{relation.name}"', location)
+            raise fail(WrongObjectType, f'"{relation.name}" is an index', node.location or 0)
         raise fail(WrongObjectType, f'cannot change {what} "{relation.name}"', location)
     refuse_catalog(relation)
     return relation
