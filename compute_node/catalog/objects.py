@@ -55,7 +55,8 @@ def user_type(layer: CatalogLayer, oid: int) -> PgType | None:
         return None
     if row.typtype == "e":
         labels = [
-            Label(each.oid, each.enumsortorder, each.enumlabel) for each in layer.reader.find("pg_enum", enumtypid=oid)
+            Label(each.oid, each.enumsortorder, each.enumlabel, each.oid in layer.reader.new_labels)
+            for each in layer.reader.find("pg_enum", enumtypid=oid)
         ]
         return make_enum_type(oid, row.typname, row.typnamespace, row.typarray, labels)
     if row.typelem:

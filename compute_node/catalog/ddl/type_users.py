@@ -63,3 +63,20 @@ def columns_of_type(ctx: DdlContext, oid: int) -> list[tuple[RelationDesc, Colum
             elif desc.row_type:
                 refuse_containers(ctx, desc.row_type, shown)
     return found
+
+
+def columns_containing(ctx: DdlContext, oid: int) -> list[tuple[RelationDesc, ColumnDesc]]:
+    """The columns of tables that are of a type or of one that is made of it."""
+    found: list[tuple[RelationDesc, ColumnDesc]] = []
+    waiting, seen = [oid], {oid}
+    while waiting:
+        each = waiting.pop()
+        following = list(_made_of(ctx, each))
+        for desc, column in uses_of_type(ctx, each):
+            if desc.kind in "rmp":
+                found.append((desc, column))
+            if desc.row_type:
+                following.append(desc.row_type)
+        waiting += [other for other in following if other not in seen]
+        seen.update(following)
+    return found
