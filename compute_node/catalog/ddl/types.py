@@ -66,7 +66,6 @@ def create_enum(ctx: DdlContext, node: ast.CreateEnumStmt) -> str:
     )
     for number, label in enumerate(labels, 1):
         ctx.rows.insert("pg_enum", oid=ctx.next_oid(), enumtypid=oid, enumsortorder=float(number), enumlabel=label)
-    ctx.rows.new_enums.add(oid)
     record_owner(ctx, CLASS_TYPE, oid, owner)
     ctx.depend((CLASS_TYPE, oid, 0), (CLASS_NAMESPACE, namespace, 0), "n")
     ctx.depend((CLASS_TYPE, array, 0), (CLASS_TYPE, oid, 0), "i")
@@ -150,8 +149,7 @@ def _add_value(ctx: DdlContext, oid: int, labels: list[Record], node: ast.AlterE
     if order is None:
         raise InvariantViolation(f"no place among the labels of enum {oid}")
     ctx.rows.insert("pg_enum", oid=label, enumtypid=oid, enumsortorder=order, enumlabel=node.newVal)
-    if oid not in ctx.rows.new_enums:
-        ctx.rows.new_labels.add(label)
+    ctx.rows.new_labels.add(label)
 
 
 def _place(labels: list[Record], node: ast.AlterEnumStmt) -> float | None:

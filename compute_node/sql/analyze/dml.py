@@ -137,7 +137,7 @@ def _assembled(
             continue
         if base is None:
             base = Const(type=column.type, typmod=column.typmod, value=None)
-        base = store(scope, base, column, steps, value, value.location, None)
+        base = store(scope, base, column, steps, value, value.location)
     return column_default(scope, column) if base is None else base
 
 
@@ -377,7 +377,7 @@ def _assignments(scope: Scope, nodes: Any, relation: RelationDesc, rte: int) -> 
                 base = found.get(column.attno)
                 if base is None:
                     base = Var(type=column.type, typmod=column.typmod, rte=rte, attno=column.attno)
-                found[column.attno] = store(scope, base, column, item.indirection, expr, location, item.val)
+                found[column.attno] = store(scope, base, column, item.indirection, expr, location)
                 in_part.add(column.attno)
                 continue
             if isinstance(expr, SetDefault):
