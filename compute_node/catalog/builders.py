@@ -6,14 +6,15 @@ Used by bootstrap for the system catalogs and by DDL for users' relations. Sourc
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-from compute_node.catalog.rows import Row, make_row
+from aurora.datum import Datum, Row
+from compute_node.catalog.rows import Record, make_row
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc
 from compute_node.relations.schema import BTREE_AM, HEAP_AM, ROLE_POSTGRES
-from compute_node.types.registry import PgType
+from compute_node.types.registry import PgType, RangeForm
 
 RECORD_IN, RECORD_OUT, RECORD_RECV, RECORD_SEND = 2290, 2291, 2402, 2403
+DOMAIN_IN, DOMAIN_RECV = 2597, 2598
 ARRAY_IN, ARRAY_OUT, ARRAY_RECV, ARRAY_SEND, ARRAY_SUBSCRIPT = 750, 751, 2400, 2401, 6179
 _NEUTRAL_TYPE = (-1, False, "i", "x")
 
@@ -134,7 +135,7 @@ def index_row(table: int, index: IndexDesc, collations: Iterable[int]) -> Row:
     )
 
 
-def _type_values(oid: int, name: str, namespace: int, owner: int) -> dict[str, Any]:
+def _type_values(oid: int, name: str, namespace: int, owner: int) -> dict[str, Datum]:
     return {
         "oid": oid,
         "typname": name,
@@ -191,7 +192,81 @@ def enum_type_row(oid: int, name: str, namespace: int, array: int, owner: int) -
     )
 
 
-def function_row(oid: int, name: str, namespace: int, arguments: list[int], values: dict[str, Any]) -> Row:
+def range_values(form: RangeForm) -> dict[str, Datum]:
+    """The columns of a pg_range row."""
+    return {
+        "rngtypid": form.range,
+        "rngsubtype": form.subtype.oid,
+        "rngmultitypid": form.multirange,
+        "rngcollation": form.collation,
+        "rngsubopc": form.operator_class,
+        "rngcanonical": form.canonical_function,
+        "rngsubdiff": form.difference_function,
+    }
+
+
+def range_type_row(oid: int, name: str, namespace: int, array: int, owner: int, kind: str, align: str) -> Row:
+    """A range type (``kind`` r) or a multirange type (m)."""
+    functions = (3834, 3835, 3836, 3837) if kind == "r" else (4231, 4232, 4233, 4234)
+    names = ("typinput", "typoutput", "typreceive", "typsend")
+    return make_row(
+        "pg_type",
+        _type_values(oid, name, namespace, owner)
+        | {
+            "typlen": -1,
+            "typtype": kind,
+            "typcategory": "R",
+            "typdelim": ",",
+            "typarray": array,
+            "typalign": align,
+            "typstorage": "x",
+        }
+        | dict(zip(names, functions, strict=True)),
+    )
+
+
+def domain_type_row(
+    oid: int,
+    name: str,
+    namespace: int,
+    array: int,
+    owner: int,
+    base: Record,
+    *,
+    typmod: int,
+    not_null: bool,
+    default: str | None,
+    collation: int,
+    dimensions: int,
+) -> Row:
+    """A domain over the type of the row ``base``."""
+    return make_row(
+        "pg_type",
+        _type_values(oid, name, namespace, owner)
+        | {
+            "typlen": base.typlen,
+            "typbyval": base.typbyval,
+            "typtype": "d",
+            "typcategory": base.typcategory,
+            "typdelim": base.typdelim,
+            "typarray": array,
+            "typinput": DOMAIN_IN,
+            "typoutput": base.typoutput,
+            "typreceive": DOMAIN_RECV,
+            "typsend": base.typsend,
+            "typalign": base.typalign,
+            "typstorage": base.typstorage,
+            "typnotnull": not_null,
+            "typbasetype": base.oid,
+            "typtypmod": typmod,
+            "typndims": dimensions,
+            "typcollation": collation,
+            "typdefault": default,
+        },
+    )
+
+
+def function_row(oid: int, name: str, namespace: int, arguments: list[int], values: dict[str, Datum]) -> Row:
     """A function; ``values`` are the columns that say what it is."""
     neutral = {"procost": 1.0, "proparallel": "u"}
     own = {"oid": oid, "proname": name, "pronamespace": namespace, "pronargs": len(arguments), "proargtypes": arguments}
@@ -222,7 +297,7 @@ def array_type_row(
     )
 
 
-def builtin_type_row(item: PgType, io: list[Any] | None) -> Row:
+def builtin_type_row(item: PgType, io: list[Datum] | None) -> Row:
     """A declared type with its recorded support functions ``io`` (see ``schema/record.py``)."""
     functions = io or [0] * 7 + [item.align, item.storage]
     return make_row(

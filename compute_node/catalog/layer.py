@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC
 from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import InternalError
 from compute_node.catalog import objects
 from compute_node.catalog.foreign_keys import foreign_keys_of
@@ -27,10 +28,13 @@ from compute_node.types.acl import Acl, decode_all
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
 _DESC_FLAG, _NULLS_FIRST_FLAG = 1, 2
-Question = tuple[Any, ...]
+Question = tuple[Datum, ...]
 """a kind and its key"""
 NEUTRAL_ENV = TypeEnv(timezone=UTC)
 """Settings under which values are kept as text in the catalog (attmissingval)."""
+
+
+_NAMED_BY_CHECKS = ("pg_proc", "pg_operator", "pg_cast", "pg_constraint")
 
 
 @dataclass(slots=True)
@@ -41,10 +45,17 @@ class Change:
     relations: set[int] = field(default_factory=set)
     written: dict[str, set[int]] = field(default_factory=dict)
 
-    def alters(self, types: Iterable[int]) -> bool:
-        """Whether one of these types, or an enum's values, has changed."""
+    def alters(self, types: Iterable[PgType]) -> bool:
+        """Whether one of these types, or what it is made of, has changed: its row, an enum's labels, a composite
+        type's columns, what a domain's constraints may name."""
         rows, labels = self.written.get("pg_type", ()), self.written.get("pg_enum", ())
-        return any(oid in rows or oid in labels for oid in types)
+        named = any(name in self.written for name in _NAMED_BY_CHECKS)
+        for item in types:
+            if named and item.check is not None:
+                return True
+            if any(oid in rows or oid in labels or oid in self.relations for oid in (item.oid, *item.parts)):
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,7 +367,7 @@ def split_expressions(text: str | None) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def _by(catalog: str, column: str, **names: str) -> Callable[..., Any]:
+def _by(catalog: str, column: str, **names: str) -> Callable[..., Datum]:
     """A loader: the column of the one row whose columns equal the question's key."""
     keys = tuple(names)
 
@@ -394,7 +405,7 @@ def _restricted(layer: CatalogLayer) -> dict[int, tuple[str, int, Acl]]:
     }
 
 
-_LOADERS: dict[str, Callable[..., Any]] = {
+_LOADERS: dict[str, Callable[..., Datum]] = {
     "namespace": _by("pg_namespace", "oid", nspname="name"),
     "namespace name": _by("pg_namespace", "nspname", oid="oid"),
     "relation name": lambda layer, namespace, name: _oid_of(
@@ -437,7 +448,7 @@ def _relation_name(question: Question, answer: Any, change: Change) -> bool:
 
 
 def _relation(question: Question, answer: Any, change: Change) -> bool:
-    return answer is None or question[1] in change.relations or change.alters(answer.types)
+    return answer is None or question[1] in change.relations or change.alters(answer.types.values())
 
 
 _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
@@ -452,9 +463,10 @@ _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
     "acl": lambda question, answer, change: OBJECTS[question[1]][0] in change.written,
     "restricted functions": _of_catalog("pg_proc"),
     "type name": _found("pg_type"),
-    "type": lambda question, answer, change: answer is None or change.alters((question[1], answer.element)),
+    "type": lambda question, answer, change: answer is None or change.alters((answer,)),
     "functions": _of_catalog("pg_proc"),
     "function": _of_row("pg_proc"),
+    "aggregate": _of_catalog("pg_aggregate", "pg_proc"),
     "operators": _of_catalog("pg_operator"),
     "operator": _of_row("pg_operator"),
     "casts": _of_catalog("pg_cast"),

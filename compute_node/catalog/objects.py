@@ -10,14 +10,27 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Datum
 from aurora.errors import InternalError, NotSupported
+from compute_node.catalog.aggregates import aggregate
+from compute_node.catalog.domains import domain_type
 from compute_node.catalog.routines import sql_function
 from compute_node.catalog.rows import Record
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.types.array import make_array_type
+from compute_node.types.composite import make_composite_type
 from compute_node.types.enum import Label, make_enum_type
-from compute_node.types.oids import RECORD
-from compute_node.types.registry import REGISTRY, Cast, Function, Operator, OperatorClass, PgType
+from compute_node.types.ranges.types import CANONICAL, make_multirange_type, make_range_type
+from compute_node.types.registry import (
+    REGISTRY,
+    Cast,
+    FieldDesc,
+    Function,
+    Operator,
+    OperatorClass,
+    PgType,
+    RangeForm,
+)
 
 if TYPE_CHECKING:
     from compute_node.catalog.layer import CatalogLayer
@@ -47,7 +60,7 @@ def type_oid(layer: CatalogLayer, namespace: int, name: str) -> int | None:
 
 
 def user_type(layer: CatalogLayer, oid: int) -> PgType | None:
-    """A type made of its row: of a table's rows, an enum, a domain, or an array of one of these."""
+    """A type made of its row: of a table's rows, an enum, a range, a domain, or an array of one of these."""
     row = layer.reader.one("pg_type", oid=oid)
     if row is None:
         return None
@@ -56,6 +69,8 @@ def user_type(layer: CatalogLayer, oid: int) -> PgType | None:
             Label(each.oid, each.enumsortorder, each.enumlabel) for each in layer.reader.find("pg_enum", enumtypid=oid)
         ]
         return make_enum_type(oid, row.typname, row.typnamespace, row.typarray, labels)
+    if row.typtype in "rm":
+        return _range_type(layer, row)
     if row.typelem:
         element = layer.type(row.typelem)
         if element is None:
@@ -64,23 +79,55 @@ def user_type(layer: CatalogLayer, oid: int) -> PgType | None:
             make_array_type(element), oid=oid, name=row.typname, namespace=row.typnamespace, category="A", kind="b"
         )
     if row.typtype == "c":
-        return _like(REGISTRY.types[RECORD], row)
+        return _composite(layer, row)
+    if row.typtype == "d":
+        return domain_type(layer, row)
     raise InternalError(f'type "{row.typname}" has kind "{row.typtype}", which is not known here')
 
 
-def _like(base: PgType, row: Record) -> PgType:
-    return replace(
-        base,
+def _range_type(layer: CatalogLayer, row: Record) -> PgType:
+    """A range or multirange type: what is in its row of pg_range, over the subtype."""
+    key = {"rngtypid": row.oid} if row.typtype == "r" else {"rngmultitypid": row.oid}
+    found = layer.reader.one("pg_range", **key)
+    subtype = None if found is None else layer.type(found.rngsubtype)
+    if found is None or subtype is None:
+        raise InternalError(f"cache lookup failed for range type {row.oid}")
+    canonical = layer.reader.one("pg_proc", oid=found.rngcanonical) if found.rngcanonical else None
+    form = RangeForm(
+        range=found.rngtypid,
+        multirange=found.rngmultitypid,
+        subtype=subtype,
+        key=subtype.sort_value,
+        bound_key=subtype.sort_key,
+        canonical=None if canonical is None else CANONICAL.get(canonical.prosrc),
+        operator_class=found.rngsubopc,
+        collation=found.rngcollation,
+        canonical_function=found.rngcanonical,
+        difference_function=found.rngsubdiff,
+    )
+    make = make_range_type if row.typtype == "r" else make_multirange_type
+    return make(form, row.typname, row.typarray, row.typnamespace)
+
+
+def _composite(layer: CatalogLayer, row: Record) -> PgType:
+    """A row type: its columns are those of its relation."""
+    columns = sorted(
+        (each for each in layer.reader.find("pg_attribute", attrelid=row.typrelid) if each.attnum > 0),
+        key=lambda each: int(each.attnum),
+    )
+    fields = tuple(
+        FieldDesc(each.attname, None)
+        if each.attisdropped
+        else FieldDesc(each.attname, layer.type(each.atttypid), each.atttypmod, each.attcollation)
+        for each in columns
+    )
+    return make_composite_type(
+        fields,
         oid=row.oid,
         name=row.typname,
         namespace=row.typnamespace,
-        length=row.typlen,
-        by_value=row.typbyval,
-        category=row.typcategory,
-        kind=row.typtype,
-        element=row.typelem,
         array=row.typarray,
-        formatted_name=None,
+        relation=row.typrelid,
     )
 
 
@@ -108,7 +155,7 @@ def _by_symbol() -> dict[str, list[Function]]:
     return _symbols
 
 
-def _no_code(name: str) -> Callable[..., Any]:
+def _no_code(name: str) -> Callable[..., Datum]:
     def call(*_: Any) -> Any:
         raise NotSupported(f"function {name} is in a language that is not supported")
 
@@ -120,7 +167,7 @@ def _function(row: Record) -> Function:
         return sql_function(row)
     arguments = tuple(row.proargtypes)
     base = internal_function(row.prosrc, len(arguments)) if row.prolang == INTERNAL_LANGUAGE else None
-    values: dict[str, Any] = {
+    values: dict[str, Datum] = {
         "oid": row.oid,
         "name": row.proname,
         "arguments": arguments,
@@ -255,11 +302,12 @@ def access_method(layer: CatalogLayer, name: str) -> int | None:
     return None if row is None else int(row.oid)
 
 
-LOADERS: dict[str, Callable[..., Any]] = {
+LOADERS: dict[str, Callable[..., Datum]] = {
     "type name": type_oid,
     "type": user_type,
     "functions": functions,
     "function": function,
+    "aggregate": aggregate,
     "operators": operators,
     "operator": operator,
     "casts": casts,

@@ -14,19 +14,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Row
 from aurora.errors import InvariantViolation, VolumeTooNew
 from compute_node.access.methods import build_index
 from compute_node.catalog import bootstrap
 from compute_node.catalog.bootstrap import CATALOG_VERSION
 from compute_node.catalog.bootstrap_rows import bootstrap_rows
 from compute_node.catalog.databases import Databases
-from compute_node.catalog.rows import CatalogReader, CatalogRows, Row
+from compute_node.catalog.rows import CatalogReader, CatalogRows
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, INITIAL, INITIAL_DATABASE, CatalogTable, SystemCatalogs
 from compute_node.txn.transaction import Txn
+
+if TYPE_CHECKING:
+    from compute_node.access.storage import Storage
+
 
 LOGGER = logging.getLogger(__name__)
 
@@ -100,7 +105,7 @@ def _open(databases: Databases, txn: Txn) -> Iterator[SystemCatalogs]:
                 yield catalogs
 
 
-def _storage(storage: Any, txn: Txn, catalogs: SystemCatalogs) -> None:
+def _storage(storage: Storage, txn: Txn, catalogs: SystemCatalogs) -> None:
     """Relation files of catalogs and indexes that the program has and the volume has not. A new index of a catalog
     with rows is built."""
     for table in catalogs.tables.values():
@@ -118,7 +123,7 @@ def _storage(storage: Any, txn: Txn, catalogs: SystemCatalogs) -> None:
                     build_index(txn, heap, index)
 
 
-def _without(storage: Any, desc: RelationDesc, indexes: set[int]) -> Any:
+def _without(storage: Storage, desc: RelationDesc, indexes: set[int]) -> Any:
     return storage.table(replace(desc, indexes=tuple(each for each in desc.indexes if each.oid not in indexes)))
 
 
@@ -139,6 +144,8 @@ def _rows(rows: CatalogRows, name: str, table: CatalogTable, expected: list[Row]
     kept |= {at for column, at in table.position.items() if column.endswith(("acl", "owner"))}
     names = [column.name for column in table.desc.columns]
     added_only = table.desc.is_shared or name in _ADDED_ONLY
+    unique = {attno - 1 for index in table.desc.indexes if index.unique for attno in index.columns}
+    moved: list[Row] = []
     for record in rows.all(name):
         if not _is_builtin(table, record.values):
             continue
@@ -151,10 +158,15 @@ def _rows(rows: CatalogRows, name: str, table: CatalogTable, expected: list[Row]
             changes.removed += 1
             continue
         different = [at for at, value in enumerate(new) if at not in kept and record.values[at] != value]
-        if different:
+        if not unique.isdisjoint(different):
+            # What it is to be may still be another row's.
+            moved.append(tuple(record.values[at] if at in kept else value for at, value in enumerate(new)))
+            rows.delete(name, record)
+            changes.changed += 1
+        elif different:
             rows.update(name, record, **{names[at]: new[at] for at in different})
             changes.changed += 1
-    rows.insert_many(name, list(wanted.values()))
+    rows.insert_many(name, [*moved, *wanted.values()])
     changes.added += len(wanted)
 
 

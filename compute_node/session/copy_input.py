@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from aurora.datum import Datum, Row
 from aurora.errors import BadCopyFileFormat, SqlError, UndefinedColumn
 from compute_node.session.copy_options import CopyOptions
 from compute_node.session.results import decode_text
@@ -20,7 +21,6 @@ _ESCAPED = re.compile(r"\\(x[0-9A-Fa-f]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
 _MEMO_LIMIT = 1024
 SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 
-Row = tuple[Any, ...]
 Column = tuple[str, PgType, int]
 
 
@@ -45,7 +45,7 @@ class _Batch:
         self.relation = relation
         self._columns = columns
         self._env = env
-        self._memos: list[dict[str, Any]] = [{} for _ in columns]
+        self._memos: list[dict[str, Datum]] = [{} for _ in columns]
 
     def convert(self, rows: list[list[str | None]], first_line: int) -> list[Row]:
         """All rows, column by column; row by row when something is wrong, for the error's sake."""
@@ -56,7 +56,7 @@ class _Batch:
         except (ValueError, TypeError, SqlError):
             return [self._exact(row, first_line + offset) for offset, row in enumerate(rows)]
 
-    def _column(self, index: int, values: tuple[str | None, ...]) -> Sequence[Any]:
+    def _column(self, index: int, values: tuple[str | None, ...]) -> Sequence[Datum]:
         _, item, typmod = self._columns[index]
         if item.wire.copy == "i":
             bits = 8 * item.length - 1
@@ -72,9 +72,11 @@ class _Batch:
         if item.wire.copy == "s" and typmod < 0:
             return values
         memo, convert, env = self._memos[index], item.input, self._env
-        out: list[Any] = []
+        out: list[Datum] = []
         for value in values:
             if value is None:
+                if item.check is not None:
+                    item.check(None, env)
                 out.append(None)
                 continue
             found = memo.get(value)
@@ -89,7 +91,12 @@ class _Batch:
         values = []
         for (name, item, typmod), value in zip(self._columns, row, strict=True):
             try:
-                values.append(None if value is None else item.input(value, typmod, self._env))
+                if value is not None:
+                    values.append(item.input(value, typmod, self._env))
+                    continue
+                if item.check is not None:
+                    item.check(None, self._env)
+                values.append(None)
             except SqlError as error:
                 if error.where is None:
                     shown = "null input" if value is None else f'"{value}"'
@@ -324,7 +331,8 @@ def _ends_in_delimiter(line: str, delimiter: str) -> bool:
 class BinaryReader:
     """The binary format: header, then per row a field count and fields; -1 ends it."""
 
-    def __init__(self, relation: str, columns: Sequence[Column]) -> None:
+    def __init__(self, relation: str, columns: Sequence[Column], env: TypeEnv) -> None:
+        self._env = env
         self._relation = relation
         self._columns = columns
         self._rest = b""
@@ -383,13 +391,15 @@ class BinaryReader:
         where = f"COPY {self._relation}, line {self._row + 1}"
         if count != len(self._columns):
             raise BadCopyFileFormat(f"row field count is {count}, expected {len(self._columns)}", where=where)
-        values: list[Any] = []
+        values: list[Datum] = []
         for name, item, typmod in self._columns:
             if len(data) < at + 4:
                 return None
             length = int.from_bytes(data[at : at + 4], "big", signed=True)
             at += 4
             if length == -1:
+                if item.check is not None:
+                    item.check(None, self._env)
                 values.append(None)
                 continue
             if length < 0:
@@ -401,13 +411,15 @@ class BinaryReader:
         self._row += 1
         return tuple(values), at
 
-    @staticmethod
-    def _receive(item: PgType, raw: bytes, typmod: int, where: str) -> Any:
-        receive: Callable[[bytes, int], Any] | None = item.receive
+    def _receive(self, item: PgType, raw: bytes, typmod: int, where: str) -> Any:
+        receive: Callable[[bytes, int], Datum] | None = item.receive
         try:
             if receive is None:
                 raise BadCopyFileFormat(f"no binary input function available for type {item.name}")
-            return receive(raw, typmod)
+            value = receive(raw, typmod)
+            if item.check is not None:
+                item.check(value, self._env)
+            return value
         except SqlError as error:
             error.where = error.where or where
             raise

@@ -10,9 +10,9 @@ those of every statement are. What the function sees is ``nested``'s matter. Sou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pglast import ast
 
@@ -29,16 +29,16 @@ from compute_node.types.oids import RECORD
 from compute_node.types.record import Record
 from compute_node.types.registry import Function, PgType, Routine, RoutineCall
 
-_PRIVATE = "routine_plans"
-"""what a transaction that has changed the catalog plans for itself, in ``SessionState.extra``"""
+if TYPE_CHECKING:
+    from compute_node.sql.catalog_view import CatalogView
 
 
 class RoutinePlan:
     """A function's statements, planned for one call site. ``final``: the statement whose rows are the result."""
 
-    __slots__ = ("final", "function", "is_row", "kinds", "statements")
+    __slots__ = ("_result", "final", "function", "is_row", "kinds", "statements")
 
-    def __init__(self, call: RoutineCall, statements: list[Statement], wants_result: bool) -> None:
+    def __init__(self, call: RoutineCall, statements: list[Statement], wants_result: bool, result: PgType) -> None:
         self.function = call.function
         self.statements = statements
         self.final = len(statements) - 1 if wants_result else -1
@@ -49,10 +49,19 @@ class RoutinePlan:
             columns = statements[self.final].columns or ()
             self.kinds = tuple([column.kind for column in columns])
             self.is_row = _makes_row(call, self.kinds)
+        self._result = result if any(field.type is None for field in result.fields) else None
+        """a composite type with dropped columns, which have their places in its values"""
 
     def value(self, row: Sequence[Any]) -> Any:
         """The result that one row of the final statement is."""
-        return Record.of(row, self.kinds) if self.is_row else row[0]
+        if not self.is_row:
+            return row[0]
+        if self._result is None:
+            return Record.of(row, self.kinds)
+        live = iter(row)
+        fields = self._result.fields
+        values = [None if field.type is None else next(live) for field in fields]
+        return Record.of(values, [field.type or self.kinds[0] for field in fields])
 
 
 def _makes_row(call: RoutineCall, kinds: Sequence[PgType]) -> bool:
@@ -156,7 +165,7 @@ def plan_of(session: SessionState, call: RoutineCall) -> RoutinePlan:
     found = table.get(key)
     if found is not None and found.function is call.function:
         if all(prepare.is_ready(session, statement) for statement in found.statements):
-            return found  # type: ignore[no-any-return]
+            return found
     try:
         made = _planned(session, call)
     except SqlError as error:
@@ -166,15 +175,11 @@ def plan_of(session: SessionState, call: RoutineCall) -> RoutinePlan:
     return made
 
 
-def _private_plans(session: SessionState) -> dict[Any, Any]:
-    if session.extra is None:
-        session.extra = {}
-    txn, plans = session.extra.get(_PRIVATE, (None, None))
-    if txn is not session.txn or plans is None:
-        plans = {}
-        session.extra[_PRIVATE] = (session.txn, plans)
-    found: dict[Any, Any] = plans
-    return found
+def _private_plans(session: SessionState) -> dict[Hashable, RoutinePlan]:
+    kept = session.routine_plans
+    if kept is None or kept[0] is not session.txn:
+        kept = session.routine_plans = session.txn, {}
+    return kept[1]
 
 
 def _planned(session: SessionState, call: RoutineCall) -> RoutinePlan:
@@ -192,10 +197,10 @@ def _planned(session: SessionState, call: RoutineCall) -> RoutinePlan:
             stored=routine is not None and routine.stored,
         )  # fmt: skip
         statements.append(_statement(session, function, raw, text, call.arguments, body))
-    return RoutinePlan(call, statements, shape is not None)
+    return RoutinePlan(call, statements, shape is not None, view.type(call.result))
 
 
-def check_final(view: Any, raws: Sequence[RawStatement], shape: ResultShape | None) -> None:
+def check_final(view: CatalogView, raws: Sequence[RawStatement], shape: ResultShape | None) -> None:
     """42P13 when a function that gives something ends with what gives nothing."""
     if shape is not None and (not raws or not prepare.is_query(raws[-1].node)):
         raise mismatch(view, shape.type, FINAL_STATEMENT)

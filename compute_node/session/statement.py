@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pglast import ast
 
+from aurora.datum import Datum, Row
 from compute_node.exec.executable import Executable
 from compute_node.protocol.messages import Column
 from compute_node.session.results import ResultFormat, parameter_codes
@@ -21,13 +22,23 @@ from compute_node.txn.locks import WeakLocks
 from compute_node.types.registry import PgType
 
 if TYPE_CHECKING:
+    from compute_node.exec.context import ExecContext
     from compute_node.session.state import SessionState
 
-Params = tuple[Any, ...]
 """the values of $1 …"""
 FORMATS_KEPT = 8
 OUTDATED = -1
 """the version of a statement whose plan was made under settings that are no longer the session's"""
+
+Params = Row
+"""The values of a statement's parameters"""
+
+
+def _described(name: str, kind: PgType, typmod: int, table: int, column: int) -> Column:
+    """A result column as the client is told of it: a domain is shown as what it is over."""
+    if kind.base is not None:
+        return Column(name, kind.root, kind.base_typmod, table, column)
+    return Column(name, kind, typmod, table, column)
 
 
 class Statement:
@@ -72,7 +83,7 @@ class Statement:
         self.is_point = self.writes = False
         self.shareable = shareable
         self.columns: tuple[Column, ...] | None = None
-        self.point: Callable[[Any, Params], Any] | None = None
+        self.point: Callable[[ExecContext, Params], Datum] | None = None
         if executable is not None:
             self.executable = executable
             self.tag = executable.tag
@@ -84,7 +95,7 @@ class Statement:
                 self.point = executable.run if executable.sound else None
             else:
                 self.columns = tuple(
-                    Column(column.name, kind, column.typmod, column.table, column.column)
+                    _described(column.name, kind, column.typmod, column.table, column.column)
                     for column, kind in zip(executable.columns, executable.column_kinds, strict=True)
                 )
                 self.point = executable.fetch_all if self.is_point and executable.sound else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pglast import ast, enums
 
@@ -21,12 +21,25 @@ from aurora.errors import (
 )
 from compute_node.protocol import messages
 from compute_node.protocol.messages import Column
-from compute_node.session import copy_statement, cursors, door, prepare, referential, setting_statements, transactions
+from compute_node.session import (
+    calls,
+    copy_statement,
+    cursors,
+    door,
+    prepare,
+    referential,
+    setting_statements,
+    transactions,
+)
 from compute_node.session.settings import DEFINITIONS, define_or_raise
 from compute_node.session.sinks import NO_ROWS, Sink
 from compute_node.session.state import IDLE, SessionState
 from compute_node.session.statement import Params, Statement
 from compute_node.sql.parse import RawStatement
+
+if TYPE_CHECKING:
+    from compute_node.session.engine import OptionValue
+
 
 _TEXT = 25
 _FORMAT_TYPES = {"json": 114, "xml": 142}
@@ -35,7 +48,7 @@ _FORMAT_TYPES = {"json": 114, "xml": 142}
 class Call(NamedTuple):
     """One run of a utility statement: what its handler gets."""
 
-    node: Any
+    node: ast.Node
     source: str
     sink: Sink
     param_types: tuple[int, ...]
@@ -46,7 +59,7 @@ def columns_of(session: SessionState, statement: Statement) -> Sequence[Column] 
     """The columns of what it will answer, which may depend on the session; None when it gives no rows."""
     if statement.node is None:
         return statement.columns
-    node: Any = statement.node
+    node: ast.Node = statement.node
     kind = type(node)
     if kind is ast.VariableShowStmt:
         if node.name.lower() == "all":
@@ -64,6 +77,8 @@ def columns_of(session: SessionState, statement: Statement) -> Sequence[Column] 
         portal = session.portals.get(node.portalname.encode())
         found = None if portal is None else portal.statement
         return None if found is None else columns_of(session, found)
+    if kind is ast.CallStmt:
+        return calls.columns_of(session, node, statement.source, statement.param_types)
     if kind is ast.ExecuteStmt:
         if node.name.encode() not in session.statements:
             return None
@@ -116,7 +131,8 @@ def _discard(session: SessionState, call: Call) -> str:
     target = call.node.target
     if target == modes.DISCARD_ALL:
         transactions.forbid_in_block(session, "DISCARD ALL")
-        transactions.ensure(session)
+    transactions.ensure(session)
+    if target == modes.DISCARD_ALL:
         session.drop_portals()
         session.statements.clear()
         session.settings.reset("session_authorization")
@@ -163,8 +179,8 @@ def _copy(session: SessionState, call: Call) -> str:
     return f"COPY {copy_statement.run(session, call.node, call.source)}"
 
 
-def _options(node: Any) -> dict[str, Any]:
-    values: dict[str, Any] = {}
+def _options(node: ast.Node) -> dict[str, OptionValue]:
+    values: dict[str, OptionValue] = {}
     for option in node.options or ():
         argument = option.arg
         if argument is None:
@@ -205,6 +221,10 @@ def _explain(session: SessionState, call: Call) -> str:
     return "EXPLAIN"
 
 
+def _call(session: SessionState, call: Call) -> str:
+    return calls.run(session, call.node, call.source, call.param_types, call.params, call.sink)
+
+
 def _unlisten(_session: SessionState, _call: Call) -> str:
     # Nothing can be listened to, so there is nothing to stop; connection pools send this on every reset.
     return "UNLISTEN"
@@ -241,7 +261,7 @@ _ALONE: dict[type, str] = {
 """Statements that may not run in a transaction block."""
 
 
-def _reindex_alone(node: Any) -> str | None:
+def _reindex_alone(node: ast.Node) -> str | None:
     """REINDEX of many tables, or CONCURRENTLY, as messages name it; None for the others."""
     kind = node.kind.name.removeprefix("REINDEX_OBJECT_")
     if kind in ("SCHEMA", "SYSTEM", "DATABASE"):
@@ -284,6 +304,7 @@ _HANDLERS: dict[type, Callable[[SessionState, Call], str]] = {
     ast.DeallocateStmt: _deallocate,
     ast.ExplainStmt: _explain,
     ast.CopyStmt: _copy,
+    ast.CallStmt: _call,
     ast.UnlistenStmt: _unlisten,
     ast.ListenStmt: _no_notifications,
     ast.NotifyStmt: _no_notifications,

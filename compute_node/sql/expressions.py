@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Datum
 from compute_node.hub import HUB
 from compute_node.types import oids
 
@@ -32,7 +33,7 @@ class Expr:
 class Const(Expr):
     """A value in its Python form; None is NULL."""
 
-    value: Any
+    value: Datum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,12 +99,17 @@ _UNSIGNED = frozenset(
 )
 
 
-def sign_change(node: Relabel) -> str:
-    """The casts between int4 and the OID types are binary in PostgreSQL; here a value's number may change:
-    ``unsigned``, ``signed`` (what it becomes), or nothing."""
+_VECTORS = (oids.INT2VECTOR, oids.OIDVECTOR)
+
+
+def value_change(node: Relabel) -> str:
+    """Casts that are binary in PostgreSQL and change the Python value: between int4 and the OID types to ``unsigned``
+    or ``signed`` numbers, of a vector to an array with the vector's ``bounds``. Nothing for all others."""
     source = node.argument.type
     if source == oids.INT4 and node.type in _UNSIGNED:
         return "unsigned"
+    if source in _VECTORS and node.type not in _VECTORS:
+        return "bounds"
     return "signed" if node.type == oids.INT4 and source in _UNSIGNED else ""
 
 
@@ -112,6 +118,19 @@ class CoerceViaIO(Expr):
     """Cast through the source's output and the target's input function."""
 
     argument: Expr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoerceToDomain(Expr):
+    """A value of the base type as one of the domain's: its constraints are tested (``PgType.check``)."""
+
+    argument: Expr
+    implicit: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainValue(Expr):
+    """VALUE in a domain's constraint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,6 +293,25 @@ class FieldSelect(Expr):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FieldStore(Expr):
+    """The row with some of its fields replaced: ``indexes`` from 0; a NULL row counts as one of NULLs."""
+
+    argument: Expr
+    indexes: tuple[int, ...]
+    values: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElementStore(Expr):
+    """The array with one element, or a slice (``slices``: pairs of lower and upper, None = open), replaced."""
+
+    container: Expr
+    indexes: tuple[Expr | None, ...]
+    slices: tuple[tuple[Expr | None, Expr | None], ...] | None
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AggregateCall(Expr):
     """An aggregate in a target list or HAVING; the planner turns it into a Column of the Aggregate node. The keys of
     ``order_by`` are expressions over the same row as ``arguments``."""
@@ -352,7 +390,7 @@ def _fields(kind: type) -> tuple[str, ...]:
     return names
 
 
-def _walk(value: Any) -> Iterator[Expr]:
+def _walk(value: object) -> Iterator[Expr]:
     if isinstance(value, Expr):
         yield value
     elif isinstance(value, SortKey):
@@ -385,7 +423,7 @@ def map_children(node: Expr, function: Callable[[Expr], Expr]) -> Expr:
     if isinstance(node, Const):
         return node
 
-    def convert(value: Any) -> Any:
+    def convert(value: Datum) -> Any:
         if isinstance(value, Expr):
             return function(value)
         if isinstance(value, SortKey):

@@ -32,6 +32,9 @@ class TypeEnv:
     transaction_timestamp: int = 0
     """µs since 2000-01-01 UTC; what now() gives."""
     statement_timestamp: int = 0
+    session: object = None
+    """whose settings these are, a ``SessionView`` once it is whole: what functions see that a domain's constraint
+    calls"""
     lookup: Callable[..., Any] | None = None
     """The catalog's hook for text forms of OIDs: ``lookup("regclassin", "public.t")`` gives an OID,
     ``lookup("regclassout", 1259)`` a name. None (no catalog yet): only numeric text is accepted and given."""
@@ -132,6 +135,26 @@ class Wire(NamedTuple):
 _NO_CODES = Wire()
 
 
+@dataclass(frozen=True, slots=True)
+class FieldDesc:
+    """One column of a composite type; ``type`` is None for a dropped one."""
+
+    name: str
+    type: PgType | None
+    typmod: int = -1
+    collation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """The rules of a domain: its own and those of the domains that it is over, in the order in which they are checked.
+    ``checks`` are (name, expression over VALUE as SQL text, type of VALUE); ``default`` is SQL text."""
+
+    not_null: bool = False
+    checks: tuple[tuple[str, str, int], ...] = ()
+    default: str | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PgType:
     """One row of pg_type with its code.
@@ -185,6 +208,54 @@ class PgType:
     element_value: Callable[[bytes], Value] | None = None
     members: tuple[Value, ...] = ()
     """an enum's values, in order"""
+    range_form: RangeForm | None = None
+    """of a range type and its multirange type: what they are ranges of"""
+    fields: tuple[FieldDesc, ...] = ()
+    """a composite type's columns, dropped ones in their places"""
+    relation: int = 0
+    """the pg_class OID of a composite type"""
+    base: PgType | None = None
+    """what a domain is over; a domain behaves as that in everything but its name and its constraints"""
+    base_typmod: int = -1
+    domain: Domain | None = None
+    """a domain's rules"""
+    check: Callable[[Value, TypeEnv], None] | None = None
+    """what a value read in binary form, or a NULL, must satisfy besides: raises the error of a domain's constraint.
+    Arrays and composite types have it when a part of them has."""
+    parts: frozenset[int] = frozenset()
+    """OIDs of the users' types and relations that this one is made of"""
+
+    @property
+    def root(self) -> PgType:
+        """What is behind a domain over domains; any other type itself."""
+        found = self
+        while found.base is not None:
+            found = found.base
+        return found
+
+
+Canonical = Callable[[Value, Value, int], tuple[Value, Value, int]]
+"""lower bound, upper bound, flags of a range → the same in its one form, of discrete subtypes"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RangeForm:
+    """What a range type and its multirange type have in common: one row of pg_range with its code.
+
+    ``key`` maps a bound to a Python object that ``<`` and ``==`` order as the subtype's operator class does (None: the
+    bound itself), ``bound_key`` to bytes that memcmp orders so (None: not indexable).
+    """
+
+    range: int
+    multirange: int
+    subtype: PgType
+    key: Callable[[Value], Any] | None
+    bound_key: Callable[[Value], bytes] | None
+    canonical: Canonical | None = None
+    operator_class: int = 0
+    collation: int = 0
+    canonical_function: int = 0
+    difference_function: int = 0
 
 
 Specialize = Callable[[tuple[PgType, ...], PgType], Callable[..., Any]]
@@ -289,13 +360,17 @@ class Aggregate:
     oid: int
     initial: Callable[[], Any]
     step: Callable[..., Any]
-    final: Callable[[Any], Value]
+    final: Callable[..., Value]
     strict: bool = True
     batch: Callable[[Any, list[Value]], Any] | None = None
     transition_type: int = 2281
     ordered_set: bool = False
     needs_context: bool = False
     """``step`` gets a ``FunctionContext`` first, then the state and the arguments"""
+    final_needs_context: bool = False
+    """``final`` gets one first, then the state"""
+    volatile: bool = False
+    """what it calls may see and do what a volatile function may"""
     specialize: Callable[[tuple[PgType, ...]], Aggregate] | None = None
     """how it runs over arguments of these types, for polymorphic ones"""
 

@@ -35,6 +35,8 @@ from compute_node.types import oids
 Address = tuple[int, int, int]
 _TAKEN_ALONG = "aiPS"
 """Kinds of pg_depend.deptype whose dependent goes with what it depends on: auto, internal, partition."""
+_STORED_ALIKE = {1: oids.BOOL, 2: oids.INT2, 4: oids.OID, 8: oids.INT8}
+"""By length: the type that stands for a dropped column's."""
 _CLASS_LANGUAGE = CATALOGS["pg_language"].desc.oid
 
 
@@ -65,6 +67,8 @@ def describe(ctx: DdlContext, address: Address) -> str:
         return _describe_object(ctx, class_oid, oid)
     if class_oid == CLASS_CONSTRAINT:
         record = ctx.rows.one("pg_constraint", oid=oid)
+        if record is not None and record.contypid:
+            return f"constraint {record.conname}"
         if record is not None:
             return f"constraint {record.conname} on {describe(ctx, (CLASS_RELATION, record.conrelid, 0))}"
     if class_oid == CLASS_TRIGGER:
@@ -188,8 +192,8 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
 
 
 def _check_not_internal(ctx: DdlContext, target: Address, named: set[Address]) -> None:
-    """An index of a constraint is dropped by dropping the constraint."""
-    if target[0] not in (CLASS_RELATION, CLASS_TYPE) or target[2]:
+    """An index of a constraint is dropped by dropping the constraint, a range type's constructor with the type."""
+    if target[0] not in (CLASS_RELATION, CLASS_TYPE, CLASS_PROC, CLASS_CAST) or target[2]:
         return
     for record in ctx.rows.find("pg_depend", classid=target[0], objid=target[1]):
         owner = (record.refclassid, record.refobjid, record.refobjsubid)
@@ -216,12 +220,15 @@ def _remove(ctx: DdlContext, address: Address) -> None:
         _remove_default(ctx, oid)
     elif class_oid == CLASS_TYPE:
         ctx.rows.delete_where("pg_enum", enumtypid=oid)
+        ctx.rows.delete_where("pg_range", rngtypid=oid)
         ctx.rows.delete_where("pg_type", oid=oid)
     elif class_oid == CLASS_OPERATOR:
         _remove_operator(ctx, oid)
     elif class_oid in (CLASS_OPCLASS, CLASS_OPFAMILY):
         _remove_members(ctx, class_oid, oid)
     elif class_oid in (CLASS_PROC, CLASS_CAST):
+        if class_oid == CLASS_PROC:
+            ctx.rows.delete_where("pg_aggregate", aggfnoid=oid)
         ctx.rows.delete_where(CATALOGS_BY_OID[class_oid].desc.name, oid=oid)
     elif class_oid == CLASS_NAMESPACE:
         ctx.rows.delete_where("pg_namespace", oid=oid)
@@ -298,7 +305,7 @@ def _remove_constraint(ctx: DdlContext, oid: int) -> None:
     record = ctx.rows.one("pg_constraint", oid=oid)
     if record is None:
         return
-    ctx.changes.touch(record.conrelid, *([record.confrelid] if record.confrelid else []))
+    ctx.changes.touch(record.conrelid, *(oid for oid in (record.confrelid, record.contypid) if oid))
     table = ctx.rows.one("pg_class", oid=record.conrelid)
     if record.contype == "c" and table is not None:
         ctx.rows.update("pg_class", table, relchecks=table.relchecks - 1)
@@ -325,7 +332,7 @@ def _remove_column(ctx: DdlContext, oid: int, attno: int) -> None:
     kept = record.atttypid
     if kept >= FIRST_NORMAL_OID:
         # The type may be dropped: one that is stored alike stands for it.
-        kept = oids.OID if record.attlen == 4 else oids.BYTEA
+        kept = _STORED_ALIKE[record.attlen] if record.attbyval else oids.BYTEA
     ctx.rows.update(
         "pg_attribute",
         record,

@@ -13,6 +13,7 @@ from typing import Any
 from pglast import ast
 
 from aurora.errors import IndeterminateDatatype, NotSupported, StatementTooComplex
+from compute_node.sql.analyze.calls import analyze_call, call_privileges
 from compute_node.sql.analyze.context import Analysis, Scope, fail, session_env
 from compute_node.sql.analyze.dml import analyze_delete, analyze_insert, analyze_update
 from compute_node.sql.analyze.routines import RoutineBody, fit_result
@@ -36,15 +37,14 @@ def analyze(
     allow_params: bool = True,
     routine: RoutineBody | None = None,
 ) -> Query:
-    """Analyze one SELECT, INSERT, UPDATE or DELETE.
+    """Analyze one SELECT, INSERT, UPDATE, DELETE or CALL.
 
     ``param_types``: declared types of ``$1`` …, 0 where unknown; the list is extended and filled with what analysis
     finds and becomes ``query.param_types``. ``source`` is the whole text that ``statement``'s locations point into.
     ``lifted`` maps UTF-8 byte offsets of literals to parameter slots: each literal whose value analysis does not look
     at becomes ``Param(slot)`` of its resolved type; the others stay constants and their offsets are in
-    ``query.kept_literals``. ``session`` gives ``env`` (TypeEnv) for literals that depend on settings; such a query has
-    ``extra["env_dependent"]``. With ``allow_params`` false, ``$n`` raises 42P02. ``query.extra["relations"]`` holds
-    the OIDs of what it reads, views too, ``query.extra["privileges"]`` what its user must hold (``sql/required``).
+    ``query.kept_literals``. ``session`` gives ``env`` (TypeEnv) for literals that depend on settings. With
+    ``allow_params`` false, ``$n`` raises 42P02.
     ``routine``: the function whose statement this is, of whose arguments ``param_types`` are the types.
 
     Raises PostgreSQL's errors: 42P01, 42703, 42702, 42883, 42804, 42803, 42P18 …, with ``position`` in characters.
@@ -78,13 +78,11 @@ def analyze(
         bytes_of = {character: byte for byte, character in offsets.items()}
         kept = {bytes_of[location] for location in kept}
     query.kept_literals = kept
-    query.extra["relations"] = frozenset(analysis.relations)
-    query.extra["stars"] = analysis.stars
-    query.extra["privileges"] = required_privileges(query)
-    if analysis.env_dependent:
-        query.extra["env_dependent"] = True
-    if analysis.momentary:
-        query.extra["momentary"] = True
+    query.relations = frozenset(analysis.relations)
+    query.stars = analysis.stars
+    is_call = isinstance(statement, ast.CallStmt)
+    query.privileges = call_privileges(query) if is_call else required_privileges(query)
+    query.momentary = analysis.momentary
     return query
 
 
@@ -97,6 +95,8 @@ def _dispatch(scope: Scope, statement: ast.Node) -> Query:
         return analyze_update(scope, statement)
     if isinstance(statement, ast.DeleteStmt):
         return analyze_delete(scope, statement)
+    if isinstance(statement, ast.CallStmt):
+        return analyze_call(scope, statement)
     if isinstance(statement, ast.MergeStmt):
         raise NotSupported("MERGE is not supported yet")
     raise NotSupported(f"{type(statement).__name__} cannot be analyzed as a query")

@@ -12,12 +12,26 @@ from typing import NamedTuple
 
 from aurora.errors import AmbiguousParameter, CannotCoerce, DatatypeMismatch, SqlError
 from compute_node.sql.analyze.context import Analysis, Scope, fail
+from compute_node.sql.analyze.polymorphism import (
+    ANYCOMPATIBLE,
+    ANYCOMPATIBLEARRAY,
+    ANYCOMPATIBLEMULTIRANGE,
+    ANYCOMPATIBLENONARRAY,
+    ANYCOMPATIBLERANGE,
+    ANYENUM,
+    ANYMULTIRANGE,
+    ANYRANGE,
+    ELEMENTS,
+    POLYMORPHIC,
+    fits,
+)
 from compute_node.sql.analyze.typenames import format_type, is_true_array
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import (
     ArrayCoerce,
     ArrayExpr,
     Call,
+    CoerceToDomain,
     CoerceTypmod,
     CoerceViaIO,
     Const,
@@ -28,31 +42,12 @@ from compute_node.sql.expressions import (
     RowExpr,
 )
 from compute_node.types import oids
+from compute_node.types.registry import PgType
 
-ANYENUM, ANYRANGE, ANYMULTIRANGE = 3500, 3831, 4537
-ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, ANYCOMPATIBLENONARRAY = 5077, 5078, 5079
-ANYCOMPATIBLERANGE, ANYCOMPATIBLEMULTIRANGE = 5080, 4538
 RECORD_ARRAY = 2287
-POLYMORPHIC = frozenset(
-    {
-        oids.ANYELEMENT,
-        oids.ANYARRAY,
-        oids.ANYNONARRAY,
-        ANYENUM,
-        ANYRANGE,
-        ANYMULTIRANGE,
-        ANYCOMPATIBLE,
-        ANYCOMPATIBLEARRAY,
-        ANYCOMPATIBLENONARRAY,
-        ANYCOMPATIBLERANGE,
-        ANYCOMPATIBLEMULTIRANGE,
-    }
-)
+_KINDS = {ANYENUM: "e", ANYRANGE: "r", ANYMULTIRANGE: "m", ANYCOMPATIBLERANGE: "r", ANYCOMPATIBLEMULTIRANGE: "m"}
+"""pseudo-types → the kind of types (pg_type.typtype) that they stand for"""
 _RANK = {"i": 0, "a": 1, "e": 2}
-_ENV_DEPENDENT = frozenset(
-    {oids.TIMESTAMPTZ, oids.DATE, oids.TIMESTAMP, oids.TIMETZ, oids.TIME, oids.INTERVAL, oids.REGCLASS, oids.REGTYPE}
-    | {oids.REGPROC, oids.REGNAMESPACE, 2202, 2203, 2204, 4096, 4191}
-)
 _TIMES = frozenset({oids.DATE, oids.TIME, oids.TIMETZ, oids.TIMESTAMP, oids.TIMESTAMPTZ})
 _MOMENTS = ("now", "today", "tomorrow", "yesterday")
 
@@ -66,6 +61,8 @@ class Pathway(NamedTuple):
 
 def find_pathway(catalog: CatalogView, target: int, source: int, context: str) -> Pathway | None:
     """The cast pathway allowed in the context; None without one."""
+    target_type, source_type = catalog.type(target).root, catalog.type(source).root
+    target, source = target_type.oid, source_type.oid
     if target == source:
         return Pathway("relabel")
     cast = catalog.cast(source, target)
@@ -77,13 +74,13 @@ def find_pathway(catalog: CatalogView, target: int, source: int, context: str) -
         if cast.method == "i":
             return Pathway("io")
         return Pathway("function", cast.function)
-    target_type, source_type = catalog.type(target), catalog.type(source)
     if target not in (oids.OIDVECTOR, oids.INT2VECTOR) and target_type.element and source_type.element:
         if is_true_array(target_type) and source_type.length == -1:
             # int2vector and oidvector count as arrays here
             element = find_pathway(catalog, target_type.element, source_type.element, context)
             if element is not None:
-                return Pathway("relabel") if element.method == "relabel" else Pathway("array")
+                tested = catalog.type(target_type.element).domain is not None
+                return Pathway("relabel") if element.method == "relabel" and not tested else Pathway("array")
     if context != "i" and target_type.category == "S" and (source_type.kind != "p" or source == oids.RECORD):
         return Pathway("io")
     if context == "e" and source_type.category == "S" and target_type.kind != "p":
@@ -95,12 +92,15 @@ def is_binary_coercible(catalog: CatalogView, source: int, target: int) -> bool:
     """Whether a value of ``source`` may be used as ``target`` as it is."""
     if source == target or target in (oids.ANY, oids.ANYELEMENT, ANYCOMPATIBLE):
         return True
+    source = catalog.type(source).root.oid
+    if source == target:
+        return True
     if target in (oids.ANYARRAY, ANYCOMPATIBLEARRAY):
         return is_true_array(catalog.type(source))
     if target in (oids.ANYNONARRAY, ANYCOMPATIBLENONARRAY):
         return not is_true_array(catalog.type(source))
-    if target == ANYENUM:
-        return catalog.type(source).kind == "e"
+    if target in _KINDS:
+        return catalog.type(source).kind == _KINDS[target]
     cast = catalog.cast(source, target)
     return cast is not None and cast.method == "b" and cast.context == "i"
 
@@ -118,98 +118,15 @@ def can_coerce(catalog: CatalogView, sources: Sequence[int], targets: Sequence[i
             continue
         if find_pathway(catalog, target, source, context) is not None:
             continue
-        source_kind = catalog.type(source).kind
+        source_kind = catalog.type(source).root.kind
         if (target == oids.RECORD and source_kind == "c") or (
-            source == oids.RECORD and catalog.type(target).kind == "c"
+            source == oids.RECORD and catalog.type(target).root.kind == "c"
         ):
             continue
         if target == RECORD_ARRAY and catalog.type(catalog.type(source).element or source).kind == "c":
             continue
         return False
-    return not generic or consistent_generics(catalog, sources, targets) is not None
-
-
-def _generic_family(target: int) -> str:
-    if target in (oids.ANYELEMENT, oids.ANYNONARRAY, ANYENUM):
-        return "element"
-    if target == oids.ANYARRAY:
-        return "array"
-    if target in (ANYCOMPATIBLE, ANYCOMPATIBLENONARRAY):
-        return "compatible"
-    if target == ANYCOMPATIBLEARRAY:
-        return "compatible array"
-    return ""
-
-
-def consistent_generics(catalog: CatalogView, sources: Sequence[int], targets: Sequence[int]) -> dict[str, int] | None:
-    """The types that the polymorphic targets stand for (keys ``element`` and ``compatible``); None when they disagree.
-
-    The value is UNKNOWN where nothing but unknown literals was given.
-    """
-    element = array = 0
-    compatible: list[int] = []
-    for source, target in zip(sources, targets, strict=True):
-        family = _generic_family(target)
-        if target in POLYMORPHIC and not family:
-            return None
-        if not family or source == oids.UNKNOWN:
-            continue
-        kind = catalog.type(source)
-        if target in (oids.ANYNONARRAY, ANYCOMPATIBLENONARRAY) and is_true_array(kind):
-            return None
-        if target == ANYENUM and kind.kind != "e":
-            return None
-        if family == "element":
-            if element and element != source:
-                return None
-            element = source
-        elif family == "array":
-            if source == oids.ANYARRAY:
-                array = source
-                continue
-            if source in (oids.OIDVECTOR, oids.INT2VECTOR):
-                source = catalog.type(kind.element).array
-            elif not is_true_array(kind):
-                return None
-            if array and array != source:
-                return None
-            array = source
-        elif family == "compatible":
-            compatible.append(source)
-        else:
-            if source in (oids.OIDVECTOR, oids.INT2VECTOR) or is_true_array(kind):
-                compatible.append(kind.element)
-            else:
-                return None
-    if array:
-        of_array = oids.ANYELEMENT if array == oids.ANYARRAY else catalog.type(array).element
-        if element and element != of_array:
-            return None
-        element = of_array
-    common = oids.UNKNOWN
-    if compatible:
-        chosen = common_type_or_none(catalog, compatible)
-        if chosen is None:
-            return None
-        common = chosen
-    return {"element": element or oids.UNKNOWN, "compatible": common}
-
-
-def resolve_generic(catalog: CatalogView, target: int, generics: dict[str, int]) -> int:
-    """The actual type of a polymorphic parameter or result; 0 when it cannot be determined."""
-    family = _generic_family(target)
-    if not family:
-        return target
-    value = generics["compatible" if family.startswith("compatible") else "element"]
-    if value == oids.UNKNOWN:
-        if not family.startswith("compatible"):
-            return 0
-        value = oids.TEXT
-    if family in ("array", "compatible array"):
-        if value == oids.ANYELEMENT:
-            return oids.ANYARRAY
-        return catalog.type(value).array
-    return value
+    return not generic or fits(catalog, sources, targets)
 
 
 def literal_value(analysis: Analysis, text: str | None, target: int, typmod: int, location: int) -> Const:
@@ -219,10 +136,8 @@ def literal_value(analysis: Analysis, text: str | None, target: int, typmod: int
         return Const(type=target, typmod=typmod, value=None, location=location)
     if location >= 0:
         analysis.kept.add(location)
-    if target in _ENV_DEPENDENT:
-        analysis.env_dependent = True
-        if target in _TIMES and any(word in text.lower() for word in _MOMENTS):
-            analysis.momentary = True
+    if target in _TIMES and any(word in text.lower() for word in _MOMENTS):
+        analysis.momentary = True
     try:
         value = kind.input(text, typmod if target == oids.INTERVAL else -1, analysis.env)
     except SqlError as error:
@@ -248,11 +163,22 @@ def coerce_type(scope: Scope, node: Expr, target: int, typmod: int, context: str
     source = node.type
     if source == target or target == oids.ANY or (target in POLYMORPHIC and source != oids.UNKNOWN):
         return node
-    if target in POLYMORPHIC:
+    if target in ELEMENTS:
         return node
+    kind = catalog.type(target)
+    if kind.domain is not None and not (source == oids.UNKNOWN and isinstance(node, Param)):
+        if source == oids.UNKNOWN and isinstance(node, Const):
+            node = coerce_type(scope, node, kind.root.oid, kind.base_typmod, "i", location)
+        elif find_pathway(catalog, target, source, context) is not None or kind.root.kind == "c":
+            node = coerce_type(scope, node, kind.root.oid, kind.base_typmod, context, location)
+        else:
+            raise cannot_cast(scope, source, target, location if location >= 0 else node.location)
+        return to_domain(scope, node, kind, context, location)
     if source == oids.UNKNOWN:
         if isinstance(node, Const):
-            slot = analysis.slot(node.location) if node.value is not None else 0
+            # An interval's typmod says how its text is read, so that one stays a constant.
+            kept = node.value is None or (target == oids.INTERVAL and typmod >= 0)
+            slot = 0 if kept else analysis.slot(node.location)
             if slot:
                 analysis.used.add(node.location)
                 analysis.set_param_type(slot, target)
@@ -272,11 +198,57 @@ def coerce_type(scope: Scope, node: Expr, target: int, typmod: int, context: str
         if isinstance(node, Const) and node.value is None:
             return Const(type=target, value=None, location=node.location)
         return Relabel(type=target, argument=node, implicit=context != "e", location=where)
-    if target == oids.RECORD or catalog.type(target).kind == "c":
-        if isinstance(node, RowExpr):
-            return dataclasses.replace(node, type=target)
-        return Relabel(type=target, argument=node, implicit=context != "e", location=where)
+    if target in (oids.RECORD, RECORD_ARRAY):
+        return node
+    if source == oids.RECORD and catalog.type(target).kind == "c":
+        return _coerce_row(scope, node, target, context, where)
     raise cannot_cast(scope, source, target, where)
+
+
+def to_domain(scope: Scope, node: Expr, kind: PgType, context: str, location: int) -> Expr:
+    """A value of the base type as one of the domain ``kind``."""
+    node = coerce_typmod(scope, node, kind.root.oid, kind.base_typmod, context, location)
+    if kind.check is None and isinstance(node, Const):
+        return Const(type=kind.oid, value=node.value, location=node.location)
+    where = location if location >= 0 else node.location
+    return CoerceToDomain(type=kind.oid, argument=node, implicit=context != "e", location=where)
+
+
+def _coerce_row(scope: Scope, node: Expr, target: int, context: str, location: int) -> Expr:
+    """An anonymous row as one of a composite type, column by column; 42846 with what does not fit."""
+    if not isinstance(node, RowExpr):
+        raise cannot_cast(scope, node.type, target, location)
+    kind = scope.catalog.type(target)
+
+    def misfit(detail: str, where: int) -> SqlError:
+        error = cannot_cast(scope, node.type, target, where)
+        error.detail = detail
+        return error
+
+    given = list(node.arguments)
+    values: list[Expr] = []
+    number = 0
+    for field in kind.fields:
+        if field.type is None:
+            values.append(Const(type=oids.INT4, value=None))
+            continue
+        if number >= len(given):
+            raise misfit("Input has too few columns.", location)
+        item = given[number]
+        number += 1
+        value = coerce(scope, item, field.type.oid, field.typmod, context, item.location)
+        if value is None:
+            names = f"{format_type(scope.catalog, item.type)} to {format_type(scope.catalog, field.type.oid)}"
+            raise misfit(f"Cannot cast type {names} in column {number}.", item.location)
+        values.append(value)
+    if number != len(given):
+        raise misfit("Input has too many columns.", location)
+    return RowExpr(
+        type=target,
+        arguments=tuple(values),
+        names=tuple(field.name for field in kind.fields),
+        location=node.location,
+    )
 
 
 def _coerce_param(scope: Scope, node: Param, target: int) -> Expr:
@@ -314,6 +286,9 @@ def _coerce_array(scope: Scope, node: Expr, target: int, typmod: int, context: s
     if isinstance(node, ArrayExpr) and not node.nested:
         elements = tuple(coerce_type(scope, item, target_element, typmod, context, location) for item in node.elements)
         return ArrayExpr(type=target, elements=elements, element_type=target_element, location=node.location)
+    if not is_true_array(catalog.type(node.type)):
+        # A vector: as an array it keeps its lower bound.
+        node = Relabel(type=catalog.type(source_element).array, argument=node, location=location)
     element = coerce_type(scope, ElementValue(type=source_element), target_element, typmod, context, location)
     return ArrayCoerce(type=target, argument=node, element=element, location=location)
 
@@ -374,25 +349,34 @@ def _implicitly(catalog: CatalogView, source: int, target: int) -> bool:
     return can_coerce(catalog, (source,), (target,), "i")
 
 
-def common_type_or_none(catalog: CatalogView, types: Sequence[int]) -> int | None:
-    """The common type of a set of known types (manual 10.5); None when they do not unify."""
+def common_type(catalog: CatalogView, types: Sequence[int]) -> int | tuple[int, int]:
+    """The common type of a set of types (manual 10.5): 0 when one cannot be cast to it, the two types that are of
+    different categories when there is none."""
     chosen = types[0]
-    if all(item == chosen for item in types):
+    if chosen != oids.UNKNOWN and all(item == chosen for item in types):
         return chosen
+    types = [catalog.type(item).root.oid for item in types]
+    chosen = types[0]
     for item in types[1:]:
-        if item == chosen or item == oids.UNKNOWN:
+        if item in (chosen, oids.UNKNOWN):
             continue
         if chosen == oids.UNKNOWN:
             chosen = item
             continue
         mine, other = catalog.type(chosen), catalog.type(item)
         if mine.category != other.category:
-            return None
+            return chosen, item
         if not mine.preferred and _implicitly(catalog, chosen, item) and not _implicitly(catalog, item, chosen):
             chosen = item
     if chosen == oids.UNKNOWN:
         return oids.TEXT
-    return chosen if all(_implicitly(catalog, item, chosen) for item in types) else None
+    return chosen if all(_implicitly(catalog, item, chosen) for item in types) else 0
+
+
+def common_type_or_none(catalog: CatalogView, types: Sequence[int]) -> int | None:
+    """The common type of a set of types; None when they do not unify."""
+    found = common_type(catalog, types)
+    return found if isinstance(found, int) and found else None
 
 
 def select_common_type(scope: Scope, expressions: Sequence[Expr], construct: str) -> int:
@@ -404,22 +388,20 @@ def select_common_type(scope: Scope, expressions: Sequence[Expr], construct: str
     chosen = expressions[0].type
     if chosen != oids.UNKNOWN and all(item.type == chosen for item in expressions):
         return chosen
+    chosen = catalog.type(chosen).root.oid
     for item in expressions[1:]:
-        if item.type in (chosen, oids.UNKNOWN):
+        root = catalog.type(item.type).root.oid
+        if root in (chosen, oids.UNKNOWN):
             continue
         if chosen == oids.UNKNOWN:
-            chosen = item.type
+            chosen = root
             continue
-        mine, other = catalog.type(chosen), catalog.type(item.type)
+        mine, other = catalog.type(chosen), catalog.type(root)
         if mine.category != other.category:
             names = f"{format_type(catalog, chosen)} and {format_type(catalog, item.type)}"
             raise fail(DatatypeMismatch, f"{construct} types {names} cannot be matched", item.location)
-        if (
-            not mine.preferred
-            and _implicitly(catalog, chosen, item.type)
-            and not _implicitly(catalog, item.type, chosen)
-        ):
-            chosen = item.type
+        if not mine.preferred and _implicitly(catalog, chosen, root) and not _implicitly(catalog, root, chosen):
+            chosen = root
     return oids.TEXT if chosen == oids.UNKNOWN else chosen
 
 

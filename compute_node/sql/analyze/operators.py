@@ -11,19 +11,18 @@ from aurora.errors import (
     NotSupported,
     SqlSyntaxError,
     UndefinedFunction,
+    UndefinedObject,
     WrongObjectType,
 )
 from compute_node.hub import HUB
 from compute_node.sql.analyze.candidates import select_candidate
 from compute_node.sql.analyze.coercion import (
-    POLYMORPHIC,
     can_coerce,
     coerce_type,
-    consistent_generics,
     is_binary_coercible,
-    resolve_generic,
 )
 from compute_node.sql.analyze.context import Scope, fail
+from compute_node.sql.analyze.polymorphism import POLYMORPHIC, resolve
 from compute_node.sql.analyze.typenames import format_type, is_true_array
 from compute_node.sql.expressions import And, ArrayOp, Call, Expr, Or, RowCompare
 from compute_node.types import oids
@@ -57,6 +56,11 @@ def find_operator(
     for item in candidates:
         if item.left == first and item.right == second:
             return catalog.operator(item.oid)
+    if (first, second) != (left, right):
+        root = catalog.type(first).root.oid
+        for item in candidates if root != first else ():
+            if item.left == root and item.right == root:
+                return catalog.operator(item.oid)
     if left:
         matching = [item for item in candidates if item.left]
         types: tuple[int, ...] = (left, right)
@@ -113,23 +117,8 @@ def match_declared(
 ) -> tuple[tuple[Expr, ...], int]:
     """Operands coerced to the declared parameter types (polymorphic ones resolved), and the actual result type."""
     catalog = scope.catalog
-    if any(item in POLYMORPHIC for item in declared) or result in POLYMORPHIC:
-        generics = consistent_generics(catalog, [item.type for item in operands], declared)
-        if generics is None:
-            raise fail(UndefinedFunction, "arguments declared polymorphic are not all alike", location)
-        targets = []
-        for item, operand in zip(declared, operands, strict=True):
-            actual = resolve_generic(catalog, item, generics)
-            if not actual:
-                raise fail(
-                    DatatypeMismatch,
-                    "could not determine polymorphic type because input has type unknown",
-                    location if location >= 0 else operand.location,
-                )
-            if item in POLYMORPHIC and operand.type in (oids.OIDVECTOR, oids.INT2VECTOR):
-                actual = operand.type
-            targets.append(actual)
-        actual_result = resolve_generic(catalog, result, generics) or result
+    if any(item in POLYMORPHIC for item in declared):
+        targets, actual_result = resolve(catalog, [item.type for item in operands], declared, result)
     else:
         targets, actual_result = list(declared), result
     arguments = tuple(
@@ -147,7 +136,9 @@ def make_array_operator(
     if right.type == oids.UNKNOWN:
         element = oids.UNKNOWN
     else:
-        kind = catalog.type(right.type)
+        kind = catalog.type(right.type).root
+        if kind.oid != right.type:
+            right = coerce_type(scope, right, kind.oid, -1, "i")
         element = kind.element if is_true_array(kind) or right.type in (oids.OIDVECTOR, oids.INT2VECTOR) else 0
         if not element:
             raise fail(WrongObjectType, "op ANY/ALL (array) requires array on right side", location)
@@ -158,17 +149,14 @@ def make_array_operator(
         raise fail(WrongObjectType, "op ANY/ALL (array) requires operator to yield boolean", location)
     if catalog.function(operator.function).returns_set:
         raise fail(WrongObjectType, "op ANY/ALL (array) requires operator not to return a set", location)
-    target = operator.right
-    if target in POLYMORPHIC:
-        target = left.type if element == oids.UNKNOWN else element
+    wanted, target = operator.left, operator.right
+    if wanted in POLYMORPHIC or target in POLYMORPHIC:
+        (wanted, target), _ = resolve(catalog, (left.type, element), (wanted, target), operator.result)
     array = right.type if element == target else catalog.type(target).array
     if not array:
         shown = format_type(catalog, target)
-        raise fail(WrongObjectType, f"could not find array type for data type {shown}", location)
-    if operator.left not in POLYMORPHIC:
-        left = coerce_type(scope, left, operator.left, -1, "i")
-    elif left.type == oids.UNKNOWN and element != oids.UNKNOWN:
-        left = coerce_type(scope, left, element, -1, "i")
+        raise fail(UndefinedObject, f"could not find array type for data type {shown}", location)
+    left = coerce_type(scope, left, wanted, -1, "i")
     if right.type != array and not can_coerce(catalog, (right.type,), (array,), "i"):
         shown = signature(scope, schema, name, left.type, right.type)
         raise fail(UndefinedFunction, f"operator does not exist: {shown}", location, hint=_NO_MATCH)
@@ -237,6 +225,7 @@ def make_row_comparison(
 def equality_function(scope: Scope, type_oid: int, location: int) -> int:
     """The function behind ``=`` for two values of a type; 42883 when the type has no equality."""
     catalog = scope.catalog
+    type_oid = catalog.type(type_oid).root.oid
     for item in catalog.operators(None, "="):
         if item.left == type_oid and item.right == type_oid:
             return item.function
@@ -250,9 +239,9 @@ def equality_function(scope: Scope, type_oid: int, location: int) -> int:
 def check_sortable(scope: Scope, type_oid: int, location: int) -> None:
     """42883 when a type has no ordering."""
     catalog = scope.catalog
-    kind = catalog.type(type_oid)
+    kind = catalog.type(type_oid).root
     if is_true_array(kind):
-        kind = catalog.type(kind.element)
+        kind = catalog.type(kind.element).root
     if catalog.default_operator_class(kind.oid) is None and kind.oid != oids.RECORD and kind.kind not in ("c", "e"):
         raise fail(
             UndefinedFunction,
@@ -265,9 +254,9 @@ def check_sortable(scope: Scope, type_oid: int, location: int) -> None:
 def check_groupable(scope: Scope, type_oid: int, location: int) -> None:
     """42883 when a type has no equality (json, point …)."""
     catalog = scope.catalog
-    kind = catalog.type(type_oid)
+    kind = catalog.type(type_oid).root
     if is_true_array(kind):
-        kind = catalog.type(kind.element)
+        kind = catalog.type(kind.element).root
     if catalog.default_operator_class(kind.oid) is not None or kind.oid == oids.RECORD or kind.kind in ("c", "e"):
         return
     equality_function(scope, kind.oid, location)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import SqlError
 from compute_node.hub import HUB
 from compute_node.sql.catalog_view import CatalogView
@@ -23,6 +24,7 @@ from compute_node.sql.expressions import (
     Call,
     Case,
     Coalesce,
+    CoerceToDomain,
     CoerceTypmod,
     Const,
     Expr,
@@ -31,12 +33,15 @@ from compute_node.sql.expressions import (
     Or,
     Param,
     Relabel,
+    RowExpr,
     children,
     map_children,
-    sign_change,
+    value_change,
     walk,
 )
 from compute_node.types import oids
+from compute_node.types.array_value import from_vector
+from compute_node.types.record import Record
 
 
 def fold(catalog: CatalogView, node: Expr) -> Expr:
@@ -123,7 +128,7 @@ def _call(catalog: CatalogView, node: Call) -> Expr:
     if evaluate is None:
         return node
     try:
-        value: Any = evaluate()
+        value: Datum = evaluate()
     except SqlError:
         return node
     return Const(type=node.type, typmod=node.typmod, value=value, location=node.location)
@@ -133,13 +138,24 @@ def _relabel(catalog: CatalogView, node: Relabel) -> Expr:
     argument = node.argument
     if isinstance(argument, Const):
         value = argument.value
-        change = sign_change(node)
-        if change and value is not None:
+        change = value_change(node)
+        if change == "bounds" and value is not None:
+            value = from_vector(value)
+        elif change and value is not None:
             value = value & 0xFFFFFFFF if change == "unsigned" else (value ^ 0x80000000) - 0x80000000
         return Const(type=node.type, typmod=node.typmod, value=value, location=node.location)
     if isinstance(argument, Relabel):
         return Relabel(type=node.type, typmod=node.typmod, argument=argument.argument, implicit=node.implicit)
     return node
+
+
+def _to_domain(catalog: CatalogView, node: CoerceToDomain) -> Expr:
+    """Constraints are tested when the statement runs; a domain without any is only another name."""
+    if catalog.type(node.type).check is not None:
+        return node
+    if isinstance(node.argument, Const):
+        return Const(type=node.type, value=node.argument.value, location=node.location)
+    return Relabel(type=node.type, argument=node.argument, implicit=node.implicit, location=node.location)
 
 
 def _typmod(catalog: CatalogView, node: CoerceTypmod) -> Expr:
@@ -244,6 +260,15 @@ def _array(catalog: CatalogView, node: ArrayExpr) -> Expr:
     return Const(type=node.type, value=values, location=node.location)
 
 
+def _row(catalog: CatalogView, node: RowExpr) -> Expr:
+    if not all(isinstance(item, Const) for item in node.arguments):
+        return node
+    values = [item.value for item in node.arguments if isinstance(item, Const)]
+    fields = catalog.type(node.type).fields
+    types = [item.type for item in fields] or [catalog.type(item.type) for item in node.arguments]
+    return Const(type=node.type, value=Record.of(values, types), location=node.location)
+
+
 def _case(catalog: CatalogView, node: Case) -> Expr:
     """Branches are folded only when they can be reached."""
     operand = None if node.operand is None else fold(catalog, node.operand)
@@ -267,6 +292,7 @@ def _case(catalog: CatalogView, node: Case) -> Expr:
 _HANDLERS: dict[type, Any] = {
     Call: _call,
     Relabel: _relabel,
+    CoerceToDomain: _to_domain,
     CoerceTypmod: _typmod,
     And: _and,
     Or: _or,
@@ -275,4 +301,5 @@ _HANDLERS: dict[type, Any] = {
     BooleanTest: _boolean_test,
     Coalesce: _coalesce,
     ArrayExpr: _array,
+    RowExpr: _row,
 }
