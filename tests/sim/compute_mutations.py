@@ -236,10 +236,11 @@ MUTATIONS = (
     Mutation("locks pass on without their LSN", (LOCKS,), _locks_forget_the_commit),
     Mutation("snapshot without its session's commits", (SNAPSHOT_ROWS, LOCKS), _snapshot_without_own_commits),
     Mutation("output without the gate", (GATE, DURABLE), _output_without_the_gate),
-    Mutation("unique check does not wait", (UNIQUE,), _unique_check_does_not_wait),
+    Mutation("unique check does not wait", (UNIQUE,), _unique_check_does_not_wait, first=30),
     Mutation("unique check does not look", (UNIQUE,), _unique_check_does_not_look),
-    Mutation("unique check forgets who removed a key", (UNIQUE,), _removed_keys_are_forgotten),
-    # Rare: a cancel must meet a rollback that waits for a page, which one seed in some hundreds has.
+    Mutation("unique check forgets who removed a key", (UNIQUE,), _removed_keys_are_forgotten, first=50),
+    # Where ``first`` is given the fault is rare, and the search begins near a seed that has it: here a cancel must meet
+    # a rollback that waits for a page.
     Mutation("cancels cut rollbacks short", (CORES_OWN, LOCKS, HORIZON), _cancels_cut_rollbacks_short, first=200),
     Mutation("extent reused before the horizon", (EXTENTS, CORES_OWN), _extent_reused_at_once),
     Mutation("pages given back before the horizon", (EXTENTS, CORES_OWN), _pages_given_back_at_once),
@@ -251,6 +252,7 @@ MUTATIONS = (
         "a leaf loses an entry when it takes over its neighbour's",
         (INDEXES, SNAPSHOT_ROWS),
         _merges_lose_what_they_take_over,
+        first=80,
     ),
     Mutation("orphans stay", (EXTENTS,), _orphans_stay),
     Mutation("superseded values out of line stay", (CHUNKS,), _superseded_values_stay),
