@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import greenlet
 from pglast import ast
 
 from aurora.datum import Datum
@@ -36,7 +37,7 @@ from compute_node.exec.explain import Explanation
 from compute_node.exec.explain.instrument import timed
 from compute_node.exec.row_expressions import RowExpressions
 from compute_node.exec.statement_locks import planned_tag, statement_locks
-from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import INITIAL, ROLE_POSTGRES, SystemCatalogs
 from compute_node.session.state import SessionState
 from compute_node.sql.analyze import analyze
@@ -95,8 +96,16 @@ class Engine:
         self._status = status
         self._fleet = fleet
         self.snapshot = storage.txns.snapshot
-        self.row_expressions = RowExpressions(storage, self._neutral_view)
+        self.row_expressions = RowExpressions(storage, self._neutral_view, self._running_session)
         storage.compile_row_expression = self.row_expressions.compile
+
+    def _running_session(self) -> Any:
+        """Whose statement the running greenlet is."""
+        running = greenlet.getcurrent()
+        found = next((each for each in self.databases.sessions() if each.greenlet is running), None)
+        if found is None:
+            raise InvariantViolation("a function in SQL is called where no session runs")
+        return found
 
     def _neutral_view(self) -> CatalogView:
         """The committed catalog as no session in particular sees it."""
@@ -164,7 +173,7 @@ class Engine:
             if routine is not None and routine.stored:
                 view = view.of_stored_text()
             query = analyze(node, view, param_types, source, slots, session, routine=routine)
-            planned = plan(query, view, session.settings)
+            planned = plan(query, view, session.settings, session)
             if found := {offset for offset, slot in slots.items() if slot in planned.decisive_slots}:
                 # Their values decide whether an index can be used: they stay literals.
                 decisive |= found
@@ -266,7 +275,7 @@ class Engine:
         return {
             column.attno: default_of(view, column, session)
             for column in desc.columns
-            if column.attno not in given and column.has_default and not column.dropped
+            if column.attno not in given and not column.dropped and _has_default(view, column)
         }
 
     def session_function(self, session: SessionState | None, name: str, *args: Datum) -> Datum:
@@ -276,6 +285,12 @@ class Engine:
         if session is not None and self._fleet is not None and name in self._fleet:
             return self._fleet.call(session, name, *args)
         return catalog_function(self, session, name, *args)
+
+
+def _has_default(view: CatalogView, column: ColumnDesc) -> bool:
+    """Its own, or its domain's."""
+    domain = view.type(column.type).domain
+    return column.has_default or (domain is not None and domain.default is not None)
 
 
 _KIND_NAMES = {"v": "view", "m": "materialized view", "i": "index", "S": "sequence", "f": "foreign table"}

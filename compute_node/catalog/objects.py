@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Datum
 from aurora.errors import InternalError, NotSupported
+from compute_node.catalog.aggregates import aggregate
 from compute_node.catalog.domains import domain_type
 from compute_node.catalog.routines import sql_function
 from compute_node.catalog.rows import Record
@@ -65,7 +66,8 @@ def user_type(layer: CatalogLayer, oid: int) -> PgType | None:
         return None
     if row.typtype == "e":
         labels = [
-            Label(each.oid, each.enumsortorder, each.enumlabel) for each in layer.reader.find("pg_enum", enumtypid=oid)
+            Label(each.oid, each.enumsortorder, each.enumlabel, each.oid in layer.reader.new_labels)
+            for each in layer.reader.find("pg_enum", enumtypid=oid)
         ]
         return make_enum_type(oid, row.typname, row.typnamespace, row.typarray, labels)
     if row.typtype in "rm":
@@ -120,6 +122,7 @@ def _composite(layer: CatalogLayer, row: Record) -> PgType:
         else FieldDesc(each.attname, layer.type(each.atttypid), each.atttypmod, each.attcollation)
         for each in columns
     )
+    entry = layer.reader.one("pg_class", oid=row.typrelid)
     return make_composite_type(
         fields,
         oid=row.oid,
@@ -127,6 +130,7 @@ def _composite(layer: CatalogLayer, row: Record) -> PgType:
         namespace=row.typnamespace,
         array=row.typarray,
         relation=row.typrelid,
+        of_type=0 if entry is None else entry.reloftype,
     )
 
 
@@ -306,6 +310,7 @@ LOADERS: dict[str, Callable[..., Datum]] = {
     "type": user_type,
     "functions": functions,
     "function": function,
+    "aggregate": aggregate,
     "operators": operators,
     "operator": operator,
     "casts": casts,

@@ -223,6 +223,8 @@ class PgType:
     """a composite type's columns, dropped ones in their places"""
     relation: int = 0
     """the pg_class OID of a composite type"""
+    of_type: int = 0
+    """of a typed table's row type: the composite type that it is a table of"""
     base: PgType | None = None
     """what a domain is over; a domain behaves as that in everything but its name and its constraints"""
     base_typmod: int = -1
@@ -369,13 +371,17 @@ class Aggregate:
     oid: int
     initial: Callable[[], Datum]
     step: Callable[..., Datum]
-    final: Callable[[Datum], Value]
+    final: Callable[..., Value]
     strict: bool = True
     batch: Callable[[Datum, list[Value]], Datum] | None = None
     transition_type: int = 2281
     ordered_set: bool = False
     needs_context: bool = False
     """``step`` gets a ``FunctionContext`` first, then the state and the arguments"""
+    final_needs_context: bool = False
+    """``final`` gets one first, then the state"""
+    volatile: bool = False
+    """what it calls may see and do what a volatile function may"""
     specialize: Callable[[tuple[PgType, ...]], Aggregate] | None = None
     """how it runs over arguments of these types, for polymorphic ones"""
 

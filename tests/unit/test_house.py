@@ -108,6 +108,7 @@ SYNCHRONOUS = (
 """Ordinary synchronous code, which waits through ``compute_node.hub`` alone (wall 7)."""
 DECLARATIONS = frozenset(
     (
+        "compute_node/catalog/aggregates.py",
         "compute_node/catalog/bootstrap_rows.py",
         "compute_node/catalog/layer.py",
         "compute_node/catalog/objects.py",
@@ -298,10 +299,12 @@ def test_the_simulator_runs_cores_only() -> None:
         "compute_node.access.memory_volume",
         "compute_node.access.methods",
         "compute_node.access.storage",
+        "compute_node.access.toast",
         "compute_node.access.vacuum",
         "compute_node.access.vacuum_truncate",
         "compute_node.hub",  # its loop is the simulator's
         "compute_node.relations.descriptors",
+        "compute_node.relations.schema",
         "compute_node.relations.storage_types",
         "compute_node.txn.dependency",
         "compute_node.txn.locks",
