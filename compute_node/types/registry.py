@@ -28,6 +28,8 @@ class TypeEnv:
     datestyle: str = "ISO, MDY"
     intervalstyle: str = "postgres"
     extra_float_digits: int = 1
+    stack_kb: int = 2048
+    """max_stack_depth: bounds how deeply what is read may be nested"""
     bytea_output: str = "hex"
     transaction_timestamp: int = 0
     """µs since 2000-01-01 UTC; what now() gives."""

@@ -15,6 +15,7 @@ from compute_node.exec.compile.compiler import FALSITY_HANDLERS, TRUTH_HANDLERS,
 from compute_node.exec.compile.rows import column_index
 from compute_node.exec.compile.unit import NULL, Code
 from compute_node.sql import expressions as ex
+from compute_node.types.array_value import flatten
 from compute_node.types.oids import ANY, UNKNOWN
 from compute_node.types.registry import Function, PgType
 
@@ -91,11 +92,11 @@ def guarded(
     else:
         name = unit.bind(implementation_of(compiler.linker, function, types, result), "g")
         if star and function.name == "format":
-            atoms[-1] = f"*({atoms[-1]} or ())"
+            atoms[-1] = f"*{unit.bind(flatten, 'g')}({atoms[-1]} or ())"
         elif star:
             first, again = compiler.named(args[-1])
             guards.append(first)
-            atoms[-1] = f"*{again}"
+            atoms[-1] = f"*{unit.bind(flatten, 'g')}({again})"
         body = f"{name}({', '.join([context_text(function), *atoms] if function.needs_context else atoms)})"
         nullable = True
     return GuardedCall(tuple(guards), body, tuple(args), nullable)

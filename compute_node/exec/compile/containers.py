@@ -11,7 +11,8 @@ from compute_node.exec.compile.compiler import TRUTH_HANDLERS, VALUE_HANDLERS, C
 from compute_node.exec.compile.unit import Code
 from compute_node.sql import expressions as ex
 from compute_node.types.array_value import OPEN, array_of_arrays, array_slice, element_at, map_elements
-from compute_node.types.oids import INT2VECTOR, OIDVECTOR
+from compute_node.types.json.access import subscripted
+from compute_node.types.oids import INT2VECTOR, JSONB, OIDVECTOR
 from compute_node.types.record import Record
 
 
@@ -44,6 +45,11 @@ def _field(compiler: Compiler, node: ex.FieldSelect) -> Code:
 @handles(VALUE_HANDLERS, ex.Subscript)
 def _subscript(compiler: Compiler, node: ex.Subscript) -> Code:
     container = compiler.value(node.container)
+    if node.container.type == JSONB:
+        indexes = [compiler.value(item) for item in node.indexes if item is not None]
+        steps = tuple_text([code.text for code in indexes])
+        text = f"{compiler.unit.bind(subscripted, 'g')}({container.text}, {steps})"
+        return compiler.wrap(text, [container, *indexes], nullable=True, extra=3)
     # The two vector types count from 0, arrays from 1.
     base = compiler.unit.bind(0 if node.container.type in (INT2VECTOR, OIDVECTOR) else 1)
     parts = [container]

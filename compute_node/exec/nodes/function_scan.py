@@ -12,6 +12,7 @@ from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.exec.set_functions import set_function
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
+from compute_node.types.oids import RECORD
 from compute_node.work.account import value_bytes
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ class FunctionScanNode(Node):
         call = plan.call
         function = builder.function(call.function) if isinstance(call, ex.Call) else None
         self._returns_set = function is not None and function.returns_set
-        self._composite = (function is not None and bool(function.out_columns)) or plan.column_count > 1
+        self._composite = (
+            function is not None and bool(function.out_columns) and function.result == RECORD
+        ) or plan.column_count > 1
         self._columns = plan.column_count
         self._ordinality = plan.with_ordinality
         if self._returns_set and isinstance(call, ex.Call):

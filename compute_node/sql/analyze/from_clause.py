@@ -330,8 +330,8 @@ def _function_columns(scope: Scope, call: Expr, definitions: Any) -> list[tuple[
         function = scope.catalog.function(call.function)
         if function.out_columns and (len(function.out_columns) > 1 or call.type == oids.RECORD):
             return [(name, type_oid, -1) for name, type_oid in function.out_columns]
-        if function.out_columns:
-            return None
+        if function.out_columns:  # its name is the column's, whatever the alias
+            return [(function.out_columns[0][0], call.type, call.typmod)]
     find = getattr(scope.catalog, "relation_of_row_type", None)
     relation = find(call.type) if find is not None and scope.catalog.type(call.type).kind == "c" else None
     if relation is not None:

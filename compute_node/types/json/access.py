@@ -109,6 +109,13 @@ def extract_path_text(value: Jsonb, path: list[Any]) -> str | None:
     return None if found is None else text_of(found)
 
 
+def subscripted(value: Jsonb | None, steps: tuple[Any, ...]) -> Jsonb | None:
+    """``value[step]…``: steps are texts and integers; NULL where one is NULL or leads nowhere."""
+    if value is None or None in steps:
+        return None
+    return extract_path(value, [step if isinstance(step, str) else str(step) for step in steps])
+
+
 # keys
 
 

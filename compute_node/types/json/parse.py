@@ -11,7 +11,7 @@ import re
 from typing import Any, Final
 
 from compute_node.types.json import layout
-from compute_node.types.json.lexer import DEPTH_MAX, END, NUMBER, STRING, Lexer, stack_depth_exceeded
+from compute_node.types.json.lexer import END, LEVELS_A_KB, NUMBER, STACK_KB, STRING, Lexer, stack_depth_exceeded
 from compute_node.types.json.value import Jsonb, encode, number_data, string_data
 from compute_node.types.numeric import numeric_in
 
@@ -52,17 +52,17 @@ def _scannable(text: str) -> bool:
     return len(text) <= _SHORT and text.count("[") + text.count("{") <= _SHALLOW
 
 
-def parse(text: str) -> Jsonb:
+def parse(text: str, stack_kb: int = STACK_KB) -> Jsonb:
     """The value of a JSON text; 22P02, 22P05, 22003, 54000, 54001."""
     if _scannable(text) and "\\u" not in text:
         try:
             return Jsonb(encode(_SCANNER.decode(text)))
         except ValueError:
             pass
-    return _Builder(text).read()
+    return _Builder(text, stack_kb).read()
 
 
-def check(text: str) -> None:
+def check(text: str, stack_kb: int = STACK_KB) -> None:
     """22P02 unless it is JSON: what the input of json asks."""
     if _scannable(text):
         try:
@@ -72,19 +72,19 @@ def check(text: str) -> None:
             pass
     lexer = Lexer(text, decode=False)
     lexer.advance()
-    skip(lexer)
+    skip(lexer, stack_kb)
     if lexer.kind != END:
         raise lexer.unexpected("end")
 
 
-def skip(lexer: Lexer) -> None:
+def skip(lexer: Lexer, stack_kb: int = STACK_KB) -> None:
     """Go past the value that begins at the current token."""
     stack: list[str] = []
     while True:
         kind = lexer.kind
         if kind == "{" or kind == "[":
-            if len(stack) >= DEPTH_MAX:
-                raise stack_depth_exceeded()
+            if len(stack) >= LEVELS_A_KB * stack_kb:
+                raise stack_depth_exceeded(stack_kb)
             lexer.advance()
             if kind == "{":
                 if lexer.kind == STRING:
@@ -130,8 +130,9 @@ def _key(lexer: Lexer) -> None:
 class _Builder:
     """Builds the value of a text, without recursion: an open container is a list of what it has so far."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, stack_kb: int) -> None:
         self.lexer = Lexer(text, decode=True)
+        self.stack_kb = stack_kb
 
     def read(self) -> Jsonb:
         lexer = self.lexer
@@ -141,8 +142,8 @@ class _Builder:
         while True:
             kind = lexer.kind
             if kind == "{" or kind == "[":
-                if len(open_) >= DEPTH_MAX:
-                    raise stack_depth_exceeded()
+                if len(open_) >= LEVELS_A_KB * self.stack_kb:
+                    raise stack_depth_exceeded(self.stack_kb)
                 lexer.advance()
                 if kind == "{":
                     if lexer.kind == STRING:
