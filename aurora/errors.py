@@ -25,6 +25,9 @@ class SqlError(Exception):
     """where PostgreSQL raises it, for errors that drivers know by this; None: where this code does"""
     row: int | None = None
     """of a batch of rows: the index of the one that it is about"""
+    internal_position: int | None = None
+    internal_query: str | None = None
+    """a text that the client did not send, a function's body say, and where in it the error is"""
 
     def __init__(
         self,

@@ -40,6 +40,7 @@ from compute_node.relations.schema import INITIAL, ROLE_POSTGRES, SystemCatalogs
 from compute_node.session.state import SessionState
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.dml import refuse_catalog
+from compute_node.sql.analyze.routines import RoutineBody
 from compute_node.sql.analyze.stored import default_of
 from compute_node.sql.expressions import Expr
 from compute_node.sql.parse import RawStatement
@@ -143,14 +144,23 @@ class Engine:
         return False
 
     def _plan(
-        self, node: ast.Node, session: SessionState, param_types: list[int], source: str, lifted: dict[int, int] | None
+        self,
+        node: ast.Node,
+        session: SessionState,
+        param_types: list[int],
+        source: str,
+        lifted: dict[int, int] | None,
+        routine: RoutineBody | None = None,
     ) -> tuple[PlannedStmt, CatalogView]:
         given = list(param_types)
         slots, decisive = lifted or {}, set[int]()
         while True:
             version = self.catalog.version
             view = self.catalog.view(session).traced()
-            planned = plan(analyze(node, view, param_types, source, slots, session), view, session.settings)
+            if routine is not None and routine.stored:
+                view = view.of_stored_text()
+            query = analyze(node, view, param_types, source, slots, session, routine=routine)
+            planned = plan(query, view, session.settings)
             if found := {offset for offset, slot in slots.items() if slot in planned.decisive_slots}:
                 # Their values decide whether an index can be used: they stay literals.
                 decisive |= found
@@ -173,9 +183,10 @@ class Engine:
         param_types: list[int],
         source: str,
         lifted: dict[int, int],
+        routine: RoutineBody | None = None,
     ) -> tuple[Executable, set[int]]:
         """Analyze, plan and build; see ``session.engine.Engine.compile``."""
-        planned, view = self._plan(statement.node, session, param_types, source, lifted)
+        planned, view = self._plan(statement.node, session, param_types, source, lifted, routine)
         executable = build(planned, view, param_types)
         executable.told = Told(view.path, dict(view.trace or {}))
         try:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from aurora.errors import InternalError, NotSupported
+from compute_node.catalog.routines import sql_function
 from compute_node.catalog.rows import Record
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.types.array import make_array_type
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from compute_node.catalog.layer import CatalogLayer
 
 INTERNAL_LANGUAGE = 12
+SQL_LANGUAGE = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ def _no_code(name: str) -> Callable[..., Any]:
 
 
 def _function(row: Record) -> Function:
+    if row.prolang == SQL_LANGUAGE:
+        return sql_function(row)
     arguments = tuple(row.proargtypes)
     base = internal_function(row.prosrc, len(arguments)) if row.prolang == INTERNAL_LANGUAGE else None
     values: dict[str, Any] = {

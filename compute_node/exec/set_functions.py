@@ -21,7 +21,8 @@ def call_source(compiler: Compiler, call: ex.Call) -> str:
     function = compiler.linker.function(call.function)
     args = [compiler.value(argument) for argument in call.arguments]
     types = tuple(argument.type for argument in call.arguments)
-    code = guarded(compiler, function, args, types, call.type, star=call.variadic and function.variadic == ANY)
+    star = call.variadic and function.variadic == ANY
+    code = guarded(compiler, function, args, types, call.type, star=star, columns=call.columns)
     if code.always_null:
         return "()"
     if not code.guards:

@@ -146,6 +146,8 @@ def _fields(error: SqlError, severity: str) -> bytes:
         ("D", error.detail),
         ("H", error.hint),
         ("P", error.position),
+        ("p", error.internal_position),
+        ("q", error.internal_query),
         ("W", error.where),
         ("s", error.schema),
         ("t", error.table),

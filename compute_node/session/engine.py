@@ -10,6 +10,7 @@ from pglast import ast
 
 from compute_node.exec.context import ExecContext
 from compute_node.exec.executable import Executable
+from compute_node.sql.analyze.routines import RoutineBody
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.parse import RawStatement
 from compute_node.txn.locks import WeakLocks
@@ -126,8 +127,10 @@ class Engine(Protocol):
         param_types: list[int],
         source: str,
         lifted: dict[int, int],
+        routine: RoutineBody | None = None,
     ) -> tuple[Executable, set[int]]:
-        """Analyze, plan and build one statement (``sql.parse.RawStatement``). Fills ``param_types``, also for the
+        """Analyze, plan and build one statement (``sql.parse.RawStatement``), of a function's body if ``routine``.
+        Fills ``param_types``, also for the
         lifted literals' slots; returns ``(executable, set of literal offsets that were looked at)``."""
 
     def still_valid(self, session: SessionState, executable: Executable) -> bool:

@@ -19,7 +19,7 @@ from aurora.errors import InvalidTransactionTermination, NotSupported
 from compute_node.exec.compile.compiler import too_complex
 from compute_node.hub import HUB
 from compute_node.session import door, prepare, transactions, utility
-from compute_node.session.sinks import RowList
+from compute_node.session.sinks import RowList, Sink
 from compute_node.session.state import SessionState
 from compute_node.session.statement import Params, Statement
 from compute_node.types.registry import SqlResult
@@ -34,17 +34,19 @@ def run(session: SessionState, text: str, params: Params, types: tuple[int, ...]
     what the statements raise, 0A000 and 2D000 for those that a function cannot run, 54001 for functions nested too
     deeply."""
     result = SqlResult([], 0, "")
-    with _nested(session):
+    with calling(session):
         # A caller may do nothing else for a whole batch of its rows.
         session.check_interrupts()
         HUB.pulse()
         for statement in _statements(session, text, types):
-            result = _one(session, statement, params, snapshot)
+            rows = RowList()
+            count, tag = run_one(session, statement, params, snapshot, rows)
+            result = SqlResult(rows.found, count if statement.node is None else len(rows.found), tag)
     return result
 
 
 @contextmanager
-def _nested(session: SessionState) -> Iterator[None]:
+def calling(session: SessionState) -> Iterator[None]:
     """The caller's statement stands still: its snapshot is held, and what says which statement runs is put back."""
     if session.depth >= DEPTH_MAX:
         raise too_complex()
@@ -79,31 +81,31 @@ def _statements(session: SessionState, text: str, types: tuple[int, ...]) -> Ite
             yield prepare.utility_statement(session, raw.node, source[raw.start : raw.start + raw.length])
 
 
-def _one(session: SessionState, statement: Statement, params: Params, snapshot: Any) -> SqlResult:
+def run_one(session: SessionState, statement: Statement, params: Params, snapshot: Any, rows: Sink) -> tuple[int, str]:
+    """Run one statement of a function, its rows to the sink; returns how many rows it gave or affected, and its tag."""
     if snapshot is not None and (statement.writes or statement.node is not None):
-        name = statement.tag or _command_name(statement.source)
-        raise NotSupported(f"{name} is not allowed in a non-volatile function")
-    rows = RowList()
+        raise NotSupported(f"{command_name(statement)} is not allowed in a non-volatile function")
     if statement.node is None:
-        count = door.run(session, statement, params[: len(statement.param_types)], rows, snapshot)
-        return SqlResult(rows.found, count, statement.tag)
+        return door.run(session, statement, params[: len(statement.param_types)], rows, snapshot), statement.tag
     if isinstance(statement.node, ast.TransactionStmt):
         raise InvalidTransactionTermination("invalid transaction termination")
     if isinstance(statement.node, ast.CopyStmt):
         raise NotSupported("COPY from or to the client is not supported in a function")
-    return SqlResult(rows.found, len(rows.found), utility.execute(session, statement, params, rows))
+    return 0, utility.execute(session, statement, params, rows)
 
 
-def _command_name(source: str) -> str:
-    """How messages name a utility statement: by its first words."""
-    words = re.findall(r"[A-Za-z]+", source)[:2]
+def command_name(statement: Statement) -> str:
+    """How messages name a statement: by its tag, a utility statement by its first words."""
+    if statement.tag:
+        return statement.tag
+    words = re.findall(r"[A-Za-z]+", statement.source)[:2]
     long = words and words[0].upper() in ("CREATE", "ALTER", "DROP")
     return " ".join(words if long else words[:1]).upper()
 
 
 def open_rows(session: SessionState, text: str, params: Params, types: tuple[int, ...], snapshot: Any) -> Iterator[Any]:
     """The rows of one query, as they are taken: for functions that stop early, or return as they read."""
-    with _nested(session):
+    with calling(session):
         (statement,) = _statements(session, text, types)
         if statement.columns is None or statement.writes:
             raise NotSupported("only a query that changes nothing can be read row by row")

@@ -7,6 +7,7 @@ it was made under, and is made again under another one. Bounded: the oldest half
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 from compute_node.session.statement import Statement
@@ -27,9 +28,11 @@ def bounded_put(table: dict[Any, Any], key: Any, value: Any, limit: int = MAX_PL
 class PlanSpace:
     """The plans of one combination of settings."""
 
-    __slots__ = ("shapes", "texts")
+    __slots__ = ("routines", "shapes", "texts")
 
     def __init__(self) -> None:
+        self.routines: dict[Hashable, Any] = {}
+        """functions in the language SQL, by call site (``session/routines``)"""
         self.texts: dict[tuple[bytes, tuple[int, ...]], Statement] = {}
         self.shapes: dict[bytes, Any] = {}
 

@@ -15,6 +15,7 @@ from compute_node.session.plans import bounded_put
 from compute_node.session.results import decode_text
 from compute_node.session.state import SessionState
 from compute_node.session.statement import Params, Statement
+from compute_node.sql.analyze.routines import RoutineBody
 from compute_node.sql.parse import RawStatement, parse
 from compute_node.types.oids import UNKNOWN
 
@@ -93,6 +94,7 @@ def compile_statement(
     source: str,
     param_types: list[int],
     lifted: dict[int, int] | None = None,
+    routine: RoutineBody | None = None,
 ) -> tuple[Statement, set[int]]:
     """Plan a query and take its relation locks; returns it and the offsets of the lifted literals that analysis
     looked at."""
@@ -100,7 +102,7 @@ def compile_statement(
     given = list(param_types)
     while True:
         version = session.engine.catalog.version
-        executable, kept = session.engine.compile(statement, session, param_types, source, lifted or {})
+        executable, kept = session.engine.compile(statement, session, param_types, source, lifted or {}, routine)
         # A transaction that has changed the catalog plans for itself.
         private = session.txn is not None and session.txn.catalog_changed
         made = Statement(source, version, param_types, executable, shareable=not private)

@@ -94,6 +94,11 @@ def _argument(node: Any) -> str:
     return str(value.sval)
 
 
+def set_text(session: SessionState, node: Any) -> str:
+    """The text of the value that SET name = … gives."""
+    return join_arguments(node.name, [_argument(argument) for argument in node.args or ()])
+
+
 def run_set(session: SessionState, node: Any) -> str:
     """SET and RESET; returns the tag."""
     kinds = enums.VariableSetKind
@@ -114,8 +119,7 @@ def run_set(session: SessionState, node: Any) -> str:
     if node.kind == kinds.VAR_SET_DEFAULT:
         assign(session, node.name, None, node.is_local)
         return "SET"
-    text = join_arguments(node.name, [_argument(argument) for argument in node.args or ()])
-    assign(session, node.name, text, node.is_local)
+    assign(session, node.name, set_text(session, node), node.is_local)
     return "SET"
 
 

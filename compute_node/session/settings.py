@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Final
@@ -498,6 +498,23 @@ class Settings:
                     self._stays(key)
                 else:
                     layer[key] = old  # type: ignore[assignment]
+            self._notify(key)
+
+    def leave(self, mark: int, names: Iterable[str]) -> None:
+        """The SET clauses of a function end, which began at ``mark``: the named settings are what they were before,
+        unless the function has set them for the session. What else it has set stays."""
+        keys = {name.lower() for name in names}
+        before: dict[str, tuple[object, object]] = {}
+        for key, session, local in self.undo[mark:]:
+            before.setdefault(key, (session, local))
+        for key, (session, local) in before.items():
+            if key not in keys or self._session.get(key, _MISSING) != session:
+                continue
+            if local is _MISSING:
+                self._local.pop(key, None)
+                self._stays(key)
+            else:
+                self._local[key] = local  # type: ignore[assignment]
             self._notify(key)
 
     def end_transaction(self, committed: bool) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from compute_node.hub import HUB
-from compute_node.session import nested, setting_statements
+from compute_node.session import nested, routines, setting_statements
 from compute_node.session.state import SessionState
-from compute_node.types.registry import SqlResult
+from compute_node.types.registry import RoutineCall, SqlResult
 
 
 class FunctionView(SessionState):
@@ -46,6 +46,10 @@ class FunctionView(SessionState):
     def read_sql(self, text: str, params: tuple[Any, ...], types: tuple[int, ...], snapshot: Any) -> Iterator[Any]:
         """A query of a function, row by row; see ``nested``."""
         return nested.open_rows(self, text, params, types, snapshot)
+
+    def call_routine(self, call: RoutineCall, arguments: tuple[Any, ...], snapshot: Any) -> Any:
+        """A function in the language SQL; see ``routines``."""
+        return routines.call(self, call, arguments, snapshot)
 
     def sleep(self, seconds: float) -> None:
         """pg_sleep."""

@@ -72,6 +72,9 @@ class SessionView(Protocol):
     def read_sql(self, text: str, params: tuple[Value, ...], types: tuple[int, ...], snapshot: Any) -> Iterator[Any]:
         """One query of a function, row by row."""
 
+    def call_routine(self, call: RoutineCall, arguments: tuple[Value, ...], snapshot: Any) -> Any:
+        """Run a function in the language SQL: its value, or the iterable of its values when it returns a set."""
+
     def sleep(self, seconds: float) -> None:
         """Wait without holding up the loop; ends early with 57014 on cancel."""
 
@@ -189,6 +192,39 @@ class PgType:
 Specialize = Callable[[tuple[PgType, ...], PgType], Callable[..., Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class Routine:
+    """What a function or procedure in the language SQL has beyond its signature. ``text``: its statements; ``stored``:
+    they are an SQL-standard body, whose names are written whole, and ``expression`` when that is ``RETURN`` of one."""
+
+    text: str
+    owner: int
+    stored: bool = False
+    expression: bool = False
+    security_definer: bool = False
+    settings: tuple[tuple[str, str], ...] = ()
+    """SET name TO value: in force while it runs"""
+
+
+class Parameter(NamedTuple):
+    """One argument of a user's function, as declared: mode ``i`` in, ``o`` out, ``b`` in and out, ``v`` variadic, ``t``
+    a column of TABLE."""
+
+    mode: str
+    name: str
+    type: int
+
+
+class RoutineCall(NamedTuple):
+    """One call site: the types that the arguments and the result have there. ``columns``: (type, typmod) of each, where
+    the caller says them (a column definition list)."""
+
+    function: Function
+    arguments: tuple[int, ...]
+    result: int
+    columns: tuple[tuple[int, int], ...] = ()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Function:
     """One row of pg_proc with its code.
@@ -227,6 +263,18 @@ class Function:
     source: str = ""
     namespace: int = 11
     specialize: Specialize | None = None
+    default_texts: tuple[str, ...] = ()
+    """the defaults of a user's function, as SQL; ``defaults`` are then as many placeholders"""
+    output_name: str = ""
+    """the name of the only OUT argument, which is then the result"""
+    parameters: tuple[Parameter, ...] = ()
+    """all arguments of a user's function, those that only give a result too"""
+    routine: Routine | None = None
+    with_columns: Callable[[tuple[int, ...], int, tuple[tuple[int, int], ...]], Callable[..., Any]] | None = None
+    """how it runs for arguments and a result of these types where the query says which columns (type, typmod) its rows
+    have; None: as ever"""
+    cost: float = 1.0
+    rows: float = 1000.0
 
     @property
     def signature(self) -> tuple[int, ...]:

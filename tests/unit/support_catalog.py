@@ -154,7 +154,15 @@ class Engine:
     def functions(self, session: Session, name: str, *args: Any) -> Any:
         return catalog_function(self, session, name, *args)
 
-    def compile(self, statement: Any, session: Any, param_types: list[int], source: str, lifted: dict[int, int]) -> Any:
+    def compile(
+        self,
+        statement: Any,
+        session: Any,
+        param_types: list[int],
+        source: str,
+        lifted: dict[int, int],
+        routine: Any = None,
+    ) -> Any:
         from compute_node.exec.executable import build
         from compute_node.sql.planner import plan
 

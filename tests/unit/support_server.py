@@ -28,9 +28,11 @@ class CountingEngine(Engine):
         super().__init__(storage, dict, catalogs=catalogs)
         self.compiled: list[str] = []
 
-    def compile(self, statement: Any, session: Any, param_types: Any, source: str, lifted: Any) -> Any:
+    def compile(
+        self, statement: Any, session: Any, param_types: Any, source: str, lifted: Any, routine: Any = None
+    ) -> Any:
         self.compiled.append(source)
-        return super().compile(statement, session, param_types, source, lifted)
+        return super().compile(statement, session, param_types, source, lifted, routine)
 
 
 def serve_engine(test: Test, config: WireConfig | None = None) -> Any:

@@ -219,12 +219,16 @@ class FakeEngine:
             columns=self.copy_columns, write_rows=self.copied.extend, finish=lambda: len(self.copied)
         )
 
-    def compile(self, statement: Any, session: Any, param_types: list[int], source: str, lifted: Any) -> Any:
-        executable, kept = self._compile(statement, session, param_types, source, lifted)
+    def compile(
+        self, statement: Any, session: Any, param_types: list[int], source: str, lifted: Any, routine: Any = None
+    ) -> Any:
+        executable, kept = self._compile(statement, session, param_types, source, lifted, routine)
         executable.param_kinds = tuple(REGISTRY.types[oid or 705] for oid in param_types)
         return executable, kept
 
-    def _compile(self, statement: Any, session: Any, param_types: list[int], source: str, lifted: Any) -> Any:
+    def _compile(
+        self, statement: Any, session: Any, param_types: list[int], source: str, lifted: Any, routine: Any = None
+    ) -> Any:
         node = statement.node
         self.compiled.append(source)
         if isinstance(node, ast.InsertStmt):

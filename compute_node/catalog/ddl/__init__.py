@@ -20,7 +20,6 @@ from compute_node.catalog.ddl import (
     create_table,
     database,
     drop,
-    functions,
     grants,
     indexes,
     maintenance,
@@ -35,6 +34,7 @@ from compute_node.catalog.ddl import (
     types,
 )
 from compute_node.catalog.ddl.context import DdlContext
+from compute_node.catalog.ddl.routines import alter, create
 from compute_node.catalog.ddl.settings import alter_database_set, alter_role_set, alter_system
 from compute_node.session import audit
 
@@ -82,7 +82,9 @@ _HANDLERS: dict[type, Handler] = {
     ast.DropdbStmt: database.drop_database,
     ast.CreateEnumStmt: types.create_enum,
     ast.AlterEnumStmt: types.alter_enum,
-    ast.CreateFunctionStmt: functions.create_function,
+    ast.CreateFunctionStmt: create.create_function,
+    ast.AlterFunctionStmt: alter.alter_function,
+    ast.AlterObjectDependsStmt: alter.alter_depends,
     ast.DefineStmt: define,
     ast.CreateCastStmt: operators.create_cast,
     ast.CreateOpClassStmt: operator_classes.create_operator_class,
@@ -110,6 +112,7 @@ _NAMES = {
     "CreateEnumStmt": "CREATE TYPE",
     "AlterEnumStmt": "ALTER TYPE",
     "CreateFunctionStmt": "CREATE FUNCTION",
+    "AlterFunctionStmt": "ALTER FUNCTION",
     "CreateCastStmt": "CREATE CAST",
     "CreateOpClassStmt": "CREATE OPERATOR CLASS",
     "CreateOpFamilyStmt": "CREATE OPERATOR FAMILY",

@@ -7,7 +7,7 @@ from typing import Any
 
 from pglast import ast, enums
 
-from aurora.errors import InsufficientPrivilege, SqlSyntaxError, UndefinedFunction, UndefinedObject
+from aurora.errors import InsufficientPrivilege, SqlSyntaxError, UndefinedFunction, UndefinedObject, WrongObjectType
 from compute_node.catalog.ddl.context import (
     CLASS_CAST,
     CLASS_OPCLASS,
@@ -18,9 +18,10 @@ from compute_node.catalog.ddl.context import (
     DdlContext,
 )
 from compute_node.catalog.ddl.dependencies import Address
-from compute_node.catalog.ddl.functions import argument_types, find_function, need_function
+from compute_node.catalog.ddl.functions import argument_types
 from compute_node.catalog.ddl.operator_classes import find_family
 from compute_node.catalog.ddl.operators import check_operator_owner, find_operator, shown_operator
+from compute_node.catalog.ddl.routines.find import NOUNS, check_routine_owner, find_routine
 from compute_node.catalog.ddl.types import check_type_owner, find_type, type_of
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.typenames import format_type
@@ -46,19 +47,44 @@ def _type(ctx: DdlContext, node: ast.TypeName, missing_ok: bool) -> Address | No
     return CLASS_TYPE, found.oid, 0
 
 
-def _function(ctx: DdlContext, node: ast.ObjectWithArgs, missing_ok: bool) -> Address | None:
-    types = argument_types(ctx, node)
-    found = find_function(ctx, node.objname, types) if missing_ok else need_function(ctx, node.objname, types)
-    name = ".".join(item.sval for item in node.objname)
-    if found is None:
-        written = ",".join(item.names[-1].sval for item in node.objargs or ())
-        shown = f"{name}({written})"
-        ctx.notice(f"function {shown} does not exist, skipping")
-        return None
-    record = ctx.rows.one("pg_proc", oid=found.oid)
-    if record is None or not (ctx.owns(record.proowner) or ctx.owns_schema(record.pronamespace)):
-        raise InsufficientPrivilege(f"must be owner of function {name}")
-    return CLASS_PROC, found.oid, 0
+def _routine(kind: enums.ObjectType) -> Callable[[DdlContext, ast.ObjectWithArgs, bool], Address | None]:
+    def find(ctx: DdlContext, node: ast.ObjectWithArgs, missing_ok: bool) -> Address | None:
+        if missing_ok and (_skips_schema(ctx, node.objname) or _skips_types(ctx, node.objargs or ())):
+            return None
+        name = ".".join(item.sval for item in node.objname)
+        try:
+            record = find_routine(ctx, node, kind)
+        except UndefinedFunction:
+            if not missing_ok:
+                raise
+            ctx.notice(f"{NOUNS[kind]} {name}({_written(node.objargs or ())}) does not exist, skipping")
+            return None
+        if record.prokind == "a" and kind == enums.ObjectType.OBJECT_FUNCTION:
+            raise WrongObjectType(
+                f'"{name}" is an aggregate function', hint="Use DROP AGGREGATE to drop aggregate functions."
+            )
+        check_routine_owner(ctx, record, kind, schema_too=True)
+        return CLASS_PROC, record.oid, 0
+
+    return find
+
+
+def _written(nodes: Sequence[ast.TypeName]) -> str:
+    """A list of types as it is written, keywords as the types that they stand for."""
+    texts = [".".join(item.sval for item in node.names) + "[]" * len(node.arrayBounds or ()) for node in nodes]
+    return ",".join(texts)
+
+
+def _skips_types(ctx: DdlContext, nodes: Sequence[ast.TypeName]) -> bool:
+    """IF EXISTS: whether it is a type of the arguments that does not exist; says so."""
+    for node in nodes:
+        if _skips_schema(ctx, node.names):
+            return True
+        names = [item.sval for item in node.names]
+        if ctx.view.find_type(names[-2] if len(names) > 1 else None, names[-1]) is None:
+            ctx.notice(f'type "{_written((node,))}" does not exist, skipping')
+            return True
+    return False
 
 
 def _operator(ctx: DdlContext, node: ast.ObjectWithArgs, missing_ok: bool) -> Address | None:
@@ -133,7 +159,7 @@ def _family(ctx: DdlContext, names: Sequence[ast.String], missing_ok: bool) -> A
 
 OBJECTS: dict[enums.ObjectType, Callable[[DdlContext, Any, bool], Address | None]] = {
     enums.ObjectType.OBJECT_TYPE: _type,
-    enums.ObjectType.OBJECT_FUNCTION: _function,
+    **{kind: _routine(kind) for kind in NOUNS},
     enums.ObjectType.OBJECT_OPERATOR: _operator,
     enums.ObjectType.OBJECT_CAST: _cast,
     enums.ObjectType.OBJECT_OPCLASS: _class,

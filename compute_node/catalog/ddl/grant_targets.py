@@ -7,22 +7,17 @@ from typing import Any, NamedTuple
 from pglast import ast, enums
 
 from aurora.errors import (
-    AmbiguousFunction,
     InvalidCatalogName,
     InvalidGrantOperation,
-    NotSupported,
-    UndefinedFunction,
     UndefinedObject,
     WrongObjectType,
 )
 from compute_node.catalog.ddl.context import DdlContext
-from compute_node.catalog.rows import Record
+from compute_node.catalog.ddl.routines.find import NOUNS, ROUTINES, find_routine
 from compute_node.relations.descriptors import RelationDesc
-from compute_node.sql.analyze.typenames import format_type, resolve_type_name
+from compute_node.sql.analyze.typenames import resolve_type_name
 
 _O = enums.ObjectType
-ROUTINES = {_O.OBJECT_FUNCTION: "faw", _O.OBJECT_PROCEDURE: "p", _O.OBJECT_ROUTINE: "fpaw"}
-"""type of object → pg_proc.prokind"""
 
 
 class Target(NamedTuple):
@@ -42,7 +37,7 @@ def grant_targets(ctx: DdlContext, node: ast.GrantStmt) -> list[Target]:
     if node.objtype in (_O.OBJECT_TABLE, _O.OBJECT_SEQUENCE):
         return [_relation(ctx, item) for item in node.objects]
     if node.objtype in ROUTINES:
-        noun = node.objtype.name.removeprefix("OBJECT_").lower()
+        noun = NOUNS[node.objtype]
         return [Target("function", find_routine(ctx, item, node.objtype).oid, noun) for item in node.objects]
     if node.objtype in (_O.OBJECT_TYPE, _O.OBJECT_DOMAIN):
         return [_type(ctx, names, node.objtype) for names in node.objects]
@@ -116,32 +111,3 @@ def _type(ctx: DdlContext, names: Any, kind: enums.ObjectType) -> Target:
             "cannot set privileges of array types", hint="Set the privileges of the element type instead."
         )
     return Target("type", oid, "type")
-
-
-def find_routine(ctx: DdlContext, node: ast.ObjectWithArgs, kind: enums.ObjectType) -> Record:
-    """The pg_proc row that a name with argument types means; 42883, 42725."""
-    parts = [item.sval for item in node.objname]
-    name, schema = parts[-1], parts[-2] if len(parts) > 1 else None
-    if len(parts) > 2:
-        raise NotSupported("names of another database are not supported")
-    spaces = [ctx.view.namespace(schema)] if schema else [ctx.view.namespace(each) for each in ctx.view.search_path]
-    noun = kind.name.removeprefix("OBJECT_").lower()
-    rows = [row for space in spaces for row in ctx.rows.find("pg_proc", proname=name) if row.pronamespace == space]
-    fitting = [row for row in rows if row.prokind in ROUTINES[kind]]
-    if node.args_unspecified:
-        if len(fitting) > 1:
-            raise AmbiguousFunction(
-                f'{noun} name "{".".join(parts)}" is not unique',
-                hint=f"Specify the argument list to select the {noun} unambiguously.",
-            )
-        if not fitting:
-            raise UndefinedFunction(f'could not find a {noun} named "{".".join(parts)}"')
-        return fitting[0]
-    types = [resolve_type_name(ctx.view, each)[0] for each in node.objargs or ()]
-    shown = ", ".join(format_type(ctx.view, each) for each in types)
-    for row in rows:
-        if list(row.proargtypes) == types:
-            if row not in fitting:
-                raise WrongObjectType(f"{'.'.join(parts)}({shown}) is not a {noun}")
-            return row
-    raise UndefinedFunction(f"{noun} {'.'.join(parts)}({shown}) does not exist")

@@ -136,8 +136,8 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
         node.view.relpersistence = "t"
     options = options_of(VIEW, node.options)
     schema = ctx.creation_schema(node.view)
-    _write_stars(node.query, query.extra["stars"])
-    _qualify(ctx, node.query)
+    write_stars(node.query, query.extra["stars"])
+    qualify(ctx, node.query)
     text = ctx.keep(expression_text(node.query), analyzing)
     existing = view.layer.relation_oid(schema[1], name)
     if existing is not None and node.replace:
@@ -164,13 +164,13 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
     )
     ctx.depend((CLASS_REWRITE, rule, 0), (CLASS_RELATION, oid, 0), "i")
     ctx.depend_on_text((CLASS_REWRITE, rule, 0), text)
-    for address in sorted(_used_columns(query)):
+    for address in sorted(used_columns(query)):
         ctx.depend((CLASS_REWRITE, rule, 0), address, "n")
     ctx.changes.touch(oid)
     return "CREATE VIEW"
 
 
-def _used_columns(query: Any) -> set[tuple[int, int, int]]:
+def used_columns(query: Any) -> set[tuple[int, int, int]]:
     """The relations that a query itself reads, and the columns that it names of them; what a view reads in its turn is
     that view's matter."""
     required: Required = query.extra["privileges"]
@@ -209,7 +209,7 @@ def _replace_view(ctx: DdlContext, desc: RelationDesc, columns: list[ColumnDesc]
         ctx.rows.delete("pg_rewrite", record)
 
 
-def _write_stars(node: Any, stars: dict[int, tuple[Any, list[tuple[str | None, str]]]]) -> None:
+def write_stars(node: Any, stars: dict[int, tuple[Any, list[tuple[str | None, str]]]]) -> None:
     """Write the columns that stars of a query stand for: a view keeps those that there were when it was made."""
     for each in walk(node):
         targets = getattr(each, "targetList", None)
@@ -227,13 +227,13 @@ def _write_stars(node: Any, stars: dict[int, tuple[Any, list[tuple[str | None, s
         each.targetList = tuple(written)
 
 
-def _qualify(ctx: DdlContext, node: Any, hidden: frozenset[str] = frozenset()) -> None:
+def qualify(ctx: DdlContext, node: Any, hidden: frozenset[str] = frozenset()) -> None:
     """Give every relation name of a query its schema, so that the stored text does not depend on the search path.
     ``hidden``:
     names of CTEs in scope."""
     if isinstance(node, tuple):
         for item in node:
-            _qualify(ctx, item, hidden)
+            qualify(ctx, item, hidden)
         return
     if not isinstance(node, ast.Node):
         return
@@ -250,7 +250,7 @@ def _qualify(ctx: DdlContext, node: Any, hidden: frozenset[str] = frozenset()) -
     for attribute in node:
         value = getattr(node, attribute)
         if isinstance(value, (tuple, ast.Node)):
-            _qualify(ctx, value, hidden)
+            qualify(ctx, value, hidden)
 
 
 def _qualify_object(ctx: DdlContext, node: ast.Node) -> None:

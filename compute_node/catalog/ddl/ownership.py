@@ -30,9 +30,9 @@ from compute_node.catalog.ddl.context import (
     DdlContext,
 )
 from compute_node.catalog.ddl.dependencies import Address, drop
-from compute_node.catalog.ddl.grant_targets import ROUTINES, find_routine
 from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.ddl.role_names import role_oid
+from compute_node.catalog.ddl.routines.find import ROUTINES, owned_routine
 from compute_node.catalog.ddl.shared_depend import ACL, CLASS_DATABASE, FIRST_UNPINNED_OID, OWNER
 from compute_node.catalog.ddl.types import check_type_owner, find_type
 from compute_node.catalog.permissions import denied
@@ -170,12 +170,11 @@ def alter_type_owner(ctx: DdlContext, names: Any, spec: ast.RoleSpec) -> None:
 def alter_routine_owner(ctx: DdlContext, node: ast.ObjectWithArgs, kind: enums.ObjectType, spec: ast.RoleSpec) -> None:
     """ALTER FUNCTION / PROCEDURE / ROUTINE … OWNER TO."""
     owner = role_oid(ctx, spec)
-    record = find_routine(ctx, node, kind)
-    if not ctx.owns(record.proowner):
-        raise InsufficientPrivilege(f"must be owner of function {record.proname}")
+    record = owned_routine(ctx, node, kind)
     if record.proowner != owner:
         check_new_owner(ctx, owner, record.pronamespace)
         give_object(ctx, "function", record.oid, owner)
+        ctx.changes.touch(record.oid)
 
 
 def alter_owner(ctx: DdlContext, node: ast.AlterOwnerStmt) -> str:

@@ -25,6 +25,7 @@ from aurora.errors import (
 from compute_node.catalog.ddl.context import (
     CLASS_CONSTRAINT,
     CLASS_NAMESPACE,
+    CLASS_PROC,
     CLASS_RELATION,
     CLASS_TYPE,
     KINDS,
@@ -36,6 +37,8 @@ from compute_node.catalog.ddl.drop import range_var_of
 from compute_node.catalog.ddl.expressions import index_text
 from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.ddl.roles import may_create_roles, rename_role
+from compute_node.catalog.ddl.routines.alter import rename_routine, set_routine_schema
+from compute_node.catalog.ddl.routines.find import ROUTINES, owned_routine
 from compute_node.catalog.ddl.types import find_type, rename_type, set_type_schema
 from compute_node.catalog.permissions import denied
 from compute_node.relations.descriptors import RelationDesc
@@ -65,6 +68,8 @@ def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
         return rename_database(ctx, node.subname, new)
     if node.renameType == _O.OBJECT_TYPE:
         return rename_type(ctx, node.object, new)
+    if node.renameType in ROUTINES:
+        return rename_routine(ctx, node.object, node.renameType, new)
     kinds = (*_RELATIONS, _O.OBJECT_COLUMN, _O.OBJECT_TABCONSTRAINT)
     if node.renameType not in kinds:
         what = node.renameType.name.removeprefix("OBJECT_").replace("_", " ")
@@ -182,6 +187,8 @@ def set_schema(ctx: DdlContext, node: ast.AlterObjectSchemaStmt) -> str:
     """ALTER TABLE … SET SCHEMA: the relation, its indexes, types, constraints and owned sequences."""
     if node.objectType == _O.OBJECT_TYPE:
         return set_type_schema(ctx, node.object, node.newschema)
+    if node.objectType in ROUTINES:
+        return set_routine_schema(ctx, node.object, node.objectType, node.newschema)
     if node.objectType not in _RELATIONS:
         raise NotSupported("this form of ALTER ... SET SCHEMA is not supported")
     tag = f"ALTER {_RELATIONS[node.objectType]}"
@@ -248,6 +255,8 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
         if found_type is None:
             raise InvariantViolation("found_type is not there")
         class_oid, oid = CLASS_TYPE, found_type.oid
+    elif kind in ROUTINES:
+        class_oid, oid = CLASS_PROC, owned_routine(ctx, node.object, kind).oid
     elif kind in (_O.OBJECT_DATABASE, _O.OBJECT_ROLE):
         catalog, key = ("pg_database", "datname") if kind == _O.OBJECT_DATABASE else ("pg_authid", "rolname")
         record = ctx.rows.one(catalog, **{key: node.object.sval})

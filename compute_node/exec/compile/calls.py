@@ -43,9 +43,15 @@ class GuardedCall:
 
 
 def implementation_of(
-    types: Types, function: Function, argument_types: tuple[int, ...], result: int
+    types: Types,
+    function: Function,
+    argument_types: tuple[int, ...],
+    result: int,
+    columns: tuple[tuple[int, int], ...] = (),
 ) -> Callable[..., Datum]:
-    """The callable for one call site."""
+    """The callable for one call site; ``columns``: those of its rows, where the query says them."""
+    if columns and function.with_columns is not None:
+        return function.with_columns(argument_types, result, columns)
     if function.specialize is not None:
         return function.specialize(tuple([types.type(oid or UNKNOWN) for oid in argument_types]), types.type(result))
     return function.implementation
@@ -64,6 +70,7 @@ def guarded(
     result: int,
     star: bool = False,
     instead: Callable[..., Datum] | None = None,
+    columns: tuple[tuple[int, int], ...] = (),
 ) -> GuardedCall:
     """A call over compiled arguments. ``star``: the last one is an array given with VARIADIC to a variadic "any".
     ``instead``: a function of (context, arguments …) to call in place of the function's code."""
@@ -90,7 +97,7 @@ def guarded(
         body = f"{unit.bind(instead, 'g')}({', '.join(['c', *atoms])})"
         nullable = True
     else:
-        name = unit.bind(implementation_of(compiler.linker, function, types, result), "g")
+        name = unit.bind(implementation_of(compiler.linker, function, types, result, columns), "g")
         if star and function.name == "format":
             atoms[-1] = f"*{unit.bind(flatten, 'g')}({atoms[-1]} or ())"
         elif star:
@@ -138,7 +145,7 @@ def compile_call(compiler: Compiler, node: ex.Call) -> GuardedCall:
         instead = compiler.scope.stored.call(node, implementation_of(compiler.linker, function, types, node.type))
         if instead is not None:
             args[0] = compiler.scope.column(0, column_index(node.arguments[0]))
-    return guarded(compiler, function, args, types, node.type, star, instead)
+    return guarded(compiler, function, args, types, node.type, star, instead, node.columns)
 
 
 @handles(VALUE_HANDLERS, ex.Call)

@@ -15,6 +15,7 @@ from pglast import ast
 from aurora.errors import IndeterminateDatatype, NotSupported, StatementTooComplex
 from compute_node.sql.analyze.context import Analysis, Scope, fail, session_env
 from compute_node.sql.analyze.dml import analyze_delete, analyze_insert, analyze_update
+from compute_node.sql.analyze.routines import RoutineBody, fit_result
 from compute_node.sql.analyze.select import analyze_select
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.parse import character_offsets
@@ -33,6 +34,7 @@ def analyze(
     lifted: dict[int, int] | None = None,
     session: Any = None,
     allow_params: bool = True,
+    routine: RoutineBody | None = None,
 ) -> Query:
     """Analyze one SELECT, INSERT, UPDATE or DELETE.
 
@@ -43,6 +45,7 @@ def analyze(
     ``query.kept_literals``. ``session`` gives ``env`` (TypeEnv) for literals that depend on settings; such a query has
     ``extra["env_dependent"]``. With ``allow_params`` false, ``$n`` raises 42P02. ``query.extra["relations"]`` holds
     the OIDs of what it reads, views too, ``query.extra["privileges"]`` what its user must hold (``sql/required``).
+    ``routine``: the function whose statement this is, of whose arguments ``param_types`` are the types.
 
     Raises PostgreSQL's errors: 42P01, 42703, 42702, 42883, 42804, 42803, 42P18 …, with ``position`` in characters.
     """
@@ -51,11 +54,19 @@ def analyze(
     if lifted and offsets is not None:
         by_character = {offsets[location]: slot for location, slot in lifted.items() if location in offsets}
     analysis = Analysis(
-        catalog, param_types, source, session_env(session), lifted=by_character, allow_params=allow_params
+        catalog,
+        param_types,
+        source,
+        session_env(session),
+        lifted=by_character,
+        allow_params=allow_params,
+        routine=routine,
     )
     scope = Scope(analysis, Query("select"))
     try:
         query = _dispatch(scope, statement)
+        if routine is not None and routine.shape is not None:
+            query = fit_result(scope, query, routine.shape)
     except RecursionError:
         raise StatementTooComplex("stack depth limit exceeded") from None
     for index, type_oid in enumerate(param_types):

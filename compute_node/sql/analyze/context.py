@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from datetime import UTC
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aurora.errors import SqlError
 from compute_node.relations.descriptors import RelationDesc
@@ -14,6 +14,9 @@ from compute_node.sql.expressions import AggregateCall, Expr, Var
 from compute_node.sql.query import CommonTable, Query, RangeEntry
 from compute_node.sql.rewrite import deep_map
 from compute_node.types.registry import TypeEnv
+
+if TYPE_CHECKING:
+    from compute_node.sql.analyze.routines import RoutineBody
 
 
 @dataclass(slots=True)
@@ -37,6 +40,8 @@ class Analysis:
     momentary: bool = False
     """a literal such as 'now' was converted: the query holds the time of its analysis"""
     view_depth: int = 0
+    routine: RoutineBody | None = None
+    """the function whose statement this is; ``param_types`` are its arguments'"""
     relations: set[int] = field(default_factory=set)
     stars: dict[int, tuple[Any, list[tuple[str | None, str]]]] = field(default_factory=dict)
     """each ``*`` of the statement itself: by its node's id, the node and (qualifier, column) of what it stands for"""

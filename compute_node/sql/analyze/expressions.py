@@ -193,6 +193,8 @@ def _parameter(scope: Scope, node: ast.ParamRef) -> Expr:
     analysis, number, location = scope.analysis, node.number or 0, _location(node)
     if number < 1 or not analysis.allow_params:
         raise fail(UndefinedParameter, f"there is no parameter ${number}", location)
+    if analysis.routine is not None and number > len(analysis.param_types):
+        raise fail(UndefinedParameter, f"there is no parameter ${number}", location)
     while len(analysis.param_types) < number:
         analysis.param_types.append(0)
     known = analysis.param_types[number - 1]

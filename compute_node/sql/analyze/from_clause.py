@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from pglast import ast
@@ -27,6 +28,7 @@ from compute_node.sql.analyze.expressions import transform, transform_where
 from compute_node.sql.analyze.functions import resolve_unknown
 from compute_node.sql.analyze.naming import column_name
 from compute_node.sql.analyze.operators import make_operator
+from compute_node.sql.analyze.routines import output_columns
 from compute_node.sql.analyze.typenames import resolve_type_name
 from compute_node.sql.expressions import And, Call, Coalesce, Expr, Var
 from compute_node.sql.query import CommonTable, FromItem, JoinItem, Query, RangeEntry
@@ -291,8 +293,10 @@ def _function(scope: Scope, node: ast.RangeFunction) -> NameItem:
     shown = alias.aliasname if alias is not None else name
     fields = _function_columns(scope, call, definitions)
     kind = "function"
+    if definitions and isinstance(call, Call):
+        call = dataclasses.replace(call, columns=tuple((kind, typmod) for _, kind, typmod in fields or ()))
     if fields is None:
-        column = alias.aliasname if alias is not None else name
+        column = _output_name(scope, call) or (alias.aliasname if alias is not None else name)
         fields = [(column, call.type, call.typmod)]
         if call.type == oids.RECORD and isinstance(call, Call):
             raise fail(
@@ -316,6 +320,11 @@ def _function(scope: Scope, node: ast.RangeFunction) -> NameItem:
     return NameItem(rte, shown, entry.column_names, entry_columns(rte, entry), schema="function")
 
 
+def _output_name(scope: Scope, call: Expr) -> str:
+    """The name of a function's only OUT argument, which is the column's whatever the alias; empty without one."""
+    return scope.catalog.function(call.function).output_name if isinstance(call, Call) else ""
+
+
 def _function_columns(scope: Scope, call: Expr, definitions: Any) -> list[tuple[str, int, int]] | None:
     """Columns of a function that returns rows; None for one that returns plain values."""
     if definitions:
@@ -329,7 +338,8 @@ def _function_columns(scope: Scope, call: Expr, definitions: Any) -> list[tuple[
     if isinstance(call, Call):
         function = scope.catalog.function(call.function)
         if function.out_columns and (len(function.out_columns) > 1 or call.type == oids.RECORD):
-            return [(name, type_oid, -1) for name, type_oid in function.out_columns]
+            types = [item.type for item in call.arguments]
+            return [(name, kind, -1) for name, kind in output_columns(scope.catalog, function, types)]
         if function.out_columns:  # its name is the column's, whatever the alias
             return [(function.out_columns[0][0], call.type, call.typmod)]
     find = getattr(scope.catalog, "relation_of_row_type", None)

@@ -44,6 +44,34 @@ _NO_MATCH = "No function matches the given name and argument types. You might ne
 _NO_BEST = "Could not choose a best candidate function. You might need to add explicit type casts."
 
 
+def _with_defaults(
+    scope: Scope, function: Function, chosen: Candidate, arguments: list[Expr]
+) -> tuple[list[Expr], tuple[int, ...]]:
+    """The arguments in the order in which they are declared, defaults in the places of those that are not given; and
+    their declared types."""
+    if chosen.order is not None:
+        given = [
+            arguments[source] if source >= 0 else default_argument(scope, function, index)
+            for index, source in enumerate(chosen.order)
+        ]
+        return given, function.arguments
+    if not chosen.defaults:
+        return arguments, chosen.types
+    count = len(arguments)
+    rest = [default_argument(scope, function, index) for index in range(count, len(function.arguments))]
+    return arguments + rest, function.arguments
+
+
+def default_argument(scope: Scope, function: Function, index: int) -> Expr:
+    """The default of an argument: a built-in function's value, or a user's expression."""
+    from compute_node.sql.analyze.stored import argument_default
+
+    number = index - (len(function.arguments) - len(function.defaults))
+    if function.default_texts:
+        return argument_default(scope, function.default_texts[number])
+    return Const(type=function.arguments[index], value=function.defaults[number])
+
+
 class Candidate(NamedTuple):
     """A function with its parameter types laid out for this call.
 
@@ -61,11 +89,11 @@ class Candidate(NamedTuple):
 def _candidates(
     functions: Sequence[Function], count: int, names: Sequence[str], explicit_variadic: bool
 ) -> list[Candidate]:
-    found = []
+    found: list[Candidate] = []
     for item in functions:
         declared = item.arguments
         if names:
-            candidate = _named(item, count, names)
+            candidate = None if item.variadic and not explicit_variadic else _named(item, count, names)
             if candidate is not None:
                 found.append(candidate)
             continue
@@ -106,12 +134,10 @@ def _named(item: Function, count: int, names: Sequence[str]) -> Candidate | None
 
 
 def _choose(scope: Scope, candidates: list[Candidate], types: tuple[int, ...]) -> tuple[Candidate | None, bool]:
-    for item in candidates:
-        if item.types == types and not item.expanded:
-            return item, False
+    candidates = _distinct(candidates)
     for item in candidates:
         if item.types == types:
-            return item, False
+            return (None, True) if _twins(candidates, item) else (item, False)
     chosen, ambiguous = select_candidate(scope.catalog, types, [item.types for item in candidates])
     if chosen is None and ambiguous:
         plain = [item for item in candidates if not item.expanded]
@@ -119,7 +145,29 @@ def _choose(scope: Scope, candidates: list[Candidate], types: tuple[int, ...]) -
             again, _ = select_candidate(scope.catalog, types, [item.types for item in plain])
             if again is not None:
                 return plain[again], False
+    if chosen is not None and _twins(candidates, candidates[chosen]):
+        return None, True
     return (None if chosen is None else candidates[chosen]), ambiguous
+
+
+def _distinct(candidates: list[Candidate]) -> list[Candidate]:
+    """Of those that this call cannot tell apart the first on the search path, plain ones before variadic ones; two of
+    one schema stay, for the call is ambiguous then."""
+    kept: list[Candidate] = []
+    for item in candidates:
+        same = [other for other in kept if other.types == item.types]
+        if any(bool(other.expanded) < bool(item.expanded) for other in same):
+            continue
+        if any(other.function.namespace != item.function.namespace for other in same if not other.expanded):
+            continue
+        if not item.expanded:
+            kept = [other for other in kept if other not in same or not other.expanded]
+        kept.append(item)
+    return kept
+
+
+def _twins(candidates: list[Candidate], chosen: Candidate) -> bool:
+    return any(item is not chosen and item.types == chosen.types for item in candidates)
 
 
 def function_signature(scope: Scope, name: str, arguments: Sequence[Expr], names: Sequence[str] = ()) -> str:
@@ -187,20 +235,11 @@ def call_function(
             raise fail(UndefinedFunction, f"function {shown_name}() does not exist", location, hint=_NO_MATCH)
         raise fail(UndefinedFunction, f"function {shown} does not exist", location, hint=_NO_MATCH)
     function = scope.catalog.function(chosen.function.oid)
-    values, result = match_declared(scope, arguments, chosen.types, function.result, location)
-    if chosen.order is not None:
-        given = values
-        first_default = len(function.arguments) - len(function.defaults)
-        values = tuple(
-            given[source]
-            if source >= 0
-            else Const(type=function.arguments[index], value=function.defaults[index - first_default])
-            for index, source in enumerate(chosen.order)
-        )
-    elif chosen.defaults:
-        count = len(values)
-        rest = function.defaults[len(function.defaults) - chosen.defaults :]
-        values += tuple(Const(type=function.arguments[count + index], value=value) for index, value in enumerate(rest))
+    if function.kind == "p":
+        shown = function_signature(scope, shown_name, arguments, names)
+        raise fail(WrongObjectType, f"{shown} is a procedure", location, hint="To call a procedure, use CALL.")
+    given, declared = _with_defaults(scope, function, chosen, list(arguments))
+    values, result = match_declared(scope, given, declared, function.result, location)
     is_variadic = variadic
     if chosen.expanded:
         gathered = values[len(values) - chosen.expanded :]
@@ -241,6 +280,8 @@ _SRF_REFUSED = {
     "FILTER": "FILTER",
     "CASE": "CASE",
     "COALESCE": "COALESCE",
+    "DEFAULT": "DEFAULT expressions",
+    "CALL": "CALL arguments",
 }
 
 
@@ -352,6 +393,7 @@ _PLACES = {
     "CHECK": "aggregate functions are not allowed in check constraints",
     "DEFAULT": "aggregate functions are not allowed in DEFAULT expressions",
     "INDEX": "aggregate functions are not allowed in index expressions",
+    "CALL": "aggregate functions are not allowed in CALL arguments",
 }
 
 

@@ -8,6 +8,7 @@ from pglast import ast
 
 from aurora.errors import AmbiguousAlias, AmbiguousColumn, NotSupported, SqlError, UndefinedColumn, UndefinedTable
 from compute_node.sql.analyze.context import NameItem, Scope, fail, shift_levels
+from compute_node.sql.analyze.routines import find_argument, output_columns
 from compute_node.sql.expressions import Expr, FieldSelect, RowExpr, Var
 from compute_node.types import oids
 
@@ -228,9 +229,16 @@ def resolve_column(scope: Scope, node: ast.ColumnRef) -> Expr:
         entry = find_table(scope, None, column, location)
         if entry is not None:
             return whole_row(entry[0], entry[1], location)
+        argument = find_argument(scope, (column,), location)
+        if argument is not None:
+            return argument
         raise missing_column(scope, column, None, location)
     entry = find_table(scope, schema, table, location)
+    parts = (table, column) if schema is None else (schema, table, column)
     if entry is None:
+        argument = find_argument(scope, parts, location)
+        if argument is not None:
+            return argument
         composite = find_column(scope, table, location) if schema is None else None
         if composite is not None:
             raise fail(NotSupported, "field selection from a column needs parentheses around the column", location)
@@ -242,6 +250,9 @@ def resolve_column(scope: Scope, node: ast.ColumnRef) -> Expr:
     system = _system_column(item, column, level, location)
     if system is not None:
         return system
+    argument = find_argument(scope, parts, location)
+    if argument is not None:
+        return argument
     raise missing_column(scope, column, table, location)
 
 
@@ -294,7 +305,7 @@ def composite_fields(scope: Scope, argument: Expr) -> list[tuple[str, int]] | No
     if isinstance(argument, Call):
         function = scope.catalog.function(argument.function)
         if function.out_columns:
-            return list(function.out_columns)
+            return list(output_columns(scope.catalog, function, [item.type for item in argument.arguments]))
     find = getattr(scope.catalog, "relation_of_row_type", None)
     relation = find(argument.type) if find is not None else None
     if relation is not None:

@@ -47,6 +47,11 @@ def column_default(scope: Scope, column: ColumnDesc) -> Expr:
     return assign(stored, value, column, -1)
 
 
+def argument_default(scope: Scope, text: str) -> Expr:
+    """A function argument's default."""
+    return transform(_stored_scope(scope.analysis, "DEFAULT"), _expression_node(text))
+
+
 def analyze_stored(
     catalog: CatalogView, relation: RelationDesc | None, text: str, clause: str = "CHECK", session: Any = None
 ) -> Expr:

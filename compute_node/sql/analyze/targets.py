@@ -14,6 +14,7 @@ from compute_node.sql.analyze.context import NameItem, Scope, fail
 from compute_node.sql.analyze.expressions import expression_location, transform
 from compute_node.sql.analyze.names import at, composite_fields, find_table, missing_table, split_fields
 from compute_node.sql.analyze.naming import column_name
+from compute_node.sql.analyze.routines import find_argument
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.sql.expressions import Expr, FieldSelect, RowExpr, Var
 from compute_node.sql.query import Target
@@ -74,6 +75,10 @@ def expand_star(scope: Scope, node: ast.ColumnRef) -> list[tuple[str, Expr]]:
     schema, table, _ = split_fields(scope, node)
     entry = find_table(scope, schema, table or "", location)
     if entry is None:
+        names = (table or "",) if schema is None else (schema, table or "")
+        argument = find_argument(scope, names, location)
+        if argument is not None:
+            return expand_fields(scope, argument, location)
         raise missing_table(scope, table or "", location, schema)
     _note_star(scope, node, entry[:1])
     return list(_star_columns(entry[0], entry[1], location))

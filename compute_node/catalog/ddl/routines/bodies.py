@@ -1,0 +1,156 @@
+"""Bodies of functions in SQL: a text is checked, an SQL-standard body is analyzed and made into text that is kept.
+
+An error in a text has its place in the CREATE statement, where the text stands in it as a literal. What a text names is
+looked up when the function runs; an SQL-standard body depends on what it names.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from pglast import ast
+
+from aurora.errors import InvalidFunctionDefinition, NotSupported, SqlError
+from compute_node.catalog.ddl.context import DdlContext, uses
+from compute_node.catalog.ddl.expressions import expression_text
+from compute_node.catalog.ddl.objects import qualify, used_columns, write_stars
+from compute_node.catalog.routines import ATOMIC, END, RETURN
+from compute_node.session import prepare
+from compute_node.session.routines import check_final
+from compute_node.sql.analyze import analyze
+from compute_node.sql.analyze.coercion import POLYMORPHIC
+from compute_node.sql.analyze.routines import FINAL_STATEMENT, ResultShape, RoutineBody, mismatch, shape_of
+from compute_node.sql.analyze.typenames import format_type
+from compute_node.sql.parse import parse
+from compute_node.types import oids
+from compute_node.types.registry import Function
+
+Address = tuple[int, int, int]
+
+
+class StoredBody(NamedTuple):
+    """An SQL-standard body as it is kept, and what it depends on."""
+
+    text: str
+    uses: frozenset[Address]
+
+
+def check_types(ctx: DdlContext, function: Function) -> None:
+    """42P13 for pseudo-types that SQL has no values of."""
+    allowed = (oids.RECORD, oids.VOID)
+    result = ctx.view.type(function.result)
+    if result.kind == "p" and result.oid not in allowed and result.oid not in POLYMORPHIC:
+        raise InvalidFunctionDefinition(f"SQL functions cannot return type {format_type(ctx.view, result.oid)}")
+    for oid in function.arguments:
+        if ctx.view.type(oid).kind == "p" and oid not in POLYMORPHIC:
+            raise InvalidFunctionDefinition(f"SQL functions cannot have arguments of type {format_type(ctx.view, oid)}")
+
+
+def check_text(ctx: DdlContext, function: Function, location: int) -> None:
+    """A body given as text, with ``location`` the place of its literal: it must parse, and unless types are still open
+    its statements must be right and the final one give what is declared."""
+    check_types(ctx, function)
+    text = function.source
+    try:
+        _check_statements(ctx, function, text)
+    except SqlError as error:
+        if error.position is None:
+            line = f'SQL function "{function.name}"'
+            error.where = line if error.where is None else f"{error.where}\n{line}"
+            raise
+        place = _place_in_literal(ctx.source, location, text, error.position - 1)
+        if place is None:
+            error.internal_position, error.internal_query, error.position = error.position, text, None
+        else:
+            error.position = place + 1
+        raise
+
+
+def _check_statements(ctx: DdlContext, function: Function, text: str) -> None:
+    raws = parse(text)
+    if any(kind in POLYMORPHIC for kind in (*function.arguments, function.result)):
+        return
+    shape = shape_of(ctx.view, function, function.arguments, function.result)
+    for number, raw in enumerate(raws, 1):
+        if prepare.is_query(raw.node):
+            body = RoutineBody(function.name, function.argument_names, shape if number == len(raws) else None)
+            analyze(raw.node, ctx.view, list(function.arguments), text, session=ctx.session, routine=body)
+    check_final(ctx.view, raws, shape)
+
+
+def _place_in_literal(source: str, location: int, text: str, offset: int) -> int | None:
+    """The offset in the statement of what is at ``offset`` of a literal's value; None when it cannot be told."""
+    if location < 0:
+        return None
+    if source.startswith("$", location):
+        start = source.index("$", location + 1) + 1
+        return start + offset if source.startswith(text, start) else None
+    if not source.startswith("'", location):
+        return None
+    place = location + 1
+    for character in text[:offset]:
+        if source[place] != character:
+            return None
+        place += 2 if character == "'" else 1
+    return place
+
+
+def stored_body(ctx: DdlContext, function: Function, node: Any) -> StoredBody:
+    """An SQL-standard body, analyzed. Raises what its statements raise, 42P13, 0A000 for other than queries."""
+    if any(kind in POLYMORPHIC for kind in function.arguments):
+        raise InvalidFunctionDefinition("SQL function with unquoted function body cannot have polymorphic arguments")
+    check_types(ctx, function)
+    shape = shape_of(ctx.view, function, function.arguments, function.result)
+    found: set[Address] = set()
+    if isinstance(node, ast.ReturnStmt):
+        select: Any = parse("SELECT 1")[0].node
+        select.targetList[0].val = node.returnval
+        text = _statement_text(ctx, function, select, shape, found)
+        return StoredBody(RETURN + text.removeprefix("SELECT "), frozenset(found))
+    statements = list(node[0] or ())
+    texts = []
+    for number, item in enumerate(statements, 1):
+        texts.append(_statement_text(ctx, function, item, shape if number == len(statements) else None, found))
+    if shape is not None and not statements:
+        raise mismatch(ctx.view, shape.type, FINAL_STATEMENT)
+    return StoredBody(ATOMIC + "".join(f"{text};\n" for text in texts).rstrip("\n") + END, frozenset(found))
+
+
+_TAGS: dict[type, str] = {
+    ast.CreateStmt: "CREATE TABLE",
+    ast.CreateTableAsStmt: "CREATE TABLE AS",
+    ast.ViewStmt: "CREATE VIEW",
+    ast.IndexStmt: "CREATE INDEX",
+    ast.CreateSchemaStmt: "CREATE SCHEMA",
+    ast.AlterTableStmt: "ALTER TABLE",
+    ast.CreateFunctionStmt: "CREATE FUNCTION",
+    ast.VariableSetStmt: "SET",
+    ast.VariableShowStmt: "SHOW",
+    ast.TruncateStmt: "TRUNCATE TABLE",
+}
+
+
+def _command(node: Any) -> str:
+    """The statement's command tag, about."""
+    if isinstance(node, ast.DropStmt):
+        return f"DROP {node.removeType.name.removeprefix('OBJECT_').replace('_', ' ')}"
+    return _TAGS.get(type(node), type(node).__name__.removesuffix("Stmt").upper())
+
+
+def _statement_text(
+    ctx: DdlContext, function: Function, node: Any, shape: ResultShape | None, found: set[Address]
+) -> str:
+    if isinstance(node, ast.ReturnStmt):
+        select: Any = parse("SELECT 1")[0].node
+        select.targetList[0].val = node.returnval
+        node = select
+    if not prepare.is_query(node):
+        raise NotSupported(f"{_command(node)} is not yet supported in unquoted SQL function body")
+    view = ctx.tracing()
+    body = RoutineBody(function.name, function.argument_names, shape)
+    query = analyze(node, view, list(function.arguments), ctx.source, session=ctx.session, routine=body)
+    found |= uses(view.trace or {})
+    found |= used_columns(query)
+    write_stars(node, query.extra["stars"])
+    qualify(ctx, node)
+    return expression_text(node)

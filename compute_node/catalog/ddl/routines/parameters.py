@@ -1,0 +1,217 @@
+"""The arguments of CREATE FUNCTION, PROCEDURE and AGGREGATE: modes, types, names and defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pglast import ast
+
+from aurora.errors import (
+    DatatypeMismatch,
+    InvalidFunctionDefinition,
+    NotSupported,
+    TooManyArguments,
+    UndefinedObject,
+)
+from compute_node.catalog.ddl.context import DdlContext
+from compute_node.catalog.ddl.expressions import named_relations, references
+from compute_node.catalog.ddl.types import type_of
+from compute_node.sql.analyze.coercion import (
+    ANYCOMPATIBLE,
+    ANYCOMPATIBLEARRAY,
+    ANYCOMPATIBLEMULTIRANGE,
+    ANYCOMPATIBLENONARRAY,
+    ANYCOMPATIBLERANGE,
+    ANYENUM,
+    ANYMULTIRANGE,
+    ANYRANGE,
+    POLYMORPHIC,
+    coerce,
+)
+from compute_node.sql.analyze.context import Analysis, Scope, session_env
+from compute_node.sql.analyze.expressions import transform
+from compute_node.sql.analyze.typenames import format_type, is_true_array
+from compute_node.sql.deparse import deparse_stored
+from compute_node.sql.query import Query
+from compute_node.types import oids
+from compute_node.types.registry import Parameter
+
+ARGUMENTS_MAX = 100
+INTERNAL = 2281
+_FIRST_FAMILY = {oids.ANYELEMENT, oids.ANYARRAY, oids.ANYNONARRAY, ANYENUM, ANYRANGE, ANYMULTIRANGE}
+_SECOND_FAMILY = {
+    ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, ANYCOMPATIBLENONARRAY, ANYCOMPATIBLERANGE, ANYCOMPATIBLEMULTIRANGE,
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Parameters:
+    """What a list of arguments says. ``required``: the result type that OUT arguments give; 0 without any."""
+
+    items: list[Parameter] = field(default_factory=list)
+    defaults: list[str] = field(default_factory=list)
+    default_types: list[int] = field(default_factory=list)
+    variadic: int = 0
+    required: int = 0
+    outputs: int = 0
+
+    @property
+    def inputs(self) -> list[Parameter]:
+        """Those that a call gives."""
+        return [item for item in self.items if item.mode in "ibv"]
+
+    @property
+    def input_types(self) -> list[int]:
+        """Their types: the signature."""
+        return [item.type for item in self.inputs]
+
+    def columns(self) -> dict[str, Any]:
+        """What pg_proc holds of them."""
+        plain = all(item.mode == "i" for item in self.items)
+        named = any(item.name for item in self.items)
+        return {
+            "provariadic": self.variadic,
+            "proallargtypes": None if plain else [item.type for item in self.items],
+            "proargmodes": None if plain else [item.mode for item in self.items],
+            "proargnames": [item.name for item in self.items] if named else None,
+            "pronargdefaults": len(self.defaults),
+            "proargdefaults": "\n".join(self.defaults) if self.defaults else None,
+        }
+
+
+def read_parameters(ctx: DdlContext, nodes: Sequence[ast.FunctionParameter], noun: str) -> Parameters:
+    """The arguments of a ``function``, ``procedure`` or ``aggregate``. 42P13, 42704, 54023."""
+    found = Parameters()
+    for node in nodes:
+        _add(ctx, found, node, noun)
+    if len(found.items) > ARGUMENTS_MAX:
+        raise TooManyArguments(f"{noun}s cannot have more than {ARGUMENTS_MAX} arguments")
+    if (noun == "procedure" and found.outputs) or found.outputs > 1:
+        found.required = oids.RECORD
+    return found
+
+
+def _add(ctx: DdlContext, found: Parameters, node: ast.FunctionParameter, noun: str) -> None:
+    mode = _mode(node)
+    if node.argType.setof:
+        raise InvalidFunctionDefinition(f"{noun}s cannot accept set arguments")
+    kind = _type(ctx, node.argType)
+    name = node.name or ""
+    is_input = mode in "ibv"
+    if is_input and found.variadic:
+        raise InvalidFunctionDefinition("VARIADIC parameter must be the last input parameter")
+    if not is_input and noun == "procedure" and found.variadic:
+        raise InvalidFunctionDefinition("VARIADIC parameter must be the last parameter")
+    if not is_input and noun == "procedure" and found.defaults:
+        raise InvalidFunctionDefinition("procedure OUT parameters cannot appear after one with a default value")
+    if mode in "obt":
+        if not found.outputs:
+            found.required = kind
+        found.outputs += 1
+    if mode == "v":
+        found.variadic = _element(ctx, kind)
+    _check_name(found, mode, name)
+    if node.defexpr is not None:
+        if not is_input:
+            raise InvalidFunctionDefinition("only input parameters can have default values")
+        _add_default(ctx, found, node.defexpr, kind)
+    elif is_input and found.defaults:
+        raise InvalidFunctionDefinition("input parameters after one with a default value must also have defaults")
+    found.items.append(Parameter(mode, name, kind))
+
+
+def _type(ctx: DdlContext, node: ast.TypeName) -> int:
+    try:
+        return type_of(ctx, node)
+    except UndefinedObject:
+        shown = ".".join(item.sval for item in node.names) + "[]" * len(node.arrayBounds or ())
+        raise UndefinedObject(f"type {shown} does not exist") from None
+
+
+def _mode(node: ast.FunctionParameter) -> str:
+    mode = str(node.mode.value)
+    return "i" if mode == "d" else mode
+
+
+def _element(ctx: DdlContext, kind: int) -> int:
+    if kind == oids.ANY:
+        return oids.ANY
+    if kind == oids.ANYARRAY:
+        return oids.ANYELEMENT
+    if kind == ANYCOMPATIBLEARRAY:
+        return ANYCOMPATIBLE
+    item = ctx.view.type(kind)
+    if not is_true_array(item):
+        raise InvalidFunctionDefinition("VARIADIC parameter must be an array")
+    return item.element
+
+
+def _check_name(found: Parameters, mode: str, name: str) -> None:
+    """A name may stand twice when one is only given and the other only returned."""
+    if not name:
+        return
+    for other in found.items:
+        apart = (mode in "iv" and other.mode in "ot") or (mode in "ot" and other.mode in "iv")
+        if other.name == name and not apart:
+            raise InvalidFunctionDefinition(f'parameter name "{name}" used more than once')
+
+
+def _add_default(ctx: DdlContext, found: Parameters, node: ast.Node, kind: int) -> None:
+    subqueries = references(node)[1]
+    if subqueries:
+        raise NotSupported("cannot use subquery in DEFAULT expression", position=subqueries[0] + 1)
+    view = ctx.tracing()
+    analysis = Analysis(view, [], ctx.source, session_env(ctx.session), allow_params=False)
+    scope = Scope(analysis, Query("select"), clause="DEFAULT")
+    expr = transform(scope, node)
+    result = expr if kind in POLYMORPHIC and expr.type != oids.UNKNOWN else coerce(scope, expr, kind, context="a")
+    if result is None:
+        wanted, have = format_type(view, kind), format_type(view, expr.type)
+        raise DatatypeMismatch(
+            f"argument of DEFAULT must be type {wanted}, not type {have}",
+            position=expr.location + 1 if expr.location >= 0 else None,
+        )
+    found.defaults.append(ctx.keep(deparse_stored(result, ctx.stored_view, None), view, named_relations(result)))
+    found.default_types.append(result.type)
+
+
+# results of pseudo-types
+
+
+def check_polymorphic(ctx: DdlContext, result: int, inputs: Sequence[int], shown: str = "result") -> None:
+    """42P13 when the actual type of a result cannot follow from those of the arguments."""
+    problem = _polymorphic_problem(ctx, result, inputs)
+    if problem is not None:
+        raise InvalidFunctionDefinition(f"cannot determine {shown} data type", detail=problem)
+    if result == INTERNAL and INTERNAL not in inputs:
+        raise InvalidFunctionDefinition(
+            'unsafe use of pseudo-type "internal"',
+            detail='A function returning "internal" must have at least one "internal" argument.',
+        )
+
+
+def _polymorphic_problem(ctx: DdlContext, result: int, inputs: Sequence[int]) -> str | None:
+    name = format_type(ctx.view, result)
+    given = set(inputs)
+    if result in (ANYRANGE, ANYMULTIRANGE):
+        if not given & {ANYRANGE, ANYMULTIRANGE}:
+            return f"A result of type {name} requires at least one input of type anyrange or anymultirange."
+    elif result in (ANYCOMPATIBLERANGE, ANYCOMPATIBLEMULTIRANGE):
+        if not given & {ANYCOMPATIBLERANGE, ANYCOMPATIBLEMULTIRANGE}:
+            return (
+                f"A result of type {name} requires at least one input of type anycompatiblerange or "
+                "anycompatiblemultirange."
+            )
+    elif result in _FIRST_FAMILY and not given & _FIRST_FAMILY:
+        return (
+            f"A result of type {name} requires at least one input of type anyelement, anyarray, anynonarray, anyenum, "
+            "anyrange, or anymultirange."
+        )
+    elif result in _SECOND_FAMILY and not given & _SECOND_FAMILY:
+        return (
+            f"A result of type {name} requires at least one input of type anycompatible, anycompatiblearray, "
+            "anycompatiblenonarray, anycompatiblerange, or anycompatiblemultirange."
+        )
+    return None

@@ -1,0 +1,262 @@
+"""Functions and procedures in the language SQL: their statements, in the caller's transaction, through the one door.
+
+```
+RoutineCall + arguments ─ plan_of ─► statements, planned once a call site ─ door ─► the final one's rows ─► values
+```
+
+All statements of a body are planned before the first one runs, as in PostgreSQL; the plans are kept, and revalidated as
+those of every statement are. What the function sees is ``nested``'s matter. Sources: PostgreSQL manual, ch. 38.5, 38.7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pglast import ast
+
+from aurora.errors import NotSupported, SqlError
+from compute_node.hub import HUB
+from compute_node.session import door, nested, prepare, settings_effects
+from compute_node.session.plans import bounded_put
+from compute_node.session.sinks import NO_ROWS, Sink
+from compute_node.session.state import SessionState
+from compute_node.session.statement import Params, Statement
+from compute_node.sql.analyze.routines import FINAL_STATEMENT, ResultShape, RoutineBody, mismatch, shape_of
+from compute_node.sql.parse import RawStatement, parse
+from compute_node.types.oids import RECORD
+from compute_node.types.record import Record
+from compute_node.types.registry import Function, PgType, Routine, RoutineCall
+
+_PRIVATE = "routine_plans"
+"""what a transaction that has changed the catalog plans for itself, in ``SessionState.extra``"""
+
+
+class RoutinePlan:
+    """A function's statements, planned for one call site. ``final``: the statement whose rows are the result."""
+
+    __slots__ = ("final", "function", "is_row", "kinds", "statements")
+
+    def __init__(self, call: RoutineCall, statements: list[Statement], wants_result: bool) -> None:
+        self.function = call.function
+        self.statements = statements
+        self.final = len(statements) - 1 if wants_result else -1
+        self.kinds: tuple[PgType, ...] = ()
+        self.is_row = False
+        """the result is a row made of the final statement's columns, not the value of its only column"""
+        if wants_result:
+            columns = statements[self.final].columns or ()
+            self.kinds = tuple([column.kind for column in columns])
+            self.is_row = _makes_row(call, self.kinds)
+
+    def value(self, row: Sequence[Any]) -> Any:
+        """The result that one row of the final statement is."""
+        return Record.of(row, self.kinds) if self.is_row else row[0]
+
+
+def _makes_row(call: RoutineCall, kinds: Sequence[PgType]) -> bool:
+    if call.function.kind == "p":
+        return True
+    return len(kinds) != 1 or not (kinds[0].oid == call.result or (call.result == RECORD and kinds[0].kind == "c"))
+
+
+class _FirstRow:
+    """The first row that comes; the statement runs to its end all the same."""
+
+    __slots__ = ("found",)
+
+    def __init__(self) -> None:
+        self.found: tuple[Any, ...] | None = None
+
+    def begin(self) -> None:
+        """Nothing to do."""
+
+    def rows(self, batch: list[tuple[Any, ...]]) -> None:
+        """Keep the first."""
+        if self.found is None:
+            self.found = batch[0]
+
+    def end(self) -> None:
+        """Nothing to do."""
+
+
+def call(session: SessionState, call: RoutineCall, arguments: Params, snapshot: Any) -> Any:
+    """Run a function: its value, or for one that returns a set the iterator of its values. ``snapshot``: what one that
+    is not volatile reads with."""
+    if call.function.returns_set:
+        return _values(session, call, arguments, snapshot)
+    routine = call.function.routine
+    with nested.calling(session), acting(session, routine):
+        # A caller may do nothing else for a whole batch of its rows.
+        session.check_interrupts()
+        HUB.pulse()
+        plan = plan_of(session, call)
+        found = _FirstRow()
+        for number in range(len(plan.statements)):
+            _run(session, plan, number, arguments, snapshot, found if number == plan.final else NO_ROWS)
+    return None if found.found is None else plan.value(found.found)
+
+
+def _run(
+    session: SessionState, plan: RoutinePlan, number: int, params: Params, snapshot: Any, sink: Sink = NO_ROWS
+) -> None:
+    try:
+        nested.run_one(session, plan.statements[number], params, snapshot, sink)
+    except SqlError as error:
+        raise placed(error, plan.function, f"statement {number + 1}") from None
+
+
+def _values(session: SessionState, call: RoutineCall, arguments: Params, snapshot: Any) -> Iterator[Any]:
+    """The final statement's rows come as they are taken."""
+    routine = call.function.routine
+    with nested.calling(session), acting(session, routine):
+        session.check_interrupts()
+        HUB.pulse()
+        plan = plan_of(session, call)
+        for number in range(len(plan.statements)):
+            if number != plan.final:
+                _run(session, plan, number, arguments, snapshot)
+        if plan.final < 0:
+            return
+        final = plan.statements[plan.final]
+        where = f"statement {plan.final + 1}"
+        try:
+            if snapshot is not None and final.writes:
+                raise NotSupported(f"{nested.command_name(final)} is not allowed in a non-volatile function")
+            execution = door.start(session, final, arguments[: len(final.param_types)], snapshot)
+        except SqlError as error:
+            raise placed(error, call.function, where) from None
+        hold = session.engine.txns.hold(execution.context.snapshot.lsn, "function", execution.context.txn)
+    try:
+        while True:
+            with nested.calling(session), acting(session, routine):
+                try:
+                    batch = execution.take(door.BATCH_ROWS)
+                except SqlError as error:
+                    raise placed(error, call.function, where) from None
+            if not batch:
+                return
+            value = plan.value
+            for row in batch:
+                yield value(row)
+    finally:
+        execution.close()
+        hold.release()
+
+
+# plans
+
+
+def plan_of(session: SessionState, call: RoutineCall) -> RoutinePlan:
+    """The function's statements, planned and with their locks held."""
+    key = (call.function.oid, *call[1:])
+    private = session.txn is not None and session.txn.catalog_changed
+    table = _private_plans(session) if private else session.space.routines
+    found = table.get(key)
+    if found is not None and found.function is call.function:
+        if all(prepare.is_ready(session, statement) for statement in found.statements):
+            return found  # type: ignore[no-any-return]
+    try:
+        made = _planned(session, call)
+    except SqlError as error:
+        raise placed(error, call.function, "during startup") from None
+    if all(statement.shareable for statement in made.statements) or private:
+        bounded_put(table, key, made)
+    return made
+
+
+def _private_plans(session: SessionState) -> dict[Any, Any]:
+    if session.extra is None:
+        session.extra = {}
+    txn, plans = session.extra.get(_PRIVATE, (None, None))
+    if txn is not session.txn or plans is None:
+        plans = {}
+        session.extra[_PRIVATE] = (session.txn, plans)
+    found: dict[Any, Any] = plans
+    return found
+
+
+def _planned(session: SessionState, call: RoutineCall) -> RoutinePlan:
+    function = call.function
+    view = session.engine.catalog.view(session)
+    shape = shape_of(view, function, call.arguments, call.result, call.columns)
+    routine = function.routine
+    text = "" if routine is None else routine.text
+    raws = parse(text)
+    check_final(view, raws, shape)
+    statements = []
+    for number, raw in enumerate(raws, 1):
+        body = RoutineBody(
+            function.name, function.argument_names, shape if number == len(raws) else None,
+            stored=routine is not None and routine.stored,
+        )  # fmt: skip
+        statements.append(_statement(session, function, raw, text, call.arguments, body))
+    return RoutinePlan(call, statements, shape is not None)
+
+
+def check_final(view: Any, raws: Sequence[RawStatement], shape: ResultShape | None) -> None:
+    """42P13 when a function that gives something ends with what gives nothing."""
+    if shape is not None and (not raws or not prepare.is_query(raws[-1].node)):
+        raise mismatch(view, shape.type, FINAL_STATEMENT)
+
+
+def _statement(
+    session: SessionState, function: Function, raw: RawStatement, text: str, types: Sequence[int], body: RoutineBody
+) -> Statement:
+    if prepare.is_query(raw.node):
+        return prepare.compile_statement(session, raw, text, list(types), routine=body)[0]
+    statement = prepare.utility_statement(session, raw.node, text[raw.start : raw.start + raw.length])
+    if isinstance(raw.node, ast.CopyStmt) and raw.node.filename is None:
+        raise NotSupported("cannot COPY to/from client in an SQL function")
+    if isinstance(raw.node, ast.TransactionStmt):
+        raise NotSupported(f"{nested.command_name(statement)} is not allowed in an SQL function")
+    if function.volatility != "v":
+        raise NotSupported(f"{nested.command_name(statement)} is not allowed in a non-volatile function")
+    return statement
+
+
+def placed(error: SqlError, function: Function, where: str) -> SqlError:
+    """The error with the function in its context; its place is one in the body, which the client has not sent."""
+    line = f'SQL function "{function.name}" {where}'
+    error.where = line if error.where is None else f"{error.where}\n{line}"
+    if error.position is not None:
+        error.internal_position, error.position = error.position, None
+        error.internal_query = "" if function.routine is None else function.routine.text
+    return error
+
+
+# SECURITY DEFINER and SET
+
+
+@contextmanager
+def acting(session: SessionState, routine: Routine | None) -> Iterator[None]:
+    """As the function's owner, if it is SECURITY DEFINER, and with its settings."""
+    if routine is None or not (routine.security_definer or routine.settings):
+        yield
+        return
+    kept = (session.user, session.user_oid, session.superuser, session.space)
+    prepared = [(each, each.statement) for each in session.statements.values()]
+    mark = session.settings.mark()
+    try:
+        if routine.security_definer:
+            _become(session, routine.owner)
+        for name, value in routine.settings:
+            session.settings.set(name, value, local=True)
+        yield
+    finally:
+        session.settings.leave(mark, [name for name, _ in routine.settings])
+        session.user, session.user_oid, session.superuser, space = kept
+        session.settings.superuser = session.superuser
+        if session.plans.space(settings_effects.environment(session)) is space:
+            session.space = space
+            for each, statement in prepared:
+                each.statement = statement
+        else:
+            session.environment_changed()
+
+
+def _become(session: SessionState, owner: int) -> None:
+    session.user, session.user_oid = str(session.catalog_function("pg_get_userbyid", owner)), owner
+    session.superuser = session.settings.superuser = bool(session.catalog_function("role_is_superuser", owner))
+    session.space = session.plans.space(settings_effects.environment(session))
