@@ -23,7 +23,7 @@ END, STRING, NUMBER, WORD = "", '"', "0", "a"
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _PLAIN = re.compile(r'[^"\\\x00-\x1f]*')
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![0-9A-Za-z_\x80-\U0010ffff])")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+|(?!\.))(?:[eE][+-]?[0-9]+)?(?![0-9A-Za-z_\x80-\U0010ffff])")
 _BAD_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]*)?[0-9A-Za-z_\x80-\U0010ffff]*")
 _WORD = re.compile(r"[0-9A-Za-z_\x80-\U0010ffff]+")
 _HEX = frozenset("0123456789abcdefABCDEF")
@@ -57,7 +57,7 @@ class Lexer:
         self.text, self.decode = text, decode
         self.line, self.line_start = 1, 0
         self.start, self.stop = 0, 0
-        self.kind = END
+        self.kind = WORD
         self.value = ""
         self._tokens = 0
 
