@@ -30,7 +30,7 @@ from aurora.geometry import Member
 from aurora.kernels import arena as arena_kernel
 from aurora.page import PAGE_BYTES
 from aurora.programs.supervisor import LOOPBACK, free_ports
-from compute_node.__main__ import GC_THRESHOLD
+from compute_node.__main__ import GC_THRESHOLDS
 from compute_node.access.storage import Storage
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
@@ -243,7 +243,7 @@ class Bench:
 async def run(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """All of it."""
     HUB.bind(asyncio.get_running_loop())
-    gc.set_threshold(GC_THRESHOLD, 50, 100)
+    gc.set_threshold(*GC_THRESHOLDS)
     nodes = Nodes(folder, "--coalesce-log-mb", "8")
     try:
         for index in range(len(nodes.members)):

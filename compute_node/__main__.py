@@ -16,8 +16,10 @@ from compute_node import config as configuration
 from compute_node.hub import HUB
 from compute_node.server import ComputeServer, serve
 
-GC_THRESHOLD = 200_000
-"""Objects between collections of the youngest generation: sessions and plans live long, rows die by reference count."""
+GC_THRESHOLDS = (50_000, 2, 2500)
+"""More objects before a collection of the youngest generation, such collections before one of the middle one, and those
+before one of all: sessions and plans live long, rows die by reference count. The first two bound how long others wait
+for a collection, about 10 ms."""
 
 
 def _allow_open_files() -> None:
@@ -49,7 +51,7 @@ def main() -> int:
     if IMPLEMENTATION != "native":
         logging.getLogger(__name__).warning("running on the pure-Python kernels: several times slower")
     _allow_open_files()
-    gc.set_threshold(GC_THRESHOLD, 5, 1000)
+    gc.set_threshold(*GC_THRESHOLDS)
 
     def prepared(server: ComputeServer) -> None:
         loop = asyncio.get_running_loop()

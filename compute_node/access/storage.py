@@ -89,8 +89,9 @@ class Storage:
         if known is not None and known[0] is desc:
             return known[1]
         from compute_node.access.table import Table
+        from compute_node.access.watched_table import WatchedTable
 
-        table = Table(self, desc)
+        table = WatchedTable(self, desc) if desc.is_watched else Table(self, desc)
         self._tables[desc.relfile] = (desc, table)
         return table
 

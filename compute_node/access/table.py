@@ -264,10 +264,19 @@ class Table:
                     error.row = number
                     raise
             return len(rows)
+        self._insert_bulk(txn, rows)
+        return len(rows)
+
+    def refill(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> None:
+        """``insert_many`` of rows that the table had before it was written anew: nothing is to follow from them."""
+        self.insert_many(txn, rows)
+
+    def _insert_bulk(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> list[int]:
+        """Whole pages, and the index entries in one go; the rows' tids."""
         tids = self._insert_pages(txn, rows)
         for index in self.indexes:
             index.add_many(txn, rows, tids)
-        return len(rows)
+        return tids
 
     def _insert_pages(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> list[int]:
         storage, heap, file = self.storage, self.heap, self.file
@@ -529,9 +538,10 @@ class Table:
 
     def delete(
         self, txn: Txn, snapshot: Snapshot, tid: int, recheck: Callable[[Row, int], bool], needed: tuple[int, ...]
-    ) -> bool:
+    ) -> int:
         """Delete the row whose version ``tid`` the snapshot sees; ``recheck`` gets the columns ``needed`` and the tid
-        of a version newer than that. Whether it was deleted. Errors: 40001, 40P01, 55P03."""
+        of a version newer than that. The tid of the version that was deleted, 0 when none was. Errors: 40001, 40P01,
+        55P03."""
         proj = self.projection(needed, False)
         self._reserve(WRITE_REDO_BYTES)
         if not txn.write_xid:
@@ -541,11 +551,11 @@ class Table:
             while True:
                 found, entry = self._settle(txn, snapshot, tid, proj, FOR_UPDATE, WAIT, entry)
                 if found is None:
-                    return False
+                    return 0
                 at = found[1]
                 if found[2]:
                     if not recheck(self._resolved(found[3], proj), at):
-                        return False
+                        return 0
                     if self._locks.rows and self._locks.row_blockers(txn, self.relfile, at, FOR_UPDATE):
                         continue  # locked meanwhile
                 outcome = self.heap.delete(at, txn.write_xid, txn.cid)
@@ -555,7 +565,7 @@ class Table:
                         self._locks.row_taken(txn, self.relfile, at, 0, entry)
                     if self.toast is not None:
                         self.toast.drop_version(txn, at)
-                    return True
+                    return at
                 if outcome < RETRY:
                     self._load(-outcome)
         finally:

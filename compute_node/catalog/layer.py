@@ -15,6 +15,7 @@ from typing import Any
 
 from aurora.errors import InternalError
 from compute_node.catalog import objects
+from compute_node.catalog.foreign_keys import foreign_keys_of
 from compute_node.catalog.reloptions import fillfactor
 from compute_node.catalog.rights import OBJECTS, Rights, effective
 from compute_node.catalog.roles import RoleGraph, load_graph
@@ -151,6 +152,7 @@ class CatalogLayer:
                 owner=row.relowner,
             )  # fmt: skip
         columns = self._load_columns(oid)
+        foreign_keys, referenced_by = foreign_keys_of(self.reader, oid) if row.relhastriggers else ((), ())
         return RelationDesc(
             oid=oid,
             relfile=row.relfilenode,
@@ -174,6 +176,8 @@ class CatalogLayer:
             options=tuple(row.reloptions or ()),
             toast=self.relation(row.reltoastrelid) if row.reltoastrelid else None,
             acl=decode_all(row.relacl),
+            foreign_keys=foreign_keys,
+            referenced_by=referenced_by,
         )
 
     def _load_columns(self, oid: int) -> tuple[ColumnDesc, ...]:

@@ -30,6 +30,9 @@ class ExecSession(SessionView, Protocol):
     def check_interrupts(self) -> None:
         """Raise what a cancel, a timeout or a shutdown has left for it."""
 
+    def follow_changes(self) -> None:
+        """A statement has made its changes: run what foreign keys want of them now."""
+
 
 class ExecContext:
     """One execution. ``params`` are the values of $1…; ``exec_params`` those that plan nodes set for each other.

@@ -39,7 +39,7 @@ class CopyTarget:
     the input lacks (evaluated per row); ``checks``: the table's CHECK constraints over the full row. Errors: 23502,
     23505, 23514."""
 
-    __slots__ = ("_count", "_ctx", "_shape", "_table", "_verify", "columns")
+    __slots__ = ("_count", "_ctx", "_shape", "_table", "_verify", "_watched", "columns")
 
     def __init__(
         self,
@@ -69,6 +69,7 @@ class CopyTarget:
         self._shape = batch_function(builder, output, None, len(given))
         self._verify = row_verifier(builder, relation, checks)
         self._table = ctx.storage.table(relation)
+        self._watched = relation.is_watched
         self._ctx = ctx
         self._count = 0
         ctx.start((), 0)
@@ -98,5 +99,7 @@ class CopyTarget:
         return 0
 
     def finish(self) -> int:
-        """The number of rows inserted."""
+        """The number of rows inserted, once what foreign keys want of them is done."""
+        if self._watched:
+            self._ctx.session.follow_changes()
         return self._count

@@ -64,6 +64,7 @@ class Executable:
     __slots__ = (
         "_builder",
         "_failing",
+        "_followed",
         "_modifying_ctes",
         "_root",
         "column_kinds",
@@ -101,6 +102,12 @@ class Executable:
         self._modifying_ctes = [
             number for number, plan in enumerate(planned.ctes) if isinstance(plan, (Insert, Update, Delete))
         ]
+        self._followed = any(
+            plan.relation.is_watched
+            for plan in (planned.plan, *(planned.ctes[number] for number in self._modifying_ctes))
+            if isinstance(plan, (Insert, Update, Delete))
+        )
+        """what it changes is watched by foreign keys"""
         self.fetch_all: Callable[[ExecContext, Params], Batch] = self._fetch_all
         self.run: Callable[[ExecContext, Params], int] = self._run
         self.is_point = False
@@ -111,6 +118,8 @@ class Executable:
             link = point_modify(planned, self._builder)
             if link is not None:
                 self.is_point, self.run = True, _linked_at_first_run(link)
+                if self._followed:
+                    self.run = _followed(self.run)
         else:
             link = point_select(planned, self._builder)
             if link is not None:
@@ -160,11 +169,13 @@ class Executable:
             return
         try:
             root = self._start(ctx, params)
-            if isinstance(self.planned.plan, (Insert, Update, Delete)):
+            if self._followed or isinstance(self.planned.plan, (Insert, Update, Delete)):
                 # What RETURNING shows is only sent once every row is changed, however few the client asks for.
                 store = ctx.tuplestore()
                 for batch in root.batches(ctx):
                     store.append(batch)
+                if self._followed:
+                    ctx.session.follow_changes()
                 yield from store.batches()
             else:
                 yield from root.batches(ctx)
@@ -186,6 +197,8 @@ class Executable:
             for batch in root.batches(ctx):
                 ctx.account.charge(batch_bytes(batch))
                 rows += batch
+            if self._followed:
+                ctx.session.follow_changes()
         finally:
             ctx.finish()
         return rows
@@ -194,10 +207,25 @@ class Executable:
         try:
             root = self._start(ctx, params)
             if self.columns is None and isinstance(root, (InsertNode, UpdateNode, DeleteNode)):
-                return root.run(ctx)
-            return sum(len(batch) for batch in root.batches(ctx))
+                count = root.run(ctx)
+            else:
+                count = sum(len(batch) for batch in root.batches(ctx))
+            if self._followed:
+                ctx.session.follow_changes()
+            return count
         finally:
             ctx.finish()
+
+
+def _followed(run: PointFunction) -> PointFunction:
+    """A point statement on a table that foreign keys watch."""
+
+    def run_followed(ctx: ExecContext, params: Params) -> Any:
+        count = run(ctx, params)
+        ctx.session.follow_changes()
+        return count
+
+    return run_followed
 
 
 def _linked_at_first_run(link: Link) -> PointFunction:

@@ -61,6 +61,35 @@ class IndexDesc:
     method: str = "btree"
 
 
+@dataclass(frozen=True, slots=True)
+class ForeignKeyDesc:
+    """One row of pg_constraint of contype f. Columns are attnos, in the key's order; actions as ``confupdtype`` writes
+    them: a no action, r restrict, c cascade, n set null, d set default. The operators compare (referenced,
+    referencing), (referenced, referenced) and (referencing, referencing) values."""
+
+    oid: int
+    name: str
+    table: int
+    """OID of the referencing table"""
+    columns: tuple[int, ...]
+    referenced: int
+    """OID of the referenced table"""
+    referenced_columns: tuple[int, ...]
+    index: int
+    """of the referenced key"""
+    match_full: bool
+    on_update: str
+    on_delete: str
+    set_columns: tuple[int, ...]
+    """those that ON DELETE SET NULL or SET DEFAULT sets; empty: all of the key"""
+    deferrable: bool
+    deferred: bool
+    validated: bool
+    operators: tuple[int, ...]
+    referenced_operators: tuple[int, ...]
+    referencing_operators: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RelationDesc:
     """A table, index, view …: ``kind`` as pg_class.relkind. ``rows`` and ``pages`` are the statistics (-1 rows
@@ -93,7 +122,16 @@ class RelationDesc:
     """OID of the database that it belongs to, 0 for a shared catalog"""
     types: Mapping[int, PgType] = field(default_factory=dict)
     """the types of its columns that are no built-in ones, by OID"""
+    foreign_keys: tuple[ForeignKeyDesc, ...] = ()
+    """its own, in the order in which they are checked"""
+    referenced_by: tuple[ForeignKeyDesc, ...] = ()
+    """those that name its keys"""
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether a change of its rows has something to follow it: the checks and actions of foreign keys."""
+        return bool(self.foreign_keys or self.referenced_by)
 
     def column(self, name: str) -> ColumnDesc | None:
         """The live column of that name."""

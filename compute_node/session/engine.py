@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pglast import ast
 
+from compute_node.access.storage import Storage
 from compute_node.exec.context import ExecContext
 from compute_node.exec.executable import Executable
 from compute_node.sql.analyze.routines import RoutineBody
@@ -92,6 +93,10 @@ class Engine(Protocol):
     @property
     def catalog(self) -> Catalog:
         """The catalog of its database."""
+
+    @property
+    def storage(self) -> Storage:
+        """The root of the access layer: tables by descriptor."""
 
     @property
     def ddl(self) -> Ddl:

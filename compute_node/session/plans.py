@@ -28,13 +28,15 @@ def bounded_put(table: dict[Any, Any], key: Any, value: Any, limit: int = MAX_PL
 class PlanSpace:
     """The plans of one combination of settings."""
 
-    __slots__ = ("routines", "shapes", "texts")
+    __slots__ = ("referential", "routines", "shapes", "texts")
 
     def __init__(self) -> None:
         self.routines: dict[Hashable, Any] = {}
         """functions in the language SQL, by call site (``session/routines``)"""
         self.texts: dict[tuple[bytes, tuple[int, ...]], Statement] = {}
         self.shapes: dict[bytes, Any] = {}
+        self.referential: dict[tuple[int, str], Statement] = {}
+        """checks and actions of foreign keys, by constraint (``referential``)"""
 
 
 class PlanCache:

@@ -60,6 +60,10 @@ def commit(session: SessionState) -> None:
             session.settings.end_transaction(True)
         return
     try:
+        if txn.ties is not None and txn.ties.events is not None:
+            from compute_node.session import referential
+
+            referential.fire_deferred(session)
         if session.portals:
             _close_portals(session, committed=True)
         before_lsn = session.dependency.gate_lsn

@@ -12,13 +12,19 @@ from typing import Any, NamedTuple
 
 from pglast import ast, enums
 
-from aurora.errors import InsufficientPrivilege, InvalidParameterValue, NotSupported, SqlSyntaxError
+from aurora.errors import (
+    InsufficientPrivilege,
+    InvalidParameterValue,
+    NoActiveSqlTransaction,
+    NotSupported,
+    SqlSyntaxError,
+)
 from compute_node.protocol import messages
 from compute_node.protocol.messages import Column
-from compute_node.session import copy_statement, cursors, door, prepare, setting_statements, transactions
+from compute_node.session import copy_statement, cursors, door, prepare, referential, setting_statements, transactions
 from compute_node.session.settings import DEFINITIONS, define_or_raise
 from compute_node.session.sinks import NO_ROWS, Sink
-from compute_node.session.state import SessionState
+from compute_node.session.state import IDLE, SessionState
 from compute_node.session.statement import Params, Statement
 from compute_node.sql.parse import RawStatement
 
@@ -208,6 +214,15 @@ def _no_notifications(_session: SessionState, call: Call) -> str:
     raise NotSupported(f"{'LISTEN' if isinstance(call.node, ast.ListenStmt) else 'NOTIFY'} is not supported")
 
 
+def _set_constraints(session: SessionState, call: Call) -> str:
+    if session.block == IDLE and not session.several_statements and not session.depth:
+        session.notice(NoActiveSqlTransaction("SET CONSTRAINTS can only be used in transaction blocks"), "WARNING")
+    names = [(each.schemaname, each.relname) for each in call.node.constraints or ()]
+    found = session.engine.session_function(session, "deferrable_constraints", names) if names else None
+    referential.set_constraints(session, found, bool(call.node.deferred))
+    return "SET CONSTRAINTS"
+
+
 def _checkpoint(session: SessionState, _call: Call) -> str:
     transactions.ensure(session)
     if not session.engine.session_function(session, "has_predefined_role", "pg_checkpoint"):
@@ -273,5 +288,6 @@ _HANDLERS: dict[type, Callable[[SessionState, Call], str]] = {
     ast.ListenStmt: _no_notifications,
     ast.NotifyStmt: _no_notifications,
     ast.CheckPointStmt: _checkpoint,
+    ast.ConstraintsSetStmt: _set_constraints,
 }
 """Parse node → handler; what is not here changes the catalog."""

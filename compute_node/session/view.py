@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from compute_node.hub import HUB
-from compute_node.session import nested, routines, setting_statements
+from compute_node.session import nested, referential, routines, setting_statements
 from compute_node.session.state import SessionState
 from compute_node.types.registry import RoutineCall, SqlResult
 
@@ -46,6 +46,10 @@ class FunctionView(SessionState):
     def read_sql(self, text: str, params: tuple[Any, ...], types: tuple[int, ...], snapshot: Any) -> Iterator[Any]:
         """A query of a function, row by row; see ``nested``."""
         return nested.open_rows(self, text, params, types, snapshot)
+
+    def follow_changes(self) -> None:
+        """What foreign keys want of a statement's changes; see ``referential``."""
+        referential.fire(self)
 
     def call_routine(self, call: RoutineCall, arguments: tuple[Any, ...], snapshot: Any) -> Any:
         """A function in the language SQL; see ``routines``."""

@@ -39,6 +39,7 @@ _LITERAL = re.compile(
 )
 _GRAMMAR_ERRORS: dict[str, tuple[type[SqlError], str | None]] = {
     "invalid Unicode escape": (InvalidEscapeSequence, "Unicode escapes must be \\uXXXX or \\UXXXXXXXX."),
+    "MATCH PARTIAL not yet implemented": (NotSupported, None),
     "LIMIT #,# syntax is not supported": (SqlSyntaxError, "Use separate LIMIT and OFFSET clauses."),
     "UNENCRYPTED PASSWORD is no longer supported": (
         NotSupported,

@@ -8,6 +8,7 @@ made by the catalog (``catalog/permissions``), which has the lists. Source: Post
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final, NamedTuple
 
 from compute_node.relations.descriptors import RelationDesc
@@ -174,8 +175,7 @@ def _expressions(query: Query) -> list[Expr]:
     for entry in query.range_table:
         if entry.function is not None:
             found.append(entry.function)
-        for row in entry.values:
-            found += row
+        found += chain.from_iterable(entry.values)
     waiting: list[FromItem | JoinItem] = list(query.from_items)
     while waiting:
         item = waiting.pop()

@@ -135,3 +135,10 @@ class TxnChanges(Protocol):
 
     def invalidations(self) -> Invalidations:
         """What those who follow the log have to forget."""
+
+
+class TxnEvents(Protocol):
+    """Changes of rows from which something is to follow (``access/row_events.py``)."""
+
+    def forget_statement(self) -> None:
+        """The statement that made the last ones has failed."""

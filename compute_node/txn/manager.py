@@ -155,6 +155,11 @@ class TransactionManager:
             txn.oldest_lsn = self._volume.vdl
         return clog_kernel.Snapshot(self._log.next_lsn - 1, txn.own, txn.cid + 1)
 
+    def last_snapshot_before(self, txn: Txn) -> Snapshot:
+        """Everything committed so far, and what ``txn`` had written before its current command: it still sees the
+        versions which that command has replaced."""
+        return clog_kernel.Snapshot(self._log.next_lsn - 1, txn.own, txn.cid)
+
     @contextmanager
     def reading(self, owner: str) -> Iterator[Snapshot]:
         """A snapshot of everything committed so far, durable or not, for a reader without a transaction (catalog,
@@ -334,6 +339,9 @@ class TransactionManager:
                 txn.own.discard(xid)
                 del self.by_xid[xid]
         before = undone[0]
+        events = txn.tie().events
+        if events is not None:
+            events.forget_statement()
         txn.levels[index:] = [Level(name, before.table_locks, before.weak_locks)]
         txn.write_xid = 0
         txn.undone(index)

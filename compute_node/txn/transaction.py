@@ -11,7 +11,7 @@ from compute_node.txn.dependency import Dependency
 from compute_node.txn.horizon import Hold
 
 if TYPE_CHECKING:
-    from compute_node.txn.interface import TxnChanges, TxnSession
+    from compute_node.txn.interface import TxnChanges, TxnEvents, TxnSession
     from compute_node.txn.locks import RowHolders, RowQueue, Waiting, WeakLocks
 
 
@@ -42,7 +42,9 @@ class Ties:
     and never have any: they end without a look at it (``TransactionManager.retire``). Whatever outlives a statement
     belongs here, so that its being there is the one thing to ask."""
 
-    __slots__ = ("catalog", "holds", "on_commit", "on_undo", "row_locks", "row_queues", "table_locks", "waiters")
+    __slots__ = (
+        "catalog", "events", "holds", "on_commit", "on_undo", "row_locks", "row_queues", "table_locks", "waiters",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.table_locks: dict[int, int] = {}
@@ -52,6 +54,8 @@ class Ties:
         self.waiters: list[Waiter] = []
         self.holds: list[Hold] = []
         self.catalog: TxnChanges | None = None
+        self.events: TxnEvents | None = None
+        """changes of rows that foreign keys have yet to look at"""
         self.on_commit: list[Callable[[int], None]] = []
         self.on_undo: list[tuple[int, Callable[[], None]]] = []
         """(savepoint level, callback)"""

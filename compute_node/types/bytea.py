@@ -7,7 +7,7 @@ import re
 from aurora.errors import ArraySubscriptError, InvalidParameterValue, InvalidTextRepresentation, SubstringError
 from compute_node.types.common import bytes_key
 from compute_node.types.declare import comparisons, fn, fns, operator_classes, operators
-from compute_node.types.long_text import digest
+from compute_node.types.long_text import concat_bytes, digest
 from compute_node.types.oids import BYTEA
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
 
@@ -87,7 +87,7 @@ comparisons("""
 1952 byteage(bytea, bytea) bool
 1954 byteacmp(bytea, bytea) int4
 """)
-fn(2011, "byteacat(bytea, bytea) bytea", lambda a, b: a + b, "({0} + {1})")
+fn(2011, "byteacat(bytea, bytea) bytea", concat_bytes)
 fns(
     """
 2010 length(bytea) int4

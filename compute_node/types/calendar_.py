@@ -193,3 +193,16 @@ def posix_zone(name: str) -> tzinfo | None:
     if seconds >= 86400:
         return None
     return fixed_zone(seconds if match[3].startswith("-") else -seconds)
+
+
+def zone_abbreviation(us: int, zone: tzinfo) -> str:
+    """What the zone is called at an instant (``CET``); its offset (``+05:30``) where it has no name."""
+    inside = min(max(us, _EARLIEST_US), 250_000_000_000_000_000)
+    moment = (_EPOCH + timedelta(microseconds=inside)).astimezone(zone)
+    name = moment.tzname() or ""
+    if name[:1].isalpha() and ":" not in name and not name.startswith("UTC+") and not name.startswith("UTC-"):
+        return name
+    seconds = utc_offset_seconds(us, zone)
+    sign, seconds = ("-", -seconds) if seconds < 0 else ("+", seconds)
+    text = f"{sign}{seconds // 3600:02d}"
+    return text + f":{seconds // 60 % 60:02d}" if seconds % 3600 else text

@@ -100,6 +100,39 @@ def replace(value: str, old: str, new: str) -> str:
     return "".join(out)
 
 
+def size_bytes(value: str) -> int:
+    """Bytes of the text in UTF-8."""
+    return len(value) if value.isascii() else sum([len(piece.encode()) for piece in pieces(value)])
+
+
+def concat(left: str, right: str) -> str:
+    """``||`` of texts; 54000."""
+    if len(left) + len(right) > PIECE:
+        check_length(size_bytes(left) + size_bytes(right))
+    return left + right
+
+
+def concat_bytes(left: bytes, right: bytes) -> bytes:
+    """``||`` of byte strings; 54000."""
+    if len(left) + len(right) > PIECE:
+        check_length(len(left) + len(right))
+    return left + right
+
+
+def filled(fill: str, length: int) -> list[str]:
+    """Parts of a text of ``length`` characters that repeats ``fill``."""
+    copies = max(PIECE // len(fill), 1)
+    piece = fill * copies
+    count, rest = divmod(length, len(piece))
+    return [piece] * count + [piece[:rest]]
+
+
+def check_length(size: int) -> None:
+    """54000 for a result of more bytes than a value may have, before it is made."""
+    if size > VALUE_BYTES_MAX:
+        raise ProgramLimitExceeded("requested length too large")
+
+
 def check_bytes(have: int, more: int) -> None:
     """54000 where a text of ``have`` bytes would grow by ``more`` beyond what a value may have."""
     if have + more > VALUE_BYTES_MAX:

@@ -210,6 +210,7 @@ FLOAT4: Final = 700
 FLOAT8: Final = 701
 NUMERIC: Final = 1700
 BPCHAR: Final = 1042
+BIT: Final = 1560
 VARCHAR: Final = 1043
 DATE: Final = 1082
 TIME: Final = 1083

@@ -21,7 +21,7 @@ from aurora.errors import (
 from compute_node.types import ctype
 from compute_node.types.bytea import decode_escape, decode_hex, encode_escape
 from compute_node.types.declare import fn, fns
-from compute_node.types.long_text import VALUE_BYTES_MAX, by_pieces, digest, replace, split
+from compute_node.types.long_text import by_pieces, check_length, digest, filled, replace, size_bytes, split
 from compute_node.types.regex import compile_regex
 
 _SAFE_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_$]*")
@@ -130,15 +130,10 @@ fns(
 )
 
 
-def _limited(value: str, copies: int = 1) -> None:
-    if len(value) * copies > VALUE_BYTES_MAX:
-        raise ProgramLimitExceeded("requested length too large")
-
-
 def _repeat(value: str, count: int) -> str:
     if count <= 0:
         return ""
-    _limited(value, count)
+    check_length(size_bytes(value) * count)
     return value * count
 
 
@@ -146,10 +141,10 @@ def _pad(value: str, length: int, fill: str, left: bool) -> str:
     length = max(length, 0)
     if len(value) >= length or not fill:
         return value[:length]
-    _limited(" ", length)
-    missing = length - len(value)
-    padding = (fill * (missing // len(fill) + 1))[:missing]
-    return padding + value if left else value + padding
+    # As PostgreSQL, which makes room for characters of four bytes.
+    check_length(4 * length)
+    padding = filled(fill, length - len(value))
+    return "".join([*padding, value] if left else [value, *padding])
 
 
 fn(1622, "repeat(text, int4) text", _repeat)

@@ -11,6 +11,7 @@ from typing import Any
 from aurora.errors import InvalidParameterValue, ProgramLimitExceeded, StringDataRightTruncation
 from compute_node.types.common import parse_typmod_int, receive_text, string_key
 from compute_node.types.declare import casts, comparisons, fn, fns, operator_classes, operators
+from compute_node.types.long_text import concat
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
 
 MAX_LENGTH = 10485760
@@ -194,7 +195,7 @@ fn(458, "text_larger(text, text) text", max)
 fn(459, "text_smaller(text, text) text", min)
 fn(1063, "bpchar_larger(bpchar, bpchar) bpchar", lambda a, b: a if a.rstrip(" ") >= b.rstrip(" ") else b)
 fn(1064, "bpchar_smaller(bpchar, bpchar) bpchar", lambda a, b: a if a.rstrip(" ") <= b.rstrip(" ") else b)
-fn(1258, "textcat(text, text) text", lambda a, b: a + b, "({0} + {1})")
+fn(1258, "textcat(text, text) text", concat, "_concat({0}, {1})", inline_names={"_concat": concat})
 fn(669, "varchar(varchar, int4, bool) varchar", varchar_typmod)
 fn(668, "bpchar(bpchar, int4, bool) bpchar", bpchar_typmod)
 fn(401, "text(bpchar) text", without_padding)

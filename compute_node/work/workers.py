@@ -50,10 +50,13 @@ def run_in_thread(function: Callable[[Unpack[_Args]], _T], *args: *_Args) -> _T:
 
 class NoCollection:
     """``with NoCollection():`` the cycle collector pauses: making millions of objects must not stop everybody to look
-    at them again and again. May nest, in any threads."""
+    at them again and again, nor once at all of them in the end, so that it never looks at what was made meanwhile. For
+    trees, which are freed without it. May nest, in any threads."""
 
     def __enter__(self) -> None:
         global _collecting
+        if not _collecting:
+            gc.collect(1)  # what is garbage by now is still found
         _collecting += 1
         gc.disable()
 
@@ -61,4 +64,5 @@ class NoCollection:
         global _collecting
         _collecting -= 1
         if not _collecting:
+            gc.freeze()
             gc.enable()

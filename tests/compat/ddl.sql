@@ -197,7 +197,6 @@ COMMENT ON COLUMN t.a IS 'col';
 SELECT obj_description('t'::regclass, 'pg_class'), col_description('t'::regclass, 2);
 COMMENT ON TABLE t IS NULL;
 COMMENT ON TABLE nosuch IS 'x';
---differs: foreign keys are 0A000
 CREATE TABLE fk (a int REFERENCES nosuch (id));
 CREATE TABLE "Quoted Name" ("a b" int, "Select" text);
 INSERT INTO "Quoted Name" VALUES (1, 'x') RETURNING "a b", "Select";

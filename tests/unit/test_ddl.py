@@ -169,8 +169,8 @@ T = "create table t (a int, b int)"
         ([T, "create index on t using gist(a)"], "0A000", 'access method "gist" is not supported'),
         (
             [T, "alter table t add foreign key (a) references t(b)"],
-            "0A000",
-            "foreign key constraints are not supported",
+            "42830",
+            'there is no unique constraint matching given keys for referenced table "t"',
         ),
     ],
 )

@@ -19,7 +19,7 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.builders import attribute_row
-from compute_node.catalog.ddl.constraints import require_not_null
+from compute_node.catalog.ddl.constraints import require_not_null, validate_check
 from compute_node.catalog.ddl.context import CLASS_CONSTRAINT, CLASS_RELATION, CLASS_TYPE, DdlContext
 from compute_node.catalog.ddl.create_table import (
     ColumnSpec,
@@ -29,6 +29,7 @@ from compute_node.catalog.ddl.create_table import (
 )
 from compute_node.catalog.ddl.dependencies import drop, refresh_has_index
 from compute_node.catalog.ddl.expressions import default_text
+from compute_node.catalog.ddl.foreign_keys import alter_constraint, find_constraint, validate_foreign_key
 from compute_node.catalog.ddl.ownership import change_relation_owner
 from compute_node.catalog.ddl.relation import COLUMNS_MAX, attribute_record, class_record, relation, set_default
 from compute_node.catalog.ddl.rewrite import default_value, rewrite_with_value
@@ -46,6 +47,7 @@ from compute_node.catalog.reloptions import (
 )
 from compute_node.relations.access_methods import METHODS_BY_OID, AccessMethod
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
+from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 
 _T = enums.AlterTableType
 _NOUNS = {
@@ -71,7 +73,7 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
     if node.objtype == enums.ObjectType.OBJECT_INDEX and found.kind != "i":
         raise WrongObjectType(f'"{found.name}" is not an index')
     if found.kind == "r":
-        found = ctx.table(node.relation)
+        found = ctx.table(node.relation, max(_lock_level(command) for command in node.cmds))
         ctx.check_unused(found, "ALTER TABLE")
     else:
         ctx.check_owner(found)
@@ -93,6 +95,13 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
     if found.kind == "r":
         ensure_toast(ctx, found.oid)
     return f"ALTER {noun}"
+
+
+def _lock_level(command: Any) -> int:
+    """What a subcommand takes; most change what readers rely on."""
+    if command.subtype == _T.AT_AddConstraint and command.def_.contype == enums.ConstrType.CONSTR_FOREIGN:
+        return SHARE_ROW_EXCLUSIVE
+    return _LOCK_LEVELS.get(command.subtype, ACCESS_EXCLUSIVE)
 
 
 def live_column(desc: RelationDesc, name: str) -> ColumnDesc:
@@ -134,6 +143,9 @@ def _add_column(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
         add_table_constraint(ctx, desc.oid, key, validate=True)
     for check in spec.checks:
         add_table_constraint(ctx, desc.oid, check, validate=True)
+    for foreign in spec.foreign:
+        foreign.fk_attrs = (ast.String(sval=column.name),)
+        add_table_constraint(ctx, desc.oid, foreign, validate=True)
 
 
 def _fill_column(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) -> None:
@@ -220,6 +232,20 @@ def _drop_constraint(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
     ctx.notice(f'constraint "{command.name}" of relation "{desc.name}" does not exist, skipping')
 
 
+def _validate_constraint(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+    record = find_constraint(ctx, desc, command.name)
+    if record.contype not in "cf":
+        raise WrongObjectType(
+            f'constraint "{command.name}" of relation "{desc.name}" is not a foreign key or check constraint'
+        )
+    if record.convalidated:
+        return
+    if record.contype == "f":
+        validate_foreign_key(ctx, record)
+    else:
+        validate_check(ctx, desc, record)
+
+
 def _change_owner(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
     change_relation_owner(ctx, desc, command.newowner)
 
@@ -300,6 +326,8 @@ _COMMANDS: dict[Any, Callable[[DdlContext, RelationDesc, Any], None]] = {
     _T.AT_DropNotNull: _drop_not_null,
     _T.AT_AddConstraint: _add_constraint,
     _T.AT_DropConstraint: _drop_constraint,
+    _T.AT_ValidateConstraint: _validate_constraint,
+    _T.AT_AlterConstraint: alter_constraint,
     _T.AT_ChangeOwner: _change_owner,
     _T.AT_SetRelOptions: _set_options,
     _T.AT_ResetRelOptions: _reset_options,
@@ -309,5 +337,12 @@ _COMMANDS: dict[Any, Callable[[DdlContext, RelationDesc, Any], None]] = {
     _T.AT_SetLogged: _nothing,
     _T.AT_SetUnLogged: _nothing,
     _T.AT_DropCluster: _nothing,
+}
+_LOCK_LEVELS = {
+    _T.AT_ValidateConstraint: SHARE_UPDATE_EXCLUSIVE,
+    _T.AT_SetStatistics: SHARE_UPDATE_EXCLUSIVE,
+    _T.AT_SetRelOptions: SHARE_UPDATE_EXCLUSIVE,
+    _T.AT_ResetRelOptions: SHARE_UPDATE_EXCLUSIVE,
+    _T.AT_DropCluster: SHARE_UPDATE_EXCLUSIVE,
 }
 _ANY_KIND = (_T.AT_ChangeOwner, _T.AT_SetRelOptions, _T.AT_ResetRelOptions)

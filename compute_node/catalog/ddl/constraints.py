@@ -26,8 +26,10 @@ from compute_node.catalog.ddl.relation import (
     relation,
 )
 from compute_node.catalog.reloptions import index_options
+from compute_node.catalog.rows import Record
 from compute_node.relations.access_methods import BTREE
 from compute_node.relations.descriptors import RelationDesc
+from compute_node.sql.parse import parse
 
 
 def plain_key(ctx: DdlContext, desc: RelationDesc, name: str, position: int | None) -> KeyColumn:
@@ -93,14 +95,31 @@ def add_check(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, column:
             used = desc.columns[columns[0] - 1].name
         taken = {record.conname for record in ctx.rows.find("pg_constraint", conrelid=desc.oid)}
         name = ctx.free_name(0, [desc.name, used] if used else [desc.name], "check", taken)
-    create_constraint(ctx, desc, name, "c", columns, check=text, no_inherit=bool(node.is_no_inherit))
-    if validate and not node.skip_validation and _any_row(ctx, desc, _not(node.raw_expr)):
+    create_constraint(
+        ctx, desc, name, "c", columns, check=text, no_inherit=bool(node.is_no_inherit),
+        validated=not (validate and node.skip_validation),
+    )  # fmt: skip
+    if validate and not node.skip_validation:
+        _check_rows(ctx, desc, name, node.raw_expr)
+
+
+def _check_rows(ctx: DdlContext, desc: RelationDesc, name: str, condition: ast.Node) -> None:
+    """23514 when a row breaks the condition."""
+    if _any_row(ctx, desc, _not(condition)):
         raise CheckViolation(
             f'check constraint "{name}" of relation "{desc.name}" is violated by some row',
             schema=desc.schema,
             table=desc.name,
             constraint=name,
         )
+
+
+def validate_check(ctx: DdlContext, desc: RelationDesc, record: Record) -> None:
+    """VALIDATE CONSTRAINT of one that was added NOT VALID."""
+    text = f"SELECT {record.conbin}"
+    _check_rows(ctx, desc, record.conname, parse(text)[0].node.targetList[0].val)
+    ctx.rows.update("pg_constraint", record, convalidated=True)
+    ctx.changes.touch(desc.oid)
 
 
 def _not(node: ast.Node) -> ast.Node:

@@ -24,6 +24,7 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.access.methods import build_index
+from compute_node.access.row_events import known_events
 from compute_node.catalog.cache import TEMP_SCHEMA, Catalog, TxnCatalog, temp_schema_of
 from compute_node.catalog.rights import Rights
 from compute_node.catalog.rows import CatalogRows
@@ -301,6 +302,9 @@ class DdlContext:
             raise ObjectInUse(
                 f'cannot {statement} "{desc.name}" because it is being used by active queries in this session'
             )
+        events = known_events(self.txn)
+        if events is not None and events.touches(desc.oid):
+            raise ObjectInUse(f'cannot {statement} "{desc.name}" because it has pending trigger events')
 
     # catalog rows that several statements write
 
@@ -338,6 +342,7 @@ CLASS_NAMESPACE = CATALOGS["pg_namespace"].desc.oid
 CLASS_CONSTRAINT = CATALOGS["pg_constraint"].desc.oid
 CLASS_DEFAULT = CATALOGS["pg_attrdef"].desc.oid
 CLASS_REWRITE = CATALOGS["pg_rewrite"].desc.oid
+CLASS_TRIGGER = CATALOGS["pg_trigger"].desc.oid
 CLASS_PROC = CATALOGS["pg_proc"].desc.oid
 CLASS_OPERATOR = CATALOGS["pg_operator"].desc.oid
 CLASS_CAST = CATALOGS["pg_cast"].desc.oid

@@ -22,6 +22,7 @@ from aurora.errors import (
 from compute_node.catalog.ddl.constraints import add_check, add_key
 from compute_node.catalog.ddl.context import DdlContext, cut_name
 from compute_node.catalog.ddl.expressions import default_text
+from compute_node.catalog.ddl.foreign_keys import add_foreign_key
 from compute_node.catalog.ddl.indexes import copy_index
 from compute_node.catalog.ddl.relation import create_constraint, create_relation, relation, set_default
 from compute_node.catalog.ddl.sequence import SERIAL_TYPES, create_owned_sequence
@@ -41,6 +42,13 @@ _ATTRIBUTES = (
     enums.ConstrType.CONSTR_ATTR_DEFERRED,
     enums.ConstrType.CONSTR_ATTR_IMMEDIATE,
 )
+_ATTRIBUTE_WORDS = {
+    enums.ConstrType.CONSTR_ATTR_DEFERRABLE: ("DEFERRABLE", "deferrable"),
+    enums.ConstrType.CONSTR_ATTR_NOT_DEFERRABLE: ("NOT DEFERRABLE", "deferrable"),
+    enums.ConstrType.CONSTR_ATTR_DEFERRED: ("INITIALLY DEFERRED", "initially"),
+    enums.ConstrType.CONSTR_ATTR_IMMEDIATE: ("INITIALLY IMMEDIATE", "initially"),
+}
+"""as messages name them, and what they are about"""
 
 
 @dataclass(slots=True)
@@ -55,6 +63,7 @@ class ColumnSpec:
     identity: ast.Constraint | None = None
     keys: list[ast.Constraint] = field(default_factory=list)
     checks: list[ast.Constraint] = field(default_factory=list)
+    foreign: list[ast.Constraint] = field(default_factory=list)
 
 
 def check_type_usage(ctx: DdlContext, item: PgType) -> None:
@@ -102,7 +111,7 @@ def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int) ->
     if node.compression:
         spec.column = replace(spec.column, compression=compression_letter(node.compression, item))
     nullable: bool | None = False if serial is not None else None
-    for constraint in node.constraints or ():
+    for constraint in with_attributes(node.constraints or ()):
         nullable = _column_constraint(spec, table, constraint, nullable)
     if nullable is False:
         spec.column = replace(spec.column, not_null=True)
@@ -157,10 +166,45 @@ def _column_constraint(spec: ColumnSpec, table: str, node: ast.Constraint, nulla
     elif kind == enums.ConstrType.CONSTR_GENERATED:
         raise NotSupported("generated columns are not supported", position=position)
     elif kind == enums.ConstrType.CONSTR_FOREIGN:
-        raise NotSupported("foreign key constraints are not supported", position=position)
-    elif kind not in _ATTRIBUTES or kind == enums.ConstrType.CONSTR_ATTR_DEFERRABLE:
+        spec.foreign.append(node)
+    else:
         raise NotSupported("this column constraint is not supported", position=position)
     return nullable
+
+
+def _is_foreign(node: ast.Constraint) -> bool:
+    return bool(node.contype == enums.ConstrType.CONSTR_FOREIGN)
+
+
+def with_attributes(constraints: Sequence[Any]) -> list[Any]:
+    """A column's constraints, each with the DEFERRABLE, INITIALLY … that the grammar puts behind it. 42601."""
+    found: list[Any] = []
+    kinds = enums.ConstrType
+    said: set[str] = set()
+    for node in constraints:
+        kind = node.contype
+        if kind not in _ATTRIBUTES:
+            found.append(node)
+            said = set()
+            continue
+        target = found[-1] if found and found[-1].contype in (*_KEYS, kinds.CONSTR_FOREIGN) else None
+        word, what = _ATTRIBUTE_WORDS[kind]
+        position = (node.location or 0) + 1
+        if target is None:
+            raise SqlSyntaxError(f"misplaced {word} clause", position=position)
+        if what in said:
+            clause = "DEFERRABLE/NOT DEFERRABLE" if what == "deferrable" else "INITIALLY IMMEDIATE/DEFERRED"
+            raise SqlSyntaxError(f"multiple {clause} clauses not allowed", position=position)
+        said.add(what)
+        if kind == kinds.CONSTR_ATTR_DEFERRABLE:
+            target.deferrable = True
+        elif kind == kinds.CONSTR_ATTR_DEFERRED:
+            target.initdeferred = True
+            if "deferrable" not in said:
+                target.deferrable = True
+        if target.initdeferred and not target.deferrable:
+            raise SqlSyntaxError("constraint declared INITIALLY DEFERRED must be DEFERRABLE", position=position)
+    return found
 
 
 def check_tablespace(ctx: DdlContext, name: str | None) -> None:
@@ -206,9 +250,15 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
             add_key(ctx, relation(ctx, desc.oid), key, [spec.column.name])
     checks = [(check, spec.column.name) for spec in specs for check in spec.checks]
     for constraint in constraints:
-        add_table_constraint(ctx, desc.oid, constraint, validate=False)
+        if not _is_foreign(constraint):
+            add_table_constraint(ctx, desc.oid, constraint, validate=False)
     for check, column in checks:
         add_check(ctx, relation(ctx, desc.oid), check, column, validate=False)
+    for foreign, columns in [
+        *((each, [spec.column.name]) for spec in specs for each in spec.foreign),
+        *((each, [item.sval for item in each.fk_attrs or ()]) for each in constraints if _is_foreign(each)),
+    ]:
+        add_foreign_key(ctx, relation(ctx, desc.oid), foreign, columns, validate=False)
     for source, options in likes:
         _copy_like_extras(ctx, desc.oid, source, options)
     ensure_toast(ctx, desc.oid, options_of(TOAST, node.options))
@@ -222,8 +272,8 @@ def add_table_constraint(ctx: DdlContext, oid: int, node: ast.Constraint, *, val
         add_key(ctx, desc, node, [key.sval for key in node.keys or ()])
     elif node.contype == enums.ConstrType.CONSTR_CHECK:
         add_check(ctx, desc, node, None, validate=validate)
-    elif node.contype == enums.ConstrType.CONSTR_FOREIGN:
-        raise NotSupported("foreign key constraints are not supported", position=(node.location or 0) + 1)
+    elif _is_foreign(node):
+        add_foreign_key(ctx, desc, node, [item.sval for item in node.fk_attrs or ()], validate=validate)
     else:
         raise NotSupported("this table constraint is not supported", position=(node.location or 0) + 1)
 

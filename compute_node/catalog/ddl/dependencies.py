@@ -19,10 +19,12 @@ from compute_node.catalog.ddl.context import (
     CLASS_PROC,
     CLASS_RELATION,
     CLASS_REWRITE,
+    CLASS_TRIGGER,
     CLASS_TYPE,
     KINDS,
     DdlContext,
 )
+from compute_node.catalog.ddl.foreign_keys import remove_trigger
 from compute_node.catalog.ddl.relation import class_record
 from compute_node.catalog.rows import Record
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID, FIRST_NORMAL_OID, NAMESPACE_PUBLIC
@@ -65,6 +67,10 @@ def describe(ctx: DdlContext, address: Address) -> str:
         record = ctx.rows.one("pg_constraint", oid=oid)
         if record is not None:
             return f"constraint {record.conname} on {describe(ctx, (CLASS_RELATION, record.conrelid, 0))}"
+    if class_oid == CLASS_TRIGGER:
+        record = ctx.rows.one("pg_trigger", oid=oid)
+        if record is not None:
+            return f"trigger {record.tgname} on {describe(ctx, (CLASS_RELATION, record.tgrelid, 0))}"
     if class_oid == CLASS_DEFAULT:
         record = ctx.rows.one("pg_attrdef", oid=oid)
         if record is not None:
@@ -117,11 +123,18 @@ def _dependents(ctx: DdlContext, address: Address) -> list[tuple[Address, str]]:
     return result
 
 
+def _newest_first(entry: tuple[Address, str]) -> tuple[int, int, int]:
+    """The order in which dependents are looked at: of several ways to an object it decides which one is told."""
+    (class_oid, oid, column), _ = entry
+    return -oid, class_oid, column
+
+
 def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool = False) -> None:
     """Drop the objects with what depends on them; 2BP01 when that needs CASCADE and it was not said. ``silent``: no
     notice of
     what else went."""
-    order: dict[Address, None] = {}
+    order: list[Address] = []
+    seen: set[Address] = set()
     named = set(targets)
     normal: list[tuple[Address, Address]] = []
     taken_along: set[Address] = set()
@@ -129,14 +142,16 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
     def visit(address: Address, via: Address | None, kind: str) -> None:
         if via is not None and kind in _TAKEN_ALONG:
             taken_along.add(address)
-        if address in order or (address[0], address[1], 0) in order:
-            return
         whole = (address[0], address[1], 0)
+        if address in seen or whole in seen:
+            return
+        seen.add(address)
+        for dependent, dependency in sorted(_dependents(ctx, address), key=_newest_first):
+            visit(dependent, address, dependency)
+        # What depends on an object goes before it.
+        order.append(address)
         if via is not None and not named & {address, whole} and kind not in _TAKEN_ALONG:
             normal.append((address, via))
-        order[address] = None
-        for dependent, dependency in _dependents(ctx, address):
-            visit(dependent, address, dependency)
 
     for target in targets:
         if target[1] < FIRST_NORMAL_OID and target[:2] != (CLASS_NAMESPACE, NAMESPACE_PUBLIC):
@@ -147,7 +162,7 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
         visit(target, None, "")
     # What goes along with one of the objects by some way is not in the way by another: the default of a serial column
     # uses the sequence, and belongs to the column.
-    blocked = [(address, via) for address, via in normal if address not in taken_along]
+    blocked = [(address, via) for address, via in reversed(normal) if address not in taken_along]
     cascaded = [address for address, _ in blocked]
     if blocked and not cascade:
         first = describe(ctx, targets[0])
@@ -168,7 +183,7 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
             f"drop cascades to {len(cascaded)} other objects",
             detail="\n".join(f"drop cascades to {describe(ctx, address)}" for address in cascaded),
         )
-    for address in reversed(order):
+    for address in order:
         _remove(ctx, address)
 
 
@@ -195,6 +210,8 @@ def _remove(ctx: DdlContext, address: Address) -> None:
         _remove_relation(ctx, oid)
     elif class_oid == CLASS_CONSTRAINT:
         _remove_constraint(ctx, oid)
+    elif class_oid == CLASS_TRIGGER:
+        remove_trigger(ctx, oid)
     elif class_oid == CLASS_DEFAULT:
         _remove_default(ctx, oid)
     elif class_oid == CLASS_TYPE:
@@ -281,7 +298,7 @@ def _remove_constraint(ctx: DdlContext, oid: int) -> None:
     record = ctx.rows.one("pg_constraint", oid=oid)
     if record is None:
         return
-    ctx.changes.touch(record.conrelid)
+    ctx.changes.touch(record.conrelid, *([record.confrelid] if record.confrelid else []))
     table = ctx.rows.one("pg_class", oid=record.conrelid)
     if record.contype == "c" and table is not None:
         ctx.rows.update("pg_class", table, relchecks=table.relchecks - 1)

@@ -24,6 +24,7 @@ from compute_node.catalog.builders import attribute_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, CLASS_REWRITE, DdlContext, cut_name
 from compute_node.catalog.ddl.create_table import check_storable, check_tablespace
 from compute_node.catalog.ddl.expressions import expression_text, walk
+from compute_node.catalog.ddl.foreign_keys import truncation
 from compute_node.catalog.ddl.ownership import check_new_owner
 from compute_node.catalog.ddl.relation import class_record, create_relation
 from compute_node.catalog.ddl.rewrite import truncate
@@ -350,11 +351,7 @@ def select_into(ctx: DdlContext, node: ast.SelectStmt) -> str:
 def truncate_statement(ctx: DdlContext, node: ast.TruncateStmt) -> str:
     """TRUNCATE of one or more tables."""
     tables = [ctx.truncatable(name) for name in node.relations]
-    seen: set[int] = set()
-    for desc in tables:
-        if desc.oid in seen:
-            continue
-        seen.add(desc.oid)
+    for desc in truncation(ctx, tables, node.behavior == enums.DropBehavior.DROP_CASCADE):
         ctx.check_unused(desc, "TRUNCATE")
         if node.restart_seqs:
             _restart_sequences(ctx, desc)

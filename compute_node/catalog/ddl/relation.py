@@ -203,6 +203,7 @@ def create_constraint(
     index: int = 0,
     check: str | None = None,
     no_inherit: bool = False,
+    validated: bool = True,
 ) -> int:
     """A pg_constraint row of kind p, u or c with its dependencies; 42710. Returns its OID."""
     if any(record.conname == name for record in ctx.rows.find("pg_constraint", conrelid=table.oid)):
@@ -213,7 +214,7 @@ def create_constraint(
         "conname": name,
         "connamespace": table.namespace,
         "contype": kind,
-        "convalidated": True,
+        "convalidated": validated,
         "conrelid": table.oid,
         "conindid": index,
         "confupdtype": " ",

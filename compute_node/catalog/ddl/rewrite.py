@@ -116,5 +116,5 @@ def rewrite_with_value(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc) 
         ctx.build_index(fresh, index)
     table = ctx.storage.table(fresh)
     for start in range(0, len(rows), _BATCH):
-        table.insert_many(ctx.txn, rows[start : start + _BATCH])
+        table.refill(ctx.txn, rows[start : start + _BATCH])
     ctx.txn.cid += 1

@@ -165,6 +165,8 @@ def get_constraintdef(call: Call, oid: int, pretty: bool = False) -> str | None:
     if row.contype == "c":
         text = f"CHECK ({_expression(call, table, row.conbin, pretty)})"
         return text + (" NO INHERIT" if row.connoinherit else "") + ("" if row.convalidated else " NOT VALID")
+    if row.contype == "f":
+        return _foreign_key_text(call, table, row)
     names = ", ".join(quote_identifier(table.columns[attno - 1].name) for attno in row.conkey or ())
     text = "PRIMARY KEY" if row.contype == "p" else "UNIQUE"
     index = next((each for each in table.indexes if each.oid == row.conindid), None)
@@ -174,6 +176,29 @@ def get_constraintdef(call: Call, oid: int, pretty: bool = False) -> str | None:
     if index is not None and index.included:
         text += f" INCLUDE ({', '.join(quote_identifier(table.columns[attno - 1].name) for attno in index.included)})"
     return text
+
+
+_ACTIONS = {"r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+
+
+def _foreign_key_text(call: Call, table: RelationDesc, row: Record) -> str | None:
+    referenced = call.view.relation(row.confrelid)
+    if referenced is None:
+        return None
+
+    def names(desc: RelationDesc, attnos: list[int]) -> str:
+        return ", ".join(quote_identifier(desc.columns[attno - 1].name) for attno in attnos)
+
+    text = f"FOREIGN KEY ({names(table, row.conkey)}) REFERENCES {call.relation_name(referenced)}"
+    text += f"({names(referenced, row.confkey)})" + (" MATCH FULL" if row.confmatchtype == "f" else "")
+    if row.confupdtype in _ACTIONS:
+        text += f" ON UPDATE {_ACTIONS[row.confupdtype]}"
+    if row.confdeltype in _ACTIONS:
+        text += f" ON DELETE {_ACTIONS[row.confdeltype]}"
+    if row.confdelsetcols:
+        text += f" ({names(table, row.confdelsetcols)})"
+    text += (" DEFERRABLE" if row.condeferrable else "") + (" INITIALLY DEFERRED" if row.condeferred else "")
+    return text + ("" if row.convalidated else " NOT VALID")
 
 
 def get_viewdef(call: Call, view: int | str, pretty: bool | int = False) -> str | None:

@@ -10,6 +10,7 @@ from aurora.errors import (
     InvalidCatalogName,
     InvalidParameterValue,
     ObjectNotInPrerequisiteState,
+    UndefinedObject,
     UndefinedTable,
     Warning_,
     WrongObjectType,
@@ -402,6 +403,25 @@ def readable_columns(call: Call, oid: int) -> list[int] | None:
     return [column.attno for column in desc.columns if rights.column(desc, column.attno, SELECT)]
 
 
+def deferrable_constraints(call: Call, names: list[tuple[str | None, str]]) -> list[int]:
+    """The constraints that SET CONSTRAINTS names, each in the first schema that has one of that name. 42704, 42809."""
+    found = []
+    for schema, name in names:
+        path = [call.view.schema_oid(schema)] if schema else [oid for _, oid in call.view.path]
+        for namespace in path:
+            rows = call.reader.find("pg_constraint", conname=name, connamespace=namespace)
+            wrong = next((row for row in rows if not row.condeferrable), None)
+            if wrong is not None:
+                raise WrongObjectType(f'constraint "{name}" is not deferrable')
+            if rows:
+                found += [row.oid for row in rows]
+                break
+        else:
+            shown = f"{schema}.{name}" if schema else name
+            raise UndefinedObject(f'constraint "{shown}" does not exist')
+    return found
+
+
 def current_xid(call: Call, assign: bool) -> int | None:
     """The transaction's xid, taken now if ``assign``."""
     txn = call.session.txn
@@ -552,6 +572,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "nextval": nextval,
     "identity_nextval": identity_nextval,
     "readable_columns": readable_columns,
+    "deferrable_constraints": deferrable_constraints,
     "currval": currval,
     "lastval": lastval,
     "setval": setval,

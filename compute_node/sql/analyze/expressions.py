@@ -25,6 +25,7 @@ from compute_node.sql.analyze.coercion import (
     coerce_to_common,
     common_type_or_none,
     common_typmod,
+    literal_value,
     select_common_type,
 )
 from compute_node.sql.analyze.context import Scope, fail, shift_levels
@@ -136,7 +137,7 @@ def _constant(scope: Scope, node: ast.A_Const) -> Expr:
     if isinstance(value, ast.Boolean):
         return Const(type=oids.BOOL, value=bool(value.boolval), location=location)
     if isinstance(value, ast.BitString):
-        raise fail(NotSupported, "bit string literals are not supported yet", location)
+        return literal_value(scope.analysis, value.bsval, oids.BIT, -1, location)
     if isinstance(value, ast.Integer):
         text = str(value.ival or 0)
     else:

@@ -374,7 +374,7 @@ def _values(scope: Scope, node: ast.SelectStmt, resolve_unknowns: bool) -> Query
         names,
         tuple(types),
         tuple(typmods),
-        values=tuple(tuple(row) for row in rows),
+        values=tuple([tuple(row) for row in rows]),
         lateral=True,
     )
     rte = scope.add_entry(entry)

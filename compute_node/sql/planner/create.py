@@ -35,6 +35,7 @@ from compute_node.sql.planner.estimate import table_rows
 from compute_node.sql.planner.paths import EmptyPath, JoinPath, Path, ScanPath, SubPath, row_width
 from compute_node.sql.planner.quals import conjunction, local_vars
 from compute_node.sql.planner.state import Level
+from compute_node.types.long_text import paced
 
 Mapping_ = Mapping[tuple[int, int], Expr]
 
@@ -198,7 +199,7 @@ class Creator:
         output = self._bound(needs, mapping)
         condition = self._filter(path.filter, mapping)
         if entry.kind == "values":
-            rows = tuple(self._bound(row, {}) for row in entry.values)
+            rows = tuple([self._bound(row, {}) for row in paced(entry.values)])
             return ValuesScan(values=rows, filter=condition, output=output)
         if entry.kind == "function":
             if entry.function is None:

@@ -1,0 +1,363 @@
+"""FOREIGN KEY constraints: definition → rows of pg_constraint, pg_trigger, pg_depend, and the check of the rows.
+
+What the constraint then does at each change is in ``compute_node/session/referential.py``. As in PostgreSQL each has
+four rows in pg_trigger, two on either table, by which the tables know it. Sources: PostgreSQL manual, CREATE TABLE and
+ALTER TABLE, chapter 5.4.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from pglast import ast
+
+from aurora.errors import (
+    DatatypeMismatch,
+    DuplicateObject,
+    ForeignKeyViolation,
+    InsufficientPrivilege,
+    InvalidColumnReference,
+    InvalidForeignKey,
+    InvalidTableDefinition,
+    InvariantViolation,
+    NotSupported,
+    TooManyColumns,
+    UndefinedColumn,
+    UndefinedObject,
+    WrongObjectType,
+)
+from compute_node.catalog.ddl.context import (
+    CLASS_CONSTRAINT,
+    CLASS_RELATION,
+    CLASS_TRIGGER,
+    DdlContext,
+    cut_name,
+    object_name,
+)
+from compute_node.catalog.ddl.relation import class_record, relation
+from compute_node.catalog.foreign_keys import foreign_key
+from compute_node.catalog.permissions import denied_relation
+from compute_node.catalog.rows import Record, make_row
+from compute_node.relations.descriptors import ForeignKeyDesc, IndexDesc, RelationDesc
+from compute_node.relations.schema import FIRST_NORMAL_OID
+from compute_node.session import referential, referential_sql
+from compute_node.sql.analyze.coercion import find_pathway
+from compute_node.sql.analyze.typenames import format_type
+from compute_node.sql.parse import parse
+from compute_node.txn.locks import ACCESS_EXCLUSIVE, ROW_SHARE, SHARE_ROW_EXCLUSIVE
+from compute_node.types.acl import REFERENCES
+
+COLUMNS_MAX = 32
+_EQUAL = 3
+"""the B-tree strategy"""
+_ROW, _INSERT, _DELETE, _UPDATE = 1, 4, 8, 16
+"""bits of pg_trigger.tgtype"""
+_DELETE_FUNCTIONS = {"a": 1654, "r": 1648, "c": 1646, "n": 1650, "d": 1652}
+_UPDATE_FUNCTIONS = {"a": 1655, "r": 1649, "c": 1647, "n": 1651, "d": 1653}
+_CHECK_INSERT, _CHECK_UPDATE = 1644, 1645
+
+
+class _Operators(NamedTuple):
+    """Which compare (referenced, referencing), (referenced, referenced), (referencing, referencing)."""
+
+    between: int
+    referenced: int
+    referencing: int
+
+
+def add_foreign_key(
+    ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: Sequence[str], *, validate: bool
+) -> None:
+    """Add one; ``validate``: the table may have rows. 23503, 42501, 42703, 42704, 42710, 42804, 42809, 42830, 42P16."""
+    position = (node.location or 0) + 1 if node.location is not None and node.location >= 0 else None
+    if node.fk_with_period or node.pk_with_period:
+        raise NotSupported("foreign keys with PERIOD are not supported", position=position)
+    referenced = _referenced_table(ctx, desc, node)
+    attnos = [_key_column(desc, name) for name in columns]
+    if len(attnos) > COLUMNS_MAX:
+        raise TooManyColumns(f"cannot have more than {COLUMNS_MAX} keys in a foreign key")
+    set_columns = _set_columns(desc, attnos, node)
+    index, key = _referenced_key(ctx, referenced, [item.sval for item in node.pk_attrs or ()])
+    _check_permission(ctx, referenced, key)
+    if len(key) != len(attnos):
+        raise InvalidForeignKey("number of referencing and referenced columns for foreign key disagree")
+    name = _constraint_name(ctx, desc, node.conname, columns)
+    operators = [
+        _operators(ctx, name, (desc, mine), (referenced, theirs), _class_of(index, theirs))
+        for mine, theirs in zip(attnos, key, strict=True)
+    ]
+    oid = ctx.next_oid()
+    values = {
+        "oid": oid,
+        "conname": name,
+        "connamespace": desc.namespace,
+        "contype": "f",
+        "condeferrable": bool(node.deferrable),
+        "condeferred": bool(node.initdeferred),
+        "convalidated": not node.skip_validation or not validate,
+        "conrelid": desc.oid,
+        "conindid": index.oid,
+        "confrelid": referenced.oid,
+        "confupdtype": node.fk_upd_action,
+        "confdeltype": node.fk_del_action,
+        "confmatchtype": node.fk_matchtype,
+        "conislocal": True,
+        "connoinherit": True,
+        "conkey": attnos,
+        "confkey": key,
+        "conpfeqop": [each.between for each in operators],
+        "conppeqop": [each.referenced for each in operators],
+        "conffeqop": [each.referencing for each in operators],
+        "confdelsetcols": set_columns or None,
+    }
+    ctx.rows.insert_many("pg_constraint", [make_row("pg_constraint", values)])
+    address = (CLASS_CONSTRAINT, oid, 0)
+    for attno in attnos:
+        ctx.depend(address, (CLASS_RELATION, desc.oid, attno), "a")
+    for attno in key:
+        ctx.depend(address, (CLASS_RELATION, referenced.oid, attno), "n")
+    ctx.depend(address, (CLASS_RELATION, index.oid, 0), "n")
+    record = _record(ctx, oid)
+    _add_triggers(ctx, foreign_key(record))
+    if validate and not node.skip_validation:
+        check_rows(ctx, foreign_key(record))
+
+
+def _referenced_table(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint) -> RelationDesc:
+    """The table that it refers to, locked against changes of its rows and definition."""
+    found = ctx.find(node.pktable)
+    if found is None:
+        raise InvariantViolation("a referenced table that is not there")
+    if found.kind != "r":
+        raise WrongObjectType(f'referenced relation "{found.name}" is not a table')
+    if found.oid < FIRST_NORMAL_OID:
+        raise InsufficientPrivilege(f'permission denied: "{found.name}" is a system catalog')
+    ctx.lock(found, SHARE_ROW_EXCLUSIVE)
+    found = relation(ctx, found.oid)
+    if desc.persistence == "p" and found.persistence != "p":
+        raise InvalidTableDefinition("constraints on permanent tables may reference only permanent tables")
+    if desc.persistence == "t" and found.persistence != "t":
+        raise InvalidTableDefinition("constraints on temporary tables may reference only temporary tables")
+    return found
+
+
+def _key_column(desc: RelationDesc, name: str) -> int:
+    column = desc.column(name)
+    if column is None:
+        raise UndefinedColumn(f'column "{name}" referenced in foreign key constraint does not exist')
+    return column.attno
+
+
+def _set_columns(desc: RelationDesc, attnos: list[int], node: ast.Constraint) -> list[int]:
+    """Those that ON DELETE SET NULL (…) names."""
+    found = []
+    for item in node.fk_del_set_cols or ():
+        attno = _key_column(desc, item.sval)
+        if attno not in attnos:
+            raise InvalidColumnReference(
+                f'column "{item.sval}" referenced in ON DELETE SET action must be part of foreign key'
+            )
+        found.append(attno)
+    return found
+
+
+def _referenced_key(ctx: DdlContext, desc: RelationDesc, names: list[str]) -> tuple[IndexDesc, list[int]]:
+    """The unique index, and its columns in the order given; without names the primary key's."""
+    if not names:
+        primary = next((index for index in desc.indexes if index.primary), None)
+        if primary is None:
+            raise UndefinedObject(f'there is no primary key for referenced table "{desc.name}"')
+        return primary, list(primary.columns)
+    attnos = [_key_column(desc, name) for name in names]
+    if len(set(attnos)) < len(attnos):
+        raise InvalidForeignKey("foreign key referenced-columns list must not contain duplicates")
+    for index in desc.indexes:
+        plain = index.unique and index.valid and index.predicate is None and not index.expressions
+        if plain and sorted(index.columns) == sorted(attnos):
+            return index, attnos
+    raise InvalidForeignKey(f'there is no unique constraint matching given keys for referenced table "{desc.name}"')
+
+
+def _check_permission(ctx: DdlContext, desc: RelationDesc, columns: list[int]) -> None:
+    """REFERENCES on the referenced table, or on each of the columns."""
+    rights = ctx.rights
+    if not rights.relation(desc, REFERENCES) and not all(rights.column(desc, each, REFERENCES) for each in columns):
+        raise denied_relation(desc)
+
+
+def _constraint_name(ctx: DdlContext, desc: RelationDesc, given: str | None, columns: Sequence[str]) -> str:
+    if given:
+        name = cut_name(given)
+        if any(record.conname == name for record in ctx.rows.find("pg_constraint", conrelid=desc.oid)):
+            raise DuplicateObject(f'constraint "{name}" for relation "{desc.name}" already exists')
+        return name
+    number = 0
+    while True:
+        name = object_name(desc.name, "_".join(columns), "fkey" + (str(number) if number else ""))
+        if not ctx.rows.find("pg_constraint", conname=name, connamespace=desc.namespace):
+            return name
+        number += 1
+
+
+def _class_of(index: IndexDesc, attno: int) -> int:
+    return index.operator_classes[index.columns.index(attno)]
+
+
+def _operators(
+    ctx: DdlContext, name: str, mine: tuple[RelationDesc, int], theirs: tuple[RelationDesc, int], operator_class: int
+) -> _Operators:
+    """How one column pair is compared; 42804 when the index's operator family cannot."""
+    view = ctx.view
+    table, referenced = mine[0].columns[mine[1] - 1], theirs[0].columns[theirs[1] - 1]
+    found = view.operator_class(operator_class)
+    if found is None:
+        raise InvariantViolation(f"operator class {operator_class} is not in the catalog")
+    family, own = found.family, found.input_type
+    equal = view.family_operator(family, own, own, _EQUAL)
+    between = view.family_operator(family, own, table.type, _EQUAL)
+    referencing = view.family_operator(family, table.type, table.type, _EQUAL)
+    if not between or not referencing:
+        # Otherwise the referencing value becomes one of the index's type.
+        pathway = find_pathway(view, own, table.type, "i")
+        if pathway is not None or (view.type(own).kind == "p" and table.type == referenced.type):
+            between = referencing = equal
+    if not equal or not between or not referencing:
+        raise DatatypeMismatch(
+            f'foreign key constraint "{name}" cannot be implemented',
+            detail=f'Key columns "{table.name}" and "{referenced.name}" are of incompatible types: '
+            f"{format_type(view, table.type, table.typmod)} and "
+            f"{format_type(view, referenced.type, referenced.typmod)}.",
+        )
+    return _Operators(between, equal, referencing)
+
+
+def _record(ctx: DdlContext, oid: int) -> Record:
+    record = ctx.rows.one("pg_constraint", oid=oid)
+    if record is None:
+        raise InvariantViolation(f"pg_constraint has no row {oid}")
+    return record
+
+
+def _add_triggers(ctx: DdlContext, key: ForeignKeyDesc) -> None:
+    """Two on either table; of the referenced one's only NO ACTION can be deferred."""
+    plans = (
+        (key.referenced, "a", _DELETE_FUNCTIONS[key.on_delete], _DELETE, key.on_delete == "a"),
+        (key.referenced, "a", _UPDATE_FUNCTIONS[key.on_update], _UPDATE, key.on_update == "a"),
+        (key.table, "c", _CHECK_INSERT, _INSERT, True),
+        (key.table, "c", _CHECK_UPDATE, _UPDATE, True),
+    )
+    for table, letter, function, event, deferrable in plans:
+        oid = ctx.next_oid()
+        ctx.rows.insert(
+            "pg_trigger",
+            oid=oid,
+            tgrelid=table,
+            tgname=f"RI_ConstraintTrigger_{letter}_{oid}",
+            tgfoid=function,
+            tgtype=_ROW | event,
+            tgenabled="O",
+            tgisinternal=True,
+            tgconstrrelid=key.table if letter == "a" else key.referenced,
+            tgconstrindid=key.index,
+            tgconstraint=key.oid,
+            tgdeferrable=deferrable and key.deferrable,
+            tginitdeferred=deferrable and key.deferred,
+            tgargs=b"",
+        )
+        ctx.depend((CLASS_TRIGGER, oid, 0), (CLASS_CONSTRAINT, key.oid, 0), "i")
+    for table in {key.table, key.referenced}:
+        record = class_record(ctx, table)
+        if not record.relhastriggers:
+            ctx.rows.update("pg_class", record, relhastriggers=True)
+        ctx.changes.touch(table)
+
+
+def remove_trigger(ctx: DdlContext, oid: int) -> None:
+    """Part of dropping a foreign key: its table is locked and forgets it."""
+    record = ctx.rows.one("pg_trigger", oid=oid)
+    if record is None:
+        return
+    desc = ctx.view.relation(record.tgrelid)
+    if desc is not None:
+        ctx.lock(desc, ACCESS_EXCLUSIVE)
+        ctx.check_unused(desc, "DROP TABLE")
+    ctx.changes.touch(record.tgrelid)
+    ctx.rows.delete("pg_trigger", record)
+
+
+def check_rows(ctx: DdlContext, key: ForeignKeyDesc) -> None:
+    """23503 unless every row has its referenced row: one query over both tables, by whatever plan is best."""
+    session = ctx.session
+    table, referenced = relation(ctx, key.table), relation(ctx, key.referenced)
+    text = referential_sql.violations_text(ctx.view, key)
+    with referential.acting_as(session, 10):
+        # Whoever owns the one table need not be able to read the other.
+        rows: list[tuple[Any, ...]] = next((batch for batch in ctx.fetch(parse(text)[0].node, text) if batch), [])
+    if not rows:
+        return
+    values = tuple(rows[0])
+    if None in values:
+        raise ForeignKeyViolation(
+            f'insert or update on table "{table.name}" violates foreign key constraint "{key.name}"',
+            detail="MATCH FULL does not allow mixing of null and nonnull key values.",
+            schema=table.schema,
+            table=table.name,
+            constraint=key.name,
+        )
+    raise referential.missing_key(session, table, referenced, key, values)
+
+
+def find_constraint(ctx: DdlContext, desc: RelationDesc, name: str) -> Record:
+    """A table's constraint by name; 42704."""
+    for record in ctx.rows.find("pg_constraint", conrelid=desc.oid):
+        if record.conname == name:
+            return record
+    raise UndefinedObject(f'constraint "{name}" of relation "{desc.name}" does not exist')
+
+
+def validate_foreign_key(ctx: DdlContext, record: Record) -> None:
+    """VALIDATE CONSTRAINT of one that was added NOT VALID."""
+    referenced = relation(ctx, record.confrelid)
+    ctx.lock(referenced, ROW_SHARE)
+    check_rows(ctx, foreign_key(record))
+    ctx.rows.update("pg_constraint", record, convalidated=True)
+    ctx.changes.touch(record.conrelid, record.confrelid)
+
+
+def alter_constraint(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+    """ALTER CONSTRAINT … [NOT] DEFERRABLE, INITIALLY …"""
+    node = command.def_
+    record = find_constraint(ctx, desc, node.conname)
+    if record.contype != "f":
+        raise WrongObjectType(
+            f'constraint "{record.conname}" of relation "{desc.name}" is not a foreign key constraint'
+        )
+    deferrable, deferred = bool(node.deferrable), bool(node.initdeferred)
+    ctx.rows.update("pg_constraint", record, condeferrable=deferrable, condeferred=deferred)
+    waits = {_DELETE_FUNCTIONS["a"], _UPDATE_FUNCTIONS["a"], _CHECK_INSERT, _CHECK_UPDATE}
+    for trigger in ctx.rows.find("pg_trigger", tgconstraint=record.oid):
+        if trigger.tgfoid in waits:
+            ctx.rows.update("pg_trigger", trigger, tgdeferrable=deferrable, tginitdeferred=deferred)
+    ctx.changes.touch(record.conrelid, record.confrelid)
+
+
+def truncation(ctx: DdlContext, tables: list[RelationDesc], cascade: bool) -> list[RelationDesc]:
+    """The tables that TRUNCATE empties: with CASCADE those that refer to one of them, too; 0A000 without it."""
+    found = {desc.oid: desc for desc in tables}
+    for desc in (waiting := list(found.values())):
+        for key in desc.referenced_by:
+            if key.table in found:
+                continue
+            other = relation(ctx, key.table)
+            if not cascade:
+                raise NotSupported(
+                    "cannot truncate a table referenced in a foreign key constraint",
+                    detail=f'Table "{other.name}" references "{desc.name}".',
+                    hint=f'Truncate table "{other.name}" at the same time, or use TRUNCATE ... CASCADE.',
+                )
+            ctx.notice(f'truncate cascades to table "{other.name}"')
+            name = ast.RangeVar(schemaname=other.schema, relname=other.name, inh=True, relpersistence="p")
+            found[key.table] = ctx.truncatable(name)
+            waiting.append(found[key.table])
+    return list(found.values())
