@@ -7,12 +7,13 @@ owns nothing that a restart could miss: everything here is cache.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pglast import ast
 
+from aurora.datum import Datum
 from aurora.errors import (
     InsufficientPrivilege,
     InvariantViolation,
@@ -21,7 +22,7 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.access.storage import Storage
-from compute_node.catalog.cache import Catalog, temp_schema_of
+from compute_node.catalog.cache import Catalog
 from compute_node.catalog.databases import Databases
 from compute_node.catalog.ddl import Ddl
 from compute_node.catalog.ddl.sequence import Sequences
@@ -54,7 +55,10 @@ from compute_node.types.acl import INSERT
 from compute_node.volume.commands import FleetCommands
 
 if TYPE_CHECKING:
+    from aurora.documents import JsonObject
     from aurora.kernels.python.clog import Snapshot
+    from compute_node.catalog.engine import DatabaseEngine
+    from compute_node.session.engine import OptionValue
 
 
 class Told(NamedTuple):
@@ -72,7 +76,7 @@ class Engine:
     def __init__(
         self,
         storage: Storage,
-        status: Callable[[], dict[str, Any]],
+        status: Callable[[], JsonObject],
         start_time_us: int = 0,
         fleet: FleetCommands | None = None,
         catalogs: SystemCatalogs = INITIAL,
@@ -101,7 +105,7 @@ class Engine:
     def end_session(self, session: SessionState) -> None:
         """The client is gone and its transaction ended: drop the session's temporary relations, release its locks."""
         advisory.end_session(self, session)
-        if temp_schema_of(session) is None:
+        if session.temp_schema is None:
             return
         txn = session.txn = self.txns.begin(session=session)
         try:
@@ -111,7 +115,7 @@ class Engine:
             session.txn = None
             self.txns.abort(txn)
 
-    def connecting(self, database: str, role: int, superuser: bool) -> AbstractContextManager[Engine]:
+    def connecting(self, database: str, role: int, superuser: bool) -> AbstractContextManager[DatabaseEngine]:
         """See ``session.engine.Engine.connecting``."""
         return self.databases.connecting(database, role, superuser)
 
@@ -217,7 +221,7 @@ class Engine:
         self,
         session: SessionState,
         statement: RawStatement,
-        options: dict[str, Any],
+        options: Mapping[str, OptionValue],
         param_types: list[int],
         source: str,
     ) -> Explanation:
@@ -265,7 +269,7 @@ class Engine:
             if column.attno not in given and column.has_default and not column.dropped
         }
 
-    def session_function(self, session: SessionState | None, name: str, *args: Any) -> Any:
+    def session_function(self, session: SessionState | None, name: str, *args: Datum) -> Datum:
         """What sessions and functions ask by name."""
         if name == "aurora_status":
             return json.dumps(self._status())

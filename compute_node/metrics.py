@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import greenlet
 
@@ -17,6 +17,10 @@ from compute_node.volume.volume import Volume
 from compute_node.wire.server import Server
 from compute_node.work.account import INSTANCE
 from compute_node.work.spill import TEMP_STATISTICS
+
+if TYPE_CHECKING:
+    from aurora.documents import JsonObject
+
 
 SESSION_STATES: Final = (
     "active", "commit wait", "idle", "idle in transaction", "idle in transaction (aborted)", "starting"
@@ -36,10 +40,10 @@ class InstanceSource:
     storage: Storage
     wire: Server
     stalls: Stalls
-    _nodes: list[dict[str, Any]] = field(default_factory=list)
+    _nodes: list[JsonObject] = field(default_factory=list)
     _nodes_s: float = float("-inf")
 
-    def nodes(self) -> list[dict[str, Any]]:
+    def nodes(self) -> list[JsonObject]:
         """The volume's account of the storage nodes; asked once a scrape, for it looks at every protection group."""
         if monotonic() - self._nodes_s > SAME_SCRAPE_S:
             self._nodes = self.volume.status()["nodes"]

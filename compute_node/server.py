@@ -13,7 +13,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import grpc
 
@@ -40,6 +40,12 @@ from compute_node.wire import hba, scram
 from compute_node.wire.server import Server, WireConfig
 from compute_node.wire.startup import Role
 from compute_node.work.account import INSTANCE
+
+if TYPE_CHECKING:
+    from aurora.documents import JsonObject
+    from aurora.kernels.python.arena import Arena
+    from compute_node.catalog.engine import DatabaseEngine
+
 
 LOGGER = logging.getLogger(__name__)
 
@@ -75,7 +81,7 @@ class ComputeServer:
         if config.memory_mb:
             INSTANCE.limit_bytes = config.memory_mb << 20
         self.address = ""
-        self.engine: Engine | None = None
+        self.engine: DatabaseEngine | None = None
         self._done = asyncio.Event()
         self.ended = Ended()
         self._volume: Volume | None = None
@@ -106,7 +112,7 @@ class ComputeServer:
         self.address = f"{host}:{port}"
         return self.address
 
-    def _measure(self, volume: Volume, engine: Engine, wire: Server) -> None:
+    def _measure(self, volume: Volume, engine: DatabaseEngine, wire: Server) -> None:
         config = self.config
         HUB.stalls = stalls_of_running_loop()
         source = InstanceSource(config.id, config.role, volume, engine.storage, wire, HUB.stalls)
@@ -121,13 +127,13 @@ class ComputeServer:
             return "starting"
         return volume.state if volume.over else "read only: no write quorum yet" if volume.read_only else ""
 
-    def _open_engine(self, arena: Any, volume: Volume) -> Engine:
+    def _open_engine(self, arena: Arena, volume: Volume) -> DatabaseEngine:
         storage = Storage(arena, volume, clock=now_us)
         storage.mtr.verify = self.config.verify_redo
         volume.siblings = storage.txns.by_xid.__len__
         started, fleet = now_us(), FleetCommands(volume, member_at)
         databases = Databases(storage, lambda catalogs: Engine(storage, self.status, started, fleet, catalogs))
-        engine: Engine = databases.initial
+        engine: DatabaseEngine = databases.initial
         orphans = storage.orphans()
         current = reconcile.is_current(databases)
 
@@ -199,7 +205,7 @@ class ComputeServer:
             away_after_s=config.zone_away_after_s,
         )
 
-    async def _autovacuum(self, engine: Engine) -> None:
+    async def _autovacuum(self, engine: DatabaseEngine) -> None:
         storage, databases = engine.storage, engine.databases
         vacuum = AutoVacuum(
             storage,
@@ -227,7 +233,7 @@ class ComputeServer:
             self.ended = Ended(exit_status.FENCED, "another writer has taken over the volume")
         self._done.set()
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> JsonObject:
         """What ``aurora_status()`` tells."""
         if self._volume is None or self._wire is None or self.engine is None:
             return {"id": self.config.id, "state": "starting"}
@@ -300,7 +306,7 @@ class ComputeServer:
 class _Authenticator:
     """Roles from the catalog; the superuser's password may come from the configuration."""
 
-    def __init__(self, engine: Engine, password: str | None) -> None:
+    def __init__(self, engine: DatabaseEngine, password: str | None) -> None:
         self._engine = engine
         self._verifier = scram.make_verifier(password).text() if password else None
 

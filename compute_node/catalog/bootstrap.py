@@ -24,10 +24,11 @@ import tempfile
 import zlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import google_crc32c
 
+from aurora.datum import Row
 from aurora.errors import DataCorrupted, InvariantViolation
 from aurora.ids import FIRST_LSN
 from aurora.kernels import arena as arena_kernel
@@ -37,9 +38,14 @@ from compute_node.access.memory_volume import MemoryVolume
 from compute_node.access.methods import build_index
 from compute_node.access.storage import Storage
 from compute_node.catalog.bootstrap_rows import bootstrap_rows
-from compute_node.catalog.rows import CatalogRows, Row
+from compute_node.catalog.rows import CatalogRows
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS
+
+if TYPE_CHECKING:
+    from compute_node.txn.transaction import Txn
+    from compute_node.volume.interface import PagedVolume
+
 
 CATALOG_VERSION = 1
 """Of the built-in rows and what they mean. It is raised with a release whose volumes an older one must not open; what
@@ -64,7 +70,7 @@ _SOURCES = (
 )
 
 
-def bootstrap(storage: Any) -> None:
+def bootstrap(storage: Storage) -> None:
     """Make and fill every system catalog of an empty volume, in one transaction."""
     txn = storage.txns.begin()
     rows = bootstrap_rows()
@@ -87,7 +93,7 @@ def bootstrap(storage: Any) -> None:
         for index in table.desc.indexes:
             build_index(txn, heap, index)
     _statistics(storage, txn, counts)
-    xid = txn.xid
+    xid = txn.write_xid
     storage.txns.commit(txn)
     storage.superblock.set_catalog_version(CATALOG_VERSION, rows_hash)
     with storage.mtr:
@@ -100,14 +106,14 @@ def hash_of(rows: dict[str, list[Row]]) -> int:
     return int(google_crc32c.value(repr(sorted(rows.items())).encode()))
 
 
-def _create_toast(storage: Any, txn: Any, desc: RelationDesc) -> None:
+def _create_toast(storage: Storage, txn: Txn, desc: RelationDesc) -> None:
     """A catalog's TOAST table, which must be there before the catalog's long rows."""
     storage.create_storage(txn, desc.relfile)
     storage.create_storage(txn, desc.indexes[0].relfile)
     build_index(txn, storage.table(replace(desc, indexes=())), desc.indexes[0])
 
 
-def _statistics(storage: Any, txn: Any, counts: dict[int, float]) -> None:
+def _statistics(storage: Storage, txn: Txn, counts: dict[int, float]) -> None:
     """What ANALYZE would find."""
     catalog = CatalogRows(storage, txn)
     for table in CATALOGS.values():
@@ -233,7 +239,7 @@ def keep_image(data: bytes, name: str) -> Path | None:
     return None
 
 
-def install(volume: Any) -> int:
+def install(volume: PagedVolume) -> int:
     """Append the image to the log of an empty volume, in a greenlet; returns the last LSN, durable on return."""
     pages = read_image(load_image())
     log = volume.log

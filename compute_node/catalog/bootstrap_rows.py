@@ -13,6 +13,7 @@ from typing import Any
 
 import compute_node.catalog.system_functions
 import compute_node.types  # noqa: F401  (fills REGISTRY)
+from aurora.datum import Datum, Row
 from compute_node.catalog.builders import (
     array_type_row,
     attribute_row,
@@ -22,7 +23,7 @@ from compute_node.catalog.builders import (
     index_row,
 )
 from compute_node.catalog.roles import PG_MONITOR, PG_READ_ALL_SETTINGS, PG_READ_ALL_STATS, PG_STAT_SCAN_TABLES
-from compute_node.catalog.rows import Row, make_row
+from compute_node.catalog.rows import make_row
 from compute_node.catalog.views import view_sql
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import (
@@ -64,7 +65,7 @@ def bootstrap_rows() -> dict[str, list[Row]]:
     return out
 
 
-def _add(out: dict[str, list[Row]], catalog: str, **values: Any) -> None:
+def _add(out: dict[str, list[Row]], catalog: str, **values: Datum) -> None:
     out[catalog].append(make_row(catalog, values))
 
 
@@ -164,12 +165,12 @@ def _add_view(out: dict[str, list[Row]], view: SystemView, namespace: int, sql: 
     )
 
 
-def _types(out: dict[str, list[Row]], io: dict[str, Any]) -> None:
+def _types(out: dict[str, list[Row]], io: dict[str, Datum]) -> None:
     for item in REGISTRY.types.values():
         out["pg_type"].append(builtin_type_row(item, io["types"].get(str(item.oid))))
 
 
-def _functions(out: dict[str, list[Row]], io: dict[str, Any]) -> None:
+def _functions(out: dict[str, list[Row]], io: dict[str, Datum]) -> None:
     for item in REGISTRY.functions.values():
         if not item.namespace:
             # One that only analysis puts into plans.
@@ -215,7 +216,7 @@ def _proc_row(
 
 
 def _function_row(item: Function) -> Row:
-    more: dict[str, Any] = {"prokind": item.kind, "pronamespace": item.namespace, "prosrc": item.source or item.name}
+    more: dict[str, Datum] = {"prokind": item.kind, "pronamespace": item.namespace, "prosrc": item.source or item.name}
     if item.returns_set:
         more |= {"proretset": True, "prorows": 1000.0}
     if item.variadic:
@@ -236,7 +237,7 @@ def _function_row(item: Function) -> Row:
     return _proc_row(item.oid, item.name, list(item.arguments), item.result, item.strict, item.volatility, **more)
 
 
-def _default_text(value: Any) -> str:
+def _default_text(value: Datum) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, bool):
@@ -278,7 +279,7 @@ def _operators(out: dict[str, list[Row]]) -> None:
         )
 
 
-def _operator_classes(out: dict[str, list[Row]], seeds: dict[str, Any]) -> None:
+def _operator_classes(out: dict[str, list[Row]], seeds: dict[str, Datum]) -> None:
     oids = iter(range(_FIRST_GENERATED_OID, _FIRST_GENERATED_OID + 2000))
     for oid, method, name in seeds["pg_opfamily"]:
         _add(out, "pg_opfamily", oid=oid, opfmethod=method, opfname=name, opfnamespace=11, opfowner=ROLE_POSTGRES)
@@ -335,7 +336,7 @@ def _family_members(out: dict[str, list[Row]], item: OperatorClass, oids: Iterat
             )
 
 
-def _cluster(out: dict[str, list[Row]], seeds: dict[str, Any]) -> None:
+def _cluster(out: dict[str, list[Row]], seeds: dict[str, Datum]) -> None:
     for oid, name, handler, kind in seeds["pg_am"]:
         _add(out, "pg_am", oid=oid, amname=name, amhandler=handler, amtype=kind)
     for oid, name, is_pl, trusted, validator in seeds["pg_language"]:
@@ -400,7 +401,7 @@ def _privileges(out: dict[str, list[Row]], acls: dict[str, dict[str, list[str]]]
     schemas = {oid: name for name, oid in _NAMESPACES.items()}
     names = {row[0]: row[1] for row in out["pg_class"]}
 
-    def put(catalog: str, column: str, items_of: Callable[[dict[str, Any]], list[str] | None]) -> None:
+    def put(catalog: str, column: str, items_of: Callable[[dict[str, Datum]], list[str] | None]) -> None:
         position, class_oid = CATALOGS[catalog].position, CATALOGS[catalog].desc.oid
         for number, row in enumerate(out[catalog]):
             items = items_of({name: row[at] for name, at in position.items()})
@@ -414,7 +415,7 @@ def _privileges(out: dict[str, list[Row]], acls: dict[str, dict[str, list[str]]]
                         out, "pg_init_privs", objoid=oid, classoid=owner, objsubid=attno, privtype="i", initprivs=items
                     )
 
-    def of_relation(row: dict[str, Any]) -> list[str] | None:
+    def of_relation(row: dict[str, Datum]) -> list[str] | None:
         if row["relkind"] not in "rv" or row["relnamespace"] not in schemas:
             return None
         return acls["relation"].get(f"{schemas[row['relnamespace']]}.{row['relname']}", USUAL_ACL)

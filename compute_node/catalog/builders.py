@@ -6,9 +6,9 @@ Used by bootstrap for the system catalogs and by DDL for users' relations. Sourc
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-from compute_node.catalog.rows import Row, make_row
+from aurora.datum import Datum, Row
+from compute_node.catalog.rows import make_row
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc
 from compute_node.relations.schema import BTREE_AM, HEAP_AM, ROLE_POSTGRES
 from compute_node.types.registry import PgType
@@ -134,7 +134,7 @@ def index_row(table: int, index: IndexDesc, collations: Iterable[int]) -> Row:
     )
 
 
-def _type_values(oid: int, name: str, namespace: int, owner: int) -> dict[str, Any]:
+def _type_values(oid: int, name: str, namespace: int, owner: int) -> dict[str, Datum]:
     return {
         "oid": oid,
         "typname": name,
@@ -191,7 +191,7 @@ def enum_type_row(oid: int, name: str, namespace: int, array: int, owner: int) -
     )
 
 
-def function_row(oid: int, name: str, namespace: int, arguments: list[int], values: dict[str, Any]) -> Row:
+def function_row(oid: int, name: str, namespace: int, arguments: list[int], values: dict[str, Datum]) -> Row:
     """A function; ``values`` are the columns that say what it is."""
     neutral = {"procost": 1.0, "proparallel": "u"}
     own = {"oid": oid, "proname": name, "pronamespace": namespace, "pronargs": len(arguments), "proargtypes": arguments}
@@ -222,7 +222,7 @@ def array_type_row(
     )
 
 
-def builtin_type_row(item: PgType, io: list[Any] | None) -> Row:
+def builtin_type_row(item: PgType, io: list[Datum] | None) -> Row:
     """A declared type with its recorded support functions ``io`` (see ``schema/record.py``)."""
     functions = io or [0] * 7 + [item.align, item.storage]
     return make_row(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aurora.notes import Invalidations
 from compute_node.catalog.layer import CatalogLayer, Change, Role
@@ -18,13 +18,10 @@ from compute_node.catalog.view import CatalogView
 from compute_node.relations.schema import CATALOGS, INITIAL, NAMESPACE_CATALOG, SystemCatalogs
 from compute_node.types.acl import USAGE
 
-TEMP_SCHEMA = "temp_schema"
-"""key of ``session.extra`` for the name of the session's schema of temporary relations"""
-
-
-def temp_schema_of(session: Any) -> str | None:
-    """The name of the session's schema for temporary relations, None as long as it has none."""
-    return None if session.extra is None else session.extra.get(TEMP_SCHEMA)
+if TYPE_CHECKING:
+    from compute_node.access.storage import Storage
+    from compute_node.session.state import SessionState
+    from compute_node.txn.transaction import Txn
 
 
 def split_path(text: str) -> list[str]:
@@ -51,7 +48,7 @@ class Catalog:
     ``TxnCatalog``), None as long as it has changed nothing.
     """
 
-    def __init__(self, storage: Any, catalogs: SystemCatalogs = INITIAL) -> None:
+    def __init__(self, storage: Storage, catalogs: SystemCatalogs = INITIAL) -> None:
         self.storage = storage
         self.catalogs = catalogs
         self._reader = CatalogReader(storage, None, catalogs)
@@ -68,19 +65,19 @@ class Catalog:
         """The layer of the committed state."""
         return self._shared
 
-    def layer(self, session: Any) -> CatalogLayer:
+    def layer(self, session: SessionState) -> CatalogLayer:
         """What this session sees: its transaction's own layer after a change, else the shared one."""
         txn = session.txn
         if txn is not None and txn.catalog_changed:
-            return txn.catalog.layer()  # type: ignore[no-any-return]
+            return self.changes(txn).layer()
         if self.changed_lsn > self.storage.volume.vdl:
             session.dependency.on(self.changed_lsn)
         return self._shared
 
-    def view(self, session: Any) -> CatalogView:
+    def view(self, session: SessionState) -> CatalogView:
         """The session's view: the same object as long as neither catalog nor search path change."""
         layer = self.layer(session)
-        key = (session.get_setting("search_path", True), session.user, session.user_oid, temp_schema_of(session))
+        key = (session.settings.show("search_path"), session.user, session.user_oid, session.temp_schema)
         view = layer.views.get(key)
         if view is None:
             view = layer.views[key] = self.make_view(layer, *key)
@@ -111,11 +108,12 @@ class Catalog:
                 path.insert(0, (temp_schema, oid))
         return CatalogView(layer, tuple(path), tuple(name for name, _ in explicit), creation, user_oid)
 
-    def changes(self, txn: Any) -> TxnCatalog:
+    def changes(self, txn: Txn) -> TxnCatalog:
         """The transaction's own side of the catalog, begun at its first change."""
-        if txn.catalog is None:
-            txn.tie().catalog = TxnCatalog(self, txn)
-        return txn.catalog  # type: ignore[no-any-return]
+        found = txn.catalog
+        if not isinstance(found, TxnCatalog):
+            found = txn.tie().catalog = TxnCatalog(self, txn)
+        return found
 
     def new_version(self) -> int:
         """A version that nothing has had yet, in no database: plans are kept under a database's name, and another may
@@ -173,7 +171,7 @@ class Catalog:
 class TxnCatalog:
     """What one transaction has changed in the catalog; its commit hook publishes it, its abort forgets it."""
 
-    def __init__(self, catalog: Catalog, txn: Any) -> None:
+    def __init__(self, catalog: Catalog, txn: Txn) -> None:
         self.catalog = catalog
         self.rows = CatalogRows(catalog.storage, txn, catalog.catalogs)
         self.change = Change(written=self.rows.written)

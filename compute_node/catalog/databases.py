@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aurora.errors import (
     InsufficientPrivilege,
@@ -34,6 +34,15 @@ from compute_node.relations.schema import INITIAL, INITIAL_DATABASE, MAPPED, Sys
 from compute_node.txn.locks import EXCLUSIVE, ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from compute_node.txn.transaction import Txn
 from compute_node.types.acl import CONNECT
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
+    from compute_node.access.index_access import RowExpression
+    from compute_node.access.storage import Storage
+    from compute_node.access.table import Table
+    from compute_node.catalog.engine import DatabaseEngine
+    from compute_node.session.state import SessionState
+
 
 MAP_RELFILE: Final = 3
 _MAP = RelationDesc(
@@ -56,17 +65,17 @@ class Databases:
     """``make_engine`` opens the engine of a database over its catalogs. ``sessions`` gives the names of the databases
     that sessions are connected to, one a session."""
 
-    def __init__(self, storage: Any, make_engine: Callable[[SystemCatalogs], Any]) -> None:
+    def __init__(self, storage: Storage, make_engine: Callable[[SystemCatalogs], DatabaseEngine]) -> None:
         self.storage = storage
         self._make_engine = make_engine
-        self._engines: dict[int, Any] = {}
+        self._engines: dict[int, DatabaseEngine] = {}
         self._arriving: list[str] = []
         """the databases of clients that are being let in"""
-        self.sessions: Callable[[], list[Any]] = list
+        self.sessions: Callable[[], list[SessionState]] = list
         initial = self._add(INITIAL)
         self.catalog: Catalog = initial.catalog
 
-    def _add(self, catalogs: SystemCatalogs) -> Any:
+    def _add(self, catalogs: SystemCatalogs) -> DatabaseEngine:
         engine = self._engines[catalogs.database] = self._make_engine(catalogs)
         engine.databases = self
         # An index's expressions are compiled with the catalog of its table's database.
@@ -74,18 +83,18 @@ class Databases:
         engine.catalog.others = lambda: [other.catalog for other in list(self._engines.values()) if other is not engine]
         return engine
 
-    def _compile_row(self, relation: RelationDesc, text: str) -> Any:
+    def _compile_row(self, relation: RelationDesc, text: str) -> RowExpression:
         return self.engine(relation.database or INITIAL_DATABASE).row_expressions.compile(relation, text)
 
     @property
-    def initial(self) -> Any:
+    def initial(self) -> DatabaseEngine:
         """The engine of the initial database."""
         return self._engines[INITIAL_DATABASE]
 
     # connecting
 
     @contextmanager
-    def connecting(self, name: str, role: int, superuser: bool) -> Iterator[Any]:
+    def connecting(self, name: str, role: int, superuser: bool) -> Iterator[DatabaseEngine]:
         """The engine for a new session of a role, which is known to ``sessions`` when the block ends. Waits while the
         database is being copied or dropped. 3D000, 55000, 42501, 53300; all FATAL."""
         txns = self.storage.txns
@@ -126,12 +135,12 @@ class Databases:
             raise InvalidCatalogName(f'database "{name}" does not exist', severity="FATAL")
         return record
 
-    def connected(self, name: str, but: Any = None) -> int:
+    def connected(self, name: str, but: SessionState | None = None) -> int:
         """How many sessions are connected to a database or about to be, ``but`` one."""
         there = [session for session in self.sessions() if session.database == name and session is not but]
         return len(there) + self._arriving.count(name)
 
-    def engine(self, oid: int) -> Any:
+    def engine(self, oid: int) -> DatabaseEngine:
         """The engine of a database; its catalogs are written if it has never been used."""
         found = self._engines.get(oid)
         if found is None:
@@ -162,7 +171,7 @@ class Databases:
             return None
         table = self.storage.table(_MAP)
 
-        def rows(snapshot: Any) -> dict[int, int]:
+        def rows(snapshot: Snapshot) -> dict[int, int]:
             return {
                 file: here
                 for batch in table.scan(snapshot, _EVERY, False)
@@ -195,7 +204,7 @@ class Databases:
 
     # vacuum
 
-    def table_of(self, relfile: int) -> Any:
+    def table_of(self, relfile: int) -> Table | None:
         """The ``Table`` of a relation file, whatever its database; None when it is no table's. May wait."""
         for record in CatalogReader(self.storage).all("pg_database"):
             if record.oid == INITIAL_DATABASE or self.relfiles(record.oid) is not None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC
 from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import InternalError
 from compute_node.catalog import objects
 from compute_node.catalog.foreign_keys import foreign_keys_of
@@ -27,7 +28,7 @@ from compute_node.types.acl import Acl, decode_all
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
 _DESC_FLAG, _NULLS_FIRST_FLAG = 1, 2
-Question = tuple[Any, ...]
+Question = tuple[Datum, ...]
 """a kind and its key"""
 NEUTRAL_ENV = TypeEnv(timezone=UTC)
 """Settings under which values are kept as text in the catalog (attmissingval)."""
@@ -356,7 +357,7 @@ def split_expressions(text: str | None) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def _by(catalog: str, column: str, **names: str) -> Callable[..., Any]:
+def _by(catalog: str, column: str, **names: str) -> Callable[..., Datum]:
     """A loader: the column of the one row whose columns equal the question's key."""
     keys = tuple(names)
 
@@ -394,7 +395,7 @@ def _restricted(layer: CatalogLayer) -> dict[int, tuple[str, int, Acl]]:
     }
 
 
-_LOADERS: dict[str, Callable[..., Any]] = {
+_LOADERS: dict[str, Callable[..., Datum]] = {
     "namespace": _by("pg_namespace", "oid", nspname="name"),
     "namespace name": _by("pg_namespace", "nspname", oid="oid"),
     "relation name": lambda layer, namespace, name: _oid_of(

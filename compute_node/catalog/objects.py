@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Datum
 from aurora.errors import InternalError, NotSupported
 from compute_node.catalog.routines import sql_function
 from compute_node.catalog.rows import Record
@@ -108,7 +109,7 @@ def _by_symbol() -> dict[str, list[Function]]:
     return _symbols
 
 
-def _no_code(name: str) -> Callable[..., Any]:
+def _no_code(name: str) -> Callable[..., Datum]:
     def call(*_: Any) -> Any:
         raise NotSupported(f"function {name} is in a language that is not supported")
 
@@ -120,7 +121,7 @@ def _function(row: Record) -> Function:
         return sql_function(row)
     arguments = tuple(row.proargtypes)
     base = internal_function(row.prosrc, len(arguments)) if row.prolang == INTERNAL_LANGUAGE else None
-    values: dict[str, Any] = {
+    values: dict[str, Datum] = {
         "oid": row.oid,
         "name": row.proname,
         "arguments": arguments,
@@ -255,7 +256,7 @@ def access_method(layer: CatalogLayer, name: str) -> int | None:
     return None if row is None else int(row.oid)
 
 
-LOADERS: dict[str, Callable[..., Any]] = {
+LOADERS: dict[str, Callable[..., Datum]] = {
     "type name": type_oid,
     "type": user_type,
     "functions": functions,

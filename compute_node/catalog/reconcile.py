@@ -14,19 +14,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Row
 from aurora.errors import InvariantViolation, VolumeTooNew
 from compute_node.access.methods import build_index
 from compute_node.catalog import bootstrap
 from compute_node.catalog.bootstrap import CATALOG_VERSION
 from compute_node.catalog.bootstrap_rows import bootstrap_rows
 from compute_node.catalog.databases import Databases
-from compute_node.catalog.rows import CatalogReader, CatalogRows, Row
+from compute_node.catalog.rows import CatalogReader, CatalogRows
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID, INITIAL, INITIAL_DATABASE, CatalogTable, SystemCatalogs
 from compute_node.txn.transaction import Txn
+
+if TYPE_CHECKING:
+    from compute_node.access.storage import Storage
+
 
 LOGGER = logging.getLogger(__name__)
 
@@ -100,7 +105,7 @@ def _open(databases: Databases, txn: Txn) -> Iterator[SystemCatalogs]:
                 yield catalogs
 
 
-def _storage(storage: Any, txn: Txn, catalogs: SystemCatalogs) -> None:
+def _storage(storage: Storage, txn: Txn, catalogs: SystemCatalogs) -> None:
     """Relation files of catalogs and indexes that the program has and the volume has not. A new index of a catalog
     with rows is built."""
     for table in catalogs.tables.values():
@@ -118,7 +123,7 @@ def _storage(storage: Any, txn: Txn, catalogs: SystemCatalogs) -> None:
                     build_index(txn, heap, index)
 
 
-def _without(storage: Any, desc: RelationDesc, indexes: set[int]) -> Any:
+def _without(storage: Storage, desc: RelationDesc, indexes: set[int]) -> Any:
     return storage.table(replace(desc, indexes=tuple(each for each in desc.indexes if each.oid not in indexes)))
 
 

@@ -7,8 +7,9 @@ the privileges held, as bits of ``types/acl``; whoever asks words the error. Sou
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
+from aurora.datum import Datum
 from aurora.errors import InternalError
 from compute_node.catalog.roles import PG_READ_ALL_DATA, PG_WRITE_ALL_DATA, RoleGraph
 from compute_node.relations.descriptors import RelationDesc
@@ -35,7 +36,7 @@ OBJECTS: Final[dict[str, tuple[str, str, str, str, str]]] = {
 class Rights:
     """See the module. ``role`` 0, of a role that has been dropped, holds what PUBLIC holds."""
 
-    def __init__(self, ask: Callable[..., Any], role: int, database: int) -> None:
+    def __init__(self, ask: Callable[..., Datum], role: int, database: int) -> None:
         self.role = role
         self.graph: RoleGraph = ask("role graph")
         self.superuser = self.graph.is_superuser(role)

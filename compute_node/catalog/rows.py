@@ -9,27 +9,32 @@ read sees it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation
 from compute_node.access.index_access import equality_keys
 from compute_node.relations.schema import CATALOGS, INITIAL, CatalogTable, SystemCatalogs
 
-Row = tuple[Any, ...]
+if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
+    from compute_node.access.storage import Storage
+    from compute_node.txn.transaction import Txn
+
 
 _OWNER = {"pg_enum": "enumtypid", "pg_amop": "amopfamily", "pg_amproc": "amprocfamily"}
 """The column that says of which object a row is a part, in catalogs of parts."""
 _NEUTRAL: dict[int, Any] = {16: False, 18: "", 19: "", 25: "", 194: "", 22: [], 30: [], 700: 0.0, 701: 0.0}
 
 
-def _neutral_row(table: CatalogTable) -> list[Any]:
+def _neutral_row(table: CatalogTable) -> list[Datum]:
     return [_NEUTRAL.get(column.type, 0) if column.not_null else None for column in table.desc.columns]
 
 
 _NEUTRAL_ROWS = {name: _neutral_row(table) for name, table in CATALOGS.items()}
 
 
-def make_row(catalog: str, values: dict[str, Any]) -> Row:
+def make_row(catalog: str, values: dict[str, Datum]) -> Row:
     """A whole row of ``catalog`` from some of its columns; KeyError for a column it does not have."""
     position = CATALOGS[catalog].position
     row = list(_NEUTRAL_ROWS[catalog])
@@ -59,12 +64,12 @@ class CatalogReader:
     """Reads catalogs as of ``snapshot``, which its owner holds; without one each ``find`` sees the committed state of
     its moment."""
 
-    def __init__(self, storage: Any, snapshot: Any = None, catalogs: SystemCatalogs = INITIAL) -> None:
+    def __init__(self, storage: Storage, snapshot: Snapshot | None = None, catalogs: SystemCatalogs = INITIAL) -> None:
         self.storage = storage
         self.catalogs = catalogs
         self._snapshot = snapshot
 
-    def find(self, catalog: str, **key: Any) -> list[Record]:
+    def find(self, catalog: str, **key: Datum) -> list[Record]:
         """The rows whose columns equal ``key``: by the index on exactly these leading columns, else by a scan."""
         if self._snapshot is not None:
             return self._find(self._snapshot, catalog, key)
@@ -72,7 +77,7 @@ class CatalogReader:
         with self.storage.txns.reading("catalog") as snapshot:
             return self._find(snapshot, catalog, key)
 
-    def _find(self, snapshot: Any, catalog: str, key: dict[str, Any]) -> list[Record]:
+    def _find(self, snapshot: Snapshot, catalog: str, key: dict[str, Datum]) -> list[Record]:
         table = self.catalogs.tables[catalog]
         heap = self.storage.table(table.desc)
         every = tuple(range(1, len(table.desc.columns) + 1))
@@ -102,7 +107,7 @@ class CatalogReader:
     def _leads(table: CatalogTable, columns: Sequence[int], names: Sequence[str]) -> bool:
         return {table.position[name] + 1 for name in names} == set(columns[: len(names)])
 
-    def one(self, catalog: str, **key: Any) -> Record | None:
+    def one(self, catalog: str, **key: Datum) -> Record | None:
         """The only row with that key, None without one."""
         found = self.find(catalog, **key)
         if len(found) > 1:
@@ -117,21 +122,21 @@ class CatalogReader:
 class CatalogRows(CatalogReader):
     """Reads and writes as one transaction, which sees its own changes."""
 
-    def __init__(self, storage: Any, txn: Any, catalogs: SystemCatalogs = INITIAL) -> None:
+    def __init__(self, storage: Storage, txn: Txn, catalogs: SystemCatalogs = INITIAL) -> None:
         super().__init__(storage, None, catalogs)
         self.txn = txn
         self.written: dict[str, set[int]] = {}
         """by catalog, the OIDs of the rows written (of a part's row: of the object that it is a part of)"""
 
-    def snapshot(self) -> Any:
+    def snapshot(self) -> Snapshot:
         """The committed state now, and this transaction's own changes; the transaction holds it."""
         return self.storage.txns.latest_snapshot(self.txn)
 
-    def find(self, catalog: str, **key: Any) -> list[Record]:
+    def find(self, catalog: str, **key: Datum) -> list[Record]:
         """As ``CatalogReader.find``, as the transaction sees it."""
         return self._find(self.snapshot(), catalog, key)
 
-    def insert(self, catalog: str, **values: Any) -> None:
+    def insert(self, catalog: str, **values: Datum) -> None:
         """Add one row."""
         self.insert_many(catalog, [make_row(catalog, values)])
 
@@ -147,7 +152,7 @@ class CatalogRows(CatalogReader):
                 table.insert_many(self.txn, rows)
             self._advance()
 
-    def update(self, catalog: str, record: Record, **values: Any) -> None:
+    def update(self, catalog: str, record: Record, **values: Datum) -> None:
         """Replace columns of a row. InvariantViolation when another transaction changed it: DDL locks what it
         changes."""
         table = self.catalogs.tables[catalog]
@@ -170,7 +175,7 @@ class CatalogRows(CatalogReader):
         table.delete(self.txn, self.snapshot(), record.tid, lambda row, at: True, ())
         self._advance()
 
-    def delete_where(self, catalog: str, **key: Any) -> int:
+    def delete_where(self, catalog: str, **key: Datum) -> int:
         """Remove the rows with that key; returns how many."""
         found = self.find(catalog, **key)
         for record in found:

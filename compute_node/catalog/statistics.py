@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from compute_node.access.in_place import overwrite
 from compute_node.access.vacuum import VacuumStats
@@ -10,6 +10,9 @@ from compute_node.catalog.cache import Catalog
 from compute_node.catalog.layer import Change
 from compute_node.catalog.rows import CatalogReader
 from compute_node.relations.descriptors import RelationDesc
+
+if TYPE_CHECKING:
+    from compute_node.access.table import Table
 
 
 def vacuumed(catalog: Catalog, desc: RelationDesc, stats: VacuumStats) -> None:
@@ -34,7 +37,7 @@ def vacuumed(catalog: Catalog, desc: RelationDesc, stats: VacuumStats) -> None:
         catalog.committed(Change(relations={desc.oid, *changed}), 0)
 
 
-def table_of(catalog: Catalog, relfile: int) -> Any:
+def table_of(catalog: Catalog, relfile: int) -> Table | None:
     """The ``Table`` of a relation file of a table of this database; None when it is no table's."""
     for known in catalog.catalogs.tables.values():
         for desc in (known.desc, known.desc.toast):

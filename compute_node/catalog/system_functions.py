@@ -6,9 +6,9 @@ Importing the module adds them to ``REGISTRY``. Columns are those of PostgreSQL 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import compute_node.types  # noqa: F401  (fills REGISTRY first)
+from aurora.datum import Datum
 from compute_node.types.oids import TYPE_OIDS
 from compute_node.types.registry import REGISTRY, Function
 
@@ -46,7 +46,7 @@ _FUNCTIONS = (
 _RECORD, _TEXT = 2249, 25
 
 
-def _forward(name: str) -> Callable[..., Any]:
+def _forward(name: str) -> Callable[..., Datum]:
     return lambda context, *arguments: context.session.catalog_function(name, *arguments)
 
 

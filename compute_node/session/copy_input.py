@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from aurora.datum import Datum, Row
 from aurora.errors import BadCopyFileFormat, SqlError, UndefinedColumn
 from compute_node.session.copy_options import CopyOptions
 from compute_node.session.results import decode_text
@@ -20,7 +21,6 @@ _ESCAPED = re.compile(r"\\(x[0-9A-Fa-f]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
 _MEMO_LIMIT = 1024
 SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 
-Row = tuple[Any, ...]
 Column = tuple[str, PgType, int]
 
 
@@ -45,7 +45,7 @@ class _Batch:
         self.relation = relation
         self._columns = columns
         self._env = env
-        self._memos: list[dict[str, Any]] = [{} for _ in columns]
+        self._memos: list[dict[str, Datum]] = [{} for _ in columns]
 
     def convert(self, rows: list[list[str | None]], first_line: int) -> list[Row]:
         """All rows, column by column; row by row when something is wrong, for the error's sake."""
@@ -56,7 +56,7 @@ class _Batch:
         except (ValueError, TypeError, SqlError):
             return [self._exact(row, first_line + offset) for offset, row in enumerate(rows)]
 
-    def _column(self, index: int, values: tuple[str | None, ...]) -> Sequence[Any]:
+    def _column(self, index: int, values: tuple[str | None, ...]) -> Sequence[Datum]:
         _, item, typmod = self._columns[index]
         if item.wire.copy == "i":
             bits = 8 * item.length - 1
@@ -72,7 +72,7 @@ class _Batch:
         if item.wire.copy == "s" and typmod < 0:
             return values
         memo, convert, env = self._memos[index], item.input, self._env
-        out: list[Any] = []
+        out: list[Datum] = []
         for value in values:
             if value is None:
                 out.append(None)
@@ -383,7 +383,7 @@ class BinaryReader:
         where = f"COPY {self._relation}, line {self._row + 1}"
         if count != len(self._columns):
             raise BadCopyFileFormat(f"row field count is {count}, expected {len(self._columns)}", where=where)
-        values: list[Any] = []
+        values: list[Datum] = []
         for name, item, typmod in self._columns:
             if len(data) < at + 4:
                 return None
@@ -403,7 +403,7 @@ class BinaryReader:
 
     @staticmethod
     def _receive(item: PgType, raw: bytes, typmod: int, where: str) -> Any:
-        receive: Callable[[bytes, int], Any] | None = item.receive
+        receive: Callable[[bytes, int], Datum] | None = item.receive
         try:
             if receive is None:
                 raise BadCopyFileFormat(f"no binary input function available for type {item.name}")

@@ -58,7 +58,7 @@ def _boolean(name: str, text: str) -> bool:
 
 def parse_options(nodes: Any, is_from: bool) -> CopyOptions:
     """Read and check DefElems. Raises 42601, 22023, 0A000."""
-    given: dict[str, Any] = {}
+    given: dict[str, ast.DefElem] = {}
     for node in nodes or ():
         name = node.defname
         if name not in _NAMES:
@@ -98,11 +98,11 @@ def parse_options(nodes: Any, is_from: bool) -> CopyOptions:
     return options
 
 
-def _position(node: Any) -> int | None:
+def _position(node: ast.Node) -> int | None:
     return None if node.location is None or node.location < 0 else node.location + 1
 
 
-def _check(options: CopyOptions, given: dict[str, Any], is_from: bool) -> None:
+def _check(options: CopyOptions, given: dict[str, ast.DefElem], is_from: bool) -> None:
     csv, binary = options.format == "csv", options.format == "binary"
     if binary:
         for name in ("delimiter", "null"):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
+from aurora.datum import Datum, Row
 from aurora.errors import UndefinedColumn
 from aurora.kernels import wire as wire_kernel
 from compute_node.protocol import messages
@@ -18,7 +18,7 @@ from compute_node.types.registry import PgType, TypeEnv
 _ESCAPES = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\\": "\\\\"}
 
 
-def _to_text(kind: PgType, env: TypeEnv) -> Callable[[Any], str]:
+def _to_text(kind: PgType, env: TypeEnv) -> Callable[[Datum], str]:
     code, converter = text_code(kind)
     if code == b"i":
         return str
@@ -77,7 +77,7 @@ class CopyWriter:
         signature, self._signature = self._signature, b""
         return messages.message(b"d", signature + b"\xff\xff")
 
-    def rows(self, rows: list[tuple[Any, ...]]) -> bytes:
+    def rows(self, rows: list[Row]) -> bytes:
         """The messages of a batch."""
         if self.binary:
             return self._binary_rows(rows)
@@ -125,7 +125,7 @@ class CopyWriter:
         body = text if escape == quote else text.replace(escape, escape * 2)
         return quote + body.replace(quote, escape + quote) + quote
 
-    def _binary_rows(self, rows: list[tuple[Any, ...]]) -> bytes:
+    def _binary_rows(self, rows: list[Row]) -> bytes:
         data = wire_kernel.encode_rows(rows, self._codes, self._binary_converters, self._env)
         # A row of the binary format is the body of a DataRow: only the message type differs.
         out, at = bytearray(data), 0

@@ -34,7 +34,7 @@ _SEEN_AT_THE_LINE = (NotNullViolation, CheckViolation)
 _COPY_DATA, _COPY_DONE, _COPY_FAIL, _FLUSH, _SYNC = 100, 99, 102, 72, 83
 
 
-def run(session: SessionState, node: Any, source: str) -> int:
+def run(session: SessionState, node: ast.Node, source: str) -> int:
     """Run COPY; returns the number of rows."""
     if node.is_program or node.filename is not None:
         _check_server_side(session, node)
@@ -50,7 +50,7 @@ def run(session: SessionState, node: Any, source: str) -> int:
     return _copy_out(session, node, source, options)
 
 
-def _check_server_side(session: SessionState, node: Any) -> None:
+def _check_server_side(session: SessionState, node: ast.Node) -> None:
     """42501 for those who may not touch the server's files and programs."""
     role, what = "pg_execute_server_program", "COPY to or from an external program"
     if not node.is_program:
@@ -64,7 +64,7 @@ def _check_server_side(session: SessionState, node: Any) -> None:
         )
 
 
-def _copy_in(session: SessionState, node: Any, options: CopyOptions) -> int:
+def _copy_in(session: SessionState, node: ast.Node, options: CopyOptions) -> int:
     txn = transactions.ensure(session)
     door.begin_text(session, session.query)
     names = [item.sval for item in node.attlist] if node.attlist else None
@@ -103,14 +103,14 @@ def _copy_in(session: SessionState, node: Any, options: CopyOptions) -> int:
             return target.finish()
 
 
-def _query(node: Any) -> Any:
+def _query(node: ast.Node) -> Any:
     """The SELECT that COPY table TO means."""
     if node.query is not None:
         if not prepare.is_query(node.query):
             raise NotSupported("COPY query must be SELECT, INSERT, UPDATE or DELETE")
         return node.query
     if node.attlist:
-        fields: list[tuple[Any, ...]] = [(ast.String(item.sval),) for item in node.attlist]
+        fields: list[tuple[ast.String, ...]] = [(ast.String(item.sval),) for item in node.attlist]
     else:
         fields = [(ast.A_Star(),)]
     targets = tuple(ast.ResTarget(val=ast.ColumnRef(fields=field, location=-1), location=-1) for field in fields)
@@ -135,7 +135,7 @@ def _check_source(session: SessionState, name: ast.RangeVar) -> None:
         raise WrongObjectType(f'cannot copy from {what} "{relation.name}"')
 
 
-def _copy_out(session: SessionState, node: Any, source: str, options: CopyOptions) -> int:
+def _copy_out(session: SessionState, node: ast.Node, source: str, options: CopyOptions) -> int:
     transactions.ensure(session)
     if node.query is None:
         _check_source(session, node.relation)

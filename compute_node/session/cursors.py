@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pglast import ast, enums
 
+from aurora.datum import Row
 from aurora.errors import (
     DuplicateCursor,
     DuplicatePreparedStatement,
@@ -30,7 +29,7 @@ _STRENGTHS = {1: "FOR KEY SHARE", 2: "FOR SHARE", 3: "FOR NO KEY UPDATE", 4: "FO
 _DIRECTIONS = {0: "forward", 1: "backward", 2: "absolute", 3: "relative"}
 
 
-def declare(session: SessionState, node: Any, source: str, param_types: tuple[int, ...], params: Params) -> None:
+def declare(session: SessionState, node: ast.Node, source: str, param_types: tuple[int, ...], params: Params) -> None:
     """DECLARE CURSOR."""
     hold = bool(node.options & _HOLD)
     if session.block == IDLE and not hold and not session.several_statements:
@@ -59,7 +58,7 @@ def declare(session: SessionState, node: Any, source: str, param_types: tuple[in
     session.add_portal(portal)
 
 
-def _scrolls(node: Any, statement: Statement) -> bool:
+def _scrolls(node: ast.Node, statement: Statement) -> bool:
     """Whether the cursor may go back; without a word of DECLARE's, when its plan could do so in PostgreSQL."""
     locking = node.query.lockingClause
     if locking:
@@ -87,7 +86,7 @@ def find(session: SessionState, name: str) -> Portal:
     return portal
 
 
-def fetch(session: SessionState, node: Any, sink: Sink) -> int:
+def fetch(session: SessionState, node: ast.Node, sink: Sink) -> int:
     """FETCH or MOVE; returns the number of rows of the tag."""
     portal = find(session, node.portalname)
     try:
@@ -107,7 +106,7 @@ def close(session: SessionState, name: str | None) -> str:
     return "CLOSE CURSOR"
 
 
-def prepare_statement(session: SessionState, node: Any, source: str) -> None:
+def prepare_statement(session: SessionState, node: ast.Node, source: str) -> None:
     """PREPARE."""
     name = node.name.encode()
     if name in session.statements:
@@ -138,7 +137,7 @@ def find_prepared(session: SessionState, name: str) -> tuple[Prepared, Statement
     return prepared, statement
 
 
-def execute_arguments(session: SessionState, node: Any, prepared: Prepared, source: str) -> tuple[Any, ...]:
+def execute_arguments(session: SessionState, node: ast.Node, prepared: Prepared, source: str) -> Row:
     """Evaluate EXECUTE's arguments, coerced to the parameters' types."""
     arguments, types = node.params or (), prepared.param_types
     if len(arguments) != len(types):

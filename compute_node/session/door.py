@@ -14,8 +14,9 @@ test holds the two equal.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Row
 from compute_node.exec.context import ExecContext
 from compute_node.session import transactions
 from compute_node.session.sinks import Sink
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
 
 
-Row = tuple[Any, ...]
 BATCH_ROWS = 2048
 """Rows that go to a sink at once."""
 ALL = 9223372036854775807

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from pglast import ast
 
+from aurora.datum import Datum, Row
 from compute_node.access.storage import Storage
 from compute_node.exec.context import ExecContext
 from compute_node.exec.executable import Executable
@@ -23,6 +24,10 @@ from compute_node.volume.interface import PagedVolume
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
     from compute_node.session.state import SessionState
+
+
+OptionValue: TypeAlias = bool | str
+"""The value of an option of EXPLAIN or BEGIN"""
 
 
 class Catalog(Protocol):
@@ -41,7 +46,7 @@ class CopyTarget(Protocol):
     columns: list[tuple[str, PgType, int]]
     """(name, type, typmod) of each column that the input has, in its order"""
 
-    def write_rows(self, rows: list[tuple[Any, ...]]) -> None:
+    def write_rows(self, rows: list[Row]) -> None:
         """Insert rows of typed values."""
 
     def finish(self) -> int:
@@ -58,7 +63,7 @@ class Ddl(Protocol):
         node: ast.Node,
         source: str,
         param_types: tuple[int, ...],
-        params: tuple[Any, ...],
+        params: Row,
     ) -> str:
         """Run it; returns the command tag. ``params``: the values of ``$1`` … in the query of CREATE TABLE AS."""
 
@@ -142,14 +147,14 @@ class Engine(Protocol):
         """Whether an executable's plan may still run, for this session now: all objects that it names are what they
         were, and the user holds the privileges that it needs. May wait for pages."""
 
-    def session_function(self, session: SessionState | None, name: str, *args: Any) -> Any:
+    def session_function(self, session: SessionState | None, name: str, *args: Datum) -> Datum:
         """What SessionView's catalog_function, search_path_schemas, current_xid and wal_lsn ask of the engine."""
 
     def explain(
         self,
         session: SessionState,
         statement: RawStatement,
-        options: dict[str, Any],
+        options: Mapping[str, OptionValue],
         param_types: list[int],
         source: str,
     ) -> Explanation:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from aurora.datum import Row
 from compute_node.session.state import SessionState
 from compute_node.work.account import KB, Account, Area
 from compute_node.work.spill import TempFile, Tuplestore, setting_of, temp_usage
-
-Row = tuple[Any, ...]
 
 
 class KeptRows:

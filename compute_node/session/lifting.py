@@ -9,10 +9,10 @@ one gives the error, with its position, that the text itself would have given.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from pglast import ast
 
+from aurora.datum import Datum, Row
 from aurora.errors import SqlError
 from aurora.kernels import lifter
 from compute_node.session.statement import Params, Statement
@@ -32,7 +32,7 @@ class LiftedBinding:
     __slots__ = ("kinds", "negated", "plain", "statement")
 
     def __init__(
-        self, statement: Statement, literals: list[Any], pinned: frozenset[int], negated: frozenset[int]
+        self, statement: Statement, literals: list[Datum], pinned: frozenset[int], negated: frozenset[int]
     ) -> None:
         types = list(statement.param_types) + [0] * (len(literals) - len(statement.param_types))
         self.statement = statement
@@ -43,7 +43,7 @@ class LiftedBinding:
         self.kinds = tuple([statement.kinds[index] if oid else None for index, oid in enumerate(types)])
         self.plain = not negated and not any(types)
 
-    def bind(self, literals: list[Any], env: TypeEnv, sql: bytes) -> Params:
+    def bind(self, literals: list[Datum], env: TypeEnv, sql: bytes) -> Params:
         """The parameters that the literals stand for."""
         if self.plain:
             return tuple(literals)
@@ -71,14 +71,14 @@ class Shape:
     def __init__(self, liftable: bool = True, pinned: frozenset[int] = frozenset()) -> None:
         self.liftable = liftable
         self.pinned = tuple(sorted(pinned))
-        self.variants: dict[tuple[Any, ...], LiftedBinding] = {}
+        self.variants: dict[Row, LiftedBinding] = {}
 
-    def key_of(self, literals: list[Any]) -> tuple[Any, ...]:
+    def key_of(self, literals: list[Datum]) -> Row:
         """The values that stay in the key."""
         return tuple([literals[index] for index in self.pinned]) if self.pinned else ()
 
 
-def _constants(node: Any) -> Iterator[ast.A_Const]:
+def _constants(node: ast.Node) -> Iterator[ast.A_Const]:
     if isinstance(node, tuple):
         for item in node:
             yield from _constants(item)
@@ -89,7 +89,7 @@ def _constants(node: Any) -> Iterator[ast.A_Const]:
             yield from _constants(getattr(node, name))
 
 
-def _needs_all(node: Any) -> bool:
+def _needs_all(node: ast.Node) -> bool:
     """Whether some clause compares whole expressions, so that two equal constants must stay visibly equal."""
     if isinstance(node, tuple):
         return any(_needs_all(item) for item in node)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pglast import ast
 
@@ -24,11 +24,15 @@ from compute_node.session.state import SessionState
 from compute_node.session.statement import Params, Statement
 from compute_node.types.registry import SqlResult
 
+if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
+
+
 DEPTH_MAX = 300
 """Functions within functions; PostgreSQL's bound is its stack (max_stack_depth), and so is this one's reason."""
 
 
-def run(session: SessionState, text: str, params: Params, types: tuple[int, ...], snapshot: Any) -> SqlResult:
+def run(session: SessionState, text: str, params: Params, types: tuple[int, ...], snapshot: Snapshot) -> SqlResult:
     """Run the statements of a text; the answer is the last one's. ``types`` are the parameters', where they are not to
     be found out. ``snapshot``: read with this one, and only read; None: with a new one for each statement. Errors:
     what the statements raise, 0A000 and 2D000 for those that a function cannot run, 54001 for functions nested too
@@ -81,7 +85,9 @@ def _statements(session: SessionState, text: str, types: tuple[int, ...]) -> Ite
             yield prepare.utility_statement(session, raw.node, source[raw.start : raw.start + raw.length])
 
 
-def run_one(session: SessionState, statement: Statement, params: Params, snapshot: Any, rows: Sink) -> tuple[int, str]:
+def run_one(
+    session: SessionState, statement: Statement, params: Params, snapshot: Snapshot | None, rows: Sink
+) -> tuple[int, str]:
     """Run one statement of a function, its rows to the sink; returns how many rows it gave or affected, and its tag."""
     if snapshot is not None and (statement.writes or statement.node is not None):
         raise NotSupported(f"{command_name(statement)} is not allowed in a non-volatile function")
@@ -103,7 +109,9 @@ def command_name(statement: Statement) -> str:
     return " ".join(words if long else words[:1]).upper()
 
 
-def open_rows(session: SessionState, text: str, params: Params, types: tuple[int, ...], snapshot: Any) -> Iterator[Any]:
+def open_rows(
+    session: SessionState, text: str, params: Params, types: tuple[int, ...], snapshot: Snapshot
+) -> Iterator[Any]:
     """The rows of one query, as they are taken: for functions that stop early, or return as they read."""
     with calling(session):
         (statement,) = _statements(session, text, types)

@@ -8,16 +8,23 @@ it was made under, and is made again under another one. Bounded: the oldest half
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from compute_node.session.statement import Statement
+
+if TYPE_CHECKING:
+    from compute_node.session.routines import RoutinePlan
+
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 MAX_PLANS = 4096
 """Entries of each table of a space."""
 MAX_SPACES = 64
 
 
-def bounded_put(table: dict[Any, Any], key: Any, value: Any, limit: int = MAX_PLANS) -> None:
+def bounded_put(table: dict[_Key, _Value], key: _Key, value: _Value, limit: int = MAX_PLANS) -> None:
     """Insert; when the table is full, drop its older half first."""
     if len(table) >= limit:
         for old in list(table)[: limit // 2]:
@@ -31,7 +38,7 @@ class PlanSpace:
     __slots__ = ("referential", "routines", "shapes", "texts")
 
     def __init__(self) -> None:
-        self.routines: dict[Hashable, Any] = {}
+        self.routines: dict[Hashable, RoutinePlan] = {}
         """functions in the language SQL, by call site (``session/routines``)"""
         self.texts: dict[tuple[bytes, tuple[int, ...]], Statement] = {}
         self.shapes: dict[bytes, Any] = {}
@@ -47,9 +54,9 @@ class PlanCache:
         """Utility statements by text; they depend on no setting."""
         self.statements = 0
         """Statements begun, by all sessions."""
-        self._spaces: dict[tuple[Any, ...], PlanSpace] = {}
+        self._spaces: dict[tuple[object, ...], PlanSpace] = {}
 
-    def space(self, environment: tuple[Any, ...]) -> PlanSpace:
+    def space(self, environment: tuple[object, ...]) -> PlanSpace:
         """The plans for this combination of settings."""
         found = self._spaces.get(environment)
         if found is None:

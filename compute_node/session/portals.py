@@ -9,8 +9,9 @@ commits. Positions are counted as PostgreSQL's portals count them (src/backend/t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Row
 from aurora.errors import InvariantViolation, ObjectNotInPrerequisiteState
 from compute_node.session import door
 from compute_node.session.door import ALL, BATCH_ROWS, Execution
@@ -22,8 +23,6 @@ from compute_node.session.statement import Params, Statement
 
 if TYPE_CHECKING:
     from compute_node.txn.horizon import Hold
-
-Row = tuple[Any, ...]
 
 
 class Portal:

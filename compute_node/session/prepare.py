@@ -7,6 +7,7 @@ from typing import Any
 
 from pglast import ast, enums
 
+from aurora.datum import Datum
 from aurora.errors import ReadOnlySqlTransaction, SqlError
 from compute_node.hub import HUB
 from compute_node.session import transactions
@@ -33,19 +34,19 @@ _OF_WAITS = ("40", "55P03", "57")
 """Errors that are no matter of the text: a deadlock, a lock that cannot be had, a cancel."""
 
 
-def is_query(node: Any) -> bool:
+def is_query(node: ast.Node) -> bool:
     """Whether analysis and the executor run this statement; the others are utility statements."""
     return isinstance(node, QUERIES) and getattr(node, "intoClause", None) is None
 
 
-def inner_query(node: Any) -> Any:
+def inner_query(node: ast.Node) -> Any:
     """The query in a utility statement that is analyzed with it: of DECLARE, EXPLAIN, CREATE TABLE AS, SELECT INTO."""
     if isinstance(node, (ast.DeclareCursorStmt, ast.ExplainStmt, ast.CreateTableAsStmt)):
         return node.query
     return node if isinstance(node, ast.SelectStmt) else None
 
 
-def parameters(node: Any) -> Iterator[ast.ParamRef]:
+def parameters(node: ast.Node) -> Iterator[ast.ParamRef]:
     """The ``$n`` of a parse tree."""
     if isinstance(node, tuple):
         HUB.pulse()
@@ -58,7 +59,7 @@ def parameters(node: Any) -> Iterator[ast.ParamRef]:
             yield from parameters(getattr(node, name))
 
 
-def is_exit(node: Any) -> bool:
+def is_exit(node: ast.Node) -> bool:
     """Whether a failed block lets this statement through: COMMIT, ROLLBACK, ROLLBACK TO, PREPARE TRANSACTION."""
     kinds = enums.TransactionStmtKind
     return isinstance(node, ast.TransactionStmt) and node.kind in (
@@ -66,7 +67,7 @@ def is_exit(node: Any) -> bool:
     )  # fmt: skip
 
 
-def _fast(node: Any) -> Any:
+def _fast(node: ast.Node) -> Any:
     """The function that runs a plain BEGIN, COMMIT or ROLLBACK."""
     kinds = enums.TransactionStmtKind
     if not isinstance(node, ast.TransactionStmt) or node.options or node.chain:
@@ -82,7 +83,9 @@ def _fast(node: Any) -> Any:
     return None
 
 
-def utility_statement(session: SessionState, node: Any, source: str, param_types: tuple[int, ...] = ()) -> Statement:
+def utility_statement(
+    session: SessionState, node: ast.Node, source: str, param_types: tuple[int, ...] = ()
+) -> Statement:
     """A utility statement."""
     kinds = [session.type_of(oid or UNKNOWN) for oid in param_types]
     return Statement(source, 0, param_types, node=node, fast=_fast(node), kinds=kinds)
@@ -176,7 +179,7 @@ def cached(session: SessionState, sql: bytes, oids: tuple[int, ...]) -> Statemen
 
 
 def lift_first_sight(
-    session: SessionState, sql: bytes, key: bytes, literals: list[Any]
+    session: SessionState, sql: bytes, key: bytes, literals: list[Datum]
 ) -> tuple[Statement, Params] | None:
     """Analyze a text with its literals' places, and remember the shape. None: analyze the text as it is (and if it is
     wrong, that gives the right error)."""

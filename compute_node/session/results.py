@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable, Sequence
-from typing import Any
 
+from aurora.datum import Datum, Row
 from aurora.errors import (
     CharacterNotInRepertoire,
     InvalidParameterValue,
@@ -25,7 +25,7 @@ from compute_node.types.registry import PgType, TypeEnv
 LONG_TEXT_BYTES = 1 << 20
 
 
-def text_code(item: PgType) -> tuple[bytes, Callable[..., Any] | None]:
+def text_code(item: PgType) -> tuple[bytes, Callable[..., Datum] | None]:
     """The kernel's row code and converter for a type's text form."""
     if item.wire.text:
         return item.wire.text, None
@@ -34,7 +34,7 @@ def text_code(item: PgType) -> tuple[bytes, Callable[..., Any] | None]:
     return b"o", item.output
 
 
-def binary_code(item: PgType) -> tuple[bytes, Callable[..., Any] | None]:
+def binary_code(item: PgType) -> tuple[bytes, Callable[..., Datum] | None]:
     """The kernel's row code and converter for a type's binary form; raises 42883 when it has none."""
     if item.wire.binary:
         return item.wire.binary, None
@@ -104,9 +104,9 @@ def decode_text(raw: bytes) -> str:
     return text
 
 
-def decode_parameters(bind: messages.Bind, types: Sequence[PgType], env: TypeEnv) -> tuple[Any, ...]:
+def decode_parameters(bind: messages.Bind, types: Sequence[PgType], env: TypeEnv) -> Row:
     """The typed parameters of a Bind; errors are those of the types' input and receive functions."""
-    values: list[Any] = []
+    values: list[Datum] = []
     for raw, fmt, item in zip(bind.values, bind.formats, types, strict=True):
         if fmt > 1:
             raise InvalidParameterValue(f"unsupported format code: {fmt}")

@@ -10,9 +10,9 @@ those of every statement are. What the function sees is ``nested``'s matter. Sou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pglast import ast
 
@@ -29,8 +29,8 @@ from compute_node.types.oids import RECORD
 from compute_node.types.record import Record
 from compute_node.types.registry import Function, PgType, Routine, RoutineCall
 
-_PRIVATE = "routine_plans"
-"""what a transaction that has changed the catalog plans for itself, in ``SessionState.extra``"""
+if TYPE_CHECKING:
+    from compute_node.sql.catalog_view import CatalogView
 
 
 class RoutinePlan:
@@ -156,7 +156,7 @@ def plan_of(session: SessionState, call: RoutineCall) -> RoutinePlan:
     found = table.get(key)
     if found is not None and found.function is call.function:
         if all(prepare.is_ready(session, statement) for statement in found.statements):
-            return found  # type: ignore[no-any-return]
+            return found
     try:
         made = _planned(session, call)
     except SqlError as error:
@@ -166,15 +166,11 @@ def plan_of(session: SessionState, call: RoutineCall) -> RoutinePlan:
     return made
 
 
-def _private_plans(session: SessionState) -> dict[Any, Any]:
-    if session.extra is None:
-        session.extra = {}
-    txn, plans = session.extra.get(_PRIVATE, (None, None))
-    if txn is not session.txn or plans is None:
-        plans = {}
-        session.extra[_PRIVATE] = (session.txn, plans)
-    found: dict[Any, Any] = plans
-    return found
+def _private_plans(session: SessionState) -> dict[Hashable, RoutinePlan]:
+    kept = session.routine_plans
+    if kept is None or kept[0] is not session.txn:
+        kept = session.routine_plans = session.txn, {}
+    return kept[1]
 
 
 def _planned(session: SessionState, call: RoutineCall) -> RoutinePlan:
@@ -195,7 +191,7 @@ def _planned(session: SessionState, call: RoutineCall) -> RoutinePlan:
     return RoutinePlan(call, statements, shape is not None)
 
 
-def check_final(view: Any, raws: Sequence[RawStatement], shape: ResultShape | None) -> None:
+def check_final(view: CatalogView, raws: Sequence[RawStatement], shape: ResultShape | None) -> None:
     """42P13 when a function that gives something ends with what gives nothing."""
     if shape is not None and (not raws or not prepare.is_query(raws[-1].node)):
         raise mismatch(view, shape.type, FINAL_STATEMENT)

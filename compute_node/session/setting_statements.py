@@ -4,10 +4,11 @@ TRANSACTION)."""
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pglast import ast, enums
 
+from aurora.datum import Row
 from aurora.errors import (
     InsufficientPrivilege,
     InvalidParameterValue,
@@ -18,6 +19,10 @@ from aurora.errors import (
 from compute_node.session import transactions
 from compute_node.session.settings import DEFINITIONS, SECRET, define_or_raise, join_arguments, show_value
 from compute_node.session.state import IDLE, SessionState
+
+if TYPE_CHECKING:
+    from compute_node.session.engine import OptionValue
+
 
 _TRANSACTION = ("transaction_isolation", "transaction_read_only", "transaction_deferrable")
 
@@ -60,7 +65,7 @@ def _assign_transaction(session: SessionState, key: str, value: str | None) -> N
     setting = define_or_raise(key)
     if value is None:
         value = show_value(setting, setting.boot)
-    parsed: Any = None
+    parsed: OptionValue
     if setting.type == "enum":
         parsed = value.lower()
         if parsed not in setting.enum:
@@ -72,11 +77,11 @@ def _assign_transaction(session: SessionState, key: str, value: str | None) -> N
     transactions.apply_options(session, {key: parsed})
 
 
-def _literal(node: Any) -> str:
+def _literal(node: ast.Node) -> str:
     return str(node.val.sval)
 
 
-def _argument(node: Any) -> str:
+def _argument(node: ast.Node) -> str:
     if type(node) is ast.TypeCast:
         # SET TIME ZONE INTERVAL '…': hours and minutes east of Greenwich.
         match = re.match(r"\s*([+-]?)(\d{1,2})(?::(\d{2}))?\s*\Z", _literal(node.arg))
@@ -94,12 +99,12 @@ def _argument(node: Any) -> str:
     return str(value.sval)
 
 
-def set_text(session: SessionState, node: Any) -> str:
+def set_text(session: SessionState, node: ast.Node) -> str:
     """The text of the value that SET name = … gives."""
     return join_arguments(node.name, [_argument(argument) for argument in node.args or ()])
 
 
-def run_set(session: SessionState, node: Any) -> str:
+def run_set(session: SessionState, node: ast.Node) -> str:
     """SET and RESET; returns the tag."""
     kinds = enums.VariableSetKind
     transactions.ensure(session)
@@ -123,7 +128,7 @@ def run_set(session: SessionState, node: Any) -> str:
     return "SET"
 
 
-def _set_multi(session: SessionState, node: Any) -> str:
+def _set_multi(session: SessionState, node: ast.Node) -> str:
     if node.name == "TRANSACTION SNAPSHOT":
         raise NotSupported("SET TRANSACTION SNAPSHOT is not supported")
     values = transactions.option_values(node.args)
@@ -138,7 +143,7 @@ def _set_multi(session: SessionState, node: Any) -> str:
     return "SET"
 
 
-def show_rows(session: SessionState, name: str) -> list[tuple[Any, ...]]:
+def show_rows(session: SessionState, name: str) -> list[Row]:
     """The rows of SHOW; ``all`` has three columns."""
     if name.lower() != "all":
         return [(show(session, name),)]

@@ -57,7 +57,7 @@ def environment(session: SessionState) -> tuple[object, ...]:
     search path alone."""
     changed = session.settings.overridden()
     relevant = tuple(sorted((key, value) for key, value in changed.items() if plan_depends_on(DEFINITIONS[key].name)))
-    temp_schema = None if session.extra is None else session.extra.get("temp_schema")
+    temp_schema = session.temp_schema
     return (session.user, session.user_oid, session.database, temp_schema, relevant)
 
 

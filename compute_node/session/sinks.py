@@ -6,8 +6,9 @@ not read), ``end`` after the last. Next stage: the wire, behind the session's ou
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
+from aurora.datum import Row
 from aurora.kernels import wire as wire_kernel
 from compute_node.hub import HUB
 from compute_node.protocol import messages
@@ -15,7 +16,6 @@ from compute_node.session.copy_output import CopyWriter
 from compute_node.session.results import ResultFormat
 from compute_node.session.state import SessionState
 
-Row = tuple[Any, ...]
 FIRST_ROWS = 32
 """Rows that tell how large the others are, about."""
 CALL_BYTES = 1 << 18

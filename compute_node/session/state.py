@@ -7,12 +7,13 @@ no buffer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from datetime import UTC
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import greenlet
 
+from aurora.datum import Datum, Row
 from aurora.errors import InFailedSqlTransaction, InsufficientPrivilege, QueryCanceled, SqlError
 from compute_node.exec.context import ExecContext
 from compute_node.hub import HUB, Waiter
@@ -28,6 +29,7 @@ from compute_node.types.registry import PgType, TypeEnv
 if TYPE_CHECKING:
     from compute_node.session.portals import Portal
     from compute_node.session.prepared import Prepared
+    from compute_node.session.routines import RoutinePlan
 
 IDLE, IN_BLOCK, FAILED = 0, 1, 2
 """States of the transaction block."""
@@ -65,8 +67,29 @@ class Timer(Protocol):
 class Backends(Protocol):
     """All sessions of this instance."""
 
+    @property
+    def sessions(self) -> Mapping[int, SessionState]:
+        """By pid."""
+
     def signal(self, pid: int, terminate: bool) -> bool:
         """Cancel or end one; False when there is none of that pid."""
+
+    def reload(self) -> None:
+        """Read again what may change while the instance runs."""
+
+    def file_rules(self) -> Iterator[Row]:
+        """The rows of pg_hba_file_rules."""
+
+
+class HeldLocks(Protocol):
+    """The advisory locks of a session."""
+
+    counts: dict[tuple[int, int], int]
+    """how often it has taken each (key, mode)"""
+
+    @property
+    def owner(self) -> Txn:
+        """Whose they are in the lock table."""
 
 
 class SessionState:
@@ -75,6 +98,7 @@ class SessionState:
 
     __slots__ = (
         "__weakref__",
+        "advisory_locks",
         "application_name",
         "backend_start",
         "block",
@@ -90,13 +114,13 @@ class SessionState:
         "depth",
         "engine",
         "env",
-        "extra",
         "gated",
         "greenlet",
         "guarded",
         "idle_in_txn_timeout_ms",
         "idle_timeout_ms",
         "interrupt_error",
+        "last_sequence",
         "lift_literals",
         "lock_timeout_ms",
         "lock_waiter",
@@ -116,8 +140,10 @@ class SessionState:
         "reported",
         "retired_txn",
         "role_oid",
+        "routine_plans",
         "savepoints",
         "secret",
+        "sequence_values",
         "session_oid",
         "session_user",
         "settings",
@@ -131,6 +157,7 @@ class SessionState:
         "status_changes",
         "superuser",
         "sync_commit",
+        "temp_schema",
         "terminating",
         "timer",
         "txn",
@@ -183,8 +210,16 @@ class SessionState:
         self.skipping = False
         self.statements: dict[bytes, Prepared] = {}
         self.portals: dict[bytes, Portal] = {}
-        self.extra: dict[str, Any] | None = None
-        """per-session state of other stages (temporary objects, sequences' currval, …)"""
+        self.temp_schema: str | None = None
+        """its schema of temporary relations, once it has one"""
+        self.sequence_values: dict[int, int] | None = None
+        """currval by the sequence's OID"""
+        self.last_sequence: int | None = None
+        """lastval's sequence"""
+        self.routine_plans: tuple[Txn | None, dict[Hashable, RoutinePlan]] | None = None
+        """what a transaction that has changed the catalog has planned for its functions"""
+        self.advisory_locks: HeldLocks | None = None
+        """its own ones, not its transaction's"""
         self.greenlet: greenlet.greenlet | None = None
         """what its turn runs in"""
         self.interrupt_error: SqlError | Disconnected | None = None
@@ -320,7 +355,7 @@ class SessionState:
         """When its transaction began; 0 without one."""
         return 0 if self.txn is None else self.env.transaction_timestamp
 
-    def catalog_function(self, name: str, *args: Any) -> Any:
+    def catalog_function(self, name: str, *args: Datum) -> Datum:
         """A function that the catalog answers."""
         return self.engine.session_function(self, name, *args)
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pglast import ast
 
+from aurora.datum import Datum, Row
 from compute_node.exec.executable import Executable
 from compute_node.protocol.messages import Column
 from compute_node.session.results import ResultFormat, parameter_codes
@@ -21,13 +22,16 @@ from compute_node.txn.locks import WeakLocks
 from compute_node.types.registry import PgType
 
 if TYPE_CHECKING:
+    from compute_node.exec.context import ExecContext
     from compute_node.session.state import SessionState
 
-Params = tuple[Any, ...]
 """the values of $1 …"""
 FORMATS_KEPT = 8
 OUTDATED = -1
 """the version of a statement whose plan was made under settings that are no longer the session's"""
+
+Params = Row
+"""The values of a statement's parameters"""
 
 
 class Statement:
@@ -72,7 +76,7 @@ class Statement:
         self.is_point = self.writes = False
         self.shareable = shareable
         self.columns: tuple[Column, ...] | None = None
-        self.point: Callable[[Any, Params], Any] | None = None
+        self.point: Callable[[ExecContext, Params], Datum] | None = None
         if executable is not None:
             self.executable = executable
             self.tag = executable.tag

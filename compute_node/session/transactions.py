@@ -7,7 +7,10 @@ the innermost subtransaction at once, so that its locks are free, and leaves the
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pglast import ast
 
 from aurora.errors import (
     ActiveSqlTransaction,
@@ -18,6 +21,10 @@ from aurora.errors import (
 from compute_node.protocol import messages
 from compute_node.session.state import FAILED, IDLE, IN_BLOCK, SessionState
 from compute_node.txn.transaction import Txn
+
+if TYPE_CHECKING:
+    from compute_node.session.engine import OptionValue
+
 
 BEGIN_TAG = messages.command_tag("BEGIN")
 START_TAG = messages.command_tag("START TRANSACTION")
@@ -166,9 +173,9 @@ def plain_rollback(session: SessionState) -> bytes:
     return ROLLBACK_TAG
 
 
-def option_values(options: Any) -> dict[str, Any]:
+def option_values(options: Sequence[ast.DefElem] | None) -> dict[str, OptionValue]:
     """transaction_isolation / transaction_read_only / transaction_deferrable of a statement's options."""
-    values: dict[str, Any] = {}
+    values: dict[str, OptionValue] = {}
     for option in options or ():
         literal = option.arg.val
         if option.defname == "transaction_isolation":
@@ -178,11 +185,11 @@ def option_values(options: Any) -> dict[str, Any]:
     return values
 
 
-def apply_options(session: SessionState, values: dict[str, Any]) -> None:
+def apply_options(session: SessionState, values: dict[str, OptionValue]) -> None:
     """Give the current transaction these characteristics; 25001 when it is too late."""
     txn = ensure(session)
     isolation = values.get("transaction_isolation")
-    if isolation is not None and isolation != txn.isolation:
+    if isinstance(isolation, str) and isolation != txn.isolation:
         if session.statements_in_txn:
             raise ActiveSqlTransaction("SET TRANSACTION ISOLATION LEVEL must be called before any query")
         if session.savepoints:
@@ -196,17 +203,17 @@ def apply_options(session: SessionState, values: dict[str, Any]) -> None:
             raise ActiveSqlTransaction("transaction read-write mode must be set before any query")
         if not read_only and session.engine.in_recovery:
             raise InvalidParameterValue("cannot set transaction read-write mode during recovery")
-        txn.read_only = read_only
+        txn.read_only = bool(read_only)
     deferrable = values.get("transaction_deferrable")
     if deferrable is not None and deferrable != txn.deferrable:
         if session.statements_in_txn:
             raise ActiveSqlTransaction("SET TRANSACTION [NOT] DEFERRABLE must be called before any query")
         if session.savepoints:
             raise ActiveSqlTransaction("SET TRANSACTION [NOT] DEFERRABLE cannot be called within a subtransaction")
-        txn.deferrable = deferrable
+        txn.deferrable = bool(deferrable)
 
 
-def begin(session: SessionState, values: dict[str, Any]) -> bytes:
+def begin(session: SessionState, values: dict[str, OptionValue]) -> bytes:
     """BEGIN with options."""
     tag = plain_begin(session)
     if values:

@@ -9,10 +9,11 @@ way is not sure about goes the general way. Output gathers in ``SessionState.out
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING
 
 import greenlet
 
+from aurora.datum import Row
 from aurora.errors import InsufficientPrivilege, InternalError, QueryCanceled, SqlError
 from aurora.kernels import wire as wire_kernel
 from compute_node.exec.compile.compiler import too_complex
@@ -21,6 +22,10 @@ from compute_node.protocol import messages
 from compute_node.session import audit, extended, simple, transactions
 from compute_node.session.state import FAILED, IDLE, SessionState
 from compute_node.session.statement import Statement
+
+if TYPE_CHECKING:
+    from compute_node.session.prepared import Prepared
+
 
 LOGGER = logging.getLogger(__name__)
 
@@ -120,7 +125,7 @@ def _dispatch(session: SessionState, kind: int, data: bytes, start: int, end: in
     return not session.terminating
 
 
-def run_point(session: SessionState, packet: tuple[Any, tuple[Any, ...], bytes, bool, int]) -> bool:
+def run_point(session: SessionState, packet: tuple[Prepared, Row, bytes, bool, int]) -> bool:
     """Bind, Describe, Execute, Sync at once; False leaves them to the general way."""
     prepared, params, formats, described, _ = packet
     plan: Statement | None = prepared.statement

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pglast import ast, enums
 
@@ -28,6 +28,10 @@ from compute_node.session.state import IDLE, SessionState
 from compute_node.session.statement import Params, Statement
 from compute_node.sql.parse import RawStatement
 
+if TYPE_CHECKING:
+    from compute_node.session.engine import OptionValue
+
+
 _TEXT = 25
 _FORMAT_TYPES = {"json": 114, "xml": 142}
 
@@ -35,7 +39,7 @@ _FORMAT_TYPES = {"json": 114, "xml": 142}
 class Call(NamedTuple):
     """One run of a utility statement: what its handler gets."""
 
-    node: Any
+    node: ast.Node
     source: str
     sink: Sink
     param_types: tuple[int, ...]
@@ -46,7 +50,7 @@ def columns_of(session: SessionState, statement: Statement) -> Sequence[Column] 
     """The columns of what it will answer, which may depend on the session; None when it gives no rows."""
     if statement.node is None:
         return statement.columns
-    node: Any = statement.node
+    node: ast.Node = statement.node
     kind = type(node)
     if kind is ast.VariableShowStmt:
         if node.name.lower() == "all":
@@ -116,7 +120,8 @@ def _discard(session: SessionState, call: Call) -> str:
     target = call.node.target
     if target == modes.DISCARD_ALL:
         transactions.forbid_in_block(session, "DISCARD ALL")
-        transactions.ensure(session)
+    transactions.ensure(session)
+    if target == modes.DISCARD_ALL:
         session.drop_portals()
         session.statements.clear()
         session.settings.reset("session_authorization")
@@ -163,8 +168,8 @@ def _copy(session: SessionState, call: Call) -> str:
     return f"COPY {copy_statement.run(session, call.node, call.source)}"
 
 
-def _options(node: Any) -> dict[str, Any]:
-    values: dict[str, Any] = {}
+def _options(node: ast.Node) -> dict[str, OptionValue]:
+    values: dict[str, OptionValue] = {}
     for option in node.options or ():
         argument = option.arg
         if argument is None:
@@ -241,7 +246,7 @@ _ALONE: dict[type, str] = {
 """Statements that may not run in a transaction block."""
 
 
-def _reindex_alone(node: Any) -> str | None:
+def _reindex_alone(node: ast.Node) -> str | None:
     """REINDEX of many tables, or CONCURRENTLY, as messages name it; None for the others."""
     kind = node.kind.name.removeprefix("REINDEX_OBJECT_")
     if kind in ("SCHEMA", "SYSTEM", "DATABASE"):

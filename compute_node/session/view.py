@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Row
 from compute_node.hub import HUB
 from compute_node.session import nested, referential, routines, setting_statements
 from compute_node.session.state import SessionState
 from compute_node.types.registry import RoutineCall, SqlResult
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
 
 
 class FunctionView(SessionState):
@@ -39,11 +43,11 @@ class FunctionView(SessionState):
         """The end of the log."""
         return int(self.catalog_function("wal_lsn"))
 
-    def run_sql(self, text: str, params: tuple[Any, ...], types: tuple[int, ...], snapshot: Any) -> SqlResult:
+    def run_sql(self, text: str, params: Row, types: tuple[int, ...], snapshot: Snapshot) -> SqlResult:
         """Statements of a function; see ``nested``."""
         return nested.run(self, text, params, types, snapshot)
 
-    def read_sql(self, text: str, params: tuple[Any, ...], types: tuple[int, ...], snapshot: Any) -> Iterator[Any]:
+    def read_sql(self, text: str, params: Row, types: tuple[int, ...], snapshot: Snapshot) -> Iterator[Any]:
         """A query of a function, row by row; see ``nested``."""
         return nested.open_rows(self, text, params, types, snapshot)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Datum
 from compute_node.hub import HUB
 from compute_node.types import oids
 
@@ -32,7 +33,7 @@ class Expr:
 class Const(Expr):
     """A value in its Python form; None is NULL."""
 
-    value: Any
+    value: Datum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -352,7 +353,7 @@ def _fields(kind: type) -> tuple[str, ...]:
     return names
 
 
-def _walk(value: Any) -> Iterator[Expr]:
+def _walk(value: object) -> Iterator[Expr]:
     if isinstance(value, Expr):
         yield value
     elif isinstance(value, SortKey):
@@ -385,7 +386,7 @@ def map_children(node: Expr, function: Callable[[Expr], Expr]) -> Expr:
     if isinstance(node, Const):
         return node
 
-    def convert(value: Any) -> Any:
+    def convert(value: Datum) -> Any:
         if isinstance(value, Expr):
             return function(value)
         if isinstance(value, SortKey):

@@ -107,7 +107,7 @@ def moved(cut: Cut, location: int) -> int:
     return location + (cut.removed[before - 1] if before else 0)
 
 
-def _nodes(value: Any, slots: Callable[[type], tuple[str, ...]]) -> Iterator[ast.Node]:
+def _nodes(value: object, slots: Callable[[type], tuple[str, ...]]) -> Iterator[ast.Node]:
     if isinstance(value, tuple):
         for item in value:
             yield from _nodes(item, slots)

@@ -62,13 +62,13 @@ def _slots(kind: type) -> tuple[str, ...]:
     names = _SLOTS.get(kind)
     if names is None:
         scalars = {"int", "bool", "char*", "ParseLoc", "int32", "Oid", "char"}
-        slots: dict[str, Any] = dict(kind.__slots__)  # type: ignore[attr-defined]
+        slots: dict[str, object] = dict(kind.__slots__)  # type: ignore[attr-defined]
         names = tuple(name for name, info in slots.items() if getattr(info, "c_type", "") not in scalars)
         _SLOTS[kind] = names
     return names
 
 
-def _literals(node: Any, found: list[ast.A_Const]) -> None:
+def _literals(node: ast.Node, found: list[ast.A_Const]) -> None:
     if isinstance(node, tuple):
         for item in node:
             if item is not None:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
+
+from pglast import ast
 
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.expressions import Expr, SortKey
+
+if TYPE_CHECKING:
+    from compute_node.sql.required import Required
+
+Stars: TypeAlias = dict[int, tuple[ast.ColumnRef, list[tuple[str | None, str]]]]
 
 
 @dataclass(slots=True)
@@ -134,4 +141,17 @@ class Query:
     param_types: list[int] = field(default_factory=list)
     kept_literals: set[int] = field(default_factory=set)
     """offsets of literals whose value analysis looked at, so that they may not be lifted"""
-    extra: dict[str, Any] = field(default_factory=dict)
+    has_srfs: bool = False
+    """its select list has set-returning functions"""
+    inserted: tuple[int, ...] = ()
+    """INSERT: attnos of the columns that the statement gives values for"""
+    arbiter_columns: frozenset[int] = frozenset()
+    """INSERT … ON CONFLICT: the columns that finding a conflict reads"""
+    relations: frozenset[int] = frozenset()
+    """OIDs of what the whole statement reads, views too; like what follows, of the outermost query alone"""
+    privileges: Required | None = None
+    """what its user must hold"""
+    momentary: bool = False
+    """a literal such as 'now' was converted: the query holds the time of its analysis"""
+    stars: Stars = field(default_factory=dict)
+    """each ``*`` of the statement itself: by its node's id, the node and (qualifier, column) of what it stands for"""

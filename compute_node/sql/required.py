@@ -138,12 +138,11 @@ class _Collector:
             use.updated |= {attno for attno, _ in query.assignments}
         else:
             use.modes |= INSERT
-            use.inserted |= set(query.extra.get("inserted", ()))
+            use.inserted |= set(query.inserted)
             if query.on_conflict is not None:
-                arbiters = query.extra.get("arbiter_columns", ())
-                if arbiters:
+                if query.arbiter_columns:
                     use.modes |= SELECT
-                    use.selected |= set(arbiters)
+                    use.selected |= query.arbiter_columns
                 if query.on_conflict.action == "update":
                     use.modes |= UPDATE
                     use.updated |= {attno for attno, _ in query.on_conflict.assignments}

@@ -27,7 +27,7 @@ def money_in(text: str, typmod: int, env: TypeEnv) -> int:
     if match is None or (match["next"] and not match["point"]):
         raise invalid_syntax("money", text)
     cents = match["cents"].replace(",", "")
-    amount = int((match["whole"] + cents).replace(",", "").ljust(1, "0") or "0") * 10 ** (2 - len(cents))
+    amount: int = int((match["whole"] + cents).replace(",", "").ljust(1, "0") or "0") * 10 ** (2 - len(cents))
     if match["next"][:1] >= "5":
         amount += 1
     if match["sign"] in ("-", "(") or "-" in match["end"]:

@@ -10,12 +10,13 @@ import itertools
 import logging
 import secrets
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Row
 from aurora.errors import (
     AdminShutdown,
     CannotConnectNow,
@@ -36,6 +37,10 @@ from compute_node.wire import hba
 from compute_node.wire.connection import Connection
 from compute_node.wire.startup import Authenticated, Authenticator, Startup
 from compute_node.wire.throttle import Throttle
+
+if TYPE_CHECKING:
+    from aurora.documents import JsonObject
+
 
 LOGGER = logging.getLogger(__name__)
 
@@ -221,15 +226,21 @@ class Server:
         self.rules = rules
         LOGGER.info("rules of who may connect were read: %d", len(rules.rules))
 
-    def file_rules(self) -> hba.Rules:
-        """The rules as the file has them now, wrong lines included: what pg_hba_file_rules shows."""
-        return hba.parse(self._rules_text())
+    def file_rules(self) -> Iterator[Row]:
+        """The rules as the file has them now, wrong lines included, as rows of pg_hba_file_rules."""
+        for rule in hba.parse(self._rules_text()).rules:
+            if rule.error is not None:
+                yield (rule.line, *[None] * 7, rule.error)
+                continue
+            names = [[token.text for token in tokens] for tokens in (rule.databases, rule.users)]
+            options = list(rule.options) or None
+            yield (rule.line, rule.type, *names, rule.address, rule.netmask, rule.method, options, None)
 
     def is_member(self, user: str, role: str) -> bool:
         """Whether a user belongs to a role."""
         return self._authenticator.is_member(user, role)
 
-    def activity(self) -> list[dict[str, Any]]:
+    def activity(self) -> list[JsonObject]:
         """One dict a session, keys as pg_stat_activity's columns; times are µs since 2000-01-01 UTC."""
         rows = []
         for connection in self.connections:

@@ -215,3 +215,12 @@ def test_updates_of_few_rows_keep_the_table_small(shared_cluster: Cluster) -> No
         assert one(writer, "SELECT pg_relation_size('hot')") == size
         assert one(writer, "SELECT sum(b) FROM hot") == 2300
         assert one(writer, "SELECT reltuples FROM pg_class WHERE relname = 'hot'") == 5
+
+
+def test_discard_temp_outside_a_block(shared_cluster: Cluster) -> None:
+    """It has no statement before it in its transaction, and drops tables all the same."""
+    with connect(shared_cluster) as connection:
+        connection.execute("create temporary table for_now (a int)")
+        connection.execute("discard temp")
+        with pytest.raises(errors.UndefinedTable):
+            connection.execute("select * from for_now")

@@ -55,7 +55,8 @@ class Session:
         self.role_oid = self.user_oid = self.session_oid = 10 if role is None else role.oid
         self.txn: Any = None
         self.dependency = Dependency()
-        self.extra: dict[str, Any] | None = None
+        self.temp_schema = self.sequence_values = self.last_sequence = self.advisory_locks = self.registry = None
+        self.routine_plans = None
         self.env = TypeEnv(timezone=UTC)
         self.env.lookup = self.catalog_function
         self.settings = Settings()

@@ -13,6 +13,7 @@ import pytest
 from support_catalog import in_greenlet, open_databases
 from test_databases import cut_off, session
 
+from aurora.datum import Row
 from aurora.errors import VolumeTooNew
 from aurora.kernels import arena as arena_kernel
 from aurora.page import PAGE_BYTES
@@ -22,7 +23,7 @@ from compute_node.access.superblock import FORMAT_VERSION
 from compute_node.catalog import bootstrap, reconcile
 from compute_node.catalog.bootstrap_rows import bootstrap_rows
 from compute_node.catalog.databases import Databases
-from compute_node.catalog.rows import CatalogReader, Row, make_row
+from compute_node.catalog.rows import CatalogReader, make_row
 from compute_node.relations.schema import CATALOGS
 from compute_node.server import ComputeServer, serve
 

@@ -27,7 +27,7 @@ def needs(sql: str) -> list[str]:
     source = sql.format(t=_NAME, a=_COLUMNS[0], b=_COLUMNS[1])
     query = analyze(parse(source)[0].node, FakeCatalog((_VIEW, _INVOKED)), [], source)
     found = []
-    for access in query.extra["privileges"].relations:
+    for access in query.privileges.relations:
         modes = "".join(letter for bit, letter in _LETTERS if access.modes & bit)
         columns = [
             f"{letter}{sorted(numbers)}"

@@ -9,12 +9,12 @@ themselves.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pglast import ast, enums
 
+from aurora.datum import Row
 from aurora.errors import NotSupported, ReadOnlySqlTransaction
-from compute_node.catalog.cache import temp_schema_of
 from compute_node.catalog.ddl import (
     alter_table,
     create_table,
@@ -37,6 +37,12 @@ from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.routines import alter, create
 from compute_node.catalog.ddl.settings import alter_database_set, alter_role_set, alter_system
 from compute_node.session import audit
+
+if TYPE_CHECKING:
+    from compute_node.catalog.engine import DatabaseEngine
+    from compute_node.session.state import SessionState
+    from compute_node.txn.transaction import Txn
+
 
 Handler = Callable[[DdlContext, Any], str]
 
@@ -139,7 +145,7 @@ _NAMES = {
 }
 
 
-def statement_name(node: Any) -> str:
+def statement_name(node: ast.Node) -> str:
     """How messages name a statement that is not supported."""
     name = type(node).__name__
     return _NAMES.get(name, name.removesuffix("Stmt"))
@@ -149,17 +155,17 @@ class Ddl:
     """The engine's door to DDL; ``engine`` has ``catalog``, ``storage``, ``sequences``, ``compile`` and
     ``begin_statement``."""
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: DatabaseEngine) -> None:
         self._engine = engine
 
     def execute(
         self,
-        session: Any,
-        txn: Any,
-        node: Any,
+        session: SessionState,
+        txn: Txn,
+        node: ast.Node,
         source: str,
         param_types: tuple[int, ...] = (),
-        params: tuple[Any, ...] = (),
+        params: Row = (),
     ) -> str:
         """Run one statement inside ``txn``; returns its command tag. ``source`` is the text its locations point
         into; ``params`` are the values of ``$1`` … in the query of CREATE TABLE AS."""
@@ -180,7 +186,7 @@ class Ddl:
         return tag
 
     @staticmethod
-    def _tag(node: Any) -> str:
+    def _tag(node: ast.Node) -> str:
         if isinstance(node, ast.DropStmt):
             return f"DROP {node.removeType.name.removeprefix('OBJECT_').replace('_', ' ')}"
         tags = {
@@ -198,8 +204,8 @@ class Ddl:
         }
         return tags.get(type(node), statement_name(node).upper())
 
-    def end_session(self, session: Any, txn: Any) -> None:
+    def end_session(self, session: SessionState, txn: Txn) -> None:
         """Drop the session's temporary relations; in a transaction of the caller's."""
-        name = temp_schema_of(session)
+        name = session.temp_schema
         if name is not None:
             drop.drop_temp_schema(DdlContext(self._engine, session, txn, "", drop.drop_temp_schema), name)

@@ -112,7 +112,7 @@ def live_column(desc: RelationDesc, name: str) -> ColumnDesc:
     return column
 
 
-def _add_column(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+def _add_column(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
     node = command.def_
     if desc.column(node.colname) is not None:
         if command.missing_ok:
@@ -181,7 +181,7 @@ def _require_filled(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc) -> 
             )
 
 
-def _drop_column(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+def _drop_column(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
     column = desc.column(command.name)
     if column is None:
         if command.missing_ok:
@@ -194,7 +194,7 @@ def _drop_column(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
     refresh_has_index(ctx, desc.oid)
 
 
-def _column_default(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+def _column_default(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
     column = live_column(desc, command.name)
     if column.identity:
         raise InvalidTableDefinition(f'column "{column.name}" of relation "{desc.name}" is an identity column')
@@ -202,11 +202,11 @@ def _column_default(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
     set_default(ctx, desc.oid, column.attno, text)
 
 
-def _set_not_null(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+def _set_not_null(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
     require_not_null(ctx, desc, live_column(desc, command.name).attno)
 
 
-def _drop_not_null(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+def _drop_not_null(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
     column = live_column(desc, command.name)
     if any(index.primary and column.attno in index.columns for index in desc.indexes):
         raise InvalidTableDefinition(f'column "{column.name}" is in a primary key')
@@ -216,11 +216,11 @@ def _drop_not_null(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
     ctx.changes.touch(desc.oid)
 
 
-def _add_constraint(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+def _add_constraint(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
     add_table_constraint(ctx, desc.oid, command.def_, validate=True)
 
 
-def _drop_constraint(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+def _drop_constraint(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
     for record in ctx.rows.find("pg_constraint", conrelid=desc.oid):
         if record.conname == command.name:
             cascade = command.behavior == enums.DropBehavior.DROP_CASCADE
@@ -232,7 +232,7 @@ def _drop_constraint(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
     ctx.notice(f'constraint "{command.name}" of relation "{desc.name}" does not exist, skipping')
 
 
-def _validate_constraint(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+def _validate_constraint(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
     record = find_constraint(ctx, desc, command.name)
     if record.contype not in "cf":
         raise WrongObjectType(
@@ -246,11 +246,11 @@ def _validate_constraint(ctx: DdlContext, desc: RelationDesc, command: Any) -> N
         validate_check(ctx, desc, record)
 
 
-def _change_owner(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+def _change_owner(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
     change_relation_owner(ctx, desc, command.newowner)
 
 
-def _set_options(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+def _set_options(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
     if desc.kind == "i":
         given = index_options(_method_of(ctx, desc), command.def_)
     else:
@@ -267,7 +267,7 @@ def _method_of(ctx: DdlContext, desc: RelationDesc) -> AccessMethod:
     return METHODS_BY_OID[class_record(ctx, desc.oid).relam]
 
 
-def _reset_options(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+def _reset_options(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
     _store_options(ctx, desc, reset(desc.options, command.def_, None))
     if desc.toast is not None:
         _store_options(ctx, desc.toast, reset(desc.toast.options, command.def_, "toast"))
@@ -280,7 +280,7 @@ def _store_options(ctx: DdlContext, desc: RelationDesc, options: list[str]) -> N
         ctx.changes.touch(desc.oid)
 
 
-def _set_statistics(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+def _set_statistics(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
     attno = _index_column(ctx, desc, command.num or 0) if desc.kind == "i" else live_column(desc, command.name).attno
     target = command.def_.ival or 0
     ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, attno), attstattarget=target)
@@ -300,14 +300,14 @@ def _index_column(ctx: DdlContext, desc: RelationDesc, number: int) -> int:
     return number
 
 
-def _set_storage(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+def _set_storage(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
     column = live_column(desc, command.name)
     letter = storage_letter(option_text(ast.DefElem(arg=command.def_)), ctx.view.type(column.type))
     ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, column.attno), attstorage=letter)
     ctx.changes.touch(desc.oid)
 
 
-def _set_compression(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+def _set_compression(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
     column = live_column(desc, command.name)
     letter = compression_letter(command.def_.sval, ctx.view.type(column.type))
     ctx.rows.update("pg_attribute", attribute_record(ctx, desc.oid, column.attno), attcompression=letter)

@@ -7,10 +7,11 @@ creating and dropping storage, locking and building indexes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pglast import ast
 
+from aurora.datum import Row
 from aurora.errors import (
     SQLSTATES,
     InsufficientPrivilege,
@@ -25,7 +26,7 @@ from aurora.errors import (
 )
 from compute_node.access.methods import build_index
 from compute_node.access.row_events import known_events
-from compute_node.catalog.cache import TEMP_SCHEMA, Catalog, TxnCatalog, temp_schema_of
+from compute_node.catalog.cache import Catalog, TxnCatalog
 from compute_node.catalog.rights import Rights
 from compute_node.catalog.rows import CatalogRows
 from compute_node.catalog.view import CatalogView, Trace
@@ -35,6 +36,13 @@ from compute_node.session import door, prepare
 from compute_node.sql.parse import RawStatement
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from compute_node.types.acl import CREATE, TEMPORARY, TRUNCATE
+
+if TYPE_CHECKING:
+    from compute_node.access.storage import Storage
+    from compute_node.catalog.engine import DatabaseEngine
+    from compute_node.session.state import SessionState
+    from compute_node.txn.transaction import Txn
+
 
 KINDS = {"r": "table", "i": "index", "v": "view", "S": "sequence", "p": "table", "c": "composite type"}
 NAME_BYTES_MAX = 63
@@ -50,7 +58,12 @@ class DdlContext:
     """The tools of one statement. ``source`` is the text that node locations point into."""
 
     def __init__(
-        self, engine: Any, session: Any, txn: Any, source: str, clear_schema: Callable[[DdlContext, str], None]
+        self,
+        engine: DatabaseEngine,
+        session: SessionState,
+        txn: Txn,
+        source: str,
+        clear_schema: Callable[[DdlContext, str], None],
     ) -> None:
         self._clear_schema = clear_schema
         self.engine = engine
@@ -58,9 +71,9 @@ class DdlContext:
         self.txn = txn
         self.source = source
         self.param_types: tuple[int, ...] = ()
-        self.params: tuple[Any, ...] = ()
+        self.params: Row = ()
         self.catalog: Catalog = engine.catalog
-        self.storage: Any = engine.storage
+        self.storage: Storage = engine.storage
         self.changes: TxnCatalog = self.catalog.changes(txn)
         self.rows: CatalogRows = self.changes.rows
         self._uses: dict[str, set[tuple[int, int, int]]] = {}
@@ -172,7 +185,7 @@ class DdlContext:
         self.check_database(name)
         view = self.view
         if name.relpersistence == "t" or name.schemaname == "pg_temp":
-            if name.schemaname not in (None, "pg_temp", temp_schema_of(self.session)):
+            if name.schemaname not in (None, "pg_temp", self.session.temp_schema):
                 raise InvalidTableDefinition("cannot create temporary relation in non-temporary schema")
             return self.temp_schema()
         if name.schemaname is not None:
@@ -207,7 +220,7 @@ class DdlContext:
     def temp_schema(self) -> tuple[str, int]:
         """The session's schema for temporary tables, made when first needed; it goes when the session ends."""
         name = f"pg_temp_{self.session.pid}"
-        if temp_schema_of(self.session) is None and self.view.layer.namespace_oid(name) is not None:
+        if self.session.temp_schema is None and self.view.layer.namespace_oid(name) is not None:
             # Left by a session of that number that a crash ended.
             self._clear_schema(self, name)
         oid = self.view.layer.namespace_oid(name)
@@ -218,9 +231,7 @@ class DdlContext:
             oid = self.next_oid()
             self.rows.insert("pg_namespace", oid=oid, nspname=name, nspowner=10)
             self.changes.touch()
-        if self.session.extra is None:
-            self.session.extra = {}
-        self.session.extra[TEMP_SCHEMA] = name
+        self.session.temp_schema = name
         self.session.environment_changed()
         return name, oid
 

@@ -119,7 +119,7 @@ def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int) ->
 
 
 def _serial(node: ast.TypeName) -> str | None:
-    names: Sequence[Any] = node.names or ()
+    names: Sequence[ast.Node] = node.names or ()
     if len(names) == 1 and names[0].sval in SERIAL_TYPES:
         if node.arrayBounds:
             raise NotSupported("array of serial is not implemented", position=(node.location or 0) + 1)
@@ -296,7 +296,7 @@ def add_column_default(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) ->
 
 
 def _elements(
-    ctx: DdlContext, table: str, elements: Sequence[Any]
+    ctx: DdlContext, table: str, elements: Sequence[ast.Node]
 ) -> tuple[list[ColumnSpec], list[ast.Constraint], list[tuple[RelationDesc, int]]]:
     specs: list[ColumnSpec] = []
     constraints: list[ast.Constraint] = []

@@ -8,10 +8,10 @@ aborted creator, which the next start gives back.
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from pglast import ast
 
+from aurora.datum import Datum
 from aurora.errors import (
     DuplicateDatabase,
     InsufficientPrivilege,
@@ -54,8 +54,8 @@ def _lock(ctx: DdlContext) -> None:
     ctx.storage.locks.lock_relation(ctx.txn, CATALOGS["pg_database"].desc.lock_id, EXCLUSIVE, "pg_database")
 
 
-def _options(node: Any, known: tuple[str, ...]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _options(node: ast.Node, known: tuple[str, ...]) -> dict[str, ast.DefElem]:
+    found: dict[str, ast.DefElem] = {}
     for item in node.options or ():
         name = item.defname
         if name not in known:
@@ -66,7 +66,7 @@ def _options(node: Any, known: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
-def _text(item: Any) -> str | None:
+def _text(item: ast.DefElem) -> str | None:
     """An option's value as text; None for DEFAULT."""
     value = item.arg
     if value is None:
@@ -78,7 +78,7 @@ def _text(item: Any) -> str | None:
     return str(value.boolval) if isinstance(value, ast.Boolean) else str(value.sval)
 
 
-def _flag(item: Any) -> bool:
+def _flag(item: ast.DefElem) -> bool:
     text = (_text(item) or "").lower()
     if text in ("true", "on", "yes", "1"):
         return True
@@ -87,7 +87,7 @@ def _flag(item: Any) -> bool:
     raise SqlSyntaxError(f"{item.defname} requires a Boolean value")
 
 
-def _limit(item: Any) -> int:
+def _limit(item: ast.DefElem) -> int:
     text = _text(item)
     if text is None:
         return -1
@@ -155,7 +155,7 @@ def create_database(ctx: DdlContext, node: ast.CreatedbStmt) -> str:
     return "CREATE DATABASE"
 
 
-def _owner(ctx: DdlContext, options: dict[str, Any]) -> int:
+def _owner(ctx: DdlContext, options: dict[str, ast.DefElem]) -> int:
     name = _text(options["owner"]) if "owner" in options else None
     owner = ctx.user_oid
     if name is not None:
@@ -170,7 +170,7 @@ def _owner(ctx: DdlContext, options: dict[str, Any]) -> int:
     return owner
 
 
-def _described(options: dict[str, Any]) -> dict[str, Any]:
+def _described(options: dict[str, ast.DefElem]) -> dict[str, Datum]:
     """Columns of the new pg_database row that the options say; the locale comes from the template later."""
     provider = (_text(options["locale_provider"]) if "locale_provider" in options else None) or "libc"
     if provider.lower() == "icu":
@@ -192,7 +192,7 @@ def _described(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _check_place(ctx: DdlContext, options: dict[str, Any]) -> None:
+def _check_place(ctx: DdlContext, options: dict[str, ast.DefElem]) -> None:
     space = _text(options["tablespace"]) if "tablespace" in options else None
     if space is not None and space != "pg_default":
         if ctx.rows.one("pg_tablespace", spcname=space) is None:
@@ -206,7 +206,7 @@ def _check_place(ctx: DdlContext, options: dict[str, Any]) -> None:
         )
 
 
-def _check_locale(options: dict[str, Any], template: Record, values: dict[str, Any]) -> None:
+def _check_locale(options: dict[str, ast.DefElem], template: Record, values: dict[str, Datum]) -> None:
     """Encoding and locale, given or the template's: UTF-8 with C.UTF-8, C or POSIX, which sort alike here."""
     encoding = template.encoding
     if (item := options.get("encoding")) is not None and (text := _text(item)) is not None:
@@ -237,7 +237,7 @@ def _check_locale(options: dict[str, Any], template: Record, values: dict[str, A
     values |= {"encoding": encoding, "datcollate": locales["collate"], "datctype": locales["ctype"]}
 
 
-def _encoding(text: str, item: Any) -> int:
+def _encoding(text: str, item: ast.DefElem) -> int:
     plain = "".join(character for character in text.lower() if character.isalnum())
     if text.lstrip("-").isdigit():
         if int(text) not in (0, UTF8):
@@ -250,7 +250,7 @@ def _encoding(text: str, item: Any) -> int:
     raise UndefinedObject(f"{text} is not a valid encoding name", position=(item.location or 0) + 1)
 
 
-def _wanted_oid(options: dict[str, Any]) -> int:
+def _wanted_oid(options: dict[str, ast.DefElem]) -> int:
     """The OID option; 0 without one."""
     text = _text(options["oid"]) if "oid" in options else None
     oid = 0 if text is None else int(text)
@@ -286,7 +286,7 @@ def alter_database(ctx: DdlContext, node: ast.AlterDatabaseStmt) -> str:
     if "tablespace" in options:
         forbid_in_block(ctx.session, "ALTER DATABASE SET TABLESPACE")
         raise NotSupported("tablespaces are not supported")
-    values: dict[str, Any] = {}
+    values: dict[str, Datum] = {}
     if "is_template" in options:
         values["datistemplate"] = _flag(options["is_template"])
     if "allow_connections" in options:
@@ -354,7 +354,7 @@ def drop_database(ctx: DdlContext, node: ast.DropdbStmt) -> str:
     if force:
         for session in databases.sessions():
             if session.database == name and session is not ctx.session:
-                ctx.session.signal_backend(session.pid, True)
+                ctx.session.catalog_function("signal_backend", session.pid, True)
     _wait_until_left(ctx, name, f'database "{name}"')
     catalogs = databases.catalogs(record.oid)
     if catalogs is not None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from pglast import ast
 from pglast.stream import RawStream
@@ -42,7 +41,7 @@ from compute_node.sql.expressions import walk as walk_expression
 from compute_node.types import oids
 
 
-def walk(node: Any) -> Iterator[ast.Node]:
+def walk(node: ast.Node) -> Iterator[ast.Node]:
     """Every node of a parse tree. (pglast's visitors would overwrite the slot in which ``parse`` keeps a literal's
     place.)"""
     if isinstance(node, tuple):

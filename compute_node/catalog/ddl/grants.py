@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from pglast import ast, enums
 
+from aurora.datum import Datum
 from aurora.errors import (
     DependentObjectsStillExist,
     InsufficientPrivilege,
@@ -276,7 +276,7 @@ def _grant_object(ctx: DdlContext, target: Target, change: Change) -> None:
 
 def store_acl(ctx: DdlContext, catalog: str, record: Record, column: str, items: Acl | None) -> None:
     """Write an object's list."""
-    value: Any = None if items is None else acl.encode_all(items)
+    value: Datum = None if items is None else acl.encode_all(items)
     ctx.rows.update(catalog, record, **{column: value})
 
 

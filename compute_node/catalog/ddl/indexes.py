@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pglast import ast, enums
 
@@ -37,6 +37,10 @@ from compute_node.sql.analyze.typenames import format_type
 from compute_node.txn.locks import SHARE
 from compute_node.types import oids
 from compute_node.types.registry import OperatorClass
+
+if TYPE_CHECKING:
+    from compute_node.catalog.rows import Record
+
 
 _KEYS_MAX = 32
 _FIRST_LETTERS_MAX = 63
@@ -71,7 +75,9 @@ class IndexOptions:
     storage: list[str] = field(default_factory=list)
 
 
-def operator_class(ctx: DdlContext, kind: int, named: Sequence[Any] | None = None, method: AccessMethod = BTREE) -> int:
+def operator_class(
+    ctx: DdlContext, kind: int, named: Sequence[ast.String] | None = None, method: AccessMethod = BTREE
+) -> int:
     """The operator class of an index column: the named one, or the type's default. 42704, 42804."""
     view = ctx.view
     if named:
@@ -213,7 +219,7 @@ def _restored(ctx: DdlContext, desc: RelationDesc, text: str) -> tuple[int, tupl
     return found.type, uses(found)
 
 
-def _attributes(ctx: DdlContext, oid: int) -> list[Any]:
+def _attributes(ctx: DdlContext, oid: int) -> list[Record]:
     return sorted(ctx.rows.find("pg_attribute", attrelid=oid), key=lambda record: int(record.attnum))
 
 
@@ -330,7 +336,7 @@ def _index_key(ctx: DdlContext, desc: RelationDesc, element: ast.IndexElem, meth
     )
 
 
-def _collation(ctx: DdlContext, names: Sequence[Any], kind: int) -> int:
+def _collation(ctx: DdlContext, names: Sequence[ast.String], kind: int) -> int:
     schema = names[-2].sval if len(names) > 1 else None
     name = names[-1].sval
     found = ctx.view.find_collation(schema, name)

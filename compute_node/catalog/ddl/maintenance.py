@@ -3,7 +3,7 @@ reltuples)."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pglast import ast
 
@@ -15,6 +15,11 @@ from compute_node.catalog.ddl.relation import class_record
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS_BY_OID, NAMESPACE_CATALOG
 from compute_node.txn.locks import SHARE_UPDATE_EXCLUSIVE
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
+    from compute_node.access.storage import Storage
+
 
 _SAMPLE_BLOCKS = 300
 _BOOLEAN_OPTIONS = (
@@ -124,7 +129,7 @@ def vacuum_table(ctx: DdlContext, desc: RelationDesc, truncate: bool = True, toa
         statistics.vacuumed(ctx.catalog, each, stats)
 
 
-def estimate(storage: Any, desc: RelationDesc, snapshot: Any) -> tuple[int, float]:
+def estimate(storage: Storage, desc: RelationDesc, snapshot: Snapshot) -> tuple[int, float]:
     """(pages, rows) of a table: counted when it is small, else projected from evenly spread blocks."""
     blocks = int(storage.blocks(desc.relfile)) if storage.exists(desc.relfile) else 0
     if not blocks:

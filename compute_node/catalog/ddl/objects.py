@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pglast import ast, enums
 
+from aurora.datum import Row
 from aurora.errors import (
     DuplicateColumn,
     DuplicateSchema,
@@ -39,15 +40,19 @@ from compute_node.session import cursors, prepare
 from compute_node.session.state import IDLE
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.typenames import format_type
-from compute_node.sql.required import Required, is_security_invoker
+from compute_node.sql.required import NOTHING, is_security_invoker
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, ACCESS_SHARE, ROW_EXCLUSIVE
 from compute_node.types import oids
 from compute_node.types.acl import CREATE, DELETE, INSERT, SELECT, TRUNCATE, UPDATE
 
+if TYPE_CHECKING:
+    from compute_node.sql.query import Stars
+
+
 _BATCH = 2000
 
 
-def create_schema(ctx: DdlContext, node: ast.CreateSchemaStmt, execute: Callable[[Any], str]) -> str:
+def create_schema(ctx: DdlContext, node: ast.CreateSchemaStmt, execute: Callable[[ast.Node], str]) -> str:
     """CREATE SCHEMA with its schema elements, which ``execute`` runs."""
     owner = ctx.user_oid if node.authrole is None else role_oid(ctx, node.authrole)
     name = node.schemaname
@@ -85,14 +90,14 @@ def _acting_as(ctx: DdlContext, owner: int) -> Iterator[None]:
     """What a new schema holds from the start belongs to its owner, and is made with the owner's rights."""
     session = ctx.session
     saved = session.user, session.user_oid
-    session.user, session.user_oid = ctx.view.layer.role_name(owner), owner
+    session.user, session.user_oid = ctx.view.layer.role_name(owner) or "", owner
     try:
         yield
     finally:
         session.user, session.user_oid = saved
 
 
-def _query_columns(ctx: DdlContext, query: Any, names: list[str], what: str) -> list[ColumnDesc]:
+def _query_columns(ctx: DdlContext, query: ast.Node, names: list[str], what: str) -> list[ColumnDesc]:
     targets = [target for target in query.targets if not target.junk]
     if len(names) > len(targets):
         message = (
@@ -128,7 +133,7 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
     columns = _query_columns(ctx, query, [item.sval for item in node.aliases or ()], "view")
     if not columns:
         raise InvalidTableDefinition("view must have at least one column")
-    relations: set[int] = set(query.extra.get("relations", ()))
+    relations: set[int] = set(query.relations)
     view = ctx.view
     if node.view.relpersistence == "p" and any(
         (desc := view.relation(oid)) is not None and desc.persistence == "t" for oid in relations
@@ -137,7 +142,7 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
         node.view.relpersistence = "t"
     options = options_of(VIEW, node.options)
     schema = ctx.creation_schema(node.view)
-    write_stars(node.query, query.extra["stars"])
+    write_stars(node.query, query.stars)
     qualify(ctx, node.query)
     text = ctx.keep(expression_text(node.query), analyzing)
     existing = view.layer.relation_oid(schema[1], name)
@@ -171,10 +176,10 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
     return "CREATE VIEW"
 
 
-def used_columns(query: Any) -> set[tuple[int, int, int]]:
+def used_columns(query: ast.Node) -> set[tuple[int, int, int]]:
     """The relations that a query itself reads, and the columns that it names of them; what a view reads in its turn is
     that view's matter."""
-    required: Required = query.extra["privileges"]
+    required = query.privileges or NOTHING
     used = set()
     for access in required.relations:
         if not access.check_as:
@@ -210,7 +215,7 @@ def _replace_view(ctx: DdlContext, desc: RelationDesc, columns: list[ColumnDesc]
         ctx.rows.delete("pg_rewrite", record)
 
 
-def write_stars(node: Any, stars: dict[int, tuple[Any, list[tuple[str | None, str]]]]) -> None:
+def write_stars(node: ast.Node, stars: Stars) -> None:
     """Write the columns that stars of a query stand for: a view keeps those that there were when it was made."""
     for each in walk(node):
         targets = getattr(each, "targetList", None)
@@ -228,7 +233,7 @@ def write_stars(node: Any, stars: dict[int, tuple[Any, list[tuple[str | None, st
         each.targetList = tuple(written)
 
 
-def qualify(ctx: DdlContext, node: Any, hidden: frozenset[str] = frozenset()) -> None:
+def qualify(ctx: DdlContext, node: ast.Node, hidden: frozenset[str] = frozenset()) -> None:
     """Give every relation name of a query its schema, so that the stored text does not depend on the search path.
     ``hidden``:
     names of CTEs in scope."""
@@ -302,7 +307,7 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
     name = cut_name(into.rel.relname)
     types = list(ctx.param_types)
     query = analyze(query_node, ctx.view, types, ctx.source, session=ctx.session, allow_params=bool(types))
-    check_required(ctx.view, ctx.user_oid, query.extra["privileges"])
+    check_required(ctx.view, ctx.user_oid, query.privileges or NOTHING)
     schema = ctx.creation_schema(into.rel)
     if ctx.view.layer.relation_oid(schema[1], name) is not None:
         if not node.if_not_exists:
@@ -328,7 +333,7 @@ def create_table_as(ctx: DdlContext, node: ast.CreateTableAsStmt) -> str:
     ctx.changes.touch(desc.oid)
     table = ctx.storage.table(desc)
     count = 0
-    waiting: list[tuple[Any, ...]] = []
+    waiting: list[Row] = []
     for batch in ctx.fetch(query_node):
         waiting += batch
         if len(waiting) >= _BATCH:

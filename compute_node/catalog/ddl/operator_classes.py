@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pglast import ast
 
@@ -152,7 +151,9 @@ def _family_of(ctx: DdlContext, node: ast.CreateOpClassStmt, method: int, namesp
 _Member = tuple[int, int, int, int]
 
 
-def _items(ctx: DdlContext, items: Sequence[Any], kind: int, method: int) -> tuple[list[_Member], list[_Member]]:
+def _items(
+    ctx: DdlContext, items: Sequence[ast.CreateOpClassItem], kind: int, method: int
+) -> tuple[list[_Member], list[_Member]]:
     """(strategy, operator, left, right) and (number, function, left, right) of the AS list."""
     operators: list[_Member] = []
     functions: list[_Member] = []
@@ -187,7 +188,7 @@ def _items(ctx: DdlContext, items: Sequence[Any], kind: int, method: int) -> tup
     return operators, functions
 
 
-def _member_operator(ctx: DdlContext, item: Any, kind: int) -> tuple[int, int, int]:
+def _member_operator(ctx: DdlContext, item: ast.CreateOpClassItem, kind: int) -> tuple[int, int, int]:
     if item.order_family:
         raise NotSupported("ordering operators are not supported")
     given = argument_types(ctx, item.name) if item.name.objargs else None
@@ -201,7 +202,7 @@ def _member_operator(ctx: DdlContext, item: Any, kind: int) -> tuple[int, int, i
     return found.oid, left, right
 
 
-def _member_function(ctx: DdlContext, item: Any, kind: int, method: int) -> tuple[int, int, int]:
+def _member_function(ctx: DdlContext, item: ast.CreateOpClassItem, kind: int, method: int) -> tuple[int, int, int]:
     function = need_function(ctx, item.name.objname, argument_types(ctx, item.name))
     given = [type_of(ctx, each) for each in item.class_args or ()]
     left = given[0] if given else kind

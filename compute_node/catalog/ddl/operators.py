@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pglast import ast, enums
 
@@ -66,7 +65,7 @@ def shown_operator(ctx: DdlContext, name: str, left: int, right: int) -> str:
     return f"{format_type(ctx.view, left)} {text}" if left else text
 
 
-def _names(value: Any) -> Sequence[ast.String]:
+def _names(value: ast.Node) -> Sequence[ast.String]:
     """The qualified name that a DefElem's value is: operators are lists, words type names."""
     names: Sequence[ast.String] = value.names if isinstance(value, ast.TypeName) else value
     return (names,) if isinstance(names, ast.String) else names
@@ -74,7 +73,7 @@ def _names(value: Any) -> Sequence[ast.String]:
 
 def create_operator(ctx: DdlContext, node: ast.DefineStmt) -> str:
     """CREATE OPERATOR."""
-    given: dict[str, Any] = {item.defname.lower(): item for item in node.definition or ()}
+    given: dict[str, ast.DefElem] = {item.defname.lower(): item for item in node.definition or ()}
     for word in given:
         if word not in _ATTRIBUTES:
             ctx.notice(f'operator attribute "{word}" not recognized', severity="WARNING", sqlstate="42601")
@@ -141,7 +140,7 @@ _ATTRIBUTES = frozenset(
 )
 
 
-def _flag(item: Any) -> bool:
+def _flag(item: ast.DefElem) -> bool:
     value = item.arg
     if value is None:
         return True
@@ -151,7 +150,7 @@ def _flag(item: Any) -> bool:
     raise SqlSyntaxError(f"{item.defname} requires a Boolean value")
 
 
-def _check_attributes(given: dict[str, Any], binary: bool, boolean: bool, flags: dict[str, bool]) -> None:
+def _check_attributes(given: dict[str, ast.DefElem], binary: bool, boolean: bool, flags: dict[str, bool]) -> None:
     """42P13 for attributes that only binary, or only boolean, operators have."""
     if not binary:
         for word, what in (("commutator", "have commutators"), ("join", "have join selectivity")):
@@ -173,7 +172,7 @@ def _check_attributes(given: dict[str, Any], binary: bool, boolean: bool, flags:
                 raise InvalidFunctionDefinition(f"only boolean operators can {what}")
 
 
-def _estimator(item: Any) -> int:
+def _estimator(item: ast.DefElem) -> int:
     if item is None:
         return 0
     name = _names(item.arg)[-1].sval
@@ -184,7 +183,7 @@ def _estimator(item: Any) -> int:
     return found
 
 
-def _other(ctx: DdlContext, item: Any, own: tuple[int, str, int], left: int, right: int) -> int:
+def _other(ctx: DdlContext, item: ast.DefElem, own: tuple[int, str, int], left: int, right: int) -> int:
     """The commutator or negator: itself, an existing operator, or a shell that a later CREATE OPERATOR fills."""
     if item is None:
         return 0

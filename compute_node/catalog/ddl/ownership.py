@@ -10,6 +10,7 @@ from typing import Any
 
 from pglast import ast, enums
 
+from aurora.datum import Datum
 from aurora.errors import (
     DependentObjectsStillExist,
     InsufficientPrivilege,
@@ -80,7 +81,7 @@ def give_relation(ctx: DdlContext, desc: RelationDesc, owner: int) -> None:
     for oid in parts:
         ctx.rows.update("pg_class", class_record(ctx, oid), relowner=owner)
     record = class_record(ctx, desc.oid)
-    values: dict[str, Any] = {"relowner": owner}
+    values: dict[str, Datum] = {"relowner": owner}
     if desc.acl is not None:
         values["relacl"] = acl.encode_all(acl.change_owner(desc.acl, desc.owner, owner))
     ctx.rows.update("pg_class", record, **values)
@@ -110,7 +111,7 @@ def give_object(ctx: DdlContext, kind: str, oid: int, owner: int) -> None:
         raise NotSupported(f"{kind} {oid} has been dropped meanwhile")
     before = getattr(record, owner_column)
     items = decode_all(getattr(record, acl_column))
-    values: dict[str, Any] = {owner_column: owner}
+    values: dict[str, Datum] = {owner_column: owner}
     if items is not None:
         values[acl_column] = acl.encode_all(acl.change_owner(items, before, owner))
     ctx.rows.update(catalog, record, **values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from aurora.datum import Row
 from aurora.errors import DuplicateObject, DuplicateTable, InvariantViolation, TooManyColumns
 from compute_node.catalog.builders import array_type_row, attribute_row, class_row, composite_type_row, index_row
 from compute_node.catalog.ddl.context import (
@@ -17,7 +18,7 @@ from compute_node.catalog.ddl.context import (
 )
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.types import array_name
-from compute_node.catalog.rows import Record, Row, make_row
+from compute_node.catalog.rows import Record, make_row
 from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 

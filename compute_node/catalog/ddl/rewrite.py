@@ -10,6 +10,7 @@ from typing import Any
 
 from pglast import ast, enums
 
+from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.expressions import range_var, walk
@@ -60,7 +61,7 @@ def default_value(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc) -> tu
     return next(row[0] for batch in ctx.fetch(_cast(ctx, node, column), text) for row in batch), False
 
 
-def _cast(ctx: DdlContext, node: Any, column: ColumnDesc) -> Any:
+def _cast(ctx: DdlContext, node: ast.Node, column: ColumnDesc) -> Any:
     """The SELECT's only target, cast to the column's type."""
     kind = ctx.view.type(column.type)
     schema = ctx.view.type_name(column.type)[0]
@@ -71,7 +72,7 @@ def _cast(ctx: DdlContext, node: Any, column: ColumnDesc) -> Any:
     return node
 
 
-def _is_volatile(ctx: DdlContext, node: Any) -> bool:
+def _is_volatile(ctx: DdlContext, node: ast.Node) -> bool:
     """Whether a function that it calls may be a volatile one."""
     view = ctx.view
     for call in walk(node):
@@ -104,10 +105,10 @@ def rewrite_with_value(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc) 
     )
     width = len(desc.columns)
     places = [each.attno - 1 for each in live] + [column.attno - 1]
-    rows: list[tuple[Any, ...]] = []
+    rows: list[Row] = []
     for batch in ctx.fetch(query, text):
         for values in batch:
-            row: list[Any] = [None] * width
+            row: list[Datum] = [None] * width
             for place, item in zip(places, values, strict=True):
                 row[place] = item
             rows.append(tuple(row))

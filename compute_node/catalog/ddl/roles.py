@@ -12,10 +12,10 @@ import hmac
 import os
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from pglast import ast, enums
 
+from aurora.datum import Datum
 from aurora.errors import (
     DependentObjectsStillExist,
     DuplicateObject,
@@ -70,9 +70,9 @@ def password_verifier(password: str) -> str:
     return password if _HASHED.fullmatch(password) else scram_verifier(password, os.urandom(16))
 
 
-def _options(ctx: DdlContext, options: Sequence[ast.DefElem]) -> dict[str, Any]:
+def _options(ctx: DdlContext, options: Sequence[ast.DefElem]) -> dict[str, Datum]:
     """The columns of pg_authid that the options set. Raises 42601 for one that is given twice, 22023, 22007."""
-    values: dict[str, Any] = {}
+    values: dict[str, Datum] = {}
     seen: set[str] = set()
     for option in options:
         name = option.defname
@@ -98,7 +98,7 @@ def _options(ctx: DdlContext, options: Sequence[ast.DefElem]) -> dict[str, Any]:
     return values
 
 
-def _password(ctx: DdlContext, node: Any) -> str | None:
+def _password(ctx: DdlContext, node: ast.Node) -> str | None:
     if node is None:
         return None
     if not node.sval:
@@ -258,7 +258,7 @@ def _locked(ctx: DdlContext, record: Record) -> Record:
     return found
 
 
-def _check_alter(ctx: DdlContext, record: Record, values: dict[str, Any], names: list[str]) -> None:
+def _check_alter(ctx: DdlContext, record: Record, values: dict[str, Datum], names: list[str]) -> None:
     if ctx.rights.superuser:
         return
     if record.rolsuper or "rolsuper" in values:
@@ -356,7 +356,7 @@ def rename_role(ctx: DdlContext, old: str, new: str) -> str:
         ctx.require_superuser("must be superuser to rename superusers")
     elif not may_create_roles(ctx):
         raise InsufficientPrivilege("permission denied to rename role")
-    values: dict[str, Any] = {"rolname": new}
+    values: dict[str, Datum] = {"rolname": new}
     if record.rolpassword is not None and record.rolpassword.startswith("md5"):
         # It is salted with the name.
         values["rolpassword"] = None

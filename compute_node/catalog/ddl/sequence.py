@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pglast import ast
 
@@ -33,6 +33,12 @@ from compute_node.relations.schema import INITIAL, SystemCatalogs
 from compute_node.sql.analyze.typenames import resolve_type_name
 from compute_node.txn.locks import ROW_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, WeakLocks
 from compute_node.types import oids
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
+    from compute_node.access.storage import Storage
+    from compute_node.txn.transaction import Txn
+
 
 SERIAL_TYPES = {
     "serial": oids.INT4,
@@ -247,20 +253,20 @@ class _Running:
     called: bool
     written: int
     """values that may still be handed out before the row must be written again"""
-    changed_by: Any = None
+    changed_by: Txn | None = None
     """the transaction that has altered it and has not ended: nobody else uses it meanwhile"""
 
 
 class Sequences:
     """The running sequences of this process; one per engine."""
 
-    def __init__(self, storage: Any, catalogs: SystemCatalogs = INITIAL) -> None:
+    def __init__(self, storage: Storage, catalogs: SystemCatalogs = INITIAL) -> None:
         self._storage = storage
         self._catalogs = catalogs
         self._running: dict[int, _Running] = {}
         self._locks: dict[int, WeakLocks] = {}
 
-    def _lock(self, desc: RelationDesc, txn: Any) -> None:
+    def _lock(self, desc: RelationDesc, txn: Txn) -> None:
         """Who takes a value keeps ALTER and DROP SEQUENCE out until its transaction ends."""
         locks = self._locks.get(desc.oid)
         if locks is None:
@@ -268,7 +274,7 @@ class Sequences:
         if locks not in txn.weak_locks:
             self._storage.locks.take_weak(txn, locks)
 
-    def alter(self, desc: RelationDesc, txn: Any, wanted: Parameters | None = None, restart: int | None = None) -> None:
+    def alter(self, desc: RelationDesc, txn: Txn, wanted: Parameters | None = None, restart: int | None = None) -> None:
         """ALTER SEQUENCE and TRUNCATE … RESTART IDENTITY, as part of ``txn``, which has the sequence for itself."""
         before = self._load(desc, txn)
         last, called = (before.last, before.called) if restart is None else (restart, False)
@@ -289,7 +295,7 @@ class Sequences:
         """Read the sequence anew at its next use: it was altered, or a rollback undid its making."""
         self._running.pop(oid, None)
 
-    def _load(self, desc: RelationDesc, txn: Any) -> _Running:
+    def _load(self, desc: RelationDesc, txn: Txn | None) -> _Running:
         found = self._running.get(desc.oid)
         if found is None:
             txns = self._storage.txns
@@ -301,14 +307,14 @@ class Sequences:
             self._running[desc.oid] = found
         return found
 
-    def _read(self, desc: RelationDesc, snapshot: Any) -> _Running:
+    def _read(self, desc: RelationDesc, snapshot: Snapshot) -> _Running:
         record = CatalogReader(self._storage, snapshot, self._catalogs).one("pg_sequence", seqrelid=desc.oid)
         if record is None:
             raise UndefinedTable(f'relation "{desc.name}" does not exist')
         row = next(row for batch in self._storage.table(desc).scan(snapshot, _ATTNOS, False) for row in batch)
         return _Running(from_record(record), row[0], row[2], 0)
 
-    def next(self, desc: RelationDesc, txn: Any = None) -> int:
+    def next(self, desc: RelationDesc, txn: Txn | None = None) -> int:
         """nextval: 2200H when the end is reached and it does not cycle."""
         if txn is not None:
             self._lock(desc, txn)
@@ -334,7 +340,7 @@ class Sequences:
         state.last, state.called = value, True
         return value
 
-    def set(self, desc: RelationDesc, value: int, called: bool, txn: Any = None) -> None:
+    def set(self, desc: RelationDesc, value: int, called: bool, txn: Txn | None = None) -> None:
         """setval: 22003 out of the sequence's bounds."""
         if txn is not None:
             self._lock(desc, txn)
@@ -347,7 +353,7 @@ class Sequences:
         state = self._running[desc.oid]
         state.last, state.called, state.written = value, called, 0
 
-    def row(self, desc: RelationDesc, txn: Any) -> tuple[int, int, bool]:
+    def row(self, desc: RelationDesc, txn: Txn) -> tuple[int, int, bool]:
         """What ``SELECT * FROM sequence`` shows: last_value, log_cnt, is_called."""
         state = self._load(desc, txn)
         return state.last, state.written, state.called
@@ -357,7 +363,7 @@ class Sequences:
         state = self._load(desc, None)
         return state.last if state.called else None
 
-    def _write_in(self, desc: RelationDesc, value: int, called: bool, txn: Any) -> None:
+    def _write_in(self, desc: RelationDesc, value: int, called: bool, txn: Txn) -> None:
         """Replace the row as part of ``txn``."""
         table = self._storage.table(desc)
         snapshot = self._storage.txns.latest_snapshot(txn)
@@ -365,7 +371,7 @@ class Sequences:
         table.update(txn, snapshot, found[0][-1], (value, 0, called), _ATTNOS, lambda _: None)
         txn.cid += 1
 
-    def _write(self, desc: RelationDesc, value: int, called: bool, txn: Any) -> None:
+    def _write(self, desc: RelationDesc, value: int, called: bool, txn: Txn | None) -> None:
         """Replace the row, in a transaction of its own when the sequence is committed, else in the one that made it."""
         txns = self._storage.txns
         table = self._storage.table(desc)

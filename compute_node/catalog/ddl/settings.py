@@ -6,8 +6,6 @@ row (0, 0), which new sessions of every instance start from: there is no file th
 
 from __future__ import annotations
 
-from typing import Any
-
 from pglast import ast, enums
 
 from aurora.errors import InsufficientPrivilege, InvalidCatalogName, NotSupported
@@ -21,7 +19,7 @@ _CLASS_SETTINGS = CATALOGS["pg_db_role_setting"].desc.oid
 _KINDS = enums.VariableSetKind
 
 
-def _value(node: Any) -> str:
+def _value(node: ast.Node) -> str:
     if isinstance(node, ast.A_Const):
         inner = node.val
         if isinstance(inner, ast.Integer):

@@ -9,13 +9,19 @@ what they do: ``names`` (reg* types, visibility), ``definitions`` (pg_get_…def
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Datum
 from aurora.errors import NotSupported
 from compute_node.catalog.functions import advisory, definitions, names, privileges, server
 from compute_node.catalog.functions.call import Call
 
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
+if TYPE_CHECKING:
+    from compute_node.catalog.engine import DatabaseEngine
+    from compute_node.session.state import SessionState
+
+
+_FUNCTIONS: dict[str, Callable[..., Datum]] = {
     **names.FUNCTIONS,
     **definitions.FUNCTIONS,
     **privileges.FUNCTIONS,
@@ -24,7 +30,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
-def catalog_function(engine: Any, session: Any, name: str, *args: Any) -> Any:
+def catalog_function(engine: DatabaseEngine, session: SessionState | None, name: str, *args: Datum) -> Datum:
     """Run the function of that name; 0A000 for one that is declared and not here."""
     function = _FUNCTIONS.get(name)
     if function is None:

@@ -7,16 +7,21 @@ transaction that never begins; who waits for one waits for the session that has 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Datum
 from aurora.errors import SqlError
 from compute_node.catalog.functions.call import Call
 from compute_node.txn.locks import EXCLUSIVE, FIRST_ADVISORY, MODE_NAMES, SHARE, SKIP_LOCKED, WAIT
 from compute_node.txn.transaction import READ_COMMITTED, Txn
 
+if TYPE_CHECKING:
+    from compute_node.catalog.engine import DatabaseEngine
+    from compute_node.session.state import HeldLocks, SessionState
+
+
 TWO_NUMBERS = 1 << 97
 """the bit of keys that were given as two numbers"""
-_EXTRA = "advisory_locks"
 
 
 class NotOwned(SqlError):
@@ -30,7 +35,7 @@ class SessionLocks:
 
     __slots__ = ("counts", "owner")
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: SessionState) -> None:
         self.owner = Txn(READ_COMMITTED, True, False, session)
         self.counts: dict[tuple[int, int], int] = {}
 
@@ -43,25 +48,23 @@ def _key(call: Call, args: tuple[int, ...]) -> int:
     return base + TWO_NUMBERS + ((args[0] & 0xFFFFFFFF) << 32) + (args[1] & 0xFFFFFFFF)
 
 
-def _session_locks(session: Any) -> SessionLocks:
-    if session.extra is None:
-        session.extra = {}
-    found = session.extra.get(_EXTRA)
+def _session_locks(session: SessionState) -> HeldLocks:
+    found = session.advisory_locks
     if found is None:
-        found = session.extra[_EXTRA] = SessionLocks(session)
-    return found  # type: ignore[no-any-return]
+        found = session.advisory_locks = SessionLocks(session)
+    return found
 
 
 def _xact_lock(call: Call, key: int, mode: int, wait: str) -> bool:
     """Held to the end of the transaction."""
-    return bool(call.engine.storage.locks.lock_relation(call.session.txn, key, mode, "advisory lock", wait))
+    return bool(call.engine.storage.locks.lock_relation(call.txn, key, mode, "advisory lock", wait))
 
 
 def _lock(call: Call, key: int, mode: int, wait: str) -> bool:
     """Held until the session unlocks it as often as it has locked it, or ends."""
     mine = _session_locks(call.session)
     if (key, mode) not in mine.counts:
-        txn, locks = call.session.txn, call.engine.storage.locks
+        txn, locks = call.txn, call.engine.storage.locks
         had = txn.table_locks.get(key, 0) >> mode & 1
         # The transaction waits, for it is what deadlock detection and timeouts know; then the session takes over.
         if not locks.lock_relation(txn, key, mode, "advisory lock", wait):
@@ -94,14 +97,14 @@ def unlock_all(call: Call) -> str:
     return ""
 
 
-def end_session(engine: Any, session: Any) -> None:
+def end_session(engine: DatabaseEngine, session: SessionState) -> None:
     """Release the session's own locks."""
-    mine = None if session.extra is None else session.extra.pop(_EXTRA, None)
+    mine, session.advisory_locks = session.advisory_locks, None
     if mine is not None:
         engine.storage.locks.release_all(mine.owner, mine.owner.tie(), 0)
 
 
-def _functions(suffix: str, mode: int) -> dict[str, Callable[..., Any]]:
+def _functions(suffix: str, mode: int) -> dict[str, Callable[..., Datum]]:
     """The five functions of one mode."""
 
     def lock(call: Call, *args: int) -> str:
@@ -121,7 +124,7 @@ def _functions(suffix: str, mode: int) -> dict[str, Callable[..., Any]]:
     }
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
+FUNCTIONS: dict[str, Callable[..., Datum]] = {
     **_functions("", EXCLUSIVE),
     **_functions("_shared", SHARE),
     "pg_advisory_unlock_all": unlock_all,

@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
+from aurora.errors import InvariantViolation
 from compute_node.catalog.rows import CatalogReader
 from compute_node.catalog.view import CatalogView
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze.typenames import format_type
 
+if TYPE_CHECKING:
+    from compute_node.catalog.engine import DatabaseEngine
+    from compute_node.session.state import SessionState
+    from compute_node.txn.transaction import Txn
+
 
 class Call:
     """One call. ``session`` is None for what the server asks before there is one."""
 
-    __slots__ = ("_view", "engine", "session")
+    __slots__ = ("_session", "_view", "engine")
 
-    def __init__(self, engine: Any, session: Any) -> None:
+    def __init__(self, engine: DatabaseEngine, session: SessionState | None) -> None:
         self.engine = engine
-        self.session = session
+        self._session = session
         self._view: CatalogView | None = None
+
+    @property
+    def session(self) -> SessionState:
+        """The session that calls."""
+        if self._session is None:
+            raise InvariantViolation("a catalog function that needs a session was called without one")
+        return self._session
+
+    @property
+    def txn(self) -> Txn:
+        """Its transaction."""
+        txn = self.session.txn
+        if txn is None:
+            raise InvariantViolation("a catalog function was called outside a transaction")
+        return txn
 
     @property
     def view(self) -> CatalogView:

@@ -8,6 +8,7 @@ from typing import Any
 from pglast.parser import ParseError
 from pglast.stream import IndentedStream
 
+from aurora.datum import Datum
 from aurora.errors import UndefinedColumn, UndefinedTable
 from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.functions.names import regclass_in
@@ -327,7 +328,7 @@ def _none(call: Call, *_: Any) -> None:
     """NULL: objects of that kind do not exist here."""
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
+FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_get_expr": get_expr,
     "pg_get_indexdef": get_indexdef,
     "pg_get_constraintdef": get_constraintdef,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from pglast.parser import ParseError
 
+from aurora.datum import Datum
 from aurora.errors import (
     AmbiguousFunction,
     InvalidName,
@@ -287,7 +287,7 @@ def search_path_schemas(call: Call, include_implicit: bool) -> list[str]:
     return [name for name in view.search_path if name in explicit]
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
+FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "regclassin": regclass_in,
     "regclassout": regclass_out,
     "regtypein": regtype_in,

@@ -6,9 +6,9 @@ gives NULL when there is none. Source: PostgreSQL manual, 9.26.2.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
+from aurora.datum import Datum
 from aurora.errors import (
     InvalidCatalogName,
     InvalidParameterValue,
@@ -63,7 +63,7 @@ def _named_role(call: Call, who: str | int) -> int:
     return role.oid
 
 
-def _rights(call: Call, who: list[Any]) -> Rights:
+def _rights(call: Call, who: Sequence[Datum]) -> Rights:
     return call.view.rights(_role(call, who[0]) if who else int(call.session.user_oid))
 
 
@@ -71,7 +71,7 @@ def _relation(call: Call, what: str | int) -> RelationDesc | None:
     return call.view.relation(regclass_in(call, what) if isinstance(what, str) else what)
 
 
-def has_table_privilege(call: Call, *args: Any) -> bool | None:
+def has_table_privilege(call: Call, *args: Datum) -> bool | None:
     """On the whole relation."""
     *who, what, text = args
     desc = _relation(call, what)
@@ -82,7 +82,7 @@ def has_table_privilege(call: Call, *args: Any) -> bool | None:
     return any(rights.relation(desc, bit, option) for bit, option in wanted)
 
 
-def has_sequence_privilege(call: Call, *args: Any) -> bool | None:
+def has_sequence_privilege(call: Call, *args: Datum) -> bool | None:
     """On a sequence; 42809 for another relation."""
     *who, what, text = args
     wanted = _wanted("sequence", text)
@@ -95,7 +95,7 @@ def has_sequence_privilege(call: Call, *args: Any) -> bool | None:
     return any(rights.relation(desc, bit, option) for bit, option in wanted)
 
 
-def has_any_column_privilege(call: Call, *args: Any) -> bool | None:
+def has_any_column_privilege(call: Call, *args: Datum) -> bool | None:
     """On the relation, or on one of its columns."""
     *who, what, text = args
     desc = _relation(call, what)
@@ -106,7 +106,7 @@ def has_any_column_privilege(call: Call, *args: Any) -> bool | None:
     return any(rights.relation(desc, bit, option) or rights.any_column(desc, bit, option) for bit, option in wanted)
 
 
-def has_column_privilege(call: Call, *args: Any) -> bool | None:
+def has_column_privilege(call: Call, *args: Datum) -> bool | None:
     """On the relation, or on this column."""
     *who, what, column, text = args
     desc = _relation(call, what)
@@ -150,7 +150,7 @@ def _by_name(call: Call, kind: str, name: str) -> int:
 def _has_object(kind: str) -> Callable[..., bool | None]:
     catalog = OBJECTS[kind][0]
 
-    def has(call: Call, *args: Any) -> bool | None:
+    def has(call: Call, *args: Datum) -> bool | None:
         *who, what, text = args
         oid = _by_name(call, kind, what) if isinstance(what, str) else what
         wanted = _wanted(kind, text)
@@ -162,7 +162,7 @@ def _has_object(kind: str) -> Callable[..., bool | None]:
     return has
 
 
-def has_parameter_privilege(call: Call, *args: Any) -> bool:
+def has_parameter_privilege(call: Call, *args: Datum) -> bool:
     """SET and ALTER SYSTEM on a setting, which nobody can be granted here: superusers have them."""
     *who, _name, text = args
     _wanted("parameter", text)
@@ -172,7 +172,7 @@ def has_parameter_privilege(call: Call, *args: Any) -> bool:
 _OPTIONS = (" WITH GRANT OPTION", " WITH ADMIN OPTION")
 
 
-def pg_has_role(call: Call, *args: Any) -> bool:
+def pg_has_role(call: Call, *args: Datum) -> bool:
     """USAGE: the role's privileges without SET ROLE; MEMBER: with it; … WITH ADMIN OPTION: may grant it."""
     *who, target, text = args
     member = _named_role(call, who[0]) if who else call.session.user_oid
@@ -193,7 +193,7 @@ def pg_has_role(call: Call, *args: Any) -> bool:
     return found
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
+FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "has_table_privilege": has_table_privilege,
     "has_sequence_privilege": has_sequence_privilege,
     "has_any_column_privilege": has_any_column_privilege,

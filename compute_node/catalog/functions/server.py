@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Datum, Row
 from aurora.errors import (
     InsufficientPrivilege,
     InvalidCatalogName,
@@ -25,6 +26,12 @@ from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID
 from compute_node.session.settings import SECRET, define_or_raise, show_value
 from compute_node.txn.locks import FIRST_ADVISORY, MODE_NAMES
 from compute_node.types.acl import SELECT, UPDATE, USAGE
+
+if TYPE_CHECKING:
+    from compute_node.session.settings import Setting
+    from compute_node.session.state import SessionState
+    from compute_node.txn.transaction import Txn
+
 
 _PAGE_BYTES = 8192
 _DEFAULT_TABLESPACE = 1663
@@ -114,7 +121,7 @@ def live_tuples(call: Call, oid: int) -> int:
     return 0 if desc is None else max(0, int(desc.rows))
 
 
-def show_all_settings(call: Call) -> Iterator[tuple[Any, ...]]:
+def show_all_settings(call: Call) -> Iterator[Row]:
     """pg_show_all_settings: the rows of pg_settings."""
     settings = call.session.settings
     hidden = frozenset() if has_predefined_role(call, "pg_read_all_settings") else SECRET
@@ -151,15 +158,15 @@ def show_all_settings(call: Call) -> Iterator[tuple[Any, ...]]:
         )
 
 
-def _plain(setting: Any, value: Any) -> str:
+def _plain(setting: Setting, value: Datum) -> str:
     """A value without its unit, as pg_settings has it."""
     if setting.type == "bool":
         return "on" if value else "off"
     return f"{value:g}" if setting.type == "real" else str(value)
 
 
-def _sessions(call: Call) -> list[Any]:
-    registry = getattr(call.session, "registry", None)
+def _sessions(call: Call) -> list[SessionState]:
+    registry = call.session.registry
     return [call.session] if registry is None else list(registry.sessions.values())
 
 
@@ -176,29 +183,15 @@ def reload_conf(call: Call) -> bool:
     return True
 
 
-def hba_file_rules(call: Call) -> Iterator[tuple[Any, ...]]:
+def hba_file_rules(call: Call) -> Iterator[Row]:
     """pg_hba_file_rules: the rules of who may connect as their file has them now, wrong lines included."""
     _superuser(call, "pg_hba_file_rules")
     if call.session.registry is None:
         return
-    for rule in call.session.registry.file_rules().rules:
-        if rule.error is not None:
-            yield (rule.line, *[None] * 7, rule.error)
-            continue
-        names = [[token.text for token in tokens] for tokens in (rule.databases, rule.users)]
-        yield (
-            rule.line,
-            rule.type,
-            *names,
-            rule.address,
-            rule.netmask,
-            rule.method,
-            list(rule.options) or None,
-            None,
-        )
+    yield from call.session.registry.file_rules()
 
 
-def stat_get_activity(call: Call, pid: int | None) -> Iterator[tuple[Any, ...]]:
+def stat_get_activity(call: Call, pid: int | None) -> Iterator[Row]:
     """pg_stat_get_activity: one row a session."""
     rights = call.view.layer.rights(call.session.user_oid)
     for session in _sessions(call):
@@ -244,7 +237,7 @@ def stat_get_activity(call: Call, pid: int | None) -> Iterator[tuple[Any, ...]]:
         )
 
 
-def lock_status(call: Call) -> Iterator[tuple[Any, ...]]:
+def lock_status(call: Call) -> Iterator[Row]:
     """pg_lock_status: relation and advisory locks that transactions hold or wait for."""
     storage = call.engine.storage
     for txn in list(storage.txns.active):
@@ -261,7 +254,7 @@ def lock_status(call: Call) -> Iterator[tuple[Any, ...]]:
             yield _lock_row(txn, lock.oid, mode, granted=False)
 
 
-def _lock_row(txn: Any, key: int, mode: int, granted: bool) -> tuple[Any, ...]:
+def _lock_row(txn: Txn, key: int, mode: int, granted: bool) -> Row:
     """A lock's key is (database, OID) of a relation, the OID of a database, or an advisory key of a database."""
     high, low = (key >> 32) & 0xFFFFFFFF, key & 0xFFFFFFFF
     kind, database = "relation", high
@@ -294,7 +287,7 @@ def _lock_row(txn: Any, key: int, mode: int, granted: bool) -> tuple[Any, ...]:
     )
 
 
-def prepared_statements(call: Call) -> Iterator[tuple[Any, ...]]:
+def prepared_statements(call: Call) -> Iterator[Row]:
     """pg_prepared_statement: the session's named statements."""
     for name, prepared in list(call.session.statements.items()):
         if name:
@@ -302,7 +295,7 @@ def prepared_statements(call: Call) -> Iterator[tuple[Any, ...]]:
             yield (name.decode(), prepared.source, prepared.created, types, prepared.from_sql, 0, 0)
 
 
-def cursors(call: Call) -> Iterator[tuple[Any, ...]]:
+def cursors(call: Call) -> Iterator[Row]:
     """pg_cursor: the session's open cursors."""
     for name, portal in list((call.session.portals or {}).items()):
         if portal.declared:
@@ -321,10 +314,9 @@ def _sequence(call: Call, oid: int) -> RelationDesc:
 
 def _session_values(call: Call) -> dict[int, int]:
     session = call.session
-    if session.extra is None:
-        session.extra = {}
-    values: dict[int, int] = session.extra.setdefault("sequences", {})
-    return values
+    if session.sequence_values is None:
+        session.sequence_values = {}
+    return session.sequence_values
 
 
 def _check_sequence(call: Call, desc: RelationDesc, wanted: int) -> None:
@@ -337,7 +329,7 @@ def identity_nextval(call: Call, oid: int) -> int:
     desc = _sequence(call, oid)
     value: int = call.engine.sequences.next(desc, call.session.txn)
     _session_values(call)[oid] = value
-    call.session.extra["lastval"] = oid
+    call.session.last_sequence = oid
     return value
 
 
@@ -360,7 +352,7 @@ def currval(call: Call, oid: int) -> int:
 def lastval(call: Call) -> int:
     """lastval: takes USAGE or SELECT; 55000 before nextval in this session."""
     values = _session_values(call)
-    oid = call.session.extra.get("lastval")
+    oid = call.session.last_sequence
     if oid is None or oid not in values:
         raise ObjectNotInPrerequisiteState("lastval is not yet defined in this session")
     _check_sequence(call, _sequence(call, oid), USAGE | SELECT)
@@ -379,7 +371,7 @@ def setval(call: Call, oid: int, value: int, called: bool = True) -> int:
 
 def sequence_row(call: Call, oid: int) -> tuple[int, int, bool]:
     """What a scan of a sequence reads: the values handed out, which the stored row is ahead of."""
-    row: tuple[int, int, bool] = call.engine.sequences.row(_sequence(call, oid), call.session.txn)
+    row: tuple[int, int, bool] = call.engine.sequences.row(_sequence(call, oid), call.txn)
     return row
 
 
@@ -475,7 +467,7 @@ def signal_backend(call: Call, pid: int, terminate: bool) -> bool:
     its role and of pg_signal_backend. False with a warning when there is none of that pid."""
     registry = call.session.registry
     target = None if registry is None else registry.sessions.get(pid)
-    if target is None:
+    if registry is None or target is None:
         call.session.notice(Warning_(f"PID {pid} is not a PostgreSQL backend process"), "WARNING")
         return False
     rights = call.view.layer.rights(call.session.user_oid)
@@ -493,11 +485,10 @@ def discard(call: Call, target: str) -> None:
     session = call.session
     if target == "all":
         advisory.end_session(call.engine, session)
-    if target in ("all", "sequences") and session.extra:
-        session.extra.pop("sequences", None)
-        session.extra.pop("lastval", None)
+    if target in ("all", "sequences"):
+        session.sequence_values = session.last_sequence = None
     if target in ("all", "temp"):
-        call.engine.ddl.end_session(session, session.txn)
+        call.engine.ddl.end_session(session, call.txn)
 
 
 def describe_object(call: Call, class_oid: int, oid: int, _column: int) -> str | None:
@@ -525,7 +516,7 @@ def is_blocked_by(call: Call, pid: int, others: list[int]) -> bool:
     return not set(others).isdisjoint(blocking_pids(call, pid))
 
 
-def _constant(value: Any) -> Callable[..., Any]:
+def _constant(value: Datum) -> Callable[..., Datum]:
     return lambda call, *args: value
 
 
@@ -536,7 +527,7 @@ _COUNTERS = (  # noqa: SIM905
 ).split()
 _TIMES = ["last_vacuum_time", "last_autovacuum_time", "last_analyze_time", "last_autoanalyze_time"]
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
+FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_get_userbyid": lambda call, oid: call.view.layer.role_name(oid) or f"unknown (OID={oid})",
     "pg_relation_size": relation_size,
     "pg_table_size": table_size,

@@ -42,9 +42,8 @@ def analyze(
     finds and becomes ``query.param_types``. ``source`` is the whole text that ``statement``'s locations point into.
     ``lifted`` maps UTF-8 byte offsets of literals to parameter slots: each literal whose value analysis does not look
     at becomes ``Param(slot)`` of its resolved type; the others stay constants and their offsets are in
-    ``query.kept_literals``. ``session`` gives ``env`` (TypeEnv) for literals that depend on settings; such a query has
-    ``extra["env_dependent"]``. With ``allow_params`` false, ``$n`` raises 42P02. ``query.extra["relations"]`` holds
-    the OIDs of what it reads, views too, ``query.extra["privileges"]`` what its user must hold (``sql/required``).
+    ``query.kept_literals``. ``session`` gives ``env`` (TypeEnv) for literals that depend on settings. With
+    ``allow_params`` false, ``$n`` raises 42P02.
     ``routine``: the function whose statement this is, of whose arguments ``param_types`` are the types.
 
     Raises PostgreSQL's errors: 42P01, 42703, 42702, 42883, 42804, 42803, 42P18 …, with ``position`` in characters.
@@ -78,13 +77,10 @@ def analyze(
         bytes_of = {character: byte for byte, character in offsets.items()}
         kept = {bytes_of[location] for location in kept}
     query.kept_literals = kept
-    query.extra["relations"] = frozenset(analysis.relations)
-    query.extra["stars"] = analysis.stars
-    query.extra["privileges"] = required_privileges(query)
-    if analysis.env_dependent:
-        query.extra["env_dependent"] = True
-    if analysis.momentary:
-        query.extra["momentary"] = True
+    query.relations = frozenset(analysis.relations)
+    query.stars = analysis.stars
+    query.privileges = required_privileges(query)
+    query.momentary = analysis.momentary
     return query
 
 

@@ -49,10 +49,6 @@ POLYMORPHIC = frozenset(
     }
 )
 _RANK = {"i": 0, "a": 1, "e": 2}
-_ENV_DEPENDENT = frozenset(
-    {oids.TIMESTAMPTZ, oids.DATE, oids.TIMESTAMP, oids.TIMETZ, oids.TIME, oids.INTERVAL, oids.REGCLASS, oids.REGTYPE}
-    | {oids.REGPROC, oids.REGNAMESPACE, 2202, 2203, 2204, 4096, 4191}
-)
 _TIMES = frozenset({oids.DATE, oids.TIME, oids.TIMETZ, oids.TIMESTAMP, oids.TIMESTAMPTZ})
 _MOMENTS = ("now", "today", "tomorrow", "yesterday")
 
@@ -219,10 +215,8 @@ def literal_value(analysis: Analysis, text: str | None, target: int, typmod: int
         return Const(type=target, typmod=typmod, value=None, location=location)
     if location >= 0:
         analysis.kept.add(location)
-    if target in _ENV_DEPENDENT:
-        analysis.env_dependent = True
-        if target in _TIMES and any(word in text.lower() for word in _MOMENTS):
-            analysis.momentary = True
+    if target in _TIMES and any(word in text.lower() for word in _MOMENTS):
+        analysis.momentary = True
     try:
         value = kind.input(text, typmod if target == oids.INTERVAL else -1, analysis.env)
     except SqlError as error:

@@ -17,6 +17,7 @@ from compute_node.types.registry import TypeEnv
 
 if TYPE_CHECKING:
     from compute_node.sql.analyze.routines import RoutineBody
+    from compute_node.sql.query import Stars
 
 
 @dataclass(slots=True)
@@ -36,14 +37,13 @@ class Analysis:
     kept: set[int] = field(default_factory=set)
     keep_depth: int = 0
     allow_params: bool = True
-    env_dependent: bool = False
     momentary: bool = False
     """a literal such as 'now' was converted: the query holds the time of its analysis"""
     view_depth: int = 0
     routine: RoutineBody | None = None
     """the function whose statement this is; ``param_types`` are its arguments'"""
     relations: set[int] = field(default_factory=set)
-    stars: dict[int, tuple[Any, list[tuple[str | None, str]]]] = field(default_factory=dict)
+    stars: Stars = field(default_factory=dict)
     """each ``*`` of the statement itself: by its node's id, the node and (qualifier, column) of what it stands for"""
 
     def slot(self, location: int) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pglast import ast
 
 from aurora.errors import DatatypeMismatch, DuplicateAlias, InvalidColumnReference, InvalidRecursion, NotSupported
@@ -53,7 +51,7 @@ def _ordered(node: ast.WithClause) -> list[ast.CommonTableExpr]:
     return done
 
 
-def mentions(node: Any, name: str) -> bool:
+def mentions(node: ast.Node, name: str) -> bool:
     """Whether a parse tree has an unqualified table reference of that name."""
     if isinstance(node, tuple):
         return any(mentions(item, name) for item in node if item is not None)

@@ -79,7 +79,7 @@ def analyze_insert(scope: Scope, node: ast.InsertStmt) -> Query:
     else:
         rows = []
     width = max((len(row) for row in rows), default=len(columns))
-    query.extra["inserted"] = [column.attno for column in columns[:width]]
+    query.inserted = tuple(column.attno for column in columns[:width])
     if node.selectStmt is not None and not rows:
         query.source = _insert_from_query(scope, node, relation, columns)
     else:
@@ -88,7 +88,7 @@ def analyze_insert(scope: Scope, node: ast.InsertStmt) -> Query:
     query.result_rte = target.rte
     scope.items = [target]
     if node.onConflictClause is not None:
-        query.extra["arbiter_columns"] = _arbiter_columns(node.onConflictClause, relation)
+        query.arbiter_columns = _arbiter_columns(node.onConflictClause, relation)
         query.on_conflict = _on_conflict(scope, node.onConflictClause, relation, target)
     scope.items = [target]
     query.returning = _returning(scope, node.returningClause)
@@ -246,15 +246,16 @@ def _on_conflict(scope: Scope, node: ast.OnConflictClause, relation: RelationDes
     return OnConflict(action, arbiters, assignments, where, inference)
 
 
-def _arbiter_columns(node: ast.OnConflictClause, relation: RelationDesc) -> set[int]:
+def _arbiter_columns(node: ast.OnConflictClause, relation: RelationDesc) -> frozenset[int]:
     """The columns that finding a conflict reads, so far as the statement names them or their constraint."""
     infer = node.infer
     if infer is None:
-        return set()
+        return frozenset()
     if infer.conname:
-        return {attno for index in relation.indexes if index.name == infer.conname for attno in index.columns if attno}
+        named_indexes = [index for index in relation.indexes if index.name == infer.conname]
+        return frozenset(attno for index in named_indexes for attno in index.columns if attno)
     named = (relation.column(item.name) for item in infer.indexElems if item.name is not None)
-    return {column.attno for column in named if column is not None}
+    return frozenset(column.attno for column in named if column is not None)
 
 
 def _arbiters(node: ast.OnConflictClause, relation: RelationDesc) -> tuple[int, ...]:
@@ -375,7 +376,7 @@ def analyze_delete(scope: Scope, node: ast.DeleteStmt) -> Query:
     return query
 
 
-def _returning(scope: Scope, node: Any) -> list[Target]:
+def _returning(scope: Scope, node: ast.Node) -> list[Target]:
     if node is None:
         return []
     if node.options:

@@ -83,7 +83,7 @@ LONG_LIST = 1000
 _INT4_MAX, _INT8_MAX = 2**31 - 1, 2**63 - 1
 
 
-def transform(scope: Scope, node: Any) -> Expr:
+def transform(scope: Scope, node: ast.Node) -> Expr:
     """A parse node as a typed expression (possibly still of type unknown). 54001 when nested too deeply."""
     handler = _HANDLERS.get(type(node))
     if handler is None:
@@ -99,12 +99,12 @@ def transform(scope: Scope, node: Any) -> Expr:
         ) from None
 
 
-def _location(node: Any) -> int:
+def _location(node: ast.Node) -> int:
     location = getattr(node, "location", None)
     return -1 if location is None else int(location)
 
 
-def expression_location(node: Any) -> int:
+def expression_location(node: ast.Node) -> int:
     """The leftmost character offset of an expression's text, as PostgreSQL's ``exprLocation``; -1 when unknown."""
     if isinstance(node, ast.A_Const):
         return literal_location(node)
@@ -243,7 +243,7 @@ def _operator_name(node: ast.A_Expr) -> tuple[str | None, str]:
     return (parts[-2] if len(parts) > 1 else None), parts[-1]
 
 
-def _row_of(scope: Scope, node: Any) -> list[Expr] | None:
+def _row_of(scope: Scope, node: ast.Node) -> list[Expr] | None:
     return [transform(scope, item) for item in node.args or ()] if isinstance(node, ast.RowExpr) else None
 
 
@@ -619,7 +619,7 @@ def subscript(scope: Scope, value: Expr, indices: Sequence[ast.A_Indices], locat
             DatatypeMismatch, f"cannot subscript type {shown} because it does not support subscripting", location
         )
 
-    def index(item: Any) -> Expr | None:
+    def index(item: ast.Node | None) -> Expr | None:
         if item is None:
             return None
         expr = transform(scope, item)
@@ -694,7 +694,7 @@ def _subquery(scope: Scope, node: ast.SubLink) -> Query:
     return analyze_select(child, node.subselect, resolve_unknowns=True)
 
 
-def _visible(query: Query) -> list[Any]:
+def _visible(query: Query) -> list[Target]:
     return [item for item in query.targets if not item.junk]
 
 
@@ -780,11 +780,11 @@ def _row_sublink(
     return SubLink(type=oids.BOOL, kind="EXPR", query=outer, location=location)
 
 
-def _grouping(scope: Scope, node: Any) -> Expr:
+def _grouping(scope: Scope, node: ast.Node) -> Expr:
     raise fail(NotSupported, "GROUPING is not supported yet", _location(node))
 
 
-def _xml(scope: Scope, node: Any) -> Expr:
+def _xml(scope: Scope, node: ast.Node) -> Expr:
     raise fail(
         NotSupported,
         "unsupported XML feature",
@@ -844,7 +844,7 @@ _HANDLERS: dict[type, Callable[[Scope, Any], Expr]] = {
 }
 
 
-def transform_where(scope: Scope, node: Any, clause: str) -> Expr | None:
+def transform_where(scope: Scope, node: ast.Node, clause: str) -> Expr | None:
     """A condition of WHERE, ON or HAVING as boolean; None without one."""
     if node is None:
         return None

@@ -63,7 +63,7 @@ def _check_unique(existing: list[NameItem], added: list[NameItem]) -> None:
                 raise DuplicateAlias(f'table name "{new.alias}" specified more than once')
 
 
-def _item(scope: Scope, node: Any, left: list[NameItem]) -> tuple[FromItem | JoinItem, list[NameItem]]:
+def _item(scope: Scope, node: ast.Node, left: list[NameItem]) -> tuple[FromItem | JoinItem, list[NameItem]]:
     """One FROM item; ``left`` are the entries a LATERAL item may reference."""
     if isinstance(node, ast.RangeVar):
         item = range_var(scope, node)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pglast import ast
 
 _FIXED: dict[type, str] = {
@@ -15,12 +13,12 @@ _FIXED: dict[type, str] = {
 }
 
 
-def column_name(node: Any) -> str:
+def column_name(node: ast.Node) -> str:
     """The output column's name for an expression's parse node; ``?column?`` when nothing suggests one."""
     return _name(node)[0] or "?column?"
 
 
-def _name(node: Any) -> tuple[str | None, int]:
+def _name(node: ast.Node) -> tuple[str | None, int]:
     """(name, strength): 2 a good name, 1 a weak one (a cast's type), 0 none."""
     if isinstance(node, ast.ColumnRef):
         for item in reversed(node.fields):

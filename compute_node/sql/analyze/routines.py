@@ -182,7 +182,7 @@ def _is_plain(query: Query) -> bool:
     """Whether no other clause refers to the columns of the result."""
     return not (
         query.set_op or query.group_by or query.order_by or query.distinct or query.distinct_on
-        or query.extra.get("has_srfs")
+        or query.has_srfs
     )  # fmt: skip
 
 
@@ -198,7 +198,8 @@ def _wrapped(query: Query, visible: list[Target]) -> Query:
     ]
     return Query(
         "select", range_table=[entry], from_items=[FromItem(0)], targets=targets,
-        param_types=query.param_types, extra=dict(query.extra),
+        param_types=query.param_types, relations=query.relations, privileges=query.privileges,
+        momentary=query.momentary,
     )  # fmt: skip
 
 

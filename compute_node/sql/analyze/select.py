@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 from pglast import ast
 
@@ -82,7 +81,7 @@ def _plain(scope: Scope, node: ast.SelectStmt, resolve_unknowns: bool) -> Query:
     if query.has_aggregates or query.group_by or query.having is not None:
         check_grouping(scope, query)
     if scope.has_srf:
-        query.extra["has_srfs"] = True
+        query.has_srfs = True
     for locking in node.lockingClause or ():
         _locking(scope, locking)
     return query
@@ -111,7 +110,7 @@ def sort_direction(item: ast.SortBy) -> tuple[bool, bool]:
     return descending, nulls_first
 
 
-def _find_target(scope: Scope, node: Any, clause: str) -> int:
+def _find_target(scope: Scope, node: ast.Node, clause: str) -> int:
     """The target-list index of an ORDER BY, GROUP BY or DISTINCT ON item (SQL-92 names and ordinals first, then an
     expression, added as junk when it is not there)."""
     targets = scope.query.targets
@@ -167,7 +166,6 @@ def _group_by(scope: Scope, node: ast.SelectStmt) -> tuple[int, ...]:
     for item in node.groupClause or ():
         if isinstance(item, ast.GroupingSet):
             if item.kind.name == "GROUPING_SET_EMPTY":
-                scope.query.extra["empty_grouping_set"] = True
                 continue
             raise fail(NotSupported, "grouping sets are not supported yet", item.location or 0)
         nodes = (
@@ -310,7 +308,7 @@ def _lock_entries(query: Query, strength: str, wait: str, entries: list[int] | N
         (bool(query.group_by), "GROUP BY clause"),
         (query.having is not None, "HAVING clause"),
         (query.has_aggregates, "aggregate functions"),
-        (bool(query.extra.get("has_srfs")), "set-returning functions in the target list"),
+        (query.has_srfs, "set-returning functions in the target list"),
     ):
         if condition:
             raise NotSupported(f"{shown} is not allowed with {what}")
@@ -331,7 +329,7 @@ def _lock_entries(query: Query, strength: str, wait: str, entries: list[int] | N
 # --- VALUES ---------------------------------------------------------------------------------------------------------
 
 
-def transform_rows(scope: Scope, lists: Sequence[Sequence[Any]], allow_default: bool) -> list[list[Expr]]:
+def transform_rows(scope: Scope, lists: Sequence[Sequence[ast.Node]], allow_default: bool) -> list[list[Expr]]:
     """The rows of VALUES, all of one length, not yet of common types."""
     previous, scope.clause = scope.clause, "VALUES"
     rows: list[list[Expr]] = []

@@ -10,6 +10,8 @@ import dataclasses
 from functools import lru_cache
 from typing import Any
 
+from pglast import ast
+
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.coercion import coerce_to_boolean
 from compute_node.sql.analyze.context import Analysis, Scope, session_env
@@ -66,7 +68,7 @@ def analyze_stored(
 
 
 def analyze_expression(
-    catalog: CatalogView, relation: RelationDesc | None, node: Any, source: str, clause: str, session: Any = None
+    catalog: CatalogView, relation: RelationDesc | None, node: ast.Node, source: str, clause: str, session: Any = None
 ) -> Expr:
     """A parse node of DDL (DEFAULT, CHECK, index expression) checked against the relation; errors carry positions."""
     analysis = Analysis(catalog, [], source, session_env(session), allow_params=False)
@@ -77,7 +79,7 @@ def analyze_expression(
     return coerce_to_boolean(scope, expr, "CHECK") if clause == "CHECK" else resolve_unknown(scope, expr)
 
 
-def analyze_default(catalog: CatalogView, column: ColumnDesc, node: Any, source: str, session: Any = None) -> Expr:
+def analyze_default(catalog: CatalogView, column: ColumnDesc, node: ast.Node, source: str, session: Any = None) -> Expr:
     """A DEFAULT of DDL, converted to its column's type; 42804 when it does not fit."""
     analysis = Analysis(catalog, [], source, session_env(session), allow_params=False)
     scope = Scope(analysis, Query("select"), clause="DEFAULT")

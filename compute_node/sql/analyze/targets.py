@@ -137,7 +137,7 @@ def transform_targets(scope: Scope, nodes: Sequence[ast.ResTarget]) -> list[Targ
     return targets
 
 
-def assign(scope: Scope, expr: Expr, column: ColumnDesc, location: int, node: Any = None) -> Expr:
+def assign(scope: Scope, expr: Expr, column: ColumnDesc, location: int, node: ast.Node | None = None) -> Expr:
     """A value as what is stored in the column (assignment cast and typmod). Raises 42804 with PostgreSQL's hint."""
     result = coerce(scope, expr, column.type, column.typmod, "a", -1)
     if result is None:

@@ -53,11 +53,11 @@ def plan(query: Query, catalog: CatalogView, settings: Any = None) -> PlannedStm
         ctes=statement.ctes,
         exec_params=statement.exec_params,
         read_only=not statement.writes,
-        relations=frozenset(statement.relations) | query.extra.get("relations", frozenset()),
-        momentary=query.extra.get("momentary", False),
+        relations=frozenset(statement.relations) | query.relations,
+        momentary=query.momentary,
         kept_literals=frozenset(query.kept_literals),
         decisive_slots=frozenset(param.number for param in statement.decisive_literals),
-        privileges=query.extra.get("privileges", NOTHING),
+        privileges=query.privileges or NOTHING,
     )
 
 

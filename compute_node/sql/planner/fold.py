@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import SqlError
 from compute_node.hub import HUB
 from compute_node.sql.catalog_view import CatalogView
@@ -123,7 +124,7 @@ def _call(catalog: CatalogView, node: Call) -> Expr:
     if evaluate is None:
         return node
     try:
-        value: Any = evaluate()
+        value: Datum = evaluate()
     except SqlError:
         return node
     return Const(type=node.type, typmod=node.typmod, value=value, location=node.location)

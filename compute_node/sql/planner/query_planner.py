@@ -145,7 +145,7 @@ class QueryPlanner:
         if exists and not (
             self.query.set_op or self.query.has_aggregates or self.query.group_by or self.query.distinct
         ):
-            if not (self.query.having or self.query.limit or self.query.offset or self.query.extra.get("has_srfs")):
+            if not (self.query.having or self.query.limit or self.query.offset or self.query.has_srfs):
                 # the target list and order of an EXISTS sub-select do not matter
                 one = Target(Const(type=oids.INT4, value=1), "?column?")
                 self._replace(dataclasses.replace(self.query, targets=[one], order_by=(), locking=()))

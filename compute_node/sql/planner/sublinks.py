@@ -21,13 +21,7 @@ def pull_up_exists(
     inner = link.query
     if inner.set_op is not None or inner.has_aggregates or inner.group_by or inner.having is not None:
         return None
-    if (
-        inner.limit is not None
-        or inner.offset is not None
-        or inner.ctes
-        or inner.locking
-        or inner.extra.get("has_srfs")
-    ):
+    if inner.limit is not None or inner.offset is not None or inner.ctes or inner.locking or inner.has_srfs:
         return None
     if not inner.from_items or (link.kind == "ANY" and link.test is None):
         return None

@@ -63,7 +63,7 @@ def plan_upper(planner: QueryPlanner) -> Plan:
         emit = _gate(planner, lambda needs: planner.creator.create(path, needs))
         if grouped:
             emit = _grouping(planner, emit, targets, having)
-        if query.extra.get("has_srfs") or any(contains_set(planner.catalog, item) for item in targets):
+        if query.has_srfs or any(contains_set(planner.catalog, item) for item in targets):
             emit = _project_set(planner, emit)
     return _finish(planner, emit, targets, ordered)
 

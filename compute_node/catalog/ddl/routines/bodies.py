@@ -151,6 +151,6 @@ def _statement_text(
     query = analyze(node, view, list(function.arguments), ctx.source, session=ctx.session, routine=body)
     found |= uses(view.trace or {})
     found |= used_columns(query)
-    write_stars(node, query.extra["stars"])
+    write_stars(node, query.stars)
     qualify(ctx, node)
     return expression_text(node)
