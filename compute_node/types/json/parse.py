@@ -1,7 +1,7 @@
 """JSON text → jsonb, and the check of a json text.
 
-Short texts go through Python's own scanner, with its results made into bytes level by level. Whatever that does not
-take, or takes and PostgreSQL does not, and every long text, is read by ``Lexer``, which pulses and words the errors.
+Short and plain texts are read by the kernel. What that does not take, and every long text, is read by ``Lexer``, which
+lets others run and words the errors.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import json
 import re
 from typing import Any, Final
 
+from aurora.kernels import jsonb as kernel
 from compute_node.types.json import layout
 from compute_node.types.json.lexer import END, LEVELS_A_KB, NUMBER, STACK_KB, STRING, Lexer, stack_depth_exceeded
-from compute_node.types.json.value import Jsonb, encode, number_data, string_data
+from compute_node.types.json.value import Jsonb, number_data, string_data
 from compute_node.types.numeric import numeric_in
 
 _SHORT: Final = 1 << 16
@@ -29,23 +30,14 @@ def number_from(text: str) -> bytes:
     return number_data(numeric_in(text, -1, _NO_ENV))
 
 
-def _number(text: str) -> Jsonb:
-    return Jsonb(number_from(text))
-
-
-def _object(found: list[tuple[str, Any]]) -> Jsonb:
-    return Jsonb(layout.object_of({key.encode(): encode(value) for key, value in found}))
-
-
 def _refuse(text: str) -> Any:
     raise ValueError(text)
 
 
-_SCANNER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_number, parse_int=_number, parse_constant=_refuse)
 _CHECKER = json.JSONDecoder(
     object_pairs_hook=lambda found: None, parse_float=len, parse_int=len, parse_constant=_refuse
 )
-"""The same, keeping nothing."""
+"""Looks at a text and keeps nothing."""
 
 
 def _scannable(text: str) -> bool:
@@ -54,11 +46,9 @@ def _scannable(text: str) -> bool:
 
 def parse(text: str, stack_kb: int = STACK_KB) -> Jsonb:
     """The value of a JSON text; 22P02, 22P05, 22003, 54000, 54001."""
-    if _scannable(text) and "\\u" not in text:
-        try:
-            return Jsonb(encode(_SCANNER.decode(text)))
-        except ValueError:
-            pass
+    found = kernel.parse(text)
+    if found is not None:
+        return Jsonb(found)
     return _Builder(text, stack_kb).read()
 
 
