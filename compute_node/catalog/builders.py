@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from aurora.datum import Datum, Row
-from compute_node.catalog.rows import make_row
+from compute_node.catalog.rows import Record, make_row
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc
 from compute_node.relations.schema import BTREE_AM, HEAP_AM, ROLE_POSTGRES
 from compute_node.types.registry import PgType
 
 RECORD_IN, RECORD_OUT, RECORD_RECV, RECORD_SEND = 2290, 2291, 2402, 2403
+DOMAIN_IN, DOMAIN_RECV = 2597, 2598
 ARRAY_IN, ARRAY_OUT, ARRAY_RECV, ARRAY_SEND, ARRAY_SUBSCRIPT = 750, 751, 2400, 2401, 6179
 _NEUTRAL_TYPE = (-1, False, "i", "x")
 
@@ -187,6 +188,47 @@ def enum_type_row(oid: int, name: str, namespace: int, array: int, owner: int) -
             "typsend": 3533,
             "typalign": "i",
             "typstorage": "p",
+        },
+    )
+
+
+def domain_type_row(
+    oid: int,
+    name: str,
+    namespace: int,
+    array: int,
+    owner: int,
+    base: Record,
+    *,
+    typmod: int,
+    not_null: bool,
+    default: str | None,
+    collation: int,
+    dimensions: int,
+) -> Row:
+    """A domain over the type of the row ``base``."""
+    return make_row(
+        "pg_type",
+        _type_values(oid, name, namespace, owner)
+        | {
+            "typlen": base.typlen,
+            "typbyval": base.typbyval,
+            "typtype": "d",
+            "typcategory": base.typcategory,
+            "typdelim": base.typdelim,
+            "typarray": array,
+            "typinput": DOMAIN_IN,
+            "typoutput": base.typoutput,
+            "typreceive": DOMAIN_RECV,
+            "typsend": base.typsend,
+            "typalign": base.typalign,
+            "typstorage": base.typstorage,
+            "typnotnull": not_null,
+            "typbasetype": base.oid,
+            "typtypmod": typmod,
+            "typndims": dimensions,
+            "typcollation": collation,
+            "typdefault": default,
         },
     )
 

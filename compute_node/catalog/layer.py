@@ -34,6 +34,9 @@ NEUTRAL_ENV = TypeEnv(timezone=UTC)
 """Settings under which values are kept as text in the catalog (attmissingval)."""
 
 
+_NAMED_BY_CHECKS = ("pg_proc", "pg_operator", "pg_cast", "pg_constraint")
+
+
 @dataclass(slots=True)
 class Change:
     """What a transaction has changed: ``relations`` whose descriptor is out of date, and for each catalog of which it
@@ -42,10 +45,17 @@ class Change:
     relations: set[int] = field(default_factory=set)
     written: dict[str, set[int]] = field(default_factory=dict)
 
-    def alters(self, types: Iterable[int]) -> bool:
-        """Whether one of these types, or an enum's values, has changed."""
+    def alters(self, types: Iterable[PgType]) -> bool:
+        """Whether one of these types, or what it is made of, has changed: its row, an enum's labels, a composite
+        type's columns, what a domain's constraints may name."""
         rows, labels = self.written.get("pg_type", ()), self.written.get("pg_enum", ())
-        return any(oid in rows or oid in labels for oid in types)
+        named = any(name in self.written for name in _NAMED_BY_CHECKS)
+        for item in types:
+            if named and item.check is not None:
+                return True
+            if any(oid in rows or oid in labels or oid in self.relations for oid in (item.oid, *item.parts)):
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,7 +448,7 @@ def _relation_name(question: Question, answer: Any, change: Change) -> bool:
 
 
 def _relation(question: Question, answer: Any, change: Change) -> bool:
-    return answer is None or question[1] in change.relations or change.alters(answer.types)
+    return answer is None or question[1] in change.relations or change.alters(answer.types.values())
 
 
 _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
@@ -453,7 +463,7 @@ _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
     "acl": lambda question, answer, change: OBJECTS[question[1]][0] in change.written,
     "restricted functions": _of_catalog("pg_proc"),
     "type name": _found("pg_type"),
-    "type": lambda question, answer, change: answer is None or change.alters((question[1], answer.element)),
+    "type": lambda question, answer, change: answer is None or change.alters((answer,)),
     "functions": _of_catalog("pg_proc"),
     "function": _of_row("pg_proc"),
     "operators": _of_catalog("pg_operator"),

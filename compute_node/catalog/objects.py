@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Datum
 from aurora.errors import InternalError, NotSupported
+from compute_node.catalog.domains import domain_type
 from compute_node.catalog.routines import sql_function
 from compute_node.catalog.rows import Record
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.types.array import make_array_type
+from compute_node.types.composite import make_composite_type
 from compute_node.types.enum import Label, make_enum_type
-from compute_node.types.oids import RECORD
-from compute_node.types.registry import REGISTRY, Cast, Function, Operator, OperatorClass, PgType
+from compute_node.types.registry import REGISTRY, Cast, FieldDesc, Function, Operator, OperatorClass, PgType
 
 if TYPE_CHECKING:
     from compute_node.catalog.layer import CatalogLayer
@@ -65,23 +66,31 @@ def user_type(layer: CatalogLayer, oid: int) -> PgType | None:
             make_array_type(element), oid=oid, name=row.typname, namespace=row.typnamespace, category="A", kind="b"
         )
     if row.typtype == "c":
-        return _like(REGISTRY.types[RECORD], row)
+        return _composite(layer, row)
+    if row.typtype == "d":
+        return domain_type(layer, row)
     raise InternalError(f'type "{row.typname}" has kind "{row.typtype}", which is not known here')
 
 
-def _like(base: PgType, row: Record) -> PgType:
-    return replace(
-        base,
+def _composite(layer: CatalogLayer, row: Record) -> PgType:
+    """A row type: its columns are those of its relation."""
+    columns = sorted(
+        (each for each in layer.reader.find("pg_attribute", attrelid=row.typrelid) if each.attnum > 0),
+        key=lambda each: int(each.attnum),
+    )
+    fields = tuple(
+        FieldDesc(each.attname, None)
+        if each.attisdropped
+        else FieldDesc(each.attname, layer.type(each.atttypid), each.atttypmod, each.attcollation)
+        for each in columns
+    )
+    return make_composite_type(
+        fields,
         oid=row.oid,
         name=row.typname,
         namespace=row.typnamespace,
-        length=row.typlen,
-        by_value=row.typbyval,
-        category=row.typcategory,
-        kind=row.typtype,
-        element=row.typelem,
         array=row.typarray,
-        formatted_name=None,
+        relation=row.typrelid,
     )
 
 

@@ -278,7 +278,9 @@ class CatalogView:
         return None
 
     def default_operator_class(self, type_oid: int, method: int = 403) -> OperatorClass | None:
-        """The default operator class for a type (binary-coercible types, arrays and enums too)."""
+        """The default operator class for a type (binary-coercible types, arrays, enums, rows and domains too)."""
+        if type_oid:
+            type_oid = self.type(type_oid).root.oid
         for item in self._ask("operator classes"):
             if item.default and item.method == method and item.input_type == type_oid:
                 return item  # type: ignore[no-any-return]
@@ -290,6 +292,8 @@ class CatalogView:
             kind = self.type(type_oid)
             if kind.kind == "e":
                 return known.get((_ANYENUM, method))
+            if kind.kind == "c":
+                return known.get((oids.RECORD, method))
             if kind.element and kind.length == -1:
                 return known.get((oids.ANYARRAY, method))
         return found

@@ -18,7 +18,7 @@ from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.deparse_pretty import deparse_pretty
-from compute_node.sql.expressions import Column, Expr, RowExpr, Var, map_children, walk
+from compute_node.sql.expressions import Column, Const, Expr, RowExpr, Var, map_children, walk
 from compute_node.sql.plan import PlannedStmt, Result
 from compute_node.sql.planner.fold import fold
 from compute_node.types.registry import PgType
@@ -67,12 +67,14 @@ def _over_row(relation: RelationDesc, node: Expr) -> Expr:
             return Column(type=node.type, typmod=node.typmod, index=node.attno - 1)
         if node.attno < 0:
             raise InvariantViolation(f"system column {node.attno} in an index of {relation.name}")
-        columns = [column for column in relation.columns if not column.dropped]
         return RowExpr(
             type=node.type,
             arguments=tuple(
-                Column(type=column.type, typmod=column.typmod, index=column.attno - 1) for column in columns
+                Const(type=column.type, value=None)
+                if column.dropped
+                else Column(type=column.type, typmod=column.typmod, index=column.attno - 1)
+                for column in relation.columns
             ),
-            names=tuple(column.name for column in columns),
+            names=tuple(column.name for column in relation.columns),
         )
     return map_children(node, lambda child: _over_row(relation, child))

@@ -75,6 +75,8 @@ class _Batch:
         out: list[Datum] = []
         for value in values:
             if value is None:
+                if item.check is not None:
+                    item.check(None, env)
                 out.append(None)
                 continue
             found = memo.get(value)
@@ -89,7 +91,12 @@ class _Batch:
         values = []
         for (name, item, typmod), value in zip(self._columns, row, strict=True):
             try:
-                values.append(None if value is None else item.input(value, typmod, self._env))
+                if value is not None:
+                    values.append(item.input(value, typmod, self._env))
+                    continue
+                if item.check is not None:
+                    item.check(None, self._env)
+                values.append(None)
             except SqlError as error:
                 if error.where is None:
                     shown = "null input" if value is None else f'"{value}"'
@@ -324,7 +331,8 @@ def _ends_in_delimiter(line: str, delimiter: str) -> bool:
 class BinaryReader:
     """The binary format: header, then per row a field count and fields; -1 ends it."""
 
-    def __init__(self, relation: str, columns: Sequence[Column]) -> None:
+    def __init__(self, relation: str, columns: Sequence[Column], env: TypeEnv) -> None:
+        self._env = env
         self._relation = relation
         self._columns = columns
         self._rest = b""
@@ -390,6 +398,8 @@ class BinaryReader:
             length = int.from_bytes(data[at : at + 4], "big", signed=True)
             at += 4
             if length == -1:
+                if item.check is not None:
+                    item.check(None, self._env)
                 values.append(None)
                 continue
             if length < 0:
@@ -401,13 +411,15 @@ class BinaryReader:
         self._row += 1
         return tuple(values), at
 
-    @staticmethod
-    def _receive(item: PgType, raw: bytes, typmod: int, where: str) -> Any:
+    def _receive(self, item: PgType, raw: bytes, typmod: int, where: str) -> Any:
         receive: Callable[[bytes, int], Datum] | None = item.receive
         try:
             if receive is None:
                 raise BadCopyFileFormat(f"no binary input function available for type {item.name}")
-            return receive(raw, typmod)
+            value = receive(raw, typmod)
+            if item.check is not None:
+                item.check(value, self._env)
+            return value
         except SqlError as error:
             error.where = error.where or where
             raise

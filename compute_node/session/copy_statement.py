@@ -72,7 +72,7 @@ def _copy_in(session: SessionState, node: ast.Node, options: CopyOptions) -> int
     relation = node.relation.relname
     reader: LineReader | BinaryReader
     if options.format == "binary":
-        reader = BinaryReader(relation, target.columns)
+        reader = BinaryReader(relation, target.columns, session.env)
     else:
         reader = LineReader(relation, target.columns, options, session.env)
     session.out.append(messages.copy_response(b"G", len(target.columns), options.format == "binary"))

@@ -111,6 +111,8 @@ def decode_parameters(bind: messages.Bind, types: Sequence[PgType], env: TypeEnv
         if fmt > 1:
             raise InvalidParameterValue(f"unsupported format code: {fmt}")
         if raw is None:
+            if item.check is not None:
+                item.check(None, env)
             values.append(None)
             continue
         if fmt == 0:
@@ -118,5 +120,8 @@ def decode_parameters(bind: messages.Bind, types: Sequence[PgType], env: TypeEnv
         elif item.receive is None:
             raise NotSupported(f"no binary input function available for type {item.formatted_name or item.name}")
         else:
-            values.append(item.receive(raw, -1))
+            value = item.receive(raw, -1)
+            if item.check is not None:
+                item.check(value, env)
+            values.append(value)
     return tuple(values)

@@ -230,7 +230,7 @@ class SessionState:
         self.query = ""
         self.backend_start = self.query_start = self.state_change = clock()
         self.application_name = ""
-        self.env = TypeEnv(timezone=UTC, lookup=self.catalog_function)
+        self.env = TypeEnv(timezone=UTC, session=self, lookup=self.catalog_function)
         self.status_changes: dict[str, str] | None = None
         self.reported: dict[str, str] = {}
         """what the client was last told of its settings"""

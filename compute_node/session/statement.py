@@ -34,6 +34,13 @@ Params = Row
 """The values of a statement's parameters"""
 
 
+def _described(name: str, kind: PgType, typmod: int, table: int, column: int) -> Column:
+    """A result column as the client is told of it: a domain is shown as what it is over."""
+    if kind.base is not None:
+        return Column(name, kind.root, kind.base_typmod, table, column)
+    return Column(name, kind, typmod, table, column)
+
+
 class Statement:
     """A query (``executable``) or a utility statement (``node``).
 
@@ -88,7 +95,7 @@ class Statement:
                 self.point = executable.run if executable.sound else None
             else:
                 self.columns = tuple(
-                    Column(column.name, kind, column.typmod, column.table, column.column)
+                    _described(column.name, kind, column.typmod, column.table, column.column)
                     for column, kind in zip(executable.columns, executable.column_kinds, strict=True)
                 )
                 self.point = executable.fetch_all if self.is_point and executable.sound else None

@@ -27,10 +27,12 @@ from compute_node.sql.expressions import (
     Call,
     Case,
     Coalesce,
+    CoerceToDomain,
     CoerceTypmod,
     CoerceViaIO,
     Const,
     DistinctTest,
+    DomainValue,
     ElementValue,
     Expr,
     FieldSelect,
@@ -141,6 +143,14 @@ class Deparser:
         while isinstance(argument, (Relabel, CoerceViaIO)) and argument.type == node.type:
             argument = argument.argument
         return self.cast(argument, node.type, node.typmod)
+
+    def to_domain(self, node: CoerceToDomain, show_implicit: bool) -> str:
+        if node.implicit and not show_implicit:
+            return self.text(node.argument, show_implicit)
+        return self.cast(node.argument, node.type, node.typmod)
+
+    def domain_value(self, node: DomainValue, _: bool) -> str:
+        return "VALUE"
 
     def array_coerce(self, node: ArrayCoerce, _: bool) -> str:
         return self.cast(node.argument, node.type, node.typmod)
@@ -298,6 +308,8 @@ _HANDLERS: dict[type, Callable[[Deparser, Any, bool], str]] = {
     Param: Deparser.param,
     Relabel: Deparser.relabel,
     CoerceViaIO: Deparser.via_io,
+    CoerceToDomain: Deparser.to_domain,
+    DomainValue: Deparser.domain_value,
     CoerceTypmod: Deparser.typmod_cast,
     ArrayCoerce: Deparser.array_coerce,
     Call: Deparser.call,

@@ -116,6 +116,19 @@ class CoerceViaIO(Expr):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CoerceToDomain(Expr):
+    """A value of the base type as one of the domain's: its constraints are tested (``PgType.check``)."""
+
+    argument: Expr
+    implicit: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainValue(Expr):
+    """VALUE in a domain's constraint."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CoerceTypmod(Expr):
     """Length coercion through ``PgType.typmod_cast``."""
 
@@ -272,6 +285,25 @@ class FieldSelect(Expr):
 
     argument: Expr
     index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldStore(Expr):
+    """The row with some of its fields replaced: ``indexes`` from 0; a NULL row counts as one of NULLs."""
+
+    argument: Expr
+    indexes: tuple[int, ...]
+    values: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElementStore(Expr):
+    """The array with one element, or a slice (``slices``: pairs of lower and upper, None = open), replaced."""
+
+    container: Expr
+    indexes: tuple[Expr | None, ...]
+    slices: tuple[tuple[Expr | None, Expr | None], ...] | None
+    value: Expr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

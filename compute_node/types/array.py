@@ -238,7 +238,11 @@ class _Reader:
         word = "".join(out[:kept])
         if not word:
             raise self.fail(f'Unexpected "{text[self.at]}" character.')
-        return None if word.lower() == "null" else self.element.input(word, self.typmod, self.env)
+        if word.lower() != "null":
+            return self.element.input(word, self.typmod, self.env)
+        if self.element.check is not None:
+            self.element.check(None, self.env)
+        return None
 
 
 def array_input(element: PgType) -> Callable[[str, int, TypeEnv], list[Any]]:
@@ -372,6 +376,19 @@ def _typmod_cast(element: PgType) -> Callable[[list[Any], int, bool], list[Any]]
     return apply
 
 
+def _check(element: PgType) -> Callable[[list[Any] | None, TypeEnv], None] | None:
+    check = element.check
+    if check is None:
+        return None
+
+    def apply(value: list[Any] | None, env: TypeEnv) -> None:
+        if value is not None:
+            for each in flatten(value):
+                check(each, env)
+
+    return apply
+
+
 def make_array_type(element: PgType) -> PgType:
     """The array type of ``element`` (also for types that users create)."""
     encode, decode = element_codec(element)
@@ -407,6 +424,8 @@ def make_array_type(element: PgType) -> PgType:
         typmod_in=element.typmod_in,
         typmod_out=element.typmod_out,
         typmod_cast=_typmod_cast(element),
+        check=_check(element),
+        parts=element.parts | {element.oid},
     )
 
 

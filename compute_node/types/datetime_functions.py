@@ -36,9 +36,16 @@ from compute_node.types.calendar_ import (
     utc_to_local,
 )
 from compute_node.types.common import division_by_zero
-from compute_node.types.datetime_ import check_date, check_timestamp, date_plus, date_to_timestamp, is_infinite
+from compute_node.types.datetime_ import (
+    check_date,
+    check_timestamp,
+    date_plus,
+    date_to_timestamp,
+    is_infinite,
+    timestamp_to_timestamptz,
+)
 from compute_node.types.datetime_parse import DAY_NAMES, MONTH_NAMES
-from compute_node.types.declare import fn, fns
+from compute_node.types.declare import fn, fns, operators
 from compute_node.types.interval import Interval, TimeTz, checked_interval, interval_out, interval_span
 from compute_node.types.numeric import EXACT, quotient
 from compute_node.types.registry import FunctionContext, TypeEnv
@@ -90,6 +97,7 @@ def justify_hours(span: Interval) -> Interval:
     """24-hour runs of µs become days, signs alike."""
     whole = _truncate(span.us, DAY_US)
     days, us = span.days + whole, span.us - whole * DAY_US
+    checked_interval(span.months, days, us)
     if days > 0 and us < 0:
         return Interval(span.months, days - 1, us + DAY_US)
     if days < 0 and us > 0:
@@ -105,6 +113,7 @@ def justify_days(span: Interval) -> Interval:
     """30-day runs become months, signs alike."""
     whole = _truncate(span.days, 30)
     months, days = span.months + whole, span.days - whole * 30
+    checked_interval(months, days, span.us)
     if months > 0 and days < 0:
         return Interval(months - 1, days + 30, span.us)
     if months < 0 and days > 0:
@@ -113,7 +122,16 @@ def justify_days(span: Interval) -> Interval:
 
 
 def _justify_interval(span: Interval) -> Interval:
-    months, days, us = justify_days(justify_hours(span))
+    months, days, us = span
+    # Days and µs of one sign go over first, so that the months do not overflow on the way.
+    if (days > 0 and us > 0) or (days < 0 and us < 0):
+        whole = _truncate(days, 30)
+        months, days = months + whole, days - whole * 30
+    whole = _truncate(us, DAY_US)
+    days, us = days + whole, us - whole * DAY_US
+    whole = _truncate(days, 30)
+    months, days = months + whole, days - whole * 30
+    checked_interval(months, days, us)
     if months > 0 and (days < 0 or (days == 0 and us < 0)):
         months, days = months - 1, days + 30
     elif months < 0 and (days > 0 or (days == 0 and us > 0)):
@@ -127,27 +145,26 @@ def _justify_interval(span: Interval) -> Interval:
 
 def multiply(span: Interval, factor: float) -> Interval:
     """interval * number; fractions of months become days, of days µs."""
-    if not math.isfinite(factor):
-        raise DatetimeFieldOverflow("interval out of range")
-    exact_months = span.months * factor
-    exact_days = span.days * factor
-    if not (math.isfinite(exact_months) and math.isfinite(exact_days) and math.isfinite(span.us * factor)):
-        raise DatetimeFieldOverflow("interval out of range")
-    months = math.trunc(exact_months)
-    days = math.trunc(exact_days)
-    month_rest_days = round((exact_months - months) * 30, 6)
-    seconds = (exact_days - days + month_rest_days - math.trunc(month_rest_days)) * 86400
-    seconds = round(seconds, 6)
-    if abs(seconds) >= 86400:
-        days += math.trunc(seconds / 86400)
-        seconds -= math.trunc(seconds / 86400) * 86400
-    return checked_interval(months, days + math.trunc(month_rest_days), round(span.us * factor + seconds * SECOND_US))
+    return _scaled(span, span.months * factor, span.days * factor, span.us * factor)
 
 
 def _divide(span: Interval, divisor: float) -> Interval:
     if divisor == 0:
         raise division_by_zero()
-    return multiply(span, 1 / divisor)
+    return _scaled(span, span.months / divisor, span.days / divisor, span.us / divisor)
+
+
+def _scaled(span: Interval, exact_months: float, exact_days: float, exact_us: float) -> Interval:
+    if not (math.isfinite(exact_months) and math.isfinite(exact_days) and math.isfinite(exact_us)):
+        raise DatetimeFieldOverflow("interval out of range")
+    months, days = math.trunc(exact_months), math.trunc(exact_days)
+    checked_interval(months, days, 0)
+    month_rest_days = round((exact_months - months) * 30, 6)
+    seconds = round((exact_days - days + month_rest_days - math.trunc(month_rest_days)) * 86400, 6)
+    if abs(seconds) >= 86400:
+        days += math.trunc(seconds / 86400)
+        seconds -= math.trunc(seconds / 86400) * 86400
+    return checked_interval(months, days + math.trunc(month_rest_days), round(exact_us + seconds * SECOND_US))
 
 
 def _plus(a: Interval, b: Interval) -> Interval:
@@ -211,6 +228,32 @@ fn(
     "datetimetz_pl(date, timetz) timestamptz",
     lambda days, value: _at_time(days, value.us + value.west_seconds * SECOND_US),
 )
+
+
+def _timetz_plus(value: TimeTz, span_us: int) -> TimeTz:
+    return TimeTz((value.us + span_us) % DAY_US, value.west_seconds)
+
+
+fn(1749, "timetz_pl_interval(timetz, interval) timetz", lambda value, span: _timetz_plus(value, span.us))
+fn(1750, "timetz_mi_interval(timetz, interval) timetz", lambda value, span: _timetz_plus(value, -span.us))
+fn(2547, "interval_pl_timetz(interval, timetz) timetz", lambda span, value: _timetz_plus(value, span.us))
+fn(1390, "isfinite(interval) bool", lambda span: True)
+fn(
+    1359,
+    "timestamptz(date, timetz) timestamptz",
+    lambda days, value: _at_time(days, value.us + value.west_seconds * SECOND_US),
+)
+fn(
+    1176,
+    "timestamptz(date, time) timestamptz stable",
+    lambda context, days, us: timestamp_to_timestamptz(_at_time(days, us), context.env),
+    needs_context=True,
+)
+operators("""
+1802 timetz + interval timetz 1749 commutator=2552
+1803 timetz - interval timetz 1750
+2552 interval + timetz timetz 2547 commutator=1802
+""")
 fn(1747, "time_pl_interval(time, interval) time", lambda us, span: (us + span.us) % DAY_US)
 fn(1748, "time_mi_interval(time, interval) time", lambda us, span: (us - span.us) % DAY_US)
 fn(1848, "interval_pl_time(interval, time) time", lambda span, us: (us + span.us) % DAY_US)
@@ -692,12 +735,18 @@ fn(2070, "timezone(interval, timestamp) timestamptz", lambda span, us: us if is_
 
 
 def _date_bin(stride: Interval, us: int, origin: int) -> int:
+    if is_infinite(us):
+        return us
+    if is_infinite(origin):
+        raise DatetimeFieldOverflow("origin out of range")
     if stride.months:
         raise NotSupported("timestamps cannot be binned into intervals containing months or years")
     unit = stride.us + stride.days * DAY_US
+    checked_interval(0, 0, unit)
     if unit <= 0:
         raise DatetimeFieldOverflow("stride must be greater than zero")
-    return us if is_infinite(us) else origin + (us - origin) // unit * unit
+    checked_interval(0, 0, us - origin)
+    return check_timestamp(origin + checked_interval(0, 0, (us - origin) // unit * unit).us)
 
 
 fn(6177, "date_bin(interval, timestamp, timestamp) timestamp", _date_bin)
@@ -835,61 +884,3 @@ def _timeofday(context: FunctionContext) -> str:
 
 
 fn(274, "timeofday() text volatile", _timeofday, needs_context=True)
-
-
-# OVERLAPS
-
-
-def _overlaps(start: int | None, end: int | None, start2: int | None, end2: int | None) -> bool | None:
-    """Whether two periods, given by their ends in either order, share an instant; a point period counts as its
-    instant. NULL where an unknown end decides (manual, 9.9)."""
-
-    def ordered(one: int | None, other: int | None) -> tuple[int | None, int | None]:
-        if one is None:
-            return other, None
-        return (one, None) if other is None else (min(one, other), max(one, other))
-
-    first, first_end = ordered(start, end)
-    second, second_end = ordered(start2, end2)
-    if first is None or second is None:
-        return None
-    if first > second:
-        first, first_end, second, second_end = second, second_end, first, first_end
-    if first == second:
-        return None if first_end is None or second_end is None else True
-    if first_end is None:
-        return None
-    if second < first_end:
-        return True
-    return None if second_end is None else False
-
-
-fns(
-    """
-1304 overlaps(timestamptz, timestamptz, timestamptz, timestamptz) bool nullable
-1308 overlaps(time, time, time, time) bool nullable
-2041 overlaps(timestamp, timestamp, timestamp, timestamp) bool nullable
-""",
-    _overlaps,
-)
-
-
-def _timestamp_end(start: int | None, span: Interval | None) -> int | None:
-    return None if start is None or span is None else add_interval(start, span)
-
-
-fn(
-    2042,
-    "overlaps(timestamp, interval, timestamp, interval) bool nullable",
-    lambda a, b, c, d: _overlaps(a, _timestamp_end(a, b), c, _timestamp_end(c, d)),
-)
-fn(
-    2043,
-    "overlaps(timestamp, timestamp, timestamp, interval) bool nullable",
-    lambda a, b, c, d: _overlaps(a, b, c, _timestamp_end(c, d)),
-)
-fn(
-    2044,
-    "overlaps(timestamp, interval, timestamp, timestamp) bool nullable",
-    lambda a, b, c, d: _overlaps(a, _timestamp_end(a, b), c, d),
-)

@@ -6,24 +6,20 @@ An interval is months, days and µs, which do not add up into each other; it com
 
 from __future__ import annotations
 
-import re
 import struct
-from decimal import Decimal
 from typing import NamedTuple
 
 from aurora.errors import (
     DatetimeFieldOverflow,
     InvalidBinaryRepresentation,
-    InvalidDatetimeFormat,
     InvalidParameterValue,
-    NotSupported,
 )
 from compute_node.types.calendar_ import DAY_US, HOUR_US, MINUTE_US, SECOND_US, utc_offset_seconds
-from compute_node.types.common import fixed_codec, wrong_length
+from compute_node.types.common import fixed_codec, parse_typmod_int, wrong_length
 from compute_node.types.datetime_ import clock_text, offset_text, precision_typmod_in, round_fraction
 from compute_node.types.datetime_parse import parse, syntax_error
 from compute_node.types.declare import casts, comparisons, fn, operator_classes, operators
-from compute_node.types.numeric import EXACT
+from compute_node.types.interval_parse import DAY, FULL_RANGE, HOUR, MINUTE, MONTH, SECOND, YEAR, read_interval
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
 
@@ -54,138 +50,11 @@ def checked_interval(months: int, days: int, us: int) -> Interval:
     return Interval(months, days, us)
 
 
-_UNITS: dict[str, tuple[str, int]] = {}
-for _words, _kind, _factor in (
-    ("us usec usecs microsecond microseconds useconds", "us", 1),
-    ("ms msec msecs millisecond milliseconds mseconds", "us", 1000),
-    ("s sec secs second seconds", "us", SECOND_US),
-    ("m min mins minute minutes", "us", MINUTE_US),
-    ("h hr hrs hour hours", "us", HOUR_US),
-    ("d day days", "days", 1),
-    ("w week weeks", "days", 7),
-    ("mon mons month months", "months", 1),
-    ("y yr yrs year years", "months", 12),
-    ("dec decs decade decades", "months", 120),
-    ("c cent century centuries", "months", 1200),
-    ("mil mils millennium millennia", "months", 12000),
-):
-    for _word in _words.split():
-        _UNITS[_word] = (_kind, _factor)
-
-_PART = re.compile(
-    r"\s*(?:(?P<clock>[+-]?\d+:\d+(?::\d+(?:\.\d*)?)?)|(?P<ym>[+-]?\d+-\d+)|(?P<number>[+-]?(?:\d+\.?\d*|\.\d+))\s*(?P<unit>[a-z]+)?|(?P<ago>ago)|(?P<at>@))",
-)
-_DATE = re.compile(r"\d-\d+-")
-_ISO = re.compile(
-    r"([+-]?)P(?=.)(?:(?P<y>[+-]?[\d.]+)Y)?(?:(?P<mo>[+-]?[\d.]+)M)?(?:(?P<w>[+-]?[\d.]+)W)?(?:(?P<d>[+-]?[\d.]+)D)?"
-    r"(?:T(?:(?P<h>[+-]?[\d.]+)H)?(?:(?P<mi>[+-]?[\d.]+)M)?(?:(?P<s>[+-]?[\d.]+)S)?)?"
-)
-
-
-class _Sum:
-    """Adds up parts; fractions of a month become days, of a day µs."""
-
-    def __init__(self) -> None:
-        self.months, self.days, self.us = 0, 0, 0
-
-    def add(self, number: str, kind: str, factor: int) -> None:
-        amount = EXACT.multiply(Decimal(number), Decimal(factor))
-        whole = int(amount)
-        rest = EXACT.subtract(amount, Decimal(whole))
-        if kind == "us":
-            self.us += int(amount.to_integral_value())
-        elif kind == "days":
-            self.days += whole
-            self.us += round(rest * DAY_US)
-        else:
-            self.months += whole
-            if factor == 1:
-                days = rest * 30
-                self.days += int(days)
-                self.us += round((days - int(days)) * DAY_US)
-            else:
-                self.months += round(rest)
-
-    def clock(self, text: str) -> None:
-        sign = -1 if text.startswith("-") else 1
-        hour, minute, *rest = text.lstrip("+-").split(":")
-        if int(minute) > 59 or (rest and Decimal(rest[0]) >= 60):
-            raise InvalidDatetimeFormat("")
-        self.us += sign * (
-            int(hour) * HOUR_US + int(minute) * MINUTE_US + round(Decimal(rest[0] if rest else 0) * SECOND_US)
-        )
-
-
 def interval_in(text: str, typmod: int, env: TypeEnv) -> Interval:
-    """PostgreSQL's verbose forms, clock forms, SQL year-month, and ISO 8601 durations; 22007 / 22008 otherwise."""
-    total = _Sum()
-    iso = _ISO.fullmatch(text.strip())
-    if iso is not None and len(text.strip()) > 1:
-        for group, kind, factor in (
-            ("y", "months", 12),
-            ("mo", "months", 1),
-            ("w", "days", 7),
-            ("d", "days", 1),
-            ("h", "us", HOUR_US),
-            ("mi", "us", MINUTE_US),
-            ("s", "us", SECOND_US),
-        ):
-            if iso[group] is not None:
-                total.add(iso[group], kind, factor)
-    else:
-        _read_parts(text, total)
-    return interval_typmod(checked_interval(total.months, total.days, total.us), typmod)
-
-
-def _read_parts(text: str, total: _Sum) -> None:
-    lowered, at, negate = text.strip().lower(), 0, False
-    if _DATE.search(lowered):
-        raise syntax_error("interval", text)
-    seen: set[tuple[str, int]] = set()
-    while at < len(lowered):
-        match = _PART.match(lowered, at)
-        if match is None or match.end() == at:
-            raise syntax_error("interval", text)
-        at = match.end()
-        if match["at"]:
-            continue
-        if match["ago"]:
-            negate = True
-        elif match["clock"]:
-            _once(seen, text, ("us", HOUR_US), ("us", MINUTE_US), ("us", SECOND_US))
-            parts = match["clock"].lstrip("+-").split(":")
-            if int(parts[1]) > 59 or (len(parts) > 2 and Decimal(parts[2]) >= 60):
-                raise DatetimeFieldOverflow(f'interval field value out of range: "{text}"')
-            total.clock(match["clock"])
-        elif match["ym"]:
-            _once(seen, text, ("months", 12), ("months", 1))
-            sign = -1 if match["ym"].startswith("-") else 1
-            years, months = match["ym"].lstrip("+-").split("-")
-            total.months += sign * (int(years) * 12 + int(months))
-        else:
-            unit = match["unit"]
-            if unit is None:
-                remaining = lowered[at:].strip()
-                kind, factor = (
-                    ("days", 1) if _PART.match(remaining) and ":" in remaining.split()[0] else ("us", SECOND_US)
-                )
-            elif unit in _UNITS:
-                kind, factor = _UNITS[unit]
-            else:
-                raise syntax_error("interval", text)
-            _once(seen, text, (kind, factor))
-            total.add(match["number"], kind, factor)
-    if not seen:
-        raise syntax_error("interval", text)
-    if negate:
-        total.months, total.days, total.us = -total.months, -total.days, -total.us
-
-
-def _once(seen: set[tuple[str, int]], text: str, *fields: tuple[str, int]) -> None:
-    """22007 for a field that the text gave before."""
-    if not seen.isdisjoint(fields):
-        raise syntax_error("interval", text)
-    seen.update(fields)
+    """PostgreSQL's verbose forms, clock forms, SQL year-month, and ISO 8601 durations; 22007, 22008, 22015."""
+    fields = FULL_RANGE if typmod < 0 else typmod >> 16 & FULL_RANGE
+    months, days, us = read_interval(text, fields, env.intervalstyle == "sql_standard")
+    return interval_typmod(Interval(months, days, us), typmod)
 
 
 def interval_out(value: Interval, env: TypeEnv) -> str:
@@ -286,12 +155,10 @@ def interval_typmod(value: Interval, typmod: int, explicit: bool = False) -> Int
         return value
     precision, fields = typmod & 0xFFFF, typmod >> 16 & 0x7FFF
     months, days, us = value
-    if fields != 0x7FFF:
-        unit_us, keeps_days, keeps_months, whole_years = _FIELD_UNITS[fields]
+    if fields != FULL_RANGE:
+        unit_us, keeps_days, whole_years = _FIELD_UNITS[fields]
         if whole_years:
             months = int(months / 12) * 12
-        if not keeps_months and fields == 0:
-            raise NotSupported("interval without fields")
         if not keeps_days:
             days = 0
         us = 0 if unit_us == 0 else (abs(us) // unit_us * unit_us) * (1 if us >= 0 else -1)
@@ -300,40 +167,42 @@ def interval_typmod(value: Interval, typmod: int, explicit: bool = False) -> Int
     return Interval(months, days, us)
 
 
-_MONTH, _YEAR, _DAY, _HOUR, _MINUTE, _SECOND = 1 << 1, 1 << 2, 1 << 3, 1 << 10, 1 << 11, 1 << 12
 _FIELD_NAMES = {
-    _YEAR: "year",
-    _MONTH: "month",
-    _DAY: "day",
-    _HOUR: "hour",
-    _MINUTE: "minute",
-    _SECOND: "second",
-    _YEAR | _MONTH: "year to month",
-    _DAY | _HOUR: "day to hour",
-    _DAY | _HOUR | _MINUTE: "day to minute",
-    _DAY | _HOUR | _MINUTE | _SECOND: "day to second",
-    _HOUR | _MINUTE: "hour to minute",
-    _HOUR | _MINUTE | _SECOND: "hour to second",
-    _MINUTE | _SECOND: "minute to second",
+    YEAR: "year",
+    MONTH: "month",
+    DAY: "day",
+    HOUR: "hour",
+    MINUTE: "minute",
+    SECOND: "second",
+    YEAR | MONTH: "year to month",
+    DAY | HOUR: "day to hour",
+    DAY | HOUR | MINUTE: "day to minute",
+    DAY | HOUR | MINUTE | SECOND: "day to second",
+    HOUR | MINUTE: "hour to minute",
+    HOUR | MINUTE | SECOND: "hour to second",
+    MINUTE | SECOND: "minute to second",
 }
-# Field mask → (unit that µs are cut to, 0 drops them; keeps days; keeps months; cuts months to years).
-_FIELD_UNITS: dict[int, tuple[int, bool, bool, bool]] = {
+# Field mask → (unit that µs are cut to, 0 drops them; keeps days; cuts months to years).
+_FIELD_UNITS: dict[int, tuple[int, bool, bool]] = {
     mask: (
-        1 if mask & _SECOND else MINUTE_US if mask & _MINUTE else HOUR_US if mask & _HOUR else 0,
-        bool(mask & (_DAY | _HOUR | _MINUTE | _SECOND)),
-        True,
-        mask == _YEAR,
+        1 if mask & SECOND else MINUTE_US if mask & MINUTE else HOUR_US if mask & HOUR else 0,
+        bool(mask & (DAY | HOUR | MINUTE | SECOND)),
+        mask == YEAR,
     )
     for mask in _FIELD_NAMES
 }
 
 
 def _typmod_in(arguments: list[str]) -> int:
-    fields = int(arguments[0]) if arguments else 0x7FFF
-    precision = int(arguments[1]) if len(arguments) > 1 else 0xFFFF
-    if fields != 0x7FFF and fields not in _FIELD_NAMES:
+    """[fields[, precision]]; -1 for all fields without a precision. 22023."""
+    numbers = [parse_typmod_int("integer", each) for each in arguments]
+    if not 1 <= len(numbers) <= 2 or (numbers[0] != FULL_RANGE and numbers[0] not in _FIELD_NAMES):
         raise InvalidParameterValue("invalid INTERVAL type modifier")
-    return fields << 16 | (min(precision, 6) if precision != 0xFFFF else precision)
+    if len(numbers) == 1:
+        return -1 if numbers[0] == FULL_RANGE else numbers[0] << 16 | 0xFFFF
+    if numbers[1] < 0:
+        raise InvalidParameterValue(f"INTERVAL({numbers[1]}) precision must not be negative")
+    return numbers[0] << 16 | min(numbers[1], 6)
 
 
 def _typmod_out(typmod: int) -> str:

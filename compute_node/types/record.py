@@ -6,27 +6,28 @@ A record value is a ``Record``: a tuple that knows its columns' types, which its
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from aurora.errors import DatatypeMismatch, NotSupported
-from compute_node.types.common import refuse_input
-from compute_node.types.declare import comparisons, operator_classes, operators
+from aurora.errors import DatatypeMismatch, NotSupported, UndefinedFunction
+from compute_node.hub import HUB
+from compute_node.types.declare import fn, operator_classes, operators
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
+PULSE_COLUMNS = 64
 _SPECIAL = frozenset('(),"\\ \t\n\r\v\f')
 
 
 class Record(tuple[Any, ...]):
     """A row value with its column types."""
 
-    types: tuple[PgType, ...]
+    types: tuple[PgType | None, ...]
     names: tuple[str, ...] = ()
     """of its columns, where they are known"""
 
     @classmethod
-    def of(cls, values: Iterable[Any], types: Iterable[PgType], names: tuple[str, ...] = ()) -> Record:
-        """A record from its values, their types and the columns' names."""
+    def of(cls, values: Iterable[Any], types: Iterable[PgType | None], names: tuple[str, ...] = ()) -> Record:
+        """A record from its values, their types (None for a dropped column) and the columns' names."""
         record = cls(values)
         record.types = tuple(types)
         if names:
@@ -34,8 +35,8 @@ class Record(tuple[Any, ...]):
         return record
 
 
-def column_types(value: tuple[Any, ...]) -> tuple[PgType, ...]:
-    """The column types of a record; a plain tuple's are unknown: 0A000."""
+def column_types(value: tuple[Any, ...]) -> tuple[PgType | None, ...]:
+    """The column types of a record, None for a dropped column; a plain tuple's are unknown: 0A000."""
     types = getattr(value, "types", None)
     if types is None:
         raise NotSupported("a record without column types has no text form")
@@ -45,7 +46,11 @@ def column_types(value: tuple[Any, ...]) -> tuple[PgType, ...]:
 def record_out(value: tuple[Any, ...], env: TypeEnv) -> str:
     """``(a,"b c",)``: NULL is nothing, the empty string is quoted."""
     parts = []
-    for each, item in zip(value, column_types(value), strict=True):
+    for number, (each, item) in enumerate(zip(value, column_types(value), strict=True)):
+        if not number % PULSE_COLUMNS:
+            HUB.pulse()
+        if item is None:
+            continue
         if each is None:
             parts.append("")
             continue
@@ -58,9 +63,9 @@ def record_out(value: tuple[Any, ...], env: TypeEnv) -> str:
 
 def record_send(value: tuple[Any, ...]) -> bytes:
     """i32 columns, then for each: u32 type, i32 length or -1, bytes."""
-    types = column_types(value)
-    parts = [struct.pack(">i", len(types))]
-    for each, item in zip(value, types, strict=True):
+    columns = [(each, item) for each, item in zip(value, column_types(value), strict=True) if item is not None]
+    parts = [struct.pack(">i", len(columns))]
+    for each, item in columns:
         if each is None:
             parts.append(struct.pack(">Ii", item.oid, -1))
             continue
@@ -73,19 +78,104 @@ def record_send(value: tuple[Any, ...]) -> bytes:
 
 def record_order(value: tuple[Any, ...]) -> tuple[Any, ...]:
     """Column by column, NULLs last and equal to each other."""
-    keys: list[Callable[[Any], Any] | None] = [item.sort_value for item in getattr(value, "types", ())]
-    if len(keys) != len(value):
-        keys = [None] * len(value)
+    types: tuple[PgType | None, ...] = getattr(value, "types", ())
+    if len(types) != len(value):
+        return tuple((1, 0) if each is None else (0, each) for each in value)
     return tuple(
-        (1, 0) if each is None else (0, each if key is None else key(each))
-        for each, key in zip(value, keys, strict=True)
+        (1, 0) if each is None else (0, each if item.sort_value is None else item.sort_value(each))
+        for each, item in zip(value, types, strict=True)
+        if item is not None
     )
 
 
-def _checked_order(value: tuple[Any, ...]) -> tuple[Any, ...]:
-    if not isinstance(value, tuple):
-        raise DatatypeMismatch("cannot compare dissimilar column types")
-    return record_order(value)
+def _columns(value: tuple[Any, ...]) -> list[tuple[Any, PgType]]:
+    """The values of the live columns with their types."""
+    return [(each, item) for each, item in zip(value, column_types(value), strict=True) if item is not None]
+
+
+_UNORDERED = frozenset({114, 142, 600, 601, 602, 603, 604, 628, 4072})
+_UNEQUAL = frozenset({114, 142, 600, 604, 4072})
+"""Built-in types without an order, and without an equality: json, xml, geometric ones, jsonpath."""
+
+
+def _pairs(
+    left: tuple[Any, ...], right: tuple[Any, ...], refused: frozenset[int], missing: str
+) -> Iterator[tuple[Any, Any, PgType]]:
+    """The columns side by side; 42804 where they differ in type, 42883 for a type that ``refused`` names."""
+    ours, theirs = _columns(left), _columns(right)
+    for number, ((a, item), (b, other)) in enumerate(zip(ours, theirs, strict=False), 1):
+        if item.oid != other.oid:
+            raise DatatypeMismatch(
+                f"cannot compare dissimilar column types {_name(item)} and {_name(other)} at record column {number}"
+            )
+        if item.root.oid in refused:
+            raise UndefinedFunction(f"could not identify {missing} for type {_name(item)}")
+        yield a, b, item
+    if len(ours) != len(theirs):
+        raise DatatypeMismatch("cannot compare record types with different numbers of columns")
+
+
+def _name(item: PgType) -> str:
+    return item.formatted_name or item.name
+
+
+def _compare(left: tuple[Any, ...], right: tuple[Any, ...]) -> int:
+    for a, b, item in _pairs(left, right, _UNORDERED, "a comparison function"):
+        if a is None or b is None:
+            found = (a is None) - (b is None)
+        else:
+            key = item.sort_value
+            if key is not None:
+                a, b = key(a), key(b)
+            found = (a > b) - (a < b)
+        if found:
+            return found
+    return 0
+
+
+def _equal(left: tuple[Any, ...], right: tuple[Any, ...]) -> bool:
+    for a, b, item in _pairs(left, right, _UNEQUAL, "an equality operator"):
+        if a is None or b is None:
+            if a is not b:
+                return False
+            continue
+        key = item.sort_value
+        if (a != b) if key is None else key(a) != key(b):
+            return False
+    return True
+
+
+def _image(value: Any, item: PgType) -> tuple[bytes, int]:
+    """A value as bytes that are equal when the values are the same to the last bit, in the order in which they are
+    compared."""
+    code = item.disk
+    if code in "?hiqI":
+        return (int(value) & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "big"), 0
+    if code in "fd":
+        return struct.pack(">" + code, value), 0
+    if code == "s":
+        data = value.encode()
+    elif item.to_disk is not None:
+        data = item.to_disk(value)
+    else:
+        data = bytes(value, "latin-1") if isinstance(value, str) else bytes(value)
+    return data, len(data)
+
+
+def _compare_images(left: tuple[Any, ...], right: tuple[Any, ...]) -> int:
+    for a, b, item in _pairs(left, right, frozenset(), ""):
+        if a is None or b is None:
+            found = (a is None) - (b is None)
+        else:
+            one, other = _image(a, item), _image(b, item)
+            found = (one > other) - (one < other)
+        if found:
+            return found
+    return 0
+
+
+def _refuse_input(text: str, typmod: int, env: TypeEnv) -> Any:
+    raise NotSupported("input of anonymous composite types is not implemented")
 
 
 REGISTRY.add_type(
@@ -99,7 +189,7 @@ REGISTRY.add_type(
         align="d",
         storage="x",
         array=2287,
-        input=refuse_input("record"),
+        input=_refuse_input,
         output=record_out,
         receive=None,
         send=record_send,
@@ -107,18 +197,29 @@ REGISTRY.add_type(
         sort_value=record_order,
     )
 )
-comparisons(
-    """
-2981 record_eq(record, record) bool
-2982 record_ne(record, record) bool
-2983 record_lt(record, record) bool
-2985 record_le(record, record) bool
-2984 record_gt(record, record) bool
-2986 record_ge(record, record) bool
-2987 btrecordcmp(record, record) int4
-""",
-    _checked_order,
+_TESTS: tuple[tuple[str, Callable[[int], Any]], ...] = (
+    ("lt", lambda sign: sign < 0),
+    ("gt", lambda sign: sign > 0),
+    ("le", lambda sign: sign <= 0),
+    ("ge", lambda sign: sign >= 0),
 )
+
+
+def _through(
+    compare: Callable[[tuple[Any, ...], tuple[Any, ...]], int], test: Callable[[int], Any]
+) -> Callable[[tuple[Any, ...], tuple[Any, ...]], Any]:
+    return lambda left, right: test(compare(left, right))
+
+
+fn(2981, "record_eq(record, record) bool", _equal)
+fn(2982, "record_ne(record, record) bool", lambda left, right: not _equal(left, right))
+fn(2987, "btrecordcmp(record, record) int4", _compare)
+fn(3181, "record_image_eq(record, record) bool", _through(_compare_images, lambda sign: sign == 0))
+fn(3182, "record_image_ne(record, record) bool", _through(_compare_images, lambda sign: sign != 0))
+fn(3187, "btrecordimagecmp(record, record) int4", _compare_images)
+for _place, (_suffix, _test) in enumerate(_TESTS):
+    fn(2983 + _place, f"record_{_suffix}(record, record) bool", _through(_compare, _test))
+    fn(3183 + _place, f"record_image_{_suffix}(record, record) bool", _through(_compare_images, _test))
 operators("""
 2988 record = record bool 2981 commutator=2988 negator=2989 merges hashes
 2989 record <> record bool 2982 commutator=2989 negator=2988
@@ -126,8 +227,15 @@ operators("""
 2991 record > record bool 2984 commutator=2990 negator=2992
 2992 record <= record bool 2985 commutator=2993 negator=2991
 2993 record >= record bool 2986 commutator=2992 negator=2990
+3188 record *= record bool 3181 commutator=3188 negator=3189 merges
+3189 record *<> record bool 3182 commutator=3189 negator=3188
+3190 record *< record bool 3183 commutator=3191 negator=3193
+3191 record *> record bool 3184 commutator=3190 negator=3192
+3192 record *<= record bool 3185 commutator=3193 negator=3191
+3193 record *>= record bool 3186 commutator=3192 negator=3190
 """)
 operator_classes("""
 10034 record_ops 2994 record_ops record 403 default 2990,2992,2988,2993,2991 2987
 10035 record_ops 6194 record_ops record 405 default 2988 6192,6193
+10036 record_image_ops 3194 record_image_ops record 403 extra 3190,3192,3188,3193,3191 3187
 """)

@@ -34,6 +34,9 @@ class TypeEnv:
     transaction_timestamp: int = 0
     """µs since 2000-01-01 UTC; what now() gives."""
     statement_timestamp: int = 0
+    session: object = None
+    """whose settings these are, a ``SessionView`` once it is whole: what functions see that a domain's constraint
+    calls"""
     lookup: Callable[..., Any] | None = None
     """The catalog's hook for text forms of OIDs: ``lookup("regclassin", "public.t")`` gives an OID,
     ``lookup("regclassout", 1259)`` a name. None (no catalog yet): only numeric text is accepted and given."""
@@ -134,6 +137,26 @@ class Wire(NamedTuple):
 _NO_CODES = Wire()
 
 
+@dataclass(frozen=True, slots=True)
+class FieldDesc:
+    """One column of a composite type; ``type`` is None for a dropped one."""
+
+    name: str
+    type: PgType | None
+    typmod: int = -1
+    collation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """The rules of a domain: its own and those of the domains that it is over, in the order in which they are checked.
+    ``checks`` are (name, expression over VALUE as SQL text, type of VALUE); ``default`` is SQL text."""
+
+    not_null: bool = False
+    checks: tuple[tuple[str, str, int], ...] = ()
+    default: str | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PgType:
     """One row of pg_type with its code.
@@ -187,6 +210,28 @@ class PgType:
     element_value: Callable[[bytes], Value] | None = None
     members: tuple[Value, ...] = ()
     """an enum's values, in order"""
+    fields: tuple[FieldDesc, ...] = ()
+    """a composite type's columns, dropped ones in their places"""
+    relation: int = 0
+    """the pg_class OID of a composite type"""
+    base: PgType | None = None
+    """what a domain is over; a domain behaves as that in everything but its name and its constraints"""
+    base_typmod: int = -1
+    domain: Domain | None = None
+    """a domain's rules"""
+    check: Callable[[Value, TypeEnv], None] | None = None
+    """what a value read in binary form, or a NULL, must satisfy besides: raises the error of a domain's constraint.
+    Arrays and composite types have it when a part of them has."""
+    parts: frozenset[int] = frozenset()
+    """OIDs of the users' types and relations that this one is made of"""
+
+    @property
+    def root(self) -> PgType:
+        """What is behind a domain over domains; any other type itself."""
+        found = self
+        while found.base is not None:
+            found = found.base
+        return found
 
 
 Specialize = Callable[[tuple[PgType, ...], PgType], Callable[..., Any]]

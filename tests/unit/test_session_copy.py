@@ -37,7 +37,7 @@ def read(data: bytes, text: str = "", piece: int = 0, columns: Any = None) -> li
     chosen = options(text)
     reader: Any
     if chosen.format == "binary":
-        reader = BinaryReader("t", columns or COLUMNS)
+        reader = BinaryReader("t", columns or COLUMNS, ENV)
     else:
         reader = LineReader("t", columns or COLUMNS, chosen, ENV)
     rows = []

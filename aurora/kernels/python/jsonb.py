@@ -1,8 +1,8 @@
 """jsonb values: what is asked of each row of a query, on values of up to ``SHORT_BYTES``.
 
-The form is that of docs/formats.md, "jsonb": a byte that says the kind, then the content; arrays and objects have tables
-of where each element, key and value ends, so that one is found without decoding the others. Longer values are the work
-of ``compute_node.types.json``, which lets others run in between.
+The form is that of docs/formats.md, "jsonb": a byte that says the kind, then the content; arrays and objects have
+tables of where each element, key and value ends, so that one is found without decoding the others. Longer values are
+the work of ``compute_node.types.json``, which lets others run in between.
 """
 
 from __future__ import annotations

@@ -17,8 +17,10 @@ from aurora.datum import Row
 from aurora.errors import NotSupported, ReadOnlySqlTransaction
 from compute_node.catalog.ddl import (
     alter_table,
+    composites,
     create_table,
     database,
+    domains,
     drop,
     grants,
     indexes,
@@ -86,6 +88,9 @@ _HANDLERS: dict[type, Handler] = {
     ast.CreatedbStmt: database.create_database,
     ast.AlterDatabaseStmt: database.alter_database,
     ast.DropdbStmt: database.drop_database,
+    ast.CompositeTypeStmt: composites.create_composite,
+    ast.CreateDomainStmt: domains.create_domain,
+    ast.AlterDomainStmt: domains.alter_domain,
     ast.CreateEnumStmt: types.create_enum,
     ast.AlterEnumStmt: types.alter_enum,
     ast.CreateFunctionStmt: create.create_function,
@@ -125,6 +130,7 @@ _NAMES = {
     "CompositeTypeStmt": "CREATE TYPE",
     "CreateRangeStmt": "CREATE TYPE ... AS RANGE",
     "CreateDomainStmt": "CREATE DOMAIN",
+    "AlterDomainStmt": "ALTER DOMAIN",
     "CreateExtensionStmt": "CREATE EXTENSION",
     "RuleStmt": "CREATE RULE",
     "ClusterStmt": "CLUSTER",

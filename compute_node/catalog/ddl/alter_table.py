@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,8 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.builders import attribute_row
+from compute_node.catalog.ddl.column_types import alter_column_types
+from compute_node.catalog.ddl.composites import alter_composite
 from compute_node.catalog.ddl.constraints import require_not_null, validate_check
 from compute_node.catalog.ddl.context import CLASS_CONSTRAINT, CLASS_RELATION, CLASS_TYPE, DdlContext
 from compute_node.catalog.ddl.create_table import (
@@ -34,6 +36,8 @@ from compute_node.catalog.ddl.ownership import change_relation_owner
 from compute_node.catalog.ddl.relation import COLUMNS_MAX, attribute_record, class_record, relation, set_default
 from compute_node.catalog.ddl.rewrite import default_value, rewrite_with_value
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast, storage_letter
+from compute_node.catalog.ddl.type_users import refuse_containers
+from compute_node.catalog.ddl.typed_tables import add_of, drop_of
 from compute_node.catalog.layer import NEUTRAL_ENV
 from compute_node.catalog.reloptions import (
     TABLE,
@@ -63,6 +67,8 @@ MISSING_VALUE_BYTES = 2048
 
 def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
     """ALTER TABLE (INDEX, VIEW, SEQUENCE …) with its list of subcommands."""
+    if node.objtype == enums.ObjectType.OBJECT_TYPE:
+        return alter_composite(ctx, node)
     if node.objtype not in _NOUNS:
         raise NotSupported("this form of ALTER is not supported")
     noun = _NOUNS[node.objtype]
@@ -70,6 +76,8 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
     if found is None:
         ctx.notice(f'relation "{node.relation.relname}" does not exist, skipping')
         return f"ALTER {noun}"
+    if found.kind == "c":
+        raise WrongObjectType(f'"{found.name}" is a composite type', hint="Use ALTER TYPE instead.")
     if node.objtype == enums.ObjectType.OBJECT_INDEX and found.kind != "i":
         raise WrongObjectType(f'"{found.name}" is not an index')
     if found.kind == "r":
@@ -77,7 +85,7 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
         ctx.check_unused(found, "ALTER TABLE")
     else:
         ctx.check_owner(found)
-    for command in node.cmds:
+    for command in _in_order(ctx, found, node.cmds):
         if found.kind == "i" and command.subtype in (_T.AT_SetOptions, _T.AT_ResetOptions):
             verb = "SET" if command.subtype == _T.AT_SetOptions else "RESET"
             raise WrongObjectType(
@@ -97,6 +105,34 @@ def alter_table(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
     return f"ALTER {noun}"
 
 
+def _in_order(ctx: DdlContext, desc: RelationDesc, commands: Sequence[Any]) -> Sequence[Any]:
+    """The commands as they are to be run. Types change in one rewrite, after everything that is dropped and before all
+    else: they are run here, and left out."""
+    typed = [command for command in commands if command.subtype == _T.AT_AlterColumnType]
+    if not typed:
+        return commands
+    if desc.kind != "r":
+        return commands
+    _refuse_typed(ctx, desc, "alter column type of")
+    others = [command for command in commands if command.subtype != _T.AT_AlterColumnType]
+    first = [command for command in others if _drops(command)]
+    for command in first:
+        _COMMANDS[command.subtype](ctx, relation(ctx, desc.oid), command)
+    alter_column_types(ctx, relation(ctx, desc.oid), typed)
+    return [command for command in others if not _drops(command)]
+
+
+def _drops(command: Any) -> bool:
+    dropping = (_T.AT_DropColumn, _T.AT_DropConstraint, _T.AT_DropNotNull)
+    return command.subtype in dropping or (command.subtype == _T.AT_ColumnDefault and command.def_ is None)
+
+
+def _refuse_typed(ctx: DdlContext, desc: RelationDesc, what: str) -> None:
+    """42809 for a table of a composite type, whose columns are the type's."""
+    if class_record(ctx, desc.oid).reloftype:
+        raise WrongObjectType(f"cannot {what} typed table")
+
+
 def _lock_level(command: Any) -> int:
     """What a subcommand takes; most change what readers rely on."""
     if command.subtype == _T.AT_AddConstraint and command.def_.contype == enums.ConstrType.CONSTR_FOREIGN:
@@ -113,6 +149,12 @@ def live_column(desc: RelationDesc, name: str) -> ColumnDesc:
 
 
 def _add_column(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
+    _refuse_typed(ctx, desc, "add column to")
+    add_column(ctx, desc, command)
+
+
+def add_column(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
+    """ADD COLUMN, also of the tables of a composite type that gets a column."""
     node = command.def_
     if desc.column(node.colname) is not None:
         if command.missing_ok:
@@ -121,7 +163,7 @@ def _add_column(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd)
         raise DuplicateColumn(f'column "{node.colname}" of relation "{desc.name}" already exists')
     if len(desc.columns) >= COLUMNS_MAX:
         raise TooManyColumns(f"tables can have at most {COLUMNS_MAX} columns")
-    spec = column_spec(ctx, desc.name, node, len(desc.columns) + 1)
+    spec = column_spec(ctx, desc.name, node, len(desc.columns) + 1, desc.oid)
     column = spec.column
     plain = replace(column, not_null=False, has_default=False)
     ctx.rows.insert_many(
@@ -152,8 +194,13 @@ def _fill_column(ctx: DdlContext, desc: RelationDesc, spec: ColumnSpec) -> None:
     """Existing rows get the default: recorded once as the missing value, or by rewriting the table when it is
     volatile."""
     column = desc.columns[spec.column.attno - 1]
+    kind = ctx.view.type(column.type)
+    if column.default is None and kind.domain is not None and (kind.domain.default is not None or kind.check):
+        column = replace(column, default=kind.domain.default or "NULL")
     if column.default is None:
         return
+    if desc.row_type:
+        refuse_containers(ctx, desc.row_type, f'table "{desc.name}"')
     if spec.serial is not None or spec.identity is not None:
         rewrite_with_value(ctx, desc, column)
         return
@@ -189,6 +236,7 @@ def _drop_column(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd
             return
         live_column(desc, command.name)
         return
+    _refuse_typed(ctx, desc, "drop column from")
     cascade = command.behavior == enums.DropBehavior.DROP_CASCADE
     drop(ctx, [(CLASS_RELATION, desc.oid, column.attno)], cascade=cascade)
     refresh_has_index(ctx, desc.oid)
@@ -334,6 +382,8 @@ _COMMANDS: dict[Any, Callable[[DdlContext, RelationDesc, Any], None]] = {
     _T.AT_SetStatistics: _set_statistics,
     _T.AT_SetStorage: _set_storage,
     _T.AT_SetCompression: _set_compression,
+    _T.AT_AddOf: add_of,
+    _T.AT_DropOf: drop_of,
     _T.AT_SetLogged: _nothing,
     _T.AT_SetUnLogged: _nothing,
     _T.AT_DropCluster: _nothing,

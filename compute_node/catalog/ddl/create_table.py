@@ -16,6 +16,7 @@ from aurora.errors import (
     InvariantViolation,
     NotSupported,
     SqlSyntaxError,
+    UndefinedColumn,
     UndefinedObject,
     WrongObjectType,
 )
@@ -27,6 +28,7 @@ from compute_node.catalog.ddl.indexes import copy_index
 from compute_node.catalog.ddl.relation import create_constraint, create_relation, relation, set_default
 from compute_node.catalog.ddl.sequence import SERIAL_TYPES, create_owned_sequence
 from compute_node.catalog.ddl.toast import compression_letter, ensure_toast, storage_letter
+from compute_node.catalog.ddl.typed_tables import composite_of, set_type
 from compute_node.catalog.permissions import denied, denied_relation
 from compute_node.catalog.reloptions import TABLE, TOAST, options_of
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
@@ -75,14 +77,29 @@ def check_type_usage(ctx: DdlContext, item: PgType) -> None:
         raise denied("type", format_type(ctx.view, oid))
 
 
-def check_storable(ctx: DdlContext, column: str, item: PgType) -> None:
-    """0A000 for a column of a composite type, or of an array of one: rows in columns are not stored."""
-    element = ctx.view.type(item.element) if item.element and item.length == -1 else item
-    if element.kind == "c":
-        raise NotSupported(f'column "{column}" of composite type {format_type(ctx.view, item.oid)} is not supported')
+def _name_within(item: PgType, of: int) -> str:
+    """The name of the row type of relation ``of`` that a type contains."""
+    waiting: list[PgType | None] = [item]
+    while waiting:
+        each = waiting.pop()
+        if each is None:
+            continue
+        if each.relation == of:
+            return each.name
+        waiting += [each.base, each.element_type, *(field.type for field in each.fields)]
+    return item.name
 
 
-def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int) -> ColumnSpec:
+def check_column_type(column: str, item: PgType, of: int = 0) -> None:
+    """42P16 for a pseudo-type or an array of one, and for what would contain itself: ``of`` is the OID of the relation
+    that gets the column."""
+    if item.kind == "p":
+        raise InvalidTableDefinition(f'column "{column}" has pseudo-type {item.formatted_name or item.name}')
+    if of and of in item.parts:
+        raise InvalidTableDefinition(f"composite type {_name_within(item, of)} cannot be made a member of itself")
+
+
+def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int, of: int = 0) -> ColumnSpec:
     """Take one column definition apart; 42704, 42601, 42701 and 0A000 for what is not supported."""
     name = cut_name(node.colname)
     if name in SYSTEM_COLUMNS:
@@ -94,9 +111,7 @@ def column_spec(ctx: DdlContext, table: str, node: ast.ColumnDef, attno: int) ->
     else:
         kind, typmod = resolve_type_name(view, node.typeName)
     item = view.type(kind)
-    if item.kind == "p":
-        raise InvalidTableDefinition(f'column "{name}" has pseudo-type {item.name}')
-    check_storable(ctx, name, item)
+    check_column_type(name, item, of)
     check_type_usage(ctx, item)
     collation = item.collation
     if node.collClause is not None:
@@ -216,9 +231,9 @@ def check_tablespace(ctx: DdlContext, name: str | None) -> None:
 def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
     """CREATE [TEMP|UNLOGGED] TABLE. An unlogged table is logged like any other."""
     name = cut_name(node.relation.relname)
-    if node.inhRelations or node.partspec or node.partbound or node.ofTypename:
+    if node.inhRelations or node.partspec or node.partbound:
         what = "partitioned tables" if node.partspec or node.partbound else "inheritance"
-        raise NotSupported(f"{'typed tables' if node.ofTypename else what} are not supported")
+        raise NotSupported(f"{what} are not supported")
     if node.oncommit not in (enums.OnCommitAction.ONCOMMIT_NOOP, enums.OnCommitAction.ONCOMMIT_PRESERVE_ROWS):
         raise NotSupported("ON COMMIT DELETE ROWS and ON COMMIT DROP are not supported")
     try:
@@ -231,7 +246,12 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         ctx.notice(f'relation "{name}" already exists, skipping', sqlstate="42P07")
         return "CREATE TABLE"
     check_tablespace(ctx, node.tablespacename)
-    specs, constraints, likes = _elements(ctx, name, node.tableElts or ())
+    composite = None if node.ofTypename is None else composite_of(ctx, node.ofTypename)
+    if composite is None:
+        specs, constraints, likes = _elements(ctx, name, node.tableElts or ())
+    else:
+        specs, constraints = _typed_elements(ctx, name, composite, node.tableElts or ())
+        likes = []
     persistence = "t" if schema[0].startswith("pg_temp_") else "p"
     desc = create_relation(
         ctx,
@@ -243,6 +263,8 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
         options=options_of(TABLE, node.options) or None,
         dimensions={spec.column.attno: spec.dimensions for spec in specs},
     )
+    if composite is not None:
+        set_type(ctx, desc.oid, composite.row_type)
     for spec in specs:
         add_column_default(ctx, desc, spec)
     for spec in specs:
@@ -327,6 +349,37 @@ def _elements(
         position = (primary[1].location or 0) + 1
         raise InvalidTableDefinition(f'multiple primary keys for table "{table}" are not allowed', position=position)
     return specs, constraints, likes
+
+
+def _typed_elements(
+    ctx: DdlContext, table: str, composite: RelationDesc, elements: Sequence[Any]
+) -> tuple[list[ColumnSpec], list[ast.Constraint]]:
+    """The columns of a composite type with what the statement says of them; 42703, 42701."""
+    live = [column for column in composite.columns if not column.dropped]
+    specs = {
+        column.name: ColumnSpec(
+            ColumnDesc(number, column.name, column.type, column.typmod, False, collation=column.collation)
+        )
+        for number, column in enumerate(live, 1)
+    }
+    constraints: list[ast.Constraint] = []
+    seen: set[str] = set()
+    for element in elements:
+        if not isinstance(element, ast.ColumnDef):
+            constraints.append(element)
+            continue
+        spec = specs.get(element.colname)
+        if spec is None:
+            raise UndefinedColumn(f'column "{element.colname}" does not exist')
+        if element.colname in seen:
+            raise DuplicateColumn(f'column "{element.colname}" specified more than once')
+        seen.add(element.colname)
+        nullable: bool | None = None
+        for constraint in element.constraints or ():
+            nullable = _column_constraint(spec, table, constraint, nullable)
+        if nullable is False:
+            spec.column = replace(spec.column, not_null=True)
+    return list(specs.values()), constraints
 
 
 def _like_columns(source: RelationDesc, options: int, count: int) -> list[ColumnSpec]:

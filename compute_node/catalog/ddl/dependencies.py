@@ -35,6 +35,8 @@ from compute_node.types import oids
 Address = tuple[int, int, int]
 _TAKEN_ALONG = "aiPS"
 """Kinds of pg_depend.deptype whose dependent goes with what it depends on: auto, internal, partition."""
+_STORED_ALIKE = {1: oids.BOOL, 2: oids.INT2, 4: oids.OID, 8: oids.INT8}
+"""By length: the type that stands for a dropped column's."""
 _CLASS_LANGUAGE = CATALOGS["pg_language"].desc.oid
 
 
@@ -65,6 +67,8 @@ def describe(ctx: DdlContext, address: Address) -> str:
         return _describe_object(ctx, class_oid, oid)
     if class_oid == CLASS_CONSTRAINT:
         record = ctx.rows.one("pg_constraint", oid=oid)
+        if record is not None and record.contypid:
+            return f"constraint {record.conname}"
         if record is not None:
             return f"constraint {record.conname} on {describe(ctx, (CLASS_RELATION, record.conrelid, 0))}"
     if class_oid == CLASS_TRIGGER:
@@ -298,7 +302,7 @@ def _remove_constraint(ctx: DdlContext, oid: int) -> None:
     record = ctx.rows.one("pg_constraint", oid=oid)
     if record is None:
         return
-    ctx.changes.touch(record.conrelid, *([record.confrelid] if record.confrelid else []))
+    ctx.changes.touch(record.conrelid, *(oid for oid in (record.confrelid, record.contypid) if oid))
     table = ctx.rows.one("pg_class", oid=record.conrelid)
     if record.contype == "c" and table is not None:
         ctx.rows.update("pg_class", table, relchecks=table.relchecks - 1)
@@ -325,7 +329,7 @@ def _remove_column(ctx: DdlContext, oid: int, attno: int) -> None:
     kept = record.atttypid
     if kept >= FIRST_NORMAL_OID:
         # The type may be dropped: one that is stored alike stands for it.
-        kept = oids.OID if record.attlen == 4 else oids.BYTEA
+        kept = _STORED_ALIKE[record.attlen] if record.attbyval else oids.BYTEA
     ctx.rows.update(
         "pg_attribute",
         record,

@@ -103,7 +103,7 @@ def _relation(ctx: DdlContext, name: ast.RangeVar, noun: str, kind: str, missing
         ctx.notice(f'{noun} "{name.relname}" does not exist, skipping')
         return None
     if desc.kind != kind:
-        actual = KINDS.get(desc.kind, "relation")
+        actual = "type" if desc.kind == "c" else KINDS.get(desc.kind, "relation")
         raise WrongObjectType(
             f'"{desc.name}" is not {_ARTICLES.get(noun, "a " + noun)}',
             hint=f"Use DROP {actual.upper()} to remove {_ARTICLES.get(actual, 'a ' + actual)}.",

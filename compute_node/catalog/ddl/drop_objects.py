@@ -47,6 +47,13 @@ def _type(ctx: DdlContext, node: ast.TypeName, missing_ok: bool) -> Address | No
     return CLASS_TYPE, found.oid, 0
 
 
+def _domain(ctx: DdlContext, node: ast.TypeName, missing_ok: bool) -> Address | None:
+    address = _type(ctx, node, missing_ok)
+    if address is not None and ctx.view.type(address[1]).kind != "d":
+        raise WrongObjectType(f'"{".".join(item.sval for item in node.names)}" is not a domain')
+    return address
+
+
 def _routine(kind: enums.ObjectType) -> Callable[[DdlContext, ast.ObjectWithArgs, bool], Address | None]:
     def find(ctx: DdlContext, node: ast.ObjectWithArgs, missing_ok: bool) -> Address | None:
         if missing_ok and (_skips_schema(ctx, node.objname) or _skips_types(ctx, node.objargs or ())):
@@ -159,6 +166,7 @@ def _family(ctx: DdlContext, names: Sequence[ast.String], missing_ok: bool) -> A
 
 OBJECTS: dict[enums.ObjectType, Callable[[DdlContext, Any, bool], Address | None]] = {
     enums.ObjectType.OBJECT_TYPE: _type,
+    enums.ObjectType.OBJECT_DOMAIN: _domain,
     **{kind: _routine(kind) for kind in NOUNS},
     enums.ObjectType.OBJECT_OPERATOR: _operator,
     enums.ObjectType.OBJECT_CAST: _cast,

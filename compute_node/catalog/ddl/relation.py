@@ -36,14 +36,15 @@ def create_relation(
     options: list[str] | None = None,
     dimensions: dict[int, int] | None = None,
 ) -> RelationDesc:
-    """Make a table (r), view (v) or sequence (S) with its row type; 42P07, 42710, 54011. Returns its descriptor."""
+    """Make a table (r), view (v), sequence (S) or composite type (c) with its row type; 42P07, 42710, 54011. Returns
+    its descriptor."""
     if len(columns) > COLUMNS_MAX:
         raise TooManyColumns(f"tables can have at most {COLUMNS_MAX} columns")
     namespace = schema[1]
     layer = ctx.view.layer
     if layer.relation_oid(namespace, name) is not None:
         raise DuplicateTable(f'relation "{name}" already exists')
-    has_type = kind in "rv"
+    has_type = kind in "rvc"
     if has_type and layer.type_oid(namespace, name) is not None:
         raise DuplicateObject(
             f'type "{name}" already exists',
@@ -51,7 +52,7 @@ def create_relation(
             "with any existing type.",
         )
     oid = ctx.next_oid()
-    relfile = 0 if kind == "v" else ctx.new_storage()
+    relfile = 0 if kind in "vc" else ctx.new_storage()
     row_type = array_type = 0
     owner = ctx.user_oid
     if has_type:
@@ -64,7 +65,13 @@ def create_relation(
                 array_type_row(array_type, array_type_name, namespace, row_type, owner),
             ],
         )
-        ctx.depend((CLASS_TYPE, row_type, 0), (CLASS_RELATION, oid, 0), "i")
+        if kind == "c":
+            # Here the type is the thing itself.
+            ctx.depend((CLASS_RELATION, oid, 0), (CLASS_TYPE, row_type, 0), "i")
+            ctx.depend((CLASS_TYPE, row_type, 0), (CLASS_NAMESPACE, namespace, 0), "n")
+            record_owner(ctx, CLASS_TYPE, row_type, owner)
+        else:
+            ctx.depend((CLASS_TYPE, row_type, 0), (CLASS_RELATION, oid, 0), "i")
         ctx.depend((CLASS_TYPE, array_type, 0), (CLASS_TYPE, row_type, 0), "i")
     ctx.rows.insert_many(
         "pg_class",
@@ -83,7 +90,8 @@ def create_relation(
             )
         ],
     )
-    record_owner(ctx, CLASS_RELATION, oid, owner)
+    if kind != "c":
+        record_owner(ctx, CLASS_RELATION, oid, owner)
     # A default's text is written by ``set_default``, which also raises atthasdef.
     plain = [replace(column, has_default=False, default=None) for column in columns]
     view = ctx.view
@@ -92,7 +100,8 @@ def create_relation(
         for column in plain
     ]
     ctx.rows.insert_many("pg_attribute", rows)
-    ctx.depend((CLASS_RELATION, oid, 0), (CLASS_NAMESPACE, namespace, 0), "n")
+    if kind != "c":
+        ctx.depend((CLASS_RELATION, oid, 0), (CLASS_NAMESPACE, namespace, 0), "n")
     for column in columns:
         ctx.depend((CLASS_RELATION, oid, column.attno), (CLASS_TYPE, column.type, 0), "n")
     ctx.changes.touch(oid)

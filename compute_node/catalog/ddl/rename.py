@@ -22,6 +22,7 @@ from aurora.errors import (
     UndefinedTable,
     WrongObjectType,
 )
+from compute_node.catalog.ddl.composites import find_composite
 from compute_node.catalog.ddl.context import (
     CLASS_CONSTRAINT,
     CLASS_NAMESPACE,
@@ -33,17 +34,20 @@ from compute_node.catalog.ddl.context import (
     cut_name,
 )
 from compute_node.catalog.ddl.database import rename_database
+from compute_node.catalog.ddl.domains import domain_constraint, rename_domain_constraint
 from compute_node.catalog.ddl.drop import range_var_of
 from compute_node.catalog.ddl.expressions import index_text
 from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.ddl.roles import may_create_roles, rename_role
 from compute_node.catalog.ddl.routines.alter import rename_routine, set_routine_schema
 from compute_node.catalog.ddl.routines.find import ROUTINES, owned_routine
-from compute_node.catalog.ddl.types import find_type, rename_type, set_type_schema
+from compute_node.catalog.ddl.typed_tables import tables_of
+from compute_node.catalog.ddl.types import check_type_owner, find_type, rename_type, set_type_schema, type_record
 from compute_node.catalog.permissions import denied
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS, NAMESPACE_CATALOG
 from compute_node.sql.analyze.stored import analyze_stored
+from compute_node.sql.analyze.typenames import format_type
 from compute_node.sql.deparse import deparse_stored
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
 from compute_node.types.acl import CREATE
@@ -66,8 +70,12 @@ def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
         return rename_role(ctx, node.subname, new)
     if node.renameType == _O.OBJECT_DATABASE:
         return rename_database(ctx, node.subname, new)
-    if node.renameType == _O.OBJECT_TYPE:
-        return rename_type(ctx, node.object, new)
+    if node.renameType in (_O.OBJECT_TYPE, _O.OBJECT_DOMAIN):
+        return rename_type(ctx, node.object, new, domain=node.renameType == _O.OBJECT_DOMAIN)
+    if node.renameType == _O.OBJECT_DOMCONSTRAINT:
+        return rename_domain_constraint(ctx, node.object, node.subname, new)
+    if node.renameType == _O.OBJECT_ATTRIBUTE:
+        return _rename_attribute(ctx, node, new)
     if node.renameType in ROUTINES:
         return rename_routine(ctx, node.object, node.renameType, new)
     kinds = (*_RELATIONS, _O.OBJECT_COLUMN, _O.OBJECT_TABCONSTRAINT)
@@ -82,6 +90,8 @@ def rename(ctx: DdlContext, node: ast.RenameStmt) -> str:
     ctx.check_owner(desc)
     ctx.lock(desc, ACCESS_EXCLUSIVE)
     if node.renameType == _O.OBJECT_COLUMN:
+        if class_record(ctx, desc.oid).reloftype:
+            raise WrongObjectType("cannot rename column of typed table")
         _rename_column(ctx, desc, node.subname, new)
     elif node.renameType == _O.OBJECT_TABCONSTRAINT:
         _rename_constraint(ctx, desc, node.subname, new)
@@ -143,6 +153,15 @@ def _rename_column(ctx: DdlContext, desc: RelationDesc, old: str, new: str) -> N
     ctx.changes.touch(desc.oid)
 
 
+def _rename_attribute(ctx: DdlContext, node: ast.RenameStmt, new: str) -> str:
+    """ALTER TYPE … RENAME ATTRIBUTE, with CASCADE of the tables of the type too."""
+    desc = find_composite(ctx, node.relation)
+    tables = tables_of(ctx, desc, node.behavior == enums.DropBehavior.DROP_CASCADE)
+    for each in (desc, *tables):
+        _rename_column(ctx, each, node.subname, new)
+    return "ALTER TYPE"
+
+
 def _rename_constraint(ctx: DdlContext, desc: RelationDesc, old: str, new: str) -> None:
     found = {record.conname: record for record in ctx.rows.find("pg_constraint", conrelid=desc.oid)}
     if old not in found:
@@ -185,8 +204,8 @@ def _schema(ctx: DdlContext, name: str) -> Any:
 
 def set_schema(ctx: DdlContext, node: ast.AlterObjectSchemaStmt) -> str:
     """ALTER TABLE … SET SCHEMA: the relation, its indexes, types, constraints and owned sequences."""
-    if node.objectType == _O.OBJECT_TYPE:
-        return set_type_schema(ctx, node.object, node.newschema)
+    if node.objectType in (_O.OBJECT_TYPE, _O.OBJECT_DOMAIN):
+        return set_type_schema(ctx, node.object, node.newschema, domain=node.objectType == _O.OBJECT_DOMAIN)
     if node.objectType in ROUTINES:
         return set_routine_schema(ctx, node.object, node.objectType, node.newschema)
     if node.objectType not in _RELATIONS:
@@ -250,11 +269,15 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
         if not oid:
             raise UndefinedObject(f'constraint "{name}" for table "{desc.name}" does not exist')
         class_oid = CLASS_CONSTRAINT
-    elif kind == _O.OBJECT_TYPE:
-        found_type = find_type(ctx, node.object)
-        if found_type is None:
-            raise InvariantViolation("found_type is not there")
-        class_oid, oid = CLASS_TYPE, found_type.oid
+    elif kind in (_O.OBJECT_TYPE, _O.OBJECT_DOMAIN):
+        class_oid, oid = CLASS_TYPE, _commented_type(ctx, node.object, kind == _O.OBJECT_DOMAIN)
+    elif kind == _O.OBJECT_DOMCONSTRAINT:
+        domain = type_record(ctx, _commented_type(ctx, node.object[0], True))
+        found_row = domain_constraint(ctx, domain, node.object[1].sval)
+        if found_row is None:
+            shown = format_type(ctx.view, domain.oid)
+            raise UndefinedObject(f'constraint "{node.object[1].sval}" for domain {shown} does not exist')
+        class_oid, oid = CLASS_CONSTRAINT, found_row.oid
     elif kind in ROUTINES:
         class_oid, oid = CLASS_PROC, owned_routine(ctx, node.object, kind).oid
     elif kind in (_O.OBJECT_DATABASE, _O.OBJECT_ROLE):
@@ -278,6 +301,17 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
         ctx.rows.insert(catalog, **key_values, description=node.comment)
     ctx.changes.touch()
     return "COMMENT"
+
+
+def _commented_type(ctx: DdlContext, node: ast.TypeName, domain: bool) -> int:
+    """The OID of a type to be commented on, its owner checked."""
+    found = find_type(ctx, node)
+    if found is None:
+        raise InvariantViolation("found is not there")
+    if domain and found.kind != "d":
+        raise WrongObjectType(f'"{".".join(item.sval for item in node.names)}" is not a domain')
+    check_type_owner(ctx, found.oid)
+    return found.oid
 
 
 def _check_comment(ctx: DdlContext, record: Any, name: str, is_role: bool) -> None:

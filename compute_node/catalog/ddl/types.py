@@ -170,41 +170,71 @@ def _between(ctx: DdlContext, labels: list[Record], low: int, high: int) -> floa
     return float(middle)
 
 
-def rename_type(ctx: DdlContext, names: Any, new: str) -> str:
-    """ALTER TYPE … RENAME TO."""
+def _altered(ctx: DdlContext, names: Any, domain: bool) -> tuple[PgType, Record]:
+    """The type that ALTER TYPE or ALTER DOMAIN names, and its row; 42809 when that is no domain."""
     kind = find_type(ctx, ast.TypeName(names=names))
     if kind is None:
         raise InvariantViolation("kind is not there")
     record = check_type_owner(ctx, kind.oid)
-    if record.typtype == "c":
+    if domain and kind.kind != "d":
+        raise WrongObjectType(f"{format_type(ctx.view, kind.oid)} is not a domain")
+    return kind, record
+
+
+def _refuse_row_type(ctx: DdlContext, kind: PgType, record: Record) -> None:
+    """42809 for a table's row type and for an array type, which go with what they belong to."""
+    shown = format_type(ctx.view, kind.oid)
+    if kind.kind == "c":
+        row = ctx.rows.one("pg_class", oid=record.typrelid)
+        if row is not None and row.relkind != "c":
+            raise WrongObjectType(f"{shown} is a table's row type", hint="Use ALTER TABLE instead.")
+    if record.typelem and record.typcategory == "A":
+        element = format_type(ctx.view, record.typelem)
         raise WrongObjectType(
-            f"{format_type(ctx.view, kind.oid)} is a table's row type", hint="Use ALTER TABLE instead."
+            f"cannot alter array type {shown}",
+            hint=f"You can alter type {element}, which will alter the array type as well.",
         )
+
+
+def _update_relation(ctx: DdlContext, record: Record, **values: Any) -> None:
+    """The same change in pg_class of a composite type."""
+    row = ctx.rows.one("pg_class", oid=record.typrelid) if record.typtype == "c" else None
+    if row is not None:
+        ctx.rows.update("pg_class", row, **values)
+        ctx.changes.touch(row.oid)
+
+
+def rename_type(ctx: DdlContext, names: Any, new: str, *, domain: bool = False) -> str:
+    """ALTER TYPE … RENAME TO, ALTER DOMAIN … RENAME TO."""
+    kind, record = _altered(ctx, names, domain)
+    _refuse_row_type(ctx, kind, record)
     new = cut_name(new)
     if ctx.view.layer.type_oid(record.typnamespace, new) is not None:
         raise DuplicateObject(f'type "{new}" already exists')
     ctx.rows.update("pg_type", record, typname=new)
+    _update_relation(ctx, record, relname=new)
     if record.typarray:
         array = type_record(ctx, record.typarray)
         ctx.rows.update("pg_type", array, typname=array_name(ctx, record.typnamespace, new))
     ctx.changes.touch(kind.oid)
-    return "ALTER TYPE"
+    return "ALTER DOMAIN" if domain else "ALTER TYPE"
 
 
-def set_type_schema(ctx: DdlContext, names: Any, schema: str) -> str:
-    """ALTER TYPE … SET SCHEMA."""
-    kind = find_type(ctx, ast.TypeName(names=names))
-    if kind is None:
-        raise InvariantViolation("kind is not there")
-    record = check_type_owner(ctx, kind.oid)
+def set_type_schema(ctx: DdlContext, names: Any, schema: str, *, domain: bool = False) -> str:
+    """ALTER TYPE … SET SCHEMA, ALTER DOMAIN … SET SCHEMA."""
+    kind, record = _altered(ctx, names, domain)
     namespace = ctx.view.namespace(schema)
     if ctx.view.layer.type_oid(namespace, kind.name) is not None:
         raise DuplicateObject(f'type "{kind.name}" already exists in schema "{schema}"')
+    _refuse_row_type(ctx, kind, record)
     for oid in (kind.oid, record.typarray):
         if oid:
             ctx.rows.update("pg_type", type_record(ctx, oid), typnamespace=namespace)
+    _update_relation(ctx, record, relnamespace=namespace)
     for row in ctx.rows.find("pg_depend", classid=CLASS_TYPE, objid=kind.oid, objsubid=0):
         if row.refclassid == CLASS_NAMESPACE:
             ctx.rows.update("pg_depend", row, refobjid=namespace)
+    for row in ctx.rows.find("pg_constraint", contypid=kind.oid):
+        ctx.rows.update("pg_constraint", row, connamespace=namespace)
     ctx.changes.touch(kind.oid)
-    return "ALTER TYPE"
+    return "ALTER DOMAIN" if domain else "ALTER TYPE"

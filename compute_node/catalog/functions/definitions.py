@@ -17,7 +17,7 @@ from compute_node.catalog.rows import Record
 from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.relations.schema import CATALOGS
-from compute_node.sql.analyze.stored import analyze_stored
+from compute_node.sql.analyze.stored import analyze_domain_check, analyze_stored
 from compute_node.sql.deparse import deparse_stored, quote_literal
 from compute_node.sql.deparse_pretty import deparse_pretty
 
@@ -160,6 +160,8 @@ def _option_value(value: str) -> str:
 def get_constraintdef(call: Call, oid: int, pretty: bool = False) -> str | None:
     """pg_get_constraintdef; NULL for an unknown OID."""
     row = call.reader.one("pg_constraint", oid=oid)
+    if row is not None and row.contypid:
+        return f"CHECK ({_domain_check(call, row, pretty)})" + ("" if row.convalidated else " NOT VALID")
     table = None if row is None else call.view.relation(row.conrelid)
     if row is None or table is None:
         return None
@@ -177,6 +179,14 @@ def get_constraintdef(call: Call, oid: int, pretty: bool = False) -> str | None:
     if index is not None and index.included:
         text += f" INCLUDE ({', '.join(quote_identifier(table.columns[attno - 1].name) for attno in index.included)})"
     return text
+
+
+def _domain_check(call: Call, row: Record, pretty: bool) -> str:
+    """A domain's constraint, as the session's search path lets one write it."""
+    domain = call.view.type(row.contypid)
+    found = analyze_domain_check(call.view, 0 if domain.base is None else domain.base.oid, row.conbin)
+    write = deparse_pretty if pretty else deparse_stored
+    return write(found, call.view, None, call.session.env)
 
 
 _ACTIONS = {"r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}

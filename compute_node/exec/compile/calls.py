@@ -187,6 +187,20 @@ def _coerce_via_io(compiler: Compiler, node: ex.CoerceViaIO) -> Code:
     return strict_apply(compiler, convert, compiler.value(node.argument), "c.env")
 
 
+@handles(VALUE_HANDLERS, ex.CoerceToDomain)
+def _coerce_to_domain(compiler: Compiler, node: ex.CoerceToDomain) -> Code:
+    check, argument = compiler.linker.type(node.type).check, compiler.value(node.argument)
+    if check is None:
+        return argument
+
+    def tested(value: Any, env: Any) -> Any:
+        check(value, env)
+        return value
+
+    name = compiler.unit.bind(tested, "g")
+    return compiler.wrap(f"{name}({argument.text}, c.env)", (argument,), nullable=True, extra=2)
+
+
 @handles(VALUE_HANDLERS, ex.CoerceTypmod)
 def _coerce_typmod(compiler: Compiler, node: ex.CoerceTypmod) -> Code:
     cast = compiler.linker.type(node.type).typmod_cast

@@ -78,7 +78,8 @@ def _not_falsity(compiler: Compiler, node: ex.Not) -> Code:
 @handles(VALUE_HANDLERS, ex.NullTest)
 def _null_test(compiler: Compiler, node: ex.NullTest) -> Code:
     inner = compiler.value(node.argument)
-    if not node.as_value and (node.argument.type == RECORD or compiler.linker.type(node.argument.type).kind == "c"):
+    kind = compiler.linker.type(node.argument.type).root
+    if not node.as_value and (kind.oid == RECORD or kind.kind == "c"):
         # A row IS NULL when all its fields are, IS NOT NULL when none is.
         name = compiler.unit.bind(row_is_not_null if node.negated else row_is_null, "g")
         return compiler.wrap(f"{name}({inner.text})", (inner,), nullable=False, extra=2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aurora.datum import Datum
 from compute_node.exec.compile import runtime
@@ -10,6 +10,7 @@ from compute_node.exec.compile.calls import context_text, implementation_of, str
 from compute_node.exec.compile.compiler import TRUTH_HANDLERS, VALUE_HANDLERS, Compiler, handles, tuple_text
 from compute_node.exec.compile.unit import Code
 from compute_node.sql import expressions as ex
+from compute_node.types.array_assign import set_element, set_slice
 from compute_node.types.array_value import OPEN, array_of_arrays, array_slice, element_at, map_elements
 from compute_node.types.json.access import subscripted
 from compute_node.types.oids import INT2VECTOR, JSONB, OIDVECTOR
@@ -29,7 +30,9 @@ def _array(compiler: Compiler, node: ex.ArrayExpr) -> Code:
 def _row(compiler: Compiler, node: ex.RowExpr) -> Code:
     codes = [compiler.value(argument) for argument in node.arguments]
     make = compiler.unit.bind(Record.of, "g")
-    types = compiler.unit.bind(tuple(compiler.linker.type(argument.type) for argument in node.arguments))
+    fields = compiler.linker.type(node.type).fields
+    kinds = [item.type for item in fields] or [compiler.linker.type(argument.type) for argument in node.arguments]
+    types = compiler.unit.bind(tuple(kinds))
     names = f", {compiler.unit.bind(node.names)}" if node.names else ""
     values = tuple_text([code.text for code in codes])
     return compiler.wrap(f"{make}({values}, {types}{names})", codes, nullable=False, extra=3)
@@ -40,6 +43,43 @@ def _field(compiler: Compiler, node: ex.FieldSelect) -> Code:
     inner = compiler.value(node.argument)
     first, again = compiler.named(inner)
     return compiler.wrap(f"None if {first} is None else {again}[{node.index}]", (inner,), nullable=True)
+
+
+@handles(VALUE_HANDLERS, ex.FieldStore)
+def _field_store(compiler: Compiler, node: ex.FieldStore) -> Code:
+    types = tuple(item.type for item in compiler.linker.type(node.type).fields)
+    indexes = node.indexes
+
+    def replaced(row: Sequence[Datum] | None, values: Sequence[Datum]) -> Record:
+        fields: list[Datum] = [None] * len(types) if row is None else list(row)
+        for index, value in zip(indexes, values, strict=True):
+            fields[index] = value
+        return Record.of(fields, types)
+
+    row = compiler.value(node.argument)
+    values = [compiler.value(value) for value in node.values]
+    text = f"{compiler.unit.bind(replaced, 'g')}({row.text}, {tuple_text([value.text for value in values])})"
+    return compiler.wrap(text, (row, *values), nullable=False, extra=3)
+
+
+@handles(VALUE_HANDLERS, ex.ElementStore)
+def _element_store(compiler: Compiler, node: ex.ElementStore) -> Code:
+    container, value = compiler.value(node.container), compiler.value(node.value)
+    parts = [container, value]
+
+    def bound(item: ex.Expr | None) -> str:
+        if item is None:
+            return compiler.unit.bind(OPEN, "g")
+        code = compiler.value(item)
+        parts.append(code)
+        return code.text
+
+    if node.slices is not None:
+        places = tuple_text([f"({bound(low)}, {bound(high)})" for low, high in node.slices])
+    else:
+        places = tuple_text([bound(item) for item in node.indexes])
+    name = compiler.unit.bind(set_slice if node.slices is not None else set_element, "g")
+    return compiler.wrap(f"{name}({container.text}, {places}, {value.text})", parts, nullable=True, extra=4)
 
 
 @handles(VALUE_HANDLERS, ex.Subscript)

@@ -11,14 +11,22 @@ if TYPE_CHECKING:
     from compute_node.exec.context import ExecContext
 
 
+def _live(row: Row) -> Iterator[Any]:
+    """The fields that are not of dropped columns."""
+    types = getattr(row, "types", None)
+    if types is None or None not in types:
+        return iter(row)
+    return (field for field, item in zip(row, types, strict=True) if item is not None)
+
+
 def row_is_null(row: Row | None) -> bool:
     """Whether a row value IS NULL: it or all its fields are."""
-    return row is None or all(field is None for field in row)
+    return row is None or all(field is None for field in _live(row))
 
 
 def row_is_not_null(row: Row | None) -> bool:
     """Whether a row value IS NOT NULL: no field is."""
-    return row is not None and all(field is not None for field in row)
+    return row is not None and all(field is not None for field in _live(row))
 
 
 def flat(value: list[Datum]) -> Iterator[Datum]:

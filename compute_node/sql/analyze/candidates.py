@@ -18,7 +18,8 @@ def select_candidate(
         return None, False
     if len(usable) == 1:
         return usable[0], False
-    best = _best(catalog, types, [(index, signatures[index]) for index in usable])
+    roots = [catalog.type(item).root.oid for item in types]
+    best = _best(catalog, roots, [(index, signatures[index]) for index in usable])
     return best, best is None
 
 

@@ -18,6 +18,7 @@ from compute_node.sql.expressions import (
     ArrayCoerce,
     ArrayExpr,
     Call,
+    CoerceToDomain,
     CoerceTypmod,
     CoerceViaIO,
     Const,
@@ -28,6 +29,7 @@ from compute_node.sql.expressions import (
     RowExpr,
 )
 from compute_node.types import oids
+from compute_node.types.registry import PgType
 
 ANYENUM, ANYRANGE, ANYMULTIRANGE = 3500, 3831, 4537
 ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, ANYCOMPATIBLENONARRAY = 5077, 5078, 5079
@@ -62,6 +64,8 @@ class Pathway(NamedTuple):
 
 def find_pathway(catalog: CatalogView, target: int, source: int, context: str) -> Pathway | None:
     """The cast pathway allowed in the context; None without one."""
+    target_type, source_type = catalog.type(target).root, catalog.type(source).root
+    target, source = target_type.oid, source_type.oid
     if target == source:
         return Pathway("relabel")
     cast = catalog.cast(source, target)
@@ -73,13 +77,13 @@ def find_pathway(catalog: CatalogView, target: int, source: int, context: str) -
         if cast.method == "i":
             return Pathway("io")
         return Pathway("function", cast.function)
-    target_type, source_type = catalog.type(target), catalog.type(source)
     if target not in (oids.OIDVECTOR, oids.INT2VECTOR) and target_type.element and source_type.element:
         if is_true_array(target_type) and source_type.length == -1:
             # int2vector and oidvector count as arrays here
             element = find_pathway(catalog, target_type.element, source_type.element, context)
             if element is not None:
-                return Pathway("relabel") if element.method == "relabel" else Pathway("array")
+                tested = catalog.type(target_type.element).domain is not None
+                return Pathway("relabel") if element.method == "relabel" and not tested else Pathway("array")
     if context != "i" and target_type.category == "S" and (source_type.kind != "p" or source == oids.RECORD):
         return Pathway("io")
     if context == "e" and source_type.category == "S" and target_type.kind != "p":
@@ -90,6 +94,9 @@ def find_pathway(catalog: CatalogView, target: int, source: int, context: str) -
 def is_binary_coercible(catalog: CatalogView, source: int, target: int) -> bool:
     """Whether a value of ``source`` may be used as ``target`` as it is."""
     if source == target or target in (oids.ANY, oids.ANYELEMENT, ANYCOMPATIBLE):
+        return True
+    source = catalog.type(source).root.oid
+    if source == target:
         return True
     if target in (oids.ANYARRAY, ANYCOMPATIBLEARRAY):
         return is_true_array(catalog.type(source))
@@ -114,9 +121,9 @@ def can_coerce(catalog: CatalogView, sources: Sequence[int], targets: Sequence[i
             continue
         if find_pathway(catalog, target, source, context) is not None:
             continue
-        source_kind = catalog.type(source).kind
+        source_kind = catalog.type(source).root.kind
         if (target == oids.RECORD and source_kind == "c") or (
-            source == oids.RECORD and catalog.type(target).kind == "c"
+            source == oids.RECORD and catalog.type(target).root.kind == "c"
         ):
             continue
         if target == RECORD_ARRAY and catalog.type(catalog.type(source).element or source).kind == "c":
@@ -160,6 +167,8 @@ def consistent_generics(catalog: CatalogView, sources: Sequence[int], targets: S
                 return None
             element = source
         elif family == "array":
+            kind = kind.root
+            source = kind.oid
             if source == oids.ANYARRAY:
                 array = source
                 continue
@@ -173,6 +182,8 @@ def consistent_generics(catalog: CatalogView, sources: Sequence[int], targets: S
         elif family == "compatible":
             compatible.append(source)
         else:
+            kind = kind.root
+            source = kind.oid
             if source in (oids.OIDVECTOR, oids.INT2VECTOR) or is_true_array(kind):
                 compatible.append(kind.element)
             else:
@@ -244,9 +255,20 @@ def coerce_type(scope: Scope, node: Expr, target: int, typmod: int, context: str
         return node
     if target in POLYMORPHIC:
         return node
+    kind = catalog.type(target)
+    if kind.domain is not None and not (source == oids.UNKNOWN and isinstance(node, Param)):
+        if source == oids.UNKNOWN and isinstance(node, Const):
+            node = coerce_type(scope, node, kind.root.oid, kind.base_typmod, "i", location)
+        elif find_pathway(catalog, target, source, context) is not None or kind.root.kind == "c":
+            node = coerce_type(scope, node, kind.root.oid, kind.base_typmod, context, location)
+        else:
+            raise cannot_cast(scope, source, target, location if location >= 0 else node.location)
+        return to_domain(scope, node, kind, context, location)
     if source == oids.UNKNOWN:
         if isinstance(node, Const):
-            slot = analysis.slot(node.location) if node.value is not None else 0
+            # An interval's typmod says how its text is read, so that one stays a constant.
+            kept = node.value is None or (target == oids.INTERVAL and typmod >= 0)
+            slot = 0 if kept else analysis.slot(node.location)
             if slot:
                 analysis.used.add(node.location)
                 analysis.set_param_type(slot, target)
@@ -266,11 +288,57 @@ def coerce_type(scope: Scope, node: Expr, target: int, typmod: int, context: str
         if isinstance(node, Const) and node.value is None:
             return Const(type=target, value=None, location=node.location)
         return Relabel(type=target, argument=node, implicit=context != "e", location=where)
-    if target == oids.RECORD or catalog.type(target).kind == "c":
-        if isinstance(node, RowExpr):
-            return dataclasses.replace(node, type=target)
-        return Relabel(type=target, argument=node, implicit=context != "e", location=where)
+    if target in (oids.RECORD, RECORD_ARRAY):
+        return node
+    if source == oids.RECORD and catalog.type(target).kind == "c":
+        return _coerce_row(scope, node, target, context, where)
     raise cannot_cast(scope, source, target, where)
+
+
+def to_domain(scope: Scope, node: Expr, kind: PgType, context: str, location: int) -> Expr:
+    """A value of the base type as one of the domain ``kind``."""
+    node = coerce_typmod(scope, node, kind.root.oid, kind.base_typmod, context, location)
+    if kind.check is None and isinstance(node, Const):
+        return Const(type=kind.oid, value=node.value, location=node.location)
+    where = location if location >= 0 else node.location
+    return CoerceToDomain(type=kind.oid, argument=node, implicit=context != "e", location=where)
+
+
+def _coerce_row(scope: Scope, node: Expr, target: int, context: str, location: int) -> Expr:
+    """An anonymous row as one of a composite type, column by column; 42846 with what does not fit."""
+    if not isinstance(node, RowExpr):
+        raise cannot_cast(scope, node.type, target, location)
+    kind = scope.catalog.type(target)
+
+    def misfit(detail: str, where: int) -> SqlError:
+        error = cannot_cast(scope, node.type, target, where)
+        error.detail = detail
+        return error
+
+    given = list(node.arguments)
+    values: list[Expr] = []
+    number = 0
+    for field in kind.fields:
+        if field.type is None:
+            values.append(Const(type=oids.INT4, value=None))
+            continue
+        if number >= len(given):
+            raise misfit("Input has too few columns.", location)
+        item = given[number]
+        number += 1
+        value = coerce(scope, item, field.type.oid, field.typmod, context, item.location)
+        if value is None:
+            names = f"{format_type(scope.catalog, item.type)} to {format_type(scope.catalog, field.type.oid)}"
+            raise misfit(f"Cannot cast type {names} in column {number}.", item.location)
+        values.append(value)
+    if number != len(given):
+        raise misfit("Input has too many columns.", location)
+    return RowExpr(
+        type=target,
+        arguments=tuple(values),
+        names=tuple(field.name for field in kind.fields),
+        location=node.location,
+    )
 
 
 def _coerce_param(scope: Scope, node: Param, target: int) -> Expr:
@@ -373,6 +441,8 @@ def common_type_or_none(catalog: CatalogView, types: Sequence[int]) -> int | Non
     chosen = types[0]
     if all(item == chosen for item in types):
         return chosen
+    types = [catalog.type(item).root.oid for item in types]
+    chosen = types[0]
     for item in types[1:]:
         if item == chosen or item == oids.UNKNOWN:
             continue
@@ -398,22 +468,20 @@ def select_common_type(scope: Scope, expressions: Sequence[Expr], construct: str
     chosen = expressions[0].type
     if chosen != oids.UNKNOWN and all(item.type == chosen for item in expressions):
         return chosen
+    chosen = catalog.type(chosen).root.oid
     for item in expressions[1:]:
-        if item.type in (chosen, oids.UNKNOWN):
+        root = catalog.type(item.type).root.oid
+        if root in (chosen, oids.UNKNOWN):
             continue
         if chosen == oids.UNKNOWN:
-            chosen = item.type
+            chosen = root
             continue
-        mine, other = catalog.type(chosen), catalog.type(item.type)
+        mine, other = catalog.type(chosen), catalog.type(root)
         if mine.category != other.category:
             names = f"{format_type(catalog, chosen)} and {format_type(catalog, item.type)}"
             raise fail(DatatypeMismatch, f"{construct} types {names} cannot be matched", item.location)
-        if (
-            not mine.preferred
-            and _implicitly(catalog, chosen, item.type)
-            and not _implicitly(catalog, item.type, chosen)
-        ):
-            chosen = item.type
+        if not mine.preferred and _implicitly(catalog, chosen, root) and not _implicitly(catalog, root, chosen):
+            chosen = root
     return oids.TEXT if chosen == oids.UNKNOWN else chosen
 
 

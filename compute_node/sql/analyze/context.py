@@ -48,7 +48,7 @@ class Analysis:
 
     def slot(self, location: int) -> int:
         """The parameter slot of the literal at ``location``; 0 when it stays a literal."""
-        if not self.lifted or self.keep_depth:
+        if not self.lifted or self.keep_depth or location in self.kept:
             return 0
         return self.lifted.get(location, 0)
 

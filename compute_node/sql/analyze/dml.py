@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from pglast import ast
@@ -12,7 +13,6 @@ from aurora.errors import (
     DuplicateColumn,
     GeneratedAlways,
     InsufficientPrivilege,
-    NotSupported,
     ObjectNotInPrerequisiteState,
     SqlSyntaxError,
     UndefinedColumn,
@@ -23,14 +23,16 @@ from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.context import NameItem, Scope, fail
 from compute_node.sql.analyze.ctes import transform_with
-from compute_node.sql.analyze.expressions import subscript, transform, transform_where
+from compute_node.sql.analyze.expressions import transform, transform_where
 from compute_node.sql.analyze.from_clause import open_relation, relation_entry, transform_from
 from compute_node.sql.analyze.functions import resolve_unknown
 from compute_node.sql.analyze.select import analyze_select, transform_rows
 from compute_node.sql.analyze.stored import column_default
+from compute_node.sql.analyze.stores import store
 from compute_node.sql.analyze.targets import assign, target_column, transform_targets
 from compute_node.sql.expressions import Const, Expr, SetDefault, Var
 from compute_node.sql.query import ArbiterInference, FromItem, OnConflict, Query, RangeEntry, Target
+from compute_node.types import oids
 
 
 def _target(scope: Scope, node: ast.RangeVar, verb: str) -> RelationDesc:
@@ -71,6 +73,7 @@ def analyze_insert(scope: Scope, node: ast.InsertStmt) -> Query:
     relation = _target(scope, node.relation, "insert into")
     query.target = relation
     columns = _insert_columns(relation, node.cols)
+    steps = [item.indirection for item in node.cols or ()] or [None] * len(columns)
     if node.selectStmt is None:
         rows: list[list[Expr]] = [[]]
         columns = []
@@ -81,9 +84,9 @@ def analyze_insert(scope: Scope, node: ast.InsertStmt) -> Query:
     width = max((len(row) for row in rows), default=len(columns))
     query.inserted = tuple(column.attno for column in columns[:width])
     if node.selectStmt is not None and not rows:
-        query.source = _insert_from_query(scope, node, relation, columns)
+        query.source = _insert_from_query(scope, node, relation, columns, steps)
     else:
-        query.source = _insert_values(scope, node, relation, columns, rows)
+        query.source = _insert_values(scope, node, relation, columns, rows, steps)
     target = relation_entry(scope, relation, node.relation.alias)
     query.result_rte = target.rte
     scope.items = [target]
@@ -104,15 +107,36 @@ def _insert_columns(relation: RelationDesc, cols: Any) -> list[ColumnDesc]:
     if not cols:
         return [column for column in relation.columns if not column.dropped]
     found: list[ColumnDesc] = []
+    in_part: set[int] = set()
     for item in cols:
         location = item.location if item.location is not None else -1
-        if item.indirection:
-            raise fail(NotSupported, "assignment to array elements or fields in INSERT is not supported yet", location)
         column = target_column(relation.columns, relation.name, item.name, location)
-        if column in found:
+        if column in found and not (item.indirection and column.attno in in_part):
             raise fail(DuplicateColumn, f'column "{column.name}" specified more than once', location)
+        if item.indirection:
+            in_part.add(column.attno)
         found.append(column)
     return found
+
+
+def _assembled(
+    scope: Scope,
+    column: ColumnDesc,
+    values: Sequence[tuple[Expr, Any]],
+    overriding: OverridingKind,
+    location: int,
+) -> Expr:
+    """A new row's value of a column from all that the statement gives for it: (value, steps to the part that it is
+    for)."""
+    base: Expr | None = None
+    for value, steps in values:
+        if not steps:
+            base = _stored(scope, value, column, overriding)
+            continue
+        if base is None:
+            base = Const(type=column.type, typmod=column.typmod, value=None)
+        base = store(scope, base, column, steps, value, value.location, None)
+    return column_default(scope, column) if base is None else base
 
 
 def _check_counts(columns: list[ColumnDesc], values: list[Expr], cols: Any) -> None:
@@ -149,19 +173,35 @@ def _check_generated(column: ColumnDesc, overriding: OverridingKind) -> None:
         )
 
 
+def _places(columns: Sequence[ColumnDesc]) -> dict[int, list[int]]:
+    """By attno, where the statement gives a value for the column: several times when it sets parts of it."""
+    given: dict[int, list[int]] = {}
+    for index, column in enumerate(columns):
+        given.setdefault(column.attno, []).append(index)
+    return given
+
+
 def _insert_values(
-    scope: Scope, node: ast.InsertStmt, relation: RelationDesc, columns: list[ColumnDesc], rows: list[list[Expr]]
+    scope: Scope,
+    node: ast.InsertStmt,
+    relation: RelationDesc,
+    columns: list[ColumnDesc],
+    rows: list[list[Expr]],
+    steps: Sequence[Any],
 ) -> Query:
-    given = {column.attno: index for index, column in enumerate(columns)}
+    given = _places(columns)
     full_rows = []
     defaults: dict[int, Expr] = {}
     for row in rows:
         _check_counts(columns, row, node.cols)
         full: list[Expr] = []
         for column in relation.columns:
-            index = given.get(column.attno, -1)
-            if 0 <= index < len(row):
-                full.append(_stored(scope, row[index], column, OverridingKind(node.override)))
+            places = [index for index in given.get(column.attno, ()) if index < len(row)]
+            if len(places) == 1 and not steps[places[0]]:
+                full.append(_stored(scope, row[places[0]], column, OverridingKind(node.override)))
+            elif places:
+                parts = [(row[index], steps[index]) for index in places]
+                full.append(_assembled(scope, column, parts, OverridingKind(node.override), -1))
             else:
                 default = defaults.get(column.attno)
                 if default is None:
@@ -181,7 +221,13 @@ def _insert_values(
     return source
 
 
-def _insert_from_query(scope: Scope, node: ast.InsertStmt, relation: RelationDesc, columns: list[ColumnDesc]) -> Query:
+def _column_of(source: Expr, index: int) -> Expr:
+    return Var(type=source.type, typmod=source.typmod, rte=0, attno=index + 1, location=source.location)
+
+
+def _insert_from_query(
+    scope: Scope, node: ast.InsertStmt, relation: RelationDesc, columns: list[ColumnDesc], steps: Sequence[Any]
+) -> Query:
     """``INSERT … SELECT``: the SELECT becomes a sub-select of a query that converts and completes its columns."""
     outer_scope = scope.child()
     child = outer_scope.child()
@@ -189,8 +235,8 @@ def _insert_from_query(scope: Scope, node: ast.InsertStmt, relation: RelationDes
     visible = [item for item in inner.targets if not item.junk]
     _check_counts(columns, [item.expression for item in visible], node.cols)
     converts_inside = not (inner.set_op or inner.distinct or inner.group_by or inner.order_by)
-    for item, column in zip(visible, columns, strict=False):
-        if converts_inside:
+    for item, column, part in zip(visible, columns, steps, strict=False):
+        if converts_inside and not part and item.expression.type != oids.RECORD:
             item.expression = assign(child, item.expression, column, item.expression.location)
         else:
             item.expression = resolve_unknown(child, item.expression)
@@ -205,14 +251,21 @@ def _insert_from_query(scope: Scope, node: ast.InsertStmt, relation: RelationDes
     )
     outer_scope.add_entry(entry)
     outer.from_items = [FromItem(0)]
-    given = {column.attno: index for index, column in enumerate(columns[: len(visible)])}
+    given = _places(columns[: len(visible)])
     for column in relation.columns:
-        index = given.get(column.attno, -1)
-        if index < 0 or _overridden(column, OverridingKind(node.override)):
+        places = given.get(column.attno, [-1])
+        index = places[0]
+        if index >= 0 and (len(places) > 1 or steps[index]):
+            parts = []
+            for each in places:
+                found = visible[each].expression
+                parts.append((_column_of(found, each), steps[each]))
+            value = _assembled(outer_scope, column, parts, OverridingKind(node.override), -1)
+        elif index < 0 or _overridden(column, OverridingKind(node.override)):
             value = column_default(scope, column)
         else:
             source = visible[index].expression
-            value = Var(type=source.type, typmod=source.typmod, rte=0, attno=index + 1, location=source.location)
+            value = _column_of(source, index)
             _check_generated(column, OverridingKind(node.override))
             value = assign(outer_scope, value, column, source.location)
         outer.targets.append(Target(value, column.name))
@@ -240,7 +293,7 @@ def _on_conflict(scope: Scope, node: ast.OnConflictClause, relation: RelationDes
     excluded = relation_entry(scope, relation, ast.Alias(aliasname="excluded"))
     excluded.columns_visible = False
     scope.items = [target, excluded]
-    assignments = _assignments(scope, node.targetList, relation)
+    assignments = _assignments(scope, node.targetList, relation, target.rte)
     where = transform_where(scope, node.whereClause, "WHERE")
     scope.items = saved
     return OnConflict(action, arbiters, assignments, where, inference)
@@ -306,20 +359,25 @@ def _inference(
 # --- UPDATE, DELETE -------------------------------------------------------------------------------------------------
 
 
-def _assignments(scope: Scope, nodes: Any, relation: RelationDesc) -> tuple[tuple[int, Expr], ...]:
+def _assignments(scope: Scope, nodes: Any, relation: RelationDesc, rte: int) -> tuple[tuple[int, Expr], ...]:
     """SET items as (attno, value) pairs."""
     previous, scope.clause = scope.clause, "UPDATE"
     found: dict[int, Expr] = {}
+    in_part: set[int] = set()
     try:
         for item in nodes:
             location = item.location if item.location is not None else -1
             column = target_column(relation.columns, relation.name, item.name, location)
-            if column.attno in found:
+            if column.attno in found and not (item.indirection and column.attno in in_part):
                 raise SqlSyntaxError(f'multiple assignments to same column "{column.name}"')
             expr = transform(scope, item.val)
             if item.indirection:
-                subscript(scope, Const(type=column.type, value=None), item.indirection, location)
-                raise fail(NotSupported, "assignment to array elements or fields is not supported yet", location)
+                base = found.get(column.attno)
+                if base is None:
+                    base = Var(type=column.type, typmod=column.typmod, rte=rte, attno=column.attno)
+                found[column.attno] = store(scope, base, column, item.indirection, expr, location, item.val)
+                in_part.add(column.attno)
+                continue
             if isinstance(expr, SetDefault):
                 value = column_default(scope, column)
             elif column.identity == "a" or column.generated:
@@ -352,7 +410,7 @@ def analyze_update(scope: Scope, node: ast.UpdateStmt) -> Query:
     if node.fromClause:
         transform_from(scope, node.fromClause)
     query.where = transform_where(scope, node.whereClause, "WHERE")
-    query.assignments = _assignments(scope, node.targetList, relation)
+    query.assignments = _assignments(scope, node.targetList, relation, target.rte)
     query.returning = _returning(scope, node.returningClause)
     return query
 

@@ -23,6 +23,7 @@ from compute_node.sql.analyze.coercion import (
     coerce,
     coerce_to_boolean,
     coerce_to_common,
+    coerce_type,
     common_type_or_none,
     common_typmod,
     literal_value,
@@ -610,7 +611,9 @@ def subscript(scope: Scope, value: Expr, indices: Sequence[ast.A_Indices], locat
     """``value[…]``; 42804 for a type that cannot be subscripted."""
     if not indices:
         return value
-    kind = scope.catalog.type(value.type)
+    kind = scope.catalog.type(value.type).root
+    if kind.oid != value.type:
+        value = coerce_type(scope, value, kind.oid, -1, "i", location)
     if kind.oid == oids.JSONB:
         return Subscript(type=kind.oid, container=value, indexes=json_subscripts(scope, indices), location=location)
     if not kind.element or kind.length == 64:
@@ -679,7 +682,11 @@ def json_subscripts(scope: Scope, indices: Sequence[ast.A_Indices]) -> tuple[Exp
 def _row(scope: Scope, node: ast.RowExpr) -> Expr:
     from compute_node.sql.analyze.targets import expand_row_items
 
-    arguments = tuple(resolve_unknown(scope, item) for item in expand_row_items(scope, node.args or ()))
+    arguments = tuple(expand_row_items(scope, node.args or ()))
+    for item in arguments:
+        if item.type == oids.UNKNOWN and isinstance(item, Const) and item.location >= 0:
+            # Its type is known only when the row gets one, if ever.
+            scope.analysis.kept.add(item.location)
     names = tuple(f"f{index + 1}" for index in range(len(arguments)))
     return RowExpr(type=oids.RECORD, arguments=arguments, names=names, location=_location(node))
 

@@ -317,7 +317,9 @@ def _function(scope: Scope, node: ast.RangeFunction) -> NameItem:
         lateral=True,
     )
     rte = scope.add_entry(entry)
-    return NameItem(rte, shown, entry.column_names, entry_columns(rte, entry), schema="function")
+    kind_of_row = scope.catalog.type(call.type).root
+    dropped = frozenset(index for index, field in enumerate(kind_of_row.fields) if field.type is None)
+    return NameItem(rte, shown, entry.column_names, entry_columns(rte, entry), schema="function", dropped=dropped)
 
 
 def _output_name(scope: Scope, call: Expr) -> str:
@@ -342,10 +344,10 @@ def _function_columns(scope: Scope, call: Expr, definitions: Any) -> list[tuple[
             return [(name, kind, -1) for name, kind in output_columns(scope.catalog, function, types)]
         if function.out_columns:  # its name is the column's, whatever the alias
             return [(function.out_columns[0][0], call.type, call.typmod)]
-    find = getattr(scope.catalog, "relation_of_row_type", None)
-    relation = find(call.type) if find is not None and scope.catalog.type(call.type).kind == "c" else None
-    if relation is not None:
-        return [(item.name, item.type, item.typmod) for item in relation.columns if not item.dropped]
+    kind = scope.catalog.type(call.type).root
+    if kind.kind == "c":
+        # Dropped columns keep their places in the value.
+        return [(f.name, oids.INT4 if f.type is None else f.type.oid, f.typmod) for f in kind.fields]
     return None
 
 

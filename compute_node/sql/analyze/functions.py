@@ -23,6 +23,7 @@ from aurora.errors import (
 from compute_node.sql.analyze.candidates import select_candidate
 from compute_node.sql.analyze.coercion import coerce_to_boolean, coerce_type, find_pathway
 from compute_node.sql.analyze.context import Scope, fail
+from compute_node.sql.analyze.names import fields_of
 from compute_node.sql.analyze.operators import check_groupable, check_sortable, match_declared
 from compute_node.sql.analyze.typenames import format_type, is_true_array
 from compute_node.sql.expressions import (
@@ -190,7 +191,10 @@ def _type_coercion(scope: Scope, schema: str | None, name: str, argument: Expr, 
     pathway = find_pathway(scope.catalog, kind.oid, argument.type, "e")
     if pathway is None or pathway.method not in ("relabel", "io"):
         return None
-    if pathway.method == "io" and scope.catalog.type(argument.type).category == "S" == kind.category:
+    source = scope.catalog.type(argument.type).root
+    if pathway.method == "io" and source.category == "S" == kind.category:
+        return None
+    if pathway.method == "io" and kind.category == "S" and (source.kind == "c" or source.oid == oids.RECORD):
         return None
     if pathway.method == "relabel" or kind.category == "S":
         return coerce_type(scope, argument, kind.oid, -1, "e", location)
@@ -227,6 +231,10 @@ def call_function(
         if cast is not None:
             return _CAST, cast
     chosen, ambiguous = _choose(scope, candidates, types) if candidates else (None, False)
+    if chosen is None and len(arguments) == 1 and not (ambiguous or schema or names or star or aggregate_syntax):
+        field = next((each for key, each in fields_of(scope, arguments[0]) or () if key == name), None)
+        if field is not None:
+            return _CAST, field
     if chosen is None:
         shown = f"{shown_name}(*)" if star else function_signature(scope, shown_name, arguments, names)
         if ambiguous:
@@ -280,6 +288,7 @@ _SRF_REFUSED = {
     "FILTER": "FILTER",
     "CASE": "CASE",
     "COALESCE": "COALESCE",
+    "TRANSFORM": "transform expressions",
     "DEFAULT": "DEFAULT expressions",
     "CALL": "CALL arguments",
 }
@@ -393,6 +402,7 @@ _PLACES = {
     "CHECK": "aggregate functions are not allowed in check constraints",
     "DEFAULT": "aggregate functions are not allowed in DEFAULT expressions",
     "INDEX": "aggregate functions are not allowed in index expressions",
+    "TRANSFORM": "aggregate functions are not allowed in transform expressions",
     "CALL": "aggregate functions are not allowed in CALL arguments",
 }
 

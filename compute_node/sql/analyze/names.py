@@ -6,10 +6,17 @@ from collections.abc import Iterator
 
 from pglast import ast
 
-from aurora.errors import AmbiguousAlias, AmbiguousColumn, NotSupported, SqlError, UndefinedColumn, UndefinedTable
+from aurora.errors import (
+    AmbiguousAlias,
+    AmbiguousColumn,
+    SqlError,
+    UndefinedColumn,
+    UndefinedTable,
+    WrongObjectType,
+)
 from compute_node.sql.analyze.context import NameItem, Scope, fail, shift_levels
 from compute_node.sql.analyze.routines import find_argument, output_columns
-from compute_node.sql.expressions import Expr, FieldSelect, RowExpr, Var
+from compute_node.sql.expressions import Call, Expr, FieldSelect, RowExpr, SubLink, Var
 from compute_node.types import oids
 
 SYSTEM_COLUMNS = {
@@ -136,7 +143,7 @@ def whole_row(item: NameItem, level: int, location: int) -> Expr:
 
 def missing_table(scope: Scope, name: str, location: int, schema: str | None = None) -> SqlError:
     """42P01 for a qualifier that names no visible range entry."""
-    shown = f"{schema}.{name}" if schema else name
+    shown = name
     for _, current in _levels(scope):
         for item in current.items:
             relation = item.relation
@@ -239,9 +246,6 @@ def resolve_column(scope: Scope, node: ast.ColumnRef) -> Expr:
         argument = find_argument(scope, parts, location)
         if argument is not None:
             return argument
-        composite = find_column(scope, table, location) if schema is None else None
-        if composite is not None:
-            raise fail(NotSupported, "field selection from a column needs parentheses around the column", location)
         raise missing_table(scope, table, location, schema)
     item, level = entry
     expr = _column_of(item, column, location)
@@ -253,61 +257,165 @@ def resolve_column(scope: Scope, node: ast.ColumnRef) -> Expr:
     argument = find_argument(scope, parts, location)
     if argument is not None:
         return argument
+    called = function_of_row(scope, whole_row(item, level, location), column, location)
+    if called is not None:
+        return called
     raise missing_column(scope, column, table, location)
+
+
+def _columns_of_row(scope: Scope, argument: Var) -> Iterator[tuple[str, Expr]]:
+    """The columns of a whole-row reference."""
+    current = scope
+    for _ in range(argument.levels_up):
+        if current.parent is not None:
+            current = current.parent
+    entry = current.query.range_table[argument.rte]
+    dropped = () if entry.relation is None else [column.dropped for column in entry.relation.columns]
+    for index, name in enumerate(entry.column_names):
+        if index < len(dropped) and dropped[index]:
+            continue
+        yield (
+            name,
+            Var(
+                type=entry.column_types[index],
+                typmod=entry.column_typmods[index],
+                rte=argument.rte,
+                attno=index + 1,
+                levels_up=argument.levels_up,
+                location=argument.location,
+            ),
+        )
+
+
+def fields_of(scope: Scope, argument: Expr) -> list[tuple[str, Expr]] | None:
+    """(name, expression) of each field of a composite expression, in order, without dropped ones; None when it has
+    none that are known."""
+    if isinstance(argument, Var) and argument.attno == 0:
+        return list(_columns_of_row(scope, argument))
+    if isinstance(argument, RowExpr):
+        names = argument.names or tuple(f"f{index + 1}" for index in range(len(argument.arguments)))
+        live = [each.type is not None for each in scope.catalog.type(argument.type).fields] or [True] * len(names)
+        return [pair for pair, keep in zip(zip(names, argument.arguments, strict=True), live, strict=True) if keep]
+    location = argument.location
+    if isinstance(argument, Call):
+        function = scope.catalog.function(argument.function)
+        if function.out_columns:
+            return [
+                (name, FieldSelect(type=kind, argument=argument, index=index, location=location))
+                for index, (name, kind) in enumerate(
+                    output_columns(scope.catalog, function, [item.type for item in argument.arguments])
+                )
+            ]
+    kind = scope.catalog.type(argument.type).root
+    if kind.kind == "c":
+        return [
+            (
+                field.name,
+                FieldSelect(
+                    type=field.type.oid, typmod=field.typmod, argument=argument, index=index, location=location
+                ),
+            )
+            for index, field in enumerate(kind.fields)
+            if field.type is not None
+        ]
+    return None if argument.type != oids.RECORD else fields_of_record(scope, argument)
+
+
+def fields_of_record(scope: Scope, argument: Expr) -> list[tuple[str, Expr]] | None:
+    """The fields of an anonymous row, found where the row was made: in a sub-select, a CTE, an outer query."""
+    source = _origin(scope, argument)
+    if source is None:
+        return None
+    origin_scope, expr = source
+    fields = fields_of(origin_scope, expr)
+    if fields is None:
+        return None
+    return [
+        (
+            name,
+            FieldSelect(type=each.type, typmod=each.typmod, argument=argument, index=index, location=argument.location),
+        )
+        for index, (name, each) in enumerate(fields)
+    ]
+
+
+def _origin(scope: Scope, argument: Expr) -> tuple[Scope, Expr] | None:
+    """The expression, and the query level that it stands on, behind a column of a sub-select or a CTE."""
+    if isinstance(argument, SubLink) and argument.kind == "EXPR":
+        visible = [item for item in argument.query.targets if not item.junk]
+        return Scope(scope.analysis, argument.query, parent=scope), visible[0].expression
+    if not isinstance(argument, Var) or argument.attno <= 0:
+        return None
+    current = scope
+    for _ in range(argument.levels_up):
+        if current.parent is None:
+            return None
+        current = current.parent
+    entry = current.query.range_table[argument.rte]
+    query = entry.query
+    if entry.kind == "cte" and entry.cte is not None:
+        for _ in range(entry.cte_levels_up):
+            if current.parent is None:
+                return None
+            current = current.parent
+        table = current.ctes.get(entry.cte)
+        query = None if table is None else table.query
+    if query is None:
+        return None
+    visible = [item for item in query.targets if not item.junk]
+    if argument.attno > len(visible):
+        return None
+    return Scope(scope.analysis, query, parent=current), visible[argument.attno - 1].expression
 
 
 def select_field(scope: Scope, argument: Expr, name: str, location: int) -> Expr:
     """``(composite).name``. Raises 42703 for an unknown field, 42809 for a type that has no fields."""
-    if isinstance(argument, Var) and argument.attno == 0:
-        current = scope
-        for _ in range(argument.levels_up):
-            if current.parent is not None:
-                current = current.parent
-        entry = current.query.range_table[argument.rte]
-        for index, each in enumerate(entry.column_names):
-            if each == name:
-                return Var(
-                    type=entry.column_types[index],
-                    typmod=entry.column_typmods[index],
-                    rte=argument.rte,
-                    attno=index + 1,
-                    levels_up=argument.levels_up,
-                    location=location,
-                )
-        relation = entry.relation
-        shown = relation.name if relation is not None else entry.alias
-        raise fail(UndefinedColumn, f'column "{name}" not found in data type {shown}', location)
-    fields = composite_fields(scope, argument)
-    if fields is None:
-        from aurora.errors import WrongObjectType
-        from compute_node.sql.analyze.typenames import format_type
+    from compute_node.sql.analyze.typenames import format_type
 
+    fields = fields_of(scope, argument)
+    if fields is None:
         if argument.type == oids.RECORD:
             raise fail(UndefinedColumn, f'could not identify column "{name}" in record data type', location)
-        shown = format_type(scope.catalog, argument.type)
+        if argument.type == oids.UNKNOWN:
+            shown = "unknown"
+        else:
+            shown = format_type(scope.catalog, argument.type)
         message = f"column notation .{name} applied to type {shown}, which is not a composite type"
         raise fail(WrongObjectType, message, location)
-    for index, (each, type_oid) in enumerate(fields):
+    for each, expr in fields:
         if each == name:
-            if isinstance(argument, RowExpr):
-                return argument.arguments[index]
-            return FieldSelect(type=type_oid, argument=argument, index=index, location=location)
-    raise fail(UndefinedColumn, f'column "{name}" not found in data type record', location)
+            return expr
+    called = function_of_row(scope, argument, name, location)
+    if called is not None:
+        return called
+    if isinstance(argument, RowExpr) and fields:
+        sources = {(e.rte, e.levels_up) if isinstance(e, Var) else None for _, e in fields}
+        first = fields[0][1]
+        if len(sources) == 1 and isinstance(first, Var):
+            raise missing_column(scope, name, scope_alias(scope, first), location)
+    if isinstance(argument, Var) and argument.attno == 0:
+        raise missing_column(scope, name, scope_alias(scope, argument), location)
+    if argument.type == oids.RECORD:
+        raise fail(UndefinedColumn, f'could not identify column "{name}" in record data type', location)
+    shown = format_type(scope.catalog, argument.type)
+    raise fail(UndefinedColumn, f'column "{name}" not found in data type {shown}', location)
 
 
-def composite_fields(scope: Scope, argument: Expr) -> list[tuple[str, int]] | None:
-    """(name, type) of each field of a composite expression; None when it has none that are known."""
-    from compute_node.sql.expressions import Call
+def function_of_row(scope: Scope, argument: Expr, name: str, location: int) -> Expr | None:
+    """``row.function``: the call of a user's function that takes the row; None without one."""
+    from compute_node.sql.analyze.functions import call_function
 
-    if isinstance(argument, RowExpr):
-        names = argument.names or tuple(f"f{index + 1}" for index in range(len(argument.arguments)))
-        return [(name, item.type) for name, item in zip(names, argument.arguments, strict=True)]
-    if isinstance(argument, Call):
-        function = scope.catalog.function(argument.function)
-        if function.out_columns:
-            return list(output_columns(scope.catalog, function, [item.type for item in argument.arguments]))
-    find = getattr(scope.catalog, "relation_of_row_type", None)
-    relation = find(argument.type) if find is not None else None
-    if relation is not None:
-        return [("" if column.dropped else column.name, column.type) for column in relation.columns]
-    return None
+    kinds = (argument.type, oids.RECORD)
+    if not any(len(each.arguments) == 1 and each.arguments[0] in kinds for each in scope.catalog.functions(None, name)):
+        return None
+    _, found = call_function(scope, None, name, [argument], location)
+    return found if isinstance(found, Expr) else None
+
+
+def scope_alias(scope: Scope, argument: Var) -> str:
+    """The name of the range entry that a whole-row reference is of."""
+    current = scope
+    for _ in range(argument.levels_up):
+        if current.parent is not None:
+            current = current.parent
+    return current.query.range_table[argument.rte].alias

@@ -57,6 +57,11 @@ def find_operator(
     for item in candidates:
         if item.left == first and item.right == second:
             return catalog.operator(item.oid)
+    if (first, second) != (left, right):
+        root = catalog.type(first).root.oid
+        for item in candidates if root != first else ():
+            if item.left == root and item.right == root:
+                return catalog.operator(item.oid)
     if left:
         matching = [item for item in candidates if item.left]
         types: tuple[int, ...] = (left, right)
@@ -126,8 +131,8 @@ def match_declared(
                     "could not determine polymorphic type because input has type unknown",
                     location if location >= 0 else operand.location,
                 )
-            if item in POLYMORPHIC and operand.type in (oids.OIDVECTOR, oids.INT2VECTOR):
-                actual = operand.type
+            if item in POLYMORPHIC and catalog.type(operand.type).root.oid in (oids.OIDVECTOR, oids.INT2VECTOR):
+                actual = catalog.type(operand.type).root.oid
             targets.append(actual)
         actual_result = resolve_generic(catalog, result, generics) or result
     else:
@@ -147,7 +152,9 @@ def make_array_operator(
     if right.type == oids.UNKNOWN:
         element = oids.UNKNOWN
     else:
-        kind = catalog.type(right.type)
+        kind = catalog.type(right.type).root
+        if kind.oid != right.type:
+            right = coerce_type(scope, right, kind.oid, -1, "i")
         element = kind.element if is_true_array(kind) or right.type in (oids.OIDVECTOR, oids.INT2VECTOR) else 0
         if not element:
             raise fail(WrongObjectType, "op ANY/ALL (array) requires array on right side", location)
@@ -237,6 +244,7 @@ def make_row_comparison(
 def equality_function(scope: Scope, type_oid: int, location: int) -> int:
     """The function behind ``=`` for two values of a type; 42883 when the type has no equality."""
     catalog = scope.catalog
+    type_oid = catalog.type(type_oid).root.oid
     for item in catalog.operators(None, "="):
         if item.left == type_oid and item.right == type_oid:
             return item.function
@@ -250,9 +258,9 @@ def equality_function(scope: Scope, type_oid: int, location: int) -> int:
 def check_sortable(scope: Scope, type_oid: int, location: int) -> None:
     """42883 when a type has no ordering."""
     catalog = scope.catalog
-    kind = catalog.type(type_oid)
+    kind = catalog.type(type_oid).root
     if is_true_array(kind):
-        kind = catalog.type(kind.element)
+        kind = catalog.type(kind.element).root
     if catalog.default_operator_class(kind.oid) is None and kind.oid != oids.RECORD and kind.kind not in ("c", "e"):
         raise fail(
             UndefinedFunction,
@@ -265,9 +273,9 @@ def check_sortable(scope: Scope, type_oid: int, location: int) -> None:
 def check_groupable(scope: Scope, type_oid: int, location: int) -> None:
     """42883 when a type has no equality (json, point …)."""
     catalog = scope.catalog
-    kind = catalog.type(type_oid)
+    kind = catalog.type(type_oid).root
     if is_true_array(kind):
-        kind = catalog.type(kind.element)
+        kind = catalog.type(kind.element).root
     if catalog.default_operator_class(kind.oid) is not None or kind.oid == oids.RECORD or kind.kind in ("c", "e"):
         return
     equality_function(scope, kind.oid, location)

@@ -67,11 +67,11 @@ def _argument(scope: Scope, body: RoutineBody, name: str, location: int) -> Para
 
 
 def _field(scope: Scope, argument: Expr, names: Sequence[str], location: int) -> Expr | None:
-    from compute_node.sql.analyze.names import composite_fields, select_field
+    from compute_node.sql.analyze.names import fields_of, select_field
 
     if not names:
         return argument
-    fields = composite_fields(scope, argument)
+    fields = fields_of(scope, argument)
     if fields is None or all(name != names[0] for name, _ in fields):
         return None
     return select_field(scope, argument, names[0], location)

@@ -12,17 +12,19 @@ from typing import Any
 
 from pglast import ast
 
+from aurora.errors import SqlError
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
-from compute_node.sql.analyze.coercion import coerce_to_boolean
-from compute_node.sql.analyze.context import Analysis, Scope, session_env
+from compute_node.sql.analyze.coercion import coerce, coerce_to_boolean, to_domain
+from compute_node.sql.analyze.context import DEFAULT_ENV, Analysis, NameItem, Scope, session_env
 from compute_node.sql.analyze.expressions import transform
 from compute_node.sql.analyze.from_clause import relation_entry
 from compute_node.sql.analyze.functions import resolve_unknown
 from compute_node.sql.analyze.targets import assign
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.expressions import Call, Const, Expr
+from compute_node.sql.expressions import Call, Const, DomainValue, Expr
 from compute_node.sql.parse import parse
 from compute_node.sql.query import Query
+from compute_node.types.registry import PgType
 from compute_node.types.system import IDENTITY_NEXTVAL
 
 
@@ -39,10 +41,18 @@ def _stored_scope(analysis: Analysis, clause: str) -> Scope:
 def column_default(scope: Scope, column: ColumnDesc) -> Expr:
     """The column's default as an expression of its type; NULL without one, nextval of its sequence for identity
     columns."""
-    if column.dropped or column.default is None:
+    if column.dropped:
+        return Const(type=column.type, typmod=column.typmod, value=None)
+    text = column.default
+    if text is None and (kind := scope.catalog.type(column.type)).domain is not None:
+        text = kind.domain.default
+        if text is None:
+            # Its constraints hold for a NULL that nobody gave, too.
+            return to_domain(scope, Const(type=kind.root.oid, value=None), kind, "i", -1)
+    if text is None:
         return Const(type=column.type, typmod=column.typmod, value=None)
     stored = _stored_scope(scope.analysis, "DEFAULT")
-    value = transform(stored, _expression_node(column.default))
+    value = transform(stored, _expression_node(text))
     if column.identity and isinstance(value, Call):
         # Whoever may insert into the column may take its sequence's values.
         value = dataclasses.replace(value, function=IDENTITY_NEXTVAL)
@@ -79,12 +89,37 @@ def analyze_expression(
     return coerce_to_boolean(scope, expr, "CHECK") if clause == "CHECK" else resolve_unknown(scope, expr)
 
 
+def _domain_scope(analysis: Analysis, base: PgType) -> Scope:
+    """VALUE is the only name that a domain's constraint knows."""
+    value = DomainValue(type=base.oid)
+    scope = Scope(analysis, Query("select"), clause="CHECK")
+    scope.items = [NameItem(-1, "", ("value",), (value,), table_visible=False)]
+    return scope
+
+
+def analyze_domain_check(catalog: CatalogView, base: int, text: str) -> Expr:
+    """A domain's stored CHECK over ``DomainValue``s of the base type."""
+    analysis = Analysis(catalog.of_stored_text(), [], "", DEFAULT_ENV, allow_params=False)
+    scope = _domain_scope(analysis, catalog.type(base))
+    return coerce_to_boolean(scope, transform(scope, _expression_node(text)), "CHECK")
+
+
+def analyze_new_domain_check(catalog: CatalogView, base: int, node: ast.Node, session: Any = None) -> Expr:
+    """The CHECK of CREATE or ALTER DOMAIN; its errors carry no positions."""
+    analysis = Analysis(catalog, [], "", session_env(session), allow_params=False)
+    scope = _domain_scope(analysis, catalog.type(base))
+    try:
+        return coerce_to_boolean(scope, transform(scope, node), "CHECK")
+    except SqlError as error:
+        error.position = None
+        raise
+
+
 def analyze_default(catalog: CatalogView, column: ColumnDesc, node: ast.Node, source: str, session: Any = None) -> Expr:
     """A DEFAULT of DDL, converted to its column's type; 42804 when it does not fit."""
     analysis = Analysis(catalog, [], source, session_env(session), allow_params=False)
     scope = Scope(analysis, Query("select"), clause="DEFAULT")
     expr = transform(scope, node)
-    from compute_node.sql.analyze.coercion import coerce
     from compute_node.sql.analyze.typenames import format_type
 
     result = coerce(scope, expr, column.type, column.typmod, "a")
@@ -97,6 +132,23 @@ def analyze_default(catalog: CatalogView, column: ColumnDesc, node: ast.Node, so
             hint="You will need to rewrite or cast the expression.",
         )
     return result
+
+
+def analyze_assigned(
+    catalog: CatalogView, relation: RelationDesc, target: ColumnDesc, node: Any, source: str, session: Any = None
+) -> Expr | None:
+    """An expression over a relation's old columns as what a column of a new type takes; None without such a cast."""
+    analysis = Analysis(catalog, [], source, session_env(session), allow_params=False)
+    scope = Scope(analysis, Query("select"), clause="TRANSFORM")
+    scope.items = [relation_entry(scope, relation, None)]
+    return coerce(scope, transform(scope, node), target.type, target.typmod, "a")
+
+
+def assigned_default(catalog: CatalogView, target: ColumnDesc, text: str, session: Any = None) -> Expr | None:
+    """A stored default as what a column of a new type takes; None without such a cast."""
+    analysis = Analysis(catalog.of_stored_text(), [], "", session_env(session), allow_params=False)
+    scope = Scope(analysis, Query("select"), clause="DEFAULT")
+    return coerce(scope, transform(scope, _expression_node(text)), target.type, target.typmod, "a")
 
 
 def default_of(catalog: CatalogView, column: ColumnDesc, session: Any = None) -> Expr:

@@ -12,12 +12,13 @@ from compute_node.relations.descriptors import ColumnDesc
 from compute_node.sql.analyze.coercion import coerce
 from compute_node.sql.analyze.context import NameItem, Scope, fail
 from compute_node.sql.analyze.expressions import expression_location, transform
-from compute_node.sql.analyze.names import at, composite_fields, find_table, missing_table, split_fields
+from compute_node.sql.analyze.names import at, fields_of, find_table, missing_table, split_fields
 from compute_node.sql.analyze.naming import column_name
 from compute_node.sql.analyze.routines import find_argument
 from compute_node.sql.analyze.typenames import format_type
-from compute_node.sql.expressions import Expr, FieldSelect, RowExpr, Var
+from compute_node.sql.expressions import Expr, Var
 from compute_node.sql.query import Target
+from compute_node.types import oids
 
 
 def origin(scope: Scope, expr: Expr) -> tuple[int, int]:
@@ -94,16 +95,13 @@ def expand_fields(scope: Scope, argument: Expr, location: int) -> list[tuple[str
         for item in current.items:
             if item.rte == argument.rte:
                 return list(_star_columns(item, argument.levels_up, location))
-    fields = composite_fields(scope, argument)
+    fields = fields_of(scope, argument)
+    if fields is None and argument.type == oids.RECORD:
+        raise fail(DatatypeMismatch, "record type has not been registered", location)
     if fields is None:
         shown = format_type(scope.catalog, argument.type)
         raise fail(DatatypeMismatch, f"type {shown} is not composite", location)
-    if isinstance(argument, RowExpr):
-        return [(name, item) for (name, _), item in zip(fields, argument.arguments, strict=True)]
-    return [
-        (name, FieldSelect(type=type_oid, argument=argument, index=index, location=location))
-        for index, (name, type_oid) in enumerate(fields)
-    ]
+    return fields
 
 
 def expand_row_items(scope: Scope, nodes: Iterable[Any]) -> list[Expr]:
@@ -112,6 +110,11 @@ def expand_row_items(scope: Scope, nodes: Iterable[Any]) -> list[Expr]:
     for node in nodes:
         if isinstance(node, ast.ColumnRef) and isinstance(node.fields[-1], ast.A_Star):
             items += [expr for _, expr in expand_star(scope, node)]
+        elif isinstance(node, ast.A_Indirection) and isinstance(node.indirection[-1], ast.A_Star):
+            inner = node.arg
+            if len(node.indirection) > 1:
+                inner = ast.A_Indirection(arg=node.arg, indirection=node.indirection[:-1])
+            items += [expr for _, expr in expand_fields(scope, transform(scope, inner), node.location or -1)]
         else:
             items.append(transform(scope, node))
     return items
@@ -126,9 +129,10 @@ def transform_targets(scope: Scope, nodes: Sequence[ast.ResTarget]) -> list[Targ
             targets += [make_target(scope, expr, name) for name, expr in expand_star(scope, value)]
             continue
         if isinstance(value, ast.A_Indirection) and isinstance(value.indirection[-1], ast.A_Star):
+            inner = value.arg
             if len(value.indirection) > 1:
-                raise fail(NotSupported, "nested row expansion is not supported", node.location or 0)
-            argument = transform(scope, value.arg)
+                inner = ast.A_Indirection(arg=value.arg, indirection=value.indirection[:-1])
+            argument = transform(scope, inner)
             pairs = expand_fields(scope, argument, node.location or 0)
             targets += [make_target(scope, expr, name) for name, expr in pairs]
             continue

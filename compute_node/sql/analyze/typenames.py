@@ -13,8 +13,6 @@ from compute_node.types import oids
 from compute_node.types.registry import PgType
 from compute_node.types.string_functions import quote_identifier
 
-_INTERVAL_FULL_RANGE = 0x7FFF
-
 
 def format_type(catalog: CatalogView, oid: int, typmod: int = -1) -> str:
     """The type as ``format_type()`` and error messages spell it."""
@@ -65,10 +63,6 @@ def _typmods(catalog: CatalogView, node: ast.TypeName, kind: PgType) -> int:
             texts.append(item.fields[0].sval)
         else:
             raise fail(SqlSyntaxError, "type modifiers must be simple constants or identifiers", node.location or 0)
-    if kind.oid == oids.INTERVAL:
-        full_range = texts and texts[0] == str(_INTERVAL_FULL_RANGE)
-        if not full_range and len(texts) == 1 and int(texts[0]) != _INTERVAL_FULL_RANGE:
-            raise NotSupported("interval field restrictions are not supported")
     try:
         return kind.typmod_in(texts)
     except InvalidParameterValue as error:

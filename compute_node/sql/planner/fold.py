@@ -24,6 +24,7 @@ from compute_node.sql.expressions import (
     Call,
     Case,
     Coalesce,
+    CoerceToDomain,
     CoerceTypmod,
     Const,
     Expr,
@@ -32,12 +33,14 @@ from compute_node.sql.expressions import (
     Or,
     Param,
     Relabel,
+    RowExpr,
     children,
     map_children,
     sign_change,
     walk,
 )
 from compute_node.types import oids
+from compute_node.types.record import Record
 
 
 def fold(catalog: CatalogView, node: Expr) -> Expr:
@@ -143,6 +146,15 @@ def _relabel(catalog: CatalogView, node: Relabel) -> Expr:
     return node
 
 
+def _to_domain(catalog: CatalogView, node: CoerceToDomain) -> Expr:
+    """Constraints are tested when the statement runs; a domain without any is only another name."""
+    if catalog.type(node.type).check is not None:
+        return node
+    if isinstance(node.argument, Const):
+        return Const(type=node.type, value=node.argument.value, location=node.location)
+    return Relabel(type=node.type, argument=node.argument, implicit=node.implicit, location=node.location)
+
+
 def _typmod(catalog: CatalogView, node: CoerceTypmod) -> Expr:
     argument = node.argument
     cast = catalog.type(node.type).typmod_cast
@@ -245,6 +257,15 @@ def _array(catalog: CatalogView, node: ArrayExpr) -> Expr:
     return Const(type=node.type, value=values, location=node.location)
 
 
+def _row(catalog: CatalogView, node: RowExpr) -> Expr:
+    if not all(isinstance(item, Const) for item in node.arguments):
+        return node
+    values = [item.value for item in node.arguments if isinstance(item, Const)]
+    fields = catalog.type(node.type).fields
+    types = [item.type for item in fields] or [catalog.type(item.type) for item in node.arguments]
+    return Const(type=node.type, value=Record.of(values, types), location=node.location)
+
+
 def _case(catalog: CatalogView, node: Case) -> Expr:
     """Branches are folded only when they can be reached."""
     operand = None if node.operand is None else fold(catalog, node.operand)
@@ -268,6 +289,7 @@ def _case(catalog: CatalogView, node: Case) -> Expr:
 _HANDLERS: dict[type, Any] = {
     Call: _call,
     Relabel: _relabel,
+    CoerceToDomain: _to_domain,
     CoerceTypmod: _typmod,
     And: _and,
     Or: _or,
@@ -276,4 +298,5 @@ _HANDLERS: dict[type, Any] = {
     BooleanTest: _boolean_test,
     Coalesce: _coalesce,
     ArrayExpr: _array,
+    RowExpr: _row,
 }

@@ -8,7 +8,7 @@ from aurora.errors import InvariantViolation, NotSupported
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.catalog_view import CatalogView
-from compute_node.sql.expressions import Column, Const, Expr, Var
+from compute_node.sql.expressions import Column, Const, Expr, RowExpr, Var
 from compute_node.sql.plan import (
     BitmapHeapScan,
     Delete,
@@ -58,12 +58,28 @@ def checks(catalog: CatalogView, relation: RelationDesc) -> tuple[tuple[str, Exp
     return tuple(cached)
 
 
+def whole_row(relation: RelationDesc, row_type: int) -> Expr:
+    """The full row as one value; dropped columns keep their places."""
+    return RowExpr(
+        type=row_type,
+        arguments=tuple(
+            Const(type=oids.INT4, value=None)
+            if column.dropped
+            else Column(type=column.type, typmod=column.typmod, index=column.attno - 1)
+            for column in relation.columns
+        ),
+        names=tuple(column.name for column in relation.columns),
+    )
+
+
 def _over_row(node: Expr, relation: RelationDesc) -> Expr:
     def column(var: Var) -> Expr:
         if var.attno == -6:
             return Const(type=oids.OID, value=relation.oid)
-        if var.attno <= 0:
-            raise NotSupported("whole-row and system column references in CHECK constraints are not supported")
+        if var.attno == 0:
+            return whole_row(relation, var.type)
+        if var.attno < 0:
+            raise NotSupported("system column references in CHECK constraints are not supported")
         return Column(type=var.type, typmod=var.typmod, index=var.attno - 1)
 
     return replace_columns(node, column)

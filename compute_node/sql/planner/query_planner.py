@@ -84,12 +84,15 @@ class QueryPlanner:
 
     def _whole_row(self, node: Var) -> Expr:
         entry = self.query.range_table[node.rte]
-        columns = [
-            (name, Var(type=type_oid, typmod=typmod, rte=node.rte, attno=index + 1))
+        relation = entry.relation if entry.kind == "relation" else None
+        # Dropped columns keep their places in a value of the table's row type.
+        columns: list[tuple[str, Expr]] = [
+            (name, Const(type=oids.INT4, value=None))
+            if relation is not None and relation.columns[index].dropped
+            else (name, Var(type=type_oid, typmod=typmod, rte=node.rte, attno=index + 1))
             for index, (name, type_oid, typmod) in enumerate(
                 zip(entry.column_names, entry.column_types, entry.column_typmods, strict=True)
             )
-            if entry.relation is None or entry.kind != "relation" or not entry.relation.columns[index].dropped
         ]
         row = RowExpr(
             type=node.type, arguments=tuple(column for _, column in columns), names=tuple(name for name, _ in columns)
