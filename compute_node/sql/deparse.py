@@ -288,7 +288,9 @@ class Deparser:
             function = self.catalog.function(node.argument.function)
             if function.out_columns:
                 return f"({self.text(node.argument)}).{quote_identifier(function.out_columns[node.index][0])}"
-        return f"({self.text(node.argument)}).f{node.index + 1}"
+        fields = self.catalog.type(node.argument.type).root.fields
+        name = quote_identifier(fields[node.index].name) if fields else f"f{node.index + 1}"
+        return f"({self.text(node.argument)}).{name}"
 
     def sql_value(self, node: SqlValue, _: bool) -> str:
         return node.name.upper() + (f"({node.typmod})" if node.typmod >= 0 else "")

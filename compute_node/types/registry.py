@@ -8,7 +8,7 @@ names are PostgreSQL 15's. Objects that users create are looked up in the catalo
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any, NamedTuple, Protocol
@@ -318,6 +318,8 @@ class Function:
     with_columns: Callable[[tuple[int, ...], int, tuple[tuple[int, int], ...]], Callable[..., Any]] | None = None
     """how it runs for arguments and a result of these types where the query says which columns (type, typmod) its rows
     have; None: as ever"""
+    with_fields: Callable[[tuple[PgType, ...], Sequence[FieldDesc]], Callable[..., Any]] | None = None
+    """the same for a function that asks for the columns' names and types themselves"""
     cost: float = 1.0
     rows: float = 1000.0
 

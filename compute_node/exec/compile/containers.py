@@ -13,6 +13,7 @@ from compute_node.sql import expressions as ex
 from compute_node.types.array_assign import set_element, set_slice
 from compute_node.types.array_value import OPEN, array_of_arrays, array_slice, element_at, map_elements
 from compute_node.types.json.access import subscripted
+from compute_node.types.json.modify import store_subscripted
 from compute_node.types.oids import INT2VECTOR, JSONB, OIDVECTOR
 from compute_node.types.record import Record
 
@@ -65,6 +66,11 @@ def _field_store(compiler: Compiler, node: ex.FieldStore) -> Code:
 @handles(VALUE_HANDLERS, ex.ElementStore)
 def _element_store(compiler: Compiler, node: ex.ElementStore) -> Code:
     container, value = compiler.value(node.container), compiler.value(node.value)
+    if node.type == JSONB:
+        indexes = [compiler.value(item) for item in node.indexes if item is not None]
+        steps = tuple_text([code.text for code in indexes])
+        text = f"{compiler.unit.bind(store_subscripted, 'g')}({container.text}, {steps}, {value.text})"
+        return compiler.wrap(text, [container, value, *indexes], nullable=False, extra=3)
     parts = [container, value]
 
     def bound(item: ex.Expr | None) -> str:

@@ -34,9 +34,8 @@ class FunctionScanNode(Node):
         call = plan.call
         function = builder.function(call.function) if isinstance(call, ex.Call) else None
         self._returns_set = function is not None and function.returns_set
-        self._composite = (
-            function is not None and bool(function.out_columns) and function.result == RECORD
-        ) or plan.column_count > 1
+        kind = builder.type(call.type).root
+        self._composite = kind.kind == "c" or kind.oid == RECORD or plan.column_count > 1
         self._columns = plan.column_count
         self._ordinality = plan.with_ordinality
         if self._returns_set and isinstance(call, ex.Call):
@@ -51,10 +50,7 @@ class FunctionScanNode(Node):
         if self._returns_set:
             yield from self._call(ctx)
         else:
-            value = self._call(ctx)
-            if self._composite and value is None:
-                value = (None,) * self._columns
-            yield value
+            yield self._call(ctx)
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """A thousand rows a batch, but few at first, and fewer where they are large."""
@@ -67,7 +63,7 @@ class FunctionScanNode(Node):
             if not self._composite:
                 rows: Batch = [(value,) for value in chunk]
             else:
-                rows = [tuple(value) for value in chunk]
+                rows = [(None,) * self._columns if value is None else tuple(value) for value in chunk]
             if self._ordinality:
                 rows = [(*row, number + index) for index, row in enumerate(rows)]
                 number += len(rows)

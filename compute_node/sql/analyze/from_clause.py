@@ -294,7 +294,7 @@ def _function(scope: Scope, node: ast.RangeFunction) -> NameItem:
     fields = _function_columns(scope, call, definitions)
     kind = "function"
     if definitions and isinstance(call, Call):
-        call = dataclasses.replace(call, columns=tuple((kind, typmod) for _, kind, typmod in fields or ()))
+        call = dataclasses.replace(call, columns=tuple((kind, typmod, name) for name, kind, typmod in fields or ()))
     if fields is None:
         column = _output_name(scope, call) or (alias.aliasname if alias is not None else name)
         fields = [(column, call.type, call.typmod)]

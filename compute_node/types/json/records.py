@@ -76,7 +76,7 @@ class _Reader:
         members = part.members()
         if default is not None and not members:
             return default
-        values = []
+        values: list[Any] = []
         for at, field in enumerate(fields):
             old = None if default is None else default[at]
             if field.type is None:
@@ -88,7 +88,7 @@ class _Reader:
             else:
                 values.append(self.field(field.type, field.typmod, field.name, old, found))
         self.depth -= 1
-        return Record.of(values, tuple(field.type for field in fields), tuple(field.name for field in fields))  # type: ignore[arg-type]
+        return Record.of(values, tuple(field.type for field in fields), tuple(field.name for field in fields))
 
 
 class _Array:
@@ -168,11 +168,27 @@ class _Rows:
         if self.base is not None and self.base.root.fields:
             return self.base.root.fields
         if default is not None:
+            self.check(default.types)
             names = default.names or tuple(f"f{number}" for number in range(1, len(default) + 1))
             return [FieldDesc(name, item) for name, item in zip(names, default.types, strict=True)]
         if self.given is None:
             raise _unknown_row(self.name)
         return self.given
+
+    def check(self, types: Sequence[PgType]) -> None:
+        """42804 unless a row of these types is what the query says the rows are."""
+        if self.given is None:
+            return
+        detail = None
+        if len(types) != len(self.given):
+            returned = f"{len(types)} attribute{'' if len(types) == 1 else 's'}"
+            detail = f"Returned row contains {returned}, but query expects {len(self.given)}."
+        for number, (item, field) in enumerate(zip(types, self.given, strict=False), 1):
+            if detail is None and field.type is not None and item.oid != field.type.oid:
+                ours, theirs = (each.formatted_name or each.name for each in (item, field.type))
+                detail = f"Returned type {ours} at ordinal position {number}, but query expects {theirs}."
+        if detail is not None:
+            raise DatatypeMismatch("function return row and query-specified return row do not match", detail=detail)
 
     def one(self, env: TypeEnv, fields: Sequence[FieldDesc], default: Any, part: Part) -> Any:
         """A row from an object."""
