@@ -21,6 +21,7 @@ from compute_node.catalog.builders import (
     class_row,
     composite_type_row,
     index_row,
+    range_values,
 )
 from compute_node.catalog.roles import PG_MONITOR, PG_READ_ALL_SETTINGS, PG_READ_ALL_STATS, PG_STAT_SCAN_TABLES
 from compute_node.catalog.rows import make_row
@@ -168,6 +169,8 @@ def _add_view(out: dict[str, list[Row]], view: SystemView, namespace: int, sql: 
 def _types(out: dict[str, list[Row]], io: dict[str, Datum]) -> None:
     for item in REGISTRY.types.values():
         out["pg_type"].append(builtin_type_row(item, io["types"].get(str(item.oid))))
+        if item.kind == "r" and item.range_form is not None:
+            _add(out, "pg_range", **range_values(item.range_form))
 
 
 def _functions(out: dict[str, list[Row]], io: dict[str, Datum]) -> None:

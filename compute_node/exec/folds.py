@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _NEVER_NULL = frozenset((2147, 2803))
 """the two counts"""
-_GROWS = frozenset((2335, 4053, 3538, 3545, 3175, 3197, 3267, 3270, 2901))
-"""aggregates whose state keeps every row: arrays, strings, JSON"""
+_GROWS = frozenset((2335, 4053, 3538, 3545, 3175, 3197, 3267, 3270, 2901, 4301, 6227))
+"""aggregates whose state keeps every row: arrays, strings, JSON, ranges"""
 
 
 class Fold:

@@ -32,6 +32,7 @@ _FAMILIES = (
     "network",
     "macaddr",
     "record",
+    "ranges.types",
     "json.types",
     "array",
     "typenames",
@@ -54,6 +55,9 @@ _FAMILIES = (
     "aurora_functions",
     "enum",
     "aggregates",
+    "ranges.functions",
+    "ranges.constructors",
+    "ranges.aggregates",
     "json.aggregates",
 )
 """In the order of their needs: a family may use those before it."""

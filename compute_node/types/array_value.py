@@ -73,6 +73,11 @@ def bounded(elements: Array, bounds: Sequence[int]) -> Array:
     return BoundedArray(elements, bounds)
 
 
+def from_vector(value: Array) -> Array:
+    """The array with a vector's elements: its lower bound is 0."""
+    return bounded(list(value), (0,))
+
+
 def flatten(value: Array) -> Iterator[Any]:
     """The elements in storage order."""
     for each in value if len(value) <= STEPS else paced(value):

@@ -210,6 +210,8 @@ class PgType:
     element_value: Callable[[bytes], Value] | None = None
     members: tuple[Value, ...] = ()
     """an enum's values, in order"""
+    range_form: RangeForm | None = None
+    """of a range type and its multirange type: what they are ranges of"""
     fields: tuple[FieldDesc, ...] = ()
     """a composite type's columns, dropped ones in their places"""
     relation: int = 0
@@ -232,6 +234,30 @@ class PgType:
         while found.base is not None:
             found = found.base
         return found
+
+
+Canonical = Callable[[Value, Value, int], tuple[Value, Value, int]]
+"""lower bound, upper bound, flags of a range → the same in its one form, of discrete subtypes"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RangeForm:
+    """What a range type and its multirange type have in common: one row of pg_range with its code.
+
+    ``key`` maps a bound to a Python object that ``<`` and ``==`` order as the subtype's operator class does (None: the
+    bound itself), ``bound_key`` to bytes that memcmp orders so (None: not indexable).
+    """
+
+    range: int
+    multirange: int
+    subtype: PgType
+    key: Callable[[Value], Any] | None
+    bound_key: Callable[[Value], bytes] | None
+    canonical: Canonical | None = None
+    operator_class: int = 0
+    collation: int = 0
+    canonical_function: int = 0
+    difference_function: int = 0
 
 
 Specialize = Callable[[tuple[PgType, ...], PgType], Callable[..., Any]]

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from aurora.errors import InvalidFunctionDefinition, SqlError
-from compute_node.sql.analyze.coercion import coerce, consistent_generics, resolve_generic
+from compute_node.sql.analyze.coercion import coerce
 from compute_node.sql.analyze.context import Scope
+from compute_node.sql.analyze.polymorphism import resolve
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Expr, Param, Var
@@ -82,10 +83,9 @@ def output_columns(catalog: CatalogView, function: Function, arguments: Sequence
     columns = function.out_columns
     if not any(catalog.type(kind).kind == "p" for _, kind in columns):
         return columns
-    generics = consistent_generics(catalog, arguments[: len(function.arguments)], function.arguments)
-    if generics is None:
-        return columns
-    return tuple((name, resolve_generic(catalog, kind, generics) or kind) for name, kind in columns)
+    given = arguments[: len(function.arguments)]
+    declared = function.arguments[: len(given)]
+    return tuple((name, resolve(catalog, given, declared, kind)[1]) for name, kind in columns)
 
 
 def row_columns(catalog: CatalogView, type_oid: int) -> tuple[tuple[int, int], ...] | None:
