@@ -15,7 +15,7 @@ from aurora.errors import DatatypeMismatch, NotSupported, UndefinedColumn
 from compute_node.relations.descriptors import ColumnDesc
 from compute_node.sql.analyze.coercion import coerce, coerce_type, to_domain
 from compute_node.sql.analyze.context import Scope, fail
-from compute_node.sql.analyze.expressions import expression_location, subscript
+from compute_node.sql.analyze.expressions import subscript
 from compute_node.sql.analyze.names import SYSTEM_COLUMNS
 from compute_node.sql.analyze.typenames import format_type, is_true_array
 from compute_node.sql.expressions import ElementStore, Expr, FieldSelect, FieldStore, SetDefault, Subscript
@@ -71,8 +71,7 @@ class _Store:
             if is_element
             else f'subfield "{name}" is of type {wanted} but expression is of type {have}'
         )
-        where = expression_location(self.node) if is_element and self.node is not None else self.location
-        raise fail(DatatypeMismatch, message, where if where >= 0 else self.location, hint=_REWRITE)
+        raise fail(DatatypeMismatch, message, self.location, hint=_REWRITE)
 
     def field(self, base: Expr, type_oid: int, name: str, steps: tuple[Any, ...]) -> Expr:
         """``….field``."""
