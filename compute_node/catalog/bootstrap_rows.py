@@ -226,12 +226,12 @@ def _function_row(item: Function) -> Row:
         more["provariadic"] = item.variadic
     if item.defaults:
         more["pronargdefaults"] = len(item.defaults)
-        more["proargdefaults"] = ", ".join(_default_text(value) for value in item.defaults)
+        more["proargdefaults"] = "\n".join(_default_text(value) for value in item.defaults)
     if item.out_columns:
         count = len(item.arguments)
         names = list(item.argument_names) + [""] * (count - len(item.argument_names))
         more["proallargtypes"] = [*item.arguments, *(type_oid for _, type_oid in item.out_columns)]
-        more["proargmodes"] = ["i"] * count + ["t" if item.returns_set else "o"] * len(item.out_columns)
+        more["proargmodes"] = ["i"] * count + ["o"] * len(item.out_columns)
         more["proargnames"] = [*names, *(name for name, _ in item.out_columns)]
     elif item.argument_names:
         more["proargnames"] = list(item.argument_names)

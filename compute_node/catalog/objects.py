@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Datum
 from aurora.errors import InternalError, NotSupported
+from compute_node.catalog.aggregates import aggregate
 from compute_node.catalog.domains import domain_type
 from compute_node.catalog.routines import sql_function
 from compute_node.catalog.rows import Record
@@ -306,6 +307,7 @@ LOADERS: dict[str, Callable[..., Datum]] = {
     "type": user_type,
     "functions": functions,
     "function": function,
+    "aggregate": aggregate,
     "operators": operators,
     "operator": operator,
     "casts": casts,

@@ -213,7 +213,10 @@ class CatalogView:
 
     def aggregate(self, oid: int) -> Aggregate | None:
         """How aggregate ``oid`` runs; None for a plain function."""
-        return REGISTRY.aggregates.get(oid)
+        found = REGISTRY.aggregates.get(oid)
+        if found is None and oid >= FIRST_NORMAL_OID:
+            found = self._ask("aggregate", oid)
+        return found
 
     def operators(self, schema: str | None, name: str) -> Sequence[Operator]:
         """All of that name that the search path reaches; of equal signatures the first on the path."""

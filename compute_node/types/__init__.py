@@ -55,6 +55,7 @@ _FAMILIES = (
     "aurora_functions",
     "enum",
     "aggregates",
+    "transitions",
     "ranges.functions",
     "ranges.constructors",
     "ranges.aggregates",

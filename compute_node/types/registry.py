@@ -364,13 +364,17 @@ class Aggregate:
     oid: int
     initial: Callable[[], Any]
     step: Callable[..., Any]
-    final: Callable[[Any], Value]
+    final: Callable[..., Value]
     strict: bool = True
     batch: Callable[[Any, list[Value]], Any] | None = None
     transition_type: int = 2281
     ordered_set: bool = False
     needs_context: bool = False
     """``step`` gets a ``FunctionContext`` first, then the state and the arguments"""
+    final_needs_context: bool = False
+    """``final`` gets one first, then the state"""
+    volatile: bool = False
+    """what it calls may see and do what a volatile function may"""
     specialize: Callable[[tuple[PgType, ...]], Aggregate] | None = None
     """how it runs over arguments of these types, for polymorphic ones"""
 

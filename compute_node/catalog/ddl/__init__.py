@@ -37,7 +37,7 @@ from compute_node.catalog.ddl import (
     types,
 )
 from compute_node.catalog.ddl.context import DdlContext
-from compute_node.catalog.ddl.routines import alter, create
+from compute_node.catalog.ddl.routines import aggregates, alter, create
 from compute_node.catalog.ddl.settings import alter_database_set, alter_role_set, alter_system
 from compute_node.session import audit
 
@@ -52,6 +52,8 @@ Handler = Callable[[DdlContext, Any], str]
 
 def define(ctx: DdlContext, node: ast.DefineStmt) -> str:
     """CREATE OPERATOR, AGGREGATE, COLLATION …: what the grammar makes one node of."""
+    if node.kind == enums.ObjectType.OBJECT_AGGREGATE:
+        return aggregates.create_aggregate(ctx, node)
     if node.kind != enums.ObjectType.OBJECT_OPERATOR:
         what = node.kind.name.removeprefix("OBJECT_").replace("_", " ")
         raise NotSupported(f"CREATE {what} is not supported")

@@ -227,6 +227,8 @@ def _remove(ctx: DdlContext, address: Address) -> None:
     elif class_oid in (CLASS_OPCLASS, CLASS_OPFAMILY):
         _remove_members(ctx, class_oid, oid)
     elif class_oid in (CLASS_PROC, CLASS_CAST):
+        if class_oid == CLASS_PROC:
+            ctx.rows.delete_where("pg_aggregate", aggfnoid=oid)
         ctx.rows.delete_where(CATALOGS_BY_OID[class_oid].desc.name, oid=oid)
     elif class_oid == CLASS_NAMESPACE:
         ctx.rows.delete_where("pg_namespace", oid=oid)

@@ -68,14 +68,11 @@ def _argument(scope: Scope, body: RoutineBody, name: str, location: int) -> Para
 
 
 def _field(scope: Scope, argument: Expr, names: Sequence[str], location: int) -> Expr | None:
-    from compute_node.sql.analyze.names import fields_of, select_field
+    from compute_node.sql.analyze.names import fields_of
 
     if not names:
         return argument
-    fields = fields_of(scope, argument)
-    if fields is None or all(name != names[0] for name, _ in fields):
-        return None
-    return select_field(scope, argument, names[0], location)
+    return next((each for name, each in fields_of(scope, argument) or () if name == names[0]), None)
 
 
 def output_columns(catalog: CatalogView, function: Function, arguments: Sequence[int]) -> tuple[tuple[str, int], ...]:
@@ -90,8 +87,10 @@ def output_columns(catalog: CatalogView, function: Function, arguments: Sequence
 
 def row_columns(catalog: CatalogView, type_oid: int) -> tuple[tuple[int, int], ...] | None:
     """(type, typmod) of a composite type's columns; None for any other type."""
-    fields = getattr(catalog.type(type_oid), "fields", ())
-    return tuple((field.type.oid, field.typmod) for field in fields if field.type is not None) or None
+    kind = catalog.type(type_oid)
+    if kind.kind != "c":
+        return None
+    return tuple((field.type.oid, field.typmod) for field in kind.fields if field.type is not None)
 
 
 # the final statement
