@@ -24,24 +24,21 @@ from compute_node.types.oids import JSONB
 _REWRITE = "You will need to rewrite or cast the expression."
 
 
-def store(
-    scope: Scope, base: Expr, column: ColumnDesc, steps: Sequence[Any], value: Expr, location: int, node: Any
-) -> Expr:
+def store(scope: Scope, base: Expr, column: ColumnDesc, steps: Sequence[Any], value: Expr, location: int) -> Expr:
     """``base``, the column's value, with the part that ``steps`` names replaced. 42703, 42804, 0A000."""
     if isinstance(value, SetDefault):
         what = "an array element" if isinstance(steps[0], ast.A_Indices) else "a subfield"
         raise fail(NotSupported, f"cannot set {what} to DEFAULT", location)
-    return _Store(scope, value, location, node).into(base, column.type, column.typmod, column.name, tuple(steps))
+    return _Store(scope, value, location).into(base, column.type, column.typmod, column.name, tuple(steps))
 
 
 class _Store:
-    """One assignment; ``location`` is where its target is written, ``node`` its value."""
+    """One assignment; ``location`` is where its target is written."""
 
-    def __init__(self, scope: Scope, value: Expr, location: int, node: Any) -> None:
+    def __init__(self, scope: Scope, value: Expr, location: int) -> None:
         self.scope = scope
         self.value = value
         self.location = location
-        self.node = node
 
     def into(self, base: Expr, type_oid: int, typmod: int, name: str, steps: tuple[Any, ...]) -> Expr:
         """The new value of a part called ``name``."""
