@@ -31,6 +31,7 @@ _FAMILIES = (
     "money",
     "network",
     "macaddr",
+    "geometric",
     "record",
     "json.types",
     "array",
