@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import greenlet
 from pglast import ast
 
 from aurora.datum import Datum
@@ -95,8 +96,16 @@ class Engine:
         self._status = status
         self._fleet = fleet
         self.snapshot = storage.txns.snapshot
-        self.row_expressions = RowExpressions(storage, self._neutral_view)
+        self.row_expressions = RowExpressions(storage, self._neutral_view, self._running_session)
         storage.compile_row_expression = self.row_expressions.compile
+
+    def _running_session(self) -> Any:
+        """Whose statement the running greenlet is."""
+        running = greenlet.getcurrent()
+        found = next((each for each in self.databases.sessions() if each.greenlet is running), None)
+        if found is None:
+            raise InvariantViolation("a function in SQL is called where no session runs")
+        return found
 
     def _neutral_view(self) -> CatalogView:
         """The committed catalog as no session in particular sees it."""
@@ -164,7 +173,7 @@ class Engine:
             if routine is not None and routine.stored:
                 view = view.of_stored_text()
             query = analyze(node, view, param_types, source, slots, session, routine=routine)
-            planned = plan(query, view, session.settings)
+            planned = plan(query, view, session.settings, session)
             if found := {offset for offset, slot in slots.items() if slot in planned.decisive_slots}:
                 # Their values decide whether an index can be used: they stay literals.
                 decisive |= found

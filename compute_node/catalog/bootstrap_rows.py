@@ -21,6 +21,7 @@ from compute_node.catalog.builders import (
     class_row,
     composite_type_row,
     index_row,
+    range_values,
 )
 from compute_node.catalog.roles import PG_MONITOR, PG_READ_ALL_SETTINGS, PG_READ_ALL_STATS, PG_STAT_SCAN_TABLES
 from compute_node.catalog.rows import make_row
@@ -168,6 +169,8 @@ def _add_view(out: dict[str, list[Row]], view: SystemView, namespace: int, sql: 
 def _types(out: dict[str, list[Row]], io: dict[str, Datum]) -> None:
     for item in REGISTRY.types.values():
         out["pg_type"].append(builtin_type_row(item, io["types"].get(str(item.oid))))
+        if item.kind == "r" and item.range_form is not None:
+            _add(out, "pg_range", **range_values(item.range_form))
 
 
 def _functions(out: dict[str, list[Row]], io: dict[str, Datum]) -> None:
@@ -223,12 +226,12 @@ def _function_row(item: Function) -> Row:
         more["provariadic"] = item.variadic
     if item.defaults:
         more["pronargdefaults"] = len(item.defaults)
-        more["proargdefaults"] = ", ".join(_default_text(value) for value in item.defaults)
+        more["proargdefaults"] = "\n".join(_default_text(value) for value in item.defaults)
     if item.out_columns:
         count = len(item.arguments)
         names = list(item.argument_names) + [""] * (count - len(item.argument_names))
         more["proallargtypes"] = [*item.arguments, *(type_oid for _, type_oid in item.out_columns)]
-        more["proargmodes"] = ["i"] * count + ["t" if item.returns_set else "o"] * len(item.out_columns)
+        more["proargmodes"] = ["i"] * count + ["o"] * len(item.out_columns)
         more["proargnames"] = [*names, *(name for name, _ in item.out_columns)]
     elif item.argument_names:
         more["proargnames"] = list(item.argument_names)

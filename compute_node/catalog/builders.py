@@ -11,7 +11,7 @@ from aurora.datum import Datum, Row
 from compute_node.catalog.rows import Record, make_row
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc
 from compute_node.relations.schema import BTREE_AM, HEAP_AM, ROLE_POSTGRES
-from compute_node.types.registry import PgType
+from compute_node.types.registry import PgType, RangeForm
 
 RECORD_IN, RECORD_OUT, RECORD_RECV, RECORD_SEND = 2290, 2291, 2402, 2403
 DOMAIN_IN, DOMAIN_RECV = 2597, 2598
@@ -189,6 +189,39 @@ def enum_type_row(oid: int, name: str, namespace: int, array: int, owner: int) -
             "typalign": "i",
             "typstorage": "p",
         },
+    )
+
+
+def range_values(form: RangeForm) -> dict[str, Datum]:
+    """The columns of a pg_range row."""
+    return {
+        "rngtypid": form.range,
+        "rngsubtype": form.subtype.oid,
+        "rngmultitypid": form.multirange,
+        "rngcollation": form.collation,
+        "rngsubopc": form.operator_class,
+        "rngcanonical": form.canonical_function,
+        "rngsubdiff": form.difference_function,
+    }
+
+
+def range_type_row(oid: int, name: str, namespace: int, array: int, owner: int, kind: str, align: str) -> Row:
+    """A range type (``kind`` r) or a multirange type (m)."""
+    functions = (3834, 3835, 3836, 3837) if kind == "r" else (4231, 4232, 4233, 4234)
+    names = ("typinput", "typoutput", "typreceive", "typsend")
+    return make_row(
+        "pg_type",
+        _type_values(oid, name, namespace, owner)
+        | {
+            "typlen": -1,
+            "typtype": kind,
+            "typcategory": "R",
+            "typdelim": ",",
+            "typarray": array,
+            "typalign": align,
+            "typstorage": "x",
+        }
+        | dict(zip(names, functions, strict=True)),
     )
 
 

@@ -466,6 +466,7 @@ _STALE: dict[str, Callable[[Question, Any, Change], bool]] = {
     "type": lambda question, answer, change: answer is None or change.alters((answer,)),
     "functions": _of_catalog("pg_proc"),
     "function": _of_row("pg_proc"),
+    "aggregate": _of_catalog("pg_aggregate", "pg_proc"),
     "operators": _of_catalog("pg_operator"),
     "operator": _of_row("pg_operator"),
     "casts": _of_catalog("pg_cast"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Datum
 from aurora.errors import InternalError, NotSupported
+from compute_node.catalog.aggregates import aggregate
 from compute_node.catalog.domains import domain_type
 from compute_node.catalog.routines import sql_function
 from compute_node.catalog.rows import Record
@@ -19,7 +20,17 @@ from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.types.array import make_array_type
 from compute_node.types.composite import make_composite_type
 from compute_node.types.enum import Label, make_enum_type
-from compute_node.types.registry import REGISTRY, Cast, FieldDesc, Function, Operator, OperatorClass, PgType
+from compute_node.types.ranges.types import CANONICAL, make_multirange_type, make_range_type
+from compute_node.types.registry import (
+    REGISTRY,
+    Cast,
+    FieldDesc,
+    Function,
+    Operator,
+    OperatorClass,
+    PgType,
+    RangeForm,
+)
 
 if TYPE_CHECKING:
     from compute_node.catalog.layer import CatalogLayer
@@ -49,7 +60,7 @@ def type_oid(layer: CatalogLayer, namespace: int, name: str) -> int | None:
 
 
 def user_type(layer: CatalogLayer, oid: int) -> PgType | None:
-    """A type made of its row: of a table's rows, an enum, a domain, or an array of one of these."""
+    """A type made of its row: of a table's rows, an enum, a range, a domain, or an array of one of these."""
     row = layer.reader.one("pg_type", oid=oid)
     if row is None:
         return None
@@ -58,6 +69,8 @@ def user_type(layer: CatalogLayer, oid: int) -> PgType | None:
             Label(each.oid, each.enumsortorder, each.enumlabel) for each in layer.reader.find("pg_enum", enumtypid=oid)
         ]
         return make_enum_type(oid, row.typname, row.typnamespace, row.typarray, labels)
+    if row.typtype in "rm":
+        return _range_type(layer, row)
     if row.typelem:
         element = layer.type(row.typelem)
         if element is None:
@@ -70,6 +83,30 @@ def user_type(layer: CatalogLayer, oid: int) -> PgType | None:
     if row.typtype == "d":
         return domain_type(layer, row)
     raise InternalError(f'type "{row.typname}" has kind "{row.typtype}", which is not known here')
+
+
+def _range_type(layer: CatalogLayer, row: Record) -> PgType:
+    """A range or multirange type: what is in its row of pg_range, over the subtype."""
+    key = {"rngtypid": row.oid} if row.typtype == "r" else {"rngmultitypid": row.oid}
+    found = layer.reader.one("pg_range", **key)
+    subtype = None if found is None else layer.type(found.rngsubtype)
+    if found is None or subtype is None:
+        raise InternalError(f"cache lookup failed for range type {row.oid}")
+    canonical = layer.reader.one("pg_proc", oid=found.rngcanonical) if found.rngcanonical else None
+    form = RangeForm(
+        range=found.rngtypid,
+        multirange=found.rngmultitypid,
+        subtype=subtype,
+        key=subtype.sort_value,
+        bound_key=subtype.sort_key,
+        canonical=None if canonical is None else CANONICAL.get(canonical.prosrc),
+        operator_class=found.rngsubopc,
+        collation=found.rngcollation,
+        canonical_function=found.rngcanonical,
+        difference_function=found.rngsubdiff,
+    )
+    make = make_range_type if row.typtype == "r" else make_multirange_type
+    return make(form, row.typname, row.typarray, row.typnamespace)
 
 
 def _composite(layer: CatalogLayer, row: Record) -> PgType:
@@ -270,6 +307,7 @@ LOADERS: dict[str, Callable[..., Datum]] = {
     "type": user_type,
     "functions": functions,
     "function": function,
+    "aggregate": aggregate,
     "operators": operators,
     "operator": operator,
     "casts": casts,

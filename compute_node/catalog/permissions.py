@@ -45,7 +45,8 @@ def check_required(view: CatalogView, user: int, required: Required) -> None:
             raise denied_relation(access.relation)
     for oid in sorted(required.functions):
         if not rights.function(oid):
-            raise denied("function", view.function(oid).name)
+            function = view.function(oid)
+            raise denied({"p": "procedure", "a": "aggregate"}.get(function.kind, "function"), function.name)
 
 
 def may_access(rights: Rights, access: RelationAccess) -> bool:

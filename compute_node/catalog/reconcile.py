@@ -144,6 +144,8 @@ def _rows(rows: CatalogRows, name: str, table: CatalogTable, expected: list[Row]
     kept |= {at for column, at in table.position.items() if column.endswith(("acl", "owner"))}
     names = [column.name for column in table.desc.columns]
     added_only = table.desc.is_shared or name in _ADDED_ONLY
+    unique = {attno - 1 for index in table.desc.indexes if index.unique for attno in index.columns}
+    moved: list[Row] = []
     for record in rows.all(name):
         if not _is_builtin(table, record.values):
             continue
@@ -156,10 +158,15 @@ def _rows(rows: CatalogRows, name: str, table: CatalogTable, expected: list[Row]
             changes.removed += 1
             continue
         different = [at for at, value in enumerate(new) if at not in kept and record.values[at] != value]
-        if different:
+        if not unique.isdisjoint(different):
+            # What it is to be may still be another row's.
+            moved.append(tuple(record.values[at] if at in kept else value for at, value in enumerate(new)))
+            rows.delete(name, record)
+            changes.changed += 1
+        elif different:
             rows.update(name, record, **{names[at]: new[at] for at in different})
             changes.changed += 1
-    rows.insert_many(name, list(wanted.values()))
+    rows.insert_many(name, [*moved, *wanted.values()])
     changes.added += len(wanted)
 
 

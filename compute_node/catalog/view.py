@@ -26,7 +26,8 @@ Trace = dict[Question, Any]
 _BINARY_COERCIBLE = {oids.VARCHAR: oids.TEXT}
 """types whose default operator class is another type's"""
 _BINARY_COERCIBLE |= dict.fromkeys((24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191), oids.OID)
-_ANYENUM = 3500
+_CLASSES_OF_KINDS = {"e": 3500, "r": 3831, "m": 4537, "c": oids.RECORD}
+"""types by their kind → the type whose operator classes they have: anyenum, anyrange, anymultirange, record"""
 
 
 class _Overloaded(Protocol):
@@ -212,7 +213,10 @@ class CatalogView:
 
     def aggregate(self, oid: int) -> Aggregate | None:
         """How aggregate ``oid`` runs; None for a plain function."""
-        return REGISTRY.aggregates.get(oid)
+        found = REGISTRY.aggregates.get(oid)
+        if found is None and oid >= FIRST_NORMAL_OID:
+            found = self._ask("aggregate", oid)
+        return found
 
     def operators(self, schema: str | None, name: str) -> Sequence[Operator]:
         """All of that name that the search path reaches; of equal signatures the first on the path."""
@@ -278,7 +282,7 @@ class CatalogView:
         return None
 
     def default_operator_class(self, type_oid: int, method: int = 403) -> OperatorClass | None:
-        """The default operator class for a type (binary-coercible types, arrays, enums, rows and domains too)."""
+        """The default operator class for a type (of binary-coercible types, arrays, enums, ranges, rows, domains)."""
         if type_oid:
             type_oid = self.type(type_oid).root.oid
         for item in self._ask("operator classes"):
@@ -290,10 +294,8 @@ class CatalogView:
             found = known.get((_BINARY_COERCIBLE[type_oid], method))
         if found is None and type_oid:
             kind = self.type(type_oid)
-            if kind.kind == "e":
-                return known.get((_ANYENUM, method))
-            if kind.kind == "c":
-                return known.get((oids.RECORD, method))
+            if kind.kind in _CLASSES_OF_KINDS:
+                return known.get((_CLASSES_OF_KINDS[kind.kind], method))
             if kind.element and kind.length == -1:
                 return known.get((oids.ANYARRAY, method))
         return found

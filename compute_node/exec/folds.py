@@ -15,6 +15,7 @@ from aurora.errors import InvariantViolation, NotSupported
 from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.rows import key_text
 from compute_node.exec.compile.unit import Code, Unit
+from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql import expressions as ex
 from compute_node.types.registry import Aggregate, FunctionContext
 from compute_node.work.sorting import sorted_batches
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 _NEVER_NULL = frozenset((2147, 2803))
 """the two counts"""
-_GROWS = frozenset((2335, 4053, 3538, 3545, 3175, 3197, 3267, 3270, 2901))
-"""aggregates whose state keeps every row: arrays, strings, JSON"""
+_GROWS = frozenset((2335, 4053, 3538, 3545, 3175, 3197, 3267, 3270, 2901, 4301, 6227))
+"""aggregates whose state keeps every row: arrays, strings, JSON, ranges"""
 
 
 class Fold:
@@ -44,7 +45,8 @@ class Fold:
         self._call = call
         self._aggregate: Aggregate = aggregate
         self._collects = call.distinct or bool(call.order_by)
-        self.grows = self._collects or call.function in _GROWS
+        of_user = call.function >= FIRST_NORMAL_OID and builder.type(aggregate.transition_type).length < 0
+        self.grows = self._collects or call.function in _GROWS or of_user
         """whether a state takes more memory with every row"""
         self.nullable = call.function not in _NEVER_NULL
         self._finish: Callable[[Datum], Datum] = aggregate.final
@@ -76,7 +78,7 @@ class Fold:
         strict = aggregate.strict
 
         def finish(collected: Any, context: FunctionContext | None = None) -> Any:
-            step = aggregate.step if context is None else partial(aggregate.step, context)
+            step = partial(aggregate.step, context) if aggregate.needs_context else aggregate.step
             rows = list(collected.values()) if isinstance(collected, dict) else collected
             state = aggregate.initial()
             for batch in sorted_batches(rows, passes):
@@ -84,7 +86,7 @@ class Fold:
                     arguments = row[:count]
                     if not (strict and None in arguments):
                         state = step(state, *arguments)
-            return aggregate.final(state)
+            return aggregate.final(context, state) if aggregate.final_needs_context else aggregate.final(state)
 
         return finish
 
@@ -98,8 +100,16 @@ class Fold:
         """Source of the result, from a group's state list ``s``."""
         if self._call.function in _NEVER_NULL and not self._collects:
             return f"s[{number}]"
-        context = ", c.stable_context" if self._collects and self._aggregate.needs_context else ""
-        return f"{unit.bind(self._finish, 'g')}(s[{number}]{context})"
+        finish, aggregate = unit.bind(self._finish, "g"), self._aggregate
+        if self._collects:
+            needed = aggregate.needs_context or aggregate.final_needs_context
+            return f"{finish}(s[{number}]{', ' + self._context if needed else ''})"
+        return f"{finish}({self._context + ', ' if aggregate.final_needs_context else ''}s[{number}])"
+
+    @property
+    def _context(self) -> str:
+        """How generated code spells what the aggregate's functions get."""
+        return "c.function_context" if self._aggregate.volatile else "c.stable_context"
 
     def row_lines(self, compiler: Compiler, number: int) -> list[str]:
         """Statements for one row ``r`` and its group's state list ``s``."""
@@ -129,7 +139,7 @@ class Fold:
         if call.function in _NEVER_NULL:
             lines.append(f"{indent}s[{number}] += 1")
         else:
-            before = ["c.stable_context"] if aggregate.needs_context else []
+            before = [self._context] if aggregate.needs_context else []
             lines.append(f"{indent}s[{number}] = {step}({', '.join([*before, f's[{number}]', *atoms])})")
         return lines
 

@@ -21,7 +21,8 @@ from compute_node.sql.deparse_pretty import deparse_pretty
 from compute_node.sql.expressions import Column, Const, Expr, RowExpr, Var, map_children, walk
 from compute_node.sql.plan import PlannedStmt, Result
 from compute_node.sql.planner.fold import fold
-from compute_node.types.registry import PgType
+from compute_node.sql.planner.inline import Inliner
+from compute_node.types.registry import PgType, RoutineCall, SessionView
 
 if TYPE_CHECKING:
     from compute_node.access.storage import Storage
@@ -39,24 +40,39 @@ class _Linker(Builder):
         return self._types.get(oid) or self.catalog.type(oid)
 
 
-class RowExpressions:
-    """Compiles the expressions and predicates of indexes; ``view`` gives the catalog as it is committed now."""
+class _Writer:
+    """The session that happens to write, for functions in SQL."""
 
-    def __init__(self, storage: Storage, view: Callable[[], CatalogView]) -> None:
+    def __init__(self, running: Callable[[], SessionView]) -> None:
+        self._running = running
+
+    def call_routine(self, call: RoutineCall, arguments: tuple[Any, ...], snapshot: object) -> Any:
+        """See ``SessionView``."""
+        return self._running().call_routine(call, arguments, None)
+
+
+class RowExpressions:
+    """Compiles the expressions and predicates of indexes; ``view`` gives the catalog as it is committed now,
+    ``running`` the session whose statement writes."""
+
+    def __init__(self, storage: Storage, view: Callable[[], CatalogView], running: Callable[[], SessionView]) -> None:
         self._storage = storage
         self._view = view
+        self._running = running
 
     def compile(self, relation: RelationDesc, text: str) -> RowExpression:
         """See ``RowExpression``."""
         view = self._view()
         analyzed = analyze_stored(view, relation, text, "INDEX")
-        expression = fold(view, analyzed)
+        expression = fold(view, Inliner(view, None).expression(analyzed))
         attnos = frozenset(item.attno for item in walk(expression) if isinstance(item, Var))
         nullable = [not column.not_null for column in relation.columns]
         compiled = value_function(_Linker(view, relation), _over_row(relation, expression), row_scope(nullable), "c, r")
-        # Immutable functions of the row alone: nobody runs it, and it reads nothing.
+        # Immutable functions of the row alone: nobody runs it, and it reads nothing. But for those in SQL, whose
+        # statements are run by whoever writes the row.
         nobody: Any = None
-        context = ExecContext(nobody, nobody, nobody, self._storage.type_env, self._storage)
+        writer: Any = _Writer(self._running)
+        context = ExecContext(writer, nobody, nobody, self._storage.type_env, self._storage)
         return RowExpression(lambda row: compiled(context, row), attnos, deparse_pretty(analyzed, view, relation))
 
 

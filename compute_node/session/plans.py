@@ -35,11 +35,13 @@ def bounded_put(table: dict[_Key, _Value], key: _Key, value: _Value, limit: int 
 class PlanSpace:
     """The plans of one combination of settings."""
 
-    __slots__ = ("referential", "routines", "shapes", "texts")
+    __slots__ = ("calls", "referential", "routines", "shapes", "texts")
 
     def __init__(self) -> None:
         self.routines: dict[Hashable, RoutinePlan] = {}
         """functions in the language SQL, by call site (``session/routines``)"""
+        self.calls: dict[Hashable, Statement] = {}
+        """the arguments of CALL statements (``session/calls``)"""
         self.texts: dict[tuple[bytes, tuple[int, ...]], Statement] = {}
         self.shapes: dict[bytes, Any] = {}
         self.referential: dict[tuple[int, str], Statement] = {}

@@ -40,10 +40,11 @@ def is_query(node: ast.Node) -> bool:
 
 
 def inner_query(node: ast.Node) -> Any:
-    """The query in a utility statement that is analyzed with it: of DECLARE, EXPLAIN, CREATE TABLE AS, SELECT INTO."""
+    """The query in a utility statement that is analyzed with it: of DECLARE, EXPLAIN, CREATE TABLE AS, SELECT INTO,
+    CALL."""
     if isinstance(node, (ast.DeclareCursorStmt, ast.ExplainStmt, ast.CreateTableAsStmt)):
         return node.query
-    return node if isinstance(node, ast.SelectStmt) else None
+    return node if isinstance(node, (ast.SelectStmt, ast.CallStmt)) else None
 
 
 def parameters(node: ast.Node) -> Iterator[ast.ParamRef]:

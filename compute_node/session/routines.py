@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 class RoutinePlan:
     """A function's statements, planned for one call site. ``final``: the statement whose rows are the result."""
 
-    __slots__ = ("final", "function", "is_row", "kinds", "statements")
+    __slots__ = ("_result", "final", "function", "is_row", "kinds", "statements")
 
-    def __init__(self, call: RoutineCall, statements: list[Statement], wants_result: bool) -> None:
+    def __init__(self, call: RoutineCall, statements: list[Statement], wants_result: bool, result: PgType) -> None:
         self.function = call.function
         self.statements = statements
         self.final = len(statements) - 1 if wants_result else -1
@@ -49,10 +49,19 @@ class RoutinePlan:
             columns = statements[self.final].columns or ()
             self.kinds = tuple([column.kind for column in columns])
             self.is_row = _makes_row(call, self.kinds)
+        self._result = result if any(field.type is None for field in result.fields) else None
+        """a composite type with dropped columns, which have their places in its values"""
 
     def value(self, row: Sequence[Any]) -> Any:
         """The result that one row of the final statement is."""
-        return Record.of(row, self.kinds) if self.is_row else row[0]
+        if not self.is_row:
+            return row[0]
+        if self._result is None:
+            return Record.of(row, self.kinds)
+        live = iter(row)
+        fields = self._result.fields
+        values = [None if field.type is None else next(live) for field in fields]
+        return Record.of(values, [field.type or self.kinds[0] for field in fields])
 
 
 def _makes_row(call: RoutineCall, kinds: Sequence[PgType]) -> bool:
@@ -188,7 +197,7 @@ def _planned(session: SessionState, call: RoutineCall) -> RoutinePlan:
             stored=routine is not None and routine.stored,
         )  # fmt: skip
         statements.append(_statement(session, function, raw, text, call.arguments, body))
-    return RoutinePlan(call, statements, shape is not None)
+    return RoutinePlan(call, statements, shape is not None, view.type(call.result))
 
 
 def check_final(view: CatalogView, raws: Sequence[RawStatement], shape: ResultShape | None) -> None:

@@ -21,7 +21,16 @@ from aurora.errors import (
 )
 from compute_node.protocol import messages
 from compute_node.protocol.messages import Column
-from compute_node.session import copy_statement, cursors, door, prepare, referential, setting_statements, transactions
+from compute_node.session import (
+    calls,
+    copy_statement,
+    cursors,
+    door,
+    prepare,
+    referential,
+    setting_statements,
+    transactions,
+)
 from compute_node.session.settings import DEFINITIONS, define_or_raise
 from compute_node.session.sinks import NO_ROWS, Sink
 from compute_node.session.state import IDLE, SessionState
@@ -68,6 +77,8 @@ def columns_of(session: SessionState, statement: Statement) -> Sequence[Column] 
         portal = session.portals.get(node.portalname.encode())
         found = None if portal is None else portal.statement
         return None if found is None else columns_of(session, found)
+    if kind is ast.CallStmt:
+        return calls.columns_of(session, node, statement.source, statement.param_types)
     if kind is ast.ExecuteStmt:
         if node.name.encode() not in session.statements:
             return None
@@ -210,6 +221,10 @@ def _explain(session: SessionState, call: Call) -> str:
     return "EXPLAIN"
 
 
+def _call(session: SessionState, call: Call) -> str:
+    return calls.run(session, call.node, call.source, call.param_types, call.params, call.sink)
+
+
 def _unlisten(_session: SessionState, _call: Call) -> str:
     # Nothing can be listened to, so there is nothing to stop; connection pools send this on every reset.
     return "UNLISTEN"
@@ -289,6 +304,7 @@ _HANDLERS: dict[type, Callable[[SessionState, Call], str]] = {
     ast.DeallocateStmt: _deallocate,
     ast.ExplainStmt: _explain,
     ast.CopyStmt: _copy,
+    ast.CallStmt: _call,
     ast.UnlistenStmt: _unlisten,
     ast.ListenStmt: _no_notifications,
     ast.NotifyStmt: _no_notifications,

@@ -99,12 +99,17 @@ _UNSIGNED = frozenset(
 )
 
 
-def sign_change(node: Relabel) -> str:
-    """The casts between int4 and the OID types are binary in PostgreSQL; here a value's number may change:
-    ``unsigned``, ``signed`` (what it becomes), or nothing."""
+_VECTORS = (oids.INT2VECTOR, oids.OIDVECTOR)
+
+
+def value_change(node: Relabel) -> str:
+    """Casts that are binary in PostgreSQL and change the Python value: between int4 and the OID types to ``unsigned``
+    or ``signed`` numbers, of a vector to an array with the vector's ``bounds``. Nothing for all others."""
     source = node.argument.type
     if source == oids.INT4 and node.type in _UNSIGNED:
         return "unsigned"
+    if source in _VECTORS and node.type not in _VECTORS:
+        return "bounds"
     return "signed" if node.type == oids.INT4 and source in _UNSIGNED else ""
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
 from compute_node.sql.expressions import AggregateCall, Expr, SortKey
 from compute_node.sql.required import NOTHING, Required
+from compute_node.types.registry import RoutineCall
 
 
 @dataclass(slots=True, kw_only=True)
@@ -404,3 +405,5 @@ class PlannedStmt:
     """slots of lifted literals whose values would decide about an index"""
     privileges: Required = NOTHING
     """what its user must hold"""
+    procedure: RoutineCall | None = None
+    """of a CALL, whose plan gives the arguments"""

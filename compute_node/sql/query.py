@@ -9,6 +9,7 @@ from pglast import ast
 
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.expressions import Expr, SortKey
+from compute_node.types.registry import RoutineCall
 
 if TYPE_CHECKING:
     from compute_node.sql.required import Required
@@ -153,5 +154,7 @@ class Query:
     """what its user must hold"""
     momentary: bool = False
     """a literal such as 'now' was converted: the query holds the time of its analysis"""
+    procedure: RoutineCall | None = None
+    """what a CALL, whose input arguments are the targets, calls"""
     stars: Stars = field(default_factory=dict)
     """each ``*`` of the statement itself: by its node's id, the node and (qualifier, column) of what it stands for"""

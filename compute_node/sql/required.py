@@ -42,6 +42,13 @@ class Required(NamedTuple):
 NOTHING: Final = Required()
 
 
+def both(one: Required, other: Required) -> Required:
+    """What two statements need together."""
+    if other is NOTHING:
+        return one
+    return Required(one.relations + other.relations, one.functions | other.functions)
+
+
 @dataclass(slots=True)
 class _Use:
     relation: RelationDesc

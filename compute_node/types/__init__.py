@@ -33,6 +33,7 @@ _FAMILIES = (
     "macaddr",
     "geometric",
     "record",
+    "ranges.types",
     "json.types",
     "array",
     "typenames",
@@ -54,6 +55,10 @@ _FAMILIES = (
     "aurora_functions",
     "enum",
     "aggregates",
+    "transitions",
+    "ranges.functions",
+    "ranges.constructors",
+    "ranges.aggregates",
     "json.aggregates",
 )
 """In the order of their needs: a family may use those before it."""

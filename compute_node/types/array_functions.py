@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -244,6 +245,23 @@ fn(
 )
 fn(3167, "array_remove(anycompatiblearray, anycompatible) anycompatiblearray nullable", _remove)
 fn(3168, "array_replace(anycompatiblearray, anycompatible, anycompatible) anycompatiblearray nullable", _replace)
+
+
+def _width_bucket(types: Types, result: PgType) -> Callable[..., int]:
+    key = types[0].sort_value
+
+    def bucket(operand: Any, thresholds: Array) -> int:
+        """How many of the sorted thresholds are not above the operand."""
+        if thresholds and isinstance(thresholds[0], list):
+            raise ArraySubscriptError("thresholds must be one-dimensional array")
+        if None in thresholds:
+            raise NullValueNotAllowed("thresholds array must not contain NULLs")
+        return bisect_right(thresholds, operand if key is None else key(operand), key=key)
+
+    return bucket
+
+
+specialized(3218, "width_bucket(anycompatible, anycompatiblearray) int4", _width_bucket)
 
 
 _ONES: Array = [1]

@@ -73,6 +73,11 @@ def bounded(elements: Array, bounds: Sequence[int]) -> Array:
     return BoundedArray(elements, bounds)
 
 
+def from_vector(value: Array) -> Array:
+    """The array with a vector's elements: its lower bound is 0."""
+    return bounded(list(value), (0,))
+
+
 def flatten(value: Array) -> Iterator[Any]:
     """The elements in storage order."""
     for each in value if len(value) <= STEPS else paced(value):
@@ -107,6 +112,13 @@ def element_at(value: Any, base: int, indexes: Sequence[Any]) -> Any:
             return None
         value = value[position]
     return None if isinstance(value, list) else value
+
+
+def fixed_element(value: Any, indexes: Sequence[Any]) -> Any:
+    """point[i] and its like, which count from 0: NULL outside."""
+    if value is None or len(indexes) != 1 or indexes[0] is None or not 0 <= indexes[0] < len(value):
+        return None
+    return value[indexes[0]]
 
 
 OPEN = object()

@@ -32,7 +32,10 @@ _ANY = TYPE_OIDS["any"]
 _ELEMENT_OF = {
     oid: TYPE_OIDS[name[:-2]] for name, oid in TYPE_OIDS.items() if name.endswith("[]") and name[:-2] in TYPE_OIDS
 }
-_ELEMENT_OF |= {TYPE_OIDS["anyarray"]: TYPE_OIDS["anyelement"]}
+_ELEMENT_OF |= {
+    TYPE_OIDS["anyarray"]: TYPE_OIDS["anyelement"],
+    TYPE_OIDS["anycompatiblearray"]: TYPE_OIDS["anycompatible"],
+}
 
 
 def _declare(

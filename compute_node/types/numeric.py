@@ -495,7 +495,7 @@ def _from_float(value: float, digits: int) -> Decimal:
     return in_format(Decimal(f"{value:.{digits}g}"))
 
 
-def _to_float8(value: Decimal) -> float:
+def to_float8(value: Decimal) -> float:
     if not value.is_finite():
         return float(value)
     return parse_float(numeric_out(value), "double precision")
@@ -514,8 +514,8 @@ fn(1743, "numeric(float8) numeric", lambda value: _from_float(value, 15))
 fn(1783, "int2(numeric) int2", to_integer(2))
 fn(1744, "int4(numeric) int4", to_integer(4))
 fn(1779, "int8(numeric) int8", to_integer(8))
-fn(1746, "float8(numeric) float8", _to_float8)
-fn(1745, "float4(numeric) float4", lambda value: to_single(_to_float8(value)))
+fn(1746, "float8(numeric) float8", to_float8)
+fn(1745, "float4(numeric) float4", lambda value: to_single(to_float8(value)))
 fn(1703, "numeric(numeric, int4) numeric", apply_typmod)
 operators("""
 1038 numeric ^ numeric numeric 1739

@@ -52,6 +52,7 @@ _pseudo(4537, "anymultirange", length=-1, by_value=False, align="d", storage="x"
 _pseudo(5077, "anycompatible")
 _pseudo(5078, "anycompatiblearray", length=-1, by_value=False, align="d", storage="x")
 _pseudo(5079, "anycompatiblenonarray")
+_pseudo(4538, "anycompatiblemultirange", length=-1, by_value=False, align="d", storage="x")
 _pseudo(5080, "anycompatiblerange", length=-1, by_value=False, align="d", storage="x")
 _pseudo(269, "table_am_handler")
 _pseudo(325, "index_am_handler")

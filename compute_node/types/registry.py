@@ -208,6 +208,8 @@ class PgType:
     element_value: Callable[[bytes], Value] | None = None
     members: tuple[Value, ...] = ()
     """an enum's values, in order"""
+    range_form: RangeForm | None = None
+    """of a range type and its multirange type: what they are ranges of"""
     fields: tuple[FieldDesc, ...] = ()
     """a composite type's columns, dropped ones in their places"""
     relation: int = 0
@@ -230,6 +232,30 @@ class PgType:
         while found.base is not None:
             found = found.base
         return found
+
+
+Canonical = Callable[[Value, Value, int], tuple[Value, Value, int]]
+"""lower bound, upper bound, flags of a range → the same in its one form, of discrete subtypes"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RangeForm:
+    """What a range type and its multirange type have in common: one row of pg_range with its code.
+
+    ``key`` maps a bound to a Python object that ``<`` and ``==`` order as the subtype's operator class does (None: the
+    bound itself), ``bound_key`` to bytes that memcmp orders so (None: not indexable).
+    """
+
+    range: int
+    multirange: int
+    subtype: PgType
+    key: Callable[[Value], Any] | None
+    bound_key: Callable[[Value], bytes] | None
+    canonical: Canonical | None = None
+    operator_class: int = 0
+    collation: int = 0
+    canonical_function: int = 0
+    difference_function: int = 0
 
 
 Specialize = Callable[[tuple[PgType, ...], PgType], Callable[..., Any]]
@@ -334,13 +360,17 @@ class Aggregate:
     oid: int
     initial: Callable[[], Any]
     step: Callable[..., Any]
-    final: Callable[[Any], Value]
+    final: Callable[..., Value]
     strict: bool = True
     batch: Callable[[Any, list[Value]], Any] | None = None
     transition_type: int = 2281
     ordered_set: bool = False
     needs_context: bool = False
     """``step`` gets a ``FunctionContext`` first, then the state and the arguments"""
+    final_needs_context: bool = False
+    """``final`` gets one first, then the state"""
+    volatile: bool = False
+    """what it calls may see and do what a volatile function may"""
     specialize: Callable[[tuple[PgType, ...]], Aggregate] | None = None
     """how it runs over arguments of these types, for polymorphic ones"""
 

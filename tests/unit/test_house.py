@@ -108,6 +108,7 @@ SYNCHRONOUS = (
 """Ordinary synchronous code, which waits through ``compute_node.hub`` alone (wall 7)."""
 DECLARATIONS = frozenset(
     (
+        "compute_node/catalog/aggregates.py",
         "compute_node/catalog/bootstrap_rows.py",
         "compute_node/catalog/layer.py",
         "compute_node/catalog/objects.py",

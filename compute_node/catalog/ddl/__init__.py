@@ -29,6 +29,7 @@ from compute_node.catalog.ddl import (
     operator_classes,
     operators,
     ownership,
+    range_types,
     reindex,
     rename,
     roles,
@@ -36,7 +37,7 @@ from compute_node.catalog.ddl import (
     types,
 )
 from compute_node.catalog.ddl.context import DdlContext
-from compute_node.catalog.ddl.routines import alter, create
+from compute_node.catalog.ddl.routines import aggregates, alter, create
 from compute_node.catalog.ddl.settings import alter_database_set, alter_role_set, alter_system
 from compute_node.session import audit
 
@@ -51,6 +52,8 @@ Handler = Callable[[DdlContext, Any], str]
 
 def define(ctx: DdlContext, node: ast.DefineStmt) -> str:
     """CREATE OPERATOR, AGGREGATE, COLLATION …: what the grammar makes one node of."""
+    if node.kind == enums.ObjectType.OBJECT_AGGREGATE:
+        return aggregates.create_aggregate(ctx, node)
     if node.kind != enums.ObjectType.OBJECT_OPERATOR:
         what = node.kind.name.removeprefix("OBJECT_").replace("_", " ")
         raise NotSupported(f"CREATE {what} is not supported")
@@ -93,6 +96,7 @@ _HANDLERS: dict[type, Handler] = {
     ast.AlterDomainStmt: domains.alter_domain,
     ast.CreateEnumStmt: types.create_enum,
     ast.AlterEnumStmt: types.alter_enum,
+    ast.CreateRangeStmt: range_types.create_range,
     ast.CreateFunctionStmt: create.create_function,
     ast.AlterFunctionStmt: alter.alter_function,
     ast.AlterObjectDependsStmt: alter.alter_depends,
@@ -128,7 +132,7 @@ _NAMES = {
     "CreateOpClassStmt": "CREATE OPERATOR CLASS",
     "CreateOpFamilyStmt": "CREATE OPERATOR FAMILY",
     "CompositeTypeStmt": "CREATE TYPE",
-    "CreateRangeStmt": "CREATE TYPE ... AS RANGE",
+    "CreateRangeStmt": "CREATE TYPE",
     "CreateDomainStmt": "CREATE DOMAIN",
     "AlterDomainStmt": "ALTER DOMAIN",
     "CreateExtensionStmt": "CREATE EXTENSION",

@@ -192,8 +192,8 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
 
 
 def _check_not_internal(ctx: DdlContext, target: Address, named: set[Address]) -> None:
-    """An index of a constraint is dropped by dropping the constraint."""
-    if target[0] not in (CLASS_RELATION, CLASS_TYPE) or target[2]:
+    """An index of a constraint is dropped by dropping the constraint, a range type's constructor with the type."""
+    if target[0] not in (CLASS_RELATION, CLASS_TYPE, CLASS_PROC, CLASS_CAST) or target[2]:
         return
     for record in ctx.rows.find("pg_depend", classid=target[0], objid=target[1]):
         owner = (record.refclassid, record.refobjid, record.refobjsubid)
@@ -220,12 +220,15 @@ def _remove(ctx: DdlContext, address: Address) -> None:
         _remove_default(ctx, oid)
     elif class_oid == CLASS_TYPE:
         ctx.rows.delete_where("pg_enum", enumtypid=oid)
+        ctx.rows.delete_where("pg_range", rngtypid=oid)
         ctx.rows.delete_where("pg_type", oid=oid)
     elif class_oid == CLASS_OPERATOR:
         _remove_operator(ctx, oid)
     elif class_oid in (CLASS_OPCLASS, CLASS_OPFAMILY):
         _remove_members(ctx, class_oid, oid)
     elif class_oid in (CLASS_PROC, CLASS_CAST):
+        if class_oid == CLASS_PROC:
+            ctx.rows.delete_where("pg_aggregate", aggfnoid=oid)
         ctx.rows.delete_where(CATALOGS_BY_OID[class_oid].desc.name, oid=oid)
     elif class_oid == CLASS_NAMESPACE:
         ctx.rows.delete_where("pg_namespace", oid=oid)

@@ -118,6 +118,9 @@ def give_object(ctx: DdlContext, kind: str, oid: int, owner: int) -> None:
     if kind == "type" and record.typarray:
         for array in ctx.rows.find("pg_type", oid=record.typarray):
             ctx.rows.update("pg_type", array, typowner=owner)
+    if kind == "type" and record.typtype == "r":
+        for row in ctx.rows.find("pg_range", rngtypid=oid):
+            give_object(ctx, "type", row.rngmultitypid, owner)
     shared_depend.change_owner(ctx, CATALOGS[catalog].desc.oid, oid, owner)
     ctx.changes.touch()
 

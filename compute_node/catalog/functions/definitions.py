@@ -10,6 +10,7 @@ from pglast.stream import IndentedStream
 
 from aurora.datum import Datum
 from aurora.errors import UndefinedColumn, UndefinedTable
+from compute_node.catalog.functions import routines
 from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.functions.names import regclass_in
 from compute_node.catalog.layer import split_expressions
@@ -235,63 +236,6 @@ def get_ruledef(call: Call, oid: int, pretty: bool = False) -> str | None:
     return f'CREATE RULE "{row.rulename}" AS\n    ON SELECT TO {name} DO INSTEAD {get_viewdef(call, desc.oid)}'
 
 
-def _function(call: Call, oid: int) -> Record | None:
-    return call.reader.one("pg_proc", oid=oid)
-
-
-def function_result(call: Call, oid: int) -> str | None:
-    """pg_get_function_result."""
-    row = _function(call, oid)
-    if row is None:
-        return None
-    columns = [
-        f"{quote_identifier(name)} {call.type_name(kind)}"
-        for name, kind, mode in zip(
-            row.proargnames or (), row.proallargtypes or (), row.proargmodes or (), strict=False
-        )
-        if mode == "t"
-    ]
-    if columns:
-        return f"TABLE({', '.join(columns)})"
-    return ("SETOF " if row.proretset else "") + call.type_name(row.prorettype)
-
-
-def function_arguments(call: Call, oid: int, identity: bool = False) -> str | None:
-    """pg_get_function_arguments."""
-    row = _function(call, oid)
-    if row is None:
-        return None
-    types = row.proallargtypes or row.proargtypes
-    modes = row.proargmodes or ["i"] * len(types)
-    names = list(row.proargnames or ()) + [""] * len(types)
-    defaults = (row.proargdefaults or "").split(", ") if row.pronargdefaults else []
-    first_default = row.pronargs - len(defaults)
-    texts = []
-    inputs = 0
-    for kind, mode, name in zip(types, modes, names, strict=False):
-        if mode == "t" or (identity and mode == "o"):
-            continue
-        words = {"o": "OUT ", "b": "INOUT ", "v": "VARIADIC "}.get(mode, "")
-        if row.provariadic and mode == "i" and inputs == row.pronargs - 1:
-            words = "VARIADIC "
-        text = words + (f"{quote_identifier(name)} " if name else "") + call.type_name(kind)
-        if mode != "o":
-            if not identity and inputs >= first_default and defaults:
-                text += f" DEFAULT {defaults[inputs - first_default]}"
-            inputs += 1
-        texts.append(text)
-    return ", ".join(texts)
-
-
-def function_arg_default(call: Call, oid: int, number: int) -> str | None:
-    """pg_get_function_arg_default."""
-    row = _function(call, oid)
-    if row is None or not row.pronargdefaults:
-        return None
-    place = number - 1 - (row.pronargs - row.pronargdefaults)
-    return row.proargdefaults.split(", ")[place] if 0 <= place < row.pronargdefaults else None
-
-
 def obj_description(call: Call, oid: int, catalog: str | None = None) -> str | None:
     """obj_description of an object, in a named catalog or any."""
     wanted = None
@@ -344,12 +288,12 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_get_constraintdef": get_constraintdef,
     "pg_get_viewdef": get_viewdef,
     "pg_get_ruledef": get_ruledef,
-    "pg_get_function_result": function_result,
-    "pg_get_function_arguments": function_arguments,
-    "pg_get_function_identity_arguments": lambda call, oid: function_arguments(call, oid, True),
-    "pg_get_function_arg_default": function_arg_default,
-    "pg_get_functiondef": _none,
-    "pg_get_function_sqlbody": _none,
+    "pg_get_function_result": routines.result,
+    "pg_get_function_arguments": routines.arguments,
+    "pg_get_function_identity_arguments": lambda call, oid: routines.arguments(call, oid, True),
+    "pg_get_function_arg_default": routines.argument_default,
+    "pg_get_functiondef": routines.definition,
+    "pg_get_function_sqlbody": routines.body,
     "pg_get_triggerdef": _none,
     "pg_get_partkeydef": _none,
     "pg_get_partition_constraintdef": _none,

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from aurora.errors import InvariantViolation, NotSupported, SqlError, StatementTooComplex
 from compute_node.exec.compile.unit import NESTING_MAX, NULL, Code, Scope, Unit
 from compute_node.sql import expressions as ex
+from compute_node.types.array_value import from_vector
 from compute_node.types.registry import Aggregate, Function, Operator, PgType
 
 DEPTH_MAX = 3000
@@ -195,9 +196,12 @@ def _element(compiler: Compiler, node: ex.ElementValue) -> Code:
 @handles(VALUE_HANDLERS, ex.Relabel)
 def _relabel(compiler: Compiler, node: ex.Relabel) -> Code:
     code = compiler.value(node.argument)
-    change = ex.sign_change(node)
+    change = ex.value_change(node)
     if not change:
         return code
     first, again = compiler.named(code)
+    if change == "bounds":
+        changed = f"{compiler.unit.bind(from_vector, 'g')}({again})"
+        return compiler.wrap(f"None if {first} is None else {changed}", (code,), nullable=True, extra=2)
     changed = f"{again} & 0xFFFFFFFF" if change == "unsigned" else f"({again} ^ 0x80000000) - 0x80000000"
     return compiler.wrap(f"None if {first} is None else {changed}", (code,), nullable=True)

@@ -32,7 +32,7 @@ def is_identity(output: Sequence[ex.Expr], width: int) -> bool:
 def column_index(node: ex.Expr) -> int:
     """The column of side 0 that the expression simply passes on; -1 for any other expression."""
     while isinstance(node, ex.Relabel):
-        if ex.sign_change(node):
+        if ex.value_change(node):
             return -1
         node = node.argument
     return node.index if isinstance(node, ex.Column) and node.side == 0 else -1

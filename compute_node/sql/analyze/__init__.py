@@ -13,6 +13,7 @@ from typing import Any
 from pglast import ast
 
 from aurora.errors import IndeterminateDatatype, NotSupported, StatementTooComplex
+from compute_node.sql.analyze.calls import analyze_call, call_privileges
 from compute_node.sql.analyze.context import Analysis, Scope, fail, session_env
 from compute_node.sql.analyze.dml import analyze_delete, analyze_insert, analyze_update
 from compute_node.sql.analyze.routines import RoutineBody, fit_result
@@ -36,7 +37,7 @@ def analyze(
     allow_params: bool = True,
     routine: RoutineBody | None = None,
 ) -> Query:
-    """Analyze one SELECT, INSERT, UPDATE or DELETE.
+    """Analyze one SELECT, INSERT, UPDATE, DELETE or CALL.
 
     ``param_types``: declared types of ``$1`` …, 0 where unknown; the list is extended and filled with what analysis
     finds and becomes ``query.param_types``. ``source`` is the whole text that ``statement``'s locations point into.
@@ -79,7 +80,8 @@ def analyze(
     query.kept_literals = kept
     query.relations = frozenset(analysis.relations)
     query.stars = analysis.stars
-    query.privileges = required_privileges(query)
+    is_call = isinstance(statement, ast.CallStmt)
+    query.privileges = call_privileges(query) if is_call else required_privileges(query)
     query.momentary = analysis.momentary
     return query
 
@@ -93,6 +95,8 @@ def _dispatch(scope: Scope, statement: ast.Node) -> Query:
         return analyze_update(scope, statement)
     if isinstance(statement, ast.DeleteStmt):
         return analyze_delete(scope, statement)
+    if isinstance(statement, ast.CallStmt):
+        return analyze_call(scope, statement)
     if isinstance(statement, ast.MergeStmt):
         raise NotSupported("MERGE is not supported yet")
     raise NotSupported(f"{type(statement).__name__} cannot be analyzed as a query")

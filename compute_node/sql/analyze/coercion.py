@@ -12,6 +12,19 @@ from typing import NamedTuple
 
 from aurora.errors import AmbiguousParameter, CannotCoerce, DatatypeMismatch, SqlError
 from compute_node.sql.analyze.context import Analysis, Scope, fail
+from compute_node.sql.analyze.polymorphism import (
+    ANYCOMPATIBLE,
+    ANYCOMPATIBLEARRAY,
+    ANYCOMPATIBLEMULTIRANGE,
+    ANYCOMPATIBLENONARRAY,
+    ANYCOMPATIBLERANGE,
+    ANYENUM,
+    ANYMULTIRANGE,
+    ANYRANGE,
+    ELEMENTS,
+    POLYMORPHIC,
+    fits,
+)
 from compute_node.sql.analyze.typenames import format_type, is_true_array
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import (
@@ -31,25 +44,9 @@ from compute_node.sql.expressions import (
 from compute_node.types import oids
 from compute_node.types.registry import PgType
 
-ANYENUM, ANYRANGE, ANYMULTIRANGE = 3500, 3831, 4537
-ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, ANYCOMPATIBLENONARRAY = 5077, 5078, 5079
-ANYCOMPATIBLERANGE, ANYCOMPATIBLEMULTIRANGE = 5080, 4538
 RECORD_ARRAY = 2287
-POLYMORPHIC = frozenset(
-    {
-        oids.ANYELEMENT,
-        oids.ANYARRAY,
-        oids.ANYNONARRAY,
-        ANYENUM,
-        ANYRANGE,
-        ANYMULTIRANGE,
-        ANYCOMPATIBLE,
-        ANYCOMPATIBLEARRAY,
-        ANYCOMPATIBLENONARRAY,
-        ANYCOMPATIBLERANGE,
-        ANYCOMPATIBLEMULTIRANGE,
-    }
-)
+_KINDS = {ANYENUM: "e", ANYRANGE: "r", ANYMULTIRANGE: "m", ANYCOMPATIBLERANGE: "r", ANYCOMPATIBLEMULTIRANGE: "m"}
+"""pseudo-types → the kind of types (pg_type.typtype) that they stand for"""
 _RANK = {"i": 0, "a": 1, "e": 2}
 _TIMES = frozenset({oids.DATE, oids.TIME, oids.TIMETZ, oids.TIMESTAMP, oids.TIMESTAMPTZ})
 _MOMENTS = ("now", "today", "tomorrow", "yesterday")
@@ -102,8 +99,8 @@ def is_binary_coercible(catalog: CatalogView, source: int, target: int) -> bool:
         return is_true_array(catalog.type(source))
     if target in (oids.ANYNONARRAY, ANYCOMPATIBLENONARRAY):
         return not is_true_array(catalog.type(source))
-    if target == ANYENUM:
-        return catalog.type(source).kind == "e"
+    if target in _KINDS:
+        return catalog.type(source).kind == _KINDS[target]
     cast = catalog.cast(source, target)
     return cast is not None and cast.method == "b" and cast.context == "i"
 
@@ -129,94 +126,7 @@ def can_coerce(catalog: CatalogView, sources: Sequence[int], targets: Sequence[i
         if target == RECORD_ARRAY and catalog.type(catalog.type(source).element or source).kind == "c":
             continue
         return False
-    return not generic or consistent_generics(catalog, sources, targets) is not None
-
-
-def _generic_family(target: int) -> str:
-    if target in (oids.ANYELEMENT, oids.ANYNONARRAY, ANYENUM):
-        return "element"
-    if target == oids.ANYARRAY:
-        return "array"
-    if target in (ANYCOMPATIBLE, ANYCOMPATIBLENONARRAY):
-        return "compatible"
-    if target == ANYCOMPATIBLEARRAY:
-        return "compatible array"
-    return ""
-
-
-def consistent_generics(catalog: CatalogView, sources: Sequence[int], targets: Sequence[int]) -> dict[str, int] | None:
-    """The types that the polymorphic targets stand for (keys ``element`` and ``compatible``); None when they disagree.
-
-    The value is UNKNOWN where nothing but unknown literals was given.
-    """
-    element = array = 0
-    compatible: list[int] = []
-    for source, target in zip(sources, targets, strict=True):
-        family = _generic_family(target)
-        if target in POLYMORPHIC and not family:
-            return None
-        if not family or source == oids.UNKNOWN:
-            continue
-        kind = catalog.type(source)
-        if target in (oids.ANYNONARRAY, ANYCOMPATIBLENONARRAY) and is_true_array(kind):
-            return None
-        if target == ANYENUM and kind.kind != "e":
-            return None
-        if family == "element":
-            if element and element != source:
-                return None
-            element = source
-        elif family == "array":
-            kind = kind.root
-            source = kind.oid
-            if source == oids.ANYARRAY:
-                array = source
-                continue
-            if source in (oids.OIDVECTOR, oids.INT2VECTOR):
-                source = catalog.type(kind.element).array
-            elif not is_true_array(kind):
-                return None
-            if array and array != source:
-                return None
-            array = source
-        elif family == "compatible":
-            compatible.append(source)
-        else:
-            kind = kind.root
-            source = kind.oid
-            if source in (oids.OIDVECTOR, oids.INT2VECTOR) or is_true_array(kind):
-                compatible.append(kind.element)
-            else:
-                return None
-    if array:
-        of_array = oids.ANYELEMENT if array == oids.ANYARRAY else catalog.type(array).element
-        if element and element != of_array:
-            return None
-        element = of_array
-    common = oids.UNKNOWN
-    if compatible:
-        chosen = common_type_or_none(catalog, compatible)
-        if chosen is None:
-            return None
-        common = chosen
-    return {"element": element or oids.UNKNOWN, "compatible": common}
-
-
-def resolve_generic(catalog: CatalogView, target: int, generics: dict[str, int]) -> int:
-    """The actual type of a polymorphic parameter or result; 0 when it cannot be determined."""
-    family = _generic_family(target)
-    if not family:
-        return target
-    value = generics["compatible" if family.startswith("compatible") else "element"]
-    if value == oids.UNKNOWN:
-        if not family.startswith("compatible"):
-            return 0
-        value = oids.TEXT
-    if family in ("array", "compatible array"):
-        if value == oids.ANYELEMENT:
-            return oids.ANYARRAY
-        return catalog.type(value).array
-    return value
+    return not generic or fits(catalog, sources, targets)
 
 
 def literal_value(analysis: Analysis, text: str | None, target: int, typmod: int, location: int) -> Const:
@@ -253,7 +163,7 @@ def coerce_type(scope: Scope, node: Expr, target: int, typmod: int, context: str
     source = node.type
     if source == target or target == oids.ANY or (target in POLYMORPHIC and source != oids.UNKNOWN):
         return node
-    if target in POLYMORPHIC:
+    if target in ELEMENTS:
         return node
     kind = catalog.type(target)
     if kind.domain is not None and not (source == oids.UNKNOWN and isinstance(node, Param)):
@@ -376,6 +286,9 @@ def _coerce_array(scope: Scope, node: Expr, target: int, typmod: int, context: s
     if isinstance(node, ArrayExpr) and not node.nested:
         elements = tuple(coerce_type(scope, item, target_element, typmod, context, location) for item in node.elements)
         return ArrayExpr(type=target, elements=elements, element_type=target_element, location=node.location)
+    if not is_true_array(catalog.type(node.type)):
+        # A vector: as an array it keeps its lower bound.
+        node = Relabel(type=catalog.type(source_element).array, argument=node, location=location)
     element = coerce_type(scope, ElementValue(type=source_element), target_element, typmod, context, location)
     return ArrayCoerce(type=target, argument=node, element=element, location=location)
 
@@ -436,27 +349,34 @@ def _implicitly(catalog: CatalogView, source: int, target: int) -> bool:
     return can_coerce(catalog, (source,), (target,), "i")
 
 
-def common_type_or_none(catalog: CatalogView, types: Sequence[int]) -> int | None:
-    """The common type of a set of known types (manual 10.5); None when they do not unify."""
+def common_type(catalog: CatalogView, types: Sequence[int]) -> int | tuple[int, int]:
+    """The common type of a set of types (manual 10.5): 0 when one cannot be cast to it, the two types that are of
+    different categories when there is none."""
     chosen = types[0]
-    if all(item == chosen for item in types):
+    if chosen != oids.UNKNOWN and all(item == chosen for item in types):
         return chosen
     types = [catalog.type(item).root.oid for item in types]
     chosen = types[0]
     for item in types[1:]:
-        if item == chosen or item == oids.UNKNOWN:
+        if item in (chosen, oids.UNKNOWN):
             continue
         if chosen == oids.UNKNOWN:
             chosen = item
             continue
         mine, other = catalog.type(chosen), catalog.type(item)
         if mine.category != other.category:
-            return None
+            return chosen, item
         if not mine.preferred and _implicitly(catalog, chosen, item) and not _implicitly(catalog, item, chosen):
             chosen = item
     if chosen == oids.UNKNOWN:
         return oids.TEXT
-    return chosen if all(_implicitly(catalog, item, chosen) for item in types) else None
+    return chosen if all(_implicitly(catalog, item, chosen) for item in types) else 0
+
+
+def common_type_or_none(catalog: CatalogView, types: Sequence[int]) -> int | None:
+    """The common type of a set of types; None when they do not unify."""
+    found = common_type(catalog, types)
+    return found if isinstance(found, int) and found else None
 
 
 def select_common_type(scope: Scope, expressions: Sequence[Expr], construct: str) -> int:

@@ -41,8 +41,8 @@ from compute_node.sql.rewrite import deep_walk
 from compute_node.types import oids
 from compute_node.types.registry import Function
 
-_NO_MATCH = "No function matches the given name and argument types. You might need to add explicit type casts."
-_NO_BEST = "Could not choose a best candidate function. You might need to add explicit type casts."
+_NO_MATCH = "No %s matches the given name and argument types. You might need to add explicit type casts."
+_NO_BEST = "Could not choose a best candidate %s. You might need to add explicit type casts."
 
 
 def _with_defaults(
@@ -201,6 +201,48 @@ def _type_coercion(scope: Scope, schema: str | None, name: str, argument: Expr, 
     return None
 
 
+def choose_function(
+    scope: Scope,
+    functions: Sequence[Function],
+    schema: str | None,
+    name: str,
+    arguments: Sequence[Expr],
+    location: int,
+    *,
+    names: Sequence[str] = (),
+    variadic: bool = False,
+    star: bool = False,
+    noun: str = "function",
+) -> tuple[Function, tuple[Expr, ...], int, bool]:
+    """Which of some functions a call means; its arguments as declared, defaults among them; its result type; whether
+    the last argument is the array of a VARIADIC one. Raises 42883, 42725."""
+    shown_name = f"{schema}.{name}" if schema else name
+    if star:
+        candidates = [Candidate(item, ()) for item in functions if not item.arguments]
+    else:
+        candidates = _candidates(functions, len(arguments), names, variadic)
+    types = tuple(item.type for item in arguments)
+    chosen, ambiguous = _choose(scope, candidates, types) if candidates else (None, False)
+    if chosen is None:
+        shown = function_signature(scope, shown_name, arguments, names)
+        if ambiguous:
+            raise fail(AmbiguousFunction, f"{noun} {shown} is not unique", location, hint=_NO_BEST % noun)
+        raise fail(UndefinedFunction, f"{noun} {shown} does not exist", location, hint=_NO_MATCH % noun)
+    function = chosen.function
+    given, declared = _with_defaults(scope, function, chosen, list(arguments))
+    values, result = match_declared(scope, given, declared, function.result, location)
+    if not chosen.expanded:
+        return function, values, result, variadic
+    gathered = values[len(values) - chosen.expanded :]
+    element = gathered[0].type
+    array = scope.catalog.type(element).array
+    values = (
+        *values[: len(values) - chosen.expanded],
+        ArrayExpr(type=array, elements=gathered, element_type=element, location=gathered[0].location),
+    )
+    return function, values, result, True
+
+
 def call_function(
     scope: Scope,
     schema: str | None,
@@ -220,44 +262,28 @@ def call_function(
     """
     functions = scope.catalog.functions(schema, name)
     shown_name = f"{schema}.{name}" if schema else name
-    if star:
-        candidates = [Candidate(item, ()) for item in functions if not item.arguments]
-    else:
-        candidates = _candidates(functions, len(arguments), names, variadic)
-    types = tuple(item.type for item in arguments)
-    exact = next((item for item in candidates if item.types == types), None)
-    if exact is None and len(arguments) == 1 and not names and not variadic and not aggregate_syntax:
-        cast = _type_coercion(scope, schema, name, arguments[0], location)
-        if cast is not None:
-            return _CAST, cast
-    chosen, ambiguous = _choose(scope, candidates, types) if candidates else (None, False)
-    if chosen is None and len(arguments) == 1 and not (ambiguous or schema or names or star or aggregate_syntax):
-        field = next((each for key, each in fields_of(scope, arguments[0]) or () if key == name), None)
-        if field is not None:
-            return _CAST, field
-    if chosen is None:
-        shown = f"{shown_name}(*)" if star else function_signature(scope, shown_name, arguments, names)
-        if ambiguous:
-            raise fail(AmbiguousFunction, f"function {shown} is not unique", location, hint=_NO_BEST)
-        if star and functions:
-            raise fail(UndefinedFunction, f"function {shown_name}() does not exist", location, hint=_NO_MATCH)
-        raise fail(UndefinedFunction, f"function {shown} does not exist", location, hint=_NO_MATCH)
-    function = scope.catalog.function(chosen.function.oid)
+    alone = len(arguments) == 1 and not (names or variadic or aggregate_syntax or star)
+    if alone:
+        # A function for exactly this type comes first.
+        if not any(item.types == (arguments[0].type,) for item in _candidates(functions, 1, (), False)):
+            cast = _type_coercion(scope, schema, name, arguments[0], location)
+            if cast is not None:
+                return _CAST, cast
+    try:
+        chosen, values, result, is_variadic = choose_function(
+            scope, functions, schema, name, arguments, location, names=names, variadic=variadic, star=star
+        )
+    except UndefinedFunction:
+        # ``field(row)`` is ``row.field``, where there is no such function.
+        fields = fields_of(scope, arguments[0]) if alone and not schema else None
+        field = next((each for key, each in fields or () if key == name), None)
+        if field is None:
+            raise
+        return _CAST, field
+    function = scope.catalog.function(chosen.oid)
     if function.kind == "p":
         shown = function_signature(scope, shown_name, arguments, names)
         raise fail(WrongObjectType, f"{shown} is a procedure", location, hint="To call a procedure, use CALL.")
-    given, declared = _with_defaults(scope, function, chosen, list(arguments))
-    values, result = match_declared(scope, given, declared, function.result, location)
-    is_variadic = variadic
-    if chosen.expanded:
-        gathered = values[len(values) - chosen.expanded :]
-        element = gathered[0].type
-        array = scope.catalog.type(element).array
-        values = (
-            *values[: len(values) - chosen.expanded],
-            ArrayExpr(type=array, elements=gathered, element_type=element, location=gathered[0].location),
-        )
-        is_variadic = True
     if function.kind in ("a", "w"):
         return function, (values, result)
     if aggregate_syntax or star:
@@ -326,7 +352,7 @@ def transform_call(scope: Scope, node: ast.FuncCall) -> Expr:
         scope.in_aggregate = True
         scope.analysis.keep_depth += 1
     try:
-        arguments, names = _arguments(scope, node)
+        arguments, names = given_arguments(scope, node)
         if not is_aggregate:
             display = name if node.funcformat == 3 else ""
             variadic = bool(node.func_variadic)
@@ -370,7 +396,8 @@ def transform_call(scope: Scope, node: ast.FuncCall) -> Expr:
         scope.in_aggregate = outer
 
 
-def _arguments(scope: Scope, node: ast.FuncCall) -> tuple[list[Expr], list[str]]:
+def given_arguments(scope: Scope, node: ast.FuncCall) -> tuple[list[Expr], list[str]]:
+    """The arguments of a call, and the names of the last ones where they are named."""
     from compute_node.sql.analyze.expressions import transform
 
     arguments: list[Expr] = []

@@ -11,19 +11,18 @@ from aurora.errors import (
     NotSupported,
     SqlSyntaxError,
     UndefinedFunction,
+    UndefinedObject,
     WrongObjectType,
 )
 from compute_node.hub import HUB
 from compute_node.sql.analyze.candidates import select_candidate
 from compute_node.sql.analyze.coercion import (
-    POLYMORPHIC,
     can_coerce,
     coerce_type,
-    consistent_generics,
     is_binary_coercible,
-    resolve_generic,
 )
 from compute_node.sql.analyze.context import Scope, fail
+from compute_node.sql.analyze.polymorphism import POLYMORPHIC, resolve
 from compute_node.sql.analyze.typenames import format_type, is_true_array
 from compute_node.sql.expressions import And, ArrayOp, Call, Expr, Or, RowCompare
 from compute_node.types import oids
@@ -118,23 +117,8 @@ def match_declared(
 ) -> tuple[tuple[Expr, ...], int]:
     """Operands coerced to the declared parameter types (polymorphic ones resolved), and the actual result type."""
     catalog = scope.catalog
-    if any(item in POLYMORPHIC for item in declared) or result in POLYMORPHIC:
-        generics = consistent_generics(catalog, [item.type for item in operands], declared)
-        if generics is None:
-            raise fail(UndefinedFunction, "arguments declared polymorphic are not all alike", location)
-        targets = []
-        for item, operand in zip(declared, operands, strict=True):
-            actual = resolve_generic(catalog, item, generics)
-            if not actual:
-                raise fail(
-                    DatatypeMismatch,
-                    "could not determine polymorphic type because input has type unknown",
-                    location if location >= 0 else operand.location,
-                )
-            if item in POLYMORPHIC and catalog.type(operand.type).root.oid in (oids.OIDVECTOR, oids.INT2VECTOR):
-                actual = catalog.type(operand.type).root.oid
-            targets.append(actual)
-        actual_result = resolve_generic(catalog, result, generics) or result
+    if any(item in POLYMORPHIC for item in declared):
+        targets, actual_result = resolve(catalog, [item.type for item in operands], declared, result)
     else:
         targets, actual_result = list(declared), result
     arguments = tuple(
@@ -165,17 +149,14 @@ def make_array_operator(
         raise fail(WrongObjectType, "op ANY/ALL (array) requires operator to yield boolean", location)
     if catalog.function(operator.function).returns_set:
         raise fail(WrongObjectType, "op ANY/ALL (array) requires operator not to return a set", location)
-    target = operator.right
-    if target in POLYMORPHIC:
-        target = left.type if element == oids.UNKNOWN else element
+    wanted, target = operator.left, operator.right
+    if wanted in POLYMORPHIC or target in POLYMORPHIC:
+        (wanted, target), _ = resolve(catalog, (left.type, element), (wanted, target), operator.result)
     array = right.type if element == target else catalog.type(target).array
     if not array:
         shown = format_type(catalog, target)
-        raise fail(WrongObjectType, f"could not find array type for data type {shown}", location)
-    if operator.left not in POLYMORPHIC:
-        left = coerce_type(scope, left, operator.left, -1, "i")
-    elif left.type == oids.UNKNOWN and element != oids.UNKNOWN:
-        left = coerce_type(scope, left, element, -1, "i")
+        raise fail(UndefinedObject, f"could not find array type for data type {shown}", location)
+    left = coerce_type(scope, left, wanted, -1, "i")
     if right.type != array and not can_coerce(catalog, (right.type,), (array,), "i"):
         shown = signature(scope, schema, name, left.type, right.type)
         raise fail(UndefinedFunction, f"operator does not exist: {shown}", location, hint=_NO_MATCH)

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from aurora.errors import InvalidFunctionDefinition, SqlError
-from compute_node.sql.analyze.coercion import coerce, consistent_generics, resolve_generic
+from compute_node.sql.analyze.coercion import coerce
 from compute_node.sql.analyze.context import Scope
+from compute_node.sql.analyze.polymorphism import resolve
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Expr, Param, Var
@@ -67,14 +68,11 @@ def _argument(scope: Scope, body: RoutineBody, name: str, location: int) -> Para
 
 
 def _field(scope: Scope, argument: Expr, names: Sequence[str], location: int) -> Expr | None:
-    from compute_node.sql.analyze.names import fields_of, select_field
+    from compute_node.sql.analyze.names import fields_of
 
     if not names:
         return argument
-    fields = fields_of(scope, argument)
-    if fields is None or all(name != names[0] for name, _ in fields):
-        return None
-    return select_field(scope, argument, names[0], location)
+    return next((each for name, each in fields_of(scope, argument) or () if name == names[0]), None)
 
 
 def output_columns(catalog: CatalogView, function: Function, arguments: Sequence[int]) -> tuple[tuple[str, int], ...]:
@@ -82,16 +80,17 @@ def output_columns(catalog: CatalogView, function: Function, arguments: Sequence
     columns = function.out_columns
     if not any(catalog.type(kind).kind == "p" for _, kind in columns):
         return columns
-    generics = consistent_generics(catalog, arguments[: len(function.arguments)], function.arguments)
-    if generics is None:
-        return columns
-    return tuple((name, resolve_generic(catalog, kind, generics) or kind) for name, kind in columns)
+    given = arguments[: len(function.arguments)]
+    declared = function.arguments[: len(given)]
+    return tuple((name, resolve(catalog, given, declared, kind)[1]) for name, kind in columns)
 
 
 def row_columns(catalog: CatalogView, type_oid: int) -> tuple[tuple[int, int], ...] | None:
     """(type, typmod) of a composite type's columns; None for any other type."""
-    fields = getattr(catalog.type(type_oid), "fields", ())
-    return tuple((field.type.oid, field.typmod) for field in fields if field.type is not None) or None
+    kind = catalog.type(type_oid)
+    if kind.kind != "c":
+        return None
+    return tuple((field.type.oid, field.typmod) for field in kind.fields if field.type is not None)
 
 
 # the final statement

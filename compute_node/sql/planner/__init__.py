@@ -11,13 +11,15 @@ from typing import Any
 from aurora.errors import StatementTooComplex
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.plan import PlannedStmt, ResultColumn
+from compute_node.sql.planner.inline import Inliner, names_routines
 from compute_node.sql.planner.modify import plan_modify
 from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.sql.planner.state import Statement
 from compute_node.sql.query import Query, Target
-from compute_node.sql.required import NOTHING
+from compute_node.sql.required import NOTHING, both
 
 RULES = (
+    "inline: calls of simple functions in SQL become their bodies",
     "query_planner.plan_ctes: plan or mark for inlining each WITH item",
     "query_planner.simplify: inline CTEs, then pull_up: merge simple sub-selects and views",
     "sublinks: EXISTS and IN conditions become semi joins, NOT EXISTS anti joins",
@@ -31,11 +33,15 @@ RULES = (
 )
 
 
-def plan(query: Query, catalog: CatalogView, settings: Any = None) -> PlannedStmt:
-    """Plan an analyzed statement. ``settings`` is kept for cost parameters and may be None.
+def plan(query: Query, catalog: CatalogView, settings: Any = None, session: Any = None) -> PlannedStmt:
+    """Plan an analyzed statement. ``settings`` is kept for cost parameters and may be None; ``session`` is whose
+    settings the literals in functions' bodies depend on.
 
     Raises NotSupported (0A000) for what no plan exists, 54001 for expressions nested too deeply.
     """
+    inliner = Inliner(catalog, session)
+    if names_routines(query):
+        query = inliner.query(query)
     statement = Statement(catalog, settings)
     planner = QueryPlanner(statement, query)
     try:
@@ -53,11 +59,12 @@ def plan(query: Query, catalog: CatalogView, settings: Any = None) -> PlannedStm
         ctes=statement.ctes,
         exec_params=statement.exec_params,
         read_only=not statement.writes,
-        relations=frozenset(statement.relations) | query.relations,
-        momentary=query.momentary,
+        relations=frozenset(statement.relations) | query.relations | inliner.relations,
+        momentary=query.momentary or inliner.momentary,
         kept_literals=frozenset(query.kept_literals),
         decisive_slots=frozenset(param.number for param in statement.decisive_literals),
-        privileges=query.privileges or NOTHING,
+        privileges=both(query.privileges or NOTHING, inliner.required),
+        procedure=query.procedure,
     )
 
 

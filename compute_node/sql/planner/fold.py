@@ -36,10 +36,11 @@ from compute_node.sql.expressions import (
     RowExpr,
     children,
     map_children,
-    sign_change,
+    value_change,
     walk,
 )
 from compute_node.types import oids
+from compute_node.types.array_value import from_vector
 from compute_node.types.record import Record
 
 
@@ -137,8 +138,10 @@ def _relabel(catalog: CatalogView, node: Relabel) -> Expr:
     argument = node.argument
     if isinstance(argument, Const):
         value = argument.value
-        change = sign_change(node)
-        if change and value is not None:
+        change = value_change(node)
+        if change == "bounds" and value is not None:
+            value = from_vector(value)
+        elif change and value is not None:
             value = value & 0xFFFFFFFF if change == "unsigned" else (value ^ 0x80000000) - 0x80000000
         return Const(type=node.type, typmod=node.typmod, value=value, location=node.location)
     if isinstance(argument, Relabel):

@@ -10,6 +10,7 @@ from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Call, Const, Expr, Param, Var, children, map_children
 from compute_node.sql.planner.fold import fold
+from compute_node.sql.planner.inline import Inliner
 from compute_node.sql.planner.quals import conjuncts
 from compute_node.sql.rewrite import deep_map
 from compute_node.types.registry import OperatorClass
@@ -42,7 +43,8 @@ def _analyzed(catalog: CatalogView, relation: RelationDesc, index: IndexDesc, rt
                 return Var(type=node.type, typmod=node.typmod, rte=rte, attno=node.attno, levels_up=depth)
             return node
 
-        return deep_map(fold(catalog, analyze_stored(catalog, relation, text, "INDEX")), place)
+        stored = Inliner(catalog, None).expression(analyze_stored(catalog, relation, text, "INDEX"))
+        return deep_map(fold(catalog, stored), place)
 
     texts = iter(index.expressions)
     columns: list[Expr] = []

@@ -316,6 +316,7 @@ def _type(
     write: Callable[[Any, TypeEnv], str],
     receive: Callable[[bytes, int], Any],
     send: Callable[[Any], bytes],
+    element: int = 0,
     **more: Any,
 ) -> None:
     REGISTRY.add_type(
@@ -335,14 +336,36 @@ def _type(
             disk="x",
             to_disk=send,
             from_disk=lambda data: receive(data, -1),
+            element=element,
+            element_type=REGISTRY.types[element] if element else None,
             **more,
         )
     )
 
 
-_type(600, "point", 1017, 16, point_in, _pair, lambda data, typmod: Point(*_read2(data)), lambda value: _pack2(*value))
-_type(601, "lseg", 1018, 32, lseg_in, lambda value, env: f"[{_row(value, env)}]", _lseg_receive, _lseg_send)
-_type(628, "line", 629, 24, line_in, line_out, _line_receive, lambda value: _pack3(*value))
+_type(
+    600,
+    "point",
+    1017,
+    16,
+    point_in,
+    _pair,
+    lambda data, typmod: Point(*_read2(data)),
+    lambda value: _pack2(*value),
+    element=701,
+)
+_type(
+    601,
+    "lseg",
+    1018,
+    32,
+    lseg_in,
+    lambda value, env: f"[{_row(value, env)}]",
+    _lseg_receive,
+    _lseg_send,
+    element=600,
+)
+_type(628, "line", 629, 24, line_in, line_out, _line_receive, lambda value: _pack3(*value), element=701)
 _type(
     603,
     "box",
@@ -353,6 +376,7 @@ _type(
     lambda data, typmod: _ordered(*_lseg_receive(data, typmod)),
     _lseg_send,
     delimiter=";",
+    element=600,
 )
 _type(
     602,

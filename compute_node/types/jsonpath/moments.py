@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from aurora.errors import NotSupported
+from aurora.errors import InvalidDatetimeFormat, NotSupported, SqlError
 from compute_node.types.calendar_ import (
     DATE_INFINITY,
     DATE_MINUS_INFINITY,
@@ -22,6 +22,7 @@ from compute_node.types.calendar_ import (
     utc_offset_seconds,
 )
 from compute_node.types.datetime_ import clock_text, is_infinite
+from compute_node.types.oids import TYPE_OIDS
 from compute_node.types.registry import TypeEnv
 
 DATE: Final = "date"
@@ -72,7 +73,19 @@ def _zone_text(east_seconds: int) -> str:
     return f"{text}:{seconds % 60:02d}" if seconds % 60 else text
 
 
-# ISO 8601
+# Texts
+
+_KINDS: Final = {TYPE_OIDS[name]: kind for name, kind in zip(_SHORT.values(), _SHORT, strict=True)}
+_CLOCKS = ("HH24:MI:SS.US", "HH24:MI:SS")
+_TEMPLATES: Final = (
+    "yyyy-mm-dd",
+    *(
+        f"{day}{clock}{zone}"
+        for day in ("", "yyyy-mm-dd ", 'yyyy-mm-dd"T"')
+        for zone in ("TZH:TZM", "TZH", "")
+        for clock in _CLOCKS
+    ),
+)
 
 _DAY = r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)"
 _CLOCK = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:\.(?P<fraction>\d{1,6}))?"
@@ -81,7 +94,42 @@ _ISO: Final = re.compile(rf"(?:{_DAY})?(?:(?:(?<=\d)[T ]|(?<!\d)){_CLOCK}{_ZONE}
 
 
 def read_iso(text: str) -> Moment | None:
-    """A date, a time or both, perhaps with a zone, in ISO 8601's usual form; None for another."""
+    """A date, a time or both, perhaps with a zone, in a form like ISO 8601's; None for another."""
+    return _usual_iso(text) or _unusual_iso(text)
+
+
+def _unusual_iso(text: str) -> Moment | None:
+    """With blanks, or with more or fewer digits than usual: as the templates that the manual's forms stand for."""
+    if not any("0" <= char <= "9" for char in text):
+        return None
+    for template in _TEMPLATES:
+        try:
+            return read_by_template(text, template)
+        except SqlError:
+            continue
+    return None
+
+
+def check_template(template: str) -> None:
+    """22007 for a separator that the standard does not know."""
+    from compute_node.types.formatting.moment_template import standard_nodes
+
+    standard_nodes(template)
+
+
+def read_by_template(text: str, template: str) -> Moment:
+    """What the template's patterns stand for, by the standard's rules of matching; 22007, 22008, 22009, 0A000."""
+    from compute_node.types.formatting import parse_datetime
+
+    if not template:
+        raise InvalidDatetimeFormat("datetime format is not dated and not timed")
+    read = parse_datetime(text, template, strict=True)
+    kind = _KINDS[read.type]
+    value = read.value.us if kind == TIMETZ else read.value
+    return Moment(kind, value, -read.offset_seconds)
+
+
+def _usual_iso(text: str) -> Moment | None:
     match = _ISO.fullmatch(text) if text.isascii() else None
     if match is None or not text:
         return None

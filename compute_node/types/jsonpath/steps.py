@@ -25,7 +25,7 @@ from compute_node.types.floating import parse_float
 from compute_node.types.json.value import Jsonb
 from compute_node.types.jsonpath.executor import Execution, Found, PathError, handles
 from compute_node.types.jsonpath.items import Item, Placed, is_array, item_of, jsonb_of, type_name
-from compute_node.types.jsonpath.moments import read_iso
+from compute_node.types.jsonpath.moments import Moment, check_template, read_by_template, read_iso
 from compute_node.types.jsonpath.tree import UNBOUNDED, Step
 from compute_node.types.numeric import EXACT, add, divide, in_format, multiply, numeric_out, remainder, subtract
 
@@ -315,13 +315,25 @@ def _keyvalue(execution: Execution, step: Step, value: Item, found: Found, unwra
     return any_found
 
 
+def _by_template(text: str, template: str) -> Moment:
+    """A malformed template is an error of the statement, a text that it does not fit one of the path."""
+    check_template(template)
+    try:
+        return read_by_template(text, template)
+    except SqlError as error:
+        raise PathError(error) from None
+
+
 @handles("datetime")
 def _datetime(execution: Execution, step: Step, value: Item, found: Found, unwrap: bool) -> bool:
     if unwrap and is_array(value):
         return execution.unwrapped(step, value, found, False)
     if not isinstance(value, str):
         raise fail(InvalidDatetimeArgument, "jsonpath item method .datetime() can only be applied to a string")
-    moment = read_iso(value)
+    if step.left is not None:
+        moment: Moment | None = _by_template(value, step.left.value)
+    else:
+        moment = read_iso(value)
     if moment is None:
         raise fail(
             InvalidDatetimeArgument,

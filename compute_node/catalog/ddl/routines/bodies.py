@@ -18,7 +18,7 @@ from compute_node.catalog.routines import ATOMIC, END, RETURN
 from compute_node.session import prepare
 from compute_node.session.routines import check_final
 from compute_node.sql.analyze import analyze
-from compute_node.sql.analyze.coercion import POLYMORPHIC
+from compute_node.sql.analyze.polymorphism import POLYMORPHIC
 from compute_node.sql.analyze.routines import FINAL_STATEMENT, ResultShape, RoutineBody, mismatch, shape_of
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.sql.parse import parse

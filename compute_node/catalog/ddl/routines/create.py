@@ -131,7 +131,7 @@ class Definition:
         if len(inputs) != 1 or self.node.is_procedure or row_columns(self.ctx.view, inputs[0].type) is None:
             return
         kind = self.ctx.view.type(inputs[0].type)
-        if any(field.name == self.name for field in getattr(kind, "fields", ())):
+        if any(field.name == self.name for field in kind.fields):
             raise DuplicateColumn(
                 f'"{self.name}" is already an attribute of type {format_type(self.ctx.view, kind.oid)}'
             )

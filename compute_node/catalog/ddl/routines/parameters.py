@@ -18,20 +18,10 @@ from aurora.errors import (
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.expressions import named_relations, references
 from compute_node.catalog.ddl.types import type_of
-from compute_node.sql.analyze.coercion import (
-    ANYCOMPATIBLE,
-    ANYCOMPATIBLEARRAY,
-    ANYCOMPATIBLEMULTIRANGE,
-    ANYCOMPATIBLENONARRAY,
-    ANYCOMPATIBLERANGE,
-    ANYENUM,
-    ANYMULTIRANGE,
-    ANYRANGE,
-    POLYMORPHIC,
-    coerce,
-)
+from compute_node.sql.analyze.coercion import coerce
 from compute_node.sql.analyze.context import Analysis, Scope, session_env
 from compute_node.sql.analyze.expressions import transform
+from compute_node.sql.analyze.polymorphism import ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, POLYMORPHIC, signature_problem
 from compute_node.sql.analyze.typenames import format_type, is_true_array
 from compute_node.sql.deparse import deparse_stored
 from compute_node.sql.query import Query
@@ -40,10 +30,6 @@ from compute_node.types.registry import Parameter
 
 ARGUMENTS_MAX = 100
 INTERNAL = 2281
-_FIRST_FAMILY = {oids.ANYELEMENT, oids.ANYARRAY, oids.ANYNONARRAY, ANYENUM, ANYRANGE, ANYMULTIRANGE}
-_SECOND_FAMILY = {
-    ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, ANYCOMPATIBLENONARRAY, ANYCOMPATIBLERANGE, ANYCOMPATIBLEMULTIRANGE,
-}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -182,36 +168,11 @@ def _add_default(ctx: DdlContext, found: Parameters, node: ast.Node, kind: int) 
 
 def check_polymorphic(ctx: DdlContext, result: int, inputs: Sequence[int], shown: str = "result") -> None:
     """42P13 when the actual type of a result cannot follow from those of the arguments."""
-    problem = _polymorphic_problem(ctx, result, inputs)
+    problem = signature_problem(result, inputs)
     if problem is not None:
         raise InvalidFunctionDefinition(f"cannot determine {shown} data type", detail=problem)
     if result == INTERNAL and INTERNAL not in inputs:
         raise InvalidFunctionDefinition(
             'unsafe use of pseudo-type "internal"',
-            detail='A function returning "internal" must have at least one "internal" argument.',
+            detail="A result of type internal requires at least one input of type internal.",
         )
-
-
-def _polymorphic_problem(ctx: DdlContext, result: int, inputs: Sequence[int]) -> str | None:
-    name = format_type(ctx.view, result)
-    given = set(inputs)
-    if result in (ANYRANGE, ANYMULTIRANGE):
-        if not given & {ANYRANGE, ANYMULTIRANGE}:
-            return f"A result of type {name} requires at least one input of type anyrange or anymultirange."
-    elif result in (ANYCOMPATIBLERANGE, ANYCOMPATIBLEMULTIRANGE):
-        if not given & {ANYCOMPATIBLERANGE, ANYCOMPATIBLEMULTIRANGE}:
-            return (
-                f"A result of type {name} requires at least one input of type anycompatiblerange or "
-                "anycompatiblemultirange."
-            )
-    elif result in _FIRST_FAMILY and not given & _FIRST_FAMILY:
-        return (
-            f"A result of type {name} requires at least one input of type anyelement, anyarray, anynonarray, anyenum, "
-            "anyrange, or anymultirange."
-        )
-    elif result in _SECOND_FAMILY and not given & _SECOND_FAMILY:
-        return (
-            f"A result of type {name} requires at least one input of type anycompatible, anycompatiblearray, "
-            "anycompatiblenonarray, anycompatiblerange, or anycompatiblemultirange."
-        )
-    return None
