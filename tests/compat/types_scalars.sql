@@ -207,7 +207,6 @@ select timestamptz(date '2020-01-01', time '10:00'), timetz '10:00+2' + interval
 select date_bin('365000 days'::interval, '4400-01-01 BC'::timestamp, '4000-01-01 BC'::timestamp);
 -- Geometric types.
 select distinct p from (values (point '(1,2)')) v(p);
-select p from (values (point '(1,2)')) v(p) order by p;
 select point '1,2', point ' ( 1 , 2 ) ', point '(1e3,-.5)', point '(inf,-infinity)', point '(nan,1)';
 select point '(1,2';
 select point '1 2';
@@ -275,12 +274,18 @@ select a from gt where a <@ b;
 update gt set a = a + point '(1,1)' returning a;
 create table gtp(p point primary key);
 select count(distinct a) from gt;
-select a, count(*) from gt group by a;
 select a ~= '(2,3)', a <-> '(0,0)' from gt order by a <-> '(0,0)';
 select array_agg(a) from gt;
 select point '(1,2)' = point '(1,2)';
 select a::text, '(1,2)'::text::point from gt;
 select @@ box '(0,0),(2,2)', # path '((1,2),(3,4))', @-@ path '((0,0),(1,0))', ?- lseg '[(0,0),(1,0)]', ?| line '{1,0,1}';
+select (point '(1,2)')[0], (point '(1,2)')[1], (box '(1,2),(3,4)')[0], (lseg '[(1,2),(3,4)]')[1], (point '(1,2)')[2];
+update gt set a[0] = 7 returning a;
+update gt set a[1] = null returning a;
+update gt set a[2] = 1;
+update gt set f[1] = 9, g[0] = point '(9,9)' returning f, g;
+select (a)[0:1] from gt;
+select a[0][0], b[0][1], b[1] from gt;
 create index on gt(a);
 create index on gt using hash(b);
 select line '{3,NaN,5}' <-> line '{NaN,NaN,NaN}';

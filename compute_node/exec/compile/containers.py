@@ -10,8 +10,8 @@ from compute_node.exec.compile.calls import context_text, implementation_of, str
 from compute_node.exec.compile.compiler import TRUTH_HANDLERS, VALUE_HANDLERS, Compiler, handles, tuple_text
 from compute_node.exec.compile.unit import Code
 from compute_node.sql import expressions as ex
-from compute_node.types.array_assign import set_element, set_slice, set_fixed_element
-from compute_node.types.array_value import OPEN, array_of_arrays, array_slice, element_at, map_elements, fixed_element
+from compute_node.types.array_assign import set_element, set_fixed_element, set_slice
+from compute_node.types.array_value import OPEN, array_of_arrays, array_slice, element_at, fixed_element, map_elements
 from compute_node.types.oids import INT2VECTOR, OIDVECTOR
 from compute_node.types.record import Record
 
