@@ -365,6 +365,15 @@ class SqlValue(Expr):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RowsFrom(Expr):
+    """ROWS FROM (f(…), g(…)): the functions' rows side by side, a shorter one's with NULLs. Of a range entry alone.
+    ``widths``: how many columns each gives."""
+
+    calls: tuple[Expr, ...]
+    widths: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetDefault(Expr):
     """DEFAULT in VALUES or SET, before the analyzer replaces it."""
 

@@ -23,6 +23,7 @@ from compute_node.catalog.ddl.dependencies import drop
 from compute_node.catalog.ddl.relation import class_record, create_relation, relation
 from compute_node.catalog.ddl.type_users import refuse_containers
 from compute_node.catalog.ddl.typed_tables import tables_of
+from compute_node.catalog.ddl.types import type_name_taken
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.typenames import resolve_type_name
 from compute_node.sql.expressions import Var
@@ -34,7 +35,7 @@ def create_composite(ctx: DdlContext, node: ast.CompositeTypeStmt) -> str:
     """CREATE TYPE … AS; 42701, 42710."""
     name = cut_name(node.typevar.relname)
     schema = ctx.creation_schema(node.typevar)
-    if ctx.view.layer.type_oid(schema[1], name) is not None:
+    if type_name_taken(ctx, schema[1], name):
         raise DuplicateObject(f'type "{name}" already exists')
     columns: list[ColumnDesc] = []
     dimensions: dict[int, int] = {}

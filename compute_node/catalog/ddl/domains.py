@@ -33,7 +33,7 @@ from compute_node.catalog.ddl.dependencies import drop
 from compute_node.catalog.ddl.expressions import default_text, named_relations, references
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.type_users import columns_of_type
-from compute_node.catalog.ddl.types import array_name, check_type_owner, find_type, type_record
+from compute_node.catalog.ddl.types import array_name, check_type_owner, find_type, type_name_taken, type_record
 from compute_node.catalog.rows import Record, make_row
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.stored import analyze_new_domain_check
@@ -55,7 +55,7 @@ _KINDS_ALLOWED = "bdercm"
 def create_domain(ctx: DdlContext, node: ast.CreateDomainStmt) -> str:
     """CREATE DOMAIN."""
     namespace, name = ctx.place(node.domainname)
-    if ctx.view.layer.type_oid(namespace, name) is not None:
+    if type_name_taken(ctx, namespace, name):
         raise DuplicateObject(f'type "{name}" already exists')
     node.typeName.location = -1
     base_oid, typmod = resolve_type_name(ctx.view, node.typeName)

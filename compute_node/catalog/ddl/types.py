@@ -20,6 +20,7 @@ from compute_node.catalog.builders import array_type_row, enum_type_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_TYPE, NAME_BYTES_MAX, DdlContext, cut_name
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.rows import Record
+from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.typenames import format_type, resolve_type_name
 from compute_node.types.registry import PgType
 
@@ -32,6 +33,20 @@ def array_name(ctx: DdlContext, namespace: int, name: str) -> str:
     return candidate
 
 
+def type_name_taken(ctx: DdlContext, namespace: int, name: str) -> bool:
+    """Whether a type has that name. An array type that was named after its elements gets another one instead."""
+    oid = ctx.view.layer.type_oid(namespace, name)
+    if oid is None:
+        return False
+    record = type_record(ctx, oid)
+    element = ctx.rows.one("pg_type", oid=record.typelem) if record.typelem else None
+    if element is None or element.typarray != oid or oid < FIRST_NORMAL_OID:
+        return True
+    ctx.rows.update("pg_type", record, typname=array_name(ctx, namespace, element.typname))
+    ctx.changes.touch(oid)
+    return False
+
+
 def _check_label(label: str) -> None:
     if len(label.encode()) > NAME_BYTES_MAX or not label:
         raise InvalidName(f'invalid enum label "{label}"', detail=f"Labels must be {NAME_BYTES_MAX} bytes or less.")
@@ -41,7 +56,7 @@ def create_enum(ctx: DdlContext, node: ast.CreateEnumStmt) -> str:
     """CREATE TYPE … AS ENUM."""
     namespace, name = ctx.place(node.typeName)
     labels = [item.sval for item in node.vals or ()]
-    if ctx.view.layer.type_oid(namespace, name) is not None:
+    if type_name_taken(ctx, namespace, name):
         raise DuplicateObject(f'type "{name}" already exists')
     oid, array = ctx.next_oid(), ctx.next_oid()
     seen: set[str] = set()
@@ -209,7 +224,7 @@ def rename_type(ctx: DdlContext, names: Any, new: str, *, domain: bool = False) 
     kind, record = _altered(ctx, names, domain)
     _refuse_row_type(ctx, kind, record)
     new = cut_name(new)
-    if ctx.view.layer.type_oid(record.typnamespace, new) is not None:
+    if type_name_taken(ctx, record.typnamespace, new):
         raise DuplicateObject(f'type "{new}" already exists')
     ctx.rows.update("pg_type", record, typname=new)
     _update_relation(ctx, record, relname=new)

@@ -238,6 +238,8 @@ class Describer:
                 shown.children.append(self._bitmap(plan.child, plan))
                 return shown
             case pl.FunctionScan():
+                if isinstance(plan.call, ex.RowsFrom):
+                    return Shown(plan, f"Function Scan on {quoted(plan.alias)}", "Function Scan", {"Alias": plan.alias})
                 name = "function"
                 if isinstance(plan.call, ex.Call):
                     name = self._wording.function_name(plan.call.function)

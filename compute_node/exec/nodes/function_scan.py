@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import TYPE_CHECKING
 
 from aurora.datum import Datum
@@ -23,35 +23,66 @@ FIRST_ROWS = 32
 BATCH_BYTES = 4 << 20
 
 
-@executes(pl.FunctionScan)
-class FunctionScanNode(Node):
-    """The scan row is the function's columns, then the ordinality."""
+class _Source:
+    """The rows of one function: tuples when it gives rows, else values."""
 
-    __slots__ = ("_call", "_columns", "_composite", "_ordinality", "_returns_set", "_shape")
+    __slots__ = ("_call", "composite", "returns_set", "width")
 
-    def __init__(self, plan: pl.FunctionScan, builder: Builder) -> None:
-        call = plan.call
+    def __init__(self, call: ex.Expr, width: int, builder: Builder) -> None:
         function = builder.function(call.function) if isinstance(call, ex.Call) else None
-        self._returns_set = function is not None and function.returns_set
-        self._composite = (function is not None and bool(function.out_columns)) or plan.column_count > 1
-        self._columns = plan.column_count
-        self._ordinality = plan.with_ordinality
-        if self._returns_set and isinstance(call, ex.Call):
+        self.returns_set = function is not None and function.returns_set
+        self.composite = (function is not None and bool(function.out_columns)) or width > 1
+        self.width = width
+        if self.returns_set and isinstance(call, ex.Call):
             self._call: Callable[..., Datum] = set_function(builder, call, None)
         else:
             self._call = value_function(builder, call)
+
+    def values(self, ctx: ExecContext) -> Iterator[Datum]:
+        """What it gives, as it gives it."""
+        if self.returns_set:
+            yield from self._call(ctx)
+        else:
+            value = self._call(ctx)
+            if self.composite and value is None:
+                value = (None,) * self.width
+            yield value
+
+    def rows(self, ctx: ExecContext) -> Iterator[tuple[Datum, ...]]:
+        """The same, each as a row."""
+        return map(tuple, self.values(ctx)) if self.composite else ((value,) for value in self.values(ctx))
+
+
+@executes(pl.FunctionScan)
+class FunctionScanNode(Node):
+    """The scan row is the functions' columns, then the ordinality."""
+
+    __slots__ = ("_composite", "_ordinality", "_shape", "_sources")
+
+    def __init__(self, plan: pl.FunctionScan, builder: Builder) -> None:
+        call = plan.call
+        if isinstance(call, ex.RowsFrom):
+            self._sources = [_Source(each, width, builder) for each, width in zip(call.calls, call.widths, strict=True)]
+        else:
+            self._sources = [_Source(call, plan.column_count, builder)]
+        self._composite = len(self._sources) > 1 or self._sources[0].composite
+        self._ordinality = plan.with_ordinality
         width = plan.column_count + (1 if plan.with_ordinality else 0)
         self._shape = batch_function(builder, plan.output, plan.filter, width)
         self.nullable = None
 
     def _values(self, ctx: ExecContext) -> Iterator[Datum]:
-        if self._returns_set:
-            yield from self._call(ctx)
-        else:
-            value = self._call(ctx)
-            if self._composite and value is None:
-                value = (None,) * self._columns
-            yield value
+        if len(self._sources) == 1:
+            return self._sources[0].values(ctx)
+        return self._side_by_side(ctx)
+
+    def _side_by_side(self, ctx: ExecContext) -> Iterator[Datum]:
+        missing = [(None,) * source.width for source in self._sources]
+        for parts in zip_longest(*(source.rows(ctx) for source in self._sources)):
+            row: list[Datum] = []
+            for part, nothing in zip(parts, missing, strict=True):
+                row += nothing if part is None else part
+            yield row
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """A thousand rows a batch, but few at first, and fewer where they are large."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from pglast import ast
@@ -15,7 +14,6 @@ from aurora.errors import (
     InvalidColumnReference,
     InvalidSchemaName,
     NotSupported,
-    SqlSyntaxError,
     StatementTooComplex,
     UndefinedColumn,
     UndefinedTable,
@@ -24,13 +22,9 @@ from aurora.errors import (
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze.coercion import coerce_to_common, select_common_type
 from compute_node.sql.analyze.context import NameItem, Scope, fail
-from compute_node.sql.analyze.expressions import transform, transform_where
-from compute_node.sql.analyze.functions import resolve_unknown
-from compute_node.sql.analyze.naming import column_name
+from compute_node.sql.analyze.expressions import transform_where
 from compute_node.sql.analyze.operators import make_operator
-from compute_node.sql.analyze.routines import output_columns
-from compute_node.sql.analyze.typenames import resolve_type_name
-from compute_node.sql.expressions import And, Call, Coalesce, Expr, Var
+from compute_node.sql.expressions import And, Coalesce, Expr, Var
 from compute_node.sql.query import CommonTable, FromItem, JoinItem, Query, RangeEntry
 from compute_node.types import oids
 
@@ -71,7 +65,9 @@ def _item(scope: Scope, node: ast.Node, left: list[NameItem]) -> tuple[FromItem 
     if isinstance(node, ast.RangeSubselect):
         return _lateral(scope, left, bool(node.lateral), lambda: _subselect(scope, node))
     if isinstance(node, ast.RangeFunction):
-        return _lateral(scope, left, True, lambda: _function(scope, node))
+        from compute_node.sql.analyze.from_functions import range_function
+
+        return _lateral(scope, left, True, lambda: range_function(scope, node))
     if isinstance(node, ast.JoinExpr):
         return _join(scope, node, left)
     raise NotSupported(f"{type(node).__name__} in FROM is not supported")
@@ -91,7 +87,7 @@ def _lateral(scope: Scope, left: list[NameItem], lateral: bool, build: Any) -> t
     return FromItem(item.rte), [item]
 
 
-def _aliases(alias: ast.Alias | None, names: tuple[str, ...], shown: str) -> tuple[str, ...]:
+def column_aliases(alias: ast.Alias | None, names: tuple[str, ...], shown: str) -> tuple[str, ...]:
     """Column names with the alias's column list applied; 42P10 when it is too long."""
     given = [item.sval for item in alias.colnames or ()] if alias is not None else []
     if len(given) > len(names):
@@ -163,7 +159,7 @@ def relation_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None
     """Add a table's range entry; dropped columns keep their place."""
     shown = alias.aliasname if alias is not None else relation.name
     live = tuple(column.name for column in relation.columns if not column.dropped)
-    renamed = iter(_aliases(alias, live, shown))
+    renamed = iter(column_aliases(alias, live, shown))
     names = tuple("" if column.dropped else next(renamed) for column in relation.columns)
     entry = RangeEntry(
         "relation",
@@ -223,7 +219,7 @@ def _view_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None) -
     entry = RangeEntry(
         "subquery",
         shown,
-        _aliases(alias, given, shown),
+        column_aliases(alias, given, shown),
         tuple(item.expression.type for item in visible),
         tuple(item.expression.typmod for item in visible),
         relation=relation,
@@ -247,7 +243,7 @@ def _cte_entry(scope: Scope, node: ast.RangeVar, cte: CommonTable, level: int) -
     entry = RangeEntry(
         "cte",
         shown,
-        _aliases(node.alias, tuple(item.name for item in visible), shown),
+        column_aliases(node.alias, tuple(item.name for item in visible), shown),
         tuple(item.expression.type for item in visible),
         tuple(item.expression.typmod for item in visible),
         cte=cte.name,
@@ -267,7 +263,7 @@ def _subselect(scope: Scope, node: ast.RangeSubselect) -> NameItem:
     entry = RangeEntry(
         "subquery",
         shown,
-        _aliases(node.alias, tuple(item.name for item in visible), shown),
+        column_aliases(node.alias, tuple(item.name for item in visible), shown),
         tuple(item.expression.type for item in visible),
         tuple(item.expression.typmod for item in visible),
         query=query,
@@ -275,80 +271,6 @@ def _subselect(scope: Scope, node: ast.RangeSubselect) -> NameItem:
     )
     rte = scope.add_entry(entry)
     return NameItem(rte, shown, entry.column_names, entry_columns(rte, entry), table_visible=node.alias is not None)
-
-
-def _function(scope: Scope, node: ast.RangeFunction) -> NameItem:
-    if len(node.functions) > 1:
-        raise NotSupported("ROWS FROM with several functions is not supported yet")
-    call_node, definitions = node.functions[0]
-    definitions = node.coldeflist or definitions
-    saved_srf, saved_clause = scope.has_srf, scope.clause
-    scope.clause = "FROM"
-    try:
-        call = resolve_unknown(scope, transform(scope, call_node))
-    finally:
-        scope.has_srf, scope.clause = saved_srf, saved_clause
-    alias = node.alias
-    name = column_name(call_node)
-    shown = alias.aliasname if alias is not None else name
-    fields = _function_columns(scope, call, definitions)
-    kind = "function"
-    if definitions and isinstance(call, Call):
-        call = dataclasses.replace(call, columns=tuple((kind, typmod) for _, kind, typmod in fields or ()))
-    if fields is None:
-        column = _output_name(scope, call) or (alias.aliasname if alias is not None else name)
-        fields = [(column, call.type, call.typmod)]
-        if call.type == oids.RECORD and isinstance(call, Call):
-            raise fail(
-                SqlSyntaxError,
-                'a column definition list is required for functions returning "record"',
-                call.location,
-            )
-    if node.ordinality:
-        fields = [*fields, ("ordinality", oids.INT8, -1)]
-    entry = RangeEntry(
-        kind,
-        shown,
-        _aliases(alias, tuple(item[0] for item in fields), shown),
-        tuple(item[1] for item in fields),
-        tuple(item[2] for item in fields),
-        function=call,
-        with_ordinality=bool(node.ordinality),
-        lateral=True,
-    )
-    rte = scope.add_entry(entry)
-    kind_of_row = scope.catalog.type(call.type).root
-    dropped = frozenset(index for index, field in enumerate(kind_of_row.fields) if field.type is None)
-    return NameItem(rte, shown, entry.column_names, entry_columns(rte, entry), schema="function", dropped=dropped)
-
-
-def _output_name(scope: Scope, call: Expr) -> str:
-    """The name of a function's only OUT argument, which is the column's whatever the alias; empty without one."""
-    return scope.catalog.function(call.function).output_name if isinstance(call, Call) else ""
-
-
-def _function_columns(scope: Scope, call: Expr, definitions: Any) -> list[tuple[str, int, int]] | None:
-    """Columns of a function that returns rows; None for one that returns plain values."""
-    if definitions:
-        if call.type != oids.RECORD:
-            raise fail(
-                SqlSyntaxError,
-                'a column definition list is only allowed for functions returning "record"',
-                call.location,
-            )
-        return [(item.colname, *resolve_type_name(scope.catalog, item.typeName)) for item in definitions]
-    if isinstance(call, Call):
-        function = scope.catalog.function(call.function)
-        if function.out_columns and (len(function.out_columns) > 1 or call.type == oids.RECORD):
-            types = [item.type for item in call.arguments]
-            return [(name, kind, -1) for name, kind in output_columns(scope.catalog, function, types)]
-        if function.out_columns:
-            return None
-    kind = scope.catalog.type(call.type).root
-    if kind.kind == "c":
-        # Dropped columns keep their places in the value.
-        return [(f.name, oids.INT4 if f.type is None else f.type.oid, f.typmod) for f in kind.fields]
-    return None
 
 
 # --- joins ----------------------------------------------------------------------------------------------------------
@@ -386,7 +308,7 @@ def _join(scope: Scope, node: ast.JoinExpr, left: list[NameItem]) -> tuple[JoinI
     alias = node.alias
     names = tuple(name for name, _ in columns)
     if alias is not None:
-        names = _aliases(alias, names, alias.aliasname)
+        names = column_aliases(alias, names, alias.aliasname)
     entry = RangeEntry(
         "join",
         alias.aliasname if alias is not None else "unnamed_join",

@@ -16,6 +16,7 @@ from compute_node.sql.expressions import (
     Not,
     NullTest,
     RowExpr,
+    RowsFrom,
     SortKey,
     SubLink,
     SubPlan,
@@ -399,8 +400,9 @@ class QueryPlanner:
             function = self.prepare(entry.function)
             path.entry = dataclasses.replace(entry, function=function)
             path.rows = 1.0
-            if isinstance(function, Call) and self.catalog.function(function.function).returns_set:
-                path.rows = self._set_rows(function)
+            for call in function.calls if isinstance(function, RowsFrom) else (function,):
+                if isinstance(call, Call) and self.catalog.function(call.function).returns_set:
+                    path.rows = max(path.rows, self._set_rows(call))
             path.cost = path.rows * 0.01
             path.required = frozenset(local_vars(function))
         else:
