@@ -198,6 +198,7 @@ ObjectNotInPrerequisiteState = _condition("55000", "ObjectNotInPrerequisiteState
 ObjectInUse = _condition("55006", "ObjectInUse")
 CannotChangeRuntimeParam = _condition("55P02", "CannotChangeRuntimeParam")
 LockNotAvailable = _condition("55P03", "LockNotAvailable")
+UnsafeNewEnumValueUsage = _condition("55P04", "UnsafeNewEnumValueUsage")
 QueryCanceled = _condition("57014", "QueryCanceled")
 AdminShutdown = _condition("57P01", "AdminShutdown")
 CrashShutdown = _condition("57P02", "CrashShutdown")

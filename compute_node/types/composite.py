@@ -248,7 +248,14 @@ def _check(fields: Sequence[FieldDesc]) -> Callable[[Any, TypeEnv], None] | None
 
 
 def make_composite_type(
-    fields: tuple[FieldDesc, ...], *, oid: int, name: str, namespace: int, array: int, relation: int
+    fields: tuple[FieldDesc, ...],
+    *,
+    oid: int,
+    name: str,
+    namespace: int,
+    array: int,
+    relation: int,
+    of_type: int = 0,
 ) -> PgType:
     """The type of the rows with these columns."""
     types = tuple(field.type for field in fields)
@@ -286,6 +293,7 @@ def make_composite_type(
         sort_key=_sort_key(fields),
         fields=fields,
         relation=relation,
+        of_type=of_type,
         check=_check(fields),
         parts=frozenset({relation}).union(*(item.parts | {item.oid} for item in live)),
     )

@@ -97,6 +97,7 @@ def make_domain_type(
         element=0,
         element_type=None,
         members=(),
+        fields=(),
         input=read,
         receive=load,
         typmod_in=None,

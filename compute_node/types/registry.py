@@ -214,6 +214,8 @@ class PgType:
     """a composite type's columns, dropped ones in their places"""
     relation: int = 0
     """the pg_class OID of a composite type"""
+    of_type: int = 0
+    """of a typed table's row type: the composite type that it is a table of"""
     base: PgType | None = None
     """what a domain is over; a domain behaves as that in everything but its name and its constraints"""
     base_typmod: int = -1

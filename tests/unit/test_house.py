@@ -299,10 +299,12 @@ def test_the_simulator_runs_cores_only() -> None:
         "compute_node.access.memory_volume",
         "compute_node.access.methods",
         "compute_node.access.storage",
+        "compute_node.access.toast",
         "compute_node.access.vacuum",
         "compute_node.access.vacuum_truncate",
         "compute_node.hub",  # its loop is the simulator's
         "compute_node.relations.descriptors",
+        "compute_node.relations.schema",
         "compute_node.relations.storage_types",
         "compute_node.txn.dependency",
         "compute_node.txn.locks",

@@ -22,7 +22,7 @@ from compute_node.catalog.builders import attribute_row
 from compute_node.catalog.ddl.column_types import alter_column_types
 from compute_node.catalog.ddl.composites import alter_composite
 from compute_node.catalog.ddl.constraints import require_not_null, validate_check
-from compute_node.catalog.ddl.context import CLASS_CONSTRAINT, CLASS_RELATION, CLASS_TYPE, DdlContext
+from compute_node.catalog.ddl.context import CLASS_CONSTRAINT, CLASS_RELATION, CLASS_TYPE, KINDS, DdlContext
 from compute_node.catalog.ddl.create_table import (
     ColumnSpec,
     add_column_default,
@@ -112,7 +112,10 @@ def _in_order(ctx: DdlContext, desc: RelationDesc, commands: Sequence[Any]) -> S
     if not typed:
         return commands
     if desc.kind != "r":
-        return commands
+        raise WrongObjectType(
+            f'ALTER action ALTER COLUMN ... SET DATA TYPE cannot be performed on relation "{desc.name}"',
+            detail=f"This operation is not supported for {KINDS.get(desc.kind, 'relation')}s.".replace("xs.", "xes."),
+        )
     _refuse_typed(ctx, desc, "alter column type of")
     others = [command for command in commands if command.subtype != _T.AT_AlterColumnType]
     first = [command for command in others if _drops(command)]

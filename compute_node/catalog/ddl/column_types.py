@@ -8,7 +8,7 @@ built anew under their old names. Source: PostgreSQL manual, ALTER TABLE.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from pglast import ast
@@ -20,6 +20,7 @@ from aurora.errors import (
     InvalidParameterValue,
     NotNullViolation,
     NotSupported,
+    SqlError,
     UndefinedObject,
 )
 from compute_node.catalog.builders import type_layout
@@ -92,8 +93,12 @@ def alter_column_types(ctx: DdlContext, desc: RelationDesc, commands: Sequence[A
         if text is not None:
             set_default(ctx, desc.oid, attno, text)
     fresh = relation(ctx, desc.oid)
-    checks = _renew_checks(ctx, desc, fresh)
-    _renew_indexes(ctx, fresh, set(numbers))
+    try:
+        checks = _renew_checks(ctx, desc, fresh)
+        _renew_indexes(ctx, fresh, set(numbers))
+    except SqlError as error:
+        error.position = None
+        raise
     if rewritten:
         _rewrite(ctx, desc, changes, checks)
     else:
@@ -107,6 +112,7 @@ def _prepared(ctx: DdlContext, desc: RelationDesc, command: Any) -> TypeChange:
     from compute_node.catalog.ddl.alter_table import live_column
 
     column = live_column(desc, name)
+    node.typeName.location = -1
     kind, typmod = resolve_type_name(ctx.view, node.typeName)
     item = ctx.view.type(kind)
     check_column_type(name, item, desc.oid)
@@ -330,7 +336,8 @@ def _rewrite(
     fresh = new_relfiles(ctx, relation(ctx, old.oid))
     convert = _converter(ctx, old, changes)
     verify = _verifier(ctx, fresh, checks)
-    table = ctx.storage.table(fresh)
+    # Without its indexes, which are built at the end, and without those who watch its rows: they have seen them.
+    table = ctx.storage.table(replace(fresh, indexes=(), foreign_keys=(), referenced_by=()))
     every = tuple(range(1, len(old.columns) + 1))
     waiting: list[Row] = []
     for batch in ctx.storage.table(old).scan(snapshot, every, False):

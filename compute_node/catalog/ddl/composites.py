@@ -116,6 +116,7 @@ def _drop(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], comma
 
 def _alter(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], command: Any) -> None:
     from compute_node.catalog.ddl.column_types import TypeChange, alter_column_types, write_column_type
+    from compute_node.catalog.ddl.domains import renew_checks
 
     column = desc.column(command.name)
     if column is None:
@@ -131,5 +132,6 @@ def _alter(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], comm
     old = Var(type=column.type, typmod=column.typmod, rte=0, attno=column.attno)
     dimensions = len(command.def_.typeName.arrayBounds or ())
     write_column_type(ctx, desc, TypeChange(column, kind, typmod, item.collation, dimensions, old), True)
+    renew_checks(ctx, desc.oid, column.attno)
     for table in tables:
         alter_column_types(ctx, relation(ctx, table.oid), [command])

@@ -24,6 +24,7 @@ from compute_node.catalog.builders import array_type_row, domain_type_row
 from compute_node.catalog.ddl.context import (
     CLASS_CONSTRAINT,
     CLASS_NAMESPACE,
+    CLASS_RELATION,
     CLASS_TYPE,
     DdlContext,
     cut_name,
@@ -36,9 +37,10 @@ from compute_node.catalog.ddl.type_users import columns_of_type
 from compute_node.catalog.ddl.types import array_name, check_type_owner, find_type, type_name_taken, type_record
 from compute_node.catalog.rows import Record, make_row
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
-from compute_node.sql.analyze.stored import analyze_new_domain_check
+from compute_node.sql.analyze.stored import analyze_domain_check, analyze_new_domain_check
 from compute_node.sql.analyze.typenames import format_type, resolve_type_name
 from compute_node.sql.deparse import deparse_stored
+from compute_node.sql.expressions import Expr, FieldSelect, walk
 from compute_node.txn.locks import SHARE
 from compute_node.types.registry import PgType
 
@@ -188,7 +190,33 @@ def _add_check(ctx: DdlContext, record: Record, node: ast.Constraint, *, validat
     ctx.rows.insert_many("pg_constraint", [make_row("pg_constraint", values)])
     ctx.depend((CLASS_CONSTRAINT, oid, 0), (CLASS_TYPE, record.oid, 0), "a")
     ctx.depend_on_text((CLASS_CONSTRAINT, oid, 0), text)
+    for relation, attno in sorted(used_fields(ctx, found)):
+        ctx.depend((CLASS_CONSTRAINT, oid, 0), (CLASS_RELATION, relation, attno), "n")
     ctx.changes.touch(record.oid)
+
+
+def used_fields(ctx: DdlContext, node: Expr) -> set[tuple[int, int]]:
+    """The columns of composite types that an expression selects: (relation, attno)."""
+    found = set()
+    for each in walk(node):
+        if isinstance(each, FieldSelect):
+            kind = ctx.view.type(each.argument.type).root
+            if kind.relation:
+                found.add((kind.relation, each.index + 1))
+    return found
+
+
+def renew_checks(ctx: DdlContext, relation: int, attno: int) -> None:
+    """A composite type's column has another type: the domains' constraints that select it are analyzed again."""
+    for row in ctx.rows.find("pg_depend", refclassid=CLASS_RELATION, refobjid=relation, refobjsubid=attno):
+        if row.classid != CLASS_CONSTRAINT:
+            continue
+        record = ctx.rows.one("pg_constraint", oid=row.objid)
+        if record is not None and record.contypid:
+            base = type_record(ctx, record.contypid).typbasetype
+            found = analyze_domain_check(ctx.view, base, record.conbin)
+            ctx.rows.update("pg_constraint", record, conbin=deparse_stored(found, ctx.stored_view, None))
+            ctx.changes.touch(record.contypid)
 
 
 def find_domain(ctx: DdlContext, names: Any) -> Record:

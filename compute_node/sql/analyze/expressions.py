@@ -516,9 +516,9 @@ def _cast(scope: Scope, node: ast.TypeCast) -> Expr:
     target, typmod = resolve_type_name(scope.catalog, node.typeName)
     location = _location(node)
     if isinstance(node.arg, ast.A_ArrayExpr):
-        kind = scope.catalog.type(target)
+        kind = scope.catalog.type(target).root
         if is_true_array(kind):
-            argument: Expr = _array(scope, node.arg, target)
+            argument: Expr = _array(scope, node.arg, kind.oid)
         else:
             argument = _array(scope, node.arg)
     else:
@@ -589,6 +589,9 @@ def _array(scope: Scope, node: ast.A_ArrayExpr, target: int = 0) -> Expr:
                 shown = format_type(scope.catalog, element_type)
                 raise fail(UndefinedObject, f"could not find array type for data type {shown}", location)
     scalar = scope.catalog.type(array_type).element
+    if scope.catalog.type(scalar).domain is not None and is_true_array(scope.catalog.type(scalar).root):
+        # Its values could not be told from further dimensions.
+        raise fail(NotSupported, "arrays of a domain over arrays are not supported", location)
     return ArrayExpr(type=array_type, elements=tuple(elements), element_type=scalar, nested=nested, location=location)
 
 

@@ -15,7 +15,7 @@ from aurora.errors import DatatypeMismatch, NotSupported, UndefinedColumn
 from compute_node.relations.descriptors import ColumnDesc
 from compute_node.sql.analyze.coercion import coerce, coerce_type, to_domain
 from compute_node.sql.analyze.context import Scope, fail
-from compute_node.sql.analyze.expressions import expression_location, subscript
+from compute_node.sql.analyze.expressions import subscript
 from compute_node.sql.analyze.names import SYSTEM_COLUMNS
 from compute_node.sql.analyze.typenames import format_type, is_true_array
 from compute_node.sql.expressions import ElementStore, Expr, FieldSelect, FieldStore, SetDefault, Subscript
@@ -23,24 +23,21 @@ from compute_node.sql.expressions import ElementStore, Expr, FieldSelect, FieldS
 _REWRITE = "You will need to rewrite or cast the expression."
 
 
-def store(
-    scope: Scope, base: Expr, column: ColumnDesc, steps: Sequence[Any], value: Expr, location: int, node: Any
-) -> Expr:
+def store(scope: Scope, base: Expr, column: ColumnDesc, steps: Sequence[Any], value: Expr, location: int) -> Expr:
     """``base``, the column's value, with the part that ``steps`` names replaced. 42703, 42804, 0A000."""
     if isinstance(value, SetDefault):
         what = "an array element" if isinstance(steps[0], ast.A_Indices) else "a subfield"
         raise fail(NotSupported, f"cannot set {what} to DEFAULT", location)
-    return _Store(scope, value, location, node).into(base, column.type, column.typmod, column.name, tuple(steps))
+    return _Store(scope, value, location).into(base, column.type, column.typmod, column.name, tuple(steps))
 
 
 class _Store:
-    """One assignment; ``location`` is where its target is written, ``node`` its value."""
+    """One assignment; ``location`` is where its target is written."""
 
-    def __init__(self, scope: Scope, value: Expr, location: int, node: Any) -> None:
+    def __init__(self, scope: Scope, value: Expr, location: int) -> None:
         self.scope = scope
         self.value = value
         self.location = location
-        self.node = node
 
     def into(self, base: Expr, type_oid: int, typmod: int, name: str, steps: tuple[Any, ...]) -> Expr:
         """The new value of a part called ``name``."""
@@ -70,8 +67,7 @@ class _Store:
             if is_element
             else f'subfield "{name}" is of type {wanted} but expression is of type {have}'
         )
-        where = expression_location(self.node) if is_element and self.node is not None else self.location
-        raise fail(DatatypeMismatch, message, where if where >= 0 else self.location, hint=_REWRITE)
+        raise fail(DatatypeMismatch, message, self.location, hint=_REWRITE)
 
     def field(self, base: Expr, type_oid: int, name: str, steps: tuple[Any, ...]) -> Expr:
         """``….field``."""

@@ -150,7 +150,7 @@ def _statement_text(
     body = RoutineBody(function.name, function.argument_names, shape)
     query = analyze(node, view, list(function.arguments), ctx.source, session=ctx.session, routine=body)
     found |= uses(view.trace or {})
-    found |= used_columns(query)
+    found |= used_columns(ctx, query)
     write_stars(node, query.stars)
     qualify(ctx, node)
     return expression_text(node)
