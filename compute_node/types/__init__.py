@@ -46,6 +46,7 @@ _FAMILIES = (
     "like",
     "regex",
     "jsonpath",
+    "textsearch",
     "any_functions",
     "json.functions",
     "json.json_functions",
