@@ -31,6 +31,7 @@ _FAMILIES = (
     "money",
     "network",
     "macaddr",
+    "geometric",
     "record",
     "ranges.types",
     "json.types",

@@ -635,6 +635,8 @@ def subscript(scope: Scope, value: Expr, indices: Sequence[ast.A_Indices], locat
         return result
 
     if any(item.is_slice for item in indices):
+        if kind.length > 0:
+            raise NotSupported("slices of fixed-length arrays not implemented")
         slices = tuple(
             (index(item.lidx), index(item.uidx))
             if item.is_slice

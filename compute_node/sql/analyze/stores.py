@@ -104,7 +104,7 @@ class _Store:
         """``…[1]`` or ``…[1:2]``."""
         kind = self.scope.catalog.type(type_oid)
         part = subscript(self.scope, base, indices, self.location)
-        if not isinstance(part, Subscript) or not (is_true_array(kind) or kind.oid == JSONB):
+        if not isinstance(part, Subscript) or not (is_true_array(kind) or kind.length > 0 or kind.oid == JSONB):
             shown = format_type(self.scope.catalog, type_oid)
             raise fail(NotSupported, f"assignment to elements of type {shown} is not supported", self.location)
         target = type_oid if part.slices is not None or kind.oid == JSONB else kind.element
