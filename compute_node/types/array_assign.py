@@ -61,6 +61,18 @@ def set_element(value: Array | None, indexes: Row, element: Datum) -> Array:
     return bounded(nest(flat, lengths), lows)
 
 
+def set_fixed_element(value: Datum, indexes: Row, element: Datum) -> Datum:
+    """``point[i] = element`` and its like, which count from 0; a NULL on either side changes nothing. 22004, 2202E."""
+    if value is None or element is None:
+        return value
+    _checked(indexes)
+    if len(indexes) != 1:
+        raise ArraySubscriptError("wrong number of array subscripts")
+    if not 0 <= indexes[0] < len(value):
+        raise ArraySubscriptError("array subscript out of range")
+    return type(value)(*value[: indexes[0]], element, *value[indexes[0] + 1 :])
+
+
 def set_slice(value: Array | None, parts: tuple[tuple[Datum, Datum], ...], source: Array | None) -> Array | None:
     """``value[a:b][c:d] = source``; a NULL source changes nothing. 22004, 2202E."""
     for bounds_of in zip(*parts, strict=True):

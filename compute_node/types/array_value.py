@@ -115,6 +115,13 @@ def element_at(value: Datum, base: int, indexes: Sequence[Datum]) -> Datum:
     return None if isinstance(value, list) else value
 
 
+def fixed_element(value: Datum, indexes: Sequence[Datum]) -> Datum:
+    """point[i] and its like, which count from 0: NULL outside."""
+    if value is None or len(indexes) != 1 or indexes[0] is None or not 0 <= indexes[0] < len(value):
+        return None
+    return value[indexes[0]]
+
+
 OPEN = object()
 """the missing bound of a slice"""
 

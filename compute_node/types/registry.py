@@ -8,7 +8,7 @@ names are PostgreSQL 15's. Objects that users create are looked up in the catalo
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
@@ -33,6 +33,8 @@ class TypeEnv:
     datestyle: str = "ISO, MDY"
     intervalstyle: str = "postgres"
     extra_float_digits: int = 1
+    stack_kb: int = 2048
+    """max_stack_depth: bounds how deeply what is read may be nested"""
     bytea_output: str = "hex"
     transaction_timestamp: int = 0
     """µs since 2000-01-01 UTC; what now() gives."""
@@ -353,6 +355,8 @@ class Function:
     with_columns: Callable[[tuple[int, ...], int, tuple[tuple[int, int], ...]], Callable[..., Datum]] | None = None
     """how it runs for arguments and a result of these types where the query says which columns (type, typmod) its rows
     have; None: as ever"""
+    with_fields: Callable[[tuple[PgType, ...], Sequence[FieldDesc]], Callable[..., Datum]] | None = None
+    """the same for a function that asks for the columns' names and types themselves"""
     cost: float = 1.0
     rows: float = 1000.0
 

@@ -132,7 +132,10 @@ MEASURES_TIME = frozenset(
 """Stages of compute that look at a clock themselves, and why."""
 
 ONLY_IN_PYTHON = frozenset(
-    ("write_varint", "is_free", "next_prefix", "pack_tid", "extent_of", "extent_first", "extent_pages")
+    (
+        *("write_varint", "is_free", "next_prefix", "pack_tid", "extent_of", "extent_first", "extent_pages"),
+        *("count_of", "table", "elements", "keys", "pairs", "decimal_of"),
+    )
 )
 """Helpers of the specification; code that wants them imports them from there."""
 

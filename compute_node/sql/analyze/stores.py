@@ -19,6 +19,7 @@ from compute_node.sql.analyze.expressions import subscript
 from compute_node.sql.analyze.names import SYSTEM_COLUMNS
 from compute_node.sql.analyze.typenames import format_type, is_true_array
 from compute_node.sql.expressions import ElementStore, Expr, FieldSelect, FieldStore, SetDefault, Subscript
+from compute_node.types.oids import JSONB
 
 _REWRITE = "You will need to rewrite or cast the expression."
 
@@ -101,10 +102,10 @@ class _Store:
         """``…[1]`` or ``…[1:2]``."""
         kind = self.scope.catalog.type(type_oid)
         part = subscript(self.scope, base, indices, self.location)
-        if not isinstance(part, Subscript) or not is_true_array(kind):
+        if not isinstance(part, Subscript) or not (is_true_array(kind) or kind.length > 0 or kind.oid == JSONB):
             shown = format_type(self.scope.catalog, type_oid)
             raise fail(NotSupported, f"assignment to elements of type {shown} is not supported", self.location)
-        target = type_oid if part.slices is not None else kind.element
+        target = type_oid if part.slices is not None or kind.oid == JSONB else kind.element
         value = self.into(part, target, typmod, name, rest) if rest else self.leaf(target, typmod, name, True)
         return ElementStore(
             type=type_oid, typmod=typmod, container=base, indexes=part.indexes, slices=part.slices, value=value

@@ -6,7 +6,7 @@ query is never changed (rules copy); the result holds no Var, SubLink or join al
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aurora.errors import StatementTooComplex
 from compute_node.sql.catalog_view import CatalogView

@@ -181,7 +181,8 @@ class Inliner:
             for item in node.arguments
         ):
             return None
-        body = self._body(function, types, node.type, node.columns)
+        columns_given = tuple([(kind, typmod) for kind, typmod, _ in node.columns])
+        body = self._body(function, types, node.type, columns_given)
         if body is None or body.command != "select" or body.locking:
             return None
         visible = [item for item in body.targets if not item.junk]

@@ -168,9 +168,14 @@ def find_path(value: str, path: list[Datum]) -> Span | None:
     return span
 
 
+def kind_at(text: str, start: int) -> str:
+    """What stands there: object, array, string, number, boolean or null."""
+    return _KINDS.get(text[start], "number")
+
+
 def type_of(value: str) -> str:
     """json_typeof."""
-    return _KINDS.get(value[_past_space(value, 0)], "number")
+    return kind_at(value, _past_space(value, 0))
 
 
 def _start(value: str, sign: str, other: str, scalar: str) -> int:

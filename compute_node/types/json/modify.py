@@ -37,7 +37,7 @@ class Change(Flag):
 
 _INSERT: Final = Change.INSERT_BEFORE | Change.INSERT_AFTER
 _ADDS: Final = _INSERT | Change.CREATE
-ASSIGN: Final = Change.CREATE | Change.FILL_GAPS | Change.CONSISTENT_POSITION
+_ASSIGN: Final = Change.CREATE | Change.FILL_GAPS | Change.CONSISTENT_POSITION
 """what assignment to a subscript does"""
 
 
@@ -190,13 +190,17 @@ def set_path_lax(
     raise InvalidParameterValue(f"null_value_treatment {_TREATMENTS}")
 
 
-def assign(value: Jsonb | None, steps: Sequence[str], new: Jsonb) -> Jsonb:
-    """``value[steps] = new``: a NULL becomes an array or an object, as the first step reads."""
+def store_subscripted(value: Jsonb | None, steps: Sequence[Datum], new: Jsonb | None) -> Jsonb:
+    """``value[step]… = new``, by assignment: a NULL becomes an array where the first step is an integer, else an
+    object."""
+    if None in steps:
+        raise NullValueNotAllowed("jsonb subscript in assignment must not be null")
     if value is None:
-        data = layout.EMPTY_OBJECT if path_integer(steps[0]) is None else layout.EMPTY_ARRAY
+        data = layout.EMPTY_OBJECT if isinstance(steps[0], str) else layout.EMPTY_ARRAY
     else:
         data = value.data
-    return Jsonb(_Path(steps, new.data, ASSIGN).apply(data))
+    path = [step if isinstance(step, str) else str(step) for step in steps]
+    return Jsonb(_Path(path, layout.NULL_VALUE if new is None else new.data, _ASSIGN).apply(data))
 
 
 class _Path:

@@ -102,7 +102,7 @@ def json_writer(item: PgType, depth: int = 0) -> Writer:
 
 def _root(item: PgType) -> PgType:
     """The type that a domain is over."""
-    return getattr(item, "root", item)
+    return item.root
 
 
 def array_writer(item: PgType, pretty: bool, depth: int = 0) -> Writer:
