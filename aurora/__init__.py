@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["EmbeddedCluster", "cluster"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     # Storage nodes import this package too and need none of it.
     if name in __all__:
         from aurora.programs import embedded
