@@ -274,6 +274,14 @@ class RowExpr(Expr):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RowsFrom(Expr):
+    """Functions in FROM that give their rows in step: ``counts`` columns each."""
+
+    calls: tuple[Expr, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowCompare(Expr):
     """Row-wise ``<  <=  >  >=`` (kind); equality rows become And of calls."""
 

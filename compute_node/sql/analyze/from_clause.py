@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from pglast import ast
@@ -15,7 +14,6 @@ from aurora.errors import (
     InvalidColumnReference,
     InvalidSchemaName,
     NotSupported,
-    SqlSyntaxError,
     StatementTooComplex,
     UndefinedColumn,
     UndefinedTable,
@@ -24,13 +22,10 @@ from aurora.errors import (
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql.analyze.coercion import coerce_to_common, select_common_type
 from compute_node.sql.analyze.context import NameItem, Scope, fail
-from compute_node.sql.analyze.expressions import transform, transform_where
-from compute_node.sql.analyze.functions import resolve_unknown
-from compute_node.sql.analyze.naming import column_name
+from compute_node.sql.analyze.expressions import transform_where
 from compute_node.sql.analyze.operators import make_operator
-from compute_node.sql.analyze.routines import output_columns
-from compute_node.sql.analyze.typenames import resolve_type_name
-from compute_node.sql.expressions import And, Call, Coalesce, Expr, Var
+from compute_node.sql.analyze.table_functions import combined, table_functions
+from compute_node.sql.expressions import And, Coalesce, Expr, Var
 from compute_node.sql.query import CommonTable, FromItem, JoinItem, Query, RangeEntry
 from compute_node.types import oids
 
@@ -278,77 +273,28 @@ def _subselect(scope: Scope, node: ast.RangeSubselect) -> NameItem:
 
 
 def _function(scope: Scope, node: ast.RangeFunction) -> NameItem:
-    if len(node.functions) > 1:
-        raise NotSupported("ROWS FROM with several functions is not supported yet")
-    call_node, definitions = node.functions[0]
-    definitions = node.coldeflist or definitions
-    saved_srf, saved_clause = scope.has_srf, scope.clause
-    scope.clause = "FROM"
-    try:
-        call = resolve_unknown(scope, transform(scope, call_node))
-    finally:
-        scope.has_srf, scope.clause = saved_srf, saved_clause
-    alias = node.alias
-    name = column_name(call_node)
-    shown = alias.aliasname if alias is not None else name
-    fields = _function_columns(scope, call, definitions)
-    kind = "function"
-    if definitions and isinstance(call, Call):
-        call = dataclasses.replace(call, columns=tuple((kind, typmod) for _, kind, typmod in fields or ()))
-    if fields is None:
-        column = _output_name(scope, call) or (alias.aliasname if alias is not None else name)
-        fields = [(column, call.type, call.typmod)]
-        if call.type == oids.RECORD and isinstance(call, Call):
-            raise fail(
-                SqlSyntaxError,
-                'a column definition list is required for functions returning "record"',
-                call.location,
-            )
+    found = table_functions(scope, node)
+    shown = node.alias.aliasname if node.alias is not None else found[0].name
+    fields: list[tuple[str, int, int]] = []
+    dropped: set[int] = set()
+    for item in found:
+        dropped |= {len(fields) + index for index in item.dropped}
+        fields += item.fields
     if node.ordinality:
-        fields = [*fields, ("ordinality", oids.INT8, -1)]
+        fields.append(("ordinality", oids.INT8, -1))
     entry = RangeEntry(
-        kind,
+        "function",
         shown,
-        _aliases(alias, tuple(item[0] for item in fields), shown),
+        _aliases(node.alias, tuple(item[0] for item in fields), shown),
         tuple(item[1] for item in fields),
         tuple(item[2] for item in fields),
-        function=call,
+        function=combined(found),
         with_ordinality=bool(node.ordinality),
         lateral=True,
     )
     rte = scope.add_entry(entry)
-    kind_of_row = scope.catalog.type(call.type).root
-    dropped = frozenset(index for index, field in enumerate(kind_of_row.fields) if field.type is None)
-    return NameItem(rte, shown, entry.column_names, entry_columns(rte, entry), schema="function", dropped=dropped)
-
-
-def _output_name(scope: Scope, call: Expr) -> str:
-    """The name of a function's only OUT argument, which is the column's whatever the alias; empty without one."""
-    return scope.catalog.function(call.function).output_name if isinstance(call, Call) else ""
-
-
-def _function_columns(scope: Scope, call: Expr, definitions: Any) -> list[tuple[str, int, int]] | None:
-    """Columns of a function that returns rows; None for one that returns plain values."""
-    if definitions:
-        if call.type != oids.RECORD:
-            raise fail(
-                SqlSyntaxError,
-                'a column definition list is only allowed for functions returning "record"',
-                call.location,
-            )
-        return [(item.colname, *resolve_type_name(scope.catalog, item.typeName)) for item in definitions]
-    if isinstance(call, Call):
-        function = scope.catalog.function(call.function)
-        if function.out_columns and (len(function.out_columns) > 1 or call.type == oids.RECORD):
-            types = [item.type for item in call.arguments]
-            return [(name, kind, -1) for name, kind in output_columns(scope.catalog, function, types)]
-        if function.out_columns:
-            return None
-    kind = scope.catalog.type(call.type).root
-    if kind.kind == "c":
-        # Dropped columns keep their places in the value.
-        return [(f.name, oids.INT4 if f.type is None else f.type.oid, f.typmod) for f in kind.fields]
-    return None
+    columns = entry_columns(rte, entry)
+    return NameItem(rte, shown, entry.column_names, columns, schema="function", dropped=frozenset(dropped))
 
 
 # --- joins ----------------------------------------------------------------------------------------------------------
