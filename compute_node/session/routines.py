@@ -228,7 +228,10 @@ def _statement(
     if isinstance(raw.node, ast.CallStmt) and function.volatility != "v":
         raise NotSupported("CALL is not allowed in a non-volatile function")
     if prepare.is_query(raw.node) or isinstance(raw.node, ast.CallStmt):
-        return prepare.compile_statement(session, raw, text, list(types), routine=body)[0]
+        made = prepare.compile_statement(session, raw, text, list(types), routine=body)[0]
+        if function.volatility != "v" and made.writes:
+            raise NotSupported(f"{nested.command_name(made)} is not allowed in a non-volatile function")
+        return made
     statement = prepare.utility_statement(session, raw.node, text[raw.start : raw.start + raw.length])
     if isinstance(raw.node, ast.CopyStmt) and raw.node.filename is None:
         raise NotSupported("cannot COPY to/from client in an SQL function")

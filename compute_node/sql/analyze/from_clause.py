@@ -294,7 +294,12 @@ def _function(scope: Scope, node: ast.RangeFunction) -> NameItem:
     )
     rte = scope.add_entry(entry)
     columns = entry_columns(rte, entry)
-    return NameItem(rte, shown, entry.column_names, columns, schema="function", dropped=frozenset(dropped))
+    row_type = 0
+    if len(found) == 1 and not node.ordinality and scope.catalog.type(found[0].call.type).kind == "c":
+        row_type = found[0].call.type
+    return NameItem(
+        rte, shown, entry.column_names, columns, schema="function", dropped=frozenset(dropped), row_type=row_type
+    )
 
 
 # --- joins ----------------------------------------------------------------------------------------------------------

@@ -402,7 +402,7 @@ def transform_call(scope: Scope, node: ast.FuncCall) -> Expr:
 
 def given_arguments(scope: Scope, node: ast.FuncCall) -> tuple[list[Expr], list[str]]:
     """The arguments of a call, and the names of the last ones where they are named."""
-    from compute_node.sql.analyze.expressions import transform
+    from compute_node.sql.analyze.expressions import expression_location, transform
 
     arguments: list[Expr] = []
     names: list[str] = []
@@ -414,7 +414,9 @@ def given_arguments(scope: Scope, node: ast.FuncCall) -> tuple[list[Expr], list[
             arguments.append(transform(scope, item.arg))
         else:
             if names:
-                raise fail(SqlSyntaxError, "positional argument cannot follow named argument", node.location)
+                raise fail(
+                    SqlSyntaxError, "positional argument cannot follow named argument", expression_location(item)
+                )
             arguments.append(transform(scope, item))
     return arguments, names
 
