@@ -82,8 +82,8 @@ class Call(Expr):
     """the last argument is an array that holds the VARIADIC arguments (gathered here or given with VARIADIC)"""
     display: str = ""
     """how EXPLAIN and column naming show it: ``cast``, ``coercion``, operator or SQL syntax"""
-    columns: tuple[tuple[int, int], ...] = ()
-    """(type, typmod) of each column of its rows, where the query says them (a column definition list)"""
+    columns: tuple[tuple[int, int, str], ...] = ()
+    """(type, typmod, name) of each column of its rows, where the query says them (a column definition list)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,14 +274,6 @@ class RowExpr(Expr):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RowsFrom(Expr):
-    """Functions in FROM that give their rows in step: ``counts`` columns each."""
-
-    calls: tuple[Expr, ...]
-    counts: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RowCompare(Expr):
     """Row-wise ``<  <=  >  >=`` (kind); equality rows become And of calls."""
 
@@ -370,6 +362,15 @@ class SqlValue(Expr):
     """CURRENT_DATE, CURRENT_TIMESTAMP, CURRENT_USER …; ``name`` in lower case."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsFrom(Expr):
+    """ROWS FROM (f(…), g(…)): the functions' rows side by side, a shorter one's with NULLs. Of a range entry alone.
+    ``widths``: how many columns each gives."""
+
+    calls: tuple[Expr, ...]
+    widths: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pglast import ast, enums
 
 from aurora.errors import (
@@ -23,6 +21,7 @@ from compute_node.catalog.ddl.dependencies import drop
 from compute_node.catalog.ddl.relation import class_record, create_relation, relation
 from compute_node.catalog.ddl.type_users import refuse_containers
 from compute_node.catalog.ddl.typed_tables import tables_of
+from compute_node.catalog.ddl.types import type_name_taken
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.typenames import resolve_type_name
 from compute_node.sql.expressions import Var
@@ -34,7 +33,7 @@ def create_composite(ctx: DdlContext, node: ast.CompositeTypeStmt) -> str:
     """CREATE TYPE … AS; 42701, 42710."""
     name = cut_name(node.typevar.relname)
     schema = ctx.creation_schema(node.typevar)
-    if ctx.view.layer.type_oid(schema[1], name) is not None:
+    if type_name_taken(ctx, schema[1], name):
         raise DuplicateObject(f'type "{name}" already exists')
     columns: list[ColumnDesc] = []
     dimensions: dict[int, int] = {}
@@ -81,7 +80,7 @@ def alter_composite(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
     return "ALTER TYPE"
 
 
-def _add(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], command: Any) -> None:
+def _add(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], command: ast.AlterTableCmd) -> None:
     from compute_node.catalog.ddl.alter_table import add_column
 
     node = command.def_
@@ -98,7 +97,7 @@ def _add(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], comman
         add_column(ctx, table, command)
 
 
-def _drop(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], command: Any) -> None:
+def _drop(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], command: ast.AlterTableCmd) -> None:
     column = desc.column(command.name)
     if column is None:
         if not command.missing_ok:
@@ -113,8 +112,9 @@ def _drop(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], comma
             drop(ctx, [(CLASS_RELATION, table.oid, found.attno)], cascade=cascade)
 
 
-def _alter(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], command: Any) -> None:
+def _alter(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], command: ast.AlterTableCmd) -> None:
     from compute_node.catalog.ddl.column_types import TypeChange, alter_column_types, write_column_type
+    from compute_node.catalog.ddl.domains import renew_checks
 
     column = desc.column(command.name)
     if column is None:
@@ -130,5 +130,6 @@ def _alter(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], comm
     old = Var(type=column.type, typmod=column.typmod, rte=0, attno=column.attno)
     dimensions = len(command.def_.typeName.arrayBounds or ())
     write_column_type(ctx, desc, TypeChange(column, kind, typmod, item.collation, dimensions, old), True)
+    renew_checks(ctx, desc.oid, column.attno)
     for table in tables:
         alter_column_types(ctx, relation(ctx, table.oid), [command])

@@ -9,6 +9,7 @@ from typing import Any
 
 from pglast import ast
 
+from aurora.datum import Datum
 from aurora.errors import (
     DatatypeMismatch,
     DuplicateObject,
@@ -30,7 +31,7 @@ from compute_node.catalog.ddl.context import (
     cut_name,
 )
 from compute_node.catalog.ddl.shared_depend import record_owner
-from compute_node.catalog.ddl.types import array_name, type_of
+from compute_node.catalog.ddl.types import array_name, type_name_taken, type_of
 from compute_node.catalog.objects import INTERNAL_LANGUAGE
 from compute_node.relations.access_methods import BTREE
 from compute_node.relations.schema import CATALOGS
@@ -49,7 +50,7 @@ _CLASS_COLLATION = CATALOGS["pg_collation"].desc.oid
 def create_range(ctx: DdlContext, node: ast.CreateRangeStmt) -> str:
     """CREATE TYPE … AS RANGE."""
     namespace, name = ctx.place(node.typeName)
-    if ctx.view.layer.type_oid(namespace, name) is not None:
+    if type_name_taken(ctx, namespace, name):
         raise DuplicateObject(f'type "{name}" already exists')
     given = _attributes(node.params or ())
     if "subtype" not in given:
@@ -68,7 +69,7 @@ def create_range(ctx: DdlContext, node: ast.CreateRangeStmt) -> str:
     difference = _difference(ctx, subtype, given["subtype_diff"]) if "subtype_diff" in given else 0
     if "multirange_type_name" in given:
         multi_namespace, multi_name = ctx.place(_names(given["multirange_type_name"]))
-        if (multi_namespace, multi_name) == (namespace, name) or _is_taken(ctx, multi_namespace, multi_name):
+        if (multi_namespace, multi_name) == (namespace, name) or type_name_taken(ctx, multi_namespace, multi_name):
             raise DuplicateObject(f'type "{multi_name}" already exists')
     else:
         multi_namespace, multi_name = namespace, _multirange_name(ctx, namespace, name)
@@ -96,8 +97,8 @@ def create_range(ctx: DdlContext, node: ast.CreateRangeStmt) -> str:
     return "CREATE TYPE"
 
 
-def _attributes(items: Sequence[ast.DefElem]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _attributes(items: Sequence[ast.DefElem]) -> dict[str, Datum]:
+    found: dict[str, Datum] = {}
     for item in items:
         if item.defname not in _ATTRIBUTES:
             raise SqlSyntaxError(f'type attribute "{item.defname}" not recognized')
@@ -167,17 +168,13 @@ def _difference(ctx: DdlContext, subtype: PgType, argument: Any) -> int:
     return found.oid
 
 
-def _is_taken(ctx: DdlContext, namespace: int, name: str) -> bool:
-    return ctx.view.layer.type_oid(namespace, name) is not None
-
-
 def _multirange_name(ctx: DdlContext, namespace: int, name: str) -> str:
     """``floatrange`` → ``floatmultirange``; without a "range" in it ``f_multirange``."""
     if "range" in name:
         made = cut_name(name.replace("range", "multirange", 1))
     else:
         made = cut_name(name, NAME_BYTES_MAX - len("_multirange")) + "_multirange"
-    if _is_taken(ctx, namespace, made):
+    if ctx.view.layer.type_oid(namespace, made) is not None:
         raise DuplicateObject(
             f'type "{made}" already exists',
             detail=f'Failed while creating a multirange type for type "{name}".',
@@ -240,7 +237,7 @@ class _NewRange:
         ctx.changes.touch(cast)
 
     def _function(
-        self, symbol: str, namespace: int, name: str, result: int, arguments: list[int], values: dict[str, Any]
+        self, symbol: str, namespace: int, name: str, result: int, arguments: list[int], values: dict[str, Datum]
     ) -> int:
         ctx = self.ctx
         oid = ctx.next_oid()

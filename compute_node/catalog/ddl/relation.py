@@ -17,7 +17,7 @@ from compute_node.catalog.ddl.context import (
     DdlContext,
 )
 from compute_node.catalog.ddl.shared_depend import record_owner
-from compute_node.catalog.ddl.types import array_name
+from compute_node.catalog.ddl.types import array_name, type_name_taken
 from compute_node.catalog.rows import Record, make_row
 from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
@@ -45,7 +45,7 @@ def create_relation(
     if layer.relation_oid(namespace, name) is not None:
         raise DuplicateTable(f'relation "{name}" already exists')
     has_type = kind in "rvc"
-    if has_type and layer.type_oid(namespace, name) is not None:
+    if has_type and type_name_taken(ctx, namespace, name):
         raise DuplicateObject(
             f'type "{name}" already exists',
             hint="A relation has an associated type of the same name, so you must use a name that doesn't conflict "

@@ -100,7 +100,7 @@ class FunctionScanNode(Node):
     def __init__(self, plan: pl.FunctionScan, builder: Builder) -> None:
         call = plan.call
         calls = call.calls if isinstance(call, ex.RowsFrom) else (call,)
-        self._counts = call.counts if isinstance(call, ex.RowsFrom) else (plan.column_count,)
+        self._counts = call.widths if isinstance(call, ex.RowsFrom) else (plan.column_count,)
         types = iter(plan.column_types or (call.type,) * plan.column_count)
         self._sources = [
             _Source(each, tuple(islice(types, count)), builder) for each, count in zip(calls, self._counts, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pglast import ast
@@ -24,7 +25,6 @@ from compute_node.sql.analyze.coercion import coerce_to_common, select_common_ty
 from compute_node.sql.analyze.context import NameItem, Scope, fail
 from compute_node.sql.analyze.expressions import transform_where
 from compute_node.sql.analyze.operators import make_operator
-from compute_node.sql.analyze.table_functions import combined, table_functions
 from compute_node.sql.expressions import And, Coalesce, Expr, Var
 from compute_node.sql.query import CommonTable, FromItem, JoinItem, Query, RangeEntry
 from compute_node.types import oids
@@ -32,7 +32,7 @@ from compute_node.types import oids
 _READABLE = frozenset("rvmptSf")
 
 
-def transform_from(scope: Scope, nodes: Any) -> None:
+def transform_from(scope: Scope, nodes: Sequence[ast.Node] | None) -> None:
     """The whole FROM list: fills the scope's range table, from_items and visible names."""
     items: list[NameItem] = []
     for node in nodes or ():
@@ -66,7 +66,9 @@ def _item(scope: Scope, node: ast.Node, left: list[NameItem]) -> tuple[FromItem 
     if isinstance(node, ast.RangeSubselect):
         return _lateral(scope, left, bool(node.lateral), lambda: _subselect(scope, node))
     if isinstance(node, ast.RangeFunction):
-        return _lateral(scope, left, True, lambda: _function(scope, node))
+        from compute_node.sql.analyze.from_functions import range_function
+
+        return _lateral(scope, left, True, lambda: range_function(scope, node))
     if isinstance(node, ast.JoinExpr):
         return _join(scope, node, left)
     raise NotSupported(f"{type(node).__name__} in FROM is not supported")
@@ -86,7 +88,7 @@ def _lateral(scope: Scope, left: list[NameItem], lateral: bool, build: Any) -> t
     return FromItem(item.rte), [item]
 
 
-def _aliases(alias: ast.Alias | None, names: tuple[str, ...], shown: str) -> tuple[str, ...]:
+def column_aliases(alias: ast.Alias | None, names: tuple[str, ...], shown: str) -> tuple[str, ...]:
     """Column names with the alias's column list applied; 42P10 when it is too long."""
     given = [item.sval for item in alias.colnames or ()] if alias is not None else []
     if len(given) > len(names):
@@ -158,7 +160,7 @@ def relation_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None
     """Add a table's range entry; dropped columns keep their place."""
     shown = alias.aliasname if alias is not None else relation.name
     live = tuple(column.name for column in relation.columns if not column.dropped)
-    renamed = iter(_aliases(alias, live, shown))
+    renamed = iter(column_aliases(alias, live, shown))
     names = tuple("" if column.dropped else next(renamed) for column in relation.columns)
     entry = RangeEntry(
         "relation",
@@ -173,6 +175,9 @@ def relation_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None
     return NameItem(rte, shown, names, entry_columns(rte, entry), relation, relation.schema, dropped=dropped)
 
 
+_NO_ROWS = {"c": "a composite type", "i": "an index", "I": "an index"}
+
+
 def range_var(scope: Scope, node: ast.RangeVar) -> NameItem:
     """A table, view or CTE reference."""
     if not node.schemaname:
@@ -180,13 +185,14 @@ def range_var(scope: Scope, node: ast.RangeVar) -> NameItem:
         if found is not None:
             return _cte_entry(scope, node, *found)
     relation = open_relation(scope, node)
+    if relation.kind in _NO_ROWS:
+        raise fail(WrongObjectType, f'"{relation.name}" is {_NO_ROWS[relation.kind]}', node.location or 0)
     if relation.kind not in _READABLE:
-        kinds = {"i": "indexes", "I": "partitioned indexes", "c": "composite types"}
         raise fail(
             WrongObjectType,
             f'cannot open relation "{relation.name}"',
             node.location if node.location is not None else -1,
-            detail=f"This operation is not supported for {kinds.get(relation.kind, 'this kind of relation')}.",
+            detail="This operation is not supported for this kind of relation.",
         )
     if relation.kind == "v":
         return _view_entry(scope, relation, node.alias)
@@ -218,7 +224,7 @@ def _view_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None) -
     entry = RangeEntry(
         "subquery",
         shown,
-        _aliases(alias, given, shown),
+        column_aliases(alias, given, shown),
         tuple(item.expression.type for item in visible),
         tuple(item.expression.typmod for item in visible),
         relation=relation,
@@ -242,7 +248,7 @@ def _cte_entry(scope: Scope, node: ast.RangeVar, cte: CommonTable, level: int) -
     entry = RangeEntry(
         "cte",
         shown,
-        _aliases(node.alias, tuple(item.name for item in visible), shown),
+        column_aliases(node.alias, tuple(item.name for item in visible), shown),
         tuple(item.expression.type for item in visible),
         tuple(item.expression.typmod for item in visible),
         cte=cte.name,
@@ -262,7 +268,7 @@ def _subselect(scope: Scope, node: ast.RangeSubselect) -> NameItem:
     entry = RangeEntry(
         "subquery",
         shown,
-        _aliases(node.alias, tuple(item.name for item in visible), shown),
+        column_aliases(node.alias, tuple(item.name for item in visible), shown),
         tuple(item.expression.type for item in visible),
         tuple(item.expression.typmod for item in visible),
         query=query,
@@ -270,36 +276,6 @@ def _subselect(scope: Scope, node: ast.RangeSubselect) -> NameItem:
     )
     rte = scope.add_entry(entry)
     return NameItem(rte, shown, entry.column_names, entry_columns(rte, entry), table_visible=node.alias is not None)
-
-
-def _function(scope: Scope, node: ast.RangeFunction) -> NameItem:
-    found = table_functions(scope, node)
-    shown = node.alias.aliasname if node.alias is not None else found[0].name
-    fields: list[tuple[str, int, int]] = []
-    dropped: set[int] = set()
-    for item in found:
-        dropped |= {len(fields) + index for index in item.dropped}
-        fields += item.fields
-    if node.ordinality:
-        fields.append(("ordinality", oids.INT8, -1))
-    entry = RangeEntry(
-        "function",
-        shown,
-        _aliases(node.alias, tuple(item[0] for item in fields), shown),
-        tuple(item[1] for item in fields),
-        tuple(item[2] for item in fields),
-        function=combined(found),
-        with_ordinality=bool(node.ordinality),
-        lateral=True,
-    )
-    rte = scope.add_entry(entry)
-    columns = entry_columns(rte, entry)
-    row_type = 0
-    if len(found) == 1 and not node.ordinality and scope.catalog.type(found[0].call.type).kind == "c":
-        row_type = found[0].call.type
-    return NameItem(
-        rte, shown, entry.column_names, columns, schema="function", dropped=frozenset(dropped), row_type=row_type
-    )
 
 
 # --- joins ----------------------------------------------------------------------------------------------------------
@@ -337,7 +313,7 @@ def _join(scope: Scope, node: ast.JoinExpr, left: list[NameItem]) -> tuple[JoinI
     alias = node.alias
     names = tuple(name for name, _ in columns)
     if alias is not None:
-        names = _aliases(alias, names, alias.aliasname)
+        names = column_aliases(alias, names, alias.aliasname)
     entry = RangeEntry(
         "join",
         alias.aliasname if alias is not None else "unnamed_join",

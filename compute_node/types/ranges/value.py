@@ -8,8 +8,9 @@ places, so each operator is a line. Source: PostgreSQL manual, 8.17.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from aurora.datum import Row
 from aurora.errors import DataException
 from compute_node.hub import HUB
 from compute_node.types.registry import RangeForm, Value
@@ -20,7 +21,7 @@ _LOWER, _UPPER = LOWER_INCLUSIVE | LOWER_INFINITE, UPPER_INCLUSIVE | UPPER_INFIN
 NO_LOWER, NO_UPPER = (-1,), (1,)
 PULSE_RANGES = 1024
 
-Place = tuple[Any, ...]
+Place = Row
 
 
 class Range:

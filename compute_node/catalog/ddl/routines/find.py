@@ -102,16 +102,19 @@ def _missing(ctx: DdlContext, shown: str, types: Sequence[int], kind: enums.Obje
     return UndefinedFunction(f"{noun} {shown_routine(ctx, shown, types)} does not exist")
 
 
-def check_routine_owner(ctx: DdlContext, row: Record, kind: enums.ObjectType, *, schema_too: bool = False) -> None:
+def check_routine_owner(
+    ctx: DdlContext, row: Record, node: ast.ObjectWithArgs, kind: enums.ObjectType, *, schema_too: bool = False
+) -> None:
     """42501 unless the user owns it (or, to drop it, its schema)."""
     if ctx.owns(row.proowner) or (schema_too and ctx.owns_schema(row.pronamespace)):
         return
     noun = {"p": "procedure", "a": "aggregate"}.get(row.prokind, "function")
-    raise InsufficientPrivilege(f"must be owner of {noun if kind == _O.OBJECT_ROUTINE else NOUNS[kind]} {row.proname}")
+    noun = noun if kind == _O.OBJECT_ROUTINE else NOUNS[kind]
+    raise InsufficientPrivilege(f"must be owner of {noun} {'.'.join(item.sval for item in node.objname)}")
 
 
 def owned_routine(ctx: DdlContext, node: ast.ObjectWithArgs, kind: enums.ObjectType) -> Record:
     """The same, of the user's."""
     row = find_routine(ctx, node, kind)
-    check_routine_owner(ctx, row, kind)
+    check_routine_owner(ctx, row, node, kind)
     return row
