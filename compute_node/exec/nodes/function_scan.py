@@ -38,7 +38,7 @@ class _Source:
         self._returns_set = function is not None and function.returns_set
         self._kept = self._returns_set and function is not None and function.routine is not None
         is_row = call.type == RECORD or builder.type(call.type).root.kind == "c"
-        self._composite = (function is not None and bool(function.out_columns)) or len(types) != 1 or is_row
+        self._composite = len(types) != 1 or is_row
         self._types = tuple(types) if call.type == RECORD else ()
         self._nulls = (None,) * len(types)
         self._catalog = builder.catalog
