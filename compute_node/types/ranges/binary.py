@@ -17,7 +17,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from aurora.errors import InvalidBinaryRepresentation, ProtocolViolation
+from aurora.errors import ProtocolViolation
 from compute_node.types.long_text import paced
 from compute_node.types.ranges.value import (
     EMPTY,
@@ -72,7 +72,7 @@ def _part(data: bytes, at: int) -> tuple[bytes, int]:
 
 
 def range_decoder(decode: Decode, make: Callable[[Any, Any, int], Range]) -> Callable[[bytes, int], Range]:
-    """Bytes → range; ``make`` puts it together of bounds and flags. 08P01, 22P03."""
+    """Bytes → range; ``make`` puts it together of bounds and flags. 08P01."""
 
     def read(data: bytes, typmod: int = -1) -> Range:
         if not data:
@@ -86,7 +86,7 @@ def range_decoder(decode: Decode, make: Callable[[Any, Any, int], Range]) -> Cal
             part, at = _part(data, at)
             upper = decode(part, typmod)
         if at != len(data):
-            raise InvalidBinaryRepresentation("incorrect binary data format")
+            raise ProtocolViolation("invalid message format")
         return make(lower, upper, flags)
 
     return read
@@ -124,7 +124,7 @@ def _ranges(read: Callable[[bytes, int], Range], data: bytes, typmod: int) -> li
         part, at = _part(data, at)
         found.append(read(part, typmod))
     if at != len(data):
-        raise InvalidBinaryRepresentation("incorrect binary data format")
+        raise ProtocolViolation("invalid message format")
     return found
 
 
