@@ -37,7 +37,7 @@ from compute_node.exec.explain import Explanation
 from compute_node.exec.explain.instrument import timed
 from compute_node.exec.row_expressions import RowExpressions
 from compute_node.exec.statement_locks import planned_tag, statement_locks
-from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import INITIAL, ROLE_POSTGRES, SystemCatalogs
 from compute_node.session.state import SessionState
 from compute_node.sql.analyze import analyze
@@ -275,16 +275,22 @@ class Engine:
         return {
             column.attno: default_of(view, column, session)
             for column in desc.columns
-            if column.attno not in given and column.has_default and not column.dropped
+            if column.attno not in given and not column.dropped and _has_default(view, column)
         }
 
     def session_function(self, session: SessionState | None, name: str, *args: Datum) -> Datum:
         """What sessions and functions ask by name."""
         if name == "aurora_status":
             return json.dumps(self._status())
-        if self._fleet is not None and name in self._fleet:
+        if session is not None and self._fleet is not None and name in self._fleet:
             return self._fleet.call(session, name, *args)
         return catalog_function(self, session, name, *args)
+
+
+def _has_default(view: CatalogView, column: ColumnDesc) -> bool:
+    """Its own, or its domain's."""
+    domain = view.type(column.type).domain
+    return column.has_default or (domain is not None and domain.default is not None)
 
 
 _KIND_NAMES = {"v": "view", "m": "materialized view", "i": "index", "S": "sequence", "f": "foreign table"}

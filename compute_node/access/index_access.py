@@ -20,6 +20,7 @@ from compute_node.access.read_ahead import FIRST_PAGES
 from compute_node.access.stored import resolved
 from compute_node.relations.access_methods import AccessMethod
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
+from compute_node.txn.serializable import EVERYTHING, SerialSnapshot, Span
 from compute_node.txn.transaction import Txn
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from compute_node.access.cache import Load
     from compute_node.access.storage import Storage
     from compute_node.access.table import Table
+    from compute_node.txn.serializable import SerialTxn
 
 
 class ScanKey(NamedTuple):
@@ -163,6 +165,7 @@ class IndexAccess(ABC):
         self.relfile = desc.relfile
         self.file = storage.file(desc.relfile)
         self.keys = RowKeys(storage, table.desc, desc)
+        self.serial_id = table.desc.database << 32 | desc.oid if table.serial_id else 0
         self.is_row_key = desc.unique and self.keys.is_plain
         """a change of its columns is a change of the row's key, which FOR KEY SHARE holds against"""
         self._storage = storage
@@ -194,9 +197,42 @@ class IndexAccess(ABC):
         self, snapshot: Snapshot, keys: Sequence[ScanKey], backward: bool, columns: tuple[int, ...], want_tid: bool
     ) -> Iterator[list[Row]]:
         """Visible rows of the entries that meet the keys, in the order of ``tids``."""
+        if type(snapshot) is SerialSnapshot:
+            self.note_span(snapshot, keys)
+            rows = self.scan(snapshot.plain, keys, backward, columns, True)
+            yield from self.table.noting(snapshot, rows, want_tid)
+            return
         proj = self.table.projection(columns, want_tid)
         for tids in self.tids(keys, backward):
             yield from filter(None, self._reader.rows(snapshot, tids, proj))
+
+    # Serializable transactions (``txn/serializable.py``)
+
+    def span(self, keys: Sequence[ScanKey]) -> Span | None:
+        """The range of ``entry_key`` in which entries that meet the keys are; None: there can be none."""
+        return EVERYTHING
+
+    def entry_key(self, values: Sequence[Datum]) -> bytes | None:
+        """The row's place in the index for ``span``; None: it has no entry."""
+        return b""
+
+    def note_span(self, snapshot: SerialSnapshot, keys: Sequence[ScanKey]) -> None:
+        """A serializable transaction reads what meets the keys."""
+        if self.serial_id and (span := self.span(keys)) is not None:
+            snapshot.reader.reads_span(self.serial_id, span)
+
+    def note_entry(self, serial: SerialTxn, values: Sequence[Datum]) -> None:
+        """It enters a row."""
+        if self.serial_id and (key := self.entry_key(values)) is not None:
+            serial.enters(self.serial_id, key)
+
+    def noted_lookup(
+        self, snapshot: SerialSnapshot, key_values: Row, columns: tuple[int, ...], want_tid: bool
+    ) -> list[Row]:
+        """``lookup`` of a serializable transaction."""
+        self.note_span(snapshot, equality_keys(key_values, self.method.equality))
+        rows = self.lookup(snapshot.plain, key_values, columns, True)
+        return [row for batch in self.table.noting(snapshot, iter((rows,)), want_tid) for row in batch]
 
     # Writing
 
@@ -228,6 +264,9 @@ class IndexAccess(ABC):
 
     def violation(self, key: Row, txn: Txn | None = None) -> SqlError:
         """The 23505 of a key, which is not shown to a user who may not read its columns."""
+        if txn is not None and txn.serial is not None:
+            # It may have come after what this transaction has read, which is the better thing to tell.
+            txn.serial.check_doomed("write")
         desc = self.desc
         detail = None
         if txn is None or self._is_readable(txn):

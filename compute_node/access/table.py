@@ -26,7 +26,9 @@ from compute_node.access.stored import LAZY, resolved, resolved_row
 from compute_node.access.toast import Toaster
 from compute_node.access.vacuum_truncate import is_empty
 from compute_node.relations.descriptors import IndexDesc, RelationDesc
+from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.txn.locks import FOR_KEY_SHARE, FOR_NO_KEY_UPDATE, FOR_UPDATE, NOWAIT, SKIP_LOCKED, WAIT, RowQueue
+from compute_node.txn.serializable import SerialSnapshot
 from compute_node.txn.transaction import Txn
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from aurora.kernels.python.heap import HeapFile
     from aurora.kernels.python.tuples import Projection, RowCodec
     from compute_node.access.storage import Storage
+    from compute_node.txn.serializable import SerialTxn
 
 
 Probe = tuple[int, int, int, Datum]
@@ -73,6 +76,9 @@ class Table:
         self.desc = desc
         self.name = desc.name
         self.relfile = desc.relfile
+        shared = desc.oid >= FIRST_NORMAL_OID and desc.persistence != "t"
+        self.serial_id = desc.lock_id if shared else 0
+        """by what serializable transactions know it; 0: they take no notice of it"""
         self.file = storage.file(desc.relfile)
         self.codec: RowCodec = row_codec(desc, desc.type_lookup(storage.type_lookup))
         self.heap: HeapFile = heap_kernel.HeapFile(
@@ -136,6 +142,8 @@ class Table:
     ) -> Iterator[list[Row]]:
         """``scan`` of every ``step``-th block from ``start`` to before ``end``; with ``roots`` the tids are those of
         the chains' roots."""
+        if type(snapshot) is SerialSnapshot and self.serial_id:
+            snapshot.reader.reads_table(self.serial_id)
         proj = self.projection(columns, want_tid)
         codec, toast = self.codec, self.toast
         scan_page, page_no = self.heap.scan_page, self.file.map.page_no
@@ -159,6 +167,8 @@ class Table:
 
     def fetch(self, snapshot: Snapshot, tid: int, columns: tuple[int, ...]) -> Row | None:
         """The version at ``tid``, None when there is none that the snapshot sees."""
+        if type(snapshot) is SerialSnapshot:
+            self.note_rows(snapshot, [tid])
         proj = self.projections.get((columns, False)) or self.projection(columns, False)
         while True:
             row = self.heap.fetch(snapshot, tid, proj)
@@ -173,16 +183,38 @@ class Table:
         self, snapshot: Snapshot, roots: list[int], columns: tuple[int, ...], want_tid: bool
     ) -> Iterator[list[Row]]:
         """The visible rows of chains by the addresses of their roots (what index entries name), in that order."""
+        if type(snapshot) is SerialSnapshot:
+            found = self._chains.rows(snapshot.plain, roots, self.projection(columns, True))
+            return self.noting(snapshot, found, want_tid)
         return self._chains.rows(snapshot, roots, self.projection(columns, want_tid))
+
+    def note_rows(self, snapshot: SerialSnapshot, tids: Sequence[int]) -> None:
+        """A serializable transaction has seen these versions."""
+        if self.serial_id:
+            snapshot.reader.reads_rows(self.serial_id, self.relfile, tids)
+
+    def noting(self, snapshot: SerialSnapshot, batches: Iterator[list[Row]], want_tid: bool) -> Iterator[list[Row]]:
+        """Batches of rows with their tids, noted as seen."""
+        for rows in batches:
+            self.note_rows(snapshot, [row[-1] for row in rows])
+            yield rows if want_tid else [row[:-1] for row in rows]
 
     # Inserting
 
     def insert(self, txn: Txn, values: Sequence[Datum]) -> int:
         """Insert a row; its tid. Errors: 22003, 23505, 40P01, 54000."""
         tid = self._insert_heap(txn, values)
+        if txn.serial is not None:
+            self._note_insert(txn.serial, values)
         for index in self.indexes:
             index.add(txn, values, tid)
         return tid
+
+    def _note_insert(self, serial: SerialTxn, values: Sequence[Datum]) -> None:
+        if self.serial_id:
+            serial.inserts(self.serial_id)
+            for index in self.indexes:
+                index.note_entry(serial, values)
 
     def _insert_heap(self, txn: Txn, values: Sequence[Datum]) -> int:
         image = self._encode(values)
@@ -240,6 +272,8 @@ class Table:
                 if found:
                     return 0, found
             tid = self._insert_heap(txn, values)
+            if txn.serial is not None:
+                self._note_insert(txn.serial, values)
             for index in self.indexes:
                 if index not in arbiters:
                     index.add(txn, values, tid)
@@ -274,6 +308,9 @@ class Table:
     def _insert_bulk(self, txn: Txn, rows: Sequence[Sequence[Datum]]) -> list[int]:
         """Whole pages, and the index entries in one go; the rows' tids."""
         tids = self._insert_pages(txn, rows)
+        if txn.serial is not None:
+            for row in rows:
+                self._note_insert(txn.serial, row)
         for index in self.indexes:
             index.add_many(txn, rows, tids)
         return tids
@@ -427,6 +464,8 @@ class Table:
                 locks.turn_over(entry)
         if self.toast is not None:
             self.toast.drop_superseded(txn, at, plan.positions, new_tid)
+        if txn.serial is not None and self.serial_id:
+            txn.serial.replaces(self.serial_id, self.relfile, at)
         if not (plan.hot and new_tid >> 16 == at >> 16):
             self.file.dead_rows += 1
             self._enter(txn, new_tid, plan)
@@ -506,6 +545,9 @@ class Table:
         if not self.indexes:
             return
         row = self._own_row(txn, tid)
+        if txn.serial is not None and self.serial_id:
+            for index in self.indexes:
+                index.note_entry(txn.serial, row)
         for index, unchanged in zip(self.indexes, plan.unchanged, strict=True):
             # An unchanged key was unique already, in a version that this transaction has superseded.
             index.add(txn, row, tid, not unchanged)
@@ -565,6 +607,8 @@ class Table:
                         self._locks.row_taken(txn, self.relfile, at, 0, entry)
                     if self.toast is not None:
                         self.toast.drop_version(txn, at)
+                    if txn.serial is not None and self.serial_id:
+                        txn.serial.replaces(self.serial_id, self.relfile, at)
                     return at
                 if outcome < RETRY:
                     self._load(-outcome)

@@ -66,7 +66,8 @@ def user_type(layer: CatalogLayer, oid: int) -> PgType | None:
         return None
     if row.typtype == "e":
         labels = [
-            Label(each.oid, each.enumsortorder, each.enumlabel) for each in layer.reader.find("pg_enum", enumtypid=oid)
+            Label(each.oid, each.enumsortorder, each.enumlabel, each.oid in layer.reader.new_labels)
+            for each in layer.reader.find("pg_enum", enumtypid=oid)
         ]
         return make_enum_type(oid, row.typname, row.typnamespace, row.typarray, labels)
     if row.typtype in "rm":
@@ -121,6 +122,7 @@ def _composite(layer: CatalogLayer, row: Record) -> PgType:
         else FieldDesc(each.attname, layer.type(each.atttypid), each.atttypmod, each.attcollation)
         for each in columns
     )
+    entry = layer.reader.one("pg_class", oid=row.typrelid)
     return make_composite_type(
         fields,
         oid=row.oid,
@@ -128,6 +130,7 @@ def _composite(layer: CatalogLayer, row: Record) -> PgType:
         namespace=row.typnamespace,
         array=row.typarray,
         relation=row.typrelid,
+        of_type=0 if entry is None else entry.reloftype,
     )
 
 

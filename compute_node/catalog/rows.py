@@ -68,6 +68,8 @@ class CatalogReader:
         self.storage = storage
         self.catalogs = catalogs
         self._snapshot = snapshot
+        self.new_labels: set[int] = set()
+        """OIDs of the labels that the transaction has added to enums"""
 
     def find(self, catalog: str, **key: Datum) -> list[Record]:
         """The rows whose columns equal ``key``: by the index on exactly these leading columns, else by a scan."""

@@ -23,6 +23,8 @@ from compute_node.protocol.messages import Column
 from compute_node.types.registry import PgType, TypeEnv
 
 LONG_TEXT_BYTES = 1 << 20
+_GENERAL = b"?" * 0x10000
+"""codes for more parameters than a Bind can have: no message matches them, all take the general decoding"""
 
 
 def text_code(item: PgType) -> tuple[bytes, Callable[..., Datum] | None]:
@@ -72,7 +74,10 @@ class ResultFormat:
 
 
 def parameter_codes(types: Sequence[PgType]) -> bytes:
-    """The kernel's parameter codes; ``?`` for a type that only the general decoding knows."""
+    """The kernel's parameter codes; ``?`` for a type that only the general decoding knows. A domain wants to see NULLs
+    too, which the kernel takes for any type."""
+    if any(item.check is not None for item in types):
+        return _GENERAL
     return b"".join(item.wire.parameter for item in types)
 
 

@@ -36,6 +36,7 @@ from compute_node.sql.expressions import (
     ElementValue,
     Expr,
     FieldSelect,
+    FieldStore,
     MinMax,
     Not,
     NullIf,
@@ -284,11 +285,26 @@ class Deparser:
         return f"(ROW({self.list(node.left)}) {node.kind} ROW({self.list(node.right)}))"
 
     def field(self, node: FieldSelect, _: bool) -> str:
-        if isinstance(node.argument, Call):
-            function = self.catalog.function(node.argument.function)
+        name, argument = self.field_name(node), node.argument
+        text = self.text(argument)
+        if not isinstance(argument, (Subscript, FieldSelect)):
+            text = f"({text})"
+        return f"{text}.{quote_identifier(name)}"
+
+    def field_name(self, node: FieldSelect) -> str:
+        """The name of the field that is selected."""
+        argument = node.argument
+        if isinstance(argument, Call):
+            function = self.catalog.function(argument.function)
             if function.out_columns:
-                return f"({self.text(node.argument)}).{quote_identifier(function.out_columns[node.index][0])}"
-        return f"({self.text(node.argument)}).f{node.index + 1}"
+                return function.out_columns[node.index][0]
+        fields = self.catalog.type(argument.type).root.fields
+        return fields[node.index].name if fields else f"f{node.index + 1}"
+
+    def field_store(self, node: FieldStore, _: bool) -> str:
+        fields = self.catalog.type(node.type).root.fields
+        parts = [f"{self.text(value)}" for value in node.values]
+        return f"ROW({', '.join(parts)})" if fields else "ROW()"
 
     def sql_value(self, node: SqlValue, _: bool) -> str:
         return node.name.upper() + (f"({node.typmod})" if node.typmod >= 0 else "")
@@ -330,6 +346,7 @@ _HANDLERS: dict[type, Callable[[Deparser, Any, bool], str]] = {
     RowExpr: Deparser.row,
     RowCompare: Deparser.row_compare,
     FieldSelect: Deparser.field,
+    FieldStore: Deparser.field_store,
     SqlValue: Deparser.sql_value,
     SetDefault: Deparser.default,
     ElementValue: Deparser.element,

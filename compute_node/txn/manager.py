@@ -19,7 +19,8 @@ from aurora.kernels.python.clog import ABORTED, XIDS_PER_PAGE
 from compute_node.hub import HUB, Waiter
 from compute_node.txn.horizon import Hold, Holds
 from compute_node.txn.locks import LockManager
-from compute_node.txn.transaction import READ_COMMITTED, Level, Txn
+from compute_node.txn.serializable import Serializables, serial_snapshot
+from compute_node.txn.transaction import READ_COMMITTED, SERIALIZABLE, Level, Txn
 
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
@@ -53,6 +54,7 @@ class TransactionManager:
         self._reserving: list[Waiter] | None = None
         self.commits = 0
         self.rollbacks = 0
+        self.serials = Serializables(self)
         self.locks = LockManager(self)
         self.next_xid: int = storage.superblock.xid_limit
         self._clog.recovered_below = self.next_xid
@@ -70,7 +72,7 @@ class TransactionManager:
         deferrable: bool = False,
         session: TxnSession | None = None,
     ) -> Txn:
-        """A new transaction; it costs nothing until it writes. SERIALIZABLE runs as REPEATABLE READ."""
+        """A new transaction; it costs nothing until it writes."""
         txn = Txn(isolation, read_only, deferrable, session)
         self.active[txn] = None
         return txn
@@ -138,15 +140,29 @@ class TransactionManager:
         if txn.own:
             txn.cid += 1
         if txn.snapshot_lsn:
+            if txn.serial is not None:
+                return serial_snapshot(txn.serial, txn.own, txn.cid)
             return clog_kernel.Snapshot(txn.snapshot_lsn, txn.own, txn.cid)
         lsn = self._volume.vdl
         depended_lsn = txn.dependency.lsn
         if depended_lsn > lsn:
             lsn = depended_lsn
+        txn.oldest_lsn = lsn
         if not txn.follow:
             txn.snapshot_lsn = lsn
-        txn.oldest_lsn = lsn
+            if txn.isolation == SERIALIZABLE:
+                return self._first_serial_snapshot(txn, lsn)
         return clog_kernel.Snapshot(lsn, txn.own, txn.cid)
+
+    def _first_serial_snapshot(self, txn: Txn, lsn: int) -> Snapshot:
+        """A READ ONLY DEFERRABLE transaction waits for a snapshot under which it cannot fail."""
+        txn.serial = self.serials.begin(lsn, txn.read_only, txn.pid)
+        while txn.read_only and txn.deferrable and not self.serials.wait_until_known(txn.serial):
+            self.serials.ended(txn.serial, False, 0)
+            txn.serial = None
+            txn.snapshot_lsn = txn.oldest_lsn = max(self.vdl, txn.dependency.lsn)
+            txn.serial = self.serials.begin(txn.snapshot_lsn, True, txn.pid)
+        return serial_snapshot(txn.serial, txn.own, txn.cid)
 
     def latest_snapshot(self, txn: Txn) -> Snapshot:
         """Everything committed so far, durable or not, and all that ``txn`` has written, its current command
@@ -209,10 +225,15 @@ class TransactionManager:
         aborted."""
         if txn.ended:
             raise InvariantViolation("commit of a transaction that has ended")
+        serial = txn.serial
+        if serial is not None:
+            self.serials.before_commit(serial)
         lsn = self._write_commit(txn) if txn.own else 0
         if lsn:
             self.locks.last_commit_lsn = lsn
         self._end(txn, lsn)
+        if serial is not None:
+            self.serials.ended(serial, True, lsn)
         self.commits += 1
         if lsn:
             txn.depend(lsn)
@@ -277,6 +298,8 @@ class TransactionManager:
         if txn.ties is not None:
             txn.undone(0)
         self._end(txn, 0)
+        if txn.serial is not None:
+            self.serials.ended(txn.serial, False, 0)
         # One that never looked at anything was only begun anew (SET TRANSACTION), or might as well not have begun.
         self.rollbacks += bool(txn.oldest_lsn or txn.own)
 

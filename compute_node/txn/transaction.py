@@ -13,9 +13,10 @@ from compute_node.txn.horizon import Hold
 if TYPE_CHECKING:
     from compute_node.txn.interface import TxnChanges, TxnEvents, TxnSession
     from compute_node.txn.locks import RowHolders, RowQueue, Waiting, WeakLocks
+    from compute_node.txn.serializable import SerialTxn
 
 
-READ_COMMITTED = "read committed"
+READ_COMMITTED, SERIALIZABLE = "read committed", "serializable"
 _NO_LOCKS: Mapping[int, int] = MappingProxyType({})
 
 
@@ -80,6 +81,7 @@ class Txn:
         "oldest_lsn",
         "own",
         "read_only",
+        "serial",
         "session",
         "snapshot_lsn",
         "start_us",
@@ -107,6 +109,8 @@ class Txn:
         self.ties: Ties | None = None
         self.waiting: Waiting | None = None
         self.ended = False
+        self.serial: SerialTxn | None = None
+        """of a SERIALIZABLE one, from its snapshot on"""
         self.start_us = 0
 
     @property

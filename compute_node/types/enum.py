@@ -10,7 +10,8 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from aurora.errors import InvalidBinaryRepresentation, InvalidTextRepresentation
+from aurora.datum import Datum, Row
+from aurora.errors import InvalidBinaryRepresentation, InvalidTextRepresentation, UnsafeNewEnumValueUsage
 from compute_node.types.declare import operator_classes, operators, specialized
 from compute_node.types.registry import PgType, Specialize, TypeEnv
 
@@ -26,6 +27,9 @@ class Label(NamedTuple):
     oid: int
     order: float
     name: str
+    unsafe: bool = False
+    """added by a transaction that is still under way, which may not use it: an index that it left behind could not be
+    sorted any more if the label went"""
 
 
 class _Labels:
@@ -38,12 +42,23 @@ class _Labels:
         self.names = {label.oid: label.name for label in labels}
         self.oids = {label.name: label.oid for label in labels}
 
+        self.unsafe = frozenset(label.oid for label in labels if label.unsafe)
+
+    def checked(self, value: int) -> int:
+        """The value; 55P04 for one that is not committed yet."""
+        if value in self.unsafe:
+            raise UnsafeNewEnumValueUsage(
+                f'unsafe use of new value "{self.names[value]}" of enum type {self.type_name}',
+                hint="New enum values must be committed before they can be used.",
+            )
+        return value
+
     def read(self, text: str, typmod: int, env: TypeEnv) -> int:
         """Text input; 22P02."""
         found = self.oids.get(text)
         if found is None:
             raise InvalidTextRepresentation(f'invalid input value for enum {self.type_name}: "{text}"')
-        return found
+        return self.checked(found) if self.unsafe else found
 
     def write(self, value: int) -> str:
         """Text output; 22P03 for an OID without a label."""
@@ -56,6 +71,27 @@ class _Labels:
         """memcmp key of a value: its order's IEEE 754 bits, made comparable."""
         (bits,) = _U64.unpack(_F64.pack(self.orders[value]))
         return _U64.pack(bits ^ (0xFFFFFFFFFFFFFFFF if bits >> 63 else 0x8000000000000000))
+
+
+class Members(tuple[int, ...]):
+    """The values of an enum, in order."""
+
+    labels: _Labels
+
+    @classmethod
+    def of(cls, labels: _Labels) -> Members:
+        """From the labels."""
+        members = cls(label.oid for label in labels.sorted)
+        members.labels = labels
+        return members
+
+
+def _checked(members: Row, values: list[int]) -> list[int]:
+    """The values, none of which may be one that is not committed yet."""
+    if isinstance(members, Members) and members.labels.unsafe:
+        for value in values:
+            members.labels.checked(value)
+    return values
 
 
 def make_enum_type(oid: int, name: str, namespace: int, array: int, labels: Sequence[Label]) -> PgType:
@@ -82,23 +118,23 @@ def make_enum_type(oid: int, name: str, namespace: int, array: int, labels: Sequ
         disk="I",
         sort_value=known.orders.__getitem__,
         sort_key=known.key,
-        members=tuple(label.oid for label in known.sorted),
+        members=Members.of(known),
     )
 
 
 _NO_ENV: Any = None
 
 
-def _compare(test: Callable[[Any, Any], Any]) -> Specialize:
-    def specialize(types: Types, result: PgType) -> Callable[..., Any]:
+def _compare(test: Callable[[Datum, Datum], Datum]) -> Specialize:
+    def specialize(types: Types, result: PgType) -> Callable[..., Datum]:
         key = types[0].sort_value or (lambda value: value)
         return lambda a, b: test(key(a), key(b))
 
     return specialize
 
 
-def _pick(choose: Callable[..., Any]) -> Specialize:
-    def specialize(types: Types, result: PgType) -> Callable[..., Any]:
+def _pick(choose: Callable[..., Datum]) -> Specialize:
+    def specialize(types: Types, result: PgType) -> Callable[..., Datum]:
         key = types[0].sort_value
         return lambda a, b: choose(a, b, key=key)
 
@@ -108,9 +144,9 @@ def _pick(choose: Callable[..., Any]) -> Specialize:
 def _at(index: int) -> Specialize:
     """The first or last value of the argument's type; its value is not looked at."""
 
-    def specialize(types: Types, result: PgType) -> Callable[..., Any]:
+    def specialize(types: Types, result: PgType) -> Callable[..., Datum]:
         members = types[0].members
-        return lambda value: members[index] if members else None
+        return lambda value: _checked(members, [members[index]])[0] if members else None
 
     return specialize
 
@@ -119,11 +155,12 @@ def _range(types: Types, result: PgType) -> Callable[..., list[int]]:
     members, order = types[0].members, types[0].sort_value or (lambda value: value)
 
     def between(low: int | None, high: int | None) -> list[int]:
-        return [
+        found = [
             each
             for each in members
             if (low is None or order(each) >= order(low)) and (high is None or order(each) <= order(high))
         ]
+        return _checked(members, found)
 
     return between
 
@@ -143,7 +180,7 @@ specialized(3530, "enum_range(anyenum, anyenum) anyarray stable nullable", _rang
 specialized(
     3531,
     "enum_range(anyenum) anyarray stable nullable",
-    lambda types, result: lambda value: list(types[0].members),
+    lambda types, result: lambda value: _checked(types[0].members, list(types[0].members)),
 )
 operators("""
 3516 anyenum = anyenum bool 3508 commutator=3516 negator=3517 merges hashes

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import InvalidParameterValue
 from compute_node.types.calendar_ import SECOND_US
 from compute_node.types.datetime_functions import add_interval_zoned, clock_us
@@ -29,7 +29,7 @@ def _delegate(block: str) -> None:
         fn(int(oid), signature, _forward(signature[: signature.index("(")]), needs_context=True)
 
 
-def _forward(name: str) -> Callable[..., Any]:
+def _forward(name: str) -> Callable[..., Datum]:
     return lambda context, *arguments: context.session.catalog_function(name, *arguments)
 
 

@@ -571,7 +571,7 @@ class Connection(asyncio.Protocol):
         self._authentication_timer = self._idle_timer = self._gate_timer = None
 
     @property
-    def peer(self) -> Any:
+    def peer(self) -> object:
         """The client's address."""
         return None if self._transport is None else self._transport.get_extra_info("peername")
 

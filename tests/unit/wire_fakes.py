@@ -72,6 +72,7 @@ class FakeTxns:
         self, isolation: str = "read committed", read_only: bool = False, deferrable: bool = False, session: Any = None
     ) -> Any:
         return SimpleNamespace(
+            ties=None,
             isolation=isolation,
             deferrable=deferrable,
             read_only=read_only,

@@ -24,6 +24,7 @@ from compute_node.access.index_access import IndexAccess, ScanKey, equality_keys
 from compute_node.access.stored import resolved_row
 from compute_node.relations.access_methods import BTREE
 from compute_node.relations.descriptors import IndexDesc
+from compute_node.txn.serializable import SerialSnapshot, Span
 from compute_node.txn.transaction import Txn
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class BTreeIndex(IndexAccess):
 
     def lookup(self, snapshot: Snapshot, key_values: Row, columns: tuple[int, ...], want_tid: bool) -> list[Row]:
         """See ``IndexAccess``."""
+        if type(snapshot) is SerialSnapshot:
+            return self.noted_lookup(snapshot, key_values, columns, want_tid)
         table = self.table
         proj = table.projections.get((columns, want_tid)) or table.projection(columns, want_tid)
         codec = table.codec
@@ -101,6 +104,15 @@ class BTreeIndex(IndexAccess):
                 high = following
             else:
                 low = following
+
+    def span(self, keys: Sequence[ScanKey]) -> Span | None:
+        """See ``IndexAccess``."""
+        return byte_range(self.codec, keys)
+
+    def entry_key(self, values: Sequence[Datum]) -> bytes | None:
+        """See ``IndexAccess``."""
+        key = self._key_of(values)
+        return None if key is None else self._item(key, 0)
 
     # Writing
 

@@ -18,6 +18,7 @@ from compute_node.access.hash.writer import HashWriter
 from compute_node.access.index_access import IndexAccess, ScanKey
 from compute_node.relations.access_methods import HASH
 from compute_node.relations.descriptors import IndexDesc
+from compute_node.txn.serializable import SerialSnapshot, Span
 from compute_node.txn.transaction import Txn
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class HashIndex(IndexAccess):
 
     def lookup(self, snapshot: Snapshot, key_values: Row, columns: tuple[int, ...], want_tid: bool) -> list[Row]:
         """See ``IndexAccess``. Rows of other values with the same hash are among them."""
+        if type(snapshot) is SerialSnapshot:
+            return self.noted_lookup(snapshot, key_values, columns, want_tid)
         proj = self.table.projection(columns, want_tid)
         tids = self._find(key_values[0])
         return [row for rows in self._reader.rows(snapshot, tids, proj) for row in rows] if tids else []
@@ -81,6 +84,19 @@ class HashIndex(IndexAccess):
             page = self.writer.page(block)
             found.update(dict.fromkeys(page.tids(hash_)))
             block = page.following
+
+    def span(self, keys: Sequence[ScanKey]) -> Span | None:
+        """See ``IndexAccess``: all values of one hash."""
+        value = keys[0].value
+        if value is None:
+            return None
+        low = self.hash(value).to_bytes(4, "big")
+        return low, low + b"\0"
+
+    def entry_key(self, values: Sequence[Datum]) -> bytes | None:
+        """See ``IndexAccess``."""
+        key = self.keys.of(values)
+        return None if key is None or key[0] is None else self.hash(key[0]).to_bytes(4, "big")
 
     # Writing
 

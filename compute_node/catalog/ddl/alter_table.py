@@ -22,7 +22,7 @@ from compute_node.catalog.builders import attribute_row
 from compute_node.catalog.ddl.column_types import alter_column_types
 from compute_node.catalog.ddl.composites import alter_composite
 from compute_node.catalog.ddl.constraints import require_not_null, validate_check
-from compute_node.catalog.ddl.context import CLASS_CONSTRAINT, CLASS_RELATION, CLASS_TYPE, DdlContext
+from compute_node.catalog.ddl.context import CLASS_CONSTRAINT, CLASS_RELATION, CLASS_TYPE, KINDS, DdlContext
 from compute_node.catalog.ddl.create_table import (
     ColumnSpec,
     add_column_default,
@@ -112,7 +112,10 @@ def _in_order(ctx: DdlContext, desc: RelationDesc, commands: Sequence[Any]) -> S
     if not typed:
         return commands
     if desc.kind != "r":
-        return commands
+        raise WrongObjectType(
+            f'ALTER action ALTER COLUMN ... SET DATA TYPE cannot be performed on relation "{desc.name}"',
+            detail=f"This operation is not supported for {KINDS.get(desc.kind, 'relation')}s.".replace("xs.", "xes."),
+        )
     _refuse_typed(ctx, desc, "alter column type of")
     others = [command for command in commands if command.subtype != _T.AT_AlterColumnType]
     first = [command for command in others if _drops(command)]
@@ -122,7 +125,7 @@ def _in_order(ctx: DdlContext, desc: RelationDesc, commands: Sequence[Any]) -> S
     return [command for command in others if not _drops(command)]
 
 
-def _drops(command: Any) -> bool:
+def _drops(command: ast.AlterTableCmd) -> bool:
     dropping = (_T.AT_DropColumn, _T.AT_DropConstraint, _T.AT_DropNotNull)
     return command.subtype in dropping or (command.subtype == _T.AT_ColumnDefault and command.def_ is None)
 
@@ -133,7 +136,7 @@ def _refuse_typed(ctx: DdlContext, desc: RelationDesc, what: str) -> None:
         raise WrongObjectType(f"cannot {what} typed table")
 
 
-def _lock_level(command: Any) -> int:
+def _lock_level(command: ast.AlterTableCmd) -> int:
     """What a subcommand takes; most change what readers rely on."""
     if command.subtype == _T.AT_AddConstraint and command.def_.contype == enums.ConstrType.CONSTR_FOREIGN:
         return SHARE_ROW_EXCLUSIVE
@@ -362,7 +365,7 @@ def _set_compression(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTabl
     ctx.changes.touch(desc.oid)
 
 
-def _nothing(_ctx: DdlContext, _desc: RelationDesc, _command: Any) -> None:
+def _nothing(_ctx: DdlContext, _desc: RelationDesc, _command: ast.AlterTableCmd) -> None:
     """SET LOGGED / UNLOGGED: everything is logged. CLUSTER marks: nothing clusters."""
 
 

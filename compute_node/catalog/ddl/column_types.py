@@ -8,11 +8,12 @@ built anew under their old names. Source: PostgreSQL manual, ALTER TABLE.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from typing import cast
 
 from pglast import ast
 
+from aurora.datum import Datum, Row
 from aurora.errors import (
     CheckViolation,
     DatatypeMismatch,
@@ -20,6 +21,7 @@ from aurora.errors import (
     InvalidParameterValue,
     NotNullViolation,
     NotSupported,
+    SqlError,
     UndefinedObject,
 )
 from compute_node.catalog.builders import type_layout
@@ -50,7 +52,6 @@ from compute_node.types import oids
 
 _BATCH = 2000
 _IDENTITY_TYPES = (oids.INT2, oids.INT4, oids.INT8)
-Row = tuple[Any, ...]
 
 
 @dataclass(slots=True)
@@ -73,7 +74,7 @@ class TypeChange:
         return isinstance(node, Var) and node.attno == self.column.attno
 
 
-def alter_column_types(ctx: DdlContext, desc: RelationDesc, commands: Sequence[Any]) -> None:
+def alter_column_types(ctx: DdlContext, desc: RelationDesc, commands: Sequence[ast.AlterTableCmd]) -> None:
     """All ALTER COLUMN TYPE of one ALTER TABLE. 42703, 42804, 0A000, 22023, and what the values raise."""
     changes = [_prepared(ctx, desc, command) for command in commands]
     numbers = [change.column.attno for change in changes]
@@ -92,21 +93,26 @@ def alter_column_types(ctx: DdlContext, desc: RelationDesc, commands: Sequence[A
         if text is not None:
             set_default(ctx, desc.oid, attno, text)
     fresh = relation(ctx, desc.oid)
-    checks = _renew_checks(ctx, desc, fresh)
-    _renew_indexes(ctx, fresh, set(numbers))
+    try:
+        checks = _renew_checks(ctx, desc, fresh)
+        _renew_indexes(ctx, fresh, set(numbers))
+    except SqlError as error:
+        error.position = None
+        raise
     if rewritten:
         _rewrite(ctx, desc, changes, checks)
     else:
         _rebuild_indexes(ctx, desc.oid, set(numbers))
 
 
-def _prepared(ctx: DdlContext, desc: RelationDesc, command: Any) -> TypeChange:
+def _prepared(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> TypeChange:
     name, node = command.name, command.def_
     if name in SYSTEM_COLUMNS:
         raise NotSupported(f'cannot alter system column "{name}"')
     from compute_node.catalog.ddl.alter_table import live_column
 
     column = live_column(desc, name)
+    node.typeName.location = -1
     kind, typmod = resolve_type_name(ctx.view, node.typeName)
     item = ctx.view.type(kind)
     check_column_type(name, item, desc.oid)
@@ -188,7 +194,7 @@ def write_column_type(ctx: DdlContext, desc: RelationDesc, change: TypeChange, r
     """The column's row in pg_attribute, and what depends on its type."""
     attno = change.column.attno
     length, by_value, align, storage = type_layout(ctx.view.type(change.type))
-    values: dict[str, Any] = {
+    values: dict[str, Datum] = {
         "atttypid": change.type,
         "atttypmod": change.typmod,
         "attcollation": change.collation,
@@ -270,7 +276,7 @@ def _renew_index(ctx: DdlContext, desc: RelationDesc, index: IndexDesc) -> None:
     record = ctx.rows.one("pg_index", indexrelid=index.oid)
     if record is None:
         return
-    values: dict[str, Any] = {"indclass": classes, "indcollation": collations}
+    values: dict[str, Datum] = {"indclass": classes, "indcollation": collations}
     if expressions:
         texts = [index_text(each, deparse_stored(each, ctx.stored_view, desc)) for each in expressions]
         values["indexprs"] = "\n".join(texts)
@@ -330,7 +336,8 @@ def _rewrite(
     fresh = new_relfiles(ctx, relation(ctx, old.oid))
     convert = _converter(ctx, old, changes)
     verify = _verifier(ctx, fresh, checks)
-    table = ctx.storage.table(fresh)
+    # Without its indexes, which are built at the end, and without those who watch its rows: they have seen them.
+    table = ctx.storage.table(replace(fresh, indexes=(), foreign_keys=(), referenced_by=()))
     every = tuple(range(1, len(old.columns) + 1))
     waiting: list[Row] = []
     for batch in ctx.storage.table(old).scan(snapshot, every, False):

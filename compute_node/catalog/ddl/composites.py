@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pglast import ast, enums
 
 from aurora.errors import (
@@ -82,7 +80,7 @@ def alter_composite(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
     return "ALTER TYPE"
 
 
-def _add(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], command: Any) -> None:
+def _add(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], command: ast.AlterTableCmd) -> None:
     from compute_node.catalog.ddl.alter_table import add_column
 
     node = command.def_
@@ -99,7 +97,7 @@ def _add(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], comman
         add_column(ctx, table, command)
 
 
-def _drop(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], command: Any) -> None:
+def _drop(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], command: ast.AlterTableCmd) -> None:
     column = desc.column(command.name)
     if column is None:
         if not command.missing_ok:
@@ -114,8 +112,9 @@ def _drop(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], comma
             drop(ctx, [(CLASS_RELATION, table.oid, found.attno)], cascade=cascade)
 
 
-def _alter(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], command: Any) -> None:
+def _alter(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], command: ast.AlterTableCmd) -> None:
     from compute_node.catalog.ddl.column_types import TypeChange, alter_column_types, write_column_type
+    from compute_node.catalog.ddl.domains import renew_checks
 
     column = desc.column(command.name)
     if column is None:
@@ -131,5 +130,6 @@ def _alter(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], comm
     old = Var(type=column.type, typmod=column.typmod, rte=0, attno=column.attno)
     dimensions = len(command.def_.typeName.arrayBounds or ())
     write_column_type(ctx, desc, TypeChange(column, kind, typmod, item.collation, dimensions, old), True)
+    renew_checks(ctx, desc.oid, column.attno)
     for table in tables:
         alter_column_types(ctx, relation(ctx, table.oid), [command])

@@ -166,7 +166,12 @@ def drop(ctx: DdlContext, targets: list[Address], *, cascade: bool, silent: bool
         visit(target, None, "")
     # What goes along with one of the objects by some way is not in the way by another: the default of a serial column
     # uses the sequence, and belongs to the column.
-    blocked = [(address, via) for address, via in reversed(normal) if address not in taken_along]
+    # A column goes with its table where both do.
+    blocked = [
+        (address, via)
+        for address, via in reversed(normal)
+        if address not in taken_along and not (address[2] and (address[0], address[1], 0) in seen)
+    ]
     cascaded = [address for address, _ in blocked]
     if blocked and not cascade:
         first = describe(ctx, targets[0])

@@ -3,6 +3,7 @@ its constraints grow. Source: PostgreSQL manual, ch. 8.18 and the reference page
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pglast import ast, enums
@@ -24,6 +25,7 @@ from compute_node.catalog.builders import array_type_row, domain_type_row
 from compute_node.catalog.ddl.context import (
     CLASS_CONSTRAINT,
     CLASS_NAMESPACE,
+    CLASS_RELATION,
     CLASS_TYPE,
     DdlContext,
     cut_name,
@@ -36,9 +38,10 @@ from compute_node.catalog.ddl.type_users import columns_of_type
 from compute_node.catalog.ddl.types import array_name, check_type_owner, find_type, type_name_taken, type_record
 from compute_node.catalog.rows import Record, make_row
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
-from compute_node.sql.analyze.stored import analyze_new_domain_check
+from compute_node.sql.analyze.stored import analyze_domain_check, analyze_new_domain_check
 from compute_node.sql.analyze.typenames import format_type, resolve_type_name
 from compute_node.sql.deparse import deparse_stored
+from compute_node.sql.expressions import Expr, FieldSelect, walk
 from compute_node.txn.locks import SHARE
 from compute_node.types.registry import PgType
 
@@ -188,10 +191,36 @@ def _add_check(ctx: DdlContext, record: Record, node: ast.Constraint, *, validat
     ctx.rows.insert_many("pg_constraint", [make_row("pg_constraint", values)])
     ctx.depend((CLASS_CONSTRAINT, oid, 0), (CLASS_TYPE, record.oid, 0), "a")
     ctx.depend_on_text((CLASS_CONSTRAINT, oid, 0), text)
+    for relation, attno in sorted(used_fields(ctx, found)):
+        ctx.depend((CLASS_CONSTRAINT, oid, 0), (CLASS_RELATION, relation, attno), "n")
     ctx.changes.touch(record.oid)
 
 
-def find_domain(ctx: DdlContext, names: Any) -> Record:
+def used_fields(ctx: DdlContext, node: Expr) -> set[tuple[int, int]]:
+    """The columns of composite types that an expression selects: (relation, attno)."""
+    found = set()
+    for each in walk(node):
+        if isinstance(each, FieldSelect):
+            kind = ctx.view.type(each.argument.type).root
+            if kind.relation:
+                found.add((kind.relation, each.index + 1))
+    return found
+
+
+def renew_checks(ctx: DdlContext, relation: int, attno: int) -> None:
+    """A composite type's column has another type: the domains' constraints that select it are analyzed again."""
+    for row in ctx.rows.find("pg_depend", refclassid=CLASS_RELATION, refobjid=relation, refobjsubid=attno):
+        if row.classid != CLASS_CONSTRAINT:
+            continue
+        record = ctx.rows.one("pg_constraint", oid=row.objid)
+        if record is not None and record.contypid:
+            base = type_record(ctx, record.contypid).typbasetype
+            found = analyze_domain_check(ctx.view, base, record.conbin)
+            ctx.rows.update("pg_constraint", record, conbin=deparse_stored(found, ctx.stored_view, None))
+            ctx.changes.touch(record.contypid)
+
+
+def find_domain(ctx: DdlContext, names: Sequence[ast.String]) -> Record:
     """The pg_type row of a domain by name, its owner checked; 42704, 42809, 42501."""
     kind = find_type(ctx, ast.TypeName(names=names))
     if kind is None:
@@ -223,7 +252,7 @@ def alter_domain(ctx: DdlContext, node: ast.AlterDomainStmt) -> str:
     return "ALTER DOMAIN"
 
 
-def _set_default(ctx: DdlContext, record: Record, node: Any) -> None:
+def _set_default(ctx: DdlContext, record: Record, node: ast.Node) -> None:
     text = None
     if node is not None:
         column = ColumnDesc(1, record.typname, record.typbasetype, record.typtypmod, False)
@@ -314,7 +343,7 @@ def _validate(ctx: DdlContext, record: Record, name: str) -> None:
         ctx.rows.update("pg_constraint", found, convalidated=True)
 
 
-def rename_domain_constraint(ctx: DdlContext, names: Any, old: str, new: str) -> str:
+def rename_domain_constraint(ctx: DdlContext, names: Sequence[ast.String], old: str, new: str) -> str:
     """ALTER DOMAIN … RENAME CONSTRAINT."""
     record = find_domain(ctx, names)
     found = domain_constraint(ctx, record, old)

@@ -35,12 +35,15 @@ from compute_node.catalog.ddl.toast import ensure_toast
 from compute_node.catalog.permissions import check_required, denied, denied_relation
 from compute_node.catalog.reloptions import TABLE, TOAST, VIEW, options_of
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
-from compute_node.relations.schema import NAMESPACE_CATALOG
+from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_CATALOG
 from compute_node.session import cursors, prepare
 from compute_node.session.state import IDLE
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.typenames import format_type
+from compute_node.sql.expressions import FieldSelect
+from compute_node.sql.query import Query
 from compute_node.sql.required import NOTHING, is_security_invoker
+from compute_node.sql.rewrite import deep_walk, query_expressions
 from compute_node.txn.locks import ACCESS_EXCLUSIVE, ACCESS_SHARE, ROW_EXCLUSIVE
 from compute_node.types import oids
 from compute_node.types.acl import CREATE, DELETE, INSERT, SELECT, TRUNCATE, UPDATE
@@ -167,13 +170,13 @@ def create_view(ctx: DdlContext, node: ast.ViewStmt) -> str:
     )
     ctx.depend((CLASS_REWRITE, rule, 0), (CLASS_RELATION, oid, 0), "i")
     ctx.depend_on_text((CLASS_REWRITE, rule, 0), text)
-    for address in sorted(used_columns(query)):
+    for address in sorted(used_columns(ctx, query)):
         ctx.depend((CLASS_REWRITE, rule, 0), address, "n")
     ctx.changes.touch(oid)
     return "CREATE VIEW"
 
 
-def used_columns(query: ast.Node) -> set[tuple[int, int, int]]:
+def used_columns(ctx: DdlContext, query: Query) -> set[tuple[int, int, int]]:
     """The relations that a query itself reads, and the columns that it names of them; what a view reads in its turn is
     that view's matter."""
     required = query.privileges or NOTHING
@@ -182,6 +185,12 @@ def used_columns(query: ast.Node) -> set[tuple[int, int, int]]:
         if not access.check_as:
             used.add((CLASS_RELATION, access.relation.oid, 0))
             used |= {(CLASS_RELATION, access.relation.oid, attno) for attno in access.selected if attno > 0}
+    for expression, _ in query_expressions(query, 0):
+        for node, _ in deep_walk(expression):
+            if isinstance(node, FieldSelect):
+                kind = ctx.view.type(node.argument.type).root
+                if kind.relation >= FIRST_NORMAL_OID:
+                    used.add((CLASS_RELATION, kind.relation, node.index + 1))
     return used
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pglast import ast
 
+from aurora.datum import Datum
 from aurora.errors import (
     DatatypeMismatch,
     DuplicateObject,
@@ -97,8 +98,8 @@ def create_range(ctx: DdlContext, node: ast.CreateRangeStmt) -> str:
     return "CREATE TYPE"
 
 
-def _attributes(items: Sequence[ast.DefElem]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _attributes(items: Sequence[ast.DefElem]) -> dict[str, Datum]:
+    found: dict[str, Datum] = {}
     for item in items:
         if item.defname not in _ATTRIBUTES:
             raise SqlSyntaxError(f'type attribute "{item.defname}" not recognized')
@@ -242,7 +243,7 @@ class _NewRange:
         ctx.changes.touch(cast)
 
     def _function(
-        self, symbol: str, namespace: int, name: str, result: int, arguments: list[int], values: dict[str, Any]
+        self, symbol: str, namespace: int, name: str, result: int, arguments: list[int], values: dict[str, Datum]
     ) -> int:
         ctx = self.ctx
         oid = ctx.next_oid()

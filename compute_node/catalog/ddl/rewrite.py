@@ -35,6 +35,7 @@ def new_relfiles(ctx: DdlContext, desc: RelationDesc) -> RelationDesc:
         ctx.drop_storage(record.relfilenode)
         ctx.rows.update("pg_class", record, relfilenode=relfile, relpages=0, reltuples=-1.0)
         ctx.changes.touch(oid)
+    ctx.storage.txns.serials.rewritten(desc.lock_id)
     ctx.changes.touch(desc.oid)
     fresh = relation(ctx, desc.oid)
     if fresh.toast is not None:
@@ -45,12 +46,14 @@ def new_relfiles(ctx: DdlContext, desc: RelationDesc) -> RelationDesc:
 
 def truncate(ctx: DdlContext, desc: RelationDesc) -> None:
     """Empty a table; its indexes become empty ones."""
+    if ctx.txn.serial is not None:
+        ctx.storage.txns.serials.empties(ctx.txn.serial, desc.lock_id)
     fresh = new_relfiles(ctx, desc)
     for index in fresh.indexes:
         ctx.build_index(fresh, index)
 
 
-def default_value(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc) -> tuple[Any, bool]:
+def default_value(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc) -> tuple[Datum, bool]:
     """(value of the column's default now, whether it is volatile, in which case the value means nothing)."""
     if column.default is None:
         raise InvariantViolation("column.default is not there")

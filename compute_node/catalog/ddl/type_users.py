@@ -35,14 +35,20 @@ def _made_of(ctx: DdlContext, oid: int) -> Iterator[int]:
 
 def refuse_containers(ctx: DdlContext, oid: int, shown: str) -> None:
     """0A000 when a table's column is of a type, or of one that contains it."""
-    for desc, column in uses_of_type(ctx, oid):
+    for record in ctx.rows.find("pg_depend", refclassid=CLASS_TYPE, refobjid=oid):
+        if record.classid == CLASS_TYPE:
+            refuse_containers(ctx, record.objid, shown)
+        desc = ctx.view.relation(record.objid) if record.classid == CLASS_RELATION and record.objsubid else None
+        if desc is None or record.objsubid > len(desc.columns):
+            continue
+        column = desc.columns[record.objsubid - 1]
+        if column.dropped or column.type != oid:
+            continue
         if desc.kind in "rmp":
             what = "its row type" if shown.startswith("table") else "it"
             raise NotSupported(f'cannot alter {shown} because column "{desc.name}.{column.name}" uses {what}')
         if desc.row_type and desc.kind == "c":
             refuse_containers(ctx, desc.row_type, shown)
-    for other in _made_of(ctx, oid):
-        refuse_containers(ctx, other, shown)
 
 
 def columns_of_type(ctx: DdlContext, oid: int) -> list[tuple[RelationDesc, ColumnDesc]]:
@@ -62,4 +68,21 @@ def columns_of_type(ctx: DdlContext, oid: int) -> list[tuple[RelationDesc, Colum
                 found.append((desc, column))
             elif desc.row_type:
                 refuse_containers(ctx, desc.row_type, shown)
+    return found
+
+
+def columns_containing(ctx: DdlContext, oid: int) -> list[tuple[RelationDesc, ColumnDesc]]:
+    """The columns of tables that are of a type or of one that is made of it."""
+    found: list[tuple[RelationDesc, ColumnDesc]] = []
+    waiting, seen = [oid], {oid}
+    while waiting:
+        each = waiting.pop()
+        following = list(_made_of(ctx, each))
+        for desc, column in uses_of_type(ctx, each):
+            if desc.kind in "rmp":
+                found.append((desc, column))
+            if desc.row_type:
+                following.append(desc.row_type)
+        waiting += [other for other in following if other not in seen]
+        seen.update(following)
     return found

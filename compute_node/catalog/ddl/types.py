@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
 from typing import Any
 
 from pglast import ast
@@ -12,6 +14,7 @@ from aurora.errors import (
     InvalidName,
     InvalidParameterValue,
     InvariantViolation,
+    NotSupported,
     UndefinedObject,
     UniqueViolation,
     WrongObjectType,
@@ -19,6 +22,7 @@ from aurora.errors import (
 from compute_node.catalog.builders import array_type_row, enum_type_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_TYPE, NAME_BYTES_MAX, DdlContext, cut_name
 from compute_node.catalog.ddl.shared_depend import record_owner
+from compute_node.catalog.ddl.type_users import columns_containing
 from compute_node.catalog.rows import Record
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.typenames import format_type, resolve_type_name
@@ -153,39 +157,50 @@ def _add_value(ctx: DdlContext, oid: int, labels: list[Record], node: ast.AlterE
             raise DuplicateObject(f'enum label "{node.newVal}" already exists')
         ctx.notice(f'enum label "{node.newVal}" already exists, skipping', sqlstate="42710")
         return
+    label = ctx.next_oid()
+    order = _place(labels, node)
+    if order is None:
+        labels = _renumber(ctx, oid, labels)
+        order = _place(labels, node)
+    if order is None:
+        raise InvariantViolation(f"no place among the labels of enum {oid}")
+    ctx.rows.insert("pg_enum", oid=label, enumtypid=oid, enumsortorder=order, enumlabel=node.newVal)
+    ctx.rows.new_labels.add(label)
+
+
+def _place(labels: list[Record], node: ast.AlterEnumStmt) -> float | None:
+    """The order of a new label; None when there is no float4 between its neighbours."""
     orders = [float(row.enumsortorder) for row in labels]
     if node.newValNeighbor is None:
-        order = orders[-1] + 1 if orders else 1.0
-    else:
-        at = next((index for index, row in enumerate(labels) if row.enumlabel == node.newValNeighbor), None)
-        if at is None:
-            raise InvalidParameterValue(f'"{node.newValNeighbor}" is not an existing enum label')
-        low, high = (at, at + 1) if node.newValIsAfter else (at - 1, at)
-        if low < 0:
-            order = orders[high] - 1
-        elif high == len(orders):
-            order = orders[low] + 1
-        else:
-            order = _between(ctx, labels, low, high)
-    ctx.rows.insert("pg_enum", oid=ctx.next_oid(), enumtypid=oid, enumsortorder=order, enumlabel=node.newVal)
+        return orders[-1] + 1 if orders else 1.0
+    at = next((index for index, row in enumerate(labels) if row.enumlabel == node.newValNeighbor), None)
+    if at is None:
+        raise InvalidParameterValue(f'"{node.newValNeighbor}" is not an existing enum label')
+    low, high = (at, at + 1) if node.newValIsAfter else (at - 1, at)
+    if low < 0:
+        return orders[high] - 1
+    if high == len(orders):
+        return orders[low] + 1
+    (middle,) = struct.unpack("<f", struct.pack("<f", (orders[low] + orders[high]) / 2))
+    return float(middle) if orders[low] < middle < orders[high] else None
 
 
-def _between(ctx: DdlContext, labels: list[Record], low: int, high: int) -> float:
-    """A float4 between two labels' orders. Without one between them 22023: orders are part of index keys, so that the
-    labels may not be numbered anew."""
-    import struct
+def _renumber(ctx: DdlContext, oid: int, labels: list[Record]) -> list[Record]:
+    """The labels in the same order with numbers from 1. 0A000 when an index has values of the type: orders are part of
+    its keys."""
+    for desc, _ in columns_containing(ctx, oid):
+        for index in desc.indexes:
+            if any(oid in {kind, *ctx.view.type(kind).parts} for kind in index.key_types):
+                raise NotSupported(
+                    f'there is no room for another label, and index "{index.name}" is in the order of the labels',
+                    hint="Drop the index, add the label and create the index again.",
+                )
+    for number, row in enumerate(labels, 1):
+        ctx.rows.update("pg_enum", row, enumsortorder=float(number))
+    return sorted(ctx.rows.find("pg_enum", enumtypid=oid), key=lambda row: float(row.enumsortorder))
 
-    first, second = float(labels[low].enumsortorder), float(labels[high].enumsortorder)
-    (middle,) = struct.unpack("<f", struct.pack("<f", (first + second) / 2))
-    if not first < middle < second:
-        raise InvalidParameterValue(
-            f'there is no room for a label between "{labels[low].enumlabel}" and "{labels[high].enumlabel}"',
-            hint="Create a new type with the labels in the order wanted.",
-        )
-    return float(middle)
 
-
-def _altered(ctx: DdlContext, names: Any, domain: bool) -> tuple[PgType, Record]:
+def _altered(ctx: DdlContext, names: Sequence[ast.String], domain: bool) -> tuple[PgType, Record]:
     """The type that ALTER TYPE or ALTER DOMAIN names, and its row; 42809 when that is no domain."""
     kind = find_type(ctx, ast.TypeName(names=names))
     if kind is None:
@@ -219,7 +234,7 @@ def _update_relation(ctx: DdlContext, record: Record, **values: Any) -> None:
         ctx.changes.touch(row.oid)
 
 
-def rename_type(ctx: DdlContext, names: Any, new: str, *, domain: bool = False) -> str:
+def rename_type(ctx: DdlContext, names: Sequence[ast.String], new: str, *, domain: bool = False) -> str:
     """ALTER TYPE … RENAME TO, ALTER DOMAIN … RENAME TO."""
     kind, record = _altered(ctx, names, domain)
     _refuse_row_type(ctx, kind, record)
@@ -235,7 +250,7 @@ def rename_type(ctx: DdlContext, names: Any, new: str, *, domain: bool = False) 
     return "ALTER DOMAIN" if domain else "ALTER TYPE"
 
 
-def set_type_schema(ctx: DdlContext, names: Any, schema: str, *, domain: bool = False) -> str:
+def set_type_schema(ctx: DdlContext, names: Sequence[ast.String], schema: str, *, domain: bool = False) -> str:
     """ALTER TYPE … SET SCHEMA, ALTER DOMAIN … SET SCHEMA."""
     kind, record = _altered(ctx, names, domain)
     namespace = ctx.view.namespace(schema)

@@ -511,9 +511,18 @@ def blocking_pids(call: Call, pid: int) -> list[int]:
     return []
 
 
+def safe_snapshot_blocking_pids(call: Call, pid: int) -> list[int]:
+    """pg_safe_snapshot_blocking_pids: whose ends a READ ONLY DEFERRABLE transaction waits for."""
+    for txn in call.engine.storage.txns.active:
+        serial = txn.serial
+        if txn.pid == pid and serial is not None and serial.waiter is not None:
+            return [each.pid for each in serial.possible]
+    return []
+
+
 def is_blocked_by(call: Call, pid: int, others: list[int]) -> bool:
     """pg_isolation_test_session_is_blocked: whether the session of ``pid`` waits for one of ``others``."""
-    return not set(others).isdisjoint(blocking_pids(call, pid))
+    return not set(others).isdisjoint([*blocking_pids(call, pid), *safe_snapshot_blocking_pids(call, pid)])
 
 
 def _constant(value: Datum) -> Callable[..., Datum]:
@@ -551,7 +560,7 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_last_wal_replay_lsn": _constant(None),
     "pg_last_xact_replay_timestamp": _constant(None),
     "pg_blocking_pids": blocking_pids,
-    "pg_safe_snapshot_blocking_pids": _constant([]),
+    "pg_safe_snapshot_blocking_pids": safe_snapshot_blocking_pids,
     "pg_isolation_test_session_is_blocked": is_blocked_by,
     "pg_listening_channels": lambda call: [],
     "pg_stat_get_live_tuples": live_tuples,

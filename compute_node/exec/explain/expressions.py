@@ -98,13 +98,22 @@ class Wording:
                     f"[{word(item)}]" for item in node.indexes if item is not None
                 )
             case ex.FieldSelect():
-                return f"({word(node.argument)}).f{node.index + 1}"
+                return self._field(node, word)
+            case ex.CoerceToDomain():
+                inner = word(node.argument)
+                return inner if node.implicit else f"({inner})::{self.type_name(node.type)}"
             case ex.ElementValue():
                 return "$element"
             case ex.RowCompare():
                 left, right = ", ".join(map(word, node.left)), ", ".join(map(word, node.right))
                 return f"(ROW({left}) {node.kind} ROW({right}))"
         return self._functional(node, word)
+
+    def _field(self, node: ex.FieldSelect, word: Callable[[ex.Expr], str]) -> str:
+        fields = self._linker.type(node.argument.type).root.fields
+        name = fields[node.index].name if fields else f"f{node.index + 1}"
+        inner = word(node.argument)
+        return f"{inner}.{name}" if isinstance(node.argument, (ex.Subscript, ex.FieldSelect)) else f"({inner}).{name}"
 
     def _functional(self, node: ex.Expr, word: Callable[[ex.Expr], str]) -> str:
         """Constructs that look like function calls."""

@@ -18,6 +18,7 @@ from compute_node.exec.index_keys import IndexKeys
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable, scan_nullable
 from compute_node.exec.nodes.index_scan import scan_condition
 from compute_node.sql import plan as pl
+from compute_node.txn.serializable import SerialSnapshot
 
 if TYPE_CHECKING:
     from compute_node.exec.builder import Builder
@@ -43,6 +44,8 @@ class BitmapIndexScanNode(Node):
         """Row addresses, in no order, perhaps more than once; where all other nodes give rows."""
         index = ctx.storage.table(self._relation).index(self._index)
         for keys in self._keys.probes(ctx, False):
+            if isinstance(ctx.snapshot, SerialSnapshot):
+                index.note_span(ctx.snapshot, keys)
             for tids in index.tids(keys):
                 ctx.check()
                 batch: list[Datum] = tids

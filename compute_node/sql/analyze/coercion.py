@@ -31,12 +31,15 @@ from compute_node.sql.expressions import (
     ArrayCoerce,
     ArrayExpr,
     Call,
+    Case,
     CoerceToDomain,
     CoerceTypmod,
     CoerceViaIO,
     Const,
     ElementValue,
     Expr,
+    FieldSelect,
+    NullTest,
     Param,
     Relabel,
     RowExpr,
@@ -119,6 +122,8 @@ def can_coerce(catalog: CatalogView, sources: Sequence[int], targets: Sequence[i
         if find_pathway(catalog, target, source, context) is not None:
             continue
         source_kind = catalog.type(source).root.kind
+        if source_kind == "c" and catalog.type(source).root.of_type == target:
+            continue
         if (target == oids.RECORD and source_kind == "c") or (
             source == oids.RECORD and catalog.type(target).root.kind == "c"
         ):
@@ -200,6 +205,8 @@ def coerce_type(scope: Scope, node: Expr, target: int, typmod: int, context: str
         return Relabel(type=target, argument=node, implicit=context != "e", location=where)
     if target in (oids.RECORD, RECORD_ARRAY):
         return node
+    if catalog.type(source).root.of_type == target and kind.kind == "c":
+        return _of_typed_table(scope, node, kind, where)
     if source == oids.RECORD and catalog.type(target).kind == "c":
         return _coerce_row(scope, node, target, context, where)
     raise cannot_cast(scope, source, target, where)
@@ -212,6 +219,23 @@ def to_domain(scope: Scope, node: Expr, kind: PgType, context: str, location: in
         return Const(type=kind.oid, value=node.value, location=node.location)
     where = location if location >= 0 else node.location
     return CoerceToDomain(type=kind.oid, argument=node, implicit=context != "e", location=where)
+
+
+def _of_typed_table(scope: Scope, node: Expr, kind: PgType, location: int) -> Expr:
+    """A row of a table of the composite type ``kind`` as one of the type's, column by column."""
+    source = scope.catalog.type(node.type).root
+    places = {field.name: index for index, field in enumerate(source.fields) if field.type is not None}
+    values: list[Expr] = []
+    for field in kind.fields:
+        if field.type is None:
+            values.append(Const(type=oids.INT4, value=None))
+            continue
+        index = places[field.name]
+        values.append(FieldSelect(type=field.type.oid, typmod=field.typmod, argument=node, index=index))
+    row = RowExpr(type=kind.oid, arguments=tuple(values), names=tuple(field.name for field in kind.fields))
+    missing = NullTest(type=oids.BOOL, argument=node, negated=False, as_value=True)
+    empty = Const(type=kind.oid, value=None)
+    return Case(type=kind.oid, operand=None, branches=((missing, empty),), default=row, location=location)
 
 
 def _coerce_row(scope: Scope, node: Expr, target: int, context: str, location: int) -> Expr:

@@ -48,8 +48,10 @@ def _target(scope: Scope, node: ast.RangeVar, verb: str) -> RelationDesc:
     if relation.kind not in ("r", "p"):
         words = {"S": "sequence", "m": "materialized view", "t": "TOAST relation", "i": "index"}
         what = words.get(relation.kind, "relation")
+        if relation.kind == "c":
+            raise fail(WrongObjectType, f'"{relation.name}" is a composite type', node.location or 0)
         if relation.kind == "i":
-            raise fail(WrongObjectType, f'cannot open relation "{relation.name}"', location)
+            raise fail(WrongObjectType, f'"{relation.name}" is an index', node.location or 0)
         raise fail(WrongObjectType, f'cannot change {what} "{relation.name}"', location)
     refuse_catalog(relation)
     return relation
@@ -135,7 +137,7 @@ def _assembled(
             continue
         if base is None:
             base = Const(type=column.type, typmod=column.typmod, value=None)
-        base = store(scope, base, column, steps, value, value.location, None)
+        base = store(scope, base, column, steps, value, value.location)
     return column_default(scope, column) if base is None else base
 
 
@@ -375,7 +377,7 @@ def _assignments(scope: Scope, nodes: Any, relation: RelationDesc, rte: int) -> 
                 base = found.get(column.attno)
                 if base is None:
                     base = Var(type=column.type, typmod=column.typmod, rte=rte, attno=column.attno)
-                found[column.attno] = store(scope, base, column, item.indirection, expr, location, item.val)
+                found[column.attno] = store(scope, base, column, item.indirection, expr, location)
                 in_part.add(column.attno)
                 continue
             if isinstance(expr, SetDefault):

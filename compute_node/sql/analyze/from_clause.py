@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pglast import ast
@@ -31,7 +32,7 @@ from compute_node.types import oids
 _READABLE = frozenset("rvmptSf")
 
 
-def transform_from(scope: Scope, nodes: Any) -> None:
+def transform_from(scope: Scope, nodes: Sequence[ast.Node] | None) -> None:
     """The whole FROM list: fills the scope's range table, from_items and visible names."""
     items: list[NameItem] = []
     for node in nodes or ():
@@ -174,6 +175,9 @@ def relation_entry(scope: Scope, relation: RelationDesc, alias: ast.Alias | None
     return NameItem(rte, shown, names, entry_columns(rte, entry), relation, relation.schema, dropped=dropped)
 
 
+_NO_ROWS = {"c": "a composite type", "i": "an index", "I": "an index"}
+
+
 def range_var(scope: Scope, node: ast.RangeVar) -> NameItem:
     """A table, view or CTE reference."""
     if not node.schemaname:
@@ -181,13 +185,14 @@ def range_var(scope: Scope, node: ast.RangeVar) -> NameItem:
         if found is not None:
             return _cte_entry(scope, node, *found)
     relation = open_relation(scope, node)
+    if relation.kind in _NO_ROWS:
+        raise fail(WrongObjectType, f'"{relation.name}" is {_NO_ROWS[relation.kind]}', node.location or 0)
     if relation.kind not in _READABLE:
-        kinds = {"i": "indexes", "I": "partitioned indexes", "c": "composite types"}
         raise fail(
             WrongObjectType,
             f'cannot open relation "{relation.name}"',
             node.location if node.location is not None else -1,
-            detail=f"This operation is not supported for {kinds.get(relation.kind, 'this kind of relation')}.",
+            detail="This operation is not supported for this kind of relation.",
         )
     if relation.kind == "v":
         return _view_entry(scope, relation, node.alias)

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import ProtocolViolation
 from compute_node.types.long_text import paced
 from compute_node.types.ranges.value import (
@@ -39,8 +39,8 @@ _COUNT = struct.Struct(">I")
 _FLAGS = EMPTY | LOWER_INCLUSIVE | UPPER_INCLUSIVE | LOWER_INFINITE | UPPER_INFINITE
 _NO_LOWER, _NO_UPPER = EMPTY | LOWER_INFINITE, EMPTY | UPPER_INFINITE
 
-Encode = Callable[[Any], bytes]
-Decode = Callable[[bytes, int], Any]
+Encode = Callable[[Datum], bytes]
+Decode = Callable[[bytes, int], Datum]
 
 
 def range_encoder(encode: Encode) -> Callable[[Range], bytes]:
@@ -71,7 +71,7 @@ def _part(data: bytes, at: int) -> tuple[bytes, int]:
     return bytes(data[at + 4 : end]), end
 
 
-def range_decoder(decode: Decode, make: Callable[[Any, Any, int], Range]) -> Callable[[bytes, int], Range]:
+def range_decoder(decode: Decode, make: Callable[[Datum, Datum, int], Range]) -> Callable[[bytes, int], Range]:
     """Bytes → range; ``make`` puts it together of bounds and flags. 08P01."""
 
     def read(data: bytes, typmod: int = -1) -> Range:
@@ -92,12 +92,12 @@ def range_decoder(decode: Decode, make: Callable[[Any, Any, int], Range]) -> Cal
     return read
 
 
-def as_stored(lower: Any, upper: Any, flags: int) -> Range:
+def as_stored(lower: Datum, upper: Datum, flags: int) -> Range:
     """A range that was checked before it was stored."""
     return NOTHING if flags & EMPTY else Range(lower, upper, flags)
 
 
-def as_received(form: RangeForm) -> Callable[[Any, Any, int], Range]:
+def as_received(form: RangeForm) -> Callable[[Datum, Datum, int], Range]:
     """A range as a client sent it."""
     return lambda lower, upper, flags: make_range(form, lower, upper, flags)
 
@@ -148,7 +148,7 @@ def range_key(form: RangeForm) -> Callable[[Range], bytes] | None:
     if form.subtype.length < 0:
         whole = bound
 
-        def bound(value: Any) -> bytes:
+        def bound(value: Datum) -> bytes:
             return whole(value).replace(b"\0", b"\0\xff") + b"\0\0"
 
     key = bound

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from operator import itemgetter
 from sys import getsizeof
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from aurora.datum import Row
 from aurora.errors import DataException
 from compute_node.hub import HUB
 from compute_node.types.long_text import STEPS, paced
@@ -23,7 +24,7 @@ EMPTY, LOWER_INCLUSIVE, UPPER_INCLUSIVE, LOWER_INFINITE, UPPER_INFINITE = 1, 2, 
 _LOWER, _UPPER = LOWER_INCLUSIVE | LOWER_INFINITE, UPPER_INCLUSIVE | UPPER_INFINITE
 NO_LOWER, NO_UPPER = (-1,), (1,)
 
-Place = tuple[Any, ...]
+Place = Row
 
 
 class Range:
