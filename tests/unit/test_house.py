@@ -415,6 +415,7 @@ def _public(module: ModuleType) -> dict[str, Any]:
         and not isinstance(value, ModuleType)
         and getattr(value, "__module__", None) == module.__name__
         and (inspect.isclass(value) or callable(value))
+        and not getattr(value, "_is_protocol", False)  # the type checker's alone
     }
 
 

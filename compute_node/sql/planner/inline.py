@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 from aurora.errors import SqlError
 from compute_node.relations.schema import FIRST_NORMAL_OID
@@ -67,7 +66,7 @@ def names_routines(query: Query) -> bool:
 class Inliner:
     """One statement's. ``required``, ``relations`` and ``momentary`` tell what the bodies add to it."""
 
-    def __init__(self, catalog: CatalogView, session: Any) -> None:
+    def __init__(self, catalog: CatalogView, session: object) -> None:
         self.catalog = catalog
         self.session = session
         self.required = NOTHING
