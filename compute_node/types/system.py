@@ -272,6 +272,7 @@ _delegate("""
 3378 pg_isolation_test_session_is_blocked(int4, int4[]) bool volatile
 3035 pg_listening_channels() setof text stable
 3036 pg_notify(text, text) void volatile nullable
+3296 pg_notification_queue_usage() float8 volatile
 3809 pg_export_snapshot() text volatile
 1928 pg_stat_get_numscans(oid) int8 stable
 1929 pg_stat_get_tuples_returned(oid) int8 stable
