@@ -7,7 +7,7 @@ inside this process.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aurora.programs.embedded import EmbeddedCluster, cluster

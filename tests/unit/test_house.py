@@ -408,7 +408,7 @@ def test_nothing_is_a_stub(program: str) -> None:
 MAY_BE_ANYTHING = {
     "aurora/datum.py": "the one alias of a value of any SQL type",
     "aurora/documents.py": "the one alias of a JSON object",
-    "aurora/kernels/python/regex.py": "nodes of a compiled pattern are tuples of many shapes, which their tags tell apart",
+    "aurora/kernels/python/regex.py": "tuples of many shapes, which their tags tell apart",
     "aurora/programs/pytest_plugin.py": "a connection of psycopg, which is not imported before it is wanted",
     "compute_node/exec/compile/compiler.py": "a handler takes the one class that it is registered for",
     "compute_node/exec/compile/unit.py": "the namespace of generated code",
