@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aurora import sealed_store
 from aurora.errors import InvariantViolation
@@ -35,6 +35,10 @@ from aurora.rpc import secret
 from aurora.rpc.channels import Access
 from aurora.rpc.tls import Tls, TlsUnusable
 from aurora.sealed_store import Rewrapped
+
+if TYPE_CHECKING:
+    from aurora.documents import JsonObject
+
 
 AZS = ("az1", "az2", "az3")
 NODES = tuple((f"{az}-{letter}", az) for az in AZS for letter in "ab")
@@ -765,7 +769,7 @@ class Cluster:
             if not self.wait_gone(process_id, 10.0):
                 self._kill(process_id)
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> JsonObject:
         """The form of ``aurora status --json``."""
         from aurora.programs.status import cluster_status
 

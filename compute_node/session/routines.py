@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pglast import ast
 
+from aurora.datum import Datum, Row
 from aurora.errors import NotSupported, SqlError
 from compute_node.hub import HUB
 from compute_node.session import door, nested, prepare, settings_effects
@@ -30,6 +31,7 @@ from compute_node.types.record import Record
 from compute_node.types.registry import Function, PgType, Routine, RoutineCall
 
 if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
     from compute_node.sql.catalog_view import CatalogView
 
 
@@ -52,7 +54,7 @@ class RoutinePlan:
         self._result = result if any(field.type is None for field in result.fields) else None
         """a composite type with dropped columns, which have their places in its values"""
 
-    def value(self, row: Sequence[Any]) -> Any:
+    def value(self, row: Row) -> Datum:
         """The result that one row of the final statement is."""
         if not self.is_row:
             return row[0]
@@ -76,12 +78,12 @@ class _FirstRow:
     __slots__ = ("found",)
 
     def __init__(self) -> None:
-        self.found: tuple[Any, ...] | None = None
+        self.found: Row | None = None
 
     def begin(self) -> None:
         """Nothing to do."""
 
-    def rows(self, batch: list[tuple[Any, ...]]) -> None:
+    def rows(self, batch: list[Row]) -> None:
         """Keep the first."""
         if self.found is None:
             self.found = batch[0]
@@ -90,7 +92,7 @@ class _FirstRow:
         """Nothing to do."""
 
 
-def call(session: SessionState, call: RoutineCall, arguments: Params, snapshot: Any) -> Any:
+def call(session: SessionState, call: RoutineCall, arguments: Params, snapshot: Snapshot | None) -> Datum:
     """Run a function: its value, or for one that returns a set the iterator of its values. ``snapshot``: what one that
     is not volatile reads with."""
     if call.function.returns_set:
@@ -108,7 +110,12 @@ def call(session: SessionState, call: RoutineCall, arguments: Params, snapshot: 
 
 
 def _run(
-    session: SessionState, plan: RoutinePlan, number: int, params: Params, snapshot: Any, sink: Sink = NO_ROWS
+    session: SessionState,
+    plan: RoutinePlan,
+    number: int,
+    params: Params,
+    snapshot: Snapshot | None,
+    sink: Sink = NO_ROWS,
 ) -> None:
     try:
         nested.run_one(session, plan.statements[number], params, snapshot, sink)
@@ -116,7 +123,7 @@ def _run(
         raise placed(error, plan.function, f"statement {number + 1}") from None
 
 
-def _values(session: SessionState, call: RoutineCall, arguments: Params, snapshot: Any) -> Iterator[Any]:
+def _values(session: SessionState, call: RoutineCall, arguments: Params, snapshot: Snapshot | None) -> Iterator[Any]:
     """The final statement's rows come as they are taken."""
     routine = call.function.routine
     with nested.calling(session), acting(session, routine):

@@ -52,6 +52,7 @@ _FAMILIES = (
     "json.functions",
     "json.json_functions",
     "json.construct",
+    "json.records",
     "sets",
     "system",
     "aurora_functions",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from pglast import ast, enums
 
@@ -164,7 +163,7 @@ def _family(ctx: DdlContext, names: Sequence[ast.String], missing_ok: bool) -> A
     return CLASS_OPFAMILY, record.oid, 0
 
 
-OBJECTS: dict[enums.ObjectType, Callable[[DdlContext, Any, bool], Address | None]] = {
+OBJECTS: dict[enums.ObjectType, Callable[[DdlContext, ast.Node, bool], Address | None]] = {
     enums.ObjectType.OBJECT_TYPE: _type,
     enums.ObjectType.OBJECT_DOMAIN: _domain,
     **{kind: _routine(kind) for kind in NOUNS},

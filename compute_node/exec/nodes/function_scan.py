@@ -12,6 +12,7 @@ from compute_node.exec.nodes.base import Batch, Node, executes
 from compute_node.exec.set_functions import set_function
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
+from compute_node.types.oids import RECORD
 from compute_node.work.account import value_bytes
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class _Source:
     def __init__(self, call: ex.Expr, width: int, builder: Builder) -> None:
         function = builder.function(call.function) if isinstance(call, ex.Call) else None
         self.returns_set = function is not None and function.returns_set
-        self.composite = (function is not None and bool(function.out_columns)) or width > 1
+        kind = builder.type(call.type).root
+        self.composite = kind.kind == "c" or kind.oid == RECORD or width > 1
         self.width = width
         if self.returns_set and isinstance(call, ex.Call):
             self._call: Callable[..., Datum] = set_function(builder, call, None)
@@ -40,13 +42,11 @@ class _Source:
 
     def values(self, ctx: ExecContext) -> Iterator[Datum]:
         """What it gives, as it gives it."""
-        if self.returns_set:
-            yield from self._call(ctx)
-        else:
-            value = self._call(ctx)
-            if self.composite and value is None:
-                value = (None,) * self.width
-            yield value
+        values = self._call(ctx) if self.returns_set else (self._call(ctx),)
+        if not self.composite:
+            return iter(values)
+        nothing = (None,) * self.width
+        return (nothing if value is None else value for value in values)
 
     def rows(self, ctx: ExecContext) -> Iterator[tuple[Datum, ...]]:
         """The same, each as a row."""

@@ -129,7 +129,7 @@ def _called(scope: Scope, node: ast.Node, definitions: Any) -> _Called:
         scope.has_srf, scope.clause = saved_srf, saved_clause
     fields = _function_columns(scope, call, definitions)
     if definitions and isinstance(call, Call):
-        call = dataclasses.replace(call, columns=tuple((kind, typmod) for _, kind, typmod in fields or ()))
+        call = dataclasses.replace(call, columns=tuple((kind, typmod, name) for name, kind, typmod in fields or ()))
     if fields is None and call.type == oids.RECORD and isinstance(call, Call):
         raise fail(
             SqlSyntaxError,
@@ -174,8 +174,8 @@ def _function_columns(scope: Scope, call: Expr, definitions: Any) -> list[tuple[
         if function.out_columns and (len(function.out_columns) > 1 or call.type == oids.RECORD):
             types = [item.type for item in call.arguments]
             return [(name, kind, -1) for name, kind in output_columns(scope.catalog, function, types)]
-        if function.out_columns:
-            return None
+        if function.out_columns:  # its name is the column's, whatever the alias
+            return [(function.out_columns[0][0], call.type, call.typmod)]
     kind = scope.catalog.type(call.type).root
     if kind.kind == "c":
         # Dropped columns keep their places in the value.

@@ -6,7 +6,7 @@ query is never changed (rules copy); the result holds no Var, SubLink or join al
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aurora.errors import StatementTooComplex
 from compute_node.sql.catalog_view import CatalogView
@@ -17,6 +17,10 @@ from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.sql.planner.state import Statement
 from compute_node.sql.query import Query, Target
 from compute_node.sql.required import NOTHING, both
+
+if TYPE_CHECKING:
+    from compute_node.sql.planner.state import PlannerSettings
+
 
 RULES = (
     "inline: calls of simple functions in SQL become their bodies",
@@ -33,7 +37,9 @@ RULES = (
 )
 
 
-def plan(query: Query, catalog: CatalogView, settings: Any = None, session: Any = None) -> PlannedStmt:
+def plan(
+    query: Query, catalog: CatalogView, settings: PlannerSettings | None = None, session: object = None
+) -> PlannedStmt:
     """Plan an analyzed statement. ``settings`` is kept for cost parameters and may be None; ``session`` is whose
     settings the literals in functions' bodies depend on.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 from aurora.errors import SqlError
 from compute_node.relations.schema import FIRST_NORMAL_OID
@@ -67,7 +66,7 @@ def names_routines(query: Query) -> bool:
 class Inliner:
     """One statement's. ``required``, ``relations`` and ``momentary`` tell what the bodies add to it."""
 
-    def __init__(self, catalog: CatalogView, session: Any) -> None:
+    def __init__(self, catalog: CatalogView, session: object) -> None:
         self.catalog = catalog
         self.session = session
         self.required = NOTHING
@@ -182,7 +181,8 @@ class Inliner:
             for item in node.arguments
         ):
             return None
-        body = self._body(function, types, node.type, node.columns)
+        columns_given = tuple([(kind, typmod) for kind, typmod, _ in node.columns])
+        body = self._body(function, types, node.type, columns_given)
         if body is None or body.command != "select" or body.locking:
             return None
         visible = [item for item in body.targets if not item.junk]

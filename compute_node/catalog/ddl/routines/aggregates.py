@@ -7,6 +7,7 @@ from typing import Any
 
 from pglast import ast
 
+from aurora.datum import Datum
 from aurora.errors import (
     DatatypeMismatch,
     DuplicateFunction,
@@ -55,7 +56,7 @@ class _Definition:
 
     def __init__(self, ctx: DdlContext, node: ast.DefineStmt) -> None:
         self.ctx = ctx
-        self.given: dict[str, Any] = {}
+        self.given: dict[str, Datum] = {}
         for item in node.definition or ():
             name = _NAMES.get(item.defname.lower(), item.defname.lower())
             if name not in _KNOWN or item.defname != item.defname.lower():
@@ -198,7 +199,7 @@ class _Maker:
             check_polymorphic(self.ctx, state, self.arguments, what)
         return state
 
-    def plain(self, state: int, initial: str | None) -> tuple[dict[str, Any], int]:
+    def plain(self, state: int, initial: str | None) -> tuple[dict[str, Datum], int]:
         """pg_aggregate's columns of the plain implementation, and the result type."""
         definition, view = self.definition, self.ctx.view
         names = definition.function("sfunc") or []
@@ -230,10 +231,10 @@ class _Maker:
         }
         return row, result
 
-    def moving(self, result: int) -> dict[str, Any]:
+    def moving(self, result: int) -> dict[str, Datum]:
         """The columns of the implementation for moving windows, which is only kept."""
         definition = self.definition
-        row: dict[str, Any] = {"aggmfinalmodify": "r"}
+        row: dict[str, Datum] = {"aggmfinalmodify": "r"}
         if "mstype" not in definition.given:
             return row
         state = self.state_type("mstype", "transition")

@@ -95,7 +95,7 @@ def _place_in_literal(source: str, location: int, text: str, offset: int) -> int
     return place
 
 
-def stored_body(ctx: DdlContext, function: Function, node: Any) -> StoredBody:
+def stored_body(ctx: DdlContext, function: Function, node: ast.Node) -> StoredBody:
     """An SQL-standard body, analyzed. Raises what its statements raise, 42P13, 0A000 for other than queries."""
     if any(kind in POLYMORPHIC for kind in function.arguments):
         raise InvalidFunctionDefinition("SQL function with unquoted function body cannot have polymorphic arguments")
@@ -130,7 +130,7 @@ _TAGS: dict[type, str] = {
 }
 
 
-def _command(node: Any) -> str:
+def _command(node: ast.Node) -> str:
     """The statement's command tag, about."""
     if isinstance(node, ast.DropStmt):
         return f"DROP {node.removeType.name.removeprefix('OBJECT_').replace('_', ' ')}"
@@ -138,7 +138,7 @@ def _command(node: Any) -> str:
 
 
 def _statement_text(
-    ctx: DdlContext, function: Function, node: Any, shape: ResultShape | None, found: set[Address]
+    ctx: DdlContext, function: Function, node: ast.Node, shape: ResultShape | None, found: set[Address]
 ) -> str:
     if isinstance(node, ast.ReturnStmt):
         select: Any = parse("SELECT 1")[0].node
