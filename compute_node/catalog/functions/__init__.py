@@ -2,8 +2,8 @@
 
 Declared in ``compute_node/types/system.py`` and ``catalog/system_functions.py``, under their pg_proc names; here is
 what they do: ``names`` (reg* types, visibility), ``definitions`` (pg_get_…def, descriptions), ``privileges``
-(has_…_privilege), ``server`` (sizes, settings, sessions, sequences, advisory locks), ``xids``. Source: PostgreSQL manual,
-ch. 9.26 and 9.27.
+(has_…_privilege), ``server`` (sizes, settings, sessions, sequences), ``advisory`` (locks), ``xids``. Source:
+PostgreSQL manual, ch. 9.26 and 9.27.
 """
 
 from __future__ import annotations
