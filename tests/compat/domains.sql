@@ -507,3 +507,18 @@ alter type pair drop attribute x;
 select row(1,2) = row(1,2), row(1,2) < row(1,3), row(1,null) = row(1,2), row(2,null) > row(1,2), row(1,2) <= row(1,2);
 select array[row(1,2),row(3,4)] = array[row(1,2),row(3,4)], row(1,2) in (row(1,2), row(3,4));
 select row(1,'a'::text) *= row(1,'a'::text), row(1,1.0)::record *= row(1,1.00)::record;
+-- the information schema
+create domain vd as varchar(7) default 'q' collate "C" check (value <> 'x');
+create domain nd as numeric(8,3) not null;
+create domain ad as int[];
+create domain dd4 as nd constraint dc check (value > 1);
+create type ct4 as (a vd, b nd, c int[], d char(3), e timestamp(2));
+create table tq (a vd, b nd, c ad, d dd4, e ct4, f ct4[], g varchar(5), k text collate "C", l int not null);
+select domain_name, data_type, character_maximum_length, character_octet_length, collation_name, numeric_precision, numeric_precision_radix, numeric_scale, datetime_precision, domain_default, udt_schema, udt_name, dtd_identifier from information_schema.domains where domain_schema = current_schema and domain_name in ('vd', 'nd', 'ad', 'dd4') order by domain_name;
+select constraint_name, domain_name, is_deferrable, initially_deferred from information_schema.domain_constraints where domain_schema = current_schema and domain_name in ('vd', 'nd', 'ad', 'dd4') order by 1;
+select domain_name, table_name, column_name from information_schema.column_domain_usage where domain_schema = current_schema and table_name = 'tq' order by column_name;
+select udt_schema, udt_name, domain_name from information_schema.domain_udt_usage where domain_schema = current_schema and domain_name in ('vd', 'nd', 'ad', 'dd4') order by domain_name;
+select attribute_name, ordinal_position, is_nullable, data_type, character_maximum_length, collation_name, numeric_precision, numeric_scale, datetime_precision, attribute_udt_name, dtd_identifier from information_schema.attributes where udt_name = 'ct4' order by ordinal_position;
+select user_defined_type_name, user_defined_type_category, is_instantiable from information_schema.user_defined_types where user_defined_type_name = 'ct4';
+select column_name, is_nullable, data_type, character_maximum_length, numeric_precision, numeric_scale, collation_name, domain_name, udt_schema, udt_name from information_schema.columns where table_name = 'tq' order by ordinal_position;
+select constraint_name, check_clause from information_schema.check_constraints where constraint_name in ('dc', 'vd_check') order by 1;
