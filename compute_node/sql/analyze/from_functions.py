@@ -58,7 +58,16 @@ def range_function(scope: Scope, node: ast.RangeFunction) -> NameItem:
     )
     rte = scope.add_entry(entry)
     dropped = _dropped(scope, called, columns)
-    return NameItem(rte, shown, entry.column_names, entry_columns(rte, entry), schema="function", dropped=dropped)
+    kind = scope.catalog.type(whole.type).root
+    return NameItem(
+        rte,
+        shown,
+        entry.column_names,
+        entry_columns(rte, entry),
+        schema="function",
+        dropped=dropped,
+        row_type=kind.oid if kind.kind == "c" and not node.ordinality else 0,
+    )
 
 
 def _split_unnest(node: ast.RangeFunction) -> list[tuple[ast.Node, Any]]:

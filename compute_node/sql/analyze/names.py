@@ -138,7 +138,7 @@ def whole_row(item: NameItem, level: int, location: int) -> Expr:
     columns = tuple(at(column, level, location) for column in item.columns)
     if len(columns) == 1 and item.relation is None and item.schema == "function":
         return columns[0]
-    return RowExpr(type=oids.RECORD, arguments=columns, names=item.names, location=location)
+    return RowExpr(type=item.row_type or oids.RECORD, arguments=columns, names=item.names, location=location)
 
 
 def missing_table(scope: Scope, name: str, location: int, schema: str | None = None) -> SqlError:
