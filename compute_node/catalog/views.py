@@ -15,6 +15,7 @@ from compute_node.catalog.privilege_views import (
     OWNS_TABLE,
     PRIVILEGE_VIEWS,
 )
+from compute_node.catalog.routine_views import ROUTINE_VIEWS
 from compute_node.catalog.type_views import COLUMN_TYPE, COLUMN_TYPE_JOINS, TYPE_VIEWS
 from compute_node.relations.schema import SYSTEM_VIEWS
 from compute_node.types.registry import REGISTRY
@@ -276,5 +277,6 @@ def _empty(name: str) -> str:
 
 def view_sql() -> dict[str, str]:
     """Each system view's SELECT. The declared types must be loaded."""
-    written = _ROLES | _RELATIONS | _SESSIONS | _STATISTICS | _INFORMATION_SCHEMA | TYPE_VIEWS | PRIVILEGE_VIEWS
+    written = _ROLES | _RELATIONS | _SESSIONS | _STATISTICS | _INFORMATION_SCHEMA | ROUTINE_VIEWS | TYPE_VIEWS
+    written |= PRIVILEGE_VIEWS
     return {name: text.strip() for name, text in written.items()} | {name: _empty(name) for name in EMPTY}

@@ -132,7 +132,10 @@ MEASURES_TIME = frozenset(
 """Stages of compute that look at a clock themselves, and why."""
 
 ONLY_IN_PYTHON = frozenset(
-    ("write_varint", "is_free", "next_prefix", "pack_tid", "extent_of", "extent_first", "extent_pages")
+    (
+        *("write_varint", "is_free", "next_prefix", "pack_tid", "extent_of", "extent_first", "extent_pages"),
+        *("count_of", "table", "elements", "keys", "pairs", "decimal_of"),
+    )
 )
 """Helpers of the specification; code that wants them imports them from there."""
 
@@ -299,10 +302,12 @@ def test_the_simulator_runs_cores_only() -> None:
         "compute_node.access.memory_volume",
         "compute_node.access.methods",
         "compute_node.access.storage",
+        "compute_node.access.toast",
         "compute_node.access.vacuum",
         "compute_node.access.vacuum_truncate",
         "compute_node.hub",  # its loop is the simulator's
         "compute_node.relations.descriptors",
+        "compute_node.relations.schema",
         "compute_node.relations.storage_types",
         "compute_node.txn.dependency",
         "compute_node.txn.locks",
@@ -410,6 +415,7 @@ def _public(module: ModuleType) -> dict[str, Any]:
         and not isinstance(value, ModuleType)
         and getattr(value, "__module__", None) == module.__name__
         and (inspect.isclass(value) or callable(value))
+        and not getattr(value, "_is_protocol", False)  # the type checker's alone
     }
 
 

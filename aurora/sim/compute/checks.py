@@ -15,6 +15,7 @@ from aurora.sim.compute.model import Row
 
 SNAPSHOT_ROWS, NEWEST, UNIQUE, LOCKS = "snapshot-rows", "newest-version", "unique-keys", "locks"
 INDEXES, HORIZON, EXTENTS, GATE = "index-and-heap", "horizon", "extents", "output-gate"
+CHUNKS = "chunks-of-values"
 DURABLE, WAITS, LOG = "acknowledged-kept", "every-wait-ends", "log-makes-pages"
 
 
@@ -32,6 +33,7 @@ CATALOGUE: Final = (
     Promise(UNIQUE, "no two rows have one unique key, and 23505 is said only where one is there"),
     Promise(LOCKS, "conflicting locks are never held at once, and who takes one sees what its last holder committed"),
     Promise(INDEXES, "each index leads to the rows of the heap, and to nothing else"),
+    Promise(CHUNKS, "a value out of line is there as long as a row that somebody may see has it, and no longer"),
     Promise(HORIZON, "the row horizon passes nobody who reads"),
     Promise(EXTENTS, "each page has one owner, and gets another one only when nobody can read what it held"),
     Promise(GATE, "nothing is shown before it is durable"),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from aurora.errors import InvariantViolation, SqlError
 from aurora.kernels import arena as arena_kernel
 from aurora.kernels.python.clog import Snapshot
-from aurora.sim.compute.checks import DURABLE, EXTENTS, HORIZON, INDEXES, LOG, SNAPSHOT_ROWS, Checks
+from aurora.sim.compute.checks import CHUNKS, DURABLE, EXTENTS, HORIZON, INDEXES, LOG, SNAPSHOT_ROWS, Checks
 from aurora.sim.compute.knobs import Knobs
 from aurora.sim.compute.loop import SimLoop
 from aurora.sim.compute.model import Oracle
@@ -21,10 +22,8 @@ from aurora.sim.compute.tables import (
     CATALOG_INDEX,
     CATALOG_RELFILE,
     CATALOG_SHAPE,
-    SHAPES,
     Descriptors,
-    catalog_row,
-    describe,
+    new_catalog_row,
     relfiles,
 )
 from aurora.sim.compute.volume import SimVolume
@@ -94,7 +93,7 @@ class Instance:
         session.begin("read committed")
         self.oracle.file(CATALOG_RELFILE, CATALOG_SHAPE.unique_columns)
         self.make_files(session, CATALOG_DESC)
-        for at, shape in enumerate((0, 1, 2, 3)):
+        for at, shape in enumerate((0, 1, 2, 3, 5)):
             self.create_table(session, FIRST_TABLE_OID + at * OIDS_A_TABLE, shape)
         found = session.find(FIRST_TABLE_OID)
         if found is None:
@@ -119,20 +118,18 @@ class Instance:
 
     def make_files(self, session: SimSession, desc: Any) -> Any:
         """The storage of a table and its empty indexes; the table without its indexes, then with them."""
-        self.storage.create_storage(session.txn, desc.relfile)
-        bare = describe(desc.oid, desc.relfile, (), CATALOG_SHAPE)
-        table = self.storage.table(bare)
-        for index in desc.indexes:
-            build_index(session.txn, table, index)
+        for each in (desc,) if desc.toast is None else (desc.toast, desc):
+            self.storage.create_storage(session.txn, each.relfile)
+            table = self.storage.table(replace(each, indexes=()))
+            for index in each.indexes:
+                build_index(session.txn, table, index)
         return self.storage.table(desc)
 
     def create_table(self, session: SimSession, oid: int, shape: int) -> None:
         """CREATE TABLE, with its row in the catalog."""
-        made = SHAPES[shape]
-        files = tuple(self.storage.new_relfile() for _ in range(len(made.keys) + 1))
-        row = catalog_row(oid, files[0], files[1:], shape)
-        desc, _ = self.descriptors.of(row)
-        self.oracle.file(files[0], made.unique_columns)
+        row = new_catalog_row(oid, shape, self.storage.new_relfile)
+        desc, made = self.descriptors.of(row)
+        self.oracle.file(desc.relfile, made.unique_columns)
         self.make_files(session, desc)
         session.changed_catalog = True
         self.storage.table(CATALOG_DESC).insert(session.txn, row)
@@ -169,6 +166,10 @@ class Instance:
         rows = self.oracle.visible(CATALOG_RELFILE, 1 << 62)
         return [(oid, self.storage.table(self.descriptors.of(row)[0])) for oid, row in rows.items()]
 
+    def with_toast(self, table: Any) -> list[Any]:
+        """A table, and its TOAST table."""
+        return [table] if table.desc.toast is None else [table, self.storage.table(table.desc.toast)]
+
     def inspect(self, rows: str = SNAPSHOT_ROWS) -> None:
         """Look at everything, now."""
         self.look_at_horizon()
@@ -189,8 +190,10 @@ class Instance:
             for index in table.indexes:
                 what = f"table {table.desc.oid} now, by {index.desc.name}"
                 self.checks.rows(INDEXES, what, structure.rows_by(index, now), expected.values())
-                self.checks.none(INDEXES, structure.dangling(index))
-                self.checks.none(INDEXES, structure.disorder(index))
+            for each in structure.all():
+                for index in each.table.indexes:
+                    self.checks.none(INDEXES, each.dangling(index))
+                    self.checks.none(INDEXES, each.disorder(index))
 
     def trim(self) -> None:
         """Let the oracle forget what nobody can see any more, after a crash neither."""
@@ -258,10 +261,11 @@ class Instance:
         self.checks.require(EXTENTS, have == wanted, f"relation files {have ^ wanted} are there or not, wrongly")
 
     def no_garbage(self) -> None:
-        """Everything was vacuumed, and nobody reads: an index has one entry a row."""
+        """Everything was vacuumed, and nobody reads: an index has one entry a row, and every chunk is of some row."""
         for oid, table in self.tables():
             visible = self.oracle.visible(table.relfile, 1 << 62).values()
             structure = Structure(self.storage, table)
+            self.checks.none(CHUNKS, structure.chunks_of_nobody())
             for index in table.indexes:
                 entries = sum(1 for _ in structure.tids(index))
                 at, is_hash = index.desc.columns[0] - 1, index.desc.method == "hash"

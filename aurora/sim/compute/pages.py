@@ -17,6 +17,7 @@ from aurora.sim.compute.hash_pages import HashPages
 from aurora.sim.compute.model import Row
 from aurora.sim.compute.session import Reading
 from aurora.sim.compute.tables import COLUMNS
+from compute_node.access.toast import decompress
 from compute_node.relations.storage_types import storage_type
 
 _ZERO = memoryview(bytes(PAGE_BYTES))
@@ -60,20 +61,65 @@ class Structure:
             [None] * len(types),
         )
         self.table = table
+        toast = table.desc.toast
+        self.toast = None if toast is None else Structure(storage, storage.table(toast))
+        self._chunks: dict[int, dict[int, bytes]] | None = None
         self.heap = heap.HeapFile(self.arena, None, states, table.file.map, codec, table.relfile)  # type: ignore[arg-type]
-        self.proj = tuples.Projection(codec, COLUMNS, False)
+        self.proj = tuples.Projection(codec, COLUMNS[: len(types)], False)
+
+    def all(self) -> list[Structure]:
+        """It and its TOAST table's."""
+        return [self] if self.toast is None else [self, self.toast]
 
     def rows(self, snapshot: Any) -> list[Row]:
         """What a scan of the heap sees."""
         found: list[Row] = []
         for block in range(self.table.file.map.blocks):
             found += self.heap.scan_page(snapshot, block, self.proj, False)  # type: ignore[arg-type]
-        return found
+        return [self._values(row) for row in found]
+
+    # Values out of line
+
+    def _values(self, row: Row) -> Row:
+        """The row with values in place of handles."""
+        return tuple(self._value(each) if isinstance(each, tuples.Toasted) else each for each in row)
+
+    def _value(self, handle: tuples.Toasted) -> Any:
+        data = handle.data
+        if data is None and self.toast is not None:
+            chunks = self.toast.chunks().get(handle.value_id, {})
+            data = b"".join(chunks[seq] for seq in sorted(chunks))
+        if data is None or len(data) != handle.stored_bytes:
+            return f"no chunks of value {handle.value_id}"
+        return handle.value(decompress(handle.method, data, handle.raw_bytes))
+
+    def chunks(self) -> dict[int, dict[int, bytes]]:
+        """Of a TOAST table: value id → its chunks by number, whoever sees them."""
+        if self._chunks is None:
+            self._chunks = {}
+            tids = list(self.tids(self.table.indexes[0]))
+            rows: Any = self.heap.fetch_stored(tids, self.proj)
+            for value_id, seq, data in rows:
+                self._chunks.setdefault(value_id, {})[seq] = data
+        return self._chunks
+
+    def chunks_of_nobody(self) -> Iterator[str]:
+        """Values out of line that no version of a row has."""
+        if self.toast is None:
+            return
+        named: set[int] = set()
+        for block in range(self.table.file.map.blocks):
+            page = self.arena.page(self.table.file.map.page_no(block))
+            for line in range(1, self.heap._slots(page) + 1) if self.heap._is_ours(page) else ():
+                handles: Any = self.heap.externals(block << 16 | line, None)
+                named.update(handle.value_id for handle in handles)
+        for value_id in self.toast.chunks().keys() - named:
+            yield f"value {value_id} of {self.toast.table.name} is no row's"
 
     def rows_by(self, index: Any, snapshot: Any) -> list[Row]:
         """What a scan of an index sees."""
         rows = (self.heap.fetch_chain(snapshot, tid, self.proj) for tid in self.tids(index))
-        found: list[Row] = [row for row in rows if row is not None]  # type: ignore[misc]
+        found: list[Row] = [self._values(row) for row in rows if row is not None]  # type: ignore[arg-type]
         if index.desc.method == "hash":
             # NULLs have no entries.
             found += [row for row in self.rows(snapshot) if row[index.desc.columns[0] - 1] is None]

@@ -245,5 +245,6 @@ class Scenario:
         for _, table in self.instance.tables():
             txn = storage.txns.begin()
             storage.locks.lock_relation(txn, table.desc.lock_id, SHARE_UPDATE_EXCLUSIVE)
-            storage.vacuum(table, True)
+            for each in self.instance.with_toast(table):
+                storage.vacuum(each, True)
             storage.txns.abort(txn)

@@ -24,7 +24,9 @@ from aurora.sim.compute.tables import (
     catalog_row,
     index_desc,
     lock_id,
+    new_catalog_row,
     relfiles,
+    toast_files,
 )
 from compute_node.access.methods import build_index
 from compute_node.access.vacuum import AutoVacuum
@@ -42,8 +44,10 @@ from compute_node.txn.locks import (
 
 BANK_OID: Final = FIRST_TABLE_OID
 KEYED_OID: Final = FIRST_TABLE_OID + OIDS_A_TABLE
-OTHER_OIDS: Final = tuple(FIRST_TABLE_OID + at * OIDS_A_TABLE for at in range(1, 6))
+OTHER_OIDS: Final = tuple(FIRST_TABLE_OID + at * OIDS_A_TABLE for at in range(1, 7))
 BIG_BYTES: Final = (2000, 7600)
+LONG_BYTES: Final = (1500, 3000, 6000, 6000, 20000)
+"""Values that are stored out of line"""
 ROWS_MAX: Final = 150
 """Tables are kept small: a look at everything must stay cheap."""
 
@@ -85,7 +89,10 @@ class Workload:
         kind = rng.random()
         rows = len(self.oracle.files[table.relfile])
         if kind < (0.5 if rows < ROWS_MAX else 0.1):
-            session.insert(table, self.row(rng))
+            row = self.row(rng)
+            if table.toast is not None and rng.random() < 0.6:
+                row = (*row[:2], self.long_text(rng), row[3])
+            session.insert(table, row)
             return
         number = self.some_number(rng, table.relfile)
         if kind < 0.65:
@@ -98,7 +105,16 @@ class Workload:
             session.update(table, number, lambda row: (row[0], row[1], row[2], digit))
         else:
             pad = rng.choice("xyz") * rng.randrange(self.knobs.pad_bytes)
+            if table.toast is not None and rng.random() < 0.6:
+                pad = self.long_text(rng)
             session.update(table, number, lambda row: (row[0], row[1], pad, row[3]))
+
+    def long_text(self, rng: random.Random) -> str:
+        """A value for a table with TOAST: one that hardly shrinks, or one that does."""
+        size = rng.choice(LONG_BYTES)
+        if rng.random() < 0.3:
+            return f"{rng.getrandbits(64):x}" * (size // 16)
+        return f"{rng.getrandbits(4 * size):x}"
 
 
 class Bank(Workload):
@@ -258,7 +274,9 @@ class BigRows(Workload):
         table, shape = opened
         longest = TEXT_BYTES_MAX if shape.name == "texts" else BIG_BYTES[1]
         for _ in range(rng.randint(1, 3)):
-            if rng.random() < 0.5 and len(self.oracle.files[table.relfile]) < ROWS_MAX:
+            if shape.toast:
+                self.change(session, rng, table)
+            elif rng.random() < 0.5 and len(self.oracle.files[table.relfile]) < ROWS_MAX:
                 session.insert(table, self.row(rng, min(longest, rng.randint(*BIG_BYTES))))
             else:
                 pad = "big" * (min(longest, rng.randint(*BIG_BYTES)) // 3)
@@ -344,14 +362,13 @@ class Tables(Workload):
         instance, storage = self.instance, self.instance.storage
         for relfile in relfiles(table.desc):
             storage.drop_storage(session.txn, relfile)
-        files = tuple(storage.new_relfile() for _ in range(len(shape.keys) + 1))
-        row = catalog_row(table.desc.oid, files[0], files[1:], SHAPES.index(shape))
+        row = new_catalog_row(table.desc.oid, SHAPES.index(shape), storage.new_relfile)
         desc, _ = instance.descriptors.of(row)
-        self.oracle.file(files[0], shape.unique_columns)
+        self.oracle.file(desc.relfile, shape.unique_columns)
         fresh = instance.make_files(session, desc)
         fresh.insert_many(session.txn, rows)
         for each in rows:
-            self.oracle.wrote(session.model, files[0], each[0], each)
+            self.oracle.wrote(session.model, desc.relfile, each[0], each)
         self._catalog(session, table.desc.oid, row)
 
     def _create_index(self, session: SimSession, table: Any, shape: Shape) -> None:
@@ -363,7 +380,8 @@ class Tables(Workload):
         files = tuple(index.relfile for index in desc.indexes)
         instance.index_lsn[relfile] = 1 << 62
         session.txn.on_commit(lambda lsn: instance.index_lsn.update({relfile: lsn}))
-        self._catalog(session, desc.oid, catalog_row(desc.oid, desc.relfile, (*files, relfile), SHAPES.index(shape)))
+        row = catalog_row(desc.oid, desc.relfile, (*files, relfile), SHAPES.index(shape), toast_files(desc))
+        self._catalog(session, desc.oid, row)
 
     def _catalog(self, session: SimSession, oid: int, row: Row | None) -> None:
         """Replace, or remove, the table's row in the catalog."""
@@ -410,9 +428,11 @@ class ManualVacuum(Service):
             tables = dict(self.instance.tables())
             table = storage.table(CATALOG_DESC) if oid == CATALOG_DESC.oid else tables.get(oid)
             if table is not None:
-                storage.vacuum(table, rng.random() < 0.5)
-                if oid != CATALOG_DESC.oid:
-                    truncate_tail(txn, table)
+                freeze = rng.random() < 0.5
+                for each in self.instance.with_toast(table):
+                    storage.vacuum(each, freeze)
+                    if oid != CATALOG_DESC.oid:
+                        truncate_tail(txn, each)
         finally:
             storage.txns.abort(txn)
 
@@ -423,7 +443,8 @@ class Auto(Service):
     name = "autovacuum"
 
     def turn(self, rng: random.Random) -> None:
-        tables = {table.relfile: table for _, table in self.instance.tables()}
+        instance = self.instance
+        tables = {each.relfile: each for _, table in instance.tables() for each in instance.with_toast(table)}
         AutoVacuum(self.instance.storage, threshold=3, scale=0.05, find=tables.get).step()
 
 

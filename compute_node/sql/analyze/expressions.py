@@ -622,6 +622,8 @@ def subscript(scope: Scope, value: Expr, indices: Sequence[ast.A_Indices], locat
     kind = scope.catalog.type(value.type).root
     if kind.oid != value.type:
         value = coerce_type(scope, value, kind.oid, -1, "i", location)
+    if kind.oid == oids.JSONB:
+        return Subscript(type=kind.oid, container=value, indexes=json_subscripts(scope, indices), location=location)
     if not kind.element or kind.length == 64:
         shown = format_type(scope.catalog, value.type)
         raise fail(
@@ -638,6 +640,8 @@ def subscript(scope: Scope, value: Expr, indices: Sequence[ast.A_Indices], locat
         return result
 
     if any(item.is_slice for item in indices):
+        if kind.length > 0:
+            raise NotSupported("slices of fixed-length arrays not implemented")
         slices = tuple(
             (index(item.lidx), index(item.uidx))
             if item.is_slice
@@ -654,6 +658,35 @@ def subscript(scope: Scope, value: Expr, indices: Sequence[ast.A_Indices], locat
         indexes=tuple(index(item.uidx) for item in indices),
         location=location,
     )
+
+
+def json_subscripts(scope: Scope, indices: Sequence[ast.A_Indices]) -> tuple[Expr, ...]:
+    """The subscripts of a jsonb value: each of type text or integer. 42804 for another type, or a slice."""
+    found = []
+    for item in indices:
+        if item.is_slice:
+            at = item.uidx if item.uidx is not None else item.lidx
+            raise fail(
+                DatatypeMismatch,
+                "jsonb subscript does not support slices",
+                -1 if at is None else expression_location(at),
+            )
+        expr = transform(scope, item.uidx)
+        if expr.type == oids.UNKNOWN:
+            found.append(resolve_unknown(scope, expr))
+            continue
+        targets = [coerce(scope, expr, target, context="i") for target in (oids.INT4, oids.TEXT)]
+        usable = [each for each in targets if each is not None]
+        if len(usable) != 1:
+            several = "jsonb subscript must be coercible to only one type, integer or text."
+            raise fail(
+                DatatypeMismatch,
+                f"subscript type {format_type(scope.catalog, expr.type)} is not supported",
+                expression_location(item.uidx),
+                hint=several if usable else "jsonb subscript must be coercible to either integer or text.",
+            )
+        found.append(usable[0])
+    return tuple(found)
 
 
 def _row(scope: Scope, node: ast.RowExpr) -> Expr:

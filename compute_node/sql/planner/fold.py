@@ -271,7 +271,7 @@ def _row(catalog: CatalogView, node: RowExpr) -> Expr:
     values = [item.value for item in node.arguments if isinstance(item, Const)]
     fields = catalog.type(node.type).fields
     types = [item.type for item in fields] or [catalog.type(item.type) for item in node.arguments]
-    return Const(type=node.type, value=Record.of(values, types), location=node.location)
+    return Const(type=node.type, value=Record.of(values, types, node.names), location=node.location)
 
 
 def _case(catalog: CatalogView, node: Case) -> Expr:
