@@ -140,7 +140,7 @@ def whole_row(item: NameItem, level: int, location: int) -> Expr:
         return RowExpr(type=item.row_type, arguments=columns, names=item.names, location=location)
     if len(columns) == 1 and item.relation is None and item.schema == "function":
         return columns[0]
-    return RowExpr(type=item.row_type or oids.RECORD, arguments=columns, names=item.names, location=location)
+    return RowExpr(type=oids.RECORD, arguments=columns, names=item.names, location=location)
 
 
 def missing_table(scope: Scope, name: str, location: int, schema: str | None = None) -> SqlError:
