@@ -10,7 +10,7 @@ import math
 import struct
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from aurora.datum import Datum
 from aurora.errors import UndefinedFunction
@@ -103,7 +103,7 @@ def _hash_word_extended(value: int, seed: int) -> int:
 
 
 Hash = Callable[[Datum], int]
-Extended = Callable[[Any, int], int]
+Extended = Callable[[Datum, int], int]
 
 
 def _of_bytes(encode: Callable[[Datum], bytes]) -> tuple[Hash, Extended]:
