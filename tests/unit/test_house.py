@@ -112,6 +112,7 @@ DECLARATIONS = frozenset(
         "compute_node/catalog/bootstrap_rows.py",
         "compute_node/catalog/layer.py",
         "compute_node/catalog/objects.py",
+        "compute_node/catalog/io_functions.py",
         "compute_node/catalog/system_functions.py",
         "compute_node/catalog/view.py",
         "compute_node/catalog/views.py",
@@ -415,6 +416,7 @@ def _public(module: ModuleType) -> dict[str, Any]:
         and not isinstance(value, ModuleType)
         and getattr(value, "__module__", None) == module.__name__
         and (inspect.isclass(value) or callable(value))
+        and not getattr(value, "_is_protocol", False)  # the type checker's alone
     }
 
 

@@ -196,7 +196,7 @@ def _coerce_to_domain(compiler: Compiler, node: ex.CoerceToDomain) -> Code:
     if check is None:
         return argument
 
-    def tested(value: Any, env: Any) -> Any:
+    def tested(value: Datum, env: Any) -> Any:
         check(value, env)
         return value
 

@@ -7,10 +7,10 @@ and the others are built around that again. Source: PostgreSQL manual, ch. 8.15.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pglast import ast
 
+from aurora.datum import Row
 from aurora.errors import DatatypeMismatch, NotSupported, UndefinedColumn
 from compute_node.relations.descriptors import ColumnDesc
 from compute_node.sql.analyze.coercion import coerce, coerce_type, to_domain
@@ -24,7 +24,7 @@ from compute_node.types.oids import JSONB
 _REWRITE = "You will need to rewrite or cast the expression."
 
 
-def store(scope: Scope, base: Expr, column: ColumnDesc, steps: Sequence[Any], value: Expr, location: int) -> Expr:
+def store(scope: Scope, base: Expr, column: ColumnDesc, steps: Sequence[ast.Node], value: Expr, location: int) -> Expr:
     """``base``, the column's value, with the part that ``steps`` names replaced. 42703, 42804, 0A000."""
     if isinstance(value, SetDefault):
         what = "an array element" if isinstance(steps[0], ast.A_Indices) else "a subfield"
@@ -40,7 +40,7 @@ class _Store:
         self.value = value
         self.location = location
 
-    def into(self, base: Expr, type_oid: int, typmod: int, name: str, steps: tuple[Any, ...]) -> Expr:
+    def into(self, base: Expr, type_oid: int, typmod: int, name: str, steps: Row) -> Expr:
         """The new value of a part called ``name``."""
         if not steps:
             return self.leaf(type_oid, typmod, name, False)
@@ -70,7 +70,7 @@ class _Store:
         )
         raise fail(DatatypeMismatch, message, self.location, hint=_REWRITE)
 
-    def field(self, base: Expr, type_oid: int, name: str, steps: tuple[Any, ...]) -> Expr:
+    def field(self, base: Expr, type_oid: int, name: str, steps: Row) -> Expr:
         """``….field``."""
         if isinstance(steps[0], ast.A_Star):
             raise fail(NotSupported, 'row expansion via "*" is not supported here', self.location)
@@ -98,9 +98,7 @@ class _Store:
             self.location,
         )
 
-    def element(
-        self, base: Expr, type_oid: int, typmod: int, name: str, indices: tuple[Any, ...], rest: tuple[Any, ...]
-    ) -> Expr:
+    def element(self, base: Expr, type_oid: int, typmod: int, name: str, indices: Row, rest: Row) -> Expr:
         """``…[1]`` or ``…[1:2]``."""
         kind = self.scope.catalog.type(type_oid)
         part = subscript(self.scope, base, indices, self.location)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import InvalidParameterValue
 from compute_node.types.declare import fn, fns
 from compute_node.types.geometric import numbers
@@ -83,7 +84,7 @@ from compute_node.types.geometric.shapes import (
 )
 
 _COMPARE = {"eq": eq, "ne": ne, "lt": lt, "le": le, "gt": gt, "ge": ge}
-Key = Callable[[Any], Any]
+Key = Callable[[Datum], Datum]
 
 
 def _ordered(block: str, key: Key) -> None:
@@ -98,7 +99,7 @@ def _by(compare: Callable[[float, float], bool], key: Key) -> Callable[[Any, Any
     return lambda a, b: compare(key(a), key(b))
 
 
-def _swapped(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+def _swapped(function: Callable[[Datum, Datum], Datum]) -> Callable[[Datum, Datum], Datum]:
     return lambda a, b: function(b, a)
 
 

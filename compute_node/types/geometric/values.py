@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from aurora.datum import Datum
 from aurora.errors import InvalidBinaryRepresentation, InvalidTextRepresentation, ProtocolViolation, SqlError
 from compute_node.types.common import WHITESPACE, invalid_syntax, wrong_length
 from compute_node.types.floating import float8_text, parse_float
@@ -303,7 +304,7 @@ def _path_receive(data: bytes, typmod: int) -> Path:
     return Path(data[:1] != b"\0", _points_receive(data[1:], "path"))
 
 
-def _lseg_send(value: Any) -> bytes:
+def _lseg_send(value: Datum) -> bytes:
     return _pack4(*value[0], *value[1])
 
 
@@ -312,10 +313,10 @@ def _type(
     name: str,
     array: int,
     length: int,
-    read: Callable[[str, int, TypeEnv], Any],
-    write: Callable[[Any, TypeEnv], str],
-    receive: Callable[[bytes, int], Any],
-    send: Callable[[Any], bytes],
+    read: Callable[[str, int, TypeEnv], Datum],
+    write: Callable[[Datum, TypeEnv], str],
+    receive: Callable[[bytes, int], Datum],
+    send: Callable[[Datum], bytes],
     element: int = 0,
     **more: Any,
 ) -> None:

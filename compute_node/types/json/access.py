@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
+from aurora.datum import Datum, Row
 from aurora.errors import InvalidParameterValue
 from aurora.kernels import jsonb as kernel
 from aurora.kernels.python.jsonb import SHORT_BYTES
@@ -73,7 +74,7 @@ def step_into(data: bytes, word: str) -> bytes | None:
     return None if index is None else kernel.element(data, index)
 
 
-def _follow(data: bytes, path: list[Any]) -> bytes | None:
+def _follow(data: bytes, path: list[Datum]) -> bytes | None:
     words = list(flatten(path))
     if None in words:
         return None
@@ -85,19 +86,19 @@ def _follow(data: bytes, path: list[Any]) -> bytes | None:
     return found
 
 
-def extract_path(value: Jsonb, path: list[Any]) -> Jsonb | None:
+def extract_path(value: Jsonb, path: list[Datum]) -> Jsonb | None:
     """``value #> path``."""
     found = _follow(value.data, path)
     return None if found is None else Jsonb(found)
 
 
-def extract_path_text(value: Jsonb, path: list[Any]) -> str | None:
+def extract_path_text(value: Jsonb, path: list[Datum]) -> str | None:
     """``value #>> path``."""
     found = _follow(value.data, path)
     return None if found is None else text_of(found)
 
 
-def subscripted(value: Jsonb | None, steps: tuple[Any, ...]) -> Jsonb | None:
+def subscripted(value: Jsonb | None, steps: Row) -> Jsonb | None:
     """``value[step]…``: steps are texts and integers; NULL where one is NULL or leads nowhere."""
     if value is None or None in steps:
         return None
@@ -119,12 +120,12 @@ def _elements(data: bytes) -> Iterator[bytes]:
     return layout.elements(data) if layout.count_of(data) <= STEPS else paced(layout.elements(data))
 
 
-def exists_any(value: Jsonb, names: list[Any]) -> bool:
+def exists_any(value: Jsonb, names: list[Datum]) -> bool:
     """``value ?| names``."""
     return any(name is not None and exists(value, name) for name in flatten(names))
 
 
-def exists_all(value: Jsonb, names: list[Any]) -> bool:
+def exists_all(value: Jsonb, names: list[Datum]) -> bool:
     """``value ?& names``."""
     return all(name is None or exists(value, name) for name in flatten(names))
 

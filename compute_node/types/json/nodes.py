@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from json.encoder import encode_basestring
-from typing import Any, Protocol
+from typing import Protocol
 
+from aurora.datum import Datum
 from compute_node.types.json import document, layout
 from compute_node.types.json.value import Jsonb, text
 from compute_node.types.long_text import paced
@@ -29,7 +30,7 @@ class Part(Protocol):
     def content(self) -> str:
         """The part as text: of a string its content."""
 
-    def stored(self) -> Any:
+    def stored(self) -> Datum:
         """The part as a value of its own type, json or jsonb."""
 
 

@@ -10,6 +10,7 @@ import json
 import re
 from typing import Any, Final
 
+from aurora.datum import Datum
 from aurora.kernels import jsonb as kernel
 from compute_node.types.json import layout
 from compute_node.types.json.lexer import END, LEVELS_A_KB, NUMBER, STACK_KB, STRING, Lexer, stack_depth_exceeded
@@ -32,7 +33,7 @@ def number_from(text: str) -> bytes:
     return number_data(numeric_in(text, -1, _NO_ENV))
 
 
-def _refuse(text: str) -> Any:
+def _refuse(text: str) -> Datum:
     raise ValueError(text)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import (
     DatatypeMismatch,
     InvalidParameterValue,
@@ -37,7 +38,7 @@ class _Reader:
         self.env = env
         self.depth = 0
 
-    def field(self, item: PgType, typmod: int, name: str | None, default: Any, part: Part | None) -> Any:
+    def field(self, item: PgType, typmod: int, name: str | None, default: Any, part: Part | None) -> Datum:
         """A column's or element's value; ``part`` is None where there is none."""
         if item.base is not None:
             return self.domain(item, name, default, part)
@@ -54,7 +55,7 @@ class _Reader:
             return item.input(part.json(), typmod, self.env)
         return item.input(part.content(), typmod, self.env)
 
-    def domain(self, item: PgType, name: str | None, default: Any, part: Part | None) -> Any:
+    def domain(self, item: PgType, name: str | None, default: Any, part: Part | None) -> Datum:
         base = item.base
         if base is None:
             return None
@@ -65,7 +66,7 @@ class _Reader:
             item.check(value, self.env)
         return value
 
-    def row(self, fields: Sequence[FieldDesc], item: PgType | None, default: Any, part: Part) -> Any:
+    def row(self, fields: Sequence[FieldDesc], item: PgType | None, default: Any, part: Part) -> Datum:
         """A row with these columns from an object; what it lacks is ``default``'s."""
         if part.kind != "object":
             what = "an array" if part.kind == "array" else "a scalar"
@@ -76,7 +77,7 @@ class _Reader:
         members = part.members()
         if default is not None and not members:
             return default
-        values: list[Any] = []
+        values: list[Datum] = []
         for at, field in enumerate(fields):
             old = None if default is None else default[at]
             if field.type is None:
@@ -101,11 +102,11 @@ class _Array:
         self.lengths: list[int | None] = []
         self.sizes: list[int] = []
 
-    def read(self, part: Part) -> list[Any]:
+    def read(self, part: Part) -> list[Datum]:
         value = self.level(part, 1)
         return value if any(self.lengths) and 0 not in self.lengths else []
 
-    def level(self, part: Part, number: int) -> list[Any]:
+    def level(self, part: Part, number: int) -> list[Datum]:
         if part.kind != "array":
             raise self.expected(number - 1)
         if number > DIMENSIONS_MAX:
@@ -143,7 +144,7 @@ class _Array:
         return InvalidTextRepresentation("expected JSON array", hint=hint)
 
 
-def _part(value: Any) -> Part:
+def _part(value: Datum) -> Part:
     return JsonbPart(value.data) if isinstance(value, Jsonb) else JsonPart.of(value)
 
 
@@ -190,19 +191,19 @@ class _Rows:
         if detail is not None:
             raise DatatypeMismatch("function return row and query-specified return row do not match", detail=detail)
 
-    def one(self, env: TypeEnv, fields: Sequence[FieldDesc], default: Any, part: Part) -> Any:
+    def one(self, env: TypeEnv, fields: Sequence[FieldDesc], default: Any, part: Part) -> Datum:
         """A row from an object."""
         value = _Reader(env).row(fields, None, default, part)
         if self.base is not None and self.base.check is not None:
             self.base.check(value, env)
         return value
 
-    def record(self, context: FunctionContext, default: Any, value: Any) -> Any:
+    def record(self, context: FunctionContext, default: Any, value: Datum) -> Datum:
         """populate_record and to_record."""
         fields = self.fields(default)
         return default if value is None else self.one(context.env, fields, default, _part(value))
 
-    def set(self, context: FunctionContext, default: Any, value: Any) -> Iterator[Any]:
+    def set(self, context: FunctionContext, default: Any, value: Datum) -> Iterator[Datum]:
         """populate_recordset and to_recordset."""
         fields = self.fields(default)
         if value is None:
@@ -215,18 +216,18 @@ class _Rows:
             raise InvalidParameterValue(f"cannot call {self.name} on {what}")
         return self._set(context.env, fields, default, part)
 
-    def _set(self, env: TypeEnv, fields: Sequence[FieldDesc], default: Any, part: Part) -> Iterator[Any]:
+    def _set(self, env: TypeEnv, fields: Sequence[FieldDesc], default: Any, part: Part) -> Iterator[Datum]:
         for each in part.elements():
             if each.kind != "object":
                 raise InvalidParameterValue(f"argument of {self.name} must be an array of objects")
             yield self.one(env, fields, default, each)
 
 
-Maker = Callable[[Types, Sequence[FieldDesc] | None], Callable[..., Any]]
+Maker = Callable[[Types, Sequence[FieldDesc] | None], Callable[..., Datum]]
 
 
 def _populate(name: str, is_set: bool) -> Maker:
-    def make(types: Types, fields: Sequence[FieldDesc] | None) -> Callable[..., Any]:
+    def make(types: Types, fields: Sequence[FieldDesc] | None) -> Callable[..., Datum]:
         rows = _Rows(name, types[0], fields)
         run = rows.set if is_set else rows.record
         return lambda context, base, value, as_text=False: run(context, base, value)
@@ -235,7 +236,7 @@ def _populate(name: str, is_set: bool) -> Maker:
 
 
 def _to_record(name: str, is_set: bool) -> Maker:
-    def make(types: Types, fields: Sequence[FieldDesc] | None) -> Callable[..., Any]:
+    def make(types: Types, fields: Sequence[FieldDesc] | None) -> Callable[..., Datum]:
         rows = _Rows(name, None, fields)
         run = rows.set if is_set else rows.record
         return lambda context, value: run(context, None, value)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import total_ordering
-from typing import Any, Final
+from typing import Final
 
+from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, ProgramLimitExceeded
 from aurora.kernels import jsonb as kernel
 from aurora.kernels.python.jsonb import KIND_KEYS, SHORT_BYTES, ZEROS_MAX
@@ -41,7 +42,7 @@ class Jsonb:
     def __init__(self, data: bytes) -> None:
         self.data = data
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> Row:
         return Jsonb, (self.data,)
 
     def __sizeof__(self) -> int:
@@ -101,7 +102,7 @@ class Jsonb:
                 yield key.decode(), Jsonb(value)
 
     @classmethod
-    def of(cls, value: Any) -> Jsonb:
+    def of(cls, value: Datum) -> Jsonb:
         """From a dict, list, str, int, Decimal, bool, None or Jsonb; 54000 when it is too large."""
         return value if type(value) is Jsonb else cls(encode(value))
 
@@ -165,7 +166,7 @@ def string_data(value: str) -> bytes:
     return data
 
 
-def encode(value: Any) -> bytes:
+def encode(value: Datum) -> bytes:
     """The bytes of what ``Jsonb.of`` takes."""
     kind = type(value)
     if kind is str:
