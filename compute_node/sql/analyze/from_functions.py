@@ -62,8 +62,9 @@ def range_function(scope: Scope, node: ast.RangeFunction) -> NameItem:
     rte = scope.add_entry(entry)
     dropped = _dropped(scope, called, columns)
     row_type = 0
-    if len(called) == 1 and not node.ordinality and scope.catalog.type(whole.type).kind == "c":
-        row_type = whole.type
+    kind = scope.catalog.type(whole.type).root
+    if len(called) == 1 and not node.ordinality and kind.kind == "c":
+        row_type = kind.oid
     return NameItem(
         rte,
         shown,
