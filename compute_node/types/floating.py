@@ -61,7 +61,10 @@ def float8_in(text: str, typmod: int, env: TypeEnv) -> float:
 def _nearest_single(text: str, value: float, single: float) -> float:
     """The single nearest to the decimal text itself: by way of the double it may be rounded twice, which shows where
     the double is just between two singles."""
-    other = float(numpy.nextafter(numpy.float32(single), numpy.float32(math.copysign(math.inf, value - single))))
+    bits = int.from_bytes(_SINGLE.pack(single), "big")
+    # Magnitudes are in the order of their bits.
+    bits += 1 if abs(value) > abs(single) else -1
+    other: float = _SINGLE.unpack(bits.to_bytes(4, "big"))[0]
     if math.isinf(other) or (single + other) / 2 != value:
         return single
     exact = Decimal(text.strip(WHITESPACE))

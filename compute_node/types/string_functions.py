@@ -436,7 +436,7 @@ def _normalize(value: str, form: str) -> str:
     return unicodedata.normalize(form.upper(), value)  # type: ignore[arg-type]
 
 
-fn(4350, "normalize(text, text) text", _normalize)
+fn(4350, "normalize(text, text) text", _normalize, defaults=("NFC",))
 
 
 def _is_normalized(value: str, form: str) -> bool:
