@@ -112,6 +112,7 @@ DECLARATIONS = frozenset(
         "compute_node/catalog/bootstrap_rows.py",
         "compute_node/catalog/layer.py",
         "compute_node/catalog/objects.py",
+        "compute_node/catalog/io_functions.py",
         "compute_node/catalog/system_functions.py",
         "compute_node/catalog/view.py",
         "compute_node/catalog/views.py",
