@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from aurora.datum import Datum
 from compute_node.types.ranges.value import EMPTY, LOWER_INFINITE, UPPER_INFINITE, Multirange, Range, steps
 
 Mix = Callable[[int], int]
@@ -24,7 +25,7 @@ NARROW = Width(0xFFFFFFFF, lambda x: (x << 1 | x >> 31) & 0xFFFFFFFF)
 WIDE = Width(0xFFFFFFFFFFFFFFFF, lambda x: (x << 1) & 0xFFFFFFFEFFFFFFFE | (x >> 31) & 0x100000001)
 
 
-def range_hash(width: Width, of_flags: Mix, of_bound: Callable[[Any], int], value: Range) -> int:
+def range_hash(width: Width, of_flags: Mix, of_bound: Callable[[Datum], int], value: Range) -> int:
     """The hash of a range."""
     flags = value.flags
     lower = 0 if flags & _NO_LOWER else of_bound(value.lower)
@@ -32,7 +33,7 @@ def range_hash(width: Width, of_flags: Mix, of_bound: Callable[[Any], int], valu
     return width.turned((of_flags(flags) ^ lower) & width.mask) ^ (upper & width.mask)
 
 
-def multirange_hash(width: Width, of_flags: Mix, of_bound: Callable[[Any], int], value: Multirange) -> int:
+def multirange_hash(width: Width, of_flags: Mix, of_bound: Callable[[Datum], int], value: Multirange) -> int:
     """The hash of a multirange: of its ranges as of an array's elements."""
     total = 1
     for each in steps(value.ranges):
