@@ -476,6 +476,7 @@ def _case(scope: Scope, node: ast.CaseExpr) -> Expr:
         operand = resolve_unknown(scope, transform(scope, node.arg))
         test = ElementValue(type=operand.type, typmod=operand.typmod)
     conditions, results = [], []
+    before, scope.has_srf = scope.has_srf, False
     for item in node.args:
         if test is not None:
             where = _location(item.expr) if not isinstance(item.expr, ast.A_Const) else literal_location(item.expr)
@@ -485,6 +486,7 @@ def _case(scope: Scope, node: ast.CaseExpr) -> Expr:
         conditions.append(coerce_to_boolean(scope, condition, "CASE/WHEN"))
         results.append(transform(scope, item.result))
     default = transform(scope, node.defresult) if node.defresult is not None else Const(type=oids.UNKNOWN, value=None)
+    _refuse_sets(scope, [*conditions, *results, default], "CASE", before)
     # PostgreSQL takes the ELSE result first when it chooses the common type
     common = select_common_type(scope, [default, *results], "CASE")
     branches = tuple(
@@ -496,8 +498,27 @@ def _case(scope: Scope, node: ast.CaseExpr) -> Expr:
     return Case(type=common, typmod=typmod, operand=operand, branches=branches, default=default, location=location)
 
 
+def _refuse_sets(scope: Scope, parts: Sequence[Expr], construct: str, before: bool) -> None:
+    """0A000 for a set-returning function in what may not be evaluated; ``before``: what the scope said until then."""
+    if not scope.has_srf:
+        scope.has_srf = before
+        return
+    for part in parts:
+        for item in walk(part):
+            if isinstance(item, Call) and scope.catalog.function(item.function).returns_set:
+                raise fail(
+                    NotSupported,
+                    f"set-returning functions are not allowed in {construct}",
+                    item.location,
+                    hint="You might be able to move the set-returning function into a LATERAL FROM item.",
+                )
+    scope.has_srf = True
+
+
 def _coalesce(scope: Scope, node: ast.CoalesceExpr) -> Expr:
+    before, scope.has_srf = scope.has_srf, False
     arguments = [transform(scope, item) for item in node.args]
+    _refuse_sets(scope, arguments, "COALESCE", before)
     common = select_common_type(scope, arguments, "COALESCE")
     values = tuple(coerce_to_common(scope, item, common, "COALESCE") for item in arguments)
     return Coalesce(type=common, typmod=common_typmod(values, common), arguments=values, location=_location(node))
