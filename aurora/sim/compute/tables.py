@@ -88,8 +88,8 @@ def describe(
     made = tuple(index_desc(oid, at, each, shape) for at, each in enumerate(indexes))
     beside = _toast_desc(oid, *toast) if toast else None
     return RelationDesc(
-        Oid(oid), RelFile(relfile), f"t{oid}", "public", 2200, "r", _columns(shape.toast), made, fillfactor=shape.fillfactor,
-        toast=beside, database=0,
+        Oid(oid), RelFile(relfile), f"t{oid}", "public", 2200, "r", _columns(shape.toast), made,
+        fillfactor=shape.fillfactor, toast=beside, database=0,
     )  # fmt: skip
 
 
