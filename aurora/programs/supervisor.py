@@ -473,6 +473,10 @@ class Cluster:
         spec = self.required
         return [*(i.id for i in spec.instances), *(n.id for n in spec.nodes)]
 
+    def is_instance(self, process_id: str) -> bool:
+        """Whether it is a compute instance."""
+        return any(instance.id == process_id for instance in self.required.instances)
+
     def read(self) -> None:
         """Take the description as it is now."""
         self.spec = self._read()
@@ -505,6 +509,10 @@ class Cluster:
             command = self._node_command(process_id) if is_node else self._instance_command(process_id)
             run.restarts, run.last_end, run.ended_at = run.restarts + 1, last_end, time.time()
             self._spawn(process_id, command, run)
+
+    def hold(self, process_id: str) -> None:
+        """Have an instance ready that begins when the one that runs has died."""
+        self.processes.hold(process_id, self._instance_command(process_id))
 
     def give_up(self, process_id: str) -> None:
         """A process that has died is not to be started again."""

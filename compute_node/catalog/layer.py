@@ -167,6 +167,7 @@ class CatalogLayer:
                 owner=row.relowner,
             )  # fmt: skip
         columns = self._load_columns(oid)
+        indexes = self._load_indexes(oid) if row.relhasindex else ()
         foreign_keys, referenced_by = foreign_keys_of(self.reader, oid) if row.relhastriggers else ((), ())
         return RelationDesc(
             oid=oid,
@@ -176,7 +177,7 @@ class CatalogLayer:
             namespace=row.relnamespace,
             kind=row.relkind,
             columns=columns,
-            indexes=self._load_indexes(oid) if row.relhasindex else (),
+            indexes=indexes,
             rows=row.reltuples,
             pages=row.relpages,
             owner=row.relowner,
@@ -186,7 +187,7 @@ class CatalogLayer:
             view_sql=self._load_view(oid) if row.relkind == "v" else None,
             is_shared=row.relisshared,
             database=self.database_oid,
-            types=self._user_types(columns),
+            types=self._user_types(columns, indexes),
             fillfactor=fillfactor(row.reloptions or ()),
             options=tuple(row.reloptions or ()),
             toast=self.relation(row.reltoastrelid) if row.reltoastrelid else None,
@@ -237,10 +238,11 @@ class CatalogLayer:
             if row.classid == relations and row.deptype == "i" and row.refobjsubid
         }
 
-    def _user_types(self, columns: tuple[ColumnDesc, ...]) -> dict[int, PgType]:
-        """The types of the columns that are not declared."""
+    def _user_types(self, columns: tuple[ColumnDesc, ...], indexes: tuple[IndexDesc, ...]) -> dict[int, PgType]:
+        """The types of the columns, and of indexed expressions over them, that are not declared."""
         found = {}
-        for oid in {column.type for column in columns if column.type not in REGISTRY.types}:
+        used = {column.type for column in columns} | {kind for index in indexes for kind in index.key_types}
+        for oid in used - REGISTRY.types.keys():
             item = self.user_type(oid)
             if item is not None:
                 found[oid] = item

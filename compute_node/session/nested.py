@@ -92,7 +92,7 @@ def run_one(
     session: SessionState, statement: Statement, params: Params, snapshot: Snapshot | None, rows: Sink
 ) -> tuple[int, str]:
     """Run one statement of a function, its rows to the sink; returns how many rows it gave or affected, and its tag."""
-    if snapshot is not None and (statement.writes or statement.node is not None):
+    if snapshot is not None and (statement.writes or statement.node is not None or statement.tag == "CALL"):
         raise NotSupported(f"{command_name(statement)} is not allowed in a non-volatile function")
     if statement.node is None:
         return door.run(session, statement, params[: len(statement.param_types)], rows, snapshot), statement.tag

@@ -151,7 +151,9 @@ class FunctionScan(Plan):
     """Rows of a set-returning function (or one row of a plain one)."""
 
     call: Expr
+    """a function's, or ``RowsFrom`` of several"""
     column_count: int = 1
+    column_types: tuple[int, ...] = ()
     with_ordinality: bool = False
     filter: Expr | None = None
     alias: str = ""
@@ -223,7 +225,7 @@ class Sort(Plan):
     """Sorts the child's rows by Column keys; ``limit`` bounds what is kept."""
 
     child: Plan
-    keys: tuple[SortKey, ...] = ()
+    keys: tuple[SortKey[Expr], ...] = ()
     limit: Expr | None = None
 
 
@@ -272,7 +274,7 @@ class Limit(Plan):
     child: Plan
     limit: Expr | None = None
     offset: Expr | None = None
-    with_ties: tuple[SortKey, ...] = ()
+    with_ties: tuple[SortKey[Expr], ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)

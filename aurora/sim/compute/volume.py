@@ -8,14 +8,20 @@ CPL; log space and new protection groups may have to be waited for.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
 
+from aurora.errors import SqlError
+from aurora.ids import Lsn
 from aurora.kernels import mtr as mtr_kernel
 from aurora.sim.compute.knobs import Knobs
 from aurora.sim.compute.loop import Delay, SimLoop
 from compute_node.access.memory_volume import MemoryVolume
 from compute_node.hub import HUB
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.mtr import RedoLog
+
 
 GAP_BYTES: Final = 1000
 """LSNs that recovery skips above what the dead writer may have used."""
@@ -37,7 +43,7 @@ class SimVolume(MemoryVolume):
         if before is not None:
             self.pages, self.vdl, self.pg_last = before.pages, before.vdl, before.pg_last
             next_lsn = int(before.log.next_lsn) + GAP_BYTES
-            self.log: Any = mtr_kernel.RedoLog(next_lsn, self.vdl, knobs.pages_per_pg, self.pg_last)
+            self.log: RedoLog = mtr_kernel.RedoLog(next_lsn, self.vdl, knobs.pages_per_pg, self.pg_last)
 
     # The log
 
@@ -60,14 +66,14 @@ class SimVolume(MemoryVolume):
             self._loop.call_later(max(0.0, due - self._loop.time()) / 2, self.advance, part)
         self._loop.call_later(due - self._loop.time(), self.advance, cpl)
 
-    def advance(self, lsn: int | None = None) -> None:
+    def advance(self, lsn: Lsn | None = None) -> None:
         """As ``MemoryVolume.advance``; tells the arena nothing: its owner asks."""
         before = self.vdl
         super().advance(lsn)
         if self.vdl > before:
             self._loop.world.note(f"vdl {self.vdl}")
 
-    def when_durable(self, lsn: int, done: Any) -> None:
+    def when_durable(self, lsn: Lsn, done: Callable[[SqlError | None], None]) -> None:
         """As in ``MemoryVolume``, and arms a flush."""
         super().when_durable(lsn, done)
         if lsn > self.vdl:
@@ -76,7 +82,7 @@ class SimVolume(MemoryVolume):
     def crash(self) -> int:
         """The writer is dead. A random part of the log above the VDL survives, up to a CPL: the VDL of recovery."""
         self._waiting.clear()
-        super().advance(self._rng.randint(self.vdl, max(self.vdl, int(self.log.last_lsn))))
+        super().advance(Lsn(self._rng.randint(self.vdl, max(self.vdl, self.log.last_lsn))))
         return self.vdl
 
     # Pages

@@ -69,7 +69,7 @@ def _routine(kind: enums.ObjectType) -> Callable[[DdlContext, ast.ObjectWithArgs
             raise WrongObjectType(
                 f'"{name}" is an aggregate function', hint="Use DROP AGGREGATE to drop aggregate functions."
             )
-        check_routine_owner(ctx, record, kind, schema_too=True)
+        check_routine_owner(ctx, record, node, kind, schema_too=True)
         return CLASS_PROC, record.oid, 0
 
     return find

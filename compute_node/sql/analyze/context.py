@@ -78,6 +78,8 @@ class NameItem:
     lateral_only: bool = False
     lateral_ok: bool = True
     dropped: frozenset[int] = frozenset()
+    row_type: int = 0
+    """the composite type of a function's rows; 0 of any other entry"""
 
 
 @dataclass(slots=True)

@@ -45,6 +45,7 @@ from compute_node.sql.analyze.operators import (
     make_operator,
     make_row_comparison,
 )
+from compute_node.sql.analyze.routines import find_argument
 from compute_node.sql.analyze.typenames import format_type, is_true_array, resolve_type_name
 from compute_node.sql.expressions import (
     And,
@@ -231,6 +232,10 @@ def _column(scope: Scope, node: ast.ColumnRef) -> Expr:
         schema, table, _ = split_fields(scope, node)
         entry = find_table(scope, schema, table or "", _location(node))
         if entry is None:
+            names = (table or "",) if schema is None else (schema, table or "")
+            argument = find_argument(scope, names, _location(node))
+            if argument is not None:
+                return argument
             raise missing_table(scope, table or "", _location(node), schema)
         return whole_row(entry[0], entry[1], _location(node))
     return resolve_column(scope, node)
@@ -444,7 +449,7 @@ def _null_test(scope: Scope, node: ast.NullTest) -> Expr:
     argument = transform(scope, node.arg)
     if isinstance(argument, RowExpr) and argument.arguments:
         tests = tuple(
-            NullTest(type=oids.BOOL, argument=item, negated=negated, location=_location(node))
+            NullTest(type=oids.BOOL, argument=item, negated=negated, as_value=True, location=_location(node))
             for item in argument.arguments
         )
         return tests[0] if len(tests) == 1 else And(type=oids.BOOL, arguments=tests, location=_location(node))
@@ -619,7 +624,7 @@ def subscript(scope: Scope, value: Expr, indices: Sequence[ast.A_Indices], locat
         value = coerce_type(scope, value, kind.oid, -1, "i", location)
     if kind.oid == oids.JSONB:
         return Subscript(type=kind.oid, container=value, indexes=json_subscripts(scope, indices), location=location)
-    if not kind.element or kind.length == 64:
+    if not kind.element:
         shown = format_type(scope.catalog, value.type)
         raise fail(
             DatatypeMismatch, f"cannot subscript type {shown} because it does not support subscripting", location
@@ -723,7 +728,8 @@ def _sublink(scope: Scope, node: ast.SubLink) -> Expr:
         schema = names[-2] if len(names) > 1 else None
         left = _row_of(scope, node.testexpr)
         if left is None:
-            left = [transform(scope, node.testexpr)]
+            whole = transform(scope, node.testexpr)
+            left = list(whole.arguments) if isinstance(whole, RowExpr) else [whole]
         query = _subquery(scope, node)
         columns = _visible(query)
         if len(left) < len(columns):

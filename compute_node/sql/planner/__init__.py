@@ -55,9 +55,10 @@ def plan(
     except RecursionError:
         raise StatementTooComplex("stack depth limit exceeded") from None
     visible = [item for item in query.targets if not item.junk] if query.command == "select" else query.returning
+    command = query.command if query.procedure is None else "call"
     columns = tuple(_column(item) for item in visible) if query.command == "select" or visible else None
     return PlannedStmt(
-        command=query.command,
+        command=command,
         plan=root,
         columns=columns,
         param_types=tuple(query.param_types),

@@ -89,7 +89,7 @@ class Inliner:
         if node.function < FIRST_NORMAL_OID or node.function in self._active:
             return node
         function = self.catalog.function(node.function)
-        if not _may_inline(function) or function.returns_set or node.type in (RECORD, VOID):
+        if not _may_inline(function) or function.returns_set or node.type == RECORD:
             return node
         types = tuple([item.type for item in node.arguments])
         if len(types) != len(function.arguments):
@@ -174,6 +174,8 @@ class Inliner:
             return None
         function = self.catalog.function(node.function)
         if not _may_inline(function) or not function.returns_set or function.strict or function.volatility == "v":
+            return None
+        if node.type == VOID:
             return None
         types = tuple([item.type for item in node.arguments])
         if len(types) != len(function.arguments) or any(

@@ -17,7 +17,8 @@ import struct
 from collections.abc import Callable
 
 from aurora.datum import Datum
-from aurora.errors import InvalidBinaryRepresentation, ProtocolViolation
+from aurora.errors import ProtocolViolation
+from compute_node.types.long_text import paced
 from compute_node.types.ranges.value import (
     EMPTY,
     LOWER_INCLUSIVE,
@@ -29,6 +30,7 @@ from compute_node.types.ranges.value import (
     Range,
     make_multirange,
     make_range,
+    steps,
 )
 from compute_node.types.registry import RangeForm
 
@@ -70,7 +72,7 @@ def _part(data: bytes, at: int) -> tuple[bytes, int]:
 
 
 def range_decoder(decode: Decode, make: Callable[[Datum, Datum, int], Range]) -> Callable[[bytes, int], Range]:
-    """Bytes → range; ``make`` puts it together of bounds and flags. 08P01, 22P03."""
+    """Bytes → range; ``make`` puts it together of bounds and flags. 08P01."""
 
     def read(data: bytes, typmod: int = -1) -> Range:
         if not data:
@@ -84,7 +86,7 @@ def range_decoder(decode: Decode, make: Callable[[Datum, Datum, int], Range]) ->
             part, at = _part(data, at)
             upper = decode(part, typmod)
         if at != len(data):
-            raise InvalidBinaryRepresentation("incorrect binary data format")
+            raise ProtocolViolation("invalid message format")
         return make(lower, upper, flags)
 
     return read
@@ -105,7 +107,7 @@ def multirange_encoder(write: Callable[[Range], bytes]) -> Callable[[Multirange]
 
     def encode(value: Multirange) -> bytes:
         parts = [_COUNT.pack(len(value.ranges))]
-        for each in value.ranges:
+        for each in steps(value.ranges):
             data = write(each)
             parts += (_LENGTH.pack(len(data)), data)
         return b"".join(parts)
@@ -118,11 +120,11 @@ def _ranges(read: Callable[[bytes, int], Range], data: bytes, typmod: int) -> li
         raise ProtocolViolation("insufficient data left in message")
     (count,) = _COUNT.unpack_from(data)
     found, at = [], 4
-    for _range in range(count):
+    for _range in paced(range(count)):
         part, at = _part(data, at)
         found.append(read(part, typmod))
     if at != len(data):
-        raise InvalidBinaryRepresentation("incorrect binary data format")
+        raise ProtocolViolation("invalid message format")
     return found
 
 
@@ -172,4 +174,4 @@ def multirange_key(form: RangeForm) -> Callable[[Multirange], bytes] | None:
     if key is None:
         return None
     encode = key
-    return lambda value: b"".join([encode(each) for each in value.ranges]) + b"\0"
+    return lambda value: b"".join([encode(each) for each in steps(value.ranges)]) + b"\0"

@@ -34,7 +34,7 @@ from compute_node.catalog.permissions import denied
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.candidates import select_candidate
 from compute_node.sql.analyze.coercion import is_binary_coercible
-from compute_node.sql.analyze.polymorphism import POLYMORPHIC, resolve
+from compute_node.sql.analyze.polymorphism import EXACT, POLYMORPHIC, resolve
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.types.oids import ANY
 from compute_node.types.registry import Function, Parameter
@@ -338,7 +338,7 @@ class _Maker:
         if exact is None:
             chosen, _ = select_candidate(view, tuple(types), [item.arguments for item in candidates])
             exact = None if chosen is None else candidates[chosen]
-        if exact is None:
+        if exact is None or not _same_openness(types, exact.arguments):
             raise UndefinedFunction(f"function {shown} does not exist")
         if exact.returns_set:
             raise DatatypeMismatch(f"function {shown} returns a set")
@@ -364,6 +364,12 @@ class _Maker:
         """42804 for a support function of another result type."""
         shown = format_type(self.ctx.view, wanted)
         return DatatypeMismatch(f"return type of {what} function {'.'.join(names)} is not {shown}")
+
+
+def _same_openness(types: Sequence[int], declared: Sequence[int]) -> bool:
+    """Whether the types that stand for pseudo-types of one family are all known, or all still open."""
+    open_ones = {have in POLYMORPHIC for have, wanted in zip(types, declared, strict=True) if wanted in EXACT}
+    return len(open_ones) < 2
 
 
 def _write(

@@ -72,8 +72,9 @@ def _check_statements(ctx: DdlContext, function: Function, text: str) -> None:
         return
     shape = shape_of(ctx.view, function, function.arguments, function.result)
     for number, raw in enumerate(raws, 1):
-        if prepare.is_query(raw.node):
-            body = RoutineBody(function.name, function.argument_names, shape if number == len(raws) else None)
+        if prepare.is_query(raw.node) or isinstance(raw.node, ast.CallStmt):
+            is_final = number == len(raws) and prepare.is_query(raw.node)
+            body = RoutineBody(function.name, function.argument_names, shape if is_final else None)
             analyze(raw.node, ctx.view, list(function.arguments), text, session=ctx.session, routine=body)
     check_final(ctx.view, raws, shape)
 
