@@ -17,7 +17,9 @@ _FAMILIES = (
     "boolean",
     "integer",
     "floating",
+    "degrees",
     "numeric",
+    "sizes",
     "text",
     "name",
     "bytea",
@@ -44,6 +46,7 @@ _FAMILIES = (
     "numeric_functions",
     "formatting",
     "string_functions",
+    "encodings",
     "like",
     "regex",
     "jsonpath",
@@ -64,6 +67,7 @@ _FAMILIES = (
     "ranges.constructors",
     "ranges.aggregates",
     "json.aggregates",
+    "io_functions",
 )
 """In the order of their needs: a family may use those before it."""
 

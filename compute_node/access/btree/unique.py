@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aurora.ids import Lsn, Xid
 from aurora.kernels.python.btree import next_prefix
 from aurora.kernels.python.heap import LIVE, NOT_LIVE, UNDECIDED
 from compute_node.txn.transaction import Txn
@@ -34,8 +35,35 @@ class ConflictCheck:
                 self._storage.locks.wait_for_xid(txn, extra, self._name)
                 continue
             # The row found, or the commits that removed the rows of this key: the next snapshot must know of them.
-            txn.depend(extra)
+            if extra:
+                txn.depend(Lsn(extra))
             return other if outcome == LIVE else 0
+
+    def count(self, txn: Txn, key: bytes) -> int:
+        """How many live rows have the key, once those in doubt are decided."""
+        upper = next_prefix(key)
+        while True:
+            waits = self._cache.waits
+            lower: bytes | None = key
+            live = undecided = newest_lsn = 0
+            while lower is not None and not undecided:
+                found = self._tree.range_tids(lower, upper, False)
+                if isinstance(found, int):
+                    self._load(found)
+                    continue
+                tids, lower = found
+                for each in tids:
+                    outcome, extra = self._state(each, txn.own)
+                    if outcome == UNDECIDED:
+                        undecided = extra
+                        break
+                    live += outcome == LIVE
+                    newest_lsn = max(newest_lsn, extra)
+            if undecided:
+                self._storage.locks.wait_for_xid(txn, undecided, self._name)
+            elif self._cache.waits == waits:
+                txn.depend(Lsn(newest_lsn))
+                return live
 
     def _look(self, txn: Txn, key: bytes, tid: int) -> tuple[int, int, int]:
         upper = next_prefix(key)
@@ -60,7 +88,7 @@ class ConflictCheck:
             if self._cache.waits == waits:
                 return outcome if outcome[0] in (LIVE, UNDECIDED) else (NOT_LIVE, removed_lsn, 0)
 
-    def _state(self, tid: int, own: set[int]) -> tuple[int, int]:
+    def _state(self, tid: int, own: set[Xid]) -> tuple[int, int]:
         while True:
             state = self._heap.conflict(tid, own)
             if not isinstance(state, int):
