@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any, NamedTuple, Protocol
 
-from aurora.errors import InvariantViolation
+from aurora.errors import InvariantViolation, SqlError
 
 Value = Any
 """A SQL value in Python; see docs/architecture for each type's form. NULL is None."""
@@ -75,6 +75,9 @@ class SessionView(Protocol):
 
     def call_routine(self, call: RoutineCall, arguments: tuple[Value, ...], snapshot: Any) -> Any:
         """Run a function in the language SQL: its value, or the iterable of its values when it returns a set."""
+
+    def notice(self, notice: SqlError, severity: str = "NOTICE") -> None:
+        """Send a notice to the client."""
 
     def sleep(self, seconds: float) -> None:
         """Wait without holding up the loop; ends early with 57014 on cancel."""
