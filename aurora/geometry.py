@@ -27,12 +27,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aurora.errors import InvariantViolation
 from aurora.ids import PgNo
 from aurora.page import PAGE_BYTES
 from aurora.quorum import READ_SEGMENTS, SEGMENTS, WRITE_SEGMENTS, AllOf, AnyOf, Quorum, Threshold
+
+if TYPE_CHECKING:
+    from aurora.rpc import storage_pb2
+
 
 DEFAULT_PG_BYTES = 10 << 30
 VOLUME_ID_BYTES = 16
@@ -267,7 +271,7 @@ class Descriptor:
 
     # --- wire
 
-    def to_proto(self, message: Any) -> Any:
+    def to_proto(self, message: storage_pb2.Descriptor) -> storage_pb2.Descriptor:
         """Fill a ``Descriptor`` protobuf message; returns it."""
         message.volume_id = self.volume_id
         message.proposer_epoch = self.proposer_epoch
@@ -287,7 +291,7 @@ class Descriptor:
         return message
 
     @classmethod
-    def from_proto(cls, message: Any) -> Descriptor:
+    def from_proto(cls, message: storage_pb2.Descriptor) -> Descriptor:
         """The descriptor in a ``Descriptor`` protobuf message; InvariantViolation when it is none."""
         return cls(
             bytes(message.volume_id),

@@ -13,9 +13,13 @@ import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from aurora.holes import punch_hole
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
 
 Buffer = bytes | bytearray | memoryview
 T = TypeVar("T")
@@ -44,10 +48,10 @@ class Rng(Protocol):
 class Net(Protocol):
     """Calls to other processes. Every failure to get an answer is a ConnectionError."""
 
-    async def unary(self, address: str, method: str, request: Any, timeout_s: float) -> Any:
+    async def unary(self, address: str, method: str, request: Message, timeout_s: float) -> Message:
         """One request, one reply."""
 
-    def stream(self, address: str, method: str, request: Any, timeout_s: float) -> AsyncIterator[Any]:
+    def stream(self, address: str, method: str, request: Message, timeout_s: float) -> AsyncIterator[Message]:
         """One request, a stream of replies."""
 
 

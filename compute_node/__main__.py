@@ -10,6 +10,7 @@ import resource
 import signal
 import sys
 
+from aurora import exit_status
 from aurora.kernels import IMPLEMENTATION
 from aurora.rpc import secret, tls
 from compute_node import config as configuration
@@ -38,8 +39,13 @@ def _show_waiting() -> None:
 
 def main() -> int:
     """Run until SIGTERM or SIGINT; exit status 1 for a bad flag, 3 when another writer has taken over, 4 after a defect
-    in the background, 5 when the volume is a newer program's.
+    in the background, 5 when the volume is a newer program's. With ``--held`` it begins when a line comes on its input;
+    status 6 when the input ends before.
     """
+    if exit_status.HELD in sys.argv[1:]:
+        if not sys.stdin.readline():
+            return exit_status.UNBEGUN
+        sys.argv.remove(exit_status.HELD)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         config = configuration.load()

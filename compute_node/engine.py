@@ -39,6 +39,7 @@ from compute_node.exec.row_expressions import RowExpressions
 from compute_node.exec.statement_locks import planned_tag, statement_locks
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import INITIAL, ROLE_POSTGRES, SystemCatalogs
+from compute_node.session.notifications import Channels
 from compute_node.session.state import SessionState
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.dml import refuse_catalog
@@ -88,6 +89,7 @@ class Engine:
         self._locks = storage.locks
         self.catalog = Catalog(storage, catalogs)
         self.sequences = Sequences(storage, catalogs)
+        self.channels = Channels()
         self.ddl = Ddl(self)
         self.databases: Databases
         """those of the volume; set by ``Databases``"""
@@ -282,7 +284,7 @@ class Engine:
         """What sessions and functions ask by name."""
         if name == "aurora_status":
             return json.dumps(self._status())
-        if self._fleet is not None and name in self._fleet:
+        if session is not None and self._fleet is not None and name in self._fleet:
             return self._fleet.call(session, name, *args)
         return catalog_function(self, session, name, *args)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
-from typing import Any
 
 from aurora.errors import InvariantViolation
 from aurora.keys import EncryptedFolder
@@ -14,7 +13,7 @@ from aurora.sealed_store import SealedStore
 from aurora.seams import Net
 from storage_node.backup_io import StoreThreads
 from storage_node.effects import Call, Effect, SyncFile
-from storage_node.node import Refused, StorageFailed, StorageNode
+from storage_node.node import AnyNode, Refused, StorageFailed
 
 TICK_BUSY_S = 0.005
 TICK_IDLE_S = 0.25
@@ -26,7 +25,7 @@ logger = logging.getLogger(__name__)
 class Background:
     """The effects of one node. ``run`` ends when cancelled, or raises StorageFailed."""
 
-    def __init__(self, node: StorageNode[Any], net: Net) -> None:
+    def __init__(self, node: AnyNode, net: Net) -> None:
         self._node = node
         self._net = net
         self._tasks: set[asyncio.Task[None]] = set()

@@ -25,7 +25,7 @@ from __future__ import annotations
 import logging
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aurora import batch as frames
 from aurora.batch import Batch
@@ -43,7 +43,8 @@ from storage_node.segment import Segment
 from storage_node.snapshots import Expiry, Snapshots
 
 if TYPE_CHECKING:
-    from storage_node.node import StorageNode
+    from aurora.truncation import Range
+    from storage_node.node import AnyNode
 
 PUTS_MAX = 2
 """Log objects under way at once, over all PGs."""
@@ -107,7 +108,7 @@ class PgStaging:
 class Stager:
     """The backup's side of one node; idle when there is no ``backup`` in its configuration."""
 
-    def __init__(self, node: StorageNode[Any]) -> None:
+    def __init__(self, node: AnyNode) -> None:
         self._node = node
         self.on = bool(node.config.backup)
         self.calls = StoreCalls()
@@ -170,7 +171,7 @@ class Stager:
         if self.on:
             self.pgs[pg] = PgStaging(pg, staged_lsn)
 
-    def keep_loaded(self, segment: Segment, entry: Entry, truncations: Sequence[Any]) -> bool:
+    def keep_loaded(self, segment: Segment, entry: Entry, truncations: Sequence[Range]) -> bool:
         """At start: whether an entry that the page store covers is still to be staged, and so is kept."""
         # A collected PG knows of every range below its collected LSN: what is void there is seen to be.
         if not self.on or (truncations and not segment.clip(entry, truncations)):

@@ -36,7 +36,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import google_crc32c
 import lz4.block
@@ -48,6 +48,10 @@ from aurora.object_store import ObjectStore
 from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
 from storage_node.effects import DeleteObjects, ListObjects, PutObject, StoreEffect
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
 
 T = TypeVar("T")
 
@@ -92,7 +96,7 @@ class Content:
     kind: Kind
     volume_id: bytes
     pg: int
-    head: Any
+    head: Message
     body: tuple[bytes, ...] = ()
 
     def encode(self) -> bytes:
@@ -116,7 +120,7 @@ class Decoded:
     kind: Kind
     volume_id: bytes
     pg: int
-    head: Any
+    head: Message
     body: bytes
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aurora.rpc import storage_pb2 as pb
 from storage_node import backup_objects as objects
@@ -19,7 +19,7 @@ from storage_node.backup_turn import StoreCalls, Turn
 from storage_node.effects import PutObject, StoreEffect
 
 if TYPE_CHECKING:
-    from storage_node.node import StorageNode
+    from storage_node.node import AnyNode
 
 SAMPLE_S = 0.25
 """Least time between two moments that are no restore points."""
@@ -32,7 +32,7 @@ HELD_MOMENTS_MAX = 4096
 class Timeline:
     """One node's view of the timeline. Its turn counts in VDLs of restore points."""
 
-    def __init__(self, node: StorageNode[Any], calls: StoreCalls) -> None:
+    def __init__(self, node: AnyNode, calls: StoreCalls) -> None:
         self._node = node
         self._calls = calls
         self.turn = Turn()

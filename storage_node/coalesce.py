@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aurora.buggify import buggify
 from aurora.errors import InvariantViolation
@@ -30,7 +30,7 @@ from storage_node.page_store import PageDamaged, page_lsn
 from storage_node.segment import Collected, Segment
 
 if TYPE_CHECKING:
-    from storage_node.node import StorageNode
+    from storage_node.node import AnyNode
 
 CHUNK_PAGES = 64
 RETRY_S = 1.0
@@ -82,7 +82,7 @@ class Round:
 class Coalescer:
     """The background writer of one node's page stores."""
 
-    def __init__(self, node: StorageNode[Any]) -> None:
+    def __init__(self, node: AnyNode) -> None:
         self._node = node
         self._queue: deque[Chunk] = deque()
         self._current: Chunk | None = None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
 
 @dataclass(frozen=True)
@@ -13,7 +16,7 @@ class Call:
     peer_id: str
     address: str
     method: str
-    request: Any
+    request: Message
     streaming: bool = False
     timeout_s: float = 5.0
 

@@ -10,7 +10,7 @@ damaged page is asked for until some peer can give it.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aurora.buggify import buggify
 from aurora.errors import InvariantViolation
@@ -21,7 +21,7 @@ from storage_node.repairs import LOG, Repairs
 from storage_node.segment import Segment
 
 if TYPE_CHECKING:
-    from storage_node.node import StorageNode
+    from storage_node.node import AnyNode
 
 FETCH_TIMEOUT_S = 120.0
 FETCHES_MAX = 4
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 class Gossip:
     """One node's side of the exchange with its peers."""
 
-    def __init__(self, node: StorageNode[Any]) -> None:
+    def __init__(self, node: AnyNode) -> None:
         self._node = node
         self.next_s = 0.0
         """When the next round is due, on the node's clock."""

@@ -28,7 +28,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aurora.geometry import Descriptor
 from aurora.page import PAGE_BYTES
@@ -39,7 +39,7 @@ from storage_node.page_store import page_lsn
 from storage_node.segment import Segment
 
 if TYPE_CHECKING:
-    from storage_node.node import StorageNode
+    from storage_node.node import AnyNode
 
 LOOK_PAGES = 64
 """Stored pages that are looked at between two glances at the clock."""
@@ -103,7 +103,7 @@ def states_of(message: pb.GossipRequest | pb.GossipReply) -> dict[int, int]:
 class HollowSegments:
     """Those of one node. ``filling``: PG → what is known of how it fills. ``pg in`` and iteration are of PGs."""
 
-    def __init__(self, node: StorageNode[Any]) -> None:
+    def __init__(self, node: AnyNode) -> None:
         self._node = node
         self.filling: dict[int, Filling] = {}
         self._met = False

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from aurora.metrics import Metric, Scalar, stall_metrics
 from aurora.stalls import Stalls
 from storage_node.append import Appends
 from storage_node.measured_disk import MeasuredDisk
-from storage_node.node import StorageNode
+from storage_node.node import AnyNode
 from storage_node.page_reads import ReadCounts
 from storage_node.segment import Segment
 
@@ -19,7 +19,7 @@ from storage_node.segment import Segment
 class NodeSource:
     """What the metrics are read from."""
 
-    node: StorageNode[Any]
+    node: AnyNode
     appends: Appends
     reads: ReadCounts
     disk: MeasuredDisk

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from aurora import batch as frames
 from aurora import truncation
@@ -39,6 +39,10 @@ from storage_node.refill import Refill
 from storage_node.scrub import Scrubber
 from storage_node.segment import Collected, Segment
 
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+
 Token = TypeVar("Token")
 
 CHUNK_BYTES = 1 << 20
@@ -49,6 +53,10 @@ INDEX_BACKLOG = 256
 __all__ = ["Refused", "StorageFailed", "StorageNode"]
 
 logger = logging.getLogger(__name__)
+
+
+AnyNode: TypeAlias = "StorageNode[Any]"
+"""A node as its parts see it, whatever identifies the requests that it answers later"""
 
 
 class StorageNode(Generic[Token]):
@@ -806,7 +814,7 @@ class StorageNode(Generic[Token]):
         if self.stager.calls.on_failed(effect, reason, self.clock.monotonic()):
             logger.warning("the backup's object store fails: %s", reason)
 
-    def on_reply(self, call: Call, reply: Any) -> list[Effect]:
+    def on_reply(self, call: Call, reply: Message) -> list[Effect]:
         """A reply to a ``Call``."""
         return (self.refill if self.refill.owns(call) else self.gossip).on_reply(call, reply)
 

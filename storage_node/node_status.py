@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aurora.rpc import storage_pb2 as pb
 from storage_node.segment import Segment
 
 if TYPE_CHECKING:
-    from storage_node.node import StorageNode
+    from storage_node.node import AnyNode
 
 
-def states(node: StorageNode[Any]) -> list[pb.PgState]:
+def states(node: AnyNode) -> list[pb.PgState]:
     """The state of every segment, by PG."""
     return [
         pb.PgState(
@@ -23,7 +23,7 @@ def states(node: StorageNode[Any]) -> list[pb.PgState]:
     ]  # fmt: skip
 
 
-def reply(node: StorageNode[Any]) -> pb.StatusReply:
+def reply(node: AnyNode) -> pb.StatusReply:
     """What the node is doing; ``state`` is empty, serving, behind (a gap or a fetch) or refusing (the disk)."""
     behind = node.gossip.catching_up or any(segment.pending for segment in node.segments.values())
     state = "empty" if node.descriptor is None else "refusing" if node.note else "behind" if behind else "serving"
@@ -41,7 +41,7 @@ def reply(node: StorageNode[Any]) -> pb.StatusReply:
     )  # fmt: skip
 
 
-def segment_status(node: StorageNode[Any], segment: Segment) -> pb.PgStatus:
+def segment_status(node: AnyNode, segment: Segment) -> pb.PgStatus:
     """One segment as ``aurora status`` shows it: what it holds, what is broken, what is being repaired."""
     status = pb.PgStatus(
         pg=segment.pg,

@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Protocol
+from typing import Protocol
 
 from google.protobuf.message import DecodeError
 
@@ -31,7 +31,7 @@ from aurora.histogram import Histogram
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.stream_server import ServedStream
 from storage_node.admission import READ_PAGES_MAX, UNREAD_BYTES_MAX
-from storage_node.node import Refused, StorageNode
+from storage_node.node import AnyNode, Refused
 
 SLICE_PAGES = 8
 """Pages built before the loop gets its turn: about 0.3 ms."""
@@ -92,7 +92,7 @@ class Run:
 class PageReads:
     """Serves the requests of all clients of one node."""
 
-    def __init__(self, node: StorageNode[Any]) -> None:
+    def __init__(self, node: AnyNode) -> None:
         self.node = node
         self.counts = ReadCounts()
         self.streams: set[ReadStream] = set()

@@ -23,7 +23,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from aurora.errors import InvariantViolation
 from aurora.page import PAGE_BYTES
@@ -34,7 +34,9 @@ from storage_node.repairs import PAGES
 from storage_node.segment import Segment
 
 if TYPE_CHECKING:
-    from storage_node.node import StorageNode
+    from google.protobuf.message import Message
+
+    from storage_node.node import AnyNode
 
 IN_FLIGHT_MAX = 8
 IN_FLIGHT_PEER_MAX = 2
@@ -129,7 +131,7 @@ class Job:
 class Refill:
     """The refills of one node."""
 
-    def __init__(self, node: StorageNode[Any]) -> None:
+    def __init__(self, node: AnyNode) -> None:
         self._node = node
         self._job: Job | None = None
         self._heard: dict[int, dict[str, Heard]] = {}
@@ -389,7 +391,7 @@ class Refill:
 
     # --- replies
 
-    def on_reply(self, call: Call, reply: Any) -> list[Effect]:
+    def on_reply(self, call: Call, reply: Message) -> list[Effect]:
         """A reply to a call that ``owns`` says is of this module."""
         job = self._job
         if job is None:

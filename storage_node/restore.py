@@ -212,7 +212,7 @@ class PgBuilder:
             redo.apply(page, records, offset, end, lsn)
 
 
-def new_descriptor(old: pb.Descriptor, volume_id: bytes, nodes: Sequence[Peer]) -> Any:
+def new_descriptor(old: pb.Descriptor, volume_id: bytes, nodes: Sequence[Peer]) -> pb.Descriptor:
     """The restored volume's descriptor: the old geometry, a new volume id, all PGs on the new nodes."""
     members = tuple(Member(node.node_id, node.az, node.address) for node in nodes)
     groups = max(1, len(old.groups))
@@ -244,7 +244,7 @@ def build(
 
 
 def _build_folders(
-    survey: Survey, plan: Plan, partial: Path, disks: dict[str, NodeDisk], descriptor: Any, progress: Progress
+    survey: Survey, plan: Plan, partial: Path, disks: dict[str, NodeDisk], descriptor: pb.Descriptor, progress: Progress
 ) -> int:
     """All nodes' folders below ``partial``; returns how many pages one has. ``disks``: node id → its folder."""
     first_id, *others = disks

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aurora.page import PAGE_BYTES
 from aurora.rpc import storage_pb2 as pb
@@ -30,7 +30,7 @@ from storage_node.hot_log import Entry, file_name
 from storage_node.segment import Segment
 
 if TYPE_CHECKING:
-    from storage_node.node import StorageNode
+    from storage_node.node import AnyNode
 
 FIRST_PASS_S = 300.0
 """A node's first pass begins so long after its start at the latest."""
@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 class Scrubber:
     """One node's scrubbing, and its account of damage. ``scrubbed_bytes`` … are totals since the start."""
 
-    def __init__(self, node: StorageNode[Any]) -> None:
+    def __init__(self, node: AnyNode) -> None:
         self._node = node
         self._pass: Iterator[int] | None = None
         self._demanded = False

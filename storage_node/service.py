@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterator
 from typing import Any, TypeVar
 
 import grpc
@@ -62,7 +62,7 @@ class AppendStream:
         self.closed = True
         self.ready.set()
 
-    async def send(self, context: Any) -> None:
+    async def send(self, context: grpc.aio.ServicerContext) -> None:
         """Write replies until the stream is closed and all are out."""
         while True:
             while self.replies:
@@ -108,7 +108,9 @@ class StorageService:
         self._reads = Admission(READ_BYTES_MAX)
         self._streams = Admission(STREAMS_MAX)
 
-    async def AppendLog(self, request_iterator: Any, context: Any) -> None:
+    async def AppendLog(
+        self, request_iterator: AsyncIterable[pb.AppendRequest], context: grpc.aio.ServicerContext
+    ) -> None:
         """Stage what is read; replies go out as flushes finish."""
         if len(self._receivers) >= APPEND_STREAMS_MAX:
             text = f"{APPEND_STREAMS_MAX} append streams are open"
@@ -132,7 +134,7 @@ class StorageService:
             sender.cancel()
             await asyncio.gather(receiver, sender, return_exceptions=True)
 
-    async def _receive(self, stream: AppendStream, context: Any) -> None:
+    async def _receive(self, stream: AppendStream, context: grpc.aio.ServicerContext) -> None:
         appends = self._appends
         while (request := await context.read()) is not grpc.aio.EOF:
             appends.stage(request, stream)
@@ -146,7 +148,7 @@ class StorageService:
         for receiver in self._receivers:
             receiver.cancel()
 
-    async def _answer(self, context: Any, handler: Callable[[Any], Reply], request: Any) -> Reply:
+    async def _answer(self, context: grpc.aio.ServicerContext, handler: Callable[[Any], Reply], request: Any) -> Reply:
         if self._slow_s:
             await asyncio.sleep(self._slow_s)
         try:
@@ -157,7 +159,9 @@ class StorageService:
             logger.exception("%s failed", handler.__name__)
             return await context.abort(grpc.StatusCode.INTERNAL, str(error))  # type: ignore[no-any-return]
 
-    async def _stream(self, context: Any, handler: Callable[[Any], Iterator[Any]], request: Any) -> None:
+    async def _stream(
+        self, context: grpc.aio.ServicerContext, handler: Callable[[Any], Iterator[Any]], request: Any
+    ) -> None:
         await self._streams.enter(1)
         try:
             replies = handler(request)
@@ -166,7 +170,7 @@ class StorageService:
         finally:
             self._streams.leave(1)
 
-    async def ReadPages(self, request: pb.ReadPagesRequest, context: Any) -> pb.ReadPagesReply:
+    async def ReadPages(self, request: pb.ReadPagesRequest, context: grpc.aio.ServicerContext) -> pb.ReadPagesReply:
         """See ``StorageNode.on_read``; what is held for it is given back when the answer is out."""
         pages = len(request.pages)
         if pages > READ_PAGES_MAX:
@@ -188,7 +192,9 @@ class StorageService:
             await asyncio.sleep(self._slow_s)
         return reply
 
-    async def ReadStream(self, request_iterator: Any, context: Any) -> None:
+    async def ReadStream(
+        self, request_iterator: AsyncIterable[pb.ReadPagesRequest], context: grpc.aio.ServicerContext
+    ) -> None:
         """The same, request after request; it ends when an answer is not taken for ``TAKE_S``."""
         async for request in request_iterator:
             held_bytes = 2 * min(len(request.pages), READ_PAGES_MAX) * PAGE_BYTES
@@ -202,21 +208,21 @@ class StorageService:
             finally:
                 self._reads.leave(held_bytes)
 
-    async def Fence(self, request: pb.FenceRequest, context: Any) -> pb.FenceReply:
+    async def Fence(self, request: pb.FenceRequest, context: grpc.aio.ServicerContext) -> pb.FenceReply:
         """See ``StorageNode.on_fence``; the log port is added here."""
         reply = await self._answer(context, self.node.on_fence, request)
         reply.log_port = self.log_port
         return reply
 
-    async def Truncate(self, request: pb.TruncateRequest, context: Any) -> pb.TruncateReply:
+    async def Truncate(self, request: pb.TruncateRequest, context: grpc.aio.ServicerContext) -> pb.TruncateReply:
         """See ``StorageNode.on_truncate``."""
         return await self._answer(context, self.node.on_truncate, request)
 
-    async def FetchLog(self, request: pb.FetchLogRequest, context: Any) -> None:
+    async def FetchLog(self, request: pb.FetchLogRequest, context: grpc.aio.ServicerContext) -> None:
         """See ``StorageNode.on_fetch_log``."""
         await self._stream(context, self.node.on_fetch_log, request)
 
-    async def FetchRange(self, request: pb.FetchRangeRequest, context: Any) -> pb.FetchRangeReply:
+    async def FetchRange(self, request: pb.FetchRangeRequest, context: grpc.aio.ServicerContext) -> pb.FetchRangeReply:
         """See ``StorageNode.on_fetch_range``. The disk is read in a thread, one range at a time: appends come first."""
         async with self._range_reads:
             read = await self._answer(context, self.node.range_read, request)
@@ -226,29 +232,33 @@ class StorageService:
                 logger.exception("a range of pages could not be read")
                 return await context.abort(grpc.StatusCode.INTERNAL, str(error))  # type: ignore[no-any-return]
 
-    async def Gossip(self, request: pb.GossipRequest, context: Any) -> pb.GossipReply:
+    async def Gossip(self, request: pb.GossipRequest, context: grpc.aio.ServicerContext) -> pb.GossipReply:
         """See ``StorageNode.on_gossip``."""
         return await self._answer(context, self.node.on_gossip, request)
 
-    async def Advance(self, request: pb.AdvanceRequest, context: Any) -> pb.AdvanceReply:
+    async def Advance(self, request: pb.AdvanceRequest, context: grpc.aio.ServicerContext) -> pb.AdvanceReply:
         """See ``StorageNode.on_advance``."""
         return await self._answer(context, self.node.on_advance, request)
 
-    async def Status(self, request: pb.StatusRequest, context: Any) -> pb.StatusReply:
+    async def Status(self, request: pb.StatusRequest, context: grpc.aio.ServicerContext) -> pb.StatusReply:
         """See ``StorageNode.on_status``; process id and log port are added here."""
         reply = await self._answer(context, self.node.on_status, request)
         reply.pid = os.getpid()
         reply.log_port = self.log_port
         return reply
 
-    async def Scrub(self, request: pb.ScrubRequest, context: Any) -> pb.ScrubStatus:
+    async def Scrub(self, request: pb.ScrubRequest, context: grpc.aio.ServicerContext) -> pb.ScrubStatus:
         """See ``Scrubber.on_scrub``."""
         return await self._answer(context, self.node.scrub.on_scrub, request)
 
-    async def WriteDescriptor(self, request: pb.WriteDescriptorRequest, context: Any) -> pb.WriteDescriptorReply:
+    async def WriteDescriptor(
+        self, request: pb.WriteDescriptorRequest, context: grpc.aio.ServicerContext
+    ) -> pb.WriteDescriptorReply:
         """See ``StorageNode.on_write_descriptor``."""
         return await self._answer(context, self.node.on_write_descriptor, request)
 
-    async def ReadDescriptor(self, request: pb.ReadDescriptorRequest, context: Any) -> pb.ReadDescriptorReply:
+    async def ReadDescriptor(
+        self, request: pb.ReadDescriptorRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ReadDescriptorReply:
         """See ``StorageNode.on_read_descriptor``."""
         return await self._answer(context, self.node.on_read_descriptor, request)

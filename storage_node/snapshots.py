@@ -27,7 +27,7 @@ from storage_node.segment import Segment
 
 if TYPE_CHECKING:
     from storage_node.backup import PgStaging, Stager
-    from storage_node.node import StorageNode
+    from storage_node.node import AnyNode
 
 CHUNK_PAGES = 256
 """Pages an object, 2 MiB: what a node holds in memory for it."""
@@ -59,7 +59,7 @@ class Snapshot:
 class Snapshots:
     """Makes one snapshot at a time."""
 
-    def __init__(self, node: StorageNode[Any], stager: Stager) -> None:
+    def __init__(self, node: AnyNode, stager: Stager) -> None:
         self._node = node
         self._stager = stager
         self._current: Snapshot | None = None
@@ -171,7 +171,7 @@ class Snapshots:
 class Expiry:
     """Deletes what has left the window, of the PGs whose turn is this node's; a slice of each listing at a time."""
 
-    def __init__(self, node: StorageNode[Any], stager: Stager) -> None:
+    def __init__(self, node: AnyNode, stager: Stager) -> None:
         self._node = node
         self._stager = stager
         self._next_s = 0.0

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     # To the type checker both sides are their specification.
-    from aurora.kernels.python import arena, btree, clog, heap, lifter, mtr, pglz, redo, regex, tuples, wire  # noqa: F401
+    from aurora.kernels.python import arena, btree, clog, heap, jsonb, lifter, mtr, pglz, redo, regex, tuples, wire  # noqa: F401
 
-MODULES = ("redo", "arena", "mtr", "pglz", "tuples", "clog", "heap", "btree", "wire", "lifter", "regex")
+MODULES = ("redo", "arena", "mtr", "pglz", "tuples", "clog", "heap", "btree", "wire", "lifter", "regex", "jsonb")
 """Every kernel, in import order."""
 
 

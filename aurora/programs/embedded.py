@@ -15,10 +15,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aurora.errors import InvariantViolation
 from aurora.programs.supervisor import LOOPBACK, NODES, free_ports
+
+if TYPE_CHECKING:
+    from aurora.documents import JsonObject
+
 
 PAGES_PER_PG_DEFAULT = (10 << 30) // 8192
 START_TIMEOUT_S = 60.0
@@ -39,7 +43,7 @@ class EmbeddedCluster:
         self._ready = threading.Event()
         self._error: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._nodes: dict[str, Any] = {}
+        self._nodes: JsonObject = {}
         self._compute: Any = None
         self._stop: asyncio.Event | None = None
         self._thread = threading.Thread(target=self._main, name="aurora-embedded", daemon=True)
@@ -64,12 +68,12 @@ class EmbeddedCluster:
             loop.call_soon_threadsafe(stop.set)
         self._thread.join()
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> JsonObject:
         """What the writer says of itself and the volume."""
         if self._loop is None or self._compute is None:
             raise InvariantViolation("the embedded cluster does not run")
 
-        async def ask() -> dict[str, Any]:
+        async def ask() -> JsonObject:
             return dict(self._compute.status())
 
         return asyncio.run_coroutine_threadsafe(ask(), self._loop).result(10)

@@ -12,12 +12,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import psycopg
 
 from aurora.programs.status import ask_nodes
 from aurora.programs.supervisor import Cluster, ClusterError, NodeSpec
+
+if TYPE_CHECKING:
+    from aurora.documents import JsonObject
+
 
 POLL_S = 0.2
 TELL_EVERY_S = 1.0
@@ -44,9 +48,9 @@ def ask(cluster: Cluster, function: str, *arguments: str) -> str:
     return str(row[0]) if row else ""
 
 
-def volume_status(cluster: Cluster) -> dict[str, Any]:
+def volume_status(cluster: Cluster) -> JsonObject:
     """The volume as the writer sees it."""
-    found: dict[str, Any] = json.loads(ask(cluster, "aurora_status"))["volume"]
+    found: JsonObject = json.loads(ask(cluster, "aurora_status"))["volume"]
     return found
 
 
@@ -103,7 +107,7 @@ def _knows(cluster: Cluster, node_id: str) -> bool:
     return _holds(volume_status(cluster), node_id)
 
 
-def _holds(volume: dict[str, Any], node_id: str) -> bool:
+def _holds(volume: JsonObject, node_id: str) -> bool:
     return any(node["id"] == node_id for node in volume["nodes"])
 
 

@@ -4,6 +4,9 @@
 and the next ``aurora up`` starts another. It learns of a death at once, by a pidfd of the shell that waits for the
 process, and of processes that verbs start or stop by looking at the run files.
 
+Of an instance that has lived for ``HOLD_AFTER_S`` it holds another process ready, which has done its imports and waits:
+a writer that dies is back as soon as the volume is open.
+
 The pause before a start doubles from ``PAUSE_S`` to ``PAUSE_MAX_S`` while the process dies young, and begins anew once
 one has lived for ``SETTLED_S``. An instance that another writer has superseded is not started again: it would fence
 that one.
@@ -33,6 +36,7 @@ from aurora.programs.supervisor import KEEPER, Cluster, ClusterError
 PAUSE_S: Final = 0.05
 PAUSE_MAX_S: Final = 30.0
 SETTLED_S: Final = 60.0
+HOLD_AFTER_S: Final = 5.0
 LOOK_S: Final = 0.5
 """Between two looks at the run files."""
 NOTED_S: Final = 0.01
@@ -75,6 +79,7 @@ class Keeper:
                 continue
             if pid is not None or not run.wanted:
                 self._alive(watched, pid or 0, now)
+                self._hold(name, watched, bool(pid) and run.wanted, now)
                 continue
             if watched.due_s is None:
                 if not self._died(name, watched, now):
@@ -93,6 +98,18 @@ class Keeper:
             watched.pid, watched.seen_s = pid, now
         elif pid and now - watched.seen_s > SETTLED_S:
             watched.pause_s = PAUSE_S
+
+    def _hold(self, name: str, watched: Watched, wanted: bool, now: float) -> None:
+        """Have another process ready for an instance that has begun well; none for one that nobody wants."""
+        if not self._cluster.is_instance(name):
+            return
+        if not wanted:
+            self._cluster.processes.let_go(name)
+        elif now - watched.seen_s > HOLD_AFTER_S:
+            try:
+                self._cluster.hold(name)
+            except (ClusterError, OSError) as error:
+                LOGGER.error("no process can be held ready for %s: %s", name, error)
 
     def _died(self, name: str, watched: Watched, now: float) -> bool:
         """Set when it is started again; False: not at all."""

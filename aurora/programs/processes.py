@@ -22,7 +22,9 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
+
+from aurora import exit_status
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
 
@@ -36,6 +38,14 @@ SHELL: Final = (
 on the input and ends unbegun when the input ends before, as when the verb that starts it is killed: no process runs
 that no run file names.
 """
+HOLDING_SHELL: Final = (
+    "/bin/sh",
+    "-c",
+    'exec 4<&0; (exec "$@" <&4 >&2 4<&-) & child=$!; echo $child; '
+    f"exec >&2 4<&- </dev/null; wait $child; status=$?; umask 077; "
+    f'test $status = {exit_status.UNBEGUN} || echo "$child $status" >"$0"',
+)
+"""The same for a command that starts at once and itself waits for the line: all it does before is its imports."""
 SIGNALLED = 128
 """A shell's exit status of a process that a signal ended: this and the signal's number."""
 
@@ -55,12 +65,35 @@ class Run:
 
 
 @dataclass(slots=True)
+class Held:
+    """A process that waits to begin as ``arguments`` say."""
+
+    arguments: list[str]
+    pid: int
+    start: str | None
+    shell: subprocess.Popen[bytes]
+    opener: IO[bytes]
+
+    def begin(self, arguments: list[str]) -> bool:
+        """Whether it is there, is what is wanted, and begins; else it ends."""
+        usable = self.arguments == arguments and self.start is not None and process_start(self.pid) == self.start
+        with self.opener:
+            try:
+                if usable:
+                    self.opener.write(b"go\n")
+            except BrokenPipeError:
+                return False
+        return usable
+
+
+@dataclass(slots=True)
 class Processes:
     """The processes whose files are below ``data``."""
 
     data: Path
-    _shells: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    """The shells that this process itself has started, to be reaped."""
+    _shells: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+    """The shells that this process itself has started, by pid, to be reaped."""
+    _held: dict[str, Held] = field(default_factory=dict)
 
     def _run_path(self, process_id: str) -> Path:
         return self.data / "run" / f"{process_id}.json"
@@ -86,25 +119,62 @@ class Processes:
 
     def pid(self, process_id: str) -> int | None:
         """The pid of a running process of ours."""
-        self._reap(process_id)
+        self._reap()
         run = self.run(process_id)
         return run.pid if run.start is not None and process_start(run.pid) == run.start else None
 
-    def _reap(self, process_id: str) -> None:
-        shell = self._shells.get(process_id)
-        if shell is not None and shell.poll() is not None:
-            del self._shells[process_id]
+    def _reap(self) -> None:
+        for pid, shell in list(self._shells.items()):
+            if shell.poll() is not None:
+                del self._shells[pid]
 
     def spawn(self, process_id: str, arguments: list[str], before: Run | None = None) -> Run:
-        """Start ``python -m ARGUMENTS``. ``before`` carries on the count of restarts."""
+        """Start ``python -m ARGUMENTS``, or let the held one begin. ``before`` carries on the count of restarts."""
+        held = self._held.pop(process_id, None)
+        if held is not None:
+            run = self._note(process_id, held.pid, held.shell.pid, before)
+            if held.begin(arguments):
+                return run
+        pid, shell, opener = self._launch(process_id, SHELL, arguments)
+        with opener:
+            run = self._note(process_id, pid, shell.pid, before)
+            opener.write(b"go\n")
+        return run
+
+    def hold(self, process_id: str, arguments: list[str]) -> None:
+        """Have a process of the same ``arguments`` ready to begin when ``spawn`` is told to start it."""
+        held = self._held.get(process_id)
+        if held is not None and held.arguments == arguments and process_start(held.pid) == held.start:
+            return
+        self.let_go(process_id)
+        pid, shell, opener = self._launch(process_id, HOLDING_SHELL, [arguments[0], exit_status.HELD, *arguments[1:]])
+        self._held[process_id] = Held(arguments, pid, process_start(pid), shell, opener)
+
+    def let_go(self, process_id: str) -> None:
+        """End the held process, if there is one."""
+        held = self._held.pop(process_id, None)
+        if held is not None:
+            held.opener.close()
+
+    def _note(self, process_id: str, pid: int, shell: int, before: Run | None) -> Run:
+        run = before or Run()
+        run.pid, run.start, run.shell, run.wanted = pid, process_start(pid), shell, True
+        self.write(process_id, run)
+        return run
+
+    def _launch(
+        self, process_id: str, shell_command: tuple[str, ...], arguments: list[str]
+    ) -> tuple[int, subprocess.Popen[bytes], IO[bytes]]:
+        """The pid of a command that waits for a line, its shell, and where to write the line."""
         for folder in ("run", "log"):
             (self.data / folder).mkdir(mode=FOLDER_MODE, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         log = os.open(self.data / "log" / f"{process_id}.log", flags, FILE_MODE)
         gate, key = os.pipe()
-        with open(log, "ab") as output, open(gate, "rb") as closed, open(key, "wb", buffering=0) as opener:
+        opener = open(key, "wb", buffering=0)  # noqa: SIM115 - the caller's
+        with open(log, "ab") as output, open(gate, "rb") as closed:
             shell = subprocess.Popen(
-                [*SHELL, str(self._exit_path(process_id)), sys.executable, "-m", *arguments],
+                [*shell_command, str(self._exit_path(process_id)), sys.executable, "-m", *arguments],
                 stdin=closed,
                 stdout=subprocess.PIPE,
                 stderr=output,
@@ -114,12 +184,8 @@ class Processes:
                 raise OSError("no pipe to the shell")
             with shell.stdout as told:
                 pid = int(told.readline())
-            self._shells[process_id] = shell
-            run = before or Run()
-            run.pid, run.start, run.shell, run.wanted = pid, process_start(pid), shell.pid, True
-            self.write(process_id, run)
-            opener.write(b"go\n")
-        return run
+        self._shells[shell.pid] = shell
+        return pid, shell, opener
 
     def _exit_path(self, process_id: str) -> Path:
         return self.data / "run" / f"{process_id}.exit"
@@ -155,7 +221,7 @@ class Processes:
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.01)
-        shell = self._shells.pop(process_id, None)
+        shell = self._shells.pop(self.run(process_id).shell, None)
         if shell is not None:
             shell.wait()
         return True

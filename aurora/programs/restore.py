@@ -17,16 +17,20 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aurora.keys import KeySource
 from aurora.programs.supervisor import LOOPBACK, MASTER_KEY, NODES, Cluster, ClusterError, free_ports
+
+if TYPE_CHECKING:
+    from aurora.documents import JsonObject
+
 
 _MARKS = ("cluster.json", "storage", "backup")
 """What tells a cluster's folder from others; some of it may have been lost."""
 
 
-def list_backup(source: str, volume: str | None, keys: KeySource | None = None) -> dict[str, Any]:
+def list_backup(source: str, volume: str | None, keys: KeySource | None = None) -> JsonObject:
     """What can be restored from the object store: ``{"volume_id", "ranges": [[low LSN, high LSN] …], "text"}``."""
     return _run(["--from", source, "--list"], volume, keys)
 
@@ -36,9 +40,9 @@ def restore_cluster(
     source: str,
     at: str | None,
     volume: str | None,
-    options: dict[str, Any],
+    options: JsonObject,
     keys: KeySource | None = None,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Build the cluster's folder; ``options`` go to ``Cluster.create``, ``keys`` says where the backup's master key is,
     which becomes the cluster's. Returns ``{"lsn", "time", …}``.
 
@@ -83,14 +87,14 @@ def _copy_key(source: Path, target: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _run(arguments: list[str], volume: str | None, keys: KeySource | None) -> dict[str, Any]:
+def _run(arguments: list[str], volume: str | None, keys: KeySource | None) -> JsonObject:
     command = [sys.executable, "-m", "storage_node.restore", *arguments]
     if volume is not None:
         command += ["--volume", volume]
     command += keys.flags() if keys is not None else []
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     try:
-        result: dict[str, Any] = json.loads(done.stdout)
+        result: JsonObject = json.loads(done.stdout)
     except ValueError as error:
         raise ClusterError(f"the restore ended with status {done.returncode}") from error
     if "error" in result:

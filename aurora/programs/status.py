@@ -25,6 +25,7 @@ from aurora.rpc import storage_pb2
 from aurora.rpc.channels import NO_ACCESS, Access, open_blocking_channel, storage_stub
 
 if TYPE_CHECKING:
+    from aurora.documents import JsonObject
     from aurora.programs.supervisor import Cluster
 
 TIMEOUT_S: Final = 2.0
@@ -34,7 +35,7 @@ _STATES = {"serving": "up", "behind": "catching up"}
 """A storage node's own word for what it does → what is shown."""
 
 
-def ask_nodes(addresses: Sequence[str], access: Access = NO_ACCESS) -> list[dict[str, Any]]:
+def ask_nodes(addresses: Sequence[str], access: Access = NO_ACCESS) -> list[JsonObject]:
     """Each node's own account, in the order of the addresses; ``state`` is ``down`` for one that cannot be reached or
     refuses, ``not answering`` for one that does not answer within ``TIMEOUT_S``."""
     channels = [open_blocking_channel(address, access.tls) for address in addresses]
@@ -49,7 +50,7 @@ def ask_nodes(addresses: Sequence[str], access: Access = NO_ACCESS) -> list[dict
             channel.close()
 
 
-def _answer(address: str, call: Any) -> dict[str, Any]:
+def _answer(address: str, call: Any) -> JsonObject:
     try:
         return node_view(address, call.result())
     except grpc.RpcError as error:
@@ -58,7 +59,7 @@ def _answer(address: str, call: Any) -> dict[str, Any]:
         return shown | ({"note": error.details()} if error.code() == grpc.StatusCode.UNAUTHENTICATED else {})
 
 
-def node_view(address: str, reply: storage_pb2.StatusReply) -> dict[str, Any]:
+def node_view(address: str, reply: storage_pb2.StatusReply) -> JsonObject:
     """A node's answer as it is shown."""
     beside = {status.pg: status for status in reply.pg_status}
     descriptor = reply.descriptor
@@ -105,7 +106,7 @@ def _duty(node_id: str, descriptor: storage_pb2.Descriptor) -> str:
     return "" if retired is None else "replaced" if retired else "spare"
 
 
-def _group_view(group: storage_pb2.Group) -> dict[str, Any]:
+def _group_view(group: storage_pb2.Group) -> JsonObject:
     return {
         "membership_epoch": group.membership_epoch,
         "away": group.away,
@@ -114,7 +115,7 @@ def _group_view(group: storage_pb2.Group) -> dict[str, Any]:
     }
 
 
-def _segment_view(state: storage_pb2.PgState, status: storage_pb2.PgStatus) -> dict[str, Any]:
+def _segment_view(state: storage_pb2.PgState, status: storage_pb2.PgStatus) -> JsonObject:
     repair = None
     if status.HasField("repair"):
         told = status.repair
@@ -141,7 +142,7 @@ def _segment_view(state: storage_pb2.PgState, status: storage_pb2.PgStatus) -> d
     }
 
 
-def instance_status(dsn: str) -> dict[str, Any] | None:
+def instance_status(dsn: str) -> JsonObject | None:
     """What an instance says of itself and the volume; None when it does not answer."""
     try:
         with psycopg.connect(dsn, connect_timeout=int(TIMEOUT_S), autocommit=True) as connection:
@@ -157,9 +158,9 @@ class _Instances:
     """
 
     def __init__(self, dsns: Mapping[str, str]) -> None:
-        self.told: dict[str, dict[str, Any] | None] = {}
+        self.told: dict[str, JsonObject | None] = {}
         self._asked = len(dsns)
-        self._answers: SimpleQueue[tuple[str, dict[str, Any] | None]] = SimpleQueue()
+        self._answers: SimpleQueue[tuple[str, JsonObject | None]] = SimpleQueue()
         for name, dsn in dsns.items():
             threading.Thread(target=self._ask, args=(name, dsn), daemon=True).start()
 
@@ -176,7 +177,7 @@ class _Instances:
             self.told[who] = answer
 
 
-def cluster_status(cluster: Cluster) -> dict[str, Any]:
+def cluster_status(cluster: Cluster) -> JsonObject:
     """Volume, storage nodes, instances and protection groups of a cluster on this machine.
 
     The writer is asked before the nodes: a node that then has not what was durable before is behind, and not merely
@@ -225,14 +226,14 @@ def cluster_status(cluster: Cluster) -> dict[str, Any]:
     return {"volume": volume, "storage_nodes": nodes, "instances": instances, "protection_groups": groups}
 
 
-def _ends(cluster: Cluster, process_id: str) -> dict[str, Any]:
+def _ends(cluster: Cluster, process_id: str) -> JsonObject:
     """How often a process was started again, how the one before ended, and when (s since 1970)."""
     run = cluster.processes.run(process_id)
     last_end = cluster.last_end(process_id) if run.pid else ""
     return {"restarts": run.restarts, "last_end": last_end or run.last_end, "ended_at": run.ended_at}
 
 
-def storage_status(addresses: Sequence[str], access: Access = NO_ACCESS) -> dict[str, Any]:
+def storage_status(addresses: Sequence[str], access: Access = NO_ACCESS) -> JsonObject:
     """The same, as far as the storage nodes alone can tell it: no writer is needed."""
     nodes = ask_nodes(addresses, access)
     up = [node for node in nodes if node["state"] not in UNREACHABLE]
@@ -248,7 +249,7 @@ def storage_status(addresses: Sequence[str], access: Access = NO_ACCESS) -> dict
     return {"volume": volume, "storage_nodes": nodes, "instances": [], "protection_groups": groups}
 
 
-def _name_the_silent(nodes: Sequence[dict[str, Any]]) -> None:
+def _name_the_silent(nodes: Sequence[JsonObject]) -> None:
     """Who does not answer is known by its address, if the volume's descriptor has it."""
     known = {member["address"]: member for node in nodes for member in node.get("members", ())}
     for node in nodes:

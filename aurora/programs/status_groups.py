@@ -7,10 +7,14 @@ output: for every PG its segments with SCL, lag, epochs, health, and what is bei
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aurora.geometry import AWAY_READ, AWAY_WRITE
 from aurora.quorum import READ_SEGMENTS, WRITE_SEGMENTS
+
+if TYPE_CHECKING:
+    from aurora.documents import JsonObject
+
 
 UNREACHABLE: Final = ("down", "not answering", "empty")
 """States of a node in which nothing is known of its segments."""
@@ -18,9 +22,7 @@ SERVING: Final = ("up", "behind", "filling")
 """Healths in which a segment takes log."""
 
 
-def protection_groups(
-    nodes: Sequence[Mapping[str, Any]], durable: Mapping[int, int], volume_epoch: int
-) -> list[dict[str, Any]]:
+def protection_groups(nodes: Sequence[JsonObject], durable: Mapping[int, int], volume_epoch: int) -> list[JsonObject]:
     """All PGs that a node or the writer knows, by number.
 
     ``durable``: the writer's account; a PG that it lacks is measured by what a write quorum of its segments has.
@@ -32,10 +34,10 @@ def protection_groups(
     return [_group(pg, nodes, durable.get(pg), volume_epoch) for pg in sorted(numbers)]
 
 
-def worst_first(groups: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def worst_first(groups: Sequence[JsonObject]) -> list[JsonObject]:
     """The groups that need a look most, before the others."""
 
-    def ill(group: dict[str, Any]) -> tuple[int, int, int, int]:
+    def ill(group: JsonObject) -> tuple[int, int, int, int]:
         segments = group["segments"]
         up = sum(segment["health"] == "up" for segment in segments)
         serving = sum(segment["health"] in SERVING for segment in segments)
@@ -45,7 +47,7 @@ def worst_first(groups: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(groups, key=ill)
 
 
-def behind_writer(groups: Sequence[Mapping[str, Any]]) -> set[str]:
+def behind_writer(groups: Sequence[JsonObject]) -> set[str]:
     """The nodes with a segment that has not all that the writer called durable."""
     return {
         segment["node"]
@@ -56,7 +58,7 @@ def behind_writer(groups: Sequence[Mapping[str, Any]]) -> set[str]:
     }
 
 
-def membership(nodes: Sequence[Mapping[str, Any]], pg: int) -> dict[str, Any]:
+def membership(nodes: Sequence[JsonObject], pg: int) -> JsonObject:
     """The PG's group in the newest descriptor that a node holds (``slots``, ``membership_epoch``, ``away``), with the
     zones of all nodes as ``zones``. Without one, the nodes that say they have the PG make the slots.
     """
@@ -70,7 +72,7 @@ def membership(nodes: Sequence[Mapping[str, Any]], pg: int) -> dict[str, Any]:
     return {"membership_epoch": 0, "away": "", "away_next": None, "slots": slots, "zones": zones}
 
 
-def _group(pg: int, nodes: Sequence[Mapping[str, Any]], durable: int | None, volume_epoch: int) -> dict[str, Any]:
+def _group(pg: int, nodes: Sequence[JsonObject], durable: int | None, volume_epoch: int) -> JsonObject:
     by_id = {node["id"]: node for node in nodes if "id" in node}
     group = membership(nodes, pg)
     places = []
@@ -102,7 +104,7 @@ def _group(pg: int, nodes: Sequence[Mapping[str, Any]], durable: int | None, vol
     }
 
 
-def _reached(nodes: Sequence[Mapping[str, Any]], pg: int) -> int:
+def _reached(nodes: Sequence[JsonObject], pg: int) -> int:
     """The LSN that a write quorum of those that answer has; with fewer answers, the highest that anybody has."""
     scls = sorted((node["pgs"][pg]["scl"] for node in nodes if pg in node.get("pgs", ())), reverse=True)
     if not scls:
@@ -110,7 +112,7 @@ def _reached(nodes: Sequence[Mapping[str, Any]], pg: int) -> int:
     return int(scls[WRITE_SEGMENTS - 1] if len(scls) >= WRITE_SEGMENTS else scls[0])
 
 
-def _segment(node: Mapping[str, Any], pg: int, durable_lsn: int, volume_epoch: int) -> dict[str, Any]:
+def _segment(node: JsonObject, pg: int, durable_lsn: int, volume_epoch: int) -> JsonObject:
     """One segment; what only its node could tell is None where the node does not answer."""
     state = node.get("state", "unknown")
     if state in (*UNREACHABLE, "unknown"):
@@ -142,7 +144,7 @@ def _segment(node: Mapping[str, Any], pg: int, durable_lsn: int, volume_epoch: i
     }
 
 
-def _state(segments: Sequence[Mapping[str, Any]], group: Mapping[str, Any]) -> str:
+def _state(segments: Sequence[JsonObject], group: JsonObject) -> str:
     """What the segments' healths mean for the group: its members' quorums decide, under the model that holds."""
     counted = [s for s in segments if s["role"] != "candidate" and not (group["away"] and s["az"] == group["away"])]
     serving = sum(segment["health"] in SERVING for segment in counted)

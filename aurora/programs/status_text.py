@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aurora.programs.status_groups import worst_first
+
+if TYPE_CHECKING:
+    from aurora.documents import JsonObject
+
 
 GROUPS_SHOWN: Final = 8
 LINE_CHARACTERS: Final = 110
@@ -14,7 +17,7 @@ _DUTIES: Final = {"spare": "spare: holds no segment", "replaced": "replaced: hol
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 
 
-def status_text(status: Mapping[str, Any], all_groups: bool = False) -> str:
+def status_text(status: JsonObject, all_groups: bool = False) -> str:
     """Tables; of many protection groups the worst ones, unless all are asked for."""
     return "\n".join([*_head(status), *_groups(status.get("protection_groups", []), all_groups)])
 
@@ -28,7 +31,7 @@ def bytes_text(number: float) -> str:
     return f"{number:.1f} {_UNITS[-1]}"
 
 
-def _head(status: Mapping[str, Any]) -> list[str]:
+def _head(status: JsonObject) -> list[str]:
     facts = [f"{key}={value}" for key, value in status["volume"].items() if not isinstance(value, dict | list | None)]
     told = textwrap.wrap("  ".join(facts), LINE_CHARACTERS, break_long_words=False, break_on_hyphens=False)
     lines = [f"volume   {told[0] if told else 'nobody answers for it'}", *(f"         {line}" for line in told[1:])]
@@ -48,7 +51,7 @@ def _head(status: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _ends(process: Mapping[str, Any]) -> str:
+def _ends(process: JsonObject) -> str:
     """How often it was started again, and why."""
     count, last_end = process.get("restarts", 0), process.get("last_end", "")
     if count:
@@ -56,7 +59,7 @@ def _ends(process: Mapping[str, Any]) -> str:
     return str(last_end) if process["state"] == "down" else ""
 
 
-def _groups(groups: list[dict[str, Any]], all_groups: bool) -> list[str]:
+def _groups(groups: list[JsonObject], all_groups: bool) -> list[str]:
     if not groups:
         return []
     lines = [f"{'segment':<14}{'az':<6}{'scl':>14}{'lag':>10}{'collected':>14}{'epoch':>7}  health"]
@@ -74,7 +77,7 @@ def _groups(groups: list[dict[str, Any]], all_groups: bool) -> list[str]:
     return lines
 
 
-def _away(group: Mapping[str, Any]) -> str:
+def _away(group: JsonObject) -> str:
     """Which zone does not count, and what that is changing to."""
     away, coming = group["away"], group["away_next"]
     if coming is not None:
@@ -82,7 +85,7 @@ def _away(group: Mapping[str, Any]) -> str:
     return f", zone {away} does not count" if away else ""
 
 
-def _segment_line(segment: Mapping[str, Any]) -> str:
+def _segment_line(segment: JsonObject) -> str:
     def cell(key: str) -> str:
         return "-" if segment[key] is None else str(segment[key])
 
@@ -94,7 +97,7 @@ def _segment_line(segment: Mapping[str, Any]) -> str:
     )
 
 
-def _health(segment: Mapping[str, Any]) -> str:
+def _health(segment: JsonObject) -> str:
     """Health in words, with what is being repaired."""
     repair = segment["repair"]
     words = [segment["health"]]

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aurora import sealed_store
 from aurora.errors import InvariantViolation
@@ -35,6 +35,10 @@ from aurora.rpc import secret
 from aurora.rpc.channels import Access
 from aurora.rpc.tls import Tls, TlsUnusable
 from aurora.sealed_store import Rewrapped
+
+if TYPE_CHECKING:
+    from aurora.documents import JsonObject
+
 
 AZS = ("az1", "az2", "az3")
 NODES = tuple((f"{az}-{letter}", az) for az in AZS for letter in "ab")
@@ -469,6 +473,10 @@ class Cluster:
         spec = self.required
         return [*(i.id for i in spec.instances), *(n.id for n in spec.nodes)]
 
+    def is_instance(self, process_id: str) -> bool:
+        """Whether it is a compute instance."""
+        return any(instance.id == process_id for instance in self.required.instances)
+
     def read(self) -> None:
         """Take the description as it is now."""
         self.spec = self._read()
@@ -501,6 +509,10 @@ class Cluster:
             command = self._node_command(process_id) if is_node else self._instance_command(process_id)
             run.restarts, run.last_end, run.ended_at = run.restarts + 1, last_end, time.time()
             self._spawn(process_id, command, run)
+
+    def hold(self, process_id: str) -> None:
+        """Have an instance ready that begins when the one that runs has died."""
+        self.processes.hold(process_id, self._instance_command(process_id))
 
     def give_up(self, process_id: str) -> None:
         """A process that has died is not to be started again."""
@@ -765,7 +777,7 @@ class Cluster:
             if not self.wait_gone(process_id, 10.0):
                 self._kill(process_id)
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> JsonObject:
         """The form of ``aurora status --json``."""
         from aurora.programs.status import cluster_status
 

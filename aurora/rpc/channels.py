@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import grpc
 import grpc.aio
@@ -11,6 +11,12 @@ import grpc.aio
 from aurora.rpc import storage_pb2_grpc
 from aurora.rpc.secret import SecretStub, held
 from aurora.rpc.tls import Tls, identity
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from aurora.rpc.storage_pb2_grpc import StorageStub
+
 
 MESSAGE_MAX_BYTES: Final = 64 << 20
 CHUNK_BYTES: Final = 1 << 20
@@ -73,7 +79,7 @@ def listen(server: grpc.aio.Server, address: str, tls: Tls | None) -> int:
         raise OSError(f"cannot listen on {address}: {error}") from error
 
 
-def storage_stub(channel: grpc.aio.Channel | grpc.Channel, secret: str | None = None) -> Any:
+def storage_stub(channel: grpc.aio.Channel | grpc.Channel, secret: str | None = None) -> StorageStub:
     """The typed calls of one node: ``stub.ReadPages(request, timeout=s)`` and so on. They show the secret, else the
     process's (``secret.use``), if there is one.
     """
@@ -90,20 +96,20 @@ class GrpcNet:
         self._secret = secret
         self._stubs: dict[str, tuple[grpc.aio.Channel, Any]] = {}
 
-    def _stub(self, address: str) -> Any:
+    def _stub(self, address: str) -> StorageStub:
         if address not in self._stubs:
             channel = open_channel(address, self._tls)
             self._stubs[address] = (channel, storage_stub(channel, self._secret))
         return self._stubs[address][1]
 
-    async def unary(self, address: str, method: str, request: Any, timeout_s: float) -> Any:
+    async def unary(self, address: str, method: str, request: Message, timeout_s: float) -> Message:
         """One request, one reply; ConnectionError when the peer does not answer or refuses."""
         try:
             return await getattr(self._stub(address), method)(request, timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
             raise ConnectionError(f"{method} to {address}: {error.code().name} {error.details()}") from error
 
-    async def stream(self, address: str, method: str, request: Any, timeout_s: float) -> AsyncIterator[Any]:
+    async def stream(self, address: str, method: str, request: Message, timeout_s: float) -> AsyncIterator[Message]:
         """One request, a stream of replies; ConnectionError as in ``unary``."""
         try:
             async for reply in getattr(self._stub(address), method)(request, timeout=timeout_s):

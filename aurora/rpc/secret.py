@@ -13,10 +13,14 @@ import secrets
 import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 import grpc.aio
+
+if TYPE_CHECKING:
+    from aurora.rpc import storage_pb2_grpc
+
 
 HEADER: Final = "authorization"
 LENGTH_MIN: Final = 32
@@ -59,6 +63,9 @@ def fits(secret: str | None, shown: str | None) -> bool:
     return secret is None or hmac.compare_digest(header(secret).encode(), (shown or "").encode())
 
 
+Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]]
+
+
 class SecretCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Refuses calls without the secret (UNAUTHENTICATED)."""
 
@@ -67,7 +74,9 @@ class SecretCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         # On the wire a refusal is the same for every kind of call.
         self._refuse = grpc.stream_stream_rpc_method_handler(_refuse)
 
-    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any) -> Any:
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler:
         """See ``grpc.aio.ServerInterceptor``."""
         shown = dict(handler_call_details.invocation_metadata).get(HEADER)
         return await continuation(handler_call_details) if fits(self._secret, shown) else self._refuse
@@ -96,7 +105,7 @@ class _Call:
 class SecretStub:
     """A stub whose calls show the secret."""
 
-    def __init__(self, stub: Any, secret: str) -> None:
+    def __init__(self, stub: storage_pb2_grpc.StorageStub, secret: str) -> None:
         self._stub = stub
         self._metadata = ((HEADER, header(secret)),)
 

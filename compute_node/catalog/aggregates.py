@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Datum
 from aurora.errors import InternalError
 from compute_node.catalog.rows import Record
 from compute_node.sql.analyze.context import DEFAULT_ENV
@@ -73,7 +74,7 @@ def function_of(layer: CatalogLayer, oid: int) -> Function:
     return found
 
 
-def _code(layer: CatalogLayer, function: Function, types: Sequence[int], result: int) -> Callable[..., Any]:
+def _code(layer: CatalogLayer, function: Function, types: Sequence[int], result: int) -> Callable[..., Datum]:
     """The function's code, called with the context first."""
     implementation = function.implementation
     if function.specialize is not None:
@@ -98,14 +99,14 @@ def _made(
             return kind.input(text, -1, DEFAULT_ENV)
         return _UNSET if strict else None
 
-    step_code: Callable[..., Any] = _unbound
-    final_code: Callable[..., Any] | None = None
+    step_code: Callable[..., Datum] = _unbound
+    final_code: Callable[..., Datum] | None = None
     if bound:
         step_code = _code(layer, transition, (state, *arguments), state)
         if final is not None:
             final_code = _code(layer, final, (state, *arguments[:extra]), result)
 
-    def step(context: Any, value: Any, *given: Any) -> Any:
+    def step(context: Any, value: Datum, *given: Any) -> Any:
         if strict:
             if value is _UNSET:
                 return given[0]
@@ -113,7 +114,7 @@ def _made(
                 return None
         return step_code(context, value, *given)
 
-    def finish(context: Any, value: Any) -> Any:
+    def finish(context: Any, value: Datum) -> Any:
         if value is _UNSET:
             value = None
         if final_code is None or final is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Datum
 from aurora.errors import InternalError
 from compute_node.catalog.rows import Record
 from compute_node.exec.builder import Builder
@@ -28,7 +29,7 @@ from compute_node.types.registry import Domain, PgType, TypeEnv
 if TYPE_CHECKING:
     from compute_node.catalog.layer import CatalogLayer
 
-Compiled = list[tuple[str, Callable[..., Any]]]
+Compiled = list[tuple[str, Callable[..., Datum]]]
 
 
 def domain_type(layer: CatalogLayer, row: Record) -> PgType:
@@ -56,7 +57,7 @@ def domain_type(layer: CatalogLayer, row: Record) -> PgType:
 def _tests(layer: CatalogLayer, rules: Domain) -> Tests:
     compiled: Compiled = []
 
-    def first_failure(value: Any, env: TypeEnv) -> str | None:
+    def first_failure(value: Datum, env: TypeEnv) -> str | None:
         if not compiled:
             compiled.extend(_compile(layer, rules))
         context = _context(env)
@@ -85,9 +86,9 @@ def _compile(layer: CatalogLayer, rules: Domain) -> Compiled:
     return [(name, _compiled(linker, view, text, base)) for name, text, base in rules.checks]
 
 
-def _compiled(linker: Builder, view: CatalogView, text: str, base: int) -> Callable[..., Any]:
+def _compiled(linker: Builder, view: CatalogView, text: str, base: int) -> Callable[..., Datum]:
     expression = fold(view, _over_row(analyze_domain_check(view, base, text)))
-    test: Callable[..., Any] = value_function(linker, expression, row_scope([True]), "c, r")
+    test: Callable[..., Datum] = value_function(linker, expression, row_scope([True]), "c, r")
     return test
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Datum
 from aurora.errors import InternalError
@@ -26,6 +26,10 @@ from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDe
 from compute_node.relations.schema import CATALOGS
 from compute_node.types.acl import Acl, decode_all
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
+
+if TYPE_CHECKING:
+    from compute_node.catalog.view import CatalogView
+
 
 _DESC_FLAG, _NULLS_FIRST_FLAG = 1, 2
 Question = tuple[Datum, ...]
@@ -87,14 +91,14 @@ class CatalogLayer:
     def __init__(self, reader: CatalogReader, version: int) -> None:
         self.reader = reader
         self.version = version
-        self.views: dict[tuple[str, str, int, str | None], Any] = {}
+        self.views: dict[tuple[str, str, int, str | None], CatalogView] = {}
         """the views made over this layer, by what decides the search path"""
         self._answers: dict[Question, Any] = {}
         self._rights: dict[int, Rights] = {}
         self.database_oid = reader.catalogs.database
         """the database whose catalogs these are"""
 
-    def ask(self, kind: str, *key: Any) -> Any:
+    def ask(self, kind: str, *key: Datum) -> Datum:
         """The answer to a question of a kind in ``_LOADERS``; None when there is no such object."""
         question = (kind, *key)
         try:
@@ -163,6 +167,7 @@ class CatalogLayer:
                 owner=row.relowner,
             )  # fmt: skip
         columns = self._load_columns(oid)
+        indexes = self._load_indexes(oid) if row.relhasindex else ()
         foreign_keys, referenced_by = foreign_keys_of(self.reader, oid) if row.relhastriggers else ((), ())
         return RelationDesc(
             oid=oid,
@@ -172,7 +177,7 @@ class CatalogLayer:
             namespace=row.relnamespace,
             kind=row.relkind,
             columns=columns,
-            indexes=self._load_indexes(oid) if row.relhasindex else (),
+            indexes=indexes,
             rows=row.reltuples,
             pages=row.relpages,
             owner=row.relowner,
@@ -182,7 +187,7 @@ class CatalogLayer:
             view_sql=self._load_view(oid) if row.relkind == "v" else None,
             is_shared=row.relisshared,
             database=self.database_oid,
-            types=self._user_types(columns),
+            types=self._user_types(columns, indexes),
             fillfactor=fillfactor(row.reloptions or ()),
             options=tuple(row.reloptions or ()),
             toast=self.relation(row.reltoastrelid) if row.reltoastrelid else None,
@@ -233,10 +238,11 @@ class CatalogLayer:
             if row.classid == relations and row.deptype == "i" and row.refobjsubid
         }
 
-    def _user_types(self, columns: tuple[ColumnDesc, ...]) -> dict[int, PgType]:
-        """The types of the columns that are not declared."""
+    def _user_types(self, columns: tuple[ColumnDesc, ...], indexes: tuple[IndexDesc, ...]) -> dict[int, PgType]:
+        """The types of the columns, and of indexed expressions over them, that are not declared."""
         found = {}
-        for oid in {column.type for column in columns if column.type not in REGISTRY.types}:
+        used = {column.type for column in columns} | {kind for index in indexes for kind in index.key_types}
+        for oid in used - REGISTRY.types.keys():
             item = self.user_type(oid)
             if item is not None:
                 found[oid] = item
@@ -371,7 +377,7 @@ def _by(catalog: str, column: str, **names: str) -> Callable[..., Datum]:
     """A loader: the column of the one row whose columns equal the question's key."""
     keys = tuple(names)
 
-    def load(layer: CatalogLayer, *key: Any) -> Any:
+    def load(layer: CatalogLayer, *key: Datum) -> Datum:
         row = layer.reader.one(catalog, **dict(zip(keys, key, strict=True)))
         return None if row is None else getattr(row, column)
 

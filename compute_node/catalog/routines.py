@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from aurora.datum import Datum
 from compute_node.catalog.rows import Record
 from compute_node.types.oids import RECORD
 from compute_node.types.registry import Function, Parameter, PgType, Routine, RoutineCall
@@ -27,7 +28,7 @@ def sql_function(row: Record) -> Function:
     parameters = parameters_of(row)
     outputs = [item for item in parameters if item.mode in _OUTPUT]
     defaults = split_texts(row.proargdefaults)
-    values: dict[str, Any] = {
+    values: dict[str, Datum] = {
         "oid": row.oid,
         "name": row.proname,
         "arguments": arguments,
@@ -53,20 +54,20 @@ def sql_function(row: Record) -> Function:
     # What is called has the function with it, which is only there once it is made.
     made: list[Function] = []
 
-    def specialize(kinds: tuple[PgType, ...], result: PgType) -> Callable[..., Any]:
+    def specialize(kinds: tuple[PgType, ...], result: PgType) -> Callable[..., Datum]:
         return implementation(RoutineCall(made[0], tuple([kind.oid for kind in kinds]), result.oid))
 
     def plain(context: Any, *given: Any) -> Any:
         return implementation(RoutineCall(made[0], arguments, row.prorettype))(context, *given)
 
-    def with_columns(kinds: tuple[int, ...], result: int, columns: tuple[tuple[int, int], ...]) -> Callable[..., Any]:
+    def with_columns(kinds: tuple[int, ...], result: int, columns: tuple[tuple[int, int], ...]) -> Callable[..., Datum]:
         return implementation(RoutineCall(made[0], kinds, result, columns))
 
     made.append(Function(implementation=plain, specialize=specialize, with_columns=with_columns, **values))
     return made[0]
 
 
-def implementation(call: RoutineCall) -> Callable[..., Any]:
+def implementation(call: RoutineCall) -> Callable[..., Datum]:
     """What runs the function at one call site."""
     return partial(_run, call)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import compute_node.catalog.io_functions
 import compute_node.types  # noqa: F401  (fills REGISTRY first)
 from aurora.datum import Datum
 from compute_node.types.oids import TYPE_OIDS

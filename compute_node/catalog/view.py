@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
 import compute_node.catalog.system_functions  # noqa: F401  (adds to REGISTRY)
+from aurora.datum import Datum
 from aurora.errors import InsufficientPrivilege, InternalError, InvalidSchemaName, UndefinedObject
 from compute_node.catalog.layer import CatalogLayer, Question, Role
 from compute_node.catalog.objects import Collation
@@ -22,7 +23,7 @@ from compute_node.types import oids
 from compute_node.types.acl import USAGE
 from compute_node.types.registry import REGISTRY, Aggregate, Cast, Function, Operator, OperatorClass, PgType
 
-Trace = dict[Question, Any]
+Trace = dict[Question, Datum]
 _BINARY_COERCIBLE = {oids.VARCHAR: oids.TEXT}
 """types whose default operator class is another type's"""
 _BINARY_COERCIBLE |= dict.fromkeys((24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191), oids.OID)

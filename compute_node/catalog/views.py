@@ -15,6 +15,8 @@ from compute_node.catalog.privilege_views import (
     OWNS_TABLE,
     PRIVILEGE_VIEWS,
 )
+from compute_node.catalog.routine_views import ROUTINE_VIEWS
+from compute_node.catalog.type_views import COLUMN_TYPE, COLUMN_TYPE_JOINS, TYPE_VIEWS
 from compute_node.relations.schema import SYSTEM_VIEWS
 from compute_node.types.registry import REGISTRY
 
@@ -166,25 +168,8 @@ WHERE c.relkind IN ('r', 'v', 'f', 'p') AND {MAY_SEE_TABLE}""",
 SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
  a.attname AS column_name, a.attnum::integer AS ordinal_position,
  pg_catalog.pg_get_expr(d.adbin, d.adrelid)::varchar AS column_default,
- CASE WHEN a.attnotnull THEN 'NO' ELSE 'YES' END::varchar(3) AS is_nullable,
- CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN 'ARRAY' WHEN t.typnamespace = 11
-  THEN pg_catalog.format_type(a.atttypid, NULL) ELSE 'USER-DEFINED' END::varchar AS data_type,
- CASE WHEN a.atttypid IN (1042, 1043) AND a.atttypmod > 0 THEN a.atttypmod - 4 END AS character_maximum_length,
- CASE WHEN a.atttypid IN (1042, 1043) AND a.atttypmod > 0 THEN (a.atttypmod - 4) * 4
-  WHEN a.atttypid IN (25, 1042, 1043) THEN 1073741824 END AS character_octet_length,
- CASE a.atttypid WHEN 21 THEN 16 WHEN 23 THEN 32 WHEN 20 THEN 64 WHEN 700 THEN 24 WHEN 701 THEN 53
-  WHEN 1700 THEN CASE WHEN a.atttypmod > 0 THEN ((a.atttypmod - 4) / 65536) % 65536 END END AS numeric_precision,
- CASE WHEN a.atttypid IN (20, 21, 23, 700, 701) THEN 2 WHEN a.atttypid = 1700 THEN 10 END AS numeric_precision_radix,
- CASE WHEN a.atttypid IN (20, 21, 23) THEN 0
-  WHEN a.atttypid = 1700 AND a.atttypmod > 0 THEN (a.atttypmod - 4) % 2048 END AS numeric_scale,
- CASE WHEN a.atttypid = 1082 THEN 0
-  WHEN a.atttypid IN (1083, 1114, 1184, 1266) THEN CASE WHEN a.atttypmod < 0 THEN 6 ELSE a.atttypmod END
-  WHEN a.atttypid = 1186 THEN 6 END AS datetime_precision,
- NULL::varchar AS interval_type, NULL::integer AS interval_precision, NULL::name AS character_set_catalog,
- NULL::name AS character_set_schema, NULL::name AS character_set_name, NULL::name AS collation_catalog,
- NULL::name AS collation_schema, NULL::name AS collation_name, NULL::name AS domain_catalog, NULL::name AS
- domain_schema, NULL::name AS domain_name, pg_catalog.current_database() AS udt_catalog, nt.nspname AS udt_schema,
- t.typname AS udt_name, NULL::name AS scope_catalog, NULL::name AS scope_schema, NULL::name AS scope_name,
+ CASE WHEN a.attnotnull OR (t.typtype = 'd' AND t.typnotnull) THEN 'NO' ELSE 'YES' END::varchar(3) AS is_nullable,
+ {COLUMN_TYPE}, NULL::name AS scope_catalog, NULL::name AS scope_schema, NULL::name AS scope_name,
  NULL::integer AS maximum_cardinality, a.attnum::text::name AS dtd_identifier, 'NO'::varchar AS is_self_referencing,
  CASE WHEN a.attidentity IN ('a', 'd') THEN 'YES' ELSE 'NO' END::varchar(3) AS is_identity,
  CASE a.attidentity WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT' END::varchar AS identity_generation,
@@ -196,7 +181,7 @@ SELECT pg_catalog.current_database() AS table_catalog, n.nspname AS table_schema
  CASE WHEN c.relkind IN ('r', 'p') THEN 'YES' ELSE 'NO' END::varchar AS is_updatable
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON a.attrelid = c.oid
  JOIN pg_catalog.pg_namespace n ON c.relnamespace = n.oid JOIN pg_catalog.pg_type t ON a.atttypid = t.oid
- JOIN pg_catalog.pg_namespace nt ON t.typnamespace = nt.oid
+ JOIN pg_catalog.pg_namespace nt ON t.typnamespace = nt.oid {COLUMN_TYPE_JOINS}
  LEFT JOIN pg_catalog.pg_attrdef d ON a.attrelid = d.adrelid AND a.attnum = d.adnum
  LEFT JOIN (pg_catalog.pg_depend dep JOIN pg_catalog.pg_sequence s
   ON dep.classid = 'pg_catalog.pg_class'::regclass AND dep.objid = s.seqrelid AND dep.deptype = 'i')
@@ -241,10 +226,17 @@ FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
 WHERE k.contype IN ('p', 'u', 'c') AND {OWNS_TABLE}""",
     "information_schema.check_constraints": f"""
 SELECT pg_catalog.current_database() AS constraint_catalog, nc.nspname AS constraint_schema, k.conname AS
- constraint_name, pg_catalog.pg_get_expr(k.conbin, k.conrelid)::varchar AS check_clause
+ constraint_name, "substring"(pg_catalog.pg_get_constraintdef(k.oid), 7)::varchar AS check_clause
 FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace nc ON nc.oid = k.connamespace
- JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
-WHERE k.contype = 'c' AND {OWNS_TABLE}""",
+ LEFT JOIN pg_catalog.pg_class c ON c.oid = k.conrelid LEFT JOIN pg_catalog.pg_type t ON t.oid = k.contypid
+WHERE k.contype = 'c' AND pg_catalog.pg_has_role(coalesce(c.relowner, t.typowner), 'USAGE')
+UNION ALL
+SELECT pg_catalog.current_database(), n.nspname,
+ (n.oid::text || '_' || c.oid::text || '_' || a.attnum::text || '_not_null')::name,
+ (a.attname || ' IS NOT NULL')::varchar
+FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON n.oid = c.relnamespace
+ JOIN pg_catalog.pg_attribute a ON c.oid = a.attrelid
+WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull AND c.relkind IN ('r', 'p') AND {OWNS_TABLE}""",
     "information_schema.sequences": f"""
 SELECT pg_catalog.current_database() AS sequence_catalog, n.nspname AS sequence_schema, c.relname AS sequence_name,
  pg_catalog.format_type(s.seqtypid, NULL)::varchar AS data_type,
@@ -266,7 +258,7 @@ EMPTY = (  # noqa: SIM905
     " pg_catalog.pg_stat_wal_receiver pg_catalog.pg_user_mappings pg_catalog.pg_available_extensions"
     " pg_catalog.pg_available_extension_versions pg_catalog.pg_stat_progress_vacuum pg_catalog.pg_stat_progress_copy"
     " pg_catalog.pg_stat_progress_create_index pg_catalog.pg_stats_ext information_schema.referential_constraints"
-    " information_schema.triggers information_schema.domains information_schema.foreign_tables"
+    " information_schema.triggers information_schema.foreign_tables"
 ).split()
 
 
@@ -285,5 +277,6 @@ def _empty(name: str) -> str:
 
 def view_sql() -> dict[str, str]:
     """Each system view's SELECT. The declared types must be loaded."""
-    written = _ROLES | _RELATIONS | _SESSIONS | _STATISTICS | _INFORMATION_SCHEMA | PRIVILEGE_VIEWS
+    written = _ROLES | _RELATIONS | _SESSIONS | _STATISTICS | _INFORMATION_SCHEMA | ROUTINE_VIEWS | TYPE_VIEWS
+    written |= PRIVILEGE_VIEWS
     return {name: text.strip() for name, text in written.items()} | {name: _empty(name) for name in EMPTY}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from compute_node.exec.nodes.base import NODE_CLASSES, Node
 from compute_node.exec.plan_walk import free_parameters
@@ -70,7 +69,7 @@ class Builder:
         """By OID."""
         return self.catalog.aggregate(oid)
 
-    def subplan(self, node: SubPlan) -> Any:
+    def subplan(self, node: SubPlan) -> SubplanRunner:
         """The runner of a sub-select."""
         plan = self.planned.subplans[node.plan]
         inner = self._subplans.get(node.plan)

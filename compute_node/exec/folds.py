@@ -51,7 +51,7 @@ class Fold:
         self.nullable = call.function not in _NEVER_NULL
         self._finish: Callable[[Datum], Datum] = aggregate.final
         if self._collects:
-            self.initial: Callable[[], Any] = dict if call.distinct else list
+            self.initial: Callable[[], Datum] = dict if call.distinct else list
             self._finish = self._collected(builder)
         else:
             self.initial = aggregate.initial

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aurora.datum import Row
 from compute_node.exec.assignments import columns_used
 from compute_node.sql import expressions as ex
 from compute_node.sql import plan as pl
@@ -58,7 +59,7 @@ class ModifySource:
             child = dataclasses.replace(child, output=(*child.output, tid), want_tid=True)
         self._node = builder.node(child, original)
 
-    def rows(self, ctx: ExecContext, changed: set[int]) -> Iterator[tuple[int, Any]]:
+    def rows(self, ctx: ExecContext, changed: set[int]) -> Iterator[tuple[int, Row | None]]:
         """A joined row may name the same target several times: once it is in ``changed``, the others are left out."""
         if self.scanned:
             for batch in self._node.batches(ctx):

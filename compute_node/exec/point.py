@@ -8,9 +8,9 @@ kernels' entry points are bound when the statement first runs. A plan that fits 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
-from aurora.datum import Row
+from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation
 from compute_node.exec.assignments import RowChange, columns_used, is_volatile
 from compute_node.exec.compile.compiler import Compiler, tuple_text
@@ -28,9 +28,10 @@ from compute_node.sql import plan as pl
 if TYPE_CHECKING:
     from compute_node.access.storage import Storage
     from compute_node.exec.builder import Builder
+    from compute_node.exec.context import ExecContext
 
-PointFunction = Callable[[Any, Row], Any]
-Link = Callable[[Any], PointFunction]
+PointFunction: TypeAlias = "Callable[[ExecContext, Row], Datum]"
+Link: TypeAlias = "Callable[[Storage], PointFunction]"
 """storage → the statement's function"""
 
 

@@ -7,9 +7,9 @@ conditions run as they always do. What the plan computes meanwhile (materialized
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from aurora.datum import Row
+from aurora.datum import Datum, Row
 from compute_node.exec.assignments import FindAgain
 from compute_node.exec.nodes.base import Node
 from compute_node.sql import plan as pl
@@ -26,7 +26,7 @@ class Held:
 
     tid: int = 0
     values: Row | None = None
-    columns: dict[int, Any] | None = None
+    columns: dict[int, Datum] | None = None
 
 
 HELD = "held rows"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from aurora.datum import Row
 from aurora.errors import InvariantViolation
 from compute_node.access.index_access import RowExpression
 from compute_node.exec.builder import Builder
@@ -46,7 +47,7 @@ class _Writer:
     def __init__(self, running: Callable[[], SessionView]) -> None:
         self._running = running
 
-    def call_routine(self, call: RoutineCall, arguments: tuple[Any, ...], snapshot: object) -> Any:
+    def call_routine(self, call: RoutineCall, arguments: Row, snapshot: object) -> Any:
         """See ``SessionView``."""
         return self._running().call_routine(call, arguments, None)
 

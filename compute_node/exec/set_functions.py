@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any
 
 from aurora.datum import Datum
 from compute_node.exec.compile.calls import guarded
 from compute_node.exec.compile.compiler import Compiler, Linker
 from compute_node.exec.compile.unit import Scope, Unit, row_scope
 from compute_node.sql import expressions as ex
-from compute_node.types.oids import ANY
+from compute_node.types.oids import ANY, RECORD
+from compute_node.types.record import Record
+from compute_node.types.registry import PgType
 
 
 def call_source(compiler: Compiler, call: ex.Call) -> str:
@@ -27,6 +31,21 @@ def call_source(compiler: Compiler, call: ex.Call) -> str:
     return f"(() if {nulls} else {code.body})"
 
 
+def _rows_source(compiler: Compiler, call: ex.Call) -> str:
+    """The same, of values as a query's column has them: rows that know their columns."""
+    text = f"{call_source(compiler, call)} or ()"
+    columns = compiler.linker.function(call.function).out_columns
+    if not columns or call.type != RECORD:
+        return text
+    types = tuple(compiler.linker.type(oid) for _, oid in columns)
+    names = tuple(name for name, _ in columns)
+    return f"{compiler.unit.bind(partial(_records, types, names), 'g')}({text})"
+
+
+def _records(types: tuple[PgType, ...], names: tuple[str, ...], rows: Iterable[Any]) -> Iterator[Record]:
+    return (row if isinstance(row, Record) else Record.of(row, types, names) for row in rows)
+
+
 def set_function(linker: Linker, call: ex.Call, scope: Scope | None) -> Callable[..., Iterable[Datum]]:
     """A function of the context (and, with a scope, the row) that gives the iterable."""
     unit = Unit()
@@ -38,5 +57,5 @@ def set_functions(linker: Linker, calls: list[ex.Call]) -> Callable[..., tuple[I
     """A function of (context, row) that gives the iterables of several calls."""
     unit = Unit()
     compiler = Compiler(unit, row_scope(None), linker)
-    parts = [f"{call_source(compiler, call)} or ()" for call in calls]
+    parts = [_rows_source(compiler, call) for call in calls]
     return unit.link(unit.function("c, r", [f"return ({', '.join(parts)},)"]))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from aurora.datum import Datum, Row
 from aurora.errors import ArraySubscriptError
@@ -21,7 +21,7 @@ from compute_node.relations.descriptors import RelationDesc
 from compute_node.sql import expressions as ex
 
 if TYPE_CHECKING:
-    from compute_node.access.toast import Toaster
+    from aurora.kernels.python.tuples import ToastReader
     from compute_node.exec.compile.compiler import Linker
     from compute_node.exec.context import ExecContext
     from compute_node.exec.nodes.base import Node
@@ -31,15 +31,15 @@ _FIXED_CODES = "?hiqIfdc"
 
 Whole = Callable[..., Datum]
 """the function over values"""
-Stored = Callable[[Any, Any, Whole, Row], Any]
+Stored: TypeAlias = "Callable[[ToastReader, Toasted, Whole, Row], Datum]"
 """(reader, handle, function over values, further arguments) → result"""
 
 
-def _size(reader: Toaster, handle: Toasted, whole: Whole, arguments: Row) -> int:
+def _size(reader: ToastReader, handle: Toasted, whole: Whole, arguments: Row) -> int:
     return int(handle.raw_bytes)
 
 
-def _text_slice(reader: Toaster, handle: Toasted, whole: Whole, arguments: Row) -> Any:
+def _text_slice(reader: ToastReader, handle: Toasted, whole: Whole, arguments: Row) -> Datum:
     start, length = arguments
     end = start - 1 + length
     if length < 0:
@@ -47,18 +47,18 @@ def _text_slice(reader: Toaster, handle: Toasted, whole: Whole, arguments: Row) 
     return whole(_characters(reader, handle, end), start, length)
 
 
-def _text_left(reader: Toaster, handle: Toasted, whole: Whole, arguments: Row) -> Any:
+def _text_left(reader: ToastReader, handle: Toasted, whole: Whole, arguments: Row) -> Datum:
     (count,) = arguments
     return whole(_characters(reader, handle, count) if count >= 0 else reader.value(handle), count)
 
 
-def _characters(reader: Toaster, handle: Toasted, count: int) -> str:
+def _characters(reader: ToastReader, handle: Toasted, count: int) -> str:
     """At least the first ``count`` characters, or all if it has fewer."""
     data = reader.prefix(handle, CHARACTER_BYTES_MAX * max(count, 0))
     return str(data.decode(errors="ignore"))
 
 
-def _bytes_slice(reader: Toaster, handle: Toasted, whole: Whole, arguments: Row) -> Any:
+def _bytes_slice(reader: ToastReader, handle: Toasted, whole: Whole, arguments: Row) -> Datum:
     start, length = arguments
     if length < 0:
         return whole(b"", start, length)
@@ -66,18 +66,18 @@ def _bytes_slice(reader: Toaster, handle: Toasted, whole: Whole, arguments: Row)
     return reader.slice(handle, first, max(start - 1 + length, 0) - first)
 
 
-def _byte(reader: Toaster, handle: Toasted, whole: Whole, arguments: Row) -> Any:
+def _byte(reader: ToastReader, handle: Toasted, whole: Whole, arguments: Row) -> Datum:
     (index,) = arguments
     if not 0 <= index < handle.raw_bytes:
         raise ArraySubscriptError(f"index {index} out of valid range, 0..{handle.raw_bytes - 1}")
     return reader.slice(handle, index, 1)[0]
 
 
-def _column_size(reader: Toaster, handle: Toasted, whole: Whole, arguments: Row) -> int:
+def _column_size(reader: ToastReader, handle: Toasted, whole: Whole, arguments: Row) -> int:
     return stored_bytes(handle)
 
 
-def _compression(reader: Toaster, handle: Toasted, whole: Whole, arguments: Row) -> str | None:
+def _compression(reader: ToastReader, handle: Toasted, whole: Whole, arguments: Row) -> str | None:
     return METHOD_NAMES.get(handle.method)
 
 
@@ -102,7 +102,7 @@ class StoredColumns:
     indexes: frozenset[int]
     mixed: frozenset[int] = frozenset()
 
-    def value(self, value: Datum) -> Any:
+    def value(self, value: Datum) -> Datum:
         """See ``compute_node.exec.compile.unit.StoredValues``."""
         return value.codec.reader.value(value) if type(value) is Toasted else value
 
@@ -113,7 +113,7 @@ class StoredColumns:
             return None
         over_values = whole if node.function != _COLUMN_SIZE else _short_size(whole)
 
-        def call(context: ExecContext, value: Datum, *arguments: Datum) -> Any:
+        def call(context: ExecContext, value: Datum, *arguments: Datum) -> Datum:
             if type(value) is Toasted:
                 return function(value.codec.reader, value, whole, arguments)
             return over_values(value, *arguments)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from aurora.datum import Row
+from aurora.datum import Datum, Row
 from aurora.errors import CardinalityViolation
 from compute_node.exec.compile.compiler import Compiler, tuple_text
 from compute_node.exec.compile.rows import hash_text, row_function
@@ -104,7 +104,7 @@ class SubplanRunner:
             canonical = _hash_row(builder, [right.type for _, right in self.hash_pairs])
             self._sub_key = lambda c, q: canonical(c, columns(c, q))
 
-    def run(self, ctx: ExecContext, values: Row) -> Any:
+    def run(self, ctx: ExecContext, values: Row) -> Datum:
         """EXISTS, EXPR or ARRAY. 21000 for a second row of a scalar sub-select."""
         if self._cached and self in ctx.scratch:
             return ctx.scratch[self]
@@ -119,7 +119,7 @@ class SubplanRunner:
             ctx.scratch[self] = result
         return result
 
-    def _scalar(self, ctx: ExecContext) -> Any:
+    def _scalar(self, ctx: ExecContext) -> Datum:
         rows: list[Row] = []
         for batch in self._node.batches(ctx):
             rows += batch
@@ -139,7 +139,7 @@ class SubplanRunner:
                 unknown = unknown or result is None
         return None if unknown else not decisive
 
-    def _rows(self, ctx: ExecContext, values: Row) -> Any:
+    def _rows(self, ctx: ExecContext, values: Row) -> Datum:
         if not self._cached:
             self._set(ctx, values)
             return self._node.batches(ctx)

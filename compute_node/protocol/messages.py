@@ -67,6 +67,11 @@ def parameter_status(name: str, value: str) -> bytes:
     return message(b"S", name.encode() + b"\0" + value.encode() + b"\0")
 
 
+def notification(pid: int, channel: str, payload: str) -> bytes:
+    """NotificationResponse."""
+    return message(b"A", struct.pack("!i", pid) + channel.encode() + b"\0" + payload.encode() + b"\0")
+
+
 def backend_key(pid: int, secret: int) -> bytes:
     """BackendKeyData."""
     return message(b"K", struct.pack("!iI", pid, secret))

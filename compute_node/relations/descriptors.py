@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from aurora.datum import Datum
 from compute_node.types.acl import Acl
 from compute_node.types.registry import PgType
 
@@ -24,7 +25,7 @@ class ColumnDesc:
     dropped: bool = False
     has_default: bool = False
     default: str | None = None
-    missing: Any = None
+    missing: Datum = None
     has_missing: bool = False
     identity: str = ""
     generated: str = ""

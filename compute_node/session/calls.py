@@ -9,11 +9,12 @@ from pglast import ast
 
 from aurora.errors import InvariantViolation
 from compute_node.protocol.messages import Column
-from compute_node.session import door, prepare, routines, transactions
+from compute_node.session import prepare, routines, transactions
 from compute_node.session.plans import bounded_put
-from compute_node.session.sinks import RowList, Sink
+from compute_node.session.sinks import Sink
 from compute_node.session.state import SessionState
 from compute_node.session.statement import Params, Statement
+from compute_node.sql.analyze.routines import output_columns
 from compute_node.sql.parse import RawStatement
 from compute_node.types.oids import RECORD
 from compute_node.types.registry import RoutineCall
@@ -43,7 +44,9 @@ def columns_of(session: SessionState, node: ast.CallStmt, source: str, types: Se
     call = _procedure(_statement(session, node, source, types))
     if call.result != RECORD:
         return None
-    return [Column(name, session.type_of(kind)) for name, kind in call.function.out_columns]
+    view = session.engine.catalog.view(session)
+    found = output_columns(view, call.function, call.arguments)
+    return [Column(name, session.type_of(kind)) for name, kind in found]
 
 
 def run(
@@ -53,9 +56,7 @@ def run(
     transactions.ensure(session)
     statement = _statement(session, node, source, types)
     call = _procedure(statement)
-    given = RowList()
-    door.run(session, statement, params[: len(statement.param_types)], given)
-    row: Any = routines.call(session, call, tuple(given.found[0]), None)
+    row: Any = routines.call_planned(session, statement, params)
     if call.result == RECORD:
         sink.begin()
         sink.rows([(None,) * len(call.function.out_columns) if row is None else tuple(row)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,9 +57,9 @@ def _boolean(name: str, text: str) -> bool:
     raise SqlSyntaxError(f"{name} requires a Boolean value")
 
 
-def parse_options(nodes: Any, is_from: bool) -> CopyOptions:
+def parse_options(nodes: Sequence[ast.DefElem] | None, is_from: bool) -> CopyOptions:
     """Read and check DefElems. Raises 42601, 22023, 0A000."""
-    given: dict[str, ast.DefElem] = {}
+    given: dict[str, Any] = {}
     for node in nodes or ():
         name = node.defname
         if name not in _NAMES:
@@ -68,7 +69,7 @@ def parse_options(nodes: Any, is_from: bool) -> CopyOptions:
         given[name] = _columns(node.arg) if name.startswith("force_") else _text(node.arg)
     form = given.get("format", "text")
     if form not in ("text", "csv", "binary"):
-        position = next((_position(node) for node in nodes if node.defname == "format"), None)
+        position = next((_position(node) for node in nodes or () if node.defname == "format"), None)
         raise InvalidParameterValue(f'COPY format "{form}" not recognized', position=position)
     csv = form == "csv"
     header = given.get("header", "false").lower()
@@ -102,7 +103,7 @@ def _position(node: ast.Node) -> int | None:
     return None if node.location is None or node.location < 0 else node.location + 1
 
 
-def _check(options: CopyOptions, given: dict[str, ast.DefElem], is_from: bool) -> None:
+def _check(options: CopyOptions, given: dict[str, Any], is_from: bool) -> None:
     csv, binary = options.format == "csv", options.format == "binary"
     if binary:
         for name in ("delimiter", "null"):

@@ -23,6 +23,7 @@ from compute_node.volume.interface import PagedVolume
 
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
+    from compute_node.session.notifications import Channels
     from compute_node.session.state import SessionState
 
 
@@ -98,6 +99,10 @@ class Engine(Protocol):
     @property
     def catalog(self) -> Catalog:
         """The catalog of its database."""
+
+    @property
+    def channels(self) -> Channels:
+        """Who listens to what in its database."""
 
     @property
     def storage(self) -> Storage:

@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pglast import ast
 
+from aurora.datum import Row
 from aurora.errors import InvalidTransactionTermination, NotSupported
 from compute_node.exec.compile.compiler import too_complex
 from compute_node.hub import HUB
@@ -32,7 +33,9 @@ DEPTH_MAX = 300
 """Functions within functions; PostgreSQL's bound is its stack (max_stack_depth), and so is this one's reason."""
 
 
-def run(session: SessionState, text: str, params: Params, types: tuple[int, ...], snapshot: Snapshot) -> SqlResult:
+def run(
+    session: SessionState, text: str, params: Params, types: tuple[int, ...], snapshot: Snapshot | None
+) -> SqlResult:
     """Run the statements of a text; the answer is the last one's. ``types`` are the parameters', where they are not to
     be found out. ``snapshot``: read with this one, and only read; None: with a new one for each statement. Errors:
     what the statements raise, 0A000 and 2D000 for those that a function cannot run, 54001 for functions nested too
@@ -89,7 +92,7 @@ def run_one(
     session: SessionState, statement: Statement, params: Params, snapshot: Snapshot | None, rows: Sink
 ) -> tuple[int, str]:
     """Run one statement of a function, its rows to the sink; returns how many rows it gave or affected, and its tag."""
-    if snapshot is not None and (statement.writes or statement.node is not None):
+    if snapshot is not None and (statement.writes or statement.node is not None or statement.tag == "CALL"):
         raise NotSupported(f"{command_name(statement)} is not allowed in a non-volatile function")
     if statement.node is None:
         return door.run(session, statement, params[: len(statement.param_types)], rows, snapshot), statement.tag
@@ -110,8 +113,8 @@ def command_name(statement: Statement) -> str:
 
 
 def open_rows(
-    session: SessionState, text: str, params: Params, types: tuple[int, ...], snapshot: Snapshot
-) -> Iterator[Any]:
+    session: SessionState, text: str, params: Params, types: tuple[int, ...], snapshot: Snapshot | None
+) -> Iterator[Row]:
     """The rows of one query, as they are taken: for functions that stop early, or return as they read."""
     with calling(session):
         (statement,) = _statements(session, text, types)

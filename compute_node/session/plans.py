@@ -8,11 +8,12 @@ it was made under, and is made again under another one. Bounded: the oldest half
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from compute_node.session.statement import Statement
 
 if TYPE_CHECKING:
+    from compute_node.session.lifting import Shape
     from compute_node.session.routines import RoutinePlan
 
 
@@ -43,7 +44,7 @@ class PlanSpace:
         self.calls: dict[Hashable, Statement] = {}
         """the arguments of CALL statements (``session/calls``)"""
         self.texts: dict[tuple[bytes, tuple[int, ...]], Statement] = {}
-        self.shapes: dict[bytes, Any] = {}
+        self.shapes: dict[bytes, Shape] = {}
         self.referential: dict[tuple[int, str], Statement] = {}
         """checks and actions of foreign keys, by constraint (``referential``)"""
 

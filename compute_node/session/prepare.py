@@ -39,7 +39,7 @@ def is_query(node: ast.Node) -> bool:
     return isinstance(node, QUERIES) and getattr(node, "intoClause", None) is None
 
 
-def inner_query(node: ast.Node) -> Any:
+def inner_query(node: ast.Node) -> ast.Node | None:
     """The query in a utility statement that is analyzed with it: of DECLARE, EXPLAIN, CREATE TABLE AS, SELECT INTO,
     CALL."""
     if isinstance(node, (ast.DeclareCursorStmt, ast.ExplainStmt, ast.CreateTableAsStmt)):

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from aurora.datum import Row
 from aurora.errors import ForeignKeyViolation, InvariantViolation, SqlError
 from compute_node.access.row_events import Event, LostKey, NewReferences, RowEvents, events_of, known_events
 from compute_node.access.watched_table import WatchedTable
@@ -142,7 +143,7 @@ class _Run:
         self._session = session
         self._txn = _txn(session)
         self._events = events
-        self._there: set[tuple[int, tuple[Any, ...]]] = set()
+        self._there: set[tuple[int, Row]] = set()
 
     def one(self, event: Event) -> None:
         """Look at one event."""

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from pglast import ast
 
-from aurora.errors import NotSupported, SqlError
+from aurora.datum import Datum, Row
+from aurora.errors import InvariantViolation, NotSupported, SqlError
 from compute_node.hub import HUB
 from compute_node.session import door, nested, prepare, settings_effects
 from compute_node.session.plans import bounded_put
-from compute_node.session.sinks import NO_ROWS, Sink
+from compute_node.session.sinks import NO_ROWS, RowList, Sink
 from compute_node.session.state import SessionState
 from compute_node.session.statement import Params, Statement
 from compute_node.sql.analyze.routines import FINAL_STATEMENT, ResultShape, RoutineBody, mismatch, shape_of
@@ -30,6 +31,7 @@ from compute_node.types.record import Record
 from compute_node.types.registry import Function, PgType, Routine, RoutineCall
 
 if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
     from compute_node.sql.catalog_view import CatalogView
 
 
@@ -52,7 +54,7 @@ class RoutinePlan:
         self._result = result if any(field.type is None for field in result.fields) else None
         """a composite type with dropped columns, which have their places in its values"""
 
-    def value(self, row: Sequence[Any]) -> Any:
+    def value(self, row: Row) -> Datum:
         """The result that one row of the final statement is."""
         if not self.is_row:
             return row[0]
@@ -61,7 +63,9 @@ class RoutinePlan:
         live = iter(row)
         fields = self._result.fields
         values = [None if field.type is None else next(live) for field in fields]
-        return Record.of(values, [field.type or self.kinds[0] for field in fields])
+        # A dropped column has no type, as in every value of the type.
+        types: list[Any] = [field.type for field in fields]
+        return Record.of(values, types)
 
 
 def _makes_row(call: RoutineCall, kinds: Sequence[PgType]) -> bool:
@@ -76,12 +80,12 @@ class _FirstRow:
     __slots__ = ("found",)
 
     def __init__(self) -> None:
-        self.found: tuple[Any, ...] | None = None
+        self.found: Row | None = None
 
     def begin(self) -> None:
         """Nothing to do."""
 
-    def rows(self, batch: list[tuple[Any, ...]]) -> None:
+    def rows(self, batch: list[Row]) -> None:
         """Keep the first."""
         if self.found is None:
             self.found = batch[0]
@@ -90,7 +94,7 @@ class _FirstRow:
         """Nothing to do."""
 
 
-def call(session: SessionState, call: RoutineCall, arguments: Params, snapshot: Any) -> Any:
+def call(session: SessionState, call: RoutineCall, arguments: Params, snapshot: Snapshot | None) -> Datum:
     """Run a function: its value, or for one that returns a set the iterator of its values. ``snapshot``: what one that
     is not volatile reads with."""
     if call.function.returns_set:
@@ -108,15 +112,24 @@ def call(session: SessionState, call: RoutineCall, arguments: Params, snapshot: 
 
 
 def _run(
-    session: SessionState, plan: RoutinePlan, number: int, params: Params, snapshot: Any, sink: Sink = NO_ROWS
+    session: SessionState,
+    plan: RoutinePlan,
+    number: int,
+    params: Params,
+    snapshot: Snapshot | None,
+    sink: Sink = NO_ROWS,
 ) -> None:
+    statement = plan.statements[number]
     try:
-        nested.run_one(session, plan.statements[number], params, snapshot, sink)
+        if statement.node is None and statement.executable.planned.procedure is not None:
+            call_planned(session, statement, params)
+        else:
+            nested.run_one(session, statement, params, snapshot, sink)
     except SqlError as error:
         raise placed(error, plan.function, f"statement {number + 1}") from None
 
 
-def _values(session: SessionState, call: RoutineCall, arguments: Params, snapshot: Any) -> Iterator[Any]:
+def _values(session: SessionState, call: RoutineCall, arguments: Params, snapshot: Snapshot | None) -> Iterator[Any]:
     """The final statement's rows come as they are taken."""
     routine = call.function.routine
     with nested.calling(session), acting(session, routine):
@@ -152,6 +165,16 @@ def _values(session: SessionState, call: RoutineCall, arguments: Params, snapsho
     finally:
         execution.close()
         hold.release()
+
+
+def call_planned(session: SessionState, statement: Statement, params: Params) -> Any:
+    """Run a planned CALL; its output arguments' values, None without any."""
+    found = statement.executable.planned.procedure
+    if found is None:
+        raise InvariantViolation("a CALL without its procedure")
+    given = RowList()
+    door.run(session, statement, params[: len(statement.param_types)], given)
+    return call(session, found, tuple(given.found[0]), None)
 
 
 # plans
@@ -209,8 +232,13 @@ def check_final(view: CatalogView, raws: Sequence[RawStatement], shape: ResultSh
 def _statement(
     session: SessionState, function: Function, raw: RawStatement, text: str, types: Sequence[int], body: RoutineBody
 ) -> Statement:
-    if prepare.is_query(raw.node):
-        return prepare.compile_statement(session, raw, text, list(types), routine=body)[0]
+    if isinstance(raw.node, ast.CallStmt) and function.volatility != "v":
+        raise NotSupported("CALL is not allowed in a non-volatile function")
+    if prepare.is_query(raw.node) or isinstance(raw.node, ast.CallStmt):
+        made = prepare.compile_statement(session, raw, text, list(types), routine=body)[0]
+        if function.volatility != "v" and made.writes:
+            raise NotSupported(f"{nested.command_name(made)} is not allowed in a non-volatile function")
+        return made
     statement = prepare.utility_statement(session, raw.node, text[raw.start : raw.start + raw.length])
     if isinstance(raw.node, ast.CopyStmt) and raw.node.filename is None:
         raise NotSupported("cannot COPY to/from client in an SQL function")

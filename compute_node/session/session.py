@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compute_node.session import transactions, turn
+from compute_node.session import notifications, transactions, turn
 from compute_node.session.view import FunctionView
 
 
@@ -21,4 +21,5 @@ class Session(FunctionView):
         self.drop_portals()
         self.statements.clear()
         transactions.abort(self)
+        notifications.end(self)
         self.engine.end_session(self)

@@ -25,6 +25,7 @@ PLAN_SETTINGS = frozenset(
         "TimeZone",
         "transform_null_equals",
         "extra_float_digits",
+        "max_stack_depth",
         "array_nulls",
         "work_mem",
         "constraint_exclusion",
@@ -88,6 +89,10 @@ def _interval_style(session: SessionState, value: SettingValue) -> None:
 
 def _float_digits(session: SessionState, value: SettingValue) -> None:
     session.env.extra_float_digits = int(value)
+
+
+def _stack_depth(session: SessionState, value: SettingValue) -> None:
+    session.env.stack_kb = int(value)
 
 
 def _bytea_output(session: SessionState, value: SettingValue) -> None:
@@ -192,6 +197,7 @@ _EFFECTS: dict[str, Effect] = {
     "DateStyle": _date_style,
     "IntervalStyle": _interval_style,
     "extra_float_digits": _float_digits,
+    "max_stack_depth": _stack_depth,
     "bytea_output": _bytea_output,
     "synchronous_commit": _synchronous_commit,
     "statement_timeout": _statement_timeout,

@@ -27,6 +27,7 @@ from compute_node.txn.transaction import Txn
 from compute_node.types.registry import PgType, TypeEnv
 
 if TYPE_CHECKING:
+    from compute_node.session.notifications import Notifying
     from compute_node.session.portals import Portal
     from compute_node.session.prepared import Prepared
     from compute_node.session.routines import RoutinePlan
@@ -55,6 +56,9 @@ class Port(Protocol):
 
     def close(self) -> None:
         """Close after the output."""
+
+    def deliver(self) -> None:
+        """Notifications have come: send them if the session is idle."""
 
 
 class Timer(Protocol):
@@ -119,6 +123,7 @@ class SessionState:
         "guarded",
         "idle_in_txn_timeout_ms",
         "idle_timeout_ms",
+        "inbox",
         "interrupt_error",
         "last_sequence",
         "lift_literals",
@@ -126,6 +131,7 @@ class SessionState:
         "lock_waiter",
         "login_superuser",
         "notice_level",
+        "notifying",
         "out",
         "pid",
         "pipelined",
@@ -219,6 +225,10 @@ class SessionState:
         self.routine_plans: tuple[Txn | None, dict[Hashable, RoutinePlan]] | None = None
         """what a transaction that has changed the catalog has planned for its functions"""
         self.advisory_locks: HeldLocks | None = None
+        self.notifying: Notifying | None = None
+        """what its transaction says with NOTIFY, and begins to LISTEN to"""
+        self.inbox: list[bytes] = []
+        """notifications that its client has not been sent yet"""
         """its own ones, not its transaction's"""
         self.greenlet: greenlet.greenlet | None = None
         """what its turn runs in"""

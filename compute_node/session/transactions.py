@@ -73,8 +73,17 @@ def commit(session: SessionState) -> None:
             referential.fire_deferred(session)
         if session.portals:
             _close_portals(session, committed=True)
+        notifying = session.notifying
+        if notifying is not None:
+            from compute_node.session import notifications
+
+            notifications.before_commit(session, notifying)
         before_lsn = session.dependency.gate_lsn
         lsn = session.engine.txns.commit(txn)
+        if notifying is not None:
+            session.notifying = None
+            session.gated = True
+            notifications.committed(session, notifying, lsn)
     except BaseException:
         abort(session)
         raise
@@ -100,6 +109,7 @@ def abort(session: SessionState) -> None:
     txn = session.txn
     session.block = IDLE
     session.txn = None
+    session.notifying = None
     session.savepoints = None
     session.statements_in_txn = 0
     if session.portals:
@@ -129,7 +139,7 @@ def statement_failed(session: SessionState) -> None:
         _close_portals(session, committed=False)
     if session.settings.undo:
         session.settings.end_transaction(False)
-    session.txn = None
+    session.txn = session.notifying = None
     if txn is not None:
         session.engine.txns.abort(txn)
 

@@ -19,7 +19,7 @@ from aurora.kernels import wire as wire_kernel
 from compute_node.exec.compile.compiler import too_complex
 from compute_node.hub import HUB
 from compute_node.protocol import messages
-from compute_node.session import audit, extended, simple, transactions
+from compute_node.session import audit, extended, notifications, simple, transactions
 from compute_node.session.state import FAILED, IDLE, SessionState
 from compute_node.session.statement import Statement
 
@@ -218,6 +218,8 @@ def ready(session: SessionState) -> None:
     if session.status_changes:
         _report_status(session)
     session.several_statements = session.pipelined = session.commit_at_once = False
+    if session.inbox and session.block == IDLE:
+        notifications.take(session)
     session.out.append(READY[session.block])
     session.state_change = session.clock()
 

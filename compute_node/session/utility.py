@@ -26,6 +26,7 @@ from compute_node.session import (
     copy_statement,
     cursors,
     door,
+    notifications,
     prepare,
     referential,
     setting_statements,
@@ -135,6 +136,7 @@ def _discard(session: SessionState, call: Call) -> str:
     if target == modes.DISCARD_ALL:
         session.drop_portals()
         session.statements.clear()
+        notifications.act(session, notifications.UNLISTEN_ALL)
         session.settings.reset("session_authorization")
         session.settings.reset_all()
     name = {modes.DISCARD_ALL: "ALL", modes.DISCARD_PLANS: "PLANS", modes.DISCARD_TEMP: "TEMP"}.get(target, "SEQUENCES")
@@ -225,13 +227,20 @@ def _call(session: SessionState, call: Call) -> str:
     return calls.run(session, call.node, call.source, call.param_types, call.params, call.sink)
 
 
-def _unlisten(_session: SessionState, _call: Call) -> str:
-    # Nothing can be listened to, so there is nothing to stop; connection pools send this on every reset.
+def _unlisten(session: SessionState, call: Call) -> str:
+    channel = call.node.conditionname
+    notifications.act(session, notifications.UNLISTEN if channel else notifications.UNLISTEN_ALL, channel or "")
     return "UNLISTEN"
 
 
-def _no_notifications(_session: SessionState, call: Call) -> str:
-    raise NotSupported(f"{'LISTEN' if isinstance(call.node, ast.ListenStmt) else 'NOTIFY'} is not supported")
+def _listen(session: SessionState, call: Call) -> str:
+    notifications.act(session, notifications.LISTEN, call.node.conditionname)
+    return "LISTEN"
+
+
+def _notify(session: SessionState, call: Call) -> str:
+    notifications.notify(session, call.node.conditionname, call.node.payload or "")
+    return "NOTIFY"
 
 
 def _set_constraints(session: SessionState, call: Call) -> str:
@@ -306,8 +315,8 @@ _HANDLERS: dict[type, Callable[[SessionState, Call], str]] = {
     ast.CopyStmt: _copy,
     ast.CallStmt: _call,
     ast.UnlistenStmt: _unlisten,
-    ast.ListenStmt: _no_notifications,
-    ast.NotifyStmt: _no_notifications,
+    ast.ListenStmt: _listen,
+    ast.NotifyStmt: _notify,
     ast.CheckPointStmt: _checkpoint,
     ast.ConstraintsSetStmt: _set_constraints,
 }

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from aurora.datum import Row
+from aurora.datum import Datum, Row
 from compute_node.hub import HUB
 from compute_node.session import nested, referential, routines, setting_statements
 from compute_node.session.state import SessionState
@@ -43,11 +43,11 @@ class FunctionView(SessionState):
         """The end of the log."""
         return int(self.catalog_function("wal_lsn"))
 
-    def run_sql(self, text: str, params: Row, types: tuple[int, ...], snapshot: Snapshot) -> SqlResult:
+    def run_sql(self, text: str, params: Row, types: tuple[int, ...], snapshot: Snapshot | None) -> SqlResult:
         """Statements of a function; see ``nested``."""
         return nested.run(self, text, params, types, snapshot)
 
-    def read_sql(self, text: str, params: Row, types: tuple[int, ...], snapshot: Snapshot) -> Iterator[Any]:
+    def read_sql(self, text: str, params: Row, types: tuple[int, ...], snapshot: Snapshot | None) -> Iterator[Row]:
         """A query of a function, row by row; see ``nested``."""
         return nested.open_rows(self, text, params, types, snapshot)
 
@@ -55,7 +55,7 @@ class FunctionView(SessionState):
         """What foreign keys want of a statement's changes; see ``referential``."""
         referential.fire(self)
 
-    def call_routine(self, call: RoutineCall, arguments: tuple[Any, ...], snapshot: Any) -> Any:
+    def call_routine(self, call: RoutineCall, arguments: Row, snapshot: Snapshot | None) -> Datum:
         """A function in the language SQL; see ``routines``."""
         return routines.call(self, call, arguments, snapshot)
 

@@ -82,8 +82,8 @@ class Call(Expr):
     """the last argument is an array that holds the VARIADIC arguments (gathered here or given with VARIADIC)"""
     display: str = ""
     """how EXPLAIN and column naming show it: ``cast``, ``coercion``, operator or SQL syntax"""
-    columns: tuple[tuple[int, int], ...] = ()
-    """(type, typmod) of each column of its rows, where the query says them (a column definition list)"""
+    columns: tuple[tuple[int, int, str], ...] = ()
+    """(type, typmod, name) of each column of its rows, where the query says them (a column definition list)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

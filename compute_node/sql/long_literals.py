@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
 
 from pglast import ast
 
@@ -117,7 +117,7 @@ def _nodes(value: object, slots: Callable[[type], tuple[str, ...]]) -> Iterator[
             yield from _nodes(getattr(value, name), slots)
 
 
-def restore(cut: Cut, statements: Any, slots: Callable[[type], tuple[str, ...]]) -> None:
+def restore(cut: Cut, statements: Sequence[ast.RawStmt], slots: Callable[[type], tuple[str, ...]]) -> None:
     """Put the literals back, and make all offsets those of the original text."""
     for statement in statements:
         start = statement.stmt_location or 0

@@ -151,7 +151,9 @@ class FunctionScan(Plan):
     """Rows of a set-returning function (or one row of a plain one)."""
 
     call: Expr
+    """a function's, or ``RowsFrom`` of several"""
     column_count: int = 1
+    column_types: tuple[int, ...] = ()
     with_ordinality: bool = False
     filter: Expr | None = None
     alias: str = ""

@@ -210,13 +210,22 @@ class TransactionManager:
                 horizon = txn.oldest_lsn
         return self.holds.oldest(int(horizon))
 
-    def is_aborted(self, xid: int) -> bool:
-        """Whether ``xid`` aborted, or was cut off by a restart; may wait for a page of the commit log."""
+    def state(self, xid: int) -> int:
+        """0 in progress, 1 aborted, or a commit LSN; may wait for a page of the commit log."""
         state = self._clog.state(xid)
         while state < 0:
             self._cache.load(-state)
             state = self._clog.state(xid)
-        return bool(state == ABORTED)
+        return int(state)
+
+    def is_aborted(self, xid: int) -> bool:
+        """Whether ``xid`` aborted, or was cut off by a restart; may wait for a page of the commit log."""
+        return self.state(xid) == ABORTED
+
+    @property
+    def first_xid(self) -> int:
+        """The first xid that this writer has given out."""
+        return int(self._clog.recovered_below)
 
     # End
 

@@ -6,8 +6,8 @@ The value is ``acl.encode``'s text, with roles as OIDs; the text form has their 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
+from aurora.datum import Datum, Row
 from aurora.errors import InternalError, InvalidParameterValue, InvalidTextRepresentation, NotSupported
 from compute_node.types import acl
 from compute_node.types.acl import LETTERS, NAMES, AclItem, acl_default, decode, encode
@@ -155,14 +155,14 @@ def _contains(items: list[str], wanted: str) -> bool:
     return False
 
 
-def _explode(items: list[str]) -> Iterator[tuple[Any, ...]]:
+def _explode(items: list[str]) -> Iterator[Row]:
     for item in map(decode, items):
         for name, bit in NAMES.items():
             if item.privileges & bit:
                 yield item.grantor, item.grantee, name, bool(item.options & bit)
 
 
-def _no_longer(name: str) -> Any:
+def _no_longer(name: str) -> Datum:
     raise NotSupported(f"{name} is no longer supported")
 
 

@@ -10,8 +10,9 @@ import math
 import operator
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
+from aurora.datum import Datum
 from aurora.errors import ArraySubscriptError, NullValueNotAllowed, NumericValueOutOfRange
 from compute_node.types import numeric
 from compute_node.types.array_value import bounded, dimensions, lower_bounds
@@ -26,7 +27,7 @@ from compute_node.types.numeric_functions import square_root
 from compute_node.types.registry import Aggregate, PgType
 from compute_node.types.text import without_padding
 
-Value = Any
+Value: TypeAlias = Datum
 
 
 def _nothing() -> None:
@@ -511,13 +512,13 @@ def _string_step(state: list[Value] | None, value: Value, separator: Value) -> l
     return state
 
 
-def _ordered(oid: int, choose: Callable[..., Any]) -> Callable[[tuple[PgType, ...]], Aggregate]:
+def _ordered(oid: int, choose: Callable[..., Datum]) -> Callable[[tuple[PgType, ...]], Aggregate]:
     """max or min by the argument type's own order."""
 
     def specialize(types: tuple[PgType, ...]) -> Aggregate:
         key = types[0].sort_value
 
-        def step(state: Any, value: Any) -> Any:
+        def step(state: Any, value: Datum) -> Datum:
             return value if state is None else choose(state, value, key=key)
 
         return Aggregate(oid=oid, initial=lambda: None, step=step, final=lambda state: state)

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
+from aurora.datum import Datum, Row
 from aurora.errors import InvalidParameterValue, NullValueNotAllowed
 from compute_node.types.declare import fn, specialized
 from compute_node.types.oids import BOOL
 from compute_node.types.registry import FunctionContext, PgType, Specialize, TypeEnv
 from compute_node.types.string_functions import quote_identifier, quote_literal
 
-Writer = Callable[[Any, TypeEnv], str]
+Writer = Callable[[Datum, TypeEnv], str]
 Types = tuple[PgType, ...]
 
 
@@ -28,7 +28,7 @@ def writer(item: PgType) -> Writer:
 def _concat(types: Types, result: PgType) -> Callable[..., str]:
     writers = [writer(item) for item in types]
 
-    def concat(context: FunctionContext, *values: Any) -> str:
+    def concat(context: FunctionContext, *values: Datum) -> str:
         env = context.env
         return "".join(
             writers[min(at, len(writers) - 1)](each, env) for at, each in enumerate(values) if each is not None
@@ -40,7 +40,7 @@ def _concat(types: Types, result: PgType) -> Callable[..., str]:
 def _concat_ws(types: Types, result: PgType) -> Callable[..., str | None]:
     writers = [writer(item) for item in types]
 
-    def concat_ws(context: FunctionContext, separator: str | None, *values: Any) -> str | None:
+    def concat_ws(context: FunctionContext, separator: str | None, *values: Datum) -> str | None:
         if separator is None:
             return None
         env = context.env
@@ -62,7 +62,7 @@ _SPECIFIER = re.compile(
 class _Arguments:
     """format()'s arguments, taken in turn or by position."""
 
-    def __init__(self, values: tuple[Any, ...], writers: list[Writer], env: TypeEnv) -> None:
+    def __init__(self, values: Row, writers: list[Writer], env: TypeEnv) -> None:
         self.values, self.writers, self.env, self.next = values, writers, env, 0
 
     def take(self, position: str | None) -> str | None:
@@ -102,7 +102,7 @@ def _format_one(match: re.Match[str], arguments: _Arguments) -> str:
 def _format(types: Types, result: PgType) -> Callable[..., str | None]:
     writers = [writer(item) for item in types[1:]]
 
-    def render(context: FunctionContext, template: str | None, *values: Any) -> str | None:
+    def render(context: FunctionContext, template: str | None, *values: Datum) -> str | None:
         if template is None:
             return None
         arguments = _Arguments(values, writers, context.env)
@@ -152,7 +152,7 @@ fn(440, "num_nonnulls(variadic any) int4 nullable", lambda *values: sum(1 for ea
 
 
 def _larger(pick_larger: bool) -> Specialize:
-    def specialize(types: Types, result: PgType) -> Callable[..., Any]:
+    def specialize(types: Types, result: PgType) -> Callable[..., Datum]:
         key = types[0].sort_value or (lambda value: value)
         return lambda a, b: (a if key(a) >= key(b) else b) if pick_larger else (a if key(a) <= key(b) else b)
 

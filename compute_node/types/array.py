@@ -13,8 +13,8 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable
-from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import (
     ArraySubscriptError,
     InvalidBinaryRepresentation,
@@ -56,11 +56,11 @@ def quote_element(text: str, delimiter: str) -> str:
     return text
 
 
-def array_output(element: PgType) -> Callable[[list[Any], TypeEnv], str]:
+def array_output(element: PgType) -> Callable[[list[Datum], TypeEnv], str]:
     """Text output for arrays of ``element``."""
     write, delimiter = element.output, element.delimiter
 
-    def braces(value: list[Any], env: TypeEnv) -> str:
+    def braces(value: list[Datum], env: TypeEnv) -> str:
         parts = (
             "NULL"
             if each is None
@@ -71,7 +71,7 @@ def array_output(element: PgType) -> Callable[[list[Any], TypeEnv], str]:
         )
         return "{" + delimiter.join(parts) + "}"
 
-    def output(value: list[Any], env: TypeEnv) -> str:
+    def output(value: list[Datum], env: TypeEnv) -> str:
         if type(value) is not BoundedArray:
             return braces(value, env)
         sizes = zip(value.bounds, dimensions(value), strict=True)
@@ -114,7 +114,7 @@ class _Reader:
             raise self.fail("Unexpected end of input.")
         return self.text[self.at]
 
-    def read(self) -> list[Any]:
+    def read(self) -> list[Datum]:
         bounds, sizes = self.dimension_items()
         if not bounds:
             if self.text[self.at : self.at + 1] != "{":
@@ -161,13 +161,13 @@ class _Reader:
             sizes.append(last - first + 1)
             self.at = found.end()
 
-    def level(self, depth: int) -> list[Any]:
+    def level(self, depth: int) -> list[Datum]:
         self.at += 1
         if depth == len(self.lengths):
             if depth == DIMENSIONS_MAX:
                 raise too_many_dimensions(depth + 1)
             self.lengths.append(None)
-        items: list[Any] = []
+        items: list[Datum] = []
         self.skip_space()
         if self.peek() == "}" and depth == 0:
             self.at += 1
@@ -192,13 +192,13 @@ class _Reader:
             if sign != self.element.delimiter:
                 raise self.fail(f'Unexpected "{sign}" character.' if sign in '{"' else "Unexpected array element.")
 
-    def checked(self, items: list[Any], depth: int) -> list[Any]:
+    def checked(self, items: list[Datum], depth: int) -> list[Datum]:
         if self.lengths[depth] not in (None, len(items)):
             raise self.fail("Multidimensional arrays must have sub-arrays with matching dimensions.")
         self.lengths[depth] = len(items)
         return items
 
-    def scalar(self) -> Any:
+    def scalar(self) -> Datum:
         text, quoted, delimiter = self.text, False, self.element.delimiter
         out: list[str] = []
         kept = 0
@@ -245,12 +245,12 @@ class _Reader:
         return None
 
 
-def array_input(element: PgType) -> Callable[[str, int, TypeEnv], list[Any]]:
+def array_input(element: PgType) -> Callable[[str, int, TypeEnv], list[Datum]]:
     """Text input for arrays of ``element``."""
     return lambda text, typmod, env: _Reader(text, element, typmod, env).read()
 
 
-def _stored_codec(element: PgType) -> tuple[Callable[[Any], bytes], Callable[[bytes, int], Any]]:
+def _stored_codec(element: PgType) -> tuple[Callable[[Datum], bytes], Callable[[bytes, int], Datum]]:
     """(encode, decode) of one element for the stored form."""
     encode, decode = element.element_bytes, element.element_value
     if encode is None or decode is None:
@@ -258,17 +258,17 @@ def _stored_codec(element: PgType) -> tuple[Callable[[Any], bytes], Callable[[by
     return encode, lambda data, typmod: decode(data)
 
 
-def element_codec(element: PgType) -> tuple[Callable[[Any], bytes], Callable[[bytes, int], Any]]:
+def element_codec(element: PgType) -> tuple[Callable[[Datum], bytes], Callable[[bytes, int], Datum]]:
     """(encode, decode) of one element: its binary form, or for types without it the text."""
     if element.send is not None and element.receive is not None:
         return element.send, element.receive
     return str.encode, lambda data, typmod: data.decode()
 
 
-def array_send(element: PgType, encode: Callable[[Any], bytes]) -> Callable[[list[Any]], bytes]:
+def array_send(element: PgType, encode: Callable[[Datum], bytes]) -> Callable[[list[Datum]], bytes]:
     """Binary output for arrays of ``element``."""
 
-    def send(value: list[Any]) -> bytes:
+    def send(value: list[Datum]) -> bytes:
         lengths = dimensions(value)
         flat = list(flatten(value))
         parts = [_HEADER.pack(len(lengths), None in flat, element.oid)]
@@ -285,10 +285,10 @@ def array_send(element: PgType, encode: Callable[[Any], bytes]) -> Callable[[lis
     return send
 
 
-def array_receive(element: PgType, decode: Callable[[bytes, int], Any]) -> Callable[[bytes, int], list[Any]]:
+def array_receive(element: PgType, decode: Callable[[bytes, int], Datum]) -> Callable[[bytes, int], list[Datum]]:
     """Binary input for arrays of ``element``; 22P03 for a malformed value."""
 
-    def receive(data: bytes, typmod: int = -1) -> list[Any]:
+    def receive(data: bytes, typmod: int = -1) -> list[Datum]:
         if len(data) < 12:
             raise InvalidBinaryRepresentation("incorrect binary data format")
         count, flags, element_oid = _HEADER.unpack_from(data)
@@ -307,7 +307,7 @@ def array_receive(element: PgType, decode: Callable[[bytes, int], Any]) -> Calla
             bounds.append(lower)
             total *= length
             at += 8
-        elements: list[Any] = []
+        elements: list[Datum] = []
         for _element in range(total if count else 0):
             if at + 4 > len(data):
                 raise InvalidBinaryRepresentation("insufficient data left in message")
@@ -327,11 +327,11 @@ def array_receive(element: PgType, decode: Callable[[bytes, int], Any]) -> Calla
     return receive
 
 
-def array_order(element: PgType) -> Callable[[list[Any]], Any]:
+def array_order(element: PgType) -> Callable[[list[Datum]], Datum]:
     """A comparable and hashable object: elements first (NULLs last), then dimensions and lower bounds."""
     key = element.sort_value
 
-    def order(value: list[Any]) -> Any:
+    def order(value: list[Datum]) -> Datum:
         flat = tuple((1, 0) if each is None else (0, each if key is None else key(each)) for each in flatten(value))
         lengths = tuple(dimensions(value))
         return flat, len(lengths), lengths, lower_bounds(value)
@@ -339,7 +339,7 @@ def array_order(element: PgType) -> Callable[[list[Any]], Any]:
     return order
 
 
-def array_key(element: PgType) -> Callable[[list[Any]], bytes] | None:
+def array_key(element: PgType) -> Callable[[list[Datum]], bytes] | None:
     """memcmp key: 01 and the key of each element (02 for NULL), 00, the dimensions, the lower bounds. An element's key
     of variable length ends with two zero bytes, and zeros in it are followed by FF."""
     key = element.sort_key
@@ -347,7 +347,7 @@ def array_key(element: PgType) -> Callable[[list[Any]], bytes] | None:
         return None
     escaped = element.length < 0
 
-    def encode(value: list[Any]) -> bytes:
+    def encode(value: list[Datum]) -> bytes:
         lengths = dimensions(value)
         parts = []
         for each in flatten(value):
@@ -365,23 +365,23 @@ def array_key(element: PgType) -> Callable[[list[Any]], bytes] | None:
     return encode
 
 
-def _typmod_cast(element: PgType) -> Callable[[list[Any], int, bool], list[Any]] | None:
+def _typmod_cast(element: PgType) -> Callable[[list[Datum], int, bool], list[Datum]] | None:
     cast = element.typmod_cast
     if cast is None:
         return None
 
-    def apply(value: list[Any], typmod: int, explicit: bool) -> list[Any]:
+    def apply(value: list[Datum], typmod: int, explicit: bool) -> list[Datum]:
         return map_elements(value, lambda each: None if each is None else cast(each, typmod, explicit))
 
     return apply
 
 
-def _check(element: PgType) -> Callable[[list[Any] | None, TypeEnv], None] | None:
+def _check(element: PgType) -> Callable[[list[Datum] | None, TypeEnv], None] | None:
     check = element.check
     if check is None:
         return None
 
-    def apply(value: list[Any] | None, env: TypeEnv) -> None:
+    def apply(value: list[Datum] | None, env: TypeEnv) -> None:
         if value is not None:
             for each in flatten(value):
                 check(each, env)

@@ -6,8 +6,8 @@ A one-dimensional array grows at both ends, with NULLs in between; one of more d
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from aurora.datum import Datum, Row
 from aurora.errors import ArraySubscriptError, NullValueNotAllowed, ProgramLimitExceeded
 from compute_node.types.array_value import (
     DIMENSIONS_MAX,
@@ -23,7 +23,7 @@ from compute_node.types.array_value import (
 )
 
 
-def _checked(indexes: Sequence[Any]) -> None:
+def _checked(indexes: Sequence[Datum]) -> None:
     if len(indexes) > DIMENSIONS_MAX:
         raise too_many_dimensions(len(indexes))
     if any(index is None for index in indexes):
@@ -39,7 +39,7 @@ def _grown(elements: Array, low: int, first: int, last: int) -> tuple[Array, int
     return [None] * (low - start) + list(elements) + [None] * (end - (low + len(elements) - 1)), start
 
 
-def set_element(value: Array | None, indexes: tuple[Any, ...], element: Any) -> Array:
+def set_element(value: Array | None, indexes: Row, element: Datum) -> Array:
     """``value[i][j] = element``; 22004, 2202E."""
     _checked(indexes)
     if not value:
@@ -61,7 +61,19 @@ def set_element(value: Array | None, indexes: tuple[Any, ...], element: Any) -> 
     return bounded(nest(flat, lengths), lows)
 
 
-def set_slice(value: Array | None, parts: tuple[tuple[Any, Any], ...], source: Array | None) -> Array | None:
+def set_fixed_element(value: Datum, indexes: Row, element: Datum) -> Datum:
+    """``point[i] = element`` and its like, which count from 0; a NULL on either side changes nothing. 22004, 2202E."""
+    if value is None or element is None:
+        return value
+    _checked(indexes)
+    if len(indexes) != 1:
+        raise ArraySubscriptError("wrong number of array subscripts")
+    if not 0 <= indexes[0] < len(value):
+        raise ArraySubscriptError("array subscript out of range")
+    return type(value)(*value[: indexes[0]], element, *value[indexes[0] + 1 :])
+
+
+def set_slice(value: Array | None, parts: tuple[tuple[Datum, Datum], ...], source: Array | None) -> Array | None:
     """``value[a:b][c:d] = source``; a NULL source changes nothing. 22004, 2202E."""
     for bounds_of in zip(*parts, strict=True):
         _checked(bounds_of)
@@ -75,7 +87,7 @@ def set_slice(value: Array | None, parts: tuple[tuple[Any, Any], ...], source: A
         raise ArraySubscriptError("wrong number of array subscripts")
     bounds: list[tuple[int, int]] = []
     for place, (low, length) in enumerate(zip(lows, lengths, strict=True)):
-        pair: tuple[Any, Any] = parts[place] if place < len(parts) else (OPEN, OPEN)
+        pair: tuple[Datum, Datum] = parts[place] if place < len(parts) else (OPEN, OPEN)
         first = low if pair[0] is OPEN else int(pair[0])
         last = low + length - 1 if pair[1] is OPEN else int(pair[1])
         if first > last + 1 or (len(lengths) > 1 and first > last):
@@ -103,7 +115,7 @@ def set_slice(value: Array | None, parts: tuple[tuple[Any, Any], ...], source: A
     return bounded(nest(flat, lengths), lows)
 
 
-def _new_slice(parts: tuple[tuple[Any, Any], ...], given: Array) -> Array:
+def _new_slice(parts: tuple[tuple[Datum, Datum], ...], given: Array) -> Array:
     if any(bound is OPEN for pair in parts for bound in pair):
         raise ArraySubscriptError(
             "array slice subscript must provide both boundaries",

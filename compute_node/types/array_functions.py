@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import (
     ArraySubscriptError,
     DataException,
@@ -41,8 +42,8 @@ def _order(array: PgType) -> Callable[[Array], Any]:
     return array_order(element if element is not None else REGISTRY.types_by_name["text"])
 
 
-def _compare(test: Callable[[Any, Any], Any]) -> Specialize:
-    def specialize(types: Types, result: PgType) -> Callable[..., Any]:
+def _compare(test: Callable[[Datum, Datum], Datum]) -> Specialize:
+    def specialize(types: Types, result: PgType) -> Callable[..., Datum]:
         order = _order(types[0])
         return lambda a, b: test(order(a), order(b))
 
@@ -58,7 +59,7 @@ specialized(396, "array_ge(anyarray, anyarray) bool", _compare(lambda a, b: a >=
 specialized(382, "btarraycmp(anyarray, anyarray) int4", _compare(lambda a, b: (a > b) - (a < b)))
 
 
-def _keys(array: PgType) -> Callable[[Array], list[Any]]:
+def _keys(array: PgType) -> Callable[[Array], list[Datum]]:
     element = array.element_type
     key = element.sort_value if element is not None else None
     return lambda value: [each if each is None or key is None else key(each) for each in flatten(value)]
@@ -151,13 +152,13 @@ def _one_dimensional(value: Array | None) -> Array:
     return value or []
 
 
-def array_append(value: Array | None, element: Any) -> Array:
+def array_append(value: Array | None, element: Datum) -> Array:
     """array || element."""
     old = _one_dimensional(value)
     return bounded([*old, element], lower_bounds(old) or (1,))
 
 
-def array_prepend(element: Any, value: Array | None) -> Array:
+def array_prepend(element: Datum, value: Array | None) -> Array:
     """element || array; the lower bound stays."""
     old = _one_dimensional(value)
     return bounded([element, *old], lower_bounds(old) or (1,))
@@ -196,7 +197,7 @@ fn(379, "array_prepend(anycompatible, anycompatiblearray) anycompatiblearray nul
 fn(383, "array_cat(anycompatiblearray, anycompatiblearray) anycompatiblearray nullable", array_cat)
 
 
-def _position(value: Array | None, element: Any, start: int | None = -INDEX_MAX) -> int | None:
+def _position(value: Array | None, element: Datum, start: int | None = -INDEX_MAX) -> int | None:
     if value is None:
         return None
     if start is None:
@@ -210,7 +211,7 @@ def _position(value: Array | None, element: Any, start: int | None = -INDEX_MAX)
     return None
 
 
-def _positions(value: Array | None, element: Any) -> Array | None:
+def _positions(value: Array | None, element: Datum) -> Array | None:
     if value is None:
         return None
     if value and isinstance(value[0], list):
@@ -223,14 +224,14 @@ def _one_dimension(value: Array, action: str) -> None:
         raise NotSupported(f"{action} elements from multidimensional arrays is not supported")
 
 
-def _remove(value: Array | None, element: Any) -> Array | None:
+def _remove(value: Array | None, element: Datum) -> Array | None:
     if value is None:
         return None
     _one_dimension(value, "removing")
     return bounded([each for each in value if each != element], lower_bounds(value))
 
 
-def _replace(value: Array | None, old: Any, new: Any) -> Array | None:
+def _replace(value: Array | None, old: Datum, new: Datum) -> Array | None:
     if value is None:
         return None
     return map_elements(value, lambda each: new if each == old else each)
@@ -267,7 +268,7 @@ specialized(3218, "width_bucket(anycompatible, anycompatiblearray) int4", _width
 _ONES: Array = [1]
 
 
-def _fill(element: Any, lengths: Array | None, lower: Array | None = _ONES) -> Array:
+def _fill(element: Datum, lengths: Array | None, lower: Array | None = _ONES) -> Array:
     if lengths is None or lower is None:
         raise NullValueNotAllowed("dimension array or low bound array cannot be null")
     for array, name in ((lengths, "dimension"), (lower, "low bound")):

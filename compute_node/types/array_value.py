@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from aurora.datum import Datum, Row
 from aurora.errors import ArraySubscriptError, ProgramLimitExceeded
 from compute_node.types.long_text import STEPS, paced
 
@@ -16,19 +17,19 @@ DIMENSIONS_MAX = 6
 ELEMENTS_MAX = 134217727
 INDEX_MAX = 2147483647
 
-Array = list[Any]
+Array = list[Datum]
 
 
-class BoundedArray(list[Any]):
+class BoundedArray(list[Datum]):
     """An array with a lower bound other than 1: ``bounds`` has one for each dimension. Inner lists are plain."""
 
     __slots__ = ("bounds",)
 
-    def __init__(self, elements: Sequence[Any] = (), bounds: Sequence[int] = ()) -> None:
+    def __init__(self, elements: Sequence[Datum] = (), bounds: Sequence[int] = ()) -> None:
         super().__init__(elements)
         self.bounds = tuple(bounds)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> Row:
         return BoundedArray, (list(self), self.bounds)
 
     def __eq__(self, other: object) -> bool:
@@ -78,7 +79,7 @@ def from_vector(value: Array) -> Array:
     return bounded(list(value), (0,))
 
 
-def flatten(value: Array) -> Iterator[Any]:
+def flatten(value: Array) -> Iterator[Datum]:
     """The elements in storage order."""
     for each in value if len(value) <= STEPS else paced(value):
         if isinstance(each, list):
@@ -94,13 +95,13 @@ def nest(elements: Array, lengths: Sequence[int]) -> Array:
     return elements
 
 
-def map_elements(value: Array, function: Callable[[Any], Any]) -> Array:
+def map_elements(value: Array, function: Callable[[Datum], Datum]) -> Array:
     """Every element through ``function``, NULLs too; shape and bounds stay."""
     mapped = [map_elements(item, function) if isinstance(item, list) else function(item) for item in value]
     return BoundedArray(mapped, value.bounds) if type(value) is BoundedArray else mapped
 
 
-def element_at(value: Any, base: int, indexes: Sequence[Any]) -> Any:
+def element_at(value: Datum, base: int, indexes: Sequence[Datum]) -> Datum:
     """array[i][j]: NULL outside the bounds, for a NULL index and for the wrong number of dimensions. ``base``: the
     lower bound of a plain list."""
     bounds = iter(value.bounds) if type(value) is BoundedArray else None
@@ -114,11 +115,18 @@ def element_at(value: Any, base: int, indexes: Sequence[Any]) -> Any:
     return None if isinstance(value, list) else value
 
 
+def fixed_element(value: Datum, indexes: Sequence[Datum]) -> Datum:
+    """point[i] and its like, which count from 0: NULL outside."""
+    if value is None or len(indexes) != 1 or indexes[0] is None or not 0 <= indexes[0] < len(value):
+        return None
+    return value[indexes[0]]
+
+
 OPEN = object()
 """the missing bound of a slice"""
 
 
-def array_slice(value: Any, base: int, parts: Sequence[tuple[Any, Any]]) -> Any:
+def array_slice(value: Datum, base: int, parts: Sequence[tuple[Datum, Datum]]) -> Datum:
     """array[low:high]…: the part within the bounds, its own bounds 1; NULL when a bound is NULL."""
     if value is None or any(bound is None for pair in parts for bound in pair):
         return None
@@ -127,7 +135,7 @@ def array_slice(value: Any, base: int, parts: Sequence[tuple[Any, Any]]) -> Any:
         return []
     bounds = value.bounds if type(value) is BoundedArray else (base,) * len(lengths)
 
-    def cut(part: Any, depth: int) -> Any:
+    def cut(part: Any, depth: int) -> Datum:
         if depth == len(parts):
             return part
         low, high = parts[depth]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from typing import Any, Final
 
+from aurora.datum import Datum
 from aurora.errors import (
     ArraySubscriptError,
     InvalidBinaryRepresentation,
@@ -108,7 +109,7 @@ def _unpacked(data: bytes, typmod: int = -1) -> str:
     return f"{int.from_bytes(data[4:], 'big'):0{count * 8}b}"[:length] if length else ""
 
 
-def _typmod_in(name: str) -> Any:
+def _typmod_in(name: str) -> Datum:
     def read(arguments: list[str]) -> int:
         numbers = [parse_typmod_int("integer", each) for each in arguments]
         if len(numbers) != 1:
@@ -168,7 +169,7 @@ comparisons("""
 """)
 
 
-def _bitwise(word: str, number: Any) -> Any:
+def _bitwise(word: str, number: Any) -> Datum:
     def combine(a: str, b: str) -> str:
         if len(a) != len(b):
             raise StringDataLengthMismatch(f"cannot {word} bit strings of different sizes")
@@ -237,7 +238,7 @@ def _from_integer(value: int, length: int) -> str:
     return f"{value & ((1 << length) - 1):0{length}b}"
 
 
-def _to_integer(bits: int, name: str) -> Any:
+def _to_integer(bits: int, name: str) -> Datum:
     def convert(value: str) -> int:
         if len(value) > bits:
             raise NumericValueOutOfRange(f"{name} out of range")
@@ -293,7 +294,7 @@ fn(1685, "bit(bit, int4, bool) bit", _bit_cast)
 fn(1687, "varbit(varbit, int4, bool) varbit", _varbit_cast)
 
 
-def _fold(combine: Any) -> Any:
+def _fold(combine: Any) -> Datum:
     return lambda state, value: value if state is None else combine(state, value)
 
 

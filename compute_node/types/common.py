@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import (
     CharacterNotInRepertoire,
     DivisionByZero,
@@ -37,12 +37,12 @@ def division_by_zero() -> SqlError:
     return DivisionByZero("division by zero")
 
 
-def fixed_codec(layout: str) -> tuple[Callable[[bytes, int], Any], Callable[[Any], bytes]]:
+def fixed_codec(layout: str) -> tuple[Callable[[bytes, int], Datum], Callable[[Datum], bytes]]:
     """(receive, send) for one value of a struct layout; a message of another length is 08P01 or 22P03."""
     codec = struct.Struct(layout)
     unpack, pack, size = codec.unpack, codec.pack, codec.size
 
-    def receive(data: bytes, typmod: int) -> Any:
+    def receive(data: bytes, typmod: int) -> Datum:
         if len(data) != size:
             raise wrong_length(data, size)
         return unpack(data)[0]
@@ -74,19 +74,19 @@ def receive_text(data: bytes, typmod: int) -> str:
     return decode_utf8(data)
 
 
-def refuse_input(type_name: str) -> Callable[[str, int, TypeEnv], Any]:
+def refuse_input(type_name: str) -> Callable[[str, int, TypeEnv], Datum]:
     """Text input of a pseudo-type: 0A000."""
 
-    def refuse(text: str, typmod: int, env: TypeEnv) -> Any:
+    def refuse(text: str, typmod: int, env: TypeEnv) -> Datum:
         raise NotSupported(f"cannot accept a value of type {type_name}")
 
     return refuse
 
 
-def refuse_output(type_name: str) -> Callable[[Any, TypeEnv], str]:
+def refuse_output(type_name: str) -> Callable[[Datum, TypeEnv], str]:
     """Text output of a pseudo-type: 0A000."""
 
-    def refuse(value: Any, env: TypeEnv) -> str:
+    def refuse(value: Datum, env: TypeEnv) -> str:
         raise NotSupported(f"cannot display a value of type {type_name}")
 
     return refuse
@@ -115,16 +115,16 @@ class _Greatest:
 
     __slots__ = ()
 
-    def __lt__(self, other: Any) -> bool:
+    def __lt__(self, other: Datum) -> bool:
         return False
 
-    def __le__(self, other: Any) -> bool:
+    def __le__(self, other: Datum) -> bool:
         return other is self
 
-    def __gt__(self, other: Any) -> bool:
+    def __gt__(self, other: Datum) -> bool:
         return other is not self
 
-    def __ge__(self, other: Any) -> bool:
+    def __ge__(self, other: Datum) -> bool:
         return True
 
     def __eq__(self, other: object) -> bool:

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any
 
+from aurora.datum import Datum, Row
 from aurora.errors import (
     DataCorrupted,
     DatatypeMismatch,
@@ -34,7 +34,7 @@ _FIXED = {code: struct.Struct("<" + code) for code in "?hiqIfd"}
 _LONG = 0x80000000
 PULSE_FIELDS = 64
 
-Codec = tuple[Callable[[Any], bytes], Callable[[bytes], Any]]
+Codec = tuple[Callable[[Datum], bytes], Callable[[bytes], Datum]]
 
 
 def stored_codec(item: PgType) -> Codec:
@@ -85,7 +85,7 @@ def _field_text(text: str, at: int) -> tuple[str, int]:
             quoted = False
 
 
-def read_row(text: str, fields: Sequence[FieldDesc], env: TypeEnv) -> list[Any]:
+def read_row(text: str, fields: Sequence[FieldDesc], env: TypeEnv) -> list[Datum]:
     """The values of ``(1,"a b",)``; 22P02 with the detail that names what is wrong."""
     at, end = 0, len(text)
     while at < end and text[at] in WHITESPACE:
@@ -93,7 +93,7 @@ def read_row(text: str, fields: Sequence[FieldDesc], env: TypeEnv) -> list[Any]:
     if text[at : at + 1] != "(":
         raise _malformed(text, "Missing left parenthesis.")
     at += 1
-    values: list[Any] = []
+    values: list[Datum] = []
     later = False
     for number, field in enumerate(fields):
         if not number % PULSE_FIELDS:
@@ -123,7 +123,7 @@ def read_row(text: str, fields: Sequence[FieldDesc], env: TypeEnv) -> list[Any]:
     return values
 
 
-def receive_row(data: bytes, fields: Sequence[FieldDesc]) -> list[Any]:
+def receive_row(data: bytes, fields: Sequence[FieldDesc]) -> list[Datum]:
     """Binary input: i32 columns, then for each u32 type, i32 length or -1, bytes. 42804, 22P03."""
     if len(data) < 4:
         raise InvalidBinaryRepresentation("insufficient data left in message")
@@ -132,7 +132,7 @@ def receive_row(data: bytes, fields: Sequence[FieldDesc]) -> list[Any]:
     if count != live:
         raise DatatypeMismatch(f"wrong number of columns: {count}, expected {live}")
     at = 4
-    values: list[Any] = []
+    values: list[Datum] = []
     for number, field in enumerate(fields, 1):
         item = field.type
         if item is None:
@@ -165,11 +165,11 @@ def _length(size: int) -> bytes:
     return bytes((size,)) if size < 0x80 else _U32.pack(size | _LONG)
 
 
-def _writer(fields: Sequence[FieldDesc]) -> Callable[[Sequence[Any]], bytes]:
+def _writer(fields: Sequence[FieldDesc]) -> Callable[[Sequence[Datum]], bytes]:
     codecs = [None if field.type is None else stored_codec(field.type)[0] for field in fields]
     count = len(codecs)
 
-    def write(value: Sequence[Any]) -> bytes:
+    def write(value: Sequence[Datum]) -> bytes:
         present = 0
         parts: list[bytes] = []
         for place, (encode, each) in enumerate(zip(codecs, value, strict=False)):
@@ -184,14 +184,14 @@ def _writer(fields: Sequence[FieldDesc]) -> Callable[[Sequence[Any]], bytes]:
     return write
 
 
-def _reader(fields: Sequence[FieldDesc], types: tuple[Any, ...]) -> Callable[[bytes], Record]:
+def _reader(fields: Sequence[FieldDesc], types: Row) -> Callable[[bytes], Record]:
     codecs = [None if field.type is None else stored_codec(field.type)[1] for field in fields]
 
     def read(data: bytes) -> Record:
         (count,) = _U16.unpack_from(data)
         at = 2 + (count + 7) // 8
         present = int.from_bytes(data[2:at], "little")
-        values: list[Any] = [None] * len(codecs)
+        values: list[Datum] = [None] * len(codecs)
         if count > len(codecs):
             raise DataCorrupted(f"a stored row has {count} columns, its type {len(codecs)}")
         for place in range(count):
@@ -211,14 +211,14 @@ def _reader(fields: Sequence[FieldDesc], types: tuple[Any, ...]) -> Callable[[by
     return read
 
 
-def _sort_key(fields: Sequence[FieldDesc]) -> Callable[[Sequence[Any]], bytes] | None:
+def _sort_key(fields: Sequence[FieldDesc]) -> Callable[[Sequence[Datum]], bytes] | None:
     """memcmp key: 01 and the key of each column, 02 for NULL. Keys of variable length end with two zero bytes, and
     zeros in them are followed by FF. None when a column has no order."""
     keys = [(place, field.type) for place, field in enumerate(fields) if field.type is not None]
     if any(item.sort_key is None for _, item in keys):
         return None
 
-    def encode(value: Sequence[Any]) -> bytes:
+    def encode(value: Sequence[Datum]) -> bytes:
         parts: list[bytes] = []
         for place, item in keys:
             each, key = value[place], item.sort_key
@@ -233,12 +233,12 @@ def _sort_key(fields: Sequence[FieldDesc]) -> Callable[[Sequence[Any]], bytes] |
     return encode
 
 
-def _check(fields: Sequence[FieldDesc]) -> Callable[[Any, TypeEnv], None] | None:
+def _check(fields: Sequence[FieldDesc]) -> Callable[[Datum, TypeEnv], None] | None:
     checks = [(place, f.type.check) for place, f in enumerate(fields) if f.type is not None and f.type.check]
     if not checks:
         return None
 
-    def check(value: Any, env: TypeEnv) -> None:
+    def check(value: Datum, env: TypeEnv) -> None:
         if value is not None:
             for place, each in checks:
                 if each is not None:

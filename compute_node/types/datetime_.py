@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import DatetimeFieldOverflow, InvalidParameterValue
 from compute_node.types.calendar_ import (
     DATE_END,
@@ -328,7 +329,7 @@ def _mixed(block: str, left: Callable[[int, TypeEnv], int], right: Callable[[int
 
 def _bind_mixed(
     compare: Callable[[int, int], Any], left: Callable[[int, TypeEnv], int], right: Callable[[int, TypeEnv], int]
-) -> Callable[..., Any]:
+) -> Callable[..., Datum]:
     return lambda context, a, b: compare(left(a, context.env), right(b, context.env))
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import DatetimeFieldOverflow, InvalidParameterValue, NotSupported, SqlError
 from compute_node.types.calendar_ import (
     DATE_INFINITY,
@@ -570,7 +571,7 @@ def _zoned_part(context: FunctionContext, field: str, us: int) -> _Part | float 
     return _timestamp_part(field, us + offset * SECOND_US, "timestamp with time zone", offset)
 
 
-def _compose(outer: Callable[[Any], Any], inner: Callable[..., Any]) -> Callable[..., Any]:
+def _compose(outer: Callable[[Datum], Datum], inner: Callable[..., Datum]) -> Callable[..., Datum]:
     return lambda *arguments: outer(inner(*arguments))
 
 
@@ -653,7 +654,7 @@ def _no_truncation(field: str, type_name: str) -> SqlError:
     )
 
 
-def _zone(name: str, context: FunctionContext) -> Any:
+def _zone(name: str, context: FunctionContext) -> Datum:
     zone = find_zone(name)
     if zone is None:
         raise InvalidParameterValue(f'time zone "{name}" not recognized')
@@ -772,7 +773,7 @@ def _make_timestamp(year: int, month: int, day: int, hour: int, minute: int, sec
     return check_timestamp(_make_date(year, month, day) * DAY_US + _make_time(hour, minute, second))
 
 
-def _made_zone(name: str, context: FunctionContext) -> Any:
+def _made_zone(name: str, context: FunctionContext) -> Datum:
     """The zone of make_timestamptz: a number with a sign counts hours *east*, as in the text of a timestamp."""
     text = name.strip()
     if text[:1] in ("+", "-"):
@@ -788,7 +789,7 @@ def _made_zone(name: str, context: FunctionContext) -> Any:
     return _zone(name, context)
 
 
-def _make_timestamptz(context: FunctionContext, *fields: Any) -> int:
+def _make_timestamptz(context: FunctionContext, *fields: Datum) -> int:
     zone = _made_zone(fields[6], context) if len(fields) == 7 else context.env.timezone
     return local_to_utc(_make_timestamp(*fields[:6]), zone)
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import InvariantViolation
 from compute_node.types.oids import TYPE_OIDS
 from compute_node.types.registry import (
@@ -39,7 +40,7 @@ _ELEMENT_OF |= {
 
 
 def _declare(
-    oid: int, signature: str, implementation: Callable[..., Any], kind: str, extra: dict[str, Any]
+    oid: int, signature: str, implementation: Callable[..., Datum], kind: str, extra: dict[str, Any]
 ) -> Function:
     match = _SIGNATURE.fullmatch(signature)
     if match is None:
@@ -71,13 +72,13 @@ def _declare(
 
 
 def fn(
-    oid: int, signature: str, implementation: Callable[..., Any], inline: str | None = None, **extra: Any
+    oid: int, signature: str, implementation: Callable[..., Datum], inline: str | None = None, **extra: Any
 ) -> Function:
     """Declare one function; ``extra`` are further fields of ``Function`` (``needs_context``, ``inline_names`` …)."""
     return _declare(oid, signature, implementation, "f", {"inline": inline, **extra})
 
 
-def fns(block: str, implementation: Callable[..., Any], inline: str | None = None, **extra: Any) -> None:
+def fns(block: str, implementation: Callable[..., Datum], inline: str | None = None, **extra: Any) -> None:
     """Declare the functions of a block of ``oid signature`` lines that share one implementation."""
     for line in block.strip().splitlines():
         oid, signature = line.strip().split(" ", 1)
@@ -87,22 +88,22 @@ def fns(block: str, implementation: Callable[..., Any], inline: str | None = Non
 def specialized(oid: int, signature: str, specialize: Specialize, **extra: Any) -> None:
     """Declare a function whose code depends on the actual argument types (see ``Function.specialize``)."""
 
-    def unspecialized(*_: Any) -> Any:
+    def unspecialized(*_: Datum) -> Datum:
         raise InvariantViolation(f"{signature} was called without being specialized to its argument types")
 
     _declare(oid, signature, unspecialized, "f", {"specialize": specialize, **extra})
 
 
-def _not_a_function(*_: Any) -> Any:
+def _not_a_function(*_: Datum) -> Datum:
     raise InvariantViolation("an aggregate was called as a plain function")
 
 
 def agg(
     oid: int,
     signature: str,
-    initial: Callable[[], Any],
-    step: Callable[..., Any],
-    final: Callable[[Any], Any],
+    initial: Callable[[], Datum],
+    step: Callable[..., Datum],
+    final: Callable[[Datum], Datum],
     **extra: Any,
 ) -> None:
     """Declare an aggregate: its pg_proc row and how it runs; ``extra`` are further fields of ``Aggregate``."""
@@ -112,9 +113,9 @@ def agg(
 
 def aggs(
     block: str,
-    initial: Callable[[], Any],
-    step: Callable[..., Any],
-    final: Callable[[Any], Any],
+    initial: Callable[[], Datum],
+    step: Callable[..., Datum],
+    final: Callable[[Datum], Datum],
     **extra: Any,
 ) -> None:
     """Declare the aggregates of a block of ``oid signature`` lines that run alike."""
@@ -124,7 +125,7 @@ def aggs(
 
 
 _COMPARISON = re.compile(r"_?(eq|ne|lt|le|gt|ge|cmp)(?:_[a-z]+)?$")
-_COMPARE: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
+_COMPARE: dict[str, tuple[Callable[[Datum, Datum], Datum], str]] = {
     "eq": (operator.eq, "=="),
     "ne": (operator.ne, "!="),
     "lt": (operator.lt, "<"),
@@ -136,7 +137,7 @@ _COMPARE: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
 
 
 def comparisons(
-    block: str, left: Callable[[Any], Any] | None = None, right: Callable[[Any], Any] | None = None
+    block: str, left: Callable[[Datum], Datum] | None = None, right: Callable[[Datum], Datum] | None = None
 ) -> None:
     """Declare comparison functions, told apart by the ``eq ne lt le gt ge cmp`` that ends their names.
 
@@ -156,8 +157,8 @@ def comparisons(
 
 
 def _through_keys(
-    compare: Callable[[Any, Any], Any], left: Callable[[Any], Any], right: Callable[[Any], Any]
-) -> Callable[[Any, Any], Any]:
+    compare: Callable[[Datum, Datum], Datum], left: Callable[[Datum], Datum], right: Callable[[Datum], Datum]
+) -> Callable[[Datum, Datum], Datum]:
     return lambda a, b: compare(left(a), right(b))
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import CheckViolation, NotNullViolation, SqlError
 from compute_node.types.registry import Domain, PgType, TypeEnv, Wire
 
-Check = Callable[[Any, TypeEnv], None]
-Tests = Callable[[Any, TypeEnv], str | None]
+Check = Callable[[Datum, TypeEnv], None]
+Tests = Callable[[Datum, TypeEnv], str | None]
 """value, settings → the name of the first CHECK that is false for it"""
 
 
@@ -60,7 +60,7 @@ def make_domain_type(
     constrained = rules.not_null or bool(rules.checks)
     inner = root.check
 
-    def check(value: Any, env: TypeEnv) -> None:
+    def check(value: Datum, env: TypeEnv) -> None:
         if value is None:
             if rules.not_null:
                 raise null_violation(item, env)
@@ -71,7 +71,7 @@ def make_domain_type(
             if failed is not None:
                 raise check_violation(item, env, failed)
 
-    def read(text: str, typmod: int, env: TypeEnv) -> Any:
+    def read(text: str, typmod: int, env: TypeEnv) -> Datum:
         value = root.input(text, base_typmod, env)
         if constrained:
             check(value, env)
@@ -80,7 +80,7 @@ def make_domain_type(
     receive, load = root.receive, None
     if receive is not None:
 
-        def load(data: bytes, typmod: int) -> Any:
+        def load(data: bytes, typmod: int) -> Datum:
             return receive(data, base_typmod)
 
     plain = not constrained and base_typmod < 0

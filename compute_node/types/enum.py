@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from aurora.datum import Datum, Row
 from aurora.errors import InvalidBinaryRepresentation, InvalidTextRepresentation, UnsafeNewEnumValueUsage
 from compute_node.types.declare import operator_classes, operators, specialized
 from compute_node.types.registry import PgType, Specialize, TypeEnv
@@ -85,7 +86,7 @@ class Members(tuple[int, ...]):
         return members
 
 
-def _checked(members: tuple[Any, ...], values: list[int]) -> list[int]:
+def _checked(members: Row, values: list[int]) -> list[int]:
     """The values, none of which may be one that is not committed yet."""
     if isinstance(members, Members) and members.labels.unsafe:
         for value in values:
@@ -124,16 +125,16 @@ def make_enum_type(oid: int, name: str, namespace: int, array: int, labels: Sequ
 _NO_ENV: Any = None
 
 
-def _compare(test: Callable[[Any, Any], Any]) -> Specialize:
-    def specialize(types: Types, result: PgType) -> Callable[..., Any]:
+def _compare(test: Callable[[Datum, Datum], Datum]) -> Specialize:
+    def specialize(types: Types, result: PgType) -> Callable[..., Datum]:
         key = types[0].sort_value or (lambda value: value)
         return lambda a, b: test(key(a), key(b))
 
     return specialize
 
 
-def _pick(choose: Callable[..., Any]) -> Specialize:
-    def specialize(types: Types, result: PgType) -> Callable[..., Any]:
+def _pick(choose: Callable[..., Datum]) -> Specialize:
+    def specialize(types: Types, result: PgType) -> Callable[..., Datum]:
         key = types[0].sort_value
         return lambda a, b: choose(a, b, key=key)
 
@@ -143,7 +144,7 @@ def _pick(choose: Callable[..., Any]) -> Specialize:
 def _at(index: int) -> Specialize:
     """The first or last value of the argument's type; its value is not looked at."""
 
-    def specialize(types: Types, result: PgType) -> Callable[..., Any]:
+    def specialize(types: Types, result: PgType) -> Callable[..., Datum]:
         members = types[0].members
         return lambda value: _checked(members, [members[index]])[0] if members else None
 

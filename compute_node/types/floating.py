@@ -12,10 +12,10 @@ import re
 import struct
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
 import numpy
 
+from aurora.datum import Datum
 from aurora.errors import InvalidArgumentForLog, InvalidArgumentForPower, NumericValueOutOfRange
 from compute_node.types.common import GREATEST, WHITESPACE, division_by_zero, fixed_codec, invalid_syntax
 from compute_node.types.declare import casts, comparisons, family_operators, fn, fns, operator_classes, operators
@@ -160,7 +160,7 @@ def float_key(value: float) -> bytes:
     return _U64.pack(bits ^ (0xFFFFFFFFFFFFFFFF if bits >> 63 else 0x8000000000000000))
 
 
-def float_order(value: float) -> Any:
+def float_order(value: float) -> Datum:
     """The value, or for NaN an object that sorts after all and equals itself."""
     return value if value == value else GREATEST
 

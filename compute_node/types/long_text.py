@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
+from aurora.datum import Datum
 from aurora.errors import ProgramLimitExceeded
 from compute_node.hub import HUB
 
@@ -141,7 +142,7 @@ def check_bytes(have: int, more: int) -> None:
         )
 
 
-def _check_parts(parts: list[Any]) -> None:
+def _check_parts(parts: list[Datum]) -> None:
     total = 0
     for part in parts if len(parts) <= STEPS else paced(parts):
         check_bytes(total, len(part))

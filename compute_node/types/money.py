@@ -6,6 +6,7 @@ import re
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
+from aurora.datum import Datum
 from aurora.errors import NumericValueOutOfRange
 from compute_node.types.common import WHITESPACE, division_by_zero, fixed_codec, invalid_syntax, value_out_of_range
 from compute_node.types.declare import agg, casts, comparisons, fn, fns, operator_classes, operators
@@ -217,7 +218,7 @@ fn(3824, "money(numeric) money stable", _from_numeric)
 fn(3823, "numeric(money) numeric stable", lambda value: Decimal(value).scaleb(-2, EXACT))
 
 
-def _choose(choose: Any) -> Any:
+def _choose(choose: Any) -> Datum:
     return lambda state, value: value if state is None else choose(state, value)
 
 

@@ -9,6 +9,7 @@ import ipaddress
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from aurora.datum import Datum
 from aurora.errors import (
     InvalidBinaryRepresentation,
     InvalidParameterValue,
@@ -430,7 +431,7 @@ fn(4063, "inet_merge(inet, inet) cidr", _merge)
 fn(4071, "inet_same_family(inet, inet) bool", lambda a, b: a.version == b.version)
 
 
-def _extreme(choose: Any) -> Any:
+def _extreme(choose: Any) -> Datum:
     return lambda state, value: value if state is None else choose(state, value, key=_key)
 
 

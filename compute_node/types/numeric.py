@@ -12,8 +12,9 @@ import re
 import struct
 from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_UP, Decimal
-from typing import Any, Final
+from typing import Final
 
+from aurora.datum import Datum
 from aurora.errors import (
     InvalidBinaryRepresentation,
     InvalidParameterValue,
@@ -259,7 +260,7 @@ def numeric_key(value: Decimal) -> bytes:
     return b"\x20" + body.translate(_COMPLEMENT) if negative else b"\x40" + body
 
 
-def numeric_order(value: Decimal) -> Any:
+def numeric_order(value: Decimal) -> Datum:
     """The value, or for NaN an object that sorts after all and equals itself."""
     return GREATEST if value.is_nan() else value
 

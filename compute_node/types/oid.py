@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from aurora.errors import (
+    InvalidParameterValue,
+    NotSupported,
     NumericValueOutOfRange,
     UndefinedFunction,
     UndefinedObject,
@@ -18,7 +20,8 @@ from aurora.errors import (
 )
 from aurora.ids import make_tid, tid_text
 from compute_node.types.common import fixed_codec, invalid_syntax, value_out_of_range, wrong_length
-from compute_node.types.declare import casts, comparisons, fn, fns, operator_classes, operators
+from compute_node.types.declare import casts, comparisons, fn, operator_classes, operators
+from compute_node.types.numeric import EXACT
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
 
 _UNSIGNED = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)[ \t\n\v\f\r]*")
@@ -38,9 +41,23 @@ def oid_in(text: str, typmod: int = -1, env: TypeEnv | None = None) -> int:
     return value & _U32
 
 
+_U64 = 0xFFFFFFFFFFFFFFFF
+_LONG = re.compile(r"[ \t\n\v\f\r]*([+-]?)(?:0[xX]([0-9a-fA-F]+)|(0[0-7]*)|([1-9][0-9]*))")
+
+
+def _unsigned(text: str) -> int:
+    """C's strtoul with base 0: hexadecimal, octal or decimal; what is no number is 0, what is too large the largest."""
+    match = _LONG.match(text)
+    if match is None:
+        return 0
+    number = int(match[2], 16) if match[2] else int(match[3], 8) if match[3] else int(match[4])
+    if number > _U64:
+        return _U64
+    return -number & _U64 if match[1] == "-" else number
+
+
 def _xid_in(text: str, typmod: int, env: TypeEnv) -> int:
-    match = re.match(r"\s*([+-]?[0-9]+)", text)
-    return int(match[1]) & _U32 if match else 0
+    return _unsigned(text) & _U32
 
 
 def _u32_type(oid: int, name: str, array: int, read: Callable[[str, int, TypeEnv], int], **extra: object) -> None:
@@ -149,8 +166,7 @@ REGISTRY.add_type(
 
 
 def _xid8_in(text: str, typmod: int, env: TypeEnv) -> int:
-    match = re.match(r"\s*([0-9]+)", text)
-    return int(match[1]) & 0xFFFFFFFFFFFFFFFF if match else 0
+    return _unsigned(text)
 
 
 _LSN = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
@@ -184,7 +200,9 @@ REGISTRY.add_type(
         text_bytes=lambda value: b"%d" % value,
         receive=_receive64,
         send=_send64,
-        disk="q",
+        disk="x",
+        to_disk=_send64,
+        from_disk=lambda data: _receive64(data, -1),
         sort_key=_pack_u64,
     )
 )
@@ -202,7 +220,9 @@ REGISTRY.add_type(
         text_bytes=lambda value: lsn_out(value).encode(),
         receive=_receive64,
         send=_send64,
-        disk="q",
+        disk="x",
+        to_disk=_send64,
+        from_disk=lambda data: _receive64(data, -1),
         sort_key=_pack_u64,
     )
 )
@@ -270,12 +290,33 @@ def _text_to_regclass(context: object, text: str) -> int:
 
 
 fn(1079, "regclass(text) regclass stable", _text_to_regclass, needs_context=True)
-fns(
-    """
-6103 pg_lsn(numeric) pg_lsn
-""",
-    int,
-)
+
+
+def _numeric_to_lsn(value: Decimal) -> int:
+    if not value.is_finite():
+        raise NotSupported(f"cannot convert {'NaN' if value.is_nan() else 'infinity'} to pg_lsn")
+    result = int(value.to_integral_value(ROUND_HALF_UP, EXACT))
+    if not 0 <= result <= _U64:
+        raise InvalidParameterValue("pg_lsn out of range")
+    return result
+
+
+def _lsn_plus(lsn: int, count: Decimal) -> int:
+    if count.is_nan():
+        raise NotSupported("cannot add NaN to pg_lsn")
+    return _numeric_to_lsn(EXACT.add(Decimal(lsn), count))
+
+
+def _lsn_minus(lsn: int, count: Decimal) -> int:
+    if count.is_nan():
+        raise NotSupported("cannot subtract NaN from pg_lsn")
+    return _numeric_to_lsn(EXACT.subtract(Decimal(lsn), count))
+
+
+fn(6103, "pg_lsn(numeric) pg_lsn", _numeric_to_lsn)
+fn(5022, "pg_lsn_pli(pg_lsn, numeric) pg_lsn", _lsn_plus)
+fn(5023, "numeric_pl_pg_lsn(numeric, pg_lsn) pg_lsn", lambda count, lsn: _lsn_plus(lsn, count))
+fn(5024, "pg_lsn_mii(pg_lsn, numeric) pg_lsn", _lsn_minus)
 operators("""
 352 xid = xid bool 68 commutator=352 negator=3315 hashes
 353 xid = int4 bool 1319 negator=3316
@@ -305,6 +346,9 @@ operators("""
 3226 pg_lsn <= pg_lsn bool 3232 commutator=3227 negator=3225
 3227 pg_lsn >= pg_lsn bool 3234 commutator=3226 negator=3224
 3228 pg_lsn - pg_lsn numeric 3237
+5025 pg_lsn + numeric pg_lsn 5022 commutator=5026
+5026 numeric + pg_lsn pg_lsn 5023 commutator=5025
+5027 pg_lsn - numeric pg_lsn 5024
 3315 xid <> xid bool 3308 commutator=3315 negator=352
 3316 xid <> int4 bool 3309 negator=353
 5068 xid8 = xid8 bool 5084 commutator=5068 negator=5072 merges hashes

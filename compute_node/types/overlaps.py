@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from aurora.datum import Datum
 from compute_node.types.calendar_ import DAY_US
 from compute_node.types.datetime_functions import add_interval, add_interval_zoned
 from compute_node.types.declare import fn, fns
@@ -109,7 +108,7 @@ fn(
 )
 
 
-def _timetz_key(value: TimeTz | None) -> Any:
+def _timetz_key(value: TimeTz | None) -> Datum:
     return None if value is None else timetz_order(value)
 
 

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from aurora.datum import Datum, Row
 from aurora.errors import DatatypeMismatch, NotSupported, UndefinedFunction
 from compute_node.hub import HUB
 from compute_node.types.declare import fn, operator_classes, operators
@@ -18,7 +19,7 @@ PULSE_COLUMNS = 64
 _SPECIAL = frozenset('(),"\\ \t\n\r\v\f')
 
 
-class Record(tuple[Any, ...]):
+class Record(tuple[Datum, ...]):
     """A row value with its column types."""
 
     types: tuple[PgType | None, ...]
@@ -26,7 +27,7 @@ class Record(tuple[Any, ...]):
     """of its columns, where they are known"""
 
     @classmethod
-    def of(cls, values: Iterable[Any], types: Iterable[PgType | None], names: tuple[str, ...] = ()) -> Record:
+    def of(cls, values: Iterable[Datum], types: Iterable[PgType | None], names: tuple[str, ...] = ()) -> Record:
         """A record from its values, their types (None for a dropped column) and the columns' names."""
         record = cls(values)
         record.types = tuple(types)
@@ -35,7 +36,7 @@ class Record(tuple[Any, ...]):
         return record
 
 
-def column_types(value: tuple[Any, ...]) -> tuple[PgType | None, ...]:
+def column_types(value: Row) -> tuple[PgType | None, ...]:
     """The column types of a record, None for a dropped column; a plain tuple's are unknown: 0A000."""
     types = getattr(value, "types", None)
     if types is None:
@@ -43,7 +44,7 @@ def column_types(value: tuple[Any, ...]) -> tuple[PgType | None, ...]:
     return tuple(types)
 
 
-def record_out(value: tuple[Any, ...], env: TypeEnv) -> str:
+def record_out(value: Row, env: TypeEnv) -> str:
     """``(a,"b c",)``: NULL is nothing, the empty string is quoted."""
     parts = []
     for number, (each, item) in enumerate(zip(value, column_types(value), strict=True)):
@@ -61,7 +62,7 @@ def record_out(value: tuple[Any, ...], env: TypeEnv) -> str:
     return "(" + ",".join(parts) + ")"
 
 
-def record_send(value: tuple[Any, ...]) -> bytes:
+def record_send(value: Row) -> bytes:
     """i32 columns, then for each: u32 type, i32 length or -1, bytes."""
     columns = [(each, item) for each, item in zip(value, column_types(value), strict=True) if item is not None]
     parts = [struct.pack(">i", len(columns))]
@@ -76,7 +77,7 @@ def record_send(value: tuple[Any, ...]) -> bytes:
     return b"".join(parts)
 
 
-def record_order(value: tuple[Any, ...]) -> tuple[Any, ...]:
+def record_order(value: Row) -> Row:
     """Column by column, NULLs last and equal to each other."""
     types: tuple[PgType | None, ...] = getattr(value, "types", ())
     if len(types) != len(value):
@@ -88,7 +89,7 @@ def record_order(value: tuple[Any, ...]) -> tuple[Any, ...]:
     )
 
 
-def _columns(value: tuple[Any, ...]) -> list[tuple[Any, PgType]]:
+def _columns(value: Row) -> list[tuple[Any, PgType]]:
     """The values of the live columns with their types."""
     return [(each, item) for each, item in zip(value, column_types(value), strict=True) if item is not None]
 
@@ -98,9 +99,7 @@ _UNEQUAL = frozenset({114, 142, 600, 604, 4072})
 """Built-in types without an order, and without an equality: json, xml, geometric ones, jsonpath."""
 
 
-def _pairs(
-    left: tuple[Any, ...], right: tuple[Any, ...], refused: frozenset[int], missing: str
-) -> Iterator[tuple[Any, Any, PgType]]:
+def _pairs(left: Row, right: Row, refused: frozenset[int], missing: str) -> Iterator[tuple[Any, Any, PgType]]:
     """The columns side by side; 42804 where they differ in type, 42883 for a type that ``refused`` names."""
     ours, theirs = _columns(left), _columns(right)
     for number, ((a, item), (b, other)) in enumerate(zip(ours, theirs, strict=False), 1):
@@ -119,7 +118,7 @@ def _name(item: PgType) -> str:
     return item.formatted_name or item.name
 
 
-def _compare(left: tuple[Any, ...], right: tuple[Any, ...]) -> int:
+def _compare(left: Row, right: Row) -> int:
     for a, b, item in _pairs(left, right, _UNORDERED, "a comparison function"):
         if a is None or b is None:
             found = (a is None) - (b is None)
@@ -133,7 +132,7 @@ def _compare(left: tuple[Any, ...], right: tuple[Any, ...]) -> int:
     return 0
 
 
-def _equal(left: tuple[Any, ...], right: tuple[Any, ...]) -> bool:
+def _equal(left: Row, right: Row) -> bool:
     for a, b, item in _pairs(left, right, _UNEQUAL, "an equality operator"):
         if a is None or b is None:
             if a is not b:
@@ -145,7 +144,7 @@ def _equal(left: tuple[Any, ...], right: tuple[Any, ...]) -> bool:
     return True
 
 
-def _image(value: Any, item: PgType) -> tuple[bytes, int]:
+def _image(value: Datum, item: PgType) -> tuple[bytes, int]:
     """A value as bytes that are equal when the values are the same to the last bit, in the order in which they are
     compared."""
     code = item.disk
@@ -162,7 +161,7 @@ def _image(value: Any, item: PgType) -> tuple[bytes, int]:
     return data, len(data)
 
 
-def _compare_images(left: tuple[Any, ...], right: tuple[Any, ...]) -> int:
+def _compare_images(left: Row, right: Row) -> int:
     for a, b, item in _pairs(left, right, frozenset(), ""):
         if a is None or b is None:
             found = (a is None) - (b is None)
@@ -174,7 +173,7 @@ def _compare_images(left: tuple[Any, ...], right: tuple[Any, ...]) -> int:
     return 0
 
 
-def _refuse_input(text: str, typmod: int, env: TypeEnv) -> Any:
+def _refuse_input(text: str, typmod: int, env: TypeEnv) -> Datum:
     raise NotSupported("input of anonymous composite types is not implemented")
 
 
@@ -205,9 +204,7 @@ _TESTS: tuple[tuple[str, Callable[[int], Any]], ...] = (
 )
 
 
-def _through(
-    compare: Callable[[tuple[Any, ...], tuple[Any, ...]], int], test: Callable[[int], Any]
-) -> Callable[[tuple[Any, ...], tuple[Any, ...]], Any]:
+def _through(compare: Callable[[Row, Row], int], test: Callable[[int], Any]) -> Callable[[Row, Row], Any]:
     return lambda left, right: test(compare(left, right))
 
 

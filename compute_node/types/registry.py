@@ -8,14 +8,19 @@ names are PostgreSQL 15's. Objects that users create are looked up in the catalo
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
+from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, SqlError
 
-Value = Any
+if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
+
+
+Value: TypeAlias = Datum
 """A SQL value in Python; see docs/architecture for each type's form. NULL is None."""
 
 
@@ -28,6 +33,8 @@ class TypeEnv:
     datestyle: str = "ISO, MDY"
     intervalstyle: str = "postgres"
     extra_float_digits: int = 1
+    stack_kb: int = 2048
+    """max_stack_depth: bounds how deeply what is read may be nested"""
     bytea_output: str = "hex"
     transaction_timestamp: int = 0
     """µs since 2000-01-01 UTC; what now() gives."""
@@ -35,7 +42,7 @@ class TypeEnv:
     session: object = None
     """whose settings these are, a ``SessionView`` once it is whole: what functions see that a domain's constraint
     calls"""
-    lookup: Callable[..., Any] | None = None
+    lookup: Callable[..., Datum] | None = None
     """The catalog's hook for text forms of OIDs: ``lookup("regclassin", "public.t")`` gives an OID,
     ``lookup("regclassout", 1259)`` a name. None (no catalog yet): only numeric text is accepted and given."""
 
@@ -55,7 +62,7 @@ class SessionView(Protocol):
     def set_setting(self, name: str, value: str | None, is_local: bool) -> str:
         """Change a setting as SET (LOCAL) does; returns its new text."""
 
-    def catalog_function(self, name: str, *args: Any) -> Any:
+    def catalog_function(self, name: str, *args: Datum) -> Datum:
         """A catalog-dependent function by its pg_proc name: pg_get_indexdef, pg_table_is_visible, …"""
 
     def search_path_schemas(self, include_implicit: bool) -> list[str]:
@@ -67,13 +74,17 @@ class SessionView(Protocol):
     def wal_lsn(self) -> int:
         """The position after the last allocated log byte."""
 
-    def run_sql(self, text: str, params: tuple[Value, ...], types: tuple[int, ...], snapshot: Any) -> SqlResult:
+    def run_sql(
+        self, text: str, params: tuple[Value, ...], types: tuple[int, ...], snapshot: Snapshot | None
+    ) -> SqlResult:
         """Statements of a function, in this session's transaction; see ``FunctionContext.run``."""
 
-    def read_sql(self, text: str, params: tuple[Value, ...], types: tuple[int, ...], snapshot: Any) -> Iterator[Any]:
+    def read_sql(
+        self, text: str, params: tuple[Value, ...], types: tuple[int, ...], snapshot: Snapshot | None
+    ) -> Iterator[Datum]:
         """One query of a function, row by row."""
 
-    def call_routine(self, call: RoutineCall, arguments: tuple[Value, ...], snapshot: Any) -> Any:
+    def call_routine(self, call: RoutineCall, arguments: tuple[Value, ...], snapshot: Snapshot | None) -> Datum:
         """Run a function in the language SQL: its value, or the iterable of its values when it returns a set."""
 
     def notice(self, notice: SqlError, severity: str = "NOTICE") -> None:
@@ -98,7 +109,7 @@ class SqlResult:
 class Caller(Protocol):
     """The execution that calls a function."""
 
-    snapshot: Any
+    snapshot: Snapshot
     """what it reads with"""
 
 
@@ -117,7 +128,7 @@ class FunctionContext:
         anything (0A000). Errors go on to the caller. 54001: functions nested too deeply."""
         return self.session.run_sql(text, params, types, None if self.caller is None else self.caller.snapshot)
 
-    def read(self, text: str, params: tuple[Value, ...] = (), types: tuple[int, ...] = ()) -> Iterator[Any]:
+    def read(self, text: str, params: tuple[Value, ...] = (), types: tuple[int, ...] = ()) -> Iterator[Datum]:
         """As ``run``, for one query that changes nothing: its rows as they are taken."""
         return self.session.read_sql(text, params, types, None if self.caller is None else self.caller.snapshot)
 
@@ -184,7 +195,7 @@ class PgType:
     disk: str
     to_disk: Callable[[Value], bytes] | None = None
     from_disk: Callable[[bytes], Value] | None = None
-    sort_value: Callable[[Value], Any] | None = None
+    sort_value: Callable[[Value], Datum] | None = None
     sort_key: Callable[[Value], bytes] | None = None
     preferred: bool = False
     kind: str = "b"
@@ -254,7 +265,7 @@ class RangeForm:
     range: int
     multirange: int
     subtype: PgType
-    key: Callable[[Value], Any] | None
+    key: Callable[[Value], Datum] | None
     bound_key: Callable[[Value], bytes] | None
     canonical: Canonical | None = None
     operator_class: int = 0
@@ -263,7 +274,7 @@ class RangeForm:
     difference_function: int = 0
 
 
-Specialize = Callable[[tuple[PgType, ...], PgType], Callable[..., Any]]
+Specialize = Callable[[tuple[PgType, ...], PgType], Callable[..., Datum]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +333,7 @@ class Function:
     name: str
     arguments: tuple[int, ...]
     result: int
-    implementation: Callable[..., Any]
+    implementation: Callable[..., Datum]
     strict: bool = True
     volatility: str = "i"
     kind: str = "f"
@@ -344,9 +355,11 @@ class Function:
     parameters: tuple[Parameter, ...] = ()
     """all arguments of a user's function, those that only give a result too"""
     routine: Routine | None = None
-    with_columns: Callable[[tuple[int, ...], int, tuple[tuple[int, int], ...]], Callable[..., Any]] | None = None
+    with_columns: Callable[[tuple[int, ...], int, tuple[tuple[int, int], ...]], Callable[..., Datum]] | None = None
     """how it runs for arguments and a result of these types where the query says which columns (type, typmod) its rows
     have; None: as ever"""
+    with_fields: Callable[[tuple[PgType, ...], Sequence[FieldDesc]], Callable[..., Datum]] | None = None
+    """the same for a function that asks for the columns' names and types themselves"""
     cost: float = 1.0
     rows: float = 1000.0
 
@@ -363,11 +376,11 @@ class Aggregate:
     ``batch(state, column)`` folds a list of non-NULL values at once."""
 
     oid: int
-    initial: Callable[[], Any]
-    step: Callable[..., Any]
+    initial: Callable[[], Datum]
+    step: Callable[..., Datum]
     final: Callable[..., Value]
     strict: bool = True
-    batch: Callable[[Any, list[Value]], Any] | None = None
+    batch: Callable[[Datum, list[Value]], Datum] | None = None
     transition_type: int = 2281
     ordered_set: bool = False
     needs_context: bool = False
@@ -508,7 +521,7 @@ class Registry:
             self.family_operators[family, left, right, strategy] = operator
 
     @staticmethod
-    def _once(table: dict[Any, Any], key: Any, item: Any) -> None:
+    def _once(table: dict[Any, Any], key: Any, item: Datum) -> None:
         if key in table:
             raise InvariantViolation(f"{type(item).__name__} {key} is declared twice")
         table[key] = item
@@ -523,7 +536,7 @@ TYPES_KEPT = 4096
 _kept: dict[int, PgType] = {}
 
 
-def _reduced(item: PgType) -> tuple[Any, ...]:
+def _reduced(item: PgType) -> Row:
     if _kept.get(id(item)) is not item:
         if len(_kept) >= TYPES_KEPT:
             del _kept[next(iter(_kept))]

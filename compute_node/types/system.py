@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import InvalidParameterValue
 from compute_node.types.calendar_ import SECOND_US
 from compute_node.types.datetime_functions import add_interval_zoned, clock_us
@@ -29,7 +29,7 @@ def _delegate(block: str) -> None:
         fn(int(oid), signature, _forward(signature[: signature.index("(")]), needs_context=True)
 
 
-def _forward(name: str) -> Callable[..., Any]:
+def _forward(name: str) -> Callable[..., Datum]:
     return lambda context, *arguments: context.session.catalog_function(name, *arguments)
 
 
@@ -272,6 +272,7 @@ _delegate("""
 3378 pg_isolation_test_session_is_blocked(int4, int4[]) bool volatile
 3035 pg_listening_channels() setof text stable
 3036 pg_notify(text, text) void volatile nullable
+3296 pg_notification_queue_usage() float8 volatile
 3809 pg_export_snapshot() text volatile
 1928 pg_stat_get_numscans(oid) int8 stable
 1929 pg_stat_get_tuples_returned(oid) int8 stable

@@ -6,8 +6,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import DatatypeMismatch, NumericValueOutOfRange
 from compute_node.types.declare import fn, fns
 from compute_node.types.integer import HIGH, LOW
@@ -49,7 +49,7 @@ fn(2516, "boolor_statefunc(bool, bool) bool", lambda state, value: state or valu
 # averages of integers: {count, sum}
 
 
-def _pair(state: list[Any]) -> list[Any]:
+def _pair(state: list[Datum]) -> list[Datum]:
     if len(state) != 2 or None in state:
         raise DatatypeMismatch("expected 2-element int8 array")
     return state
@@ -83,7 +83,7 @@ fn(1964, "int8_avg(int8[]) numeric", _average)
 # statistics of floats: {count, sum, sum of squared distances from the mean}
 
 
-def _triple(state: list[Any], name: str) -> list[float]:
+def _triple(state: list[Datum], name: str) -> list[float]:
     if len(state) != 3 or None in state:
         raise DatatypeMismatch(f"{name}: expected 3-element float8 array")
     return state

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final, Protocol
 
+from aurora.datum import Datum
 from aurora.errors import ConnectionFailure, InsufficientPrivilege, InvalidParameterValue, ObjectNotInPrerequisiteState
 from aurora.geometry import Member
 from compute_node.hub import HUB
@@ -17,6 +18,12 @@ from compute_node.volume.volume import Volume
 
 ANSWER_S: Final = 10.0
 """How long a node that is to be added may take to answer."""
+
+
+class CommandSession(Protocol):
+    """Who gives the command."""
+
+    superuser: bool
 
 
 class FleetCommands:
@@ -36,7 +43,7 @@ class FleetCommands:
     def __contains__(self, name: str) -> bool:
         return name in self._commands
 
-    def call(self, session: Any, name: str, *arguments: Any) -> str:
+    def call(self, session: CommandSession, name: str, *arguments: Datum) -> str:
         """Run a command in a session greenlet; 55000 with the reason when the fleet cannot do that now."""
         if not session.superuser:
             raise InsufficientPrivilege(f"permission denied for function {name}")

@@ -17,11 +17,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aurora.kernels.python.mtr import Run
 from compute_node.volume.fleet import Fleet
 from compute_node.volume.writer_core import WriterCore
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.mtr import RedoLog
+
 
 FLUSH_BYTES: Final = 64 << 10
 """So much pending log leaves without lingering."""
@@ -46,7 +50,7 @@ class Flusher:
     ``wanted``: a flush found no room, the next ack is to try again.
     """
 
-    def __init__(self, log: Any, core: WriterCore, fleet: Fleet, pgmrpl: Callable[[], int]) -> None:
+    def __init__(self, log: RedoLog, core: WriterCore, fleet: Fleet, pgmrpl: Callable[[], int]) -> None:
         self.wanted = False
         self._log = log
         self._core = core

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from aurora.geometry import Descriptor
 from aurora.quorum import QuorumTracker
@@ -130,6 +130,6 @@ def read_copy(reply: pb.AppendReply) -> AppendAnswer | None:
     return AppendAnswer({entry.pg: entry.lsn for entry in reply.scl}, reply.refused_epoch)
 
 
-def read_states(states: Iterable[Any]) -> Mapping[int, int]:
+def read_states(states: Iterable[pb.PgState]) -> Mapping[int, int]:
     """PG → SCL of a node's segments that are not hollow, from the ``PgState`` of its status."""
     return {state.pg: state.scl for state in states if not state.hollow}

@@ -14,13 +14,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import grpc
 import grpc.aio
 
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.stream import GrpcStream, open_stream
+
+if TYPE_CHECKING:
+    from aurora.rpc.storage_pb2_grpc import StorageStub
+
 
 METHOD: Final = "/aurora.storage.v1.Storage/ReadStream"
 ATTEMPT_TIMEOUT_S: Final = 2.0
@@ -32,8 +36,8 @@ MUTE_PAUSE_S: Final = 60.0
 PENDING_MAX: Final = 1024
 """Requests that may be unanswered on one stream; further ones fail at once, and another node is asked."""
 
-Answered = Callable[[Any], None]
-"""Takes a ReadPagesReply, or None for a failure."""
+Answered = Callable[[pb.ReadPagesReply | None], None]
+"""Takes the reply, None for a failure."""
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +45,7 @@ logger = logging.getLogger(__name__)
 class ReadChannel:
     """One node's. ``stub`` serves what the stream cannot; it belongs to the caller."""
 
-    def __init__(self, address: str, stub: Any) -> None:
+    def __init__(self, address: str, stub: StorageStub) -> None:
         self.problem = ""
         """Why the last attempt failed."""
         self._address = address

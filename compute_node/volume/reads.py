@@ -16,7 +16,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aurora.errors import DataCorrupted, IoError
 from aurora.page import PAGE_BYTES
@@ -54,7 +54,7 @@ class Race:
 
     def __init__(
         self,
-        request: Any,
+        request: pb.ReadPagesRequest,
         sources: Sequence[Source],
         probe: Source | None,
         done: asyncio.Future[dict[int, bytes | None]],
@@ -104,7 +104,7 @@ class Race:
                 source.latency.failed()
             self._finish()
 
-    def _on_answer(self, source: Source, reply: Any) -> None:
+    def _on_answer(self, source: Source, reply: pb.ReadPagesReply | None) -> None:
         since = self._running.pop(source)
         if reply is None:
             source.latency.failed()
@@ -125,7 +125,7 @@ class Race:
         if source is not self._probe or not self._running:
             self._next()
 
-    def _take(self, reply: Any) -> None:
+    def _take(self, reply: pb.ReadPagesReply) -> None:
         for image in reply.pages:
             if image.behind or image.collected:
                 continue

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
@@ -114,7 +114,7 @@ class NodeStream:
         if self._asking is None or self._asking.done():
             self._asking = self._errand(self._ask())
 
-    def _errand(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _errand(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = self._volume.background(work)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)

@@ -21,7 +21,7 @@ import uuid
 from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine, Sequence
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aurora.errors import AdminShutdown, CrashShutdown, InvariantViolation, SqlError
 from aurora.geometry import Descriptor, Member
@@ -40,6 +40,12 @@ from compute_node.volume.reads import PageReader
 from compute_node.volume.recovery import LAL_BYTES, Recovered, Superseded
 from compute_node.volume.streams import NodeStream
 from compute_node.volume.writer_core import WriterCore
+
+if TYPE_CHECKING:
+    from aurora.documents import JsonObject
+    from aurora.kernels.python.mtr import RedoLog
+    from aurora.rpc import storage_pb2 as pb
+
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +91,7 @@ class Volume:
         self.requests = Requests(descriptor.volume_id, writer_id)
         self.recovered: Recovered
         self.core: WriterCore
-        self.log: Any
+        self.log: RedoLog
         self.read_only = True
         self.fenced = False
         self.broken = False
@@ -316,7 +322,7 @@ class Volume:
             lowest = min(lowest, self.pgmrpl_source())
         return lowest
 
-    def on_reply(self, index: int, reply: Any) -> None:
+    def on_reply(self, index: int, reply: pb.AppendReply) -> None:
         """A stream's reply: the hot path of acks."""
         core = self.core
         if reply.refused_membership:
@@ -537,7 +543,7 @@ class Volume:
                 return
             await asyncio.sleep(HOUSEKEEPING_S)
 
-    def background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def background(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         """Run beside the rest until ``close``. What it raises is a defect: see ``on_defect``."""
         task = self._loop.create_task(work)
         self._tasks.add(task)
@@ -613,7 +619,7 @@ class Volume:
             return "broken" if self.broken else "fenced"
         return "read only" if self.read_only else "open"
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> JsonObject:
         """For ``aurora status``: LSNs, epoch, counters, each protection group's last LSN ≤ VDL, and a list of nodes
         with state, SCL and lag in log bytes.
         """
@@ -623,7 +629,7 @@ class Volume:
             index = stream.index
             if member.retired:
                 continue
-            node: dict[str, Any] = {
+            node: JsonObject = {
                 "id": stream.member.node_id,
                 "az": stream.member.az,
                 "address": stream.member.address,

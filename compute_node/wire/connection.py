@@ -32,8 +32,9 @@ from aurora.errors import (
 from aurora.kernels import wire as wire_kernel
 from compute_node.hub import HUB, Waiter
 from compute_node.protocol import messages
+from compute_node.session import notifications
 from compute_node.session.session import Session
-from compute_node.session.state import Disconnected
+from compute_node.session.state import IDLE, Disconnected
 from compute_node.session.turn import MAX_MESSAGE_BYTES, READY
 from compute_node.wire.startup import Action, Authenticated, Cancel, Drop, Send, StartTls, Startup, Wait
 
@@ -220,7 +221,10 @@ class Connection(asyncio.Protocol):
             return
         if self._closing:
             self._finish()
-        elif session.idle_timeout_ms or session.idle_in_txn_timeout_ms:
+            return
+        if session.inbox:
+            self.deliver()
+        if session.idle_timeout_ms or session.idle_in_txn_timeout_ms:
             self._arm_idle(session)
 
     def _fatal(self, session: Session, error: SqlError) -> None:
@@ -361,6 +365,15 @@ class Connection(asyncio.Protocol):
         """Close once the output so far is sent."""
         self._closing = True
 
+    def deliver(self) -> None:
+        """Notifications have come: they go out if nothing runs and the client reads; else with the end of what runs, or
+        when it reads again."""
+        session = self.session
+        idle = not self._running and not self._closing and not self._is_full
+        if session is not None and idle and session.inbox and session.block == IDLE:
+            notifications.take(session)
+            self._write_out(session)
+
     # ---- output ----
 
     def _write_out(self, session: Session) -> None:
@@ -458,6 +471,8 @@ class Connection(asyncio.Protocol):
             self._held_input = False
             self._running = True
             HUB.run(self._turn)
+        else:
+            self.deliver()
 
     def _finish(self) -> None:
         """Close the transport when nothing is held back any more."""
@@ -571,7 +586,7 @@ class Connection(asyncio.Protocol):
         self._authentication_timer = self._idle_timer = self._gate_timer = None
 
     @property
-    def peer(self) -> Any:
+    def peer(self) -> object:
         """The client's address."""
         return None if self._transport is None else self._transport.get_extra_info("peername")
 

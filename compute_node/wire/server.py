@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aurora.datum import Row
 from aurora.errors import (
@@ -129,7 +129,7 @@ class Server:
         """Whether even a client that has proved nothing yet is one too many, as PostgreSQL's postmaster counts."""
         return len(self.connections) >= 2 * self.config.max_connections
 
-    def make_startup(self, transport: Any) -> Startup:
+    def make_startup(self, transport: asyncio.BaseTransport) -> Startup:
         """The startup machine of a new connection."""
         return Startup(
             self._authenticator,
@@ -279,7 +279,7 @@ class HbaUnusable(Exception):
 class ClientDoor:
     """What one client, seen from its address, has to show. See ``startup.Door``."""
 
-    def __init__(self, server: Server, peer: Any) -> None:
+    def __init__(self, server: Server, peer: object) -> None:
         self._server = server
         self._address = hba.address_of(peer[0]) if isinstance(peer, tuple) else None
         self._shown = str(self._address) if self._address is not None else "[local]"

@@ -61,7 +61,7 @@ _DEFAULTS: dict[str, Any] = {
 _usages: WeakKeyDictionary[object, TempUsage] = WeakKeyDictionary()
 
 
-def setting_of(session: object, name: str) -> Any:
+def setting_of(session: object, name: str) -> Datum:
     """A session's setting of memory, files or storage; its default without a session."""
     settings = getattr(session, "settings", None)
     return _DEFAULTS[name] if settings is None else settings.get(name)

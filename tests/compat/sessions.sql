@@ -237,6 +237,16 @@ DISCARD ALL;
 ROLLBACK;
 CHECKPOINT;
 UNLISTEN *;
+LISTEN news;
+SELECT pg_listening_channels();
+SELECT pg_notify('', 'x');
+SELECT pg_notify(repeat('x', 64), '');
+SELECT pg_notify('x', repeat('x', 8000));
+SELECT pg_notification_queue_usage();
+NOTIFY other, 'text';
+NOTIFY other;
+UNLISTEN news;
+SELECT pg_listening_channels();
 -- what an open cursor reads is not changed in its shape
 CREATE TABLE read_by_cursor (a int, b text);
 CREATE INDEX read_by_cursor_b ON read_by_cursor (b);

@@ -112,6 +112,7 @@ DECLARATIONS = frozenset(
         "compute_node/catalog/bootstrap_rows.py",
         "compute_node/catalog/layer.py",
         "compute_node/catalog/objects.py",
+        "compute_node/catalog/io_functions.py",
         "compute_node/catalog/system_functions.py",
         "compute_node/catalog/view.py",
         "compute_node/catalog/views.py",
@@ -132,7 +133,10 @@ MEASURES_TIME = frozenset(
 """Stages of compute that look at a clock themselves, and why."""
 
 ONLY_IN_PYTHON = frozenset(
-    ("write_varint", "is_free", "next_prefix", "pack_tid", "extent_of", "extent_first", "extent_pages")
+    (
+        *("write_varint", "is_free", "next_prefix", "pack_tid", "extent_of", "extent_first", "extent_pages"),
+        *("count_of", "table", "elements", "keys", "pairs", "decimal_of"),
+    )
 )
 """Helpers of the specification; code that wants them imports them from there."""
 
@@ -412,6 +416,7 @@ def _public(module: ModuleType) -> dict[str, Any]:
         and not isinstance(value, ModuleType)
         and getattr(value, "__module__", None) == module.__name__
         and (inspect.isclass(value) or callable(value))
+        and not getattr(value, "_is_protocol", False)  # the type checker's alone
     }
 
 

@@ -6,14 +6,15 @@ import itertools
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from aurora import exit_status
-from aurora.programs.keeper import PAUSE_MAX_S, PAUSE_S, SETTLED_S, Keeper
-from aurora.programs.processes import Processes, Run, end_text
+from aurora.programs.keeper import HOLD_AFTER_S, PAUSE_MAX_S, PAUSE_S, SETTLED_S, Keeper
+from aurora.programs.processes import Processes, Run, end_text, process_start
 from aurora.programs.supervisor import LOOPBACK, Cluster
 
 pytestmark = pytest.mark.logs(r"keeper: a has ended", r"keeper: .* cannot be started")
@@ -29,6 +30,7 @@ class FakeProcesses:
         self.statuses: dict[str, int] = {}
         self.noting: set[str] = set()
         self.alive: set[str] = set()
+        self.held: set[str] = set()
 
     def run(self, name: str) -> Run:
         return self.runs.setdefault(name, Run())
@@ -42,6 +44,9 @@ class FakeProcesses:
     def exit_status(self, name: str) -> int | None:
         return self.statuses.get(name)
 
+    def let_go(self, name: str) -> None:
+        self.held.discard(name)
+
 
 class FakeCluster:
     """One process, ``a``."""
@@ -52,6 +57,12 @@ class FakeCluster:
 
     def process_ids(self) -> list[str]:
         return ["a"]
+
+    def is_instance(self, name: str) -> bool:
+        return True
+
+    def hold(self, name: str) -> None:
+        self.processes.held.add(name)
 
     def last_end(self, name: str) -> str:
         return end_text(self.processes.exit_status(name))
@@ -136,6 +147,19 @@ def test_the_pause_grows_while_it_dies_young_and_is_short_again_after_a_quiet_li
     assert world.started[-1][0] - died_s == pytest.approx(PAUSE_S, abs=0.001)
 
 
+def test_another_is_held_ready_for_one_that_has_begun_well() -> None:
+    world = World()
+    processes = world.cluster.processes
+    world.run(HOLD_AFTER_S - 1)
+    assert not processes.held
+    world.run(2)
+    assert processes.held == {"a"}
+    processes.run("a").wanted = False
+    world.die()
+    world.run(1)
+    assert not processes.held
+
+
 def test_a_superseded_writer_is_not_started_again() -> None:
     world = World()
     world.run(1)
@@ -208,6 +232,77 @@ def test_a_signal_reaches_the_process_itself(tmp_path: Path, program: Callable[[
     assert processes.signal("a", signal.SIGTERM)
     assert processes.wait_gone("a", DEADLINE_S)
     assert end_text(processes.exit_status("a")) == "killed by SIGTERM"
+
+
+WAITS = f'if [ "$3" = {exit_status.HELD} ]; then read -r line || exit {exit_status.UNBEGUN}; fi; exec sleep 600'
+"""A program that waits for a line when it is to be held."""
+
+
+def held_pid(processes: Processes) -> int:
+    return processes._held["a"].pid
+
+
+def wait_gone(pid: int) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while process_start(pid) is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def reap(processes: Processes) -> None:
+    """Every shell has ended too."""
+    for shell in processes._shells.values():
+        shell.wait(DEADLINE_S)
+    processes.pid("a")
+    assert not processes._shells
+
+
+def test_a_held_process_begins_in_place_of_a_new_one(tmp_path: Path, program: Callable[[str], None]) -> None:
+    program(WAITS)
+    processes = Processes(tmp_path)
+    first = processes.spawn("a", ["x", "y"])
+    processes.hold("a", ["x", "y"])
+    ready = held_pid(processes)
+    processes.hold("a", ["x", "y"])
+    assert held_pid(processes) == ready
+    processes.signal("a", signal.SIGKILL)
+    assert processes.wait_gone("a", DEADLINE_S)
+    second = processes.spawn("a", ["x", "y"], first)
+    assert second.pid == ready == processes.pid("a")
+    processes.signal("a", signal.SIGKILL)
+    assert processes.wait_gone("a", DEADLINE_S)
+    assert end_text(processes.exit_status("a")) == "killed by SIGKILL"
+
+
+def test_a_held_process_that_is_not_wanted_or_not_there_changes_nothing(
+    tmp_path: Path, program: Callable[[str], None]
+) -> None:
+    program(WAITS)
+    processes = Processes(tmp_path)
+    processes.spawn("a", ["x", "y"])
+    processes.signal("a", signal.SIGKILL)
+    assert processes.wait_gone("a", DEADLINE_S)
+    processes.hold("a", ["x", "y"])
+    ready = held_pid(processes)
+    processes.let_go("a")
+    wait_gone(ready)
+    assert end_text(processes.exit_status("a")) == "killed by SIGKILL"
+
+    processes.hold("a", ["x", "y"])
+    ready = held_pid(processes)
+    assert processes.spawn("a", ["x", "other"]).pid != ready
+    wait_gone(ready)
+    processes.hold("a", ["x", "other"])
+    ready = held_pid(processes)
+    os.kill(ready, signal.SIGKILL)
+    wait_gone(ready)
+    processes.signal("a", signal.SIGKILL)
+    assert processes.wait_gone("a", DEADLINE_S)
+    again = processes.spawn("a", ["x", "other"])
+    assert again.pid not in (0, ready)
+    processes.signal("a", signal.SIGKILL)
+    assert processes.wait_gone("a", DEADLINE_S)
+    reap(processes)
 
 
 def test_a_process_that_was_stopped_is_not_restarted(tmp_path: Path, program: Callable[[str], None]) -> None:

@@ -16,6 +16,7 @@ from pglast import ast
 import compute_node.types  # noqa: F401 - fills the registry
 from aurora.errors import DivisionByZero, InvalidCatalogName, UndefinedObject, UndefinedTable, UniqueViolation
 from compute_node.hub import HUB, Waiter
+from compute_node.session.notifications import Channels
 from compute_node.sql.parse import literal_location
 from compute_node.sql.plan import ResultColumn
 from compute_node.types.registry import REGISTRY
@@ -73,6 +74,7 @@ class FakeTxns:
     ) -> Any:
         return SimpleNamespace(
             ties=None,
+            on_undo=lambda undo: None,
             isolation=isolation,
             deferrable=deferrable,
             read_only=read_only,
@@ -167,6 +169,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.volume = FakeVolume()
         self.txns = FakeTxns(self)
+        self.channels = Channels()
         self.catalog = SimpleNamespace(version=1, view=lambda session: FakeView())
         self.ddl = self
         self.in_recovery = False

@@ -24,8 +24,8 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import Any
 
+from aurora.datum import Datum, Row
 from aurora.errors import IndexCorrupted
 from aurora.kernels.python.arena import MISSING, Arena
 from aurora.kernels.python.clog import BlockMap, Snapshot
@@ -67,7 +67,7 @@ class KeyCodec:
     def __init__(
         self,
         kinds: str,
-        sort_keys: Sequence[Callable[[Any], bytes] | None],
+        sort_keys: Sequence[Callable[[Datum], bytes] | None],
         descending: Sequence[bool],
         nulls_first: Sequence[bool],
     ) -> None:
@@ -76,15 +76,15 @@ class KeyCodec:
         self.descending = tuple(descending)
         self.nulls_first = tuple(nulls_first)
 
-    def encode(self, values: Sequence[Any]) -> bytes:
+    def encode(self, values: Sequence[Datum]) -> bytes:
         """Key bytes of the leading ``len(values)`` columns; OverflowError for an integer outside its column's type."""
         return b"".join([self.column(i, value) for i, value in enumerate(values)])
 
-    def item(self, values: Sequence[Any], tid: int) -> bytes:
+    def item(self, values: Sequence[Datum], tid: int) -> bytes:
         """The leaf item of a row's key columns."""
         return self.encode(values) + pack_tid(tid)
 
-    def column(self, i: int, value: Any) -> bytes:
+    def column(self, i: int, value: Datum) -> bytes:
         """Marker and bytes of one column."""
         if value is None:
             return b"\0" if self.nulls_first[i] else b"\2"
@@ -104,7 +104,7 @@ class KeyCodec:
             data = bytes(255 - byte for byte in data)
         return b"\1" + data
 
-    def encode_many(self, rows: Sequence[Sequence[Any]]) -> list[bytes]:
+    def encode_many(self, rows: Sequence[Sequence[Datum]]) -> list[bytes]:
         """Leaf items of rows whose last value is the tid."""
         return [self.encode(row[:-1]) + pack_tid(row[-1]) for row in rows]
 
@@ -207,10 +207,10 @@ class BTree:
 
     def lookup(
         self, snap: Snapshot, prefix: bytes, heap: HeapFile, proj: Projection, first_only: bool
-    ) -> list[tuple[Any, ...]] | int:
+    ) -> list[Row] | int:
         """Visible rows whose key starts with ``prefix``, in index order; a missing page. ``first_only``: at most
         one."""
-        rows: list[tuple[Any, ...]] = []
+        rows: list[Row] = []
         upper = next_prefix(prefix)
         lower: bytes | None = prefix
         while lower is not None:
@@ -232,11 +232,11 @@ class BTree:
         self,
         snap: Snapshot,
         codec: KeyCodec,
-        values: Sequence[Any],
+        values: Sequence[Datum],
         heap: HeapFile,
         proj: Projection,
         first_only: bool,
-    ) -> list[tuple[Any, ...]] | int:
+    ) -> list[Row] | int:
         """``lookup`` of the key ``values``; nothing equals NULL or an integer outside the column's type."""
         if None in values:
             return []

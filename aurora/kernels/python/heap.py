@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Any
 
+from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation
 from aurora.kernels.python.arena import MISSING, Arena
 from aurora.kernels.python.clog import ABORTED, IN_PROGRESS, BlockMap, Clog, Snapshot
@@ -117,7 +117,7 @@ class HeapFile:
             return 1
         return int(state == IN_PROGRESS and (xmax not in snap.own or cmax >= snap.cid))
 
-    def fetch(self, snap: Snapshot, tid: int, proj: Projection) -> tuple[Any, ...] | int | None:
+    def fetch(self, snap: Snapshot, tid: int, proj: Projection) -> Row | int | None:
         """The version at exactly ``tid``; None when absent or invisible; a missing page."""
         block, slot = tid >> 16, tid & 0xFFFF
         if block >= self.blocks.blocks:
@@ -135,7 +135,7 @@ class HeapFile:
             return -seen
         return proj.row(page, offset, tid) if seen else None
 
-    def fetch_chain(self, snap: Snapshot, tid: int, proj: Projection) -> tuple[Any, ...] | int | None:
+    def fetch_chain(self, snap: Snapshot, tid: int, proj: Projection) -> Row | int | None:
         """The visible version of the chain whose root an index entry names; None when there is none; a missing page."""
         block = tid >> 16
         page_no = self.blocks.page_no(block)
@@ -146,7 +146,7 @@ class HeapFile:
 
     def _chain(
         self, page: memoryview, block: int, root: int, snap: Snapshot, proj: Projection, root_tid: bool
-    ) -> tuple[Any, ...] | int | None:
+    ) -> Row | int | None:
         slot, expected = root, 0
         flags, offset, _ = self._line(page, slot)
         if flags == REDIRECT:
@@ -166,7 +166,7 @@ class HeapFile:
             flags, offset, _ = self._line(page, slot)
         return None
 
-    def fetch_many(self, snap: Snapshot, tids: Sequence[int], proj: Projection) -> list[tuple[Any, ...]] | int:
+    def fetch_many(self, snap: Snapshot, tids: Sequence[int], proj: Projection) -> list[Row] | int:
         """``fetch_chain`` of each, the invisible ones left out; a missing page."""
         rows = []
         for tid in tids:
@@ -178,7 +178,7 @@ class HeapFile:
             rows.append(row)
         return rows
 
-    def fetch_stored(self, tids: Sequence[int], proj: Projection) -> list[tuple[Any, ...]] | int:
+    def fetch_stored(self, tids: Sequence[int], proj: Projection) -> list[Row] | int:
         """The versions at exactly ``tids`` whoever sees them, absent ones left out; a missing page."""
         rows = []
         for tid in tids:
@@ -203,7 +203,7 @@ class HeapFile:
         flags, offset, _ = self._line(page, tid & 0xFFFF)
         return self.codec.externals(page, offset, positions) if flags == NORMAL else []
 
-    def scan_page(self, snap: Snapshot, block: int, proj: Projection, roots: bool) -> list[tuple[Any, ...]] | int:
+    def scan_page(self, snap: Snapshot, block: int, proj: Projection, roots: bool) -> list[Row] | int:
         """Visible rows of a block, in slot order; with ``roots`` chain by chain, the tid being that of the chain's
         root."""
         page_no = self.blocks.page_no(block)
@@ -211,7 +211,7 @@ class HeapFile:
         if frame == MISSING:
             return page_no
         page = self.arena.page(frame)
-        rows: list[tuple[Any, ...]] = []
+        rows: list[Row] = []
         if not self._is_ours(page):
             return rows
         for slot in range(1, self._slots(page) + 1):
@@ -240,7 +240,7 @@ class HeapFile:
     def _is_heap_only(page: memoryview, offset: int) -> bool:
         return bool(page[offset + OFF_INFOMASK + 1] << 8 & HEAP_ONLY)
 
-    def probe(self, tid: int, snap: Snapshot, proj: Projection, follow: bool) -> tuple[int, int, int, Any] | int:
+    def probe(self, tid: int, snap: Snapshot, proj: Projection, follow: bool) -> tuple[int, int, int, Datum] | int:
         """What an update or lock of version ``tid`` meets: ``(outcome, tid, lsn, extra)``, or a missing page.
 
         ``OK``: not superseded, ``extra`` its row. ``SELF``: this transaction superseded it. ``BUSY``: ``extra`` is the
@@ -423,7 +423,7 @@ class HeapFile:
         self,
         tid: int,
         positions: Sequence[int],
-        values: Sequence[Any],
+        values: Sequence[Datum],
         xid: int,
         cid: int,
         hot: bool,
@@ -567,7 +567,7 @@ class HeapFile:
         return 0
 
     def fill_page(
-        self, rows: Sequence[Sequence[Any] | bytes], start: int, xid: int, cid: int, reserve: int
+        self, rows: Sequence[Sequence[Datum] | bytes], start: int, xid: int, cid: int, reserve: int
     ) -> tuple[bytes, int]:
         """The image of a fresh page with as many of ``rows[start:]`` as fit, and their number. A row may be given as
         its tuple image; one that is longer than the codec's limit ends the page before it."""

@@ -11,7 +11,7 @@ other white space stays as it is.
 
 from __future__ import annotations
 
-from typing import Any
+from aurora.datum import Datum
 
 MAX_BYTES = 16384
 """Longer texts decline: their keys would fill the cache, and parsing is not what they cost."""
@@ -24,7 +24,7 @@ _PART = _START | _DIGITS | frozenset(b"$")
 _FIRST_WORDS = frozenset((b"SELECT", b"INSERT", b"UPDATE", b"DELETE", b"WITH", b"VALUES"))
 
 
-def lift(sql: bytes) -> tuple[bytes, list[Any]] | None:
+def lift(sql: bytes) -> tuple[bytes, list[Datum]] | None:
     """Key and literals in order of appearance, or None when the text is not liftable."""
     lexed = _lex(sql)
     return None if lexed is None else (lexed[0], lexed[1])
@@ -36,12 +36,12 @@ def positions(sql: bytes) -> list[int] | None:
     return None if lexed is None else lexed[2]
 
 
-def _lex(sql: bytes) -> tuple[bytes, list[Any], list[int]] | None:
+def _lex(sql: bytes) -> tuple[bytes, list[Datum], list[int]] | None:
     size = len(sql)
     if size > MAX_BYTES:
         return None
     key = bytearray()
-    literals: list[Any] = []
+    literals: list[Datum] = []
     offsets: list[int] = []
     at = 0
     first_word = True

@@ -28,8 +28,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Protocol
 
+from aurora.datum import Datum, Row
 from aurora.errors import DataCorrupted, NumericValueOutOfRange, ProgramLimitExceeded, SqlError
 
 TUPLE_HEADER_BYTES = 32
@@ -60,12 +61,28 @@ LAZY = 1 << 16
 _FIXED = {"?": 1, "h": 2, "i": 4, "q": 8, "I": 4, "f": 4, "d": 8, "c": 1}
 _RANGE_NAMES = {"h": "smallint", "i": "integer", "q": "bigint", "I": "OID"}
 
-Hook = Callable[[Any], Any] | None
+Hook = Callable[[Datum], Datum] | None
 
 
 def too_big(size: int) -> SqlError:
     """54000 for a tuple image of that size."""
     return ProgramLimitExceeded(f"row is too big: size {size}, maximum size {MAX_TUPLE_BYTES}")
+
+
+class ToastReader(Protocol):
+    """Who reads what a ``Toasted`` stands for: its table's TOAST."""
+
+    def value(self, handle: Toasted) -> Datum:
+        """The SQL value of a handle."""
+
+    def stored(self, handle: Toasted) -> bytes:
+        """Its bytes as they are stored."""
+
+    def prefix(self, handle: Toasted, upto: int) -> bytes:
+        """Its first bytes."""
+
+    def slice(self, handle: Toasted, start: int, length: int) -> bytes:
+        """Some of its bytes."""
 
 
 class Toasted:
@@ -104,7 +121,7 @@ class Toasted:
         """The memory that it takes: who counts rows takes it for a value of that length."""
         return HANDLE_BYTES + (0 if self.data is None else len(self.data))
 
-    def value(self, raw: bytes) -> Any:
+    def value(self, raw: bytes) -> Datum:
         """The SQL value whose bytes are ``raw``."""
         return self.codec.value_of(self.column, raw)
 
@@ -118,7 +135,7 @@ class Toasted:
             return head + self.data
         return _plain_image(self.data)
 
-    def _key(self) -> tuple[Any, ...]:
+    def _key(self) -> Row:
         return self.column, self.method, self.raw_bytes, self.stored_bytes, self.value_id, self.relation, self.data
 
     def __eq__(self, other: object) -> bool:
@@ -147,12 +164,12 @@ class RowCodec:
         codes: str,
         to_disk: Sequence[Hook],
         from_disk: Sequence[Hook],
-        missing: Sequence[Any] | None = None,
+        missing: Sequence[Datum] | None = None,
         limit: int = 0,
     ) -> None:
         self.limit = limit
         self.handles = 0
-        self.reader: Any = None
+        self.reader: ToastReader = None  # type: ignore[assignment] # the table that stores handles sets it
         """who resolves handles of this codec"""
         if len(codes) > NATTS_MASK:
             raise ValueError(f"{len(codes)} columns")
@@ -162,7 +179,7 @@ class RowCodec:
         self.from_disk = list(from_disk)
         self.missing = list(missing) if missing is not None else [None] * len(codes)
 
-    def encode(self, values: Sequence[Any], forced: bool = False) -> bytes | None:
+    def encode(self, values: Sequence[Datum], forced: bool = False) -> bytes | None:
         """The tuple image of ``values``, its transaction fields zero; None when it is longer than ``limit`` and not
         ``forced``. Errors: 22003, 54000."""
         if len(values) != self.natts:
@@ -187,7 +204,7 @@ class RowCodec:
             raise too_big(size)
         return bytes(OFF_INFOMASK) + infomask.to_bytes(2, "little") + bytes(12) + body
 
-    def _encode(self, i: int, value: Any) -> bytes:
+    def _encode(self, i: int, value: Datum) -> bytes:
         code = self.codes[i]
         if code in "hiqIfd":
             try:
@@ -202,7 +219,7 @@ class RowCodec:
             return (value.encode("latin-1") or b"\0")[:1]
         return value.image() if type(value) is Toasted else _plain_image(self.raw(i, value))
 
-    def raw(self, i: int, value: Any) -> bytes:
+    def raw(self, i: int, value: Datum) -> bytes:
         """The bytes of a variable-length column's value."""
         code = self.codes[i]
         if code == "s":
@@ -214,7 +231,7 @@ class RowCodec:
             raise ValueError(f"column {i + 1} has disk code {code!r} and no hook")
         return hook(value)  # type: ignore[no-any-return]
 
-    def value_of(self, i: int, raw: bytes) -> Any:
+    def value_of(self, i: int, raw: bytes) -> Datum:
         """Inverse of ``raw``."""
         code = self.codes[i]
         if code == "s":
@@ -257,7 +274,7 @@ class RowCodec:
             at += width
         return found
 
-    def value(self, i: int, page: memoryview | bytes, start: int, end: int) -> Any:
+    def value(self, i: int, page: memoryview | bytes, start: int, end: int) -> Datum:
         """The value of column ``i`` (from 0) whose bytes are ``page[start:end]``."""
         code = self.codes[i]
         if code in "hiqIfd":
@@ -293,7 +310,7 @@ class RowCodec:
             and (positions is None or i in positions)
         ]
 
-    def decode(self, page: memoryview | bytes, offset: int) -> tuple[Any, ...]:
+    def decode(self, page: memoryview | bytes, offset: int) -> Row:
         """All values of the tuple at ``offset``."""
         spans = self.spans(page, offset, self.natts)
         row = [None if span is None else self.value(i, page, *span) for i, span in enumerate(spans)]
@@ -304,7 +321,7 @@ class RowCodec:
         page: memoryview | bytes,
         offset: int,
         positions: Sequence[int],
-        values: Sequence[Any],
+        values: Sequence[Datum],
         forced: bool = False,
     ) -> bytes | None:
         """A new image of the tuple at ``offset`` with the columns ``positions`` (from 0) set to ``values``; the bytes
@@ -337,7 +354,7 @@ class Projection:
             i for i, attno in enumerate(columns) if 0 < attno < LAZY and codec.codes[attno - 1] not in _FIXED
         )
 
-    def row(self, page: memoryview | bytes, offset: int, tid: int) -> tuple[Any, ...]:
+    def row(self, page: memoryview | bytes, offset: int, tid: int) -> Row:
         """The row of the tuple image at ``offset``."""
         codec = self.codec
         spans = codec.spans(page, offset, max(self._limit, 0))

@@ -13,9 +13,10 @@ bytes, ``o`` converter(value, env) → str. Parameter codes: ``2 4 8`` signed in
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol, TypeVar
 
+from aurora.datum import Datum, Row
 from aurora.errors import ProgramLimitExceeded, SqlError
 
 _INT_BYTES = {50: 2, 52: 4, 56: 8, 85: 4}
@@ -63,7 +64,7 @@ def _integer_text(raw: bytes, code: int) -> int | None:
     return value if -(1 << bits) <= value < 1 << bits else None
 
 
-def _parameter(raw: bytes, code: int, binary: int) -> Any:
+def _parameter(raw: bytes, code: int, binary: int) -> Datum:
     """The value, or None when it is for the general code to decode (a NULL never comes here)."""
     if code in _INT_BYTES:
         if not binary:
@@ -85,9 +86,19 @@ def _parameter(raw: bytes, code: int, binary: int) -> Any:
     return None
 
 
+class _HasCodes(Protocol):
+    """What a statement tells of its parameters: the code of each, in order."""
+
+    @property
+    def codes(self) -> bytes: ...
+
+
+_Prepared = TypeVar("_Prepared", bound=_HasCodes)
+
+
 def match_point(
-    buffer: bytes, position: int, statements: dict[bytes, Any]
-) -> tuple[Any, tuple[Any, ...], bytes, bool, int] | None:
+    buffer: bytes, position: int, statements: Mapping[bytes, _Prepared]
+) -> tuple[_Prepared, Row, bytes, bool, int] | None:
     """Match Bind (unnamed portal), optional Describe portal, Execute without row limit, Sync at ``position``.
 
     Returns ``(statement, parameters, result formats, described, position after it)``: ``statement`` is the value of
@@ -125,7 +136,7 @@ def match_point(
     at += 2
     if count != len(codes):
         return None
-    values: list[Any] = []
+    values: list[Datum] = []
     for index in range(count):
         if at + 4 > end:
             return None
@@ -155,7 +166,7 @@ def match_point(
     return statement, tuple(values), buffer[at:end], described, tail + 15
 
 
-def _encode_value(value: Any, code: int, converter: Callable[..., Any] | None, env: Any) -> bytes:
+def _encode_value(value: Datum, code: int, converter: Callable[..., Datum] | None, env: object) -> bytes:
     if code == 105:
         return b"%d" % value
     if code == 115:
@@ -189,10 +200,10 @@ def message_too_large(size: int, more: int) -> SqlError:
 
 
 def encode_rows(
-    rows: Iterable[tuple[Any, ...]],
+    rows: Iterable[Row],
     codes: bytes,
-    converters: tuple[Callable[..., Any] | None, ...],
-    env: Any,
+    converters: tuple[Callable[..., Datum] | None, ...],
+    env: object,
     limit: int = 0x3FFFFFFF,
 ) -> bytes:
     """One DataRow message a row, concatenated. ``rows`` is a list; ``converters`` has one entry a column (None unless

@@ -9,7 +9,7 @@ themselves.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pglast import ast, enums
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from compute_node.txn.transaction import Txn
 
 
-Handler = Callable[[DdlContext, Any], str]
+Handler = Callable[[DdlContext, ast.Node], str]
 
 
 def define(ctx: DdlContext, node: ast.DefineStmt) -> str:

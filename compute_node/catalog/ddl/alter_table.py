@@ -125,7 +125,7 @@ def _in_order(ctx: DdlContext, desc: RelationDesc, commands: Sequence[Any]) -> S
     return [command for command in others if not _drops(command)]
 
 
-def _drops(command: Any) -> bool:
+def _drops(command: ast.AlterTableCmd) -> bool:
     dropping = (_T.AT_DropColumn, _T.AT_DropConstraint, _T.AT_DropNotNull)
     return command.subtype in dropping or (command.subtype == _T.AT_ColumnDefault and command.def_ is None)
 
@@ -136,7 +136,7 @@ def _refuse_typed(ctx: DdlContext, desc: RelationDesc, what: str) -> None:
         raise WrongObjectType(f"cannot {what} typed table")
 
 
-def _lock_level(command: Any) -> int:
+def _lock_level(command: ast.AlterTableCmd) -> int:
     """What a subcommand takes; most change what readers rely on."""
     if command.subtype == _T.AT_AddConstraint and command.def_.contype == enums.ConstrType.CONSTR_FOREIGN:
         return SHARE_ROW_EXCLUSIVE
@@ -365,7 +365,7 @@ def _set_compression(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTabl
     ctx.changes.touch(desc.oid)
 
 
-def _nothing(_ctx: DdlContext, _desc: RelationDesc, _command: Any) -> None:
+def _nothing(_ctx: DdlContext, _desc: RelationDesc, _command: ast.AlterTableCmd) -> None:
     """SET LOGGED / UNLOGGED: everything is logged. CLUSTER marks: nothing clusters."""
 
 

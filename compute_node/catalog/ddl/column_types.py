@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import cast
 
 from pglast import ast
 
+from aurora.datum import Datum, Row
 from aurora.errors import (
     CheckViolation,
     DatatypeMismatch,
@@ -51,7 +52,6 @@ from compute_node.types import oids
 
 _BATCH = 2000
 _IDENTITY_TYPES = (oids.INT2, oids.INT4, oids.INT8)
-Row = tuple[Any, ...]
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class TypeChange:
         return isinstance(node, Var) and node.attno == self.column.attno
 
 
-def alter_column_types(ctx: DdlContext, desc: RelationDesc, commands: Sequence[Any]) -> None:
+def alter_column_types(ctx: DdlContext, desc: RelationDesc, commands: Sequence[ast.AlterTableCmd]) -> None:
     """All ALTER COLUMN TYPE of one ALTER TABLE. 42703, 42804, 0A000, 22023, and what the values raise."""
     changes = [_prepared(ctx, desc, command) for command in commands]
     numbers = [change.column.attno for change in changes]
@@ -105,7 +105,7 @@ def alter_column_types(ctx: DdlContext, desc: RelationDesc, commands: Sequence[A
         _rebuild_indexes(ctx, desc.oid, set(numbers))
 
 
-def _prepared(ctx: DdlContext, desc: RelationDesc, command: Any) -> TypeChange:
+def _prepared(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> TypeChange:
     name, node = command.name, command.def_
     if name in SYSTEM_COLUMNS:
         raise NotSupported(f'cannot alter system column "{name}"')
@@ -194,7 +194,7 @@ def write_column_type(ctx: DdlContext, desc: RelationDesc, change: TypeChange, r
     """The column's row in pg_attribute, and what depends on its type."""
     attno = change.column.attno
     length, by_value, align, storage = type_layout(ctx.view.type(change.type))
-    values: dict[str, Any] = {
+    values: dict[str, Datum] = {
         "atttypid": change.type,
         "atttypmod": change.typmod,
         "attcollation": change.collation,
@@ -276,7 +276,7 @@ def _renew_index(ctx: DdlContext, desc: RelationDesc, index: IndexDesc) -> None:
     record = ctx.rows.one("pg_index", indexrelid=index.oid)
     if record is None:
         return
-    values: dict[str, Any] = {"indclass": classes, "indcollation": collations}
+    values: dict[str, Datum] = {"indclass": classes, "indcollation": collations}
     if expressions:
         texts = [index_text(each, deparse_stored(each, ctx.stored_view, desc)) for each in expressions]
         values["indexprs"] = "\n".join(texts)

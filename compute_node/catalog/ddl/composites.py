@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pglast import ast, enums
 
 from aurora.errors import (
@@ -82,7 +80,7 @@ def alter_composite(ctx: DdlContext, node: ast.AlterTableStmt) -> str:
     return "ALTER TYPE"
 
 
-def _add(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], command: Any) -> None:
+def _add(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], command: ast.AlterTableCmd) -> None:
     from compute_node.catalog.ddl.alter_table import add_column
 
     node = command.def_
@@ -99,7 +97,7 @@ def _add(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], comman
         add_column(ctx, table, command)
 
 
-def _drop(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], command: Any) -> None:
+def _drop(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], command: ast.AlterTableCmd) -> None:
     column = desc.column(command.name)
     if column is None:
         if not command.missing_ok:
@@ -114,7 +112,7 @@ def _drop(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], comma
             drop(ctx, [(CLASS_RELATION, table.oid, found.attno)], cascade=cascade)
 
 
-def _alter(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], command: Any) -> None:
+def _alter(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], command: ast.AlterTableCmd) -> None:
     from compute_node.catalog.ddl.column_types import TypeChange, alter_column_types, write_column_type
     from compute_node.catalog.ddl.domains import renew_checks
 

@@ -6,8 +6,8 @@ creating and dropping storage, locking and building indexes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from pglast import ast
 
@@ -40,6 +40,7 @@ from compute_node.types.acl import CREATE, TEMPORARY, TRUNCATE
 if TYPE_CHECKING:
     from compute_node.access.storage import Storage
     from compute_node.catalog.engine import DatabaseEngine
+    from compute_node.exec.nodes.base import Batch
     from compute_node.session.state import SessionState
     from compute_node.txn.transaction import Txn
 
@@ -118,10 +119,11 @@ class DdlContext:
         """What the current user may do."""
         return self.view.layer.rights(self.user_oid)
 
-    def notice(self, message: str, *, severity: str = "NOTICE", sqlstate: str = "00000", **fields: Any) -> None:
+    def notice(
+        self, message: str, *, severity: str = "NOTICE", sqlstate: str = "00000", detail: str | None = None
+    ) -> None:
         """Tell the client."""
-        kind = SQLSTATES.get(sqlstate, Notice)
-        self.session.notice(kind(message, **fields), severity)
+        self.session.notice(SQLSTATES.get(sqlstate, Notice)(message, detail=detail), severity)
 
     # names
 
@@ -334,16 +336,12 @@ class DdlContext:
             deptype=kind,
         )
 
-    def fetch(self, node: ast.Node, source: str | None = None) -> Any:
-        """Run a query inside this statement: yields its batches of rows after its columns; see ``run``."""
-        return self.run(node, source)[1]
-
-    def run(self, node: ast.Node, source: str | None = None) -> tuple[Any, Any]:
-        """Analyze, plan and start a query of this statement; returns (columns, iterator over batches of rows)."""
+    def fetch(self, node: ast.Node, source: str | None = None) -> Iterator[Batch]:
+        """Analyze, plan and run a query inside this statement: its batches of rows."""
         text = self.source if source is None else source
         raw = RawStatement(node, 0, len(text))
         statement, _ = prepare.compile_statement(self.session, raw, text, list(self.param_types))
-        return statement.executable.columns, door.start(self.session, statement, self.params).batches()
+        return door.start(self.session, statement, self.params).batches()
 
 
 CLASS_RELATION = CATALOGS["pg_class"].desc.oid

@@ -191,9 +191,9 @@ def _is_foreign(node: ast.Constraint) -> bool:
     return bool(node.contype == enums.ConstrType.CONSTR_FOREIGN)
 
 
-def with_attributes(constraints: Sequence[Any]) -> list[Any]:
+def with_attributes(constraints: Sequence[ast.Constraint]) -> list[ast.Constraint]:
     """A column's constraints, each with the DEFERRABLE, INITIALLY … that the grammar puts behind it. 42601."""
-    found: list[Any] = []
+    found: list[ast.Constraint] = []
     kinds = enums.ConstrType
     said: set[str] = set()
     for node in constraints:

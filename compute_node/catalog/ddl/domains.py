@@ -3,6 +3,7 @@ its constraints grow. Source: PostgreSQL manual, ch. 8.18 and the reference page
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pglast import ast, enums
@@ -219,7 +220,7 @@ def renew_checks(ctx: DdlContext, relation: int, attno: int) -> None:
             ctx.changes.touch(record.contypid)
 
 
-def find_domain(ctx: DdlContext, names: Any) -> Record:
+def find_domain(ctx: DdlContext, names: Sequence[ast.String]) -> Record:
     """The pg_type row of a domain by name, its owner checked; 42704, 42809, 42501."""
     kind = find_type(ctx, ast.TypeName(names=names))
     if kind is None:
@@ -251,7 +252,7 @@ def alter_domain(ctx: DdlContext, node: ast.AlterDomainStmt) -> str:
     return "ALTER DOMAIN"
 
 
-def _set_default(ctx: DdlContext, record: Record, node: Any) -> None:
+def _set_default(ctx: DdlContext, record: Record, node: ast.Node) -> None:
     text = None
     if node is not None:
         column = ColumnDesc(1, record.typname, record.typbasetype, record.typtypmod, False)
@@ -342,7 +343,7 @@ def _validate(ctx: DdlContext, record: Record, name: str) -> None:
         ctx.rows.update("pg_constraint", found, convalidated=True)
 
 
-def rename_domain_constraint(ctx: DdlContext, names: Any, old: str, new: str) -> str:
+def rename_domain_constraint(ctx: DdlContext, names: Sequence[ast.String], old: str, new: str) -> str:
     """ALTER DOMAIN … RENAME CONSTRAINT."""
     record = find_domain(ctx, names)
     found = domain_constraint(ctx, record, old)

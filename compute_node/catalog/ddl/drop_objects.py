@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from pglast import ast, enums
 
@@ -70,7 +69,7 @@ def _routine(kind: enums.ObjectType) -> Callable[[DdlContext, ast.ObjectWithArgs
             raise WrongObjectType(
                 f'"{name}" is an aggregate function', hint="Use DROP AGGREGATE to drop aggregate functions."
             )
-        check_routine_owner(ctx, record, kind, schema_too=True)
+        check_routine_owner(ctx, record, node, kind, schema_too=True)
         return CLASS_PROC, record.oid, 0
 
     return find
@@ -164,7 +163,7 @@ def _family(ctx: DdlContext, names: Sequence[ast.String], missing_ok: bool) -> A
     return CLASS_OPFAMILY, record.oid, 0
 
 
-OBJECTS: dict[enums.ObjectType, Callable[[DdlContext, Any, bool], Address | None]] = {
+OBJECTS: dict[enums.ObjectType, Callable[[DdlContext, ast.Node, bool], Address | None]] = {
     enums.ObjectType.OBJECT_TYPE: _type,
     enums.ObjectType.OBJECT_DOMAIN: _domain,
     **{kind: _routine(kind) for kind in NOUNS},

@@ -8,10 +8,11 @@ ALTER TABLE, chapter 5.4.5.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pglast import ast
 
+from aurora.datum import Row
 from aurora.errors import (
     DatatypeMismatch,
     DuplicateObject,
@@ -293,7 +294,7 @@ def check_rows(ctx: DdlContext, key: ForeignKeyDesc) -> None:
     text = referential_sql.violations_text(ctx.view, key)
     with referential.acting_as(session, 10):
         # Whoever owns the one table need not be able to read the other.
-        rows: list[tuple[Any, ...]] = next((batch for batch in ctx.fetch(parse(text)[0].node, text) if batch), [])
+        rows: list[Row] = next((batch for batch in ctx.fetch(parse(text)[0].node, text) if batch), [])
     if not rows:
         return
     values = tuple(rows[0])
@@ -325,7 +326,7 @@ def validate_foreign_key(ctx: DdlContext, record: Record) -> None:
     ctx.changes.touch(record.conrelid, record.confrelid)
 
 
-def alter_constraint(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+def alter_constraint(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
     """ALTER CONSTRAINT … [NOT] DEFERRABLE, INITIALLY …"""
     node = command.def_
     record = find_constraint(ctx, desc, node.conname)

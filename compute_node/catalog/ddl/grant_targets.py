@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from pglast import ast, enums
 
@@ -100,7 +101,7 @@ def _named(ctx: DdlContext, name: str, kind: enums.ObjectType) -> Target:
     return Target(noun, record.oid, noun)
 
 
-def _type(ctx: DdlContext, names: Any, kind: enums.ObjectType) -> Target:
+def _type(ctx: DdlContext, names: Sequence[ast.String], kind: enums.ObjectType) -> Target:
     node = ast.TypeName(names=names, typemod=-1, location=-1)
     oid = resolve_type_name(ctx.view, node)[0]
     item = ctx.view.type(oid)

@@ -6,6 +6,7 @@ manual, ch. 22.4 and the reference pages of ALTER TABLE, REASSIGN OWNED, DROP OW
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pglast import ast, enums
@@ -158,7 +159,7 @@ def alter_database_owner(ctx: DdlContext, name: str, spec: ast.RoleSpec) -> None
     give_object(ctx, "database", record.oid, owner)
 
 
-def alter_type_owner(ctx: DdlContext, names: Any, spec: ast.RoleSpec) -> None:
+def alter_type_owner(ctx: DdlContext, names: Sequence[ast.String], spec: ast.RoleSpec) -> None:
     """ALTER TYPE … OWNER TO."""
     owner = role_oid(ctx, spec)
     kind = find_type(ctx, ast.TypeName(names=names))

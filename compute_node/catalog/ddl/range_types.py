@@ -9,10 +9,12 @@ from typing import Any
 
 from pglast import ast
 
+from aurora.datum import Datum
 from aurora.errors import (
     DatatypeMismatch,
     DuplicateObject,
     InvalidObjectDefinition,
+    NotSupported,
     SqlSyntaxError,
     UndefinedFunction,
     UndefinedObject,
@@ -33,7 +35,7 @@ from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.types import array_name, type_name_taken, type_of
 from compute_node.catalog.objects import INTERNAL_LANGUAGE
 from compute_node.relations.access_methods import BTREE
-from compute_node.relations.schema import CATALOGS
+from compute_node.relations.schema import CATALOGS, FIRST_NORMAL_OID
 from compute_node.sql.analyze.coercion import is_binary_coercible
 from compute_node.sql.analyze.context import fail
 from compute_node.sql.analyze.typenames import format_type
@@ -96,8 +98,8 @@ def create_range(ctx: DdlContext, node: ast.CreateRangeStmt) -> str:
     return "CREATE TYPE"
 
 
-def _attributes(items: Sequence[ast.DefElem]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _attributes(items: Sequence[ast.DefElem]) -> dict[str, Datum]:
+    found: dict[str, Datum] = {}
     for item in items:
         if item.defname not in _ATTRIBUTES:
             raise SqlSyntaxError(f'type attribute "{item.defname}" not recognized')
@@ -135,6 +137,11 @@ def _operator_class(ctx: DdlContext, subtype: PgType, argument: Any) -> int:
         raise UndefinedObject(f'operator class "{name}" does not exist for access method "btree"')
     if not is_binary_coercible(ctx.view, subtype.oid, found.input_type):
         raise DatatypeMismatch(f'operator class "{name}" does not accept data type {shown}')
+    if found.oid >= FIRST_NORMAL_OID:
+        # Values are compared as their type compares them.
+        default = ctx.view.default_operator_class(subtype.oid, BTREE.oid)
+        if default is None or found.support[:1] != default.support[:1]:
+            raise NotSupported(f'a range in the order of operator class "{name}" is not supported')
     return found.oid
 
 
@@ -236,7 +243,7 @@ class _NewRange:
         ctx.changes.touch(cast)
 
     def _function(
-        self, symbol: str, namespace: int, name: str, result: int, arguments: list[int], values: dict[str, Any]
+        self, symbol: str, namespace: int, name: str, result: int, arguments: list[int], values: dict[str, Datum]
     ) -> int:
         ctx = self.ctx
         oid = ctx.next_oid()

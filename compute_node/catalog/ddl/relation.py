@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from aurora.datum import Row
@@ -23,6 +24,7 @@ from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 
 COLUMNS_MAX = 1600
+_NULL = re.compile(r"NULL::[^()']+")
 
 
 def create_relation(
@@ -134,6 +136,10 @@ def attribute_record(ctx: DdlContext, oid: int, attno: int) -> Record:
 
 def set_default(ctx: DdlContext, oid: int, attno: int, text: str | None, sequence: int | None = None) -> None:
     """Store a column's default as SQL text, or remove it. ``sequence``: one that the default cannot do without."""
+    if text is not None and _NULL.fullmatch(text):
+        # None; but for a domain, whose own default it takes the place of.
+        column = attribute_record(ctx, oid, attno)
+        text = None if ctx.view.type(column.atttypid).domain is None else text
     for record in ctx.rows.find("pg_attrdef", adrelid=oid, adnum=attno):
         ctx.rows.delete("pg_attrdef", record)
         ctx.rows.delete_where("pg_depend", classid=CLASS_DEFAULT, objid=record.oid)

@@ -53,7 +53,7 @@ def truncate(ctx: DdlContext, desc: RelationDesc) -> None:
         ctx.build_index(fresh, index)
 
 
-def default_value(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc) -> tuple[Any, bool]:
+def default_value(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc) -> tuple[Datum, bool]:
     """(value of the column's default now, whether it is volatile, in which case the value means nothing)."""
     if column.default is None:
         raise InvariantViolation("column.default is not there")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pglast import ast
 
 from aurora.errors import (
@@ -57,7 +55,7 @@ def _live(desc: RelationDesc) -> list[ColumnDesc]:
     return [column for column in desc.columns if not column.dropped]
 
 
-def add_of(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+def add_of(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
     """ALTER TABLE … OF: the columns must be the type's; 42804."""
     kind = composite_of(ctx, command.def_)
     columns = iter(_live(desc))
@@ -78,7 +76,7 @@ def add_of(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
     set_type(ctx, desc.oid, kind.row_type)
 
 
-def drop_of(ctx: DdlContext, desc: RelationDesc, command: Any) -> None:
+def drop_of(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> None:
     """ALTER TABLE … NOT OF; 42809."""
     record = class_record(ctx, desc.oid)
     if not record.reloftype:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 from pglast import ast
@@ -199,7 +200,7 @@ def _renumber(ctx: DdlContext, oid: int, labels: list[Record]) -> list[Record]:
     return sorted(ctx.rows.find("pg_enum", enumtypid=oid), key=lambda row: float(row.enumsortorder))
 
 
-def _altered(ctx: DdlContext, names: Any, domain: bool) -> tuple[PgType, Record]:
+def _altered(ctx: DdlContext, names: Sequence[ast.String], domain: bool) -> tuple[PgType, Record]:
     """The type that ALTER TYPE or ALTER DOMAIN names, and its row; 42809 when that is no domain."""
     kind = find_type(ctx, ast.TypeName(names=names))
     if kind is None:
@@ -233,7 +234,7 @@ def _update_relation(ctx: DdlContext, record: Record, **values: Any) -> None:
         ctx.changes.touch(row.oid)
 
 
-def rename_type(ctx: DdlContext, names: Any, new: str, *, domain: bool = False) -> str:
+def rename_type(ctx: DdlContext, names: Sequence[ast.String], new: str, *, domain: bool = False) -> str:
     """ALTER TYPE … RENAME TO, ALTER DOMAIN … RENAME TO."""
     kind, record = _altered(ctx, names, domain)
     _refuse_row_type(ctx, kind, record)
@@ -249,7 +250,7 @@ def rename_type(ctx: DdlContext, names: Any, new: str, *, domain: bool = False) 
     return "ALTER DOMAIN" if domain else "ALTER TYPE"
 
 
-def set_type_schema(ctx: DdlContext, names: Any, schema: str, *, domain: bool = False) -> str:
+def set_type_schema(ctx: DdlContext, names: Sequence[ast.String], schema: str, *, domain: bool = False) -> str:
     """ALTER TYPE … SET SCHEMA, ALTER DOMAIN … SET SCHEMA."""
     kind, record = _altered(ctx, names, domain)
     namespace = ctx.view.namespace(schema)

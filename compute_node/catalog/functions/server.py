@@ -23,6 +23,7 @@ from compute_node.catalog.permissions import denied_relation
 from compute_node.catalog.roles import PG_READ_ALL_STATS, PG_SIGNAL_BACKEND
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID
+from compute_node.session import notifications
 from compute_node.session.settings import SECRET, define_or_raise, show_value
 from compute_node.txn.locks import FIRST_ADVISORY, MODE_NAMES
 from compute_node.types.acl import SELECT, UPDATE, USAGE
@@ -562,7 +563,9 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_blocking_pids": blocking_pids,
     "pg_safe_snapshot_blocking_pids": safe_snapshot_blocking_pids,
     "pg_isolation_test_session_is_blocked": is_blocked_by,
-    "pg_listening_channels": lambda call: [],
+    "pg_listening_channels": lambda call: call.engine.channels.of(call.session),
+    "pg_notify": lambda call, channel, payload: notifications.notify(call.session, channel or "", payload or ""),
+    "pg_notification_queue_usage": lambda call: call.engine.channels.usage,
     "pg_stat_get_live_tuples": live_tuples,
     "pg_stat_get_activity": stat_get_activity,
     "pg_show_all_settings": show_all_settings,

@@ -15,8 +15,9 @@ from compute_node.exec.compile.compiler import FALSITY_HANDLERS, TRUTH_HANDLERS,
 from compute_node.exec.compile.rows import column_index
 from compute_node.exec.compile.unit import NULL, Code
 from compute_node.sql import expressions as ex
+from compute_node.types.array_value import flatten
 from compute_node.types.oids import ANY, UNKNOWN
-from compute_node.types.registry import Function, PgType
+from compute_node.types.registry import FieldDesc, Function, PgType
 
 if TYPE_CHECKING:
     from compute_node.exec.context import ExecContext
@@ -46,11 +47,14 @@ def implementation_of(
     function: Function,
     argument_types: tuple[int, ...],
     result: int,
-    columns: tuple[tuple[int, int], ...] = (),
+    columns: tuple[tuple[int, int, str], ...] = (),
 ) -> Callable[..., Datum]:
     """The callable for one call site; ``columns``: those of its rows, where the query says them."""
     if columns and function.with_columns is not None:
-        return function.with_columns(argument_types, result, columns)
+        return function.with_columns(argument_types, result, tuple([(kind, typmod) for kind, typmod, _ in columns]))
+    if columns and function.with_fields is not None:
+        fields = [FieldDesc(name, types.type(kind), typmod) for kind, typmod, name in columns]
+        return function.with_fields(tuple([types.type(oid or UNKNOWN) for oid in argument_types]), fields)
     if function.specialize is not None:
         return function.specialize(tuple([types.type(oid or UNKNOWN) for oid in argument_types]), types.type(result))
     return function.implementation
@@ -69,7 +73,7 @@ def guarded(
     result: int,
     star: bool = False,
     instead: Callable[..., Datum] | None = None,
-    columns: tuple[tuple[int, int], ...] = (),
+    columns: tuple[tuple[int, int, str], ...] = (),
 ) -> GuardedCall:
     """A call over compiled arguments. ``star``: the last one is an array given with VARIADIC to a variadic "any".
     ``instead``: a function of (context, arguments …) to call in place of the function's code."""
@@ -98,11 +102,11 @@ def guarded(
     else:
         name = unit.bind(implementation_of(compiler.linker, function, types, result, columns), "g")
         if star and function.name == "format":
-            atoms[-1] = f"*({atoms[-1]} or ())"
+            atoms[-1] = f"*{unit.bind(flatten, 'g')}({atoms[-1]} or ())"
         elif star:
             first, again = compiler.named(args[-1])
             guards.append(first)
-            atoms[-1] = f"*{again}"
+            atoms[-1] = f"*{unit.bind(flatten, 'g')}({again})"
         body = f"{name}({', '.join([context_text(function), *atoms] if function.needs_context else atoms)})"
         nullable = True
     return GuardedCall(tuple(guards), body, tuple(args), nullable)
@@ -192,7 +196,7 @@ def _coerce_to_domain(compiler: Compiler, node: ex.CoerceToDomain) -> Code:
     if check is None:
         return argument
 
-    def tested(value: Any, env: Any) -> Any:
+    def tested(value: Datum, env: Any) -> Any:
         check(value, env)
         return value
 

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from aurora.errors import InvariantViolation, NotSupported, SqlError, StatementTooComplex
 from compute_node.exec.compile.unit import NESTING_MAX, NULL, Code, Scope, Unit
 from compute_node.sql import expressions as ex
 from compute_node.types.array_value import from_vector
 from compute_node.types.registry import Aggregate, Function, Operator, PgType
+
+if TYPE_CHECKING:
+    from compute_node.exec.subplan import SubplanRunner
+
 
 DEPTH_MAX = 3000
 """levels of expression nesting, as PostgreSQL's max_stack_depth would bound them"""
@@ -38,7 +42,7 @@ class Linker(Protocol):
     def aggregate(self, oid: int) -> Aggregate | None:
         """By OID."""
 
-    def subplan(self, node: ex.SubPlan) -> Any:
+    def subplan(self, node: ex.SubPlan) -> SubplanRunner:
         """The runner of a sub-select (``compute_node.exec.subplan``)."""
 
 

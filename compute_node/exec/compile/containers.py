@@ -10,9 +10,11 @@ from compute_node.exec.compile.calls import context_text, implementation_of, str
 from compute_node.exec.compile.compiler import TRUTH_HANDLERS, VALUE_HANDLERS, Compiler, handles, tuple_text
 from compute_node.exec.compile.unit import Code
 from compute_node.sql import expressions as ex
-from compute_node.types.array_assign import set_element, set_slice
-from compute_node.types.array_value import OPEN, array_of_arrays, array_slice, element_at, map_elements
-from compute_node.types.oids import INT2VECTOR, OIDVECTOR
+from compute_node.types.array_assign import set_element, set_fixed_element, set_slice
+from compute_node.types.array_value import OPEN, array_of_arrays, array_slice, element_at, fixed_element, map_elements
+from compute_node.types.json.access import subscripted
+from compute_node.types.json.modify import store_subscripted
+from compute_node.types.oids import INT2VECTOR, JSONB, OIDVECTOR
 from compute_node.types.record import Record
 
 
@@ -64,6 +66,11 @@ def _field_store(compiler: Compiler, node: ex.FieldStore) -> Code:
 @handles(VALUE_HANDLERS, ex.ElementStore)
 def _element_store(compiler: Compiler, node: ex.ElementStore) -> Code:
     container, value = compiler.value(node.container), compiler.value(node.value)
+    if node.type == JSONB:
+        indexes = [compiler.value(item) for item in node.indexes if item is not None]
+        steps = tuple_text([code.text for code in indexes])
+        text = f"{compiler.unit.bind(store_subscripted, 'g')}({container.text}, {steps}, {value.text})"
+        return compiler.wrap(text, [container, value, *indexes], nullable=False, extra=3)
     parts = [container, value]
 
     def bound(item: ex.Expr | None) -> str:
@@ -77,13 +84,19 @@ def _element_store(compiler: Compiler, node: ex.ElementStore) -> Code:
         places = tuple_text([f"({bound(low)}, {bound(high)})" for low, high in node.slices])
     else:
         places = tuple_text([bound(item) for item in node.indexes])
-    name = compiler.unit.bind(set_slice if node.slices is not None else set_element, "g")
+    one = set_fixed_element if compiler.linker.type(node.container.type).length > 0 else set_element
+    name = compiler.unit.bind(set_slice if node.slices is not None else one, "g")
     return compiler.wrap(f"{name}({container.text}, {places}, {value.text})", parts, nullable=True, extra=4)
 
 
 @handles(VALUE_HANDLERS, ex.Subscript)
 def _subscript(compiler: Compiler, node: ex.Subscript) -> Code:
     container = compiler.value(node.container)
+    if node.container.type == JSONB:
+        indexes = [compiler.value(item) for item in node.indexes if item is not None]
+        steps = tuple_text([code.text for code in indexes])
+        text = f"{compiler.unit.bind(subscripted, 'g')}({container.text}, {steps})"
+        return compiler.wrap(text, [container, *indexes], nullable=True, extra=3)
     # The two vector types count from 0, arrays from 1.
     base = compiler.unit.bind(0 if node.container.type in (INT2VECTOR, OIDVECTOR) else 1)
     parts = [container]
@@ -100,6 +113,9 @@ def _subscript(compiler: Compiler, node: ex.Subscript) -> Code:
         text = f"{compiler.unit.bind(array_slice, 'g')}({container.text}, {base}, {pairs})"
     else:
         items = tuple_text([bound(item) for item in node.indexes])
+        if compiler.linker.type(node.container.type).length > 0:
+            text = f"{compiler.unit.bind(fixed_element, 'g')}({container.text}, {items})"
+            return compiler.wrap(text, parts, nullable=True, extra=4)
         text = f"{compiler.unit.bind(element_at, 'g')}({container.text}, {base}, {items})"
     return compiler.wrap(text, parts, nullable=True, extra=4)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from aurora.datum import Datum
 from compute_node.exec.compile.compiler import Compiler, Linker, tuple_text
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 STEP_ROWS = 64
 """Rows whose functions are called without a pulse in between."""
 Batch = list[Datum]
-BatchFunction = Callable[[Any, Batch], Batch]
+BatchFunction: TypeAlias = "Callable[[ExecContext, Batch], Batch]"
 Nullable = Sequence[bool] | None
 
 
@@ -86,7 +86,9 @@ def _in_steps(function: BatchFunction) -> BatchFunction:
     return apply
 
 
-def row_function(linker: Linker, output: Sequence[ex.Expr], scope: Scope | None = None, arguments: str = "c") -> Any:
+def row_function(
+    linker: Linker, output: Sequence[ex.Expr], scope: Scope | None = None, arguments: str = "c"
+) -> Callable[..., Datum]:
     """A function of (context, row variables …) that gives one tuple."""
     unit = Unit()
     compiler = Compiler(unit, scope or Scope(), linker)
@@ -94,14 +96,18 @@ def row_function(linker: Linker, output: Sequence[ex.Expr], scope: Scope | None 
     return unit.link(unit.function(arguments, [f"return {text}"]))
 
 
-def value_function(linker: Linker, node: ex.Expr, scope: Scope | None = None, arguments: str = "c") -> Any:
+def value_function(
+    linker: Linker, node: ex.Expr, scope: Scope | None = None, arguments: str = "c"
+) -> Callable[..., Datum]:
     """A function of (context, row variables …) that gives the expression's value."""
     unit = Unit()
     compiler = Compiler(unit, scope or Scope(), linker)
     return unit.link(unit.function(arguments, [f"return {compiler.value(node).text}"]))
 
 
-def truth_function(linker: Linker, node: ex.Expr, scope: Scope | None = None, arguments: str = "c, r") -> Any:
+def truth_function(
+    linker: Linker, node: ex.Expr, scope: Scope | None = None, arguments: str = "c, r"
+) -> Callable[..., Datum]:
     """A function of (context, row variables …) that is truthy exactly when the expression is TRUE."""
     unit = Unit()
     compiler = Compiler(unit, scope if scope is not None else row_scope(None), linker)

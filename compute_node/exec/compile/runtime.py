@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aurora.datum import Datum, Row
 
 if TYPE_CHECKING:
-    from compute_node.exec.context import ExecContext
+    from compute_node.types.registry import FunctionContext
 
 
 def _live(row: Row) -> Iterator[Any]:
@@ -38,7 +38,7 @@ def flat(value: list[Datum]) -> Iterator[Datum]:
             yield item
 
 
-def membership(choices: frozenset[Datum], has_null: bool) -> Callable[[Any], bool | None]:
+def membership(choices: frozenset[Datum], has_null: bool) -> Callable[[Datum], bool | None]:
     """``= ANY`` over constants, for a left side that is not NULL."""
     missing = None if has_null else False
 
@@ -50,10 +50,10 @@ def membership(choices: frozenset[Datum], has_null: bool) -> Callable[[Any], boo
 
 def quantified(
     function: Callable[..., Datum], strict: bool, use_or: bool, needs_context: bool
-) -> Callable[[Any, Any, Any], bool | None]:
+) -> Callable[[FunctionContext, Datum, Datum], bool | None]:
     """``left op ANY/ALL (array)`` with three-valued logic. An empty array decides before a NULL left side does."""
 
-    def test(context: ExecContext, left: Datum, array: list[Datum] | None) -> bool | None:
+    def test(context: FunctionContext, left: Datum, array: list[Datum] | None) -> bool | None:
         if array is None:
             return None
         if not array:
@@ -79,7 +79,7 @@ def extreme(greatest: bool, sort_value: Callable[[Datum], Datum] | None) -> Call
     """GREATEST or LEAST: the extreme of what is not NULL; the first of equals."""
     choose: Callable[..., Datum] = max if greatest else min
 
-    def pick(values: Row) -> Any:
+    def pick(values: Row) -> Datum:
         known = [value for value in values if value is not None]
         if not known:
             return None
@@ -88,7 +88,7 @@ def extreme(greatest: bool, sort_value: Callable[[Datum], Datum] | None) -> Call
     return pick
 
 
-def freeze(value: Datum) -> Any:
+def freeze(value: Datum) -> Datum:
     """A hashable form of lists within a value: equal values stay equal."""
     if isinstance(value, (list, tuple)):
         return tuple(freeze(item) for item in value)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from aurora.datum import Datum
 from compute_node.hub import HUB
+from compute_node.sql import expressions as ex
 
 NESTING_MAX = 40
 """parentheses in one generated function; CPython's tokenizer refuses 200"""
@@ -44,10 +45,10 @@ class StoredValues(Protocol):
     def mixed(self) -> frozenset[int]:
         """Those to be resolved by ``value`` where an expression uses them."""
 
-    def value(self, value: Datum) -> Any:
+    def value(self, value: Datum) -> Datum:
         """The value of what may be a handle."""
 
-    def call(self, node: Any, whole: Callable[..., Datum]) -> Callable[..., Datum] | None:
+    def call(self, node: ex.Call, whole: Callable[..., Datum]) -> Callable[..., Datum] | None:
         """The function of (context, arguments …) to call in place of ``whole``, the code of Call ``node``, when its
         first argument may be a handle; else None."""
 

@@ -238,13 +238,12 @@ class Describer:
                 shown.children.append(self._bitmap(plan.child, plan))
                 return shown
             case pl.FunctionScan():
-                if isinstance(plan.call, ex.RowsFrom):
-                    return Shown(plan, f"Function Scan on {quoted(plan.alias)}", "Function Scan", {"Alias": plan.alias})
-                name = "function"
+                name = ""
                 if isinstance(plan.call, ex.Call):
                     name = self._wording.function_name(plan.call.function)
                 facts: dict[str, Fact] = {"Function Name": name, "Alias": plan.alias}
-                return Shown(plan, "Function Scan" + self._on(name, plan.alias), "Function Scan", facts)
+                where = self._on(name, plan.alias) if name else f" on {quoted(plan.alias)}"
+                return Shown(plan, f"Function Scan{where}", "Function Scan", facts)
             case pl.ValuesScan() if len(plan.values) == 1:
                 return Shown(plan, "Result", "Result")
             case pl.ValuesScan():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from aurora.datum import Datum
 from aurora.errors import InvalidParameterValue, NotSupported, SqlSyntaxError
@@ -19,13 +19,12 @@ from compute_node.sql.plan import PlannedStmt
 from compute_node.types.registry import TypeEnv
 
 if TYPE_CHECKING:
+    from aurora.documents import JsonObject
     from compute_node.exec.context import Fact
 
 
 Settings: TypeAlias = dict[str, bool | None]
 """EXPLAIN's switches"""
-Json: TypeAlias = dict[str, Any]
-"""A node of the JSON form: names → texts, numbers, lists, nodes"""
 _SWITCHES: Settings = {
     "analyze": False,
     "verbose": False,
@@ -48,7 +47,7 @@ class Explanation:
     def __init__(
         self,
         planned: PlannedStmt,
-        options: Mapping[str, Any],
+        options: Mapping[str, bool | str],
         catalog: CatalogView,
         env: TypeEnv,
         planning_s: float | None = None,
@@ -77,7 +76,7 @@ class Explanation:
         writer = _Writer(settings, self._measurements)
         summary = settings["summary"] if settings["summary"] is not None else settings["analyze"]
         if self._form == "json":
-            document: Json = {"Plan": writer.json(self._tree)}
+            document: JsonObject = {"Plan": writer.json(self._tree)}
             if summary and self._planning_s is not None:
                 document["Planning Time"] = _Number(f"{self._planning_s * 1000:.3f}")
             if settings["analyze"]:
@@ -93,7 +92,7 @@ class Explanation:
         return lines
 
 
-def _settings(options: Mapping[str, Any]) -> tuple[Settings, str]:
+def _settings(options: Mapping[str, bool | str]) -> tuple[Settings, str]:
     settings: Settings = dict(_SWITCHES)
     form = "text"
     for name, value in options.items():
@@ -170,9 +169,9 @@ class _Writer:
         measured = None if self._measurements is None else self._measurements.get(id(shown.plan))
         return {} if measured is None else measured.facts
 
-    def json(self, shown: Shown, relationship: str = "") -> Json:
+    def json(self, shown: Shown, relationship: str = "") -> JsonObject:
         plan = shown.plan
-        item: Json = {"Node Type": shown.kind}
+        item: JsonObject = {"Node Type": shown.kind}
         if shown.kind == "Aggregate":
             item |= {"Strategy": _STRATEGIES[shown.title], "Partial Mode": "Simple"}
         item |= {name: shown.facts[name] for name in _FIRST_FACTS if name in shown.facts}

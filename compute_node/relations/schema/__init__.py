@@ -12,9 +12,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
+
+if TYPE_CHECKING:
+    from aurora.documents import JsonObject
+
 
 _HERE = Path(__file__).parent
 
@@ -149,9 +153,10 @@ class SystemView:
     columns: tuple[ColumnDesc, ...]
 
 
-def load_json(name: str) -> Any:
+def load_json(name: str) -> JsonObject:
     """A recorded file's content."""
-    return json.loads((_HERE / name).read_text())
+    content: JsonObject = json.loads((_HERE / name).read_text())
+    return content
 
 
 def _table(name: str, fact: dict[str, Any]) -> CatalogTable:

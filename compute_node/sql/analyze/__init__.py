@@ -8,8 +8,6 @@ result is of type unknown except arguments of "any"; a Var names a base range en
 
 from __future__ import annotations
 
-from typing import Any
-
 from pglast import ast
 
 from aurora.errors import IndeterminateDatatype, NotSupported, StatementTooComplex
@@ -33,7 +31,7 @@ def analyze(
     param_types: list[int],
     source: str,
     lifted: dict[int, int] | None = None,
-    session: Any = None,
+    session: object = None,
     allow_params: bool = True,
     routine: RoutineBody | None = None,
 ) -> Query:

@@ -12,6 +12,7 @@ from compute_node.sql.analyze.functions import choose_function, function_signatu
 from compute_node.sql.analyze.naming import column_name
 from compute_node.sql.query import Query, Target
 from compute_node.sql.required import Required, required_privileges
+from compute_node.types.oids import RECORD
 from compute_node.types.registry import Function, RoutineCall
 
 
@@ -50,6 +51,8 @@ def analyze_call(scope: Scope, node: ast.CallStmt) -> Query:
     inputs = [value for value, item in zip(values, procedure.parameters, strict=True) if item.mode in "ibv"]
     query = scope.query
     query.targets = [Target(value, column_name(call)) for value in inputs]
+    if scope.analysis.routine is not None and result == RECORD:
+        raise NotSupported("calling procedures with output arguments is not supported in SQL functions")
     query.procedure = RoutineCall(procedure, tuple([value.type for value in inputs]), result)
     return query
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aurora.errors import SqlError
 from compute_node.relations.descriptors import RelationDesc
@@ -78,6 +78,8 @@ class NameItem:
     lateral_only: bool = False
     lateral_ok: bool = True
     dropped: frozenset[int] = frozenset()
+    row_type: int = 0
+    """the composite type of a function's rows; 0 of any other entry"""
 
 
 @dataclass(slots=True)
@@ -137,7 +139,7 @@ def shift_levels(node: Expr, delta: int) -> Expr:
 DEFAULT_ENV = TypeEnv(timezone=UTC)
 
 
-def session_env(session: Any) -> TypeEnv:
+def session_env(session: object) -> TypeEnv:
     """The session's ``env``; UTC defaults without a session."""
     env = getattr(session, "env", None)
     return env if isinstance(env, TypeEnv) else DEFAULT_ENV

@@ -45,6 +45,7 @@ from compute_node.sql.analyze.operators import (
     make_operator,
     make_row_comparison,
 )
+from compute_node.sql.analyze.routines import find_argument
 from compute_node.sql.analyze.typenames import format_type, is_true_array, resolve_type_name
 from compute_node.sql.expressions import (
     And,
@@ -231,6 +232,10 @@ def _column(scope: Scope, node: ast.ColumnRef) -> Expr:
         schema, table, _ = split_fields(scope, node)
         entry = find_table(scope, schema, table or "", _location(node))
         if entry is None:
+            names = (table or "",) if schema is None else (schema, table or "")
+            argument = find_argument(scope, names, _location(node))
+            if argument is not None:
+                return argument
             raise missing_table(scope, table or "", _location(node), schema)
         return whole_row(entry[0], entry[1], _location(node))
     return resolve_column(scope, node)
@@ -444,7 +449,7 @@ def _null_test(scope: Scope, node: ast.NullTest) -> Expr:
     argument = transform(scope, node.arg)
     if isinstance(argument, RowExpr) and argument.arguments:
         tests = tuple(
-            NullTest(type=oids.BOOL, argument=item, negated=negated, location=_location(node))
+            NullTest(type=oids.BOOL, argument=item, negated=negated, as_value=True, location=_location(node))
             for item in argument.arguments
         )
         return tests[0] if len(tests) == 1 else And(type=oids.BOOL, arguments=tests, location=_location(node))
@@ -617,6 +622,8 @@ def subscript(scope: Scope, value: Expr, indices: Sequence[ast.A_Indices], locat
     kind = scope.catalog.type(value.type).root
     if kind.oid != value.type:
         value = coerce_type(scope, value, kind.oid, -1, "i", location)
+    if kind.oid == oids.JSONB:
+        return Subscript(type=kind.oid, container=value, indexes=json_subscripts(scope, indices), location=location)
     if not kind.element or kind.length == 64:
         shown = format_type(scope.catalog, value.type)
         raise fail(
@@ -633,6 +640,8 @@ def subscript(scope: Scope, value: Expr, indices: Sequence[ast.A_Indices], locat
         return result
 
     if any(item.is_slice for item in indices):
+        if kind.length > 0:
+            raise NotSupported("slices of fixed-length arrays not implemented")
         slices = tuple(
             (index(item.lidx), index(item.uidx))
             if item.is_slice
@@ -649,6 +658,35 @@ def subscript(scope: Scope, value: Expr, indices: Sequence[ast.A_Indices], locat
         indexes=tuple(index(item.uidx) for item in indices),
         location=location,
     )
+
+
+def json_subscripts(scope: Scope, indices: Sequence[ast.A_Indices]) -> tuple[Expr, ...]:
+    """The subscripts of a jsonb value: each of type text or integer. 42804 for another type, or a slice."""
+    found = []
+    for item in indices:
+        if item.is_slice:
+            at = item.uidx if item.uidx is not None else item.lidx
+            raise fail(
+                DatatypeMismatch,
+                "jsonb subscript does not support slices",
+                -1 if at is None else expression_location(at),
+            )
+        expr = transform(scope, item.uidx)
+        if expr.type == oids.UNKNOWN:
+            found.append(resolve_unknown(scope, expr))
+            continue
+        targets = [coerce(scope, expr, target, context="i") for target in (oids.INT4, oids.TEXT)]
+        usable = [each for each in targets if each is not None]
+        if len(usable) != 1:
+            several = "jsonb subscript must be coercible to only one type, integer or text."
+            raise fail(
+                DatatypeMismatch,
+                f"subscript type {format_type(scope.catalog, expr.type)} is not supported",
+                expression_location(item.uidx),
+                hint=several if usable else "jsonb subscript must be coercible to either integer or text.",
+            )
+        found.append(usable[0])
+    return tuple(found)
 
 
 def _row(scope: Scope, node: ast.RowExpr) -> Expr:
@@ -690,7 +728,8 @@ def _sublink(scope: Scope, node: ast.SubLink) -> Expr:
         schema = names[-2] if len(names) > 1 else None
         left = _row_of(scope, node.testexpr)
         if left is None:
-            left = [transform(scope, node.testexpr)]
+            whole = transform(scope, node.testexpr)
+            left = list(whole.arguments) if isinstance(whole, RowExpr) else [whole]
         query = _subquery(scope, node)
         columns = _visible(query)
         if len(left) < len(columns):

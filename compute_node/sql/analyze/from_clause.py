@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pglast import ast
@@ -31,7 +32,7 @@ from compute_node.types import oids
 _READABLE = frozenset("rvmptSf")
 
 
-def transform_from(scope: Scope, nodes: Any) -> None:
+def transform_from(scope: Scope, nodes: Sequence[ast.Node] | None) -> None:
     """The whole FROM list: fills the scope's range table, from_items and visible names."""
     items: list[NameItem] = []
     for node in nodes or ():

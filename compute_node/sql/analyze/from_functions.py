@@ -8,20 +8,23 @@ from typing import Any, NamedTuple
 
 from pglast import ast
 
-from aurora.errors import SqlSyntaxError
+from aurora.errors import DatatypeMismatch, DuplicateColumn, SqlSyntaxError
 from compute_node.sql.analyze.context import NameItem, Scope, fail
 from compute_node.sql.analyze.expressions import transform
 from compute_node.sql.analyze.from_clause import column_aliases, entry_columns
 from compute_node.sql.analyze.functions import resolve_unknown
 from compute_node.sql.analyze.naming import column_name
 from compute_node.sql.analyze.routines import output_columns
-from compute_node.sql.analyze.typenames import resolve_type_name
+from compute_node.sql.analyze.typenames import format_type, resolve_type_name
 from compute_node.sql.expressions import Call, Expr, RowsFrom
 from compute_node.sql.query import RangeEntry
 from compute_node.types import oids
 
 Field = tuple[str, int, int]
 """a column's name, type and typmod"""
+
+
+_NO_COLUMNS = frozenset({oids.ANYARRAY, oids.ANYELEMENT, 2281})
 
 
 class _Called(NamedTuple):
@@ -58,7 +61,19 @@ def range_function(scope: Scope, node: ast.RangeFunction) -> NameItem:
     )
     rte = scope.add_entry(entry)
     dropped = _dropped(scope, called, columns)
-    return NameItem(rte, shown, entry.column_names, entry_columns(rte, entry), schema="function", dropped=dropped)
+    row_type = 0
+    kind = scope.catalog.type(whole.type).root
+    if len(called) == 1 and not node.ordinality and kind.kind == "c":
+        row_type = kind.oid
+    return NameItem(
+        rte,
+        shown,
+        entry.column_names,
+        entry_columns(rte, entry),
+        schema="function",
+        dropped=dropped,
+        row_type=row_type,
+    )
 
 
 def _split_unnest(node: ast.RangeFunction) -> list[tuple[ast.Node, Any]]:
@@ -129,13 +144,17 @@ def _called(scope: Scope, node: ast.Node, definitions: Any) -> _Called:
         scope.has_srf, scope.clause = saved_srf, saved_clause
     fields = _function_columns(scope, call, definitions)
     if definitions and isinstance(call, Call):
-        call = dataclasses.replace(call, columns=tuple((kind, typmod) for _, kind, typmod in fields or ()))
+        call = dataclasses.replace(call, columns=tuple((kind, typmod, name) for name, kind, typmod in fields or ()))
     if fields is None and call.type == oids.RECORD and isinstance(call, Call):
         raise fail(
             SqlSyntaxError,
             'a column definition list is required for functions returning "record"',
             call.location,
         )
+    if fields is None and scope.catalog.type(call.type).root.oid in _NO_COLUMNS:
+        shown = format_type(scope.catalog, call.type)
+        message = f'function "{column_name(node)}" in FROM has unsupported return type {shown}'
+        raise fail(DatatypeMismatch, message, call.location)
     return _Called(call, column_name(node), fields)
 
 
@@ -159,23 +178,44 @@ def _output_name(scope: Scope, call: Expr) -> str:
     return scope.catalog.function(call.function).output_name if isinstance(call, Call) else ""
 
 
+def _defined_columns(scope: Scope, call: Expr, definitions: Any) -> list[Field]:
+    """Those of a column definition list, which only a function of anonymous rows may have."""
+    where = _place(definitions[0])
+    if isinstance(call, Call) and call.type == oids.RECORD and scope.catalog.function(call.function).out_columns:
+        raise fail(SqlSyntaxError, "a column definition list is redundant for a function with OUT parameters", where)
+    if scope.catalog.type(call.type).root.kind == "c":
+        raise fail(
+            SqlSyntaxError,
+            "a column definition list is redundant for a function returning a named composite type",
+            where,
+        )
+    if call.type != oids.RECORD:
+        raise fail(SqlSyntaxError, 'a column definition list is only allowed for functions returning "record"', where)
+    fields: list[Field] = []
+    for item in definitions:
+        if any(item.colname == name for name, _, _ in fields):
+            raise fail(DuplicateColumn, f'column name "{item.colname}" specified more than once', _place(item))
+        if item.typeName.setof:
+            raise fail(DatatypeMismatch, f'column "{item.colname}" cannot be declared SETOF', _place(item))
+        fields.append((item.colname, *resolve_type_name(scope.catalog, item.typeName)))
+    return fields
+
+
+def _place(item: Any) -> int:
+    return item.location if item.location is not None else -1
+
+
 def _function_columns(scope: Scope, call: Expr, definitions: Any) -> list[tuple[str, int, int]] | None:
     """Columns of a function that returns rows; None for one that returns plain values."""
     if definitions:
-        if call.type != oids.RECORD:
-            raise fail(
-                SqlSyntaxError,
-                'a column definition list is only allowed for functions returning "record"',
-                call.location,
-            )
-        return [(item.colname, *resolve_type_name(scope.catalog, item.typeName)) for item in definitions]
+        return _defined_columns(scope, call, definitions)
     if isinstance(call, Call):
         function = scope.catalog.function(call.function)
         if function.out_columns and (len(function.out_columns) > 1 or call.type == oids.RECORD):
             types = [item.type for item in call.arguments]
             return [(name, kind, -1) for name, kind in output_columns(scope.catalog, function, types)]
-        if function.out_columns:
-            return None
+        if function.out_columns:  # its name is the column's, whatever the alias
+            return [(function.out_columns[0][0], call.type, call.typmod)]
     kind = scope.catalog.type(call.type).root
     if kind.kind == "c":
         # Dropped columns keep their places in the value.

@@ -21,10 +21,11 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.sql.analyze.candidates import select_candidate
-from compute_node.sql.analyze.coercion import coerce_to_boolean, coerce_type, find_pathway
+from compute_node.sql.analyze.coercion import coerce, coerce_to_boolean, coerce_type, find_pathway
 from compute_node.sql.analyze.context import Scope, fail
 from compute_node.sql.analyze.names import fields_of
 from compute_node.sql.analyze.operators import check_groupable, check_sortable, match_declared
+from compute_node.sql.analyze.polymorphism import POLYMORPHIC
 from compute_node.sql.analyze.typenames import format_type, is_true_array
 from compute_node.sql.expressions import (
     AggregateCall,
@@ -69,7 +70,10 @@ def default_argument(scope: Scope, function: Function, index: int) -> Expr:
 
     number = index - (len(function.arguments) - len(function.defaults))
     if function.default_texts:
-        return argument_default(scope, function.default_texts[number])
+        value, kind = argument_default(scope, function.default_texts[number]), function.arguments[index]
+        # The text has no implicit casts; the one to the argument's type is an assignment's.
+        fitted = None if kind in POLYMORPHIC else coerce(scope, value, kind, context="a")
+        return value if fitted is None else fitted
     return Const(type=function.arguments[index], value=function.defaults[number])
 
 
@@ -398,7 +402,7 @@ def transform_call(scope: Scope, node: ast.FuncCall) -> Expr:
 
 def given_arguments(scope: Scope, node: ast.FuncCall) -> tuple[list[Expr], list[str]]:
     """The arguments of a call, and the names of the last ones where they are named."""
-    from compute_node.sql.analyze.expressions import transform
+    from compute_node.sql.analyze.expressions import expression_location, transform
 
     arguments: list[Expr] = []
     names: list[str] = []
@@ -410,7 +414,9 @@ def given_arguments(scope: Scope, node: ast.FuncCall) -> tuple[list[Expr], list[
             arguments.append(transform(scope, item.arg))
         else:
             if names:
-                raise fail(SqlSyntaxError, "positional argument cannot follow named argument", node.location)
+                raise fail(
+                    SqlSyntaxError, "positional argument cannot follow named argument", expression_location(item)
+                )
             arguments.append(transform(scope, item))
     return arguments, names
 

@@ -136,6 +136,8 @@ def whole_row(item: NameItem, level: int, location: int) -> Expr:
         row_type = item.relation.row_type or oids.RECORD
         return Var(type=row_type, rte=item.rte, attno=0, levels_up=level, location=location)
     columns = tuple(at(column, level, location) for column in item.columns)
+    if item.row_type:
+        return RowExpr(type=item.row_type, arguments=columns, names=item.names, location=location)
     if len(columns) == 1 and item.relation is None and item.schema == "function":
         return columns[0]
     return RowExpr(type=oids.RECORD, arguments=columns, names=item.names, location=location)

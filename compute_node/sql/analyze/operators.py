@@ -30,6 +30,8 @@ from compute_node.types import oids
 if TYPE_CHECKING:
     from compute_node.types.registry import Operator
 
+_BTREE, _EQUAL = 403, 3
+_KINDS = {1: "<", 2: "<=", 4: ">=", 5: ">"}
 _NO_MATCH = "No operator matches the given name and argument types. You might need to add explicit type casts."
 _NO_MATCH_UNARY = "No operator matches the given name and argument type. You might need to add an explicit type cast."
 _NO_BEST = "Could not choose a best candidate operator. You might need to add explicit type casts."
@@ -192,6 +194,9 @@ def make_row_comparison(
     if name == "<>":
         return Or(type=oids.BOOL, arguments=tuple(pairs), location=location)
     if name not in ("<", "<=", ">", ">="):
+        found = _ordering_of(scope, pairs)
+        if found is not None:
+            return _family_comparison(pairs, found, location)
         raise fail(
             NotSupported,
             f"could not determine interpretation of row comparison operator {name}",
@@ -218,6 +223,51 @@ def make_row_comparison(
         equal=tuple(equal),
         left=tuple(lefts),
         right=tuple(rights),
+        location=location,
+    )
+
+
+def _ordering_of(scope: Scope, pairs: Sequence[Expr]) -> tuple[int, list[tuple[int, int]]] | None:
+    """(strategy, (less, equal) functions of each pair) when the operators are one strategy of B-tree families."""
+    catalog = scope.catalog
+    families = {item.family: item for item in catalog.operator_classes(_BTREE)}
+    chosen: list[tuple[int, list[int]]] = []
+    for pair in pairs:
+        if not isinstance(pair, Call):
+            return None
+        found = [(catalog.operator_strategy(family, pair.operator), family) for family in families]
+        chosen.append((0, [family for strategy, family in found if strategy]))
+    for strategy in (1, 2, 3, 4, 5):
+        functions = []
+        for pair, (_, members) in zip(pairs, chosen, strict=True):
+            if not isinstance(pair, Call):
+                return None
+            item = catalog.operator(pair.operator)
+            family = next((each for each in members if catalog.operator_strategy(each, item.oid) == strategy), None)
+            if family is None:
+                break
+            less = catalog.family_operator(family, item.left, item.right, 1)
+            equal = catalog.family_operator(family, item.left, item.right, 3)
+            if not less or not equal:
+                break
+            functions.append((catalog.operator(less).function, catalog.operator(equal).function))
+        else:
+            return strategy, functions
+    return None
+
+
+def _family_comparison(pairs: Sequence[Expr], found: tuple[int, list[tuple[int, int]]], location: int) -> Expr:
+    strategy, functions = found
+    if strategy == _EQUAL:
+        return And(type=oids.BOOL, arguments=tuple(pairs), location=location)
+    arguments = [pair.arguments for pair in pairs if isinstance(pair, Call)]
+    return RowCompare(
+        type=oids.BOOL,
+        kind=_KINDS[strategy],
+        less=tuple(less for less, _ in functions),
+        equal=tuple(equal for _, equal in functions),
+        left=tuple(one for one, _ in arguments),
+        right=tuple(other for _, other in arguments),
         location=location,
     )
 

@@ -65,7 +65,7 @@ def argument_default(scope: Scope, text: str) -> Expr:
 
 
 def analyze_stored(
-    catalog: CatalogView, relation: RelationDesc | None, text: str, clause: str = "CHECK", session: Any = None
+    catalog: CatalogView, relation: RelationDesc | None, text: str, clause: str = "CHECK", session: object = None
 ) -> Expr:
     """A stored expression of a relation, its columns as ``Var(rte=0)``. ``clause``: CHECK (must be boolean), DEFAULT,
     INDEX."""
@@ -78,7 +78,12 @@ def analyze_stored(
 
 
 def analyze_expression(
-    catalog: CatalogView, relation: RelationDesc | None, node: ast.Node, source: str, clause: str, session: Any = None
+    catalog: CatalogView,
+    relation: RelationDesc | None,
+    node: ast.Node,
+    source: str,
+    clause: str,
+    session: object = None,
 ) -> Expr:
     """A parse node of DDL (DEFAULT, CHECK, index expression) checked against the relation; errors carry positions."""
     analysis = Analysis(catalog, [], source, session_env(session), allow_params=False)
@@ -104,7 +109,7 @@ def analyze_domain_check(catalog: CatalogView, base: int, text: str) -> Expr:
     return coerce_to_boolean(scope, transform(scope, _expression_node(text)), "CHECK")
 
 
-def analyze_new_domain_check(catalog: CatalogView, base: int, node: ast.Node, session: Any = None) -> Expr:
+def analyze_new_domain_check(catalog: CatalogView, base: int, node: ast.Node, session: object = None) -> Expr:
     """The CHECK of CREATE or ALTER DOMAIN; its errors carry no positions."""
     analysis = Analysis(catalog, [], "", session_env(session), allow_params=False)
     scope = _domain_scope(analysis, catalog.type(base))
@@ -115,7 +120,9 @@ def analyze_new_domain_check(catalog: CatalogView, base: int, node: ast.Node, se
         raise
 
 
-def analyze_default(catalog: CatalogView, column: ColumnDesc, node: ast.Node, source: str, session: Any = None) -> Expr:
+def analyze_default(
+    catalog: CatalogView, column: ColumnDesc, node: ast.Node, source: str, session: object = None
+) -> Expr:
     """A DEFAULT of DDL, converted to its column's type; 42804 when it does not fit."""
     analysis = Analysis(catalog, [], source, session_env(session), allow_params=False)
     scope = Scope(analysis, Query("select"), clause="DEFAULT")
@@ -135,7 +142,12 @@ def analyze_default(catalog: CatalogView, column: ColumnDesc, node: ast.Node, so
 
 
 def analyze_assigned(
-    catalog: CatalogView, relation: RelationDesc, target: ColumnDesc, node: Any, source: str, session: Any = None
+    catalog: CatalogView,
+    relation: RelationDesc,
+    target: ColumnDesc,
+    node: ast.Node,
+    source: str,
+    session: object = None,
 ) -> Expr | None:
     """An expression over a relation's old columns as what a column of a new type takes; None without such a cast."""
     analysis = Analysis(catalog, [], source, session_env(session), allow_params=False)
@@ -144,14 +156,14 @@ def analyze_assigned(
     return coerce(scope, transform(scope, node), target.type, target.typmod, "a")
 
 
-def assigned_default(catalog: CatalogView, target: ColumnDesc, text: str, session: Any = None) -> Expr | None:
+def assigned_default(catalog: CatalogView, target: ColumnDesc, text: str, session: object = None) -> Expr | None:
     """A stored default as what a column of a new type takes; None without such a cast."""
     analysis = Analysis(catalog.of_stored_text(), [], "", session_env(session), allow_params=False)
     scope = Scope(analysis, Query("select"), clause="DEFAULT")
     return coerce(scope, transform(scope, _expression_node(text)), target.type, target.typmod, "a")
 
 
-def default_of(catalog: CatalogView, column: ColumnDesc, session: Any = None) -> Expr:
+def default_of(catalog: CatalogView, column: ColumnDesc, session: object = None) -> Expr:
     """``column_default`` outside a statement, for COPY."""
     analysis = Analysis(catalog, [], "", session_env(session), allow_params=False)
     return column_default(Scope(analysis, Query("select"), clause="DEFAULT"), column)

@@ -7,10 +7,10 @@ and the others are built around that again. Source: PostgreSQL manual, ch. 8.15.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pglast import ast
 
+from aurora.datum import Row
 from aurora.errors import DatatypeMismatch, NotSupported, UndefinedColumn
 from compute_node.relations.descriptors import ColumnDesc
 from compute_node.sql.analyze.coercion import coerce, coerce_type, to_domain
@@ -19,11 +19,12 @@ from compute_node.sql.analyze.expressions import subscript
 from compute_node.sql.analyze.names import SYSTEM_COLUMNS
 from compute_node.sql.analyze.typenames import format_type, is_true_array
 from compute_node.sql.expressions import ElementStore, Expr, FieldSelect, FieldStore, SetDefault, Subscript
+from compute_node.types.oids import JSONB
 
 _REWRITE = "You will need to rewrite or cast the expression."
 
 
-def store(scope: Scope, base: Expr, column: ColumnDesc, steps: Sequence[Any], value: Expr, location: int) -> Expr:
+def store(scope: Scope, base: Expr, column: ColumnDesc, steps: Sequence[ast.Node], value: Expr, location: int) -> Expr:
     """``base``, the column's value, with the part that ``steps`` names replaced. 42703, 42804, 0A000."""
     if isinstance(value, SetDefault):
         what = "an array element" if isinstance(steps[0], ast.A_Indices) else "a subfield"
@@ -39,7 +40,7 @@ class _Store:
         self.value = value
         self.location = location
 
-    def into(self, base: Expr, type_oid: int, typmod: int, name: str, steps: tuple[Any, ...]) -> Expr:
+    def into(self, base: Expr, type_oid: int, typmod: int, name: str, steps: Row) -> Expr:
         """The new value of a part called ``name``."""
         if not steps:
             return self.leaf(type_oid, typmod, name, False)
@@ -69,7 +70,7 @@ class _Store:
         )
         raise fail(DatatypeMismatch, message, self.location, hint=_REWRITE)
 
-    def field(self, base: Expr, type_oid: int, name: str, steps: tuple[Any, ...]) -> Expr:
+    def field(self, base: Expr, type_oid: int, name: str, steps: Row) -> Expr:
         """``….field``."""
         if isinstance(steps[0], ast.A_Star):
             raise fail(NotSupported, 'row expansion via "*" is not supported here', self.location)
@@ -97,16 +98,14 @@ class _Store:
             self.location,
         )
 
-    def element(
-        self, base: Expr, type_oid: int, typmod: int, name: str, indices: tuple[Any, ...], rest: tuple[Any, ...]
-    ) -> Expr:
+    def element(self, base: Expr, type_oid: int, typmod: int, name: str, indices: Row, rest: Row) -> Expr:
         """``…[1]`` or ``…[1:2]``."""
         kind = self.scope.catalog.type(type_oid)
         part = subscript(self.scope, base, indices, self.location)
-        if not isinstance(part, Subscript) or not is_true_array(kind):
+        if not isinstance(part, Subscript) or not (is_true_array(kind) or kind.length > 0 or kind.oid == JSONB):
             shown = format_type(self.scope.catalog, type_oid)
             raise fail(NotSupported, f"assignment to elements of type {shown} is not supported", self.location)
-        target = type_oid if part.slices is not None else kind.element
+        target = type_oid if part.slices is not None or kind.oid == JSONB else kind.element
         value = self.into(part, target, typmod, name, rest) if rest else self.leaf(target, typmod, name, True)
         return ElementStore(
             type=type_oid, typmod=typmod, container=base, indexes=part.indexes, slices=part.slices, value=value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 from pglast import ast
 
@@ -104,7 +103,7 @@ def expand_fields(scope: Scope, argument: Expr, location: int) -> list[tuple[str
     return fields
 
 
-def expand_row_items(scope: Scope, nodes: Iterable[Any]) -> list[Expr]:
+def expand_row_items(scope: Scope, nodes: Iterable[ast.Node]) -> list[Expr]:
     """The items of ROW(…) or VALUES with stars expanded."""
     items: list[Expr] = []
     for node in nodes:

@@ -6,7 +6,7 @@ query is never changed (rules copy); the result holds no Var, SubLink or join al
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aurora.errors import StatementTooComplex
 from compute_node.sql.catalog_view import CatalogView
@@ -17,6 +17,10 @@ from compute_node.sql.planner.query_planner import QueryPlanner
 from compute_node.sql.planner.state import Statement
 from compute_node.sql.query import Query, Target
 from compute_node.sql.required import NOTHING, both
+
+if TYPE_CHECKING:
+    from compute_node.sql.planner.state import PlannerSettings
+
 
 RULES = (
     "inline: calls of simple functions in SQL become their bodies",
@@ -33,7 +37,9 @@ RULES = (
 )
 
 
-def plan(query: Query, catalog: CatalogView, settings: Any = None, session: Any = None) -> PlannedStmt:
+def plan(
+    query: Query, catalog: CatalogView, settings: PlannerSettings | None = None, session: object = None
+) -> PlannedStmt:
     """Plan an analyzed statement. ``settings`` is kept for cost parameters and may be None; ``session`` is whose
     settings the literals in functions' bodies depend on.
 
@@ -49,9 +55,10 @@ def plan(query: Query, catalog: CatalogView, settings: Any = None, session: Any 
     except RecursionError:
         raise StatementTooComplex("stack depth limit exceeded") from None
     visible = [item for item in query.targets if not item.junk] if query.command == "select" else query.returning
+    command = query.command if query.procedure is None else "call"
     columns = tuple(_column(item) for item in visible) if query.command == "select" or visible else None
     return PlannedStmt(
-        command=query.command,
+        command=command,
         plan=root,
         columns=columns,
         param_types=tuple(query.param_types),

@@ -207,6 +207,7 @@ class Creator:
             return FunctionScan(
                 call=self._bind(entry.function, {}),
                 column_count=len(entry.column_types) - int(entry.with_ordinality),
+                column_types=entry.column_types[: len(entry.column_types) - int(entry.with_ordinality)],
                 with_ordinality=entry.with_ordinality,
                 filter=condition,
                 alias=entry.alias,

@@ -227,7 +227,12 @@ def _negated(catalog: CatalogView, node: Expr) -> Expr:
 
 def _null_test(catalog: CatalogView, node: NullTest) -> Expr:
     if isinstance(node.argument, Const):
-        return _boolean((node.argument.value is None) != node.negated)
+        value = node.argument.value
+        if isinstance(value, Record) and not node.as_value:
+            # A row is NULL when all its fields are, and NOT NULL when none is.
+            fields = [each for each, item in zip(value, value.types, strict=True) if item is not None]
+            return _boolean(all((each is None) != node.negated for each in fields))
+        return _boolean((value is None) != node.negated)
     return node
 
 
@@ -266,7 +271,7 @@ def _row(catalog: CatalogView, node: RowExpr) -> Expr:
     values = [item.value for item in node.arguments if isinstance(item, Const)]
     fields = catalog.type(node.type).fields
     types = [item.type for item in fields] or [catalog.type(item.type) for item in node.arguments]
-    return Const(type=node.type, value=Record.of(values, types), location=node.location)
+    return Const(type=node.type, value=Record.of(values, types, node.names), location=node.location)
 
 
 def _case(catalog: CatalogView, node: Case) -> Expr:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 from aurora.errors import SqlError
 from compute_node.relations.schema import FIRST_NORMAL_OID
@@ -67,7 +66,7 @@ def names_routines(query: Query) -> bool:
 class Inliner:
     """One statement's. ``required``, ``relations`` and ``momentary`` tell what the bodies add to it."""
 
-    def __init__(self, catalog: CatalogView, session: Any) -> None:
+    def __init__(self, catalog: CatalogView, session: object) -> None:
         self.catalog = catalog
         self.session = session
         self.required = NOTHING
@@ -90,7 +89,7 @@ class Inliner:
         if node.function < FIRST_NORMAL_OID or node.function in self._active:
             return node
         function = self.catalog.function(node.function)
-        if not _may_inline(function) or function.returns_set or node.type in (RECORD, VOID):
+        if not _may_inline(function) or function.returns_set or node.type == RECORD:
             return node
         types = tuple([item.type for item in node.arguments])
         if len(types) != len(function.arguments):
@@ -176,13 +175,16 @@ class Inliner:
         function = self.catalog.function(node.function)
         if not _may_inline(function) or not function.returns_set or function.strict or function.volatility == "v":
             return None
+        if node.type == VOID:
+            return None
         types = tuple([item.type for item in node.arguments])
         if len(types) != len(function.arguments) or any(
             contains_volatile(self.catalog, item) or any(isinstance(part, SubLink) for part in walk(item))
             for item in node.arguments
         ):
             return None
-        body = self._body(function, types, node.type, node.columns)
+        columns_given = tuple([(kind, typmod) for kind, typmod, _ in node.columns])
+        body = self._body(function, types, node.type, columns_given)
         if body is None or body.command != "select" or body.locking:
             return None
         visible = [item for item in body.targets if not item.junk]

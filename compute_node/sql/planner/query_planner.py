@@ -76,21 +76,25 @@ class QueryPlanner:
         return fold(self.catalog, node)
 
     def _resolve(self, node: Expr) -> Expr:
+        if isinstance(node, Var) and node.attno == 0:
+            row = self._whole_row(node)
+            return self._resolve(row) if node.levels_up else row
         if isinstance(node, (Var, AggregateCall)) and node.levels_up > 0:
             return self.level.outer_param(node, node.levels_up)
         if isinstance(node, Var):
-            return self._whole_row(node) if node.attno == 0 else node
+            return node
         node = map_children(node, self._resolve)
         return self._sublink(node) if isinstance(node, SubLink) else node
 
     def _whole_row(self, node: Var) -> Expr:
-        entry = self.query.range_table[node.rte]
+        query, levels = self._query_at(node.levels_up), node.levels_up
+        entry = query.range_table[node.rte]
         relation = entry.relation if entry.kind == "relation" else None
         # Dropped columns keep their places in a value of the table's row type.
         columns: list[tuple[str, Expr]] = [
             (name, Const(type=oids.INT4, value=None))
             if relation is not None and relation.columns[index].dropped
-            else (name, Var(type=type_oid, typmod=typmod, rte=node.rte, attno=index + 1))
+            else (name, Var(type=type_oid, typmod=typmod, rte=node.rte, attno=index + 1, levels_up=levels))
             for index, (name, type_oid, typmod) in enumerate(
                 zip(entry.column_names, entry.column_types, entry.column_typmods, strict=True)
             )
@@ -98,11 +102,21 @@ class QueryPlanner:
         row = RowExpr(
             type=node.type, arguments=tuple(column for _, column in columns), names=tuple(name for name, _ in columns)
         )
-        if entry.kind != "relation" or not any(node.rte in nullable(item) for item in self.query.from_items):
+        if entry.kind != "relation" or not any(node.rte in nullable(item) for item in query.from_items):
             return row
         # Where an outer join found no row the whole row is NULL, not a row of NULLs: it has no ctid.
-        missing = NullTest(type=oids.BOOL, argument=Var(type=oids.TID, rte=node.rte, attno=_CTID), negated=False)
+        ctid = Var(type=oids.TID, rte=node.rte, attno=_CTID, levels_up=levels)
+        missing = NullTest(type=oids.BOOL, argument=ctid, negated=False)
         return Case(type=node.type, operand=None, branches=((missing, Const(type=node.type, value=None)),), default=row)
+
+    def _query_at(self, levels: int) -> Query:
+        """The query so many levels out."""
+        level: Level | None = self.level
+        for _ in range(levels):
+            level = None if level is None else level.parent
+        if level is None:
+            raise InvariantViolation(f"there is no query level {levels} levels out")
+        return level.query
 
     def _sublink(self, node: SubLink) -> Expr:
         child = QueryPlanner(self.statement, node.query, self.level)
@@ -133,7 +147,7 @@ class QueryPlanner:
         for top, depth in query_expressions(node.query, 1):
             for item, level in deep_walk(top, depth):
                 if isinstance(item, Var) and item.levels_up == level and isinstance(expr, Var):
-                    if (item.rte, item.attno) == (expr.rte, expr.attno):
+                    if item.rte == expr.rte and item.attno in (0, expr.attno):
                         return True
                 if isinstance(item, AggregateCall) and item.levels_up == level and isinstance(expr, AggregateCall):
                     return True

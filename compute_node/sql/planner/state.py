@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Protocol
 
 from aurora.errors import InvariantViolation
 from compute_node.sql.catalog_view import CatalogView
@@ -14,12 +14,19 @@ from compute_node.sql.plan import Plan
 from compute_node.sql.query import CommonTable, Query
 
 
+class PlannerSettings(Protocol):
+    """A session's settings, as far as the planner looks at them."""
+
+    def get(self, name: str) -> bool | int | float | str:
+        """A setting's value."""
+
+
 @dataclass(slots=True)
 class Statement:
     """What is shared by all levels: numbering of execution parameters, sub-plans and CTE plans."""
 
     catalog: CatalogView
-    settings: Any = None
+    settings: PlannerSettings | None = None
     exec_params: int = 0
     subplans: list[Plan] = field(default_factory=list)
     ctes: list[Plan] = field(default_factory=list)

@@ -123,7 +123,7 @@ def _grouping(planner: QueryPlanner, emit: Emit, targets: list[Expr], having: Ex
     query = planner.query
     keys = [targets[index] for index in query.group_by]
     constants = [item for item in keys if isinstance(item, Const)]
-    keys = [item for item in dict.fromkeys(keys) if not isinstance(item, Const)]
+    keys = list(dict.fromkeys(item for item in keys if not isinstance(item, Const)))
     plain = not query.group_by
     aggregates: list[AggregateCall] = []
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
+from aurora.datum import Datum, Row
 from aurora.errors import InvalidParameterValue
+from aurora.kernels import jsonb as kernel
+from aurora.kernels.python.jsonb import SHORT_BYTES
 from compute_node.hub import HUB
 from compute_node.types.array_value import flatten
 from compute_node.types.json import layout
-from compute_node.types.json.layout import ARRAY, NULL, NUMBER, OBJECT, STRING
+from compute_node.types.json.layout import ARRAY, NUMBER, OBJECT
 from compute_node.types.json.lexer import stack_depth_exceeded
-from compute_node.types.json.value import Jsonb, decimal_of, scalar_text, text
+from compute_node.types.json.value import Jsonb, scalar_text, text
 from compute_node.types.long_text import STEPS, paced
 
 NESTED_MAX: Final = 5000
@@ -22,10 +25,7 @@ _INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)", re.ASCII)
 
 def text_of(data: bytes) -> str | None:
     """What ``->>`` gives of a value: a string's content, NULL of null, JSON of all else."""
-    kind = data[0]
-    if kind == STRING:
-        return data[1:].decode()
-    return None if kind == NULL else text(data)
+    return kernel.content(data) if len(data) <= SHORT_BYTES or data[0] < ARRAY else text(data)
 
 
 def path_integer(word: str) -> int | None:
@@ -39,53 +39,39 @@ def path_integer(word: str) -> int | None:
 
 def field(value: Jsonb, name: str) -> Jsonb | None:
     """``object -> name``."""
-    data = value.data
-    if data[0] != OBJECT:
-        return None
-    found = layout.value_of(data, name.encode())
+    found = kernel.field(value.data, name)
     return None if found is None else Jsonb(found)
 
 
 def field_text(value: Jsonb, name: str) -> str | None:
     """``object ->> name``."""
-    data = value.data
-    if data[0] != OBJECT:
-        return None
-    found = layout.value_of(data, name.encode())
+    found = kernel.field(value.data, name)
     return None if found is None else text_of(found)
-
-
-def _element(data: bytes, index: int) -> bytes | None:
-    if data[0] == ARRAY:
-        return layout.element_at(data, index + layout.count_of(data) if index < 0 else index)
-    if data[0] == OBJECT:
-        return None
-    return data if index in (0, -1) else None  # a scalar counts as an array of itself
 
 
 def element(value: Jsonb, index: int) -> Jsonb | None:
     """``array -> index``; negative ones count from the end."""
-    found = _element(value.data, index)
+    found = kernel.element(value.data, index)
     return None if found is None else Jsonb(found)
 
 
 def element_text(value: Jsonb, index: int) -> str | None:
     """``array ->> index``."""
-    found = _element(value.data, index)
+    found = kernel.element(value.data, index)
     return None if found is None else text_of(found)
 
 
 def step_into(data: bytes, word: str) -> bytes | None:
     """One step of a path."""
     if data[0] == OBJECT:
-        return layout.value_of(data, word.encode())
+        return kernel.field(data, word)
     if data[0] != ARRAY:
         return None
     index = path_integer(word)
-    return None if index is None else _element(data, index)
+    return None if index is None else kernel.element(data, index)
 
 
-def _follow(data: bytes, path: list[Any]) -> bytes | None:
+def _follow(data: bytes, path: list[Datum]) -> bytes | None:
     words = list(flatten(path))
     if None in words:
         return None
@@ -97,16 +83,23 @@ def _follow(data: bytes, path: list[Any]) -> bytes | None:
     return found
 
 
-def extract_path(value: Jsonb, path: list[Any]) -> Jsonb | None:
+def extract_path(value: Jsonb, path: list[Datum]) -> Jsonb | None:
     """``value #> path``."""
     found = _follow(value.data, path)
     return None if found is None else Jsonb(found)
 
 
-def extract_path_text(value: Jsonb, path: list[Any]) -> str | None:
+def extract_path_text(value: Jsonb, path: list[Datum]) -> str | None:
     """``value #>> path``."""
     found = _follow(value.data, path)
     return None if found is None else text_of(found)
+
+
+def subscripted(value: Jsonb | None, steps: Row) -> Jsonb | None:
+    """``value[step]…``: steps are texts and integers; NULL where one is NULL or leads nowhere."""
+    if value is None or None in steps:
+        return None
+    return extract_path(value, [step if isinstance(step, str) else str(step) for step in steps])
 
 
 # keys
@@ -114,23 +107,22 @@ def extract_path_text(value: Jsonb, path: list[Any]) -> str | None:
 
 def exists(value: Jsonb, name: str) -> bool:
     """``value ? name``: a key of an object, or a string that is an array's element or the value itself."""
-    data, wanted = value.data, name.encode()
-    if data[0] == OBJECT:
-        return layout.find_key(data, wanted) >= 0
-    string = b"\1" + wanted
-    return string in _elements(data) if data[0] == ARRAY else data == string
+    data = value.data
+    if len(data) <= SHORT_BYTES or data[0] != ARRAY:
+        return kernel.exists(data, name)
+    return b"\1" + name.encode() in _elements(data)
 
 
 def _elements(data: bytes) -> Iterator[bytes]:
     return layout.elements(data) if layout.count_of(data) <= STEPS else paced(layout.elements(data))
 
 
-def exists_any(value: Jsonb, names: list[Any]) -> bool:
+def exists_any(value: Jsonb, names: list[Datum]) -> bool:
     """``value ?| names``."""
     return any(name is not None and exists(value, name) for name in flatten(names))
 
 
-def exists_all(value: Jsonb, names: list[Any]) -> bool:
+def exists_all(value: Jsonb, names: list[Datum]) -> bool:
     """``value ?& names``."""
     return all(name is None or exists(value, name) for name in flatten(names))
 
@@ -140,27 +132,27 @@ def exists_all(value: Jsonb, names: list[Any]) -> bool:
 
 def contains(value: Jsonb, part: Jsonb) -> bool:
     """``value @> part``."""
-    return _contains_top(value.data, part.data)
+    whole = value.data
+    if len(whole) <= SHORT_BYTES and len(part.data) <= SHORT_BYTES:
+        return kernel.contains(whole, part.data)
+    return contains_long(whole, part.data)
 
 
-def _contains_top(whole: bytes, part: bytes) -> bool:
+def contains_long(whole: bytes, part: bytes) -> bool:
+    """The same, of long values: others run in between."""
     if (whole[0] == OBJECT) != (part[0] == OBJECT):
         return False
     if whole[0] < ARRAY:
-        return part[0] < ARRAY and _same_scalar(whole, part)
+        return part[0] < ARRAY and kernel.same_scalar(whole, part)
     if part[0] < ARRAY:  # an array contains a scalar that is an element, at the top only
         return _has_scalar(whole, part)
     return _contains(whole, part, 0)
 
 
-def _same_scalar(a: bytes, b: bytes) -> bool:
-    return a == b or (a[0] == NUMBER == b[0] and decimal_of(a) == decimal_of(b))
-
-
 def _has_scalar(array: bytes, part: bytes) -> bool:
     if part[0] != NUMBER:
         return part in _elements(array)
-    return any(_same_scalar(each, part) for each in _elements(array))
+    return any(kernel.same_scalar(each, part) for each in _elements(array))
 
 
 def _contains(whole: bytes, part: bytes, depth: int) -> bool:
@@ -177,7 +169,7 @@ def _contains(whole: bytes, part: bytes, depth: int) -> bool:
             if found is None:
                 return False
             if wanted[0] < ARRAY:
-                if not _same_scalar(found, wanted):
+                if not kernel.same_scalar(found, wanted):
                     return False
             elif found[0] < ARRAY or not _contains(found, wanted, depth + 1):
                 return False

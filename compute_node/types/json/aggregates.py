@@ -5,6 +5,7 @@ from __future__ import annotations
 from json.encoder import encode_basestring
 from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import InvalidParameterValue
 from compute_node.types.declare import agg
 from compute_node.types.json import layout
@@ -16,11 +17,11 @@ from compute_node.types.registry import Aggregate, FunctionContext, PgType
 Types = tuple[PgType, ...]
 
 
-def _nothing() -> Any:
+def _nothing() -> Datum:
     return None
 
 
-def _unspecialized(*_: Any) -> Any:
+def _unspecialized(*_: Datum) -> Datum:
     raise InvalidParameterValue("could not determine input data type")
 
 
@@ -28,7 +29,7 @@ def _json_agg(types: Types) -> Aggregate:
     write = json_writer(types[0])
     gap = "\n " if is_structured(types[0]) else ""
 
-    def step(context: FunctionContext, state: list[str] | None, value: Any) -> list[str]:
+    def step(context: FunctionContext, state: list[str] | None, value: Datum) -> list[str]:
         text = "null" if value is None else write(value, context.env)
         if state is None:
             return [text]
@@ -44,7 +45,7 @@ def _json_agg(types: Types) -> Aggregate:
 def _jsonb_agg(types: Types) -> Aggregate:
     write = jsonb_encoder(types[0])
 
-    def step(context: FunctionContext, state: list[bytes] | None, value: Any) -> list[bytes]:
+    def step(context: FunctionContext, state: list[bytes] | None, value: Datum) -> list[bytes]:
         state = [] if state is None else state
         state.append(layout.NULL_VALUE if value is None else write(value, context.env))
         return state
@@ -62,7 +63,7 @@ def _key_missing() -> Exception:
 def _json_object_agg(types: Types) -> Aggregate:
     name, write = key_writer(types[0]), json_writer(types[1])
 
-    def step(context: FunctionContext, state: list[str] | None, key: Any, value: Any) -> list[str]:
+    def step(context: FunctionContext, state: list[str] | None, key: Any, value: Datum) -> list[str]:
         if key is None:
             raise _key_missing()
         state = [] if state is None else state
@@ -79,7 +80,7 @@ def _json_object_agg(types: Types) -> Aggregate:
 def _jsonb_object_agg(types: Types) -> Aggregate:
     name, write = key_writer(types[0]), jsonb_encoder(types[1])
 
-    def step(context: FunctionContext, state: dict[bytes, bytes] | None, key: Any, value: Any) -> dict[bytes, bytes]:
+    def step(context: FunctionContext, state: dict[bytes, bytes] | None, key: Any, value: Datum) -> dict[bytes, bytes]:
         if key is None:
             raise _key_missing()
         state = {} if state is None else state

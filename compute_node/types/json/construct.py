@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from json.encoder import encode_basestring
 from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import ArraySubscriptError, InvalidParameterValue, NullValueNotAllowed
 from compute_node.types.array_value import dimensions, flatten
 from compute_node.types.declare import fn, specialized
@@ -55,7 +56,7 @@ specialized(3156, "row_to_json(record, bool) json stable", _row_to_json, needs_c
 # building from arguments
 
 
-def _cycled(makers: list[Any], count: int) -> Iterator[Any]:
+def _cycled(makers: list[Datum], count: int) -> Iterator[Datum]:
     """A writer for each argument: the elements of an array given with VARIADIC share the last one."""
     return (makers[min(at, len(makers) - 1)] for at in range(count))
 
@@ -63,7 +64,7 @@ def _cycled(makers: list[Any], count: int) -> Iterator[Any]:
 def _build_array(types: Types, result: PgType) -> Callable[..., str]:
     writers = [json_writer(item) for item in types]
 
-    def build(context: FunctionContext, *values: Any) -> str:
+    def build(context: FunctionContext, *values: Datum) -> str:
         env = context.env
         pairs = zip(_cycled(writers, len(values)), values, strict=True)
         return f"[{joined(['null' if each is None else write(each, env) for write, each in paced(pairs)], ', ')}]"
@@ -74,7 +75,7 @@ def _build_array(types: Types, result: PgType) -> Callable[..., str]:
 def _jsonb_build_array(types: Types, result: PgType) -> Callable[..., Jsonb]:
     writers = [jsonb_encoder(item) for item in types]
 
-    def build(context: FunctionContext, *values: Any) -> Jsonb:
+    def build(context: FunctionContext, *values: Datum) -> Jsonb:
         env = context.env
         pairs = zip(_cycled(writers, len(values)), values, strict=True)
         return Jsonb(
@@ -95,7 +96,7 @@ def _check_even(count: int, name: str) -> None:
 def _build_object(types: Types, result: PgType) -> Callable[..., str]:
     writers = [(key_writer(item), json_writer(item)) for item in types]
 
-    def build(context: FunctionContext, *values: Any) -> str:
+    def build(context: FunctionContext, *values: Datum) -> str:
         _check_even(len(values), "json_build_object")
         env = context.env
         made = list(_cycled(writers, len(values)))
@@ -114,7 +115,7 @@ def _build_object(types: Types, result: PgType) -> Callable[..., str]:
 def _jsonb_build_object(types: Types, result: PgType) -> Callable[..., Jsonb]:
     writers = [(key_writer(item), jsonb_encoder(item)) for item in types]
 
-    def build(context: FunctionContext, *values: Any) -> Jsonb:
+    def build(context: FunctionContext, *values: Datum) -> Jsonb:
         _check_even(len(values), "jsonb_build_object")
         env = context.env
         made = list(_cycled(writers, len(values)))
@@ -143,7 +144,7 @@ fn(3274, "jsonb_build_object() jsonb stable nullable", lambda: Jsonb(layout.EMPT
 # from arrays of text
 
 
-def _pairs(value: list[Any]) -> Iterator[tuple[str, Any]]:
+def _pairs(value: list[Datum]) -> Iterator[tuple[str, Any]]:
     """Keys and values that alternate, or stand in rows of two; 2202E, 22004."""
     lengths = dimensions(value)
     if len(lengths) == 1 and lengths[0] % 2:
@@ -156,7 +157,7 @@ def _pairs(value: list[Any]) -> Iterator[tuple[str, Any]]:
     return _named(words[::2], words[1::2])
 
 
-def _two_arrays(keys: list[Any], values: list[Any]) -> Iterator[tuple[str, Any]]:
+def _two_arrays(keys: list[Datum], values: list[Datum]) -> Iterator[tuple[str, Any]]:
     if len(dimensions(keys)) > 1 or len(dimensions(keys)) != len(dimensions(values)):
         raise ArraySubscriptError("wrong number of array subscripts")
     if len(keys) != len(values):
@@ -164,7 +165,7 @@ def _two_arrays(keys: list[Any], values: list[Any]) -> Iterator[tuple[str, Any]]
     return _named(keys, values)
 
 
-def _named(keys: list[Any], values: list[Any]) -> Iterator[tuple[str, Any]]:
+def _named(keys: list[Datum], values: list[Datum]) -> Iterator[tuple[str, Any]]:
     for key, value in paced(zip(keys, values, strict=True)):
         if key is None:
             raise NullValueNotAllowed("null value not allowed for object key")

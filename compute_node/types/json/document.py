@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
+from aurora.datum import Datum
 from aurora.errors import InvalidParameterValue
 from compute_node.hub import HUB
 from compute_node.types.array_value import flatten
@@ -147,7 +148,7 @@ def find_element(value: str, index: int) -> Span | None:
     return _item(value, start, index) if value[start] == "[" else None
 
 
-def find_path(value: str, path: list[Any]) -> Span | None:
+def find_path(value: str, path: list[Datum]) -> Span | None:
     """Where a path leads to."""
     steps = list(flatten(path))
     if None in steps:
@@ -167,9 +168,14 @@ def find_path(value: str, path: list[Any]) -> Span | None:
     return span
 
 
+def kind_at(text: str, start: int) -> str:
+    """What stands there: object, array, string, number, boolean or null."""
+    return _KINDS.get(text[start], "number")
+
+
 def type_of(value: str) -> str:
     """json_typeof."""
-    return _KINDS.get(value[_past_space(value, 0)], "number")
+    return kind_at(value, _past_space(value, 0))
 
 
 def _start(value: str, sign: str, other: str, scalar: str) -> int:
@@ -228,7 +234,7 @@ def strip_nulls(value: str) -> str:
     """json_strip_nulls: without the members that are null, and without space."""
     text = checked(value)
     out: list[str] = []
-    left: list[tuple[Iterator[Any], str]] = []
+    left: list[tuple[Iterator[Datum], str]] = []
     span: Span | None = whole(text)
     first = True
     while True:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import InvalidParameterValue
 from compute_node.types.declare import casts, comparisons, fn, operator_classes, operators
 from compute_node.types.json import access, modify
@@ -107,10 +108,10 @@ fn(
 _KIND_NAMES = {"number": "numeric"}
 
 
-def _cast(target: str, kind: str, convert: Callable[[Any], Any]) -> Callable[[Jsonb], Any]:
+def _cast(target: str, kind: str, convert: Callable[[Datum], Datum]) -> Callable[[Jsonb], Any]:
     """The cast of a scalar of ``kind``; 22023 of another value."""
 
-    def cast(value: Jsonb) -> Any:
+    def cast(value: Jsonb) -> Datum:
         if value.kind != kind:
             shown = _KIND_NAMES.get(value.kind, value.kind)
             raise InvalidParameterValue(f"cannot cast jsonb {shown} to type {target}")

@@ -11,8 +11,9 @@ from typing import Final
 from aurora.errors import InvalidTextRepresentation, SqlError, StatementTooComplex, UntranslatableCharacter
 from compute_node.hub import HUB
 
-DEPTH_MAX: Final = 14_500
-"""Levels of arrays and objects. PostgreSQL's limit is its stack: about as many with its 2 MB."""
+STACK_KB: Final = 2048
+LEVELS_A_KB: Final = 7
+"""Levels of arrays and objects that may be open for each kB of max_stack_depth: about as many as in PostgreSQL."""
 _CONTEXT_BYTES: Final = 50
 _PULSE_TOKENS: Final = 2048
 _PULSE_CHARS: Final = 1 << 18
@@ -22,7 +23,7 @@ END, STRING, NUMBER, WORD = "", '"', "0", "a"
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _PLAIN = re.compile(r'[^"\\\x00-\x1f]*')
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![0-9A-Za-z_\x80-\U0010ffff])")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+|(?!\.))(?:[eE][+-]?[0-9]+)?(?![0-9A-Za-z_\x80-\U0010ffff])")
 _BAD_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]*)?[0-9A-Za-z_\x80-\U0010ffff]*")
 _WORD = re.compile(r"[0-9A-Za-z_\x80-\U0010ffff]+")
 _HEX = frozenset("0123456789abcdefABCDEF")
@@ -39,11 +40,11 @@ _EXPECTED: Final = {
 }
 
 
-def stack_depth_exceeded() -> SqlError:
+def stack_depth_exceeded(stack_kb: int = STACK_KB) -> SqlError:
     """54001, as PostgreSQL words it."""
     return StatementTooComplex(
         "stack depth limit exceeded",
-        hint='Increase the configuration parameter "max_stack_depth" (currently 2048kB), '
+        hint=f'Increase the configuration parameter "max_stack_depth" (currently {stack_kb}kB), '
         "after ensuring the platform's stack depth limit is adequate.",
     )
 
@@ -56,7 +57,7 @@ class Lexer:
         self.text, self.decode = text, decode
         self.line, self.line_start = 1, 0
         self.start, self.stop = 0, 0
-        self.kind = END
+        self.kind = WORD
         self.value = ""
         self._tokens = 0
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Flag, auto
-from typing import Any, Final
+from typing import Final
 
+from aurora.datum import Datum
 from aurora.errors import ArraySubscriptError, InvalidParameterValue, InvalidTextRepresentation, NullValueNotAllowed
 from compute_node.types.array_value import dimensions, flatten
 from compute_node.types.json import layout
@@ -36,7 +37,7 @@ class Change(Flag):
 
 _INSERT: Final = Change.INSERT_BEFORE | Change.INSERT_AFTER
 _ADDS: Final = _INSERT | Change.CREATE
-ASSIGN: Final = Change.CREATE | Change.FILL_GAPS | Change.CONSISTENT_POSITION
+_ASSIGN: Final = Change.CREATE | Change.FILL_GAPS | Change.CONSISTENT_POSITION
 """what assignment to a subscript does"""
 
 
@@ -62,7 +63,7 @@ def delete_key(value: Jsonb, name: str) -> Jsonb:
     return delete_keys(value, [name])
 
 
-def delete_keys(value: Jsonb, names: list[Any]) -> Jsonb:
+def delete_keys(value: Jsonb, names: list[Datum]) -> Jsonb:
     """``value - names``."""
     if len(dimensions(names)) > 1:
         raise ArraySubscriptError("wrong number of array subscripts")
@@ -125,13 +126,13 @@ def _stripped(data: bytes, depth: int) -> bytes:
 # paths
 
 
-def _steps(path: list[Any]) -> list[Any]:
+def _steps(path: list[Datum]) -> list[Datum]:
     if len(dimensions(path)) > 1:
         raise ArraySubscriptError("wrong number of array subscripts")
     return list(flatten(path))
 
 
-def delete_path(value: Jsonb, path: list[Any]) -> Jsonb:
+def delete_path(value: Jsonb, path: list[Datum]) -> Jsonb:
     """``value #- path``."""
     steps = _steps(path)
     if value.data[0] < ARRAY:
@@ -141,7 +142,7 @@ def delete_path(value: Jsonb, path: list[Any]) -> Jsonb:
     return Jsonb(_Path(steps, layout.NULL_VALUE, Change.DELETE).apply(value.data))
 
 
-def set_path(value: Jsonb, path: list[Any], new: Jsonb, create: bool = True) -> Jsonb:
+def set_path(value: Jsonb, path: list[Datum], new: Jsonb, create: bool = True) -> Jsonb:
     """jsonb_set."""
     steps = _steps(path)
     if value.data[0] < ARRAY:
@@ -151,7 +152,7 @@ def set_path(value: Jsonb, path: list[Any], new: Jsonb, create: bool = True) -> 
     return Jsonb(_Path(steps, new.data, Change.CREATE if create else Change.REPLACE).apply(value.data))
 
 
-def insert_path(value: Jsonb, path: list[Any], new: Jsonb, after: bool = False) -> Jsonb:
+def insert_path(value: Jsonb, path: list[Datum], new: Jsonb, after: bool = False) -> Jsonb:
     """jsonb_insert."""
     steps = _steps(path)
     if value.data[0] < ARRAY:
@@ -165,7 +166,7 @@ _TREATMENTS: Final = 'must be "delete_key", "return_target", "use_json_null", or
 
 
 def set_path_lax(
-    value: Jsonb | None, path: list[Any] | None, new: Jsonb | None, create: bool | None, treatment: str | None
+    value: Jsonb | None, path: list[Datum] | None, new: Jsonb | None, create: bool | None, treatment: str | None
 ) -> Jsonb | None:
     """jsonb_set_lax: as jsonb_set, and what a NULL value means is told."""
     if value is None or path is None or create is None:
@@ -189,19 +190,23 @@ def set_path_lax(
     raise InvalidParameterValue(f"null_value_treatment {_TREATMENTS}")
 
 
-def assign(value: Jsonb | None, steps: Sequence[str], new: Jsonb) -> Jsonb:
-    """``value[steps] = new``: a NULL becomes an array or an object, as the first step reads."""
+def store_subscripted(value: Jsonb | None, steps: Sequence[Datum], new: Jsonb | None) -> Jsonb:
+    """``value[step]… = new``, by assignment: a NULL becomes an array where the first step is an integer, else an
+    object."""
+    if None in steps:
+        raise NullValueNotAllowed("jsonb subscript in assignment must not be null")
     if value is None:
-        data = layout.EMPTY_OBJECT if path_integer(steps[0]) is None else layout.EMPTY_ARRAY
+        data = layout.EMPTY_OBJECT if isinstance(steps[0], str) else layout.EMPTY_ARRAY
     else:
         data = value.data
-    return Jsonb(_Path(steps, new.data, ASSIGN).apply(data))
+    path = [step if isinstance(step, str) else str(step) for step in steps]
+    return Jsonb(_Path(path, layout.NULL_VALUE if new is None else new.data, _ASSIGN).apply(data))
 
 
 class _Path:
     """A change at the end of a path; the steps before it are copied. PostgreSQL's setPath, level by level."""
 
-    def __init__(self, steps: Sequence[Any], new: bytes, change: Change) -> None:
+    def __init__(self, steps: Sequence[Datum], new: bytes, change: Change) -> None:
         self.steps, self.new, self.change = steps, new, change
         self.last = len(steps) - 1
         self.fills = bool(change & Change.FILL_GAPS)

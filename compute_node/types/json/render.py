@@ -9,8 +9,9 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from json.encoder import encode_basestring
-from typing import Any, Final
+from typing import Final
 
+from aurora.datum import Datum
 from aurora.errors import InvalidParameterValue
 from compute_node.types import oids
 from compute_node.types.json import layout
@@ -21,9 +22,9 @@ from compute_node.types.long_text import STEPS, joined, paced
 from compute_node.types.numeric import in_format
 from compute_node.types.registry import PgType, TypeEnv
 
-Writer = Callable[[Any, TypeEnv], str]
+Writer = Callable[[Datum, TypeEnv], str]
 """the JSON text of a value that is not NULL"""
-Encoder = Callable[[Any, TypeEnv], bytes]
+Encoder = Callable[[Datum, TypeEnv], bytes]
 """the jsonb bytes of a value that is not NULL"""
 
 _NUMBERS: Final = frozenset((oids.INT2, oids.INT4, oids.INT8, oids.FLOAT4, oids.FLOAT8, oids.NUMERIC))
@@ -101,14 +102,14 @@ def json_writer(item: PgType, depth: int = 0) -> Writer:
 
 def _root(item: PgType) -> PgType:
     """The type that a domain is over."""
-    return getattr(item, "root", item)
+    return item.root
 
 
 def array_writer(item: PgType, pretty: bool, depth: int = 0) -> Writer:
     """An array; ``pretty`` puts its elements on lines of their own, at the first level only."""
     write = json_writer(item.element_type or item, depth + 1)
 
-    def level(value: list[Any], env: TypeEnv, separator: str) -> str:
+    def level(value: list[Datum], env: TypeEnv, separator: str) -> str:
         parts = []
         for each in value if len(value) <= STEPS else paced(value):
             if each is None:
@@ -120,19 +121,19 @@ def array_writer(item: PgType, pretty: bool, depth: int = 0) -> Writer:
     return lambda value, env: level(value, env, ",\n " if pretty else ",")
 
 
-def columns_of(value: Any, item: PgType) -> list[tuple[str, Any, PgType]]:
+def columns_of(value: Datum, item: PgType) -> list[tuple[str, Datum, PgType]]:
     """(name, value, type) of each column of a row."""
     fields = getattr(item, "fields", ())
     if fields:
         return [
             (field.name, each, field.type) for field, each in zip(fields, value, strict=False) if field.type is not None
         ]
-    types: Sequence[Any] = getattr(value, "types", ())
+    types: Sequence[Datum] = getattr(value, "types", ())
     names = getattr(value, "names", ()) or tuple(f"f{number}" for number in range(1, len(types) + 1))
     return [(name, each, kind) for name, each, kind in zip(names, value, types, strict=True) if kind is not None]
 
 
-def row_text(value: Any, env: TypeEnv, item: PgType, pretty: bool, depth: int = 0) -> str:
+def row_text(value: Datum, env: TypeEnv, item: PgType, pretty: bool, depth: int = 0) -> str:
     """A row as an object; ``pretty`` puts its columns on lines of their own."""
     if depth > _NESTED_MAX:
         raise stack_depth_exceeded()
@@ -153,7 +154,7 @@ def key_writer(item: PgType) -> Writer:
     return stamp_text(item) if item.oid in _STAMPS else item.output
 
 
-def _no_key(value: Any, env: TypeEnv) -> str:
+def _no_key(value: Datum, env: TypeEnv) -> str:
     raise InvalidParameterValue("key value must be scalar, not array, composite, or json")
 
 
@@ -195,7 +196,7 @@ def _float(text: str) -> bytes:
 def _array_encoder(item: PgType, depth: int) -> Encoder:
     write = jsonb_encoder(item.element_type or item, depth + 1)
 
-    def level(value: list[Any], env: TypeEnv) -> bytes:
+    def level(value: list[Datum], env: TypeEnv) -> bytes:
         parts = []
         for each in value if len(value) <= STEPS else paced(value):
             if each is None:
@@ -207,7 +208,7 @@ def _array_encoder(item: PgType, depth: int) -> Encoder:
     return level
 
 
-def row_data(value: Any, env: TypeEnv, item: PgType, depth: int = 0) -> bytes:
+def row_data(value: Datum, env: TypeEnv, item: PgType, depth: int = 0) -> bytes:
     """A row as a jsonb object."""
     if depth > _NESTED_MAX:
         raise stack_depth_exceeded()

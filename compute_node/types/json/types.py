@@ -11,7 +11,7 @@ from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
 
 def json_in(text: str, typmod: int, env: TypeEnv) -> str:
     """Text input of json: the text as it stands."""
-    check(text)
+    check(text, env.stack_kb)
     return text
 
 
@@ -23,7 +23,7 @@ def _json_receive(data: bytes, typmod: int) -> str:
 
 def jsonb_in(text: str, typmod: int, env: TypeEnv) -> Jsonb:
     """Text input of jsonb."""
-    return parse(text)
+    return parse(text, env.stack_kb)
 
 
 def _jsonb_receive(data: bytes, typmod: int) -> Jsonb:

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import total_ordering
-from json.encoder import encode_basestring
-from typing import Any, Final
+from typing import Final
 
+from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, ProgramLimitExceeded
+from aurora.kernels import jsonb as kernel
+from aurora.kernels.python.jsonb import KIND_KEYS, SHORT_BYTES, ZEROS_MAX
 from compute_node.hub import HUB
 from compute_node.types.json import layout
 from compute_node.types.json.layout import ARRAY, CONTAINER_BYTES_MAX, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE
-from compute_node.types.numeric import in_format, numeric_key, numeric_out
+from compute_node.types.numeric import in_format
 
 Scalar = str | Decimal | bool | None
 
@@ -29,8 +31,6 @@ _KINDS: Final = {
     OBJECT: "object",
 }
 _PULSE_STEPS: Final = 1024
-_ZEROS_MAX: Final = 40
-"""More zeros than these at the end of a whole number are kept as an exponent."""
 
 
 @total_ordering
@@ -42,7 +42,7 @@ class Jsonb:
     def __init__(self, data: bytes) -> None:
         self.data = data
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> Row:
         return Jsonb, (self.data,)
 
     def __sizeof__(self) -> int:
@@ -102,7 +102,7 @@ class Jsonb:
                 yield key.decode(), Jsonb(value)
 
     @classmethod
-    def of(cls, value: Any) -> Jsonb:
+    def of(cls, value: Datum) -> Jsonb:
         """From a dict, list, str, int, Decimal, bool, None or Jsonb; 54000 when it is too large."""
         return value if type(value) is Jsonb else cls(encode(value))
 
@@ -140,11 +140,11 @@ def number_data(value: Decimal) -> bytes:
     if not value:
         return b"\2" + format(value, "f").encode()
     exponent = value.as_tuple().exponent
-    if exponent == 0 and value.adjusted() > _ZEROS_MAX:
+    if exponent == 0 and value.adjusted() > ZEROS_MAX:
         digits = format(value, "f")
         short = digits.rstrip("0")
         zeros = len(digits) - len(short)
-        if zeros > _ZEROS_MAX:
+        if zeros > ZEROS_MAX:
             return f"\2{short}E+{zeros}".encode()
     return b"\2" + str(value).encode()
 
@@ -153,11 +153,6 @@ def decimal_of(data: bytes) -> Decimal:
     """A number's value."""
     value = Decimal(data[1:].decode())
     return in_format(value) if b"+" in data else value
-
-
-def number_text(data: bytes) -> str:
-    """A number as it is shown: all digits."""
-    return numeric_out(decimal_of(data)) if b"E" in data else data[1:].decode()
 
 
 def string_data(value: str) -> bytes:
@@ -171,7 +166,7 @@ def string_data(value: str) -> bytes:
     return data
 
 
-def encode(value: Any) -> bytes:
+def encode(value: Datum) -> bytes:
     """The bytes of what ``Jsonb.of`` takes."""
     kind = type(value)
     if kind is str:
@@ -195,11 +190,13 @@ def encode(value: Any) -> bytes:
 
 def sort_key(data: bytes) -> bytes:
     """memcmp key of a value. At the top, an empty array stands before all else."""
-    return b"\0" if data == layout.EMPTY_ARRAY else _key(data)
+    return kernel.sort_key(data) if len(data) <= SHORT_BYTES else long_sort_key(data)
 
 
-def _key(data: bytes) -> bytes:
-    """As PostgreSQL compares: kind, then count, then element by element; of objects key, value, key, value."""
+def long_sort_key(data: bytes) -> bytes:
+    """The same, of a long value: others run in between."""
+    if data == layout.EMPTY_ARRAY:
+        return b"\0"
     out: list[bytes] = []
     left: list[Iterator[bytes]] = []
     steps = 0
@@ -207,11 +204,11 @@ def _key(data: bytes) -> bytes:
     while True:
         if current is not None:
             kind = current[0]
-            out.append(_KIND_KEYS[kind])
+            out.append(KIND_KEYS[kind])
             if kind == STRING:
                 out.append(current[1:] + b"\0")
             elif kind == NUMBER:
-                out.append(numeric_key(decimal_of(current)))
+                out.append(kernel.number_key(current))
             elif kind >= ARRAY:
                 out.append(layout.count_of(current).to_bytes(4, "big"))
                 left.append(layout.elements(current) if kind == ARRAY else _keyed(current, out))
@@ -231,32 +228,17 @@ def _keyed(data: bytes, out: list[bytes]) -> Iterator[bytes]:
         yield value
 
 
-_KIND_KEYS: Final = {
-    NULL: b"\1",
-    STRING: b"\2",
-    NUMBER: b"\3",
-    FALSE: b"\4\0",
-    TRUE: b"\4\1",
-    ARRAY: b"\5",
-    OBJECT: b"\6",
-}
-
-
-def scalar_text(data: bytes) -> str:
-    """What is no container, as JSON text."""
-    kind = data[0]
-    if kind == STRING:
-        return encode_basestring(data[1:].decode())
-    if kind == NUMBER:
-        return number_text(data)
-    return _WORDS[kind]
-
-
-_WORDS: Final = {NULL: "null", FALSE: "false", TRUE: "true"}
+scalar_text = kernel.scalar_text
+"""what is no container, as JSON text"""
 
 
 def text(data: bytes) -> str:
     """A value as JSON text."""
+    return kernel.text(data) if len(data) <= SHORT_BYTES else long_text_of(data)
+
+
+def long_text_of(data: bytes) -> str:
+    """The same, of a long value: others run in between."""
     if data[0] < ARRAY:
         return scalar_text(data)
     out: list[str] = []
@@ -292,7 +274,7 @@ def _write(data: bytes, out: list[str]) -> None:
             if not first:
                 out.append(", ")
             if end == "}":
-                out.append(encode_basestring(found[0].decode()))
+                out.append(scalar_text(b"\1" + found[0]))
                 out.append(": ")
             current, first = found[1], False
         steps += 1

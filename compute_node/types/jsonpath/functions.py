@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
 
+from aurora.datum import Datum
 from aurora.errors import SingletonItemRequired
 from compute_node.types.declare import fn, operators
 from compute_node.types.json.value import Jsonb
@@ -99,10 +100,10 @@ def _declare(name: str, result: str, oid: int, zoned_oid: int, run: _Run) -> Non
     }
     arguments = "(jsonb, jsonpath, jsonb, bool)"
 
-    def plain(target: Jsonb, path: JsonPath, variables: Jsonb, silent: bool) -> Any:
+    def plain(target: Jsonb, path: JsonPath, variables: Jsonb, silent: bool) -> Datum:
         return run(target, path, variables, silent, None)
 
-    def zoned(context: FunctionContext, target: Jsonb, path: JsonPath, variables: Jsonb, silent: bool) -> Any:
+    def zoned(context: FunctionContext, target: Jsonb, path: JsonPath, variables: Jsonb, silent: bool) -> Datum:
         return run(target, path, variables, silent, context)
 
     fn(oid, f"{name}{arguments} {result}", plain, **names)

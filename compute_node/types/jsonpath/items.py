@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import InvariantViolation
 from compute_node.types.json.value import Jsonb, Scalar
 from compute_node.types.jsonpath.moments import Moment
@@ -113,12 +113,12 @@ def jsonb_of(item: Item) -> Jsonb:
     return Jsonb.of(item)
 
 
-def is_array(item: Any) -> bool:
+def is_array(item: Datum) -> bool:
     """Whether it is an array."""
     return isinstance(item, Jsonb) and item.kind == "array"
 
 
-def is_object(item: Any) -> bool:
+def is_object(item: Datum) -> bool:
     """Whether it is an object."""
     return isinstance(item, Jsonb) and item.kind == "object"
 

@@ -7,8 +7,9 @@ predicates have their operands in ``left`` and ``right``, and a ``next`` where a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, SqlError, StatementTooComplex
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Step:
 
     __slots__ = ("left", "next", "op", "right", "value")
 
-    def __init__(self, op: str, value: Any = None, left: Step | None = None, right: Step | None = None) -> None:
+    def __init__(self, op: str, value: Datum = None, left: Step | None = None, right: Step | None = None) -> None:
         self.op, self.value, self.left, self.right = op, value, left, right
         self.next: Step | None = None
 
@@ -104,7 +105,7 @@ class JsonPath:
             self._text = write(self)
         return self._text
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> Row:
         from compute_node.types.jsonpath.output import write_for_storage
         from compute_node.types.jsonpath.parser import parse
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from aurora.datum import Datum
 from compute_node.types.declare import agg, specialized
 from compute_node.types.ranges.functions import form_of, of_form
 from compute_node.types.ranges.value import (
@@ -32,7 +33,7 @@ def _add_multirange(state: list[Range], value: Multirange | None) -> list[Range]
     return state
 
 
-def _collecting(oid: int, step: Callable[..., Any]) -> Callable[[Types], Aggregate]:
+def _collecting(oid: int, step: Callable[..., Datum]) -> Callable[[Types], Aggregate]:
     def specialize(types: Types) -> Aggregate:
         form = form_of(types[0])
 

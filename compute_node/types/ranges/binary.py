@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any
 
-from aurora.errors import InvalidBinaryRepresentation, ProtocolViolation
+from aurora.datum import Datum
+from aurora.errors import ProtocolViolation
+from compute_node.types.long_text import paced
 from compute_node.types.ranges.value import (
     EMPTY,
     LOWER_INCLUSIVE,
@@ -29,6 +30,7 @@ from compute_node.types.ranges.value import (
     Range,
     make_multirange,
     make_range,
+    steps,
 )
 from compute_node.types.registry import RangeForm
 
@@ -37,8 +39,8 @@ _COUNT = struct.Struct(">I")
 _FLAGS = EMPTY | LOWER_INCLUSIVE | UPPER_INCLUSIVE | LOWER_INFINITE | UPPER_INFINITE
 _NO_LOWER, _NO_UPPER = EMPTY | LOWER_INFINITE, EMPTY | UPPER_INFINITE
 
-Encode = Callable[[Any], bytes]
-Decode = Callable[[bytes, int], Any]
+Encode = Callable[[Datum], bytes]
+Decode = Callable[[bytes, int], Datum]
 
 
 def range_encoder(encode: Encode) -> Callable[[Range], bytes]:
@@ -69,8 +71,8 @@ def _part(data: bytes, at: int) -> tuple[bytes, int]:
     return bytes(data[at + 4 : end]), end
 
 
-def range_decoder(decode: Decode, make: Callable[[Any, Any, int], Range]) -> Callable[[bytes, int], Range]:
-    """Bytes → range; ``make`` puts it together of bounds and flags. 08P01, 22P03."""
+def range_decoder(decode: Decode, make: Callable[[Datum, Datum, int], Range]) -> Callable[[bytes, int], Range]:
+    """Bytes → range; ``make`` puts it together of bounds and flags. 08P01."""
 
     def read(data: bytes, typmod: int = -1) -> Range:
         if not data:
@@ -84,18 +86,18 @@ def range_decoder(decode: Decode, make: Callable[[Any, Any, int], Range]) -> Cal
             part, at = _part(data, at)
             upper = decode(part, typmod)
         if at != len(data):
-            raise InvalidBinaryRepresentation("incorrect binary data format")
+            raise ProtocolViolation("invalid message format")
         return make(lower, upper, flags)
 
     return read
 
 
-def as_stored(lower: Any, upper: Any, flags: int) -> Range:
+def as_stored(lower: Datum, upper: Datum, flags: int) -> Range:
     """A range that was checked before it was stored."""
     return NOTHING if flags & EMPTY else Range(lower, upper, flags)
 
 
-def as_received(form: RangeForm) -> Callable[[Any, Any, int], Range]:
+def as_received(form: RangeForm) -> Callable[[Datum, Datum, int], Range]:
     """A range as a client sent it."""
     return lambda lower, upper, flags: make_range(form, lower, upper, flags)
 
@@ -105,7 +107,7 @@ def multirange_encoder(write: Callable[[Range], bytes]) -> Callable[[Multirange]
 
     def encode(value: Multirange) -> bytes:
         parts = [_COUNT.pack(len(value.ranges))]
-        for each in value.ranges:
+        for each in steps(value.ranges):
             data = write(each)
             parts += (_LENGTH.pack(len(data)), data)
         return b"".join(parts)
@@ -118,11 +120,11 @@ def _ranges(read: Callable[[bytes, int], Range], data: bytes, typmod: int) -> li
         raise ProtocolViolation("insufficient data left in message")
     (count,) = _COUNT.unpack_from(data)
     found, at = [], 4
-    for _range in range(count):
+    for _range in paced(range(count)):
         part, at = _part(data, at)
         found.append(read(part, typmod))
     if at != len(data):
-        raise InvalidBinaryRepresentation("incorrect binary data format")
+        raise ProtocolViolation("invalid message format")
     return found
 
 
@@ -146,7 +148,7 @@ def range_key(form: RangeForm) -> Callable[[Range], bytes] | None:
     if form.subtype.length < 0:
         whole = bound
 
-        def bound(value: Any) -> bytes:
+        def bound(value: Datum) -> bytes:
             return whole(value).replace(b"\0", b"\0\xff") + b"\0\0"
 
     key = bound
@@ -172,4 +174,4 @@ def multirange_key(form: RangeForm) -> Callable[[Multirange], bytes] | None:
     if key is None:
         return None
     encode = key
-    return lambda value: b"".join([encode(each) for each in value.ranges]) + b"\0"
+    return lambda value: b"".join([encode(each) for each in steps(value.ranges)]) + b"\0"

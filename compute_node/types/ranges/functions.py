@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import InvariantViolation
 from compute_node.types.declare import casts, operator_classes, operators, specialized
 from compute_node.types.ranges import value as arithmetic
@@ -32,11 +33,11 @@ def form_of(kind: PgType) -> RangeForm:
     return kind.range_form
 
 
-def of_form(function: Callable[..., Any], swapped: bool = False) -> Specialize:
+def of_form(function: Callable[..., Datum], swapped: bool = False) -> Specialize:
     """A function of (form, values …) as one of the values; ``swapped``: of two values in the other order. The first of
     the function's values is a range, the second may be an element of it, and a range itself."""
 
-    def specialize(types: Types, result: PgType) -> Callable[..., Any]:
+    def specialize(types: Types, result: PgType) -> Callable[..., Datum]:
         bound = partial(function, form_of(types[1 if swapped else 0]))
         return (lambda a, b: bound(b, a)) if swapped else bound
 
@@ -46,11 +47,11 @@ def of_form(function: Callable[..., Any], swapped: bool = False) -> Specialize:
 # bounds
 
 
-def _lower(form: RangeForm, value: Range) -> Any:
+def _lower(form: RangeForm, value: Range) -> Datum:
     return value.lower
 
 
-def _upper(form: RangeForm, value: Range) -> Any:
+def _upper(form: RangeForm, value: Range) -> Datum:
     return value.upper
 
 
@@ -83,8 +84,8 @@ for _oid, _multi_oid, _name, _signature, _function, _part in (
 # order
 
 
-def _compared(test: Callable[[Any, Any], Any]) -> Specialize:
-    def specialize(types: Types, result: PgType) -> Callable[..., Any]:
+def _compared(test: Callable[[Datum, Datum], Datum]) -> Specialize:
+    def specialize(types: Types, result: PgType) -> Callable[..., Datum]:
         key = types[0].sort_value
         if key is None:
             raise InvariantViolation("a range type has no order")
@@ -110,11 +111,11 @@ for _oid, _multi_oid, _name, _result, _order in (
 # containment and overlap
 
 
-def _contains_element(form: RangeForm, value: Range, element: Any) -> bool:
+def _contains_element(form: RangeForm, value: Range, element: Datum) -> bool:
     return arithmetic.contains_place(form, value, arithmetic.element_place(form, element))
 
 
-def _multirange_contains_element(form: RangeForm, value: Multirange, element: Any) -> bool:
+def _multirange_contains_element(form: RangeForm, value: Multirange, element: Datum) -> bool:
     return arithmetic.multirange_contains_place(form, value, arithmetic.element_place(form, element))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from enum import Enum, auto
 
@@ -13,18 +14,22 @@ from compute_node.types.ranges.value import (
     LOWER_INCLUSIVE,
     LOWER_INFINITE,
     NOTHING,
-    PULSE_RANGES,
     UPPER_INCLUSIVE,
     UPPER_INFINITE,
     Multirange,
     Range,
     make_multirange,
     make_range,
+    steps,
 )
 from compute_node.types.registry import RangeForm, TypeEnv
 
+PULSE_SIGNS = 1 << 14
 _EMPTY = "empty"
 _ENDS = ",)]"
+_PLAIN = re.compile(r'[^\\",)\]]{1,65536}')
+_PLAIN_QUOTED = re.compile(r'[^\\"]{1,65536}')
+_PLAIN_RANGE = re.compile(r'[\[(][^\\"\])]{0,200}[\])]')
 _QUOTED = frozenset('"\\()[],' + WHITESPACE)
 
 
@@ -45,6 +50,11 @@ def _bound(text: str, at: int) -> tuple[str | None, int]:
     out: list[str] = []
     quoted = False
     while True:
+        HUB.pulse()
+        plain = (_PLAIN_QUOTED if quoted else _PLAIN).match(text, at)
+        if plain is not None:
+            out.append(plain[0])
+            at = plain.end()
         sign = text[at : at + 1]
         if sign and sign in _ENDS and not quoted:
             return "".join(out), at
@@ -52,15 +62,14 @@ def _bound(text: str, at: int) -> tuple[str | None, int]:
         if sign == "\\":
             sign = text[at : at + 1]
             at += 1
-            if sign:
-                out.append(sign)
+            out.append(sign)
         elif sign == '"':
             if quoted and text[at : at + 1] == '"':
                 out.append(sign)
                 at += 1
             else:
                 quoted = not quoted
-        else:
+        elif sign:
             out.append(sign)
         if not sign:
             raise _malformed(text, "Unexpected end of input.")
@@ -146,8 +155,12 @@ def _range_texts(text: str) -> list[str]:
     found: list[str] = []
     start = seen = 0
     state = _State.BEFORE
+    pulse_at = PULSE_SIGNS
     while True:
         at += 1
+        if at >= pulse_at:
+            HUB.pulse()
+            pulse_at = at + PULSE_SIGNS
         sign = text[at : at + 1]
         if not sign:
             raise fail("Unexpected end of input.")
@@ -156,6 +169,11 @@ def _range_texts(text: str) -> list[str]:
         if state is _State.BEFORE:
             if sign in "[(":
                 start, state = at, _State.IN_RANGE
+                plain = _PLAIN_RANGE.match(text, at)
+                if plain is not None:
+                    found.append(plain[0])
+                    at = plain.end() - 1
+                    seen, state = seen + 1, _State.AFTER
             elif sign == "}" and not seen:
                 break
             elif text[at : at + len(_EMPTY)].lower() == _EMPTY:
@@ -165,8 +183,6 @@ def _range_texts(text: str) -> list[str]:
                 raise fail("Expected range start.")
         elif state is _State.IN_RANGE:
             if sign in "])":
-                if not seen % PULSE_RANGES:
-                    HUB.pulse()
                 found.append(text[start : at + 1])
                 seen, state = seen + 1, _State.AFTER
             elif sign == '"':
@@ -199,10 +215,10 @@ def _range_texts(text: str) -> list[str]:
 def multirange_input(form: RangeForm) -> Callable[[str, int, TypeEnv], Multirange]:
     """Text input of multiranges."""
     read = range_input(form)
-    return lambda text, typmod, env: make_multirange(form, [read(each, typmod, env) for each in _range_texts(text)])
+    return lambda text, typmod, env: make_multirange(form, (read(each, typmod, env) for each in _range_texts(text)))
 
 
 def multirange_output(form: RangeForm) -> Callable[[Multirange, TypeEnv], str]:
     """Text output of multiranges."""
     write = range_output(form)
-    return lambda value, env: "{" + ",".join([write(each, env) for each in value.ranges]) + "}"
+    return lambda value, env: "{" + ",".join([write(each, env) for each in steps(value.ranges)]) + "}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import DatetimeFieldOverflow, NumericValueOutOfRange
 from compute_node.types.calendar_ import DATE_END, DATE_INFINITY, DATE_MINUS_INFINITY
 from compute_node.types.ranges.binary import (
@@ -34,7 +34,7 @@ from compute_node.types.ranges.value import (
 )
 from compute_node.types.registry import REGISTRY, Canonical, PgType, RangeForm, TypeEnv
 
-Check = Callable[[Any, TypeEnv], None]
+Check = Callable[[Datum, TypeEnv], None]
 _NO_LOWER, _NO_UPPER = EMPTY | LOWER_INFINITE, EMPTY | UPPER_INFINITE
 
 

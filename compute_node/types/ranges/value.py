@@ -7,20 +7,24 @@ places, so each operator is a line. Source: PostgreSQL manual, 8.17.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
+from operator import itemgetter
+from sys import getsizeof
+from typing import NamedTuple
 
+from aurora.datum import Row
 from aurora.errors import DataException
 from compute_node.hub import HUB
+from compute_node.types.long_text import STEPS, paced
 from compute_node.types.registry import RangeForm, Value
 
 EMPTY, LOWER_INCLUSIVE, UPPER_INCLUSIVE, LOWER_INFINITE, UPPER_INFINITE = 1, 2, 4, 8, 16
 """Bits of ``Range.flags``, which are those of the binary form."""
 _LOWER, _UPPER = LOWER_INCLUSIVE | LOWER_INFINITE, UPPER_INCLUSIVE | UPPER_INFINITE
 NO_LOWER, NO_UPPER = (-1,), (1,)
-PULSE_RANGES = 1024
 
-Place = tuple[Any, ...]
+Place = Row
 
 
 class Range:
@@ -45,6 +49,9 @@ class Range:
     def __hash__(self) -> int:
         return hash((self.flags, self.lower, self.upper))
 
+    def __sizeof__(self) -> int:
+        return object.__sizeof__(self) + getsizeof(self.lower) + getsizeof(self.upper)
+
     def __repr__(self) -> str:
         return f"Range({self.lower!r}, {self.upper!r}, {self.flags})"
 
@@ -66,6 +73,11 @@ class Multirange:
 
     def __hash__(self) -> int:
         return hash(self.ranges)
+
+    def __sizeof__(self) -> int:
+        """About: the ranges are taken to be alike."""
+        count = len(self.ranges)
+        return object.__sizeof__(self) + getsizeof(self.ranges) + count * (getsizeof(self.ranges[0]) if count else 0)
 
     def __repr__(self) -> str:
         return f"Multirange({self.ranges!r})"
@@ -97,7 +109,7 @@ def order(form: RangeForm, value: Range) -> Place:
 
 def multirange_order(form: RangeForm, value: Multirange) -> tuple[Place, ...]:
     """A comparable and hashable object: range by range, the shorter before the longer."""
-    return tuple(ends(form, each) for each in value.ranges)
+    return tuple(ends(form, each) for each in steps(value.ranges))
 
 
 def make_range(form: RangeForm, lower: Value, upper: Value, flags: int) -> Range:
@@ -190,7 +202,8 @@ def meets(form: RangeForm, first: Range, second: Range) -> bool:
     ends_there, begins_there = bool(first.flags & UPPER_INCLUSIVE), bool(second.flags & LOWER_INCLUSIVE)
     if high == low:
         return ends_there != begins_there
-    if not high < low or form.canonical is None:
+    if not high < low or form.canonical is None or (begins_there and not ends_there):
+        # In the last case the first bound itself is between.
         return False
     # A discrete subtype: is there anything between?
     flags = (0 if ends_there else LOWER_INCLUSIVE) | (0 if begins_there else UPPER_INCLUSIVE)
@@ -245,18 +258,41 @@ def difference(form: RangeForm, first: Range, second: Range) -> Range:
 # multiranges
 
 
+def steps(ranges: Sequence[Range]) -> Iterable[Range]:
+    """The ranges, for a loop over all: with pulses when they are many."""
+    return ranges if len(ranges) <= STEPS else paced(ranges)
+
+
 def make_multirange(form: RangeForm, ranges: Iterable[Range]) -> Multirange:
     """The multirange of ranges in any order: sorted, without empty ones, with neighbours made one."""
-    found = sorted((each for each in ranges if not each.flags & EMPTY), key=lambda each: ends(form, each))
     joined: list[Range] = []
-    for number, each in enumerate(found):
-        if not number % PULSE_RANGES:
-            HUB.pulse()
-        if joined and not (before(form, joined[-1], each) and not meets(form, joined[-1], each)):
-            joined[-1] = merged(form, joined[-1], each)
+    high: Place = ()
+    for place, each in _in_order([(ends(form, each), each) for each in paced(ranges) if not each.flags & EMPTY]):
+        if joined and not (high < place.low and not meets(form, joined[-1], each)):
+            if place.high > high:
+                joined[-1], high = between(form, joined[-1], each), place.high
         else:
             joined.append(each)
+            high = place.high
     return Multirange(tuple(joined))
+
+
+def _in_order(placed: list[tuple[Ends, Range]]) -> Iterable[tuple[Ends, Range]]:
+    """Sorted by place; many a piece at a time."""
+    if len(placed) <= STEPS:
+        return sorted(placed, key=_PLACE)
+    pieces = [sorted(placed[start : start + STEPS], key=_PLACE) for start in paced_range(len(placed))]
+    return paced(merge(*pieces, key=_PLACE))
+
+
+def paced_range(count: int) -> Iterator[int]:
+    """Where pieces of ``STEPS`` begin, with a pulse at each."""
+    for start in range(0, count, STEPS):
+        HUB.pulse()
+        yield start
+
+
+_PLACE = itemgetter(0)
 
 
 def span(form: RangeForm, value: Multirange) -> Range:
@@ -292,7 +328,7 @@ def multirange_contains_range(form: RangeForm, value: Multirange, item: Range) -
 
 def multirange_contains(form: RangeForm, first: Multirange, second: Multirange) -> bool:
     """Whether every range of ``second`` is within one of ``first``."""
-    return all(multirange_contains_range(form, first, each) for each in second.ranges)
+    return all(multirange_contains_range(form, first, each) for each in steps(second.ranges))
 
 
 def multirange_overlaps_range(form: RangeForm, value: Multirange, item: Range) -> bool:
@@ -305,7 +341,7 @@ def multirange_overlaps_range(form: RangeForm, value: Multirange, item: Range) -
 
 def multirange_overlaps(form: RangeForm, first: Multirange, second: Multirange) -> bool:
     """Whether they have a point in common."""
-    return any(multirange_overlaps_range(form, first, each) for each in second.ranges)
+    return any(multirange_overlaps_range(form, first, each) for each in steps(second.ranges))
 
 
 def multirange_intersection(form: RangeForm, first: Multirange, second: Multirange) -> Multirange:
@@ -314,7 +350,7 @@ def multirange_intersection(form: RangeForm, first: Multirange, second: Multiran
     ones, others = first.ranges, second.ranges
     at = to = 0
     while at < len(ones) and to < len(others):
-        if not (at + to) % PULSE_RANGES:
+        if not (at + to) % STEPS:
             HUB.pulse()
         common = intersection(form, ones[at], others[to])
         if not common.flags & EMPTY:
@@ -332,7 +368,7 @@ def multirange_difference(form: RangeForm, first: Multirange, second: Multirange
     cuts = second.ranges
     at = 0
     for number, rest in enumerate(first.ranges):
-        if not number % PULSE_RANGES:
+        if not number % STEPS:
             HUB.pulse()
         while at < len(cuts) and before(form, cuts[at], rest):
             at += 1

@@ -10,15 +10,15 @@ little) as that part prefers and as the right part allows. Only what captures, r
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
+from aurora.datum import Row
 from aurora.kernels.python.regex import BOL, BOS, EOL, EOS, LOOK, NO_WORD_EDGE, WORD_EDGE, WORD_END, WORD_START
 from compute_node.types import ctype
 from compute_node.types.ctype import Ranges, complement, normalize
 from compute_node.types.regex import syntax
 from compute_node.types.regex.syntax import ICASE, NLANCH, NLSTOP, Lexer, invalid
 
-Ast = tuple[Any, ...]
+Ast = Row
 """``("set", ranges)``, ``("cat", asts)``, ``("alt", asts)``, ``("rep", ast, least, most)`` (most None: no limit),
 ``("cond", what)``; ``EMPTY``."""
 

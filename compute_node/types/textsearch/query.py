@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from aurora.datum import Datum, Row
 from aurora.errors import (
     InternalError,
     InvalidParameterValue,
@@ -73,7 +74,7 @@ class TsQuery:
     def __repr__(self) -> str:
         return f"TsQuery({text_of(self)})"
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> Row:
         return receive, (send(self), -1)
 
     @property
@@ -93,10 +94,10 @@ def too_deep() -> SqlError:
     )
 
 
-def bounded(function: Callable[..., Any]) -> Callable[..., Any]:
+def bounded(function: Callable[..., Datum]) -> Callable[..., Datum]:
     """A recursive function that refuses what is nested too deeply."""
 
-    def run(*arguments: Any) -> Any:
+    def run(*arguments: Any) -> Datum:
         try:
             return function(*arguments)
         except RecursionError:

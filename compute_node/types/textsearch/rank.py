@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from aurora.datum import Datum
 from aurora.errors import ArraySubscriptError, InvalidParameterValue, NullValueNotAllowed
 from compute_node.hub import HUB
 from compute_node.types.array_value import dimensions
@@ -35,7 +36,7 @@ _DEFAULT: Final = tuple(map(single, (0.1, 0.2, 0.4, 1.0)))
 """Weights of D, C, B, A."""
 
 
-def _weights(given: list[Any] | None) -> tuple[float, ...]:
+def _weights(given: list[Datum] | None) -> tuple[float, ...]:
     """2202E, 22004, 22023."""
     if given is None:
         return _DEFAULT
@@ -121,7 +122,7 @@ def _rank_or(weights: Sequence[float], vector: TsVector, query: TsQuery) -> floa
     return single(result / len(items)) if items else result
 
 
-def _rank(given: list[Any] | None, vector: TsVector, query: TsQuery, method: int) -> float:
+def _rank(given: list[Datum] | None, vector: TsVector, query: TsQuery, method: int) -> float:
     weights = _weights(given)
     root = query.root
     if not vector.entries or root is None:
@@ -258,7 +259,7 @@ def _normalized(result: float, vector: TsVector, method: int, count: int, distan
     return single(result)
 
 
-def _rank_cd(given: list[Any] | None, vector: TsVector, query: TsQuery, method: int) -> float:
+def _rank_cd(given: list[Datum] | None, vector: TsVector, query: TsQuery, method: int) -> float:
     weights = _weights(given)
     result: float = bounded(_density)(weights, vector, query, method)
     return result
@@ -267,7 +268,7 @@ def _rank_cd(given: list[Any] | None, vector: TsVector, query: TsQuery, method: 
 def _declare(name: str, oids: Sequence[int], run: Callable[..., float]) -> None:
     """With and without weights, with and without a method."""
 
-    def weighted(weights: list[Any], vector: TsVector, query: TsQuery, method: int = 0) -> float:
+    def weighted(weights: list[Datum], vector: TsVector, query: TsQuery, method: int = 0) -> float:
         return run(weights, vector, query, method)
 
     def plain(vector: TsVector, query: TsQuery, method: int = 0) -> float:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
+from aurora.datum import Row
 from aurora.errors import InternalError, ProgramLimitExceeded
 from compute_node.types.array import make_array_type
 from compute_node.types.common import decode_utf8
@@ -44,7 +45,7 @@ class TsVector:
     def __repr__(self) -> str:
         return f"TsVector({text_of(self)})"
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> Row:
         return TsVector, (self.entries,)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from aurora.datum import Datum
 from aurora.errors import InternalError, InvalidParameterValue, NullValueNotAllowed, ZeroLengthCharacterString
 from compute_node.types.array_value import flatten
 from compute_node.types.declare import fn, operators
@@ -39,7 +40,7 @@ def _setweight(vector: TsVector, letter: str) -> TsVector:
     return TsVector(tuple((lexeme, _set(positions, weight)) for lexeme, positions in paced(vector.entries)))
 
 
-def _setweight_of(vector: TsVector, letter: str, lexemes: list[Any]) -> TsVector:
+def _setweight_of(vector: TsVector, letter: str, lexemes: list[Datum]) -> TsVector:
     weight, chosen = _needed_weight(letter), set(flatten(lexemes))
     return TsVector(
         tuple(
@@ -53,7 +54,7 @@ def _delete(vector: TsVector, lexemes: set[Any]) -> TsVector:
     return TsVector(tuple(entry for entry in paced(vector.entries) if entry[0] not in lexemes))
 
 
-def _filter(vector: TsVector, letters: list[Any]) -> TsVector:
+def _filter(vector: TsVector, letters: list[Datum]) -> TsVector:
     """Only positions of these weights; lexemes without any go. 22004, 22023."""
     chosen = set()
     for letter in flatten(letters):
@@ -84,7 +85,7 @@ def _unnest(vector: TsVector) -> Iterator[tuple[str, list[int] | None, list[str]
             yield lexeme, None, None
 
 
-def _of_array(lexemes: list[Any]) -> TsVector:
+def _of_array(lexemes: list[Datum]) -> TsVector:
     for lexeme in flatten(lexemes):
         if lexeme is None:
             raise NullValueNotAllowed("lexeme array may not contain nulls")

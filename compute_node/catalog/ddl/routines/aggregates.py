@@ -7,6 +7,7 @@ from typing import Any
 
 from pglast import ast
 
+from aurora.datum import Datum
 from aurora.errors import (
     DatatypeMismatch,
     DuplicateFunction,
@@ -33,7 +34,7 @@ from compute_node.catalog.permissions import denied
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.candidates import select_candidate
 from compute_node.sql.analyze.coercion import is_binary_coercible
-from compute_node.sql.analyze.polymorphism import POLYMORPHIC, resolve
+from compute_node.sql.analyze.polymorphism import EXACT, POLYMORPHIC, resolve
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.types.oids import ANY
 from compute_node.types.registry import Function, Parameter
@@ -55,7 +56,7 @@ class _Definition:
 
     def __init__(self, ctx: DdlContext, node: ast.DefineStmt) -> None:
         self.ctx = ctx
-        self.given: dict[str, Any] = {}
+        self.given: dict[str, Datum] = {}
         for item in node.definition or ():
             name = _NAMES.get(item.defname.lower(), item.defname.lower())
             if name not in _KNOWN or item.defname != item.defname.lower():
@@ -198,7 +199,7 @@ class _Maker:
             check_polymorphic(self.ctx, state, self.arguments, what)
         return state
 
-    def plain(self, state: int, initial: str | None) -> tuple[dict[str, Any], int]:
+    def plain(self, state: int, initial: str | None) -> tuple[dict[str, Datum], int]:
         """pg_aggregate's columns of the plain implementation, and the result type."""
         definition, view = self.definition, self.ctx.view
         names = definition.function("sfunc") or []
@@ -230,10 +231,10 @@ class _Maker:
         }
         return row, result
 
-    def moving(self, result: int) -> dict[str, Any]:
+    def moving(self, result: int) -> dict[str, Datum]:
         """The columns of the implementation for moving windows, which is only kept."""
         definition = self.definition
-        row: dict[str, Any] = {"aggmfinalmodify": "r"}
+        row: dict[str, Datum] = {"aggmfinalmodify": "r"}
         if "mstype" not in definition.given:
             return row
         state = self.state_type("mstype", "transition")
@@ -337,7 +338,7 @@ class _Maker:
         if exact is None:
             chosen, _ = select_candidate(view, tuple(types), [item.arguments for item in candidates])
             exact = None if chosen is None else candidates[chosen]
-        if exact is None:
+        if exact is None or not _same_openness(types, exact.arguments):
             raise UndefinedFunction(f"function {shown} does not exist")
         if exact.returns_set:
             raise DatatypeMismatch(f"function {shown} returns a set")
@@ -363,6 +364,12 @@ class _Maker:
         """42804 for a support function of another result type."""
         shown = format_type(self.ctx.view, wanted)
         return DatatypeMismatch(f"return type of {what} function {'.'.join(names)} is not {shown}")
+
+
+def _same_openness(types: Sequence[int], declared: Sequence[int]) -> bool:
+    """Whether the types that stand for pseudo-types of one family are all known, or all still open."""
+    open_ones = {have in POLYMORPHIC for have, wanted in zip(types, declared, strict=True) if wanted in EXACT}
+    return len(open_ones) < 2
 
 
 def _write(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pglast import ast, enums
 
+from aurora.datum import Datum
 from aurora.errors import DuplicateFunction, InvalidParameterValue, NotSupported, UndefinedObject, WrongObjectType
 from compute_node.catalog.ddl.context import (
     CLASS_CONSTRAINT,
@@ -37,7 +36,7 @@ def alter_function(ctx: DdlContext, node: ast.AlterFunctionStmt) -> str:
     if row.prokind == "a":
         raise WrongObjectType(f'"{row.proname}" is an aggregate function')
     attributes = Attributes(node.actions, row.prokind == "p")
-    values: dict[str, Any] = attributes.columns(ctx)
+    values: dict[str, Datum] = attributes.columns(ctx)
     if "rows" in attributes.given and not row.proretset:
         raise InvalidParameterValue("ROWS is not applicable when function does not return a set")
     if attributes.sets:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from pglast import ast, enums
 
+from aurora.datum import Datum
 from aurora.errors import (
     InsufficientPrivilege,
     InvalidFunctionDefinition,
@@ -32,7 +33,7 @@ class Attributes:
     """The options of one statement, by name."""
 
     def __init__(self, options: Sequence[ast.DefElem], is_procedure: bool) -> None:
-        self.given: dict[str, Any] = {}
+        self.given: dict[str, ast.Node] = {}
         self.sets: list[ast.VariableSetStmt] = []
         self.as_location = -1
         for item in options:
@@ -53,9 +54,9 @@ class Attributes:
         item = self.given.get("language")
         return None if item is None else str(item.sval)
 
-    def columns(self, ctx: DdlContext) -> dict[str, Any]:
+    def columns(self, ctx: DdlContext) -> dict[str, Datum]:
         """What pg_proc holds of those that are given. 22023, 42501, 42601."""
-        values: dict[str, Any] = {
+        values: dict[str, Datum] = {
             column: bool(self.given[name].boolval) for name, column in _COLUMNS.items() if name in self.given
         }
         if "volatility" in self.given:
@@ -83,7 +84,7 @@ def _position(item: ast.DefElem) -> int | None:
     return None if item.location is None or item.location < 0 else item.location + 1
 
 
-def number_of(node: Any) -> float:
+def number_of(node: ast.Node) -> float:
     """The value of a numeric option."""
     return float(node.ival if isinstance(node, ast.Integer) else node.fval)
 
@@ -96,7 +97,9 @@ def parallel_of(word: str) -> str:
     return found
 
 
-def configuration(ctx: DdlContext, sets: Sequence[ast.VariableSetStmt], before: Sequence[str] | None) -> Any:
+def configuration(
+    ctx: DdlContext, sets: Sequence[ast.VariableSetStmt], before: Sequence[str] | None
+) -> list[str] | None:
     """pg_proc.proconfig after SET and RESET clauses; each value is checked as SET would."""
     kinds = enums.VariableSetKind
     found = dict(item.split("=", 1) for item in before or ())

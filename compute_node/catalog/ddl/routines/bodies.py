@@ -72,8 +72,9 @@ def _check_statements(ctx: DdlContext, function: Function, text: str) -> None:
         return
     shape = shape_of(ctx.view, function, function.arguments, function.result)
     for number, raw in enumerate(raws, 1):
-        if prepare.is_query(raw.node):
-            body = RoutineBody(function.name, function.argument_names, shape if number == len(raws) else None)
+        if prepare.is_query(raw.node) or isinstance(raw.node, ast.CallStmt):
+            is_final = number == len(raws) and prepare.is_query(raw.node)
+            body = RoutineBody(function.name, function.argument_names, shape if is_final else None)
             analyze(raw.node, ctx.view, list(function.arguments), text, session=ctx.session, routine=body)
     check_final(ctx.view, raws, shape)
 
@@ -95,7 +96,7 @@ def _place_in_literal(source: str, location: int, text: str, offset: int) -> int
     return place
 
 
-def stored_body(ctx: DdlContext, function: Function, node: Any) -> StoredBody:
+def stored_body(ctx: DdlContext, function: Function, node: ast.Node) -> StoredBody:
     """An SQL-standard body, analyzed. Raises what its statements raise, 42P13, 0A000 for other than queries."""
     if any(kind in POLYMORPHIC for kind in function.arguments):
         raise InvalidFunctionDefinition("SQL function with unquoted function body cannot have polymorphic arguments")
@@ -130,7 +131,7 @@ _TAGS: dict[type, str] = {
 }
 
 
-def _command(node: Any) -> str:
+def _command(node: ast.Node) -> str:
     """The statement's command tag, about."""
     if isinstance(node, ast.DropStmt):
         return f"DROP {node.removeType.name.removeprefix('OBJECT_').replace('_', ' ')}"
@@ -138,7 +139,7 @@ def _command(node: Any) -> str:
 
 
 def _statement_text(
-    ctx: DdlContext, function: Function, node: Any, shape: ResultShape | None, found: set[Address]
+    ctx: DdlContext, function: Function, node: ast.Node, shape: ResultShape | None, found: set[Address]
 ) -> str:
     if isinstance(node, ast.ReturnStmt):
         select: Any = parse("SELECT 1")[0].node

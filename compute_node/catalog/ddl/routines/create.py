@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pglast import ast
 
+from aurora.datum import Datum
 from aurora.errors import (
     DuplicateColumn,
     DuplicateFunction,
@@ -54,7 +53,7 @@ class Definition:
         self.attributes = Attributes(node.options or (), bool(node.is_procedure))
         self.namespace, self.name = ctx.place(node.funcname)
         self.language = self._language()
-        self.columns: dict[str, Any] = {}
+        self.columns: dict[str, Datum] = {}
         self.parameters = Parameters()
         self.result = oids.VOID
         self.returns_set = False
@@ -78,7 +77,7 @@ class Definition:
         ctx, node = self.ctx, self.node
         self.parameters = read_parameters(ctx, node.parameters or (), self.noun)
         self._read_result()
-        values: dict[str, Any] = {
+        values: dict[str, Datum] = {
             "prokind": "p" if node.is_procedure else "f",
             "prolang": _LANGUAGES[self.language],
             "provolatile": "v",

@@ -48,7 +48,7 @@ def find_routine(ctx: DdlContext, node: ast.ObjectWithArgs, kind: enums.ObjectTy
     if node.args_unspecified:
         return _only(rows, shown, kind)
     types = argument_types(ctx, node)
-    found = _fitting(rows, node, types, kind)
+    found = _fitting(rows, types, shown, kind)
     if found is None:
         raise _missing(ctx, shown, types, kind)
     if found.prokind not in ROUTINES[kind]:
@@ -82,18 +82,17 @@ def _only(rows: Sequence[Record], shown: str, kind: enums.ObjectType) -> Record:
     return fitting[0]
 
 
-def _fitting(
-    rows: Sequence[Record], node: ast.ObjectWithArgs, types: Sequence[int], kind: enums.ObjectType
-) -> Record | None:
+def _fitting(rows: Sequence[Record], types: Sequence[int], shown: str, kind: enums.ObjectType) -> Record | None:
     """The first on the search path with these argument types; of a procedure OUT arguments may be written too."""
+    found = next((row for row in rows if list(row.proargtypes) == list(types)), None)
+    if kind not in (_O.OBJECT_PROCEDURE, _O.OBJECT_ROUTINE):
+        return found
     for row in rows:
-        if list(row.proargtypes) == list(types):
+        if row.prokind == "p" and [item.type for item in parameters_of(row)] == list(types):
+            if found is not None and found.oid != row.oid:
+                raise AmbiguousFunction(f'{NOUNS[kind]} name "{shown}" is not unique')
             return row
-    if kind in (_O.OBJECT_PROCEDURE, _O.OBJECT_ROUTINE):
-        for row in rows:
-            if row.prokind == "p" and [item.type for item in parameters_of(row)] == list(types):
-                return row
-    return None
+    return found
 
 
 def _missing(ctx: DdlContext, shown: str, types: Sequence[int], kind: enums.ObjectType) -> SqlError:
@@ -103,16 +102,19 @@ def _missing(ctx: DdlContext, shown: str, types: Sequence[int], kind: enums.Obje
     return UndefinedFunction(f"{noun} {shown_routine(ctx, shown, types)} does not exist")
 
 
-def check_routine_owner(ctx: DdlContext, row: Record, kind: enums.ObjectType, *, schema_too: bool = False) -> None:
+def check_routine_owner(
+    ctx: DdlContext, row: Record, node: ast.ObjectWithArgs, kind: enums.ObjectType, *, schema_too: bool = False
+) -> None:
     """42501 unless the user owns it (or, to drop it, its schema)."""
     if ctx.owns(row.proowner) or (schema_too and ctx.owns_schema(row.pronamespace)):
         return
     noun = {"p": "procedure", "a": "aggregate"}.get(row.prokind, "function")
-    raise InsufficientPrivilege(f"must be owner of {noun if kind == _O.OBJECT_ROUTINE else NOUNS[kind]} {row.proname}")
+    noun = noun if kind == _O.OBJECT_ROUTINE else NOUNS[kind]
+    raise InsufficientPrivilege(f"must be owner of {noun} {'.'.join(item.sval for item in node.objname)}")
 
 
 def owned_routine(ctx: DdlContext, node: ast.ObjectWithArgs, kind: enums.ObjectType) -> Record:
     """The same, of the user's."""
     row = find_routine(ctx, node, kind)
-    check_routine_owner(ctx, row, kind)
+    check_routine_owner(ctx, row, node, kind)
     return row

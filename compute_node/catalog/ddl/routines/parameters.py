@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from pglast import ast
 
+from aurora.datum import Datum
 from aurora.errors import (
     DatatypeMismatch,
     InvalidFunctionDefinition,
@@ -53,7 +53,7 @@ class Parameters:
         """Their types: the signature."""
         return [item.type for item in self.inputs]
 
-    def columns(self) -> dict[str, Any]:
+    def columns(self) -> dict[str, Datum]:
         """What pg_proc holds of them."""
         plain = all(item.mode == "i" for item in self.items)
         named = any(item.name for item in self.items)

@@ -1,0 +1,346 @@
+"""The hash functions by name: PostgreSQL's hash of a value, Bob Jenkins' lookup3, to the bit.
+
+Applications use them (``hashtext`` for advisory locks and for shards). Hash indexes and hash joins of this server have
+hashes of their own.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Final
+
+from aurora.errors import UndefinedFunction
+from compute_node.types.declare import fn, specialized
+from compute_node.types.interval import Interval, interval_span
+from compute_node.types.long_text import STEPS, paced
+from compute_node.types.network import Inet
+from compute_node.types.numeric import numeric_send
+from compute_node.types.oids import TYPE_OIDS
+from compute_node.types.registry import PgType
+from compute_node.types.text import without_padding
+
+_MASK: Final = 0xFFFFFFFF
+_MASK64: Final = 0xFFFFFFFFFFFFFFFF
+_BEGIN: Final = 0x9E3779B9 + 3923095
+_WORDS = struct.Struct("<3I")
+
+
+def _turn(x: int, count: int) -> int:
+    return (x << count | x >> (32 - count)) & _MASK
+
+
+def _mix(a: int, b: int, c: int) -> tuple[int, int, int]:
+    a = (a - c & _MASK) ^ _turn(c, 4)
+    c = c + b & _MASK
+    b = (b - a & _MASK) ^ _turn(a, 6)
+    a = a + c & _MASK
+    c = (c - b & _MASK) ^ _turn(b, 8)
+    b = b + a & _MASK
+    a = (a - c & _MASK) ^ _turn(c, 16)
+    c = c + b & _MASK
+    b = (b - a & _MASK) ^ _turn(a, 19)
+    a = a + c & _MASK
+    c = (c - b & _MASK) ^ _turn(b, 4)
+    return a, b + a & _MASK, c
+
+
+def _final(a: int, b: int, c: int) -> tuple[int, int]:
+    c = (c ^ b) - _turn(b, 14) & _MASK
+    a = (a ^ c) - _turn(c, 11) & _MASK
+    b = (b ^ a) - _turn(a, 25) & _MASK
+    c = (c ^ b) - _turn(b, 16) & _MASK
+    a = (a ^ c) - _turn(c, 4) & _MASK
+    b = (b ^ a) - _turn(a, 14) & _MASK
+    return b, (c ^ b) - _turn(b, 24) & _MASK
+
+
+def _seeded(length: int, seed: int) -> tuple[int, int, int]:
+    a = b = c = _BEGIN + length & _MASK
+    if seed:
+        seed &= _MASK64
+        return _mix(a + (seed >> 32) & _MASK, b + (seed & _MASK) & _MASK, c)
+    return a, b, c
+
+
+def _hashed(data: bytes, seed: int) -> tuple[int, int]:
+    a, b, c = _seeded(len(data), seed)
+    whole = len(data) - len(data) % 12
+    words = _WORDS.iter_unpack(memoryview(data)[:whole])
+    for x, y, z in words if whole <= 12 * STEPS else paced(words):
+        a, b, c = _mix(a + x & _MASK, b + y & _MASK, c + z & _MASK)
+    rest = data[whole:]
+    a += int.from_bytes(rest[:4], "little")
+    b += int.from_bytes(rest[4:8], "little")
+    # The lowest byte of c is the length's.
+    c += int.from_bytes(rest[8:], "little") << 8
+    return _final(a & _MASK, b & _MASK, c & _MASK)
+
+
+def hash_bytes(data: bytes) -> int:
+    """32 bits, unsigned."""
+    return _hashed(data, 0)[1]
+
+
+def hash_bytes_extended(data: bytes, seed: int) -> int:
+    """64 bits, unsigned."""
+    b, c = _hashed(data, seed)
+    return b << 32 | c
+
+
+def _hash_word(value: int) -> int:
+    a, b, c = _seeded(4, 0)
+    return _final(a + (value & _MASK) & _MASK, b, c)[1]
+
+
+def _hash_word_extended(value: int, seed: int) -> int:
+    a, b, c = _seeded(4, seed)
+    b, c = _final(a + (value & _MASK) & _MASK, b, c)
+    return b << 32 | c
+
+
+Hash = Callable[[Any], int]
+Extended = Callable[[Any, int], int]
+
+
+def _of_bytes(encode: Callable[[Any], bytes]) -> tuple[Hash, Extended]:
+    return (lambda value: hash_bytes(encode(value))), (lambda value, seed: hash_bytes_extended(encode(value), seed))
+
+
+_word: tuple[Hash, Extended] = (_hash_word, _hash_word_extended)
+
+
+def _folded(value: int) -> int:
+    """Eight bytes as four, so that equal numbers of all integer types have one hash."""
+    low, high = value & _MASK, value >> 32 & _MASK
+    return low ^ (high if value >= 0 else ~high & _MASK)
+
+
+_long: tuple[Hash, Extended] = (
+    lambda value: _hash_word(_folded(value)),
+    lambda value, seed: _hash_word_extended(_folded(value), seed),
+)
+
+
+def _float_bytes(value: float) -> bytes:
+    return struct.pack("<d", math.nan if value != value else value)
+
+
+_float: tuple[Hash, Extended] = (
+    lambda value: hash_bytes(_float_bytes(value)) if value else 0,
+    lambda value, seed: hash_bytes_extended(_float_bytes(value), seed) if value else seed,
+)
+
+
+def _numeric_parts(value: Decimal) -> tuple[bytes, int]:
+    """Base-10000 digits, little-endian, and the first one's weight."""
+    _, weight = struct.unpack_from(">hh", numeric_send(value))
+    body = numeric_send(value)[8:]
+    return struct.pack(f"<{len(body) // 2}h", *struct.unpack(f">{len(body) // 2}h", body)), weight
+
+
+def _numeric_hash(value: Decimal) -> int:
+    if not value.is_finite():
+        return 0
+    if not value:
+        return _MASK
+    digits, weight = _numeric_parts(value)
+    return hash_bytes(digits) ^ (weight & _MASK)
+
+
+def _numeric_extended(value: Decimal, seed: int) -> int:
+    if not value.is_finite():
+        return seed
+    if not value:
+        return seed - 1
+    digits, weight = _numeric_parts(value)
+    return hash_bytes_extended(digits, seed) ^ (weight & _MASK64)
+
+
+def _signed_char(value: str) -> int:
+    """The "char" type's byte, which is signed."""
+    byte = value.encode("latin-1", "replace")[:1] or b"\0"
+    return byte[0] - 256 if byte[0] > 127 else byte[0]
+
+
+def _inet_bytes(value: Inet) -> bytes:
+    size = value.width // 8
+    return bytes((2 if value.version == 4 else 3, value.prefix)) + value.address.to_bytes(size, "big")
+
+
+def _tid_bytes(value: int) -> bytes:
+    block = value >> 16
+    return struct.pack("<HHH", block >> 16, block & 0xFFFF, value & 0xFFFF)
+
+
+def _span(value: Interval) -> int:
+    """The interval's length in µs as eight bytes hold it."""
+    return (interval_span(value) + 2**63) % 2**64 - 2**63
+
+
+_numeric = (_numeric_hash, _numeric_extended)
+_text = _of_bytes(str.encode)
+_timetz: tuple[Hash, Extended] = (
+    lambda value: _long[0](value.us) ^ _hash_word(value.west_seconds),
+    lambda value, seed: _long[1](value.us, seed) ^ _hash_word_extended(value.west_seconds, seed),
+)
+_char: tuple[Hash, Extended] = (
+    lambda value: _hash_word(_signed_char(value)),
+    lambda value, seed: _hash_word_extended(_signed_char(value), seed),
+)
+_bool: tuple[Hash, Extended] = (
+    lambda value: _hash_word(int(value)),
+    lambda value, seed: _hash_word_extended(value, seed),
+)
+_interval: tuple[Hash, Extended] = (
+    lambda value: _long[0](_span(value)),
+    lambda value, seed: _long[1](_span(value), seed),
+)
+
+
+def _int4(value: int) -> int:
+    return (value & _MASK) - (1 << 32) if value & 0x80000000 else value & _MASK
+
+
+def _int8(value: int) -> int:
+    value &= _MASK64
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _declare(block: str) -> None:
+    """Each line: OIDs of the two functions, the name, the type, the pair of implementations."""
+    for line in block.strip().splitlines():
+        oid, extended_oid, name, argument, pair = line.split()
+        plain, extended = _PAIRS[pair]
+        tail = "_extended" if "_" in name else "extended"
+        fn(int(oid), f"{name}({argument}) int4", _narrow(plain))
+        fn(int(extended_oid), f"{name}{tail}({argument}, int8) int8", _wide(extended))
+
+
+def _narrow(function: Hash) -> Hash:
+    return lambda value: _int4(function(value))
+
+
+def _wide(function: Extended) -> Extended:
+    return lambda value, seed: _int8(function(value, seed))
+
+
+_PAIRS: Final[dict[str, tuple[Hash, Extended]]] = {
+    "word": _word,
+    "long": _long,
+    "float": _float,
+    "numeric": _numeric,
+    "text": _text,
+    "bpchar": _of_bytes(lambda value: without_padding(value).encode()),
+    "char": _char,
+    "timetz": _timetz,
+    "interval": _interval,
+    "inet": _of_bytes(_inet_bytes),
+    "macaddr": _of_bytes(lambda value: value.to_bytes(6, "big")),
+    "macaddr8": _of_bytes(lambda value: value.to_bytes(8, "big")),
+    "uuid": _of_bytes(lambda value: bytes.fromhex(value.replace("-", ""))),
+    "tid": _of_bytes(_tid_bytes),
+    "oidvector": _of_bytes(lambda value: struct.pack(f"<{len(value)}I", *value)),
+    "bytes": _of_bytes(bytes),
+    "bool": _bool,
+}
+_declare("""
+449 441 hashint2 int2 word
+450 425 hashint4 int4 word
+949 442 hashint8 int8 long
+451 443 hashfloat4 float4 float
+452 444 hashfloat8 float8 float
+453 445 hashoid oid word
+454 446 hashchar char char
+455 447 hashname name text
+400 448 hashtext text text
+1080 972 hashbpchar bpchar bpchar
+457 776 hashoidvector oidvector oidvector
+432 780 hash_numeric numeric numeric
+422 779 hashinet inet inet
+399 778 hashmacaddr macaddr macaddr
+328 781 hashmacaddr8 macaddr8 macaddr8
+1688 3409 time_hash time long
+1696 3410 timetz_hash timetz timetz
+1697 3418 interval_hash interval interval
+2039 3411 timestamp_hash timestamp long
+2963 3412 uuid_hash uuid uuid
+3252 3413 pg_lsn_hash pg_lsn long
+2233 2234 hashtid tid tid
+""")
+
+_BY_TYPE: Final = {
+    TYPE_OIDS[name]: pair
+    for names, pair in (
+        ("int2 int4 oid regproc regclass regtype date", "word"),
+        ("int8 timestamp timestamptz time xid8 pg_lsn", "long"),
+        ("float4 float8", "float"),
+        ("text varchar name", "text"),
+        ("numeric", "numeric"),
+        ("bpchar", "bpchar"),
+        ("char", "char"),
+        ("bool", "bool"),
+        ("bytea", "bytes"),
+        ("uuid", "uuid"),
+        ("timetz", "timetz"),
+        ("interval", "interval"),
+        ("inet cidr", "inet"),
+        ("macaddr", "macaddr"),
+        ("macaddr8", "macaddr8"),
+        ("tid", "tid"),
+    )
+    for name in names.split()
+}
+
+
+def _pair_of(item: PgType | None) -> tuple[Hash, Extended]:
+    """The hash of a type's values; 42883 where it has none."""
+    if item is not None and item.kind == "e":
+        return _word
+    found = None if item is None else _BY_TYPE.get(item.oid)
+    if found is None:
+        name = "???" if item is None else item.formatted_name or item.name
+        raise UndefinedFunction(f"could not identify a hash function for type {name}")
+    return _PAIRS[found]
+
+
+def _elements(value: Any) -> Any:
+    for item in value:
+        if isinstance(item, list):
+            yield from _elements(item)
+        else:
+            yield item
+
+
+def _array_hash(types: tuple[PgType, ...], result: PgType) -> Hash:
+    def run(value: Any) -> int:
+        plain = _pair_of(types[0].element_type)[0]
+        total = 1
+        for item in paced(_elements(value)):
+            total = (total << 5) - total + (0 if item is None else plain(item)) & _MASK
+        return _int4(total)
+
+    return run
+
+
+def _array_extended(types: tuple[PgType, ...], result: PgType) -> Extended:
+    def run(value: Any, seed: int) -> int:
+        extended = _pair_of(types[0].element_type)[1]
+        total = 1
+        for item in paced(_elements(value)):
+            total = (total << 5) - total + (0 if item is None else extended(item, seed)) & _MASK64
+        return _int8(total)
+
+    return run
+
+
+specialized(626, "hash_array(anyarray) int4", _array_hash)
+specialized(782, "hash_array_extended(anyarray, int8) int8", _array_extended)
+specialized(3515, "hashenum(anyenum) int4", lambda types, result: lambda value: _int4(_hash_word(value)))
+specialized(
+    3414,
+    "hashenumextended(anyenum, int8) int8",
+    lambda types, result: lambda value, seed: _int8(_hash_word_extended(value, seed)),
+)
