@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import psycopg
 import pytest
+from psycopg.types.json import Json, Jsonb
 
 from aurora.programs.supervisor import LOOPBACK, Cluster
 
@@ -130,3 +131,39 @@ def test_cancel(shared_cluster: Cluster) -> None:
             connection.execute("SELECT count(*) FROM generate_series(1, 1000000000)")
         canceller.join()
         assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_psycopg_json(shared_cluster: Cluster, binary: bool) -> None:
+    table = f"json_{'binary' if binary else 'text'}"
+    value = {"a": [1, 2.5, None, True, {"b": "ü\n"}], "long": "x" * 30_000}
+    with psycopg.connect(shared_cluster.dsn()) as connection, connection.cursor(binary=binary) as cursor:
+        cursor.execute(f"CREATE TABLE {table} (id int, j json, b jsonb, bs jsonb[])")
+        mark = "%b" if binary else "%s"
+        cursor.execute(
+            f"INSERT INTO {table} VALUES (1, {mark}, {mark}, {mark})",
+            (Json(value), Jsonb(value), [Jsonb(value), None, Jsonb(1)]),
+        )
+        cursor.execute(f"SELECT j, b, bs FROM {table}")
+        assert cursor.fetchall() == [(value, value, [value, None, 1])]
+        form = "BINARY" if binary else "TEXT"
+        with cursor.copy(f"COPY {table} TO STDOUT (FORMAT {form})") as out:
+            data = b"".join(bytes(piece) for piece in out)
+        with cursor.copy(f"COPY {table} FROM STDIN (FORMAT {form})") as copy:
+            copy.write(data)
+        cursor.execute(f"SELECT count(*), count(DISTINCT b), count(DISTINCT bs), b -> 'a' FROM {table} GROUP BY b")
+        assert cursor.fetchall() == [(2, 1, 1, value["a"])]
+
+
+def test_asyncpg_json(shared_cluster: Cluster) -> None:
+    async def main() -> None:
+        connection = await asyncpg.connect(
+            host=LOOPBACK, port=shared_cluster.writer.port, user="postgres", database="postgres"
+        )
+        try:
+            row = await connection.fetchrow("SELECT $1::jsonb AS b, $2::json AS j", '{"b": 1,"a":[]}', "[1,  2]")
+            assert tuple(row) == ('{"a": [], "b": 1}', "[1,  2]")
+        finally:
+            await connection.close()
+
+    asyncio.run(main())

@@ -6,6 +6,7 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdlib cimport free, malloc, qsort, realloc
 from libc.string cimport memcmp, memcpy, memmove
 
+from aurora.kernels.python.jsonb import DEPTH_MAX, SHORT_BYTES
 from aurora.kernels.python.jsonb import number_text as _number_text
 
 cdef extern from "Python.h":
@@ -22,10 +23,13 @@ cdef enum:
     K_ARRAY = 0x10
     K_OBJECT = 0x11
     HEAD = 5
-    SHORT_CHARS = 1 << 16
-    BRACKETS_MAX = 500
+    SHORT_CHARS = 1 << 20
+    LEVELS_MAX = 100
     DIGITS_MAX = 40
     FRACTION_DIGITS_MAX = 1000
+
+if DEPTH_MAX != LEVELS_MAX or SHORT_BYTES != SHORT_CHARS:
+    raise ImportError("the compiled kernel has other limits than its specification")
 
 cdef struct Slice:
     At at
@@ -278,8 +282,10 @@ def number_key(bytes data not None):
     return made(&out, state)
 
 
-cdef bytes made(Buffer* out, int state):
+cdef made(Buffer* out, int state):
     try:
+        if state == -4:
+            return None
         if state == -2:
             raise MemoryError
         if state == -1:
@@ -332,11 +338,13 @@ def same_scalar(bytes a not None, bytes b not None):
 # Containment
 
 
-cdef int holds(Slice whole, Slice part) noexcept nogil:
-    # Of two containers: 1, 0, -2.
+cdef int holds(Slice whole, Slice part, int depth) noexcept nogil:
+    # Of two containers: 1, 0, -2, -4 too deep.
     cdef Py_ssize_t count, wanted_count, i, at
     cdef Slice wanted, key
     cdef int result
+    if depth > LEVELS_MAX:
+        return -4
     if whole.size == 0 or part.size == 0 or whole.at[0] != part.at[0]:
         return 0
     count = count_in(whole)
@@ -353,23 +361,26 @@ cdef int holds(Slice whole, Slice part) noexcept nogil:
             if wanted.size and wanted.at[0] < K_ARRAY:
                 result = same(member_at(whole, count, at), wanted)
             else:
-                result = holds(member_at(whole, count, at), wanted)
+                result = holds(member_at(whole, count, at), wanted, depth + 1)
             if result != 1:
                 return result
         return 1
     for i in range(wanted_count):
-        result = has_element(whole, count, item_at(part, wanted_count, i))
+        result = has_element(whole, count, item_at(part, wanted_count, i), depth)
         if result != 1:
             return result
     return 1
 
 
-cdef int has_element(Slice whole, Py_ssize_t count, Slice wanted) noexcept nogil:
+cdef int has_element(Slice whole, Py_ssize_t count, Slice wanted, int depth) noexcept nogil:
     cdef Py_ssize_t i
     cdef int result
     cdef bint scalar = wanted.size > 0 and wanted.at[0] < K_ARRAY
     for i in range(count):
-        result = same(item_at(whole, count, i), wanted) if scalar else holds(item_at(whole, count, i), wanted)
+        if scalar:
+            result = same(item_at(whole, count, i), wanted)
+        else:
+            result = holds(item_at(whole, count, i), wanted, depth + 1)
         if result != 0:
             return result
     return 0
@@ -383,9 +394,11 @@ def contains(bytes whole not None, bytes part not None):
     if a.at[0] < K_ARRAY:
         result = same(a, b) if b.at[0] < K_ARRAY else 0
     elif b.at[0] < K_ARRAY:
-        result = has_element(a, count_in(a), b)
+        result = has_element(a, count_in(a), b, 0)
     else:
-        result = holds(a, b)
+        result = holds(a, b, 0)
+    if result == -4:
+        return None
     if result < 0:
         raise MemoryError
     return result == 1
@@ -394,13 +407,15 @@ def contains(bytes whole not None, bytes part not None):
 # Order
 
 
-cdef int put_key(Slice data, Buffer* out) noexcept nogil:
+cdef int put_key(Slice data, Buffer* out, int depth) noexcept nogil:
     cdef Py_ssize_t count, i
     cdef int state
     cdef Slice key
     cdef unsigned char kind
     if data.size == 0:
         return -1
+    if depth > LEVELS_MAX:
+        return -4
     kind = data.at[0]
     if kind == K_NULL:
         return put_byte(out, 1)
@@ -427,20 +442,20 @@ cdef int put_key(Slice data, Buffer* out) noexcept nogil:
                 return -1
             if put(out, key.at, key.size) < 0 or put_byte(out, 0) < 0:
                 return -2
-        state = put_key(item_at(data, count, i) if kind == K_ARRAY else member_at(data, count, i), out)
+        state = put_key(item_at(data, count, i) if kind == K_ARRAY else member_at(data, count, i), out, depth + 1)
         if state < 0:
             return state
     return 0
 
 
-def sort_key(bytes data not None):
+def sort_key(bytes data not None, bint inside=False):
     cdef Slice whole = of(data)
     cdef Buffer out
-    if whole.size == HEAD and whole.at[0] == K_ARRAY and count_in(whole) == 0:
+    if not inside and whole.size == HEAD and whole.at[0] == K_ARRAY and count_in(whole) == 0:
         return b"\0"
     out.data = NULL
     out.size = out.room = 0
-    cdef int state = put_key(whole, &out)
+    cdef int state = put_key(whole, &out, 0)
     return made(&out, state)
 
 
@@ -483,7 +498,7 @@ cdef int put_string(At at, Py_ssize_t size, Buffer* out) noexcept nogil:
     return put_byte(out, c'"')
 
 
-cdef int put_text(Slice data, Buffer* out) except -3:
+cdef int put_text(Slice data, Buffer* out, int depth) except -3:
     cdef Py_ssize_t count, i
     cdef Slice key
     cdef unsigned char kind
@@ -491,6 +506,8 @@ cdef int put_text(Slice data, Buffer* out) except -3:
     cdef int state
     if data.size == 0:
         return -1
+    if depth > LEVELS_MAX:
+        return -4
     kind = data.at[0]
     if kind == K_STRING:
         return put_string(data.at + 1, data.size - 1, out)
@@ -518,9 +535,9 @@ cdef int put_text(Slice data, Buffer* out) except -3:
                 return -1
             if put_string(key.at, key.size, out) < 0 or put(out, ": ", 2) < 0:
                 return -2
-            state = put_text(member_at(data, count, i), out)
+            state = put_text(member_at(data, count, i), out, depth + 1)
         else:
-            state = put_text(item_at(data, count, i), out)
+            state = put_text(item_at(data, count, i), out, depth + 1)
         if state < 0:
             return state
     return put_byte(out, c']' if kind == K_ARRAY else c'}')
@@ -532,7 +549,9 @@ def text(bytes data not None):
     out.data = NULL
     out.size = out.room = 0
     try:
-        state = put_text(of(data), &out)
+        state = put_text(of(data), &out, 0)
+        if state == -4:
+            return None
         if state == -2:
             raise MemoryError
         if state == -1:
@@ -544,13 +563,6 @@ def text(bytes data not None):
 
 def scalar_text(bytes data not None):
     return text(data)
-
-
-def content(bytes data not None):
-    cdef Slice whole = of(data)
-    if whole.at[0] == K_STRING:
-        return PyUnicode_DecodeUTF8(<const char*>whole.at + 1, whole.size - 1, NULL)
-    return None if whole.at[0] == K_NULL else text(data)
 
 
 # Reading. 0: done, -1: not plain, -2: no memory.
@@ -565,6 +577,7 @@ cdef struct Entry:
 cdef struct Source:
     At at
     At end
+    int depth
 
 
 cdef inline void space(Source* source) noexcept nogil:
@@ -665,6 +678,7 @@ cdef int read_word(Source* source, const char* word, Py_ssize_t size, unsigned c
 
 cdef int read_value(Source* source, Buffer* out) noexcept nogil:
     cdef unsigned char c
+    cdef int state
     space(source)
     if source.at >= source.end:
         return -1
@@ -672,12 +686,14 @@ cdef int read_value(Source* source, Buffer* out) noexcept nogil:
     if c == c'"':
         source.at += 1
         return -2 if put_byte(out, K_STRING) < 0 else read_string(source, out)
-    if c == c'{':
+    if c == c'{' or c == c'[':
         source.at += 1
-        return read_object(source, out)
-    if c == c'[':
-        source.at += 1
-        return read_array(source, out)
+        if source.depth == LEVELS_MAX:
+            return -1
+        source.depth += 1
+        state = read_object(source, out) if c == c'{' else read_array(source, out)
+        source.depth -= 1
+        return state
     if c == c't':
         return read_word(source, "true", 4, K_TRUE, out)
     if c == c'f':
@@ -845,7 +861,7 @@ cdef int put_object(Buffer* names, Buffer* entries, Buffer* values, Buffer* out)
 
 
 def parse(str source not None):
-    cdef Py_ssize_t size, i, brackets = 0
+    cdef Py_ssize_t size
     cdef const char* begin
     cdef Source reader
     cdef Buffer out
@@ -856,13 +872,9 @@ def parse(str source not None):
         begin = PyUnicode_AsUTF8AndSize(source, &size)
     except UnicodeEncodeError:
         return None
-    for i in range(size):
-        if begin[i] == c'[' or begin[i] == c'{':
-            brackets += 1
-    if brackets > BRACKETS_MAX:
-        return None
     reader.at = <At>begin
     reader.end = <At>begin + size
+    reader.depth = 0
     out.data = NULL
     out.size = out.room = 0
     state = read_value(&reader, &out)
@@ -874,3 +886,109 @@ def parse(str source not None):
         free(out.data)
         return None
     return made(&out, state)
+
+
+def parse_part(str source not None, Py_ssize_t start):
+    cdef Py_ssize_t size
+    cdef const char* begin
+    cdef Source reader
+    cdef Buffer out
+    cdef int state
+    try:
+        begin = PyUnicode_AsUTF8AndSize(source, &size)
+    except UnicodeEncodeError:
+        return None
+    if start < 0 or start > size:
+        return None
+    reader.at = <At>begin + start
+    reader.end = <At>begin + (size if size - start < SHORT_CHARS else start + SHORT_CHARS)
+    reader.depth = 0
+    out.data = NULL
+    out.size = out.room = 0
+    state = read_value(&reader, &out)
+    if state == 0 and reader.at == reader.end and reader.end != <At>begin + size:
+        state = -1
+    if state == -1:
+        free(out.data)
+        return None
+    return made(&out, state), reader.at - <At>begin
+
+
+# Building
+
+
+def array_of(list parts not None):
+    cdef Py_ssize_t count = len(parts), total = 0, i, size
+    cdef bytes part, result
+    cdef unsigned char* place
+    cdef unsigned char* ends
+    for part in parts:
+        total += PyBytes_GET_SIZE(part)
+    if total > 0xFFFFFFFF:
+        raise OverflowError("too many bytes for one array")
+    result = PyBytes_FromStringAndSize(NULL, HEAD + 4 * count + total)
+    ends = <unsigned char*>PyBytes_AS_STRING(result)
+    ends[0] = K_ARRAY
+    set_u32(ends + 1, <unsigned int>count)
+    ends += HEAD
+    place = ends + 4 * count
+    total = 0
+    for i in range(count):
+        part = parts[i]
+        size = PyBytes_GET_SIZE(part)
+        memcpy(place, PyBytes_AS_STRING(part), size)
+        place += size
+        total += size
+        set_u32(ends + 4 * i, <unsigned int>total)
+    return result
+
+
+def object_of(dict members not None):
+    cdef Py_ssize_t count = len(members), names_size = 0, values_size = 0, i
+    cdef Buffer entries
+    cdef Entry* entry
+    cdef bytes name, value, result
+    cdef unsigned char* ends
+    cdef unsigned char* place
+    entries.data = NULL
+    entries.size = entries.room = 0
+    if reserve(&entries, count * sizeof(Entry)) < 0:
+        raise MemoryError
+    entry = <Entry*>entries.data
+    try:
+        i = 0
+        for name, value in members.items():
+            entry[i].key = <At>PyBytes_AS_STRING(name)
+            entry[i].size = PyBytes_GET_SIZE(name)
+            entry[i].start = <Py_ssize_t>PyBytes_AS_STRING(value)
+            entry[i].value = i
+            entry[i].value_size = PyBytes_GET_SIZE(value)
+            names_size += entry[i].size
+            values_size += entry[i].value_size
+            i += 1
+        if names_size > 0xFFFFFFFF or values_size > 0xFFFFFFFF:
+            raise OverflowError("too many bytes for one object")
+        if count > 1:
+            qsort(entry, count, sizeof(Entry), entry_order)
+        result = PyBytes_FromStringAndSize(NULL, HEAD + 8 * count + names_size + values_size)
+        ends = <unsigned char*>PyBytes_AS_STRING(result)
+        ends[0] = K_OBJECT
+        set_u32(ends + 1, <unsigned int>count)
+        ends += HEAD
+        place = ends + 8 * count
+        names_size = 0
+        for i in range(count):
+            memcpy(place, entry[i].key, entry[i].size)
+            place += entry[i].size
+            names_size += entry[i].size
+            set_u32(ends + 4 * i, <unsigned int>names_size)
+        ends += 4 * count
+        values_size = 0
+        for i in range(count):
+            memcpy(place, <const void*>entry[i].start, entry[i].value_size)
+            place += entry[i].value_size
+            values_size += entry[i].value_size
+            set_u32(ends + 4 * i, <unsigned int>values_size)
+        return result
+    finally:
+        free(entries.data)

@@ -1,4 +1,4 @@
-"""jsonb values: what is asked of each row of a query, on values of up to ``SHORT_BYTES``.
+"""jsonb values: what is asked of each row of a query, on values of up to ``SHORT_BYTES`` and ``DEPTH_MAX`` levels.
 
 The form is that of docs/formats.md, "jsonb": a byte that says the kind, then the content; arrays and objects have
 tables of where each element, key and value ends, so that one is found without decoding the others. Longer values are
@@ -8,16 +8,20 @@ the work of ``compute_node.types.json``, which lets others run in between.
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from itertools import accumulate
 from json.encoder import encode_basestring
 from typing import Any
 
 NULL, STRING, NUMBER, FALSE, TRUE, ARRAY, OBJECT = 0x00, 0x01, 0x02, 0x03, 0x04, 0x10, 0x11
 """The first byte of a value."""
-SHORT_BYTES = 1 << 16
-"""Longer values are not for these functions: their loops have no pulse, and their recursion no bound of its own."""
+SHORT_BYTES = 1 << 20
+"""Longer values are not for functions that look at all of one: their loops have no pulse."""
+DEPTH_MAX = 100
+"""Of values with more levels they give None."""
 HEAD_BYTES = 5
 """kind, u32 count"""
 ZEROS_MAX = 40
@@ -135,6 +139,25 @@ def exists(data: bytes, name: str) -> bool:
     return string in elements(data) if data[0] == ARRAY else data == string
 
 
+# building
+
+
+def array_of(parts: list[bytes]) -> bytes:
+    """An array of values."""
+    return _container(ARRAY, (), parts)
+
+
+def object_of(members: dict[bytes, bytes]) -> bytes:
+    """An object of values by their keys' UTF-8."""
+    names = sorted(members, key=lambda key: (len(key), key))
+    return _container(OBJECT, names, [members[name] for name in names])
+
+
+def _container(kind: int, names: Sequence[bytes], values: Sequence[bytes]) -> bytes:
+    ends = [*accumulate(map(len, names)), *accumulate(map(len, values))]
+    return b"".join((_HEAD.pack(kind, len(values)), struct.pack(f"<{len(ends)}I", *ends), *names, *values))
+
+
 # numbers
 
 
@@ -165,16 +188,18 @@ def number_key(data: bytes) -> bytes:
 # order
 
 
-def sort_key(data: bytes) -> bytes:
-    """memcmp key of a value: equal for equal values. At the top, an empty array stands before all else."""
-    if data == _EMPTY_ARRAY:
+def sort_key(data: bytes, inside: bool = False) -> bytes | None:
+    """memcmp key of a value: equal for equal values. At the top, not ``inside``, an empty array stands before all
+    else. None: too deep."""
+    if data == _EMPTY_ARRAY and not inside:
         return b"\0"
     out = bytearray()
-    _put_key(data, out)
-    return bytes(out)
+    return bytes(out) if _put_key(data, out, 0) else None
 
 
-def _put_key(data: bytes, out: bytearray) -> None:
+def _put_key(data: bytes, out: bytearray, depth: int) -> bool:
+    if depth > DEPTH_MAX:
+        return False
     kind = data[0]
     out += KIND_KEYS[kind]
     if kind == STRING:
@@ -185,13 +210,13 @@ def _put_key(data: bytes, out: bytearray) -> None:
     elif kind >= ARRAY:
         out += count_of(data).to_bytes(4, "big")
         if kind == ARRAY:
-            for each in elements(data):
-                _put_key(each, out)
-        else:
-            for key, value in pairs(data):
-                out += key
-                out.append(0)
-                _put_key(value, out)
+            return all(_put_key(each, out, depth + 1) for each in elements(data))
+        for key, value in pairs(data):
+            out += key
+            out.append(0)
+            if not _put_key(value, out, depth + 1):
+                return False
+    return True
 
 
 KIND_KEYS = {NULL: b"\1", STRING: b"\2", NUMBER: b"\3", FALSE: b"\4\0", TRUE: b"\4\1", ARRAY: b"\5", OBJECT: b"\6"}
@@ -200,31 +225,35 @@ KIND_KEYS = {NULL: b"\1", STRING: b"\2", NUMBER: b"\3", FALSE: b"\4\0", TRUE: b"
 # text
 
 
-def text(data: bytes) -> str:
-    """A value as JSON text: a blank after each comma and colon."""
+def text(data: bytes) -> str | None:
+    """A value as JSON text: a blank after each comma and colon. None: too deep."""
     out: list[str] = []
-    _put_text(data, out)
-    return "".join(out)
+    return "".join(out) if _put_text(data, out, 0) else None
 
 
-def _put_text(data: bytes, out: list[str]) -> None:
+def _put_text(data: bytes, out: list[str], depth: int) -> bool:
+    if depth > DEPTH_MAX:
+        return False
     kind = data[0]
     if kind == ARRAY:
         out.append("[")
         for number, each in enumerate(elements(data)):
             if number:
                 out.append(", ")
-            _put_text(each, out)
+            if not _put_text(each, out, depth + 1):
+                return False
         out.append("]")
     elif kind == OBJECT:
         out.append("{")
         for number, (key, value) in enumerate(pairs(data)):
             out.append(", " if number else "")
             out.append(encode_basestring(key.decode()) + ": ")
-            _put_text(value, out)
+            if not _put_text(value, out, depth + 1):
+                return False
         out.append("}")
     else:
         out.append(scalar_text(data))
+    return True
 
 
 def scalar_text(data: bytes) -> str:
@@ -240,25 +269,18 @@ def scalar_text(data: bytes) -> str:
 WORDS = {NULL: "null", FALSE: "false", TRUE: "true"}
 
 
-def content(data: bytes) -> str | None:
-    """What ``->>`` gives of a value: a string's content, None of null, JSON text of all else."""
-    if data[0] == STRING:
-        return data[1:].decode()
-    return None if data[0] == NULL else text(data)
-
-
 # containment
 
 
-def contains(whole: bytes, part: bytes) -> bool:
-    """``whole @> part``."""
+def contains(whole: bytes, part: bytes) -> bool | None:
+    """``whole @> part``. None: too deep."""
     if (whole[0] == OBJECT) != (part[0] == OBJECT):
         return False
     if whole[0] < ARRAY:
         return part[0] < ARRAY and same_scalar(whole, part)
     if part[0] < ARRAY:  # an array contains a scalar that is an element, at the top only
         return any(same_scalar(each, part) for each in elements(whole))
-    return _contains(whole, part)
+    return _contains(whole, part, 0)
 
 
 def same_scalar(a: bytes, b: bytes) -> bool:
@@ -266,23 +288,35 @@ def same_scalar(a: bytes, b: bytes) -> bool:
     return a == b or (a[0] == NUMBER == b[0] and decimal_of(a) == decimal_of(b))
 
 
-def _contains(whole: bytes, part: bytes) -> bool:
+def _contains(whole: bytes, part: bytes, depth: int) -> bool | None:
+    if depth > DEPTH_MAX:
+        return None
     if whole[0] != part[0]:
         return False
     if part[0] == OBJECT:
+        if count_of(part) > count_of(whole):
+            return False
         for key, wanted in pairs(part):
             at = find_key(whole, key)
             if at < 0:
                 return False
-            found = value_at(whole, at)
-            if not (same_scalar(found, wanted) if wanted[0] < ARRAY else _contains(found, wanted)):
-                return False
+            result = _holds(value_at(whole, at), wanted, depth)
+            if not result:
+                return result
         return True
     for wanted in elements(part):
-        test = same_scalar if wanted[0] < ARRAY else _contains
-        if not any(test(each, wanted) for each in elements(whole)):
-            return False
+        result = False
+        for each in elements(whole):
+            result = _holds(each, wanted, depth)
+            if result or result is None:
+                break
+        if not result:
+            return result
     return True
+
+
+def _holds(value: bytes, wanted: bytes, depth: int) -> bool | None:
+    return same_scalar(value, wanted) if wanted[0] < ARRAY else _contains(value, wanted, depth + 1)
 
 
 # reading
@@ -290,16 +324,56 @@ def _contains(whole: bytes, part: bytes) -> bool:
 
 def parse(source: str) -> bytes | None:
     """The value of a JSON text, when it is short and plain: None for one that is longer than ``SHORT_BYTES``, has
-    escapes by code, a number in another form than ``-12.5``, more than 500 brackets, or is no JSON at all."""
-    if len(source) > SHORT_BYTES or "\\u" in source or source.count("[") + source.count("{") > DEPTH_MAX:
+    escapes by code, a number in another form than ``-12.5``, too many levels, or is no JSON at all."""
+    if len(source) > SHORT_BYTES:
+        return None
+    found = parse_part(source, 0)
+    return found[0] if found is not None and not source[found[1] :].strip(_SPACE) else None
+
+
+def parse_part(source: str, start: int) -> tuple[bytes, int] | None:
+    """The value that begins at ``start`` of a text, after space, and where it ends; None as ``parse`` says. A text
+    whose part is not to be the whole has ASCII characters only."""
+    begin = start
+    while begin < len(source) and source[begin] in _SPACE:
+        begin += 1
+    end = _part_end(source, begin, start)
+    if end is None:
         return None
     try:
-        return _encoded(_SCANNER.decode(source))
-    except ValueError:
+        value, stop = _SCANNER.raw_decode(source[begin:end])
+        made = _encoded(value)
+    except ValueError:  # a surrogate is one too
         return None
+    stop += begin
+    if _CODED.search(source, begin, stop) is not None or stop == start + SHORT_BYTES < len(source):
+        return None
+    return made, stop
 
 
-DEPTH_MAX = 500
+_SPACE = " \t\n\r"
+_CODED = re.compile(r"(?<!\\)(?:\\\\)*\\u")
+_MARK = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+
+
+def _part_end(source: str, begin: int, start: int) -> int | None:
+    """Where the value at ``begin`` ends at the latest; None where it has too many levels, or is too long."""
+    if source[begin : begin + 1] not in ("[", "{"):
+        return min(len(source), start + SHORT_BYTES)
+    depth = 0
+    for mark in _MARK.finditer(source, begin):
+        sign = mark[0]
+        if sign in ("[", "{"):
+            depth += 1
+            if depth > DEPTH_MAX:
+                return None
+        elif sign in ("]", "}"):
+            depth -= 1
+            if not depth:
+                return mark.end() if mark.end() - start <= SHORT_BYTES else None
+    return min(len(source), start + SHORT_BYTES)
+
+
 FRACTION_MAX = 1000
 
 
@@ -323,20 +397,7 @@ def _plain_number(word: str) -> _Made:
 
 
 def _object(found: list[tuple[str, Any]]) -> _Made:
-    members = {key.encode(): _encoded(value) for key, value in found}
-    names = sorted(members, key=lambda key: (len(key), key))
-    values = [members[name] for name in names]
-    return _Made(_container(OBJECT, names, values))
-
-
-def _container(kind: int, names: Sequence[bytes], values: Sequence[bytes]) -> bytes:
-    ends: list[int] = []
-    for parts in (names, values):
-        total = 0
-        for part in parts:
-            total += len(part)
-            ends.append(total)
-    return b"".join((_HEAD.pack(kind, len(values)), struct.pack(f"<{len(ends)}I", *ends), *names, *values))
+    return _Made(object_of({key.encode(): _encoded(value) for key, value in found}))
 
 
 def _encoded(value: Any) -> bytes:
@@ -345,7 +406,7 @@ def _encoded(value: Any) -> bytes:
     if type(value) is str:
         return b"\1" + value.encode()
     if type(value) is list:
-        return _container(ARRAY, (), [_encoded(each) for each in value])
+        return array_of([_encoded(each) for each in value])
     return bytes((NULL if value is None else TRUE if value else FALSE,))
 
 

@@ -13,9 +13,9 @@ from aurora.kernels.python.jsonb import SHORT_BYTES
 from compute_node.hub import HUB
 from compute_node.types.array_value import flatten
 from compute_node.types.json import layout
-from compute_node.types.json.layout import ARRAY, NUMBER, OBJECT
+from compute_node.types.json.layout import ARRAY, NULL, NUMBER, OBJECT, STRING
 from compute_node.types.json.lexer import stack_depth_exceeded
-from compute_node.types.json.value import Jsonb, scalar_text, text
+from compute_node.types.json.value import PART_BYTES, Jsonb, scalar_text, text
 from compute_node.types.long_text import STEPS, paced
 
 NESTED_MAX: Final = 5000
@@ -25,7 +25,10 @@ _INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)", re.ASCII)
 
 def text_of(data: bytes) -> str | None:
     """What ``->>`` gives of a value: a string's content, NULL of null, JSON of all else."""
-    return kernel.content(data) if len(data) <= SHORT_BYTES or data[0] < ARRAY else text(data)
+    kind = data[0]
+    if kind == STRING:
+        return data[1:].decode()
+    return None if kind == NULL else text(data)
 
 
 def path_integer(word: str) -> int | None:
@@ -133,9 +136,9 @@ def exists_all(value: Jsonb, names: list[Datum]) -> bool:
 def contains(value: Jsonb, part: Jsonb) -> bool:
     """``value @> part``."""
     whole = value.data
-    if len(whole) <= SHORT_BYTES and len(part.data) <= SHORT_BYTES:
-        return kernel.contains(whole, part.data)
-    return contains_long(whole, part.data)
+    short = len(whole) <= SHORT_BYTES and len(part.data) <= PART_BYTES
+    found = kernel.contains(whole, part.data) if short else None
+    return contains_long(whole, part.data) if found is None else found
 
 
 def contains_long(whole: bytes, part: bytes) -> bool:
@@ -159,6 +162,10 @@ def _contains(whole: bytes, part: bytes, depth: int) -> bool:
     """Both are containers."""
     if whole[0] != part[0]:
         return False
+    if len(whole) <= PART_BYTES and len(part) <= PART_BYTES:
+        short = kernel.contains(whole, part)
+        if short is not None:
+            return short
     if depth > NESTED_MAX:
         raise stack_depth_exceeded()
     if part[0] == OBJECT:

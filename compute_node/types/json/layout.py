@@ -16,7 +16,7 @@ that a part of a value is a value.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from aurora.errors import ProgramLimitExceeded
@@ -34,6 +34,7 @@ from aurora.kernels.python.jsonb import (
     keys,
     pairs,
 )
+from compute_node.hub import HUB
 
 __all__ = [
     "ARRAY",
@@ -53,6 +54,8 @@ CONTAINER_BYTES_MAX: Final = 0x0FFFFFFF
 """What PostgreSQL allows for the elements of one array or object, and for a string."""
 
 _HEAD = struct.Struct("<BI")
+_FEW: Final = 1000
+"""Parts that are put together without a pulse before."""
 
 EMPTY_ARRAY: Final = _HEAD.pack(ARRAY, 0)
 EMPTY_OBJECT: Final = _HEAD.pack(OBJECT, 0)
@@ -61,45 +64,36 @@ TRUE_VALUE: Final = bytes((TRUE,))
 FALSE_VALUE: Final = bytes((FALSE,))
 
 
-def _ends(sizes: Iterable[int], what: str) -> list[int]:
-    total, ends = 0, []
-    for size in sizes:
-        total += size
-        ends.append(total)
-    if total > CONTAINER_BYTES_MAX:
+def _check(size: int, what: str) -> None:
+    if size > CONTAINER_BYTES_MAX:
         raise ProgramLimitExceeded(
             f"total size of jsonb {what} elements exceeds the maximum of {CONTAINER_BYTES_MAX} bytes"
         )
-    return ends
 
 
-def array_of(elements: Sequence[bytes]) -> bytes:
+def array_of(parts: list[bytes]) -> bytes:
     """An array of values; 54000."""
-    if not elements:
+    if not parts:
         return EMPTY_ARRAY
-    ends = _ends(map(len, elements), "array")
-    count = len(elements)
-    return b"".join((_HEAD.pack(ARRAY, count), struct.pack(f"<{count}I", *ends), *elements))
+    if len(parts) > _FEW:
+        HUB.pulse()
+    _check(sum(map(len, parts)), "array")
+    return kernel.array_of(parts)
 
 
-def key_order(key: bytes) -> tuple[int, bytes]:
-    """What the keys of an object are ordered by."""
-    return len(key), key
-
-
-def object_of(pairs: dict[bytes, bytes]) -> bytes:
+def object_of(members: dict[bytes, bytes]) -> bytes:
     """An object of values by their keys' UTF-8; 54000."""
-    if not pairs:
+    if not members:
         return EMPTY_OBJECT
-    keys = sorted(pairs, key=key_order)
-    return sorted_object(keys, [pairs[key] for key in keys])
+    if len(members) > _FEW:
+        HUB.pulse()
+    _check(sum(map(len, members)) + sum(map(len, members.values())), "object")
+    return kernel.object_of(members)
 
 
-def sorted_object(keys: Sequence[bytes], values: Sequence[bytes]) -> bytes:
-    """An object of unique keys in their order, and their values."""
-    count = len(keys)
-    ends = _ends(map(len, keys), "object") + _ends(map(len, values), "object")
-    return b"".join((_HEAD.pack(OBJECT, count), struct.pack(f"<{2 * count}I", *ends), *keys, *values))
+def sorted_object(names: Sequence[bytes], values: Sequence[bytes]) -> bytes:
+    """An object of unique keys, and their values."""
+    return object_of(dict(zip(names, values, strict=True)))
 
 
 find_key = kernel.find_key

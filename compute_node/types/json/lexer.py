@@ -87,6 +87,15 @@ class Lexer:
         else:
             self._word(at)
 
+    def go_on(self, stop: int) -> None:
+        """The current token ends there: somebody else has read what begins with it, of whole lines or not."""
+        HUB.pulse()
+        begin, self.stop = self.start, stop
+        lines = self.text.count("\n", begin, stop)
+        if lines:
+            self.line += lines
+            self.line_start = self.text.rindex("\n", begin, stop) + 1
+
     def _number(self, at: int) -> None:
         found = _NUMBER.match(self.text, at)
         if found is None:

@@ -19,6 +19,8 @@ from compute_node.types.numeric import numeric_in
 
 _SHORT: Final = 1 << 16
 _SHALLOW: Final = 500
+_TRIES: Final = 100
+"""Containers that the kernel may refuse before it is not asked any more."""
 _WHOLE = re.compile(r"-?[1-9][0-9]{0,40}|0", re.ASCII)
 _SIMPLE = re.compile(r"-?[0-9]{1,40}\.[0-9]{1,40}", re.ASCII)
 _NO_ENV: Any = None
@@ -124,6 +126,7 @@ class _Builder:
     def __init__(self, text: str, stack_kb: int) -> None:
         self.lexer = Lexer(text, decode=True)
         self.stack_kb = stack_kb
+        self.plain = _TRIES if len(text) > _SHORT and text.isascii() else 0
 
     def read(self) -> Jsonb:
         lexer = self.lexer
@@ -132,7 +135,10 @@ class _Builder:
         key = b""
         while True:
             kind = lexer.kind
-            if kind == "{" or kind == "[":
+            part = self._part(kind) if open_ else None
+            if part is not None:
+                value = part
+            elif kind == "{" or kind == "[":
                 if len(open_) >= LEVELS_A_KB * self.stack_kb:
                     raise stack_depth_exceeded(self.stack_kb)
                 lexer.advance()
@@ -180,6 +186,18 @@ class _Builder:
                 if lexer.kind != END:
                     raise lexer.unexpected("end")
                 return Jsonb(value)
+
+    def _part(self, kind: str) -> bytes | None:
+        """A container within a long text, when the kernel takes it."""
+        lexer = self.lexer
+        if not self.plain or kind not in ("[", "{"):
+            return None
+        found = kernel.parse_part(lexer.text, lexer.start)
+        if found is None:
+            self.plain -= 1
+            return None
+        lexer.go_on(found[1])
+        return found[0]
 
     def _key(self) -> bytes:
         name = string_data(self.lexer.value)[1:]

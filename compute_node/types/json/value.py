@@ -190,7 +190,8 @@ def encode(value: Datum) -> bytes:
 
 def sort_key(data: bytes) -> bytes:
     """memcmp key of a value. At the top, an empty array stands before all else."""
-    return kernel.sort_key(data) if len(data) <= SHORT_BYTES else long_sort_key(data)
+    found = kernel.sort_key(data) if len(data) <= SHORT_BYTES else None
+    return long_sort_key(data) if found is None else found
 
 
 def long_sort_key(data: bytes) -> bytes:
@@ -202,7 +203,12 @@ def long_sort_key(data: bytes) -> bytes:
     steps = 0
     current: bytes | None = data
     while True:
-        if current is not None:
+        found = None
+        if current is not None and len(current) <= PART_BYTES:
+            found = kernel.sort_key(current, True)
+        if found is not None:
+            out.append(found)
+        elif current is not None:
             kind = current[0]
             out.append(KIND_KEYS[kind])
             if kind == STRING:
@@ -230,11 +236,14 @@ def _keyed(data: bytes, out: list[bytes]) -> Iterator[bytes]:
 
 scalar_text = kernel.scalar_text
 """what is no container, as JSON text"""
+PART_BYTES: Final = 1 << 16
+"""Parts of a long value that are left to the kernel whole."""
 
 
 def text(data: bytes) -> str:
     """A value as JSON text."""
-    return kernel.text(data) if len(data) <= SHORT_BYTES else long_text_of(data)
+    found = kernel.text(data) if len(data) <= SHORT_BYTES else None
+    return long_text_of(data) if found is None else found
 
 
 def long_text_of(data: bytes) -> str:
@@ -251,7 +260,13 @@ def _write(data: bytes, out: list[str]) -> None:
     current: bytes | None = data
     steps = 0
     while True:
-        if current is not None:
+        short = None
+        if current is not None and len(current) <= PART_BYTES:
+            short = kernel.text(current)
+        if short is not None:
+            out.append(short)
+            first = False
+        elif current is not None:
             kind = current[0]
             if kind < ARRAY:
                 out.append(scalar_text(current))
