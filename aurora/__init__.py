@@ -7,7 +7,7 @@ inside this process.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aurora.programs.embedded import EmbeddedCluster, cluster
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["EmbeddedCluster", "cluster"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     # Storage nodes import this package too and need none of it.
     if name in __all__:
         from aurora.programs import embedded

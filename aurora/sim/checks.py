@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from aurora import batch as batches
 from aurora import truncation
@@ -23,6 +23,10 @@ from aurora.kernels import redo
 from aurora.rpc import storage_pb2 as pb
 from aurora.sim.model import History, Ledger, Opening, steps
 from aurora.sim.nodes import SimNode
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
 
 COPIES_ACKNOWLEDGED: Final = 4
 """Copies of six that hold a commit before it is acknowledged: the rule itself, not the code's constant."""
@@ -641,7 +645,7 @@ class Checks:
 
     # What nodes tell
 
-    def answered(self, node: SimNode, method: str, request: Any, reply: Any) -> None:
+    def answered(self, node: SimNode, method: str, request: Message, reply: Message) -> None:
         """See ``NodeWatch``."""
         if method in ("Fence", "Status", "Gossip"):
             adopted = reply.epoch if method == "Fence" else reply.volume_epoch

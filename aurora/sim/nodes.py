@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from aurora.geometry import Descriptor
 from aurora.object_store import MemoryStore, ObjectStoreError
@@ -20,6 +20,10 @@ from storage_node.backup_objects import perform
 from storage_node.config import NodeConfig
 from storage_node.effects import Call, Effect, StoreEffect, SyncFile
 from storage_node.node import Refused, StorageFailed, StorageNode
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
 
 TICK_BUSY_S: Final = 0.01
 TICK_IDLE_S: Final = 0.1
@@ -51,7 +55,7 @@ _STREAMED = ("FetchLog",)
 class NodeWatch(Protocol):
     """Who sees what a node tells others: the checkers."""
 
-    def answered(self, node: SimNode, method: str, request: Any, reply: Any) -> None:
+    def answered(self, node: SimNode, method: str, request: Message, reply: Message) -> None:
         """A unary request was answered."""
 
     def acked(self, node: SimNode, request: pb.AppendRequest, reply: pb.AppendReply) -> None:
@@ -172,7 +176,7 @@ class SimNode:
 
     # Requests
 
-    def serve(self, method: str, request: Any, refusal: Any = None) -> Any:
+    def serve(self, method: str, request: Message, refusal: Message | None = None) -> Message:
         """The answer to a unary request (a list for a streamed one); ``refusal`` when it refuses, None when it is
         down or its disk fails.
         """
@@ -194,7 +198,7 @@ class SimNode:
             self._watch.answered(self, method, request, answer)
         return answer
 
-    def serve_stream(self, method: str, request: Any) -> Iterator[Any]:
+    def serve_stream(self, method: str, request: Message) -> Iterator[Message]:
         """The answers to a streamed request, made one at a time; StreamBroken when it is down, ends or refuses."""
         core, life = self.core, self.life
         replies = getattr(core, _HANDLERS[method])(request) if core is not None else iter(())
@@ -309,7 +313,7 @@ class SimNode:
         def alive() -> bool:
             return self.core is not None and self.life == life
 
-        def take(reply: Any) -> None:
+        def take(reply: Message) -> None:
             core = self.core
             if core is None or not alive():
                 return
@@ -338,6 +342,6 @@ class SimNode:
             self.world.call(self.name, peer.name, lambda: peer.serve(call.method, request), done)
 
 
-def _copy(message: Any) -> Any:
+def _copy(message: Message) -> Message:
     """What the wire does: the receiver never shares the sender's object."""
     return type(message).FromString(message.SerializeToString())

@@ -12,7 +12,11 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
 
 Action = Callable[[], None]
 WALL_START_S = 1_700_000_000.0
@@ -159,8 +163,8 @@ class World:
         self,
         source: str,
         target: str,
-        serve: Callable[[], Any],
-        done: Callable[[Any], None],
+        serve: Callable[[], Message],
+        done: Callable[[Message], None],
         timeout_s: float = 0.3,
     ) -> None:
         """A request and its answer. ``serve`` runs at the target and may run twice; ``done`` gets its result once.
@@ -169,7 +173,7 @@ class World:
         """
         finished = False
 
-        def finish(answer: Any) -> None:
+        def finish(answer: Message) -> None:
             nonlocal finished
             if not finished:
                 finished = True
@@ -186,8 +190,8 @@ class World:
         self,
         source: str,
         target: str,
-        serve: Callable[[], Iterator[Any]],
-        item: Callable[[Any], None],
+        serve: Callable[[], Iterator[Message]],
+        item: Callable[[Message], None],
         done: Callable[[bool], None],
         silence_s: float = 0.6,
     ) -> None:
@@ -208,7 +212,7 @@ class World:
         def watch(seen: int) -> None:
             self.after(silence_s, lambda: self.at(source, lambda: finish(False)) if received == seen else None)
 
-        def push(replies: Iterator[Any]) -> None:
+        def push(replies: Iterator[Message]) -> None:
             try:
                 reply = next(replies)
             except StopIteration:
@@ -218,7 +222,7 @@ class World:
             else:
                 self.send(target, source, lambda: arrive(reply, replies), ordered=True)
 
-        def arrive(reply: Any, replies: Iterator[Any]) -> None:
+        def arrive(reply: Message, replies: Iterator[Message]) -> None:
             nonlocal received
             if not finished:
                 received += 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from aurora.geometry import Descriptor, newest_known
 from aurora.kernels import mtr, redo
@@ -38,13 +38,19 @@ from compute_node.volume.recovery import (
 )
 from compute_node.volume.writer_core import WriterCore
 
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from aurora.kernels.python.mtr import RedoLog
+
+
 VOLUME_ID = b"v" * 16
 HOUSEKEEPING_S: Final = 0.1
 RECOVERY_TICK_S: Final = 0.05
 STREAM_TIMEOUT_S: Final = 0.4
 MTR_MARGIN_BYTES: Final = 100_000
 
-Done = Callable[[Any], None]
+Done: TypeAlias = "Callable[[Message], None]"
 """Gets a reply, None when there is none."""
 
 
@@ -79,7 +85,7 @@ class SimWriter:
         self._recovery: Recovery | None = None
         self._descriptor: Descriptor
         self._core: WriterCore
-        self._log: Any
+        self._log: RedoLog
         self.fleet: Fleet | None = None
         self._monitor: Monitor
         self._flusher: Flusher
@@ -129,7 +135,7 @@ class SimWriter:
         self.state = "dead"
         self.world.note(f"{self.name} is killed")
 
-    def _call(self, node: int, method: str, request: Any, done: Done, refusal: Any = None) -> None:
+    def _call(self, node: int, method: str, request: Message, done: Done, refusal: Any = None) -> None:
         peer = self._node(node)
         life = peer.life  # a connection is to a process: what was sent on it never reaches the next one
         self.world.call(
@@ -155,10 +161,10 @@ class SimWriter:
                 partial(self._find_answered, name),
             )
 
-    def _find_answered(self, name: str, reply: Any) -> None:
+    def _find_answered(self, name: str, reply: Message) -> None:
         self._do(lambda: self._on_found(name, reply))
 
-    def _on_found(self, name: str, reply: Any) -> None:
+    def _on_found(self, name: str, reply: Message) -> None:
         if reply is None or not reply.present or self._recovery is not None:
             return
         self._found[name] = Descriptor.from_proto(reply.descriptor)
@@ -221,7 +227,7 @@ class SimWriter:
             request = requests.truncate(effect.epoch, effect.range, effect.descriptor)
             self._call(effect.node, "Truncate", request, _if_there(read_truncate, answered))
 
-    def _append(self, node: int, message: pb.AppendRequest, done: Any, life: int) -> None:
+    def _append(self, node: int, message: pb.AppendRequest, done: Done, life: int) -> None:
         """A message on a stream to that incarnation of the node; ``done`` gets the reply once, or None after a time."""
         peer = self._node(node)
         finished = False
@@ -312,7 +318,7 @@ class SimWriter:
 
         connection = self._connections[node]
 
-        def told(reply: Any) -> None:
+        def told(reply: Message) -> None:
             if connection != self._connections[node]:
                 reply = None  # of a connection that is over: the node may have lost its disk since
             if reply is not None and reply.ok:
@@ -368,7 +374,7 @@ class SimWriter:
 
         if isinstance(effect, SendFence):
 
-            def fenced(reply: Any) -> None:
+            def fenced(reply: Message) -> None:
                 answered(reply if reply is None or isinstance(reply, NoVolume) else read_fence(reply))
 
             self._call(node, "Fence", requests.fence(effect.epoch, effect.opened), fenced, NoVolume())
@@ -473,7 +479,7 @@ class SimWriter:
     def _poll(self, node: int) -> None:
         connection = self._connections[node]
 
-        def polled(reply: Any) -> None:
+        def polled(reply: Message) -> None:
             if reply is not None and connection == self._connections[node]:
                 scls = read_states(reply.pgs)
                 self._moved(self._core.on_polled(node, reply.volume_epoch, reply.membership_epoch, scls))
@@ -512,7 +518,7 @@ class SimWriter:
         if not self._holds[point]:
             del self._holds[point]
 
-    def ask(self, node: int, method: str, request: Any, done: Any) -> None:
+    def ask(self, node: int, method: str, request: Message, done: Done) -> None:
         """A call to a node in this writer's name; ``done`` gets the reply or None, unless the writer is gone."""
         self._call(node, method, request, done)
 

@@ -10,24 +10,25 @@ from collections.abc import Callable
 from typing import Any
 
 import compute_node.types  # noqa: F401  (fills REGISTRY first)
+from aurora.datum import Datum
 from compute_node.relations.schema import load_json
 from compute_node.types.registry import REGISTRY, Function, FunctionContext, PgType
 
 _CSTRING, _BYTEA = 2275, 17
 
 
-def _reads(item: PgType) -> Callable[..., Any]:
+def _reads(item: PgType) -> Callable[..., Datum]:
     def read(context: FunctionContext, text: str, element: int = 0, typmod: int = -1) -> Any:
         return item.input(text, typmod, context.env)
 
     return read
 
 
-def _writes(item: PgType) -> Callable[..., Any]:
+def _writes(item: PgType) -> Callable[..., Datum]:
     return lambda context, value: item.output(value, context.env)
 
 
-def _sends(item: PgType) -> Callable[..., Any]:
+def _sends(item: PgType) -> Callable[..., Datum]:
     return lambda context, value: item.send(value) if item.send is not None else b""
 
 

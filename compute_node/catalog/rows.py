@@ -53,7 +53,7 @@ class Record:
         self.values = values
         self.tid = tid
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Datum:
         try:
             return self.values[self._position[name]]
         except KeyError:

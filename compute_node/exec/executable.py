@@ -92,7 +92,7 @@ class Executable:
         self.tag = planned.command.upper()
         self._builder = Builder(planned, catalog, wrap)
         self._root: Node | None = None
-        self.told: Any = None
+        self.told: object = None
         """what the catalog has told of the objects that the plan names; its maker's matter"""
         self._failing = _look_at_constants(planned, catalog)
         self.refused: Callable[[], None] | None = None

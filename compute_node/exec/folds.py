@@ -90,7 +90,7 @@ class Fold:
 
         return finish
 
-    def _order_expression(self, key: ex.SortKey) -> ex.Expr:
+    def _order_expression(self, key: ex.SortKey[ex.Expr]) -> ex.Expr:
         if isinstance(key.expression, int):
             return self._call.arguments[key.expression]
         expression: ex.Expr = key.expression

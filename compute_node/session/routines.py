@@ -167,7 +167,7 @@ def _values(session: SessionState, call: RoutineCall, arguments: Params, snapsho
         hold.release()
 
 
-def call_planned(session: SessionState, statement: Statement, params: Params) -> Any:
+def call_planned(session: SessionState, statement: Statement, params: Params) -> Datum:
     """Run a planned CALL; its output arguments' values, None without any."""
     found = statement.executable.planned.procedure
     if found is None:

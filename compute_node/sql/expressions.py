@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from aurora.datum import Datum
 from compute_node.hub import HUB
@@ -319,7 +319,7 @@ class AggregateCall(Expr):
     function: int
     arguments: tuple[Expr, ...]
     distinct: bool = False
-    order_by: tuple[SortKey, ...] = ()
+    order_by: tuple[SortKey[Expr], ...] = ()
     filter: Expr | None = None
     star: bool = False
     levels_up: int = 0
@@ -378,11 +378,14 @@ class SetDefault(Expr):
     """DEFAULT in VALUES or SET, before the analyzer replaces it."""
 
 
-@dataclass(frozen=True, slots=True)
-class SortKey:
-    """One ORDER BY item: ``expression`` is a target-list index (analyzer) or a Column (planner)."""
+Key = TypeVar("Key", int, Expr)
 
-    expression: Any
+
+@dataclass(frozen=True, slots=True)
+class SortKey(Generic[Key]):
+    """One ORDER BY item: ``expression`` is a target-list index in an analyzed query, an expression in a plan."""
+
+    expression: Key
     type: int
     descending: bool = False
     nulls_first: bool = False

@@ -225,7 +225,7 @@ class Sort(Plan):
     """Sorts the child's rows by Column keys; ``limit`` bounds what is kept."""
 
     child: Plan
-    keys: tuple[SortKey, ...] = ()
+    keys: tuple[SortKey[Expr], ...] = ()
     limit: Expr | None = None
 
 
@@ -274,7 +274,7 @@ class Limit(Plan):
     child: Plan
     limit: Expr | None = None
     offset: Expr | None = None
-    with_ties: tuple[SortKey, ...] = ()
+    with_ties: tuple[SortKey[Expr], ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -124,7 +124,7 @@ class Query:
     has_aggregates: bool = False
     distinct: bool = False
     distinct_on: tuple[int, ...] = ()
-    order_by: tuple[SortKey, ...] = ()
+    order_by: tuple[SortKey[int], ...] = ()
     limit: Expr | None = None
     offset: Expr | None = None
     with_ties: bool = False

@@ -10,8 +10,9 @@ import math
 import struct
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
+from aurora.datum import Datum
 from aurora.errors import UndefinedFunction
 from compute_node.types.declare import fn, specialized
 from compute_node.types.interval import Interval, interval_span
@@ -101,11 +102,11 @@ def _hash_word_extended(value: int, seed: int) -> int:
     return b << 32 | c
 
 
-Hash = Callable[[Any], int]
-Extended = Callable[[Any, int], int]
+Hash = Callable[[Datum], int]
+Extended = Callable[[Datum, int], int]
 
 
-def _of_bytes(encode: Callable[[Any], bytes]) -> tuple[Hash, Extended]:
+def _of_bytes(encode: Callable[[Datum], bytes]) -> tuple[Hash, Extended]:
     return (lambda value: hash_bytes(encode(value))), (lambda value, seed: hash_bytes_extended(encode(value), seed))
 
 
@@ -306,7 +307,7 @@ def _pair_of(item: PgType | None) -> tuple[Hash, Extended]:
     return _PAIRS[found]
 
 
-def _elements(value: Any) -> Any:
+def _elements(value: Datum) -> Datum:
     for item in value:
         if isinstance(item, list):
             yield from _elements(item)
@@ -315,7 +316,7 @@ def _elements(value: Any) -> Any:
 
 
 def _array_hash(types: tuple[PgType, ...], result: PgType) -> Hash:
-    def run(value: Any) -> int:
+    def run(value: Datum) -> int:
         plain = _pair_of(types[0].element_type)[0]
         total = 1
         for item in paced(_elements(value)):
@@ -326,7 +327,7 @@ def _array_hash(types: tuple[PgType, ...], result: PgType) -> Hash:
 
 
 def _array_extended(types: tuple[PgType, ...], result: PgType) -> Extended:
-    def run(value: Any, seed: int) -> int:
+    def run(value: Datum, seed: int) -> int:
         extended = _pair_of(types[0].element_type)[1]
         total = 1
         for item in paced(_elements(value)):

@@ -404,6 +404,81 @@ def test_nothing_is_a_stub(program: str) -> None:
     }
 
 
+# -- types at the borders
+
+MAY_BE_ANYTHING = {
+    "aurora/datum.py": "the one alias of a value of any SQL type",
+    "aurora/documents.py": "the one alias of a JSON object",
+    "aurora/kernels/python/regex.py": "tuples of many shapes, which their tags tell apart",
+    "aurora/programs/pytest_plugin.py": "a connection of psycopg, which is not imported before it is wanted",
+    "compute_node/exec/compile/compiler.py": "a handler takes the one class that it is registered for",
+    "compute_node/exec/compile/unit.py": "the namespace of generated code",
+    "compute_node/exec/nodes/base.py": "a node takes the one plan class that it is registered for",
+    "compute_node/hub.py": "a waiter hands on whatever who wakes it gives",
+    "compute_node/relations/descriptors.py": "what later stages have worked out of a descriptor and keep with it",
+    "compute_node/types/declare.py": "further fields of the dataclass, which is made when the module is imported",
+    "compute_node/types/registry.py": "the namespace of inlined code",
+    "compute_node/types/text.py": "further fields of the declared dataclass",
+}
+"""Files that may have a bare ``Any`` in what others see of them, and why. Everywhere else a value of any SQL type is a
+``Datum``, JSON a ``JsonObject``, a parse node an ``ast.Node``, and the rest has a class or a protocol."""
+
+
+def _says_any(annotation: ast.expr | None) -> bool:
+    return annotation is not None and any(
+        isinstance(node, ast.Name) and node.id == "Any" for node in ast.walk(annotation)
+    )
+
+
+def _untyped(body: list[ast.stmt], prefix: str = "") -> Iterator[str]:
+    """Names of the public functions, fields and aliases in ``body`` whose annotation says ``Any``."""
+    for node in body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            if any(_says_any(base) for base in node.bases):
+                yield prefix + node.name
+            yield from _untyped(node.body, f"{prefix}{node.name}.")
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            if node.name.startswith("_") and not node.name.startswith("__"):
+                continue
+            given = node.args
+            arguments = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
+            if _says_any(node.returns) or any(each and _says_any(each.annotation) for each in arguments):
+                yield prefix + node.name
+            if node.name == "__init__":
+                fields = (each for each in ast.walk(node) if isinstance(each, ast.AnnAssign))
+                yield from _untyped([each for each in fields if isinstance(each.target, ast.Attribute)], prefix)
+        elif isinstance(node, ast.AnnAssign):
+            target = node.target
+            name = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
+            is_alias = isinstance(node.annotation, ast.Name) and node.annotation.id == "TypeAlias"
+            if not name.startswith("_") and _says_any(node.value if is_alias else node.annotation):
+                yield prefix + name
+        elif isinstance(node, ast.Assign) and not prefix and isinstance(node.targets[0], ast.Name):
+            if (
+                not node.targets[0].id.startswith("_")
+                and isinstance(node.value, ast.Subscript)
+                and _says_any(node.value)
+            ):
+                yield node.targets[0].id
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_what_others_see_has_a_type(program: str) -> None:
+    """A module's public functions, fields and aliases say what they take and give."""
+    found = {
+        f"{name_of(path)}: {name}"
+        for path in sources(program)
+        if "_pb2" not in path.name and name_of(path) not in MAY_BE_ANYTHING
+        for name in _untyped(tree(path).body)
+    }
+    assert found == set(), "Any says nothing: see MAY_BE_ANYTHING for what to write instead"
+
+
+def test_what_may_be_anything_still_is() -> None:
+    for name in MAY_BE_ANYTHING:
+        assert list(_untyped(tree(ROOT / name).body)), f"{name} needs no exception any more"
+
+
 # -- kernels: the compiled side and its specification
 
 

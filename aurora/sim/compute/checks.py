@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from aurora.datum import Row
 from aurora.sim.checks import CheckFailed
-from aurora.sim.compute.model import Row
 
 SNAPSHOT_ROWS, NEWEST, UNIQUE, LOCKS = "snapshot-rows", "newest-version", "unique-keys", "locks"
 INDEXES, HORIZON, EXTENTS, GATE = "index-and-heap", "horizon", "extents", "output-gate"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aurora.page import HEADER_BYTES
 from compute_node.access.hash.pages import (
@@ -20,18 +20,22 @@ from compute_node.access.hash.pages import (
     tid_of,
 )
 
+if TYPE_CHECKING:
+    from aurora.kernels.python.arena import Arena
+    from aurora.kernels.python.clog import BlockMap
+
 
 class HashPages:
     """``arena`` has all pages; ``blocks`` is the relation file's map."""
 
-    def __init__(self, arena: Any, blocks: Any, relfile: int) -> None:
+    def __init__(self, arena: Arena, blocks: BlockMap, relfile: int) -> None:
         self._arena = arena
         self._blocks = blocks
         self._relfile = relfile
         self.last_bucket: int = struct.unpack_from("<I", self._bytes(0), OFF_LAST_BUCKET)[0]
 
     def _bytes(self, block: int) -> memoryview:
-        return self._arena.page(self._blocks.page_no(block))  # type: ignore[no-any-return]
+        return self._arena.page(self._blocks.page_no(block))
 
     def chain(self, bucket: int) -> Iterator[BucketPage]:
         """The pages of a bucket."""

@@ -6,8 +6,11 @@ import random
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
+import greenlet
+
+from aurora.datum import Datum
 from aurora.errors import InvariantViolation, SqlError
 from aurora.kernels import arena as arena_kernel
 from aurora.kernels.python.clog import Snapshot
@@ -32,6 +35,12 @@ from compute_node.access.extents import CLEAN, FIRST_DIRECTORY_PAGE
 from compute_node.access.methods import build_index
 from compute_node.access.storage import CLOG_RELFILE, Storage
 from compute_node.hub import HUB
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.arena import Arena
+    from compute_node.access.table import Table
+    from compute_node.relations.descriptors import RelationDesc
+
 
 FIRST_TABLE_OID: Final = 1000
 OIDS_A_TABLE: Final = 10
@@ -101,7 +110,7 @@ class Instance:
         bank = found[0]
         for number in range(BANK_ACCOUNTS):
             row = (number + 1, number, "account", BANK_START)
-            self.storage.table(bank).insert(session.txn, row)
+            self.storage.table(bank).insert(session.running, row)
             self.oracle.wrote(session.model, bank.relfile, row[0], row)
         session.commit()
         session.gate(0)
@@ -116,13 +125,13 @@ class Instance:
         )  # fmt: skip
         self.inspect(DURABLE)
 
-    def make_files(self, session: SimSession, desc: Any) -> Any:
+    def make_files(self, session: SimSession, desc: RelationDesc) -> Table:
         """The storage of a table and its empty indexes; the table without its indexes, then with them."""
         for each in (desc,) if desc.toast is None else (desc.toast, desc):
-            self.storage.create_storage(session.txn, each.relfile)
+            self.storage.create_storage(session.running, each.relfile)
             table = self.storage.table(replace(each, indexes=()))
             for index in each.indexes:
-                build_index(session.txn, table, index)
+                build_index(session.running, table, index)
         return self.storage.table(desc)
 
     def create_table(self, session: SimSession, oid: int, shape: int) -> None:
@@ -132,7 +141,7 @@ class Instance:
         self.oracle.file(desc.relfile, made.unique_columns)
         self.make_files(session, desc)
         session.changed_catalog = True
-        self.storage.table(CATALOG_DESC).insert(session.txn, row)
+        self.storage.table(CATALOG_DESC).insert(session.running, row)
         self.oracle.wrote(session.model, CATALOG_RELFILE, oid, row)
 
     def die(self) -> int:
@@ -155,18 +164,18 @@ class Instance:
 
         HUB.run(body)
 
-    def interrupt(self, greenlet: Any, error: SqlError) -> bool:
+    def interrupt(self, worker: greenlet.greenlet, error: SqlError) -> bool:
         """Fail what a greenlet waits for."""
-        return HUB.interrupt(greenlet, error)
+        return HUB.interrupt(worker, error)
 
     # Inspection
 
-    def tables(self) -> list[tuple[int, Any]]:
+    def tables(self) -> list[tuple[int, Table]]:
         """(OID, table) of what is committed."""
         rows = self.oracle.visible(CATALOG_RELFILE, 1 << 62)
         return [(oid, self.storage.table(self.descriptors.of(row)[0])) for oid, row in rows.items()]
 
-    def with_toast(self, table: Any) -> list[Any]:
+    def with_toast(self, table: Table) -> list[Datum]:
         """A table, and its TOAST table."""
         return [table] if table.desc.toast is None else [table, self.storage.table(table.desc.toast)]
 
@@ -221,7 +230,7 @@ class Instance:
                 owners[page_no] = who
 
         yield from own(0, 1, "the superblock")
-        arena: Any = Structure(storage, storage.table(CATALOG_DESC)).arena
+        arena: Arena = Structure(storage, storage.table(CATALOG_DESC)).arena
         page_no = FIRST_DIRECTORY_PAGE
         while page_no:
             used += 1

@@ -29,7 +29,7 @@ class Timer:
 
     __slots__ = ("_args", "_function", "_loop", "cancelled")
 
-    def __init__(self, loop: SimLoop, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    def __init__(self, loop: SimLoop, function: Callable[..., object], args: tuple[object, ...]) -> None:
         self._loop = loop
         self._function = function
         self._args = args
@@ -48,10 +48,10 @@ class Timer:
 class SimTask:
     """A coroutine that runs beside everything else; the part of ``asyncio.Task`` that the hub uses."""
 
-    def __init__(self, loop: SimLoop, coroutine: Coroutine[float, None, Any]) -> None:
+    def __init__(self, loop: SimLoop, coroutine: Coroutine[float, None, object]) -> None:
         self._loop = loop
         self._coroutine = coroutine
-        self._callbacks: list[Callable[[SimTask], Any]] = []
+        self._callbacks: list[Callable[[SimTask], object]] = []
         self._result: Any = None
         self._error: BaseException | None = None
         self._done = self._cancelled = False
@@ -83,7 +83,7 @@ class SimTask:
         self._finish(None, None)
         return True
 
-    def add_done_callback(self, callback: Callable[[SimTask], Any]) -> None:
+    def add_done_callback(self, callback: Callable[[SimTask], object]) -> None:
         """Call with the task once it is over."""
         if self._done:
             self._loop.call_soon(callback, self)
@@ -102,7 +102,7 @@ class SimTask:
         """What it raised."""
         return self._error
 
-    def result(self) -> Any:
+    def result(self) -> object:
         """What it returned."""
         return self._result
 
@@ -121,20 +121,20 @@ class SimLoop:
         """Virtual seconds."""
         return self.world.now
 
-    def call_soon(self, function: Callable[..., Any], *args: Any) -> Timer:
+    def call_soon(self, function: Callable[..., object], *args: object) -> Timer:
         """Call in one of the next turns: others that are ready may come first."""
         return self.call_later(self._rng.random() * self._jitter_s, function, *args)
 
-    def call_later(self, delay_s: float, function: Callable[..., Any], *args: Any) -> Timer:
+    def call_later(self, delay_s: float, function: Callable[..., object], *args: object) -> Timer:
         """Call after so many virtual seconds."""
         timer = Timer(self, function, args)
         self.world.after(delay_s, timer.due)
         return timer
 
-    def create_task(self, coroutine: Coroutine[float, None, Any]) -> SimTask:
+    def create_task(self, coroutine: Coroutine[float, None, object]) -> SimTask:
         """Run a coroutine that awaits ``Delay`` alone."""
         return SimTask(self, coroutine)
 
-    def call_exception_handler(self, context: dict[str, Any]) -> None:
+    def call_exception_handler(self, context: dict[str, BaseException]) -> None:
         """Whatever a greenlet did not handle ends the run."""
         raise context["exception"]

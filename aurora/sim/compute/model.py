@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-Row = tuple[Any, ...]
+from aurora.datum import Datum, Row
+
 Key = tuple[int, int]
 """(relation file, row number)"""
 
@@ -109,7 +110,7 @@ class Oracle:
         versions = self.files[relfile].get(number)
         return versions[-1] if versions else Version(0, None)
 
-    def with_value(self, relfile: int, position: int, value: Any, txn: ModelTxn | None = None) -> list[int]:
+    def with_value(self, relfile: int, position: int, value: Datum, txn: ModelTxn | None = None) -> list[int]:
         """Numbers of the newest rows, committed or one's own, that have a value."""
         rows = self.visible(relfile, 1 << 62, txn.writes if txn is not None else ())
         return [number for number, row in rows.items() if row[position] == value]

@@ -8,17 +8,26 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
+from aurora.datum import Datum, Row
 from aurora.kernels.python import btree, clog, heap, tuples
 from aurora.kernels.python.btree import INCOMPLETE_SPLIT, LEAF, TID_BYTES
 from aurora.page import PAGE_BYTES
 from aurora.sim.compute.hash_pages import HashPages
-from aurora.sim.compute.model import Row
 from aurora.sim.compute.session import Reading
 from aurora.sim.compute.tables import COLUMNS
+from compute_node.access.memory_volume import MemoryVolume
 from compute_node.access.toast import decompress
 from compute_node.relations.storage_types import storage_type
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.arena import Arena
+    from aurora.kernels.python.clog import Snapshot
+    from compute_node.access.index_access import IndexAccess
+    from compute_node.access.storage import Storage
+    from compute_node.access.table import Table
+
 
 _ZERO = memoryview(bytes(PAGE_BYTES))
 
@@ -26,9 +35,9 @@ _ZERO = memoryview(bytes(PAGE_BYTES))
 class Everything:
     """An arena that has all pages; a frame is a page number."""
 
-    def __init__(self, storage: Any) -> None:
+    def __init__(self, storage: Storage) -> None:
         self._arena = storage.arena
-        self._volume = storage.volume
+        self._volume = cast(MemoryVolume, storage.volume)
 
     def lookup(self, page_no: int) -> int:
         """The page's frame."""
@@ -41,7 +50,7 @@ class Everything:
     def page(self, frame: int) -> memoryview:
         """The page's bytes as they are now."""
         if self._arena.contains(frame):
-            return self._arena.page(self._arena.lookup(frame))  # type: ignore[no-any-return]
+            return self._arena.page(self._arena.lookup(frame))
         image = self._volume.pages.get(frame)
         return _ZERO if image is None else memoryview(image)
 
@@ -49,8 +58,8 @@ class Everything:
 class Structure:
     """Heap and indexes of one table, read at this moment."""
 
-    def __init__(self, storage: Any, table: Any) -> None:
-        self.arena: Any = Everything(storage)
+    def __init__(self, storage: Storage, table: Table) -> None:
+        self.arena: Arena = cast(Any, Everything(storage))
         states = clog.Clog(self.arena, None, storage.clog_file.map)  # type: ignore[arg-type]
         states.recovered_below = storage.clog.recovered_below
         types = [storage_type(column.type) for column in table.desc.columns]
@@ -71,7 +80,7 @@ class Structure:
         """It and its TOAST table's."""
         return [self] if self.toast is None else [self, self.toast]
 
-    def rows(self, snapshot: Any) -> list[Row]:
+    def rows(self, snapshot: Snapshot) -> list[Row]:
         """What a scan of the heap sees."""
         found: list[Row] = []
         for block in range(self.table.file.map.blocks):
@@ -116,7 +125,7 @@ class Structure:
         for value_id in self.toast.chunks().keys() - named:
             yield f"value {value_id} of {self.toast.table.name} is no row's"
 
-    def rows_by(self, index: Any, snapshot: Any) -> list[Row]:
+    def rows_by(self, index: IndexAccess, snapshot: Snapshot) -> list[Row]:
         """What a scan of an index sees."""
         rows = (self.heap.fetch_chain(snapshot, tid, self.proj) for tid in self.tids(index))
         found: list[Row] = [self._values(row) for row in rows if row is not None]  # type: ignore[arg-type]
@@ -125,10 +134,10 @@ class Structure:
             found += [row for row in self.rows(snapshot) if row[index.desc.columns[0] - 1] is None]
         return found
 
-    def _tree(self, index: Any) -> btree.BTree:
+    def _tree(self, index: IndexAccess) -> btree.BTree:
         return btree.BTree(self.arena, None, index.file.map, index.relfile)  # type: ignore[arg-type]
 
-    def tids(self, index: Any) -> Iterator[int]:
+    def tids(self, index: IndexAccess) -> Iterator[int]:
         """The row addresses of all entries; a B-tree's from left to right."""
         if index.desc.method == "hash":
             yield from HashPages(self.arena, index.file.map, index.relfile).tids()
@@ -142,7 +151,7 @@ class Structure:
                 yield int.from_bytes(item[-TID_BYTES:], "big")
             block = page[2]
 
-    def dangling(self, index: Any) -> Iterator[str]:
+    def dangling(self, index: IndexAccess) -> Iterator[str]:
         """Items that lead to no chain's root, and items twice."""
         seen: set[int] = set()
         for tid in self.tids(index):
@@ -156,7 +165,7 @@ class Structure:
             elif flags == heap.NORMAL and self.heap._is_heap_only(page, offset):
                 yield f"{index.desc.name} leads to the heap-only version ({tid >> 16},{tid & 0xFFFF})"
 
-    def disorder(self, index: Any) -> Iterator[str]:
+    def disorder(self, index: IndexAccess) -> Iterator[str]:
         """Pages whose items are not in order, not below their high key, or that no downlink leads to."""
         if index.desc.method == "hash":
             yield from HashPages(self.arena, index.file.map, index.relfile).disorder()
@@ -181,7 +190,7 @@ class Structure:
             yield from self._unlinked(index, tree, following, linked)
             level_start = following
 
-    def _unlinked(self, index: Any, tree: btree.BTree, start: int, linked: set[int]) -> Iterator[str]:
+    def _unlinked(self, index: IndexAccess, tree: btree.BTree, start: int, linked: set[int]) -> Iterator[str]:
         block, incomplete = start, False
         while block:
             flags, _, right, _, _ = tree.page_items(block)  # type: ignore[misc]
@@ -190,7 +199,7 @@ class Structure:
             incomplete, block = bool(flags & INCOMPLETE_SPLIT), right
 
 
-def sees(structure: Structure, reading: Reading, usable: list[Any]) -> Iterator[tuple[str, list[Row]]]:
+def sees(structure: Structure, reading: Reading, usable: list[Datum]) -> Iterator[tuple[str, list[Row]]]:
     """What a reader would see now: by the heap, and by each index that has all that it sees."""
     yield f"{reading.what}, by the heap", structure.rows(reading.snapshot)
     for index in usable:

@@ -10,18 +10,34 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from aurora.errors import LockNotAvailable, QueryCanceled, SerializationFailure, SqlError, UniqueViolation
+import greenlet
+
+from aurora.datum import Datum, Row
+from aurora.errors import (
+    InvariantViolation,
+    LockNotAvailable,
+    QueryCanceled,
+    SerializationFailure,
+    SqlError,
+    UniqueViolation,
+)
 from aurora.sim.compute.checks import GATE, LOCKS, NEWEST, SNAPSHOT_ROWS, UNIQUE
-from aurora.sim.compute.model import ModelTxn, Row, Write
+from aurora.sim.compute.model import ModelTxn, Write
 from aurora.sim.compute.tables import CATALOG_DESC, COLUMNS, Shape, changed_columns, lock_id, values_of
 from compute_node.access.index_access import IndexAccess, ScanKey
 from compute_node.txn.dependency import Dependency
 from compute_node.txn.locks import ACCESS_SHARE, FIRST_STRONG, ROW_EXCLUSIVE, WAIT, WeakLocks
 
 if TYPE_CHECKING:
+    from aurora.kernels.python.clog import Snapshot
     from aurora.sim.compute.instance import Instance
+    from compute_node.access.table import Table
+    from compute_node.hub import Waiter
+    from compute_node.relations.descriptors import RelationDesc
+    from compute_node.txn.horizon import Hold
+    from compute_node.txn.transaction import Txn
 
 _LESS, _GREATER_EQUAL = 1, 4
 """B-tree strategies"""
@@ -32,7 +48,9 @@ class Reading:
 
     __slots__ = ("expected", "lsn", "own", "relfile", "snapshot", "table", "what")
 
-    def __init__(self, what: str, table: Any, snapshot: Any, own: tuple[Write, ...], expected: dict[int, Row]) -> None:
+    def __init__(
+        self, what: str, table: Table, snapshot: Snapshot, own: tuple[Write, ...], expected: dict[int, Row]
+    ) -> None:
         self.what = what
         self.table = table
         self.relfile = table.relfile
@@ -45,7 +63,7 @@ class Reading:
 class Cursor:
     """A scan that goes on over several statements."""
 
-    def __init__(self, reading: Reading, batches: Iterator[list[Row]], hold: Any, depth: int) -> None:
+    def __init__(self, reading: Reading, batches: Iterator[list[Row]], hold: Hold, depth: int) -> None:
         self.reading = reading
         self.batches = batches
         self.hold = hold
@@ -61,10 +79,10 @@ class SimSession:
         self.pid = number
         self.dependency = Dependency()
         self.lock_timeout_ms = 0
-        self.lock_waiter: Any = None
-        self.txn: Any = None
+        self.lock_waiter: Waiter | None = None
+        self.txn: Txn | None = None
         self.rng = rng
-        self.greenlet: Any = None
+        self.greenlet: greenlet.greenlet | None = None
         self.interrupt_error: SqlError | None = None
         self.model: ModelTxn
         self.active = False
@@ -76,7 +94,7 @@ class SimSession:
         self.checks = instance.checks
         self._count = 0
 
-    def catalog_function(self, name: str, *args: Any) -> Any:
+    def catalog_function(self, name: str, *args: Datum) -> Datum:
         """What the access layer asks of a session: it is a superuser's."""
 
     # Transactions
@@ -91,7 +109,7 @@ class SimSession:
     def commit(self) -> int:
         """COMMIT, without its answer; the commit LSN."""
         self.close_cursors(0)
-        lsn = int(self.storage.txns.commit(self.txn))
+        lsn = int(self.storage.txns.commit(self.running))
         self.txn = None
         self.own_commit_lsn = max(self.own_commit_lsn, lsn)
         if self.changed_catalog:
@@ -99,6 +117,13 @@ class SimSession:
         self.checks.none(UNIQUE, self.oracle.committed(self.model, lsn))
         self.instance.world.note(f"{self.model.name} commits {lsn}")
         return lsn
+
+    @property
+    def running(self) -> Txn:
+        """Its transaction."""
+        if self.txn is None:
+            raise InvariantViolation("no transaction runs")
+        return self.txn
 
     def abort(self) -> None:
         """ROLLBACK."""
@@ -110,14 +135,14 @@ class SimSession:
 
     def savepoint(self, name: str) -> None:
         """SAVEPOINT."""
-        self.storage.txns.savepoint(self.txn, name)
+        self.storage.txns.savepoint(self.running, name)
         self.oracle.savepoint(self.model, name)
 
     def rollback_to(self, name: str) -> None:
         """ROLLBACK TO; cursors opened since are closed."""
         level = max(at for at, (each, _) in enumerate(self.model.savepoints) if each == name)
         self.close_cursors(level + 1)
-        self.storage.txns.rollback_to(self.txn, name)
+        self.storage.txns.rollback_to(self.running, name)
         self.oracle.rollback_to(self.model, name)
 
     def release(self, name: str) -> None:
@@ -125,7 +150,7 @@ class SimSession:
         level = max(at for at, (each, _) in enumerate(self.model.savepoints) if each == name)
         for cursor in self.cursors:
             cursor.depth = min(cursor.depth, level)
-        self.storage.txns.release(self.txn, name)
+        self.storage.txns.release(self.running, name)
         self.oracle.release(self.model, name)
 
     def check_interrupts(self) -> None:
@@ -144,11 +169,11 @@ class SimSession:
 
     # Tables
 
-    def find(self, oid: int) -> tuple[Any, Shape] | None:
+    def find(self, oid: int) -> tuple[RelationDesc, Shape] | None:
         """The table's descriptor of now; None when it is dropped."""
         catalog = self.storage.table(CATALOG_DESC)
         if self.changed_catalog:
-            reading = self.reading("own catalog", catalog, self.storage.txns.latest_snapshot(self.txn), None)
+            reading = self.reading("own catalog", catalog, self.storage.txns.latest_snapshot(self.running), None)
             with reading as own:
                 rows = catalog.indexes[0].lookup(own.snapshot, (oid,), COLUMNS, False)
                 self._same("catalog", rows, own.expected.get(oid))
@@ -164,7 +189,7 @@ class SimSession:
     def _same(self, what: str, rows: list[Row], expected: Row | None) -> None:
         self.checks.rows(SNAPSHOT_ROWS, f"s{self.pid} {what}", rows, [] if expected is None else [expected])
 
-    def open(self, oid: int, mode: int = ACCESS_SHARE, wait: str = WAIT) -> tuple[Any, Shape] | None:
+    def open(self, oid: int, mode: int = ACCESS_SHARE, wait: str = WAIT) -> tuple[Table, Shape] | None:
         """Lock a table and open it; None when it is not there."""
         found = self.find(oid)
         while found is not None:
@@ -178,8 +203,8 @@ class SimSession:
     def lock_table(self, oid: int, mode: int, wait: str = WAIT) -> None:
         """LOCK TABLE, or what a statement does before it reads. Error: 55P03."""
         if mode < FIRST_STRONG - 1:
-            self.storage.locks.take_weak(self.txn, WeakLocks(((lock_id(oid), mode),)))
-        elif not self.storage.locks.lock_relation(self.txn, lock_id(oid), mode, f"t{oid}", wait):
+            self.storage.locks.take_weak(self.running, WeakLocks(((lock_id(oid), mode),)))
+        elif not self.storage.locks.lock_relation(self.running, lock_id(oid), mode, f"t{oid}", wait):
             raise LockNotAvailable("skipped")
         holders = self.oracle.table_holders(self.model, oid, mode)
         self.checks.require(LOCKS, not holders, f"{self.model.name} has table {oid} in mode {mode} beside {holders}")
@@ -188,7 +213,7 @@ class SimSession:
     # Reading
 
     @contextmanager
-    def reading(self, what: str, table: Any, snapshot: Any, own: int | None) -> Iterator[Reading]:
+    def reading(self, what: str, table: Table, snapshot: Snapshot, own: int | None) -> Iterator[Reading]:
         """Register a reader; it sees the first ``own`` of the transaction's writes (None: all)."""
         found = self._reading(what, table, snapshot, own)
         try:
@@ -196,17 +221,17 @@ class SimSession:
         finally:
             self.instance.readings.pop(found, None)
 
-    def _reading(self, what: str, table: Any, snapshot: Any, own: int | None) -> Reading:
+    def _reading(self, what: str, table: Table, snapshot: Snapshot, own: int | None) -> Reading:
         writes = tuple(self.model.writes[:own])
         expected = self.oracle.visible(table.relfile, snapshot.lsn, writes)
         found = Reading(f"s{self.pid} {what}", table, snapshot, writes, expected)
         self.instance.readings[found] = None
         return found
 
-    def snapshot(self) -> Any:
+    def snapshot(self) -> Snapshot:
         """The next statement's snapshot, which must cover what this client knows of."""
         model, vdl = self.model, self.instance.volume.vdl
-        snapshot = self.storage.txns.snapshot(self.txn)
+        snapshot = self.storage.txns.snapshot(self.running)
         if model.repeatable and model.snapshot_lsn:
             self.checks.require(
                 SNAPSHOT_ROWS, snapshot.lsn == model.snapshot_lsn, f"{model.name}: another snapshot {snapshot.lsn}"
@@ -227,7 +252,7 @@ class SimSession:
         return snapshot
 
     @contextmanager
-    def statement(self, what: str, table: Any) -> Iterator[Reading]:
+    def statement(self, what: str, table: Table) -> Iterator[Reading]:
         """A statement that reads ``table``; its answer is shown at the end, unless the client is far ahead."""
         self.check_interrupts()
         with self.reading(what, table, self.snapshot(), None) as found:
@@ -245,19 +270,19 @@ class SimSession:
             if len(values) != len(set(values)):
                 yield f"{reading.what} at {reading.lsn} sees keys of column {position + 1} twice"
 
-    def scan(self, table: Any) -> list[Row]:
+    def scan(self, table: Table) -> list[Row]:
         """SELECT without a condition."""
         with self.statement("scan", table) as reading:
             rows = [row for batch in table.scan(reading.snapshot, COLUMNS, False) for row in batch]
             self.checks.rows(SNAPSHOT_ROWS, reading.what, rows, reading.expected.values())
         return rows
 
-    def usable(self, table: Any, lsn: int) -> list[IndexAccess]:
+    def usable(self, table: Table, lsn: int) -> list[IndexAccess]:
         """Its indexes that have all rows that a snapshot at ``lsn`` sees."""
         made = self.instance.index_lsn
         return [index for index in table.indexes if made.get(index.relfile, 0) <= lsn]
 
-    def scan_index(self, table: Any, low: int | None, high: int | None) -> None:
+    def scan_index(self, table: Table, low: int | None, high: int | None) -> None:
         """SELECT by a range of an index's first column, in order."""
         with self.statement("index scan", table) as reading:
             indexes = self.usable(table, reading.lsn)
@@ -303,7 +328,7 @@ class SimSession:
 
     # Cursors
 
-    def open_cursor(self, table: Any) -> Cursor:
+    def open_cursor(self, table: Table) -> Cursor:
         """DECLARE; its transaction holds its snapshot."""
         self.check_interrupts()
         snapshot = self.snapshot()
@@ -379,7 +404,7 @@ class SimSession:
         there = [at for at in unique if set(self.oracle.with_value(relfile, at, row[at], self.model)) - {row[0]}]
         self.checks.require(UNIQUE, bool(there), f"{self.model.name} {what} {row[:2]} is refused: no such key is there")
 
-    def update(self, table: Any, number: int, change: Callable[[Row], Row]) -> Row | None:
+    def update(self, table: Table, number: int, change: Callable[[Row], Row]) -> Row | None:
         """UPDATE of one row by its number: its new values. Errors: 23505, 40001, 40P01, 57014."""
         with self.statement("update", table) as reading:
             found = self.lookup(reading, number)
@@ -390,7 +415,7 @@ class SimSession:
             strength = 2
             new: Row = ()
 
-            def compute(row: Row) -> list[Any]:
+            def compute(row: Row) -> list[Datum]:
                 nonlocal new, strength
                 # Whoever holds it FOR KEY SHARE is waited for once the new row turns out to have another key.
                 self._met(reading, number, row, 2)
@@ -401,7 +426,7 @@ class SimSession:
 
             try:
                 with self._serializing(reading, number):
-                    tid = table.update_columns(self.txn, reading.snapshot, found[1], columns, compute, COLUMNS)
+                    tid = table.update_columns(self.running, reading.snapshot, found[1], columns, compute, COLUMNS)
             except UniqueViolation:
                 self._duplicate("update", table.relfile, new)
                 raise
@@ -413,14 +438,14 @@ class SimSession:
             self.oracle.wrote(self.model, table.relfile, number, new, strength)
             return new
 
-    def delete(self, table: Any, number: int) -> bool:
+    def delete(self, table: Table, number: int) -> bool:
         """DELETE of one row by its number. Errors: 40001, 40P01, 57014."""
         with self.statement("delete", table) as reading:
             found = self.lookup(reading, number)
             if found is None:
                 return False
             with self._serializing(reading, number):
-                done = table.delete(self.txn, reading.snapshot, found[1], lambda row, at: True, COLUMNS)
+                done = table.delete(self.running, reading.snapshot, found[1], lambda row, at: True, COLUMNS)
             newest = self.oracle.newest(table.relfile, number, self.model)
             if not done:
                 self._gone(reading, number)
@@ -429,43 +454,43 @@ class SimSession:
             self.oracle.wrote(self.model, table.relfile, number, None)
             return True
 
-    def insert(self, table: Any, row: Row) -> None:
+    def insert(self, table: Table, row: Row) -> None:
         """INSERT. Errors: 23505, 40P01, 57014."""
         with self.statement("insert", table):
             try:
-                table.insert(self.txn, row)
+                table.insert(self.running, row)
             except UniqueViolation:
                 self._duplicate("insert", table.relfile, row)
                 raise
             self.oracle.wrote(self.model, table.relfile, row[0], row)
 
-    def insert_many(self, table: Any, rows: list[Row]) -> None:
+    def insert_many(self, table: Table, rows: list[Row]) -> None:
         """INSERT of many rows with new numbers, page by page."""
         with self.statement("bulk insert", table):
             try:
-                table.insert_many(self.txn, rows)
+                table.insert_many(self.running, rows)
             except UniqueViolation as error:
                 self._duplicate("bulk insert", table.relfile, rows[error.row or 0])
                 raise
             for row in rows:
                 self.oracle.wrote(self.model, table.relfile, row[0], row)
 
-    def insert_or_skip(self, table: Any, row: Row) -> bool:
+    def insert_or_skip(self, table: Table, row: Row) -> bool:
         """INSERT … ON CONFLICT DO NOTHING; whether it was inserted."""
         with self.statement("insert or skip", table):
-            tid, _ = table.insert_or_find(self.txn, row, table.indexes[1:])
+            tid, _ = table.insert_or_find(self.running, row, table.indexes[1:])
             if tid:
                 self.oracle.wrote(self.model, table.relfile, row[0], row)
             return bool(tid)
 
-    def lock(self, table: Any, number: int, strength: int, wait: str = WAIT) -> Row | None:
+    def lock(self, table: Table, number: int, strength: int, wait: str = WAIT) -> Row | None:
         """SELECT … FOR of one row by its number. Errors: 40001, 40P01, 55P03, 57014."""
         with self.statement("lock", table) as reading:
             found = self.lookup(reading, number)
             if found is None:
                 return None
             with self._serializing(reading, number):
-                locked = table.lock(self.txn, reading.snapshot, found[1], strength, wait)
+                locked = table.lock(self.running, reading.snapshot, found[1], strength, wait)
             if locked is None:
                 if wait == WAIT:
                     self._gone(reading, number)
@@ -477,9 +502,9 @@ class SimSession:
             else:
                 self._met(reading, number, locked[1], strength)
             self.oracle.locked(self.model, table.relfile, number, strength)
-            return locked[1]  # type: ignore[no-any-return]
+            return locked[1]
 
-    def open_for_write(self, oid: int) -> tuple[Any, Shape] | None:
+    def open_for_write(self, oid: int) -> tuple[Table, Shape] | None:
         """``open`` as INSERT, UPDATE and DELETE do."""
         return self.open(oid, ROW_EXCLUSIVE)
 

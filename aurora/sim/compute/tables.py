@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from aurora.sim.compute.model import Row
+from aurora.datum import Datum, Row
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.relations.schema import NAMESPACE_TOAST, TOAST_COLUMNS, toast_index, toast_name
 
@@ -150,6 +150,6 @@ def changed_columns(old: Row, new: Row) -> tuple[int, ...]:
     return tuple(at + 1 for at in range(1, 4) if old[at] != new[at]) or (3,)
 
 
-def values_of(row: Row, columns: tuple[int, ...]) -> list[Any]:
+def values_of(row: Row, columns: tuple[int, ...]) -> list[Datum]:
     """The values of these columns."""
     return [row[attno - 1] for attno in columns]

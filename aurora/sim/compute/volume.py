@@ -8,14 +8,19 @@ CPL; log space and new protection groups may have to be waited for.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
 
+from aurora.errors import SqlError
 from aurora.kernels import mtr as mtr_kernel
 from aurora.sim.compute.knobs import Knobs
 from aurora.sim.compute.loop import Delay, SimLoop
 from compute_node.access.memory_volume import MemoryVolume
 from compute_node.hub import HUB
+
+if TYPE_CHECKING:
+    from aurora.kernels.python.mtr import RedoLog
+
 
 GAP_BYTES: Final = 1000
 """LSNs that recovery skips above what the dead writer may have used."""
@@ -37,7 +42,7 @@ class SimVolume(MemoryVolume):
         if before is not None:
             self.pages, self.vdl, self.pg_last = before.pages, before.vdl, before.pg_last
             next_lsn = int(before.log.next_lsn) + GAP_BYTES
-            self.log: Any = mtr_kernel.RedoLog(next_lsn, self.vdl, knobs.pages_per_pg, self.pg_last)
+            self.log: RedoLog = mtr_kernel.RedoLog(next_lsn, self.vdl, knobs.pages_per_pg, self.pg_last)
 
     # The log
 
@@ -67,7 +72,7 @@ class SimVolume(MemoryVolume):
         if self.vdl > before:
             self._loop.world.note(f"vdl {self.vdl}")
 
-    def when_durable(self, lsn: int, done: Any) -> None:
+    def when_durable(self, lsn: int, done: Callable[[SqlError | None], None]) -> None:
         """As in ``MemoryVolume``, and arms a flush."""
         super().when_durable(lsn, done)
         if lsn > self.vdl:

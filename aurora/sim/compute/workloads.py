@@ -7,12 +7,12 @@ rolls back. A service's ``turn`` is one round of background work in a greenlet o
 from __future__ import annotations
 
 import random
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
+from aurora.datum import Row
 from aurora.errors import UniqueViolation
 from aurora.sim.compute.checks import LOCKS, NEWEST, SNAPSHOT_ROWS
 from aurora.sim.compute.instance import BANK_ACCOUNTS, BANK_START, FIRST_TABLE_OID, OIDS_A_TABLE, Instance
-from aurora.sim.compute.model import Row
 from aurora.sim.compute.session import SimSession
 from aurora.sim.compute.tables import (
     CATALOG_DESC,
@@ -41,6 +41,10 @@ from compute_node.txn.locks import (
     SKIP_LOCKED,
     WAIT,
 )
+
+if TYPE_CHECKING:
+    from compute_node.access.table import Table
+
 
 BANK_OID: Final = FIRST_TABLE_OID
 KEYED_OID: Final = FIRST_TABLE_OID + OIDS_A_TABLE
@@ -84,7 +88,7 @@ class Workload:
         numbers = list(self.oracle.files[relfile])
         return rng.choice(numbers[-20:]) if numbers and rng.random() < 0.95 else 1 + rng.randrange(100)
 
-    def change(self, session: SimSession, rng: random.Random, table: Any) -> None:
+    def change(self, session: SimSession, rng: random.Random, table: Table) -> None:
         """INSERT, UPDATE or DELETE of one row."""
         kind = rng.random()
         rows = len(self.oracle.files[table.relfile])
@@ -202,7 +206,9 @@ class RowLocks(Workload):
             if rng.random() < 0.2:
                 session.update(opened[0], number, lambda row: (*row[:2], "locked", row[3]))
 
-    def _under_the_lock(self, session: SimSession, rng: random.Random, table: Any, parent: int, strength: int) -> None:
+    def _under_the_lock(
+        self, session: SimSession, rng: random.Random, table: Table, parent: int, strength: int
+    ) -> None:
         mine = f"child of {parent}: "
         seen = [int(row[2][len(mine) :]) for row in session.scan(table) if row[2].startswith(mine)]
         if strength == 3 and not session.model.repeatable and rng.random() < 0.7:
@@ -348,7 +354,7 @@ class Tables(Workload):
             self._replace(session, table, shape, rows)
         elif oid != KEYED_OID:
             for relfile in relfiles(table.desc):
-                self.instance.storage.drop_storage(session.txn, relfile)
+                self.instance.storage.drop_storage(session.running, relfile)
             self._catalog(session, oid, None)
         if rng.random() < 0.5:
             found = session.find(oid)
@@ -357,36 +363,36 @@ class Tables(Workload):
                 self.change(session, rng, again)
                 session.scan(again)
 
-    def _replace(self, session: SimSession, table: Any, shape: Shape, rows: list[Row]) -> None:
+    def _replace(self, session: SimSession, table: Table, shape: Shape, rows: list[Row]) -> None:
         """New storage with these rows."""
         instance, storage = self.instance, self.instance.storage
         for relfile in relfiles(table.desc):
-            storage.drop_storage(session.txn, relfile)
+            storage.drop_storage(session.running, relfile)
         row = new_catalog_row(table.desc.oid, SHAPES.index(shape), storage.new_relfile)
         desc, _ = instance.descriptors.of(row)
         self.oracle.file(desc.relfile, shape.unique_columns)
         fresh = instance.make_files(session, desc)
-        fresh.insert_many(session.txn, rows)
+        fresh.insert_many(session.running, rows)
         for each in rows:
             self.oracle.wrote(session.model, desc.relfile, each[0], each)
         self._catalog(session, table.desc.oid, row)
 
-    def _create_index(self, session: SimSession, table: Any, shape: Shape) -> None:
+    def _create_index(self, session: SimSession, table: Table, shape: Shape) -> None:
         instance, storage, desc = self.instance, self.instance.storage, table.desc
         if len(desc.indexes) > len(shape.keys):
             return
         relfile = storage.new_relfile()
-        build_index(session.txn, table, index_desc(desc.oid, len(shape.keys), relfile, shape))
+        build_index(session.running, table, index_desc(desc.oid, len(shape.keys), relfile, shape))
         files = tuple(index.relfile for index in desc.indexes)
         instance.index_lsn[relfile] = 1 << 62
-        session.txn.on_commit(lambda lsn: instance.index_lsn.update({relfile: lsn}))
+        session.running.on_commit(lambda lsn: instance.index_lsn.update({relfile: lsn}))
         row = catalog_row(desc.oid, desc.relfile, (*files, relfile), SHAPES.index(shape), toast_files(desc))
         self._catalog(session, desc.oid, row)
 
     def _catalog(self, session: SimSession, oid: int, row: Row | None) -> None:
         """Replace, or remove, the table's row in the catalog."""
         session.changed_catalog = True
-        catalog, txn = self.instance.storage.table(CATALOG_DESC), session.txn
+        catalog, txn = self.instance.storage.table(CATALOG_DESC), session.running
         with session.reading("catalog update", catalog, self.instance.storage.txns.latest_snapshot(txn), None) as found:
             rows = catalog.indexes[0].lookup(found.snapshot, (oid,), COLUMNS, True)
             session._same("catalog update", [each[:-1] for each in rows], found.expected.get(oid))

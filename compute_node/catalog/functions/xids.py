@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from aurora.datum import Datum
 from aurora.errors import InvalidParameterValue
 from aurora.ids import FIRST_NORMAL_XID
 from compute_node.catalog.functions.call import Call
@@ -49,4 +52,8 @@ def xid_age(call: Call, xid: int) -> int:
     return ((now - xid + 2**31) & (2**32 - 1)) - 2**31
 
 
-FUNCTIONS = {"current_snapshot": current_snapshot, "xact_status": xact_status, "xid_age": xid_age}
+FUNCTIONS: dict[str, Callable[..., Datum]] = {
+    "current_snapshot": current_snapshot,
+    "xact_status": xact_status,
+    "xid_age": xid_age,
+}

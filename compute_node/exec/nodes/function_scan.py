@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Any
 
-from aurora.datum import Datum
+from aurora.datum import Datum, Row
 from aurora.errors import DatatypeMismatch
 from compute_node.exec.compile.rows import batch_function, value_function
 from compute_node.exec.nodes.base import Batch, Node, executes
@@ -48,7 +48,7 @@ class _Source:
         else:
             self._call = value_function(builder, call)
 
-    def rows(self, ctx: ExecContext) -> Iterator[tuple[Any, ...]]:
+    def rows(self, ctx: ExecContext) -> Iterator[Row]:
         """Its rows. What a function in SQL gives is there as a whole before the first row is seen, as in
         PostgreSQL: it may do something, too."""
         values = iter(self._call(ctx)) if self._returns_set else iter((self._call(ctx),))
@@ -63,7 +63,7 @@ class _Source:
         for batch in store.batches():
             yield from batch
 
-    def _row(self, value: Any) -> tuple[Any, ...]:
+    def _row(self, value: Datum) -> Row:
         if value is None:
             return self._nulls
         if self._types:
@@ -72,7 +72,7 @@ class _Source:
                 self._check(value, types)
         return tuple(value)
 
-    def _check(self, value: Any, types: Any) -> None:
+    def _check(self, value: Datum, types: Any) -> None:
         """42804 when the columns are not those that the query says."""
         wanted = self._types
         if len(value) != len(wanted):
@@ -110,15 +110,15 @@ class FunctionScanNode(Node):
         self._shape = batch_function(builder, plan.output, plan.filter, width)
         self.nullable = None
 
-    def _rows(self, ctx: ExecContext) -> Iterator[tuple[Any, ...]]:
+    def _rows(self, ctx: ExecContext) -> Iterator[Row]:
         if len(self._sources) == 1:
             return self._sources[0].rows(ctx)
         return self._in_step(ctx)
 
-    def _in_step(self, ctx: ExecContext) -> Iterator[tuple[Any, ...]]:
+    def _in_step(self, ctx: ExecContext) -> Iterator[Row]:
         missing = [(None,) * count for count in self._counts]
         for parts in zip_longest(*(source.rows(ctx) for source in self._sources)):
-            row: tuple[Any, ...] = ()
+            row: Row = ()
             for part, nulls in zip(parts, missing, strict=True):
                 row += nulls if part is None else part
             yield row

@@ -11,7 +11,7 @@ from compute_node.exec.compile.unit import Unit, row_scope
 from compute_node.exec.nodes.base import Batch, Node, executes, output_nullable
 from compute_node.exec.stored_values import passed_on
 from compute_node.sql import plan as pl
-from compute_node.sql.expressions import SortKey
+from compute_node.sql.expressions import Expr, SortKey
 from compute_node.work.account import KB
 from compute_node.work.sorting import BATCH_ROWS, Pass, Sorter
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from compute_node.exec.context import ExecContext
 
 
-def sort_passes(linker: Linker, keys: Sequence[SortKey], nullable: Sequence[bool] | None) -> list[Pass]:
+def sort_passes(linker: Linker, keys: Sequence[SortKey[Expr]], nullable: Sequence[bool] | None) -> list[Pass]:
     """(key function of a row, reverse) per run of keys of one direction, in the order to apply them by stable sorts."""
-    runs: list[list[SortKey]] = []
+    runs: list[list[SortKey[Expr]]] = []
     for key in keys:
         if runs and runs[-1][0].descending == key.descending:
             runs[-1].append(key)
@@ -42,7 +42,7 @@ def sort_passes(linker: Linker, keys: Sequence[SortKey], nullable: Sequence[bool
     return passes[::-1]
 
 
-def _key_parts(compiler: Compiler, key: SortKey) -> list[str]:
+def _key_parts(compiler: Compiler, key: SortKey[Expr]) -> list[str]:
     code = compiler.value(key.expression)
     convert = compiler.linker.type(key.expression.type).sort_value
     name = compiler.unit.bind(convert, "g") if convert is not None else ""

@@ -149,8 +149,8 @@ def _find_target(scope: Scope, node: ast.Node, clause: str) -> int:
     return len(targets) - 1
 
 
-def _order_by(scope: Scope, items: Sequence[ast.SortBy]) -> list[SortKey]:
-    keys: list[SortKey] = []
+def _order_by(scope: Scope, items: Sequence[ast.SortBy]) -> list[SortKey[int]]:
+    keys: list[SortKey[int]] = []
     for item in items:
         index = _find_target(scope, item.node, "ORDER BY")
         target = scope.query.targets[index]
@@ -181,7 +181,7 @@ def _group_by(scope: Scope, node: ast.SelectStmt) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _distinct(scope: Scope, node: ast.SelectStmt, order: list[SortKey]) -> None:
+def _distinct(scope: Scope, node: ast.SelectStmt, order: list[SortKey[int]]) -> None:
     query = scope.query
     clause = node.distinctClause
     if not clause:
@@ -389,9 +389,9 @@ def _values(scope: Scope, node: ast.SelectStmt, resolve_unknowns: bool) -> Query
     return query
 
 
-def order_by_output(scope: Scope, items: Sequence[ast.SortBy]) -> tuple[SortKey, ...]:
+def order_by_output(scope: Scope, items: Sequence[ast.SortBy]) -> tuple[SortKey[int], ...]:
     """ORDER BY of a set operation: only output names and ordinals."""
-    keys: list[SortKey] = []
+    keys: list[SortKey[int]] = []
     count = len(scope.query.targets)
     for item in items:
         index = _find_target(scope, item.node, "ORDER BY")

@@ -32,7 +32,7 @@ class Access:
         entry: RangeEntry,
         quals: Sequence[Expr],
         filter_quals: Sequence[Expr],
-        order: Sequence[SortKey] = (),
+        order: Sequence[SortKey[Expr]] = (),
     ) -> Iterator[tuple[ScanPath, bool]]:
         """See ``IndexPaths.paths``; with ``enable_indexscan`` off they are dear."""
         off = not self.statement.enabled("enable_indexscan")

@@ -73,7 +73,12 @@ class IndexPaths:
         self._keep_implied = keep_implied
 
     def paths(
-        self, rte: int, entry: RangeEntry, quals: Sequence[Expr], filter_quals: Sequence[Expr], order: Sequence[SortKey]
+        self,
+        rte: int,
+        entry: RangeEntry,
+        quals: Sequence[Expr],
+        filter_quals: Sequence[Expr],
+        order: Sequence[SortKey[Expr]],
     ) -> Iterator[tuple[ScanPath, bool]]:
         """(path, whether its order is ``order``, whose expressions are the table's). ``quals``: conditions that may
         become keys (with join conditions for a parameterised scan); ``filter_quals``: those that must hold of the rows
@@ -92,7 +97,7 @@ class IndexPaths:
         entry: RangeEntry,
         quals: Sequence[Expr],
         filter_quals: Sequence[Expr],
-        order: Sequence[SortKey],
+        order: Sequence[SortKey[Expr]],
     ) -> Iterator[tuple[ScanPath, bool]]:
         found = self.match(index, rte, entry, quals, filter_quals)
         if found is None:
@@ -186,7 +191,7 @@ class IndexPaths:
         method: AccessMethod,
         columns: tuple[Expr, ...],
         choice: Choice,
-        order: Sequence[SortKey],
+        order: Sequence[SortKey[Expr]],
     ) -> tuple[bool, bool]:
         """(the index gives the order, by reading backward). Columns fixed by equality may stand anywhere before."""
         if not order or not method.ordered or any(key.array for key in choice.keys):

@@ -268,7 +268,7 @@ class QueryPlanner:
             level = level.parent
         raise InvariantViolation(f"WITH item {entry.cte} is not planned")
 
-    def join_path(self, order: Sequence[SortKey] = ()) -> tuple[Path, bool]:
+    def join_path(self, order: Sequence[SortKey[Expr]] = ()) -> tuple[Path, bool]:
         """The path for FROM and WHERE, and whether it gives ``order`` (keys over Vars of a single table)."""
         query = self.query
         where, extra_items = self._pull_up_sublinks(conjuncts(query.where))
@@ -299,7 +299,7 @@ class QueryPlanner:
         self.constant_quals = constant
         return path
 
-    def _ordered_scan(self, item: Item, order: Sequence[SortKey]) -> ScanPath | None:
+    def _ordered_scan(self, item: Item, order: Sequence[SortKey[Expr]]) -> ScanPath | None:
         """An index scan in the wanted order, when it beats scanning and sorting."""
         path = item.path
         if not isinstance(path, ScanPath):

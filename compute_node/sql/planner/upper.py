@@ -101,7 +101,7 @@ def _gate(planner: QueryPlanner, emit: Emit) -> Emit:
     return gated
 
 
-def _simple_order(planner: QueryPlanner, targets: list[Expr]) -> tuple[SortKey, ...]:
+def _simple_order(planner: QueryPlanner, targets: list[Expr]) -> tuple[SortKey[Expr], ...]:
     """ORDER BY as keys over the table's columns, when an index might give it."""
     keys = []
     for key in planner.query.order_by:
@@ -286,19 +286,19 @@ def _row_locks(query: Query) -> list[tuple[str, str, int]]:
     return [(strength, wait, rte) for rte, (strength, wait) in sorted(found.items())]
 
 
-def _moved_keys(keys: tuple[SortKey, ...], count: int, added: int) -> tuple[SortKey, ...]:
+def _moved_keys(keys: tuple[SortKey[Expr], ...], count: int, added: int) -> tuple[SortKey[Expr], ...]:
     """Keys over a row in which ``added`` columns were put in behind the visible ones."""
     moved = []
     for key in keys:
-        index = key.expression.index
-        if index >= count:
-            index += added
-        moved.append(dataclasses.replace(key, expression=dataclasses.replace(key.expression, index=index)))
+        column = key.expression
+        if isinstance(column, Column) and column.index >= count:
+            column = dataclasses.replace(column, index=column.index + added)
+        moved.append(SortKey(column, key.type, key.descending, key.nulls_first))
     return tuple(moved)
 
 
 def _sort(
-    planner: QueryPlanner, child: Plan, keys: tuple[SortKey, ...], output: tuple[Expr, ...], limit: Expr | None
+    planner: QueryPlanner, child: Plan, keys: tuple[SortKey[Expr], ...], output: tuple[Expr, ...], limit: Expr | None
 ) -> Plan:
     plan = Sort(child=child, keys=keys, limit=limit, output=output)
     _cost(plan, child, child.rows, child.rows * 0.005 * max(1.0, math.log2(child.rows + 1)), startup=True)
@@ -334,7 +334,12 @@ def _lock(
 
 
 def _limit(
-    planner: QueryPlanner, child: Plan, limit: Expr | None, offset: Expr | None, ties: tuple[SortKey, ...], count: int
+    planner: QueryPlanner,
+    child: Plan,
+    limit: Expr | None,
+    offset: Expr | None,
+    ties: tuple[SortKey[Expr], ...],
+    count: int,
 ) -> Plan:
     plan = Limit(child=child, limit=limit, offset=offset, with_ties=ties, output=identity(child.output)[:count])
     rows = child.rows
