@@ -9,8 +9,9 @@ import json
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from aurora.datum import Datum
 from aurora.errors import InternalError, InvariantViolation, UndefinedObject
 from compute_node.types import ctype
 
@@ -68,9 +69,9 @@ class Configuration:
 
 
 @cache
-def builtin() -> dict[str, Any]:
+def builtin() -> dict[str, Datum]:
     """What PostgreSQL 15 has."""
-    found: dict[str, Any] = json.loads((Path(__file__).parent / "builtin.json").read_text())
+    found: dict[str, Datum] = json.loads((Path(__file__).parent / "builtin.json").read_text())
     return found
 
 

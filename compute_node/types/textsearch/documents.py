@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
+from aurora.datum import Datum
 from aurora.errors import InvalidParameterValue, SuccessfulCompletion, UndefinedObject
 from compute_node.types.declare import fn
 from compute_node.types.json.lexer import END, NUMBER, STRING, Lexer
@@ -84,7 +85,7 @@ def to_vector(config: Configuration, texts: Iterable[str], notify: Notify) -> Ts
 
 # The signatures: with a configuration, and with the current one
 
-Run = Callable[..., Any]
+Run = Callable[..., Datum]
 
 
 def declare_both(oids: tuple[int, int], name: str, arguments: str, result: str, run: Run) -> None:
