@@ -116,12 +116,18 @@ def element_at(value: Datum, base: int, indexes: Sequence[Datum]) -> Datum:
 
 
 def fixed_element(value: Datum, indexes: Sequence[Datum]) -> Datum:
-    """point[i] and its like, which count from 0: NULL outside."""
+    """point[i] and its like, which count from 0: NULL outside. Of a name the bytes, zeros after its end."""
+    if isinstance(value, str):
+        code = value.encode().ljust(_NAME_BYTES, b"\0")
+        if len(indexes) != 1 or indexes[0] is None or not 0 <= indexes[0] < _NAME_BYTES:
+            return None
+        return chr(code[indexes[0]]) if code[indexes[0]] else ""
     if value is None or len(indexes) != 1 or indexes[0] is None or not 0 <= indexes[0] < len(value):
         return None
     return value[indexes[0]]
 
 
+_NAME_BYTES = 64
 OPEN = object()
 """the missing bound of a slice"""
 

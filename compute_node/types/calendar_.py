@@ -7,10 +7,13 @@ same place in a 400-year cycle, which repeats days of the week and leap years.
 from __future__ import annotations
 
 import functools
+import io
 import re
 import zoneinfo
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Final
+
+from compute_node.types.zone_abbreviations import abbreviated_zone
 
 DAY_US: Final = 86_400_000_000
 HOUR_US: Final = 3_600_000_000
@@ -97,7 +100,7 @@ def utc_offset_seconds(us: int, zone: tzinfo) -> int:
 def local_to_utc(us: int, zone: tzinfo) -> int:
     """Local time (µs since 2000-01-01 local) → instant. A skipped time takes the offset before the gap, a repeated one
     the later (standard) reading, as PostgreSQL does."""
-    shifted, _ = _into_datetime(us)
+    shifted, _ = _into_datetime(max(us, _EARLIEST_US))
     local = _NAIVE_EPOCH + timedelta(microseconds=shifted)
     first = local.replace(tzinfo=zone, fold=0).utcoffset()
     second = local.replace(tzinfo=zone, fold=1).utcoffset()
@@ -109,55 +112,6 @@ def local_to_utc(us: int, zone: tzinfo) -> int:
 def utc_to_local(us: int, zone: tzinfo) -> int:
     """Instant → local time, both in µs since 2000-01-01."""
     return us + utc_offset_seconds(us, zone) * SECOND_US
-
-
-ABBREVIATIONS: Final[dict[str, int]] = {
-    "utc": 0,
-    "gmt": 0,
-    "z": 0,
-    "zulu": 0,
-    "ut": 0,
-    "wet": 0,
-    "west": 3600,
-    "bst": 3600,
-    "cet": 3600,
-    "met": 3600,
-    "mez": 3600,
-    "cest": 7200,
-    "mest": 7200,
-    "mesz": 7200,
-    "eet": 7200,
-    "eest": 10800,
-    "msk": 10800,
-    "msd": 14400,
-    "ist": 7200,
-    "jst": 32400,
-    "kst": 32400,
-    "est": -18000,
-    "edt": -14400,
-    "cst": -21600,
-    "cdt": -18000,
-    "mst": -25200,
-    "mdt": -21600,
-    "pst": -28800,
-    "pdt": -25200,
-    "akst": -32400,
-    "akdt": -28800,
-    "hst": -36000,
-    "ast": -14400,
-    "adt": -10800,
-    "nst": -12600,
-    "ndt": -9000,
-    "aest": 36000,
-    "aedt": 39600,
-    "acst": 34200,
-    "acdt": 37800,
-    "awst": 28800,
-    "nzst": 43200,
-    "nzdt": 46800,
-    "sast": 7200,
-}
-"""Seconds east of UTC, from PostgreSQL's default abbreviation set."""
 
 
 @functools.cache
@@ -173,26 +127,51 @@ def fixed_zone(seconds: int) -> tzinfo:
 @functools.lru_cache(maxsize=512)
 def find_zone(name: str) -> tzinfo | None:
     """An IANA name (any case), an abbreviation, or a POSIX ``±hh[:mm]`` (west positive); None when unknown."""
-    lowered = name.lower()
-    if lowered in ABBREVIATIONS:
-        return fixed_zone(ABBREVIATIONS[lowered])
-    official = _names_by_lower().get(lowered)
+    return abbreviated_zone(name) or named_zone(name)
+
+
+@functools.lru_cache(maxsize=512)
+def named_zone(name: str) -> tzinfo | None:
+    """An IANA name (any case) or a POSIX zone; None when unknown."""
+    official = _names_by_lower().get(name.lower())
     return zoneinfo.ZoneInfo(official) if official is not None else posix_zone(name)
 
 
-_POSIX_ZONE: Final = re.compile(r"(?:<([^>]+)>|([A-Za-z]{3,}))?([+-]?\d{1,3})(?::(\d{2}))?(?::(\d{2}))?")
+_POSIX_ZONE: Final = re.compile(r"(?:<([^>]+)>|([A-Za-z]+))?([+-]?\d{1,3})(?::(\d{2}))?(?::(\d{2}))?")
+_POSIX_SUMMER: Final = re.compile(
+    r"((?:<[^>]+>|[A-Za-z]{3,})[+-]?[\d:]+(?:<[^>]+>|[A-Za-z]{3,})(?:[+-]?[\d:]+)?)(,.+)?"
+)
+_USUAL_SUMMER: Final = ",M3.2.0,M11.1.0"
 
 
 def posix_zone(name: str) -> tzinfo | None:
-    """``[NAME]±hh[:mm[:ss]]`` with POSIX' sign, which counts west of Greenwich (manual, appendix B.5); None for
-    another text."""
+    """``[NAME]±hh[:mm[:ss]]`` with POSIX' sign, which counts west of Greenwich, and ``NAMEhhNAME,rule,rule`` (manual,
+    appendix B.5); None for another text."""
     match = _POSIX_ZONE.fullmatch(name)
-    if match is None or abs(int(match[3])) > 167 or int(match[4] or 0) > 59 or int(match[5] or 0) > 59:
+    if match is None:
+        return _zone_with_summer(name)
+    if abs(int(match[3])) > 167 or int(match[4] or 0) > 59 or int(match[5] or 0) > 59:
         return None
     seconds = abs(int(match[3])) * 3600 + int(match[4] or 0) * 60 + int(match[5] or 0)
     if seconds >= 86400:
         return None
     return fixed_zone(seconds if match[3].startswith("-") else -seconds)
+
+
+def _zone_with_summer(name: str) -> tzinfo | None:
+    """A zone of two names: the rules of the United States unless it has its own."""
+    match = _POSIX_SUMMER.fullmatch(name)
+    if match is None:
+        return None
+    # A zone file without transitions: its last line alone says what is when.
+    head = b"TZif2" + bytes(15)
+    block = head + (0).to_bytes(4, "big") * 4 + (1).to_bytes(4, "big") * 2 + bytes(6) + b"\0"
+    try:
+        return zoneinfo.ZoneInfo.from_file(
+            io.BytesIO(block + block + f"\n{match[1]}{match[2] or _USUAL_SUMMER}\n".encode()), name
+        )
+    except ValueError:
+        return None
 
 
 def zone_abbreviation(us: int, zone: tzinfo) -> str:

@@ -83,3 +83,19 @@ fn(
     _timestamptz_series,
     needs_context=True,
 )
+
+
+def _options(options: list[str | None]) -> Iterator[tuple[str, str | None]]:
+    """``name=value`` items of a catalog column, as rows."""
+    for item in options:
+        name, separator, value = (item or "").partition("=")
+        yield name, value if separator else None
+
+
+fn(
+    2289,
+    "pg_options_to_table(text[]) setof record stable",
+    _options,
+    argument_names=("options_array",),
+    out_columns=(("option_name", 25), ("option_value", 25)),
+)

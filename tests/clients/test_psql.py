@@ -57,3 +57,42 @@ def test_copy(shared_cluster: Cluster) -> None:
     )
     assert "COPY 2" in output
     assert "a,b\n1,one\n2,\n" in output
+
+
+@needs("pg_dump")
+def test_a_dump_of_functions_makes_them_again(shared_cluster: Cluster) -> None:
+    psql(shared_cluster, "CREATE DATABASE dumped; CREATE DATABASE made_again;")
+    source, target = (shared_cluster.dsn().replace("dbname=postgres", f"dbname={name}") for name in _DUMPED)
+    if "dbname=" not in source:
+        source, target = (f"{shared_cluster.dsn()} dbname={name}" for name in _DUMPED)
+    script = """
+CREATE TABLE kept (a int PRIMARY KEY, b text DEFAULT 'x');
+INSERT INTO kept VALUES (1, 'one'), (2, 'two');
+CREATE FUNCTION pick(a int, b text DEFAULT 'q') RETURNS SETOF kept LANGUAGE sql STABLE AS
+ 'select * from kept where kept.a = pick.a';
+CREATE FUNCTION plus(a int) RETURNS int IMMUTABLE RETURN a + 1;
+CREATE PROCEDURE summed(INOUT x int, y int) LANGUAGE sql BEGIN ATOMIC SELECT x + y; END;
+CREATE AGGREGATE total(int) (sfunc = int4pl, stype = int, initcond = '0');
+CREATE VIEW seen AS SELECT a, plus(a) AS next FROM kept;
+CREATE INDEX ON kept (plus(a));
+"""
+    run(source, script)
+    dump = subprocess.run(["pg_dump", "-d", source], capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "ERROR" not in run(target, dump)
+    shown = run(
+        target,
+        "SELECT * FROM pick(2); CALL summed(3, 4); SELECT total(next) FROM seen;"
+        " SELECT pg_get_functiondef('plus'::regproc);",
+    )
+    assert "2|two" in shown and "\n7\n" in shown and "\n5\n" in shown and "RETURN (a + 1)" in shown
+
+
+_DUMPED = ("dumped", "made_again")
+
+
+def run(dsn: str, text: str) -> str:
+    """psql's standard output and error for a script, in another database."""
+    done = subprocess.run(
+        ["psql", "-X", "-A", "-F", "|", "-d", dsn, "-f", "-"], input=text, capture_output=True, text=True, timeout=60
+    )
+    return done.stdout + done.stderr

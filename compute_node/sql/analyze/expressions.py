@@ -624,7 +624,7 @@ def subscript(scope: Scope, value: Expr, indices: Sequence[ast.A_Indices], locat
         value = coerce_type(scope, value, kind.oid, -1, "i", location)
     if kind.oid == oids.JSONB:
         return Subscript(type=kind.oid, container=value, indexes=json_subscripts(scope, indices), location=location)
-    if not kind.element or kind.length == 64:
+    if not kind.element:
         shown = format_type(scope.catalog, value.type)
         raise fail(
             DatatypeMismatch, f"cannot subscript type {shown} because it does not support subscripting", location
