@@ -20,6 +20,7 @@ Tid = NewType("Tid", int)
 """Row address within a relation: ``block << 16 | slot``; slots count from 1."""
 
 NO_LSN: Final = Lsn(0)
+NO_XID: Final = Xid(0)
 FIRST_LSN: Final = Lsn(16)
 BOOTSTRAP_XID: Final = Xid(1)
 FIRST_NORMAL_XID: Final = Xid(3)

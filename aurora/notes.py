@@ -25,7 +25,7 @@ The time is the generic part: who knows nothing of transactions (a restore to a 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from aurora.errors import InvariantViolation
@@ -74,7 +74,7 @@ class Locked:
 
 
 def encode_end(
-    kind: int, xid: int, subxids: list[int], time_us: int, invalidations: Invalidations | None = None
+    kind: int, xid: int, subxids: Sequence[int], time_us: int, invalidations: Invalidations | None = None
 ) -> bytes:
     """A COMMIT, ABORT or UNDO note."""
     out = bytearray(_HEAD.pack(_TIMED | _VERSION_BITS | kind, time_us))

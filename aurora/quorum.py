@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from aurora.errors import InvariantViolation
+from aurora.ids import Lsn
 
 SEGMENTS = 6
 """Copies of a protection group: two in each of three availability zones."""
@@ -133,7 +134,7 @@ class QuorumTracker:
         nodes: int = SEGMENTS,
     ) -> None:
         self.vcl = start
-        self.vdl = start
+        self.vdl = Lsn(start)
         self.pg_durable: dict[int, int] = dict(pg_last or {})
         self.appended = start
         """Last LSN that was appended."""
@@ -218,7 +219,7 @@ class QuorumTracker:
             self.vcl = group.last
             undurable.extend(group.ends)
             if group.cpl:
-                self.vdl = group.cpl
+                self.vdl = Lsn(group.cpl)
         if self.vdl == vdl:
             return False
         vdl, durable = self.vdl, self.pg_durable

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from aurora.geometry import Member
+from aurora.ids import PageNo
 from aurora.kernels import arena as arena_kernel
 from aurora.page import PAGE_BYTES
 from aurora.programs.supervisor import LOOPBACK, free_ports
@@ -145,7 +146,7 @@ class Bench:
             if during is not None:
                 during(number)
             start = time.perf_counter()
-            pages = await self.volume.read_pages((self.rng.choice(self.pages),))
+            pages = await self.volume.read_pages((PageNo(self.rng.choice(self.pages)),))
             took.append(time.perf_counter() - start)
             if pages[0] is None or len(pages[0]) != PAGE_BYTES:
                 raise RuntimeError("a page of the table is not there")

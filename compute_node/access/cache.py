@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from aurora.errors import AdminShutdown, DataCorrupted, IoError
+from aurora.ids import PageNo
 from aurora.kernels.python.arena import MISSING, ArenaFull
 from compute_node.hub import HUB, Background, Waiter
 
@@ -90,7 +91,7 @@ class PageCache:
             # few frames that are.
             self.volume.flush_soon("the page cache is full")
         try:
-            image = self.volume.read_page(page_no)
+            image = self.volume.read_page(PageNo(page_no))
             self.pages_read += 1
             self._install(page_no, image, load)
         except (IoError, DataCorrupted, AdminShutdown) as error:
@@ -104,8 +105,10 @@ class PageCache:
             for waiter in load.waiting:
                 waiter.wake()
 
-    def _missing(self, page_nos: Iterable[int]) -> list[int]:
-        return [page_no for page_no in page_nos if page_no not in self._loading and not self.arena.contains(page_no)]
+    def _missing(self, page_nos: Iterable[int]) -> list[PageNo]:
+        return [
+            PageNo(page_no) for page_no in page_nos if page_no not in self._loading and not self.arena.contains(page_no)
+        ]
 
     def _loaded(self, load: Load) -> None:
         for page_no in load.pages:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from aurora.errors import InvariantViolation, SqlError
-from aurora.ids import FIRST_LSN
+from aurora.ids import FIRST_LSN, NO_LSN, Lsn
 from aurora.kernels import mtr as mtr_kernel
 from aurora.kernels import redo
 from aurora.page import PAGE_BYTES
@@ -31,7 +31,7 @@ class MemoryVolume:
     def __init__(self, auto: bool = True, pages_per_pg: int = 512, keep_history: bool = False) -> None:
         self.log: RedoLog = mtr_kernel.RedoLog(FIRST_LSN, 0, pages_per_pg, {})
         self.auto = auto
-        self.vdl = 0
+        self.vdl = NO_LSN
         self.fenced = False
         self.keep_history = keep_history
         self.history: list[tuple[int, int, int, int, int, bytes]] = []
@@ -50,14 +50,14 @@ class MemoryVolume:
         if self.auto:
             self.advance()
 
-    def advance(self, lsn: int | None = None) -> None:
+    def advance(self, lsn: Lsn | None = None) -> None:
         """Raise the VDL to the last CPL at or below ``lsn`` (None: all of the log) and apply the records up to
         there."""
         self._take()
         upto = max((at for at in self._cpls if lsn is None or at <= lsn), default=self.vdl)
         self._cpls = [at for at in self._cpls if at > upto]
         self._apply(upto)
-        self.vdl = max(self.vdl, upto)
+        self.vdl = max(self.vdl, Lsn(upto))
         ready = sorted((entry for entry in self._waiting if entry[0] <= self.vdl), key=lambda entry: entry[0])
         self._waiting = [entry for entry in self._waiting if entry[0] > self.vdl]
         for _, done in ready:
@@ -102,14 +102,14 @@ class MemoryVolume:
         """It always is."""
         done(None)
 
-    def when_durable(self, lsn: int, done: Done) -> None:
+    def when_durable(self, lsn: Lsn, done: Done) -> None:
         """Call ``done(None)`` once ``vdl`` ≥ lsn."""
         if self.vdl >= lsn:
             done(None)
         else:
             self._waiting.append((lsn, done))
 
-    def wait_durable(self, lsn: int) -> None:
+    def wait_durable(self, lsn: Lsn) -> None:
         """Wait until ``vdl`` ≥ lsn."""
         self.flush_soon()
         if self.vdl < lsn:

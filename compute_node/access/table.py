@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation, LockNotAvailable, SerializationFailure, SqlError
+from aurora.ids import Lsn
 from aurora.kernels import heap as heap_kernel
 from aurora.kernels import tuples as tuples_kernel
 from aurora.kernels.python.heap import BUSY, GONE, NEEDS_TOAST, OK, RETRY, SELF
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from compute_node.txn.serializable import SerialTxn
 
 
-Probe = tuple[int, int, int, Datum]
+Probe = tuple[int, int, Lsn, Datum]
 """``(code, tid, LSN of the change, columns or who is changing it)``: see the heap kernel's ``probe``."""
 Compute = Callable[[Row], Sequence[Datum] | None]
 

@@ -30,7 +30,7 @@ import google_crc32c
 
 from aurora.datum import Row
 from aurora.errors import DataCorrupted, InvariantViolation
-from aurora.ids import FIRST_LSN
+from aurora.ids import FIRST_LSN, Lsn
 from aurora.kernels import arena as arena_kernel
 from aurora.page import HEADER_BYTES, OFF_LOWER, PAGE_BYTES
 from compute_node.access.extents import file_pages
@@ -254,7 +254,7 @@ def install(volume: PagedVolume) -> int:
         if complete:
             pending = 0
             volume.flush_soon("install")
-    volume.wait_durable(last)
+    volume.wait_durable(Lsn(last))
     return int(last)
 
 

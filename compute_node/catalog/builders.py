@@ -15,6 +15,7 @@ from compute_node.types.registry import PgType, RangeForm
 
 RECORD_IN, RECORD_OUT, RECORD_RECV, RECORD_SEND = 2290, 2291, 2402, 2403
 DOMAIN_IN, DOMAIN_RECV = 2597, 2598
+SHELL_IN, SHELL_OUT = 2398, 2399
 ARRAY_IN, ARRAY_OUT, ARRAY_RECV, ARRAY_SEND, ARRAY_SUBSCRIPT = 750, 751, 2400, 2401, 6179
 _NEUTRAL_TYPE = (-1, False, "i", "x")
 
@@ -222,6 +223,26 @@ def range_type_row(oid: int, name: str, namespace: int, array: int, owner: int, 
             "typstorage": "x",
         }
         | dict(zip(names, functions, strict=True)),
+    )
+
+
+def shell_type_row(oid: int, name: str, namespace: int, owner: int) -> Row:
+    """A type of which nothing but the name is known."""
+    return make_row(
+        "pg_type",
+        _type_values(oid, name, namespace, owner)
+        | {
+            "typisdefined": False,
+            "typlen": 4,
+            "typbyval": True,
+            "typtype": "p",
+            "typcategory": "P",
+            "typdelim": ",",
+            "typinput": SHELL_IN,
+            "typoutput": SHELL_OUT,
+            "typalign": "i",
+            "typstorage": "p",
+        },
     )
 
 

@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from aurora.ids import NO_LSN, Lsn
 from aurora.notes import Invalidations
 from compute_node.catalog.layer import CatalogLayer, Change, Role
 from compute_node.catalog.rows import CatalogReader, CatalogRows, Record
@@ -58,7 +59,7 @@ class Catalog:
         """moves on with every committed catalog change"""
         self._shared = CatalogLayer(self._reader, self.version)
         self._stored_settings: tuple[CatalogLayer, dict[tuple[int, int], list[str]]] | None = None
-        self.changed_lsn = 0
+        self.changed_lsn = NO_LSN
         """commit LSN of the last catalog change: what depends on it may not be shown before it is durable"""
 
     def shared(self) -> CatalogLayer:
@@ -120,7 +121,7 @@ class Catalog:
         have had that name."""
         return next(_VERSIONS)
 
-    def committed(self, change: Change, commit_lsn: int) -> None:
+    def committed(self, change: Change, commit_lsn: Lsn) -> None:
         """A transaction that changed the catalog has committed: everybody sees a new state from now on."""
         self._replace(change, commit_lsn)
         shared = {name: oids for name, oids in change.written.items() if CATALOGS[name].desc.is_shared}
@@ -128,7 +129,7 @@ class Catalog:
             for other in self.others():
                 other._replace(Change(written=shared), commit_lsn)
 
-    def _replace(self, change: Change, commit_lsn: int) -> None:
+    def _replace(self, change: Change, commit_lsn: Lsn) -> None:
         self._shared = self._shared.successor(self._reader, self.new_version(), change)
         self.version = self._shared.version
         self.changed_lsn = max(self.changed_lsn, commit_lsn)
@@ -200,6 +201,6 @@ class TxnCatalog:
         rows = {CATALOGS[name].desc.oid: frozenset(oids) for name, oids in self.change.written.items()}
         return Invalidations(self.catalog.catalogs.database, frozenset(self.change.relations), rows)
 
-    def _committed(self, commit_lsn: int) -> None:
+    def _committed(self, commit_lsn: Lsn) -> None:
         if self._txn.catalog_changed:
             self.catalog.committed(self.change, commit_lsn)

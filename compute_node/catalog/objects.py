@@ -20,6 +20,7 @@ from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.types.array import make_array_type
 from compute_node.types.composite import make_composite_type
 from compute_node.types.enum import Label, make_enum_type
+from compute_node.types.pseudo import make_shell_type
 from compute_node.types.ranges.types import CANONICAL, make_multirange_type, make_range_type
 from compute_node.types.registry import (
     REGISTRY,
@@ -83,6 +84,8 @@ def user_type(layer: CatalogLayer, oid: int) -> PgType | None:
         return _composite(layer, row)
     if row.typtype == "d":
         return domain_type(layer, row)
+    if not row.typisdefined:
+        return make_shell_type(oid, row.typname, row.typnamespace)
     raise InternalError(f'type "{row.typname}" has kind "{row.typtype}", which is not known here')
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aurora.ids import NO_LSN
 from compute_node.access.in_place import overwrite
 from compute_node.access.vacuum import VacuumStats
 from compute_node.catalog.cache import Catalog
@@ -34,7 +35,7 @@ def vacuumed(catalog: Catalog, desc: RelationDesc, stats: VacuumStats) -> None:
             if overwrite(storage.table(pg_class.desc), snapshot, record.tid, {pages: blocks, rows: count}):
                 changed.add(oid)
     if changed:
-        catalog.committed(Change(relations={desc.oid, *changed}), 0)
+        catalog.committed(Change(relations={desc.oid, *changed}), NO_LSN)
 
 
 def table_of(catalog: Catalog, relfile: int) -> Table | None:

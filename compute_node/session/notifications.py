@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aurora.errors import InvalidParameterValue, ProgramLimitExceeded
+from aurora.ids import Lsn
 from compute_node.protocol import messages
 from compute_node.session import transactions
 
@@ -119,7 +120,7 @@ def before_commit(session: SessionState, notifying: Notifying) -> None:
         raise ProgramLimitExceeded("too many notifications in the NOTIFY queue")
 
 
-def committed(session: SessionState, notifying: Notifying, lsn: int) -> None:
+def committed(session: SessionState, notifying: Notifying, lsn: Lsn) -> None:
     """The transaction has committed at ``lsn`` (0: without a record): its channels, then its messages."""
     channels = session.engine.channels
     for what, channel in notifying.actions:

@@ -99,8 +99,8 @@ class Deparser:
         return ", ".join(self.text(item, True) for item in nodes)
 
     def type(self, oid: int, typmod: int = -1) -> str:
-        """The type's name."""
-        return format_type(self.catalog, oid, typmod)
+        """The type's name. ``bit`` alone would be read as ``bit(1)``."""
+        return '"bit"' if oid == oids.BIT and typmod < 0 else format_type(self.catalog, oid, typmod)
 
     # --- leaves and casts -------------------------------------------------------------------------------------------
 

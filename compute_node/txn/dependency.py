@@ -10,6 +10,8 @@ Invariants: ``lsn`` never falls; ``gate_lsn`` ≤ ``lsn``.
 
 from __future__ import annotations
 
+from aurora.ids import NO_LSN, Lsn
+
 
 class Dependency:
     """One session's, shared with its transactions; a transaction without a session has its own."""
@@ -17,16 +19,16 @@ class Dependency:
     __slots__ = ("_before_lsn", "_unwaited_lsn", "lsn")
 
     def __init__(self) -> None:
-        self.lsn = 0
-        self._unwaited_lsn = 0
-        self._before_lsn = 0
+        self.lsn: Lsn = NO_LSN
+        self._unwaited_lsn: Lsn = NO_LSN
+        self._before_lsn: Lsn = NO_LSN
 
-    def on(self, lsn: int) -> None:
+    def on(self, lsn: Lsn) -> None:
         """From now on it depends on ``lsn`` being durable."""
         if lsn > self.lsn:
             self.lsn = lsn
 
-    def committed(self, lsn: int, before_lsn: int, waits: bool) -> None:
+    def committed(self, lsn: Lsn, before_lsn: Lsn, waits: bool) -> None:
         """The session has committed at ``lsn``; ``before_lsn`` is the gate of before. ``waits``: whether it waits for
         its own commit (synchronous_commit)."""
         self.on(lsn)
@@ -34,6 +36,6 @@ class Dependency:
             self._unwaited_lsn, self._before_lsn = lsn, before_lsn
 
     @property
-    def gate_lsn(self) -> int:
+    def gate_lsn(self) -> Lsn:
         """The LSN that must be durable before rows, errors and transaction ends go out."""
         return self._before_lsn if self.lsn == self._unwaited_lsn else self.lsn

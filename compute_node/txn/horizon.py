@@ -15,6 +15,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from aurora.errors import InvariantViolation
+from aurora.ids import Lsn
 
 
 class Hold:
@@ -22,12 +23,12 @@ class Hold:
 
     __slots__ = ("_holds", "lsn", "owner")
 
-    def __init__(self, holds: Holds, lsn: int, owner: str) -> None:
+    def __init__(self, holds: Holds, lsn: Lsn, owner: str) -> None:
         self._holds = holds
         self.lsn = lsn
         self.owner = owner
 
-    def move(self, lsn: int) -> None:
+    def move(self, lsn: Lsn) -> None:
         """The reader has gone on to ``lsn`` (a reader instance): what it needed below is free. Never back."""
         if lsn < self.lsn:
             raise InvariantViolation(f"the hold of {self.owner} goes back from {self.lsn} to {lsn}")
@@ -54,13 +55,13 @@ class Holds:
     def __init__(self) -> None:
         self.current: dict[Hold, None] = {}
 
-    def add(self, lsn: int, owner: str) -> Hold:
+    def add(self, lsn: Lsn, owner: str) -> Hold:
         """Register a reader; ``owner`` says in messages and views who it is."""
         hold = Hold(self, lsn, owner)
         self.current[hold] = None
         return hold
 
-    def oldest(self, limit: int) -> int:
+    def oldest(self, limit: Lsn) -> Lsn:
         """The lowest LSN held, at most ``limit``."""
         for hold in self.current:
             if hold.lsn < limit:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from aurora.datum import Datum
+from aurora.ids import Lsn, Xid
 from aurora.notes import Invalidations
 
 if TYPE_CHECKING:
@@ -56,9 +57,9 @@ class Extents(Protocol):
 class XidLimit(Protocol):
     """The superblock's limit of the xids handed out."""
 
-    xid_limit: int
+    xid_limit: Xid
 
-    def put_xid_limit(self, limit: int) -> None:
+    def put_xid_limit(self, limit: Xid) -> None:
         """Log it; inside an MTR."""
 
 
@@ -99,7 +100,7 @@ class TxnStorage(Protocol):
     def extend_clog(self, last_block: int) -> None:
         """Make the commit log's pages up to that block; may wait."""
 
-    def release_storage(self, relfile: int, lsn: int) -> None:
+    def release_storage(self, relfile: int, lsn: Lsn) -> None:
         """Part of a commit's or abort's MTR: the relation file is gone as of ``lsn``."""
 
 

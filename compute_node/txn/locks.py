@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from aurora.errors import DeadlockDetected, InvariantViolation, LockNotAvailable, OutOfMemory
+from aurora.ids import NO_LSN, Lsn
 from compute_node.hub import HUB, Waiter
 from compute_node.txn import deadlocks
 from compute_node.txn.transaction import Ties, Txn
@@ -91,7 +92,7 @@ class RelationLock:
 
     def __init__(self, oid: int) -> None:
         self.oid = oid
-        self.released_lsn = 0
+        self.released_lsn = NO_LSN
         """Commit LSN of the last holder of a strong mode"""
         self.holders: dict[Txn, int] = {}
         self.held = 0
@@ -118,7 +119,7 @@ class RowHolders:
 
     def __init__(self, key: tuple[int, int]) -> None:
         self.keys = [key]
-        self.released_lsn = 0
+        self.released_lsn = NO_LSN
         """Commit LSN of the last one who held it and is gone"""
         self.holders: dict[Txn, list[tuple[int, int]]] = {}
 
@@ -148,7 +149,7 @@ class LockManager:
         self.strong: set[int] = set()
         """relations on which a strong mode is held or waited for"""
         self.rows: dict[tuple[int, int], RowHolders] = {}
-        self.last_commit_lsn = 0
+        self.last_commit_lsn = NO_LSN
         self._passing: deque[tuple[int, RelationLock | RowHolders]] = deque()
         """Locks released by commits that were not durable yet, in the order of those"""
         self.waits = 0
@@ -254,7 +255,7 @@ class LockManager:
         lsn = self.last_commit_lsn if mode >= FIRST_STRONG else lock.released_lsn
         txn.depend(lsn)
 
-    def _released(self, lock: RelationLock | RowHolders, commit_lsn: int) -> None:
+    def _released(self, lock: RelationLock | RowHolders, commit_lsn: Lsn) -> None:
         """A holder has let go by its commit."""
         lock.released_lsn = commit_lsn
         self._passing.append((commit_lsn, lock))
@@ -422,7 +423,7 @@ class LockManager:
                     locked.keys.append(key)
         return locked
 
-    def _release_row(self, txn: Txn, locked: RowHolders, commit_lsn: int = 0) -> None:
+    def _release_row(self, txn: Txn, locked: RowHolders, commit_lsn: Lsn = NO_LSN) -> None:
         del locked.holders[txn]
         if commit_lsn:
             self._released(locked, commit_lsn)
@@ -560,7 +561,7 @@ class LockManager:
         """``owner`` has from now on what ``txn`` holds too: nobody comes in between."""
         self._grant(self.relations[key], owner, mode)
 
-    def release_all(self, txn: Txn, ties: Ties, commit_lsn: int) -> None:
+    def release_all(self, txn: Txn, ties: Ties, commit_lsn: Lsn) -> None:
         """The transaction has ended (``commit_lsn`` 0: aborted or read-only): everybody who waited for it goes on."""
         for oid, modes in ties.table_locks.items():
             lock = self.relations[oid]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from aurora import notes
 from aurora.errors import InvalidSavepoint, InvariantViolation
-from aurora.ids import FIRST_NORMAL_XID
+from aurora.ids import FIRST_NORMAL_XID, NO_LSN, NO_XID, Lsn, Xid
 from aurora.kernels import clog as clog_kernel
 from aurora.kernels.python.clog import ABORTED, XIDS_PER_PAGE
 from compute_node.hub import HUB, Waiter
@@ -56,7 +56,7 @@ class TransactionManager:
         self.rollbacks = 0
         self.serials = Serializables(self)
         self.locks = LockManager(self)
-        self.next_xid: int = storage.superblock.xid_limit
+        self.next_xid: Xid = storage.superblock.xid_limit
         self._clog.recovered_below = self.next_xid
         # A restart may have cut the log off between the commit log's growth and the reservation that it was for: blocks
         # beyond what the limit needs were perhaps never made its pages, and are handed out anew.
@@ -90,12 +90,12 @@ class TransactionManager:
         """Begin a retired transaction anew. Its weak locks are taken again with it, unless somebody has a strong one by
         now.
         """
-        txn.oldest_lsn = 0
+        txn.oldest_lsn = NO_LSN
         if self.locks.strong:
             txn.weak_locks.clear()
         self.active[txn] = None
 
-    def assign(self, txn: Txn) -> int:
+    def assign(self, txn: Txn) -> Xid:
         """The xid that the current level writes with, taken now if need be (levels below get theirs first)."""
         txn.tie()
         for level in txn.levels:
@@ -103,7 +103,7 @@ class TransactionManager:
                 while self.next_xid >= self._storage.superblock.xid_limit:
                     self._reserve_xids()
                 level.xid = self.next_xid
-                self.next_xid += 1
+                self.next_xid += 1  # type: ignore[assignment] # a call of Xid would cost each transaction
                 level.xids.append(level.xid)
                 txn.own.add(level.xid)
                 self.by_xid[level.xid] = txn
@@ -128,7 +128,7 @@ class TransactionManager:
     def _raise_xid_limit(self) -> None:
         storage = self._storage
         self._volume.reserve(4096)
-        limit = self.next_xid + self.xid_range
+        limit = Xid(self.next_xid + self.xid_range)
         storage.extend_clog(limit // XIDS_PER_PAGE)
         with self._mtr:
             storage.superblock.put_xid_limit(limit)
@@ -154,7 +154,7 @@ class TransactionManager:
                 return self._first_serial_snapshot(txn, lsn)
         return clog_kernel.Snapshot(lsn, txn.own, txn.cid)
 
-    def _first_serial_snapshot(self, txn: Txn, lsn: int) -> Snapshot:
+    def _first_serial_snapshot(self, txn: Txn, lsn: Lsn) -> Snapshot:
         """A READ ONLY DEFERRABLE transaction waits for a snapshot under which it cannot fail."""
         txn.serial = self.serials.begin(lsn, txn.read_only, txn.pid)
         while txn.read_only and txn.deferrable and not self.serials.wait_until_known(txn.serial):
@@ -181,11 +181,11 @@ class TransactionManager:
         """A snapshot of everything committed so far, durable or not, for a reader without a transaction (catalog,
         vacuum); it holds the row horizon as long as the ``with`` lasts. As for ``latest_snapshot``, who shows what it
         read must depend on the LSN of the changes."""
-        lsn = int(self._log.next_lsn) - 1  # the next record may be a commit's
+        lsn = Lsn(self._log.next_lsn - 1)  # the next record may be a commit's
         with self.holds.add(lsn, owner):
             yield clog_kernel.Snapshot(lsn, set(), 0)
 
-    def hold(self, lsn: int, owner: str, txn: Txn | None = None) -> Hold:
+    def hold(self, lsn: Lsn, owner: str, txn: Txn | None = None) -> Hold:
         """Keep the versions that a snapshot at ``lsn`` sees until the hold is released, at the latest when ``txn``
         ends. Take it while the statement of that snapshot is still ``txn``'s newest."""
         hold = self.holds.add(lsn, owner)
@@ -194,21 +194,21 @@ class TransactionManager:
         return hold
 
     @property
-    def vdl(self) -> int:
+    def vdl(self) -> Lsn:
         """The volume's VDL."""
-        return int(self._volume.vdl)
+        return self._volume.vdl
 
     def own_snapshot(self, txn: Txn, snapshot: Snapshot) -> Snapshot:
         """What ``snapshot`` sees, and all that ``txn`` has written since."""
         return clog_kernel.Snapshot(snapshot.lsn, txn.own, txn.cid + 1)
 
-    def row_horizon(self) -> int:
+    def row_horizon(self) -> Lsn:
         """LSN of the oldest snapshot that may still be in use: versions deleted at or below it are seen by nobody."""
         horizon = self._volume.vdl
         for txn in self.active:
             if txn.oldest_lsn and txn.oldest_lsn < horizon:
                 horizon = txn.oldest_lsn
-        return self.holds.oldest(int(horizon))
+        return self.holds.oldest(horizon)
 
     def state(self, xid: int) -> int:
         """0 in progress, 1 aborted, or a commit LSN; may wait for a page of the commit log."""
@@ -229,7 +229,7 @@ class TransactionManager:
 
     # End
 
-    def commit(self, txn: Txn) -> int:
+    def commit(self, txn: Txn) -> Lsn:
         """Commit: the commit LSN, 0 when nothing was written. An exception means that the transaction goes on, to be
         aborted."""
         if txn.ended:
@@ -237,7 +237,7 @@ class TransactionManager:
         serial = txn.serial
         if serial is not None:
             self.serials.before_commit(serial)
-        lsn = self._write_commit(txn) if txn.own else 0
+        lsn = self._write_commit(txn) if txn.own else NO_LSN
         if lsn:
             self.locks.last_commit_lsn = lsn
         self._end(txn, lsn)
@@ -252,7 +252,7 @@ class TransactionManager:
             self._volume.flush_soon("commit")
         return lsn
 
-    def _write_commit(self, txn: Txn) -> int:
+    def _write_commit(self, txn: Txn) -> Lsn:
         levels = txn.levels
         created = [relfile for level in levels for relfile in level.created]
         dropped = [relfile for level in levels for relfile in level.dropped]
@@ -263,7 +263,7 @@ class TransactionManager:
         self._load_states(txn.own)
         with self._mtr:
             # The note comes first, so that its LSN is the commit LSN.
-            lsn = int(self._log.next_lsn)
+            lsn = self._log.next_lsn
             self._mtr.note(self._ended(notes.COMMIT, txn, txn.own, changed))
             for xid in sorted(txn.own):
                 if self._clog.set(xid, lsn):
@@ -274,7 +274,7 @@ class TransactionManager:
                 self._storage.release_storage(relfile, lsn)
         return lsn
 
-    def _ended(self, kind: int, txn: Txn, xids: Collection[int], changed: notes.Invalidations | None = None) -> bytes:
+    def _ended(self, kind: int, txn: Txn, xids: Collection[Xid], changed: notes.Invalidations | None = None) -> bytes:
         """The note of an end: of the transaction, or of what a savepoint undoes."""
         xid = txn.levels[0].xid
         subxids = [] if len(xids) == 1 and xid in xids else sorted(each for each in xids if each != xid)
@@ -287,7 +287,7 @@ class TransactionManager:
         with self._mtr:
             self._mtr.note(notes.encode_lock(xid, (oid,)))
 
-    def _load_states(self, xids: Iterable[int]) -> None:
+    def _load_states(self, xids: Iterable[Xid]) -> None:
         again = True
         while again:
             again = False
@@ -306,24 +306,24 @@ class TransactionManager:
             self._write_aborts(notes.ABORT, txn, txn.own, created)
         if txn.ties is not None:
             txn.undone(0)
-        self._end(txn, 0)
+        self._end(txn, NO_LSN)
         if txn.serial is not None:
             self.serials.ended(txn.serial, False, 0)
         # One that never looked at anything was only begun anew (SET TRANSACTION), or might as well not have begun.
         self.rollbacks += bool(txn.oldest_lsn or txn.own)
 
-    def _write_aborts(self, kind: int, txn: Txn, xids: Collection[int], created: list[int]) -> None:
+    def _write_aborts(self, kind: int, txn: Txn, xids: Collection[Xid], created: list[int]) -> None:
         with HUB.shield():
             self._load_states(xids)
         with self._mtr:
-            lsn = int(self._log.next_lsn)
+            lsn = self._log.next_lsn
             self._mtr.note(self._ended(kind, txn, xids))
             for xid in sorted(xids):
                 self._clog.set(xid, ABORTED)
             for relfile in created:
                 self._storage.release_storage(relfile, lsn)
 
-    def _end(self, txn: Txn, lsn: int) -> None:
+    def _end(self, txn: Txn, lsn: Lsn) -> None:
         txn.ended = True
         del self.active[txn]
         for xid in txn.own:
@@ -339,7 +339,7 @@ class TransactionManager:
     def savepoint(self, txn: Txn, name: str) -> None:
         """Open a subtransaction; its xid comes with its first write."""
         txn.levels.append(Level(name, dict(txn.tie().table_locks), frozenset(txn.weak_locks)))
-        txn.write_xid = 0
+        txn.write_xid = NO_XID
 
     def _level(self, txn: Txn, name: str) -> int:
         for index in range(len(txn.levels) - 1, 0, -1):
@@ -375,7 +375,7 @@ class TransactionManager:
         if events is not None:
             events.forget_statement()
         txn.levels[index:] = [Level(name, before.table_locks, before.weak_locks)]
-        txn.write_xid = 0
+        txn.write_xid = NO_XID
         txn.undone(index)
         self.locks.release_rows_of_level(txn, index)
         self.locks.release_tables(txn, before.table_locks, before.weak_locks)

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from aurora.errors import InvariantViolation, SerializationFailure, SqlError
+from aurora.ids import Xid
 from aurora.kernels import clog as clog_kernel
 from compute_node.hub import HUB, Waiter
 
@@ -51,7 +52,7 @@ class SerialSnapshot(clog_kernel.Snapshot):
     plain: clog_kernel.Snapshot
 
 
-def serial_snapshot(reader: SerialTxn, own: set[int], cid: int) -> SerialSnapshot:
+def serial_snapshot(reader: SerialTxn, own: set[Xid], cid: int) -> SerialSnapshot:
     """What a statement of the transaction sees."""
     made = SerialSnapshot(reader.lsn, own, cid)
     made.reader, made.plain = reader, clog_kernel.Snapshot(reader.lsn, own, cid)

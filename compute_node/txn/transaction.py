@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from aurora.ids import NO_LSN, NO_XID, Lsn, Xid
 from compute_node.hub import Waiter
 from compute_node.txn.dependency import Dependency
 from compute_node.txn.horizon import Hold
@@ -32,8 +33,8 @@ class Level:
         self.name = name
         self.table_locks = table_locks
         self.weak_locks = weak_locks
-        self.xid = 0
-        self.xids: list[int] = []
+        self.xid: Xid = NO_XID
+        self.xids: list[Xid] = []
         self.created: list[int] = []
         self.dropped: list[int] = []
 
@@ -57,7 +58,7 @@ class Ties:
         self.catalog: TxnChanges | None = None
         self.events: TxnEvents | None = None
         """changes of rows that foreign keys have yet to look at"""
-        self.on_commit: list[Callable[[int], None]] = []
+        self.on_commit: list[Callable[[Lsn], None]] = []
         self.on_undo: list[tuple[int, Callable[[], None]]] = []
         """(savepoint level, callback)"""
 
@@ -97,12 +98,12 @@ class Txn:
         self.read_only = read_only
         self.deferrable = deferrable
         self.follow = isolation in (READ_COMMITTED, "read uncommitted")
-        self.write_xid = 0
-        self.own: set[int] = set()
+        self.write_xid: Xid = NO_XID
+        self.own: set[Xid] = set()
         self.cid = 0
         self.dependency: Dependency = Dependency() if session is None else session.dependency
-        self.snapshot_lsn = 0
-        self.oldest_lsn = 0
+        self.snapshot_lsn: Lsn = NO_LSN
+        self.oldest_lsn: Lsn = NO_LSN
         self.levels = [Level("")]
         self.catalog_changed = False
         self.weak_locks: set[WeakLocks] = set()
@@ -114,7 +115,7 @@ class Txn:
         self.start_us = 0
 
     @property
-    def xid(self) -> int | None:
+    def xid(self) -> Xid | None:
         """The top-level xid; None before the first write."""
         return self.levels[0].xid or None
 
@@ -140,11 +141,11 @@ class Txn:
         """Its own side of the catalog, None when it has changed nothing there."""
         return None if self.ties is None else self.ties.catalog
 
-    def depend(self, lsn: int) -> None:
+    def depend(self, lsn: Lsn) -> None:
         """What this transaction shows from now on depends on ``lsn`` being durable."""
         self.dependency.on(lsn)
 
-    def on_commit(self, callback: Callable[[int], None]) -> None:
+    def on_commit(self, callback: Callable[[Lsn], None]) -> None:
         """Call with the commit LSN right after the commit record is in the log. It must neither raise nor wait."""
         self.tie().on_commit.append(callback)
 

@@ -95,6 +95,7 @@ fns(
 """,
     len,
 )
+fn(1810, "bit_length(bytea) int4", lambda value: 8 * len(value))
 fn(2321, "md5(bytea) text", lambda value: digest("md5", value).hex())
 fn(3419, "sha224(bytea) bytea", lambda value: digest("sha224", value))
 fn(3420, "sha256(bytea) bytea", lambda value: digest("sha256", value))

@@ -12,6 +12,7 @@ dropped column is skipped.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Sequence
 
@@ -33,6 +34,7 @@ _U32 = struct.Struct(">I")
 _FIXED = {code: struct.Struct("<" + code) for code in "?hiqIfd"}
 _LONG = 0x80000000
 PULSE_FIELDS = 64
+PULSE_RUNS = 1024
 
 Codec = tuple[Callable[[Datum], bytes], Callable[[bytes], Datum]]
 
@@ -57,11 +59,21 @@ def _malformed(text: str, detail: str) -> SqlError:
     return InvalidTextRepresentation(f'malformed record literal: "{text}"', detail=detail)
 
 
+_PLAIN_RUN = {False: re.compile(r'[^\\",)]+'), True: re.compile(r'[^\\"]+')}
+"""Characters that mean themselves, outside and inside quotes."""
+
+
 def _field_text(text: str, at: int) -> tuple[str, int]:
     """One column's text from ``at``, quotes and backslashes undone, and where it ends."""
     out: list[str] = []
     quoted = False
     while True:
+        if not len(out) % PULSE_RUNS:
+            HUB.pulse()
+        run = _PLAIN_RUN[quoted].match(text, at)
+        if run is not None:
+            out.append(run[0])
+            at = run.end()
         sign = text[at : at + 1]
         if not sign:
             raise _malformed(text, "Unexpected end of input.")
@@ -74,8 +86,6 @@ def _field_text(text: str, at: int) -> tuple[str, int]:
                 raise _malformed(text, "Unexpected end of input.")
             out.append(sign)
             at += 1
-        elif sign != '"':
-            out.append(sign)
         elif not quoted:
             quoted = True
         elif text[at : at + 1] == '"':

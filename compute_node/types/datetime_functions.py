@@ -222,7 +222,18 @@ fn(1175, "justify_hours(interval) interval", justify_hours)
 fn(1295, "justify_days(interval) interval", justify_days)
 fn(2711, "justify_interval(interval) interval", _justify_interval)
 fn(2550, "integer_pl_date(int4, date) date", lambda count, days: date_plus(days, count))
-fn(1272, "datetime_pl(date, time) timestamp", lambda days, us: _at_time(days, us))
+fns(
+    """
+1272 datetime_pl(date, time) timestamp
+2025 timestamp(date, time) timestamp
+""",
+    _at_time,
+)
+fn(
+    1298,
+    "timetzdate_pl(timetz, date) timestamptz",
+    lambda value, days: _at_time(days, value.us + value.west_seconds * SECOND_US),
+)
 fn(1296, "timedate_pl(time, date) timestamp", lambda us, days: _at_time(days, us))
 fn(
     1297,
@@ -251,6 +262,7 @@ fn(
     needs_context=True,
 )
 operators("""
+1366 timetz + date timestamptz 1298 commutator=1361
 1802 timetz + interval timetz 1749 commutator=2552
 1803 timetz - interval timetz 1750
 2552 interval + timetz timetz 2547 commutator=1802

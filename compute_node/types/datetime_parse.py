@@ -34,7 +34,7 @@ from compute_node.types.calendar_ import (
 )
 from compute_node.types.datetime_tokens import BadFormat, pieces
 from compute_node.types.registry import TypeEnv
-from compute_node.types.zone_abbreviations import OFFSETS, ZONES, abbreviated_zone
+from compute_node.types.zone_abbreviations import OFFSETS, ZONES, AbbreviatedZone, abbreviated_zone
 
 MONTH_NAMES = (
     "January",
@@ -478,7 +478,8 @@ class _Parser:
             return self.result
         if self.time_only:
             self.check_clock()
-            if not self.has_time():
+            partly_dated = bool(self.dated) and days is None
+            if not self.has_time() or (partly_dated and (self.zone is None or isinstance(self.zone, AbbreviatedZone))):
                 raise BadFormat
             if self.zone_needs_date and days is None:
                 self.zone = self.dateless_zone()

@@ -58,11 +58,28 @@ def float8_in(text: str, typmod: int, env: TypeEnv) -> float:
     return parse_float(text, "double precision")
 
 
+def _nearest_single(text: str, value: float, single: float) -> float:
+    """The single nearest to the decimal text itself: by way of the double it may be rounded twice, which shows where
+    the double is just between two singles."""
+    bits = int.from_bytes(_SINGLE.pack(single), "big")
+    # Magnitudes are in the order of their bits.
+    bits += 1 if abs(value) > abs(single) else -1
+    other: float = _SINGLE.unpack(bits.to_bytes(4, "big"))[0]
+    if math.isinf(other) or (single + other) / 2 != value:
+        return single
+    exact = Decimal(text.strip(WHITESPACE))
+    halfway = Decimal(value)
+    if exact == halfway:
+        return single
+    return max(single, other) if exact > halfway else min(single, other)
+
+
 def float4_in(text: str, typmod: int, env: TypeEnv) -> float:
     """Text input of real."""
     value = parse_float(text, "real")
     try:
-        return to_single(value)
+        single = to_single(value)
+        return single if single == value or not math.isfinite(value) else _nearest_single(text, value, single)
     except NumericValueOutOfRange:
         raise NumericValueOutOfRange(f'"{text.strip(WHITESPACE)}" is out of range for type real') from None
 

@@ -16,6 +16,7 @@ from aurora.datum import Datum
 from aurora.errors import UndefinedFunction
 from compute_node.types.declare import fn, specialized
 from compute_node.types.interval import Interval, interval_span
+from compute_node.types.json.hashing import hash_jsonb, hash_jsonb_extended
 from compute_node.types.long_text import STEPS, paced
 from compute_node.types.network import Inet
 from compute_node.types.numeric import numeric_send
@@ -246,6 +247,10 @@ _PAIRS: Final[dict[str, tuple[Hash, Extended]]] = {
     "oidvector": _of_bytes(lambda value: struct.pack(f"<{len(value)}I", *value)),
     "bytes": _of_bytes(bytes),
     "bool": _bool,
+    "jsonb": (
+        lambda value: hash_jsonb(value, hash_bytes, _numeric_hash),
+        lambda value, seed: hash_jsonb_extended(value, seed, hash_bytes_extended, _numeric_extended, _bool[1]),
+    ),
 }
 _declare("""
 449 441 hashint2 int2 word
@@ -270,6 +275,7 @@ _declare("""
 2963 3412 uuid_hash uuid uuid
 3252 3413 pg_lsn_hash pg_lsn long
 2233 2234 hashtid tid tid
+4045 3416 jsonb_hash jsonb jsonb
 """)
 
 _BY_TYPE: Final = {
@@ -291,6 +297,7 @@ _BY_TYPE: Final = {
         ("macaddr", "macaddr"),
         ("macaddr8", "macaddr8"),
         ("tid", "tid"),
+        ("jsonb", "jsonb"),
     )
     for name in names.split()
 }

@@ -108,12 +108,15 @@ def numeric_in(text: str, typmod: int, env: TypeEnv) -> Decimal:
             raise invalid_syntax("numeric", text)
         return apply_typmod(named, typmod)
     if match[2] is not None and abs(int(match[2])) >= 2**30:
-        raise invalid_syntax("numeric", text)
+        raise overflow_error()
     if match[2] is not None and abs(int(match[2])) > 200_000 and not Decimal(match[1]):
         return apply_typmod(Decimal(0), typmod)
     if match[2] is not None and int(match[2]) > 200_000:
         raise overflow_error()
-    return apply_typmod(in_format(Decimal(stripped)), typmod)
+    value = Decimal(stripped)
+    if value.as_tuple().exponent < -MAX_SCALE:  # type: ignore[operator]
+        raise overflow_error()
+    return apply_typmod(in_format(value), typmod)
 
 
 def numeric_out(value: Decimal) -> str:

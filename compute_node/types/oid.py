@@ -127,16 +127,16 @@ def _reg_output(name: str) -> Callable[[int, TypeEnv], str]:
 for _name, (_oid, _array, _missing) in REG_TYPES.items():
     _u32_type(_oid, _name, _array, _reg_input(_name, _missing), output=_reg_output(_name), text_bytes=None)
 
-_TID = re.compile(r"\(([0-9]+),([0-9]+)\)")
+_TID = re.compile(r"[^(,)]*\([ \t\n\v\f\r]*([+-]?[0-9]+),[ \t\n\v\f\r]*([0-9]+)\).*", re.DOTALL)
 _TID_CODEC = struct.Struct(">IH")
 
 
 def tid_in(text: str, typmod: int, env: TypeEnv) -> int:
     """``(block,slot)``; 22P02 otherwise."""
-    match = _TID.fullmatch(text.strip())
-    if match is None or int(match[1]) > _U32 or int(match[2]) > 0xFFFF:
+    match = _TID.fullmatch(text)
+    if match is None or not -0x80000000 <= int(match[1]) <= _U32 or int(match[2]) > 0xFFFF:
         raise invalid_syntax("tid", text)
-    return make_tid(int(match[1]), int(match[2]))
+    return make_tid(int(match[1]) & _U32, int(match[2]))
 
 
 def _tid_receive(data: bytes, typmod: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from aurora.errors import NotSupported
 from compute_node.types.common import receive_text, refuse_input, refuse_output
 from compute_node.types.registry import REGISTRY, PgType, Wire
 from compute_node.types.text import STRING_WIRE, text_in, text_out
@@ -58,3 +59,26 @@ _pseudo(269, "table_am_handler")
 _pseudo(325, "index_am_handler")
 _pseudo(3115, "fdw_handler")
 _pseudo(3310, "tsm_handler")
+
+
+def make_shell_type(oid: int, name: str, namespace: int) -> PgType:
+    """A type of which nothing but the name is known; 0A000 for values of it."""
+
+    def refuse(*_: object) -> Any:
+        raise NotSupported("cannot accept a value of a shell type")
+
+    return PgType(
+        oid=oid,
+        name=name,
+        namespace=namespace,
+        length=4,
+        by_value=True,
+        category="P",
+        kind="p",
+        input=refuse,
+        output=refuse_output("a shell type"),
+        receive=None,
+        send=None,
+        disk="s",
+        is_shell=True,
+    )

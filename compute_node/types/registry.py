@@ -230,6 +230,8 @@ class PgType:
     """the pg_class OID of a composite type"""
     of_type: int = 0
     """of a typed table's row type: the composite type that it is a table of"""
+    is_shell: bool = False
+    """whether nothing but its name is known"""
     base: PgType | None = None
     """what a domain is over; a domain behaves as that in everything but its name and its constraints"""
     base_typmod: int = -1

@@ -50,7 +50,7 @@ def snapshot_in(text: str, typmod: int, env: TypeEnv) -> Snapshot:
         if xid != last:
             running.append(xid)
         last = xid
-    if not 0 < xmin <= xmax < 2**64:
+    if not 0 < xmin <= xmax < 2**63:
         raise invalid_syntax("pg_snapshot", text)
     return Snapshot(xmin, xmax, tuple(running))
 

@@ -12,7 +12,6 @@ import unicodedata
 from collections.abc import Callable
 
 from aurora.errors import (
-    CharacterNotInRepertoire,
     InvalidParameterValue,
     ProgramLimitExceeded,
     SqlSyntaxError,
@@ -431,25 +430,20 @@ fn(1946, "encode(bytea, text) text", _encode)
 fn(1947, "decode(text, text) bytea", _decode)
 
 
-def _convert_from(value: bytes, encoding: str) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError as error:
-        wrong = " ".join(f"0x{byte:02x}" for byte in value[error.start : max(error.end, error.start + 1)])
-        raise CharacterNotInRepertoire(f'invalid byte sequence for encoding "UTF8": {wrong}') from None
-
-
-fn(1717, "convert_to(text, name) bytea stable", lambda value, encoding: value.encode())
-fn(1714, "convert_from(bytea, name) text stable", _convert_from)
-
-
 def _normalize(value: str, form: str) -> str:
     if form.upper() not in ("NFC", "NFD", "NFKC", "NFKD"):
         raise InvalidParameterValue(f"invalid normalization form: {form}")
     return unicodedata.normalize(form.upper(), value)  # type: ignore[arg-type]
 
 
-fn(4350, "normalize(text, text) text", _normalize)
+fn(4350, "normalize(text, text) text", _normalize, defaults=("NFC",))
+
+
+def _is_normalized(value: str, form: str) -> bool:
+    return _normalize(value, form) == value
+
+
+fn(4351, "is_normalized(text, text) bool", _is_normalized, defaults=("NFC",))
 _UNICODE = re.compile(r"\\(?:([0-9a-fA-F]{4})|\+([0-9a-fA-F]{6})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(\\))")
 
 

@@ -152,14 +152,6 @@ fn(
     defaults=(0,),
 )
 
-_ENCODINGS = {0: "SQL_ASCII", 6: "UTF8", 8: "LATIN1"}
-fn(1597, "pg_encoding_to_char(int4) name stable", lambda number: _ENCODINGS.get(number, ""))
-fn(
-    1264,
-    "pg_char_to_encoding(name) int4 stable",
-    lambda name: {"UTF8": 6, "UTF-8": 6, "SQL_ASCII": 0, "LATIN1": 8}.get(name.upper(), -1),
-)
-fn(2319, "pg_encoding_max_length(int4) int4", lambda number: 4 if number == 6 else 1 if number in _ENCODINGS else None)
 fn(1039, "getdatabaseencoding() name stable", lambda: "UTF8")
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from aurora.ids import Lsn, PageNo
+
 if TYPE_CHECKING:
     from aurora.errors import SqlError
     from aurora.kernels.python.mtr import RedoLog
@@ -21,7 +23,7 @@ class PagedVolume(Protocol):
     log: RedoLog
 
     @property
-    def vdl(self) -> int:
+    def vdl(self) -> Lsn:
         """Everything up to this LSN is durable."""
 
     @property
@@ -38,7 +40,7 @@ class PagedVolume(Protocol):
     def reserve(self, nbytes: int) -> None:
         """Wait until there is log space for that many bytes."""
 
-    def when_durable(self, lsn: int, done: Callable[[SqlError | None], None]) -> None:
+    def when_durable(self, lsn: Lsn, done: Callable[[SqlError | None], None]) -> None:
         """Call ``done`` once ``vdl`` has reached ``lsn``."""
 
     def holds_back(self, now_s: float) -> bool:
@@ -47,14 +49,14 @@ class PagedVolume(Protocol):
     def when_sure(self, done: Callable[[SqlError | None], None]) -> None:
         """Call ``done(None)`` once nothing is held back any more, ``done(error)`` when this instance is over."""
 
-    def wait_durable(self, lsn: int) -> None:
+    def wait_durable(self, lsn: Lsn) -> None:
         """Wait until ``vdl`` has reached ``lsn``."""
 
     def ensure_pages(self, upto_page: int) -> None:
         """See that protection groups exist for all pages before ``upto_page``; may wait."""
 
-    def read_page(self, page_no: int) -> bytes | None:
+    def read_page(self, page_no: PageNo) -> bytes | None:
         """The page as of the VDL, None when nothing was ever written to it; waits."""
 
-    def read_pages(self, page_nos: Sequence[int]) -> Awaitable[Sequence[bytes | None]]:
+    def read_pages(self, page_nos: Sequence[PageNo]) -> Awaitable[Sequence[bytes | None]]:
         """Several pages as of the VDL."""

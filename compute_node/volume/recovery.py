@@ -30,7 +30,7 @@ from aurora import truncation
 from aurora.buggify import buggify
 from aurora.errors import InvariantViolation
 from aurora.geometry import Descriptor
-from aurora.ids import FIRST_LSN
+from aurora.ids import FIRST_LSN, Lsn
 from aurora.kernels import redo
 
 LAL_BYTES: Final = 10_000_000
@@ -185,8 +185,8 @@ class Recovered:
     """
 
     epoch: int
-    vdl: int
-    next_lsn: int
+    vdl: Lsn
+    next_lsn: Lsn
     pg_last: dict[int, int]
     truncations: frozenset[TruncationRange]
     read_only: bool
@@ -580,8 +580,8 @@ class Recovery:
         upper = max([FIRST_LSN - 1, self._vdl, *(span.upper for span in self._truncations)])
         self.result = Recovered(
             self.epoch,
-            self._vdl,
-            upper + 1,
+            Lsn(self._vdl),
+            Lsn(upper + 1),
             dict(self._pg_last),
             frozenset(TruncationRange(*span) for span in truncation.effective(self._truncations)),
             read_only,

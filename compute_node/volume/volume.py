@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 from aurora.errors import AdminShutdown, CrashShutdown, InvariantViolation, SqlError
 from aurora.geometry import Descriptor, Member
 from aurora.histogram import Histogram
+from aurora.ids import NO_LSN, Lsn, PageNo
 from aurora.kernels import mtr
 from compute_node.hub import HUB, Waiter
 from compute_node.volume import driver
@@ -95,7 +96,7 @@ class Volume:
         self.read_only = True
         self.fenced = False
         self.broken = False
-        self.vdl = 0
+        self.vdl = NO_LSN
         self.durable_callbacks: list[Callable[[int], None]] = []
         """Called with the new VDL each time it has advanced, before those who wait for it are woken."""
         self.on_over: Callable[[], None] | None = None
@@ -314,7 +315,7 @@ class Volume:
         self._step_fleet()
 
     def _pgmrpl(self) -> int:
-        lowest = self.core.vdl
+        lowest: int = self.core.vdl
         reading = self.reader.lowest_read_point()
         if reading is not None:
             lowest = min(lowest, reading)
@@ -344,7 +345,7 @@ class Volume:
             except Exception as error:  # whoever has not been told would wait for ever
                 self.on_defect(error)
 
-    def _advance(self, vdl: int) -> None:
+    def _advance(self, vdl: Lsn) -> None:
         self.vdl = vdl
         now_s = monotonic()
         flushed = self._flushed
@@ -356,7 +357,7 @@ class Volume:
         if self._space:
             self._wake_space()
 
-    def when_durable(self, lsn: int, done: Done) -> None:
+    def when_durable(self, lsn: Lsn, done: Done) -> None:
         """Call ``done(None)`` once ``lsn`` ≤ VDL (now, if it is), and arm a flush; ``done(error)`` when it is over."""
         if lsn <= self.vdl:
             done(None)
@@ -373,7 +374,7 @@ class Volume:
         """Call ``done(None)`` once nothing is held back any more (``holds_back``), ``done(error)`` when it is over."""
         self.doubt.when_sure(done)
 
-    def wait_durable(self, lsn: int) -> None:
+    def wait_durable(self, lsn: Lsn) -> None:
         """Wait in a session greenlet until ``lsn`` is durable. ``over_error`` when it is over."""
         if lsn > self.vdl:
             waiter = Waiter()
@@ -447,14 +448,14 @@ class Volume:
 
     # Reading
 
-    async def read_pages(self, page_nos: Sequence[int]) -> list[bytes | None]:
+    async def read_pages(self, page_nos: Sequence[PageNo]) -> list[bytes | None]:
         """Pages as of the VDL now: 8192 bytes, or None for a page never written. See ``PageReader.read``."""
         start_s = monotonic()
         pages = await self.reader.read(page_nos)
         self.read_seconds.observe(monotonic() - start_s)
         return pages
 
-    def read_page(self, page_no: int) -> bytes | None:
+    def read_page(self, page_no: PageNo) -> bytes | None:
         """``read_pages`` of one page, in a session greenlet."""
         pages: list[bytes | None] = HUB.await_(self.read_pages((page_no,)))
         return pages[0]

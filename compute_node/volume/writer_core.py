@@ -27,6 +27,7 @@ from aurora import batch as batches
 from aurora.buggify import buggify
 from aurora.errors import InvariantViolation
 from aurora.geometry import Descriptor
+from aurora.ids import Lsn
 from aurora.kernels.python.mtr import Run
 from aurora.quorum import AllOf, Quorum, QuorumTracker
 from compute_node.volume.recovery import LAL_BYTES, LAL_MARGIN_BYTES, FenceAnswer, Recovered
@@ -121,7 +122,7 @@ class WriterCore:
         """The fleet; retired is only who is so under the committed descriptor as well."""
         self._committed = self.descriptor
         self.links: list[NodeLink] = []
-        self.pgmrpl = recovered.vdl
+        self.pgmrpl: int = recovered.vdl
         """Lowest read point still needed; told to the nodes with every message."""
         self.flushes = 0
         self.messages = 0
@@ -177,7 +178,7 @@ class WriterCore:
         return self.tracker.recount()
 
     @property
-    def vdl(self) -> int:
+    def vdl(self) -> Lsn:
         """Volume durable LSN."""
         return self.tracker.vdl
 

@@ -29,6 +29,7 @@ from aurora.errors import (
     TooManyConnections,
     TransactionResolutionUnknown,
 )
+from aurora.ids import NO_LSN, Lsn
 from aurora.kernels import wire as wire_kernel
 from compute_node.hub import HUB, Waiter
 from compute_node.protocol import messages
@@ -394,7 +395,7 @@ class Connection(asyncio.Protocol):
                 self._hold(session, lsn, payload)
                 return
         if self._outbox or self._unsure:
-            self._hold(session, 0, payload)
+            self._hold(session, NO_LSN, payload)
         elif self._transport is not None:
             self._transport.write(payload)
 
@@ -414,7 +415,7 @@ class Connection(asyncio.Protocol):
             out.extend(rest)
             session.gated = gated
 
-    def _hold(self, session: Session, lsn: int, payload: bytes) -> None:
+    def _hold(self, session: Session, lsn: Lsn, payload: bytes) -> None:
         if self._outbox is None:
             self._outbox = deque()
         self._outbox.append((lsn, payload, monotonic()))

@@ -685,3 +685,13 @@ create unique index on pt ((b[1]));
 insert into pt select * from pt;
 select row(1,2)::complex = any(b), row(1,2)::complex = all(b), row(1,2)::complex in (select unnest(b)) from pt;
 select array_position(b, row(3,9)::complex) from pt;
+-- shell types
+create type shell;
+create type shell;
+select 'a'::shell;
+create table xs (a shell);
+select typlen, typbyval, typtype, typcategory, typisdefined, typarray, typalign, typstorage from pg_type where typname = 'shell';
+select 'shell'::regtype;
+comment on type shell is 'x';
+drop type shell;
+create type widget (input = nosuch, output = nosuch);

@@ -300,3 +300,8 @@ DROP TYPE span;
 DROP DOMAIN pair;
 DROP DOMAIN present;
 DROP TYPE address;
+-- hashes
+SELECT jsonb_hash(x::jsonb), jsonb_hash_extended(x::jsonb, 0), jsonb_hash_extended(x::jsonb, 5) FROM unnest(ARRAY['1','"a"','null','true','false','[]','{}','[1,[2,"x"]]','{"a":1,"bb":{"c":[true,null]}}','1.50','""','0','-12.5e10','["é"]']) x;
+SELECT hash_array(ARRAY['1'::jsonb, '"a"']);
+SELECT '1e-20000'::jsonb;
+SELECT '1e45678901234567890'::jsonb;

@@ -14,6 +14,7 @@ from __future__ import annotations
 import struct
 
 from aurora.errors import InvariantViolation
+from aurora.ids import Lsn, PageNo, Xid
 from aurora.kernels.python.arena import MISSING, Arena
 from aurora.kernels.python.mtr import Mtr
 from aurora.page import HEADER_BYTES, PAGE_BYTES, PageKind
@@ -62,12 +63,12 @@ class BlockMap:
         n = len(self.starts)
         return extent_first(n - 1) + extent_pages(n - 1) if n else 0
 
-    def page_no(self, block: int) -> int:
+    def page_no(self, block: int) -> PageNo:
         """Page number of ``block``; InvariantViolation outside the relation."""
         if block < 0 or block >= self.blocks:
             raise InvariantViolation(f"block {block} of a relation of {self.blocks} blocks")
         extent = extent_of(block)
-        return self.starts[extent] + block - extent_first(extent)
+        return PageNo(self.starts[extent] + block - extent_first(extent))
 
 
 class Snapshot:
@@ -76,8 +77,8 @@ class Snapshot:
 
     __slots__ = ("cid", "lsn", "own")
 
-    def __init__(self, lsn: int, own: set[int], cid: int) -> None:
-        self.lsn = lsn
+    def __init__(self, lsn: int, own: set[Xid], cid: int) -> None:
+        self.lsn = Lsn(lsn)
         self.own = own
         self.cid = cid
 

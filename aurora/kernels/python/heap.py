@@ -21,6 +21,7 @@ from collections.abc import Sequence
 
 from aurora.datum import Datum, Row
 from aurora.errors import InvariantViolation
+from aurora.ids import NO_LSN, Lsn, Xid
 from aurora.kernels.python.arena import MISSING, Arena
 from aurora.kernels.python.clog import ABORTED, IN_PROGRESS, BlockMap, Clog, Snapshot
 from aurora.kernels.python.mtr import Mtr
@@ -240,14 +241,14 @@ class HeapFile:
     def _is_heap_only(page: memoryview, offset: int) -> bool:
         return bool(page[offset + OFF_INFOMASK + 1] << 8 & HEAP_ONLY)
 
-    def probe(self, tid: int, snap: Snapshot, proj: Projection, follow: bool) -> tuple[int, int, int, Datum] | int:
+    def probe(self, tid: int, snap: Snapshot, proj: Projection, follow: bool) -> tuple[int, int, Lsn, Datum] | int:
         """What an update or lock of version ``tid`` meets: ``(outcome, tid, lsn, extra)``, or a missing page.
 
         ``OK``: not superseded, ``extra`` its row. ``SELF``: this transaction superseded it. ``BUSY``: ``extra`` is the
         xid in progress that supersedes it. ``GONE``: deleted. ``MOVED``: updated. With ``follow`` the successors are
         followed instead of ``MOVED``; ``lsn`` is the highest commit LSN of those who superseded (0: nobody).
         """
-        lsn = expected = 0
+        lsn, expected = NO_LSN, 0
         while True:
             page_no = self.blocks.page_no(tid >> 16)
             frame = self.arena.lookup(page_no)
@@ -267,14 +268,14 @@ class HeapFile:
                 return OK, tid, lsn, proj.row(page, offset, tid)
             if state == IN_PROGRESS:
                 return (SELF, tid, lsn, None) if xmax in snap.own else (BUSY, tid, lsn, xmax)
-            lsn = max(lsn, state)
+            lsn = max(lsn, Lsn(state))
             if not next_slot:
                 return GONE, tid, lsn, None
             if not follow:
                 return MOVED, tid, lsn, None
             tid, expected = next_block << 16 | next_slot, xmax
 
-    def conflict(self, tid: int, own: set[int]) -> tuple[int, int] | int:
+    def conflict(self, tid: int, own: set[Xid]) -> tuple[int, int] | int:
         """Whether the chain at root ``tid`` holds a row that forbids an equal unique key: ``(LIVE, commit LSN)``,
         ``(NOT_LIVE, commit LSN of the last removal, 0 without one)``, or ``(UNDECIDED, xid)`` to wait for; a missing
         page."""

@@ -9,9 +9,11 @@ the caller's.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from types import TracebackType
 
 from aurora.errors import InvariantViolation
+from aurora.ids import Lsn
 from aurora.kernels.python.arena import Arena
 from aurora.kernels.python.redo import (
     FLAG_CPL,
@@ -48,17 +50,17 @@ class RedoLog:
     volume's last record and ``last_cpl`` its last CPL. ``pending_bytes`` counts what ``take`` would return.
     """
 
-    def __init__(self, next_lsn: int, last_lsn: int, pages_per_pg: int, pg_last: dict[int, int]) -> None:
-        self.next_lsn = next_lsn
-        self.last_lsn = last_lsn
-        self.last_cpl = last_lsn
+    def __init__(self, next_lsn: int, last_lsn: int, pages_per_pg: int, pg_last: Mapping[int, int]) -> None:
+        self.next_lsn = Lsn(next_lsn)
+        self.last_lsn = Lsn(last_lsn)
+        self.last_cpl = self.last_lsn
         self.pages_per_pg = pages_per_pg
         self.pg_last = dict(pg_last)
         self.pending_bytes = 0
         self._open: dict[int, tuple[int, int, bytearray]] = {}
         self._open_cpl: dict[int, int] = {}
 
-    def append(self, page_no: int, page_prev_lsn: int, ops: bytes, flags: int) -> int:
+    def append(self, page_no: int, page_prev_lsn: int, ops: bytes, flags: int) -> Lsn:
         """Encode one record; returns its LSN. ``page_no`` is ``NO_PAGE`` for a note."""
         pg = NOTE_PG if page_no == NO_PAGE else page_no // self.pages_per_pg
         lsn, pg_prev = self.next_lsn, self.pg_last.get(pg, 0)
@@ -69,7 +71,7 @@ class RedoLog:
         if flags & FLAG_CPL:
             self._open_cpl[pg] = self.last_cpl = lsn
         self.pg_last[pg] = self.last_lsn = lsn
-        self.next_lsn = lsn + len(record)
+        self.next_lsn = Lsn(lsn + len(record))
         self.pending_bytes += len(record)
         return lsn
 

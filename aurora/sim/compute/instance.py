@@ -12,6 +12,7 @@ import greenlet
 
 from aurora.datum import Datum
 from aurora.errors import InvariantViolation, SqlError
+from aurora.ids import NO_LSN
 from aurora.kernels import arena as arena_kernel
 from aurora.kernels.python.clog import Snapshot
 from aurora.sim.compute.checks import CHUNKS, DURABLE, EXTENTS, HORIZON, INDEXES, LOG, SNAPSHOT_ROWS, Checks
@@ -67,7 +68,7 @@ class Instance:
         self.readings: dict[Reading, None] = {}
         self.descriptors = Descriptors()
         self.index_lsn: dict[int, int] = {}
-        self.catalog_lsn = 0
+        self.catalog_lsn = NO_LSN
         self.sessions: list[SimSession] = []
         self.opened = False
         self.busy = 0

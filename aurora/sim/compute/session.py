@@ -109,7 +109,7 @@ class SimSession:
     def commit(self) -> int:
         """COMMIT, without its answer; the commit LSN."""
         self.close_cursors(0)
-        lsn = int(self.storage.txns.commit(self.running))
+        lsn = self.storage.txns.commit(self.running)
         self.txn = None
         self.own_commit_lsn = max(self.own_commit_lsn, lsn)
         if self.changed_catalog:

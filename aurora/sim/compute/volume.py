@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from aurora.errors import SqlError
+from aurora.ids import Lsn
 from aurora.kernels import mtr as mtr_kernel
 from aurora.sim.compute.knobs import Knobs
 from aurora.sim.compute.loop import Delay, SimLoop
@@ -65,14 +66,14 @@ class SimVolume(MemoryVolume):
             self._loop.call_later(max(0.0, due - self._loop.time()) / 2, self.advance, part)
         self._loop.call_later(due - self._loop.time(), self.advance, cpl)
 
-    def advance(self, lsn: int | None = None) -> None:
+    def advance(self, lsn: Lsn | None = None) -> None:
         """As ``MemoryVolume.advance``; tells the arena nothing: its owner asks."""
         before = self.vdl
         super().advance(lsn)
         if self.vdl > before:
             self._loop.world.note(f"vdl {self.vdl}")
 
-    def when_durable(self, lsn: int, done: Callable[[SqlError | None], None]) -> None:
+    def when_durable(self, lsn: Lsn, done: Callable[[SqlError | None], None]) -> None:
         """As in ``MemoryVolume``, and arms a flush."""
         super().when_durable(lsn, done)
         if lsn > self.vdl:
@@ -81,7 +82,7 @@ class SimVolume(MemoryVolume):
     def crash(self) -> int:
         """The writer is dead. A random part of the log above the VDL survives, up to a CPL: the VDL of recovery."""
         self._waiting.clear()
-        super().advance(self._rng.randint(self.vdl, max(self.vdl, int(self.log.last_lsn))))
+        super().advance(Lsn(self._rng.randint(self.vdl, max(self.vdl, self.log.last_lsn))))
         return self.vdl
 
     # Pages

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aurora.ids import Lsn, Xid
 from aurora.kernels.python.btree import next_prefix
 from aurora.kernels.python.heap import LIVE, NOT_LIVE, UNDECIDED
 from compute_node.txn.transaction import Txn
@@ -34,7 +35,8 @@ class ConflictCheck:
                 self._storage.locks.wait_for_xid(txn, extra, self._name)
                 continue
             # The row found, or the commits that removed the rows of this key: the next snapshot must know of them.
-            txn.depend(extra)
+            if extra:
+                txn.depend(Lsn(extra))
             return other if outcome == LIVE else 0
 
     def _look(self, txn: Txn, key: bytes, tid: int) -> tuple[int, int, int]:
@@ -60,7 +62,7 @@ class ConflictCheck:
             if self._cache.waits == waits:
                 return outcome if outcome[0] in (LIVE, UNDECIDED) else (NOT_LIVE, removed_lsn, 0)
 
-    def _state(self, tid: int, own: set[int]) -> tuple[int, int]:
+    def _state(self, tid: int, own: set[Xid]) -> tuple[int, int]:
         while True:
             state = self._heap.conflict(tid, own)
             if not isinstance(state, int):

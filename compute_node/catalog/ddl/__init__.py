@@ -54,6 +54,8 @@ def define(ctx: DdlContext, node: ast.DefineStmt) -> str:
     """CREATE OPERATOR, AGGREGATE, COLLATION …: what the grammar makes one node of."""
     if node.kind == enums.ObjectType.OBJECT_AGGREGATE:
         return aggregates.create_aggregate(ctx, node)
+    if node.kind == enums.ObjectType.OBJECT_TYPE:
+        return types.create_shell(ctx, node)
     if node.kind != enums.ObjectType.OBJECT_OPERATOR:
         what = node.kind.name.removeprefix("OBJECT_").replace("_", " ")
         raise NotSupported(f"CREATE {what} is not supported")

@@ -37,6 +37,7 @@ from compute_node.exec.builder import Builder
 from compute_node.exec.compile.rows import row_function
 from compute_node.exec.compile.unit import row_scope
 from compute_node.exec.context import ExecContext, ExecSession
+from compute_node.hub import HUB
 from compute_node.relations.access_methods import METHODS
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.sql.analyze.names import SYSTEM_COLUMNS
@@ -349,6 +350,7 @@ def _rewrite(
             table.insert_many(ctx.txn, waiting)
             waiting = []
         ctx.session.check_interrupts()
+        HUB.pulse()
     if waiting:
         table.insert_many(ctx.txn, waiting)
     ctx.txn.cid += 1

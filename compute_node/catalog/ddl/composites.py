@@ -56,7 +56,7 @@ def find_composite(ctx: DdlContext, name: ast.RangeVar) -> RelationDesc:
     if desc.kind != "c":
         raise WrongObjectType(f'"{desc.name}" is not a composite type')
     if not ctx.owns(desc.owner):
-        raise InsufficientPrivilege(f"must be owner of type {desc.name}")
+        raise InsufficientPrivilege(f"must be owner of table {desc.name}")
     ctx.lock_object(desc.oid, desc.name)
     return relation(ctx, desc.oid)
 

@@ -250,6 +250,7 @@ def create_table(ctx: DdlContext, node: ast.CreateStmt) -> str:
     if composite is None:
         specs, constraints, likes = _elements(ctx, name, node.tableElts or ())
     else:
+        check_type_usage(ctx, ctx.view.type(composite.row_type))
         specs, constraints = _typed_elements(ctx, name, composite, node.tableElts or ())
         likes = []
     persistence = "t" if schema[0].startswith("pg_temp_") else "p"

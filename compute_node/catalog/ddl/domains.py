@@ -37,6 +37,7 @@ from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.type_users import columns_of_type
 from compute_node.catalog.ddl.types import array_name, check_type_owner, find_type, type_name_taken, type_record
 from compute_node.catalog.rows import Record, make_row
+from compute_node.hub import HUB
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.stored import analyze_domain_check, analyze_new_domain_check
 from compute_node.sql.analyze.typenames import format_type, resolve_type_name
@@ -269,6 +270,8 @@ def _set_not_null(ctx: DdlContext, record: Record, wanted: bool) -> None:
         for desc, column in columns_of_type(ctx, record.oid):
             ctx.lock(desc, SHARE)
             for batch in ctx.storage.table(desc).scan(ctx.rows.snapshot(), (column.attno,), False):
+                ctx.session.check_interrupts()
+                HUB.pulse()
                 if any(row[0] is None for row in batch):
                     raise NotNullViolation(
                         f'column "{column.name}" of table "{desc.name}" contains null values',
@@ -296,6 +299,8 @@ def _check_rows(ctx: DdlContext, oid: int) -> None:
     for desc, column in columns_of_type(ctx, oid):
         ctx.lock(desc, SHARE)
         for batch in ctx.storage.table(desc).scan(ctx.rows.snapshot(), (column.attno,), False):
+            ctx.session.check_interrupts()
+            HUB.pulse()
             for (value,) in batch:
                 try:
                     kind.check(value, env)

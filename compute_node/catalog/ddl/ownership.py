@@ -122,6 +122,9 @@ def give_object(ctx: DdlContext, kind: str, oid: int, owner: int) -> None:
     if kind == "type" and record.typtype == "r":
         for row in ctx.rows.find("pg_range", rngtypid=oid):
             give_object(ctx, "type", row.rngmultitypid, owner)
+    if kind == "type" and record.typtype == "c":
+        ctx.rows.update("pg_class", class_record(ctx, record.typrelid), relowner=owner)
+        ctx.changes.touch(record.typrelid)
     shared_depend.change_owner(ctx, CATALOGS[catalog].desc.oid, oid, owner)
     ctx.changes.touch()
 

@@ -19,13 +19,15 @@ from aurora.errors import (
     UniqueViolation,
     WrongObjectType,
 )
-from compute_node.catalog.builders import array_type_row, enum_type_row
+from compute_node.catalog.builders import array_type_row, enum_type_row, shell_type_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_TYPE, NAME_BYTES_MAX, DdlContext, cut_name
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.type_users import columns_containing
+from compute_node.catalog.permissions import denied
 from compute_node.catalog.rows import Record
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.typenames import format_type, resolve_type_name
+from compute_node.types.acl import CREATE
 from compute_node.types.registry import PgType
 
 
@@ -85,6 +87,28 @@ def create_enum(ctx: DdlContext, node: ast.CreateEnumStmt) -> str:
     record_owner(ctx, CLASS_TYPE, oid, owner)
     ctx.depend((CLASS_TYPE, oid, 0), (CLASS_NAMESPACE, namespace, 0), "n")
     ctx.depend((CLASS_TYPE, array, 0), (CLASS_TYPE, oid, 0), "i")
+    ctx.changes.touch(oid)
+    return "CREATE TYPE"
+
+
+def create_shell(ctx: DdlContext, node: ast.DefineStmt) -> str:
+    """CREATE TYPE name: a name to which functions may refer. The form with attributes is 0A000: a base type's input and
+    output functions are written in C."""
+    namespace, name = ctx.place(node.defnames)
+    known = ctx.view.layer.type_oid(namespace, name)
+    if node.definition is not None:
+        if known is None:
+            raise DuplicateObject(
+                f'type "{name}" does not exist',
+                hint="Create the type as a shell type, then create its I/O functions, then do a full CREATE TYPE.",
+            )
+        raise NotSupported("base types are not supported: their functions are written in C")
+    if known is not None:
+        raise DuplicateObject(f'type "{name}" already exists')
+    oid = ctx.next_oid()
+    ctx.rows.insert_many("pg_type", [shell_type_row(oid, name, namespace, ctx.user_oid)])
+    record_owner(ctx, CLASS_TYPE, oid, ctx.user_oid)
+    ctx.depend((CLASS_TYPE, oid, 0), (CLASS_NAMESPACE, namespace, 0), "n")
     ctx.changes.touch(oid)
     return "CREATE TYPE"
 
@@ -252,8 +276,10 @@ def rename_type(ctx: DdlContext, names: Sequence[ast.String], new: str, *, domai
 
 def set_type_schema(ctx: DdlContext, names: Sequence[ast.String], schema: str, *, domain: bool = False) -> str:
     """ALTER TYPE … SET SCHEMA, ALTER DOMAIN … SET SCHEMA."""
-    kind, record = _altered(ctx, names, domain)
     namespace = ctx.view.namespace(schema)
+    if not ctx.rights.schema(namespace, CREATE):
+        raise denied("schema", schema)
+    kind, record = _altered(ctx, names, domain)
     if ctx.view.layer.type_oid(namespace, kind.name) is not None:
         raise DuplicateObject(f'type "{kind.name}" already exists in schema "{schema}"')
     _refuse_row_type(ctx, kind, record)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from aurora.datum import Datum
 from aurora.errors import SqlError
+from aurora.ids import NO_LSN
 from compute_node.catalog.functions.call import Call
 from compute_node.txn.locks import EXCLUSIVE, FIRST_ADVISORY, MODE_NAMES, SHARE, SKIP_LOCKED, WAIT
 from compute_node.txn.transaction import READ_COMMITTED, Txn
@@ -101,7 +102,7 @@ def end_session(engine: DatabaseEngine, session: SessionState) -> None:
     """Release the session's own locks."""
     mine, session.advisory_locks = session.advisory_locks, None
     if mine is not None:
-        engine.storage.locks.release_all(mine.owner, mine.owner.tie(), 0)
+        engine.storage.locks.release_all(mine.owner, mine.owner.tie(), NO_LSN)
 
 
 def _functions(suffix: str, mode: int) -> dict[str, Callable[..., Datum]]:

@@ -19,7 +19,7 @@ def current_snapshot(call: Call) -> tuple[int, int, tuple[int, ...]]:
     txns = call.engine.storage.txns
     lsn = call.txn.snapshot_lsn or call.txn.oldest_lsn or txns.vdl
     xmax = txns.next_xid
-    running = {txn.xid for txn in txns.active if txn.xid}
+    running: set[int] = {txn.xid for txn in txns.active if txn.xid}
     for step, xid in enumerate(range(txns.first_xid, xmax)):
         if not step % _STEPS:
             HUB.pulse()

@@ -200,9 +200,7 @@ def _type_coercion(scope: Scope, schema: str | None, name: str, argument: Expr, 
         return None
     if pathway.method == "io" and kind.category == "S" and (source.kind == "c" or source.oid == oids.RECORD):
         return None
-    if pathway.method == "relabel" or kind.category == "S":
-        return coerce_type(scope, argument, kind.oid, -1, "e", location)
-    return None
+    return coerce_type(scope, argument, kind.oid, -1, "e", location)
 
 
 def choose_function(

@@ -108,6 +108,8 @@ def resolve_type_name(catalog: CatalogView, node: ast.TypeName) -> tuple[int, in
             f'type "{shown}{suffix}" does not exist',
             node.location if node.location is not None else -1,
         )
+    if kind.is_shell:
+        raise fail(UndefinedObject, f'type "{format_type(catalog, kind.oid)}" is only a shell', _location(node))
     typmod = _typmods(catalog, node, kind)
     if node.arrayBounds and not is_true_array(kind):
         if not kind.array:

@@ -75,7 +75,7 @@ def step_into(data: bytes, word: str) -> bytes | None:
 
 
 def _follow(data: bytes, path: list[Datum]) -> bytes | None:
-    words = list(flatten(path))
+    words = list(flatten(path)) if path and isinstance(path[0], list) else path
     if None in words:
         return None
     found: bytes | None = data

@@ -71,12 +71,12 @@ class _Reader:
         if part.kind != "object":
             what = "an array" if part.kind == "array" else "a scalar"
             raise InvalidParameterValue(f"cannot call populate_composite on {what}")
-        self.depth += 1
-        if self.depth > _NESTED_MAX:
-            raise stack_depth_exceeded()
         members = part.members()
         if default is not None and not members:
             return default
+        self.depth += 1
+        if self.depth > _NESTED_MAX:
+            raise stack_depth_exceeded()
         values: list[Datum] = []
         for at, field in enumerate(fields):
             old = None if default is None else default[at]
