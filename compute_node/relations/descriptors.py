@@ -60,6 +60,10 @@ class IndexDesc:
     nulls_not_distinct: bool = False
     constraint: int = 0
     method: str = "btree"
+    immediate: bool = True
+    """its key is unique at every moment; else at the end of the statement, or of the transaction"""
+    deferred: bool = False
+    """of one that is not: checked at the commit unless SET CONSTRAINTS says otherwise"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +135,9 @@ class RelationDesc:
 
     @property
     def is_watched(self) -> bool:
-        """Whether a change of its rows has something to follow it: the checks and actions of foreign keys."""
-        return bool(self.foreign_keys or self.referenced_by)
+        """Whether a change of its rows has something to follow it: the checks and actions of foreign keys, or of
+        unique constraints that can be deferred."""
+        return bool(self.foreign_keys or self.referenced_by) or not all(index.immediate for index in self.indexes)
 
     def column(self, name: str) -> ColumnDesc | None:
         """The live column of that name."""

@@ -71,6 +71,7 @@ class IndexOptions:
     predicate: str | None = None
     predicate_uses: tuple[int, ...] = ()
     nulls_not_distinct: bool = False
+    immediate: bool = True
     method: AccessMethod = BTREE
     storage: list[str] = field(default_factory=list)
 
@@ -130,6 +131,7 @@ def make_index(
         expressions=tuple(key.expression for key in keys if key.expression is not None),
         predicate=options.predicate,
         nulls_not_distinct=options.nulls_not_distinct,
+        immediate=options.immediate,
         method=options.method.name,
     )
     names = _column_names([key.name for key in keys] + [desc.columns[attno - 1].name for attno in options.included])

@@ -512,6 +512,12 @@ def blocking_pids(call: Call, pid: int) -> list[int]:
     return []
 
 
+def notify(call: Call, channel: str | None, payload: str | None) -> str:
+    """pg_notify: void, which is not NULL."""
+    notifications.notify(call.session, channel or "", payload or "")
+    return ""
+
+
 def safe_snapshot_blocking_pids(call: Call, pid: int) -> list[int]:
     """pg_safe_snapshot_blocking_pids: whose ends a READ ONLY DEFERRABLE transaction waits for."""
     for txn in call.engine.storage.txns.active:
@@ -564,7 +570,7 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_safe_snapshot_blocking_pids": safe_snapshot_blocking_pids,
     "pg_isolation_test_session_is_blocked": is_blocked_by,
     "pg_listening_channels": lambda call: call.engine.channels.of(call.session),
-    "pg_notify": lambda call, channel, payload: notifications.notify(call.session, channel or "", payload or ""),
+    "pg_notify": notify,
     "pg_notification_queue_usage": lambda call: call.engine.channels.usage,
     "pg_stat_get_live_tuples": live_tuples,
     "pg_stat_get_activity": stat_get_activity,
