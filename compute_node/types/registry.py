@@ -14,7 +14,7 @@ from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from aurora.datum import Datum, Row
-from aurora.errors import InvariantViolation
+from aurora.errors import InvariantViolation, SqlError
 
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
@@ -42,6 +42,8 @@ class TypeEnv:
     session: object = None
     """whose settings these are, a ``SessionView`` once it is whole: what functions see that a domain's constraint
     calls"""
+    check_context: object = None
+    """what the constraints of domains run in, once there is one"""
     lookup: Callable[..., Datum] | None = None
     """The catalog's hook for text forms of OIDs: ``lookup("regclassin", "public.t")`` gives an OID,
     ``lookup("regclassout", 1259)`` a name. None (no catalog yet): only numeric text is accepted and given."""
@@ -86,6 +88,9 @@ class SessionView(Protocol):
 
     def call_routine(self, call: RoutineCall, arguments: tuple[Value, ...], snapshot: Snapshot | None) -> Datum:
         """Run a function in the language SQL: its value, or the iterable of its values when it returns a set."""
+
+    def notice(self, notice: SqlError, severity: str = "NOTICE") -> None:
+        """Send a notice to the client."""
 
     def sleep(self, seconds: float) -> None:
         """Wait without holding up the loop; ends early with 57014 on cancel."""
