@@ -77,6 +77,7 @@ from compute_node.sql.parse import literal_location
 from compute_node.sql.query import FromItem, Query, RangeEntry, Target
 from compute_node.sql.rewrite import nested_query
 from compute_node.types import oids
+from compute_node.types.array_value import DIMENSIONS_MAX, too_many_dimensions
 from compute_node.types.long_text import paced
 
 _COLLATIONS = {"default", "C", "POSIX", "C.UTF-8", "C.utf8", "ucs_basic"}
@@ -650,6 +651,9 @@ def subscript(scope: Scope, value: Expr, indices: Sequence[ast.A_Indices], locat
         raise fail(
             DatatypeMismatch, f"cannot subscript type {shown} because it does not support subscripting", location
         )
+
+    if len(indices) > DIMENSIONS_MAX:
+        raise too_many_dimensions(len(indices))
 
     def index(item: ast.Node | None) -> Expr | None:
         if item is None:
