@@ -98,8 +98,8 @@ def create_range(ctx: DdlContext, node: ast.CreateRangeStmt) -> str:
     return "CREATE TYPE"
 
 
-def _attributes(items: Sequence[ast.DefElem]) -> dict[str, Datum]:
-    found: dict[str, Datum] = {}
+def _attributes(items: Sequence[ast.DefElem]) -> dict[str, ast.Node]:
+    found: dict[str, ast.Node] = {}
     for item in items:
         if item.defname not in _ATTRIBUTES:
             raise SqlSyntaxError(f'type attribute "{item.defname}" not recognized')
