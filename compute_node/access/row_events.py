@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aurora.datum import Row
 from compute_node.relations.descriptors import ForeignKeyDesc, RelationDesc
@@ -48,7 +48,27 @@ class LostKey:
         self.new = new
 
 
-Event = NewReferences | LostKey
+class UniqueKey(NamedTuple):
+    """A unique constraint that can be deferred, as SET CONSTRAINTS knows it."""
+
+    oid: int
+    index_oid: int
+    deferred: bool
+    deferrable: bool = True
+
+
+class NewEntries:
+    """Rows that were entered into the index of such a constraint: their keys must be theirs alone."""
+
+    __slots__ = ("key", "relation", "tids")
+
+    def __init__(self, key: UniqueKey, relation: RelationDesc, tids: array[int]) -> None:
+        self.key = key
+        self.relation = relation
+        self.tids = tids
+
+
+Event = NewReferences | LostKey | NewEntries
 
 
 class RowEvents:
@@ -67,7 +87,7 @@ class RowEvents:
         self.crosscheck: Snapshot | None = None
         self._marked: Level | None = None
 
-    def is_deferred(self, key: ForeignKeyDesc) -> bool:
+    def is_deferred(self, key: ForeignKeyDesc | UniqueKey) -> bool:
         """Whether the key's checks wait for the commit."""
         if not key.deferrable:
             return False

@@ -1,4 +1,5 @@
-"""A table that foreign keys watch: the writes of ``Table``, each of which leaves an event for those keys.
+"""A table that foreign keys watch: the writes of ``Table``, each of which leaves an event for those keys. (Of unique
+constraints that can be deferred their indexes leave the events.)
 
 Only tables with foreign keys, or whose keys are named by some, are opened as one of these: the others do not pay. A
 change that leaves a foreign key's columns alone leaves no event.
@@ -96,9 +97,11 @@ class WatchedTable(Table):
         """As ``Table.refill``: no events."""
         if len(rows) >= BULK_ROWS_MIN:
             self._insert_bulk(txn, rows)
-            return
-        for row in rows:
-            super().insert(txn, row)
+        else:
+            for row in rows:
+                super().insert(txn, row)
+        if (events := known_events(txn)) is not None:
+            events.now.clear()  # of keys that were unique before
 
     # Updating and deleting
 

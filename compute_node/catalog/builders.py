@@ -119,7 +119,7 @@ def index_row(table: int, index: IndexDesc, collations: Iterable[int]) -> Row:
             "indisunique": index.unique,
             "indnullsnotdistinct": index.nulls_not_distinct,
             "indisprimary": index.primary,
-            "indimmediate": True,
+            "indimmediate": index.immediate,
             "indisvalid": index.valid,
             "indisready": index.ready,
             "indislive": True,

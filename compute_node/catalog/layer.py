@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Datum
 from aurora.errors import InternalError
+from aurora.ids import Oid
 from compute_node.catalog import objects
 from compute_node.catalog.foreign_keys import foreign_keys_of
 from compute_node.catalog.reloptions import fillfactor
@@ -170,7 +171,7 @@ class CatalogLayer:
         indexes = self._load_indexes(oid) if row.relhasindex else ()
         foreign_keys, referenced_by = foreign_keys_of(self.reader, oid) if row.relhastriggers else ((), ())
         return RelationDesc(
-            oid=oid,
+            oid=Oid(oid),
             relfile=row.relfilenode,
             name=row.relname,
             schema=self.namespace_name(row.relnamespace) or "",
@@ -263,15 +264,15 @@ class CatalogLayer:
         entry = self.reader.one("pg_class", oid=row.indexrelid)
         if entry is None:
             raise InternalError(f"cache lookup failed for index {row.indexrelid}")
-        constraint = 0
+        constraint = None
         if row.indisprimary or row.indisunique:
             constraint = next(
                 (
-                    each.oid
+                    each
                     for each in self.reader.find("pg_constraint", conrelid=row.indrelid)
                     if each.conindid == row.indexrelid and each.contype in "pux"
                 ),
-                0,
+                None,
             )
         keys = row.indnkeyatts
         types = {each.attnum: each.atttypid for each in self.reader.find("pg_attribute", attrelid=row.indexrelid)}
@@ -293,7 +294,9 @@ class CatalogLayer:
             expressions=split_expressions(row.indexprs),
             predicate=row.indpred,
             nulls_not_distinct=row.indnullsnotdistinct,
-            constraint=constraint,
+            constraint=0 if constraint is None else constraint.oid,
+            immediate=row.indimmediate,
+            deferred=constraint is not None and constraint.condeferred,
             method=METHODS_BY_OID[entry.relam].name,
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aurora.datum import Datum
+from aurora.ids import Oid, RelFile
 from compute_node.types.acl import Acl
 from compute_node.types.registry import PgType
 
@@ -41,8 +42,8 @@ class ColumnDesc:
 class IndexDesc:
     """One row of pg_index. ``columns`` are attnos, 0 for an expression (SQL text in ``expressions``, in order)."""
 
-    oid: int
-    relfile: int
+    oid: Oid
+    relfile: RelFile
     name: str
     columns: tuple[int, ...]
     unique: bool
@@ -60,6 +61,10 @@ class IndexDesc:
     nulls_not_distinct: bool = False
     constraint: int = 0
     method: str = "btree"
+    immediate: bool = True
+    """its key is unique at every moment; else at the end of the statement, or of the transaction"""
+    deferred: bool = False
+    """of one that is not: checked at the commit unless SET CONSTRAINTS says otherwise"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ class ForeignKeyDesc:
     them: a no action, r restrict, c cascade, n set null, d set default. The operators compare (referenced,
     referencing), (referenced, referenced) and (referencing, referencing) values."""
 
-    oid: int
+    oid: Oid
     name: str
     table: int
     """OID of the referencing table"""
@@ -97,8 +102,8 @@ class RelationDesc:
     unknown).
     ``view_sql`` is a view's stored SELECT."""
 
-    oid: int
-    relfile: int
+    oid: Oid
+    relfile: RelFile
     name: str
     schema: str
     namespace: int
@@ -131,8 +136,9 @@ class RelationDesc:
 
     @property
     def is_watched(self) -> bool:
-        """Whether a change of its rows has something to follow it: the checks and actions of foreign keys."""
-        return bool(self.foreign_keys or self.referenced_by)
+        """Whether a change of its rows has something to follow it: the checks and actions of foreign keys, or of
+        unique constraints that can be deferred."""
+        return bool(self.foreign_keys or self.referenced_by) or not all(index.immediate for index in self.indexes)
 
     def column(self, name: str) -> ColumnDesc | None:
         """The live column of that name."""

@@ -21,7 +21,8 @@ from typing import Any
 
 from aurora.datum import Row
 from aurora.errors import ForeignKeyViolation, InvariantViolation, SqlError
-from compute_node.access.row_events import Event, LostKey, NewReferences, RowEvents, events_of, known_events
+from compute_node.access.btree.index import BTreeIndex
+from compute_node.access.row_events import Event, LostKey, NewEntries, NewReferences, RowEvents, events_of, known_events
 from compute_node.access.watched_table import WatchedTable
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import ForeignKeyDesc, RelationDesc
@@ -118,7 +119,7 @@ def _waits(events: RowEvents, event: Event) -> bool:
     """Whether an event is for the commit: of actions only NO ACTION can wait."""
     if not events.is_deferred(event.key):
         return False
-    if isinstance(event, NewReferences):
+    if not isinstance(event, LostKey):
         return True
     return (event.key.on_delete if event.new is None else event.key.on_update) == NO_ACTION
 
@@ -152,6 +153,9 @@ class _Run:
         if isinstance(event, NewReferences):
             self._check_rows(event)
             return
+        if isinstance(event, NewEntries):
+            self._check_entries(event)
+            return
         action = event.key.on_delete if event.new is None else event.key.on_update
         if action in (NO_ACTION, RESTRICT):
             self._forbid(event, action)
@@ -183,6 +187,25 @@ class _Run:
             if values is not None and (key.oid, values) not in self._there:
                 self._check(relation, key, values)
                 self._there.add((key.oid, values))
+            if not number & 63:
+                HUB.pulse()
+                self._session.check_interrupts()
+
+    def _check_entries(self, event: NewEntries) -> None:
+        """A unique constraint that can be deferred."""
+        relation = self._session.engine.catalog.view(self._session).relation(event.relation.oid)
+        found = None if relation is None else next((i for i in relation.indexes if i.oid == event.key.index_oid), None)
+        if relation is None or found is None:
+            return  # dropped since
+        table = self._session.engine.storage.table(relation)
+        index = table.index(found)
+        if not isinstance(table, WatchedTable) or not isinstance(index, BTreeIndex):
+            raise InvariantViolation(f"index {found.name} has a constraint that it cannot check")
+        every = tuple(range(1, len(relation.columns) + 1))
+        for number, tid in enumerate(event.tids):
+            values = table.current(self._txn, tid, every)
+            if values is not None:
+                index.recheck(self._txn, values)
             if not number & 63:
                 HUB.pulse()
                 self._session.check_interrupts()

@@ -35,6 +35,12 @@ class Const(Expr):
 
     value: Datum
 
+    def __hash__(self) -> int:
+        try:
+            return hash((self.type, self.value))
+        except TypeError:  # an array is a list
+            return hash(self.type)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Param(Expr):

@@ -6,6 +6,9 @@ row, and the rest then waits for it; or somebody was faster, and head and rest q
 gives up, and the next has the turn. So a queue always hangs on a transaction that runs or holds, never on a row's
 address. Locks of SELECT … FOR … are kept by row version. Bounds: ``max_row_locks`` locked versions (53200).
 
+A transaction that holds very many rows FOR KEY SHARE, as a bulk load under a foreign key does, holds from then on all
+rows of the table so (``WHOLE``): who wants to delete one or to change its key waits, and nobody else.
+
 The relation locks of SELECT and DML conflict with few others, so a statement just leaves its ``WeakLocks`` in its
 transaction (``take_weak``). Who wants a mode that conflicts with them marks the relation in ``strong`` and first turns
 what the running transactions have left into ordinary locks; as long as the mark stays, everybody takes ordinary ones.
@@ -66,6 +69,10 @@ _ROW_CONFLICT = {0: (3,), 1: (2, 3), 2: (1, 2, 3), 3: (0, 1, 2, 3)}
 
 FIRST_ADVISORY = 1 << 64
 """Relations are known to the lock table by (database << 32 | OID), advisory locks by numbers from here."""
+WHOLE = -1
+"""in the place of a row version: all rows of the table"""
+KEY_SHARE_MAX = 20_000
+"""Rows that a transaction holds, after which a table's next one FOR KEY SHARE is all of them."""
 WAIT, NOWAIT, SKIP_LOCKED = "wait", "nowait", "skip"
 
 
@@ -149,6 +156,8 @@ class LockManager:
         self.strong: set[int] = set()
         """relations on which a strong mode is held or waited for"""
         self.rows: dict[tuple[int, int], RowHolders] = {}
+        self.whole: set[int] = set()
+        """tables of which somebody holds all rows"""
         self.last_commit_lsn = NO_LSN
         self._passing: deque[tuple[int, RelationLock | RowHolders]] = deque()
         """Locks released by commits that were not durable yet, in the order of those"""
@@ -377,8 +386,13 @@ class LockManager:
         if self._passing:
             self._pass()
         locked = self.rows.get((relfile, tid))
-        if locked is None:
-            return []
+        found = [] if locked is None else self._conflicting(txn, locked, strength)
+        if self.whole and relfile in self.whole:
+            found += self._conflicting(txn, self.rows[relfile, WHOLE], strength)
+        return found
+
+    @staticmethod
+    def _conflicting(txn: Txn, locked: RowHolders, strength: int) -> list[Txn]:
         txn.depend(locked.released_lsn)
         conflicts = _ROW_CONFLICT[strength]
         return [other for other, held in locked.holders.items() if other is not txn and held[-1][0] in conflicts]
@@ -387,15 +401,32 @@ class LockManager:
         self, txn: Txn, relfile: int, versions: list[int], strength: int, turn: RowQueue | None = None
     ) -> None:
         """Record a SELECT … FOR lock of a row, known by these versions. Error: 53200."""
+        if self.whole and strength == FOR_KEY_SHARE and relfile in self.whole:
+            if txn in self.rows[relfile, WHOLE].holders:
+                return
         locked = self._locked(relfile, versions)
         held = locked.holders.get(txn)
         if held is None or held[-1][0] < strength:
             held = locked.holders.setdefault(txn, [])
             held.append((strength, len(txn.levels) - 1))
-            txn.tie().row_locks[locked] = None
+            row_locks = txn.tie().row_locks
+            row_locks[locked] = None
+            if strength == FOR_KEY_SHARE and len(row_locks) >= KEY_SHARE_MAX and not len(row_locks) % 1000:
+                self._hold_all_keys(txn, relfile)
         if strength >= FOR_NO_KEY_UPDATE:
             # A weaker lock leaves the turn to the next, who may share it.
             self.row_taken(txn, relfile, versions[0], versions[0], turn)
+
+    def _hold_all_keys(self, txn: Txn, relfile: int) -> None:
+        """Now that it holds very many rows: all of the table, if it is this table's."""
+        row_locks = txn.tie().row_locks
+        if sum(each.keys[0][0] == relfile for each in row_locks) < KEY_SHARE_MAX // 2:
+            return
+        locked = self._locked(relfile, [WHOLE])
+        self.whole.add(relfile)
+        if txn not in locked.holders:
+            locked.holders[txn] = [(FOR_KEY_SHARE, len(txn.levels) - 1)]
+            row_locks[locked] = None
 
     def _locked(self, relfile: int, versions: list[int]) -> RowHolders:
         """The holders of a row, the same for all its versions; made when there are none."""
@@ -431,6 +462,8 @@ class LockManager:
             self._forget_row(locked)
 
     def _forget_row(self, locked: RowHolders) -> None:
+        if locked.keys[0][1] == WHOLE:
+            self.whole.discard(locked.keys[0][0])
         for key in locked.keys:
             if self.rows.get(key) is locked:
                 del self.rows[key]

@@ -68,6 +68,7 @@ _FAMILIES = (
     "ranges.constructors",
     "ranges.aggregates",
     "json.aggregates",
+    "io_functions",
 )
 """In the order of their needs: a family may use those before it."""
 

@@ -94,6 +94,11 @@ def _integer(text: str) -> int:
     return int(found[0]) if found is not None else 0
 
 
+def _unexpected(sign: str) -> str:
+    """What is wrong with a sign where an element has ended."""
+    return f'Unexpected "{sign}" character.' if sign in "{\\" else "Unexpected array element."
+
+
 class _Reader:
     """Recursive-descent reader of one array literal."""
 
@@ -182,7 +187,7 @@ class _Reader:
                 items.append(self.level(depth + 1))
             else:
                 if items and isinstance(items[-1], list):
-                    raise self.fail("Unexpected array element.")
+                    raise self.fail(_unexpected(self.peek()))
                 items.append(self.scalar())
             self.skip_space()
             sign = self.peek()
@@ -218,7 +223,7 @@ class _Reader:
                 self.at += 1
                 self.skip_space()
                 if self.peek() not in (delimiter, "}"):
-                    raise self.fail('Unexpected "{" character.' if self.peek() == "{" else "Unexpected array element.")
+                    raise self.fail(_unexpected(self.peek()))
                 break
             if sign in (delimiter, "}"):
                 break

@@ -21,7 +21,8 @@ from compute_node.types.long_text import STEPS, paced
 from compute_node.types.network import Inet
 from compute_node.types.numeric import numeric_send
 from compute_node.types.oids import TYPE_OIDS
-from compute_node.types.registry import PgType
+from compute_node.types.ranges.hashes import NARROW, WIDE, multirange_hash, range_hash
+from compute_node.types.registry import PgType, RangeForm
 from compute_node.types.text import without_padding
 
 _MASK: Final = 0xFFFFFFFF
@@ -307,11 +308,34 @@ def _pair_of(item: PgType | None) -> tuple[Hash, Extended]:
     """The hash of a type's values; 42883 where it has none."""
     if item is not None and item.kind == "e":
         return _word
+    if item is not None and item.range_form is not None:
+        return _range_pair(item, item.range_form)
     found = None if item is None else _BY_TYPE.get(item.oid)
     if found is None:
         name = "???" if item is None else item.formatted_name or item.name
         raise UndefinedFunction(f"could not identify a hash function for type {name}")
     return _PAIRS[found]
+
+
+def _range_pair(item: PgType, form: RangeForm) -> tuple[Hash, Extended]:
+    """Of a range or multirange type, by the hash of its bounds."""
+    combine = range_hash if item.kind == "r" else multirange_hash
+    plain, extended = _pair_of(form.subtype.root)
+
+    def wide(value: Datum, seed: int) -> int:
+        return combine(WIDE, lambda flags: _hash_word_extended(flags, seed), lambda bound: extended(bound, seed), value)
+
+    return lambda value: combine(NARROW, _hash_word, plain, value), wide
+
+
+def _plain_of(types: tuple[PgType, ...], result: PgType) -> Hash:
+    plain = _pair_of(types[0])[0]
+    return lambda value: _int4(plain(value))
+
+
+def _extended_of(types: tuple[PgType, ...], result: PgType) -> Extended:
+    extended = _pair_of(types[0])[1]
+    return lambda value, seed: _int8(extended(value, seed))
 
 
 def _elements(value: Datum) -> Datum:
@@ -346,6 +370,10 @@ def _array_extended(types: tuple[PgType, ...], result: PgType) -> Extended:
 
 specialized(626, "hash_array(anyarray) int4", _array_hash)
 specialized(782, "hash_array_extended(anyarray, int8) int8", _array_extended)
+specialized(3902, "hash_range(anyrange) int4", _plain_of)
+specialized(3417, "hash_range_extended(anyrange, int8) int8", _extended_of)
+specialized(4278, "hash_multirange(anymultirange) int4", _plain_of)
+specialized(4279, "hash_multirange_extended(anymultirange, int8) int8", _extended_of)
 specialized(3515, "hashenum(anyenum) int4", lambda types, result: lambda value: _int4(_hash_word(value)))
 specialized(
     3414,

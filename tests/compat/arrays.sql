@@ -78,3 +78,7 @@ INSERT INTO arr_t VALUES (5, '[0:3]={1,2,3,9}');
 CREATE INDEX arr_t_b ON arr_t (b);
 SELECT id FROM arr_t WHERE b >= '{w}' ORDER BY b, id;
 DROP TABLE arr_t;
+
+-- constant arrays as keys
+SELECT '{1}'::int[] AS k, count(*) FROM (VALUES (1), (2)) v(a) GROUP BY '{1}'::int[];
+SELECT DISTINCT ROW(1, '{2}'::int[]), '{3}'::int[] FROM (VALUES (1), (2)) v(a);

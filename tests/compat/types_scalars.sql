@@ -607,10 +607,8 @@ select * from bd;
 select pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = 'bd'::regclass order by adnum;
 drop table bd;
 -- Sizes of values, random, zones.
-select setseed(0.5);
-select random(), random(), random();
-select setseed(-1);
-select random();
+select setseed(0.5), random(), random(), random();
+select setseed(-1), random();
 select setseed(2);
 select count(*) from pg_timezone_names() where name = 'Europe/Berlin';
 select abbrev, utc_offset, is_dst from pg_timezone_abbrevs where abbrev in ('CEST', 'MSK', 'PST', 'LMT', 'IST') order by 1;

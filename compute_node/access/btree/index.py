@@ -6,6 +6,7 @@ their place again by key, so nothing is pinned across a wait.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from compute_node.access.btree.shrink import TreeShrinker
 from compute_node.access.btree.unique import ConflictCheck
 from compute_node.access.btree.writer import BTreeWriter
 from compute_node.access.index_access import IndexAccess, ScanKey, equality_keys
+from compute_node.access.row_events import NewEntries, UniqueKey, events_of
 from compute_node.access.stored import resolved_row
 from compute_node.relations.access_methods import BTREE
 from compute_node.relations.descriptors import IndexDesc
@@ -54,6 +56,8 @@ class BTreeIndex(IndexAccess):
         self._insert = self.tree.insert
         self._item = self.codec.item
         self._key_of = self.keys.of
+        self._alone = desc.unique and desc.immediate
+        """no snapshot sees two rows of one key"""
         positions = self.keys.positions
         self._one = positions[0] if self.keys.is_plain and len(positions) == 1 else -1
 
@@ -72,12 +76,12 @@ class BTreeIndex(IndexAccess):
         codec = table.codec
         handles = codec.handles
         while True:
-            rows = self._lookup(snapshot, self.codec, key_values, self._heap, proj, self.unique)
+            rows = self._lookup(snapshot, self.codec, key_values, self._heap, proj, self._alone)
             if not isinstance(rows, int):
                 if codec.handles == handles:
                     return rows
                 return [resolved_row(row, proj.eager) for row in rows]
-            if not self.unique:
+            if not self._alone:
                 # Many rows may have the key: not all of their pages need fit the cache at once.
                 found = self.scan(snapshot, equality_keys(key_values), False, columns, want_tid)
                 return [row for batch in found for row in batch]
@@ -174,6 +178,9 @@ class BTreeIndex(IndexAccess):
             unique = False
         if len(item) > LONG_ITEM_BYTES:
             self.writer.check_size(item)
+        if unique and not self.desc.immediate:
+            self._add_deferrable(txn, item, tid)
+            return 0
         outcome = self._insert(item, unique)
         while outcome:
             conflict = 0
@@ -198,6 +205,33 @@ class BTreeIndex(IndexAccess):
                     raise self.violation(key, txn)
                 return 1
         return 0
+
+    def _add_deferrable(self, txn: Txn, item: bytes, tid: int) -> None:
+        """Enter an item whose key need not be its own yet. Who finds that another has it looks again, when its
+        statement ends or its transaction commits; who was there first need not."""
+        later = False
+        outcome = self._insert(item, True)
+        while outcome:
+            if outcome == NEEDS_SPLIT:
+                self.writer.insert_splitting(item)
+                later, outcome = True, 0
+            elif outcome == DUPLICATE:
+                later, outcome = True, self._insert(item, False)
+            else:
+                self._load(-outcome)
+                outcome = self._insert(item, not later)
+        if later:
+            desc = self.desc
+            key = UniqueKey(desc.constraint, desc.oid, desc.deferred)
+            events_of(txn).now.append(NewEntries(key, self.table.desc, array("Q", (tid,))))
+
+    def recheck(self, txn: Txn, values: Sequence[Datum]) -> None:
+        """A row's key must be its own by now. Errors: 23505, 40P01."""
+        key = self._key_of(values)
+        if key is None or (None in key and not self.desc.nulls_not_distinct):
+            return
+        if self._conflicts.count(txn, self._item(key, 0)[:-TID_BYTES]) > 1:
+            raise self.violation(key, txn)
 
     def find_conflict(self, txn: Txn, values: Sequence[Datum]) -> int:
         """See ``IndexAccess``."""

@@ -39,6 +39,32 @@ class ConflictCheck:
                 txn.depend(Lsn(extra))
             return other if outcome == LIVE else 0
 
+    def count(self, txn: Txn, key: bytes) -> int:
+        """How many live rows have the key, once those in doubt are decided."""
+        upper = next_prefix(key)
+        while True:
+            waits = self._cache.waits
+            lower: bytes | None = key
+            live = undecided = newest_lsn = 0
+            while lower is not None and not undecided:
+                found = self._tree.range_tids(lower, upper, False)
+                if isinstance(found, int):
+                    self._load(found)
+                    continue
+                tids, lower = found
+                for each in tids:
+                    outcome, extra = self._state(each, txn.own)
+                    if outcome == UNDECIDED:
+                        undecided = extra
+                        break
+                    live += outcome == LIVE
+                    newest_lsn = max(newest_lsn, extra)
+            if undecided:
+                self._storage.locks.wait_for_xid(txn, undecided, self._name)
+            elif self._cache.waits == waits:
+                txn.depend(Lsn(newest_lsn))
+                return live
+
     def _look(self, txn: Txn, key: bytes, tid: int) -> tuple[int, int, int]:
         upper = next_prefix(key)
         while True:

@@ -19,6 +19,7 @@ from aurora.errors import (
 )
 from compute_node.catalog.ddl.context import DdlContext, cut_name
 from compute_node.catalog.ddl.expressions import attnos, check_text, range_var
+from compute_node.catalog.ddl.foreign_keys import add_recheck_trigger
 from compute_node.catalog.ddl.indexes import IndexOptions, KeyColumn, make_index, operator_class
 from compute_node.catalog.ddl.relation import (
     attribute_record,
@@ -43,8 +44,6 @@ def plain_key(ctx: DdlContext, desc: RelationDesc, name: str, position: int | No
 
 def add_key(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: Sequence[str]) -> None:
     """PRIMARY KEY or UNIQUE over named columns: the index and the constraint. 42P16, 42703, 42701, 23502, 23505."""
-    if node.deferrable or node.initdeferred:
-        raise NotSupported("deferrable constraints are not supported")
     primary = node.contype == enums.ConstrType.CONSTR_PRIMARY
     position = (node.location or 0) + 1 if node.location is not None and node.location >= 0 else None
     if node.indexname:
@@ -77,10 +76,22 @@ def add_key(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, columns: 
             primary=primary,
             included=included,
             nulls_not_distinct=bool(node.nulls_not_distinct),
+            immediate=not node.deferrable,
             storage=index_options(BTREE, node.options),
         ),
     )
-    create_constraint(ctx, desc, name, "p" if primary else "u", tuple(key.attno for key in keys), index=index.oid)
+    constraint = create_constraint(
+        ctx,
+        desc,
+        name,
+        "p" if primary else "u",
+        tuple(key.attno for key in keys),
+        index=index.oid,
+        deferrable=bool(node.deferrable),
+        deferred=bool(node.initdeferred),
+    )
+    if node.deferrable:
+        add_recheck_trigger(ctx, desc, constraint, index.oid, primary=primary, deferred=bool(node.initdeferred))
 
 
 def add_check(ctx: DdlContext, desc: RelationDesc, node: ast.Constraint, column: str | None, validate: bool) -> None:

@@ -23,6 +23,7 @@ from aurora.errors import (
     InvalidTableDefinition,
     InvariantViolation,
     NotSupported,
+    ObjectNotInPrerequisiteState,
     TooManyColumns,
     UndefinedColumn,
     UndefinedObject,
@@ -56,7 +57,7 @@ _ROW, _INSERT, _DELETE, _UPDATE = 1, 4, 8, 16
 """bits of pg_trigger.tgtype"""
 _DELETE_FUNCTIONS = {"a": 1654, "r": 1648, "c": 1646, "n": 1650, "d": 1652}
 _UPDATE_FUNCTIONS = {"a": 1655, "r": 1649, "c": 1647, "n": 1651, "d": 1653}
-_CHECK_INSERT, _CHECK_UPDATE = 1644, 1645
+_CHECK_INSERT, _CHECK_UPDATE, _RECHECK = 1644, 1645, 1250
 
 
 class _Operators(NamedTuple):
@@ -169,6 +170,7 @@ def _referenced_key(ctx: DdlContext, desc: RelationDesc, names: list[str]) -> tu
         primary = next((index for index in desc.indexes if index.primary), None)
         if primary is None:
             raise UndefinedObject(f'there is no primary key for referenced table "{desc.name}"')
+        _require_immediate(desc, primary, "primary key")
         return primary, list(primary.columns)
     attnos = [_key_column(desc, name) for name in names]
     if len(set(attnos)) < len(attnos):
@@ -176,8 +178,14 @@ def _referenced_key(ctx: DdlContext, desc: RelationDesc, names: list[str]) -> tu
     for index in desc.indexes:
         plain = index.unique and index.valid and index.predicate is None and not index.expressions
         if plain and sorted(index.columns) == sorted(attnos):
+            _require_immediate(desc, index, "unique constraint")
             return index, attnos
     raise InvalidForeignKey(f'there is no unique constraint matching given keys for referenced table "{desc.name}"')
+
+
+def _require_immediate(desc: RelationDesc, index: IndexDesc, what: str) -> None:
+    if not index.immediate:
+        raise ObjectNotInPrerequisiteState(f'cannot use a deferrable {what} for referenced table "{desc.name}"')
 
 
 def _check_permission(ctx: DdlContext, desc: RelationDesc, columns: list[int]) -> None:
@@ -274,6 +282,33 @@ def _add_triggers(ctx: DdlContext, key: ForeignKeyDesc) -> None:
         ctx.changes.touch(table)
 
 
+def add_recheck_trigger(
+    ctx: DdlContext, desc: RelationDesc, constraint: int, index: int, *, primary: bool, deferred: bool
+) -> None:
+    """The row in pg_trigger of a unique constraint that can be deferred."""
+    oid = ctx.next_oid()
+    ctx.rows.insert(
+        "pg_trigger",
+        oid=oid,
+        tgrelid=desc.oid,
+        tgname=f"{'PK' if primary else 'Unique'}_ConstraintTrigger_{oid}",
+        tgfoid=_RECHECK,
+        tgtype=_ROW | _INSERT | _UPDATE,
+        tgenabled="O",
+        tgisinternal=True,
+        tgconstrindid=index,
+        tgconstraint=constraint,
+        tgdeferrable=True,
+        tginitdeferred=deferred,
+        tgargs=b"",
+    )
+    ctx.depend((CLASS_TRIGGER, oid, 0), (CLASS_CONSTRAINT, constraint, 0), "i")
+    record = class_record(ctx, desc.oid)
+    if not record.relhastriggers:
+        ctx.rows.update("pg_class", record, relhastriggers=True)
+    ctx.changes.touch(desc.oid)
+
+
 def remove_trigger(ctx: DdlContext, oid: int) -> None:
     """Part of dropping a foreign key: its table is locked and forgets it."""
     record = ctx.rows.one("pg_trigger", oid=oid)
@@ -345,7 +380,7 @@ def alter_constraint(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTabl
 
 def truncation(ctx: DdlContext, tables: list[RelationDesc], cascade: bool) -> list[RelationDesc]:
     """The tables that TRUNCATE empties: with CASCADE those that refer to one of them, too; 0A000 without it."""
-    found = {desc.oid: desc for desc in tables}
+    found: dict[int, RelationDesc] = {desc.oid: desc for desc in tables}
     for desc in (waiting := list(found.values())):
         for key in desc.referenced_by:
             if key.table in found:

@@ -22,6 +22,7 @@ from aurora.errors import (
     UndefinedColumn,
     UndefinedObject,
 )
+from aurora.ids import Oid, RelFile
 from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, cut_name
 from compute_node.catalog.ddl.expressions import StoredIndexExpression, index_expression, predicate_text, uses
 from compute_node.catalog.ddl.relation import create_constraint, create_index
@@ -71,6 +72,7 @@ class IndexOptions:
     predicate: str | None = None
     predicate_uses: tuple[int, ...] = ()
     nulls_not_distinct: bool = False
+    immediate: bool = True
     method: AccessMethod = BTREE
     storage: list[str] = field(default_factory=list)
 
@@ -115,8 +117,8 @@ def make_index(
     if len(keys) + len(options.included) > _KEYS_MAX:
         raise TooManyColumns(f"cannot use more than {_KEYS_MAX} columns in an index")
     index = IndexDesc(
-        oid=0,
-        relfile=0,
+        oid=Oid(0),
+        relfile=RelFile(0),
         name=name,
         columns=tuple(key.attno for key in keys),
         unique=options.unique,
@@ -130,6 +132,7 @@ def make_index(
         expressions=tuple(key.expression for key in keys if key.expression is not None),
         predicate=options.predicate,
         nulls_not_distinct=options.nulls_not_distinct,
+        immediate=options.immediate,
         method=options.method.name,
     )
     names = _column_names([key.name for key in keys] + [desc.columns[attno - 1].name for attno in options.included])

@@ -220,6 +220,8 @@ def create_constraint(
     check: str | None = None,
     no_inherit: bool = False,
     validated: bool = True,
+    deferrable: bool = False,
+    deferred: bool = False,
 ) -> int:
     """A pg_constraint row of kind p, u or c with its dependencies; 42710. Returns its OID."""
     if any(record.conname == name for record in ctx.rows.find("pg_constraint", conrelid=table.oid)):
@@ -230,6 +232,8 @@ def create_constraint(
         "conname": name,
         "connamespace": table.namespace,
         "contype": kind,
+        "condeferrable": deferrable,
+        "condeferred": deferred,
         "convalidated": validated,
         "conrelid": table.oid,
         "conindid": index,

@@ -94,6 +94,7 @@ def create_enum(ctx: DdlContext, node: ast.CreateEnumStmt) -> str:
 def create_shell(ctx: DdlContext, node: ast.DefineStmt) -> str:
     """CREATE TYPE name: a name to which functions may refer. The form with attributes is 0A000: a base type's input and
     output functions are written in C."""
+    ctx.require_superuser("must be superuser to create a base type")
     namespace, name = ctx.place(node.defnames)
     known = ctx.view.layer.type_oid(namespace, name)
     if node.definition is not None:

@@ -179,7 +179,7 @@ def get_constraintdef(call: Call, oid: int, pretty: bool = False) -> str | None:
     text += f" ({names})"
     if index is not None and index.included:
         text += f" INCLUDE ({', '.join(quote_identifier(table.columns[attno - 1].name) for attno in index.included)})"
-    return text
+    return text + (" DEFERRABLE" if row.condeferrable else "") + (" INITIALLY DEFERRED" if row.condeferred else "")
 
 
 def _domain_check(call: Call, row: Record, pretty: bool) -> str:

@@ -16,6 +16,7 @@ from aurora.errors import (
     Warning_,
     WrongObjectType,
 )
+from aurora.ids import RelFile
 from compute_node.catalog.functions import advisory
 from compute_node.catalog.functions.advisory import TWO_NUMBERS
 from compute_node.catalog.functions.call import Call, quote_identifier
@@ -42,7 +43,7 @@ def _desc(call: Call, oid: int) -> RelationDesc | None:
     return call.view.relation(oid)
 
 
-def _bytes(call: Call, relfile: int) -> int:
+def _bytes(call: Call, relfile: RelFile) -> int:
     storage = call.engine.storage
     return int(storage.blocks(relfile)) * _PAGE_BYTES if relfile and storage.exists(relfile) else 0
 
@@ -512,6 +513,12 @@ def blocking_pids(call: Call, pid: int) -> list[int]:
     return []
 
 
+def notify(call: Call, channel: str | None, payload: str | None) -> str:
+    """pg_notify: void, which is not NULL."""
+    notifications.notify(call.session, channel or "", payload or "")
+    return ""
+
+
 def safe_snapshot_blocking_pids(call: Call, pid: int) -> list[int]:
     """pg_safe_snapshot_blocking_pids: whose ends a READ ONLY DEFERRABLE transaction waits for."""
     for txn in call.engine.storage.txns.active:
@@ -564,7 +571,7 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_safe_snapshot_blocking_pids": safe_snapshot_blocking_pids,
     "pg_isolation_test_session_is_blocked": is_blocked_by,
     "pg_listening_channels": lambda call: call.engine.channels.of(call.session),
-    "pg_notify": lambda call, channel, payload: notifications.notify(call.session, channel or "", payload or ""),
+    "pg_notify": notify,
     "pg_notification_queue_usage": lambda call: call.engine.channels.usage,
     "pg_stat_get_live_tuples": live_tuples,
     "pg_stat_get_activity": stat_get_activity,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Row
-from aurora.errors import CardinalityViolation, SerializationFailure
+from aurora.errors import CardinalityViolation, ObjectNotInPrerequisiteState, SerializationFailure
 from compute_node.access.stored import adopted
 from compute_node.exec.assignments import RowChange
 from compute_node.exec.compile.rows import batch_function
@@ -142,6 +142,14 @@ class InsertNode(Node):
 
     def _store(self, ctx: ExecContext, table: Table, row: Row, touched: set[int]) -> Row | None:
         arbiters = [index for index in table.indexes if self._arbitrates(index.desc)]
+        for index in arbiters:
+            if not index.desc.immediate:
+                raise ObjectNotInPrerequisiteState(
+                    "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters",
+                    schema=self._relation.schema,
+                    table=self._relation.name,
+                    constraint=index.desc.name,
+                )
         while True:
             tid, found = table.insert_or_find(ctx.txn, row, arbiters)
             if not found:

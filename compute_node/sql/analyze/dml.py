@@ -75,7 +75,7 @@ def analyze_insert(scope: Scope, node: ast.InsertStmt) -> Query:
     relation = _target(scope, node.relation, "insert into")
     query.target = relation
     columns = _insert_columns(relation, node.cols)
-    steps = [item.indirection for item in node.cols or ()] or [None] * len(columns)
+    steps = [item if item.indirection else None for item in node.cols or ()] or [None] * len(columns)
     if node.selectStmt is None:
         rows: list[list[Expr]] = [[]]
         columns = []
@@ -128,16 +128,16 @@ def _assembled(
     overriding: OverridingKind,
     location: int,
 ) -> Expr:
-    """A new row's value of a column from all that the statement gives for it: (value, steps to the part that it is
-    for)."""
+    """A new row's value of a column from all that the statement gives for it: (value, the target of a part that it
+    is for)."""
     base: Expr | None = None
-    for value, steps in values:
-        if not steps:
+    for value, part in values:
+        if part is None:
             base = _stored(scope, value, column, overriding)
             continue
         if base is None:
             base = Const(type=column.type, typmod=column.typmod, value=None)
-        base = store(scope, base, column, steps, value, value.location)
+        base = store(scope, base, column, part.indirection, value, part.location)
     return column_default(scope, column) if base is None else base
 
 

@@ -77,6 +77,7 @@ from compute_node.sql.parse import literal_location
 from compute_node.sql.query import FromItem, Query, RangeEntry, Target
 from compute_node.sql.rewrite import nested_query
 from compute_node.types import oids
+from compute_node.types.array_value import DIMENSIONS_MAX, too_many_dimensions
 from compute_node.types.long_text import paced
 
 _COLLATIONS = {"default", "C", "POSIX", "C.UTF-8", "C.utf8", "ucs_basic"}
@@ -475,6 +476,7 @@ def _case(scope: Scope, node: ast.CaseExpr) -> Expr:
         operand = resolve_unknown(scope, transform(scope, node.arg))
         test = ElementValue(type=operand.type, typmod=operand.typmod)
     conditions, results = [], []
+    before, scope.has_srf = scope.has_srf, False
     for item in node.args:
         if test is not None:
             where = _location(item.expr) if not isinstance(item.expr, ast.A_Const) else literal_location(item.expr)
@@ -484,6 +486,7 @@ def _case(scope: Scope, node: ast.CaseExpr) -> Expr:
         conditions.append(coerce_to_boolean(scope, condition, "CASE/WHEN"))
         results.append(transform(scope, item.result))
     default = transform(scope, node.defresult) if node.defresult is not None else Const(type=oids.UNKNOWN, value=None)
+    _refuse_sets(scope, [*conditions, *results, default], "CASE", before)
     # PostgreSQL takes the ELSE result first when it chooses the common type
     common = select_common_type(scope, [default, *results], "CASE")
     branches = tuple(
@@ -495,8 +498,27 @@ def _case(scope: Scope, node: ast.CaseExpr) -> Expr:
     return Case(type=common, typmod=typmod, operand=operand, branches=branches, default=default, location=location)
 
 
+def _refuse_sets(scope: Scope, parts: Sequence[Expr], construct: str, before: bool) -> None:
+    """0A000 for a set-returning function in what may not be evaluated; ``before``: what the scope said until then."""
+    if not scope.has_srf:
+        scope.has_srf = before
+        return
+    for part in parts:
+        for item in walk(part):
+            if isinstance(item, Call) and scope.catalog.function(item.function).returns_set:
+                raise fail(
+                    NotSupported,
+                    f"set-returning functions are not allowed in {construct}",
+                    item.location,
+                    hint="You might be able to move the set-returning function into a LATERAL FROM item.",
+                )
+    scope.has_srf = True
+
+
 def _coalesce(scope: Scope, node: ast.CoalesceExpr) -> Expr:
+    before, scope.has_srf = scope.has_srf, False
     arguments = [transform(scope, item) for item in node.args]
+    _refuse_sets(scope, arguments, "COALESCE", before)
     common = select_common_type(scope, arguments, "COALESCE")
     values = tuple(coerce_to_common(scope, item, common, "COALESCE") for item in arguments)
     return Coalesce(type=common, typmod=common_typmod(values, common), arguments=values, location=_location(node))
@@ -629,6 +651,9 @@ def subscript(scope: Scope, value: Expr, indices: Sequence[ast.A_Indices], locat
         raise fail(
             DatatypeMismatch, f"cannot subscript type {shown} because it does not support subscripting", location
         )
+
+    if len(indices) > DIMENSIONS_MAX:
+        raise too_many_dimensions(len(indices))
 
     def index(item: ast.Node | None) -> Expr | None:
         if item is None:

@@ -146,7 +146,7 @@ class IndexPaths:
         used = [each.qual for each in choice.clauses if each.exact]
         implied = [] if self._keep_implied else [item for item in filter_quals if item in predicate]
         rest = [item for item in filter_quals if item not in used and item not in implied]
-        unique = index.unique and choice.point
+        unique = index.unique and index.immediate and choice.point
         fraction = 1.0
         for item in _distinct([*(each.qual for each in choice.keys), *predicate]):
             fraction *= selectivity(self._catalog, item, self._entries, total)

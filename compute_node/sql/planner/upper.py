@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from aurora.errors import InvariantViolation
 from compute_node.sql.expressions import (
     AggregateCall,
+    Call,
     Column,
     Const,
     Expr,
@@ -209,10 +210,39 @@ def _project_set(planner: QueryPlanner, emit: Emit) -> Emit:
 
         output = tuple(split(item) for item in needs)
         child = emit(wanted)
+        while max(_set_depth(planner, item) for item in output) > 1:
+            child, output = _innermost_sets(planner, child, output)
         plan = ProjectSet(child=child, output=output)
         return _widen(planner, _cost(plan, child, child.rows * 10, child.rows * 0.1))
 
     return project
+
+
+def _is_set(planner: QueryPlanner, node: Expr) -> bool:
+    return isinstance(node, Call) and planner.catalog.function(node.function).returns_set
+
+
+def _set_depth(planner: QueryPlanner, node: Expr) -> int:
+    """How many set-returning functions deep an expression is."""
+    below = max((_set_depth(planner, child) for child in children(node)), default=0)
+    return below + int(_is_set(planner, node))
+
+
+def _innermost_sets(planner: QueryPlanner, child: Plan, output: tuple[Expr, ...]) -> tuple[Plan, tuple[Expr, ...]]:
+    """Sets within sets: the innermost ones, in step with those that stand alone, in a plan of their own below."""
+    width = len(child.output)
+    sets: list[Expr] = []
+
+    def place(node: Expr) -> Expr:
+        if _is_set(planner, node) and _set_depth(planner, node) == 1:
+            if node not in sets:
+                sets.append(node)
+            return Column(type=node.type, typmod=node.typmod, index=width + sets.index(node))
+        return map_children(node, place)
+
+    above = tuple([place(item) for item in output])
+    plan = ProjectSet(child=child, output=(*identity(child.output), *sets))
+    return _widen(planner, _cost(plan, child, child.rows * 10, child.rows * 0.1)), above
 
 
 # --- DISTINCT, ORDER BY, LIMIT --------------------------------------------------------------------------------------
