@@ -344,6 +344,41 @@ def check_rows(ctx: DdlContext, key: ForeignKeyDesc) -> None:
     raise referential.missing_key(session, table, referenced, key, values)
 
 
+def renew_operators(ctx: DdlContext, oid: int, changed: set[int]) -> list[int]:
+    """Columns of a table have other types: the foreign keys over them are compared by other operators. Returns the
+    constraints whose rows are to be checked again. 42804 when there are no such operators."""
+    found = []
+    for record in [*ctx.rows.find("pg_constraint", conrelid=oid), *ctx.rows.find("pg_constraint", confrelid=oid)]:
+        own = record.conrelid == oid and changed & {*(record.conkey or ())}
+        others = record.confrelid == oid and changed & {*(record.confkey or ())}
+        if record.contype != "f" or record.oid in found or not (own or others):
+            continue
+        table, referenced = relation(ctx, record.conrelid), relation(ctx, record.confrelid)
+        index = next(each for each in referenced.indexes if each.oid == record.conindid)
+        operators = [
+            _operators(ctx, record.conname, (table, mine), (referenced, theirs), _class_of(index, theirs))
+            for mine, theirs in zip(record.conkey, record.confkey, strict=True)
+        ]
+        ctx.rows.update(
+            "pg_constraint",
+            _record(ctx, record.oid),
+            conpfeqop=[each.between for each in operators],
+            conppeqop=[each.referenced for each in operators],
+            conffeqop=[each.referencing for each in operators],
+        )
+        ctx.changes.touch(record.conrelid, record.confrelid)
+        found.append(record.oid)
+    return found
+
+
+def check_again(ctx: DdlContext, oids: list[int]) -> None:
+    """23503 unless the rows of validated foreign keys still have their referenced rows."""
+    for oid in oids:
+        record = _record(ctx, oid)
+        if record.convalidated:
+            check_rows(ctx, foreign_key(record))
+
+
 def find_constraint(ctx: DdlContext, desc: RelationDesc, name: str) -> Record:
     """A table's constraint by name; 42704."""
     for record in ctx.rows.find("pg_constraint", conrelid=desc.oid):
