@@ -16,7 +16,7 @@ import greenlet
 from aurora.datum import Datum, Row
 from aurora.errors import InFailedSqlTransaction, InsufficientPrivilege, QueryCanceled, SqlError
 from compute_node.exec.context import ExecContext
-from compute_node.hub import HUB, Waiter
+from compute_node.hub import HUB
 from compute_node.protocol import messages
 from compute_node.session import settings_effects
 from compute_node.session.engine import Engine
@@ -114,6 +114,7 @@ class SessionState:
         "default_deferrable",
         "default_isolation",
         "default_read_only",
+        "definers",
         "dependency",
         "depth",
         "engine",
@@ -129,7 +130,6 @@ class SessionState:
         "last_sequence",
         "lift_literals",
         "lock_timeout_ms",
-        "lock_waiter",
         "login_superuser",
         "notice_level",
         "notifying",
@@ -207,6 +207,8 @@ class SessionState:
         """the context of point statements, used again and again"""
         self.savepoints: list[tuple[str, int]] | None = None
         self.statements_in_txn = 0
+        self.definers = 0
+        """how many SECURITY DEFINER functions run: nobody changes roles within them"""
         self.depth = 0
         """how many functions deep the statement is that runs (``nested``)"""
         self.several_statements = False
@@ -236,8 +238,6 @@ class SessionState:
         self.greenlet: greenlet.greenlet | None = None
         """what its turn runs in"""
         self.interrupt_error: SqlError | Disconnected | None = None
-        self.lock_waiter: Waiter | None = None
-        """what the lock manager has this session wait on; its own"""
         self.terminating = False
         self.timer: Timer | None = None
         self.query = ""
@@ -283,6 +283,8 @@ class SessionState:
     def _permit_setting(self, setting: Setting, value: SettingValue) -> None:
         """Whether the session may change a setting that depends on who asks; 42501, 22023."""
         if setting.name in GUARDED:
+            if self.definers:
+                raise InsufficientPrivilege(f'cannot set parameter "{setting.name}" within security-definer function')
             if setting.name == "session_authorization" or value != "none":
                 self.catalog_function("check_identity", setting.name, str(value))
         elif not self.catalog_function("role_is_superuser", self.user_oid):

@@ -344,39 +344,34 @@ def check_rows(ctx: DdlContext, key: ForeignKeyDesc) -> None:
     raise referential.missing_key(session, table, referenced, key, values)
 
 
-def renew_operators(ctx: DdlContext, oid: int, changed: set[int]) -> list[int]:
-    """Columns of a table have other types: the foreign keys over them are compared by other operators. Returns the
-    constraints whose rows are to be checked again. 42804 when there are no such operators."""
+def renew_foreign_keys(ctx: DdlContext, oid: int, changed: set[int]) -> list[ForeignKeyDesc]:
+    """Columns of a table have other types: its keys, and those that refer to it, compare by other operators. Returns
+    those whose rows are to be checked again. 42804."""
+    desc = relation(ctx, oid)
     found = []
-    for record in [*ctx.rows.find("pg_constraint", conrelid=oid), *ctx.rows.find("pg_constraint", confrelid=oid)]:
-        own = record.conrelid == oid and changed & {*(record.conkey or ())}
-        others = record.confrelid == oid and changed & {*(record.confkey or ())}
-        if record.contype != "f" or record.oid in found or not (own or others):
+    for key in dict.fromkeys((*desc.foreign_keys, *desc.referenced_by)):
+        mine = changed.intersection(key.columns) if key.table == oid else set()
+        theirs = changed.intersection(key.referenced_columns) if key.referenced == oid else set()
+        if not mine and not theirs:
             continue
-        table, referenced = relation(ctx, record.conrelid), relation(ctx, record.confrelid)
-        index = next(each for each in referenced.indexes if each.oid == record.conindid)
+        table, referenced = relation(ctx, key.table), relation(ctx, key.referenced)
+        ctx.lock(referenced if key.table == oid else table, ACCESS_EXCLUSIVE)
+        index = next(each for each in referenced.indexes if each.oid == key.index)
         operators = [
-            _operators(ctx, record.conname, (table, mine), (referenced, theirs), _class_of(index, theirs))
-            for mine, theirs in zip(record.conkey, record.confkey, strict=True)
+            _operators(ctx, key.name, (table, attno), (referenced, other), _class_of(index, other))
+            for attno, other in zip(key.columns, key.referenced_columns, strict=True)
         ]
         ctx.rows.update(
             "pg_constraint",
-            _record(ctx, record.oid),
+            _record(ctx, key.oid),
             conpfeqop=[each.between for each in operators],
             conppeqop=[each.referenced for each in operators],
             conffeqop=[each.referencing for each in operators],
         )
-        ctx.changes.touch(record.conrelid, record.confrelid)
-        found.append(record.oid)
+        ctx.changes.touch(key.table, key.referenced)
+        if key.validated:
+            found.append(foreign_key(_record(ctx, key.oid)))
     return found
-
-
-def check_again(ctx: DdlContext, oids: list[int]) -> None:
-    """23503 unless the rows of validated foreign keys still have their referenced rows."""
-    for oid in oids:
-        record = _record(ctx, oid)
-        if record.convalidated:
-            check_rows(ctx, foreign_key(record))
 
 
 def find_constraint(ctx: DdlContext, desc: RelationDesc, name: str) -> Record:
