@@ -71,6 +71,7 @@ def _condition(sqlstate: str, name: str) -> type[SqlError]:
 
 
 # One line a condition, in the order of appendix A.
+SuccessfulCompletion = _condition("00000", "SuccessfulCompletion")
 Warning_ = _condition("01000", "Warning_")
 PrivilegeNotRevoked = _condition("01006", "PrivilegeNotRevoked")
 PrivilegeNotGranted = _condition("01007", "PrivilegeNotGranted")

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from aurora.geometry import Member
-from aurora.ids import PageNo
+from aurora.ids import Oid, PageNo, RelFile
 from aurora.kernels import arena as arena_kernel
 from aurora.page import PAGE_BYTES
 from aurora.programs.supervisor import LOOPBACK, free_ports
@@ -122,7 +122,7 @@ class Bench:
         self.volume.durable_callbacks.append(lambda vdl: setattr(arena, "durable_lsn", vdl))
         self.storage = storage = Storage(arena, self.volume)
         columns = (ColumnDesc(1, "a", INT4, -1, False), ColumnDesc(2, "b", TEXT, -1, False))
-        desc = RelationDesc(16384, 16384, "t", "public", 2200, "r", columns)
+        desc = RelationDesc(Oid(16384), RelFile(16384), "t", "public", 2200, "r", columns)
         txn = storage.txns.begin()
         storage.create_storage(txn, desc.relfile)
         self.table = storage.table(desc)

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from aurora.ids import RelFile
 from aurora.page import OFF_KIND, OFF_RELFILE, PAGE_BYTES, PageKind
 from compute_node.access.extents import RelationFile
 from compute_node.hub import HUB
@@ -31,7 +32,7 @@ def pages_of(storage: Storage, file: RelationFile) -> Iterator[bytes]:
         yield bytes(storage.arena.page(frame))
 
 
-def write_pages(storage: Storage, txn: Txn, relfile: int, pages: Iterable[bytes]) -> None:
+def write_pages(storage: Storage, txn: Txn, relfile: RelFile, pages: Iterable[bytes]) -> None:
     """A new relation file of these pages; it goes again when ``txn`` aborts."""
     file = storage.create_storage(txn, relfile)
     number = struct.pack("<I", relfile)

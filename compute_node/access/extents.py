@@ -32,6 +32,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from aurora.errors import DataCorrupted, InvariantViolation
+from aurora.ids import RelFile
 from aurora.kernels import clog as clog_kernel
 from aurora.kernels.python.clog import extent_first, extent_of, extent_pages
 from aurora.page import HEADER_BYTES, OFF_KIND, OFF_LOWER, OFF_RELFILE, PAGE_BYTES, PageKind
@@ -445,9 +446,9 @@ class Extents:
         entry.flags, entry.used, entry.freed = CLEAN, 0, lsn
         self._write(entry)
 
-    def orphans(self, is_aborted: Callable[[int], bool]) -> list[int]:
+    def orphans(self, is_aborted: Callable[[int], bool]) -> list[RelFile]:
         """Relation files whose creator aborted or was cut off by a restart."""
-        return [relfile for relfile, file in self.files.items() if file.creator and is_aborted(file.creator)]
+        return [RelFile(relfile) for relfile, file in self.files.items() if file.creator and is_aborted(file.creator)]
 
 
 def file_pages(pages: Mapping[int, bytes | bytearray]) -> dict[int, list[int]]:

@@ -11,6 +11,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from aurora.errors import InvariantViolation
+from aurora.ids import Lsn, Oid, RelFile
 from aurora.kernels import clog as clog_kernel
 from aurora.kernels import mtr as mtr_kernel
 from aurora.page import OFF_KIND, PAGE_BYTES, PageKind
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 RowCompiler = Callable[[RelationDesc, str], RowExpression]
 """SQL text over a relation's columns → its function of a whole row"""
 
-CLOG_RELFILE = 2
+CLOG_RELFILE = RelFile(2)
 METADATA_REDO_BYTES = 16_384
 """Log space reserved before a change of superblock or extent directory."""
 
@@ -99,27 +100,27 @@ class Storage:
         """The tables in use."""
         return list(self._tables.values())
 
-    def file(self, relfile: int) -> RelationFile:
+    def file(self, relfile: RelFile) -> RelationFile:
         """The relation file of that number; InvariantViolation when there is none."""
         file = self.extents.files.get(relfile)
         if file is None:
             raise InvariantViolation(f"relation file {relfile} does not exist")
         return file
 
-    def exists(self, relfile: int) -> bool:
+    def exists(self, relfile: RelFile) -> bool:
         """Whether the relation file has storage."""
         return relfile in self.extents.files
 
-    def blocks(self, relfile: int) -> int:
+    def blocks(self, relfile: RelFile) -> int:
         """Length of a relation in blocks."""
         return int(self.file(relfile).map.blocks)
 
-    def new_relfile(self) -> int:
+    def new_relfile(self) -> RelFile:
         """A number for a new relation file."""
         self.volume.reserve(METADATA_REDO_BYTES)
         return self.superblock.take_relfile()
 
-    def next_oid(self) -> int:
+    def next_oid(self) -> Oid:
         """A number for a new catalog object, from 16384."""
         self.volume.reserve(METADATA_REDO_BYTES)
         return self.superblock.take_oid()
@@ -139,7 +140,7 @@ class Storage:
             with self.mtr:
                 self.mtr.put_u8(frame, OFF_KIND, PageKind.CLOG)
 
-    def create_storage(self, txn: Txn, relfile: int) -> RelationFile:
+    def create_storage(self, txn: Txn, relfile: RelFile) -> RelationFile:
         """An empty relation file, which goes away again if ``txn`` aborts."""
         self.volume.reserve(METADATA_REDO_BYTES)
         creator = txn.write_xid or self.txns.assign(txn)
@@ -147,13 +148,13 @@ class Storage:
         txn.levels[-1].created.append(relfile)
         return file
 
-    def drop_storage(self, txn: Txn, relfile: int) -> None:
+    def drop_storage(self, txn: Txn, relfile: RelFile) -> None:
         """Give the relation file back when ``txn`` commits."""
         if not txn.write_xid:
             self.txns.assign(txn)
         txn.levels[-1].dropped.append(relfile)
 
-    def release_storage(self, relfile: int, lsn: int) -> None:
+    def release_storage(self, relfile: RelFile, lsn: Lsn) -> None:
         """Part of a commit's or abort's MTR: the relation file is gone as of ``lsn``."""
         self.extents.free(relfile, lsn)
         for key, (_, table) in list(self._tables.items()):
@@ -176,13 +177,13 @@ class Storage:
             "allocated_bytes": int(self.superblock.high_water) * PAGE_BYTES,
         }
 
-    def orphans(self) -> list[int]:
+    def orphans(self) -> list[RelFile]:
         """Relation files whose creator was cut off by a restart; asked before the first session begins."""
         return self.extents.orphans(self.txns.is_aborted)
 
-    def reclaim(self, orphans: Sequence[int]) -> None:
+    def reclaim(self, orphans: Sequence[RelFile]) -> None:
         """Free their storage."""
         for relfile in orphans:
             self.volume.reserve(METADATA_REDO_BYTES)
             with self.mtr:
-                self.release_storage(relfile, int(self.log.next_lsn))
+                self.release_storage(relfile, self.log.next_lsn)

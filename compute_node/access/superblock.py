@@ -19,7 +19,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from aurora.errors import DataCorrupted, InvariantViolation, VolumeTooNew
-from aurora.ids import FIRST_NORMAL_XID
+from aurora.ids import FIRST_NORMAL_XID, Oid, RelFile
 from aurora.page import OFF_KIND, PageKind
 
 if TYPE_CHECKING:
@@ -86,15 +86,15 @@ class Superblock:
             self._mtr.put_u32(self.frame, OFF_ROWS_HASH, rows_hash)
         self.catalog_version, self.rows_hash = version, rows_hash
 
-    def take_relfile(self) -> int:
+    def take_relfile(self) -> RelFile:
         """A new relation file number."""
         relfile = int(self.next_relfile)
         with self._mtr:
             self._mtr.put_u32(self.frame, OFF_RELFILE, relfile + 1)
         self.next_relfile = relfile + 1
-        return relfile
+        return RelFile(relfile)
 
-    def take_oid(self) -> int:
+    def take_oid(self) -> Oid:
         """A new OID, from 16384."""
         if self._next_oid >= self.oid_limit:
             limit = self._next_oid + OID_RANGE
@@ -105,7 +105,7 @@ class Superblock:
             self.oid_limit = limit
         oid = int(self._next_oid)
         self._next_oid += 1
-        return oid
+        return Oid(oid)
 
     def put_xid_limit(self, limit: int) -> None:
         """Reserve xids below ``limit``; part of the current MTR."""

@@ -75,7 +75,7 @@ def bootstrap(storage: Storage) -> None:
     txn = storage.txns.begin()
     rows = bootstrap_rows()
     rows_hash = hash_of(rows)
-    counts = {}
+    counts: dict[int, float] = {}
     for table in CATALOGS.values():
         if table.desc.toast is not None:
             _create_toast(storage, txn, table.desc.toast)

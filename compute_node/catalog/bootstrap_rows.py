@@ -37,6 +37,7 @@ from compute_node.relations.schema import (
     load_json,
 )
 from compute_node.types.registry import REGISTRY, FamilyOperators, Function, OperatorClass
+from compute_node.types.textsearch.configurations import builtin
 
 _FIRST_GENERATED_OID = 10000
 _NAMESPACES = {"pg_catalog": 11, "information_schema": 13207}
@@ -57,6 +58,7 @@ def bootstrap_rows() -> dict[str, list[Row]]:
     _operators(out)
     _operator_classes(out, seeds)
     _cluster(out, seeds)
+    _text_search(out)
     _privileges(out, load_json("acls.json"))
     for name, rows in out.items():
         primary = next((index for index in CATALOGS[name].desc.indexes if index.primary), None)
@@ -337,6 +339,38 @@ def _family_members(out: dict[str, list[Row]], item: OperatorClass, oids: Iterat
                 amprocnum=number,
                 amproc=function,
             )
+
+
+_PG_CATALOG = 11
+
+
+def _text_search(out: dict[str, list[Row]]) -> None:
+    found = builtin()
+    owned = {"namespace": _PG_CATALOG, "owner": ROLE_POSTGRES}
+    for oid, name, init, lexize in found["templates"]:
+        _add(out, "pg_ts_template", oid=oid, tmplname=name, tmplnamespace=_PG_CATALOG, tmplinit=init, tmpllexize=lexize)
+    for oid, name, start, token, end, headline, kinds in found["parsers"]:
+        _add(
+            out,
+            "pg_ts_parser",
+            oid=oid,
+            prsname=name,
+            prsnamespace=_PG_CATALOG,
+            prsstart=start,
+            prstoken=token,
+            prsend=end,
+            prsheadline=headline,
+            prslextype=kinds,
+        )
+    for oid, name, template, options in found["dictionaries"]:
+        values = {f"dict{key}": value for key, value in owned.items()}
+        _add(out, "pg_ts_dict", oid=oid, dictname=name, dicttemplate=template, dictinitoption=options, **values)
+    for oid, name, parser in found["configurations"]:
+        values = {f"cfg{key}": value for key, value in owned.items()}
+        _add(out, "pg_ts_config", oid=oid, cfgname=name, cfgparser=parser, **values)
+    for config, dictionary, number, token_kinds in found["maps"]:
+        for kind in token_kinds:
+            _add(out, "pg_ts_config_map", mapcfg=config, maptokentype=kind, mapseqno=number, mapdict=dictionary)
 
 
 def _cluster(out: dict[str, list[Row]], seeds: dict[str, Datum]) -> None:

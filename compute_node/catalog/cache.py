@@ -198,7 +198,9 @@ class TxnCatalog:
 
     def invalidations(self) -> Invalidations:
         """What those who follow the log have to forget."""
-        rows = {CATALOGS[name].desc.oid: frozenset(oids) for name, oids in self.change.written.items()}
+        rows: dict[int, frozenset[int]] = {
+            CATALOGS[name].desc.oid: frozenset(oids) for name, oids in self.change.written.items()
+        }
         return Invalidations(self.catalog.catalogs.database, frozenset(self.change.relations), rows)
 
     def _committed(self, commit_lsn: Lsn) -> None:

@@ -24,6 +24,7 @@ from aurora.errors import (
     ObjectNotInPrerequisiteState,
     TooManyConnections,
 )
+from aurora.ids import Oid, RelFile
 from compute_node.access.clone import pages_of, write_pages
 from compute_node.access.vacuum import VacuumStats
 from compute_node.catalog import bootstrap, statistics
@@ -44,9 +45,9 @@ if TYPE_CHECKING:
     from compute_node.session.state import SessionState
 
 
-MAP_RELFILE: Final = 3
+MAP_RELFILE: Final = RelFile(3)
 _MAP = RelationDesc(
-    oid=MAP_RELFILE,
+    oid=Oid(MAP_RELFILE),
     relfile=MAP_RELFILE,
     name="database_map",
     schema="",
@@ -149,7 +150,7 @@ class Databases:
             found = self._engines.get(oid) or self._add(SystemCatalogs(oid, relfiles))
         return found
 
-    def _write_unused(self, oid: int) -> dict[int, int]:
+    def _write_unused(self, oid: int) -> dict[int, RelFile]:
         txns = self.storage.txns
         txn = txns.begin()
         try:
@@ -165,13 +166,13 @@ class Databases:
 
     # the map
 
-    def relfiles(self, oid: int, txn: Txn | None = None) -> dict[int, int] | None:
+    def relfiles(self, oid: int, txn: Txn | None = None) -> dict[int, RelFile] | None:
         """Relation file in the initial database → relation file here; None of a database that was never used."""
         if not self.storage.exists(MAP_RELFILE):
             return None
         table = self.storage.table(_MAP)
 
-        def rows(snapshot: Snapshot) -> dict[int, int]:
+        def rows(snapshot: Snapshot) -> dict[int, RelFile]:
             return {
                 file: here
                 for batch in table.scan(snapshot, _EVERY, False)
@@ -189,7 +190,7 @@ class Databases:
         relfiles = self.relfiles(oid)
         if relfiles is None:
             return None
-        missing = {file: int(self.storage.new_relfile()) for file in MAPPED if file not in relfiles}
+        missing = {file: self.storage.new_relfile() for file in MAPPED if file not in relfiles}
         if missing:
             self.storage.table(_MAP).insert_many(txn, [(oid, file, here) for file, here in missing.items()])
             txn.cid += 1
@@ -228,9 +229,9 @@ class Databases:
             storage.create_storage(txn, MAP_RELFILE)
         image = bootstrap.image_files() if template is None else {}
         source = {} if template is None else template.relfiles
-        relfiles = {}
+        relfiles: dict[int, RelFile] = {}
         for file in MAPPED:
-            here = relfiles[file] = int(storage.new_relfile())
+            here = relfiles[file] = storage.new_relfile()
             pages = image.get(file, ()) if template is None else pages_of(storage, storage.file(source[file]))
             write_pages(storage, txn, here, pages)
         storage.table(_MAP).insert_many(txn, [(oid, file, here) for file, here in relfiles.items()])
@@ -245,7 +246,7 @@ class Databases:
                 lock = catalogs.database << 32 | row.oid
                 self.storage.locks.lock_relation(txn, lock, mode, row.relname)
 
-    def files(self, oid: int) -> Iterator[int]:
+    def files(self, oid: int) -> Iterator[RelFile]:
         """The relation files of a database, shared catalogs not among them."""
         catalogs = self.catalogs(oid)
         if catalogs is None:
@@ -253,7 +254,7 @@ class Databases:
         yield from catalogs.relfiles.values()
         for row in CatalogReader(self.storage, None, catalogs).all("pg_class"):
             if row.relfilenode and row.oid not in catalogs.relfiles and not row.relisshared:
-                yield int(row.relfilenode)
+                yield row.relfilenode
 
     def drop_files(self, txn: Txn, oid: int) -> None:
         """Give a database's relation files back when ``txn`` commits."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Datum
 from aurora.errors import InternalError
+from aurora.ids import Oid
 from compute_node.catalog import objects
 from compute_node.catalog.foreign_keys import foreign_keys_of
 from compute_node.catalog.reloptions import fillfactor
@@ -170,7 +171,7 @@ class CatalogLayer:
         indexes = self._load_indexes(oid) if row.relhasindex else ()
         foreign_keys, referenced_by = foreign_keys_of(self.reader, oid) if row.relhastriggers else ((), ())
         return RelationDesc(
-            oid=oid,
+            oid=Oid(oid),
             relfile=row.relfilenode,
             name=row.relname,
             schema=self.namespace_name(row.relnamespace) or "",

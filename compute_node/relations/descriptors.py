@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aurora.datum import Datum
+from aurora.ids import Oid, RelFile
 from compute_node.types.acl import Acl
 from compute_node.types.registry import PgType
 
@@ -41,8 +42,8 @@ class ColumnDesc:
 class IndexDesc:
     """One row of pg_index. ``columns`` are attnos, 0 for an expression (SQL text in ``expressions``, in order)."""
 
-    oid: int
-    relfile: int
+    oid: Oid
+    relfile: RelFile
     name: str
     columns: tuple[int, ...]
     unique: bool
@@ -72,7 +73,7 @@ class ForeignKeyDesc:
     them: a no action, r restrict, c cascade, n set null, d set default. The operators compare (referenced,
     referencing), (referenced, referenced) and (referencing, referencing) values."""
 
-    oid: int
+    oid: Oid
     name: str
     table: int
     """OID of the referencing table"""
@@ -101,8 +102,8 @@ class RelationDesc:
     unknown).
     ``view_sql`` is a view's stored SELECT."""
 
-    oid: int
-    relfile: int
+    oid: Oid
+    relfile: RelFile
     name: str
     schema: str
     namespace: int

@@ -53,7 +53,7 @@ def fire(session: SessionState) -> None:
     what that changes is looked at after it. Errors: 23503, and what the actions' statements raise."""
     txn = session.txn
     events = None if txn is None else known_events(txn)
-    if events is None or events.firing or not events.now:
+    if events is None or events.firing or session.gathering or not events.now:
         return
     _drain(session, events, sorting=True)
 

@@ -8,7 +8,7 @@ from aurora.errors import SqlError, UndefinedParameter
 from aurora.kernels import lifter
 from compute_node.hub import HUB
 from compute_node.protocol import messages
-from compute_node.session import door, prepare, transactions, utility
+from compute_node.session import door, prepare, referential, transactions, utility
 from compute_node.session.long_insert import LONG_BYTES, LongInsert, long_insert
 from compute_node.session.results import ResultFormat, decode_text
 from compute_node.session.sinks import NO_ROWS, UtilityRows, WireRows
@@ -84,14 +84,19 @@ def _lifted(session: SessionState, sql: bytes) -> tuple[Statement, Params] | Non
 def _run_pieces(session: SessionState, insert: LongInsert) -> None:
     """Run a long INSERT piece by piece, as one statement of the client."""
     count = 0
-    for piece, moved in insert.pieces():
-        try:
-            ready = _lifted(session, piece) or _unlifted(session, piece)
-            count += door.run(session, *ready, NO_ROWS)
-        except SqlError as error:
-            if error.position is not None and error.position > len(insert.head):
-                error.position += moved
-            raise
+    session.gathering = True
+    try:
+        for piece, moved in insert.pieces():
+            try:
+                ready = _lifted(session, piece) or _unlifted(session, piece)
+                count += door.run(session, *ready, NO_ROWS)
+            except SqlError as error:
+                if error.position is not None and error.position > len(insert.head):
+                    error.position += moved
+                raise
+    finally:
+        session.gathering = False
+    referential.fire(session)
     session.out.append(messages.command_complete("INSERT", count))
 
 

@@ -119,6 +119,7 @@ class SessionState:
         "engine",
         "env",
         "gated",
+        "gathering",
         "greenlet",
         "guarded",
         "idle_in_txn_timeout_ms",
@@ -225,6 +226,8 @@ class SessionState:
         self.routine_plans: tuple[Txn | None, dict[Hashable, RoutinePlan]] | None = None
         """what a transaction that has changed the catalog has planned for its functions"""
         self.advisory_locks: HeldLocks | None = None
+        self.gathering = False
+        """a statement runs in pieces: what foreign keys want of its changes waits for the last one"""
         self.notifying: Notifying | None = None
         """what its transaction says with NOTIFY, and begins to LISTEN to"""
         self.inbox: list[bytes] = []

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from aurora.datum import Datum
-from aurora.ids import Lsn, Xid
+from aurora.ids import Lsn, RelFile, Xid
 from aurora.notes import Invalidations
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class ClogFile(Protocol):
 class Extents(Protocol):
     """Who gives relation files their pages."""
 
-    def committed(self, relfile: int) -> None:
+    def committed(self, relfile: RelFile) -> None:
         """Part of a commit's MTR: the file stays."""
 
 
@@ -100,7 +100,7 @@ class TxnStorage(Protocol):
     def extend_clog(self, last_block: int) -> None:
         """Make the commit log's pages up to that block; may wait."""
 
-    def release_storage(self, relfile: int, lsn: Lsn) -> None:
+    def release_storage(self, relfile: RelFile, lsn: Lsn) -> None:
         """Part of a commit's or abort's MTR: the relation file is gone as of ``lsn``."""
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from aurora import notes
 from aurora.errors import InvalidSavepoint, InvariantViolation
-from aurora.ids import FIRST_NORMAL_XID, NO_LSN, NO_XID, Lsn, Xid
+from aurora.ids import FIRST_NORMAL_XID, NO_LSN, NO_XID, Lsn, RelFile, Xid
 from aurora.kernels import clog as clog_kernel
 from aurora.kernels.python.clog import ABORTED, XIDS_PER_PAGE
 from compute_node.hub import HUB, Waiter
@@ -312,7 +312,7 @@ class TransactionManager:
         # One that never looked at anything was only begun anew (SET TRANSACTION), or might as well not have begun.
         self.rollbacks += bool(txn.oldest_lsn or txn.own)
 
-    def _write_aborts(self, kind: int, txn: Txn, xids: Collection[Xid], created: list[int]) -> None:
+    def _write_aborts(self, kind: int, txn: Txn, xids: Collection[Xid], created: list[RelFile]) -> None:
         with HUB.shield():
             self._load_states(xids)
         with self._mtr:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from aurora.ids import NO_LSN, NO_XID, Lsn, Xid
+from aurora.ids import NO_LSN, NO_XID, Lsn, RelFile, Xid
 from compute_node.hub import Waiter
 from compute_node.txn.dependency import Dependency
 from compute_node.txn.horizon import Hold
@@ -35,8 +35,8 @@ class Level:
         self.weak_locks = weak_locks
         self.xid: Xid = NO_XID
         self.xids: list[Xid] = []
-        self.created: list[int] = []
-        self.dropped: list[int] = []
+        self.created: list[RelFile] = []
+        self.dropped: list[RelFile] = []
 
 
 class Ties:

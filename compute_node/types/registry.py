@@ -14,7 +14,7 @@ from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from aurora.datum import Datum, Row
-from aurora.errors import InvariantViolation
+from aurora.errors import InvariantViolation, SqlError
 
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
@@ -86,6 +86,9 @@ class SessionView(Protocol):
 
     def call_routine(self, call: RoutineCall, arguments: tuple[Value, ...], snapshot: Snapshot | None) -> Datum:
         """Run a function in the language SQL: its value, or the iterable of its values when it returns a set."""
+
+    def notice(self, notice: SqlError, severity: str = "NOTICE") -> None:
+        """Send a notice to the client."""
 
     def sleep(self, seconds: float) -> None:
         """Wait without holding up the loop; ends early with 57014 on cancel."""

@@ -111,6 +111,10 @@ def test_depth_is_bounded_alike(levels: int) -> None:
 def test_containers_are_built_alike(parts: list[bytes], members: dict[bytes, bytes]) -> None:
     assert NATIVE.array_of(parts) == SPEC.array_of(parts)
     assert NATIVE.object_of(members) == SPEC.object_of(members)
+    for container in (SPEC.array_of(parts), SPEC.object_of(members)):
+        for index in range(SPEC.count_of(container)):
+            for new in (b"\0", container):
+                assert NATIVE.replaced(container, index, new) == SPEC.replaced(container, index, new)
 
 
 @given(st.text(alphabet='{}[]:,"\\ntrue null-0.12eE \t\x01u', max_size=12))

@@ -992,3 +992,33 @@ def object_of(dict members not None):
         return result
     finally:
         free(entries.data)
+
+
+def replaced(bytes data not None, Py_ssize_t index, bytes value not None):
+    cdef Slice whole = of(data), old
+    cdef Py_ssize_t count = count_in(whole), size = PyBytes_GET_SIZE(value), before, i, place
+    cdef long long shift
+    cdef bytes result
+    cdef unsigned char* out
+    if index < 0 or index >= count:
+        raise IndexError(index)
+    if whole.at[0] == K_ARRAY:
+        old = item_at(whole, count, index)
+        place = HEAD
+    else:
+        old = member_at(whole, count, index)
+        place = HEAD + 4 * count
+    if old.at == NULL:
+        raise ValueError("a jsonb value's table does not fit it")
+    shift = size - old.size
+    if whole.size + shift > 0xFFFFFFFF:
+        raise OverflowError("too many bytes for one container")
+    before = old.at - whole.at
+    result = PyBytes_FromStringAndSize(NULL, whole.size + shift)
+    out = <unsigned char*>PyBytes_AS_STRING(result)
+    memcpy(out, whole.at, before)
+    memcpy(out + before, PyBytes_AS_STRING(value), size)
+    memcpy(out + before + size, old.at + old.size, whole.size - before - old.size)
+    for i in range(index, count):
+        set_u32(out + place + 4 * i, <unsigned int>(u32(whole.at + place + 4 * i) + shift))
+    return result

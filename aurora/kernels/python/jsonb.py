@@ -158,6 +158,17 @@ def _container(kind: int, names: Sequence[bytes], values: Sequence[bytes]) -> by
     return b"".join((_HEAD.pack(kind, len(values)), struct.pack(f"<{len(ends)}I", *ends), *names, *values))
 
 
+def replaced(data: bytes, index: int, value: bytes) -> bytes:
+    """The container with another element, or another value of its pair, at ``index``."""
+    if data[0] == ARRAY:
+        parts = list(elements(data))
+        parts[index] = value
+        return array_of(parts)
+    values = [each for _, each in pairs(data)]
+    values[index] = value
+    return _container(OBJECT, list(keys(data)), values)
+
+
 # numbers
 
 

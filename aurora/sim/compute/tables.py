@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aurora.datum import Datum, Row
+from aurora.ids import Oid, RelFile
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 from compute_node.relations.schema import NAMESPACE_TOAST, TOAST_COLUMNS, toast_index, toast_name
 
@@ -75,7 +76,9 @@ def index_desc(oid: int, at: int, relfile: int, shape: Shape) -> IndexDesc:
     """The index that is number ``at`` of its shape; from ``len(shape.keys)`` on, one on ``d`` made later."""
     keys = shape.keys[at] if at < len(shape.keys) else (4,)
     method = "hash" if at in shape.hashed else "btree"
-    return IndexDesc(oid + 1 + at, relfile, f"t{oid}_{at}", keys, at in shape.unique, at == 0, method=method)
+    return IndexDesc(
+        Oid(oid + 1 + at), RelFile(relfile), f"t{oid}_{at}", keys, at in shape.unique, at == 0, method=method
+    )
 
 
 def describe(
@@ -85,8 +88,8 @@ def describe(
     made = tuple(index_desc(oid, at, each, shape) for at, each in enumerate(indexes))
     beside = _toast_desc(oid, *toast) if toast else None
     return RelationDesc(
-        oid, relfile, f"t{oid}", "public", 2200, "r", _columns(shape.toast), made, fillfactor=shape.fillfactor,
-        toast=beside, database=0,
+        Oid(oid), RelFile(relfile), f"t{oid}", "public", 2200, "r", _columns(shape.toast), made,
+        fillfactor=shape.fillfactor, toast=beside, database=0,
     )  # fmt: skip
 
 
@@ -94,7 +97,7 @@ def _toast_desc(oid: int, relfile: int, index: int) -> RelationDesc:
     name = toast_name(oid)
     made = (toast_index(oid + TOAST_INDEX_OID, index, name),)
     return RelationDesc(
-        oid + TOAST_OID, relfile, name, "pg_toast", NAMESPACE_TOAST, "t", TOAST_COLUMNS, made, database=0
+        Oid(oid + TOAST_OID), RelFile(relfile), name, "pg_toast", NAMESPACE_TOAST, "t", TOAST_COLUMNS, made, database=0
     )  # fmt: skip
 
 
@@ -135,12 +138,12 @@ def lock_id(oid: int) -> int:
     return CATALOG_DESC.database << 32 | oid
 
 
-def toast_files(desc: RelationDesc) -> tuple[int, ...]:
+def toast_files(desc: RelationDesc) -> tuple[RelFile, ...]:
     """The relation files of a table's TOAST table and its index; none without one."""
     return () if desc.toast is None else (desc.toast.relfile, desc.toast.indexes[0].relfile)
 
 
-def relfiles(desc: RelationDesc) -> list[int]:
+def relfiles(desc: RelationDesc) -> list[RelFile]:
     """The relation files of a table, its indexes and its TOAST table."""
     return [desc.relfile, *(index.relfile for index in desc.indexes), *toast_files(desc)]
 

@@ -24,6 +24,7 @@ from aurora.errors import (
     UndefinedTable,
     WrongObjectType,
 )
+from aurora.ids import Oid, RelFile
 from compute_node.access.methods import build_index
 from compute_node.access.row_events import known_events
 from compute_node.catalog.cache import Catalog, TxnCatalog
@@ -274,17 +275,17 @@ class DdlContext:
 
     # storage
 
-    def next_oid(self) -> int:
+    def next_oid(self) -> Oid:
         """A new OID."""
-        return int(self.storage.next_oid())
+        return self.storage.next_oid()
 
-    def new_storage(self) -> int:
+    def new_storage(self) -> RelFile:
         """The relfile of a new, empty relation; it goes if the transaction aborts."""
-        relfile = int(self.storage.new_relfile())
+        relfile = self.storage.new_relfile()
         self.storage.create_storage(self.txn, relfile)
         return relfile
 
-    def drop_storage(self, relfile: int) -> None:
+    def drop_storage(self, relfile: RelFile) -> None:
         """Free a relation's pages when the transaction commits."""
         self.storage.drop_storage(self.txn, relfile)
 
@@ -344,19 +345,19 @@ class DdlContext:
         return door.start(self.session, statement, self.params).batches()
 
 
-CLASS_RELATION = CATALOGS["pg_class"].desc.oid
-CLASS_AUTHID = CATALOGS["pg_authid"].desc.oid
-CLASS_TYPE = CATALOGS["pg_type"].desc.oid
-CLASS_NAMESPACE = CATALOGS["pg_namespace"].desc.oid
-CLASS_CONSTRAINT = CATALOGS["pg_constraint"].desc.oid
-CLASS_DEFAULT = CATALOGS["pg_attrdef"].desc.oid
-CLASS_REWRITE = CATALOGS["pg_rewrite"].desc.oid
-CLASS_TRIGGER = CATALOGS["pg_trigger"].desc.oid
-CLASS_PROC = CATALOGS["pg_proc"].desc.oid
-CLASS_OPERATOR = CATALOGS["pg_operator"].desc.oid
-CLASS_CAST = CATALOGS["pg_cast"].desc.oid
-CLASS_OPCLASS = CATALOGS["pg_opclass"].desc.oid
-CLASS_OPFAMILY = CATALOGS["pg_opfamily"].desc.oid
+CLASS_RELATION: int = CATALOGS["pg_class"].desc.oid
+CLASS_AUTHID: int = CATALOGS["pg_authid"].desc.oid
+CLASS_TYPE: int = CATALOGS["pg_type"].desc.oid
+CLASS_NAMESPACE: int = CATALOGS["pg_namespace"].desc.oid
+CLASS_CONSTRAINT: int = CATALOGS["pg_constraint"].desc.oid
+CLASS_DEFAULT: int = CATALOGS["pg_attrdef"].desc.oid
+CLASS_REWRITE: int = CATALOGS["pg_rewrite"].desc.oid
+CLASS_TRIGGER: int = CATALOGS["pg_trigger"].desc.oid
+CLASS_PROC: int = CATALOGS["pg_proc"].desc.oid
+CLASS_OPERATOR: int = CATALOGS["pg_operator"].desc.oid
+CLASS_CAST: int = CATALOGS["pg_cast"].desc.oid
+CLASS_OPCLASS: int = CATALOGS["pg_opclass"].desc.oid
+CLASS_OPFAMILY: int = CATALOGS["pg_opfamily"].desc.oid
 
 
 def uses(trace: Trace) -> set[tuple[int, int, int]]:

@@ -266,7 +266,7 @@ def _copy_relations(ctx: DdlContext, made: SystemCatalogs) -> None:
     for record in rows.all("pg_class"):
         if record.oid < FIRST_NORMAL_OID or not record.relfilenode:
             continue
-        relfile = int(storage.new_relfile())
+        relfile = storage.new_relfile()
         write_pages(storage, ctx.txn, relfile, pages_of(storage, storage.file(record.relfilenode)))
         rows.update("pg_class", record, relfilenode=relfile)
     # The new database's catalog is read anew when it is opened.

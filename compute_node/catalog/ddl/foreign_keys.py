@@ -380,7 +380,7 @@ def alter_constraint(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTabl
 
 def truncation(ctx: DdlContext, tables: list[RelationDesc], cascade: bool) -> list[RelationDesc]:
     """The tables that TRUNCATE empties: with CASCADE those that refer to one of them, too; 0A000 without it."""
-    found = {desc.oid: desc for desc in tables}
+    found: dict[int, RelationDesc] = {desc.oid: desc for desc in tables}
     for desc in (waiting := list(found.values())):
         for key in desc.referenced_by:
             if key.table in found:

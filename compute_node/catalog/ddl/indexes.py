@@ -22,6 +22,7 @@ from aurora.errors import (
     UndefinedColumn,
     UndefinedObject,
 )
+from aurora.ids import Oid, RelFile
 from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, cut_name
 from compute_node.catalog.ddl.expressions import StoredIndexExpression, index_expression, predicate_text, uses
 from compute_node.catalog.ddl.relation import create_constraint, create_index
@@ -116,8 +117,8 @@ def make_index(
     if len(keys) + len(options.included) > _KEYS_MAX:
         raise TooManyColumns(f"cannot use more than {_KEYS_MAX} columns in an index")
     index = IndexDesc(
-        oid=0,
-        relfile=0,
+        oid=Oid(0),
+        relfile=RelFile(0),
         name=name,
         columns=tuple(key.attno for key in keys),
         unique=options.unique,

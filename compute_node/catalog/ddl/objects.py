@@ -180,7 +180,7 @@ def used_columns(ctx: DdlContext, query: Query) -> set[tuple[int, int, int]]:
     """The relations that a query itself reads, and the columns that it names of them; what a view reads in its turn is
     that view's matter."""
     required = query.privileges or NOTHING
-    used = set()
+    used: set[tuple[int, int, int]] = set()
     for access in required.relations:
         if not access.check_as:
             used.add((CLASS_RELATION, access.relation.oid, 0))

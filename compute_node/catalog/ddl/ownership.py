@@ -52,7 +52,7 @@ _WITHOUT_LIST = {
 }
 """Classes of objects that have an owner and no privileges → their catalog, and there the owner's column."""
 _DROPPED = (CLASS_RELATION, CLASS_NAMESPACE, CLASS_TYPE, CLASS_PROC, *_WITHOUT_LIST)
-_KIND_OF = {CATALOGS[catalog].desc.oid: kind for kind, (catalog, *_) in OBJECTS.items()}
+_KIND_OF: dict[int, str] = {CATALOGS[catalog].desc.oid: kind for kind, (catalog, *_) in OBJECTS.items()}
 
 
 def check_new_owner(ctx: DdlContext, owner: int, namespace: int | None = None) -> None:

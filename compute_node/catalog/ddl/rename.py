@@ -246,7 +246,7 @@ def comment(ctx: DdlContext, node: ast.CommentStmt) -> str:
     """COMMENT ON relations, columns, schemas, constraints, databases and roles."""
     kind = node.objtype
     shared = False
-    column = 0
+    column = oid = 0
     if kind in _RELATIONS:
         desc = _commented(ctx, range_var_of(node.object))
         wanted = _RELATIONS[kind].lower()

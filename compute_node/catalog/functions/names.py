@@ -241,8 +241,33 @@ def regcollation_out(call: Call, oid: int) -> str | None:
     return None if record is None else quote_identifier(record.collname)
 
 
-def _no_text_search(call: Call, text: str) -> int:
-    raise UndefinedObject(f'text search configuration "{text}" does not exist')
+def _text_search(
+    catalog: str, prefix: str, what: str
+) -> tuple[Callable[[Call, str], int], Callable[[Call, int], Datum]]:
+    """Input and output of regconfig or regdictionary. 42704."""
+
+    def read(call: Call, text: str) -> int:
+        schema, name = _qualified(text)
+        for namespace in call.view.search_path if schema is None else (schema,):
+            oid = call.view.layer.namespace_oid(namespace)
+            found = call.reader.find(catalog, **{prefix + "name": name, prefix + "namespace": oid}) if oid else ()
+            for record in found:
+                return int(record.oid)
+        raise UndefinedObject(f'text search {what} "{text}" does not exist')
+
+    def write(call: Call, oid: int) -> str | None:
+        record = call.reader.one(catalog, oid=oid)
+        if record is None:
+            return None
+        name = quote_identifier(getattr(record, prefix + "name"))
+        schema = call.view.layer.namespace_name(getattr(record, prefix + "namespace"))
+        return name if schema in call.view.search_path else f"{quote_identifier(schema or '')}.{name}"
+
+    return read, write
+
+
+_CONFIG_IN, _CONFIG_OUT = _text_search("pg_ts_config", "cfg", "configuration")
+_DICTIONARY_IN, _DICTIONARY_OUT = _text_search("pg_ts_dict", "dict", "dictionary")
 
 
 def _to_reg(function: Callable[[Call, str], int]) -> Callable[[Call, str], int | None]:
@@ -308,10 +333,10 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "regroleout": regrole_out,
     "regcollationin": regcollation_in,
     "regcollationout": regcollation_out,
-    "regconfigin": _no_text_search,
-    "regconfigout": lambda call, oid: None,
-    "regdictionaryin": _no_text_search,
-    "regdictionaryout": lambda call, oid: None,
+    "regconfigin": _CONFIG_IN,
+    "regconfigout": _CONFIG_OUT,
+    "regdictionaryin": _DICTIONARY_IN,
+    "regdictionaryout": _DICTIONARY_OUT,
     "to_regclass": _to_reg(regclass_in),
     "to_regtype": _to_reg(regtype_in),
     "to_regproc": _to_reg(regproc_in),

@@ -16,6 +16,7 @@ from aurora.errors import (
     Warning_,
     WrongObjectType,
 )
+from aurora.ids import RelFile
 from compute_node.catalog.functions import advisory
 from compute_node.catalog.functions.advisory import TWO_NUMBERS
 from compute_node.catalog.functions.call import Call, quote_identifier
@@ -42,7 +43,7 @@ def _desc(call: Call, oid: int) -> RelationDesc | None:
     return call.view.relation(oid)
 
 
-def _bytes(call: Call, relfile: int) -> int:
+def _bytes(call: Call, relfile: RelFile) -> int:
     storage = call.engine.storage
     return int(storage.blocks(relfile)) * _PAGE_BYTES if relfile and storage.exists(relfile) else 0
 

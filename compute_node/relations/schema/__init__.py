@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from aurora.ids import Oid, RelFile
 from compute_node.relations.descriptors import ColumnDesc, IndexDesc, RelationDesc
 
 if TYPE_CHECKING:
@@ -94,8 +95,8 @@ def toast_name(oid: int) -> str:
 def toast_index(oid: int, relfile: int, name: str) -> IndexDesc:
     """The index of the TOAST table ``name``."""
     return IndexDesc(
-        oid=oid,
-        relfile=relfile,
+        oid=Oid(oid),
+        relfile=RelFile(relfile),
         name=f"{name}_index",
         columns=(1, 2),
         unique=True,
@@ -112,8 +113,8 @@ def _toast(name: str, fact: dict[str, Any]) -> RelationDesc | None:
         return None
     oid, index = _TOAST[name]
     return RelationDesc(
-        oid=oid,
-        relfile=oid,
+        oid=Oid(oid),
+        relfile=RelFile(oid),
         name=toast_name(fact["oid"]),
         schema="pg_toast",
         namespace=NAMESPACE_TOAST,
@@ -166,8 +167,8 @@ def _table(name: str, fact: dict[str, Any]) -> CatalogTable:
     )
     indexes = tuple(
         IndexDesc(
-            oid=oid,
-            relfile=oid,
+            oid=Oid(oid),
+            relfile=RelFile(oid),
             name=index_name,
             columns=tuple(keys),
             unique=unique,
@@ -212,7 +213,7 @@ CATALOGS_BY_OID: Final[dict[int, CatalogTable]] = {table.desc.oid: table for tab
 SYSTEM_VIEWS: Final[dict[str, SystemView]] = {name: _view(name, fact) for name, fact in load_json("views.json").items()}
 
 
-def storage_oids(desc: RelationDesc) -> list[int]:
+def storage_oids(desc: RelationDesc) -> list[RelFile]:
     """The relation files of a catalog of the initial database: its own, its indexes', its TOAST table's and index's."""
     found = [desc.relfile, *(index.relfile for index in desc.indexes)]
     if desc.toast is not None:
@@ -230,21 +231,21 @@ class SystemCatalogs:
     """The system catalogs of one database: ``tables`` by name, ``by_oid``. Shared ones are the same in all databases;
     ``relfiles`` says for each of ``MAPPED`` which relation file it is here, nothing for the initial database."""
 
-    def __init__(self, database: int = INITIAL_DATABASE, relfiles: Mapping[int, int] | None = None) -> None:
+    def __init__(self, database: int = INITIAL_DATABASE, relfiles: Mapping[int, RelFile] | None = None) -> None:
         self.database = database
-        self.relfiles: Mapping[int, int] = dict(zip(MAPPED, MAPPED, strict=True)) if relfiles is None else relfiles
+        self.relfiles: Mapping[int, RelFile] = dict(zip(MAPPED, MAPPED, strict=True)) if relfiles is None else relfiles
         self.tables: Mapping[str, CatalogTable] = CATALOGS
         self.by_oid: Mapping[int, CatalogTable] = CATALOGS_BY_OID
         if relfiles is not None:
             self.tables = {name: self._moved(table, relfiles) for name, table in CATALOGS.items()}
             self.by_oid = {table.desc.oid: table for table in self.tables.values()}
 
-    def _moved(self, table: CatalogTable, relfiles: Mapping[int, int]) -> CatalogTable:
+    def _moved(self, table: CatalogTable, relfiles: Mapping[int, RelFile]) -> CatalogTable:
         if table.desc.is_shared:
             return table
         return replace(table, desc=self._desc(table.desc, relfiles))
 
-    def _desc(self, desc: RelationDesc, relfiles: Mapping[int, int]) -> RelationDesc:
+    def _desc(self, desc: RelationDesc, relfiles: Mapping[int, RelFile]) -> RelationDesc:
         return replace(
             desc,
             database=self.database,

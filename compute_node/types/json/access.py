@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from typing import Final
 
@@ -20,6 +21,7 @@ from compute_node.types.long_text import STEPS, paced
 
 NESTED_MAX: Final = 5000
 """Levels that recursive functions go down; 54001 below."""
+sys.setrecursionlimit(max(sys.getrecursionlimit(), 3 * NESTED_MAX))
 _INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)", re.ASCII)
 
 

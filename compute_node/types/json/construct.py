@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -19,7 +19,7 @@ from compute_node.types.json.render import (
     row_text,
 )
 from compute_node.types.json.value import Jsonb, string_data
-from compute_node.types.long_text import joined, paced
+from compute_node.types.long_text import STEPS, joined, paced
 from compute_node.types.registry import FunctionContext, PgType
 
 Types = tuple[PgType, ...]
@@ -56,9 +56,15 @@ specialized(3156, "row_to_json(record, bool) json stable", _row_to_json, needs_c
 # building from arguments
 
 
-def _cycled(makers: list[Datum], count: int) -> Iterator[Datum]:
+def _cycled(makers: list[Any], count: int) -> list[Any]:
     """A writer for each argument: the elements of an array given with VARIADIC share the last one."""
-    return (makers[min(at, len(makers) - 1)] for at in range(count))
+    return makers if count == len(makers) else [makers[min(at, len(makers) - 1)] for at in range(count)]
+
+
+def _steps(count: int, step: int) -> Iterable[int]:
+    """The places of arguments: every ``step``-th."""
+    places = range(0, count, step)
+    return places if count <= STEPS else paced(places)
 
 
 def _build_array(types: Types, result: PgType) -> Callable[..., str]:
@@ -66,8 +72,9 @@ def _build_array(types: Types, result: PgType) -> Callable[..., str]:
 
     def build(context: FunctionContext, *values: Datum) -> str:
         env = context.env
-        pairs = zip(_cycled(writers, len(values)), values, strict=True)
-        return f"[{joined(['null' if each is None else write(each, env) for write, each in paced(pairs)], ', ')}]"
+        made = _cycled(writers, len(values))
+        parts = ["null" if values[at] is None else made[at](values[at], env) for at in _steps(len(values), 1)]
+        return f"[{joined(parts, ', ')}]"
 
     return build
 
@@ -77,9 +84,14 @@ def _jsonb_build_array(types: Types, result: PgType) -> Callable[..., Jsonb]:
 
     def build(context: FunctionContext, *values: Datum) -> Jsonb:
         env = context.env
-        pairs = zip(_cycled(writers, len(values)), values, strict=True)
+        made = _cycled(writers, len(values))
         return Jsonb(
-            layout.array_of([layout.NULL_VALUE if each is None else write(each, env) for write, each in paced(pairs)])
+            layout.array_of(
+                [
+                    layout.NULL_VALUE if values[at] is None else made[at](values[at], env)
+                    for at in _steps(len(values), 1)
+                ]
+            )
         )
 
     return build
@@ -99,9 +111,9 @@ def _build_object(types: Types, result: PgType) -> Callable[..., str]:
     def build(context: FunctionContext, *values: Datum) -> str:
         _check_even(len(values), "json_build_object")
         env = context.env
-        made = list(_cycled(writers, len(values)))
+        made = _cycled(writers, len(values))
         parts = []
-        for at in paced(range(0, len(values), 2)):
+        for at in _steps(len(values), 2):
             key, value = values[at], values[at + 1]
             if key is None:
                 raise InvalidParameterValue(f"argument {at + 1} cannot be null", hint="Object keys should be text.")
@@ -118,9 +130,9 @@ def _jsonb_build_object(types: Types, result: PgType) -> Callable[..., Jsonb]:
     def build(context: FunctionContext, *values: Datum) -> Jsonb:
         _check_even(len(values), "jsonb_build_object")
         env = context.env
-        made = list(_cycled(writers, len(values)))
+        made = _cycled(writers, len(values))
         pairs = {}
-        for at in paced(range(0, len(values), 2)):
+        for at in _steps(len(values), 2):
             key, value = values[at], values[at + 1]
             if key is None:
                 raise InvalidParameterValue(f"argument {at + 1}: key must not be null")

@@ -77,8 +77,10 @@ def array_of(parts: list[bytes]) -> bytes:
         return EMPTY_ARRAY
     if len(parts) > _FEW:
         HUB.pulse()
-    _check(sum(map(len, parts)), "array")
-    return kernel.array_of(parts)
+    made = kernel.array_of(parts)
+    if len(made) > CONTAINER_BYTES_MAX:
+        _check(sum(map(len, parts)), "array")
+    return made
 
 
 def object_of(members: dict[bytes, bytes]) -> bytes:
@@ -87,8 +89,18 @@ def object_of(members: dict[bytes, bytes]) -> bytes:
         return EMPTY_OBJECT
     if len(members) > _FEW:
         HUB.pulse()
-    _check(sum(map(len, members)) + sum(map(len, members.values())), "object")
-    return kernel.object_of(members)
+    made = kernel.object_of(members)
+    if len(made) > CONTAINER_BYTES_MAX:
+        _check(sum(map(len, members)) + sum(map(len, members.values())), "object")
+    return made
+
+
+def replaced(data: bytes, index: int, value: bytes) -> bytes:
+    """The container with another element, or another value of its pair, at ``index``; 54000."""
+    made = kernel.replaced(data, index, value)
+    if len(made) > CONTAINER_BYTES_MAX:
+        _check(len(made), "array" if data[0] == ARRAY else "object")
+    return made
 
 
 def sorted_object(names: Sequence[bytes], values: Sequence[bytes]) -> bytes:

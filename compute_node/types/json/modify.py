@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Flag, auto
+from enum import IntFlag, auto
 from typing import Final
 
 from aurora.datum import Datum
@@ -18,10 +18,11 @@ from compute_node.types.json.lexer import stack_depth_exceeded
 from compute_node.types.json.value import Jsonb
 from compute_node.types.long_text import paced
 
+_SHORT_BYTES: Final = 1 << 14
 _INT_MIN: Final = -(1 << 31)
 
 
-class Change(Flag):
+class Change(IntFlag):
     """What happens at the end of a path."""
 
     CREATE = auto()
@@ -35,8 +36,14 @@ class Change(Flag):
     """an element before the first is an error"""
 
 
-_INSERT: Final = Change.INSERT_BEFORE | Change.INSERT_AFTER
-_ADDS: Final = _INSERT | Change.CREATE
+_FILL_GAPS: Final = int(Change.FILL_GAPS)
+_DELETE: Final = int(Change.DELETE)
+_CONSISTENT: Final = int(Change.CONSISTENT_POSITION)
+_BEFORE: Final = int(Change.INSERT_BEFORE)
+_AFTER: Final = int(Change.INSERT_AFTER)
+_INSERT: Final = _BEFORE | _AFTER
+_ADDS: Final = _INSERT | int(Change.CREATE)
+_REPLACES: Final = int(Change.CREATE | Change.REPLACE)
 _ASSIGN: Final = Change.CREATE | Change.FILL_GAPS | Change.CONSISTENT_POSITION
 """what assignment to a subscript does"""
 
@@ -47,8 +54,12 @@ def concat(a: Jsonb, b: Jsonb) -> Jsonb:
     if one[0] == OBJECT == two[0]:
         if not layout.count_of(one) or not layout.count_of(two):
             return a if layout.count_of(one) else b
-        merged = dict(paced(layout.pairs(one)))
-        merged.update(paced(layout.pairs(two)))
+        if len(one) + len(two) <= _SHORT_BYTES:
+            merged = dict(layout.pairs(one))
+            merged.update(layout.pairs(two))
+        else:
+            merged = dict(paced(layout.pairs(one)))
+            merged.update(paced(layout.pairs(two)))
         return Jsonb(layout.object_of(merged))
     parts = [*_as_elements(one), *_as_elements(two)]
     return Jsonb(layout.array_of(parts))
@@ -207,9 +218,10 @@ class _Path:
     """A change at the end of a path; the steps before it are copied. PostgreSQL's setPath, level by level."""
 
     def __init__(self, steps: Sequence[Datum], new: bytes, change: Change) -> None:
-        self.steps, self.new, self.change = steps, new, change
+        self.steps, self.new = steps, new
+        self.change = int(change)  # tested at every level
         self.last = len(steps) - 1
-        self.fills = bool(change & Change.FILL_GAPS)
+        self.fills = bool(change & _FILL_GAPS)
 
     def apply(self, data: bytes, level: int = 0) -> bytes:
         if self.steps[level] is None:
@@ -240,19 +252,17 @@ class _Path:
             pairs = dict(paced(layout.pairs(data)))
             pairs[name] = new
             return layout.object_of(pairs)
-        keys = list(paced(layout.keys(data)))
-        values = [each for _, each in paced(layout.pairs(data))]
         if level < self.last:
-            values[at] = self.apply(values[at], level + 1)
-        elif self.change & _INSERT:
+            return layout.replaced(data, at, self.apply(layout.value_at(data, at), level + 1))
+        if self.change & _INSERT:
             raise InvalidParameterValue(
                 "cannot replace existing key", hint="Try using the function jsonb_set to replace key value."
             )
-        elif self.change & Change.DELETE:
-            del keys[at], values[at]
-        else:
-            values[at] = self.new
-        return layout.sorted_object(keys, values) if keys else layout.EMPTY_OBJECT
+        if not self.change & _DELETE:
+            return layout.replaced(data, at, self.new)
+        kept = dict(paced(layout.pairs(data)))
+        del kept[name]
+        return layout.object_of(kept)
 
     def _index(self, count: int, level: int) -> int:
         word = self.steps[level]
@@ -262,7 +272,7 @@ class _Path:
         if index < 0:
             if -index <= count:
                 return index + count
-            if self.change & Change.CONSISTENT_POSITION:
+            if self.change & _CONSISTENT:
                 raise InvalidParameterValue(f"path element at position {level + 1} is out of range: {index}")
             return _INT_MIN
         return index if self.fills else min(index, count)
@@ -270,23 +280,25 @@ class _Path:
     def _array(self, data: bytes, level: int) -> bytes:
         count = layout.count_of(data)
         index = self._index(count, level)
-        parts = list(paced(layout.elements(data)))
+        inside = 0 <= index < count
         if level < self.last:
-            if 0 <= index < count:
-                parts[index] = self.apply(parts[index], level + 1)
-            elif self.fills:
-                parts += [layout.NULL_VALUE] * (index - count)
-                parts.append(self._chain(level + 1))
+            if inside:
+                old = layout.element_at(data, index) or layout.NULL_VALUE
+                return layout.replaced(data, index, self.apply(old, level + 1))
+            if not self.fills:
+                return data
+            parts = [*paced(layout.elements(data)), *[layout.NULL_VALUE] * (index - count), self._chain(level + 1)]
             return layout.array_of(parts)
-        if 0 <= index < count:
-            if self.change & Change.INSERT_BEFORE:
+        if inside and self.change & _REPLACES:
+            return layout.replaced(data, index, self.new)
+        parts = list(paced(layout.elements(data)))
+        if inside:
+            if self.change & _BEFORE:
                 parts.insert(index, self.new)
-            elif self.change & Change.INSERT_AFTER:
+            elif self.change & _AFTER:
                 parts.insert(index + 1, self.new)
-            elif self.change & Change.DELETE:
-                del parts[index]
             else:
-                parts[index] = self.new
+                del parts[index]
         elif self.change & _ADDS:
             if index == _INT_MIN:
                 parts.insert(0, self.new)

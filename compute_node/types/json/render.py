@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Final
 
@@ -30,6 +31,8 @@ Encoder = Callable[[Datum, TypeEnv], bytes]
 _NUMBERS: Final = frozenset((oids.INT2, oids.INT4, oids.INT8, oids.FLOAT4, oids.FLOAT8, oids.NUMERIC))
 _STAMPS: Final = frozenset((oids.DATE, oids.TIMESTAMP, oids.TIMESTAMPTZ))
 _NESTED_MAX: Final = 1000
+CACHED: Final = 512
+"""Types whose writers are kept; a row's columns ask for theirs again and again."""
 
 
 def _iso(env: TypeEnv) -> TypeEnv:
@@ -77,6 +80,7 @@ def _word(text: str) -> str:
     return text if text[-1].isdigit() else f'"{text}"'
 
 
+@lru_cache(maxsize=CACHED)
 def json_writer(item: PgType, depth: int = 0) -> Writer:
     """How a value of the type becomes JSON text."""
     item = _root(item)
@@ -158,6 +162,7 @@ def _no_key(value: Datum, env: TypeEnv) -> str:
     raise InvalidParameterValue("key value must be scalar, not array, composite, or json")
 
 
+@lru_cache(maxsize=CACHED)
 def jsonb_encoder(item: PgType, depth: int = 0) -> Encoder:
     """How a value of the type becomes jsonb."""
     item = _root(item)
