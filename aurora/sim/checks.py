@@ -456,7 +456,6 @@ class OneWriter(Checker):
     def __init__(self, ledger: Ledger) -> None:
         super().__init__(ledger)
         self._epochs: dict[str, int] = {}
-        self._writers: dict[int, str] = {}
 
     def claimed(self, node: SimNode, epoch: int, scls: Iterable[tuple[int, int]]) -> None:
         self._epochs[node.name] = max(self._epochs.get(node.name, 0), epoch)

@@ -181,8 +181,3 @@ class Scenario:
             return different or ("the fleet is changed still" if busy else "")
 
         self._until("coalesced", missing)
-
-
-def run_seed(seed: int, without: Collection[str] = ()) -> Outcome:
-    """Run one seed to its end."""
-    return Scenario(seed, without).run()

@@ -71,10 +71,14 @@ def _tests(layer: CatalogLayer, rules: Domain) -> Tests:
 
 
 def _context(env: TypeEnv) -> ExecContext:
-    """What a constraint's functions run in: the session's settings, outside any statement."""
-    nothing: Any = None
-    session: Any = env.session
-    return ExecContext(session, nothing if session is None else session.txn, nothing, env, nothing)
+    """What a constraint's functions run in: the session's settings, outside any statement. One for all values of a
+    session, which keeps it."""
+    found = env.check_context
+    if not isinstance(found, ExecContext):
+        nothing: Any = None
+        session: Any = env.session
+        found = env.check_context = ExecContext(session, nothing, nothing, env, nothing)
+    return found
 
 
 def _compile(layer: CatalogLayer, rules: Domain) -> Compiled:

@@ -84,14 +84,21 @@ class SubplanRunner:
     """One sub-select at one place of the statement. Results are kept in ``ctx.scratch`` when nothing outside it
     varies."""
 
-    __slots__ = ("_cached", "_key", "_kind", "_node", "_numbers", "_sub_key", "hash_pairs", "plan_number")
+    __slots__ = (
+        "_cached",
+        "_key",
+        "_kind",
+        "_node",
+        "_numbers",
+        "_sub_key",
+        "hash_pairs",
+    )
 
     def __init__(self, subplan: ex.SubPlan, node: Node, builder: Builder, free: frozenset[int]) -> None:
         self._kind = subplan.kind
         self._node = node
         self._numbers = tuple(number for number, _ in subplan.parameters)
         self._cached = not free
-        self.plan_number = subplan.plan
         self.hash_pairs = None if free else equality_pairs(subplan, builder)
         self._key: Callable[[ExecContext, Row], Row] | None = None
         self._sub_key: Callable[[ExecContext, Row], Row] | None = None

@@ -16,7 +16,7 @@ import greenlet
 from aurora.datum import Datum, Row
 from aurora.errors import InFailedSqlTransaction, InsufficientPrivilege, QueryCanceled, SqlError
 from compute_node.exec.context import ExecContext
-from compute_node.hub import HUB, Waiter
+from compute_node.hub import HUB
 from compute_node.protocol import messages
 from compute_node.session import settings_effects
 from compute_node.session.engine import Engine
@@ -129,7 +129,6 @@ class SessionState:
         "last_sequence",
         "lift_literals",
         "lock_timeout_ms",
-        "lock_waiter",
         "login_superuser",
         "notice_level",
         "notifying",
@@ -236,8 +235,6 @@ class SessionState:
         self.greenlet: greenlet.greenlet | None = None
         """what its turn runs in"""
         self.interrupt_error: SqlError | Disconnected | None = None
-        self.lock_waiter: Waiter | None = None
-        """what the lock manager has this session wait on; its own"""
         self.terminating = False
         self.timer: Timer | None = None
         self.query = ""

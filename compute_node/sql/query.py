@@ -132,7 +132,6 @@ class Query:
     """(strength update|no key update|share|key share, wait block|nowait|skip, range entries)"""
     set_op: tuple[str, bool, Query, Query] | None = None
     ctes: list[CommonTable] = field(default_factory=list)
-    recursive_ctes: bool = False
     target: RelationDesc | None = None
     result_rte: int = -1
     source: Query | None = None

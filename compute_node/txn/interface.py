@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from aurora.kernels.python.arena import Arena
     from aurora.kernels.python.clog import BlockMap, Clog
     from aurora.kernels.python.mtr import Mtr
-    from compute_node.hub import Waiter
     from compute_node.txn.dependency import Dependency
     from compute_node.txn.transaction import Txn
     from compute_node.volume.interface import PagedVolume
@@ -109,8 +108,6 @@ class TxnSession(Protocol):
 
     dependency: Dependency
     """What its output depends on."""
-    lock_waiter: Waiter | None
-    """What it waits for in the lock table: a cancel wakes it."""
 
     @property
     def pid(self) -> int:

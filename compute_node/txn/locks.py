@@ -502,15 +502,11 @@ class LockManager:
             if timeout_ms > 0:
                 error = LockNotAvailable("canceling statement due to lock timeout")
                 timer = HUB.loop.call_later(timeout_ms / 1000, waiting.waiter.fail, error)
-            if session is not None:
-                session.lock_waiter = waiting.waiter
             HUB.wait(waiting.waiter)
         finally:
             txn.waiting = None
             if timer is not None:
                 timer.cancel()
-            if txn.session is not None:
-                txn.session.lock_waiter = None
 
     def blockers(self, txn: Txn) -> list[Txn]:
         """Whom ``txn`` waits for; nobody when it does not wait."""

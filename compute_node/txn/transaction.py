@@ -85,7 +85,6 @@ class Txn:
         "serial",
         "session",
         "snapshot_lsn",
-        "start_us",
         "ties",
         "waiting",
         "weak_locks",
@@ -112,7 +111,6 @@ class Txn:
         self.ended = False
         self.serial: SerialTxn | None = None
         """of a SERIALIZABLE one, from its snapshot on"""
-        self.start_us = 0
 
     @property
     def xid(self) -> Xid | None:

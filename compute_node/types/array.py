@@ -19,6 +19,7 @@ from aurora.errors import (
     ArraySubscriptError,
     InvalidBinaryRepresentation,
     InvalidTextRepresentation,
+    NotSupported,
     ProgramLimitExceeded,
     SqlError,
 )
@@ -394,6 +395,10 @@ def _check(element: PgType) -> Callable[[list[Datum] | None, TypeEnv], None] | N
     return apply
 
 
+def _refuse_input(text: str, typmod: int, env: TypeEnv) -> list[Datum]:
+    raise NotSupported("arrays of a domain over arrays are not supported")
+
+
 def make_array_type(element: PgType) -> PgType:
     """The array type of ``element`` (also for types that users create)."""
     encode, decode = element_codec(element)
@@ -403,6 +408,8 @@ def make_array_type(element: PgType) -> PgType:
         encode, decode = _stored_codec(element)
         keep, load = array_send(element, encode), array_receive(element, decode)
     has_binary = element.send is not None and element.receive is not None
+    # Elements that are arrays themselves could not be told from further dimensions.
+    holds_arrays = element.base is not None and element.root.element != 0 and element.root.length == -1
     return PgType(
         oid=element.array,
         name="_" + element.name[:62],
@@ -411,9 +418,9 @@ def make_array_type(element: PgType) -> PgType:
         by_value=False,
         category="P" if element.name == "record" else "A",
         kind="p" if element.name == "record" else "b",
-        input=array_input(element),
+        input=_refuse_input if holds_arrays else array_input(element),
         output=array_output(element),
-        receive=receive if has_binary else None,
+        receive=receive if has_binary and not holds_arrays else None,
         send=send if has_binary else None,
         disk="x",
         to_disk=keep,

@@ -42,6 +42,8 @@ class TypeEnv:
     session: object = None
     """whose settings these are, a ``SessionView`` once it is whole: what functions see that a domain's constraint
     calls"""
+    check_context: object = None
+    """what the constraints of domains run in, once there is one"""
     lookup: Callable[..., Datum] | None = None
     """The catalog's hook for text forms of OIDs: ``lookup("regclassin", "public.t")`` gives an OID,
     ``lookup("regclassout", 1259)`` a name. None (no catalog yet): only numeric text is accepted and given."""

@@ -1,6 +1,6 @@
 """The listening server: connections in, sessions kept by pid, cancel requests, limits, graceful shutdown.
 
-``Server.start`` listens on the hub's loop. ``activity`` is what pg_stat_activity shows.
+``Server.start`` listens on the hub's loop. ``activity`` shows its sessions.
 """
 
 from __future__ import annotations

@@ -42,7 +42,6 @@ class FakeSession:
         self.pid = pid
         self.dependency = Dependency()
         self.lock_timeout_ms = 0
-        self.lock_waiter: Any = None
 
     def catalog_function(self, name: str, *args: Any) -> Any:
         """What the access layer asks of a session: it is a superuser's."""

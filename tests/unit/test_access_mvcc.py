@@ -256,7 +256,7 @@ def test_cancel_and_timeout_end_a_wait() -> None:
         bench.add(first, 1, 1)
         task = asyncio.ensure_future(HUB.call(bench.add, second, 1, 1))
         await turns()
-        second.session.lock_waiter.fail(QueryCanceled("canceling statement due to user request"))
+        second.waiting.waiter.fail(QueryCanceled("canceling statement due to user request"))
         with pytest.raises(QueryCanceled):
             await task
         third.session.lock_timeout_ms = 5

@@ -30,7 +30,6 @@ class Session(FakeSession):
     """What transactions use of a session besides."""
 
     lock_timeout_ms = 0
-    lock_waiter: Any = None
 
     def __init__(self) -> None:
         self.dependency = Dependency()

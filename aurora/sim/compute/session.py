@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
     from aurora.sim.compute.instance import Instance
     from compute_node.access.table import Table
-    from compute_node.hub import Waiter
     from compute_node.relations.descriptors import RelationDesc
     from compute_node.txn.horizon import Hold
     from compute_node.txn.transaction import Txn
@@ -79,7 +78,6 @@ class SimSession:
         self.pid = number
         self.dependency = Dependency()
         self.lock_timeout_ms = 0
-        self.lock_waiter: Waiter | None = None
         self.txn: Txn | None = None
         self.rng = rng
         self.greenlet: greenlet.greenlet | None = None

@@ -65,7 +65,8 @@ def batch_function(
 def _calls(linker: Linker, expressions: Sequence[ex.Expr]) -> bool:
     """Whether a function is called for each row: one that has no template may take long."""
     return any(
-        isinstance(item, ex.Call) and linker.function(item.function).inline is None
+        isinstance(item, ex.CoerceToDomain)
+        or (isinstance(item, ex.Call) and linker.function(item.function).inline is None)
         for expression in expressions
         for item in ex.walk(expression)
     )

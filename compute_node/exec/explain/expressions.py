@@ -94,7 +94,7 @@ class Wording:
             case ex.SqlValue():
                 return node.name.upper()
             case ex.Subscript():
-                return f"({word(node.container)})" + "".join(
+                return self._container(node.container, word) + "".join(
                     f"[{word(item)}]" for item in node.indexes if item is not None
                 )
             case ex.FieldSelect():
@@ -108,6 +108,12 @@ class Wording:
                 left, right = ", ".join(map(word, node.left)), ", ".join(map(word, node.right))
                 return f"(ROW({left}) {node.kind} ROW({right}))"
         return self._functional(node, word)
+
+    @staticmethod
+    def _container(node: ex.Expr, word: Callable[[ex.Expr], str]) -> str:
+        while isinstance(node, ex.Relabel) and node.implicit:
+            node = node.argument
+        return word(node) if isinstance(node, (ex.Column, ex.FieldSelect)) else f"({word(node)})"
 
     def _field(self, node: ex.FieldSelect, word: Callable[[ex.Expr], str]) -> str:
         fields = self._linker.type(node.argument.type).root.fields

@@ -26,7 +26,6 @@ _HERE = Path(__file__).parent
 NAMESPACE_CATALOG: Final = 11
 NAMESPACE_TOAST: Final = 99
 NAMESPACE_PUBLIC: Final = 2200
-NAMESPACE_INFORMATION_SCHEMA: Final = 13207
 ROLE_POSTGRES: Final = 10
 FIRST_NORMAL_OID: Final = 16384
 INITIAL_DATABASE: Final = 5
@@ -132,14 +131,6 @@ class CatalogTable:
     desc: RelationDesc
     array_type: int
     position: dict[str, int]
-
-    def index_on(self, *columns: str) -> IndexDesc:
-        """The index whose leading columns are these; KeyError when the catalog has none."""
-        wanted = tuple(self.position[name] + 1 for name in columns)
-        for index in self.desc.indexes:
-            if index.columns[: len(wanted)] == wanted:
-                return index
-        raise KeyError(f"{self.desc.name} has no index on {columns}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,7 +160,7 @@ def coerce(
     if check and node.type != target and not can_coerce(scope.catalog, (node.type,), (target,), context):
         return None
     result = coerce_type(scope, node, target, typmod, context, location)
-    return coerce_typmod(scope, result, target, typmod, context, location, from_literal=isinstance(node, Const))
+    return coerce_typmod(scope, result, target, typmod, context, location)
 
 
 def coerce_type(scope: Scope, node: Expr, target: int, typmod: int, context: str, location: int = -1) -> Expr:
@@ -318,9 +318,7 @@ def _coerce_array(scope: Scope, node: Expr, target: int, typmod: int, context: s
     return ArrayCoerce(type=target, argument=node, element=element, location=location)
 
 
-def coerce_typmod(
-    scope: Scope, node: Expr, target: int, typmod: int, context: str, location: int = -1, from_literal: bool = False
-) -> Expr:
+def coerce_typmod(scope: Scope, node: Expr, target: int, typmod: int, context: str, location: int = -1) -> Expr:
     """Length coercion where the target has a typmod that the expression does not already have."""
     if typmod < 0 or node.typmod == typmod:
         return node

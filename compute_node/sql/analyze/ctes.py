@@ -20,7 +20,6 @@ def transform_with(scope: Scope, node: ast.WithClause) -> None:
     for index, item in enumerate(node.ctes):
         if item.ctename in names[:index]:
             raise fail(DuplicateAlias, f'WITH query name "{item.ctename}" specified more than once', item.location or 0)
-    scope.query.recursive_ctes = bool(node.recursive)
     for index, item in enumerate(_ordered(node) if node.recursive else list(node.ctes)):
         scope.pending_cte = tuple(names[index:])
         if item.search_clause is not None or item.cycle_clause is not None:

@@ -14,8 +14,8 @@ from aurora.kernels.python.jsonb import SHORT_BYTES
 from compute_node.hub import HUB
 from compute_node.types.array_value import flatten
 from compute_node.types.json import layout
+from compute_node.types.json.bounds import stack_depth_exceeded
 from compute_node.types.json.layout import ARRAY, NULL, NUMBER, OBJECT, STRING
-from compute_node.types.json.lexer import stack_depth_exceeded
 from compute_node.types.json.value import PART_BYTES, Jsonb, scalar_text, text
 from compute_node.types.long_text import STEPS, paced
 

@@ -16,8 +16,6 @@ from aurora.errors import InvalidParameterValue
 from compute_node.hub import HUB
 from compute_node.types.array_value import flatten
 from compute_node.types.json.access import path_integer
-from compute_node.types.json.lexer import Lexer
-from compute_node.types.json.parse import skip
 from compute_node.types.long_text import STEPS, paced
 
 _BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
@@ -33,9 +31,9 @@ Span = tuple[int, int]
 def checked(value: str) -> str:
     """The value, its escapes checked; 22P02, 22P05."""
     if "\\u" in value:
-        lexer = Lexer(value, decode=True)
-        lexer.advance()
-        skip(lexer)
+        from compute_node.types.json.reader import check_escapes
+
+        check_escapes(value)
     return value
 
 

@@ -8,12 +8,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from aurora.errors import InvalidTextRepresentation, SqlError, StatementTooComplex, UntranslatableCharacter
+from aurora.errors import InvalidTextRepresentation, SqlError, UntranslatableCharacter
 from compute_node.hub import HUB
 
-STACK_KB: Final = 2048
-LEVELS_A_KB: Final = 7
-"""Levels of arrays and objects that may be open for each kB of max_stack_depth: about as many as in PostgreSQL."""
 _CONTEXT_BYTES: Final = 50
 _PULSE_TOKENS: Final = 2048
 _PULSE_CHARS: Final = 1 << 18
@@ -38,15 +35,6 @@ _EXPECTED: Final = {
     "colon": 'Expected ":"',
     "object next": 'Expected "," or "}"',
 }
-
-
-def stack_depth_exceeded(stack_kb: int = STACK_KB) -> SqlError:
-    """54001, as PostgreSQL words it."""
-    return StatementTooComplex(
-        "stack depth limit exceeded",
-        hint=f'Increase the configuration parameter "max_stack_depth" (currently {stack_kb}kB), '
-        "after ensuring the platform's stack depth limit is adequate.",
-    )
 
 
 class Lexer:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntFlag, auto
 from typing import Final
 
 from aurora.datum import Datum
@@ -13,8 +12,8 @@ from aurora.errors import ArraySubscriptError, InvalidParameterValue, InvalidTex
 from compute_node.types.array_value import dimensions, flatten
 from compute_node.types.json import layout
 from compute_node.types.json.access import NESTED_MAX, path_integer
+from compute_node.types.json.bounds import stack_depth_exceeded
 from compute_node.types.json.layout import ARRAY, NULL, OBJECT
-from compute_node.types.json.lexer import stack_depth_exceeded
 from compute_node.types.json.value import Jsonb
 from compute_node.types.long_text import paced
 
@@ -22,29 +21,21 @@ _SHORT_BYTES: Final = 1 << 14
 _INT_MIN: Final = -(1 << 31)
 
 
-class Change(IntFlag):
-    """What happens at the end of a path."""
-
-    CREATE = auto()
-    DELETE = auto()
-    REPLACE = auto()
-    INSERT_BEFORE = auto()
-    INSERT_AFTER = auto()
-    FILL_GAPS = auto()
-    """missing levels are made, and missing elements are null"""
-    CONSISTENT_POSITION = auto()
-    """an element before the first is an error"""
-
-
-_FILL_GAPS: Final = int(Change.FILL_GAPS)
-_DELETE: Final = int(Change.DELETE)
-_CONSISTENT: Final = int(Change.CONSISTENT_POSITION)
-_BEFORE: Final = int(Change.INSERT_BEFORE)
-_AFTER: Final = int(Change.INSERT_AFTER)
+_CREATE: Final = 1
+"""What happens at the end of a path, as bits."""
+_DELETE: Final = 2
+_REPLACE: Final = 4
+_BEFORE: Final = 8
+"""insert before the element, or as a new key"""
+_AFTER: Final = 16
+_FILL_GAPS: Final = 32
+"""missing levels are made, and missing elements are null"""
+_CONSISTENT: Final = 64
+"""an element before the first is an error"""
 _INSERT: Final = _BEFORE | _AFTER
-_ADDS: Final = _INSERT | int(Change.CREATE)
-_REPLACES: Final = int(Change.CREATE | Change.REPLACE)
-_ASSIGN: Final = Change.CREATE | Change.FILL_GAPS | Change.CONSISTENT_POSITION
+_ADDS: Final = _INSERT | _CREATE
+_REPLACES: Final = _CREATE | _REPLACE
+_ASSIGN: Final = _CREATE | _FILL_GAPS | _CONSISTENT
 """what assignment to a subscript does"""
 
 
@@ -150,7 +141,7 @@ def delete_path(value: Jsonb, path: list[Datum]) -> Jsonb:
         raise InvalidParameterValue("cannot delete path in scalar")
     if not steps or not layout.count_of(value.data):
         return value
-    return Jsonb(_Path(steps, layout.NULL_VALUE, Change.DELETE).apply(value.data))
+    return Jsonb(_Path(steps, layout.NULL_VALUE, _DELETE).apply(value.data))
 
 
 def set_path(value: Jsonb, path: list[Datum], new: Jsonb, create: bool = True) -> Jsonb:
@@ -160,7 +151,7 @@ def set_path(value: Jsonb, path: list[Datum], new: Jsonb, create: bool = True) -
         raise InvalidParameterValue("cannot set path in scalar")
     if not steps or (not create and not layout.count_of(value.data)):
         return value
-    return Jsonb(_Path(steps, new.data, Change.CREATE if create else Change.REPLACE).apply(value.data))
+    return Jsonb(_Path(steps, new.data, _CREATE if create else _REPLACE).apply(value.data))
 
 
 def insert_path(value: Jsonb, path: list[Datum], new: Jsonb, after: bool = False) -> Jsonb:
@@ -170,7 +161,7 @@ def insert_path(value: Jsonb, path: list[Datum], new: Jsonb, after: bool = False
         raise InvalidParameterValue("cannot set path in scalar")
     if not steps:
         return value
-    return Jsonb(_Path(steps, new.data, Change.INSERT_AFTER if after else Change.INSERT_BEFORE).apply(value.data))
+    return Jsonb(_Path(steps, new.data, _AFTER if after else _BEFORE).apply(value.data))
 
 
 _TREATMENTS: Final = 'must be "delete_key", "return_target", "use_json_null", or "raise_exception"'
@@ -217,9 +208,9 @@ def store_subscripted(value: Jsonb | None, steps: Sequence[Datum], new: Jsonb | 
 class _Path:
     """A change at the end of a path; the steps before it are copied. PostgreSQL's setPath, level by level."""
 
-    def __init__(self, steps: Sequence[Datum], new: bytes, change: Change) -> None:
+    def __init__(self, steps: Sequence[Datum], new: bytes, change: int) -> None:
         self.steps, self.new = steps, new
-        self.change = int(change)  # tested at every level
+        self.change = change
         self.last = len(steps) - 1
         self.fills = bool(change & _FILL_GAPS)
 

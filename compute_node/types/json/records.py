@@ -20,7 +20,7 @@ from aurora.errors import (
 from compute_node.types import oids
 from compute_node.types.array_value import DIMENSIONS_MAX, too_many_dimensions
 from compute_node.types.declare import specialized
-from compute_node.types.json.lexer import stack_depth_exceeded
+from compute_node.types.json.bounds import stack_depth_exceeded
 from compute_node.types.json.nodes import JsonbPart, JsonPart, Part
 from compute_node.types.json.render import is_array, is_row
 from compute_node.types.json.value import Jsonb

@@ -16,7 +16,7 @@ from aurora.datum import Datum
 from aurora.errors import InvalidParameterValue
 from compute_node.types import oids
 from compute_node.types.json import layout
-from compute_node.types.json.lexer import stack_depth_exceeded
+from compute_node.types.json.bounds import stack_depth_exceeded
 from compute_node.types.json.parse import number_from, parse
 from compute_node.types.json.value import number_data, string_data
 from compute_node.types.long_text import STEPS, joined, paced
