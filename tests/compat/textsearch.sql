@@ -87,3 +87,16 @@ select id, ts_rank(v, q) from articles, to_tsquery('english', 'cat & chase | mic
 select id, v from articles order by id;
 select id from articles where to_tsvector('english', title || ' ' || body) @@ websearch_to_tsquery('english', 'cat -cheese');
 drop table articles;
+select ts_rewrite('a & b'::tsquery, 'a'::tsquery, 'c'::tsquery), ts_rewrite('a & b & c', 'c & a', 'x | y'), ts_rewrite('(a <-> b) | (c & a <-> b)', 'a <-> b', 'd'), ts_rewrite('!a & b', '!a', 'x'), ts_rewrite('a | b | c | d', 'd | b', 'e & f');
+create table aliases (t tsquery primary key, s tsquery);
+insert into aliases values ('supernovae', 'supernovae | sn'), ('sn', 'nova'), ('x', null);
+select ts_rewrite('supernovae & crab', 'select t, s from aliases order by t'), ts_rewrite('crab', 'select t, s from aliases');
+select ts_rewrite('a', 'select 1, 2');
+select ts_rewrite('a', 'select t from aliases');
+drop table aliases;
+create table words (v tsvector);
+insert into words values ('a:1 b:2A,3B'), ('a b:1'), (null), ('c:9A');
+select * from ts_stat('select v from words') order by ndoc desc, nentry desc, word;
+select * from ts_stat('select v from words', 'ab') order by word;
+select * from ts_stat('select 1');
+drop table words;

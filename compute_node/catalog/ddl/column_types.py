@@ -29,6 +29,7 @@ from compute_node.catalog.ddl.context import CLASS_RELATION, CLASS_REWRITE, CLAS
 from compute_node.catalog.ddl.create_table import check_column_type, check_type_usage
 from compute_node.catalog.ddl.dependencies import describe
 from compute_node.catalog.ddl.expressions import index_text, named_relations, references
+from compute_node.catalog.ddl.foreign_keys import check_rows, renew_foreign_keys
 from compute_node.catalog.ddl.indexes import operator_class
 from compute_node.catalog.ddl.relation import attribute_record, class_record, relation, set_default
 from compute_node.catalog.ddl.rewrite import new_relfiles
@@ -97,6 +98,7 @@ def alter_column_types(ctx: DdlContext, desc: RelationDesc, commands: Sequence[a
     try:
         checks = _renew_checks(ctx, desc, fresh)
         _renew_indexes(ctx, fresh, set(numbers))
+        keys = renew_foreign_keys(ctx, desc.oid, set(numbers))
     except SqlError as error:
         error.position = None
         raise
@@ -104,6 +106,8 @@ def alter_column_types(ctx: DdlContext, desc: RelationDesc, commands: Sequence[a
         _rewrite(ctx, desc, changes, checks)
     else:
         _rebuild_indexes(ctx, desc.oid, set(numbers))
+    for key in keys:
+        check_rows(ctx, key)
 
 
 def _prepared(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> TypeChange:

@@ -9,5 +9,15 @@ from __future__ import annotations
 
 import importlib
 
-for _module in ("vector", "query", "vector_functions", "query_functions", "match", "rank", "documents", "query_texts"):
+for _module in (
+    "vector",
+    "query",
+    "vector_functions",
+    "query_functions",
+    "match",
+    "rank",
+    "documents",
+    "query_texts",
+    "rewrite",
+):
     importlib.import_module(f"{__name__}.{_module}")

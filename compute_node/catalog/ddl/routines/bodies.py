@@ -49,7 +49,6 @@ def check_types(ctx: DdlContext, function: Function) -> None:
 def check_text(ctx: DdlContext, function: Function, location: int) -> None:
     """A body given as text, with ``location`` the place of its literal: it must parse, and unless types are still open
     its statements must be right and the final one give what is declared."""
-    check_types(ctx, function)
     text = function.source
     try:
         _check_statements(ctx, function, text)

@@ -19,7 +19,7 @@ from aurora.errors import (
 from compute_node.catalog.builders import function_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_PROC, CLASS_TYPE, DdlContext
 from compute_node.catalog.ddl.routines.attributes import Attributes, configuration, require_language
-from compute_node.catalog.ddl.routines.bodies import StoredBody, check_text, stored_body
+from compute_node.catalog.ddl.routines.bodies import StoredBody, check_text, check_types, stored_body
 from compute_node.catalog.ddl.routines.find import shown_routine
 from compute_node.catalog.ddl.routines.parameters import Parameters, check_polymorphic, read_parameters
 from compute_node.catalog.ddl.shared_depend import record_owner
@@ -174,8 +174,11 @@ def create_function(ctx: DdlContext, node: ast.CreateFunctionStmt) -> str:
     oid = _write(definition)
     _depend(definition, oid, body)
     ctx.changes.touch(oid)
-    if definition.language == "sql" and body is None and ctx.session.settings.get("check_function_bodies"):
-        check_text(ctx, ctx.view.function(oid), definition.attributes.as_location)
+    if definition.language == "sql" and body is None:
+        function = ctx.view.function(oid)
+        check_types(ctx, function)
+        if ctx.session.settings.get("check_function_bodies"):
+            check_text(ctx, function, definition.attributes.as_location)
     return f"CREATE {definition.noun.upper()}"
 
 
