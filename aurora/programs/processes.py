@@ -14,6 +14,7 @@ stands. Files are written by whoever holds the cluster's lock (``supervisor``).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -138,7 +139,8 @@ class Processes:
         pid, shell, opener = self._launch(process_id, SHELL, arguments)
         with opener:
             run = self._note(process_id, pid, shell.pid, before)
-            opener.write(b"go\n")
+            with contextlib.suppress(BrokenPipeError):  # it has gone already: whoever waits for it sees that
+                opener.write(b"go\n")
         return run
 
     def hold(self, process_id: str, arguments: list[str]) -> None:

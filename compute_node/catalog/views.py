@@ -73,6 +73,8 @@ WHERE c.relkind = 'S'""",
 
 _SESSIONS = {
     "pg_catalog.pg_settings": "SELECT * FROM pg_catalog.pg_show_all_settings()",
+    "pg_catalog.pg_timezone_abbrevs": "SELECT * FROM pg_catalog.pg_timezone_abbrevs()",
+    "pg_catalog.pg_timezone_names": "SELECT * FROM pg_catalog.pg_timezone_names()",
     "pg_catalog.pg_hba_file_rules": "SELECT * FROM pg_catalog.pg_hba_file_rules()",
     "pg_catalog.pg_locks": "SELECT * FROM pg_catalog.pg_lock_status()",
     "pg_catalog.pg_prepared_statements": "SELECT * FROM pg_catalog.pg_prepared_statement()",

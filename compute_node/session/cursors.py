@@ -32,7 +32,7 @@ _DIRECTIONS = {0: "forward", 1: "backward", 2: "absolute", 3: "relative"}
 def declare(session: SessionState, node: ast.Node, source: str, param_types: tuple[int, ...], params: Params) -> None:
     """DECLARE CURSOR."""
     hold = bool(node.options & _HOLD)
-    if session.block == IDLE and not hold and not session.several_statements:
+    if session.block == IDLE and not hold and not (session.several_statements or session.depth):
         raise NoActiveSqlTransaction("DECLARE CURSOR can only be used in transaction blocks")
     if not isinstance(node.query, ast.SelectStmt):
         raise InvalidCursorDefinition("DECLARE CURSOR must not contain data-modifying statements")

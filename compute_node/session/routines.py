@@ -38,10 +38,19 @@ if TYPE_CHECKING:
 class RoutinePlan:
     """A function's statements, planned for one call site. ``final``: the statement whose rows are the result."""
 
-    __slots__ = ("_result", "final", "function", "is_row", "kinds", "statements")
+    __slots__ = ("_result", "_sources", "_types", "final", "function", "is_row", "kinds", "statements")
 
-    def __init__(self, call: RoutineCall, statements: list[Statement], wants_result: bool, result: PgType) -> None:
+    def __init__(
+        self,
+        call: RoutineCall,
+        sources: Sequence[tuple[RawStatement, RoutineBody]],
+        statements: list[Statement],
+        wants_result: bool,
+        result: PgType,
+    ) -> None:
         self.function = call.function
+        self._types = call.arguments
+        self._sources = sources
         self.statements = statements
         self.final = len(statements) - 1 if wants_result else -1
         self.kinds: tuple[PgType, ...] = ()
@@ -53,6 +62,13 @@ class RoutinePlan:
             self.is_row = _makes_row(call, self.kinds)
         self._result = result if any(field.type is None for field in result.fields) else None
         """a composite type with dropped columns, which have their places in its values"""
+
+    def current(self, session: SessionState, number: int) -> Statement:
+        """A statement as it runs now: planned again when one before it has changed what it names."""
+        statement = self.statements[number]
+        if number and statement.node is None and not prepare.is_ready(session, statement):
+            return _statement(session, self.function, *self._sources[number], self._types)
+        return statement
 
     def value(self, row: Row) -> Datum:
         """The result that one row of the final statement is."""
@@ -119,8 +135,8 @@ def _run(
     snapshot: Snapshot | None,
     sink: Sink = NO_ROWS,
 ) -> None:
-    statement = plan.statements[number]
     try:
+        statement = plan.current(session, number)
         if statement.node is None and statement.executable.planned.procedure is not None:
             call_planned(session, statement, params)
         else:
@@ -141,7 +157,7 @@ def _values(session: SessionState, call: RoutineCall, arguments: Params, snapsho
                 _run(session, plan, number, arguments, snapshot)
         if plan.final < 0:
             return
-        final = plan.statements[plan.final]
+        final = plan.current(session, plan.final)
         where = f"statement {plan.final + 1}"
         try:
             if snapshot is not None and final.writes:
@@ -213,14 +229,15 @@ def _planned(session: SessionState, call: RoutineCall) -> RoutinePlan:
     text = "" if routine is None else routine.text
     raws = parse(text)
     check_final(view, raws, shape)
-    statements = []
+    sources = []
     for number, raw in enumerate(raws, 1):
         body = RoutineBody(
             function.name, function.argument_names, shape if number == len(raws) else None,
             stored=routine is not None and routine.stored,
         )  # fmt: skip
-        statements.append(_statement(session, function, raw, text, call.arguments, body))
-    return RoutinePlan(call, statements, shape is not None, view.type(call.result))
+        sources.append((raw, body))
+    statements = [_statement(session, function, raw, body, call.arguments) for raw, body in sources]
+    return RoutinePlan(call, sources, statements, shape is not None, view.type(call.result))
 
 
 def check_final(view: CatalogView, raws: Sequence[RawStatement], shape: ResultShape | None) -> None:
@@ -230,8 +247,9 @@ def check_final(view: CatalogView, raws: Sequence[RawStatement], shape: ResultSh
 
 
 def _statement(
-    session: SessionState, function: Function, raw: RawStatement, text: str, types: Sequence[int], body: RoutineBody
+    session: SessionState, function: Function, raw: RawStatement, body: RoutineBody, types: Sequence[int]
 ) -> Statement:
+    text = "" if function.routine is None else function.routine.text
     if isinstance(raw.node, ast.CallStmt) and function.volatility != "v":
         raise NotSupported("CALL is not allowed in a non-volatile function")
     if prepare.is_query(raw.node) or isinstance(raw.node, ast.CallStmt):
@@ -239,7 +257,8 @@ def _statement(
         if function.volatility != "v" and made.writes:
             raise NotSupported(f"{nested.command_name(made)} is not allowed in a non-volatile function")
         return made
-    statement = prepare.utility_statement(session, raw.node, text[raw.start : raw.start + raw.length])
+    params = tuple(types) if prepare.inner_query(raw.node) is not None else ()
+    statement = prepare.utility_statement(session, raw.node, text[raw.start : raw.start + raw.length], params)
     if isinstance(raw.node, ast.CopyStmt) and raw.node.filename is None:
         raise NotSupported("cannot COPY to/from client in an SQL function")
     if isinstance(raw.node, ast.TransactionStmt):
@@ -274,10 +293,12 @@ def acting(session: SessionState, routine: Routine | None) -> Iterator[None]:
     try:
         if routine.security_definer:
             _become(session, routine.owner)
+            session.definers += 1
         for name, value in routine.settings:
             session.settings.set(name, value, local=True)
         yield
     finally:
+        session.definers -= int(routine.security_definer)
         session.settings.leave(mark, [name for name, _ in routine.settings])
         session.user, session.user_oid, session.superuser, space = kept
         session.settings.superuser = session.superuser

@@ -114,6 +114,7 @@ class SessionState:
         "default_deferrable",
         "default_isolation",
         "default_read_only",
+        "definers",
         "dependency",
         "depth",
         "engine",
@@ -206,6 +207,8 @@ class SessionState:
         """the context of point statements, used again and again"""
         self.savepoints: list[tuple[str, int]] | None = None
         self.statements_in_txn = 0
+        self.definers = 0
+        """how many SECURITY DEFINER functions run: nobody changes roles within them"""
         self.depth = 0
         """how many functions deep the statement is that runs (``nested``)"""
         self.several_statements = False
@@ -280,6 +283,8 @@ class SessionState:
     def _permit_setting(self, setting: Setting, value: SettingValue) -> None:
         """Whether the session may change a setting that depends on who asks; 42501, 22023."""
         if setting.name in GUARDED:
+            if self.definers:
+                raise InsufficientPrivilege(f'cannot set parameter "{setting.name}" within security-definer function')
             if setting.name == "session_authorization" or value != "none":
                 self.catalog_function("check_identity", setting.name, str(value))
         elif not self.catalog_function("role_is_superuser", self.user_oid):

@@ -8,7 +8,8 @@ ended with 40001. Nobody waits for anybody, and only serializable transactions t
 
 Notes stay after the commit as long as somebody runs who was there before it. They grow coarse when there are many:
 rows → page → table, ranges → index. All of it is in the writer's memory: a restart ends the transactions that it is
-about. Sources: Ports and Grittner 2012 (SSI in PostgreSQL); Cahill, Röhm and Fekete 2008; PostgreSQL manual, 13.2.3.
+about, and one that runs for very long is ended before the notes of those after it fill the memory.
+Sources: Ports and Grittner 2012 (SSI in PostgreSQL); Cahill, Röhm and Fekete 2008; PostgreSQL manual, 13.2.3.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ PLACES_MAX = 31
 """Noted rows and pages of a table before the table is, and ranges of an index before the index is."""
 WRITES_MAX = 50_000
 """Rows that a transaction has replaced, and entries of one index that it has made, before the whole is noted."""
+
+COMMITTED_MAX = 10_000
+"""Committed transactions whose notes are kept for those that run; then the oldest of these is ended, with 40001."""
 
 Span = tuple[bytes, bytes | None]
 """A range of index keys: lower ≤ key < upper, None is no bound."""
@@ -309,8 +313,12 @@ class Serializables:
         """Those go that are concurrent with nobody who runs, nor with anybody who may begin."""
         if not self.committed:
             return
-        began = next(iter(self.running)).began if self.running else self._count + 1
-        lsn = min((each.lsn for each in self.running), default=self._manager.vdl)
+        # Who is doomed, or safe, makes no dependencies any more.
+        running = [each for each in self.running if not each.doomed and not each.safe]
+        if len(self.committed) > COMMITTED_MAX and running:
+            running.pop(0).doomed = True
+        began = running[0].began if running else self._count + 1
+        lsn = min((each.lsn for each in running), default=self._manager.vdl)
         gone = []
         for each in self.committed:
             if each.ended > began:

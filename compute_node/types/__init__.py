@@ -43,6 +43,7 @@ _FAMILIES = (
     "array_functions",
     "datetime_functions",
     "overlaps",
+    "zone_functions",
     "numeric_functions",
     "formatting",
     "string_functions",

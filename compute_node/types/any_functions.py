@@ -5,12 +5,18 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
 
 from aurora.datum import Datum, Row
 from aurora.errors import InvalidParameterValue, NullValueNotAllowed
+from compute_node.types.array_value import dimensions, flatten
 from compute_node.types.declare import fn, specialized
-from compute_node.types.oids import BOOL
+from compute_node.types.long_text import paced
+from compute_node.types.numeric import numeric_send
+from compute_node.types.oids import BOOL, TYPE_OIDS
 from compute_node.types.registry import FunctionContext, PgType, Specialize, TypeEnv
 from compute_node.types.string_functions import quote_identifier, quote_literal
 
@@ -163,12 +169,52 @@ specialized(515, "array_larger(anyarray, anyarray) anyarray", _larger(True))
 specialized(516, "array_smaller(anyarray, anyarray) anyarray", _larger(False))
 
 
-def _column_size(types: Types, result: PgType) -> Callable[..., int]:
-    item = types[0]
+_ALIGN = {"c": 1, "s": 2, "i": 4, "d": 8}
+_HEADERS = {TYPE_OIDS["inet"]: 2, TYPE_OIDS["cidr"]: 2, TYPE_OIDS["path"]: 11, TYPE_OIDS["polygon"]: 36}
+"""What a value of these types has beyond its binary form, where that is not 4 bytes of length."""
+
+
+def _numeric_size(value: Decimal) -> int:
+    """A header of 2 bytes, of 4 for wide scales and weights, and 2 bytes for each base-10000 digit."""
+    count, weight, _, scale = struct.unpack_from(">hhHH", numeric_send(value))
+    return 4 + (2 if scale <= 63 and -64 <= weight <= 63 else 4) + 2 * count
+
+
+def _array_size(item: PgType, value: Any) -> int:
+    """Header, dimensions, a bitmap when there are NULLs, then the aligned elements."""
+    lengths = dimensions(value)
+    if item.element_type is None or not lengths:
+        return 16
+    head = 16 + 8 * len(lengths)
+    elements = list(paced(flatten(value)))
+    if any(element is None for element in elements):
+        head += (len(elements) + 7) // 8
+    size, step, of_element = -(-head // 8) * 8, _ALIGN[item.element_type.align], _size_function(item.element_type)
+    for element in paced(elements):
+        if element is not None:
+            size = -(-(size + of_element(element)) // step) * step
+    return size
+
+
+def _size_function(item: PgType) -> Callable[[Any], int]:
+    """Bytes that PostgreSQL keeps a value of the type in, uncompressed."""
     if item.length > 0:
         return lambda value: item.length
     send = item.send or str.encode
+    if item.length == -2:
+        return lambda value: len(send(value)) + 1
+    if item.oid == TYPE_OIDS["numeric"]:
+        return _numeric_size
+    if item.oid in _HEADERS:
+        header = _HEADERS[item.oid]
+        return lambda value: len(send(value)) + header
+    if item.category == "A":
+        return lambda value: _array_size(item, value)
     return lambda value: len(send(value)) + 4
+
+
+def _column_size(types: Types, result: PgType) -> Callable[..., int]:
+    return _size_function(types[0])
 
 
 specialized(1269, "pg_column_size(any) int4 stable", _column_size)

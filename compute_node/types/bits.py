@@ -6,6 +6,7 @@ A value is a str of ``0`` and ``1``; its order as a str is the type's.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from aurora.datum import Datum
@@ -22,8 +23,10 @@ from aurora.errors import (
     StringDataRightTruncation,
     SubstringError,
 )
+from compute_node.hub import HUB
 from compute_node.types.common import parse_typmod_int
 from compute_node.types.declare import agg, casts, comparisons, fn, fns, operator_classes, operators
+from compute_node.types.long_text import PIECE, joined_bytes, pieces
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
 _LENGTH_MAX: Final = 2147483640
@@ -38,7 +41,7 @@ def _digits(text: str) -> str:
         bad = next((char for char in text[1:] if char not in "0123456789abcdefABCDEF"), None)
         if bad is not None:
             raise InvalidTextRepresentation(f'"{bad}" is not a valid hexadecimal digit')
-        return f"{int(text[1:], 16):0{4 * (len(text) - 1)}b}" if len(text) > 1 else ""
+        return "".join(f"{int(piece, 16):0{4 * len(piece)}b}" for piece in _pieces(text[1:]) if piece)
     digits = text[1:] if text[:1] in ("b", "B") else text
     bad = next(iter(digits.replace("0", "").replace("1", "")), None)
     if bad is not None:
@@ -90,9 +93,18 @@ def _varbit_cast(value: str, typmod: int, explicit: bool = False) -> str:
 
 def _packed(value: str) -> bytes:
     """Length in bits (u32), then the bits from the highest of the first byte on."""
-    count = (len(value) + 7) // 8
-    number = int(value, 2) << (count * 8 - len(value)) if value else 0
-    return _U32.pack(len(value)) + number.to_bytes(count, "big")
+    return _U32.pack(len(value)) + joined_bytes([_bytes(piece) for piece in _pieces(value)])
+
+
+def _bytes(piece: str) -> bytes:
+    count = (len(piece) + 7) // 8
+    number = int(piece, 2) << (count * 8 - len(piece)) if piece else 0
+    return number.to_bytes(count, "big")
+
+
+def _pieces(value: str) -> Iterable[str]:
+    """The digits, of a long value in pieces of whole bytes, with a pulse between."""
+    return (value,) if len(value) <= PIECE else pieces(value)
 
 
 def _unpacked(data: bytes, typmod: int = -1) -> str:
@@ -106,7 +118,16 @@ def _unpacked(data: bytes, typmod: int = -1) -> str:
         raise ProtocolViolation("insufficient data left in message")
     if len(data) - 4 > count:
         raise InvalidBinaryRepresentation("incorrect binary data format")
-    return f"{int.from_bytes(data[4:], 'big'):0{count * 8}b}"[:length] if length else ""
+    step = PIECE // 8
+    digits = [f"{int.from_bytes(part, 'big'):0{len(part) * 8}b}" for part in _parts(data[4:], step)]
+    return "".join(digits)[:length]
+
+
+def _parts(data: bytes, step: int) -> Iterator[bytes]:
+    for start in range(0, len(data), step):
+        if start:
+            HUB.pulse()
+        yield data[start : start + step]
 
 
 def _typmod_in(name: str) -> Datum:
@@ -173,7 +194,9 @@ def _bitwise(word: str, number: Any) -> Datum:
     def combine(a: str, b: str) -> str:
         if len(a) != len(b):
             raise StringDataLengthMismatch(f"cannot {word} bit strings of different sizes")
-        return f"{number(int(a, 2), int(b, 2)):0{len(a)}b}" if a else ""
+        if len(a) <= PIECE:
+            return f"{number(int(a, 2), int(b, 2)):0{len(a)}b}" if a else ""
+        return "".join(combine(*pair) for pair in zip(pieces(a), pieces(b), strict=True))
 
     return combine
 

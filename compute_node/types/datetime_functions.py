@@ -23,7 +23,9 @@ from compute_node.types.calendar_ import (
     HOUR_US,
     MINUTE_US,
     SECOND_US,
+    TIMESTAMP_END,
     TIMESTAMP_INFINITY,
+    TIMESTAMP_MIN,
     TIMESTAMP_MINUS_INFINITY,
     UNIX_EPOCH_US,
     civil_from_days,
@@ -303,8 +305,9 @@ fn(
 
 def age(later: int, earlier: int) -> Interval:
     """Symbolic difference in years, months and days (timestamps without zone)."""
-    if is_infinite(later) or is_infinite(earlier):
-        raise DatetimeFieldOverflow("cannot subtract infinite timestamps")
+    # Infinity counts as the number that it is kept as; for minus infinity there is no calendar.
+    if TIMESTAMP_MINUS_INFINITY in (later, earlier):
+        raise DatetimeFieldOverflow("timestamp out of range")
     sign = 1
     if later < earlier:
         later, earlier, sign = earlier, later, -1
@@ -325,7 +328,7 @@ def _today(context: FunctionContext) -> int:
 
 
 def _local(context: FunctionContext, us: int) -> int:
-    return us if is_infinite(us) else utc_to_local(us, context.env.timezone)
+    return us if us == TIMESTAMP_MINUS_INFINITY else utc_to_local(us, context.env.timezone)
 
 
 fn(2058, "age(timestamp, timestamp) interval", age)
@@ -481,10 +484,10 @@ def _timestamp_part(field: str, us: int, type_name: str, offset_seconds: int | N
     unit = _unit(field)
     if unit not in _KNOWN:
         raise _unrecognized(field, type_name)
-    if unit.startswith("timezone") and offset_seconds is None:
-        raise _unsupported(field, type_name)
     if is_infinite(us):
         return (math.inf if us > 0 else -math.inf) if unit in _GROWING else None
+    if unit.startswith("timezone") and offset_seconds is None:
+        raise _unsupported(field, type_name)
     days, of_day = divmod(us, DAY_US)
     if unit == "epoch":
         return us + UNIX_EPOCH_US - (offset_seconds or 0) * SECOND_US, 6
@@ -517,7 +520,7 @@ def _interval_part(field: str, span: Interval) -> _Part | None:
         "year": years,
         "month": months,
         "day": span.days,
-        "quarter": months // 3 + 1,
+        "quarter": _truncate(months, 3) + 1,
         "decade": _truncate(years, 10),
         "century": _truncate(years, 100),
         "millennium": _truncate(years, 1000),
@@ -617,7 +620,11 @@ fn(
 fn(
     1273,
     "date_part(text, timetz) float8",
-    lambda field, value: _as_float(_time_part(field, value.us, value.west_seconds, "time with time zone")),
+    lambda field, value: (
+        value.us / SECOND_US + value.west_seconds
+        if _unit(field) == "epoch"
+        else _as_float(_time_part(field, value.us, value.west_seconds, "time with time zone"))
+    ),
 )
 
 # date_trunc and AT TIME ZONE
@@ -680,7 +687,8 @@ def _trunc_zoned(context: FunctionContext, field: str, us: int, zone_name: str |
     if _unit(field) in ("hour", "minute", "second", "millisecond", "microsecond"):
         offset = utc_offset_seconds(us, zone) * SECOND_US
         return truncate_timestamp(field, us + offset) - offset
-    return local_to_utc(truncate_timestamp(field, utc_to_local(us, zone), "timestamp with time zone"), zone)
+    local = truncate_timestamp(field, utc_to_local(us, zone), "timestamp with time zone")
+    return check_timestamp(local_to_utc(local, zone))
 
 
 def _trunc_interval(field: str, span: Interval) -> Interval:
@@ -715,7 +723,12 @@ def _zone_span(span: Interval, env: TypeEnv) -> int:
     return span.us // SECOND_US
 
 
-fn(2020, "date_trunc(text, timestamp) timestamp", truncate_timestamp)
+def _trunc(field: str, us: int) -> int:
+    found = truncate_timestamp(field, us)
+    return found if is_infinite(found) else check_timestamp(found)
+
+
+fn(2020, "date_trunc(text, timestamp) timestamp", _trunc)
 fn(1217, "date_trunc(text, timestamptz) timestamptz stable", _trunc_zoned, needs_context=True)
 fn(1284, "date_trunc(text, timestamptz, text) timestamptz stable", _trunc_zoned, needs_context=True)
 fn(1218, "date_trunc(text, interval) interval", _trunc_interval)
@@ -728,7 +741,7 @@ fn(
 fn(
     2069,
     "timezone(text, timestamp) timestamptz",
-    lambda context, name, us: us if is_infinite(us) else local_to_utc(us, _zone(name, context)),
+    lambda context, name, us: us if is_infinite(us) else check_timestamp(local_to_utc(us, _zone(name, context))),
     needs_context=True,
 )
 fn(
@@ -743,8 +756,27 @@ fn(
     lambda context, span, value: _timetz_shifted(value, _zone_span(span, context.env)),
     needs_context=True,
 )
-fn(1026, "timezone(interval, timestamptz) timestamp", lambda span, us: us if is_infinite(us) else us + span.us)
-fn(2070, "timezone(interval, timestamp) timestamptz", lambda span, us: us if is_infinite(us) else us - span.us)
+
+
+def _moved(context: FunctionContext, span: Interval, us: int, sign: int) -> int:
+    """A timestamp by a zone that is given as an interval; 22023, 22008."""
+    if is_infinite(us):
+        return us
+    return check_timestamp(us + sign * _zone_span(span, context.env) * SECOND_US)
+
+
+fn(
+    1026,
+    "timezone(interval, timestamptz) timestamp",
+    lambda context, span, us: _moved(context, span, us, 1),
+    needs_context=True,
+)
+fn(
+    2070,
+    "timezone(interval, timestamp) timestamptz",
+    lambda context, span, us: _moved(context, span, us, -1),
+    needs_context=True,
+)
 
 
 def _date_bin(stride: Interval, us: int, origin: int) -> int:
@@ -768,21 +800,25 @@ fn(6178, "date_bin(interval, timestamptz, timestamptz) timestamptz", _date_bin)
 # make_*
 
 
-def _make_date(year: int, month: int, day: int) -> int:
+def _make_date(year: int, month: int, day: int, as_given: bool = False) -> int:
     astronomical = year + 1 if year < 0 else year
     if year == 0 or not 1 <= month <= 12 or not 1 <= day <= month_length(astronomical, month):
-        raise DatetimeFieldOverflow(f"date field value out of range: {year}-{month:02d}-{day:02d}")
+        shown = astronomical if year < 0 and not as_given else year
+        raise DatetimeFieldOverflow(f"date field value out of range: {shown}-{month:02d}-{day:02d}")
+    if astronomical >= 5874898 or astronomical < -4713:
+        raise DatetimeFieldOverflow(f"date out of range: {astronomical}-{month:02d}-{day:02d}")
     return check_date(days_from_civil(astronomical, month, day))
 
 
 def _make_time(hour: int, minute: int, second: float) -> int:
     if not 0 <= hour <= 24 or not 0 <= minute <= 59 or not 0 <= second <= 60 or (hour == 24 and (minute or second)):
-        raise DatetimeFieldOverflow(f"time field value out of range: {hour}:{minute:02d}:{second:02g}")
+        shown = "NaN" if second != second else f"{second:02g}"
+        raise DatetimeFieldOverflow(f"time field value out of range: {hour}:{minute:02d}:{shown}")
     return hour * HOUR_US + minute * MINUTE_US + round(second * SECOND_US)
 
 
 def _make_timestamp(year: int, month: int, day: int, hour: int, minute: int, second: float) -> int:
-    return check_timestamp(_make_date(year, month, day) * DAY_US + _make_time(hour, minute, second))
+    return check_timestamp(_make_date(year, month, day, True) * DAY_US + _make_time(hour, minute, second))
 
 
 def _made_zone(name: str, context: FunctionContext) -> Datum:
@@ -792,6 +828,8 @@ def _made_zone(name: str, context: FunctionContext) -> Datum:
         hour, _, minute = text[1:].partition(":")
         if hour.isdigit() and (minute or "0").isdigit() and int(hour) < 16 and int(minute or 0) < 60:
             return fixed_zone((-1 if text[0] == "-" else 1) * (int(hour) * 3600 + int(minute or 0) * 60))
+        if hour.isdigit() and (minute or "0").isdigit():
+            raise InvalidParameterValue(f'numeric time zone "{name}" out of range')
         raise InvalidParameterValue(f'invalid input syntax for type numeric time zone: "{name}"')
     if text[:1].isdigit():
         raise InvalidParameterValue(
@@ -811,9 +849,13 @@ def _make_interval(
 ) -> Interval:
     if not math.isfinite(seconds):
         raise DatetimeFieldOverflow("interval out of range")
-    return checked_interval(
-        years * 12 + months, weeks * 7 + days, hours * HOUR_US + minutes * MINUTE_US + round(seconds * SECOND_US)
-    )
+    us = hours * HOUR_US + minutes * MINUTE_US + round(seconds * SECOND_US)
+    return checked_interval(_wrapped(years * 12 + months), _wrapped(weeks * 7 + days), us)
+
+
+def _wrapped(value: int) -> int:
+    """Four bytes, which PostgreSQL 15 does not check here."""
+    return (value + 2**31) % 2**32 - 2**31
 
 
 fn(3846, "make_date(int4, int4, int4) date", _make_date, argument_names=("year", "month", "day"))
@@ -852,7 +894,10 @@ def _to_timestamp(seconds: float) -> int:
         return _infinite(seconds)
     if seconds != seconds:
         raise DatetimeFieldOverflow("timestamp cannot be NaN")
-    return check_timestamp(round(seconds * SECOND_US) - UNIX_EPOCH_US)
+    us = round(seconds * SECOND_US) - UNIX_EPOCH_US
+    if not TIMESTAMP_MIN <= us < TIMESTAMP_END:
+        raise DatetimeFieldOverflow(f'timestamp out of range: "{seconds:g}"')
+    return us
 
 
 def _infinite(sign: float) -> int:

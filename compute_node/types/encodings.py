@@ -13,6 +13,7 @@ from aurora.errors import (
     InvalidParameterValue,
     NotSupported,
     SqlError,
+    UndefinedObject,
     UntranslatableCharacter,
 )
 from compute_node.types.declare import fn
@@ -160,3 +161,26 @@ fn(
 )
 fn(1264, "pg_char_to_encoding(name) int4 stable", _number)
 fn(2319, "pg_encoding_max_length(int4) int4", _most_bytes)
+
+
+def _to_ascii(value: str, encoding: str = "UTF8") -> str:
+    """Only single-byte sets have accents to take off."""
+    raise NotSupported(f"encoding conversion from {encoding} to ASCII not supported")
+
+
+def _named_to_ascii(value: str, name: str) -> str:
+    encoding = find_encoding(name)
+    if encoding is None:
+        raise UndefinedObject(f"{name} is not a valid encoding name")
+    return _to_ascii(value, encoding)
+
+
+def _numbered_to_ascii(value: str, number: int) -> str:
+    if not 0 <= number < len(ENCODINGS):
+        raise UndefinedObject(f"{number} is not a valid encoding code")
+    return _to_ascii(value, ENCODINGS[number])
+
+
+fn(1845, "to_ascii(text) text", _to_ascii)
+fn(1846, "to_ascii(text, int4) text", _numbered_to_ascii)
+fn(1847, "to_ascii(text, name) text", _named_to_ascii)

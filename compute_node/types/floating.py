@@ -436,7 +436,28 @@ def _trigonometric(function: Callable[..., float]) -> Callable[..., float]:
     return apply
 
 
-_sign: Callable[[float], float] = lambda value: float((value > 0) - (value < 0)) if value == value else value  # noqa: E731
+def _cot(value: float) -> float:
+    tangent = math.tan(value)
+    return 1.0 / tangent if tangent else math.copysign(math.inf, tangent)
+
+
+def _sinh(value: float) -> float:
+    """Infinite where it overflows."""
+    try:
+        return math.sinh(value)
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+def _cosh(value: float) -> float:
+    """Infinite where it overflows."""
+    try:
+        return math.cosh(value)
+    except OverflowError:
+        return math.inf
+
+
+_sign: Callable[[float], float] = lambda value: float((value > 0) - (value < 0))  # noqa: E731
 fns(
     """
 2308 ceil(float8) float8
@@ -508,13 +529,13 @@ fn(1610, "pi() float8", lambda: math.pi)
 fn(1604, "sin(float8) float8", _trigonometric(math.sin))
 fn(1605, "cos(float8) float8", _trigonometric(math.cos))
 fn(1606, "tan(float8) float8", _trigonometric(math.tan))
-fn(1607, "cot(float8) float8", _trigonometric(lambda value: 1.0 / math.tan(value) if math.tan(value) else math.inf))
+fn(1607, "cot(float8) float8", _trigonometric(_cot))
 fn(1600, "asin(float8) float8", _trigonometric(math.asin))
 fn(1601, "acos(float8) float8", _trigonometric(math.acos))
 fn(1602, "atan(float8) float8", _trigonometric(math.atan))
 fn(1603, "atan2(float8, float8) float8", _trigonometric(math.atan2))
-fn(2462, "sinh(float8) float8", checked(math.sinh, False))
-fn(2463, "cosh(float8) float8", checked(math.cosh, False))
+fn(2462, "sinh(float8) float8", _sinh)
+fn(2463, "cosh(float8) float8", _cosh)
 fn(2464, "tanh(float8) float8", math.tanh)
 fn(1608, "degrees(float8) float8", checked(math.degrees, False))
 fn(1609, "radians(float8) float8", math.radians)

@@ -127,7 +127,7 @@ def _verbose(value: Interval) -> str:
     parts = [f"{amount * flip} {unit}{'' if amount * flip == 1 else 's'}" for amount, unit in named]
     if seconds or us:
         text = _seconds_text(seconds * flip, us * flip)
-        parts.append(f"{text} sec{'' if text == '1' else 's'}")
+        parts.append(f"{text} sec{'' if text in ('1', '-1') else 's'}")
     return "@ " + (" ".join(parts) or "0") + (" ago" if flip < 0 else "")
 
 

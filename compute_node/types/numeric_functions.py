@@ -159,7 +159,12 @@ def power(base: Decimal, exponent: Decimal) -> Decimal:
         if magnitude < -scale - 2:
             return Decimal((0, (0,), -scale))
         return round_scale(_context(max(math.trunc(magnitude), 0) + scale + 8).power(base, exponent), scale)
-    scale = _clamped(_SIGNIFICANT - math.trunc(max(magnitude, -2000)), base, exponent)
+    # The result's weight is estimated from a logarithm of about eight digits, as PostgreSQL does.
+    positive = base.copy_abs()
+    rough = max(8 - _ln_weight(positive), 0)
+    logarithm = round_scale(_context(rough + 12).ln(positive), rough)
+    weight = float(round_scale(EXACT.multiply(logarithm, exponent), rough)) * 0.434294481903252
+    scale = _clamped(_SIGNIFICANT - math.trunc(max(weight, -2000)), base, exponent)
     return round_scale(_context(max(math.trunc(magnitude), 0) + scale + 8).power(base, exponent), scale)
 
 

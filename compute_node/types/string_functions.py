@@ -408,7 +408,7 @@ def _encode(value: bytes, form: str) -> str:
 def _decode_base64(text: str) -> bytes:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
-    except binascii.Error:
+    except (binascii.Error, ValueError):
         bad = re.search(r"[^A-Za-z0-9+/=\s]", text)
         if bad is not None:
             raise InvalidParameterValue(f'invalid symbol "{bad[0]}" found while decoding base64 sequence') from None

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from aurora.errors import SerializationFailure
+from compute_node.txn import serializable
 from compute_node.txn.serializable import EVERYTHING, PLACES_MAX, Serializables, SerialTxn
 
 TABLE, FILE, INDEX = 7, 70, 700
@@ -222,6 +223,23 @@ def test_a_read_only_one_is_safe_once_no_writer_is_left() -> None:
     assert reader.safe and writer.is_committed
     assert not store.serials.readers_of_rows._at
     assert store.serials.begin(1, True).safe
+
+
+def test_one_that_runs_for_ever_is_ended_before_the_notes_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serializable, "COMMITTED_MAX", 100)
+    store = Store()
+    oldest = store.serials.begin(1, False)
+    for number in range(300):
+        each = store.serials.begin(store.manager.vdl, False)
+        each.replaces(TABLE, FILE, number)
+        store.manager.vdl += 1
+        store.serials.before_commit(each)
+        store.serials.ended(each, True, store.manager.vdl)
+        assert len(store.serials.committed) <= 101
+    with pytest.raises(SerializationFailure):
+        oldest.reads_table(TABLE)
+    store.serials.ended(oldest, False, 0)
+    assert not store.serials.replacers._at
 
 
 @pytest.mark.parametrize("write_first", [True, False])

@@ -19,7 +19,7 @@ from aurora.errors import (
     WrongObjectType,
 )
 from compute_node.catalog.builders import attribute_row
-from compute_node.catalog.ddl.column_types import alter_column_types
+from compute_node.catalog.ddl.column_types import alter_column_types, prepare_column_types
 from compute_node.catalog.ddl.composites import alter_composite
 from compute_node.catalog.ddl.constraints import require_not_null, validate_check
 from compute_node.catalog.ddl.context import CLASS_CONSTRAINT, CLASS_RELATION, CLASS_TYPE, KINDS, DdlContext
@@ -117,11 +117,12 @@ def _in_order(ctx: DdlContext, desc: RelationDesc, commands: Sequence[Any]) -> S
             detail=f"This operation is not supported for {KINDS.get(desc.kind, 'relation')}s.".replace("xs.", "xes."),
         )
     _refuse_typed(ctx, desc, "alter column type of")
+    changes = prepare_column_types(ctx, desc, typed)
     others = [command for command in commands if command.subtype != _T.AT_AlterColumnType]
     first = [command for command in others if _drops(command)]
     for command in first:
         _COMMANDS[command.subtype](ctx, relation(ctx, desc.oid), command)
-    alter_column_types(ctx, relation(ctx, desc.oid), typed)
+    alter_column_types(ctx, desc, changes)
     return [command for command in others if not _drops(command)]
 
 

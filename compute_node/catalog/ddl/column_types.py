@@ -29,6 +29,7 @@ from compute_node.catalog.ddl.context import CLASS_RELATION, CLASS_REWRITE, CLAS
 from compute_node.catalog.ddl.create_table import check_column_type, check_type_usage
 from compute_node.catalog.ddl.dependencies import describe
 from compute_node.catalog.ddl.expressions import index_text, named_relations, references
+from compute_node.catalog.ddl.foreign_keys import check_rows, renew_foreign_keys
 from compute_node.catalog.ddl.indexes import operator_class
 from compute_node.catalog.ddl.relation import attribute_record, class_record, relation, set_default
 from compute_node.catalog.ddl.rewrite import new_relfiles
@@ -75,8 +76,11 @@ class TypeChange:
         return isinstance(node, Var) and node.attno == self.column.attno
 
 
-def alter_column_types(ctx: DdlContext, desc: RelationDesc, commands: Sequence[ast.AlterTableCmd]) -> None:
-    """All ALTER COLUMN TYPE of one ALTER TABLE. 42703, 42804, 0A000, 22023, and what the values raise."""
+def prepare_column_types(
+    ctx: DdlContext, desc: RelationDesc, commands: Sequence[ast.AlterTableCmd]
+) -> list[TypeChange]:
+    """What ALTER COLUMN TYPE commands ask for: values over the columns as they are now, also those that the same
+    statement drops. 42703, 42804, 0A000, 22023."""
     changes = [_prepared(ctx, desc, command) for command in commands]
     numbers = [change.column.attno for change in changes]
     if len(set(numbers)) < len(numbers):
@@ -84,9 +88,18 @@ def alter_column_types(ctx: DdlContext, desc: RelationDesc, commands: Sequence[a
         raise NotSupported(f'cannot alter type of column "{twice}" twice')
     for change in changes:
         _refuse_views(ctx, desc, change.column)
-    rewritten = not all(change.is_plain and _stored_alike(ctx, change) for change in changes)
-    if rewritten and desc.row_type:
+    if desc.row_type:
         refuse_containers(ctx, desc.row_type, f'table "{desc.name}"')
+    return changes
+
+
+def alter_column_types(ctx: DdlContext, old: RelationDesc, changes: Sequence[TypeChange]) -> None:
+    """All type changes of one ALTER TABLE, of a table that was ``old`` when they were prepared. 42804, and what the
+    values raise."""
+    desc = relation(ctx, old.oid)
+    changes = [replace(change, column=desc.columns[change.column.attno - 1]) for change in changes]
+    numbers = {change.column.attno for change in changes}
+    rewritten = not all(change.is_plain and _stored_alike(ctx, change) for change in changes)
     defaults = {change.column.attno: _new_default(ctx, change) for change in changes}
     for change in changes:
         write_column_type(ctx, desc, change, rewritten)
@@ -96,14 +109,17 @@ def alter_column_types(ctx: DdlContext, desc: RelationDesc, commands: Sequence[a
     fresh = relation(ctx, desc.oid)
     try:
         checks = _renew_checks(ctx, desc, fresh)
-        _renew_indexes(ctx, fresh, set(numbers))
+        _renew_indexes(ctx, fresh, numbers)
+        keys = renew_foreign_keys(ctx, desc.oid, numbers)
     except SqlError as error:
         error.position = None
         raise
     if rewritten:
-        _rewrite(ctx, desc, changes, checks)
+        _rewrite(ctx, old, changes, checks)
     else:
-        _rebuild_indexes(ctx, desc.oid, set(numbers))
+        _rebuild_indexes(ctx, desc.oid, numbers)
+    for key in keys:
+        check_rows(ctx, key)
 
 
 def _prepared(ctx: DdlContext, desc: RelationDesc, command: ast.AlterTableCmd) -> TypeChange:
@@ -335,7 +351,7 @@ def _rewrite(
     """Write every row anew, from the old storage into new one; 23502, 23514, 23505."""
     snapshot = ctx.rows.snapshot()
     fresh = new_relfiles(ctx, relation(ctx, old.oid))
-    convert = _converter(ctx, old, changes)
+    convert = _converter(ctx, old, fresh, changes)
     verify = _verifier(ctx, fresh, checks)
     # Without its indexes, which are built at the end, and without those who watch its rows: they have seen them.
     table = ctx.storage.table(replace(fresh, indexes=(), foreign_keys=(), referenced_by=()))
@@ -383,12 +399,14 @@ def _linker(ctx: DdlContext) -> Builder:
     return Builder(PlannedStmt(command="select", plan=Result(), columns=None), ctx.view)
 
 
-def _converter(ctx: DdlContext, desc: RelationDesc, changes: Sequence[TypeChange]) -> Callable[[Row], Row]:
-    """Old row → new row."""
+def _converter(
+    ctx: DdlContext, desc: RelationDesc, fresh: RelationDesc, changes: Sequence[TypeChange]
+) -> Callable[[Row], Row]:
+    """Row of ``desc`` → row of ``fresh``, which has the same columns, or some of them."""
     values: dict[int, Expr] = {change.column.attno: _over_row(desc, change.value) for change in changes}
     output = [
         Const(type=oids.INT4, value=None)
-        if column.dropped
+        if fresh.columns[column.attno - 1].dropped
         else values.get(column.attno, Column(type=column.type, typmod=column.typmod, index=column.attno - 1))
         for column in desc.columns
     ]

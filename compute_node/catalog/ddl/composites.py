@@ -113,7 +113,12 @@ def _drop(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], comma
 
 
 def _alter(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], command: ast.AlterTableCmd) -> None:
-    from compute_node.catalog.ddl.column_types import TypeChange, alter_column_types, write_column_type
+    from compute_node.catalog.ddl.column_types import (
+        TypeChange,
+        alter_column_types,
+        prepare_column_types,
+        write_column_type,
+    )
     from compute_node.catalog.ddl.domains import renew_checks
 
     column = desc.column(command.name)
@@ -132,4 +137,5 @@ def _alter(ctx: DdlContext, desc: RelationDesc, tables: list[RelationDesc], comm
     write_column_type(ctx, desc, TypeChange(column, kind, typmod, item.collation, dimensions, old), True)
     renew_checks(ctx, desc.oid, column.attno)
     for table in tables:
-        alter_column_types(ctx, relation(ctx, table.oid), [command])
+        found = relation(ctx, table.oid)
+        alter_column_types(ctx, found, prepare_column_types(ctx, found, [command]))

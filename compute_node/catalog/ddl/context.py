@@ -101,6 +101,10 @@ class DdlContext:
         self._uses[text] = uses(view.trace or {}) | {(CLASS_RELATION, oid, 0) for oid in relations}
         return text
 
+    def also_uses(self, text: str, columns: Iterable[tuple[int, int]]) -> None:
+        """A kept text selects columns of composite types: (relation, attno)."""
+        self._uses[text] |= {(CLASS_RELATION, relation, attno) for relation, attno in columns}
+
     def keep_as(self, written: str, text: str) -> None:
         """A kept text is written in another way, too."""
         self._uses[written] = self._uses[text]

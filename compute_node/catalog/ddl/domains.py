@@ -32,7 +32,7 @@ from compute_node.catalog.ddl.context import (
 )
 from compute_node.catalog.ddl.create_table import check_type_usage
 from compute_node.catalog.ddl.dependencies import drop
-from compute_node.catalog.ddl.expressions import default_text, named_relations, references
+from compute_node.catalog.ddl.expressions import default_text, named_relations, references, used_fields
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.type_users import columns_of_type
 from compute_node.catalog.ddl.types import array_name, check_type_owner, find_type, type_name_taken, type_record
@@ -42,7 +42,6 @@ from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.sql.analyze.stored import analyze_domain_check, analyze_new_domain_check
 from compute_node.sql.analyze.typenames import format_type, resolve_type_name
 from compute_node.sql.deparse import deparse_stored
-from compute_node.sql.expressions import Expr, FieldSelect, walk
 from compute_node.txn.locks import SHARE
 from compute_node.types.registry import PgType
 
@@ -175,6 +174,7 @@ def _add_check(ctx: DdlContext, record: Record, node: ast.Constraint, *, validat
     view = ctx.tracing()
     found = analyze_new_domain_check(view, record.typbasetype, node.raw_expr, session=ctx.session)
     text = ctx.keep(deparse_stored(found, ctx.stored_view, None), view, named_relations(found))
+    ctx.also_uses(text, used_fields(ctx, found))
     oid = ctx.next_oid()
     values = {
         "oid": oid,
@@ -192,20 +192,7 @@ def _add_check(ctx: DdlContext, record: Record, node: ast.Constraint, *, validat
     ctx.rows.insert_many("pg_constraint", [make_row("pg_constraint", values)])
     ctx.depend((CLASS_CONSTRAINT, oid, 0), (CLASS_TYPE, record.oid, 0), "a")
     ctx.depend_on_text((CLASS_CONSTRAINT, oid, 0), text)
-    for relation, attno in sorted(used_fields(ctx, found)):
-        ctx.depend((CLASS_CONSTRAINT, oid, 0), (CLASS_RELATION, relation, attno), "n")
     ctx.changes.touch(record.oid)
-
-
-def used_fields(ctx: DdlContext, node: Expr) -> set[tuple[int, int]]:
-    """The columns of composite types that an expression selects: (relation, attno)."""
-    found = set()
-    for each in walk(node):
-        if isinstance(each, FieldSelect):
-            kind = ctx.view.type(each.argument.type).root
-            if kind.relation:
-                found.add((kind.relation, each.index + 1))
-    return found
 
 
 def renew_checks(ctx: DdlContext, relation: int, attno: int) -> None:

@@ -31,6 +31,7 @@ from compute_node.sql.expressions import (
     Const,
     DistinctTest,
     Expr,
+    FieldSelect,
     MinMax,
     NullIf,
     RowCompare,
@@ -69,7 +70,20 @@ def _analyzed(ctx: DdlContext, node: ast.Node, desc: RelationDesc | None, clause
     """The expression, and its text for keeping."""
     view = ctx.tracing()
     found = analyze_expression(view, desc, node, ctx.source, clause, session=ctx.session)
-    return found, ctx.keep(deparse_stored(found, ctx.stored_view, desc), view, named_relations(found))
+    text = ctx.keep(deparse_stored(found, ctx.stored_view, desc), view, named_relations(found))
+    ctx.also_uses(text, used_fields(ctx, found))
+    return found, text
+
+
+def used_fields(ctx: DdlContext, node: Expr) -> set[tuple[int, int]]:
+    """The columns of composite types that an expression selects: (relation, attno)."""
+    found = set()
+    for each in walk_expression(node):
+        if isinstance(each, FieldSelect):
+            kind = ctx.view.type(each.argument.type).root
+            if kind.relation:
+                found.add((kind.relation, each.index + 1))
+    return found
 
 
 def named_relations(expr: Expr) -> set[int]:

@@ -344,6 +344,36 @@ def check_rows(ctx: DdlContext, key: ForeignKeyDesc) -> None:
     raise referential.missing_key(session, table, referenced, key, values)
 
 
+def renew_foreign_keys(ctx: DdlContext, oid: int, changed: set[int]) -> list[ForeignKeyDesc]:
+    """Columns of a table have other types: its keys, and those that refer to it, compare by other operators. Returns
+    those whose rows are to be checked again. 42804."""
+    desc = relation(ctx, oid)
+    found = []
+    for key in dict.fromkeys((*desc.foreign_keys, *desc.referenced_by)):
+        mine = changed.intersection(key.columns) if key.table == oid else set()
+        theirs = changed.intersection(key.referenced_columns) if key.referenced == oid else set()
+        if not mine and not theirs:
+            continue
+        table, referenced = relation(ctx, key.table), relation(ctx, key.referenced)
+        ctx.lock(referenced if key.table == oid else table, ACCESS_EXCLUSIVE)
+        index = next(each for each in referenced.indexes if each.oid == key.index)
+        operators = [
+            _operators(ctx, key.name, (table, attno), (referenced, other), _class_of(index, other))
+            for attno, other in zip(key.columns, key.referenced_columns, strict=True)
+        ]
+        ctx.rows.update(
+            "pg_constraint",
+            _record(ctx, key.oid),
+            conpfeqop=[each.between for each in operators],
+            conppeqop=[each.referenced for each in operators],
+            conffeqop=[each.referencing for each in operators],
+        )
+        ctx.changes.touch(key.table, key.referenced)
+        if key.validated:
+            found.append(foreign_key(_record(ctx, key.oid)))
+    return found
+
+
 def find_constraint(ctx: DdlContext, desc: RelationDesc, name: str) -> Record:
     """A table's constraint by name; 42704."""
     for record in ctx.rows.find("pg_constraint", conrelid=desc.oid):

@@ -25,6 +25,7 @@ from aurora.errors import (
 from aurora.ids import Oid, RelFile
 from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, cut_name
 from compute_node.catalog.ddl.expressions import StoredIndexExpression, index_expression, predicate_text, uses
+from compute_node.catalog.ddl.foreign_keys import add_recheck_trigger
 from compute_node.catalog.ddl.relation import create_constraint, create_index
 from compute_node.catalog.layer import stored_key_type
 from compute_node.catalog.reloptions import index_options
@@ -207,13 +208,25 @@ def copy_index(ctx: DdlContext, desc: RelationDesc, source: RelationDesc, index:
         predicate=index.predicate,
         predicate_uses=() if index.predicate is None else _restored(ctx, desc, index.predicate)[1],
         nulls_not_distinct=index.nulls_not_distinct,
+        immediate=index.immediate,
         method=METHODS[index.method],
         storage=list(found.options) if found is not None else [],
     )
     made = make_index(ctx, desc, ctx.free_name(desc.namespace, parts, label), keys, options)
     if index.constraint:
         columns = tuple(key.attno for key in keys)
-        create_constraint(ctx, desc, made.name, "p" if index.primary else "u", columns, index=made.oid)
+        constraint = create_constraint(
+            ctx,
+            desc,
+            made.name,
+            "p" if index.primary else "u",
+            columns,
+            index=made.oid,
+            deferrable=not index.immediate,
+            deferred=index.deferred,
+        )
+        if not index.immediate:
+            add_recheck_trigger(ctx, desc, constraint, made.oid, primary=index.primary, deferred=index.deferred)
 
 
 def _restored(ctx: DdlContext, desc: RelationDesc, text: str) -> tuple[int, tuple[int, ...]]:

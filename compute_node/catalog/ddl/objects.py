@@ -393,7 +393,7 @@ def _check_lock(ctx: DdlContext, desc: RelationDesc, mode: int, role: int) -> No
 
 def lock_statement(ctx: DdlContext, node: ast.LockStmt) -> str:
     """LOCK TABLE in the mode given; 25P01 outside a transaction block."""
-    if ctx.session.block == IDLE and not ctx.session.several_statements:
+    if ctx.session.block == IDLE and not (ctx.session.several_statements or ctx.session.depth):
         raise NoActiveSqlTransaction("LOCK TABLE can only be used in transaction blocks")
     for name in node.relations:
         desc = ctx.find(name)

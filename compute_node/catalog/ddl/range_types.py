@@ -31,8 +31,8 @@ from compute_node.catalog.ddl.context import (
     DdlContext,
     cut_name,
 )
-from compute_node.catalog.ddl.shared_depend import record_owner
-from compute_node.catalog.ddl.types import array_name, type_name_taken, type_of
+from compute_node.catalog.ddl.shared_depend import forget, record_owner
+from compute_node.catalog.ddl.types import array_name, check_type_owner, type_name_taken, type_of, type_record
 from compute_node.catalog.objects import INTERNAL_LANGUAGE
 from compute_node.relations.access_methods import BTREE
 from compute_node.relations.schema import CATALOGS, FIRST_NORMAL_OID
@@ -40,6 +40,7 @@ from compute_node.sql.analyze.coercion import is_binary_coercible
 from compute_node.sql.analyze.context import fail
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.types import oids
+from compute_node.types.ranges.types import CANONICAL
 from compute_node.types.registry import PgType
 
 _ATTRIBUTES = frozenset(
@@ -51,7 +52,8 @@ _CLASS_COLLATION = CATALOGS["pg_collation"].desc.oid
 def create_range(ctx: DdlContext, node: ast.CreateRangeStmt) -> str:
     """CREATE TYPE … AS RANGE."""
     namespace, name = ctx.place(node.typeName)
-    if type_name_taken(ctx, namespace, name):
+    shell = _shell(ctx, namespace, name)
+    if not shell and type_name_taken(ctx, namespace, name):
         raise DuplicateObject(f'type "{name}" already exists')
     given = _attributes(node.params or ())
     if "subtype" not in given:
@@ -61,7 +63,10 @@ def create_range(ctx: DdlContext, node: ast.CreateRangeStmt) -> str:
         raise DatatypeMismatch(f"range subtype cannot be {format_type(ctx.view, subtype.oid)}")
     operator_class = _operator_class(ctx, subtype, given.get("subtype_opclass"))
     collation = _collation(ctx, subtype, given.get("collation"))
-    if "canonical" in given:
+    canonical = 0
+    if "canonical" in given and shell:
+        canonical = _canonical(ctx, shell, given["canonical"])
+    elif "canonical" in given:
         raise InvalidObjectDefinition(
             "cannot specify a canonical function without a pre-created shell type",
             hint="Create the type as a shell type, then create its canonicalization function, "
@@ -74,7 +79,7 @@ def create_range(ctx: DdlContext, node: ast.CreateRangeStmt) -> str:
             raise DuplicateObject(f'type "{multi_name}" already exists')
     else:
         multi_namespace, multi_name = namespace, _multirange_name(ctx, namespace, name)
-    new = _NewRange(ctx, subtype, (namespace, name), (multi_namespace, multi_name))
+    new = _NewRange(ctx, subtype, (namespace, name), (multi_namespace, multi_name), shell)
     new.types()
     ctx.rows.insert(
         "pg_range",
@@ -83,19 +88,46 @@ def create_range(ctx: DdlContext, node: ast.CreateRangeStmt) -> str:
         rngmultitypid=new.multi_oid,
         rngcollation=collation,
         rngsubopc=operator_class,
-        rngcanonical=0,
+        rngcanonical=canonical,
         rngsubdiff=difference,
     )
     for class_oid, oid in (
         (CLASS_TYPE, subtype.oid),
         (CLASS_OPCLASS, operator_class),
         (_CLASS_COLLATION, collation),
+        (CLASS_PROC, canonical),
         (CLASS_PROC, difference),
     ):
         ctx.depend((CLASS_TYPE, new.oid, 0), (class_oid, oid, 0), "n")
     new.constructors()
     ctx.changes.touch(new.oid, new.multi_oid)
     return "CREATE TYPE"
+
+
+def _shell(ctx: DdlContext, namespace: int, name: str) -> int:
+    """The shell of that name, which becomes the type; 0 without one."""
+    oid = ctx.view.layer.type_oid(namespace, name)
+    if oid is None or not ctx.view.type(oid).is_shell:
+        return 0
+    check_type_owner(ctx, oid)
+    return oid
+
+
+def _canonical(ctx: DdlContext, shell: int, argument: Any) -> int:
+    """The function that makes the one form of a discrete range; 42883, 42P17, and 0A000 for one in another language
+    than ``internal``."""
+    schema, name = _split(argument)
+    signature = f"{name}({format_type(ctx.view, shell)})"
+    found = next((item for item in ctx.view.functions(schema, name) if item.arguments == (shell,)), None)
+    if found is None:
+        raise UndefinedFunction(f"function {signature} does not exist")
+    if found.result != shell:
+        raise InvalidObjectDefinition(f"range canonical function {signature} must return range type")
+    if found.volatility != "i":
+        raise InvalidObjectDefinition(f"range canonical function {signature} must be immutable")
+    if found.source not in CANONICAL:
+        raise NotSupported(f"range canonical function {signature} is not supported")
+    return found.oid
 
 
 def _attributes(items: Sequence[ast.DefElem]) -> dict[str, Datum]:
@@ -192,12 +224,20 @@ def _multirange_name(ctx: DdlContext, namespace: int, name: str) -> str:
 class _NewRange:
     """The objects of one CREATE TYPE: OIDs and rows."""
 
-    def __init__(self, ctx: DdlContext, subtype: PgType, name: tuple[int, str], multi_name: tuple[int, str]) -> None:
+    def __init__(
+        self, ctx: DdlContext, subtype: PgType, name: tuple[int, str], multi_name: tuple[int, str], shell: int
+    ) -> None:
         self.ctx = ctx
         self.subtype = subtype
         self.namespace, self.name = name
         self.multi_namespace, self.multi_name = multi_name
-        self.array, self.multi_oid, self.multi_array, self.oid = (ctx.next_oid() for _ in range(4))
+        self.array, self.multi_oid, self.multi_array = (ctx.next_oid() for _ in range(3))
+        self.oid = shell or ctx.next_oid()
+        if shell:
+            # What refers to it stays; its own row is written anew.
+            ctx.rows.delete("pg_type", type_record(ctx, shell))
+            ctx.rows.delete_where("pg_depend", classid=CLASS_TYPE, objid=shell)
+            forget(ctx, CLASS_TYPE, shell)
 
     def types(self) -> None:
         """Rows of pg_type."""

@@ -33,7 +33,7 @@ from compute_node.sql.planner.from_tree import FromTree, leaves, nullable, reduc
 from compute_node.sql.planner.joins import Item, JoinSearch, hash_keys
 from compute_node.sql.planner.paths import EmptyPath, JoinPath, Path, ScanPath, SubPath
 from compute_node.sql.planner.pull_up import pull_up
-from compute_node.sql.planner.quals import conjuncts, local_vars, nonnullable, relids
+from compute_node.sql.planner.quals import conjuncts, contains_volatile, local_vars, nonnullable, relids
 from compute_node.sql.planner.state import CtePlan, Level, Statement
 from compute_node.sql.planner.sublinks import pull_up_exists
 from compute_node.sql.query import CommonTable, FromItem, JoinItem, Query, RangeEntry, Target
@@ -285,14 +285,22 @@ class QueryPlanner:
         rest = [item for item in prepared if relids(item)]
         if not trees and not extra_items:
             return self._gated(EmptyPath(relids=frozenset(), cost=0.01), constant), False
-        items, quals = self._flatten(trees, rest)
+        # A volatile condition is asked for each row, though it has no column.
+        volatile = [item for item in constant if contains_volatile(self.catalog, item)]
+        constant = [item for item in constant if item not in volatile]
+        single = len(trees) == 1 and isinstance(trees[0], FromItem) and not extra_items
+        items, quals = self._flatten(trees, [*rest, *volatile] if single else rest)
         for make in extra_items:
             items.append(make())
         if order and len(items) == 1 and isinstance(items[0].path, ScanPath) and not quals:
             ordered = self._ordered_scan(items[0], order)
             if ordered is not None:
                 return self._gated(ordered, constant), True
-        path = JoinSearch(Access(self.statement, self.query), items, [(q, relids(q)) for q in quals]).best()
+        placed = [(qual, relids(qual)) for qual in quals]
+        if not single:
+            everywhere = frozenset[int]().union(*(item.relids for item in items))
+            placed += [(qual, everywhere) for qual in volatile]
+        path = JoinSearch(Access(self.statement, self.query), items, placed).best()
         return self._gated(path, constant), False
 
     def _gated(self, path: Path, constant: list[Expr]) -> Path:

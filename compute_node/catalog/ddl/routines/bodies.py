@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from pglast import ast
 
 from aurora.errors import InvalidFunctionDefinition, NotSupported, SqlError
-from compute_node.catalog.ddl.context import DdlContext, uses
-from compute_node.catalog.ddl.expressions import expression_text
+from compute_node.catalog.ddl.context import CLASS_RELATION, DdlContext, uses
+from compute_node.catalog.ddl.expressions import expression_text, named_relations
 from compute_node.catalog.ddl.objects import qualify, used_columns, write_stars
 from compute_node.catalog.routines import ATOMIC, END, RETURN
 from compute_node.session import prepare
@@ -21,7 +21,10 @@ from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.polymorphism import POLYMORPHIC
 from compute_node.sql.analyze.routines import FINAL_STATEMENT, ResultShape, RoutineBody, mismatch, shape_of
 from compute_node.sql.analyze.typenames import format_type
+from compute_node.sql.deparse import deparse_stored
+from compute_node.sql.expressions import SubLink, walk
 from compute_node.sql.parse import parse
+from compute_node.sql.rewrite import deep_walk, query_expressions
 from compute_node.types import oids
 from compute_node.types.registry import Function
 
@@ -49,7 +52,6 @@ def check_types(ctx: DdlContext, function: Function) -> None:
 def check_text(ctx: DdlContext, function: Function, location: int) -> None:
     """A body given as text, with ``location`` the place of its literal: it must parse, and unless types are still open
     its statements must be right and the final one give what is declared."""
-    check_types(ctx, function)
     text = function.source
     try:
         _check_statements(ctx, function, text)
@@ -104,9 +106,7 @@ def stored_body(ctx: DdlContext, function: Function, node: ast.Node) -> StoredBo
     shape = shape_of(ctx.view, function, function.arguments, function.result)
     found: set[Address] = set()
     if isinstance(node, ast.ReturnStmt):
-        select: Any = parse("SELECT 1")[0].node
-        select.targetList[0].val = node.returnval
-        text = _statement_text(ctx, function, select, shape, found)
+        text = _statement_text(ctx, function, node, shape, found)
         return StoredBody(RETURN + text.removeprefix("SELECT "), frozenset(found))
     statements = list(node[0] or ())
     texts = []
@@ -141,6 +141,7 @@ def _command(node: ast.Node) -> str:
 def _statement_text(
     ctx: DdlContext, function: Function, node: ast.Node, shape: ResultShape | None, found: set[Address]
 ) -> str:
+    is_return = isinstance(node, ast.ReturnStmt)
     if isinstance(node, ast.ReturnStmt):
         select: Any = parse("SELECT 1")[0].node
         select.targetList[0].val = node.returnval
@@ -152,6 +153,13 @@ def _statement_text(
     query = analyze(node, view, list(function.arguments), ctx.source, session=ctx.session, routine=body)
     found |= uses(view.trace or {})
     found |= used_columns(ctx, query)
+    for expr, _ in query_expressions(query):
+        for part, _ in deep_walk(expr):
+            found |= {(CLASS_RELATION, oid, 0) for oid in named_relations(part)}
+    result = query.targets[0].expression if query.targets else None
+    if is_return and result is not None and not any(isinstance(part, SubLink) for part in walk(result)):
+        # Names are whole in it, those in literals too.
+        return "SELECT " + deparse_stored(result, ctx.stored_view, None)
     write_stars(node, query.stars)
     qualify(ctx, node)
     return expression_text(node)

@@ -19,9 +19,9 @@ from aurora.errors import (
 from compute_node.catalog.builders import function_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_PROC, CLASS_TYPE, DdlContext
 from compute_node.catalog.ddl.routines.attributes import Attributes, configuration, require_language
-from compute_node.catalog.ddl.routines.bodies import StoredBody, check_text, stored_body
+from compute_node.catalog.ddl.routines.bodies import StoredBody, check_text, check_types, stored_body
 from compute_node.catalog.ddl.routines.find import shown_routine
-from compute_node.catalog.ddl.routines.parameters import Parameters, check_polymorphic, read_parameters
+from compute_node.catalog.ddl.routines.parameters import Parameters, check_polymorphic, read_parameters, shell_of
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.types import type_of
 from compute_node.catalog.objects import INTERNAL_LANGUAGE, SQL_LANGUAGE, internal_function
@@ -75,7 +75,7 @@ class Definition:
     def read(self) -> None:
         """Arguments, result and attributes. 42P13 and others."""
         ctx, node = self.ctx, self.node
-        self.parameters = read_parameters(ctx, node.parameters or (), self.noun)
+        self.parameters = read_parameters(ctx, node.parameters or (), self.noun, self.language)
         self._read_result()
         values: dict[str, Datum] = {
             "prokind": "p" if node.is_procedure else "f",
@@ -118,7 +118,7 @@ class Definition:
             self.result = required or oids.VOID
             return
         self.returns_set, written.setof = bool(written.setof), False
-        self.result = type_of(self.ctx, written)
+        self.result = shell_of(self.ctx, written, "return", self.language) or type_of(self.ctx, written)
         if required and self.result != required:
             shown = format_type(self.ctx.view, required)
             raise InvalidFunctionDefinition(f"function result type must be {shown} because of OUT parameters")
@@ -174,8 +174,11 @@ def create_function(ctx: DdlContext, node: ast.CreateFunctionStmt) -> str:
     oid = _write(definition)
     _depend(definition, oid, body)
     ctx.changes.touch(oid)
-    if definition.language == "sql" and body is None and ctx.session.settings.get("check_function_bodies"):
-        check_text(ctx, ctx.view.function(oid), definition.attributes.as_location)
+    if definition.language == "sql" and body is None:
+        function = ctx.view.function(oid)
+        check_types(ctx, function)
+        if ctx.session.settings.get("check_function_bodies"):
+            check_text(ctx, function, definition.attributes.as_location)
     return f"CREATE {definition.noun.upper()}"
 
 

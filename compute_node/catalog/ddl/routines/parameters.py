@@ -17,7 +17,7 @@ from aurora.errors import (
 )
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.expressions import named_relations, references
-from compute_node.catalog.ddl.types import type_of
+from compute_node.catalog.ddl.types import find_type, type_of
 from compute_node.sql.analyze.coercion import coerce
 from compute_node.sql.analyze.context import Analysis, Scope, session_env
 from compute_node.sql.analyze.expressions import transform
@@ -67,11 +67,13 @@ class Parameters:
         }
 
 
-def read_parameters(ctx: DdlContext, nodes: Sequence[ast.FunctionParameter], noun: str) -> Parameters:
+def read_parameters(
+    ctx: DdlContext, nodes: Sequence[ast.FunctionParameter], noun: str, language: str = "sql"
+) -> Parameters:
     """The arguments of a ``function``, ``procedure`` or ``aggregate``. 42P13, 42704, 54023."""
     found = Parameters()
     for node in nodes:
-        _add(ctx, found, node, noun)
+        _add(ctx, found, node, noun, language)
     if len(found.items) > ARGUMENTS_MAX:
         raise TooManyArguments(f"{noun}s cannot have more than {ARGUMENTS_MAX} arguments")
     if (noun == "procedure" and found.outputs) or found.outputs > 1:
@@ -79,11 +81,11 @@ def read_parameters(ctx: DdlContext, nodes: Sequence[ast.FunctionParameter], nou
     return found
 
 
-def _add(ctx: DdlContext, found: Parameters, node: ast.FunctionParameter, noun: str) -> None:
+def _add(ctx: DdlContext, found: Parameters, node: ast.FunctionParameter, noun: str, language: str) -> None:
     mode = _mode(node)
     if node.argType.setof:
         raise InvalidFunctionDefinition(f"{noun}s cannot accept set arguments")
-    kind = _type(ctx, node.argType)
+    kind = shell_of(ctx, node.argType, "argument", language) or _type(ctx, node.argType)
     name = node.name or ""
     is_input = mode in "ibv"
     if is_input and found.variadic:
@@ -106,6 +108,21 @@ def _add(ctx: DdlContext, found: Parameters, node: ast.FunctionParameter, noun: 
     elif is_input and found.defaults:
         raise InvalidFunctionDefinition("input parameters after one with a default value must also have defaults")
     found.items.append(Parameter(mode, name, kind))
+
+
+def shell_of(ctx: DdlContext, node: ast.TypeName, role: str, language: str) -> int:
+    """The shell that an argument's or the result's type is, with a notice; 0 for another type. 42P13 in SQL."""
+    if node.arrayBounds or node.pct_type or not node.names:
+        return 0
+    found = find_type(ctx, node, missing_ok=True)
+    if found is None or not found.is_shell:
+        return 0
+    shown = format_type(ctx.view, found.oid)
+    if language == "sql":
+        verb = "accept" if role == "argument" else "return"
+        raise InvalidFunctionDefinition(f"SQL function cannot {verb} shell type {shown}")
+    ctx.notice(f"{role} type {shown} is only a shell", sqlstate="42809")
+    return found.oid
 
 
 def _type(ctx: DdlContext, node: ast.TypeName) -> int:
