@@ -127,6 +127,7 @@ def _made(
         oid=row.aggfnoid, initial=initial, step=step, final=finish, strict=strict and bool(arguments),
         transition_type=state, needs_context=True, final_needs_context=True,
         volatile="v" in (transition.volatility, "" if final is None else final.volatility),
+        parts=(transition.oid,) if final is None else (transition.oid, final.oid),
     )  # fmt: skip
 
 

@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from aurora.datum import Datum
 from aurora.errors import InternalError
+from compute_node.catalog.permissions import check_functions
 from compute_node.catalog.rows import Record
 from compute_node.exec.builder import Builder
 from compute_node.exec.compile.rows import value_function
 from compute_node.exec.compile.unit import row_scope
 from compute_node.exec.context import ExecContext
-from compute_node.relations.schema import NAMESPACE_CATALOG
+from compute_node.relations.schema import FIRST_NORMAL_OID, NAMESPACE_CATALOG
 from compute_node.sql.analyze.stored import analyze_domain_check
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import Column, DomainValue, Expr, map_children
 from compute_node.sql.plan import PlannedStmt, Result
 from compute_node.sql.planner.fold import fold
+from compute_node.sql.required import functions_of
 from compute_node.types.domain import Tests, make_domain_type
 from compute_node.types.registry import Domain, PgType, TypeEnv
 
@@ -56,11 +58,16 @@ def domain_type(layer: CatalogLayer, row: Record) -> PgType:
 
 def _tests(layer: CatalogLayer, rules: Domain) -> Tests:
     compiled: Compiled = []
+    functions: set[int] = set()
 
     def first_failure(value: Datum, env: TypeEnv) -> str | None:
         if not compiled:
-            compiled.extend(_compile(layer, rules))
+            compiled.extend(_compile(layer, rules, functions))
         context = _context(env)
+        if functions and env.session is not None:
+            # Whoever makes the value calls them, so it is asked of the user of now; built-in ones are not asked for.
+            session: Any = env.session
+            check_functions(session.engine.catalog.view(session), session.user_oid, functions)
         row = (value,)
         for name, test in compiled:
             if test(context, row) is False:
@@ -81,17 +88,21 @@ def _context(env: TypeEnv) -> ExecContext:
     return found
 
 
-def _compile(layer: CatalogLayer, rules: Domain) -> Compiled:
+def _compile(layer: CatalogLayer, rules: Domain, functions: set[int]) -> Compiled:
+    """The tests, and in ``functions`` the users' functions that they call."""
     from compute_node.catalog.view import CatalogView as LayerView
 
     path = ("pg_catalog", NAMESPACE_CATALOG)
     view = LayerView(layer, (path,), path[:1], None, 0).of_stored_text()
     linker = Builder(PlannedStmt(command="select", plan=Result(), columns=None), view)
-    return [(name, _compiled(linker, view, text, base)) for name, text, base in rules.checks]
+    analyzed = [(name, analyze_domain_check(view, base, text)) for name, text, base in rules.checks]
+    for _, node in analyzed:
+        functions |= {oid for oid in functions_of(node) if oid >= FIRST_NORMAL_OID}
+    return [(name, _compiled(linker, view, node)) for name, node in analyzed]
 
 
-def _compiled(linker: Builder, view: CatalogView, text: str, base: int) -> Callable[..., Datum]:
-    expression = fold(view, _over_row(analyze_domain_check(view, base, text)))
+def _compiled(linker: Builder, view: CatalogView, node: Expr) -> Callable[..., Datum]:
+    expression = fold(view, _over_row(node))
     test: Callable[..., Datum] = value_function(linker, expression, row_scope([True]), "c, r")
     return test
 

@@ -6,12 +6,18 @@ need not be asked again. Sources: PostgreSQL manual, ch. 5.7; messages as Postgr
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from aurora.errors import InsufficientPrivilege, SqlError
 from compute_node.catalog.rights import Rights
-from compute_node.catalog.view import CatalogView
 from compute_node.relations.descriptors import RelationDesc
+from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.required import WHOLE_ROW, RelationAccess, Required
 from compute_node.types.acl import INSERT, SELECT, UPDATE
+
+if TYPE_CHECKING:
+    from compute_node.catalog.view import CatalogView
 
 _KINDS = {
     "r": "table",
@@ -43,10 +49,27 @@ def check_required(view: CatalogView, user: int, required: Required) -> None:
     for access in required.relations:
         if not may_access(view.rights(access.check_as) if access.check_as else rights, access):
             raise denied_relation(access.relation)
-    for oid in sorted(required.functions):
+    check_functions(view, user, required.functions)
+
+
+def check_functions(view: CatalogView, user: int, functions: Iterable[int]) -> None:
+    """Raise 42501 unless the user may call all of these functions, and for aggregates of users, their owners what they
+    are made of."""
+    rights = view.rights(user)
+    for oid in sorted(functions):
         if not rights.function(oid):
-            function = view.function(oid)
-            raise denied({"p": "procedure", "a": "aggregate"}.get(function.kind, "function"), function.name)
+            raise _denied_function(view, oid)
+        aggregate = view.aggregate(oid) if oid >= FIRST_NORMAL_OID else None
+        if aggregate is not None:
+            owner = view.rights(rights.acl_of("function", oid)[1])
+            for part in aggregate.parts:
+                if not owner.function(part):
+                    raise _denied_function(view, part)
+
+
+def _denied_function(view: CatalogView, oid: int) -> SqlError:
+    function = view.function(oid)
+    return denied({"p": "procedure", "a": "aggregate"}.get(function.kind, "function"), function.name)
 
 
 def may_access(rights: Rights, access: RelationAccess) -> bool:

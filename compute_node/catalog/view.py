@@ -68,6 +68,9 @@ class CatalogView:
         self.creation_schema = creation
         """where CREATE without a schema puts things; None when the path names no existing schema"""
         self._path = path
+        self._code_path = tuple([oid for name, oid in path if not name.startswith("pg_temp_")])
+        """where functions, operators and their like are looked for: never among a session's temporary objects, with
+        which anybody could put one in the way of a SECURITY DEFINER function's call"""
         self._user: int | None = user
         """whose schemas are used by name; None: whoever wrote the stored text that is being read had the right"""
         self.trace: Trace | None = None
@@ -191,10 +194,10 @@ class CatalogView:
             namespace = self.namespace(schema)
             return [item for item in (*builtin, *users) if item.namespace == namespace]
         if not users:
-            return builtin if any(oid == NAMESPACE_CATALOG for _, oid in self._path) else ()
+            return builtin if NAMESPACE_CATALOG in self._code_path else ()
         found: list[_T] = []
         seen: set[Any] = set()
-        for _, namespace in self._path:
+        for namespace in self._code_path:
             here = list(builtin) if namespace == NAMESPACE_CATALOG else []
             here += [item for item in users if item.namespace == namespace]
             for item in here:

@@ -47,6 +47,7 @@ class RoutinePlan:
         statements: list[Statement],
         wants_result: bool,
         result: PgType,
+        declared: Sequence[PgType],
     ) -> None:
         self.function = call.function
         self._types = call.arguments
@@ -59,7 +60,10 @@ class RoutinePlan:
         if wants_result:
             columns = statements[self.final].columns or ()
             self.kinds = tuple([column.kind for column in columns])
-            self.is_row = _makes_row(call, self.kinds)
+            self.is_row = _makes_row(call, self.kinds, result)
+            if self.is_row and len(declared) == len(columns):
+                # A statement's columns are described by the types that domains are over.
+                self.kinds = tuple(declared)
         self._result = result if any(field.type is None for field in result.fields) else None
         """a composite type with dropped columns, which have their places in its values"""
 
@@ -84,10 +88,12 @@ class RoutinePlan:
         return Record.of(values, types)
 
 
-def _makes_row(call: RoutineCall, kinds: Sequence[PgType]) -> bool:
+def _makes_row(call: RoutineCall, kinds: Sequence[PgType], result: PgType) -> bool:
     if call.function.kind == "p":
         return True
-    return len(kinds) != 1 or not (kinds[0].oid == call.result or (call.result == RECORD and kinds[0].kind == "c"))
+    return len(kinds) != 1 or not (
+        kinds[0].oid in (call.result, result.root.oid) or (call.result == RECORD and kinds[0].kind == "c")
+    )
 
 
 class _FirstRow:
@@ -237,7 +243,8 @@ def _planned(session: SessionState, call: RoutineCall) -> RoutinePlan:
         )  # fmt: skip
         sources.append((raw, body))
     statements = [_statement(session, function, raw, body, call.arguments) for raw, body in sources]
-    return RoutinePlan(call, sources, statements, shape is not None, view.type(call.result))
+    declared = [view.type(kind) for kind, _ in (shape.columns or ())] if shape is not None else []
+    return RoutinePlan(call, sources, statements, shape is not None, view.type(call.result), declared)
 
 
 def check_final(view: CatalogView, raws: Sequence[RawStatement], shape: ResultShape | None) -> None:

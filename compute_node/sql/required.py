@@ -83,6 +83,11 @@ def required_privileges(query: Query) -> Required:
     )
 
 
+def functions_of(expr: Expr) -> frozenset[int]:
+    """The functions that one expression calls, for whoever runs it outside a statement's plan."""
+    return frozenset(filter(None, [getattr(node, "function", 0) for node in walk(expr)]))
+
+
 def is_security_invoker(view: RelationDesc) -> bool:
     """Whether a view reads as whoever selects from it."""
     for option in view.options:

@@ -395,6 +395,8 @@ class Aggregate:
     """what it calls may see and do what a volatile function may"""
     specialize: Callable[[tuple[PgType, ...]], Aggregate] | None = None
     """how it runs over arguments of these types, for polymorphic ones"""
+    parts: tuple[int, ...] = ()
+    """the functions that a user's aggregate is made of: its owner must be allowed to call them"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -34,6 +34,7 @@ from compute_node.catalog.ddl.indexes import operator_class
 from compute_node.catalog.ddl.relation import attribute_record, class_record, relation, set_default
 from compute_node.catalog.ddl.rewrite import new_relfiles
 from compute_node.catalog.ddl.type_users import refuse_containers
+from compute_node.catalog.permissions import check_functions
 from compute_node.exec.builder import Builder
 from compute_node.exec.compile.rows import row_function
 from compute_node.exec.compile.unit import row_scope
@@ -50,6 +51,7 @@ from compute_node.sql.plan import PlannedStmt, Result
 from compute_node.sql.planner.create import replace_columns
 from compute_node.sql.planner.fold import fold
 from compute_node.sql.planner.modify import whole_row
+from compute_node.sql.required import functions_of
 from compute_node.types import oids
 
 _BATCH = 2000
@@ -159,6 +161,7 @@ def _value(ctx: DdlContext, desc: RelationDesc, column: ColumnDesc, target: Colu
     source = ast.ColumnRef(fields=(ast.String(sval=column.name),), location=-1) if given is None else given
     value = analyze_assigned(ctx.view, desc, target, source, ctx.source, session=ctx.session)
     if value is not None:
+        check_functions(ctx.view, ctx.user_oid, functions_of(value))
         return fold(ctx.view, value)
     shown = format_type(ctx.view, target.type, target.typmod)
     plain = format_type(ctx.view, target.type)
@@ -424,6 +427,8 @@ def _verifier(ctx: DdlContext, desc: RelationDesc, checks: Sequence[tuple[str, E
     """What a new row must satisfy."""
     must = [(column.attno - 1, column.name) for column in desc.columns if column.not_null and not column.dropped]
     names = [name for name, _ in checks]
+    for _, expr in checks:
+        check_functions(ctx.view, ctx.user_oid, functions_of(expr))
     tests = [fold(ctx.view, _over_row(desc, expr)) for _, expr in checks]
     function = row_function(_linker(ctx), tests, row_scope(None), "c, r")
     context = _context(ctx)

@@ -201,6 +201,8 @@ class DdlContext:
             schema = view.creation_schema
         else:
             raise InvalidSchemaName("no schema has been selected to create in")
+        if schema == self.session.temp_schema:
+            return self.temp_schema()
         oid = view.schema_oid(schema)
         if not self.rights.schema(oid, CREATE):
             raise InsufficientPrivilege(f"permission denied for schema {schema}")
@@ -214,6 +216,9 @@ class DdlContext:
     def place(self, names: Sequence[ast.String]) -> tuple[int, str]:
         """(schema OID, name) of a new object that is no relation; 3F000 without a schema to put it in."""
         parts = [item.sval for item in names]
+        schema = parts[-2] if len(parts) > 1 else self.view.creation_schema
+        if schema is not None and schema in ("pg_temp", self.session.temp_schema):
+            return self.temp_schema()[1], cut_name(parts[-1])
         if len(parts) > 1:
             namespace = self.view.namespace(parts[-2])
         elif self.view.creation_schema is not None:

@@ -16,6 +16,7 @@ from pglast.stream import RawStream
 
 from aurora.errors import DatatypeMismatch, InvalidObjectDefinition, NotSupported
 from compute_node.catalog.ddl.context import DdlContext
+from compute_node.catalog.permissions import check_functions
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.stored import analyze_default, analyze_expression
@@ -39,6 +40,7 @@ from compute_node.sql.expressions import (
     Var,
 )
 from compute_node.sql.expressions import walk as walk_expression
+from compute_node.sql.required import functions_of
 from compute_node.types import oids
 
 
@@ -148,6 +150,7 @@ def predicate_text(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> Store
     if subqueries:
         raise NotSupported("cannot use subquery in index predicate", position=subqueries[0] + 1)
     found, text = _analyzed(ctx, node, desc, "INDEX")
+    check_functions(ctx.view, desc.owner, functions_of(found))
     _refuse_system_columns(found)
     if found.type != oids.BOOL:
         raise DatatypeMismatch(
@@ -166,6 +169,7 @@ def index_expression(ctx: DdlContext, node: ast.Node, desc: RelationDesc) -> Sto
     if subqueries:
         raise NotSupported("cannot use subquery in index expression", position=subqueries[0] + 1)
     found, text = _analyzed(ctx, node, desc, "INDEX")
+    check_functions(ctx.view, desc.owner, functions_of(found))
     if isinstance(found, Var) and found.attno > 0:
         return StoredIndexExpression("", found.type, (found.attno,), found.attno)
     _refuse_system_columns(found)

@@ -23,7 +23,7 @@ from aurora.errors import (
 )
 from compute_node.catalog.builders import attribute_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_RELATION, CLASS_REWRITE, DdlContext, cut_name
-from compute_node.catalog.ddl.create_table import check_column_type, check_tablespace
+from compute_node.catalog.ddl.create_table import check_column_type, check_tablespace, check_type_usage
 from compute_node.catalog.ddl.expressions import expression_text, walk
 from compute_node.catalog.ddl.foreign_keys import truncation
 from compute_node.catalog.ddl.ownership import check_new_owner
@@ -118,6 +118,7 @@ def _query_columns(ctx: DdlContext, query: ast.Node, names: list[str], what: str
         seen.add(name)
         kind = oids.TEXT if target.expression.type == oids.UNKNOWN else target.expression.type
         check_column_type(name, ctx.view.type(kind))
+        check_type_usage(ctx, ctx.view.type(kind))
         typmod = getattr(target.expression, "typmod", -1)
         columns.append(ColumnDesc(number, name, kind, typmod, False, collation=ctx.view.type(kind).collation))
     return columns

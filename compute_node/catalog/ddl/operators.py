@@ -25,9 +25,11 @@ from compute_node.catalog.ddl.context import (
     CLASS_TYPE,
     DdlContext,
 )
+from compute_node.catalog.ddl.create_table import check_type_usage
 from compute_node.catalog.ddl.functions import argument_types, need_function
 from compute_node.catalog.ddl.shared_depend import record_owner
 from compute_node.catalog.ddl.types import type_of
+from compute_node.catalog.permissions import denied
 from compute_node.catalog.rows import Record
 from compute_node.relations.schema import FIRST_NORMAL_OID
 from compute_node.sql.analyze.coercion import is_binary_coercible
@@ -95,6 +97,10 @@ def create_operator(ctx: DdlContext, node: ast.DefineStmt) -> str:
     types = [left, right] if left else [right]
     function = need_function(ctx, _names(function_name.arg), types)
     result = function.result
+    if not ctx.rights.function(function.oid):
+        raise denied("function", ".".join(item.sval for item in _names(function_name.arg)))
+    for kind in [*types, result]:
+        check_type_usage(ctx, ctx.view.type(kind))
     flags = {word: _flag(given[word]) if word in given else False for word in ("merges", "hashes")}
     _check_attributes(given, bool(left), result == oids.BOOL, flags)
     existing = ctx.rows.one("pg_operator", oprname=name, oprleft=left, oprright=right, oprnamespace=namespace)
@@ -243,6 +249,8 @@ def create_cast(ctx: DdlContext, node: ast.CreateCastStmt) -> str:
             raise WrongObjectType(f"{what} data type {name} is a pseudo-type")
     if not _owns_type(ctx, source) and not _owns_type(ctx, target):
         raise InsufficientPrivilege(f"must be owner of type {shown[0]} or type {shown[1]}")
+    for kind in (source, target):
+        check_type_usage(ctx, view.type(kind))
     function = arguments = 0
     if node.func is not None:
         method = "f"

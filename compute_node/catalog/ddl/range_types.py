@@ -34,6 +34,7 @@ from compute_node.catalog.ddl.context import (
 from compute_node.catalog.ddl.shared_depend import forget, record_owner
 from compute_node.catalog.ddl.types import array_name, check_type_owner, type_name_taken, type_of, type_record
 from compute_node.catalog.objects import INTERNAL_LANGUAGE
+from compute_node.catalog.permissions import check_functions
 from compute_node.relations.access_methods import BTREE
 from compute_node.relations.schema import CATALOGS, FIRST_NORMAL_OID
 from compute_node.sql.analyze.coercion import is_binary_coercible
@@ -125,6 +126,7 @@ def _canonical(ctx: DdlContext, shell: int, argument: Any) -> int:
         raise InvalidObjectDefinition(f"range canonical function {signature} must return range type")
     if found.volatility != "i":
         raise InvalidObjectDefinition(f"range canonical function {signature} must be immutable")
+    check_functions(ctx.view, ctx.user_oid, (found.oid,))
     if found.source not in CANONICAL:
         raise NotSupported(f"range canonical function {signature} is not supported")
     return found.oid
@@ -203,6 +205,7 @@ def _difference(ctx: DdlContext, subtype: PgType, argument: Any) -> int:
         raise InvalidObjectDefinition(f"range subtype diff function {signature} must return type double precision")
     if found.volatility != "i":
         raise InvalidObjectDefinition(f"range subtype diff function {signature} must be immutable")
+    check_functions(ctx.view, ctx.user_oid, (found.oid,))
     return found.oid
 
 

@@ -20,6 +20,7 @@ from aurora.errors import (
 )
 from compute_node.catalog.builders import function_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_OPERATOR, CLASS_PROC, CLASS_TYPE, DdlContext
+from compute_node.catalog.ddl.create_table import check_type_usage
 from compute_node.catalog.ddl.routines.attributes import parallel_of
 from compute_node.catalog.ddl.routines.find import shown_routine
 from compute_node.catalog.ddl.routines.parameters import (
@@ -192,6 +193,7 @@ class _Maker:
         """The type of the state; 42P13 for a pseudo-type."""
         state = self.definition.type(option)
         kind = self.ctx.view.type(state)
+        check_type_usage(self.ctx, kind)
         if kind.kind == "p" and state not in POLYMORPHIC and not (state == INTERNAL and self.ctx.rights.superuser):
             shown = format_type(self.ctx.view, state)
             raise InvalidFunctionDefinition(f"aggregate transition data type cannot be {shown}")

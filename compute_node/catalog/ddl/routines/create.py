@@ -18,6 +18,7 @@ from aurora.errors import (
 )
 from compute_node.catalog.builders import function_row
 from compute_node.catalog.ddl.context import CLASS_NAMESPACE, CLASS_PROC, CLASS_TYPE, DdlContext
+from compute_node.catalog.ddl.create_table import check_type_usage
 from compute_node.catalog.ddl.routines.attributes import Attributes, configuration, require_language
 from compute_node.catalog.ddl.routines.bodies import StoredBody, check_text, check_types, stored_body
 from compute_node.catalog.ddl.routines.find import shown_routine
@@ -32,6 +33,7 @@ from compute_node.sql.analyze.routines import row_columns
 from compute_node.sql.analyze.stored import analyze_stored
 from compute_node.sql.analyze.typenames import format_type
 from compute_node.types import oids
+from compute_node.types.registry import Function
 
 _LANGUAGES = {"sql": SQL_LANGUAGE, "internal": INTERNAL_LANGUAGE}
 _KINDS = {
@@ -119,6 +121,7 @@ class Definition:
             return
         self.returns_set, written.setof = bool(written.setof), False
         self.result = shell_of(self.ctx, written, "return", self.language) or type_of(self.ctx, written)
+        check_type_usage(self.ctx, self.ctx.view.type(self.result))
         if required and self.result != required:
             shown = format_type(self.ctx.view, required)
             raise InvalidFunctionDefinition(f"function result type must be {shown} because of OUT parameters")
@@ -178,8 +181,21 @@ def create_function(ctx: DdlContext, node: ast.CreateFunctionStmt) -> str:
         function = ctx.view.function(oid)
         check_types(ctx, function)
         if ctx.session.settings.get("check_function_bodies"):
-            check_text(ctx, function, definition.attributes.as_location)
+            _check_body(definition, function)
     return f"CREATE {definition.noun.upper()}"
+
+
+def _check_body(definition: Definition, function: Function) -> None:
+    """Under the settings that the function itself will run with: a search path of its own, say."""
+    settings = definition.ctx.session.settings
+    mark = settings.mark()
+    try:
+        for item in definition.columns["proconfig"] or ():
+            name, _, value = item.partition("=")
+            settings.set(name, value, local=True)
+        check_text(definition.ctx, function, definition.attributes.as_location)
+    finally:
+        settings.rollback_to(mark)
 
 
 def _write(definition: Definition) -> int:

@@ -16,6 +16,7 @@ from aurora.errors import (
     UndefinedObject,
 )
 from compute_node.catalog.ddl.context import DdlContext
+from compute_node.catalog.ddl.create_table import check_type_usage
 from compute_node.catalog.ddl.expressions import named_relations, references
 from compute_node.catalog.ddl.types import find_type, type_of
 from compute_node.sql.analyze.coercion import coerce
@@ -127,10 +128,12 @@ def shell_of(ctx: DdlContext, node: ast.TypeName, role: str, language: str) -> i
 
 def _type(ctx: DdlContext, node: ast.TypeName) -> int:
     try:
-        return type_of(ctx, node)
+        found = type_of(ctx, node)
     except UndefinedObject:
         shown = ".".join(item.sval for item in node.names) + "[]" * len(node.arrayBounds or ())
         raise UndefinedObject(f"type {shown} does not exist") from None
+    check_type_usage(ctx, ctx.view.type(found))
+    return found
 
 
 def _mode(node: ast.FunctionParameter) -> str:
