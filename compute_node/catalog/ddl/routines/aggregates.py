@@ -56,7 +56,7 @@ class _Definition:
 
     def __init__(self, ctx: DdlContext, node: ast.DefineStmt) -> None:
         self.ctx = ctx
-        self.given: dict[str, Datum] = {}
+        self.given: dict[str, ast.Node] = {}
         for item in node.definition or ():
             name = _NAMES.get(item.defname.lower(), item.defname.lower())
             if name not in _KNOWN or item.defname != item.defname.lower():
