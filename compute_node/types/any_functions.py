@@ -176,8 +176,10 @@ _HEADERS = {TYPE_OIDS["inet"]: 2, TYPE_OIDS["cidr"]: 2, TYPE_OIDS["path"]: 11, T
 
 def _numeric_size(value: Decimal) -> int:
     """A header of 2 bytes, of 4 for wide scales and weights, and 2 bytes for each base-10000 digit."""
+    count: int
     count, weight, _, scale = struct.unpack_from(">hhHH", numeric_send(value))
-    return 4 + (2 if scale <= 63 and -64 <= weight <= 63 else 4) + 2 * count
+    size: int = 4 + (2 if scale <= 63 and -64 <= weight <= 63 else 4) + 2 * count
+    return size
 
 
 def _array_size(item: PgType, value: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from aurora import exit_status
 from aurora.programs.supervisor import KEEPER, Cluster
 from tests.log_rule import DAMAGE
 
@@ -74,6 +76,33 @@ def test_a_writer_that_dies_is_started_again(detached: Cluster) -> None:
     assert "started again 2 times, last: killed by SIGKILL" in aurora(detached.data, "status").stdout
 
 
+def processes_of(cluster: Cluster, *words: str) -> list[int]:
+    """The processes whose command names the cluster's folder, and these words."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has gone meanwhile
+            command = path.read_bytes().decode(errors="replace").split("\0")
+            if any(str(cluster.data) in word for word in command) and set(words) <= set(command):
+                found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="reads /proc")
+def test_a_writer_that_dies_is_followed_by_the_one_held_ready(detached: Cluster) -> None:
+    writer = detached.writer.id
+
+    def held() -> list[int]:
+        return [pid for pid in processes_of(detached, exit_status.HELD, "compute_node") if pid != detached.pid(writer)]
+
+    wait_until(held, "a process that is held ready")
+    ready, pid = held(), detached.pid(writer)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: detached.pid(writer) not in (None, pid), "another writer")
+    assert detached.pid(writer) in ready
+    wait_until(lambda: answers(detached), "its answer")
+
+
 def test_a_storage_node_that_dies_is_started_again(detached: Cluster) -> None:
     pid = detached.pid("az2-b")
     assert pid is not None
@@ -122,3 +151,5 @@ def test_a_keeper_that_dies_leaves_the_cluster_and_comes_back_with_up(detached: 
 def test_down_leaves_nothing(detached: Cluster) -> None:
     assert aurora(detached.data, "down").returncode == 0
     assert [name for name in [KEEPER, *detached.process_ids()] if detached.pid(name) is not None] == []
+    if os.path.isdir("/proc/self"):
+        wait_until(lambda: not processes_of(detached), "the end of what was held ready")
