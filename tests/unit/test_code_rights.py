@@ -131,7 +131,7 @@ def test_a_body_is_checked_under_the_function_s_own_settings() -> None:
             (1, '"$user", public')
         ]
         with pytest.raises(errors.UndefinedTable):
-            await db.execute("create function pub.f() returns int language sql set search_path = x as 'select a from t'")
+            await db.execute("create function pub.f() returns int language sql set search_path = x as 'table t'")
         assert await (await db.execute("show search_path")).fetchall() == [('"$user", public',)]
         await db.close()
 
