@@ -120,12 +120,9 @@ def restart_seconds(server: Aurora) -> float:
     """From SIGKILL of the writer, in the middle of a run, to the first answered query; the keeper restarts it, as it
     does wherever ``aurora up`` has started the cluster."""
     seconds = int(HOLD_AFTER_S) + 5
-    load = subprocess.Popen(
-        ["pgbench", "-h", LOOPBACK, "-p", str(server.port), "-U", "postgres", "-n", "-c", "8", "-T", str(seconds + 3)]
-        + ["postgres"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    command = ["pgbench", "-h", LOOPBACK, "-p", str(server.port), "-U", "postgres", "-n", "-c", "8"]
+    command += ["-T", str(seconds + 3), "postgres"]
+    load = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(seconds)  # load time, in which the keeper prepares: not a wait for a condition
     server.cluster.signal(server.cluster.writer.id, signal.SIGKILL)
     started = time.perf_counter()
