@@ -13,6 +13,7 @@ from typing import Any, Final
 from aurora.datum import Datum, Row
 from aurora.errors import InvalidParameterValue, NullValueNotAllowed, NumericValueOutOfRange
 from compute_node.types.array_value import dimensions, flatten
+from compute_node.types.common import whole_number
 from compute_node.types.declare import fn, specialized
 from compute_node.types.long_text import PIECE, STEPS, check_bytes, joined, paced
 from compute_node.types.numeric import numeric_send
@@ -85,9 +86,10 @@ class _Arguments:
 
 
 def _number(digits: str) -> int:
-    if (len(digits) > 10 and digits.strip("0")) or int(digits[-10:]) > _INT_MAX:
+    number = whole_number(digits)
+    if number > _INT_MAX:
         raise NumericValueOutOfRange("number is out of range")
-    return int(digits[-10:])
+    return number
 
 
 def _format_one(match: re.Match[str], arguments: _Arguments) -> str:
@@ -122,7 +124,8 @@ def _format(types: Types, result: PgType) -> Callable[..., str | None]:
         if template is None:
             return None
         arguments = _Arguments(values, writers, context.env)
-        parts, at, size = [], 0, 0
+        parts: list[str] = []
+        at = size = 0
         for match in paced(_SPECIFIER.finditer(template)):
             made = _format_one(match, arguments)
             size += match.start() - at + len(made)
