@@ -34,7 +34,7 @@ from compute_node.catalog.ddl.context import (
 from compute_node.catalog.ddl.dependencies import Address, drop
 from compute_node.catalog.ddl.relation import attribute_record, class_record
 from compute_node.catalog.ddl.role_names import role_oid
-from compute_node.catalog.ddl.routines.find import ROUTINES, owned_routine
+from compute_node.catalog.ddl.routines.find import ROUTINES, owned_as_object
 from compute_node.catalog.ddl.shared_depend import ACL, CLASS_DATABASE, FIRST_UNPINNED_OID, OWNER
 from compute_node.catalog.ddl.types import check_type_owner, find_type
 from compute_node.catalog.permissions import denied
@@ -178,7 +178,7 @@ def alter_type_owner(ctx: DdlContext, names: Sequence[ast.String], spec: ast.Rol
 def alter_routine_owner(ctx: DdlContext, node: ast.ObjectWithArgs, kind: enums.ObjectType, spec: ast.RoleSpec) -> None:
     """ALTER FUNCTION / PROCEDURE / ROUTINE … OWNER TO."""
     owner = role_oid(ctx, spec)
-    record = owned_routine(ctx, node, kind)
+    record = owned_as_object(ctx, node, kind)
     if record.proowner != owner:
         check_new_owner(ctx, owner, record.pronamespace)
         give_object(ctx, "function", record.oid, owner)

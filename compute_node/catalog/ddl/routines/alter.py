@@ -16,7 +16,7 @@ from compute_node.catalog.ddl.context import (
     DdlContext,
 )
 from compute_node.catalog.ddl.routines.attributes import Attributes, configuration
-from compute_node.catalog.ddl.routines.find import owned_routine, shown_routine
+from compute_node.catalog.ddl.routines.find import find_routine, owned_as_object, owned_routine, shown_routine
 from compute_node.catalog.permissions import denied
 from compute_node.catalog.rows import Record
 from compute_node.types.acl import CREATE
@@ -48,7 +48,7 @@ def alter_function(ctx: DdlContext, node: ast.AlterFunctionStmt) -> str:
 
 def rename_routine(ctx: DdlContext, node: ast.ObjectWithArgs, kind: enums.ObjectType, new: str) -> str:
     """ALTER … RENAME TO."""
-    row = owned_routine(ctx, node, kind)
+    row = owned_as_object(ctx, node, kind)
     _check_create(ctx, row.pronamespace)
     _check_unnamed(ctx, row, "renaming")
     _check_free(ctx, row, new, row.pronamespace)
@@ -59,11 +59,12 @@ def rename_routine(ctx: DdlContext, node: ast.ObjectWithArgs, kind: enums.Object
 
 def set_routine_schema(ctx: DdlContext, node: ast.ObjectWithArgs, kind: enums.ObjectType, schema: str) -> str:
     """ALTER … SET SCHEMA."""
-    row = owned_routine(ctx, node, kind)
+    find_routine(ctx, node, kind)
     namespace = ctx.view.schema_oid(schema)
+    _check_create(ctx, namespace)
+    row = owned_as_object(ctx, node, kind)
     if namespace == row.pronamespace:
         return _tag(kind)
-    _check_create(ctx, namespace)
     if schema.startswith("pg_temp"):
         raise NotSupported("cannot move objects into or out of temporary schemas")
     _check_unnamed(ctx, row, "moving")

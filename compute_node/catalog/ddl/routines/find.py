@@ -108,13 +108,19 @@ def check_routine_owner(
     """42501 unless the user owns it (or, to drop it, its schema)."""
     if ctx.owns(row.proowner) or (schema_too and ctx.owns_schema(row.pronamespace)):
         return
-    noun = {"p": "procedure", "a": "aggregate"}.get(row.prokind, "function")
-    noun = noun if kind == _O.OBJECT_ROUTINE else NOUNS[kind]
-    raise InsufficientPrivilege(f"must be owner of {noun} {'.'.join(item.sval for item in node.objname)}")
+    raise InsufficientPrivilege(f"must be owner of {NOUNS[kind]} {'.'.join(item.sval for item in node.objname)}")
 
 
 def owned_routine(ctx: DdlContext, node: ast.ObjectWithArgs, kind: enums.ObjectType) -> Record:
     """The same, of the user's."""
     row = find_routine(ctx, node, kind)
     check_routine_owner(ctx, row, node, kind)
+    return row
+
+
+def owned_as_object(ctx: DdlContext, node: ast.ObjectWithArgs, kind: enums.ObjectType) -> Record:
+    """The same, for what is done alike to objects of all kinds (name, owner, schema): the error calls it a function."""
+    row = find_routine(ctx, node, kind)
+    if not ctx.owns(row.proowner):
+        raise InsufficientPrivilege(f"must be owner of function {row.proname}")
     return row
