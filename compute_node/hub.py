@@ -292,6 +292,11 @@ class Hub:
         self.loop.call_soon(waiter.wake)
         self.wait(waiter)
 
+    @staticmethod
+    def now_s() -> float:
+        """The clock that turns are measured by."""
+        return monotonic()
+
     def pulse(self) -> None:
         """Long work calls this at least once a millisecond or so (every few thousand cheap steps): when the turn has
         lasted ``TURN_S`` it lets the loop turn, and raises a cancel, a timeout, a shutdown that came meanwhile.

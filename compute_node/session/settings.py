@@ -28,6 +28,7 @@ from aurora.errors import (
 from compute_node.session.settings_table import CATEGORIES, ENUMS
 from compute_node.types.boolean import boolean_word
 from compute_node.types.calendar_ import posix_zone
+from compute_node.types.common import whole_number
 
 SettingValue = bool | int | float | str
 
@@ -97,7 +98,8 @@ def _parse_number(setting: Setting, text: str) -> int | float:
         raise _invalid(setting, text)
     digits, unit = match.groups()
     hexadecimal = digits.lower().lstrip("+-").startswith("0x")
-    number: float = int(digits, 16) if hexadecimal else float(digits) if re.search(r"[.eE]", digits) else int(digits)
+    fractional = re.search(r"[.eE]", digits) is not None
+    number: float = int(digits, 16) if hexadecimal else float(digits) if fractional else whole_number(digits)
     family = _units(setting.unit)
     if unit:
         if family is None:

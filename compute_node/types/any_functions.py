@@ -8,13 +8,14 @@ import re
 import struct
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from aurora.datum import Datum, Row
-from aurora.errors import InvalidParameterValue, NullValueNotAllowed
+from aurora.errors import InvalidParameterValue, NullValueNotAllowed, NumericValueOutOfRange
 from compute_node.types.array_value import dimensions, flatten
+from compute_node.types.common import whole_number
 from compute_node.types.declare import fn, specialized
-from compute_node.types.long_text import paced
+from compute_node.types.long_text import PIECE, STEPS, check_bytes, joined, paced
 from compute_node.types.numeric import numeric_send
 from compute_node.types.oids import BOOL, TYPE_OIDS
 from compute_node.types.registry import FunctionContext, PgType, Specialize, TypeEnv
@@ -36,9 +37,8 @@ def _concat(types: Types, result: PgType) -> Callable[..., str]:
 
     def concat(context: FunctionContext, *values: Datum) -> str:
         env = context.env
-        return "".join(
-            writers[min(at, len(writers) - 1)](each, env) for at, each in enumerate(values) if each is not None
-        )
+        given = enumerate(values) if len(values) <= STEPS else paced(enumerate(values))
+        return joined([writers[min(at, len(writers) - 1)](each, env) for at, each in given if each is not None])
 
     return concat
 
@@ -50,9 +50,9 @@ def _concat_ws(types: Types, result: PgType) -> Callable[..., str | None]:
         if separator is None:
             return None
         env = context.env
-        return separator.join(
-            writers[min(at, len(writers) - 1)](each, env) for at, each in enumerate(values, 1) if each is not None
-        )
+        given = enumerate(values, 1) if len(values) <= STEPS else paced(enumerate(values, 1))
+        parts = [writers[min(at, len(writers) - 1)](each, env) for at, each in given if each is not None]
+        return joined(parts, separator)
 
     return concat_ws
 
@@ -65,6 +65,9 @@ _SPECIFIER = re.compile(
 )
 
 
+_INT_MAX: Final = 2**31 - 1
+
+
 class _Arguments:
     """format()'s arguments, taken in turn or by position."""
 
@@ -72,7 +75,7 @@ class _Arguments:
         self.values, self.writers, self.env, self.next = values, writers, env, 0
 
     def take(self, position: str | None) -> str | None:
-        index = self.next if position is None else int(position) - 1
+        index = self.next if position is None else _number(position) - 1
         if index < 0:
             raise InvalidParameterValue("format specifies argument 0, but arguments are numbered from 1")
         self.next = index + 1
@@ -82,13 +85,20 @@ class _Arguments:
         return None if value is None else self.writers[min(index, len(self.writers) - 1)](value, self.env)
 
 
+def _number(digits: str) -> int:
+    number = whole_number(digits)
+    if number > _INT_MAX:
+        raise NumericValueOutOfRange("number is out of range")
+    return number
+
+
 def _format_one(match: re.Match[str], arguments: _Arguments) -> str:
     kind = match["kind"]
     if match[0] == "%%":
         return "%"
     if not kind:
         raise InvalidParameterValue("unterminated format() type specifier", hint='For a single "%" use "%%".')
-    width = int(match["width"] or 0)
+    width = _number(match["width"] or "0")
     if match["any"] is not None:
         width = int(arguments.take(match["star"]) or 0)
     if kind not in "sIL":
@@ -102,6 +112,8 @@ def _format_one(match: re.Match[str], arguments: _Arguments) -> str:
         text = "NULL" if text is None else quote_literal(text)
     text = text or ""
     left = bool(match["minus"]) or width < 0
+    if abs(width) > PIECE:
+        check_bytes(0, abs(width) - len(text))
     return text.ljust(abs(width)) if left else text.rjust(abs(width))
 
 
@@ -112,7 +124,16 @@ def _format(types: Types, result: PgType) -> Callable[..., str | None]:
         if template is None:
             return None
         arguments = _Arguments(values, writers, context.env)
-        return _SPECIFIER.sub(lambda match: _format_one(match, arguments), template)
+        parts: list[str] = []
+        at = size = 0
+        for match in paced(_SPECIFIER.finditer(template)):
+            made = _format_one(match, arguments)
+            size += match.start() - at + len(made)
+            if size > PIECE:
+                check_bytes(size - len(made), len(made))
+            parts += (template[at : match.start()], made)
+            at = match.end()
+        return joined([*parts, template[at:]])
 
     return render
 

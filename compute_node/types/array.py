@@ -36,7 +36,7 @@ from compute_node.types.array_value import (
     nest,
     too_many_dimensions,
 )
-from compute_node.types.common import WHITESPACE
+from compute_node.types.common import WHITESPACE, whole_number
 from compute_node.types.declare import comparisons, operator_classes, operators
 from compute_node.types.long_text import STEPS, paced
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
@@ -92,7 +92,7 @@ _DIMENSION_ITEM = re.compile(r"\[([0-9+-]+)?(?:(:)([0-9+-]*))?(\])?")
 def _integer(text: str) -> int:
     """As C's atoi: what does not read as a number counts as far as it does."""
     found = re.match(r"[+-]?[0-9]+", text)
-    return int(found[0]) if found is not None else 0
+    return whole_number(found[0]) if found is not None else 0
 
 
 def _unexpected(sign: str) -> str:

@@ -22,6 +22,21 @@ WHITESPACE = " \t\n\v\f\r"
 """What C's isspace takes in the C locale; str.strip() alone would also take Unicode spaces."""
 
 
+_BEYOND = 10**100
+_DIGITS_PLAIN = 4000
+
+
+def whole_number(text: str) -> int:
+    """``int()`` of ASCII digits with a sign or without, however many: a text of more digits than any type holds gives
+    a number beyond all of them, in time that grows with its length alone."""
+    if len(text) <= _DIGITS_PLAIN:
+        return int(text)
+    bare = text.strip(WHITESPACE)
+    digits = bare.lstrip("+-").lstrip("0")
+    value = int(digits or "0") if len(digits) <= 100 else _BEYOND
+    return -value if bare.startswith("-") else value
+
+
 def invalid_syntax(type_name: str, text: str) -> SqlError:
     """22P02, as every text input function words it."""
     return InvalidTextRepresentation(f'invalid input syntax for type {type_name}: "{text}"')

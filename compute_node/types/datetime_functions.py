@@ -894,7 +894,8 @@ def _to_timestamp(seconds: float) -> int:
         return _infinite(seconds)
     if seconds != seconds:
         raise DatetimeFieldOverflow("timestamp cannot be NaN")
-    us = round(seconds * SECOND_US) - UNIX_EPOCH_US
+    # Below the limit of seconds, microseconds are a finite float.
+    us = round(seconds * SECOND_US) - UNIX_EPOCH_US if abs(seconds) < TIMESTAMP_END else TIMESTAMP_END
     if not TIMESTAMP_MIN <= us < TIMESTAMP_END:
         raise DatetimeFieldOverflow(f'timestamp out of range: "{seconds:g}"')
     return us

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from aurora.errors import NumericValueOutOfRange
-from compute_node.types.common import division_by_zero, fixed_codec, invalid_syntax, value_out_of_range
+from compute_node.types.common import division_by_zero, fixed_codec, invalid_syntax, value_out_of_range, whole_number
 from compute_node.types.declare import casts, family_operators, fn, fns, operator_classes, operators
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
 
@@ -30,9 +30,7 @@ def integer_input(name: str, low: int, high: int) -> Callable[[str, int, TypeEnv
     def read(text: str, typmod: int, env: TypeEnv) -> int:
         if _INTEGER.fullmatch(text) is None:
             raise invalid_syntax(name, text)
-        if len(text) > 4000:
-            raise value_out_of_range(name, text)
-        value = int(text)
+        value = whole_number(text)
         if not low <= value <= high:
             raise value_out_of_range(name, text)
         return value

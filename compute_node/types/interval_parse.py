@@ -12,7 +12,7 @@ from typing import Final
 
 from aurora.errors import DatetimeFieldOverflow, IntervalFieldOverflow, SqlError
 from compute_node.types.calendar_ import DAY_US, HOUR_US, MINUTE_US, SECOND_US
-from compute_node.types.common import WHITESPACE
+from compute_node.types.common import WHITESPACE, whole_number
 from compute_node.types.datetime_parse import syntax_error
 
 MONTH, YEAR, DAY, HOUR, MINUTE, SECOND = 1 << 1, 1 << 2, 1 << 3, 1 << 10, 1 << 11, 1 << 12
@@ -167,11 +167,11 @@ def _number(text: str) -> tuple[int, float, bool]:
     if match is None or text in ("+", "-"):
         raise _BadFormat
     sign = -1 if text.startswith("-") else 1
-    whole = int(match[1]) if match[1].strip("+-") else 0
+    whole = whole_number(match[1]) if match[1].strip("+-") else 0
     if not -(2**63) <= whole < 2**63:
         raise _Overflow
     if match[2] is not None:
-        months = int(match[2])
+        months = whole_number(match[2])
         if months >= 12:
             raise _Overflow
         return whole * 12 + sign * months, 0.0, True
@@ -186,7 +186,7 @@ def _clock_us(text: str, fields: int) -> int:
     match = _TIME.fullmatch(text)
     if match is None:
         raise _BadFormat
-    hour, minute, second = int(match[1]), int(match[2] or 0), int(match[3] or 0)
+    hour, minute, second = whole_number(match[1]), whole_number(match[2] or "0"), whole_number(match[3] or "0")
     if match[3] is None and (match[4] is not None or fields == MINUTE | SECOND):
         if hour >= 2**31:
             raise _Overflow

@@ -17,15 +17,28 @@ PIECE: Final = 1 << 18
 """Characters that are worked on without a pulse."""
 VALUE_BYTES_MAX: Final = 0x3FFFFFFF
 STEPS: Final = 4096
+_STEPS_FIRST: Final = 64
+_PULSE_S: Final = 0.001
 
 _T = TypeVar("_T")
 
 
 def paced(items: Iterable[_T]) -> Iterator[_T]:
-    """The items, with a pulse now and then: for loops whose length a user decides."""
+    """The items, with a pulse now and then: for loops whose length a user decides. How many items are between pulses
+    follows from how long they took, since one may cost a hundred times what another does."""
+    steps = due = _STEPS_FIRST
+    HUB.pulse()
+    began_s = HUB.now_s()
     for number, item in enumerate(items):
-        if not number % STEPS:
+        if number == due:
+            took_s = HUB.now_s() - began_s
+            if took_s > _PULSE_S:
+                steps = max(1, int(steps * _PULSE_S / took_s))
+            elif took_s < _PULSE_S / 2:
+                steps = min(STEPS, steps * 2)
+            due += steps
             HUB.pulse()
+            began_s = HUB.now_s()
         yield item
 
 

@@ -8,7 +8,14 @@ from typing import Any, Final
 
 from aurora.datum import Datum
 from aurora.errors import NumericValueOutOfRange
-from compute_node.types.common import WHITESPACE, division_by_zero, fixed_codec, invalid_syntax, value_out_of_range
+from compute_node.types.common import (
+    WHITESPACE,
+    division_by_zero,
+    fixed_codec,
+    invalid_syntax,
+    value_out_of_range,
+    whole_number,
+)
 from compute_node.types.declare import agg, casts, comparisons, fn, fns, operator_classes, operators
 from compute_node.types.numeric import EXACT, to_integer
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
@@ -28,7 +35,7 @@ def money_in(text: str, typmod: int, env: TypeEnv) -> int:
     if match is None or (match["next"] and not match["point"]):
         raise invalid_syntax("money", text)
     cents = match["cents"].replace(",", "")
-    amount: int = int((match["whole"] + cents).replace(",", "").ljust(1, "0") or "0") * 10 ** (2 - len(cents))
+    amount: int = whole_number((match["whole"] + cents).replace(",", "").ljust(1, "0") or "0") * 10 ** (2 - len(cents))
     if match["next"][:1] >= "5":
         amount += 1
     if match["sign"] in ("-", "(") or "-" in match["end"]:

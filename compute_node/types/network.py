@@ -18,7 +18,7 @@ from aurora.errors import (
     ProtocolViolation,
     SqlError,
 )
-from compute_node.types.common import invalid_syntax
+from compute_node.types.common import invalid_syntax, whole_number
 from compute_node.types.declare import agg, casts, comparisons, fn, operator_classes, operators
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv
 
@@ -54,18 +54,18 @@ _CLASSES = ((240, 32), (224, 8), (192, 24), (128, 16), (0, 8))
 def _octets(text: str) -> list[int] | None:
     """The numbers of a dotted text, at most four."""
     parts = text.split(".")
-    if len(parts) > 4 or any(not part.isascii() or not part.isdigit() or int(part[:9]) > 255 for part in parts):
+    if len(parts) > 4 or any(not part.isascii() or not part.isdigit() or whole_number(part) > 255 for part in parts):
         return None
-    return [int(part) for part in parts]
+    return [whole_number(part) for part in parts]
 
 
 def _prefix(text: str | None, most: int) -> int | None:
     """A prefix length; None when it is none, -1 when there is no text."""
     if text is None:
         return -1
-    if not text.isascii() or not text.isdigit() or int(text[:9]) > most:
+    if not text.isascii() or not text.isdigit() or whole_number(text) > most:
         return None
-    return int(text)
+    return whole_number(text)
 
 
 def _inet4(text: str, mask: str | None) -> Inet | None:

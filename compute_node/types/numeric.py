@@ -22,7 +22,14 @@ from aurora.errors import (
     NumericValueOutOfRange,
     SqlError,
 )
-from compute_node.types.common import GREATEST, WHITESPACE, division_by_zero, invalid_syntax, parse_typmod_int
+from compute_node.types.common import (
+    GREATEST,
+    WHITESPACE,
+    division_by_zero,
+    invalid_syntax,
+    parse_typmod_int,
+    whole_number,
+)
 from compute_node.types.declare import casts, comparisons, fn, fns, operator_classes, operators
 from compute_node.types.floating import parse_float, to_single
 from compute_node.types.integer import FORMATTED, HIGH, LOW, overflow
@@ -107,11 +114,11 @@ def numeric_in(text: str, typmod: int, env: TypeEnv) -> Decimal:
         if named is None:
             raise invalid_syntax("numeric", text)
         return apply_typmod(named, typmod)
-    if match[2] is not None and abs(int(match[2])) >= 2**30:
+    if match[2] is not None and abs(whole_number(match[2])) >= 2**30:
         raise overflow_error()
-    if match[2] is not None and abs(int(match[2])) > 200_000 and not Decimal(match[1]):
+    if match[2] is not None and abs(whole_number(match[2])) > 200_000 and not Decimal(match[1]):
         return apply_typmod(Decimal(0), typmod)
-    if match[2] is not None and int(match[2]) > 200_000:
+    if match[2] is not None and whole_number(match[2]) > 200_000:
         raise overflow_error()
     value = Decimal(stripped)
     if value.as_tuple().exponent < -MAX_SCALE:  # type: ignore[operator]

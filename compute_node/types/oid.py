@@ -19,7 +19,7 @@ from aurora.errors import (
     UndefinedTable,
 )
 from aurora.ids import make_tid, tid_text
-from compute_node.types.common import fixed_codec, invalid_syntax, value_out_of_range, wrong_length
+from compute_node.types.common import fixed_codec, invalid_syntax, value_out_of_range, whole_number, wrong_length
 from compute_node.types.declare import casts, comparisons, fn, operator_classes, operators
 from compute_node.types.numeric import EXACT
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
@@ -35,7 +35,7 @@ def oid_in(text: str, typmod: int = -1, env: TypeEnv | None = None) -> int:
     match = _UNSIGNED.fullmatch(text)
     if match is None:
         raise invalid_syntax("oid", text)
-    value = int(match[1])
+    value = whole_number(match[1])
     if not -0x80000000 <= value <= _U32:
         raise value_out_of_range("oid", text)
     return value & _U32
@@ -50,7 +50,7 @@ def _unsigned(text: str) -> int:
     match = _LONG.match(text)
     if match is None:
         return 0
-    number = int(match[2], 16) if match[2] else int(match[3], 8) if match[3] else int(match[4])
+    number = int(match[2], 16) if match[2] else int(match[3], 8) if match[3] else whole_number(match[4])
     if number > _U64:
         return _U64
     return -number & _U64 if match[1] == "-" else number
@@ -134,9 +134,9 @@ _TID_CODEC = struct.Struct(">IH")
 def tid_in(text: str, typmod: int, env: TypeEnv) -> int:
     """``(block,slot)``; 22P02 otherwise."""
     match = _TID.fullmatch(text)
-    if match is None or not -0x80000000 <= int(match[1]) <= _U32 or int(match[2]) > 0xFFFF:
+    if match is None or not -0x80000000 <= whole_number(match[1]) <= _U32 or whole_number(match[2]) > 0xFFFF:
         raise invalid_syntax("tid", text)
-    return make_tid(int(match[1]) & _U32, int(match[2]))
+    return make_tid(whole_number(match[1]) & _U32, whole_number(match[2]))
 
 
 def _tid_receive(data: bytes, typmod: int) -> int:

@@ -78,6 +78,7 @@ from compute_node.sql.query import FromItem, Query, RangeEntry, Target
 from compute_node.sql.rewrite import nested_query
 from compute_node.types import oids
 from compute_node.types.array_value import DIMENSIONS_MAX, too_many_dimensions
+from compute_node.types.common import whole_number
 from compute_node.types.long_text import paced
 
 _COLLATIONS = {"default", "C", "POSIX", "C.UTF-8", "C.utf8", "ucs_basic"}
@@ -154,7 +155,7 @@ def _number(scope: Scope, text: str, location: int) -> Expr:
         text = str(int(text, 0))
     value: int | Decimal
     if text.lstrip("-").isdigit():
-        value = int(text)
+        value = whole_number(text)
         kind = oids.INT4 if -_INT4_MAX - 1 <= value <= _INT4_MAX else oids.INT8
         if not -_INT8_MAX - 1 <= value <= _INT8_MAX:
             kind, value = oids.NUMERIC, Decimal(text)

@@ -30,7 +30,7 @@ _KINDS: Final = {
     ARRAY: "array",
     OBJECT: "object",
 }
-_PULSE_STEPS: Final = 1024
+_PULSE_STEPS: Final = 256
 
 
 @total_ordering

@@ -20,6 +20,7 @@ from compute_node.hub import HUB
 from compute_node.types.json.value import Jsonb
 from compute_node.types.jsonpath.items import Item, Placed, is_array, is_container, item_of
 from compute_node.types.jsonpath.tree import JsonPath, Step, too_deep
+from compute_node.types.long_text import STEPS, paced
 from compute_node.types.registry import TypeEnv
 
 Found = list[Item] | None
@@ -99,7 +100,8 @@ class Execution:
         """A step on each element of an array; without one, the elements."""
         if not isinstance(array, Jsonb):
             raise InvariantViolation(f"{array!r} is taken for an array")
-        return self.each(step, map(item_of, array.elements()), found, unwrap)
+        elements = array.elements() if len(array) <= STEPS else paced(array.elements())
+        return self.each(step, map(item_of, elements), found, unwrap)
 
     def each(self, step: Step | None, values: Iterable[Item], found: Found, unwrap: bool) -> bool:
         """A step on each of several items; without one, the items."""

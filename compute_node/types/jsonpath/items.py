@@ -14,6 +14,7 @@ from aurora.datum import Datum
 from aurora.errors import InvariantViolation
 from compute_node.types.json.value import Jsonb, Scalar
 from compute_node.types.jsonpath.moments import Moment
+from compute_node.types.long_text import paced
 from compute_node.types.numeric import display_scale, numeric_send
 
 Item = Jsonb | Moment | Decimal | str | bool | None
@@ -51,7 +52,7 @@ class Placed(Jsonb):
             at += size
 
     def items(self) -> Iterator[tuple[str, Jsonb]]:
-        pairs = list(super().items())
+        pairs = list(paced(super().items()))
         at = self.place + 4 + 8 * len(pairs) + sum(len(key.encode()) for key, _ in pairs)
         for key, value in pairs:
             size = _form_bytes(value, at)
@@ -80,10 +81,10 @@ def _form_bytes(value: Jsonb, at: int) -> int:
     inside = at + padding + 4
     if kind == "array":
         inside += 4 * len(value)
-        for each in value.elements():
+        for each in paced(value.elements()):
             inside += _form_bytes(each, inside)
         return inside - at
-    pairs = list(value.items())
+    pairs = list(paced(value.items()))
     inside += 8 * len(pairs) + sum(len(key.encode()) for key, _ in pairs)
     for _, each in pairs:
         inside += _form_bytes(each, inside)

@@ -27,6 +27,7 @@ from compute_node.types.jsonpath.executor import Execution, Found, PathError, ha
 from compute_node.types.jsonpath.items import Item, Placed, is_array, item_of, jsonb_of, type_name
 from compute_node.types.jsonpath.moments import Moment, check_template, read_by_template, read_iso
 from compute_node.types.jsonpath.tree import UNBOUNDED, Step
+from compute_node.types.long_text import paced
 from compute_node.types.numeric import EXACT, add, divide, in_format, multiply, numeric_out, remainder, subtract
 
 
@@ -304,7 +305,7 @@ def _keyvalue(execution: Execution, step: Step, value: Item, found: Found, unwra
         raise fail(JsonObjectNotFound, "jsonpath item method .keyvalue() can only be applied to an object")
     identity = value.document * 10_000_000_000 + value.place
     any_found = False
-    for key, member in value.items():
+    for key, member in paced(value.items()):
         if step.next is None and found is None:
             return True
         made = Jsonb.of({"key": key, "value": jsonb_of(item_of(member)), "id": identity})

@@ -258,6 +258,10 @@ def difference(form: RangeForm, first: Range, second: Range) -> Range:
 # multiranges
 
 
+_PULSE_STEPS = 256
+"""Pairs of ranges that are compared without a pulse"""
+
+
 def steps(ranges: Sequence[Range]) -> Iterable[Range]:
     """The ranges, for a loop over all: with pulses when they are many."""
     return ranges if len(ranges) <= STEPS else paced(ranges)
@@ -350,7 +354,7 @@ def multirange_intersection(form: RangeForm, first: Multirange, second: Multiran
     ones, others = first.ranges, second.ranges
     at = to = 0
     while at < len(ones) and to < len(others):
-        if not (at + to) % STEPS:
+        if not (at + to) % _PULSE_STEPS:
             HUB.pulse()
         common = intersection(form, ones[at], others[to])
         if not common.flags & EMPTY:
@@ -368,7 +372,7 @@ def multirange_difference(form: RangeForm, first: Multirange, second: Multirange
     cuts = second.ranges
     at = 0
     for number, rest in enumerate(first.ranges):
-        if not number % STEPS:
+        if not number % _PULSE_STEPS:
             HUB.pulse()
         while at < len(cuts) and before(form, cuts[at], rest):
             at += 1
