@@ -37,10 +37,12 @@ def _take_name(text: str, at: int) -> tuple[str, int]:
         else:
             break
         at += 1
-    if quoted:
-        raise InvalidTextRepresentation("unterminated quoted identifier")
+        if len(name) > 63:
+            break
     if len(name.encode()) > 63:
         raise InvalidTextRepresentation("identifier too long", detail="Identifier must be less than 64 characters.")
+    if quoted:
+        raise InvalidTextRepresentation("unterminated quoted identifier")
     while at < len(text) and text[at].isspace():
         at += 1
     return name, at

@@ -7,7 +7,7 @@ import re
 from aurora.errors import ArraySubscriptError, InvalidParameterValue, InvalidTextRepresentation, SubstringError
 from compute_node.types.common import bytes_key
 from compute_node.types.declare import comparisons, fn, fns, operator_classes, operators
-from compute_node.types.long_text import concat_bytes, digest
+from compute_node.types.long_text import concat_bytes, digest, paced
 from compute_node.types.oids import BYTEA
 from compute_node.types.registry import REGISTRY, PgType, TypeEnv, Wire
 
@@ -41,7 +41,12 @@ def decode_escape(text: str) -> bytes:
         return data
     if b"\\" in _ESCAPE.sub(b"", data):
         raise InvalidTextRepresentation("invalid input syntax for type bytea")
-    return _ESCAPE.sub(lambda match: b"\\" if match[0] == b"\\\\" else bytes((int(match[0][1:], 8),)), data)
+    parts: list[bytes] = []
+    at = 0
+    for match in paced(_ESCAPE.finditer(data)):
+        parts += (data[at : match.start()], b"\\" if match[0] == b"\\\\" else bytes((int(match[0][1:], 8),)))
+        at = match.end()
+    return b"".join([*parts, data[at:]])
 
 
 def encode_escape(value: bytes) -> str:

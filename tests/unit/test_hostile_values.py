@@ -69,3 +69,20 @@ def test_slow_items_get_more_pulses(monkeypatch: pytest.MonkeyPatch, item_s: flo
     for _ in paced(range(4000)):
         now_s += item_s
     assert HUB.pulses - before in pulses
+
+
+def test_long_names_are_refused_at_once() -> None:
+    async def test(server: Server, _: CountingEngine) -> None:
+        db = await connect(server)
+        for value, code in (
+            ("(repeat('a', 3000000) || '=r/b')::aclitem", "22P02"),
+            ("('a(' || repeat('int,', 100000) || 'int)')::regprocedure", "54023"),
+        ):
+            with pytest.raises(psycopg.Error) as caught:
+                await db.execute(f"select {value}")
+            assert caught.value.sqlstate == code
+        escaped = r"length((repeat('\\', 9000) || '\101b')::bytea), (repeat('\\', 2) || '\101b')::bytea"
+        assert await (await db.execute(f"select {escaped}")).fetchall() == [(9002, b"\\\\Ab")]
+        await db.close()
+
+    serve_engine(test)

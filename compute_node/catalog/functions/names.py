@@ -14,16 +14,19 @@ from aurora.errors import (
     InvalidSchemaName,
     InvalidTextRepresentation,
     SqlError,
+    TooManyArguments,
     UndefinedFunction,
     UndefinedObject,
     UndefinedTable,
 )
 from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.rows import Record
+from compute_node.hub import HUB
 from compute_node.sql.analyze.typenames import resolve_type_name
 from compute_node.sql.parse import parse
 from compute_node.types.registry import Function
 
+ARGUMENTS_MAX = 100
 _PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^\s".(),]+))\s*')
 
 
@@ -38,6 +41,8 @@ def split_name(text: str) -> list[str]:
         quoted, bare = match.groups()
         parts.append(quoted.replace('""', '"') if quoted is not None else bare.lower())
         at = match.end()
+        if not len(parts) % 256:
+            HUB.pulse()
         if at == len(text):
             return parts
         if text[at] != ".":
@@ -121,6 +126,8 @@ def _arguments(call: Call, text: str) -> tuple[str, tuple[int, ...]]:
     if match is None:
         raise InvalidTextRepresentation("expected a left parenthesis")
     name, arguments = match.groups()
+    if arguments.count(",") >= ARGUMENTS_MAX:
+        raise TooManyArguments("too many arguments")
     types = tuple(
         0 if part.strip().lower() == "none" else regtype_in(call, part) for part in arguments.split(",") if part.strip()
     )

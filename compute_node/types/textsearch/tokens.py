@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from compute_node.hub import HUB
 from compute_node.types import ctype
+from compute_node.types.long_text import paced
 
 ASCII_WORD, WORD, NUM_WORD, EMAIL, URL, HOST, SCIENTIFIC, VERSION = range(1, 9)
 NUM_PART, WORD_PART, ASCII_PART, SPACE, TAG, PROTOCOL, NUM_COMPOUND = range(9, 16)
@@ -287,7 +288,7 @@ class _Parser:
     def _parts(self, compound: str) -> list[Token]:
         out = []
         kinds = set()
-        for number, part in enumerate(compound.split("-")):
+        for number, part in enumerate(paced(compound.split("-"))):
             if number:
                 out.append(Token(SPACE, "-"))
             is_plain = self.patterns.all_letters.fullmatch(part) is not None
