@@ -81,4 +81,5 @@ class FleetCommands:
 
     def _set_away(self, zone: str) -> str:
         self._change(lambda fleet: fleet.set_away(zone))
+        self._volume.monitor.left_to_the_user()
         return f"zone {zone} is being counted out" if zone else "all zones are being counted again"

@@ -177,6 +177,10 @@ class Monitor:
                     self._counted_out = zone
                     return
 
+    def left_to_the_user(self) -> None:
+        """A zone that is counted out from now on is the user's decision: it is not taken back by itself."""
+        self._counted_out = ""
+
     def _is_zone_level(self, zone: str) -> bool:
         descriptor = self._fleet.committed
         return all(

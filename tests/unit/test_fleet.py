@@ -391,6 +391,29 @@ def test_the_monitor_sends_a_silent_zone_away_and_takes_it_back() -> None:
     assert rig.fleet.committed.groups[0].away == ""
 
 
+def test_a_zone_that_the_user_counts_out_right_after_its_return_stays_out() -> None:
+    rig = Rig(initial(VOLUME, SIX, 4))
+    monitor = Monitor(rig.core, rig.fleet, replace_after_s=0, away_after_s=60)
+    monitor.tick(0.0)
+    for node in (4, 5):
+        rig.core.on_disconnected(node)
+    monitor.tick(1.0)
+    monitor.tick(62.0)
+    rig.settle(nodes=range(4))
+    for node in (4, 5):
+        rig.core.on_connected(node, {})
+    monitor.tick(63.0)
+    rig.settle(nodes=range(6))
+    assert rig.fleet.committed.groups[0].away == ""
+    rig.fleet.set_away("az3")  # before the monitor has looked again
+    monitor.left_to_the_user()
+    rig.settle(nodes=range(6))
+    for now in (64.0, 65.0):
+        monitor.tick(now)
+        rig.settle(nodes=range(6))
+    assert rig.fleet.committed.groups[0].away == "az3"
+
+
 def test_a_zone_comes_back_under_load_and_without_its_dead_spare() -> None:
     rig = Rig()
     monitor = Monitor(rig.core, rig.fleet, replace_after_s=0, away_after_s=60)
