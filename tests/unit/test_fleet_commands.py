@@ -38,8 +38,12 @@ async def nobody(address: str) -> Member:
     raise ConnectionError(address)
 
 
-def commands(fleet: Asked, read_only: bool = False) -> FleetCommands:
-    volume = SimpleNamespace(read_only=read_only, change_fleet=lambda change: change(cast(Fleet, fleet)))
+def commands(fleet: Asked, read_only: bool = False, left: Callable[[], None] = lambda: None) -> FleetCommands:
+    volume = SimpleNamespace(
+        read_only=read_only,
+        change_fleet=lambda change: change(cast(Fleet, fleet)),
+        monitor=SimpleNamespace(left_to_the_user=left),
+    )
     return FleetCommands(cast(Volume, volume), nobody)
 
 
@@ -71,3 +75,17 @@ def test_a_command_asks_the_fleet(name: str, arguments: tuple[str, ...], request
     with pytest.raises(ObjectNotInPrerequisiteState, match="no write quorum"):
         commands(fleet, read_only=True).call(SUPERUSER, name, *arguments)
     assert fleet.requests == [request_]
+
+
+def test_a_zone_set_away_by_the_user_is_left_to_the_user() -> None:
+    """Only that command tells the monitor to keep its hands off, and only when the fleet agreed."""
+    told: list[str] = []
+    fleet = Asked()
+    commands(fleet, left=lambda: told.append("left")).call(SUPERUSER, "aurora_remove_storage_node", "az1-c")
+    assert not told
+    commands(fleet, left=lambda: told.append("left")).call(SUPERUSER, "aurora_set_zone_away", "az3")
+    assert told == ["left"]
+    fleet.refusal = "not as it is"
+    with pytest.raises(ObjectNotInPrerequisiteState):
+        commands(fleet, left=lambda: told.append("left")).call(SUPERUSER, "aurora_set_zone_away", "az3")
+    assert told == ["left"]
