@@ -29,6 +29,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from aurora.errors import InvariantViolation
+from aurora.kernels import redo
 from aurora.kernels.python.redo import read_varint, write_varint
 
 COMMIT, ABORT, UNDO, LOCK = 1, 2, 3, 4
@@ -77,6 +78,9 @@ def encode_end(
     kind: int, xid: int, subxids: Sequence[int], time_us: int, invalidations: Invalidations | None = None
 ) -> bytes:
     """A COMMIT, ABORT or UNDO note."""
+    if not subxids and invalidations is None:
+        # Every small commit's.
+        return _HEAD.pack(_TIMED | _VERSION_BITS | kind, time_us) + redo.varint(xid) + b"\0"
     out = bytearray(_HEAD.pack(_TIMED | _VERSION_BITS | kind, time_us))
     write_varint(out, xid)
     _put_ascending(out, subxids)

@@ -426,32 +426,34 @@ class Table:
         if plan is None:
             plan = self._plans[changed, needed] = UpdatePlan(self, changed, needed)
         self._reserve(WRITE_REDO_BYTES)
-        if not txn.write_xid:
-            self._assign(txn)  # now: between the look at the row and its change nothing may wait
+        xid = txn.write_xid or self._assign(txn)  # now: between the look at the row and its change nothing may wait
         locks, projection = self._locks, plan.projection
         found: Probe | int | None = self._probe(tid, snapshot, projection, txn.follow)
         entry = None
         strength, new_key = FOR_NO_KEY_UPDATE, False
         try:
             while True:
+                qualified = compute
                 if not isinstance(found, tuple) or found[0] != OK or found[2] or locks.rows:
                     found, entry = self._settle(txn, snapshot, tid, projection, strength, WAIT, entry)
                     if found is None:
                         return None
-                row = found[3] if self.toast is None else self._resolved(found[3], projection)
-                again = compute if not found[2] or recheck is None else recheck(found[1], row)
-                values = None if again is None else again(row)
+                    if found[2] and recheck is not None:
+                        again = recheck(found[1], self._resolved(found[3], projection))
+                        if again is None:
+                            return None
+                        qualified = again
+                values = qualified(found[3] if self.toast is None else self._resolved(found[3], projection))
                 if values is None:
                     return None
                 at = found[1]
                 if plan.keys is not None:
+                    # Who holds it FOR KEY SHARE is in the way of a new key only.
                     new_key = self._has_new_key(plan, plan.keys, snapshot, at, values)
-                # Who holds it FOR KEY SHARE is in the way of a new key only.
-                strength = FOR_UPDATE if new_key else FOR_NO_KEY_UPDATE
+                    strength = FOR_UPDATE if new_key else FOR_NO_KEY_UPDATE
                 if locks.rows and locks.row_blockers(txn, self.relfile, at, strength):
                     found = self._probe(tid, snapshot, projection, txn.follow)
                     continue
-                xid = txn.write_xid
                 new_tid: int = self._update(at, plan.positions, values, xid, txn.cid, plan.hot, new_key, -1)
                 if new_tid <= 0:
                     new_tid = self._update_elsewhere(txn, at, plan, values, new_key, new_tid)

@@ -254,8 +254,10 @@ class TransactionManager:
 
     def _write_commit(self, txn: Txn) -> Lsn:
         levels = txn.levels
-        created = [relfile for level in levels for relfile in level.created]
-        dropped = [relfile for level in levels for relfile in level.dropped]
+        created, dropped = levels[0].created, levels[0].dropped
+        if len(levels) > 1:
+            created = [relfile for level in levels for relfile in level.created]
+            dropped = [relfile for level in levels for relfile in level.dropped]
         catalog = txn.catalog if txn.catalog_changed else None
         changed = None if catalog is None else catalog.invalidations()
         note_bytes = 0 if changed is None else 8 * changed.numbers
@@ -265,7 +267,7 @@ class TransactionManager:
             # The note comes first, so that its LSN is the commit LSN.
             lsn = self._log.next_lsn
             self._mtr.note(self._ended(notes.COMMIT, txn, txn.own, changed))
-            for xid in sorted(txn.own):
+            for xid in txn.own if len(txn.own) == 1 else sorted(txn.own):
                 if self._clog.set(xid, lsn):
                     raise InvariantViolation(f"the commit log's page of xid {xid} went away")
             for relfile in created:
@@ -277,7 +279,7 @@ class TransactionManager:
     def _ended(self, kind: int, txn: Txn, xids: Collection[Xid], changed: notes.Invalidations | None = None) -> bytes:
         """The note of an end: of the transaction, or of what a savepoint undoes."""
         xid = txn.levels[0].xid
-        subxids = [] if len(xids) == 1 and xid in xids else sorted(each for each in xids if each != xid)
+        subxids = () if len(xids) == 1 and xid in xids else sorted(each for each in xids if each != xid)
         return notes.encode_end(kind, xid, subxids, self._clock(), changed)
 
     def log_lock(self, txn: Txn, oid: int) -> None:

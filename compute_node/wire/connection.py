@@ -407,7 +407,9 @@ class Connection(asyncio.Protocol):
             return
         self.eager = True
         out = session.out
-        end = next((at for at in range(len(out), 0, -1) if out[at - 1] in READY), 0)
+        end = len(out)
+        while end and out[end - 1] not in READY:
+            end -= 1
         if end:
             rest, gated = out[end:], session.gated
             del out[end:]

@@ -73,6 +73,13 @@ cdef inline int read_c(const unsigned char* data, Py_ssize_t* at, Py_ssize_t tot
     return 0
 
 
+def varint(unsigned long long value):
+    """``value`` in base 128."""
+    cdef unsigned char out[10]
+    cdef unsigned char* end = write_varint_c(out, value)
+    return PyBytes_FromStringAndSize(<char*>out, end - out)
+
+
 def read_varint(data, Py_ssize_t at):
     """The varint at ``at`` and the position behind it; IndexError past the end."""
     cdef const unsigned char[::1] view = data

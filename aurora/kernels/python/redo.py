@@ -48,6 +48,13 @@ def write_varint(out: bytearray, value: int) -> None:
     out.append(value)
 
 
+def varint(value: int) -> bytes:
+    """``value`` (≥ 0) in base 128."""
+    out = bytearray()
+    write_varint(out, value)
+    return bytes(out)
+
+
 def read_varint(data: bytes | bytearray | memoryview, at: int) -> tuple[int, int]:
     """The varint at ``at`` and the position behind it; IndexError past the end."""
     value = shift = 0
