@@ -89,8 +89,23 @@ def _into_datetime(us: int) -> tuple[int, int]:
     return us - cycles * cycle_us, cycles
 
 
+_QUARTER_US = 15 * 60 * SECOND_US
+
+
 def utc_offset_seconds(us: int, zone: tzinfo) -> int:
     """The zone's offset east of UTC at an instant (µs since 2000-01-01 UTC)."""
+    steady = _steady_offset_seconds(us // _QUARTER_US, zone)
+    return _offset_seconds_at(us, zone) if steady is None else steady
+
+
+@functools.lru_cache(maxsize=4096)
+def _steady_offset_seconds(quarter: int, zone: tzinfo) -> int | None:
+    """The offset in a quarter of an hour (number since 2000-01-01 UTC); None when it changes there."""
+    first = _offset_seconds_at(quarter * _QUARTER_US, zone)
+    return first if first == _offset_seconds_at((quarter + 1) * _QUARTER_US - 1, zone) else None
+
+
+def _offset_seconds_at(us: int, zone: tzinfo) -> int:
     # Before the first rule a zone has its local mean time.
     shifted, _ = _into_datetime(max(us, _EARLIEST_US))
     offset = (_EPOCH + timedelta(microseconds=shifted)).astimezone(zone).utcoffset()
