@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from io import BytesIO
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,8 @@ class Connection(asyncio.Protocol):
         self.session: Session | None = None
         self.data = b""
         self.position = 0
-        self._parts: list[bytes] | None = None
+        self._parts: BytesIO | None = None
+        """a long message, as far as it has come: what ``BytesIO`` has gathered it gives away without a copy"""
         self._missing_bytes = 0
         self._running = self._closing = self._lost = self._is_ended = False
         self._paused_reading = self._paused_writing = self._held_input = False
@@ -102,11 +104,11 @@ class Connection(asyncio.Protocol):
         """Input: process what is complete of it."""
         if self._parts is not None:
             # A long message is put together once, not at every piece.
-            self._parts.append(data)
+            self._parts.write(data)
             self._missing_bytes -= len(data)
             if self._missing_bytes > 0:
                 return
-            data, self._parts = b"".join(self._parts), None
+            data, self._parts = self._parts.getvalue(), None
         if self.position < len(self.data):
             self.data = self.data[self.position :] + data
         else:
@@ -188,7 +190,8 @@ class Connection(asyncio.Protocol):
         length = int.from_bytes(self.data[self.position + 1 : self.position + 5], "big")
         self._missing_bytes = length + 1 - left
         if self._missing_bytes > 0:
-            self._parts = [self.data[self.position :]]
+            self._parts = BytesIO()
+            self._parts.write(self.data[self.position :])
             self.data, self.position = b"", 0
 
     # ---- turns ----
