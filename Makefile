@@ -54,8 +54,8 @@ sim: install
 	$(BIN)/python -m aurora.sim --seeds $(or $(SEEDS),200) --jobs $(JOBS)
 
 proto: install
-	$(BIN)/python -m grpc_tools.protoc -Iaurora/rpc=protos --python_out=. --pyi_out=. --grpc_python_out=. protos/storage.proto
-	sed -i 's/^import storage_pb2/from aurora.rpc import storage_pb2/' aurora/rpc/storage_pb2_grpc.py
+	$(BIN)/python -m grpc_tools.protoc -Iaurora/rpc=protos --python_out=. --pyi_out=. --grpc_python_out=. protos/storage.proto protos/compute.proto
+	sed -i "s/^import \\(storage\\|compute\\)_pb2/from aurora.rpc import \\1_pb2/" aurora/rpc/*_pb2_grpc.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info aurora/kernels/native/*.c aurora/kernels/native/*.so

@@ -31,6 +31,7 @@ STAGES = (
     "txn",
     "sql",
     "access",
+    "replica",
     "exec",
     "session",
     "catalog",

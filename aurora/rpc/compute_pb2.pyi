@@ -1,0 +1,183 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class InstanceState(_message.Message):
+    __slots__ = ("id", "role", "state", "sql_address", "feed_address", "promotion_tier", "applied_lsn", "oldest_read_lsn", "lag_us", "session_id", "last_update_us", "cpu_percent", "epoch", "started_us", "feed_bytes")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SQL_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    FEED_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    PROMOTION_TIER_FIELD_NUMBER: _ClassVar[int]
+    APPLIED_LSN_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_READ_LSN_FIELD_NUMBER: _ClassVar[int]
+    LAG_US_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    LAST_UPDATE_US_FIELD_NUMBER: _ClassVar[int]
+    CPU_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    STARTED_US_FIELD_NUMBER: _ClassVar[int]
+    FEED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    role: str
+    state: str
+    sql_address: str
+    feed_address: str
+    promotion_tier: int
+    applied_lsn: int
+    oldest_read_lsn: int
+    lag_us: int
+    session_id: str
+    last_update_us: int
+    cpu_percent: float
+    epoch: int
+    started_us: int
+    feed_bytes: int
+    def __init__(self, id: _Optional[str] = ..., role: _Optional[str] = ..., state: _Optional[str] = ..., sql_address: _Optional[str] = ..., feed_address: _Optional[str] = ..., promotion_tier: _Optional[int] = ..., applied_lsn: _Optional[int] = ..., oldest_read_lsn: _Optional[int] = ..., lag_us: _Optional[int] = ..., session_id: _Optional[str] = ..., last_update_us: _Optional[int] = ..., cpu_percent: _Optional[float] = ..., epoch: _Optional[int] = ..., started_us: _Optional[int] = ..., feed_bytes: _Optional[int] = ...) -> None: ...
+
+class DescribeRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Topology(_message.Message):
+    __slots__ = ("self", "instances", "writer_id", "epoch")
+    SELF_FIELD_NUMBER: _ClassVar[int]
+    INSTANCES_FIELD_NUMBER: _ClassVar[int]
+    WRITER_ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    self: InstanceState
+    instances: _containers.RepeatedCompositeFieldContainer[InstanceState]
+    writer_id: str
+    epoch: int
+    def __init__(self_, self: _Optional[_Union[InstanceState, _Mapping]] = ..., instances: _Optional[_Iterable[_Union[InstanceState, _Mapping]]] = ..., writer_id: _Optional[str] = ..., epoch: _Optional[int] = ...) -> None: ...
+
+class FollowRequest(_message.Message):
+    __slots__ = ("self", "resume_lsn", "volume_id", "applied_lsn", "row_horizon", "read_point")
+    SELF_FIELD_NUMBER: _ClassVar[int]
+    RESUME_LSN_FIELD_NUMBER: _ClassVar[int]
+    VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
+    APPLIED_LSN_FIELD_NUMBER: _ClassVar[int]
+    ROW_HORIZON_FIELD_NUMBER: _ClassVar[int]
+    READ_POINT_FIELD_NUMBER: _ClassVar[int]
+    self: InstanceState
+    resume_lsn: int
+    volume_id: bytes
+    applied_lsn: int
+    row_horizon: int
+    read_point: int
+    def __init__(self_, self: _Optional[_Union[InstanceState, _Mapping]] = ..., resume_lsn: _Optional[int] = ..., volume_id: _Optional[bytes] = ..., applied_lsn: _Optional[int] = ..., row_horizon: _Optional[int] = ..., read_point: _Optional[int] = ...) -> None: ...
+
+class PgRun(_message.Message):
+    __slots__ = ("pg", "prev_lsn", "first_lsn", "last_lsn", "records")
+    PG_FIELD_NUMBER: _ClassVar[int]
+    PREV_LSN_FIELD_NUMBER: _ClassVar[int]
+    FIRST_LSN_FIELD_NUMBER: _ClassVar[int]
+    LAST_LSN_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    pg: int
+    prev_lsn: int
+    first_lsn: int
+    last_lsn: int
+    records: bytes
+    def __init__(self, pg: _Optional[int] = ..., prev_lsn: _Optional[int] = ..., first_lsn: _Optional[int] = ..., last_lsn: _Optional[int] = ..., records: _Optional[bytes] = ...) -> None: ...
+
+class PgPoint(_message.Message):
+    __slots__ = ("pg", "lsn")
+    PG_FIELD_NUMBER: _ClassVar[int]
+    LSN_FIELD_NUMBER: _ClassVar[int]
+    pg: int
+    lsn: int
+    def __init__(self, pg: _Optional[int] = ..., lsn: _Optional[int] = ...) -> None: ...
+
+class FollowReply(_message.Message):
+    __slots__ = ("begin", "log", "topology", "moved")
+    BEGIN_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    TOPOLOGY_FIELD_NUMBER: _ClassVar[int]
+    MOVED_FIELD_NUMBER: _ClassVar[int]
+    begin: Begin
+    log: Log
+    topology: Topology
+    moved: Moved
+    def __init__(self, begin: _Optional[_Union[Begin, _Mapping]] = ..., log: _Optional[_Union[Log, _Mapping]] = ..., topology: _Optional[_Union[Topology, _Mapping]] = ..., moved: _Optional[_Union[Moved, _Mapping]] = ...) -> None: ...
+
+class Begin(_message.Message):
+    __slots__ = ("vdl", "resumed", "pg_last", "epoch", "first_xid", "descriptor", "locks")
+    VDL_FIELD_NUMBER: _ClassVar[int]
+    RESUMED_FIELD_NUMBER: _ClassVar[int]
+    PG_LAST_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    FIRST_XID_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
+    LOCKS_FIELD_NUMBER: _ClassVar[int]
+    vdl: int
+    resumed: bool
+    pg_last: _containers.RepeatedCompositeFieldContainer[PgPoint]
+    epoch: int
+    first_xid: int
+    descriptor: bytes
+    locks: _containers.RepeatedCompositeFieldContainer[Lock]
+    def __init__(self, vdl: _Optional[int] = ..., resumed: _Optional[bool] = ..., pg_last: _Optional[_Iterable[_Union[PgPoint, _Mapping]]] = ..., epoch: _Optional[int] = ..., first_xid: _Optional[int] = ..., descriptor: _Optional[bytes] = ..., locks: _Optional[_Iterable[_Union[Lock, _Mapping]]] = ...) -> None: ...
+
+class Lock(_message.Message):
+    __slots__ = ("xid", "relations")
+    XID_FIELD_NUMBER: _ClassVar[int]
+    RELATIONS_FIELD_NUMBER: _ClassVar[int]
+    xid: int
+    relations: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, xid: _Optional[int] = ..., relations: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Log(_message.Message):
+    __slots__ = ("runs", "vdl", "sent_us", "epoch")
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    VDL_FIELD_NUMBER: _ClassVar[int]
+    SENT_US_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    runs: _containers.RepeatedCompositeFieldContainer[PgRun]
+    vdl: int
+    sent_us: int
+    epoch: int
+    def __init__(self, runs: _Optional[_Iterable[_Union[PgRun, _Mapping]]] = ..., vdl: _Optional[int] = ..., sent_us: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
+
+class Moved(_message.Message):
+    __slots__ = ("writer_feed_address", "writer_id")
+    WRITER_FEED_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    WRITER_ID_FIELD_NUMBER: _ClassVar[int]
+    writer_feed_address: str
+    writer_id: str
+    def __init__(self, writer_feed_address: _Optional[str] = ..., writer_id: _Optional[str] = ...) -> None: ...
+
+class PromoteRequest(_message.Message):
+    __slots__ = ("reason",)
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    def __init__(self, reason: _Optional[str] = ...) -> None: ...
+
+class PromoteReply(_message.Message):
+    __slots__ = ("problem", "epoch", "vdl")
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    VDL_FIELD_NUMBER: _ClassVar[int]
+    problem: str
+    epoch: int
+    vdl: int
+    def __init__(self, problem: _Optional[str] = ..., epoch: _Optional[int] = ..., vdl: _Optional[int] = ...) -> None: ...
+
+class StepDownRequest(_message.Message):
+    __slots__ = ("successor",)
+    SUCCESSOR_FIELD_NUMBER: _ClassVar[int]
+    successor: str
+    def __init__(self, successor: _Optional[str] = ...) -> None: ...
+
+class StepDownReply(_message.Message):
+    __slots__ = ("problem", "vdl")
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    VDL_FIELD_NUMBER: _ClassVar[int]
+    problem: str
+    vdl: int
+    def __init__(self, problem: _Optional[str] = ..., vdl: _Optional[int] = ...) -> None: ...
