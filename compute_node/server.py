@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import time
 import uuid
 from collections.abc import Callable
@@ -20,7 +21,7 @@ import grpc
 
 from aurora import exit_status
 from aurora.cpu import CpuMeter
-from aurora.errors import SqlError, VolumeTooNew
+from aurora.errors import NotSupported, SqlError, VolumeTooNew
 from aurora.geometry import Member
 from aurora.kernels import arena as arena_kernel
 from aurora.metrics import MetricsServer
@@ -85,6 +86,8 @@ class ComputeServer:
             INSTANCE.limit_bytes = config.memory_mb << 20
         self.address = ""
         self.engine: DatabaseEngine | None = None
+        self.owns_process = False
+        """whether the process is this instance's alone, so that it may kill it"""
         self._done = asyncio.Event()
         self.ended = Ended()
         self._volume: Volume | None = None
@@ -112,6 +115,7 @@ class ComputeServer:
             config.id, str(uuid.uuid4()), lambda: volume.vdl, now_us, CpuMeter().percent, lambda: volume.epoch
         )
         engine.topology = single
+        engine.databases.crash = self.crash
         await self._wire.start()
         self._measure(volume, engine, self._wire)
         self._tasks.append(asyncio.ensure_future(self._autovacuum(engine)))
@@ -269,6 +273,12 @@ class ComputeServer:
         if self._wire is not None:
             self._wire.reload()
 
+    def crash(self) -> None:
+        """End the process at once, as a crash does; 0A000 where it is not this instance's own."""
+        if not self.owns_process:
+            raise NotSupported("this instance shares its process with others and cannot crash alone")
+        os.kill(os.getpid(), signal.SIGKILL)
+
     def stop(self) -> None:
         """End ``wait``."""
         self._done.set()
@@ -363,6 +373,7 @@ async def member_at(address: str) -> Member:
 async def serve(config: Config, ready: Callable[[str], None], server_made: Callable[[ComputeServer], None]) -> Ended:
     """Run an instance until it ends; ``ready`` is told the address once it serves. Returns why it ended."""
     server = ComputeServer(config)
+    server.owns_process = True
     server_made(server)
     try:
         ready(await server.start())

@@ -29,6 +29,9 @@ autovacuum_vacuum_insert_threshold|integer|1000|sighup||-1|2147483647|
 autovacuum_vacuum_scale_factor|real|0.2|sighup||0|100|
 autovacuum_vacuum_threshold|integer|50|sighup||0|2147483647|
 """,
+    "Customized Options": """
+rds.extensions|string|aurora_stat_utils|internal||||
+""",
     "Client Connection Defaults / Locale and Formatting": """
 client_encoding|string|UTF8|user||||
 DateStyle|string|ISO,~MDY|user||||

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from aurora.datum import Row
 from aurora.errors import (
@@ -77,8 +78,9 @@ class Server:
         self.connections: set[Connection] = set()
         self.sessions: dict[int, Session] = {}
         self.reported = REPORTED
-        self.commit_wait_seconds = Histogram()
-        """How long answers were held back until what they depend on was durable."""
+        self._commit_waits = Histogram()
+        """of the sessions that have ended"""
+        self._commit_waits_by_database: WeakKeyDictionary[Engine, Histogram] = WeakKeyDictionary()
         self.tls_context = _tls(config)
         self.throttle = Throttle()
         self.rules = hba.parse(self._rules_text())
@@ -184,6 +186,21 @@ class Server:
     def forget(self, session: Session) -> None:
         """A session has ended."""
         self.sessions.pop(session.pid, None)
+        if session.commit_waits is not None:
+            self._commit_waits.add(session.commit_waits)
+            self._commit_waits_by_database.setdefault(session.engine, Histogram()).add(session.commit_waits)
+            session.commit_waits = None
+
+    def commit_waits(self, engine: Engine | None = None) -> Histogram:
+        """How long answers were held back until what they depend on was durable, in seconds: of the sessions of a
+        database, or of all; those that have ended are among them."""
+        found = Histogram()
+        ended = self._commit_waits if engine is None else self._commit_waits_by_database.get(engine)
+        running = [each for each in self.sessions.values() if engine is None or each.engine is engine]
+        for waits in (ended, *(session.commit_waits for session in running)):
+            if waits is not None:
+                found.add(waits)
+        return found
 
     def cancel(self, pid: int, secret: int) -> None:
         """A cancel request; a wrong secret does nothing."""

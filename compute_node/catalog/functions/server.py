@@ -17,7 +17,7 @@ from aurora.errors import (
     WrongObjectType,
 )
 from aurora.ids import RelFile
-from compute_node.catalog.functions import advisory
+from compute_node.catalog.functions import addresses, advisory
 from compute_node.catalog.functions.advisory import TWO_NUMBERS
 from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.permissions import denied_relation
@@ -218,7 +218,7 @@ def stat_get_activity(call: Call, pid: int | None) -> Iterator[Row]:
             session.query_start,
             session.backend_start,
             session.state_change,
-            session.client_address,
+            addresses.client_of(session),
             None,
             session.client_port,
             xid,
