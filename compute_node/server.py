@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import grpc
 
 from aurora import exit_status
-from aurora.errors import SqlError, VolumeTooNew
+from aurora.errors import FeatureNotSupported, SqlError, VolumeTooNew
 from aurora.geometry import Member
 from aurora.kernels import arena as arena_kernel
 from aurora.metrics import MetricsServer
@@ -29,7 +29,7 @@ from compute_node.access.storage import Storage
 from compute_node.access.vacuum import AUTOVACUUM_NAP_S, AutoVacuum
 from compute_node.catalog import bootstrap, reconcile
 from compute_node.catalog.databases import Databases
-from compute_node.config import Config
+from compute_node.config import WRITER, Config
 from compute_node.engine import Engine
 from compute_node.hub import HUB
 from compute_node.metrics import INSTANCE_METRICS, InstanceSource, describe_turn
@@ -94,6 +94,8 @@ class ComputeServer:
         """Open everything; returns HOST:PORT."""
         HUB.bind(asyncio.get_running_loop())
         config = self.config
+        if config.role != WRITER:
+            raise FeatureNotSupported("an instance cannot be a reader yet: start it with --role writer")
         await self.metrics.start(config.metrics_listen)
         volume = self._volume = await self._open_volume()
         volume.on_over = self._over
