@@ -97,16 +97,18 @@ class PgPoint(_message.Message):
     def __init__(self, pg: _Optional[int] = ..., lsn: _Optional[int] = ...) -> None: ...
 
 class FollowReply(_message.Message):
-    __slots__ = ("begin", "log", "topology", "moved")
+    __slots__ = ("begin", "log", "topology", "moved", "descriptor")
     BEGIN_FIELD_NUMBER: _ClassVar[int]
     LOG_FIELD_NUMBER: _ClassVar[int]
     TOPOLOGY_FIELD_NUMBER: _ClassVar[int]
     MOVED_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
     begin: Begin
     log: Log
     topology: Topology
     moved: Moved
-    def __init__(self, begin: _Optional[_Union[Begin, _Mapping]] = ..., log: _Optional[_Union[Log, _Mapping]] = ..., topology: _Optional[_Union[Topology, _Mapping]] = ..., moved: _Optional[_Union[Moved, _Mapping]] = ...) -> None: ...
+    descriptor: bytes
+    def __init__(self, begin: _Optional[_Union[Begin, _Mapping]] = ..., log: _Optional[_Union[Log, _Mapping]] = ..., topology: _Optional[_Union[Topology, _Mapping]] = ..., moved: _Optional[_Union[Moved, _Mapping]] = ..., descriptor: _Optional[bytes] = ...) -> None: ...
 
 class Begin(_message.Message):
     __slots__ = ("vdl", "resumed", "pg_last", "epoch", "first_xid", "descriptor", "locks")

@@ -216,6 +216,15 @@ class Replica:
         storage.superblock.reread()
         self._began(begin)
 
+    @property
+    def received_lsn(self) -> Lsn:
+        """Up to where log has come, applied or not."""
+        return Lsn(self._inbox[-1].vdl) if self._inbox else self.core.received_lsn
+
+    def redescribed(self, descriptor: bytes) -> None:
+        """The volume is this from now on."""
+        self.volume.follow(self.volume.epoch, descriptor_of(descriptor))
+
     # What the writer is told
 
     def needs(self) -> tuple[Lsn, Lsn]:
@@ -231,4 +240,3 @@ class Replica:
         if not self._inbox:
             return self.lag_us
         return max(self.lag_us, self._now_us() - self._inbox[0].sent_us)
-

@@ -32,14 +32,13 @@ LOGGER = logging.getLogger(__name__)
 class InstanceCalls(Protocol):
     """What the instance does when it is asked."""
 
+    promote: Callable[[str], Awaitable[cpb.PromoteReply]]
+    """Become the writer; the argument is why."""
+    step_down: Callable[[str], Awaitable[cpb.StepDownReply]]
+    """Stop writing; the argument is who will."""
+
     def topology(self) -> cpb.Topology:
         """What it is and whom it knows."""
-
-    async def promote(self, reason: str) -> cpb.PromoteReply:
-        """Become the writer."""
-
-    async def step_down(self, successor: str) -> cpb.StepDownReply:
-        """Stop writing."""
 
     def follow(self, stream: ServedStream) -> Receiver:
         """A reader wants to follow."""
@@ -74,7 +73,7 @@ class InstanceService:
 
     async def start(self, address: str) -> str:
         """Listen; returns HOST:PORT. OSError when it cannot be bound."""
-        compute_pb2_grpc.add_InstanceServicer_to_server(_Service(self._calls), self._server)  # type: ignore[no-untyped-call]
+        compute_pb2_grpc.add_InstanceServicer_to_server(_Service(self._calls), self._server)
         port = listen(self._server, address, self._tls)
         host = address.rpartition(":")[0]
         self._streams = await serve_streams(host.strip("[]"), 0, self._make_receiver, self._tls, self._secret)
@@ -91,14 +90,3 @@ class InstanceService:
         if self._streams is not None:
             self._streams.close()
         await self._server.stop(GRACE_S)
-
-
-async def ask(address: str, call: Callable[[Any], Awaitable[Any]], open_channel: Callable[[str], Any]) -> Any:
-    """``await call(stub)`` on the instance at ``address``; ConnectionError when it does not answer."""
-    channel = open_channel(address)
-    try:
-        return await call(compute_pb2_grpc.InstanceStub(channel))  # type: ignore[no-untyped-call]
-    except grpc.aio.AioRpcError as error:
-        raise ConnectionError(f"{address}: {error.code().name} {error.details()}") from error
-    finally:
-        await channel.close()

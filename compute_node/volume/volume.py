@@ -217,7 +217,7 @@ class Volume:
         self.fleet = Fleet(self.core)
         self.monitor = Monitor(self.core, self.fleet, *self._patience_s)
         self._flusher = Flusher(log, self.core, self.fleet, self._pgmrpl)
-        self._flusher.sent = self.flushed
+        self._flusher.sent = self._sent
         self.read_only = False
         self._adopt(self.descriptor)
 
@@ -274,6 +274,10 @@ class Volume:
             self._flushed.append((self.core.tracker.appended, monotonic()))
             for stream in self.streams:
                 stream.pump()
+
+    def _sent(self, runs: list[Run]) -> None:
+        if self.flushed is not None:
+            self.flushed(runs)
 
     # The fleet
 
