@@ -72,7 +72,7 @@ class Replica:
         self._storage: Storage
         self._locks: dict[int, Txn] = {}
         """Transactions of the writer that hold strong locks, by xid."""
-        self._task: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
         self._stopping = False
 
     # What comes
@@ -106,7 +106,7 @@ class Replica:
 
     def start(self) -> None:
         """Begin to apply."""
-        self._task = asyncio.ensure_future(HUB.call(self._run))
+        self._task = self.volume.background(HUB.call(self._run))
 
     async def stop(self) -> None:
         """Apply nothing more: what has come and is not applied is dropped."""

@@ -32,6 +32,8 @@ class ReplicaVolume(Volume):
 
     def applied(self, lsn: Lsn) -> None:
         """The pages in the cache, and those read from now on, are of ``lsn``."""
+        log = self.log
+        log.next_lsn, log.last_lsn, log.last_cpl = Lsn(lsn + 1), lsn, lsn  # what there is to see ends here
         self._advance(lsn)
 
     def follow(self, epoch: int, descriptor: Descriptor | None = None) -> None:
