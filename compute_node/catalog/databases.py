@@ -26,15 +26,17 @@ from aurora.errors import (
     ObjectNotInPrerequisiteState,
     TooManyConnections,
 )
-from aurora.ids import Oid, RelFile
+from aurora.ids import Lsn, Oid, RelFile
+from aurora.notes import Invalidations
 from compute_node.access.clone import pages_of, write_pages
 from compute_node.access.vacuum import VacuumStats
 from compute_node.catalog import bootstrap, statistics
 from compute_node.catalog.cache import Catalog
+from compute_node.catalog.layer import Change
 from compute_node.catalog.rows import CatalogReader, Record
 from compute_node.hub import HUB
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
-from compute_node.relations.schema import INITIAL, INITIAL_DATABASE, MAPPED, SystemCatalogs
+from compute_node.relations.schema import CATALOGS, INITIAL, INITIAL_DATABASE, MAPPED, SystemCatalogs
 from compute_node.replica.injected import InjectedFailure
 from compute_node.replica.single import SingleInstance
 from compute_node.txn.locks import EXCLUSIVE, ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
@@ -293,6 +295,25 @@ class Databases:
             for tid in gone:
                 table.delete(txn, snapshot, tid, lambda row, at: True, ())
             txn.cid += 1
+
+    # following another instance's log
+
+    def replayed(self, invalidations: Invalidations, commit_lsn: Lsn) -> None:
+        """The writer has changed catalogs of a database, as of ``commit_lsn``, which is applied here."""
+        names: dict[int, str] = {CATALOGS[name].desc.oid: name for name in CATALOGS}
+        written = {names[oid]: set(rows) for oid, rows in invalidations.rows.items() if oid in names}
+        engine = self._engines.get(invalidations.database)
+        if engine is not None:
+            engine.catalog.committed(Change(set(invalidations.relations), written), commit_lsn)
+            return
+        shared = {name: oids for name, oids in written.items() if CATALOGS[name].desc.is_shared}
+        if shared:
+            self.initial.catalog.committed(Change(written=shared), commit_lsn)
+
+    def replayed_unknown(self) -> None:
+        """What the writer has changed meanwhile is not known: every database's catalog is read anew."""
+        for engine in self._engines.values():
+            engine.catalog.begin_anew()
 
     def close(self, oid: int) -> None:
         """A database has been dropped."""

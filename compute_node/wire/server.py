@@ -92,6 +92,13 @@ class Server:
         self._mock_secret = secrets.token_bytes(32)
         self._server: asyncio.Server | None = None
         self._shutting_down = False
+        self.away = ""
+        """Why nobody is let in now (57P03), while the instance changes its role; empty: they are"""
+
+    def replace_engine(self, engine: Engine, authenticator: Authenticator) -> None:
+        """Another engine from now on: the instance has changed its role, and its sessions have ended."""
+        self.engine, self._authenticator = engine, authenticator
+        self.plans = PlanCache()
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
@@ -113,6 +120,10 @@ class Server:
         self._shutting_down = True
         if self._server is not None:
             self._server.close()
+        await self.end_sessions(grace_s)
+
+    async def end_sessions(self, grace_s: float) -> None:
+        """End every session (57P01); wait for those that run or wait for the log, at most ``grace_s``."""
         for connection in list(self.connections):
             connection.terminate()
         loop = asyncio.get_running_loop()
@@ -143,8 +154,8 @@ class Server:
 
     def make_session(self, connection: Connection, who: Authenticated) -> Session:
         """Admit an authenticated client. Raises 53300, 57P03, and errors of its startup settings."""
-        if self._shutting_down:
-            raise CannotConnectNow("the database system is shutting down", severity="FATAL")
+        if self._shutting_down or self.away:
+            raise CannotConnectNow(self.away or "the database system is shutting down", severity="FATAL")
         taken, limit = len(self.sessions), self.config.max_connections
         if taken >= limit:
             raise TooManyConnections("sorry, too many clients already", severity="FATAL")

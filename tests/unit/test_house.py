@@ -40,6 +40,7 @@ STAGES = (
     "health",
     "metrics",
     "config",
+    "roles",
     "server",
     "__main__",
 )
