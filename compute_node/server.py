@@ -36,7 +36,7 @@ from compute_node.config import READER, WRITER, Config
 from compute_node.engine import Engine
 from compute_node.hub import HUB
 from compute_node.metrics import INSTANCE_METRICS, InstanceSource, describe_turn
-from compute_node.replica.catch_up import changed_pages
+from compute_node.replica.catch_up import changed_pages, missing_log
 from compute_node.replica.known import PROMOTING, STARTING
 from compute_node.replica.replica import Replica, descriptor_of
 from compute_node.replica.volume import ReplicaVolume
@@ -68,6 +68,8 @@ RESERVED_CONNECTIONS = 3
 KEEP_PATIENCE_S = 1.0
 VACUUM_NAP_S = 5.0
 FOLLOW_AGAIN_S = 0.1
+DRAIN_S = 2.0
+"""How long a reader goes on applying what has come before it follows another writer."""
 END_SESSIONS_S = 1.0
 """How long sessions may take to end when the instance changes its role."""
 LEAVE_S = 0.05
@@ -227,19 +229,42 @@ class ComputeServer:
             replica, engine = self._replica, self.engine
             if replica is None or engine is None:
                 return
+            drained = await replica.drained(DRAIN_S)
+            replica.between = True
             try:
                 begin = await place.connect(writer)
             except (ConnectionError, Moved) as error:
                 LOGGER.info("instance %s cannot be followed: %s", writer.id, error)
+                replica.go_on()
                 await asyncio.sleep(FOLLOW_AGAIN_S)
                 place.lost.set()
                 continue
-            if not begin.resumed:
+            if begin.epoch != replica.volume.epoch:
+                await HUB.call(replica.another_writer, begin)
+            missing = None if begin.resumed or not drained else await self._missing(replica, begin)
+            if begin.resumed or missing is not None:
+                replica.go_on(missing)
+            else:
                 LOGGER.warning("the stream begins anew at %d: the cache is dropped", begin.vdl)
                 await self._wire.end_sessions(END_SESSIONS_S)
                 await HUB.call(replica.begin_anew, begin)
                 engine.databases.replayed_unknown()
+                replica.go_on()
             place.reads(replica.volume, engine.storage, replica)
+
+    @staticmethod
+    async def _missing(replica: Replica, begin: cpb.Begin) -> cpb.Log | None:
+        """The log between what a reader has applied and the point where another writer's stream begins."""
+        replica.volume.follow(begin.epoch, descriptor_of(begin.descriptor))
+        wanted = {point.pg: int(point.lsn) for point in begin.pg_last}
+        runs = await missing_log(replica.volume, replica.core.pg_last, wanted)
+        if runs is None:
+            return None
+        made = [
+            cpb.PgRun(pg=pg, prev_lsn=prev, first_lsn=first, last_lsn=last, records=records)
+            for pg, prev, first, last, records in runs
+        ]
+        return cpb.Log(runs=made, vdl=begin.vdl, sent_us=now_us(), epoch=begin.epoch)
 
     async def _change(self, reason: str) -> None:
         """A reader becomes the writer. Fencing comes before anything that others could notice of it."""
