@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from aurora.programs import instances
 from aurora.programs.supervisor import Cluster
 from tests.cluster.support import Ledger, all_caught_up, wait_for
 from tests.conftest import SMALL_PAGES_PER_PG
@@ -17,7 +18,9 @@ from tests.log_rule import FLEET_CHANGES
 
 pytestmark = [
     pytest.mark.cluster,
-    pytest.mark.logs("faults on purpose", FLEET_CHANGES, "a crash of the", "has ended .killed by SIGKILL"),
+    pytest.mark.logs(
+        "faults on purpose", FLEET_CHANGES, "a crash of the", "is kept back", "has ended .killed by SIGKILL"
+    ),
 ]
 
 
@@ -96,3 +99,35 @@ def test_an_injected_crash_ends_the_instance_and_loses_nothing(make_cluster: Cal
     cluster.wait_ready()
     ledger.check()
     assert len(ledger.errors) == ledger.clients
+
+
+def test_a_reader_that_is_kept_from_the_log_shows_the_past_until_then(make_cluster: Callable[..., Cluster]) -> None:
+    cluster = make_cluster()
+    reader = instances.add(cluster)
+    address = f"host={reader.host} port={reader.port} user=postgres dbname=postgres"
+    with psycopg.connect(cluster.dsn(), autocommit=True) as writer:
+        writer.execute("CREATE TABLE felt (n int)")
+        writer.execute("INSERT INTO felt VALUES (0)")
+
+        def shown() -> int:
+            with psycopg.connect(address, autocommit=True) as db:
+                ((found,),) = db.execute("SELECT n FROM felt").fetchall()
+            return int(found)
+
+        wait_for(lambda: _knows(address), "the reader to have the table")
+        with psycopg.connect(address, autocommit=True) as db, pytest.raises(psycopg.Error) as caught:
+            db.execute("SELECT aurora_inject_replica_failure(100, 5, '')")
+        assert caught.value.sqlstate == "55000", "the writer is to be asked"
+        writer.execute("SELECT aurora_inject_replica_failure(100, 600, %s)", (reader.id,))
+        writer.execute("UPDATE felt SET n = 1")
+        assert shown() == 0
+        writer.execute("SELECT aurora_inject_replica_failure(0, 0, %s)", (reader.id,))
+        wait_for(lambda: shown() == 1, "the reader to follow again")
+        rows = dict(writer.execute("SELECT server_id, session_id FROM aurora_replica_status()").fetchall())
+        assert set(rows) == {cluster.writer.id, reader.id}
+        assert rows[cluster.writer.id] == "MASTER_SESSION_ID"
+
+
+def _knows(address: str) -> bool:
+    with psycopg.connect(address, autocommit=True) as db:
+        return db.execute("SELECT to_regclass('felt') IS NOT NULL AND pg_is_in_recovery()").fetchone() == (True,)
