@@ -73,6 +73,7 @@ class Place:
             started_us=now_us(),
         )
         self.known = Known(me, config.peers)
+        self.known.refresh = self.me
         self.feed: FeedCore | None = None
         self.replica: Replica | None = None
         self.following: Following | None = None
@@ -182,7 +183,14 @@ class Place:
                         begin.locks.add(xid=holder.xid, relations=[lock.oid])
 
         follower = feed.join(
-            state, stream, Lsn(request.resume_lsn), volume.core.tracker.pg_durable, volume.vdl, details, monotonic()
+            state,
+            stream,
+            Lsn(request.resume_lsn),
+            Lsn(request.row_horizon),
+            volume.core.tracker.pg_durable,
+            volume.vdl,
+            details,
+            monotonic(),
         )
         stream.send(cpb.FollowReply(topology=self.topology()).SerializeToString())
         return follower
@@ -199,7 +207,7 @@ class Place:
         """A follower's stream has ended."""
         self.known.lost(follower.state.id)
         if self.feed is not None:
-            self.feed.leave(follower)
+            self.feed.cut(follower)
 
     async def _tick(self) -> None:
         while True:
@@ -220,6 +228,11 @@ class Place:
             following.close()
         self._ended("it has a gap")
 
+    def hold_back(self, much: bool) -> None:
+        """More log has come than is applied: read no further for now."""
+        if self.following is not None:
+            self.following.pause(much)
+
     def deliver(self, sink: Callable[[cpb.Log], None]) -> None:
         """Give the stream's log to ``sink``: what has come already, and what comes."""
         early, self._early = self._early, []
@@ -236,6 +249,7 @@ class Place:
             writer.feed_address.rpartition(":")[0].strip("[]"),
             writer.stream_port,
             Lsn(0) if replica is None else replica.received_lsn,
+            Lsn(0) if replica is None else replica.needs()[0],
         )
         self.following = following
         return begin
@@ -244,6 +258,7 @@ class Place:
         """This instance follows."""
         self._volume, self._storage, self.replica, self.feed = volume, storage, replica, None
         self.be(role=READER, state=AVAILABLE)
+        replica.hold_back = self.hold_back
         if self.following is not None:
             self.following.keep_telling(replica.needs)
 

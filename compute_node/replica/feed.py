@@ -10,8 +10,9 @@ applied a message has applied everything up to that LSN and nothing beyond, and 
 still cut off (SIGMOD 2017, section 4.2.4). It is encoded once, however many follow; without followers nothing is
 encoded. Nobody waits for a follower: one whose backlog grows past ``BACKLOG_BYTES_MAX`` is sent away and begins anew.
 
-What followers still read holds the row horizon and the PGMRPL down: each has a ``Hold``, moved by what it tells. One
-that is silent for ``SILENT_S`` loses it.
+What followers still read holds the row horizon and the PGMRPL down: each has a ``Hold``, moved by what it tells. It
+outlives a cut of the stream; one that is silent for ``SILENT_S`` loses it, and is told so when it comes back
+(``held``): what its sessions read at older points may be gone.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ class FeedCore:
         """Up to where followers have been told."""
         self.epoch = epoch
         self.followers: dict[str, Follower] = {}
+        self._parked: dict[str, Follower] = {}
+        """Those whose stream has ended, until they come back or have been silent for too long."""
         self._holds = holds
         self._clock_us = clock_us
         self._pending: deque[tuple[int, list[Run]]] = deque()
@@ -119,7 +122,7 @@ class FeedCore:
                 self.leave(follower)
 
     def _keep(self, message: bytes) -> None:
-        if not self.followers:
+        if not self.followers and not self._parked:
             # Nobody has followed for as long as what is kept reaches back: let it go.
             self._forget()
             return
@@ -141,6 +144,7 @@ class FeedCore:
         state: InstanceState,
         outlet: Outlet,
         resume_lsn: Lsn,
+        row_horizon: Lsn,
         pg_last: Mapping[int, int],
         vdl: Lsn,
         details: Callable[[cpb.Begin], None],
@@ -148,14 +152,19 @@ class FeedCore:
     ) -> Follower:
         """A reader comes, or comes back. ``pg_last``: each protection group's last LSN at ``vdl``, which is the
         volume's now; ``details`` fills in the rest of the message that begins the stream."""
-        old = self.followers.pop(state.id, None)
+        old = self.followers.get(state.id)
         if old is not None:
-            old.outlet.close()
-            old.hold.release()
+            self.cut(old)
+        parked = self._parked.pop(state.id, None)
         resumed = bool(resume_lsn) and self._kept_from <= resume_lsn <= self.vdl
         at = resume_lsn if resumed else vdl
-        follower = Follower(state, outlet, self._holds.add(at, f"reader {state.id}"), now_s)
-        begin = cpb.Begin(vdl=at, resumed=resumed, epoch=self.epoch)
+        held = parked is not None and resumed and parked.hold.lsn <= row_horizon
+        hold = self._holds.add(parked.hold.lsn if parked is not None and held else at, f"reader {state.id}")
+        follower = Follower(state, outlet, hold, now_s)
+        if parked is not None:
+            follower.sent_bytes = parked.sent_bytes
+            parked.hold.release()
+        begin = cpb.Begin(vdl=at, resumed=resumed, epoch=self.epoch, held=held)
         if not resumed:
             begin.pg_last.extend(cpb.PgPoint(pg=pg, lsn=lsn) for pg, lsn in sorted(pg_last.items()) if lsn)
         details(begin)
@@ -174,16 +183,24 @@ class FeedCore:
             follower.hold.move(row_horizon)
         follower.read_point = max(follower.read_point, read_point)
 
-    def leave(self, follower: Follower) -> None:
-        """A follower is gone, or sent away: it holds nothing any more."""
+    def cut(self, follower: Follower) -> None:
+        """A follower's stream has ended: what it needs is held until it comes back, or for ``SILENT_S``."""
         if self.followers.get(follower.state.id) is follower:
             del self.followers[follower.state.id]
+            self._parked[follower.state.id] = follower
+        follower.outlet.close()
+
+    def leave(self, follower: Follower) -> None:
+        """A follower is gone, or sent away: it holds nothing any more."""
+        for group in (self.followers, self._parked):
+            if group.get(follower.state.id) is follower:
+                del group[follower.state.id]
         follower.hold.release()
         follower.outlet.close()
 
     def tick(self, now_s: float) -> None:
         """Send those away that have been silent for too long."""
-        for follower in list(self.followers.values()):
+        for follower in (*self.followers.values(), *self._parked.values()):
             if now_s - follower.heard_s > SILENT_S:
                 self.leave(follower)
 
@@ -194,9 +211,9 @@ class FeedCore:
 
     def read_point(self, limit: int) -> int:
         """The lowest read point that followers still need, at most ``limit``."""
-        return min((follower.read_point for follower in self.followers.values()), default=limit)
+        return min([limit, *(each.read_point for each in (*self.followers.values(), *self._parked.values()))])
 
     def close(self) -> None:
         """This writer is over."""
-        for follower in list(self.followers.values()):
+        for follower in (*self.followers.values(), *self._parked.values()):
             self.leave(follower)

@@ -55,15 +55,16 @@ class Following:
         self._begun: asyncio.Future[cpb.Begin] = asyncio.get_running_loop().create_future()
         self._heard_s = monotonic()
         self._telling: asyncio.Task[None] | None = None
+        self._paused = False
         self.writer_address = ""
 
-    async def connect(self, host: str, port: int, resume_lsn: Lsn) -> cpb.Begin:
+    async def connect(self, host: str, port: int, resume_lsn: Lsn, row_horizon: Lsn) -> cpb.Begin:
         """Open the stream and wait for its beginning. ConnectionError; Moved."""
         self.writer_address = f"{host}:{port}"
         stream = self._stream = await open_stream(
             self.writer_address, FOLLOW, self._received, self._closed, CONNECT_TIMEOUT_S
         )
-        request = cpb.FollowRequest(resume_lsn=resume_lsn)
+        request = cpb.FollowRequest(resume_lsn=resume_lsn, row_horizon=row_horizon)
         request.self.CopyFrom(to_proto(self._me()))
         stream.send(request.SerializeToString())
         try:
@@ -107,7 +108,7 @@ class Following:
 
     async def _tell(self, needs: Callable[[], tuple[Lsn, Lsn]]) -> None:
         while self._stream is not None:
-            if monotonic() - self._heard_s > SILENT_S:
+            if not self._paused and monotonic() - self._heard_s > SILENT_S:
                 self._over(f"the writer has been silent for {SILENT_S:g} s")
                 return
             row_horizon, read_point = needs()
@@ -116,6 +117,12 @@ class Following:
             request.self.CopyFrom(to_proto(me))
             self._stream.send(request.SerializeToString())
             await asyncio.sleep(TELL_S)
+
+    def pause(self, much: bool) -> None:
+        """Read nothing until there is less to do; the writer keeps what does not fit on the way."""
+        if self._stream is not None:
+            self._stream.pause(much)
+            self._paused, self._heard_s = much, monotonic()
 
     def close(self) -> None:
         """End the stream; nothing is told."""

@@ -6,7 +6,7 @@ is no danger, for who opens the volume fences all others (``docs/architecture/vo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -24,6 +24,8 @@ class Known:
         self.me = me
         self.others: dict[str, InstanceState] = {}
         self.heard_s: dict[str, float] = {}
+        self.refresh: Callable[[], object] = lambda: None
+        """Brings ``me`` up to date."""
         self._peers = set(peers)
 
     @property
@@ -33,6 +35,7 @@ class Known:
 
     def instances(self) -> list[InstanceState]:
         """See ``TopologySource``: of several that say that they write, only the one with the highest epoch does."""
+        self.refresh()
         every = {self.me.id: self.me} | self.others
         writer = writer_of(every)
         return [

@@ -42,6 +42,7 @@ CatalogChanged = Callable[[notes.Invalidations, Lsn], None]
 Conflict = Callable[[int], None]
 """End whoever holds the relation lock (database OID << 32 | OID) here."""
 MAX_DELAY_S: Final = 14.0
+INBOX_BYTES_MAX: Final = 32 << 20
 
 
 def descriptor_of(data: bytes) -> Descriptor:
@@ -68,6 +69,9 @@ class Replica:
         self._begin = begin
         self._now_us = now_us
         self._inbox: deque[cpb.Log] = deque()
+        self._inbox_bytes = 0
+        self.hold_back: Callable[[bool], None] = lambda much: None
+        """Told when more has come than is applied soon, and when that is over."""
         self._waiter: Waiter | None = None
         self._storage: Storage
         self._locks: dict[int, Txn] = {}
@@ -80,7 +84,15 @@ class Replica:
     def received(self, log: cpb.Log) -> None:
         """A message of the stream."""
         self._inbox.append(log)
+        self._inbox_bytes += log.ByteSize()
+        if self._inbox_bytes > INBOX_BYTES_MAX:
+            self.hold_back(True)
         self._wake()
+
+    def _drop_inbox(self) -> None:
+        self._inbox.clear()
+        self._inbox_bytes = 0
+        self.hold_back(False)
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
@@ -123,11 +135,14 @@ class Replica:
                 HUB.wait(self._waiter)
                 continue
             log = self._inbox.popleft()
+            self._inbox_bytes -= log.ByteSize()
+            if self._inbox_bytes <= INBOX_BYTES_MAX // 2:
+                self.hold_back(False)
             try:
                 self._take(log)
             except StreamGap as gap:
                 LOGGER.warning("the replica stream begins anew: %s", gap)
-                self._inbox.clear()
+                self._drop_inbox()
                 self.gap()
 
     def _take(self, log: cpb.Log) -> None:
@@ -192,7 +207,7 @@ class Replica:
         """The stream has begun again, elsewhere: the cache is dropped but for what is pinned, which is read again. In a
         greenlet; may wait. Sessions have been told before."""
         arena, volume, storage = self._storage.arena, self.volume, self._storage
-        self._inbox.clear()
+        self._drop_inbox()
         for txn in self._locks.values():
             storage.txns.abort(txn)
         self._locks.clear()
