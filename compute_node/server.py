@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import grpc
 
 from aurora import exit_status
-from aurora.errors import InvariantViolation, SqlError, VolumeTooNew
+from aurora.errors import InvariantViolation, NotSupported, SqlError, VolumeTooNew
 from aurora.geometry import Member
 from aurora.ids import Lsn
 from aurora.kernels import arena as arena_kernel
@@ -35,7 +36,7 @@ from compute_node.config import READER, WRITER, Config
 from compute_node.engine import Engine
 from compute_node.hub import HUB
 from compute_node.metrics import INSTANCE_METRICS, InstanceSource, describe_turn
-from compute_node.replica.catch_up import changed_pages
+from compute_node.replica.catch_up import changed_pages, missing_log
 from compute_node.replica.known import PROMOTING, STARTING
 from compute_node.replica.replica import Replica, descriptor_of
 from compute_node.replica.volume import ReplicaVolume
@@ -67,6 +68,8 @@ RESERVED_CONNECTIONS = 3
 KEEP_PATIENCE_S = 1.0
 VACUUM_NAP_S = 5.0
 FOLLOW_AGAIN_S = 0.1
+DRAIN_S = 2.0
+"""How long a reader goes on applying what has come before it follows another writer."""
 END_SESSIONS_S = 1.0
 """How long sessions may take to end when the instance changes its role."""
 LEAVE_S = 0.05
@@ -95,6 +98,8 @@ class ComputeServer:
             INSTANCE.limit_bytes = config.memory_mb << 20
         self.address = ""
         self.engine: DatabaseEngine | None = None
+        self.owns_process = False
+        """whether the process is this instance's alone, so that it may kill it"""
         self._done = asyncio.Event()
         self.ended = Ended()
         self._volume: Volume | None = None
@@ -192,6 +197,7 @@ class ComputeServer:
         wire = self._served
         engine.databases.sessions = lambda: list(wire.sessions.values())
         engine.topology = self.place.known
+        engine.databases.crash = self.crash
         self._measure(volume, engine, wire)
         wire.away = ""
 
@@ -223,19 +229,42 @@ class ComputeServer:
             replica, engine = self._replica, self.engine
             if replica is None or engine is None:
                 return
+            drained = await replica.drained(DRAIN_S)
+            replica.between = True
             try:
                 begin = await place.connect(writer)
             except (ConnectionError, Moved) as error:
                 LOGGER.info("instance %s cannot be followed: %s", writer.id, error)
+                replica.go_on()
                 await asyncio.sleep(FOLLOW_AGAIN_S)
                 place.lost.set()
                 continue
-            if not begin.resumed:
+            if begin.epoch != replica.volume.epoch:
+                await HUB.call(replica.another_writer, begin)
+            missing = None if begin.resumed or not drained else await self._missing(replica, begin)
+            if begin.resumed or missing is not None:
+                replica.go_on(missing)
+            else:
                 LOGGER.warning("the stream begins anew at %d: the cache is dropped", begin.vdl)
                 await self._wire.end_sessions(END_SESSIONS_S)
                 await HUB.call(replica.begin_anew, begin)
                 engine.databases.replayed_unknown()
+                replica.go_on()
             place.reads(replica.volume, engine.storage, replica)
+
+    @staticmethod
+    async def _missing(replica: Replica, begin: cpb.Begin) -> cpb.Log | None:
+        """The log between what a reader has applied and the point where another writer's stream begins."""
+        replica.volume.follow(begin.epoch, descriptor_of(begin.descriptor))
+        wanted = {point.pg: int(point.lsn) for point in begin.pg_last}
+        runs = await missing_log(replica.volume, replica.core.pg_last, wanted)
+        if runs is None:
+            return None
+        made = [
+            cpb.PgRun(pg=pg, prev_lsn=prev, first_lsn=first, last_lsn=last, records=records)
+            for pg, prev, first, last, records in runs
+        ]
+        return cpb.Log(runs=made, vdl=begin.vdl, sent_us=now_us(), epoch=begin.epoch)
 
     async def _change(self, reason: str) -> None:
         """A reader becomes the writer. Fencing comes before anything that others could notice of it."""
@@ -448,6 +477,12 @@ class ComputeServer:
         if self._served is not None:
             self._wire.reload()
 
+    def crash(self) -> None:
+        """End the process at once, as a crash does; 0A000 where it is not this instance's own."""
+        if not self.owns_process:
+            raise NotSupported("this instance shares its process with others and cannot crash alone")
+        os.kill(os.getpid(), signal.SIGKILL)
+
     def stop(self) -> None:
         """End ``wait``."""
         self._done.set()
@@ -547,6 +582,7 @@ async def member_at(address: str) -> Member:
 async def serve(config: Config, ready: Callable[[str], None], server_made: Callable[[ComputeServer], None]) -> Ended:
     """Run an instance until it ends; ``ready`` is told the address once it serves. Returns why it ended."""
     server = ComputeServer(config)
+    server.owns_process = True
     server_made(server)
     try:
         ready(await server.start())

@@ -60,6 +60,10 @@ class PageCache:
         """Pages that came from storage."""
         self.pages_ahead = 0
         """Those of them that a scan had asked for ahead."""
+        self.misses_waited = 0
+        """How often somebody has waited for a page,"""
+        self.waited_s = 0.0
+        """and how long together."""
         self._loading: dict[int, Load] = {}
         self.arrived: Callable[[int, bytes | None], bytes | None] = lambda _, image: image
         """What is done to a page that storage has given before it is in the cache: a reader instance applies the log
@@ -79,6 +83,14 @@ class PageCache:
 
     def load(self, page_no: int) -> None:
         """Bring a missing page in; it may be gone again after a further wait."""
+        began_s = HUB.now_s()
+        try:
+            self._load(page_no)
+        finally:
+            self.misses_waited += 1
+            self.waited_s += HUB.now_s() - began_s
+
+    def _load(self, page_no: int) -> None:
         while not self.arena.contains(page_no):
             self.waits += 1
             other = self._loading.get(page_no)

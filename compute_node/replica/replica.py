@@ -64,6 +64,8 @@ class Replica:
         self.catalog_changed: CatalogChanged = lambda invalidations, lsn: None
         self.conflict: Conflict = lambda relation: None
         self.paused = False
+        self.between = False
+        """Between two streams: what comes waits until it is known how it goes on."""
         self.gap: Callable[[], None] = lambda: None
         """Told when the stream must begin anew."""
         self._begin = begin
@@ -99,6 +101,23 @@ class Replica:
         if waiter is not None:
             waiter.wake()
 
+    async def drained(self, patience_s: float) -> bool:
+        """Whether all that has come is applied; waits for it that long."""
+        deadline_s = HUB.loop.time() + patience_s
+        while self._inbox or self.core.waiting:
+            if HUB.loop.time() > deadline_s:
+                return False
+            await asyncio.sleep(0.005)
+        return True
+
+    def go_on(self, missing: cpb.Log | None = None) -> None:
+        """The stream goes on, after ``missing``."""
+        if missing is not None:
+            self._inbox.appendleft(missing)
+            self._inbox_bytes += missing.ByteSize()
+        self.between = False
+        self._wake()
+
     # The loop
 
     def attach(self, storage: Storage) -> None:
@@ -108,6 +127,16 @@ class Replica:
         storage.cache.arrived = self.core.patched
         self.core.loading = storage.cache.is_loading
         self._began(self._begin)
+
+    def another_writer(self, begin: cpb.Begin) -> None:
+        """Whom it follows now has opened the volume anew: what the one before had not committed is aborted."""
+        self._release_locks()
+        self._began(begin)
+
+    def _release_locks(self) -> None:
+        for txn in self._locks.values():
+            self._storage.txns.abort(txn)
+        self._locks.clear()
 
     def _began(self, begin: cpb.Begin) -> None:
         storage = self._storage
@@ -130,7 +159,7 @@ class Replica:
 
     def _run(self) -> None:
         while not self._stopping:
-            if not self._inbox or self.paused:
+            if not self._inbox or self.paused or self.between:
                 self._waiter = Waiter()
                 HUB.wait(self._waiter)
                 continue
@@ -208,9 +237,7 @@ class Replica:
         greenlet; may wait. Sessions have been told before."""
         arena, volume, storage = self._storage.arena, self.volume, self._storage
         self._drop_inbox()
-        for txn in self._locks.values():
-            storage.txns.abort(txn)
-        self._locks.clear()
+        self._release_locks()
         pg_last = {point.pg: int(point.lsn) for point in begin.pg_last}
         volume.begin_anew(Lsn(begin.vdl), pg_last)
         core = self.core = ApplyCore(arena, volume.vdl, volume.recovered.pg_last, storage.cache.is_loading)
