@@ -15,19 +15,18 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aurora.addresses import LOOPBACK
 from aurora.errors import InvariantViolation
 from aurora.programs.description import READER, WRITER
+from aurora.programs.embedded_instances import EmbeddedInstances, Instance, dsn_of
 from aurora.programs.places import free_ports
 from aurora.programs.supervisor import NODES
 
 if TYPE_CHECKING:
     from aurora.documents import JsonObject
-    from aurora.programs.embedded_instances import EmbeddedInstances
     from aurora.programs.instances import Failover
 
 
@@ -35,27 +34,6 @@ PAGES_PER_PG_DEFAULT = (10 << 30) // 8192
 START_TIMEOUT_S = 60.0
 
 _running = threading.Lock()
-
-
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """One instance of an embedded cluster: its role now, and where it listens."""
-
-    id: str
-    role: str
-    address: tuple[str, int]
-
-    @property
-    def dsn(self) -> str:
-        """libpq connection string."""
-        return dsn_of([self.address])
-
-
-def dsn_of(addresses: list[tuple[str, int]], database: str = "postgres") -> str:
-    """libpq connection string of a server, or of the one of several that answers and fits."""
-    hosts = ",".join(host for host, _ in addresses)
-    ports = ",".join(str(port) for _, port in addresses)
-    return f"host={hosts} port={ports} user=postgres dbname={database}"
 
 
 class EmbeddedCluster:
@@ -133,8 +111,6 @@ class EmbeddedCluster:
     def start(self) -> None:
         """Returns when the writer answers, and all readers."""
         if self._reader_count:
-            from aurora.programs.embedded_instances import EmbeddedInstances
-
             instances = EmbeddedInstances(
                 self.data / "instances", self._ports, self._reader_count, self._pages_per_pg, self._cache_mb
             )

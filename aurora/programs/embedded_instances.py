@@ -12,16 +12,37 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from aurora.programs import instances as verbs
 from aurora.programs.description import READER, WRITER, connect_host
-from aurora.programs.embedded import Instance
 from aurora.programs.supervisor import BACKUP_OFF, Cluster
 from aurora.rpc.instances import writer_of
 
 WARDEN = ("/bin/sh", "-c", 'read -r ended; test "$ended" || exec "$@" >/dev/null 2>&1', "warden")
 """Runs the command behind it when its input ends without a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One instance of an embedded cluster: its role now, and where it listens."""
+
+    id: str
+    role: str
+    address: tuple[str, int]
+
+    @property
+    def dsn(self) -> str:
+        """libpq connection string."""
+        return dsn_of([self.address])
+
+
+def dsn_of(addresses: list[tuple[str, int]], database: str = "postgres") -> str:
+    """libpq connection string of a server, or of the one of several that answers and fits."""
+    hosts = ",".join(host for host, _ in addresses)
+    ports = ",".join(str(port) for _, port in addresses)
+    return f"host={hosts} port={ports} user=postgres dbname={database}"
 
 
 class EmbeddedInstances:
