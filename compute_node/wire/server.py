@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import logging
 import secrets
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -90,13 +91,15 @@ class Server:
         self._mock_secret = secrets.token_bytes(32)
         self._server: asyncio.Server | None = None
         self._shutting_down = False
+        self.on_stray_cancel: Callable[[int, int], None] | None = None
+        """Told of cancel requests that fit no session here (``handover``)."""
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
         """Where it listens."""
         if self._server is None:
             return []
-        return [socket.getsockname()[:2] for socket in self._server.sockets]
+        return [listener.getsockname()[:2] for listener in self._server.sockets]
 
     async def start(self) -> None:
         """Listen. The hub must be bound to the running loop."""
@@ -104,6 +107,14 @@ class Server:
         self._server = await loop.create_server(
             lambda: Connection(self), self.config.host, self.config.port, backlog=1024, reuse_address=True
         )
+
+    async def take(self, accepted: socket.socket) -> None:
+        """Serve a connection that another process has accepted; it is closed when that fails."""
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: Connection(self), accepted)
+        except OSError as error:
+            LOGGER.info("a handed-over connection was gone already: %s", error)
+            accepted.close()
 
     async def shutdown(self, grace_s: float = 5.0) -> None:
         """Stop listening, end every session (57P01), wait for those that run or wait for the log, at most
@@ -186,10 +197,16 @@ class Server:
         self.sessions.pop(session.pid, None)
 
     def cancel(self, pid: int, secret: int) -> None:
-        """A cancel request; a wrong secret does nothing."""
+        """A cancel request; one that fits no session here may be for another instance's, else it does nothing."""
+        if not self.cancel_here(pid, secret) and self.on_stray_cancel is not None:
+            self.on_stray_cancel(pid, secret)
+
+    def cancel_here(self, pid: int, secret: int) -> bool:
+        """A cancel request; False when pid and secret are those of no session here."""
         session = self.sessions.get(pid)
-        if session is not None and secrets.compare_digest(session.secret.to_bytes(4, "big"), secret.to_bytes(4, "big")):
-            self.signal(pid, False)
+        if session is None or not secrets.compare_digest(session.secret.to_bytes(4, "big"), secret.to_bytes(4, "big")):
+            return False
+        return self.signal(pid, False)
 
     def signal(self, pid: int, terminate: bool) -> bool:
         """Cancel or end a session; False when there is none of that pid."""
