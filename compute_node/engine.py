@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from aurora.documents import JsonObject
     from aurora.kernels.python.clog import Snapshot
     from compute_node.catalog.engine import DatabaseEngine
+    from compute_node.replica.topology import TopologySource
     from compute_node.session.engine import OptionValue
 
 
@@ -100,6 +101,15 @@ class Engine:
         self.snapshot = storage.txns.snapshot
         self.row_expressions = RowExpressions(storage, self._neutral_view, self._running_session)
         storage.compile_row_expression = self.row_expressions.compile
+
+    @property
+    def topology(self) -> TopologySource:
+        """The instances of the cluster; setting it is for all databases of this one."""
+        return self.databases.topology
+
+    @topology.setter
+    def topology(self, source: TopologySource) -> None:
+        self.databases.topology = source
 
     def _running_session(self) -> Any:
         """Whose statement the running greenlet is."""

@@ -12,13 +12,15 @@ import asyncio
 import logging
 import os
 import time
+import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import grpc
 
 from aurora import exit_status
-from aurora.errors import SqlError, VolumeTooNew
+from aurora.cpu import CpuMeter
+from aurora.errors import NotSupported, SqlError, VolumeTooNew
 from aurora.geometry import Member
 from aurora.kernels import arena as arena_kernel
 from aurora.metrics import MetricsServer
@@ -29,10 +31,11 @@ from compute_node.access.storage import Storage
 from compute_node.access.vacuum import AUTOVACUUM_NAP_S, AutoVacuum
 from compute_node.catalog import bootstrap, reconcile
 from compute_node.catalog.databases import Databases
-from compute_node.config import Config
+from compute_node.config import WRITER, Config
 from compute_node.engine import Engine
 from compute_node.hub import HUB
 from compute_node.metrics import INSTANCE_METRICS, InstanceSource, describe_turn
+from compute_node.replica.single import SingleInstance
 from compute_node.session.settings import SettingValue
 from compute_node.volume.commands import FleetCommands
 from compute_node.volume.volume import Volume, VolumeNotFound
@@ -94,6 +97,8 @@ class ComputeServer:
         """Open everything; returns HOST:PORT."""
         HUB.bind(asyncio.get_running_loop())
         config = self.config
+        if config.role != WRITER:
+            raise NotSupported("an instance cannot be a reader yet: start it with --role writer")
         await self.metrics.start(config.metrics_listen)
         volume = self._volume = await self._open_volume()
         volume.on_over = self._over
@@ -105,11 +110,16 @@ class ComputeServer:
         engine = self.engine = await HUB.call(self._open_engine, arena, volume)
         self._wire = Server(engine, _Authenticator(engine, config.password), self._wire_config(), now_us)
         engine.databases.sessions = lambda: list(self._wire.sessions.values()) if self._wire is not None else []
+        single = SingleInstance(
+            config.id, str(uuid.uuid4()), lambda: volume.vdl, now_us, CpuMeter().percent, lambda: volume.epoch
+        )
+        engine.topology = single
         await self._wire.start()
         self._measure(volume, engine, self._wire)
         self._tasks.append(asyncio.ensure_future(self._autovacuum(engine)))
         host, port = self._wire.addresses[0]
         self.address = f"{host}:{port}"
+        single.sql_address = self.address
         return self.address
 
     def _measure(self, volume: Volume, engine: DatabaseEngine, wire: Server) -> None:

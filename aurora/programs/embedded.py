@@ -112,7 +112,7 @@ class EmbeddedCluster:
                 await server.start()
                 self._nodes[node] = server
             config = Config(
-                id="embedded",
+                id="instance-1",
                 role="writer",
                 host=LOOPBACK,
                 port=0,

@@ -32,6 +32,7 @@ from compute_node.catalog.cache import Catalog
 from compute_node.catalog.rows import CatalogReader, Record
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import INITIAL, INITIAL_DATABASE, MAPPED, SystemCatalogs
+from compute_node.replica.single import SingleInstance
 from compute_node.txn.locks import EXCLUSIVE, ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from compute_node.txn.transaction import Txn
 from compute_node.types.acl import CONNECT
@@ -42,9 +43,12 @@ if TYPE_CHECKING:
     from compute_node.access.storage import Storage
     from compute_node.access.table import Table
     from compute_node.catalog.engine import DatabaseEngine
+    from compute_node.replica.topology import TopologySource
     from compute_node.session.state import SessionState
 
 
+SINGLE: Final = "instance-1"
+"""How an instance is called that has no name"""
 MAP_RELFILE: Final = RelFile(3)
 _MAP = RelationDesc(
     oid=Oid(MAP_RELFILE),
@@ -73,6 +77,8 @@ class Databases:
         self._arriving: list[str] = []
         """the databases of clients that are being let in"""
         self.sessions: Callable[[], list[SessionState]] = list
+        self.topology: TopologySource = SingleInstance(SINGLE, "", lambda: storage.volume.vdl, storage.clock)
+        """the instances of the cluster, for the engines of all databases"""
         initial = self._add(INITIAL)
         self.catalog: Catalog = initial.catalog
 
