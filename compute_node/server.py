@@ -40,6 +40,7 @@ from compute_node.session.settings import SettingValue
 from compute_node.volume.commands import FleetCommands
 from compute_node.volume.volume import Volume, VolumeNotFound
 from compute_node.wire import hba, scram
+from compute_node.wire.handover import Receiver
 from compute_node.wire.server import Server, WireConfig
 from compute_node.wire.startup import Role
 from compute_node.work.account import INSTANCE
@@ -89,6 +90,7 @@ class ComputeServer:
         self.ended = Ended()
         self._volume: Volume | None = None
         self._wire: Server | None = None
+        self._receiver: Receiver | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.metrics = MetricsServer(self._problem)
         self._heartbeat: Heartbeat | None = None
@@ -115,6 +117,9 @@ class ComputeServer:
         )
         engine.topology = single
         await self._wire.start()
+        if config.handover is not None:
+            self._receiver = Receiver(self._wire, config.handover)
+            self._receiver.start()
         self._measure(volume, engine, self._wire)
         self._tasks.append(asyncio.ensure_future(self._autovacuum(engine)))
         host, port = self._wire.addresses[0]
@@ -289,6 +294,8 @@ class ComputeServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._receiver is not None:
+            self._receiver.close()
         if self._wire is not None:
             await self._wire.shutdown()
         await self._keep_counters()

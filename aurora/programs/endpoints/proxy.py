@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from aurora.programs.endpoints.refusal import CANCEL_BYTES, Cancel, Refusal, cancel_in
 
@@ -28,15 +28,14 @@ class Side(asyncio.Protocol):
         self._on_lost = on_lost
         self._on_start = on_start
         self._start = b""
+        self._early = b""
+        """what came before there was another side"""
         self._ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See ``asyncio.Protocol``."""
-        if isinstance(transport, asyncio.Transport):
-            self.transport = transport
-            transport.set_write_buffer_limits(high=HIGH_BYTES)
-            if self.other is None:
-                transport.pause_reading()  # until there is somebody to send it to
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
+        self.transport.set_write_buffer_limits(high=HIGH_BYTES)
 
     def data_received(self, data: bytes) -> None:
         """See ``asyncio.Protocol``."""
@@ -47,6 +46,17 @@ class Side(asyncio.Protocol):
                 self._on_start = None
         if self.other is not None and self.other.transport is not None:
             self.other.transport.write(data)
+        elif self.transport is not None:
+            self._early += data
+            self.transport.pause_reading()
+
+    def join(self, other: Side) -> None:
+        """From now on the other side takes what comes."""
+        self.other = other
+        if self._early and self.transport is not None and other.transport is not None:
+            other.transport.write(self._early)
+            self._early = b""
+            self.transport.resume_reading()
 
     def eof_received(self) -> bool:
         """See ``asyncio.Protocol``."""
@@ -133,10 +143,8 @@ async def forward(
     if server.transport is None:  # the instance has closed it meanwhile
         side.abort()
         return Pair(side, server)
-    side.other, server.other = server, side
-    for each in (side, server):
-        if each.transport is not None:
-            each.transport.resume_reading()
+    side.join(server)
+    server.join(side)
     return Pair(side, server)
 
 
@@ -151,9 +159,8 @@ class Refusing(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See ``asyncio.Protocol``."""
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
-            self._timer = asyncio.get_running_loop().call_later(REFUSE_TIMEOUT_S, transport.abort)
+        self._transport = cast("asyncio.Transport", transport)
+        self._timer = asyncio.get_running_loop().call_later(REFUSE_TIMEOUT_S, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
         """See ``asyncio.Protocol``."""
