@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aurora.addresses import parse_listen
+from aurora.addresses import is_loopback, parse_listen
 from aurora.rpc import secret
 from aurora.rpc.tls import TlsFiles, files_of
 
@@ -19,7 +19,6 @@ WRITER = "writer"
 READER = "reader"
 PROMOTION_TIER_DEFAULT = 1
 PROMOTION_TIER_MAX = 15
-LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 PAGES_PER_PG_DEFAULT = (10 << 30) // 8192
 CACHE_MB_MIN = 8
 MEMORY_MB_MIN = 16
@@ -69,7 +68,7 @@ class Config:
     @property
     def loopback(self) -> bool:
         """Whether only this machine can connect."""
-        return self.host in LOOPBACK_HOSTS
+        return is_loopback(self.host)
 
 
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -138,7 +137,9 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=PROMOTION_TIER_DEFAULT,
         help=f"0 to {PROMOTION_TIER_MAX}: of the readers, the one with the lowest takes over when the writer is gone",
     )
-    flag("--handover", type=Path, default=None, help="Unix socket on which the endpoints' router hands connections over")
+    flag(
+        "--handover", type=Path, default=None, help="Unix socket on which the endpoints' router hands connections over"
+    )
     flag("--metrics-listen", default="", help="HOST:PORT for /metrics and /healthz, port 0 a free one; off by default")
     parser.add_argument("--verify-redo", action="store_true", help="replay each mini-transaction and compare (slow)")
     return parser
@@ -168,7 +169,7 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     password = (
         Path(args.password_file).read_text().strip() if args.password_file else environment.get("AURORA_PASSWORD")
     )
-    if host not in LOOPBACK_HOSTS and not password:
+    if not is_loopback(host) and not password:
         raise ConfigError(
             f"--listen {args.listen}: beyond loopback a password is needed (AURORA_PASSWORD or --password-file)"
         )

@@ -8,9 +8,11 @@ A link is one SOCK_SEQPACKET connection from a router (``aurora.programs.endpoin
       ◄─────────────────────────────────────── TAKEN 7   then it reads: startup packet, TLS, …
       ◄──────────────────────────────────────── GONE 7   its socket is closed
       ◄────────────────────────── CANCEL (pid, secret)   fits no session there: the router asks the other instances
+      ◄──────────────────────────────────────── BACK 7   it cannot be taken now: the router gives it to another
+      ◄─────────────────────────────────────── CHANGED   its role changes: the router asks what it is
 
-The instance sends TAKEN before it reads or writes anything of a connection, and drops one whose TAKEN it cannot send. So
-a router that shuts down its reading side and then reads what is queued (``FrameLink.settle``) knows exactly which
+The instance sends TAKEN before it reads or writes anything of a connection, and drops one whose TAKEN it cannot send.
+So a router that shuts down its reading side and then reads what is queued (``FrameLink.settle``) knows exactly which
 connections are its own still: those without TAKEN. It may give them to another instance, even when this one is only
 stopped and goes on later.
 

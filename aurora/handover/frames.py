@@ -42,7 +42,8 @@ class Kind(IntEnum):
     TAKEN = 3  # ← the connection is the instance's from here on
     GONE = 4  # ← it is closed
     CANCEL = 5  # ← a cancel request (pid, secret) fits no session here; → does it fit one there?
-    BACK = 6  # ← no descriptor was left to take it with: it is the router's still
+    BACK = 6  # ← it cannot be taken now: it is the router's still
+    CHANGED = 7  # ← what the instance said of itself may not be so any more: ask again
 
 
 class Frame(NamedTuple):

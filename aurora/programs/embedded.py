@@ -17,8 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aurora.addresses import LOOPBACK
 from aurora.errors import InvariantViolation
-from aurora.programs.supervisor import LOOPBACK, NODES, free_ports
+from aurora.programs.places import free_ports
+from aurora.programs.supervisor import NODES
 
 if TYPE_CHECKING:
     from aurora.documents import JsonObject

@@ -38,6 +38,7 @@ def begin(session: SessionState, statement: Statement, snapshot: Snapshot | None
     held (``prepare.is_ready``). ``snapshot``: run under this one; None: under one of now."""
     if not statement.executable.sound:
         statement.executable.check()
+    statement.tally.runs += 1
     return begin_text(session, statement.source, snapshot)
 
 
@@ -50,7 +51,6 @@ def begin_text(session: SessionState, source: str, snapshot: Snapshot | None = N
         if session.txn is None:
             transactions.ensure(session, now_us)
         session.statements_in_txn += 1
-    session.plans.statements += 1
     return session.engine.begin_statement(session, snapshot)
 
 

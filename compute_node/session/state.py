@@ -25,8 +25,10 @@ from compute_node.session.settings import GUARDED, Setting, Settings, SettingVal
 from compute_node.txn.dependency import Dependency
 from compute_node.txn.transaction import Txn
 from compute_node.types.registry import PgType, TypeEnv
+from compute_node.work.waits import SLEEP, Waits
 
 if TYPE_CHECKING:
+    from aurora.histogram import Histogram
     from compute_node.session.notifications import Notifying
     from compute_node.session.portals import Portal
     from compute_node.session.prepared import Prepared
@@ -57,6 +59,10 @@ class Port(Protocol):
     def close(self) -> None:
         """Close after the output."""
 
+    @property
+    def local_address(self) -> tuple[str, int] | None:
+        """Host and port that the client has connected to; None when it is not TCP."""
+
     def deliver(self) -> None:
         """Notifications have come: send them if the session is idle."""
 
@@ -84,6 +90,10 @@ class Backends(Protocol):
     def file_rules(self) -> Iterator[Row]:
         """The rows of pg_hba_file_rules."""
 
+    def commit_waits(self, engine: Engine | None = None) -> Histogram:
+        """How long answers were held back until what they depend on was durable, in seconds: of the sessions of a
+        database, or of all."""
+
 
 class HeldLocks(Protocol):
     """The advisory locks of a session."""
@@ -110,6 +120,7 @@ class SessionState:
         "client_port",
         "clock",
         "commit_at_once",
+        "commit_waits",
         "database",
         "default_deferrable",
         "default_isolation",
@@ -170,6 +181,7 @@ class SessionState:
         "txn",
         "user",
         "user_oid",
+        "waited",
     )
 
     def __init__(
@@ -240,6 +252,10 @@ class SessionState:
         self.interrupt_error: SqlError | Disconnected | None = None
         self.terminating = False
         self.timer: Timer | None = None
+        self.waited: Waits | None = None
+        """what it has waited for, once it has waited"""
+        self.commit_waits: Histogram | None = None
+        """how long its answers were held back until what they depend on was durable, in seconds"""
         self.query = ""
         self.backend_start = self.query_start = self.state_change = clock()
         self.application_name = ""
@@ -289,6 +305,23 @@ class SessionState:
                 self.catalog_function("check_identity", setting.name, str(value))
         elif not self.catalog_function("role_is_superuser", self.user_oid):
             raise InsufficientPrivilege(f'permission denied to set parameter "{setting.name}"')
+
+    def has_waited(self, event: int, seconds: float) -> None:
+        """A wait for that event (``work.waits``) has ended."""
+        if self.waited is None:
+            self.waited = Waits()
+        self.waited.note(event, seconds)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait without holding up the loop; ends early with what interrupts the session."""
+        began_s = HUB.now_s()
+        try:
+            HUB.sleep(seconds)
+        finally:
+            took_s = HUB.now_s() - began_s
+            self.has_waited(SLEEP, took_s)
+            self.engine.storage.locks.waited.note(SLEEP, took_s)
+        self.check_interrupts()
 
     # ---- interrupts ----
 

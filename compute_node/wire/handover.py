@@ -4,6 +4,7 @@
 
     router ─ GIVE + descriptor ─► Receiver ─ TAKEN ─► then Server.take ─► Connection (startup, TLS, session)
            ◄─ GONE ─────────────  when its socket is closed
+           ◄─ BACK ─────────────  while the instance changes its role, or has no descriptor left
            ◄─ CANCEL ───────────  a cancel request that fits no session here; the router asks the other instances
 
 Invariants: nothing of a connection is read or written before its TAKEN is sent; one whose TAKEN cannot be sent is
@@ -32,7 +33,7 @@ LOGGER = logging.getLogger(__name__)
 
 
 class HandedSocket(socket.socket):
-    """A handed-over socket, whose end is told when the event loop gives it up: asyncio closes it, uvloop detaches it."""
+    """A handed-over socket. Its end is told when the event loop gives it up: asyncio closes it, uvloop detaches it."""
 
     on_gone: Callable[[], None] | None = None
 
@@ -67,6 +68,7 @@ class Receiver:
         """Listen. OSError when the path cannot be bound."""
         self._listener = frames.listen(self._path)
         self._server.on_stray_cancel = self._ask_others
+        self._server.on_away = self._changed
         asyncio.get_running_loop().add_reader(self._listener.fileno(), self._accept)
 
     def close(self) -> None:
@@ -114,8 +116,10 @@ class Receiver:
             self._server.cancel_here(frame.number, frame.secret)
 
     def _take(self, link: FrameLink, number: int, fd: int | None) -> None:
-        if fd is None:
-            LOGGER.warning("no file descriptor is left for a handed-over connection")
+        if fd is None or not self._server.lets_in:
+            if fd is None:
+                LOGGER.warning("no file descriptor is left for a handed-over connection")
+            close_fd(fd)
             link.send(Frame(Kind.BACK, number))
             return
         given = fd
@@ -141,6 +145,11 @@ class Receiver:
         task = asyncio.ensure_future(self._server.take(handed))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _changed(self) -> None:
+        """The instance changes its role, or has: the routers ask at once what it is."""
+        for link in list(self._links):
+            link.send(Frame(Kind.CHANGED))
 
     def _ask_others(self, pid: int, secret: int) -> None:
         """A cancel request for no session of this instance."""

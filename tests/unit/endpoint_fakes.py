@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from wire_fakes import FakeEngine, FakeRoles, fake_clock
 
 from aurora.programs.endpoints.service import Service
 from aurora.programs.endpoints.spec import Endpoint, Kind
@@ -19,7 +20,6 @@ from aurora.rpc import compute_pb2_grpc
 from aurora.rpc.channels import Access
 from compute_node.wire.handover import Receiver
 from compute_node.wire.server import Server, WireConfig
-from wire_fakes import FakeEngine, FakeRoles, fake_clock
 
 
 class Feed(compute_pb2_grpc.InstanceServicer):

@@ -23,11 +23,16 @@ class FakeCluster:
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     """(call, instance, argument)"""
     problem: str = ""
+    seen_by: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What an instance says of the others' states, where it is not what they say of themselves."""
 
     def topology(self, name: str) -> pb.Topology:
         """As ``name`` tells it."""
         epoch, writer = max(((s.epoch, s.id) for s in self.states.values() if s.role == "writer"), default=(0, ""))
-        return pb.Topology(self=self.states[name], instances=self.states.values(), writer_id=writer, epoch=epoch)
+        told = pb.Topology(self=self.states[name], instances=self.states.values(), writer_id=writer, epoch=epoch)
+        for state in told.instances:
+            state.state = self.seen_by.get(name, {}).get(state.id, state.state)
+        return told
 
 
 class FakeInstance(compute_pb2_grpc.InstanceServicer):

@@ -227,7 +227,13 @@ class AnyOrder(RuleBasedStateMachine):
         self.held: dict[int, str] = {}
         self.refused: set[int] = set()
 
-    @rule(name=NAMES, role=st.sampled_from(("writer", "reader")), epoch=st.integers(1, 6), others=st.lists(st.tuples(NAMES, st.integers(1, 6)), max_size=2), state=st.sampled_from(("available", "available", "promoting")))  # fmt: skip
+    @rule(
+        name=NAMES,
+        role=st.sampled_from(("writer", "reader")),
+        epoch=st.integers(1, 6),
+        others=st.lists(st.tuples(NAMES, st.integers(1, 6)), max_size=2),
+        state=st.sampled_from(("available", "available", "promoting")),
+    )
     def says(self, name: str, role: str, epoch: int, others: list[tuple[str, int]], state: str) -> None:
         claim = Claim(name, role, state, epoch)
         hearsay = [writer(other, at) for other, at in others if other != name]

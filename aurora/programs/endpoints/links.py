@@ -7,7 +7,6 @@ until GONE: so it can shut it down under an instance that stands still (``cut``)
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -31,6 +30,9 @@ class Owner(Protocol):
 
     def unlinked(self, instance_id: str, untaken: list[int]) -> None:
         """A link is over, by the instance's doing; these it has not taken."""
+
+    def changed(self, instance_id: str) -> None:
+        """An instance is to be asked again."""
 
     def stray_cancel(self, instance_id: str, cancel: Cancel) -> None:
         """A cancel request that fits no session of an instance."""
@@ -126,6 +128,8 @@ class Links:
             if frame.number in held.untaken:
                 held.untaken.discard(frame.number)
                 self._owner.back(instance_id, frame.number)
+        elif frame.kind is Kind.CHANGED:
+            self._owner.changed(instance_id)
         elif frame.kind is Kind.CANCEL:
             self._owner.stray_cancel(instance_id, Cancel(frame.number & 0xFFFFFFFF, frame.secret))
 

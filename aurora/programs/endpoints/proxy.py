@@ -1,8 +1,8 @@
 """Connections to instances that sockets cannot be handed to: bytes copied both ways.
 
 What one side sends is read only while the other side takes it, so a client that never reads costs the event loop's
-buffers and no more (``HIGH_BYTES`` a direction, and one read). A side that has finished sending is told on as such; when
-both have, or one breaks, both are closed. TLS passes through.
+buffers and no more (``HIGH_BYTES`` a direction, and one read). A side's end of sending is passed on as such; when both
+have, or one breaks, both are closed. TLS passes through.
 """
 
 from __future__ import annotations

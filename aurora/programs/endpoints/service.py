@@ -75,7 +75,7 @@ class Service:
         self._look()
 
     def set_endpoints(self, endpoints: Iterable[Endpoint]) -> None:
-        """Listen at these endpoints from now on. An address that cannot be had raises OSError; the others are served."""
+        """Listen at these endpoints from now on. OSError for an address that cannot be had; the others are served."""
         wanted = {endpoint.name: endpoint for endpoint in endpoints}
         for name, (endpoint, listener) in list(self._listeners.items()):
             if name not in wanted or wanted[name].address != endpoint.address:
@@ -247,7 +247,9 @@ class Service:
         client.setblocking(False)
         address = parse_listen(instance.claim.sql_address)
         if is_loopback(address[0]) and not _is_local(client):
-            LOGGER.warning("%s has no handover socket: a client of another machine would seem to be of this one", address)
+            LOGGER.warning(
+                "%s has no handover socket: a client of another machine would seem to be of this one", address
+            )
             self._fds[number] = client.detach()
             self._refuse(number, "The instance takes connections of its own machine alone.")
             return
@@ -323,9 +325,15 @@ class Service:
 
     def back(self, instance_id: str, number: int) -> None:
         """See ``links.Owner``."""
-        LOGGER.warning("%s has no room for a connection", instance_id)
+        LOGGER.info("%s has given a connection back", instance_id)
         self.router.full(instance_id, self._loop.time())
         self.router.returned(number)
+        self._turn()
+
+    def changed(self, instance_id: str) -> None:
+        """See ``links.Owner``."""
+        self.router.lost(instance_id, self._loop.time())
+        self._watch.kick()
         self._turn()
 
     def unlinked(self, instance_id: str, untaken: list[int]) -> None:

@@ -2,7 +2,8 @@
 
 Declared in ``compute_node/types/system.py`` and ``catalog/system_functions.py``, under their pg_proc names; here is
 what they do: ``names`` (reg* types, visibility), ``definitions`` (pg_get_…def, descriptions), ``privileges``
-(has_…_privilege), ``server`` (sizes, settings, sessions, sequences), ``advisory`` (locks), ``xids``. Source:
+(has_…_privilege), ``server`` (sizes, settings, sessions, sequences), ``advisory`` (locks), ``xids``, ``aurora`` and
+``faults``. Source:
 PostgreSQL manual, ch. 9.26 and 9.27.
 """
 
@@ -13,7 +14,17 @@ from typing import TYPE_CHECKING
 
 from aurora.datum import Datum
 from aurora.errors import NotSupported
-from compute_node.catalog.functions import advisory, definitions, names, privileges, server, xids
+from compute_node.catalog.functions import (
+    addresses,
+    advisory,
+    aurora,
+    definitions,
+    faults,
+    names,
+    privileges,
+    server,
+    xids,
+)
 from compute_node.catalog.functions.call import Call
 
 if TYPE_CHECKING:
@@ -28,7 +39,41 @@ _FUNCTIONS: dict[str, Callable[..., Datum]] = {
     **server.FUNCTIONS,
     **advisory.FUNCTIONS,
     **xids.FUNCTIONS,
+    **addresses.FUNCTIONS,
+    **aurora.FUNCTIONS,
+    **faults.FUNCTIONS,
 }
+
+
+def _refusable(function: Callable[..., Datum], name: str) -> Callable[..., Datum]:
+    """Aurora refuses functions of the write-ahead log. With aurora.refuse_wal_functions so does this instance, for
+    clients that tell Aurora by that."""
+
+    def run(call: Call, *args: Datum) -> Datum:
+        if call.session.settings.get("aurora.refuse_wal_functions"):
+            raise NotSupported(f"Function {name}() is currently not supported for Aurora")
+        return function(call, *args)
+
+    return run
+
+
+_REFUSED = {
+    "wal_lsn": "pg_current_wal_lsn",
+    **{
+        name: name
+        for name in (
+            "pg_last_wal_receive_lsn",
+            "pg_last_wal_replay_lsn",
+            "pg_last_xact_replay_timestamp",
+            "pg_stat_get_wal",
+            "pg_stat_get_wal_receiver",
+            "pg_ls_waldir",
+            "pg_switch_wal",
+            "pg_walfile_name",
+        )
+    },
+}
+_FUNCTIONS.update({key: _refusable(_FUNCTIONS[key], name) for key, name in _REFUSED.items() if key in _FUNCTIONS})
 
 
 def catalog_function(engine: DatabaseEngine, session: SessionState | None, name: str, *args: Datum) -> Datum:
