@@ -1,4 +1,4 @@
-"""The endpoints' process before stand-ins: handover, forwarding, waiting, cancel requests, strangers, no descriptors."""
+"""The endpoints' process before stand-ins: handover, forwarding, waiting, cancel requests, strangers, descriptors."""
 
 from __future__ import annotations
 
@@ -259,7 +259,7 @@ def test_strangers_and_port_scans_leave_nothing(tmp_path: Path) -> None:
 
 
 def test_thousands_of_idle_connections_cost_the_router_no_task(tmp_path: Path) -> None:
-    count = min(2000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+    count = min(1000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
 
     async def test() -> None:
         async with cluster(tmp_path, "handover", "writer") as (service, (a,)):

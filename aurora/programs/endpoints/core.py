@@ -8,8 +8,8 @@
 
 **Who is the writer.** The instance that says of itself that it writes, under the highest volume epoch that any writer
 is known for, and that has answered within ``TRUST_S``. Epochs only grow: the instance that a new writer has fenced
-never gets a connection again as the writer, whatever it says. Between a writer's end and its successor's first answer there
-is none, and connections to the cluster endpoint wait, ``wait_s`` at most.
+never gets a connection again as the writer, whatever it says. Between a writer's end and its successor's first answer
+there is none, and connections to the cluster endpoint wait, ``wait_s`` at most.
 
 **Who is a reader.** Each that says so of itself, is available, and has answered within ``TRUST_S``. The one with the
 fewest connections gets the next, in turn among equals; without one the writer gets it (custom endpoints of type READER:
