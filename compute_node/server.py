@@ -244,7 +244,9 @@ class ComputeServer:
                 await asyncio.sleep(FOLLOW_AGAIN_S)
                 place.lost.set()
                 continue
-            if begin.epoch != replica.volume.epoch:
+            others = begin.epoch != replica.volume.epoch
+            replica.volume.follow(begin.epoch, descriptor_of(begin.descriptor))  # nodes refuse reads of an older epoch
+            if others:
                 await HUB.call(replica.another_writer, begin)
             missing = None if begin.resumed or not drained else await self._missing(replica, begin)
             if begin.resumed or missing is not None:
@@ -260,7 +262,6 @@ class ComputeServer:
     @staticmethod
     async def _missing(replica: Replica, begin: cpb.Begin) -> cpb.Log | None:
         """The log between what a reader has applied and the point where another writer's stream begins."""
-        replica.volume.follow(begin.epoch, descriptor_of(begin.descriptor))
         wanted = {point.pg: int(point.lsn) for point in begin.pg_last}
         runs = await missing_log(replica.volume, replica.core.pg_last, wanted)
         if runs is None:
