@@ -2,8 +2,8 @@
 
 Declared in ``compute_node/types/system.py`` and ``catalog/system_functions.py``, under their pg_proc names; here is
 what they do: ``names`` (reg* types, visibility), ``definitions`` (pg_get_…def, descriptions), ``privileges``
-(has_…_privilege), ``server`` (sizes, settings, sessions, sequences), ``advisory`` (locks), ``xids``. Source:
-PostgreSQL manual, ch. 9.26 and 9.27.
+(has_…_privilege), ``server`` (sizes, settings, sessions, sequences), ``advisory`` (locks), ``xids``, ``recovery`` (the
+log and its replay). Source: PostgreSQL manual, ch. 9.26 and 9.27.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from aurora.datum import Datum
 from aurora.errors import NotSupported
-from compute_node.catalog.functions import advisory, definitions, names, privileges, server, xids
+from compute_node.catalog.functions import advisory, definitions, names, privileges, recovery, server, xids
 from compute_node.catalog.functions.call import Call
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _FUNCTIONS: dict[str, Callable[..., Datum]] = {
     **server.FUNCTIONS,
     **advisory.FUNCTIONS,
     **xids.FUNCTIONS,
+    **recovery.FUNCTIONS,
 }
 
 
