@@ -79,12 +79,18 @@ _TWO_PHASE = frozenset(
 
 def check_utility(session: SessionState, node: ast.Node) -> None:
     """25006 for a utility statement that the session's transaction, or its instance, cannot run."""
+    if type(node) not in _READS and session.characteristics()[1]:
+        judge(node, session.engine.in_recovery)
+
+
+def judge(node: ast.Node, in_recovery: bool) -> None:
+    """25006 for a utility statement in a read-only transaction, on a reader or not."""
     kind = type(node)
-    if kind in _READS or not session.characteristics()[1]:
+    if kind in _READS:
         return
     if kind not in _MAINTAINS:
         raise refused(command_tag(node))
-    if not session.engine.in_recovery:
+    if not in_recovery:
         return
     if kind is ast.TransactionStmt and node.kind not in _TWO_PHASE:
         return

@@ -184,7 +184,7 @@ class Ddl:
         if handler is None and not isinstance(node, ast.CreateSchemaStmt):
             raise NotSupported(f"{statement_name(node)} is not supported")
         if txn.read_only:
-            read_only.check_utility(session, node)
+            read_only.judge(node, self._engine.in_recovery)
         ctx = DdlContext(self._engine, session, txn, source, drop.drop_temp_schema)
         ctx.param_types, ctx.params = param_types, params
         if handler is None:
