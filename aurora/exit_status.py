@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 FENCED: Final = 3
-"""Another writer has taken over the volume: started again, it would fence that one."""
+"""Another writer has taken over the volume: started again as a writer, it would fence that one."""
 BROKEN: Final = 4
 """Background work met a defect: start it again."""
 UNBEGUN: Final = 6
@@ -16,4 +16,4 @@ UNBEGUN: Final = 6
 TOO_NEW: Final = 5
 """A newer program has had the volume open: this one must not."""
 HELD: Final = "--held"
-"""The flag: do the imports, and begin when a line comes on the standard input."""
+"""The flag: do the imports, and begin when a line comes on the standard input: the arguments, as a JSON list."""

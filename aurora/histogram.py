@@ -36,6 +36,13 @@ class Histogram:
         self._counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
 
+    def add(self, other: Histogram) -> None:
+        """Count all that another one of the same bounds has counted."""
+        if other.bounds != self.bounds:
+            raise InvariantViolation("histograms of different bounds cannot be added")
+        self._counts = [mine + theirs for mine, theirs in zip(self._counts, other._counts, strict=True)]
+        self.sum += other.sum
+
     @property
     def count(self) -> int:
         """How many values there were."""

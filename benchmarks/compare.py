@@ -27,9 +27,9 @@ from typing import Any
 
 import psycopg
 
+from aurora.addresses import LOOPBACK
 from aurora.kernels import IMPLEMENTATION
 from aurora.programs.keeper import HOLD_AFTER_S
-from aurora.programs.supervisor import LOOPBACK
 from benchmarks.servers import STANDBYS, Aurora, Postgres, Server, postgres_bin
 
 SCRIPTS = ("tpcb-like", "select-only")

@@ -26,11 +26,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from aurora.addresses import LOOPBACK
 from aurora.geometry import Member
 from aurora.ids import Oid, PageNo, RelFile
 from aurora.kernels import arena as arena_kernel
 from aurora.page import PAGE_BYTES
-from aurora.programs.supervisor import LOOPBACK, free_ports
+from aurora.programs.places import free_ports
 from compute_node.__main__ import GC_THRESHOLDS
 from compute_node.access.storage import Storage
 from compute_node.hub import HUB

@@ -31,10 +31,12 @@ from typing import Any
 
 import psycopg
 
+from aurora.addresses import LOOPBACK
 from aurora.kernels import redo
 from aurora.page import PAGE_BYTES
+from aurora.programs.description import ClusterError
 from aurora.programs.status import ask_nodes
-from aurora.programs.supervisor import LOOPBACK, NODES, Cluster, ClusterError
+from aurora.programs.supervisor import NODES, Cluster
 from benchmarks.compare import machine
 from benchmarks.servers import Aurora
 from compute_node.volume.volume import Volume

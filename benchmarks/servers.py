@@ -13,7 +13,9 @@ from pathlib import Path
 
 import psycopg
 
-from aurora.programs.supervisor import LOOPBACK, Cluster, free_ports
+from aurora.addresses import LOOPBACK
+from aurora.programs.places import free_ports
+from aurora.programs.supervisor import Cluster
 
 STANDBYS = 5
 ANY = 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import json
 import logging
 import resource
 import signal
@@ -39,13 +40,14 @@ def _show_waiting() -> None:
 
 def main() -> int:
     """Run until SIGTERM or SIGINT; exit status 1 for a bad flag, 3 when another writer has taken over, 4 after a defect
-    in the background, 5 when the volume is a newer program's. With ``--held`` it begins when a line comes on its input;
-    status 6 when the input ends before.
+    in the background, 5 when the volume is a newer program's. With ``--held`` it begins when a line comes on its input,
+    its arguments as a JSON list; status 6 when the input ends before.
     """
     if exit_status.HELD in sys.argv[1:]:
-        if not sys.stdin.readline():
+        line = sys.stdin.readline()
+        if not line:
             return exit_status.UNBEGUN
-        sys.argv.remove(exit_status.HELD)
+        sys.argv[1:] = json.loads(line)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         config = configuration.load()

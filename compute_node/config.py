@@ -11,11 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aurora.addresses import parse_listen
+from aurora.addresses import is_loopback, parse_listen
 from aurora.rpc import secret
 from aurora.rpc.tls import TlsFiles, files_of
 
-LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+WRITER = "writer"
+READER = "reader"
+PROMOTION_TIER_DEFAULT = 1
+PROMOTION_TIER_MAX = 15
 PAGES_PER_PG_DEFAULT = (10 << 30) // 8192
 CACHE_MB_MIN = 8
 MEMORY_MB_MIN = 16
@@ -27,7 +30,8 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """``pages_per_pg`` counts only when the volume is created. ``password`` is the superuser's, None for none."""
+    """``pages_per_pg`` counts only when the volume is created. ``password`` is the superuser's, None for none.
+    ``feed_listen`` is where other instances find this one, empty: nowhere; ``peers`` are those addresses of others."""
 
     id: str
     role: str
@@ -51,6 +55,10 @@ class Config:
     zone_away_after_s: float = 600.0
     read_only_after_s: float = 0.0
     metrics_listen: str = ""
+    feed_listen: str = ""
+    handover: Path | None = None
+    peers: tuple[str, ...] = ()
+    promotion_tier: int = PROMOTION_TIER_DEFAULT
 
     @property
     def cache_frames(self) -> int:
@@ -60,7 +68,7 @@ class Config:
     @property
     def loopback(self) -> bool:
         """Whether only this machine can connect."""
-        return self.host in LOOPBACK_HOSTS
+        return is_loopback(self.host)
 
 
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -78,7 +86,12 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         parser.add_argument(name, **options)  # type: ignore[arg-type]
 
     flag("--id", required=True, help="name of this instance")
-    flag("--role", default="writer", choices=("writer",), help="writer")
+    flag(
+        "--role",
+        default=WRITER,
+        choices=(WRITER, READER),
+        help="writer: take the volume over at once; reader: follow whoever writes it, and take over when nobody does",
+    )
     flag("--listen", default="127.0.0.1:5432", help="HOST:PORT for clients; beyond loopback only with a password")
     flag("--storage", required=True, help="storage node addresses, comma separated")
     flag(
@@ -116,9 +129,34 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         help="rules of who may connect, in the form of pg_hba.conf; without it everybody needs a password, but on "
         "loopback when the superuser has none. Read again at SIGHUP and by pg_reload_conf()",
     )
+    flag("--feed-listen", default="", help="HOST:PORT where the other instances find this one, port 0 a free one")
+    flag("--peers", default="", help="such addresses of other instances, comma separated; the writer tells the rest")
+    flag(
+        "--promotion-tier",
+        type=int,
+        default=PROMOTION_TIER_DEFAULT,
+        help=f"0 to {PROMOTION_TIER_MAX}: of the readers, the one with the lowest takes over when the writer is gone",
+    )
+    flag(
+        "--handover", type=Path, default=None, help="Unix socket on which the endpoints' router hands connections over"
+    )
     flag("--metrics-listen", default="", help="HOST:PORT for /metrics and /healthz, port 0 a free one; off by default")
     parser.add_argument("--verify-redo", action="store_true", help="replay each mini-transaction and compare (slow)")
     return parser
+
+
+def _check_place(args: argparse.Namespace, peers: Sequence[str]) -> None:
+    """An instance's place among the others."""
+    if args.role not in (WRITER, READER):  # as the environment may have it
+        raise ConfigError(f"--role is {WRITER} or {READER}")
+    if args.role == READER and not args.feed_listen:
+        raise ConfigError("--role reader goes with --feed-listen: the other instances must find it")
+    if not 0 <= int(args.promotion_tier) <= PROMOTION_TIER_MAX:
+        raise ConfigError(f"--promotion-tier is from 0 to {PROMOTION_TIER_MAX}")
+    for peer in peers:
+        host, _, port = peer.rpartition(":")
+        if not host or not port.isdigit():
+            raise ConfigError(f"--peers: {peer!r} is not HOST:PORT")
 
 
 def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> Config:
@@ -131,7 +169,7 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     password = (
         Path(args.password_file).read_text().strip() if args.password_file else environment.get("AURORA_PASSWORD")
     )
-    if host not in LOOPBACK_HOSTS and not password:
+    if not is_loopback(host) and not password:
         raise ConfigError(
             f"--listen {args.listen}: beyond loopback a password is needed (AURORA_PASSWORD or --password-file)"
         )
@@ -157,11 +195,13 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         raise ConfigError("--authentication-timeout-s is from 1 to 600")
     if int(args.pages_per_pg) < 16:
         raise ConfigError("--pages-per-pg is at least 16")
-    if args.metrics_listen:
+    for name, listen in (("--metrics-listen", args.metrics_listen), ("--feed-listen", args.feed_listen)):
         try:
-            parse_listen(args.metrics_listen)
+            parse_listen(listen or "0")
         except ValueError as error:
-            raise ConfigError(f"--metrics-listen: {error}") from error
+            raise ConfigError(f"{name}: {error}") from error
+    peers = tuple(filter(None, args.peers.split(",")))
+    _check_place(args, peers)
     return Config(
         id=args.id,
         role=args.role,
@@ -184,5 +224,9 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         zone_away_after_s=float(args.zone_away_after_s),
         read_only_after_s=float(args.read_only_after_s),
         metrics_listen=args.metrics_listen,
+        feed_listen=args.feed_listen,
+        handover=args.handover,
+        peers=peers,
+        promotion_tier=int(args.promotion_tier),
         verify_redo=args.verify_redo or bool(environment.get("AURORA_VERIFY_REDO")),
     )

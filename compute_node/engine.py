@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from aurora.documents import JsonObject
     from aurora.kernels.python.clog import Snapshot
     from compute_node.catalog.engine import DatabaseEngine
+    from compute_node.replica.topology import TopologySource
     from compute_node.session.engine import OptionValue
 
 
@@ -115,6 +116,15 @@ class Engine:
     @in_recovery.setter
     def in_recovery(self, active: bool) -> None:
         self.recovery.set(active)
+
+    @property
+    def topology(self) -> TopologySource:
+        """The instances of the cluster; setting it is for all databases of this one."""
+        return self.databases.topology
+
+    @topology.setter
+    def topology(self, source: TopologySource) -> None:
+        self.databases.topology = source
 
     def _running_session(self) -> Any:
         """Whose statement the running greenlet is."""

@@ -52,7 +52,7 @@ class InstanceSource:
 
     def work(self) -> int:
         """Grows with whatever the instance does."""
-        return self.wire.plans.statements + self.volume.vdl + self.volume.reader.reads
+        return self.wire.plans.begun + self.volume.vdl + self.volume.reader.reads
 
 
 def _sessions(source: InstanceSource) -> dict[tuple[str, ...], Scalar]:
@@ -110,9 +110,7 @@ INSTANCE_METRICS: Final[tuple[_InstanceMetric, ...]] = (
         ("answer",),
     ),
     _InstanceMetric("aurora_compute_sessions", "gauge", "Client connections by state", _sessions, ("state",)),
-    _InstanceMetric(
-        "aurora_compute_statements_total", "counter", "Statements begun", lambda s: s.wire.plans.statements
-    ),
+    _InstanceMetric("aurora_compute_statements_total", "counter", "Statements begun", lambda s: s.wire.plans.begun),
     _InstanceMetric(
         "aurora_compute_transactions_total",
         "counter",
@@ -127,7 +125,7 @@ INSTANCE_METRICS: Final[tuple[_InstanceMetric, ...]] = (
         "aurora_compute_commit_wait_seconds",
         "histogram",
         "How long answers were held back until what they depend on was durable on a write quorum",
-        lambda s: s.wire.commit_wait_seconds,
+        lambda s: s.wire.commit_waits(),
     ),
     _InstanceMetric(
         "aurora_compute_lock_waits_total",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,10 +19,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import grpc
 
 from aurora import exit_status
-from aurora.errors import SqlError, VolumeTooNew
+from aurora.errors import InvariantViolation, NotSupported, SqlError, VolumeTooNew
 from aurora.geometry import Member
+from aurora.ids import Lsn
 from aurora.kernels import arena as arena_kernel
 from aurora.metrics import MetricsServer
+from aurora.rpc import compute_pb2 as cpb
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.channels import open_channel, storage_stub
 from aurora.stalls import Heartbeat, stalls_of_running_loop
@@ -29,14 +32,20 @@ from compute_node.access.storage import Storage
 from compute_node.access.vacuum import AUTOVACUUM_NAP_S, AutoVacuum
 from compute_node.catalog import bootstrap, reconcile
 from compute_node.catalog.databases import Databases
-from compute_node.config import Config
+from compute_node.config import READER, WRITER, Config
 from compute_node.engine import Engine
 from compute_node.hub import HUB
 from compute_node.metrics import INSTANCE_METRICS, InstanceSource, describe_turn
+from compute_node.replica.catch_up import changed_pages, missing_log
+from compute_node.replica.known import PROMOTING, STARTING
+from compute_node.replica.replica import Replica, descriptor_of
+from compute_node.replica.volume import ReplicaVolume
+from compute_node.roles import Moved, Place
 from compute_node.session.settings import SettingValue
 from compute_node.volume.commands import FleetCommands
 from compute_node.volume.volume import Volume, VolumeNotFound
 from compute_node.wire import hba, scram
+from compute_node.wire.handover import Receiver
 from compute_node.wire.server import Server, WireConfig
 from compute_node.wire.startup import Role
 from compute_node.work.account import INSTANCE
@@ -45,6 +54,7 @@ if TYPE_CHECKING:
     from aurora.documents import JsonObject
     from aurora.kernels.python.arena import Arena
     from compute_node.catalog.engine import DatabaseEngine
+    from compute_node.relations.schema import SystemCatalogs
 
 
 LOGGER = logging.getLogger(__name__)
@@ -58,6 +68,13 @@ RESERVED_CONNECTIONS = 3
 """Of ``max_connections``, for superusers alone."""
 KEEP_PATIENCE_S = 1.0
 VACUUM_NAP_S = 5.0
+FOLLOW_AGAIN_S = 0.1
+DRAIN_S = 2.0
+"""How long a reader goes on applying what has come before it follows another writer."""
+END_SESSIONS_S = 1.0
+"""How long sessions may take to end when the instance changes its role."""
+LEAVE_S = 0.05
+"""Between the answer to StepDown and the end of the process."""
 """Between two looks for tables that need vacuuming."""
 
 
@@ -82,10 +99,20 @@ class ComputeServer:
             INSTANCE.limit_bytes = config.memory_mb << 20
         self.address = ""
         self.engine: DatabaseEngine | None = None
+        self.owns_process = False
+        """whether the process is this instance's alone, so that it may kill it"""
         self._done = asyncio.Event()
         self.ended = Ended()
         self._volume: Volume | None = None
-        self._wire: Server | None = None
+        self._receiver: Receiver | None = None
+        self._served: Server | None = None
+        self._replica: Replica | None = None
+        self._applied: dict[int, int] | None = None
+        """What the reader had applied that becomes the writer: each protection group's last LSN."""
+        self._staying: asyncio.Task[None] | None = None
+        self._source: InstanceSource | None = None
+        self._arena: Arena = arena_kernel.Arena(config.cache_frames)
+        self.place = Place(config, now_us, self.promote, self.step_down)
         self._tasks: list[asyncio.Task[None]] = []
         self.metrics = MetricsServer(self._problem)
         self._heartbeat: Heartbeat | None = None
@@ -95,27 +122,223 @@ class ComputeServer:
         HUB.bind(asyncio.get_running_loop())
         config = self.config
         await self.metrics.start(config.metrics_listen)
+        await self.place.start()
+        writes = config.role == WRITER
+        if writes and config.peers:
+            # It was the writer once; somebody else may be by now.
+            writes = await self.place.writer_among_others() is None
+        if writes or not await self._read():
+            await self._write()
+        host, port = self._wire.addresses[0]
+        self.address = f"{host}:{port}"
+        self.place.be(sql_address=self.address)
+        return self.address
+
+    @property
+    def _wire(self) -> Server:
+        if self._served is None:
+            raise InvariantViolation("the instance does not serve yet")
+        return self._served
+
+    # The roles
+
+    async def _write(self) -> None:
+        """Open the volume for writing and serve it."""
         volume = self._volume = await self._open_volume()
         volume.on_over = self._over
-        arena = arena_kernel.Arena(config.cache_frames)
+        arena = self._arena
+        await self._catch_up(arena, volume)
         arena.durable_lsn = volume.vdl
         volume.durable_callbacks.append(lambda vdl: setattr(arena, "durable_lsn", vdl))
         if volume.vdl == 0:
             await HUB.call(bootstrap.install, volume)
-        engine = self.engine = await HUB.call(self._open_engine, arena, volume)
-        self._wire = Server(engine, _Authenticator(engine, config.password), self._wire_config(), now_us)
-        engine.databases.sessions = lambda: list(self._wire.sessions.values()) if self._wire is not None else []
-        await self._wire.start()
-        self._measure(volume, engine, self._wire)
+        engine = await HUB.call(self._open_engine, arena, volume)
+        self.place.writes(volume, engine.storage)
+        await self._serve(volume, engine)
         self._tasks.append(asyncio.ensure_future(self._autovacuum(engine)))
-        host, port = self._wire.addresses[0]
-        self.address = f"{host}:{port}"
-        return self.address
+
+    async def _read(self) -> bool:
+        """Follow whoever writes and serve what it has written; False: nobody does, and it is for this one to begin."""
+        place, found = self.place, None
+        while found is None:
+            writer = await place.settle()
+            if writer is None:
+                return False
+            try:
+                found = await place.connect(writer)
+            except (ConnectionError, Moved) as error:
+                LOGGER.info("instance %s cannot be followed: %s", writer.id, error)
+                await asyncio.sleep(FOLLOW_AGAIN_S)
+        arena = self._arena
+        pg_last = {point.pg: int(point.lsn) for point in found.pg_last}
+        volume = self._volume = ReplicaVolume(
+            descriptor_of(found.descriptor), self.config.id, Lsn(found.vdl), found.epoch, pg_last
+        )
+        volume.on_over = self._over
+        arena.durable_lsn = volume.vdl
+        volume.durable_callbacks.append(lambda vdl: setattr(arena, "durable_lsn", vdl))
+        replica = self._replica = Replica(arena, volume, found, now_us)
+        place.deliver(replica.received)
+        engine = await HUB.call(self._open_reading_engine, arena, volume, replica)
+        place.reads(volume, engine.storage, replica)
+        replica.gap = place.cut
+        replica.start()
+        await self._serve(volume, engine)
+        self._staying = asyncio.ensure_future(self._stay_reader())
+        return True
+
+    async def _serve(self, volume: Volume, engine: DatabaseEngine) -> None:
+        """Let sessions in: at first by listening, later, in another role, by the same sockets."""
+        self.engine = engine
+        authenticator = _Authenticator(engine, self.config.password)
+        if self._served is None:
+            self._served = Server(engine, authenticator, self._wire_config(), now_us)
+            await self._served.start()
+            if self.config.handover is not None:
+                self._receiver = Receiver(self._served, self.config.handover)
+                self._receiver.start()
+        else:
+            self._served.replace_engine(engine, authenticator)
+        wire = self._served
+        engine.databases.sessions = lambda: list(wire.sessions.values())
+        engine.topology = self.place.known
+        engine.databases.crash = self.crash
+        engine.databases.injected = self.place.injected
+        self._measure(volume, engine, wire)
+        wire.away = ""
+
+    def _open_reading_engine(self, arena: Arena, volume: ReplicaVolume, replica: Replica) -> DatabaseEngine:
+        storage = Storage(arena, volume, clock=now_us)
+        replica.attach(storage)
+        fleet = FleetCommands(volume, member_at)
+        started = now_us()
+
+        def make(catalogs: SystemCatalogs) -> DatabaseEngine:
+            engine: DatabaseEngine = Engine(storage, self.status, started, fleet, catalogs)
+            engine.in_recovery = True
+            return engine
+
+        databases = Databases(storage, make)
+        replica.catalog_changed = databases.replayed
+        databases.initial.catalog.warm()
+        return databases.initial
+
+    async def _stay_reader(self) -> None:
+        """As long as the stream holds nothing; then follow another writer, or become it."""
+        place = self.place
+        while True:
+            await place.lost.wait()
+            writer = await place.settle()
+            if writer is None:
+                await self._change("nobody writes")
+                return
+            replica, engine = self._replica, self.engine
+            if replica is None or engine is None:
+                return
+            drained = await replica.drained(DRAIN_S)
+            replica.between = True
+            try:
+                begin = await place.connect(writer)
+            except (ConnectionError, Moved) as error:
+                LOGGER.info("instance %s cannot be followed: %s", writer.id, error)
+                replica.go_on()
+                await asyncio.sleep(FOLLOW_AGAIN_S)
+                place.lost.set()
+                continue
+            others = begin.epoch != replica.volume.epoch
+            replica.volume.follow(begin.epoch, descriptor_of(begin.descriptor))  # nodes refuse reads of an older epoch
+            if others:
+                await HUB.call(replica.another_writer, begin)
+            missing = None if begin.resumed or not drained else await self._missing(replica, begin)
+            if begin.resumed or missing is not None:
+                replica.go_on(missing)
+            else:
+                LOGGER.warning("the stream begins anew at %d: the cache is dropped", begin.vdl)
+                await self._wire.end_sessions(END_SESSIONS_S)
+                await HUB.call(replica.begin_anew, begin)
+                engine.databases.replayed_unknown()
+                replica.go_on()
+            place.reads(replica.volume, engine.storage, replica)
+
+    @staticmethod
+    async def _missing(replica: Replica, begin: cpb.Begin) -> cpb.Log | None:
+        """The log between what a reader has applied and the point where another writer's stream begins."""
+        wanted = {point.pg: int(point.lsn) for point in begin.pg_last}
+        runs = await missing_log(replica.volume, replica.core.pg_last, wanted)
+        if runs is None:
+            return None
+        made = [
+            cpb.PgRun(pg=pg, prev_lsn=prev, first_lsn=first, last_lsn=last, records=records)
+            for pg, prev, first, last, records in runs
+        ]
+        return cpb.Log(runs=made, vdl=begin.vdl, sent_us=now_us(), epoch=begin.epoch)
+
+    async def _change(self, reason: str) -> None:
+        """A reader becomes the writer. Fencing comes before anything that others could notice of it."""
+        LOGGER.warning("%s becomes the writer: %s", self.config.id, reason)
+        place, wire, replica, volume = self.place, self._wire, self._replica, self._volume
+        place.be(state=PROMOTING)
+        wire.away = "the database system is starting up"
+        if place.following is not None:
+            place.following.close()
+            place.following = None
+        if replica is not None:
+            await replica.stop()
+            self._replica = None
+        await wire.end_sessions(END_SESSIONS_S)
+        if volume is not None:
+            self._applied = dict(volume.recovered.pg_last)
+            await volume.close()
+        self._arena.pins[:] = 0
+        await self._write()
+
+    async def promote(self, reason: str) -> cpb.PromoteReply:
+        """See ``aurora.compute.v1.Instance``."""
+        volume = self._volume
+        if self._replica is None or volume is None:
+            return cpb.PromoteReply(problem=f"{self.config.id} is no reader that follows")
+        if self._staying is not None:
+            self._staying.cancel()
+        await self._change(reason or "asked to")
+        opened = self.place.me()
+        return cpb.PromoteReply(epoch=opened.epoch, vdl=opened.applied_lsn)
+
+    async def step_down(self, successor: str) -> cpb.StepDownReply:
+        """See ``aurora.compute.v1.Instance``: what is logged becomes durable, sessions end; then this process does, to
+        be started again as a reader."""
+        volume = self._volume
+        if self.place.feed is None or volume is None:
+            return cpb.StepDownReply(problem=f"{self.config.id} does not write")
+        wire = self._wire
+        wire.away = "the database system is shutting down"
+        await wire.end_sessions(END_SESSIONS_S)
+        await HUB.call(volume.wait_durable, volume.log.last_cpl)
+        self.place.be(role=READER, state=STARTING)
+        self.ended = Ended(exit_status.FENCED, f"{successor or 'another instance'} takes over")
+        HUB.loop.call_later(LEAVE_S, self._done.set)
+        return cpb.StepDownReply(vdl=volume.vdl)
+
+    async def _catch_up(self, arena: Arena, volume: Volume) -> None:
+        """Of the cache of a reader that becomes the writer keep what is still right: pages that were written after what
+        it had applied are dropped, and are read again when somebody needs them."""
+        known, self._applied = self._applied, None
+        if known is None:
+            return
+        behind = {pg: known.get(pg, 0) for pg, last in volume.recovered.pg_last.items() if last > known.get(pg, 0)}
+        for pg, after in behind.items():
+            changed = await changed_pages(volume, pg, after)
+            for page_no in [int(page_no) for page_no in arena.page_of if page_no >= 0]:
+                if volume.descriptor.pg_of(page_no) == pg and (changed is None or page_no in changed):
+                    arena.drop(page_no)
+        LOGGER.info("%d pages of the cache are kept", len(arena))
 
     def _measure(self, volume: Volume, engine: DatabaseEngine, wire: Server) -> None:
         config = self.config
+        if self._source is not None:
+            self._source.role, self._source.volume, self._source.storage = self.place.me().role, volume, engine.storage
+            return
         HUB.stalls = stalls_of_running_loop()
-        source = InstanceSource(config.id, config.role, volume, engine.storage, wire, HUB.stalls)
+        source = self._source = InstanceSource(config.id, config.role, volume, engine.storage, wire, HUB.stalls)
         self.metrics.add(INSTANCE_METRICS, source)
         HUB.describe = lambda worker, function: describe_turn(wire, worker, function)
         self._heartbeat = Heartbeat(HUB.stalls, source.work)
@@ -235,13 +458,13 @@ class ComputeServer:
 
     def status(self) -> JsonObject:
         """What ``aurora_status()`` tells."""
-        if self._volume is None or self._wire is None or self.engine is None:
+        if self._volume is None or self._served is None or self.engine is None:
             return {"id": self.config.id, "state": "starting"}
         volume = self._volume.status()
         cache, arena = self.engine.storage.cache, self.engine.storage.arena
         return {
             "id": self.config.id,
-            "role": self.config.role,
+            "role": self.place.known.me.role,
             "pid": os.getpid(),
             "sessions": len(self._wire.sessions),
             "volume": volume | self.engine.storage.size(),
@@ -258,8 +481,14 @@ class ComputeServer:
 
     def reload(self) -> None:
         """SIGHUP: read again what may change while the instance runs."""
-        if self._wire is not None:
+        if self._served is not None:
             self._wire.reload()
+
+    def crash(self) -> None:
+        """End the process at once, as a crash does; 0A000 where it is not this instance's own."""
+        if not self.owns_process:
+            raise NotSupported("this instance shares its process with others and cannot crash alone")
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def stop(self) -> None:
         """End ``wait``."""
@@ -274,12 +503,19 @@ class ComputeServer:
     async def close(self) -> None:
         """End sessions, background work and streams."""
         self.metrics.close()
+        if self._staying is not None and self._staying is not asyncio.current_task():
+            self._staying.cancel()
+        if self._replica is not None:
+            await self._replica.stop()
+        await self.place.close()
         if self._heartbeat is not None:
             self._heartbeat.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._wire is not None:
+        if self._receiver is not None:
+            self._receiver.close()
+        if self._served is not None:
             await self._wire.shutdown()
         await self._keep_counters()
         if self._volume is not None:
@@ -355,6 +591,7 @@ async def member_at(address: str) -> Member:
 async def serve(config: Config, ready: Callable[[str], None], server_made: Callable[[ComputeServer], None]) -> Ended:
     """Run an instance until it ends; ``ready`` is told the address once it serves. Returns why it ended."""
     server = ComputeServer(config)
+    server.owns_process = True
     server_made(server)
     try:
         ready(await server.start())

@@ -14,10 +14,13 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from aurora.addresses import LOOPBACK
 from aurora.keys import KeyRefused, KeySource, rekey_folder
 from aurora.object_store import ObjectStoreError
-from aurora.programs import certs, fleet
-from aurora.programs.supervisor import AZS, LOOPBACK, MASTER_KEY, Cluster, ClusterError
+from aurora.programs import certs, fleet, instance_cli, instances
+from aurora.programs.description import ClusterError, connect_host
+from aurora.programs.places import INSTANCES_MAX
+from aurora.programs.supervisor import AZS, MASTER_KEY, Cluster
 from aurora.rpc import secret
 from aurora.rpc.channels import Access
 from aurora.rpc.tls import Tls, TlsUnusable, files_of
@@ -25,6 +28,8 @@ from aurora.sealed_store import Rewrapped, rekey_store
 
 PAGES_PER_PG_DEFAULT = (10 << 30) // 8192
 """10 GiB protection groups."""
+ILL = ("down", "not answering", "disconnected")
+"""States of a process that health checks fail for."""
 WATCH_S = 2.0
 WATCH_MIN_S = 0.2
 CLEAR_SCREEN = "\x1b[H\x1b[2J"
@@ -42,9 +47,16 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     up = verbs.add_parser("up", parents=[shared], help="start the cluster, creating it in an empty folder")
-    up.add_argument("--host", default=None, help="address the writer listens on (default 127.0.0.1)")
+    up.add_argument("--host", default=None, help="address the writer listens on (default 127.0.0.1); not with readers")
     up.add_argument("--port", type=int, default=None, help="its port (default 5432; 0 takes a free one)")
-    up.add_argument("--readers", type=int, default=0, metavar="N", help="reader instances (not available yet)")
+    up.add_argument(
+        "--readers",
+        type=int,
+        default=0,
+        choices=range(INSTANCES_MAX),
+        metavar="N",
+        help="reader instances (0 to 15), each at an address of its own; a cluster that is there gets what it lacks",
+    )
     up.add_argument("--detach", action="store_true", help="return once it answers queries")
     up.add_argument(
         "--pages-per-pg",
@@ -164,10 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     for action, text in (("down", "SIGKILL to all of them"), ("up", "start them again")):
         az_verbs.add_parser(action, parents=[shared], help=text).add_argument("az", choices=AZS)
 
-    instance = verbs.add_parser("instance", help="one compute instance")
-    instance_verbs = instance.add_subparsers(dest="action", required=True)
-    for action, text in (("kill", "SIGKILL"), ("stop", "end it in good order"), ("start", "start it again")):
-        instance_verbs.add_parser(action, parents=[shared], help=text).add_argument("id")
+    instance_cli.add_parsers(verbs, shared)
 
     restore = verbs.add_parser(
         "restore", parents=[shared], help="build a new cluster from a backup, as of an LSN or a time"
@@ -214,8 +223,8 @@ def _password(args: argparse.Namespace) -> str | None:
 
 
 def _up(args: argparse.Namespace) -> int:
-    if args.readers:
-        raise ClusterError("reader instances are not available yet: start the cluster without --readers")
+    if args.readers and args.host is not None:
+        raise ClusterError("with readers each instance has an address of its own; --host cannot be given")
     cluster = Cluster(args.data)
     keys = _keys(args.master_key_file, args.key_provider)
     if cluster.spec is None:
@@ -231,14 +240,14 @@ def _up(args: argparse.Namespace) -> int:
             encrypt=args.encrypt,
             keys=keys,
             backup=args.backup or "",
+            readers=args.readers,
         )
     else:
         cluster.check_safety(args.storage_tls, args.encrypt or keys is not None)
         if keys is not None:
             cluster.set_keys(keys)
         if args.host is not None or args.port is not None:
-            writer = cluster.writer
-            cluster.move_writer(args.host or writer.host, writer.port if args.port is None else args.port)
+            cluster.move_writer(args.host, args.port)
         if args.backup is not None:
             cluster.set_backup(args.backup)
     if args.hba_file is not None:
@@ -250,6 +259,8 @@ def _up(args: argparse.Namespace) -> int:
     try:
         cluster.up()
         ready = True
+        while len(cluster.required.instances) <= args.readers:
+            instances.add(cluster)
         _tell(cluster)
         if args.detach:
             return 0
@@ -277,14 +288,16 @@ def _tell(cluster: Cluster) -> None:
     """Say what is up and how to connect."""
     missing = [node.id for node in cluster.required.nodes if cluster.pid(node.id) is None]
     writer = cluster.writer
-    host = LOOPBACK if writer.host in ("0.0.0.0", "*") else writer.host
     if missing:
         logs = cluster.data / "log"
         print(f"storage nodes that did not start: {', '.join(missing)} (see {logs})", file=sys.stderr, flush=True)
     count = len(cluster.required.nodes) - len(missing)
     nodes = "six" if count == 6 else count
     print(f"{nodes} storage nodes and {writer.id} (writer) are up; connect with:", flush=True)
-    print(f"  psql -h {host} -p {writer.port} -U postgres postgres", flush=True)
+    print(f"  psql -h {connect_host(writer)} -p {writer.port} -U postgres postgres", flush=True)
+    for one in cluster.required.instances:
+        if one.id != writer.id:
+            print(instance_cli.up_text(one), flush=True)
 
 
 def _down(args: argparse.Namespace) -> int:
@@ -310,7 +323,7 @@ def _status(args: argparse.Namespace) -> int:
         if args.watch is None:
             break
         time.sleep(max(args.watch, WATCH_MIN_S))
-    ill = any(part["state"] in ("down", "not answering") for part in status["storage_nodes"] + status["instances"])
+    ill = any(part["state"] in ILL for part in status["storage_nodes"] + status["instances"])
     return 1 if args.check and ill else 0
 
 
@@ -402,15 +415,6 @@ def _az(args: argparse.Namespace) -> int:
     return 0
 
 
-def _instance(args: argparse.Namespace) -> int:
-    cluster = Cluster(args.data)
-    cluster.required.instance(args.id)
-    _process(cluster, args.action, args.id, cluster.start_instance)
-    if args.action == "start":
-        cluster.wait_ready()
-    return 0
-
-
 def _restore(args: argparse.Namespace) -> int:
     from aurora.programs.restore import list_backup, restore_cluster
 
@@ -460,7 +464,7 @@ def _psql(args: argparse.Namespace) -> NoReturn:
     if password is not None:
         os.environ["PGPASSWORD"] = password  # an argument could be read by everybody
     writer = cluster.writer
-    host = LOOPBACK if writer.host in ("0.0.0.0", "*") else writer.host
+    host = connect_host(writer)
     os.execv(psql, [psql, f"host={host} port={writer.port} user=postgres dbname=postgres", *rest])
 
 
@@ -473,7 +477,8 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "node": _node,
     "az": _az,
     "quorum": _quorum,
-    "instance": _instance,
+    "instance": instance_cli.instance,
+    "failover": instance_cli.failover,
     "restore": _restore,
     "psql": _psql,
 }

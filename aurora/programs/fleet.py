@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from aurora.programs.description import ClusterError, NodeSpec
 from aurora.programs.status import ask_nodes
-from aurora.programs.supervisor import Cluster, ClusterError, NodeSpec
+from aurora.programs.supervisor import Cluster
 
 if TYPE_CHECKING:
     from aurora.documents import JsonObject

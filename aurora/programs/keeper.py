@@ -4,12 +4,15 @@
 and the next ``aurora up`` starts another. It learns of a death at once, by a pidfd of the shell that waits for the
 process, and of processes that verbs start or stop by looking at the run files.
 
-Of an instance that has lived for ``HOLD_AFTER_S`` it holds another process ready, which has done its imports and waits:
-a writer that dies is back as soon as the volume is open.
+Of an instance that has lived for ``HOLD_AFTER_S`` it holds another process ready, which has done its imports and waits
+to be told its role and the rest of its arguments: a writer that dies is back as soon as the volume is open.
+
+An instance comes back as a reader when any other one lives (``Cluster.start_role``): they elect the writer among
+themselves, and nothing that the keeper does can make two.
 
 The pause before a start doubles from ``PAUSE_S`` to ``PAUSE_MAX_S`` while the process dies young, and begins anew once
-one has lived for ``SETTLED_S``. An instance that another writer has superseded is not started again: it would fence
-that one.
+one has lived for ``SETTLED_S``. A writer that another one has superseded comes back as a reader; in a cluster of one
+instance it is not started again, for it would fence that other one.
 """
 
 from __future__ import annotations
@@ -30,8 +33,9 @@ from types import FrameType
 from typing import Final
 
 from aurora import exit_status
+from aurora.programs.description import ClusterError
 from aurora.programs.processes import FILE_MODE, process_start
-from aurora.programs.supervisor import KEEPER, Cluster, ClusterError
+from aurora.programs.supervisor import KEEPER, Cluster
 
 PAUSE_S: Final = 0.05
 PAUSE_MAX_S: Final = 30.0
@@ -113,7 +117,7 @@ class Keeper:
 
     def _died(self, name: str, watched: Watched, now: float) -> bool:
         """Set when it is started again; False: not at all."""
-        if self._cluster.processes.exit_status(name) == exit_status.FENCED:
+        if self._cluster.processes.exit_status(name) == exit_status.FENCED and self._cluster.alone(name):
             LOGGER.info("%s was superseded by another writer: it stays down", name)
             self._cluster.give_up(name)
             return False

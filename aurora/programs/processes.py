@@ -46,7 +46,8 @@ HOLDING_SHELL: Final = (
     f"exec >&2 4<&- </dev/null; wait $child; status=$?; umask 077; "
     f'test $status = {exit_status.UNBEGUN} || echo "$child $status" >"$0"',
 )
-"""The same for a command that starts at once and itself waits for the line: all it does before is its imports."""
+"""The same for a command that starts at once and itself waits for the line, which has its arguments: all it does before
+is its imports."""
 SIGNALLED = 128
 """A shell's exit status of a process that a signal ended: this and the signal's number."""
 
@@ -67,21 +68,21 @@ class Run:
 
 @dataclass(slots=True)
 class Held:
-    """A process that waits to begin as ``arguments`` say."""
+    """A process that waits to be told its arguments, and to begin."""
 
-    arguments: list[str]
+    module: str
     pid: int
     start: str | None
     shell: subprocess.Popen[bytes]
     opener: IO[bytes]
 
     def begin(self, arguments: list[str]) -> bool:
-        """Whether it is there, is what is wanted, and begins; else it ends."""
-        usable = self.arguments == arguments and self.start is not None and process_start(self.pid) == self.start
+        """Whether it is there, is of the module that is wanted, and begins; else it ends."""
+        usable = self.module == arguments[0] and self.start is not None and process_start(self.pid) == self.start
         with self.opener:
             try:
                 if usable:
-                    self.opener.write(b"go\n")
+                    self.opener.write(json.dumps(arguments[1:]).encode() + b"\n")
             except BrokenPipeError:
                 return False
         return usable
@@ -143,14 +144,17 @@ class Processes:
                 opener.write(b"go\n")
         return run
 
-    def hold(self, process_id: str, arguments: list[str]) -> None:
-        """Have a process of the same ``arguments`` ready to begin when ``spawn`` is told to start it."""
+    def hold(self, process_id: str, module: str) -> None:
+        """Have a process of ``module`` ready to begin when ``spawn`` is told to start it, with the arguments that it
+        has then."""
         held = self._held.get(process_id)
-        if held is not None and held.arguments == arguments and process_start(held.pid) == held.start:
+        if held is not None and held.module == module and process_start(held.pid) == held.start:
             return
         self.let_go(process_id)
-        pid, shell, opener = self._launch(process_id, HOLDING_SHELL, [arguments[0], exit_status.HELD, *arguments[1:]])
-        self._held[process_id] = Held(arguments, pid, process_start(pid), shell, opener)
+        pid, shell, opener = self._launch(
+            process_id, HOLDING_SHELL, [module, exit_status.HELD, str(self.data), process_id]
+        )
+        self._held[process_id] = Held(module, pid, process_start(pid), shell, opener)
 
     def let_go(self, process_id: str) -> None:
         """End the held process, if there is one."""

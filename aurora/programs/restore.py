@@ -19,8 +19,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aurora.addresses import LOOPBACK
 from aurora.keys import KeySource
-from aurora.programs.supervisor import LOOPBACK, MASTER_KEY, NODES, Cluster, ClusterError, free_ports
+from aurora.programs.description import ClusterError
+from aurora.programs.places import free_ports
+from aurora.programs.supervisor import MASTER_KEY, NODES, Cluster
 
 if TYPE_CHECKING:
     from aurora.documents import JsonObject

@@ -1,7 +1,8 @@
-"""What ``aurora status`` knows: each storage node asked over gRPC, each instance asked in SQL, all at the same time.
+"""What ``aurora status`` knows: each storage node asked over gRPC, each instance over gRPC and in SQL, all at once.
 
 ::
 
+    instances ─ Describe ────────► who writes, lag, promotion tier (status_instances.py)
     instances ─ aurora_status() ─┐ (the writer gets a head start, so that its durable LSNs are older than the answers)
     storage nodes ─ Status ──────┴─► volume, storage_nodes, instances, protection_groups (status_groups.py)
 
@@ -21,6 +22,7 @@ import grpc
 import psycopg
 
 from aurora.programs.status_groups import UNREACHABLE, behind_writer, protection_groups
+from aurora.programs.status_instances import instance_view, writer_among
 from aurora.rpc import storage_pb2
 from aurora.rpc.channels import NO_ACCESS, Access, open_blocking_channel, storage_stub
 
@@ -188,7 +190,8 @@ def cluster_status(cluster: Cluster) -> JsonObject:
     ids = [*(node.id for node in spec.nodes), *(one.id for one in spec.instances)]
     pids = {process_id: cluster.pid(process_id) for process_id in ids}
     asked = _Instances({one.id: cluster.dsn(one.id) for one in spec.instances if pids[one.id] is not None})
-    writer = cluster.writer.id
+    topologies = cluster.topologies(HEAD_START_S)
+    writer = writer_among(spec.instances, topologies)
     if pids[writer] is not None:
         asked.wait(start_s + HEAD_START_S, writer)
     early = (asked.told.get(writer) or {}).get("volume", {})
@@ -211,16 +214,7 @@ def cluster_status(cluster: Cluster) -> JsonObject:
         if shown["state"] == "up" and shown["id"] in behind:
             shown["state"] = "catching up"
     instances = [
-        {
-            "id": one.id,
-            "role": one.role,
-            "address": one.address,
-            "pid": pids[one.id],
-            "state": "down" if pids[one.id] is None else "up" if asked.told.get(one.id) else "not answering",
-            "lag_ms": 0,
-            "metrics": one.metrics,
-            **_ends(cluster, one.id),
-        }
+        instance_view(one, pids[one.id], writer, topologies, asked.told.get(one.id)) | _ends(cluster, one.id)
         for one in spec.instances
     ]
     return {"volume": volume, "storage_nodes": nodes, "instances": instances, "protection_groups": groups}

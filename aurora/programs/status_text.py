@@ -43,10 +43,20 @@ def _head(status: JsonObject) -> list[str]:
             f"{node.get('id', '?'):<14}{node.get('az', '?'):<6}{node['state']:<15}{node.get('scl', '-'):>14}  "
             f"{node.get('pid') or '-':>8}  {node['address']}{note}"
         )
-    for instance in status["instances"]:
+    return lines + _instances(status["instances"])
+
+
+def _instances(instances: list[JsonObject]) -> list[str]:
+    lines = []
+    if instances:
+        head = f"{'instance':<20}{'state':<15}{'role':<12}{'lag':>9}{'tier':>5}{'sessions':>9}"
+        lines.append(f"{head}  {'pid':>8}  address")
+    for one in instances:
+        lag = "-" if one["lag_ms"] is None else f"{one['lag_ms']:.1f} ms"
+        sessions = "-" if one["sessions"] is None else one["sessions"]
         lines.append(
-            f"{instance['id']:<14}{'':<6}{instance['state']:<15}{instance['role']:>14}  "
-            f"{instance['pid'] or '-':>8}  {instance['address']}{'  ' + _ends(instance) if _ends(instance) else ''}"
+            f"{one['id']:<20}{one['state']:<15}{one['role']:<12}{lag:>9}{one['promotion_tier']:>5}{sessions:>9}  "
+            f"{one['pid'] or '-':>8}  {one['address']}{'  ' + _ends(one) if _ends(one) else ''}"
         )
     return lines
 

@@ -15,29 +15,42 @@ import contextlib
 import fcntl
 import json
 import os
-import secrets
 import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aurora import sealed_store
+from aurora import exit_status, sealed_store
+from aurora.addresses import LOOPBACK
 from aurora.errors import InvariantViolation
 from aurora.keys import KeyRefused, KeySource, make_master_key_file, rekey_folder
 from aurora.object_store import ObjectStore, ObjectStoreError, open_store
 from aurora.programs import certs
+from aurora.programs.description import (
+    ANY_HOST,
+    READER,
+    WRITER,
+    ClusterError,
+    ClusterSpec,
+    InstanceSpec,
+    NodeSpec,
+    connect_host,
+)
+from aurora.programs.places import INSTANCES_MAX, NoPlace, address_in, free_block, free_port_and_block, free_ports
 from aurora.programs.processes import FILE_MODE, FOLDER_MODE, Processes, Run, atomic, end_text
 from aurora.rpc import secret
 from aurora.rpc.channels import Access
+from aurora.rpc.instances import DESCRIBE_TIMEOUT_S, Instances, writer_of
 from aurora.rpc.tls import Tls, TlsUnusable
 from aurora.sealed_store import Rewrapped
 
 if TYPE_CHECKING:
     from aurora.documents import JsonObject
+    from aurora.rpc.compute_pb2 import Topology
 
 
 AZS = ("az1", "az2", "az3")
@@ -56,103 +69,12 @@ INSTANCE_SETTINGS = (
 """Flags of an instance that the cluster's settings may hold."""
 KEEPER = "keeper"
 """The process that starts the others again when they die."""
-_PORTS = (10_000, 32_000)
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-LOOPBACK = "127.0.0.1"
 CERTIFICATE_DAYS = 3650
 """How long the certificates that ``up`` makes are good: nobody is there to renew them."""
 BACKUP_OFF = "off"
 MASTER_KEY = "master.key"
 """The file in a cluster's folder that ``up --encrypt`` makes."""
-
-
-class ClusterError(Exception):
-    """Something the user of a verb should read; printed without a traceback."""
-
-
-@dataclass(slots=True)
-class NodeSpec:
-    """One storage node of the cluster."""
-
-    id: str
-    az: str
-    address: str
-    metrics: str = ""
-    """Where it serves /metrics and /healthz; empty: nowhere."""
-
-
-@dataclass(slots=True)
-class InstanceSpec:
-    """One compute instance of the cluster."""
-
-    id: str
-    role: str
-    host: str
-    port: int
-    metrics: str = ""
-
-    @property
-    def address(self) -> str:
-        """host:port"""
-        return f"{self.host}:{self.port}"
-
-
-@dataclass(slots=True)
-class ClusterSpec:
-    """What ``cluster.json`` holds."""
-
-    nodes: list[NodeSpec]
-    instances: list[InstanceSpec]
-    pages_per_pg: int
-    cache_mb: int
-    settings: dict[str, str] = field(default_factory=dict)
-    password_file: str | None = None
-    storage_tls: bool = False
-    """Mutual TLS between compute and storage, with the certificates in ``DIR/certs``."""
-    master_key_file: str | None = None
-    key_provider: str | None = None
-    backup: str = ""
-    """URL of the backup's object store; empty: the folder ``backup`` beside the rest, ``off``: none."""
-
-    def node(self, node_id: str) -> NodeSpec:
-        """The node of that id."""
-        for node in self.nodes:
-            if node.id == node_id:
-                return node
-        raise ClusterError(f"no storage node {node_id!r}; there are {', '.join(n.id for n in self.nodes)}")
-
-    def instance(self, instance_id: str) -> InstanceSpec:
-        """The instance of that id."""
-        for instance in self.instances:
-            if instance.id == instance_id:
-                return instance
-        raise ClusterError(f"no instance {instance_id!r}; there are {', '.join(i.id for i in self.instances)}")
-
-    @property
-    def storage(self) -> str:
-        """The nodes' addresses, comma separated: enough to find the volume."""
-        return ",".join(node.address for node in self.nodes)
-
-
-def free_ports(count: int) -> list[int]:
-    """``count`` different ports that are free on loopback right now. They are none of those that the system gives to
-    outgoing connections, one of which would take them before the process that is to listen there starts."""
-    found: dict[int, socket.socket] = {}
-    draw = secrets.SystemRandom()
-    try:
-        while len(found) < count:
-            port = draw.randrange(*_PORTS)
-            probe = socket.socket()
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
-                probe.close()
-                continue
-            found[port] = probe
-        return list(found)
-    finally:
-        for probe in found.values():
-            probe.close()
 
 
 def _check_keys(keys: KeySource) -> None:
@@ -239,11 +161,13 @@ class Cluster:
         keys: KeySource | None = None,
         backup: str = "",
         node_ports: Sequence[int] | None = None,
+        readers: int = 0,
     ) -> None:
-        """Describe a new cluster of two or more nodes a zone and a writer; nothing is started. ``keys`` says where
+        """Describe a new cluster of two or more nodes a zone, a writer and readers; nothing is started. With readers
+        ``host`` does not count: the instances have addresses of their own. ``keys`` says where
         the master key of encryption at rest is, ``encrypt`` asks for a new one in ``DIR/master.key``.
         """
-        self.check_options(host=host, port=port, password=password, backup=backup)
+        self.check_options(host=LOOPBACK if readers else host, port=port, password=password, backup=backup)
         if keys is not None:
             _check_keys(keys)
         self.make_folder()
@@ -251,21 +175,68 @@ class Cluster:
             if self.config_path.exists():
                 raise ClusterError(f"{self.data} holds a cluster already")
             names = [(f"{az}-{letter}", az) for az in AZS for letter in LETTERS[:nodes_per_az]]
-            *ports, for_writer = (f"{LOOPBACK}:{port}" for port in free_ports(2 * len(names) + 1))
+            ports = [f"{LOOPBACK}:{port}" for port in free_ports(2 * len(names))]
+            block, port = self._block_for(port) if readers else (0, port or free_ports(1)[0])
             if node_ports is not None:
                 ports[: len(names)] = [f"{LOOPBACK}:{port}" for port in node_ports]
             places = zip(names, ports[: len(names)], ports[len(names) :], strict=True)
             self.spec = ClusterSpec(
                 nodes=[NodeSpec(node_id, az, address, metrics) for (node_id, az), address, metrics in places],
-                instances=[InstanceSpec("instance-1", "writer", host, port or free_ports(1)[0], for_writer)],
+                instances=[],
                 pages_per_pg=pages_per_pg,
                 cache_mb=cache_mb,
                 settings={"tails": "on"} if tails else {},
                 storage_tls=storage_tls,
                 backup=backup,
+                block=block,
             )
+            first = self.describe_instance(WRITER, "", port)
+            first.host = first.host if readers else host
+            for _ in range(readers):
+                self.describe_instance(READER, "", port)
             self._make_secrets(self.spec, encrypt, keys, password)
             self._write()
+
+    @staticmethod
+    def _block_for(port: int) -> tuple[int, int]:
+        """A block of addresses for instances that listen on a port (0: a free one), and that port."""
+        try:
+            if port:
+                return free_block(port), port
+            port, block = free_port_and_block()
+            return block, port
+        except NoPlace as error:
+            raise ClusterError(f"{error}; choose another port with --port") from error
+
+    def describe_instance(self, role: str, instance_id: str, port: int) -> InstanceSpec:
+        """One more instance in the description that is being changed, by default of the next free name; nothing is
+        started."""
+        spec = self.required
+        if len(spec.instances) >= INSTANCES_MAX:
+            raise ClusterError(f"a cluster has at most {INSTANCES_MAX} instances")
+        names, hosts = set(self.process_ids()) | {KEEPER}, {one.host for one in spec.instances}
+        if not instance_id:
+            instance_id = next(name for n in range(1, 100) if (name := f"instance-{n}") not in names)
+        elif instance_id in names:
+            raise ClusterError(f"{instance_id} is there already")
+        places = (address_in(spec.block, n) for n in range(1, INSTANCES_MAX + 1))
+        host = next(host for host in places if host not in hosts) if spec.block else LOOPBACK
+        metrics, feed = (f"{LOOPBACK}:{free}" for free in free_ports(2))
+        instance = InstanceSpec(instance_id, role, host, port, metrics, feed)
+        spec.instances.append(instance)
+        return instance
+
+    def give_block(self) -> None:
+        """Addresses for more instances, in the description that is being changed."""
+        spec = self.required
+        if not spec.block:
+            first = spec.instances[0]
+            if first.host in ANY_HOST:
+                raise ClusterError(
+                    f"{first.id} listens on all addresses, and leaves none for others on port {first.port}; move it: "
+                    f"aurora instance stop {first.id}, aurora up --host 127.0.0.1"
+                )
+            spec.block, _ = self._block_for(first.port)
 
     def check_options(self, *, host: str, port: int, password: str | None, backup: str) -> None:
         """ClusterError for what ``create`` would refuse; nothing is made."""
@@ -406,12 +377,16 @@ class Cluster:
                 raise KeyRefused(f"{node.id}: {error}") from error
         return count
 
-    def move_writer(self, host: str, port: int) -> None:
-        """Let the writer listen elsewhere from its next start on; ClusterError while it runs."""
+    def move_writer(self, host: str | None, port: int | None) -> None:
+        """Let the writer listen elsewhere from its next start on, or, with readers, all on another port; ClusterError
+        while they run."""
         with self.changing() as spec:
-            writer = self.writer
+            if len(spec.instances) > 1:
+                return self._move_all(spec, host, port)
+            writer = self.noted_writer
+            host, port = host or writer.host, writer.port if port is None else port
             if (writer.host, writer.port) == (host, port):
-                return
+                return None
             if self.pid(writer.id) is not None:
                 raise ClusterError(
                     f"{writer.id} runs at {writer.address}; to move it, first: aurora instance stop {writer.id}"
@@ -419,6 +394,20 @@ class Cluster:
             self._check_host(host, spec.password_file is not None)
             self._check_port_number(port)
             writer.host, writer.port = host, port or free_ports(1)[0]
+            return None
+
+    def _move_all(self, spec: ClusterSpec, host: str | None, port: int | None) -> None:
+        if host is not None:
+            raise ClusterError("with readers each instance has an address of its own; --host cannot be given")
+        if port in (None, spec.instances[0].port):
+            return
+        running = [instance.id for instance in spec.instances if self.pid(instance.id) is not None]
+        if running:
+            raise ClusterError(f"{', '.join(running)} run; to move them, first: aurora down")
+        self._check_port_number(port or 0)
+        spec.block, port = self._block_for(port or 0)
+        for number, instance in enumerate(spec.instances, 1):
+            instance.host, instance.port = address_in(spec.block, number), port
 
     @staticmethod
     def _check_backup(backup: str) -> None:
@@ -460,11 +449,35 @@ class Cluster:
 
     @property
     def writer(self) -> InstanceSpec:
-        """The instance in the writer's role."""
+        """The instance that writes. Where there are several they are asked; when none of them says so, the last one
+        that was known to."""
+        if len(self.required.instances) > 1:
+            found = writer_of(self.topologies().values())
+            for instance in self.required.instances:
+                if found is not None and instance.id == found.id:
+                    return instance
+        return self.noted_writer
+
+    @property
+    def noted_writer(self) -> InstanceSpec:
+        """Who wrote when a verb last knew."""
         for instance in self.required.instances:
-            if instance.role == "writer":
+            if instance.role == WRITER:
                 return instance
         raise InvariantViolation("a cluster without a writer")
+
+    def topologies(self, timeout_s: float = DESCRIBE_TIMEOUT_S) -> dict[str, Topology]:
+        """What each instance that runs and answers says of itself and the others, by its id."""
+        running = {i.feed: i.id for i in self.required.instances if i.feed and self.pid(i.id) is not None}
+        with Instances(self.access()) as calls:
+            return {running[feed]: told for feed, told in calls.describe(running, timeout_s).items()}
+
+    def note_writer(self, instance_id: str) -> None:
+        """Who writes, for a time when there is nobody to ask."""
+        if self.noted_writer.id != instance_id:
+            with self.changing() as spec:
+                for instance in spec.instances:
+                    instance.role = WRITER if instance.id == instance_id else READER
 
     # -- processes -------------------------------------------------------------------------------------------------
 
@@ -511,8 +524,25 @@ class Cluster:
             self._spawn(process_id, command, run)
 
     def hold(self, process_id: str) -> None:
-        """Have an instance ready that begins when the one that runs has died."""
-        self.processes.hold(process_id, self._instance_command(process_id))
+        """Have an instance ready that begins when the one that runs has died, in the role that it has then."""
+        self.processes.hold(process_id, "compute_node")
+
+    def alone(self, instance_id: str) -> bool:
+        """Whether the cluster has no other instance."""
+        return all(one.id == instance_id for one in self.required.instances)
+
+    def start_role(self, instance_id: str) -> str:
+        """What an instance is started as: the writer only while nobody else could be it.
+
+        Storage lets one writer write, whoever is started: a second one would fence the first, and end its sessions.
+        So whoever finds another process of the cluster alive follows; if that one does not write they elect a writer.
+        One that was fenced by somebody who is not ours follows, too.
+        """
+        if self.alone(instance_id):
+            return WRITER
+        lives = any(self.pid(one.id) is not None for one in self.required.instances if one.id != instance_id)
+        fenced = self.processes.exit_status(instance_id) == exit_status.FENCED
+        return READER if lives or fenced else WRITER
 
     def give_up(self, process_id: str) -> None:
         """A process that has died is not to be started again."""
@@ -555,20 +585,32 @@ class Cluster:
         return flags
 
     def start_instance(self, instance_id: str) -> None:
-        """Start one compute instance; nothing happens when it runs already."""
+        """Start one compute instance; nothing happens when it runs already. It is the writer if no other one runs."""
+        if not self.required.instance(instance_id).feed:  # an older program has described it
+            with self.changing() as spec:
+                spec.instance(instance_id).feed = f"{LOOPBACK}:{free_ports(1)[0]}"
         self._start(instance_id, self._instance_command)
 
     def _instance_command(self, instance_id: str) -> list[str]:
+        return self.instance_command(instance_id, self.start_role(instance_id))
+
+    def instance_command(self, instance_id: str, role: str) -> list[str]:
+        """What runs an instance."""
         instance = self.required.instance(instance_id)
         spec = self.required
-        arguments = ["compute_node", "--id", instance.id, "--role", instance.role, "--listen", instance.address]
+        peers = [i.feed for i in spec.instances if i.id != instance_id and i.feed]
+        arguments = ["compute_node", "--id", instance.id, "--role", role, "--listen", instance.address]
+        if instance.feed:
+            arguments += ["--feed-listen", instance.feed, "--promotion-tier", str(instance.promotion_tier)]
+        if peers:
+            arguments += ["--peers", ",".join(peers)]
         arguments += [
             "--storage",
             spec.storage,
             "--pages-per-pg",
             str(spec.pages_per_pg),
             "--cache-mb",
-            str(spec.cache_mb),
+            str(instance.cache_mb or spec.cache_mb),
         ]
         if spec.settings.get("tails") == "on":
             arguments.append("--tails")
@@ -613,9 +655,10 @@ class Cluster:
     def stop(self, process_id: str) -> None:
         """SIGTERM, then SIGKILL when it does not end in time; it stays down."""
         self._stay_down([process_id])
-        self._stop(process_id)
+        self.stop_running(process_id)
 
-    def _stop(self, process_id: str) -> None:
+    def stop_running(self, process_id: str) -> None:
+        """SIGTERM, then SIGKILL when it does not end in time."""
         if self.signal(process_id, signal.SIGTERM) and not self.wait_gone(process_id, 10.0):
             self._kill(process_id)
 
@@ -643,7 +686,7 @@ class Cluster:
         """Stop a node that the volume does not need any more, and forget it; its files stay."""
         with self.changing() as spec:  # nobody starts it meanwhile
             self.processes.want(node_id, False)
-            self._stop(node_id)
+            self.stop_running(node_id)
             spec.nodes = [node for node in spec.nodes if node.id != node_id]
 
     def nodes_of(self, az: str) -> list[str]:
@@ -692,12 +735,38 @@ class Cluster:
             ) from error
 
     def _start_all(self, timeout_s: float) -> None:
-        spec = self.required
-        for node in spec.nodes:
+        for node in self.required.nodes:
             self.start_node(node.id)
-        for instance in spec.instances:
+        self.start_instances(timeout_s)
+
+    def start_instances(self, timeout_s: float = 60.0) -> None:
+        """Start the instances that do not run, the last known writer first; returns when all answer."""
+        instances = self.required.instances
+        if all(self.pid(instance.id) is None for instance in instances):
+            first = self.noted_writer.id
+            for instance in instances:
+                if instance.id != first:
+                    self.hold(instance.id)  # its imports are done when the writer is there for it to follow
+            self.start_instance(first)
+            self.wait_ready(timeout_s)
+        for instance in instances:
             self.start_instance(instance.id)
+        for instance in instances:
+            self.wait_instance(instance.id, timeout_s)
         self.wait_ready(timeout_s)
+
+    def wait_instance(self, instance_id: str, timeout_s: float = 60.0) -> None:
+        """Wait until an instance answers ``select 1``; ClusterError with its log's end when it dies or is too slow."""
+        instance = self.required.instance(instance_id)
+        deadline = time.monotonic() + timeout_s
+        while not self._answers(instance):
+            if self.pid(instance_id) is None and self.processes.exit_status(instance_id) != exit_status.FENCED:
+                raise ClusterError(f"{instance_id} ended while starting:\n{self.log_tail(instance_id)}")
+            if time.monotonic() > deadline:
+                raise ClusterError(
+                    f"{instance_id} does not answer after {timeout_s:g} s:\n{self.log_tail(instance_id)}"
+                )
+            time.sleep(0.02)
 
     def wait_node(self, node_id: str, timeout_s: float = 60.0) -> None:
         """Wait until a storage node listens; ClusterError with its log's end when it ends instead: then it stays
@@ -717,12 +786,12 @@ class Cluster:
 
     def wait_ready(self, timeout_s: float = 60.0) -> None:
         """Wait until the writer answers ``select 1``; ClusterError with its log's end when it dies or is too slow."""
-        writer = self.writer
         deadline = time.monotonic() + timeout_s
         while True:
+            writer = self.writer
             if self._answers(writer):
                 return
-            if self.pid(writer.id) is None:
+            if all(self.pid(instance.id) is None for instance in self.required.instances):
                 raise ClusterError(f"{writer.id} ended while starting:\n{self.log_tail(writer.id)}")
             if time.monotonic() > deadline:
                 raise ClusterError(f"{writer.id} does not answer after {timeout_s:g} s:\n{self.log_tail(writer.id)}")
@@ -731,7 +800,7 @@ class Cluster:
     def _answers(self, instance: InstanceSpec) -> bool:
         import psycopg
 
-        host = LOOPBACK if instance.host in ("0.0.0.0", "*") else instance.host
+        host = connect_host(instance)
         try:
             with socket.create_connection((host, instance.port), timeout=1):
                 pass
@@ -744,7 +813,7 @@ class Cluster:
     def dsn(self, instance_id: str | None = None) -> str:
         """A libpq connection string for an instance (default: the writer)."""
         instance = self.writer if instance_id is None else self.required.instance(instance_id)
-        host = LOOPBACK if instance.host in ("0.0.0.0", "*") else instance.host
+        host = connect_host(instance)
         text = f"host={host} port={instance.port} user=postgres dbname=postgres"
         password = self.password()
         if password is not None:
@@ -766,7 +835,12 @@ class Cluster:
         if self.config_path.exists():
             self.spec = self._read()
         spec = self.required
-        for group in ([KEEPER], [i.id for i in spec.instances], [n.id for n in spec.nodes]):
+        self._end([KEEPER])
+        if sum(self.pid(instance.id) is not None for instance in spec.instances) > 1:
+            self.note_writer(self.writer.id)  # the readers end before it: none is to take over
+            self._end([i.id for i in self.required.instances if i.id != self.noted_writer.id])
+        spec = self.required
+        for group in ([i.id for i in spec.instances], [n.id for n in spec.nodes]):
             self._end(group)
 
     def _end(self, process_ids: list[str]) -> None:

@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class InstanceState(_message.Message):
-    __slots__ = ("id", "role", "state", "sql_address", "feed_address", "promotion_tier", "applied_lsn", "oldest_read_lsn", "lag_us", "session_id", "last_update_us", "cpu_percent", "epoch", "started_us", "feed_bytes")
+    __slots__ = ("id", "role", "state", "sql_address", "feed_address", "promotion_tier", "applied_lsn", "oldest_read_lsn", "lag_us", "session_id", "last_update_us", "cpu_percent", "epoch", "started_us", "feed_bytes", "stream_port")
     ID_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -23,6 +23,7 @@ class InstanceState(_message.Message):
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     STARTED_US_FIELD_NUMBER: _ClassVar[int]
     FEED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    STREAM_PORT_FIELD_NUMBER: _ClassVar[int]
     id: str
     role: str
     state: str
@@ -38,7 +39,8 @@ class InstanceState(_message.Message):
     epoch: int
     started_us: int
     feed_bytes: int
-    def __init__(self, id: _Optional[str] = ..., role: _Optional[str] = ..., state: _Optional[str] = ..., sql_address: _Optional[str] = ..., feed_address: _Optional[str] = ..., promotion_tier: _Optional[int] = ..., applied_lsn: _Optional[int] = ..., oldest_read_lsn: _Optional[int] = ..., lag_us: _Optional[int] = ..., session_id: _Optional[str] = ..., last_update_us: _Optional[int] = ..., cpu_percent: _Optional[float] = ..., epoch: _Optional[int] = ..., started_us: _Optional[int] = ..., feed_bytes: _Optional[int] = ...) -> None: ...
+    stream_port: int
+    def __init__(self, id: _Optional[str] = ..., role: _Optional[str] = ..., state: _Optional[str] = ..., sql_address: _Optional[str] = ..., feed_address: _Optional[str] = ..., promotion_tier: _Optional[int] = ..., applied_lsn: _Optional[int] = ..., oldest_read_lsn: _Optional[int] = ..., lag_us: _Optional[int] = ..., session_id: _Optional[str] = ..., last_update_us: _Optional[int] = ..., cpu_percent: _Optional[float] = ..., epoch: _Optional[int] = ..., started_us: _Optional[int] = ..., feed_bytes: _Optional[int] = ..., stream_port: _Optional[int] = ...) -> None: ...
 
 class DescribeRequest(_message.Message):
     __slots__ = ()
@@ -95,19 +97,21 @@ class PgPoint(_message.Message):
     def __init__(self, pg: _Optional[int] = ..., lsn: _Optional[int] = ...) -> None: ...
 
 class FollowReply(_message.Message):
-    __slots__ = ("begin", "log", "topology", "moved")
+    __slots__ = ("begin", "log", "topology", "moved", "descriptor")
     BEGIN_FIELD_NUMBER: _ClassVar[int]
     LOG_FIELD_NUMBER: _ClassVar[int]
     TOPOLOGY_FIELD_NUMBER: _ClassVar[int]
     MOVED_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
     begin: Begin
     log: Log
     topology: Topology
     moved: Moved
-    def __init__(self, begin: _Optional[_Union[Begin, _Mapping]] = ..., log: _Optional[_Union[Log, _Mapping]] = ..., topology: _Optional[_Union[Topology, _Mapping]] = ..., moved: _Optional[_Union[Moved, _Mapping]] = ...) -> None: ...
+    descriptor: bytes
+    def __init__(self, begin: _Optional[_Union[Begin, _Mapping]] = ..., log: _Optional[_Union[Log, _Mapping]] = ..., topology: _Optional[_Union[Topology, _Mapping]] = ..., moved: _Optional[_Union[Moved, _Mapping]] = ..., descriptor: _Optional[bytes] = ...) -> None: ...
 
 class Begin(_message.Message):
-    __slots__ = ("vdl", "resumed", "pg_last", "epoch", "first_xid", "descriptor", "locks")
+    __slots__ = ("vdl", "resumed", "pg_last", "epoch", "first_xid", "descriptor", "locks", "held")
     VDL_FIELD_NUMBER: _ClassVar[int]
     RESUMED_FIELD_NUMBER: _ClassVar[int]
     PG_LAST_FIELD_NUMBER: _ClassVar[int]
@@ -115,6 +119,7 @@ class Begin(_message.Message):
     FIRST_XID_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
     LOCKS_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
     vdl: int
     resumed: bool
     pg_last: _containers.RepeatedCompositeFieldContainer[PgPoint]
@@ -122,7 +127,8 @@ class Begin(_message.Message):
     first_xid: int
     descriptor: bytes
     locks: _containers.RepeatedCompositeFieldContainer[Lock]
-    def __init__(self, vdl: _Optional[int] = ..., resumed: _Optional[bool] = ..., pg_last: _Optional[_Iterable[_Union[PgPoint, _Mapping]]] = ..., epoch: _Optional[int] = ..., first_xid: _Optional[int] = ..., descriptor: _Optional[bytes] = ..., locks: _Optional[_Iterable[_Union[Lock, _Mapping]]] = ...) -> None: ...
+    held: bool
+    def __init__(self, vdl: _Optional[int] = ..., resumed: _Optional[bool] = ..., pg_last: _Optional[_Iterable[_Union[PgPoint, _Mapping]]] = ..., epoch: _Optional[int] = ..., first_xid: _Optional[int] = ..., descriptor: _Optional[bytes] = ..., locks: _Optional[_Iterable[_Union[Lock, _Mapping]]] = ..., held: _Optional[bool] = ...) -> None: ...
 
 class Lock(_message.Message):
     __slots__ = ("xid", "relations")

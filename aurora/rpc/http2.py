@@ -293,6 +293,15 @@ class GrpcPeer(asyncio.Protocol):
             transport.abort()
             self._ended(reason)
 
+    def pause(self, much: bool) -> None:
+        """Read no further while there is too ``much`` to do."""
+        transport = self._transport
+        if transport is not None and much == transport.is_reading():
+            if much:
+                transport.pause_reading()
+            else:
+                transport.resume_reading()
+
     def close(self) -> None:
         """End the stream and its connection at once; nothing is told."""
         transport, self._transport = self._transport, None

@@ -1,4 +1,4 @@
-"""The cluster's secret: what a client shows a storage node that does not speak mutual TLS.
+"""The cluster's secret: what a client shows a storage node, or another instance, that does not speak mutual TLS.
 
 It is made when the cluster is, kept in a file of its owner's alone, and sent with each call and stream as
 ``authorization: Bearer …``. It keeps other users and processes of this machine out; who can read the traffic reads it
@@ -13,18 +13,14 @@ import secrets
 import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import grpc
 import grpc.aio
 
-if TYPE_CHECKING:
-    from aurora.rpc import storage_pb2_grpc
-
-
 HEADER: Final = "authorization"
 LENGTH_MIN: Final = 32
-REFUSAL: Final = "this storage node asks for its cluster's secret"
+REFUSAL: Final = "this port asks for its cluster's secret"
 
 
 class SecretUnusable(Exception):
@@ -103,9 +99,9 @@ class _Call:
 
 
 class SecretStub:
-    """A stub whose calls show the secret."""
+    """A stub of any service whose calls show the secret."""
 
-    def __init__(self, stub: storage_pb2_grpc.StorageStub, secret: str) -> None:
+    def __init__(self, stub: object, secret: str) -> None:
         self._stub = stub
         self._metadata = ((HEADER, header(secret)),)
 

@@ -8,7 +8,7 @@ anew while its load is under way (``create``) takes the place of what the load b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from aurora.errors import AdminShutdown, DataCorrupted, IoError
@@ -60,7 +60,18 @@ class PageCache:
         """Pages that came from storage."""
         self.pages_ahead = 0
         """Those of them that a scan had asked for ahead."""
+        self.misses_waited = 0
+        """How often somebody has waited for a page,"""
+        self.waited_s = 0.0
+        """and how long together."""
         self._loading: dict[int, Load] = {}
+        self.arrived: Callable[[int, bytes | None], bytes | None] = lambda _, image: image
+        """What is done to a page that storage has given before it is in the cache: a reader instance applies the log
+        that has come since it asked"""
+
+    def is_loading(self, page_no: int) -> bool:
+        """Whether the page is on its way from storage."""
+        return page_no in self._loading
 
     def get(self, page_no: int) -> int:
         """The page's frame; waits when it has to be loaded."""
@@ -72,6 +83,14 @@ class PageCache:
 
     def load(self, page_no: int) -> None:
         """Bring a missing page in; it may be gone again after a further wait."""
+        began_s = HUB.now_s()
+        try:
+            self._load(page_no)
+        finally:
+            self.misses_waited += 1
+            self.waited_s += HUB.now_s() - began_s
+
+    def _load(self, page_no: int) -> None:
         while not self.arena.contains(page_no):
             self.waits += 1
             other = self._loading.get(page_no)
@@ -93,7 +112,7 @@ class PageCache:
         try:
             image = self.volume.read_page(PageNo(page_no))
             self.pages_read += 1
-            self._install(page_no, image, load)
+            self._install(page_no, self.arrived(page_no, image), load)
         except (IoError, DataCorrupted, AdminShutdown) as error:
             # Storage's errors are everybody's. Not so a cancel of this session: others read for themselves then.
             if not isinstance(error, AdminShutdown) or self.volume.fenced:
@@ -148,7 +167,7 @@ class PageCache:
         for page_no, image in zip(load.pages, images, strict=True):
             if self._loading.get(page_no) is load:
                 try:
-                    self.arena.install(page_no, image)
+                    self.arena.install(page_no, self.arrived(page_no, image))
                 except ArenaFull:
                     return  # all is pinned or newer than the VDL: who needs the page waits for a frame in ``load``
 

@@ -208,6 +208,50 @@ class Extents:
         file.map.blocks = file.fresh = max(entry.used for entry in entries)
         return file
 
+    def reread(self) -> None:
+        """The directory's pages have changed under this process (a reader instance): take over what they say. A
+        relation file that was there keeps its identity. May wait."""
+        page_no = FIRST_DIRECTORY_PAGE
+        owned: dict[tuple[int, int], list[Entry]] = {}
+        used_pages = 1
+        while page_no:
+            frame = self._cache.get(page_no)
+            if not self._cache.arena.pins[frame]:
+                self._cache.arena.pin(frame)
+            page = self._cache.arena.page(frame)
+            used_pages += 1
+            for values in ENTRY.iter_unpack(page[FIRST_ENTRY : FIRST_ENTRY + ENTRIES_PER_PAGE * ENTRY_BYTES]):
+                if values[0] and values[2]:
+                    used_pages += values[1]
+                    owned.setdefault((values[6], values[2]), []).append(Entry(frame, 0, values))
+            page_no = struct.unpack_from("<Q", page, 24)[0]
+        self.used_pages = used_pages
+        for relfile in [relfile for relfile in self.files if (MAIN_FORK, relfile) not in owned]:
+            del self.files[relfile]
+        for (fork, relfile), entries in sorted(owned.items()):
+            known = self.files.get(relfile) if fork == MAIN_FORK else self.files[relfile].space_map
+            file = known or RelationFile(relfile, fork)
+            self._take_over(file, sorted(entries, key=lambda entry: entry.first_block))
+            if fork == MAIN_FORK:
+                self.files[relfile] = file
+                file.rows, file.dead_rows = COUNTERS.unpack(file.entries[0].freed.to_bytes(8, "little"))
+            else:
+                self.files[relfile].space_map = file
+
+    @staticmethod
+    def _take_over(file: RelationFile, entries: list[Entry]) -> None:
+        same = 0
+        for old, new in zip(file.entries, entries):
+            if old.start != new.start:
+                break
+            same += 1
+        for _ in range(len(file.entries) - same):
+            file.map.pop_extent()
+        for entry in entries[same:]:
+            file.map.add_extent(entry.start)
+        file.entries = entries
+        file.map.blocks = file.fresh = max(entry.used for entry in entries)
+
     def create(self, relfile: int, creator: int) -> RelationFile:
         """A new relation file without blocks, in the name of xid ``creator`` (0: for good)."""
         file = RelationFile(relfile)

@@ -64,7 +64,15 @@ class Superblock:
                         FIRST_FREE_PAGE,
                     ),
                 )
-        values = _HEADER.unpack_from(page, _AT)
+        self._page = page
+        self._decode()
+
+    def reread(self) -> None:
+        """The page has changed under this process (a reader instance)."""
+        self._decode()
+
+    def _decode(self) -> None:
+        values = _HEADER.unpack_from(self._page, _AT)
         magic, version, self.catalog_version, self.next_relfile, self.rows_hash = values[:5]
         self.xid_limit, self.oid_limit, self.high_water = values[5:]
         if magic != MAGIC:

@@ -134,6 +134,11 @@ class Catalog:
         self.version = self._shared.version
         self.changed_lsn = max(self.changed_lsn, commit_lsn)
 
+    def begin_anew(self) -> None:
+        """Forget everything: what has changed is not known."""
+        self.version = self.new_version()
+        self._shared = CatalogLayer(self._reader, self.version)
+
     def warm(self) -> None:
         """Load what new connections ask for, so that they need not wait: roles and databases. In a greenlet."""
         layer = self._shared

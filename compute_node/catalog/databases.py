@@ -14,6 +14,7 @@ not hold them three times.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -21,17 +22,23 @@ from typing import TYPE_CHECKING, Final
 from aurora.errors import (
     InsufficientPrivilege,
     InvalidCatalogName,
+    NotSupported,
     ObjectNotInPrerequisiteState,
     TooManyConnections,
 )
-from aurora.ids import Oid, RelFile
+from aurora.ids import Lsn, Oid, RelFile
+from aurora.notes import Invalidations
 from compute_node.access.clone import pages_of, write_pages
 from compute_node.access.vacuum import VacuumStats
 from compute_node.catalog import bootstrap, statistics
 from compute_node.catalog.cache import Catalog
+from compute_node.catalog.layer import Change
 from compute_node.catalog.rows import CatalogReader, Record
+from compute_node.hub import HUB
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
-from compute_node.relations.schema import INITIAL, INITIAL_DATABASE, MAPPED, SystemCatalogs
+from compute_node.relations.schema import CATALOGS, INITIAL, INITIAL_DATABASE, MAPPED, SystemCatalogs
+from compute_node.replica.injected import InjectedFailure
+from compute_node.replica.single import SingleInstance
 from compute_node.txn.locks import EXCLUSIVE, ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from compute_node.txn.transaction import Txn
 from compute_node.types.acl import CONNECT
@@ -42,9 +49,12 @@ if TYPE_CHECKING:
     from compute_node.access.storage import Storage
     from compute_node.access.table import Table
     from compute_node.catalog.engine import DatabaseEngine
+    from compute_node.replica.topology import TopologySource
     from compute_node.session.state import SessionState
 
 
+SINGLE: Final = "instance-1"
+"""How an instance is called that has no name"""
 MAP_RELFILE: Final = RelFile(3)
 _MAP = RelationDesc(
     oid=Oid(MAP_RELFILE),
@@ -62,6 +72,10 @@ _MAP = RelationDesc(
 _EVERY = (1, 2, 3)
 
 
+def _no_process() -> None:
+    raise NotSupported("this instance has no process of its own that could crash")
+
+
 class Databases:
     """``make_engine`` opens the engine of a database over its catalogs. ``sessions`` gives the names of the databases
     that sessions are connected to, one a session."""
@@ -73,6 +87,12 @@ class Databases:
         self._arriving: list[str] = []
         """the databases of clients that are being let in"""
         self.sessions: Callable[[], list[SessionState]] = list
+        self.topology: TopologySource = SingleInstance(SINGLE, "", lambda: storage.volume.vdl, storage.clock)
+        """the instances of the cluster, for the engines of all databases"""
+        self.injected = InjectedFailure(HUB.now_s, random.random)
+        """what the feed of log to readers has to suffer"""
+        self.crash: Callable[[], None] = _no_process
+        """ends the instance's process at once"""
         initial = self._add(INITIAL)
         self.catalog: Catalog = initial.catalog
 
@@ -149,6 +169,10 @@ class Databases:
             # Reading the map may have waited, and another session may have opened it.
             found = self._engines.get(oid) or self._add(SystemCatalogs(oid, relfiles))
         return found
+
+    def opened(self, oid: int) -> DatabaseEngine | None:
+        """The engine of a database that has been used since the instance began."""
+        return self._engines.get(oid)
 
     def _write_unused(self, oid: int) -> dict[int, RelFile]:
         txns = self.storage.txns
@@ -271,6 +295,25 @@ class Databases:
             for tid in gone:
                 table.delete(txn, snapshot, tid, lambda row, at: True, ())
             txn.cid += 1
+
+    # following another instance's log
+
+    def replayed(self, invalidations: Invalidations, commit_lsn: Lsn) -> None:
+        """The writer has changed catalogs of a database, as of ``commit_lsn``, which is applied here."""
+        names: dict[int, str] = {CATALOGS[name].desc.oid: name for name in CATALOGS}
+        written = {names[oid]: set(rows) for oid, rows in invalidations.rows.items() if oid in names}
+        engine = self._engines.get(invalidations.database)
+        if engine is not None:
+            engine.catalog.committed(Change(set(invalidations.relations), written), commit_lsn)
+            return
+        shared = {name: oids for name, oids in written.items() if CATALOGS[name].desc.is_shared}
+        if shared:
+            self.initial.catalog.committed(Change(written=shared), commit_lsn)
+
+    def replayed_unknown(self) -> None:
+        """What the writer has changed meanwhile is not known: every database's catalog is read anew."""
+        for engine in self._engines.values():
+            engine.catalog.begin_anew()
 
     def close(self, oid: int) -> None:
         """A database has been dropped."""

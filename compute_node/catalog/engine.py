@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from compute_node.catalog.databases import Databases
     from compute_node.catalog.ddl import Ddl
     from compute_node.catalog.ddl.sequence import Sequences
+    from compute_node.replica.topology import TopologySource
 
 
 class DatabaseEngine(Engine, Protocol):
@@ -24,6 +25,8 @@ class DatabaseEngine(Engine, Protocol):
     databases: Databases
     """all of them"""
     start_time_us: int
+    topology: TopologySource
+    """the instances of the cluster"""
 
     @property
     def storage(self) -> Storage:

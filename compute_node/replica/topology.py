@@ -34,6 +34,7 @@ class InstanceState:
     epoch: int = 0
     started_us: int = 0
     feed_bytes: int = 0
+    stream_port: int = 0
 
 
 class TopologySource(Protocol):

@@ -66,6 +66,7 @@ def _check_server_side(session: SessionState, node: ast.Node) -> None:
 
 def _copy_in(session: SessionState, node: ast.Node, options: CopyOptions) -> int:
     txn = transactions.ensure(session)
+    session.plans.statements += 1
     door.begin_text(session, session.query)
     names = [item.sval for item in node.attlist] if node.attlist else None
     target = session.engine.copy_target(session, txn, node.relation, names)

@@ -43,6 +43,7 @@ def begin(session: SessionState, statement: Statement, snapshot: Snapshot | None
             check_write(session, statement)
     if not statement.executable.sound:
         statement.executable.check()
+    statement.tally.runs += 1
     return begin_text(session, statement.source, snapshot)
 
 
@@ -55,7 +56,6 @@ def begin_text(session: SessionState, source: str, snapshot: Snapshot | None = N
         if session.txn is None:
             transactions.ensure(session, now_us)
         session.statements_in_txn += 1
-    session.plans.statements += 1
     return session.engine.begin_statement(session, snapshot)
 
 

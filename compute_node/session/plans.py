@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakKeyDictionary
 
-from compute_node.session.statement import Statement
+from compute_node.session.statement import Statement, Tally
 
 if TYPE_CHECKING:
+    from compute_node.session.engine import Engine
     from compute_node.session.lifting import Shape
     from compute_node.session.routines import RoutinePlan
 
@@ -56,8 +58,28 @@ class PlanCache:
         self.utilities: dict[bytes, Statement] = {}
         """Utility statements by text; they depend on no setting."""
         self.statements = 0
-        """Statements begun, by all sessions."""
+        """Utility statements begun, by all sessions."""
+        self._tallies: list[Tally] = []
+        self._by_database: WeakKeyDictionary[Engine, dict[str, Tally]] = WeakKeyDictionary()
         self._spaces: dict[tuple[object, ...], PlanSpace] = {}
+
+    @property
+    def begun(self) -> int:
+        """Statements begun, by all sessions."""
+        return self.statements + sum(tally.runs for tally in self._tallies)
+
+    def tally(self, engine: Engine, tag: str) -> Tally:
+        """What counts the statements of a kind (SELECT, INSERT …) in a database."""
+        kinds = self._by_database.setdefault(engine, {})
+        found = kinds.get(tag)
+        if found is None:
+            found = kinds[tag] = Tally()
+            self._tallies.append(found)
+        return found
+
+    def tallies(self, engine: Engine) -> dict[str, int]:
+        """Kind of statement → how many have begun in a database."""
+        return {tag: tally.runs for tag, tally in self._by_database.get(engine, {}).items()}
 
     def space(self, environment: tuple[object, ...]) -> PlanSpace:
         """The plans for this combination of settings."""

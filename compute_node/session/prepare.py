@@ -112,6 +112,7 @@ def compile_statement(
         # A transaction that has changed the catalog plans for itself.
         private = session.txn is not None and session.txn.catalog_changed
         made = Statement(source, version, param_types, executable, shareable=not private)
+        made.tally = session.plans.tally(session.engine, made.tag)
         if private or made.validate(session):
             return made, kept
         param_types[:] = given

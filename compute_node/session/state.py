@@ -26,8 +26,10 @@ from compute_node.session.settings import GUARDED, Setting, Settings, SettingVal
 from compute_node.txn.dependency import Dependency
 from compute_node.txn.transaction import Txn
 from compute_node.types.registry import PgType, TypeEnv
+from compute_node.work.waits import SLEEP, Waits
 
 if TYPE_CHECKING:
+    from aurora.histogram import Histogram
     from compute_node.session.notifications import Notifying
     from compute_node.session.portals import Portal
     from compute_node.session.prepared import Prepared
@@ -61,6 +63,10 @@ class Port(Protocol):
     def terminate(self, error: SqlError | None = None) -> None:
         """End the session with that error (57P01 without one): at once if idle, else at its next wait or batch."""
 
+    @property
+    def local_address(self) -> tuple[str, int] | None:
+        """Host and port that the client has connected to; None when it is not TCP."""
+
     def deliver(self) -> None:
         """Notifications have come: send them if the session is idle."""
 
@@ -88,6 +94,10 @@ class Backends(Protocol):
     def file_rules(self) -> Iterator[Row]:
         """The rows of pg_hba_file_rules."""
 
+    def commit_waits(self, engine: Engine | None = None) -> Histogram:
+        """How long answers were held back until what they depend on was durable, in seconds: of the sessions of a
+        database, or of all."""
+
 
 class HeldLocks(Protocol):
     """The advisory locks of a session."""
@@ -114,6 +124,7 @@ class SessionState:
         "client_port",
         "clock",
         "commit_at_once",
+        "commit_waits",
         "database",
         "default_deferrable",
         "default_isolation",
@@ -175,6 +186,7 @@ class SessionState:
         "txn",
         "user",
         "user_oid",
+        "waited",
     )
 
     def __init__(
@@ -245,6 +257,10 @@ class SessionState:
         self.interrupt_error: SqlError | Disconnected | None = None
         self.terminating = False
         self.timer: Timer | None = None
+        self.waited: Waits | None = None
+        """what it has waited for, once it has waited"""
+        self.commit_waits: Histogram | None = None
+        """how long its answers were held back until what they depend on was durable, in seconds"""
         self.query = ""
         self.backend_start = self.query_start = self.state_change = clock()
         self.application_name = ""
@@ -302,6 +318,23 @@ class SessionState:
         told before the next ReadyForQuery."""
         self.retired_txn = None
         self.settings.force("in_hot_standby", self.engine.in_recovery)
+
+    def has_waited(self, event: int, seconds: float) -> None:
+        """A wait for that event (``work.waits``) has ended."""
+        if self.waited is None:
+            self.waited = Waits()
+        self.waited.note(event, seconds)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait without holding up the loop; ends early with what interrupts the session."""
+        began_s = HUB.now_s()
+        try:
+            HUB.sleep(seconds)
+        finally:
+            took_s = HUB.now_s() - began_s
+            self.has_waited(SLEEP, took_s)
+            self.engine.storage.locks.waited.note(SLEEP, took_s)
+        self.check_interrupts()
 
     # ---- interrupts ----
 

@@ -41,6 +41,18 @@ def _described(name: str, kind: PgType, typmod: int, table: int, column: int) ->
     return Column(name, kind, typmod, table, column)
 
 
+class Tally:
+    """How many statements of one kind have begun in one database."""
+
+    __slots__ = ("runs",)
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+
+_UNCOUNTED = Tally()
+
+
 class Statement:
     """A query (``executable``) or a utility statement (``node``).
 
@@ -53,7 +65,7 @@ class Statement:
 
     __slots__ = (
         "codes", "columns", "executable", "fast", "formats", "is_point", "kinds", "locks", "node", "param_types",
-        "point", "shareable", "source", "tag", "version", "writes",
+        "point", "shareable", "source", "tag", "tally", "version", "writes",
     )  # fmt: skip
 
     executable: Executable
@@ -80,6 +92,7 @@ class Statement:
         self.fast = fast
         self.formats: dict[bytes, ResultFormat] = {}
         self.tag: str = ""
+        self.tally = _UNCOUNTED
         self.is_point = self.writes = False
         self.shareable = shareable
         self.columns: tuple[Column, ...] | None = None

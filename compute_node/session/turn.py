@@ -171,7 +171,7 @@ def run_point(session: SessionState, packet: tuple[Prepared, Row, bytes, bool, i
         if plan.locks not in txn.weak_locks and not engine.lock_relations(session, plan.locks):
             return False
         session.statements_in_txn += 1
-        session.plans.statements += 1
+        plan.tally.runs += 1
         context = session.point_context
         if context is None:
             context = session.point_context = engine.begin_statement(session)

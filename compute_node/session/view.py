@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from aurora.datum import Datum, Row
-from compute_node.hub import HUB
 from compute_node.session import nested, referential, routines, setting_statements
 from compute_node.session.state import SessionState
 from compute_node.types.registry import RoutineCall, SqlResult
@@ -54,11 +53,6 @@ class FunctionView(SessionState):
     def call_routine(self, call: RoutineCall, arguments: Row, snapshot: Snapshot | None) -> Datum:
         """A function in the language SQL; see ``routines``."""
         return routines.call(self, call, arguments, snapshot)
-
-    def sleep(self, seconds: float) -> None:
-        """pg_sleep."""
-        HUB.sleep(seconds)
-        self.check_interrupts()
 
     def signal_backend(self, pid: int, terminate: bool) -> bool:
         """pg_cancel_backend and pg_terminate_backend; of the session itself they end the statement that asked."""

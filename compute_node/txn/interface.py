@@ -124,6 +124,9 @@ class TxnSession(Protocol):
     def catalog_function(self, name: str, *args: Datum) -> Datum:
         """A function that asks the catalog, by its name."""
 
+    def has_waited(self, event: int, seconds: float) -> None:
+        """A wait for that event (``work.waits``) has ended."""
+
 
 class TxnChanges(Protocol):
     """What a transaction has changed in the catalog."""

@@ -31,6 +31,7 @@ from aurora.ids import NO_LSN, Lsn
 from compute_node.hub import HUB, Waiter
 from compute_node.txn import deadlocks
 from compute_node.txn.transaction import Ties, Txn
+from compute_node.work import waits
 
 if TYPE_CHECKING:
     from compute_node.txn.manager import TransactionManager
@@ -145,6 +146,14 @@ class Waiting:
         self.what = what
         self.object_text = object_text
 
+    @property
+    def event(self) -> int:
+        """What is waited for, as a number of ``work.waits``."""
+        entry = self.entry
+        if isinstance(entry, tuple):
+            return waits.ADVISORY if entry[0].oid >= FIRST_ADVISORY else waits.RELATION
+        return waits.TUPLE if isinstance(entry, RowQueue) else waits.TRANSACTION
+
 
 class LockManager:
     """All locks of the process."""
@@ -162,6 +171,8 @@ class LockManager:
         self._passing: deque[tuple[int, RelationLock | RowHolders]] = deque()
         """Locks released by commits that were not durable yet, in the order of those"""
         self.waits = 0
+        self.waited = waits.Waits()
+        """for what, and how long"""
         self.deadlocks = 0
 
     # Relations
@@ -495,9 +506,9 @@ class LockManager:
         txn.waiting = waiting
         timer = None
         self.waits += 1
+        session, began_s = txn.session, HUB.now_s()
         try:
             deadlocks.check(self, txn)
-            session = txn.session
             timeout_ms = 0 if session is None else session.lock_timeout_ms
             if timeout_ms > 0:
                 error = LockNotAvailable("canceling statement due to lock timeout")
@@ -507,6 +518,10 @@ class LockManager:
             txn.waiting = None
             if timer is not None:
                 timer.cancel()
+            event, took_s = waiting.event, HUB.now_s() - began_s
+            self.waited.note(event, took_s)
+            if session is not None:
+                session.has_waited(event, took_s)
 
     def blockers(self, txn: Txn) -> list[Txn]:
         """Whom ``txn`` waits for; nobody when it does not wait."""

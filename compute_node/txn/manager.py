@@ -55,6 +55,8 @@ class TransactionManager:
         self._reserving: list[Waiter] | None = None
         self.commits = 0
         self.rollbacks = 0
+        self.follows = False
+        """A reader instance: the transactions that write are another's, whose log this one applies."""
         self.serials = Serializables(self)
         self.locks = LockManager(self)
         self.reader = False
@@ -314,6 +316,8 @@ class TransactionManager:
 
     def log_lock(self, txn: Txn, oid: int) -> None:
         """Tell those who follow the log of an ACCESS EXCLUSIVE lock, before anything that it protects. May wait."""
+        if self.follows:
+            return
         xid = txn.write_xid or self.assign(txn)
         self._volume.reserve(LOCK_REDO_BYTES)
         with self._mtr:

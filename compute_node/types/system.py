@@ -50,20 +50,12 @@ fn(
     needs_context=True,
 )
 fn(2026, "pg_backend_pid() int4 stable", lambda context: context.session.pid, needs_context=True)
-fns(
-    """
+_delegate("""
 2196 inet_client_addr() inet stable nullable
 2198 inet_server_addr() inet stable nullable
-""",
-    lambda: None,
-)
-fns(
-    """
 2197 inet_client_port() int4 stable nullable
 2199 inet_server_port() int4 stable nullable
-""",
-    lambda: None,
-)
+""")
 fn(810, "pg_client_encoding() name stable", lambda: "UTF8")
 fn(2854, "pg_my_temp_schema() oid stable", lambda: 0)
 fn(2855, "pg_is_other_temp_schema(oid) bool stable", lambda oid: False)

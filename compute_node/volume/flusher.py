@@ -52,6 +52,8 @@ class Flusher:
 
     def __init__(self, log: RedoLog, core: WriterCore, fleet: Fleet, pgmrpl: Callable[[], int]) -> None:
         self.wanted = False
+        self.sent: Callable[[list[Run]], None] | None = None
+        """Told what has left for the nodes: who feeds readers."""
         self._log = log
         self._core = core
         self._fleet = fleet
@@ -101,4 +103,6 @@ class Flusher:
         self._held = []
         core.pgmrpl = self._pgmrpl()
         core.flush(runs)
+        if self.sent is not None:
+            self.sent(runs)
         return Flushed.SENT_FIRST if held else Flushed.SENT

@@ -44,7 +44,7 @@ from compute_node.volume.writer_core import WriterCore
 
 if TYPE_CHECKING:
     from aurora.documents import JsonObject
-    from aurora.kernels.python.mtr import RedoLog
+    from aurora.kernels.python.mtr import RedoLog, Run
     from aurora.rpc import storage_pb2 as pb
 
 
@@ -103,6 +103,8 @@ class Volume:
         """Called when it is over."""
         self.on_writable: Callable[[], None] | None = None
         """Called when a volume that was opened for reading is open for writing."""
+        self.flushed: Callable[[list[Run]], None] | None = None
+        """Told of each flush's runs: the feed of readers; set before the volume is written to."""
         self.siblings: Callable[[], int] = _nobody
         """How many transactions are writing and have not committed."""
         self.pgmrpl_source: Callable[[], int] | None = None
@@ -215,6 +217,7 @@ class Volume:
         self.fleet = Fleet(self.core)
         self.monitor = Monitor(self.core, self.fleet, *self._patience_s)
         self._flusher = Flusher(log, self.core, self.fleet, self._pgmrpl)
+        self._flusher.sent = self._sent
         self.read_only = False
         self._adopt(self.descriptor)
 
@@ -271,6 +274,10 @@ class Volume:
             self._flushed.append((self.core.tracker.appended, monotonic()))
             for stream in self.streams:
                 stream.pump()
+
+    def _sent(self, runs: list[Run]) -> None:
+        if self.flushed is not None:
+            self.flushed(runs)
 
     # The fleet
 

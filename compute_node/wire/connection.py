@@ -21,6 +21,7 @@ import greenlet
 
 from aurora.errors import (
     AdminShutdown,
+    CannotConnectNow,
     IdleInTransactionSessionTimeout,
     IdleSessionTimeout,
     InternalError,
@@ -30,6 +31,7 @@ from aurora.errors import (
     TooManyConnections,
     TransactionResolutionUnknown,
 )
+from aurora.histogram import Histogram
 from aurora.ids import NO_LSN, Lsn
 from aurora.kernels import wire as wire_kernel
 from compute_node.hub import HUB, Waiter
@@ -91,6 +93,9 @@ class Connection(asyncio.Protocol):
         """A client has connected, or TLS is up."""
         self._transport = transport
         if self._startup is None:
+            if self._server.away:
+                self._end_with(CannotConnectNow(self._server.away, severity="FATAL"))
+                return
             if self._server.is_crowded:
                 self._end_with(TooManyConnections("sorry, too many clients already", severity="FATAL"))
                 return
@@ -454,7 +459,9 @@ class Connection(asyncio.Protocol):
             lsn, part, held_s = outbox.popleft()
             ready.append(part)
             if lsn:
-                self._server.commit_wait_seconds.observe(now_s - held_s)
+                if (waits := session.commit_waits) is None:
+                    waits = session.commit_waits = Histogram()
+                waits.observe(now_s - held_s)
         if not ready:
             return
         payload = ready[0] if len(ready) == 1 else b"".join(ready)
@@ -590,6 +597,12 @@ class Connection(asyncio.Protocol):
             if timer is not None:
                 timer.cancel()
         self._authentication_timer = self._idle_timer = self._gate_timer = None
+
+    @property
+    def local_address(self) -> tuple[str, int] | None:
+        """Host and port that the client has connected to; None when it is not TCP."""
+        name = None if self._transport is None else self._transport.get_extra_info("sockname")
+        return (name[0], name[1]) if isinstance(name, tuple) else None
 
     @property
     def peer(self) -> object:

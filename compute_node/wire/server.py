@@ -9,12 +9,14 @@ import asyncio
 import itertools
 import logging
 import secrets
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from aurora.datum import Row
 from aurora.errors import (
@@ -32,7 +34,7 @@ from compute_node.session import audit
 from compute_node.session.engine import Engine
 from compute_node.session.plans import PlanCache
 from compute_node.session.session import Session
-from compute_node.session.settings import REPORTED, SettingValue
+from compute_node.session.settings import REPORTED, SettingValue, define_or_raise, parse_value
 from compute_node.wire import hba
 from compute_node.wire.connection import Connection
 from compute_node.wire.startup import Authenticated, Authenticator, Startup
@@ -77,8 +79,9 @@ class Server:
         self.connections: set[Connection] = set()
         self.sessions: dict[int, Session] = {}
         self.reported = REPORTED
-        self.commit_wait_seconds = Histogram()
-        """How long answers were held back until what they depend on was durable."""
+        self._commit_waits = Histogram()
+        """of the sessions that have ended"""
+        self._commit_waits_by_database: WeakKeyDictionary[Engine, Histogram] = WeakKeyDictionary()
         self.tls_context = _tls(config)
         self.throttle = Throttle()
         self.rules = hba.parse(self._rules_text())
@@ -90,13 +93,39 @@ class Server:
         self._mock_secret = secrets.token_bytes(32)
         self._server: asyncio.Server | None = None
         self._shutting_down = False
+        self.on_stray_cancel: Callable[[int, int], None] | None = None
+        """Told of cancel requests that fit no session here (``handover``)."""
+        self.on_away: Callable[[], None] | None = None
+        """Told when ``away`` changes (``handover``)."""
+        self._away = ""
+
+    @property
+    def away(self) -> str:
+        """Why nobody is let in now (57P03), while the instance changes its role; empty: they are"""
+        return self._away
+
+    @away.setter
+    def away(self, reason: str) -> None:
+        changed, self._away = self._away != reason, reason
+        if changed and self.on_away is not None:
+            self.on_away()
+
+    @property
+    def lets_in(self) -> bool:
+        """Whether it makes sense to connect now."""
+        return not self._away and not self._shutting_down
+
+    def replace_engine(self, engine: Engine, authenticator: Authenticator) -> None:
+        """Another engine from now on: the instance has changed its role, and its sessions have ended."""
+        self.engine, self._authenticator = engine, authenticator
+        self.plans = PlanCache()
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
         """Where it listens."""
         if self._server is None:
             return []
-        return [socket.getsockname()[:2] for socket in self._server.sockets]
+        return [listener.getsockname()[:2] for listener in self._server.sockets]
 
     async def start(self) -> None:
         """Listen. The hub must be bound to the running loop."""
@@ -105,12 +134,24 @@ class Server:
             lambda: Connection(self), self.config.host, self.config.port, backlog=1024, reuse_address=True
         )
 
+    async def take(self, accepted: socket.socket) -> None:
+        """Serve a connection that another process has accepted; it is closed when that fails."""
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: Connection(self), accepted)
+        except OSError as error:
+            LOGGER.info("a handed-over connection was gone already: %s", error)
+            accepted.close()
+
     async def shutdown(self, grace_s: float = 5.0) -> None:
         """Stop listening, end every session (57P01), wait for those that run or wait for the log, at most
         ``grace_s``."""
         self._shutting_down = True
         if self._server is not None:
             self._server.close()
+        await self.end_sessions(grace_s)
+
+    async def end_sessions(self, grace_s: float) -> None:
+        """End every session (57P01); wait for those that run or wait for the log, at most ``grace_s``."""
         for connection in list(self.connections):
             connection.terminate()
         loop = asyncio.get_running_loop()
@@ -141,8 +182,8 @@ class Server:
 
     def make_session(self, connection: Connection, who: Authenticated) -> Session:
         """Admit an authenticated client. Raises 53300, 57P03, and errors of its startup settings."""
-        if self._shutting_down:
-            raise CannotConnectNow("the database system is shutting down", severity="FATAL")
+        if self._shutting_down or self.away:
+            raise CannotConnectNow(self.away or "the database system is shutting down", severity="FATAL")
         taken, limit = len(self.sessions), self.config.max_connections
         if taken >= limit:
             raise TooManyConnections("sorry, too many clients already", severity="FATAL")
@@ -185,12 +226,33 @@ class Server:
     def forget(self, session: Session) -> None:
         """A session has ended."""
         self.sessions.pop(session.pid, None)
+        if session.commit_waits is not None:
+            self._commit_waits.add(session.commit_waits)
+            self._commit_waits_by_database.setdefault(session.engine, Histogram()).add(session.commit_waits)
+            session.commit_waits = None
+
+    def commit_waits(self, engine: Engine | None = None) -> Histogram:
+        """How long answers were held back until what they depend on was durable, in seconds: of the sessions of a
+        database, or of all; those that have ended are among them."""
+        found = Histogram()
+        ended = self._commit_waits if engine is None else self._commit_waits_by_database.get(engine)
+        running = [each for each in self.sessions.values() if engine is None or each.engine is engine]
+        for waits in (ended, *(session.commit_waits for session in running)):
+            if waits is not None:
+                found.add(waits)
+        return found
 
     def cancel(self, pid: int, secret: int) -> None:
-        """A cancel request; a wrong secret does nothing."""
+        """A cancel request; one that fits no session here may be for another instance's, else it does nothing."""
+        if not self.cancel_here(pid, secret) and self.on_stray_cancel is not None:
+            self.on_stray_cancel(pid, secret)
+
+    def cancel_here(self, pid: int, secret: int) -> bool:
+        """A cancel request; False when pid and secret are those of no session here."""
         session = self.sessions.get(pid)
-        if session is not None and secrets.compare_digest(session.secret.to_bytes(4, "big"), secret.to_bytes(4, "big")):
-            self.signal(pid, False)
+        if session is None or not secrets.compare_digest(session.secret.to_bytes(4, "big"), secret.to_bytes(4, "big")):
+            return False
+        return self.signal(pid, False)
 
     def signal(self, pid: int, terminate: bool) -> bool:
         """Cancel or end a session; False when there is none of that pid."""
@@ -236,6 +298,13 @@ class Server:
             names = [[token.text for token in tokens] for tokens in (rule.databases, rule.users)]
             options = list(rule.options) or None
             yield (rule.line, rule.type, *names, rule.address, rule.netmask, rule.method, options, None)
+
+    def forces_tls(self) -> bool:
+        """Whether rds.force_ssl is on and there is a certificate to begin TLS with; called in a greenlet."""
+        if self.tls_context is None:
+            return False
+        value = self.engine.session_function(None, "system_setting", "rds.force_ssl")
+        return bool(value) and parse_value(define_or_raise("rds.force_ssl"), str(value)) is True
 
     def is_member(self, user: str, role: str) -> bool:
         """Whether a user belongs to a role."""
@@ -287,15 +356,20 @@ class ClientDoor:
 
     def method(self, user: str, database: str, tls: bool) -> str:
         """See ``startup.Door``."""
+        if not tls and self._server.forces_tls():
+            raise self._refused("no pg_hba.conf entry for", user, database, tls)
         client = hba.Client(user, database, self._address, tls, lambda role: self._server.is_member(user, role))
         rule = self._server.rules.match(client)
         if rule is not None and rule.method != "reject":
             # A stored password is a SCRAM secret, so what md5 asks for is SCRAM, as in PostgreSQL.
             return "scram-sha-256" if rule.method == "md5" else rule.method
+        verb = "pg_hba.conf rejects connection for" if rule is not None else "no pg_hba.conf entry for"
+        raise self._refused(verb, user, database, tls)
+
+    def _refused(self, verb: str, user: str, database: str, tls: bool) -> SqlError:
         what = f'host "{self._shown}", user "{user}", database "{database}", '
         what += "SSL encryption" if tls else "no encryption"
-        verb = "pg_hba.conf rejects connection for" if rule is not None else "no pg_hba.conf entry for"
-        raise InvalidAuthorizationSpecification(f"{verb} {what}", severity="FATAL")
+        return InvalidAuthorizationSpecification(f"{verb} {what}", severity="FATAL")
 
     def wait_s(self, user: str) -> float:
         """See ``startup.Door``."""

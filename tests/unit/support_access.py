@@ -46,6 +46,9 @@ class FakeSession:
     def catalog_function(self, name: str, *args: Any) -> Any:
         """What the access layer asks of a session: it is a superuser's."""
 
+    def has_waited(self, event: int, seconds: float) -> None:
+        """Nobody asks."""
+
 
 def make_storage(volume: Any = None, frames: int = 512, verify: bool = True) -> Storage:
     """Open (or initialise) a storage with pages verified at each MTR."""

@@ -77,11 +77,28 @@ def test_ipv6_loopback(listen: str) -> None:
         (["--pages-per-pg", "1"], "pages-per-pg"),
         (["--tls-cert", "x.pem"], "go together"),
         (["--tls-key", "x.pem"], "go together"),
+        (["--role", "reader"], "feed-listen"),
+        (["--feed-listen", "h:many"], "feed-listen"),
+        (["--peers", "h:1,h"], "peers"),
+        (["--promotion-tier", "16"], "promotion-tier"),
+        (["--promotion-tier", "-1"], "promotion-tier"),
     ],
 )
 def test_values_that_make_no_sense_are_named(flags: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         compute(*flags)
+
+
+def test_a_place_among_other_instances() -> None:
+    config = compute()
+    assert (config.feed_listen, config.peers, config.promotion_tier) == ("", (), 1)
+    flags = ("--role", "reader", "--feed-listen", "h:0", "--peers", "a:1,b:2", "--promotion-tier", "0")
+    config = compute(*flags)
+    assert (config.role, config.feed_listen, config.peers, config.promotion_tier) == (
+        "reader", "h:0", ("a:1", "b:2"), 0,
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match="role"):
+        compute(AURORA_ROLE="king")
 
 
 @pytest.mark.parametrize("flags", [[], ["--id", "x"], [*WRITER, "--role", "king"], [*WRITER, "--cache-mb", "big"]])

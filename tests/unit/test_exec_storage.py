@@ -34,6 +34,9 @@ class Session(FakeSession):
     def __init__(self) -> None:
         self.dependency = Dependency()
 
+    def has_waited(self, event: int, seconds: float) -> None:
+        """Nobody asks."""
+
 
 class Database:
     """One table on a memory volume."""

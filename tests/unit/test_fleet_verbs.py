@@ -125,7 +125,7 @@ class Connection:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     made = World(tmp_path / "c")
     monkeypatch.setattr(Cluster, "start_node", lambda _self, name: made.started.append(name))
-    monkeypatch.setattr(Cluster, "_stop", lambda _self, name: made.stopped.append(name))
+    monkeypatch.setattr(Cluster, "stop_running", lambda _self, name: made.stopped.append(name))
     monkeypatch.setattr(fleet, "time", made)
     monkeypatch.setattr(fleet, "ask_nodes", made.ask_nodes)
     monkeypatch.setattr(psycopg, "connect", lambda *_, **__: Connection(made))

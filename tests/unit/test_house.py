@@ -40,6 +40,7 @@ STAGES = (
     "health",
     "metrics",
     "config",
+    "roles",
     "server",
     "__main__",
 )
@@ -61,6 +62,9 @@ CORES = (
     "aurora/placement.py",
     "aurora/quorum.py",
     "aurora/truncation.py",
+    "compute_node/replica/apply.py",
+    "compute_node/replica/feed.py",
+    "compute_node/replica/known.py",
     "compute_node/volume/durable.py",
     "compute_node/volume/fleet.py",
     "compute_node/volume/flusher.py",

@@ -54,9 +54,13 @@ class FakeCluster:
     def __init__(self) -> None:
         self.processes = FakeProcesses()
         self.given_up: list[str] = []
+        self.others = False
 
     def process_ids(self) -> list[str]:
         return ["a"]
+
+    def alone(self, name: str) -> bool:
+        return not self.others
 
     def is_instance(self, name: str) -> bool:
         return True
@@ -169,6 +173,17 @@ def test_a_superseded_writer_is_not_started_again() -> None:
     assert world.cluster.given_up == ["a"]
 
 
+def test_a_superseded_writer_comes_back_to_the_other_instances() -> None:
+    world = World()
+    world.cluster.others = True
+    world.run(1)
+    died_s = world.now_s
+    world.die(exit_status.FENCED)
+    world.run(5)
+    assert [at for at, _ in world.started] == [pytest.approx(died_s + PAUSE_S, abs=0.001)]
+    assert world.cluster.given_up == []
+
+
 def test_nothing_is_decided_before_the_exit_status_is_noted() -> None:
     world = World()
     world.run(1)
@@ -234,8 +249,11 @@ def test_a_signal_reaches_the_process_itself(tmp_path: Path, program: Callable[[
     assert end_text(processes.exit_status("a")) == "killed by SIGTERM"
 
 
-WAITS = f'if [ "$3" = {exit_status.HELD} ]; then read -r line || exit {exit_status.UNBEGUN}; fi; exec sleep 600'
-"""A program that waits for a line when it is to be held."""
+WAITS = (
+    f'if [ "$3" = {exit_status.HELD} ]; then read -r line || exit {exit_status.UNBEGUN}; fi; '
+    'echo "${line:-$*}" >&2; exec sleep 600'
+)
+"""A program that waits for a line when it is to be held, and tells its arguments."""
 
 
 def held_pid(processes: Processes) -> int:
@@ -261,14 +279,18 @@ def test_a_held_process_begins_in_place_of_a_new_one(tmp_path: Path, program: Ca
     program(WAITS)
     processes = Processes(tmp_path)
     first = processes.spawn("a", ["x", "y"])
-    processes.hold("a", ["x", "y"])
+    processes.hold("a", "x")
     ready = held_pid(processes)
-    processes.hold("a", ["x", "y"])
+    processes.hold("a", "x")
     assert held_pid(processes) == ready
     processes.signal("a", signal.SIGKILL)
     assert processes.wait_gone("a", DEADLINE_S)
-    second = processes.spawn("a", ["x", "y"], first)
+    second = processes.spawn("a", ["x", "--role", "another one"], first)
     assert second.pid == ready == processes.pid("a")
+    deadline = time.monotonic() + DEADLINE_S
+    while '["--role", "another one"]' not in processes.log_tail("a"):
+        assert time.monotonic() < deadline, "it was not told its arguments"
+        time.sleep(0.01)
     processes.signal("a", signal.SIGKILL)
     assert processes.wait_gone("a", DEADLINE_S)
     assert end_text(processes.exit_status("a")) == "killed by SIGKILL"
@@ -282,23 +304,23 @@ def test_a_held_process_that_is_not_wanted_or_not_there_changes_nothing(
     processes.spawn("a", ["x", "y"])
     processes.signal("a", signal.SIGKILL)
     assert processes.wait_gone("a", DEADLINE_S)
-    processes.hold("a", ["x", "y"])
+    processes.hold("a", "x")
     ready = held_pid(processes)
     processes.let_go("a")
     wait_gone(ready)
     assert end_text(processes.exit_status("a")) == "killed by SIGKILL"
 
-    processes.hold("a", ["x", "y"])
+    processes.hold("a", "x")
     ready = held_pid(processes)
-    assert processes.spawn("a", ["x", "other"]).pid != ready
+    assert processes.spawn("a", ["z", "y"]).pid != ready
     wait_gone(ready)
-    processes.hold("a", ["x", "other"])
+    processes.hold("a", "z")
     ready = held_pid(processes)
     os.kill(ready, signal.SIGKILL)
     wait_gone(ready)
     processes.signal("a", signal.SIGKILL)
     assert processes.wait_gone("a", DEADLINE_S)
-    again = processes.spawn("a", ["x", "other"])
+    again = processes.spawn("a", ["z", "y"])
     assert again.pid not in (0, ready)
     processes.signal("a", signal.SIGKILL)
     assert processes.wait_gone("a", DEADLINE_S)

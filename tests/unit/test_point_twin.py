@@ -124,7 +124,7 @@ def replay(monkeypatch: pytest.MonkeyPatch, inlined: bool) -> tuple[list[bytes],
         answers.append(await raw.query("select * from t order by a"))
         (session,) = server.sessions.values()
         effects.update(
-            statements=server.plans.statements,
+            statements=server.plans.begun,
             commits=engine.txns.commits,
             rollbacks=engine.txns.rollbacks,
             xids=engine.txns.next_xid,

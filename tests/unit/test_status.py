@@ -133,7 +133,16 @@ def test_the_worst_come_first() -> None:
 
 def status_of(nodes: list[dict[str, Any]], durable: dict[int, int], epoch: int = 3) -> dict[str, Any]:
     """A whole status."""
-    writer = {"id": "instance-1", "role": "writer", "address": "127.0.0.1:5432", "pid": 99, "state": "up", "lag_ms": 0}
+    writer = {
+        "id": "instance-1",
+        "role": "writer",
+        "address": "127.0.0.1:5432",
+        "pid": 99,
+        "state": "up",
+        "lag_ms": None,
+        "promotion_tier": 1,
+        "sessions": 2,
+    }
     return {
         "volume": {"vdl": 5000, "epoch": epoch, "pg_durable": {}},
         "storage_nodes": nodes,
@@ -179,7 +188,8 @@ az2-a         az2   up                         10       102  az2-a:7000
 az2-b         az2   refusing                 5000       103  az2-b:7000  No space left on device
 az3-a         az3   up                       5000       104  az3-a:7000
 az3-b         az3   not answering               -       105  az3-b:7000
-instance-1          up                     writer        99  127.0.0.1:5432
+instance            state          role              lag tier sessions       pid  address
+instance-1          up             writer              -    1        2        99  127.0.0.1:5432
 segment       az               scl       lag     collected  epoch  health
 PG 0: not answering, durable to 5000, membership epoch 1
   0 az1-a     az1             5000         0            50      3  up

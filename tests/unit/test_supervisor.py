@@ -452,7 +452,7 @@ def test_status_of_a_cluster_that_is_down(tmp_path: Path, capsys: pytest.Capture
 def test_node_and_az_verbs_reach_the_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path)
     done: list[tuple[str, str]] = []
-    for action in ("kill", "stop", "start_node", "start_instance", "wait_ready", "wait_node"):
+    for action in ("kill", "stop", "start_node", "start_instance", "wait_instance", "wait_node"):
         monkeypatch.setattr(Cluster, action, lambda _self, name="", action=action: done.append((action, name)))
     data = ["--data", str(tmp_path)]
     assert cli.main(["node", "kill", "az1-a", *data]) == 0
@@ -464,5 +464,5 @@ def test_node_and_az_verbs_reach_the_supervisor(tmp_path: Path, monkeypatch: pyt
     assert done == [
         ("kill", "az1-a"), ("start_node", "az1-a"), ("wait_node", "az1-a"), ("kill", "az2-a"), ("kill", "az2-b"),
         ("start_node", "az2-a"), ("start_node", "az2-b"), ("wait_node", "az2-a"), ("wait_node", "az2-b"),
-        ("stop", "instance-1"), ("start_instance", "instance-1"), ("wait_ready", ""),
+        ("stop", "instance-1"), ("start_instance", "instance-1"), ("wait_instance", "instance-1"),
     ]  # fmt: skip

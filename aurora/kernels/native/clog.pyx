@@ -100,6 +100,13 @@ cdef class Clog:
             free(self.chunks[i])
         free(self.chunks)
 
+    def forget(self):
+        """Drop the chunks: another process has changed the pages."""
+        cdef Py_ssize_t i
+        for i in range(self.n_chunks):
+            free(self.chunks[i])
+            self.chunks[i] = NULL
+
     cdef long long state_c(self, unsigned long long xid) except? -1:
         cdef unsigned long long block
         if xid < 3:

@@ -93,6 +93,10 @@ class Clog:
         self.recovered_below = 0
         self._chunks: dict[int, list[int]] = {}
 
+    def forget(self) -> None:
+        """Drop the chunks: another process has changed the pages."""
+        self._chunks.clear()
+
     def state(self, xid: int) -> int:
         """0 in progress, 1 aborted, a commit LSN, or minus the page number that must be loaded first."""
         if xid < FIRST_NORMAL_XID:

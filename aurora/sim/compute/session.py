@@ -95,6 +95,9 @@ class SimSession:
     def catalog_function(self, name: str, *args: Datum) -> Datum:
         """What the access layer asks of a session: it is a superuser's."""
 
+    def has_waited(self, event: int, seconds: float) -> None:
+        """Nobody asks."""
+
     # Transactions
 
     def begin(self, isolation: str) -> None:

@@ -3,7 +3,7 @@
 Declared in ``compute_node/types/system.py`` and ``catalog/system_functions.py``, under their pg_proc names; here is
 what they do: ``names`` (reg* types, visibility), ``definitions`` (pg_get_…def, descriptions), ``privileges``
 (has_…_privilege), ``server`` (sizes, settings, sessions, sequences), ``advisory`` (locks), ``xids``, ``recovery`` (the
-log and its replay). Source: PostgreSQL manual, ch. 9.26 and 9.27.
+log and its replay), ``aurora`` and ``faults``. Source: PostgreSQL manual, ch. 9.26 and 9.27.
 """
 
 from __future__ import annotations
@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING
 
 from aurora.datum import Datum
 from aurora.errors import NotSupported
-from compute_node.catalog.functions import advisory, definitions, names, privileges, recovery, server, xids
+from compute_node.catalog.functions import (
+    addresses,
+    advisory,
+    aurora,
+    definitions,
+    faults,
+    names,
+    privileges,
+    recovery,
+    server,
+    xids,
+)
 from compute_node.catalog.functions.call import Call
 
 if TYPE_CHECKING:
@@ -29,7 +40,38 @@ _FUNCTIONS: dict[str, Callable[..., Datum]] = {
     **advisory.FUNCTIONS,
     **xids.FUNCTIONS,
     **recovery.FUNCTIONS,
+    **addresses.FUNCTIONS,
+    **aurora.FUNCTIONS,
+    **faults.FUNCTIONS,
 }
+
+
+def _refusable(function: Callable[..., Datum], name: str) -> Callable[..., Datum]:
+    """Aurora refuses functions of the write-ahead log. With aurora.refuse_wal_functions so does this instance, for
+    clients that tell Aurora by that."""
+
+    def run(call: Call, *args: Datum) -> Datum:
+        if call.session.settings.get("aurora.refuse_wal_functions"):
+            raise NotSupported(f"Function {name}() is currently not supported for Aurora")
+        return function(call, *args)
+
+    return run
+
+
+_REFUSED = (
+    "pg_current_wal_lsn",
+    "pg_current_wal_insert_lsn",
+    "pg_current_wal_flush_lsn",
+    "pg_last_wal_receive_lsn",
+    "pg_last_wal_replay_lsn",
+    "pg_last_xact_replay_timestamp",
+    "pg_stat_get_wal",
+    "pg_stat_get_wal_receiver",
+    "pg_ls_waldir",
+    "pg_switch_wal",
+    "pg_walfile_name",
+)
+_FUNCTIONS.update({name: _refusable(_FUNCTIONS[name], name) for name in _REFUSED if name in _FUNCTIONS})
 
 
 def catalog_function(engine: DatabaseEngine, session: SessionState | None, name: str, *args: Datum) -> Datum:

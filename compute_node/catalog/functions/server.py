@@ -17,7 +17,7 @@ from aurora.errors import (
     WrongObjectType,
 )
 from aurora.ids import RelFile
-from compute_node.catalog.functions import advisory
+from compute_node.catalog.functions import addresses, advisory
 from compute_node.catalog.functions.advisory import TWO_NUMBERS
 from compute_node.catalog.functions.call import Call, quote_identifier
 from compute_node.catalog.permissions import denied_relation
@@ -220,7 +220,7 @@ def stat_get_activity(call: Call, pid: int | None) -> Iterator[Row]:
             session.query_start,
             session.backend_start,
             session.state_change,
-            session.client_address,
+            addresses.client_of(session),
             None,
             session.client_port,
             xid,
@@ -451,6 +451,11 @@ def stored_settings(call: Call, database: str, role: int) -> list[tuple[str, str
     return [] if record is None else call.engine.catalog.stored_settings(int(record.oid), role)
 
 
+def system_setting(call: Call, name: str) -> str | None:
+    """What ALTER SYSTEM has set, for the server itself."""
+    return dict(call.engine.catalog.stored_settings(0, 0)).get(name)
+
+
 def role_is_superuser(call: Call, role: int) -> bool:
     """Whether a role is a superuser."""
     return call.view.layer.role_graph.is_superuser(role)
@@ -602,6 +607,7 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "find_role": find_role,
     "discard": discard,
     "stored_settings": stored_settings,
+    "system_setting": system_setting,
     "role_is_superuser": role_is_superuser,
     "check_identity": check_identity,
     "has_predefined_role": has_predefined_role,
