@@ -21,7 +21,6 @@ import greenlet
 
 from aurora.errors import (
     AdminShutdown,
-    CannotConnectNow,
     IdleInTransactionSessionTimeout,
     IdleSessionTimeout,
     InternalError,
@@ -93,9 +92,6 @@ class Connection(asyncio.Protocol):
         """A client has connected, or TLS is up."""
         self._transport = transport
         if self._startup is None:
-            if self._server.away:
-                self._end_with(CannotConnectNow(self._server.away, severity="FATAL"))
-                return
             if self._server.is_crowded:
                 self._end_with(TooManyConnections("sorry, too many clients already", severity="FATAL"))
                 return

@@ -36,7 +36,7 @@ from compute_node.session.session import Session
 from compute_node.session.settings import REPORTED, SettingValue
 from compute_node.wire import hba
 from compute_node.wire.connection import Connection
-from compute_node.wire.startup import Authenticated, Authenticator, Startup
+from compute_node.wire.startup import Authenticated, Authenticator, Role, Startup
 from compute_node.wire.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -123,14 +123,17 @@ class Server:
         await self.end_sessions(grace_s)
 
     async def end_sessions(self, grace_s: float) -> None:
-        """End every session (57P01); wait for those that run or wait for the log, at most ``grace_s``."""
-        for connection in list(self.connections):
+        """End every session (57P01); wait for those that run or wait for the log, at most ``grace_s``. Clients that are
+        still connecting are no sessions: while the instance changes its role they are refused when they have said who
+        they are."""
+        ending = {each for each in self.connections if self._shutting_down or each.session is not None}
+        for connection in ending:
             connection.terminate()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace_s
-        while self.connections and loop.time() < deadline:
+        while ending & self.connections and loop.time() < deadline:
             await asyncio.sleep(0.01)
-        for connection in list(self.connections):
+        for connection in ending & self.connections:
             connection.abandon()
         while self.sessions and loop.time() < deadline + 1:
             await asyncio.sleep(0.01)
@@ -145,7 +148,7 @@ class Server:
     def make_startup(self, transport: asyncio.BaseTransport) -> Startup:
         """The startup machine of a new connection."""
         return Startup(
-            self._authenticator,
+            self,
             ClientDoor(self, transport.get_extra_info("peername")),
             self.tls_context is not None,
             lambda: secrets.token_urlsafe(18),
@@ -154,8 +157,7 @@ class Server:
 
     def make_session(self, connection: Connection, who: Authenticated) -> Session:
         """Admit an authenticated client. Raises 53300, 57P03, and errors of its startup settings."""
-        if self._shutting_down or self.away:
-            raise CannotConnectNow(self.away or "the database system is shutting down", severity="FATAL")
+        self.check_open()
         taken, limit = len(self.sessions), self.config.max_connections
         if taken >= limit:
             raise TooManyConnections("sorry, too many clients already", severity="FATAL")
@@ -264,6 +266,15 @@ class Server:
             options = list(rule.options) or None
             yield (rule.line, rule.type, *names, rule.address, rule.netmask, rule.method, options, None)
 
+    def lookup(self, user: str) -> Role | None:
+        """See ``Authenticator``: of the engine that there is now."""
+        return self._authenticator.lookup(user)
+
+    def check_open(self) -> None:
+        """57P03 while nobody is let in."""
+        if self._shutting_down or self.away:
+            raise CannotConnectNow(self.away or "the database system is shutting down", severity="FATAL")
+
     def is_member(self, user: str, role: str) -> bool:
         """Whether a user belongs to a role."""
         return self._authenticator.is_member(user, role)
@@ -314,6 +325,7 @@ class ClientDoor:
 
     def method(self, user: str, database: str, tls: bool) -> str:
         """See ``startup.Door``."""
+        self._server.check_open()
         client = hba.Client(user, database, self._address, tls, lambda role: self._server.is_member(user, role))
         rule = self._server.rules.match(client)
         if rule is not None and rule.method != "reject":
