@@ -27,7 +27,7 @@ from aurora.rpc import tls
 from aurora.rpc.instances import describe
 from aurora.rpc.stream_server import ServedStream
 from compute_node.config import READER, WRITER, Config
-from compute_node.replica.feed import FeedCore, Follower
+from compute_node.replica.feed import PACE_S, FeedCore, Follower
 from compute_node.replica.following import Following, Moved
 from compute_node.replica.known import AVAILABLE, DISCONNECTED, PROMOTING, STARTING, Known, rank
 from compute_node.replica.messages import from_proto, states, topology
@@ -84,6 +84,8 @@ class Place:
         self._volume: Volume | None = None
         self._storage: Storage | None = None
         self._descriptor: object = None
+        self._send_armed = False
+        self._sent_s = 0.0
         self._service: InstanceService | None = None
         self._ticking: asyncio.Task[None] | None = None
         self._early: list[cpb.Log] = []
@@ -147,9 +149,21 @@ class Place:
             if volume.descriptor is not self._descriptor:
                 self._tell_descriptor(volume)
             feed.advance(Lsn(vdl))
+            if feed.waiting and not self._send_armed:
+                pause_s = self._sent_s + PACE_S - monotonic()
+                if pause_s <= 0:
+                    self._send()
+                else:
+                    self._send_armed = True
+                    asyncio.get_running_loop().call_later(pause_s, self._send)
 
         volume.durable_callbacks.append(durable)
         self.be(role=WRITER, state=AVAILABLE, lag_us=-1)
+
+    def _send(self) -> None:
+        self._send_armed, self._sent_s = False, monotonic()
+        if self.feed is not None:
+            self.feed.send()
 
     def _tell_descriptor(self, volume: Volume) -> None:
         self._descriptor = volume.descriptor

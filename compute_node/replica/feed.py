@@ -2,8 +2,9 @@
 
 ::
 
-    Flusher ── runs of each flush ──► pending ── VDL has reached the flush's end ──► one Log message for all followers
-                                                                                       └► kept, for those who come back
+    Flusher ── runs of each flush ──► pending ── VDL has reached the flush's end ──► waiting ── send, paced
+                                                     one Log message for all followers ◄─┤
+                                                 kept, for those who come back ◄─────────┘
 
 A message holds whole flushes, so whole mini-transactions, and its ``vdl`` is the last LSN in it: a follower that has
 applied a message has applied everything up to that LSN and nothing beyond, and it never sees log that recovery could
@@ -32,6 +33,8 @@ BACKLOG_BYTES_MAX: Final = 64 << 20
 KEPT_BYTES_MAX: Final = 16 << 20
 """Messages kept for followers that come back after a cut."""
 SILENT_S: Final = 5.0
+PACE_S: Final = 0.004
+"""Between two messages of log while the writer is busy."""
 
 
 class Outlet(Protocol):
@@ -76,6 +79,8 @@ class FeedCore:
         self._holds = holds
         self._clock_us = clock_us
         self._pending: deque[tuple[int, list[Run]]] = deque()
+        self._durable: list[Run] = []
+        self._durable_lsn = vdl
         self._kept: deque[tuple[int, bytes]] = deque()
         """(VDL after it, message)"""
         self._kept_bytes = 0
@@ -91,29 +96,32 @@ class FeedCore:
     def advance(self, vdl: Lsn) -> None:
         """The VDL has advanced: what it covers goes to the followers."""
         pending = self._pending
-        if not pending or pending[0][0] > vdl:
-            return
-        runs: list[Run] = []
         while pending and pending[0][0] <= vdl:
-            end, more = pending.popleft()
-            runs += more
-        self.vdl = Lsn(end)
-        if self.followers or self._kept:
-            self._send(runs)
-        else:
-            self._kept_from = end
+            end, runs = pending.popleft()
+            self._durable += runs
+            self._durable_lsn = Lsn(end)
 
-    def _send(self, runs: list[Run]) -> None:
-        log = cpb.Log(
-            runs=[
-                cpb.PgRun(pg=pg, prev_lsn=prev, first_lsn=first, last_lsn=last, records=records)
-                for pg, prev, first, last, _, records in runs
-            ],
-            vdl=self.vdl,
-            sent_us=self._clock_us(),
-            epoch=self.epoch,
-        )
-        message = cpb.FollowReply(log=log).SerializeToString()
+    @property
+    def waiting(self) -> bool:
+        """Whether something is to be sent. Sending costs the writer the same for much and little: a busy one paces it
+        (``PACE_S``)."""
+        return self._durable_lsn > self.vdl
+
+    def send(self) -> None:
+        """Send what has become durable since the last time."""
+        runs, self._durable = self._durable, []
+        self.vdl = self._durable_lsn
+        if not self.followers and not self._parked:
+            # Nobody has followed for as long as what is kept reaches back: let it go.
+            self._kept.clear()
+            self._kept_bytes, self._kept_from = 0, self.vdl
+            return
+        reply = cpb.FollowReply()
+        log = reply.log
+        log.vdl, log.sent_us, log.epoch = self.vdl, self._clock_us(), self.epoch
+        for pg, prev, first, last, _, records in runs:
+            log.runs.add(pg=pg, prev_lsn=prev, first_lsn=first, last_lsn=last, records=records)
+        message = reply.SerializeToString()
         self._keep(message)
         for follower in list(self.followers.values()):
             follower.outlet.send(message)
@@ -122,20 +130,12 @@ class FeedCore:
                 self.leave(follower)
 
     def _keep(self, message: bytes) -> None:
-        if not self.followers and not self._parked:
-            # Nobody has followed for as long as what is kept reaches back: let it go.
-            self._forget()
-            return
         self._kept.append((self.vdl, message))
         self._kept_bytes += len(message)
         while self._kept_bytes > KEPT_BYTES_MAX:
             upto, old = self._kept.popleft()
             self._kept_bytes -= len(old)
             self._kept_from = upto
-
-    def _forget(self) -> None:
-        self._kept.clear()
-        self._kept_bytes, self._kept_from = 0, self.vdl
 
     # Followers
 
@@ -152,6 +152,8 @@ class FeedCore:
     ) -> Follower:
         """A reader comes, or comes back. ``pg_last``: each protection group's last LSN at ``vdl``, which is the
         volume's now; ``details`` fills in the rest of the message that begins the stream."""
+        if self.waiting:
+            self.send()
         old = self.followers.get(state.id)
         if old is not None:
             self.cut(old)

@@ -178,7 +178,7 @@ class Replica:
         core = self.core
         self.volume.follow(log.epoch)
         core.receive((run.pg, run.prev_lsn, run.records) for run in log.runs)
-        while not self._stopping:
+        while not self._stopping and core is self.core:  # a note may wait, and the stream begin anew meanwhile
             done = core.step()
             if done is None:
                 break

@@ -347,6 +347,21 @@ def split_list(text: str) -> list[str]:
     return names
 
 
+_WHEN = {
+    "internal": "changed",
+    "postmaster": "changed without restarting the server",
+    "sighup": "changed now",
+    "backend": "set after connection start",
+    "superuser-backend": "set after connection start",
+}
+"""Context → how a setting cannot be changed in a session"""
+
+
+def not_changeable(setting: Setting) -> SqlError:
+    """55P02 for a setting that no session can change."""
+    return CannotChangeRuntimeParam(f'parameter "{setting.name}" cannot be {_WHEN[setting.context]}')
+
+
 _NOT_LISTED = frozenset(("seed", "role", "session_authorization", "default_with_oids"))
 """Settings that SHOW ALL leaves out."""
 
@@ -554,14 +569,8 @@ class Settings:
 
     def _check_permitted(self, setting: Setting, value: SettingValue) -> None:
         name = setting.name
-        if setting.context == "internal":
-            raise CannotChangeRuntimeParam(f'parameter "{name}" cannot be changed')
-        if setting.context == "postmaster":
-            raise CannotChangeRuntimeParam(f'parameter "{name}" cannot be changed without restarting the server')
-        if setting.context == "sighup":
-            raise CannotChangeRuntimeParam(f'parameter "{name}" cannot be changed now')
-        if setting.context in ("backend", "superuser-backend"):
-            raise CannotChangeRuntimeParam(f'parameter "{name}" cannot be set after connection start')
+        if setting.context not in ("user", "superuser"):
+            raise not_changeable(setting)
         if self._permit is not None and (setting.context == "superuser" or name in GUARDED):
             self._permit(setting, value)
         elif setting.context == "superuser" and not self.superuser:

@@ -36,6 +36,7 @@ PLAN_SETTINGS = frozenset(
         "bytea_output",
         "standard_conforming_strings",
         "row_security",
+        "ansi_qualified_update_set_target",
         "seq_page_cost",
         "random_page_cost",
         "cpu_tuple_cost",
@@ -97,6 +98,10 @@ def _stack_depth(session: SessionState, value: SettingValue) -> None:
 
 def _bytea_output(session: SessionState, value: SettingValue) -> None:
     session.env.bytea_output = str(value)
+
+
+def _qualified_set(session: SessionState, value: SettingValue) -> None:
+    session.env.qualified_set = bool(value)
 
 
 def _synchronous_commit(session: SessionState, value: SettingValue) -> None:
@@ -200,6 +205,7 @@ _EFFECTS: dict[str, Effect] = {
     "max_stack_depth": _stack_depth,
     "bytea_output": _bytea_output,
     "synchronous_commit": _synchronous_commit,
+    "ansi_qualified_update_set_target": _qualified_set,
     "statement_timeout": _statement_timeout,
     "lock_timeout": _lock_timeout,
     "idle_session_timeout": _idle_timeout,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 ENUMS = {
     "@client": "debug5,debug4,debug3,debug2,debug1,log,notice,warning,error",
+    "@logging": "disabled,debug5,debug4,debug3,debug2,debug1,info,notice,warning,error,log,fatal,panic",
     "@levels": "debug5,debug4,debug3,debug2,debug1,info,notice,warning,error,log,fatal,panic",
 }
 """Enum lists that several settings share."""
@@ -30,7 +31,46 @@ autovacuum_vacuum_scale_factor|real|0.2|sighup||0|100|
 autovacuum_vacuum_threshold|integer|50|sighup||0|2147483647|
 """,
     "Customized Options": """
+ansi_constraint_trigger_ordering|bool|off|sighup||||
+ansi_force_foreign_key_checks|bool|off|sighup||||
+ansi_qualified_update_set_target|bool|off|user||||
+apg_ccm_enabled|bool|off|sighup||||
+apg_enable_batch_mode_function_execution|bool|off|user||||
+apg_enable_correlated_any_transform|bool|off|user||||
+apg_enable_function_migration|bool|off|user||||
+apg_enable_not_in_transform|bool|off|user||||
+apg_enable_remove_redundant_inner_joins|bool|off|user||||
+apg_enable_semijoin_push_down|bool|off|user||||
+apg_plan_mgmt.capture_plan_baselines|enum|off|user||||manual,automatic,off
+apg_plan_mgmt.max_databases|integer|10|postmaster||10|2147483647|
+apg_plan_mgmt.max_plans|integer|10000|postmaster||500|2147483647|
+apg_plan_mgmt.plan_hash_version|integer|1|sighup||1|3|
+apg_plan_mgmt.plan_retention_period|integer|32|sighup||32|2147483647|
+apg_plan_mgmt.unapproved_plan_execution_threshold|integer|0|user||0|2147483647|
+apg_plan_mgmt.use_plan_baselines|bool|off|user||||
+apg_write_forward.connect_timeout|integer|30|user|s|0|2147483647|
+apg_write_forward.consistency_mode|enum|off|user||||off,eventual,session,global
+apg_write_forward.idle_in_transaction_session_timeout|integer|86400000|user|ms|0|2147483647|
+apg_write_forward.idle_session_timeout|integer|300000|user|ms|0|2147483647|
+apg_write_forward.max_forwarding_connections_percent|integer|25|postmaster||1|100|
+aurora.refuse_wal_functions|bool|off|user||||
+aurora_compute_plan_id|bool|off|sighup||||
+rds.accepted_password_auth_method|enum|md5+scram|sighup||||md5+scram,scram
+rds.adaptive_autovacuum|bool|on|sighup||||
+rds.babelfish_status|enum|off|postmaster||||on,off,datatypesonly
+rds.enable_plan_management|bool|off|postmaster||||
 rds.extensions|string|aurora_stat_utils|internal||||
+rds.force_admin_logging_level|enum|disabled|sighup||||@logging
+rds.force_autovacuum_logging_level|enum|warning|sighup||||@logging
+rds.force_ssl|bool|off|sighup||||
+rds.global_db_rpo|integer|-1|sighup|s|-1|2147483647|
+rds.log_retention_period|integer|4320|sighup|min|1440|10080|
+rds.logical_replication|bool|off|postmaster||||
+rds.logically_replicate_unlogged_tables|bool|on|postmaster||||
+rds.pg_stat_ramdisk_size|integer|0|postmaster|MB|0|1024|
+rds.rds_superuser_reserved_connections|integer|2|postmaster||0|262143|
+rds.restrict_password_commands|bool|off|postmaster||||
+rds.superuser_variables|string|session_replication_role|internal||||
 """,
     "Client Connection Defaults / Locale and Formatting": """
 client_encoding|string|UTF8|user||||

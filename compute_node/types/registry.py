@@ -36,6 +36,8 @@ class TypeEnv:
     stack_kb: int = 2048
     """max_stack_depth: bounds how deeply what is read may be nested"""
     bytea_output: str = "hex"
+    qualified_set: bool = False
+    """ansi_qualified_update_set_target: UPDATE … SET may qualify a column by its table"""
     transaction_timestamp: int = 0
     """µs since 2000-01-01 UTC; what now() gives."""
     statement_timestamp: int = 0

@@ -33,7 +33,7 @@ from compute_node.session import audit
 from compute_node.session.engine import Engine
 from compute_node.session.plans import PlanCache
 from compute_node.session.session import Session
-from compute_node.session.settings import REPORTED, SettingValue
+from compute_node.session.settings import REPORTED, SettingValue, define_or_raise, parse_value
 from compute_node.wire import hba
 from compute_node.wire.connection import Connection
 from compute_node.wire.startup import Authenticated, Authenticator, Role, Startup
@@ -275,6 +275,13 @@ class Server:
         if self._shutting_down or self.away:
             raise CannotConnectNow(self.away or "the database system is shutting down", severity="FATAL")
 
+    def forces_tls(self) -> bool:
+        """Whether rds.force_ssl is on and there is a certificate to begin TLS with; called in a greenlet."""
+        if self.tls_context is None:
+            return False
+        value = self.engine.session_function(None, "system_setting", "rds.force_ssl")
+        return bool(value) and parse_value(define_or_raise("rds.force_ssl"), str(value)) is True
+
     def is_member(self, user: str, role: str) -> bool:
         """Whether a user belongs to a role."""
         return self._authenticator.is_member(user, role)
@@ -326,15 +333,20 @@ class ClientDoor:
     def method(self, user: str, database: str, tls: bool) -> str:
         """See ``startup.Door``."""
         self._server.check_open()
+        if not tls and self._server.forces_tls():
+            raise self._refused("no pg_hba.conf entry for", user, database, tls)
         client = hba.Client(user, database, self._address, tls, lambda role: self._server.is_member(user, role))
         rule = self._server.rules.match(client)
         if rule is not None and rule.method != "reject":
             # A stored password is a SCRAM secret, so what md5 asks for is SCRAM, as in PostgreSQL.
             return "scram-sha-256" if rule.method == "md5" else rule.method
+        verb = "pg_hba.conf rejects connection for" if rule is not None else "no pg_hba.conf entry for"
+        raise self._refused(verb, user, database, tls)
+
+    def _refused(self, verb: str, user: str, database: str, tls: bool) -> SqlError:
         what = f'host "{self._shown}", user "{user}", database "{database}", '
         what += "SSL encryption" if tls else "no encryption"
-        verb = "pg_hba.conf rejects connection for" if rule is not None else "no pg_hba.conf entry for"
-        raise InvalidAuthorizationSpecification(f"{verb} {what}", severity="FATAL")
+        return InvalidAuthorizationSpecification(f"{verb} {what}", severity="FATAL")
 
     def wait_s(self, user: str) -> float:
         """See ``startup.Door``."""

@@ -66,6 +66,8 @@ class Ledger:
     """What must not be, as it was seen."""
     outcomes: Counter[str] = field(default_factory=Counter)
     looks: Counter[str] = field(default_factory=Counter)
+    _last_sent_s: float = 0.0
+    """Of the commits that were acknowledged, when the last one was sent."""
     _stop: threading.Event = field(default_factory=threading.Event)
     _rest: threading.Event = field(default_factory=threading.Event)
     _resting: set[int] = field(default_factory=set)
@@ -190,6 +192,12 @@ class Ledger:
         sent_s = time.monotonic()
         connection.execute("COMMIT")
         self.acknowledged[key] = Acknowledged(name, epoch, sent_s, time.monotonic())
+        self._last_sent_s = max(self._last_sent_s, sent_s)
+
+    def wait_for_commit(self, what: str) -> None:
+        """Wait for a commit that is sent from now on."""
+        now_s = time.monotonic()
+        settled(lambda: self._last_sent_s > now_s, what, SETTLE_TIMEOUT_S)
 
     def _rest_if_asked(self, client: int) -> None:
         while self._rest.is_set() and not self._stop.is_set():
@@ -360,10 +368,10 @@ def run(cluster: Cluster, seed: int, kinds: list[str], say: object = print) -> L
     try:
         for number, kind in enumerate(kinds, 1):
             time.sleep(rng.uniform(0.1, PAUSE_MAX_S))
-            begun_s, before = time.monotonic(), len(ledger.acknowledged)
+            begun_s = time.monotonic()
             stage = Stage(cluster, cluster.writer.id, rng, ledger.wrong)
             KINDS[kind](stage)
-            settled(lambda was=before: len(ledger.acknowledged) > was, f"a commit after {kind}", SETTLE_TIMEOUT_S)
+            ledger.wait_for_commit(f"a commit after {kind}")
             took_s = time.monotonic() - begun_s
             stage.mend()
             with ledger.at_rest():

@@ -79,6 +79,8 @@ class Writer:
         self.vdl = Lsn(vdl)
         self.pg_last = {pg: lsn for pg, lsn in self.log.pg_last.items() if lsn <= vdl}
         self.feed.advance(self.vdl)
+        if self.feed.waiting:
+            self.feed.send()
 
     def join(self, name: str = "r", resume: int = 0, horizon: int = 0, now_s: float = 0.0) -> tuple[Follower, Wire]:
         wire = Wire()

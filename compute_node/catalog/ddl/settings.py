@@ -13,7 +13,7 @@ from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.role_names import role_oid
 from compute_node.catalog.ddl.roles import check_not_reserved, may_create_roles
 from compute_node.relations.schema import CATALOGS
-from compute_node.session.settings import define_or_raise, parse_value
+from compute_node.session.settings import DEFINITIONS, define_or_raise, not_changeable, parse_value
 
 _CLASS_SETTINGS = CATALOGS["pg_db_role_setting"].desc.oid
 _KINDS = enums.VariableSetKind
@@ -42,7 +42,7 @@ def _store(ctx: DdlContext, database: int, role: int, change: ast.VariableSetStm
         items.pop(change.name, None)
     elif change.kind == _KINDS.VAR_SET_VALUE:
         value = ", ".join(_value(argument) for argument in change.args)
-        _check_value(ctx, change.name, value)
+        _check_value(ctx, change.name, value, not (database or role))
         items[change.name] = value
     else:
         raise NotSupported("SET FROM CURRENT is not supported here")
@@ -58,12 +58,14 @@ def _store(ctx: DdlContext, database: int, role: int, change: ast.VariableSetStm
         ctx.rows.insert("pg_db_role_setting", setdatabase=database, setrole=role, setconfig=config)
 
 
-def _check_value(ctx: DdlContext, name: str, value: str) -> None:
+def _check_value(ctx: DdlContext, name: str, value: str, is_system: bool) -> None:
     """Whether the user may store the setting. A role that it may not become is told of; the log-in refuses it."""
-    if "." in name:
+    if "." in name and name.lower() not in DEFINITIONS:
         return
     setting = define_or_raise(name)
     parse_value(setting, value)
+    if setting.context == "internal" or not (is_system or setting.context in ("user", "superuser")):
+        raise not_changeable(setting)
     if setting.context in ("superuser", "superuser-backend"):
         ctx.require_superuser(f'permission denied to set parameter "{name}"')
     elif setting.name == "role" and value != "none":

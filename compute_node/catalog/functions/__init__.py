@@ -45,6 +45,37 @@ _FUNCTIONS: dict[str, Callable[..., Datum]] = {
 }
 
 
+def _refusable(function: Callable[..., Datum], name: str) -> Callable[..., Datum]:
+    """Aurora refuses functions of the write-ahead log. With aurora.refuse_wal_functions so does this instance, for
+    clients that tell Aurora by that."""
+
+    def run(call: Call, *args: Datum) -> Datum:
+        if call.session.settings.get("aurora.refuse_wal_functions"):
+            raise NotSupported(f"Function {name}() is currently not supported for Aurora")
+        return function(call, *args)
+
+    return run
+
+
+_REFUSED = {
+    "wal_lsn": "pg_current_wal_lsn",
+    **{
+        name: name
+        for name in (
+            "pg_last_wal_receive_lsn",
+            "pg_last_wal_replay_lsn",
+            "pg_last_xact_replay_timestamp",
+            "pg_stat_get_wal",
+            "pg_stat_get_wal_receiver",
+            "pg_ls_waldir",
+            "pg_switch_wal",
+            "pg_walfile_name",
+        )
+    },
+}
+_FUNCTIONS.update({key: _refusable(_FUNCTIONS[key], name) for key, name in _REFUSED.items() if key in _FUNCTIONS})
+
+
 def catalog_function(engine: DatabaseEngine, session: SessionState | None, name: str, *args: Datum) -> Datum:
     """Run the function of that name; 0A000 for one that is declared and not here."""
     function = _FUNCTIONS.get(name)

@@ -439,6 +439,11 @@ def stored_settings(call: Call, database: str, role: int) -> list[tuple[str, str
     return [] if record is None else call.engine.catalog.stored_settings(int(record.oid), role)
 
 
+def system_setting(call: Call, name: str) -> str | None:
+    """What ALTER SYSTEM has set, for the server itself."""
+    return dict(call.engine.catalog.stored_settings(0, 0)).get(name)
+
+
 def role_is_superuser(call: Call, role: int) -> bool:
     """Whether a role is a superuser."""
     return call.view.layer.role_graph.is_superuser(role)
@@ -594,6 +599,7 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "find_role": find_role,
     "discard": discard,
     "stored_settings": stored_settings,
+    "system_setting": system_setting,
     "role_is_superuser": role_is_superuser,
     "check_identity": check_identity,
     "has_predefined_role": has_predefined_role,

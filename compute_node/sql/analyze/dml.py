@@ -369,15 +369,16 @@ def _assignments(scope: Scope, nodes: Any, relation: RelationDesc, rte: int) -> 
     try:
         for item in nodes:
             location = item.location if item.location is not None else -1
-            column = target_column(relation.columns, relation.name, item.name, location)
-            if column.attno in found and not (item.indirection and column.attno in in_part):
+            name, steps = _assigned(scope, item, relation, rte)
+            column = target_column(relation.columns, relation.name, name, location)
+            if column.attno in found and not (steps and column.attno in in_part):
                 raise SqlSyntaxError(f'multiple assignments to same column "{column.name}"')
             expr = transform(scope, item.val)
-            if item.indirection:
+            if steps:
                 base = found.get(column.attno)
                 if base is None:
                     base = Var(type=column.type, typmod=column.typmod, rte=rte, attno=column.attno)
-                found[column.attno] = store(scope, base, column, item.indirection, expr, location)
+                found[column.attno] = store(scope, base, column, steps, expr, location)
                 in_part.add(column.attno)
                 continue
             if isinstance(expr, SetDefault):
@@ -395,6 +396,23 @@ def _assignments(scope: Scope, nodes: Any, relation: RelationDesc, rte: int) -> 
     finally:
         scope.clause = previous
     return tuple(found.items())
+
+
+def _assigned(scope: Scope, item: Any, relation: RelationDesc, rte: int) -> tuple[str, Any]:
+    """The column that a SET item names, and the way to the part of it. With ansi_qualified_update_set_target the
+    table, or its alias, and its schema may stand before the column; a column of such a name goes first."""
+    steps = item.indirection
+    if not steps or not scope.analysis.env.qualified_set:
+        return item.name, steps
+    if any(column.name == item.name and not column.dropped for column in relation.columns):
+        return item.name, steps
+    names = [step.sval if isinstance(step, ast.String) else None for step in steps]
+    alias = scope.query.range_table[rte].alias
+    if item.name == alias and names[0] is not None:
+        return names[0], steps[1:] or None
+    if item.name == relation.schema and names[0] == relation.name == alias and len(names) > 1 and names[1] is not None:
+        return names[1], steps[2:] or None
+    return item.name, steps
 
 
 def analyze_update(scope: Scope, node: ast.UpdateStmt) -> Query:
