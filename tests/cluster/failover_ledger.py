@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import faulthandler
 import json
 import random
+import signal
 import sys
 import tempfile
 import threading
@@ -32,7 +34,7 @@ import psycopg
 from psycopg import errors
 
 from aurora.programs.supervisor import LOOPBACK, Cluster
-from tests.cluster.failover_kinds import KINDS, Stage, settled
+from tests.cluster.failover_kinds import KINDS, Stage, settled, who_writes
 
 ACCOUNTS: Final = 40
 CLIENTS: Final = 4
@@ -265,6 +267,15 @@ class Ledger:
         if row != (ACCOUNTS, 0):
             self.wrong.append(f"{name} shows {row}: {ACCOUNTS} accounts add up to 0")
 
+    def describe(self) -> None:
+        """Where everybody stands, for whoever reads of a hang."""
+        faulthandler.dump_traceback(sys.stderr)
+        for one in self.cluster.required.instances:
+            self.cluster.signal(one.id, signal.SIGUSR1)  # it logs where its sessions wait
+            with contextlib.suppress(psycopg.Error), contextlib.closing(self.connect(one.id)) as connection:
+                for row in connection.execute("SELECT pid, state, wait_event, query FROM pg_stat_activity"):
+                    print(one.id, *row, file=sys.stderr)
+
     # What holds after a failover
 
     def check(self) -> str:
@@ -369,7 +380,7 @@ def run(cluster: Cluster, seed: int, kinds: list[str], say: object = print) -> L
         for number, kind in enumerate(kinds, 1):
             time.sleep(rng.uniform(0.1, PAUSE_MAX_S))
             begun_s = time.monotonic()
-            stage = Stage(cluster, cluster.writer.id, rng, ledger.wrong)
+            stage = Stage(cluster, who_writes(cluster), rng, ledger.wrong)
             KINDS[kind](stage)
             ledger.wait_for_commit(f"a commit after {kind}")
             took_s = time.monotonic() - begun_s
@@ -380,6 +391,9 @@ def run(cluster: Cluster, seed: int, kinds: list[str], say: object = print) -> L
                 say(f"{number}: {kind}: {stage.writer} -> {writer}, {took_s:.1f} s, {len(ledger.acknowledged)} commits")
             if ledger.wrong:
                 break
+    except AssertionError:
+        ledger.describe()
+        raise
     finally:
         ledger.stop()
     return ledger
