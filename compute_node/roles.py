@@ -142,6 +142,9 @@ class Place:
         self._volume, self._storage, self.replica = volume, storage, None
         self._descriptor = volume.descriptor
         feed = self.feed = FeedCore(volume.vdl, volume.epoch, storage.txns.holds, self._now_us)
+        self.be(role=WRITER, state=AVAILABLE, lag_us=-1)
+        if self._service is None:
+            return  # nobody can find it
         volume.flushed = feed.flushed
         volume.pgmrpl_source = lambda: feed.read_point(volume.vdl)
 
@@ -158,7 +161,6 @@ class Place:
                     asyncio.get_running_loop().call_later(pause_s, self._send)
 
         volume.durable_callbacks.append(durable)
-        self.be(role=WRITER, state=AVAILABLE, lag_us=-1)
 
     def _send(self) -> None:
         self._send_armed, self._sent_s = False, monotonic()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import grpc
 
 from aurora import exit_status
-from aurora.errors import AdminShutdown, InvariantViolation, NotSupported, SqlError, VolumeTooNew
+from aurora.errors import AdminShutdown, InvariantViolation, NotSupported, SerializationFailure, SqlError, VolumeTooNew
 from aurora.geometry import Member
 from aurora.ids import Lsn
 from aurora.kernels import arena as arena_kernel
@@ -242,7 +242,11 @@ class ComputeServer:
                 await asyncio.sleep(FOLLOW_AGAIN_S)
                 place.lost.set()
                 continue
-            if begin.epoch != replica.volume.epoch:
+            if not begin.held:
+                await self._end_snapshots(Lsn(begin.vdl))
+            others = begin.epoch != replica.volume.epoch
+            replica.volume.follow(begin.epoch, descriptor_of(begin.descriptor))  # nodes refuse reads of an older epoch
+            if others:
                 await _to_the_end(HUB.call(replica.another_writer, begin))
             missing = None if begin.resumed or not drained else await self._missing(replica, begin)
             if begin.resumed or missing is not None:
@@ -254,6 +258,19 @@ class ComputeServer:
                 engine.databases.replayed_unknown()
                 replica.go_on()
             place.reads(replica.volume, engine.storage, replica)
+
+    async def _end_snapshots(self, held_from: Lsn) -> None:
+        """Nothing below ``held_from`` has been held for this reader all the time: sessions that read at older points
+        might miss rows that have been vacuumed meanwhile, and end before that log is applied."""
+        engine = self.engine
+        if engine is None or engine.storage.row_horizon() >= held_from:
+            return
+        error = SerializationFailure(
+            "terminating connection due to conflict with recovery",
+            detail="User query might have needed to see row versions that must be removed.",
+            hint="In a moment you should be able to reconnect to the database and repeat your command.",
+        )
+        await self._wire.end_sessions(END_SESSIONS_S, lambda session: session.txn is not None, error)
 
     def _stayed(self, staying: asyncio.Task[None]) -> None:
         """A reader that does not know any more whom to follow ends, and is started again."""
@@ -269,7 +286,6 @@ class ComputeServer:
     @staticmethod
     async def _missing(replica: Replica, begin: cpb.Begin) -> cpb.Log | None:
         """The log between what a reader has applied and the point where another writer's stream begins."""
-        replica.volume.follow(begin.epoch, descriptor_of(begin.descriptor))
         wanted = {point.pg: int(point.lsn) for point in begin.pg_last}
         runs = await missing_log(replica.volume, replica.core.pg_last, wanted)
         if runs is None:

@@ -91,15 +91,19 @@ class FeedCore:
 
     def flushed(self, runs: list[Run]) -> None:
         """A flush has left for the nodes."""
-        self._pending.append((max(run[3] for run in runs), runs))
+        self._pending.append((runs[0][3] if len(runs) == 1 else max(run[3] for run in runs), runs))
 
     def advance(self, vdl: Lsn) -> None:
         """The VDL has advanced: what it covers goes to the followers."""
         pending = self._pending
+        alone = not self.followers and not self._parked
         while pending and pending[0][0] <= vdl:
             end, runs = pending.popleft()
-            self._durable += runs
             self._durable_lsn = Lsn(end)
+            if alone:
+                self.vdl, self._kept_from = self._durable_lsn, end
+            else:
+                self._durable += runs
 
     @property
     def waiting(self) -> bool:
@@ -111,10 +115,7 @@ class FeedCore:
         """Send what has become durable since the last time."""
         runs, self._durable = self._durable, []
         self.vdl = self._durable_lsn
-        if not self.followers and not self._parked:
-            # Nobody has followed for as long as what is kept reaches back: let it go.
-            self._kept.clear()
-            self._kept_bytes, self._kept_from = 0, self.vdl
+        if not runs:
             return
         reply = cpb.FollowReply()
         log = reply.log
@@ -199,6 +200,12 @@ class FeedCore:
                 del group[follower.state.id]
         follower.hold.release()
         follower.outlet.close()
+        if not self.followers and not self._parked:
+            # Who comes now begins anew.
+            if self.waiting:
+                self.send()
+            self._kept.clear()
+            self._kept_bytes, self._kept_from = 0, self.vdl
 
     def tick(self, now_s: float) -> None:
         """Send those away that have been silent for too long."""

@@ -11,6 +11,7 @@ import logging
 import secrets
 import ssl
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -122,20 +123,25 @@ class Server:
             self._server.close()
         await self.end_sessions(grace_s)
 
-    async def end_sessions(self, grace_s: float) -> None:
-        """End every session (57P01); wait for those that run or wait for the log, at most ``grace_s``. Clients that are
-        still connecting are no sessions: while the instance changes its role they are refused when they have said who
-        they are."""
-        ending = {each for each in self.connections if self._shutting_down or each.session is not None}
+    async def end_sessions(
+        self,
+        grace_s: float,
+        which: Callable[[Session], bool] = lambda session: True,
+        error: SqlError | None = None,
+    ) -> None:
+        """End every session, or those of ``which``, with the error (57P01); wait for those that run or wait for the
+        log, at most ``grace_s``. Clients that are still connecting are no sessions: while the instance changes its role
+        they are refused when they have said who they are."""
+        ending = {each for each in self.connections if _ends(each.session, which) or self._shutting_down}
         for connection in ending:
-            connection.terminate()
+            connection.terminate(copy(error))
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace_s
         while ending & self.connections and loop.time() < deadline:
             await asyncio.sleep(0.01)
         for connection in ending & self.connections:
             connection.abandon()
-        while self.sessions and loop.time() < deadline + 1:
+        while any(which(each) for each in self.sessions.values()) and loop.time() < deadline + 1:
             await asyncio.sleep(0.01)
 
     # ---- for connections ----
@@ -316,6 +322,10 @@ class Server:
                 }
             )
         return rows
+
+
+def _ends(session: Session | None, which: Callable[[Session], bool]) -> bool:
+    return session is not None and which(session)
 
 
 class HbaUnusable(Exception):
