@@ -169,7 +169,9 @@ def two_promotions(stage: Stage) -> None:
 
     answers = asyncio.run(both())
     unexpected = [
-        each for each in answers if isinstance(each, Exception) and not isinstance(each, (InstanceRefused, ConnectionError))
+        each
+        for each in answers
+        if isinstance(each, Exception) and not isinstance(each, (InstanceRefused, ConnectionError))
     ]
     if unexpected:
         stage.wrong.append(f"two promotions end with {unexpected}")
