@@ -201,6 +201,7 @@ class ComputeServer:
         engine.databases.sessions = lambda: list(wire.sessions.values())
         engine.topology = self.place.known
         engine.databases.crash = self.crash
+        engine.databases.injected = self.place.injected
         self._measure(volume, engine, wire)
         wire.away = ""
 
