@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from aurora.kernels.python.arena import Arena
     from compute_node.catalog.engine import DatabaseEngine
     from compute_node.relations.schema import SystemCatalogs
+    from compute_node.session.session import Session
 
 
 LOGGER = logging.getLogger(__name__)
@@ -204,6 +205,7 @@ class ComputeServer:
         engine.databases.injected = self.place.injected
         self._measure(volume, engine, wire)
         wire.away = ""
+        wire.release_input()
 
     def _open_reading_engine(self, arena: Arena, volume: ReplicaVolume, replica: Replica) -> DatabaseEngine:
         storage = Storage(arena, volume, clock=now_us)
@@ -244,7 +246,7 @@ class ComputeServer:
                 place.lost.set()
                 continue
             if not begin.held:
-                await self._end_snapshots(Lsn(begin.vdl))
+                await self._end_snapshots()
             others = begin.epoch != replica.volume.epoch
             replica.volume.follow(begin.epoch, descriptor_of(begin.descriptor))  # nodes refuse reads of an older epoch
             if others:
@@ -259,19 +261,23 @@ class ComputeServer:
                 engine.databases.replayed_unknown()
                 replica.go_on()
             place.reads(replica.volume, engine.storage, replica)
+            if begin.held or await replica.reached(Lsn(begin.held_from), place.lost):
+                self._wire.release_input()
 
-    async def _end_snapshots(self, held_from: Lsn) -> None:
-        """Nothing below ``held_from`` has been held for this reader all the time: sessions that read at older points
-        might miss rows that have been vacuumed meanwhile, and end before that log is applied."""
-        engine = self.engine
-        if engine is None or engine.storage.row_horizon() >= held_from:
-            return
+    async def _end_snapshots(self) -> None:
+        """What sessions read has not been held all the time: rows that they need may have been vacuumed. Who reads ends
+        before the log that says so is applied, and who comes waits until it is."""
+        self._wire.hold_input()
         error = SerializationFailure(
             "terminating connection due to conflict with recovery",
             detail="User query might have needed to see row versions that must be removed.",
             hint="In a moment you should be able to reconnect to the database and repeat your command.",
         )
-        await self._wire.end_sessions(END_SESSIONS_S, lambda session: session.txn is not None, error)
+
+        def reads(session: Session) -> bool:
+            return session.txn is not None or session.greenlet is not None
+
+        await self._wire.end_sessions(END_SESSIONS_S, reads, error)
 
     def _stayed(self, staying: asyncio.Task[None]) -> None:
         """A reader that does not know any more whom to follow ends, and is started again."""

@@ -93,6 +93,7 @@ class Server:
         self._mock_secret = secrets.token_bytes(32)
         self._server: asyncio.Server | None = None
         self._shutting_down = False
+        self.holds_input = False
         self.away = ""
         """Why nobody is let in now (57P03), while the instance changes its role; empty: they are"""
 
@@ -143,6 +144,19 @@ class Server:
             connection.abandon()
         while any(which(each) for each in self.sessions.values()) and loop.time() < deadline + 1:
             await asyncio.sleep(0.01)
+
+    def hold_input(self) -> None:
+        """Hear no client for now: what they send waits, new ones too. What runs goes on."""
+        self.holds_input = True
+        for connection in self.connections:
+            connection.hold_input()
+
+    def release_input(self) -> None:
+        """Hear them again."""
+        if self.holds_input:
+            self.holds_input = False
+            for connection in self.connections:
+                connection.release_input()
 
     # ---- for connections ----
 

@@ -1,4 +1,4 @@
-"""The failovers that ``failover_ledger`` has: each kind does it to the instance that writes, and gives back what it took.
+"""The failovers of ``failover_ledger``: each kind does it to the instance that writes, and gives back what it took.
 
 A kind returns when it has done what it does; who writes then is for the instances to find out.
 """
