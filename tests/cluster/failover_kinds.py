@@ -21,8 +21,8 @@ from aurora.programs.description import ClusterError
 from aurora.programs.supervisor import Cluster
 from aurora.rpc.instances import InstanceRefused, promote, writer_of
 
-PAUSE_S: Final = 4.0
-"""Longer than the lease: the readers have another writer by then."""
+PAUSE_S: Final = 1.5
+"""How much longer than until another one writes, at most."""
 CUT_S: Final = 6.0
 """Longer than the writer holds anything for a reader that says nothing."""
 BLINK_S: Final = 0.7
