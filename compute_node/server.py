@@ -45,6 +45,7 @@ from compute_node.session.settings import SettingValue
 from compute_node.volume.commands import FleetCommands
 from compute_node.volume.volume import Volume, VolumeNotFound
 from compute_node.wire import hba, scram
+from compute_node.wire.handover import Receiver
 from compute_node.wire.server import Server, WireConfig
 from compute_node.wire.startup import Role
 from compute_node.work.account import INSTANCE
@@ -104,6 +105,7 @@ class ComputeServer:
         self._done = asyncio.Event()
         self.ended = Ended()
         self._volume: Volume | None = None
+        self._receiver: Receiver | None = None
         self._served: Server | None = None
         self._replica: Replica | None = None
         self._applied: dict[int, int] | None = None
@@ -196,6 +198,9 @@ class ComputeServer:
         if self._served is None:
             self._served = Server(engine, authenticator, self._wire_config(), now_us)
             await self._served.start()
+            if self.config.handover is not None:
+                self._receiver = Receiver(self._served, self.config.handover)
+                self._receiver.start()
         else:
             self._served.replace_engine(engine, authenticator)
         wire = self._served
@@ -571,6 +576,8 @@ class ComputeServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._receiver is not None:
+            self._receiver.close()
         if self._served is not None:
             await self._wire.shutdown()
         await self._keep_counters()
