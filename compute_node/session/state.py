@@ -313,16 +313,16 @@ class SessionState:
         elif not self.catalog_function("role_is_superuser", self.user_oid) and not self._is_superuser_for(setting):
             raise InsufficientPrivilege(f'permission denied to set parameter "{setting.name}"')
 
-    def _is_superuser_for(self, setting: Setting) -> bool:
-        """Whether members of rds_superuser may change a setting as superusers do, and this is one."""
-        named = split_list(str(self.settings.get("rds.superuser_variables")))
-        return setting.name in named and bool(self.catalog_function("has_predefined_role", "rds_superuser"))
-
     def role_changed(self) -> None:
         """Its instance has become a reader, or the writer: the next transaction is of the new kind, and the client is
         told before the next ReadyForQuery."""
         self.retired_txn = None
         self.settings.force("in_hot_standby", self.engine.in_recovery)
+
+    def _is_superuser_for(self, setting: Setting) -> bool:
+        """Whether members of rds_superuser may change a setting as superusers do, and this is one."""
+        named = split_list(str(self.settings.get("rds.superuser_variables")))
+        return setting.name in named and bool(self.catalog_function("has_predefined_role", "rds_superuser"))
 
     def has_waited(self, event: int, seconds: float) -> None:
         """A wait for that event (``work.waits``) has ended."""
