@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 AHEAD: Final = 3
 TEMPLATE: Final = "aurora_fresh_template"
 TAKE_TIMEOUT_S: Final = 60.0
-READER_TIMEOUT_S: Final = 30.0
+READER_TIMEOUT_S: Final = 60.0
 LOOK_S: Final = 0.01
 AGAIN_S: Final = 0.1
 """Between two tries to connect, as after a failover."""
@@ -46,8 +46,18 @@ class FreshDatabase:
 
     @property
     def reader_dsn(self) -> str:
-        """The same at a reader; at the writer when there is none."""
-        return dsn_of([next(iter(self._cluster.readers), self._cluster.instances[0]).address], self.name)
+        """The same at a reader, once it has followed the log up to this database; at the writer when there is none."""
+        import psycopg
+
+        at = next(iter(self._cluster.readers), self._cluster.instances[0])
+        deadline = time.monotonic() + READER_TIMEOUT_S
+        with psycopg.connect(at.dsn, autocommit=True) as connection:
+            query = "SELECT 1 FROM pg_database WHERE datname = %s"
+            while connection.execute(query, (self.name,)).fetchone() is None:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{at.id} has not heard of {self.name} after {READER_TIMEOUT_S:g} s")
+                time.sleep(LOOK_S)
+        return dsn_of([at.address], self.name)
 
 
 class FreshDatabases:
@@ -133,22 +143,4 @@ class FreshDatabases:
         made = f"aurora_fresh_{self._count}"
         connection.execute(f"DROP DATABASE IF EXISTS {made} WITH (FORCE)".encode())
         connection.execute(f"CREATE DATABASE {made} TEMPLATE {TEMPLATE}".encode())
-        self._wait_for_readers(made)
         self._ready.put(made)
-
-    def _wait_for_readers(self, name: str) -> None:
-        """Until each reader knows the database, whose pages have gone by in the log that it follows. One that does not
-        answer is left out."""
-        import psycopg
-
-        deadline = time.monotonic() + READER_TIMEOUT_S
-        for reader in self._cluster.readers:
-            try:
-                with psycopg.connect(reader.dsn, connect_timeout=5, autocommit=True) as connection:
-                    query = "SELECT 1 FROM pg_database WHERE datname = %s"
-                    while connection.execute(query, (name,)).fetchone() is None:
-                        if time.monotonic() > deadline:
-                            raise TimeoutError(f"{reader.id} has not heard of {name} after {READER_TIMEOUT_S:g} s")
-                        time.sleep(LOOK_S)
-            except psycopg.OperationalError:
-                continue
