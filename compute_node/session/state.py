@@ -21,7 +21,7 @@ from compute_node.protocol import messages
 from compute_node.session import settings_effects
 from compute_node.session.engine import Engine
 from compute_node.session.plans import PlanCache, PlanSpace
-from compute_node.session.settings import GUARDED, Setting, Settings, SettingValue
+from compute_node.session.settings import GUARDED, Setting, Settings, SettingValue, split_list
 from compute_node.txn.dependency import Dependency
 from compute_node.txn.transaction import Txn
 from compute_node.types.registry import PgType, TypeEnv
@@ -303,8 +303,13 @@ class SessionState:
                 raise InsufficientPrivilege(f'cannot set parameter "{setting.name}" within security-definer function')
             if setting.name == "session_authorization" or value != "none":
                 self.catalog_function("check_identity", setting.name, str(value))
-        elif not self.catalog_function("role_is_superuser", self.user_oid):
+        elif not self.catalog_function("role_is_superuser", self.user_oid) and not self._is_superuser_for(setting):
             raise InsufficientPrivilege(f'permission denied to set parameter "{setting.name}"')
+
+    def _is_superuser_for(self, setting: Setting) -> bool:
+        """Whether members of rds_superuser may change a setting as superusers do, and this is one."""
+        named = split_list(str(self.settings.get("rds.superuser_variables")))
+        return setting.name in named and bool(self.catalog_function("has_predefined_role", "rds_superuser"))
 
     def has_waited(self, event: int, seconds: float) -> None:
         """A wait for that event (``work.waits``) has ended."""
