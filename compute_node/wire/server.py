@@ -241,6 +241,7 @@ class Server:
             else:
                 session.settings.set_startup(name, value)
         self.sessions[pid] = session
+        engine.recovery.listeners.add(session)
         audit.logged_in(session)
         return session
 
