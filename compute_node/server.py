@@ -30,7 +30,7 @@ from aurora.rpc.channels import open_channel, storage_stub
 from aurora.stalls import Heartbeat, stalls_of_running_loop
 from compute_node.access.storage import Storage
 from compute_node.access.vacuum import AUTOVACUUM_NAP_S, AutoVacuum
-from compute_node.catalog import bootstrap, reconcile
+from compute_node.catalog import bootstrap, reading, reconcile
 from compute_node.catalog.databases import Databases
 from compute_node.config import READER, WRITER, Config
 from compute_node.engine import Engine
@@ -41,9 +41,7 @@ from compute_node.replica.known import PROMOTING, STARTING
 from compute_node.replica.replica import Replica, descriptor_of
 from compute_node.replica.volume import ReplicaVolume
 from compute_node.roles import Moved, Place
-from compute_node.session.conflicts import cancel_for_conflict
 from compute_node.session.settings import SettingValue
-from compute_node.txn.recovery import Conflict
 from compute_node.volume.commands import FleetCommands
 from compute_node.volume.volume import Volume, VolumeNotFound
 from compute_node.wire import hba, scram
@@ -55,7 +53,6 @@ from compute_node.work.account import INSTANCE
 if TYPE_CHECKING:
     from aurora.documents import JsonObject
     from aurora.kernels.python.arena import Arena
-    from aurora.notes import Invalidations
     from compute_node.catalog.engine import DatabaseEngine
     from compute_node.relations.schema import SystemCatalogs
     from compute_node.session.session import Session
@@ -227,27 +224,21 @@ class ComputeServer:
             return engine
 
         databases = Databases(storage, make)
-        recovery = storage.txns.recovery
-        recovery.promote = self._promote_soon
-
-        def changed(invalidations: Invalidations, lsn: Lsn) -> None:
-            databases.replayed(invalidations, lsn)
-            for oid in databases.dropped(invalidations):
-                for session in databases.sessions():
-                    if session.engine.database_oid == oid:
-                        cancel_for_conflict(session, Conflict.DATABASE)
-                databases.close(oid)
-
-        def in_the_way(relation: int) -> None:
-            lock = storage.locks.relations.get(relation)
-            for session in databases.sessions() if lock is not None else ():
-                if lock is not None and session.txn in lock.holders:
-                    cancel_for_conflict(session, Conflict.LOCK)
-
-        replica.catalog_changed, replica.conflict = changed, in_the_way
-        replica.source = lambda: "" if self.place.following is None else self.place.following.writer_address
+        replica.catalog_changed = databases.replayed
+        delay_ms = self._wire_config().settings.get("max_standby_streaming_delay", 14000)
+        reading.attach(databases, replica, self._sender, int(delay_ms))
+        storage.txns.recovery.promote = self._promote_soon
         databases.initial.catalog.warm()
         return databases.initial
+
+    def _promote_soon(self) -> None:
+        """pg_promote: the sessions of a reader end when it becomes the writer, and so does the one that asks."""
+        self._promoting = HUB.beside(self.promote("pg_promote"), lambda reply: None)
+
+    def _sender(self) -> str:
+        """Where the writer's log comes from."""
+        writer = self.place.known.writer()
+        return "" if writer is None else writer.feed_address
 
     async def _stay_reader(self) -> None:
         """As long as the stream holds nothing; then follow another writer, or become it."""
@@ -369,15 +360,6 @@ class ComputeServer:
             await volume.close()
         self._arena.pins[:] = 0
         await self._write()
-
-    def _promote_soon(self) -> None:
-        """pg_promote()."""
-        self._tasks.append(asyncio.ensure_future(self._promoted("pg_promote() was called")))
-
-    async def _promoted(self, reason: str) -> None:
-        reply = await self.promote(reason)
-        if reply.problem:
-            LOGGER.warning("not promoted: %s", reply.problem)
 
     async def promote(self, reason: str) -> cpb.PromoteReply:
         """See ``aurora.compute.v1.Instance``."""

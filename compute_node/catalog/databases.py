@@ -310,13 +310,6 @@ class Databases:
         if shared:
             self.initial.catalog.committed(Change(written=shared), commit_lsn)
 
-    def dropped(self, invalidations: Invalidations) -> list[int]:
-        """The databases in use here that the writer's change has dropped. May wait."""
-        if CATALOGS["pg_database"].desc.oid not in invalidations.rows:
-            return []
-        there = {int(record.oid) for record in CatalogReader(self.storage).all("pg_database")}
-        return [oid for oid in self._engines if oid not in there]
-
     def replayed_unknown(self) -> None:
         """What the writer has changed meanwhile is not known: every database's catalog is read anew."""
         for engine in self._engines.values():

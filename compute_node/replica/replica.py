@@ -28,7 +28,6 @@ from compute_node.hub import HUB, Waiter
 from compute_node.replica.apply import Applied, ApplyCore, StreamGap
 from compute_node.replica.volume import ReplicaVolume
 from compute_node.txn.locks import ACCESS_EXCLUSIVE
-from compute_node.txn.recovery import Receiver
 from compute_node.txn.transaction import Txn
 
 if TYPE_CHECKING:
@@ -59,16 +58,12 @@ class Replica:
         self.volume = volume
         self.core = ApplyCore(arena, volume.vdl, volume.recovered.pg_last)
         self.lag_us = -1
-        self.last_commit_us = 0
-        """Time of the last commit applied, µs since 2000-01-01 UTC; 0 before the first."""
-        self.sent_us = self.received_us = 0
-        """When the last message was sent and came, µs since 2000-01-01 UTC."""
-        self.start_lsn = Lsn(begin.vdl)
-        self.source: Callable[[], str] = lambda: ""
-        """HOST:PORT of the stream's other end; empty while there is none."""
+        self.last_commit_us: int | None = None
+        """Time of the last commit applied, µs since 2000-01-01 UTC."""
         self.max_delay_s = MAX_DELAY_S
         self.catalog_changed: CatalogChanged = lambda invalidations, lsn: None
         self.conflict: Conflict = lambda relation: None
+        self.paused = False
         self.between = False
         """Between two streams: what comes waits until it is known how it goes on."""
         self.gap: Callable[[], None] = lambda: None
@@ -90,7 +85,6 @@ class Replica:
 
     def received(self, log: cpb.Log) -> None:
         """A message of the stream."""
-        self.sent_us, self.received_us = log.sent_us, self._now_us()
         self._inbox.append(log)
         self._inbox_bytes += log.ByteSize()
         if self._inbox_bytes > INBOX_BYTES_MAX:
@@ -132,36 +126,22 @@ class Replica:
         self.between = False
         self._wake()
 
-    # What sessions ask (``txn.recovery.Replay``)
+    # The loop
+
+    def pause(self, wanted: bool) -> None:
+        """Apply nothing from the next message on, or go on."""
+        self.paused = wanted
+        self._wake()
 
     @property
-    def applied_lsn(self) -> Lsn:
-        """See ``Replay``."""
-        return self.core.applied_lsn
-
-    def receiver(self) -> Receiver | None:
-        """See ``Replay``."""
-        host, _, port = self.source().rpartition(":")
-        if not port:
-            return None
-        return Receiver(
-            "streaming", self.start_lsn, self.received_lsn, self.sent_us, self.received_us, host, int(port),
-            self.volume.epoch,
-        )  # fmt: skip
-
-    def _is_paused(self) -> bool:
-        recovery = self._storage.txns.recovery
-        recovery.is_paused = recovery.pause_requested
-        return recovery.is_paused
-
-    # The loop
+    def stands_still(self) -> bool:
+        """Whether nothing is being applied."""
+        return self._waiter is not None
 
     def attach(self, storage: Storage) -> None:
         """The storage that stands on the volume: its transactions follow from now on. In a greenlet; may wait."""
         self._storage = storage
         storage.txns.follows = True
-        storage.txns.recovery.replay = self
-        storage.txns.recovery.on_pause = self._wake
         storage.cache.arrived = self.core.patched
         self.core.loading = storage.cache.is_loading
         self._began(self._begin)
@@ -197,7 +177,7 @@ class Replica:
 
     def _run(self) -> None:
         while not self._stopping:
-            if self._is_paused() or not self._inbox or self.between:
+            if not self._inbox or self.paused or self.between:
                 self._waiter = Waiter()
                 HUB.wait(self._waiter)
                 continue
@@ -217,9 +197,6 @@ class Replica:
         self.volume.follow(log.epoch)
         core.receive((run.pg, run.prev_lsn, run.records) for run in log.runs)
         while not self._stopping and core is self.core:  # a note may wait, and the stream begin anew meanwhile
-            while self._is_paused() and not self._stopping:
-                self._waiter = Waiter()
-                HUB.wait(self._waiter)
             done = core.step()
             if done is None:
                 break
