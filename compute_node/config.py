@@ -56,6 +56,7 @@ class Config:
     read_only_after_s: float = 0.0
     metrics_listen: str = ""
     feed_listen: str = ""
+    handover: Path | None = None
     peers: tuple[str, ...] = ()
     promotion_tier: int = PROMOTION_TIER_DEFAULT
 
@@ -135,6 +136,9 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         type=int,
         default=PROMOTION_TIER_DEFAULT,
         help=f"0 to {PROMOTION_TIER_MAX}: of the readers, the one with the lowest takes over when the writer is gone",
+    )
+    flag(
+        "--handover", type=Path, default=None, help="Unix socket on which the endpoints' router hands connections over"
     )
     flag("--metrics-listen", default="", help="HOST:PORT for /metrics and /healthz, port 0 a free one; off by default")
     parser.add_argument("--verify-redo", action="store_true", help="replay each mini-transaction and compare (slow)")
@@ -221,6 +225,7 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         read_only_after_s=float(args.read_only_after_s),
         metrics_listen=args.metrics_listen,
         feed_listen=args.feed_listen,
+        handover=args.handover,
         peers=peers,
         promotion_tier=int(args.promotion_tier),
         verify_redo=args.verify_redo or bool(environment.get("AURORA_VERIFY_REDO")),

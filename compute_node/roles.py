@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -29,6 +30,7 @@ from aurora.rpc.stream_server import ServedStream
 from compute_node.config import READER, WRITER, Config
 from compute_node.replica.feed import PACE_S, FeedCore, Follower
 from compute_node.replica.following import Following, Moved
+from compute_node.replica.injected import HeldOutlet, InjectedFailure
 from compute_node.replica.known import AVAILABLE, DISCONNECTED, PROMOTING, STARTING, Known, rank
 from compute_node.replica.messages import from_proto, states, topology
 from compute_node.replica.replica import Replica
@@ -87,6 +89,8 @@ class Place:
         self._send_armed = False
         self._sent_s = 0.0
         self._service: InstanceService | None = None
+        self.injected = InjectedFailure(monotonic, random.random)
+        """failures of replication that somebody asks for"""
         self._ticking: asyncio.Task[None] | None = None
         self._early: list[cpb.Log] = []
         self._sink: Callable[[cpb.Log], None] = self._early.append
@@ -198,9 +202,10 @@ class Place:
                     if modes >> ACCESS_EXCLUSIVE & 1 and holder.xid:
                         begin.locks.add(xid=holder.xid, relations=[lock.oid])
 
+        outlet = HeldOutlet(stream, self.injected, state.id, asyncio.get_running_loop().call_later)
         follower = feed.join(
             state,
-            stream,
+            outlet,
             Lsn(request.resume_lsn),
             Lsn(request.row_horizon),
             volume.core.tracker.pg_durable,

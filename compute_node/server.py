@@ -45,6 +45,7 @@ from compute_node.session.settings import SettingValue
 from compute_node.volume.commands import FleetCommands
 from compute_node.volume.volume import Volume, VolumeNotFound
 from compute_node.wire import hba, scram
+from compute_node.wire.handover import Receiver
 from compute_node.wire.server import Server, WireConfig
 from compute_node.wire.startup import Role
 from compute_node.work.account import INSTANCE
@@ -103,6 +104,7 @@ class ComputeServer:
         self._done = asyncio.Event()
         self.ended = Ended()
         self._volume: Volume | None = None
+        self._receiver: Receiver | None = None
         self._served: Server | None = None
         self._replica: Replica | None = None
         self._applied: dict[int, int] | None = None
@@ -192,12 +194,16 @@ class ComputeServer:
         if self._served is None:
             self._served = Server(engine, authenticator, self._wire_config(), now_us)
             await self._served.start()
+            if self.config.handover is not None:
+                self._receiver = Receiver(self._served, self.config.handover)
+                self._receiver.start()
         else:
             self._served.replace_engine(engine, authenticator)
         wire = self._served
         engine.databases.sessions = lambda: list(wire.sessions.values())
         engine.topology = self.place.known
         engine.databases.crash = self.crash
+        engine.databases.injected = self.place.injected
         self._measure(volume, engine, wire)
         wire.away = ""
 
@@ -239,7 +245,9 @@ class ComputeServer:
                 await asyncio.sleep(FOLLOW_AGAIN_S)
                 place.lost.set()
                 continue
-            if begin.epoch != replica.volume.epoch:
+            others = begin.epoch != replica.volume.epoch
+            replica.volume.follow(begin.epoch, descriptor_of(begin.descriptor))  # nodes refuse reads of an older epoch
+            if others:
                 await HUB.call(replica.another_writer, begin)
             missing = None if begin.resumed or not drained else await self._missing(replica, begin)
             if begin.resumed or missing is not None:
@@ -255,7 +263,6 @@ class ComputeServer:
     @staticmethod
     async def _missing(replica: Replica, begin: cpb.Begin) -> cpb.Log | None:
         """The log between what a reader has applied and the point where another writer's stream begins."""
-        replica.volume.follow(begin.epoch, descriptor_of(begin.descriptor))
         wanted = {point.pg: int(point.lsn) for point in begin.pg_last}
         runs = await missing_log(replica.volume, replica.core.pg_last, wanted)
         if runs is None:
@@ -506,6 +513,8 @@ class ComputeServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._receiver is not None:
+            self._receiver.close()
         if self._served is not None:
             await self._wire.shutdown()
         await self._keep_counters()

@@ -25,6 +25,8 @@ from aurora.histogram import Histogram
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.stream_server import Receiver, ServedStream
 from storage_node.admission import APPEND_STREAMS_MAX, BACKLOG_BYTES_MAX, READ_STREAMS_MAX
+from storage_node.faults import Faults
+from storage_node.late import LateAppends
 from storage_node.node import StorageFailed, StorageNode
 from storage_node.page_reads import PageReads, ReadStream
 
@@ -47,8 +49,9 @@ class Appends:
     in; ``failed`` is true from then.
     """
 
-    def __init__(self, node: StorageNode[Replies], on_fatal: Callable[[], None]) -> None:
+    def __init__(self, node: StorageNode[Replies], on_fatal: Callable[[], None], faults: Faults | None = None) -> None:
         self.node = node
+        self._late = None if faults is None else LateAppends(faults, self.take, self.flush)
         self.failed = False
         self.armed = False
         """Whether a flush comes at the end of this turn of the loop."""
@@ -60,6 +63,11 @@ class Appends:
         self._on_fatal = on_fatal
 
     def stage(self, request: pb.AppendRequest, replies: Replies) -> None:
+        """Take an append, unless a fault on purpose has it."""
+        if self._late is None or not self._late.takes(request, replies):
+            self.take(request, replies)
+
+    def take(self, request: pb.AppendRequest, replies: Replies) -> None:
         """Take an append; the reply comes from ``flush``, or at once when the node refuses."""
         staged_s = monotonic()
         try:

@@ -231,7 +231,8 @@ class StorageNode(Generic[Token]):
             if kind in ("pages", "torn") and number.isdigit() and int(number) not in self.pgs:
                 self.disk.delete(name)
 
-    def _check_volume(self, volume_id: bytes) -> None:
+    def check_volume(self, volume_id: bytes) -> None:
+        """Refuse a request about another volume than this node's."""
         if self.descriptor is None:
             raise Refused(f"node {self.config.node_id} belongs to no volume yet")
         if volume_id != self.volume_id:
@@ -313,7 +314,7 @@ class StorageNode(Generic[Token]):
     def _stage(self, request: pb.AppendRequest, token: Token) -> pb.AppendReply | None:
         sequence = request.sequence
         if request.volume_id != self.volume_id or not self.volume_id:
-            self._check_volume(request.volume_id)
+            self.check_volume(request.volume_id)
         epoch = request.volume_epoch
         if epoch != self.epoch or request.writer_id != self.meta.value.writer_id:
             if not self._adopt(epoch, request.writer_id):
@@ -450,7 +451,7 @@ class StorageNode(Generic[Token]):
         """``on_read`` of the pages from ``start`` to before ``stop`` of the request, or of the first of them, maybe
         none: each call brings the index nearer to the next one's LSN, by ``INDEX_ENTRIES``, and the caller comes back.
         """
-        self._check_volume(request.volume_id)
+        self.check_volume(request.volume_id)
         if request.volume_epoch and request.volume_epoch < self.epoch:
             raise Refused(f"epoch {request.volume_epoch}: the node has adopted {self.epoch}")
         self._check_membership(request.membership_epoch)
@@ -495,7 +496,7 @@ class StorageNode(Generic[Token]):
 
     def on_fence(self, request: pb.FenceRequest) -> pb.FenceReply:
         """Adopt (epoch, writer) when strictly greater; what this node holds either way."""
-        self._check_volume(request.volume_id)
+        self.check_volume(request.volume_id)
         adopted = self._adopt(request.volume_epoch, request.writer_id, request.opened)
         if adopted:
             self.hollow.fenced()
@@ -507,7 +508,7 @@ class StorageNode(Generic[Token]):
 
     def on_truncate(self, request: pb.TruncateRequest) -> pb.TruncateReply:
         """Void a range, durably, for the writer that the node has adopted."""
-        self._check_volume(request.volume_id)
+        self.check_volume(request.volume_id)
         if request.volume_epoch != self.epoch or request.writer_id != self.meta.value.writer_id:
             return pb.TruncateReply(ok=False, epoch=self.epoch)
         check_lsn(request.range.upper)
@@ -549,7 +550,7 @@ class StorageNode(Generic[Token]):
 
     def on_advance(self, request: pb.AdvanceRequest) -> pb.AdvanceReply:
         """VDL and PGMRPL from the adopted writer; another's are not taken."""
-        self._check_volume(request.volume_id)
+        self.check_volume(request.volume_id)
         if request.volume_epoch == self.epoch and request.writer_id == self.meta.value.writer_id:
             self._hint(request.vdl, request.pgmrpl)
             self.stager.point(request.vdl, request.pg_last)
@@ -600,7 +601,7 @@ class StorageNode(Generic[Token]):
 
     def on_gossip(self, request: pb.GossipRequest) -> pb.GossipReply:
         """Learn from a peer's state, answer with this node's."""
-        self._check_volume(request.volume_id)
+        self.check_volume(request.volume_id)
         self.learn(request)
         mine = self.gossip_request()
         return pb.GossipReply(
@@ -634,7 +635,7 @@ class StorageNode(Generic[Token]):
 
     def on_fetch_log(self, request: pb.FetchLogRequest) -> Iterator[pb.FetchLogReply]:
         """The PG's chain after an LSN in messages of about 1 MiB; ``collected`` when this node has only pages there."""
-        self._check_volume(request.volume_id)
+        self.check_volume(request.volume_id)
         self._check_membership(request.membership_epoch)
         segment = self.segment(request.pg)
         if request.after_lsn < segment.collected_lsn:
@@ -659,7 +660,7 @@ class StorageNode(Generic[Token]):
 
     def range_read(self, request: pb.FetchRangeRequest) -> RangeRead:
         """The read that answers the request, to be carried out now or in another thread."""
-        self._check_volume(request.volume_id)
+        self.check_volume(request.volume_id)
         self._check_membership(request.membership_epoch)
         segment = self.segment(request.pg)
         if segment.tail:

@@ -31,6 +31,7 @@ from aurora.histogram import Histogram
 from aurora.rpc import storage_pb2 as pb
 from aurora.rpc.stream_server import ServedStream
 from storage_node.admission import READ_PAGES_MAX, UNREAD_BYTES_MAX
+from storage_node.faults import REFUSAL, Faults
 from storage_node.node import AnyNode, Refused
 
 SLICE_PAGES = 8
@@ -92,8 +93,9 @@ class Run:
 class PageReads:
     """Serves the requests of all clients of one node."""
 
-    def __init__(self, node: AnyNode) -> None:
+    def __init__(self, node: AnyNode, faults: Faults | None = None) -> None:
         self.node = node
+        self._faults = faults
         self.counts = ReadCounts()
         self.streams: set[ReadStream] = set()
         """Those of the log port, whose clients may leave answers unread."""
@@ -105,6 +107,25 @@ class PageReads:
 
     def ask(self, request: pb.ReadPagesRequest, asker: Asker) -> None:
         """Answer the request, at once when it is short; a refusal is an answer with ``error`` set."""
+        if self._faults is None or not self._faults.active or not self._fails(self._faults, request, asker):
+            self._ask(request, asker)
+
+    def _fails(self, faults: Faults, request: pb.ReadPagesRequest, asker: Asker) -> bool:
+        """Whether a fault on purpose has the request: then it is answered, or asked again later."""
+        descriptor = self.node.descriptor
+        groups = set() if descriptor is None else {descriptor.pg_of(page.page_no) for page in request.pages}
+        delay_s = faults.verdict(groups)
+        if delay_s is None:
+            Run(request, asker).refuse(REFUSAL)
+        elif delay_s:
+            asyncio.get_running_loop().call_later(delay_s, self._ask_late, request, asker)
+        return delay_s is None or delay_s > 0
+
+    def _ask_late(self, request: pb.ReadPagesRequest, asker: Asker) -> None:
+        if not asker.gone:
+            self._ask(request, asker)
+
+    def _ask(self, request: pb.ReadPagesRequest, asker: Asker) -> None:
         run = Run(request, asker)
         pages = len(request.pages)
         if pages > READ_PAGES_MAX:

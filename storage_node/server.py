@@ -7,6 +7,7 @@ import contextlib
 import logging
 import random
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from storage_node.admission import CALLS_MAX
 from storage_node.append import Appends, LogPort, Replies
 from storage_node.background import Background
 from storage_node.config import NodeConfig
+from storage_node.faults import Faults
 from storage_node.measured_disk import MeasuredDisk
 from storage_node.metrics import NODE_METRICS, NodeSource
 from storage_node.node import StorageFailed, StorageNode
@@ -53,11 +55,12 @@ class NodeServer:
         self.address = ""
         self._done = asyncio.Event()
         self._net = GrpcNet(self.tls, config.secret)
-        self._appends = Appends(self.node, self.stop)
-        reads = PageReads(self.node)
+        faults = Faults(time.monotonic, random.random)
+        self._appends = Appends(self.node, self.stop, faults)
+        reads = PageReads(self.node, faults)
         self._log_port = LogPort(self._appends, reads)
         self._log_server: asyncio.Server | None = None
-        self._service = StorageService(self.node, self._appends, reads)
+        self._service = StorageService(self.node, self._appends, reads, faults)
         checks = [SecretCheck(config.secret)] if config.secret is not None else []
         self._server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=CALLS_MAX, interceptors=checks)
         self._background: asyncio.Task[None] | None = None

@@ -29,6 +29,7 @@ from storage_node.admission import (
     Admission,
 )
 from storage_node.append import Appends, Replies
+from storage_node.faults import Faults
 from storage_node.node import Refused, StorageNode
 from storage_node.page_reads import PageReads
 
@@ -97,8 +98,11 @@ class ReadCall:
 class StorageService:
     """The servicer of protos/storage.proto. ``log_port``: where the streams are served as well; 0 = nowhere else."""
 
-    def __init__(self, node: StorageNode[Replies], appends: Appends, reads: PageReads) -> None:
+    def __init__(
+        self, node: StorageNode[Replies], appends: Appends, reads: PageReads, faults: Faults | None = None
+    ) -> None:
         self.node = node
+        self._faults = faults
         self.page_reads = reads
         self.log_port = 0
         self._appends = appends
@@ -245,7 +249,26 @@ class StorageService:
         reply = await self._answer(context, self.node.on_status, request)
         reply.pid = os.getpid()
         reply.log_port = self.log_port
+        if self._faults is not None and (note := self._faults.note):
+            reply.note = "; ".join(filter(None, (reply.note, note)))
         return reply
+
+    async def Inject(self, request: pb.InjectRequest, context: grpc.aio.ServicerContext) -> pb.InjectReply:
+        """Begin or end a fault on purpose."""
+        faults = self._faults
+        if faults is None:
+            return await context.abort(grpc.StatusCode.UNIMPLEMENTED, "no faults here")  # type: ignore[no-any-return]
+
+        def inject(request: pb.InjectRequest) -> pb.InjectReply:
+            self.node.check_volume(request.volume_id)
+            try:
+                faults.inject(request)
+            except ValueError as error:
+                raise Refused(str(error)) from error
+            logger.warning("faults on purpose: %s", faults.note or "none any more")
+            return pb.InjectReply()
+
+        return await self._answer(context, inject, request)
 
     async def Scrub(self, request: pb.ScrubRequest, context: grpc.aio.ServicerContext) -> pb.ScrubStatus:
         """See ``Scrubber.on_scrub``."""

@@ -169,7 +169,7 @@ class Cluster:
         number of each address its name. ``keys`` says where
         the master key of encryption at rest is, ``encrypt`` asks for a new one in ``DIR/master.key``.
         """
-        self.check_options(host=host, port=port, password=password, backup=backup)
+        self.check_options(host=LOOPBACK if readers else host, port=port, password=password, backup=backup)
         if keys is not None:
             _check_keys(keys)
         self.make_folder()
@@ -388,7 +388,7 @@ class Cluster:
         with self.changing() as spec:
             if len(spec.instances) > 1:
                 return self._move_all(spec, host, port)
-            writer = self._noted_writer
+            writer = self.noted_writer
             host, port = host or writer.host, writer.port if port is None else port
             if (writer.host, writer.port) == (host, port):
                 return None
@@ -464,10 +464,11 @@ class Cluster:
             for instance in self.required.instances:
                 if found is not None and instance.id == found.id:
                     return instance
-        return self._noted_writer
+        return self.noted_writer
 
     @property
-    def _noted_writer(self) -> InstanceSpec:
+    def noted_writer(self) -> InstanceSpec:
+        """Who wrote when a verb last knew."""
         for instance in self.required.instances:
             if instance.role == WRITER:
                 return instance
@@ -481,7 +482,7 @@ class Cluster:
 
     def note_writer(self, instance_id: str) -> None:
         """Who writes, for a time when there is nobody to ask."""
-        if self._noted_writer.id != instance_id:
+        if self.noted_writer.id != instance_id:
             with self.changing() as spec:
                 for instance in spec.instances:
                     instance.role = WRITER if instance.id == instance_id else READER
@@ -742,19 +743,23 @@ class Cluster:
             ) from error
 
     def _start_all(self, timeout_s: float) -> None:
-        spec = self.required
-        for node in spec.nodes:
+        for node in self.required.nodes:
             self.start_node(node.id)
-        if all(self.pid(instance.id) is None for instance in spec.instances):
-            first = self._noted_writer.id
-            for instance in spec.instances:
+        self.start_instances(timeout_s)
+
+    def start_instances(self, timeout_s: float = 60.0) -> None:
+        """Start the instances that do not run, the last known writer first; returns when all answer."""
+        instances = self.required.instances
+        if all(self.pid(instance.id) is None for instance in instances):
+            first = self.noted_writer.id
+            for instance in instances:
                 if instance.id != first:
                     self.hold(instance.id)  # its imports are done when the writer is there for it to follow
             self.start_instance(first)
             self.wait_ready(timeout_s)
-        for instance in spec.instances:
+        for instance in instances:
             self.start_instance(instance.id)
-        for instance in spec.instances:
+        for instance in instances:
             self.wait_instance(instance.id, timeout_s)
         self.wait_ready(timeout_s)
 
@@ -841,7 +846,7 @@ class Cluster:
         self._end([KEEPER])
         if sum(self.pid(instance.id) is not None for instance in spec.instances) > 1:
             self.note_writer(self.writer.id)  # the readers end before it: none is to take over
-            self._end([i.id for i in self.required.instances if i.id != self._noted_writer.id])
+            self._end([i.id for i in self.required.instances if i.id != self.noted_writer.id])
         spec = self.required
         for group in ([i.id for i in spec.instances], [n.id for n in spec.nodes]):
             self._end(group)

@@ -534,6 +534,28 @@ class WriteDescriptorReply(_message.Message):
     epoch: int
     def __init__(self, ok: _Optional[bool] = ..., current: _Optional[_Union[Descriptor, _Mapping]] = ..., epoch: _Optional[int] = ...) -> None: ...
 
+class InjectRequest(_message.Message):
+    __slots__ = ("volume_id", "pg", "share", "duration_ms", "refuse", "delay_min_us", "delay_max_us")
+    VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
+    PG_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    DURATION_MS_FIELD_NUMBER: _ClassVar[int]
+    REFUSE_FIELD_NUMBER: _ClassVar[int]
+    DELAY_MIN_US_FIELD_NUMBER: _ClassVar[int]
+    DELAY_MAX_US_FIELD_NUMBER: _ClassVar[int]
+    volume_id: bytes
+    pg: int
+    share: float
+    duration_ms: int
+    refuse: bool
+    delay_min_us: int
+    delay_max_us: int
+    def __init__(self, volume_id: _Optional[bytes] = ..., pg: _Optional[int] = ..., share: _Optional[float] = ..., duration_ms: _Optional[int] = ..., refuse: _Optional[bool] = ..., delay_min_us: _Optional[int] = ..., delay_max_us: _Optional[int] = ...) -> None: ...
+
+class InjectReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class ReadDescriptorRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -99,6 +99,11 @@ class StorageStub:
                 request_serializer=aurora_dot_rpc_dot_storage__pb2.ReadDescriptorRequest.SerializeToString,
                 response_deserializer=aurora_dot_rpc_dot_storage__pb2.ReadDescriptorReply.FromString,
                 _registered_method=True)
+        self.Inject = channel.unary_unary(
+                '/aurora.storage.v1.Storage/Inject',
+                request_serializer=aurora_dot_rpc_dot_storage__pb2.InjectRequest.SerializeToString,
+                response_deserializer=aurora_dot_rpc_dot_storage__pb2.InjectReply.FromString,
+                _registered_method=True)
 
 
 class StorageServicer:
@@ -193,6 +198,13 @@ class StorageServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Inject(self, request, context):
+        """Have the node refuse or delay appends and page reads for a time, as a failing or congested disk would.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StorageServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -260,6 +272,11 @@ def add_StorageServicer_to_server(servicer, server):
                     servicer.ReadDescriptor,
                     request_deserializer=aurora_dot_rpc_dot_storage__pb2.ReadDescriptorRequest.FromString,
                     response_serializer=aurora_dot_rpc_dot_storage__pb2.ReadDescriptorReply.SerializeToString,
+            ),
+            'Inject': grpc.unary_unary_rpc_method_handler(
+                    servicer.Inject,
+                    request_deserializer=aurora_dot_rpc_dot_storage__pb2.InjectRequest.FromString,
+                    response_serializer=aurora_dot_rpc_dot_storage__pb2.InjectReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -613,6 +630,33 @@ class Storage:
             '/aurora.storage.v1.Storage/ReadDescriptor',
             aurora_dot_rpc_dot_storage__pb2.ReadDescriptorRequest.SerializeToString,
             aurora_dot_rpc_dot_storage__pb2.ReadDescriptorReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Inject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aurora.storage.v1.Storage/Inject',
+            aurora_dot_rpc_dot_storage__pb2.InjectRequest.SerializeToString,
+            aurora_dot_rpc_dot_storage__pb2.InjectReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,15 +1,25 @@
 """A failure of replication that somebody asked for: ``aurora_inject_replica_failure`` → what the feed asks before it
 sends log to a reader.
 
-Sans-I/O: time and chance come from who asks. While a failure lasts, each message to a reader that it names is kept
-back with its probability; kept back means that the reader gets it, and what follows, later: once ``keeps_back`` has
-said yes, it is asked again with the same message at the next opportunity.
+::
+
+    FeedCore ─► HeldOutlet.send ─┬ no failure, or no log ──► the stream
+                                 └ log, kept back ──► waits, and is asked for again every ``AGAIN_S`` ──► the stream
+
+Time and chance come from outside. While a failure lasts, each message of log to a reader that it names is kept back
+with its probability, and what follows waits behind it; topology goes on, so that nobody takes the writer for gone. A
+reader for which more waits than the feed allows is sent away, and begins anew as after any cut.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from compute_node.replica.feed import Outlet
+
+AGAIN_S: Final = 0.05
 
 ALL = ""
 """in the place of a reader's id: all of them"""
@@ -53,3 +63,57 @@ class InjectedFailure:
             elif self._chance() < failure.share:
                 return True
         return False
+
+
+Later = Callable[[float, Callable[[], None]], object]
+_LOG: Final = b"\x12"
+"""how a FollowReply with log begins: field 2, bytes"""
+
+
+class HeldOutlet:
+    """An ``Outlet`` to one reader that suffers what is injected. ``later(seconds, call)`` calls it then."""
+
+    def __init__(
+        self,
+        outlet: Outlet,
+        injected: InjectedFailure,
+        reader: str,
+        later: Callable[[float, Callable[[], None]], object],
+    ) -> None:
+        self._outlet, self._injected, self._reader, self._later = outlet, injected, reader, later
+        self._held: deque[bytes] = deque()
+        self._held_bytes = 0
+        self._closed = False
+
+    def send(self, message: bytes) -> None:
+        """See ``Outlet``."""
+        held, injected = self._held, self._injected
+        if (held or injected.active) and message[:1] == _LOG and (held or injected.keeps_back(self._reader)):
+            if not held:
+                self._later(AGAIN_S, self._again)
+            held.append(message)
+            self._held_bytes += len(message)
+        else:
+            self._outlet.send(message)
+
+    def _again(self) -> None:
+        held = self._held
+        while held and not self._closed:
+            if self._injected.keeps_back(self._reader):
+                self._later(AGAIN_S, self._again)
+                return
+            message = held.popleft()
+            self._held_bytes -= len(message)
+            self._outlet.send(message)
+
+    @property
+    def backlog_bytes(self) -> int:
+        """See ``Outlet``."""
+        return self._outlet.backlog_bytes + self._held_bytes
+
+    def close(self) -> None:
+        """See ``Outlet``."""
+        self._closed = True
+        self._held.clear()
+        self._held_bytes = 0
+        self._outlet.close()

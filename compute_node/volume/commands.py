@@ -1,6 +1,7 @@
 """The fleet's changes as SQL functions give them: ``aurora_replace_storage_node`` and its kin → one line of answer.
 
-They begin a change and return; ``aurora_status()`` tells how far it is. Only a superuser may call them (42501).
+They begin a change and return; ``aurora_status()`` tells how far it is. Only a superuser may call them (42501). The
+faults on purpose of storage nodes (``faults``) are called in the same way.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from aurora.datum import Datum
 from aurora.errors import ConnectionFailure, InsufficientPrivilege, InvalidParameterValue, ObjectNotInPrerequisiteState
 from aurora.geometry import Member
 from compute_node.hub import HUB
+from compute_node.volume.faults import LIKE_A_SUPERUSER, FaultCommands
 from compute_node.volume.fleet import ChangeRefused, Fleet
 from compute_node.volume.volume import Volume
 
@@ -25,6 +27,9 @@ class CommandSession(Protocol):
 
     superuser: bool
 
+    def catalog_function(self, name: str, *args: Datum) -> Datum:
+        """A function that asks the catalog, by its name."""
+
 
 class FleetCommands:
     """See the module. ``member_at``: what the node at an address calls itself."""
@@ -32,19 +37,24 @@ class FleetCommands:
     def __init__(self, volume: Volume, member_at: Callable[[str], Awaitable[Member]]) -> None:
         self._volume = volume
         self._member_at = member_at
-        self._commands: dict[str, Callable[..., str]] = {
+        self._commands: dict[str, Callable[..., Datum]] = {
             "aurora_add_storage_node": self._add,
             "aurora_remove_storage_node": self._remove,
             "aurora_replace_storage_node": self._replace,
             "aurora_cancel_replacement": self._cancel,
             "aurora_set_zone_away": self._set_away,
         }
+        self._faults = FaultCommands(lambda: volume.descriptor).commands
 
     def __contains__(self, name: str) -> bool:
-        return name in self._commands
+        return name in self._commands or name in self._faults
 
-    def call(self, session: CommandSession, name: str, *arguments: Datum) -> str:
+    def call(self, session: CommandSession, name: str, *arguments: Datum) -> Datum:
         """Run a command in a session greenlet; 55000 with the reason when the fleet cannot do that now."""
+        if name in self._faults:
+            if name in LIKE_A_SUPERUSER:
+                session.catalog_function("may_inject", name)
+            return self._faults[name](*arguments)
         if not session.superuser:
             raise InsufficientPrivilege(f"permission denied for function {name}")
         return self._commands[name](*arguments)

@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import logging
 import secrets
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -92,8 +93,27 @@ class Server:
         self._mock_secret = secrets.token_bytes(32)
         self._server: asyncio.Server | None = None
         self._shutting_down = False
-        self.away = ""
+        self.on_stray_cancel: Callable[[int, int], None] | None = None
+        """Told of cancel requests that fit no session here (``handover``)."""
+        self.on_away: Callable[[], None] | None = None
+        """Told when ``away`` changes (``handover``)."""
+        self._away = ""
+
+    @property
+    def away(self) -> str:
         """Why nobody is let in now (57P03), while the instance changes its role; empty: they are"""
+        return self._away
+
+    @away.setter
+    def away(self, reason: str) -> None:
+        changed, self._away = self._away != reason, reason
+        if changed and self.on_away is not None:
+            self.on_away()
+
+    @property
+    def lets_in(self) -> bool:
+        """Whether it makes sense to connect now."""
+        return not self._away and not self._shutting_down
 
     def replace_engine(self, engine: Engine, authenticator: Authenticator) -> None:
         """Another engine from now on: the instance has changed its role, and its sessions have ended."""
@@ -105,7 +125,7 @@ class Server:
         """Where it listens."""
         if self._server is None:
             return []
-        return [socket.getsockname()[:2] for socket in self._server.sockets]
+        return [listener.getsockname()[:2] for listener in self._server.sockets]
 
     async def start(self) -> None:
         """Listen. The hub must be bound to the running loop."""
@@ -113,6 +133,14 @@ class Server:
         self._server = await loop.create_server(
             lambda: Connection(self), self.config.host, self.config.port, backlog=1024, reuse_address=True
         )
+
+    async def take(self, accepted: socket.socket) -> None:
+        """Serve a connection that another process has accepted; it is closed when that fails."""
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: Connection(self), accepted)
+        except OSError as error:
+            LOGGER.info("a handed-over connection was gone already: %s", error)
+            accepted.close()
 
     async def shutdown(self, grace_s: float = 5.0) -> None:
         """Stop listening, end every session (57P01), wait for those that run or wait for the log, at most
@@ -214,10 +242,16 @@ class Server:
         return found
 
     def cancel(self, pid: int, secret: int) -> None:
-        """A cancel request; a wrong secret does nothing."""
+        """A cancel request; one that fits no session here may be for another instance's, else it does nothing."""
+        if not self.cancel_here(pid, secret) and self.on_stray_cancel is not None:
+            self.on_stray_cancel(pid, secret)
+
+    def cancel_here(self, pid: int, secret: int) -> bool:
+        """A cancel request; False when pid and secret are those of no session here."""
         session = self.sessions.get(pid)
-        if session is not None and secrets.compare_digest(session.secret.to_bytes(4, "big"), secret.to_bytes(4, "big")):
-            self.signal(pid, False)
+        if session is None or not secrets.compare_digest(session.secret.to_bytes(4, "big"), secret.to_bytes(4, "big")):
+            return False
+        return self.signal(pid, False)
 
     def signal(self, pid: int, terminate: bool) -> bool:
         """Cancel or end a session; False when there is none of that pid."""

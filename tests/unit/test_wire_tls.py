@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from support_server import serve_engine
 from test_session_protocol import connect
 from wire_fakes import FakeEngine, FakeRoles, serve
 
@@ -51,3 +53,25 @@ def test_tls(certificate: tuple[Path, Path], trusted: bool) -> None:
         WireConfig(port=0, tls_cert=cert, tls_key=key, default_rules=DEFAULT_TRUST if trusted else DEFAULT_PASSWORD),
         FakeRoles(alice=verifier),
     )
+
+
+@pytest.mark.parametrize("has_certificate", [True, False])
+def test_rds_force_ssl_refuses_who_comes_in_the_clear(certificate: tuple[Path, Path], has_certificate: bool) -> None:
+    async def body(server: Server, _: object) -> None:
+        admin = await connect(server, sslmode="prefer")
+        await admin.execute("ALTER SYSTEM SET rds.force_ssl = 1")
+        if not has_certificate:  # nobody could come in any more
+            await connect(server, sslmode="disable")
+            return
+        with pytest.raises(psycopg.OperationalError) as caught:
+            await connect(server, sslmode="disable")
+        assert 'no pg_hba.conf entry for host "127.0.0.1", user "postgres", database "postgres", no encryption' in str(
+            caught.value
+        )
+        again = await connect(server, sslmode="require")
+        assert await (await again.execute("SHOW rds.force_ssl")).fetchall() == [("on",)]
+        await again.execute("ALTER SYSTEM RESET rds.force_ssl")
+        await connect(server, sslmode="disable")
+
+    cert, key = certificate if has_certificate else (None, None)
+    serve_engine(body, WireConfig(port=0, tls_cert=cert, tls_key=key))

@@ -1,0 +1,112 @@
+"""``python -m aurora.programs.endpoints``: the cluster's endpoints. Prints ``ready NAME=HOST:PORT …``; logs to stderr.
+
+SIGHUP: read the endpoints' file again. SIGTERM, SIGINT: end; connections that instances have taken go on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from aurora.programs.endpoints.core import WAIT_S
+from aurora.programs.endpoints.service import Service
+from aurora.programs.endpoints.spec import BadEndpoints, load
+from aurora.rpc import secret
+from aurora.rpc.channels import Access
+from aurora.rpc.tls import Tls, TlsUnusable, files_of
+
+LOGGER = logging.getLogger("endpoints")
+
+
+def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m aurora.programs.endpoints",
+        description="Addresses that lead new connections to the writer, to a reader, or to chosen instances. "
+        "Each flag may be given in the environment as AURORA_<FLAG>.",
+    )
+
+    def flag(name: str, **options: object) -> None:
+        variable = "AURORA_" + name.strip("-").replace("-", "_").upper()
+        if variable in environment:
+            options["default"] = environment[variable]
+            options.pop("required", None)
+        parser.add_argument(name, **options)  # type: ignore[arg-type]
+
+    flag("--endpoints", type=Path, required=True, help="JSON file of the endpoints; read again at SIGHUP")
+    flag("--peers", required=True, help="--feed-listen addresses of instances, comma separated; they tell the rest")
+    flag("--handover-dir", type=Path, default=None, help="folder of the instances' handover sockets, ID.sock")
+    flag("--wait-s", type=float, default=WAIT_S, help="how long a connection waits for a writer (%(default)g)")
+    flag("--secret-file", type=Path, default=None, help="the cluster's secret, which instances ask for")
+    flag("--tls-ca", type=Path, default=None, help="instances' feeds speak TLS: certificate (PEM) of their authority")
+    flag("--tls-cert", type=Path, default=None, help="this program's certificate (PEM)")
+    flag("--tls-key", type=Path, default=None, help="its private key (PEM)")
+    return parser
+
+
+def _allow_open_files() -> None:
+    """Each connection that waits, is forwarded, or can be shut down from here is an open file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):  # where "unlimited" cannot be had, the soft limit stays
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def _serve(args: argparse.Namespace, access: Access) -> None:
+    loop = asyncio.get_running_loop()
+    service = Service(str(args.peers).split(","), args.handover_dir, access, float(args.wait_s))
+    done = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, done.set)
+
+    def reload() -> None:
+        try:
+            service.set_endpoints(load(args.endpoints))
+        except (BadEndpoints, OSError) as error:
+            LOGGER.error("%s", error)
+
+    try:
+        service.start(load(args.endpoints))
+        loop.add_signal_handler(signal.SIGHUP, reload)
+        print("ready", *(f"{name}={address}" for name, address in service.addresses.items()), flush=True)
+        await done.wait()
+    finally:
+        await service.close()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until SIGTERM or SIGINT; exit status 1 for a bad flag or file, or an address that cannot be had."""
+    args = _parser(os.environ).parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        files = files_of(args.tls_ca, args.tls_cert, args.tls_key, "--tls-ca, --tls-cert and --tls-key")
+        shown = secret.read(args.secret_file) if args.secret_file is not None else None
+        access = Access(Tls(files) if files is not None else None, shown)
+    except (ValueError, TlsUnusable, secret.SecretUnusable) as error:
+        print(f"endpoints: {error}", file=sys.stderr)
+        return 1
+    _allow_open_files()
+    try:
+        import uvloop
+
+        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    except ImportError:
+        runner = asyncio.Runner()
+    try:
+        with runner:
+            runner.run(_serve(args, access))
+    except (BadEndpoints, OSError) as error:
+        print(f"endpoints: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
