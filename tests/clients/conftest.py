@@ -11,7 +11,7 @@ from tests.clients.drill import Drill, running
 
 @pytest.fixture(scope="session")
 def readers_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
-    """A writer and two readers, for as many tests as want them: starting six nodes and three instances takes seconds."""
+    """A writer and two readers, for all tests: to start nine processes takes seconds."""
     with running(tmp_path_factory.mktemp("readers") / "cluster") as drill:
         yield drill
 

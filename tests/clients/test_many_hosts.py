@@ -142,6 +142,7 @@ async def asyncpg_connect(drill: Drill, attribute: str) -> Any:
     )  # fmt: skip
 
 
+@pytest.mark.logs("Failed to restore the pool connection floor")
 def test_asyncpg_pool_through_a_failover(drill: Drill) -> None:
     drill.table("through_asyncpg", "n int")
 
@@ -215,7 +216,7 @@ def test_sqlalchemy_pool_through_a_failover(drill: Drill) -> None:
 
 
 def test_sqlalchemy_pool_never_writes_to_a_reader_after_a_hand_over(drill: Drill) -> None:
-    """Idle connections of a pool that survive a failover, and are a reader's then, are what applications suffer from."""
+    """An idle connection that survives a failover, and is a reader's then, is what applications suffer from."""
     drill.table("after_hand_over", "n int")
     engine = engine_for(drill)
     fill(engine)
