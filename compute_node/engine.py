@@ -18,7 +18,7 @@ from aurora.datum import Datum
 from aurora.errors import (
     InsufficientPrivilege,
     InvariantViolation,
-    ReadOnlySqlTransaction,
+    NotSupported,
     UndefinedTable,
     WrongObjectType,
 )
@@ -36,10 +36,13 @@ from compute_node.exec.executable import Executable, build
 from compute_node.exec.explain import Explanation
 from compute_node.exec.explain.instrument import timed
 from compute_node.exec.row_expressions import RowExpressions
-from compute_node.exec.statement_locks import planned_tag, statement_locks
+from compute_node.exec.statement_locks import statement_locks
 from compute_node.relations.descriptors import ColumnDesc, RelationDesc
 from compute_node.relations.schema import INITIAL, ROLE_POSTGRES, SystemCatalogs
+from compute_node.session import read_only
+from compute_node.session.exported_snapshots import ExportedSnapshots
 from compute_node.session.notifications import Channels
+from compute_node.session.read_after import LsnWaits
 from compute_node.session.state import SessionState
 from compute_node.sql.analyze import analyze
 from compute_node.sql.analyze.dml import refuse_catalog
@@ -87,20 +90,32 @@ class Engine:
         self.storage = storage
         self.volume = storage.volume
         self.txns = storage.txns
+        self.recovery = storage.txns.recovery
         self._locks = storage.locks
         self.catalog = Catalog(storage, catalogs)
         self.sequences = Sequences(storage, catalogs)
         self.channels = Channels()
+        self.database_oid = catalogs.database
+        self.lsn_waits = LsnWaits()
+        self.exported_snapshots = ExportedSnapshots()
         self.ddl = Ddl(self)
         self.databases: Databases
         """those of the volume; set by ``Databases``"""
-        self.in_recovery = False
         self.start_time_us = start_time_us
         self._status = status
         self._fleet = fleet
         self.snapshot = storage.txns.snapshot
         self.row_expressions = RowExpressions(storage, self._neutral_view, self._running_session)
         storage.compile_row_expression = self.row_expressions.compile
+
+    @property
+    def in_recovery(self) -> bool:
+        """Whether this instance is a reader; it may change while sessions live (``Recovery.set``)."""
+        return self.recovery.active
+
+    @in_recovery.setter
+    def in_recovery(self, active: bool) -> None:
+        self.recovery.set(active)
 
     @property
     def topology(self) -> TopologySource:
@@ -193,8 +208,8 @@ class Engine:
                 param_types[:] = given
                 continue
             planned.kept_literals |= decisive
-            if not planned.read_only and session.txn is not None and session.txn.read_only:
-                raise ReadOnlySqlTransaction(f"cannot execute {planned_tag(planned)} in a read-only transaction")
+            if self.in_recovery:
+                _refuse_unreadable(planned, view)
             if session.txn is None or (
                 self.lock_relations(session, statement_locks(planned, view)) and self.catalog.version == version
             ):
@@ -267,8 +282,8 @@ class Engine:
         access = RelationAccess(desc, INSERT, inserted=frozenset(written))
         check_required(view, session.user_oid, Required((access,)))
         refuse_catalog(desc)
-        if txn.read_only:
-            raise ReadOnlySqlTransaction("cannot execute COPY FROM in a read-only transaction")
+        if txn.read_only and desc.persistence != "t":
+            raise read_only.refused("COPY FROM")
         self.storage.locks.lock_relation(txn, desc.lock_id, ROW_EXCLUSIVE, desc.name)
         view = self.catalog.view(session)
         if view.find_relation(relation.schemaname, relation.relname) is not desc:
@@ -297,6 +312,14 @@ class Engine:
         if session is not None and self._fleet is not None and name in self._fleet:
             return self._fleet.call(session, name, *args)
         return catalog_function(self, session, name, *args)
+
+
+def _refuse_unreadable(planned: PlannedStmt, view: CatalogView) -> None:
+    """0A000 on a reader for temporary tables: they are their session's, on the writer."""
+    for oid in planned.relations:
+        desc = view.relation(oid)
+        if desc is not None and desc.persistence != "p":
+            raise NotSupported("cannot access temporary or unlogged relations during recovery")
 
 
 def _has_default(view: CatalogView, column: ColumnDesc) -> bool:

@@ -13,13 +13,13 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, NamedTuple
 
 import grpc
 
 from aurora import exit_status
-from aurora.errors import InvariantViolation, NotSupported, SqlError, VolumeTooNew
+from aurora.errors import AdminShutdown, InvariantViolation, NotSupported, SerializationFailure, SqlError, VolumeTooNew
 from aurora.geometry import Member
 from aurora.ids import Lsn
 from aurora.kernels import arena as arena_kernel
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from aurora.kernels.python.arena import Arena
     from compute_node.catalog.engine import DatabaseEngine
     from compute_node.relations.schema import SystemCatalogs
+    from compute_node.session.session import Session
 
 
 LOGGER = logging.getLogger(__name__)
@@ -110,6 +111,8 @@ class ComputeServer:
         self._applied: dict[int, int] | None = None
         """What the reader had applied that becomes the writer: each protection group's last LSN."""
         self._staying: asyncio.Task[None] | None = None
+        self._changing: asyncio.Task[None] | None = None
+        """A reader becomes the writer, or has."""
         self._source: InstanceSource | None = None
         self._arena: Arena = arena_kernel.Arena(config.cache_frames)
         self.place = Place(config, now_us, self.promote, self.step_down)
@@ -185,6 +188,7 @@ class ComputeServer:
         replica.start()
         await self._serve(volume, engine)
         self._staying = asyncio.ensure_future(self._stay_reader())
+        self._staying.add_done_callback(self._stayed)
         return True
 
     async def _serve(self, volume: Volume, engine: DatabaseEngine) -> None:
@@ -206,6 +210,7 @@ class ComputeServer:
         engine.databases.injected = self.place.injected
         self._measure(volume, engine, wire)
         wire.away = ""
+        wire.release_input()
 
     def _open_reading_engine(self, arena: Arena, volume: ReplicaVolume, replica: Replica) -> DatabaseEngine:
         storage = Storage(arena, volume, clock=now_us)
@@ -245,20 +250,50 @@ class ComputeServer:
                 await asyncio.sleep(FOLLOW_AGAIN_S)
                 place.lost.set()
                 continue
+            if not begin.held:
+                await self._end_snapshots()
             others = begin.epoch != replica.volume.epoch
             replica.volume.follow(begin.epoch, descriptor_of(begin.descriptor))  # nodes refuse reads of an older epoch
             if others:
-                await HUB.call(replica.another_writer, begin)
+                await _to_the_end(HUB.call(replica.another_writer, begin))
             missing = None if begin.resumed or not drained else await self._missing(replica, begin)
             if begin.resumed or missing is not None:
                 replica.go_on(missing)
             else:
                 LOGGER.warning("the stream begins anew at %d: the cache is dropped", begin.vdl)
                 await self._wire.end_sessions(END_SESSIONS_S)
-                await HUB.call(replica.begin_anew, begin)
+                await _to_the_end(HUB.call(replica.begin_anew, begin))
                 engine.databases.replayed_unknown()
                 replica.go_on()
             place.reads(replica.volume, engine.storage, replica)
+            if begin.held or await replica.reached(Lsn(begin.held_from), place.lost):
+                self._wire.release_input()
+
+    async def _end_snapshots(self) -> None:
+        """What sessions read has not been held all the time: rows that they need may have been vacuumed. Who reads ends
+        before the log that says so is applied, and who comes waits until it is."""
+        self._wire.hold_input()
+        error = SerializationFailure(
+            "terminating connection due to conflict with recovery",
+            detail="User query might have needed to see row versions that must be removed.",
+            hint="In a moment you should be able to reconnect to the database and repeat your command.",
+        )
+
+        def reads(session: Session) -> bool:
+            return session.txn is not None or session.greenlet is not None
+
+        await self._wire.end_sessions(END_SESSIONS_S, reads, error)
+
+    def _stayed(self, staying: asyncio.Task[None]) -> None:
+        """A reader that does not know any more whom to follow ends, and is started again."""
+        if not staying.cancelled() and (error := staying.exception()) is not None:
+            LOGGER.error("following has met a defect", exc_info=error)
+            self._end(exit_status.BROKEN, "the reader met a defect")
+
+    def _end(self, status: int, reason: str) -> None:
+        if not self.ended.status:
+            self.ended = Ended(status, reason)
+        self._done.set()
 
     @staticmethod
     async def _missing(replica: Replica, begin: cpb.Begin) -> cpb.Log | None:
@@ -274,7 +309,27 @@ class ComputeServer:
         return cpb.Log(runs=made, vdl=begin.vdl, sent_us=now_us(), epoch=begin.epoch)
 
     async def _change(self, reason: str) -> None:
-        """A reader becomes the writer. Fencing comes before anything that others could notice of it."""
+        """A reader becomes the writer, once, whoever asks and whether or not they still wait for it. What it had as a
+        reader is gone by the time that it may fail: then it ends, to be started again as what the others leave it."""
+        if self._changing is None:
+            self._changing = asyncio.ensure_future(self._take_over(reason))
+        await asyncio.shield(self._changing)
+
+    async def _take_over(self, reason: str) -> None:
+        try:
+            await self._become_writer(reason)
+        except AdminShutdown as error:
+            LOGGER.warning("%s does not become the writer: %s", self.config.id, error.detail or error)
+            self._end(exit_status.FENCED, "another instance has taken over the volume")
+        except SqlError as error:
+            LOGGER.error("%s does not become the writer: %s", self.config.id, error)
+            self._end(exit_status.BROKEN, "the volume could not be opened for writing")
+        except Exception:
+            LOGGER.exception("%s does not become the writer", self.config.id)
+            self._end(exit_status.BROKEN, "becoming the writer met a defect")
+
+    async def _become_writer(self, reason: str) -> None:
+        """Fencing comes before anything that others could notice of it."""
         LOGGER.warning("%s becomes the writer: %s", self.config.id, reason)
         place, wire, replica, volume = self.place, self._wire, self._replica, self._volume
         place.be(state=PROMOTING)
@@ -282,10 +337,12 @@ class ComputeServer:
         if place.following is not None:
             place.following.close()
             place.following = None
-        if replica is not None:
-            await replica.stop()
-            self._replica = None
+        # What is applied may wait for a lock that a session holds.
+        stopping = asyncio.ensure_future(replica.stop()) if replica is not None else None
         await wire.end_sessions(END_SESSIONS_S)
+        if stopping is not None:
+            await stopping
+        self._replica = None
         if volume is not None:
             self._applied = dict(volume.recovered.pg_last)
             await volume.close()
@@ -294,12 +351,15 @@ class ComputeServer:
 
     async def promote(self, reason: str) -> cpb.PromoteReply:
         """See ``aurora.compute.v1.Instance``."""
-        volume = self._volume
-        if self._replica is None or volume is None:
-            return cpb.PromoteReply(problem=f"{self.config.id} is no reader that follows")
-        if self._staying is not None:
-            self._staying.cancel()
+        if self._changing is None or self._changing.done():
+            staying = self._staying
+            if self._replica is None or staying is None or self._done.is_set():
+                return cpb.PromoteReply(problem=f"{self.config.id} is no reader that follows")
+            staying.cancel()
+            await asyncio.wait({staying})
         await self._change(reason or "asked to")
+        if self._done.is_set():
+            return cpb.PromoteReply(problem=self.ended.reason or f"{self.config.id} is shutting down")
         opened = self.place.me()
         return cpb.PromoteReply(epoch=opened.epoch, vdl=opened.applied_lsn)
 
@@ -505,6 +565,9 @@ class ComputeServer:
         self.metrics.close()
         if self._staying is not None and self._staying is not asyncio.current_task():
             self._staying.cancel()
+        if self._changing is not None and not self._changing.done():
+            self._changing.cancel()
+            await asyncio.wait({self._changing})
         if self._replica is not None:
             await self._replica.stop()
         await self.place.close()
@@ -570,6 +633,16 @@ class _Authenticator:
                     seen.add(record.roleid)
                     queue.append(record.roleid)
         return wanted.oid in seen
+
+
+async def _to_the_end(step: Coroutine[None, None, None]) -> None:
+    """What must not be left half done: a cancellation is heard when it is over."""
+    task = asyncio.ensure_future(step)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 async def member_at(address: str) -> Member:

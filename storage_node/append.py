@@ -64,7 +64,8 @@ class Appends:
 
     def stage(self, request: pb.AppendRequest, replies: Replies) -> None:
         """Take an append, unless a fault on purpose has it."""
-        if self._late is None or not self._late.takes(request, replies):
+        late = self._late
+        if late is None or not (late.held or late.faults.found) or not late.takes(request, replies):
             self.take(request, replies)
 
     def take(self, request: pb.AppendRequest, replies: Replies) -> None:

@@ -36,7 +36,8 @@ class Faults:
 
     def __init__(self, now_s: Callable[[], float], chance: Callable[[], float]) -> None:
         self._now_s, self._chance = now_s, chance
-        self._faults: dict[tuple[int | None, bool], Fault] = {}
+        self.found: dict[tuple[int | None, bool], Fault] = {}
+        """By place and kind; requests need not be looked at while there is none. Some may be over."""
 
     def inject(self, request: pb.InjectRequest) -> None:
         """Begin, replace or end a fault. ValueError for numbers that make no sense."""
@@ -47,14 +48,9 @@ class Faults:
         pg = request.pg if request.HasField("pg") else None
         key = (pg, request.refuse)
         if share and duration_s:
-            self._faults[key] = Fault(pg, share, self._now_s() + duration_s, request.refuse, delay_s)
+            self.found[key] = Fault(pg, share, self._now_s() + duration_s, request.refuse, delay_s)
         else:
-            self._faults.pop(key, None)
-
-    @property
-    def active(self) -> bool:
-        """Whether there is any: requests need not be looked at while there is none."""
-        return bool(self._faults)
+            self.found.pop(key, None)
 
     @property
     def note(self) -> str:
@@ -64,20 +60,20 @@ class Faults:
             f"{'refuses' if fault.refuses else 'delays'} {fault.share:.0%} of requests"
             + ("" if fault.pg is None else f" for protection group {fault.pg}")
             + f" for {fault.until_s - self._now_s():.0f} s, as was asked for"
-            for fault in self._faults.values()
+            for fault in self.found.values()
         )
 
     def _expire(self) -> None:
         now_s = self._now_s()
-        for key in [key for key, fault in self._faults.items() if now_s >= fault.until_s]:
-            del self._faults[key]
+        for key in [key for key, fault in self.found.items() if now_s >= fault.until_s]:
+            del self.found[key]
 
     def verdict(self, groups: Iterable[int]) -> float | None:
         """None: refuse the request that touches these protection groups. Else the seconds to delay it by."""
         self._expire()
         touched = set(groups)
         delay_s = 0.0
-        for fault in self._faults.values():
+        for fault in self.found.values():
             if (fault.pg is not None and fault.pg not in touched) or self._chance() >= fault.share:
                 continue
             if fault.refuses:

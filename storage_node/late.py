@@ -37,40 +37,40 @@ class LateAppends:
     def __init__(
         self, faults: Faults, take: Callable[[pb.AppendRequest, Answers], None], flush: Callable[[], None]
     ) -> None:
-        self._faults = faults
+        self.faults = faults
         self._take, self._flush = take, flush
-        self._held: deque[tuple[float, pb.AppendRequest, Answers]] = deque()
+        self.held: deque[tuple[float, pb.AppendRequest, Answers]] = deque()
+        """(due, append, whose it is), in order"""
         self._held_bytes = 0
         self._armed = False
 
     def takes(self, request: pb.AppendRequest, replies: Answers) -> bool:
-        """Whether a fault has this append: then it has been answered, or waits here."""
-        if not (self._held or self._faults.active):
-            return False
-        delay_s = self._faults.verdict(groups_of(request.batches))
+        """Whether a fault has this append: then it has been answered, or waits here. Asked while there is a fault, or
+        somebody waits."""
+        delay_s = self.faults.verdict(groups_of(request.batches))
         if delay_s is None or self._held_bytes + len(request.batches) > HELD_BYTES_MAX:
             replies.put(pb.AppendReply(sequence=request.sequence, error=REFUSAL))
             return True
-        if not (delay_s or self._held):
+        if not (delay_s or self.held):
             return False
         due_s = monotonic() + delay_s
-        if self._held:
-            due_s = max(due_s, self._held[-1][0])
-        self._held.append((due_s, request, replies))
+        if self.held:
+            due_s = max(due_s, self.held[-1][0])
+        self.held.append((due_s, request, replies))
         self._held_bytes += len(request.batches)
         self._arm()
         return True
 
     def _arm(self) -> None:
-        if self._held and not self._armed:
+        if self.held and not self._armed:
             self._armed = True
-            asyncio.get_running_loop().call_later(max(0.0, self._held[0][0] - monotonic()), self._due)
+            asyncio.get_running_loop().call_later(max(0.0, self.held[0][0] - monotonic()), self._due)
 
     def _due(self) -> None:
         self._armed = False
         now_s = monotonic()
-        while self._held and self._held[0][0] <= now_s:
-            _, request, replies = self._held.popleft()
+        while self.held and self.held[0][0] <= now_s:
+            _, request, replies = self.held.popleft()
             self._held_bytes -= len(request.batches)
             self._take(request, replies)
         self._flush()

@@ -107,7 +107,7 @@ class PageReads:
 
     def ask(self, request: pb.ReadPagesRequest, asker: Asker) -> None:
         """Answer the request, at once when it is short; a refusal is an answer with ``error`` set."""
-        if self._faults is None or not self._faults.active or not self._fails(self._faults, request, asker):
+        if self._faults is None or not self._faults.found or not self._fails(self._faults, request, asker):
             self._ask(request, asker)
 
     def _fails(self, faults: Faults, request: pb.ReadPagesRequest, asker: Asker) -> bool:

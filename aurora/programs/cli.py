@@ -19,6 +19,7 @@ from aurora.keys import KeyRefused, KeySource, rekey_folder
 from aurora.object_store import ObjectStoreError
 from aurora.programs import certs, fleet, instance_cli, instances
 from aurora.programs.description import ClusterError, connect_host
+from aurora.programs.endpoints import verbs as endpoint_cli
 from aurora.programs.places import INSTANCES_MAX
 from aurora.programs.supervisor import AZS, MASTER_KEY, Cluster
 from aurora.rpc import secret
@@ -183,6 +184,7 @@ def _parser() -> argparse.ArgumentParser:
         az_verbs.add_parser(action, parents=[shared], help=text).add_argument("az", choices=AZS)
 
     instance_cli.add_parsers(verbs, shared)
+    endpoint_cli.add_parsers(verbs, shared)
 
     restore = verbs.add_parser(
         "restore", parents=[shared], help="build a new cluster from a backup, as of an LSN or a time"
@@ -307,6 +309,9 @@ def _tell(cluster: Cluster) -> None:
     for one in cluster.required.instances:
         if one.id != writer.id:
             print(instance_cli.up_text(one), flush=True)
+    if cluster.required.block:
+        print("endpoints, which stay through failovers:", flush=True)
+        print(endpoint_cli.list_text(cluster), flush=True)
 
 
 def _down(args: argparse.Namespace) -> int:
@@ -488,6 +493,8 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "quorum": _quorum,
     "instance": instance_cli.instance,
     "failover": instance_cli.failover,
+    "endpoint": endpoint_cli.endpoint,
+    "dns": endpoint_cli.dns,
     "restore": _restore,
     "psql": _psql,
 }

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 PAGES_PER_PG_DEFAULT = (10 << 30) // 8192
 START_TIMEOUT_S = 60.0
+ALONE = "instance-1"
+"""The writer's id, as with readers"""
 
 _running = threading.Lock()
 
@@ -62,7 +64,7 @@ class EmbeddedCluster:
         """All instances that run, the writer first."""
         if self._processes is not None:
             return self._processes.instances()
-        return (Instance("embedded", WRITER, self._address),)
+        return (Instance(ALONE, WRITER, self._address),)
 
     @property
     def readers(self) -> tuple[Instance, ...]:
@@ -199,7 +201,7 @@ class EmbeddedCluster:
         from compute_node.server import ComputeServer
 
         config = Config(
-            id="embedded",
+            id=ALONE,
             role=WRITER,
             host=LOOPBACK,
             port=0,

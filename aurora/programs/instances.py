@@ -61,6 +61,8 @@ def add(cluster: Cluster, name: str = "", tier: int = PROMOTION_TIER_DEFAULT, ca
     if any(cluster.pid(one.id) is not None for one in cluster.required.instances):
         cluster.start_instance(instance.id)
         cluster.wait_instance(instance.id)
+        cluster.start_endpoints()
+        cluster.wait_endpoints()
     return instance
 
 

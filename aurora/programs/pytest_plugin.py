@@ -1,5 +1,13 @@
-"""A pytest fixture for people who test against Aurora: ``aurora_cluster`` is one embedded cluster for the session, and
-``aurora_connection`` a psycopg connection to it whose changes are rolled back after each test."""
+"""Pytest fixtures for people who test against Aurora. They come with the package; a test only names them.
+
+========================  =======  ====================================================================
+``aurora_cluster``        session  an embedded cluster
+``aurora_connection``     test     a psycopg connection to it; what the test did is rolled back
+``aurora_database``       test     a database of the test's own (``.dsn``, ``.reader_dsn``), dropped after it
+``aurora_readers``        session  to override: how many readers the cluster has (0)
+``aurora_schema``         session  to override: SQL that every fresh database has behind it ("")
+========================  =======  ====================================================================
+"""
 
 from __future__ import annotations
 
@@ -10,14 +18,27 @@ import pytest
 
 if TYPE_CHECKING:
     from aurora.programs.embedded import EmbeddedCluster
+    from aurora.programs.fresh_databases import FreshDatabase, FreshDatabases
 
 
 @pytest.fixture(scope="session")
-def aurora_cluster() -> Iterator[EmbeddedCluster]:
+def aurora_readers() -> int:
+    """How many readers the cluster of the session has; a project's ``conftest.py`` may override it."""
+    return 0
+
+
+@pytest.fixture(scope="session")
+def aurora_schema() -> str:
+    """SQL statements whose result each fresh database starts with; a project's ``conftest.py`` may override it."""
+    return ""
+
+
+@pytest.fixture(scope="session")
+def aurora_cluster(aurora_readers: int) -> Iterator[EmbeddedCluster]:
     """An embedded cluster that lives as long as the test session."""
     from aurora.programs.embedded import cluster
 
-    with cluster() as running:
+    with cluster(readers=aurora_readers) as running:
         yield running
 
 
@@ -29,3 +50,19 @@ def aurora_connection(aurora_cluster: EmbeddedCluster) -> Iterator[Any]:
     with psycopg.connect(aurora_cluster.dsn) as connection:
         yield connection
         connection.rollback()
+
+
+@pytest.fixture(scope="session")
+def _aurora_fresh(aurora_cluster: EmbeddedCluster, aurora_schema: str) -> Iterator[FreshDatabases]:
+    from aurora.programs.fresh_databases import FreshDatabases
+
+    with FreshDatabases(aurora_cluster, aurora_schema) as databases:
+        yield databases
+
+
+@pytest.fixture
+def aurora_database(_aurora_fresh: FreshDatabases) -> Iterator[FreshDatabase]:
+    """A database of the test's own, with ``aurora_schema`` in it; it is dropped afterwards."""
+    database = _aurora_fresh.take()
+    yield database
+    _aurora_fresh.give_back(database)

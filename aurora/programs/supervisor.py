@@ -40,6 +40,7 @@ from aurora.programs.description import (
     NodeSpec,
     connect_host,
 )
+from aurora.programs.endpoints import command as endpoint_files
 from aurora.programs.places import INSTANCES_MAX, NoPlace, address_in, free_block, free_port_and_block, free_ports
 from aurora.programs.processes import FILE_MODE, FOLDER_MODE, Processes, Run, atomic, end_text
 from aurora.rpc import secret
@@ -67,6 +68,8 @@ INSTANCE_SETTINGS = (
     "hba-file",
 )
 """Flags of an instance that the cluster's settings may hold."""
+ENDPOINTS = "endpoints"
+"""The process that listens on the cluster's endpoints; there is none in a cluster without a block of addresses."""
 KEEPER = "keeper"
 """The process that starts the others again when they die."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -217,7 +220,7 @@ class Cluster:
         spec = self.required
         if len(spec.instances) >= INSTANCES_MAX:
             raise ClusterError(f"a cluster has at most {INSTANCES_MAX} instances")
-        names, hosts = set(self.process_ids()) | {KEEPER}, {one.host for one in spec.instances}
+        names, hosts = set(self.process_ids()) | {KEEPER, ENDPOINTS}, {one.host for one in spec.instances}
         places = (address_in(spec.block, n) for n in range(1, INSTANCES_MAX + 1))
         host = next(host for host in places if host not in hosts) if spec.block else LOOPBACK
         if not instance_id and spec.names_by_address and spec.block:
@@ -492,7 +495,7 @@ class Cluster:
     def process_ids(self) -> list[str]:
         """All processes that the cluster's description names, instances first."""
         spec = self.required
-        return [*(i.id for i in spec.instances), *(n.id for n in spec.nodes)]
+        return [*(i.id for i in spec.instances), *(n.id for n in spec.nodes), *([ENDPOINTS] if spec.block else [])]
 
     def is_instance(self, process_id: str) -> bool:
         """Whether it is a compute instance."""
@@ -520,16 +523,21 @@ class Cluster:
     def restart(self, process_id: str, last_end: str) -> None:
         """Start again what has died; nothing happens when a verb has stopped, removed or started it meanwhile."""
         with self._locked():
-            spec = self.spec = self._read()
+            self.spec = self._read()
             if process_id not in self.process_ids():
                 return
             run = self.processes.run(process_id)
             if not run.wanted or self.pid(process_id) is not None:
                 return
-            is_node = any(node.id == process_id for node in spec.nodes)
-            command = self._node_command(process_id) if is_node else self._instance_command(process_id)
+            command = self._command(process_id)
             run.restarts, run.last_end, run.ended_at = run.restarts + 1, last_end, time.time()
             self._spawn(process_id, command, run)
+
+    def _command(self, process_id: str) -> list[str]:
+        if process_id == ENDPOINTS:
+            return self._endpoints_command(process_id)
+        is_node = any(node.id == process_id for node in self.required.nodes)
+        return self._node_command(process_id) if is_node else self._instance_command(process_id)
 
     def hold(self, process_id: str) -> None:
         """Have an instance ready that begins when the one that runs has died, in the role that it has then."""
@@ -625,6 +633,7 @@ class Cluster:
         for name in INSTANCE_SETTINGS:
             if name in spec.settings:
                 arguments += [f"--{name}", spec.settings[name]]
+        arguments += endpoint_files.handover_flags(self.data, instance_id)
         if instance.metrics:
             arguments += ["--metrics-listen", instance.metrics]
         if spec.password_file:
@@ -709,18 +718,53 @@ class Cluster:
         what was started here is stopped again then, what ran before goes on.
         """
         spec = self.required
-        process_ids = [*(i.id for i in spec.instances), *(n.id for n in spec.nodes)]
+        process_ids = self.process_ids()
         running = {process_id for process_id in process_ids if self.pid(process_id) is not None}
         for instance in spec.instances:
             if instance.id not in running:
                 self._check_port(instance)
         try:
+            self.start_endpoints()
             self._start_all(timeout_s)
+            self.wait_endpoints(timeout_s)
             self.start_keeper()
         except BaseException:
+            if ENDPOINTS not in running:
+                self._end([ENDPOINTS])
             self._end([i.id for i in spec.instances if i.id not in running])
             self._end([n.id for n in spec.nodes if n.id not in running])
             raise
+
+    def _endpoints_command(self, _process_id: str) -> list[str]:
+        self.secret()
+        spec, tls = self.required, certs.tls_files(self.certs, "compute") if self.required.storage_tls else None
+        return endpoint_files.command_line(self.data, spec, self.secret_path, tls)
+
+    def start_endpoints(self) -> None:
+        """Listen on the cluster's endpoints, if it has any; nothing happens when somebody does."""
+        spec = self.required
+        if spec.block:
+            if not (self.data / endpoint_files.FILE).exists():
+                endpoint_files.write(self.data, endpoint_files.endpoints_of(self.data, spec))
+            self._start(ENDPOINTS, self._endpoints_command)
+
+    def wait_endpoints(self, timeout_s: float = 60.0) -> None:
+        """Wait until all endpoints listen; ClusterError with their process's log when they do not."""
+        deadline = time.monotonic() + timeout_s
+        for endpoint in endpoint_files.endpoints_of(self.data, self.required):
+            while not endpoint_files.listens(endpoint):
+                if self.pid(ENDPOINTS) is None or time.monotonic() > deadline:
+                    raise ClusterError(
+                        f"endpoint {endpoint.name} does not listen on {endpoint.address}:\n{self.log_tail(ENDPOINTS)}"
+                    )
+                time.sleep(0.02)
+
+    def serve_endpoints(self) -> None:
+        """Have the endpoints served, if the cluster runs; who serves them sees by itself that they have changed."""
+        self.read()
+        if any(self.pid(instance.id) is not None for instance in self.required.instances):
+            self.start_endpoints()
+            self.wait_endpoints()
 
     def start_keeper(self) -> None:
         """Start what starts the others again when they die; nothing happens when it runs already."""
@@ -843,7 +887,7 @@ class Cluster:
         if self.config_path.exists():
             self.spec = self._read()
         spec = self.required
-        self._end([KEEPER])
+        self._end([KEEPER, ENDPOINTS])
         if sum(self.pid(instance.id) is not None for instance in spec.instances) > 1:
             self.note_writer(self.writer.id)  # the readers end before it: none is to take over
             self._end([i.id for i in self.required.instances if i.id != self.noted_writer.id])

@@ -111,7 +111,7 @@ class FollowReply(_message.Message):
     def __init__(self, begin: _Optional[_Union[Begin, _Mapping]] = ..., log: _Optional[_Union[Log, _Mapping]] = ..., topology: _Optional[_Union[Topology, _Mapping]] = ..., moved: _Optional[_Union[Moved, _Mapping]] = ..., descriptor: _Optional[bytes] = ...) -> None: ...
 
 class Begin(_message.Message):
-    __slots__ = ("vdl", "resumed", "pg_last", "epoch", "first_xid", "descriptor", "locks", "held")
+    __slots__ = ("vdl", "resumed", "pg_last", "epoch", "first_xid", "descriptor", "locks", "held", "held_from")
     VDL_FIELD_NUMBER: _ClassVar[int]
     RESUMED_FIELD_NUMBER: _ClassVar[int]
     PG_LAST_FIELD_NUMBER: _ClassVar[int]
@@ -120,6 +120,7 @@ class Begin(_message.Message):
     DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
     LOCKS_FIELD_NUMBER: _ClassVar[int]
     HELD_FIELD_NUMBER: _ClassVar[int]
+    HELD_FROM_FIELD_NUMBER: _ClassVar[int]
     vdl: int
     resumed: bool
     pg_last: _containers.RepeatedCompositeFieldContainer[PgPoint]
@@ -128,7 +129,8 @@ class Begin(_message.Message):
     descriptor: bytes
     locks: _containers.RepeatedCompositeFieldContainer[Lock]
     held: bool
-    def __init__(self, vdl: _Optional[int] = ..., resumed: _Optional[bool] = ..., pg_last: _Optional[_Iterable[_Union[PgPoint, _Mapping]]] = ..., epoch: _Optional[int] = ..., first_xid: _Optional[int] = ..., descriptor: _Optional[bytes] = ..., locks: _Optional[_Iterable[_Union[Lock, _Mapping]]] = ..., held: _Optional[bool] = ...) -> None: ...
+    held_from: int
+    def __init__(self, vdl: _Optional[int] = ..., resumed: _Optional[bool] = ..., pg_last: _Optional[_Iterable[_Union[PgPoint, _Mapping]]] = ..., epoch: _Optional[int] = ..., first_xid: _Optional[int] = ..., descriptor: _Optional[bytes] = ..., locks: _Optional[_Iterable[_Union[Lock, _Mapping]]] = ..., held: _Optional[bool] = ..., held_from: _Optional[int] = ...) -> None: ...
 
 class Lock(_message.Message):
     __slots__ = ("xid", "relations")

@@ -28,7 +28,7 @@ that it has the protection groups of all new pages (``volume.ensure_pages``).
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from aurora.errors import DataCorrupted, InvariantViolation
@@ -36,6 +36,8 @@ from aurora.ids import RelFile
 from aurora.kernels import clog as clog_kernel
 from aurora.kernels.python.clog import extent_first, extent_of, extent_pages
 from aurora.page import HEADER_BYTES, OFF_KIND, OFF_LOWER, OFF_RELFILE, PAGE_BYTES, PageKind
+from compute_node.access.extent_entry import ENTRY, ENTRY_BYTES, Entry
+from compute_node.access.extents_followed import FollowedDirectory
 from compute_node.access.free_space import FreeSpace
 
 if TYPE_CHECKING:
@@ -45,8 +47,6 @@ if TYPE_CHECKING:
     from compute_node.access.superblock import Superblock
 
 
-ENTRY = struct.Struct("<QIIIIIIQQ")
-ENTRY_BYTES = ENTRY.size
 FIRST_ENTRY = 32
 ENTRIES_PER_PAGE = (PAGE_BYTES - FIRST_ENTRY) // ENTRY_BYTES
 FIRST_DIRECTORY_PAGE = 1
@@ -63,44 +63,6 @@ _BLANK = bytes(OFF_LOWER) + struct.pack("<HH", HEADER_BYTES, PAGE_BYTES) + bytes
 
 def _u32(value: float) -> int:
     return min(max(0, int(value)), 0xFFFFFFFF)
-
-
-class Entry:
-    """One directory entry and where it is."""
-
-    __slots__ = (
-        "creator",
-        "first_block",
-        "flags",
-        "fork",
-        "frame",
-        "freed",
-        "offset",
-        "pages",
-        "relfile",
-        "start",
-        "used",
-    )
-
-    def __init__(self, frame: int, offset: int, values: tuple[int, ...]) -> None:
-        self.frame = frame
-        self.offset = offset
-        self.start, self.pages, self.relfile, self.first_block, self.used, self.flags, self.fork = values[:7]
-        self.creator, self.freed = values[7:]
-
-    def pack(self) -> bytes:
-        """The entry's bytes."""
-        return ENTRY.pack(
-            self.start,
-            self.pages,
-            self.relfile,
-            self.first_block,
-            self.used,
-            self.flags,
-            self.fork,
-            self.creator,
-            self.freed,
-        )
 
 
 class RelationFile:
@@ -157,6 +119,7 @@ class Extents:
         self._free: list[Entry] = []
         self._unused: list[tuple[int, int]] = []
         self._last_frame = 0
+        self._followed: FollowedDirectory | None = None
         self._read()
 
     def _read(self) -> None:
@@ -211,32 +174,46 @@ class Extents:
     def reread(self) -> None:
         """The directory's pages have changed under this process (a reader instance): take over what they say. A
         relation file that was there keeps its identity. May wait."""
+        first = self._followed is None
+        followed = self._followed = self._followed or FollowedDirectory()
+        changed = followed.look(self._pages())
+        self.used_pages = 1 + followed.used_pages
+        if first:
+            known = set(followed.owners())
+            changed = sorted({*changed, *({(MAIN_FORK, relfile) for relfile in self.files} - known)})
+        for fork, relfile in changed:
+            entries = followed.entries((fork, relfile))
+            known_file = self.files.get(relfile)
+            if fork == SPACE_MAP_FORK:
+                if known_file is not None:
+                    known_file.space_map = self._followed_file(known_file.space_map, relfile, fork, entries)
+                continue
+            file = self._followed_file(known_file, relfile, fork, entries)
+            if file is None:
+                self.files.pop(relfile, None)
+            else:
+                self.files[relfile] = file
+                file.rows, file.dead_rows = COUNTERS.unpack(file.entries[0].freed.to_bytes(8, "little"))
+
+    def _followed_file(
+        self, known: RelationFile | None, relfile: int, fork: int, entries: list[Entry]
+    ) -> RelationFile | None:
+        if not entries:
+            return None
+        file = known or RelationFile(relfile, fork)
+        self._take_over(file, entries)
+        return file
+
+    def _pages(self) -> Iterator[tuple[int, int, bytes]]:
+        """The directory's pages: number, frame, the bytes of its entries. They are pinned. May wait."""
         page_no = FIRST_DIRECTORY_PAGE
-        owned: dict[tuple[int, int], list[Entry]] = {}
-        used_pages = 1
         while page_no:
             frame = self._cache.get(page_no)
             if not self._cache.arena.pins[frame]:
                 self._cache.arena.pin(frame)
             page = self._cache.arena.page(frame)
-            used_pages += 1
-            for values in ENTRY.iter_unpack(page[FIRST_ENTRY : FIRST_ENTRY + ENTRIES_PER_PAGE * ENTRY_BYTES]):
-                if values[0] and values[2]:
-                    used_pages += values[1]
-                    owned.setdefault((values[6], values[2]), []).append(Entry(frame, 0, values))
+            yield page_no, frame, bytes(page[FIRST_ENTRY : FIRST_ENTRY + ENTRIES_PER_PAGE * ENTRY_BYTES])
             page_no = struct.unpack_from("<Q", page, 24)[0]
-        self.used_pages = used_pages
-        for relfile in [relfile for relfile in self.files if (MAIN_FORK, relfile) not in owned]:
-            del self.files[relfile]
-        for (fork, relfile), entries in sorted(owned.items()):
-            known = self.files.get(relfile) if fork == MAIN_FORK else self.files[relfile].space_map
-            file = known or RelationFile(relfile, fork)
-            self._take_over(file, sorted(entries, key=lambda entry: entry.first_block))
-            if fork == MAIN_FORK:
-                self.files[relfile] = file
-                file.rows, file.dead_rows = COUNTERS.unpack(file.entries[0].freed.to_bytes(8, "little"))
-            else:
-                self.files[relfile].space_map = file
 
     @staticmethod
     def _take_over(file: RelationFile, entries: list[Entry]) -> None:

@@ -90,12 +90,25 @@ SELECT d.oid AS datid, d.datname,
  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_get_activity(NULL) a WHERE a.datid = d.oid)::integer AS
  numbackends, NULL::bigint AS xact_commit, NULL::bigint AS xact_rollback, NULL::bigint AS blks_read, NULL::bigint AS
  blks_hit, NULL::bigint AS tup_returned, NULL::bigint AS tup_fetched, NULL::bigint AS tup_inserted, NULL::bigint AS
- tup_updated, NULL::bigint AS tup_deleted, NULL::bigint AS conflicts, NULL::bigint AS temp_files, NULL::bigint AS
- temp_bytes, NULL::bigint AS deadlocks, NULL::bigint AS checksum_failures, NULL::timestamptz AS checksum_last_failure,
+ tup_updated, NULL::bigint AS tup_deleted,
+ pg_catalog.pg_stat_get_db_conflict_all(d.oid) AS conflicts, NULL::bigint AS temp_files, NULL::bigint AS temp_bytes,
+ NULL::bigint AS deadlocks, NULL::bigint AS checksum_failures, NULL::timestamptz AS checksum_last_failure,
  NULL::float8 AS blk_read_time, NULL::float8 AS blk_write_time, NULL::float8 AS session_time, NULL::float8 AS
  active_time, NULL::float8 AS idle_in_transaction_time, NULL::bigint AS sessions, NULL::bigint AS sessions_abandoned,
  NULL::bigint AS sessions_fatal, NULL::bigint AS sessions_killed, NULL::timestamptz AS stats_reset
 FROM pg_catalog.pg_database d""",
+    "pg_catalog.pg_stat_database_conflicts": """
+SELECT d.oid AS datid, d.datname, pg_catalog.pg_stat_get_db_conflict_tablespace(d.oid) AS confl_tablespace,
+ pg_catalog.pg_stat_get_db_conflict_lock(d.oid) AS confl_lock,
+ pg_catalog.pg_stat_get_db_conflict_snapshot(d.oid) AS confl_snapshot,
+ pg_catalog.pg_stat_get_db_conflict_bufferpin(d.oid) AS confl_bufferpin,
+ pg_catalog.pg_stat_get_db_conflict_startup_deadlock(d.oid) AS confl_deadlock
+FROM pg_catalog.pg_database d""",
+    "pg_catalog.pg_stat_wal_receiver": """
+SELECT s.pid, s.status, s.receive_start_lsn, s.receive_start_tli, s.written_lsn, s.flushed_lsn, s.received_tli,
+ s.last_msg_send_time, s.last_msg_receipt_time, s.latest_end_lsn, s.latest_end_time, s.slot_name, s.sender_host,
+ s.sender_port, s.conninfo
+FROM pg_catalog.pg_stat_get_wal_receiver() s WHERE s.pid IS NOT NULL""",
 }
 
 
@@ -257,7 +270,7 @@ EMPTY = (  # noqa: SIM905
     " pg_catalog.pg_replication_origin_status pg_catalog.pg_replication_slots pg_catalog.pg_rules"
     " pg_catalog.pg_seclabels"
     " pg_catalog.pg_stat_replication pg_catalog.pg_stat_subscription pg_catalog.pg_stat_user_functions"
-    " pg_catalog.pg_stat_wal_receiver pg_catalog.pg_user_mappings pg_catalog.pg_available_extensions"
+    " pg_catalog.pg_user_mappings pg_catalog.pg_available_extensions"
     " pg_catalog.pg_available_extension_versions pg_catalog.pg_stat_progress_vacuum pg_catalog.pg_stat_progress_copy"
     " pg_catalog.pg_stat_progress_create_index pg_catalog.pg_stats_ext information_schema.referential_constraints"
     " information_schema.triggers information_schema.foreign_tables"

@@ -162,12 +162,14 @@ class FeedCore:
         resumed = bool(resume_lsn) and self._kept_from <= resume_lsn <= self.vdl
         at = resume_lsn if resumed else vdl
         held = parked is not None and resumed and parked.hold.lsn <= row_horizon
-        hold = self._holds.add(parked.hold.lsn if parked is not None and held else at, f"reader {state.id}")
+        # What nobody has held may have been removed up to the VDL: below it the reader must show nothing any more.
+        hold = self._holds.add(parked.hold.lsn if parked is not None and held else vdl, f"reader {state.id}")
         follower = Follower(state, outlet, hold, now_s)
+        follower.read_point = min(at, hold.lsn)
         if parked is not None:
             follower.sent_bytes = parked.sent_bytes
             parked.hold.release()
-        begin = cpb.Begin(vdl=at, resumed=resumed, epoch=self.epoch, held=held)
+        begin = cpb.Begin(vdl=at, resumed=resumed, epoch=self.epoch, held=held, held_from=hold.lsn)
         if not resumed:
             begin.pg_last.extend(cpb.PgPoint(pg=pg, lsn=lsn) for pg, lsn in sorted(pg_last.items()) if lsn)
         details(begin)

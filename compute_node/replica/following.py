@@ -73,6 +73,9 @@ class Following:
         except TimeoutError:
             self.close()
             raise ConnectionError(f"the instance at {self.writer_address} takes no reader") from None
+        except asyncio.CancelledError:
+            self.close()
+            raise
 
     def _received(self, message: bytes) -> None:
         reply = cpb.FollowReply.FromString(message)

@@ -110,6 +110,14 @@ class Replica:
             await asyncio.sleep(0.005)
         return True
 
+    async def reached(self, lsn: Lsn, given_up: asyncio.Event) -> bool:
+        """Wait until everything up to ``lsn`` is applied; False when ``given_up`` is set before."""
+        while self.core.applied_lsn < lsn:
+            if given_up.is_set():
+                return False
+            await asyncio.sleep(0.001)
+        return True
+
     def go_on(self, missing: cpb.Log | None = None) -> None:
         """The stream goes on, after ``missing``."""
         if missing is not None:
@@ -178,7 +186,7 @@ class Replica:
         core = self.core
         self.volume.follow(log.epoch)
         core.receive((run.pg, run.prev_lsn, run.records) for run in log.runs)
-        while not self._stopping:
+        while not self._stopping and core is self.core:  # a note may wait, and the stream begin anew meanwhile
             done = core.step()
             if done is None:
                 break

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from aurora.datum import Row
 from compute_node.exec.context import ExecContext
 from compute_node.session import transactions
+from compute_node.session.read_only import check_write
 from compute_node.session.sinks import Sink
 from compute_node.session.state import SessionState
 from compute_node.session.statement import Params, Statement
@@ -35,7 +36,11 @@ ALL = 9223372036854775807
 
 def begin(session: SessionState, statement: Statement, snapshot: Snapshot | None = None) -> ExecContext:
     """Begin one run: who may, since when, under which snapshot. The statement is current, and its relation locks are
-    held (``prepare.is_ready``). ``snapshot``: run under this one; None: under one of now."""
+    held (``prepare.is_ready``). Raises 25006. ``snapshot``: run under this one; None: under one of now."""
+    if statement.writes:
+        txn = session.txn or transactions.ensure(session)
+        if txn.read_only:
+            check_write(session, statement)
     if not statement.executable.sound:
         statement.executable.check()
     statement.tally.runs += 1

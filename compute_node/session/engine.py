@@ -17,13 +17,16 @@ from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.parse import RawStatement
 from compute_node.txn.locks import WeakLocks
 from compute_node.txn.manager import TransactionManager
+from compute_node.txn.recovery import Recovery
 from compute_node.txn.transaction import Txn
 from compute_node.types.registry import PgType
 from compute_node.volume.interface import PagedVolume
 
 if TYPE_CHECKING:
     from aurora.kernels.python.clog import Snapshot
+    from compute_node.session.exported_snapshots import ExportedSnapshots
     from compute_node.session.notifications import Channels
+    from compute_node.session.read_after import LsnWaits
     from compute_node.session.state import SessionState
 
 
@@ -87,6 +90,11 @@ class Engine(Protocol):
     """One instance of the database."""
 
     in_recovery: bool
+    """Whether it is a reader; may change while sessions live"""
+
+    @property
+    def recovery(self) -> Recovery:
+        """What sessions ask of the replay of the writer's log, and tell it."""
 
     @property
     def txns(self) -> TransactionManager:
@@ -111,6 +119,18 @@ class Engine(Protocol):
     @property
     def ddl(self) -> Ddl:
         """What changes that catalog."""
+
+    @property
+    def database_oid(self) -> int:
+        """Its database."""
+
+    @property
+    def lsn_waits(self) -> LsnWaits:
+        """Who waits until this instance shows an LSN."""
+
+    @property
+    def exported_snapshots(self) -> ExportedSnapshots:
+        """Snapshots that other transactions may take over."""
 
     def connecting(self, database: str, role: int, superuser: bool) -> AbstractContextManager[Engine]:
         """The engine of a database, for a new session that is known by the end of the block. May wait. 3D000, 55000,
@@ -153,7 +173,7 @@ class Engine(Protocol):
         were, and the user holds the privileges that it needs. May wait for pages."""
 
     def session_function(self, session: SessionState | None, name: str, *args: Datum) -> Datum:
-        """What SessionView's catalog_function, search_path_schemas, current_xid and wal_lsn ask of the engine."""
+        """What SessionView's catalog_function, search_path_schemas and current_xid ask of the engine."""
 
     def explain(
         self,

@@ -8,9 +8,9 @@ from typing import Any
 from pglast import ast, enums
 
 from aurora.datum import Datum
-from aurora.errors import ReadOnlySqlTransaction, SqlError
+from aurora.errors import SqlError
 from compute_node.hub import HUB
-from compute_node.session import transactions
+from compute_node.session import read_after, transactions
 from compute_node.session.lifting import MAX_VARIANTS, LiftedBinding, Shape, places
 from compute_node.session.plans import bounded_put
 from compute_node.session.results import decode_text
@@ -102,6 +102,8 @@ def compile_statement(
 ) -> tuple[Statement, set[int]]:
     """Plan a query and take its relation locks; returns it and the offsets of the lifted literals that analysis
     looked at."""
+    if session.read_after_lsn:
+        read_after.wait(session)
     transactions.ensure(session)
     given = list(param_types)
     while True:
@@ -117,8 +119,9 @@ def compile_statement(
 
 
 def is_ready(session: SessionState, statement: Statement) -> bool:
-    """Whether it may run now: its plan is valid, and the transaction has its relation locks. May wait for them.
-    Raises 25006."""
+    """Whether it may run now: its plan is valid, and the transaction has its relation locks. May wait for them."""
+    if session.read_after_lsn:
+        read_after.wait(session)
     txn = session.txn
     if statement.version != session.engine.catalog.version or (txn is not None and txn.catalog_changed):
         # Not at once: validate asks what is behind the version.
@@ -128,8 +131,6 @@ def is_ready(session: SessionState, statement: Statement) -> bool:
         return True
     if txn is None:
         txn = transactions.ensure(session)
-    if txn.read_only and statement.writes:
-        raise ReadOnlySqlTransaction(f"cannot execute {statement.tag} in a read-only transaction")
     if statement.locks in txn.weak_locks or session.engine.lock_relations(session, statement.locks):
         return True
     # The locks are held, but the catalog has changed while it waited for them.

@@ -16,7 +16,7 @@ from aurora.errors import (
     NotSupported,
     UndefinedObject,
 )
-from compute_node.session import transactions
+from compute_node.session import exported_snapshots, transactions
 from compute_node.session.settings import DEFINITIONS, SECRET, define_or_raise, join_arguments, show_value
 from compute_node.session.state import IDLE, SessionState
 
@@ -24,14 +24,15 @@ if TYPE_CHECKING:
     from compute_node.session.engine import OptionValue
 
 
-_TRANSACTION = ("transaction_isolation", "transaction_read_only", "transaction_deferrable")
+OF_TRANSACTION = ("transaction_isolation", "transaction_read_only", "transaction_deferrable")
+"""Settings that are the running transaction's"""
 
 
 def show(session: SessionState, name: str, missing_ok: bool = False) -> str | None:
     """SHOW's text. Raises 42704 unless ``missing_ok``."""
     key = name.lower()
-    if key in _TRANSACTION:
-        value = session.characteristics()[_TRANSACTION.index(key)]
+    if key in OF_TRANSACTION:
+        value = session.characteristics()[OF_TRANSACTION.index(key)]
         return value if isinstance(value, str) else "on" if value else "off"
     if key in SECRET and not may_see_secrets(session):
         raise InsufficientPrivilege(f'must be superuser or have privileges of pg_read_all_settings to examine "{name}"')
@@ -52,7 +53,7 @@ def assign(session: SessionState, name: str, value: str | None, local: bool) -> 
     """SET (LOCAL) name = value; None is the default."""
     key = name.lower()
     transactions.ensure(session)
-    if key in _TRANSACTION:
+    if key in OF_TRANSACTION:
         _assign_transaction(session, key, value)
         return
     if value is None:
@@ -64,6 +65,8 @@ def assign(session: SessionState, name: str, value: str | None, local: bool) -> 
 def _assign_transaction(session: SessionState, key: str, value: str | None) -> None:
     setting = define_or_raise(key)
     if value is None:
+        if key == "transaction_read_only" and session.engine.in_recovery:
+            return  # RESET: it stays what it must be
         value = show_value(setting, setting.boot)
     parsed: OptionValue
     if setting.type == "enum":
@@ -130,7 +133,8 @@ def run_set(session: SessionState, node: ast.Node) -> str:
 
 def _set_multi(session: SessionState, node: ast.Node) -> str:
     if node.name == "TRANSACTION SNAPSHOT":
-        raise NotSupported("SET TRANSACTION SNAPSHOT is not supported")
+        exported_snapshots.import_snapshot(session, _literal(node.args[0]))
+        return "SET"
     values = transactions.option_values(node.args)
     if node.name == "TRANSACTION":
         if session.block == IDLE and not session.several_statements:

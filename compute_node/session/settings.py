@@ -29,6 +29,7 @@ from compute_node.session.settings_table import CATEGORIES, ENUMS
 from compute_node.types.boolean import boolean_word
 from compute_node.types.calendar_ import posix_zone
 from compute_node.types.common import whole_number
+from compute_node.types.oid import lsn_out, parse_lsn
 
 SettingValue = bool | int | float | str
 
@@ -291,12 +292,20 @@ def _check_application_name(_setting: Setting, text: str) -> str:
     return "".join(c if " " <= c <= "~" else "?" * len(c.encode()) for c in text)[:63]
 
 
+def _check_lsn(setting: Setting, text: str) -> str:
+    lsn = parse_lsn(text.strip())
+    if lsn is None and text.strip():
+        raise _invalid(setting, text)
+    return "" if lsn is None else lsn_out(lsn)
+
+
 _CHECKS: dict[str, Callable[[Setting, str], str]] = {
     "DateStyle": _check_datestyle,
     "TimeZone": _check_timezone,
     "log_timezone": _check_timezone,
     "client_encoding": _check_encoding,
     "application_name": _check_application_name,
+    "aurora.read_after_lsn": _check_lsn,
 }
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from aurora.ids import Lsn
 from compute_node.session import audit
 from compute_node.session.settings import DEFINITIONS, REPORTED, SettingValue, define_or_raise, show_value, zone_for
+from compute_node.types.oid import parse_lsn
 
 if TYPE_CHECKING:
     from compute_node.session.state import SessionState
@@ -186,6 +188,10 @@ def _default_deferrable(session: SessionState, value: SettingValue) -> None:
     _defaults(session)
 
 
+def _read_after(session: SessionState, value: SettingValue) -> None:
+    session.read_after_lsn = Lsn(parse_lsn(str(value)) or 0)
+
+
 def _defaults(session: SessionState) -> None:
     session.plain_defaults = (
         session.default_isolation == "read committed"
@@ -216,6 +222,7 @@ _EFFECTS: dict[str, Effect] = {
     "application_name": _application_name,
     "session_authorization": _session_authorization,
     "role": _role,
+    "aurora.read_after_lsn": _read_after,
     "default_transaction_isolation": _default_isolation,
     "default_transaction_read_only": _default_read_only,
     "default_transaction_deferrable": _default_deferrable,

@@ -243,6 +243,7 @@ enable_tidscan|bool|on|user||||
 """,
     "Replication / Primary Server": """
 synchronous_standby_names|string||sighup||||
+vacuum_defer_cleanup_age|integer|0|sighup||0|1000000|
 """,
     "Replication / Sending Servers": """
 max_replication_slots|integer|10|postmaster||0|262143|
@@ -253,9 +254,19 @@ wal_keep_size|integer|0|sighup|MB|0|2147483647|
 wal_sender_timeout|integer|60000|user|ms|0|2147483647|
 """,
     "Replication / Standby Servers": """
-hot_standby_feedback|bool|off|sighup||||
+aurora.read_after_lsn|string||user||||
+hot_standby|bool|on|postmaster||||
+hot_standby_feedback|bool|on|sighup||||
 max_standby_archive_delay|integer|30000|sighup|ms|-1|2147483647|
-max_standby_streaming_delay|integer|30000|sighup|ms|-1|2147483647|
+max_standby_streaming_delay|integer|14000|sighup|ms|-1|2147483647|
+primary_conninfo|string||sighup||||
+primary_slot_name|string||sighup||||
+promote_trigger_file|string||sighup||||
+recovery_min_apply_delay|integer|0|sighup|ms|0|2147483647|
+wal_receiver_create_temp_slot|bool|off|sighup||||
+wal_receiver_status_interval|integer|10|sighup|s|0|2147483|
+wal_receiver_timeout|integer|60000|sighup|ms|0|2147483647|
+wal_retrieve_retry_interval|integer|5000|sighup|ms|1|2147483647|
 """,
     "Replication / Subscribers": """
 max_logical_replication_workers|integer|4|postmaster||0|262143|
@@ -278,6 +289,7 @@ log_error_verbosity|enum|default|superuser||||terse,default,verbose
 log_lock_waits|bool|off|superuser||||
 log_parameter_max_length|integer|-1|superuser|B|-1|1073741823|
 log_parameter_max_length_on_error|integer|0|user|B|-1|1073741823|
+log_recovery_conflict_waits|bool|off|sighup||||
 log_replication_commands|bool|off|superuser||||
 log_statement|enum|none|superuser||||none,ddl,mod,all
 log_temp_files|integer|-1|superuser|kB|-1|2147483647|

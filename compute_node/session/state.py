@@ -15,13 +15,14 @@ import greenlet
 
 from aurora.datum import Datum, Row
 from aurora.errors import InFailedSqlTransaction, InsufficientPrivilege, QueryCanceled, SqlError
+from aurora.ids import NO_LSN
 from compute_node.exec.context import ExecContext
 from compute_node.hub import HUB
 from compute_node.protocol import messages
 from compute_node.session import settings_effects
 from compute_node.session.engine import Engine
 from compute_node.session.plans import PlanCache, PlanSpace
-from compute_node.session.settings import GUARDED, Setting, Settings, SettingValue
+from compute_node.session.settings import GUARDED, Setting, Settings, SettingValue, split_list
 from compute_node.txn.dependency import Dependency
 from compute_node.txn.transaction import Txn
 from compute_node.types.registry import PgType, TypeEnv
@@ -58,6 +59,9 @@ class Port(Protocol):
 
     def close(self) -> None:
         """Close after the output."""
+
+    def terminate(self, error: SqlError | None = None) -> None:
+        """End the session with that error (57P01 without one): at once if idle, else at its next wait or batch."""
 
     @property
     def local_address(self) -> tuple[str, int] | None:
@@ -154,6 +158,7 @@ class SessionState:
         "portals",
         "query",
         "query_start",
+        "read_after_lsn",
         "registry",
         "reported",
         "retired_txn",
@@ -267,6 +272,8 @@ class SessionState:
         self.idle_timeout_ms = self.idle_in_txn_timeout_ms = 0
         self.guarded = False
         self.sync_commit = True
+        self.read_after_lsn = NO_LSN
+        """what this instance must show before the next query (``read_after``); none once it does"""
         self.lift_literals = True
         self.notice_level = settings_effects.NOTICE_LEVELS["notice"]
         self.plain_defaults, self.default_isolation = True, "read committed"
@@ -303,8 +310,19 @@ class SessionState:
                 raise InsufficientPrivilege(f'cannot set parameter "{setting.name}" within security-definer function')
             if setting.name == "session_authorization" or value != "none":
                 self.catalog_function("check_identity", setting.name, str(value))
-        elif not self.catalog_function("role_is_superuser", self.user_oid):
+        elif not self.catalog_function("role_is_superuser", self.user_oid) and not self._is_superuser_for(setting):
             raise InsufficientPrivilege(f'permission denied to set parameter "{setting.name}"')
+
+    def role_changed(self) -> None:
+        """Its instance has become a reader, or the writer: the next transaction is of the new kind, and the client is
+        told before the next ReadyForQuery."""
+        self.retired_txn = None
+        self.settings.force("in_hot_standby", self.engine.in_recovery)
+
+    def _is_superuser_for(self, setting: Setting) -> bool:
+        """Whether members of rds_superuser may change a setting as superusers do, and this is one."""
+        named = split_list(str(self.settings.get("rds.superuser_variables")))
+        return setting.name in named and bool(self.catalog_function("has_predefined_role", "rds_superuser"))
 
     def has_waited(self, event: int, seconds: float) -> None:
         """A wait for that event (``work.waits``) has ended."""
@@ -388,7 +406,8 @@ class SessionState:
     def characteristics(self) -> tuple[str, bool, bool]:
         """(isolation, read only, deferrable) of the transaction, or those that the next would have."""
         if self.txn is None:
-            return self.default_isolation, self.default_read_only, self.default_deferrable
+            read_only = self.default_read_only or self.engine.in_recovery
+            return self.default_isolation, read_only, self.default_deferrable
         return self.txn.isolation, self.txn.read_only, self.txn.deferrable
 
     @property

@@ -14,13 +14,13 @@ from pglast import ast
 
 from aurora.errors import (
     ActiveSqlTransaction,
-    InvalidParameterValue,
     InvalidSavepoint,
     NoActiveSqlTransaction,
+    NotSupported,
 )
 from compute_node.protocol import messages
 from compute_node.session.state import FAILED, IDLE, IN_BLOCK, SessionState
-from compute_node.txn.transaction import Txn
+from compute_node.txn.transaction import SERIALIZABLE, Txn
 
 if TYPE_CHECKING:
     from compute_node.session.engine import OptionValue
@@ -204,15 +204,17 @@ def apply_options(session: SessionState, values: dict[str, OptionValue]) -> None
             raise ActiveSqlTransaction("SET TRANSACTION ISOLATION LEVEL must be called before any query")
         if session.savepoints:
             raise ActiveSqlTransaction("SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction")
+        if isolation == SERIALIZABLE and session.engine.in_recovery:
+            raise NotSupported(
+                "cannot use serializable mode in a hot standby", hint="You can use REPEATABLE READ instead."
+            )
         # Nothing has run in it, so a new one takes its place.
         session.engine.txns.abort(txn)
         txn = session.txn = session.engine.txns.begin(isolation, txn.read_only, txn.deferrable, session)
     read_only = values.get("transaction_read_only")
     if read_only is not None and read_only != txn.read_only:
-        if not read_only and session.statements_in_txn:
-            raise ActiveSqlTransaction("transaction read-write mode must be set before any query")
-        if not read_only and session.engine.in_recovery:
-            raise InvalidParameterValue("cannot set transaction read-write mode during recovery")
+        if not read_only:
+            _check_read_write(session)
         txn.read_only = bool(read_only)
     deferrable = values.get("transaction_deferrable")
     if deferrable is not None and deferrable != txn.deferrable:
@@ -223,11 +225,28 @@ def apply_options(session: SessionState, values: dict[str, OptionValue]) -> None
         txn.deferrable = bool(deferrable)
 
 
+def _check_read_write(session: SessionState) -> None:
+    """25001, 0A000 for a read-only transaction that may not become another one now."""
+    if session.savepoints:
+        raise ActiveSqlTransaction("cannot set transaction read-write mode inside a read-only transaction")
+    if session.statements_in_txn:
+        raise ActiveSqlTransaction("transaction read-write mode must be set before any query")
+    if session.engine.in_recovery:
+        raise NotSupported("cannot set transaction read-write mode during recovery")
+
+
 def begin(session: SessionState, values: dict[str, OptionValue]) -> bytes:
     """BEGIN with options."""
+    was_idle = session.block == IDLE
     tag = plain_begin(session)
     if values:
-        apply_options(session, values)
+        try:
+            apply_options(session, values)
+        except BaseException:
+            if was_idle:
+                # Then there is no block to be in.
+                session.block = IDLE
+            raise
     return tag
 
 

@@ -28,6 +28,8 @@ from compute_node.session import (
     door,
     notifications,
     prepare,
+    read_after,
+    read_only,
     referential,
     setting_statements,
     transactions,
@@ -96,6 +98,7 @@ def formats_of(session: SessionState, statement: Statement) -> bytes:
 def execute(session: SessionState, statement: Statement, params: Params, sink: Sink) -> str:
     """Run it, its rows to the sink; returns the command tag."""
     call = Call(statement.node, statement.source, sink, statement.param_types, params)
+    read_only.check_utility(session, call.node)
     return _HANDLERS.get(type(call.node), _ddl)(session, call)
 
 
@@ -200,6 +203,8 @@ def _options(node: ast.Node) -> dict[str, OptionValue]:
 
 
 def _explain(session: SessionState, call: Call) -> str:
+    if session.read_after_lsn:
+        read_after.wait(session)
     transactions.ensure(session)
     statement, source = RawStatement(call.node.query, 0, len(call.source)), call.source
     types, params = list(call.param_types), call.params

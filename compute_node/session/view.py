@@ -38,10 +38,6 @@ class FunctionView(SessionState):
         found: int | None = self.catalog_function("current_xid", assign)
         return found
 
-    def wal_lsn(self) -> int:
-        """The end of the log."""
-        return int(self.catalog_function("wal_lsn"))
-
     def run_sql(self, text: str, params: Row, types: tuple[int, ...], snapshot: Snapshot | None) -> SqlResult:
         """Statements of a function; see ``nested``."""
         return nested.run(self, text, params, types, snapshot)

@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from aurora import notes
-from aurora.errors import InvalidSavepoint, InvariantViolation
+from aurora.errors import InvalidSavepoint, InvariantViolation, NotSupported
 from aurora.ids import FIRST_NORMAL_XID, NO_LSN, NO_XID, Lsn, RelFile, Xid
 from aurora.kernels import clog as clog_kernel
 from aurora.kernels.python.clog import ABORTED, XIDS_PER_PAGE
 from compute_node.hub import HUB, Waiter
 from compute_node.txn.horizon import Hold, Holds
 from compute_node.txn.locks import LockManager
+from compute_node.txn.recovery import Recovery
 from compute_node.txn.serializable import Serializables, serial_snapshot
 from compute_node.txn.transaction import READ_COMMITTED, SERIALIZABLE, Level, Txn
 
@@ -58,6 +59,9 @@ class TransactionManager:
         """A reader instance: the transactions that write are another's, whose log this one applies."""
         self.serials = Serializables(self)
         self.locks = LockManager(self)
+        self.reader = False
+        """every transaction is read-only: ``recovery`` sets it"""
+        self.recovery = Recovery(self)
         self.next_xid: Xid = storage.superblock.xid_limit
         self._clog.recovered_below = self.next_xid
         # A restart may have cut the log off between the commit log's growth and the reservation that it was for: blocks
@@ -75,14 +79,34 @@ class TransactionManager:
         session: TxnSession | None = None,
     ) -> Txn:
         """A new transaction; it costs nothing until it writes."""
-        txn = Txn(isolation, read_only, deferrable, session)
+        txn = Txn(isolation, read_only or self.reader, deferrable, session)
         self.active[txn] = None
         return txn
+
+    def role_changed(self, reader: bool) -> None:
+        """See ``Recovery.set``. On a reader what is under way goes on read-only; one that began there stays so."""
+        self.reader = reader
+        if not reader:
+            del self.retire  # the class's own again
+            return
+        self.retire = self._retire_reading  # type: ignore[method-assign] # the writer's hot path asks nothing
+        for txn in self.active:
+            txn.read_only = True
 
     def retire(self, txn: Txn) -> bool:
         """End a READ COMMITTED transaction that nothing is tied to, so that ``resume`` can begin it again: most
         transactions are single reads. False: it is not one of these, and goes on."""
         if txn.ties is not None or txn.read_only or not txn.follow or len(txn.weak_locks) > WEAK_LOCKS_KEPT:
+            return False
+        del self.active[txn]
+        self.commits += 1
+        return True
+
+    def _retire_reading(self, txn: Txn) -> bool:
+        """``retire`` on a reader, where a plain transaction is read-only."""
+        if txn.ties is not None or txn.isolation != READ_COMMITTED or txn.deferrable:
+            return False
+        if len(txn.weak_locks) > WEAK_LOCKS_KEPT:
             return False
         del self.active[txn]
         self.commits += 1
@@ -151,6 +175,12 @@ class TransactionManager:
             lsn = depended_lsn
         txn.oldest_lsn = lsn
         if not txn.follow:
+            if self.reader and txn.isolation == SERIALIZABLE:
+                raise NotSupported(
+                    "cannot use serializable mode in a hot standby",
+                    detail='"default_transaction_isolation" is set to "serializable".',
+                    hint="You can use \"SET default_transaction_isolation = 'repeatable read'\" to change the default.",
+                )
             txn.snapshot_lsn = lsn
             if txn.isolation == SERIALIZABLE:
                 return self._first_serial_snapshot(txn, lsn)

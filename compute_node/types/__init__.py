@@ -59,6 +59,7 @@ _FAMILIES = (
     "json.records",
     "sets",
     "system",
+    "recovery_functions",
     "aurora_functions",
     "enum",
     "aggregates",

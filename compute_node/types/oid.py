@@ -172,12 +172,18 @@ def _xid8_in(text: str, typmod: int, env: TypeEnv) -> int:
 _LSN = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
 
 
+def parse_lsn(text: str) -> int | None:
+    """``high/low`` in hexadecimal; None for what is none."""
+    match = _LSN.fullmatch(text)
+    return None if match is None else int(match[1], 16) << 32 | int(match[2], 16)
+
+
 def lsn_in(text: str, typmod: int, env: TypeEnv) -> int:
     """``high/low`` in hexadecimal; 22P02 otherwise."""
-    match = _LSN.fullmatch(text)
-    if match is None:
+    value = parse_lsn(text)
+    if value is None:
         raise invalid_syntax("pg_lsn", text)
-    return int(match[1], 16) << 32 | int(match[2], 16)
+    return value
 
 
 def lsn_out(value: int) -> str:

@@ -75,9 +75,6 @@ class SessionView(Protocol):
     def current_xid(self, assign: bool) -> int | None:
         """This transaction's xid; None when it has none and ``assign`` is false."""
 
-    def wal_lsn(self) -> int:
-        """The position after the last allocated log byte."""
-
     def run_sql(
         self, text: str, params: tuple[Value, ...], types: tuple[int, ...], snapshot: Snapshot | None
     ) -> SqlResult:

@@ -99,15 +99,6 @@ fns(
     lambda context: context.session.current_xid(False),
     needs_context=True,
 )
-fns(
-    """
-2849 pg_current_wal_lsn() pg_lsn volatile
-2852 pg_current_wal_insert_lsn() pg_lsn volatile
-3330 pg_current_wal_flush_lsn() pg_lsn volatile
-""",
-    lambda context: context.session.wal_lsn(),
-    needs_context=True,
-)
 fn(3165, "pg_wal_lsn_diff(pg_lsn, pg_lsn) numeric", lambda a, b: Decimal(a - b))
 
 
@@ -243,21 +234,15 @@ _delegate("""
 2999 pg_relation_filenode(regclass) oid stable
 3034 pg_relation_filepath(regclass) text stable
 3454 pg_filenode_relation(oid, oid) regclass stable
-3810 pg_is_in_recovery() bool volatile
 2560 pg_postmaster_start_time() timestamptz stable
 2034 pg_conf_load_time() timestamptz stable
 2621 pg_reload_conf() bool volatile
-2848 pg_switch_wal() pg_lsn volatile
-3820 pg_last_wal_receive_lsn() pg_lsn volatile
-3821 pg_last_wal_replay_lsn() pg_lsn volatile
-3830 pg_last_xact_replay_timestamp() timestamptz volatile
 2561 pg_blocking_pids(int4) int4[] volatile
 3376 pg_safe_snapshot_blocking_pids(int4) int4[] volatile
 3378 pg_isolation_test_session_is_blocked(int4, int4[]) bool volatile
 3035 pg_listening_channels() setof text stable
 3036 pg_notify(text, text) void volatile nullable
 3296 pg_notification_queue_usage() float8 volatile
-3809 pg_export_snapshot() text volatile
 1928 pg_stat_get_numscans(oid) int8 stable
 1929 pg_stat_get_tuples_returned(oid) int8 stable
 1930 pg_stat_get_tuples_fetched(oid) int8 stable

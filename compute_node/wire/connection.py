@@ -21,7 +21,6 @@ import greenlet
 
 from aurora.errors import (
     AdminShutdown,
-    CannotConnectNow,
     IdleInTransactionSessionTimeout,
     IdleSessionTimeout,
     InternalError,
@@ -93,9 +92,6 @@ class Connection(asyncio.Protocol):
         """A client has connected, or TLS is up."""
         self._transport = transport
         if self._startup is None:
-            if self._server.away:
-                self._end_with(CannotConnectNow(self._server.away, severity="FATAL"))
-                return
             if self._server.is_crowded:
                 self._end_with(TooManyConnections("sorry, too many clients already", severity="FATAL"))
                 return
@@ -104,6 +100,8 @@ class Connection(asyncio.Protocol):
                 self._server.config.authentication_timeout_s, self._authentication_timed_out
             )
             self._server.connections.add(self)
+            if self._server.holds_input:
+                self.hold_input()
 
     def data_received(self, data: bytes) -> None:
         """Input: process what is complete of it."""
@@ -311,6 +309,8 @@ class Connection(asyncio.Protocol):
         transport.resume_reading()
 
     def _welcome(self, who: Authenticated) -> None:
+        if self._closing:  # it left, or was told to, while its role was looked up
+            raise Disconnected
         self._cancel_timers()
         session = self._server.make_session(self, who)
         self._startup = None
@@ -369,6 +369,16 @@ class Connection(asyncio.Protocol):
                 HUB.wait(self._waiting_input)
             finally:
                 self._waiting_input = None
+
+    def hold_input(self) -> None:
+        """Read nothing that the client sends. See ``Server.hold_input``."""
+        if self._transport is not None and not self._paused_reading:
+            self._transport.pause_reading()
+
+    def release_input(self) -> None:
+        """Read again."""
+        if self._transport is not None and not self._paused_reading and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def close(self) -> None:
         """Close once the output so far is sent."""
@@ -542,7 +552,12 @@ class Connection(asyncio.Protocol):
         )
 
     def terminate(self, error: SqlError | None = None) -> None:
-        """End the session (57P01 unless told otherwise): at once if idle, else at its next wait or batch."""
+        """End the session (57P01 unless told otherwise): at once if idle, else at its next wait or batch. Who has no
+        session yet may be asking for TLS, and an error would be no answer: it is told nothing, as in PostgreSQL."""
+        if self.session is None:
+            self._closing = True
+            self._close_transport()
+            return
         error = error or AdminShutdown("terminating connection due to administrator command")
         error.severity = "FATAL"
         session = self.session

@@ -12,6 +12,7 @@ import secrets
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -37,7 +38,7 @@ from compute_node.session.session import Session
 from compute_node.session.settings import REPORTED, SettingValue, define_or_raise, parse_value
 from compute_node.wire import hba
 from compute_node.wire.connection import Connection
-from compute_node.wire.startup import Authenticated, Authenticator, Startup
+from compute_node.wire.startup import Authenticated, Authenticator, Role, Startup
 from compute_node.wire.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class Server:
         self._mock_secret = secrets.token_bytes(32)
         self._server: asyncio.Server | None = None
         self._shutting_down = False
+        self.holds_input = False
         self.on_stray_cancel: Callable[[int, int], None] | None = None
         """Told of cancel requests that fit no session here (``handover``)."""
         self.on_away: Callable[[], None] | None = None
@@ -150,18 +152,39 @@ class Server:
             self._server.close()
         await self.end_sessions(grace_s)
 
-    async def end_sessions(self, grace_s: float) -> None:
-        """End every session (57P01); wait for those that run or wait for the log, at most ``grace_s``."""
-        for connection in list(self.connections):
-            connection.terminate()
+    async def end_sessions(
+        self,
+        grace_s: float,
+        which: Callable[[Session], bool] = lambda session: True,
+        error: SqlError | None = None,
+    ) -> None:
+        """End every session, or those of ``which``, with the error (57P01); wait for those that run or wait for the
+        log, at most ``grace_s``. Clients that are still connecting are no sessions: while the instance changes its role
+        they are refused when they have said who they are."""
+        ending = {each for each in self.connections if _ends(each.session, which) or self._shutting_down}
+        for connection in ending:
+            connection.terminate(copy(error))
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace_s
-        while self.connections and loop.time() < deadline:
+        while ending & self.connections and loop.time() < deadline:
             await asyncio.sleep(0.01)
-        for connection in list(self.connections):
+        for connection in ending & self.connections:
             connection.abandon()
-        while self.sessions and loop.time() < deadline + 1:
+        while any(which(each) for each in self.sessions.values()) and loop.time() < deadline + 1:
             await asyncio.sleep(0.01)
+
+    def hold_input(self) -> None:
+        """Hear no client for now: what they send waits, new ones too. What runs goes on."""
+        self.holds_input = True
+        for connection in self.connections:
+            connection.hold_input()
+
+    def release_input(self) -> None:
+        """Hear them again."""
+        if self.holds_input:
+            self.holds_input = False
+            for connection in self.connections:
+                connection.release_input()
 
     # ---- for connections ----
 
@@ -173,7 +196,7 @@ class Server:
     def make_startup(self, transport: asyncio.BaseTransport) -> Startup:
         """The startup machine of a new connection."""
         return Startup(
-            self._authenticator,
+            self,
             ClientDoor(self, transport.get_extra_info("peername")),
             self.tls_context is not None,
             lambda: secrets.token_urlsafe(18),
@@ -182,8 +205,7 @@ class Server:
 
     def make_session(self, connection: Connection, who: Authenticated) -> Session:
         """Admit an authenticated client. Raises 53300, 57P03, and errors of its startup settings."""
-        if self._shutting_down or self.away:
-            raise CannotConnectNow(self.away or "the database system is shutting down", severity="FATAL")
+        self.check_open()
         taken, limit = len(self.sessions), self.config.max_connections
         if taken >= limit:
             raise TooManyConnections("sorry, too many clients already", severity="FATAL")
@@ -219,6 +241,7 @@ class Server:
             else:
                 session.settings.set_startup(name, value)
         self.sessions[pid] = session
+        engine.recovery.listeners.add(session)
         audit.logged_in(session)
         return session
 
@@ -298,6 +321,15 @@ class Server:
             options = list(rule.options) or None
             yield (rule.line, rule.type, *names, rule.address, rule.netmask, rule.method, options, None)
 
+    def lookup(self, user: str) -> Role | None:
+        """See ``Authenticator``: of the engine that there is now."""
+        return self._authenticator.lookup(user)
+
+    def check_open(self) -> None:
+        """57P03 while nobody is let in."""
+        if self._shutting_down or self.away:
+            raise CannotConnectNow(self.away or "the database system is shutting down", severity="FATAL")
+
     def forces_tls(self) -> bool:
         """Whether rds.force_ssl is on and there is a certificate to begin TLS with; called in a greenlet."""
         if self.tls_context is None:
@@ -341,6 +373,10 @@ class Server:
         return rows
 
 
+def _ends(session: Session | None, which: Callable[[Session], bool]) -> bool:
+    return session is not None and which(session)
+
+
 class HbaUnusable(Exception):
     """The rules of who may connect cannot be read or used."""
 
@@ -355,6 +391,7 @@ class ClientDoor:
 
     def method(self, user: str, database: str, tls: bool) -> str:
         """See ``startup.Door``."""
+        self._server.check_open()
         if not tls and self._server.forces_tls():
             raise self._refused("no pg_hba.conf entry for", user, database, tls)
         client = hba.Client(user, database, self._address, tls, lambda role: self._server.is_member(user, role))

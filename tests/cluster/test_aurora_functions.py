@@ -286,3 +286,47 @@ def test_auroras_settings_are_listed(db: psycopg.Connection[Any], cluster: Embed
             assert caught.value.sqlstate == sqlstate
         plain.execute("SET apg_enable_not_in_transform = on")
         assert plain.execute("SHOW apg_enable_not_in_transform").fetchone() == ("on",)
+
+
+def test_passwords_may_be_left_to_rds_password(db: psycopg.Connection[Any], cluster: EmbeddedCluster) -> None:
+    db.execute("CREATE ROLE maker LOGIN CREATEROLE")
+    db.execute("CREATE ROLE other PASSWORD 'a'")
+    try:
+        with connect(cluster, "maker") as maker:
+            maker.execute("ALTER ROLE other PASSWORD 'b'")
+        db.execute("ALTER SYSTEM SET rds.restrict_password_commands = on")
+        with connect(cluster, "maker") as maker:
+            for statement in (
+                "ALTER ROLE other PASSWORD 'c'",
+                "ALTER ROLE maker PASSWORD NULL",
+                "ALTER ROLE other VALID UNTIL 'infinity'",
+                "ALTER ROLE other RENAME TO another",
+                "CREATE ROLE third PASSWORD 'c'",
+            ):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege, match="must be a member of rds_password"):
+                    maker.execute(statement)
+            maker.execute("CREATE ROLE third")
+            maker.execute("ALTER ROLE other CONNECTION LIMIT 5")
+            db.execute("CREATE ROLE rds_password")
+            db.execute("GRANT rds_password TO maker")
+            maker.execute("ALTER ROLE other PASSWORD 'c'")
+        db.execute("ALTER ROLE other PASSWORD 'd'")
+    finally:
+        db.execute("ALTER SYSTEM RESET rds.restrict_password_commands")
+        db.execute("DROP ROLE IF EXISTS rds_password, maker, other, third")
+
+
+def test_rds_superuser_may_set_what_is_named_for_it(db: psycopg.Connection[Any], cluster: EmbeddedCluster) -> None:
+    db.execute("CREATE ROLE rds_superuser")
+    try:
+        with connect(cluster, "plain") as plain:
+            change = "SET session_replication_role = replica"
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                plain.execute(change)
+            db.execute("GRANT rds_superuser TO plain")
+            plain.execute(change)
+            assert plain.execute("SHOW session_replication_role").fetchone() == ("replica",)
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                plain.execute("SET log_statement = 'all'")
+    finally:
+        db.execute("DROP ROLE rds_superuser")

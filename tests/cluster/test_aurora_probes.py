@@ -162,6 +162,17 @@ def test_the_topology_of_several(cluster: EmbeddedCluster, db: psycopg.Connectio
         engine.topology = alone
 
 
+def test_a_prepared_probe_outlives_changes_of_the_catalog(
+    cluster: EmbeddedCluster, db: psycopg.Connection[Any]
+) -> None:
+    with psycopg.connect(cluster.dsn, autocommit=True) as other:
+        for number in range(3):
+            for _ in range(7):
+                assert db.execute(WRITER_CHECK).fetchall() == [("instance-1",)]
+                assert len(db.execute(TOPOLOGY).fetchall()) == 1
+            other.execute(f"CREATE TABLE changed_{db.info.backend_pid}_{number} (n int)")
+
+
 def test_what_is_not_there_is_refused_as_drivers_expect(db: psycopg.Connection[Any]) -> None:
     for probe, sqlstate in (
         ("SELECT 'pg_catalog.get_blue_green_fast_switchover_metadata'::pg_catalog.regproc", "42883"),

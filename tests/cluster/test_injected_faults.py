@@ -123,9 +123,24 @@ def test_a_reader_that_is_kept_from_the_log_shows_the_past_until_then(make_clust
         assert shown() == 0
         writer.execute("SELECT aurora_inject_replica_failure(0, 0, %s)", (reader.id,))
         wait_for(lambda: shown() == 1, "the reader to follow again")
-        rows = dict(writer.execute("SELECT server_id, session_id FROM aurora_replica_status()").fetchall())
-        assert set(rows) == {cluster.writer.id, reader.id}
-        assert rows[cluster.writer.id] == "MASTER_SESSION_ID"
+        status = """SELECT server_id, session_id = 'MASTER_SESSION_ID', last_update_timestamp IS NULL,
+                           replica_lag_in_msec IS NULL, cpu BETWEEN 0 AND 100
+                    FROM aurora_replica_status() ORDER BY server_id"""
+        assert writer.execute(status).fetchall() == [
+            (cluster.writer.id, True, True, True, True),
+            (reader.id, False, False, False, True),
+        ]
+        mine = """SELECT server_id FROM pg_catalog.aurora_replica_status() WHERE session_id = 'MASTER_SESSION_ID'
+                  AND server_id = pg_catalog.aurora_db_instance_identifier()"""
+        assert writer.execute(mine).fetchall() == [(cluster.writer.id,)]
+        with psycopg.connect(address, autocommit=True) as db:
+            assert db.execute(status).fetchall() == [
+                (cluster.writer.id, True, False, True, True),
+                (reader.id, False, True, False, True),
+            ]
+            assert db.execute(mine).fetchall() == []
+            assert db.execute("SELECT aurora_db_instance_identifier()").fetchall() == [(reader.id,)]
+            assert db.execute("SELECT nodes FROM aurora_show_volume_status()").fetchall() == [(6,)]
 
 
 def _knows(address: str) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from aurora.programs import cli
 from aurora.programs.description import connect_host
 from aurora.programs.supervisor import KEEPER, Cluster
 
@@ -33,13 +35,21 @@ pytestmark = [
 DEADLINE_S = 60.0
 
 
-def aurora(folder: Path, *arguments: str) -> str:
-    """A verb's output; it is expected to do what it is told."""
-    verb, *rest = arguments
-    command = [sys.executable, "-m", "aurora.programs.cli", verb, *rest, "--data", str(folder)]
+def up(folder: Path, *flags: str) -> str:
+    """``aurora up --detach`` as a process of its own, which leaves the cluster behind; its output."""
+    command = [sys.executable, "-m", "aurora.programs.cli", "up", "--detach", *flags, "--data", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def aurora(folder: Path, *arguments: str) -> str:
+    """Another verb's output; it is expected to do what it is told."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        status = cli.main([*arguments, "--data", str(folder)])
+    assert status == 0, output.getvalue()
+    return output.getvalue()
 
 
 def wait_until(true: Callable[[], object], what: str) -> None:
@@ -53,9 +63,7 @@ def wait_until(true: Callable[[], object], what: str) -> None:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A writer and two readers that ``aurora up --detach`` has left behind."""
     folder = tmp_path_factory.mktemp("readers") / "cluster"
-    told = aurora(
-        folder, "up", "--detach", "--readers", "2", "--port", "0", "--pages-per-pg", "4096", "--cache-mb", "32"
-    )
+    told = up(folder, "--readers", "2", "--port", "0", "--pages-per-pg", "4096", "--cache-mb", "32")
     made = Cluster(folder)
     first, *readers = made.required.instances
     assert f"instance-1 (writer) are up; connect with:\n  psql -h {first.host}" in told
@@ -75,7 +83,7 @@ def ask(cluster: Cluster, name: str, query: str) -> Any:
 
 def shown(cluster: Cluster) -> dict[str, dict[str, Any]]:
     """The instances as ``aurora status --json`` has them."""
-    told = json.loads(aurora(cluster.data, "status", "--json"))
+    told = cluster.status()
     return {one["id"]: one for one in told["instances"]}
 
 
@@ -128,7 +136,7 @@ def test_a_reader_is_added_and_removed_while_all_run(cluster: Cluster) -> None:
 
 def test_up_adds_the_readers_that_are_missing(cluster: Cluster) -> None:
     pids = {name: cluster.pid(name) for name in cluster.process_ids()}
-    aurora(cluster.data, "up", "--detach", "--readers", "3")
+    up(cluster.data, "--readers", "3")
     cluster.read()
     assert ask(cluster, "instance-4", "SELECT pg_is_in_recovery()") is True
     assert {name: cluster.pid(name) for name in pids} == pids
@@ -184,7 +192,7 @@ def test_down_and_up_again_with_the_same_writer(cluster: Cluster) -> None:
     assert writer != cluster.required.instances[0].id or len(cluster.required.instances) == 2
     aurora(cluster.data, "down")
     assert [name for name in (KEEPER, *cluster.process_ids()) if cluster.pid(name) is not None] == []
-    aurora(cluster.data, "up", "--detach")
+    up(cluster.data)
     assert cluster.writer.id == writer
     written_everywhere(cluster, 9)
     assert ask(cluster, writer, "SELECT sum(n) FROM written") == 45

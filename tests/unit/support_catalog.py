@@ -68,6 +68,7 @@ class Session:
         self.plans = PlanCache()
         self.portals: dict[bytes, Any] = {}
         self.interrupt_error = None
+        self.read_after_lsn = 0
 
     def get_setting(self, name: str, missing_ok: bool) -> str | None:
         return self.settings.values[name]
@@ -148,6 +149,7 @@ class Engine:
         self.sequences = Sequences(self.storage, catalogs)
         self.ddl = Ddl(self)
         self.databases: Any = None
+        self.in_recovery = False
 
     def session(self, pid: int = 1, user: str = "postgres") -> Session:
         return Session(self, pid, user)

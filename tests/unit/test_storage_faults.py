@@ -30,9 +30,9 @@ class World:
 
 def test_a_fault_meets_what_it_names_for_its_time() -> None:
     world = World()
-    assert not world.faults.active
+    assert not world.faults.found
     world.inject(pg=3, refuse=True)
-    assert world.faults.active
+    assert world.faults.found
     assert world.faults.verdict([1, 2]) == 0.0
     assert world.faults.verdict([2, 3]) is None
     assert "refuses 100% of requests for protection group 3 for 5 s" in world.faults.note
@@ -40,7 +40,7 @@ def test_a_fault_meets_what_it_names_for_its_time() -> None:
     assert world.faults.verdict([3]) is None
     world.now_s += 0.1
     assert world.faults.verdict([3]) == 0.0
-    assert not world.faults.active
+    assert not world.faults.found
     assert world.faults.note == ""
 
 
@@ -63,9 +63,9 @@ def test_a_fault_replaces_one_of_its_kind_and_zero_ends_it() -> None:
     world.inject(delay_min_us=0, delay_max_us=1000)
     world.inject(refuse=True, share=0)
     assert world.faults.verdict([0]) == 0.0, "what is left delays, by the least as chance has it"
-    assert world.faults.active
+    assert world.faults.found
     world.inject(duration_ms=0)
-    assert not world.faults.active
+    assert not world.faults.found
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_numbers_that_make_no_sense_are_refused(fields: dict[str, Any]) -> None:
     world = World()
     with pytest.raises(ValueError, match="no such fault"):
         world.inject(**fields)
-    assert not world.faults.active
+    assert not world.faults.found
 
 
 def _log(pg: int, lsn: int) -> bytes:
@@ -114,7 +114,7 @@ def test_delayed_appends_keep_their_order() -> None:
             world.faults, lambda request, _: staged.append(request.sequence), lambda: flushed.append(list(staged))
         )
         stream = Stream()
-        assert not late.takes(pb.AppendRequest(sequence=1), stream)
+        assert not late.takes(pb.AppendRequest(sequence=1), stream), "no fault"
         world.inject(delay_min_us=0, delay_max_us=20_000)
         assert late.takes(pb.AppendRequest(sequence=2, batches=_log(0, 20)), stream)
         assert late.takes(pb.AppendRequest(sequence=3, batches=_log(0, 30)), stream)

@@ -173,6 +173,7 @@ class FakeEngine:
         self.catalog = SimpleNamespace(version=1, view=lambda session: FakeView())
         self.ddl = self
         self.in_recovery = False
+        self.recovery = SimpleNamespace(listeners=set())
         self.table: list[int] = []
         self.compiled: list[str] = []
         self.naps: dict[str, Waiter] = {}

@@ -1,6 +1,7 @@
 """``python -m aurora.programs.endpoints``: the cluster's endpoints. Prints ``ready NAME=HOST:PORT …``; logs to stderr.
 
-SIGHUP: read the endpoints' file again. SIGTERM, SIGINT: end; connections that instances have taken go on.
+The endpoints' file is looked at a few times a second, and read again when it has changed. SIGTERM, SIGINT: end;
+connections that instances have taken go on.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from aurora.programs.endpoints.core import WAIT_S
 from aurora.programs.endpoints.service import Service
@@ -24,6 +26,8 @@ from aurora.rpc.channels import Access
 from aurora.rpc.tls import Tls, TlsUnusable, files_of
 
 LOGGER = logging.getLogger("endpoints")
+LOOK_S: Final = 0.25
+"""Between two looks at the endpoints' file."""
 
 
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -40,7 +44,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
             options.pop("required", None)
         parser.add_argument(name, **options)  # type: ignore[arg-type]
 
-    flag("--endpoints", type=Path, required=True, help="JSON file of the endpoints; read again at SIGHUP")
+    flag("--endpoints", type=Path, required=True, help="JSON file of the endpoints; read again when it changes")
     flag("--peers", required=True, help="--feed-listen addresses of instances, comma separated; they tell the rest")
     flag("--handover-dir", type=Path, default=None, help="folder of the instances' handover sockets, ID.sock")
     flag("--wait-s", type=float, default=WAIT_S, help="how long a connection waits for a writer (%(default)g)")
@@ -59,6 +63,22 @@ def _allow_open_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _version(file: Path) -> tuple[int, int] | None:
+    """What changes when the file is written anew; None: it is not there."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _reload(service: Service, file: Path) -> None:
+    try:
+        service.set_endpoints(load(file))
+    except (BadEndpoints, OSError) as error:
+        LOGGER.error("%s", error)
+
+
 async def _serve(args: argparse.Namespace, access: Access) -> None:
     loop = asyncio.get_running_loop()
     service = Service(str(args.peers).split(","), args.handover_dir, access, float(args.wait_s))
@@ -66,17 +86,16 @@ async def _serve(args: argparse.Namespace, access: Access) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, done.set)
 
-    def reload() -> None:
-        try:
-            service.set_endpoints(load(args.endpoints))
-        except (BadEndpoints, OSError) as error:
-            LOGGER.error("%s", error)
-
     try:
+        seen = _version(args.endpoints)
         service.start(load(args.endpoints))
-        loop.add_signal_handler(signal.SIGHUP, reload)
         print("ready", *(f"{name}={address}" for name, address in service.addresses.items()), flush=True)
-        await done.wait()
+        while not done.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(done.wait(), LOOK_S)
+            if (now := _version(args.endpoints)) != seen:
+                seen = now
+                _reload(service, args.endpoints)
     finally:
         await service.close()
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pglast import ast, enums
 
 from aurora.datum import Row
-from aurora.errors import NotSupported, ReadOnlySqlTransaction
+from aurora.errors import NotSupported
 from compute_node.catalog.ddl import (
     alter_table,
     composites,
@@ -39,7 +39,7 @@ from compute_node.catalog.ddl import (
 from compute_node.catalog.ddl.context import DdlContext
 from compute_node.catalog.ddl.routines import aggregates, alter, create
 from compute_node.catalog.ddl.settings import alter_database_set, alter_role_set, alter_system
-from compute_node.session import audit
+from compute_node.session import audit, read_only
 
 if TYPE_CHECKING:
     from compute_node.catalog.engine import DatabaseEngine
@@ -119,7 +119,6 @@ _AUDITED = (
     ast.ReassignOwnedStmt,
     ast.DropOwnedStmt,
 )
-_READ_ONLY = (ast.LockStmt, ast.VacuumStmt)
 
 _NAMES = {
     "CreatedbStmt": "CREATE DATABASE",
@@ -184,8 +183,8 @@ class Ddl:
         handler = _HANDLERS.get(type(node))
         if handler is None and not isinstance(node, ast.CreateSchemaStmt):
             raise NotSupported(f"{statement_name(node)} is not supported")
-        if txn.read_only and not isinstance(node, _READ_ONLY):
-            raise ReadOnlySqlTransaction(f"cannot execute {self._tag(node)} in a read-only transaction")
+        if txn.read_only:
+            read_only.judge(node, self._engine.in_recovery)
         ctx = DdlContext(self._engine, session, txn, source, drop.drop_temp_schema)
         ctx.param_types, ctx.params = param_types, params
         if handler is None:
@@ -196,25 +195,6 @@ class Ddl:
             audit.changed(session, tag)
         txn.cid += 1
         return tag
-
-    @staticmethod
-    def _tag(node: ast.Node) -> str:
-        if isinstance(node, ast.DropStmt):
-            return f"DROP {node.removeType.name.removeprefix('OBJECT_').replace('_', ' ')}"
-        tags = {
-            ast.CreateStmt: "CREATE TABLE",
-            ast.CreateTableAsStmt: "CREATE TABLE AS",
-            ast.SelectStmt: "SELECT INTO",
-            ast.IndexStmt: "CREATE INDEX",
-            ast.ViewStmt: "CREATE VIEW",
-            ast.CreateSchemaStmt: "CREATE SCHEMA",
-            ast.CreateSeqStmt: "CREATE SEQUENCE",
-            ast.AlterTableStmt: "ALTER TABLE",
-            ast.RenameStmt: "ALTER TABLE",
-            ast.TruncateStmt: "TRUNCATE TABLE",
-            ast.CommentStmt: "COMMENT",
-        }
-        return tags.get(type(node), statement_name(node).upper())
 
     def end_session(self, session: SessionState, txn: Txn) -> None:
         """Drop the session's temporary relations; in a transaction of the caller's."""

@@ -95,7 +95,18 @@ def _options(ctx: DdlContext, options: Sequence[ast.DefElem]) -> dict[str, Datum
             ctx.notice("SYSID can no longer be specified")
         elif name not in _MEMBERSHIPS:
             raise SqlSyntaxError(f'unrecognized role option "{name}"')
+    if values.keys() & {"rolpassword", "rolvaliduntil"}:
+        _check_passwords(ctx)
     return values
+
+
+def _check_passwords(ctx: DdlContext) -> None:
+    """With rds.restrict_password_commands passwords are changed by members of rds_password alone (42501)."""
+    if ctx.rights.superuser or not ctx.session.settings.get("rds.restrict_password_commands"):
+        return
+    role = ctx.view.role("rds_password")
+    if role is None or not ctx.rights.has_role(role.oid):
+        raise InsufficientPrivilege("must be a member of rds_password to alter passwords")
 
 
 def _password(ctx: DdlContext, node: ast.Node) -> str | None:
@@ -356,6 +367,8 @@ def rename_role(ctx: DdlContext, old: str, new: str) -> str:
         ctx.require_superuser("must be superuser to rename superusers")
     elif not may_create_roles(ctx):
         raise InsufficientPrivilege("permission denied to rename role")
+    if record.rolpassword is not None:
+        _check_passwords(ctx)
     values: dict[str, Datum] = {"rolname": new}
     if record.rolpassword is not None and record.rolpassword.startswith("md5"):
         # It is salted with the name.

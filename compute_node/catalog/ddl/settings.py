@@ -63,12 +63,12 @@ def _check_value(ctx: DdlContext, name: str, value: str, is_system: bool) -> Non
     if "." in name and name.lower() not in DEFINITIONS:
         return
     setting = define_or_raise(name)
-    parse_value(setting, value)
     if setting.context == "internal" or not (is_system or setting.context in ("user", "superuser")):
         raise not_changeable(setting)
     if setting.context in ("superuser", "superuser-backend"):
         ctx.require_superuser(f'permission denied to set parameter "{name}"')
-    elif setting.name == "role" and value != "none":
+    parse_value(setting, value)
+    if setting.name == "role" and value != "none":
         role = ctx.view.role(value)
         if role is None:
             ctx.notice(f'role "{value}" does not exist', sqlstate="22023")

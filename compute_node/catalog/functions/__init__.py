@@ -2,9 +2,8 @@
 
 Declared in ``compute_node/types/system.py`` and ``catalog/system_functions.py``, under their pg_proc names; here is
 what they do: ``names`` (reg* types, visibility), ``definitions`` (pg_get_…def, descriptions), ``privileges``
-(has_…_privilege), ``server`` (sizes, settings, sessions, sequences), ``advisory`` (locks), ``xids``, ``aurora`` and
-``faults``. Source:
-PostgreSQL manual, ch. 9.26 and 9.27.
+(has_…_privilege), ``server`` (sizes, settings, sessions, sequences), ``advisory`` (locks), ``xids``, ``recovery`` (the
+log and its replay), ``aurora`` and ``faults``. Source: PostgreSQL manual, ch. 9.26 and 9.27.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from compute_node.catalog.functions import (
     faults,
     names,
     privileges,
+    recovery,
     server,
     xids,
 )
@@ -39,6 +39,7 @@ _FUNCTIONS: dict[str, Callable[..., Datum]] = {
     **server.FUNCTIONS,
     **advisory.FUNCTIONS,
     **xids.FUNCTIONS,
+    **recovery.FUNCTIONS,
     **addresses.FUNCTIONS,
     **aurora.FUNCTIONS,
     **faults.FUNCTIONS,
@@ -57,23 +58,20 @@ def _refusable(function: Callable[..., Datum], name: str) -> Callable[..., Datum
     return run
 
 
-_REFUSED = {
-    "wal_lsn": "pg_current_wal_lsn",
-    **{
-        name: name
-        for name in (
-            "pg_last_wal_receive_lsn",
-            "pg_last_wal_replay_lsn",
-            "pg_last_xact_replay_timestamp",
-            "pg_stat_get_wal",
-            "pg_stat_get_wal_receiver",
-            "pg_ls_waldir",
-            "pg_switch_wal",
-            "pg_walfile_name",
-        )
-    },
-}
-_FUNCTIONS.update({key: _refusable(_FUNCTIONS[key], name) for key, name in _REFUSED.items() if key in _FUNCTIONS})
+_REFUSED = (
+    "pg_current_wal_lsn",
+    "pg_current_wal_insert_lsn",
+    "pg_current_wal_flush_lsn",
+    "pg_last_wal_receive_lsn",
+    "pg_last_wal_replay_lsn",
+    "pg_last_xact_replay_timestamp",
+    "pg_stat_get_wal",
+    "pg_stat_get_wal_receiver",
+    "pg_ls_waldir",
+    "pg_switch_wal",
+    "pg_walfile_name",
+)
+_FUNCTIONS.update({name: _refusable(_FUNCTIONS[name], name) for name in _REFUSED if name in _FUNCTIONS})
 
 
 def catalog_function(engine: DatabaseEngine, session: SessionState | None, name: str, *args: Datum) -> Datum:

@@ -24,7 +24,7 @@ from compute_node.catalog.permissions import denied_relation
 from compute_node.catalog.roles import PG_READ_ALL_STATS, PG_SIGNAL_BACKEND
 from compute_node.relations.descriptors import RelationDesc
 from compute_node.relations.schema import CATALOGS, CATALOGS_BY_OID
-from compute_node.session import notifications
+from compute_node.session import notifications, read_only, setting_statements
 from compute_node.session.settings import SECRET, define_or_raise, show_value
 from compute_node.txn.locks import FIRST_ADVISORY, MODE_NAMES
 from compute_node.types.acl import SELECT, UPDATE, USAGE
@@ -134,6 +134,8 @@ def show_all_settings(call: Call) -> Iterator[Row]:
         value = settings.get(name)
         boot = show_value(setting, setting.boot)
         shown = _plain(setting, value)
+        if name in setting_statements.OF_TRANSACTION:
+            shown = setting_statements.show(call.session, name) or ""
         least, greatest = (
             (setting.least or None, setting.greatest or None) if setting.type in ("integer", "real") else (None, None)
         )
@@ -326,9 +328,16 @@ def _check_sequence(call: Call, desc: RelationDesc, wanted: int) -> None:
         raise denied_relation(desc)
 
 
+def _check_writable(call: Call, desc: RelationDesc, what: str) -> None:
+    """25006 in a read-only transaction; temporary sequences go on."""
+    if call.txn.read_only and desc.persistence != "t":
+        raise read_only.refused(what)
+
+
 def identity_nextval(call: Call, oid: int) -> int:
     """nextval, whoever asks; remembered for currval and lastval."""
     desc = _sequence(call, oid)
+    _check_writable(call, desc, "nextval()")
     value: int = call.engine.sequences.next(desc, call.session.txn)
     _session_values(call)[oid] = value
     call.session.last_sequence = oid
@@ -365,6 +374,7 @@ def setval(call: Call, oid: int, value: int, called: bool = True) -> int:
     """setval: takes UPDATE."""
     desc = _sequence(call, oid)
     _check_sequence(call, desc, UPDATE)
+    _check_writable(call, desc, "setval()")
     call.engine.sequences.set(desc, value, called, call.session.txn)
     if called:
         _session_values(call)[oid] = value
@@ -421,6 +431,8 @@ def current_xid(call: Call, assign: bool) -> int | None:
     txn = call.session.txn
     if txn is None:
         return None
+    if assign and call.engine.in_recovery:
+        raise read_only.refused_in_recovery("pg_current_xact_id()")
     if assign and txn.xid is None:
         call.engine.storage.txns.assign(txn)
     xid: int | None = txn.xid
@@ -520,6 +532,8 @@ def blocking_pids(call: Call, pid: int) -> list[int]:
 
 def notify(call: Call, channel: str | None, payload: str | None) -> str:
     """pg_notify: void, which is not NULL."""
+    if call.engine.in_recovery:
+        raise read_only.refused_in_recovery("NOTIFY")
     notifications.notify(call.session, channel or "", payload or "")
     return ""
 
@@ -563,15 +577,10 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "pg_filenode_relation": filenode_relation,
     "pg_relation_is_publishable": _constant(False),
     "pg_describe_object": describe_object,
-    "pg_is_in_recovery": lambda call: bool(call.engine.in_recovery),
     "pg_postmaster_start_time": lambda call: call.engine.start_time_us,
     "pg_conf_load_time": lambda call: call.engine.start_time_us,
     "pg_reload_conf": reload_conf,
     "pg_hba_file_rules": hba_file_rules,
-    "pg_switch_wal": lambda call: int(call.engine.storage.log.next_lsn),
-    "pg_last_wal_receive_lsn": _constant(None),
-    "pg_last_wal_replay_lsn": _constant(None),
-    "pg_last_xact_replay_timestamp": _constant(None),
     "pg_blocking_pids": blocking_pids,
     "pg_safe_snapshot_blocking_pids": safe_snapshot_blocking_pids,
     "pg_isolation_test_session_is_blocked": is_blocked_by,
@@ -595,7 +604,6 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "sequence_row": sequence_row,
     "row_security_active": _constant(False),
     "current_xid": current_xid,
-    "wal_lsn": lambda call: int(call.engine.storage.log.next_lsn),
     "find_role": find_role,
     "discard": discard,
     "stored_settings": stored_settings,

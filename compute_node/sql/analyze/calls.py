@@ -6,7 +6,7 @@ import dataclasses
 
 from pglast import ast
 
-from aurora.errors import InsufficientPrivilege, NotSupported, WrongObjectType
+from aurora.errors import InsufficientPrivilege, InvalidSchemaName, NotSupported, WrongObjectType
 from compute_node.sql.analyze.context import Scope, fail
 from compute_node.sql.analyze.functions import choose_function, function_signature, given_arguments
 from compute_node.sql.analyze.naming import column_name
@@ -30,8 +30,8 @@ def analyze_call(scope: Scope, node: ast.CallStmt) -> Query:
             raise fail(NotSupported, "cannot use subquery in CALL argument", place)
     try:
         known = scope.catalog.functions(schema, name)
-    except InsufficientPrivilege as error:
-        raise fail(InsufficientPrivilege, error.message, location) from None
+    except (InsufficientPrivilege, InvalidSchemaName) as error:
+        raise fail(type(error), error.message, location) from None
     arguments, names = given_arguments(scope, call)
     chosen, values, result, _ = choose_function(
         scope,

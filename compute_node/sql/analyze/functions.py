@@ -13,6 +13,7 @@ from aurora.errors import (
     GroupingError,
     InsufficientPrivilege,
     InvalidColumnReference,
+    InvalidSchemaName,
     InvariantViolation,
     NotSupported,
     SqlSyntaxError,
@@ -347,8 +348,8 @@ def transform_call(scope: Scope, node: ast.FuncCall) -> Expr:
     aggregate_syntax = bool(node.agg_star or node.agg_distinct or node.agg_order or node.agg_filter)
     try:
         is_aggregate = any(item.kind == "a" for item in scope.catalog.functions(schema, name))
-    except InsufficientPrivilege as error:
-        raise fail(InsufficientPrivilege, error.message, location) from None
+    except (InsufficientPrivilege, InvalidSchemaName) as error:
+        raise fail(type(error), error.message, location) from None
     outer = scope.in_aggregate
     if is_aggregate:
         scope.in_aggregate = True

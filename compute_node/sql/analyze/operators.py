@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from aurora.errors import (
     AmbiguousFunction,
     DatatypeMismatch,
+    InsufficientPrivilege,
+    InvalidSchemaName,
     NotSupported,
     SqlSyntaxError,
     UndefinedFunction,
@@ -50,7 +52,10 @@ def find_operator(
     """The operator for the operand types (``left`` 0: prefix). Raises 42883 when there is none, 42725 when not
     unique."""
     catalog = scope.catalog
-    candidates = catalog.operators(schema, name)
+    try:
+        candidates = catalog.operators(schema, name)
+    except (InsufficientPrivilege, InvalidSchemaName) as error:
+        raise fail(type(error), error.message, location) from None
     first, second = left, right
     if left and (left == oids.UNKNOWN) != (right == oids.UNKNOWN):
         # one unknown operand: first try it as the type of the other

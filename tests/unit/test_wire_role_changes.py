@@ -1,0 +1,75 @@
+"""Clients while an instance changes its role: refused in a way that they understand, or heard a little later."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+
+import pytest
+from support_server import serve_engine
+
+from compute_node.engine import Engine
+from compute_node.protocol import messages
+from compute_node.wire.server import Server
+
+
+def packet(code: int, payload: bytes = b"") -> bytes:
+    return struct.pack("!ii", len(payload) + 8, code) + payload
+
+
+STARTUP = packet(messages.PROTOCOL_3, b"user\0postgres\0\0")
+SSL_REQUEST = packet(messages.SSL_REQUEST)
+
+
+def test_who_connects_while_the_role_changes_is_told_after_the_question_for_tls() -> None:
+    async def connect(server: Server) -> tuple[bytes, bytes]:
+        host, port = server.addresses[0]
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(SSL_REQUEST)
+        tls = await reader.readexactly(1)
+        writer.write(STARTUP)
+        answer = await reader.read()
+        writer.close()
+        return tls, answer
+
+    async def test(server: Server, engine: Engine) -> None:
+        server.away = "the database system is starting up"
+        tls, answer = await connect(server)
+        assert tls == b"N"
+        assert answer[:1] == b"E" and b"57P03" in answer and b"the database system is starting up" in answer
+
+        # Those on their way are no sessions: whoever waits for the sessions' end does not wait for them.
+        host, port = server.addresses[0]
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(SSL_REQUEST)
+        assert await reader.readexactly(1) == b"N"
+        await asyncio.wait_for(server.end_sessions(30.0), 1.0)
+        server.away = ""
+        writer.write(STARTUP)
+        assert await reader.readexactly(1) == b"R"
+        writer.close()
+
+    serve_engine(test)
+
+
+def test_clients_that_are_not_heard_for_a_while_are_heard_again() -> None:
+    async def test(server: Server, engine: Engine) -> None:
+        host, port = server.addresses[0]
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(STARTUP)
+        while not (await reader.read(4096)).endswith(b"Z\0\0\0\5I"):
+            pass
+        server.hold_input()
+        later_reader, later = await asyncio.open_connection(host, port)
+        later.write(STARTUP)
+        writer.write(b"Q" + struct.pack(">i", 4 + 9) + b"SELECT 7\0")
+        for waiting in (reader, later_reader):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(waiting.readexactly(1), 0.05)
+        server.release_input()
+        assert await asyncio.wait_for(reader.readexactly(1), 5) == b"T"
+        assert await asyncio.wait_for(later_reader.readexactly(1), 5) == b"R"
+        for each in (writer, later):
+            each.close()
+
+    serve_engine(test)
