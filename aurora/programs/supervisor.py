@@ -223,8 +223,8 @@ class Cluster:
         names, hosts = set(self.process_ids()) | {KEEPER, ENDPOINTS}, {one.host for one in spec.instances}
         places = (address_in(spec.block, n) for n in range(1, INSTANCES_MAX + 1))
         host = next(host for host in places if host not in hosts) if spec.block else LOOPBACK
-        if not instance_id and spec.names_by_address and spec.block:
-            instance_id = host.rpartition(".")[2]
+        if not instance_id and spec.names_by_address and spec.block and (last := host.rpartition(".")[2]) not in names:
+            instance_id = last
         if not instance_id:
             instance_id = next(name for n in range(1, 100) if (name := f"instance-{n}") not in names)
         elif instance_id in names:
