@@ -416,11 +416,15 @@ class ComputeServer:
         self._heartbeat = Heartbeat(HUB.stalls, source.work)
 
     def _problem(self) -> str:
-        """What ``/healthz`` says: empty while the instance takes connections and may write."""
+        """What ``/healthz`` says: empty while the instance takes connections, and may write or follows the writer."""
         volume = self._volume
         if volume is None or self._heartbeat is None:
             return "starting"
-        return volume.state if volume.over else "read only: no write quorum yet" if volume.read_only else ""
+        if volume.over:
+            return volume.state
+        if self._replica is not None:
+            return "" if self.place.following is not None else "no writer to follow"
+        return "read only: no write quorum yet" if volume.read_only else ""
 
     def _open_engine(self, arena: Arena, volume: Volume) -> DatabaseEngine:
         storage = Storage(arena, volume, clock=now_us)
