@@ -279,7 +279,13 @@ class Ledger:
     def _adds_up(self, connection: psycopg.Connection, name: str) -> None:
         row = connection.execute(self._MONEY).fetchone()
         if row != (ACCOUNTS, 0):
-            self.wrong.append(f"{name} shows {row}: {ACCOUNTS} accounts add up to 0")
+            isolation = connection.execute("SHOW transaction_isolation").fetchone()
+            applied = _volume(connection)["vdl"]
+            applied = (applied, time.time(), connection.execute("SELECT pg_relation_size('accounts')").fetchall(), connection.execute("SELECT ctid,xmin,xmax,id FROM accounts").fetchall(), connection.execute(self._MONEY).fetchall(), self._again(name))
+            self.wrong.append(
+                f"{time.strftime('%H:%M:%S')} {name} shows {row}: {ACCOUNTS} accounts add up to 0 "
+                f"({isolation}, has applied {applied})"
+            )
 
     def describe(self) -> None:
         """Where everybody stands, for whoever reads of a hang."""
@@ -289,6 +295,10 @@ class Ledger:
             with contextlib.suppress(psycopg.Error), contextlib.closing(self.connect(one.id)) as connection:
                 for row in connection.execute("SELECT pid, state, wait_event, query FROM pg_stat_activity"):
                     print(one.id, *row, file=sys.stderr)
+
+    def _again(self, name):
+        with self.connect(name) as c:
+            return (c.execute(self._MONEY).fetchall(), c.execute("SELECT ctid,xmin,xmax,id FROM accounts").fetchall(),_volume(c)["vdl"])
 
     # What holds after a failover
 
