@@ -281,7 +281,6 @@ class Ledger:
         if row != (ACCOUNTS, 0):
             isolation = connection.execute("SHOW transaction_isolation").fetchone()
             applied = _volume(connection)["vdl"]
-            applied = (applied, time.time(), connection.execute("SELECT pg_relation_size('accounts')").fetchall(), connection.execute("SELECT ctid,xmin,xmax,id FROM accounts").fetchall(), connection.execute(self._MONEY).fetchall(), self._again(name))
             self.wrong.append(
                 f"{time.strftime('%H:%M:%S')} {name} shows {row}: {ACCOUNTS} accounts add up to 0 "
                 f"({isolation}, has applied {applied})"
@@ -295,10 +294,6 @@ class Ledger:
             with contextlib.suppress(psycopg.Error), contextlib.closing(self.connect(one.id)) as connection:
                 for row in connection.execute("SELECT pid, state, wait_event, query FROM pg_stat_activity"):
                     print(one.id, *row, file=sys.stderr)
-
-    def _again(self, name):
-        with self.connect(name) as c:
-            return (c.execute(self._MONEY).fetchall(), c.execute("SELECT ctid,xmin,xmax,id FROM accounts").fetchall(),_volume(c)["vdl"])
 
     # What holds after a failover
 
