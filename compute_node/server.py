@@ -30,7 +30,7 @@ from aurora.rpc.channels import open_channel, storage_stub
 from aurora.stalls import Heartbeat, stalls_of_running_loop
 from compute_node.access.storage import Storage
 from compute_node.access.vacuum import AUTOVACUUM_NAP_S, AutoVacuum
-from compute_node.catalog import bootstrap, reconcile
+from compute_node.catalog import bootstrap, reading, reconcile
 from compute_node.catalog.databases import Databases
 from compute_node.config import READER, WRITER, Config
 from compute_node.engine import Engine
@@ -225,8 +225,20 @@ class ComputeServer:
 
         databases = Databases(storage, make)
         replica.catalog_changed = databases.replayed
+        delay_ms = self._wire_config().settings.get("max_standby_streaming_delay", 14000)
+        reading.attach(databases, replica, self._sender, int(delay_ms))
+        storage.txns.recovery.promote = self._promote_soon
         databases.initial.catalog.warm()
         return databases.initial
+
+    def _promote_soon(self) -> None:
+        """pg_promote: the sessions of a reader end when it becomes the writer, and so does the one that asks."""
+        self._promoting = HUB.beside(self.promote("pg_promote"), lambda reply: None)
+
+    def _sender(self) -> str:
+        """Where the writer's log comes from."""
+        writer = self.place.known.writer()
+        return "" if writer is None else writer.feed_address
 
     async def _stay_reader(self) -> None:
         """As long as the stream holds nothing; then follow another writer, or become it."""

@@ -222,6 +222,7 @@ class Extents:
             if old.start != new.start:
                 break
             same += 1
+        file.map.blocks = 0  # an extent that goes was in use; nothing waits until it is known what is in use now
         for _ in range(len(file.entries) - same):
             file.map.pop_extent()
         for entry in entries[same:]:

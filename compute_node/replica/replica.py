@@ -128,6 +128,16 @@ class Replica:
 
     # The loop
 
+    def pause(self, wanted: bool) -> None:
+        """Apply nothing from the next message on, or go on."""
+        self.paused = wanted
+        self._wake()
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether nothing is being applied."""
+        return self._waiter is not None
+
     def attach(self, storage: Storage) -> None:
         """The storage that stands on the volume: its transactions follow from now on. In a greenlet; may wait."""
         self._storage = storage

@@ -67,6 +67,10 @@ class Replay(Protocol):
     def last_commit_us(self) -> int:
         """When the newest applied transaction was committed, µs since 2000-01-01 UTC; 0 before the first."""
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether it stands still."""
+
     def receiver(self) -> Receiver | None:
         """The stream; None when there is none now."""
 
@@ -89,11 +93,9 @@ class Recovery:
         self.replay: Replay | None = None
         self.promote: Callable[[], None] | None = None
         self.pause_requested = False
-        """the replay is to stand still; whoever applies the log looks at it, or sets ``on_pause``"""
-        self.is_paused = False
-        """it does; set by whoever applies the log"""
+        """the replay is to stand still"""
         self.on_pause: Callable[[], None] | None = None
-        """called when ``pause_requested`` has changed"""
+        """called when ``pause_requested`` has changed; set by whoever applies the log"""
         self.conflicts: dict[int, dict[Conflict, int]] = {}
         self.listeners: WeakSet[RoleListener] = WeakSet()
         self._last: tuple[Lsn | None, Lsn | None, int | None] = (None, None, None)
@@ -105,7 +107,7 @@ class Recovery:
             return
         if not active:
             self._last = self.received_lsn, self.applied_lsn, self.last_commit_us
-            self.pause_requested = self.is_paused = False
+            self.pause_requested = False
         self.active = active
         self._txns.role_changed(active)
         for listener in list(self.listeners):
@@ -120,10 +122,13 @@ class Recovery:
         if wanted == self.pause_requested:
             return
         self.pause_requested = wanted
-        if not wanted:
-            self.is_paused = False
         if self.on_pause is not None:
             self.on_pause()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the replay stands still because somebody asked for it."""
+        return self.pause_requested and self.replay is not None and self.replay.is_paused
 
     def wait_for_end(self, seconds: float) -> bool:
         """Wait until this instance is the writer, at most so long; whether it is."""

@@ -424,7 +424,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="0: a new one")
     parser.add_argument("--readers", type=int, default=2)
     parser.add_argument("--kinds", default=",".join(KINDS))
-    parser.add_argument("--keep", type=Path, default=None, metavar="DIR", help="the cluster's folder, which is kept")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="the cluster's folder; it is kept, and runs on when something was wrong",
+    )
     args = parser.parse_args()
     seed = args.seed or random.SystemRandom().randrange(1, 1 << 32)
     print(f"seed {seed}", flush=True)
@@ -439,7 +445,10 @@ def main() -> int:
         cluster.up()
         try:
             ledger = run(cluster, seed, kinds[: args.failovers], lambda line: print(line, flush=True))
-        finally:
+        except BaseException:
+            cluster.down()
+            raise
+        if not (ledger.wrong and args.keep):  # else it is there to be looked at
             cluster.down()
     unknown = len(ledger.sent) - len(ledger.acknowledged)
     print(f"{len(ledger.acknowledged)} acknowledged, {unknown} unknown; looks {dict(ledger.looks)}")

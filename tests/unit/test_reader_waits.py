@@ -14,6 +14,7 @@ from test_session_protocol import Raw, connect
 from wire_fakes import fields
 
 from aurora.ids import Lsn
+from compute_node.catalog.reading import holders
 from compute_node.protocol.messages import message
 from compute_node.session.conflicts import cancel_for_conflict
 from compute_node.txn.recovery import Conflict, Receiver
@@ -146,6 +147,7 @@ def test_positions_of_the_writer_s_log() -> None:
 
 class FakeReplay:
     received_lsn, applied_lsn, last_commit_us = Lsn(40), Lsn(30), 5_000_000
+    is_paused = False
 
     def receiver(self) -> Receiver | None:
         return Receiver("streaming", Lsn(16), self.received_lsn, 1_000_000, 2_000_000, "127.0.0.2", 7000)
@@ -155,7 +157,8 @@ def test_replay_is_shown_paused_and_ended() -> None:
     async def test(server: Server, engine: CountingEngine) -> None:
         engine.in_recovery = True
         recovery, told = engine.recovery, []
-        recovery.replay, recovery.on_pause = FakeReplay(), lambda: told.append(recovery.pause_requested)
+        recovery.replay = replay = FakeReplay()
+        recovery.on_pause = lambda: told.append(recovery.pause_requested)
         db = await connect(server)
         sql = "select pg_last_wal_receive_lsn()::text, pg_last_wal_replay_lsn()::text"
         assert await (await db.execute(sql)).fetchone() == ("0/28", "0/1E")
@@ -166,7 +169,7 @@ def test_replay_is_shown_paused_and_ended() -> None:
         assert row == ("streaming", "0/28", "127.0.0.2")
         await db.execute("select pg_wal_replay_pause()")
         assert await value(db, "select pg_get_wal_replay_pause_state()") == "pause requested"
-        recovery.is_paused = True
+        replay.is_paused = True
         assert await value(db, "select pg_get_wal_replay_pause_state()") == "paused"
         await db.execute("select pg_wal_replay_resume()")
         assert told == [True, False] and not recovery.is_paused
@@ -256,6 +259,24 @@ def test_a_failed_transaction_is_left_alone_and_one_in_a_savepoint_ends() -> Non
         with pytest.raises(errors.SerializationFailure, match="terminating connection due to conflict with") as caught:
             await task
         assert caught.value.diag.severity == "FATAL" and caught.value.diag.message_hint is None
+
+    serve_engine(test)
+
+
+def test_whose_locks_stand_in_the_way_of_the_log() -> None:
+    async def test(server: Server, engine: CountingEngine) -> None:
+        db = await conflicting(server, engine)
+        engine.databases.sessions = lambda: list(server.sessions.values())
+        oid = await value(db, "select 't'::regclass::oid::int8")
+        key = engine.database_oid << 32 | oid
+        other = await connect(server)
+        await other.execute("begin; select 1")
+        assert list(holders(engine.databases, key)) == []
+        await db.execute("begin; select * from t")
+        assert list(holders(engine.databases, key)) == [session_of(server, db)]
+        await other.execute("lock table t in row exclusive mode")
+        assert len(list(holders(engine.databases, key))) == 2
+        assert list(holders(engine.databases, key + 1)) == []
 
     serve_engine(test)
 

@@ -1,0 +1,86 @@
+"""The replica stream behind a reader's sessions: what functions ask of it, and whose statements stand in its way.
+
+::
+
+    Replica ─ positions, last commit ─► Recovery ─► sessions
+            ◄─ pause ──────────────────┘
+            ── relation lock held too long ─► conflicts ─► sessions that hold it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from aurora.ids import Lsn
+from compute_node.replica.replica import Replica
+from compute_node.session.conflicts import cancel_for_conflict
+from compute_node.txn.recovery import Conflict, Receiver
+
+if TYPE_CHECKING:
+    from compute_node.catalog.databases import Databases
+    from compute_node.session.state import SessionState
+
+FOREVER_S = 10 * 365 * 86400.0
+"""a delay of -1"""
+
+
+class ReplicaReplay:
+    """See ``txn.recovery.Replay``. ``sender``: HOST:PORT of the writer's feed, empty when nobody is followed now."""
+
+    def __init__(self, replica: Replica, sender: Callable[[], str]) -> None:
+        self._replica = replica
+        self._sender = sender
+        self._start_lsn = replica.volume.vdl
+
+    @property
+    def received_lsn(self) -> Lsn:
+        """The last record that has come."""
+        return self._replica.core.received_lsn
+
+    @property
+    def applied_lsn(self) -> Lsn:
+        """The VDL that sessions read at."""
+        return self._replica.volume.vdl
+
+    @property
+    def last_commit_us(self) -> int:
+        """Of the newest transaction applied."""
+        return self._replica.last_commit_us or 0
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is being applied."""
+        return self._replica.stands_still
+
+    def receiver(self) -> Receiver | None:
+        """The stream, without the times of its messages."""
+        host, _, port = self._sender().rpartition(":")
+        if not port.isdigit():
+            return None
+        return Receiver("streaming", self._start_lsn, self.received_lsn, 0, 0, host, int(port))
+
+
+def holders(databases: Databases, relation: int) -> Iterator[SessionState]:
+    """Sessions whose transaction has a lock on that relation (database OID << 32 | OID)."""
+    for session in databases.sessions():
+        txn = session.txn
+        if txn is None:
+            continue
+        weak = any(held == relation for locks in txn.weak_locks for held, _ in locks.modes)
+        if weak or txn.table_locks.get(relation):
+            yield session
+
+
+def attach(databases: Databases, replica: Replica, sender: Callable[[], str], delay_ms: int = 14000) -> None:
+    """Put them together. ``delay_ms``: max_standby_streaming_delay, -1 for ever."""
+    recovery = databases.storage.txns.recovery
+    recovery.replay = ReplicaReplay(replica, sender)
+    recovery.on_pause = lambda: replica.pause(recovery.pause_requested)
+    replica.max_delay_s = delay_ms / 1000 if delay_ms >= 0 else FOREVER_S
+
+    def conflict(relation: int) -> None:
+        for session in list(holders(databases, relation)):
+            cancel_for_conflict(session, Conflict.LOCK)
+
+    replica.conflict = conflict
