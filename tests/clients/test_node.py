@@ -33,11 +33,12 @@ class Node:
         self._process = process
 
     def told(self) -> Any:
-        """The next line."""
+        """What the scenario says next; the wrapper logs between."""
         assert self._process.stdout is not None and self._process.stderr is not None
-        line = self._process.stdout.readline()
-        assert line, self._process.stderr.read()
-        return json.loads(line)
+        for line in self._process.stdout:
+            if line.startswith("{"):
+                return json.loads(line)
+        return pytest.fail(self._process.stderr.read())
 
     def go(self) -> None:
         assert self._process.stdin is not None
