@@ -18,6 +18,7 @@ from aurora.programs.endpoints.core import Claim, Router
 from aurora.rpc import compute_pb2 as pb
 from aurora.rpc.channels import Access, open_channel
 from aurora.rpc.instances import instance_stub
+from aurora.rpc.tls import INSTANCE_NAME
 
 if TYPE_CHECKING:
     from aurora.rpc.compute_pb2 import InstanceState
@@ -94,7 +95,7 @@ class Watch:
         instance_id = ""
         answered_s = self._clock()
         problem = ""
-        async with open_channel(address, self._access.tls) as channel:
+        async with open_channel(address, self._access.tls, INSTANCE_NAME) as channel:
             stub = instance_stub(channel, self._access.secret)
             while True:
                 kick = self._kick
