@@ -256,6 +256,9 @@ class Connection(asyncio.Protocol):
             self._refuse(InternalError("internal error while connecting", severity="FATAL"))
         finally:
             self._running = False
+            if self.session is not None:
+                # The pool's, which is others' from here on.
+                self.session.greenlet = None
         if self._lost and self.session is not None:
             self._bury()
         elif self.position < len(self.data) and not self._closing:

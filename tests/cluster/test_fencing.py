@@ -12,7 +12,7 @@ import pytest
 from aurora.programs.supervisor import LOOPBACK, Cluster, InstanceSpec, free_ports
 from tests.cluster.support import wait_for
 
-pytestmark = [pytest.mark.cluster, pytest.mark.logs("is fenced by epoch", r"has ended \(exit status 3\)")]
+pytestmark = [pytest.mark.cluster, pytest.mark.logs("is fenced by epoch", r"has ended \(exit status 3")]
 
 SECOND = "instance-2"
 
