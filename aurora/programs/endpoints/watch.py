@@ -35,6 +35,18 @@ def claim_of(state: InstanceState) -> Claim:
     return Claim(state.id, state.role, state.state, state.epoch, state.sql_address, state.feed_address)
 
 
+def is_everywhere(address: str) -> bool:
+    """Whether an address says only that all of its host's are listened at."""
+    return address.rpartition(":")[0] in ("0.0.0.0", "[::]", "::", "*", "")
+
+
+def reachable(sql_address: str, asked: str) -> str:
+    """Where to connect to an instance that listens at all addresses: where it was asked, at its port."""
+    if not is_everywhere(sql_address):
+        return sql_address
+    return f"{asked.rpartition(':')[0]}:{sql_address.rpartition(':')[2]}"
+
+
 class Watch:
     """Keeps a router up to date. ``on_heard(id)`` and ``on_unheard(id, refused)`` are called after it was told."""
 
@@ -55,6 +67,7 @@ class Watch:
         self._address_of: dict[str, str] = {}
         """Which address speaks for an instance."""
         self._kick = asyncio.Event()
+        self._has_writer = False
 
     def ask(self, addresses: Iterable[str]) -> None:
         """Poll these addresses, whatever becomes of them."""
@@ -103,7 +116,7 @@ class Watch:
                     if not self._speaks(address, topology.self.id):
                         return
                     instance_id = topology.self.id
-                    self._heard(topology)
+                    self._heard(topology, address)
                 pause_s = self._router.poll_after_s(instance_id, self._clock())
                 try:
                     await asyncio.wait_for(kick.wait(), pause_s)
@@ -131,13 +144,15 @@ class Watch:
         self._pollers.pop(address, None)
         return True
 
-    def _heard(self, topology: pb.Topology) -> None:
+    def _heard(self, topology: pb.Topology, address: str) -> None:
         me = claim_of(topology.self)
+        me = me._replace(sql_address=reachable(me.sql_address, address))
         others = [claim_of(state) for state in topology.instances if state.id != me.id]
         self._router.heard(me, others, self._clock())
         for other in others:
-            if other.id not in self._address_of:
+            if other.id not in self._address_of and not is_everywhere(other.feed_address):
                 self._start(other.feed_address)
-        if self._router.writer(self._clock()) is None:
+        had, self._has_writer = self._has_writer, self._router.writer(self._clock()) is not None
+        if had and not self._has_writer:
             self.kick()
         self._on_heard(me.id)
