@@ -8,16 +8,14 @@ from typing import Any
 from aurora.kernels import redo
 from aurora.rpc import compute_pb2 as cpb
 from aurora.sim.compute.checks import DURABLE, HORIZON, INDEXES, SNAPSHOT_ROWS, WAITS
-from aurora.sim.readers import scenario, writer
-from aurora.sim.readers.checks import DURABLE_ONLY, FORWARD, NEEDED, NOTED, ONE_WRITER, PAGES
+from aurora.sim.readers import writer
+from aurora.sim.readers.checks import DURABLE_ONLY, NEEDED, NOTED, ONE_WRITER, PAGES
 from aurora.sim.readers.volume import WriterVolume
 from aurora.sim.runner import CORES_OWN
-from compute_node.access.cache import PageCache
 from compute_node.access.extents import Extents
 from compute_node.replica.apply import ApplyCore, StreamGap
 from compute_node.replica.feed import FeedCore
 from compute_node.replica.replica import Replica
-from compute_node.txn.locks import LockManager
 from tests.sim.mutations import Mutation, _replace
 
 WRONG = (PAGES, SNAPSHOT_ROWS, CORES_OWN)
@@ -99,17 +97,6 @@ def _lock_notes_are_not_honoured() -> Iterable[Any]:
     yield _replace(Replica, "_lock", lambda _: lambda self, xid, relations: None)
 
 
-def _locks_of_ends_that_are_not_durable_are_not_told() -> Iterable[Any]:
-    def make(exclusive_at: Any) -> Any:
-        def mutated(self: Any, vdl: Any) -> Any:
-            self._gone.clear()
-            return exclusive_at(self, vdl)
-
-        return mutated
-
-    yield _replace(LockManager, "exclusive_at", make)
-
-
 def _the_whole_cache_is_kept() -> Iterable[Any]:
     yield _replace(writer, "drop_changed", lambda _: lambda arena, pg_of, pg, changed: None)
 
@@ -136,10 +123,6 @@ def _readable(message: bytes) -> bytes:
     return bytes(reply.SerializeToString())
 
 
-def _an_older_epoch_is_followed() -> Iterable[Any]:
-    yield _replace(scenario, "followable", lambda original: lambda answering, epoch: original(answering, 0))
-
-
 def _a_refusal_counts_as_an_ack() -> Iterable[Any]:
     def make(arrived: Any) -> Any:
         def mutated(self: Any, runs: Any, cpl: int, *args: Any) -> None:
@@ -154,10 +137,6 @@ def _a_refusal_counts_as_an_ack() -> Iterable[Any]:
     yield _replace(WriterVolume, "probe", lambda _: lambda self: None)
 
 
-def _loads_survive_a_new_beginning() -> Iterable[Any]:
-    yield _replace(PageCache, "abandon_loads", lambda _: lambda self: None)
-
-
 MUTATIONS = (
     Mutation("log is sent before it is durable", (DURABLE_ONLY, *WRONG), _sent_before_durable),
     Mutation("late records of a page on its way are dropped", WRONG, _late_records_are_dropped),
@@ -167,14 +146,7 @@ MUTATIONS = (
     Mutation("the commit log is not read again", WRONG, _the_commit_log_is_not_read_again),
     Mutation("extents are not read again", WRONG, _extents_are_not_read_again),
     Mutation("lock notes are not honoured", (NOTED, *WRONG), _lock_notes_are_not_honoured),
-    Mutation(
-        "locks of ends that are not durable are not told",
-        (NOTED, *WRONG),
-        _locks_of_ends_that_are_not_durable_are_not_told,
-    ),
     Mutation("the whole cache is kept at a promotion", (DURABLE, INDEXES, *WRONG), _the_whole_cache_is_kept),
     Mutation("who was not held reads on", (HORIZON, SNAPSHOT_ROWS), _who_was_not_held_reads_on),
-    Mutation("a writer of an older epoch is followed", (FORWARD, *WRONG), _an_older_epoch_is_followed),
     Mutation("a refusal counts as an acknowledgement", (ONE_WRITER, WAITS), _a_refusal_counts_as_an_ack),
-    Mutation("loads survive a new beginning", WRONG, _loads_survive_a_new_beginning),
 )
