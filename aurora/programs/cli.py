@@ -58,6 +58,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="reader instances (0 to 15), each at an address of its own; a cluster that is there gets what it lacks",
     )
+    up.add_argument(
+        "--names-by-address",
+        action="store_true",
+        help="name a new cluster's instances after the last number of their addresses, so that the host pattern "
+        "127.0.0.? of AWS's drivers finds them (with --readers)",
+    )
     up.add_argument("--detach", action="store_true", help="return once it answers queries")
     up.add_argument(
         "--pages-per-pg",
@@ -227,6 +233,8 @@ def _password(args: argparse.Namespace) -> str | None:
 def _up(args: argparse.Namespace) -> int:
     if args.readers and args.host is not None:
         raise ClusterError("with readers each instance has an address of its own; --host cannot be given")
+    if args.names_by_address and not args.readers:
+        raise ClusterError("--names-by-address is for a cluster with readers: only they have addresses of their own")
     cluster = Cluster(args.data)
     keys = _keys(args.master_key_file, args.key_provider)
     if cluster.spec is None:
@@ -243,6 +251,7 @@ def _up(args: argparse.Namespace) -> int:
             keys=keys,
             backup=args.backup or "",
             readers=args.readers,
+            names_by_address=args.names_by_address,
         )
     else:
         cluster.check_safety(args.storage_tls, args.encrypt or keys is not None)

@@ -165,9 +165,11 @@ class Cluster:
         backup: str = "",
         node_ports: Sequence[int] | None = None,
         readers: int = 0,
+        names_by_address: bool = False,
     ) -> None:
         """Describe a new cluster of two or more nodes a zone, a writer and readers; nothing is started. With readers
-        ``host`` does not count: the instances have addresses of their own. ``keys`` says where
+        ``host`` does not count: the instances have addresses of their own, and ``names_by_address`` makes the last
+        number of each address its name. ``keys`` says where
         the master key of encryption at rest is, ``encrypt`` asks for a new one in ``DIR/master.key``.
         """
         self.check_options(host=LOOPBACK if readers else host, port=port, password=password, backup=backup)
@@ -192,6 +194,7 @@ class Cluster:
                 storage_tls=storage_tls,
                 backup=backup,
                 block=block,
+                names_by_address=names_by_address,
             )
             first = self.describe_instance(WRITER, "", port)
             first.host = first.host if readers else host
@@ -218,12 +221,14 @@ class Cluster:
         if len(spec.instances) >= INSTANCES_MAX:
             raise ClusterError(f"a cluster has at most {INSTANCES_MAX} instances")
         names, hosts = set(self.process_ids()) | {KEEPER, ENDPOINTS}, {one.host for one in spec.instances}
+        places = (address_in(spec.block, n) for n in range(1, INSTANCES_MAX + 1))
+        host = next(host for host in places if host not in hosts) if spec.block else LOOPBACK
+        if not instance_id and spec.names_by_address and spec.block and (last := host.rpartition(".")[2]) not in names:
+            instance_id = last
         if not instance_id:
             instance_id = next(name for n in range(1, 100) if (name := f"instance-{n}") not in names)
         elif instance_id in names:
             raise ClusterError(f"{instance_id} is there already")
-        places = (address_in(spec.block, n) for n in range(1, INSTANCES_MAX + 1))
-        host = next(host for host in places if host not in hosts) if spec.block else LOOPBACK
         metrics, feed = (f"{LOOPBACK}:{free}" for free in free_ports(2))
         instance = InstanceSpec(instance_id, role, host, port, metrics, feed)
         spec.instances.append(instance)
@@ -410,7 +415,10 @@ class Cluster:
         self._check_port_number(port or 0)
         spec.block, port = self._block_for(port or 0)
         for number, instance in enumerate(spec.instances, 1):
+            named_so = spec.names_by_address and instance.id == instance.host.rpartition(".")[2]
             instance.host, instance.port = address_in(spec.block, number), port
+            if named_so:
+                instance.id = instance.host.rpartition(".")[2]
 
     @staticmethod
     def _check_backup(backup: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from compute_node.exec.nodes.base import NODE_CLASSES, Node
-from compute_node.exec.plan_walk import free_parameters
+from compute_node.exec.plan_walk import free_parameters, free_working_tables
 from compute_node.exec.subplan import SubplanRunner
 from compute_node.sql.catalog_view import CatalogView
 from compute_node.sql.expressions import SubPlan
@@ -45,6 +45,10 @@ class Builder:
         if known is None:
             known = self._free[id(plan)] = free_parameters(self.planned, plan)
         return known
+
+    def working(self, plan: Plan) -> frozenset[int]:
+        """CTEs of whose recursion ``plan`` sees one step's rows (``free_working_tables``)."""
+        return free_working_tables(self.planned, plan)
 
     def function(self, oid: int) -> Function:
         """By OID."""

@@ -84,3 +84,20 @@ def free_parameters(planned: PlannedStmt, plan: Plan) -> frozenset[int]:
                             seen_subplans.add(item.plan)
                             pending.append(planned.subplans[item.plan])
     return frozenset(used - bound)
+
+
+def free_working_tables(planned: PlannedStmt, plan: Plan) -> frozenset[int]:
+    """The CTEs whose recursive term ``plan`` is part of and whose working table it reads: its rows are those of one
+    step. A recursion that lies within it altogether is none of them."""
+    used: set[int] = set()
+    bound: set[int] = set()
+    pending = [plan]
+    while pending:
+        for node in plan_nodes(pending.pop()):
+            if isinstance(node, CteScan):
+                if node.working:
+                    used.add(node.cte)
+                elif node.cte not in bound:
+                    bound.add(node.cte)
+                    pending.append(planned.ctes[node.cte])
+    return frozenset(used - bound)

@@ -113,6 +113,8 @@ def test_asyncpg(shared_cluster: Cluster) -> None:
                 async for item in connection.cursor("SELECT g FROM generate_series(1, 200) AS g", prefetch=50):
                     total += item["g"]
             assert total == 20100
+            # A type that asyncpg does not know by heart: it asks the catalog for it, by a long recursive statement.
+            assert await connection.fetchval("SELECT array_agg(g) FROM generate_series(1, 3) AS g") == [1, 2, 3]
             await connection.copy_records_to_table("types_asyncpg", records=[ROW], columns=None)
             assert await connection.fetchval("SELECT count(*) FROM types_asyncpg") == 2
         finally:

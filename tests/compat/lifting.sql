@@ -130,6 +130,8 @@ WITH w AS (SELECT 1 AS a) SELECT a + 1 FROM w;
 WITH w AS (SELECT 2 AS a) SELECT a + 3 FROM w;
 WITH RECURSIVE r (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 3) SELECT n FROM r;
 WITH RECURSIVE r (n) AS (SELECT 2 UNION ALL SELECT n + 2 FROM r WHERE n < 7) SELECT n FROM r;
+WITH RECURSIVE r (o, e, d) AS (SELECT oid, typelem, 0 FROM pg_type WHERE typname = '_int4' UNION ALL SELECT t.oid, t.typelem, r.d + 1 FROM pg_type t, r WHERE (r.e IS NOT NULL AND t.oid = r.e) OR (r.d < 0 AND t.oid = r.o)) SELECT * FROM r;
+WITH RECURSIVE r (n) AS (SELECT 1 UNION ALL (WITH w AS (SELECT n FROM r) SELECT a.n + b.n FROM w a, w b WHERE a.n < 20)) SELECT * FROM r;
 SELECT (SELECT max(id) FROM t WHERE id < 4), EXISTS (SELECT 1 FROM t WHERE id = 99), 1 IN (SELECT id FROM t);
 SELECT (SELECT max(id) FROM t WHERE id < 3), EXISTS (SELECT 1 FROM t WHERE id = 1), 9 IN (SELECT id FROM t);
 SELECT extract(year from date '2024-05-06'), date_trunc('month', timestamp '2024-05-06'), to_hex(255), 'abc' ~ 'b', 'abc' LIKE 'a%';

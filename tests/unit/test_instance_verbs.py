@@ -310,3 +310,32 @@ def test_checks_fail_for_a_reader_that_is_cut_off(tmp_path: Path, monkeypatch: p
         told = {"volume": {}, "storage_nodes": [], "instances": [instance | {"pid": 1, "address": "a:1"}]}
         monkeypatch.setattr(Cluster, "status", lambda _self, told=told: told)
         assert cli.main(["status", "--check", "--data", str(tmp_path)]) == exit_code
+
+
+# -- names that a driver's host pattern finds
+
+
+def test_names_by_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An instance is named by the last number of its address, in a cluster that was made so; also one that is added,
+    and one that moves."""
+    cluster = make(tmp_path, port=0, readers=2, names_by_address=True)
+    shown = [(one.id, one.host) for one in cluster.required.instances]
+    assert [f"127.0.0.{name}" for name, _ in shown] == [host for _, host in shown]
+    added = instances.add(cluster)
+    assert f"127.0.0.{added.id}" == added.host
+    instances.add(cluster, "reports")
+    alive(monkeypatch)
+    cluster.read()
+    with cluster.changing() as spec:
+        del spec.instances[1]
+    (port,) = free_ports(1)
+    cluster.move_writer(None, port)
+    assert [one.id for one in cluster.required.instances[:3]] == [
+        one.host.rpartition(".")[2] for one in cluster.required.instances[:3]
+    ]
+    assert cluster.required.instances[3].id == "reports"
+
+
+def test_names_by_address_are_for_readers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["up", "--data", str(tmp_path), "--names-by-address"]) == 1
+    assert "for a cluster with readers" in capsys.readouterr().err

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from aurora.datum import Datum, Row
@@ -47,9 +47,14 @@ class SharedRows:
         self._store.close()
 
 
-def shared_rows(ctx: ExecContext, builder: Builder, number: int, free: list[int]) -> SharedRows:
-    """The state of CTE ``number`` in this execution; started anew when a parameter that it depends on has changed."""
+def shared_rows(
+    ctx: ExecContext, builder: Builder, number: int, free: list[int], working: Sequence[tuple[str, int]] = ()
+) -> SharedRows:
+    """The state of CTE ``number`` in this execution; started anew when a parameter that it depends on has changed, or
+    the recursion around it has come to another step."""
     key = [ctx.exec_params[index] for index in free]
+    if working:
+        key += [ctx.scratch[name] for name in working]
     state: SharedRows | None = ctx.scratch.get(("cte", number))
     if state is None or state.key != key:
         if state is not None:
@@ -62,7 +67,7 @@ def shared_rows(ctx: ExecContext, builder: Builder, number: int, free: list[int]
 class CteScanNode(Node):
     """``working`` reads the recursive term's working table instead."""
 
-    __slots__ = ("_builder", "_cte", "_free", "_shape", "_working")
+    __slots__ = ("_around", "_builder", "_cte", "_free", "_shape", "_working")
 
     def __init__(self, plan: pl.CteScan, builder: Builder) -> None:
         self._builder = builder
@@ -70,8 +75,10 @@ class CteScanNode(Node):
         self._working = plan.working
         target = builder.planned.ctes[plan.cte]
         self._free: list[int] = []
+        self._around: list[tuple[str, int]] = []
         if not plan.working:
             self._free = sorted(builder.free(target))
+            self._around = [("working", cte) for cte in sorted(builder.working(target) - {plan.cte})]
             # Built here once, so that errors of the CTE's expressions come with the statement, not with its first row.
             builder.cte(plan.cte)
         width = len(target.initial.output if isinstance(target, pl.RecursiveUnion) else _columns(target))
@@ -83,7 +90,7 @@ class CteScanNode(Node):
         if self._working:
             source: Iterator[Batch] = ctx.scratch[("working", self._cte)].batches()
         else:
-            source = shared_rows(ctx, self._builder, self._cte, self._free).read()
+            source = shared_rows(ctx, self._builder, self._cte, self._free, self._around).read()
         shape = self._shape
         for batch in source:
             rows = batch if shape is None else shape(ctx, batch)

@@ -17,18 +17,22 @@ if TYPE_CHECKING:
 
 @executes(pl.Materialize)
 class MaterializeNode(Node):
-    """Rows are kept with the values of the execution parameters that they depend on, and serve while those stay."""
+    """Rows are kept with the values of the execution parameters that they depend on, and serve while those stay. Within
+    a recursive term they depend on its working table too, which is another one at each step."""
 
-    __slots__ = ("_child", "_free")
+    __slots__ = ("_child", "_free", "_working")
 
     def __init__(self, plan: pl.Materialize, builder: Builder) -> None:
         self._child = builder.node(plan.child)
         self._free = sorted(builder.free(plan.child))
+        self._working = [("working", cte) for cte in sorted(builder.working(plan.child))]
         self.nullable = self._child.nullable
 
     def batches(self, ctx: ExecContext) -> Iterator[Batch]:
         """The kept rows."""
         key = [ctx.exec_params[number] for number in self._free]
+        if self._working:
+            key += [ctx.scratch[name] for name in self._working]
         kept: tuple[list[Datum], Tuplestore] | None = ctx.scratch.get(self)
         if kept is None or kept[0] != key:
             if kept is not None:
