@@ -292,6 +292,9 @@ class Place:
 
     def _told(self, told: cpb.Topology) -> None:
         self.known.told(states(told.instances).values(), monotonic())
+        writer = self.known.writer()
+        if self.replica is not None and writer is not None and writer.role == WRITER:
+            self.replica.told(writer.applied_lsn)
 
     def _redescribed(self, descriptor: bytes) -> None:
         if self.replica is not None:

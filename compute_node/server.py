@@ -226,7 +226,6 @@ class ComputeServer:
             return engine
 
         databases = Databases(storage, make)
-        replica.catalog_changed = databases.replayed
         delay_ms = self._wire_config().settings.get("max_standby_streaming_delay", 14000)
         reading.attach(databases, replica, self._sender, int(delay_ms))
         storage.txns.recovery.promote = self._promote_soon

@@ -337,7 +337,8 @@ def _status(args: argparse.Namespace) -> int:
         if args.watch is None:
             break
         time.sleep(max(args.watch, WATCH_MIN_S))
-    ill = any(part["state"] in ILL for part in status["storage_nodes"] + status["instances"])
+    parts = status["storage_nodes"] + status["instances"] + status.get("endpoints", [])
+    ill = any(part["state"] in ILL for part in parts)
     return 1 if args.check and ill else 0
 
 

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 import psycopg
 
+from aurora.programs.endpoints.command import ENDPOINTS, endpoints_of
+from aurora.programs.endpoints.spec import leads_to
 from aurora.programs.status_groups import UNREACHABLE, behind_writer, protection_groups
 from aurora.programs.status_instances import instance_view, writer_among
 from aurora.rpc import storage_pb2
@@ -217,7 +219,31 @@ def cluster_status(cluster: Cluster) -> JsonObject:
         instance_view(one, pids[one.id], writer, topologies, asked.told.get(one.id)) | _ends(cluster, one.id)
         for one in spec.instances
     ]
-    return {"volume": volume, "storage_nodes": nodes, "instances": instances, "protection_groups": groups}
+    return {
+        "volume": volume,
+        "storage_nodes": nodes,
+        "instances": instances,
+        "endpoints": _endpoints(cluster),
+        "protection_groups": groups,
+    }
+
+
+def _endpoints(cluster: Cluster) -> list[JsonObject]:
+    """The cluster's endpoints, which one process serves."""
+    pid = cluster.pid(ENDPOINTS)
+    state = "down" if pid is None else "up"
+    return [
+        {
+            "name": each.name,
+            "kind": str(each.kind),
+            "address": each.address,
+            "state": state,
+            "pid": pid,
+            "leads_to": leads_to(each),
+            **_ends(cluster, ENDPOINTS),
+        }
+        for each in endpoints_of(cluster.data, cluster.required)
+    ]
 
 
 def _ends(cluster: Cluster, process_id: str) -> JsonObject:

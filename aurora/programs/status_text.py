@@ -43,7 +43,18 @@ def _head(status: JsonObject) -> list[str]:
             f"{node.get('id', '?'):<14}{node.get('az', '?'):<6}{node['state']:<15}{node.get('scl', '-'):>14}  "
             f"{node.get('pid') or '-':>8}  {node['address']}{note}"
         )
-    return lines + _instances(status["instances"])
+    return lines + _instances(status["instances"]) + _endpoints(status.get("endpoints", []))
+
+
+def _endpoints(endpoints: list[JsonObject]) -> list[str]:
+    if not endpoints:
+        return []
+    lines = [f"{'endpoint':<20}{'state':<15}{'address':<23}leads to"]
+    for each in endpoints:
+        ends = _ends(each)
+        shown = f"{each['name']:<20}{each['state']:<15}{each['address']:<23}{each['leads_to']}"
+        lines.append(f"{shown}  {ends}" if ends else shown)
+    return lines
 
 
 def _instances(instances: list[JsonObject]) -> list[str]:

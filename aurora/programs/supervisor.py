@@ -41,6 +41,7 @@ from aurora.programs.description import (
     connect_host,
 )
 from aurora.programs.endpoints import command as endpoint_files
+from aurora.programs.endpoints.command import ENDPOINTS
 from aurora.programs.places import INSTANCES_MAX, NoPlace, address_in, free_block, free_port_and_block, free_ports
 from aurora.programs.processes import FILE_MODE, FOLDER_MODE, Processes, Run, atomic, end_text
 from aurora.rpc import secret
@@ -68,8 +69,6 @@ INSTANCE_SETTINGS = (
     "hba-file",
 )
 """Flags of an instance that the cluster's settings may hold."""
-ENDPOINTS = "endpoints"
-"""The process that listens on the cluster's endpoints; there is none in a cluster without a block of addresses."""
 KEEPER = "keeper"
 """The process that starts the others again when they die."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

@@ -4,7 +4,7 @@
 
     Replica ─ positions, last commit ─► Recovery ─► sessions
             ◄─ pause ──────────────────┘
-            ── relation lock held too long ─► conflicts ─► sessions that hold it
+            ── relation lock held too long, database dropped ─► conflicts ─► sessions that hold it, are in it
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from aurora.ids import Lsn
+from aurora.notes import Invalidations
+from compute_node.catalog.rows import CatalogReader
+from compute_node.relations.schema import CATALOGS
 from compute_node.replica.replica import Replica
 from compute_node.session.conflicts import cancel_for_conflict
 from compute_node.txn.recovery import Conflict, Receiver
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from compute_node.catalog.databases import Databases
     from compute_node.session.state import SessionState
 
+_PG_DATABASE = CATALOGS["pg_database"].desc.oid
 FOREVER_S = 10 * 365 * 86400.0
 """a delay of -1"""
 
@@ -83,4 +87,20 @@ def attach(databases: Databases, replica: Replica, sender: Callable[[], str], de
         for session in list(holders(databases, relation)):
             cancel_for_conflict(session, Conflict.LOCK)
 
+    def catalog_changed(invalidations: Invalidations, commit_lsn: Lsn) -> None:
+        databases.replayed(invalidations, commit_lsn)
+        for oid in invalidations.rows.get(_PG_DATABASE, ()):
+            end_dropped(databases, oid)
+
     replica.conflict = conflict
+    replica.catalog_changed = catalog_changed
+
+
+def end_dropped(databases: Databases, oid: int) -> None:
+    """A row of pg_database has changed: if it is gone, so is the database, and its sessions end. May wait."""
+    if CatalogReader(databases.storage).one("pg_database", oid=oid) is not None:
+        return
+    for session in databases.sessions():
+        if session.engine.database_oid == oid:
+            cancel_for_conflict(session, Conflict.DATABASE)
+    databases.close(oid)

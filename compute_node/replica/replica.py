@@ -70,6 +70,8 @@ class Replica:
         """Told when the stream must begin anew."""
         self._begin = begin
         self._now_us = now_us
+        self._told: tuple[int, int] = (0, 0)
+        """(the writer's VDL, when it was told) of the oldest word that the log has not reached"""
         self._inbox: deque[cpb.Log] = deque()
         self._inbox_bytes = 0
         self.hold_back: Callable[[bool], None] = lambda much: None
@@ -345,6 +347,11 @@ class Replica:
     @property
     def lag_now_us(self) -> int:
         """How far behind the writer what is shown is."""
-        if not self._inbox:
-            return self.lag_us
-        return max(self.lag_us, self._now_us() - self._inbox[0].sent_us)
+        lag_us = self.lag_us if not self._inbox else max(self.lag_us, self._now_us() - self._inbox[0].sent_us)
+        vdl, told_us = self._told
+        return max(lag_us, self._now_us() - told_us) if self.received_lsn < vdl else lag_us
+
+    def told(self, vdl: Lsn) -> None:
+        """The writer says where it is, so that lag is known also while no log comes."""
+        if self.received_lsn >= self._told[0]:
+            self._told = (vdl, self._now_us())

@@ -18,7 +18,8 @@ import pytest
 
 from aurora.programs.cli import main
 from aurora.programs.endpoints import command
-from aurora.programs.supervisor import ENDPOINTS, Cluster
+from aurora.programs.endpoints.command import ENDPOINTS
+from aurora.programs.supervisor import Cluster
 
 pytestmark = [
     pytest.mark.cluster,
@@ -129,6 +130,9 @@ def test_custom_endpoints_are_made_and_dropped(cluster: Cluster, capsys: pytest.
         with connect(cluster, "reports") as connection:
             assert who(connection) == reader
     assert "reports" in verb("endpoint", "list")
+    shown = {each["name"]: each for each in json.loads(verb("status", "--json"))["endpoints"]}
+    assert shown["reports"]["leads_to"] == f"readers among {reader}, {here}" and shown["cluster"]["state"] == "up"
+    assert "the readers; the writer when there is none" in verb("status")
     assert json.loads(verb("endpoint", "describe", "reports"))["static"] == [reader, here]
     gone = dsn(cluster, "reports")
     assert verb("endpoint", "drop", "reports") == "endpoint reports is dropped\n"

@@ -65,6 +65,17 @@ def test_a_reader_shows_one_s_own_writes_pauses_and_is_promoted() -> None:
         reader.execute("select pg_wal_replay_resume()")
         assert value(reader, f"select aurora_wait_for_lsn('{end}', 30000)") is True
         assert value(reader, "select count(*) from t") == 31
+        writer.execute("create database gone")
+        end = value(writer, "select aurora_last_commit_lsn()::text")
+        reader.execute(f"set aurora.read_after_lsn = '{end}'")
+        assert value(reader, "select count(*) from pg_database where datname = 'gone'") == 1
+        inside = psycopg.connect(cluster.reader_dsn, dbname="gone", autocommit=True)
+        writer.execute("drop database gone")
+        end = value(writer, "select aurora_last_commit_lsn()::text")
+        assert value(reader, f"select aurora_wait_for_lsn('{end}', 30000)") is True
+        with pytest.raises(psycopg.OperationalError, match="terminating connection due to conflict with recovery"):
+            inside.execute("select count(*) from pg_class")
+        inside.close()
         dsn = cluster.reader_dsn
         assert value(reader, "select pg_promote(wait => false)") is True
         until(lambda: becomes_writer(dsn))

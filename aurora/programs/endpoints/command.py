@@ -21,6 +21,8 @@ from aurora.programs.places import BLOCK_ADDRESSES, INSTANCES_MAX, address_in
 from aurora.programs.processes import atomic
 from aurora.rpc.tls import TlsFiles
 
+ENDPOINTS: Final = "endpoints"
+"""The process that listens on them; there is none in a cluster without a block of addresses."""
 FILE: Final = "endpoints.json"
 _FIRST: Final = INSTANCES_MAX + 1
 

@@ -116,3 +116,15 @@ def load(path: Path) -> list[Endpoint]:
 def dump(endpoints: Iterable[Endpoint]) -> str:
     """The text of the file."""
     return json.dumps([asdict(endpoint) for endpoint in endpoints], indent=1)
+
+
+def leads_to(endpoint: Endpoint) -> str:
+    """Where an endpoint leads, in words."""
+    if endpoint.kind is Kind.WRITER:
+        return "the writer"
+    if endpoint.kind is Kind.READER:
+        return "the readers; the writer when there is none"
+    who = "readers" if endpoint.type is Type.READER else "instances"
+    if endpoint.static:
+        return f"{who} among {', '.join(endpoint.static)}"
+    return f"all {who}" + (f" but {', '.join(endpoint.excluded)}" if endpoint.excluded else "")

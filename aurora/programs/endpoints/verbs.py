@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 from aurora.addresses import parse_listen
 from aurora.programs.description import ClusterError
 from aurora.programs.endpoints import command
-from aurora.programs.endpoints.spec import BadEndpoints, Endpoint, Kind, Type, check_all
-from aurora.programs.supervisor import ENDPOINTS, Cluster
+from aurora.programs.endpoints.command import ENDPOINTS
+from aurora.programs.endpoints.spec import BadEndpoints, Endpoint, Kind, Type, check_all, leads_to
+from aurora.programs.supervisor import Cluster
 
 if TYPE_CHECKING:
     from aurora.programs.endpoints.names import Names
@@ -116,18 +117,6 @@ def list_text(cluster: Cluster) -> str:
     if cluster.pid(ENDPOINTS) is None:
         lines.append("nobody serves them now; start the cluster with: aurora up")
     return "\n".join(lines)
-
-
-def leads_to(endpoint: Endpoint) -> str:
-    """Where an endpoint leads, in words."""
-    if endpoint.kind is Kind.WRITER:
-        return "the writer"
-    if endpoint.kind is Kind.READER:
-        return "the readers; the writer when there is none"
-    who = "readers" if endpoint.type is Type.READER else "instances"
-    if endpoint.static:
-        return f"{who} among {', '.join(endpoint.static)}"
-    return f"all {who}" + (f" but {', '.join(endpoint.excluded)}" if endpoint.excluded else "")
 
 
 # ---- names ----
