@@ -96,7 +96,7 @@ class Reader:
     @property
     def applied_lsn(self) -> int:
         """What its pages are of."""
-        return int(self.volume.vdl) if self.opened else FOREVER
+        return int(self.volume.vdl) if self.opened or self._opening else FOREVER
 
     def state(self) -> InstanceState:
         """As others know it."""

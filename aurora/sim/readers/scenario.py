@@ -299,6 +299,8 @@ class Scenario(compute.Scenario):
         read = [int(reading.lsn) for reader in self.readers for reading in reader.readings]
         read += [reader.applied_lsn for reader in self.readers]
         read += [min(reader.volume.reads, default=FOREVER) for reader in self.readers if reader.opened]
+        for writer in (self.instance, *self.zombies):  # readers that have not begun yet with what they were told
+            read += [int(hold.lsn) for hold in writer.storage.txns.holds.current] if writer.opened else []
         oldest = min([int(self.instance.volume.vdl), self.nodes.pgmrpl, *read])
         self.nodes.trim(oldest)
         if self.serving:
