@@ -20,6 +20,8 @@ from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from google.protobuf.message import DecodeError
+
 from aurora.cpu import CpuMeter
 from aurora.ids import Lsn
 from aurora.rpc import compute_pb2 as cpb
@@ -34,7 +36,7 @@ from compute_node.replica.injected import HeldOutlet, InjectedFailure
 from compute_node.replica.known import AVAILABLE, DISCONNECTED, PROMOTING, STARTING, Known, followable, rank
 from compute_node.replica.messages import from_proto, states, topology
 from compute_node.replica.replica import Replica
-from compute_node.replica.service import InstanceService
+from compute_node.replica.service import FOLLOWERS_MAX, InstanceService
 from compute_node.replica.topology import InstanceState
 from compute_node.txn.horizon import Holds
 from compute_node.volume.volume import Volume
@@ -199,6 +201,11 @@ class Place:
                 moved = cpb.Moved(writer_feed_address=writer.feed_address, writer_id=writer.id)
             stream.send(cpb.FollowReply(moved=moved).SerializeToString())
             return None
+        problem = self._refusal(request, feed, volume)
+        if problem:
+            LOGGER.info("reader %s is sent away: %s", request.self.id, problem)
+            stream.send(cpb.FollowReply(moved=cpb.Moved()).SerializeToString())
+            return None
         state = from_proto(request.self)
         LOGGER.info("reader %s follows from %d", state.id, request.resume_lsn)
         self.known.told([replace(state, last_update_us=self._now_us())], monotonic())
@@ -222,6 +229,17 @@ class Place:
         )
         stream.send(cpb.FollowReply(topology=self.topology()).SerializeToString())
         return follower
+
+    @staticmethod
+    def _refusal(request: cpb.FollowRequest, feed: FeedCore, volume: Volume) -> str:
+        """Why a reader may not follow; empty when it may. One that has just begun knows of no volume."""
+        if request.volume_id not in (b"", volume.descriptor.volume_id):
+            return "it reads another volume"
+        if not request.self.id:
+            return "it has no name"
+        if len(feed.followers) >= FOLLOWERS_MAX and request.self.id not in feed.followers:
+            return f"{FOLLOWERS_MAX} follow already"
+        return ""
 
     def hears(self, follower: Follower, request: cpb.FollowRequest) -> None:
         """A follower tells how far it is."""
@@ -278,6 +296,7 @@ class Place:
             writer.stream_port,
             Lsn(0) if replica is None else replica.received_lsn,
             Lsn(0) if replica is None else replica.needs()[0],
+            b"" if replica is None else replica.volume.descriptor.volume_id,
         )
         self.following = following
         return begin
@@ -362,7 +381,13 @@ class _Reader:
 
     def received(self, message: bytes) -> None:
         """See ``Receiver``."""
-        request = cpb.FollowRequest.FromString(message)
+        try:
+            request = cpb.FollowRequest.FromString(message)
+        except DecodeError:
+            LOGGER.info("a follower is sent away: what it says is no request")
+            self._stream.close()
+            self.ended()
+            return
         if self._follower is not None:
             self._place.hears(self._follower, request)
             return

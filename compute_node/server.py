@@ -43,6 +43,7 @@ from compute_node.replica.replica import Replica, descriptor_of
 from compute_node.replica.volume import ReplicaVolume
 from compute_node.roles import Moved, Place
 from compute_node.session.settings import SettingValue
+from compute_node.txn.recovery import Conflict
 from compute_node.volume.commands import FleetCommands
 from compute_node.volume.volume import Volume, VolumeNotFound
 from compute_node.wire import hba, scram
@@ -288,13 +289,15 @@ class ComputeServer:
         self._wire.hold_input()
         error = SerializationFailure(
             "terminating connection due to conflict with recovery",
-            detail="User query might have needed to see row versions that must be removed.",
+            detail=Conflict.SNAPSHOT.value,
             hint="In a moment you should be able to reconnect to the database and repeat your command.",
         )
 
         def reads(session: Session) -> bool:
             return session.txn is not None or session.greenlet is not None
 
+        for session in filter(reads, self._wire.sessions.values()):
+            session.engine.recovery.count(session.engine.database_oid, Conflict.SNAPSHOT)
         await self._wire.end_sessions(END_SESSIONS_S, reads, error)
 
     def _stayed(self, staying: asyncio.Task[None]) -> None:

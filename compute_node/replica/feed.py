@@ -184,6 +184,7 @@ class FeedCore:
     def heard(self, follower: Follower, state: InstanceState, row_horizon: Lsn, read_point: Lsn, now_s: float) -> None:
         """A follower tells how far it is and what it still needs."""
         follower.state, follower.heard_s = state, now_s
+        row_horizon = min(row_horizon, self.vdl)  # it comes from the network
         if row_horizon > follower.hold.lsn:
             follower.hold.move(row_horizon)
         follower.read_point = max(follower.read_point, read_point)

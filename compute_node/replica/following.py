@@ -58,13 +58,15 @@ class Following:
         self._paused = False
         self.writer_address = ""
 
-    async def connect(self, host: str, port: int, resume_lsn: Lsn, row_horizon: Lsn) -> cpb.Begin:
-        """Open the stream and wait for its beginning. ConnectionError; Moved."""
+    async def connect(
+        self, host: str, port: int, resume_lsn: Lsn, row_horizon: Lsn, volume_id: bytes = b""
+    ) -> cpb.Begin:
+        """Open the stream and wait for its beginning; ``volume_id`` as far as it is known. ConnectionError; Moved."""
         self.writer_address = f"{host}:{port}"
         stream = self._stream = await open_stream(
             self.writer_address, FOLLOW, self._received, self._closed, CONNECT_TIMEOUT_S
         )
-        request = cpb.FollowRequest(resume_lsn=resume_lsn, row_horizon=row_horizon)
+        request = cpb.FollowRequest(resume_lsn=resume_lsn, row_horizon=row_horizon, volume_id=volume_id)
         request.self.CopyFrom(to_proto(self._me()))
         stream.send(request.SerializeToString())
         try:

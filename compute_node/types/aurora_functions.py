@@ -132,7 +132,11 @@ def _pairs(text: str) -> tuple[tuple[str, str], ...]:
     return tuple((name, kind) for name, _, kind in found)
 
 
-_DESCRIPTIONS: dict[str, str] = {}
+_DESCRIPTIONS: dict[str, str] = {
+    "aurora_last_commit_lsn": "What a reader must have applied to show what this session has committed",
+    "aurora_wait_for_lsn": "Waits until this instance shows an LSN",
+}
+"""Those of ``recovery_functions``; the others' stand in their declarations."""
 _LOCAL: dict[str, Callable[..., Datum]] = {
     "aurora_status": lambda context: str(context.session.catalog_function("aurora_status")),
     "aurora_version": lambda context: VERSION,
@@ -183,7 +187,7 @@ def _quoted(name: str) -> str:
 
 def list_builtins() -> Iterator[Row]:
     """The rows of ``aurora_list_builtins()``, by name, as ``\\df+`` shows functions."""
-    found = [each for each in REGISTRY.functions.values() if each.name in _DESCRIPTIONS and each.namespace]
+    found = [each for each in REGISTRY.functions.values() if each.name.startswith("aurora_") and each.namespace]
     for function in sorted(found, key=lambda each: (each.name, each.oid)):
         yield (
             function.name,
@@ -193,7 +197,7 @@ def list_builtins() -> Iterator[Row]:
             {"s": "stable", "v": "volatile", "i": "immutable"}[function.volatility],
             "safe",
             "invoker",
-            _DESCRIPTIONS[function.name],
+            _DESCRIPTIONS.get(function.name, ""),
         )
 
 

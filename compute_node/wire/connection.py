@@ -101,7 +101,7 @@ class Connection(asyncio.Protocol):
             )
             self._server.connections.add(self)
             if self._server.holds_input:
-                self.hold_input()
+                HUB.loop.call_soon(self._hold_if_held)  # uvloop begins to read after this callback, paused or not
 
     def data_received(self, data: bytes) -> None:
         """Input: process what is complete of it."""
@@ -256,6 +256,9 @@ class Connection(asyncio.Protocol):
             self._refuse(InternalError("internal error while connecting", severity="FATAL"))
         finally:
             self._running = False
+            if self.session is not None:
+                # The pool's, which is others' from here on.
+                self.session.greenlet = None
         if self._lost and self.session is not None:
             self._bury()
         elif self.position < len(self.data) and not self._closing:
@@ -372,8 +375,12 @@ class Connection(asyncio.Protocol):
 
     def hold_input(self) -> None:
         """Read nothing that the client sends. See ``Server.hold_input``."""
-        if self._transport is not None and not self._paused_reading:
+        if self._transport is not None and not self._paused_reading and not self._transport.is_closing():
             self._transport.pause_reading()
+
+    def _hold_if_held(self) -> None:
+        if self._server.holds_input:
+            self.hold_input()
 
     def release_input(self) -> None:
         """Read again."""

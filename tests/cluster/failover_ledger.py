@@ -279,7 +279,12 @@ class Ledger:
     def _adds_up(self, connection: psycopg.Connection, name: str) -> None:
         row = connection.execute(self._MONEY).fetchone()
         if row != (ACCOUNTS, 0):
-            self.wrong.append(f"{name} shows {row}: {ACCOUNTS} accounts add up to 0")
+            isolation = connection.execute("SHOW transaction_isolation").fetchone()
+            applied = _volume(connection)["vdl"]
+            self.wrong.append(
+                f"{time.strftime('%H:%M:%S')} {name} shows {row}: {ACCOUNTS} accounts add up to 0 "
+                f"({isolation}, has applied {applied})"
+            )
 
     def describe(self) -> None:
         """Where everybody stands, for whoever reads of a hang."""

@@ -209,6 +209,8 @@ def test_a_running_statement_ends_with_40001(reason: Conflict) -> None:
     async def test(server: Server, engine: CountingEngine) -> None:
         db = await conflicting(server, engine)
         session = session_of(server, db)
+        fresh = session_of(server, await connect(server))
+        assert fresh.greenlet is None and fresh.state == "idle", "nothing runs for a client that has only come"
         assert not cancel_for_conflict(session, reason), "idle: it is in nobody's way"
         task = asyncio.ensure_future(db.execute("select pg_sleep(60)"))
         await until(lambda: session.greenlet is not None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections.abc import Iterator
 
 import pytest
 from support_server import serve_engine
@@ -52,6 +53,17 @@ def test_who_connects_while_the_role_changes_is_told_after_the_question_for_tls(
     serve_engine(test)
 
 
+@pytest.fixture(params=["asyncio", "uvloop"])
+def _loop(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Loops differ in what a pause does to a connection that has just been made."""
+    before = asyncio.get_event_loop_policy()
+    if request.param == "uvloop":
+        asyncio.set_event_loop_policy(pytest.importorskip("uvloop").EventLoopPolicy())
+    yield
+    asyncio.set_event_loop_policy(before)
+
+
+@pytest.mark.usefixtures("_loop")
 def test_clients_that_are_not_heard_for_a_while_are_heard_again() -> None:
     async def test(server: Server, engine: Engine) -> None:
         host, port = server.addresses[0]
