@@ -360,7 +360,8 @@ class ComputeServer:
             await stopping
         self._replica = None
         if volume is not None:
-            self._applied = dict(volume.recovered.pg_last)
+            # A stream that was to begin anew and could not has left pages of several points: none of them is kept.
+            self._applied = dict(volume.recovered.pg_last) if replica is None or replica.whole else {}
             await volume.close()
         self._arena.pins[:] = 0
         await self._write()

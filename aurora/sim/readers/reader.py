@@ -331,14 +331,17 @@ class Reader:
         self.promoting, self.away = True, True
         if self.link is not None:
             self.link.close()
+            self.link = None
         self.process.run(self._change)
 
     def _change(self) -> None:
+        while self._going_on:
+            HUB.sleep(0.001)
         self.replica.halt()
         self.end_sessions()
         while self._applying:
             HUB.sleep(0.001)
-        applied = dict(self.volume.pg_last)
+        applied = dict(self.volume.pg_last) if self.replica.whole else {}
         self.arena.pins[:] = 0
         self.scenario.opens(self.process, self, applied)
 
