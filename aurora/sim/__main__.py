@@ -34,7 +34,7 @@ PROGRESS_S = 10.0
 TRACE_LINES = 60
 
 
-class Which(NamedTuple):
+class _Which(NamedTuple):
     """One of the simulators: its runner module, what draws its knobs, its promises, what ``--without`` knows."""
 
     runner: Any
@@ -43,14 +43,14 @@ class Which(NamedTuple):
     names: set[str]
 
 
-_STORAGE = Which(storage_runner, draw, CATALOGUE, {*FAULTS, *WORKLOADS, *SWITCHES})
-_COMPUTE = Which(
+_STORAGE = _Which(storage_runner, draw, CATALOGUE, {*FAULTS, *WORKLOADS, *SWITCHES})
+_COMPUTE = _Which(
     compute_runner,
     compute_knobs.draw,
     compute_checks.CATALOGUE,
     {*compute_knobs.FAULT_NAMES, *compute_knobs.WORKLOAD_NAMES, *compute_knobs.SERVICE_NAMES},
 )
-_READERS = Which(
+_READERS = _Which(
     readers_runner,
     readers_knobs.draw,
     readers_checks.CATALOGUE,

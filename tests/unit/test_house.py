@@ -416,6 +416,7 @@ def test_nothing_is_a_stub(program: str) -> None:
         "aurora/sim/compute/faults.py",
         "aurora/sim/compute/workloads.py",
         "aurora/sim/faults.py",
+        "aurora/sim/readers/faults.py",
         "aurora/sim/workloads.py",
         "compute_node/exec/nodes/base.py",
     }
